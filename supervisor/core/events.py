@@ -1,0 +1,357 @@
+"""What may happen (events) and what may be asked of the world (actions).
+
+Every event carries `at`: the one reading of clocks and dice for its turn. The
+actions of a turn are performed in the order given; a `Record` stands before
+its `Launch`. Requests are what people ask over the socket.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from supervisor.core.model import (
+    Alert,
+    Asking,
+    Attempt,
+    Config,
+    Gap,
+    Incident,
+    Job,
+    Mark,
+    Pause,
+    Peer,
+    Problem,
+    Run,
+)
+from workers.protocol import Garbage, Message
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """One reading of the clocks: wall (aware, UTC), monotonic seconds, a die in [0, 1)."""
+
+    wall: datetime
+    mono: float
+    dice: float = 0.5
+
+
+# --- requests ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RunJobs:
+    """Run these jobs now; with_deps: their dependencies first, under one instant."""
+
+    jobs: tuple[str, ...]
+    with_deps: bool = False
+    set_json: str = "{}"
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunAll:
+    """Run every enabled job once (or only these), one at a time."""
+
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """End the open runs of a job."""
+
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """End one open run."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class PauseJob:
+    """No slots of this job ("": of any job) until resumed or for_s is over."""
+
+    job: str
+    for_s: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeJob:
+    """Lift a pause; from_now: also forget that later slots were seen."""
+
+    job: str
+    from_now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AckIncident:
+    """Send no reminders of an incident for a time."""
+
+    incident: int
+    for_s: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StopService:
+    """Stop the service; drain_s: let living runs finish first, at most so long."""
+
+    drain_s: float | None = None
+
+
+Request = (
+    RunJobs | RunAll | CancelJob | CancelRun | PauseJob | ResumeJob | AckIncident | StopService
+)
+
+
+# --- events -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the ledger remembers at a start.
+
+    runs: open runs, and the newest final ones of each job, oldest first.
+    """
+
+    runs: tuple[Run, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    paused: Pause | None = None
+    next_run: int = 1
+    next_incident: int = 1
+    next_alert: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The service starts: its definitions and its memory.
+
+    calendar False: `run --local`; no slots, catch-up or start-up runs.
+    crashed: the supervisor before this one did not say goodbye.
+    """
+
+    at: At
+    config: Config
+    memory: Memory
+    calendar: bool = True
+    crashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """A minute began, or an instant asked for by `next_wakeup` came."""
+
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt's process lives."""
+
+    at: At
+    run: int
+    attempt: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An attempt's worker spoke (or wrote garbage)."""
+
+    at: At
+    run: int
+    attempt: int
+    message: Message | Garbage
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """An attempt's own process ended; its tree may still have members."""
+
+    at: At
+    run: int
+    attempt: int
+    wait_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """Nothing of an attempt's tree lives any more; `strays` had to be killed."""
+
+    at: At
+    run: int
+    attempt: int
+    strays: tuple[str, ...] = ()
+    cpu_s: float | None = None
+    max_rss_bytes: int | None = None
+    log_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFailed:
+    """No process came of a launch; the tree is empty."""
+
+    at: At
+    run: int
+    attempt: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The keeper or the nursery died under an attempt; `Emptied` follows."""
+
+    at: At
+    run: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A person asked; `token` says where the reply goes."""
+
+    at: At
+    token: int
+    peer: Peer
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """A new text of jobs.yaml was accepted."""
+
+    at: At
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused:
+    """A new text of jobs.yaml is full of mistakes; the old one stays."""
+
+    at: At
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """A signal to stop; a second one kills at once."""
+
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """The ledger could not be written; these launches were not performed."""
+
+    at: At
+    launches: tuple[tuple[int, int], ...]
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The ledger can be written again and holds all that was kept back."""
+
+    at: At
+
+
+AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost
+Event = (
+    Restored
+    | TimePassed
+    | AttemptEvent
+    | Asked
+    | Reloaded
+    | ReloadRefused
+    | StopAsked
+    | Unrecorded
+    | Recorded
+)
+
+
+# --- actions ----------------------------------------------------------------
+
+Row = Run | Attempt | Gap | Mark | Incident | Alert | Asking
+
+
+class Force(StrEnum):
+    """What is done to an attempt's tree."""
+
+    TERM = "term"  # SIGTERM to the session of the run's own process
+    KILL = "kill"  # SIGKILL to the whole tree, until the kernel says there is none
+    ABANDON = "abandon"  # it cannot be killed: retire its keeper with it
+
+
+class Answer(StrEnum):
+    """How a request was received; the API turns it into a status code."""
+
+    OK = "ok"
+    UNKNOWN = "unknown"
+    CONFLICT = "conflict"
+    BAD = "bad"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write this value into the ledger, replacing an earlier one of the same key."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPause:
+    """Write the pause over all jobs (None: lifted)."""
+
+    pause: Pause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Begin attempt `run.attempt` of a run with this definition."""
+
+    run: Run
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Use force on an attempt's tree."""
+
+    run: int
+    attempt: int
+    force: Force
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer a request: ids of runs, or an error with a hint."""
+
+    token: int
+    answer: Answer
+    runs: tuple[int, ...] = ()
+    error: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the log."""
+
+    level: str
+    text: str
+    job: str = ""
+    run: int = 0
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Nothing lives any more and the service is to end."""
+
+
+Action = Record | RecordPause | Launch | Signal | Reply | Note | Stop

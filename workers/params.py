@@ -1,0 +1,126 @@
+"""A worker's `with` block, typed by what its `Params` declares.
+
+Pure, standard library only. `Params` is a frozen dataclass; a field's
+annotation says how its text is read: `str`, `int`, `float`, `bool`, `Path`,
+`Duration`, `Size`, `tuple[str, ...]`, `tuple[Path, ...]`, and `X | None`. A field
+without a default is required. All problems are found at once, each with the
+name of its key. Names and types only: whether a path or a server exists is
+for the run to find.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+
+from workers.units import parse_duration, parse_size
+
+Duration = typing.NewType("Duration", float)  # seconds
+Size = typing.NewType("Size", int)  # bytes
+P = typing.TypeVar("P")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BadParam:
+    """One mistake in a `with` block: the key, what is wrong, what may be meant."""
+
+    key: str
+    text: str
+    hint: str = ""
+
+
+class BadParams(ValueError):  # noqa: N818 - the plural is the point: all at once
+    """Every mistake of one `with` block."""
+
+    def __init__(self, problems: list[BadParam]) -> None:
+        super().__init__("; ".join(f"{p.key}: {p.text}" for p in problems))
+        self.problems = problems
+
+
+def parse(kind: type[P], given: Mapping[str, object]) -> P:
+    """The Params that `given` (JSON values) describes.
+
+    Raises:
+        BadParams: unknown keys, missing keys and wrong types, all of them.
+    """
+    declared = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    annotations = typing.get_type_hints(kind)
+    problems = [_unknown(key, declared) for key in given if key not in declared]
+    values: dict[str, object] = {}
+    for name, field in declared.items():
+        if name in given:
+            try:
+                values[name] = _convert(annotations[name], given[name])
+            except ValueError as error:
+                problems.append(BadParam(name, str(error)))
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            problems.append(BadParam(name, "is required"))
+    if problems:
+        raise BadParams(problems)
+    try:
+        return kind(**values)
+    except ValueError as error:  # a check that Params makes on itself: "key: what is wrong"
+        key, _, text = str(error).partition(": ")
+        found = BadParam(key, text) if key in declared else BadParam("", str(error))
+        raise BadParams([found]) from error
+
+
+def _unknown(key: str, declared: Mapping[str, object]) -> BadParam:
+    near = difflib.get_close_matches(key, declared, 1)
+    hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(declared)}"
+    return BadParam(key, "unknown parameter", hint)
+
+
+def _convert(kind: object, value: object) -> object:
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None or value == "none":
+            return None
+        return _convert(next(arg for arg in inner if arg is not type(None)), value)
+    if origin is tuple:
+        if isinstance(value, str) and not value:
+            return ()
+        items = value if isinstance(value, list) else [value]
+        return tuple(_convert(inner[0], item) for item in items)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"expected a mapping, got {_shown(value)}")
+        return {str(key): _convert(inner[1], item) for key, item in value.items()}
+    if isinstance(value, dict | list) or value is None:
+        raise ValueError(f"expected {_name(kind)}, got {_shown(value)}")
+    return _scalar(kind, value)
+
+
+def _scalar(kind: object, value: object) -> object:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if kind is str:
+        return text
+    if kind is Path:
+        if not text or "\0" in text:
+            raise ValueError(f"expected a path, got {_shown(value)}")
+        return Path(text)
+    if kind is Duration:
+        return parse_duration(text)
+    if kind is Size:
+        return parse_size(text)
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"expected true or false, got {_shown(value)}")
+        return text.lower() == "true"
+    if kind in (int, float) and not isinstance(value, bool):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    raise ValueError(f"expected {_name(kind)}, got {_shown(value)}")
+
+
+def _name(kind: object) -> str:
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    return names.get(kind, "") or f"a {getattr(kind, '__name__', str(kind)).lower()}"  # type: ignore[call-overload]
+
+
+def _shown(value: object) -> str:
+    return f'"{str(value)[:60]}"'

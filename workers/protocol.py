@@ -1,0 +1,204 @@
+"""The messages of a worker: one JSON object a line, at most 64 KiB a line.
+
+Pure, standard library only. This is the one door between the two packages:
+`child.py` writes these lines, the supervisor reads them. Never pickles: a
+worker cannot run code in its supervisor, and whatever it writes - half a
+line, garbage, a flood - comes out of `Lines` as a value.
+"""
+
+import json
+from dataclasses import dataclass
+
+MAX_LINE_BYTES = 64 * 1024
+LEVELS = ("debug", "info", "warning", "error")
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The worker's own code is about to run; sent once by `child.py`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done` of `total` (None: not known) in `unit`."""
+
+    done: float
+    total: float | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number worth a gauge of its own."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line for people; `level` is one of LEVELS."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The worker ended well; `result` holds numbers and short strings."""
+
+    result: dict[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker ended badly; a `permanent` error is not retried."""
+
+    error: str
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """A line that is no message, and why; made by the reader, never sent."""
+
+    why: str
+
+
+Message = Started | Progress | Metric | Log | Done | Failed
+
+_WORDS: dict[type, str] = {
+    Started: "started",
+    Progress: "progress",
+    Metric: "metric",
+    Log: "log",
+    Done: "done",
+    Failed: "failed",
+}
+
+
+def encode(message: Message) -> bytes:
+    """One line, newline included; texts are cut so that it fits MAX_LINE_BYTES."""
+    fields = {name: getattr(message, name) for name in type(message).__slots__}
+    line = _line(message, fields)
+    if len(line) <= MAX_LINE_BYTES:
+        return line
+    # A character takes at most 12 bytes as escaped JSON (a surrogate pair).
+    room = MAX_LINE_BYTES // 12 - 64
+    return _line(message, {name: _cut(value, room) for name, value in fields.items()})
+
+
+def decode(line: bytes) -> Message | Garbage:
+    """The message on a line, or why it is none."""
+    if len(line) > MAX_LINE_BYTES:
+        return Garbage(f"a line of more than {MAX_LINE_BYTES} bytes")
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return Garbage(f"a line that is not JSON: {line[:60]!r}")
+    if not isinstance(fields, dict):
+        return Garbage(f"a line that is not a JSON object: {line[:60]!r}")
+    try:
+        return _message(fields)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        return Garbage(f"a message that does not hold ({error!r}): {line[:60]!r}")
+
+
+class Lines:
+    """Bytes in, messages out; holds at most one line of MAX_LINE_BYTES."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._dropping = False
+
+    def feed(self, data: bytes) -> list[Message | Garbage]:
+        """The messages that `data` completes; an over-long line is one Garbage."""
+        heard: list[Message | Garbage] = []
+        *whole, rest = data.split(b"\n")
+        for piece in whole:
+            if self._dropping:
+                self._dropping = False
+            else:
+                heard.append(decode(bytes(self._rest) + piece))
+            self._rest.clear()
+        if not self._dropping:
+            self._rest += rest
+        if len(self._rest) > MAX_LINE_BYTES:
+            self._rest.clear()
+            self._dropping = True
+            heard.append(Garbage(f"a line of more than {MAX_LINE_BYTES} bytes"))
+        return heard
+
+    def end(self) -> Garbage | None:
+        """What the last line lacks, when the other side has gone."""
+        if self._rest:
+            return Garbage(f"half a line: {bytes(self._rest[:60])!r}")
+        return None
+
+
+def _line(message: Message, fields: dict[str, object]) -> bytes:
+    return json.dumps({"message": _WORDS[type(message)], **fields}).encode() + b"\n"
+
+
+def _cut(value: object, room: int) -> object:
+    if isinstance(value, str):
+        return value if len(value) <= room else value[:room] + " ... (cut)"
+    if isinstance(value, dict):
+        each = max(16, room // (2 * len(value) or 1))
+        pairs = list(value.items())[: room // 32]
+        return {str(key)[:each]: _cut(item, each) for key, item in pairs}
+    return value
+
+
+def _message(fields: dict[str, object]) -> Message:
+    match fields["message"]:
+        case "started":
+            return Started()
+        case "progress":
+            total = fields.get("total")
+            return Progress(
+                _number(fields["done"]),
+                None if total is None else _number(total),
+                _text(fields.get("unit", ""), 40),
+            )
+        case "metric":
+            return Metric(_text(fields["name"], 200), _number(fields["value"]))
+        case "log":
+            level = _text(fields.get("level", "info"), 20)
+            if level not in LEVELS:
+                raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
+            return Log(level, _text(fields["text"], MAX_LINE_BYTES))
+        case "done":
+            return Done(_result(fields.get("result", {})))
+        case "failed":
+            permanent = fields.get("permanent", False)
+            if not isinstance(permanent, bool):
+                raise ValueError("permanent is no boolean")
+            return Failed(_text(fields["error"], MAX_LINE_BYTES), permanent)
+        case word:
+            raise ValueError(f"no message is called {word!r}")
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError(f"{value!r} is not finite")
+    return float(value) if isinstance(value, float) or abs(value) > 2**53 else value
+
+
+def _text(value: object, longest: int) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    return value[:longest]
+
+
+def _result(value: object) -> dict[str, Scalar]:
+    if not isinstance(value, dict):
+        raise ValueError("result is no object")
+    for key, item in value.items():
+        if not isinstance(item, Scalar):
+            raise ValueError(f"result.{key} is neither number nor text")
+    return value

@@ -1,0 +1,81 @@
+"""Durations and sizes as people write them: `1h30m`, `2GB`, `64KiB`.
+
+Pure. Both packages read these units, so they live behind the door that is
+open to both; nothing else of either package is known here.
+"""
+
+import re
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_BYTES = {
+    "": 1,
+    "b": 1,
+    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", 1)},
+    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", 1)},
+}
+_LARGER = ("kB", "MB", "GB", "TB", "PB")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
+
+# A thousand years: beyond it a datetime overflows, and nobody means it.
+LONGEST_S = 1000 * 366 * 86400
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90`, `90s`, `1h30m`, `2d`, `250ms`; a bare number is seconds.
+
+    Raises:
+        ValueError: what was expected and what was found.
+    """
+    body = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", body):
+        return _bounded(float(body), text)
+    parts = _DURATION_PART.findall(body)
+    if not parts or "".join(number + unit for number, unit in parts) != body:
+        raise ValueError(f'expected a duration such as "5m", got "{text}"')
+    return _bounded(sum(float(number) * _SECONDS[unit] for number, unit in parts), text)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `4096`, `64KiB`, `2GB`; KB is 1000 bytes, KiB is 1024.
+
+    Raises:
+        ValueError: what was expected and what was found.
+    """
+    match = _SIZE.fullmatch(text.strip().lower())
+    if match is None or match[2] not in _BYTES:
+        raise ValueError(f'expected a size such as "64KiB" or "2GB", got "{text}"')
+    size = float(match[1]) * _BYTES[match[2]]
+    if size >= 2**63:
+        raise ValueError(f'expected a size below 8EiB, got "{text}"')
+    return int(size)
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest words for a duration: `0.4s`, `45s`, `5m`, `1h30m`, `2d`."""
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f}s" if seconds >= 0.1 else f"{seconds * 1000:.0f}ms"
+    rest = round(seconds)
+    words = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            words.append(f"{count}{unit}")
+    return "".join(words[:2]) or "0s"
+
+
+def format_size(size_bytes: float) -> str:
+    """A size with one digit after the point: `18.8 MB`, `948 bytes`."""
+    if size_bytes < 1000:
+        return f"{size_bytes:.0f} bytes"
+    power = 0
+    while size_bytes >= 1000 and power < len(_LARGER):
+        size_bytes /= 1000
+        power += 1
+    return f"{size_bytes:.1f} {_LARGER[power - 1]}"
+
+
+def _bounded(seconds: float, text: str) -> float:
+    if seconds > LONGEST_S:
+        raise ValueError(f'expected a duration below 1000 years, got "{text}"')
+    return seconds
