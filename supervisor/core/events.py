@@ -311,6 +311,14 @@ class RecordPause:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseSlots:
+    """Rows of the job's slots after this instant no longer stand for them."""
+
+    job: str
+    after: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """Begin attempt `run.attempt` of a run with this definition."""
 
@@ -354,4 +362,4 @@ class Stop:
     """Nothing lives any more and the service is to end."""
 
 
-Action = Record | RecordPause | Launch | Signal | Reply | Note | Stop
+Action = Record | RecordPause | ReleaseSlots | Launch | Signal | Reply | Note | Stop

@@ -1,0 +1,67 @@
+"""The queue -> launches: which pending run may begin now.
+
+Looked at by (due, place, id), the first admissible first; one that waits for
+its group, its job or its dependencies holds up nobody. Waiting and retrying
+take no place in the pool.
+"""
+
+from dataclasses import replace
+
+from supervisor.core.graph import Refused, Waits, judge
+from supervisor.core.model import Job, Reason, Run, State
+from supervisor.core.turn import Turn
+from supervisor.core.verdict import Verdict
+from supervisor.core.world import Life, World
+
+
+def admit(turn: Turn) -> None:
+    """Launch what may begin, until the pool is full or nobody else may."""
+    while turn.may_admit:
+        turn.may_admit = False
+        if turn.world.life is not Life.SERVING or turn.world.ledger_trouble:
+            return
+        for _, _, number in turn.world.queue:
+            if len(turn.world.living) >= turn.world.config.max_concurrent:
+                return
+            run = turn.world.runs.get(number)
+            if run is not None and run.state is State.PENDING:
+                _consider(turn, run)
+
+
+def heeded(run: Run, job: Job) -> tuple[str, ...]:
+    """The dependencies that this run is judged by; a retry is not judged again."""
+    if run.attempt > 0:
+        return ()
+    return job.deps if run.after is None else run.after
+
+
+def obstacle(world: World, run: Run, job: Job) -> str:
+    """Why a pending run cannot begin now, apart from dependencies and pool; "": nothing."""
+    other = world.lives(run.job)
+    if other is not None:
+        return f"waits for the processes of run {other} to end"
+    for group in (job.exclusive, run.batch):
+        holder = world.groups.get(group) if group else None
+        if holder is not None:
+            name = world.living[holder].job.name
+            return f"waits for {name} (run {holder}), which holds the group {group}"
+    return ""
+
+
+def _consider(turn: Turn, run: Run) -> None:
+    job = turn.world.jobs[run.job]
+    waits = ""
+    for name in heeded(run, job):
+        judgement = judge(
+            name, run.due, turn.world.past.get(name, ()), turn.world.last_success.get(name)
+        )
+        if isinstance(judgement, Refused):
+            turn.finish(run, Verdict(State.SKIPPED, Reason.DEPENDENCY, judgement.cause))
+            return
+        if isinstance(judgement, Waits) and not waits:
+            waits = f"waits for run {judgement.run} of {judgement.job}"
+    waits = waits or obstacle(turn.world, run, job)
+    if not waits:
+        turn.launch(run, job)
+    elif waits != run.cause:
+        turn.keep(replace(run, cause=waits))

@@ -1,0 +1,250 @@
+"""One attempt from its launch to its empty tree.
+
+What its process says, how it ends, what its own timers do: TERM at the
+deadline, KILL after the grace, and, where even that does not help, giving up
+the place. A run moves on when its own process has ended (`settle`); place,
+group and job are free when the tree is empty (`emptied`).
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+
+from supervisor.core import retry, verdict
+from supervisor.core.events import (
+    Emptied,
+    Exited,
+    Force,
+    LaunchFailed,
+    Lost,
+    Record,
+    Said,
+    Signal,
+    Started,
+)
+from supervisor.core.incident import UNKILLABLE
+from supervisor.core.model import Progress, Reason, Run, State
+from supervisor.core.turn import Turn
+from supervisor.core.verdict import Verdict
+from supervisor.core.world import Living
+from workers import protocol
+
+# After SIGKILL and the grace, a tree that is still there will not go.
+UNKILLABLE_AFTER_S = 5.0
+# An interrupted run is taken up again at most so often.
+MOST_INTERRUPTIONS = 3
+
+
+def started(turn: Turn, event: Started, living: Living) -> None:
+    """The process lives: its pid goes into the ledger."""
+    attempt = replace(living.attempt, pid=event.pid)
+    turn.put_living(replace(living, attempt=attempt))
+    turn.actions.append(Record(attempt))
+
+
+def said(turn: Turn, event: Said, living: Living) -> None:
+    """The worker spoke: what matters at its end is kept, the rest is shown."""
+    heard = living.heard
+    run = turn.world.runs.get(event.run)
+    match event.message:
+        case protocol.Progress(done, total, unit) if run is not None:
+            moved = replace(run, progress=Progress(done, total, unit))
+            turn.world.runs = turn.world.runs.set(run.id, moved)
+        case protocol.Metric(name, value):
+            turn.world.metrics = turn.world.metrics.set((living.job.name, name), value)
+        case protocol.Log(level, text):
+            turn.note(text, level, run=run)
+        case protocol.Done() as done_:
+            turn.put_living(replace(living, heard=replace(heard, done=done_)))
+        case protocol.Failed() as failed:
+            turn.put_living(replace(living, heard=replace(heard, failed=failed)))
+        case protocol.Garbage() as garbage if heard.garbage is None:
+            turn.put_living(replace(living, heard=replace(heard, garbage=garbage)))
+        case _:
+            pass
+
+
+def exited(turn: Turn, event: Exited, living: Living) -> None:
+    """The process ended: verdict, state and `ended_at` are settled now."""
+    own = verdict.ended(living.job, event.wait_status, living.heard)
+    # A worker that had said `done` had done it, whatever we wished meanwhile.
+    finished = own.state is State.SUCCESS and living.heard.done is not None
+    found = own if living.wish is None or finished else living.wish
+    attempt = replace(living.attempt, wait_status=event.wait_status)
+    settle(turn, replace(living, attempt=attempt), found)
+
+
+def launch_failed(turn: Turn, event: LaunchFailed, living: Living) -> None:
+    """No process came of it; a failed attempt like any other, its tree empty."""
+    settle(turn, living, living.wish or verdict.not_launched(event.error))
+    turn.leave(turn.world.living[event.run])
+
+
+def lost(turn: Turn, event: Lost, living: Living) -> None:
+    """Its keeper died under it: an interrupted attempt, unless it had ended."""
+    if not living.settled:
+        settle(turn, living, living.wish or verdict.interrupted(Reason.CRASH))
+
+
+def emptied(turn: Turn, event: Emptied, living: Living) -> None:
+    """Nothing of it lives: its account is complete and its place free."""
+    if not living.settled:
+        settle(turn, living, living.wish or verdict.interrupted(Reason.CRASH))
+        living = turn.world.living[event.run]
+    turn.actions.append(
+        Record(
+            replace(
+                living.attempt,
+                strays=event.strays,
+                cpu_s=event.cpu_s,
+                max_rss_bytes=event.max_rss_bytes,
+            )
+        )
+    )
+    turn.world.strays_killed += len(event.strays)
+    run = turn.world.runs.get(event.run) or living.outcome
+    if run is not None:
+        _account(turn, run, event)
+    turn.leave(living)
+
+
+def settle(turn: Turn, living: Living, found: Verdict) -> None:
+    """The run moves on with this verdict: to its end, or to another attempt."""
+    run = turn.world.runs[living.run]
+    attempt = replace(living.attempt, ended_at=turn.now, reason=found.reason, cause=found.cause)
+    turn.actions.append(Record(attempt))
+    run = replace(run, exit_status=found.exit_status)
+    if found.state is State.SUCCESS and living.heard.done is not None:
+        run = replace(run, result_json=msgspec.json.encode(living.heard.done.result).decode())
+    run = _move_on(turn, run, living, found)
+    turn.put_living(
+        replace(
+            living,
+            attempt=attempt,
+            deadline=None,
+            kill_at=None,
+            give_up_at=turn.at.mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S,
+            settled=True,
+            outcome=None if run.state.is_open else run,
+        )
+    )
+
+
+def cancel(turn: Turn, run: Run, found: Verdict) -> None:
+    """End an open run: at once if nothing of it runs, else by TERM and KILL."""
+    living = turn.world.living.get(run.id)
+    if run.state is State.RUNNING and living is not None:
+        end(turn, living, found, living.job.kill_grace_s)
+    else:
+        turn.finish(run, found)
+
+
+def end(turn: Turn, living: Living, wish: Verdict, grace_s: float) -> None:
+    """SIGTERM now, SIGKILL after the grace; the verdict will be `wish`."""
+    if living.settled:
+        return
+    is_told = living.kill_at is not None
+    kill_at = turn.at.mono + grace_s
+    if living.kill_at is not None:
+        kill_at = min(kill_at, living.kill_at)
+    turn.put_living(replace(living, wish=wish, deadline=None, kill_at=kill_at))
+    if not is_told:
+        turn.actions.append(Signal(living.run, living.attempt.number, Force.TERM))
+
+
+def expire(turn: Turn) -> None:
+    """Act on every timer of a living attempt that has run out."""
+    for living in list(turn.world.living.values()):
+        deadline = living.next_deadline()
+        if deadline is not None and deadline <= turn.at.mono:
+            _expire(turn, living)
+
+
+def wake_retries(turn: Turn) -> None:
+    """Put the runs whose backoff is over back into the queue."""
+    for number, at in list(turn.world.retry_at.items()):
+        if at <= turn.at.mono:
+            turn.keep(replace(turn.world.runs[number], state=State.PENDING, next_attempt_at=None))
+
+
+def retry_in(turn: Turn, run: Run, delay_s: float, cause: str, reason: Reason | None) -> Run:
+    """The run, waiting so long for its next attempt."""
+    waiting = replace(
+        run,
+        state=State.RETRYING,
+        reason=reason,
+        cause=cause,
+        next_attempt_at=turn.now + timedelta(seconds=delay_s),
+    )
+    turn.world.retry_at = turn.world.retry_at.set(run.id, turn.at.mono + delay_s)
+    turn.keep(waiting)
+    turn.note(f"retrying in {delay_s:.0f}s: {cause}", "warning", run=waiting)
+    return waiting
+
+
+def _move_on(turn: Turn, run: Run, living: Living, found: Verdict) -> Run:
+    job = turn.world.jobs.get(run.job, living.job)
+    if found.state is State.INTERRUPTED:
+        return _interrupt(turn, run, found)
+    if found.state is State.FAILED and found.reason is not None:
+        is_wanted = run.job in turn.world.jobs and job.enabled
+        if is_wanted and retry.is_allowed(job, found.reason, run.retries_used):
+            delay_s = retry.delay_s(job, run.retries_used, turn.at.dice)
+            again = replace(run, retries_used=run.retries_used + 1)
+            return retry_in(turn, again, delay_s, found.cause, found.reason)
+    return turn.finish(run, found)
+
+
+def _interrupt(turn: Turn, run: Run, found: Verdict) -> Run:
+    run = replace(run, interruptions=run.interruptions + 1)
+    known = turn.world.jobs.get(run.job)
+    if run.interruptions > MOST_INTERRUPTIONS or known is None:
+        return turn.finish(run, found)
+    if found.reason is Reason.SHUTDOWN and run.slot is None:
+        return turn.finish(run, found)  # manual and start-up runs are not resumed
+    delay_s = retry.delay_s(known, 0, turn.at.dice)
+    return retry_in(turn, run, delay_s, found.cause, found.reason)
+
+
+def _account(turn: Turn, run: Run, event: Emptied) -> None:
+    """Add what the keeper measured to the run's row."""
+    cpu_s = (run.cpu_s or 0) + (event.cpu_s or 0)
+    changed = replace(
+        run,
+        strays=(*run.strays, *event.strays)[:20],
+        cpu_s=cpu_s,
+        max_rss_bytes=max(run.max_rss_bytes or 0, event.max_rss_bytes or 0),
+        log_bytes=event.log_bytes,
+    )
+    if changed.state.is_open:
+        turn.keep(changed)
+    else:
+        turn.actions.append(Record(changed))
+        if turn.world.last.get(run.job) is run:
+            turn.world.last = turn.world.last.set(run.job, changed)
+    if event.strays:
+        turn.note(f"left behind and killed: {'; '.join(event.strays)}", "warning", run=changed)
+
+
+def _expire(turn: Turn, living: Living) -> None:
+    mono, run, number = turn.at.mono, living.run, living.attempt.number
+    if living.give_up_at is not None and living.give_up_at <= mono:
+        _give_up(turn, living)
+    elif living.kill_at is not None and living.kill_at <= mono:
+        give_up_at = mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S
+        turn.put_living(replace(living, kill_at=None, give_up_at=give_up_at))
+        turn.actions.append(Signal(run, number, Force.KILL))
+    elif living.deadline is not None and living.deadline <= mono:
+        end(turn, living, verdict.timed_out(living.job), living.job.kill_grace_s)
+
+
+def _give_up(turn: Turn, living: Living) -> None:
+    """It survives SIGKILL: retire its keeper with it and release the place."""
+    cause = f"processes of run {living.run} survive SIGKILL"
+    turn.actions.append(Signal(living.run, living.attempt.number, Force.ABANDON))
+    turn.trouble(living.job.name, UNKILLABLE, cause, living.run)
+    if not living.settled:
+        settle(turn, living, living.wish or verdict.timed_out(living.job))
+        living = turn.world.living[living.run]
+    turn.leave(living)

@@ -1,0 +1,148 @@
+"""Dependencies: their order, their cycles, and whether a run may start.
+
+Pure. A dependency looks at what was recorded, never at the calendar: see
+`judge`, which is section "Dependencies" of the rules, word for word.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from supervisor.core.model import Reason, State
+
+# How many runs of a job are remembered for its dependents.
+REMEMBERED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is remembered of one run of a dependency."""
+
+    run: int
+    due: datetime
+    state: State
+    reason: Reason | None = None
+    cause: str = ""
+    blocked_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Satisfied:
+    """The dependency has succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """A run of the dependency is still open."""
+
+    job: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The dependency did not succeed; `cause` says what it did instead."""
+
+    cause: str
+
+
+Judgement = Satisfied | Waits | Refused
+
+
+def judge(
+    name: str, due: datetime, newest_first: Sequence[Past], last_success: datetime | None
+) -> Judgement:
+    """May a run that is due at `due` start, as far as the dependency `name` goes?
+
+    newest_first: the dependency's runs by falling due; last_success: the
+    largest due among its successes, which may be older than those remembered.
+    """
+    newest = next((past for past in newest_first if past.due <= due), None)
+    if newest is None and len(newest_first) == REMEMBERED:
+        newest = newest_first[-1]  # it ran before, but so long ago that only this is remembered
+    d = _stands_for(newest, newest_first)
+    if d is None:
+        if last_success is not None and last_success <= due:
+            return Satisfied()
+        return Refused(f"{name} has not run yet")
+    if last_success is not None and last_success >= d.due:
+        return Satisfied()
+    for past in newest_first:
+        if past.due >= d.due and past.state.is_open:
+            return Waits(name, past.run)
+    return Refused(f"dependency {name} {_ending(d)}")
+
+
+def find_cycle(deps: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
+    """The first cycle as (a, b, a), or None. Unknown names are passed over."""
+    done: set[str] = set()
+    for start in deps:
+        trail: list[str] = []
+        on_trail: set[str] = set()
+        stack: list[tuple[str, bool]] = [(start, True)]
+        while stack:
+            name, entering = stack.pop()
+            if not entering:
+                on_trail.discard(trail.pop())
+                done.add(name)
+            elif name in on_trail:
+                return (*trail[trail.index(name) :], name)
+            elif name not in done and name in deps:
+                trail.append(name)
+                on_trail.add(name)
+                stack.append((name, False))
+                stack.extend((dep, True) for dep in reversed(deps[name]))
+    return None
+
+
+def in_order(names: Iterable[str], deps: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """These names in their own order, but each after its dependencies among them."""
+    wanted = dict.fromkeys(names)
+    ordered: dict[str, None] = {}
+    stack = [(name, False) for name in reversed(wanted)]
+    while stack:
+        name, deps_done = stack.pop()
+        if deps_done:
+            ordered.setdefault(name)
+        elif name not in ordered:
+            stack.append((name, True))
+            stack.extend(
+                (dep, False)
+                for dep in reversed(deps.get(name, ()))
+                if dep in wanted and dep not in ordered
+            )
+    return tuple(ordered)
+
+
+def with_all_deps(names: Iterable[str], deps: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """These names and all they depend on, each after its dependencies."""
+    found: dict[str, None] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.setdefault(name)
+            waiting.extend(deps.get(name, ()))
+    return in_order(found, deps)
+
+
+def _stands_for(past: Past | None, known: Sequence[Past]) -> Past | None:
+    """An overlap-skipped slot stands for the run that blocked it."""
+    while past is not None and past.state is State.SKIPPED and past.reason is Reason.OVERLAP:
+        blocker = next((other for other in known if other.run == past.blocked_by), None)
+        if blocker is None or blocker is past:
+            return past
+        past = blocker
+    return past
+
+
+def _ending(past: Past) -> str:
+    at = past.due.strftime("%Y-%m-%d %H:%M UTC")
+    word = {
+        State.SKIPPED: "was skipped",
+        State.MISSED: "was missed",
+        State.CANCELLED: "was cancelled",
+        State.INTERRUPTED: "was interrupted",
+        State.FAILED: "failed",
+    }.get(past.state, past.state)
+    return f"{word} at {at}: {past.cause}" if past.cause else f"{word} at {at}"

@@ -1,0 +1,66 @@
+"""New definitions: what changes with an accepted text of jobs.yaml.
+
+The calendar changes from the last tick on and a new job begins now. A living
+attempt keeps its definition; what waits for a removed or disabled job is
+cancelled. A refused text changes nothing.
+"""
+
+from supervisor.core import incident
+from supervisor.core.events import Reloaded, ReloadRefused
+from supervisor.core.model import Job, Reason, State
+from supervisor.core.turn import Turn
+from supervisor.core.verdict import cancelled
+
+
+def reloaded(turn: Turn, event: Reloaded) -> None:
+    """A new text is in force; a job begins now, a living attempt keeps its own."""
+    world = turn.world
+    before, config = world.jobs, event.config
+    world.config = config
+    world.problems = ()
+    world.jobs = type(world.jobs)({job.name: job for job in config.jobs})
+    for name in before:
+        if name not in world.jobs:
+            _remove(turn, name)
+    for job in config.jobs:
+        _take(turn, before.get(job.name), job)
+    turn.mend("", incident.RELOAD)
+    turn.note(f"jobs.yaml reloaded: {len(config.jobs)} jobs")
+    turn.may_admit = True
+
+
+def reload_refused(turn: Turn, event: ReloadRefused) -> None:
+    """The bad text changes nothing and stands in `status` until it is mended."""
+    if event.problems == turn.world.problems:
+        return
+    turn.world.problems = event.problems
+    first = event.problems[0]
+    more = f" (and {len(event.problems) - 1} more)" if len(event.problems) > 1 else ""
+    where = f"jobs.yaml:{first.line}:{first.column}: {first.path}: {first.message}"
+    turn.trouble("", incident.RELOAD, f"jobs.yaml was refused: {where}{more}")
+
+
+def _take(turn: Turn, before: Job | None, job: Job) -> None:
+    if not job.enabled:
+        _cancel_waiting(turn, job.name, Reason.DISABLED, "disabled in jobs.yaml")
+    if before is None:
+        turn.see_until(job.name, turn.now)
+    elif (before.cron, before.timezone) == (job.cron, job.timezone):
+        return
+    tick = turn.world.last_tick or turn.now
+    turn.see_until(job.name, tick)
+    turn.expect(job, max(tick, turn.world.marks[job.name].seen_until))
+
+
+def _remove(turn: Turn, name: str) -> None:
+    turn.forget_slot(name)
+    _cancel_waiting(turn, name, Reason.REMOVED, "removed from jobs.yaml")
+    turn.mend(name, *incident.SEVERITY)
+    if name in turn.world.late:
+        turn.world.late = turn.world.late.delete(name)
+
+
+def _cancel_waiting(turn: Turn, name: str, reason: Reason, cause: str) -> None:
+    for run in turn.world.open_runs_of(name):
+        if run.state is not State.RUNNING:
+            turn.finish(run, cancelled(reason, cause))

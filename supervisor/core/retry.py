@@ -1,0 +1,32 @@
+"""Whether another attempt is allowed, and how long it waits.
+
+Pure: the die is an argument.
+"""
+
+from supervisor.core.model import Job, Reason
+
+# What may be tried again: an error, a timeout, an outside kill. A permanent
+# error, a cancel and an interruption use no retry.
+RETRIABLE = frozenset(
+    {Reason.EXIT, Reason.SIGNAL, Reason.TIMEOUT, Reason.ERROR, Reason.PROTOCOL, Reason.LAUNCH}
+)
+JITTER = 0.1
+
+# 2.0 ** 1024 overflows; any backoff > 1 has met its cap long before.
+_LARGEST_EXPONENT = 64
+
+
+def is_allowed(job: Job, reason: Reason, retries_used: int) -> bool:
+    """Whether a run that failed for this reason gets another attempt."""
+    return reason in RETRIABLE and retries_used < job.retries
+
+
+def delay_s(job: Job, retries_used: int, dice: float) -> float:
+    """Seconds before the retry that follows `retries_used` earlier ones.
+
+    retry_delay x backoff^retries_used, capped at retry_max_delay, +-10 % by
+    the die in [0, 1). The first retry waits retry_delay.
+    """
+    exponent = min(retries_used, _LARGEST_EXPONENT)
+    plain = min(job.retry_delay_s * job.retry_backoff**exponent, job.retry_max_delay_s)
+    return plain * (1 + JITTER * (2 * dice - 1))

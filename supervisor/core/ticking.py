@@ -1,0 +1,51 @@
+"""Time: timers, then the slots of every minute since the last look.
+
+Nothing polls: a turn comes at each full minute and at the instants that
+`next_wakeup` names.
+"""
+
+from datetime import timedelta
+
+from supervisor.core import attempts, clockwatch, schedule, stopping
+from supervisor.core.opening import check_late, open_due
+from supervisor.core.turn import Turn
+from supervisor.core.world import Life, World
+
+
+def time_passed(turn: Turn) -> None:
+    """Timers first, then the slots of every minute since the last look."""
+    attempts.expire(turn)
+    attempts.wake_retries(turn)
+    stopping.stop_if_over(turn)
+    if turn.world.life is Life.SERVING and turn.world.has_calendar:
+        _tick(turn)
+    turn.may_admit = True
+
+
+def _tick(turn: Turn) -> None:
+    world = turn.world
+    clockwatch.read(turn)
+    since = schedule.at_minute(world.last_tick or turn.now)
+    until = schedule.at_minute(turn.now)
+    if until == since:
+        check_late(turn)
+        return
+    for name in _due_names(world, since, until):
+        job = world.jobs[name]
+        mark = world.marks.get(name)
+        seen = mark.seen_until if mark is not None else turn.now - timedelta(minutes=1)
+        open_due(turn, job, seen, "the supervisor was not running or the clock was put forward")
+        turn.expect(job, turn.now)
+    world.last_tick = turn.now
+    check_late(turn)
+    turn.remind()
+
+
+def _due_names(world: World, since: int, until: int) -> list[str]:
+    """Names of jobs with a slot up to minute `until`, in the order of the file."""
+    if 0 <= until - since <= len(world.agenda):
+        minutes = [minute for minute in range(since + 1, until + 1) if minute in world.agenda]
+    else:
+        minutes = [minute for minute in world.agenda if minute <= until]
+    names = [name for minute in minutes for name in world.agenda[minute]]
+    return sorted(names, key=lambda name: world.jobs[name].place)

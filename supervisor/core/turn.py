@@ -1,0 +1,330 @@
+"""One turn of `decide`: a world being changed and the actions it asks for.
+
+The primitives that keep the world's indexes true live here and nowhere else;
+the rules (opening, admission, attempts, requests, service) are written in them.
+A Turn belongs to one call of `decide` and is not kept.
+"""
+
+import copy
+from bisect import insort
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from supervisor.core import incident as incidents
+from supervisor.core import schedule
+from supervisor.core.events import Action, At, Launch, Note, Record, ReleaseSlots
+from supervisor.core.graph import REMEMBERED, Past
+from supervisor.core.incident import Word
+from supervisor.core.model import Alert, Attempt, Incident, Job, Mark, Reason, Run, State, Trigger
+from supervisor.core.verdict import Verdict
+from supervisor.core.world import Living, World
+
+
+class Turn:
+    """The world as it is being changed, the instant, and the actions so far."""
+
+    def __init__(self, world: World, at: At) -> None:
+        self.world = copy.copy(world)
+        self.at = at
+        self.actions: list[Action] = []
+        self.may_admit = False  # something came or went: look at the queue
+
+    @property
+    def now(self) -> datetime:
+        """The wall clock of this turn."""
+        return self.at.wall
+
+    def note(self, text: str, level: str = "info", run: Run | None = None, job: str = "") -> None:
+        """A line for the log."""
+        if run is None:
+            self.actions.append(Note(level, text, job))
+        else:
+            self.actions.append(Note(level, text, run.job, run.id, run.attempt))
+
+    # --- runs -----------------------------------------------------------------
+
+    def open_run(self, job: Job, due: datetime, trigger: Trigger, **fields: Any) -> Run:
+        """A new pending run, in the queue and in the ledger."""
+        run = self._new_run(job, due, trigger, State.PENDING, **fields)
+        self.keep(run)
+        return run
+
+    def close_unopened(
+        self,
+        job: Job,
+        slot: datetime,
+        trigger: Trigger,
+        state: State,
+        reason: Reason,
+        cause: str,
+        blocked_by: int | None = None,
+    ) -> Run:
+        """A row for a slot that came to nothing: skipped or missed."""
+        run = self._new_run(
+            job, slot, trigger, state,
+            slot=None if trigger is Trigger.STARTUP else slot,
+            reason=reason, cause=cause, blocked_by=blocked_by, ended_at=self.now,
+        )  # fmt: skip
+        self.keep(run)
+        self.note(f"{state}: {cause}", run=run)
+        return run
+
+    def restore(self, run: Run) -> None:
+        """Take a row of an earlier life into the indexes; the ledger has it."""
+        self._requeue(None, run)
+        self._remember(run)
+
+    def keep(self, run: Run) -> None:
+        """Take a new or changed run into ledger and indexes."""
+        before = self.world.runs.get(run.id)
+        self.actions.append(Record(run))
+        self._requeue(before, run)
+        if before is None or before.state is not run.state:
+            self._remember(run)
+
+    def finish(self, run: Run, verdict: Verdict) -> Run:
+        """The run in its final state; its incident opens or closes with it."""
+        final = replace(
+            run,
+            state=verdict.state,
+            reason=verdict.reason,
+            cause=verdict.cause,
+            ended_at=self.now,
+            next_attempt_at=None,
+        )
+        self.keep(final)
+        said = f"{final.state}: {final.cause}" if final.cause else str(final.state)
+        self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
+        if not final.dry_run:
+            self._judge_incidents(final)
+        self.may_admit = True
+        return final
+
+    def _new_run(
+        self, job: Job, due: datetime, trigger: Trigger, state: State, **fields: Any
+    ) -> Run:
+        number = self.world.next_run
+        self.world.next_run = number + 1
+        fields.setdefault("place", job.place)
+        return Run(number, job.name, due, trigger, state, opened_at=self.now, **fields)
+
+    def _requeue(self, before: Run | None, run: Run) -> None:
+        world = self.world
+        is_pending = run.state is State.PENDING
+        if is_pending != (before is not None and before.state is State.PENDING):
+            entry = (run.due, run.place, run.id)
+            queue = list(world.queue)
+            if is_pending:
+                insort(queue, entry)
+                self.may_admit = True
+            else:
+                queue.remove(entry)
+            world.queue = tuple(queue)
+        if run.state is not State.RETRYING and run.id in world.retry_at:
+            world.retry_at = world.retry_at.delete(run.id)
+        if run.state.is_open:
+            world.runs = world.runs.set(run.id, run)
+            if before is None:
+                world.by_job = world.by_job.set(run.job, (*world.by_job.get(run.job, ()), run.id))
+        elif before is not None:
+            world.runs = world.runs.delete(run.id)
+            self._leave_job(run.job, run.id)
+
+    def _leave_job(self, job: str, run: int) -> None:
+        world = self.world
+        if run in world.runs or run in world.living:
+            return
+        rest = tuple(other for other in world.by_job.get(job, ()) if other != run)
+        world.by_job = world.by_job.set(job, rest) if rest else world.by_job.delete(job)
+
+    def _remember(self, run: Run) -> None:
+        if run.dry_run:
+            return
+        world = self.world
+        past = Past(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
+        others = [other for other in world.past.get(run.job, ()) if other.run != run.id]
+        if others and others[0].due > run.due:
+            newest = sorted([past, *others], key=lambda each: (each.due, each.run), reverse=True)
+        else:
+            newest = [past, *others]
+        world.past = world.past.set(run.job, tuple(newest[:REMEMBERED]))
+        if run.state.is_open:
+            return
+        latest = world.last.get(run.job)
+        if latest is None or latest.id <= run.id:
+            world.last = world.last.set(run.job, run)
+        if run.state is State.SUCCESS:
+            best = world.last_success.get(run.job)
+            if best is None or best < run.due:
+                world.last_success = world.last_success.set(run.job, run.due)
+
+    # --- attempts -------------------------------------------------------------
+
+    def launch(self, run: Run, job: Job) -> None:
+        """Begin the run's next attempt; its record stands before its launch."""
+        running = replace(
+            run,
+            state=State.RUNNING,
+            attempt=run.attempt + 1,
+            reason=None,
+            cause="",
+            started_at=run.started_at or self.now,
+            next_attempt_at=None,
+            progress=None,
+        )
+        attempt = Attempt(run.id, running.attempt, self.now)
+        groups = tuple(group for group in (job.exclusive, run.batch) if group)
+        deadline = None if job.timeout_s is None else self.at.mono + job.timeout_s
+        world = self.world
+        world.living = world.living.set(run.id, Living(run.id, job, attempt, groups, deadline))
+        for group in groups:
+            world.groups = world.groups.set(group, run.id)
+        self.keep(running)
+        self.actions.append(Record(attempt))
+        self.actions.append(Launch(running, job))
+        self.note("starts", run=running)
+
+    def unlaunch(self, run: Run) -> None:
+        """Take back a launch that was not performed; the attempt never was."""
+        self.leave(self.world.living[run.id])
+        self.keep(replace(run, state=State.PENDING, attempt=run.attempt - 1))
+
+    def put_living(self, living: Living) -> None:
+        """Take a changed living attempt into the world."""
+        self.world.living = self.world.living.set(living.run, living)
+
+    def leave(self, living: Living) -> None:
+        """The attempt's tree is empty: place, groups and job are free."""
+        world = self.world
+        world.living = world.living.delete(living.run)
+        for group in living.groups:
+            world.groups = world.groups.delete(group)
+        self._leave_job(living.job.name, living.run)
+        self.may_admit = True
+
+    # --- jobs -----------------------------------------------------------------
+
+    def mark(self, job: str, **fields: Any) -> None:
+        """Change what the ledger keeps of a job."""
+        known = self.world.marks.get(job) or Mark(job, self.now)
+        changed = replace(known, **fields)
+        self.world.marks = self.world.marks.set(job, changed)
+        self.actions.append(Record(changed))
+
+    def see_until(self, job: str, instant: datetime) -> None:
+        """Slots of this job up to here are settled for good."""
+        known = self.world.marks.get(job)
+        if known is None or known.seen_until < instant:
+            self.mark(job, seen_until=instant)
+
+    def lower_mark(self, job: Job) -> None:
+        """Let slots after now come again, though a wrong clock had them done."""
+        self.actions.append(ReleaseSlots(job.name, self.now))
+        self.mark(job.name, seen_until=self.now)
+        self.expect(job, self.now)
+        world = self.world
+        kept = tuple(past for past in world.past.get(job.name, ()) if past.due <= self.now)
+        world.past = world.past.set(job.name, kept)
+        if job.name in world.last_success and world.last_success[job.name] > self.now:
+            world.last_success = world.last_success.set(job.name, self.now)
+
+    def expect(self, job: Job, after: datetime) -> None:
+        """Put the job's next slot after this instant into the agenda."""
+        self.forget_slot(job.name)
+        if not job.cron or not self.world.has_calendar:
+            return
+        slot = schedule.calendar(job.cron, job.timezone).next_after(after)
+        if slot is None:
+            return
+        world, minute = self.world, schedule.at_minute(slot)
+        world.agenda = world.agenda.set(minute, (*world.agenda.get(minute, ()), job.name))
+        world.next_slot = world.next_slot.set(job.name, slot)
+
+    def forget_slot(self, job: str) -> None:
+        """Take the job's next slot out of the agenda."""
+        world = self.world
+        slot = world.next_slot.get(job)
+        if slot is None:
+            return
+        minute = schedule.at_minute(slot)
+        rest = tuple(name for name in world.agenda.get(minute, ()) if name != job)
+        world.agenda = world.agenda.set(minute, rest) if rest else world.agenda.delete(minute)
+        world.next_slot = world.next_slot.delete(job)
+
+    # --- incidents ------------------------------------------------------------
+
+    def trouble(self, job: str, kind: str, cause: str, run: int | None = None) -> None:
+        """Open the incident (job, kind), or count it once more."""
+        known = self.world.incidents.get((job, kind))
+        if known is None:
+            number = self.world.next_incident
+            self.world.next_incident = number + 1
+            opened, word = incidents.opened(number, job, kind, cause, run, self.now)
+            self._put_incident(opened, word)
+        else:
+            self._put_incident(*incidents.again(known, cause, run, self.now))
+
+    def remind(self) -> None:
+        """Send the reminders whose time has come."""
+        for known in list(self.world.incidents.values()):
+            reminded, word = incidents.remind(known, self.now)
+            if word is not None:
+                self._put_incident(reminded, word)
+
+    def mend(self, job: str, *kinds: str) -> None:
+        """Close the job's incidents of these kinds, where they are open."""
+        if not self.world.incidents:
+            return
+        for kind in kinds:
+            known = self.world.incidents.get((job, kind))
+            if known is not None:
+                self._put_incident(*incidents.closed(known, self.now))
+
+    def put_incident(self, incident: Incident) -> None:
+        """Take a changed incident into ledger and world, without a word."""
+        self._put_incident(incident, None)
+
+    def _judge_incidents(self, run: Run) -> None:
+        if run.state is State.SUCCESS:
+            self.mend(run.job, *incidents.MENDED_BY_SUCCESS)
+            slot = self.world.late.get(run.job)
+            if slot is not None and run.due >= slot:
+                self.world.late = self.world.late.delete(run.job)
+        elif run.state is State.FAILED and run.reason is not None:
+            self.trouble(run.job, run.reason, run.cause, run.id)
+
+    def _put_incident(self, incident: Incident, word: Word | None) -> None:
+        world, key = self.world, (incident.job, incident.kind)
+        if incident.closed_at is None:
+            world.incidents = world.incidents.set(key, incident)
+        else:
+            world.incidents = world.incidents.delete(key)
+        self.actions.append(Record(incident))
+        if word is not None:
+            self._alert(incident, word)
+
+    def _alert(self, incident: Incident, word: Word) -> None:
+        number = self.world.next_alert
+        self.world.next_alert = number + 1
+        lasted: timedelta = self.now - incident.opened_at
+        alert = Alert(
+            id=number,
+            incident=incident.id,
+            word=word,
+            severity=incident.severity,
+            job=incident.job,
+            kind=incident.kind,
+            cause=incident.cause,
+            count=incident.count,
+            run=incident.run,
+            at=self.now,
+            lasted_s=lasted.total_seconds(),
+        )
+        self.actions.append(Record(alert))
+        level = "info" if word is Word.RECOVERED else "error"
+        self.note(
+            f"incident {incident.id} ({incident.kind}) {word}: {incident.cause}",
+            level,
+            job=incident.job,
+        )

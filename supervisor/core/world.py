@@ -1,0 +1,142 @@
+"""Everything the core knows, as one value: `World`.
+
+Its fields hold persistent values (immutables.Map, tuples, frozen dataclasses),
+so a copy shares all it can and publishing one to another thread is a single
+assignment. `decide` works on a copy and never changes the world it was given.
+Only `turn.py` keeps the indexes (by_job, queue, groups, past) true.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from immutables import Map
+
+from supervisor.core.graph import Past
+from supervisor.core.model import (
+    Attempt,
+    Config,
+    Incident,
+    Job,
+    Mark,
+    Pause,
+    Problem,
+    Run,
+    State,
+)
+from supervisor.core.verdict import Heard, Verdict
+
+
+class Life(StrEnum):
+    """What the service as a whole is doing."""
+
+    SERVING = "serving"
+    DRAINING = "draining"  # admits nothing, lets living runs finish
+    STOPPING = "stopping"  # admits nothing, ends what lives
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """An attempt whose tree is not known to be empty.
+
+    It keeps the definition it was begun with and holds a place, its groups and
+    its job until the tree is empty. deadline, kill_at and give_up_at are
+    monotonic seconds. wish: the verdict that our own doing (a timeout, a
+    cancel) gives it. settled: its own process has ended and the run has moved on.
+    outcome: the run, if that was its end.
+    """
+
+    run: int
+    job: Job
+    attempt: Attempt
+    groups: tuple[str, ...]
+    deadline: float | None
+    kill_at: float | None = None
+    give_up_at: float | None = None
+    wish: Verdict | None = None
+    heard: Heard = Heard()
+    settled: bool = False
+    outcome: Run | None = None
+
+    def next_deadline(self) -> float | None:
+        """The nearest of the three, or None."""
+        return min(
+            (at for at in (self.deadline, self.kill_at, self.give_up_at) if at is not None),
+            default=None,
+        )
+
+
+# (due, place, id): the order in which pending runs are looked at.
+Turnstile = tuple[datetime, int, int]
+
+
+@dataclass(slots=True)
+class World:
+    """The state of the service; see the module for the law.
+
+    agenda: minute since 1970 -> names of jobs with a slot then; next_slot: its
+        inverse. A job without a coming slot is in neither.
+    runs: the open ones, by id. by_job: ids of open or living runs of a job.
+    past: the newest few runs of each job, largest due first.
+    retry_at: monotonic instants of retrying runs. late: the newest slot of each
+        job that has `late_after` and has not succeeded for it.
+    metrics: what workers measured last, by (job, name).
+    ledger_trouble: "" or why the ledger cannot be written.
+    """
+
+    config: Config
+    jobs: Map[str, Job] = field(default_factory=Map)
+    agenda: Map[int, tuple[str, ...]] = field(default_factory=Map)
+    next_slot: Map[str, datetime] = field(default_factory=Map)
+    marks: Map[str, Mark] = field(default_factory=Map)
+    paused: Pause | None = None
+    runs: Map[int, Run] = field(default_factory=Map)
+    living: Map[int, Living] = field(default_factory=Map)
+    by_job: Map[str, tuple[int, ...]] = field(default_factory=Map)
+    queue: tuple[Turnstile, ...] = ()
+    groups: Map[str, int] = field(default_factory=Map)
+    retry_at: Map[int, float] = field(default_factory=Map)
+    late: Map[str, datetime] = field(default_factory=Map)
+    past: Map[str, tuple[Past, ...]] = field(default_factory=Map)
+    last_success: Map[str, datetime] = field(default_factory=Map)
+    last: Map[str, Run] = field(default_factory=Map)
+    incidents: Map[tuple[str, str], Incident] = field(default_factory=Map)
+    life: Life = Life.SERVING
+    has_calendar: bool = True
+    stop_by: float | None = None
+    problems: tuple[Problem, ...] = ()
+    ledger_trouble: str = ""
+    last_tick: datetime | None = None
+    last_wall: datetime | None = None
+    silent_until: datetime | None = None
+    strays_killed: int = 0
+    metrics: Map[tuple[str, str], float] = field(default_factory=Map)
+    next_run: int = 1
+    next_incident: int = 1
+    next_alert: int = 1
+
+    def open_runs_of(self, job: str) -> list[Run]:
+        """The job's pending, running and retrying runs, oldest first."""
+        return [self.runs[run] for run in self.by_job.get(job, ()) if run in self.runs]
+
+    def lives(self, job: str) -> int | None:
+        """The run of the job whose tree is not empty, if any."""
+        return next((run for run in self.by_job.get(job, ()) if run in self.living), None)
+
+    def pause_over(self, job: str, at: datetime) -> Pause | None:
+        """The pause that holds back this job's slots at this instant."""
+        mark = self.marks.get(job)
+        for pause in (self.paused, mark.pause if mark else None):
+            if pause is not None and (pause.until is None or at < pause.until):
+                return pause
+        return None
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is open and nothing lives."""
+        return not self.runs and not self.living
+
+    def pending(self) -> int:
+        """How many runs wait to begin."""
+        return sum(run.state is State.PENDING for run in self.runs.values())

@@ -1,0 +1,112 @@
+"""Frozen values <-> rows of the ledger, by the names of their fields.
+
+No SQL runs here. `TABLES` says which value lives in which table under which
+key; the converters follow from the annotations, so a new field is written the
+moment it stands in model.py and schema.sql (a test compares the two).
+"""
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from supervisor.core.model import Alert, Asking, Attempt, Gap, Incident, Mark, Run
+
+Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One kind of value: its table, columns, key and how each column is read."""
+
+    name: str
+    kind: type
+    columns: tuple[str, ...]
+    encoders: tuple[Convert | None, ...]
+    decoders: tuple[Convert | None, ...]
+    upsert: str
+
+    def encode(self, value: object) -> list[Any]:
+        """The row of a value, in the order of the columns."""
+        return [
+            item if encode is None or item is None else encode(item)
+            for encode, item in zip(
+                self.encoders, (getattr(value, column) for column in self.columns), strict=True
+            )
+        ]
+
+    def decode(self, row: typing.Sequence[Any]) -> Any:
+        """The value of a row that was read with `select`."""
+        return self.kind(
+            *(
+                item if decode is None or item is None else decode(item)
+                for decode, item in zip(self.decoders, row, strict=True)
+            )
+        )
+
+    def select(self, rest: str = "") -> str:
+        """SELECT of all columns, in their order."""
+        return f"SELECT {', '.join(self.columns)} FROM {self.name} {rest}"
+
+
+def _table(kind: type, name: str, *key: str) -> Table:
+    hints = typing.get_type_hints(kind)
+    columns = tuple(field.name for field in fields(kind))
+    marks = ", ".join("?" * len(columns))
+    upsert = f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})"
+    if key:
+        changes = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
+        upsert += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    codecs = [_codec(hints[column]) for column in columns]
+    return Table(
+        name,
+        kind,
+        columns,
+        tuple(encode for encode, _ in codecs),
+        tuple(decode for _, decode in codecs),
+        upsert,
+    )
+
+
+def _codec(hint: Any) -> tuple[Convert | None, Convert | None]:
+    """How a field is written and read; None: as it is."""
+    if isinstance(hint, types.UnionType):
+        hint = next(arg for arg in hint.__args__ if arg is not type(None))
+    if hint is datetime:
+        return datetime.isoformat, datetime.fromisoformat
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return str, hint
+    if hint is bool:
+        return int, bool
+    if hint in (str, int, float):
+        return None, None
+    return _to_json, _from_json(hint)
+
+
+def _to_json(value: Any) -> str:
+    return "[]" if value == () else msgspec.json.encode(value).decode()
+
+
+@cache
+def _from_json(hint: Any) -> Convert:
+    decode = msgspec.json.Decoder(hint).decode
+    return lambda text: () if text == "[]" else decode(text)
+
+
+RUNS = _table(Run, "runs", "id")
+ATTEMPTS = _table(Attempt, "attempts", "run", "number")
+GAPS = _table(Gap, "gaps", "job", "since")
+MARKS = _table(Mark, "jobs", "job")
+INCIDENTS = _table(Incident, "incidents", "id")
+OUTBOX = _table(Alert, "outbox", "id")
+ACTIONS = _table(Asking, "actions")
+
+TABLES: dict[type, Table] = {
+    table.kind: table for table in (RUNS, ATTEMPTS, GAPS, MARKS, INCIDENTS, OUTBOX, ACTIONS)
+}

@@ -1,0 +1,262 @@
+"""The ledger's one writer: SQLite, WAL, synchronous FULL, one transaction a turn.
+
+No record, no launch: `write` either commits everything it was given or raises
+`LedgerTrouble` and has changed nothing. What a ledger needs at its opening -
+a fresh schema, a migration, setting a corrupt one aside - is here too; reading
+for people is `history.py`.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+
+from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
+from supervisor.core.graph import REMEMBERED
+from supervisor.core.model import History, Mark, Pause, Run
+from supervisor.rows import INCIDENTS, MARKS, RUNS, TABLES
+
+SCHEMA_VERSION = 1
+BALLAST_BYTES = 4 * 1024**2
+# At most so many runs are purged in one step, so that no tick is late for it.
+PURGE_STEP = 200
+
+Written = Record | RecordPause | ReleaseSlots
+
+
+class LedgerTrouble(Exception):  # noqa: N818 - the word of the state it causes
+    """The ledger cannot be written now; the text says why."""
+
+
+class LedgerRefused(Exception):  # noqa: N818 - we refuse, nothing is broken
+    """The ledger cannot be used at all; the text says what to do."""
+
+
+class Store:
+    """The open ledger of one state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or make `folder`/ledger.sqlite3. Raises: LedgerRefused, LedgerTrouble."""
+        self.path = folder / "ledger.sqlite3"
+        self.set_aside: Path | None = None
+        self._ballast = folder / "ballast"
+        try:
+            self._db = self._open()
+        except sqlite3.OperationalError as error:
+            raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            self.set_aside = self._put_aside()
+            self._db = self._open()
+            self._say("set_aside", f"{self.set_aside.name}: {error}")
+        self.instance = self._meta("instance")
+        self.keep_ballast()
+
+    def close(self, clean: bool) -> None:
+        """Say goodbye; `clean` tells the next start that nothing was left behind."""
+        with contextlib.suppress(sqlite3.Error):
+            self._say("clean", "1" if clean else "0")
+        self._db.close()
+
+    def begin_life(self) -> bool:
+        """Mark the ledger as in use; whether the life before this one crashed."""
+        crashed = self._meta("clean") == "0"
+        self._say("clean", "0")
+        return crashed
+
+    # --- writing ----------------------------------------------------------------
+
+    def write(self, actions: Iterable[Written]) -> None:
+        """Commit all of these, or none. Raises: LedgerTrouble."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for action in actions:
+                self._write(action)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            if "full" in str(error):
+                self._ballast.unlink(missing_ok=True)
+            raise LedgerTrouble(str(error)) from error
+
+    def note_reload(self, at: datetime, sha256: str, accepted: bool, said: str) -> None:
+        """Keep that a text of jobs.yaml was accepted or refused. Raises: LedgerTrouble."""
+        try:
+            self._db.execute(
+                "INSERT INTO reloads VALUES (?, ?, ?, ?)",
+                (at.isoformat(), sha256, accepted, said),
+            )
+        except sqlite3.Error as error:
+            raise LedgerTrouble(str(error)) from error
+
+    def _write(self, action: Written) -> None:
+        match action:
+            case Record(row):
+                table = TABLES[type(row)]
+                self._db.execute(table.upsert, table.encode(row))
+            case RecordPause(pause):
+                self._say("paused", msgspec.json.encode(pause).decode())
+            case ReleaseSlots(job, after):
+                self._db.execute(
+                    "UPDATE runs SET slot = NULL WHERE job = ? AND slot > ?",
+                    (job, after.isoformat()),
+                )
+
+    def keep_ballast(self) -> None:
+        """A few MiB to give up when the disk is full, so that the ledger can go on."""
+        if not self._ballast.exists():
+            with contextlib.suppress(OSError), open(self._ballast, "xb") as ballast:
+                try:
+                    os.posix_fallocate(ballast.fileno(), 0, BALLAST_BYTES)
+                except OSError:
+                    self._ballast.unlink()
+                    raise
+
+    def purge(self, keep: History, now: datetime) -> list[int]:
+        """Forget a few runs beyond the limits of `history`; their ids.
+
+        Never open runs, nor each job's newest run, newest success, newest failure.
+        Raises: LedgerTrouble.
+        """
+        oldest = (now - timedelta(days=keep.days)).isoformat()
+        try:
+            ids = [row[0] for row in self._db.execute(_PURGEABLE, (oldest, keep.runs, PURGE_STEP))]
+            marks = ", ".join("?" * len(ids))
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(f"DELETE FROM runs WHERE id IN ({marks})", ids)
+            self._db.execute(f"DELETE FROM attempts WHERE run IN ({marks})", ids)
+            self._db.execute("DELETE FROM gaps WHERE until < ?", (oldest,))
+            self._db.execute("DELETE FROM incidents WHERE closed_at < ?", (oldest,))
+            self._db.execute("DELETE FROM outbox WHERE delivered_at < ?", (oldest,))
+            self._db.execute("DELETE FROM actions WHERE at < ?", (oldest,))
+            self._db.execute("DELETE FROM reloads WHERE at < ?", (oldest,))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise LedgerTrouble(str(error)) from error
+        return ids
+
+    # --- remembering ------------------------------------------------------------
+
+    def memory(self) -> Memory:
+        """What a new supervisor must know of the past."""
+        paused = self._meta("paused")
+        return Memory(
+            runs=tuple(self._runs_to_remember()),
+            marks=self._all(Mark, MARKS.select()),
+            incidents=self._all(None, INCIDENTS.select("WHERE closed_at IS NULL")),
+            paused=msgspec.json.decode(paused, type=Pause | None) if paused else None,
+            next_run=self._next("runs"),
+            next_incident=self._next("incidents"),
+            next_alert=self._next("outbox"),
+        )
+
+    def _runs_to_remember(self) -> list[Run]:
+        rest = """WHERE id IN (
+            SELECT id FROM (
+                SELECT id, state, row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
+                FROM runs
+            ) WHERE age <= ? OR state IN ('pending', 'running', 'retrying')
+            UNION SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job
+        ) ORDER BY id"""
+        return [RUNS.decode(row) for row in self._db.execute(RUNS.select(rest), (REMEMBERED,))]
+
+    def _all(self, kind: type | None, query: str) -> tuple:
+        table = MARKS if kind is Mark else INCIDENTS
+        return tuple(table.decode(row) for row in self._db.execute(query))
+
+    def _next(self, table: str) -> int:
+        (largest,) = self._db.execute(f"SELECT max(id) FROM {table}").fetchone()
+        kept = int(self._meta(f"next_{table}") or 0)
+        return max(kept, (largest or 0) + 1)
+
+    def _meta(self, key: str) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else ""
+
+    def _say(self, key: str, value: str) -> None:
+        self._db.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
+
+    # --- opening ----------------------------------------------------------------
+
+    def _open(self) -> sqlite3.Connection:
+        is_new = not self.path.exists() or self.path.stat().st_size == 0
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=5.0)
+        try:
+            os.chmod(self.path, 0o600)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            if is_new:
+                self._create(db)
+            else:
+                self._check(db)
+        except BaseException:
+            db.close()
+            raise
+        # Waiting for another program's lock would make a tick late.
+        db.execute("PRAGMA busy_timeout = 100")
+        return db
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        schema = files("supervisor").joinpath("schema.sql").read_text()
+        db.executescript(f"BEGIN; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        db.execute("INSERT INTO meta VALUES ('instance', ?)", (secrets.token_hex(16),))
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise LedgerRefused(
+                f"ledger {self.path} is of a newer version ({version}; this one reads up to "
+                f"{SCHEMA_VERSION}): use the newer nightshift, or another --state"
+            )
+        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("quick_check found damage")
+        if version < SCHEMA_VERSION:
+            self._migrate(db, version)
+
+    def _migrate(self, db: sqlite3.Connection, version: int) -> None:
+        """Copy an older ledger beside itself, then change it in one transaction."""
+        beside = self.path.with_name(f"ledger-v{version}.sqlite3")
+        with contextlib.closing(sqlite3.connect(beside)) as copy:
+            db.backup(copy)
+        steps = "; ".join(MIGRATIONS[step] for step in range(version, SCHEMA_VERSION))
+        db.executescript(f"BEGIN; {steps}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+    def _put_aside(self) -> Path:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+        aside = self.path.with_name(f"ledger-damaged-{now}.sqlite3")
+        for ending in ("", "-wal", "-shm"):
+            source = self.path.with_name(self.path.name + ending)
+            if source.exists():
+                shutil.move(source, aside.with_name(aside.name + ending))
+        return aside
+
+
+# From version n to n + 1: the statements. Version 0 never left this house.
+MIGRATIONS: dict[int, str] = {}
+
+_PURGEABLE = """
+WITH aged AS (
+    SELECT id, job, due, state,
+           row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
+    FROM runs
+)
+SELECT id FROM aged
+WHERE state NOT IN ('pending', 'running', 'retrying')
+  AND (due < ? OR age > ?)
+  AND age > 1
+  AND id NOT IN (SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job)
+  AND id NOT IN (SELECT max(id) FROM runs WHERE state = 'failed' GROUP BY job)
+ORDER BY id LIMIT ?
+"""

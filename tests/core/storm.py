@@ -1,0 +1,256 @@
+"""A world without time: a ledger in a dict, processes that live in a set.
+
+`Storm` performs what `decide` asks for and breaks a law loudly (AssertionError)
+the moment it is broken. `test_storm.py` says which weather is made.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from supervisor.core import events as ev
+from supervisor.core.decide import decide, next_minute, next_wakeup
+from supervisor.core.model import (
+    Config,
+    Gap,
+    Incident,
+    Mark,
+    Pause,
+    Peer,
+    Run,
+    State,
+    Trigger,
+)
+from supervisor.core.world import Life, World
+
+START = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)  # a spring night of Berlin lies ahead
+
+
+@dataclass
+class Process:
+    """A pretended attempt: alive, then exited, then gone."""
+
+    job: str
+    groups: tuple[str, ...]
+    told: bool = False
+    killed: bool = False
+    exited: bool = False
+
+
+@dataclass
+class Ledger:
+    """What survives a crash."""
+
+    runs: dict[int, Run] = field(default_factory=dict)
+    slots: dict[tuple[str, datetime], int] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    incidents: dict[int, Incident] = field(default_factory=dict)
+    alerts: dict[int, str] = field(default_factory=dict)
+    paused: Pause | None = None
+
+
+class Storm:
+    """One service in bad weather, and the laws it must keep."""
+
+    def __init__(self, seed: int, config: Config) -> None:
+        self.random = Random(seed)
+        self.wall, self.mono = START, 1000.0
+        self.config = config
+        self.ledger = Ledger()
+        self.backlog: list[ev.Action] = []
+        self.ledger_broken = False
+        self.processes: dict[tuple[int, int], Process] = {}
+        self.crashed = False
+        self.stopped = False
+        self.events = 0
+        self.latest_wall = START
+        self.replies: list[ev.Reply] = []
+        self.world: World = World(config)
+        self.restart()
+
+    # --- events -----------------------------------------------------------------
+
+    def at(self) -> ev.At:
+        return ev.At(self.wall, self.mono, self.random.random())
+
+    def send(self, event: ev.Event) -> None:
+        self.events += 1
+        self.world, actions = decide(self.world, event)
+        self.perform(actions)
+
+    def restart(self) -> None:
+        """A new supervisor: the old one's processes are gone by then."""
+        self.processes.clear()
+        self._write_backlog()
+        self.ledger_broken = False
+        memory = ev.Memory(
+            runs=tuple(self.ledger.runs.values()),
+            marks=tuple(self.ledger.marks.values()),
+            incidents=tuple(i for i in self.ledger.incidents.values() if i.closed_at is None),
+            paused=self.ledger.paused,
+            next_run=max(self.ledger.runs, default=0) + 1,
+            next_incident=max(self.ledger.incidents, default=0) + 1,
+            next_alert=max(self.ledger.alerts, default=0) + 1,
+        )
+        self.stopped = False
+        self.send(ev.Restored(self.at(), self.config, memory, crashed=self.crashed))
+        self.crashed = False
+
+    def crash(self) -> None:
+        """SIGKILL: what was not written is lost, and so is the world."""
+        self.backlog.clear()
+        self.ledger_broken = False
+        self.crashed = True
+        self.restart()
+
+    def pass_time(self, seconds: float, wall_step: timedelta = timedelta(0)) -> None:
+        self.mono += seconds
+        self.wall += timedelta(seconds=seconds) + wall_step
+        self.latest_wall = max(self.latest_wall, self.wall)
+        self.send(ev.TimePassed(self.at()))
+
+    def to_next_moment(self) -> None:
+        """Sleep as the loop does: to the next minute, deadline or backoff."""
+        to_minute = (next_minute(self.wall) - self.wall).total_seconds()
+        wake = next_wakeup(self.world)
+        to_timer = to_minute if wake is None else max(0.0, wake - self.mono)
+        self.pass_time(min(to_minute, to_timer))
+
+    def ask(self, request: ev.Request) -> None:
+        asked = len(self.replies)
+        self.send(ev.Asked(self.at(), self.events, Peer(1000, 1), request))
+        assert len(self.replies) == asked + 1, "each request gets exactly one reply"
+
+    def mend_ledger(self) -> None:
+        self.ledger_broken = False
+        self._write_backlog()
+        if self.world.ledger_trouble:
+            self.send(ev.Recorded(self.at()))
+
+    # --- processes ----------------------------------------------------------------
+
+    def any_process(self, wanted: Callable[[Process], bool]) -> tuple[int, int] | None:
+        found = [key for key, process in self.processes.items() if wanted(process)]
+        return self.random.choice(found) if found else None
+
+    def exit(self, key: tuple[int, int], wait_status: int) -> None:
+        self.processes[key].exited = True
+        self.send(ev.Exited(self.at(), *key, wait_status))
+
+    def empty(self, key: tuple[int, int]) -> None:
+        del self.processes[key]
+        self.send(ev.Emptied(self.at(), *key, strays=("7 sleep",), cpu_s=0.1))
+
+    # --- actions ------------------------------------------------------------------
+
+    def perform(self, actions: tuple[ev.Action, ...]) -> None:
+        unlaunched = []
+        for action in actions:
+            match action:
+                case ev.Record() | ev.RecordPause() | ev.ReleaseSlots():
+                    self._record(action)
+                case ev.Launch(run) if self.ledger_broken:
+                    unlaunched.append((run.id, run.attempt))
+                case ev.Launch():
+                    self._launch(action)
+                case ev.Signal(run, attempt, force):
+                    self._force(run, attempt, force)
+                case ev.Reply():
+                    self.replies.append(action)
+                case ev.Stop():
+                    self.stopped = True
+                case ev.Note():
+                    pass
+        if self.ledger_broken and (unlaunched or self.backlog) and not self.world.ledger_trouble:
+            self.send(ev.Unrecorded(self.at(), tuple(unlaunched), "disk full"))
+        else:
+            assert not unlaunched, "nothing is launched while the ledger is in trouble"
+
+    def _record(self, action: ev.Action) -> None:
+        if self.ledger_broken:
+            self.backlog.append(action)
+        else:
+            self._write(action)
+
+    def _write_backlog(self) -> None:
+        for action in self.backlog:
+            self._write(action)
+        self.backlog.clear()
+
+    def _write(self, action: ev.Action) -> None:
+        ledger = self.ledger
+        match action:
+            case ev.Record(Run() as run):
+                self._write_run(run)
+            case ev.Record(Mark() as mark):
+                ledger.marks[mark.job] = mark
+            case ev.Record(Gap() as gap):
+                ledger.gaps.append(gap)
+            case ev.Record(Incident() as incident):
+                self._write_incident(incident)
+            case ev.Record(row) if hasattr(row, "word"):
+                ledger.alerts[row.id] = row.word
+            case ev.RecordPause(pause):
+                ledger.paused = pause
+            case ev.ReleaseSlots(job, after):
+                for run in list(ledger.runs.values()):
+                    if run.job == job and run.slot is not None and run.slot > after:
+                        del ledger.slots[job, run.slot]
+                        ledger.runs[run.id] = replace(run, slot=None)
+
+    def _write_run(self, run: Run) -> None:
+        before = self.ledger.runs.get(run.id)
+        if before is not None:
+            assert before.state.is_open or before.state is run.state, (
+                f"run {run.id} was {before.state} and becomes {run.state}"
+            )
+            if before.slot is None:
+                run = replace(run, slot=None)
+        if run.slot is not None:
+            holder = self.ledger.slots.setdefault((run.job, run.slot), run.id)
+            assert holder == run.id, f"{run.job} {run.slot} has runs {holder} and {run.id}"
+            assert run.trigger in (Trigger.SCHEDULE, Trigger.CATCH_UP)
+        self.ledger.runs[run.id] = run
+
+    def _write_incident(self, incident: Incident) -> None:
+        others = [
+            other
+            for other in self.ledger.incidents.values()
+            if (other.job, other.kind) == (incident.job, incident.kind)
+            and other.closed_at is None
+            and other.id != incident.id
+        ]
+        assert not others, "an incident opens only after the one before it has closed"
+        known = self.ledger.incidents.get(incident.id)
+        assert known is None or known.closed_at is None, "a closed incident stays closed"
+        self.ledger.incidents[incident.id] = incident
+
+    def _launch(self, action: ev.Launch) -> None:
+        run, job = action.run, action.job
+        recorded = self.ledger.runs[run.id]
+        assert recorded.state is State.RUNNING, "recorded before launched"
+        assert recorded.attempt == run.attempt
+        assert self.world.life is Life.SERVING, "nothing starts while stopping"
+        groups = tuple(group for group in (job.exclusive, run.batch) if group)
+        for other in self.processes.values():
+            assert other.job != run.job, f"two living attempts of {run.job}"
+            assert not set(other.groups) & set(groups), "two runs of a group"
+        self.processes[run.id, run.attempt] = Process(run.job, groups)
+        assert len(self.processes) <= self.most_at_once, "more than max_concurrent"
+
+    @property
+    def most_at_once(self) -> int:
+        return self.config.max_concurrent
+
+    def _force(self, run: int, attempt: int, force: ev.Force) -> None:
+        process = self.processes.get((run, attempt))
+        if process is None:
+            return
+        if force is ev.Force.TERM:
+            process.told = True
+        elif force is ev.Force.KILL:
+            process.killed = True
+        else:
+            del self.processes[run, attempt]
