@@ -17,6 +17,9 @@ _BYTES = {
 _LARGER = ("kB", "MB", "GB", "TB", "PB")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 
+# Longer than anything meant; the patterns take quadratic time on endless digits.
+_LONGEST_TEXT = 64
+
 # A thousand years: beyond it a datetime overflows, and nobody means it.
 LONGEST_S = 1000 * 366 * 86400
 
@@ -27,12 +30,12 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: what was expected and what was found.
     """
-    body = text.strip().lower()
+    body = text.strip().lower() if len(text) <= _LONGEST_TEXT else ""
     if re.fullmatch(r"\d+(\.\d+)?", body):
         return _bounded(float(body), text)
     parts = _DURATION_PART.findall(body)
     if not parts or "".join(number + unit for number, unit in parts) != body:
-        raise ValueError(f'expected a duration such as "5m", got "{text}"')
+        raise ValueError(f'expected a duration such as "5m", got "{text[:60]}"')
     return _bounded(sum(float(number) * _SECONDS[unit] for number, unit in parts), text)
 
 
@@ -42,9 +45,9 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: what was expected and what was found.
     """
-    match = _SIZE.fullmatch(text.strip().lower())
+    match = _SIZE.fullmatch(text.strip().lower()) if len(text) <= _LONGEST_TEXT else None
     if match is None or match[2] not in _BYTES:
-        raise ValueError(f'expected a size such as "64KiB" or "2GB", got "{text}"')
+        raise ValueError(f'expected a size such as "64KiB" or "2GB", got "{text[:60]}"')
     size = float(match[1]) * _BYTES[match[2]]
     if size >= 2**63:
         raise ValueError(f'expected a size below 8EiB, got "{text}"')

@@ -1,0 +1,34 @@
+"""`python -m supervisor.config PATH --into OUT [--cache DIR] [--text FILE] [--limit SECONDS]`.
+
+Reads jobs.yaml in a process of its own and writes what came of it; exit status
+0: accepted, 2: not. --text: a kept text that stands for the content of PATH.
+After --limit an alarm ends the process, whatever it is doing.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from supervisor.config.loading import load
+from supervisor.config.outcome import write_outcome
+
+
+def main() -> int:
+    """Load, write, and say by the exit status whether it was accepted."""
+    parser = argparse.ArgumentParser(prog="python -m supervisor.config")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--into", type=Path, required=True)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--text", type=Path)
+    parser.add_argument("--limit", type=int, default=0)
+    asked = parser.parse_args()
+    signal.alarm(asked.limit)
+    loaded = load(asked.path, os.environ, asked.cache, asked.text)
+    write_outcome(loaded, asked.into)
+    return 2 if loaded.config is None else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

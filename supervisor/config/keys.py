@@ -1,0 +1,294 @@
+"""The one table of what jobs.yaml may say: every key, its kind, default and words.
+
+Reading, the JSON Schema and the reference are all made from it. A default is
+written as a person would write it in the file; what it means is found by the
+same reader that reads the file.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from supervisor.core.model import CatchUp, Overlap, Severity
+
+
+class Kind(StrEnum):
+    """How the text of a key is read; the value is what is expected there."""
+
+    TEXT = "text"
+    BOOL = "true or false"
+    COUNT = "a whole number"
+    NUMBER = "a number"
+    DURATION = 'a duration such as "5m"'
+    SIZE = 'a size such as "64KiB" or "2GB"'
+    MODE = 'an octal mode such as "0600"'
+    CHOICE = "one of"
+    GROUP = "true, false or the name of a group"
+    URL = "a URL that begins with http:// or https://"
+    ZONE = 'the IANA name of a time zone such as "Europe/Berlin"'
+    PATH = "a path"
+    ADDRESS = 'an address such as "127.0.0.1:9187"'
+    WORKER = '"module.function" of a built-in worker, or "package.module:function" of your own'
+    CRON = 'a cron expression such as "0 2 * * *", or a list of them'
+    COMMAND = "a command: a list, or a line for the shell"
+    NAMES = "a list of names of jobs"
+    STATUSES = "an exit status from 0 to 255, or a list of them"
+    ENV = "a mapping of names to texts"
+    PARAMS = "a mapping of the worker's parameters"
+    BLOCK = "a mapping"
+    JOB = "a mapping of keys of a job"
+    JOBS = "a mapping of names to jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: what it is called, how it is read, what holds without it.
+
+    default: as written in the file; "" where there is none, or where `doc`
+        says what holds.
+    field: the field of the model, where it is called otherwise.
+    none: whether `none` may be written, and means that there is none.
+    keys: those of a BLOCK.
+    """
+
+    name: str
+    kind: Kind
+    default: str
+    doc: str
+    field: str = ""
+    examples: tuple[str, ...] = ()
+    none: bool = False
+    least: float | None = None
+    most: float | None = None
+    choices: tuple[str, ...] = ()
+    keys: tuple["Key", ...] = ()
+
+
+LIMIT_KEYS = (
+    Key("address_space", Kind.SIZE, "none", "memory a process may map", none=True, least=1),
+    Key("open_files", Kind.COUNT, "none", "files a process may open", none=True, least=3),
+    Key("cpu_seconds", Kind.COUNT, "none", "CPU time of a process", none=True, least=1),
+    Key("file_size", Kind.SIZE, "none", "largest file a process may write", none=True),
+    Key("processes", Kind.COUNT, "none", "processes of the user", none=True, least=1),
+)
+
+JOB_KEYS = (
+    Key(
+        "worker",
+        Kind.WORKER,
+        "",
+        "the Python function to run; either this or command",
+        examples=("backup.run", "etl.nightly:load"),
+    ),
+    Key(
+        "command",
+        Kind.COMMAND,
+        "",
+        "the program to run: a list is executed as it is, a text by /bin/sh -c",
+        examples=('["/usr/local/bin/report", "--slot"]', "pg_dump shop | gzip > shop.sql.gz"),
+    ),
+    Key(
+        "cron",
+        Kind.CRON,
+        "",
+        "when it is due: five fields, names, L and #, @daily; without it, only by request",
+        examples=("0 2 * * *", "30 6 * * mon-fri", "@daily"),
+    ),
+    Key("timezone", Kind.ZONE, "", "the zone of cron; otherwise the file's timezone"),
+    Key(
+        "deps",
+        Kind.NAMES,
+        "[]",
+        "jobs that must have succeeded; they are never started by it",
+        examples=("[sync-missing-sets]",),
+    ),
+    Key(
+        "timeout",
+        Kind.DURATION,
+        "5m",
+        "how long an attempt may take; none means no limit",
+        field="timeout_s",
+        examples=("30m",),
+        none=True,
+        least=0.001,
+    ),
+    Key(
+        "kill_grace",
+        Kind.DURATION,
+        "10s",
+        "time from SIGTERM to SIGKILL",
+        field="kill_grace_s",
+        least=0,
+    ),
+    Key("retries", Kind.COUNT, "0", "attempts after the first", least=0, most=1000),
+    Key(
+        "retry_delay",
+        Kind.DURATION,
+        "60s",
+        "wait before the first retry",
+        field="retry_delay_s",
+        least=0,
+    ),
+    Key(
+        "retry_backoff",
+        Kind.NUMBER,
+        "1",
+        "factor by which each further wait grows",
+        least=1,
+        most=100,
+    ),
+    Key(
+        "retry_max_delay",
+        Kind.DURATION,
+        "1h",
+        "longest wait before a retry",
+        field="retry_max_delay_s",
+        least=0,
+    ),
+    Key(
+        "success_exit_status",
+        Kind.STATUSES,
+        "[0]",
+        "exit statuses of a command that are no failures",
+        examples=("[0, 24]",),
+    ),
+    Key(
+        "exclusive",
+        Kind.GROUP,
+        "false",
+        "a group of which one run lives at a time; true is the group exclusive",
+        examples=("true", "nas"),
+        none=True,
+    ),
+    Key(
+        "overlap",
+        Kind.CHOICE,
+        "skip",
+        "what happens to a slot that comes while a run of the job is open",
+        choices=tuple(Overlap),
+    ),
+    Key(
+        "catch_up",
+        Kind.CHOICE,
+        "latest",
+        "whether the newest slot that was missed without a supervisor is run",
+        choices=tuple(CatchUp),
+    ),
+    Key(
+        "catch_up_window",
+        Kind.DURATION,
+        "",
+        "how old a caught-up slot may be; otherwise the larger of a day and one interval",
+        field="catch_up_window_s",
+        examples=("12h",),
+        least=0,
+    ),
+    Key("run_on_startup", Kind.BOOL, "false", "whether it also runs when the service starts"),
+    Key("enabled", Kind.BOOL, "true", "false: its slots are recorded as skipped"),
+    Key(
+        "with",
+        Kind.PARAMS,
+        "{}",
+        "the worker's parameters",
+        field="params_json",
+        examples=("{database: var/shop.sqlite3.db}",),
+    ),
+    Key("env", Kind.ENV, "{}", "environment variables", examples=("{PGHOST: db.internal}",)),
+    Key("inherit_env", Kind.BOOL, "true", "whether the service's own environment is passed on"),
+    Key("cwd", Kind.PATH, "", "the folder it runs in; otherwise that of jobs.yaml"),
+    Key("nice", Kind.COUNT, "0", "niceness", least=-20, most=19),
+    Key(
+        "limits",
+        Kind.BLOCK,
+        "{}",
+        "resource limits of its processes",
+        examples=("{address_space: 1GiB, open_files: 1024}",),
+        keys=LIMIT_KEYS,
+    ),
+    Key(
+        "python",
+        Kind.PATH,
+        "none",
+        "the interpreter for a worker of your own; otherwise the service's",
+        examples=("/srv/etl/.venv/bin/python",),
+        none=True,
+    ),
+    Key(
+        "late_after",
+        Kind.DURATION,
+        "none",
+        "how long after a slot a success must have come before an incident is opened",
+        field="late_after_s",
+        examples=("2h",),
+        none=True,
+        least=0.001,
+    ),
+    Key(
+        "heartbeat",
+        Kind.URL,
+        "none",
+        "URL called on success, with /start on start and /fail on failure",
+        examples=("https://hc-ping.com/0f1e2d3c",),
+        none=True,
+    ),
+    Key("description", Kind.TEXT, "", "what the job is for, in a line"),
+    Key("docs", Kind.TEXT, "", "where to read on when it fails"),
+)
+
+NOTIFY_KEYS = (
+    Key("slack", Kind.URL, "none", "URL of a Slack webhook", none=True),
+    Key(
+        "min_severity",
+        Kind.CHOICE,
+        "error",
+        "how loud an incident must be to be delivered",
+        choices=tuple(Severity),
+    ),
+)
+
+HISTORY_KEYS = (
+    Key("days", Kind.COUNT, "90", "how long runs are kept", least=1, most=36500),
+    Key("runs", Kind.COUNT, "1000", "how many runs of a job are kept", least=1, most=10**9),
+    Key("log_bytes", Kind.SIZE, "2GiB", "how much output of all runs is kept", least=0),
+)
+
+API_KEYS = (
+    Key("socket_mode", Kind.MODE, "0600", "who may open the socket, octal"),
+    Key("socket_group", Kind.TEXT, "none", "the group the socket belongs to", none=True),
+)
+
+TOP_KEYS = (
+    Key("jobs", Kind.JOBS, "", "the jobs by their names"),
+    Key(
+        "defaults", Kind.JOB, "{}", "keys of jobs that hold wherever a job does not say otherwise"
+    ),
+    Key(
+        "timezone", Kind.ZONE, "", "the zone of all calendars; otherwise $TZ, /etc/localtime, UTC"
+    ),
+    Key("max_concurrent", Kind.COUNT, "3", "runs that may live at once", least=1, most=1000),
+    Key(
+        "shutdown_grace",
+        Kind.DURATION,
+        "30s",
+        "time that runs have to end when the service stops",
+        field="shutdown_grace_s",
+        least=0,
+    ),
+    Key("notify", Kind.BLOCK, "{}", "where alerts go", keys=NOTIFY_KEYS),
+    Key("heartbeat", Kind.URL, "none", "URL the service itself calls each minute", none=True),
+    Key(
+        "history",
+        Kind.BLOCK,
+        "{}",
+        "how much of the past is kept: whichever limit is met first",
+        keys=HISTORY_KEYS,
+    ),
+    Key("api", Kind.BLOCK, "{}", "the socket", keys=API_KEYS),
+    Key(
+        "metrics",
+        Kind.ADDRESS,
+        "none",
+        "address where /metrics and /healthz may be read by TCP",
+        examples=("127.0.0.1:9187",),
+        none=True,
+    ),
+)

@@ -1,0 +1,136 @@
+"""YAML text -> a tree of nodes with places; nothing is typed or constructed.
+
+PyYAML composes, in C where it can. Every scalar is left a text: `tag` is PLAIN
+or QUOTED, or the tag that was written. Depth is bounded here, since the
+composer in C would otherwise overflow its stack. Enter by `compose`.
+"""
+
+import re
+from dataclasses import dataclass
+
+import yaml
+from yaml.composer import Composer
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.resolver import Resolver
+from yaml.scanner import Scanner
+
+try:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]
+except ImportError:  # a PyYAML that was built without libyaml
+
+    class CParser(Reader, Scanner, Parser, Composer):  # type: ignore[no-redef]
+        """The same in Python: slower, and no other difference."""
+
+        def __init__(self, stream: str) -> None:
+            Reader.__init__(self, stream)
+            Scanner.__init__(self)
+            Parser.__init__(self)
+            Composer.__init__(self)
+
+
+__all__ = ["PLAIN", "QUOTED", "Broken", "MappingNode", "Node", "ScalarNode", "SequenceNode"]
+
+PLAIN = "plain"
+QUOTED = "quoted"
+DEEPEST = 100
+
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+
+
+class Broken(ValueError):  # noqa: N818 - what it says of the text
+    """A text that is not YAML; line and column count from 1."""
+
+    def __init__(self, line: int, column: int, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A composed text: its root (None: an empty text) and how many nodes it has."""
+
+    root: Node | None
+    size: int
+
+
+def compose(text: str) -> Tree:
+    """The tree of a text. Raises: Broken."""
+    try:
+        composer = _Composer(text)
+        root = composer.get_single_node()
+    except yaml.reader.ReaderError as error:
+        raise _unreadable(text) from error
+    except yaml.MarkedYAMLError as error:
+        raise _broken(text, error) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise Broken(1, 1, f"is not YAML: {error}") from error
+    return Tree(root, composer.size)
+
+
+class _Composer(CParser, Resolver):
+    def __init__(self, text: str) -> None:
+        CParser.__init__(self, text)
+        Resolver.__init__(self)
+        self.size = 0
+        self._depth = 0
+
+    def resolve(self, kind: type[Node], value: str | None, implicit: object) -> str:
+        return PLAIN if kind is not ScalarNode or implicit[0] else QUOTED  # type: ignore[index]
+
+    def descend_resolver(self, parent: Node | None, index: object) -> None:
+        self.size += 1
+        self._depth += 1
+        if self._depth > DEEPEST:
+            mark = parent.start_mark if parent is not None else None
+            raise yaml.MarkedYAMLError(problem="is nested too deeply", problem_mark=mark)
+
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+
+
+def _unreadable(text: str) -> Broken:
+    match = _FORBIDDEN.search(text)
+    at = match.start() if match else 0
+    line, column = place(text, at)
+    return Broken(line, column, f"the character {text[at : at + 1]!r} may not stand in YAML")
+
+
+def place(text: str, at: int) -> tuple[int, int]:
+    """Line and column, from 1, of the character at `at`."""
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+
+
+def _broken(text: str, error: yaml.MarkedYAMLError) -> Broken:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark is not None else (0, 0)
+    problem = error.problem or "cannot be read"
+    lines = text.splitlines()
+    written = lines[line] if line < len(lines) else ""
+    if "alias" in (error.context or "") and "*" in written:
+        hint = 'a value with "*" must stand in quotes: cron: "* * * * *"'
+        return Broken(line + 1, max(column, 1), 'an alias "*" without a name', hint)
+    if "tab" in problem or ("any token" in problem and written[column : column + 1] == "\t"):
+        return Broken(line + 1, column + 1, "a tab where YAML wants spaces")
+    if "another document" in problem:
+        return Broken(line + 1, column + 1, "a second document begins; expected one")
+    context = f"{error.context}: " if error.context else ""
+    return Broken(line + 1, column + 1, context + problem, _hint(written, problem))
+
+
+def _hint(written: str, problem: str) -> str:
+    if "${" in written and ("','" in problem or "flow" in problem):
+        return 'inside { } and [ ], a value with "${" must stand in quotes'
+    if "undefined alias" in problem:
+        return "a value that begins with * must stand in quotes"
+    if "mapping values" in problem:
+        return 'a value with ": " must stand in quotes, or the indentation is wrong'
+    if "%" in written or "@" in written or "`" in written:
+        return "a value that begins with %, @ or ` must stand in quotes"
+    return ""

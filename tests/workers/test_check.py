@@ -1,0 +1,41 @@
+"""Finding a worker by its name, and what is said when it is not there."""
+
+import pytest
+
+from workers import entry
+from workers.check import Finding, check
+
+
+def test_a_built_in_worker_is_found_with_its_params() -> None:
+    found = entry.find("sync.missing_sets")
+
+    assert found.params is not None
+    assert callable(found.function)
+
+
+def test_the_built_in_workers_are_known() -> None:
+    assert {"sync.missing_sets", "sync.missing_cards"} <= set(entry.built_in())
+
+
+def test_only_what_takes_params_and_report_is_a_built_in_worker() -> None:
+    assert not [name for name in entry.built_in() if name.startswith(("protocol.", "params."))]
+
+
+@pytest.mark.parametrize(
+    ("worker", "hint"),
+    [
+        ("sync.mising_sets", 'did you mean "sync.missing_sets"?'),
+        ("snyc.missing_cards", 'did you mean "sync.missing_cards"?'),
+        ("zzz.qqq", ""),
+    ],
+)
+def test_an_unknown_built_in_worker_has_the_nearest_as_hint(worker: str, hint: str) -> None:
+    (finding,) = check(worker, "{}")
+
+    assert (finding.key, finding.hint) == ("worker", hint)
+
+
+def test_an_unknown_parameter_is_found_under_its_own_key() -> None:
+    findings = check("sync.missing_sets", '{"catalogue": "a", "databse": "b"}')
+
+    assert Finding("with.databse", "unknown parameter", 'did you mean "database"?') in findings

@@ -1,0 +1,99 @@
+"""A `with` block, typed by what its Params declares."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from workers.params import BadParam, BadParams, Duration, Size, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    database: Path
+    name: str = ""
+    count: int = 1
+    ratio: float = 0.5
+    dry: bool = False
+    max_age: Duration | None = None
+    most: Size | None = None
+    tables: tuple[str, ...] = ()
+    copies: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.count < 0:
+            raise ValueError("count: expected at least 0")
+
+
+def problems(given: dict[str, object]) -> list[BadParam]:
+    with pytest.raises(BadParams) as raised:
+        parse(Params, {"database": "x", **given})
+    return raised.value.problems
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "value"),
+    [
+        ("database", "a/b", Path("a/b")),
+        ("name", 5, "5"),
+        ("name", True, "true"),
+        ("count", "010", 10),
+        ("count", 3, 3),
+        ("ratio", 1, 1.0),
+        ("ratio", "1e3", 1000.0),
+        ("dry", "true", True),
+        ("dry", False, False),
+        ("max_age", "2d", 172800.0),
+        ("max_age", 90, 90.0),
+        ("max_age", None, None),
+        ("max_age", "none", None),
+        ("most", "64KiB", 65536),
+        ("tables", "all", ("all",)),
+        ("tables", ["a", 5], ("a", "5")),
+        ("tables", "", ()),
+        ("copies", ["/a"], (Path("/a"),)),
+    ],
+)
+def test_a_value_becomes_what_is_declared(key: str, given: object, value: object) -> None:
+    found = parse(Params, {"database": "x", key: given})
+
+    assert getattr(found, key) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "text"),
+    [
+        ("database", "", 'expected a path, got ""'),
+        ("database", "a\0b", "expected a path"),
+        ("database", None, "expected a path"),
+        ("name", ["a"], "expected text"),
+        ("count", "many", 'expected a whole number, got "many"'),
+        ("count", 1.5, "expected a whole number"),
+        ("count", True, "expected a whole number"),
+        ("dry", "yes", 'expected true or false, got "yes"'),
+        ("max_age", "soon", "expected a duration"),
+        ("most", "lots", "expected a size"),
+        ("tables", [["a"]], "expected text"),
+    ],
+)
+def test_a_value_of_another_type_is_a_problem(key: str, given: object, text: str) -> None:
+    (problem,) = problems({key: given})
+
+    assert problem.key == key
+    assert text in problem.text
+
+
+def test_all_problems_come_at_once_with_the_nearest_name() -> None:
+    found = problems({"databse": "x", "count": "many", "dry": 5})
+
+    assert [problem.key for problem in found] == ["databse", "count", "dry"]
+    assert found[0].hint == 'did you mean "database"?'
+
+
+def test_what_has_no_default_is_required() -> None:
+    with pytest.raises(BadParams, match="database: is required"):
+        parse(Params, {})
+
+
+def test_a_check_of_params_on_themselves_names_its_key() -> None:
+    assert problems({"count": -1}) == [BadParam("count", "expected at least 0")]

@@ -1,0 +1,91 @@
+"""Durations and sizes as people write them."""
+
+import time
+
+import pytest
+
+from workers.units import format_duration, format_size, parse_duration, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("0", 0),
+        ("1.5", 1.5),
+        ("90s", 90),
+        ("1h30m", 5400),
+        ("2d", 172800),
+        ("1w", 604800),
+        ("250ms", 0.25),
+        ("1.5h", 5400),
+        (" 5M ", 300),
+        ("010", 10),
+    ],
+)
+def test_a_duration_is_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5 parsecs", "-5", "1h 30", "h", "1:30", "1e3", "m5", "inf", "1001w1000d9999999h"]
+)
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("4096", 4096),
+        ("64KiB", 65536),
+        ("64kb", 64000),
+        ("2GB", 2 * 10**9),
+        ("1.5 MiB", 1572864),
+        ("7b", 7),
+    ],
+)
+def test_a_size_is_bytes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "lots", "-1", "1 KiB B", "9000PiB", "9" * 30, "1e3", "5m"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("parse", [parse_duration, parse_size])
+@pytest.mark.parametrize("text", ["1" * 200_000 + "x", "9" * 200_000, "1." * 100_000])
+def test_endless_digits_are_refused_at_once(parse: object, text: str) -> None:
+    begun = time.monotonic()
+
+    with pytest.raises(ValueError, match="expected"):
+        parse(text)  # type: ignore[operator]
+
+    assert time.monotonic() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0s"),
+        (0.004, "4ms"),
+        (0.4, "0.4s"),
+        (45, "45s"),
+        (300, "5m"),
+        (5400, "1h30m"),
+        (172800, "2d"),
+        (90061, "1d1h"),
+    ],
+)
+def test_a_duration_is_said_shortly(seconds: float, words: str) -> None:
+    assert format_duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(948, "948 bytes"), (18_800_000, "18.8 MB"), (1e18, "1000.0 PB")]
+)
+def test_a_size_is_said_with_one_digit(size: float, words: str) -> None:
+    assert format_size(size) == words
