@@ -1,0 +1,230 @@
+"""What a sync costs, beside the least it could cost and a simple peer.
+
+    python benchmarks/sync.py [--rounds N] [--catalogue DIR]
+
+Each side is a process of its own, timed from launch to exit, Python's start
+included; sides take turns, and medians and their ratios are printed. Without
+a catalogue (--catalogue, NIGHTSHIFT_CATALOGUE, ../shared/catalogue) a made-up
+one of the same size is generated. Peers:
+
+limit  decode every document, then INSERT ... SELECT the ready rows
+bare   decode every document, make the rows, plain INSERT, one transaction
+peer   json and one INSERT OR IGNORE a row, a commit a set: sees no correction
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CHANGED_ONE_IN = 1000
+PEER_COLUMNS = (
+    *("id", "name", "supertype", "subtypes", "hp", "types", "rules", "abilities", "attacks"),
+    *("weaknesses", "set_id", "number", "artist", "rarity", "flavorText", "legalities"),
+    *("images", "retreatCost", "evolvesFrom"),
+)
+
+
+def main() -> None:
+    """Run the rounds and print the table; with --side be one of the sides."""
+    parser = argparse.ArgumentParser(description="what a sync costs")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--catalogue", type=Path)
+    parser.add_argument("--side", nargs=3, metavar=("NAME", "CATALOGUE", "DATABASE"))
+    arguments = parser.parse_args()
+    if arguments.side:
+        name, catalogue, database = arguments.side
+        SIDES[name](Path(catalogue), Path(database))
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-sync-") as folder:
+        room = Path(folder)
+        source = found(arguments.catalogue, room)
+        catalogue = room / "catalogue"
+        shutil.copytree(source, catalogue, copy_function=shutil.copyfile)
+        took, own = measured(room, catalogue, arguments.rounds)
+        print(table(took, own, source, arguments.rounds))
+
+
+def found(wanted: Path | None, room: Path) -> Path:
+    """The catalogue to use: asked for, real, or generated."""
+    named = os.environ.get("NIGHTSHIFT_CATALOGUE")
+    for path in (wanted, named and Path(named), ROOT.parent / "shared" / "catalogue"):
+        if path and (path / "sets.json").exists():
+            return path
+    made = room / "generated"
+    generator = ROOT / "scripts" / "generate-catalogue"
+    size = ["--sets", "170", "--cards", "19783"]
+    subprocess.run([sys.executable, generator, made, *size], check=True)
+    return made
+
+
+def measured(
+    room: Path, catalogue: Path, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Seconds of each side by round: the whole process, and the worker's own part."""
+    ready = room / "ready.db"
+    launched("ours", catalogue, ready)
+    took: dict[str, list[float]] = {}
+    own: dict[str, list[float]] = {}
+    for number in range(rounds):
+        for name in ("ours", "limit", "bare", "peer"):
+            target = room / f"{name}.db"
+            target.unlink(missing_ok=True)
+            if name == "limit":
+                shutil.copyfile(ready, room / "limit.db.ready")
+            note(took, own, name, launched(name, catalogue, target))
+        note(took, own, "nothing", launched("ours", catalogue, room / "ours.db"))
+        change(catalogue, number)
+        note(took, own, "0.1 %", launched("ours", catalogue, room / "ours.db"))
+        # The next round begins with these rows as the ready ones.
+        shutil.copyfile(room / "ours.db", ready)
+    return took, own
+
+
+def note(
+    took: dict[str, list[float]],
+    own: dict[str, list[float]],
+    name: str,
+    result: tuple[float, float],
+) -> None:
+    """Add one measurement."""
+    took.setdefault(name, []).append(result[0])
+    own.setdefault(name, []).append(result[1])
+
+
+def launched(name: str, catalogue: Path, database: Path) -> tuple[float, float]:
+    """Seconds of one side's process, and what it says of its own part."""
+    command = [sys.executable, __file__, "--side", name, str(catalogue), str(database)]
+    before = time.perf_counter()
+    run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return time.perf_counter() - before, float(run.stdout or "nan")
+
+
+def change(catalogue: Path, number: int) -> None:
+    """Rename one card in CHANGED_ONE_IN, spread over the sets."""
+    place = 0
+    for path in sorted(catalogue.glob("cards/*.d/cards.json")):
+        document = json.loads(path.read_bytes())
+        touched = False
+        for card in document["data"]:
+            place += 1
+            if place % CHANGED_ONE_IN == 0:
+                card["name"] = f"{card['name'].partition(' #')[0]} #{number}"
+                touched = True
+        if touched:
+            path.write_text(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def table(
+    took: dict[str, list[float]], own: dict[str, list[float]], source: Path, rounds: int
+) -> str:
+    """The medians, and how they stand to the limit."""
+    limit = statistics.median(took["limit"])
+    words = {
+        "ours": "from empty: sync.missing_sets + sync.missing_cards",
+        "limit": "from empty: decode + INSERT ... SELECT (the limit)",
+        "bare": "from empty: bare script, one transaction",
+        "peer": "from empty: json + INSERT OR IGNORE (the peer)",
+        "nothing": "nothing to do: sync.missing_sets + sync.missing_cards",
+        "0.1 %": "0.1 % changed: sync.missing_sets + sync.missing_cards",
+    }
+    made = "generated" if (source / "GENERATED").exists() else "real"
+    lines = [
+        f"{made} catalogue, medians of {rounds} rounds in turn, launch to exit",
+        "",
+        "| what | seconds | of it the worker's own | to the limit |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, text in words.items():
+        seconds = statistics.median(took[name])
+        mine = statistics.median(own[name])
+        part = "-" if mine != mine else f"{mine:.3f}"
+        lines.append(f"| {text} | {seconds:.3f} | {part} | {seconds / limit:.2f} x |")
+    ratio = statistics.median(took["peer"]) / statistics.median(took["ours"])
+    lines += ["", f"from empty: {ratio:.1f} x as fast as the peer"]
+    return "\n".join(lines)
+
+
+def ours(catalogue: Path, database: Path) -> None:
+    """Both jobs; prints the seconds that they took by their own account."""
+    from workers.report import Report
+    from workers.sync import Params, missing_cards, missing_sets
+
+    report = Report(lambda _: None, datetime.now(UTC))
+    params = Params(str(catalogue), database)
+    results = [work(params, report) for work in (missing_sets, missing_cards)]
+    print(sum(float(one["seconds"] or 0) for one in results))
+
+
+def limit(catalogue: Path, database: Path) -> None:
+    """Decode as we do, then let SQLite copy rows that are ready."""
+    import msgspec
+
+    from workers.sync import schema
+    from workers.sync.rows import CardPage
+
+    decode = msgspec.json.Decoder(CardPage).decode
+    for path in catalogue.glob("cards/*.d/cards.json"):
+        decode(path.read_bytes())
+    connection = _connected(database)
+    connection.execute("ATTACH ? AS ready", (f"{database}.ready",))
+    for statement in (schema.SETS, schema.CARDS):
+        connection.execute(statement.replace("EXISTS ", "EXISTS main."))
+    connection.execute("BEGIN")
+    for name in ("pokemon_card_sets", "pokemon_cards"):
+        connection.execute(f"INSERT INTO main.{name} SELECT * FROM ready.{name}")
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def bare(catalogue: Path, database: Path) -> None:
+    """No looking, no plan, no memory: documents, rows, INSERT."""
+    from workers.sync import rows, schema
+
+    connection = _connected(database)
+    connection.execute(schema.CARDS)
+    insert = f"INSERT INTO pokemon_cards VALUES ({', '.join('?' * len(rows.CARD_COLUMNS))})"
+    connection.execute("BEGIN")
+    for path in catalogue.glob("cards/*.d/cards.json"):
+        parsed = rows.cards([path.read_bytes()], path.parent.name.removesuffix(".d"))
+        connection.executemany(insert, parsed.rows)
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def peer(catalogue: Path, database: Path) -> None:
+    """The script one writes first."""
+    connection = _connected(database)
+    connection.execute(f"CREATE TABLE cards (id TEXT PRIMARY KEY, {', '.join(PEER_COLUMNS[1:])})")
+    insert = f"INSERT OR IGNORE INTO cards VALUES ({', '.join('?' * len(PEER_COLUMNS))})"
+    for path in catalogue.glob("cards/*.d/cards.json"):
+        connection.execute("BEGIN")
+        for card in json.loads(path.read_bytes())["data"]:
+            card["set_id"] = card["set"]["id"]
+            values = (card.get(name) for name in PEER_COLUMNS)
+            row = [json.dumps(one) if isinstance(one, list | dict) else one for one in values]
+            connection.execute(insert, row)
+        connection.execute("COMMIT")
+    connection.close()
+
+
+def _connected(database: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(database, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+SIDES = {"ours": ours, "limit": limit, "bare": bare, "peer": peer}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Small catalogues for the tests of sync: invented entries, real files."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from workers.protocol import Log, Message
+from workers.report import Report, WorkerFailed
+from workers.sync import Params
+
+Entry = dict[str, Any]
+
+
+def a_set(set_id: str, released: str = "2020/01/01", /, **fields: Any) -> Entry:
+    """A set that is right; `fields` replace or add."""
+    return {
+        "id": set_id,
+        "name": f"Set {set_id}",
+        "series": "Sample",
+        "printedTotal": 2,
+        "total": 2,
+        "legalities": {"unlimited": "Legal"},
+        "releaseDate": released,
+        "updatedAt": "2020/02/02 10:00:00",
+        "images": {"logo": "https://catalogue.invalid/logo.png"},
+    } | fields
+
+
+def a_card(set_id: str, number: str, /, **fields: Any) -> Entry:
+    """A card that is right; `fields` replace or add."""
+    return {
+        "id": f"{set_id}-{number}",
+        "name": f"Card {number}",
+        "supertype": "Pokémon",
+        "hp": "60",
+        "number": number,
+        "set": {"id": set_id},
+        "tcgplayer": None,
+        "cardmarket": {"url": f"https://shop.invalid/{number}", "prices": {"low": 0.1}},
+    } | fields
+
+
+class Catalogue:
+    """A folder of documents under `root`; `cards` are by set id."""
+
+    def __init__(self, root: Path, sets: list[Entry], cards: dict[str, list[Entry]]) -> None:
+        self.root = root
+        root.mkdir(exist_ok=True)
+        self.write_sets(sets)
+        for set_id, entries in cards.items():
+            self.write_cards(set_id, entries)
+
+    def write_sets(self, sets: list[Entry]) -> None:
+        """Replace sets.json."""
+        (self.root / "sets.json").write_text(json.dumps({"data": sets}))
+
+    def write_cards(self, set_id: str, entries: list[Any]) -> None:
+        """Replace the cards of one set."""
+        self.write_text(set_id, json.dumps({"data": entries}))
+
+    def write_text(self, set_id: str, text: str) -> None:
+        """Replace a cards.json by any text."""
+        path = self.cards_path(set_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def cards_path(self, set_id: str) -> Path:
+        """Where a set's cards stand."""
+        return self.root / "cards" / f"{set_id}.d" / "cards.json"
+
+
+def two_sets(root: Path) -> Catalogue:
+    """`new1` (2021) and `old1` (2019), two cards each."""
+    return Catalogue(
+        root,
+        [a_set("old1", "2019/01/01"), a_set("new1", "2021/01/01")],
+        {set_id: [a_card(set_id, "1"), a_card(set_id, "TG02")] for set_id in ("old1", "new1")},
+    )
+
+
+def a_report(heard: list[Message] | None = None, dry_run: bool = False) -> Report:
+    """A report that collects what is said."""
+    messages: list[Message] = [] if heard is None else heard
+    return Report(messages.append, datetime(2026, 2, 9, tzinfo=UTC), dry_run=dry_run)
+
+
+def logged(heard: list[Message]) -> str:
+    """All log lines of `heard`, one string."""
+    return "\n".join(one.text for one in heard if isinstance(one, Log))
+
+
+def failure_of(work: Callable[[Params, Report], Any], params: Params) -> WorkerFailed:
+    """How a run failed; a run that does not fail is a failed test."""
+    try:
+        result = work(params, a_report())
+    except WorkerFailed as failed:
+        return failed
+    raise AssertionError(f"the run ended well: {result}")
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """What `query` answers on the database at `path`."""
+    database = sqlite3.connect(path)
+    try:
+        return database.execute(query).fetchall()
+    finally:
+        database.close()
+
+
+def execute(path: Path, statement: str) -> None:
+    """A change made by hand, as with the sqlite3 shell: foreign keys off."""
+    database = sqlite3.connect(path)
+    with database:
+        database.execute(statement)
+    database.close()
+
+
+CONTENT = (
+    "SELECT * FROM pokemon_cards ORDER BY id",
+    "SELECT id, name, release_date, total FROM pokemon_card_sets ORDER BY id",
+    "SELECT * FROM nightshift_sync ORDER BY set_id",
+)
+
+
+def content(path: Path) -> list[list[tuple[Any, ...]]]:
+    """All that a sync writes, but when it was."""
+    return [rows(path, query) for query in CONTENT]

@@ -1,0 +1,229 @@
+"""A catalogue behind a real local HTTP server."""
+
+import socket
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from tests.workers.catalogue_folder import (
+    Catalogue,
+    a_card,
+    a_report,
+    a_set,
+    content,
+    failure_of,
+    logged,
+    rows,
+)
+from tests.workers.catalogue_server import Served, serving
+from workers.report import WorkerFailed
+from workers.sync import Params, missing_cards, missing_sets
+from workers.sync.api import Api, Patience
+from workers.sync.source import Cancelled, Unreadable
+
+QUICK = Patience(tries=3, first_wait_s=0.01, longest_wait_s=1)
+SETS = [a_set(f"s{number}", f"20{number:02}/01/01") for number in range(1, 6)]
+CARDS = {one["id"]: [a_card(one["id"], str(n)) for n in range(1, 8)] for one in SETS}
+
+
+@pytest.fixture
+def served():
+    with serving(Served(list(SETS), {key: list(cards) for key, cards in CARDS.items()})) as ready:
+        yield ready
+
+
+@pytest.fixture
+def api(served):
+    with closing(Api(served.url, "", 3, patience=QUICK)) as ready:
+        yield ready
+
+
+@pytest.fixture
+def params(served, tmp_path):
+    return Params(served.url, tmp_path / "cards.db", batch_size=3, api_key="hush-4711")
+
+
+def test_all_pages_of_all_sets_come_and_then_cost_no_write(params, served):
+    sets, cards = missing_sets(params, a_report()), missing_cards(params, a_report())
+    before = content(params.database)
+    again = missing_cards(params, a_report())
+
+    assert (sets["sets_added"], cards["cards_added"]) == (5, 35)
+    assert (again["cards_unchanged"], again["cards_added"]) == (35, 0)
+    assert content(params.database) == before
+    assert served.asked[0] == ("/v2/sets", {"page": "1", "pageSize": "3"}, "hush-4711")
+    query = {"q": "set.id:s5", "page": "3", "pageSize": "3"}
+    assert ("/v2/cards", query, "hush-4711") in served.asked
+
+
+def test_no_page_is_asked_for_twice(api, served):
+    pages = api.cards("s1")
+
+    assert len(pages) == 3
+    assert [query["page"] for _, query, _ in served.asked] == ["1", "2", "3"]
+
+
+def test_an_api_gives_the_same_rows_as_a_folder(params, tmp_path):
+    folder = Params(str(Catalogue(tmp_path / "c", SETS, CARDS).root), tmp_path / "folder.db")
+    for one in (params, folder):
+        missing_sets(one, a_report())
+        missing_cards(one, a_report())
+
+    assert content(params.database)[:2] == content(folder.database)[:2]
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        pytest.param([(503, {})], id="503"),
+        pytest.param([(500, {}), (502, {})], id="500, 502"),
+        pytest.param([(429, {"Retry-After": "0"})], id="429 with seconds"),
+        pytest.param([(429, {})], id="429 without a word"),
+        pytest.param([(429, {"Retry-After": "soon"})], id="429 with nonsense"),
+        pytest.param(
+            [(429, {"Retry-After": format_datetime(datetime(2020, 1, 1, tzinfo=UTC))})],
+            id="429 with a date",
+        ),
+    ],
+)
+def test_a_passing_refusal_is_asked_again(api, served, replies):
+    served.replies = list(replies)
+
+    api.sets()
+
+    assert len(served.asked) == len(replies) + 2
+
+
+def test_retry_after_is_obeyed(api, served):
+    served.replies = [(429, {"Retry-After": "1"})]
+    before = time.monotonic()
+
+    api.cards("s1")
+
+    assert time.monotonic() - before >= 1
+
+
+@pytest.mark.parametrize(
+    "retry_after",
+    ["3600", format_datetime(datetime.now(UTC) + timedelta(hours=1))],
+    ids=["seconds", "date"],
+)
+def test_a_retry_after_beyond_patience_is_not_waited_for(api, served, retry_after):
+    served.replies = [(429, {"Retry-After": retry_after})]
+
+    with pytest.raises(Unreadable, match="status 429, asks to wait 3") as refused:
+        api.cards("s1")
+
+    assert not refused.value.permanent
+    assert len(served.asked) == 1
+
+
+def test_tries_have_an_end(api, served):
+    served.failing = {"s1": {}}
+
+    with pytest.raises(Unreadable, match=r"GET /cards set\.id:s1 page 1: status 503"):
+        api.cards("s1")
+
+    assert len(served.asked) == QUICK.tries
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "words"),
+    [
+        (401, {}, "status 401; look at api_key"),
+        (403, {}, "status 403; look at api_key"),
+        (404, {}, "status 404"),
+        (301, {"Location": "https://user:pw@other.invalid/v2"}, "moved to other.invalid; name"),
+    ],
+)
+def test_a_lasting_refusal_is_permanent_and_asked_once(api, served, status, headers, words):
+    served.replies = [(status, headers)]
+
+    with pytest.raises(Unreadable, match=words) as refused:
+        api.sets()
+
+    assert refused.value.permanent
+    assert len(served.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("lies", "words"),
+    [(1, "7 entries came where totalCount is 8"), (-2, "6 entries came where totalCount is 5")],
+)
+def test_a_document_that_did_not_come_whole_is_not_handed_out(api, served, lies, words):
+    served.lies = lies
+
+    with pytest.raises(Unreadable, match=words) as refused:
+        api.cards("s1")
+
+    assert not refused.value.permanent
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"data": 3}'])
+def test_an_answer_that_is_no_page_is_permanent(api, served, body):
+    served.body = body
+
+    with pytest.raises(Unreadable, match="is no page of such an API") as refused:
+        api.sets()
+
+    assert refused.value.permanent
+
+
+def test_a_server_that_is_away_is_told_without_the_url():
+    with closing(socket.create_server(("127.0.0.1", 0))) as door:
+        port = door.getsockname()[1]
+    url = f"http://me:secret@127.0.0.1:{port}/v2"
+
+    with closing(Api(url, "", 3, patience=QUICK)) as away, pytest.raises(Unreadable) as refused:
+        away.sets()
+
+    assert str(refused.value) == "GET /sets page 1: no connection: Connection refused"
+    assert not refused.value.permanent
+
+
+def test_an_api_that_cannot_be_read_makes_no_database(params, served):
+    served.replies = [(404, {})]
+
+    assert failure_of(missing_sets, params).error == "GET /sets page 1: status 404"
+    assert not params.database.exists()
+
+
+def test_a_wait_ends_when_the_run_is_cancelled(served):
+    served.replies = [(429, {"Retry-After": "30"})]
+    before = time.monotonic()
+
+    one = Api(served.url, "", 3, lambda: bool(served.asked))
+    with closing(one), pytest.raises(Cancelled):
+        one.sets()
+
+    assert time.monotonic() - before < 10
+
+
+def test_one_set_that_cannot_be_fetched_fails_by_name_and_may_be_retried(params, served):
+    missing_sets(params, a_report())
+    served.failing = {"s3": {"Retry-After": "9999"}}
+    heard = []
+
+    with pytest.raises(WorkerFailed) as failed:
+        missing_cards(params, a_report(heard))
+
+    assert "1 of 5 sets failed: s3: GET /cards set.id:s3 page 1: status 503" in failed.value.error
+    assert not failed.value.permanent
+    assert rows(params.database, "SELECT COUNT(*) FROM pokemon_cards") == [(28,)]
+    assert "hush-4711" not in failed.value.error + logged(heard)
+
+
+def test_a_server_that_went_away_is_not_asked_for_every_set(params, served):
+    missing_sets(params, a_report())
+    served.failing = {one["id"]: {"Retry-After": "9999"} for one in SETS}
+
+    failed = failure_of(missing_cards, params)
+
+    assert failed.error.startswith("gave up: 3 of 5 sets failed: s5: ")
+    assert not failed.permanent
+    assert [query["q"] for path, query, _ in served.asked if path == "/v2/cards"] == [
+        f"set.id:s{number}" for number in (5, 4, 3)
+    ]

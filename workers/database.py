@@ -1,0 +1,175 @@
+"""Opening a SQLite database of another program without harming it.
+
+Here: what must hold before a worker connects - the file is there, is SQLite,
+and its owner will still be able to use it afterwards - and one sentence for
+each way in which SQLite refuses. Not here: any schema, any query of a worker.
+The law: nothing in this file creates a database, and nothing is opened that
+has not been looked at first. Enter at `open_existing`; name what goes wrong
+later with `trouble`.
+"""
+
+import os
+import pwd
+import sqlite3
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+BUSY_TIMEOUT_S = 10.0
+_HEADER_BYTES = 20
+_MAGIC = b"SQLite format 3\0"
+# A lock, a full disk or an I/O error may pass by itself; these do not.
+_PERMANENT = frozenset(
+    {"SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_PERM", "SQLITE_READONLY"}
+)
+_WORDS = {
+    "SQLITE_BUSY": "is locked by another program for more than {busy_s:.0f} s",
+    "SQLITE_LOCKED": "is locked by another connection",
+    "SQLITE_FULL": "cannot grow: the disk is full; make room on the volume of {folder}",
+    "SQLITE_READONLY": "cannot be written; check the owner and mode of it and of {folder}",
+    "SQLITE_CANTOPEN": "cannot be opened; check the owner and mode of it and of {folder}",
+    "SQLITE_NOTADB": "is no SQLite database",
+    "SQLITE_CORRUPT": "is damaged; restore it from a backup",
+}
+
+
+class DatabaseTrouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
+    """A database that cannot be used as it is.
+
+    path: the database. reason: a sentence without its subject. permanent:
+    whether a later attempt would meet the same.
+    """
+
+    def __init__(self, path: Path, reason: str, permanent: bool) -> None:
+        super().__init__(f"database {path} {reason}")
+        self.path = path
+        self.reason = reason
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """What a database file shows from outside; `size_bytes` may be 0."""
+
+    path: Path
+    size_bytes: int
+    wal: bool
+    owner_uid: int
+    group_gid: int
+    mode: int
+
+
+def look(path: Path) -> Face:
+    """The face of the SQLite database at `path`; an empty file counts as one.
+
+    Call it before connecting: closing a descriptor of a database drops the
+    locks that SQLite holds on it in the same process.
+
+    Raises:
+        DatabaseTrouble: missing, not readable, no plain file, not SQLite.
+    """
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise DatabaseTrouble(path, "is no plain file", permanent=True)
+        with open(path, "rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError as error:
+        raise DatabaseTrouble(path, "does not exist", permanent=True) from error
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+        raise DatabaseTrouble(path, reason, permanent=True) from error
+    if header and not (header.startswith(_MAGIC) and len(header) == _HEADER_BYTES):
+        raise DatabaseTrouble(path, "is no SQLite database", permanent=True)
+    # Bytes 18 and 19 are the versions needed to write and to read: 2 is WAL.
+    wal = header[18:20] == b"\2\2"
+    mode = stat.S_IMODE(found.st_mode)
+    return Face(path, found.st_size, wal, found.st_uid, found.st_gid, mode)
+
+
+def refuse_lockout(face: Face) -> None:
+    """Nothing, if the owner can go on using the database after we opened it.
+
+    Whoever opens a WAL database first makes its `-wal` and `-shm`, as a user
+    of its own and with the database's mode; killed, it leaves them behind,
+    and an owner who cannot write them is locked out. Root is free to come:
+    SQLite then gives both files to the database's owner. That they exist at
+    this moment proves nothing, since the owner may close meanwhile.
+
+    Raises:
+        DatabaseTrouble: a WAL database of another user without a shared group.
+    """
+    ours = os.geteuid()
+    if not face.wal or ours in (0, face.owner_uid) or face.owner_uid == 0:
+        return
+    if face.mode & stat.S_IWOTH or (face.mode & stat.S_IWGRP and _shares_group(face)):
+        return
+    owner = _user(face.owner_uid)
+    unit_user = owner.removeprefix("uid ")
+    raise DatabaseTrouble(
+        face.path,
+        f"is in WAL mode and belongs to {owner}; as {_user(ours)} this run could leave -wal and"
+        f" -shm files that {owner} cannot write. Run it as that user ("
+        f'user: "{face.owner_uid}:{face.group_gid}" in compose, User={unit_user} in a unit)',
+        permanent=True,
+    )
+
+
+def open_existing(
+    path: Path, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> sqlite3.Connection:
+    """A connection to the database at `path`, in autocommit mode, never a new one.
+
+    Raises:
+        DatabaseTrouble: whatever `look` and `refuse_lockout` find, or SQLite.
+    """
+    refuse_lockout(look(path))
+    mode = "ro" if read_only else "rw"
+    # Absolute and quoted: a URI would read `?`, `#` and `%` of a path as its own.
+    uri = f"file:{quote(os.path.abspath(path))}?mode={mode}"
+    try:
+        database = sqlite3.connect(
+            uri, uri=True, timeout=busy_timeout_s, isolation_level=None, cached_statements=64
+        )
+    except sqlite3.Error as error:
+        raise trouble(path, error, busy_timeout_s) from error
+    try:
+        database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        database.close()
+        raise trouble(path, error, busy_timeout_s) from error
+    return database
+
+
+def trouble(
+    path: Path, error: sqlite3.Error, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> DatabaseTrouble:
+    """`error` as a sentence about `path`, and whether it can mend itself."""
+    # Extended names carry the primary one as a prefix: SQLITE_BUSY_SNAPSHOT.
+    name = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
+    words = _WORDS.get(name, f"fails: {error}")
+    permanent = name in _PERMANENT or isinstance(error, sqlite3.IntegrityError)
+    return DatabaseTrouble(
+        path, words.format(busy_s=busy_timeout_s, folder=path.absolute().parent), permanent
+    )
+
+
+def _shares_group(face: Face) -> bool:
+    """Whether the owner is in the group that a file made by us beside it gets."""
+    folder = os.stat(face.path.absolute().parent)
+    made_gid = folder.st_gid if folder.st_mode & stat.S_ISGID else os.getegid()
+    groups = {face.group_gid}
+    # A container's uid has no name; then the database's own group must do.
+    with suppress(KeyError):
+        owner = pwd.getpwuid(face.owner_uid)
+        groups |= set(os.getgrouplist(owner.pw_name, owner.pw_gid))
+    return made_gid in groups
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,227 @@
+"""A catalogue behind HTTP: the pages of a Pokémon TCG API.
+
+`GET /sets` and `GET /cards?q=set.id:…`, each with `page` and `pageSize`,
+answering `{"data": [...], "totalCount": n}`. The law: every request has a
+time-out and a last try, a document is handed out only when all of it came,
+and neither the key nor a password in the URL is ever told to anybody.
+"""
+
+import email.utils
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from workers.sync.source import MAX_DOCUMENT_BYTES, Cancelled, Document, Unreadable
+
+_CONNECT_TIMEOUT_S = 10
+_READ_TIMEOUT_S = 30
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a page is asked for, and the waits in between, in seconds.
+
+    tries: requests for one page, the first included. first_wait_s: doubled
+    after each failure. longest_wait_s: a Retry-After beyond it is not waited for.
+    """
+
+    tries: int = 4
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 60.0
+
+
+PATIENCE = Patience()
+
+
+class Envelope(msgspec.Struct, rename="camel"):
+    """What a page says about itself; its entries are left unread."""
+
+    data: list[msgspec.Raw]
+    page_size: int | None = None
+    total_count: int | None = None
+
+
+class Refused(Exception):  # noqa: N818 - one try of several
+    """One request that brought nothing; `wait_s` is what the server asked for."""
+
+    def __init__(self, text: str, wait_s: float | None = None) -> None:
+        super().__init__(text)
+        self.wait_s = wait_s
+
+
+class Api:
+    """The API at `base_url`; `page_size` entries a page.
+
+    cancelled: asked before each request and during each wait.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        page_size: int,
+        cancelled: Callable[[], bool] = lambda: False,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._page_size = page_size
+        self._cancelled = cancelled
+        self._patience = patience
+        self._session = requests.Session()
+        self._session.headers["Accept"] = "application/json"
+        if api_key:
+            self._session.headers["X-Api-Key"] = api_key
+
+    def sets(self) -> Document:
+        """The pages of all sets.
+
+        Raises:
+            Unreadable, Cancelled.
+        """
+        return self._document("/sets", {})
+
+    def cards(self, set_id: str) -> Document:
+        """The pages of a set's cards.
+
+        Raises:
+            Unreadable, Cancelled.
+        """
+        return self._document("/cards", {"q": f"set.id:{set_id}"})
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._session.close()
+
+    def _document(self, path: str, query: dict[str, str]) -> Document:
+        pages: list[bytes] = []
+        seen, size_bytes = 0, 0
+        expected: int | None = None
+        while True:
+            number = str(len(pages) + 1)
+            where = " ".join(["GET", path, *query.values(), "page", number])
+            page = self._page(where, path, {**query, "page": number})
+            envelope = _envelope(where, page)
+            pages.append(page)
+            seen += len(envelope.data)
+            size_bytes += len(page)
+            if size_bytes > MAX_DOCUMENT_BYTES:
+                raise Unreadable(
+                    f"{where}: over {MAX_DOCUMENT_BYTES} bytes in all", permanent=True
+                )
+            if expected not in (None, envelope.total_count):
+                raise Unreadable(f"{where}: the list changed while it was read", permanent=False)
+            expected = envelope.total_count
+            short = len(envelope.data) < (envelope.page_size or self._page_size)
+            if seen == expected or (expected is None and short):
+                return pages
+            if expected is not None and (seen > expected or not envelope.data):
+                text = f"{where}: {seen} entries came where totalCount is {expected}"
+                raise Unreadable(text, permanent=False)
+
+    def _page(self, where: str, path: str, query: dict[str, str]) -> bytes:
+        wait_s = self._patience.first_wait_s
+        for tries_left in reversed(range(self._patience.tries)):
+            if self._cancelled():
+                raise Cancelled
+            try:
+                return self._asked(where, path, query)
+            except Refused as refused:
+                asked_s = wait_s if refused.wait_s is None else refused.wait_s
+                if not tries_left or asked_s > self._patience.longest_wait_s:
+                    raise Unreadable(f"{where}: {refused}", permanent=False) from refused
+            self._wait(asked_s)
+            wait_s *= 2
+        raise AssertionError("tries is at least 1")
+
+    def _asked(self, where: str, path: str, query: dict[str, str]) -> bytes:
+        try:
+            with self._session.get(
+                self._base_url + path,
+                params={**query, "pageSize": str(self._page_size)},
+                timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S),
+                stream=True,
+                # requests would carry X-Api-Key along to any other host.
+                allow_redirects=False,
+            ) as response:
+                if response.status_code == 200:
+                    return _body(where, response)
+                raise _refusal(where, response)
+        except requests.RequestException as error:
+            # Its text holds the URL, and with it what may be a password.
+            raise Refused(_reason(error)) from error
+
+    def _wait(self, wait_s: float) -> None:
+        until = time.monotonic() + wait_s
+        while (left_s := until - time.monotonic()) > 0:
+            if self._cancelled():
+                raise Cancelled
+            # sleep() goes on after a signal, so SIGTERM is looked for in between.
+            time.sleep(min(left_s, 0.1))
+
+
+def _envelope(where: str, page: bytes) -> Envelope:
+    try:
+        return msgspec.json.decode(page, type=Envelope)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(f"{where}: is no page of such an API: {error}", permanent=True) from error
+
+
+def _body(where: str, response: requests.Response) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_content(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_DOCUMENT_BYTES:
+            raise Unreadable(f"{where}: over {MAX_DOCUMENT_BYTES} bytes", permanent=True)
+    return bytes(body)
+
+
+def _refusal(where: str, response: requests.Response) -> Exception:
+    status = response.status_code
+    if status == 429 or status >= 500:
+        wait_s = _retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
+        asked = "" if wait_s is None else f", asks to wait {wait_s:.0f} s"
+        return Refused(f"status {status}{asked}", wait_s)
+    if status in (401, 403):
+        return Unreadable(f"{where}: status {status}; look at api_key", permanent=True)
+    if 300 <= status < 400:
+        moved = urlsplit(response.headers.get("Location", "")).hostname or "elsewhere"
+        return Unreadable(
+            f"{where}: status {status}, moved to {moved}; name that URL as catalogue",
+            permanent=True,
+        )
+    return Unreadable(f"{where}: status {status}", permanent=True)
+
+
+def _retry_after_s(text: str | None, now: datetime) -> float | None:
+    """Seconds of a Retry-After header: digits, or an HTTP date; None if neither."""
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
+
+
+def _reason(error: requests.RequestException) -> str:
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {_CONNECT_TIMEOUT_S} s"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {_READ_TIMEOUT_S} s"
+    inner: BaseException | None = error
+    for _ in range(8):
+        if isinstance(inner, OSError) and inner.strerror:
+            return f"no connection: {inner.strerror}"
+        if inner is None:
+            break
+        inner = inner.__cause__ or inner.__context__
+    return f"no answer: {type(error).__name__}"

@@ -1,0 +1,245 @@
+"""`missing_cards`: the rows of pokemon_cards become those of the catalogue.
+
+Set by set, newest first, each in one transaction: whatever ends the run, the
+database holds whole sets, and the next run takes up the rest. A set whose
+document and number of rows are as they were is not looked at further. The
+law: a set that is wrong in any entry stays as it was, is named, and does not
+hold up the others.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from workers.protocol import Scalar
+from workers.report import Report, WorkerFailed
+from workers.sync import changes, rows, sets, store
+from workers.sync.changes import Changes, FailedSet
+from workers.sync.params import Params
+from workers.sync.rows import Row
+from workers.sync.sets import Listed
+from workers.sync.source import Cancelled, Source, Unreadable, digest
+
+# A server that is away costs each set all its tries: do not ask 170 times.
+_MOST_UNREACHABLE = 3
+_PROGRESS_EVERY_S = 0.1
+_TOTAL = rows.SET_COLUMNS.index("total")
+
+
+class SetRefused(Exception):  # noqa: N818 - one set's end, told with its name
+    """A set that stays as it was, and why."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run has done so far; `cards_left` is what the sets claim to hold."""
+
+    cards_left: int
+    sets_done: int = 0
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    pruned: int = 0
+    vanished: list[str] = field(default_factory=list)
+    failed: list[FailedSet] = field(default_factory=list)
+
+    @property
+    def cards_done(self) -> int:
+        """The catalogue's cards that the database now holds as they are."""
+        return self.added + self.changed + self.unchanged
+
+    @property
+    def outcome(self) -> str:
+        """The counts in words."""
+        return f"{self.added} cards added, {self.changed} changed, {self.unchanged} unchanged"
+
+    def count(self, found: Changes, prune: bool) -> None:
+        """Add what one set came to."""
+        self.sets_done += 1
+        self.added += len(found.added)
+        self.changed += len(found.changed)
+        self.unchanged += found.unchanged
+        self.vanished += found.vanished
+        self.pruned += len(found.vanished) if prune else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What each set's sync has in common: where from, where to, how.
+
+    counts: cards by set as they are in the database. memory: (digest,
+    entries) by set as `store.remember` left them.
+    """
+
+    params: Params
+    source: Source
+    report: Report
+    database: sqlite3.Connection
+    counts: dict[str, int]
+    memory: dict[str, tuple[str, int]]
+
+
+def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
+    """What was added, changed, deleted, and how long it took.
+
+    Raises:
+        Unreadable, Cancelled, DatabaseTrouble, sqlite3.Error.
+        WorkerFailed: no set is there yet, or some failed; the others are whole.
+    """
+    started = time.monotonic()
+    catalogue = sets.listed(source)
+    database = _opened(params, report)
+    if database is None:
+        text = "the database has no sets yet; run sync.missing_sets first"
+        raise WorkerFailed(text, permanent=True)
+    with closing(database):
+        counts, memory = store.card_counts(database), store.remembered(database)
+        desk = Desk(params, source, report, database, counts, memory)
+        tally = _synced(desk, catalogue)
+    _tell(report, tally, params.prune)
+    if tally.failed:
+        total = len(catalogue.rows) + len(catalogue.failed)
+        text = changes.failure(tally.failed, total, tally.outcome)
+        raise WorkerFailed(text, changes.permanent(tally.failed))
+    return _result(tally, time.monotonic() - started)
+
+
+def _synced(desk: Desk, catalogue: Listed) -> Tally:
+    tally = Tally(sum(int(row[_TOTAL] or 0) for row in catalogue.rows))
+    tally.failed += catalogue.failed
+    try:
+        _sync_listed(desk, catalogue.rows, tally)
+        if not catalogue.failed:
+            _sync_gone(desk, [str(row[0]) for row in catalogue.rows], tally)
+    except Cancelled as cancelled:
+        text = f"cancelled after {tally.sets_done} sets, which are whole: {tally.outcome}"
+        raise WorkerFailed(text) from cancelled
+    return tally
+
+
+def _opened(params: Params, report: Report) -> sqlite3.Connection | None:
+    if not report.dry_run:
+        return store.open_with_sets(params.database)
+    database = store.open_to_read(params.database)
+    if store.all_sets(database):
+        return database
+    database.close()
+    return None
+
+
+def _sync_listed(desk: Desk, set_rows: Sequence[Row], tally: Tally) -> None:
+    said_at, unreachable = 0.0, 0
+    for row in set_rows:
+        set_id = str(row[0])
+        if desk.report.cancelled:
+            raise Cancelled
+        try:
+            tally.count(_one_set(desk, set_id), _deletes(desk))
+            unreachable = 0
+        except SetRefused as refused:
+            tally.failed.append(FailedSet(set_id, str(refused)))
+        except Unreadable as error:
+            tally.failed.append(FailedSet(set_id, str(error), error.permanent))
+            unreachable = 0 if error.permanent else unreachable + 1
+            if unreachable == _MOST_UNREACHABLE:
+                text = changes.failure(tally.failed, len(set_rows), tally.outcome)
+                raise Unreadable(f"gave up: {text}", permanent=False) from error
+        tally.cards_left -= int(row[_TOTAL] or 0)
+        if time.monotonic() - said_at >= _PROGRESS_EVERY_S or row is set_rows[-1]:
+            said_at = time.monotonic()
+            done = tally.cards_done
+            desk.report.progress(done, done + tally.cards_left, "cards")
+
+
+def _one_set(desk: Desk, set_id: str) -> Changes:
+    if set_id not in desk.counts:
+        raise SetRefused("its row is missing; run sync.missing_sets first")
+    document = desk.source.cards(set_id)
+    now = digest(document)
+    if desk.memory.get(set_id) == (now, desk.counts[set_id]):
+        return Changes(unchanged=desk.counts[set_id])
+    parsed = rows.cards(document, set_id)
+    if parsed.problems:
+        raise SetRefused(changes.summed([one.text for one in parsed.problems]))
+    if desk.report.dry_run:
+        found = _compared(desk, set_id, parsed.rows)
+        if found.any:
+            desk.report.log(changes.described(set_id, found, desk.params.prune))
+        return found
+    with store.transaction(desk.database):
+        found = _compared(desk, set_id, parsed.rows)
+        _write(desk, found)
+        store.remember(desk.database, set_id, now, len(parsed.rows))
+    return found
+
+
+def _compared(desk: Desk, set_id: str, want: Sequence[Row]) -> Changes:
+    have = store.cards_of(desk.database, set_id)
+    found = changes.plan(have, want)
+    elsewhere = store.cards_elsewhere(desk.database, set_id, found.added)
+    if elsewhere:
+        text = ", ".join(f"{rows.shown(card)} is a card of {other}" for card, other in elsewhere)
+        raise SetRefused(f"{text} in the database")
+    if desk.params.prune and have and not want:
+        # A listed set without cards is rather an error of the catalogue's.
+        raise SetRefused(f"it lists no cards where the database has {len(have)}; none is pruned")
+    return found
+
+
+def _write(desk: Desk, found: Changes) -> None:
+    for batch in _batches(desk, found.added):
+        store.insert_cards(desk.database, batch)
+    for batch in _batches(desk, found.changed):
+        store.update_cards(desk.database, batch)
+    if desk.params.prune:
+        store.delete_cards(desk.database, found.vanished)
+
+
+def _batches(desk: Desk, whole: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(whole), desk.params.batch_size):
+        if desk.report.cancelled:
+            raise Cancelled
+        yield whole[start : start + desk.params.batch_size]
+
+
+def _sync_gone(desk: Desk, listed: Iterable[str], tally: Tally) -> None:
+    """The cards of sets that the catalogue no longer lists have vanished too."""
+    for set_id in sorted(desk.counts.keys() - set(listed)):
+        if desk.report.cancelled:
+            raise Cancelled
+        found = Changes(vanished=tuple(store.cards_of(desk.database, set_id)))
+        if found.vanished and desk.report.dry_run:
+            desk.report.log(changes.described(set_id, found, desk.params.prune))
+        elif found.vanished and desk.params.prune:
+            with store.transaction(desk.database):
+                store.delete_cards(desk.database, found.vanished)
+        tally.vanished += found.vanished
+        tally.pruned += len(found.vanished) if _deletes(desk) else 0
+
+
+def _deletes(desk: Desk) -> bool:
+    return desk.params.prune and not desk.report.dry_run
+
+
+def _tell(report: Report, tally: Tally, prune: bool) -> None:
+    for one in tally.failed[: changes.MOST_LOGGED]:
+        report.log(f"set {rows.shown(one.set_id)}: {one.text}", "error")
+    if tally.vanished and not prune:
+        gone = changes.named(tally.vanished)
+        report.log(f"{len(tally.vanished)} cards are gone from the catalogue: {gone}", "warning")
+
+
+def _result(tally: Tally, seconds: float) -> dict[str, Scalar]:
+    return {
+        "cards_added": tally.added,
+        "cards_changed": tally.changed,
+        "cards_unchanged": tally.unchanged,
+        "sets_done": tally.sets_done,
+        "sets_failed": len(tally.failed),
+        "vanished": len(tally.vanished),
+        "vanished_names": changes.named(tally.vanished),
+        "pruned": tally.pruned,
+        "seconds": round(seconds, 3),
+    }

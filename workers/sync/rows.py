@@ -1,0 +1,294 @@
+"""Entries of a catalogue -> rows of the two tables, or what is wrong with them.
+
+Pure. A document that is right throughout is decoded at once into typed
+structs; only one that is not is taken apart entry by entry, so that each
+mistake is named. The law: a row that leaves here fits its table, and no entry
+is dropped without a Problem. Enter at `sets` and `cards`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+# Part of what makes a document "unchanged": raise it when rows are made otherwise.
+ROWS_VERSION = 1
+
+SET_COLUMNS = (
+    *("id", "name", "series", "printed_total", "total", "legalities", "ptcgo_code"),
+    *("release_date", "updated_at", "images"),
+)
+CARD_COLUMNS = (
+    *("id", "name", "supertype", "subtypes", "level", "hp", "types", "evolves_from"),
+    *("evolves_to", "rules", "abilities", "ancient_trait", "attacks", "weaknesses"),
+    *("resistances", "retreat_cost", "converted_retreat_cost", "set_id", "number", "artist"),
+    *("rarity", "flavor_text", "regulation_mark", "national_pokedex_numbers", "legalities"),
+    *("images", "tcgplayer_url", "cardmarket_url"),
+)
+
+Row = tuple[str | int | None, ...]
+_Id = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+_Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Texts = list[str]
+_Things = list[dict[str, Any]]
+_Thing = dict[str, Any]
+
+# A set's id becomes part of a path and of a query: no slash, blank or quote.
+_SET_ID = re.compile(r"\w[\w.-]{0,99}")
+# 18 digits always fit SQLite's 64 bits.
+_HP = re.compile(r"[0-9]{1,18}")
+# RecursionError: a document nested 10,000 deep is data like any other.
+_NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class SetEntry(msgspec.Struct, rename="camel"):
+    """A set as the catalogue has it; what is unknown here is ignored."""
+
+    id: _Id
+    name: str
+    series: str
+    printed_total: _Count
+    total: _Count
+    release_date: str
+    legalities: _Thing | None = None
+    ptcgo_code: str | None = None
+    updated_at: str | None = None
+    images: _Thing | None = None
+
+
+class Named(msgspec.Struct):
+    """Of the set that each card repeats: only who it is."""
+
+    id: str
+
+
+class Linked(msgspec.Struct):
+    """Of a shop's prices: only where they stand."""
+
+    url: str | None = None
+
+
+class CardEntry(msgspec.Struct, rename="camel"):
+    """A card as the catalogue has it; null and absent mean the same."""
+
+    id: _Id
+    name: str
+    supertype: str
+    number: str
+    set: Named | None = None
+    subtypes: _Texts | None = None
+    level: str | None = None
+    hp: str | None = None
+    types: _Texts | None = None
+    evolves_from: str | None = None
+    evolves_to: _Texts | None = None
+    rules: _Texts | None = None
+    abilities: _Things | None = None
+    ancient_trait: _Thing | None = None
+    attacks: _Things | None = None
+    weaknesses: _Things | None = None
+    resistances: _Things | None = None
+    retreat_cost: _Texts | None = None
+    converted_retreat_cost: _Whole | None = None
+    artist: str | None = None
+    rarity: str | None = None
+    flavor_text: str | None = None
+    regulation_mark: str | None = None
+    national_pokedex_numbers: list[_Whole] | None = None
+    legalities: _Thing | None = None
+    images: _Thing | None = None
+    tcgplayer: Linked | None = None
+    cardmarket: Linked | None = None
+
+
+class SetPage(msgspec.Struct):
+    """A document of sets."""
+
+    data: list[SetEntry]
+
+
+class CardPage(msgspec.Struct):
+    """A document of cards."""
+
+    data: list[CardEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: the entry's id if it has one, and a sentence that names it."""
+
+    entry_id: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """The rows of the entries that are right, and a Problem for each other."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How to decode a page (to something with `data`) and a single entry."""
+
+    page: Callable[[bytes], Any]
+    entry: Callable[[bytes], Any]
+
+
+_SETS = _Kind(msgspec.json.Decoder(SetPage).decode, msgspec.json.Decoder(SetEntry).decode)
+_CARDS = _Kind(msgspec.json.Decoder(CardPage).decode, msgspec.json.Decoder(CardEntry).decode)
+_encode = msgspec.json.Encoder().encode
+
+
+def sets(document: Sequence[bytes]) -> Parsed:
+    """Rows of SET_COLUMNS; ids are unique and fit to be part of a path."""
+    return _parsed(document, _SETS, _set_row)
+
+
+def cards(document: Sequence[bytes], set_id: str) -> Parsed:
+    """Rows of CARD_COLUMNS, all of the set `set_id`; ids are unique."""
+
+    def row(card: CardEntry) -> Row:
+        if card.set is not None and card.set.id != set_id:
+            raise ValueError(f'set.id: expected "{set_id}", got "{shown(card.set.id)}"')
+        return _card_row(card, set_id)
+
+    return _parsed(document, _CARDS, row)
+
+
+def shown(text: str) -> str:
+    """`text` short and encodable, whatever it holds."""
+    return text[:80].encode("utf-8", "backslashreplace").decode()
+
+
+def _parsed(
+    document: Sequence[bytes],
+    kind: _Kind,
+    row: Callable[[Any], Row],
+) -> Parsed:
+    rows: dict[str, Row] = {}
+    problems: list[Problem] = []
+    place = 0
+    for page in document:
+        for entry in _entries(page, kind, place):
+            place += 1
+            if isinstance(entry, Problem):
+                problems.append(entry)
+                continue
+            try:
+                if entry.id in rows:
+                    raise ValueError("id: this id appears twice")
+                rows[entry.id] = row(entry)
+            except ValueError as error:
+                problems.append(_problem(place, entry.id, str(error)))
+    return Parsed(tuple(rows.values()), tuple(problems))
+
+
+def _entries(page: bytes, kind: _Kind, before: int) -> list[Any]:
+    """Structs, or Problems in the places of those that are none."""
+    try:
+        return list(kind.page(page).data)
+    except _NOT_DECODED:
+        return _taken_apart(page, kind, before)
+
+
+def _taken_apart(page: bytes, kind: _Kind, before: int) -> list[Any]:
+    # The standard library's decoder takes NaN and lone surrogates, and so can
+    # say which entry holds them; msgspec calls the whole page "truncated".
+    try:
+        value = json.loads(page)
+    except (ValueError, RecursionError) as error:
+        return [Problem(None, f"is no JSON: {shown(str(error))}")]
+    entries = value.get("data") if isinstance(value, dict) else None
+    if not isinstance(entries, list):
+        return [Problem(None, 'expected an object with a list "data"')]
+    return [_judged(entry, place, kind) for place, entry in enumerate(entries, before + 1)]
+
+
+def _judged(value: object, place: int, kind: _Kind) -> Any:
+    entry_id = value.get("id") if isinstance(value, dict) else None
+    try:
+        return kind.entry(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+    except UnicodeEncodeError:
+        text = "holds half a surrogate pair, which is no character"
+    except RecursionError:
+        text = "is nested too deeply"
+    except msgspec.MsgspecError as error:
+        words, _, path = str(error).partition(" - at `$")
+        path = path.strip(".`")
+        words = words[:1].lower() + words[1:]
+        text = f"{path}: {words}" if path else words
+    except ValueError:
+        text = "holds a number that JSON cannot hold (NaN or Infinity)"
+    return _problem(place, entry_id if isinstance(entry_id, str) else None, text)
+
+
+def _problem(place: int, entry_id: str | None, text: str) -> Problem:
+    name = f"entry {place}" + (f" ({shown(entry_id)})" if entry_id else "")
+    return Problem(entry_id, f"{name}: {text}")
+
+
+def _set_row(entry: SetEntry) -> Row:
+    if not _SET_ID.fullmatch(entry.id):
+        raise ValueError("id: expected letters, digits, dot, dash and underscore only")
+    return (
+        entry.id,
+        entry.name,
+        entry.series,
+        entry.printed_total,
+        entry.total,
+        _text(entry.legalities),
+        entry.ptcgo_code,
+        entry.release_date,
+        entry.updated_at,
+        _text(entry.images),
+    )
+
+
+def _card_row(card: CardEntry, set_id: str) -> Row:
+    return (
+        card.id,
+        card.name,
+        card.supertype,
+        _text(card.subtypes),
+        card.level,
+        None if card.hp is None else _hp(card.hp),
+        _text(card.types),
+        card.evolves_from,
+        _text(card.evolves_to),
+        _text(card.rules),
+        _text(card.abilities),
+        _text(card.ancient_trait),
+        _text(card.attacks),
+        _text(card.weaknesses),
+        _text(card.resistances),
+        _text(card.retreat_cost),
+        card.converted_retreat_cost,
+        set_id,
+        card.number,
+        card.artist,
+        card.rarity,
+        card.flavor_text,
+        card.regulation_mark,
+        _text(card.national_pokedex_numbers),
+        _text(card.legalities),
+        _text(card.images),
+        None if card.tcgplayer is None else card.tcgplayer.url,
+        None if card.cardmarket is None else card.cardmarket.url,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else _encode(value).decode()
+
+
+def _hp(text: str) -> int:
+    if not _HP.fullmatch(text):
+        raise ValueError(f'hp: expected digits, got "{shown(text)}"')
+    return int(text)

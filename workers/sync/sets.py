@@ -1,0 +1,127 @@
+"""`missing_sets`: the rows of pokemon_card_sets become those of the catalogue.
+
+The law: everything is read and judged before the database is touched, and a
+set whose entry is wrong keeps the row it had.
+"""
+
+import dataclasses
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from workers.protocol import Scalar
+from workers.report import Report, WorkerFailed
+from workers.sync import changes, rows, store
+from workers.sync.changes import Changes, FailedSet
+from workers.sync.params import Params
+from workers.sync.rows import Row
+from workers.sync.source import Source, Unreadable
+
+_ID = rows.SET_COLUMNS.index("id")
+_RELEASED = rows.SET_COLUMNS.index("release_date")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The sets of a catalogue, newest first, and those whose entries are wrong."""
+
+    rows: tuple[Row, ...]
+    failed: tuple[FailedSet, ...]
+
+
+def listed(source: Source) -> Listed:
+    """The sets that `source` lists.
+
+    Raises:
+        Unreadable: not to be read, or no entry in it is right. A catalogue
+            without sets is a mistake, and to act on it would prune everything.
+    """
+    parsed = rows.sets(source.sets())
+    failed = tuple(FailedSet(one.entry_id or "sets", one.text) for one in parsed.problems)
+    if not parsed.rows:
+        why = changes.summed([one.text for one in failed]) if failed else "it is empty"
+        raise Unreadable(f"the catalogue's list of sets names no set: {why}", permanent=True)
+    wrong = {one.entry_id for one in parsed.problems}
+    right = [row for row in parsed.rows if row[_ID] not in wrong]
+    newest_first = sorted(right, key=lambda row: (row[_RELEASED], row[_ID]), reverse=True)
+    return Listed(tuple(newest_first), failed)
+
+
+def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
+    """What was added, changed, deleted, and how long it took.
+
+    Raises:
+        Unreadable, Cancelled, DatabaseTrouble, sqlite3.Error.
+        WorkerFailed: some entries are wrong; the others have been written.
+    """
+    started = time.monotonic()
+    catalogue = listed(source)
+    if report.dry_run:
+        found, pruned, cards_pruned = _planned(params, catalogue, report), 0, 0
+    else:
+        with closing(store.create_or_open(params.database)) as database:
+            found = _written(database, catalogue)
+            doomed = found.vanished if params.prune else ()
+            pruned, cards_pruned = _prune(database, doomed, report)
+    total = len(catalogue.rows) + len(catalogue.failed)
+    report.progress(len(catalogue.rows), total, "sets")
+    _tell(report, catalogue, found, params.prune)
+    if catalogue.failed:
+        outcome = f"{len(found.added)} sets added, {len(found.changed)} changed"
+        raise WorkerFailed(changes.failure(catalogue.failed, total, outcome), permanent=True)
+    return {
+        "sets_added": len(found.added),
+        "sets_changed": len(found.changed),
+        "sets_unchanged": found.unchanged,
+        "sets_failed": 0,
+        "vanished": len(found.vanished),
+        "vanished_names": changes.named(found.vanished),
+        "pruned": pruned,
+        "cards_pruned": cards_pruned,
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _planned(params: Params, catalogue: Listed, report: Report) -> Changes:
+    with closing(store.open_to_read(params.database)) as database:
+        found = _compared(database, catalogue)
+    report.log(changes.described("sets", found, params.prune))
+    return found
+
+
+def _written(database: sqlite3.Connection, catalogue: Listed) -> Changes:
+    with store.transaction(database):
+        found = _compared(database, catalogue)
+        store.insert_sets(database, found.added, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        store.update_sets(database, found.changed)
+    return found
+
+
+def _compared(database: sqlite3.Connection, catalogue: Listed) -> Changes:
+    found = changes.plan(store.all_sets(database), catalogue.rows)
+    # An entry that cannot be read may be any of the sets that seem to be gone.
+    return dataclasses.replace(found, vanished=()) if catalogue.failed else found
+
+
+def _prune(
+    database: sqlite3.Connection, set_ids: Sequence[str], report: Report
+) -> tuple[int, int]:
+    """Delete sets with their cards, each in one transaction; how many of both."""
+    cards = 0
+    for place, set_id in enumerate(set_ids):
+        if report.cancelled:
+            raise WorkerFailed(f"cancelled after {place} of {len(set_ids)} sets were pruned")
+        with store.transaction(database):
+            cards += store.delete_set(database, set_id)
+    return len(set_ids), cards
+
+
+def _tell(report: Report, catalogue: Listed, found: Changes, prune: bool) -> None:
+    for one in catalogue.failed[: changes.MOST_LOGGED]:
+        report.log(f"set {rows.shown(one.set_id)}: {one.text}", "error")
+    if found.vanished and not prune:
+        gone = changes.named(found.vanished)
+        report.log(f"{len(found.vanished)} sets are gone from the catalogue: {gone}", "warning")
