@@ -8,7 +8,7 @@ moment it stands in model.py and schema.sql (a test compares the two).
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from supervisor.core.model import Alert, Asking, Attempt, Gap, Incident, Mark, Run
+from supervisor.core.model import Alert, Asking, Attempt, Gap, Incident, Mark, Peer, Run
 
 Convert = Callable[[Any], Any]
 
@@ -57,7 +57,7 @@ class Table:
 
 def _table(kind: type, name: str, *key: str) -> Table:
     hints = typing.get_type_hints(kind)
-    columns = tuple(field.name for field in fields(kind))
+    columns = tuple(hints)
     marks = ", ".join("?" * len(columns))
     upsert = f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})"
     if key:
@@ -86,6 +86,8 @@ def _codec(hint: Any) -> tuple[Convert | None, Convert | None]:
         return int, bool
     if hint in (str, int, float):
         return None, None
+    if hint is Peer:
+        return lambda peer: f"{peer.uid} {peer.pid}", lambda text: Peer(*map(int, text.split()))
     return _to_json, _from_json(hint)
 
 

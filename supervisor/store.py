@@ -20,7 +20,7 @@ import msgspec
 
 from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
 from supervisor.core.graph import REMEMBERED
-from supervisor.core.model import History, Mark, Pause, Run
+from supervisor.core.model import History, Pause, Run
 from supervisor.rows import INCIDENTS, MARKS, RUNS, TABLES
 
 SCHEMA_VERSION = 1
@@ -133,8 +133,10 @@ class Store:
             self._db.execute(f"DELETE FROM runs WHERE id IN ({marks})", ids)
             self._db.execute(f"DELETE FROM attempts WHERE run IN ({marks})", ids)
             self._db.execute("DELETE FROM gaps WHERE until < ?", (oldest,))
-            self._db.execute("DELETE FROM incidents WHERE closed_at < ?", (oldest,))
-            self._db.execute("DELETE FROM outbox WHERE delivered_at < ?", (oldest,))
+            # The newest row stays: the next number is counted from it.
+            for table, ended in (("incidents", "closed_at"), ("outbox", "delivered_at")):
+                older = f"{ended} < ? AND id < (SELECT max(id) FROM {table})"
+                self._db.execute(f"DELETE FROM {table} WHERE {older}", (oldest,))
             self._db.execute("DELETE FROM actions WHERE at < ?", (oldest,))
             self._db.execute("DELETE FROM reloads WHERE at < ?", (oldest,))
             self._db.execute("COMMIT")
@@ -151,8 +153,11 @@ class Store:
         paused = self._meta("paused")
         return Memory(
             runs=tuple(self._runs_to_remember()),
-            marks=self._all(Mark, MARKS.select()),
-            incidents=self._all(None, INCIDENTS.select("WHERE closed_at IS NULL")),
+            marks=tuple(MARKS.decode(row) for row in self._db.execute(MARKS.select())),
+            incidents=tuple(
+                INCIDENTS.decode(row)
+                for row in self._db.execute(INCIDENTS.select("WHERE closed_at IS NULL"))
+            ),
             paused=msgspec.json.decode(paused, type=Pause | None) if paused else None,
             next_run=self._next("runs"),
             next_incident=self._next("incidents"),
@@ -169,14 +174,9 @@ class Store:
         ) ORDER BY id"""
         return [RUNS.decode(row) for row in self._db.execute(RUNS.select(rest), (REMEMBERED,))]
 
-    def _all(self, kind: type | None, query: str) -> tuple:
-        table = MARKS if kind is Mark else INCIDENTS
-        return tuple(table.decode(row) for row in self._db.execute(query))
-
     def _next(self, table: str) -> int:
         (largest,) = self._db.execute(f"SELECT max(id) FROM {table}").fetchone()
-        kept = int(self._meta(f"next_{table}") or 0)
-        return max(kept, (largest or 0) + 1)
+        return (largest or 0) + 1
 
     def _meta(self, key: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -184,7 +184,7 @@ class Store:
 
     def _say(self, key: str, value: str) -> None:
         self._db.execute(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
             (key, value),
         )
 

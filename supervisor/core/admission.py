@@ -5,10 +5,8 @@ its group, its job or its dependencies holds up nobody. Waiting and retrying
 take no place in the pool.
 """
 
-from dataclasses import replace
-
 from supervisor.core.graph import Refused, Waits, judge
-from supervisor.core.model import Job, Reason, Run, State
+from supervisor.core.model import Job, Reason, Run, State, replace
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
 from supervisor.core.world import Life, World

@@ -6,7 +6,6 @@ the place. A run moves on when its own process has ended (`settle`); place,
 group and job are free when the tree is empty (`emptied`).
 """
 
-from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -24,7 +23,7 @@ from supervisor.core.events import (
     Started,
 )
 from supervisor.core.incident import UNKILLABLE
-from supervisor.core.model import Progress, Reason, Run, State
+from supervisor.core.model import Progress, Reason, Run, State, replace
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
 from supervisor.core.world import Living

@@ -1,6 +1,8 @@
 """The values everything is said in: jobs, runs, attempts, incidents, marks.
 
-Frozen; a change is `replace`. Instants are aware datetimes in UTC, durations
+Frozen; a change is `replace`. Definitions are dataclasses; what changes many times
+a second (Attempt, Run, Mark) are structs of msgspec, which are made and replaced ten
+times as fast: import `replace` for those from here. Instants are aware datetimes in UTC, durations
 are seconds and say so (`_s`). What the file may say (`config`) has its defaults
 resolved before it gets here: None always means "none".
 """
@@ -8,6 +10,9 @@ resolved before it gets here: None always means "none".
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace as replace
 
 
 class State(StrEnum):
@@ -207,8 +212,7 @@ class Progress:
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One process of a run; `number` counts from 1.
 
     `stray` processes are those found alive after the attempt's own had ended,
@@ -228,8 +232,7 @@ class Attempt:
     strays: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One fulfilment of a slot, of a request or of a start-up.
 
     slot: the instant of the calendar, None for manual and start-up runs.
@@ -295,8 +298,7 @@ class Pause:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """What the ledger keeps of a job itself; no slot <= seen_until is opened again."""
 
     job: str

@@ -31,9 +31,14 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
     away: the cause for slots that nobody could run.
     """
     calendar = schedule.calendar(job.cron, job.timezone)
-    slots = calendar.newest(ROWS + 1, since, turn.now)
-    if not slots:
+    first = calendar.next_after(since)
+    if first is None or first > turn.now:
         return
+    following = calendar.next_after(first)
+    if following is None or following > turn.now:
+        slots = [first]
+    else:
+        slots = calendar.newest(ROWS + 1, since, turn.now)
     if len(slots) > ROWS:
         _open_gap(turn, job, calendar, since, slots, away)
     *older, newest = slots

@@ -4,10 +4,9 @@ Due runs stay pending with that cause; the ends of living runs are held back by
 the loop and written first on recovery.
 """
 
-from dataclasses import replace
-
 from supervisor.core import incident
 from supervisor.core.events import Note, Recorded, Unrecorded
+from supervisor.core.model import replace
 from supervisor.core.turn import Turn
 
 

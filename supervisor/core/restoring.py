@@ -4,13 +4,12 @@ Open rows are settled first - each goes on in the same row or ends - then every
 slot of the absence gets its outcome, then start-up runs are opened.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from supervisor.core import attempts, clockwatch, schedule, verdict
 from supervisor.core.events import Record, Restored
 from supervisor.core.incident import LATE
-from supervisor.core.model import Attempt, CatchUp, Job, Reason, Run, State, Trigger
+from supervisor.core.model import Attempt, CatchUp, Job, Reason, Run, State, Trigger, replace
 from supervisor.core.opening import open_due, open_slot, window, words
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict, cancelled

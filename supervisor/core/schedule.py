@@ -53,6 +53,8 @@ class Calendar:
     def __init__(self, expressions: tuple[str, ...], timezone: str) -> None:
         self.expressions = expressions
         self.zone = zone(timezone)
+        self._asked: datetime | None = None
+        self._found: datetime | None = None
         self._minutes_of_day: dict[tuple[bool, ...], int] = {}
         self._sims = [_parse(expression, self.zone) for expression in expressions]
         for expression, sim in zip(expressions, self._sims, strict=True):
@@ -61,8 +63,12 @@ class Calendar:
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first slot strictly after `instant`; None: there is none."""
-        found = [self._next(sim, instant) for sim in self._sims]
-        return min((slot for slot in found if slot is not None), default=None)
+        # Jobs that share a calendar ask for the same instants, one after another.
+        if instant != self._asked:
+            found = [self._next(sim, instant) for sim in self._sims]
+            self._found = min((slot for slot in found if slot is not None), default=None)
+            self._asked = instant
+        return self._found
 
     def slots_after(self, since: datetime) -> Iterator[datetime]:
         """All slots strictly after `since`, in order, each once."""
@@ -148,7 +154,7 @@ def zone(name: str) -> ZoneInfo:
 
 def is_interval_like(expression: str) -> bool:
     """Whether minute or hour begin with `*`: such jobs keep their rhythm."""
-    minute, hour, *_ = _five_fields(expression)
+    minute, hour, *_ = fields(expression)
     return minute.startswith("*") or hour.startswith("*")
 
 
@@ -167,24 +173,25 @@ def _calendar(expressions: tuple[str, ...], timezone: str) -> Calendar:
     return Calendar(expressions, timezone)
 
 
-def _five_fields(expression: str) -> list[str]:
-    fields = MACROS.get(expression.strip().lower(), expression).split()
-    if len(fields) != 5:
+def fields(expression: str) -> list[str]:
+    """The five fields of an expression or @macro. Raises: BadCron."""
+    found = MACROS.get(expression.strip().lower(), expression).split()
+    if len(found) != 5:
         raise BadCron(
             f'cron "{expression}": expected 5 fields '
-            f"(minute hour day month weekday) or @hourly ... @yearly, got {len(fields)}"
+            f"(minute hour day month weekday) or @hourly ... @yearly, got {len(found)}"
         )
-    return fields
+    return found
 
 
 def _parse(expression: str, where: ZoneInfo) -> CronSim:
-    fields = _five_fields(expression)
+    parts = fields(expression)
     try:
-        return CronSim(" ".join(fields), _ANY.astimezone(where))
+        return CronSim(" ".join(parts), _ANY.astimezone(where))
     except CronSimError as error:
         place, name, expected = _FIELDS.get(str(error), (0, "field", "5 fields"))
         raise BadCron(
-            f'cron "{expression}": bad {name} "{fields[place]}": expected {expected}'
+            f'cron "{expression}": bad {name} "{parts[place]}": expected {expected}'
         ) from error
     except (ValueError, AssertionError, RecursionError) as error:
         raise BadCron(f'cron "{expression}": cannot be read') from error

@@ -30,9 +30,8 @@ def _tick(turn: Turn) -> None:
     if until == since:
         check_late(turn)
         return
-    for name in _due_names(world, since, until):
-        job = world.jobs[name]
-        mark = world.marks.get(name)
+    for job in turn.take_due(_due_minutes(world, since, until)):
+        mark = world.marks.get(job.name)
         seen = mark.seen_until if mark is not None else turn.now - timedelta(minutes=1)
         open_due(turn, job, seen, "the supervisor was not running or the clock was put forward")
         turn.expect(job, turn.now)
@@ -41,11 +40,8 @@ def _tick(turn: Turn) -> None:
     turn.remind()
 
 
-def _due_names(world: World, since: int, until: int) -> list[str]:
-    """Names of jobs with a slot up to minute `until`, in the order of the file."""
+def _due_minutes(world: World, since: int, until: int) -> list[int]:
+    """The minutes of the agenda up to `until`."""
     if 0 <= until - since <= len(world.agenda):
-        minutes = [minute for minute in range(since + 1, until + 1) if minute in world.agenda]
-    else:
-        minutes = [minute for minute in world.agenda if minute <= until]
-    names = [name for minute in minutes for name in world.agenda[minute]]
-    return sorted(names, key=lambda name: world.jobs[name].place)
+        return [minute for minute in range(since + 1, until + 1) if minute in world.agenda]
+    return sorted(minute for minute in world.agenda if minute <= until)

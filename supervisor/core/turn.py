@@ -7,18 +7,33 @@ A Turn belongs to one call of `decide` and is not kept.
 
 import copy
 from bisect import insort
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
+
+from immutables import Map
 
 from supervisor.core import incident as incidents
 from supervisor.core import schedule
 from supervisor.core.events import Action, At, Launch, Note, Record, ReleaseSlots
 from supervisor.core.graph import REMEMBERED, Past
 from supervisor.core.incident import Word
-from supervisor.core.model import Alert, Attempt, Incident, Job, Mark, Reason, Run, State, Trigger
+from supervisor.core.model import (
+    Alert,
+    Attempt,
+    Incident,
+    Job,
+    Mark,
+    Reason,
+    Run,
+    State,
+    Trigger,
+    replace,
+)
 from supervisor.core.verdict import Verdict
 from supervisor.core.world import Living, World
+
+_NOBODY: Map[str, None] = Map()
 
 
 class Turn:
@@ -224,6 +239,13 @@ class Turn:
         self.mark(job.name, seen_until=self.now)
         self.expect(job, self.now)
         world = self.world
+        for run in world.open_runs_of(job.name):
+            if run.slot is not None and run.slot > self.now:
+                world.runs = world.runs.set(run.id, replace(run, slot=None))
+        for living in list(world.living.values()):
+            outcome = living.outcome
+            if outcome and outcome.job == job.name and outcome.slot and outcome.slot > self.now:
+                self.put_living(replace(living, outcome=replace(outcome, slot=None)))
         kept = tuple(past for past in world.past.get(job.name, ()) if past.due <= self.now)
         world.past = world.past.set(job.name, kept)
         if job.name in world.last_success and world.last_success[job.name] > self.now:
@@ -238,8 +260,22 @@ class Turn:
         if slot is None:
             return
         world, minute = self.world, schedule.at_minute(slot)
-        world.agenda = world.agenda.set(minute, (*world.agenda.get(minute, ()), job.name))
+        names = world.agenda.get(minute, _NOBODY)
+        world.agenda = world.agenda.set(minute, names.set(job.name, None))
         world.next_slot = world.next_slot.set(job.name, slot)
+
+    def take_due(self, minutes: Iterable[int]) -> list[Job]:
+        """Take the jobs of these minutes out of the agenda; in the order of the file."""
+        world = self.world
+        found: list[str] = []
+        for minute in minutes:
+            found += world.agenda[minute]
+            world.agenda = world.agenda.delete(minute)
+        with world.next_slot.mutate() as rest:
+            for name in found:
+                del rest[name]
+            world.next_slot = rest.finish()
+        return sorted((world.jobs[name] for name in found), key=lambda job: job.place)
 
     def forget_slot(self, job: str) -> None:
         """Take the job's next slot out of the agenda."""
@@ -248,8 +284,8 @@ class Turn:
         if slot is None:
             return
         minute = schedule.at_minute(slot)
-        rest = tuple(name for name in world.agenda.get(minute, ()) if name != job)
-        world.agenda = world.agenda.set(minute, rest) if rest else world.agenda.delete(minute)
+        names = world.agenda[minute].delete(job)
+        world.agenda = world.agenda.set(minute, names) if names else world.agenda.delete(minute)
         world.next_slot = world.next_slot.delete(job)
 
     # --- incidents ------------------------------------------------------------

@@ -9,6 +9,8 @@ import os
 import signal
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from supervisor.core.model import Job, Reason, State
 from workers.protocol import Done, Failed, Garbage
 from workers.units import format_duration
@@ -28,8 +30,7 @@ class Verdict:
     exit_status: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Struct, frozen=True):
     """What a worker said last: `done`, `failed`, garbage, or nothing yet."""
 
     done: Done | None = None

@@ -1,16 +1,16 @@
 """Everything the core knows, as one value: `World`.
 
-Its fields hold persistent values (immutables.Map, tuples, frozen dataclasses),
+Its fields hold persistent values (immutables.Map, tuples, frozen values),
 so a copy shares all it can and publishing one to another thread is a single
 assignment. `decide` works on a copy and never changes the world it was given.
 Only `turn.py` keeps the indexes (by_job, queue, groups, past) true.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from immutables import Map
+from msgspec import Struct, field
 
 from supervisor.core.graph import Past
 from supervisor.core.model import (
@@ -36,8 +36,7 @@ class Life(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Living:
+class Living(Struct, frozen=True):
     """An attempt whose tree is not known to be empty.
 
     It keeps the definition it was begun with and holds a place, its groups and
@@ -71,8 +70,7 @@ class Living:
 Turnstile = tuple[datetime, int, int]
 
 
-@dataclass(slots=True)
-class World:
+class World(Struct):
     """The state of the service; see the module for the law.
 
     agenda: minute since 1970 -> names of jobs with a slot then; next_slot: its
@@ -87,7 +85,7 @@ class World:
 
     config: Config
     jobs: Map[str, Job] = field(default_factory=Map)
-    agenda: Map[int, tuple[str, ...]] = field(default_factory=Map)
+    agenda: Map[int, Map[str, None]] = field(default_factory=Map)
     next_slot: Map[str, datetime] = field(default_factory=Map)
     marks: Map[str, Mark] = field(default_factory=Map)
     paused: Pause | None = None

@@ -5,7 +5,7 @@ the moment it is broken. `test_storm.py` says which weather is made.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -21,6 +21,7 @@ from supervisor.core.model import (
     Run,
     State,
     Trigger,
+    replace,
 )
 from supervisor.core.world import Life, World
 
@@ -206,8 +207,7 @@ class Storm:
             assert before.state.is_open or before.state is run.state, (
                 f"run {run.id} was {before.state} and becomes {run.state}"
             )
-            if before.slot is None:
-                run = replace(run, slot=None)
+            assert before.slot == run.slot, "a row does not take its slot back"
         if run.slot is not None:
             holder = self.ledger.slots.setdefault((run.job, run.slot), run.id)
             assert holder == run.id, f"{run.job} {run.slot} has runs {holder} and {run.id}"

@@ -1,0 +1,91 @@
+"""What an edit of jobs.yaml changes: the answer to a reload, and what `check` shows.
+
+Pure: two sets of definitions and an instant.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from supervisor.core import schedule
+from supervisor.core.model import Job
+
+# A day's slots of a minute job are named only so far.
+MOST_DROPPED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rescheduled:
+    """A job whose calendar changed, with its next slot before and after."""
+
+    job: str
+    before: datetime | None
+    after: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedSlot:
+    """A slot of today that will now not come."""
+
+    job: str
+    slot: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """`POST /v1/reload` and `check` beside a living supervisor."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    rescheduled: tuple[Rescheduled, ...]
+    changed: tuple[str, ...]
+    dropped_slots: tuple[DroppedSlot, ...]
+
+
+def compare(before: Mapping[str, Job], after: Mapping[str, Job], now: datetime) -> Changes:
+    """From these definitions to those, as seen at `now`."""
+    common = [name for name in after if name in before]
+    moved = [name for name in common if _calendar(before[name]) != _calendar(after[name])]
+    return Changes(
+        added=tuple(name for name in after if name not in before),
+        removed=tuple(name for name in before if name not in after),
+        rescheduled=tuple(
+            Rescheduled(name, _next(before[name], now), _next(after[name], now)) for name in moved
+        ),
+        changed=tuple(name for name in common if _rest(before[name]) != _rest(after[name])),
+        dropped_slots=tuple(
+            DroppedSlot(name, slot)
+            for name in before
+            if name in moved or name not in after
+            for slot in _dropped(before[name], after.get(name), now)
+        ),
+    )
+
+
+def _calendar(job: Job) -> tuple[tuple[str, ...], str, bool]:
+    return job.cron, job.timezone, job.enabled
+
+
+def _rest(job: Job) -> Job:
+    return replace(job, place=0, cron=(), timezone="UTC", enabled=True)
+
+
+def _next(job: Job, now: datetime) -> datetime | None:
+    if not job.cron or not job.enabled:
+        return None
+    return schedule.calendar(job.cron, job.timezone).next_after(now)
+
+
+def _today(job: Job | None, now: datetime) -> list[datetime]:
+    if job is None or not job.cron or not job.enabled:
+        return []
+    calendar = schedule.calendar(job.cron, job.timezone)
+    local = now.astimezone(calendar.zone)
+    midnight = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    slots = calendar.slots(now, midnight - timedelta(microseconds=1))
+    return [slot for slot, _ in zip(slots, range(1440), strict=False)]
+
+
+def _dropped(before: Job, after: Job | None, now: datetime) -> list[datetime]:
+    kept = set(_today(after, now))
+    return [slot for slot in _today(before, now) if slot not in kept][:MOST_DROPPED]

@@ -1,0 +1,102 @@
+"""Why a job ran, waits, was skipped or missed: facts, one sentence each.
+
+Pure; told from what was recorded, never computed anew from the rules.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from supervisor.core import schedule
+from supervisor.core.model import Attempt, Gap, Job, Run, State, Trigger
+from workers.units import format_duration
+
+_OPENINGS = {
+    Trigger.SCHEDULE: "was due by its calendar at {due}",
+    Trigger.CATCH_UP: "was due at {due}, while no supervisor could run it, and was caught up",
+    Trigger.MANUAL: "was asked for at {due}",
+    Trigger.STARTUP: "was opened by the start of the service at {due}",
+}
+
+
+def no_slot(job: Job, at: datetime, zone: tzinfo) -> list[str]:
+    """For an instant that no row stands for."""
+    said = [f"{_at(at, zone)} is no slot of {job.name} that this ledger knows."]
+    if not job.cron:
+        return [*said, f"{job.name} has no cron: it runs by request only."]
+    calendar = schedule.calendar(job.cron, job.timezone)
+    before = calendar.newest(1, at.replace(year=at.year - 1, day=1), at)
+    after = calendar.next_after(at)
+    if before and before[-1] == at:
+        said.append("Its calendar as it is now has a slot then; the job began to be kept later.")
+    elif before:
+        said.append(f"Its slot before that is {_at(before[-1], zone)}.")
+    if after is not None:
+        said.append(f"Its slot after that is {_at(after, zone)}.")
+    return said
+
+
+def in_gap(gap: Gap, zone: tzinfo) -> list[str]:
+    """For a slot that shares one row with others."""
+    return [
+        f"{gap.job} had {gap.count} slots from {_at(gap.since, zone)} to {_at(gap.until, zone)} "
+        "that were missed.",
+        f"The reason: {gap.cause}.",
+    ]
+
+
+def run(found: Run, attempts: Sequence[Attempt], waits: str, zone: tzinfo) -> list[str]:
+    """The story of one run; waits: what an open one waits for now."""
+    opening = _OPENINGS[found.trigger].format(due=_at(found.due, zone))
+    said = [f"Run {found.id} of {found.job} {opening}."]
+    if found.started_at is not None:
+        waited_s = (
+            found.started_at - max(found.due, found.opened_at or found.due)
+        ).total_seconds()
+        if waited_s >= 1:
+            said.append(f"It waited {format_duration(waited_s)} before it began.")
+    said += [_attempt(attempt, zone) for attempt in attempts]
+    said += [f"It left behind {stray}, which was killed." for stray in found.strays[:5]]
+    if found.state.is_open:
+        said.append(_open(found, waits, zone))
+    else:
+        said.append(_final(found, zone))
+    return said
+
+
+def _attempt(attempt: Attempt, zone: tzinfo) -> str:
+    begun = f"Attempt {attempt.number} began at {_at(attempt.started_at, zone)}"
+    pid = f" as pid {attempt.pid}" if attempt.pid else ""
+    if attempt.ended_at is None:
+        return f"{begun}{pid} and has not ended."
+    lasted = format_duration((attempt.ended_at - attempt.started_at).total_seconds())
+    how = f": {attempt.cause}" if attempt.cause else ""
+    return f"{begun}{pid} and ended after {lasted}{how}."
+
+
+def _open(found: Run, waits: str, zone: tzinfo) -> str:
+    if found.state is State.RUNNING:
+        return "It is running."
+    if found.state is State.RETRYING and found.next_attempt_at is not None:
+        return f"Its next attempt is at {_at(found.next_attempt_at, zone)}."
+    return f"It is pending: {found.cause or waits or 'it is about to begin'}."
+
+
+def _final(found: Run, zone: tzinfo) -> str:
+    words = {
+        State.SUCCESS: "It succeeded",
+        State.FAILED: "It failed",
+        State.SKIPPED: "It was skipped",
+        State.MISSED: "It was missed",
+        State.CANCELLED: "It was cancelled",
+        State.INTERRUPTED: "It was interrupted",
+    }
+    at = f" at {_at(found.ended_at, zone)}" if found.ended_at else ""
+    return (
+        f"{words[found.state]}{at}: {found.cause}."
+        if found.cause
+        else f"{words[found.state]}{at}."
+    )
+
+
+def _at(instant: datetime, zone: tzinfo) -> str:
+    return f"{instant.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"

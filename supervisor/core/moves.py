@@ -1,0 +1,123 @@
+"""What daylight saving will do to a job's slots, in words, before it does it.
+
+Pure. A fixed time in the skipped hour is moved to its end; what keeps its
+rhythm but only in certain hours loses the slots of the skipped hour and doubles
+those of the repeated one. What keeps its rhythm all day long is not named.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from supervisor.core import schedule
+from supervisor.core.model import Job
+
+DAYS = 400
+
+
+class Fate(StrEnum):
+    """What becomes of a slot in a night of change."""
+
+    MOVED = "moved"
+    DROPPED = "dropped"
+    DOUBLED = "doubled"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the clock: local times [since, until) are skipped, or repeated.
+
+    since, until: local, without a zone. at: the instant of the change.
+    """
+
+    at: datetime
+    since: datetime
+    until: datetime
+    is_gap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One slot's fate; local: the time on the wall, without a zone."""
+
+    local: datetime
+    fate: Fate
+    runs_at: datetime | None
+
+
+def changes(zone: ZoneInfo, since: datetime, until: datetime) -> Iterator[Change]:
+    """The changes of a zone's clock in (since, until]."""
+    step = timedelta(days=1)
+    before = since
+    while before < until:
+        after = before + step
+        if _offset(zone, before) != _offset(zone, after):
+            yield _change(zone, before, after)
+        before = after
+
+
+def moves(job: Job, since: datetime, until: datetime) -> list[Move]:
+    """What the changes of the clock in (since, until] do to the job's slots."""
+    if not job.cron:
+        return []
+    zone = schedule.zone(job.timezone)
+    return [
+        move
+        for change in changes(zone, since, until)
+        for expression in job.cron
+        for move in _moves(expression, change, zone)
+    ]
+
+
+def in_words(job: Job, now: datetime, days: int = DAYS) -> list[str]:
+    """One sentence a slot that will be moved, dropped or doubled."""
+    said = []
+    for move in moves(job, now, now + timedelta(days=days)):
+        at = f"{move.local:%Y-%m-%d %H:%M}"
+        match move.fate:
+            case Fate.MOVED:
+                said.append(
+                    f"{at} does not exist in {job.timezone}: it runs at {move.runs_at:%H:%M}"
+                )
+            case Fate.DROPPED:
+                said.append(f"{at} does not exist in {job.timezone}: it is dropped")
+            case Fate.DOUBLED:
+                said.append(f"{at} comes twice in {job.timezone}: it runs twice")
+    return list(dict.fromkeys(said))
+
+
+def _moves(expression: str, change: Change, zone: ZoneInfo) -> Iterator[Move]:
+    _minute, hour, *_ = schedule.fields(expression)
+    if hour == "*":
+        return  # keeps its rhythm through both nights
+    is_fixed = not schedule.is_interval_like(expression)
+    if is_fixed and not change.is_gap:
+        return  # once, at its first occurrence
+    instant = timedelta(microseconds=1)
+    # The wall's own time, read as if it were UTC, knows no change of the clock.
+    wall = schedule.calendar((expression,), "UTC")
+    since, until = change.since.replace(tzinfo=UTC), change.until.replace(tzinfo=UTC)
+    for slot in wall.slots(since - instant, until - instant):
+        local = slot.replace(tzinfo=None)
+        if is_fixed:
+            yield Move(local, Fate.MOVED, change.at.astimezone(zone))
+        else:
+            yield Move(local, Fate.DROPPED if change.is_gap else Fate.DOUBLED, None)
+
+
+def _change(zone: ZoneInfo, before: datetime, after: datetime) -> Change:
+    """The one change between two instants, found by halving."""
+    old = _offset(zone, before)
+    while after - before > timedelta(seconds=1):
+        middle = before + (after - before) / 2
+        before, after = (middle, after) if _offset(zone, middle) == old else (before, middle)
+    at = after.replace(microsecond=0)
+    new = _offset(zone, after)
+    was, becomes = (at + old).replace(tzinfo=None), (at + new).replace(tzinfo=None)
+    return Change(at, min(was, becomes), max(was, becomes), is_gap=new > old)
+
+
+def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
+    return instant.astimezone(zone).utcoffset() or timedelta(0)

@@ -1,0 +1,338 @@
+"""What people and programs see: the world as plain values for API, CLI and page.
+
+Pure. Field names are the contract of the API; durations are `*_seconds`,
+instants are aware UTC. Nothing here is stored.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from supervisor.core import schedule
+from supervisor.core.admission import heeded, obstacle
+from supervisor.core.graph import Waits, judge
+from supervisor.core.model import (
+    Attempt,
+    Incident,
+    Job,
+    Problem,
+    Progress,
+    Reason,
+    Run,
+    Severity,
+    State,
+    Trigger,
+)
+from supervisor.core.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One process of a run."""
+
+    number: int
+    pid: int | None
+    started_at: datetime
+    ended_at: datetime | None
+    reason: Reason | None
+    cause: str
+    cpu_seconds: float | None
+    max_rss_bytes: int | None
+    strays: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as the API shows it; `attempts` only where one run is asked for."""
+
+    id: int
+    job: str
+    slot: datetime | None
+    due: datetime
+    trigger: Trigger
+    state: State
+    reason: Reason | None
+    cause: str
+    attempt: int
+    pid: int | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: float | None
+    next_attempt_at: datetime | None
+    progress: Progress | None
+    result: dict[str, Any] | None
+    exit_status: int | None
+    cpu_seconds: float | None
+    max_rss_bytes: int | None
+    strays: tuple[str, ...]
+    log_bytes: int
+    dry_run: bool
+    attempts: tuple[AttemptView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """A job's newest result."""
+
+    run: int
+    state: State
+    cause: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    duration_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job in one line of `status`."""
+
+    name: str
+    enabled: bool
+    paused_until: datetime | None
+    is_paused: bool
+    next_at: datetime | None
+    last: Last | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """An incident as the API shows it."""
+
+    id: int
+    job: str
+    kind: str
+    severity: Severity
+    cause: str
+    count: int
+    run: int | None
+    opened_at: datetime
+    last_at: datetime
+    closed_at: datetime | None
+    acked_until: datetime | None
+    ack_by: str
+    ack_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigStatus:
+    """The text in force, and what is wrong with the one on disk."""
+
+    path: str
+    loaded_at: datetime
+    error: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The last full minute that was acted on, and how late."""
+
+    last_at: datetime | None
+    lateness_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Places and who waits for them."""
+
+    max: int
+    running: int
+    pending: int
+
+
+@dataclass(frozen=True, slots=True)
+class PauseView:
+    """A pause over all jobs."""
+
+    until: datetime | None
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the edge knows and the world does not."""
+
+    version: str
+    pid: int
+    started_at: datetime
+    config_path: str
+    config_loaded_at: datetime
+    tick: Tick = field(default_factory=lambda: Tick(None, 0.0))
+    log_lines_dropped: int = 0
+    keeper_deaths: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`GET /v1/status`."""
+
+    version: str
+    pid: int
+    started_at: datetime
+    life: str
+    timezone: str
+    config: ConfigStatus
+    tick: Tick
+    pool: Pool
+    paused: PauseView | None
+    ledger_error: str
+    strays_killed: int
+    keeper_deaths: int
+    log_lines_dropped: int
+    jobs: tuple[JobStatus, ...]
+    runs: tuple[RunView, ...]
+    incidents: tuple[IncidentView, ...]
+
+
+def status(world: World, facts: Facts, now: datetime) -> Status:
+    """The whole service at a glance."""
+    problems = world.problems
+    error = f"{problems[0].path}: {problems[0].message}" if problems else ""
+    pause = world.pause_over("", now)
+    return Status(
+        version=facts.version,
+        pid=facts.pid,
+        started_at=facts.started_at,
+        life=str(world.life),
+        timezone=world.config.timezone,
+        config=ConfigStatus(facts.config_path, facts.config_loaded_at, error, problems),
+        tick=facts.tick,
+        pool=Pool(world.config.max_concurrent, len(world.living), world.pending()),
+        paused=None if pause is None else PauseView(pause.until, pause.by, pause.reason),
+        ledger_error=world.ledger_trouble,
+        strays_killed=world.strays_killed,
+        keeper_deaths=facts.keeper_deaths,
+        log_lines_dropped=facts.log_lines_dropped,
+        jobs=tuple(job_status(world, job, now) for job in in_file(world)),
+        runs=tuple(open_run(world, run) for run in sorted(world.runs.values(), key=_age)),
+        incidents=tuple(incident_view(each) for each in world.incidents.values()),
+    )
+
+
+def in_file(world: World) -> list[Job]:
+    """The jobs in the order of jobs.yaml."""
+    return sorted(world.jobs.values(), key=lambda job: job.place)
+
+
+def job_status(world: World, job: Job, now: datetime) -> JobStatus:
+    """One job's last result and next slot."""
+    pause = world.pause_over(job.name, now)
+    last = world.last.get(job.name)
+    return JobStatus(
+        name=job.name,
+        enabled=job.enabled,
+        paused_until=None if pause is None else pause.until,
+        is_paused=pause is not None,
+        next_at=next(iter(coming(world, job, now, 1)), None),
+        last=None if last is None else _last(last),
+    )
+
+
+def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
+    """At most `most` coming slots that would run: after a pause, none if disabled."""
+    if not job.enabled or not job.cron:
+        return []
+    pause = world.pause_over(job.name, now)
+    if pause is not None and pause.until is None:
+        return []
+    known = world.next_slot.get(job.name)
+    if pause is None and known is not None and most == 1:
+        return [known]
+    mark = world.marks.get(job.name)
+    since = max(now, mark.seen_until if mark else now)
+    if pause is not None and pause.until is not None:
+        since = max(since, pause.until)
+    calendar = schedule.calendar(job.cron, job.timezone)
+    return [slot for slot, _ in zip(calendar.slots_after(since), range(most), strict=False)]
+
+
+def open_run(world: World, run: Run) -> RunView:
+    """An open run, with its pid and what it waits for."""
+    living = world.living.get(run.id)
+    pid = living.attempt.pid if living is not None and not living.settled else None
+    return run_view(run, pid=pid, cause=run.cause or waiting_for(world, run))
+
+
+def run_view(
+    run: Run, attempts: Iterable[Attempt] = (), pid: int | None = None, cause: str | None = None
+) -> RunView:
+    """A run as the API shows it."""
+    return RunView(
+        id=run.id,
+        job=run.job,
+        slot=run.slot,
+        due=run.due,
+        trigger=run.trigger,
+        state=run.state,
+        reason=run.reason,
+        cause=run.cause if cause is None else cause,
+        attempt=run.attempt,
+        pid=pid,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        duration_seconds=_duration_s(run),
+        next_attempt_at=run.next_attempt_at,
+        progress=run.progress,
+        result=None if run.result_json is None else msgspec.json.decode(run.result_json),
+        exit_status=run.exit_status,
+        cpu_seconds=run.cpu_s,
+        max_rss_bytes=run.max_rss_bytes,
+        strays=run.strays,
+        log_bytes=run.log_bytes,
+        dry_run=run.dry_run,
+        attempts=tuple(_attempt(each) for each in attempts),
+    )
+
+
+def waiting_for(world: World, run: Run) -> str:
+    """What a pending run waits for, when nothing is recorded about it."""
+    job = world.jobs.get(run.job)
+    if run.state is not State.PENDING or job is None:
+        return ""
+    if world.ledger_trouble:
+        return f"waits for the ledger: {world.ledger_trouble}"
+    for name in heeded(run, job):
+        found = judge(name, run.due, world.past.get(name, ()), world.last_success.get(name))
+        if isinstance(found, Waits):
+            return f"waits for run {found.run} of {found.job}"
+    places = world.config.max_concurrent
+    return obstacle(world, run, job) or f"waits for one of {places} places in the pool"
+
+
+def incident_view(incident: Incident) -> IncidentView:
+    """An incident as the API shows it."""
+    return IncidentView(
+        **{name: getattr(incident, name) for name in IncidentView.__dataclass_fields__}
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        pid=attempt.pid,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        reason=attempt.reason,
+        cause=attempt.cause,
+        cpu_seconds=attempt.cpu_s,
+        max_rss_bytes=attempt.max_rss_bytes,
+        strays=attempt.strays,
+    )
+
+
+def _last(run: Run) -> Last:
+    return Last(run.id, run.state, run.cause, run.started_at, run.ended_at, _duration_s(run))
+
+
+def _duration_s(run: Run) -> float | None:
+    if run.started_at is None or run.ended_at is None:
+        return None
+    return round((run.ended_at - run.started_at).total_seconds(), 6)
+
+
+def _age(run: Run) -> tuple[datetime, int, int]:
+    return run.due, run.place, run.id

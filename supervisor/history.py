@@ -1,0 +1,89 @@
+"""Reading the ledger for people: runs, attempts, gaps, incidents, actions.
+
+A read-only connection of its own, beside the one writer; a reader never makes
+the writer wait (WAL). One instance a thread.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from supervisor.core.model import Asking, Attempt, Gap, Incident, Run
+from supervisor.rows import ACTIONS, ATTEMPTS, GAPS, INCIDENTS, RUNS, Table
+
+MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which runs: newest first, at most `limit`; before: only smaller ids."""
+
+    job: str | None = None
+    state: str | None = None
+    since: datetime | None = None
+    before: int | None = None
+    limit: int = 100
+
+
+class History:
+    """The ledger of a state folder, to be read. Raises: sqlite3.Error."""
+
+    def __init__(self, folder: Path) -> None:
+        self._uri = f"{(folder / 'ledger.sqlite3').resolve().as_uri()}?mode=ro"
+        self._db = sqlite3.connect(self._uri, uri=True, isolation_level=None, timeout=2.0)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def runs(self, wanted: Wanted) -> list[Run]:
+        """Runs, newest first."""
+        conditions = {
+            "job = ?": wanted.job,
+            "state = ?": wanted.state,
+            "due >= ?": None if wanted.since is None else wanted.since.isoformat(),
+            "id < ?": wanted.before,
+        }
+        given = {text: value for text, value in conditions.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)} " if given else ""
+        rest = f"{where}ORDER BY id DESC LIMIT ?"
+        return self._all(RUNS, rest, *given.values(), min(wanted.limit, MOST))
+
+    def run(self, number: int) -> Run | None:
+        """One run."""
+        return next(iter(self._all(RUNS, "WHERE id = ?", number)), None)
+
+    def newest_run(self, job: str) -> Run | None:
+        """The newest run of a job that was begun (for its log), or its newest one."""
+        begun = self._all(RUNS, "WHERE job = ? AND attempt > 0 ORDER BY id DESC LIMIT 1", job)
+        return next(iter(begun or self.runs(Wanted(job=job, limit=1))), None)
+
+    def attempts(self, run: int) -> list[Attempt]:
+        """The attempts of a run, in order."""
+        return self._all(ATTEMPTS, "WHERE run = ? ORDER BY number", run)
+
+    def runs_at(self, job: str, instant: datetime) -> list[Run]:
+        """The runs of a job that are due at this very instant."""
+        at = instant.isoformat()
+        return self._all(RUNS, "WHERE job = ? AND (slot = ? OR due = ?) ORDER BY id", job, at, at)
+
+    def gap_at(self, job: str, instant: datetime) -> Gap | None:
+        """The gap of a job that holds this instant."""
+        at = instant.isoformat()
+        found = self._all(GAPS, "WHERE job = ? AND since < ? AND until >= ?", job, at, at)
+        return next(iter(found), None)
+
+    def incidents(self, limit: int = 100) -> list[Incident]:
+        """Incidents, newest first, open and closed."""
+        return self._all(INCIDENTS, "ORDER BY id DESC LIMIT ?", min(limit, MOST))
+
+    def actions(self, limit: int = 100) -> list[Asking]:
+        """Who asked what, newest first."""
+        return self._all(ACTIONS, "ORDER BY rowid DESC LIMIT ?", min(limit, MOST))
+
+    def _all(self, table: Table, rest: str, *values: Any) -> list[Any]:
+        with closing(self._db.execute(table.select(rest), values)) as rows:
+            return [table.decode(row) for row in rows]

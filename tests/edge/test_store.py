@@ -1,0 +1,265 @@
+"""The ledger on a real disk: written whole or not at all, remembered, migrated, bounded."""
+
+import os
+import sqlite3
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import get_type_hints
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core.model import (
+    Alert,
+    Asking,
+    Attempt,
+    Gap,
+    History,
+    Incident,
+    Mark,
+    Pause,
+    Peer,
+    Reason,
+    Run,
+    Severity,
+    State,
+    Trigger,
+    replace,
+)
+from supervisor.history import History as Reader
+from supervisor.history import Wanted
+from supervisor.rows import TABLES
+from supervisor.store import SCHEMA_VERSION, LedgerRefused, LedgerTrouble, Store
+
+AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(tmp_path)
+    yield opened
+    opened.close(clean=True)
+
+
+def run(number, **changes):
+    due = AT + timedelta(minutes=number)
+    made = Run(number, "sync", due, Trigger.SCHEDULE, State.SUCCESS, slot=due)
+    return replace(made, **changes)
+
+
+EXAMPLES = [
+    run(1, after=("a", "b"), strays=("7 sleep 600",), reason=Reason.OVERLAP, dry_run=True),
+    Attempt(1, 2, AT, 77, AT, Reason.TIMEOUT, "timeout after 5m", 15, 0.5, 10**9, ("x",)),
+    Gap("sync", AT, AT + timedelta(days=1), 1440, "no supervisor ran"),
+    Mark("sync", AT, Pause(None, "uid 1000", "a réason")),
+    Incident(1, "sync", "exit", Severity.ERROR, AT, AT, "exit status 3", acked_until=AT),
+    Alert(1, 1, "opened", Severity.CRITICAL, "", "clock", "back", 3, None, AT, 1.5),
+    Asking(AT, Peer(1000, 4711), "run", "sync", "run 1"),
+]
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: type(value).__name__)
+def test_every_value_comes_back_as_it_was_written(store, tmp_path, value):
+    table = TABLES[type(value)]
+
+    store.write([ev.Record(value)])
+
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        assert [table.decode(row) for row in db.execute(table.select())] == [value]
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_the_schema_has_a_column_for_every_field(store, tmp_path, table):
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table.name})")]
+
+    assert columns == list(get_type_hints(table.kind))
+
+
+def test_a_later_record_replaces_an_earlier_one_of_its_key(store):
+    store.write([ev.Record(run(1, state=State.RUNNING))])
+
+    store.write([ev.Record(run(1, state=State.FAILED))])
+
+    assert [each.state for each in store.memory().runs] == [State.FAILED]
+
+
+def test_a_turn_is_written_whole_or_not_at_all(store):
+    one_slot = run(1)
+
+    with pytest.raises(LedgerTrouble):
+        store.write([ev.Record(run(2)), ev.Record(one_slot), ev.Record(replace(one_slot, id=3))])
+
+    assert store.memory().runs == ()
+
+
+def test_released_slots_leave_their_rows_and_may_come_again(store):
+    store.write([ev.Record(run(5))])
+
+    store.write([ev.ReleaseSlots("sync", AT), ev.Record(replace(run(5), id=6))])
+
+    has_slot = [(each.id, each.slot is not None) for each in store.memory().runs]
+    assert has_slot == [(5, False), (6, True)]
+
+
+def test_a_service_pause_survives(store):
+    pause = Pause(AT, "uid 0", "moving house")
+
+    store.write([ev.RecordPause(pause)])
+
+    assert store.memory().paused == pause
+
+
+def test_memory_holds_open_runs_the_newest_few_and_the_newest_success(store):
+    failed = [run(number, state=State.FAILED) for number in range(3, 40)]
+    rows = [run(1), run(2, state=State.RETRYING), *failed]
+    store.write([ev.Record(each) for each in rows])
+
+    remembered = [each.id for each in store.memory().runs]
+
+    assert remembered == [1, 2, *range(32, 40)]
+
+
+def test_numbers_go_on_where_they_stopped(store):
+    store.write([ev.Record(run(41))])
+
+    assert store.memory().next_run == 42
+
+
+def test_a_life_that_said_goodbye_did_not_crash(tmp_path):
+    first = Store(tmp_path)
+    assert first.begin_life() is False
+    first.close(clean=True)
+
+    second = Store(tmp_path)
+    assert second.begin_life() is False
+    second.close(clean=False)
+
+    third = Store(tmp_path)
+    assert third.begin_life() is True
+    third.close(clean=True)
+
+
+def test_the_instance_of_a_folder_stays(tmp_path):
+    first = Store(tmp_path)
+    first.close(clean=True)
+
+    second = Store(tmp_path)
+    second.close(clean=True)
+
+    assert first.instance == second.instance != ""
+
+
+def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path):
+    Store(tmp_path).close(clean=True)
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+
+    with pytest.raises(LedgerRefused, match="newer version"):
+        Store(tmp_path)
+
+    assert list(tmp_path.glob("ledger-*")) == []
+
+
+def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    path.write_bytes(b"SQLite format 3\0" + os.urandom(8192))
+
+    store = Store(tmp_path)
+
+    assert store.set_aside is not None
+    assert store.set_aside.read_bytes().startswith(b"SQLite format 3\0")
+    store.write([ev.Record(run(1))])
+    store.close(clean=True)
+
+
+def test_files_of_the_ledger_are_for_their_owner_only(store, tmp_path):
+    store.write([ev.Record(run(1))])
+
+    assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
+
+
+def test_a_ledger_locked_by_another_program_is_trouble_and_not_a_wait(store, tmp_path):
+    other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(LedgerTrouble, match="locked"):
+        store.write([ev.Record(run(1))])
+
+    other.execute("ROLLBACK")
+    store.write([ev.Record(run(1))])
+    other.close()
+
+
+def test_history_is_purged_but_never_what_a_person_needs(store):
+    old = datetime.now(UTC) - timedelta(days=400)
+    rows = [
+        run(1, due=old, slot=old),
+        run(2, due=old, slot=None, state=State.FAILED),
+        run(3, due=old, slot=None, state=State.RETRYING),
+        run(4, due=old, slot=None, state=State.SKIPPED),
+        run(5, due=old, slot=None, state=State.SKIPPED),
+    ]
+    store.write([ev.Record(each) for each in rows])
+
+    gone = store.purge(History(days=90), datetime.now(UTC))
+
+    assert gone == [4]
+    assert [each.id for each in store.memory().runs] == [1, 2, 3, 5]
+
+
+def test_history_keeps_only_so_many_runs_of_a_job(store):
+    store.write([ev.Record(run(number)) for number in range(1, 21)])
+
+    gone = store.purge(History(days=10**5, runs=5), AT)
+
+    assert gone == list(range(1, 16))
+
+
+def test_a_reader_finds_runs_by_job_state_and_time(store, tmp_path):
+    store.write([ev.Record(run(1)), ev.Record(run(2, state=State.FAILED)), ev.Record(run(3))])
+    reader = Reader(tmp_path)
+
+    newest_first = [each.id for each in reader.runs(Wanted(job="sync"))]
+    failed = [each.id for each in reader.runs(Wanted(state="failed"))]
+    later = [each.id for each in reader.runs(Wanted(since=AT + timedelta(minutes=3)))]
+    older = [each.id for each in reader.runs(Wanted(before=2))]
+
+    assert (newest_first, failed, later, older) == ([3, 2, 1], [2], [3], [1])
+    reader.close()
+
+
+def test_a_reader_cannot_write(store, tmp_path):
+    reader = Reader(tmp_path)
+
+    with pytest.raises(AttributeError):
+        reader.write([])
+    reader.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("this kernel or container lets nobody mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.root
+def test_a_full_disk_is_trouble_until_the_ballast_is_given_up(small_disk):
+    store = Store(small_disk)
+    subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/filler"], capture_output=True)
+    assert (small_disk / "ballast").exists()
+
+    with pytest.raises(LedgerTrouble, match="full"):
+        store.write([ev.Record(run(number)) for number in range(1, 2000)])
+
+    assert not (small_disk / "ballast").exists()
+    store.write([ev.Record(run(number)) for number in range(1, 2000)])
+    assert store.memory().next_run == 2000
+    store.close(clean=True)
