@@ -1,0 +1,62 @@
+"""How an answer looks: JSON bodies, and one shape for every error."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from supervisor.core.events import Answer, Reply
+from supervisor.reload import Refused
+
+STATUS = {
+    Answer.OK: 200,
+    Answer.UNKNOWN: 404,
+    Answer.CONFLICT: 409,
+    Answer.BAD: 422,
+    Answer.UNAVAILABLE: 503,
+}
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class Problem(Exception):  # noqa: N818 - an answer, not a fault
+    """An error answer: status, what is wrong, what may help."""
+
+    def __init__(self, status: int, error: str, hint: str = "") -> None:
+        super().__init__(error)
+        self.status, self.error, self.hint = status, error, hint
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """A value as a JSON answer."""
+    return Response(_encode(value), status, media_type="application/json")
+
+
+def from_reply(reply: Reply) -> Reply:
+    """The reply of a granted request. Raises: Problem, for one that was not."""
+    if reply.answer is not Answer.OK:
+        raise Problem(STATUS[reply.answer], reply.error, reply.hint)
+    return reply
+
+
+def guarded(
+    ask: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """The route with its errors turned into answers: the request's outermost edge."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await ask(request)
+        except Problem as problem:
+            return as_json({"error": problem.error, "hint": problem.hint}, problem.status)
+        except Refused as refused:
+            text = "jobs.yaml is refused; the text in force stays"
+            return as_json({"error": text, "hint": "", "problems": refused.problems}, 422)
+        except TimeoutError:
+            return as_json({"error": "the supervisor did not answer in time", "hint": ""}, 503)
+        except sqlite3.Error as error:
+            return as_json({"error": f"read the ledger: {error}", "hint": ""}, 503)
+
+    return answer

@@ -1,0 +1,104 @@
+"""What a request may carry, and how a definition is shown."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+
+from supervisor.core.model import Job
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400)]
+
+
+class RunBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/jobs/{job}/run`."""
+
+    with_deps: bool = False
+    set: dict[str, Any] = {}
+    dry_run: bool = False
+
+
+class RunAllBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/run-all`."""
+
+    only: tuple[str, ...] = ()
+
+
+class PauseBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/pause`; for_seconds None: until resumed."""
+
+    for_seconds: Seconds | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+class ResumeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/resume`."""
+
+    from_now: bool = False
+
+
+class AckBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/incidents/{id}/ack`."""
+
+    for_seconds: Seconds
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+
+
+class StopBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/stop`."""
+
+    drain_seconds: Seconds | None = None
+
+
+class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/reload`."""
+
+    previous: bool = False
+
+
+def job(definition: Job, mask: Callable[[str], str]) -> dict[str, Any]:
+    """A definition as people wrote it: keys of jobs.yaml, secrets masked."""
+    shown: dict[str, Any] = {
+        "name": definition.name,
+        "worker": definition.worker,
+        "command": definition.shell if definition.argv is None else list(definition.argv),
+        "cron": list(definition.cron),
+        "timezone": definition.timezone,
+        "deps": list(definition.deps),
+        "timeout_seconds": definition.timeout_s,
+        "kill_grace_seconds": definition.kill_grace_s,
+        "retries": definition.retries,
+        "retry_delay_seconds": definition.retry_delay_s,
+        "retry_backoff": definition.retry_backoff,
+        "retry_max_delay_seconds": definition.retry_max_delay_s,
+        "success_exit_status": list(definition.success_exit_status),
+        "exclusive": definition.exclusive,
+        "overlap": definition.overlap,
+        "catch_up": definition.catch_up,
+        "catch_up_window_seconds": definition.catch_up_window_s,
+        "run_on_startup": definition.run_on_startup,
+        "enabled": definition.enabled,
+        "with": msgspec.json.decode(definition.params_json),
+        "env": dict(definition.env),
+        "inherit_env": definition.inherit_env,
+        "cwd": definition.cwd,
+        "nice": definition.nice,
+        "limits": definition.limits,
+        "python": definition.python,
+        "late_after_seconds": definition.late_after_s,
+        "heartbeat": definition.heartbeat,
+        "description": definition.description,
+        "docs": definition.docs,
+    }
+    masked: dict[str, Any] = _masked(msgspec.to_builtins(shown), mask)
+    return masked
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, list):
+        return [_masked(item, mask) for item in value]
+    if isinstance(value, dict):
+        return {key: _masked(item, mask) for key, item in value.items()}
+    return value

@@ -1,0 +1,81 @@
+"""The service's own log: one line a transition, to stderr, never in the way.
+
+Lines go through a bounded queue to a thread of their own: a reader that does
+not read costs dropped lines, which are counted, and never a tick. Text for a
+terminal, JSON for a pipe, or as `--log-format` says.
+"""
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from supervisor.core.events import Note
+
+LEVELS = ("debug", "info", "warning", "error")
+MOST_WAITING = 10_000
+LAST_LINES_S = 1.0
+
+
+class Log:
+    """Takes notes, writes lines; `dropped` counts those that found no room."""
+
+    def __init__(self, level: str, as_json: bool, fd: int = 2) -> None:
+        self.dropped = 0
+        self.mask: Callable[[str], str] = str
+        self._threshold = LEVELS.index(level)
+        self._as_json = as_json
+        self._fd = fd
+        self._lines: queue.Queue[bytes | None] = queue.Queue(MOST_WAITING)
+        self._writer = threading.Thread(target=self._write, name="log", daemon=True)
+        self._writer.start()
+
+    def note(self, at: datetime, note: Note) -> None:
+        """Queue one line, or count it as dropped."""
+        if LEVELS.index(note.level) < self._threshold:
+            return
+        line = _json(at, note) if self._as_json else _text(at, note)
+        try:
+            self._lines.put_nowait(self.mask(line).encode(errors="replace") + b"\n")
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what waits, for at most LAST_LINES_S."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put(None, timeout=LAST_LINES_S)
+            self._writer.join(LAST_LINES_S)
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            try:
+                while line:
+                    line = line[os.write(self._fd, line) :]
+            except OSError:
+                self.dropped += 1
+
+
+def wants_json(choice: str | None) -> bool:
+    """`text`, `json`, or None: JSON unless stderr is a terminal."""
+    return choice == "json" or (choice is None and not sys.stderr.isatty())
+
+
+def _json(at: datetime, note: Note) -> str:
+    fields: dict[str, object] = {"at": at, "level": note.level, "text": note.text}
+    if note.job:
+        fields["job"] = note.job
+    if note.run:
+        fields |= {"run": note.run, "attempt": note.attempt}
+    return msgspec.json.encode(fields).decode()
+
+
+def _text(at: datetime, note: Note) -> str:
+    about = f" job={note.job}" if note.job else ""
+    about += f" run={note.run} attempt={note.attempt}" if note.run else ""
+    said = note.text.replace("\n", " | ")
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S} {note.level:<7}{about} {said}"

@@ -1,0 +1,313 @@
+"""The loop: wait -> event -> decide -> perform. The only reader of clocks and dice.
+
+One thread over one selector. It sleeps to the next full minute, deadline or
+backoff, on the monotonic clock; nothing polls. `Record`s of a turn are
+committed in one transaction before anything else of the turn is done: no
+record, no launch.
+"""
+
+import random
+import selectors
+import signal
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from supervisor import output
+from supervisor.core import changes
+from supervisor.core import events as ev
+from supervisor.core.decide import decide, next_minute, next_wakeup
+from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Problem, Run
+from supervisor.core.view import Tick
+from supervisor.core.world import World
+from supervisor.desk import Desk, Reload
+from supervisor.log import Log
+from supervisor.masking import masker
+from supervisor.processes import Processes
+from supervisor.reload import ERRAND, Reloader
+from supervisor.store import LedgerTrouble, Store, Written
+
+# How often a ledger that could not be written is tried again.
+LEDGER_RETRY_S = 5.0
+# jobs.yaml is looked at at this second of each minute.
+LOOK_AT_SECOND = 50
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Loop:
+    """One life of the service, from `Restored` to `Stop`."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        store: Store,
+        processes: Processes,
+        reloader: Reloader,
+        desk: Desk,
+        log: Log,
+    ) -> None:
+        self._selector = selector
+        self._store = store
+        self._processes = processes
+        self._reloader = reloader
+        self._desk = desk
+        self._log = log
+        self._unwritten: dict[object, Written] = {}
+        self._retry_ledger_at: float | None = None
+        self._answers: dict[int, Future[Any]] = {}
+        self._signals: list[int] = []
+        self._last_token = 0
+        self._is_over = False
+        self.world: World
+
+    def begin(self, restored: ev.Restored) -> None:
+        """The first turn: settle, catch up, launch what is due."""
+        self._selector.register(self._desk.wake_fd, selectors.EVENT_READ, self._desk)
+        self.world = World(restored.config)
+        self._minute = next_minute(restored.at.wall)
+        self._look_at = restored.at.mono + _seconds_to_look(restored.at.wall)
+        self._desk.ticked_mono = restored.at.mono
+        self._turn([restored])
+
+    def refuse(self, problems: tuple[Problem, ...]) -> None:
+        """The file is bad at the start already, and an older text runs."""
+        self._turn([ev.ReloadRefused(self.read_clocks(), problems)])
+
+    def run(self, until_idle: bool = False) -> None:
+        """Turn until stopped (or, for `run --local`, until nothing is open)."""
+        while not self._is_over and not (until_idle and self.world.is_idle):
+            self.once()
+
+    def once(self) -> None:
+        """Sleep to the next thing that happens, and act on it."""
+        ready = self._selector.select(self._timeout_s())
+        at = self.read_clocks()
+        heard: list[ev.Event] = []
+        for key, _ in ready:
+            if key.data is self._processes:
+                heard += self._processes.ready(key, at)
+        heard += self._heed_signals(at)
+        heard += self._take_calls(at)
+        happened = [event for event in heard if not self._is_errand(event)]
+        happened += self._reloader.settled(heard, at)
+        happened += self._watch_file(at)
+        happened += self._pass_time(at)
+        self._turn(happened)
+
+    def read_clocks(self) -> ev.At:
+        """This turn's one reading of clocks and dice."""
+        return ev.At(datetime.now(UTC), time.monotonic(), random.random())
+
+    def heed(self, number: int, _frame: object = None) -> None:
+        """A signal handler: note it; the wake-up descriptor does the rest."""
+        self._signals.append(number)
+
+    def install_signals(self) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reloads, SIGCHLD buries."""
+        signal.set_wakeup_fd(self._desk.signal_fd, warn_on_full_buffer=False)
+        for number in (*_SIGNALS, signal.SIGCHLD):
+            signal.signal(number, self.heed)
+
+    # --- what happens -------------------------------------------------------------
+
+    def _timeout_s(self) -> float:
+        at = self.read_clocks()
+        instants = [
+            at.mono + (self._minute - at.wall).total_seconds(),
+            self._look_at,
+            next_wakeup(self.world),
+            self._retry_ledger_at,
+            self._reloader.next_instant(),
+        ]
+        return max(0.0, min(each for each in instants if each is not None) - at.mono)
+
+    def _pass_time(self, at: ev.At) -> list[ev.Event]:
+        """Time itself as an event: a minute began, a timer ran out, a clock was put back."""
+        happened: list[ev.Event] = []
+        if self._retry_ledger_at is not None and at.mono >= self._retry_ledger_at:
+            happened += self._retry_ledger(at)
+        wake = next_wakeup(self.world)
+        minute_began = at.wall >= self._minute
+        # A clock put back leaves a minute that lies too far ahead.
+        clock_back = (self._minute - at.wall).total_seconds() > 61
+        if minute_began or clock_back or (wake is not None and wake <= at.mono):
+            happened.append(ev.TimePassed(at))
+        if minute_began or clock_back:
+            lateness = (at.wall - self._minute).total_seconds()
+            self._tick(at, max(0.0, lateness))
+        return happened
+
+    def _tick(self, at: ev.At, lateness_s: float) -> None:
+        self._minute = next_minute(at.wall)
+        self._desk.ticked_mono = at.mono
+        self._publish(tick=Tick(at.wall, lateness_s))
+        if not self.world.ledger_trouble:
+            self._purge(at)
+
+    def _purge(self, at: ev.At) -> None:
+        try:
+            for run in self._store.purge(self.world.config.history, at.wall):
+                output.remove(self._reloader.folder.runs, run)
+            self._store.keep_ballast()
+        except LedgerTrouble as trouble:
+            self._note(at, ev.Note("warning", f"purge history: {trouble}"))
+
+    def _heed_signals(self, at: ev.At) -> list[ev.Event]:
+        happened: list[ev.Event] = []
+        while self._signals:
+            number = self._signals.pop(0)
+            if number == signal.SIGCHLD:
+                self._processes.reap()
+            elif number == signal.SIGHUP:
+                self._reloader.ask(None, at)
+            else:
+                happened.append(ev.StopAsked(at))
+        return happened
+
+    def _take_calls(self, at: ev.At) -> list[ev.Event]:
+        happened: list[ev.Event] = []
+        for call in self._desk.take():
+            if isinstance(call.what, Reload):
+                self._reloader.ask(call.answer, at, call.what.previous)
+            else:
+                self._last_token += 1
+                self._answers[self._last_token] = call.answer
+                happened.append(ev.Asked(at, self._last_token, call.peer, call.what))
+        return happened
+
+    def _watch_file(self, at: ev.At) -> list[ev.Event]:
+        if at.mono >= self._look_at:
+            self._look_at = at.mono + _seconds_to_look(at.wall)
+            self._reloader.look(at)
+        launch = self._reloader.errand(at)
+        return [] if launch is None else self._perform_launch(launch, at)
+
+    def _is_errand(self, event: ev.Event) -> bool:
+        return isinstance(event, ev.AttemptEvent) and event.run == ERRAND
+
+    # --- what is done -------------------------------------------------------------
+
+    def _turn(self, happened: Iterable[ev.Event]) -> None:
+        waiting = list(happened)
+        while waiting:
+            actions: list[ev.Action] = []
+            for event in waiting:
+                before = self.world
+                self.world, asked = decide(before, event)
+                actions += asked
+                self._tell_reloader(event, before)
+            at = waiting[-1].at
+            waiting = self._perform(actions, at) if actions else []
+        self._publish()
+
+    def _tell_reloader(self, event: ev.Event, before: World) -> None:
+        if isinstance(event, ev.Reloaded):
+            self._log.mask = masker(event.config.secrets)
+            wall = event.at.wall
+            self._reloader.accepted(changes.compare(before.jobs, self.world.jobs, wall))
+            self._publish(config_loaded_at=wall)
+        elif isinstance(event, ev.ReloadRefused):
+            self._reloader.refused(event.problems)
+
+    def _perform(self, actions: list[ev.Action], at: ev.At) -> list[ev.Event]:
+        """Do all of it, in order, records first; what that made happen."""
+        follow: list[ev.Event] = []
+        launches = [action for action in actions if isinstance(action, ev.Launch)]
+        trouble = self._write(actions, at)
+        if trouble:
+            keys = tuple((launch.run.id, launch.run.attempt) for launch in launches)
+            if launches or not self.world.ledger_trouble:
+                follow.append(ev.Unrecorded(at, keys, trouble))
+            launches = []
+        for action in actions:
+            match action:
+                case ev.Signal(run, attempt, force):
+                    self._processes.signal(run, attempt, force)
+                case ev.Reply():
+                    self._reply(action)
+                case ev.Note():
+                    self._note(at, action)
+                case ev.Stop():
+                    self._is_over = True
+        for launch in launches:
+            follow += self._perform_launch(launch, at)
+        return follow
+
+    def _perform_launch(self, launch: ev.Launch, at: ev.At) -> list[ev.Event]:
+        heard = self._processes.launch(launch, at)
+        return [event for event in heard if not self._is_errand(event)]
+
+    def _write(self, actions: list[ev.Action], at: ev.At) -> str:
+        """Commit the records of a turn, and all that waits; "" or why not."""
+        for action in actions:
+            if isinstance(action, ev.Record | ev.RecordPause | ev.ReleaseSlots):
+                key = _key(action)
+                self._unwritten.pop(key, None)
+                self._unwritten[key] = action
+        if not self._unwritten:
+            return ""
+        if self._retry_ledger_at is not None and at.mono < self._retry_ledger_at:
+            return self.world.ledger_trouble
+        return self._flush(at)
+
+    def _flush(self, at: ev.At) -> str:
+        try:
+            self._store.write(self._unwritten.values())
+        except LedgerTrouble as trouble:
+            self._retry_ledger_at = at.mono + LEDGER_RETRY_S
+            return str(trouble)
+        self._unwritten.clear()
+        return ""
+
+    def _retry_ledger(self, at: ev.At) -> list[ev.Event]:
+        if self._flush(at):
+            return []
+        self._retry_ledger_at = None
+        return [ev.Recorded(at)]
+
+    def _reply(self, reply: ev.Reply) -> None:
+        answer = self._answers.pop(reply.token)
+        if not answer.cancelled():
+            answer.set_result(reply)
+
+    def _note(self, at: ev.At, note: ev.Note) -> None:
+        self._log.note(at.wall, note)
+
+    def _publish(self, **facts: Any) -> None:
+        dropped, deaths = self._log.dropped, self._processes.keeper_deaths
+        known = self._desk.facts
+        if facts or (dropped, deaths) != (known.log_lines_dropped, known.keeper_deaths):
+            self._desk.facts = replace(
+                known, log_lines_dropped=dropped, keeper_deaths=deaths, **facts
+            )
+        self._desk.world = self.world
+
+
+def _seconds_to_look(wall: datetime) -> float:
+    """Seconds to the next second 50 of a minute, never zero."""
+    now = wall.second + wall.microsecond / 1e6
+    return (LOOK_AT_SECOND - now) % 60 or 60.0
+
+
+def _key(action: Written) -> object:
+    """What makes a later record replace an earlier one that still waits."""
+    match action:
+        case ev.Record(Run(id=number)):
+            return "run", number
+        case ev.Record(Attempt(run=run, number=number)):
+            return "attempt", run, number
+        case ev.Record(Gap(job=job, since=since)):
+            return "gap", job, since
+        case ev.Record(Mark(job=job)):
+            return "mark", job
+        case ev.Record(Incident(id=number)):
+            return "incident", number
+        case ev.Record(Alert(id=number)):
+            return "alert", number
+        case ev.RecordPause():
+            return "pause"
+        case _:
+            return id(action)

@@ -1,0 +1,152 @@
+"""Reloading jobs.yaml: a child reads it, the loop hears what came of it.
+
+The supervisor itself parses nothing: the child may hang, be huge or import
+what it likes; it has a limit, and leaves its outcome in a file. Every accepted
+text is kept, so that a restart and `reload --previous` have one to go back to.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from supervisor.config.files import write_private
+from supervisor.config.outcome import Loaded, read_outcome
+from supervisor.core import events as ev
+from supervisor.core.changes import Changes
+from supervisor.core.model import Config, Job, Problem, Run, State, Trigger
+from supervisor.state_folder import StateFolder
+from supervisor.watch import Watch
+
+# The run id of processes that are the service's own business.
+ERRAND = 0
+READ_LIMIT_S = 60
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """The text was refused; its problems."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = problems
+
+
+class Reloader:
+    """The file, the child that reads it, and those who wait for the outcome.
+
+    settle: lays what stands before the file (flags, environment) over it.
+    """
+
+    def __init__(
+        self, path: Path, folder: StateFolder, acted_on: str, settle: Callable[[Config], Config]
+    ) -> None:
+        self.folder = folder
+        self._path = path
+        self._settle = settle
+        self._watch = Watch(path, acted_on)
+        self._waiting: list[Future[Any]] = []
+        self._number = 0
+        self._is_reading = False
+        self._previous_wanted = False
+
+    def look(self, at: ev.At) -> None:
+        """Look at the file, as once a minute."""
+        self._watch.look(at.mono)
+
+    def ask(self, answer: "Future[Any] | None", at: ev.At, previous: bool = False) -> None:
+        """Somebody wants a reload, and perhaps an answer."""
+        if answer is not None:
+            self._waiting.append(answer)
+        if previous:
+            self._previous_wanted = True
+        else:
+            self._watch.look(at.mono, forced=True)
+
+    def next_instant(self) -> float | None:
+        """When there is something to do here, monotonic."""
+        if self._is_reading:
+            return None
+        return 0.0 if self._previous_wanted else self._watch.look_again_at
+
+    def errand(self, at: ev.At) -> ev.Launch | None:
+        """The child to be started now, if a text is to be read."""
+        if self._is_reading:
+            return None
+        source: list[str] = []
+        if self._previous_wanted:
+            self._previous_wanted = False
+            source = ["--text", str(self.folder.previous)]
+        elif not self._watch.look_again(at.mono):
+            return None
+        self._is_reading = True
+        self._number += 1
+        self.folder.outcome.unlink(missing_ok=True)
+        argv = [sys.executable, "-m", "supervisor.config", str(self._path), *source]
+        argv += ["--into", str(self.folder.outcome), "--cache", str(self.folder.cache)]
+        argv += ["--limit", str(READ_LIMIT_S)]
+        job = Job("reload", 0, argv=tuple(argv), cwd=os.getcwd())
+        run = Run(ERRAND, "reload", at.wall, Trigger.MANUAL, State.RUNNING, attempt=self._number)
+        return ev.Launch(run, job)
+
+    def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+        """What the child's end means: a new text for the core, or a refusal."""
+        return [
+            self._outcome(event, at)
+            for event in heard
+            if isinstance(event, ev.Exited | ev.LaunchFailed)
+            and (event.run, event.attempt) == (ERRAND, self._number)
+        ]
+
+    def accepted(self, changes: Changes) -> None:
+        """Tell those who wait what the new text changed."""
+        for answer in self._take_waiting():
+            answer.set_result(changes)
+
+    def refused(self, problems: tuple[Problem, ...]) -> None:
+        """Tell those who wait why the text was refused."""
+        for answer in self._take_waiting():
+            answer.set_exception(Refused(problems))
+
+    def _take_waiting(self) -> list[Future[Any]]:
+        waiting, self._waiting = self._waiting, []
+        return [answer for answer in waiting if not answer.cancelled()]
+
+    def _outcome(self, event: ev.Exited | ev.LaunchFailed, at: ev.At) -> ev.Event:
+        self._is_reading = False
+        try:
+            loaded = read_outcome(self.folder.outcome)
+        except (OSError, ValueError) as error:
+            said = _why_unread(event, error)
+            return ev.ReloadRefused(at, (Problem(1, 1, "", f"cannot be read: {said}"),))
+        finally:
+            self.folder.outcome.unlink(missing_ok=True)
+        if loaded.config is None:
+            return ev.ReloadRefused(at, loaded.problems)
+        return self._accept(loaded, loaded.config, at)
+
+    def _accept(self, loaded: Loaded, config: Config, at: ev.At) -> ev.Event:
+        keep_text(self.folder, loaded.text)
+        return ev.Reloaded(at, self._settle(config))
+
+
+def keep_text(folder: StateFolder, text: str) -> None:
+    """Keep an accepted text, and the one before it. A full disk costs only that."""
+    with contextlib.suppress(OSError):
+        before = folder.accepted.read_text() if folder.accepted.exists() else ""
+        if before == text:
+            return
+        if before:
+            write_private(folder.previous, before.encode())
+        write_private(folder.accepted, text.encode())
+
+
+def _why_unread(event: ev.Exited | ev.LaunchFailed, error: Exception) -> str:
+    if isinstance(event, ev.LaunchFailed):
+        return event.error
+    if os.WIFSIGNALED(event.wait_status):
+        number = os.WTERMSIG(event.wait_status)
+        return f"the process that read it was killed by signal {number} (limit {READ_LIMIT_S} s)"
+    return str(error)

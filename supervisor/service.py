@@ -1,0 +1,187 @@
+"""One service, put together: folder, definitions, ledger, processes, API, loop.
+
+The order of a start is the contract: hold the folder, read jobs.yaml, open the
+ledger, sweep strays of a dead predecessor, settle and catch up; only then does
+the socket answer. `start` and `run --local` differ by one word: the calendar.
+"""
+
+import os
+import resource
+import selectors
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from supervisor import __version__, tree
+from supervisor.api import Api
+from supervisor.config import Loaded, load
+from supervisor.core.events import Note, Restored
+from supervisor.core.model import Config, Problem
+from supervisor.core.view import Facts
+from supervisor.desk import Desk
+from supervisor.log import Log
+from supervisor.loop import Loop
+from supervisor.masking import masker
+from supervisor.processes import Processes
+from supervisor.reload import Reloader, keep_text
+from supervisor.state_folder import StateFolder, check_socket_path
+from supervisor.store import Store
+from supervisor.watch import fingerprint
+
+# Pipes and sockets of many keepers; jobs get the original limit back.
+WANTED_FILES = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What flags and environment decide, before jobs.yaml has a say."""
+
+    config: Path
+    state: Path
+    socket: Path
+    strict: bool = False
+    shutdown_grace_s: float | None = None
+    log_level: str = "info"
+    log_json: bool = False
+    calendar: bool = True
+
+    def settle(self, config: Config) -> Config:
+        """The definitions, with what stands before them laid over."""
+        if self.shutdown_grace_s is None:
+            return config
+        return replace(config, shutdown_grace_s=self.shutdown_grace_s)
+
+
+class BadConfig(Exception):  # noqa: N818 - the word people use
+    """jobs.yaml is refused and no earlier text may stand in for it."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = problems
+
+
+class Service:
+    """A service that has begun; `desk` is how the outside sees and asks it.
+
+    Raises (at construction): FolderTrouble, BadConfig, LedgerTrouble, LedgerRefused.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        _require_our_packages()
+        umask = os.umask(0o077)
+        check_socket_path(settings.socket)
+        folder = StateFolder(settings.state)
+        folder.make()
+        self._lock = folder.lock()
+        acted_on = fingerprint(settings.config)
+        loaded, refused = _load(settings, folder)
+        config = settings.settle(loaded.config or Config(()))
+        self._log = Log(settings.log_level, settings.log_json)
+        self._log.mask = masker(config.secrets)
+        self._store = Store(folder.root)
+        crashed = self._store.begin_life()
+        strays = tree.sweep(self._store.instance)
+        selector = selectors.DefaultSelector()
+        self._processes = _processes(selector, folder, self._store.instance, umask)
+        self._processes.start()
+        self.desk = Desk(_facts(settings))
+        self.loop = Loop(
+            selector,
+            self._store,
+            self._processes,
+            Reloader(settings.config, folder, acted_on, settings.settle),
+            self.desk,
+            self._log,
+        )
+        at = self.loop.read_clocks()
+        self._say_what_was_found(at.wall, refused, strays)
+        memory = self._store.memory()
+        self.loop.begin(Restored(at, config, memory, settings.calendar, crashed))
+        if refused:
+            self.loop.refuse(refused)
+        self._api = Api(settings.socket, config.api, self.desk, folder.root)
+        self._api.start()
+        self.desk.is_ready = True
+
+    def run(self, until_idle: bool = False) -> None:
+        """Serve until stopped; then leave nothing behind."""
+        try:
+            self.loop.run(until_idle)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End every process, the API and the ledger."""
+        self._processes.close()
+        self._api.close()
+        self._store.close(clean=True)
+        self._log.close()
+
+    def _say_what_was_found(
+        self, at: datetime, refused: tuple[Problem, ...], strays: list[str]
+    ) -> None:
+        if self._store.set_aside:
+            text = (
+                f"the ledger was damaged: it is kept as {self._store.set_aside}, a new one begins"
+            )
+            self._log.note(at, Note("error", text))
+        if strays:
+            text = f"killed {len(strays)} strays of a dead predecessor: {'; '.join(strays[:20])}"
+            self._log.note(at, Note("warning", text))
+        if refused:
+            text = "jobs.yaml is refused; the last good text of it runs"
+            self._log.note(at, Note("error", text))
+
+
+def _load(settings: Settings, folder: StateFolder) -> tuple[Loaded, tuple[Problem, ...]]:
+    """What is to run, and the problems of the file if that is an older text."""
+    loaded = load(settings.config, os.environ, folder.cache)
+    if loaded.config is not None:
+        keep_text(folder, loaded.text)
+        return loaded, ()
+    if not settings.strict and settings.calendar and folder.accepted.exists():
+        earlier = load(settings.config, os.environ, folder.cache, folder.accepted)
+        if earlier.config is not None:
+            return earlier, loaded.problems
+    raise BadConfig(loaded.problems)
+
+
+def _processes(
+    selector: selectors.BaseSelector, folder: StateFolder, instance: str, umask: int
+) -> Processes:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    return Processes(
+        selector,
+        folder.runs,
+        instance,
+        house={"TMPDIR": str(folder.tmp)},
+        umask=umask,
+        limits=[(resource.RLIMIT_NOFILE, soft, hard)],
+    )
+
+
+def _facts(settings: Settings) -> Facts:
+    now = datetime.now(UTC)
+    return Facts(
+        version=__version__,
+        pid=os.getpid(),
+        started_at=now,
+        config_path=str(settings.config),
+        config_loaded_at=now,
+    )
+
+
+def _require_our_packages() -> None:
+    """`supervisor` and `workers` are common names: refuse to run strangers.
+
+    Raises: BadConfig.
+    """
+    import workers
+
+    if getattr(workers, "__version__", None) != __version__:
+        raise SystemExit(
+            f"nightshift: the package `workers` at {workers.__file__} is not ours: "
+            "install nightshift-cron into a virtual environment of its own"
+        )

@@ -1,0 +1,107 @@
+"""The state folder: what lies where in it, and who holds it.
+
+Made 0700 (an existing one of ours is tightened), files 0600. The lock is a
+`flock`: it goes with its process, however that ends.
+"""
+
+import fcntl
+import os
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+# sun_path holds 108 bytes, one of them the final NUL.
+LONGEST_SOCKET_PATH = 107
+
+
+class FolderTrouble(Exception):  # noqa: N818 - the folder's, not ours
+    """The state folder cannot be used; the text says why and what to do."""
+
+
+class Held(FolderTrouble):
+    """Another supervisor holds the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """Paths below one state folder."""
+
+    root: Path
+
+    @property
+    def runs(self) -> Path:
+        """Output of runs."""
+        return self.root / "runs"
+
+    @property
+    def tmp(self) -> Path:
+        """TMPDIR of jobs."""
+        return self.root / "tmp"
+
+    @property
+    def cache(self) -> Path:
+        """Accepted texts as values, by their hash."""
+        return self.root / "cache"
+
+    @property
+    def accepted(self) -> Path:
+        """The text of jobs.yaml in force."""
+        return self.root / "jobs.accepted.yaml"
+
+    @property
+    def previous(self) -> Path:
+        """The text of jobs.yaml in force before."""
+        return self.root / "jobs.previous.yaml"
+
+    @property
+    def outcome(self) -> Path:
+        """Where the child that reads jobs.yaml leaves what came of it."""
+        return self.root / "reload.json"
+
+    def make(self) -> None:
+        """Make what is missing, tighten what is open. Raises: FolderTrouble."""
+        try:
+            for folder in (self.root, self.runs, self.tmp, self.cache):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if folder.stat().st_mode & 0o077:
+                    folder.chmod(0o700)
+            probe = self.root / ".probe"
+            probe.touch(mode=0o600)
+            probe.unlink()
+        except OSError as error:
+            raise FolderTrouble(
+                f"state folder {self.root}: {error.strerror}: it must be a folder that uid "
+                f"{os.getuid()} may write (--state, $NIGHTSHIFT_STATE_DIR)"
+            ) from error
+
+    def lock(self) -> int:
+        """Hold the folder until this process ends; the descriptor of the lock.
+
+        Raises: Held, naming the holder; FolderTrouble.
+        """
+        path = self.root / "lock"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(fd, 200).decode(errors="replace").strip()
+            os.close(fd)
+            raise Held(
+                f"state folder {self.root} is held by another supervisor ({holder}): stop it "
+                "with nightshift stop, or use another --state"
+            ) from error
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        os.ftruncate(fd, 0)
+        os.write(fd, f"host {socket.gethostname()}, pid {os.getpid()}, since {since}\n".encode())
+        return fd
+
+
+def check_socket_path(path: Path) -> None:
+    """Raises: FolderTrouble where a UNIX socket cannot have this path."""
+    size = len(os.fsencode(path))
+    if size > LONGEST_SOCKET_PATH:
+        raise FolderTrouble(
+            f"socket path of {size} bytes is too long (at most {LONGEST_SOCKET_PATH}): {path}: "
+            "choose a short one with --socket or $NIGHTSHIFT_SOCKET"
+        )

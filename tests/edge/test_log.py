@@ -1,0 +1,82 @@
+"""The service's own log: readable, masked, bounded."""
+
+import json
+import os
+from datetime import UTC, datetime
+
+import pytest
+
+from supervisor.core.events import Note
+from supervisor.log import MOST_WAITING, Log
+from supervisor.masking import masker
+
+AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def pipe():
+    read, write = os.pipe()
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+def test_a_line_of_json_carries_job_run_and_attempt(pipe):
+    log = Log("info", as_json=True, fd=pipe[1])
+
+    log.note(AT, Note("warning", "it is late", "sync", 7, 2))
+    log.close()
+
+    assert json.loads(os.read(pipe[0], 4096)) == {
+        "at": "2026-02-09T02:00:00Z",
+        "level": "warning",
+        "text": "it is late",
+        "job": "sync",
+        "run": 7,
+        "attempt": 2,
+    }
+
+
+def test_a_line_of_text_is_one_line(pipe):
+    log = Log("info", as_json=False, fd=pipe[1])
+
+    log.note(AT, Note("info", "one\ntwo", "sync", 7, 2))
+    log.close()
+
+    line = os.read(pipe[0], 4096).decode()
+    assert line.endswith("info    job=sync run=7 attempt=2 one | two\n")
+
+
+def test_what_is_below_the_level_is_left_out(pipe):
+    log = Log("warning", as_json=False, fd=pipe[1])
+
+    log.note(AT, Note("info", "quiet"))
+    log.note(AT, Note("error", "loud"))
+    log.close()
+
+    assert b"quiet" not in os.read(pipe[0], 4096)
+
+
+def test_secrets_are_masked(pipe):
+    log = Log("info", as_json=True, fd=pipe[1])
+    log.mask = masker(["hunter2"])
+
+    log.note(AT, Note("info", "the password is hunter2, at postgres://u:pw@host/db"))
+    log.close()
+
+    line = os.read(pipe[0], 4096)
+    assert b"hunter2" not in line
+    assert b"u:***@host" in line
+
+
+def test_a_reader_that_does_not_read_costs_lines_and_never_the_writer():
+    read, write = os.pipe()
+    log = Log("info", as_json=False, fd=write)
+
+    for number in range(3 * MOST_WAITING):
+        log.note(AT, Note("info", f"line {number}"))
+
+    assert log.dropped > 0
+    os.close(read)  # the writer, which waits in its write, now fails line by line and ends
+    log.close()
+    os.close(write)
