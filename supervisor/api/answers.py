@@ -60,3 +60,10 @@ def guarded(
             return as_json({"error": f"read the ledger: {error}", "hint": ""}, 503)
 
     return answer
+
+
+async def nowhere(request: Request, error: Exception) -> Response:
+    """For a path or a verb that no route knows."""
+    status = getattr(error, "status_code", 404)
+    text = f"{request.method} {request.url.path} is no route"
+    return as_json({"error": text, "hint": "see section API of the handbook"}, status)

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from supervisor import output
 from supervisor.api import bodies
-from supervisor.api.answers import Problem, as_json, from_reply, guarded
+from supervisor.api.answers import Problem, as_json, from_reply, guarded, nowhere
 from supervisor.core import events as ev
 from supervisor.core import explain, schedule, view
 from supervisor.core.model import Job, Peer, Run, State
@@ -301,7 +301,7 @@ def application(desk: Desk, folder: Path) -> Starlette:
     ]
     routes = [Route(path, guarded(ask), methods=["GET"]) for path, ask in gets]
     routes += [Route(path, guarded(ask), methods=["POST"]) for path, ask in posts]
-    return Starlette(routes=routes)
+    return Starlette(routes=routes, exception_handlers={404: nowhere, 405: nowhere})
 
 
 def _peer(request: Request) -> Peer:

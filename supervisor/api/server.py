@@ -26,6 +26,8 @@ from supervisor.desk import Desk
 from supervisor.state_folder import FolderTrouble
 
 REQUEST_S = 5.0
+LAST_WORD_S = 1.0
+BACKLOG = 512
 MOST_CLIENTS = 64
 MOST_BODY_BYTES = 64 * 1024
 _UCRED = struct.Struct("3i")
@@ -41,16 +43,18 @@ class Api:
         self._desk = desk
         self._folder = folder
         self._loop = asyncio.new_event_loop()
+        self._is_serving = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="api", daemon=True)
 
     def start(self) -> None:
-        """Answer from now on."""
+        """Answer from now on; who connected before waits in the backlog."""
         self._thread.start()
 
     def close(self) -> None:
         """Stop answering; the socket file goes if it is still ours."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(1.0)
+        if self._is_serving.wait(LAST_WORD_S if self._thread.is_alive() else 0):
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(LAST_WORD_S)
         self._socket.close()
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
@@ -64,9 +68,10 @@ class Api:
         state, guests = ServerState(), dict[_Guest, None]()
         self._loop.run_until_complete(
             self._loop.create_unix_server(
-                lambda: _Guest(config, state, {}, guests), sock=self._socket, backlog=128
+                lambda: _Guest(config, state, {}, guests), sock=self._socket, backlog=BACKLOG
             )
         )
+        self._is_serving.set()
         self._loop.run_forever()
 
 
@@ -160,6 +165,7 @@ def _bind(path: Path, access: Access) -> socket.socket:
             raise FolderTrouble(f"socket {path}: group {access.socket_group}: {error}") from error
     os.chmod(path, access.socket_mode)
     listening.setblocking(False)
+    listening.listen(BACKLOG)
     return listening
 
 
