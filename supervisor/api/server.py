@@ -13,6 +13,7 @@ import socket
 import stat
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,9 @@ class Api:
         self._inode = path.stat().st_ino
         self._desk = desk
         self._folder = folder
-        self._loop = asyncio.new_event_loop()
         self._is_serving = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="api", daemon=True)
+        self._stop: Callable[[], object] = bool
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
     def start(self) -> None:
         """Answer from now on; who connected before waits in the backlog."""
@@ -52,27 +53,32 @@ class Api:
 
     def close(self) -> None:
         """Stop answering; the socket file goes if it is still ours."""
-        if self._is_serving.wait(LAST_WORD_S if self._thread.is_alive() else 0):
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._thread.is_alive() and self._is_serving.wait(LAST_WORD_S):
+            self._stop()
             self._thread.join(LAST_WORD_S)
         self._socket.close()
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
 
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
         app = application(self._desk, self._folder)
         config = UvicornConfig(app, log_config=None, access_log=False, lifespan="off", ws="none")
         config.load()
         state, guests = ServerState(), dict[_Guest, None]()
-        self._loop.run_until_complete(
-            self._loop.create_unix_server(
-                lambda: _Guest(config, state, {}, guests), sock=self._socket, backlog=BACKLOG
-            )
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        server = await loop.create_unix_server(
+            lambda: _Guest(config, state, {}, guests), sock=self._socket, backlog=BACKLOG
         )
+        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
         self._is_serving.set()
-        self._loop.run_forever()
+        await stopped.wait()
+        server.close()
+        for guest in list(guests):
+            guest.transport.abort()
 
 
 class _Guest(H11Protocol):
