@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +19,7 @@ from supervisor import output
 from supervisor.core import changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Problem, Run
+from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Problem, Run, replace
 from supervisor.core.view import Tick
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload

@@ -8,7 +8,7 @@ the socket answer. `start` and `run --local` differ by one word: the calendar.
 import os
 import resource
 import selectors
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from supervisor import __version__, tree
 from supervisor.api import Api
 from supervisor.config import Loaded, load
 from supervisor.core.events import Note, Restored
-from supervisor.core.model import Config, Problem
+from supervisor.core.model import Config, Problem, replace
 from supervisor.core.view import Facts
 from supervisor.desk import Desk
 from supervisor.log import Log

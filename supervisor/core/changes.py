@@ -4,18 +4,18 @@ Pure: two sets of definitions and an instant.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from supervisor.core import schedule
-from supervisor.core.model import Job
+from supervisor.core.model import Job, replace
 
 # A day's slots of a minute job are named only so far.
 MOST_DROPPED = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Rescheduled:
+class Rescheduled(Struct, frozen=True):
     """A job whose calendar changed, with its next slot before and after."""
 
     job: str
@@ -23,16 +23,14 @@ class Rescheduled:
     after: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class DroppedSlot:
+class DroppedSlot(Struct, frozen=True):
     """A slot of today that will now not come."""
 
     job: str
     slot: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """`POST /v1/reload` and `check` beside a living supervisor."""
 
     added: tuple[str, ...]

@@ -5,9 +5,10 @@ actions of a turn are performed in the order given; a `Record` stands before
 its `Launch`. Requests are what people ask over the socket.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from supervisor.core.model import (
     Alert,
@@ -26,8 +27,7 @@ from supervisor.core.model import (
 from workers.protocol import Garbage, Message
 
 
-@dataclass(frozen=True, slots=True)
-class At:
+class At(Struct, frozen=True):
     """One reading of the clocks: wall (aware, UTC), monotonic seconds, a die in [0, 1)."""
 
     wall: datetime
@@ -38,8 +38,7 @@ class At:
 # --- requests ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class RunJobs:
+class RunJobs(Struct, frozen=True):
     """Run these jobs now; with_deps: their dependencies first, under one instant."""
 
     jobs: tuple[str, ...]
@@ -48,29 +47,25 @@ class RunJobs:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RunAll:
+class RunAll(Struct, frozen=True):
     """Run every enabled job once (or only these), one at a time."""
 
     only: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CancelJob:
+class CancelJob(Struct, frozen=True):
     """End the open runs of a job."""
 
     job: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRun:
+class CancelRun(Struct, frozen=True):
     """End one open run."""
 
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class PauseJob:
+class PauseJob(Struct, frozen=True):
     """No slots of this job ("": of any job) until resumed or for_s is over."""
 
     job: str
@@ -78,16 +73,14 @@ class PauseJob:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeJob:
+class ResumeJob(Struct, frozen=True):
     """Lift a pause; from_now: also forget that later slots were seen."""
 
     job: str
     from_now: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AckIncident:
+class AckIncident(Struct, frozen=True):
     """Send no reminders of an incident for a time."""
 
     incident: int
@@ -95,8 +88,7 @@ class AckIncident:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StopService:
+class StopService(Struct, frozen=True):
     """Stop the service; drain_s: let living runs finish first, at most so long."""
 
     drain_s: float | None = None
@@ -110,8 +102,7 @@ Request = (
 # --- events -----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """What the ledger remembers at a start.
 
     runs: open runs, and the newest final ones of each job, oldest first.
@@ -126,8 +117,7 @@ class Memory:
     next_alert: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """The service starts: its definitions and its memory.
 
     calendar False: `run --local`; no slots, catch-up or start-up runs.
@@ -141,15 +131,13 @@ class Restored:
     crashed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
+class TimePassed(Struct, frozen=True):
     """A minute began, or an instant asked for by `next_wakeup` came."""
 
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """An attempt's process lives."""
 
     at: At
@@ -158,8 +146,7 @@ class Started:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """An attempt's worker spoke (or wrote garbage)."""
 
     at: At
@@ -168,8 +155,7 @@ class Said:
     message: Message | Garbage
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Struct, frozen=True):
     """An attempt's own process ended; its tree may still have members."""
 
     at: At
@@ -178,8 +164,7 @@ class Exited:
     wait_status: int
 
 
-@dataclass(frozen=True, slots=True)
-class Emptied:
+class Emptied(Struct, frozen=True):
     """Nothing of an attempt's tree lives any more; `strays` had to be killed."""
 
     at: At
@@ -191,8 +176,7 @@ class Emptied:
     log_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchFailed:
+class LaunchFailed(Struct, frozen=True):
     """No process came of a launch; the tree is empty."""
 
     at: At
@@ -201,8 +185,7 @@ class LaunchFailed:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """The keeper or the nursery died under an attempt; `Emptied` follows."""
 
     at: At
@@ -210,8 +193,7 @@ class Lost:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A person asked; `token` says where the reply goes."""
 
     at: At
@@ -220,31 +202,27 @@ class Asked:
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
+class Reloaded(Struct, frozen=True):
     """A new text of jobs.yaml was accepted."""
 
     at: At
     config: Config
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadRefused:
+class ReloadRefused(Struct, frozen=True):
     """A new text of jobs.yaml is full of mistakes; the old one stays."""
 
     at: At
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StopAsked:
+class StopAsked(Struct, frozen=True):
     """A signal to stop; a second one kills at once."""
 
     at: At
 
 
-@dataclass(frozen=True, slots=True)
-class Unrecorded:
+class Unrecorded(Struct, frozen=True):
     """The ledger could not be written; these launches were not performed."""
 
     at: At
@@ -252,8 +230,7 @@ class Unrecorded:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """The ledger can be written again and holds all that was kept back."""
 
     at: At
@@ -296,38 +273,33 @@ class Answer(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """Write this value into the ledger, replacing an earlier one of the same key."""
 
     row: Row
 
 
-@dataclass(frozen=True, slots=True)
-class RecordPause:
+class RecordPause(Struct, frozen=True):
     """Write the pause over all jobs (None: lifted)."""
 
     pause: Pause | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseSlots:
+class ReleaseSlots(Struct, frozen=True):
     """Rows of the job's slots after this instant no longer stand for them."""
 
     job: str
     after: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """Begin attempt `run.attempt` of a run with this definition."""
 
     run: Run
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Struct, frozen=True):
     """Use force on an attempt's tree."""
 
     run: int
@@ -335,8 +307,7 @@ class Signal:
     force: Force
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """Answer a request: ids of runs, or an error with a hint."""
 
     token: int
@@ -346,8 +317,7 @@ class Reply:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True):
     """A line for the log."""
 
     level: str
@@ -357,8 +327,7 @@ class Note:
     attempt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Struct, frozen=True):
     """Nothing lives any more and the service is to end."""
 
 

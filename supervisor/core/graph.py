@@ -5,8 +5,9 @@ Pure. A dependency looks at what was recorded, never at the calendar: see
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from supervisor.core.model import Reason, State
 
@@ -14,8 +15,7 @@ from supervisor.core.model import Reason, State
 REMEMBERED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Struct, frozen=True):
     """What is remembered of one run of a dependency."""
 
     run: int
@@ -26,21 +26,18 @@ class Past:
     blocked_by: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Satisfied:
+class Satisfied(Struct, frozen=True):
     """The dependency has succeeded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """A run of the dependency is still open."""
 
     job: str
     run: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The dependency did not succeed; `cause` says what it did instead."""
 
     cause: str

@@ -6,11 +6,10 @@ since - and closed by one recovery. Each function returns the incident as it
 now is and the word to send about it, or None.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from supervisor.core.model import Incident, Reason, Severity
+from supervisor.core.model import Incident, Reason, Severity, replace
 
 
 class Word(StrEnum):

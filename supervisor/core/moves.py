@@ -6,10 +6,11 @@ those of the repeated one. What keeps its rhythm all day long is not named.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from supervisor.core import schedule
 from supervisor.core.model import Job
@@ -25,8 +26,7 @@ class Fate(StrEnum):
     DOUBLED = "doubled"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A change of the clock: local times [since, until) are skipped, or repeated.
 
     since, until: local, without a zone. at: the instant of the change.
@@ -38,8 +38,7 @@ class Change:
     is_gap: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Struct, frozen=True):
     """One slot's fate; local: the time on the wall, without a zone."""
 
     local: datetime

@@ -7,7 +7,6 @@ an ending better than the status it left behind.
 
 import os
 import signal
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -16,8 +15,7 @@ from workers.protocol import Done, Failed, Garbage
 from workers.units import format_duration
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """An attempt's end: `state` is what the run becomes if nothing is tried again.
 
     reason and cause are for the ledger and people; exit_status is None after

@@ -5,11 +5,11 @@ instants are aware UTC. Nothing here is stored.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from supervisor.core import schedule
 from supervisor.core.admission import heeded, obstacle
@@ -29,8 +29,7 @@ from supervisor.core.model import (
 from supervisor.core.world import World
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptView:
+class AttemptView(Struct, frozen=True):
     """One process of a run."""
 
     number: int
@@ -44,8 +43,7 @@ class AttemptView:
     strays: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(Struct, frozen=True):
     """A run as the API shows it; `attempts` only where one run is asked for."""
 
     id: int
@@ -73,8 +71,7 @@ class RunView:
     attempts: tuple[AttemptView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
+class Last(Struct, frozen=True):
     """A job's newest result."""
 
     run: int
@@ -85,8 +82,7 @@ class Last:
     duration_seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class JobStatus:
+class JobStatus(Struct, frozen=True):
     """A job in one line of `status`."""
 
     name: str
@@ -97,8 +93,7 @@ class JobStatus:
     last: Last | None
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentView:
+class IncidentView(Struct, frozen=True):
     """An incident as the API shows it."""
 
     id: int
@@ -116,8 +111,7 @@ class IncidentView:
     ack_reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigStatus:
+class ConfigStatus(Struct, frozen=True):
     """The text in force, and what is wrong with the one on disk."""
 
     path: str
@@ -126,16 +120,14 @@ class ConfigStatus:
     problems: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(Struct, frozen=True):
     """The last full minute that was acted on, and how late."""
 
     last_at: datetime | None
     lateness_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Struct, frozen=True):
     """Places and who waits for them."""
 
     max: int
@@ -143,8 +135,7 @@ class Pool:
     pending: int
 
 
-@dataclass(frozen=True, slots=True)
-class PauseView:
+class PauseView(Struct, frozen=True):
     """A pause over all jobs."""
 
     until: datetime | None
@@ -152,8 +143,7 @@ class PauseView:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What the edge knows and the world does not."""
 
     version: str
@@ -166,8 +156,7 @@ class Facts:
     keeper_deaths: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Struct, frozen=True):
     """`GET /v1/status`."""
 
     version: str
@@ -306,7 +295,7 @@ def waiting_for(world: World, run: Run) -> str:
 def incident_view(incident: Incident) -> IncidentView:
     """An incident as the API shows it."""
     return IncidentView(
-        **{name: getattr(incident, name) for name in IncidentView.__dataclass_fields__}
+        **{name: getattr(incident, name) for name in IncidentView.__struct_fields__}
     )
 
 

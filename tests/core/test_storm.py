@@ -4,7 +4,6 @@ A failing seed is printed; `STORM_SEED=7 pytest tests/core/test_storm.py` replay
 """
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
@@ -12,7 +11,7 @@ import pytest
 
 from supervisor.core import events as ev
 from supervisor.core import schedule
-from supervisor.core.model import CatchUp, Config, Job, Overlap, Problem
+from supervisor.core.model import CatchUp, Config, Job, Overlap, Problem, replace
 from tests.core.storm import START, Storm
 from workers import protocol
 

@@ -1,9 +1,9 @@
 """jobs.yaml that is right: what each key becomes."""
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from msgspec.structs import fields
 
 from supervisor import config
 from supervisor.config.jobs import FIELDS, TABLE
