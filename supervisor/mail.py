@@ -1,0 +1,62 @@
+"""One worker's messages, as they come out of its pipe. Bounded whatever it writes."""
+
+import os
+
+from workers import protocol
+
+TURN_BYTES = 64 * 1024
+LAST_BYTES = 1024 * 1024  # as much as a pipe may hold when its worker has ended
+FLOOD_BYTES = 16 * 1024 * 1024
+
+Heard = protocol.Message | protocol.Garbage
+
+
+class Mail:
+    """The reading, non-blocking end of one attempt's pipe."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._lines = protocol.Lines()
+        self._bytes = 0
+
+    def read(self) -> tuple[list[Heard], bool]:
+        """What one turn brings; False: nothing can follow, or nothing may."""
+        heard, count = self._turn()
+        if self._bytes > FLOOD_BYTES or count == 0:
+            half = self._lines.end() if count == 0 else None
+            return _newest_progress([*heard, half] if half else heard), False
+        return _newest_progress(heard), True
+
+    def rest(self) -> list[Heard]:
+        """What is left in the pipe of a worker that has ended."""
+        heard: list[Heard] = []
+        for _ in range(LAST_BYTES // TURN_BYTES):
+            now, count = self._turn()
+            heard += now
+            if not count or self._bytes > FLOOD_BYTES:
+                break
+        half = self._lines.end()
+        return _newest_progress([*heard, half] if half else heard)
+
+    def _turn(self) -> tuple[list[Heard], int | None]:
+        """(messages, bytes read); None bytes: nothing has come."""
+        try:
+            data = os.read(self.fd, TURN_BYTES)
+        except BlockingIOError:
+            return [], None
+        self._bytes += len(data)
+        if self._bytes > FLOOD_BYTES:
+            flood = f"a flood of more than {FLOOD_BYTES >> 20} MiB of messages"
+            return [protocol.Garbage(flood)], len(data)
+        return list(self._lines.feed(data)), len(data)
+
+
+def _newest_progress(heard: list[Heard]) -> list[Heard]:
+    """Of several reports of progress only the last; everything else in its order."""
+    newest = None
+    for message in heard:
+        if isinstance(message, protocol.Progress):
+            newest = message
+    if newest is None:
+        return heard
+    return [m for m in heard if m is newest or not isinstance(m, protocol.Progress)]

@@ -1,0 +1,120 @@
+"""The supervisor's line to the nursery: start it, tell it, hear it, end it.
+
+Knows the nursery's command line and nothing of keepers or runs.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from supervisor import packets, tree
+
+# Appended, so that no neighbour of this package can stand in for a standard module.
+_BEGIN = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from supervisor import nursery; nursery.main(sys.argv[2])"
+)
+
+
+class Told(msgspec.Struct):
+    """One packet of the nursery."""
+
+    ready: bool = False
+    swept: int = 0
+    unborn: int = 0
+    error: str = ""
+
+
+class Nurse:
+    """One nursery, from its exec to its end."""
+
+    def __init__(self, settings: Mapping[str, object], environment: Mapping[str, str]) -> None:
+        """Start it; from the main thread, whose end would be its own.
+
+        Raises:
+            OSError: it cannot be exec'd.
+        """
+        tree.adopt_orphans()
+        self.was_ready = False
+        self.control, theirs = packets.pair()
+        fd = theirs.fileno()
+        said = json.dumps({**settings, "control_fd": fd, "supervisor": os.getpid()})
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[1]), said],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=environment,
+                pass_fds=(fd,),
+                start_new_session=True,
+            )
+        self.control.setblocking(False)
+
+    @property
+    def pid(self) -> int:
+        """Its process id; never given away while this object lives."""
+        return self._process.pid
+
+    def bear(self, number: int) -> socket.socket:
+        """Have a keeper made; our end of the line to it, which works at once.
+
+        Raises:
+            OSError: the nursery is gone or does not read.
+        """
+        mine, theirs = packets.pair()
+        with theirs:
+            try:
+                packets.send(self.control, b'{"keeper":%d}' % number, theirs.fileno())
+            except OSError:
+                mine.close()
+                raise
+        mine.setblocking(False)
+        return mine
+
+    def wake(self, number: int) -> None:
+        """Let a keeper go on that somebody has stopped."""
+        self._tell(b'{"wake":%d}' % number)
+
+    def kill(self, number: int) -> None:
+        """Kill a keeper; its tree falls to the nursery."""
+        self._tell(b'{"kill":%d}' % number)
+
+    def hear(self) -> Told | None:
+        """One packet; None: the nursery is dead.
+
+        Raises:
+            BlockingIOError: nothing has come.
+        """
+        packet, _ = packets.receive(self.control)
+        if not packet:
+            return None
+        told = msgspec.json.decode(packet, type=Told)
+        self.was_ready |= told.ready
+        return told
+
+    def end(self, within_s: float) -> None:
+        """Hang up, let it empty the house, and make sure of its own end."""
+        self.control.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+        self._process.kill()
+        self._process.wait()
+
+    def _tell(self, packet: bytes) -> None:
+        # A dead one has an end of file on its socket, which says more than an error here.
+        with contextlib.suppress(OSError):
+            packets.send(self.control, packet)
+
+
+def settings(
+    runs_dir: Path, umask: int | None, limits: Sequence[tuple[int, int, int]]
+) -> dict[str, object]:
+    """What every nursery of this supervisor is told (nursery.Settings)."""
+    return {"runs_dir": str(runs_dir), "umask": umask, "limits": list(limits)}

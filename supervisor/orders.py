@@ -1,0 +1,97 @@
+"""A launch in the words of a keeper: one packet, made of a run and its job.
+
+Pure. An order is a JSON object:
+
+  run, attempt, cwd, nice, limits    always
+  env, bare                          what differs from the keeper's own environment;
+                                     bare: nothing of that one is handed on
+  argv                               a command, or
+  worker, params, set, slot,         a Python function; python: the interpreter,
+  timezone, dry_run, python          or null for the keeper's own
+"""
+
+import resource
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from supervisor.core.events import Launch
+from supervisor.core.model import Job, Limits, Run
+
+PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+_KINDS = {
+    "address_space": resource.RLIMIT_AS,
+    "open_files": resource.RLIMIT_NOFILE,
+    "cpu_seconds": resource.RLIMIT_CPU,
+    "file_size": resource.RLIMIT_FSIZE,
+    "processes": resource.RLIMIT_NPROC,
+}
+_NO_LIMITS = Limits()
+_encode = msgspec.json.Encoder().encode
+
+
+def order(launch: Launch, house: Mapping[str, str]) -> bytes:
+    """The packet that begins this attempt.
+
+    house: what every run's environment must carry, inherited or not.
+
+    Raises:
+        ValueError: a text in the job cannot be told to anybody.
+    """
+    run, job = launch.run, launch.job
+    packet: dict[str, object] = {
+        "run": run.id,
+        "attempt": run.attempt,
+        "cwd": job.cwd,
+        "nice": job.nice,
+        "limits": _limits(job.limits),
+        "env": environment(run, job, house),
+        "bare": not job.inherit_env,
+    }
+    if job.worker is not None:
+        packet |= {
+            "worker": job.worker,
+            "params": job.params_json,
+            "set": run.set_json,
+            "slot": instant(run.slot or run.due),
+            "timezone": job.timezone,
+            "dry_run": run.dry_run,
+            "python": job.python,
+        }
+    else:
+        packet["argv"] = job.argv if job.shell is None else ("/bin/sh", "-c", job.shell)
+    try:
+        return _encode(packet)
+    except (UnicodeError, msgspec.MsgspecError, TypeError) as error:
+        raise ValueError(f"its definition cannot be handed to a process: {error}") from error
+
+
+def environment(run: Run, job: Job, house: Mapping[str, str]) -> dict[str, str]:
+    """What a run finds in its environment beside what it inherits."""
+    plain = {} if job.inherit_env else {"PATH": PLAIN_PATH}
+    return {
+        **plain,
+        **house,
+        **dict(job.env),
+        "NIGHTSHIFT_JOB": job.name,
+        "NIGHTSHIFT_RUN": str(run.id),
+        "NIGHTSHIFT_SLOT": instant(run.slot or run.due),
+        "NIGHTSHIFT_TRIGGER": run.trigger.value,
+        "NIGHTSHIFT_ATTEMPT": str(run.attempt),
+        "NIGHTSHIFT_TIMEZONE": job.timezone,
+        "NIGHTSHIFT_INSTANCE": house.get("NIGHTSHIFT_INSTANCE", ""),
+    }
+
+
+def instant(at: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+def _limits(limits: Limits) -> list[tuple[int, int]]:
+    if limits == _NO_LIMITS:
+        return []
+    given = ((kind, getattr(limits, name)) for name, kind in _KINDS.items())
+    return [(kind, value) for kind, value in given if value is not None]

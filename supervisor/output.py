@@ -1,0 +1,168 @@
+"""A run's log on disk: the first 256 KiB, and the newest 768 KiB to 1.5 MiB.
+
+`Log` is what a keeper writes with; `join`, `tail`, `size` and `remove` are for
+those who read. Nothing here knows processes or the ledger.
+
+`<run>.log` is the head. `<run>.log.1` and `.2` take turns for the newest: each
+begins with a line that tells where in the whole output it starts, so a reader
+sees by itself how much was dropped. Attempts of one run follow each other in
+the same files. A disk that is full costs lines, never the job.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+HEAD_BYTES = 256 * 1024
+SEGMENT_BYTES = 768 * 1024
+_START_DIGITS = 20
+_START_BYTES = _START_DIGITS + 1  # and a newline
+
+
+class Log:
+    """The log of one attempt; no file is made before the first byte."""
+
+    def __init__(self, runs_dir: str | Path, run: int, attempt: int) -> None:
+        self._runs_dir, self._run = runs_dir, run
+        self._path = str(runs_path(runs_dir, run))
+        self._attempt = attempt
+        self._file = -1
+        self._room = 0
+        self._next = 1  # which segment comes after the file that is open
+        self._written = 0  # position in the whole output
+        self._error: OSError | None = None
+        self._dropped = 0
+
+    def write(self, data: bytes) -> None:
+        """Keep `data`; after the first failure it is only counted."""
+        if self._error is not None:
+            self._dropped += len(data)
+            return
+        try:
+            self._append(data)
+        except OSError as error:
+            self._error = error
+            self._dropped += len(data)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that the whole run's log takes on disk."""
+        if self._attempt == 1 and not self._written:
+            return 0
+        return size(self._runs_dir, self._run)
+
+    def close(self) -> None:
+        """Say what a full disk took, if there is room for that, and close."""
+        if self._error is not None:
+            with contextlib.suppress(OSError):
+                self._append(f"\n--- {self._dropped} bytes lost: {self._error} ---\n".encode())
+        if self._file >= 0:
+            with contextlib.suppress(OSError):  # some disks say only now that they are full
+                os.close(self._file)
+            self._file = -1
+
+    def _append(self, data: bytes) -> None:
+        if self._file < 0:
+            self._resume()
+        rest = memoryview(data)
+        while rest:
+            if self._room <= 0:
+                self._turn_over()
+            count = os.write(self._file, rest[: self._room])
+            self._room -= count
+            self._written += count
+            rest = rest[count:]
+
+    def _resume(self) -> None:
+        """Go on where an earlier attempt ended."""
+        newest = max(_segments(self._path), default=None)
+        if newest is None:
+            self._open(self._path, os.O_APPEND)
+            self._written = os.fstat(self._file).st_size
+            self._room = HEAD_BYTES - self._written
+        else:
+            start, number, size_bytes = newest
+            self._open(f"{self._path}.{number}", os.O_APPEND)
+            self._next = 3 - number
+            self._written = start + size_bytes
+            self._room = SEGMENT_BYTES - size_bytes
+        if self._attempt > 1:
+            self._append(f"--- attempt {self._attempt} ---\n".encode())
+
+    def _turn_over(self) -> None:
+        os.close(self._file)
+        self._file = -1
+        self._open(f"{self._path}.{self._next}", os.O_TRUNC)
+        os.write(self._file, b"%0*d\n" % (_START_DIGITS, self._written))
+        self._next = 3 - self._next
+        self._room = SEGMENT_BYTES
+
+    def _open(self, path: str, how: int) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | how
+        self._file = os.open(path, flags, 0o600)
+
+
+def runs_path(runs_dir: str | Path, run: int) -> Path:
+    """Where the head of a run's log lies."""
+    return Path(runs_dir, f"{run}.log")
+
+
+def join(runs_dir: str | Path, run: int) -> bytes:
+    """All that is kept of a run's output, with one line for what was dropped.
+
+    At most HEAD_BYTES + 2 * SEGMENT_BYTES and that line; b"" where nothing is.
+    """
+    path = str(runs_path(runs_dir, run))
+    pieces = [_read(path)[:HEAD_BYTES]]
+    position = len(pieces[0])
+    for start, number, _ in sorted(_segments(path)):
+        if start > position:
+            pieces.append(b"\n--- %d bytes dropped ---\n" % (start - position))
+        pieces.append(_read(f"{path}.{number}")[_START_BYTES:])
+        position = start + len(pieces[-1])
+    return b"".join(pieces)
+
+
+def tail(runs_dir: str | Path, run: int, lines: int) -> list[str]:
+    """The last lines of a run's output, without their newlines."""
+    if lines <= 0:
+        return []
+    return join(runs_dir, run).decode(errors="replace").splitlines()[-lines:]
+
+
+def size(runs_dir: str | Path, run: int) -> int:
+    """Bytes that a run's log takes on disk."""
+    path = str(runs_path(runs_dir, run))
+    total = 0
+    for name in (path, f"{path}.1", f"{path}.2"):
+        with contextlib.suppress(OSError):
+            total += os.stat(name).st_size
+    return total
+
+
+def remove(runs_dir: str | Path, run: int) -> None:
+    """Delete a run's log; one that is not there is deleted already."""
+    path = str(runs_path(runs_dir, run))
+    for name in (path, f"{path}.1", f"{path}.2"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _segments(path: str) -> list[tuple[int, int, int]]:
+    """(start in the whole output, its number, bytes of output in it) of each segment."""
+    found = []
+    for number in (1, 2):
+        with contextlib.suppress(FileNotFoundError), open(f"{path}.{number}", "rb") as file:
+            start = file.read(_START_BYTES)
+            if len(start) == _START_BYTES and start[:_START_DIGITS].isdigit():
+                size_bytes = os.fstat(file.fileno()).st_size - _START_BYTES
+                found.append((int(start), number, size_bytes))
+    return found
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_START_BYTES + SEGMENT_BYTES)
+    except FileNotFoundError:
+        return b""

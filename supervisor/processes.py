@@ -1,0 +1,338 @@
+"""The supervisor's side of nursery and keepers: launches out, events in.
+
+One thread, never waiting: every descriptor stands in the loop's selector, and
+the loop calls `ready` for those that can be read. Decides nothing about runs;
+an attempt is (run id, attempt number) here.
+
+The law: of each launch come, in this order, either `LaunchFailed` alone, or
+`Started`, any number of `Said`, `Exited`, `Emptied`. Where a keeper or the
+nursery died, `Lost` stands for whatever is missing of `Started` and `Exited`. Of an
+attempt that was abandoned nothing more is said.
+"""
+
+import contextlib
+import os
+import selectors
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from supervisor import orders, packets, tree
+from supervisor.core import events
+from supervisor.mail import Heard
+from supervisor.nurse import Nurse, settings
+from supervisor.places import Key, Place, Told
+from workers import protocol
+
+IDLE_KEEPERS = 16
+CLOSE_S = 5.0
+END_S = 2.0  # for what is left when the nursery has died
+_LAST_TURNS = 4
+
+Happened = list[events.AttemptEvent]
+
+
+class Processes:
+    """Every process of every run.
+
+    house: what each run's environment carries besides, such as TMPDIR.
+    umask, limits: what runs get back where the supervisor changed its own;
+        limits as (resource, soft, hard).
+    spare: pids of children that somebody else waits for.
+    """
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        runs_dir: Path,
+        instance: str,
+        house: Mapping[str, str] | None = None,
+        umask: int | None = None,
+        limits: Sequence[tuple[int, int, int]] = (),
+        spare: Collection[int] = (),
+    ) -> None:
+        self.strays_killed = 0
+        self.keeper_deaths = 0
+        self._selector = selector
+        self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
+        self._settings = settings(runs_dir, umask, limits)
+        self._spare = spare
+        self._nurse: Nurse | None = None
+        self._places: dict[int, Place] = {}  # until swept, or sent away
+        self._free: list[Place] = []
+        self._taken: dict[Key, Place] = {}
+        self._last_number = 0
+        self._ears: dict[int, Callable[[events.At], Happened]] = {}
+
+    # --- what the loop asks ---------------------------------------------------
+
+    def start(self) -> None:
+        """Start the nursery; from the main thread, whose end would be its own.
+
+        Raises:
+            OSError: it cannot be exec'd.
+        """
+        self._nurse = Nurse(self._settings, {**os.environ, **self._house})
+        self._listen(self._nurse.control.fileno(), self._hear_nursery)
+
+    def launch(self, launch: events.Launch, at: events.At) -> Happened:
+        """Begin an attempt; nothing yet, or that it cannot even be tried."""
+        key = (launch.run.id, launch.run.attempt)
+        speaks = launch.job.worker is not None
+        try:
+            self._hand_over(key, orders.order(launch, self._house), speaks)
+        except packets.TooLarge as error:
+            return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
+        except ConnectionError:  # the nursery is dead, and its socket has yet to say so
+            return [events.Lost(at, *key), events.Emptied(at, *key)]
+        except (OSError, ValueError) as error:
+            return [events.LaunchFailed(at, *key, f"hand over to a keeper: {error}")]
+        return []
+
+    def signal(self, run: int, attempt: int, force: events.Force) -> None:
+        """Use force on a living attempt; one that is gone is left alone."""
+        place = self._taken.get((run, attempt))
+        if place is None:
+            return
+        if force is events.Force.ABANDON:
+            self._abandon(place)
+        elif not place.is_lost:
+            self._urge(place, force)
+
+    def ready(self, key: selectors.SelectorKey, at: events.At) -> Happened:
+        """What came on a descriptor that the selector calls readable."""
+        ear = self._ears.get(key.fd)  # None: closed earlier in the same turn
+        return ear(at) if ear is not None else []
+
+    def reap(self) -> None:
+        """Bury what fell to this process as PID 1 or subreaper; after a SIGCHLD."""
+        nursery = [self._nurse.pid] if self._nurse else []
+        tree.reap([*nursery, *self._spare])
+
+    def living(self) -> frozenset[Key]:
+        """The attempts whose trees are not known to be empty."""
+        return frozenset(self._taken)
+
+    def close(self) -> None:
+        """End every tree, the keepers and the nursery; waits for them, within limits."""
+        for place in list(self._places.values()):
+            self._part(place)
+        self._taken.clear()
+        if self._nurse is not None:
+            self._forget(self._nurse.control.fileno())
+            self._nurse.end(CLOSE_S)
+            self._nurse = None
+        tree.end_children(self._spare, END_S)
+
+    # --- places ---------------------------------------------------------------
+
+    def _new_place(self) -> Place:
+        if self._nurse is None:
+            self.start()
+        assert self._nurse is not None
+        self._last_number += 1
+        place = Place(self._last_number, self._nurse.bear(self._last_number))
+        self._places[place.number] = place
+        self._listen(place.control.fileno(), lambda at: self._hear_keeper(place, at))
+        return place
+
+    def _hand_over(self, key: Key, order: bytes, speaks: bool) -> None:
+        """Give an order to the first keeper that is not dead."""
+        while True:
+            is_new = not self._free
+            place = self._new_place() if is_new else self._free.pop()
+            try:
+                mail = place.hand_over(order, speaks)
+            except ConnectionError:
+                self._part(place)
+                if is_new:
+                    raise
+                self.keeper_deaths += 1
+            except (OSError, packets.TooLarge):
+                self._release(place)
+                raise
+            else:
+                break
+        if mail is not None:
+            self._listen(mail, lambda at: self._hear_worker(place, at))
+        place.key = key
+        self._taken[key] = place
+
+    def _urge(self, place: Place, force: events.Force) -> None:
+        if self._nurse is None:
+            return
+        try:
+            packets.send(place.control, b'{"force":"%s"}' % force.value.encode())
+        except BlockingIOError:  # it has not read for very long
+            self._nurse.kill(place.number)
+        except OSError:  # it is dead, which its socket will say
+            return
+        if force is events.Force.KILL:  # a keeper that was stopped would never hear it
+            self._nurse.wake(place.number)
+
+    def _abandon(self, place: Place) -> None:
+        if place.key is not None:
+            del self._taken[place.key]
+        self._part(place)
+        if self._nurse is not None:
+            self._nurse.wake(place.number)
+
+    def _release(self, place: Place) -> None:
+        """The keeper is free again; send it away if there are enough of them."""
+        place.key = None
+        place.exited = False
+        if len(self._free) < IDLE_KEEPERS:
+            self._free.append(place)
+        else:
+            self._part(place)
+
+    def _part(self, place: Place) -> None:
+        """Hang up and forget; a keeper that lives kills what it holds and goes."""
+        self._hang_up(place)
+        self._places.pop(place.number, None)
+        if place in self._free:
+            self._free.remove(place)
+
+    def _hang_up(self, place: Place) -> None:
+        self._close_mail(place)
+        if not place.is_lost:
+            place.is_lost = True
+            self._forget(place.control.fileno())
+            place.control.close()
+
+    # --- what is heard --------------------------------------------------------
+
+    def _hear_keeper(self, place: Place, at: events.At) -> Happened:
+        happened: Happened = []
+        try:
+            told, is_there = place.hear()
+        except msgspec.MsgspecError:
+            told, is_there = [], False
+            if self._nurse is not None:
+                self._nurse.kill(place.number)
+        for packet in told:
+            if place.key is not None:
+                happened += self._understand(place, place.key, packet, at)
+        return happened if is_there else happened + self._lose(place, at)
+
+    def _understand(self, place: Place, key: Key, told: Told, at: events.At) -> Happened:
+        happened: Happened = []
+        if told.pid is not None:
+            happened.append(events.Started(at, *key, told.pid))
+        if told.status is not None:
+            happened += self._last_words(place, key, at)
+            happened.append(events.Exited(at, *key, told.status))
+            place.exited = True
+        if told.tail:
+            happened.append(events.Said(at, *key, protocol.Log("info", told.tail)))
+        if told.emptied:
+            self.strays_killed += len(told.strays)
+            happened.append(_emptied(told, key, at))
+        if told.failed is not None:
+            self._close_mail(place)
+            happened.append(events.LaunchFailed(at, *key, told.failed))
+        if told.emptied or told.failed is not None:
+            del self._taken[key]
+            self._release(place)
+        return happened
+
+    def _hear_worker(self, place: Place, at: events.At) -> Happened:
+        if place.mail is None or place.key is None:
+            return []
+        heard, more = place.mail.read()
+        if not more:
+            self._close_mail(place)
+        return _said(heard, place.key, at)
+
+    def _last_words(self, place: Place, key: Key, at: events.At) -> Happened:
+        heard = place.rest()
+        self._close_mail(place)
+        return _said(heard, key, at)
+
+    def _close_mail(self, place: Place) -> None:
+        if place.mail is not None:
+            self._forget(place.mail.fd)
+            os.close(place.mail.fd)
+            place.mail = None
+
+    # --- deaths ---------------------------------------------------------------
+
+    def _lose(self, place: Place, at: events.At) -> Happened:
+        """A keeper is dead; the nursery will say when nothing is left of its tree."""
+        self.keeper_deaths += 1
+        if place.key is None:
+            self._part(place)
+            return []
+        happened = self._last_words(place, place.key, at)
+        self._hang_up(place)
+        if not place.exited:
+            happened.append(events.Lost(at, *place.key))
+        return happened
+
+    def _swept(self, place: Place, at: events.At) -> Happened:
+        """Nothing lives of a keeper or its tree; its own last packets come first."""
+        happened: Happened = []
+        for _ in range(_LAST_TURNS):
+            if not place.is_lost:
+                happened += self._hear_keeper(place, at)
+        if not place.is_lost:
+            happened += self._lose(place, at)
+        self._part(place)
+        if place.key is not None:
+            del self._taken[place.key]
+            happened.append(events.Emptied(at, *place.key))
+        return happened
+
+    def _hear_nursery(self, at: events.At) -> Happened:
+        assert self._nurse is not None
+        try:
+            told = self._nurse.hear()
+        except BlockingIOError:
+            return []
+        if told is None:
+            return self._lose_nursery(self._nurse, at)
+        place = self._places.get(told.swept or told.unborn)
+        if place is None:
+            return []
+        if told.unborn and place.key is not None:
+            key = place.key
+            del self._taken[key]
+            self._part(place)
+            return [events.LaunchFailed(at, *key, f"make a keeper: {told.error}")]
+        return self._swept(place, at)
+
+    def _lose_nursery(self, nurse: Nurse, at: events.At) -> Happened:
+        """The nursery is dead; all that it and its keepers left has fallen to us."""
+        self._forget(nurse.control.fileno())
+        nurse.end(0)
+        self._nurse = None
+        left = tree.end_children(self._spare, END_S)
+        happened: Happened = []
+        for place in list(self._places.values()):
+            if not left:
+                happened += self._swept(place, at)
+            elif not place.is_lost:  # what cannot be killed may be anybody's
+                happened += self._lose(place, at)
+        if nurse.was_ready:  # one that cannot even begin is tried again at the next launch
+            with contextlib.suppress(OSError):
+                self.start()
+        return happened
+
+    # --- the selector ---------------------------------------------------------
+
+    def _listen(self, fd: int, ear: Callable[[events.At], Happened]) -> None:
+        self._ears[fd] = ear
+        self._selector.register(fd, selectors.EVENT_READ, self)
+
+    def _forget(self, fd: int) -> None:
+        self._selector.unregister(fd)
+        del self._ears[fd]
+
+
+def _said(heard: list[Heard], key: Key, at: events.At) -> Happened:
+    return [events.Said(at, *key, message) for message in heard]
+
+
+def _emptied(told: Told, key: Key, at: events.At) -> events.Emptied:
+    return events.Emptied(at, *key, told.strays, told.cpu_s, told.max_rss_bytes, told.log_bytes)

@@ -1,0 +1,18 @@
+"""Fixtures for rooms that touch real processes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.edge.stage import Stage, carriers
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A nursery of its own; nothing of it may be left at the end."""
+    (tmp_path / "runs").mkdir()
+    stage = Stage(tmp_path / "runs")
+    yield stage
+    stage.close()
+    assert carriers(stage.instance) == []

@@ -1,0 +1,522 @@
+"""What is launched, what is heard of it, and how it is ended."""
+
+import os
+import resource
+import signal
+import stat
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from supervisor import output
+from supervisor.core import events
+from supervisor.core.events import Force
+from supervisor.core.model import Limits
+from tests.edge.stage import Stage, emptied, exited, launch, lives, state
+from workers.protocol import Done, Failed, Garbage, Log, Progress, Started
+
+WHOLE_LIFE = ["Started", "Exited", "Emptied"]
+
+
+# --- commands -------------------------------------------------------------------
+
+
+def test_a_command_starts_exits_and_leaves_nothing(stage: Stage):
+    happened = stage.play(argv=("/bin/sh", "-c", "echo hello; exit 3"))
+
+    assert [type(event).__name__ for event in happened] == WHOLE_LIFE
+    assert os.waitstatus_to_exitcode(exited(happened)) == 3
+    assert stage.log(1) == "hello\n"
+
+
+def test_a_shell_line_is_run_by_the_shell(stage: Stage):
+    happened = stage.play(shell="echo $((6 * 7)) >&2 | cat")
+
+    assert exited(happened) == 0
+    assert stage.log(1) == "42\n"
+
+
+def test_a_program_is_found_on_the_path_of_the_job(stage: Stage, tmp_path: Path):
+    program = tmp_path / "my-program"
+    program.write_text("#!/bin/sh\necho mine\n")
+    program.chmod(0o755)
+
+    stage.play(argv=("my-program",), env=(("PATH", f"/nonexistent:{tmp_path}"),))
+
+    assert stage.log(1) == "mine\n"
+
+
+def test_a_killed_command_tells_its_signal(stage: Stage):
+    happened = stage.play(shell="kill -9 $$")
+
+    assert os.WTERMSIG(exited(happened)) == signal.SIGKILL
+
+
+def test_cpu_and_memory_of_the_whole_tree_are_told(stage: Stage):
+    spin = "import time\nwhile time.process_time() < 0.2: pass"
+
+    end = emptied(stage.play(argv=("/bin/sh", "-c", f"{sys.executable} -c '{spin}'")))
+
+    assert end.cpu_s is not None
+    assert end.cpu_s >= 0.2
+    assert end.max_rss_bytes is not None
+    assert 5_000_000 < end.max_rss_bytes < 500_000_000
+
+
+@pytest.mark.parametrize(
+    ("job", "error"),
+    [
+        ({"argv": ("/nope",)}, 'start "/nope": no such file or directory'),
+        ({"argv": ("no-such-program",)}, 'start "no-such-program": no such file or directory'),
+        ({"argv": ("/etc/passwd",)}, 'start "/etc/passwd": permission denied'),
+        ({"argv": ("/bin/true",), "cwd": "/nope"}, 'start "/nope": no such file or directory'),
+        ({"argv": ("/bin/true", "a\0b")}, 'start "/bin/true": embedded null byte'),
+        ({"worker": "a:b", "cwd": "/nope"}, 'start "/nope": no such file or directory'),
+        ({"worker": "a:b", "python": "/nope"}, 'start "/nope": no such file or directory'),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_started_fails_by_name(stage: Stage, job, error):
+    happened = stage.play(**job)
+
+    assert [(type(event).__name__, event.error) for event in happened] == [("LaunchFailed", error)]
+    assert stage.words(stage.begin(argv=("/bin/true",))) == []
+
+
+def test_a_definition_too_large_for_a_packet_fails_with_its_size(stage: Stage):
+    (failed,) = stage.play(argv=("/bin/true", "x" * 300_000))
+
+    assert isinstance(failed, events.LaunchFailed)
+    assert "300" in failed.error
+    assert "bytes" in failed.error
+
+
+def test_a_large_definition_that_fits_is_run(stage: Stage):
+    happened = stage.play(argv=("/bin/sh", "-c", "echo $#", "sh", *["x" * 1000] * 150))
+
+    assert exited(happened) == 0
+    assert stage.log(1) == "150\n"
+
+
+# --- what a run finds -------------------------------------------------------------
+
+
+def test_a_run_finds_its_story_in_the_environment(stage: Stage):
+    stage.play(shell="env", env=(("COLOUR", "blue"), ("NIGHTSHIFT_RUN", "forged")))
+
+    found = dict(line.split("=", 1) for line in stage.log(1).splitlines())
+    assert found["COLOUR"] == "blue"
+    assert found["HOME"] == os.environ["HOME"]
+    assert {key: value for key, value in found.items() if key.startswith("NIGHTSHIFT_")} == {
+        "NIGHTSHIFT_JOB": "job-1",
+        "NIGHTSHIFT_RUN": "1",
+        "NIGHTSHIFT_SLOT": "2026-02-09T02:30:00Z",
+        "NIGHTSHIFT_TRIGGER": "manual",
+        "NIGHTSHIFT_ATTEMPT": "1",
+        "NIGHTSHIFT_TIMEZONE": "UTC",
+        "NIGHTSHIFT_INSTANCE": stage.instance,
+    }
+
+
+def test_a_bare_run_inherits_nothing_but_a_plain_path(stage: Stage, monkeypatch):
+    stage.play(argv=("env",), inherit_env=False)
+
+    found = dict(line.split("=", 1) for line in stage.log(1).splitlines())
+    assert found["PATH"] == "/usr/local/bin:/usr/bin:/bin"
+    assert found["NIGHTSHIFT_INSTANCE"] == stage.instance
+    assert "HOME" not in found
+
+
+def test_one_run_never_sees_the_environment_of_the_one_before(stage: Stage):
+    stage.play("greeter", env=(("SECRET", "1"), ("HOME", "/elsewhere")))
+
+    stage.play(shell="echo $HOME $SECRET")
+    happened = stage.play(worker=None, shell="env | grep -c SECRET; true")
+
+    assert stage.log(2) == f"{os.environ['HOME']}\n"
+    assert exited(happened) == 0
+    assert stage.log(3) == "0\n"
+
+
+def test_a_run_has_only_its_three_descriptors(stage: Stage):
+    stage.play(argv=("/bin/ls", "-l", "/proc/self/fd"))
+
+    numbers = [line.split()[8] for line in stage.log(1).splitlines()[1:]]
+    assert numbers == ["0", "1", "2", "3"]  # the last is ls's own
+    assert "0 -> /dev/null" in stage.log(1)
+
+
+def test_a_run_leads_a_session_with_default_signals_and_an_empty_mask(stage: Stage):
+    stage.play(argv=("cut", "-d ", "-f1,6", "/proc/self/stat"))
+    stage.play(argv=("grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"))
+
+    pid, session = stage.log(1).split()
+    _, blocked, _, ignored = stage.log(2).split()
+    assert pid == session
+    assert int(blocked, 16) == 0
+    assert int(ignored, 16) & 0x7FFFFFFF == 0  # above are glibc's own, which posix_spawn ignores
+
+
+def test_nice_and_limits_hold_from_outside(stage: Stage):
+    limits = Limits(open_files=64, cpu_seconds=100, file_size=1_000_000)
+
+    stage.play(shell="sleep 0.05; nice; ulimit -n; ulimit -t", nice=5, limits=limits)
+
+    assert stage.log(1).split() == ["5", "64", "100"]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may have any nice")
+def test_a_nice_that_is_not_permitted_fails_the_launch(stage: Stage):
+    (failed,) = stage.play(argv=("/bin/sleep", "600"), nice=-5)
+
+    assert isinstance(failed, events.LaunchFailed)
+    assert "nice could not be set" in failed.error
+
+
+def test_runs_get_the_mask_and_limits_that_the_supervisor_was_started_with(tmp_path: Path):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    stage = Stage(tmp_path, umask=0o027, limits=[(resource.RLIMIT_NOFILE, 512, hard)])
+
+    stage.play(shell="umask; ulimit -n")
+    stage.close()
+
+    assert stage.log(1).split() == ["0027", "512"]
+    assert stat.S_IMODE((tmp_path / "1.log").stat().st_mode) == 0o600
+
+
+# --- workers ----------------------------------------------------------------------
+
+
+def test_a_worker_speaks_before_its_exit_is_told(stage: Stage):
+    happened = stage.play("greeter", params_json='{"name": "Ada"}')
+
+    assert [type(event).__name__ for event in happened if isinstance(event, events.Said)]
+    words = [type(getattr(event, "message", event)).__name__ for event in happened]
+    assert words == ["Started", "Started", "Progress", "Done", "Exited", "Emptied"]
+    assert stage.said(1)[-1].result["name"] == "Ada"
+    assert stage.log(1) == "hello from Ada\n"
+
+
+def test_a_worker_is_told_slot_dry_run_and_what_a_request_set(stage: Stage):
+    given = launch(
+        1,
+        run={"set_json": '{"name": "Eve"}', "dry_run": True},
+        worker="tests.actors:greeter",
+        params_json='{"name": "Ada"}',
+    )
+
+    stage.processes.launch(given, events.At(given.run.due, 0.0))
+    stage.until_ended(1)
+
+    assert stage.said(1)[-1] == Done(
+        {"name": "Eve", "dry": True, "slot": "2026-02-09 02:30:00+00:00"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("actor", "ending", "status"),
+    [
+        ("crasher", Failed("ValueError: the moon is in the wrong house", False), 1),
+        ("quitter", Failed("exit status 3", False), 1),
+        ("failing", Failed("nothing to be done", True), 1),
+        ("glutton", Failed("out of memory (limits.address_space?)", False), 1),
+        ("babbler", Failed("result.list is list; expected a number or text", True), 1),
+        (
+            "needs_missing_package",
+            Failed(
+                "worker tests.actors:needs_missing_package needs the package "
+                '"a_package_nobody_has", which this interpreter does not have',
+                True,
+            ),
+            1,
+        ),
+        ("closer", None, 1),
+        ("silent", None, 0),
+    ],
+)
+def test_each_ending_of_a_worker_has_its_words(stage: Stage, actor, ending, status):
+    happened = stage.play(actor)
+
+    assert os.waitstatus_to_exitcode(exited(happened)) == status
+    assert [m for m in stage.said(1) if isinstance(m, Done | Failed)] == (
+        [] if ending is None else [ending]
+    )
+
+
+def test_a_crash_leaves_its_traceback_in_the_log(stage: Stage):
+    stage.play("crasher")
+
+    assert "Traceback" in stage.log(1)
+    assert "wrong house" in stage.log(1)
+
+
+def test_half_a_message_is_garbage_before_the_exit(stage: Stage):
+    happened = stage.play("half_spoken")
+
+    assert stage.said(1) == [Started(), Garbage('half a line: b\'{"message": "done", "resu\'')]
+    assert isinstance(happened[-2], events.Exited)
+
+
+def test_garbage_is_said_and_harms_nothing(stage: Stage):
+    stage.play("garbler")
+
+    kinds = [type(message) for message in stage.said(1)]
+    assert kinds == [Started, Garbage, Garbage, Done]
+
+
+def test_a_flood_of_messages_is_cut_off_once(stage: Stage):
+    stage.play("flooder")
+
+    floods = [m for m in stage.said(1) if isinstance(m, Garbage)]
+    assert [flood.why for flood in floods] == ["a flood of more than 16 MiB of messages"]
+
+
+def test_progress_is_thinned_out_and_its_last_word_kept(stage: Stage):
+    stage.play("runner")
+
+    progress = [m for m in stage.said(1) if isinstance(m, Progress)]
+    assert len(progress) <= 10
+    assert progress[-1] == Progress(999, 999, "steps")
+
+
+def test_a_worker_may_live_in_another_interpreter(stage: Stage, tmp_path: Path):
+    venv.create(tmp_path / "other", with_pip=False, symlinks=True)
+    python = str(tmp_path / "other" / "bin" / "python")
+    (tmp_path / "elsewhere.py").write_text(
+        "import sys\ndef where(params, report):\n    return {'prefix': sys.prefix}\n"
+    )
+
+    stage.play("elsewhere:where", python=python, cwd=str(tmp_path))
+
+    assert stage.said(1)[-1] == Done({"prefix": str(tmp_path / "other")})
+
+
+def test_parameters_never_stand_on_a_command_line(stage: Stage):
+    run = stage.begin("deaf", python=sys.executable, params_json='{"token": "hunter2"}')
+    stage.until_working(run)
+
+    argv = Path(f"/proc/{stage.pid(run)}/cmdline").read_bytes()
+    stage.force(run, Force.KILL)
+    stage.until_ended(run)
+
+    assert b"hunter2" not in argv
+
+
+# --- force ------------------------------------------------------------------------
+
+
+def test_term_lets_a_worker_end_well(stage: Stage):
+    run = stage.begin("obedient")
+    stage.until(lambda: stage.heard(run, Started))
+
+    stage.force(run, Force.TERM)
+    stage.until_ended(run)
+
+    assert stage.said(run)[-1] == Done({"stopped": True})
+
+
+def test_the_deaf_need_kill_after_term(stage: Stage):
+    run = stage.begin("deaf")
+    stage.until_working(run)
+
+    stage.force(run, Force.TERM)
+    for _ in range(20):
+        stage.turn()
+    assert stage.words(run) == ["Started"]
+    stage.force(run, Force.KILL)
+    stage.until_ended(run)
+
+    assert os.WTERMSIG(exited(stage.of(run))) == signal.SIGKILL
+    assert emptied(stage.of(run)).strays == ()
+
+
+def test_term_reaches_a_whole_pipeline(stage: Stage):
+    run = stage.begin(shell="sleep 600 | sleep 601")
+    stage.pid(run)
+
+    stage.force(run, Force.TERM)
+    stage.until_ended(run)
+
+    assert os.WTERMSIG(exited(stage.of(run))) == signal.SIGTERM
+
+
+def test_term_wakes_one_who_stands_still(stage: Stage):
+    run = stage.begin("stopper")
+    stage.until(lambda: state(stage.pid(run)) == "T")
+
+    stage.force(run, Force.TERM)
+    stage.until_ended(run)
+
+    assert os.waitstatus_to_exitcode(exited(stage.of(run))) == 0
+
+
+def test_force_in_the_first_moment_is_not_lost(stage: Stage):
+    runs = [stage.begin("obedient") for _ in range(8)]
+
+    for run in runs:
+        stage.force(run, Force.TERM)
+    stage.until_ended(*runs)
+
+    assert all(exited(stage.of(run)) in (0, signal.SIGTERM) for run in runs)
+
+
+def test_kill_ends_a_tree_of_two_hundred(stage: Stage):
+    run = stage.begin("fork_bomb")
+    stage.until(lambda: stage.heard(run, Started))
+
+    stage.force(run, Force.KILL)
+    stage.until_ended(run)
+
+    assert stage.jobs() == set()
+
+
+def test_force_against_what_is_gone_is_nothing(stage: Stage):
+    stage.play(argv=("/bin/true",))
+
+    for force in Force:
+        stage.force(1, force)
+
+    assert os.waitstatus_to_exitcode(exited(stage.play(argv=("/bin/true",)))) == 0
+
+
+def test_of_an_abandoned_attempt_nothing_more_is_said(stage: Stage):
+    run = stage.begin("deaf")
+    stage.until_working(run)
+    pid = stage.pid(run)
+    said = len(stage.of(run))
+
+    stage.force(run, Force.ABANDON)
+
+    assert stage.processes.living() == frozenset()
+    stage.until(lambda: not lives(pid))
+    assert len(stage.of(run)) == said
+
+
+# --- what is left over --------------------------------------------------------------
+
+
+def test_what_a_command_left_behind_is_killed_and_named(stage: Stage):
+    end = emptied(stage.play(shell="sleep 600 & sleep 601 & sleep 0.2; exit 0"))
+
+    assert sorted(stray.split(" ", 1)[1] for stray in end.strays) == ["sleep 600", "sleep 601"]
+    assert not any(lives(int(stray.split()[0])) for stray in end.strays)
+    assert stage.processes.strays_killed == 2
+
+
+def test_the_exit_is_told_before_the_tree_is_empty(stage: Stage):
+    run = stage.begin(shell="sleep 600 & exit 4")
+    stage.until_ended(run)
+
+    assert stage.words(run) == WHOLE_LIFE
+    assert os.waitstatus_to_exitcode(exited(stage.of(run))) == 4
+
+
+def test_a_daemon_twice_forked_is_found(stage: Stage):
+    end = emptied(stage.play("parent_of_orphans"))
+
+    assert len(end.strays) == 1
+    assert not lives(int(end.strays[0].split()[0]))
+
+
+def test_a_chain_that_forks_faster_than_one_can_look_comes_to_its_end(stage: Stage):
+    end = emptied(stage.play("fork_chain"))
+
+    assert end.strays
+
+
+def test_at_most_twenty_strays_are_named(stage: Stage):
+    end = emptied(stage.play(shell="for i in $(seq 30); do sleep 600 & done"))
+
+    assert len(end.strays) == 21
+    assert end.strays[-1] == "and 10 more"
+
+
+def test_a_long_stray_is_named_in_part(stage: Stage):
+    end = emptied(stage.play(shell=f"sh -c 'sleep 600; : {'x' * 1000}' &"))
+
+    assert max(len(stray) for stray in end.strays) < 220
+
+
+def test_a_place_is_used_again_for_the_next_run(stage: Stage):
+    stage.play(shell="ps -o ppid= $$ || echo 1")
+    stage.play(shell="ps -o ppid= $$ || echo 1")
+
+    assert stage.log(1) == stage.log(2)
+
+
+def test_two_hundred_launches_leave_descriptors_and_keepers_flat(stage: Stage):
+    def play_eight(first: int) -> None:
+        for number in range(first, first + 8):
+            kind = {"argv": ("/bin/true",)} if number % 2 else {"worker": "greeter"}
+            stage.begin(**kind)
+        stage.until(lambda: not stage.processes.living())
+
+    play_eight(0)
+    before = len(os.listdir("/proc/self/fd")), stage.keepers()
+    for first in range(8, 200, 8):
+        play_eight(first)
+
+    assert (len(os.listdir("/proc/self/fd")), stage.keepers()) == before
+    assert len(stage.keepers()) == 8
+    assert {len(os.listdir(f"/proc/{pid}/fd")) for pid in stage.keepers()} == {6}
+    assert all(event.wait_status == 0 for event in stage.happened if hasattr(event, "wait_status"))
+
+
+def test_at_most_sixteen_idle_keepers_are_kept(stage: Stage):
+    runs = [stage.begin(shell="sleep 0.2") for _ in range(24)]
+    stage.until_ended(*runs)
+
+    stage.until(lambda: len(stage.keepers()) == 16)
+
+
+# --- output -------------------------------------------------------------------------
+
+
+def test_a_megabyte_of_output_is_kept_whole(stage: Stage):
+    end = emptied(stage.play("chatterbox"))
+
+    text = output.join(stage.runs_dir, 1).decode()
+    assert text == "".join(f"{number:063d}\n" for number in range(16_384))
+    assert end.log_bytes == output.size(stage.runs_dir, 1)
+
+
+def test_of_a_hundred_megabytes_the_ends_are_kept(stage: Stage):
+    end = emptied(stage.play("printer"))
+
+    kept = output.join(stage.runs_dir, 1)
+    assert end.log_bytes < 2_000_000
+    assert kept.endswith(b"the end\n")
+    assert b" bytes dropped ---\n" in kept
+
+
+def test_attempts_follow_each_other_in_one_log(stage: Stage):
+    stage.play(shell="echo first")
+
+    stage.happened.clear()
+    again = launch(1, attempt=2, shell="echo second")
+    stage.processes.launch(again, events.At(again.run.due, 0.0))
+    stage.until_ended(1)
+
+    assert stage.log(1) == "first\n--- attempt 2 ---\nsecond\n"
+
+
+def test_an_errand_writes_no_file_and_says_its_last_output(stage: Stage):
+    errand = launch(0, shell="seq 10000 >&2; echo the end")
+
+    stage.processes.launch(errand, events.At(errand.run.due, 0.0))
+    stage.until_ended(0)
+
+    (tail,) = [m for m in stage.said(0) if isinstance(m, Log)]
+    assert tail.text.endswith("10000\nthe end\n")
+    assert len(tail.text) == 4096
+    assert list(stage.runs_dir.iterdir()) == []
+
+
+def test_an_outsider_who_holds_the_output_open_delays_nothing(stage: Stage):
+    run = stage.begin(shell="echo before; sleep 0.3")
+    with open(f"/proc/{stage.pid(run)}/fd/1", "wb"):
+        stage.until_ended(run)
+
+    assert stage.log(run) == "before\n"

@@ -1,0 +1,242 @@
+"""From an assignment to a last word, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workers import protocol
+from workers.protocol import Done, Failed, Log, Message, Metric, Started
+
+ROOT = Path(__file__).parents[2]
+BEGIN = "import sys; from workers import child; child.main(int(sys.argv[1]), int(sys.argv[2]))"
+
+Play = Callable[..., tuple[int, list[Message], str]]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    """Run a module's `run` with these parameters: (status, messages, output)."""
+
+    def run(source: str, worker: str = "mine:run", **assignment: object):
+        (tmp_path / "mine.py").write_text(source)
+        said = {
+            "worker": worker,
+            "params": "{}",
+            "set_json": "{}",
+            "slot": "2026-02-09T02:30:00Z",
+            "timezone": "Europe/Berlin",
+            "dry_run": False,
+            **assignment,
+        }
+        mine, theirs = os.pipe()
+        told = os.memfd_create("assignment", 0)
+        os.write(told, json.dumps({**said, "message_fd": theirs}).encode())
+        os.lseek(told, 0, os.SEEK_SET)
+        ended = subprocess.run(
+            [sys.executable, "-c", BEGIN, str(told), str(os.getpid())],
+            pass_fds=(told, theirs),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        os.close(theirs)
+        os.close(told)
+        with open(mine, "rb") as pipe:
+            messages = protocol.Lines().feed(pipe.read())
+        return ended.returncode, messages, ended.stdout
+
+    return run
+
+
+def test_a_result_is_the_last_word(play: Play):
+    assert play("def run(params, report): return {'rows': 3, 'note': 'ok'}") == (
+        0,
+        [Started(), Done({"rows": 3, "note": "ok"})],
+        "",
+    )
+
+
+def test_no_result_is_an_empty_one(play: Play):
+    _, messages, _ = play("def run(params, report): pass")
+
+    assert messages[-1] == Done({})
+
+
+def test_what_is_given_is_laid_under_what_is_set(play: Play):
+    _, messages, _ = play(
+        "def run(params, report): return params",
+        params='{"a": 1, "b": 2}',
+        set_json='{"b": 3}',
+    )
+
+    assert messages[-1] == Done({"a": 1, "b": 3})
+
+
+PARAMS = """
+from dataclasses import dataclass
+from pathlib import Path
+@dataclass(frozen=True)
+class Params:
+    folder: Path
+    keep: int = 7
+"""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "def run(params, report): return {'keep': params.keep, 'name': params.folder.name}",
+        "def run(p: 'Params', report): return {'keep': p.keep, 'name': p.folder.name}",
+    ],
+    ids=["the module's Params", "its own annotation"],
+)
+def test_parameters_come_typed_where_they_are_declared(play: Play, function: str):
+    _, messages, _ = play(PARAMS + function, params='{"folder": "/a/b", "keep": "3"}')
+
+    assert messages[-1] == Done({"keep": 3, "name": "b"})
+
+
+def test_bad_parameters_are_a_permanent_failure_that_names_them_all(play: Play):
+    status, messages, _ = play(
+        PARAMS + "def run(params, report): pass", params='{"keep": "many", "kep": 1}'
+    )
+
+    assert status == 1
+    assert isinstance(messages[-1], Failed)
+    assert messages[-1].permanent
+    for key in ("keep", "kep", "folder"):
+        assert key in messages[-1].error
+
+
+def test_the_report_knows_slot_zone_and_dry_run(play: Play):
+    _, messages, _ = play(
+        "def run(params, report):\n"
+        "    return {'slot': report.slot.isoformat(), 'zone': report.timezone,"
+        " 'dry': report.dry_run, 'cancelled': report.cancelled}",
+        dry_run=True,
+    )
+
+    assert messages[-1] == Done(
+        {
+            "slot": "2026-02-09T02:30:00+00:00",
+            "zone": "Europe/Berlin",
+            "dry": True,
+            "cancelled": False,
+        }
+    )
+
+
+def test_a_logged_line_is_told_and_printed(play: Play):
+    _, messages, text = play("def run(params, report): report.log('careful', 'warning')")
+
+    assert messages[1] == Log("warning", "careful")
+    assert text == "careful\n"
+
+
+def test_printed_lines_keep_their_order_whatever_they_go_to(play: Play):
+    _, _, text = play(
+        "import sys\n"
+        "def run(params, report):\n"
+        "    print('one')\n"
+        "    print('two', file=sys.stderr)\n"
+        "    print('three \\udc80')"
+    )
+
+    assert text == "one\ntwo\nthree \\udc80\n"
+
+
+def test_progress_is_said_before_the_last_word(play: Play):
+    _, messages, _ = play(
+        "def run(params, report):\n"
+        "    for n in range(5): report.progress(n, 4)\n"
+        "    report.metric('m', 1.5)\n"
+        "    raise ValueError('no')"
+    )
+
+    kinds = [type(message).__name__ for message in messages]
+    assert kinds == ["Started", "Progress", "Metric", "Progress", "Failed"]
+    assert messages[2] == Metric("m", 1.5)
+    assert messages[3] == protocol.Progress(4, 4, "")
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "permanent"),
+    [
+        ("raise ValueError('no')", "ValueError: no", False),
+        ("report.fail('no more')", "no more", False),
+        ("report.fail('never', permanent=True)", "never", True),
+        ("raise MemoryError", "out of memory (limits.address_space?)", False),
+        ("raise SystemExit(4)", "exit status 4", False),
+        ("raise SystemExit('bye')", "bye", False),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt: ", False),
+        ("return [1]", "the worker returned list; expected a dict or None", True),
+        ("return {'a': {}}", "result.a is dict; expected a number or text", True),
+        ("return {1: 2}", "result: the key 1 is no text", True),
+        ("return {'a': float('nan')}", "result.a is nan; expected a finite number", True),
+        (
+            "import yesterday.news",
+            'worker mine:run needs the package "yesterday", which this interpreter does not have',
+            True,
+        ),
+    ],
+)
+def test_each_bad_end_has_its_words(play: Play, body: str, error: str, permanent: bool):
+    status, messages, _ = play(f"def run(params, report):\n    {body}")
+
+    assert status == 1
+    assert messages[1:] == [Failed(error, permanent)]
+
+
+@pytest.mark.parametrize(
+    ("worker", "error"),
+    [
+        ("mine:walk", 'worker mine:walk: the module mine has no "walk"'),
+        ("mine:number", "worker mine:number is no function"),
+        ("nowhere.run", 'worker nowhere.run: there is no module "workers.nowhere"'),
+        (
+            "protocol.nothing",
+            'worker protocol.nothing: the module workers.protocol has no "nothing"',
+        ),
+    ],
+)
+def test_a_worker_that_is_not_there_is_a_permanent_failure(play: Play, worker, error):
+    _, messages, _ = play("number = 1", worker)
+
+    assert messages[1:] == [Failed(error, True)]
+
+
+def test_a_module_that_is_not_there_is_named_with_the_folder(play: Play, tmp_path: Path):
+    _, messages, _ = play("", "package.module:run")
+
+    assert messages[1:] == [
+        Failed(
+            f'worker package.module:run: there is no module "package" in {tmp_path} '
+            "or this interpreter",
+            True,
+        )
+    ]
+
+
+def test_a_clean_exit_in_the_middle_is_a_good_end(play: Play):
+    assert play("def run(params, report): raise SystemExit")[:2] == (0, [Started(), Done({})])
+
+
+def test_nothing_that_was_left_for_later_runs_at_the_end(play: Play):
+    _, _, text = play("import atexit\ndef run(params, report): atexit.register(print, 'too late')")
+
+    assert text == ""
+
+
+def test_a_worker_whose_keeper_is_gone_does_not_begin():
+    fd = os.memfd_create("assignment", 0)
+
+    ended = subprocess.run([sys.executable, "-c", BEGIN, str(fd), "1"], pass_fds=(fd,), cwd=ROOT)
+    os.close(fd)
+
+    assert ended.returncode == -9

@@ -1,0 +1,144 @@
+"""Messages: what is said is heard, in any pieces; what is no message is a value, too."""
+
+import itertools
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.protocol import (
+    LEVELS,
+    MAX_LINE_BYTES,
+    Done,
+    Failed,
+    Garbage,
+    Lines,
+    Log,
+    Metric,
+    Progress,
+    Started,
+    decode,
+    encode,
+)
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+numbers = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+scalars = texts | numbers | st.booleans() | st.none()
+messages = st.one_of(
+    st.just(Started()),
+    st.builds(Progress, numbers, st.none() | numbers, texts.map(lambda text: text[:40])),
+    st.builds(Metric, texts, numbers),
+    st.builds(Log, st.sampled_from(LEVELS), texts),
+    st.builds(Done, st.dictionaries(texts, scalars, max_size=5)),
+    st.builds(Failed, texts, st.booleans()),
+)
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
+
+
+@given(st.lists(messages, max_size=8), st.lists(st.integers(0), max_size=8))
+def test_what_is_said_is_heard_in_whatever_pieces_it_comes(said, cuts):
+    lines = Lines()
+
+    heard = []
+    for piece in pieces(b"".join(map(encode, said)), cuts):
+        heard += lines.feed(piece)
+
+    assert heard == said
+    assert lines.end() is None
+
+
+@given(st.binary(max_size=2000), st.lists(st.integers(0), max_size=8))
+def test_any_bytes_become_values_and_the_cuts_make_no_difference(data, cuts):
+    whole, cut = Lines(), Lines()
+
+    at_once = whole.feed(data)
+    in_pieces = [message for piece in pieces(data, cuts) for message in cut.feed(piece)]
+
+    assert in_pieces == at_once
+    assert cut.end() == whole.end()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["message", "done", "total", "unit", "name", "value", "level", "text", "result"]
+        ),
+        scalars
+        | st.sampled_from(["started", "progress", "metric", "log", "done", "failed"])
+        | st.lists(scalars, max_size=2)
+        | st.dictionaries(texts, scalars, max_size=2),
+    )
+)
+def test_any_object_is_a_message_or_garbage(fields):
+    heard = decode(json.dumps(fields).encode())
+
+    assert isinstance(heard, Started | Progress | Metric | Log | Done | Failed | Garbage)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"null",
+        b"[1]",
+        b'{"message": "dance"}',
+        b'{"message": ["done"]}',
+        b'{"message": "progress", "done": "much", "total": 1}',
+        b'{"message": "progress", "done": NaN}',
+        b'{"message": "progress", "done": 1e999}',
+        b'{"message": "metric", "name": "x", "value": true}',
+        b'{"message": "log", "level": "shout", "text": "x"}',
+        b'{"message": "done", "result": {"a": {"b": 1}}}',
+        b'{"message": "failed", "error": "x", "permanent": "yes"}',
+        b'{"message": "log", "text": ' + b"[" * 50_000,
+        b'{"message": "metric", "name": "x", "value": ' + b"9" * 5000 + b"}",
+        b"\xff\xfe",
+    ],
+    ids=lambda line: line[:45].decode(errors="replace"),
+)
+def test_what_does_not_hold_is_garbage_with_its_reason(line):
+    heard = decode(line)
+
+    assert isinstance(heard, Garbage)
+    assert len(heard.why) < 400
+
+
+def test_an_overlong_line_is_one_garbage_and_takes_no_memory():
+    lines = Lines()
+
+    heard = []
+    for _ in range(100):
+        heard += lines.feed(b"x" * MAX_LINE_BYTES)
+    heard += lines.feed(b"\n" + encode(Started()))
+
+    assert heard == [Garbage(f"a line of more than {MAX_LINE_BYTES} bytes"), Started()]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Log("info", "x" * 1_000_000),
+        Log("info", "\U0001f600" * 100_000),
+        Failed("é" * 200_000, True),
+        Done({f"key {number}": "v" * 1000 for number in range(1000)}),
+        Done({"k" * 100_000: 1}),
+    ],
+    ids=["text", "emoji", "error", "many keys", "long key"],
+)
+def test_whatever_is_said_fits_a_line(message):
+    line = encode(message)
+
+    assert len(line) <= MAX_LINE_BYTES
+    assert type(decode(line)) is type(message)
+
+
+def test_half_a_line_at_the_end_is_garbage():
+    lines = Lines()
+    lines.feed(encode(Started()) + b'{"mess')
+
+    assert lines.end() == Garbage("half a line: b'{\"mess'")

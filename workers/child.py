@@ -1,0 +1,244 @@
+"""The first code in a worker's process: from an assignment to an exit status.
+
+Forked by a keeper, or exec'd in another interpreter (`main`); hence standard
+library only, and nothing of the supervisor. It speaks on one pipe, in the
+words of `protocol`, and decides nothing but how an ending is called.
+
+The law: whatever a worker does - raises, exits, returns nonsense - one `done`
+or `failed` is said, unless there is nobody left to hear it.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import importlib
+import io
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+import typing
+from collections.abc import Callable
+from datetime import datetime
+from math import isfinite
+
+from workers import params, protocol
+from workers.report import Report, WorkerFailed
+
+PROGRESS_EVERY_S = 0.1
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl
+
+Worker = Callable[[typing.Any, Report], object]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a keeper tells a worker's process.
+
+    worker: `module.function` among the built-in ones, `package.module:function`
+        of a user's. params, set_json: JSON objects, the second laid over the
+        first. slot: RFC 3339. message_fd: where to speak.
+    """
+
+    worker: str
+    params: str
+    set_json: str
+    slot: str
+    timezone: str
+    dry_run: bool
+    message_fd: int
+
+
+class Failure(Exception):  # noqa: N818 - a worker's end, not a mistake of this file
+    """An ending that is known before, or in spite of, the worker's own code."""
+
+
+def main(assignment_fd: int, keeper: int) -> typing.NoReturn:
+    """The way in for another interpreter: the assignment lies in a file without a name."""
+    die_with(keeper)
+    if sys.path[:1] == [""]:  # the `-c` of the command line; a user's function gets it back
+        del sys.path[0]
+    speak_by_the_line()
+    with open(assignment_fd, "rb") as file:
+        assignment = Assignment(**json.loads(file.read()))
+    leave(run(assignment))
+
+
+def die_with(keeper: int) -> None:
+    """Be killed when the keeper dies, also if it has died already."""
+    _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != keeper:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def speak_by_the_line() -> None:
+    """Let each printed line stand in the log at once, whatever characters it has."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+def leave(status: int) -> typing.NoReturn:
+    """End this process without running what an importer left in atexit."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads
+            stream.flush()
+    os._exit(status)
+
+
+def run(assignment: Assignment) -> int:
+    """Do the work and say how it ended; 0 after done, 1 after failed."""
+    sys.argv = [assignment.worker]
+    voice = Voice(assignment.message_fd)
+    report = Report(
+        send=voice.say,
+        slot=datetime.fromisoformat(assignment.slot),
+        timezone=assignment.timezone,
+        dry_run=assignment.dry_run,
+    )
+
+    def cancel(*_: object) -> None:
+        report.cancelled = True
+
+    signal.signal(signal.SIGTERM, cancel)
+    try:
+        voice.say(protocol.Started())
+        ending = _ending(assignment, report)
+        voice.say(ending)
+    except BrokenPipeError:  # the supervisor is gone, or has heard enough
+        return 1
+    return 0 if isinstance(ending, protocol.Done) else 1
+
+
+class Voice:
+    """Messages onto a pipe; of progress at most ten a second."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._held: protocol.Progress | None = None
+        self._next_progress = 0.0
+
+    def say(self, message: protocol.Message) -> None:
+        """Write one message; progress that comes too fast waits for the next word.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+        """
+        if isinstance(message, protocol.Progress):
+            now = time.monotonic()
+            if now < self._next_progress:
+                self._held = message
+                return
+            self._next_progress = now + PROGRESS_EVERY_S
+            self._held = None
+        elif isinstance(message, protocol.Log):
+            print(message.text, file=sys.stderr)
+        elif self._held is not None and isinstance(message, protocol.Done | protocol.Failed):
+            held, self._held = self._held, None
+            self._write(held)
+        self._write(message)
+
+    def _write(self, message: protocol.Message) -> None:
+        rest = memoryview(protocol.encode(message))
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+
+def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.Failed:
+    try:
+        worker = _find(assignment.worker)
+        given = {**json.loads(assignment.params), **json.loads(assignment.set_json)}
+        return protocol.Done(_flat(worker(_typed(worker, given), report)))
+    except BrokenPipeError:
+        raise
+    except ModuleNotFoundError as missing:
+        traceback.print_exc()
+        return protocol.Failed(_lacks(assignment.worker, missing.name or ""), permanent=True)
+    except WorkerFailed as failed:
+        return protocol.Failed(failed.error, failed.permanent)
+    except (Failure, params.BadParams) as failed:
+        return protocol.Failed(str(failed), permanent=True)
+    except MemoryError:
+        return protocol.Failed("out of memory (limits.address_space?)", permanent=False)
+    except SystemExit as leaving:
+        return _exit(leaving.code)
+    except BaseException as error:  # the outermost edge of this process
+        traceback.print_exc()
+        return protocol.Failed(f"{type(error).__name__}: {error}", permanent=False)
+
+
+def _find(name: str) -> Worker:
+    module, function = _module_and_function(name)
+    if ":" in name:
+        sys.path.insert(0, os.getcwd())
+    found: object = importlib.import_module(module)
+    for part in function.split("."):
+        if not hasattr(found, part):
+            raise Failure(f'worker {name}: the module {module} has no "{function}"')
+        found = getattr(found, part)
+    if not callable(found):
+        raise Failure(f"worker {name} is no function")
+    return typing.cast(Worker, found)
+
+
+def _module_and_function(name: str) -> tuple[str, str]:
+    if ":" in name:
+        module, _, function = name.partition(":")
+        return module, function
+    module, _, function = name.rpartition(".")
+    return f"workers.{module}", function
+
+
+def _lacks(name: str, missing: str) -> str:
+    module, _ = _module_and_function(name)
+    if module == missing or module.startswith(f"{missing}."):
+        where = f" in {os.getcwd()} or this interpreter" if ":" in name else ""
+        return f'worker {name}: there is no module "{missing}"{where}'
+    package = missing.partition(".")[0]
+    return f'worker {name} needs the package "{package}", which this interpreter does not have'
+
+
+def _typed(worker: Worker, given: dict[str, object]) -> object:
+    """`given` as the worker wants it: its first annotation, its module's Params, or a dict."""
+    kind = _first_annotation(worker)
+    if not _is_params(kind):
+        kind = getattr(sys.modules.get(worker.__module__), "Params", None)
+    return params.parse(typing.cast(type, kind), given) if _is_params(kind) else given
+
+
+def _first_annotation(worker: Worker) -> object:
+    try:
+        hints = typing.get_type_hints(worker)
+    except (NameError, TypeError, AttributeError):  # a name only a type checker knows
+        return None
+    return next((kind for name, kind in hints.items() if name != "return"), None)
+
+
+def _is_params(kind: object) -> bool:
+    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
+def _flat(result: object) -> dict[str, protocol.Scalar]:
+    if result is None:
+        return {}
+    if not isinstance(result, dict):
+        raise Failure(f"the worker returned {type(result).__name__}; expected a dict or None")
+    for key, value in result.items():
+        if not isinstance(key, str):
+            raise Failure(f"result: the key {key!r} is no text")
+        if not isinstance(value, protocol.Scalar):
+            raise Failure(f"result.{key} is {type(value).__name__}; expected a number or text")
+        if isinstance(value, float) and not isfinite(value):
+            raise Failure(f"result.{key} is {value}; expected a finite number")
+    return result
+
+
+def _exit(code: object) -> protocol.Done | protocol.Failed:
+    if code is None or code == 0:
+        return protocol.Done({})
+    return protocol.Failed(
+        f"exit status {code}" if isinstance(code, int) else str(code), permanent=False
+    )
