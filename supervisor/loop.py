@@ -19,7 +19,7 @@ from supervisor import output
 from supervisor.core import changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Problem, Run, replace
+from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Run, replace
 from supervisor.core.view import Tick
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload
@@ -71,10 +71,6 @@ class Loop:
         self._desk.ticked_mono = restored.at.mono
         self._turn([restored])
 
-    def refuse(self, problems: tuple[Problem, ...]) -> None:
-        """The file is bad at the start already, and an older text runs."""
-        self._turn([ev.ReloadRefused(self.read_clocks(), problems)])
-
     def run(self, until_idle: bool = False) -> None:
         """Turn until stopped (or, for `run --local`, until nothing is open)."""
         while not self._is_over and not (until_idle and self.world.is_idle):
@@ -91,8 +87,7 @@ class Loop:
         heard += self._heed_signals(at)
         heard += self._take_calls(at)
         happened = [event for event in heard if not self._is_errand(event)]
-        happened += self._reloader.settled(heard, at)
-        happened += self._watch_file(at)
+        happened += self._watch_file(heard, at)
         happened += self._pass_time(at)
         self._turn(happened)
 
@@ -177,12 +172,15 @@ class Loop:
                 happened.append(ev.Asked(at, self._last_token, call.peer, call.what))
         return happened
 
-    def _watch_file(self, at: ev.At) -> list[ev.Event]:
+    def _watch_file(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
+        happened = self._reloader.settled(heard, at)
         if at.mono >= self._look_at:
             self._look_at = at.mono + _seconds_to_look(at.wall)
             self._reloader.look(at)
         launch = self._reloader.errand(at)
-        return [] if launch is None else self._perform_launch(launch, at)
+        if launch is not None:
+            happened += self._reloader.settled(self._processes.launch(launch, at), at)
+        return happened
 
     def _is_errand(self, event: ev.Event) -> bool:
         return isinstance(event, ev.AttemptEvent) and event.run == ERRAND
@@ -232,12 +230,8 @@ class Loop:
                 case ev.Stop():
                     self._is_over = True
         for launch in launches:
-            follow += self._perform_launch(launch, at)
+            follow += self._processes.launch(launch, at)
         return follow
-
-    def _perform_launch(self, launch: ev.Launch, at: ev.At) -> list[ev.Event]:
-        heard = self._processes.launch(launch, at)
-        return [event for event in heard if not self._is_errand(event)]
 
     def _write(self, actions: list[ev.Action], at: ev.At) -> str:
         """Commit the records of a turn, and all that waits; "" or why not."""

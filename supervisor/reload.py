@@ -96,7 +96,7 @@ class Reloader:
         return [
             self._outcome(event, at)
             for event in heard
-            if isinstance(event, ev.Exited | ev.LaunchFailed)
+            if isinstance(event, ev.Exited | ev.LaunchFailed | ev.Lost)
             and (event.run, event.attempt) == (ERRAND, self._number)
         ]
 
@@ -114,7 +114,7 @@ class Reloader:
         waiting, self._waiting = self._waiting, []
         return [answer for answer in waiting if not answer.cancelled()]
 
-    def _outcome(self, event: ev.Exited | ev.LaunchFailed, at: ev.At) -> ev.Event:
+    def _outcome(self, event: ev.Exited | ev.LaunchFailed | ev.Lost, at: ev.At) -> ev.Event:
         self._is_reading = False
         try:
             loaded = read_outcome(self.folder.outcome)
@@ -143,7 +143,9 @@ def keep_text(folder: StateFolder, text: str) -> None:
         write_private(folder.accepted, text.encode())
 
 
-def _why_unread(event: ev.Exited | ev.LaunchFailed, error: Exception) -> str:
+def _why_unread(event: ev.Exited | ev.LaunchFailed | ev.Lost, error: Exception) -> str:
+    if isinstance(event, ev.Lost):
+        return "the process that read it was lost; ask again with nightshift reload"
     if isinstance(event, ev.LaunchFailed):
         return event.error
     if os.WIFSIGNALED(event.wait_status):
