@@ -35,9 +35,14 @@ def heeded(run: Run, job: Job) -> tuple[str, ...]:
 
 def obstacle(world: World, run: Run, job: Job) -> str:
     """Why a pending run cannot begin now, apart from dependencies and pool; "": nothing."""
-    other = world.lives(run.job)
-    if other is not None:
+    for other in world.by_job.get(run.job, ()):
+        if other == run.id:
+            break
+        if other in world.runs:
+            return f"waits for run {other}, which is {world.runs[other].state}"
         return f"waits for the processes of run {other} to end"
+    if run.id in world.living:
+        return f"waits for the processes of run {run.id} to end"
     for group in (job.exclusive, run.batch):
         holder = world.groups.get(group) if group else None
         if holder is not None:
@@ -58,8 +63,10 @@ def _consider(turn: Turn, run: Run) -> None:
             return
         if isinstance(judgement, Waits) and not waits:
             waits = f"waits for run {judgement.run} of {judgement.job}"
+    if not waits and heeded(run, job):
+        run = replace(run, after=())  # once met, they are not judged again
     waits = waits or obstacle(turn.world, run, job)
     if not waits:
         turn.launch(run, job)
-    elif waits != run.cause:
+    elif replace(run, cause=waits) != turn.world.runs[run.id]:
         turn.keep(replace(run, cause=waits))

@@ -198,7 +198,7 @@ def _move_on(turn: Turn, run: Run, living: Living, found: Verdict) -> Run:
 def _interrupt(turn: Turn, run: Run, found: Verdict) -> Run:
     run = replace(run, interruptions=run.interruptions + 1)
     known = turn.world.jobs.get(run.job)
-    if run.interruptions > MOST_INTERRUPTIONS or known is None:
+    if run.interruptions > MOST_INTERRUPTIONS or known is None or not known.enabled:
         return turn.finish(run, found)
     if found.reason is Reason.SHUTDOWN and run.slot is None:
         return turn.finish(run, found)  # manual and start-up runs are not resumed

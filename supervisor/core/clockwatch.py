@@ -29,7 +29,9 @@ def look_ahead(turn: Turn) -> None:
         if mark.job in turn.world.jobs and turn.world.jobs[mark.job].cron
     ]
     latest = max(seen, default=turn.now)
-    if latest > turn.now + CLOCK_STEP:
+    if latest <= turn.now + CLOCK_STEP:
+        turn.mend("", incident.CLOCK)
+    else:
         turn.world.silent_until = latest
         turn.trouble(
             "",

@@ -106,9 +106,11 @@ class Memory(Struct, frozen=True):
     """What the ledger remembers at a start.
 
     runs: open runs, and the newest final ones of each job, oldest first.
+    attempts: those whose end nobody saw.
     """
 
     runs: tuple[Run, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
     marks: tuple[Mark, ...] = ()
     incidents: tuple[Incident, ...] = ()
     paused: Pause | None = None
@@ -122,6 +124,7 @@ class Restored(Struct, frozen=True):
 
     calendar False: `run --local`; no slots, catch-up or start-up runs.
     crashed: the supervisor before this one did not say goodbye.
+    problems: what is wrong with the file, if an older text stands in for it.
     """
 
     at: At
@@ -129,6 +132,7 @@ class Restored(Struct, frozen=True):
     memory: Memory
     calendar: bool = True
     crashed: bool = False
+    problems: tuple[Problem, ...] = ()
 
 
 class TimePassed(Struct, frozen=True):

@@ -230,7 +230,7 @@ class Run(Struct, frozen=True):
     place: order among runs of one due instant.
     attempt: how many attempts were begun; retries_used and interruptions are
         counted apart, for an interruption uses no retry.
-    after: the dependencies this run heeds; None: those of its job.
+    after: the dependencies this run still heeds; None: those of its job.
     batch: a name shared by runs that are to go one at a time; "" for none.
     set_json: parameters given with a request, laid over the job's `with`.
     blocked_by: for an overlap skip, the run that stood in the way.

@@ -7,7 +7,7 @@ cancelled. A refused text changes nothing.
 
 from supervisor.core import incident
 from supervisor.core.events import Reloaded, ReloadRefused
-from supervisor.core.model import Job, Reason, State
+from supervisor.core.model import Job, Problem, Reason, State
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
 
@@ -31,11 +31,15 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
 
 def reload_refused(turn: Turn, event: ReloadRefused) -> None:
     """The bad text changes nothing and stands in `status` until it is mended."""
-    if event.problems == turn.world.problems:
-        return
-    turn.world.problems = event.problems
-    first = event.problems[0]
-    more = f" (and {len(event.problems) - 1} more)" if len(event.problems) > 1 else ""
+    if event.problems != turn.world.problems:
+        refuse(turn, event.problems)
+
+
+def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
+    """Keep the problems, and open (or count) the incident."""
+    turn.world.problems = problems
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     where = f"jobs.yaml:{first.line}:{first.column}: {first.path}: {first.message}"
     turn.trouble("", incident.RELOAD, f"jobs.yaml was refused: {where}{more}")
 

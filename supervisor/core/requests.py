@@ -108,9 +108,6 @@ def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
     _must_serve(turn)
     named = [_job(turn, name) for name in request.jobs]
     for job in named:
-        if job.worker is None and request.dry_run:
-            hint = "a dry run is for workers, which have a plan to show"
-            raise Refusal(Answer.BAD, f"{job.name} is a command", hint)
         if job.worker is None and request.set_json != "{}":
             raise Refusal(Answer.BAD, f"{job.name} is a command and has no parameters")
     if request.with_deps:
@@ -118,6 +115,10 @@ def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
     else:
         names = tuple(dict.fromkeys(request.jobs))
     jobs = [_job(turn, name) for name in names]
+    commands = [job.name for job in jobs if job.worker is None]
+    if request.dry_run and commands:
+        hint = "a dry run is for workers, which have a plan to show"
+        raise Refusal(Answer.BAD, f"{commands[0]} is a command", hint)
     _must_be_free(turn, jobs)
     return _open(turn, jobs, request, batch="")
 
@@ -140,7 +141,8 @@ def _run_all(turn: Turn, only: tuple[str, ...]) -> list[int]:
 
 def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int]:
     """One manual run of each, under one instant, heeding dependencies among them."""
-    among = {job.name for job in jobs} if request.with_deps else set()
+    heeds = request.with_deps and not request.dry_run
+    among = {job.name for job in jobs} if heeds else set()
     runs = []
     for place, job in enumerate(jobs):
         is_named = job.name in request.jobs
@@ -152,7 +154,7 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
             after=tuple(dep for dep in job.deps if dep in among),
             batch=batch,
             set_json=request.set_json if is_named else "{}",
-            dry_run=request.dry_run and is_named,
+            dry_run=request.dry_run,
         )
         if job.overlap is Overlap.REPLACE:
             replace_others(turn, run)

@@ -6,30 +6,46 @@ slot of the absence gets its outcome, then start-up runs are opened.
 
 from datetime import datetime, timedelta
 
-from supervisor.core import attempts, clockwatch, schedule, verdict
+from supervisor.core import attempts, clockwatch, reloading, schedule, verdict
 from supervisor.core.events import Record, Restored
-from supervisor.core.incident import LATE
+from supervisor.core.incident import LATE, LEDGER, MISSED, RELOAD
 from supervisor.core.model import Attempt, CatchUp, Job, Reason, Run, State, Trigger, replace
 from supervisor.core.opening import open_due, open_slot, window, words
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict, cancelled
 from supervisor.core.world import World
 
+_DIED = "the supervisor died"
+
 
 def restored(turn: Turn, event: Restored) -> None:
     """The service begins with what its ledger remembers."""
     turn.world = _world(event)
-    memory = event.memory
-    for run in sorted(memory.runs, key=lambda each: (each.due, each.id)):
-        # `run --local` leaves the open slots of the calendar as they are.
-        if event.calendar or run.slot is None or not run.state.is_open:
-            turn.restore(run)
-    newest = {run.job: run for run in turn.world.runs.values() if run.slot is not None}
-    for run in list(turn.world.runs.values()):
-        _settle_row(turn, run, newest.get(run.job) is run, event)
+    by_age = sorted(event.memory.runs, key=lambda each: (each.due, each.id))
+    # `run --local` leaves the open slots of the calendar as they are.
+    left_alone = set() if event.calendar else {run for run in by_age if _is_open_slot(run)}
+    rows = [run for run in by_age if run not in left_alone]
+    for run in rows:
+        turn.restore(run)
+    newest = {run.job: run.id for run in rows if _is_open_slot(run)}
+    for run in rows:
+        if run.state.is_open:
+            _settle_row(turn, run, newest.get(run.job) == run.id, event)
+    for incident in event.memory.incidents:
+        if incident.job and incident.job not in turn.world.jobs:
+            turn.mend(incident.job, incident.kind)
+    turn.mend("", LEDGER)  # it was written a moment ago
+    if event.problems:
+        reloading.refuse(turn, event.problems)
+    else:
+        turn.mend("", RELOAD)
     if event.calendar:
         _catch_up(turn, event)
     turn.may_admit = True
+
+
+def _is_open_slot(run: Run) -> bool:
+    return run.state.is_open and run.slot is not None
 
 
 def _world(event: Restored) -> World:
@@ -55,12 +71,8 @@ def _world(event: Restored) -> World:
 def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
     """An open row of a predecessor goes on in the same row, or ends."""
     if run.state is State.RUNNING:
-        ended = Attempt(
-            run.id, run.attempt, run.started_at or run.due, ended_at=turn.now,
-            reason=Reason.CRASH, cause="the supervisor died",
-        )  # fmt: skip
-        turn.actions.append(Record(ended))
-        run = replace(run, interruptions=run.interruptions + 1, cause="the supervisor died")
+        _end_attempts(turn, run, event.memory.attempts)
+        run = replace(run, interruptions=run.interruptions + 1, cause=_DIED)
     job = turn.world.jobs.get(run.job)
     if job is None:
         turn.finish(run, cancelled(Reason.REMOVED, "removed from jobs.yaml"))
@@ -71,9 +83,18 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
     elif run.attempt == 0:
         cause = "the supervisor stopped before it began"
         turn.finish(run, Verdict(State.MISSED, Reason.AWAY, cause))
+        if run.slot is not None:
+            turn.trouble(run.job, MISSED, f"the slot of {words(run.slot)} was missed: {cause}")
     else:
-        reason = Reason.CRASH if run.state is State.RUNNING else Reason.SHUTDOWN
+        reason = Reason.CRASH if event.crashed else Reason.SHUTDOWN
         turn.finish(run, Verdict(State.INTERRUPTED, reason, verdict.interrupted(reason).cause))
+
+
+def _end_attempts(turn: Turn, run: Run, unfinished: tuple[Attempt, ...]) -> None:
+    for attempt in unfinished:
+        if attempt.run == run.id:
+            ended = replace(attempt, ended_at=turn.now, reason=Reason.CRASH, cause=_DIED)
+            turn.actions.append(Record(ended))
 
 
 def _may_resume(turn: Turn, run: Run, job: Job) -> bool:

@@ -110,7 +110,9 @@ class Calendar:
         return total + sum(1 for _ in self.slots(last - instant, until))
 
     def _count_day(self, day: datetime, following: datetime, instant: timedelta) -> int:
-        if following - day != timedelta(days=1):
+        # After a change of the clock a slot may have been moved into the next day.
+        before = (day - timedelta(days=1)).astimezone(self.zone).utcoffset()
+        if before != following.astimezone(self.zone).utcoffset():
             return sum(1 for _ in self.slots(day - instant, following - instant))
         date = day.astimezone(self.zone).date()
         key = tuple(sim.match_day(date) and date.month in sim.months for sim in self._sims)

@@ -111,7 +111,7 @@ class Turn:
         self.keep(final)
         said = f"{final.state}: {final.cause}" if final.cause else str(final.state)
         self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
-        if not final.dry_run:
+        if not final.dry_run and final.job in self.world.jobs:
             self._judge_incidents(final)
         self.may_admit = True
         return final
@@ -154,7 +154,7 @@ class Turn:
         world.by_job = world.by_job.set(job, rest) if rest else world.by_job.delete(job)
 
     def _remember(self, run: Run) -> None:
-        if run.dry_run:
+        if run.dry_run or self._is_stood_for(run):
             return
         world = self.world
         past = Past(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
@@ -173,6 +173,13 @@ class Turn:
             best = world.last_success.get(run.job)
             if best is None or best < run.due:
                 world.last_success = world.last_success.set(run.job, run.due)
+
+    def _is_stood_for(self, run: Run) -> bool:
+        """A slot skipped for an earlier run: that one is remembered in its place."""
+        if run.reason is not Reason.OVERLAP:
+            return False
+        blocker = self.world.runs.get(run.blocked_by or 0)
+        return blocker is None or blocker.due <= run.due
 
     # --- attempts -------------------------------------------------------------
 
@@ -203,7 +210,9 @@ class Turn:
     def unlaunch(self, run: Run) -> None:
         """Take back a launch that was not performed; the attempt never was."""
         self.leave(self.world.living[run.id])
-        self.keep(replace(run, state=State.PENDING, attempt=run.attempt - 1))
+        begun = run.attempt - 1
+        started_at = run.started_at if begun else None
+        self.keep(replace(run, state=State.PENDING, attempt=begun, started_at=started_at))
 
     def put_living(self, living: Living) -> None:
         """Take a changed living attempt into the world."""

@@ -5,7 +5,7 @@ instants are aware UTC. Nothing here is stored.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -234,7 +234,8 @@ def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
     mark = world.marks.get(job.name)
     since = max(now, mark.seen_until if mark else now)
     if pause is not None and pause.until is not None:
-        since = max(since, pause.until)
+        # The end of a pause is no longer paused.
+        since = max(since, pause.until - timedelta(microseconds=1))
     calendar = schedule.calendar(job.cron, job.timezone)
     return [slot for slot, _ in zip(calendar.slots_after(since), range(most), strict=False)]
 

@@ -6,7 +6,7 @@ assignment. `decide` works on a copy and never changes the world it was given.
 Only `turn.py` keeps the indexes (by_job, queue, groups, past) true.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from immutables import Map
@@ -123,12 +123,11 @@ class World(Struct):
         return next((run for run in self.by_job.get(job, ()) if run in self.living), None)
 
     def pause_over(self, job: str, at: datetime) -> Pause | None:
-        """The pause that holds back this job's slots at this instant."""
+        """The pause that holds back this job's slots the longest from this instant."""
         mark = self.marks.get(job)
-        for pause in (self.paused, mark.pause if mark else None):
-            if pause is not None and (pause.until is None or at < pause.until):
-                return pause
-        return None
+        pauses = (self.paused, mark.pause if mark else None)
+        in_force = [p for p in pauses if p is not None and (p.until is None or at < p.until)]
+        return max(in_force, key=_end_of_pause, default=None)
 
     @property
     def is_idle(self) -> bool:
@@ -138,3 +137,7 @@ class World(Struct):
     def pending(self) -> int:
         """How many runs wait to begin."""
         return sum(run.state is State.PENDING for run in self.runs.values())
+
+
+def _end_of_pause(pause: Pause) -> datetime:
+    return pause.until or datetime.max.replace(tzinfo=UTC)
