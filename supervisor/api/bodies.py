@@ -1,12 +1,17 @@
 """What a request may carry, and how a definition is shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from supervisor.core.model import Job
+from supervisor import orders
+from supervisor.config.secrets import secrets_among
+from supervisor.core.model import Job, Run, State, Trigger
 
+_OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER", "ATTEMPT"))
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400)]
 
 
@@ -94,11 +99,34 @@ def job(definition: Job, mask: Callable[[str], str]) -> dict[str, Any]:
     return masked
 
 
+def environment(
+    definition: Job, mask: Callable[[str], str], inherited: Mapping[str, str], folder: Path
+) -> dict[str, str]:
+    """What a process of this job finds in its environment, secrets masked.
+
+    inherited: the supervisor's own environment; folder: its state folder.
+    """
+    some = Run(0, definition.name, datetime.now(UTC), Trigger.MANUAL, State.PENDING)
+    own = orders.environment(some, definition, {"TMPDIR": str(folder / "tmp")})
+    found = {**inherited, **own} if definition.inherit_env else own
+    del found["NIGHTSHIFT_INSTANCE"]
+    found |= dict.fromkeys(_OF_EACH_RUN, "(of each run)")
+    masked: dict[str, str] = _masked(found, mask)
+    return masked
+
+
 def _masked(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return mask(value)
     if isinstance(value, list):
         return [_masked(item, mask) for item in value]
     if isinstance(value, dict):
-        return {key: _masked(item, mask) for key, item in value.items()}
+        return {key: _masked_under(key, item, mask) for key, item in value.items()}
     return value
+
+
+def _masked_under(name: str, value: Any, mask: Callable[[str], str]) -> Any:
+    # Any text would do here: it is the name that is asked about.
+    if isinstance(value, str) and value and secrets_among([(name, "a text")]):
+        return "***"
+    return _masked(value, mask)

@@ -6,6 +6,7 @@ waits for its reply. Answers are `view` values; errors are {"error", "hint"}.
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ ALIVE_S = 90.0
 REPLY_S = 30.0
 RELOAD_S = 90.0
 FOLLOW_EVERY_S = 0.2
+# A calendar cannot be asked at the ends of time.
+_YEARS = range(1970, 9000)
 
 B = TypeVar("B")
 
@@ -94,6 +97,8 @@ class Routes:
         shown["runs"] = [
             view.open_run(self.world, run) for run in self.world.open_runs_of(job.name)
         ]
+        if request.query_params.get("env") in ("1", "true"):
+            shown["environment"] = bodies.environment(job, mask, os.environ, self._folder)
         return as_json(shown)
 
     async def get_next(self, request: Request) -> Response:
@@ -323,7 +328,7 @@ def _instant(text: str, name: str) -> datetime:
     with contextlib.suppress(ValueError, OverflowError):
         # A plus sign in a query string means a blank.
         instant = datetime.fromisoformat(text.replace(" ", "+"))
-        if instant.tzinfo is not None:
+        if instant.tzinfo is not None and instant.year in _YEARS:
             return instant.astimezone(UTC)
     raise Problem(
         422,

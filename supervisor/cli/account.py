@@ -1,0 +1,241 @@
+"""history, logs, explain, incidents: what the ledger knows."""
+
+import io
+import sys
+
+import click
+
+from supervisor.cli import answers
+from supervisor.cli.client import Client
+from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.moments import Moments, moments
+from supervisor.cli.printing import Table, clean, print_json, say, took
+from supervisor.cli.verb import (
+    Family,
+    Verb,
+    duration,
+    job_name,
+    json_option,
+    supervisor,
+    utc_option,
+    verb,
+)
+from supervisor.cli.waiting import outcome
+from workers.units import format_duration
+
+STATES = (*sorted(answers.FINAL), "pending", "running", "retrying")
+COUNT = click.IntRange(1, 1000)
+# Among so many of a job's newest runs the one is sought whose log is meant.
+RECENT = 50
+
+
+@verb("history")
+@click.argument("job", type=job_name, required=False)
+@click.option("--since", metavar="TIME", help="Due since then: 7d, or a time.")
+@click.option("--state", metavar="STATE", help=f"Only these: {', '.join(STATES)}.")
+@click.option("--actions", is_flag=True, help="Instead of runs, who asked for what.")
+@click.option("-n", "count", type=COUNT, default=20, help="At most so many, the newest (20).")
+@json_option
+@utc_option
+def history(
+    job: str | None,
+    since: str | None,
+    state: str | None,
+    actions: bool,
+    count: int,
+    as_json: bool,
+    utc: bool,
+) -> int:
+    """What ran, was skipped or missed, and how it ended; newest first.
+
+    \b
+    Examples:
+      nightshift history sync-missing-sets --since 7d
+      nightshift history --state failed
+    """
+    client = supervisor()
+    if actions:
+        if job or since or state:
+            raise click.UsageError("--actions goes without JOB, --since and --state")
+        return _actions(client, count, as_json, utc)
+    if state is not None and state not in STATES:
+        hint = ": the state folder goes before the verb" if "/" in state else ""
+        text = f'expected one of {", ".join(STATES)}, got "{state}"{hint}'
+        raise click.BadParameter(text, param_hint="--state")
+    when = None if as_json and since is None else _moments(client, utc)
+    after = when.since(since).isoformat() if when is not None and since is not None else None
+    body = client.get("v1", "runs", job=job, state=state, since=after, limit=count)
+    runs = answers.read(body, answers.Runs).runs
+    if not runs and job is not None:
+        client.get("v1", "jobs", job)  # 404, if nobody knows it
+    if as_json:
+        print_json(body)
+    elif when is not None:
+        _show_history(runs, when)
+    return Exit.YES
+
+
+@verb("logs")
+@click.argument("which", metavar="JOB|RUN", type=job_name)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("-n", "count", type=click.IntRange(0), help="Only the last lines (all).")
+def logs(which: str, follow: bool, count: int | None) -> int:
+    """What a run printed: the run of this number, or the newest one of a job.
+
+    \b
+    Examples:
+      nightshift logs backup-database -n 20
+      nightshift logs 41 -f
+    """
+    client = supervisor()
+    run = which if which.isdigit() else str(_newest(client, which))
+    if not follow:
+        _write(_last_lines(client.get("v1", "runs", run, "log"), count))
+        return Exit.YES
+    skipped = 0
+    if count is not None:
+        so_far = client.get("v1", "runs", run, "log")
+        skipped = len(so_far) - len(_last_lines(so_far, count))
+    for piece in client.follow("v1", "runs", run, "log"):
+        _write(piece[skipped:])
+        skipped = max(0, skipped - len(piece))
+    return Exit.YES
+
+
+@verb("explain")
+@click.argument("job", type=job_name)
+@click.option("--at", metavar="TIME", help="About the slot or request of this instant.")
+@json_option
+def explain(job: str, at: str | None, as_json: bool) -> int:
+    """Why a job ran, waits, was skipped or missed: facts from the ledger.
+
+    \b
+    Example:
+      nightshift explain sync-missing-cards --at 03:00
+    """
+    client = supervisor()
+    instant = None if at is None else _moments(client, utc=False).instant(at).isoformat()
+    body = client.get("v1", "jobs", job, "explain", at=instant)
+    if as_json:
+        print_json(body)
+        return Exit.YES
+    for fact in answers.read(body, answers.Explained).facts:
+        say(clean(fact))
+    return Exit.YES
+
+
+@click.group("incidents", cls=Family, invoke_without_command=True)
+@click.option("-n", "count", type=COUNT, default=20, help="At most so many, the newest (20).")
+@json_option
+@utc_option
+@click.pass_context
+def incidents(context: click.Context, count: int, as_json: bool, utc: bool) -> int:
+    """What is in trouble, and what was; newest first.
+
+    \b
+    Examples:
+      nightshift incidents
+      nightshift incidents ack 7 --for 3d --reason "disk is ordered"
+    """
+    if context.invoked_subcommand is not None:
+        return Exit.YES
+    client = supervisor()
+    body = client.get("v1", "incidents", limit=count)
+    if as_json:
+        print_json(body)
+        return Exit.YES
+    found = answers.read(body, answers.Incidents).incidents
+    when = _moments(client, utc)
+    headers = ("ID", "JOB", "SEVERITY", "KIND", "OPENED", "STANDS", "TIMES", "CAUSE")
+    table = Table(*headers, spare=("KIND", "SEVERITY", "TIMES"))
+    for each in found:
+        opened, count = when.near(each.opened_at), each.count
+        stands = _stands(each, when)
+        table.add(
+            *(str(each.id), each.job or "-", each.severity, each.kind, opened, stands),
+            *(str(count), each.cause),
+        )
+    table.show() if found else say("no incidents")
+    return Exit.YES
+
+
+@incidents.command("ack", cls=Verb)
+@click.argument("incident", metavar="ID", type=click.IntRange(1))
+@click.option("--for", "for_s", type=duration, default="1d", help="For so long (1d).")
+@click.option("--reason", default="", help="Why, for the others.")
+@json_option
+def ack(incident: int, for_s: float, reason: str, as_json: bool) -> int:
+    """No reminders of an incident for a time.
+
+    \b
+    Example:
+      nightshift incidents ack 7 --for 3d --reason "disk is ordered"
+    """
+    asked = {"for_seconds": for_s, "reason": reason}
+    body = supervisor().post("v1", "incidents", str(incident), "ack", body=asked)
+    print_json(body) if as_json else say(
+        f"incident {incident}: no reminders for {format_duration(for_s)}"
+    )
+    return Exit.YES
+
+
+def _moments(client: Client, utc: bool) -> Moments:
+    if utc:
+        return moments("UTC")
+    return moments(answers.read(client.get("v1", "status"), answers.Zone).timezone)
+
+
+def _show_history(runs: list[answers.Run], when: Moments) -> None:
+    headers = ("RUN", "JOB", "DUE", "WHEN", "TRIGGER", "STATE", "TOOK", "DETAIL")
+    table = Table(*headers, spare=("DUE", "TRIGGER"))
+    for run in runs:
+        lasted = took(run.duration_seconds)
+        due = (when.full(run.due), when.near(run.due))
+        table.add(str(run.id), run.job, *due, run.trigger, run.state, lasted, outcome(run))
+    table.show() if runs else say("no runs")
+
+
+def _actions(client: Client, count: int, as_json: bool, utc: bool) -> int:
+    body = client.get("v1", "actions", limit=count)
+    if as_json:
+        print_json(body)
+        return Exit.YES
+    when = _moments(client, utc)
+    table = Table("AT", "WHEN", "WHO", "VERB", "WHAT", "ANSWER", spare=("AT", "WHO"))
+    for each in answers.read(body, answers.Actions).actions:
+        who = f"uid {each.peer.uid}, pid {each.peer.pid}"
+        at = (when.full(each.at), when.near(each.at))
+        table.add(*at, who, each.verb, each.what or "-", each.answer)
+    table.show()
+    return Exit.YES
+
+
+def _newest(client: Client, job: str) -> int:
+    """The newest run of a job that was begun, or its newest one. Raises: Failure."""
+    runs = answers.read(client.get("v1", "runs", job=job, limit=RECENT), answers.Runs).runs
+    if not runs:
+        client.get("v1", "jobs", job)  # 404, if nobody knows it
+        raise Failure(Exit.NO, f"{job} has not run yet", f"nightshift run {job}")
+    return next((run.id for run in runs if run.attempt), runs[0].id)
+
+
+def _last_lines(text: bytes, count: int | None) -> bytes:
+    if count is None:
+        return text
+    # Unlike splitlines, readlines takes no progress bar for a hundred lines.
+    return b"".join(io.BytesIO(text).readlines()[-count:]) if count else b""
+
+
+def _write(piece: bytes) -> None:
+    """Bytes as they are: what a job printed may be in any encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+
+
+def _stands(incident: answers.Incident, when: Moments) -> str:
+    if incident.closed_at is not None:
+        return f"closed {when.near(incident.closed_at)}"
+    if incident.acked_until is not None and incident.acked_until > when.now:
+        return f"acked, reminds {when.near(incident.acked_until)}"
+    return "open"

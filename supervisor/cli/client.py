@@ -1,0 +1,135 @@
+"""The one way to a living supervisor: HTTP over its UNIX socket.
+
+A connection a request, each with a limit. What is not a plain yes becomes a
+`Failure` with the exit status that the answer stands for.
+"""
+
+import contextlib
+import http.client
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from supervisor.cli.failure import Exit, Failure
+from supervisor.state_folder import FolderTrouble, check_socket_path
+
+READ_S = 15.0
+# Longer than the supervisor itself waits for its loop.
+ASK_S = 35.0
+RELOAD_S = 100.0
+# A log that is followed may be silent for as long as its run lives.
+FOLLOW_S = 366 * 86400.0
+
+_STATUS = {400: Exit.USAGE, 404: Exit.USAGE, 422: Exit.USAGE}
+
+
+class Client:
+    """Asks the supervisor at one socket. Every method raises: Failure."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, *parts: str, limit_s: float = READ_S, **query: object) -> bytes:
+        """The body of `GET /part/part?query`; a query of None is left out."""
+        return self._whole("GET", _target(parts, query), None, limit_s)
+
+    def post(self, *parts: str, body: Mapping[str, object], limit_s: float = ASK_S) -> bytes:
+        """The body of the answer to `POST /part/part`."""
+        return self._whole("POST", _target(parts, {}), msgspec.json.encode(body), limit_s)
+
+    def follow(self, *parts: str) -> Iterator[bytes]:
+        """The body of `GET /part/part?follow=1`, as it comes."""
+        answer = self._send("GET", _target(parts, {"follow": 1}), None, FOLLOW_S)
+        if answer.status >= 300:
+            raise _refusal(answer.status, answer.read())
+        try:
+            while piece := answer.read1():
+                yield piece
+        except (OSError, http.client.HTTPException) as error:
+            raise self._lost(error) from error
+
+    def supervisor_pid(self) -> int:
+        """The process that listens, as the kernel says; 0: out of our sight."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            self._connect(probe, READ_S)
+            return int.from_bytes(
+                probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4), "little"
+            )
+
+    def _whole(self, method: str, target: str, body: bytes | None, limit_s: float) -> bytes:
+        answer = self._send(method, target, body, limit_s)
+        try:
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._lost(error) from error
+        if answer.status >= 300:
+            raise _refusal(answer.status, content)
+        return content
+
+    def _send(
+        self, method: str, target: str, body: bytes | None, limit_s: float
+    ) -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("nightshift")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        self._connect(connection.sock, limit_s)
+        headers = {"Connection": "close"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            # An answer may come, and the connection end, before our body is sent.
+            with contextlib.suppress(BrokenPipeError):
+                connection.request(method, target, body, headers)
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._lost(error) from error
+
+    def _connect(self, sock: socket.socket, limit_s: float) -> None:
+        try:
+            check_socket_path(self.path)
+            sock.settimeout(limit_s)
+            sock.connect(str(self.path))
+        except FolderTrouble as error:
+            raise Failure(Exit.USAGE, str(error)) from error
+        except PermissionError as error:
+            hint = "ask as the user of the supervisor, or see api.socket_mode in jobs.yaml"
+            text = f"uid {os.geteuid()} may not open the socket {self.path}"
+            raise Failure(Exit.NO, text, hint) from error
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
+            raise self._nobody() from error
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def _nobody(self) -> Failure:
+        what = "" if self.path.is_socket() or not self.path.exists() else ", which is no socket"
+        return Failure(
+            Exit.NOBODY,
+            f"no supervisor answers at {self.path}{what}",
+            "nightshift start begins one; --socket or --state say where another one listens",
+        )
+
+    def _lost(self, error: Exception) -> Failure:
+        if isinstance(error, TimeoutError):
+            return Failure(Exit.NO, f"the supervisor at {self.path} does not answer in time")
+        said = str(error) or type(error).__name__
+        return Failure(Exit.NO, f"the supervisor at {self.path} broke off: {said}")
+
+
+def _target(parts: tuple[str, ...], query: Mapping[str, object]) -> str:
+    given = {name: value for name, value in query.items() if value is not None}
+    path = "/" + "/".join(quote(part, safe="") for part in parts)
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _refusal(status: int, body: bytes) -> Failure:
+    """What an answer other than 2xx means for the person who asked."""
+    exit_status = _STATUS.get(status, Exit.NO)
+    try:
+        said: Any = msgspec.json.decode(body)
+        return Failure(exit_status, str(said["error"]), str(said.get("hint", "")), body)
+    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
+        return Failure(exit_status, f"the supervisor answered with status {status}")

@@ -1,0 +1,153 @@
+"""run --local: the ordinary supervisor in this process, with the calendar off.
+
+The main thread is the loop. Another one looks at the published world a few
+times a second and shows it: it reads, and touches nothing.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from supervisor import output
+from supervisor.cli import answers, mistakes
+from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.places import Places
+from supervisor.cli.printing import say
+from supervisor.cli.starting import begun, grace_s, level
+from supervisor.cli.verb import places
+from supervisor.cli.waiting import Display, display, give_account
+from supervisor.cli.wish import Wish
+from supervisor.config import load
+from supervisor.core import events as ev
+from supervisor.core import view
+from supervisor.core.model import Job, Peer
+from supervisor.core.world import World
+from supervisor.desk import Desk
+from supervisor.history import History
+from supervisor.service import Service, Settings
+from supervisor.state_folder import StateFolder
+
+LOOK_EVERY_S = 0.2
+_NO = {ev.Answer.UNKNOWN: Exit.USAGE, ev.Answer.BAD: Exit.USAGE}
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def run_local(wish: Wish) -> int:
+    """Run them here until nothing is open; 0 only if all succeeded. Raises: Failure."""
+    here = places()
+    if wish.every and not wish.is_confirmed(wish.chosen(_jobs(here.config)), sys.stdin.isatty()):
+        say("nothing is run")
+        return Exit.NO
+    service = begun(_settings(here, wish), here.config)
+    service.loop.install_signals()
+    numbers = _asked(service, _request(wish))
+    shown = display(wish.as_json)
+    onlooker = Onlooker(service.desk, numbers, shown)
+    onlooker.look()
+    onlooker.start()
+    try:
+        service.run(until_idle=True)
+    finally:
+        onlooker.close()
+        shown.close()
+    if wish.dry_run and not wish.as_json:
+        for number in numbers:
+            kept = output.join(StateFolder(here.state).runs, number)
+            say(kept.decode(errors="replace").rstrip())
+    succeeded = give_account(_bodies(here.state, numbers), wish.as_json)
+    return Exit.YES if succeeded else Exit.NO
+
+
+class Onlooker(threading.Thread):
+    """Shows the runs of this request, as the loop publishes them."""
+
+    def __init__(self, desk: Desk, numbers: Sequence[int], shown: Display) -> None:
+        super().__init__(name="onlooker", daemon=True)
+        self._desk, self._numbers, self._shown = desk, numbers, shown
+        self._known: dict[int, str] = {}
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Look, until told that all is over."""
+        while not self._over.wait(LOOK_EVERY_S):
+            self.look()
+
+    def look(self) -> None:
+        """Show the world as it was last published."""
+        if self._desk.world is not None:
+            self._shown.show(self._runs(self._desk.world))
+
+    def close(self) -> None:
+        """Show the end, and look no more."""
+        self._over.set()
+        self.join()
+        self.look()
+
+    def _runs(self, world: World) -> list[answers.Run]:
+        found = []
+        for number in self._numbers:
+            run = world.runs.get(number)
+            if run is not None:
+                self._known[number] = run.job
+                found.append(_shown(view.open_run(world, run)))
+            elif (last := world.last.get(self._known.get(number, ""))) and last.id == number:
+                found.append(_shown(view.run_view(last)))
+        return found
+
+
+def _settings(here: Places, wish: Wish) -> Settings:
+    return Settings(
+        config=here.config.absolute(),
+        state=here.state,
+        socket=here.socket,
+        strict=True,
+        shutdown_grace_s=grace_s(None),
+        log_level=level(wish.log_level, "warning"),
+        calendar=False,
+    )
+
+
+def _jobs(config: Path) -> tuple[Job, ...]:
+    """The definitions, to be listed before anything is held. Raises: Failure."""
+    loaded = load(config, os.environ)
+    if loaded.config is None:
+        said = mistakes.in_lines(loaded.problems, str(config))
+        raise Failure(Exit.USAGE, "\n".join(["jobs.yaml is refused", *said]))
+    return loaded.config.jobs
+
+
+def _request(wish: Wish) -> ev.Request:
+    if wish.every:
+        return ev.RunAll(wish.only)
+    given = msgspec.json.encode(wish.parameters).decode()
+    return ev.RunJobs(wish.jobs, wish.with_deps, given, wish.dry_run)
+
+
+def _asked(service: Service, request: ev.Request) -> tuple[int, ...]:
+    """The runs that the request opened. Raises: Failure, with the service closed."""
+    answer = service.desk.ask(Peer(os.getuid(), os.getpid()), request)
+    # An idle loop that is to run until it is idle would end before it was asked.
+    service.loop.once()
+    reply: ev.Reply = answer.result(timeout=0)
+    if reply.answer is not ev.Answer.OK:
+        service.close()
+        raise Failure(_NO.get(reply.answer, Exit.NO), reply.error, reply.hint)
+    return reply.runs
+
+
+def _bodies(state: Path, numbers: Sequence[int]) -> list[bytes]:
+    """The runs as `GET /v1/runs/{id}` shows them."""
+    history = History(state)
+    try:
+        runs = [history.run(number) for number in numbers]
+        return [_encode(view.run_view(run, history.attempts(run.id))) for run in runs if run]
+    finally:
+        history.close()
+
+
+def _shown(run: view.RunView) -> answers.Run:
+    return answers.read(_encode(run), answers.Run)

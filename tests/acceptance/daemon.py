@@ -1,0 +1,168 @@
+"""The real supervisor in a folder of its own, driven by its command line.
+
+Everything lies in a short folder under /tmp, because a socket's path may not be
+long. Nothing of the tester's own environment reaches it but PATH.
+
+A supervisor is a Python of its own. A verb is a fork of this one that becomes
+`nightshift`: two hundred fresh Pythons would take half a minute, and another
+user may not read the files of this one.
+"""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NoReturn
+
+from supervisor.cli.program import VERBS, main
+from tests.waiting import until
+
+NIGHTSHIFT = (sys.executable, "-m", "supervisor")
+LIMIT_S = 20
+CRASHED = 99
+
+# Now, so that no fork has to.
+for name in ("local", "checking", *(file for file, _, _ in VERBS.values())):
+    importlib.import_module(f"supervisor.cli.{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a verb ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class House:
+    """A folder with a jobs.yaml, a state folder and a socket; nobody lives in it yet."""
+
+    def __init__(self, jobs: str = "") -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="night-", dir="/tmp"))
+        self.config = self.root / "jobs.yaml"
+        self.state = self.root / "state"
+        self.socket = self.state / "nightshift.sock"
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.root),
+            "LANG": "C.UTF-8",
+            "NIGHTSHIFT_STATE_DIR": str(self.state),
+            "TZ": "UTC",
+        }
+        if jobs:
+            self.config.write_text(jobs)
+
+    def __enter__(self) -> "House":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def ask(self, *words: str, uid: int | None = None, **environ: str) -> Said:
+        """What `nightshift words…` prints, and its exit status."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            pid = os.fork()
+            if pid == 0:
+                os.chdir(self.root)
+                _become(words, (out.fileno(), err.fileno()), {**self.environ, **environ}, uid)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return Said(status, _content(out), _content(err))
+
+    def says(self, *words: str) -> str:
+        """The standard output of a verb that must succeed."""
+        done = self.ask(*words)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    def json(self, *words: str) -> Any:
+        """The answer of a verb that must succeed, as a value."""
+        return json.loads(self.says(*words, "--json"))
+
+    def refuses(self, *words: str) -> tuple[int, str]:
+        """Exit status and complaint of a verb that must not succeed."""
+        done = self.ask(*words)
+        assert "Traceback" not in done.stderr
+        assert done.returncode != 0
+        return done.returncode, done.stderr
+
+    def begin(self, *words: str, **pipes: IO[Any] | int) -> "subprocess.Popen[str]":
+        """A verb that goes on for a while, in a Python of its own."""
+        ends = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(
+            [*NIGHTSHIFT, *words],
+            cwd=self.root,
+            env=self.environ,
+            text=True,
+            **{**ends, **pipes},  # type: ignore[call-overload]
+        )
+
+
+def _become(
+    words: tuple[str, ...], outputs: tuple[int, int], environ: Mapping[str, str], uid: int | None
+) -> NoReturn:
+    """This process is `nightshift words…` from now on."""
+    status = CRASHED
+    try:
+        for place, fd in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
+            os.dup2(fd, place)
+        sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+        os.environ.clear()
+        os.environ.update(environ)
+        time.tzset()
+        if uid is not None:
+            os.setgroups([])
+            os.setuid(uid)
+        sys.argv = ["nightshift", *words]
+        status = main()
+        sys.stdout.flush()
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+@contextmanager
+def supervised(house: House, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    """A supervisor that answers; it is stopped at the end, if it has not ended by itself."""
+    with open(house.root / "log", "w+") as log:
+        process = house.begin("start", *words, stdout=log, stderr=log)
+        try:
+            until(lambda: process.poll() is not None or house.socket.exists(), within_s=10)
+            until(lambda: house.ask("healthcheck").returncode == 0, within_s=10)
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(LIMIT_S)
+
+
+@contextmanager
+def living(jobs: str, *words: str) -> Iterator[House]:
+    """A house with a supervisor in it."""
+    with House(jobs) as house, supervised(house, *words):
+        yield house

@@ -1,0 +1,175 @@
+"""run, cancel, pause, resume: against one living supervisor."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.daemon import House, supervised
+from tests.waiting import until
+
+JOBS = """
+max_concurrent: 4
+jobs:
+  hello: {command: [/bin/echo, hi], cron: "0 4 29 2 *"}
+  broken: {command: "echo oh no; exit 3"}
+  twice: {command: "exit 4", retries: 1, retry_delay: 600ms}
+  later: {command: ["true"], deps: [broken]}
+  sleeper: {command: [/bin/sleep, "60"]}
+  snoozer: {command: [/bin/sleep, "60"]}
+  off: {command: ["true"], enabled: false}
+  mine: {worker: "mine:work", with: {size: 1}}
+"""
+WORKER = """
+def work(params, report):
+    report.progress(1, 2, "sets")
+    report.log(f"would add {params['size']} sets" if report.dry_run else "adding")
+    return {"added": params["size"], "empty": ""}
+"""
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with House(JOBS) as house:
+        Path(house.root, "mine.py").write_text(WORKER)
+        with supervised(house):
+            yield house
+
+
+def test_run_says_which_run_it_began(house: House) -> None:
+    body = house.json("run", "hello", "--wait")
+    said = house.says("run", "hello")
+
+    assert (body["job"], body["state"], body["trigger"]) == ("hello", "success", "manual")
+    assert said.startswith(f"run {body['id'] + 1} of hello is ")
+
+
+def test_waiting_for_a_failure_exits_1_with_a_line_for_each_change(house: House) -> None:
+    done = house.ask("run", "twice", "--wait")
+
+    assert done.returncode == 1
+    assert "retrying: exit status 4" in done.stdout
+    assert "failed in" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("exit status 4")
+
+
+def test_several_jobs_are_waited_for_together(house: House) -> None:
+    done = house.ask("run", "hello", "broken", "--wait", "--json")
+
+    states = [json.loads(line)["state"] for line in done.stdout.splitlines()]
+    assert (done.returncode, states) == (1, ["success", "failed"])
+
+
+def test_with_deps_the_dependency_goes_first(house: House) -> None:
+    done = house.ask("run", "later", "--with-deps", "--wait")
+
+    assert done.returncode == 1
+    assert "dependency broken failed" in done.stdout
+
+
+def test_a_dry_run_prints_the_plan_of_the_worker(house: House) -> None:
+    said = house.says("run", "mine", "--dry-run", "--set", "size=5")
+
+    assert "would add 5 sets" in said
+    assert "added=5" in said
+    assert "empty" not in said
+
+
+def test_a_dry_run_of_a_command_is_a_mistake_of_usage(house: House) -> None:
+    status, said = house.refuses("run", "hello", "--dry-run")
+
+    assert (status, "hello is a command" in said) == (2, True)
+
+
+def test_none_of_several_jobs_begins_if_one_is_unknown(house: House) -> None:
+    before = house.json("history", "hello")["runs"]
+
+    status, said = house.refuses("run", "hello", "helo")
+
+    assert (status, "helo" in said) == (2, True)
+    assert house.json("history", "hello")["runs"] == before
+
+
+def test_a_disabled_job_is_refused(house: House) -> None:
+    status, said = house.refuses("run", "off")
+
+    assert (status, "disabled" in said, "hint:" in said) == (1, True, True)
+
+
+def test_ctrl_c_while_waiting_leaves_the_run_alone(house: House) -> None:
+    waiting = house.begin("run", "sleeper", "--wait")
+    assert waiting.stdout is not None
+    assert "sleeper: running" in waiting.stdout.readline()
+
+    waiting.send_signal(signal.SIGINT)
+    _, complaint = waiting.communicate(timeout=10)
+
+    assert waiting.returncode == 130
+    assert "goes on" in complaint
+    assert "Traceback" not in complaint
+    assert "run" in house.says("show", "sleeper")
+    assert house.refuses("run", "sleeper")[0] == 1
+    assert house.says("cancel", "sleeper").startswith("cancelled: run ")
+
+
+def test_a_run_is_cancelled_by_its_number(house: House) -> None:
+    run = house.json("run", "snoozer")["run"]["id"]
+
+    assert house.json("cancel", str(run)) == {"cancelled": [run]}
+    until(lambda: house.json("history", "snoozer")["runs"][0]["state"] == "cancelled")
+    assert house.refuses("cancel", "snoozer")[0] == 1
+    status, said = house.refuses("cancel", "999")
+    assert (status, "no run 999 is known" in said) == (2, True), said
+
+
+def test_a_pause_is_shown_and_lifted(house: House) -> None:
+    house.says("pause", "hello", "--for", "2h", "--reason", "moving")
+    shown = house.says("show", "hello")
+    house.says("resume", "hello")
+
+    assert "paused  until" in shown
+    assert "paused" not in house.says("show", "hello")
+    assert house.json("pause") == {"paused": "all"}
+    assert "paused  all jobs, until resumed, by uid" in house.says("status")
+    assert house.json("resume") == {"resumed": "all"}
+    assert house.refuses("pause", "helo")[0] == 2
+
+
+def test_all_jobs_are_not_run_without_a_yes(house: House) -> None:
+    done = house.ask("run", "--all")
+
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines()][:3] == [
+        "hello",
+        "broken",
+        "twice",
+    ]
+
+
+def test_all_and_only_run_the_chosen_jobs(house: House) -> None:
+    done = house.ask("run", "--all", "--only", "mine", "--only", "hello", "--yes", "--wait")
+
+    assert done.returncode == 0
+    rows = [line.split() for line in done.stdout.splitlines()[-2:]]
+    assert [row[1:3] for row in rows] == [["hello", "success"], ["mine", "success"]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",),
+        ("run", "hello", "--all"),
+        ("run", "hello", "--only", "hello"),
+        ("run", "mine", "--set", "size"),
+        ("run", "hello", "--log-level", "info"),
+        ("run", "--all", "--only", "helo", "--yes"),
+        ("pause", "hello", "--for", "5 parsecs"),
+        ("run", "../status"),
+    ],
+    ids=" ".join,
+)
+def test_what_makes_no_sense_exits_2(house: House, words: tuple[str, ...]) -> None:
+    assert house.refuses(*words)[0] == 2

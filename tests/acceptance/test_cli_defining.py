@@ -1,0 +1,119 @@
+"""init, check, schema, and next --cron: all that needs no supervisor."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.daemon import House, supervised
+
+JOBS = """
+timezone: Europe/Berlin
+jobs:
+  night: {command: ["true"], cron: "30 2 * * *"}
+  asked: {command: ["true"]}
+"""
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with House() as house:
+        yield house
+
+
+def test_init_writes_a_file_that_runs_as_it_is(house: House) -> None:
+    said = house.says("init")
+    text = house.config.read_text()
+    again = house.ask("init")
+    ran = house.ask("run", "--all", "--local", "--yes")
+
+    assert "jobs.yaml is written" in said
+    assert "no mistakes" in house.says("check")
+    assert (again.returncode, house.config.read_text()) == (1, text)
+    assert ran.returncode == 0
+
+
+def test_init_writes_where_config_points(house: House) -> None:
+    house.says("init", "--config", "other.yaml")
+
+    assert (house.root / "other.yaml").exists()
+    assert not house.config.exists()
+    assert house.refuses("init", "--config", "no/folder.yaml")[0] == 1
+
+
+def test_check_names_every_mistake_with_its_place(house: House) -> None:
+    house.config.write_text("jobs:\n  a: {command: x, timeout: 5 parsecs, corn: '* * * * *'}\n")
+
+    done = house.ask("check")
+    found = json.loads(house.ask("check", "--json").stdout)
+
+    assert done.returncode == 2
+    assert 'jobs.yaml:2:28: jobs.a.timeout: expected a duration such as "5m"' in done.stdout
+    assert 'did you mean "cron"?' in done.stdout
+    assert (found["ok"], len(found["problems"])) == (False, 2)
+
+
+def test_check_tells_when_jobs_will_run_and_what_daylight_saving_does(house: House) -> None:
+    (house.root / "new.yaml").write_text(JOBS)
+
+    said = house.says("check", "new.yaml")
+    found = house.json("check", "new.yaml")
+
+    assert "new.yaml: 2 jobs, no mistakes" in said
+    assert "At 02:30" in said
+    assert "by request only" in said
+    assert "Daylight saving:" in said
+    assert "does not exist in Europe/Berlin" in said
+    assert [len(job["next"]) for job in found["jobs"]] == [2, 0]
+    assert found["difference"] is None
+
+
+def test_check_beside_a_supervisor_tells_what_would_change(house: House) -> None:
+    house.config.write_text(JOBS)
+    with supervised(house):
+        same = house.says("check")
+        house.config.write_text(JOBS.replace("30 2", "30 3").replace("asked", "other"))
+
+        said = house.says("check")
+
+    assert "nothing would change" in same
+    assert "night: cron: ['30 2 * * *'] -> ['30 3 * * *']" in said
+    assert "added    other" in said
+    assert "removed  asked" in said
+
+
+def test_schema_is_a_json_schema(house: House) -> None:
+    assert json.loads(house.says("schema"))["$schema"].startswith("https://json-schema.org/")
+
+
+def test_next_of_an_expression_needs_no_supervisor(house: House) -> None:
+    words = ("--cron", "30 2 * * *", "--timezone", "Europe/Berlin", "-n", "3")
+
+    found = house.json("next", *words, "--from", "2026-03-28T02:30:00+01:00")
+
+    assert found == {
+        "slots": [
+            "2026-03-29T03:00:00+02:00",
+            "2026-03-30T02:30:00+02:00",
+            "2026-03-31T02:30:00+02:00",
+        ]
+    }
+    assert "Sat 2026-03-28 02:30 CET" in house.says("next", *words, "--from", "2026-03-28")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--cron", "61 * * * *"),
+        ("--cron", "0 0 30 2 *"),
+        ("--cron", "@daily", "--timezone", "Mars/Base"),
+        ("--cron", "@daily", "--from", "soon"),
+        ("--cron", "@daily", "--from", "9999-12-31T23:59:00Z"),
+        ("--cron", "@daily", "-n", "0"),
+        ("hello", "--cron", "@daily"),
+        ("--timezone", "UTC"),
+    ],
+    ids=" ".join,
+)
+def test_a_calendar_that_cannot_be_exits_2(house: House, words: tuple[str, ...]) -> None:
+    assert house.refuses("next", *words)[0] == 2

@@ -1,0 +1,84 @@
+"""What a person sees: the same verbs on a terminal of 60 columns."""
+
+import os
+import pty
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.daemon import House, living
+
+JOBS = """
+jobs:
+  a-job-with-quite-a-long-name:
+    description: "[red]not markup[/red]"
+    command: "exit 3"
+    cron: "0 4 29 2 *"
+  hello: {command: [/bin/echo, hi]}
+"""
+WIDTH = 60
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with living(JOBS) as house:
+        house.environ |= {"TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
+        house.ask("run", "a-job-with-quite-a-long-name", "--wait")
+        yield house
+
+
+def at_terminal(house: House, *words: str, types: str = "") -> tuple[int, str]:
+    """Exit status, and what the terminal was sent."""
+    ours, theirs = pty.openpty()
+    process = house.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, types.encode())
+    said = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            break
+        said += piece
+    os.close(ours)
+    return process.wait(10), said.decode()
+
+
+@pytest.mark.parametrize(
+    "verb", ["status", "jobs", "history", "incidents", "next"], ids=lambda verb: verb
+)
+def test_a_table_is_folded_to_the_width_of_the_terminal(house: House, verb: str) -> None:
+    status, said = at_terminal(house, verb)
+
+    table = _COLOUR.sub("", said).split("\r\n\r\n")[-1]
+    assert status == 0
+    assert "\x1b[" in said
+    assert max(len(line.rstrip()) for line in table.splitlines()) <= WIDTH
+
+
+def test_no_color_is_obeyed(house: House) -> None:
+    house.environ["NO_COLOR"] = "1"
+
+    _, said = at_terminal(house, "status")
+
+    del house.environ["NO_COLOR"]
+    assert "\x1b[3" not in said
+    assert "failed" in said
+
+
+def test_waiting_shows_a_bar_and_ends_with_the_account(house: House) -> None:
+    status, said = at_terminal(house, "run", "hello", "--wait")
+
+    assert status == 0
+    assert "━" in said
+    assert _COLOUR.sub("", said).splitlines()[-1].split()[1:3] == ["hello", "success"]
+
+
+def test_all_jobs_are_run_only_after_a_yes(house: House) -> None:
+    refused = at_terminal(house, "run", "--all", "--only", "hello", types="n\n")
+    granted = at_terminal(house, "run", "--all", "--only", "hello", types="y\n")
+
+    assert (refused[0], "nothing is run" in refused[1]) == (1, True)
+    assert (granted[0], "1 run opened" in granted[1]) == (0, True)

@@ -1,0 +1,122 @@
+"""Places, moments and tables: what verbs are made of, as plain values."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+import pytest
+
+from supervisor.cli.failure import Failure
+from supervisor.cli.moments import Moments
+from supervisor.cli.places import Places
+from supervisor.cli.printing import Table, clean, results
+
+NOON = Moments(ZoneInfo("Europe/Berlin"), datetime(2026, 2, 9, 11, 0, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("typed", "environ", "socket"),
+    [
+        ({"socket": "a"}, {"NIGHTSHIFT_SOCKET": "b"}, "a"),
+        ({}, {"NIGHTSHIFT_SOCKET": "b", "RUNTIME_DIRECTORY": "/run/c"}, "b"),
+        ({}, {"RUNTIME_DIRECTORY": "/run/c:/run/d", "STATE_DIRECTORY": "/e"}, "/run/c/{name}"),
+        ({"state": "/s"}, {"NIGHTSHIFT_STATE_DIR": "/t"}, "/s/{name}"),
+        ({}, {"NIGHTSHIFT_STATE_DIR": "/t", "STATE_DIRECTORY": "/u"}, "/t/{name}"),
+        ({}, {"NIGHTSHIFT_STATE_DIR": "", "STATE_DIRECTORY": "/u:/v"}, "/u/{name}"),
+    ],
+)
+def test_the_socket_is_where_the_first_of_many_says(
+    typed: dict[str, str], environ: dict[str, str], socket: str
+) -> None:
+    assert Places(typed, environ).socket == Path(socket.format(name="nightshift.sock"))
+
+
+def test_the_state_folder_is_the_users_own_unless_root_asks() -> None:
+    expected = "/var/lib/nightshift" if os.geteuid() == 0 else "/x/nightshift"
+
+    assert Places({}, {"XDG_STATE_HOME": "/x"}).state == Path(expected)
+
+
+def test_jobs_yaml_is_sought_here_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Places({}, {})
+    with pytest.raises(Failure):
+        _ = here.config
+
+    (tmp_path / "jobs.yaml").touch()
+
+    assert here.config == Path("jobs.yaml")
+    assert Places({}, {"NIGHTSHIFT_CONFIG": "b"}).config == Path("b")
+    assert Places({"config": "a"}, {"NIGHTSHIFT_CONFIG": "b"}).config == Path("a")
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("02:00", "2026-02-09T01:00:00+00:00"),
+        ("13:00", "2026-02-08T12:00:00+00:00"),
+        ("2026-02-01", "2026-01-31T23:00:00+00:00"),
+        ("2026-02-01 02:00", "2026-02-01T01:00:00+00:00"),
+        ("2026-02-01T02:00:00Z", "2026-02-01T02:00:00+00:00"),
+    ],
+)
+def test_a_time_is_told_in_the_zone_unless_it_brings_its_own(text: str, instant: str) -> None:
+    assert NOON.instant(text).isoformat() == instant
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("1h30m", "2026-02-09T09:30:00+00:00"),
+        ("7d", "2026-02-02T11:00:00+00:00"),
+        ("300000d", "1970-01-01T00:00:00+00:00"),
+    ],
+)
+def test_since_counts_back_from_now(text: str, instant: str) -> None:
+    assert NOON.since(text).isoformat() == instant
+
+
+@pytest.mark.parametrize("text", ["", "noon", "25:00", "2026-13-01"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="expected a time"):
+        NOON.instant(text)
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (datetime(2026, 2, 9, 11, 0, 0, tzinfo=UTC), "0s ago"),
+        (datetime(2026, 2, 9, 10, 57, 1, tzinfo=UTC), "2m ago"),
+        (datetime(2026, 2, 9, 13, 0, 1, tzinfo=UTC), "in 2h"),
+        (datetime(2026, 2, 6, 11, 0, tzinfo=UTC), "3d ago"),
+        (None, "-"),
+    ],
+)
+def test_ages_are_told_in_the_largest_unit(at: datetime | None, words: str) -> None:
+    assert NOON.near(at) == words
+
+
+def test_a_table_in_a_pipe_is_aligned_and_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("JOB", "CAUSE")
+    table.add("a", "exit\x1b[31m status\n2")
+    table.add("a-long-name", "x" * 200)
+
+    table.show()
+
+    said = capsys.readouterr().out
+    assert said.splitlines()[:2] == ["JOB          CAUSE", "a            exit [31m status 2"]
+    assert "x" * 200 in said
+
+
+def test_results_are_shown_without_what_is_empty() -> None:
+    assert results({"added": 3, "names": "", "seconds": 0.123456789}) == (
+        "added=3 seconds=0.123457"
+    )
+    assert results(None) == ""
+    assert results({str(n): n for n in range(9)}).endswith(" ...")
+
+
+def test_control_characters_are_taken_out() -> None:
+    assert clean("a\x1b]0;title\x07b\nc") == "a ]0;title b c"
