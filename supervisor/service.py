@@ -96,9 +96,8 @@ class Service:
         at = self.loop.read_clocks()
         self._say_what_was_found(at.wall, refused, strays)
         memory = self._store.memory()
-        self.loop.begin(Restored(at, config, memory, settings.calendar, crashed))
-        if refused:
-            self.loop.refuse(refused)
+        calendar = settings.calendar
+        self.loop.begin(Restored(at, config, memory, calendar, crashed, refused))
         self._api = Api(settings.socket, config.api, self.desk, folder.root)
         self._api.start()
         self.desk.is_ready = True

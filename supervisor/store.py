@@ -21,7 +21,7 @@ import msgspec
 from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
 from supervisor.core.graph import REMEMBERED
 from supervisor.core.model import History, Pause, Run
-from supervisor.rows import INCIDENTS, MARKS, RUNS, TABLES
+from supervisor.rows import ATTEMPTS, INCIDENTS, MARKS, RUNS, TABLES
 
 SCHEMA_VERSION = 1
 BALLAST_BYTES = 4 * 1024**2
@@ -153,6 +153,10 @@ class Store:
         paused = self._meta("paused")
         return Memory(
             runs=tuple(self._runs_to_remember()),
+            attempts=tuple(
+                ATTEMPTS.decode(row)
+                for row in self._db.execute(ATTEMPTS.select("WHERE ended_at IS NULL"))
+            ),
             marks=tuple(MARKS.decode(row) for row in self._db.execute(MARKS.select())),
             incidents=tuple(
                 INCIDENTS.decode(row)

@@ -12,6 +12,7 @@ from random import Random
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
+    Attempt,
     Config,
     Gap,
     Incident,
@@ -45,6 +46,7 @@ class Ledger:
 
     runs: dict[int, Run] = field(default_factory=dict)
     slots: dict[tuple[str, datetime], int] = field(default_factory=dict)
+    attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     incidents: dict[int, Incident] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Storm:
         self.ledger_broken = False
         memory = ev.Memory(
             runs=tuple(self.ledger.runs.values()),
+            attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
             marks=tuple(self.ledger.marks.values()),
             incidents=tuple(i for i in self.ledger.incidents.values() if i.closed_at is None),
             paused=self.ledger.paused,
@@ -185,6 +188,8 @@ class Storm:
         match action:
             case ev.Record(Run() as run):
                 self._write_run(run)
+            case ev.Record(Attempt() as attempt):
+                ledger.attempts[attempt.run, attempt.number] = attempt
             case ev.Record(Mark() as mark):
                 ledger.marks[mark.job] = mark
             case ev.Record(Gap() as gap):
