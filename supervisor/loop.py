@@ -15,7 +15,8 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
-from supervisor import output
+from supervisor.containment import output
+from supervisor.containment.processes import Processes
 from supervisor.core import changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
@@ -23,11 +24,10 @@ from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Run, repl
 from supervisor.core.view import Tick
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload
+from supervisor.ledger.store import LedgerTrouble, Store, Written
 from supervisor.log import Log
 from supervisor.masking import masker
-from supervisor.processes import Processes
 from supervisor.reload import ERRAND, Reloader
-from supervisor.store import LedgerTrouble, Store, Written
 
 # How often a ledger that could not be written is tried again.
 LEDGER_RETRY_S = 5.0

@@ -12,20 +12,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from supervisor import __version__, tree
+from supervisor import __version__
 from supervisor.api import Api
 from supervisor.config import Loaded, load
+from supervisor.containment import tree
+from supervisor.containment.processes import Processes
 from supervisor.core.events import Note, Restored
 from supervisor.core.model import Config, Problem, replace
 from supervisor.core.view import Facts
 from supervisor.desk import Desk
+from supervisor.ledger.store import Store
 from supervisor.log import Log
 from supervisor.loop import Loop
 from supervisor.masking import masker
-from supervisor.processes import Processes
 from supervisor.reload import Reloader, keep_text
 from supervisor.state_folder import StateFolder, check_socket_path
-from supervisor.store import Store
 from supervisor.watch import fingerprint
 
 # Pipes and sockets of many keepers; jobs get the original limit back.

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from supervisor import orders
 from supervisor.config.secrets import secrets_among
+from supervisor.containment import orders
 from supervisor.core.model import Job, Run, State, Trigger
 
 _OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER", "ATTEMPT"))

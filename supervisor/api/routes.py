@@ -19,15 +19,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from supervisor import output
 from supervisor.api import bodies
 from supervisor.api.answers import Problem, as_json, from_reply, guarded, nowhere
+from supervisor.containment import output
 from supervisor.core import events as ev
 from supervisor.core import explain, schedule, view
 from supervisor.core.model import Job, Peer, Run, State
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload
-from supervisor.history import History, Wanted
+from supervisor.ledger.history import History, Wanted
 from supervisor.masking import masker
 
 # The tick is alive if it came within this; the container's health check asks.

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor import output
 from supervisor.cli import answers, mistakes
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.places import Places
@@ -22,12 +21,13 @@ from supervisor.cli.verb import places
 from supervisor.cli.waiting import Display, display, give_account
 from supervisor.cli.wish import Wish
 from supervisor.config import load
+from supervisor.containment import output
 from supervisor.core import events as ev
 from supervisor.core import view
 from supervisor.core.model import Job, Peer
 from supervisor.core.world import World
 from supervisor.desk import Desk
-from supervisor.history import History
+from supervisor.ledger.history import History
 from supervisor.service import Service, Settings
 from supervisor.state_folder import StateFolder
 

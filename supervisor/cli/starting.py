@@ -79,9 +79,9 @@ def begun(settings: "Settings", shown: Path) -> "Service":
         Failure: with the text of whatever forbids it.
     """
     from supervisor.cli import mistakes
+    from supervisor.ledger.store import LedgerRefused, LedgerTrouble
     from supervisor.service import BadConfig, Service
     from supervisor.state_folder import FolderTrouble, Held
-    from supervisor.store import LedgerRefused, LedgerTrouble
 
     try:
         return Service(settings)

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from supervisor.containment.processes import Processes
 from supervisor.core import events
 from supervisor.core.model import Job, Run, State, Trigger
-from supervisor.processes import Processes
 from workers import protocol
 
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,8 @@ from supervisor.core.model import Config, Job
 from supervisor.core.view import Facts
 from supervisor.core.world import World
 from supervisor.desk import Desk
+from supervisor.ledger.store import Store
 from supervisor.state_folder import FolderTrouble
-from supervisor.store import Store
 
 AT = ev.At(datetime(2026, 2, 9, 1, 59, tzinfo=UTC), 100.0)
 
@@ -141,7 +141,7 @@ def test_status_tells_of_service_and_jobs(path):
         ("/v1/jobs/sync/explain?at=2026-02-09T02:00:00%2B01:00", 200),
         ("/v1/jobs/sync/explain?at=yesterday", 422),
         ("/v1/jobs/sync/explain?at=2026-02-09T02:00:00", 422),
-        ("/v1/jobs/by-hand/explain?at=0001-01-01T00:00:00Z", 200),
+        ("/v1/jobs/by-hand/explain?at=0001-01-01T00:00:00Z", 422),
         ("/v1/runs", 200),
         ("/v1/runs?state=failed&limit=1", 200),
         ("/v1/runs?state=nonsense", 422),

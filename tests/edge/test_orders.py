@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from supervisor import orders
+from supervisor.containment import orders
 from supervisor.core.model import Limits
 from tests.edge.stage import launch
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor import output
-from supervisor.output import HEAD_BYTES, SEGMENT_BYTES, Log
+from supervisor.containment import output
+from supervisor.containment.output import HEAD_BYTES, SEGMENT_BYTES, Log
 
 
 def write(runs_dir: Path, *pieces: bytes, attempt: int = 1, run: int = 7) -> Log:

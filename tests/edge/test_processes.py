@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import output
+from supervisor.containment import output
 from supervisor.core import events
 from supervisor.core.events import Force
 from supervisor.core.model import Limits

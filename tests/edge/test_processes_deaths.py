@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import tree
+from supervisor.containment import tree
 from supervisor.core import events
 from supervisor.core.events import Force
 from tests.edge.stage import ROOT, Stage, carriers, emptied, exited, lives, parent
@@ -218,7 +218,7 @@ def test_what_outlives_all_three_is_swept_at_the_next_start(foreign):
 
 def test_a_sweep_spares_itself_and_its_ancestors(tmp_path: Path):
     ask = (
-        "import subprocess, sys; from supervisor import tree;"
+        "import subprocess, sys; from supervisor.containment import tree;"
         "stray = subprocess.Popen(['sleep', '600']);"
         "print(tree.sweep('mine'), stray.wait())"
     )

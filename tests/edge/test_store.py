@@ -26,10 +26,10 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
-from supervisor.history import History as Reader
-from supervisor.history import Wanted
-from supervisor.rows import TABLES
-from supervisor.store import SCHEMA_VERSION, LedgerRefused, LedgerTrouble, Store
+from supervisor.ledger.history import History as Reader
+from supervisor.ledger.history import Wanted
+from supervisor.ledger.rows import TABLES
+from supervisor.ledger.store import SCHEMA_VERSION, LedgerRefused, LedgerTrouble, Store
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 

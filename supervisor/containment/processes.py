@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor import orders, packets, tree
+from supervisor.containment import orders, packets, tree
+from supervisor.containment.mail import Heard
+from supervisor.containment.nurse import Nurse, settings
+from supervisor.containment.places import Key, Place, Told
 from supervisor.core import events
-from supervisor.mail import Heard
-from supervisor.nurse import Nurse, settings
-from supervisor.places import Key, Place, Told
 from workers import protocol
 
 IDLE_KEEPERS = 16

@@ -9,8 +9,8 @@ import socket
 
 import msgspec
 
-from supervisor import packets
-from supervisor.mail import Heard, Mail
+from supervisor.containment import packets
+from supervisor.containment.mail import Heard, Mail
 
 _PACKETS_A_TURN = 8
 

@@ -22,8 +22,8 @@ import socket
 import traceback
 import typing
 
-from supervisor import packets, tree
-from supervisor.keeper import Keeper
+from supervisor.containment import packets, tree
+from supervisor.containment.keeper import Keeper
 from workers import child
 
 LAST_S = 2.0

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor import packets, tree
+from supervisor.containment import packets, tree
 
 # Appended, so that no neighbour of this package can stand in for a standard module.
 _BEGIN = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from supervisor import nursery; nursery.main(sys.argv[2])"
+    "from supervisor.containment import nursery; nursery.main(sys.argv[2])"
 )
 
 
@@ -48,7 +48,7 @@ class Nurse:
         said = json.dumps({**settings, "control_fd": fd, "supervisor": os.getpid()})
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[1]), said],
+                [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[2]), said],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=environment,

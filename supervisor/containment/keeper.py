@@ -19,7 +19,7 @@ import signal
 import socket
 import typing
 
-from supervisor import births, output, packets, tree
+from supervisor.containment import births, output, packets, tree
 
 NAMED_STRAYS = 20
 READ_BYTES = 64 * 1024

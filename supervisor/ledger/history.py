@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.model import Asking, Attempt, Gap, Incident, Run
-from supervisor.rows import ACTIONS, ATTEMPTS, GAPS, INCIDENTS, RUNS, Table
+from supervisor.ledger.rows import ACTIONS, ATTEMPTS, GAPS, INCIDENTS, RUNS, Table
 
 MOST = 1000
 

@@ -21,7 +21,7 @@ import msgspec
 from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
 from supervisor.core.graph import REMEMBERED
 from supervisor.core.model import History, Pause, Run
-from supervisor.rows import ATTEMPTS, INCIDENTS, MARKS, RUNS, TABLES
+from supervisor.ledger.rows import ATTEMPTS, INCIDENTS, MARKS, RUNS, TABLES
 
 SCHEMA_VERSION = 1
 BALLAST_BYTES = 4 * 1024**2
@@ -213,7 +213,7 @@ class Store:
         return db
 
     def _create(self, db: sqlite3.Connection) -> None:
-        schema = files("supervisor").joinpath("schema.sql").read_text()
+        schema = files("supervisor.ledger").joinpath("schema.sql").read_text()
         db.executescript(f"BEGIN; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         db.execute("INSERT INTO meta VALUES ('instance', ?)", (secrets.token_hex(16),))
 

@@ -22,7 +22,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from supervisor import tree
+from supervisor.containment import tree
 from workers import child
 
 Order = Mapping[str, typing.Any]
