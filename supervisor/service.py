@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import workers
 from supervisor import __version__
 from supervisor.api import Api
 from supervisor.config import Loaded, load
@@ -61,10 +62,15 @@ class BadConfig(Exception):  # noqa: N818 - the word people use
         self.problems = problems
 
 
+class ForeignPackage(Exception):  # noqa: N818 - what it is
+    """A package of our name that is not ours would be run."""
+
+
 class Service:
     """A service that has begun; `desk` is how the outside sees and asks it.
 
-    Raises (at construction): FolderTrouble, BadConfig, LedgerTrouble, LedgerRefused.
+    Raises (at construction): ForeignPackage, FolderTrouble, BadConfig, LedgerTrouble,
+    LedgerRefused.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -174,14 +180,9 @@ def _facts(settings: Settings) -> Facts:
 
 
 def _require_our_packages() -> None:
-    """`supervisor` and `workers` are common names: refuse to run strangers.
-
-    Raises: BadConfig.
-    """
-    import workers
-
+    """`supervisor` and `workers` are common names: refuse to run strangers."""
     if getattr(workers, "__version__", None) != __version__:
-        raise SystemExit(
-            f"nightshift: the package `workers` at {workers.__file__} is not ours: "
+        raise ForeignPackage(
+            f"the package `workers` at {workers.__file__} is not ours: "
             "install nightshift-cron into a virtual environment of its own"
         )

@@ -1,17 +1,9 @@
-"""What a request may carry, and how a definition is shown."""
+"""What a request may carry; a key that is not here is refused."""
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from supervisor.config.secrets import secrets_among
-from supervisor.containment import orders
-from supervisor.core.model import Job, Run, State, Trigger
-
-_OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER", "ATTEMPT"))
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400)]
 
 
@@ -59,74 +51,3 @@ class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/reload`."""
 
     previous: bool = False
-
-
-def job(definition: Job, mask: Callable[[str], str]) -> dict[str, Any]:
-    """A definition as people wrote it: keys of jobs.yaml, secrets masked."""
-    shown: dict[str, Any] = {
-        "name": definition.name,
-        "worker": definition.worker,
-        "command": definition.shell if definition.argv is None else list(definition.argv),
-        "cron": list(definition.cron),
-        "timezone": definition.timezone,
-        "deps": list(definition.deps),
-        "timeout_seconds": definition.timeout_s,
-        "kill_grace_seconds": definition.kill_grace_s,
-        "retries": definition.retries,
-        "retry_delay_seconds": definition.retry_delay_s,
-        "retry_backoff": definition.retry_backoff,
-        "retry_max_delay_seconds": definition.retry_max_delay_s,
-        "success_exit_status": list(definition.success_exit_status),
-        "exclusive": definition.exclusive,
-        "overlap": definition.overlap,
-        "catch_up": definition.catch_up,
-        "catch_up_window_seconds": definition.catch_up_window_s,
-        "run_on_startup": definition.run_on_startup,
-        "enabled": definition.enabled,
-        "with": msgspec.json.decode(definition.params_json),
-        "env": dict(definition.env),
-        "inherit_env": definition.inherit_env,
-        "cwd": definition.cwd,
-        "nice": definition.nice,
-        "limits": definition.limits,
-        "python": definition.python,
-        "late_after_seconds": definition.late_after_s,
-        "heartbeat": definition.heartbeat,
-        "description": definition.description,
-        "docs": definition.docs,
-    }
-    masked: dict[str, Any] = _masked(msgspec.to_builtins(shown), mask)
-    return masked
-
-
-def environment(
-    definition: Job, mask: Callable[[str], str], inherited: Mapping[str, str], folder: Path
-) -> dict[str, str]:
-    """What a process of this job finds in its environment, secrets masked.
-
-    inherited: the supervisor's own environment; folder: its state folder.
-    """
-    some = Run(0, definition.name, datetime.now(UTC), Trigger.MANUAL, State.PENDING)
-    own = orders.environment(some, definition, {"TMPDIR": str(folder / "tmp")})
-    found = {**inherited, **own} if definition.inherit_env else own
-    del found["NIGHTSHIFT_INSTANCE"]
-    found |= dict.fromkeys(_OF_EACH_RUN, "(of each run)")
-    masked: dict[str, str] = _masked(found, mask)
-    return masked
-
-
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return mask(value)
-    if isinstance(value, list):
-        return [_masked(item, mask) for item in value]
-    if isinstance(value, dict):
-        return {key: _masked_under(key, item, mask) for key, item in value.items()}
-    return value
-
-
-def _masked_under(name: str, value: Any, mask: Callable[[str], str]) -> Any:
-    # Any text would do here: it is the name that is asked about.
-    if isinstance(value, str) and value and secrets_among([(name, "a text")]):
-        return "***"
-    return _masked(value, mask)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from supervisor.api import bodies
+from supervisor import shown
 from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Failure
@@ -99,7 +99,7 @@ def _difference(config: Config, client: Client) -> Difference | None:
         return None
     before = {job["name"]: job for job in answers.read(body, dict[str, Any])["jobs"]}
     mask = masker(config.secrets)
-    after = {job.name: bodies.job(job, mask) for job in config.jobs}
+    after = {job.name: shown.job(job, mask) for job in config.jobs}
     changed = {name: _changed(before[name], after[name]) for name in after if name in before}
     return Difference(
         added=tuple(name for name in after if name not in before),

@@ -112,15 +112,27 @@ def join(runs_dir: str | Path, run: int) -> bytes:
 
     At most HEAD_BYTES + 2 * SEGMENT_BYTES and that line; b"" where nothing is.
     """
+    return after(runs_dir, run, 0)[0]
+
+
+def after(runs_dir: str | Path, run: int, position: int) -> tuple[bytes, int]:
+    """What is kept of a run's output from a position on, and the position after it.
+
+    Positions count bytes of the whole output, also those that were dropped.
+    """
     path = str(runs_path(runs_dir, run))
-    pieces = [_read(path)[:HEAD_BYTES]]
-    position = len(pieces[0])
+    found = [(0, _read(path)[:HEAD_BYTES])]
     for start, number, _ in sorted(_segments(path)):
+        found.append((start, _read(f"{path}.{number}")[_START_BYTES:]))
+    pieces = []
+    for start, piece in found:
         if start > position:
             pieces.append(b"\n--- %d bytes dropped ---\n" % (start - position))
-        pieces.append(_read(f"{path}.{number}")[_START_BYTES:])
-        position = start + len(pieces[-1])
-    return b"".join(pieces)
+            position = start
+        if start + len(piece) > position:
+            pieces.append(piece[position - start :])
+            position = start + len(piece)
+    return b"".join(pieces), position
 
 
 def tail(runs_dir: str | Path, run: int, lines: int) -> list[str]:

@@ -54,7 +54,7 @@ def answer(turn: Turn, event: Asked) -> None:
     verb, what = describe(event.request)
     turn.actions.append(Record(Asking(turn.now, event.peer, verb, what, said)))
     turn.actions.append(reply)
-    turn.note(f"{event.peer} asked: {verb} {what} -> {said}")
+    turn.note(f"{event.peer} asked: {' '.join(filter(None, (verb, what)))} -> {said}")
 
 
 def describe(request: Request) -> tuple[str, str]:

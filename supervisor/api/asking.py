@@ -1,0 +1,96 @@
+"""POST: requests handed to the loop, and its replies."""
+
+import asyncio
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from supervisor.api import bodies
+from supervisor.api.answers import Problem, as_json, from_reply
+from supervisor.api.ground import Ground, number_in
+from supervisor.core import events as ev
+from supervisor.core.model import Peer
+from supervisor.desk import Reload
+
+REPLY_S = 30.0
+RELOAD_S = 90.0
+
+B = TypeVar("B")
+
+
+class Asking:
+    """The answers to requests."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    async def post_run(self, request: Request) -> Response:
+        body = await self._body(request, bodies.RunBody)
+        given = msgspec.json.encode(body.set).decode()
+        name = request.path_params["job"]
+        reply = await self._ask(request, ev.RunJobs((name,), body.with_deps, given, body.dry_run))
+        return as_json(
+            {"run": self._ground.show_number(reply.runs[-1]), "runs": reply.runs}, 202
+        )
+
+    async def post_run_all(self, request: Request) -> Response:
+        body = await self._body(request, bodies.RunAllBody)
+        reply = await self._ask(request, ev.RunAll(body.only))
+        return as_json({"runs": reply.runs}, 202)
+
+    async def post_cancel_job(self, request: Request) -> Response:
+        reply = await self._ask(request, ev.CancelJob(request.path_params["job"]))
+        return as_json({"cancelled": reply.runs}, 202)
+
+    async def post_cancel_run(self, request: Request) -> Response:
+        run = self._ground.run(request)
+        reply = await self._ask(request, ev.CancelRun(run.id))
+        return as_json({"cancelled": reply.runs}, 202)
+
+    async def post_pause(self, request: Request) -> Response:
+        body = await self._body(request, bodies.PauseBody)
+        name = request.path_params.get("job", "")
+        await self._ask(request, ev.PauseJob(name, body.for_seconds, body.reason))
+        return as_json({"paused": name or "all"})
+
+    async def post_resume(self, request: Request) -> Response:
+        body = await self._body(request, bodies.ResumeBody)
+        name = request.path_params.get("job", "")
+        await self._ask(request, ev.ResumeJob(name, body.from_now))
+        return as_json({"resumed": name or "all"})
+
+    async def post_ack(self, request: Request) -> Response:
+        body = await self._body(request, bodies.AckBody)
+        number = number_in(request.path_params["incident"], "incident")
+        await self._ask(request, ev.AckIncident(number, body.for_seconds, body.reason))
+        return as_json({"acked": number})
+
+    async def post_stop(self, request: Request) -> Response:
+        body = await self._body(request, bodies.StopBody)
+        await self._ask(request, ev.StopService(body.drain_seconds))
+        return as_json({"stopping": True}, 202)
+
+    async def post_reload(self, request: Request) -> Response:
+        body = await self._body(request, bodies.ReloadBody)
+        answer = self._ground.desk.ask(_peer(request), Reload(body.previous))
+        return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
+
+    async def _ask(self, request: Request, what: ev.Request) -> ev.Reply:
+        answer = self._ground.desk.ask(_peer(request), what)
+        reply = await asyncio.wait_for(asyncio.wrap_future(answer), REPLY_S)
+        return from_reply(reply)
+
+    async def _body(self, request: Request, kind: type[B]) -> B:
+        try:
+            return msgspec.json.decode(await request.body() or b"{}", type=kind)
+        except ClientDisconnect as error:
+            raise Problem(400, "the request did not come whole") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise Problem(422, f"the body does not hold: {error}") from error
+
+
+def _peer(request: Request) -> Peer:
+    uid, pid = request.client if request.client is not None else ("-1", 0)
+    return Peer(int(uid), pid)
