@@ -31,9 +31,7 @@ class Asking:
         given = msgspec.json.encode(body.set).decode()
         name = request.path_params["job"]
         reply = await self._ask(request, ev.RunJobs((name,), body.with_deps, given, body.dry_run))
-        return as_json(
-            {"run": self._ground.show_number(reply.runs[-1]), "runs": reply.runs}, 202
-        )
+        return as_json({"run": self._ground.show_number(reply.runs[-1]), "runs": reply.runs}, 202)
 
     async def post_run_all(self, request: Request) -> Response:
         body = await self._body(request, bodies.RunAllBody)

@@ -13,8 +13,8 @@ from supervisor.core.world import World
 from supervisor.desk import Desk
 from supervisor.ledger.history import History
 
-# A calendar cannot be asked at the ends of time.
-_YEARS = range(1970, 9000)
+# A calendar cannot be asked at the ends of time, nor before the last zone changed at midnight.
+_YEARS = range(2012, 9000)
 
 
 class Ground:

@@ -136,7 +136,9 @@ def cancel(turn: Turn, run: Run, found: Verdict) -> None:
     if run.state is State.RUNNING and living is not None:
         end(turn, living, found, living.job.kill_grace_s)
     else:
-        turn.finish(run, found)
+        final = turn.finish(run, found)
+        if living is not None:  # of an attempt that has ended while its tree has not
+            turn.put_living(replace(living, outcome=final))
 
 
 def end(turn: Turn, living: Living, wish: Verdict, grace_s: float) -> None:

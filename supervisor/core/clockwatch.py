@@ -11,10 +11,12 @@ CLOCK_STEP = timedelta(hours=1)
 
 
 def read(turn: Turn) -> None:
-    """Compare this turn's wall clock with the last one's."""
+    """Compare this turn's wall clock with the latest one seen; small steps back add up."""
     world = turn.world
-    before, world.last_wall = world.last_wall, turn.now
-    if before is not None and turn.now < before - CLOCK_STEP:
+    latest = world.latest_wall or turn.now
+    world.latest_wall = max(latest, turn.now)
+    if turn.now < latest - CLOCK_STEP:
+        world.latest_wall = turn.now
         look_ahead(turn)
     elif world.silent_until is not None and turn.now >= world.silent_until:
         world.silent_until = None

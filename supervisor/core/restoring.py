@@ -55,7 +55,7 @@ def _world(event: Restored) -> World:
         paused=memory.paused,
         has_calendar=event.calendar,
         last_tick=event.at.wall,
-        last_wall=event.at.wall,
+        latest_wall=event.at.wall,
         next_run=memory.next_run,
         next_incident=memory.next_incident,
         next_alert=memory.next_alert,
@@ -143,5 +143,9 @@ def _watch_lateness(turn: Turn, job: Job, seen_until: datetime) -> None:
     calendar = schedule.calendar(job.cron, job.timezone)
     slots = calendar.newest(1, seen_until - timedelta(minutes=1), turn.now)
     success = turn.world.last_success.get(job.name)
-    if slots and (success is None or success < slots[-1]):
+    if not slots or (success is not None and success >= slots[-1]):
+        return
+    forbidden = (Reason.PAUSED, Reason.DISABLED)
+    past = turn.world.past.get(job.name, ())
+    if not any(each.due == slots[-1] and each.reason in forbidden for each in past):
         turn.world.late = turn.world.late.set(job.name, slots[-1])

@@ -12,9 +12,6 @@ RETRIABLE = frozenset(
 )
 JITTER = 0.1
 
-# 2.0 ** 1024 overflows; any backoff > 1 has met its cap long before.
-_LARGEST_EXPONENT = 64
-
 
 def is_allowed(job: Job, reason: Reason, retries_used: int) -> bool:
     """Whether a run that failed for this reason gets another attempt."""
@@ -27,6 +24,9 @@ def delay_s(job: Job, retries_used: int, dice: float) -> float:
     retry_delay x backoff^retries_used, capped at retry_max_delay, +-10 % by
     the die in [0, 1). The first retry waits retry_delay.
     """
-    exponent = min(retries_used, _LARGEST_EXPONENT)
-    plain = min(job.retry_delay_s * job.retry_backoff**exponent, job.retry_max_delay_s)
+    try:
+        grown = job.retry_delay_s * job.retry_backoff**retries_used
+    except OverflowError:  # 2.0 ** 1024 and beyond
+        grown = job.retry_max_delay_s
+    plain = min(grown, job.retry_max_delay_s)
     return plain * (1 + JITTER * (2 * dice - 1))

@@ -53,8 +53,7 @@ class Calendar:
     def __init__(self, expressions: tuple[str, ...], timezone: str) -> None:
         self.expressions = expressions
         self.zone = zone(timezone)
-        self._asked: datetime | None = None
-        self._found: datetime | None = None
+        self._answered: tuple[datetime | None, datetime | None] = (None, None)
         self._minutes_of_day: dict[tuple[bool, ...], int] = {}
         self._sims = [_parse(expression, self.zone) for expression in expressions]
         for expression, sim in zip(expressions, self._sims, strict=True):
@@ -64,11 +63,12 @@ class Calendar:
     def next_after(self, instant: datetime) -> datetime | None:
         """The first slot strictly after `instant`; None: there is none."""
         # Jobs that share a calendar ask for the same instants, one after another.
-        if instant != self._asked:
+        asked, slot = self._answered  # one field: the calendar is shared with other threads
+        if instant != asked:
             found = [self._next(sim, instant) for sim in self._sims]
-            self._found = min((slot for slot in found if slot is not None), default=None)
-            self._asked = instant
-        return self._found
+            slot = min((slot for slot in found if slot is not None), default=None)
+            self._answered = instant, slot
+        return slot
 
     def slots_after(self, since: datetime) -> Iterator[datetime]:
         """All slots strictly after `since`, in order, each once."""

@@ -106,7 +106,7 @@ class World(Struct):
     problems: tuple[Problem, ...] = ()
     ledger_trouble: str = ""
     last_tick: datetime | None = None
-    last_wall: datetime | None = None
+    latest_wall: datetime | None = None
     silent_until: datetime | None = None
     strays_killed: int = 0
     metrics: Map[tuple[str, str], float] = field(default_factory=Map)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -23,23 +24,27 @@ Convert = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One kind of value: its table, columns, key and how each column is read."""
+    """One kind of value: its table, columns, key and how each column is read.
+
+    encoders: only of the columns that are not written as they are, by position.
+    """
 
     name: str
     kind: type
     columns: tuple[str, ...]
-    encoders: tuple[Convert | None, ...]
+    fields: Callable[[object], tuple[Any, ...]]
+    encoders: tuple[tuple[int, Convert], ...]
     decoders: tuple[Convert | None, ...]
     upsert: str
 
     def encode(self, value: object) -> list[Any]:
         """The row of a value, in the order of the columns."""
-        return [
-            item if encode is None or item is None else encode(item)
-            for encode, item in zip(
-                self.encoders, (getattr(value, column) for column in self.columns), strict=True
-            )
-        ]
+        row = list(self.fields(value))
+        for place, encode in self.encoders:
+            item = row[place]
+            if item is not None:
+                row[place] = encode(item)
+        return row
 
     def decode(self, row: typing.Sequence[Any]) -> Any:
         """The value of a row that was read with `select`."""
@@ -55,20 +60,22 @@ class Table:
         return f"SELECT {', '.join(self.columns)} FROM {self.name} {rest}"
 
 
-def _table(kind: type, name: str, *key: str) -> Table:
+def _table(kind: type, name: str, *key: str, fixed: tuple[str, ...] = ()) -> Table:
+    """fixed: columns that never change; SQLite rewrites every index of what it is told to set."""
     hints = typing.get_type_hints(kind)
     columns = tuple(hints)
     marks = ", ".join("?" * len(columns))
     upsert = f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks})"
     if key:
-        changes = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
+        changes = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in (*key, *fixed))
         upsert += f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
     codecs = [_codec(hints[column]) for column in columns]
     return Table(
         name,
         kind,
         columns,
-        tuple(encode for encode, _ in codecs),
+        attrgetter(*columns),
+        tuple((n, encode) for n, (encode, _) in enumerate(codecs) if encode is not None),
         tuple(decode for _, decode in codecs),
         upsert,
     )
@@ -101,7 +108,9 @@ def _from_json(hint: Any) -> Convert:
     return lambda text: () if text == "[]" else decode(text)
 
 
-RUNS = _table(Run, "runs", "id")
+RUNS = _table(
+    Run, "runs", "id", fixed=("job", "due", "slot", "trigger", "place", "batch", "opened_at")
+)
 ATTEMPTS = _table(Attempt, "attempts", "run", "number")
 GAPS = _table(Gap, "gaps", "job", "since")
 MARKS = _table(Mark, "jobs", "job")

@@ -172,7 +172,7 @@ class Store:
         rest = """WHERE id IN (
             SELECT id FROM (
                 SELECT id, state, row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
-                FROM runs
+                FROM runs WHERE reason IS NOT 'overlap'
             ) WHERE age <= ? OR state IN ('pending', 'running', 'retrying')
             UNION SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job
         ) ORDER BY id"""

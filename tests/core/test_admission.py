@@ -1,0 +1,193 @@
+"""Admission: who begins first, and who holds up nobody."""
+
+from supervisor.core import events as ev
+from supervisor.core.model import Overlap
+from tests.core.night import Night, job
+
+
+def test_slots_of_a_minute_begin_in_the_order_of_the_file():
+    night = Night(
+        job("c", cron="0 2 * * *"), job("a", cron="0 2 * * *"), job("b", cron="0 2 * * *")
+    )
+
+    night.at("02:00")
+
+    assert night.living() == ["c", "a", "b"]
+
+
+def test_what_was_due_earlier_begins_before_what_stands_earlier_in_the_file():
+    night = Night(
+        job("first", cron="1 2 * * *"),
+        job("second", cron="0 2 * * *"),
+        job("long", cron="59 1 * * *"),
+        max_concurrent=1,
+    )
+    night.at("02:01")
+
+    night.ends("long")
+
+    assert night.living() == ["second"]
+
+
+def test_no_more_runs_live_than_the_pool_has_places():
+    jobs = [job(name, cron="0 2 * * *") for name in "abcde"]
+    night = Night(*jobs, max_concurrent=2)
+
+    night.at("02:00")
+
+    assert night.living() == ["a", "b"]
+    assert [night.run(name).state for name in "cde"] == ["pending"] * 3
+
+
+def test_a_place_is_given_on_as_soon_as_a_tree_is_empty():
+    jobs = [job(name, cron="0 2 * * *") for name in "ab"]
+    night = Night(*jobs, max_concurrent=1)
+    night.at("02:00")
+
+    night.exits("a")
+    while_tree_lives = night.living()
+    night.empties("a")
+
+    assert while_tree_lives == []
+    assert night.living() == ["b"]
+
+
+def test_a_run_that_waits_for_its_group_holds_up_nobody():
+    night = Night(
+        job("a", cron="0 2 * * *", exclusive="data"),
+        job("b", cron="0 2 * * *", exclusive="data"),
+        job("c", cron="0 2 * * *"),
+        max_concurrent=2,
+    )
+
+    night.at("02:00")
+
+    assert night.living() == ["a", "c"]
+    assert night.run("b").cause == "waits for a (run 1), which holds the group data"
+
+
+def test_a_run_that_waits_for_its_dependency_holds_up_nobody():
+    night = Night(
+        job("slow", cron="0 2 * * *"),
+        job("after", cron="0 2 * * *", deps=["slow"]),
+        job("other", cron="0 2 * * *"),
+        max_concurrent=2,
+    )
+
+    night.at("02:00")
+
+    assert night.living() == ["slow", "other"]
+
+
+def test_a_retrying_run_takes_no_place():
+    night = Night(
+        job("a", cron="0 2 * * *", retries=1), job("b", cron="0 2 * * *"), max_concurrent=1
+    )
+    night.at("02:00")
+
+    night.ends("a", status=1)
+
+    assert night.run("a").state == "retrying"
+    assert night.living() == ["b"]
+
+
+def test_between_attempts_the_group_is_free():
+    night = Night(
+        job("a", cron="0 2 * * *", retries=1, exclusive="data"),
+        job("b", cron="0 2 * * *", exclusive="data"),
+    )
+    night.at("02:00")
+
+    night.ends("a", status=1)
+
+    assert night.living() == ["b"]
+
+
+def test_two_runs_of_a_group_never_live_together_though_one_tree_has_only_leftovers():
+    night = Night(
+        job("a", cron="0 2 * * *", exclusive="data"),
+        job("b", cron="0 2 * * *", exclusive="data"),
+    )
+    night.at("02:00")
+
+    night.exits("a")
+
+    assert night.run("a").state == "success"
+    assert night.run("b").state == "pending"
+
+
+def test_groups_of_different_names_do_not_wait_for_each_other():
+    night = Night(
+        job("a", cron="0 2 * * *", exclusive="data"),
+        job("b", cron="0 2 * * *", exclusive="mail"),
+    )
+
+    night.at("02:00")
+
+    assert night.living() == ["a", "b"]
+
+
+def test_a_group_is_kept_by_the_definition_that_was_launched():
+    night = Night(job("a", cron="0 2 * * *", exclusive="data"), job("b", exclusive="data"))
+    night.at("02:00")
+
+    night.reloads(job("a", cron="0 2 * * *"), job("b", exclusive="data"))
+    night.asks(ev.RunJobs(("b",)))
+
+    assert night.living() == ["a"]
+
+
+def test_a_larger_pool_admits_at_once():
+    jobs = [job(name, cron="0 2 * * *") for name in "ab"]
+    night = Night(*jobs, max_concurrent=1)
+    night.at("02:00")
+
+    night.reloads(*jobs, max_concurrent=2)
+
+    assert night.living() == ["a", "b"]
+
+
+def test_a_smaller_pool_lets_the_living_finish_and_admits_nobody_until_then():
+    jobs = [job(name, cron="0 2 * * *") for name in "abc"]
+    night = Night(*jobs, max_concurrent=2)
+    night.at("02:00")
+
+    night.reloads(*jobs, max_concurrent=1)
+    night.ends("a")
+
+    assert night.living() == ["b"]
+
+
+def test_replacing_a_run_that_will_not_end_delays_no_other_job():
+    night = Night(
+        job("deaf", cron="* * * * *", overlap=Overlap.REPLACE),
+        job("other", cron="2 0 * * *"),
+        max_concurrent=2,
+    )
+    night.at("00:01")
+
+    night.at("00:02")
+
+    assert night.living() == ["deaf", "other"]
+
+
+def test_run_all_goes_one_at_a_time_in_the_order_of_the_file():
+    night = Night(*[job(name) for name in "cab"])
+    night.asks(ev.RunAll())
+
+    order = []
+    while night.living():
+        [name] = night.living()
+        order.append(name)
+        night.ends(name)
+
+    assert order == ["c", "a", "b"]
+
+
+def test_run_all_goes_after_dependencies_first():
+    night = Night(job("last", deps=["first"]), job("first"))
+    night.asks(ev.RunAll())
+
+    night.ends("first")
+
+    assert night.living() == ["last"]

@@ -1,0 +1,202 @@
+"""One attempt: its deadline, its force, its leftovers, and what cannot be killed."""
+
+from supervisor.core import events as ev
+from supervisor.core.decide import next_wakeup
+from tests.core.night import Night, job
+from workers.protocol import Done, Metric, Progress
+
+
+def test_at_the_deadline_an_attempt_gets_term():
+    night = Night(job("a", cron="0 2 * * *", timeout_s=90))
+
+    night.at("02:01:29")
+    before = list(night.forces("a"))
+    night.at("02:01:30")
+
+    assert before == []
+    assert night.forces("a") == ["term"]
+
+
+def test_after_the_grace_it_gets_kill():
+    night = Night(job("a", cron="0 2 * * *", timeout_s=90, kill_grace_s=10))
+
+    night.at("02:01:39")
+    before = list(night.forces("a"))
+    night.at("02:01:40")
+
+    assert before == ["term"]
+    assert night.forces("a") == ["term", "kill"]
+
+
+def test_a_job_without_a_limit_lives_as_long_as_it_likes():
+    night = Night(job("a", cron="0 2 * * *", timeout_s=None))
+
+    night.at("2026-01-06 01:59")
+
+    assert night.forces("a") == []
+    assert next_wakeup(night.world) is None
+
+
+def test_the_limit_counts_for_each_attempt_anew():
+    night = Night(job("a", cron="0 2 * * *", timeout_s=90, retries=1, retry_delay_s=60))
+    night.at("02:01")
+    night.ends("a", status=1)
+
+    night.at("02:03:29")
+    before = list(night.forces("a"))
+    night.at("02:03:30")
+
+    assert before == []
+    assert night.forces("a") == ["term"]
+
+
+def test_what_survives_kill_is_given_up_with_its_keeper_and_its_place_is_free():
+    night = Night(
+        job("undead", cron="0 2 * * *", timeout_s=60, kill_grace_s=10),
+        job("b", cron="1 2 * * *"),
+        max_concurrent=1,
+    )
+    night.at("02:01:10")
+
+    night.after(seconds=15)
+
+    assert night.run("undead").state == "failed"
+    assert night.words("undead") == ["unkillable opened", "timeout opened"]
+    assert night.incidents("undead")[0].severity == "critical"
+    assert night.living() == ["b"]
+
+
+def test_leftovers_that_survive_kill_do_not_change_the_verdict():
+    night = Night(job("a", cron="0 2 * * *", kill_grace_s=10))
+    night.at("02:00")
+    night.exits("a")
+
+    night.after(seconds=15)
+
+    assert night.states("a") == ["success"]
+    assert night.words("a") == ["unkillable opened"]
+
+
+def test_the_verdict_is_settled_when_the_own_process_ends():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("02:00")
+    night.after(seconds=5)
+
+    night.exits("a")
+    settled = night.run("a")
+    night.after(seconds=5)
+    night.empties("a")
+
+    assert settled.state == "success"
+    assert night.run("a").ended_at == settled.ended_at
+
+
+def test_what_it_left_behind_is_named_in_its_row():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("02:00")
+
+    night.ends("a", strays=["77 sleep 1000"])
+
+    assert night.run("a").strays == ("77 sleep 1000",)
+    assert night.run("a").cpu_s == 1.5
+    assert night.status().strays_killed == 1
+
+
+def test_what_a_cancelled_retry_left_behind_is_named_in_its_row():
+    night = Night(job("a", cron="0 2 * * *", retries=1))
+    night.at("02:00")
+    night.exits("a", status=1)
+    night.asks(ev.CancelJob("a"))
+
+    night.empties("a", strays=["77 sleep 1000"])
+
+    assert night.run("a").strays == ("77 sleep 1000",)
+
+
+def test_a_cancelled_run_gets_term_then_kill():
+    night = Night(job("a", cron="0 2 * * *", kill_grace_s=10))
+    night.at("02:00")
+
+    night.asks(ev.CancelJob("a"))
+    night.after(seconds=10)
+
+    assert night.forces("a") == ["term", "kill"]
+
+
+def test_a_run_that_is_cancelled_twice_is_told_once():
+    night = Night(job("a", cron="0 2 * * *", kill_grace_s=10))
+    night.at("02:00")
+    night.asks(ev.CancelJob("a"))
+
+    night.after(seconds=5)
+    night.asks(ev.CancelJob("a"))
+    night.after(seconds=5)
+
+    assert night.forces("a") == ["term", "kill"]
+
+
+def test_a_pending_run_is_cancelled_at_once():
+    night = Night(job("hog"), job("a"), max_concurrent=1)
+    night.asks(ev.RunJobs(("hog",)))
+    night.asks(ev.RunJobs(("a",)))
+
+    night.asks(ev.CancelJob("a"))
+
+    assert night.states("a") == ["cancelled"]
+    assert night.run("a").cause == "cancelled by uid 1000"
+
+
+def test_cancelling_opens_no_incident():
+    night = Night(job("a"))
+    night.asks(ev.RunJobs(("a",)))
+    night.asks(ev.CancelJob("a"))
+
+    night.ends("a", signal=15)
+
+    assert night.words("a") == []
+
+
+def test_a_worker_that_finished_before_the_cancel_reached_it_has_succeeded():
+    night = Night(job("a", worker="w.f"))
+    night.asks(ev.RunJobs(("a",)))
+    night.says("a", Done({}))
+    night.asks(ev.CancelJob("a"))
+
+    night.ends("a")
+
+    assert night.states("a") == ["success"]
+
+
+def test_progress_is_shown_and_a_metric_is_kept():
+    night = Night(job("a", worker="w.f"))
+    night.asks(ev.RunJobs(("a",)))
+
+    night.says("a", Progress(3, 10, "sets"))
+    night.says("a", Metric("rows", 12.0))
+
+    [shown] = night.status().runs
+    assert shown.progress.done == 3
+    assert night.world.metrics["a", "rows"] == 12.0
+
+
+def test_the_pid_of_a_living_attempt_is_recorded_and_shown():
+    night = Night(job("a"))
+    night.asks(ev.RunJobs(("a",)))
+
+    night.send(ev.Started(night.clocks(), 1, 1, pid=4711))
+
+    assert night.ledger.attempts[1, 1].pid == 4711
+    assert night.status().runs[0].pid == 4711
+
+
+def test_each_attempt_has_a_row_with_its_own_end():
+    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    night.at("02:00")
+    night.ends("a", status=1)
+    night.at("02:01")
+    night.ends("a", status=0)
+
+    first, second = night.ledger.attempts.values()
+    assert (first.number, first.cause, first.wait_status) == (1, "exit status 1", 256)
+    assert (second.number, second.cause, second.wait_status) == (2, "", 0)
+    assert first.ended_at < second.started_at

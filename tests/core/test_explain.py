@@ -1,0 +1,141 @@
+"""Why a job ran, waits, was skipped or missed: facts, one sentence each."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core import explain
+from supervisor.core.model import Gap
+from tests.core.night import Night, instant, job
+
+UTC = ZoneInfo("UTC")
+BERLIN = ZoneInfo("Europe/Berlin")
+NIGHTLY = job("a", cron="0 2 * * *")
+
+
+def story(night, waits=""):
+    run = night.run("a")
+    attempts = [each for each in night.ledger.attempts.values() if each.run == run.id]
+    return explain.run(run, attempts, waits, UTC)
+
+
+def test_a_run_that_succeeded():
+    night = Night(NIGHTLY)
+    night.at("02:00")
+    night.after(seconds=90)
+    night.ends("a")
+
+    assert story(night) == [
+        "Run 1 of a was due by its calendar at 2026-01-05 02:00:00 UTC.",
+        "Attempt 1 began at 2026-01-05 02:00:00 UTC and ended after 1m30s.",
+        "It succeeded at 2026-01-05 02:01:30 UTC.",
+    ]
+
+
+def test_a_run_that_failed_after_a_retry():
+    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    night.at("02:00")
+    night.ends("a", status=1)
+    night.at("02:01")
+    night.ends("a", status=2)
+
+    assert story(night)[1:] == [
+        "Attempt 1 began at 2026-01-05 02:00:00 UTC and ended after 0s: exit status 1.",
+        "Attempt 2 began at 2026-01-05 02:01:00 UTC and ended after 0s: exit status 2.",
+        "It failed at 2026-01-05 02:01:00 UTC: exit status 2.",
+    ]
+
+
+def test_a_run_that_waited_says_how_long():
+    night = Night(NIGHTLY, job("hog", cron="0 1 * * *"), max_concurrent=1)
+    night.at("02:10")
+    night.ends("hog")
+
+    assert "It waited 10m before it began." in story(night)
+    assert story(night)[-1] == "It is running."
+
+
+def test_a_skipped_run_says_why():
+    night = Night(job("x"), job("a", cron="0 2 * * *", deps=["x"]))
+    night.at("02:00")
+
+    assert story(night)[-1] == ("It was skipped at 2026-01-05 02:00:00 UTC: x has not run yet.")
+
+
+def test_a_pending_run_says_what_it_waits_for():
+    night = Night(NIGHTLY, job("hog", cron="0 1 * * *"), max_concurrent=1)
+    night.at("02:00")
+
+    assert story(night, "waits for a place")[-1] == "It is pending: waits for a place."
+
+
+def test_a_retrying_run_says_when():
+    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    night.at("02:00")
+    night.ends("a", status=1)
+
+    assert story(night)[-1] == "Its next attempt is at 2026-01-05 02:01:00 UTC."
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda night: night.asks(ev.RunJobs(("a",))), "was asked for at"),
+        (lambda night: night.at("02:00"), "was due by its calendar at"),
+        (lambda night: night.sleeps_until("02:30"), "while no supervisor could run it"),
+    ],
+    ids=["manual", "schedule", "catch-up"],
+)
+def test_the_trigger_is_told(make, words):
+    night = Night(NIGHTLY)
+
+    make(night)
+
+    assert words in story(night)[0]
+
+
+def test_leftovers_are_named():
+    night = Night(NIGHTLY)
+    night.at("02:00")
+    night.ends("a", strays=["77 sleep 1000"])
+
+    assert "It left behind 77 sleep 1000, which was killed." in story(night)
+
+
+def test_a_slot_in_a_gap_names_all_of_it():
+    gap = Gap("a", instant("2026-01-05 00:00"), instant("2026-01-05 10:00"), 600, "nobody ran")
+
+    assert explain.in_gap(gap, UTC) == [
+        "a had 600 slots from 2026-01-05 00:00:00 UTC to 2026-01-05 10:00:00 UTC "
+        "that were missed.",
+        "The reason: nobody ran.",
+    ]
+
+
+def test_an_instant_that_is_no_slot_names_its_neighbours():
+    said = explain.no_slot(NIGHTLY, instant("2026-01-05 12:00"), BERLIN)
+
+    assert said == [
+        "2026-01-05 13:00:00 CET is no slot of a that this ledger knows.",
+        "Its slot before that is 2026-01-05 03:00:00 CET.",
+        "Its slot after that is 2026-01-06 03:00:00 CET.",
+    ]
+
+
+def test_a_slot_that_the_ledger_does_not_know_is_called_one():
+    said = explain.no_slot(NIGHTLY, instant("2026-01-05 02:00"), UTC)
+
+    assert "has a slot then" in said[1]
+
+
+def test_a_job_without_cron_runs_by_request_only():
+    said = explain.no_slot(job("a"), instant("2026-01-05 02:00"), UTC)
+
+    assert said[-1] == "a has no cron: it runs by request only."
+
+
+def test_a_leap_day_can_be_asked_about():
+    said = explain.no_slot(NIGHTLY, instant("2028-02-29 12:00"), UTC)
+
+    assert "2028-02-29 02:00:00 UTC" in said[1]

@@ -1,0 +1,50 @@
+"""What a night of change will do to a job's slots, said beforehand."""
+
+from datetime import timedelta
+
+import pytest
+
+from supervisor.core import moves, schedule
+from tests.core.night import instant, job
+
+WINTER = instant("2026-01-05 00:00")
+
+# zone | expression | what is said for the next 400 days
+TABLE = """
+Europe/Berlin       | 30 2 * * *   | 2026-03-29 02:30 does not exist in Europe/Berlin: it runs at 03:00
+Europe/Berlin       | 0 3 * * *    |
+Europe/Berlin       | 0 * * * *    |
+Europe/Berlin       | */30 2 * * * | 2026-03-29 02:00 does not exist in Europe/Berlin: it is dropped; 2026-03-29 02:30 does not exist in Europe/Berlin: it is dropped; 2026-10-25 02:00 comes twice in Europe/Berlin: it runs twice; 2026-10-25 02:30 comes twice in Europe/Berlin: it runs twice
+America/New_York    | 0 2 * * *    | 2026-03-08 02:00 does not exist in America/New_York: it runs at 03:00
+America/New_York    | 30 1 * * *   |
+Australia/Lord_Howe | 15 2 * * *   | 2026-10-04 02:15 does not exist in Australia/Lord_Howe: it runs at 02:30
+UTC                 | 30 2 * * *   |
+"""  # noqa: E501
+ROWS = [tuple(cell.strip() for cell in line.split("|")) for line in TABLE.strip().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("zone", "expression", "said"), [pytest.param(*row, id=" ".join(row[:2])) for row in ROWS]
+)
+def test_slots_that_will_be_moved_dropped_or_doubled_are_named(zone, expression, said):
+    found = moves.in_words(job("a", cron=expression, timezone=zone), WINTER)
+
+    assert "; ".join(found) == said
+
+
+@pytest.mark.parametrize("expression", ["30 2 * * *", "0,30 2 * * *", "15 2 29 3 *"])
+def test_a_moved_slot_runs_when_it_was_said(expression):
+    told = moves.moves(
+        job("a", cron=expression, timezone="Europe/Berlin"), WINTER, WINTER + timedelta(days=200)
+    )
+    slots = list(
+        schedule.calendar((expression,), "Europe/Berlin").slots(
+            instant("2026-03-29 00:00"), instant("2026-03-29 02:00")
+        )
+    )
+
+    assert {move.runs_at for move in told} == set(slots)
+
+
+def test_a_job_without_cron_has_nothing_to_move():
+    assert moves.in_words(job("a", timezone="Europe/Berlin"), WINTER) == []

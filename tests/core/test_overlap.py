@@ -1,0 +1,242 @@
+"""Overlap: a slot or a request that comes while a run of the job is open."""
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core.model import CatchUp, Overlap
+from tests.core.night import Night, job
+
+SKIP, QUEUE, REPLACE = Overlap.SKIP, Overlap.QUEUE, Overlap.REPLACE
+
+# how it comes | overlap | what is open | what becomes of the open run | of the new one
+TABLE = """
+slot     skip     running   running    skipped
+slot     skip     retrying  retrying   skipped
+slot     skip     pending   pending    skipped
+slot     queue    running   running    pending
+slot     queue    pending   pending    skipped
+slot     replace  running   term       pending
+slot     replace  retrying  cancelled  running
+slot     replace  pending   cancelled  pending
+request  skip     running   running    conflict
+request  skip     retrying  retrying   conflict
+request  skip     pending   pending    conflict
+request  queue    running   running    pending
+request  queue    pending   pending    conflict
+request  replace  running   term       pending
+request  replace  retrying  cancelled  running
+request  replace  pending   cancelled  pending
+"""
+ROWS = [tuple(line.split()) for line in TABLE.strip().splitlines()]
+
+
+def open_run(overlap, state):
+    """A night in which a job of 02:00 has an open run in this state, at 02:30."""
+    night = Night(
+        job("a", cron="0 2,3 * * *", overlap=Overlap(overlap), retries=1, retry_delay_s=7200,
+            retry_max_delay_s=7200, exclusive="data", kill_grace_s=7200),
+        job("hog", cron="0 1 * * *", exclusive="data"),
+    )  # fmt: skip
+    night.at("01:30")
+    if state != "pending":
+        night.ends("hog")
+    night.at("02:30")
+    if state == "retrying":
+        night.ends("a", status=1)
+    assert night.states("a") == [state]
+    return night
+
+
+@pytest.mark.parametrize(
+    ("comes", "overlap", "state", "old", "new"),
+    ROWS,
+    ids=[f"{comes} {overlap} {state}" for comes, overlap, state, _, _ in ROWS],
+)
+def test_overlap_decides_about_the_open_run_and_the_new_one(comes, overlap, state, old, new):
+    night = open_run(overlap, state)
+
+    if comes == "slot":
+        night.at("03:00")
+        answer = "ok"
+    else:
+        answer = night.asks(ev.RunJobs(("a",))).answer
+
+    if new == "conflict":
+        assert answer == "conflict"
+        assert len(night.runs("a")) == 1
+    else:
+        assert night.run("a").state == new
+    if old == "term":
+        assert night.forces("a") == ["term"]
+    else:
+        assert night.runs("a")[0].state == old
+
+
+@pytest.mark.parametrize("overlap", [SKIP, QUEUE, REPLACE])
+@pytest.mark.parametrize("comes", ["slot", "request"])
+def test_while_only_leftovers_live_the_new_run_is_pending_and_never_refused(overlap, comes):
+    night = open_run(overlap, "running")
+    night.exits("a")
+
+    if comes == "slot":
+        night.at("03:00")
+    else:
+        night.asks(ev.RunJobs(("a",)))
+    before = night.run("a").state
+    night.empties("a")
+
+    assert before == "pending"
+    assert night.states("a") == ["success", "running"]
+
+
+def test_a_skipped_slot_names_the_run_that_blocked_it():
+    night = open_run("skip", "running")
+
+    night.at("03:00")
+
+    skipped = night.run("a")
+    assert skipped.reason == "overlap"
+    assert skipped.cause == f"run {night.runs('a')[0].id} is still running"
+    assert skipped.blocked_by == night.runs("a")[0].id
+
+
+def test_a_refused_request_names_the_run_that_is_open():
+    night = open_run("skip", "running")
+
+    reply = night.asks(ev.RunJobs(("a",)))
+
+    assert reply.error == f"a: run {night.run('a').id} is still running"
+    assert "nightshift cancel a" in reply.hint
+
+
+def test_in_a_queue_one_waits_and_a_further_one_is_skipped():
+    night = Night(job("a", cron="* * * * *", overlap=QUEUE))
+
+    night.at("00:03")
+
+    assert night.states("a") == ["running", "pending", "skipped"]
+    assert night.run("a").cause == f"run {night.runs('a')[1].id} already waits"
+
+
+def test_the_one_that_waits_begins_when_the_tree_before_it_is_empty():
+    night = Night(job("a", cron="* * * * *", overlap=QUEUE))
+    night.at("00:02")
+
+    night.ends("a")
+
+    assert night.states("a") == ["success", "running"]
+
+
+def test_a_queued_run_waits_for_the_one_that_is_retrying():
+    night = open_run("queue", "retrying")
+
+    night.at("03:00")
+
+    assert night.states("a") == ["retrying", "pending"]
+
+
+def test_in_a_queue_no_more_than_two_runs_are_open_though_each_is_retrying():
+    night = Night(job("a", cron="* * * * *", overlap=QUEUE, retries=1, retry_delay_s=3600))
+
+    for _ in range(10):
+        night.after(minutes=1)
+        for name in night.living():
+            night.ends(name, status=1)
+
+    assert len([state for state in night.states("a") if state in ("retrying", "pending")]) <= 2
+
+
+def test_a_replaced_run_gets_term_then_kill_and_the_new_one_waits_for_an_empty_tree():
+    night = Night(job("a", cron="0,5 2 * * *", overlap=REPLACE, kill_grace_s=10))
+    night.at("02:05")
+
+    night.after(seconds=10)
+    forces, state = night.forces("a"), night.run("a").state
+    night.ends("a", signal=9)
+
+    assert forces == ["term", "kill"]
+    assert state == "pending"
+    assert night.states("a") == ["cancelled", "running"]
+
+
+def test_a_replaced_run_says_by_which_and_opens_no_incident():
+    night = Night(job("a", cron="0,5 2 * * *", overlap=REPLACE))
+    night.at("02:05")
+
+    night.ends("a", signal=15)
+
+    replaced, by = night.runs("a")
+    assert (replaced.reason, replaced.cause) == ("replaced", f"replaced by run {by.id}")
+    assert night.words("a") == []
+
+
+def test_of_many_replacements_the_newest_runs():
+    night = Night(job("a", cron="* * * * *", overlap=REPLACE, kill_grace_s=3600))
+    night.at("00:04")
+
+    night.ends("a", signal=15)
+
+    assert night.states("a") == ["cancelled", "cancelled", "cancelled", "running"]
+
+
+def test_a_retry_that_is_open_at_the_next_slot_is_an_overlap():
+    night = Night(job("a", cron="* * * * *", retries=1, retry_delay_s=90))
+    night.at("00:01")
+    night.ends("a", status=1)
+
+    night.at("00:02")
+
+    assert night.states("a") == ["retrying", "skipped"]
+
+
+def test_a_startup_run_is_skipped_while_a_caught_up_one_is_open():
+    night = Night(job("a", cron="0 * * * *", run_on_startup=True))
+    night.ends("a")
+    night.stops()
+
+    night.starts("01:30")
+
+    caught_up, startup = night.runs("a")[1:]
+    assert (caught_up.trigger, caught_up.state) == ("catch_up", "running")
+    assert (startup.trigger, startup.state) == ("startup", "skipped")
+    assert startup.reason == "overlap"
+
+
+def test_a_slot_that_comes_while_a_manual_run_is_open_is_skipped():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.asks(ev.RunJobs(("a",)))
+
+    night.at("02:00")
+
+    assert night.states("a") == ["running", "skipped"]
+
+
+def test_a_slot_caught_up_while_a_resumed_row_is_open_is_an_overlap():
+    night = Night(job("a", cron="0 * * * *"))
+    night.at("01:00")
+    night.dies()
+
+    night.starts("02:30")
+    night.at("02:31")
+
+    assert night.states("a") == ["running", "skipped"]
+    assert night.run("a").trigger == "catch_up"
+
+
+def test_two_attempts_of_one_job_never_live_together_over_a_retry():
+    night = Night(job("a", cron="* * * * *", overlap=REPLACE, retries=3, retry_delay_s=5))
+    night.at("00:01")
+    night.exits("a", status=1)
+
+    night.after(seconds=8)
+
+    assert night.run("a").state == "pending"
+    assert night.run("a").cause == "waits for the processes of run 1 to end"
+
+
+def test_a_job_without_catch_up_overlaps_like_any_other():
+    night = Night(job("a", cron="* * * * *", catch_up=CatchUp.NONE))
+
+    night.at("00:02")
+
+    assert night.states("a") == ["running", "skipped"]

@@ -1,0 +1,201 @@
+"""Requests: what people ask, and how it is answered."""
+
+import pytest
+
+from supervisor.core import events as ev
+from tests.core.night import Night, instant, job
+
+SYNC = job("sync-sets", cron="0 2 * * *")
+
+
+def night():
+    return Night(
+        SYNC,
+        job("worker", worker="w.f"),
+        job("off", cron="0 2 * * *", enabled=False),
+        job("needs-off", deps=["off"]),
+        job("busy", cron="30 0 * * *"),
+    )
+
+
+def busy():
+    found = night()
+    found.at("00:30")
+    return found
+
+
+ANSWERS = [
+    ("run", night, ev.RunJobs(("sync-sets",)), "ok", ""),
+    ("run two", night, ev.RunJobs(("sync-sets", "worker")), "ok", ""),
+    ("run a dry run", night, ev.RunJobs(("worker",), dry_run=True), "ok", ""),
+    ("run with parameters", night, ev.RunJobs(("worker",), set_json='{"a": 1}'), "ok", ""),
+    ("run an unknown job", night, ev.RunJobs(("sync-set",)), "unknown",
+     'no job is called "sync-set"'),
+    ("run a disabled job", night, ev.RunJobs(("off",)), "conflict",
+     "off is disabled in jobs.yaml"),
+    ("run with a disabled dependency", night, ev.RunJobs(("needs-off",), with_deps=True),
+     "conflict", "off is disabled in jobs.yaml"),
+    ("run an open job", busy, ev.RunJobs(("busy",)), "conflict", "busy: run 1 is still running"),
+    ("dry run of a command", night, ev.RunJobs(("busy",), dry_run=True), "bad",
+     "busy is a command"),
+    ("parameters for a command", night, ev.RunJobs(("busy",), set_json='{"a": 1}'), "bad",
+     "busy is a command and has no parameters"),
+    ("run all", night, ev.RunAll(), "ok", ""),
+    ("run all of these", night, ev.RunAll(("worker", "busy")), "ok", ""),
+    ("run all with an unknown job", night, ev.RunAll(("nobody",)), "unknown",
+     'no job is called "nobody"'),
+    ("run all with a disabled job", night, ev.RunAll(("off",)), "conflict",
+     "off is disabled in jobs.yaml"),
+    ("run all while one is open", busy, ev.RunAll(), "conflict", "busy: run 1 is still running"),
+    ("cancel a job", busy, ev.CancelJob("busy"), "ok", ""),
+    ("cancel an idle job", busy, ev.CancelJob("worker"), "conflict", "no run of worker is open"),
+    ("cancel an unknown job", busy, ev.CancelJob("nobody"), "unknown",
+     'no job is called "nobody"'),
+    ("cancel a run", busy, ev.CancelRun(1), "ok", ""),
+    ("cancel a run that is not open", busy, ev.CancelRun(77), "conflict", "run 77 is not open"),
+    ("pause", night, ev.PauseJob("worker", 60), "ok", ""),
+    ("pause all", night, ev.PauseJob("", None), "ok", ""),
+    ("pause an unknown job", night, ev.PauseJob("nobody", 60), "unknown",
+     'no job is called "nobody"'),
+    ("resume what is not paused", night, ev.ResumeJob("worker"), "ok", ""),
+    ("resume all", night, ev.ResumeJob(""), "ok", ""),
+    ("resume an unknown job", night, ev.ResumeJob("nobody"), "unknown",
+     'no job is called "nobody"'),
+    ("acknowledge nothing", night, ev.AckIncident(9, 60), "unknown", "no open incident 9"),
+    ("stop", night, ev.StopService(), "ok", ""),
+    ("drain", busy, ev.StopService(drain_s=60), "ok", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("scene", "request_", "answer", "error"),
+    [pytest.param(*row, id=name) for name, *row in ANSWERS],
+)
+def test_a_request_has_exactly_one_answer(scene, request_, answer, error):
+    reply = scene().asks(request_)
+
+    assert (reply.answer, reply.error) == (answer, error)
+    assert reply.token == 7
+
+
+@pytest.mark.parametrize(
+    ("scene", "request_"),
+    [pytest.param(row[0], row[1], id=name) for name, *row in ANSWERS if row[2] != "ok"],
+)
+def test_a_request_that_is_not_granted_changes_nothing(scene, request_):
+    asked = scene()
+    before = repr(asked.world)
+
+    asked.asks(request_)
+
+    assert repr(asked.world) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("sync-set", 'did you mean "sync-sets"?'),
+        ("wroker", 'did you mean "worker"?'),
+        ("zzz", "nightshift jobs lists them"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
+    assert night().asks(ev.RunJobs((name,))).hint == hint
+
+
+@pytest.mark.parametrize(
+    "request_", [ev.RunJobs(("worker",)), ev.RunAll()], ids=["run", "run all"]
+)
+def test_a_stopping_service_runs_nothing_more(request_):
+    stopping = busy()
+    stopping.send(ev.StopAsked(stopping.clocks()))
+
+    reply = stopping.asks(request_)
+
+    assert (reply.answer, reply.error) == ("unavailable", "the supervisor is stopping")
+
+
+def test_of_several_jobs_all_are_opened_or_none():
+    asked = busy()
+
+    asked.asks(ev.RunJobs(("worker", "busy")))
+
+    assert asked.runs("worker") == []
+
+
+def test_a_job_named_twice_is_run_once():
+    reply = night().asks(ev.RunJobs(("worker", "worker")))
+
+    assert len(reply.runs) == 1
+
+
+def test_the_reply_names_the_runs():
+    asked = night()
+
+    reply = asked.asks(ev.RunJobs(("worker", "sync-sets")))
+
+    assert [asked.ledger.runs[run].job for run in reply.runs] == ["worker", "sync-sets"]
+
+
+def test_a_manual_run_has_no_slot_and_is_due_now():
+    asked = night()
+    asked.at("00:10:20")
+
+    asked.asks(ev.RunJobs(("worker",)))
+
+    run = asked.run("worker")
+    assert (run.trigger, run.slot, run.due) == ("manual", None, instant("2026-01-05 00:10:20"))
+
+
+def test_parameters_are_for_the_named_job_and_not_for_its_dependencies():
+    asked = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
+
+    asked.asks(ev.RunJobs(("b",), with_deps=True, set_json='{"n": 1}'))
+
+    assert (asked.run("a").set_json, asked.run("b").set_json) == ("{}", '{"n": 1}')
+
+
+def test_run_all_leaves_out_disabled_jobs():
+    asked = night()
+
+    asked.asks(ev.RunAll())
+
+    assert asked.runs("off") == []
+    assert len(asked.ledger.runs) == 4
+
+
+def test_cancelling_a_job_ends_all_its_open_runs():
+    asked = Night(job("a", overlap="queue"))
+    asked.asks(ev.RunJobs(("a",)))
+    asked.asks(ev.RunJobs(("a",)))
+
+    reply = asked.asks(ev.CancelJob("a"))
+
+    assert reply.runs == (1, 2)
+    assert asked.forces("a") == ["term"]
+    assert asked.states("a") == ["running", "cancelled"]
+
+
+def test_what_was_asked_and_answered_stands_in_the_ledger():
+    asked = night()
+
+    asked.asks(ev.RunJobs(("worker",)))
+    asked.asks(ev.CancelJob("nobody"))
+
+    assert [(row.verb, row.what, row.answer) for row in asked.ledger.askings] == [
+        ("run", "worker", "run 1"),
+        ("cancel", "nobody", 'no job is called "nobody"'),
+    ]
+    assert asked.ledger.askings[0].peer.uid == 1000
+
+
+def test_the_row_is_recorded_before_the_reply():
+    asked = night()
+
+    asked.asks(ev.RunJobs(("worker",)))
+
+    kinds = [
+        type(action.row).__name__ if isinstance(action, ev.Record) else type(action).__name__
+        for action in asked.actions
+    ]
+    assert kinds.index("Run") < kinds.index("Asking") < kinds.index("Reply")

@@ -1,0 +1,218 @@
+"""Ticks: what is opened at a full minute, and what is never opened again."""
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core.model import Mark
+from tests.core.night import Ledger, Night, instant, job
+
+
+def test_a_slot_is_opened_at_its_minute():
+    night = Night(job("a", cron="0 2 * * *"))
+
+    night.at("01:59")
+    before = night.states("a")
+    night.at("02:00")
+
+    assert before == []
+    assert night.run("a").slot == instant("2026-01-05 02:00")
+    assert night.states("a") == ["running"]
+
+
+def test_a_tick_that_comes_some_seconds_late_is_on_time():
+    night = Night(job("a", cron="0 2 * * *"))
+
+    night.sleeps_until("02:00:40")
+
+    assert night.run("a").trigger == "schedule"
+    assert night.run("a").due == instant("2026-01-05 02:00")
+
+
+def test_a_slot_that_was_seen_is_never_opened_again_though_no_row_is_left_of_it():
+    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 02:00"))})
+
+    night = Night(job("a", cron="0 2 * * *"), start="2026-01-05 01:00", remembers=seen)
+    night.at("23:00")
+
+    assert night.runs("a") == []
+
+
+def test_a_slot_is_opened_once_though_the_clock_passes_it_twice():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("02:05")
+    night.ends("a")
+
+    night.clock_is_set_to("2026-01-05 01:55")
+    night.at("02:10")
+
+    assert night.slots("a") == ["05 02:00"]
+
+
+def test_jobs_stay_silent_until_the_clock_has_come_back_to_where_it_was():
+    night = Night(job("a", cron="* * * * *"))
+    night.at("00:03")
+
+    night.clock_is_set_to("2026-01-05 00:01")
+    night.at("00:04")
+
+    assert night.slots("a") == ["05 00:01", "05 00:02", "05 00:03", "05 00:04"]
+
+
+def test_a_clock_that_goes_back_more_than_an_hour_opens_an_incident_that_says_until_when():
+    night = Night(job("a", cron="* * * * *"))
+    night.at("06:00")
+
+    night.clock_is_set_to("2026-01-05 03:00")
+
+    [incident] = night.incidents()
+    assert incident.kind == "clock"
+    assert incident.severity == "critical"
+    assert "2026-01-05 06:00 UTC" in incident.cause
+
+
+def test_a_clock_that_goes_back_an_hour_or_less_is_no_incident():
+    night = Night(job("a", cron="* * * * *"))
+    night.at("06:00")
+
+    night.clock_is_set_to("2026-01-05 05:01")
+
+    assert night.incidents() == []
+
+
+def test_a_clock_that_goes_back_past_no_seen_slot_is_no_incident():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("12:00")
+
+    night.clock_is_set_to("2026-01-05 03:00")
+
+    assert night.incidents() == []
+
+
+def test_the_incident_of_the_clock_closes_when_the_jobs_speak_again():
+    night = Night(job("a", cron="* * * * *"))
+    night.at("06:00")
+    night.clock_is_set_to("2026-01-05 03:00")
+
+    night.at("06:00")
+
+    assert night.words() == ["clock opened", "clock recovered"]
+
+
+def test_resume_from_now_lowers_the_mark_and_closes_the_incident():
+    night = Night(job("a", cron="*/10 * * * *"))
+    night.at("06:00")
+    night.ends("a")
+    night.clock_is_set_to("2026-01-05 03:05")
+
+    night.asks(ev.ResumeJob("", from_now=True))
+    night.at("03:10")
+
+    assert night.run("a").slot == instant("2026-01-05 03:10")
+    assert night.words() == ["clock opened", "clock recovered"]
+
+
+def test_resume_from_now_lets_an_old_row_keep_its_story_but_not_its_slot():
+    night = Night(job("a", cron="0 * * * *"))
+    night.at("06:30")
+    night.ends("a")
+    night.clock_is_set_to("2026-01-05 04:30")
+
+    night.asks(ev.ResumeJob("", from_now=True))
+    night.at("06:00")
+
+    first, *_, second = [run for run in night.runs("a") if run.due == instant("2026-01-05 06:00")]
+    assert (first.state, first.slot) == ("skipped", None)
+    assert second.slot == instant("2026-01-05 06:00")
+
+
+def test_a_running_row_does_not_take_back_the_slot_that_was_released():
+    night = Night(job("a", cron="0 6 * * *"))
+    night.at("06:30")
+    night.clock_is_set_to("2026-01-05 04:30")
+
+    night.asks(ev.ResumeJob("", from_now=True))
+    night.ends("a")
+
+    assert night.run("a").slot is None
+
+
+def test_a_suspended_service_runs_the_newest_slot_and_says_the_others_are_covered():
+    night = Night(job("a", cron="0 * * * *"))
+
+    night.sleeps_until("03:20")
+
+    assert night.slots("a") == ["05 03:00", "05 01:00", "05 02:00"]
+    assert [run.trigger for run in night.runs("a")] == ["catch_up", "schedule", "schedule"]
+    assert night.states("a") == ["running", "missed", "missed"]
+    assert {run.reason for run in night.runs("a")[1:]} == {"covered"}
+
+
+def test_a_clock_put_forward_is_an_absence_like_any_other():
+    night = Night(job("a", cron="0 * * * *"))
+
+    night.clock_is_set_to("2026-01-05 02:30")
+
+    assert night.states("a") == ["running", "missed"]
+    assert "covered by run 1" in night.runs("a")[1].cause
+
+
+def test_a_service_suspended_into_a_slots_own_minute_is_on_time_for_it():
+    night = Night(job("a", cron="0 * * * *"))
+
+    night.sleeps_until("02:00:30")
+
+    assert night.runs("a")[0].trigger == "schedule"
+    assert night.runs("a")[0].slot == instant("2026-01-05 02:00")
+    assert night.states("a") == ["running", "missed"]
+
+
+def test_between_full_minutes_nothing_is_due():
+    night = Night(job("a", cron="* * * * *"))
+
+    night.at("00:00:59")
+
+    assert night.runs("a") == []
+
+
+def test_every_slot_of_a_day_gets_exactly_one_row():
+    night = Night(job("a", cron="*/7 * * * *"), job("b", cron=("30 * * * *", "0,30 */2 * * *")))
+
+    while night.wall < instant("2026-01-06 00:00"):
+        night.after(minutes=1)
+        for name in night.living():
+            night.ends(name)
+
+    a, b = night.slots("a"), night.slots("b")
+    assert len(a) == len(set(a)) == 24 * 9
+    assert len(b) == len(set(b)) == 24 + 12
+
+
+def test_without_a_calendar_no_slot_is_opened_and_no_mark_is_moved():
+    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 00:00"))})
+
+    night = Night(
+        job("a", cron="* * * * *", run_on_startup=True),
+        start="2026-01-05 03:00",
+        remembers=seen,
+        calendar=False,
+    )
+    night.at("05:00")
+
+    assert night.runs("a") == []
+    assert night.ledger.marks["a"].seen_until == instant("2026-01-05 00:00")
+
+
+@pytest.mark.parametrize("hours", [2, 25, 24 * 40], ids=["2 h", "25 h", "40 days"])
+def test_a_clock_put_forward_and_back_again_opens_nothing_twice(hours):
+    night = Night(job("a", cron="0 * * * *"))
+    night.at("00:30")
+    days, rest = divmod(hours, 24)
+    day = f"2026-02-{days - 26:02}" if days > 26 else f"2026-01-{5 + days:02}"
+
+    night.clock_is_set_to(f"{day} {rest:02}:30")
+    night.clock_is_set_to("2026-01-05 00:31")
+    night.at("01:30")
+
+    slots = [run.slot for run in night.runs("a")]
+    assert len(slots) == len(set(slots))
+    assert night.words() == ["clock opened"]

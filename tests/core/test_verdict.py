@@ -1,0 +1,131 @@
+"""How an attempt ended -> state, reason and sentence."""
+
+import pytest
+
+from supervisor.core import verdict
+from supervisor.core.model import Reason, State
+from supervisor.core.verdict import Heard
+from tests.core.night import job
+from workers.protocol import Done, Failed, Garbage
+
+COMMAND = job("a")
+WORKER = job("a", worker="w.f")
+DONE = Heard(done=Done({}))
+
+
+def status(number):
+    return number << 8
+
+
+# wait status | state | reason | cause
+COMMANDS = [
+    ("exit 0", status(0), "success", None, ""),
+    ("exit 1", status(1), "failed", "exit", "exit status 1"),
+    ("exit 2", status(2), "failed", "exit", "exit status 2"),
+    ("exit 126", status(126), "failed", "exit", "exit status 126 (not executable)"),
+    ("exit 127", status(127), "failed", "exit", "exit status 127 (command not found)"),
+    ("exit 255", status(255), "failed", "exit", "exit status 255"),
+    ("SIGTERM", 15, "failed", "signal", "killed by SIGTERM from outside"),
+    ("SIGKILL", 9, "failed", "signal", "killed by SIGKILL from outside (out of memory?)"),
+    ("SIGSEGV", 11, "failed", "signal", "killed by SIGSEGV from outside"),
+    ("SIGSEGV with a core", 11 | 128, "failed", "signal", "killed by SIGSEGV from outside"),
+    ("a real-time signal", 40, "failed", "signal", "killed by signal 40 from outside"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wait_status", "state", "reason", "cause"),
+    [pytest.param(*row, id=name) for name, *row in COMMANDS],
+)
+def test_a_command_is_judged_by_its_status(wait_status, state, reason, cause):
+    found = verdict.ended(COMMAND, wait_status, Heard())
+
+    assert (found.state, found.reason, found.cause) == (state, reason, cause)
+
+
+@pytest.mark.parametrize(
+    ("number", "state"), [(0, "success"), (3, "success"), (1, "failed"), (4, "failed")]
+)
+def test_other_codes_may_be_successes(number, state):
+    lenient = job("a", success_exit_status=(0, 3))
+
+    assert verdict.ended(lenient, status(number), Heard()).state == state
+
+
+def test_zero_may_be_a_failure():
+    strict = job("a", success_exit_status=(3,))
+
+    assert verdict.ended(strict, status(0), Heard()).cause == "exit status 0"
+
+
+@pytest.mark.parametrize(
+    ("wait_status", "exit_status"), [(status(0), 0), (status(3), 3), (9, None)]
+)
+def test_the_exit_status_is_kept_unless_a_signal_ended_it(wait_status, exit_status):
+    assert verdict.ended(COMMAND, wait_status, Heard()).exit_status == exit_status
+
+
+SAID_ERROR = Heard(failed=Failed("no such table", permanent=False))
+SAID_NEVER = Heard(failed=Failed("no such table", permanent=True))
+SAID_NOISE = Heard(garbage=Garbage("a line that is not JSON: b'x'"))
+WORKERS = [
+    ("done", 0, DONE, "success", None, ""),
+    ("done with warnings", 0, Heard(done=Done({"warnings": 3})), "success", None, "3 warnings"),
+    ("done without warnings", 0, Heard(done=Done({"warnings": 0})), "success", None, ""),
+    ("an error", status(1), SAID_ERROR, "failed", "error", "no such table"),
+    ("a permanent error", status(1), SAID_NEVER, "failed", "permanent", "no such table"),
+    ("an error and exit 0", 0, SAID_ERROR, "failed", "error", "no such table"),
+    ("garbage", 0, SAID_NOISE, "failed", "protocol",
+     "the worker sent a line that is not JSON: b'x'"),
+    ("garbage though done", 0, Heard(done=Done({}), garbage=Garbage("half a line: b'{'")),
+     "failed", "protocol", "the worker sent half a line: b'{'"),
+    ("silence", 0, Heard(), "failed", "protocol",
+     "the worker ended with exit status 0 without a word"),
+    ("silence and exit 1", status(1), Heard(), "failed", "protocol",
+     "the worker ended with exit status 1 without a word"),
+    ("done but exit 1", status(1), DONE, "failed", "exit",
+     "exit status 1 after the worker had said done"),
+    ("done but killed", 9, DONE, "failed", "signal",
+     "killed by SIGKILL from outside (out of memory?)"),
+    ("an error but killed", 9, SAID_ERROR, "failed", "signal",
+     "killed by SIGKILL from outside (out of memory?)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wait_status", "heard", "state", "reason", "cause"),
+    [pytest.param(*row, id=name) for name, *row in WORKERS],
+)
+def test_a_worker_is_judged_by_what_it_said_and_how_it_ended(
+    wait_status, heard, state, reason, cause
+):
+    found = verdict.ended(WORKER, wait_status, heard)
+
+    assert (found.state, found.reason, found.cause) == (state, reason, cause)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cause"),
+    [(300.0, "timeout after 5m"), (90.0, "timeout after 1m30s"), (0.5, "timeout after 0.5s")],
+)
+def test_a_timeout_says_after_how_long(seconds, cause):
+    found = verdict.timed_out(job("a", timeout_s=seconds))
+
+    assert (found.state, found.reason, found.cause) == (State.FAILED, Reason.TIMEOUT, cause)
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "reason", "cause"),
+    [
+        (verdict.not_launched("no such file: /x"), "failed", "launch", "no such file: /x"),
+        (verdict.interrupted(Reason.SHUTDOWN), "interrupted", "shutdown",
+         "the supervisor was stopped"),
+        (verdict.interrupted(Reason.CRASH), "interrupted", "crash",
+         "the process that kept it died"),
+        (verdict.cancelled(Reason.PERSON, "cancelled by uid 1000"), "cancelled", "person",
+         "cancelled by uid 1000"),
+    ],
+    ids=["not launched", "shutdown", "crash", "cancelled"],
+)  # fmt: skip
+def test_what_we_did_to_it_has_its_own_words(found, state, reason, cause):
+    assert (found.state, found.reason, found.cause) == (state, reason, cause)

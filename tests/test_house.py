@@ -1,0 +1,238 @@
+"""The house (DESIGN, section 4): who may import whom, read from the imports themselves.
+
+`ARROWS` is the plan of the house. A new arrow is a decision: draw it there, with
+its reason, or do without it.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.graph import find_cycle
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted([*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")])
+
+# A room (a module, or a package with all its members) -> what it may import of ours; the
+# longest name that fits a module counts. `x.*` is x and all its members, `x` is x alone.
+ARROWS = {
+    # what decides
+    "supervisor.core": "supervisor.core.* workers.protocol workers.units",
+    # what reads jobs.yaml: in a child of its own, or for the command line
+    "supervisor.config": "supervisor.config.* supervisor.core.* workers.units",
+    "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
+    "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers",
+    # what keeps processes; births and nursery live in the nursery's process, never in ours
+    "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol",
+    "supervisor.containment.births": "supervisor.containment.* workers.child",
+    "supervisor.containment.nursery": "supervisor.containment.* workers.child",
+    # what remembers
+    "supervisor.ledger": "supervisor.ledger.* supervisor.core.*",
+    # what answers; it may read the ledger and the output of runs
+    "supervisor.api": "supervisor.api.* supervisor.core.* supervisor.desk supervisor.masking"
+    " supervisor.shown supervisor.reload supervisor.state_folder"
+    " supervisor.ledger.history supervisor.containment.output",
+    # small edges, each for itself
+    "supervisor.desk": "supervisor.core.*",
+    "supervisor.log": "supervisor.core.*",
+    "supervisor.masking": "",
+    "supervisor.shown": "supervisor.core.* supervisor.config.secrets"
+    " supervisor.containment.orders",
+    "supervisor.state_folder": "",
+    "supervisor.watch": "",
+    "supervisor.reload": "supervisor.core.* supervisor.config.* supervisor.state_folder"
+    " supervisor.watch",
+    # what puts it together
+    "supervisor.loop": "supervisor.*",
+    "supervisor.service": "supervisor.* workers",
+    "supervisor.cli": "supervisor.* workers.units",
+    "supervisor.__main__": "supervisor.cli.*",
+    "supervisor": "",
+    "workers": "workers.*",
+}
+
+VALUE_LIBRARIES = {
+    "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
+    "itertools", "math", "typing", "zoneinfo", "cronsim", "immutables", "msgspec",
+}  # fmt: skip
+# What a verdict needs of the system: names of signals, and how to read a wait status.
+OF_THE_SYSTEM = {
+    "supervisor.core.verdict": {"os.WIFSIGNALED", "os.WTERMSIG", "os.waitstatus_to_exitcode",
+                                "signal.SIGKILL", "signal.Signals"},
+}  # fmt: skip
+CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "monotonic_ns", "localtime"}
+
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
+LONGEST = 320
+LONG = {
+    "supervisor/containment/processes.py": "the supervisor's side of every process",
+    "supervisor/core/events.py": "values only",
+    "supervisor/core/model.py": "values only",
+    "supervisor/core/turn.py": "the only keeper of the indexes",
+    "supervisor/core/view.py": "values, for the most part",
+}
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {name_of(file): ast.parse(file.read_text(), str(file)) for file in FILES}
+CORE = sorted(name for name in TREES if name.startswith("supervisor.core"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """Every module that this one names in an import, wherever the import stands."""
+    for node in ast.walk(TREES[module]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: imports are absolute"
+            assert node.module
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in TREES else node.module
+
+
+def is_ours(module: str) -> bool:
+    return module.split(".")[0] in ("supervisor", "workers")
+
+
+def room(module: str) -> str:
+    """The longest name in the plan that this module lives in."""
+    fitting = [name for name in ARROWS if module == name or module.startswith(name + ".")]
+    return max(fitting, key=len)
+
+
+def is_allowed(module: str, imported: str) -> bool:
+    for target in ARROWS[room(module)].split():
+        package = target.removesuffix(".*")
+        if imported == package or (target != package and imported.startswith(package + ".")):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_every_arrow_is_in_the_plan(module):
+    drawn = {imported for imported in imports(module) if is_ours(imported)}
+
+    assert {each for each in drawn if not is_allowed(module, each)} == set()
+
+
+def test_every_room_of_the_plan_exists():
+    assert {name for name in ARROWS if name not in TREES} == set()
+
+
+def test_workers_know_nothing_of_their_supervisor():
+    knowing = {
+        module
+        for module in TREES
+        if module.startswith("workers")
+        and any(i.startswith("supervisor") for i in imports(module))
+    }
+
+    assert knowing == set()
+
+
+def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
+    door = {"workers", "workers.protocol", "workers.units"}
+    in_the_nursery = {"supervisor.containment.births", "supervisor.containment.nursery"}
+
+    behind = {
+        (module, imported)
+        for module in TREES
+        if module.startswith("supervisor") and module not in in_the_nursery
+        for imported in imports(module)
+        if imported.startswith("workers") and imported not in door
+    }
+
+    assert behind == set()
+
+
+def test_no_imports_go_in_a_circle():
+    ours = {
+        module: tuple(each for each in imports(module) if each in TREES and each != module)
+        for module in TREES
+    }
+
+    assert find_cycle(ours) is None
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_imports_values_only(module):
+    foreign = {each.split(".")[0] for each in imports(module) if not is_ours(each)}
+
+    allowed = VALUE_LIBRARIES | {name.split(".")[0] for name in OF_THE_SYSTEM.get(module, ())}
+    assert foreign <= allowed
+
+
+@pytest.mark.parametrize("module", sorted(OF_THE_SYSTEM))
+def test_what_the_core_takes_of_the_system_only_reads_values(module):
+    taken = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("os", "signal")
+    }
+
+    assert taken <= OF_THE_SYSTEM[module]
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_reads_no_clock_and_throws_no_dice(module):
+    calls = {
+        node.func.attr
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in ("datetime", "date", "time", "random")
+    }
+    opened = {
+        node.func.id
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("open", "print", "input", "exec", "eval", "__import__")
+    }
+
+    assert calls & CLOCKS == set()
+    assert opened == set()
+
+
+@pytest.mark.parametrize(
+    "module", ["supervisor.service", "supervisor.loop", "supervisor.__main__"]
+)
+def test_the_supervisors_own_process_never_loads_a_worker(module):
+    script = f"import sys, {module}; print(*sys.modules)"
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
+
+    workers = {name for name in loaded if name.startswith("workers.")}
+    assert workers <= {"workers.protocol", "workers.units"}
+    assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess"} == set()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_module_says_what_it_is_and_keeps_to_one_screenful_of_ideas(file):
+    text = file.read_text()
+    allowed = LONGEST if str(file.relative_to(ROOT)) not in LONG else 400
+
+    assert ast.get_docstring(ast.parse(text)), "a module begins with a docstring"
+    assert text.count("\n") <= allowed, "split a room when it holds two ideas"
+    assert not FORBIDDEN_NAMES & set(file.stem.split("_")), "a name says what lives here"
+
+
+def test_what_is_listed_as_long_is_long():
+    short = {name for name in LONG if (ROOT / name).read_text().count("\n") <= LONGEST}
+
+    assert short == set()
