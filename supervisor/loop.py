@@ -20,17 +20,16 @@ from supervisor.containment.processes import Processes
 from supervisor.core import changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Run, replace
+from supervisor.core.model import replace
 from supervisor.core.view import Tick
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload
-from supervisor.ledger.store import LedgerTrouble, Store, Written
+from supervisor.ledger.backlog import Backlog
+from supervisor.ledger.store import LedgerTrouble, Store
 from supervisor.log import Log
 from supervisor.masking import masker
 from supervisor.reload import ERRAND, Reloader
 
-# How often a ledger that could not be written is tried again.
-LEDGER_RETRY_S = 5.0
 # jobs.yaml is looked at at this second of each minute.
 LOOK_AT_SECOND = 50
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -54,8 +53,7 @@ class Loop:
         self._reloader = reloader
         self._desk = desk
         self._log = log
-        self._unwritten: dict[object, Written] = {}
-        self._retry_ledger_at: float | None = None
+        self._backlog = Backlog(store)
         self._answers: dict[int, Future[Any]] = {}
         self._signals: list[int] = []
         self._last_token = 0
@@ -91,6 +89,10 @@ class Loop:
         happened += self._pass_time(at)
         self._turn(happened)
 
+    def flush(self) -> None:
+        """Write what still waits, as the last thing before the ledger is closed."""
+        self._backlog.flush(self.read_clocks().mono)
+
     def read_clocks(self) -> ev.At:
         """This turn's one reading of clocks and dice."""
         return ev.At(datetime.now(UTC), time.monotonic(), random.random())
@@ -113,7 +115,7 @@ class Loop:
             at.mono + (self._minute - at.wall).total_seconds(),
             self._look_at,
             next_wakeup(self.world),
-            self._retry_ledger_at,
+            self._backlog.flush_at,
             self._reloader.next_instant(),
         ]
         return max(0.0, min(each for each in instants if each is not None) - at.mono)
@@ -121,8 +123,9 @@ class Loop:
     def _pass_time(self, at: ev.At) -> list[ev.Event]:
         """Time itself as an event: a minute began, a timer ran out, a clock was put back."""
         happened: list[ev.Event] = []
-        if self._retry_ledger_at is not None and at.mono >= self._retry_ledger_at:
-            happened += self._retry_ledger(at)
+        flush_at = self._backlog.flush_at
+        if flush_at is not None and at.mono >= flush_at:
+            happened += self._flush_late(at)
         wake = next_wakeup(self.world)
         minute_began = at.wall >= self._minute
         # A clock put back leaves a minute that lies too far ahead.
@@ -213,7 +216,7 @@ class Loop:
         """Do all of it, in order, records first; what that made happen."""
         follow: list[ev.Event] = []
         launches = [action for action in actions if isinstance(action, ev.Launch)]
-        trouble = self._write(actions, at)
+        trouble = self._backlog.take(actions, at.mono)
         if trouble:
             keys = tuple((launch.run.id, launch.run.attempt) for launch in launches)
             if launches or not self.world.ledger_trouble:
@@ -233,33 +236,13 @@ class Loop:
             follow += self._processes.launch(launch, at)
         return follow
 
-    def _write(self, actions: list[ev.Action], at: ev.At) -> str:
-        """Commit the records of a turn, and all that waits; "" or why not."""
-        for action in actions:
-            if isinstance(action, ev.Record | ev.RecordPause | ev.ReleaseSlots):
-                key = _key(action)
-                self._unwritten.pop(key, None)
-                self._unwritten[key] = action
-        if not self._unwritten:
-            return ""
-        if self._retry_ledger_at is not None and at.mono < self._retry_ledger_at:
-            return self.world.ledger_trouble
-        return self._flush(at)
-
-    def _flush(self, at: ev.At) -> str:
-        try:
-            self._store.write(self._unwritten.values())
-        except LedgerTrouble as trouble:
-            self._retry_ledger_at = at.mono + LEDGER_RETRY_S
-            return str(trouble)
-        self._unwritten.clear()
-        return ""
-
-    def _retry_ledger(self, at: ev.At) -> list[ev.Event]:
-        if self._flush(at):
-            return []
-        self._retry_ledger_at = None
-        return [ev.Recorded(at)]
+    def _flush_late(self, at: ev.At) -> list[ev.Event]:
+        """Write what waited, for a moment or for a ledger that could not be written."""
+        was_broken = self._backlog.is_broken
+        trouble = self._backlog.flush(at.mono)
+        if trouble:
+            return [] if was_broken else [ev.Unrecorded(at, (), trouble)]
+        return [ev.Recorded(at)] if was_broken else []
 
     def _reply(self, reply: ev.Reply) -> None:
         answer = self._answers.pop(reply.token)
@@ -283,24 +266,3 @@ def _seconds_to_look(wall: datetime) -> float:
     """Seconds to the next second 50 of a minute, never zero."""
     now = wall.second + wall.microsecond / 1e6
     return (LOOK_AT_SECOND - now) % 60 or 60.0
-
-
-def _key(action: Written) -> object:
-    """What makes a later record replace an earlier one that still waits."""
-    match action:
-        case ev.Record(Run(id=number)):
-            return "run", number
-        case ev.Record(Attempt(run=run, number=number)):
-            return "attempt", run, number
-        case ev.Record(Gap(job=job, since=since)):
-            return "gap", job, since
-        case ev.Record(Mark(job=job)):
-            return "mark", job
-        case ev.Record(Incident(id=number)):
-            return "incident", number
-        case ev.Record(Alert(id=number)):
-            return "alert", number
-        case ev.RecordPause():
-            return "pause"
-        case _:
-            return id(action)

@@ -39,7 +39,7 @@ def started(turn: Turn, event: Started, living: Living) -> None:
     """The process lives: its pid goes into the ledger."""
     attempt = replace(living.attempt, pid=event.pid)
     turn.put_living(replace(living, attempt=attempt))
-    turn.actions.append(Record(attempt))
+    turn.actions.append(Record(attempt, soon=True))
 
 
 def said(turn: Turn, event: Said, living: Living) -> None:

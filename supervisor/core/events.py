@@ -278,9 +278,13 @@ class Answer(StrEnum):
 
 
 class Record(Struct, frozen=True):
-    """Write this value into the ledger, replacing an earlier one of the same key."""
+    """Write this value into the ledger, replacing an earlier one of the same key.
+
+    soon: it may wait a moment for the next commit; nothing depends on it.
+    """
 
     row: Row
+    soon: bool = False
 
 
 class RecordPause(Struct, frozen=True):

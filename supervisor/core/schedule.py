@@ -35,6 +35,8 @@ _FIELDS = {
     "Bad day-of-week": (4, "day of week", "0-7 or sun-sat, fri#2, 5L"),
 }
 
+# Jobs that share a calendar ask it for the same few instants, one after another.
+FEW = 6
 # An instant to parse expressions at; any would do.
 _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -53,7 +55,7 @@ class Calendar:
     def __init__(self, expressions: tuple[str, ...], timezone: str) -> None:
         self.expressions = expressions
         self.zone = zone(timezone)
-        self._answered: tuple[datetime | None, datetime | None] = (None, None)
+        self._answers: dict[datetime, datetime | None] = {}
         self._minutes_of_day: dict[tuple[bool, ...], int] = {}
         self._sims = [_parse(expression, self.zone) for expression in expressions]
         for expression, sim in zip(expressions, self._sims, strict=True):
@@ -62,12 +64,13 @@ class Calendar:
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first slot strictly after `instant`; None: there is none."""
-        # Jobs that share a calendar ask for the same instants, one after another.
-        asked, slot = self._answered  # one field: the calendar is shared with other threads
-        if instant != asked:
-            found = [self._next(sim, instant) for sim in self._sims]
-            slot = min((slot for slot in found if slot is not None), default=None)
-            self._answered = instant, slot
+        if instant in self._answers:
+            return self._answers[instant]
+        found = [self._next(sim, instant) for sim in self._sims]
+        slot = min((slot for slot in found if slot is not None), default=None)
+        # A new dict, since the calendar is shared with other threads.
+        few = self._answers if len(self._answers) < FEW else {}
+        self._answers = {**few, instant: slot}
         return slot
 
     def slots_after(self, since: datetime) -> Iterator[datetime]:
