@@ -65,6 +65,12 @@ class Asking:
         await self._ask(request, ev.AckIncident(number, body.for_seconds, body.reason))
         return as_json({"acked": number})
 
+    async def post_restore(self, request: Request) -> Response:
+        body = await self._body(request, bodies.RestoreBody)
+        wanted = ev.RestoreBackup(body.file, body.target, body.force)
+        reply = await self._ask(request, wanted)
+        return as_json({"run": self._ground.show_number(reply.runs[0])}, 202)
+
     async def post_stop(self, request: Request) -> Response:
         body = await self._body(request, bodies.StopBody)
         await self._ask(request, ev.StopService(body.drain_seconds))

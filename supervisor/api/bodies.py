@@ -51,3 +51,11 @@ class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/reload`."""
 
     previous: bool = False
+
+
+class RestoreBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/restore`; paths are absolute, for the supervisor has its own folder."""
+
+    file: Annotated[str, msgspec.Meta(pattern="^/")]
+    target: Annotated[str, msgspec.Meta(pattern="^/")]
+    force: bool = False

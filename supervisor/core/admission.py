@@ -52,7 +52,8 @@ def obstacle(world: World, run: Run, job: Job) -> str:
 
 
 def _consider(turn: Turn, run: Run) -> None:
-    job = turn.world.jobs[run.job]
+    job = turn.world.definition(run.job)
+    assert job is not None, "a pending run of a removed job is cancelled with it"
     waits = ""
     for name in heeded(run, job):
         judgement = judge(

@@ -185,11 +185,11 @@ def retry_in(turn: Turn, run: Run, delay_s: float, cause: str, reason: Reason | 
 
 
 def _move_on(turn: Turn, run: Run, living: Living, found: Verdict) -> Run:
-    job = turn.world.jobs.get(run.job, living.job)
+    job = turn.world.definition(run.job) or living.job
     if found.state is State.INTERRUPTED:
         return _interrupt(turn, run, found)
     if found.state is State.FAILED and found.reason is not None:
-        is_wanted = run.job in turn.world.jobs and job.enabled
+        is_wanted = turn.world.definition(run.job) is not None and job.enabled
         if is_wanted and retry.is_allowed(job, found.reason, run.retries_used):
             delay_s = retry.delay_s(job, run.retries_used, turn.at.dice)
             again = replace(run, retries_used=run.retries_used + 1)
@@ -199,7 +199,7 @@ def _move_on(turn: Turn, run: Run, living: Living, found: Verdict) -> Run:
 
 def _interrupt(turn: Turn, run: Run, found: Verdict) -> Run:
     run = replace(run, interruptions=run.interruptions + 1)
-    known = turn.world.jobs.get(run.job)
+    known = turn.world.definition(run.job)
     if run.interruptions > MOST_INTERRUPTIONS or known is None or not known.enabled:
         return turn.finish(run, found)
     if found.reason is Reason.SHUTDOWN and run.slot is None:

@@ -94,8 +94,27 @@ class StopService(Struct, frozen=True):
     drain_s: float | None = None
 
 
+class RestoreBackup(Struct, frozen=True):
+    """Put a backup in place of a database; both paths are absolute.
+
+    force: the target may exist; what is there is copied aside first.
+    """
+
+    file: str
+    target: str
+    force: bool = False
+
+
 Request = (
-    RunJobs | RunAll | CancelJob | CancelRun | PauseJob | ResumeJob | AckIncident | StopService
+    RunJobs
+    | RunAll
+    | CancelJob
+    | CancelRun
+    | PauseJob
+    | ResumeJob
+    | AckIncident
+    | RestoreBackup
+    | StopService
 )
 
 

@@ -8,6 +8,8 @@ import difflib
 from collections.abc import Iterable
 from datetime import timedelta
 
+import msgspec
+
 from supervisor.core import graph, incident
 from supervisor.core.attempts import cancel
 from supervisor.core.events import (
@@ -21,6 +23,7 @@ from supervisor.core.events import (
     RecordPause,
     Reply,
     Request,
+    RestoreBackup,
     ResumeJob,
     RunAll,
     RunJobs,
@@ -32,7 +35,7 @@ from supervisor.core.opening import overlapped, replace_others
 from supervisor.core.stopping import drain, stop
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
-from supervisor.core.world import Life
+from supervisor.core.world import RESERVED, RESTORE, Life
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
@@ -74,6 +77,8 @@ def describe(request: Request) -> tuple[str, str]:
             return "resume", job
         case AckIncident(number):
             return "ack", f"incident {number}"
+        case RestoreBackup(file, target):
+            return "restore", f"{file} to {target}"
         case StopService():
             return "stop", ""
 
@@ -99,6 +104,8 @@ def _grant(turn: Turn, request: Request, by: str) -> Iterable[int]:
             return _resume(turn, job, from_now)
         case AckIncident():
             return _ack(turn, request, by)
+        case RestoreBackup():
+            return _restore(turn, request)
         case StopService(drain_s):
             stop(turn) if drain_s is None else drain(turn, drain_s)
             return ()
@@ -160,6 +167,15 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
             replace_others(turn, run)
         runs.append(run.id)
     return runs
+
+
+def _restore(turn: Turn, request: RestoreBackup) -> list[int]:
+    """A run under the reserved name, in the group of everything that touches the data."""
+    _must_serve(turn)
+    job = RESERVED[RESTORE]
+    _must_be_free(turn, [job])
+    given = msgspec.json.encode(request).decode()
+    return [turn.open_run(job, turn.now, Trigger.MANUAL, set_json=given).id]
 
 
 def _must_serve(turn: Turn) -> None:

@@ -32,7 +32,7 @@ def restored(turn: Turn, event: Restored) -> None:
         if run.state.is_open:
             _settle_row(turn, run, newest.get(run.job) == run.id, event)
     for incident in event.memory.incidents:
-        if incident.job and incident.job not in turn.world.jobs:
+        if incident.job and turn.world.definition(incident.job) is None:
             turn.mend(incident.job, incident.kind)
     turn.mend("", LEDGER)  # it was written a moment ago
     if event.problems:
@@ -73,7 +73,7 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
     if run.state is State.RUNNING:
         _end_attempts(turn, run, event.memory.attempts)
         run = replace(run, interruptions=run.interruptions + 1, cause=_DIED)
-    job = turn.world.jobs.get(run.job)
+    job = turn.world.definition(run.job)
     if job is None:
         turn.finish(run, cancelled(Reason.REMOVED, "removed from jobs.yaml"))
     elif not job.enabled:

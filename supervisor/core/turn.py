@@ -111,7 +111,7 @@ class Turn:
         self.keep(final)
         said = f"{final.state}: {final.cause}" if final.cause else str(final.state)
         self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
-        if not final.dry_run and final.job in self.world.jobs:
+        if not final.dry_run and self.world.definition(final.job) is not None:
             self._judge_incidents(final)
         self.may_admit = True
         return final

@@ -280,7 +280,7 @@ def run_view(
 
 def waiting_for(world: World, run: Run) -> str:
     """What a pending run waits for, when nothing is recorded about it."""
-    job = world.jobs.get(run.job)
+    job = world.definition(run.job)
     if run.state is not State.PENDING or job is None:
         return ""
     if world.ledger_trouble:

@@ -26,6 +26,19 @@ from supervisor.core.model import (
 )
 from supervisor.core.verdict import Heard, Verdict
 
+# Runs of these are opened by a request of their own; the name is refused in jobs.yaml.
+RESTORE = "restore"
+RESERVED = {
+    RESTORE: Job(
+        RESTORE,
+        place=0,
+        worker="backup.restore.run",
+        exclusive="exclusive",
+        timeout_s=None,
+        description="Put a verified backup in place of a database",
+    )
+}
+
 
 class Life(StrEnum):
     """What the service as a whole is doing."""
@@ -128,6 +141,10 @@ class World(Struct):
         pauses = (self.paused, mark.pause if mark else None)
         in_force = [p for p in pauses if p is not None and (p.until is None or at < p.until)]
         return max(in_force, key=_end_of_pause, default=None)
+
+    def definition(self, name: str) -> Job | None:
+        """The job of this name, also one that no jobs.yaml may define."""
+        return self.jobs.get(name) or RESERVED.get(name)
 
     @property
     def is_idle(self) -> bool:
