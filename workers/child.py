@@ -11,7 +11,6 @@ or `failed` is said, unless there is nobody left to hear it.
 import contextlib
 import ctypes
 import dataclasses
-import importlib
 import io
 import json
 import os
@@ -20,18 +19,15 @@ import sys
 import time
 import traceback
 import typing
-from collections.abc import Callable
 from datetime import datetime
 from math import isfinite
 
-from workers import params, protocol
+from workers import entry, params, protocol
 from workers.report import Report, WorkerFailed
 
 PROGRESS_EVERY_S = 0.1
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
-
-Worker = Callable[[typing.Any, Report], object]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,9 +145,10 @@ class Voice:
 
 def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.Failed:
     try:
-        worker = _find(assignment.worker)
+        worker = _found(assignment.worker)
         given = {**json.loads(assignment.params), **json.loads(assignment.set_json)}
-        return protocol.Done(_flat(worker(_typed(worker, given), report)))
+        typed = given if worker.params is None else params.parse(worker.params, given)
+        return protocol.Done(_flat(worker.function(typed, report)))
     except BrokenPipeError:
         raise
     except ModuleNotFoundError as missing:
@@ -170,55 +167,19 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
         return protocol.Failed(f"{type(error).__name__}: {error}", permanent=False)
 
 
-def _find(name: str) -> Worker:
-    module, function = _module_and_function(name)
+def _found(name: str) -> entry.Entry:
     if ":" in name:
         sys.path.insert(0, os.getcwd())
-    found: object = importlib.import_module(module)
-    for part in function.split("."):
-        if not hasattr(found, part):
-            raise Failure(f'worker {name}: the module {module} has no "{function}"')
-        found = getattr(found, part)
-    if not callable(found):
-        raise Failure(f"worker {name} is no function")
-    return typing.cast(Worker, found)
-
-
-def _module_and_function(name: str) -> tuple[str, str]:
-    if ":" in name:
-        module, _, function = name.partition(":")
-        return module, function
-    module, _, function = name.rpartition(".")
-    return f"workers.{module}", function
+    try:
+        return entry.find(name)
+    except entry.NoEntry as missing:
+        where = f" (looked for in {os.getcwd()} and this interpreter)" if ":" in name else ""
+        raise Failure(f"worker {name}: {missing}{where}") from missing
 
 
 def _lacks(name: str, missing: str) -> str:
-    module, _ = _module_and_function(name)
-    if module == missing or module.startswith(f"{missing}."):
-        where = f" in {os.getcwd()} or this interpreter" if ":" in name else ""
-        return f'worker {name}: there is no module "{missing}"{where}'
     package = missing.partition(".")[0]
     return f'worker {name} needs the package "{package}", which this interpreter does not have'
-
-
-def _typed(worker: Worker, given: dict[str, object]) -> object:
-    """`given` as the worker wants it: its first annotation, its module's Params, or a dict."""
-    kind = _first_annotation(worker)
-    if not _is_params(kind):
-        kind = getattr(sys.modules.get(worker.__module__), "Params", None)
-    return params.parse(typing.cast(type, kind), given) if _is_params(kind) else given
-
-
-def _first_annotation(worker: Worker) -> object:
-    try:
-        hints = typing.get_type_hints(worker)
-    except (NameError, TypeError, AttributeError):  # a name only a type checker knows
-        return None
-    return next((kind for name, kind in hints.items() if name != "return"), None)
-
-
-def _is_params(kind: object) -> bool:
-    return isinstance(kind, type) and dataclasses.is_dataclass(kind)
 
 
 def _flat(result: object) -> dict[str, protocol.Scalar]:

@@ -76,7 +76,7 @@ def _split(worker: str) -> tuple[str, str]:
     module, colon, function = worker.partition(":")
     if colon:
         return module, function
-    module, _, function = worker.partition(".")
+    module, _, function = worker.rpartition(".")
     return f"workers.{module}", function
 
 

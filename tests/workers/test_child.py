@@ -196,31 +196,27 @@ def test_each_bad_end_has_its_words(play: Play, body: str, error: str, permanent
 @pytest.mark.parametrize(
     ("worker", "error"),
     [
-        ("mine:walk", 'worker mine:walk: the module mine has no "walk"'),
-        ("mine:number", "worker mine:number is no function"),
-        ("nowhere.run", 'worker nowhere.run: there is no module "workers.nowhere"'),
-        (
-            "protocol.nothing",
-            'worker protocol.nothing: the module workers.protocol has no "nothing"',
-        ),
+        ("mine:walk", "walk is not there in mine"),
+        ("mine:number", "number is no function in mine"),
+        ("nowhere.run", "no module nowhere"),
+        ("protocol.nothing", "nothing is not there in workers.protocol"),
+        ("package.module:run", "no module package.module"),
     ],
 )
 def test_a_worker_that_is_not_there_is_a_permanent_failure(play: Play, worker, error):
     _, messages, _ = play("number = 1", worker)
 
-    assert messages[1:] == [Failed(error, True)]
+    (failed,) = messages[1:]
+    assert failed.permanent
+    assert failed.error.startswith(f"worker {worker}: {error}")
 
 
-def test_a_module_that_is_not_there_is_named_with_the_folder(play: Play, tmp_path: Path):
+def test_a_worker_of_ones_own_that_is_not_there_is_named_with_the_folder(
+    play: Play, tmp_path: Path
+):
     _, messages, _ = play("", "package.module:run")
 
-    assert messages[1:] == [
-        Failed(
-            f'worker package.module:run: there is no module "package" in {tmp_path} '
-            "or this interpreter",
-            True,
-        )
-    ]
+    assert f"looked for in {tmp_path}" in messages[1].error
 
 
 def test_a_clean_exit_in_the_middle_is_a_good_end(play: Play):
