@@ -72,7 +72,6 @@ LONG = {
     "supervisor/containment/processes.py": "the supervisor's side of every process",
     "supervisor/core/events.py": "values only",
     "supervisor/core/model.py": "values only",
-    "supervisor/core/turn.py": "the only keeper of the indexes",
     "supervisor/core/view.py": "values, for the most part",
 }
 

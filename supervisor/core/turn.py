@@ -1,12 +1,11 @@
 """One turn of `decide`: a world being changed and the actions it asks for.
 
-The primitives that keep the world's indexes true live here and nowhere else;
-the rules (opening, admission, attempts, requests, service) are written in them.
-A Turn belongs to one call of `decide` and is not kept.
+Every change of the world goes through the primitives here (`indexes.py` keeps
+what is looked up by true), and the rules are written in them. A Turn belongs to one
+call of `decide` and is not kept.
 """
 
 import copy
-from bisect import insort
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +13,8 @@ from typing import Any
 from immutables import Map
 
 from supervisor.core import incident as incidents
-from supervisor.core import schedule
+from supervisor.core import indexes, schedule
 from supervisor.core.events import Action, At, Launch, Note, Record, ReleaseSlots
-from supervisor.core.graph import REMEMBERED, Past
 from supervisor.core.incident import Word
 from supervisor.core.model import (
     Alert,
@@ -87,16 +85,17 @@ class Turn:
 
     def restore(self, run: Run) -> None:
         """Take a row of an earlier life into the indexes; the ledger has it."""
-        self._requeue(None, run)
-        self._remember(run)
+        indexes.enter(self.world, None, run)
+        indexes.remember(self.world, run)
 
     def keep(self, run: Run) -> None:
         """Take a new or changed run into ledger and indexes."""
         before = self.world.runs.get(run.id)
         self.actions.append(Record(run))
-        self._requeue(before, run)
+        indexes.enter(self.world, before, run)
         if before is None or before.state is not run.state:
-            self._remember(run)
+            indexes.remember(self.world, run)
+            self.may_admit = self.may_admit or run.state is State.PENDING
 
     def finish(self, run: Run, verdict: Verdict) -> Run:
         """The run in its final state; its incident opens or closes with it."""
@@ -123,63 +122,6 @@ class Turn:
         self.world.next_run = number + 1
         fields.setdefault("place", job.place)
         return Run(number, job.name, due, trigger, state, opened_at=self.now, **fields)
-
-    def _requeue(self, before: Run | None, run: Run) -> None:
-        world = self.world
-        is_pending = run.state is State.PENDING
-        if is_pending != (before is not None and before.state is State.PENDING):
-            entry = (run.due, run.place, run.id)
-            queue = list(world.queue)
-            if is_pending:
-                insort(queue, entry)
-                self.may_admit = True
-            else:
-                queue.remove(entry)
-            world.queue = tuple(queue)
-        if run.state is not State.RETRYING and run.id in world.retry_at:
-            world.retry_at = world.retry_at.delete(run.id)
-        if run.state.is_open:
-            world.runs = world.runs.set(run.id, run)
-            if before is None:
-                world.by_job = world.by_job.set(run.job, (*world.by_job.get(run.job, ()), run.id))
-        elif before is not None:
-            world.runs = world.runs.delete(run.id)
-            self._leave_job(run.job, run.id)
-
-    def _leave_job(self, job: str, run: int) -> None:
-        world = self.world
-        if run in world.runs or run in world.living:
-            return
-        rest = tuple(other for other in world.by_job.get(job, ()) if other != run)
-        world.by_job = world.by_job.set(job, rest) if rest else world.by_job.delete(job)
-
-    def _remember(self, run: Run) -> None:
-        if run.dry_run or self._is_stood_for(run):
-            return
-        world = self.world
-        past = Past(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
-        others = [other for other in world.past.get(run.job, ()) if other.run != run.id]
-        if others and others[0].due > run.due:
-            newest = sorted([past, *others], key=lambda each: (each.due, each.run), reverse=True)
-        else:
-            newest = [past, *others]
-        world.past = world.past.set(run.job, tuple(newest[:REMEMBERED]))
-        if run.state.is_open:
-            return
-        latest = world.last.get(run.job)
-        if latest is None or latest.id <= run.id:
-            world.last = world.last.set(run.job, run)
-        if run.state is State.SUCCESS:
-            best = world.last_success.get(run.job)
-            if best is None or best < run.due:
-                world.last_success = world.last_success.set(run.job, run.due)
-
-    def _is_stood_for(self, run: Run) -> bool:
-        """A slot skipped for an earlier run: that one is remembered in its place."""
-        if run.reason is not Reason.OVERLAP:
-            return False
-        blocker = self.world.runs.get(run.blocked_by or 0)
-        return blocker is None or blocker.due <= run.due
 
     # --- attempts -------------------------------------------------------------
 
@@ -224,7 +166,7 @@ class Turn:
         world.living = world.living.delete(living.run)
         for group in living.groups:
             world.groups = world.groups.delete(group)
-        self._leave_job(living.job.name, living.run)
+        indexes.leave_job(world, living.job.name, living.run)
         self.may_admit = True
 
     # --- jobs -----------------------------------------------------------------

@@ -3,7 +3,7 @@
 Its fields hold persistent values (immutables.Map, tuples, frozen values),
 so a copy shares all it can and publishing one to another thread is a single
 assignment. `decide` works on a copy and never changes the world it was given.
-Only `turn.py` keeps the indexes (by_job, queue, groups, past) true.
+Only `turn.py` and its `indexes.py` keep by_job, queue, groups and past true.
 """
 
 from datetime import UTC, datetime
