@@ -141,14 +141,16 @@ class Loop:
         self._minute = next_minute(at.wall)
         self._desk.ticked_mono = at.mono
         self._publish(tick=Tick(at.wall, lateness_s))
-        if not self.world.ledger_trouble:
-            self._purge(at)
 
-    def _purge(self, at: ev.At) -> None:
+    def _keep_house(self, at: ev.At) -> None:
+        """Forget what is too old, a little at a time and far from the full minute."""
+        history, runs_dir = self.world.config.history, self._reloader.folder.runs
         try:
-            for run in self._store.purge(self.world.config.history, at.wall):
-                output.remove(self._reloader.folder.runs, run)
-            self._store.keep_ballast()
+            for run in self._store.purge(history, at.wall):
+                output.remove(runs_dir, run)
+            for run in self._store.purge_logs(history.log_bytes):
+                output.remove(runs_dir, run)
+            self._store.tidy()
         except LedgerTrouble as trouble:
             self._note(at, ev.Note("warning", f"purge history: {trouble}"))
 
@@ -180,6 +182,7 @@ class Loop:
         if at.mono >= self._look_at:
             self._look_at = at.mono + _seconds_to_look(at.wall)
             self._reloader.look(at)
+            self._keep_house(at)
         launch = self._reloader.errand(at)
         if launch is not None:
             happened += self._reloader.settled(self._processes.launch(launch, at), at)

@@ -109,6 +109,14 @@ class Store:
                     (job, after.isoformat()),
                 )
 
+    def tidy(self) -> None:
+        """Move the WAL into the file, and the ballast back. Raises: LedgerTrouble."""
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            raise LedgerTrouble(str(error)) from error
+        self.keep_ballast()
+
     def keep_ballast(self) -> None:
         """A few MiB to give up when the disk is full, so that the ledger can go on."""
         if not self._ballast.exists():
@@ -143,6 +151,19 @@ class Store:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
+            raise LedgerTrouble(str(error)) from error
+        return ids
+
+    def purge_logs(self, most_bytes: int) -> list[int]:
+        """Runs whose output is to go, oldest first, until the rest fits into `most_bytes`.
+
+        Raises: LedgerTrouble.
+        """
+        try:
+            ids = [row[0] for row in self._db.execute(_LOGS_BEYOND, (most_bytes, PURGE_STEP))]
+            marks = ", ".join("?" * len(ids))
+            self._db.execute(f"UPDATE runs SET log_bytes = 0 WHERE id IN ({marks})", ids)
+        except sqlite3.Error as error:
             raise LedgerTrouble(str(error)) from error
         return ids
 
@@ -201,6 +222,8 @@ class Store:
             os.chmod(self.path, 0o600)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
+            # `tidy` does it in quiet moments; this is for a day that has none.
+            db.execute("PRAGMA wal_autocheckpoint = 10000")
             if is_new:
                 self._create(db)
             else:
@@ -262,5 +285,14 @@ WHERE state NOT IN ('pending', 'running', 'retrying')
   AND age > 1
   AND id NOT IN (SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job)
   AND id NOT IN (SELECT max(id) FROM runs WHERE state = 'failed' GROUP BY job)
+ORDER BY id LIMIT ?
+"""
+
+_LOGS_BEYOND = """
+SELECT id FROM (
+    SELECT id, state, sum(log_bytes) OVER (ORDER BY id DESC) AS kept
+    FROM runs WHERE log_bytes > 0
+)
+WHERE kept > ? AND state NOT IN ('pending', 'running', 'retrying')
 ORDER BY id LIMIT ?
 """

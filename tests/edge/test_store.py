@@ -216,6 +216,16 @@ def test_history_keeps_only_so_many_runs_of_a_job(store):
     assert gone == list(range(1, 16))
 
 
+def test_the_oldest_logs_go_first_when_there_are_too_many_bytes(store):
+    rows = [run(number, log_bytes=100) for number in range(1, 11)]
+    store.write([ev.Record(each) for each in [*rows, run(11, state=State.RETRYING)]])
+
+    gone = store.purge_logs(350)
+
+    assert gone == [1, 2, 3, 4, 5, 6, 7]
+    assert store.purge_logs(350) == []
+
+
 def test_a_reader_finds_runs_by_job_state_and_time(store, tmp_path):
     store.write([ev.Record(run(1)), ev.Record(run(2, state=State.FAILED)), ev.Record(run(3))])
     reader = Reader(tmp_path)
