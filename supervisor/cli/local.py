@@ -24,7 +24,7 @@ from supervisor.config import load
 from supervisor.containment import output
 from supervisor.core import events as ev
 from supervisor.core import view
-from supervisor.core.model import Job, Peer
+from supervisor.core.model import Config, Peer
 from supervisor.core.world import World
 from supervisor.desk import Desk
 from supervisor.ledger.history import History
@@ -38,14 +38,28 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 def run_local(wish: Wish) -> int:
     """Run them here until nothing is open; 0 only if all succeeded. Raises: Failure."""
-    here = places()
-    if wish.every and not wish.is_confirmed(wish.chosen(_jobs(here.config)), sys.stdin.isatty()):
+    jobs = definitions(places().config).jobs if wish.every else ()
+    if wish.every and not wish.is_confirmed(wish.chosen(jobs), sys.stdin.isatty()):
         say("nothing is run")
         return Exit.NO
-    service = begun(_settings(here, wish), here.config)
+    return serve(_request(wish), wish.as_json, wish.dry_run, wish.log_level)
+
+
+def serve(
+    request: ev.Request, as_json: bool, shows_output: bool = False, log_level: str | None = None
+) -> int:
+    """Begin a service, hand it one request, and leave when nothing is open.
+
+    shows_output: print what the runs printed, as a dry run wants it.
+
+    Raises:
+        Failure: another supervisor lives, or the request is refused.
+    """
+    here = places()
+    service = begun(_settings(here, log_level), here.config)
     service.loop.install_signals()
-    numbers = _asked(service, _request(wish))
-    shown = display(wish.as_json)
+    numbers = _asked(service, request)
+    shown = display(as_json)
     onlooker = Onlooker(service.desk, numbers, shown)
     onlooker.look()
     onlooker.start()
@@ -54,11 +68,11 @@ def run_local(wish: Wish) -> int:
     finally:
         onlooker.close()
         shown.close()
-    if wish.dry_run and not wish.as_json:
+    if shows_output and not as_json:
         for number in numbers:
             kept = output.join(StateFolder(here.state).runs, number)
             say(kept.decode(errors="replace").rstrip())
-    succeeded = give_account(_bodies(here.state, numbers), wish.as_json)
+    succeeded = give_account(_bodies(here.state, numbers), as_json)
     return Exit.YES if succeeded else Exit.NO
 
 
@@ -99,25 +113,25 @@ class Onlooker(threading.Thread):
         return found
 
 
-def _settings(here: Places, wish: Wish) -> Settings:
+def _settings(here: Places, log_level: str | None) -> Settings:
     return Settings(
         config=here.config.absolute(),
         state=here.state,
         socket=here.socket,
         strict=True,
         shutdown_grace_s=grace_s(None),
-        log_level=level(wish.log_level, "warning"),
+        log_level=level(log_level, "warning"),
         calendar=False,
     )
 
 
-def _jobs(config: Path) -> tuple[Job, ...]:
-    """The definitions, to be listed before anything is held. Raises: Failure."""
+def definitions(config: Path) -> Config:
+    """What jobs.yaml says, before anything is held. Raises: Failure."""
     loaded = load(config, os.environ)
     if loaded.config is None:
         said = mistakes.in_lines(loaded.problems, str(config))
         raise Failure(Exit.USAGE, "\n".join(["jobs.yaml is refused", *said]))
-    return loaded.config.jobs
+    return loaded.config
 
 
 def _request(wish: Wish) -> ev.Request:

@@ -37,6 +37,7 @@ VERBS = {
     "history": ("account", "history", "what ran, was skipped or missed, and how it ended"),
     "logs": ("account", "logs", "what a run printed"),
     "explain": ("account", "explain", "why a job ran, waits, was skipped or missed"),
+    "backups": ("backups", "backups", "the copies; verify, restore, keep, prune"),
     "incidents": ("account", "incidents", "what is in trouble; ack silences one"),
 }
 
