@@ -50,6 +50,8 @@ ARROWS = {
     "supervisor.loop": "supervisor.*",
     "supervisor.service": "supervisor.* workers",
     "supervisor.cli": "supervisor.* workers.units",
+    # a command's own process, never the supervisor's
+    "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*",
     "supervisor.__main__": "supervisor.cli.*",
     "supervisor": "",
     "workers": "workers.*",
@@ -140,12 +142,16 @@ def test_workers_know_nothing_of_their_supervisor():
 
 def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
     door = {"workers", "workers.protocol", "workers.units"}
-    in_the_nursery = {"supervisor.containment.births", "supervisor.containment.nursery"}
+    in_other_processes = {
+        "supervisor.containment.births",
+        "supervisor.containment.nursery",
+        "supervisor.cli.backups",
+    }
 
     behind = {
         (module, imported)
         for module in TREES
-        if module.startswith("supervisor") and module not in in_the_nursery
+        if module.startswith("supervisor") and module not in in_other_processes
         for imported in imports(module)
         if imported.startswith("workers") and imported not in door
     }
