@@ -109,6 +109,11 @@ class Service:
         self._api = Api(settings.socket, config.api, self.desk, folder.root)
         self._api.start()
         self.desk.is_ready = True
+        if settings.calendar:
+            text = (
+                f"ready: {len(config.jobs)} jobs, {settings.config}, answers at {settings.socket}"
+            )
+            self._log.note(self.loop.read_clocks().wall, Note("info", text))
         # What lives now lives on: the collector need not walk through it at every burst.
         gc.freeze()
 

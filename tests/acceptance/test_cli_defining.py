@@ -1,6 +1,7 @@
 """init, check, schema, and next --cron: all that needs no supervisor."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -117,3 +118,14 @@ def test_next_of_an_expression_needs_no_supervisor(house: House) -> None:
 )
 def test_a_calendar_that_cannot_be_exits_2(house: House, words: tuple[str, ...]) -> None:
     assert house.refuses("next", *words)[0] == 2
+
+
+def test_init_for_a_database_backs_it_up_and_runs_as_it_is():
+    with House() as house:
+        with sqlite3.connect(house.root / "shop.sqlite3") as db:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+
+        house.says("init", "--sqlite", "shop.sqlite3")
+
+        assert "verified" in house.says("run", "--all", "--local", "--yes")
