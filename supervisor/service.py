@@ -84,36 +84,37 @@ class Service:
         acted_on = fingerprint(settings.config)
         loaded, refused = _load(settings, folder)
         config = settings.settle(loaded.config or Config(()))
+        self.desk = Desk(_facts(settings))
+        # Bound before anything runs, so that nothing runs if it cannot be.
+        self._api = Api(settings.socket, config.api, self.desk, folder.root)
+        try:
+            self._store = Store(folder.root)
+        except BaseException:
+            self._api.close()
+            raise
         self._log = Log(settings.log_level, settings.log_json)
         self._log.mask = masker(config.secrets)
-        self._store = Store(folder.root)
         crashed = self._store.begin_life()
         strays = tree.sweep(self._store.instance)
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()
-        self.desk = Desk(_facts(settings))
-        self.loop = Loop(
-            selector,
-            self._store,
-            self._processes,
-            Reloader(settings.config, folder, acted_on, settings.settle),
-            self.desk,
-            self._log,
-        )
-        at = self.loop.read_clocks()
-        self._say_what_was_found(at.wall, refused, strays)
-        memory = self._store.memory()
-        calendar = settings.calendar
-        self.loop.begin(Restored(at, config, memory, calendar, crashed, refused))
-        self._api = Api(settings.socket, config.api, self.desk, folder.root)
+        reloader = Reloader(settings.config, folder, acted_on, settings.settle)
+        self.loop = Loop(selector, self._store, self._processes, reloader, self.desk, self._log)
+        self._say_what_was_found(refused, strays)
+        self._begin(settings, config, refused, crashed)
+
+    def _begin(
+        self, settings: Settings, config: Config, refused: tuple[Problem, ...], crashed: bool
+    ) -> None:
+        """Settle, catch up, launch what is due; only then does the socket answer."""
+        at, memory = self.loop.read_clocks(), self._store.memory()
+        self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused))
         self._api.start()
         self.desk.is_ready = True
         if settings.calendar:
-            text = (
-                f"ready: {len(config.jobs)} jobs, {settings.config}, answers at {settings.socket}"
-            )
-            self._log.note(self.loop.read_clocks().wall, Note("info", text))
+            text = f"ready: {len(config.jobs)} jobs, answers at {settings.socket}"
+            self._note("info", text)
         # What lives now lives on: the collector need not walk through it at every burst.
         gc.freeze()
 
@@ -132,20 +133,18 @@ class Service:
         self._store.close(clean=True)
         self._log.close()
 
-    def _say_what_was_found(
-        self, at: datetime, refused: tuple[Problem, ...], strays: list[str]
-    ) -> None:
-        if self._store.set_aside:
-            text = (
-                f"the ledger was damaged: it is kept as {self._store.set_aside}, a new one begins"
-            )
-            self._log.note(at, Note("error", text))
+    def _say_what_was_found(self, refused: tuple[Problem, ...], strays: list[str]) -> None:
+        kept = self._store.set_aside
+        if kept:
+            self._note("error", f"the ledger was damaged: it is kept as {kept}, a new one begins")
         if strays:
-            text = f"killed {len(strays)} strays of a dead predecessor: {'; '.join(strays[:20])}"
-            self._log.note(at, Note("warning", text))
+            named = "; ".join(strays[:20])
+            self._note("warning", f"killed {len(strays)} strays of a dead predecessor: {named}")
         if refused:
-            text = "jobs.yaml is refused; the last good text of it runs"
-            self._log.note(at, Note("error", text))
+            self._note("error", "jobs.yaml is refused; the last good text of it runs")
+
+    def _note(self, level: str, text: str) -> None:
+        self._log.note(self.loop.read_clocks().wall, Note(level, text))
 
 
 def _load(settings: Settings, folder: StateFolder) -> tuple[Loaded, tuple[Problem, ...]]:
