@@ -28,6 +28,7 @@ from supervisor.state_folder import FolderTrouble
 
 REQUEST_S = 5.0
 LAST_WORD_S = 1.0
+LAST_ANSWERS_S = 0.5
 BACKLOG = 512
 MOST_CLIENTS = 64
 MOST_BODY_BYTES = 64 * 1024
@@ -77,6 +78,7 @@ class Api:
         self._is_serving.set()
         await stopped.wait()
         server.close()
+        await _last_answers(guests)
         for guest in list(guests):
             guest.transport.abort()
 
@@ -129,6 +131,11 @@ class _Guest(H11Protocol):
             self._expect_request()
 
     @property
+    def is_answered(self) -> bool:
+        """Whether nothing of an answer is still to be sent."""
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
     def is_waiting(self) -> bool:
         """Whether no whole request has come yet."""
         return self._deadline is not None
@@ -150,6 +157,14 @@ class _Guest(H11Protocol):
                 del self._guests[guest]
                 return
         self.transport.abort()
+
+
+async def _last_answers(guests: "dict[_Guest, None]") -> None:
+    """Let answers that are on their way arrive - that to `stop` among them - for a moment."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + LAST_ANSWERS_S
+    while loop.time() < deadline and not all(guest.is_answered for guest in guests):
+        await asyncio.sleep(0.01)
 
 
 def _bind(path: Path, access: Access) -> socket.socket:
