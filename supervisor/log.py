@@ -19,6 +19,8 @@ from supervisor.core.events import Note
 
 LEVELS = ("debug", "info", "warning", "error")
 MOST_WAITING = 10_000
+# A worker's line may be 64 KiB long, so that lines alone are no bound.
+MOST_WAITING_BYTES = 4 * 1024**2
 LAST_LINES_S = 1.0
 
 
@@ -32,6 +34,9 @@ class Log:
         self._as_json = as_json
         self._fd = fd
         self._lines: queue.Queue[bytes | None] = queue.Queue(MOST_WAITING)
+        # Each has one writer, so neither needs a lock: the loop, and the thread.
+        self._taken_bytes = 0
+        self._written_bytes = 0
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
 
@@ -39,9 +44,14 @@ class Log:
         """Queue one line, or count it as dropped."""
         if LEVELS.index(note.level) < self._threshold:
             return
-        line = _json(at, note) if self._as_json else _text(at, note)
+        if self._taken_bytes - self._written_bytes > MOST_WAITING_BYTES:
+            self.dropped += 1
+            return
+        text = _json(at, note) if self._as_json else _text(at, note)
+        line = self.mask(text).encode(errors="replace") + b"\n"
         try:
-            self._lines.put_nowait(self.mask(line).encode(errors="replace") + b"\n")
+            self._lines.put_nowait(line)
+            self._taken_bytes += len(line)
         except queue.Full:
             self.dropped += 1
 
@@ -54,10 +64,12 @@ class Log:
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
             try:
-                while line:
-                    line = line[os.write(self._fd, line) :]
+                rest = memoryview(line)
+                while rest:
+                    rest = rest[os.write(self._fd, rest) :]
             except OSError:
                 self.dropped += 1
+            self._written_bytes += len(line)
 
 
 def wants_json(choice: str | None) -> bool:

@@ -89,12 +89,12 @@ class Service:
         self._api = Api(settings.socket, config.api, self.desk, folder.root)
         try:
             self._store = Store(folder.root)
+            crashed = self._store.begin_life()
         except BaseException:
             self._api.close()
             raise
         self._log = Log(settings.log_level, settings.log_json)
         self._log.mask = masker(config.secrets)
-        crashed = self._store.begin_life()
         strays = tree.sweep(self._store.instance)
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)

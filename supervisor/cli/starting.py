@@ -50,6 +50,8 @@ def start(
         raise click.UsageError(f'start takes no job: did you mean "nightshift run {job[0]}"?')
     # Until the loop listens: as process 1 we would not even die of a SIGTERM.
     signal.signal(signal.SIGTERM, _leave)
+    # A handler, and not "ignore", because only that is undone in what we exec.
+    signal.signal(signal.SIGHUP, _read_anyway)
     # Late: only this verb and `run --local` pay for the whole service.
     from supervisor.log import wants_json
     from supervisor.service import Settings
@@ -117,3 +119,7 @@ def grace_s(typed: float | None) -> float | None:
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
     sys.exit(Exit.YES)
+
+
+def _read_anyway(_number: int, _frame: FrameType | None) -> None:
+    """A wish to read jobs.yaml again comes while it is read for the first time."""

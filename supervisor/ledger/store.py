@@ -48,7 +48,7 @@ class Store:
         self.set_aside: Path | None = None
         self._ballast = folder / "ballast"
         try:
-            self._db = self._open()
+            self._db = self._open_with_room()
         except sqlite3.OperationalError as error:
             raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
         except sqlite3.DatabaseError as error:
@@ -65,9 +65,15 @@ class Store:
         self._db.close()
 
     def begin_life(self) -> bool:
-        """Mark the ledger as in use; whether the life before this one crashed."""
-        crashed = self._meta("clean") == "0"
-        self._say("clean", "0")
+        """Mark the ledger as in use; whether the life before this one crashed.
+
+        Raises: LedgerTrouble.
+        """
+        try:
+            crashed = self._meta("clean") == "0"
+            self._say("clean", "0")
+        except sqlite3.Error as error:
+            raise LedgerTrouble(f"write ledger {self.path}: {error}") from error
         return crashed
 
     # --- writing ----------------------------------------------------------------
@@ -82,7 +88,7 @@ class Store:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            if "full" in str(error):
+            if _wants_room(error):
                 self._ballast.unlink(missing_ok=True)
             raise LedgerTrouble(str(error)) from error
 
@@ -215,6 +221,15 @@ class Store:
 
     # --- opening ----------------------------------------------------------------
 
+    def _open_with_room(self) -> sqlite3.Connection:
+        try:
+            return self._open()
+        except sqlite3.OperationalError as error:
+            if not (_wants_room(error) and self._ballast.exists()):
+                raise
+        self._ballast.unlink()
+        return self._open()
+
     def _open(self) -> sqlite3.Connection:
         is_new = not self.path.exists() or self.path.stat().st_size == 0
         db = sqlite3.connect(self.path, isolation_level=None, timeout=5.0)
@@ -268,6 +283,11 @@ class Store:
             if source.exists():
                 shutil.move(source, aside.with_name(aside.name + ending))
         return aside
+
+
+def _wants_room(error: sqlite3.Error) -> bool:
+    """Whether a full disk may be what is wrong; where memory is mapped it has no name."""
+    return "full" in str(error) or "disk I/O" in str(error)
 
 
 # From version n to n + 1: the statements. Version 0 never left this house.

@@ -1,66 +1,111 @@
-"""As process 1 of a container: it buries strangers and steals nobody's status."""
+"""The supervisor as process 1 of a namespace: it is the init of all that falls to it."""
 
+import json
+import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.acceptance.daemon import House
+from tests.acceptance import line
+from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, House
+from tests.acceptance.hunting import children, zombies_of
+from tests.waiting import until
 
+INTO = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def why_not() -> str:
+    """Why no namespace can be had here; "": one can."""
+    if shutil.which("unshare") is None:
+        return "there is no unshare(1)"
+    done = subprocess.run([*INTO, "true"], capture_output=True, text=True)
+    return done.stderr.strip()
+
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(bool(why_not()), reason=f"no pid namespace here: {why_not()}"),
+]
+
+# Two generations of a process that is no child of any run: a terminal's, as `docker exec` has it.
+INTRUDER = "for i in $(seq 50); do (setsid sh -c 'sleep 0.1 & sleep 0.05 &' &); done"
+WORKERS = """
+import subprocess, sys
+def asker(params, report):
+    codes = [subprocess.run([sys.executable, "-S", "-c", f"raise SystemExit({n})"]).returncode
+             for n in range(20)]
+    return {"codes": " ".join(map(str, codes))}
+"""
 JOBS = """
+max_concurrent: 8
 jobs:
-  orphans:
-    command: for n in 1 2 3 4 5 6 7 8 9 10 11 12; do setsid sleep 600 & done; exit 0
-  statuses:
-    worker: mine:run
+  orphans: {command: "for i in $(seq 50); do (setsid sh -c 'sleep 60 &' &); done"}
+  asker: {worker: "house:asker"}
+  seven: {command: exit 7}
 """
-MINE = """
-import subprocess
-
-def run(params, report):
-    ends = [subprocess.run(["/bin/sh", "-c", f"exit {n}"]).returncode for n in range(20)]
-    return {"codes": " ".join(map(str, ends))}
-"""
-# Beside the service, in its namespace: orphans of others fall to process 1, too.
-SCRIPT = """
-nightshift() { "$PYTHON" -m supervisor "$@"; }
-(
-    until nightshift healthcheck; do :; done
-    for n in 1 2 3 4 5 6 7 8 9 10 11 12; do ( : & ); done
-    nightshift run orphans statuses --wait
-    nightshift status --json > /dev/null
-    cat /proc/[0-9]*/stat > stats
-    nightshift stop
-) > said 2>&1 &
-exec "$PYTHON" -m supervisor start
-"""
-NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"]
 
 
-def _may_make_namespaces() -> bool:
-    try:
-        return subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
+class Init:
+    """A supervisor that is process 1, seen from outside."""
+
+    def __init__(self, house: House, pid: int) -> None:
+        self.house = house
+        self.pid = pid
+
+    def inside(self, shell: str) -> None:
+        """Run a line in the namespace, as a process that is nobody's run."""
+        argv = ["nsenter", "--pid", "--mount", "--target", str(self.pid), "sh", "-c", shell]
+        subprocess.run(argv, check=True, timeout=LIMIT_S)
+
+    def ended(self, job: str) -> dict[str, Any]:
+        return dict(json.loads(self.house.ask("run", job, "--wait", "--json").stdout))
 
 
-@pytest.mark.root
-@pytest.mark.skipif(not _may_make_namespaces(), reason="no pid namespace may be made here")
-def test_as_process_1_it_leaves_no_zombies_and_no_strays_and_steals_no_status():
+@pytest.fixture
+def init() -> Iterator[Init]:
     with House(JOBS) as house:
-        (house.root / "mine.py").write_text(MINE)
+        Path(house.root, "house.py").write_text(WORKERS)
+        with open(house.root / "log", "w") as log:
+            outer = subprocess.Popen(
+                [*INTO, *NIGHTSHIFT, "start"],
+                cwd=house.root,
+                env=house.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+            until(lambda: line.is_healthy(house), within_s=10)
+            (pid,) = children(outer.pid)
+            yield Init(house, pid)
+            assert house.says("stop") == "stopped\n"
+            assert outer.wait(LIMIT_S) == 0
 
-        done = subprocess.run(
-            [*NAMESPACE, "/bin/sh", "-c", SCRIPT],
-            cwd=house.root,
-            env={**house.environ, "PYTHON": sys.executable},
-            capture_output=True,
-            timeout=25,
-        )
-        said = (house.root / "said").read_text()
-        processes = (house.root / "stats").read_text().splitlines()
 
-    assert done.returncode == 0, done.stderr
-    assert f"codes={' '.join(map(str, range(20)))}" in said
-    assert [line for line in processes if ") Z " in line] == []
-    assert [line for line in processes if "(sleep)" in line] == []
+def test_it_is_process_1(init: Init) -> None:
+    assert line.status(init.house)["pid"] == 1
+
+
+def test_orphans_by_the_dozen_leave_no_zombies(init: Init) -> None:
+    assert init.ended("orphans")["state"] == "success"
+    init.inside(INTRUDER)
+
+    until(lambda: len(children(init.pid)) == 1)  # the nursery
+    until(lambda: zombies_of(init.pid) == [])
+
+
+def test_statuses_of_its_own_children_are_never_stolen(init: Init) -> None:
+    for _ in range(10):
+        init.inside("(sleep 0.01 &); (sleep 0.02 &)")
+        run = init.ended("seven")
+
+        assert (run["state"], run["cause"]) == ("failed", "exit status 7")
+
+
+def test_a_worker_that_uses_subprocess_gets_true_return_codes(init: Init) -> None:
+    run = init.ended("asker")
+
+    assert run["state"] == "success"
+    assert run["result"]["codes"] == " ".join(str(number) for number in range(20))

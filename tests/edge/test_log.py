@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from supervisor.core.events import Note
-from supervisor.log import MOST_WAITING, Log
+from supervisor.log import MOST_WAITING, MOST_WAITING_BYTES, Log
 from supervisor.masking import masker
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
@@ -78,5 +78,19 @@ def test_a_reader_that_does_not_read_costs_lines_and_never_the_writer():
 
     assert log.dropped > 0
     os.close(read)  # the writer, which waits in its write, now fails line by line and ends
+    log.close()
+    os.close(write)
+
+
+def test_long_lines_that_nobody_reads_are_bounded_by_their_bytes():
+    read, write = os.pipe()
+    log = Log("info", as_json=False, fd=write)
+    text = "x" * 60_000
+
+    for _ in range(1000):
+        log.note(AT, Note("info", text))
+
+    assert 1000 - log.dropped <= MOST_WAITING_BYTES / len(text) + 5
+    os.close(read)
     log.close()
     os.close(write)

@@ -1,0 +1,163 @@
+"""The clock is moved under a living supervisor: nothing twice, nothing lost without a row."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.acceptance import line
+from tests.acceptance.account import MINUTE, missing, outcomes, rows
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import House, supervised
+from tests.waiting import until
+
+pytestmark = needs_library
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+A_MOMENT = timedelta(milliseconds=300)
+STEPS = {"minutely": MINUTE, "hourly": HOUR, "daily": DAY}
+NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
+JOBS = f"""
+jobs:
+  minutely: {{{NOTE}, cron: "* * * * *"}}
+  hourly: {{{NOTE}, cron: "0 * * * *"}}
+  daily: {{{NOTE}, cron: "0 2 * * *"}}
+"""
+TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
+
+
+class Night:
+    """A supervisor whose clock showed two o'clock a moment ago."""
+
+    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
+        self.house = house
+        self.clock = clock
+        self.supervisor = supervisor
+
+    def set(self, instant: datetime) -> None:
+        """Set the clock, and let the service look at it: by itself it does so once a minute."""
+        self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
+        self.supervisor.send_signal(signal.SIGHUP)
+
+    def until_ticked(self, slot: datetime) -> None:
+        """Wait until the service has acted on this minute."""
+        until(lambda: _tick(self.house) == slot)
+
+    def until_ran(self, *jobs: str, slot: datetime) -> None:
+        for job in jobs:
+            until(lambda job=job: outcomes(self.house, job).get(slot, "").startswith("success"))
+
+    def ran(self, job: str) -> list[str]:
+        """The slots that a job's own processes have written down, in order."""
+        return (self.house.root / f"{job}.ran").read_text().split()
+
+    def until_now_all_is_told(self, last: datetime) -> None:
+        """No slot from two o'clock to `last` ran twice or is lost."""
+        for job, step in STEPS.items():
+            assert missing(self.house, job, TWO, last, step) == []
+            assert len(self.ran(job)) == len(set(self.ran(job)))
+
+
+def _tick(house: House) -> datetime | None:
+    last = line.status(house)["tick"]["last_at"]
+    return datetime.fromisoformat(last).replace(second=0, microsecond=0) if last else None
+
+
+@pytest.fixture
+def night() -> Iterator[Night]:
+    with House(JOBS) as house:
+        clock = Clock(house, "2026-02-09 01:59:01")
+        with supervised(house) as supervisor:
+            night = Night(house, clock, supervisor)
+            night.set(TWO - A_MOMENT)
+            night.until_ran(*STEPS, slot=TWO)
+            yield night
+
+
+@pytest.mark.parametrize("step", [HOUR, DAY])
+def test_put_forward_the_newest_slot_runs_and_the_others_have_rows(
+    night: Night, step: timedelta
+) -> None:
+    night.set(TWO + step + timedelta(seconds=5))
+
+    night.until_ran("minutely", "hourly", slot=TWO + step)
+    if step == DAY:
+        night.until_ran("daily", slot=TWO + step)
+    night.set(TWO + step + MINUTE - A_MOMENT)
+    night.until_ran("minutely", slot=TWO + step + MINUTE)
+
+    night.until_now_all_is_told(TWO + step + MINUTE)
+    assert len(night.ran("minutely")) == 3
+    assert len(night.ran("hourly")) == 2
+    assert len(night.ran("daily")) == (2 if step == DAY else 1)
+
+
+def test_put_forward_by_a_day_a_gap_holds_what_is_too_much_for_rows(night: Night) -> None:
+    night.set(TWO + DAY + timedelta(seconds=5))
+    night.until_ran("minutely", slot=TWO + DAY)
+
+    ((count,),) = rows(night.house, "SELECT count FROM gaps WHERE job = 'minutely'")
+    missed = [each for each in outcomes(night.house, "minutely").values() if "missed" in each]
+
+    assert (count, len(missed)) == (1440 - 101, 100)
+    said = night.house.says("explain", "minutely", "--at", "2026-02-09 03:00")
+    assert "1339 slots" in said
+    assert "the clock was put forward" in said
+
+
+def test_put_back_by_an_hour_no_slot_comes_again(night: Night) -> None:
+    night.set(TWO - HOUR + MINUTE - A_MOMENT)
+    night.until_ticked(TWO - HOUR + MINUTE)
+    night.set(TWO - A_MOMENT)
+    night.until_ticked(TWO)
+    again = night.ran("minutely"), night.ran("hourly"), night.ran("daily")
+    night.set(TWO + MINUTE - A_MOMENT)
+    night.until_ran("minutely", slot=TWO + MINUTE)
+
+    assert again == (["2026-02-09T02:00:00Z"],) * 3
+    night.until_now_all_is_told(TWO + MINUTE)
+
+
+def test_put_back_by_a_day_it_says_until_when_jobs_are_silent(night: Night) -> None:
+    night.set(TWO - DAY + MINUTE - A_MOMENT)
+    night.until_ticked(TWO - DAY + MINUTE)
+
+    (incident,) = line.status(night.house)["incidents"]
+    assert incident["kind"] == "clock"
+    assert "stay silent until then" in incident["cause"]
+    assert night.ran("minutely") == ["2026-02-09T02:00:00Z"]
+
+    night.set(TWO + MINUTE - A_MOMENT)
+    night.until_ran("minutely", slot=TWO + MINUTE)
+    night.until_now_all_is_told(TWO + MINUTE)
+    assert line.status(night.house)["incidents"] == []
+
+
+def test_put_back_by_a_day_jobs_may_be_told_to_go_on(night: Night) -> None:
+    night.set(TWO - DAY + timedelta(seconds=5))
+    until(lambda: line.status(night.house)["incidents"])
+
+    night.house.says("resume", "--from-now")
+    night.set(TWO - DAY + MINUTE - A_MOMENT)
+    night.until_ran("minutely", slot=TWO - DAY + MINUTE)
+
+    assert night.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-08T02:01:00Z"]
+    assert line.status(night.house)["incidents"] == []
+
+
+def test_a_service_suspended_over_three_slots_runs_the_newest_of_them(night: Night) -> None:
+    night.set(TWO + MINUTE - 3 * A_MOMENT)
+    night.until_ticked(TWO)
+    night.supervisor.send_signal(signal.SIGSTOP)
+    night.clock.move(120)
+
+    until(lambda: night.clock.now > TWO + 3 * MINUTE)
+    night.supervisor.send_signal(signal.SIGCONT)
+    night.until_ran("minutely", slot=TWO + 3 * MINUTE)
+
+    assert night.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-09T02:03:00Z"]
+    night.until_now_all_is_told(TWO + 3 * MINUTE)
+    assert outcomes(night.house, "minutely")[TWO + MINUTE] == "missed schedule"

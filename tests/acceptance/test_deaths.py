@@ -1,0 +1,290 @@
+"""Supervisor, nursery, keepers and workers are killed, singly and together, at any moment.
+
+Within two seconds nothing of theirs lives; the next start settles every row.
+The seed of a series of kills is printed: NIGHT_SEED=<it> plays the same one again.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import line
+from tests.acceptance.account import MINUTE, instance, missing, outcomes, rows
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import House, supervised
+from tests.acceptance.hunting import carrying, children, parent, zombies_of
+from tests.waiting import until
+
+GONE_WITHIN_S = 2.0
+# One that tells on itself if another of its runs, or anything of one, lives beside it; and
+# one that leaves orphans all the while.
+ALONE = "exec 9> alone.lock; flock -n 9 || echo $NIGHTSHIFT_RUN >> doubled; sleep 0.2"
+ORPHANS = "while :; do setsid sleep 600 & sleep 0.05; done"
+WORKER = """
+import signal, subprocess, sys
+def steady(params, report):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        subprocess.run(["sleep", "0.05"])
+"""
+JOBS = f"""
+max_concurrent: 8
+shutdown_grace: 500ms
+defaults: {{kill_grace: 1s, retry_delay: 100ms}}
+jobs:
+  alone: {{command: '{ALONE}', cron: "* * * * *", run_on_startup: true, retries: 9}}
+  orphans: {{command: '{ORPHANS}', run_on_startup: true}}
+  worker: {{worker: "steady:steady", run_on_startup: true}}
+"""
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with House(JOBS) as house:
+        Path(house.root, "steady.py").write_text(WORKER)
+        house.environ["PYTHONPATH"] = str(house.root)
+        yield house
+
+
+def kill(*pids: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def nursery_of(supervisor: int) -> int:
+    """The nursery's pid; 0: there is none just now."""
+    return next((pid for pid in children(supervisor) if _leads(pid)), 0)
+
+
+def keepers_of(supervisor: int) -> list[int]:
+    nursery = nursery_of(supervisor)
+    return children(nursery) if nursery else []
+
+
+def workers_of(supervisor: int) -> list[int]:
+    return [pid for keeper in keepers_of(supervisor) for pid in children(keeper)]
+
+
+def _leads(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(pid) == pid
+    return False
+
+
+def at_work(house: House, supervisor: int) -> None:
+    """Wait until all three jobs have processes."""
+    until(lambda: len(workers_of(supervisor)) >= 3 and Path(house.root, "alone.lock").exists())
+
+
+# --- one death ------------------------------------------------------------------------
+
+
+def test_nothing_outlives_the_supervisor(house: House) -> None:
+    with supervised(house) as supervisor:
+        mark = instance(house)
+        at_work(house, supervisor.pid)
+
+        supervisor.kill()
+        supervisor.wait()
+
+        until(lambda: not carrying(mark), within_s=GONE_WITHIN_S)
+
+
+def test_nothing_outlives_the_nursery_but_the_service_goes_on(house: House) -> None:
+    with supervised(house) as supervisor:
+        at_work(house, supervisor.pid)
+        nursery = nursery_of(supervisor.pid)
+        before = {nursery, *keepers_of(supervisor.pid), *workers_of(supervisor.pid)}
+
+        kill(nursery)
+
+        until(lambda: not before & set(carrying(instance(house))), within_s=GONE_WITHIN_S)
+        until(lambda: len(workers_of(supervisor.pid)) >= 2)
+        assert zombies_of(supervisor.pid) == []
+        assert line.status(house)["keeper_deaths"] >= 3
+
+
+def test_a_keeper_takes_its_own_run_along_and_that_run_is_tried_again(house: House) -> None:
+    with supervised(house) as supervisor:
+        at_work(house, supervisor.pid)
+        (run,) = [r for r in line.status(house)["runs"] if r["job"] == "orphans"]
+        others = {r["pid"] for r in line.status(house)["runs"] if r["job"] == "worker"}
+
+        kill(parent(run["pid"]))
+
+        until(lambda: line.run(house, run["id"])["attempt"] == 2)
+        assert others <= set(workers_of(supervisor.pid))
+        assert "the process that kept it died" in house.says("explain", "orphans")
+
+
+def test_a_worker_that_is_killed_has_failed_by_a_foreign_signal(house: House) -> None:
+    with supervised(house) as supervisor:
+        at_work(house, supervisor.pid)
+        (run,) = [r for r in line.status(house)["runs"] if r["job"] == "worker"]
+
+        kill(run["pid"])
+
+        until(lambda: line.run(house, run["id"])["state"] == "failed")
+        assert (
+            line.run(house, run["id"])["cause"]
+            == "killed by SIGKILL from outside (out of memory?)"
+        )
+
+
+# --- all at once ----------------------------------------------------------------------
+
+
+def kill_all_three(supervisor: int) -> None:
+    """In one instant, so that none of them can do anything about it."""
+    doomed = [supervisor, nursery_of(supervisor), *keepers_of(supervisor)]
+    for pid in doomed:
+        os.kill(pid, signal.SIGSTOP)
+    kill(*doomed)
+
+
+def test_what_outlives_all_three_is_swept_by_the_next_start_and_rows_are_settled(
+    house: House,
+) -> None:
+    with supervised(house) as supervisor:
+        at_work(house, supervisor.pid)
+        mark = instance(house)
+        kill_all_three(supervisor.pid)
+        supervisor.wait()
+    left = carrying(mark)
+
+    with supervised(house, "--log-format", "text") as supervisor:
+        again = set(carrying(mark))
+
+    assert left
+    assert not again & set(left)
+    assert "strays of a dead predecessor" in Path(house.root, "log").read_text()
+    of_the_first_life = rows(house, "SELECT state, reason FROM runs WHERE id <= 3")
+    assert {state for state, _ in of_the_first_life} <= {"interrupted", "success"}
+    assert carrying(mark) == []
+
+
+def test_two_services_on_one_host_do_not_touch_each_others_jobs(house: House) -> None:
+    with House(JOBS) as other:
+        Path(other.root, "steady.py").write_text(WORKER)
+        other.environ["PYTHONPATH"] = str(other.root)
+        with supervised(other) as neighbour:
+            at_work(other, neighbour.pid)
+            runs = [r["pid"] for r in other.json("status")["runs"] if r["job"] != "alone"]
+            with supervised(house) as supervisor:
+                at_work(house, supervisor.pid)
+                kill_all_three(supervisor.pid)
+                supervisor.wait()
+
+            with supervised(house):
+                house.says("stop")
+
+            assert set(runs) <= set(workers_of(neighbour.pid))
+
+
+# --- a series of deaths ---------------------------------------------------------------
+
+
+def supervisor_alone(pid: int, dice: random.Random) -> list[int]:
+    return [pid]
+
+
+def the_nursery(pid: int, dice: random.Random) -> list[int]:
+    return [nursery_of(pid)] if nursery_of(pid) else []
+
+
+def a_keeper(pid: int, dice: random.Random) -> list[int]:
+    return dice.sample(keepers_of(pid), 1) if keepers_of(pid) else []
+
+
+def a_worker(pid: int, dice: random.Random) -> list[int]:
+    found = workers_of(pid)
+    return [dice.choice(found)] if found else []
+
+
+def all_three(pid: int, dice: random.Random) -> list[int]:
+    return [pid, *the_nursery(pid, dice), *keepers_of(pid)]
+
+
+Choice = Callable[[int, random.Random], list[int]]
+VICTIMS: tuple[Choice, ...] = (supervisor_alone, the_nursery, a_keeper, a_worker, all_three)
+
+
+def wait_a_moment(seconds: float) -> None:
+    """The only wait for time itself: the moment of a death is the thing under test."""
+    deadline = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= deadline)
+
+
+def go_to_next_minute(clock: Clock, house: House, supervisor: int) -> None:
+    """Now is a moment before a minute that has not been; who listens already hears of it."""
+    clock.move(59.9 - clock.now.second - clock.now.microsecond / 1e6)
+    if house.socket.exists():
+        os.kill(supervisor, signal.SIGHUP)
+
+
+def kill_again_and_again(house: House, clock: Clock, kills: int, seed: int) -> None:
+    """A minute begins, a moment goes by, somebody dies; a dead supervisor is begun again."""
+    dice = random.Random(seed)
+    with open(house.root / "log", "w") as log:
+        supervisor = house.begin("start", stdout=log, stderr=log)
+        until(lambda: line.is_healthy(house), within_s=10)
+        for _ in range(kills):
+            if supervisor.poll() is not None:
+                supervisor = house.begin("start", stdout=log, stderr=log)
+            go_to_next_minute(clock, house, supervisor.pid)
+            wait_a_moment(dice.uniform(0, 0.8))
+            kill(*dice.choice(VICTIMS)(supervisor.pid, dice))
+            wait_a_moment(0.02)
+        supervisor.kill()
+        supervisor.wait()
+
+
+def play(house: House, kills: int) -> None:
+    """A series of kills, and then the account of it."""
+    seed = int(os.environ.get("NIGHT_SEED", random.SystemRandom().randrange(10**6)))
+    print(f"NIGHT_SEED={seed}", file=sys.stderr)
+    clock = Clock(house, "2026-02-09 01:59:59")
+    with supervised(house) as supervisor:
+        until(lambda: len(line.status(house)["runs"]) == 2)
+        go_to_next_minute(clock, house, supervisor.pid)
+        until(lambda: "success schedule" in outcomes(house, "alone").values())
+        until(lambda: len(line.status(house)["runs"]) == 2)
+        descriptors = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
+        first = min(outcomes(house, "alone"))
+
+    kill_again_and_again(house, clock, kills, seed)
+    with supervised(house) as supervisor:
+        until(lambda: len(line.status(house)["runs"]) == 2, within_s=10)
+        mark, last = instance(house), clock.now.replace(second=0, microsecond=0)
+        at_the_end = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
+        zombies = zombies_of(supervisor.pid)
+
+    assert missing(house, "alone", first, last, MINUTE) == []
+    assert rows(house, "SELECT run, number FROM attempts WHERE ended_at IS NULL") == []
+    assert rows(house, "SELECT id FROM runs WHERE state IN ('pending', 'running')") == []
+    assert not Path(house.root, "doubled").exists()
+    assert zombies == []
+    assert abs(at_the_end - descriptors) <= 2
+    assert carrying(mark) == []
+    assert os.listdir(house.state / "tmp") == []
+    assert len(os.listdir(house.state)) <= 12
+
+
+@needs_library
+def test_a_dozen_kills_at_any_moment_leave_one_outcome_a_slot(house: House) -> None:
+    play(house, 12)
+
+
+@needs_library
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_hundred_kills_at_any_moment_leave_one_outcome_a_slot(house: House) -> None:
+    play(house, 100)

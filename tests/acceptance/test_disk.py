@@ -1,0 +1,219 @@
+"""A state folder that fails: full, read-only, locked, damaged, from the future.
+
+No record, no launch: due runs wait with that cause; what ended meanwhile is written
+first when the ledger can be written again.
+"""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance import line
+from tests.acceptance.account import outcomes, rows
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import House, supervised
+from tests.waiting import until
+
+JOBS = """
+defaults: {kill_grace: 300ms}
+shutdown_grace: 300ms
+jobs:
+  minutely: {command: ["true"], cron: "* * * * *"}
+  reader: {command: 'read line < fifo'}
+"""
+TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
+# The ledger is tried again every five seconds.
+RECOVERED_WITHIN_S = 12.0
+
+
+class Cellar:
+    """A supervisor at 01:59 with a living run, over a state folder that may be spoilt."""
+
+    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
+        self.house = house
+        self.clock = clock
+        self.supervisor = supervisor
+        (self.reader,) = house.json("run", "reader")["runs"]
+        until(lambda: self.status()["runs"])
+
+    def go_to_two(self) -> None:
+        """Set the clock; a SIGCHLD makes the service look at it and does nothing else."""
+        self.clock.set("2026-02-09 01:59:59.8")
+        self.supervisor.send_signal(signal.SIGCHLD)
+
+    def let_the_reader_end(self) -> None:
+        Path(self.house.root, "fifo").write_text("go on\n")
+
+    def status(self) -> dict[str, Any]:
+        return line.status(self.house)
+
+    def waiting_run(self) -> dict[str, Any]:
+        """The open run of the slot; {} before it is due."""
+        return next((run for run in self.status()["runs"] if run["job"] == "minutely"), {})
+
+
+@contextlib.contextmanager
+def cellar(house: House) -> Iterator[Cellar]:
+    os.mkfifo(house.root / "fifo")
+    clock = Clock(house, "2026-02-09 01:59:01")
+    with supervised(house) as supervisor:
+        yield Cellar(house, clock, supervisor)
+
+
+def no_record_no_launch(cellar: Cellar, words: str, mend: Callable[[], None]) -> None:
+    """What the ledger's trouble must look like, and its end."""
+    cellar.go_to_two()
+    until(lambda: cellar.waiting_run().get("cause", "").startswith("waits for the ledger"))
+
+    waiting = cellar.waiting_run()
+    assert (waiting["state"], waiting["pid"]) == ("pending", None)
+    assert words in waiting["cause"]
+    assert words in cellar.status()["ledger_error"]
+    assert line.code(cellar.house, "/readyz") == 503
+    assert line.code(cellar.house, "/healthz") == 200
+    cellar.let_the_reader_end()
+    until(lambda: all(run["id"] != cellar.reader for run in cellar.status()["runs"]))
+    assert outcomes(cellar.house, "minutely") == {}
+
+    mend()
+
+    until(lambda: line.code(cellar.house, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
+    until(lambda: outcomes(cellar.house, "minutely") == {TWO: "success schedule"})
+    query = "SELECT state, exit_status FROM runs WHERE id = ?"
+    assert rows(cellar.house, query, cellar.reader) == [("success", 0)]
+    assert rows(cellar.house, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
+    assert cellar.status()["incidents"] == []
+
+
+# --- the disk ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk() -> Iterator[House]:
+    """A house whose state folder is a disk of 8 MiB."""
+    with House(JOBS) as house:
+        house.state.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(house.state)]
+        if os.geteuid() != 0:
+            pytest.skip("mounting a small tmpfs needs root")
+        if subprocess.run(mount, capture_output=True).returncode != 0:
+            pytest.skip("this kernel or container lets nobody mount a tmpfs")
+        try:
+            yield house
+        finally:
+            subprocess.run(["umount", "-l", str(house.state)], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Not one byte more fits."""
+    with open(disk / "filler", "ab", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(1 << 16))
+    with open(disk / "filler", "ab", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(b"x")
+
+
+@needs_library
+@pytest.mark.root
+def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: House) -> None:
+    with cellar(small_disk) as found:
+        ballast = small_disk.state / "ballast"
+        fill(small_disk.state)
+        found.house.ask("resume", "minutely")  # what is recorded of it takes the ballast
+        until(lambda: not ballast.exists())
+        fill(small_disk.state)
+
+        no_record_no_launch(found, "full", lambda: (small_disk.state / "filler").unlink())
+
+
+@pytest.mark.root
+def test_on_a_read_only_disk_it_does_not_start_and_says_why(small_disk: House) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk.state)], check=True)
+
+    status, said = small_disk.refuses("start")
+
+    assert status == 2
+    assert f"state folder {small_disk.state}: Read-only file system" in said
+
+
+@pytest.mark.root
+def test_on_a_full_disk_it_starts_by_giving_up_its_ballast(small_disk: House) -> None:
+    with supervised(small_disk):
+        pass
+    fill(small_disk.state)
+
+    with supervised(small_disk):
+        small_disk.says("run", "minutely", "--wait")
+
+    assert not (small_disk.state / "ballast").exists()
+
+
+# --- other programs, other times --------------------------------------------------------
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with House(JOBS) as house:
+        yield house
+
+
+@needs_library
+def test_while_another_program_locks_the_ledger_due_runs_wait(house: House) -> None:
+    with cellar(house) as found:
+        path = house.state / "ledger.sqlite3"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+
+            no_record_no_launch(found, "locked", lambda: other.execute("ROLLBACK") and None)
+
+
+def test_a_ledger_that_another_program_locks_forbids_a_start_in_words(house: House) -> None:
+    with supervised(house):
+        pass
+    path = house.state / "ledger.sqlite3"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        status, said = house.refuses("start")
+
+    assert (status, f"write ledger {path}: database is locked" in said) == (1, True)
+
+
+def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(house: House) -> None:
+    with supervised(house):
+        house.says("run", "minutely", "--wait")
+    (house.state / "ledger.sqlite3-wal").unlink(missing_ok=True)
+    with open(house.state / "ledger.sqlite3", "r+b") as ledger:
+        ledger.seek(100)
+        ledger.write(os.urandom(20_000))
+
+    with supervised(house, "--log-format", "text"):
+        house.says("run", "minutely", "--wait")
+        said = house.json("history")["runs"]
+
+    assert [run["id"] for run in said] == [1]
+    assert [path.name[:14] for path in house.state.glob("ledger-damaged-*.sqlite3")]
+    assert "the ledger was damaged: it is kept as" in Path(house.root, "log").read_text()
+
+
+def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(house: House) -> None:
+    with supervised(house):
+        pass
+    path = house.state / "ledger.sqlite3"
+    with contextlib.closing(sqlite3.connect(path)) as ledger:
+        ledger.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+
+    status, said = house.refuses("start")
+
+    assert (status, "is of a newer version (99" in said) == (2, True)
+    assert path.read_bytes() == before

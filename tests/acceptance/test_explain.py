@@ -1,0 +1,93 @@
+"""explain JOB --at TIME: why a slot ran, waited, was skipped or missed, told from the ledger."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.acceptance.account import outcomes
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import House, supervised
+from tests.waiting import until
+
+pytestmark = needs_library
+
+JOBS = """
+timezone: Europe/Berlin
+defaults: {kill_grace: 300ms}
+jobs:
+  plain: {command: [echo, hi], cron: "* * * * *"}
+  failing: {command: exit 2, cron: "* * * * *"}
+  dependent: {command: ["true"], cron: "* * * * *", deps: [failing]}
+  long: {command: ["sleep", "60"], cron: "* * * * *"}
+  first: {command: 'sleep 1.2', cron: "* * * * *", exclusive: true}
+  second: {command: ["true"], cron: "* * * * *", exclusive: true}
+  paused: {command: ["true"], cron: "* * * * *"}
+  disabled: {command: ["true"], cron: "* * * * *", enabled: false}
+  no-catch-up: {command: ["true"], cron: "* * * * *", catch_up: none}
+  hourly: {command: ["true"], cron: "0 * * * *"}
+  by-request: {command: ["true"]}
+"""
+THREE = datetime(2026, 2, 9, 2, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+LATER = THREE + timedelta(days=1, minutes=30)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """After two slots (03:00 and 03:01 in Berlin) and an absence of a day and a half hour."""
+    with House(JOBS) as house:
+        clock = Clock(house, "2026-02-09 01:59:01")
+        with supervised(house) as supervisor:
+            house.says("pause", "paused", "--reason", "the moon is full")
+            go_to(clock, supervisor, THREE)
+            until(lambda: outcomes(house, "second").get(THREE) == "success schedule", within_s=10)
+            go_to(clock, supervisor, THREE + MINUTE)
+            until(lambda: THREE + MINUTE in outcomes(house, "long"))
+            until(lambda: outcomes(house, "second").get(THREE + MINUTE) == "success schedule")
+            house.says("stop")
+        clock.set(LATER.strftime("%Y-%m-%d %H:%M:05"))
+        with supervised(house):
+            yield house
+
+
+def go_to(clock: Clock, supervisor: "subprocess.Popen[str]", slot: datetime) -> None:
+    clock.set((slot - timedelta(milliseconds=200)).strftime("%Y-%m-%d %H:%M:%S.%f"))
+    supervisor.send_signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize(
+    ("job", "at", "words"),
+    [
+        ("plain", "03:00", ["was due by its calendar at 2026-02-09 03:00:00 CET", "succeeded"]),
+        ("failing", "03:00", ["Attempt 1 began", "It failed", "exit status 2"]),
+        ("second", "03:00", ["It waited ", "before it began"]),
+        ("dependent", "03:00", ["It was skipped", "dependency failing failed"]),
+        ("long", "03:01", ["It was skipped", "is still running"]),
+        ("paused", "03:00", ["It was skipped", "paused by uid 0", "the moon is full"]),
+        ("disabled", "03:00", ["It was skipped", "enabled: false"]),
+        ("plain", "2026-02-10 03:29", ["It was missed", "no supervisor ran after", "covered by"]),
+        ("plain", "2026-02-09 12:00", ["slots from", "that were missed", "no supervisor ran"]),
+        ("hourly", "2026-02-10 03:00", ["no supervisor could run it, and was caught up"]),
+        ("plain", "03:00:30", ["is no slot of plain", "before that is 2026-02-09 03:00:00 CET"]),
+        ("by-request", "03:00", ["is no slot of by-request", "it runs by request only"]),
+    ],
+)
+def test_every_slot_has_its_story(house: House, job: str, at: str, words: list[str]) -> None:
+    at = at if at.startswith("2026") else f"2026-02-09 {at}"
+
+    said = house.says("explain", job, "--at", at)
+
+    for word in words:
+        assert word in said
+
+
+def test_each_fact_is_one_sentence(house: House) -> None:
+    facts = house.json("explain", "second", "--at", "2026-02-09 03:00")["facts"]
+
+    assert len(facts) == 4
+    for fact in facts:
+        assert fact.endswith(".")
+        assert "\n" not in fact

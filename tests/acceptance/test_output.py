@@ -1,0 +1,130 @@
+"""Output without end, and a reader of our own log that does not read: neither stops a tick."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.containment import output
+from tests.acceptance import line
+from tests.acceptance.daemon import LIMIT_S, House, supervised
+from tests.acceptance.hunting import children, pss_bytes
+from tests.waiting import until
+
+MIB = 1 << 20
+MOST_MEMORY = 64 * MIB
+PRINT = r"""
+import os, sys
+for _ in range(int(sys.argv[1])):
+    os.write(1, b"x" * 1048575 + b"\n")
+"""
+SPEAKER = """
+def speaker(params, report):
+    for number in range(20_000):
+        report.log(f"line {number}")
+def rambler(params, report):
+    for number in range(200):
+        report.log("x" * 60_000)
+"""
+JOBS = f"""
+max_concurrent: 8
+jobs:
+  small: {{command: [{sys.executable}, -S, print.py, "64"]}}
+  large: {{command: [{sys.executable}, -S, print.py, "1024"], timeout: 2m}}
+  other: {{command: ["true"]}}
+  speaker: {{worker: "house:speaker"}}
+  rambler: {{worker: "house:rambler", overlap: queue}}
+"""
+
+
+def ours(supervisor: int) -> list[int]:
+    """The supervisor, its nursery and the keepers."""
+    nurseries = children(supervisor)
+    return [supervisor, *nurseries, *(pid for each in nurseries for pid in children(each))]
+
+
+def play(house: House, job: str, printed: int) -> None:
+    """One run prints and prints, while others begin."""
+    supervisor = line.status(house)["pid"]
+    house.says("run", "other", "--wait")
+    before = pss_bytes(*ours(supervisor))
+    most, delays_s = 0, []
+    (number,) = house.json("run", job)["runs"]
+
+    while line.run(house, number)["state"] == "running":
+        most = max(most, pss_bytes(*ours(supervisor)))
+        other = line.run(house, house.json("run", "other")["runs"][0])
+        until(lambda other=other: line.run(house, other["id"])["state"] == "success")
+        delays_s.append(line.run(house, other["id"])["duration_seconds"])
+
+    assert line.run(house, number)["state"] == "success"
+    assert most - before <= MOST_MEMORY
+    assert delays_s
+    assert max(delays_s) < 1
+    limit = output.HEAD_BYTES + 2 * output.SEGMENT_BYTES + 1024
+    until(lambda: output.HEAD_BYTES < line.run(house, number)["log_bytes"] <= limit)
+    assert output.size(house.state / "runs", number) <= limit
+    (dropped,) = re.findall(r"--- (\d+) bytes dropped ---", house.says("logs", str(number)))
+    assert int(dropped) >= printed - limit
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with House(JOBS) as house:
+        Path(house.root, "print.py").write_text(PRINT)
+        Path(house.root, "house.py").write_text(SPEAKER)
+        with supervised(house):
+            yield house
+
+
+def test_64_megabytes_of_output_cost_neither_memory_nor_anybody_else(house: House) -> None:
+    play(house, "small", 64 * MIB)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_gigabyte_of_output_costs_neither_memory_nor_anybody_else(house: House) -> None:
+    play(house, "large", 1024 * MIB)
+
+
+# --- our own log ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unread() -> Iterator[House]:
+    """A service whose standard error is a pipe that nobody reads."""
+    with House(JOBS) as house:
+        Path(house.root, "house.py").write_text(SPEAKER)
+        mine, theirs = os.pipe()
+        process = house.begin("start", "--log-level", "debug", stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        until(lambda: line.is_healthy(house), within_s=10)
+        yield house
+        house.says("stop")
+        assert process.wait(LIMIT_S) == 0
+        os.close(mine)
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted_and_everything_goes_on(
+    unread: House,
+) -> None:
+    unread.says("run", "speaker", "--wait")
+
+    until(lambda: unread.json("status")["log_lines_dropped"] > 5_000)
+    assert unread.json("status")["log_lines_dropped"] < 20_000
+    unread.says("run", "other", "--wait")
+    unread.says("healthcheck")
+
+
+def test_long_lines_that_nobody_reads_cost_little_memory(unread: House) -> None:
+    supervisor = unread.json("status")["pid"]
+    before = pss_bytes(supervisor)
+
+    for _ in range(10):  # 12 MB each
+        unread.says("run", "rambler", "--wait")
+
+    assert pss_bytes(supervisor) - before <= MOST_MEMORY / 2
+    assert unread.json("status")["log_lines_dropped"] > 0

@@ -1,0 +1,238 @@
+"""jobs.yaml is edited under load, in every way that people and editors do it."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import line
+from tests.acceptance.account import MINUTE, missing, outcomes, rows
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import LIMIT_S, House, living, supervised
+from tests.waiting import until
+
+NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
+STEADY = f'  steady: {{{NOTE}, cron: "* * * * *"}}\n'
+LOAD = "".join(f'  load-{n}: {{{NOTE}, cron: "* * * * *"}}\n' for n in range(10))
+JOBS = f"""max_concurrent: 4
+jobs:
+{STEADY}{LOAD}  moved: {{{NOTE}, cron: "1 2 * * *"}}
+  old-name: {{{NOTE}, cron: "1 2 * * *"}}
+"""
+BAD = JOBS.replace("cron", "corn")
+TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
+A_MOMENT = timedelta(milliseconds=200)
+
+
+class Desk:
+    """A house under load at 01:59:59, and somebody with an editor."""
+
+    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
+        self.house = house
+        self.clock = clock
+        self.supervisor = supervisor
+
+    def write(self, text: str) -> None:
+        """As an editor does it: another file, renamed into the place."""
+        fresh = self.house.config.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(self.house.config)
+
+    def set(self, instant: datetime) -> None:
+        """Set the clock; a request makes the service look at it."""
+        self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
+        self.house.says("resume", "steady")
+
+    def until_ran(self, job: str, slot: datetime) -> None:
+        until(lambda: outcomes(self.house, job).get(slot) == "success schedule", within_s=10)
+
+    def ran(self, job: str) -> list[str]:
+        return (self.house.root / f"{job}.ran").read_text().split()
+
+    def open_runs(self, job: str) -> list[int]:
+        return [run["id"] for run in line.status(self.house)["runs"] if run["job"] == job]
+
+    def successes(self, job: str) -> int:
+        return list(outcomes(self.house, job).values()).count("success schedule")
+
+    @property
+    def error(self) -> str:
+        """What `status` says of the file."""
+        return str(line.status(self.house)["config"]["error"])
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with House(JOBS) as house:
+        clock = Clock(house, "2026-02-09 01:59:01")
+        with supervised(house) as supervisor:
+            desk = Desk(house, clock, supervisor)
+            desk.set(TWO - A_MOMENT)
+            desk.until_ran("steady", TWO)
+            yield desk
+
+
+# --- what an edit does ------------------------------------------------------------------
+
+
+@needs_library
+def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(desk: Desk) -> None:
+    desk.write(JOBS.replace(f'moved: {{{NOTE}, cron: "1 2', f'moved: {{{NOTE}, cron: "2 2'))
+    said = desk.house.json("reload")
+    desk.set(TWO + MINUTE - A_MOMENT)
+    desk.until_ran("steady", TWO + MINUTE)
+    desk.set(TWO + 2 * MINUTE - A_MOMENT)
+    desk.until_ran("moved", TWO + 2 * MINUTE)
+
+    (change,) = said["rescheduled"]
+    assert change["job"] == "moved"
+    assert (change["before"][11:16], change["after"][11:16]) == ("02:01", "02:02")
+    assert list(outcomes(desk.house, "moved")) == [TWO + 2 * MINUTE]
+
+
+@needs_library
+def test_a_rename_is_remove_and_add_and_names_the_slot_that_will_not_come(desk: Desk) -> None:
+    desk.write(JOBS.replace("old-name", "new-name"))
+    said = desk.house.json("reload")
+    desk.set(TWO + MINUTE - A_MOMENT)
+    desk.until_ran("new-name", TWO + MINUTE)
+
+    assert (said["added"], said["removed"]) == (["new-name"], ["old-name"])
+    assert [each["job"] for each in said["dropped_slots"]] == ["old-name"]
+    assert outcomes(desk.house, "old-name") == {}
+
+
+@needs_library
+def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
+    desk.write(BAD)
+    refused = desk.house.ask("reload")
+    desk.set(TWO + MINUTE - A_MOMENT)
+    desk.until_ran("moved", TWO + MINUTE)
+
+    assert refused.returncode == 2
+    assert 'did you mean "cron"?' in refused.stderr
+    assert desk.error
+    assert [each["kind"] for each in line.status(desk.house)["incidents"]] == ["reload"]
+
+    desk.write(JOBS)
+    desk.house.says("reload")
+
+    assert (desk.error, line.status(desk.house)["incidents"]) == ("", [])
+
+
+@needs_library
+def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
+    with House(JOBS) as house:
+        Clock(house, "2026-02-09 01:59:46")
+        with supervised(house):
+            house.config.write_text(JOBS + f"  added: {{{NOTE}}}\n")
+
+            until(lambda: line.code(house, "/v1/jobs/added") == 200, within_s=10)
+
+
+@needs_library
+def test_a_file_written_in_two_halves_is_taken_whole(desk: Desk) -> None:
+    half = len(JOBS) // 2
+    text = JOBS + f"  added: {{{NOTE}}}\n"
+    with open(desk.house.config, "w") as file:
+        file.write(text[:half])
+        file.flush()
+        desk.supervisor.send_signal(signal.SIGHUP)
+        until(lambda: "steady" in desk.house.says("jobs"))
+        file.write(text[half:])
+
+    until(lambda: line.code(desk.house, "/v1/jobs/added") == 200)
+
+    assert rows(desk.house, "SELECT kind FROM incidents") == []
+
+
+@needs_library
+def test_a_deleted_file_changes_nothing_and_may_come_back(desk: Desk) -> None:
+    desk.house.config.unlink()
+    refused = desk.house.ask("reload")
+    desk.set(TWO + MINUTE - A_MOMENT)
+    desk.until_ran("steady", TWO + MINUTE)
+
+    assert refused.returncode == 2
+    assert desk.error
+
+    desk.write(JOBS)
+    desk.supervisor.send_signal(signal.SIGHUP)
+
+    until(lambda: desk.error == "")
+
+
+@needs_library
+def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk) -> None:
+    texts = [
+        JOBS,
+        JOBS.replace("1 2 * * *", "2 2 * * *"),
+        BAD,
+        JOBS + f'  added: {{{NOTE}, cron: "* * * * *"}}\n',
+        JOBS.replace("old-name", "new-name"),
+        "jobs: [",
+        "",
+    ]
+    last = TWO
+    for number in range(300):
+        desk.write(texts[number % len(texts)])
+        desk.supervisor.send_signal(signal.SIGHUP)
+        if number % 60 == 0:
+            last += MINUTE
+            desk.set(last - A_MOMENT)
+            desk.until_ran("steady", last)
+    desk.write(JOBS)
+    desk.house.says("reload")
+
+    for job in ("steady", "load-0", "load-9"):
+        until(lambda job=job: missing(desk.house, job, TWO, last, MINUTE) == [])
+        until(lambda job=job: not desk.open_runs(job))
+        assert len(desk.ran(job)) == len(set(desk.ran(job)))
+        assert len(desk.ran(job)) == desk.successes(job)
+    assert desk.error == ""
+
+
+# --- the last good text -----------------------------------------------------------------
+
+
+def test_the_last_good_text_carries_a_restart_but_not_a_strict_one() -> None:
+    with House(f"jobs:\n{STEADY}") as house:
+        with supervised(house):
+            house.config.write_text(BAD)
+            assert house.ask("reload").returncode == 2
+        with supervised(house):
+            said = line.status(house)
+
+        assert [job["name"] for job in said["jobs"]] == ["steady"]
+        assert [each["kind"] for each in said["incidents"]] == ["reload"]
+        assert "refused" in Path(house.root, "log").read_text()
+        assert house.refuses("start", "--strict")[0] == 2
+
+
+def test_a_wish_to_reload_that_comes_during_the_start_does_no_harm() -> None:
+    with House(f"jobs:\n{STEADY}") as house, open(house.root / "log", "w") as log:
+        supervisor = house.begin("start", stdout=log, stderr=log)
+        until((house.state / "lock").exists)
+
+        supervisor.send_signal(signal.SIGHUP)
+
+        until(lambda: line.is_healthy(house), within_s=10)
+        house.says("stop")
+        assert supervisor.wait(LIMIT_S) == 0
+
+
+def test_an_open_run_of_a_job_that_is_removed_finishes_and_its_waiting_one_is_cancelled() -> None:
+    text = "jobs:\n  long: {command: 'read line < fifo', overlap: queue}\n"
+    with living(text + "  other: {command: ['true']}\n") as house:
+        subprocess.run(["mkfifo", house.root / "fifo"], check=True)
+        first, second = (house.json("run", "long")["runs"][0] for _ in range(2))
+        house.config.write_text("jobs:\n  other: {command: ['true']}\n")
+        house.says("reload")
+        Path(house.root, "fifo").write_text("go on\n")
+
+        until(lambda: line.run(house, first)["state"] == "success")
+        assert line.run(house, second)["state"] == "cancelled"
+        assert "removed from jobs.yaml" in house.says("history", "-n", "5")
