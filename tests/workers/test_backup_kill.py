@@ -1,0 +1,199 @@
+"""Killed, or without power, at any moment: no file has a final name that does not verify."""
+
+import filecmp
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from tests.workers.backup_folder import a_database, a_writer, ours, root_only, run
+from workers.backup import catalogue, verify
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tests.workers.backup_folder import run
+print("up", flush=True)
+while True:
+    print(run(Path(sys.argv[1]), Path(sys.argv[2]))["file"], flush=True)
+"""
+
+# SIGKILL just before the n-th change of a name: more exact than any clock.
+AT_A_NAME = """
+import os, signal, sys
+from pathlib import Path
+left = int(sys.argv[1])
+def count(event, _arguments):
+    global left
+    if event in ("os.rename", "os.remove", "os.link"):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+from tests.workers.backup_folder import run
+from workers import rotation
+sys.addaudithook(count)
+if sys.argv[2] == "backup":
+    run(Path(sys.argv[3]), Path(sys.argv[4]))
+else:
+    rotation.prune(Path(sys.argv[4]), 1, "UTC", False)
+"""
+
+
+def killed_after(source, copies, seconds):
+    """The copies that a service finished before it got SIGKILL."""
+    command = [sys.executable, "-c", DRIVER, str(source), str(copies)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout
+        worker.stdout.readline()
+        try:
+            worker.wait(seconds)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+        assert worker.wait(10) == -signal.SIGKILL
+        return worker.stdout.read().split()
+
+
+@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+def test_a_killed_backup_leaves_only_copies_that_verify(tmp_path, wal):
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    source, copies = a_database(tmp_path / "a.db", rows=12_000, wal=wal), tmp_path / "copies"
+    proven, cut = set(), 0
+
+    with a_writer(source, 0.005):
+        for _ in range(5):
+            finished = killed_after(source, copies, dice.uniform(0.01, 0.3))
+            found = catalogue.list_backups(copies) if copies.exists() else []
+            assert set(finished) <= {one.path.name for one in found}
+            for path in {one.path for one in found} - proven:
+                assert verify.verify(path)
+                proven.add(path)
+            cut += copies.exists() and any(
+                ".part" in name or "scratch" in name for name in os.listdir(copies)
+            )
+        run(source, copies)
+
+    assert cut, "no kill came in the midst of a copy"
+    names = [one.path.name for one in catalogue.list_backups(copies)]
+    assert ours(copies) == sorted(f"{n}{end}" for n in names for end in ("", ".json", ".sha256"))
+
+
+def papers_of(copies):
+    """What is under a final name, copy by copy; each of three files, or it is no copy yet."""
+    found = catalogue.list_backups(copies) if copies.exists() else []
+    for one in found:
+        assert verify.verify(one.path)
+    return [one.path.name for one in found]
+
+
+def test_a_backup_killed_before_any_change_of_a_name_leaves_copies_that_verify(tmp_path):
+    source, copies = a_database(tmp_path / "a.db"), tmp_path / "copies"
+    seen = []
+
+    for moment in range(20):
+        command = [sys.executable, "-c", AT_A_NAME, str(moment), "backup", source, copies]
+        ended = subprocess.run(command).returncode
+        seen.append(len(papers_of(copies)))
+        if ended == 0:
+            break
+
+    assert ended == 0
+    assert moment >= 4
+    assert seen == sorted(seen)
+    assert len(ours(copies)) == 3 * len(papers_of(copies))
+
+
+def test_a_rotation_killed_before_any_change_of_a_name_leaves_copies_that_verify(tmp_path):
+    source, copies = a_database(tmp_path / "a.db"), tmp_path / "copies"
+    made = [run(source, copies)["file"] for _ in range(4)]
+
+    for moment in range(20):
+        command = [sys.executable, "-c", AT_A_NAME, str(moment), "rotation", source, copies]
+        ended = subprocess.run(command).returncode
+        assert made[-1] in papers_of(copies)
+        if ended == 0:
+            break
+
+    assert ended == 0
+    assert papers_of(copies) == made[-1:]
+    run(source, copies)
+    assert len(ours(copies)) == 3 * 2
+
+
+@contextmanager
+def a_disk_image(image, folder):
+    """A mounted ext4; its image can be copied away at any moment, as a power cut would."""
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-o", "loop", str(image), str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a loop image cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@root_only
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not shutil.which("mkfs.ext4"), reason="needs mkfs.ext4")
+def test_a_power_cut_leaves_only_copies_that_verify(tmp_path):
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    dice, image = random.Random(seed), tmp_path / "disk.img"
+    with open(image, "wb") as file:
+        file.truncate(96 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    source = a_database(tmp_path / "a.db", rows=12_000)
+    finished = 0
+
+    with a_disk_image(image, tmp_path / "disk") as disk:
+        for number in range(12):
+            cut = tmp_path / f"cut-{number}.img"
+            command = [sys.executable, "-c", DRIVER, str(source), str(disk / "copies")]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+                assert worker.stdout
+                for _ in range(dice.randrange(1, 4)):
+                    worker.stdout.readline()
+                try:
+                    worker.wait(dice.uniform(0, 0.15))
+                except subprocess.TimeoutExpired:
+                    worker.send_signal(signal.SIGSTOP)
+                    copied_at_one_instant(image, cut)
+                worker.kill()
+            finished += proven_after(cut, tmp_path / "cut")
+            shutil.rmtree(disk / "copies", ignore_errors=True)
+
+    assert finished
+
+
+def copied_at_one_instant(image, cut):
+    """A copy of an image that the kernel may still write to.
+
+    Two copies after one another that are equal show the state between them;
+    a single one may have an old block of data beside a newer journal.
+    """
+    again = cut.with_suffix(".again")
+    shutil.copyfile(image, again)
+    while True:
+        again.rename(cut)
+        shutil.copyfile(image, again)
+        if filecmp.cmp(cut, again, shallow=False):
+            again.unlink()
+            return
+
+
+def proven_after(image, folder):
+    """How many copies the disk has after the cut, all of which verify."""
+    with a_disk_image(image, folder):
+        found = catalogue.list_backups(folder / "copies") if (folder / "copies").exists() else []
+        for one in found:
+            assert verify.verify(one.path)
+    image.unlink()
+    return len(found)

@@ -1,0 +1,232 @@
+"""Whatever happens to a copy or to what stands beside it is found and named."""
+
+import dataclasses
+import random
+import shutil
+
+import pytest
+
+from tests.workers.backup_folder import a_database, ours, run
+from workers.backup import catalogue, keep, names, records, verify
+from workers.backup.catalogue import State
+from workers.backup.manifest import encode
+from workers.backup.trouble import Cancelled, Damaged, Trouble, Unproven
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two copies of two databases, to be copied by each test that spoils them."""
+    room = tmp_path_factory.mktemp("made")
+    for name, rows in (("one", 300), ("two", 40)):
+        run(a_database(room / f"{name}.db", rows=rows), room / "copies")
+    return room / "copies"
+
+
+@pytest.fixture
+def copies(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "copies")
+
+
+@pytest.fixture
+def copy(copies):
+    return next(path for path in copies.glob("one-*.gz"))
+
+
+@pytest.fixture
+def other(copies):
+    return next(path for path in copies.glob("two-*.gz"))
+
+
+def beside(copy, ending):
+    return copy.with_name(f"{copy.name}{ending}")
+
+
+def damage(copy):
+    """What is said of the copy."""
+    with pytest.raises(Damaged) as damaged:
+        verify.verify(copy)
+    return damaged.value.what
+
+
+def flip(path, bit):
+    content = bytearray(path.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def test_a_sound_copy_is_proven_again_and_no_scratch_file_stays(copies, copy):
+    before = ours(copies)
+
+    proven = verify.verify(copy)
+
+    assert proven.manifest.rows == {"moves": 300, "totals": 7}
+    assert ours(copies) == before
+
+
+def test_any_flipped_bit_of_a_copy_is_found(copy):
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    dice, size = random.Random(seed), copy.stat().st_size
+    whole = copy.read_bytes()
+    # Every bit of header and trailer, and some anywhere.
+    places = [*range(80), *range(size * 8 - 64, size * 8)]
+    places += [dice.randrange(size * 8) for _ in range(40)]
+
+    for bit in places:
+        flip(copy, bit)
+        assert damage(copy), bit
+        copy.write_bytes(whole)
+
+    assert verify.verify(copy)
+
+
+@pytest.mark.parametrize("ending", [names.SIDECAR, names.MANIFEST])
+def test_any_flipped_bit_beside_a_copy_is_found_and_named(copy, ending):
+    path = beside(copy, ending)
+    whole = path.read_bytes()
+
+    for bit in range(0, len(whole) * 8, 11):
+        flip(path, bit)
+        said = damage(copy)
+        assert "sidecar" in said or "manifest" in said, bit
+        path.write_bytes(whole)
+
+    assert verify.verify(copy)
+
+
+@pytest.mark.parametrize(("cut", "words"), [(1, "is cut short: it has"), (5000, "is cut short")])
+def test_a_truncated_copy_is_found(copy, cut, words):
+    copy.write_bytes(copy.read_bytes()[:-cut])
+
+    assert words in damage(copy)
+
+
+def test_an_empty_copy_is_found(copy):
+    copy.write_bytes(b"")
+
+    assert "is cut short: it has 0 of" in damage(copy)
+
+
+def test_what_was_appended_is_found(copy):
+    copy.write_bytes(copy.read_bytes() + b"x")
+
+    assert "is too long" in damage(copy)
+
+
+def test_a_swapped_sidecar_is_named(copy, other):
+    shutil.copy(beside(other, names.SIDECAR), beside(copy, names.SIDECAR))
+
+    assert f"has the sidecar of another file beside it: it names '{other.name}'" in damage(copy)
+
+
+def test_a_sidecar_with_anothers_hash_is_named(copy):
+    beside(copy, names.SIDECAR).write_bytes(names.sidecar_line(copy.name, "0" * 64))
+
+    assert f"sidecar {copy.name}.sha256 that names another hash" in damage(copy)
+
+
+def test_the_manifest_of_another_file_is_named(copy, other):
+    shutil.copy(beside(other, names.MANIFEST), beside(copy, names.MANIFEST))
+
+    assert f"has the manifest of another copy beside it: {other.name}" in damage(copy)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("database_sha256", "0" * 64, "it unpacks to SHA-256"),
+        ("rows", {"moves": 299, "totals": 7}, "holds other rows than its snapshot: moves 300"),
+        ("user_version", 9, "holds a database of another shape"),
+        ("foreign_key_violations", 1, "has 0 foreign key violations, expected 1"),
+        ("database_size_bytes", 1000, "holds more than the 1000 bytes"),
+    ],
+)
+def test_a_manifest_that_tells_of_another_content_is_found(copy, field, value, words):
+    told = dataclasses.replace(records.read(copy), **{field: value})
+    beside(copy, names.MANIFEST).write_bytes(encode(told))
+
+    assert words in damage(copy)
+
+
+def test_a_copy_exchanged_for_another_is_found(copy, other):
+    shutil.copy(other, copy)
+
+    assert "is cut short" in damage(copy)
+
+
+@pytest.mark.parametrize("ending", [names.SIDECAR, names.MANIFEST])
+def test_a_copy_without_its_papers_is_unproven_and_they_are_named(copy, ending):
+    beside(copy, ending).unlink()
+
+    with pytest.raises(Unproven, match=f"has no {copy.name}{ending} beside it"):
+        verify.verify(copy)
+
+
+def test_a_finding_is_remembered_until_the_copy_is_proven_again(copies, copy):
+    whole = copy.read_bytes()
+    flip(copy, 8 * 4000)
+    damage(copy)
+    copy.write_bytes(whole)
+
+    found = {one.path: one for one in catalogue.list_backups(copies)}[copy]
+    verify.verify(copy)
+    after = {one.path: one for one in catalogue.list_backups(copies)}[copy]
+
+    assert found.state is State.DAMAGED
+    assert found.why
+    assert (after.state, after.why) == (State.VERIFIED, "")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "one.sqlite3.db.gz"])
+def test_a_foreign_file_is_no_copy(copies, name):
+    (copies / name).write_text("x")
+
+    with pytest.raises(Trouble, match="is no copy of ours"):
+        verify.verify(copies / name)
+    assert len(catalogue.list_backups(copies)) == 2
+
+
+def test_a_missing_copy_is_no_damage(copies, copy):
+    copy.unlink()
+
+    with pytest.raises(Trouble, match="does not exist"):
+        verify.verify(copy)
+
+
+def test_a_proof_can_be_ended(copies, copy):
+    def end(_done):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        verify.verify(copy, end)
+
+    assert not list(copies.glob("*scratch*"))
+
+
+def test_the_catalogue_is_newest_first_and_passes_over_links_and_folders(copies, copy):
+    (copies / "one-2020-01-01T00-00-00Z.sqlite3.db.gz").symlink_to(copy)
+    (copies / "one-2020-01-02T00-00-00Z.sqlite3.db.gz").mkdir()
+
+    listed = catalogue.list_backups(copies)
+
+    assert len(listed) == 2
+    assert [one.taken_at for one in listed] == sorted((o.taken_at for o in listed), reverse=True)
+    assert {one.stem for one in listed} == {"one", "two"}
+
+
+def test_what_is_kept_by_hand_is_marked_until_it_is_released(copies, copy, other):
+    keep.keep(copy)
+    keep.keep(copy)
+    marked = {one.path: one.kept for one in catalogue.list_backups(copies)}
+
+    assert marked == {copy: True, other: False}
+    assert keep.release(copy)
+    assert not keep.release(copy)
+    assert not any(one.kept for one in catalogue.list_backups(copies))
+
+
+def test_only_a_copy_can_be_kept(copies):
+    (copies / "notes.txt").write_text("x")
+
+    with pytest.raises(Trouble, match="expected the path of a copy"):
+        keep.keep(copies / "notes.txt")

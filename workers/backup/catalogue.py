@@ -1,0 +1,100 @@
+"""The copies in a folder, and what each is worth.
+
+Reads names, sidecars, manifests and marks; never a copy's content. What is
+not named as a copy of ours, a link or a folder is foreign and not listed.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from workers.backup import names, records
+from workers.backup.folder import existing
+from workers.backup.trouble import Damaged, Trouble, of_system
+from workers.backup.verify import mark_of
+
+
+class State(StrEnum):
+    """verified: proven when made, and nothing speaks against it since."""
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"  # nothing beside it says what it should be
+    DAMAGED = "damaged"  # what stands beside it, its size or a finding speaks against it
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy. taken_at: aware, UTC, from its name; sizes in bytes.
+
+    source: absolute path of the database, empty if no manifest says it.
+    why: what speaks against it, empty if verified. kept: by hand.
+    database_size_bytes: of what it holds, 0 if not known.
+    """
+
+    path: Path
+    stem: str
+    source: str
+    taken_at: datetime
+    size_bytes: int
+    database_size_bytes: int
+    state: State
+    why: str
+    kept: bool
+
+
+def list_backups(folder: Path) -> list[Backup]:
+    """The copies in `folder`, newest first.
+
+    Raises:
+        Trouble: no such folder, or it cannot be read.
+    """
+    existing(folder)
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if names.parse(entry.name)]
+            paths = [Path(e.path) for e in found if e.is_file(follow_symlinks=False)]
+    except OSError as error:
+        raise of_system(f"list folder {folder}", folder, error) from error
+    return sorted(
+        (_backup(path) for path in paths),
+        key=lambda one: (one.taken_at, one.path.name),
+        reverse=True,
+    )
+
+
+def _backup(path: Path) -> Backup:
+    named = names.parse(path.name)
+    assert named is not None  # as `list_backups` has asked
+    source, database_bytes, state, why = "", 0, State.VERIFIED, ""
+    try:
+        manifest = records.read(path)
+        source, database_bytes = manifest.source, manifest.database_size_bytes
+        mark = mark_of(path)
+        if mark.exists():
+            state, why = State.DAMAGED, mark.read_text(errors="replace").strip()[:300]
+    except Damaged as damaged:
+        state, why = State.DAMAGED, damaged.what
+    except Trouble as trouble:
+        state, why = State.UNVERIFIED, str(trouble)
+    except OSError as error:
+        state, why = State.UNVERIFIED, str(error)
+    return Backup(
+        path=path,
+        stem=named.stem,
+        source=source,
+        taken_at=named.taken_at,
+        size_bytes=_size(path),
+        database_size_bytes=database_bytes,
+        state=state,
+        why=why,
+        kept=os.path.lexists(f"{path}{names.KEEP}"),
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # removed a moment ago
+        return 0

@@ -1,0 +1,122 @@
+"""Which copy is meant by `latest`, or by a time as people say it.
+
+Pure: the instant and the zone are given. The law: only a verified copy is
+chosen, and the one taken at or before the time that was said.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from workers.backup.catalogue import Backup, State
+from workers.backup.trouble import Trouble
+
+LATEST = "latest"
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_SAID = re.compile(r"(?:(?P<day>[a-z]{3,9})\s*)?(?P<clock>\d{1,2}:\d{2}(?::\d{2})?)?")
+_EXPECTED = 'expected "latest", "Tue 08:00", "yesterday 08:00", "08:00" or "2026-02-09 08:00"'
+
+
+def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> Backup:
+    """The newest verified copy, of the time `wanted` if that is not `latest`.
+
+    Raises:
+        Trouble: there is none, or `wanted` is no time; the text says what there is.
+    """
+    proven = sorted(
+        (one for one in backups if one.state is State.VERIFIED), key=lambda one: one.taken_at
+    )
+    if not proven:
+        raise Trouble(f"no verified copy among {len(backups)}; see: nightshift backups")
+    if wanted == LATEST:
+        return proven[-1]
+    limit = instant(wanted, now, zone)
+    older = [one for one in proven if one.taken_at <= limit]
+    if not older:
+        local = ZoneInfo(zone)
+        raise Trouble(
+            f"no verified copy at or before {limit.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z};"
+            f" the oldest is of {proven[0].taken_at.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z}"
+        )
+    return older[-1]
+
+
+def of_database(backups: Sequence[Backup], database: Path | None) -> list[Backup]:
+    """Those of one database; of the only one, if none is named.
+
+    Raises:
+        Trouble: there are copies of several, and none is named.
+    """
+    if database is not None:
+        path = os.path.abspath(database)
+        return [one for one in backups if one.source == path]
+    sources = sorted({one.source for one in backups if one.source})
+    if len(sources) > 1:
+        raise Trouble(f"the folder has copies of {', '.join(sources)}; say of which database")
+    return list(backups)
+
+
+def instant(text: str, now: datetime, zone: str) -> datetime:
+    """The instant (aware, UTC) that `text` means in `zone`.
+
+    A weekday or a clock time is the last one before `now`; a day alone is its end.
+
+    Raises:
+        Trouble: it is no time.
+    """
+    said = text.strip()
+    dated = _dated(said, ZoneInfo(zone))
+    if dated is not None:
+        return dated
+    found = _SAID.fullmatch(said.lower())
+    if found is None or not said:
+        raise Trouble(f'time "{text}": {_EXPECTED}')
+    local = now.astimezone(ZoneInfo(zone))
+    days = _days_back(found["day"], local, text)
+    clock = _clock(found["clock"], text)
+    meant = _at(local, days[0], clock)
+    past = meant <= now or found["clock"] is None
+    return (meant if past else _at(local, days[1], clock)).astimezone(UTC)
+
+
+def _dated(said: str, zone: ZoneInfo) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(said)
+    except ValueError:
+        return None
+    if re.fullmatch(r"[0-9-]+", said):
+        found = datetime.combine(found, time.max)
+    return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _days_back(day: str | None, local: datetime, text: str) -> tuple[int, int]:
+    """How many days ago, and how many if that is still to come."""
+    match day:
+        case None:
+            return 0, 1
+        case "today":
+            return 0, 0
+        case "yesterday":
+            return 1, 1
+    near = [number for number, name in enumerate(_DAYS) if name.startswith(day)]
+    if len(near) != 1:
+        raise Trouble(f'time "{text}": {_EXPECTED}')
+    back = (local.weekday() - near[0]) % 7
+    return back, back + 7
+
+
+def _clock(said: str | None, text: str) -> time:
+    if said is None:
+        return time.max
+    try:
+        return time.fromisoformat(said.zfill(len(said) + (said.index(":") == 1)))
+    except ValueError as error:
+        raise Trouble(f'time "{text}": {_EXPECTED}') from error
+
+
+def _at(local: datetime, days_back: int, clock: time) -> datetime:
+    day = local.date() - timedelta(days=days_back)
+    return datetime.combine(day, clock, tzinfo=local.tzinfo)

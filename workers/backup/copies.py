@@ -1,0 +1,90 @@
+"""Second copies in other folders: carried over, read back, then named.
+
+The copy in the first folder is proven already; here it is only to arrive
+byte for byte. The law: a folder that is missing is never made, and whatever
+goes wrong here leaves the first copy as it is.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+from workers.backup import folder, names, stream
+from workers.backup.manifest import Manifest, encode
+from workers.backup.stream import Step
+from workers.backup.trouble import Trouble, free_bytes, of_system
+from workers.units import format_size
+
+
+def carry(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
+    """The second copy of `copy` in the folder `target`, verified.
+
+    step: called with the bytes carried so far; may raise.
+
+    Raises:
+        Trouble: the folder is missing, full, in use or not writable, or what
+            was read back differs; nothing is left under the copy's name.
+    """
+    folder.existing(target)
+    with folder.locked(target):
+        folder.sweep(target)
+        _refuse(manifest, target)
+        part = target / f"{manifest.name}{names.PART}"
+        try:
+            _write(copy, part, manifest, step)
+            _read_back(part, manifest, step)
+            folder.publish(target, manifest.name, companions(manifest), manifest.mode)
+        except OSError as error:
+            raise of_system(f"write {part}", target, error) from error
+        finally:
+            if part.exists():
+                folder.discard(target, manifest.name, part.name)
+    return target / manifest.name
+
+
+def companions(manifest: Manifest) -> dict[str, bytes]:
+    """What stands beside a copy, by ending."""
+    return {
+        names.SIDECAR: names.sidecar_line(manifest.name, manifest.sha256),
+        names.MANIFEST: encode(manifest),
+    }
+
+
+def _refuse(manifest: Manifest, target: Path) -> None:
+    if os.path.lexists(target / manifest.name):
+        raise Trouble(f"folder {target} has a {manifest.name} already; it is left as it is")
+    free = free_bytes(target)
+    if free < manifest.size_bytes:
+        raise Trouble(
+            f"the volume of {target} has {format_size(free)} free, expected"
+            f" {format_size(manifest.size_bytes)} for {manifest.name}"
+        )
+
+
+def _write(copy: Path, part: Path, manifest: Manifest, step: Step) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    with open(copy, "rb", buffering=0) as source:
+        target = os.open(part, flags, manifest.mode)
+        try:
+            carried = 0
+            while block := source.read(stream.BLOCK_BYTES):
+                stream.write_all(target, block)
+                carried += len(block)
+                step(carried)
+            os.fsync(target)
+            os.posix_fadvise(target, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(target)
+
+
+def _read_back(part: Path, manifest: Manifest, step: Step) -> None:
+    whole = hashlib.sha256()
+    with open(part, "rb", buffering=0) as written:
+        while block := written.read(stream.BLOCK_BYTES):
+            whole.update(block)
+            step(manifest.size_bytes)
+    if whole.hexdigest() != manifest.sha256:
+        raise Trouble(
+            f"folder {part.parent} gave back other bytes than were written: SHA-256"
+            f" {whole.hexdigest()}, expected {manifest.sha256}; check that disk"
+        )

@@ -1,0 +1,84 @@
+"""What a copy's sidecar and manifest say, and whether they fit each other.
+
+Cheap: names, sizes and small files, never the copy's content (`verify.py`
+reads that). Each misfit is named after the file that does not fit.
+"""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from workers.backup import names
+from workers.backup.manifest import BadManifest, Manifest, decode
+from workers.backup.trouble import Damaged, Trouble, Unproven, of_system
+
+# A thousand tables are 60 kB of manifest; more is no manifest.
+_MOST_BYTES = 16 << 20
+_LINE = re.compile(rb"([0-9a-f]{64})  (.+)\n", re.DOTALL)
+
+
+def read(path: Path) -> Manifest:
+    """The manifest of the copy at `path`, which its sidecar and its size confirm.
+
+    Raises:
+        Trouble: no such copy, or not a copy's name.
+        Unproven: the sidecar or the manifest is missing.
+        Damaged: they, or the copy's size, do not fit together.
+    """
+    size_bytes = _size(path)
+    try:
+        manifest = decode(_companion(path, names.MANIFEST))
+    except BadManifest as error:
+        raise Damaged(path, f"cannot be judged: its manifest {path.name}.json {error}") from error
+    if manifest.name != path.name:
+        raise Damaged(path, f"has the manifest of another copy beside it: {manifest.name}")
+    sha256 = _sidecar_hash(path)
+    if sha256 != manifest.sha256:
+        raise Damaged(
+            path, f"has a sidecar {path.name}.sha256 that names another hash than its manifest"
+        )
+    if size_bytes < manifest.size_bytes:
+        raise Damaged(path, f"is cut short: it has {size_bytes} of {manifest.size_bytes} bytes")
+    if size_bytes > manifest.size_bytes:
+        raise Damaged(path, f"is too long: {size_bytes} bytes, expected {manifest.size_bytes}")
+    return manifest
+
+
+def _size(path: Path) -> int:
+    if names.parse(path.name) is None:
+        raise Trouble(
+            f"file {path} is no copy of ours; expected a name such as"
+            f" data-2026-02-09T00-00-00Z{names.ENDING}"
+        )
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError as error:
+        raise Trouble(f"copy {path} does not exist") from error
+    except OSError as error:
+        raise of_system(f"look at copy {path}", path.parent, error) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise Trouble(f"copy {path} is no plain file")
+    return found.st_size
+
+
+def _companion(path: Path, ending: str) -> bytes:
+    beside = Path(f"{path}{ending}")
+    try:
+        with open(beside, "rb") as file:
+            return file.read(_MOST_BYTES)
+    except FileNotFoundError as error:
+        raise Unproven(f"copy {path} has no {beside.name} beside it: nothing proves it") from error
+    except OSError as error:
+        raise of_system(f"read {beside}", path.parent, error) from error
+
+
+def _sidecar_hash(path: Path) -> str:
+    content = _companion(path, names.SIDECAR)
+    found = _LINE.fullmatch(content)
+    if found is None:
+        raise Damaged(path, f"has a damaged sidecar {path.name}.sha256: no line of sha256sum")
+    if found[2] != os.fsencode(path.name):
+        other = os.fsdecode(found[2])
+        raise Damaged(path, f"has the sidecar of another file beside it: it names {other!r}")
+    return found[1].decode()

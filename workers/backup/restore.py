@@ -1,0 +1,204 @@
+"""A copy back into use: to a new path, or into a living database.
+
+The copy is proven first, unpacked beside the target; one that is not what was
+written is not restored. A living database is never replaced by a rename: its
+writers would go on in the old file, and its old log would be read into the
+new one. SQLite writes into it under its own locks, in one transaction.
+"""
+
+import errno
+import os
+import re
+import sqlite3
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from workers import database
+from workers.backup import catalogue, choice, folder, living, prove, records
+from workers.backup.folder import Scratch
+from workers.backup.manifest import Manifest
+from workers.backup.stream import Step
+from workers.backup.trouble import Cancelled, Trouble, free_bytes, of_system
+from workers.backup.verify import unheard
+from workers.database import DatabaseTrouble
+from workers.protocol import Scalar
+from workers.report import Report, WorkerFailed
+from workers.units import format_size
+
+# What a database leaves beside itself; read into a new file, it would spoil it.
+_BESIDE = ("-wal", "-journal")
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A database as it was. aside: where the one before is kept, None if there was none.
+
+    writers_held_seconds: how long a living database was locked, 0 for a new path.
+    """
+
+    target: Path
+    manifest: Manifest
+    aside: Path | None
+    writers_held_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The parameters of `restore.run`.
+
+    file: `latest`, a path, or a copy's name in `directory`. at: instead, the
+    newest verified copy of that time (`Tue 08:00`). database: which one, where
+    `directory` holds copies of several. force: write into a living database.
+    """
+
+    target: Path
+    file: str = "latest"
+    at: str = ""
+    directory: Path | None = None
+    database: Path | None = None
+    force: bool = False
+
+
+def run(params: Params, report: Report) -> dict[str, Scalar]:
+    """Restore as a job: what was restored, where the one before lies, rows, seconds.
+
+    Raises:
+        WorkerFailed: with the trouble in words; the target is as it was.
+    """
+
+    def step(done_bytes: int) -> None:
+        if report.cancelled:
+            raise Cancelled
+        report.progress(done_bytes, None, "bytes")
+
+    try:
+        copy = _wanted(params, report)
+        if report.dry_run:
+            kind = "the living database" if params.target.exists() else "a new file"
+            report.log(f"prove {copy}, then restore it into {kind} {params.target}")
+            return {"file": copy.name, "target": str(params.target)}
+        done = restore(copy, params.target, params.force, step)
+    except Cancelled as cancelled:
+        raise WorkerFailed(f"cancelled; {params.target} is as it was") from cancelled
+    except (Trouble, DatabaseTrouble) as trouble:
+        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    return {
+        "file": done.manifest.name,
+        "target": str(done.target),
+        "aside": str(done.aside or ""),
+        "rows": sum(done.manifest.rows.values()),
+        "database_bytes": done.manifest.database_size_bytes,
+        "writers_held_seconds": round(done.writers_held_seconds, 6),
+        "seconds": done.seconds,
+    }
+
+
+def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Restored:
+    """The database at `target`, as the proven `copy` has it.
+
+    force: `target` may be a living database; the present one is kept aside.
+    step: called with the bytes done so far; may raise to end it.
+
+    Raises:
+        Damaged, Unproven: the copy is not what was written; nothing was changed.
+        Trouble, DatabaseTrouble: the target may not be written so; it is as before.
+    """
+    began = time.monotonic()
+    manifest = records.read(copy)
+    _refuse(manifest, target, force)
+    _sweep(target)
+    aside, held = None, 0.0
+    prefix = f".{target.name}.restore-"
+    try:
+        with folder.scratch(target.absolute().parent, prefix) as scratch:
+            prove.prove(copy, copy, scratch, prove.expected(manifest), step)
+            if os.path.lexists(target):
+                aside = _aside(target)
+                held = living.write_into(target, scratch, aside, prefix, step)
+            else:
+                _put(scratch, target, manifest)
+    except sqlite3.Error as error:
+        raise database.trouble(target, error) from error
+    except OSError as error:
+        raise of_system(f"restore {target}", target.absolute().parent, error) from error
+    return Restored(target, manifest, aside, held, round(time.monotonic() - began, 3))
+
+
+def _refuse(manifest: Manifest, target: Path, force: bool) -> None:
+    directory = folder.existing(target.absolute().parent)
+    present = 0
+    if os.path.lexists(target):
+        if not force:
+            raise Trouble(
+                f"target {target} exists; name a new path, or write into it with --force"
+                " (it is kept aside first)"
+            )
+        present = living.refuse_misfit(target, manifest.page_size, manifest.page_count)
+    else:
+        for ending in _BESIDE:
+            if os.path.lexists(f"{target}{ending}"):
+                raise Trouble(
+                    f"target {target} is not there, but {target.name}{ending} is: SQLite would"
+                    " read it into the restored file; move it away first"
+                )
+    # Beside the unpacked copy: the one kept aside, and the log of the change.
+    need = manifest.database_size_bytes * (2 if present else 1) + present
+    free = free_bytes(directory)
+    if need > free:
+        raise Trouble(
+            f"the volume of {directory} has {format_size(free)} free, expected"
+            f" {format_size(need)} to restore {manifest.name}"
+        )
+
+
+def _put(scratch: Scratch, target: Path, manifest: Manifest) -> None:
+    """Give the proven file its name, unless somebody took that meanwhile."""
+    os.fchmod(scratch.descriptor, manifest.mode)
+    # Only root may; whoever restores as another user owns what it restored.
+    with suppress(PermissionError):
+        os.fchown(scratch.descriptor, manifest.uid, manifest.gid)
+    os.fsync(scratch.descriptor)
+    try:
+        os.link(scratch.path, target)
+    except FileExistsError as error:
+        raise Trouble(f"target {target} was made by another program meanwhile") from error
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.rename(scratch.path, target)
+    folder.synced(target.absolute().parent)
+
+
+def _aside(target: Path) -> Path:
+    stamp = datetime.now(UTC)
+    while True:
+        aside = target.with_name(f"{target.name}.before-restore-{stamp:%Y-%m-%dT%H-%M-%SZ}")
+        if not os.path.lexists(aside):
+            return aside
+        stamp += timedelta(seconds=1)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a killed restore to the same target left."""
+    ours = re.compile(rf"\.{re.escape(target.name)}\.restore-[a-z0-9_]{{8}}")
+    directory = target.absolute().parent
+    for name in os.listdir(directory):
+        if ours.fullmatch(name) and folder.is_abandoned(directory / name):
+            (directory / name).unlink(missing_ok=True)
+
+
+def _wanted(params: Params, report: Report) -> Path:
+    if not params.at and params.file != "latest":
+        named = Path(params.file)
+        inside = params.directory is not None and named.name == params.file
+        return params.directory / named if inside and params.directory else named
+    if params.directory is None:
+        raise Trouble("restore: expected a directory in which to look for the copy")
+    known = choice.of_database(catalogue.list_backups(params.directory), params.database)
+    wanted = params.at or params.file
+    return choice.choose(known, wanted, datetime.now(UTC), report.timezone).path

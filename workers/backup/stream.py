@@ -1,0 +1,170 @@
+"""Database bytes into a copy and back, in one pass each, memory bounded.
+
+Both hashes are made on the way, so that nothing is read twice. The law: at
+most AHEAD blocks are in memory, whatever the size; `step(done_bytes)` is
+called after each block and may raise, which ends the pass. Threads pay here:
+isal, zlib and hashlib let go of the interpreter's lock.
+"""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from workers.backup import codec
+
+BLOCK_BYTES = 1 << 19
+_READ_BYTES = 1 << 18
+# Two compressing threads beside the one that reads, hashes and writes: more
+# would only help where there are more cores than a service should take.
+_COMPRESSORS = 2
+AHEAD = 6
+_SAMPLES = 16
+
+Step = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Hash (SHA-256, hex) and size of both forms; `database_*` is the uncompressed one."""
+
+    sha256: str
+    size_bytes: int
+    database_sha256: str
+    database_size_bytes: int
+
+
+class BadCopy(Exception):  # noqa: N818 - what it says of the file
+    """The bytes are no whole gzip member, or hold more than they should."""
+
+
+def pack(
+    source: int, size_bytes: int, target: int, level: int, made_at: float, step: Step
+) -> Sums:
+    """Write the first `size_bytes` of descriptor `source` to `target`, compressed.
+
+    Raises:
+        EOFError: the source is shorter.
+        OSError: reading or writing failed.
+    """
+    sink = _Sink(target)
+    database = hashlib.sha256()
+    crc = 0
+    sink.put(codec.header(made_at))
+    with ThreadPoolExecutor(_COMPRESSORS, "deflate") as pool:
+        ahead: deque[Future[bytes]] = deque()
+        for place in range(0, size_bytes, BLOCK_BYTES):
+            block = _exactly(source, place, min(BLOCK_BYTES, size_bytes - place))
+            ahead.append(pool.submit(codec.deflate, block, level))
+            database.update(block)
+            crc = codec.crc32(block, crc)
+            if len(ahead) > AHEAD:
+                sink.put(ahead.popleft().result())
+            step(place + len(block))
+        while ahead:
+            sink.put(ahead.popleft().result())
+    sink.put(codec.trailer(crc, size_bytes))
+    return Sums(sink.hash.hexdigest(), sink.size_bytes, database.hexdigest(), size_bytes)
+
+
+def unpack(source: int, target: int, most_bytes: int, step: Step) -> Sums:
+    """Write what the copy in descriptor `source` holds to `target`.
+
+    Raises:
+        BadCopy: no whole gzip member, something after its end, or more than `most_bytes`.
+        OSError: reading or writing failed.
+    """
+    whole, size_bytes, sink = hashlib.sha256(), 0, _Sink(target)
+    inflater = codec.inflater()
+    with ThreadPoolExecutor(1, "write") as lane:
+        ahead: deque[Future[None]] = deque()
+        handed = 0
+        while chunk := os.read(source, _READ_BYTES):
+            whole.update(chunk)
+            size_bytes += len(chunk)
+            while piece := _inflated(inflater, chunk):
+                handed += len(piece)
+                if handed > most_bytes:
+                    raise BadCopy(f"holds more than the {most_bytes} bytes of its manifest")
+                ahead.append(lane.submit(sink.put, piece))
+                if len(ahead) > AHEAD:
+                    ahead.popleft().result()
+                chunk = inflater.unconsumed_tail
+            step(handed)
+        while ahead:
+            ahead.popleft().result()
+    if not inflater.eof:
+        raise BadCopy("ends before its gzip trailer: it was cut short")
+    return Sums(whole.hexdigest(), size_bytes, sink.hash.hexdigest(), sink.size_bytes)
+
+
+def digest(source: int, step: Step) -> tuple[str, int]:
+    """SHA-256 and size of all that descriptor `source` holds from its place on."""
+    whole, size_bytes = hashlib.sha256(), 0
+    while chunk := os.read(source, BLOCK_BYTES):
+        whole.update(chunk)
+        size_bytes += len(chunk)
+        step(size_bytes)
+    return whole.hexdigest(), size_bytes
+
+
+def estimate(source: int, size_bytes: int, level: int) -> int:
+    """About how many bytes the copy will have, from samples all over the file."""
+    if not size_bytes:
+        return 0
+    stride = max(size_bytes // _SAMPLES, _READ_BYTES)
+    taken = packed = 0
+    for place in range(0, size_bytes, stride):
+        block = os.pread(source, _READ_BYTES, place)
+        taken += len(block)
+        packed += len(codec.deflate(block, level))
+    return min(size_bytes, packed * size_bytes // max(taken, 1)) + BLOCK_BYTES // 64
+
+
+def write_all(target: int, data: bytes) -> None:
+    """Write all of `data`; a write may take a part at a time."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(target, rest) :]
+
+
+class _Sink:
+    """A descriptor that hashes and counts what it is given."""
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self.hash = hashlib.sha256()
+        self.size_bytes = 0
+
+    def put(self, data: bytes) -> None:
+        self.hash.update(data)
+        self.size_bytes += len(data)
+        write_all(self._target, data)
+
+
+def _exactly(source: int, place: int, count: int) -> bytes:
+    block = os.pread(source, count, place)
+    while len(block) < count:
+        more = os.pread(source, count - len(block), place + len(block))
+        if not more:
+            raise EOFError(f"ended at byte {place + len(block)}")
+        block += more
+    return block
+
+
+def _inflated(inflater: Any, chunk: bytes) -> bytes:
+    """At most a block of what `chunk` holds; empty when it holds no more."""
+    if not chunk:
+        return b""
+    if inflater.eof:
+        raise BadCopy("goes on after its gzip trailer: something was appended")
+    try:
+        piece: bytes = inflater.decompress(chunk, BLOCK_BYTES)
+    except codec.BadStream as error:
+        raise BadCopy(f"is no whole gzip file: {error}") from error
+    if inflater.unused_data:
+        raise BadCopy("goes on after its gzip trailer: something was appended")
+    return piece

@@ -1,0 +1,73 @@
+"""How a backup, a proof or a restore can end badly, as exceptions.
+
+`Trouble` is whatever stands in the way, in a sentence that names the thing,
+its value, what was expected and what to do. `Damaged` and `Unproven` are
+said of a copy and of nothing else. `Cancelled` is a person's wish.
+"""
+
+import errno
+import os
+from pathlib import Path
+
+from workers.units import format_size
+
+# What a full disk or quota says.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
+    """What stands in the way; `permanent` if a later attempt would meet the same."""
+
+    def __init__(self, text: str, permanent: bool = True) -> None:
+        super().__init__(text)
+        self.permanent = permanent
+
+
+class Damaged(Trouble):
+    """A copy, or what stands beside it, is not what was written.
+
+    path: the copy. what: a sentence without its subject.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"copy {path} {what}")
+        self.path = path
+        self.what = what
+
+
+class Unsound(Damaged):
+    """A copy that is what was written, of a database that fails its own checks."""
+
+
+class Unproven(Trouble):
+    """A copy without its sidecar or manifest: nothing says what it should be."""
+
+
+class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+    """SIGTERM came; nothing was left under a final name."""
+
+
+def of_system(doing: str, folder: Path, error: OSError) -> Trouble:
+    """`error` as Trouble: `doing` is a verb phrase, `folder` the place it happened in."""
+    if error.errno in _FULL:
+        free = free_bytes(folder)
+        return Trouble(
+            f"{doing}: the volume of {folder} is full ({format_size(free)} free); make room, for"
+            f" instance with: nightshift backups prune --keep-last 3 --directory {folder}"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Trouble(
+            f"{doing}: {error.strerror}; user {os.geteuid()} needs to write in {folder}:"
+            " check owner, mode and mount"
+        )
+    where = f" ({error.filename})" if error.filename else ""
+    return Trouble(f"{doing}: {error.strerror or error}{where}", permanent=False)
+
+
+def free_bytes(folder: Path) -> int:
+    """What an ordinary user may still write on the volume of `folder`; 0 if it cannot be asked."""
+    try:
+        volume = os.statvfs(folder)
+    except OSError:
+        return 0
+    return volume.f_bavail * volume.f_frsize

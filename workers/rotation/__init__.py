@@ -1,0 +1,188 @@
+"""Rotation: old copies go, and it is said why each other one stays.
+
+Here: the job `rotation.run`, `prune` for a full disk, and what both do to the
+folder. What stays is decided in `retention.py`, which is pure. The law: a
+copy is removed only while the newest verified one of its source has just
+been read and has the hash that its manifest says; foreign files are never
+touched.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from workers.backup import catalogue, folder, records, stream, verify
+from workers.backup.catalogue import Backup, State
+from workers.backup.trouble import Cancelled, Damaged, Trouble, of_system
+from workers.protocol import Scalar
+from workers.report import Report, WorkerFailed
+from workers.rotation.params import Params
+from workers.rotation.retention import Decision, Policy, newest_verified, plan, refusal
+from workers.units import format_size
+
+__all__ = ["Decision", "Params", "Policy", "Pruned", "plan", "prune", "run"]
+
+# Younger ones may belong to a proof on another machine.
+_LEFTOVERS_AFTER_S = 86400.0
+_NOTHING = "nothing is removed"
+
+Check = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was decided, and how much room that made; leftovers by name."""
+
+    decisions: tuple[Decision, ...]
+    removed: int
+    freed_bytes: int
+    leftovers: tuple[str, ...]
+
+
+def run(params: Params, report: Report) -> dict[str, Scalar]:
+    """Remove what the policy does not keep; counts, bytes, seconds.
+
+    Raises:
+        WorkerFailed: a guard speaks against it (nothing is removed then), or
+            the folder cannot be read, locked or written.
+    """
+    began = time.monotonic()
+    now, zone = datetime.now(UTC), ZoneInfo(report.timezone)
+
+    def check() -> None:
+        if report.cancelled:
+            raise Cancelled
+
+    try:
+        folder.existing(params.directory)
+        if report.dry_run:
+            decided = plan(catalogue.list_backups(params.directory), params.policy, now, zone)
+            _tell(report, decided)
+            if why := _objection(decided, params, now):
+                report.log(f"a run would fail: {why}; {_NOTHING}", "warning")
+            done = Pruned(decided, 0, 0, ())
+        else:
+            with folder.locked(params.directory):
+                decided = _proven_plan(params.directory, params.policy, now, zone, check)
+                _tell(report, decided)
+                if why := _objection(decided, params, now):
+                    raise Trouble(f"{why}; {_NOTHING}")
+                done = _removed(params.directory, decided, check)
+    except Cancelled as cancelled:
+        raise WorkerFailed("cancelled between two copies") from cancelled
+    except Trouble as trouble:
+        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    return _result(done, began)
+
+
+def prune(directory: Path, keep_last: int, zone: str, dry_run: bool) -> Pruned:
+    """Keep the newest verified copies and what was kept by hand; the way out of a full disk.
+
+    Each source keeps `keep_last` (at least 1). With `dry_run` only the
+    decisions are made.
+
+    Raises:
+        Trouble: no such folder, it is in use, or cannot be written.
+    """
+    if keep_last < 1:
+        raise Trouble(f"keep-last: expected at least 1, got {keep_last}")
+    now, policy = datetime.now(UTC), Policy(last=keep_last)
+    folder.existing(directory)
+    if dry_run:
+        decided = plan(catalogue.list_backups(directory), policy, now, ZoneInfo(zone))
+        return Pruned(decided, 0, 0, ())
+    with folder.locked(directory):
+        decided = _proven_plan(directory, policy, now, ZoneInfo(zone), lambda: None)
+        return _removed(directory, decided, lambda: None)
+
+
+def _proven_plan(
+    directory: Path, policy: Policy, now: datetime, zone: ZoneInfo, check: Check
+) -> tuple[Decision, ...]:
+    """A plan whose newest verified copies were read a moment ago, where anything goes."""
+    backups, proven = catalogue.list_backups(directory), set[Path]()
+    while True:
+        decided = plan(backups, policy, now, zone)
+        stems = {one.backup.stem for one in decided if not one.keep}
+        newest = [one for one in newest_verified(backups, now) if one.stem in stems]
+        relied_on = [one for one in newest if one.path not in proven]
+        if not relied_on:
+            return decided
+        for backup in relied_on:
+            if why := _damage(backup, check):
+                damaged = replace(backup, state=State.DAMAGED, why=why)
+                backups = [damaged if one is backup else one for one in backups]
+            else:
+                proven.add(backup.path)
+
+
+def _damage(backup: Backup, check: Check) -> str:
+    """What is wrong with the copy's content; noted beside it, empty if nothing."""
+    try:
+        manifest = records.read(backup.path)
+        descriptor = os.open(backup.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            found, _ = stream.digest(descriptor, lambda _: check())
+        finally:
+            os.close(descriptor)
+    except Damaged as damaged:
+        return damaged.what
+    except (Trouble, OSError) as error:
+        return str(error)
+    if found == manifest.sha256:
+        return ""
+    what = f"is not what was written: it has SHA-256 {found}, expected {manifest.sha256}"
+    verify.note(backup.path, what)
+    return what
+
+
+def _objection(decided: Sequence[Decision], params: Params, now: datetime) -> str:
+    max_age = None if params.max_age is None else timedelta(seconds=params.max_age)
+    return refusal(decided, max_age, params.max_delete, now)
+
+
+def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pruned:
+    """Carry the plan out, oldest first; then the leftovers of unfinished runs go."""
+    removed = freed = 0
+    for decision in reversed(decided):
+        if decision.keep:
+            continue
+        check()
+        try:
+            folder.withdraw(directory, decision.backup.path.name)
+        except OSError as error:
+            raise of_system(f"remove {decision.backup.path}", directory, error) from error
+        removed += 1
+        freed += decision.backup.size_bytes
+    try:
+        leftovers = folder.sweep(directory, _LEFTOVERS_AFTER_S)
+    except OSError as error:
+        raise of_system(f"sweep {directory}", directory, error) from error
+    return Pruned(decided, removed, freed, leftovers)
+
+
+def _tell(report: Report, decided: Sequence[Decision]) -> None:
+    for one in decided:
+        word = "keep" if one.keep else "remove"
+        size = format_size(one.backup.size_bytes)
+        against = f" ({one.backup.why})" if one.backup.why else ""
+        report.log(f"{word} {one.backup.path.name} ({size}): {one.reason}{against}")
+
+
+def _result(done: Pruned, began: float) -> dict[str, Scalar]:
+    keep = [one.backup for one in done.decisions if one.keep]
+    return {
+        "kept": len(keep),
+        "kept_verified": sum(one.state is State.VERIFIED for one in keep),
+        "kept_bytes": sum(one.size_bytes for one in keep),
+        "to_remove": len(done.decisions) - len(keep),
+        "removed": done.removed,
+        "freed_bytes": done.freed_bytes,
+        "leftovers": len(done.leftovers),
+        "damaged": sum(one.backup.state is State.DAMAGED for one in done.decisions),
+        "seconds": round(time.monotonic() - began, 3),
+    }

@@ -1,0 +1,49 @@
+"""What a rotation job is told in its `with` block; names and types only."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.params import Duration
+from workers.rotation.retention import Policy
+
+_COUNTS = ("keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
+_TWO_DAYS = Duration(2 * 86400.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The parameters of `rotation.run`.
+
+    directory: the folder of copies. keep_last: the newest verified copies,
+    whatever their age. keep_daily ... keep_yearly: the newest of each of so
+    many days, ISO weeks, months, years that have one. max_age: of the newest
+    verified copy, beyond which nothing is deleted; none: dates are not
+    looked at. max_delete: more at once are not deleted.
+    """
+
+    directory: Path
+    keep_last: int = 3
+    keep_daily: int = 7
+    keep_weekly: int = 4
+    keep_monthly: int = 3
+    keep_yearly: int = 0
+    max_age: Duration | None = _TWO_DAYS
+    max_delete: int = 10
+
+    def __post_init__(self) -> None:
+        if self.keep_last < 1:
+            raise ValueError(f"keep_last: expected at least 1, got {self.keep_last}")
+        for name in (*_COUNTS, "max_delete"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+
+    @property
+    def policy(self) -> Policy:
+        """What of it says which copies stay."""
+        return Policy(
+            last=self.keep_last,
+            daily=self.keep_daily,
+            weekly=self.keep_weekly,
+            monthly=self.keep_monthly,
+            yearly=self.keep_yearly,
+        )
