@@ -1,0 +1,218 @@
+"""What thousands of runs leave behind in the processes of the service.
+
+    python benchmarks/endurance.py [--runs N] [--every N]
+
+A real supervisor with 50 jobs that are asked for by the API, all of them again
+and again: commands, shells, Python functions, some that fail, print much, or
+leave a child behind. Every so many runs its processes are weighed from outside,
+while nothing runs: memory, descriptors, threads; and what there should be none
+of: zombies, processes of runs, files in the folder for temporary ones.
+
+Growth is told between the means of the first and the last quarter of the curve;
+the first weighing comes after one round of all jobs, when every keeper is there.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sides import CONCURRENT, NEVER, OURS, Command, Living, descendants, living, machine, pss_bytes
+
+JOBS = 50
+ROUND_S = 60.0
+LOOK_S = 0.01
+QUIET_S = 1.0  # what is written late, and who is sent away
+MB = 1e6
+GROWN = 1.05
+_WORKER = "def small(params, report):\n    report.progress(1, 1, 'rows')\n    return {'sum': 3}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """One kind of process at one instant: how many, and all of theirs together."""
+
+    processes: int
+    rss_bytes: int
+    pss_bytes: int
+    descriptors: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The service after so many runs. litter: zombies, runs' processes, temporary files."""
+
+    runs: int
+    supervisor: Weight
+    nursery: Weight
+    keepers: Weight
+    litter: int
+
+
+def main() -> None:
+    """Run, weigh, and print the curve and the verdict."""
+    parser = argparse.ArgumentParser(description="what thousands of runs leave behind")
+    parser.add_argument("--runs", type=int, default=5000)
+    parser.add_argument("--every", type=int, default=250)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="endurance-") as name:
+        folder = Path(name) / "one"
+        package = folder / "burst_work"
+        package.mkdir(parents=True)
+        (package / "small.py").write_text(_WORKER)
+        before = time.perf_counter()
+        with living(OURS, folder, jobs(), NEVER) as service:
+            samples = curve(service, folder, arguments.runs, arguments.every)
+        took_s = time.perf_counter() - before
+    print(table(samples, took_s))
+
+
+def jobs() -> dict[str, Command]:
+    """Fifty jobs of six kinds."""
+    kinds: list[Command] = [
+        ["/bin/true"],
+        "true",
+        "burst_work.small:small",
+        ["/bin/false"],
+        "head -c 65536 /dev/zero | tr '\\0' '.'",
+        "sleep 60 & true",
+    ]
+    return {f"job-{number}": kinds[number % len(kinds)] for number in range(JOBS)}
+
+
+def curve(service: Living, folder: Path, runs: int, every: int) -> list[Sample]:
+    """The samples, from after the first round to after the last."""
+    ask_all(service)
+    done, samples = JOBS, [weighed(service, folder, JOBS)]
+    while done < runs:
+        ask_all(service)
+        done += JOBS
+        if done - samples[-1].runs >= every or done >= runs:
+            samples.append(weighed(service, folder, done))
+    return samples
+
+
+def ask_all(service: Living) -> None:
+    """Every job once, and until nothing of them is left."""
+    for name in jobs():
+        service.ask(f"/v1/jobs/{name}/run", "POST")
+    until = time.monotonic() + ROUND_S
+    while time.monotonic() < until:
+        told = json.loads(service.ask(OURS.status))
+        if not told["runs"] and not told["pool"]["running"]:
+            return
+        time.sleep(LOOK_S)
+    raise RuntimeError(f"{JOBS} runs took longer than {ROUND_S:.0f} s")
+
+
+def weighed(service: Living, folder: Path, runs: int) -> Sample:
+    """The service at rest."""
+    time.sleep(QUIET_S)
+    nursery = _children(service.pid)
+    keepers = [pid for one in nursery for pid in _children(one)]
+    others = set(descendants(service.pid)) - {*nursery, *keepers}
+    temporary = folder / "state" / "tmp"
+    files = len(os.listdir(temporary)) if temporary.exists() else 0
+    zombies = sum(_field(pid, "State:").startswith("Z") for pid in (*nursery, *keepers))
+    return Sample(
+        runs,
+        _weight([service.pid]),
+        _weight(nursery),
+        _weight(keepers),
+        len(others) + files + zombies,
+    )
+
+
+def table(samples: list[Sample], took_s: float) -> str:
+    """The curve, a line a sample, and what became of it."""
+    lines = [
+        f"{samples[-1].runs} runs of {JOBS} jobs, {CONCURRENT} at a time, in {took_s:.0f} s; "
+        f"{machine()}",
+        "",
+        "        supervisor                nursery               keepers",
+        "  runs    RSS   PSS  fds thr      RSS   PSS  fds     n    RSS    PSS  fds   litter",
+    ]
+    for one in samples:
+        own, nursery, keepers = one.supervisor, one.nursery, one.keepers
+        lines.append(
+            f"{one.runs:6d} {own.rss_bytes / MB:6.1f} {own.pss_bytes / MB:5.1f} "
+            f"{own.descriptors:4d} {own.threads:3d}   {nursery.rss_bytes / MB:6.1f} "
+            f"{nursery.pss_bytes / MB:5.1f} {nursery.descriptors:4d}   {keepers.processes:3d} "
+            f"{keepers.rss_bytes / MB:6.1f} {keepers.pss_bytes / MB:6.1f} "
+            f"{keepers.descriptors:4d}   {one.litter:6d}"
+        )
+    return "\n".join([*lines, "", verdict(samples)])
+
+
+def verdict(samples: list[Sample]) -> str:
+    """Whether anything grew, and what."""
+    watched: dict[str, Callable[[Sample], int]] = {
+        "supervisor RSS": lambda one: one.supervisor.rss_bytes,
+        "nursery RSS": lambda one: one.nursery.rss_bytes,
+        "RSS a keeper": lambda one: one.keepers.rss_bytes // max(1, one.keepers.processes),
+        "PSS of all": lambda one: sum(
+            kind.pss_bytes for kind in (one.supervisor, one.nursery, one.keepers)
+        ),
+        "descriptors": lambda one: sum(
+            kind.descriptors for kind in (one.supervisor, one.nursery, one.keepers)
+        ),
+        "threads": lambda one: one.supervisor.threads,
+    }
+    quarter = max(1, len(samples) // 4)
+    said, has_grown = [], any(one.litter for one in samples)
+    for name, of in watched.items():
+        first = statistics.mean(map(of, samples[:quarter]))
+        last = statistics.mean(map(of, samples[-quarter:]))
+        has_grown = has_grown or last > first * GROWN
+        said.append(f"{name} {(last / first - 1) * 100:+.1f} %")
+    litter = max(one.litter for one in samples)
+    word = "it grows" if has_grown else "it does not grow"
+    return f"{word}: {', '.join(said)}, litter {litter} (first quarter to last)"
+
+
+def _weight(pids: list[int]) -> Weight:
+    return Weight(
+        len(pids),
+        sum(_number(pid, "VmRSS:") * 1024 for pid in pids),
+        sum(pss_bytes(pid) for pid in pids),
+        sum(_descriptors(pid) for pid in pids),
+        sum(_number(pid, "Threads:") for pid in pids),
+    )
+
+
+def _descriptors(pid: int) -> int:
+    with suppress(OSError):
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    return 0
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(number) for number in path.read_text().split()]
+    return found
+
+
+def _number(pid: int, name: str) -> int:
+    return int((_field(pid, name).split() or ["0"])[0])
+
+
+def _field(pid: int, name: str) -> str:
+    """A line of a process' status; "" where it or the line is missing."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(name):
+                return line[len(name) :].strip()
+    return ""
+
+
+if __name__ == "__main__":
+    main()
