@@ -2,7 +2,6 @@
 
 import gzip
 import os
-import random
 import sqlite3
 import subprocess
 import sys
@@ -32,6 +31,11 @@ BROKEN = """
 SELECT totals.id FROM totals LEFT JOIN moves ON moves.account = totals.id
 GROUP BY totals.id HAVING total <> COALESCE(SUM(amount), 0)
 """
+MOVES = """
+WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?)
+INSERT INTO moves (account, amount, note)
+SELECT n % 7, n, CAST(randomblob(250) || zeroblob(250) AS BLOB) FROM numbers
+"""
 WRITER = """
 import sqlite3, sys, threading, time
 path, pause = sys.argv[1], float(sys.argv[2])
@@ -59,14 +63,12 @@ print(done, worst, database.execute("SELECT COUNT(*) FROM moves").fetchone()[0],
 
 def a_database(path: Path, rows: int = 200, wal: bool = True, before: str = "") -> Path:
     """A database that keeps the invariant, with `rows` moves of half a kilobyte of noise."""
-    dice = random.Random(7)
     with closing(sqlite3.connect(path)) as database:
         database.executescript(before)
         database.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
         database.executescript(SCHEMA)
-        moves = [(n % 7, n, dice.randbytes(250) + bytes(250)) for n in range(rows)]
         database.executemany("INSERT INTO totals VALUES (?, 0)", [(n,) for n in range(7)])
-        database.executemany("INSERT INTO moves (account, amount, note) VALUES (?, ?, ?)", moves)
+        database.execute(MOVES, (rows,))
         database.execute(
             "UPDATE totals SET total ="
             " (SELECT COALESCE(SUM(amount), 0) FROM moves WHERE account = totals.id)"

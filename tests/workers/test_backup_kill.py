@@ -17,10 +17,13 @@ from workers.backup import catalogue, verify
 DRIVER = """
 import sys
 from pathlib import Path
-from tests.workers.backup_folder import run
+from datetime import UTC, datetime
+from workers import backup
+from workers.report import Report
+wanted = backup.Params(Path(sys.argv[1]), Path(sys.argv[2]))
 print("up", flush=True)
 while True:
-    print(run(Path(sys.argv[1]), Path(sys.argv[2]))["file"], flush=True)
+    print(backup.run(wanted, Report(lambda _: None, datetime.now(UTC)))["file"], flush=True)
 """
 
 # SIGKILL just before the n-th change of a name: more exact than any clock.
@@ -34,13 +37,15 @@ def count(event, _arguments):
         left -= 1
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-from tests.workers.backup_folder import run
-from workers import rotation
+from datetime import UTC, datetime
+from workers import backup, rotation
+from workers.report import Report
+source, copies = Path(sys.argv[3]), Path(sys.argv[4])
 sys.addaudithook(count)
 if sys.argv[2] == "backup":
-    run(Path(sys.argv[3]), Path(sys.argv[4]))
+    backup.run(backup.Params(source, copies), Report(lambda _: None, datetime.now(UTC)))
 else:
-    rotation.prune(Path(sys.argv[4]), 1, "UTC", False)
+    rotation.prune(copies, 1, "UTC", False)
 """
 
 

@@ -70,6 +70,23 @@ def test_in_wal_mode_writers_are_held_for_milliseconds_by_measurement(tmp_path):
     assert sorted(held)[2] < 0.05
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("pause_s", [60.0, 0.1, 0.001], ids=["0", "10", "1000"])
+def test_a_gigabyte_is_copied_under_fire(tmp_path, pause_s):
+    source = a_database(tmp_path / "busy.db", rows=1_750_000)
+
+    with a_writer(source, pause_s) as writing:
+        result = run(source, tmp_path / "copies")
+
+    back = unpacked(the_copy(tmp_path / "copies"), tmp_path / "back.db")
+    print(result, writing)
+    assert result["database_bytes"] > 1e9
+    assert rows(back, BROKEN) == []
+    assert result["method"] == "frozen"
+    assert result["writers_held_seconds"] < 0.1
+
+
 def test_under_a_rollback_journal_the_wait_is_told_with_advice(tmp_path):
     source = a_database(tmp_path / "old.db", rows=20_000, wal=False)
     heard = []

@@ -65,7 +65,7 @@ def plan(params: Params, seen: Survey, leftovers: Sequence[str], lacking: str) -
 
 
 def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
-    seen = work.survey(wanted)
+    seen = work.survey(wanted, lambda: None)
     lacking, leftovers = work.lack(wanted, seen), folder.leftovers(wanted.directory)
     for line in plan(wanted, seen, leftovers, lacking):
         report.log(line)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers import database
-from workers.backup import folder, stream, tables
+from workers.backup import folder, patience, stream, tables
 from workers.backup.folder import Scratch
 from workers.backup.snapshot import fill
 from workers.backup.stream import Step
@@ -62,6 +62,10 @@ class _Turn:
         self.step((total - remaining) * self.page_size)
 
 
+def _unchecked() -> None:
+    """Nothing can be ended yet."""
+
+
 def refuse_misfit(target: Path, page_size: int, page_count: int) -> int:
     """The target's size in bytes, if a copy of this shape can be written into it.
 
@@ -75,7 +79,8 @@ def refuse_misfit(target: Path, page_size: int, page_count: int) -> int:
         )
     try:
         size_bytes = database.look(target).size_bytes
-        with closing(database.open_existing(target)) as opened:
+        with closing(patience.opened(target, _unchecked)) as opened:
+            patience.begin_reading(opened, _unchecked)
             own = opened.execute("PRAGMA page_size").fetchone()[0]
             wal = opened.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     except DatabaseTrouble as trouble:
@@ -109,7 +114,7 @@ def write_into(target: Path, scratch: Scratch, aside: Path, prefix: str, step: S
     try:
         with (
             folder.scratch(aside.absolute().parent, prefix) as kept,
-            closing(database.open_existing(target)) as living,
+            closing(patience.opened(target, lambda: step(0))) as living,
             closing(tables.private(scratch.path)) as source,
         ):
             keep = _aside_of_wal if wal else _aside_of_file

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers import database
-from workers.backup import folder, tables
+from workers.backup import folder, patience, tables
 from workers.backup.manifest import Shape
 from workers.backup.trouble import Trouble, of_system
 
@@ -67,7 +67,7 @@ def snapshot(path: Path, prefix: Path, check: Callable[[], None]) -> Iterator[Sn
     database.refuse_lockout(face)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with closing(database.open_existing(path)) as first:
+        with closing(patience.opened(path, check)) as first:
             _refuse_replaced(path, descriptor)
             why, held = "", 0.0
             if face.wal:
@@ -128,11 +128,10 @@ def _copied(
 ) -> Iterator[Snapshot]:
     why, held = failed
     with folder.scratch(prefix.parent, prefix.name) as scratch:
-        began, taken_at = time.monotonic(), time.time()
         # With a read transaction open, a copy in steps does not start again
         # at each commit, and can be ended between them.
-        source.execute("BEGIN")
-        source.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        patience.begin_reading(source, check)
+        began, taken_at = time.monotonic(), time.time()
         step = max(1, _COPY_STEP_BYTES // tables.shape(source).page_size)
         fill(source, scratch.path, step, check)
         source.execute("ROLLBACK")

@@ -17,7 +17,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from workers import __version__, database
-from workers.backup import catalogue, codec, copies, folder, names, prove, space, stream, tables
+from workers.backup import (
+    catalogue,
+    codec,
+    copies,
+    folder,
+    names,
+    patience,
+    prove,
+    space,
+    stream,
+    tables,
+)
 from workers.backup.manifest import Manifest
 from workers.backup.params import Params
 from workers.backup.snapshot import Snapshot, snapshot
@@ -49,14 +60,16 @@ class Made:
     swept: int
 
 
-def survey(params: Params) -> Survey:
+def survey(params: Params, check: Callable[[], None]) -> Survey:
     """What a backup will find; nothing is written.
+
+    check: called while the database is locked; may raise.
 
     Raises:
         DatabaseTrouble: the source is missing, a folder, no database, damaged.
         Trouble: it has no tables, or the folders are not there.
     """
-    face = _source(params)
+    face = _source(params, check)
     makes_folder = not os.path.lexists(params.directory)
     folder.existing(params.directory.absolute().parent if makes_folder else params.directory)
     with open(params.database, "rb") as file:
@@ -86,7 +99,7 @@ def make(params: Params, report: Report) -> Made:
         Trouble, DatabaseTrouble, sqlite3.Error, OSError, Cancelled: there is none then.
     """
     began = time.monotonic()
-    seen = survey(params)
+    seen = survey(params, lambda: _step(report, 1)(0))
     directory = folder.made(params.directory)
     with folder.locked(directory):
         swept = len(folder.sweep(directory))
@@ -124,7 +137,7 @@ def carry(made: Made, params: Params, report: Report) -> None:
         )
 
 
-def _source(params: Params) -> Face:
+def _source(params: Params, check: Callable[[], None]) -> Face:
     """The database's face, when it is one with tables."""
     path = params.database
     try:
@@ -135,8 +148,9 @@ def _source(params: Params) -> Face:
         reason = f"{trouble.reason}: no header of one (encrypted, damaged, or another file)"
         raise DatabaseTrouble(path, reason, permanent=True) from trouble
     # Not read-only: the last reader of a log would leave -wal and -shm behind.
-    with closing(database.open_existing(path)) as opened:
+    with closing(patience.opened(path, check)) as opened:
         try:
+            patience.begin_reading(opened, check)
             empty = tables.count(opened) == 0
         except sqlite3.Error as error:
             raise database.trouble(path, error) from error
