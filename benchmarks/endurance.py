@@ -23,7 +23,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sides import CONCURRENT, NEVER, OURS, Command, Living, descendants, living, machine, pss_bytes
+from sides import CONCURRENT, NEVER, OURS, Command, Living, living
+from weighing import children, descendants, machine, pss_bytes
 
 JOBS = 50
 ROUND_S = 60.0
@@ -115,8 +116,8 @@ def ask_all(service: Living) -> None:
 def weighed(service: Living, folder: Path, runs: int) -> Sample:
     """The service at rest."""
     time.sleep(QUIET_S)
-    nursery = _children(service.pid)
-    keepers = [pid for one in nursery for pid in _children(one)]
+    nursery = children(service.pid)
+    keepers = [pid for one in nursery for pid in children(one)]
     others = set(descendants(service.pid)) - {*nursery, *keepers}
     temporary = folder / "state" / "tmp"
     files = len(os.listdir(temporary)) if temporary.exists() else 0
@@ -191,14 +192,6 @@ def _descriptors(pid: int) -> int:
     with suppress(OSError):
         return len(os.listdir(f"/proc/{pid}/fd"))
     return 0
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [int(number) for number in path.read_text().split()]
-    return found
 
 
 def _number(pid: int, name: str) -> int:

@@ -2,16 +2,14 @@
 
 What burst.py and endurance.py share: one `Side` a program, and `Living`, one
 process of it in a folder of its own. All is measured from outside, the same way
-for every side: the clock around exec and request, the kernel's CPU clock of a
-process, its smaps_rollup. Nothing here knows a benchmark or prints.
+for every side: the clock around exec and request, and what `weighing.py` reads
+of processes. Nothing here knows a benchmark or prints.
 """
 
 import atexit
 import importlib.metadata
 import json
-import math
 import os
-import platform
 import select
 import shutil
 import signal
@@ -25,6 +23,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from weighing import cpu_s, descendants, pinned, pss_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 CONCURRENT = 8
@@ -75,9 +75,16 @@ class Living:
         self._connection: socket.socket | None = None
         self._at = str(_socket(folder))
         before = time.perf_counter()
-        self._process = _pinned(
-            cores, [sys.executable, "-m", side.module, *side.arguments(folder)], folder
-        )
+        with pinned(cores):
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", side.module, *side.arguments(folder)],
+                cwd=ROOT,
+                env=environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         self.pid = self._process.pid
         try:
             self._wait_ready(side.job.format(job), before + READY_S)
@@ -118,15 +125,16 @@ class Living:
         """End it, and every process that it had; nothing is left running."""
         if self._connection is not None:
             self._connection.close()
-        left = descendants(self.pid)
+        left = _handles(descendants(self.pid))
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_S)
-        for pid in {*left, *descendants(self.pid)} if self._process.poll() is None else left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
         self._process.kill()
         self._process.wait()
+        for handle in left:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            os.close(handle)
 
     def _line(self) -> socket.socket:
         """The connection that was kept, unless it was hung up, or a new one."""
@@ -172,78 +180,13 @@ def living(
         service.end()
 
 
-def cpu_s(pid: int) -> float:
-    """CPU that a process has used by itself; 0 where it is gone. See CPUCLOCK_SCHED."""
-    with suppress(OSError):
-        return time.clock_gettime((~pid << 3) | 2)
-    return 0.0
-
-
-def pss_bytes(pid: int) -> int:
-    """A process' proportional share of memory; 0 where it is gone."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-def descendants(pid: int) -> list[int]:
-    """The living children of a process, and theirs."""
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        one = waiting.pop()
-        for path in Path(f"/proc/{one}/task").glob("*/children"):
-            with suppress(OSError):
-                children = [int(number) for number in path.read_text().split()]
-                found += children
-                waiting += children
+def _handles(pids: list[int]) -> list[int]:
+    """Descriptors that mean these very processes, whoever gets their numbers."""
+    found = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            found.append(os.pidfd_open(pid))
     return found
-
-
-def cores_of(count: int) -> list[int]:
-    """The first `count` cores that this process may use."""
-    return sorted(os.sched_getaffinity(0))[:count]
-
-
-def machine() -> str:
-    """What the numbers were measured on."""
-    model = "an unknown processor"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(": ")[2]
-            break
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    return (
-        f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, "
-        f"Python {platform.python_version()}, load {load}"
-    )
-
-
-def wait_for_minute(lead_s: float) -> float:
-    """Sleep until `lead_s` before a full minute; that minute, in seconds since 1970."""
-    minute = math.ceil((time.time() + lead_s) / 60) * 60.0
-    time.sleep(max(0.0, minute - lead_s - time.time()))
-    return minute
-
-
-def _pinned(cores: Collection[int], command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    """A process that, with all it starts, stays on these cores."""
-    mine = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores or mine)
-    try:
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment(folder),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    finally:
-        os.sched_setaffinity(0, mine)
 
 
 def environment(folder: Path) -> dict[str, str]:

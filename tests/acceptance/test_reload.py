@@ -126,7 +126,7 @@ def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
 @needs_library
 def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
     with House(JOBS) as house:
-        Clock(house, "2026-02-09 01:59:46")
+        Clock(house, "2026-02-09 01:59:47")
         with supervised(house):
             house.config.write_text(JOBS + f"  added: {{{NOTE}}}\n")
 
@@ -177,10 +177,10 @@ def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk) -> None:
         "",
     ]
     last = TWO
-    for number in range(300):
+    for number in range(150):
         desk.write(texts[number % len(texts)])
         desk.supervisor.send_signal(signal.SIGHUP)
-        if number % 60 == 0:
+        if number % 30 == 0:
             last += MINUTE
             desk.set(last - A_MOMENT)
             desk.until_ran("steady", last)

@@ -1,0 +1,234 @@
+"""The scenes of burst.py: each is played by one side, and adds to what is measured.
+
+A scene gets a side, an empty folder, a number of cores and a `Measured`. It
+starts the side, lets it work, and leaves nothing running. When a job began is
+told by the file that it leaves behind; nothing here prints or compares.
+"""
+
+import ctypes
+import os
+import select
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from sides import CONCURRENT, CRONSTABLE, NEVER, OURS, Command, Living, Side, living
+from weighing import cores_of, pinned, wait_for_minute
+
+FEW = 10
+MANY = 1000
+MOST = 10_000
+LEAD_S = 8.0
+BURST_S = 45.0
+QUIET_S = 2.0
+ASKED = 500
+LOOK_S = 0.05
+BETWEEN_ASKS_S = 0.005
+_IN_CREATE = 0x100
+_WORKER = "def small(params, report):\n    return {'sum': 3}\n"
+
+
+@dataclass
+class Measured:
+    """Values by (row, cores, side); absent: sides that are not installed."""
+
+    values: dict[tuple[str, int, str], list[float]] = field(default_factory=dict)
+
+    def add(self, row: str, cores: int, side: str, *found: float) -> None:
+        """Take in what one round found."""
+        self.values.setdefault((row, cores, side), []).extend(found)
+
+    def median(self, row: str, cores: int, side: str) -> float | None:
+        """The median of a row, or of what a row with a name of its own stands for."""
+        found = self.values.get((row, cores, side))
+        if not found:
+            return None
+        if row == "h p99":
+            return sorted(found)[int(len(found) * 0.99)]
+        return max(found) if row == "h worst" else statistics.median(found)
+
+
+Scene = Callable[[Side, Path, int, Measured], None]
+
+
+def listed(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Rows (a) and (e): commands that are lists."""
+    with burst(side, folder, touches(folder, MANY), cores) as (service, minute):
+        before, others = service.cpu_s(), service.others_cpu_s()
+        measured.add("a", cores, side.name, last_start(folder, minute) - minute)
+        settle(side, folder)
+        own = service.cpu_s() - before
+        measured.add("e", cores, side.name, own)
+        measured.add("e all", cores, side.name, own + service.others_cpu_s() - others)
+
+
+def shelled(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Row (b): commands that are texts."""
+    texts = {name: " ".join(words) for name, words in touches(folder, MANY).items()}
+    with burst(side, folder, texts, cores) as (_, minute):
+        measured.add("b", cores, side.name, last_start(folder, minute) - minute)
+        settle(side, folder)
+
+
+def few(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Rows (c), (g) and the idle half of (h): ten jobs."""
+    with burst(side, folder, touches(folder, FEW), cores) as (service, minute):
+        seconds = [timed(service, side.job.format("job-1")) for _ in range(ASKED)]
+        measured.add("h", cores, side.name, statistics.median(seconds))
+        measured.add("g", cores, side.name, service.pss_bytes())
+        if time.time() > minute:
+            raise RuntimeError("the minute came too early")
+        measured.add("c", cores, side.name, first_file(folder / "marks") - minute)
+        last_start(folder, minute, FEW)
+        time.sleep(QUIET_S)
+        measured.add("g after", cores, side.name, service.pss_bytes())
+
+
+def functions(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Row (d); the peer is APScheduler here, in the turn of the other peer."""
+    if side is CRONSTABLE:
+        return
+    package = folder / "burst_work"
+    package.mkdir()
+    (package / "small.py").write_text(_WORKER)
+    workers = {f"job-{number}": "burst_work.small:small" for number in range(MANY)}
+    with burst(side, folder, workers, cores) as (_, minute):
+        results = settle(side, folder)
+        measured.add("d", cores, side.name, max(results) - minute)
+    if find_spec("apscheduler") is not None:
+        measured.add("d", cores, "APScheduler", forks(cores))
+
+
+def asked(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """The other half of row (h): the status, while a thousand jobs start."""
+    with burst(side, folder, touches(folder, MANY), cores) as (service, minute):
+        time.sleep(max(0.0, minute - time.time()))
+        seconds: list[float] = []
+        while len(os.listdir(folder / "marks")) < MANY and time.time() < minute + BURST_S:
+            seconds.append(timed(service, side.status))
+            time.sleep(BETWEEN_ASKS_S)
+        last_start(folder, minute)
+        measured.add("h p99", cores, side.name, *seconds)
+        measured.add("h worst", cores, side.name, *seconds)
+
+
+def ready(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Row (f) with ten jobs and with a thousand."""
+    for size in (FEW, MANY):
+        start(side, folder / str(size), size, cores, measured)
+
+
+def ready_ten_thousand(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Row (f) with ten thousand jobs."""
+    start(side, folder / "most", MOST, cores, measured)
+
+
+def start(side: Side, folder: Path, size: int, cores: int, measured: Measured) -> None:
+    """Row (f): from exec to an answer, with a file that was never read, and again."""
+    folder.mkdir()
+    for row in (f"f {size}", f"f {size} again"):
+        with living(side, folder, touches(folder, size), NEVER, cores_of(cores)) as service:
+            measured.add(row, cores, side.name, service.ready_s)
+
+
+@contextmanager
+def burst(
+    side: Side, folder: Path, commands: Mapping[str, Command], cores: int
+) -> Iterator[tuple[Living, float]]:
+    """A service that is ready a little before a minute, and that minute."""
+    (folder / "marks").mkdir()
+    minute = wait_for_minute(LEAD_S)
+    with living(side, folder, commands, cores=cores_of(cores)) as service:
+        if os.listdir(folder / "marks"):
+            raise RuntimeError(f"{side.name} began before the minute")
+        yield service, minute
+
+
+def touches(folder: Path, count: int) -> dict[str, list[str]]:
+    """So many jobs, each of which leaves a mark of its start."""
+    program = "/usr/bin/touch"
+    return {f"job-{each}": [program, f"{folder}/marks/{each}"] for each in range(count)}
+
+
+def last_start(folder: Path, minute: float, count: int = MANY) -> float:
+    """The instant of the last of so many starts; waits for it without being in the way."""
+    time.sleep(max(0.0, minute - time.time()))
+    marks = folder / "marks"
+    while len(os.listdir(marks)) < count:
+        if time.time() > minute + BURST_S:
+            raise RuntimeError(f"{len(os.listdir(marks))} of {count} jobs began")
+        time.sleep(LOOK_S)
+    with os.scandir(marks) as entries:
+        return max(entry.stat().st_ctime_ns for entry in entries) / 1e9
+
+
+def settle(side: Side, folder: Path) -> list[float]:
+    """Let the last jobs end; of ours: when each ended, and that each is in the ledger."""
+    if side is not OURS:
+        time.sleep(QUIET_S)
+        return []
+    uri = f"{(folder / 'state' / 'ledger.sqlite3').as_uri()}?mode=ro"
+    ended: list[str] = []
+    until = time.time() + BURST_S + LEAD_S
+    while len(ended) < MANY and time.time() < until:
+        time.sleep(QUIET_S / 4)
+        with closing(sqlite3.connect(uri, uri=True)) as ledger:
+            found = ledger.execute("SELECT ended_at FROM runs WHERE state = 'success'")
+            ended = [at for (at,) in found]
+    if len(ended) != MANY:
+        raise RuntimeError(f"{len(ended)} of {MANY} runs are in the ledger as successes")
+    return [datetime.fromisoformat(at).timestamp() for at in ended]
+
+
+def timed(service: Living, path: str) -> float:
+    """Seconds from a request to its whole answer."""
+    before = time.perf_counter()
+    service.ask(path)
+    return time.perf_counter() - before
+
+
+def first_file(marks: Path) -> float:
+    """The instant at which a first file comes into being, by inotify."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_CLOEXEC)
+    try:
+        if libc.inotify_add_watch(watch, os.fsencode(marks), _IN_CREATE) < 0:
+            raise OSError(ctypes.get_errno(), "inotify_add_watch", str(marks))
+        if not select.select([watch], [], [], LEAD_S + BURST_S)[0]:
+            raise RuntimeError("no job began")
+        return time.time()
+    finally:
+        os.close(watch)
+
+
+def forks(cores: int) -> float:
+    """Seconds of APScheduler's thousand functions; see forks.py."""
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("forks.py")),
+        str(MANY),
+        str(CONCURRENT),
+    ]
+    with pinned(cores_of(cores)):
+        run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    return float(run.stdout)
+
+
+# Each with its rows, and whether it is played on every number of cores.
+SCENES: tuple[tuple[Scene, str, bool], ...] = (
+    (listed, "ae", True),
+    (shelled, "b", True),
+    (few, "cgh", False),
+    (functions, "d", False),
+    (asked, "h", False),
+    (ready, "f", False),
+    (ready_ten_thousand, "f", False),
+)

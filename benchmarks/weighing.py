@@ -1,0 +1,83 @@
+"""What the kernel says of processes, and the clock of full minutes.
+
+CPU clocks, proportional memory, children and cores; all from outside, the same
+way for every program that is measured. Knows no service.
+"""
+
+import math
+import os
+import platform
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def cpu_s(pid: int) -> float:
+    """CPU that a process has used by itself; 0 where it is gone. See CPUCLOCK_SCHED."""
+    with suppress(OSError):
+        return time.clock_gettime((~pid << 3) | 2)
+    return 0.0
+
+
+def pss_bytes(pid: int) -> int:
+    """A process' proportional share of memory; 0 where it is gone."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def children(pid: int) -> list[int]:
+    """The living children of a process, of all its threads."""
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += [int(number) for number in path.read_text().split()]
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """The living children of a process, and theirs."""
+    found = children(pid)
+    for one in found:  # grows as it is walked
+        found += children(one)
+    return found
+
+
+def cores_of(count: int) -> list[int]:
+    """The first `count` cores that this process may use."""
+    return sorted(os.sched_getaffinity(0))[:count]
+
+
+def machine() -> str:
+    """What the numbers were measured on."""
+    model = "an unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(": ")[2]
+            break
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    return (
+        f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, load {load}"
+    )
+
+
+def wait_for_minute(lead_s: float) -> float:
+    """Sleep until `lead_s` before a full minute; that minute, in seconds since 1970."""
+    minute = math.ceil((time.time() + lead_s) / 60) * 60.0
+    time.sleep(max(0.0, minute - lead_s - time.time()))
+    return minute
+
+
+@contextmanager
+def pinned(cores: Collection[int]) -> Iterator[None]:
+    """What is started in this block stays on these cores; none: on ours."""
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores or mine)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
