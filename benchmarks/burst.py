@@ -12,6 +12,7 @@ and keeps no ledger in its default; ours commits every run before it starts.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--cores", default="2,1", help="for rows a, b and e")
     parser.add_argument("--quick", action="store_true", help="one round, two cores, no 10,000")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, too
     rounds = 1 if arguments.quick else arguments.rounds
     cores = [2] if arguments.quick else [int(each) for each in arguments.cores.split(",")]
     rows = set(arguments.only.split(","))
@@ -66,7 +68,7 @@ def main() -> None:
                 continue
             for count in cores if is_for_all_cores else cores[:1]:
                 played(scene, count, measured)
-        say(f"round {number + 1} of {rounds} is over")
+        say(f"after round {number + 1} of {rounds}:\n{table(measured, rows, number + 1)}\n")
     print(table(measured, rows, rounds))
 
 
@@ -83,7 +85,7 @@ def played(scene: Scene, cores: int, measured: Measured) -> None:
             folder.mkdir()
             try:
                 scene(side, folder, cores, measured)
-                said = "done"
+                said = measured.newest(side.name, cores)
             except (OSError, RuntimeError) as error:  # the other rows are worth having
                 said = f"failed: {error}"
         say(f"{scene.__name__}, {cores} cores: {side.name} {said}")

@@ -15,7 +15,9 @@ the first weighing comes after one round of all jobs, when every keeper is there
 import argparse
 import json
 import os
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5000)
     parser.add_argument("--every", type=int, default=250)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, too
     with tempfile.TemporaryDirectory(prefix="endurance-") as name:
         folder = Path(name) / "one"
         package = folder / "burst_work"

@@ -46,6 +46,15 @@ class Measured:
         """Take in what one round found."""
         self.values.setdefault((row, cores, side), []).extend(found)
 
+    def newest(self, side: str, cores: int) -> str:
+        """The last value of each row so far, for those who watch."""
+        found = [
+            f"({row}) {values[-1]:.4g}"
+            for (row, count, name), values in self.values.items()
+            if (name, count) == (side, cores)
+        ]
+        return ", ".join(found)
+
     def median(self, row: str, cores: int, side: str) -> float | None:
         """The median of a row, or of what a row with a name of its own stands for."""
         found = self.values.get((row, cores, side))

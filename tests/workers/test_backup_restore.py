@@ -129,6 +129,7 @@ def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies,
     dice = random.Random(seed)
     source = a_database(tmp_path / "cards.db", rows=20_000, wal=wal)
     run(source, copies)
+    took = restore.restore(the_copy(copies), source, force=True).seconds
     grown(source)
     killed = 0
 
@@ -138,7 +139,7 @@ def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies,
             assert worker.stdout
             worker.stdout.readline()
             try:
-                worker.wait(dice.uniform(0, 0.25))
+                worker.wait(dice.uniform(0, took))
             except subprocess.TimeoutExpired:
                 worker.kill()
             killed += worker.wait(10) == -signal.SIGKILL
