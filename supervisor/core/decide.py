@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from supervisor.core import (
     attempts,
+    delivery,
     recording,
     reloading,
     requests,
@@ -24,6 +25,7 @@ from supervisor.core.events import (
     Action,
     Asked,
     AttemptEvent,
+    Delivered,
     Emptied,
     Event,
     Exited,
@@ -37,6 +39,7 @@ from supervisor.core.events import (
     Started,
     StopAsked,
     TimePassed,
+    Undelivered,
     Unrecorded,
 )
 from supervisor.core.model import State
@@ -94,9 +97,16 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
             recording.unrecorded(turn, event)
         case Recorded():
             recording.recorded(turn, event)
+        case Delivered():
+            delivery.delivered(turn, event)
+            stopping.stop_if_over(turn)
+        case Undelivered():
+            delivery.undelivered(turn, event)
+            stopping.stop_if_over(turn)
         case _:
             assert_never(event)
     admit(turn)
+    delivery.send(turn)
     return turn.world, tuple(turn.actions)
 
 
@@ -108,6 +118,8 @@ def next_wakeup(world: World) -> float | None:
     nearest.extend(world.retry_at.values())
     if world.stop_by is not None:
         nearest.append(world.stop_by)
+    if world.deliver_at is not None and world.outbox and not world.sending:
+        nearest.append(world.deliver_at)
     return min(nearest, default=None)
 
 

@@ -14,6 +14,7 @@ from supervisor.core.model import (
     Alert,
     Asking,
     Attempt,
+    Beat,
     Config,
     Gap,
     Incident,
@@ -125,13 +126,14 @@ class Memory(Struct, frozen=True):
     """What the ledger remembers at a start.
 
     runs: open runs, and the newest final ones of each job, oldest first.
-    attempts: those whose end nobody saw.
+    attempts: those whose end nobody saw. outbox: alerts that wait, oldest first.
     """
 
     runs: tuple[Run, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     marks: tuple[Mark, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    outbox: tuple[Alert, ...] = ()
     paused: Pause | None = None
     next_run: int = 1
     next_incident: int = 1
@@ -259,6 +261,26 @@ class Recorded(Struct, frozen=True):
     at: At
 
 
+class Delivered(Struct, frozen=True):
+    """These alerts have arrived, and so the channel is open; () for a test alert."""
+
+    at: At
+    alerts: tuple[int, ...]
+
+
+class Undelivered(Struct, frozen=True):
+    """The first alert that is being sent did not arrive, and none after it was tried.
+
+    retry_after_s: what the channel asked for. refused: it is not the network
+    but the channel that says no, and asking often would not help.
+    """
+
+    at: At
+    cause: str
+    retry_after_s: float | None = None
+    refused: bool = False
+
+
 AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost
 Event = (
     Restored
@@ -270,6 +292,8 @@ Event = (
     | StopAsked
     | Unrecorded
     | Recorded
+    | Delivered
+    | Undelivered
 )
 
 
@@ -344,6 +368,12 @@ class Reply(Struct, frozen=True):
     hint: str = ""
 
 
+class Deliver(Struct, frozen=True):
+    """Send these alerts in this order, none after one that does not arrive."""
+
+    alerts: tuple[Alert, ...]
+
+
 class Note(Struct, frozen=True):
     """A line for the log."""
 
@@ -358,4 +388,6 @@ class Stop(Struct, frozen=True):
     """Nothing lives any more and the service is to end."""
 
 
-Action = Record | RecordPause | ReleaseSlots | Launch | Signal | Reply | Note | Stop
+Action = (
+    Record | RecordPause | ReleaseSlots | Launch | Signal | Reply | Deliver | Beat | Note | Stop
+)

@@ -323,7 +323,10 @@ class Incident(Struct, frozen=True):
 class Alert(Struct, frozen=True):
     """A row of the outbox: one message about one incident.
 
-    word: opened, reminder or recovered. delivered_at None: still to be sent.
+    word: opened, reminder or recovered. It waits while it is neither delivered
+    nor withheld. attempts: failed deliveries so far; error: why the last one
+    failed, next_at: when the next may be tried. folded: how many earlier words
+    about the same trouble it stands for. withheld: why it is not sent at all.
     """
 
     id: int
@@ -338,6 +341,28 @@ class Alert(Struct, frozen=True):
     at: datetime
     lasted_s: float = 0.0
     delivered_at: datetime | None = None
+    attempts: int = 0
+    next_at: datetime | None = None
+    error: str = ""
+    folded: int = 0
+    withheld: str = ""
+
+
+class Pulse(StrEnum):
+    """What a heartbeat says."""
+
+    START = "start"
+    SUCCESS = "success"
+    FAIL = "fail"
+
+
+class Beat(Struct, frozen=True):
+    """A heartbeat URL is to be called; job "": the service's own. cause: for FAIL."""
+
+    job: str
+    url: str
+    pulse: Pulse
+    cause: str = ""
 
 
 class Peer(Struct, frozen=True):

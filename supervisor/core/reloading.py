@@ -5,7 +5,7 @@ attempt keeps its definition; what waits for a removed or disabled job is
 cancelled. A refused text changes nothing.
 """
 
-from supervisor.core import incident
+from supervisor.core import delivery, incident
 from supervisor.core.events import Reloaded, ReloadRefused
 from supervisor.core.model import Job, Problem, Reason, State
 from supervisor.core.turn import Turn
@@ -15,8 +15,9 @@ from supervisor.core.verdict import cancelled
 def reloaded(turn: Turn, event: Reloaded) -> None:
     """A new text is in force; a job begins now, a living attempt keeps its own."""
     world = turn.world
-    before, config = world.jobs, event.config
+    before, notify, config = world.jobs, world.config.notify, event.config
     world.config = config
+    delivery.reconsider(turn, notify)
     world.problems = ()
     world.jobs = type(world.jobs)({job.name: job for job in config.jobs})
     for name in before:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import msgspec
 
-from supervisor.core import graph, incident
+from supervisor.core import delivery, graph, incident
 from supervisor.core.attempts import cancel
 from supervisor.core.events import (
     AckIncident,
@@ -239,6 +239,7 @@ def _ack(turn: Turn, request: AckIncident, by: str) -> tuple[int, ...]:
         if known.id == request.incident:
             until = turn.now + timedelta(seconds=request.for_s)
             turn.put_incident(incident.acked(known, until, by, request.reason))
+            delivery.silence(turn, known.id, by)
             return ()
     raise Refusal(Answer.UNKNOWN, f"no open incident {request.incident}")
 

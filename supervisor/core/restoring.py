@@ -6,7 +6,7 @@ slot of the absence gets its outcome, then start-up runs are opened.
 
 from datetime import datetime, timedelta
 
-from supervisor.core import attempts, clockwatch, reloading, schedule, verdict
+from supervisor.core import attempts, clockwatch, delivery, reloading, schedule, verdict
 from supervisor.core.events import Record, Restored
 from supervisor.core.incident import LATE, LEDGER, MISSED, RELOAD
 from supervisor.core.model import Attempt, CatchUp, Job, Reason, Run, State, Trigger, replace
@@ -27,6 +27,7 @@ def restored(turn: Turn, event: Restored) -> None:
     rows = [run for run in by_age if run not in left_alone]
     for run in rows:
         turn.restore(run)
+    delivery.restored(turn, event.memory.outbox)
     newest = {run.job: run.id for run in rows if _is_open_slot(run)}
     for run in rows:
         if run.state.is_open:

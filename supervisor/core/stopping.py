@@ -1,6 +1,8 @@
 """The end: admit nothing, TERM to every tree at once, KILL after the grace.
 
-A drain lets living runs finish first. The last action of a service is `Stop`.
+A drain lets living runs finish first. Alerts are delivered meanwhile; one that
+has not been tried yet is waited for, within the grace. The last action of a
+service is `Stop`.
 """
 
 from supervisor.core import attempts, verdict
@@ -53,6 +55,6 @@ def stop_if_over(turn: Turn) -> None:
     is_over = world.stop_by is not None and turn.at.mono >= world.stop_by
     if world.life is Life.DRAINING and (is_over or not world.living):
         stop(turn)
-    elif world.life is Life.STOPPING and (is_over or not world.living):
+    elif world.life is Life.STOPPING and (is_over or not (world.living or world.has_news)):
         world.life = Life.STOPPED
         turn.actions.append(Stop())

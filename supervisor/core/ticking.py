@@ -6,7 +6,7 @@ Nothing polls: a turn comes at each full minute and at the instants that
 
 from datetime import timedelta
 
-from supervisor.core import attempts, clockwatch, schedule, stopping
+from supervisor.core import attempts, beating, clockwatch, schedule, stopping
 from supervisor.core.opening import check_late, open_due
 from supervisor.core.turn import Turn
 from supervisor.core.world import Life, World
@@ -38,6 +38,7 @@ def _tick(turn: Turn) -> None:
     world.last_tick = turn.now
     check_late(turn)
     turn.remind()
+    turn.actions.extend(beating.ticked(world.config.heartbeat))
 
 
 def _due_minutes(world: World, since: int, until: int) -> list[int]:

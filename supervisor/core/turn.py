@@ -7,17 +7,16 @@ call of `decide` and is not kept.
 
 import copy
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from immutables import Map
 
+from supervisor.core import beating, indexes, outbox, schedule
 from supervisor.core import incident as incidents
-from supervisor.core import indexes, schedule
 from supervisor.core.events import Action, At, Launch, Note, Record, ReleaseSlots
 from supervisor.core.incident import Word
 from supervisor.core.model import (
-    Alert,
     Attempt,
     Incident,
     Job,
@@ -110,8 +109,10 @@ class Turn:
         self.keep(final)
         said = f"{final.state}: {final.cause}" if final.cause else str(final.state)
         self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
-        if not final.dry_run and self.world.definition(final.job) is not None:
+        job = self.world.definition(final.job)
+        if job is not None and not final.dry_run:
             self._judge_incidents(final)
+            self.actions.extend(beating.ended(job, final))
         self.may_admit = True
         return final
 
@@ -147,6 +148,7 @@ class Turn:
         self.keep(running)
         self.actions.append(Record(attempt))
         self.actions.append(Launch(running, job))
+        self.actions.extend(beating.begun(job, running))
         self.note("starts", run=running)
 
     def unlaunch(self, run: Run) -> None:
@@ -292,23 +294,12 @@ class Turn:
             self._alert(incident, word)
 
     def _alert(self, incident: Incident, word: Word) -> None:
-        number = self.world.next_alert
-        self.world.next_alert = number + 1
-        lasted: timedelta = self.now - incident.opened_at
-        alert = Alert(
-            id=number,
-            incident=incident.id,
-            word=word,
-            severity=incident.severity,
-            job=incident.job,
-            kind=incident.kind,
-            cause=incident.cause,
-            count=incident.count,
-            run=incident.run,
-            at=self.now,
-            lasted_s=lasted.total_seconds(),
-        )
-        self.actions.append(Record(alert))
+        world = self.world
+        alert = outbox.alert(world.next_alert, incident, word, self.now)
+        world.next_alert = alert.id + 1
+        alert = outbox.judged(alert, world.config.notify)
+        world.outbox, rows = outbox.add(world.outbox, alert, world.sending)
+        self.actions.extend(Record(row) for row in rows)
         level = "info" if word is Word.RECOVERED else "error"
         self.note(
             f"incident {incident.id} ({incident.kind}) {word}: {incident.cause}",

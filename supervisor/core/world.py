@@ -14,6 +14,7 @@ from msgspec import Struct, field
 
 from supervisor.core.graph import Past
 from supervisor.core.model import (
+    Alert,
     Attempt,
     Config,
     Incident,
@@ -92,6 +93,8 @@ class World(Struct):
     past: the newest few runs of each job, largest due first.
     retry_at: monotonic instants of retrying runs. late: the newest slot of each
         job that has `late_after` and has not succeeded for it.
+    outbox: alerts that wait, oldest first. sending: ids of those that are on
+        their way. deliver_at: monotonic, the channel is left alone until then.
     metrics: what workers measured last, by (job, name).
     ledger_trouble: "" or why the ledger cannot be written.
     """
@@ -113,6 +116,9 @@ class World(Struct):
     last_success: Map[str, datetime] = field(default_factory=Map)
     last: Map[str, Run] = field(default_factory=Map)
     incidents: Map[tuple[str, str], Incident] = field(default_factory=Map)
+    outbox: tuple[Alert, ...] = ()
+    sending: tuple[int, ...] = ()
+    deliver_at: float | None = None
     life: Life = Life.SERVING
     has_calendar: bool = True
     stop_by: float | None = None
@@ -150,6 +156,11 @@ class World(Struct):
     def is_idle(self) -> bool:
         """Nothing is open and nothing lives."""
         return not self.runs and not self.living
+
+    @property
+    def has_news(self) -> bool:
+        """An alert is on its way, or was never tried."""
+        return bool(self.sending) or (bool(self.outbox) and not self.outbox[0].attempts)
 
     def pending(self) -> int:
         """How many runs wait to begin."""

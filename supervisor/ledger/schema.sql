@@ -102,8 +102,14 @@ CREATE TABLE outbox (
     run INTEGER,
     at TEXT NOT NULL,
     lasted_s REAL NOT NULL,
-    delivered_at TEXT
+    delivered_at TEXT,
+    attempts INTEGER NOT NULL,
+    next_at TEXT,
+    error TEXT NOT NULL,
+    folded INTEGER NOT NULL,
+    withheld TEXT NOT NULL
 );
+CREATE INDEX outbox_waiting ON outbox (id) WHERE delivered_at IS NULL AND withheld = '';
 
 CREATE TABLE actions (
     at TEXT NOT NULL,

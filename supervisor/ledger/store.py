@@ -21,10 +21,13 @@ import msgspec
 from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
 from supervisor.core.graph import REMEMBERED
 from supervisor.core.model import History, Pause, Run
-from supervisor.ledger.rows import ATTEMPTS, INCIDENTS, MARKS, RUNS, TABLES
+from supervisor.ledger import purging
+from supervisor.ledger.migrations import MIGRATIONS, SCHEMA_VERSION
+from supervisor.ledger.rows import ATTEMPTS, INCIDENTS, MARKS, OUTBOX, RUNS, TABLES
 
-SCHEMA_VERSION = 1
 BALLAST_BYTES = 4 * 1024**2
+# An alert that is to be sent, by the next service if not by this one.
+_WAITS = "delivered_at IS NULL AND withheld = ''"
 # At most so many runs are purged in one step, so that no tick is late for it.
 PURGE_STEP = 200
 
@@ -141,14 +144,14 @@ class Store:
         """
         oldest = (now - timedelta(days=keep.days)).isoformat()
         try:
-            ids = [row[0] for row in self._db.execute(_PURGEABLE, (oldest, keep.runs, PURGE_STEP))]
+            ids = [row[0] for row in self._db.execute(purging.PURGEABLE, (oldest, keep.runs, PURGE_STEP))]
             marks = ", ".join("?" * len(ids))
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(f"DELETE FROM runs WHERE id IN ({marks})", ids)
             self._db.execute(f"DELETE FROM attempts WHERE run IN ({marks})", ids)
             self._db.execute("DELETE FROM gaps WHERE until < ?", (oldest,))
             # The newest row stays: the next number is counted from it.
-            for table, ended in (("incidents", "closed_at"), ("outbox", "delivered_at")):
+            for table, ended in purging.ENDED.items():
                 older = f"{ended} < ? AND id < (SELECT max(id) FROM {table})"
                 self._db.execute(f"DELETE FROM {table} WHERE {older}", (oldest,))
             self._db.execute("DELETE FROM actions WHERE at < ?", (oldest,))
@@ -166,7 +169,7 @@ class Store:
         Raises: LedgerTrouble.
         """
         try:
-            ids = [row[0] for row in self._db.execute(_LOGS_BEYOND, (most_bytes, PURGE_STEP))]
+            ids = [row[0] for row in self._db.execute(purging.LOGS_BEYOND, (most_bytes, PURGE_STEP))]
             marks = ", ".join("?" * len(ids))
             self._db.execute(f"UPDATE runs SET log_bytes = 0 WHERE id IN ({marks})", ids)
         except sqlite3.Error as error:
@@ -188,6 +191,10 @@ class Store:
             incidents=tuple(
                 INCIDENTS.decode(row)
                 for row in self._db.execute(INCIDENTS.select("WHERE closed_at IS NULL"))
+            ),
+            outbox=tuple(
+                OUTBOX.decode(row)
+                for row in self._db.execute(OUTBOX.select(f"WHERE {_WAITS} ORDER BY id"))
             ),
             paused=msgspec.json.decode(paused, type=Pause | None) if paused else None,
             next_run=self._next("runs"),
@@ -288,31 +295,3 @@ class Store:
 def _wants_room(error: sqlite3.Error) -> bool:
     """Whether a full disk may be what is wrong; where memory is mapped it has no name."""
     return "full" in str(error) or "disk I/O" in str(error)
-
-
-# From version n to n + 1: the statements. Version 0 never left this house.
-MIGRATIONS: dict[int, str] = {}
-
-_PURGEABLE = """
-WITH aged AS (
-    SELECT id, job, due, state,
-           row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
-    FROM runs
-)
-SELECT id FROM aged
-WHERE state NOT IN ('pending', 'running', 'retrying')
-  AND (due < ? OR age > ?)
-  AND age > 1
-  AND id NOT IN (SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job)
-  AND id NOT IN (SELECT max(id) FROM runs WHERE state = 'failed' GROUP BY job)
-ORDER BY id LIMIT ?
-"""
-
-_LOGS_BEYOND = """
-SELECT id FROM (
-    SELECT id, state, sum(log_bytes) OVER (ORDER BY id DESC) AS kept
-    FROM runs WHERE log_bytes > 0
-)
-WHERE kept > ? AND state NOT IN ('pending', 'running', 'retrying')
-ORDER BY id LIMIT ?
-"""

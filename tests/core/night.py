@@ -25,6 +25,7 @@ from supervisor.core.model import (
     Alert,
     Asking,
     Attempt,
+    Beat,
     Config,
     Gap,
     Incident,
@@ -108,6 +109,9 @@ class Night:
         self.ledger = remembers or Ledger()
         self.wall, self.mono, self.dice = instant(start), 1000.0, 0.5
         self.processes: dict[tuple[int, int], Process] = {}
+        self.journey: tuple[Alert, ...] = ()
+        self.arrived: list[Alert] = []
+        self.beats: list[Beat] = []
         self.actions: list[ev.Action] = []
         self.held_back: list[ev.Action] = []
         self.ledger_error = ""
@@ -216,6 +220,31 @@ class Night:
         assert found, f"no process of {name} lives at {self.wall}: {self.living()} do"
         return found[-1]
 
+    # --- the channel ------------------------------------------------------------
+
+    def delivers(self, at_most: int = 1000) -> None:
+        """What is on its way arrives, and what follows it, while anything follows."""
+        for _ in range(at_most):
+            if not self.journey:
+                return
+            arrived, self.journey = self.journey, ()
+            self.arrived += arrived
+            numbers = tuple(row.id for row in arrived)
+            self.send(ev.Delivered(self.clocks(), numbers))
+
+    def cannot_deliver(self, cause: str = "no answer", after: int = 0, **said: Any) -> None:
+        """Of what is on its way so many arrive, and the next one does not."""
+        arrived, self.journey = self.journey[:after], ()
+        if arrived:
+            self.arrived += arrived
+            self.send(ev.Delivered(self.clocks(), tuple(row.id for row in arrived)))
+        self.send(ev.Undelivered(self.clocks(), cause, **said))
+
+    def waiting(self) -> list[str]:
+        """`exit opened`: kind and word of each alert that stands undelivered."""
+        rows = [each for each in self.ledger.alerts if not (each.delivered_at or each.withheld)]
+        return [f"{each.kind} {each.word}" for each in rows]
+
     # --- the service ------------------------------------------------------------
 
     def stops(self) -> None:
@@ -229,6 +258,7 @@ class Night:
         """SIGKILL to the service; its processes go with it."""
         self.processes.clear()
         self.held_back.clear()
+        self.journey = ()
         self.ledger_error = ""
         self.has_died = True
 
@@ -331,6 +361,7 @@ class Night:
 
     def _begin(self) -> None:
         self.actions.clear()
+        self.journey = ()
         self.has_stopped = False
         ledger, self.world = self.ledger, World(self.config)
         memory = ev.Memory(
@@ -338,6 +369,7 @@ class Night:
             attempts=tuple(a for a in ledger.attempts.values() if a.ended_at is None),
             marks=tuple(ledger.marks.values()),
             incidents=tuple(i for i in ledger.incidents.values() if i.closed_at is None),
+            outbox=tuple(a for a in ledger.alerts if not (a.delivered_at or a.withheld)),
             paused=ledger.paused,
             next_run=max(ledger.runs, default=0) + 1,
             next_incident=max(ledger.incidents, default=0) + 1,
@@ -366,6 +398,11 @@ class Night:
                 self.processes[run.id, run.attempt] = Process(definition, run)
             case ev.Signal(run_id, number, force):
                 self._force((run_id, number), force)
+            case ev.Deliver(alerts):
+                assert not self.journey, "one journey at a time"
+                self.journey = alerts
+            case Beat():
+                self.beats.append(action)
             case ev.Stop():
                 self.has_stopped = True
             case ev.Record() | ev.RecordPause() | ev.ReleaseSlots() if self.ledger_error:
@@ -394,7 +431,7 @@ class Night:
             case ev.Record(Gap() as row):
                 ledger.gaps.append(row)
             case ev.Record(Alert() as row):
-                ledger.alerts.append(row)
+                ledger.alerts[row.id - 1 : row.id] = [row]
             case ev.Record(Asking() as row):
                 ledger.askings.append(row)
             case ev.RecordPause(pause):

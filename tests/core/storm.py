@@ -12,7 +12,9 @@ from random import Random
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
+    Alert,
     Attempt,
+    Beat,
     Config,
     Gap,
     Incident,
@@ -50,7 +52,7 @@ class Ledger:
     marks: dict[str, Mark] = field(default_factory=dict)
     gaps: list[Gap] = field(default_factory=list)
     incidents: dict[int, Incident] = field(default_factory=dict)
-    alerts: dict[int, str] = field(default_factory=dict)
+    alerts: dict[int, Alert] = field(default_factory=dict)
     paused: Pause | None = None
 
 
@@ -65,6 +67,8 @@ class Storm:
         self.backlog: list[ev.Action] = []
         self.ledger_broken = False
         self.processes: dict[tuple[int, int], Process] = {}
+        self.journey: tuple[Alert, ...] = ()
+        self.last_arrived = 0
         self.crashed = False
         self.stopped = False
         self.events = 0
@@ -86,6 +90,7 @@ class Storm:
     def restart(self) -> None:
         """A new supervisor: the old one's processes are gone by then."""
         self.processes.clear()
+        self.journey = ()
         self._write_backlog()
         self.ledger_broken = False
         memory = ev.Memory(
@@ -93,6 +98,7 @@ class Storm:
             attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
             marks=tuple(self.ledger.marks.values()),
             incidents=tuple(i for i in self.ledger.incidents.values() if i.closed_at is None),
+            outbox=tuple(a for a in self.ledger.alerts.values() if _waits(a)),
             paused=self.ledger.paused,
             next_run=max(self.ledger.runs, default=0) + 1,
             next_incident=max(self.ledger.incidents, default=0) + 1,
@@ -147,6 +153,19 @@ class Storm:
         del self.processes[key]
         self.send(ev.Emptied(self.at(), *key, strays=("7 sleep",), cpu_s=0.1))
 
+    # --- the channel --------------------------------------------------------------
+
+    def bring_back(self, arrived: int) -> None:
+        """So many of those on their way arrive; the next one, if there is one, does not."""
+        journey, self.journey = self.journey, ()
+        if arrived:
+            numbers = tuple(alert.id for alert in journey[:arrived])
+            self.send(ev.Delivered(self.at(), numbers))
+        if arrived < len(journey):
+            wish = self.random.choice([None, 7.0, 1e9])
+            refused = self.random.random() < 0.1
+            self.send(ev.Undelivered(self.at(), "no answer", wish, refused))
+
     # --- actions ------------------------------------------------------------------
 
     def perform(self, actions: tuple[ev.Action, ...]) -> None:
@@ -163,9 +182,11 @@ class Storm:
                     self._force(run, attempt, force)
                 case ev.Reply():
                     self.replies.append(action)
+                case ev.Deliver(alerts):
+                    self._set_out(alerts)
                 case ev.Stop():
                     self.stopped = True
-                case ev.Note():
+                case ev.Note() | Beat():
                     pass
         if self.ledger_broken and (unlaunched or self.backlog) and not self.world.ledger_trouble:
             self.send(ev.Unrecorded(self.at(), tuple(unlaunched), "disk full"))
@@ -196,8 +217,8 @@ class Storm:
                 ledger.gaps.append(gap)
             case ev.Record(Incident() as incident):
                 self._write_incident(incident)
-            case ev.Record(row) if hasattr(row, "word"):
-                ledger.alerts[row.id] = row.word
+            case ev.Record(Alert() as alert):
+                self._write_alert(alert)
             case ev.RecordPause(pause):
                 ledger.paused = pause
             case ev.ReleaseSlots(job, after):
@@ -232,6 +253,24 @@ class Storm:
         assert known is None or known.closed_at is None, "a closed incident stays closed"
         self.ledger.incidents[incident.id] = incident
 
+    def _write_alert(self, alert: Alert) -> None:
+        known = self.ledger.alerts.get(alert.id)
+        assert known is None or _waits(known), "what is delivered or withheld is never again"
+        if alert.delivered_at is not None:
+            assert known is not None, "recorded before it is delivered"
+            assert alert.id > self.last_arrived, "delivered in their order"
+            self.last_arrived = alert.id
+        self.ledger.alerts[alert.id] = alert
+
+    def _set_out(self, alerts: tuple[Alert, ...]) -> None:
+        assert not self.journey, "one journey at a time"
+        assert alerts
+        assert list(alerts) == sorted(alerts, key=lambda alert: alert.id)
+        assert not self.stopped, "nothing sets out when all is over"
+        known = [self.ledger.alerts[alert.id] for alert in alerts if not self.backlog]
+        assert all(_waits(alert) for alert in known), "delivered twice"
+        self.journey = alerts
+
     def _launch(self, action: ev.Launch) -> None:
         run, job = action.run, action.job
         recorded = self.ledger.runs[run.id]
@@ -259,3 +298,7 @@ class Storm:
             process.killed = True
         else:
             del self.processes[run, attempt]
+
+
+def _waits(alert: Alert) -> bool:
+    return alert.delivered_at is None and not alert.withheld

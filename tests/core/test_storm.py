@@ -11,7 +11,16 @@ import pytest
 
 from supervisor.core import events as ev
 from supervisor.core import schedule
-from supervisor.core.model import CatchUp, Config, Job, Overlap, Problem, replace
+from supervisor.core.model import (
+    CatchUp,
+    Config,
+    Job,
+    Notify,
+    Overlap,
+    Problem,
+    Severity,
+    replace,
+)
 from tests.core.storm import START, Storm
 from workers import protocol
 
@@ -59,6 +68,12 @@ def jobs(dice: Random) -> tuple[Job, ...]:
         for place, job in enumerate(kept)
     ]
     return tuple(changed)
+
+
+def notify(dice: Random) -> Notify:
+    """Mostly a channel, now and then another, a quieter one, or none."""
+    slack = dice.choice(["http://one", "http://one", "http://one", "http://two", None])
+    return Notify(slack, dice.choice([Severity.ERROR, Severity.ERROR, Severity.CRITICAL]))
 
 
 def weather(storm: Storm) -> None:
@@ -131,6 +146,12 @@ def vanish(storm: Storm) -> None:
         storm.send(ev.LaunchFailed(storm.at(), *key, "no such file"))
 
 
+def post(storm: Storm) -> None:
+    if storm.journey:
+        count = len(storm.journey)
+        storm.bring_back(count if storm.random.random() < 0.3 else storm.random.randint(0, count))
+
+
 def echo(storm: Storm) -> None:
     """A word that comes late, twice, or of nobody."""
     run = storm.random.randint(1, storm.world.next_run)
@@ -167,7 +188,9 @@ def reload(storm: Storm) -> None:
         return
     # The pool may only grow while runs live, or the law would be broken by the file.
     size = max(storm.config.max_concurrent, dice.randint(2, 4))
-    storm.config = Config(jobs(dice), max_concurrent=size, shutdown_grace_s=5.0)
+    storm.config = Config(
+        jobs(dice), max_concurrent=size, shutdown_grace_s=5.0, notify=notify(dice)
+    )
     storm.send(ev.Reloaded(storm.at(), storm.config))
 
 
@@ -192,7 +215,7 @@ def mend_ledger(storm: Storm) -> None:
 
 KINDS = {
     moment: 30, a_while: 3, jump: 0.3, start: 10, speak: 10, end: 20, empty: 25, obey: 5,
-    vanish: 2, echo: 1, ask: 3, reload: 0.7, crash: 0.5, stop: 0.4, break_ledger: 0.3,
+    vanish: 2, echo: 1, post: 8, ask: 3, reload: 0.7, crash: 0.5, stop: 0.4, break_ledger: 0.3,
     mend_ledger: 1,
 }  # fmt: skip
 
@@ -213,7 +236,9 @@ def calm(storm: Storm) -> None:
             if not storm.processes[key].exited:
                 storm.exit(key, 0)
             storm.empty(key)
-        if storm.wall >= storm.latest_wall + timedelta(hours=1) and not storm.world.runs:
+        storm.bring_back(len(storm.journey))
+        is_later = storm.wall >= storm.latest_wall + timedelta(hours=1)
+        if is_later and not storm.world.runs and not storm.world.outbox:
             return
         storm.to_next_moment()
 
@@ -221,7 +246,8 @@ def calm(storm: Storm) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_weather_breaks_a_law(seed):
     dice = Random(seed)
-    storm = Storm(seed, Config(jobs(dice), max_concurrent=3, shutdown_grace_s=5.0))
+    config = Config(jobs(dice), max_concurrent=3, shutdown_grace_s=5.0, notify=notify(dice))
+    storm = Storm(seed, config)
 
     for _ in range(STEPS):
         if storm.stopped:
@@ -235,6 +261,7 @@ def test_no_weather_breaks_a_law(seed):
     print(f"seed {seed}: {storm.events} events, {len(storm.ledger.runs)} runs")
     every_stable_slot_has_an_outcome(storm)
     every_run_is_final(storm)
+    every_alert_arrived_or_says_why_not(storm)
 
 
 def every_stable_slot_has_an_outcome(storm: Storm) -> None:
@@ -252,3 +279,10 @@ def every_run_is_final(storm: Storm) -> None:
     waiting = [run for run in storm.ledger.runs.values() if run.state.is_open]
     young = [run for run in waiting if run.id in storm.world.runs]
     assert waiting == young, "an open row that nobody remembers"
+
+
+def every_alert_arrived_or_says_why_not(storm: Storm) -> None:
+    alerts = storm.ledger.alerts
+    assert sorted(alerts) == list(range(1, len(alerts) + 1)), "a row was lost"
+    lost = [row for row in alerts.values() if not (row.delivered_at or row.withheld)]
+    assert lost == [], "an alert that nobody will send"

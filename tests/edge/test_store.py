@@ -47,13 +47,25 @@ def run(number, **changes):
     return replace(made, **changes)
 
 
+def alert(number, **changes):
+    made = Alert(number, 1, "opened", Severity.ERROR, "sync", "exit", "exit status 1", 1, 3, AT)
+    return replace(made, **changes)
+
+
 EXAMPLES = [
     run(1, after=("a", "b"), strays=("7 sleep 600",), reason=Reason.OVERLAP, dry_run=True),
     Attempt(1, 2, AT, 77, AT, Reason.TIMEOUT, "timeout after 5m", 15, 0.5, 10**9, ("x",)),
     Gap("sync", AT, AT + timedelta(days=1), 1440, "no supervisor ran"),
     Mark("sync", AT, Pause(None, "uid 1000", "a réason")),
     Incident(1, "sync", "exit", Severity.ERROR, AT, AT, "exit status 3", acked_until=AT),
-    Alert(1, 1, "opened", Severity.CRITICAL, "", "clock", "back", 3, None, AT, 1.5),
+    Alert(
+        *(1, 1, "opened", Severity.CRITICAL, "", "clock", "back", 3, None, AT, 1.5),
+        attempts=3,
+        next_at=AT,
+        error="no answer",
+        folded=2,
+        withheld="",
+    ),
     Asking(AT, Peer(1000, 4711), "run", "sync", "run 1"),
 ]
 
@@ -159,6 +171,58 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path):
         Store(tmp_path)
 
     assert list(tmp_path.glob("ledger-*")) == []
+
+
+OUTBOX_OF_VERSION_1 = """
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY, incident INTEGER NOT NULL, word TEXT NOT NULL,
+        severity TEXT NOT NULL, job TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL,
+        count INTEGER NOT NULL, run INTEGER, at TEXT NOT NULL, lasted_s REAL NOT NULL,
+        delivered_at TEXT
+    );
+    INSERT INTO outbox VALUES (7, 1, 'opened', 'error', 'sync', 'exit', 'exit status 1', 1, 3,
+                               '2026-02-09T02:00:00+00:00', 0.0, NULL);
+    PRAGMA user_version = 1;
+"""
+
+
+def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path):
+    Store(tmp_path).close(clean=True)
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        db.executescript(f"DROP TABLE outbox; {OUTBOX_OF_VERSION_1}")
+
+    store = Store(tmp_path)
+
+    memory = store.memory()
+    assert (memory.outbox, memory.next_alert) == ((), 8)
+    store.write([ev.Record(alert(8))])
+    assert store.memory().outbox == (alert(8),)
+    store.close(clean=True)
+    with sqlite3.connect(tmp_path / "ledger-v1.sqlite3") as old:
+        assert old.execute("SELECT id, delivered_at FROM outbox").fetchall() == [(7, None)]
+
+
+def test_memory_holds_the_alerts_that_wait_in_their_order(store):
+    rows = [
+        alert(3),
+        alert(1),
+        alert(2, delivered_at=AT),
+        alert(4, withheld="error is below critical"),
+    ]
+
+    store.write([ev.Record(each) for each in rows])
+
+    assert store.memory().outbox == (alert(1), alert(3))
+
+
+def test_old_alerts_are_purged_but_none_that_waits(store):
+    old = {"delivered_at": AT}, {}, {"withheld": "no channel is configured"}, {}
+    store.write([ev.Record(alert(number, **how)) for number, how in enumerate(old, 1)])
+
+    store.purge(History(days=90), AT + timedelta(days=400))
+
+    assert [each.id for each in store.memory().outbox] == [2, 4]
+    assert store.memory().next_alert == 5
 
 
 def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):

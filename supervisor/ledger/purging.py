@@ -1,0 +1,31 @@
+"""What of the past may be forgotten, in SQL; `store.py` does it, a step at a time."""
+
+# When a row of these tables was over; NULL: it is not.
+ENDED = {
+    "incidents": "closed_at",
+    "outbox": "(CASE WHEN withheld = '' THEN delivered_at ELSE at END)",
+}
+
+PURGEABLE = """
+WITH aged AS (
+    SELECT id, job, due, state,
+           row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
+    FROM runs
+)
+SELECT id FROM aged
+WHERE state NOT IN ('pending', 'running', 'retrying')
+  AND (due < ? OR age > ?)
+  AND age > 1
+  AND id NOT IN (SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job)
+  AND id NOT IN (SELECT max(id) FROM runs WHERE state = 'failed' GROUP BY job)
+ORDER BY id LIMIT ?
+"""
+
+LOGS_BEYOND = """
+SELECT id FROM (
+    SELECT id, state, sum(log_bytes) OVER (ORDER BY id DESC) AS kept
+    FROM runs WHERE log_bytes > 0
+)
+WHERE kept > ? AND state NOT IN ('pending', 'running', 'retrying')
+ORDER BY id LIMIT ?
+"""

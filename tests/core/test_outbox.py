@@ -1,0 +1,120 @@
+"""What is folded, what is withheld, and how patient a failing channel makes us."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from supervisor.core import incident, outbox
+from supervisor.core.incident import Word
+from supervisor.core.model import Notify, Severity
+
+AT = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
+OPENED, REMINDER, RECOVERED = Word.OPENED, Word.REMINDER, Word.RECOVERED
+
+
+def row(number, about, word, job="a", kind="exit"):
+    """The alert of this number about the incident `about`."""
+    opened, _ = incident.opened(about, job, kind, "exit status 1", None, AT)
+    return outbox.alert(number, opened, word, AT + timedelta(minutes=number))
+
+
+def waiting(*words, sending=()):
+    """(ids that wait, ids that were folded, what the last stands for) of (incident, word)s."""
+    rows, changed = (), {}
+    for number, (about, word) in enumerate(words, 1):
+        rows, recorded = outbox.add(rows, row(number, about, word), sending)
+        changed |= {each.id: each for each in recorded}
+    folded = [each.id for each in changed.values() if each.withheld]
+    return [each.id for each in rows], sorted(folded), rows[-1].folded
+
+
+def test_reminders_of_one_incident_are_folded_into_the_newest():
+    ids, folded, stands_for = waiting((1, OPENED), (1, REMINDER), (1, REMINDER), (1, REMINDER))
+
+    assert (ids, folded, stands_for) == ([1, 4], [2, 3], 2)
+
+
+def test_a_recovery_makes_waiting_reminders_idle_and_keeps_the_opening():
+    ids, folded, _ = waiting((1, OPENED), (1, REMINDER), (1, RECOVERED))
+
+    assert (ids, folded) == ([1, 3], [2])
+
+
+def test_trouble_that_came_and_went_in_the_silence_is_folded_into_the_next():
+    ids, folded, stands_for = waiting(
+        (1, OPENED), (1, RECOVERED), (2, OPENED), (2, RECOVERED), (3, OPENED)
+    )
+
+    assert (ids, folded, stands_for) == ([5], [1, 2, 3, 4], 4)
+
+
+def test_a_recovery_from_what_was_told_is_told():
+    ids, folded, _ = waiting((1, RECOVERED), (2, OPENED))
+
+    assert (ids, folded) == ([1, 2], [])
+
+
+def test_what_is_on_its_way_is_not_folded():
+    ids, folded, _ = waiting((1, OPENED), (1, REMINDER), (1, REMINDER), sending={1, 2})
+
+    assert (ids, folded) == ([1, 2, 3], [])
+
+
+def test_what_waits_is_bounded_however_long_nobody_answers():
+    flapping = [(n // 3, (OPENED, REMINDER, RECOVERED)[n % 3]) for n in range(3000)]
+
+    ids, folded, _ = waiting((0, RECOVERED), *flapping)
+
+    assert len(ids) <= 3
+    assert len(ids) + len(folded) == 3001
+
+
+@pytest.mark.parametrize(("job", "kind"), [("b", "exit"), ("a", "timeout")])
+def test_another_job_or_kind_folds_nothing(job, kind):
+    rows, _ = outbox.add((row(1, 1, REMINDER),), row(2, 1, REMINDER, job, kind), ())
+
+    assert [each.id for each in rows] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("notify", "why"),
+    [
+        (Notify("http://x", Severity.ERROR), ""),
+        (Notify("http://x", Severity.INFO), ""),
+        (Notify("http://x", Severity.CRITICAL), "error is below critical"),
+        (Notify(None, Severity.INFO), "no channel is configured"),
+    ],
+)
+def test_what_nobody_is_to_get_says_why(notify, why):
+    assert outbox.judged(row(1, 1, OPENED), notify).withheld == why
+
+
+def test_a_withheld_alert_is_recorded_and_does_not_wait():
+    quiet = outbox.judged(row(1, 1, OPENED), Notify(None))
+
+    assert outbox.add((), quiet, ()) == ((), [quiet])
+
+
+def test_the_pace_is_quick_then_steady_for_ten_minutes_then_slow():
+    paces = [outbox.pace_s(failures, False, None) for failures in range(1, 26)]
+
+    assert paces == [5, 15, *[30] * 20, 300, 300, 300]
+
+
+@pytest.mark.parametrize(
+    ("failures", "refused", "wish", "pace"),
+    [
+        (1, False, 2.0, 5.0),
+        (1, False, 90.0, 90.0),
+        (30, False, 90.0, 300.0),
+        (1, False, 1e12, 3600.0),
+        (1, True, None, 300.0),
+        (1, True, 900.0, 900.0),
+    ],
+)
+def test_a_channel_may_ask_for_patience_within_reason(failures, refused, wish, pace):
+    assert outbox.pace_s(failures, refused, wish) == pace
+
+
+def test_an_endless_row_of_failures_stays_slow():
+    assert outbox.pace_s(10**9, False, None) == 300
