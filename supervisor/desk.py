@@ -26,11 +26,16 @@ class Reload:
 
 
 @dataclass(frozen=True, slots=True)
+class TestAlert:
+    """Send a test alert, whatever `min_severity` says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Something asked from outside, by whom, and where the answer goes."""
 
     peer: Peer
-    what: Request | Reload
+    what: Request | Reload | TestAlert
     answer: "Future[Any]"
 
 
@@ -45,7 +50,7 @@ class Desk:
         self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self.wake_fd, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def ask(self, peer: Peer, what: Request | Reload) -> "Future[Any]":
+    def ask(self, peer: Peer, what: Request | Reload | TestAlert) -> "Future[Any]":
         """Hand in a call; its future holds the answer (from any thread)."""
         call = Call(peer, what, Future())
         self._calls.put(call)

@@ -15,23 +15,29 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
+from supervisor import hearing
+from supervisor.alerts.courier import Courier, Trial
+from supervisor.alerts.heartbeats import Heartbeats
 from supervisor.containment import output
 from supervisor.containment.processes import Processes
 from supervisor.core import changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import replace
+from supervisor.core.model import Beat, replace
 from supervisor.core.view import Tick
 from supervisor.core.world import World
-from supervisor.desk import Desk, Reload
+from supervisor.desk import Desk, Reload, TestAlert
+from supervisor.errands import Party, is_of_an_errand
 from supervisor.ledger.backlog import Backlog
 from supervisor.ledger.store import LedgerTrouble, Store
 from supervisor.log import Log
 from supervisor.masking import masker
-from supervisor.reload import ERRAND, Reloader
+from supervisor.reload import Reloader
 
 # jobs.yaml is looked at at this second of each minute.
 LOOK_AT_SECOND = 50
+# How long the end waits for heartbeats that tell of the last runs.
+LAST_BEATS_S = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -53,11 +59,18 @@ class Loop:
         self._reloader = reloader
         self._desk = desk
         self._log = log
+        folder = reloader.folder
+        self._courier, self._trial = Courier(folder.root, log), Trial()
+        self._heartbeats = Heartbeats(folder.heartbeats, log)
+        self._parties: tuple[Party, ...] = (
+            *(reloader, self._courier, self._trial, self._heartbeats),
+        )
         self._backlog = Backlog(store)
         self._answers: dict[int, Future[Any]] = {}
         self._signals: list[int] = []
         self._last_token = 0
         self._is_over = False
+        self._end_by: float | None = None
         self.world: World
 
     def begin(self, restored: ev.Restored) -> None:
@@ -71,8 +84,12 @@ class Loop:
 
     def run(self, until_idle: bool = False) -> None:
         """Turn until stopped (or, for `run --local`, until nothing is open)."""
-        while not self._is_over and not (until_idle and self.world.is_idle):
+        while not self._is_over and not (until_idle and self._is_idle):
             self.once()
+        self._end_by = self.read_clocks().mono + LAST_BEATS_S
+        while not self._heartbeats.is_idle and self.read_clocks().mono < self._end_by:
+            self.once()
+        self._heartbeats.close()
 
     def once(self) -> None:
         """Sleep to the next thing that happens, and act on it."""
@@ -81,11 +98,12 @@ class Loop:
         heard: list[ev.Event] = []
         for key, _ in ready:
             if key.data is self._processes:
-                heard += self._processes.ready(key, at)
+                heard += self._heard(self._processes.ready(key, at))
         heard += self._heed_signals(at)
         heard += self._take_calls(at)
-        happened = [event for event in heard if not self._is_errand(event)]
-        happened += self._watch_file(heard, at)
+        happened = [event for event in heard if not is_of_an_errand(event)]
+        self._look(at)
+        happened += self._run_errands(heard, at)
         happened += self._pass_time(at)
         self._turn(happened)
 
@@ -107,6 +125,9 @@ class Loop:
         for number in (*_SIGNALS, signal.SIGCHLD):
             signal.signal(number, self.heed)
 
+    def _heard(self, said: Iterable[ev.Event]) -> list[ev.Event]:
+        return [hearing.masked(event, self._log.mask) for event in said]
+
     # --- what happens -------------------------------------------------------------
 
     def _timeout_s(self) -> float:
@@ -116,7 +137,8 @@ class Loop:
             self._look_at,
             next_wakeup(self.world),
             self._backlog.flush_at,
-            self._reloader.next_instant(),
+            self._end_by,
+            *(party.next_instant() for party in self._parties),
         ]
         return max(0.0, min(each for each in instants if each is not None) - at.mono)
 
@@ -171,25 +193,32 @@ class Loop:
         for call in self._desk.take():
             if isinstance(call.what, Reload):
                 self._reloader.ask(call.answer, at, call.what.previous)
+            elif isinstance(call.what, TestAlert):
+                self._trial.ask(call.answer, self.world)
             else:
                 self._last_token += 1
                 self._answers[self._last_token] = call.answer
                 happened.append(ev.Asked(at, self._last_token, call.peer, call.what))
         return happened
 
-    def _watch_file(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
-        happened = self._reloader.settled(heard, at)
+    def _look(self, at: ev.At) -> None:
         if at.mono >= self._look_at:
             self._look_at = at.mono + _seconds_to_look(at.wall)
             self._reloader.look(at)
             self._keep_house(at)
-        launch = self._reloader.errand(at)
-        if launch is not None:
-            happened += self._reloader.settled(self._processes.launch(launch, at), at)
+
+    def _run_errands(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
+        happened: list[ev.Event] = []
+        for party in self._parties:
+            happened += party.settled(heard, at)
+            launch = party.errand(at)
+            if launch is not None:
+                happened += party.settled(self._heard(self._processes.launch(launch, at)), at)
         return happened
 
-    def _is_errand(self, event: ev.Event) -> bool:
-        return isinstance(event, ev.AttemptEvent) and event.run == ERRAND
+    @property
+    def _is_idle(self) -> bool:
+        return self.world.is_idle and not self.world.has_news
 
     # --- what is done -------------------------------------------------------------
 
@@ -231,12 +260,16 @@ class Loop:
                     self._processes.signal(run, attempt, force)
                 case ev.Reply():
                     self._reply(action)
+                case ev.Deliver():
+                    self._courier.take(action, self.world)
+                case Beat():
+                    self._heartbeats.take(action)
                 case ev.Note():
                     self._note(at, action)
                 case ev.Stop():
                     self._is_over = True
         for launch in launches:
-            follow += self._processes.launch(launch, at)
+            follow += self._heard(self._processes.launch(launch, at))
         return follow
 
     def _flush_late(self, at: ev.At) -> list[ev.Event]:
@@ -256,12 +289,14 @@ class Loop:
         self._log.note(at.wall, note)
 
     def _publish(self, **facts: Any) -> None:
-        dropped, deaths = self._log.dropped, self._processes.keeper_deaths
-        known = self._desk.facts
-        if facts or (dropped, deaths) != (known.log_lines_dropped, known.keeper_deaths):
-            self._desk.facts = replace(
-                known, log_lines_dropped=dropped, keeper_deaths=deaths, **facts
-            )
+        counted = {
+            "log_lines_dropped": self._log.dropped,
+            "keeper_deaths": self._processes.keeper_deaths,
+            "heartbeat_failures": self._heartbeats.failures,
+        }
+        changed = replace(self._desk.facts, **counted, **facts)
+        if changed != self._desk.facts:
+            self._desk.facts = changed
         self._desk.world = self.world
 
 

@@ -17,12 +17,11 @@ from supervisor.config.files import write_private
 from supervisor.config.outcome import Loaded, read_outcome
 from supervisor.core import events as ev
 from supervisor.core.changes import Changes
-from supervisor.core.model import Config, Job, Problem, Run, State, Trigger
+from supervisor.core.model import Config, Problem
+from supervisor.errands import RELOAD, End, Errand, why_ended
 from supervisor.state_folder import StateFolder
 from supervisor.watch import Watch
 
-# The run id of processes that are the service's own business.
-ERRAND = 0
 READ_LIMIT_S = 60
 
 
@@ -48,8 +47,7 @@ class Reloader:
         self._settle = settle
         self._watch = Watch(path, acted_on)
         self._waiting: list[Future[Any]] = []
-        self._number = 0
-        self._is_reading = False
+        self._reading = Errand(RELOAD, "reload")
         self._previous_wanted = False
 
     def look(self, at: ev.At) -> None:
@@ -67,13 +65,13 @@ class Reloader:
 
     def next_instant(self) -> float | None:
         """When there is something to do here, monotonic."""
-        if self._is_reading:
+        if self._reading.is_out:
             return None
         return 0.0 if self._previous_wanted else self._watch.look_again_at
 
     def errand(self, at: ev.At) -> ev.Launch | None:
         """The child to be started now, if a text is to be read."""
-        if self._is_reading:
+        if self._reading.is_out:
             return None
         source: list[str] = []
         if self._previous_wanted:
@@ -81,24 +79,16 @@ class Reloader:
             source = ["--text", str(self.folder.previous)]
         elif not self._watch.look_again(at.mono):
             return None
-        self._is_reading = True
-        self._number += 1
         self.folder.outcome.unlink(missing_ok=True)
         argv = [sys.executable, "-m", "supervisor.config", str(self._path), *source]
         argv += ["--into", str(self.folder.outcome), "--cache", str(self.folder.cache)]
         argv += ["--limit", str(READ_LIMIT_S)]
-        job = Job("reload", 0, argv=tuple(argv), cwd=os.getcwd())
-        run = Run(ERRAND, "reload", at.wall, Trigger.MANUAL, State.RUNNING, attempt=self._number)
-        return ev.Launch(run, job)
+        return self._reading.begin(at, argv=tuple(argv), cwd=os.getcwd())
 
     def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """What the child's end means: a new text for the core, or a refusal."""
-        return [
-            self._outcome(event, at)
-            for event in heard
-            if isinstance(event, ev.Exited | ev.LaunchFailed | ev.Lost)
-            and (event.run, event.attempt) == (ERRAND, self._number)
-        ]
+        end = self._reading.end(heard)
+        return [] if end is None else [self._outcome(end, at)]
 
     def accepted(self, changes: Changes) -> None:
         """Tell those who wait what the new text changed."""
@@ -114,12 +104,11 @@ class Reloader:
         waiting, self._waiting = self._waiting, []
         return [answer for answer in waiting if not answer.cancelled()]
 
-    def _outcome(self, event: ev.Exited | ev.LaunchFailed | ev.Lost, at: ev.At) -> ev.Event:
-        self._is_reading = False
+    def _outcome(self, end: End, at: ev.At) -> ev.Event:
         try:
             loaded = read_outcome(self.folder.outcome)
         except (OSError, ValueError) as error:
-            said = _why_unread(event, error)
+            said = _why_unread(end, error)
             return ev.ReloadRefused(at, (Problem(1, 1, "", f"cannot be read: {said}"),))
         finally:
             self.folder.outcome.unlink(missing_ok=True)
@@ -143,12 +132,9 @@ def keep_text(folder: StateFolder, text: str) -> None:
         write_private(folder.accepted, text.encode())
 
 
-def _why_unread(event: ev.Exited | ev.LaunchFailed | ev.Lost, error: Exception) -> str:
-    if isinstance(event, ev.Lost):
+def _why_unread(end: End, error: Exception) -> str:
+    if isinstance(end, ev.Lost):
         return "the process that read it was lost; ask again with nightshift reload"
-    if isinstance(event, ev.LaunchFailed):
-        return event.error
-    if os.WIFSIGNALED(event.wait_status):
-        number = os.WTERMSIG(event.wait_status)
-        return f"the process that read it was killed by signal {number} (limit {READ_LIMIT_S} s)"
-    return str(error)
+    if isinstance(end, ev.Exited) and not os.WIFSIGNALED(end.wait_status):
+        return str(error)
+    return f"the process that read it {why_ended(end, READ_LIMIT_S)}"

@@ -17,6 +17,7 @@ import workers
 from supervisor import __version__
 from supervisor.api import Api
 from supervisor.config import Loaded, load
+from supervisor.config.secrets import secrets_among
 from supervisor.containment import tree
 from supervisor.containment.processes import Processes
 from supervisor.core.events import Note, Restored
@@ -49,7 +50,12 @@ class Settings:
     calendar: bool = True
 
     def settle(self, config: Config) -> Config:
-        """The definitions, with what stands before them laid over."""
+        """The definitions, with what stands before them laid over.
+
+        Jobs inherit our environment, so what is secret in it is to be masked, too.
+        """
+        secrets = (*config.secrets, *secrets_among(os.environ.items()))
+        config = replace(config, secrets=tuple(dict.fromkeys(secrets)))
         if self.shutdown_grace_s is None:
             return config
         return replace(config, shutdown_grace_s=self.shutdown_grace_s)

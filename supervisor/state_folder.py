@@ -59,6 +59,11 @@ class StateFolder:
         """Where the child that reads jobs.yaml leaves what came of it."""
         return self.root / "reload.json"
 
+    @property
+    def heartbeats(self) -> Path:
+        """The pipe to the child that calls heartbeat URLs."""
+        return self.root / "heartbeats.pipe"
+
     def make(self) -> None:
         """Make what is missing, tighten what is open. Raises: FolderTrouble."""
         try:

@@ -36,16 +36,23 @@ ARROWS = {
     "supervisor.api": "supervisor.api.* supervisor.core.* supervisor.desk supervisor.masking"
     " supervisor.shown supervisor.reload supervisor.state_folder"
     " supervisor.ledger.history supervisor.containment.output",
+    # what tells the world outside; posting, heart and calling live in children, never in ours
+    "supervisor.alerts": "supervisor.alerts.* supervisor.core.* supervisor.errands supervisor.log"
+    " supervisor.ledger.history supervisor.containment.output workers.protocol workers.units",
+    "supervisor.alerts.heart": "supervisor.alerts.* workers.report",
+    "supervisor.alerts.posting": "supervisor.alerts.* workers.report",
     # small edges, each for itself
     "supervisor.desk": "supervisor.core.*",
+    "supervisor.errands": "supervisor.core.* workers.protocol",
+    "supervisor.hearing": "supervisor.core.* workers.protocol",
     "supervisor.log": "supervisor.core.*",
     "supervisor.masking": "",
     "supervisor.shown": "supervisor.core.* supervisor.config.secrets"
     " supervisor.containment.orders",
     "supervisor.state_folder": "",
     "supervisor.watch": "",
-    "supervisor.reload": "supervisor.core.* supervisor.config.* supervisor.state_folder"
-    " supervisor.watch",
+    "supervisor.reload": "supervisor.core.* supervisor.config.* supervisor.errands"
+    " supervisor.state_folder supervisor.watch",
     # what puts it together
     "supervisor.loop": "supervisor.*",
     "supervisor.service": "supervisor.* workers",
@@ -146,6 +153,8 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.containment.births",
         "supervisor.containment.nursery",
         "supervisor.cli.backups",
+        "supervisor.alerts.heart",
+        "supervisor.alerts.posting",
     }
 
     behind = {

@@ -12,10 +12,12 @@ from supervisor.api.answers import Problem, as_json, from_reply
 from supervisor.api.ground import Ground, number_in
 from supervisor.core import events as ev
 from supervisor.core.model import Peer
-from supervisor.desk import Reload
+from supervisor.desk import Reload, TestAlert
 
 REPLY_S = 30.0
 RELOAD_S = 90.0
+# Longer than a call may take, and the child that makes it.
+TEST_S = 45.0
 
 B = TypeVar("B")
 
@@ -80,6 +82,17 @@ class Asking:
         body = await self._body(request, bodies.ReloadBody)
         answer = self._ground.desk.ask(_peer(request), Reload(body.previous))
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
+
+    async def post_notify_test(self, request: Request) -> Response:
+        if self._ground.world.config.notify.slack is None:
+            hint = "set notify: {slack: URL of a Slack webhook} in jobs.yaml"
+            raise Problem(409, "no channel is configured", hint)
+        answer = self._ground.desk.ask(_peer(request), TestAlert())
+        outcome = await asyncio.wait_for(asyncio.wrap_future(answer), TEST_S)
+        if outcome.cause:
+            hint = "notify.slack in jobs.yaml is its URL; nightshift status says what waits"
+            raise Problem(502, f"the test alert did not arrive: {outcome.cause}", hint)
+        return as_json({"delivered": "slack"})
 
     async def _ask(self, request: Request, what: ev.Request) -> ev.Reply:
         answer = self._ground.desk.ask(_peer(request), what)

@@ -110,7 +110,9 @@ class Reading:
     async def get_incidents(self, request: Request) -> Response:
         limit = number_in(request.query_params.get("limit", "100"), "limit")
         found = self._ground.history.incidents(limit)
-        return as_json({"incidents": [view.incident_view(each) for each in found]})
+        return as_json(
+            {"incidents": [view.incident_view(self._ground.world, each) for each in found]}
+        )
 
     async def get_actions(self, request: Request) -> Response:
         limit = number_in(request.query_params.get("limit", "100"), "limit")

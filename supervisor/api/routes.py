@@ -44,6 +44,7 @@ def application(desk: Desk, folder: Path) -> Starlette:
         ("/v1/resume", a.post_resume),
         ("/v1/reload", a.post_reload),
         ("/v1/restore", a.post_restore),
+        ("/v1/notify-test", a.post_notify_test),
         ("/v1/stop", a.post_stop),
         ("/v1/incidents/{incident}/ack", a.post_ack),
     ]

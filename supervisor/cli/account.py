@@ -1,4 +1,4 @@
-"""history, logs, explain, incidents: what the ledger knows."""
+"""history, logs, explain: what the ledger knows."""
 
 import io
 import sys
@@ -8,20 +8,10 @@ import click
 from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Exit, Failure
-from supervisor.cli.moments import Moments, moments
+from supervisor.cli.moments import Moments, moments_of
 from supervisor.cli.printing import Table, clean, print_json, say, took
-from supervisor.cli.verb import (
-    Family,
-    Verb,
-    duration,
-    job_name,
-    json_option,
-    supervisor,
-    utc_option,
-    verb,
-)
+from supervisor.cli.verb import job_name, json_option, supervisor, utc_option, verb
 from supervisor.cli.waiting import outcome
-from workers.units import format_duration
 
 STATES = (*sorted(answers.FINAL), "pending", "running", "retrying")
 COUNT = click.IntRange(1, 1000)
@@ -62,7 +52,7 @@ def history(
         hint = ": the state folder goes before the verb" if "/" in state else ""
         text = f'expected one of {", ".join(STATES)}, got "{state}"{hint}'
         raise click.BadParameter(text, param_hint="--state")
-    when = None if as_json and since is None else _moments(client, utc)
+    when = None if as_json and since is None else moments_of(client, utc)
     after = when.since(since).isoformat() if when is not None and since is not None else None
     body = client.get("v1", "runs", job=job, state=state, since=after, limit=count)
     runs = answers.read(body, answers.Runs).runs
@@ -114,7 +104,7 @@ def explain(job: str, at: str | None, as_json: bool) -> int:
       nightshift explain sync-missing-cards --at 03:00
     """
     client = supervisor()
-    instant = None if at is None else _moments(client, utc=False).instant(at).isoformat()
+    instant = None if at is None else moments_of(client, utc=False).instant(at).isoformat()
     body = client.get("v1", "jobs", job, "explain", at=instant)
     if as_json:
         print_json(body)
@@ -122,67 +112,6 @@ def explain(job: str, at: str | None, as_json: bool) -> int:
     for fact in answers.read(body, answers.Explained).facts:
         say(clean(fact))
     return Exit.YES
-
-
-@click.group("incidents", cls=Family, invoke_without_command=True)
-@click.option("-n", "count", type=COUNT, default=20, help="At most so many, the newest (20).")
-@json_option
-@utc_option
-@click.pass_context
-def incidents(context: click.Context, count: int, as_json: bool, utc: bool) -> int:
-    """What is in trouble, and what was; newest first.
-
-    \b
-    Examples:
-      nightshift incidents
-      nightshift incidents ack 7 --for 3d --reason "disk is ordered"
-    """
-    if context.invoked_subcommand is not None:
-        return Exit.YES
-    client = supervisor()
-    body = client.get("v1", "incidents", limit=count)
-    if as_json:
-        print_json(body)
-        return Exit.YES
-    found = answers.read(body, answers.Incidents).incidents
-    when = _moments(client, utc)
-    headers = ("ID", "JOB", "SEVERITY", "KIND", "OPENED", "STANDS", "TIMES", "CAUSE")
-    table = Table(*headers, spare=("KIND", "SEVERITY", "TIMES"))
-    for each in found:
-        opened, count = when.near(each.opened_at), each.count
-        stands = _stands(each, when)
-        table.add(
-            *(str(each.id), each.job or "-", each.severity, each.kind, opened, stands),
-            *(str(count), each.cause),
-        )
-    table.show() if found else say("no incidents")
-    return Exit.YES
-
-
-@incidents.command("ack", cls=Verb)
-@click.argument("incident", metavar="ID", type=click.IntRange(1))
-@click.option("--for", "for_s", type=duration, default="1d", help="For so long (1d).")
-@click.option("--reason", default="", help="Why, for the others.")
-@json_option
-def ack(incident: int, for_s: float, reason: str, as_json: bool) -> int:
-    """No reminders of an incident for a time.
-
-    \b
-    Example:
-      nightshift incidents ack 7 --for 3d --reason "disk is ordered"
-    """
-    asked = {"for_seconds": for_s, "reason": reason}
-    body = supervisor().post("v1", "incidents", str(incident), "ack", body=asked)
-    print_json(body) if as_json else say(
-        f"incident {incident}: no reminders for {format_duration(for_s)}"
-    )
-    return Exit.YES
-
-
-def _moments(client: Client, utc: bool) -> Moments:
-    if utc:
-        return moments("UTC")
-    return moments(answers.read(client.get("v1", "status"), answers.Zone).timezone)
 
 
 def _show_history(runs: list[answers.Run], when: Moments) -> None:
@@ -200,7 +129,7 @@ def _actions(client: Client, count: int, as_json: bool, utc: bool) -> int:
     if as_json:
         print_json(body)
         return Exit.YES
-    when = _moments(client, utc)
+    when = moments_of(client, utc)
     table = Table("AT", "WHEN", "WHO", "VERB", "WHAT", "ANSWER", spare=("AT", "WHO"))
     for each in answers.read(body, answers.Actions).actions:
         who = f"uid {each.peer.uid}, pid {each.peer.pid}"
@@ -231,11 +160,3 @@ def _write(piece: bytes) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()
-
-
-def _stands(incident: answers.Incident, when: Moments) -> str:
-    if incident.closed_at is not None:
-        return f"closed {when.near(incident.closed_at)}"
-    if incident.acked_until is not None and incident.acked_until > when.now:
-        return f"acked, reminds {when.near(incident.acked_until)}"
-    return "open"

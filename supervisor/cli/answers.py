@@ -94,6 +94,7 @@ class Incident(msgspec.Struct):
     closed_at: datetime | None = None
     acked_until: datetime | None = None
     ack_by: str = ""
+    undelivered: int = 0
 
 
 class Incidents(msgspec.Struct):
@@ -110,6 +111,14 @@ class Problem(msgspec.Struct):
     path: str
     message: str
     hint: str = ""
+
+
+class Alerts(msgspec.Struct):
+    """Alerts that wait to be delivered."""
+
+    waiting: int = 0
+    error: str = ""
+    next_at: datetime | None = None
 
 
 class ConfigStatus(msgspec.Struct):
@@ -156,6 +165,8 @@ class Status(msgspec.Struct):
     paused: Pause | None = None
     ledger_error: str = ""
     strays_killed: int = 0
+    heartbeat_failures: int = 0
+    alerts: Alerts = msgspec.field(default_factory=Alerts)
     jobs: list[JobStatus] = []
     runs: list[Run] = []
     incidents: list[Incident] = []

@@ -7,7 +7,7 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.moments import Moments, moments
-from supervisor.cli.printing import Table, clean, print_json, say, took
+from supervisor.cli.printing import Table, clean, count, print_json, say, took
 from supervisor.cli.verb import job_name, json_option, supervisor, utc_option, verb
 from workers.units import format_duration
 
@@ -123,6 +123,12 @@ def _about(found: answers.Status, when: Moments) -> Iterator[str]:
         yield f"paused  {_pause(found.paused, when)}"
     if found.ledger_error:
         yield f"LEDGER  cannot be written: {clean(found.ledger_error)}"
+    if found.alerts.error:
+        waits = count(found.alerts.waiting, "alert")
+        again = f", next try {when.near(found.alerts.next_at)}" if found.alerts.next_at else ""
+        yield f"ALERTS  {waits} not delivered: {clean(found.alerts.error)}{again}"
+    if found.heartbeat_failures:
+        yield f"beats   {count(found.heartbeat_failures, 'heartbeat')} failed since the start"
     if found.config.problems:
         first = found.config.problems[0]
         yield (

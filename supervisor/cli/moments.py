@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from supervisor.cli import answers
+from supervisor.cli.client import Client
 from workers.units import parse_duration
 
 _STEPS = ((60, 1, "s"), (3600, 60, "m"), (48 * 3600, 3600, "h"), (float("inf"), 86400, "d"))
@@ -83,3 +85,10 @@ def moments(zone: str) -> Moments:
         return Moments(ZoneInfo(zone), datetime.now(UTC))
     except (KeyError, ValueError, OSError):
         return Moments(UTC, datetime.now(UTC))
+
+
+def moments_of(client: Client, utc: bool) -> Moments:
+    """In the zone of the service that is asked, or in UTC."""
+    if utc:
+        return moments("UTC")
+    return moments(answers.read(client.get("v1", "status"), answers.Zone).timezone)

@@ -38,7 +38,8 @@ VERBS = {
     "logs": ("account", "logs", "what a run printed"),
     "explain": ("account", "explain", "why a job ran, waits, was skipped or missed"),
     "backups": ("backups", "backups", "the copies; verify, restore, keep, prune"),
-    "incidents": ("account", "incidents", "what is in trouble; ack silences one"),
+    "incidents": ("incidents", "incidents", "what is in trouble; ack silences one"),
+    "notify": ("incidents", "notify", "send a test alert"),
 }
 
 

@@ -1,6 +1,6 @@
 """A run's log on disk: the first 256 KiB, and the newest 768 KiB to 1.5 MiB.
 
-`Log` is what a keeper writes with; `join`, `tail`, `size` and `remove` are for
+`Log` is what a keeper writes with; `join`, `last_lines`, `size` and `remove` are for
 those who read. Nothing here knows processes or the ledger.
 
 `<run>.log` is the head. `<run>.log.1` and `.2` take turns for the newest: each
@@ -135,11 +135,26 @@ def after(runs_dir: str | Path, run: int, position: int) -> tuple[bytes, int]:
     return b"".join(pieces), position
 
 
-def tail(runs_dir: str | Path, run: int, lines: int) -> list[str]:
-    """The last lines of a run's output, without their newlines."""
-    if lines <= 0:
-        return []
-    return join(runs_dir, run).decode(errors="replace").splitlines()[-lines:]
+def last_lines(runs_dir: str | Path, run: int, most_bytes: int) -> list[str]:
+    """The newest whole lines of a run's output, of at most `most_bytes` together.
+
+    Reads no more than that. A line whose beginning is not among them is left out:
+    half a line could begin with half a secret, which no mask would know.
+    """
+    path = str(runs_path(runs_dir, run))
+    pieces, room = [], most_bytes + 1
+    newest_first = sorted(_segments(path), reverse=True)
+    names = [(f"{path}.{number}", _START_BYTES) for _, number, _ in newest_first]
+    for name, begin in [*names, (path, 0)]:
+        piece = _end(name, begin, room)
+        pieces.append(piece)
+        room -= len(piece)
+        if room <= 0:
+            break
+    found = b"".join(reversed(pieces))
+    if room <= 0:
+        found = found.partition(b"\n")[2]
+    return found.decode(errors="replace").splitlines()
 
 
 def size(runs_dir: str | Path, run: int) -> int:
@@ -176,5 +191,15 @@ def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read(_START_BYTES + SEGMENT_BYTES)
+    except FileNotFoundError:
+        return b""
+
+
+def _end(path: str, begin: int, room: int) -> bytes:
+    """At most so many of the newest bytes of a file, none from before `begin`."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(begin, os.fstat(file.fileno()).st_size - room))
+            return file.read(room)
     except FileNotFoundError:
         return b""

@@ -109,6 +109,17 @@ class IncidentView(Struct, frozen=True):
     acked_until: datetime | None
     ack_by: str
     ack_reason: str
+    undelivered: int = 0
+
+
+class AlertsView(Struct, frozen=True):
+    """Alerts that wait, and why the oldest of them was not delivered; "": not tried yet."""
+
+    channel: str
+    waiting: int
+    failures: int
+    error: str
+    next_at: datetime | None
 
 
 class ConfigStatus(Struct, frozen=True):
@@ -154,6 +165,7 @@ class Facts(Struct, frozen=True):
     tick: Tick = field(default_factory=lambda: Tick(None, 0.0))
     log_lines_dropped: int = 0
     keeper_deaths: int = 0
+    heartbeat_failures: int = 0
 
 
 class Status(Struct, frozen=True):
@@ -172,6 +184,8 @@ class Status(Struct, frozen=True):
     strays_killed: int
     keeper_deaths: int
     log_lines_dropped: int
+    heartbeat_failures: int
+    alerts: AlertsView
     jobs: tuple[JobStatus, ...]
     runs: tuple[RunView, ...]
     incidents: tuple[IncidentView, ...]
@@ -196,9 +210,11 @@ def status(world: World, facts: Facts, now: datetime) -> Status:
         strays_killed=world.strays_killed,
         keeper_deaths=facts.keeper_deaths,
         log_lines_dropped=facts.log_lines_dropped,
+        heartbeat_failures=facts.heartbeat_failures,
+        alerts=alerts_view(world),
         jobs=tuple(job_status(world, job, now) for job in in_file(world)),
         runs=tuple(open_run(world, run) for run in sorted(world.runs.values(), key=_age)),
-        incidents=tuple(incident_view(each) for each in world.incidents.values()),
+        incidents=tuple(incident_view(world, each) for each in world.incidents.values()),
     )
 
 
@@ -293,10 +309,24 @@ def waiting_for(world: World, run: Run) -> str:
     return obstacle(world, run, job) or f"waits for one of {places} places in the pool"
 
 
-def incident_view(incident: Incident) -> IncidentView:
-    """An incident as the API shows it."""
+def incident_view(world: World, incident: Incident) -> IncidentView:
+    """An incident as the API shows it, with how many alerts about it wait."""
+    stored = set(IncidentView.__struct_fields__) - {"undelivered"}
+    undelivered = sum(alert.incident == incident.id for alert in world.outbox)
     return IncidentView(
-        **{name: getattr(incident, name) for name in IncidentView.__struct_fields__}
+        **{name: getattr(incident, name) for name in stored}, undelivered=undelivered
+    )
+
+
+def alerts_view(world: World) -> AlertsView:
+    """What waits to be delivered."""
+    oldest = world.outbox[0] if world.outbox else None
+    return AlertsView(
+        channel="none" if world.config.notify.slack is None else "slack",
+        waiting=len(world.outbox),
+        failures=0 if oldest is None else oldest.attempts,
+        error="" if oldest is None else oldest.error,
+        next_at=None if oldest is None else oldest.next_at,
     )
 
 

@@ -144,7 +144,8 @@ class Store:
         """
         oldest = (now - timedelta(days=keep.days)).isoformat()
         try:
-            ids = [row[0] for row in self._db.execute(purging.PURGEABLE, (oldest, keep.runs, PURGE_STEP))]
+            found = self._db.execute(purging.PURGEABLE, (oldest, keep.runs, PURGE_STEP))
+            ids = [row[0] for row in found]
             marks = ", ".join("?" * len(ids))
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(f"DELETE FROM runs WHERE id IN ({marks})", ids)
@@ -169,7 +170,8 @@ class Store:
         Raises: LedgerTrouble.
         """
         try:
-            ids = [row[0] for row in self._db.execute(purging.LOGS_BEYOND, (most_bytes, PURGE_STEP))]
+            found = self._db.execute(purging.LOGS_BEYOND, (most_bytes, PURGE_STEP))
+            ids = [row[0] for row in found]
             marks = ", ".join("?" * len(ids))
             self._db.execute(f"UPDATE runs SET log_bytes = 0 WHERE id IN ({marks})", ids)
         except sqlite3.Error as error:

@@ -1,0 +1,110 @@
+"""One call of a URL, and what came of it. In children only: it imports requests.
+
+No text made here holds the URL: whoever knows its path may call it. What an
+answer's body says is quoted, and masked by whoever hears of it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+CONNECT_S = 5.0
+READ_S = 10.0
+QUOTED_BYTES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """ok, or why not.
+
+    refused: the other side itself says no, which a repetition would not change.
+    is_misread: it does not understand what it was sent.
+    """
+
+    ok: bool
+    cause: str = ""
+    retry_after_s: float | None = None
+    refused: bool = False
+    is_misread: bool = False
+
+
+def call(
+    session: requests.Session, method: str, url: str, body: bytes | None, kind: str
+) -> Answer:
+    """Call once; a POST follows no redirect, for its text is meant for one address."""
+    host = urlsplit(url).hostname or "the URL"
+    headers = {} if body is None else {"Content-Type": kind}
+    try:
+        with session.request(
+            method,
+            url,
+            data=body,
+            headers=headers,
+            timeout=(CONNECT_S, READ_S),
+            allow_redirects=method == "GET",
+            stream=True,
+        ) as response:
+            return _meaning(response, host)
+    except requests.exceptions.ConnectTimeout:
+        return Answer(False, f"no connection to {host} within {CONNECT_S:.0f} s")
+    except requests.exceptions.ReadTimeout:
+        return Answer(False, f"no answer from {host} within {READ_S:.0f} s")
+    except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
+        return Answer(False, f"the URL of {host} cannot be called", refused=True)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        return Answer(False, f"call {host}: {_innermost(error)}")
+
+
+def retry_after_s(text: str, now: datetime) -> float | None:
+    """Seconds, from the header in either of its two forms; None: it says nothing."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        until = parsedate_to_datetime(text)
+        if until.tzinfo is None:
+            return None
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _meaning(response: requests.Response, host: str) -> Answer:
+    status = response.status_code
+    if 200 <= status < 300:
+        return Answer(True)
+    cause = f"{host} answered {status}"
+    if 300 <= status < 400:
+        return Answer(False, f"{cause}: it has moved", refused=True)
+    quoted = _quoted(response)
+    cause += f": {quoted}" if quoted else f" {response.reason or ''}".rstrip()
+    wish = retry_after_s(response.headers.get("Retry-After", ""), datetime.now(UTC))
+    if status in (408, 425, 429) or status >= 500:
+        return Answer(False, cause, wish)
+    return Answer(False, cause, wish, refused=True, is_misread=status in (400, 413, 422))
+
+
+def _quoted(response: requests.Response) -> str:
+    try:
+        body = response.raw.read(QUOTED_BYTES, decode_content=True) or b""
+    except (OSError, urllib3.exceptions.HTTPError, ValueError):
+        return ""
+    text = " ".join(body.decode(errors="replace").split())
+    return "".join(letter for letter in text if letter.isprintable())
+
+
+def _innermost(error: BaseException) -> str:
+    """What the system said, if it is to be found in a chain of errors."""
+    said, seen = type(error).__name__, 0
+    inner: BaseException | None = error
+    while inner is not None and seen < 20:
+        # What requests itself says repeats the URL.
+        if isinstance(inner, OSError) and inner.strerror:
+            said = inner.strerror
+        elif isinstance(inner, urllib3.exceptions.ProtocolError):
+            said = "it closed the connection without an answer"
+        inner, seen = inner.__cause__ or inner.__context__, seen + 1
+    return said

@@ -1,0 +1,183 @@
+"""The supervisor's side of heartbeats: one pipe, one warm child, never in the way.
+
+Of each job only the newest beat waits, so that what waits is bounded by the jobs.
+A dead endpoint costs a count and, now and then, a line in the log; a heartbeat is
+not repeated, for the next one says more.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from supervisor.alerts.words import ANSWERED, CALL_S
+from supervisor.core import events as ev
+from supervisor.core.model import Beat, Pulse
+from supervisor.errands import BEATS, End, Errand, why_ended
+from supervisor.log import Log
+from workers import protocol
+
+WORKER = "supervisor.alerts.heart:run"
+MOST_UNDER_WAY = 32
+_PIPE_BUF = 4096  # so much is written whole or not at all
+MOST_BODY = 1000
+LOG_EVERY_S = 600.0
+# After a child that ended badly, or could not begin.
+REST_S = 60.0
+
+
+class Heartbeats:
+    """Takes beats; has them called by a child that it starts when it is needed."""
+
+    def __init__(self, pipe: Path, log: Log) -> None:
+        self.failures = 0
+        self._path = pipe
+        self._log = log
+        self._errand = Errand(BEATS, "heartbeats")
+        self._pipe = -1
+        self._waiting: dict[str, Beat] = {}
+        self._under_way: dict[int, Beat] = {}
+        self._last_number = 0
+        self._is_full = False
+        self._begin_at = 0.0
+        self._log_at = 0.0
+        self._unlogged = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and nothing is under way."""
+        return not self._waiting and not self._under_way
+
+    def take(self, beat: Beat) -> None:
+        """This beat instead of one of the same job that still waits."""
+        self._waiting.pop(beat.job, None)
+        self._waiting[beat.job] = beat
+
+    def next_instant(self) -> float | None:
+        """When something can be done for what waits."""
+        if not any(self._may_go()):
+            return None
+        return 0.0 if self._errand.is_out else self._begin_at
+
+    def errand(self, at: ev.At) -> ev.Launch | None:
+        """Feed the child; start one, if something waits and none lives."""
+        if self._errand.is_out:
+            self._feed(at)
+            return None
+        if not self._waiting or at.mono < self._begin_at:
+            return None
+        try:
+            self._open()
+        except OSError as error:
+            self._give_up(at, f"any job: make {self._path}: {error.strerror}")
+            return None
+        self._feed(at)
+        params = msgspec.json.encode({"pipe": str(self._path)}).decode()
+        return self._errand.begin(at, worker=WORKER, params_json=params)
+
+    def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+        """Count what was answered; nothing of it is news for the core."""
+        heard = list(heard)
+        for message in self._errand.said(heard):
+            self._hear(message, at)
+        end = self._errand.end(heard)
+        if end is not None:
+            self._ended(end, at)
+        return []
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+        self._path.unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        """A fresh pipe: in an old one there may be what a dead child never read."""
+        self.close()
+        os.mkfifo(self._path, 0o600)
+        # For reading, too, or its opening and its closing would depend on the child.
+        self._pipe = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _may_go(self) -> Iterator[Beat]:
+        """What may be called now; beats of one job go one after the other."""
+        busy = {beat.job for beat in self._under_way.values()}
+        for beat in list(self._waiting.values()):
+            if self._is_full or len(self._under_way) >= MOST_UNDER_WAY:
+                return
+            if beat.job not in busy:
+                yield beat
+
+    def _feed(self, at: ev.At) -> None:
+        for beat in self._may_go():
+            number = self._last_number + 1
+            line = self._line(number, beat)
+            if len(line) > _PIPE_BUF:
+                del self._waiting[beat.job]
+                self._fail(at, f"{_whose(beat)}: its URL is too long")
+                continue
+            try:
+                os.write(self._pipe, line)
+            except BlockingIOError:
+                self._is_full = True
+                return
+            self._last_number = number
+            self._under_way[number] = self._waiting.pop(beat.job)
+
+    def _line(self, number: int, beat: Beat) -> bytes:
+        body = beat.cause[:MOST_BODY] if beat.pulse is Pulse.FAIL else None
+        wanted = {"number": number, "whose": _whose(beat), "url": target(beat), "body": body}
+        return msgspec.json.encode(wanted) + b"\n"
+
+    def _hear(self, message: protocol.Message | protocol.Garbage, at: ev.At) -> None:
+        match message:
+            case protocol.Metric(name, value) if name == ANSWERED:
+                self._under_way.pop(int(value), None)
+                self._is_full = False
+            case protocol.Log(_, text):
+                self._fail(at, text)
+            case _:
+                pass
+
+    def _ended(self, end: End, at: ev.At) -> None:
+        lost = list(self._under_way.values())
+        self._under_way.clear()
+        self._is_full = False
+        if isinstance(end, ev.Exited) and end.wait_status == 0:
+            for beat in lost:  # it went while they came
+                self._waiting.setdefault(beat.job, beat)
+        else:
+            self._give_up(
+                at, f"{len(lost)} jobs: the process that calls {why_ended(end, CALL_S)}", len(lost)
+            )
+
+    def _give_up(self, at: ev.At, cause: str, count: int = 1) -> None:
+        self._begin_at = at.mono + REST_S
+        for _ in range(max(1, count)):
+            self._fail(at, cause)
+
+    def _fail(self, at: ev.At, cause: str) -> None:
+        """Count it, and say so now and then."""
+        self.failures += 1
+        self._unlogged += 1
+        if at.mono < self._log_at:
+            return
+        self._log_at = at.mono + LOG_EVERY_S
+        more = f" ({self._unlogged} failures since the last such line)"
+        text = f"heartbeat of {cause}{more if self._unlogged > 1 else ''}"
+        self._unlogged = 0
+        self._log.note(at.wall, ev.Note("warning", text))
+
+
+def target(beat: Beat) -> str:
+    """The URL that is called: `/start` and `/fail` go before a query."""
+    if beat.pulse is Pulse.SUCCESS:
+        return beat.url
+    parts = urlsplit(beat.url)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{beat.pulse}").geturl()
+
+
+def _whose(beat: Beat) -> str:
+    return beat.job or "the service"
