@@ -4,6 +4,7 @@ No text made here holds the URL: whoever knows its path may call it. What an
 answer's body says is quoted, and masked by whoever hears of it.
 """
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -36,7 +37,7 @@ def call(
     session: requests.Session, method: str, url: str, body: bytes | None, kind: str
 ) -> Answer:
     """Call once; a POST follows no redirect, for its text is meant for one address."""
-    host = urlsplit(url).hostname or "the URL"
+    host = _host(url)
     headers = {} if body is None else {"Content-Type": kind}
     try:
         with session.request(
@@ -54,7 +55,7 @@ def call(
     except requests.exceptions.ReadTimeout:
         return Answer(False, f"no answer from {host} within {READ_S:.0f} s")
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
-        return Answer(False, f"the URL of {host} cannot be called", refused=True)
+        return Answer(False, f"{host}: its URL cannot be called", refused=True)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         return Answer(False, f"call {host}: {_innermost(error)}")
 
@@ -70,6 +71,13 @@ def retry_after_s(text: str, now: datetime) -> float | None:
         return max(0.0, (until - now).total_seconds())
     except (ValueError, OverflowError):
         return None
+
+
+def _host(url: str) -> str:
+    """What of a URL may be told."""
+    with contextlib.suppress(ValueError):
+        return urlsplit(url).hostname or "no host"
+    return "no host"
 
 
 def _meaning(response: requests.Response, host: str) -> Answer:

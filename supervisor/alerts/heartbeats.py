@@ -22,7 +22,7 @@ from workers import protocol
 WORKER = "supervisor.alerts.heart:run"
 MOST_UNDER_WAY = 32
 _PIPE_BUF = 4096  # so much is written whole or not at all
-MOST_BODY = 1000
+MOST_BODY_BYTES = 1000
 LOG_EVERY_S = 600.0
 # After a child that ended badly, or could not begin.
 REST_S = 60.0
@@ -127,7 +127,7 @@ class Heartbeats:
             self._under_way[number] = self._waiting.pop(beat.job)
 
     def _line(self, number: int, beat: Beat) -> bytes:
-        body = beat.cause[:MOST_BODY] if beat.pulse is Pulse.FAIL else None
+        body = _body(beat.cause) if beat.pulse is Pulse.FAIL else None
         wanted = {"number": number, "whose": _whose(beat), "url": target(beat), "body": body}
         return msgspec.json.encode(wanted) + b"\n"
 
@@ -181,3 +181,9 @@ def target(beat: Beat) -> str:
 
 def _whose(beat: Beat) -> str:
     return beat.job or "the service"
+
+
+def _body(cause: str) -> str:
+    """What fits, and can be sent: a cause may be of any length and hold anything."""
+    seen = "".join(letter if letter.isprintable() else " " for letter in cause[:MOST_BODY_BYTES])
+    return seen.encode(errors="replace")[:MOST_BODY_BYTES].decode(errors="ignore")

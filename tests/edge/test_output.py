@@ -113,12 +113,29 @@ def test_a_link_laid_in_the_way_is_not_followed(tmp_path: Path):
     assert victim.read_text() == "precious"
 
 
-def test_tail_gives_the_last_lines(tmp_path: Path):
-    write(tmp_path, b"a\nb\n\xff\nd")
+def test_the_last_lines_are_whole_lines(tmp_path: Path):
+    write(tmp_path, b"secret-one\nb\n\xff\nd")
 
-    assert output.tail(tmp_path, 7, 2) == ["\ufffd", "d"]
-    assert output.tail(tmp_path, 7, 0) == []
-    assert output.tail(tmp_path, 8, 5) == []
+    assert output.last_lines(tmp_path, 7, 100) == ["secret-one", "b", "\ufffd", "d"]
+    assert output.last_lines(tmp_path, 7, 8) == ["b", "\ufffd", "d"]
+    assert output.last_lines(tmp_path, 8, 100) == []
+
+
+def test_a_line_without_an_end_has_no_last_lines(tmp_path: Path):
+    write(tmp_path, b"x" * 1000)
+
+    assert output.last_lines(tmp_path, 7, 100) == []
+
+
+@pytest.mark.parametrize("count", [100, 40_000, 100_000, 250_000])
+def test_the_last_lines_go_back_over_the_segments(tmp_path: Path, count: int):
+    write(tmp_path, numbered(count))
+    whole = output.join(tmp_path, 7).decode().splitlines()
+
+    found = output.last_lines(tmp_path, 7, 16 * 1024)
+
+    assert found == whole[-len(found) :]
+    assert sum(len(line) + 1 for line in found) > 15 * 1024 or len(found) == len(whole)
 
 
 def test_remove_takes_all_of_one_run_and_nothing_else(tmp_path: Path):

@@ -1,0 +1,295 @@
+"""Alerts go out by a real child to a real server: once, in order, and it says what came."""
+
+import os
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from supervisor.alerts import journey
+from supervisor.alerts.courier import Courier, Trial
+from supervisor.core import events as ev
+from supervisor.core.model import Alert, Config, Job, Notify, Run, Severity, State, Trigger
+from supervisor.core.world import World
+from supervisor.ledger.store import Store
+from supervisor.log import Log
+from supervisor.masking import masker
+from tests.edge.stage import DUE, ROOT, Stage, at, carriers
+from tests.webhook import Webhook, nobody
+
+
+@pytest.fixture
+def hook():
+    with Webhook() as server:
+        yield server
+
+
+class Office:
+    """A courier (or a trial) on a stage, and what the core heard of it."""
+
+    def __init__(self, folder: Path, party=None) -> None:
+        (folder / "runs").mkdir()
+        self.log = Log("debug", as_json=False, fd=os.open(os.devnull, os.O_WRONLY))
+        self.party = party or Courier(folder, self.log)
+        self.stage = Stage(folder / "runs")
+        self.heard: list[ev.Event] = []
+        self._seen = 0
+
+    def turn(self) -> None:
+        launch = self.party.errand(at())
+        if launch is not None:
+            self.stage.happened += self.stage.processes.launch(launch, at())
+        self.stage.turn()
+        new, self._seen = self.stage.happened[self._seen :], len(self.stage.happened)
+        self.heard += self.party.settled(new, at())
+
+    def sends(self, url: str, *alerts: Alert, **config) -> list[ev.Event]:
+        """What came of these alerts."""
+        self.party.take(ev.Deliver(alerts), world_of(url, **config))
+        self.until(lambda: self.heard)
+        return self.heard
+
+    def until(self, condition) -> None:
+        self.stage.until(lambda: self.turn() or condition(), within_s=25)
+
+
+def world_of(url: str | None, **config) -> World:
+    return World(Config((), notify=Notify(url), **config))
+
+
+def alert(number: int, cause: str = "exit status 1", **fields) -> Alert:
+    given = {"run": None, "word": "opened", **fields}
+    return Alert(
+        number, 1, severity=Severity.ERROR, job="a", kind="exit", cause=cause, count=1,
+        at=DUE, **given,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def office(tmp_path):
+    opened = Office(tmp_path)
+    yield opened
+    opened.stage.close()
+
+
+def titles(hook: Webhook) -> list[str]:
+    return [body["text"] for body in hook.bodies()]
+
+
+def delivered(heard) -> list[int]:
+    return [n for event in heard if isinstance(event, ev.Delivered) for n in event.alerts]
+
+
+def failure(heard) -> ev.Undelivered:
+    [found] = [event for event in heard if isinstance(event, ev.Undelivered)]
+    return found
+
+
+def test_a_batch_arrives_in_its_order(office, hook):
+    heard = office.sends(hook.url, alert(1, "one"), alert(2, "two"), alert(3, "three"))
+
+    assert titles(hook) == ["🔴 a failed: one", "🔴 a failed: two", "🔴 a failed: three"]
+    assert [type(event).__name__ for event in heard] == ["Delivered"]
+    assert delivered(heard) == [1, 2, 3]
+
+
+def test_nothing_is_tried_after_what_did_not_arrive(office, hook):
+    hook.answers(200).answers(500, body=b"rollup_error")
+
+    heard = office.sends(hook.url, alert(1), alert(2), alert(3))
+
+    assert len(hook.calls) == 2
+    assert delivered(heard) == [1]
+    assert failure(heard).cause == "127.0.0.1 answered 500: rollup_error"
+    assert failure(heard).refused is False
+
+
+def test_what_the_channel_wishes_reaches_the_core(office, hook):
+    hook.answers(429, {"Retry-After": "40"})
+
+    heard = office.sends(hook.url, alert(1))
+
+    assert failure(heard).retry_after_s == 40
+
+
+def test_a_webhook_that_is_gone_says_so_and_refuses(office, hook):
+    hook.answers(404, body=b"no_service")
+
+    heard = office.sends(hook.url, alert(1))
+
+    assert (failure(heard).refused, failure(heard).cause) == (
+        True,
+        "127.0.0.1 answered 404: no_service",
+    )
+
+
+def test_nobody_there_is_a_failure_like_any_other(office):
+    heard = office.sends(nobody(), alert(1))
+
+    assert failure(heard).cause == "call 127.0.0.1: Connection refused"
+
+
+def test_a_server_that_drips_is_ended_by_the_kernel(office, hook, monkeypatch):
+    monkeypatch.setattr("supervisor.alerts.journey.WORKER", "tests.edge.test_delivery:impatient")
+    hook.answers(200).reacts(drips=True)
+
+    heard = office.sends(hook.url, alert(1), alert(2), alert(3))
+
+    assert delivered(heard) == [1]
+    assert "killed by signal 14" in failure(heard).cause
+
+
+def impatient(params, report):
+    """The child, with less patience."""
+    from supervisor.alerts import posting
+
+    posting.CALL_S = 1
+    return posting.run(params, report)
+
+
+def test_a_killed_child_has_told_what_arrived_before(office, hook):
+    hook.answers(200).answers(200).reacts(swallows=True)
+    office.party.take(ev.Deliver((alert(1), alert(2), alert(3))), world_of(hook.url))
+    office.until(lambda: len(hook.calls) == 3)
+    [child] = office.stage.jobs()
+
+    os.kill(child, 9)
+    office.until(lambda: office.heard)
+
+    assert delivered(office.heard) == [1, 2]
+    assert "killed by signal 9" in failure(office.heard).cause
+
+
+def test_a_dead_keeper_is_a_failure_and_not_a_silence(office, hook):
+    hook.reacts(swallows=True)
+    office.party.take(ev.Deliver((alert(1),)), world_of(hook.url))
+    office.until(lambda: hook.calls)
+    [keeper] = office.stage.keepers()
+
+    os.kill(keeper, 9)
+    office.until(lambda: office.heard)
+
+    assert failure(office.heard).cause == "the process that delivers was lost"
+
+
+def test_the_url_is_in_no_argument_no_environment_and_no_file(office, hook, tmp_path):
+    hook.reacts(swallows=True)
+    office.party.take(ev.Deliver((alert(1),)), world_of(hook.url))
+    office.until(lambda: hook.calls)
+
+    open_to_see = [
+        Path(f"/proc/{pid}/{name}").read_bytes()
+        for pid in carriers(office.stage.instance)
+        for name in ("cmdline", "environ")
+    ]
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert open_to_see
+    assert [text for text in open_to_see + files if b"sesame" in text] == []
+
+
+def test_a_message_tells_of_the_run_and_its_last_lines(office, hook, tmp_path):
+    store = Store(tmp_path)
+    run = Run(41, "a", DUE, Trigger.SCHEDULE, State.FAILED, attempt=2)
+    store.write([ev.Record(run)])
+    (tmp_path / "runs" / "41.log").write_text("first\nreading <cards>\nno space left\n")
+
+    office.sends(hook.url, alert(1, run=41))
+
+    store.close(clean=True)
+    text = hook.calls[0].body
+    assert "no space left" in text
+    assert "&lt;cards&gt;" in text
+    assert "41, attempt 2" in text
+
+
+def test_without_ledger_or_output_the_alert_is_still_sent(office, hook):
+    heard = office.sends(hook.url, alert(1, run=41))
+
+    assert delivered(heard) == [1]
+
+
+def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
+    secrets = ("hunter22", "line one\nline two", "line one", "line two")
+    office.log.mask = masker(secrets)
+    log = "user root, password hunter22\nline one\nline two\ndsn postgres://u:geheim@db/x\n"
+    (tmp_path / "runs" / "41.log").write_text(log)
+    job = Job("a", 0, argv=("x",), description="uses hunter22", docs="http://u:geheim@wiki/")
+    world = world_of(hook.url)
+    world.jobs = world.jobs.set("a", job)
+
+    office.party.take(ev.Deliver((alert(1, "login of root with hunter22 failed", run=41),)), world)
+    office.until(lambda: office.heard)
+
+    text = hook.calls[0].body
+    assert [word for word in ("hunter22", "line one", "line two", "geheim") if word in text] == []
+    assert text.count("***") >= 5
+
+
+def test_huge_texts_go_through_a_keepers_socket(office, hook):
+    alerts = [alert(number, "ü<" * 30_000) for number in range(1, 11)]
+
+    heard = office.sends(hook.url, *alerts)
+
+    assert delivered(heard) == list(range(1, 11))
+
+
+def test_texts_that_are_no_unicode_are_sent(office, hook):
+    heard = office.sends(hook.url, alert(1, "file \udcff\x00\x1b[31m gone"))
+
+    assert delivered(heard) == [1]
+
+
+# --- the test alert -----------------------------------------------------------------
+
+
+@pytest.fixture
+def bureau(tmp_path):
+    opened = Office(tmp_path, Trial())
+    yield opened
+    opened.stage.close()
+
+
+def test_a_test_alert_takes_the_real_way_and_says_that_it_arrived(bureau, hook):
+    answer: Future = Future()
+    bureau.party.ask(answer, world_of(hook.url))
+
+    bureau.until(answer.done)
+
+    assert answer.result() == journey.Outcome(1)
+    assert "test alert" in titles(hook)[0]
+    assert [type(event).__name__ for event in bureau.heard] == ["Delivered"]
+
+
+def test_a_test_alert_that_fails_says_why(bureau, hook):
+    hook.answers(403, body=b"invalid_token")
+    answer: Future = Future()
+    bureau.party.ask(answer, world_of(hook.url))
+
+    bureau.until(answer.done)
+
+    assert answer.result().cause == "127.0.0.1 answered 403: invalid_token"
+    assert bureau.heard == []
+
+
+def test_two_who_ask_at_once_are_told_of_one_test_alert(bureau, hook):
+    answers: list[Future] = [Future(), Future()]
+    for answer in answers:
+        bureau.party.ask(answer, world_of(hook.url))
+
+    bureau.until(lambda: all(answer.done() for answer in answers))
+
+    assert len(hook.calls) == 1
+
+
+def test_without_a_channel_there_is_nothing_to_test(bureau):
+    answer: Future = Future()
+
+    bureau.party.ask(answer, world_of(None))
+
+    assert answer.result().cause == "no channel is configured"
+
+
+def test_the_worker_of_a_journey_is_there():
+    module, _, function = journey.WORKER.partition(":")
+
+    assert (ROOT / f"{module.replace('.', '/')}.py").read_text().count(f"def {function}(") == 1

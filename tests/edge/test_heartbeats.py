@@ -1,0 +1,257 @@
+"""Heartbeats by one warm child: newest first, one job after itself, never in the way."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from supervisor.alerts import heartbeats
+from supervisor.alerts.heartbeats import Heartbeats, target
+from supervisor.core import events as ev
+from supervisor.core.model import Beat, Pulse
+from supervisor.log import Log
+from tests.edge.stage import Stage, at, carriers
+from tests.webhook import Webhook, nobody
+
+
+@pytest.fixture
+def hook():
+    with Webhook() as server:
+        yield server
+
+
+class Chest:
+    """Heartbeats on a stage; `log` is what the service would have logged."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "runs").mkdir()
+        self.read_end, write_end = os.pipe()
+        self.log = Log("debug", as_json=False, fd=write_end)
+        self.hearts = Heartbeats(folder / "heartbeats.pipe", self.log)
+        self.stage = Stage(folder / "runs")
+        self.skip_s = 0.0
+        self._seen = 0
+
+    def at(self) -> ev.At:
+        now = at()
+        return ev.At(now.wall, now.mono + self.skip_s)
+
+    def turn(self) -> None:
+        launch = self.hearts.errand(self.at())
+        if launch is not None:
+            self.stage.happened += self.stage.processes.launch(launch, at())
+        self.stage.turn()
+        new, self._seen = self.stage.happened[self._seen :], len(self.stage.happened)
+        assert self.hearts.settled(new, self.at()) == []
+
+    def until(self, condition) -> None:
+        self.stage.until(lambda: self.turn() or condition(), within_s=25)
+
+    def until_idle(self) -> None:
+        self.until(lambda: self.hearts.is_idle)
+
+    def logged(self) -> list[str]:
+        self.log.close()
+        os.set_blocking(self.read_end, False)
+        try:
+            return os.read(self.read_end, 65536).decode().splitlines()
+        except BlockingIOError:
+            return []
+
+
+@pytest.fixture
+def chest(tmp_path):
+    opened = Chest(tmp_path)
+    yield opened
+    opened.hearts.close()
+    opened.stage.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "pulse", "called"),
+    [
+        ("https://hc.example/uuid", Pulse.START, "https://hc.example/uuid/start"),
+        ("https://hc.example/uuid/", Pulse.FAIL, "https://hc.example/uuid/fail"),
+        ("https://hc.example/uuid?rid=1", Pulse.FAIL, "https://hc.example/uuid/fail?rid=1"),
+        ("https://hc.example/uuid/?a=b", Pulse.SUCCESS, "https://hc.example/uuid/?a=b"),
+        ("https://hc.example", Pulse.START, "https://hc.example/start"),
+    ],
+)
+def test_the_word_goes_onto_the_path_and_before_the_query(url, pulse, called):
+    assert target(Beat("a", url, pulse)) == called
+
+
+def test_a_failure_brings_its_cause(chest, hook):
+    chest.hearts.take(Beat("a", hook.url, Pulse.FAIL, "exit status 3"))
+
+    chest.until_idle()
+
+    [call] = hook.calls
+    assert (call.method, hook.paths(), call.body) == ("POST", ["sesame/fail"], "exit status 3")
+
+
+def test_start_and_success_are_calls_without_a_body(chest, hook):
+    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    assert sorted(hook.paths()) == ["sesame", "sesame/start"]
+    assert {call.body for call in hook.calls} == {""}
+
+
+def test_one_child_serves_them_all(chest, hook):
+    for number in range(100):
+        chest.hearts.take(Beat(f"job-{number}", hook.url, Pulse.SUCCESS))
+    chest.until_idle()
+    chest.hearts.take(Beat("again", hook.url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    assert len(hook.calls) == 101
+    assert len([event for event in chest.stage.happened if isinstance(event, ev.Started)]) == 1
+
+
+def test_beats_of_one_job_come_in_their_order(chest, hook):
+    hook.reacts(swallows=True)
+    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.until(lambda: hook.calls)
+
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
+    chest.until(lambda: len(hook.calls) == 2)
+
+    assert hook.paths() == ["sesame/start", "sesame"]
+    assert chest.hearts.next_instant() is None
+
+
+def test_of_what_waits_only_the_newest_of_a_job_is_told(chest, hook):
+    hook.reacts(swallows=True)
+    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.until(lambda: hook.calls)
+    for pulse in (Pulse.FAIL, Pulse.START, Pulse.SUCCESS) * 100:
+        chest.hearts.take(Beat("a", hook.url, pulse))
+
+    chest.until_idle()
+
+    assert hook.paths() == ["sesame/start", "sesame"]
+
+
+def test_a_dead_endpoint_costs_a_count_and_one_line(chest):
+    url = nobody()
+    for _ in range(5):
+        chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
+        chest.until_idle()
+
+    assert chest.hearts.failures == 5
+    [line] = [line for line in chest.logged() if "heartbeat" in line]
+    assert "heartbeat of a: call 127.0.0.1: Connection refused" in line
+
+
+def test_after_a_while_the_next_line_tells_how_many(chest):
+    url = nobody()
+    for _ in range(4):
+        chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
+        chest.until_idle()
+    chest.skip_s = heartbeats.LOG_EVERY_S
+    chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    lines = [line for line in chest.logged() if "heartbeat" in line]
+    assert len(lines) == 2
+    assert "(4 failures since the last such line)" in lines[1]
+
+
+def test_a_hundred_silent_endpoints_do_not_hold_up_whoever_asks(chest, hook):
+    hook.reacts(swallows=True)
+    for number in range(100):
+        chest.hearts.take(Beat(f"job-{number}", hook.url, Pulse.START))
+    chest.until(lambda: hook.calls)
+
+    for number in range(1000):
+        chest.hearts.take(Beat(f"job-{number % 100}", hook.url, Pulse.FAIL, "x" * 60_000))
+        chest.hearts.errand(chest.at())
+
+    assert len(hook.calls) <= 101
+
+
+def test_a_killed_child_is_replaced_after_a_rest(chest, hook):
+    hook.reacts(swallows=True)
+    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.until(lambda: hook.calls)
+    [child] = chest.stage.jobs()
+    os.kill(child, 9)
+    chest.until_idle()
+
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    waits_until = chest.hearts.next_instant()
+    chest.skip_s = heartbeats.REST_S
+    chest.until_idle()
+
+    assert chest.hearts.failures == 1
+    assert waits_until > at().mono
+    assert hook.paths() == ["sesame/start", "sesame"]
+
+
+def test_a_child_that_had_nothing_to_do_ends_and_nothing_is_lost(chest, hook, monkeypatch):
+    monkeypatch.setattr(heartbeats, "WORKER", "tests.edge.test_heartbeats:soon_idle")
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.until(lambda: any(isinstance(e, ev.Emptied) for e in chest.stage.happened))
+
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.until_idle()
+
+    assert len(hook.calls) == 2
+    assert chest.hearts.failures == 0
+
+
+def soon_idle(params, report):
+    """The child, with less patience."""
+    from supervisor.alerts import heart
+
+    heart.IDLE_S = 0.2
+    return heart.run(params, report)
+
+
+def test_a_url_too_long_for_the_pipe_is_a_failure(chest, hook):
+    chest.hearts.take(Beat("a", f"{hook.url}/{'x' * 5000}", Pulse.SUCCESS))
+    chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    assert (len(hook.calls), chest.hearts.failures) == (1, 1)
+
+
+def test_a_cause_of_any_length_and_script_goes_through(chest, hook):
+    chest.hearts.take(Beat("a", hook.url, Pulse.FAIL, "\x00\udcff" + "ü🔴" * 50_000))
+
+    chest.until_idle()
+
+    assert 900 < len(hook.calls[0].body.encode()) <= heartbeats.MOST_BODY_BYTES
+
+
+def test_a_folder_that_takes_no_pipe_is_a_failure_and_no_end(tmp_path, chest):
+    chest.hearts = Heartbeats(tmp_path / "missing" / "heartbeats.pipe", chest.log)
+    chest.hearts.take(Beat("a", "http://127.0.0.1:9/", Pulse.SUCCESS))
+
+    launch = chest.hearts.errand(chest.at())
+
+    assert launch is None
+    assert chest.hearts.failures == 1
+    assert chest.hearts.next_instant() > at().mono
+
+
+def test_urls_are_for_their_owner_only(chest, hook, tmp_path):
+    hook.reacts(swallows=True)
+    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.until(lambda: hook.calls)
+
+    open_to_see = [
+        Path(f"/proc/{pid}/{name}").read_bytes()
+        for pid in carriers(chest.stage.instance)
+        for name in ("cmdline", "environ")
+    ]
+    assert [text for text in open_to_see if b"sesame" in text] == []
+    assert stat.S_IMODE((tmp_path / "heartbeats.pipe").stat().st_mode) == 0o600

@@ -1,0 +1,154 @@
+"""A real server on this machine that keeps what it is sent and answers as it is told.
+
+with Webhook() as hook:
+    hook.answers(429, {"Retry-After": "7"}), then 200 for ever
+    ...
+    assert hook.bodies() == [...]
+"""
+
+import json
+import socket
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that came."""
+
+    method: str
+    path: str
+    body: str
+    headers: Mapping[str, str]
+
+    def json(self) -> Any:
+        """The body as a value."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What is done about a request; raw: these bytes instead of an answer."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b"ok"
+    raw: bytes | None = None
+    swallows: bool = False
+    drips: bool = False
+
+
+class Webhook:
+    """The server; without a reaction in store it answers 200."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._reactions: deque[Reaction] = deque()
+        self._always = Reaction()
+        self._over = threading.Event()
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one_request(self) -> None:
+                try:
+                    super().handle_one_request()
+                except OSError:
+                    self.close_connection = True
+
+            def do_POST(self) -> None:
+                length = int(self.headers.get("Content-Length", 0))
+                body = self.rfile.read(length).decode()
+                hook._keep(Call(self.command, self.path, body, dict(self.headers)))
+                hook._react(self)
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    @property
+    def url(self) -> str:
+        """Where it listens, with a path that nobody else may know."""
+        return f"http://127.0.0.1:{self._server.server_port}/services/T0/B0/sesame"
+
+    @property
+    def waiting(self) -> int:
+        """Reactions that no request has met yet."""
+        return len(self._reactions)
+
+    def answers(self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b""):
+        """The next request that nothing is in store for is answered so."""
+        self._reactions.append(Reaction(status, headers or {}, body))
+        return self
+
+    def reacts(self, **how: Any):
+        """As `answers`, in other ways: raw=b"...", swallows=True, drips=True."""
+        self._reactions.append(Reaction(**how))
+        return self
+
+    def always(self, status: int) -> None:
+        """From now on every request is answered so, until `always` says otherwise."""
+        self._always = Reaction(status)
+
+    def bodies(self) -> list[Any]:
+        """What was posted, as values."""
+        return [call.json() for call in self.calls]
+
+    def paths(self) -> list[str]:
+        """What was called, below the secret path."""
+        return [call.path.removeprefix("/services/T0/B0/") for call in self.calls]
+
+    def __enter__(self) -> "Webhook":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def _keep(self, call: Call) -> None:
+        self.calls.append(call)
+
+    def _react(self, handler: BaseHTTPRequestHandler) -> None:
+        reaction = self._reactions.popleft() if self._reactions else self._always
+        if reaction.swallows:
+            self._over.wait(60)
+        elif reaction.drips:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+            while not self._over.wait(0.2):
+                handler.wfile.write(b"x")
+        elif reaction.raw is not None:
+            handler.wfile.write(reaction.raw)
+            handler.close_connection = True
+        else:
+            handler.send_response(reaction.status)
+            for name, value in reaction.headers.items():
+                handler.send_header(name, value)
+            handler.send_header("Content-Length", str(len(reaction.body)))
+            handler.end_headers()
+            handler.wfile.write(reaction.body)
+
+
+def nobody() -> str:
+    """A URL at which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{sock.getsockname()[1]}/services/T0/B0/sesame"
