@@ -87,6 +87,8 @@ class Loop:
         while not self._is_over and not (until_idle and self._is_idle):
             self.once()
         self._end_by = self.read_clocks().mono + LAST_BEATS_S
+        if self.world.stop_by is not None:
+            self._end_by = min(self._end_by, self.world.stop_by)
         while not self._heartbeats.is_idle and self.read_clocks().mono < self._end_by:
             self.once()
         self._heartbeats.close()

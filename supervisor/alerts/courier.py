@@ -10,21 +10,26 @@ import sqlite3
 from collections.abc import Iterable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from supervisor.alerts import slack
 from supervisor.alerts.journey import Journey, Outcome
 from supervisor.containment import output
 from supervisor.core import events as ev
 from supervisor.core import schedule
-from supervisor.core.model import Alert, Run, replace
+from supervisor.core.model import Alert, Run
 from supervisor.core.world import World
 from supervisor.errands import DELIVERY, TEST
 from supervisor.ledger.history import History
 from supervisor.log import Log
 
 OUTPUT_BYTES = 16 * 1024
-# A worker's text may be 64 KiB long, and a packet holds ten messages.
-CAUSE_CHARACTERS = 4000
+# More than the longest message, less than the smallest packet that a kernel carries.
+JOURNEY_BYTES = 64 * 1024
+
+Message = dict[str, Any]
 
 
 class Courier:
@@ -35,26 +40,27 @@ class Courier:
         self._log = log
         self._journey = Journey(DELIVERY, "deliver-alerts")
         self._url = ""
-        self._alerts: tuple[Alert, ...] = ()
-        self._messages: list[dict[str, object]] = []
+        self._ahead: list[tuple[Alert, Message]] = []
+        self._on_the_way: list[Alert] = []
         self._host = socket.gethostname()
 
     def take(self, deliver: ev.Deliver, world: World) -> None:
-        """These are to go with the next journey."""
+        """These are to go, in one journey or in several."""
         self._url = world.config.notify.slack or ""
-        self._alerts = deliver.alerts
-        self._messages = [self._message(alert, world) for alert in deliver.alerts]
+        self._ahead = [(alert, self._message(alert, world)) for alert in deliver.alerts]
 
     def next_instant(self) -> float | None:
-        """At once, if something was taken."""
-        return 0.0 if self._messages else None
+        """At once, if something is to go."""
+        return 0.0 if self._ahead and not self._journey.is_out else None
 
     def errand(self, at: ev.At) -> ev.Launch | None:
-        """The journey with what was taken."""
-        if not self._messages or self._journey.is_out:
+        """The journey of the next few that fit into a packet."""
+        if not self._ahead or self._journey.is_out:
             return None
-        messages, self._messages = self._messages, []
-        return self._journey.begin(at, self._url, messages)
+        count = _fitting([message for _, message in self._ahead])
+        going, self._ahead = self._ahead[:count], self._ahead[count:]
+        self._on_the_way = [alert for alert, _ in going]
+        return self._journey.begin(at, self._url, [message for _, message in going])
 
     def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """What its end means for the outbox."""
@@ -62,23 +68,22 @@ class Courier:
         if outcome is None:
             return []
         happened: list[ev.Event] = []
-        arrived = tuple(alert.id for alert in self._alerts[: outcome.arrived])
+        arrived = tuple(alert.id for alert in self._on_the_way[: outcome.arrived])
         if arrived:
             happened.append(ev.Delivered(at, arrived))
         if outcome.cause:
+            self._ahead = []
             why = outcome.cause, outcome.retry_after_s, outcome.refused
             happened.append(ev.Undelivered(at, *why))
         return happened
 
-    def _message(self, alert: Alert, world: World) -> dict[str, object]:
-        # Masked before it is cut, or half a secret would be left at the cut.
-        cause = self._log.mask(alert.cause)[:CAUSE_CHARACTERS]
+    def _message(self, alert: Alert, world: World) -> Message:
         lines: list[str] = []
         if alert.run is not None:
             with contextlib.suppress(OSError):
                 lines = output.last_lines(self._folder / "runs", alert.run, OUTPUT_BYTES)
         about = slack.About(
-            alert=replace(alert, cause=cause),
+            alert=alert,
             zone=schedule.zone(world.config.timezone),
             host=self._host,
             run=None if alert.run is None else self._run(alert.run, world),
@@ -134,3 +139,14 @@ class Trial:
             if not answer.cancelled():
                 answer.set_result(outcome)
         return [] if outcome.cause else [ev.Delivered(at, ())]
+
+
+def _fitting(messages: list[Message]) -> int:
+    """How many of these go in one packet, where they are text within text; at least one."""
+    count, room = 0, JOURNEY_BYTES
+    for message in messages:
+        room -= len(msgspec.json.encode(msgspec.json.encode(message).decode()))
+        if count and room < 0:
+            break
+        count += 1
+    return count

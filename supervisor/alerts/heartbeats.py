@@ -6,7 +6,7 @@ not repeated, for the next one says more.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,7 +57,7 @@ class Heartbeats:
 
     def next_instant(self) -> float | None:
         """When something can be done for what waits."""
-        if not any(self._may_go()):
+        if self._next() is None:
             return None
         return 0.0 if self._errand.is_out else self._begin_at
 
@@ -101,17 +101,15 @@ class Heartbeats:
         # For reading, too, or its opening and its closing would depend on the child.
         self._pipe = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def _may_go(self) -> Iterator[Beat]:
+    def _next(self) -> Beat | None:
         """What may be called now; beats of one job go one after the other."""
+        if self._is_full or len(self._under_way) >= MOST_UNDER_WAY:
+            return None
         busy = {beat.job for beat in self._under_way.values()}
-        for beat in list(self._waiting.values()):
-            if self._is_full or len(self._under_way) >= MOST_UNDER_WAY:
-                return
-            if beat.job not in busy:
-                yield beat
+        return next((beat for beat in self._waiting.values() if beat.job not in busy), None)
 
     def _feed(self, at: ev.At) -> None:
-        for beat in self._may_go():
+        while (beat := self._next()) is not None:
             number = self._last_number + 1
             line = self._line(number, beat)
             if len(line) > _PIPE_BUF:

@@ -153,6 +153,20 @@ def test_a_stop_lets_the_last_alert_arrive(house: House, hook: Webhook) -> None:
     assert told(hook) == ["🔴 flaky failed: exit status 1"]
 
 
+def test_a_stop_is_not_kept_by_a_server_that_swallows(house: House, hook: Webhook) -> None:
+    house.config.write_text(JOBS.replace("shutdown_grace: 10s", "shutdown_grace: 500ms"))
+    hook.reacts(swallows=True)
+    with supervised(house) as supervisor:
+        run(house, "flaky")
+        until(lambda: hook.calls)
+        supervisor.send_signal(signal.SIGTERM)
+
+        # The call itself may take twenty seconds.
+        assert supervisor.wait(10) == 0
+
+    assert rows(house, "SELECT count(*) FROM outbox WHERE delivered_at IS NULL") == [(1,)]
+
+
 def test_a_local_run_ends_after_its_alert(house: House, hook: Webhook) -> None:
     done = house.ask("run", "flaky", "--local")
 

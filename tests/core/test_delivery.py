@@ -402,3 +402,30 @@ def test_nothing_sets_out_when_all_is_over():
     night.send(ev.TimePassed(night.clocks()))
 
     assert night.journey == ()
+
+
+# --- what people see ----------------------------------------------------------------
+
+
+def test_status_says_what_waits_and_why():
+    night = night_of(A, B)
+    fails_at(night, "02:00", "a", "b")
+    night.cannot_deliver("answered 500")
+
+    shown = night.status()
+
+    assert (shown.alerts.channel, shown.alerts.waiting, shown.alerts.failures) == ("slack", 2, 1)
+    assert shown.alerts.error == "answered 500"
+    assert shown.alerts.next_at == instant("2026-01-05 02:00:05")
+    assert [incident.undelivered for incident in shown.incidents] == [1, 1]
+
+
+def test_status_is_silent_about_a_channel_that_works():
+    night = night_of(A)
+    fails_at(night, "02:00")
+    night.delivers()
+
+    shown = night.status()
+
+    assert (shown.alerts.waiting, shown.alerts.error) == (0, "")
+    assert shown.incidents[0].undelivered == 0

@@ -225,12 +225,31 @@ def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
     assert text.count("***") >= 5
 
 
-def test_huge_texts_go_through_a_keepers_socket(office, hook):
-    alerts = [alert(number, "ü<" * 30_000) for number in range(1, 11)]
+@pytest.mark.parametrize("text", ["🔴", '"', "\\", "<", "\n"], ids=ascii)
+def test_huge_texts_go_in_several_journeys_and_in_their_order(office, hook, tmp_path, text):
+    (tmp_path / "runs" / "41.log").write_text(f"{text * 500}\n" * 20)
+    alerts = [alert(number, f"{number} {text * 30_000}", run=41) for number in range(1, 11)]
+    world = world_of(hook.url)
+    world.jobs = world.jobs.set("a", Job("a", 0, argv=("x",), description=text * 5000))
 
-    heard = office.sends(hook.url, *alerts)
+    office.party.take(ev.Deliver(tuple(alerts)), world)
+    office.until(lambda: len(delivered(office.heard)) == 10)
 
-    assert delivered(heard) == list(range(1, 11))
+    assert [title.split()[3] for title in titles(hook)] == [str(n) for n in range(1, 11)]
+    journeys = [event for event in office.heard if isinstance(event, ev.Delivered)]
+    assert 1 < len(journeys) <= 10
+
+
+def test_what_fails_in_one_journey_keeps_the_next_ones_at_home(office, hook):
+    hook.answers(200).answers(500)
+    alerts = [alert(number, "🔴" * 30_000) for number in range(1, 11)]
+
+    office.sends(hook.url, *alerts)
+    office.until(lambda: len(office.heard) == 2)
+
+    assert delivered(office.heard) == [1]
+    assert len(hook.calls) == 2
+    assert office.party.next_instant() is None
 
 
 def test_texts_that_are_no_unicode_are_sent(office, hook):
