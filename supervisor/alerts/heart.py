@@ -22,6 +22,8 @@ from workers.report import Report
 THREADS = 8
 # Longer than a minute, so that a beat a minute keeps it warm.
 IDLE_S = 90.0
+# What a worker may say in its life is bounded, so that its life is, too.
+MOST_BEATS = 10_000
 MOST_BYTES = 64 * 1024
 
 
@@ -31,7 +33,7 @@ def run(params: dict[str, Any], report: Report) -> None:
     pipe = os.open(params["pipe"], os.O_RDONLY | os.O_NONBLOCK)
     rest = b""
     with ThreadPoolExecutor(THREADS) as threads:
-        while not report.cancelled:
+        while not report.cancelled and heart.expected < MOST_BEATS:
             ready, _, _ = select.select([pipe], [], [], IDLE_S)
             if not ready and heart.is_idle:
                 break
@@ -54,19 +56,19 @@ class Heart:
         self._report = report
         self._lock = threading.Lock()
         self._local = threading.local()
-        self._expected = 0
+        self.expected = 0  # how many were read from the pipe
         self._answered = 0
 
     @property
     def is_idle(self) -> bool:
         """Nothing is under way."""
-        return self._expected == self._answered
+        return self.expected == self._answered
 
     def expect(self) -> None:
         """One more is to be called."""
         with self._lock:
-            self._expected += 1
-            if self._expected == self._answered + 1:
+            self.expected += 1
+            if self.expected == self._answered + 1:
                 signal.alarm(CALL_S)
 
     def beat(self, wanted: dict[str, Any]) -> None:

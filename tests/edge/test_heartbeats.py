@@ -215,6 +215,25 @@ def soon_idle(params, report):
     return heart.run(params, report)
 
 
+def test_a_child_that_has_served_long_enough_hands_over(chest, hook, monkeypatch):
+    monkeypatch.setattr(heartbeats, "WORKER", "tests.edge.test_heartbeats:soon_tired")
+    for number in range(40):
+        chest.hearts.take(Beat(f"job-{number}", hook.url, Pulse.SUCCESS))
+        chest.turn()
+
+    chest.until_idle()
+
+    assert (len(hook.calls), chest.hearts.failures) == (40, 0)
+
+
+def soon_tired(params, report):
+    """The child, with a short life."""
+    from supervisor.alerts import heart
+
+    heart.MOST_BEATS = 3
+    return heart.run(params, report)
+
+
 def test_a_url_too_long_for_the_pipe_is_a_failure(chest, hook):
     chest.hearts.take(Beat("a", f"{hook.url}/{'x' * 5000}", Pulse.SUCCESS))
     chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
