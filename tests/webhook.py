@@ -50,7 +50,7 @@ class Webhook:
         self.calls: list[Call] = []
         self._reactions: deque[Reaction] = deque()
         self._always = Reaction()
-        self._over = threading.Event()
+        self._over, self._released = threading.Event(), threading.Event()
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -101,6 +101,10 @@ class Webhook:
         """From now on every request is answered so, until `always` says otherwise."""
         self._always = Reaction(status)
 
+    def release(self) -> None:
+        """Hang up on whom it swallowed."""
+        self._released.set()
+
     def bodies(self) -> list[Any]:
         """What was posted, as values."""
         return [call.json() for call in self.calls]
@@ -120,6 +124,7 @@ class Webhook:
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
+        self.release()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
@@ -130,7 +135,8 @@ class Webhook:
     def _react(self, handler: BaseHTTPRequestHandler) -> None:
         reaction = self._reactions.popleft() if self._reactions else self._always
         if reaction.swallows:
-            self._over.wait(60)
+            self._released.wait(60)
+            handler.close_connection = True
         elif reaction.drips:
             handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
             while not self._over.wait(0.2):

@@ -132,6 +132,7 @@ def test_of_what_waits_only_the_newest_of_a_job_is_told(chest, hook):
     chest.until(lambda: hook.calls)
     for pulse in (Pulse.FAIL, Pulse.START, Pulse.SUCCESS) * 100:
         chest.hearts.take(Beat("a", hook.url, pulse))
+    hook.release()
 
     chest.until_idle()
 
