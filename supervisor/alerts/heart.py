@@ -82,6 +82,8 @@ class Heart:
     def _call(self, wanted: dict[str, Any]) -> Answer:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
+            # By the next beat the other side has hung up, which would look like a failure.
+            self._local.session.headers["Connection"] = "close"
         url, body = wanted["url"], wanted["body"]
         if body is None:
             return call(self._local.session, "GET", url, None, "")

@@ -5,6 +5,7 @@ A dead endpoint costs a count and, now and then, a line in the log; a heartbeat 
 not repeated, for the next one says more.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -92,7 +93,8 @@ class Heartbeats:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink()
 
     def _open(self) -> None:
         """A fresh pipe: in an old one there may be what a dead child never read."""

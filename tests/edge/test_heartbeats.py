@@ -252,8 +252,9 @@ def test_a_cause_of_any_length_and_script_goes_through(chest, hook):
     assert 900 < len(hook.calls[0].body.encode()) <= heartbeats.MOST_BODY_BYTES
 
 
-def test_a_folder_that_takes_no_pipe_is_a_failure_and_no_end(tmp_path, chest):
-    chest.hearts = Heartbeats(tmp_path / "missing" / "heartbeats.pipe", chest.log)
+@pytest.mark.parametrize("place", ["missing/heartbeats.pipe", "runs"], ids=["gone", "taken"])
+def test_a_folder_that_takes_no_pipe_is_a_failure_and_no_end(tmp_path, chest, place):
+    chest.hearts = Heartbeats(tmp_path / place, chest.log)
     chest.hearts.take(Beat("a", "http://127.0.0.1:9/", Pulse.SUCCESS))
 
     launch = chest.hearts.errand(chest.at())
