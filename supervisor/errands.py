@@ -45,8 +45,9 @@ class Errand:
         self.is_out = True
         self._number += 1
         job = Job(self._name, 0, **definition)
-        wanted = {"state": State.RUNNING, "attempt": self._number}
-        run = Run(self._run, self._name, at.wall, Trigger.MANUAL, **wanted)  # type: ignore[arg-type]
+        run = Run(
+            self._run, self._name, at.wall, Trigger.MANUAL, State.RUNNING, attempt=self._number
+        )
         return ev.Launch(run, job)
 
     def said(self, heard: Iterable[ev.Event]) -> list[protocol.Message | protocol.Garbage]:

@@ -23,7 +23,7 @@ from supervisor.containment.processes import Processes
 from supervisor.core import changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import Beat, replace
+from supervisor.core.model import Beat, Pulse, replace
 from supervisor.core.view import Tick
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload, TestAlert
@@ -62,9 +62,8 @@ class Loop:
         folder = reloader.folder
         self._courier, self._trial = Courier(folder.root, log), Trial()
         self._heartbeats = Heartbeats(folder.heartbeats, log)
-        self._parties: tuple[Party, ...] = (
-            *(reloader, self._courier, self._trial, self._heartbeats),
-        )
+        parties: list[Party] = [reloader, self._courier, self._trial, self._heartbeats]
+        self._parties = tuple(parties)
         self._backlog = Backlog(store)
         self._answers: dict[int, Future[Any]] = {}
         self._signals: list[int] = []
@@ -211,8 +210,10 @@ class Loop:
 
     def _run_errands(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
         happened: list[ev.Event] = []
+        theirs = [event for event in heard if is_of_an_errand(event)]
         for party in self._parties:
-            happened += party.settled(heard, at)
+            if theirs:
+                happened += party.settled(theirs, at)
             launch = party.errand(at)
             if launch is not None:
                 happened += party.settled(self._heard(self._processes.launch(launch, at)), at)
@@ -264,7 +265,7 @@ class Loop:
                     self._reply(action)
                 case ev.Deliver():
                     self._courier.take(action, self.world)
-                case Beat():
+                case Beat(pulse=pulse) if not (trouble and pulse is Pulse.START):
                     self._heartbeats.take(action)
                 case ev.Note():
                     self._note(at, action)

@@ -136,7 +136,7 @@ class Heartbeats:
             case protocol.Metric(name, value) if name == ANSWERED:
                 self._under_way.pop(int(value), None)
                 self._is_full = False
-            case protocol.Log(_, text):
+            case protocol.Log("warning", text):
                 self._fail(at, text)
             case _:
                 pass

@@ -30,7 +30,7 @@ ROUND_MS = 20
 
 
 class Tail:
-    """The last output of an errand (run 0), which has no log on disk."""
+    """The last output of an errand (run 0 or less), which has no log on disk."""
 
     def __init__(self) -> None:
         self.kept = b""
@@ -132,7 +132,7 @@ class Keeper:
             self._say({"failed": _start_error(order, error)})
             return
         run = order["run"]
-        log = output.Log(self._runs_dir, run, order["attempt"]) if run else Tail()
+        log = output.Log(self._runs_dir, run, order["attempt"]) if run > 0 else Tail()
         self._tenant = Tenant(birth, log)
         self._poll.register(birth.output, select.POLLIN)
         self._say({"pid": birth.pid})

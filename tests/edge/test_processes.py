@@ -502,13 +502,14 @@ def test_attempts_follow_each_other_in_one_log(stage: Stage):
     assert stage.log(1) == "first\n--- attempt 2 ---\nsecond\n"
 
 
-def test_an_errand_writes_no_file_and_says_its_last_output(stage: Stage):
-    errand = launch(0, shell="seq 10000 >&2; echo the end")
+@pytest.mark.parametrize("number", [0, -3])
+def test_an_errand_writes_no_file_and_says_its_last_output(stage: Stage, number: int):
+    errand = launch(number, shell="seq 10000 >&2; echo the end")
 
     stage.processes.launch(errand, events.At(errand.run.due, 0.0))
-    stage.until_ended(0)
+    stage.until_ended(number)
 
-    (tail,) = [m for m in stage.said(0) if isinstance(m, Log)]
+    (tail,) = [m for m in stage.said(number) if isinstance(m, Log)]
     assert tail.text.endswith("10000\nthe end\n")
     assert len(tail.text) == 4096
     assert list(stage.runs_dir.iterdir()) == []
