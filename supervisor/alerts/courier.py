@@ -136,7 +136,8 @@ class Trial:
             return []
         waiting, self._waiting = self._waiting, []
         for answer in waiting:
-            if not answer.cancelled():
+            # Nobody may cancel it between a look and the result.
+            if answer.set_running_or_notify_cancel():
                 answer.set_result(outcome)
         return [] if outcome.cause else [ev.Delivered(at, ())]
 

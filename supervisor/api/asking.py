@@ -84,9 +84,7 @@ class Asking:
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
 
     async def post_notify_test(self, request: Request) -> Response:
-        if self._ground.world.config.notify.slack is None:
-            hint = "set notify: {slack: URL of a Slack webhook} in jobs.yaml"
-            raise Problem(409, "no channel is configured", hint)
+        await self._ask(request, ev.NotifyTest())
         answer = self._ground.desk.ask(_peer(request), TestAlert())
         outcome = await asyncio.wait_for(asyncio.wrap_future(answer), TEST_S)
         if outcome.cause:

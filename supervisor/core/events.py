@@ -106,6 +106,10 @@ class RestoreBackup(Struct, frozen=True):
     force: bool = False
 
 
+class NotifyTest(Struct, frozen=True):
+    """See whether alerts arrive; granted if there is a channel, whatever comes of it."""
+
+
 Request = (
     RunJobs
     | RunAll
@@ -115,6 +119,7 @@ Request = (
     | ResumeJob
     | AckIncident
     | RestoreBackup
+    | NotifyTest
     | StopService
 )
 

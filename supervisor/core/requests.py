@@ -18,6 +18,7 @@ from supervisor.core.events import (
     Asked,
     CancelJob,
     CancelRun,
+    NotifyTest,
     PauseJob,
     Record,
     RecordPause,
@@ -79,6 +80,8 @@ def describe(request: Request) -> tuple[str, str]:
             return "ack", f"incident {number}"
         case RestoreBackup(file, target):
             return "restore", f"{file} to {target}"
+        case NotifyTest():
+            return "notify-test", ""
         case StopService():
             return "stop", ""
 
@@ -106,6 +109,11 @@ def _grant(turn: Turn, request: Request, by: str) -> Iterable[int]:
             return _ack(turn, request, by)
         case RestoreBackup():
             return _restore(turn, request)
+        case NotifyTest():
+            if turn.world.config.notify.slack is None:
+                hint = "set notify: {slack: URL of a Slack webhook} in jobs.yaml"
+                raise Refusal(Answer.CONFLICT, "no channel is configured", hint)
+            return ()
         case StopService(drain_s):
             stop(turn) if drain_s is None else drain(turn, drain_s)
             return ()

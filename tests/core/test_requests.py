@@ -3,6 +3,7 @@
 import pytest
 
 from supervisor.core import events as ev
+from supervisor.core.model import Notify
 from tests.core.night import Night, instant, job
 
 SYNC = job("sync-sets", cron="0 2 * * *")
@@ -199,3 +200,20 @@ def test_the_row_is_recorded_before_the_reply():
         for action in asked.actions
     ]
     assert kinds.index("Run") < kinds.index("Asking") < kinds.index("Reply")
+
+
+@pytest.mark.parametrize(
+    ("notify", "answer", "said"),
+    [
+        (Notify("http://127.0.0.1/slack"), "ok", "ok"),
+        (Notify(), "conflict", "no channel is configured"),
+    ],
+    ids=["a channel", "none"],
+)
+def test_a_test_alert_is_granted_if_there_is_a_channel(notify, answer, said):
+    found = Night(SYNC, notify=notify)
+
+    reply = found.asks(ev.NotifyTest())
+
+    assert reply.answer == answer
+    assert [(each.verb, each.answer) for each in found.ledger.askings] == [("notify-test", said)]

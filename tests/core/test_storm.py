@@ -176,6 +176,7 @@ def ask(storm: Storm) -> None:
                 ev.ResumeJob(name),
                 ev.ResumeJob("", from_now=dice.random() < 0.2),
                 ev.AckIncident(dice.randint(1, 20), 3600),
+                ev.NotifyTest(),
             ]
         )
     )
