@@ -2,10 +2,10 @@
 
 Pure, standard library only. `Params` is a frozen dataclass; a field's
 annotation says how its text is read: `str`, `int`, `float`, `bool`, `Path`,
-`Duration`, `Size`, `tuple[str, ...]`, `tuple[Path, ...]`, and `X | None`. A field
-without a default is required. All problems are found at once, each with the
-name of its key. Names and types only: whether a path or a server exists is
-for the run to find.
+`Duration`, `Size`, `tuple[str, ...]`, `tuple[Path, ...]`, `X | None`, and another
+such dataclass, whose keys are named `field.key`. A field without a default is
+required. All problems are found at once, each with the name of its key. Names
+and types only: whether a path or a server exists is for the run to find.
 """
 
 import dataclasses
@@ -53,6 +53,8 @@ def parse(kind: type[P], given: Mapping[str, object]) -> P:
         if name in given:
             try:
                 values[name] = _convert(annotations[name], given[name])
+            except BadParams as inner:
+                problems += [_within(name, problem) for problem in inner.problems]
             except ValueError as error:
                 problems.append(BadParam(name, str(error)))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -73,6 +75,11 @@ def _unknown(key: str, declared: Mapping[str, object]) -> BadParam:
     return BadParam(key, "unknown parameter", hint)
 
 
+def _within(name: str, problem: BadParam) -> BadParam:
+    key = f"{name}.{problem.key}" if problem.key else name
+    return dataclasses.replace(problem, key=key)
+
+
 def _convert(kind: object, value: object) -> object:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
@@ -88,6 +95,10 @@ def _convert(kind: object, value: object) -> object:
         if not isinstance(value, dict):
             raise ValueError(f"expected a mapping, got {_shown(value)}")
         return {str(key): _convert(inner[1], item) for key, item in value.items()}
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ValueError(f"expected a mapping, got {_shown(value)}")
+        return parse(kind, value)
     if isinstance(value, dict | list) or value is None:
         raise ValueError(f"expected {_name(kind)}, got {_shown(value)}")
     return _scalar(kind, value)

@@ -7,6 +7,14 @@ import pytest
 
 from workers.params import BadParam, BadParams, Duration, Size, parse
 
+MINUTE = Duration(60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    age: Duration = MINUTE
+    share: float = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Params:
@@ -19,6 +27,7 @@ class Params:
     most: Size | None = None
     tables: tuple[str, ...] = ()
     copies: tuple[Path, ...] = ()
+    limits: Limits = Limits()
 
     def __post_init__(self) -> None:
         if self.count < 0:
@@ -97,3 +106,17 @@ def test_what_has_no_default_is_required() -> None:
 
 def test_a_check_of_params_on_themselves_names_its_key() -> None:
     assert problems({"count": -1}) == [BadParam("count", "expected at least 0")]
+
+
+def test_the_keys_of_a_mapping_are_typed_by_its_own_declaration() -> None:
+    found = parse(Params, {"database": "x", "limits": {"age": "2d"}})
+
+    assert found.limits == Limits(age=Duration(172800.0), share=0.1)
+
+
+def test_a_problem_inside_a_mapping_names_its_whole_key() -> None:
+    found = problems({"limits": {"aeg": "2d", "share": "half"}, "count": "many"})
+
+    assert {problem.key for problem in found} == {"limits.aeg", "limits.share", "count"}
+    assert found[1].hint == 'did you mean "age"?'
+    assert problems({"limits": "2d"}) == [BadParam("limits", 'expected a mapping, got "2d"')]

@@ -1,0 +1,49 @@
+"""Databases as sync makes them, and ways to damage them, for the tests of the rounds."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.workers.catalogue_folder import a_report, two_sets
+from workers import sync
+
+
+def card_database(folder: Path) -> Path:
+    """Two sets of two cards each, in WAL mode, the log emptied."""
+    path = folder / "cards.db"
+    params = sync.Params(str(two_sets(folder / "catalogue").root), path)
+    sync.missing_sets(params, a_report())
+    sync.missing_cards(params, a_report())
+    return path
+
+
+def with_pages(path: Path, rows: int = 5000) -> Path:
+    """The database at `path` with one more table of many pages, `pad`, and an index."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE pad (id INTEGER PRIMARY KEY, word TEXT)")
+        database.execute("CREATE INDEX pad_by_word ON pad (word)")
+        database.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+            " INSERT INTO pad SELECT i, hex(randomblob(20)) FROM n",
+            (rows,),
+        )
+        database.commit()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+def break_pages(path: Path, table: str = "pad", pages: int = 3) -> None:
+    """Write noise over pages in the middle of `table`, as a bad disk would."""
+    with closing(sqlite3.connect(path)) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        (root,) = database.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
+        ).fetchone()
+        (count,) = database.execute("PRAGMA page_count").fetchone()
+    first = root + (count - root) // 2
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, b"\xa5" * size * pages, (first - 1) * size)
+    finally:
+        os.close(descriptor)

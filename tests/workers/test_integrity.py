@@ -1,0 +1,283 @@
+"""Integrity of real databases: each kind of damage is done, then found."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.workers.card_database import break_pages, card_database, with_pages
+from tests.workers.catalogue_folder import a_report, execute, logged, rows
+from workers import integrity, sync
+from workers.integrity import cards
+from workers.report import WorkerFailed
+
+SOUND = {
+    "damage": 0,
+    "foreign_key_violations": 0,
+    "not_there": 0,
+    "empty_fields": 0,
+    "invalid_json": 0,
+    "orphaned_cards": 0,
+    "short_sets": 0,
+    "fuller_sets": 0,
+    "warnings": 0,
+}
+CATALOGUE = Path(__file__).parents[3] / "shared" / "catalogue"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return card_database(tmp_path)
+
+
+def checked(path, heard=None, dry_run=False):
+    result = integrity.run(integrity.Params(path), a_report(heard, dry_run))
+    result.pop("seconds", None)
+    return result
+
+
+def failure(path):
+    with pytest.raises(WorkerFailed) as failed:
+        checked(path)
+    return failed.value
+
+
+def test_a_synced_database_is_sound(path):
+    assert checked(path) == SOUND
+
+
+def test_nothing_is_changed_and_nothing_is_left_behind(path):
+    before, beside = path.read_bytes(), sorted(path.parent.iterdir())
+
+    checked(path)
+
+    assert path.read_bytes() == before
+    assert sorted(path.parent.iterdir()) == beside
+
+
+def test_cards_without_their_set_fail_the_run_and_are_named(path):
+    execute(path, "DELETE FROM pokemon_card_sets WHERE id = 'old1'")
+
+    failed = failure(path)
+
+    assert failed.permanent
+    assert "2 cards belong to no set (old1-1 of old1, old1-TG02 of old1)" in failed.error
+    assert "2 foreign key violations" in failed.error
+
+
+def test_all_are_counted_and_three_are_shown(path):
+    execute(path, "DELETE FROM pokemon_card_sets")
+
+    assert "4 cards belong to no set (new1-1 of new1, new1-TG02 of new1, old1-1 of old1, ...)" in (
+        failure(path).error
+    )
+
+
+@pytest.mark.parametrize("empty", ["''", "'  '", "char(9, 10)"])
+def test_an_empty_required_field_fails_the_run(path, empty):
+    execute(path, f"UPDATE pokemon_cards SET name = {empty} WHERE id = 'new1-1'")
+
+    assert "1 required fields are empty (pokemon_cards.name of new1-1)" in failure(path).error
+
+
+@pytest.mark.parametrize("value", ["'[{'", "''", "x'0102'", "'{''a'': 1}'"])
+def test_a_field_that_holds_no_json_fails_the_run(path, value):
+    execute(path, f"UPDATE pokemon_cards SET attacks = {value} WHERE id = 'old1-1'")
+
+    assert "1 fields hold no JSON (pokemon_cards.attacks of old1-1)" in failure(path).error
+
+
+def test_a_set_with_fewer_cards_than_it_claims_is_a_warning(path):
+    execute(path, "DELETE FROM pokemon_cards WHERE id = 'old1-1'")
+    heard = []
+
+    result = checked(path, heard)
+
+    assert (result["short_sets"], result["warnings"]) == (1, 1)
+    assert "1 sets have fewer cards than they claim (old1 1/2)" in logged(heard)
+
+
+def test_a_set_with_more_cards_than_it_claims_is_only_told(path):
+    execute(path, "UPDATE pokemon_card_sets SET total = 1 WHERE id = 'old1'")
+    heard = []
+
+    result = checked(path, heard)
+
+    assert (result["fuller_sets"], result["warnings"]) == (1, 0)
+    assert "old1 2/1" in logged(heard)
+
+
+def test_broken_pages_fail_the_run(path):
+    break_pages(with_pages(path))
+
+    failed = failure(path)
+
+    assert failed.permanent
+    assert "lines of integrity_check" in failed.error
+
+
+def test_a_broken_card_table_is_damage_and_no_crash(path):
+    execute(path, "UPDATE pokemon_cards SET rules = json_array(hex(zeroblob(200000)))")
+    rows(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    break_pages(path, "pokemon_cards", pages=20)
+
+    assert "lines of integrity_check" in failure(path).error
+
+
+def test_a_damaged_header_fails_the_run(path):
+    with open(path, "r+b") as file:
+        file.seek(100)
+        file.write(b"\xff" * 200)
+
+    failed = failure(path)
+
+    assert failed.permanent
+    assert "is damaged; restore it from a backup" in failed.error
+
+
+def test_an_index_that_misses_a_row_is_found(path):
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_master SET sql = NULL, name = 'gone', tbl_name = 'gone'"
+                         " WHERE name = 'pokemon_cards_by_set'")  # fmt: skip
+        database.execute("DELETE FROM sqlite_master WHERE name = 'gone'")
+        database.commit()
+
+    assert "never used" in failure(path).error
+
+
+def test_a_violation_in_any_database_fails_the_run(tmp_path):
+    path = tmp_path / "any.db"
+    execute(path, "CREATE TABLE parents (id INTEGER PRIMARY KEY)")
+    execute(path, "CREATE TABLE children (parent INTEGER REFERENCES parents)")
+    execute(path, "INSERT INTO children VALUES (7), (8), (NULL)")
+
+    assert (
+        "2 foreign key violations (children rowid 1 without its parents,"
+        " children rowid 2 without its parents)" in failure(path).error
+    )
+
+
+def test_keys_that_do_not_fit_their_parents_are_a_violation(tmp_path):
+    path = tmp_path / "any.db"
+    execute(path, "CREATE TABLE parents (id INTEGER PRIMARY KEY, name TEXT)")
+    execute(path, "CREATE TABLE children (parent TEXT REFERENCES parents (name))")
+
+    assert "foreign key mismatch" in failure(path).error
+
+
+def test_a_database_without_cards_gets_the_generic_checks_and_says_so(tmp_path):
+    path, heard = tmp_path / "any.db", []
+    execute(path, "CREATE TABLE notes (text)")
+
+    result = checked(path, heard)
+
+    assert result == {"damage": 0, "foreign_key_violations": 0, "warnings": 0}
+    assert "no tables of sync are here" in logged(heard)
+
+
+def test_half_of_the_card_tables_is_a_warning(path):
+    execute(path, "DROP TABLE pokemon_card_sets")
+    execute(path, "ALTER TABLE pokemon_cards DROP COLUMN attacks")
+    execute(path, "CREATE TABLE pokemon_card_sets (id TEXT PRIMARY KEY, name TEXT)")
+    execute(path, "INSERT INTO pokemon_card_sets VALUES ('old1', 'a'), ('new1', 'b')")
+    heard = []
+
+    result = checked(path, heard)
+
+    assert result["not_there"] == result["warnings"] == 8
+    assert "pokemon_card_sets.series" in logged(heard)
+
+
+def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
+    path, heard = tmp_path / "own.db", []
+    with closing(sqlite3.connect(path)) as database:
+        database.create_collation("ours", lambda a, b: (a > b) - (a < b))
+        database.execute("CREATE TABLE names (name TEXT COLLATE ours UNIQUE)")
+        database.executemany("INSERT INTO names VALUES (?)", [("a",), ("b",)])
+        database.commit()
+
+    result = checked(path, heard)
+
+    assert result["warnings"] == result["checks_not_made"] == 1
+    assert "no such collation sequence: ours" in logged(heard)
+
+
+def test_an_id_that_would_forge_a_line_of_the_log_does_not(path):
+    execute(path, "UPDATE pokemon_cards SET set_id = 'x' || char(10) || 'y' WHERE id = 'old1-1'")
+    execute(path, "UPDATE pokemon_cards SET id = CAST(x'ff41' AS TEXT), set_id = 'z'"
+                  " WHERE id = 'old1-TG02'")  # fmt: skip
+
+    error = failure(path).error
+
+    assert r"old1-1 of x\ny" in error
+    assert r"\xffA of z" in error
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.mkdir(), "is no plain file"),
+        (lambda path: path.touch(), "has no tables; is it the right path?"),
+        (lambda path: path.write_text("text" * 100), "is no SQLite database"),
+    ],
+    ids=["missing", "a folder", "empty", "text"],
+)
+def test_what_is_no_database_fails_the_run(tmp_path, make, words):
+    path = tmp_path / "wrong.db"
+    make(path)
+    there = path.exists()
+
+    failed = failure(path)
+
+    assert failed.permanent
+    assert words in failed.error
+    assert path.exists() == there
+
+
+def test_a_writer_goes_on_while_one_snapshot_is_checked(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM pokemon_card_sets")
+
+        assert checked(path) == SOUND
+
+        writer.execute("COMMIT")
+    assert "belong to no set" in failure(path).error
+
+
+def test_a_cancelled_run_says_so(path):
+    report = a_report()
+    report.cancelled = True
+    # More than the tenth of a second between two looks at the wish.
+    with_pages(path, rows=400_000)
+
+    with pytest.raises(WorkerFailed, match="cancelled"):
+        integrity.run(integrity.Params(path), report)
+
+
+def test_a_dry_run_names_the_checks_and_makes_none(path):
+    execute(path, "DELETE FROM pokemon_card_sets")
+    heard = []
+
+    assert checked(path, heard, dry_run=True) == {"checks": 6}
+    assert f"integrity_check of {path}" in logged(heard)
+
+
+def test_what_is_required_is_what_sync_demands(path):
+    required = "SELECT name FROM pragma_table_info('{table}') WHERE \"notnull\""
+
+    for table, names in cards.REQUIRED.items():
+        assert [name for (name,) in rows(path, required.format(table=table))] == list(names)
+
+
+@pytest.mark.skipif(not CATALOGUE.is_dir(), reason="needs the real catalogue beside the project")
+def test_the_real_catalogue_is_sound_and_six_of_its_sets_are_fuller(tmp_path):
+    path = tmp_path / "real.db"
+    params = sync.Params(str(CATALOGUE), path)
+    sync.missing_sets(params, a_report())
+    sync.missing_cards(params, a_report())
+
+    assert checked(path) == {**SOUND, "fuller_sets": 6}

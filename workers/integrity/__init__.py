@@ -1,0 +1,155 @@
+"""Integrity: is what a database holds what it should be?
+
+Here: the job `integrity.run`, and how what was found ends a run. `findings.py`
+is pure; `generic.py` asks what any SQLite database can be asked, `cards.py`
+what the tables of sync must hold besides. The law: nothing is changed, and
+all checks see one snapshot.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from workers import database
+from workers.backup import patience
+from workers.database import DatabaseTrouble
+from workers.integrity import cards, generic
+from workers.integrity.findings import Finding, Severity, counts, of, sentence
+from workers.protocol import Scalar
+from workers.report import Report, WorkerFailed
+
+__all__ = ["Params", "plan", "run"]
+
+# integrity_check looks each row up in each index; SQLite's usual 2 MB make it
+# twice as long on 1 GB.
+_CACHE_KIB = 20 * 1024
+_GENERIC = ("integrity_check", "foreign_key_check")
+_OF_CARDS = ("required fields", "JSON", "orphaned cards", "sets and their claims")
+_LEVELS = {Severity.NOTE: "info", Severity.WARNING: "warning", Severity.FAILURE: "error"}
+_Check = Callable[[], list[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The parameters of `integrity.run`; database: the SQLite file, which may be in use."""
+
+    database: Path
+
+
+class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+    """SIGTERM came."""
+
+
+def run(params: Params, report: Report) -> dict[str, Scalar]:
+    """Check the database; what each check counted, warnings, seconds.
+
+    Raises:
+        WorkerFailed: something is wrong with the data (permanent), or it could
+            not be read.
+    """
+    began = time.monotonic()
+
+    def check() -> None:
+        if report.cancelled:
+            raise Cancelled
+
+    try:
+        with closing(patience.opened(params.database, check)) as connection:
+            known = _snapshot(params.database, connection, check)
+            if report.dry_run:
+                lines = plan(params.database, known)
+                for line in lines:
+                    report.log(line)
+                return {"checks": len(lines)}
+            found = _findings(connection, known, report, check)
+    except Cancelled as cancelled:
+        raise WorkerFailed("cancelled; nothing was changed") from cancelled
+    except DatabaseTrouble as trouble:
+        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    except sqlite3.Error as error:
+        told = database.trouble(params.database, error)
+        raise WorkerFailed(str(told), told.permanent) from error
+    _tell(report, found, known)
+    _judge(params.database, found)
+    return {
+        **counts(found),
+        "warnings": sum(one.count for one in of(Severity.WARNING, found)),
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def plan(path: Path, known: cards.Columns) -> tuple[str, ...]:
+    """What a run would check, a line each; pure. known: the card tables that are there."""
+    lines = tuple(f"{check} of {path}" for check in _GENERIC)
+    return (*lines, *(f"{check} of {', '.join(sorted(known))}" for check in _OF_CARDS if known))
+
+
+def _snapshot(
+    path: Path, connection: sqlite3.Connection, check: Callable[[], None]
+) -> cards.Columns:
+    """The card tables, in a snapshot that stands until the connection is closed."""
+    # Not opened read-only: the last reader of a log would leave -wal and -shm behind.
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    # An id that is no UTF-8 is to be shown, not to end the check.
+    connection.text_factory = lambda text: text.decode(errors="backslashreplace")
+    patience.begin_reading(connection, check)
+    (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    if not tables:
+        raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
+    return cards.columns(connection)
+
+
+def _findings(
+    connection: sqlite3.Connection,
+    known: cards.Columns,
+    report: Report,
+    check: Callable[[], None],
+) -> list[Finding]:
+    found: list[Finding] = []
+    checks = _checks(connection, known)
+    for done, (name, find) in enumerate(checks):
+        report.progress(done, len(checks), "checks")
+        found += database.attended(connection, partial(generic.made, name, find), check)
+    report.progress(len(checks), len(checks), "checks")
+    return found
+
+
+def _checks(
+    connection: sqlite3.Connection, known: cards.Columns
+) -> tuple[tuple[str, _Check], ...]:
+    always: tuple[tuple[str, _Check], ...] = (
+        (_GENERIC[0], lambda: [generic.pages(connection)]),
+        (_GENERIC[1], lambda: [generic.foreign_keys(connection)]),
+    )
+    if not known:
+        return always
+    empty, json, orphans, claims = _OF_CARDS
+    return (
+        *always,
+        (empty, lambda: [cards.lacking(known), cards.empty_fields(connection, known)]),
+        (json, lambda: [cards.invalid_json(connection, known)]),
+        (orphans, lambda: [cards.orphans(connection, known)]),
+        (claims, lambda: [f(connection, known) for f in (cards.short_sets, cards.fuller_sets)]),
+    )
+
+
+def _tell(report: Report, found: Sequence[Finding], known: cards.Columns) -> None:
+    if not known:
+        report.log("no tables of sync are here: integrity_check and foreign_key_check only")
+    for severity, level in _LEVELS.items():
+        for one in of(severity, found):
+            report.log(sentence(one), level)
+    for name, count in counts(found).items():
+        report.metric(f"integrity_{name}", count)
+
+
+def _judge(path: Path, found: Sequence[Finding]) -> None:
+    if wrong := of(Severity.FAILURE, found):
+        raise WorkerFailed(
+            f"database {path}: {'; '.join(sentence(one) for one in wrong)}", permanent=True
+        )

@@ -1,0 +1,91 @@
+"""What any SQLite database can be asked: are its pages sound, do its keys hold.
+
+Queries over a connection inside one snapshot. The law: a check that could not
+be made is a finding, never a silence.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+
+from workers.backup import tables
+from workers.integrity.findings import SHOWN, Finding, Severity
+
+# Each line takes memory inside SQLite; a database with more is beyond counting.
+MOST_LINES = 100_000
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+def pages(connection: sqlite3.Connection) -> Finding:
+    """All that integrity_check says; SQLite stops at MOST_LINES, or where it can read no more."""
+    count, examples = 0, list[str]()
+    for line in _lines(connection):
+        count += 1
+        if len(examples) < SHOWN:
+            examples.append(line)
+    what = "lines of integrity_check" + (" and more" if count >= MOST_LINES else "")
+    return Finding("damage", Severity.FAILURE, count, what, tuple(examples))
+
+
+def foreign_keys(connection: sqlite3.Connection) -> Finding:
+    """Rows whose parent is missing, and tables whose keys do not fit their parent's."""
+    count, examples = 0, list[str]()
+    for name in tables.names(connection):
+        try:
+            # Table by table: one misfit in a schema would end the check of them all.
+            check = connection.execute(f'PRAGMA foreign_key_check("{tables.quoted(name)}")')
+            for _, rowid, parent, _ in check:
+                count += 1
+                if len(examples) < SHOWN:
+                    row = f"{name} rowid {rowid}" if rowid is not None else f"a row of {name}"
+                    examples.append(f"{row} without its {parent}")
+        except sqlite3.OperationalError as error:
+            if "foreign key mismatch" not in str(error):
+                raise
+            count += 1
+            examples.insert(0, f"{name}: {error}")
+    return Finding(
+        "foreign_key_violations",
+        Severity.FAILURE,
+        count,
+        "foreign key violations",
+        tuple(examples[:SHOWN]),
+    )
+
+
+def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+    """What `check` found; or that it could not be made, and why.
+
+    Raises:
+        sqlite3.Error: for reasons that say nothing of the data, such as a lock.
+    """
+    try:
+        return check()
+    except sqlite3.DatabaseError as error:
+        # SQLITE_ERROR: a collation or a function that only its own program has.
+        foreign = _name(error).startswith("SQLITE_ERROR")
+        if not (foreign or is_damage(error)):
+            raise
+        severity = Severity.WARNING if foreign else Severity.FAILURE
+        what = f"check could not be made, {name}"
+        return [Finding("checks_not_made", severity, 1, what, (str(error),))]
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file itself is broken."""
+    return _name(error).startswith(_DAMAGE)
+
+
+def _name(error: sqlite3.Error) -> str:
+    """SQLite's own, an extended one begins with its primary one; empty if Python raised it."""
+    return getattr(error, "sqlite_errorname", None) or ""
+
+
+def _lines(connection: sqlite3.Connection) -> Iterator[str]:
+    try:
+        for (row,) in connection.execute(f"PRAGMA integrity_check({MOST_LINES})"):
+            # One row may hold the findings of a whole file, under a heading.
+            yield from (line for line in row.splitlines() if line != "ok" and line[:3] != "***")
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        yield f"it could not go on: {error}"
