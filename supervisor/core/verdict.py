@@ -96,7 +96,9 @@ def _worker(wait_status: int, heard: Heard) -> Verdict:
         said = f"exit status {status} after the worker had said done"
         return Verdict(State.FAILED, Reason.EXIT, said, status)
     warnings = heard.done.result.get("warnings")
-    cause = f"{warnings} warnings" if isinstance(warnings, int) and warnings else ""
+    # `True` is an int to Python, and no count.
+    counted = warnings if isinstance(warnings, int) and warnings is not True else 0
+    cause = f"{counted} warning{'' if counted == 1 else 's'}" if counted else ""
     return Verdict(State.SUCCESS, None, cause, 0)
 
 

@@ -71,6 +71,8 @@ SAID_NOISE = Heard(garbage=Garbage("a line that is not JSON: b'x'"))
 WORKERS = [
     ("done", 0, DONE, "success", None, ""),
     ("done with warnings", 0, Heard(done=Done({"warnings": 3})), "success", None, "3 warnings"),
+    ("done with a warning", 0, Heard(done=Done({"warnings": 1})), "success", None, "1 warning"),
+    ("done, no count", 0, Heard(done=Done({"warnings": True})), "success", None, ""),
     ("done without warnings", 0, Heard(done=Done({"warnings": 0})), "success", None, ""),
     ("an error", status(1), SAID_ERROR, "failed", "error", "no such table"),
     ("a permanent error", status(1), SAID_NEVER, "failed", "permanent", "no such table"),
