@@ -12,12 +12,17 @@ import os
 import pwd
 import sqlite3
 import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 BUSY_TIMEOUT_S = 10.0
+# How long a wish to end may wait while SQLite works.
+_LOOK_EVERY_S = 0.1
 _HEADER_BYTES = 20
 _MAGIC = b"SQLite format 3\0"
 # A lock, a full disk or an I/O error may pass by itself; these do not.
@@ -33,6 +38,7 @@ _WORDS = {
     "SQLITE_NOTADB": "is no SQLite database",
     "SQLITE_CORRUPT": "is damaged; restore it from a backup",
 }
+T = TypeVar("T")
 
 
 class DatabaseTrouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
@@ -122,6 +128,8 @@ def open_existing(
 ) -> sqlite3.Connection:
     """A connection to the database at `path`, in autocommit mode, never a new one.
 
+    Any thread may use and interrupt it, one at a time.
+
     Raises:
         DatabaseTrouble: whatever `look` and `refuse_lockout` find, or SQLite.
     """
@@ -131,7 +139,12 @@ def open_existing(
     uri = f"file:{quote(os.path.abspath(path))}?mode={mode}"
     try:
         database = sqlite3.connect(
-            uri, uri=True, timeout=busy_timeout_s, isolation_level=None, cached_statements=64
+            uri,
+            uri=True,
+            timeout=busy_timeout_s,
+            isolation_level=None,
+            cached_statements=64,
+            check_same_thread=False,
         )
     except sqlite3.Error as error:
         raise trouble(path, error, busy_timeout_s) from error
@@ -141,6 +154,28 @@ def open_existing(
         database.close()
         raise trouble(path, error, busy_timeout_s) from error
     return database
+
+
+def attended(
+    connection: sqlite3.Connection, work: Callable[[], T], check: Callable[[], None]
+) -> T:
+    """What `work()` answers; it is done in a thread and uses `connection` alone.
+
+    Meanwhile `check` is called ten times a second. What it raises interrupts
+    the work and comes out of here: a signal is not seen by a thread that waits
+    for SQLite, and one PRAGMA may take minutes.
+    """
+    with ThreadPoolExecutor(1, "sqlite") as lane:
+        doing = lane.submit(work)
+        try:
+            while wait((doing,), timeout=_LOOK_EVERY_S).not_done:
+                check()
+        except BaseException:
+            # Again and again: an interrupt between two statements is lost.
+            while wait((doing,), timeout=_LOOK_EVERY_S).not_done:
+                connection.interrupt()
+            raise
+        return doing.result()
 
 
 def trouble(
