@@ -38,18 +38,23 @@ def count(connection: sqlite3.Connection) -> int:
     return int(connection.execute(_ALL).fetchone()[0])
 
 
+def names(connection: sqlite3.Connection) -> list[str]:
+    """The tables that hold rows of their own; virtual ones and SQLite's own are left out."""
+    return [name for (name,) in connection.execute(_TABLES).fetchall()]
+
+
 def rows(connection: sqlite3.Connection) -> dict[str, int]:
     """Rows by table; virtual tables and SQLite's own are left out."""
     return {
         name: int(connection.execute(f'SELECT COUNT(*) FROM "{quoted(name)}"').fetchone()[0])
-        for name in _names(connection)
+        for name in names(connection)
     }
 
 
 def foreign_key_violations(connection: sqlite3.Connection) -> int:
     """Rows whose parent is missing; a table whose keys do not fit its parent's counts as one."""
     found = 0
-    for name in _names(connection):
+    for name in names(connection):
         try:
             # Table by table: one misfit in a schema would end the check of them all.
             check = connection.execute(f'PRAGMA foreign_key_check("{quoted(name)}")')
@@ -87,10 +92,6 @@ def to_be_filled(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     return connection
-
-
-def _names(connection: sqlite3.Connection) -> list[str]:
-    return [name for (name,) in connection.execute(_TABLES).fetchall()]
 
 
 def _connected(uri: str, busy_timeout_s: float) -> sqlite3.Connection:
