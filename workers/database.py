@@ -161,10 +161,11 @@ def attended(
 ) -> T:
     """What `work()` answers; it is done in a thread and uses `connection` alone.
 
-    Meanwhile `check` is called ten times a second. What it raises interrupts
-    the work and comes out of here: a signal is not seen by a thread that waits
+    Before it and ten times a second meanwhile `check` is called. What it raises
+    interrupts the work and comes out of here: a signal is not seen by a thread that waits
     for SQLite, and one PRAGMA may take minutes.
     """
+    check()
     with ThreadPoolExecutor(1, "sqlite") as lane:
         doing = lane.submit(work)
         try:
@@ -178,17 +179,27 @@ def attended(
         return doing.result()
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file itself is broken."""
+    return _primary(error) in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
 def trouble(
     path: Path, error: sqlite3.Error, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> DatabaseTrouble:
     """`error` as a sentence about `path`, and whether it can mend itself."""
-    # Extended names carry the primary one as a prefix: SQLITE_BUSY_SNAPSHOT.
-    name = "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
+    name = _primary(error)
     words = _WORDS.get(name, f"fails: {error}")
     permanent = name in _PERMANENT or isinstance(error, sqlite3.IntegrityError)
     return DatabaseTrouble(
         path, words.format(busy_s=busy_timeout_s, folder=path.absolute().parent), permanent
     )
+
+
+def _primary(error: sqlite3.Error) -> str:
+    """SQLite's name of the error, such as SQLITE_BUSY; empty if Python raised it."""
+    # Extended names carry the primary one as a prefix: SQLITE_BUSY_SNAPSHOT.
+    return "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
 
 
 def _shares_group(face: Face) -> bool:

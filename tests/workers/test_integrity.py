@@ -251,8 +251,6 @@ def test_a_writer_goes_on_while_one_snapshot_is_checked(path):
 def test_a_cancelled_run_says_so(path):
     report = a_report()
     report.cancelled = True
-    # More than the tenth of a second between two looks at the wish.
-    with_pages(path, rows=400_000)
 
     with pytest.raises(WorkerFailed, match="cancelled"):
         integrity.run(integrity.Params(path), report)

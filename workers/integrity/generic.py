@@ -7,12 +7,12 @@ be made is a finding, never a silence.
 import sqlite3
 from collections.abc import Callable, Iterator
 
+from workers import database
 from workers.backup import tables
 from workers.integrity.findings import SHOWN, Finding, Severity
 
 # Each line takes memory inside SQLite; a database with more is beyond counting.
 MOST_LINES = 100_000
-_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 def pages(connection: sqlite3.Connection) -> Finding:
@@ -62,22 +62,12 @@ def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
         return check()
     except sqlite3.DatabaseError as error:
         # SQLITE_ERROR: a collation or a function that only its own program has.
-        foreign = _name(error).startswith("SQLITE_ERROR")
-        if not (foreign or is_damage(error)):
+        damaged = database.is_damage(error)
+        if not (damaged or error.sqlite_errorname.startswith("SQLITE_ERROR")):
             raise
-        severity = Severity.WARNING if foreign else Severity.FAILURE
+        severity = Severity.FAILURE if damaged else Severity.WARNING
         what = f"check could not be made, {name}"
         return [Finding("checks_not_made", severity, 1, what, (str(error),))]
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file itself is broken."""
-    return _name(error).startswith(_DAMAGE)
-
-
-def _name(error: sqlite3.Error) -> str:
-    """SQLite's own, an extended one begins with its primary one; empty if Python raised it."""
-    return getattr(error, "sqlite_errorname", None) or ""
 
 
 def _lines(connection: sqlite3.Connection) -> Iterator[str]:
@@ -86,6 +76,6 @@ def _lines(connection: sqlite3.Connection) -> Iterator[str]:
             # One row may hold the findings of a whole file, under a heading.
             yield from (line for line in row.splitlines() if line != "ok" and line[:3] != "***")
     except sqlite3.DatabaseError as error:
-        if not is_damage(error):
+        if not database.is_damage(error):
             raise
         yield f"it could not go on: {error}"
