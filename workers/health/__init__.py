@@ -1,0 +1,147 @@
+"""Health: can everything be reached that the night needs, and is there room for it?
+
+Here: the job `health.run`. `files.py` and `services.py` measure,
+`measures.py` says what, `judgement.py` what it means; the last two are pure.
+The law: a measure that fails is a value that is judged, never an exception,
+so that one trouble does not hide another.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import chain
+
+from workers.health import files, services
+from workers.health.judgement import Check, Judgement, Limits, Word, judge, sentence
+from workers.health.measures import (
+    DatabaseSize,
+    Disk,
+    Measure,
+    NewestBackup,
+    Postgres,
+    Query,
+    Replica,
+    WalSize,
+)
+from workers.health.params import Params
+from workers.protocol import Scalar
+from workers.report import Report, WorkerFailed
+from workers.units import format_duration
+
+__all__ = ["Check", "Judgement", "Limits", "Params", "Word", "judge", "plan", "run"]
+
+_LEVELS = {
+    Word.HEALTHY: "info",
+    Word.WARNING: "warning",
+    Word.DEGRADED: "warning",
+    Word.CRITICAL: "error",
+}
+_LONGEST_COMPLAINT = 300
+
+
+class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+    """SIGTERM came."""
+
+
+def run(params: Params, report: Report) -> dict[str, Scalar]:
+    """Measure and judge; score, word, complaints, figures.
+
+    Raises:
+        WorkerFailed: the score is too low or a check is critical; not
+            permanent, since the next attempt looks again.
+    """
+    if report.dry_run:
+        lines = plan(params)
+        for line in lines:
+            report.log(line)
+        return {"measures": len(lines)}
+    began = time.monotonic()
+    try:
+        measures = _measured(params, report)
+    except Cancelled as cancelled:
+        raise WorkerFailed("cancelled; nothing was changed") from cancelled
+    figures = dict(_figures(measures))
+    judged = judge(measures, params.limits)
+    _tell(report, judged, figures)
+    if judged.fails:
+        raise WorkerFailed(sentence(judged))
+    return {
+        "score": judged.score,
+        "word": str(judged.word),
+        "checks": len(judged.checks),
+        "warnings": len(judged.complaints),
+        "complaints": "; ".join(one.text for one in judged.complaints)[:_LONGEST_COMPLAINT],
+        **figures,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def plan(params: Params) -> tuple[str, ...]:
+    """What a run would measure, a line each; pure."""
+    limits = params.limits
+    lines = [
+        f"{params.database}: readable, size, WAL, sample query, quick_check for at most"
+        f" {format_duration(limits.quick_check)}",
+        "free disk on each volume in use",
+    ]
+    if params.backups is not None:
+        lines.append(f"{params.backups}: newest verified backup, room for the next one")
+    if params.postgres or params.replication:
+        what = "answer and lag of the replica" if params.replication else "answer"
+        lines.append(f"PostgreSQL: {what}")
+    lines += [f"{services.shown(url)}: answer" for url in params.http]
+    return tuple(lines)
+
+
+def _measured(params: Params, report: Report) -> list[Measure]:
+    def check() -> None:
+        if report.cancelled:
+            raise Cancelled
+
+    limits, deadline = params.limits, time.monotonic() + 2 * params.limits.answer
+    asked = list(_asked(params))
+    path, folder = params.database, params.backups
+    found = list[Measure]()
+    if folder is not None:
+        found += files.of_backups(path, folder, limits.answer, check)
+    found += files.of_disks(path, folder)
+    found += files.of_database(path, limits, check)
+    found += chain.from_iterable(one.answer(deadline, check) for one in asked)
+    return found
+
+
+def _asked(params: Params) -> Iterator[services.Asking]:
+    limit_s = params.limits.answer
+    if params.postgres or params.replication:
+        yield services.ask_postgres(params.postgres, params.replication, limit_s)
+    for url in params.http:
+        yield services.ask_page(url, limit_s)
+
+
+def _figures(measures: list[Measure]) -> Iterator[tuple[str, float]]:
+    """The numbers among what was measured, by the names of their gauges."""
+    for measure in measures:
+        match measure:
+            case DatabaseSize(size):
+                yield "database_bytes", size
+            case WalSize(size):
+                yield "wal_bytes", size
+            case Query(seconds):
+                yield "query_seconds", round(seconds, 6)
+            case NewestBackup(age_s):
+                yield "backup_age_seconds", round(age_s)
+            case Postgres("", seconds):
+                yield "postgres_latency_seconds", round(seconds, 6)
+            case Replica(lag_s):
+                yield "replication_lag_seconds", round(lag_s)
+    ratios = [measure.free_ratio for measure in measures if isinstance(measure, Disk)]
+    if ratios:
+        yield "disk_free_ratio", round(min(ratios), 4)
+
+
+def _tell(report: Report, judged: Judgement, figures: dict[str, float]) -> None:
+    for check in judged.checks:
+        points = f" (-{check.points})" if check.points else ""
+        report.log(f"{check.word}: {check.text}{points}", _LEVELS[check.word])
+    report.metric("health_score", judged.score)
+    for name, value in figures.items():
+        report.metric(name, value)

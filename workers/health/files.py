@@ -1,0 +1,176 @@
+"""Measures taken on this machine: the database, its disks, its copies.
+
+The law: every wait is bounded, and no file of the database is opened beside a
+connection to it, since closing it would drop SQLite's locks. Hence the copies
+and the room for the next one are looked at first.
+"""
+
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from workers import backup, database
+from workers.backup import catalogue, names, patience, tables, work
+from workers.backup.trouble import Trouble
+from workers.database import DatabaseTrouble
+from workers.health.judgement import Limits
+from workers.health.measures import (
+    Database,
+    DatabaseSize,
+    Disk,
+    Measure,
+    NewestBackup,
+    NextBackup,
+    NoBackup,
+    Query,
+    QuickCheck,
+    WalSize,
+)
+from workers.rotation.retention import newest_verified
+
+_SAMPLED_TABLES, _SAMPLED_ROWS = 20, 100
+_LONGEST_LINE = 200
+
+Check = Callable[[], None]
+
+
+class Late(Exception):  # noqa: N818 - the time of a measure is over
+    """A measure was not finished within its limit."""
+
+
+def of_backups(path: Path, folder: Path, limit_s: float, check: Check) -> Iterator[Measure]:
+    """The newest copy of the database at `path` in `folder`, and whether the next one fits."""
+    now = datetime.now(UTC)
+    try:
+        stem = names.stem(path)
+        of_stem = [one for one in catalogue.list_backups(folder) if one.stem == stem]
+        newest = max((one.taken_at for one in newest_verified(of_stem, now)), default=None)
+    except (Trouble, ValueError) as error:
+        yield NoBackup(str(error))
+    else:
+        if newest is None:
+            others = f"; {len(of_stem)} copies are not verified" if of_stem else ""
+            yield NoBackup(f"none of {stem} in {folder}{others}")
+        else:
+            yield NewestBackup(max(0.0, (now - newest).total_seconds()))
+    if os.path.lexists(path):  # else the database's own check says it
+        yield NextBackup(_next_backup(path, folder, limit_s, check))
+
+
+def of_disks(path: Path, folder: Path | None) -> Iterator[Disk]:
+    """The volumes of the database, of its copies and of temporary files, each once."""
+    seen = set()
+    for place in (path.absolute().parent, folder, Path(tempfile.gettempdir())):
+        # A folder that is not there is another check's business.
+        with suppress(OSError):
+            if place is not None and (number := os.stat(place).st_dev) not in seen:
+                seen.add(number)
+                usage = psutil.disk_usage(str(place))
+                yield Disk(place, usage.free, usage.used)
+
+
+def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
+    """The database's own: can it be read, is it sound, how large, how fast."""
+    wal_bytes = _size(Path(f"{path}-wal"))
+    try:
+        # Not read-only: the last reader of a log would leave -wal and -shm behind.
+        with closing(patience.opened(path, _until(limits.answer, check))) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            measured = list(_of_content(path, connection, limits, check))
+    except Late:
+        yield Database(path, f"cannot be read for locks, {limits.answer:.0f} s long")
+    except DatabaseTrouble as trouble:
+        yield Database(path, trouble.reason)
+    except sqlite3.Error as error:
+        yield Database(path, database.trouble(path, error).reason)
+    else:
+        yield Database(path, "")
+        yield DatabaseSize(_size(path))
+        yield WalSize(wal_bytes)
+        yield from measured
+
+
+def _of_content(
+    path: Path, connection: sqlite3.Connection, limits: Limits, check: Check
+) -> Iterator[Measure]:
+    patience.begin_reading(connection, _until(limits.answer, check))
+    there = tables.names(connection)
+    if not there:
+        raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
+    began = time.monotonic()
+    damaged = _sampled(connection, there)
+    yield Query(time.monotonic() - began)
+    yield damaged or _quick_check(connection, limits.quick_check, check)
+
+
+def _sampled(connection: sqlite3.Connection, there: list[str]) -> QuickCheck | None:
+    """Read the first rows of the first tables; what it finds, if it finds damage."""
+    try:
+        for name in there[:_SAMPLED_TABLES]:
+            rows = f'SELECT * FROM "{tables.quoted(name)}" LIMIT {_SAMPLED_ROWS}'
+            connection.execute(rows).fetchall()
+    except sqlite3.DatabaseError as error:
+        if not database.is_damage(error):
+            raise
+        return QuickCheck((str(error),), False, 0.0)
+    return None
+
+
+def _quick_check(connection: sqlite3.Connection, limit_s: float, check: Check) -> QuickCheck:
+    problems = list[str]()
+
+    def look() -> None:
+        try:
+            for (row,) in connection.execute("PRAGMA quick_check"):
+                lines = [line for line in row.splitlines() if line != "ok" and line[:3] != "***"]
+                problems.extend(line[:_LONGEST_LINE] for line in lines)
+        except sqlite3.DatabaseError as error:
+            if not database.is_damage(error):
+                raise
+            problems.append(f"it could not go on: {error}")
+
+    began, finished = time.monotonic(), True
+    try:
+        database.attended(connection, look, _until(limit_s, check))
+    except Late:
+        finished = False
+    return QuickCheck(tuple(problems), finished, time.monotonic() - began)
+
+
+def _next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> str:
+    """Why the next backup could not be made, as the backup itself would say it."""
+    try:
+        wanted = backup.Params(path, folder)
+        return work.lack(wanted, work.survey(wanted, _until(limit_s, check)))
+    except Late:
+        return f"the database cannot be read for locks, {limit_s:.0f} s long"
+    except (Trouble, DatabaseTrouble, ValueError) as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.strerror} ({error.filename})"
+
+
+def _until(limit_s: float, check: Check) -> Check:
+    """`check`, and Late when the time is over, which begins now."""
+    deadline = time.monotonic() + limit_s
+
+    def look() -> None:
+        check()
+        if time.monotonic() >= deadline:
+            raise Late
+
+    return look
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

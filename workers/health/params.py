@@ -1,0 +1,43 @@
+"""What a health job is told in its `with` block; names and types only."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from workers.health.judgement import Limits
+
+_USUAL = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The parameters of `health.run`.
+
+    database: the SQLite file.
+    postgres: a libpq DSN, never logged; empty: PostgreSQL is not measured.
+    replication: whether PostgreSQL holds the replica of the database; then it
+        is measured with an empty `postgres` too, where libpq's environment
+        says, and the lag of the replica with it.
+    backups: the folder of its copies; none: they are not measured.
+    http: URLs that should answer.
+    """
+
+    database: Path
+    postgres: str = field(default="", repr=False)
+    replication: bool = False
+    backups: Path | None = None
+    http: tuple[str, ...] = field(default=(), repr=False)
+    limits: Limits = _USUAL
+
+    def __post_init__(self) -> None:
+        if not all(_is_url(url) for url in self.http):
+            # Not shown: a URL may hold a password.
+            raise ValueError("http: expected URLs such as https://host/path")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an address that is none
+        return False
