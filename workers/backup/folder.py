@@ -85,12 +85,12 @@ def sweep(folder: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
     return tuple(gone)
 
 
-def leftovers(folder: Path) -> tuple[str, ...]:
+def leftovers(folder: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
     """What `sweep` would remove, by name; nothing if there is no folder."""
     if not folder.is_dir():
         return ()
     found = sorted(name for name in os.listdir(folder) if names.leftover_of(name))
-    return tuple(name for name in found if is_abandoned(folder / name))
+    return tuple(name for name in found if is_abandoned(folder / name, older_than_s))
 
 
 def publish(folder: Path, name: str, companions: dict[str, bytes], mode: int) -> None:

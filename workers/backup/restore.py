@@ -129,6 +129,14 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
     return Restored(target, manifest, aside, held, round(time.monotonic() - began, 3))
 
 
+def leftovers(target: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
+    """What killed restores to `target` left beside it, by name, if nobody wrote to it since."""
+    ours = re.compile(rf"\.{re.escape(target.name)}\.restore-[a-z0-9_]{{8}}")
+    directory = target.absolute().parent
+    found = sorted(name for name in os.listdir(directory) if ours.fullmatch(name))
+    return tuple(name for name in found if folder.is_abandoned(directory / name, older_than_s))
+
+
 def _refuse(manifest: Manifest, target: Path, force: bool) -> None:
     directory = folder.existing(target.absolute().parent)
     present = 0
@@ -185,11 +193,8 @@ def _aside(target: Path) -> Path:
 
 def _sweep(target: Path) -> None:
     """Remove what a killed restore to the same target left."""
-    ours = re.compile(rf"\.{re.escape(target.name)}\.restore-[a-z0-9_]{{8}}")
-    directory = target.absolute().parent
-    for name in os.listdir(directory):
-        if ours.fullmatch(name) and folder.is_abandoned(directory / name):
-            (directory / name).unlink(missing_ok=True)
+    for name in leftovers(target):
+        target.with_name(name).unlink(missing_ok=True)
 
 
 def _wanted(params: Params, report: Report) -> Path:

@@ -1,0 +1,210 @@
+"""Cleanup: what nights leave behind goes, and a database is kept in shape.
+
+Here: the job `cleanup.run` and its plan. `leftovers.py` removes temporary
+files of killed runs, `pages.py` does ANALYZE, checkpoint and VACUUM. The law:
+a database in use is no failure; what could not be done this week is a warning.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite
+from pathlib import Path
+
+from workers import database
+from workers.backup import space, tables
+from workers.backup.trouble import Trouble, of_system
+from workers.cleanup import leftovers, pages
+from workers.cleanup.pages import Pages
+from workers.database import DatabaseTrouble
+from workers.params import Duration
+from workers.protocol import Scalar
+from workers.report import Report, WorkerFailed
+from workers.units import format_duration, format_size
+
+__all__ = ["Params", "plan", "run"]
+
+_LONGEST_PATIENCE_S = 3600.0
+_PATIENCE = Duration(database.BUSY_TIMEOUT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The parameters of `cleanup.run`.
+
+    database: the SQLite file, which may be in use.
+    directories: folders of copies, where killed runs may have left files.
+    vacuum_free_ratio: the part of free pages, 0 to 1, from which VACUUM pays.
+    busy_timeout: how long a step waits for another program.
+    """
+
+    database: Path
+    directories: tuple[Path, ...] = ()
+    vacuum_free_ratio: float = 0.2
+    busy_timeout: Duration = _PATIENCE
+
+    def __post_init__(self) -> None:
+        ratio = self.vacuum_free_ratio
+        if not (isfinite(ratio) and 0 <= ratio <= 1):
+            raise ValueError(f"vacuum_free_ratio: expected 0 to 1, got {ratio}")
+        if self.busy_timeout > _LONGEST_PATIENCE_S:
+            given, most = format_duration(self.busy_timeout), format_duration(_LONGEST_PATIENCE_S)
+            raise ValueError(f"busy_timeout: expected at most {most}, got {given}")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done to the database; `warnings`: what was not, and why."""
+
+    found: Pages
+    checkpoint: str
+    vacuum: str
+    freed_bytes: int
+    warnings: tuple[str, ...]
+
+
+class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+    """SIGTERM came."""
+
+
+def run(params: Params, report: Report) -> dict[str, Scalar]:
+    """Clean up; counts, bytes freed, what was done, warnings, seconds.
+
+    Raises:
+        WorkerFailed: a path is wrong, the database is damaged or may not be written.
+    """
+    began = time.monotonic()
+    try:
+        left = leftovers.found(params.database, params.directories)
+        with closing(_opened(params)) as connection:
+            if report.dry_run:
+                return _planned(params, connection, left, report)
+            removed = leftovers.removed(params.database, left)
+            for path in removed.paths:
+                report.log(f"removed, left by a killed run: {path}")
+            done = _kept_in_shape(params, connection, report)
+    except Cancelled as cancelled:
+        raise WorkerFailed("cancelled between two steps; what was done stays") from cancelled
+    except (Trouble, DatabaseTrouble) as trouble:
+        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    except sqlite3.Error as error:
+        told = database.trouble(params.database, error)
+        raise WorkerFailed(str(told), told.permanent) from error
+    except OSError as error:
+        system = of_system(f"clean up {params.database}", params.database.parent, error)
+        raise WorkerFailed(str(system), system.permanent) from error
+    warnings = (*removed.hindrances, *done.warnings)
+    for warning in warnings:
+        report.log(warning, "warning")
+    freed_bytes = removed.freed_bytes + done.freed_bytes
+    report.metric("cleanup_freed_bytes", freed_bytes)
+    return {
+        "leftovers": len(removed.paths),
+        "freed_bytes": freed_bytes,
+        "free_ratio": round(done.found.free_ratio, 4),
+        "checkpoint": done.checkpoint,
+        "vacuum": done.vacuum,
+        "warnings": len(warnings),
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def plan(params: Params, left: Sequence[Path], found: Pages, lacking: str) -> tuple[str, ...]:
+    """What a run would do, a line each; pure. lacking: why VACUUM has no room, or empty."""
+    share = f"{found.free_ratio:.1%} of its pages are free ({format_size(_free_bytes(found))})"
+    if not pages.wants_vacuum(found, params.vacuum_free_ratio):
+        vacuum = f"no VACUUM: {share}, it pays from {params.vacuum_free_ratio:.0%}"
+    else:
+        vacuum = f"no VACUUM: {lacking}" if lacking else f"VACUUM: {share}"
+    steps = (f"ANALYZE {params.database}", "checkpoint its WAL, if it has one", vacuum)
+    return (*(f"remove {path}" for path in left), *steps)
+
+
+def _planned(
+    params: Params, connection: sqlite3.Connection, left: Sequence[Path], report: Report
+) -> dict[str, Scalar]:
+    found = pages.pages(connection)
+    for line in plan(params, left, found, _lack(params.database, connection, found)):
+        report.log(line)
+    return {
+        "leftovers": len(left),
+        "free_ratio": round(found.free_ratio, 4),
+        "free_bytes": _free_bytes(found),
+    }
+
+
+def _kept_in_shape(params: Params, connection: sqlite3.Connection, report: Report) -> Done:
+    def check() -> None:
+        if report.cancelled:
+            raise Cancelled
+
+    def attended(step: Callable[[], str]) -> str:
+        return database.attended(connection, step, check)
+
+    path, before = params.database, _size(params.database)
+    warnings = [attended(partial(pages.left_out, "ANALYZE", partial(pages.analyze, connection)))]
+    emptied = attended(partial(pages.checkpoint, connection, params.busy_timeout))
+    found = pages.pages(connection)
+    vacuum, why = _vacuum(params, connection, found, emptied, attended)
+    warnings.append(why)
+    if vacuum == "done":
+        report.log(f"VACUUM: {found.free_ratio:.1%} of the pages were free")
+        emptied = attended(partial(pages.checkpoint, connection, params.busy_timeout))
+    if emptied == "busy":
+        warnings.append("the WAL stays: a program reads or writes the database all the time")
+    freed = max(0, before - _size(path))
+    return Done(found, emptied, vacuum, freed, tuple(text for text in warnings if text))
+
+
+def _vacuum(
+    params: Params,
+    connection: sqlite3.Connection,
+    found: Pages,
+    emptied: str,
+    attended: Callable[[Callable[[], str]], str],
+) -> tuple[str, str]:
+    """VACUUM if it pays: `done`, `not needed` or `left out`; and why it was left out."""
+    if not pages.wants_vacuum(found, params.vacuum_free_ratio):
+        return "not needed", ""
+    if emptied == "busy":
+        # It would write the whole database into a log that cannot be emptied.
+        return "left out", "VACUUM is left out while the WAL cannot be emptied"
+    if lacking := _lack(params.database, connection, found):
+        return "left out", lacking
+    why = attended(partial(pages.left_out, "VACUUM", partial(pages.vacuum, connection)))
+    return ("left out" if why else "done"), why
+
+
+def _lack(path: Path, connection: sqlite3.Connection, found: Pages) -> str:
+    """Why VACUUM has no room, with the numbers; empty if it has."""
+    wal = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    needed = pages.needs(path, found, wal)
+    volumes = space.free([need.folder for need in needed])
+    return space.refusal(needed, volumes, "VACUUM is left out")
+
+
+def _opened(params: Params) -> sqlite3.Connection:
+    path = params.database
+    connection = database.open_existing(path, busy_timeout_s=params.busy_timeout)
+    if not tables.count(connection):
+        connection.close()
+        raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
+    return connection
+
+
+def _free_bytes(found: Pages) -> int:
+    return found.free * found.size_bytes
+
+
+def _size(path: Path) -> int:
+    """The main file and its log."""
+    sizes = 0
+    for file in (path, Path(f"{path}-wal")):
+        try:
+            sizes += file.stat().st_size
+        except OSError:  # no log, or gone a moment ago
+            continue
+    return sizes

@@ -1,0 +1,84 @@
+"""What killed runs left in folders of copies and beside a database.
+
+Known by the names that only our workers give, and old enough that no living
+run can own them. The law: nothing else is ever removed.
+"""
+
+from collections.abc import Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.backup import folder, restore
+from workers.backup.trouble import Trouble, of_system
+
+# Younger ones may belong to a proof on another machine.
+OLDER_THAN_S = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Which files went, their bytes, and what stood in the way of others."""
+
+    paths: tuple[Path, ...]
+    freed_bytes: int
+    hindrances: tuple[str, ...]
+
+
+def found(path: Path, directories: Sequence[Path]) -> tuple[Path, ...]:
+    """Leftovers in `directories` and of restores to the database at `path`.
+
+    Raises:
+        Trouble: a folder is not there, or cannot be read.
+    """
+    left = list[Path]()
+    for directory in directories:
+        folder.existing(directory)
+        try:
+            left += [directory / name for name in folder.leftovers(directory, OLDER_THAN_S)]
+        except OSError as error:
+            raise of_system(f"list folder {directory}", directory, error) from error
+    with suppress(OSError):  # that the database's folder is not there is said of the database
+        left += [path.with_name(name) for name in restore.leftovers(path, OLDER_THAN_S)]
+    return tuple(left)
+
+
+def removed(path: Path, left: Sequence[Path]) -> Removed:
+    """Remove what `found` found.
+
+    Raises:
+        Trouble: one could not be removed.
+    """
+    gone, hindrances = dict[Path, int](), list[str]()
+    for directory in sorted({one.parent for one in left}):
+        here = {one.name: _size(one) for one in left if one.parent == directory}
+        try:
+            names = _swept(path, directory, here.keys())
+        except OSError as error:
+            raise of_system(f"sweep {directory}", directory, error) from error
+        except Trouble as trouble:
+            if trouble.permanent:
+                raise
+            hindrances.append(str(trouble))
+        else:
+            gone |= {directory / name: here.get(name, 0) for name in names}
+    return Removed(tuple(gone), sum(gone.values()), tuple(hindrances))
+
+
+def _swept(path: Path, directory: Path, here: Set[str]) -> list[str]:
+    """The names that went: of restores by themselves, of copies under the folder's lock."""
+    restores = set(restore.leftovers(path, OLDER_THAN_S)) if directory == path.parent else set()
+    gone = sorted(restores & here)
+    for name in gone:
+        (directory / name).unlink(missing_ok=True)
+    if here - restores:
+        with folder.locked(directory):
+            gone += folder.sweep(directory, OLDER_THAN_S)
+    return gone
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # gone a moment ago
+        return 0
