@@ -59,25 +59,23 @@ def lacking(known: Columns) -> Finding:
     for table, there in known.items():
         needed = (*REQUIRED[table], *JSON[table])
         absent += [f"{table}.{name}" for name in needed if name not in there]
-    what = "tables or columns are not there, and were not checked"
+    what = "tables or columns that are not there, and were not checked"
     return Finding("not_there", Severity.WARNING, len(absent), what, tuple(absent[:SHOWN]))
 
 
 def empty_fields(connection: sqlite3.Connection, known: Columns) -> Finding:
     """Required fields that are NULL or blank."""
-    return _fields(
-        connection, known, REQUIRED, _EMPTY, ("empty_fields", "required fields are empty")
-    )
+    return _fields(connection, known, REQUIRED, _EMPTY, ("empty_fields", "empty required fields"))
 
 
 def invalid_json(connection: sqlite3.Connection, known: Columns) -> Finding:
     """Fields that hold something other than JSON text."""
-    return _fields(connection, known, JSON, _NO_JSON, ("invalid_json", "fields hold no JSON"))
+    return _fields(connection, known, JSON, _NO_JSON, ("invalid_json", "fields that hold no JSON"))
 
 
 def orphans(connection: sqlite3.Connection, known: Columns) -> Finding:
     """Cards whose set is not there."""
-    name, what = "orphaned_cards", "cards belong to no set"
+    name, what = "orphaned_cards", "cards without their set"
     if not _joinable(known):
         return Finding(name, Severity.FAILURE, 0, what)
     (count,) = connection.execute(f"SELECT COUNT(*) {_ORPHANS}").fetchone()
@@ -89,14 +87,14 @@ def orphans(connection: sqlite3.Connection, known: Columns) -> Finding:
 def short_sets(connection: sqlite3.Connection, known: Columns) -> Finding:
     """Sets with fewer cards than their total claims, as `base1 100/102`."""
     found = _claims(connection, known, "<")
-    what = "sets have fewer cards than they claim"
+    what = "sets with fewer cards than they claim"
     return Finding("short_sets", Severity.WARNING, len(found), what, found[:SHOWN])
 
 
 def fuller_sets(connection: sqlite3.Connection, known: Columns) -> Finding:
     """Sets with more cards than their total claims, as real catalogues have them."""
     found = _claims(connection, known, ">")
-    what = "sets have more cards than they claim"
+    what = "sets with more cards than they claim"
     return Finding("fuller_sets", Severity.NOTE, len(found), what, found[:SHOWN])
 
 

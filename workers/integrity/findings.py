@@ -24,8 +24,8 @@ class Severity(StrEnum):
 class Finding:
     """`count` things of one kind.
 
-    check: the name of the check, a key of the result. what: the words after
-    the count. examples: the first of them, at most SHOWN.
+    check: the name of the check, a key of the result. what: their name, in
+    the plural. examples: the first of them, at most SHOWN.
     """
 
     check: str
@@ -36,12 +36,12 @@ class Finding:
 
 
 def sentence(finding: Finding) -> str:
-    """The count, what it counts, and the examples: `2 orphaned cards (a-1, a-2)`."""
+    """What was found, how many, and the examples: `cards without a set: 2 (a-1, a-2)`."""
     if not finding.examples:
-        return f"{finding.count} {finding.what}"
+        return f"{finding.what}: {finding.count}"
     shown = ", ".join(_shown(example) for example in finding.examples[:SHOWN])
     more = ", ..." if finding.count > len(finding.examples[:SHOWN]) else ""
-    return f"{finding.count} {finding.what} ({shown}{more})"
+    return f"{finding.what}: {finding.count} ({shown}{more})"
 
 
 def of(severity: Severity, findings: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -66,8 +66,8 @@ def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
         if not (damaged or error.sqlite_errorname.startswith("SQLITE_ERROR")):
             raise
         severity = Severity.FAILURE if damaged else Severity.WARNING
-        what = f"check could not be made, {name}"
-        return [Finding("checks_not_made", severity, 1, what, (str(error),))]
+        what = "checks that could not be made"
+        return [Finding("checks_not_made", severity, 1, what, (f"{name}: {error}",))]
 
 
 def _lines(connection: sqlite3.Connection) -> Iterator[str]:

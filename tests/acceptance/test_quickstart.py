@@ -1,0 +1,43 @@
+"""The first command of a newcomer: a bare clone, one script, a night that has run."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOT_IN_A_CLONE = shutil.ignore_patterns(".git", ".venv", "var", "*_cache", "*.egg-info", ".hypo*")
+# Twice, on a busy machine with a cold cache; one takes 20 s with a warm one.
+LIMIT_S = 600
+
+
+@pytest.fixture
+def clone(tmp_path):
+    return Path(shutil.copytree(ROOT, tmp_path / "clone", ignore=NOT_IN_A_CLONE))
+
+
+def quickstart(clone):
+    of_others = ("POSTGRES", "PG", "NIGHTSHIFT", "REPLICATION")
+    environ = {key: text for key, text in os.environ.items() if not key.startswith(of_others)}
+    return subprocess.run(
+        [clone / "scripts" / "quickstart"], env=environ, capture_output=True, text=True
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
+def test_a_bare_clone_runs_its_night_and_a_second_one(clone):
+    for night in (1, 2):
+        told = quickstart(clone)
+
+        assert told.returncode == 0, told.stdout + told.stderr
+        account = told.stdout.partition("The account of the night:")[2]
+        assert re.search(r"sync-missing-sets +20 sets in the database\n", account)
+        assert re.search(r"sync-missing-cards +1000 cards in it\n", account)
+        assert re.search(r"backup-database +\S+\.gz is verified: ", account)
+        assert re.search(rf"rotate-backups +kept {night}, removed 0\n", account)
+        assert re.search(r"validate-data-integrity +damaged pages and keys: 0", account)
+        assert re.search(r"database-health-check +(95|100)/100", account)
