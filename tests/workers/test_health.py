@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -169,7 +170,7 @@ def test_a_copy_that_is_not_verified_is_no_backup(path, copies):
     error = failure(path, copies)
 
     assert "there is no verified backup: none of cards in " in error
-    assert "1 copies are not verified" in error
+    assert "not verified: 1" in error
 
 
 def test_copies_of_another_database_do_not_count(path, copies):
@@ -183,6 +184,16 @@ def test_a_folder_of_copies_that_is_not_mounted_is_critical(path, tmp_path):
     error = failure(path, tmp_path / "mount" / "copies")
 
     assert "does not exist; is its disk mounted?" in error
+
+
+def test_a_folder_of_copies_that_may_not_be_read_is_critical(path, copies, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied", str(copies))
+
+    # As root nothing is refused.
+    monkeypatch.setattr(Path, "is_dir", refuse)
+
+    assert "there is no verified backup: " in failure(path, copies)
 
 
 @root_only

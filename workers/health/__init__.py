@@ -13,6 +13,7 @@ from itertools import chain
 from workers.health import files, services
 from workers.health.judgement import Check, Judgement, Limits, Word, judge, sentence
 from workers.health.measures import (
+    Database,
     DatabaseSize,
     Disk,
     Measure,
@@ -100,11 +101,13 @@ def _measured(params: Params, report: Report) -> list[Measure]:
     limits, deadline = params.limits, time.monotonic() + 2 * params.limits.answer
     asked = list(_asked(params))
     path, folder = params.database, params.backups
-    found = list[Measure]()
-    if folder is not None:
-        found += files.of_backups(path, folder, limits.answer, check)
+    found = list(files.of_database(path, limits, check))
     found += files.of_disks(path, folder)
-    found += files.of_database(path, limits, check)
+    if folder is not None:
+        found.append(files.newest_backup(path, folder))
+        # What cannot be read has been said; that it cannot be copied follows.
+        if Database(path, "") in found:
+            found.append(files.next_backup(path, folder, limits.answer, check))
     found += chain.from_iterable(one.answer(deadline, check) for one in asked)
     return found
 

@@ -1,8 +1,8 @@
 """Measures taken on this machine: the database, its disks, its copies.
 
 The law: every wait is bounded, and no file of the database is opened beside a
-connection to it, since closing it would drop SQLite's locks. Hence the copies
-and the room for the next one are looked at first.
+connection to it, since closing it would drop SQLite's locks: one measure is
+over before the next begins.
 """
 
 import os
@@ -45,23 +45,34 @@ class Late(Exception):  # noqa: N818 - the time of a measure is over
     """A measure was not finished within its limit."""
 
 
-def of_backups(path: Path, folder: Path, limit_s: float, check: Check) -> Iterator[Measure]:
-    """The newest copy of the database at `path` in `folder`, and whether the next one fits."""
+def newest_backup(path: Path, folder: Path) -> NewestBackup | NoBackup:
+    """The newest verified copy of the database at `path` in `folder`."""
     now = datetime.now(UTC)
     try:
         stem = names.stem(path)
         of_stem = [one for one in catalogue.list_backups(folder) if one.stem == stem]
         newest = max((one.taken_at for one in newest_verified(of_stem, now)), default=None)
     except (Trouble, ValueError) as error:
-        yield NoBackup(str(error))
-    else:
-        if newest is None:
-            others = f"; {len(of_stem)} copies are not verified" if of_stem else ""
-            yield NoBackup(f"none of {stem} in {folder}{others}")
-        else:
-            yield NewestBackup(max(0.0, (now - newest).total_seconds()))
-    if os.path.lexists(path):  # else the database's own check says it
-        yield NextBackup(_next_backup(path, folder, limit_s, check))
+        return NoBackup(str(error))
+    except OSError as error:
+        return NoBackup(_words(error))
+    if newest is None:
+        others = f"; not verified: {len(of_stem)}" if of_stem else ""
+        return NoBackup(f"none of {stem} in {folder}{others}")
+    return NewestBackup(max(0.0, (now - newest).total_seconds()))
+
+
+def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextBackup:
+    """Whether a backup could be made now, as the backup itself would say it."""
+    try:
+        wanted = backup.Params(path, folder)
+        return NextBackup(work.lack(wanted, work.survey(wanted, _until(limit_s, check))))
+    except Late:
+        return NextBackup(f"the database cannot be read for locks, {limit_s:.0f} s long")
+    except (Trouble, DatabaseTrouble, ValueError) as error:
+        return NextBackup(str(error))
+    except OSError as error:
+        return NextBackup(_words(error))
 
 
 def of_disks(path: Path, folder: Path | None) -> Iterator[Disk]:
@@ -144,17 +155,8 @@ def _quick_check(connection: sqlite3.Connection, limit_s: float, check: Check) -
     return QuickCheck(tuple(problems), finished, time.monotonic() - began)
 
 
-def _next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> str:
-    """Why the next backup could not be made, as the backup itself would say it."""
-    try:
-        wanted = backup.Params(path, folder)
-        return work.lack(wanted, work.survey(wanted, _until(limit_s, check)))
-    except Late:
-        return f"the database cannot be read for locks, {limit_s:.0f} s long"
-    except (Trouble, DatabaseTrouble, ValueError) as error:
-        return str(error)
-    except OSError as error:
-        return f"{error.strerror} ({error.filename})"
+def _words(error: OSError) -> str:
+    return f"{error.strerror} ({error.filename})" if error.filename else str(error)
 
 
 def _until(limit_s: float, check: Check) -> Check:
