@@ -183,7 +183,7 @@ def _of_services(measure: Postgres | Replica | NoReplica | Page, limits: Limits)
             text = f"PostgreSQL answered in {format_duration(seconds)}"
             return _amount("postgres", text, seconds, limits.postgres, format_duration)
         case Replica(lag_s):
-            text = f"replication last committed {format_duration(lag_s)} ago"
+            text = f"the replica is {format_duration(lag_s)} old"
             limit = limits.replication_lag
             return _amount("replication", text, lag_s, limit, format_duration, Word.DEGRADED)
         case NoReplica(trouble):

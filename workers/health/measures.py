@@ -92,7 +92,7 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """How long ago replication last committed."""
+    """How old the moment of the source is that the replica shows."""
 
     lag_s: float
 

@@ -8,6 +8,7 @@ made of a DSN or of a URL gets out, since both may hold secrets.
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ _STATES = """
 SELECT format('%%I.%%I', n.nspname, c.relname)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relname = %s AND c.relkind = 'r'"""
-_LAG = "SELECT EXTRACT(EPOCH FROM clock_timestamp() - MAX(committed_at))::float8 FROM {table}"
+_NEWEST = "SELECT MAX(snapshot_at)::timestamptz FROM {table}"
 
 
 class Asking:
@@ -93,18 +94,19 @@ def _postgres(dsn: str, replication: bool, limit_s: float) -> Sequence[Measure]:
 
 
 def _replica(connection: "psycopg.Connection[tuple[Any, ...]]") -> Replica | NoReplica:
-    """When replication last committed, by PostgreSQL's own clock."""
+    """How old the moment of the source is that stands in PostgreSQL."""
     import psycopg
 
     try:
         states = connection.execute(_STATES, (_STATE,)).fetchall()
-        lags = [connection.execute(_LAG.format(table=name)).fetchall() for (name,) in states]
+        found = [connection.execute(_NEWEST.format(table=name)).fetchall() for (name,) in states]
     except psycopg.ProgrammingError as error:  # no rights, or a table of another make
         return NoReplica(f"cannot be judged: {_line(error)}")
-    known = [lag for ((lag,),) in lags if lag is not None]
+    known = [moment for ((moment,),) in found if moment is not None]
     if not known:
         return NoReplica("has never committed")
-    return Replica(max(0.0, min(known)))
+    # The moment was read from the source's clock, which is ours.
+    return Replica(max(0.0, (datetime.now(UTC) - max(known)).total_seconds()))
 
 
 def _page(url: str, name: str, limit_s: float) -> Sequence[Measure]:
