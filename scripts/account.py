@@ -39,6 +39,13 @@ def _rotation(result: Result) -> str:
     return f"kept {result['kept']}, removed {result['removed']}"
 
 
+def _replication(result: Result) -> str:
+    changes = ", ".join(f"{word} {result[word]}" for word in ("inserted", "updated", "deleted"))
+    proof = f"rows compared on both sides and equal: {result['compared']}"
+    healed = f", {result['healed']} of them healed" if result["healed"] else ""
+    return f"{changes}; {proof}{healed}"
+
+
 def _cleanup(result: Result) -> str:
     return f"leftovers removed: {result['leftovers']}, freed {format_size(result['freed_bytes'])}"
 
@@ -58,6 +65,7 @@ WORDS: Mapping[str, Callable[[Result], str]] = {
     "sync-missing-cards": _cards,
     "backup-database": _backup,
     "rotate-backups": _rotation,
+    "replicate-to-pg": _replication,
     "cleanup-stale-data": _cleanup,
     "validate-data-integrity": _integrity,
     "database-health-check": _health,

@@ -21,6 +21,13 @@ RESULTS = [
      {"file": "a.gz", "state": "verified", "database_bytes": 5000, "size_bytes": 900, "rows": 7},
      "a.gz is verified: 5.0 kB in 900 bytes, 7 rows"),
     ("rotate-backups", {"kept": 3, "removed": 1}, "kept 3, removed 1"),
+    ("replicate-to-pg",
+     {"inserted": 9, "updated": 0, "deleted": 1, "compared": 30, "healed": 0},
+     "inserted 9, updated 0, deleted 1; rows compared on both sides and equal: 30"),
+    ("replicate-to-pg",
+     {"inserted": 0, "updated": 0, "deleted": 0, "compared": 30, "healed": 2},
+     "inserted 0, updated 0, deleted 0; rows compared on both sides and equal: 30,"
+     " 2 of them healed"),
     ("cleanup-stale-data", {"leftovers": 1, "freed_bytes": 2000},
      "leftovers removed: 1, freed 2.0 kB"),
     ("validate-data-integrity", {"damage": 0, "foreign_key_violations": 0, "warnings": 2},
