@@ -29,7 +29,7 @@ def house():
 def test_every_command_of_the_restore_runbook_succeeds(house):
     if shutil.which("sqlite3") is None:
         _lend_sqlite3(house.root / "bin" / "sqlite3")
-    house.says("run", "--all", "--local", "--yes")
+    house.says("run", "--all", "--local", "--yes", "--log-level", "error")
 
     with supervised(house):
         printed = "".join(_type(house, block) for block in COMMANDS)
