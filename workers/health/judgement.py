@@ -42,7 +42,7 @@ class Limits:
 
     disk_free: the part of a volume that must be free, 0 to 1. quick_check:
     how long it may take; a larger database is checked by integrity.run.
-    answer: how long a server may be silent.
+    answer: how long a server, or a lock on the database, may keep us waiting.
     """
 
     backup_age: Duration = _TWO_DAYS

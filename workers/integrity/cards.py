@@ -35,11 +35,11 @@ _ORPHANS = f"""
 FROM {CARDS} AS cards WHERE NOT EXISTS (SELECT 1 FROM {SETS} WHERE id = cards.set_id)"""
 # A claim that is no number is another check's business.
 _CLAIMS = f"""
-SELECT sets.id, COALESCE(there.cards, 0), sets.total FROM {SETS} AS sets LEFT JOIN (
+FROM {SETS} AS sets LEFT JOIN (
     SELECT set_id, COUNT(*) AS cards FROM {CARDS} GROUP BY set_id
 ) AS there ON there.set_id = sets.id
-WHERE typeof(sets.total) = 'integer' AND COALESCE(there.cards, 0) {{comparison}} sets.total
-ORDER BY sets.id"""
+WHERE typeof(sets.total) = 'integer' AND COALESCE(there.cards, 0) {{comparison}} sets.total"""
+_SHOWN_CLAIMS = "SELECT sets.id, COALESCE(there.cards, 0), sets.total"
 
 Columns = Mapping[str, frozenset[str]]
 
@@ -86,23 +86,28 @@ def orphans(connection: sqlite3.Connection, known: Columns) -> Finding:
 
 def short_sets(connection: sqlite3.Connection, known: Columns) -> Finding:
     """Sets with fewer cards than their total claims, as `base1 100/102`."""
-    found = _claims(connection, known, "<")
+    count, examples = _claims(connection, known, "<")
     what = "sets with fewer cards than they claim"
-    return Finding("short_sets", Severity.WARNING, len(found), what, found[:SHOWN])
+    return Finding("short_sets", Severity.WARNING, count, what, examples)
 
 
 def fuller_sets(connection: sqlite3.Connection, known: Columns) -> Finding:
     """Sets with more cards than their total claims, as real catalogues have them."""
-    found = _claims(connection, known, ">")
+    count, examples = _claims(connection, known, ">")
     what = "sets with more cards than they claim"
-    return Finding("fuller_sets", Severity.NOTE, len(found), what, found[:SHOWN])
+    return Finding("fuller_sets", Severity.NOTE, count, what, examples)
 
 
-def _claims(connection: sqlite3.Connection, known: Columns, comparison: str) -> tuple[str, ...]:
+def _claims(
+    connection: sqlite3.Connection, known: Columns, comparison: str
+) -> tuple[int, tuple[str, ...]]:
+    """How many sets' cards compare so to their claim, and the first of them."""
     if not _joinable(known) or "total" not in known[SETS]:
-        return ()
-    found = connection.execute(_CLAIMS.format(comparison=comparison))
-    return tuple(f"{set_id} {cards}/{total}" for set_id, cards, total in found)
+        return 0, ()
+    sets = _CLAIMS.format(comparison=comparison)
+    (count,) = connection.execute(f"SELECT COUNT(*) {sets}").fetchone()
+    shown = connection.execute(f"{_SHOWN_CLAIMS} {sets} ORDER BY sets.id LIMIT {SHOWN}")
+    return count, tuple(f"{set_id} {cards}/{total}" for set_id, cards, total in shown)
 
 
 def _joinable(known: Columns) -> bool:
