@@ -46,12 +46,13 @@ class WorkerUse:
         return ":" in self.worker
 
     def problem(self, key: str, message: str, hint: str = "") -> Problem:
-        """A problem at `key`, or at the worker if the key stands nowhere.
+        """A problem at `key`, at what holds it, or at the worker if that stands nowhere.
 
         In a disabled job it is a warning: a job may be disabled because its
         worker is broken.
         """
-        spot = next((spot for spot in self.spots if spot.key == key), self.spots[0])
+        holding = [spot for spot in self.spots if f"{key}.".startswith(f"{spot.key}.")]
+        spot = max(holding, key=lambda spot: len(spot.key), default=self.spots[0])
         severity = Severity.ERROR if self.enabled else Severity.WARNING
         path = f"jobs.{self.job}.{key}"
         return Problem(spot.line, spot.column, path, message, hint, severity)

@@ -69,6 +69,19 @@ def test_a_mistake_about_a_worker_is_named(folder: Path, job: str, problem: str)
     assert problem in found[0]
 
 
+def test_a_mistake_inside_a_mapping_is_found_where_the_mapping_stands(folder: Path) -> None:
+    text = (
+        b"jobs:\n  a:\n    worker: health.run\n    with:\n      database: x\n"
+        b"      limits:\n        backup_age: soon\n"
+    )
+    parsed = config.parse(text, folder / "jobs.yaml", dict(os.environ))
+
+    (problem,) = config.check_workers(parsed.uses, os.environ, 10.0)
+
+    assert problem.path == "jobs.a.with.limits.backup_age"
+    assert problem.line == 7
+
+
 @pytest.mark.parametrize(
     ("code", "problem"),
     [
