@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.backup_folder import a_small_disk, dated, root_only, the_copy
+from tests.workers.backup_folder import a_small_disk, root_only, the_copy
 from tests.workers.card_database import break_pages, card_database, with_pages
 from tests.workers.catalogue_folder import a_report, execute, logged
+from tests.workers.test_rotation import dated
 from workers import backup, health, params
 from workers.protocol import Metric
 from workers.report import WorkerFailed
@@ -116,6 +117,15 @@ def test_a_large_wal_that_a_reader_holds_is_a_warning(path):
     assert result["wal_bytes"] > 150 * 10**6
     assert (result["score"], result["word"], result["warnings"]) == (95, "warning", 1)
     assert "its WAL has 15" in result["complaints"]
+
+
+def test_the_wal_of_a_database_behind_a_link_is_seen(path):
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    with closing(sqlite3.connect(path)) as writer:
+        writer.execute("CREATE TABLE more (a)")
+
+        assert measured(link)["wal_bytes"] > 0
 
 
 def test_a_database_over_its_limit_is_a_warning(path):

@@ -129,14 +129,6 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
     return Restored(target, manifest, aside, held, round(time.monotonic() - began, 3))
 
 
-def leftovers(target: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
-    """What killed restores to `target` left beside it, by name, if nobody wrote to it since."""
-    ours = re.compile(rf"\.{re.escape(target.name)}\.restore-[a-z0-9_]{{8}}")
-    directory = target.absolute().parent
-    found = sorted(name for name in os.listdir(directory) if ours.fullmatch(name))
-    return tuple(name for name in found if folder.is_abandoned(directory / name, older_than_s))
-
-
 def _refuse(manifest: Manifest, target: Path, force: bool) -> None:
     directory = folder.existing(target.absolute().parent)
     present = 0
@@ -189,6 +181,14 @@ def _aside(target: Path) -> Path:
         if not os.path.lexists(aside):
             return aside
         stamp += timedelta(seconds=1)
+
+
+def leftovers(target: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
+    """What killed restores to `target` left beside it, by name, if nobody wrote to it since."""
+    ours = re.compile(rf"\.{re.escape(target.name)}\.restore-[a-z0-9_]{{8}}")
+    directory = target.absolute().parent
+    found = sorted(name for name in os.listdir(directory) if ours.fullmatch(name))
+    return tuple(name for name in found if folder.is_abandoned(directory / name, older_than_s))
 
 
 def _sweep(target: Path) -> None:

@@ -5,6 +5,7 @@ files of killed runs, `pages.py` does ANALYZE, checkpoint and VACUUM. The law:
 a database in use is no failure; what could not be done this week is a warning.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -202,7 +203,8 @@ def _free_bytes(found: Pages) -> int:
 def _size(path: Path) -> int:
     """The main file and its log."""
     sizes = 0
-    for file in (path, Path(f"{path}-wal")):
+    # SQLite keeps the log beside the file itself, not beside a link to it.
+    for file in (path, Path(f"{os.path.realpath(path)}-wal")):
         try:
             sizes += file.stat().st_size
         except OSError:  # no log, or gone a moment ago

@@ -57,7 +57,7 @@ def needs(path: Path, found: Pages, wal: bool) -> tuple[Need, ...]:
     scratch = Path(os.environ.get("SQLITE_TMPDIR") or tempfile.gettempdir())
     return (
         Need(scratch, content, "the database rebuilt by VACUUM"),
-        Need(path.absolute().parent, beside, "its WAL" if wal else "its journal"),
+        Need(Path(os.path.realpath(path)).parent, beside, "its WAL" if wal else "its journal"),
     )
 
 

@@ -78,7 +78,8 @@ def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextB
 def of_disks(path: Path, folder: Path | None) -> Iterator[Disk]:
     """The volumes of the database, of its copies and of temporary files, each once."""
     seen = set()
-    for place in (path.absolute().parent, folder, Path(tempfile.gettempdir())):
+    beside = Path(os.path.realpath(path)).parent
+    for place in (beside, folder, Path(tempfile.gettempdir())):
         # A folder that is not there is another check's business.
         with suppress(OSError):
             if place is not None and (number := os.stat(place).st_dev) not in seen:
@@ -89,7 +90,8 @@ def of_disks(path: Path, folder: Path | None) -> Iterator[Disk]:
 
 def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
     """The database's own: can it be read, is it sound, how large, how fast."""
-    wal_bytes = _size(Path(f"{path}-wal"))
+    # SQLite keeps the log beside the file itself, not beside a link to it.
+    wal_bytes = _size(Path(f"{os.path.realpath(path)}-wal"))
     try:
         # Not read-only: the last reader of a log would leave -wal and -shm behind.
         with closing(patience.opened(path, _until(limits.answer, check))) as connection:
