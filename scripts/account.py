@@ -72,9 +72,17 @@ WORDS: Mapping[str, Callable[[Result], str]] = {
 }
 
 
-def account(newest: Sequence[Run]) -> list[str]:
-    """A line for each job of the night, in the order of `newest`."""
-    return [f"  {run.job:<24}{_line(run)}" for run in newest]
+def of_the_night(runs: Sequence[Run]) -> list[Run]:
+    """Each job's newest run since all jobs were last asked for together, the oldest first."""
+    since = max((run.due for run in runs if run.batch), default=None)
+    oldest_first = sorted(runs, key=lambda run: run.id)
+    newest = {run.job: run for run in oldest_first if since is not None and run.due >= since}
+    return sorted(newest.values(), key=lambda run: run.id)
+
+
+def account(runs: Sequence[Run]) -> list[str]:
+    """A line for each run."""
+    return [f"  {run.job:<24}{_line(run)}" for run in runs]
 
 
 def _line(run: Run) -> str:
@@ -103,9 +111,8 @@ def main() -> int:
     except sqlite3.Error as error:
         print(f"account: cannot read the ledger in {given.state}: {error}", file=sys.stderr)
         return 1
-    newest = {run.job: run for run in reversed(runs)}
     print("\nThe account of the night:\n")
-    print("\n".join(account(sorted(newest.values(), key=lambda run: run.id))))
+    print("\n".join(account(of_the_night(runs))))
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.account import WORDS, account
+from scripts.account import WORDS, account, of_the_night
 from supervisor.core.model import Run, State, Trigger
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "account.py"
@@ -37,10 +37,12 @@ RESULTS = [
 ]  # fmt: skip
 
 
-def a_run(job, state=State.SUCCESS, cause="", result=None):
-    moment = datetime(2026, 2, 9, tzinfo=UTC)
+def a_run(job, state=State.SUCCESS, cause="", result=None, number=1, batch="a"):
+    moment = datetime(2026, 2, 9, number, tzinfo=UTC)
     said = json.dumps(result) if result is not None else None
-    return Run(1, job, moment, Trigger.MANUAL, state, cause=cause, result_json=said)
+    return Run(
+        number, job, moment, Trigger.MANUAL, state, cause=cause, result_json=said, batch=batch
+    )
 
 
 @pytest.mark.parametrize(("job", "result", "words"), RESULTS)
@@ -64,6 +66,17 @@ def test_a_job_of_another_make_is_done_and_no_more_is_claimed():
     lines = account([a_run("vendor-report"), a_run("rotate-backups", result={"other": 1})])
 
     assert [line.split()[1] for line in lines] == ["done", "done"]
+
+
+def test_the_night_begins_with_the_newest_batch_and_each_job_counts_once():
+    before = a_run("gone", number=1, batch="a")
+    night = [a_run("sync", number=2, batch="b"), a_run("proof", number=3, batch="")]
+    again = a_run("proof", number=4, batch="")
+
+    found = of_the_night([again, *reversed(night), before])
+
+    assert [run.id for run in found] == [2, 4]
+    assert of_the_night([]) == []
 
 
 def test_without_a_ledger_it_says_so(tmp_path):
