@@ -1,10 +1,9 @@
 """Mistakes of jobs.yaml in lines: as many as anybody reads, and how many more there are."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from supervisor.config import format_problem
-from supervisor.core.model import Problem, Severity
+from supervisor.core.model import Problem, Severity, replace
 
 MOST_SHOWN = 100
 

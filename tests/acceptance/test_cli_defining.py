@@ -54,6 +54,16 @@ def test_check_names_every_mistake_with_its_place(house: House) -> None:
     assert (found["ok"], len(found["problems"])) == (False, 2)
 
 
+def test_check_tells_of_a_disabled_job_what_it_would_refuse_in_another(house: House) -> None:
+    house.config.write_text(f"{JOBS}\n  off: {{worker: nowhere.run, enabled: false}}\n")
+
+    done = house.ask("check")
+
+    assert done.returncode == 0
+    assert 'jobs.off.worker: warning: no built-in worker "nowhere.run"' in done.stdout
+    assert "1 warning" in done.stdout
+
+
 def test_check_tells_when_jobs_will_run_and_what_daylight_saving_does(house: House) -> None:
     (house.root / "new.yaml").write_text(JOBS)
 
