@@ -184,6 +184,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return _primary(error) in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
+def is_foreign(error: sqlite3.Error) -> bool:
+    """Whether a statement of ours needs a collation or function that only the owner has."""
+    return _primary(error) == "SQLITE_ERROR"
+
+
 def trouble(
     path: Path, error: sqlite3.Error, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> DatabaseTrouble:

@@ -33,6 +33,16 @@ def with_pages(path: Path, rows: int = 5000) -> Path:
     return path
 
 
+def with_a_collation(path: Path) -> Path:
+    """A database with an index that only the program which made it can read."""
+    with closing(sqlite3.connect(path)) as database:
+        database.create_collation("ours", lambda a, b: (a > b) - (a < b))
+        database.execute("CREATE TABLE names (name TEXT COLLATE ours UNIQUE)")
+        database.executemany("INSERT INTO names VALUES (?)", [("a",), ("b",)])
+        database.commit()
+    return path
+
+
 def break_pages(path: Path, table: str = "pad", pages: int = 3) -> None:
     """Write noise over pages in the middle of `table`, as a bad disk would."""
     with closing(sqlite3.connect(path)) as database:

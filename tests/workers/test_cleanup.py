@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from tests.workers.backup_folder import a_small_disk, root_only
-from tests.workers.card_database import card_database, with_pages
+from tests.workers.card_database import card_database, with_a_collation, with_pages
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from workers import backup, cleanup, params
 from workers.backup import catalogue, folder, names
@@ -152,6 +152,15 @@ def test_a_writer_that_keeps_the_lock_is_a_warning(path):
 
     assert result["warnings"] == 3
     assert "ANALYZE is left out: another program holds the database" in logged(heard)
+
+
+def test_a_collation_that_only_its_owner_has_leaves_a_step_out(tmp_path):
+    heard = []
+
+    result = cleaned(with_a_collation(tmp_path / "own.db"), heard=heard)
+
+    assert result["warnings"] == 1
+    assert "ANALYZE is left out: no such collation sequence: ours" in logged(heard)
 
 
 def test_a_database_under_a_rollback_journal_has_no_wal_to_empty(path):

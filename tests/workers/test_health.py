@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workers.backup_folder import a_small_disk, root_only, the_copy
-from tests.workers.card_database import break_pages, card_database, with_pages
+from tests.workers.card_database import break_pages, card_database, with_a_collation, with_pages
 from tests.workers.catalogue_folder import a_report, execute, logged
 from tests.workers.test_rotation import dated
 from workers import backup, health, params
@@ -142,6 +142,15 @@ def test_a_check_that_takes_too_long_is_ended_and_said(path):
 
     assert result["score"] == 100
     assert "and was ended there" in logged(heard)
+
+
+def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
+    path = with_a_collation(tmp_path / "own.db")
+
+    result = measured(path)
+
+    assert (result["score"], result["word"]) == (95, "warning")
+    assert result["complaints"] == "quick_check cannot be made: no such collation sequence: ours"
 
 
 def test_a_lock_that_is_kept_is_unreachable(path):

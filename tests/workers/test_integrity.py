@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.card_database import break_pages, card_database, with_pages
+from tests.workers.card_database import break_pages, card_database, with_a_collation, with_pages
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from workers import integrity, sync
 from workers.integrity import cards
@@ -192,12 +192,7 @@ def test_half_of_the_card_tables_is_a_warning(path):
 
 
 def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
-    path, heard = tmp_path / "own.db", []
-    with closing(sqlite3.connect(path)) as database:
-        database.create_collation("ours", lambda a, b: (a > b) - (a < b))
-        database.execute("CREATE TABLE names (name TEXT COLLATE ours UNIQUE)")
-        database.executemany("INSERT INTO names VALUES (?)", [("a",), ("b",)])
-        database.commit()
+    path, heard = with_a_collation(tmp_path / "own.db"), []
 
     result = checked(path, heard)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers import database
 from workers.backup.space import Need
 
 # Writers wait while ANALYZE reads: so many rows of each index are enough for
@@ -114,8 +115,7 @@ def left_out(step: str, work: Callable[[], None]) -> str:
     except sqlite3.OperationalError as error:
         if _is_busy(error):
             return f"{step} is left out: another program holds the database"
-        # A collation or a function that only the owner's program has.
-        if error.sqlite_errorname.startswith("SQLITE_ERROR"):
+        if database.is_foreign(error):
             return f"{step} is left out: {error}"
         raise
     return ""

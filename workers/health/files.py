@@ -29,6 +29,7 @@ from workers.health.measures import (
     NewestBackup,
     NextBackup,
     NoBackup,
+    NoQuickCheck,
     Query,
     QuickCheck,
     WalSize,
@@ -125,18 +126,21 @@ def _of_content(
 
 def _sampled(connection: sqlite3.Connection, there: list[str]) -> QuickCheck | None:
     """Read the first rows of the first tables; what it finds, if it finds damage."""
-    try:
-        for name in there[:_SAMPLED_TABLES]:
+    for name in there[:_SAMPLED_TABLES]:
+        try:
             rows = f'SELECT * FROM "{tables.quoted(name)}" LIMIT {_SAMPLED_ROWS}'
             connection.execute(rows).fetchall()
-    except sqlite3.DatabaseError as error:
-        if not database.is_damage(error):
-            raise
-        return QuickCheck((str(error),), False, 0.0)
+        except sqlite3.DatabaseError as error:
+            if database.is_damage(error):
+                return QuickCheck((str(error),), False, 0.0)
+            if not database.is_foreign(error):
+                raise
     return None
 
 
-def _quick_check(connection: sqlite3.Connection, limit_s: float, check: Check) -> QuickCheck:
+def _quick_check(
+    connection: sqlite3.Connection, limit_s: float, check: Check
+) -> QuickCheck | NoQuickCheck:
     problems = list[str]()
 
     def look() -> None:
@@ -154,6 +158,10 @@ def _quick_check(connection: sqlite3.Connection, limit_s: float, check: Check) -
         database.attended(connection, look, _until(limit_s, check))
     except Late:
         finished = False
+    except sqlite3.DatabaseError as error:
+        if not database.is_foreign(error):
+            raise
+        return NoQuickCheck(str(error))
     return QuickCheck(tuple(problems), finished, time.monotonic() - began)
 
 

@@ -18,6 +18,7 @@ from workers.health.measures import (
     NewestBackup,
     NextBackup,
     NoBackup,
+    NoQuickCheck,
     NoReplica,
     Page,
     Postgres,
@@ -117,8 +118,10 @@ def sentence(judgement: Judgement) -> str:
 
 def _check(measure: Measure, limits: Limits) -> Check:
     match measure:
-        case Database() | QuickCheck() | DatabaseSize() | WalSize() | Query():
-            return _of_database(measure, limits)
+        case Database() | QuickCheck() | NoQuickCheck():
+            return _of_content(measure)
+        case DatabaseSize() | WalSize() | Query():
+            return _of_amounts(measure, limits)
         case Disk() | NextBackup() | NewestBackup() | NoBackup():
             return _of_disk(measure, limits)
         case Postgres() | Replica() | NoReplica() | Page():
@@ -126,9 +129,7 @@ def _check(measure: Measure, limits: Limits) -> Check:
     assert_never(measure)
 
 
-def _of_database(
-    measure: Database | QuickCheck | DatabaseSize | WalSize | Query, limits: Limits
-) -> Check:
+def _of_content(measure: Database | QuickCheck | NoQuickCheck) -> Check:
     match measure:
         case Database(path, trouble):
             if trouble:
@@ -137,6 +138,14 @@ def _of_database(
             return _healthy("sqlite", f"database {path} can be read")
         case QuickCheck(problems, finished, seconds):
             return _quick_check(problems, finished, seconds)
+        case NoQuickCheck(trouble):
+            text = f"quick_check cannot be made: {trouble}"
+            return Check("integrity", Word.WARNING, _OTHER, text)
+    assert_never(measure)
+
+
+def _of_amounts(measure: DatabaseSize | WalSize | Query, limits: Limits) -> Check:
+    match measure:
         case DatabaseSize(size):
             text = f"the database has {format_size(size)}"
             return _amount("database_size", text, size, limits.database_size, format_size)

@@ -26,6 +26,13 @@ class QuickCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class NoQuickCheck:
+    """quick_check could not be made, and why: a collation that only the owner has."""
+
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseSize:
     """The main file."""
 
@@ -116,6 +123,7 @@ class Page:
 Measure = (
     Database
     | QuickCheck
+    | NoQuickCheck
     | DatabaseSize
     | WalSize
     | Query

@@ -61,9 +61,8 @@ def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return check()
     except sqlite3.DatabaseError as error:
-        # SQLITE_ERROR: a collation or a function that only its own program has.
         damaged = database.is_damage(error)
-        if not (damaged or error.sqlite_errorname.startswith("SQLITE_ERROR")):
+        if not (damaged or database.is_foreign(error)):
             raise
         severity = Severity.FAILURE if damaged else Severity.WARNING
         what = "checks that could not be made"
