@@ -1,0 +1,61 @@
+"""The shipped jobs.yaml run with every name of its users set: what each does to the night."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.daemon import House, supervised
+
+ROOT = Path(__file__).parents[2]
+NAMES = {
+    "DATABASE_PATH": "elsewhere/cards.db",
+    "CATALOGUE_PATH": "elsewhere/catalogue",
+    "BACKUP_DIR": "elsewhere/copies",
+    "BACKUP_MINIMUM": "9",
+    "BACKUP_DAILY_RETENTION": "2",
+    "BACKUP_WEEKLY_RETENTION": "5",
+    "BACKUP_MONTHLY_RETENTION": "6",
+    "SYNC_BATCH_SIZE": "7",
+}
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with House((ROOT / "jobs.yaml").read_text()) as made:
+        yield made
+
+
+def test_data_and_copies_lie_where_the_names_say_and_each_retention_counts(house: House) -> None:
+    (house.root / "elsewhere").mkdir()
+    generate = [sys.executable, ROOT / "scripts" / "generate-catalogue", "elsewhere/catalogue"]
+    subprocess.run(generate, cwd=house.root, check=True, capture_output=True)
+    house.environ |= NAMES
+
+    night = ["sync-missing-sets", "sync-missing-cards", "backup-database"]
+    house.says("run", *night, "--local", "--yes")
+    told = house.says("run", "rotate-backups", "--local", "--dry-run")
+
+    assert (house.root / "elsewhere" / "cards.db").is_file()
+    assert len(list((house.root / "elsewhere" / "copies").glob("cards-*.gz"))) == 1
+    assert "newest verified, monthly 1/6, weekly 1/5, daily 1/2, last 1/9" in told
+    assert not (house.root / "var" / "backups").exists()
+
+
+def test_the_zone_is_that_in_which_slots_are_told(house: House) -> None:
+    house.environ["CRON_TIMEZONE"] = "Asia/Tokyo"
+
+    with supervised(house):
+        assert "times in Asia/Tokyo" in house.says("status")
+
+
+@pytest.mark.parametrize(("level", "is_told"), [("info", True), ("error", False)])
+def test_the_log_level_says_what_is_logged(house: House, level: str, is_told: bool) -> None:
+    house.environ["CRON_LOG_LEVEL"] = level
+
+    with supervised(house):
+        pass
+
+    assert ('"level":"info"' in (house.root / "log").read_text()) is is_told
