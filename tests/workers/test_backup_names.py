@@ -208,6 +208,14 @@ def test_the_newest_verified_copy_of_the_time_is_chosen():
         choice.choose(known[:1], "latest", NOW, BERLIN)
 
 
+def test_a_copy_from_the_future_is_not_the_latest_while_there_is_another():
+    known = [a_backup(NOW + timedelta(days=9)), a_backup(NOW - timedelta(days=1))]
+
+    assert choice.choose(known, "latest", NOW, BERLIN) is known[1]
+    assert choice.choose(known[:1], "latest", NOW, BERLIN) is known[0]
+    assert choice.choose(known, "2026-02-28", NOW, BERLIN) is known[0]
+
+
 def test_copies_of_several_databases_are_not_guessed_among():
     known = [a_backup(NOW), a_backup(NOW - timedelta(days=1), source="/data/b.db")]
 

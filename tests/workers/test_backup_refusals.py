@@ -151,7 +151,7 @@ def test_no_permission_says_who_needs_to_write_where(tmp_path, copies):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.stdout.startswith("True "), done.stderr
-    assert f"user 65534 needs to write in {copies}" in done.stdout
+    assert f"user 65534 needs access to {copies}" in done.stdout
 
 
 def test_a_second_copy_is_verified_elsewhere(tmp_path, copies):

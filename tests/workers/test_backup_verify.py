@@ -1,6 +1,7 @@
 """Whatever happens to a copy or to what stands beside it is found and named."""
 
 import dataclasses
+import os
 import random
 import shutil
 
@@ -160,6 +161,34 @@ def test_a_copy_without_its_papers_is_unproven_and_they_are_named(copy, ending):
 
     with pytest.raises(Unproven, match=f"has no {copy.name}{ending} beside it"):
         verify.verify(copy)
+
+
+@pytest.mark.parametrize("ending", [names.SIDECAR, names.MANIFEST])
+def test_papers_that_are_a_pipe_are_named_and_nobody_waits_for_them(copies, copy, ending):
+    beside(copy, ending).unlink()
+    os.mkfifo(beside(copy, ending))
+
+    assert f"{copy.name}{ending} beside it that is no plain file" in damage(copy)
+    assert {one.state for one in catalogue.list_backups(copies) if one.path == copy} == {
+        State.DAMAGED
+    }
+
+
+@pytest.mark.parametrize("ending", [names.SIDECAR, names.MANIFEST])
+def test_papers_of_a_gigabyte_are_not_taken_into_memory(copy, ending):
+    os.truncate(beside(copy, ending), 1 << 30)
+
+    assert f"{copy.name}{ending} beside it of 1.1 GB, expected at most 16.8 MB" in damage(copy)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_a_finding_that_cannot_be_read_counts_all_the_same(copies, copy, make):
+    make(verify.mark_of(copy))
+
+    (listed,) = [one for one in catalogue.list_backups(copies) if one.path == copy]
+
+    assert listed.state is State.DAMAGED
+    assert "cannot be read" in listed.why
 
 
 def test_a_finding_is_remembered_until_the_copy_is_proven_again(copies, copy):

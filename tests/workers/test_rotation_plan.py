@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.backup import names
-from workers.backup.catalogue import Backup, State
-from workers.rotation.retention import Decision, Policy, ahead, plan, refusal
+from workers.backup.catalogue import Backup, State, ahead
+from workers.rotation.retention import Decision, Policy, plan, refusal
 
 TABLE = Path(__file__).with_name("test_rotation_table.txt")
 NOW = datetime(2026, 2, 10, tzinfo=UTC)

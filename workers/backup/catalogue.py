@@ -6,14 +6,16 @@ not named as a copy of ours, a link or a folder is foreign and not listed.
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from workers.backup import names, records
+from workers.backup import names, records, verify
 from workers.backup.folder import existing
 from workers.backup.trouble import Damaged, Trouble, of_system
-from workers.backup.verify import mark_of
+
+# Clocks of two machines differ by less; a copy from further ahead tells of a wrong one.
+_AHEAD = timedelta(hours=1)
 
 
 class State(StrEnum):
@@ -44,6 +46,11 @@ class Backup:
     kept: bool
 
 
+def ahead(backup: Backup, now: datetime) -> bool:
+    """Whether the copy is dated in the future, so that some clock was or is wrong."""
+    return backup.taken_at > now + _AHEAD
+
+
 def list_backups(folder: Path) -> list[Backup]:
     """The copies in `folder`, newest first.
 
@@ -71,9 +78,8 @@ def _backup(path: Path) -> Backup:
     try:
         manifest = records.read(path)
         source, database_bytes = manifest.source, manifest.database_size_bytes
-        mark = mark_of(path)
-        if mark.exists():
-            state, why = State.DAMAGED, mark.read_text(errors="replace").strip()[:300]
+        if finding := verify.noted(path):
+            state, why = State.DAMAGED, finding[:300]
     except Damaged as damaged:
         state, why = State.DAMAGED, damaged.what
     except Trouble as trouble:

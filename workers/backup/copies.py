@@ -62,7 +62,7 @@ def _refuse(manifest: Manifest, target: Path) -> None:
 
 
 def _write(copy: Path, part: Path, manifest: Manifest, step: Step) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     with open(copy, "rb", buffering=0) as source:
         target = os.open(part, flags, manifest.mode)
         try:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from workers.backup import names
 from workers.backup.trouble import Trouble, of_system
+from workers.units import format_size
 
 
 def existing(folder: Path) -> Path:
@@ -126,6 +127,23 @@ def discard(folder: Path, copy: str, leftover: str) -> None:
     (folder / leftover).unlink(missing_ok=True)
 
 
+def read_small(path: Path, most_bytes: int) -> bytes:
+    """The content of a plain file, which must be small; never waits for a pipe's other end.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        ValueError: it is something else, or larger; the text says what it is.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("that is no plain file")
+        if found.st_size > most_bytes:
+            size, most = format_size(found.st_size), format_size(most_bytes)
+            raise ValueError(f"of {size}, expected at most {most}")
+        return file.read(most_bytes)
+
+
 def write_whole(path: Path, content: bytes, mode: int) -> None:
     """Put `content` under `path` in one step, on disk; the folder is not synced.
 
@@ -133,7 +151,8 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
         OSError: what was there before still is.
     """
     part = path.with_name(f"{path.name}{names.PART}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    # O_NONBLOCK: a pipe of that name is an error then, and not waited for.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(part, flags, mode)
     try:
         with open(descriptor, "wb") as file:

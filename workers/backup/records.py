@@ -9,7 +9,7 @@ import re
 import stat
 from pathlib import Path
 
-from workers.backup import names
+from workers.backup import folder, names
 from workers.backup.manifest import BadManifest, Manifest, decode
 from workers.backup.trouble import Damaged, Trouble, Unproven, of_system
 
@@ -65,10 +65,11 @@ def _size(path: Path) -> int:
 def _companion(path: Path, ending: str) -> bytes:
     beside = Path(f"{path}{ending}")
     try:
-        with open(beside, "rb") as file:
-            return file.read(_MOST_BYTES)
+        return folder.read_small(beside, _MOST_BYTES)
     except FileNotFoundError as error:
         raise Unproven(f"copy {path} has no {beside.name} beside it: nothing proves it") from error
+    except ValueError as error:
+        raise Damaged(path, f"has a {beside.name} beside it {error}") from error
     except OSError as error:
         raise of_system(f"read {beside}", path.parent, error) from error
 

@@ -57,8 +57,8 @@ def of_system(doing: str, folder: Path, error: OSError) -> Trouble:
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return Trouble(
-            f"{doing}: {error.strerror}; user {os.geteuid()} needs to write in {folder}:"
-            " check owner, mode and mount"
+            f"{doing}: {error.strerror}; user {os.geteuid()} needs access to"
+            f" {folder}: check owner, mode and mount"
         )
     where = f" ({error.filename})" if error.filename else ""
     return Trouble(f"{doing}: {error.strerror or error}{where}", permanent=False)

@@ -5,6 +5,7 @@ not count on a copy that somebody has seen to be damaged, and cannot afford
 to read them all.
 """
 
+import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from workers.backup import folder, names, prove, records
 from workers.backup.manifest import Manifest
 from workers.backup.stream import Step
 from workers.backup.trouble import Damaged
+
+_MOST_NOTED_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,18 @@ def verify(path: Path, step: Step = unheard) -> Verified:
 def mark_of(path: Path) -> Path:
     """Where a finding against the copy is noted."""
     return path.with_name(f"{path.name}{names.DAMAGED}")
+
+
+def noted(path: Path) -> str:
+    """The finding that is kept against the copy at `path`; empty if there is none."""
+    mark = mark_of(path)
+    if not os.path.lexists(mark):
+        return ""
+    try:
+        said = folder.read_small(mark, _MOST_NOTED_BYTES)
+    except (OSError, ValueError) as error:
+        return f"has a finding against it, {mark.name}, which cannot be read: {error}"
+    return said.decode(errors="replace").strip() or f"has a finding against it: {mark.name}"
 
 
 def note(path: Path, what: str) -> None:

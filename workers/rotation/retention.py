@@ -12,11 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from workers.backup.catalogue import Backup, State
+from workers.backup.catalogue import Backup, State, ahead
 from workers.units import format_duration
-
-# Clocks of two machines differ by less; a copy from further ahead tells of a wrong one.
-AHEAD = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +82,6 @@ def refusal(
 def newest_verified(backups: Sequence[Backup], now: datetime) -> list[Backup]:
     """The newest verified copy of each source: what a removal relies on."""
     return [verified[0] for verified in _by_source(backups, now)]
-
-
-def ahead(backup: Backup, now: datetime) -> bool:
-    """Whether the copy is dated in the future, so that some clock was or is wrong."""
-    return backup.taken_at > now + AHEAD
 
 
 def _age_order(backup: Backup) -> tuple[datetime, str]:
