@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.backup import choice, codec, names, stream
+from workers.backup import catalogue, choice, codec, names, stream
 from workers.backup.catalogue import Backup, State
 from workers.backup.manifest import BadManifest, Manifest, decode, encode
 from workers.backup.trouble import Trouble
@@ -222,3 +222,18 @@ def test_copies_of_several_databases_are_not_guessed_among():
     assert choice.of_database(known, Path("/data/b.db")) == known[1:]
     with pytest.raises(Trouble, match=r"copies of /data/a\.db, /data/b\.db"):
         choice.of_database(known, None)
+
+
+def test_what_is_safe_to_remove_is_told_for_each_database_apart():
+    days = [NOW - timedelta(days=number) for number in range(4)]
+    one, other = (
+        [a_backup(day) for day in days],
+        [a_backup(day, source="/data/b.db") for day in days[:3]],
+    )
+
+    told = catalogue.removable([*one, *other], Path("/copies"))
+
+    assert told.startswith(
+        "safe to remove in /copies: 1 older than the newest 3 of each (10 bytes)"
+    )
+    assert catalogue.removable(other, Path("/copies")) == "safe to remove in /copies: nothing"

@@ -115,7 +115,7 @@ def test_too_little_space_is_refused_with_the_numbers_and_what_may_go(tmp_path):
         assert f"the volume of {disk} has " in failed.error
         assert "for the copy, " in failed.error
         assert "for the scratch file that proves it" in failed.error
-        assert f"safe to remove in {disk}: 3 copies older than the newest 3 (" in failed.error
+        assert f"safe to remove in {disk}: 3 older than the newest 3 of each (" in failed.error
         assert "prune --keep-last 3" in failed.error
         assert ours(disk) == before
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.workers.backup_folder import a_database, ours, run
+from tests.workers.backup_folder import a_database, a_small_disk, ours, root_only, run
 from workers.backup import catalogue, keep, names, records, verify
 from workers.backup.catalogue import State
 from workers.backup.manifest import encode
@@ -220,6 +220,19 @@ def test_a_missing_copy_is_no_damage(copies, copy):
 
     with pytest.raises(Trouble, match="does not exist"):
         verify.verify(copy)
+
+
+@root_only
+def test_a_proof_for_which_there_is_no_room_is_not_begun(copy, tmp_path):
+    with a_small_disk(tmp_path / "disk", "144K") as disk:
+        for ending in ("", names.SIDECAR, names.MANIFEST):
+            shutil.copy(beside(copy, ending), disk)
+
+        with pytest.raises(Trouble, match=r"has .* free, expected .* to prove one-") as refused:
+            verify.verify(disk / copy.name, lambda _done: pytest.fail("was begun"))
+
+        assert not isinstance(refused.value, Damaged)
+        assert verify.noted(disk / copy.name) == ""
 
 
 def test_a_proof_can_be_ended(copies, copy):

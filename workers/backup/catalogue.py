@@ -5,6 +5,8 @@ not named as a copy of ours, a link or a folder is foreign and not listed.
 """
 
 import os
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,9 +15,12 @@ from pathlib import Path
 from workers.backup import names, records, verify
 from workers.backup.folder import existing
 from workers.backup.trouble import Damaged, Trouble, of_system
+from workers.units import format_size
 
 # Clocks of two machines differ by less; a copy from further ahead tells of a wrong one.
 _AHEAD = timedelta(hours=1)
+# Copies beyond these are safe to remove, as `keep_last` has it.
+_SAFE_BEYOND = 3
 
 
 class State(StrEnum):
@@ -68,6 +73,25 @@ def list_backups(folder: Path) -> list[Backup]:
         (_backup(path) for path in paths),
         key=lambda one: (one.taken_at, one.path.name),
         reverse=True,
+    )
+
+
+def removable(backups: Sequence[Backup], directory: Path) -> str:
+    """What may go without harm, in words: old verified copies that nobody kept by hand.
+
+    backups: newest first, as `list_backups` gives them; each source is judged apart.
+    """
+    sources: dict[tuple[str, str], list[Backup]] = defaultdict(list)
+    for one in backups:
+        if one.state is State.VERIFIED and not one.kept:
+            sources[one.stem, one.source].append(one)
+    old = [one for newest_first in sources.values() for one in newest_first[_SAFE_BEYOND:]]
+    if not old:
+        return f"safe to remove in {directory}: nothing"
+    freed = format_size(sum(one.size_bytes for one in old))
+    return (
+        f"safe to remove in {directory}: {len(old)} older than the newest {_SAFE_BEYOND} of each"
+        f" ({freed}): nightshift backups prune --keep-last {_SAFE_BEYOND}"
     )
 
 

@@ -9,11 +9,10 @@ import hashlib
 import os
 from pathlib import Path
 
-from workers.backup import folder, names, stream
+from workers.backup import folder, names, space, stream
 from workers.backup.manifest import Manifest, encode
 from workers.backup.stream import Step
-from workers.backup.trouble import Trouble, free_bytes, of_system
-from workers.units import format_size
+from workers.backup.trouble import Trouble, of_system
 
 
 def carry(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
@@ -53,12 +52,7 @@ def companions(manifest: Manifest) -> dict[str, bytes]:
 def _refuse(manifest: Manifest, target: Path) -> None:
     if os.path.lexists(target / manifest.name):
         raise Trouble(f"folder {target} has a {manifest.name} already; it is left as it is")
-    free = free_bytes(target)
-    if free < manifest.size_bytes:
-        raise Trouble(
-            f"the volume of {target} has {format_size(free)} free, expected"
-            f" {format_size(manifest.size_bytes)} for {manifest.name}"
-        )
+    space.require(target, manifest.size_bytes, f"for {manifest.name}")
 
 
 def _write(copy: Path, part: Path, manifest: Manifest, step: Step) -> None:

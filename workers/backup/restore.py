@@ -17,16 +17,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from workers import database
-from workers.backup import catalogue, choice, folder, living, prove, records
+from workers.backup import catalogue, choice, folder, living, prove, records, space
 from workers.backup.folder import Scratch
 from workers.backup.manifest import Manifest
 from workers.backup.stream import Step
-from workers.backup.trouble import Cancelled, Trouble, free_bytes, of_system
+from workers.backup.trouble import Cancelled, Trouble, of_system
 from workers.backup.verify import unheard
 from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
-from workers.units import format_size
 
 # What a database leaves beside itself; read into a new file, it would spoil it.
 _BESIDE = ("-wal", "-journal")
@@ -148,12 +147,7 @@ def _refuse(manifest: Manifest, target: Path, force: bool) -> None:
                 )
     # Beside the unpacked copy: the one kept aside, and the log of the change.
     need = manifest.database_size_bytes * (2 if present else 1) + present
-    free = free_bytes(directory)
-    if need > free:
-        raise Trouble(
-            f"the volume of {directory} has {format_size(free)} free, expected"
-            f" {format_size(need)} to restore {manifest.name}"
-        )
+    space.require(directory, need, f"to restore {manifest.name}")
 
 
 def _put(scratch: Scratch, target: Path, manifest: Manifest) -> None:

@@ -1,6 +1,6 @@
 """Is there room? What a backup will need on each volume, and what is free.
 
-`needs` and `refusal` are pure; `free` asks the system. The law: a refusal
+`needs` and `refusal` are pure; `free` and `require` ask the system. The law: a refusal
 gives the numbers and says what is safe to remove.
 """
 
@@ -9,14 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.backup.catalogue import Backup, State
-from workers.backup.trouble import free_bytes
+from workers.backup.trouble import Trouble, free_bytes
 from workers.units import format_size
 
 # Of the database's size, what writers may add to the WAL until the copy is made.
 _WAL_GROWTH = 0.05
-# Copies beyond these are safe to remove, as `keep_last` has it.
-_SAFE_BEYOND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +69,18 @@ def refusal(needed: Sequence[Need], volumes: Mapping[Path, Volume], removable: s
     return "; ".join([*texts, removable]) if texts else ""
 
 
-def removable(backups: Sequence[Backup], directory: Path) -> str:
-    """What may go without harm: older verified copies that nobody kept by hand."""
-    verified = [one for one in backups if one.state is State.VERIFIED and not one.kept]
-    old = verified[_SAFE_BEYOND:]
-    if not old:
-        return f"safe to remove in {directory}: nothing"
-    freed = format_size(sum(one.size_bytes for one in old))
-    return (
-        f"safe to remove in {directory}: {len(old)} copies older than the newest {_SAFE_BEYOND}"
-        f" ({freed}): nightshift backups prune --keep-last {_SAFE_BEYOND}"
-    )
+def require(folder: Path, size_bytes: int, purpose: str) -> None:
+    """Nothing, if the volume of `folder` has that much free; purpose: `to prove x`.
+
+    Raises:
+        Trouble: it has less; with both numbers.
+    """
+    free_here = free_bytes(folder)
+    if size_bytes > free_here:
+        raise Trouble(
+            f"the volume of {folder} has {format_size(free_here)} free, expected"
+            f" {format_size(size_bytes)} {purpose}"
+        )
 
 
 def free(folders: Sequence[Path]) -> dict[Path, Volume]:

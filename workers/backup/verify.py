@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.backup import folder, names, prove, records
+from workers.backup import folder, names, prove, records, space
 from workers.backup.manifest import Manifest
 from workers.backup.stream import Step
 from workers.backup.trouble import Damaged
@@ -46,6 +46,8 @@ def verify(path: Path, step: Step = unheard) -> Verified:
     began = time.monotonic()
     try:
         manifest = records.read(path)
+        # Filling the volume up to find out would be everybody's trouble.
+        space.require(path.parent, manifest.database_size_bytes, f"to prove {path.name}")
         with folder.scratch(path.parent, f"{path.name}.scratch-") as scratch:
             prove.prove(path, path, scratch, prove.expected(manifest), step)
     except Damaged as damaged:

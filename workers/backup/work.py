@@ -89,7 +89,7 @@ def lack(params: Params, seen: Survey) -> str:
     """
     volumes = space.free([need.folder for need in seen.needs])
     known = [] if seen.makes_folder else catalogue.list_backups(params.directory)
-    return space.refusal(seen.needs, volumes, space.removable(known, params.directory))
+    return space.refusal(seen.needs, volumes, catalogue.removable(known, params.directory))
 
 
 def make(params: Params, report: Report) -> Made:
