@@ -10,8 +10,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from supervisor.cli.failure import Exit, Failure
+from workers.units import format_size
 
 A = TypeVar("A")
+_BYTES = "bytes"
+# From here on nobody reads what stands after the point.
+_WHOLE = 10
 FINAL = frozenset({"success", "failed", "skipped", "missed", "cancelled", "interrupted"})
 
 
@@ -21,6 +25,19 @@ class Progress(msgspec.Struct):
     done: float
     total: float | None = None
     unit: str = ""
+    per_second: float | None = None
+
+    def __str__(self) -> str:
+        """`30 of 120 sets (2.5/s)`; bytes are written as sizes."""
+        of = f" of {self._amount(self.total)}" if self.total is not None else ""
+        rate = f" ({self._amount(self.per_second)}/s)" if self.per_second else ""
+        unit = "" if self.unit == _BYTES else f" {self.unit}".rstrip()
+        return f"{self._amount(self.done)}{of}{unit}{rate}"
+
+    def _amount(self, value: float) -> str:
+        if self.unit == _BYTES:
+            return format_size(value)
+        return f"{value:.0f}" if value.is_integer() or value >= _WHOLE else f"{value:.2g}"
 
 
 class Run(msgspec.Struct):
@@ -48,10 +65,7 @@ class Run(msgspec.Struct):
     @property
     def detail(self) -> str:
         """`30 of 120 sets` while it says so, else the cause of its state."""
-        if self.progress is None or self.is_final:
-            return self.cause
-        of = f" of {self.progress.total:g}" if self.progress.total is not None else ""
-        return f"{self.progress.done:g}{of} {self.progress.unit}".rstrip()
+        return self.cause if self.progress is None or self.is_final else str(self.progress)
 
 
 class Runs(msgspec.Struct):

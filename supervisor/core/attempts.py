@@ -48,7 +48,10 @@ def said(turn: Turn, event: Said, living: Living) -> None:
     run = turn.world.runs.get(event.run)
     match event.message:
         case protocol.Progress(done, total, unit) if run is not None:
-            moved = replace(run, progress=Progress(done, total, unit))
+            seconds = (turn.now - living.attempt.started_at).total_seconds()
+            # Not so long after a clock was put back.
+            rate = done / seconds if seconds > 0 else None
+            moved = replace(run, progress=Progress(done, total, unit, rate))
             turn.world.runs = turn.world.runs.set(run.id, moved)
         case protocol.Metric(name, value):
             turn.world.metrics = turn.world.metrics.set((living.job.name, name), value)

@@ -195,11 +195,15 @@ class Problem(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """How far a run says it is; total None: not known."""
+    """How far a run says it is; total None: not known.
+
+    per_second: of what is done, since the attempt began; None in its first instant.
+    """
 
     done: float
     total: float | None
     unit: str
+    per_second: float | None = None
 
 
 class Attempt(Struct, frozen=True):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.daemon import House, living
+from tests.acceptance.daemon import House, supervised
+from tests.waiting import until
 
 JOBS = """
 jobs:
@@ -16,6 +17,13 @@ jobs:
     command: "exit 3"
     cron: "0 4 29 2 *"
   hello: {command: [/bin/echo, hi]}
+  packer: {worker: "packer:work"}
+"""
+# It ends when somebody opens the other end of the pipe.
+PACKER = """
+def work(params, report):
+    report.progress(120e6, 380e6, "bytes")
+    open("pipe").close()
 """
 WIDTH = 60
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -23,10 +31,13 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    with living(JOBS) as house:
-        house.environ |= {"TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
-        house.ask("run", "a-job-with-quite-a-long-name", "--wait")
-        yield house
+    with House(JOBS) as house:
+        (house.root / "packer.py").write_text(PACKER)
+        os.mkfifo(house.root / "pipe")
+        with supervised(house):
+            house.environ |= {"TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
+            house.ask("run", "a-job-with-quite-a-long-name", "--wait")
+            yield house
 
 
 def at_terminal(house: House, *words: str, types: str = "") -> tuple[int, str]:
@@ -74,6 +85,16 @@ def test_waiting_shows_a_bar_and_ends_with_the_account(house: House) -> None:
     assert status == 0
     assert "━" in said
     assert _COLOUR.sub("", said).splitlines()[-1].split()[1:3] == ["hello", "success"]
+
+
+def test_progress_in_bytes_is_told_as_sizes_with_a_rate(house: House) -> None:
+    waiting = house.begin("run", "packer", "--wait")
+    told = re.compile(r"120\.0 MB of 380\.0 MB \([0-9.]+ [kMGTP]B/s\)")
+
+    until(lambda: told.search(house.ask("status", NO_COLOR="1", COLUMNS="200").stdout))
+    (house.root / "pipe").write_text("")
+
+    assert waiting.wait(10) == 0
 
 
 def test_all_jobs_are_run_only_after_a_yes(house: House) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 import pytest
 
+from supervisor.cli.answers import Progress
 from supervisor.cli.failure import Failure
 from supervisor.cli.moments import Moments
 from supervisor.cli.places import Places
@@ -120,3 +121,20 @@ def test_results_are_shown_without_what_is_empty() -> None:
 
 def test_control_characters_are_taken_out() -> None:
     assert clean("a\x1b]0;title\x07b\nc") == "a ]0;title b c"
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "unit", "per_second", "words"),
+    [
+        (30, 120, "sets", None, "30 of 120 sets"),
+        (30, None, "sets", 2.5, "30 sets (2.5/s)"),
+        (0.5, 1, "", None, "0.5 of 1"),
+        (2_000_000, 3_000_000, "rows", 12345.678, "2000000 of 3000000 rows (12346/s)"),
+        (120e6, 380e6, "bytes", 95.2e6, "120.0 MB of 380.0 MB (95.2 MB/s)"),
+        (0, 380e6, "bytes", 0.0, "0 bytes of 380.0 MB"),
+    ],
+)
+def test_progress_is_told_in_amounts_that_people_read(
+    done: float, total: float | None, unit: str, per_second: float | None, words: str
+) -> None:
+    assert str(Progress(float(done), total and float(total), unit, per_second)) == words

@@ -179,6 +179,21 @@ def test_progress_is_shown_and_a_metric_is_kept():
     assert night.world.metrics["a", "rows"] == 12.0
 
 
+def test_progress_has_a_rate_since_the_attempt_began_but_none_in_its_first_instant():
+    night = Night(job("a", worker="w.f"))
+    night.at("02:00:00")
+    night.asks(ev.RunJobs(("a",)))
+
+    night.says("a", Progress(1, None, "bytes"))
+    [first] = night.status().runs
+    night.at("02:00:04")
+    night.says("a", Progress(1000, None, "bytes"))
+    [later] = night.status().runs
+
+    assert first.progress.per_second is None
+    assert later.progress.per_second == 250
+
+
 def test_the_pid_of_a_living_attempt_is_recorded_and_shown():
     night = Night(job("a"))
     night.asks(ev.RunJobs(("a",)))
