@@ -11,6 +11,7 @@ gzip1  the same with gzip -1
 pigz   the same with pigz -6, if it is installed
 packed our snapshot, gzip and both hashes, without the proof
 proved the whole of backup.run: read back, unpacked, hashed, checked, counted
+local  the same as `nightshift run backup --local`: supervisor, ledger and all
 """
 
 import argparse
@@ -41,6 +42,7 @@ WORDS = {
     "pigz": "`.backup` + `pigz -6` + `sha256sum`",
     "packed": "backup: snapshot + gzip + both SHA-256",
     "proved": "backup.run: the same, restored and verified",
+    "local": "`nightshift run backup --local`: the same, with the start of all it needs",
 }
 
 
@@ -117,11 +119,7 @@ def measured(name: str, source: Path, folder: Path) -> Measure:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     os.sync()
-    if name in PEERS:
-        script = SHELL.format(PEERS[name])
-        command = ["/bin/sh", "-c", script, "sh", str(source), str(folder / "bench.db")]
-    else:
-        command = [sys.executable, __file__, "--side", name, str(source), str(folder)]
+    command = launched(name, source, folder)
     meter = folder.parent / "meter"
     began = time.perf_counter()
     # A small process between, whose only children are the side's: its rusage is theirs.
@@ -130,6 +128,20 @@ def measured(name: str, source: Path, folder: Path) -> Measure:
     cpu, memory = meter.read_text().split()
     size = sum(path.stat().st_size for path in folder.glob("*.gz*"))
     return Measure(wall, float(cpu), int(memory) * 1024, size)
+
+
+def launched(name: str, source: Path, folder: Path) -> list[str]:
+    """The command line of a side."""
+    if name in PEERS:
+        script = SHELL.format(PEERS[name])
+        return ["/bin/sh", "-c", script, "sh", str(source), str(folder / "bench.db")]
+    if name == "local":
+        given = f"{{database: '{source}', directory: '{folder}'}}"
+        jobs = folder.parent / "jobs.yaml"
+        jobs.write_text(f"jobs: {{backup: {{worker: backup.run, with: {given}}}}}\n")
+        places = ["--config", str(jobs), "--state", str(folder.parent / "state")]
+        return [sys.executable, "-m", "supervisor", *places, "run", "backup", "--local"]
+    return [sys.executable, __file__, "--side", name, str(source), str(folder)]
 
 
 METER = """

@@ -17,12 +17,14 @@ from typing import Any
 from workers.backup import codec
 
 BLOCK_BYTES = 1 << 19
-_READ_BYTES = 1 << 18
+# What one piece of this inflates to fits a block nearly always; of larger ones
+# the rest is copied again and again, which took half as long once more.
+_READ_BYTES = 1 << 16
 # Two compressing threads beside the one that reads, hashes and writes: more
 # would only help where there are more cores than a service should take.
 _COMPRESSORS = 2
 AHEAD = 6
-_SAMPLES = 16
+_SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
 
 Step = Callable[[int], None]
 
@@ -115,10 +117,10 @@ def estimate(source: int, size_bytes: int, level: int) -> int:
     """About how many bytes the copy will have, from samples all over the file."""
     if not size_bytes:
         return 0
-    stride = max(size_bytes // _SAMPLES, _READ_BYTES)
+    stride = max(size_bytes // _SAMPLES, _SAMPLE_BYTES)
     taken = packed = 0
     for place in range(0, size_bytes, stride):
-        block = os.pread(source, _READ_BYTES, place)
+        block = os.pread(source, _SAMPLE_BYTES, place)
         taken += len(block)
         packed += len(codec.deflate(block, level))
     return min(size_bytes, packed * size_bytes // max(taken, 1)) + BLOCK_BYTES // 64
