@@ -136,7 +136,7 @@ def open_existing(
     refuse_lockout(look(path))
     mode = "ro" if read_only else "rw"
     # Absolute and quoted: a URI would read `?`, `#` and `%` of a path as its own.
-    uri = f"file:{quote(os.path.abspath(path))}?mode={mode}"
+    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"
     try:
         database = sqlite3.connect(
             uri,

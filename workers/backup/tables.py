@@ -3,6 +3,7 @@
 Queries over a connection; when and in which snapshot is the caller's to say.
 """
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -101,4 +102,4 @@ def _connected(uri: str, busy_timeout_s: float) -> sqlite3.Connection:
 
 
 def _uri(path: Path) -> str:
-    return f"file:{quote(str(path.absolute()), errors='surrogateescape')}"
+    return f"file:{quote(os.fsencode(path.absolute()))}"

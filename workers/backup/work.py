@@ -74,10 +74,12 @@ def survey(params: Params, check: Callable[[], None]) -> Survey:
     folder.existing(params.directory.absolute().parent if makes_folder else params.directory)
     with open(params.database, "rb") as file:
         copy_bytes = stream.estimate(file.fileno(), face.size_bytes, params.level)
+    # SQLite keeps the WAL beside the file itself, not beside a link to it.
+    source = Path(os.path.realpath(params.database))
     # What lies in the WAL will be in the copy.
-    pending = _size_of(Path(f"{params.database}-wal")) if face.wal else 0
+    pending = _size_of(Path(f"{source}-wal")) if face.wal else 0
     size = face.size_bytes + pending
-    needed = space.needs(params.database, params.directory, size, copy_bytes + pending, face.wal)
+    needed = space.needs(source, params.directory, size, copy_bytes + pending, face.wal)
     return Survey(face, copy_bytes, needed, makes_folder)
 
 
