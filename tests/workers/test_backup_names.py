@@ -188,7 +188,14 @@ def test_a_time_is_understood_as_people_say_it(said, meant):
     assert choice.instant(said, NOW, BERLIN) == datetime.fromisoformat(meant).replace(tzinfo=UTC)
 
 
-@pytest.mark.parametrize("said", ["", "soon", "T 08:00", "s", "25:00", "Tue 08:61", "31.12.2025"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("", "soon", "T 08:00", "s", "25:00", "Tue 08:61", "31.12.2025", "1" * 5000),
+        *("0001-01-01", "1969-12-31", "9999-12-31", "0001-01-01T00:00+14:00"),
+    ],
+    ids=lambda said: said[:30],
+)
 def test_what_is_no_time_is_refused_with_what_is_expected(said):
     with pytest.raises(Trouble, match='expected "latest", "Tue 08:00"'):
         choice.instant(said, NOW, BERLIN)
