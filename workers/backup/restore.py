@@ -109,14 +109,14 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
     """
     began = time.monotonic()
     manifest = records.read(copy)
-    _refuse(manifest, target, force)
-    _sweep(target)
     aside, held = None, 0.0
     prefix = f".{target.name}.restore-"
     try:
+        is_living = _refuse(manifest, target, force)
+        _sweep(target)
         with folder.scratch(target.absolute().parent, prefix) as scratch:
             prove.prove(copy, copy, scratch, prove.expected(manifest), step)
-            if os.path.lexists(target):
+            if is_living:
                 aside = _aside(target)
                 held = living.write_into(target, scratch, aside, prefix, step)
             else:
@@ -128,10 +128,11 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
     return Restored(target, manifest, aside, held, round(time.monotonic() - began, 3))
 
 
-def _refuse(manifest: Manifest, target: Path, force: bool) -> None:
+def _refuse(manifest: Manifest, target: Path, force: bool) -> bool:
+    """Whether there is a living database at `target`, which the copy may be written into."""
     directory = folder.existing(target.absolute().parent)
-    present = 0
-    if os.path.lexists(target):
+    present, is_living = 0, os.path.lexists(target)
+    if is_living:
         if not force:
             raise Trouble(
                 f"target {target} exists; name a new path, or write into it with --force"
@@ -146,8 +147,9 @@ def _refuse(manifest: Manifest, target: Path, force: bool) -> None:
                     " read it into the restored file; move it away first"
                 )
     # Beside the unpacked copy: the one kept aside, and the log of the change.
-    need = manifest.database_size_bytes * (2 if present else 1) + present
+    need = manifest.database_size_bytes * (2 if is_living else 1) + present
     space.require(directory, need, f"to restore {manifest.name}")
+    return is_living
 
 
 def _put(scratch: Scratch, target: Path, manifest: Manifest) -> None:
