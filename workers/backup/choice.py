@@ -51,12 +51,14 @@ def of_database(backups: Sequence[Backup], database: Path | None) -> list[Backup
     """Those of one database; of the only one, if none is named.
 
     Raises:
-        Trouble: there are copies of several, and none is named.
+        Trouble: there are copies of several, and none is named; or of others only.
     """
+    sources = sorted({one.source for one in backups if one.source})
     if database is not None:
         path = os.path.abspath(database)
+        if path not in sources:
+            raise Trouble(f"no copy of {path}; there are copies of {', '.join(sources) or 'none'}")
         return [one for one in backups if one.source == path]
-    sources = sorted({one.source for one in backups if one.source})
     if len(sources) > 1:
         raise Trouble(f"the folder has copies of {', '.join(sources)}; say of which database")
     return list(backups)

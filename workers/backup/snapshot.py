@@ -24,6 +24,7 @@ from workers import database
 from workers.backup import folder, patience, tables
 from workers.backup.manifest import Shape
 from workers.backup.trouble import Trouble, of_system
+from workers.units import format_duration
 
 FROZEN, COPIED = "frozen", "copied"
 _USE_WAL = "with PRAGMA journal_mode = WAL they would wait for milliseconds"
@@ -138,7 +139,10 @@ def _copied(
         advice = f"copied through a scratch file: {why}"
         if not why:
             held = time.monotonic() - began
-            advice = f"writers had to wait {held:.2f} s for one copy of {path.name}; {_USE_WAL}"
+            advice = (
+                f"writers had to wait {format_duration(held)} for one copy of {path.name};"
+                f" {_USE_WAL}"
+            )
         with closing(tables.private(scratch.path)) as copy:
             shape = tables.shape(copy)
             size_bytes = shape.page_size * shape.page_count
