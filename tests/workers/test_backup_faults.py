@@ -11,8 +11,7 @@ import pytest
 from tests.workers.backup_folder import a_database, ours, run, the_copy
 from tests.workers.catalogue_folder import a_report, logged
 from workers import backup
-from workers.backup import copies as second_copies
-from workers.backup import folder, names, patience, records, restore, stream, verify
+from workers.backup import folder, names, patience, records, restore, second_copy, stream, verify
 from workers.backup.snapshot import snapshot
 from workers.backup.trouble import Cancelled, Trouble
 from workers.report import WorkerFailed
@@ -40,7 +39,7 @@ def test_a_second_disk_that_gives_back_other_bytes_is_named_and_holds_no_copy(co
         part.write_bytes(bytes([content[0] ^ 1]) + content[1:])
 
     with pytest.raises(Trouble, match=r"gave back other bytes than were written.*check that disk"):
-        second_copies.carry(copy, manifest, nas, spoil)
+        second_copy.carry(copy, manifest, nas, spoil)
 
     assert ours(nas) == []
 

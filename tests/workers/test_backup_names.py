@@ -229,9 +229,7 @@ def test_copies_of_several_databases_are_not_guessed_among():
     assert choice.of_database(known, Path("/data/b.db")) == known[1:]
     with pytest.raises(Trouble, match=r"copies of /data/a\.db, /data/b\.db"):
         choice.of_database(known, None)
-    with pytest.raises(
-        Trouble, match=r"no copy of /data/c\.db; there are copies of /data/a"
-    ):
+    with pytest.raises(Trouble, match=r"no copy of /data/c\.db; there are copies of /data/a"):
         choice.of_database(known, Path("/data/c.db"))
 
 

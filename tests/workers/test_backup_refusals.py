@@ -182,6 +182,21 @@ def test_a_missing_second_folder_fails_by_name_is_not_made_and_the_others_go_on(
     assert f"second copy in {dead}" in logged(heard)
 
 
+def test_a_second_folder_that_cannot_even_be_asked_for_fails_by_name_too(tmp_path, copies):
+    source, odd, second = (
+        a_database(tmp_path / "a.db"),
+        tmp_path / ("x" * 300),
+        tmp_path / "second",
+    )
+    second.mkdir()
+
+    failed = failure(source, copies, copies=(odd, second))
+
+    assert f"second copy failed in {odd}: " in failed.error
+    assert failed.permanent
+    assert verify.verify(the_copy(second))
+
+
 @root_only
 def test_a_full_second_folder_fails_by_name_with_the_first_copy_kept(tmp_path, copies):
     source = a_database(tmp_path / "big.db", rows=6000)

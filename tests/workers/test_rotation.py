@@ -23,7 +23,7 @@ from tests.workers.backup_folder import (
 )
 from tests.workers.catalogue_folder import a_report, logged
 from workers import params, rotation
-from workers.backup import catalogue, copies, folder, keep, names, records, verify
+from workers.backup import catalogue, folder, keep, names, records, verify
 from workers.backup.manifest import Manifest
 from workers.report import WorkerFailed
 
@@ -47,7 +47,7 @@ def dated(made: Path, into: Path, moment: datetime, stem: str = "a") -> Path:
     again = Manifest(**fields | {"name": name, "source": f"/data/{stem}.db"})
     shutil.copy(made, into / f"{name}.part")
     os.utime(into / f"{name}.part", (moment.timestamp(),) * 2)
-    folder.publish(into, name, copies.companions(again), 0o640)
+    folder.publish(into, name, records.companions(again), 0o640)
     return into / name
 
 

@@ -1,10 +1,14 @@
 """Backup: a copy of a living SQLite database, done when it has been restored.
 
-Here: the job `backup.run`, its plan, and how each trouble ends a run. The
-steps are in `work.py`; `snapshot.py` holds the database still, `stream.py`
-packs and unpacks, `prove.py` checks, `folder.py` locks, sweeps and names.
-For people: `catalogue.list_backups`, `verify.verify`, `choice.choose`,
-`restore.restore`, `keep.keep`.
+Here: the job `backup.run`, its plan, and how each trouble ends a run. A copy made:
+`work` the steps; `survey` what is found and needed, `space` whether it fits;
+`snapshot` holds the database still, `patience` waits for its lock, `tables` asks
+it; `stream` packs and unpacks, `codec` is the gzip in it; `prove` restores and
+checks; `folder` locks, sweeps, publishes; `second_copy` carries elsewhere.
+On disk: `names` of files, `manifest` its bytes, `records` sidecar and manifest together.
+For people: `catalogue` lists, `verify` proves again, `choice` picks by time, `keep`
+exempts; `restore` puts back, `living` into a database in use.
+Everywhere: `params` from the `with` block, `trouble` in words.
 """
 
 import sqlite3
@@ -12,10 +16,11 @@ import time
 from collections.abc import Sequence
 
 from workers import database
-from workers.backup import folder, names, work
+from workers.backup import folder, names, survey, work
 from workers.backup.params import Params
+from workers.backup.survey import Survey
 from workers.backup.trouble import Cancelled, Trouble, of_system
-from workers.backup.work import Made, Survey
+from workers.backup.work import Made
 from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
@@ -65,8 +70,8 @@ def plan(params: Params, seen: Survey, leftovers: Sequence[str], lacking: str) -
 
 
 def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
-    seen = work.survey(wanted, lambda: None)
-    lacking, leftovers = work.lack(wanted, seen), folder.leftovers(wanted.directory)
+    seen = survey.look(wanted, lambda: None)
+    lacking, leftovers = survey.lack(wanted, seen), folder.leftovers(wanted.directory)
     for line in plan(wanted, seen, leftovers, lacking):
         report.log(line)
     return {

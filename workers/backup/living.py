@@ -123,28 +123,34 @@ def write_into(target: Path, scratch: Scratch, aside: Path, prefix: str, step: S
                 keep(target, descriptor, kept)
                 _name(target, kept, aside)
 
-            turn = _turn(source, step, keep_aside)
-            living.execute(f"PRAGMA busy_timeout = {_TRY_MS}")
-            living.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            source.execute("BEGIN")
-            count = tables.shape(source).page_count
-            # Half at most: the first step must not be the last, too.
-            pages = min(max(1, _STEP_BYTES // turn.page_size), count // 2)
             try:
-                source.backup(living, pages=pages, progress=turn, sleep=_BETWEEN_TRIES_S)
+                held = _written(source, living, keep_aside, step)
             except BaseException:
                 aside.unlink(missing_ok=True)
                 raise
-            ended_at = time.monotonic()
             _empty_log(living)
-        return ended_at - (turn.locked_at or ended_at)
+        return held
     finally:
         os.close(descriptor)
 
 
-def _turn(source: sqlite3.Connection, step: Step, keep_aside: Callable[[], None]) -> _Turn:
-    deadline = time.monotonic() + LOCK_WAIT_S
-    return _Turn(keep_aside, deadline, tables.shape(source).page_size, step)
+def _written(
+    source: sqlite3.Connection,
+    living: sqlite3.Connection,
+    keep_aside: Callable[[], None],
+    step: Step,
+) -> float:
+    """SQLite's backup call from `source` into `living`; how long it held the lock, in seconds."""
+    living.execute(f"PRAGMA busy_timeout = {_TRY_MS}")
+    living.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    source.execute("BEGIN")
+    shape = tables.shape(source)
+    turn = _Turn(keep_aside, time.monotonic() + LOCK_WAIT_S, shape.page_size, step)
+    # Half at most: the first step must not be the last, too.
+    pages = min(max(1, _STEP_BYTES // shape.page_size), shape.page_count // 2)
+    source.backup(living, pages=pages, progress=turn, sleep=_BETWEEN_TRIES_S)
+    ended_at = time.monotonic()
+    return ended_at - (turn.locked_at or ended_at)
 
 
 def _aside_of_wal(target: Path, _descriptor: int, kept: Scratch) -> None:

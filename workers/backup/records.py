@@ -1,4 +1,4 @@
-"""What a copy's sidecar and manifest say, and whether they fit each other.
+"""A copy's sidecar and manifest: what they are to say, and whether they fit what is there.
 
 Cheap: names, sizes and small files, never the copy's content (`verify.py`
 reads that). Each misfit is named after the file that does not fit.
@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from workers.backup import folder, names
-from workers.backup.manifest import BadManifest, Manifest, decode
+from workers.backup.manifest import BadManifest, Manifest, decode, encode
 from workers.backup.trouble import Damaged, Trouble, Unproven, of_system
 
 # A thousand tables are 60 kB of manifest; more is no manifest.
@@ -43,6 +43,14 @@ def read(path: Path) -> Manifest:
     if size_bytes > manifest.size_bytes:
         raise Damaged(path, f"is too long: {size_bytes} bytes, expected {manifest.size_bytes}")
     return manifest
+
+
+def companions(manifest: Manifest) -> dict[str, bytes]:
+    """What stands beside a copy, by ending."""
+    return {
+        names.SIDECAR: names.sidecar_line(manifest.name, manifest.sha256),
+        names.MANIFEST: encode(manifest),
+    }
 
 
 def _size(path: Path) -> int:

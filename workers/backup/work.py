@@ -1,4 +1,4 @@
-"""One backup, step by step: look, refuse, copy, prove, name, carry elsewhere.
+"""One backup, step by step: refuse, copy, prove, name, carry elsewhere.
 
 The law: what has its final name was unpacked from disk and passed every
 check; whatever ends a run before that leaves nothing under such a name.
@@ -11,24 +11,22 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from workers import __version__, database
+from workers import __version__
 from workers.backup import (
-    catalogue,
     codec,
-    copies,
     folder,
     names,
-    patience,
     prove,
-    space,
+    records,
+    second_copy,
     stream,
-    tables,
+    survey,
 )
+from workers.backup.folder import Scratch
 from workers.backup.manifest import Manifest
 from workers.backup.params import Params
 from workers.backup.snapshot import Snapshot, snapshot
@@ -39,13 +37,18 @@ from workers.report import Report
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What is known before anything is written; sizes in bytes."""
+class _Begun:
+    """A run that has looked and swept; `at` is monotonic, `part` the file to be written."""
 
     face: Face
-    copy_bytes: int
-    needs: tuple[space.Need, ...]
-    makes_folder: bool
+    at: float
+    swept: int
+    part: Path
+
+    @property
+    def name(self) -> str:
+        """What the copy will be called."""
+        return self.part.name.removesuffix(names.PART)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,57 +63,23 @@ class Made:
     swept: int
 
 
-def survey(params: Params, check: Callable[[], None]) -> Survey:
-    """What a backup will find; nothing is written.
-
-    check: called while the database is locked; may raise.
-
-    Raises:
-        DatabaseTrouble: the source is missing, a folder, no database, damaged.
-        Trouble: it has no tables, or the folders are not there.
-    """
-    face = _source(params, check)
-    makes_folder = not os.path.lexists(params.directory)
-    folder.existing(params.directory.absolute().parent if makes_folder else params.directory)
-    with open(params.database, "rb") as file:
-        copy_bytes = stream.estimate(file.fileno(), face.size_bytes, params.level)
-    # SQLite keeps the WAL beside the file itself, not beside a link to it.
-    source = Path(os.path.realpath(params.database))
-    # What lies in the WAL will be in the copy.
-    pending = _size_of(Path(f"{source}-wal")) if face.wal else 0
-    size = face.size_bytes + pending
-    needed = space.needs(source, params.directory, size, copy_bytes + pending, face.wal)
-    return Survey(face, copy_bytes, needed, makes_folder)
-
-
-def lack(params: Params, seen: Survey) -> str:
-    """Why the backup does not fit, with the numbers and what may go; empty if it does.
-
-    Raises:
-        Trouble, OSError: a folder cannot be read.
-    """
-    volumes = space.free([need.folder for need in seen.needs])
-    known = [] if seen.makes_folder else catalogue.list_backups(params.directory)
-    return space.refusal(seen.needs, volumes, catalogue.removable(known, params.directory))
-
-
 def make(params: Params, report: Report) -> Made:
     """A verified copy in `params.directory`.
 
     Raises:
         Trouble, DatabaseTrouble, sqlite3.Error, OSError, Cancelled: there is none then.
     """
-    began = time.monotonic()
-    seen = survey(params, lambda: _step(report, 1)(0))
+    began_at = time.monotonic()
+    seen = survey.look(params, lambda: _step(report, 1)(0))
     directory = folder.made(params.directory)
     with folder.locked(directory):
         swept = len(folder.sweep(directory))
-        if lacking := lack(params, seen):
+        if lacking := survey.lack(params, seen):
             raise Trouble(f"backup of {params.database} does not fit: {lacking}")
         name = _free_name(directory, names.stem(params.database))
         part = directory / f"{name}{names.PART}"
         try:
-            return _made(params, report, part, (seen.face, began, swept))
+            return _made(params, report, _Begun(seen.face, began_at, swept, part))
         except OSError as error:
             raise of_system(f"write {part}", directory, error) from error
         finally:
@@ -127,7 +96,9 @@ def carry(made: Made, params: Params, report: Report) -> None:
     failed = []
     for target in params.copies:
         try:
-            copies.carry(made.path, made.manifest, target, _step(report, made.manifest.size_bytes))
+            second_copy.carry(
+                made.path, made.manifest, target, _step(report, made.manifest.size_bytes)
+            )
         except Trouble as trouble:
             report.log(f"second copy in {target}: {trouble}", "error")
             failed.append(f"{target}: {trouble}")
@@ -139,59 +110,39 @@ def carry(made: Made, params: Params, report: Report) -> None:
         )
 
 
-def _source(params: Params, check: Callable[[], None]) -> Face:
-    """The database's face, when it is one with tables."""
-    path = params.database
-    try:
-        face = database.look(path)
-    except DatabaseTrouble as trouble:
-        if "is no SQLite database" not in trouble.reason:
-            raise
-        reason = f"{trouble.reason}: no header of one (encrypted, damaged, or another file)"
-        raise DatabaseTrouble(path, reason, permanent=True) from trouble
-    # Not read-only: the last reader of a log would leave -wal and -shm behind.
-    with closing(patience.opened(path, check)) as opened:
-        try:
-            patience.begin_reading(opened, check)
-            empty = tables.count(opened) == 0
-        except sqlite3.Error as error:
-            raise database.trouble(path, error) from error
-    if empty and not params.allow_empty:
-        raise Trouble(
-            f"database {path} has no tables ({face.size_bytes} bytes); is it the right path?"
-            " To back it up all the same: allow_empty: true"
-        )
-    return face
-
-
-def _made(params: Params, report: Report, part: Path, start: tuple[Face, float, int]) -> Made:
-    face, began, swept = start
-    name = part.name.removesuffix(names.PART)
-    directory, mode = part.parent, face.mode & 0o666
+def _made(params: Params, report: Report, begun: _Begun) -> Made:
+    directory, name, mode = begun.part.parent, begun.name, begun.face.mode & 0o666
     prefix = directory / f"{name}.scratch-"
-    step = _step(report, 2 * face.size_bytes)
+    step = _step(report, 2 * begun.face.size_bytes)
     with snapshot(params.database, prefix, lambda: step(0)) as shot:
-        sums = _packed(part, shot, params.level, mode, step)
-        rows = shot.rows.result()
+        sums = _packed(begun.part, shot, params.level, mode, step)
+        want = prove.Expected(sums, shot.shape, shot.rows.result(), None)
     if shot.advice:
         report.log(shot.advice, "warning")
-    packed_after = time.monotonic() - began
-    want = prove.Expected(sums, shot.shape, rows, None)
+    packed_after = time.monotonic() - begun.at
     with folder.scratch(directory, prefix.name) as scratch:
-        try:
-            violations = prove.prove(
-                part, directory / name, scratch, want, lambda done: step(shot.size_bytes + done)
-            )
-        except Unsound as unsound:
-            raise DatabaseTrouble(
-                params.database, f"is damaged itself: its exact copy {unsound.what}", True
-            ) from unsound
+        violations = _proven(
+            begun, params, scratch, want, lambda done: step(shot.size_bytes + done)
+        )
     if violations:
         report.log(f"{violations} foreign key violations stand in the database", "warning")
-    took = time.monotonic() - began
-    manifest = _manifest(params, name, face, (shot, sums, rows, violations), took)
-    folder.publish(directory, name, copies.companions(manifest), mode)
-    return Made(directory / name, manifest, packed_after, took - packed_after, shot.advice, swept)
+    took = time.monotonic() - begun.at
+    manifest = _manifest(params, begun, shot, want, violations, took)
+    folder.publish(directory, name, records.companions(manifest), mode)
+    verified_in = took - packed_after
+    return Made(directory / name, manifest, packed_after, verified_in, shot.advice, begun.swept)
+
+
+def _proven(
+    begun: _Begun, params: Params, scratch: Scratch, want: prove.Expected, step: stream.Step
+) -> int:
+    """How many foreign key violations the copy has; all else is as it must be."""
+    try:
+        return prove.prove(begun.part, begun.part.with_name(begun.name), scratch, want, step)
+    except Unsound as unsound:
+        raise DatabaseTrouble(
+            params.database, f"is damaged itself: its exact copy {unsound.what}", True
+        ) from unsound
 
 
 def _packed(part: Path, shot: Snapshot, level: int, mode: int, step: stream.Step) -> Sums:
@@ -209,15 +160,15 @@ def _packed(part: Path, shot: Snapshot, level: int, mode: int, step: stream.Step
 
 def _manifest(
     params: Params,
-    name: str,
-    face: Face,
-    found: tuple[Snapshot, Sums, dict[str, int], int],
+    begun: _Begun,
+    shot: Snapshot,
+    found: prove.Expected,
+    violations: int,
     took: float,
 ) -> Manifest:
-    shot, sums, rows, violations = found
-    owner = os.stat(params.database)
+    sums, owner = found.sums, os.stat(params.database)
     return Manifest(
-        name=name,
+        name=begun.name,
         source=os.path.abspath(params.database),
         host=socket.gethostname(),
         taken_at=datetime.fromtimestamp(shot.taken_at, UTC).isoformat(timespec="milliseconds"),
@@ -227,10 +178,10 @@ def _manifest(
         database_sha256=sums.database_sha256,
         database_size_bytes=sums.database_size_bytes,
         **dataclasses.asdict(shot.shape),
-        rows=rows,
+        rows=found.rows,
         foreign_key_violations=violations,
-        wal=face.wal,
-        mode=face.mode,
+        wal=begun.face.wal,
+        mode=begun.face.mode,
         uid=owner.st_uid,
         gid=owner.st_gid,
         method=shot.method,
@@ -260,9 +211,3 @@ def _step(report: Report, total_bytes: int) -> Callable[[int], None]:
         report.progress(min(done_bytes, total_bytes), total_bytes, "bytes")
 
     return step
-
-
-def _size_of(path: Path) -> int:
-    with suppress(OSError):
-        return path.stat().st_size
-    return 0

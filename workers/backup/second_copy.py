@@ -9,8 +9,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from workers.backup import folder, names, space, stream
-from workers.backup.manifest import Manifest, encode
+from workers.backup import folder, names, records, space, stream
+from workers.backup.manifest import Manifest
 from workers.backup.stream import Step
 from workers.backup.trouble import Trouble, of_system
 
@@ -24,29 +24,26 @@ def carry(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
         Trouble: the folder is missing, full, in use or not writable, or what
             was read back differs; nothing is left under the copy's name.
     """
-    folder.existing(target)
-    with folder.locked(target):
-        folder.sweep(target)
-        _refuse(manifest, target)
-        part = target / f"{manifest.name}{names.PART}"
-        try:
-            _write(copy, part, manifest, step)
-            _read_back(part, manifest, step)
-            folder.publish(target, manifest.name, companions(manifest), manifest.mode)
-        except OSError as error:
-            raise of_system(f"write {part}", target, error) from error
-        finally:
-            if part.exists():
-                folder.discard(target, manifest.name, part.name)
+    try:
+        folder.existing(target)
+        with folder.locked(target):
+            folder.sweep(target)
+            return _carried(copy, manifest, target, step)
+    except OSError as error:
+        raise of_system(f"write {manifest.name}", target, error) from error
+
+
+def _carried(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
+    _refuse(manifest, target)
+    part = target / f"{manifest.name}{names.PART}"
+    try:
+        _write(copy, part, manifest, step)
+        _read_back(part, manifest, step)
+        folder.publish(target, manifest.name, records.companions(manifest), manifest.mode)
+    finally:
+        if part.exists():
+            folder.discard(target, manifest.name, part.name)
     return target / manifest.name
-
-
-def companions(manifest: Manifest) -> dict[str, bytes]:
-    """What stands beside a copy, by ending."""
-    return {
-        names.SIDECAR: names.sidecar_line(manifest.name, manifest.sha256),
-        names.MANIFEST: encode(manifest),
-    }
 
 
 def _refuse(manifest: Manifest, target: Path) -> None:
