@@ -75,6 +75,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for name in sides:
                 found[name].append(measured(name, source, Path(room) / "out"))
+                print(f"{name} {found[name][-1].wall_s:.2f} s", file=sys.stderr)
         print(table(found, source.stat().st_size, arguments.rounds))
 
 

@@ -79,11 +79,12 @@ def unpack(source: int, target: int, most_bytes: int, step: Step) -> Sums:
         BadCopy: no whole gzip member, something after its end, or more than `most_bytes`.
         OSError: reading or writing failed.
     """
-    whole, size_bytes, sink = hashlib.sha256(), 0, _Sink(target)
+    whole, database, size_bytes, handed = hashlib.sha256(), hashlib.sha256(), 0, 0
     inflater = codec.inflater()
-    with ThreadPoolExecutor(1, "write") as lane:
-        ahead: deque[Future[None]] = deque()
-        handed = 0
+    # A lane each: where the file is new to the system's cache, writing takes as
+    # long as inflating does.
+    with ThreadPoolExecutor(1, "write") as writing, ThreadPoolExecutor(1, "hash") as hashing:
+        ahead: deque[tuple[Future[None], Future[None]]] = deque()
         while chunk := os.read(source, _READ_BYTES):
             whole.update(chunk)
             size_bytes += len(chunk)
@@ -91,16 +92,17 @@ def unpack(source: int, target: int, most_bytes: int, step: Step) -> Sums:
                 handed += len(piece)
                 if handed > most_bytes:
                     raise BadCopy(f"holds more than the {most_bytes} bytes of its manifest")
-                ahead.append(lane.submit(sink.put, piece))
+                written = writing.submit(write_all, target, piece)
+                ahead.append((written, hashing.submit(database.update, piece)))
                 if len(ahead) > AHEAD:
-                    ahead.popleft().result()
+                    _settled(ahead.popleft())
                 chunk = inflater.unconsumed_tail
             step(handed)
         while ahead:
-            ahead.popleft().result()
+            _settled(ahead.popleft())
     if not inflater.eof:
         raise BadCopy("ends before its gzip trailer: it was cut short")
-    return Sums(whole.hexdigest(), size_bytes, sink.hash.hexdigest(), sink.size_bytes)
+    return Sums(whole.hexdigest(), size_bytes, database.hexdigest(), handed)
 
 
 def digest(source: int, step: Step) -> tuple[str, int]:
@@ -145,6 +147,11 @@ class _Sink:
         self.hash.update(data)
         self.size_bytes += len(data)
         write_all(self._target, data)
+
+
+def _settled(lanes: tuple[Future[None], Future[None]]) -> None:
+    for lane in lanes:
+        lane.result()
 
 
 def _exactly(source: int, place: int, count: int) -> bytes:
