@@ -181,6 +181,13 @@ def test_papers_of_a_gigabyte_are_not_taken_into_memory(copy, ending):
     assert f"{copy.name}{ending} beside it of 1.1 GB, expected at most 16.8 MB" in damage(copy)
 
 
+def test_papers_that_could_not_be_read_again_are_not_written(copy):
+    vast = dataclasses.replace(records.read(copy), rows={"x" * (17 << 20): 1})
+
+    with pytest.raises(Trouble, match=r"for 1 tables has 17\.8 MB, expected at most 16\.8 MB"):
+        records.companions(vast)
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
 def test_a_finding_that_cannot_be_read_counts_all_the_same(copies, copy, make):
     make(verify.mark_of(copy))

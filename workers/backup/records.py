@@ -12,6 +12,7 @@ from pathlib import Path
 from workers.backup import folder, names
 from workers.backup.manifest import BadManifest, Manifest, decode, encode
 from workers.backup.trouble import Damaged, Trouble, Unproven, of_system
+from workers.units import format_size
 
 # A thousand tables are 60 kB of manifest; more is no manifest.
 _MOST_BYTES = 16 << 20
@@ -46,11 +47,19 @@ def read(path: Path) -> Manifest:
 
 
 def companions(manifest: Manifest) -> dict[str, bytes]:
-    """What stands beside a copy, by ending."""
-    return {
-        names.SIDECAR: names.sidecar_line(manifest.name, manifest.sha256),
-        names.MANIFEST: encode(manifest),
-    }
+    """What stands beside a copy, by ending.
+
+    Raises:
+        Trouble: there are so many tables that `read` would refuse the manifest.
+    """
+    encoded = encode(manifest)
+    if len(encoded) > _MOST_BYTES:
+        raise Trouble(
+            f"manifest of {manifest.name} for {len(manifest.rows)} tables has"
+            f" {format_size(len(encoded))}, expected at most {format_size(_MOST_BYTES)}"
+        )
+    sidecar = names.sidecar_line(manifest.name, manifest.sha256)
+    return {names.SIDECAR: sidecar, names.MANIFEST: encoded}
 
 
 def _size(path: Path) -> int:
