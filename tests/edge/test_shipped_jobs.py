@@ -15,16 +15,22 @@ from supervisor.core.model import Config, Severity
 SHIPPED = Path(__file__).parents[2] / "jobs.yaml"
 
 # Name, its default, another value, where it arrives: a job and one of its parameters.
+DATABASE = "var/pokemon-data.sqlite3.db"
 PARAMETERS = [
-    ("DATABASE_PATH", "var/pokemon-data.sqlite3.db", "/d/a.db", "sync-missing-sets", "database"),
-    ("DATABASE_PATH", "var/pokemon-data.sqlite3.db", "/d/a.db", "sync-missing-cards", "database"),
-    ("DATABASE_PATH", "var/pokemon-data.sqlite3.db", "/d/a.db", "backup-database", "database"),
+    ("DATABASE_PATH", DATABASE, "/d/a.db", "sync-missing-sets", "database"),
+    ("DATABASE_PATH", DATABASE, "/d/a.db", "sync-missing-cards", "database"),
+    ("DATABASE_PATH", DATABASE, "/d/a.db", "backup-database", "database"),
+    ("DATABASE_PATH", DATABASE, "/d/a.db", "cleanup-stale-data", "database"),
+    ("DATABASE_PATH", DATABASE, "/d/a.db", "validate-data-integrity", "database"),
+    ("DATABASE_PATH", DATABASE, "/d/a.db", "database-health-check", "database"),
     ("CATALOGUE_PATH", "var/catalogue", "/d/cat", "sync-missing-sets", "catalogue"),
     ("CATALOGUE_PATH", "var/catalogue", "/d/cat", "sync-missing-cards", "catalogue"),
     ("SYNC_BATCH_SIZE", "100", "50", "sync-missing-sets", "batch_size"),
     ("SYNC_BATCH_SIZE", "100", "50", "sync-missing-cards", "batch_size"),
     ("BACKUP_DIR", "var/backups", "/d/copies", "backup-database", "directory"),
     ("BACKUP_DIR", "var/backups", "/d/copies", "rotate-backups", "directory"),
+    ("BACKUP_DIR", "var/backups", "/d/copies", "database-health-check", "backups"),
+    ("POSTGRES_DSN", "", "dbname=x", "database-health-check", "postgres"),
     ("BACKUP_MINIMUM", "3", "5", "rotate-backups", "keep_last"),
     ("BACKUP_DAILY_RETENTION", "7", "30", "rotate-backups", "keep_daily"),
     ("BACKUP_WEEKLY_RETENTION", "4", "9", "rotate-backups", "keep_weekly"),

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from workers import backup, database
-from workers.backup import catalogue, names, patience, tables, work
+from workers.backup import catalogue, names, patience, survey, tables
 from workers.backup.trouble import Trouble
 from workers.database import DatabaseTrouble
 from workers.health.judgement import Limits
@@ -67,7 +67,7 @@ def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextB
     """Whether a backup could be made now, as the backup itself would say it."""
     try:
         wanted = backup.Params(path, folder)
-        return NextBackup(work.lack(wanted, work.survey(wanted, _until(limit_s, check))))
+        return NextBackup(survey.lack(wanted, survey.look(wanted, _until(limit_s, check))))
     except Late:
         return NextBackup(f"the database cannot be read for locks, {limit_s:.0f} s long")
     except (Trouble, DatabaseTrouble, ValueError) as error:
