@@ -1,21 +1,28 @@
 """Where the API thread and the loop meet, without ever touching the same value.
 
 The loop publishes a world and facts by one assignment each; other threads read
-them as they please. Other threads hand in calls with a slot for the answer;
-the loop is woken and takes them when it likes. Nothing here decides.
+them as they please. Changes of runs go into a ring, numbered, the newest few hundred.
+Other threads hand in calls with a slot for the answer; the loop is woken and
+takes them when it likes. Nothing here decides.
 """
 
 import contextlib
 import os
 import queue
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 from supervisor.core.events import Request
-from supervisor.core.model import Peer
+from supervisor.core.model import Peer, Run
+from supervisor.core.tally import Tally
 from supervisor.core.view import Facts
 from supervisor.core.world import World
+
+# As many changes as a reader may fall behind.
+RING = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +46,50 @@ class Call:
     answer: "Future[Any]"
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A run that came into a new state; numbers rise, also over restarts."""
+
+    number: int
+    run: Run
+
+
 class Desk:
-    """One published view, one queue of calls, one descriptor that wakes the loop."""
+    """One published view, one ring of changes, one queue of calls, and what wakes whom.
+
+    bell: called (by the loop) when changes have come, while somebody wants to know.
+    """
 
     def __init__(self, facts: Facts) -> None:
         self.world: World | None = None
         self.facts = facts
+        self.tally = Tally()
+        self.bell: Callable[[], object] | None = None
         self.is_ready = False
         self.ticked_mono = 0.0
+        # A million numbers a second: no life uses up what lies before the next one's start.
+        self.newest = int(facts.started_at.timestamp() * 1e6)
+        self._ring: deque[Change] = deque(maxlen=RING)
         self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
         self.wake_fd, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def tell(self, changed: Iterable[Run]) -> None:
+        """Put changes into the ring, and ring the bell (the loop only)."""
+        for run in changed:
+            self._ring.append(Change(self.newest + 1, run))
+            self.newest += 1
+        bell = self.bell
+        if bell is not None:
+            with contextlib.suppress(RuntimeError):  # whoever wanted to know has gone
+                bell()
+
+    def changes_after(self, number: int) -> tuple[list[Change], bool]:
+        """The changes after this one, and whether some are no longer kept (any thread)."""
+        kept = tuple(self._ring)  # at once: the loop may append meanwhile
+        newest = kept[-1].number if kept else self.newest
+        oldest = kept[0].number if kept else newest + 1
+        found = [change for change in kept if change.number > number]
+        return found, number < oldest - 1 or number > newest
 
     def ask(self, peer: Peer, what: Request | Reload | TestAlert) -> "Future[Any]":
         """Hand in a call; its future holds the answer (from any thread)."""

@@ -10,7 +10,7 @@ import random
 import selectors
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -20,19 +20,20 @@ from supervisor.alerts.courier import Courier, Trial
 from supervisor.alerts.heartbeats import Heartbeats
 from supervisor.containment import output
 from supervisor.containment.processes import Processes
-from supervisor.core import changes
+from supervisor.core import changes, tally
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import Beat, Pulse, replace
+from supervisor.core.model import Beat, Pulse, Run, replace
+from supervisor.core.transitions import transitions
 from supervisor.core.view import Tick
 from supervisor.core.world import World
-from supervisor.desk import Desk, Reload, TestAlert
+from supervisor.desk import Call, Desk, Reload, TestAlert
 from supervisor.errands import Party, is_of_an_errand
 from supervisor.ledger.backlog import Backlog
 from supervisor.ledger.store import LedgerTrouble, Store
 from supervisor.log import Log
 from supervisor.masking import masker
-from supervisor.reload import Reloader
+from supervisor.reload import Asker, Reloader
 
 # jobs.yaml is looked at at this second of each minute.
 LOOK_AT_SECOND = 50
@@ -163,6 +164,7 @@ class Loop:
     def _tick(self, at: ev.At, lateness_s: float) -> None:
         self._minute = next_minute(at.wall)
         self._desk.ticked_mono = at.mono
+        self._desk.tally = tally.tick(self._desk.tally, lateness_s)
         self._publish(tick=Tick(at.wall, lateness_s))
 
     def _keep_house(self, at: ev.At) -> None:
@@ -193,7 +195,7 @@ class Loop:
         happened: list[ev.Event] = []
         for call in self._desk.take():
             if isinstance(call.what, Reload):
-                self._reloader.ask(call.answer, at, call.what.previous)
+                self._reloader.ask(_asker(call), at, call.what.previous)
             elif isinstance(call.what, TestAlert):
                 self._trial.ask(call.answer, self.world)
             else:
@@ -227,25 +229,40 @@ class Loop:
 
     def _turn(self, happened: Iterable[ev.Event]) -> None:
         waiting = list(happened)
+        changed: list[Run] = []
         while waiting:
             actions: list[ev.Action] = []
             for event in waiting:
                 before = self.world
                 self.world, asked = decide(before, event)
                 actions += asked
-                self._tell_reloader(event, before)
+                if asked:
+                    changed += self._count(before, asked)
+                actions += self._tell_reloader(event, before)
             at = waiting[-1].at
             waiting = self._perform(actions, at) if actions else []
         self._publish()
+        if changed:
+            self._desk.tell(changed)
 
-    def _tell_reloader(self, event: ev.Event, before: World) -> None:
+    def _count(self, before: World, asked: Sequence[ev.Action]) -> list[Run]:
+        """Count what these actions are about; the runs that come into a new state."""
+        changed = transitions(before, asked)
+        self._desk.tally = tally.count(self._desk.tally, changed, asked, self.world)
+        return changed
+
+    def _tell_reloader(self, event: ev.Event, before: World) -> list[ev.Record]:
+        """Answer those who asked for a reload; what the ledger keeps of them."""
         if isinstance(event, ev.Reloaded):
             self._log.mask = masker(event.config.secrets)
             wall = event.at.wall
-            self._reloader.accepted(changes.compare(before.jobs, self.world.jobs, wall))
+            self._desk.tally = tally.only(self._desk.tally, self.world)
             self._publish(config_loaded_at=wall)
-        elif isinstance(event, ev.ReloadRefused):
-            self._reloader.refused(event.problems)
+            found = changes.compare(before.jobs, self.world.jobs, wall)
+            return self._reloader.accepted(found, wall)
+        if isinstance(event, ev.ReloadRefused):
+            return self._reloader.refused(event.problems, event.at.wall)
+        return []
 
     def _perform(self, actions: list[ev.Action], at: ev.At) -> list[ev.Event]:
         """Do all of it, in order, records first; what that made happen."""
@@ -285,7 +302,8 @@ class Loop:
 
     def _reply(self, reply: ev.Reply) -> None:
         answer = self._answers.pop(reply.token)
-        if not answer.cancelled():
+        # Nobody may cancel it between a look and the result.
+        if answer.set_running_or_notify_cancel():
             answer.set_result(reply)
 
     def _note(self, at: ev.At, note: ev.Note) -> None:
@@ -301,6 +319,11 @@ class Loop:
         if changed != self._desk.facts:
             self._desk.facts = changed
         self._desk.world = self.world
+
+
+def _asker(call: Call) -> Asker:
+    is_back = isinstance(call.what, Reload) and call.what.previous
+    return Asker(call.peer, call.answer, "previous" if is_back else "")
 
 
 def _seconds_to_look(wall: datetime) -> float:

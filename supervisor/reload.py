@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from supervisor.config.files import write_private
 from supervisor.config.outcome import Loaded, read_outcome
 from supervisor.core import events as ev
 from supervisor.core.changes import Changes
-from supervisor.core.model import Config, Problem
+from supervisor.core.model import Asking, Config, Peer, Problem
 from supervisor.errands import RELOAD, End, Errand, why_ended
 from supervisor.state_folder import StateFolder
 from supervisor.watch import Watch
@@ -33,6 +35,19 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
         self.problems = problems
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who waits for a reload, and where the answer goes."""
+
+    peer: Peer
+    answer: "Future[Any]"
+    what: str = ""
+
+    def row(self, at: datetime, said: str) -> ev.Record:
+        """What the ledger keeps of it."""
+        return ev.Record(Asking(at, self.peer, "reload", self.what, said))
+
+
 class Reloader:
     """The file, the child that reads it, and those who wait for the outcome.
 
@@ -46,7 +61,7 @@ class Reloader:
         self._path = path
         self._settle = settle
         self._watch = Watch(path, acted_on)
-        self._waiting: list[Future[Any]] = []
+        self._waiting: list[Asker] = []
         self._reading = Errand(RELOAD, "reload")
         self._previous_wanted = False
 
@@ -54,10 +69,10 @@ class Reloader:
         """Look at the file, as once a minute."""
         self._watch.look(at.mono)
 
-    def ask(self, answer: "Future[Any] | None", at: ev.At, previous: bool = False) -> None:
+    def ask(self, asker: Asker | None, at: ev.At, previous: bool = False) -> None:
         """Somebody wants a reload, and perhaps an answer."""
-        if answer is not None:
-            self._waiting.append(answer)
+        if asker is not None:
+            self._waiting.append(asker)
         if previous:
             self._previous_wanted = True
         else:
@@ -90,19 +105,22 @@ class Reloader:
         end = self._reading.end(heard)
         return [] if end is None else [self._outcome(end, at)]
 
-    def accepted(self, changes: Changes) -> None:
-        """Tell those who wait what the new text changed."""
-        for answer in self._take_waiting():
-            answer.set_result(changes)
-
-    def refused(self, problems: tuple[Problem, ...]) -> None:
-        """Tell those who wait why the text was refused."""
-        for answer in self._take_waiting():
-            answer.set_exception(Refused(problems))
-
-    def _take_waiting(self) -> list[Future[Any]]:
+    def accepted(self, changes: Changes, at: datetime) -> list[ev.Record]:
+        """Tell those who wait what the new text changed; what the ledger keeps of it."""
         waiting, self._waiting = self._waiting, []
-        return [answer for answer in waiting if not answer.cancelled()]
+        for asker in waiting:
+            if asker.answer.set_running_or_notify_cancel():
+                asker.answer.set_result(changes)
+        return [asker.row(at, "ok") for asker in waiting]
+
+    def refused(self, problems: tuple[Problem, ...], at: datetime) -> list[ev.Record]:
+        """Tell those who wait why the text was refused; what the ledger keeps of it."""
+        waiting, self._waiting = self._waiting, []
+        for asker in waiting:
+            if asker.answer.set_running_or_notify_cancel():
+                asker.answer.set_exception(Refused(problems))
+        said = f"jobs.yaml is refused: {len(problems)} problems"
+        return [asker.row(at, said) for asker in waiting]
 
     def _outcome(self, end: End, at: ev.At) -> ev.Event:
         try:

@@ -22,7 +22,7 @@ from supervisor.containment import tree
 from supervisor.containment.processes import Processes
 from supervisor.core.events import Note, Restored
 from supervisor.core.model import Config, Problem, replace
-from supervisor.core.view import Facts
+from supervisor.core.view import Facts, Listening
 from supervisor.desk import Desk
 from supervisor.ledger.store import Store
 from supervisor.log import Log
@@ -93,6 +93,7 @@ class Service:
         self.desk = Desk(_facts(settings))
         # Bound before anything runs, so that nothing runs if it cannot be.
         self._api = Api(settings.socket, config.api, self.desk, folder.root)
+        self.desk.facts = replace(self.desk.facts, metrics=self._listen(settings, config))
         try:
             self._store = Store(folder.root)
             crashed = self._store.begin_life()
@@ -108,6 +109,9 @@ class Service:
         reloader = Reloader(settings.config, folder, acted_on, settings.settle)
         self.loop = Loop(selector, self._store, self._processes, reloader, self.desk, self._log)
         self._say_what_was_found(refused, strays)
+        listening = self.desk.facts.metrics
+        if listening is not None and listening.error:
+            self._note("warning", f"metrics: {listening.address}: {listening.error}; goes on")
         self._begin(settings, config, refused, crashed)
 
     def _begin(
@@ -123,6 +127,16 @@ class Service:
             self._note("info", text)
         # What lives now lives on: the collector need not walk through it at every burst.
         gc.freeze()
+
+    def _listen(self, settings: Settings, config: Config) -> Listening | None:
+        """Open the TCP listener; jobs do not go unrun for want of it."""
+        if config.metrics is None or not settings.calendar:
+            return None
+        try:
+            self._api.open_metrics(config.metrics)
+        except OSError as error:
+            return Listening(config.metrics, error.strerror or str(error))
+        return Listening(config.metrics, "")
 
     def run(self, until_idle: bool = False) -> None:
         """Serve until stopped; then leave nothing behind."""

@@ -6,50 +6,85 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from supervisor.config.secrets import secrets_among
 from supervisor.containment import orders
-from supervisor.core.model import Job, Run, State, Trigger
+from supervisor.core.model import Job, Limits, Run, State, Trigger
 
 _OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER", "ATTEMPT"))
 
 
-def job(definition: Job, mask: Callable[[str], str]) -> dict[str, Any]:
+class Definition(Struct, frozen=True):
+    """A definition as people wrote it; any text of it may be masked."""
+
+    name: str
+    worker: str | None
+    command: str | tuple[str, ...] | None
+    cron: tuple[str, ...]
+    timezone: str
+    deps: tuple[str, ...]
+    timeout_seconds: float | None
+    kill_grace_seconds: float
+    retries: int
+    retry_delay_seconds: float
+    retry_backoff: float
+    retry_max_delay_seconds: float
+    success_exit_status: tuple[int, ...]
+    exclusive: str | None
+    overlap: str
+    catch_up: str
+    catch_up_window_seconds: float | None
+    run_on_startup: bool
+    enabled: bool
+    with_: dict[str, Any] = field(name="with")
+    env: dict[str, str]
+    inherit_env: bool
+    cwd: str
+    nice: int
+    limits: Limits
+    python: str | None
+    late_after_seconds: float | None
+    heartbeat: str | None
+    description: str
+    docs: str
+
+
+def job(definition: Job, mask: Callable[[str], str]) -> Definition:
     """A definition as people wrote it: keys of jobs.yaml, secrets masked."""
-    shown: dict[str, Any] = {
-        "name": definition.name,
-        "worker": definition.worker,
-        "command": definition.shell if definition.argv is None else list(definition.argv),
-        "cron": list(definition.cron),
-        "timezone": definition.timezone,
-        "deps": list(definition.deps),
-        "timeout_seconds": definition.timeout_s,
-        "kill_grace_seconds": definition.kill_grace_s,
-        "retries": definition.retries,
-        "retry_delay_seconds": definition.retry_delay_s,
-        "retry_backoff": definition.retry_backoff,
-        "retry_max_delay_seconds": definition.retry_max_delay_s,
-        "success_exit_status": list(definition.success_exit_status),
-        "exclusive": definition.exclusive,
-        "overlap": definition.overlap,
-        "catch_up": definition.catch_up,
-        "catch_up_window_seconds": definition.catch_up_window_s,
-        "run_on_startup": definition.run_on_startup,
-        "enabled": definition.enabled,
-        "with": msgspec.json.decode(definition.params_json),
-        "env": dict(definition.env),
-        "inherit_env": definition.inherit_env,
-        "cwd": definition.cwd,
-        "nice": definition.nice,
-        "limits": definition.limits,
-        "python": definition.python,
-        "late_after_seconds": definition.late_after_s,
-        "heartbeat": definition.heartbeat,
-        "description": definition.description,
-        "docs": definition.docs,
-    }
-    masked: dict[str, Any] = _masked(msgspec.to_builtins(shown), mask)
-    return masked
+    shown = Definition(
+        name=definition.name,
+        worker=definition.worker,
+        command=definition.shell if definition.argv is None else definition.argv,
+        cron=definition.cron,
+        timezone=definition.timezone,
+        deps=definition.deps,
+        timeout_seconds=definition.timeout_s,
+        kill_grace_seconds=definition.kill_grace_s,
+        retries=definition.retries,
+        retry_delay_seconds=definition.retry_delay_s,
+        retry_backoff=definition.retry_backoff,
+        retry_max_delay_seconds=definition.retry_max_delay_s,
+        success_exit_status=definition.success_exit_status,
+        exclusive=definition.exclusive,
+        overlap=definition.overlap,
+        catch_up=definition.catch_up,
+        catch_up_window_seconds=definition.catch_up_window_s,
+        run_on_startup=definition.run_on_startup,
+        enabled=definition.enabled,
+        with_=msgspec.json.decode(definition.params_json),
+        env=dict(definition.env),
+        inherit_env=definition.inherit_env,
+        cwd=definition.cwd,
+        nice=definition.nice,
+        limits=definition.limits,
+        python=definition.python,
+        late_after_seconds=definition.late_after_s,
+        heartbeat=definition.heartbeat,
+        description=definition.description,
+        docs=definition.docs,
+    )
+    return msgspec.convert(_masked(msgspec.to_builtins(shown), mask), Definition)
 
 
 def environment(
@@ -71,7 +106,7 @@ def environment(
 def _masked(value: Any, mask: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return mask(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_masked(item, mask) for item in value]
     if isinstance(value, dict):
         return {key: _masked_under(key, item, mask) for key, item in value.items()}

@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from supervisor.api import shapes
 from supervisor.core.events import Answer, Reply
 from supervisor.reload import Refused
 
@@ -17,6 +18,8 @@ STATUS = {
     Answer.BAD: 422,
     Answer.UNAVAILABLE: 503,
 }
+
+Ask = Callable[[Request], Awaitable[Response]]
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -41,23 +44,21 @@ def from_reply(reply: Reply) -> Reply:
     return reply
 
 
-def guarded(
-    ask: Callable[[Request], Awaitable[Response]],
-) -> Callable[[Request], Awaitable[Response]]:
+def guarded(ask: Ask) -> Ask:
     """The route with its errors turned into answers: the request's outermost edge."""
 
     async def answer(request: Request) -> Response:
         try:
             return await ask(request)
         except Problem as problem:
-            return as_json({"error": problem.error, "hint": problem.hint}, problem.status)
+            return as_json(shapes.Error(problem.error, problem.hint), problem.status)
         except Refused as refused:
             text = "jobs.yaml is refused; the text in force stays"
-            return as_json({"error": text, "hint": "", "problems": refused.problems}, 422)
+            return as_json(shapes.Refused(text, "", refused.problems), 422)
         except TimeoutError:
-            return as_json({"error": "the supervisor did not answer in time", "hint": ""}, 503)
+            return as_json(shapes.Error("the supervisor did not answer in time", ""), 503)
         except sqlite3.Error as error:
-            return as_json({"error": f"read the ledger: {error}", "hint": ""}, 503)
+            return as_json(shapes.Error(f"read the ledger: {error}", ""), 503)
 
     return answer
 
@@ -66,4 +67,6 @@ async def nowhere(request: Request, error: Exception) -> Response:
     """For a path or a verb that no route knows."""
     status = getattr(error, "status_code", 404)
     text = f"{request.method} {request.url.path} is no route"
-    return as_json({"error": text, "hint": "see section API of the handbook"}, status)
+    answer = as_json(shapes.Error(text, "GET /openapi.json lists them"), status)
+    answer.headers.update(getattr(error, "headers", None) or {})
+    return answer

@@ -7,9 +7,10 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from supervisor.api import bodies
+from supervisor.api import bodies, shapes
 from supervisor.api.answers import Problem, as_json, from_reply
-from supervisor.api.ground import Ground, number_in
+from supervisor.api.ground import Ground
+from supervisor.api.parameters import INCIDENT, JOB
 from supervisor.core import events as ev
 from supervisor.core.model import Peer
 from supervisor.desk import Reload, TestAlert
@@ -31,52 +32,50 @@ class Asking:
     async def post_run(self, request: Request) -> Response:
         body = await self._body(request, bodies.RunBody)
         given = msgspec.json.encode(body.set).decode()
-        name = request.path_params["job"]
-        reply = await self._ask(request, ev.RunJobs((name,), body.with_deps, given, body.dry_run))
-        return as_json({"run": self._ground.show_number(reply.runs[-1]), "runs": reply.runs}, 202)
+        wanted = ev.RunJobs((JOB.of(request),), body.with_deps, given, body.dry_run)
+        return self._opened(await self._ask(request, wanted))
 
     async def post_run_all(self, request: Request) -> Response:
         body = await self._body(request, bodies.RunAllBody)
         reply = await self._ask(request, ev.RunAll(body.only))
-        return as_json({"runs": reply.runs}, 202)
+        return as_json(shapes.OpenedAll(reply.runs), 202)
 
     async def post_cancel_job(self, request: Request) -> Response:
-        reply = await self._ask(request, ev.CancelJob(request.path_params["job"]))
-        return as_json({"cancelled": reply.runs}, 202)
+        reply = await self._ask(request, ev.CancelJob(JOB.of(request)))
+        return as_json(shapes.Cancelled(reply.runs), 202)
 
     async def post_cancel_run(self, request: Request) -> Response:
         run = self._ground.run(request)
         reply = await self._ask(request, ev.CancelRun(run.id))
-        return as_json({"cancelled": reply.runs}, 202)
+        return as_json(shapes.Cancelled(reply.runs), 202)
 
     async def post_pause(self, request: Request) -> Response:
         body = await self._body(request, bodies.PauseBody)
         name = request.path_params.get("job", "")
         await self._ask(request, ev.PauseJob(name, body.for_seconds, body.reason))
-        return as_json({"paused": name or "all"})
+        return as_json(shapes.Paused(name or "all"))
 
     async def post_resume(self, request: Request) -> Response:
         body = await self._body(request, bodies.ResumeBody)
         name = request.path_params.get("job", "")
         await self._ask(request, ev.ResumeJob(name, body.from_now))
-        return as_json({"resumed": name or "all"})
+        return as_json(shapes.Resumed(name or "all"))
 
     async def post_ack(self, request: Request) -> Response:
         body = await self._body(request, bodies.AckBody)
-        number = number_in(request.path_params["incident"], "incident")
+        number = INCIDENT.of(request)
         await self._ask(request, ev.AckIncident(number, body.for_seconds, body.reason))
-        return as_json({"acked": number})
+        return as_json(shapes.Acked(number))
 
     async def post_restore(self, request: Request) -> Response:
         body = await self._body(request, bodies.RestoreBody)
         wanted = ev.RestoreBackup(body.file, body.target, body.force)
-        reply = await self._ask(request, wanted)
-        return as_json({"run": self._ground.show_number(reply.runs[0])}, 202)
+        return self._opened(await self._ask(request, wanted))
 
     async def post_stop(self, request: Request) -> Response:
         body = await self._body(request, bodies.StopBody)
         await self._ask(request, ev.StopService(body.drain_seconds))
-        return as_json({"stopping": True}, 202)
+        return as_json(shapes.Stopping(True), 202)
 
     async def post_reload(self, request: Request) -> Response:
         body = await self._body(request, bodies.ReloadBody)
@@ -97,13 +96,27 @@ class Asking:
         reply = await asyncio.wait_for(asyncio.wrap_future(answer), REPLY_S)
         return from_reply(reply)
 
+    def _opened(self, reply: ev.Reply) -> Response:
+        """The run that was asked for is the last one: its dependencies stand before it."""
+        run = self._ground.show(self._ground.run_of(reply.runs[-1]))
+        return as_json(shapes.Opened(run, reply.runs), 202)
+
     async def _body(self, request: Request, kind: type[B]) -> B:
         try:
-            return msgspec.json.decode(await request.body() or b"{}", type=kind)
+            return msgspec.json.decode(await self._bytes(request) or b"{}", type=kind)
         except ClientDisconnect as error:
             raise Problem(400, "the request did not come whole") from error
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(422, f"the body does not hold: {error}") from error
+
+    async def _bytes(self, request: Request) -> bytes:
+        most = self._ground.limits.body_bytes
+        pieces = bytearray()
+        async for piece in request.stream():
+            pieces += piece
+            if len(pieces) > most:
+                raise Problem(413, f"a body of more than {most} bytes")
+        return bytes(pieces)
 
 
 def _peer(request: Request) -> Peer:

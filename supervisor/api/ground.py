@@ -1,28 +1,29 @@
 """What every answer stands on: the published world, the ledger, the words of a path."""
 
-import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.requests import Request
 
 from supervisor.api.answers import Problem
+from supervisor.api.feed import Feed
+from supervisor.api.limits import Limits
+from supervisor.api.parameters import JOB, RUN
 from supervisor.core import view
 from supervisor.core.model import Job, Run
 from supervisor.core.world import World
 from supervisor.desk import Desk
 from supervisor.ledger.history import History
 
-# A calendar cannot be asked at the ends of time, nor before the last zone changed at midnight.
-_YEARS = range(2012, 9000)
-
 
 class Ground:
     """One desk and one state folder, as the API's thread sees them."""
 
-    def __init__(self, desk: Desk, folder: Path) -> None:
+    def __init__(self, desk: Desk, folder: Path, limits: Limits) -> None:
         self.desk = desk
         self.folder = folder
+        self.limits = limits
+        self.feed = Feed(desk, folder, limits)
         self._history: History | None = None
 
     @property
@@ -41,7 +42,7 @@ class Ground:
 
     def job(self, request: Request) -> Job:
         """The job that the path names."""
-        name = request.path_params["job"]
+        name = JOB.of(request)
         job = self.world.jobs.get(name)
         if job is None:
             raise Problem(404, f'no job is called "{name}"', "nightshift jobs lists them")
@@ -49,45 +50,28 @@ class Ground:
 
     def run(self, request: Request) -> Run:
         """The run that the path names, as it is now."""
-        number = number_in(request.path_params["run"], "run")
+        return self.run_of(RUN.of(request))
+
+    def run_of(self, number: int) -> Run:
+        """The run of this number, as it is now."""
         found = self.world.runs.get(number) or self.history.run(number)
         if found is None:
             raise Problem(404, f"no run {number} is known", "nightshift history lists them")
         return found
 
-    def show_number(self, number: int) -> view.RunView:
-        run = self.world.runs.get(number) or self.history.run(number)
-        if run is None:
-            raise Problem(404, f"no run {number} is known")
-        return self.show(run)
-
     def show(self, run: Run) -> view.RunView:
-        if run.id in self.world.runs:
-            return view.open_run(self.world, self.world.runs[run.id])
+        """A run as it is now, if it is open; else as it was."""
+        world = self.world
+        if run.id in world.runs:
+            return view.open_run(world, world.runs[run.id])
         return view.run_view(run)
 
     def show_whole(self, run: Run) -> view.RunView:
+        """A run with its attempts."""
         shown = self.show(run)
         return view.run_view(run, self.history.attempts(run.id), shown.pid, shown.cause)
 
 
 def now() -> datetime:
+    """The instant of an answer."""
     return datetime.now(UTC)
-
-
-def number_in(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise Problem(422, f'{name} "{text[:40]}": expected a whole number')
-    return int(text)
-
-
-def instant_in(text: str, name: str) -> datetime:
-    with contextlib.suppress(ValueError, OverflowError):
-        # A plus sign in a query string means a blank.
-        instant = datetime.fromisoformat(text.replace(" ", "+"))
-        if instant.tzinfo is not None and instant.year in _YEARS:
-            return instant.astimezone(UTC)
-    raise Problem(
-        422,
-        f'{name} "{text[:40]}": expected RFC 3339 with an offset, such as 2026-02-09T00:00:00Z',
-    )

@@ -1,25 +1,26 @@
 """GET: what is published, what the ledger holds, what a run prints."""
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from supervisor import shown
+from supervisor.api import parameters as given
+from supervisor.api import shapes
 from supervisor.api.answers import Problem, as_json
-from supervisor.api.ground import Ground, instant_in, now, number_in
+from supervisor.api.ground import Ground, now
 from supervisor.containment import output
 from supervisor.core import explain, schedule, view
-from supervisor.core.model import State
+from supervisor.core.model import Job, Run
 from supervisor.ledger.history import Wanted
 from supervisor.masking import masker
 
 # The tick is alive if it came within this; the container's health check asks.
 ALIVE_S = 90.0
-FOLLOW_EVERY_S = 0.2
+_PLAIN = "text/plain; charset=utf-8"
 
 
 class Reading:
@@ -33,119 +34,105 @@ class Reading:
 
     async def get_jobs(self, request: Request) -> Response:
         mask = masker(self._ground.world.config.secrets)
-        return as_json(
-            {"jobs": [shown.job(job, mask) for job in view.in_file(self._ground.world)]}
-        )
+        in_file = view.in_file(self._ground.world)
+        return as_json(shapes.Jobs(tuple(shown.job(job, mask) for job in in_file)))
 
     async def get_job(self, request: Request) -> Response:
-        job, mask = self._ground.job(request), masker(self._ground.world.config.secrets)
-        told = shown.job(job, mask)
-        told["status"] = view.job_status(self._ground.world, job, now())
-        told["runs"] = [
-            view.open_run(self._ground.world, run)
-            for run in self._ground.world.open_runs_of(job.name)
-        ]
-        if request.query_params.get("env") in ("1", "true"):
-            told["environment"] = shown.environment(job, mask, os.environ, self._ground.folder)
-        return as_json(told)
+        job, world = self._ground.job(request), self._ground.world
+        mask = masker(world.config.secrets)
+        environment = None
+        if given.ENV.of(request):
+            environment = shown.environment(job, mask, os.environ, self._ground.folder)
+        definition = shown.job(job, mask)
+        whole = shapes.JobWhole(
+            *(getattr(definition, name) for name in definition.__struct_fields__),
+            status=view.job_status(world, job, now()),
+            runs=tuple(view.open_run(world, run) for run in world.open_runs_of(job.name)),
+            environment=environment,
+        )
+        return as_json(whole)
 
     async def get_next(self, request: Request) -> Response:
-        most = min(number_in(request.query_params.get("n", "5"), "n"), 1000)
-        zone = schedule.zone(self._ground.job(request).timezone)
-        slots = view.coming(self._ground.world, self._ground.job(request), now(), most)
-        return as_json({"slots": [slot.astimezone(zone) for slot in slots]})
+        job = self._ground.job(request)
+        zone = schedule.zone(job.timezone)
+        slots = view.coming(self._ground.world, job, now(), given.SLOTS.of(request))
+        return as_json(shapes.Slots(tuple(slot.astimezone(zone) for slot in slots)))
 
     async def get_explain(self, request: Request) -> Response:
-        job = self._ground.job(request)
+        job, at = self._ground.job(request), given.AT.of(request)
         zone = schedule.zone(self._ground.world.config.timezone)
-        asked = request.query_params.get("at")
-        if asked is None:
-            newest = self._ground.history.runs(Wanted(job=job.name, limit=1))
-            runs = self._ground.world.open_runs_of(job.name) or newest
-            facts = [] if runs else [f"{job.name} has not run yet."]
-        else:
-            at = instant_in(asked, "at")
-            runs = self._ground.history.runs_at(job.name, at)
-            gap = None if runs else self._ground.history.gap_at(job.name, at)
-            facts = explain.in_gap(gap, zone) if gap else []
-            facts = facts if runs or facts else explain.no_slot(job, at, zone)
+        runs = self._newest(job) if at is None else self._ground.history.runs_at(job.name, at)
+        facts = [] if runs else self._why_none(job, at)
         for run in runs:
             open_now = self._ground.world.runs.get(run.id, run)
             waits = view.waiting_for(self._ground.world, open_now)
             facts += explain.run(open_now, self._ground.history.attempts(run.id), waits, zone)
         following = view.job_status(self._ground.world, job, now()).next_at
-        if asked is None and following is not None:
+        if at is None and following is not None:
             facts.append(f"Its next slot is {following.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}.")
-        return as_json({"job": job.name, "facts": facts})
+        return as_json(shapes.Explained(job.name, tuple(facts)))
 
     async def get_runs(self, request: Request) -> Response:
-        query = request.query_params
-        state = query.get("state")
-        if state is not None and state not in list(State):
-            raise Problem(422, f'state "{state}": expected one of {", ".join(State)}')
         wanted = Wanted(
-            job=query.get("job"),
-            state=state,
-            since=instant_in(query["since"], "since") if "since" in query else None,
-            before=number_in(query["before"], "before") if "before" in query else None,
-            limit=number_in(query.get("limit", "100"), "limit"),
+            job=given.OF_JOB.of(request),
+            state=given.STATE.of(request),
+            since=given.SINCE.of(request),
+            before=given.BEFORE.of(request),
+            limit=given.LIMIT.of(request),
         )
-        runs = [
-            self._ground.world.runs.get(run.id, run) for run in self._ground.history.runs(wanted)
-        ]
-        return as_json({"runs": [self._ground.show(run) for run in runs]})
+        found = self._ground.history.runs(wanted)
+        return as_json(shapes.Runs(tuple(self._ground.show(run) for run in found)))
 
     async def get_run(self, request: Request) -> Response:
         return as_json(self._ground.show_whole(self._ground.run(request)))
 
     async def get_log(self, request: Request) -> Response:
         run = self._ground.run(request)
-        kind = "text/plain; charset=utf-8"
         mask = masker(self._ground.world.config.secrets)
-        if request.query_params.get("follow") in ("1", "true"):
-            return StreamingResponse(self._follow(run.id, mask), media_type=kind)
+        if given.FOLLOW.of(request):
+            return StreamingResponse(self._ground.feed.log(run.id, mask), media_type=_PLAIN)
         text = output.join(self._ground.folder / "runs", run.id).decode(errors="replace")
-        return Response(mask(text), media_type=kind)
+        return Response(mask(text), media_type=_PLAIN)
 
     async def get_incidents(self, request: Request) -> Response:
-        limit = number_in(request.query_params.get("limit", "100"), "limit")
-        found = self._ground.history.incidents(limit)
-        return as_json(
-            {"incidents": [view.incident_view(self._ground.world, each) for each in found]}
-        )
+        found, world = self._ground.history.incidents(given.LIMIT.of(request)), self._ground.world
+        return as_json(shapes.Incidents(tuple(view.incident_view(world, each) for each in found)))
 
     async def get_actions(self, request: Request) -> Response:
-        limit = number_in(request.query_params.get("limit", "100"), "limit")
-        return as_json({"actions": self._ground.history.actions(limit)})
+        return as_json(
+            shapes.Actions(tuple(self._ground.history.actions(given.LIMIT.of(request))))
+        )
+
+    async def get_events(self, request: Request) -> Response:
+        stream = self._ground.feed.events(given.LAST_EVENT.of(request))
+        return StreamingResponse(
+            stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
 
     async def get_health(self, request: Request) -> Response:
         age_s = time.monotonic() - self._ground.desk.ticked_mono
         if self._ground.desk.is_ready and age_s < ALIVE_S:
-            return as_json({"healthy": True, "tick_age_seconds": round(age_s, 3)})
+            return as_json(shapes.Healthy(True, round(age_s, 3)))
         raise Problem(503, f"the last tick was {age_s:.0f} s ago")
 
     async def get_ready(self, request: Request) -> Response:
-        if self._ground.world.ledger_trouble:
-            raise Problem(
-                503, f"the ledger cannot be written: {self._ground.world.ledger_trouble}"
-            )
-        if not self._ground.desk.is_ready or self._ground.world.life != "serving":
-            raise Problem(503, f"the supervisor is {self._ground.world.life}")
-        return as_json({"ready": True})
+        world = self._ground.world
+        if world.ledger_trouble:
+            raise Problem(503, f"the ledger cannot be written: {world.ledger_trouble}")
+        if not self._ground.desk.is_ready or world.life != "serving":
+            raise Problem(503, f"the supervisor is {world.life}")
+        return as_json(shapes.Ready(True))
 
-    async def _follow(self, run: int, mask: Callable[[str], str]) -> AsyncIterator[bytes]:
-        """The log as it grows, whole lines at a time, until the run is over."""
-        runs_dir, position, rest = self._ground.folder / "runs", 0, b""
-        while True:
-            world = self._ground.world
-            is_over = run not in world.runs and run not in world.living
-            new, position = output.after(runs_dir, run, position)
-            # A secret or a letter must not be cut in two, so an open line waits.
-            whole, newline, rest = (rest + new).rpartition(b"\n")
-            if is_over:
-                whole, rest = whole + newline + rest, b""
-            if whole:
-                yield mask((whole + newline * (not is_over)).decode(errors="replace")).encode()
-            if is_over:
-                return
-            await asyncio.sleep(FOLLOW_EVERY_S)
+    def _newest(self, job: Job) -> list[Run]:
+        """The open runs of a job, or its newest one."""
+        return self._ground.world.open_runs_of(job.name) or self._ground.history.runs(
+            Wanted(job=job.name, limit=1)
+        )
+
+    def _why_none(self, job: Job, at: datetime | None) -> list[str]:
+        """What is to be said where no run is."""
+        if at is None:
+            return [f"{job.name} has not run yet."]
+        zone = schedule.zone(self._ground.world.config.timezone)
+        gap = self._ground.history.gap_at(job.name, at)
+        return list((explain.in_gap(gap, zone) if gap else []) or explain.no_slot(job, at, zone))

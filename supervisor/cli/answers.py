@@ -165,6 +165,13 @@ class Pause(msgspec.Struct):
     reason: str = ""
 
 
+class Listening(msgspec.Struct):
+    """Where /metrics may be read by TCP."""
+
+    address: str
+    error: str = ""
+
+
 class Status(msgspec.Struct):
     """`GET /v1/status`."""
 
@@ -178,6 +185,7 @@ class Status(msgspec.Struct):
     tick: Tick = msgspec.field(default_factory=Tick)
     paused: Pause | None = None
     ledger_error: str = ""
+    metrics: Listening | None = None
     strays_killed: int = 0
     heartbeat_failures: int = 0
     alerts: Alerts = msgspec.field(default_factory=Alerts)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from supervisor import shown
 from supervisor.cli import answers
 from supervisor.cli.client import Client
@@ -99,13 +101,18 @@ def _difference(config: Config, client: Client) -> Difference | None:
         return None
     before = {job["name"]: job for job in answers.read(body, dict[str, Any])["jobs"]}
     mask = masker(config.secrets)
-    after = {job.name: shown.job(job, mask) for job in config.jobs}
+    after = {job.name: _as_told(shown.job(job, mask)) for job in config.jobs}
     changed = {name: _changed(before[name], after[name]) for name in after if name in before}
     return Difference(
         added=tuple(name for name in after if name not in before),
         removed=tuple(name for name in before if name not in after),
         changed={name: keys for name, keys in changed.items() if keys},
     )
+
+
+def _as_told(definition: shown.Definition) -> dict[str, Any]:
+    """As the supervisor tells it: lists, not tuples."""
+    return msgspec.json.decode(msgspec.json.encode(definition), type=dict[str, Any])
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

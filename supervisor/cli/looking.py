@@ -121,6 +121,9 @@ def _about(found: answers.Status, when: Moments) -> Iterator[str]:
     yield f"tick    {when.near(found.tick.last_at) if found.tick.last_at else 'none yet'}"
     if found.paused is not None:
         yield f"paused  {_pause(found.paused, when)}"
+    if found.metrics is not None:
+        trouble = f" cannot be had: {clean(found.metrics.error)}" if found.metrics.error else ""
+        yield f"metrics http://{found.metrics.address}/metrics{trouble}"
     if found.ledger_error:
         yield f"LEDGER  cannot be written: {clean(found.ledger_error)}"
     if found.alerts.error:

@@ -218,6 +218,7 @@ class Keeper:
             packet["tail"] = tenant.log.kept.decode(errors="replace")
         else:
             packet["log_bytes"] = tenant.log.kept_bytes
+            packet["dropped_bytes"] = tenant.log.dropped_bytes
         self._say(packet)
 
     def _read(self, tenant: Tenant, most: int) -> None:

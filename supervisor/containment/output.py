@@ -32,6 +32,7 @@ class Log:
         self._written = 0  # position in the whole output
         self._error: OSError | None = None
         self._dropped = 0
+        self._overwritten = 0
 
     def write(self, data: bytes) -> None:
         """Keep `data`; after the first failure it is only counted."""
@@ -50,6 +51,11 @@ class Log:
         if self._attempt == 1 and not self._written:
             return 0
         return size(self._runs_dir, self._run)
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Bytes that this attempt's output cost: what did not fit, its own or older."""
+        return self._dropped + self._overwritten
 
     def close(self) -> None:
         """Say what a full disk took, if there is room for that, and close."""
@@ -92,7 +98,10 @@ class Log:
     def _turn_over(self) -> None:
         os.close(self._file)
         self._file = -1
-        self._open(f"{self._path}.{self._next}", os.O_TRUNC)
+        segment = f"{self._path}.{self._next}"
+        with contextlib.suppress(FileNotFoundError):
+            self._overwritten += max(0, os.stat(segment).st_size - _START_BYTES)
+        self._open(segment, os.O_TRUNC)
         os.write(self._file, b"%0*d\n" % (_START_DIGITS, self._written))
         self._next = 3 - self._next
         self._room = SEGMENT_BYTES
@@ -121,17 +130,19 @@ def after(runs_dir: str | Path, run: int, position: int) -> tuple[bytes, int]:
     Positions count bytes of the whole output, also those that were dropped.
     """
     path = str(runs_path(runs_dir, run))
-    found = [(0, _read(path)[:HEAD_BYTES])]
+    found = [(0, path, 0, HEAD_BYTES)]
     for start, number, _ in sorted(_segments(path)):
-        found.append((start, _read(f"{path}.{number}")[_START_BYTES:]))
+        found.append((start, f"{path}.{number}", _START_BYTES, SEGMENT_BYTES))
     pieces = []
-    for start, piece in found:
+    for start, name, header_bytes, most in found:
         if start > position:
             pieces.append(b"\n--- %d bytes dropped ---\n" % (start - position))
             position = start
-        if start + len(piece) > position:
-            pieces.append(piece[position - start :])
-            position = start + len(piece)
+        # Whoever follows a log asks five times a second: only what is new is read.
+        if start + most > position:
+            piece = _read(name, header_bytes + position - start, start + most - position)
+            pieces.append(piece)
+            position += len(piece)
     return b"".join(pieces), position
 
 
@@ -187,10 +198,11 @@ def _segments(path: str) -> list[tuple[int, int, int]]:
     return found
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, offset: int, most: int) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.read(_START_BYTES + SEGMENT_BYTES)
+            file.seek(offset)
+            return file.read(most)
     except FileNotFoundError:
         return b""
 

@@ -28,6 +28,7 @@ class Told(msgspec.Struct):
     cpu_s: float = 0.0
     max_rss_bytes: int = 0
     log_bytes: int = 0
+    dropped_bytes: int = 0
     tail: str = ""
 
 

@@ -335,4 +335,12 @@ def _said(heard: list[Heard], key: Key, at: events.At) -> Happened:
 
 
 def _emptied(told: Told, key: Key, at: events.At) -> events.Emptied:
-    return events.Emptied(at, *key, told.strays, told.cpu_s, told.max_rss_bytes, told.log_bytes)
+    return events.Emptied(
+        at,
+        *key,
+        strays=told.strays,
+        cpu_s=told.cpu_s,
+        max_rss_bytes=told.max_rss_bytes,
+        log_bytes=told.log_bytes,
+        dropped_bytes=told.dropped_bytes,
+    )

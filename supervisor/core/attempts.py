@@ -6,9 +6,12 @@ the place. A run moves on when its own process has ended (`settle`); place,
 group and job are free when the tree is empty (`emptied`).
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import TypeGuard
 
 import msgspec
+from immutables import Map
 
 from supervisor.core import retry, verdict
 from supervisor.core.events import (
@@ -31,6 +34,9 @@ from workers import protocol
 
 # After SIGKILL and the grace, a tree that is still there will not go.
 UNKILLABLE_AFTER_S = 5.0
+# Names come from workers: so many are kept of a job, further ones are not.
+MOST_METRICS = 100
+_BEYOND = 1e300
 # An interrupted run is taken up again at most so often.
 MOST_INTERRUPTIONS = 3
 
@@ -54,7 +60,7 @@ def said(turn: Turn, event: Said, living: Living) -> None:
             moved = replace(run, progress=Progress(done, total, unit, rate))
             turn.world.runs = turn.world.runs.set(run.id, moved)
         case protocol.Metric(name, value):
-            turn.world.metrics = turn.world.metrics.set((living.job.name, name), value)
+            measure(turn, living.job.name, {name: value})
         case protocol.Log(level, text):
             turn.note(text, level, run=run)
         case protocol.Done() as done_:
@@ -105,6 +111,7 @@ def emptied(turn: Turn, event: Emptied, living: Living) -> None:
         )
     )
     turn.world.strays_killed += len(event.strays)
+    turn.world.output_bytes_dropped += event.dropped_bytes
     run = turn.world.runs.get(event.run) or living.outcome
     if run is not None:
         _account(turn, run, event)
@@ -118,7 +125,10 @@ def settle(turn: Turn, living: Living, found: Verdict) -> None:
     turn.actions.append(Record(attempt))
     run = replace(run, exit_status=found.exit_status)
     if found.state is State.SUCCESS and living.heard.done is not None:
-        run = replace(run, result_json=msgspec.json.encode(living.heard.done.result).decode())
+        result = living.heard.done.result
+        run = replace(run, result_json=msgspec.json.encode(result).decode())
+        if not run.dry_run:
+            measure(turn, run.job, result)
     run = _move_on(turn, run, living, found)
     turn.put_living(
         replace(
@@ -131,6 +141,15 @@ def settle(turn: Turn, living: Living, found: Verdict) -> None:
             outcome=None if run.state.is_open else run,
         )
     )
+
+
+def measure(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) -> None:
+    """Keep the numbers among these for whoever draws curves of them."""
+    known: Map[str, float] = turn.world.metrics.get(job) or Map()
+    for name, value in found.items():
+        if _is_number(value) and (name in known or len(known) < MOST_METRICS):
+            known = known.set(name, float(value))
+    turn.world.metrics = turn.world.metrics.set(job, known)
 
 
 def cancel(turn: Turn, run: Run, found: Verdict) -> None:
@@ -185,6 +204,13 @@ def retry_in(turn: Turn, run: Run, delay_s: float, cause: str, reason: Reason | 
     turn.keep(waiting)
     turn.note(f"retrying in {delay_s:.0f}s: {cause}", "warning", run=waiting)
     return waiting
+
+
+def _is_number(value: protocol.Scalar) -> TypeGuard[float]:
+    """A finite one that a float can hold; a result may carry any that JSON can write."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _BEYOND
 
 
 def _move_on(turn: Turn, run: Run, living: Living, found: Verdict) -> Run:

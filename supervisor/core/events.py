@@ -204,6 +204,7 @@ class Emptied(Struct, frozen=True):
     cpu_s: float | None = None
     max_rss_bytes: int | None = None
     log_bytes: int = 0
+    dropped_bytes: int = 0
 
 
 class LaunchFailed(Struct, frozen=True):

@@ -63,6 +63,8 @@ def _remove(turn: Turn, name: str) -> None:
     turn.mend(name, *incident.SEVERITY)
     if name in turn.world.late:
         turn.world.late = turn.world.late.delete(name)
+    if name in turn.world.metrics:
+        turn.world.metrics = turn.world.metrics.delete(name)
 
 
 def _cancel_waiting(turn: Turn, name: str, reason: Reason, cause: str) -> None:

@@ -6,6 +6,8 @@ slot of the absence gets its outcome, then start-up runs are opened.
 
 from datetime import datetime, timedelta
 
+import msgspec
+
 from supervisor.core import attempts, clockwatch, delivery, reloading, schedule, verdict
 from supervisor.core.events import Record, Restored
 from supervisor.core.incident import LATE, LEDGER, MISSED, RELOAD
@@ -27,6 +29,8 @@ def restored(turn: Turn, event: Restored) -> None:
     rows = [run for run in by_age if run not in left_alone]
     for run in rows:
         turn.restore(run)
+        if run.state is State.SUCCESS and run.result_json and turn.world.definition(run.job):
+            attempts.measure(turn, run.job, msgspec.json.decode(run.result_json))
     delivery.restored(turn, event.memory.outbox)
     newest = {run.job: run.id for run in rows if _is_open_slot(run)}
     for run in rows:

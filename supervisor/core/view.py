@@ -154,6 +154,13 @@ class PauseView(Struct, frozen=True):
     reason: str
 
 
+class Listening(Struct, frozen=True):
+    """Where /metrics may be read by TCP; error: why it may not, after all."""
+
+    address: str
+    error: str
+
+
 class Facts(Struct, frozen=True):
     """What the edge knows and the world does not."""
 
@@ -163,6 +170,7 @@ class Facts(Struct, frozen=True):
     config_path: str
     config_loaded_at: datetime
     tick: Tick = field(default_factory=lambda: Tick(None, 0.0))
+    metrics: Listening | None = None
     log_lines_dropped: int = 0
     keeper_deaths: int = 0
     heartbeat_failures: int = 0
@@ -181,6 +189,7 @@ class Status(Struct, frozen=True):
     pool: Pool
     paused: PauseView | None
     ledger_error: str
+    metrics: Listening | None
     strays_killed: int
     keeper_deaths: int
     log_lines_dropped: int
@@ -207,6 +216,7 @@ def status(world: World, facts: Facts, now: datetime) -> Status:
         pool=Pool(world.config.max_concurrent, len(world.living), world.pending()),
         paused=None if pause is None else PauseView(pause.until, pause.by, pause.reason),
         ledger_error=world.ledger_trouble,
+        metrics=facts.metrics,
         strays_killed=world.strays_killed,
         keeper_deaths=facts.keeper_deaths,
         log_lines_dropped=facts.log_lines_dropped,

@@ -95,7 +95,8 @@ class World(Struct):
         job that has `late_after` and has not succeeded for it.
     outbox: alerts that wait, oldest first. sending: ids of those that are on
         their way. deliver_at: monotonic, the channel is left alone until then.
-    metrics: what workers measured last, by (job, name).
+    metrics: what workers measured last and the numbers of their last results, by
+        job and name.
     ledger_trouble: "" or why the ledger cannot be written.
     """
 
@@ -128,7 +129,8 @@ class World(Struct):
     latest_wall: datetime | None = None
     silent_until: datetime | None = None
     strays_killed: int = 0
-    metrics: Map[tuple[str, str], float] = field(default_factory=Map)
+    output_bytes_dropped: int = 0
+    metrics: Map[str, Map[str, float]] = field(default_factory=Map)
     next_run: int = 1
     next_incident: int = 1
     next_alert: int = 1

@@ -176,7 +176,7 @@ def test_progress_is_shown_and_a_metric_is_kept():
 
     [shown] = night.status().runs
     assert shown.progress.done == 3
-    assert night.world.metrics["a", "rows"] == 12.0
+    assert night.world.metrics["a"]["rows"] == 12.0
 
 
 def test_progress_has_a_rate_since_the_attempt_began_but_none_in_its_first_instant():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.api import Api
-from supervisor.api.server import MOST_CLIENTS, REQUEST_S
+from supervisor.api.limits import Limits
 from supervisor.core import events as ev
 from supervisor.core.decide import decide
 from supervisor.core.model import Api as Access
@@ -23,6 +23,7 @@ from supervisor.desk import Desk
 from supervisor.ledger.store import Store
 from supervisor.state_folder import FolderTrouble
 
+LIMITS = Limits()
 AT = ev.At(datetime(2026, 2, 9, 1, 59, tzinfo=UTC), 100.0)
 
 
@@ -56,7 +57,7 @@ def path(folder, desk):
 
 def connect(path):
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    client.settimeout(REQUEST_S + 5)
+    client.settimeout(LIMITS.request_s + 5)
     client.connect(str(path))
     return client
 
@@ -206,7 +207,7 @@ def test_a_huge_body_is_hung_up_on(path):
 
 
 def test_a_crowd_of_silent_clients_shuts_nobody_out(path):
-    crowd = [connect(path) for _ in range(3 * MOST_CLIENTS)]
+    crowd = [connect(path) for _ in range(3 * LIMITS.clients)]
 
     assert ask(path, "/v1/status")[0] == 200
 

@@ -1,0 +1,103 @@
+"""OpenAPI 3.1, made from the table of routes and the shapes of what they carry."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from supervisor import __version__
+from supervisor.api.answers import as_json
+from supervisor.api.declared import JSON, Declared
+from supervisor.api.parameters import Parameter
+
+_ABOUT = """\
+HTTP/1.1 over a UNIX socket. Times are RFC 3339 with an offset, durations are seconds.
+`/metrics` and `/healthz` may also be had by TCP."""
+
+
+class Document:
+    """The answer to `GET /openapi.json`; made at the first question."""
+
+    def __init__(self) -> None:
+        self._declared: tuple[Declared, ...] = ()
+        self._made: dict[str, Any] | None = None
+
+    def describe(self, declared: Iterable[Declared]) -> None:
+        """What it is a document of."""
+        self._declared = tuple(declared)
+
+    async def get_openapi(self, request: Request) -> Response:
+        if self._made is None:
+            self._made = openapi(self._declared)
+        return as_json(self._made)
+
+
+def openapi(declared: Iterable[Declared]) -> dict[str, Any]:
+    """The document as a value."""
+    routes = list(declared)
+    shapes = _shapes(routes)
+    schemas, components = msgspec.json.schema_components(
+        shapes, ref_template="#/components/schemas/{name}"
+    )
+    named = dict(zip(shapes, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for each in routes:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, named)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Nightshift", "version": __version__, "description": _ABOUT},
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _shapes(routes: Iterable[Declared]) -> list[type[Struct]]:
+    found: dict[type[Struct], None] = {}
+    for each in routes:
+        carried = [each.answer, each.body, *map(each.error_shape, each.statuses)]
+        found |= dict.fromkeys(shape for shape in carried if shape is not None)
+    return list(found)
+
+
+def _operation(each: Declared, named: dict[type[Struct], Any]) -> dict[str, Any]:
+    answer = {} if each.answer is None else named[each.answer]
+    if each.media != JSON:
+        answer = {"type": "string"}
+    answers: dict[str, Any] = {
+        str(each.status): {
+            "description": HTTPStatus(each.status).phrase,
+            "content": {each.media: {"schema": answer}},
+        }
+    }
+    for status in each.statuses:
+        answers[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {JSON: {"schema": named[each.error_shape(status)]}},
+        }
+    told = {
+        "operationId": each.name,
+        "summary": each.says,
+        "parameters": [_parameter(parameter) for parameter in each.takes],
+        "responses": answers,
+    }
+    if each.body is not None:
+        required = any(field.required for field in msgspec.structs.fields(each.body))
+        told["requestBody"] = {
+            "required": required,
+            "content": {JSON: {"schema": named[each.body]}},
+        }
+    return told
+
+
+def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.place == "path",
+        "description": parameter.about,
+        "schema": dict(parameter.schema),
+    }

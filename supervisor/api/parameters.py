@@ -1,0 +1,141 @@
+"""What a path or a query may carry: each value declared once, read and described.
+
+A `Parameter` reads itself out of a request and says in JSON Schema what it
+accepts, so that a route and its documentation cannot part. A query key that a
+route does not declare is refused by `strangers_among`.
+"""
+
+import contextlib
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from starlette.requests import Request
+
+from supervisor.api.answers import Problem
+from supervisor.core.model import State
+from supervisor.ledger.history import MOST
+
+# A calendar cannot be asked at the ends of time, nor before the last zone changed at midnight.
+_YEARS = range(2012, 9000)
+# SQLite counts so far.
+_LARGEST = 10**18 - 1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Generic[T]):
+    """One value: its name, where it stands, how it is read, what it may be.
+
+    place: path, query or header. otherwise: what an absent one means.
+    """
+
+    name: str
+    place: str
+    read: Callable[[str, str], T]
+    schema: Mapping[str, Any]
+    about: str
+    otherwise: T
+
+    def of(self, request: Request) -> T:
+        """Its value in a request. Raises: Problem."""
+        if self.place == "path":
+            return self.read(request.path_params[self.name], self.name)
+        found: Mapping[str, str] = (
+            request.headers if self.place == "header" else request.query_params
+        )
+        given = found.get(self.name)
+        return self.otherwise if given is None else self.read(given, self.name)
+
+
+def strangers_among(request: Request, declared: Iterable[Parameter[Any]]) -> None:
+    """Refuse query keys that are not declared, or given twice. Raises: Problem."""
+    known = [each.name for each in declared if each.place == "query"]
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f'did you mean "{near[0]}"?' if near else ""
+            expected = f"expected {', '.join(known)}" if known else "this route takes none"
+            raise Problem(422, f'no parameter is called "{name[:40]}": {expected}', hint)
+        if given.count(name) > 1:
+            raise Problem(422, f"{name}: given {given.count(name)} times, expected once")
+
+
+def number_in(text: str, name: str) -> int:
+    """A whole number. Raises: Problem."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Problem(422, f'{name} "{text[:40]}": expected a whole number')
+    return int(text)
+
+
+def _up_to_most(text: str, name: str) -> int:
+    number = number_in(text, name)
+    if not 1 <= number <= MOST:
+        raise Problem(422, f"{name} {number}: expected a number from 1 to {MOST}")
+    return number
+
+
+def _instant_in(text: str, name: str) -> datetime:
+    with contextlib.suppress(ValueError, OverflowError):
+        # A plus sign in a query string means a blank.
+        instant = datetime.fromisoformat(text.replace(" ", "+"))
+        if instant.tzinfo is not None and instant.year in _YEARS:
+            return instant.astimezone(UTC)
+    raise Problem(
+        422,
+        f'{name} "{text[:40]}": expected RFC 3339 with an offset, such as 2026-02-09T00:00:00Z',
+    )
+
+
+def _state_in(text: str, name: str) -> State:
+    if text not in list(State):
+        raise Problem(422, f'{name} "{text[:40]}": expected one of {", ".join(State)}')
+    return State(text)
+
+
+def _flag_in(text: str, name: str) -> bool:
+    if text not in ("1", "true", "0", "false"):
+        raise Problem(422, f'{name} "{text[:40]}": expected 1 or 0')
+    return text in ("1", "true")
+
+
+def _text_in(text: str, _name: str) -> str:
+    return text
+
+
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": _LARGEST}
+_SOME = {"type": "integer", "minimum": 1, "maximum": MOST}
+_INSTANT = {"type": "string", "format": "date-time"}
+_FLAG = {"type": "string", "enum": ["1", "true", "0", "false"]}
+_TEXT = {"type": "string"}
+
+JOB = Parameter("job", "path", _text_in, _TEXT, "a name in jobs.yaml", "")
+RUN = Parameter("run", "path", number_in, _NUMBER, "the number of a run", 0)
+INCIDENT = Parameter("incident", "path", number_in, _NUMBER, "the number of an incident", 0)
+
+SLOTS = Parameter("n", "query", _up_to_most, _SOME, "how many slots (5)", 5)
+AT: Parameter[datetime | None] = Parameter(
+    "at", "query", _instant_in, _INSTANT, "the slot or request of this instant (the newest)", None
+)
+LIMIT = Parameter("limit", "query", _up_to_most, _SOME, "at most so many (100)", 100)
+OF_JOB: Parameter[str | None] = Parameter(
+    "job", "query", _text_in, _TEXT, "only of this job", None
+)
+STATE: Parameter[State | None] = Parameter(
+    "state", "query", _state_in, {"type": "string", "enum": list(State)}, "only in it", None
+)
+SINCE: Parameter[datetime | None] = Parameter(
+    "since", "query", _instant_in, _INSTANT, "only those due then or later", None
+)
+BEFORE: Parameter[int | None] = Parameter(
+    "before", "query", number_in, _NUMBER, "only smaller numbers: the page after this run", None
+)
+FOLLOW = Parameter("follow", "query", _flag_in, _FLAG, "go on until the run ends", False)
+ENV = Parameter("env", "query", _flag_in, _FLAG, "also the environment of its process", False)
+LAST_EVENT: Parameter[int | None] = Parameter(
+    "Last-Event-ID", "header", number_in, _NUMBER, "go on after this event (from now on)", None
+)
