@@ -145,6 +145,8 @@ def settle(turn: Turn, living: Living, found: Verdict) -> None:
 
 def measure(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) -> None:
     """Keep the numbers among these for whoever draws curves of them."""
+    if turn.world.definition(job) is None:  # it was removed while its attempt lived
+        return
     known: Map[str, float] = turn.world.metrics.get(job) or Map()
     for name, value in found.items():
         if _is_number(value) and (name in known or len(known) < MOST_METRICS):

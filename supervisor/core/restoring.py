@@ -29,7 +29,7 @@ def restored(turn: Turn, event: Restored) -> None:
     rows = [run for run in by_age if run not in left_alone]
     for run in rows:
         turn.restore(run)
-        if run.state is State.SUCCESS and run.result_json and turn.world.definition(run.job):
+        if run.state is State.SUCCESS and run.result_json:
             attempts.measure(turn, run.job, msgspec.json.decode(run.result_json))
     delivery.restored(turn, event.memory.outbox)
     newest = {run.job: run.id for run in rows if _is_open_slot(run)}

@@ -26,6 +26,7 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
+from supervisor.core.transitions import transitions
 from supervisor.core.world import Life, World
 
 START = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)  # a spring night of Berlin lies ahead
@@ -73,6 +74,7 @@ class Storm:
         self.stopped = False
         self.events = 0
         self.latest_wall = START
+        self.ended: set[int] = set()
         self.replies: list[ev.Reply] = []
         self.world: World = World(config)
         self.restart()
@@ -84,8 +86,19 @@ class Storm:
 
     def send(self, event: ev.Event) -> None:
         self.events += 1
-        self.world, actions = decide(self.world, event)
+        before = self.world
+        self.world, actions = decide(before, event)
+        self.count_ends(before, actions)
         self.perform(actions)
+
+    def count_ends(self, before: World, actions: tuple[ev.Action, ...]) -> None:
+        """Each run comes to its end once, however often that is recorded."""
+        ends = [run.id for run in transitions(before, actions) if not run.state.is_open]
+        assert len(set(ends)) == len(ends) and not self.ended & set(ends), "a run ends once"
+        self.ended.update(ends)
+        rows = [action.row for action in actions if isinstance(action, ev.Record)]
+        final = {row.id for row in rows if isinstance(row, Run) and not row.state.is_open}
+        assert final <= self.ended, "no end goes unnoticed"
 
     def restart(self) -> None:
         """A new supervisor: the old one's processes are gone by then."""
@@ -105,6 +118,8 @@ class Storm:
             next_alert=max(self.ledger.alerts, default=0) + 1,
         )
         self.stopped = False
+        self.world = World(self.config)
+        self.ended = {run.id for run in self.ledger.runs.values() if not run.state.is_open}
         self.send(ev.Restored(self.at(), self.config, memory, crashed=self.crashed))
         self.crashed = False
 

@@ -1,6 +1,7 @@
 """One attempt: its deadline, its force, its leftovers, and what cannot be killed."""
 
 from supervisor.core import events as ev
+from supervisor.core.attempts import MOST_METRICS
 from supervisor.core.decide import next_wakeup
 from tests.core.night import Night, job
 from workers.protocol import Done, Metric, Progress
@@ -215,3 +216,44 @@ def test_each_attempt_has_a_row_with_its_own_end():
     assert (first.number, first.cause, first.wait_status) == (1, "exit status 1", 256)
     assert (second.number, second.cause, second.wait_status) == (2, "", 0)
     assert first.ended_at < second.started_at
+
+
+def test_the_numbers_of_a_result_are_kept_for_curves_and_texts_are_not():
+    night = Night(job("a", worker="w.f"))
+    night.asks(ev.RunJobs(("a",)))
+    night.says("a", Done({"rows": 12, "file": "x", "fits": True, "huge": 10**400}))
+    night.ends("a")
+
+    assert dict(night.world.metrics["a"]) == {"rows": 12.0}
+
+
+def test_the_numbers_of_the_last_result_survive_a_restart():
+    night = Night(job("a", worker="w.f"))
+    night.asks(ev.RunJobs(("a",)))
+    night.says("a", Done({"size_bytes": 12}))
+    night.ends("a")
+    night.dies()
+    night.starts("01:00")
+
+    assert night.world.metrics["a"]["size_bytes"] == 12.0
+
+
+def test_a_worker_that_never_stops_naming_numbers_has_only_so_many():
+    night = Night(job("a", worker="w.f"))
+    night.asks(ev.RunJobs(("a",)))
+    for number in range(2 * MOST_METRICS):
+        night.says("a", Metric(f"m{number}", 1))
+    night.says("a", Metric("m0", 2))
+
+    assert len(night.world.metrics["a"]) == MOST_METRICS
+    assert night.world.metrics["a"]["m0"] == 2.0
+
+
+def test_the_numbers_of_a_removed_job_go_with_it():
+    night = Night(job("a", worker="w.f"), job("b"))
+    night.asks(ev.RunJobs(("a",)))
+    night.says("a", Metric("rows", 1))
+    night.reloads(job("b"))
+    night.says("a", Metric("rows", 2))
+
+    assert "a" not in night.world.metrics
