@@ -54,6 +54,15 @@ class Change:
     run: Run
 
 
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What came after a number, up to the newest; missed: some of it is no longer kept."""
+
+    changes: tuple[Change, ...]
+    newest: int
+    missed: bool
+
+
 class Desk:
     """One published view, one ring of changes, one queue of calls, and what wakes whom.
 
@@ -83,13 +92,14 @@ class Desk:
             with contextlib.suppress(RuntimeError):  # whoever wanted to know has gone
                 bell()
 
-    def changes_after(self, number: int) -> tuple[list[Change], bool]:
-        """The changes after this one, and whether some are no longer kept (any thread)."""
+    def changes_after(self, number: int) -> Since:
+        """The changes after this one, as far as they are kept (any thread)."""
+        newest = self.newest  # before the ring: what comes in between is found next time
         kept = tuple(self._ring)  # at once: the loop may append meanwhile
-        newest = kept[-1].number if kept else self.newest
+        newest = kept[-1].number if kept else newest
         oldest = kept[0].number if kept else newest + 1
-        found = [change for change in kept if change.number > number]
-        return found, number < oldest - 1 or number > newest
+        found = tuple(change for change in kept if change.number > number)
+        return Since(found, newest, number < oldest - 1 or number > newest)
 
     def ask(self, peer: Peer, what: Request | Reload | TestAlert) -> "Future[Any]":
         """Hand in a call; its future holds the answer (from any thread)."""

@@ -8,10 +8,12 @@ so; one that reads nothing is cut off (`guests.py`). Nothing is kept per reader.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import msgspec
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from supervisor.api.answers import Problem
 from supervisor.api.limits import Limits
@@ -35,15 +37,25 @@ class Feed:
         self._bell = asyncio.Event()
         self._is_over = False
 
-    def events(self, after: int | None) -> AsyncIterator[bytes]:
+    def events(self, after: int | None) -> "Stream":
         """Changes after this number (None: from now on). Raises: Problem, if too many listen."""
         self._require_room()
-        return self._counted(self._listening(self._desk.newest if after is None else after))
+        pieces = self._listening(self._desk.newest if after is None else after)
+        return Stream(self, pieces, "text/event-stream")
 
-    def log(self, run: int, mask: Callable[[str], str]) -> AsyncIterator[bytes]:
+    def log(self, run: int, mask: Callable[[str], str]) -> "Stream":
         """The log of a run as it grows. Raises: Problem, if too many listen."""
         self._require_room()
-        return self._counted(self._follow(run, mask))
+        return Stream(self, self._follow(run, mask), "text/plain; charset=utf-8")
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[None]:
+        """One reader more, for as long as its answer takes."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
 
     def close(self) -> None:
         """End all streams."""
@@ -55,28 +67,19 @@ class Feed:
             hint = "end a `logs -f` or a reader of /v1/events, or ask again later"
             raise Problem(503, f"{self._readers} streams are open, which is the most", hint)
 
-    async def _counted(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        self._readers += 1
-        try:
-            async for piece in stream:
-                yield piece
-        finally:
-            self._readers -= 1
-
     async def _listening(self, seen: int) -> AsyncIterator[bytes]:
         self._listen(+1)
         try:
             yield b": changes of runs follow\nretry: 2000\n\n"
             while not self._is_over:
                 bell = self._bell
-                changes, missed = self._desk.changes_after(seen)
-                if missed:
+                since = self._desk.changes_after(seen)
+                seen = since.newest
+                if since.missed:
                     yield b"event: missed\ndata: {}\n\n"
-                    seen = changes[0].number - 1 if changes else self._desk.newest
-                for change in changes:
-                    seen = change.number
+                for change in since.changes:
                     yield _event(change)
-                if not changes and not await _rings(bell, self._limits.ping_s):
+                if not since.changes and not await _rings(bell, self._limits.ping_s):
                     yield b": alive\n\n"
         finally:
             self._listen(-1)
@@ -110,6 +113,18 @@ class Feed:
     def _ring(self) -> None:
         bell, self._bell = self._bell, asyncio.Event()
         bell.set()
+
+
+class Stream(StreamingResponse):
+    """An answer that goes on; nothing is awaited between the look for room and its count."""
+
+    def __init__(self, feed: Feed, pieces: AsyncIterator[bytes], media_type: str) -> None:
+        super().__init__(pieces, media_type=media_type, headers={"Cache-Control": "no-store"})
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._feed.reader():
+            await super().__call__(scope, receive, send)
 
 
 async def _rings(bell: asyncio.Event, within_s: float) -> bool:

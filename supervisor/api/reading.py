@@ -5,7 +5,7 @@ import time
 from datetime import datetime
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from supervisor import shown
 from supervisor.api import parameters as given
@@ -20,7 +20,6 @@ from supervisor.masking import masker
 
 # The tick is alive if it came within this; the container's health check asks.
 ALIVE_S = 90.0
-_PLAIN = "text/plain; charset=utf-8"
 
 
 class Reading:
@@ -90,9 +89,9 @@ class Reading:
         run = self._ground.run(request)
         mask = masker(self._ground.world.config.secrets)
         if given.FOLLOW.of(request):
-            return StreamingResponse(self._ground.feed.log(run.id, mask), media_type=_PLAIN)
+            return self._ground.feed.log(run.id, mask)
         text = output.join(self._ground.folder / "runs", run.id).decode(errors="replace")
-        return Response(mask(text), media_type=_PLAIN)
+        return Response(mask(text), media_type="text/plain; charset=utf-8")
 
     async def get_incidents(self, request: Request) -> Response:
         found, world = self._ground.history.incidents(given.LIMIT.of(request)), self._ground.world
@@ -104,10 +103,7 @@ class Reading:
         )
 
     async def get_events(self, request: Request) -> Response:
-        stream = self._ground.feed.events(given.LAST_EVENT.of(request))
-        return StreamingResponse(
-            stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-        )
+        return self._ground.feed.events(given.LAST_EVENT.of(request))
 
     async def get_health(self, request: Request) -> Response:
         age_s = time.monotonic() - self._ground.desk.ticked_mono

@@ -94,7 +94,7 @@ class Api:
         for server in listening:
             server.close()
         ground.feed.close()
-        await _last_answers([*here, *there])
+        await _last_answers(here, there)
         for guest in [*here, *there]:
             guest.transport.abort()
 
@@ -108,9 +108,11 @@ class Api:
         return lambda: kind(config, state, {}, self._limits, guests)
 
 
-async def _last_answers(guests: list[Guest]) -> None:
+async def _last_answers(*rooms: dict[Guest, None]) -> None:
     """Let answers that are on their way arrive - that to `stop` among them - for a moment."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + LAST_ANSWERS_S
-    while loop.time() < deadline and not all(guest.is_answered for guest in guests):
+    while loop.time() < deadline and not all(
+        guest.is_answered for guests in rooms for guest in guests
+    ):
         await asyncio.sleep(0.01)

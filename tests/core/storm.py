@@ -94,7 +94,8 @@ class Storm:
     def count_ends(self, before: World, actions: tuple[ev.Action, ...]) -> None:
         """Each run comes to its end once, however often that is recorded."""
         ends = [run.id for run in transitions(before, actions) if not run.state.is_open]
-        assert len(set(ends)) == len(ends) and not self.ended & set(ends), "a run ends once"
+        assert len(set(ends)) == len(ends), "a run ends once in a turn"
+        assert not self.ended & set(ends), "a run ends once"
         self.ended.update(ends)
         rows = [action.row for action in actions if isinstance(action, ev.Record)]
         final = {row.id for row in rows if isinstance(row, Run) and not row.state.is_open}

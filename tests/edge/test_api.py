@@ -1,30 +1,20 @@
-"""The socket: its mode, who asks, and clients that are slow, silent, huge or many."""
+"""The socket: its mode, who asks, what may be asked, and what does not hold."""
 
-import json
 import os
 import shutil
 import socket
 import tempfile
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from supervisor.api import Api
-from supervisor.api.limits import Limits
 from supervisor.core import events as ev
-from supervisor.core.decide import decide
 from supervisor.core.model import Api as Access
-from supervisor.core.model import Config, Job
-from supervisor.core.view import Facts
-from supervisor.core.world import World
-from supervisor.desk import Desk
 from supervisor.ledger.store import Store
 from supervisor.state_folder import FolderTrouble
-
-LIMITS = Limits()
-AT = ev.At(datetime(2026, 2, 9, 1, 59, tzinfo=UTC), 100.0)
+from tests.edge.desk_stage import ask, ask_json, connect, made_desk
 
 
 @pytest.fixture
@@ -37,13 +27,7 @@ def folder():
 
 @pytest.fixture
 def desk():
-    config = Config(
-        (Job("sync", 0, argv=("x",), cron=("0 2 * * *",)), Job("by-hand", 1, shell="y"))
-    )
-    made = Desk(Facts("1.2.3", 7, AT.wall, "/etc/jobs.yaml", AT.wall))
-    made.world, _ = decide(World(config), ev.Restored(AT, config, ev.Memory()))
-    made.is_ready = True
-    return made
+    return made_desk()
 
 
 @pytest.fixture
@@ -53,34 +37,6 @@ def path(folder, desk):
     api.start()
     yield folder / "s"
     api.close()
-
-
-def connect(path):
-    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    client.settimeout(LIMITS.request_s + 5)
-    client.connect(str(path))
-    return client
-
-
-def read_all(client):
-    with client.makefile("rb") as answer:
-        return answer.read()
-
-
-def ask(path, what, verb="GET", body=b"", headers=""):
-    request = (
-        f"{verb} {what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        f"Content-Length: {len(body)}\r\n{headers}\r\n"
-    )
-    with connect(path) as client:
-        client.sendall(request.encode() + body)
-        head, _, answer = read_all(client).partition(b"\r\n\r\n")
-    return int(head.split()[1]), answer
-
-
-def ask_json(path, *args, **kwargs):
-    status, answer = ask(path, *args, **kwargs)
-    return status, json.loads(answer)
 
 
 def test_the_socket_is_for_its_owner_only(path):
@@ -150,6 +106,22 @@ def test_status_tells_of_service_and_jobs(path):
         ("/v1/runs/1", 404),
         ("/v1/runs/x", 422),
         ("/v1/runs/1/log", 404),
+        ("/v1/runs/1/log?follow=maybe", 404),
+        ("/v1/runs?since=2026-02-09T02:00:00Z&before=7&job=sync", 200),
+        ("/v1/runs?since=yesterday", 422),
+        ("/v1/runs?before=-1", 422),
+        ("/v1/runs?limit=0", 422),
+        ("/v1/runs?limit=1000", 200),
+        ("/v1/runs?limit=1001", 422),
+        ("/v1/runs?stat=failed", 422),
+        ("/v1/runs?limit=1&limit=2", 422),
+        ("/v1/status?x", 422),
+        ("/v1/status?x=1", 422),
+        ("/v1/jobs/sync?env=1", 200),
+        ("/v1/jobs/sync?env=perhaps", 422),
+        ("/v1/jobs/%E2%98%83", 404),
+        ("/v1/status/", 404),
+        ("/healthz?probe=1", 503),
         ("/v1/incidents", 200),
         ("/v1/actions", 200),
         ("/readyz", 200),
@@ -186,43 +158,6 @@ def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, de
     asking.join()
 
 
-def test_a_silent_client_is_hung_up_on(path):
-    with connect(path) as silent:
-        assert read_all(silent) == b""
-
-
-def test_a_client_that_never_ends_its_request_is_hung_up_on(path):
-    with connect(path) as slow:
-        slow.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-
-        assert b"200" not in read_all(slow)
-
-
-def test_a_huge_body_is_hung_up_on(path):
-    with connect(path) as huge:
-        huge.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n")
-        with pytest.raises(OSError):  # noqa: PT012 - whichever write finds it closed
-            for _ in range(1000):
-                huge.sendall(bytes(65536))
-
-
-def test_a_crowd_of_silent_clients_shuts_nobody_out(path):
-    crowd = [connect(path) for _ in range(3 * LIMITS.clients)]
-
-    assert ask(path, "/v1/status")[0] == 200
-
-    for client in crowd:
-        client.close()
-
-
-def test_garbage_is_answered_and_changes_nothing(path):
-    with connect(path) as client:
-        client.sendall(os.urandom(4096) + b"\r\n\r\n")
-        read_all(client)
-
-    assert ask(path, "/v1/status")[0] == 200
-
-
 def test_healthz_fails_when_the_tick_is_old(path, desk):
     desk.ticked_mono = -1000.0
 
@@ -240,3 +175,24 @@ def test_the_socket_file_goes_with_the_service(folder, desk):
     api.close()
 
     assert not (folder / "s").exists()
+
+
+def test_a_parameter_that_nobody_knows_is_refused_with_the_nearest_word(path):
+    status, told = ask_json(path, "/v1/runs?stat=failed")
+
+    assert (status, told["hint"]) == (422, 'did you mean "state"?')
+
+
+def test_a_wrong_verb_says_which_ones_are_right(path):
+    with connect(path) as client:
+        client.sendall(b"PUT /v1/run-all HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        head = client.recv(65536).lower()
+
+    assert head.startswith(b"http/1.1 405")
+    assert b"allow: post" in head
+
+
+def test_a_huge_body_is_refused_before_it_is_read_whole(path):
+    status, told = ask_json(path, "/v1/run-all", "POST", b" " * 70_000)
+
+    assert (status, told["error"]) == (413, "a body of more than 65536 bytes")

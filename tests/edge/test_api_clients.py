@@ -1,0 +1,208 @@
+"""Clients that are slow, silent, huge or many: they harm nobody."""
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from supervisor.api import Api
+from supervisor.api.limits import Limits
+from supervisor.core import events as ev
+from supervisor.core.model import Api as Access
+from supervisor.core.model import Job
+from supervisor.ledger.store import Store
+from tests.edge.desk_stage import ask, connect, made_desk, read_all, stream
+from tests.waiting import until
+
+# As in service, but impatient.
+LIMITS = Limits(request_s=0.5, stalled_s=0.5, ping_s=0.1)
+GET_STATUS = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def folder():
+    made = Path(tempfile.mkdtemp(dir="/tmp"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def desk():
+    return made_desk()
+
+
+@pytest.fixture
+def path(folder, desk):
+    Store(folder).close(clean=True)
+    api = Api(folder / "s", Access(), desk, folder, LIMITS)
+    api.start()
+    yield folder / "s"
+    api.close()
+
+
+def has_hung_up(client):
+    """Whether the other side has ended the connection; takes what it had sent."""
+    client.setblocking(False)
+    try:
+        while client.recv(1 << 20):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def test_the_limits_of_the_service_are_those_of_the_contract():
+    limits = Limits()
+
+    assert (limits.request_s, limits.clients, limits.body_bytes) == (5.0, 64, 65536)
+
+
+def test_a_silent_client_is_hung_up_on(path):
+    with connect(path) as silent:
+        assert read_all(silent) == b""
+
+
+def test_a_client_that_never_ends_its_request_is_hung_up_on(path):
+    with connect(path) as slow:
+        slow.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+
+        assert b"200" not in read_all(slow)
+
+
+def test_a_client_that_drips_its_request_is_hung_up_on(path):
+    with connect(path) as slow:
+        slow.sendall(b"GET /v1/status HTTP/1.1\r\n")
+
+        def drip():
+            try:
+                slow.send(b"X-Drop: 1\r\n")
+            except OSError:
+                return True
+            return False
+
+        until(drip, within_s=5)
+
+
+def test_one_that_keeps_its_connection_has_as_long_for_each_request(path):
+    with connect(path) as regular:
+        for _ in range(3):
+            regular.sendall(GET_STATUS)
+            answer = regular.recv(65536)
+            while not answer.endswith(b'"incidents":[]}'):
+                answer += regular.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200")
+
+        until(lambda: has_hung_up(regular))
+
+
+def test_requests_that_were_sent_together_are_all_answered(path):
+    with connect(path) as hasty:
+        hasty.sendall(GET_STATUS * 3)
+
+        assert read_all(hasty).count(b"HTTP/1.1 200") == 3
+
+
+def test_a_huge_body_is_hung_up_on(path):
+    with connect(path) as huge:
+        huge.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n")
+        with pytest.raises(OSError):  # noqa: PT012 - whichever write finds it closed
+            for _ in range(1000):
+                huge.sendall(bytes(65536))
+
+
+def test_a_body_in_many_small_pieces_is_no_smaller_for_that(path):
+    with connect(path) as sly:
+        sly.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises(OSError):  # noqa: PT012 - whichever write finds it closed
+            for _ in range(100_000):
+                sly.sendall(b"a\r\n0123456789\r\n")
+
+
+def test_a_crowd_of_silent_clients_shuts_nobody_out(path):
+    crowd = [connect(path) for _ in range(3 * LIMITS.clients)]
+
+    assert ask(path, "/v1/status")[0] == 200
+
+    for client in crowd:
+        client.close()
+
+
+def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
+    Store(folder).close(clean=True)
+    api = Api(folder / "s", Access(), desk, folder, Limits(clients=4))
+    api.start()
+    reading, _, events = stream(folder / "s", "/v1/events")
+    next(events)
+    first, second = connect(folder / "s"), connect(folder / "s")
+    busy = threading.Thread(target=ask, args=(folder / "s", "/v1/jobs/sync/run", "POST"))
+    busy.start()
+    calls = []
+    until(lambda: calls.extend(desk.take()) or calls)
+
+    assert ask(folder / "s", "/healthz")[0] in (200, 503)
+
+    until(lambda: has_hung_up(first))
+    assert not has_hung_up(second)
+    assert not has_hung_up(reading)
+    calls[0].answer.set_result(ev.Reply(1, ev.Answer.CONFLICT, error="no"))
+    busy.join()
+    for client in (reading, first, second):
+        client.close()
+    api.close()
+
+
+def test_streams_are_at_most_half_of_all_connections(path):
+    streams = [stream(path, "/v1/events") for _ in range(LIMITS.streams)]
+    for _, _, events in streams:
+        next(events)
+
+    status, answer = ask(path, "/v1/events")
+
+    assert (status, b"32 streams are open" in answer) == (503, True)
+    assert ask(path, "/v1/status")[0] == 200
+    streams[0][0].shutdown(socket.SHUT_RDWR)
+    until(lambda: opens(path))
+    for client, _, _ in streams:
+        client.close()
+
+
+def opens(path):
+    client, status, _ = stream(path, "/v1/events")
+    client.close()
+    return status == 200
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut_off(folder):
+    jobs = [Job(f"job-{number}", number, shell="x") for number in range(3000)]
+    Store(folder).close(clean=True)
+    api = Api(folder / "s", Access(), made_desk(*jobs), folder, Limits(stalled_s=0.2))
+    api.start()
+    with connect(folder / "s") as deaf:
+        deaf.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n")
+        until(lambda: gone(deaf))
+    api.close()
+
+
+def gone(client):
+    """Whether a write finds the connection closed; nothing is read."""
+    try:
+        client.send(GET_STATUS, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def test_garbage_is_answered_and_changes_nothing(path):
+    with connect(path) as client:
+        client.sendall(os.urandom(4096) + b"\r\n\r\n")
+        read_all(client)
+
+    assert ask(path, "/v1/status")[0] == 200

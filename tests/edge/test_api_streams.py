@@ -1,0 +1,173 @@
+"""Streams: changes as server-sent events, and logs as they grow."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from supervisor.api import Api
+from supervisor.api.limits import Limits
+from supervisor.core.model import Api as Access
+from supervisor.core.model import Run, State, Trigger, replace
+from supervisor.desk import RING
+from supervisor.ledger.store import Store
+from tests.edge.desk_stage import AT, ask, made_desk, stream
+
+RUN = Run(4, "sync", AT.wall, Trigger.MANUAL, State.PENDING)
+
+
+@pytest.fixture
+def folder():
+    made = Path(tempfile.mkdtemp(dir="/tmp"))
+    (made / "runs").mkdir()
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def desk():
+    return made_desk()
+
+
+@pytest.fixture
+def path(folder, desk):
+    Store(folder).close(clean=True)
+    api = Api(folder / "s", Access(), desk, folder, Limits(ping_s=0.1))
+    api.start()
+    yield folder / "s"
+    api.close()
+
+
+def event(piece):
+    """The fields of one event."""
+    lines = [line.split(": ", 1) for line in piece.decode().strip().splitlines()]
+    return dict(lines)
+
+
+def events(pieces):
+    """The events of a stream, pings left out."""
+    return (event(piece) for piece in pieces if not piece.startswith(b":"))
+
+
+def test_changes_come_as_events_numbered_and_in_order(path, desk):
+    client, status, pieces = stream(path, "/v1/events")
+    greeting = next(pieces)
+    desk.tell([RUN, replace(RUN, state=State.RUNNING, attempt=1)])
+    desk.tell([replace(RUN, state=State.SUCCESS, attempt=1)])
+
+    found = [found for _, found in zip(range(3), events(pieces), strict=False)]
+
+    assert (status, greeting[:1]) == (200, b":")
+    assert [each["event"] for each in found] == ["run"] * 3
+    assert [json.loads(each["data"])["state"] for each in found] == [
+        "pending",
+        "running",
+        "success",
+    ]
+    numbers = [int(each["id"]) for each in found]
+    assert numbers == list(range(numbers[0], numbers[0] + 3))
+    client.close()
+
+
+def test_a_silent_stream_says_that_it_lives(path):
+    client, _, pieces = stream(path, "/v1/events")
+
+    assert [next(pieces), next(pieces)][1] == b": alive\n\n"
+    client.close()
+
+
+def test_a_reader_goes_on_where_it_was(path, desk):
+    desk.tell([RUN, replace(RUN, state=State.RUNNING), replace(RUN, state=State.SUCCESS)])
+    first = desk.newest - 2
+
+    client, _, pieces = stream(path, "/v1/events", f"Last-Event-ID: {first}\r\n")
+    found = events(pieces)
+
+    assert json.loads(next(found)["data"])["state"] == "running"
+    assert json.loads(next(found)["data"])["state"] == "success"
+    client.close()
+
+
+@pytest.mark.parametrize("after", ["1", "999999999999999999"], ids=["an old life", "the future"])
+def test_a_reader_that_missed_some_is_told_and_goes_on(path, desk, after):
+    client, _, pieces = stream(path, "/v1/events", f"Last-Event-ID: {after}\r\n")
+    found = events(pieces)
+    missed = next(found)
+    desk.tell([RUN])
+
+    assert missed["event"] == "missed"
+    assert json.loads(next(found)["data"])["id"] == 4
+    client.close()
+
+
+def test_the_ring_is_bounded_and_says_what_it_lost(desk):
+    before = desk.newest
+    desk.tell([RUN] * (RING + 1))
+
+    lost, whole = desk.changes_after(before), desk.changes_after(before + 1)
+
+    assert (len(lost.changes), lost.missed) == (RING, True)
+    assert (len(whole.changes), whole.missed) == (RING, False)
+
+
+def test_a_last_event_that_is_no_number_is_refused(path):
+    assert ask(path, "/v1/events", headers="Last-Event-ID: x\r\n")[0] == 422
+
+
+def test_without_a_listener_nobody_is_woken(path, desk):
+    desk.tell([RUN])
+
+    assert desk.bell is None
+
+
+def test_streams_end_with_the_service(folder, desk):
+    Store(folder).close(clean=True)
+    api = Api(folder / "s", Access(), desk, folder)
+    api.start()
+    client, _, pieces = stream(folder / "s", "/v1/events")
+    next(pieces)
+
+    api.close()
+
+    assert list(pieces) == []
+    client.close()
+
+
+def open_run(desk):
+    """The run, open in the published world."""
+    desk.world.runs = desk.world.runs.set(RUN.id, RUN)
+
+
+def test_a_log_is_followed_by_whole_lines_until_the_run_ends(path, folder, desk):
+    open_run(desk)
+    log = folder / "runs" / "4.log"
+    log.write_bytes(b"one\ntw")
+    client, status, pieces = stream(path, "/v1/runs/4/log?follow=1")
+    first = next(pieces)
+    with log.open("ab") as more:
+        more.write(b"o\nthree")
+    second = next(pieces)
+    desk.world.runs = desk.world.runs.delete(RUN.id)
+
+    assert (status, first, second) == (200, b"one\n", b"two\n")
+    assert list(pieces) == [b"three"]
+    client.close()
+
+
+def test_a_log_that_is_long_is_followed_from_its_head_to_its_tail(path, folder, desk):
+    open_run(desk)
+    (folder / "runs" / "4.log").write_bytes(b"a" * 1023 + b"\n")
+    (folder / "runs" / "4.log.1").write_bytes(b"%020d\n" % 5000 + b"end\n")
+    client, _, pieces = stream(path, "/v1/runs/4/log?follow=true")
+    desk.world.runs = desk.world.runs.delete(RUN.id)
+
+    text = b"".join(pieces)
+
+    assert text == b"a" * 1023 + b"\n\n--- 3976 bytes dropped ---\nend\n"
+    client.close()
+
+
+def test_the_log_of_a_run_that_nobody_knows_is_404(path):
+    assert ask(path, "/v1/runs/5/log?follow=1")[0] == 404
