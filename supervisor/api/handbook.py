@@ -11,9 +11,8 @@ def in_words(declared: Iterable[Declared]) -> str:
     """The routes as a table in Markdown."""
     lines = ["| | what it does | answers |", "| --- | --- | --- |"]
     for each in declared:
-        carries = (
-            "text" if each.media != JSON else getattr(each.answer, "__name__", "the document")
-        )
+        carries = "text" if each.media != JSON else "this document"
+        carries = carries if each.answer is None else each.answer.__name__
         errors = ", ".join(map(str, each.statuses)) or "none"
         lines.append(
             f"| `{each.method} {each.path}`{_takes(each)} | {each.says} "

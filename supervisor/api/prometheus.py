@@ -238,6 +238,6 @@ def _named(name: str) -> str:
 
 def _buckets(bounds_s: tuple[float, ...], spread: Spread) -> tuple[list[tuple[str, float]], float]:
     """Cumulative counts by upper bound, and the sum."""
-    names = [*(f"{bound:g}" for bound in bounds_s), "+Inf"]
+    names = [*map(str, bounds_s), "+Inf"]
     counts = [float(count) for count in accumulate(spread.counts)]
     return list(zip(names, counts, strict=True)), spread.sum_s

@@ -77,31 +77,32 @@ def questions(ground: Ground) -> list[Declared]:
 def requests(ground: Ground) -> list[Declared]:
     """POST."""
     a = Asking(ground)
+    post = _post
     return [
-        _post("/v1/jobs/{job}/run", a.post_run, "Run it now",
-              shapes.Opened, bodies.RunBody, JOB),
-        _post("/v1/run-all", a.post_run_all, "Run every enabled job once, one at a time",
-              shapes.OpenedAll, bodies.RunAllBody),
-        _post("/v1/jobs/{job}/cancel", a.post_cancel_job, "End its open runs",
-              shapes.Cancelled, None, JOB),
-        _post("/v1/runs/{run}/cancel", a.post_cancel_run, "End one open run",
-              shapes.Cancelled, None, RUN),
-        _post("/v1/jobs/{job}/pause", a.post_pause, "No slots of it for a time",
-              shapes.Paused, bodies.PauseBody, JOB, status=200),
-        _post("/v1/jobs/{job}/resume", a.post_resume, "Lift its pause",
-              shapes.Resumed, bodies.ResumeBody, JOB, status=200),
-        _post("/v1/pause", a.post_pause, "No slots of any job for a time",
-              shapes.Paused, bodies.PauseBody, status=200),
-        _post("/v1/resume", a.post_resume, "Lift the pause over all",
-              shapes.Resumed, bodies.ResumeBody, status=200),
-        _post("/v1/reload", a.post_reload, "Read jobs.yaml now",
-              Changes, bodies.ReloadBody, status=200),
-        _post("/v1/restore", a.post_restore, "Put a backup in place of a database",
-              shapes.Opened, bodies.RestoreBody),
-        _post("/v1/stop", a.post_stop, "Stop the service",
-              shapes.Stopping, bodies.StopBody),
-        _post("/v1/incidents/{incident}/ack", a.post_ack, "No reminders of it for a time",
-              shapes.Acked, bodies.AckBody, INCIDENT, status=200),
+        post("/v1/jobs/{job}/run", a.post_run, "Run it now",
+             shapes.Opened, bodies.RunBody, JOB, errors=(409,)),
+        post("/v1/run-all", a.post_run_all, "Run every enabled job once, one at a time",
+             shapes.OpenedAll, bodies.RunAllBody, errors=(404, 409)),
+        post("/v1/jobs/{job}/cancel", a.post_cancel_job, "End its open runs",
+             shapes.Cancelled, None, JOB, errors=(409,)),
+        post("/v1/runs/{run}/cancel", a.post_cancel_run, "End one open run",
+             shapes.Cancelled, None, RUN, errors=(409,)),
+        post("/v1/jobs/{job}/pause", a.post_pause, "No slots of it for a time",
+             shapes.Paused, bodies.PauseBody, JOB, status=200),
+        post("/v1/jobs/{job}/resume", a.post_resume, "Lift its pause",
+             shapes.Resumed, bodies.ResumeBody, JOB, status=200),
+        post("/v1/pause", a.post_pause, "No slots of any job for a time",
+             shapes.Paused, bodies.PauseBody, status=200),
+        post("/v1/resume", a.post_resume, "Lift the pause over all",
+             shapes.Resumed, bodies.ResumeBody, status=200),
+        post("/v1/reload", a.post_reload, "Read jobs.yaml now",
+             Changes, bodies.ReloadBody, status=200),
+        post("/v1/restore", a.post_restore, "Put a backup in place of a database",
+             shapes.Opened, bodies.RestoreBody, errors=(409,)),
+        post("/v1/stop", a.post_stop, "Stop the service",
+             shapes.Stopping, bodies.StopBody),
+        post("/v1/incidents/{incident}/ack", a.post_ack, "No reminders of it for a time",
+             shapes.Acked, bodies.AckBody, INCIDENT, status=200, errors=(404,)),
     ]  # fmt: skip
 
 
@@ -157,8 +158,8 @@ def _post(
     body: type | None,
     *takes: Parameter[Any],
     status: int = 202,
+    errors: tuple[int, ...] = (),
 ) -> Declared:
-    errors = (404, 409)
     return Declared(
         "POST", path, ask, says, answer, status=status, takes=takes, body=body, errors=errors
     )

@@ -1,0 +1,263 @@
+"""/metrics: what is published, in both formats, as the client's own parsers read it."""
+
+import re
+import shutil
+import socket
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from supervisor.api import Api, prometheus
+from supervisor.api.limits import Limits
+from supervisor.api.prometheus import Seen
+from supervisor.core import events as ev
+from supervisor.core import tally as tallies
+from supervisor.core.model import Api as Access
+from supervisor.core.model import Gap, Reason, Run, State, Trigger, replace
+from supervisor.core.tally import Tally
+from supervisor.core.view import Facts, Tick
+from supervisor.ledger.store import Store
+from tests.core.night import Night, job
+from tests.edge.desk_stage import ask, connect, made_desk, read_all
+from tests.waiting import until
+from workers.protocol import Done, Metric
+
+RULES = Path(__file__).parents[2] / "contrib" / "prometheus-alerts.yaml"
+OPEN = "application/openmetrics-text; version=1.0.0"
+
+
+def seen(night: Night, tally: Tally | None = None, undelivered: int = 0) -> Seen:
+    facts = Facts("1.2.3", 7, night.wall, "/etc/jobs.yaml", night.wall, Tick(night.wall, 0.01))
+    return Seen(night.world, facts, tally or Tally(), night.wall, undelivered)
+
+
+def samples(found: Seen, accept: str = "") -> dict[tuple, float]:
+    """(name, labels …) -> value, as the parser reads it."""
+    text, _ = prometheus.text(found, accept)
+    families = (parse_open if accept else parse)(text.decode())
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def busy_night() -> Night:
+    """A backup that is done, a job that failed, one that runs, one that was never seen."""
+    night = Night(
+        job("backup", cron="0 1 * * *", worker="backup.run"),
+        job("check", cron="0 1 * * *", worker="health.run"),
+        job("odd", cron="0 2 * * *"),
+        job("asleep", enabled=False, cron="0 3 * * *"),
+    )
+    night.at("01:00")
+    night.says("backup", Done({"size_bytes": 4096, "file": "x"}))
+    night.ends("backup")
+    night.says("check", Metric("health_score", 65))
+    night.says("check", Metric("replication_lag_seconds", 7200))
+    night.says("check", Metric('läg of "x"\n', 1))
+    night.ends("check", status=1)
+    night.at("02:00")
+    return night
+
+
+def final(state=State.SUCCESS, reason=None, lasted_s=3.0):
+    night = Night(job("backup"))
+    return Run(
+        1,
+        "backup",
+        night.wall,
+        Trigger.MANUAL,
+        state,
+        reason=reason,
+        started_at=night.wall,
+        ended_at=night.wall + timedelta(seconds=lasted_s),
+    )
+
+
+@pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])
+def test_both_formats_hold_the_same_facts(accept):
+    found = samples(seen(busy_night(), undelivered=2), accept)
+
+    assert found["nightshift_info", ("version", "1.2.3")] == 1
+    assert found["nightshift_pool_running",] == 1
+    assert found["nightshift_pool_places",] == 10
+    assert found["nightshift_ledger_writable",] == 1
+    assert found["nightshift_alerts_undelivered",] == 2
+    assert found["nightshift_strays_killed_total",] == 0
+
+
+def test_the_format_is_the_one_that_the_reader_asks_for():
+    assert prometheus.text(seen(busy_night()), "")[1].startswith("text/plain")
+    assert prometheus.text(seen(busy_night()), OPEN)[1].startswith("application/openmetrics-text")
+
+
+def test_jobs_have_their_last_success_and_next_slot():
+    night = busy_night()
+    found = samples(seen(night))
+
+    name = "nightshift_job_last_success_timestamp_seconds"
+    assert found[name, ("job", "backup")] == night.when("2026-01-05 01:00").timestamp()
+    assert (name, ("job", "check")) not in found
+    assert found["nightshift_job_last_run_failed", ("job", "check")] == 1
+    slots = {key[1][1] for key in found if key[0] == "nightshift_job_next_slot_timestamp_seconds"}
+    assert slots == {"backup", "check", "odd"}
+
+
+def test_what_workers_measured_is_there_by_its_own_name_and_by_ours():
+    found = samples(seen(busy_night()))
+
+    assert found["nightshift_backup_size_bytes", ("job", "backup")] == 4096
+    assert found["nightshift_backup_age_seconds", ("job", "backup")] == 3600
+    assert found["nightshift_health_score", ("job", "check")] == 65
+    assert found["nightshift_replication_lag_seconds", ("job", "check")] == 7200
+    name = "nightshift_worker_metric"
+    assert found[name, ("job", "backup"), ("name", "size_bytes")] == 4096
+    assert found[name, ("job", "check"), ("name", "l_g_of_x")] == 1
+
+
+def test_open_incidents_are_counted_by_severity():
+    found = samples(seen(busy_night()))
+
+    assert found["nightshift_incidents_open", ("severity", "error")] == 1
+    assert found["nightshift_incidents_open", ("severity", "critical")] == 0
+    labels = (("job", "check"), ("kind", "protocol"), ("severity", "error"))
+    assert found["nightshift_incident_failures", *labels] == 1
+
+
+def test_what_was_counted_is_there_with_cumulative_buckets():
+    night = busy_night()
+    runs = [final(), replace(final(lasted_s=90), id=2), final(State.FAILED, Reason.TIMEOUT, 300)]
+    gap = ev.Record(Gap("odd", night.wall, night.wall, 600, "away"))
+    tally = tallies.tick(tallies.count(Tally(), runs, [gap], night.world), 0.02)
+
+    found = samples(seen(night, tally))
+
+    ended = ("nightshift_runs_total", ("job", "backup"))
+    assert found[(*ended, ("reason", ""), ("state", "success"))] == 2
+    assert found[(*ended, ("reason", "timeout"), ("state", "failed"))] == 1
+    buckets = [
+        found["nightshift_run_duration_seconds_bucket", ("job", "backup"), ("le", bound)]
+        for bound in ("1.0", "5.0", "60.0", "300.0", "+Inf")
+    ]
+    assert buckets == [0, 1, 1, 3, 3]
+    assert found["nightshift_run_duration_seconds_count", ("job", "backup")] == 3
+    assert found["nightshift_run_duration_seconds_sum", ("job", "backup")] == 393
+    assert found["nightshift_slots_missed_total", ("job", "odd")] == 600
+    assert found["nightshift_tick_lateness_seconds_bucket", ("le", "0.05")] == 1
+
+
+def test_every_family_says_what_it_is_and_is_named_as_prometheus_wants_it():
+    text, _ = prometheus.text(seen(busy_night()), "")
+    units = ("_seconds", "_bytes", "_ratio", "_total", "_info")
+    counts = re.compile("places|running|pending|open|failures|failed|writable|problems|score")
+
+    for family in parse(text.decode()):
+        assert family.documentation.endswith("."), family.name
+        assert family.name.startswith("nightshift")
+        plain = ("nightshift_alerts_undelivered", "nightshift_worker_metric")
+        if family.type == "gauge" and family.name not in plain:
+            assert family.name.endswith(units) or counts.search(family.name), family.name
+
+
+def test_labels_stay_bounded_whatever_workers_call_their_numbers():
+    night = Night(job("a", cron="0 1 * * *", worker="w.f"))
+    night.at("01:00")
+    for number in range(500):
+        night.says("a", Metric(f"n{number}" + "x" * 150, number))
+
+    found = samples(seen(night))
+
+    names = [key[2][1] for key in found if key[0] == "nightshift_worker_metric"]
+    assert len(names) == 100
+    assert max(map(len, names)) == 80
+
+
+def test_alert_rules_name_only_what_there_is():
+    night = busy_night()
+    tally = tallies.count(Tally(), [final()], [], night.world)
+    text, _ = prometheus.text(seen(night, tally), "")
+    there = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))
+    there |= {f"{name}_{part}" for name in there for part in ("sum", "count", "bucket")}
+    rules = [
+        rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+    ]
+
+    named = {name for rule in rules for name in re.findall(r"nightshift_\w+", rule["expr"])}
+
+    assert len(rules) == len({rule["alert"] for rule in rules}) > 10
+    assert named - there == set()
+
+
+@pytest.fixture
+def folder():
+    made = Path(tempfile.mkdtemp(dir="/tmp"))
+    Store(made).close(clean=True)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def api(folder):
+    made = Api(folder / "s", Access(), made_desk(), folder, Limits(request_s=0.5))
+    yield made
+    made.close()
+
+
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def get(number, what):
+    with socket.create_connection(("127.0.0.1", number), timeout=10) as client:
+        client.sendall(f"GET {what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return int(read_all(client).split()[1])
+
+
+def test_the_socket_serves_metrics_in_the_format_that_is_asked_for(folder, api):
+    api.start()
+
+    status, text = ask(folder / "s", "/metrics", headers=f"Accept: {OPEN}\r\n")
+
+    assert status == 200
+    assert [family.name for family in parse_open(text.decode())]
+
+
+def test_by_tcp_there_are_metrics_and_health_and_nothing_else(api):
+    number = port()
+    api.open_metrics(f"127.0.0.1:{number}")
+    api.start()
+
+    found = {what: get(number, what) for what in ("/metrics", "/healthz", "/v1/status")}
+
+    assert found == {"/metrics": 200, "/healthz": 503, "/v1/status": 404}
+
+
+def test_an_address_in_use_is_an_error_that_says_so(api):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError, match="in use"):
+            api.open_metrics(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_a_crowd_on_the_tcp_side_does_not_crowd_the_socket(folder, api):
+    number = port()
+    api.open_metrics(f"127.0.0.1:{number}")
+    api.start()
+    kept = connect(folder / "s")
+    crowd = [socket.create_connection(("127.0.0.1", number)) for _ in range(200)]
+
+    kept.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert read_all(kept).startswith(b"HTTP/1.1 200")
+    until(lambda: get(number, "/metrics") == 200)
+
+    for client in (kept, *crowd):
+        client.close()
