@@ -1,0 +1,108 @@
+"""The API of a living supervisor, attacked with what its own document allows and forbids.
+
+No answer is a fault of the server, none is late, and each is as documented.
+`POST /v1/stop` is left out, for there would be nothing left to attack, and
+`GET /v1/events`, which does not end; both have tests of their own.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from supervisor.api.document import openapi
+from supervisor.api.ground import Ground
+from supervisor.api.limits import Limits
+from supervisor.api.routes import table
+from supervisor.core.view import Facts
+from supervisor.desk import Desk
+from tests.acceptance import line
+from tests.acceptance.daemon import House, supervised
+from tests.acceptance.socket_session import HOST, session
+from tests.edge.desk_stage import AT
+
+EXAMPLES = 15
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+KNOWN = {"job": ["hello", "broken", "mine"], "run": [1, 2, 3], "incident": [1]}
+JOBS = """
+max_concurrent: 2
+jobs:
+  hello: {command: [/bin/echo, hi], cron: "0 4 29 2 *"}
+  broken: {command: "echo oh no; exit 3"}
+  mine: {worker: "mine:work", with: {size: 1}}
+"""
+WORKER = "def work(params, report):\n    return {'size': 1}\n"
+
+
+def documented() -> schemathesis.BaseSchema:
+    """What the supervisor says of itself, without asking one while tests are collected."""
+    desk = Desk(Facts("", 0, AT.wall, "", AT.wall))
+    found = openapi(table(Ground(desk, Path(tempfile.gettempdir()), Limits())))
+    # A name thrown at random would never be that of a job.
+    for operation in (each for verbs in found["paths"].values() for each in verbs.values()):
+        for parameter in operation["parameters"]:
+            if parameter["name"] in KNOWN:
+                known = {"enum": KNOWN[parameter["name"]]}
+                parameter["schema"] = {"anyOf": [known, parameter["schema"]]}
+    return schemathesis.openapi.from_dict(found)
+
+
+schema = documented().exclude(path=["/v1/stop", "/v1/events"])
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with House(JOBS) as house:
+        Path(house.root, "mine.py").write_text(WORKER)
+        with supervised(house):
+            for job in ("hello", "broken", "mine"):
+                house.ask("run", job, "--wait")
+            yield house
+
+
+@pytest.fixture(scope="module")
+def attacker(house: House) -> Iterator[requests.Session]:
+    with session(house.socket) as made:
+        yield made
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_as_documented(
+    case: schemathesis.Case, attacker: requests.Session
+) -> None:
+    answer = case.call(base_url=HOST, session=attacker)
+
+    case.validate_response(answer, checks=CHECKS)
+
+
+def test_the_supervisor_is_none_the_worse_for_it(house: House) -> None:
+    house.says("resume")
+    for job in ("hello", "mine"):
+        house.says("resume", job)
+
+    assert line.answer(house, "/healthz")["healthy"]
+    assert house.json("run", "hello", "--wait")["state"] == "success"
