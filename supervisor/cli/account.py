@@ -86,7 +86,7 @@ def logs(which: str, follow: bool, count: int | None) -> int:
     if count is not None:
         so_far = client.get("v1", "runs", run, "log")
         skipped = len(so_far) - len(_last_lines(so_far, count))
-    for piece in client.follow("v1", "runs", run, "log"):
+    for piece in client.stream("v1", "runs", run, "log", follow=1):
         _write(piece[skipped:])
         skipped = max(0, skipped - len(piece))
     return Exit.YES

@@ -42,9 +42,9 @@ class Client:
         """The body of the answer to `POST /part/part`."""
         return self._whole("POST", _target(parts, {}), msgspec.json.encode(body), limit_s)
 
-    def follow(self, *parts: str) -> Iterator[bytes]:
-        """The body of `GET /part/part?follow=1`, as it comes."""
-        answer = self._send("GET", _target(parts, {"follow": 1}), None, FOLLOW_S)
+    def stream(self, *parts: str, **query: object) -> Iterator[bytes]:
+        """The body of `GET /part/part?query`, as it comes."""
+        answer = self._send("GET", _target(parts, query), None, FOLLOW_S)
         if answer.status >= 300:
             raise _refusal(answer.status, answer.read())
         try:

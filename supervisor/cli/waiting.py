@@ -5,24 +5,29 @@ a terminal, a line for each change in a pipe, nothing beside JSON.
 """
 
 import sys
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor.cli import answers
+from supervisor.cli.bell import Bell
 from supervisor.cli.client import Client
 from supervisor.cli.printing import Table, clean, print_json, results, say, took
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-POLL_S = 0.2
+# How often a bar is moved while its run only tells its progress.
+MOVE_S = 0.2
+# Changes ring a bell; this is only for one that was missed.
+PATIENCE_S = 5.0
 # Of a hundred pending runs only the first few can change soon.
 MOST_ASKED = 20
 
 
 class Display(Protocol):
-    """Where a person watches runs."""
+    """Where a person watches runs; look_s: how often it wants to see one that goes on."""
+
+    look_s: float
 
     def show(self, runs: Sequence[answers.Run]) -> None:
         """These runs as they are now."""
@@ -34,6 +39,8 @@ class Display(Protocol):
 class Silence:
     """Shows nothing."""
 
+    look_s = PATIENCE_S
+
     def show(self, runs: Sequence[answers.Run]) -> None:
         """Nothing."""
 
@@ -43,6 +50,8 @@ class Silence:
 
 class Lines:
     """A line for each change of state."""
+
+    look_s = PATIENCE_S
 
     def __init__(self) -> None:
         self._states: dict[int, tuple[str, int]] = {}
@@ -62,6 +71,8 @@ class Lines:
 
 class Bars:
     """A progress bar for each run."""
+
+    look_s = MOVE_S
 
     def __init__(self) -> None:
         # Late: rich is only for terminals.
@@ -106,6 +117,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
     """The bodies of these runs, once all of them are final. Raises: Failure."""
     bodies: dict[int, bytes] = {}
     is_open = list(numbers)
+    bell = Bell(client, frozenset(numbers))
     while is_open:
         asked = {number: client.get("v1", "runs", str(number)) for number in is_open[:MOST_ASKED]}
         bodies |= asked
@@ -114,7 +126,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
         over = {run.id for run in runs if run.is_final}
         is_open = [number for number in is_open if number not in over]
         if is_open and not over:
-            time.sleep(POLL_S)
+            bell.wait(shown.look_s)
     return [bodies[number] for number in numbers]
 
 
