@@ -12,6 +12,7 @@ from supervisor.api import parameters as given
 from supervisor.api import shapes
 from supervisor.api.answers import Problem, as_json
 from supervisor.api.ground import Ground, now
+from supervisor.api.roll import Roll
 from supervisor.containment import output
 from supervisor.core import explain, schedule, view
 from supervisor.core.model import Job, Run
@@ -27,9 +28,10 @@ class Reading:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self._roll = Roll()
 
     async def get_status(self, request: Request) -> Response:
-        return as_json(view.status(self._ground.world, self._ground.desk.facts, now()))
+        return as_json(self._roll.status(self._ground.world, self._ground.desk.facts, now()))
 
     async def get_jobs(self, request: Request) -> Response:
         mask = masker(self._ground.world.config.secrets)

@@ -202,6 +202,19 @@ class Status(Struct, frozen=True):
 
 def status(world: World, facts: Facts, now: datetime) -> Status:
     """The whole service at a glance."""
+    jobs = tuple(job_status(world, job, now) for job in in_file(world))
+    runs = tuple(open_run(world, run) for run in by_age(world))
+    return glance(world, facts, now, jobs, runs)
+
+
+def glance(
+    world: World,
+    facts: Facts,
+    now: datetime,
+    jobs: tuple[JobStatus, ...],
+    runs: tuple[RunView, ...],
+) -> Status:
+    """The status around what is said of jobs and open runs."""
     problems = world.problems
     error = f"{problems[0].path}: {problems[0].message}" if problems else ""
     pause = world.pause_over("", now)
@@ -222,8 +235,8 @@ def status(world: World, facts: Facts, now: datetime) -> Status:
         log_lines_dropped=facts.log_lines_dropped,
         heartbeat_failures=facts.heartbeat_failures,
         alerts=alerts_view(world),
-        jobs=tuple(job_status(world, job, now) for job in in_file(world)),
-        runs=tuple(open_run(world, run) for run in sorted(world.runs.values(), key=_age)),
+        jobs=jobs,
+        runs=runs,
         incidents=tuple(incident_view(world, each) for each in world.incidents.values()),
     )
 
@@ -231,6 +244,11 @@ def status(world: World, facts: Facts, now: datetime) -> Status:
 def in_file(world: World) -> list[Job]:
     """The jobs in the order of jobs.yaml."""
     return sorted(world.jobs.values(), key=lambda job: job.place)
+
+
+def by_age(world: World) -> list[Run]:
+    """The open runs, those first that are due first."""
+    return sorted(world.runs.values(), key=_age)
 
 
 def job_status(world: World, job: Job, now: datetime) -> JobStatus:
@@ -268,9 +286,13 @@ def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
 
 def open_run(world: World, run: Run) -> RunView:
     """An open run, with its pid and what it waits for."""
+    return run_view(run, pid=pid_of(world, run), cause=run.cause or waiting_for(world, run))
+
+
+def pid_of(world: World, run: Run) -> int | None:
+    """The process of an open run, while it lives."""
     living = world.living.get(run.id)
-    pid = living.attempt.pid if living is not None and not living.settled else None
-    return run_view(run, pid=pid, cause=run.cause or waiting_for(world, run))
+    return living.attempt.pid if living is not None and not living.settled else None
 
 
 def run_view(
