@@ -1,5 +1,7 @@
 """`GET /metrics`: the place where Prometheus' client is loaded, at the first scrape."""
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,5 +26,9 @@ class Scraping:
             now(),
             self._ground.history.undelivered(),
         )
-        text, kind = prometheus.text(seen, request.headers.get("accept", ""))
-        return Response(text, headers={"Content-Type": kind})
+        pieces, kind = prometheus.pieces(seen, request.headers.get("accept", ""))
+        text = bytearray()
+        for piece in pieces:
+            text += piece
+            await asyncio.sleep(0)  # let others have their answers
+        return Response(bytes(text), headers={"Content-Type": kind})

@@ -36,9 +36,14 @@ def seen(night: Night, tally: Tally | None = None, undelivered: int = 0) -> Seen
     return Seen(night.world, facts, tally or Tally(), night.wall, undelivered)
 
 
+def text_of(found: Seen, accept: str) -> tuple[bytes, str]:
+    pieces, kind = prometheus.pieces(found, accept)
+    return b"".join(pieces), kind
+
+
 def samples(found: Seen, accept: str = "") -> dict[tuple, float]:
     """(name, labels …) -> value, as the parser reads it."""
-    text, _ = prometheus.text(found, accept)
+    text, _ = text_of(found, accept)
     families = (parse_open if accept else parse)(text.decode())
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
@@ -93,8 +98,8 @@ def test_both_formats_hold_the_same_facts(accept):
 
 
 def test_the_format_is_the_one_that_the_reader_asks_for():
-    assert prometheus.text(seen(busy_night()), "")[1].startswith("text/plain")
-    assert prometheus.text(seen(busy_night()), OPEN)[1].startswith("application/openmetrics-text")
+    assert text_of(seen(busy_night()), "")[1].startswith("text/plain")
+    assert text_of(seen(busy_night()), OPEN)[1].startswith("application/openmetrics-text")
 
 
 def test_jobs_have_their_last_success_and_next_slot():
@@ -153,7 +158,7 @@ def test_what_was_counted_is_there_with_cumulative_buckets():
 
 
 def test_every_family_says_what_it_is_and_is_named_as_prometheus_wants_it():
-    text, _ = prometheus.text(seen(busy_night()), "")
+    text, _ = text_of(seen(busy_night()), "")
     units = ("_seconds", "_bytes", "_ratio", "_total", "_info")
     counts = re.compile("places|running|pending|open|failures|failed|writable|problems|score")
 
@@ -178,10 +183,25 @@ def test_labels_stay_bounded_whatever_workers_call_their_numbers():
     assert max(map(len, names)) == 80
 
 
+@pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])
+def test_what_is_written_in_pieces_is_whole(accept):
+    night = Night(*(job(f"job-{number}", cron="0 1 * * *") for number in range(500)))
+    runs = [replace(final(), id=number, job=f"job-{number}") for number in range(500)]
+    tally = tallies.count(Tally(), runs, [], night.world)
+
+    text, _ = text_of(seen(night, tally), accept)
+
+    found = samples(seen(night, tally), accept)
+    counts = [key for key in found if key[0] == "nightshift_run_duration_seconds_count"]
+    assert len(counts) == 500
+    assert text.count(b"# TYPE nightshift_run_duration_seconds histogram\n") == 1
+    assert text.count(b"# EOF") == (1 if accept else 0)
+
+
 def test_alert_rules_name_only_what_there_is():
     night = busy_night()
     tally = tallies.count(Tally(), [final()], [], night.world)
-    text, _ = prometheus.text(seen(night, tally), "")
+    text, _ = text_of(seen(night, tally), "")
     there = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))
     there |= {f"{name}_{part}" for name in there for part in ("sum", "count", "bucket")}
     rules = [
