@@ -16,6 +16,8 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     """A new text is in force; a job begins now, a living attempt keeps its own."""
     world = turn.world
     before, notify, config = world.jobs, world.config.notify, event.config
+    if (config.api, config.metrics) != (world.config.api, world.config.metrics):
+        turn.note("api and metrics of jobs.yaml take effect at the next start", "warning")
     world.config = config
     delivery.reconsider(turn, notify)
     world.problems = ()

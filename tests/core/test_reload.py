@@ -293,3 +293,13 @@ def test_a_start_with_a_good_text_closes_the_incident_of_the_bad_one():
     night.starts("01:00")
 
     assert night.words() == ["reload opened", "reload recovered"]
+
+
+def test_a_listener_that_moves_is_said_to_move_at_the_next_start():
+    night = Night(job("a"))
+
+    night.reloads(job("a"), metrics="127.0.0.1:9187")
+    night.reloads(job("a"))
+
+    said = "api and metrics of jobs.yaml take effect at the next start"
+    assert night.notes().count(said) == 1
