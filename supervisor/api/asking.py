@@ -110,13 +110,16 @@ class Asking:
             raise Problem(422, f"the body does not hold: {error}") from error
 
     async def _bytes(self, request: Request) -> bytes:
-        most = self._ground.limits.body_bytes
-        pieces = bytearray()
+        """The body; of one that is too large the rest is taken, for many read no answer before."""
+        most, size = self._ground.limits.body_bytes, 0
+        pieces: list[bytes] = []
         async for piece in request.stream():
-            pieces += piece
-            if len(pieces) > most:
-                raise Problem(413, f"a body of more than {most} bytes")
-        return bytes(pieces)
+            size += len(piece)
+            if size <= most:
+                pieces.append(piece)
+        if size > most:
+            raise Problem(413, f"a body of more than {most} bytes")
+        return b"".join(pieces)
 
 
 def _peer(request: Request) -> Peer:

@@ -1,9 +1,9 @@
 """One connection: who it is, how long it may take, and when it is hung up on.
 
 uvicorn's protocol does HTTP; what is here are the limits. A whole request comes
-within `request_s`; an answer that is not read for `stalled_s` is broken off; a
-request is never larger than its body and the headers may be. For one client too
-many, the oldest one that has not sent a whole request is closed.
+within `request_s`; an answer that is not read for `stalled_s` is broken off; who
+sends on after a refusal is hung up on. For one client too many, the oldest one
+that has not sent a whole request is closed.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from uvicorn.server import ServerState
 
 from supervisor.api.limits import Limits
 
-_HEADER_BYTES = 64 * 1024
+# What is beyond a body's limit is refused with an answer, and read no further than this.
+MOST_BYTES = 1024 * 1024
 _UCRED = struct.Struct("3i")
 
 
@@ -54,7 +55,7 @@ class Guest(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received_bytes += len(data)
-        if self._received_bytes > self._limits.body_bytes + _HEADER_BYTES:
+        if self._received_bytes > MOST_BYTES:
             self.transport.abort()
             return
         super().data_received(data)

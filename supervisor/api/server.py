@@ -8,6 +8,7 @@ clients apart: whoever crowds the TCP one shuts nobody out of the other.
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -104,6 +105,9 @@ class Api:
         """What makes a guest of a connection."""
         config = UvicornConfig(app, log_config=None, access_log=False, lifespan="off", ws="none")
         config.load()
+        # Its warnings are about clients, who may have as many as they like; what would be a
+        # fault of ours is still said.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         state = ServerState()
         return lambda: kind(config, state, {}, self._limits, guests)
 

@@ -206,3 +206,12 @@ def test_garbage_is_answered_and_changes_nothing(path):
         read_all(client)
 
     assert ask(path, "/v1/status")[0] == 200
+
+
+def test_what_clients_do_wrong_is_not_written_to_the_log(path, capfd):
+    ask(path, "/v1/status", headers="Connection: Upgrade\r\nUpgrade: websocket\r\n")
+    with connect(path) as client:
+        client.sendall(b"NONSENSE\r\n\r\n")
+        read_all(client)
+
+    assert capfd.readouterr().err == ""
