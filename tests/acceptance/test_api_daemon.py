@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
+from supervisor.api.limits import Limits
 from tests.acceptance import line
 from tests.acceptance.daemon import House, living, supervised
 from tests.edge.desk_stage import connect, read_all, stream
@@ -156,6 +157,17 @@ def test_a_crowd_holds_up_neither_jobs_nor_others(house: House) -> None:
     assert "success" in said
     for each in crowd:
         each.close()
+
+
+def test_where_no_stream_is_left_waiting_goes_on_without_one(house: House) -> None:
+    readers = [stream(house.socket, "/v1/events") for _ in range(Limits().streams)]
+    for _, _, pieces in readers:
+        next(pieces)
+
+    assert "success" in house.says("run", "hello", "--wait")
+
+    for client, _, _ in readers:
+        client.shutdown(socket.SHUT_RDWR)
 
 
 def free_port() -> int:

@@ -3,7 +3,7 @@
 import os
 import pty
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -40,8 +40,10 @@ def house() -> Iterator[House]:
             yield house
 
 
-def at_terminal(house: House, *words: str, types: str = "") -> tuple[int, str]:
-    """Exit status, and what the terminal was sent."""
+def at_terminal(
+    house: House, *words: str, types: str = "", reads: Callable[[bytes], object] = bool
+) -> tuple[int, str]:
+    """Exit status, and what the terminal was sent; reads: shown all that has come so far."""
     ours, theirs = pty.openpty()
     process = house.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -53,6 +55,7 @@ def at_terminal(house: House, *words: str, types: str = "") -> tuple[int, str]:
         except OSError:  # how Linux says that the other side is closed
             break
         said += piece
+        reads(said)
     os.close(ours)
     return process.wait(10), said.decode()
 
@@ -95,6 +98,18 @@ def test_progress_in_bytes_is_told_as_sizes_with_a_rate(house: House) -> None:
     (house.root / "pipe").write_text("")
 
     assert waiting.wait(10) == 0
+
+
+def test_a_bar_moves_while_its_run_goes_on(house: House) -> None:
+    ended = []
+
+    def reads(said: bytes) -> None:
+        if b"120.0 MB of 380.0 MB" in said and not ended:
+            ended.append((house.root / "pipe").write_text(""))
+
+    status, said = at_terminal(house, "run", "packer", "--wait", reads=reads)
+
+    assert (status, len(ended)) == (0, 1), said
 
 
 def test_all_jobs_are_run_only_after_a_yes(house: House) -> None:

@@ -13,9 +13,9 @@ from supervisor.api import Api
 from supervisor.api.limits import Limits
 from supervisor.core import events as ev
 from supervisor.core.model import Api as Access
-from supervisor.core.model import Job
+from supervisor.core.model import Job, Run, State, Trigger
 from supervisor.ledger.store import Store
-from tests.edge.desk_stage import ask, connect, made_desk, read_all, stream
+from tests.edge.desk_stage import AT, ask, connect, made_desk, read_all, stream
 from tests.waiting import until
 
 # As in service, but impatient.
@@ -187,6 +187,20 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(folder):
         deaf.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n")
         until(lambda: gone(deaf))
     api.close()
+
+
+def test_a_reader_of_events_that_does_not_read_is_cut_off_and_nobody_else(path, desk):
+    deaf, _, pieces = stream(path, "/v1/events")
+    next(pieces)
+    long = Run(4, "sync", AT.wall, Trigger.MANUAL, State.PENDING, cause="x" * 1000)
+
+    def floods():
+        desk.tell([long] * 500)
+        return gone(deaf)
+
+    until(floods)
+    assert ask(path, "/v1/status")[0] == 200
+    deaf.close()
 
 
 def gone(client):
