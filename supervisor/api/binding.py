@@ -1,10 +1,12 @@
 """The listening sockets: where they are made, with whose rights, and what they replace."""
 
+import contextlib
 import grp
 import os
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 from supervisor.core.model import Api as Access
 from supervisor.state_folder import FolderTrouble
@@ -39,14 +41,30 @@ def bind(path: Path, access: Access) -> socket.socket:
 
 
 def bind_tcp(address: str) -> socket.socket:
-    """A listening socket at `host:port`, `[v6]:port` or `:port`. Raises: OSError."""
+    """A listening socket at `host:port`, `[v6]:port` or `:port`; host in numbers or localhost.
+
+    Raises: OSError.
+    """
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    found = socket.getaddrinfo(
-        host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    family, kind, protocol, _, at = found[0]
-    listening = socket.socket(family, kind, protocol)
+    # Another name would be asked of servers that may not answer, before any job runs.
+    numeric = 0 if host in ("", "localhost") else socket.AI_NUMERICHOST
+    try:
+        found = socket.getaddrinfo(
+            host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | numeric
+        )
+    except socket.gaierror as error:
+        text = f'expected an address such as 127.0.0.1 or localhost, got "{host}"'
+        raise OSError(text) from error
+    for family, kind, protocol, _, at in found[:-1]:
+        with contextlib.suppress(OSError):  # a localhost that only has the other family
+            return _listen_at(at, family, kind, protocol)
+    family, kind, protocol, _, at = found[-1]
+    return _listen_at(at, family, kind, protocol)
+
+
+def _listen_at(at: Any, *kind: int) -> socket.socket:
+    listening = socket.socket(*kind)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(at)

@@ -268,6 +268,13 @@ def test_an_address_in_use_is_an_error_that_says_so(api):
             api.open_metrics(f"127.0.0.1:{taken.getsockname()[1]}")
 
 
+def test_localhost_is_an_address_and_another_name_is_not(api):
+    api.open_metrics(f"localhost:{port()}")
+
+    with pytest.raises(OSError, match='got "metrics.invalid"'):
+        api.open_metrics("metrics.invalid:9187")
+
+
 def test_a_crowd_on_the_tcp_side_does_not_crowd_the_socket(folder, api):
     number = port()
     api.open_metrics(f"127.0.0.1:{number}")
