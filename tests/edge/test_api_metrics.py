@@ -271,7 +271,7 @@ def test_an_address_in_use_is_an_error_that_says_so(api):
 def test_localhost_is_an_address_and_another_name_is_not(api):
     api.open_metrics(f"localhost:{port()}")
 
-    with pytest.raises(OSError, match='got "metrics.invalid"'):
+    with pytest.raises(OSError, match=r'got "metrics\.invalid"'):
         api.open_metrics("metrics.invalid:9187")
 
 
