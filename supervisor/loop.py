@@ -10,7 +10,7 @@ import random
 import selectors
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
@@ -20,20 +20,20 @@ from supervisor.alerts.courier import Courier, Trial
 from supervisor.alerts.heartbeats import Heartbeats
 from supervisor.containment import output
 from supervisor.containment.processes import Processes
-from supervisor.core import changes, tally
+from supervisor.core import changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import Beat, Pulse, Run, replace
-from supervisor.core.transitions import transitions
+from supervisor.core.model import Beat, Pulse, replace
 from supervisor.core.view import Tick
 from supervisor.core.world import World
-from supervisor.desk import Call, Desk, Reload, TestAlert
+from supervisor.desk import Desk, Reload, TestAlert
 from supervisor.errands import Party, is_of_an_errand
 from supervisor.ledger.backlog import Backlog
 from supervisor.ledger.store import LedgerTrouble, Store
 from supervisor.log import Log
 from supervisor.masking import masker
 from supervisor.reload import Asker, Reloader
+from supervisor.witness import Witness
 
 # jobs.yaml is looked at at this second of each minute.
 LOOK_AT_SECOND = 50
@@ -65,6 +65,7 @@ class Loop:
         self._heartbeats = Heartbeats(folder.heartbeats, log)
         parties: list[Party] = [reloader, self._courier, self._trial, self._heartbeats]
         self._parties = tuple(parties)
+        self._witness = Witness(desk)
         self._backlog = Backlog(store)
         self._answers: dict[int, Future[Any]] = {}
         self._signals: list[int] = []
@@ -164,7 +165,7 @@ class Loop:
     def _tick(self, at: ev.At, lateness_s: float) -> None:
         self._minute = next_minute(at.wall)
         self._desk.ticked_mono = at.mono
-        self._desk.tally = tally.tick(self._desk.tally, lateness_s)
+        self._witness.saw_tick(lateness_s)
         self._publish(tick=Tick(at.wall, lateness_s))
 
     def _keep_house(self, at: ev.At) -> None:
@@ -195,7 +196,8 @@ class Loop:
         happened: list[ev.Event] = []
         for call in self._desk.take():
             if isinstance(call.what, Reload):
-                self._reloader.ask(_asker(call), at, call.what.previous)
+                asker = Asker(call.peer, call.answer, call.what.previous)
+                self._reloader.ask(asker, at)
             elif isinstance(call.what, TestAlert):
                 self._trial.ask(call.answer, self.world)
             else:
@@ -229,34 +231,24 @@ class Loop:
 
     def _turn(self, happened: Iterable[ev.Event]) -> None:
         waiting = list(happened)
-        changed: list[Run] = []
         while waiting:
             actions: list[ev.Action] = []
             for event in waiting:
                 before = self.world
                 self.world, asked = decide(before, event)
                 actions += asked
-                if asked:
-                    changed += self._count(before, asked)
+                self._witness.saw(before, self.world, asked)
                 actions += self._tell_reloader(event, before)
             at = waiting[-1].at
             waiting = self._perform(actions, at) if actions else []
         self._publish()
-        if changed:
-            self._desk.tell(changed)
-
-    def _count(self, before: World, asked: Sequence[ev.Action]) -> list[Run]:
-        """Count what these actions are about; the runs that come into a new state."""
-        changed = transitions(before, asked)
-        self._desk.tally = tally.count(self._desk.tally, changed, asked, self.world)
-        return changed
+        self._witness.tell()
 
     def _tell_reloader(self, event: ev.Event, before: World) -> list[ev.Record]:
         """Answer those who asked for a reload; what the ledger keeps of them."""
         if isinstance(event, ev.Reloaded):
             self._log.mask = masker(event.config.secrets)
             wall = event.at.wall
-            self._desk.tally = tally.only(self._desk.tally, self.world)
             self._publish(config_loaded_at=wall)
             found = changes.compare(before.jobs, self.world.jobs, wall)
             return self._reloader.accepted(found, wall)
@@ -319,11 +311,6 @@ class Loop:
         if changed != self._desk.facts:
             self._desk.facts = changed
         self._desk.world = self.world
-
-
-def _asker(call: Call) -> Asker:
-    is_back = isinstance(call.what, Reload) and call.what.previous
-    return Asker(call.peer, call.answer, "previous" if is_back else "")
 
 
 def _seconds_to_look(wall: datetime) -> float:

@@ -37,15 +37,16 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who waits for a reload, and where the answer goes."""
+    """Who waits for a reload, and where the answer goes; previous: of the text before."""
 
     peer: Peer
     answer: "Future[Any]"
-    what: str = ""
+    previous: bool = False
 
     def row(self, at: datetime, said: str) -> ev.Record:
         """What the ledger keeps of it."""
-        return ev.Record(Asking(at, self.peer, "reload", self.what, said))
+        what = "previous" if self.previous else ""
+        return ev.Record(Asking(at, self.peer, "reload", what, said))
 
 
 class Reloader:
@@ -69,11 +70,11 @@ class Reloader:
         """Look at the file, as once a minute."""
         self._watch.look(at.mono)
 
-    def ask(self, asker: Asker | None, at: ev.At, previous: bool = False) -> None:
+    def ask(self, asker: Asker | None, at: ev.At) -> None:
         """Somebody wants a reload, and perhaps an answer."""
         if asker is not None:
             self._waiting.append(asker)
-        if previous:
+        if asker is not None and asker.previous:
             self._previous_wanted = True
         else:
             self._watch.look(at.mono, forced=True)

@@ -47,6 +47,7 @@ ARROWS = {
     "supervisor.errands": "supervisor.core.* workers.protocol",
     "supervisor.hearing": "supervisor.core.* workers.protocol",
     "supervisor.log": "supervisor.core.*",
+    "supervisor.witness": "supervisor.core.* supervisor.desk",
     "supervisor.masking": "",
     "supervisor.shown": "supervisor.core.* supervisor.config.secrets"
     " supervisor.containment.orders",

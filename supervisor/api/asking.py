@@ -89,7 +89,7 @@ class Asking:
         if outcome.cause:
             hint = "notify.slack in jobs.yaml is its URL; nightshift status says what waits"
             raise Problem(502, f"the test alert did not arrive: {outcome.cause}", hint)
-        return as_json({"delivered": "slack"})
+        return as_json(shapes.Delivered("slack"))
 
     async def _ask(self, request: Request, what: ev.Request) -> ev.Reply:
         answer = self._ground.desk.ask(_peer(request), what)

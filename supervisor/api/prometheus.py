@@ -63,7 +63,6 @@ class Seen:
     facts: Facts
     tally: Tally
     at: datetime
-    undelivered: int
 
 
 class _Registry:
@@ -127,7 +126,7 @@ def _service(seen: Seen) -> Iterator[Metric]:
         "pool_pending": ("Runs that wait to begin.", world.pending()),
         "ledger_writable": ("1 if the ledger can be written.", int(not world.ledger_trouble)),
         "config_problems": ("Mistakes in the jobs.yaml on disk.", len(world.problems)),
-        "alerts_undelivered": ("Alerts that still wait for delivery.", seen.undelivered),
+        "alerts_undelivered": ("Alerts that still wait for delivery.", len(world.outbox)),
     }
     for name, (about, value) in gauges.items():
         yield GaugeMetricFamily(f"nightshift_{name}", about, value)
@@ -135,6 +134,7 @@ def _service(seen: Seen) -> Iterator[Metric]:
         "output_dropped_bytes": ("Output of jobs that was not kept.", world.output_bytes_dropped),
         "strays_killed": ("Processes found and killed after their run.", world.strays_killed),
         "keeper_deaths": ("Keepers that died under a run.", facts.keeper_deaths),
+        "heartbeat_failures": ("Heartbeats that nobody took.", facts.heartbeat_failures),
         "log_lines_dropped": ("Lines of the service's log lost.", facts.log_lines_dropped),
     }
     for name, (about, value) in counters.items():

@@ -97,6 +97,8 @@ def requests(ground: Ground) -> list[Declared]:
               Changes, bodies.ReloadBody, status=200),
         _post("/v1/restore", a.post_restore, "Put a backup in place of a database",
               shapes.Opened, bodies.RestoreBody, errors=(409,)),
+        _post("/v1/notify-test", a.post_notify_test, "Send one test alert",
+              shapes.Delivered, None, status=200, errors=(409, 502)),
         _post("/v1/stop", a.post_stop, "Stop the service",
               shapes.Stopping, bodies.StopBody),
         _post("/v1/incidents/{incident}/ack", a.post_ack, "No reminders of it for a time",

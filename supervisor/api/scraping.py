@@ -19,13 +19,7 @@ class Scraping:
         from supervisor.api import prometheus
 
         desk = self._ground.desk
-        seen = prometheus.Seen(
-            self._ground.world,
-            desk.facts,
-            desk.tally,
-            now(),
-            self._ground.history.undelivered(),
-        )
+        seen = prometheus.Seen(self._ground.world, desk.facts, desk.tally, now())
         pieces, kind = prometheus.pieces(seen, request.headers.get("accept", ""))
         text = bytearray()
         for piece in pieces:

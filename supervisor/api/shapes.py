@@ -110,6 +110,12 @@ class Acked(Struct, frozen=True):
     acked: int
 
 
+class Delivered(Struct, frozen=True):
+    """The channel that took a test alert."""
+
+    delivered: str
+
+
 class Stopping(Struct, frozen=True):
     """The service is ending."""
 

@@ -84,13 +84,6 @@ class History:
         """Who asked what, newest first."""
         return self._all(ACTIONS, "ORDER BY rowid DESC LIMIT ?", min(limit, MOST))
 
-    def undelivered(self) -> int:
-        """How many alerts still wait for delivery."""
-        query = "SELECT count(*) FROM outbox WHERE delivered_at IS NULL"
-        with closing(self._db.execute(query)) as rows:
-            (count,) = rows.fetchone()
-        return int(count)
-
     def _all(self, table: Table, rest: str, *values: Any) -> list[Any]:
         with closing(self._db.execute(table.select(rest), values)) as rows:
             return [table.decode(row) for row in rows]

@@ -39,6 +39,7 @@ POST /v1/jobs/{job}/resume from_now
 POST /v1/pause for_seconds reason
 POST /v1/resume from_now
 POST /v1/reload previous
+POST /v1/notify-test
 POST /v1/stop drain_seconds
 POST /v1/incidents/{incident}/ack for_seconds reason
 POST /v1/restore file target
