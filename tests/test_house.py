@@ -80,6 +80,7 @@ CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "monotonic_n
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
 LONGEST = 320
 LONG = {
+    "supervisor/cli/answers.py": "values only",
     "supervisor/containment/processes.py": "the supervisor's side of every process",
     "supervisor/core/events.py": "values only",
     "supervisor/core/model.py": "values only",
