@@ -68,10 +68,11 @@ ARROWS = {
 
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
-    "itertools", "math", "typing", "zoneinfo", "cronsim", "immutables", "msgspec",
+    "heapq", "itertools", "math", "typing", "zoneinfo", "cronsim", "immutables", "msgspec",
 }  # fmt: skip
-# What a verdict needs of the system: names of signals, and how to read a wait status.
+# What verdicts need of the system: names of signals, and how to read a wait status.
 OF_THE_SYSTEM = {
+    "supervisor.core.simulation": {"signal.SIGKILL", "signal.SIGTERM"},
     "supervisor.core.verdict": {"os.WIFSIGNALED", "os.WTERMSIG", "os.waitstatus_to_exitcode",
                                 "signal.SIGKILL", "signal.Signals"},
 }  # fmt: skip

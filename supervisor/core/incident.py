@@ -89,6 +89,14 @@ def remind(incident: Incident, at: datetime) -> tuple[Incident, Word | None]:
     return reminded, Word.REMINDER
 
 
+def speaks_at(incident: Incident) -> datetime | None:
+    """From when on `remind` would speak; None: not before it has failed again."""
+    at = incident.next_reminder_at
+    if at is None or incident.count <= incident.reminded_count:
+        return None
+    return at if incident.acked_until is None else max(at, incident.acked_until)
+
+
 def closed(incident: Incident, at: datetime) -> tuple[Incident, Word]:
     """The incident, recovered."""
     return replace(incident, closed_at=at, next_reminder_at=None), Word.RECOVERED

@@ -1,0 +1,199 @@
+"""What a simulation tells: counts, waits, losses, busy minutes."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.core import events as ev
+from supervisor.core.chance import Habit, die, foresight, habit
+from supervisor.core.forecast import compare, forecast
+from supervisor.core.model import Config, Overlap
+from supervisor.core.simulation import Ending, simulate
+from tests.core.night import in_file, instant, job
+
+START = instant("2026-01-05 00:00")
+
+
+def told(*jobs, days=1, takes_s=None, foresee=None, start=START, **settings):
+    """The forecast of these jobs; takes_s: of each by its name, 10 s otherwise."""
+    settings.setdefault("max_concurrent", 10)
+    config = Config(in_file(jobs), **settings)
+    until = start + timedelta(days=days)
+    lasting = takes_s or {}
+    foresee = foresee or (lambda launch: Ending(lasting.get(launch.job.name, 10.0)))
+    restored = ev.Restored(ev.At(start, 0.0), config, ev.Memory())
+    return forecast(simulate(restored, until, foresee), config, start, until)
+
+
+def test_each_run_is_counted_once_by_its_outcome():
+    [count] = told(job("a", cron="30 * * * *")).jobs
+
+    assert (count.runs, count.success, count.attempts, count.busy_s) == (24, 24, 24, 240.0)
+    assert (count.failed, count.skipped, count.other, count.waited) == (0, 0, 0, 0)
+
+
+def test_a_full_pool_is_a_wait_for_a_place():
+    jobs = [job(name, cron="0 2 * * *") for name in ("a", "b", "c")]
+
+    found = told(*jobs, takes_s={"a": 60.0, "b": 90.0}, max_concurrent=2)
+
+    [wait] = found.waits
+    assert (wait.job, wait.waited_for) == ("c", "one of 2 places in the pool")
+    assert (wait.times, wait.total_s) == (1, 60.0)
+    assert (found.most_living, found.full_s) == (2, 70.0)
+
+
+def test_a_group_is_a_wait_for_its_holder():
+    jobs = [job(name, cron="0 2 * * *", exclusive="disk") for name in ("a", "b")]
+
+    [wait] = told(*jobs, days=3).waits
+
+    assert (wait.job, wait.waited_for) == ("b", "a (group disk)")
+    assert (wait.times, wait.longest_s, wait.longest) == (3, 10.0, instant("2026-01-05 02:00"))
+
+
+def test_a_dependency_that_still_runs_is_a_wait_for_it():
+    jobs = [job("a", cron="0 2 * * *"), job("b", cron="1 2 * * *", deps=["a"])]
+
+    [wait] = told(*jobs, takes_s={"a": 150.0}).waits
+
+    assert (wait.waited_for, wait.total_s) == ("a (dependency)", 90.0)
+
+
+def test_who_waits_for_two_things_in_turn_has_a_share_in_both():
+    jobs = [
+        job("a", cron="0 2 * * *"),
+        job("b", cron="0 2 * * *", exclusive="g"),
+        job("c", cron="0 2 * * *", exclusive="g", deps=["a"]),
+    ]
+
+    found = told(*jobs, takes_s={"a": 30.0, "b": 100.0})
+
+    assert [(w.waited_for, w.total_s) for w in found.waits] == [
+        ("b (group g)", 70.0),
+        ("a (dependency)", 30.0),
+    ]
+    assert (found.jobs[2].waited, found.jobs[2].waited_s) == (1, 100.0)
+
+
+def test_a_queued_run_waits_for_its_own_predecessor():
+    found = told(job("a", cron="0,1 2 * * *", overlap=Overlap.QUEUE), takes_s={"a": 200.0})
+
+    assert found.waits[0].waited_for == "an earlier run of its own"
+    assert found.waits[0].total_s == 140.0
+
+
+def test_slots_that_come_while_a_run_lives_are_one_loss():
+    found = told(job("a", cron="0-4 2 * * *"), takes_s={"a": 200.0})
+
+    [loss] = found.losses
+    assert (loss.state, loss.reason, loss.times) == ("skipped", "overlap", 3)
+    assert (loss.first, loss.last) == (instant("2026-01-05 02:01"), instant("2026-01-05 02:03"))
+    assert loss.cause == "run 1 is still running"
+
+
+def test_a_failed_dependency_is_a_loss_with_its_cause():
+    foresee = foresight({"a": Habit(1, 1, failure=1.0), "b": Habit(1, 1)}, 0)
+
+    found = told(
+        job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *", deps=["a"]), foresee=foresee
+    )
+
+    assert [(loss.job, loss.state, loss.reason) for loss in found.losses] == [
+        ("a", "failed", "exit"),
+        ("b", "skipped", "dependency"),
+    ]
+    assert "dependency a failed at 2026-01-05 02:00 UTC" in found.losses[1].cause
+
+
+def test_a_replaced_run_counts_apart():
+    found = told(job("a", cron="0,1 2 * * *", overlap=Overlap.REPLACE), takes_s={"a": 90.0})
+
+    assert (found.jobs[0].success, found.jobs[0].other) == (1, 1)
+
+
+def test_what_has_not_ended_is_open_and_counted_so_far():
+    found = told(job("a", cron="0 23 * * *"), takes_s={"a": 7200.0})
+
+    assert (found.open_runs, found.jobs[0].success, found.jobs[0].busy_s) == (1, 0, 3600.0)
+
+
+def test_the_busiest_minutes_come_first():
+    jobs = [job(name, cron="0 2 * * *") for name in "abc"] + [job("d", cron="0 2,3 * * *")]
+
+    found = told(*jobs, job("e", cron="0 3 * * *"), job("f", cron="0 4 * * *"))
+
+    assert [(m.at.hour, m.jobs) for m in found.busiest] == [
+        (2, ("a", "b", "c", "d")),
+        (3, ("d", "e")),
+    ]
+
+
+def test_moves_of_daylight_saving_are_told_and_happen():
+    night = job("a", cron="30 2 * * *", timezone="Europe/Berlin")
+
+    found = told(night, start=instant("2026-03-28 12:00"))
+
+    assert [moved.words for moved in found.daylight_saving] == [
+        "2026-03-29 02:30 does not exist in Europe/Berlin: it runs at 03:00"
+    ]
+    assert found.jobs[0].success == 1
+
+
+def test_only_jobs_that_fare_otherwise_differ():
+    before = told(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *"), job("old"))
+    after = told(job("a", cron="0 2 * * *"), job("b", cron="0 3,4 * * *"), job("new"))
+
+    found = compare(before, after)
+
+    assert [each.job for each in found] == ["b", "new", "old"]
+    assert (found[0].before.runs, found[0].after.runs) == (1, 2)
+    assert (found[1].before, found[2].after) == (None, None)
+
+
+def test_a_habit_is_the_median_and_the_slow_tenth():
+    known = habit([float(n) for n in range(100, 0, -1)])
+
+    assert (known.usual_s, known.slow_s, known.seen) == (50.0, 90.0, 100)
+    assert habit([4.0]) == Habit(4.0, 4.0, seen=1)
+
+
+def test_one_run_in_ten_is_slow():
+    foresee = foresight({"a": Habit(1.0, 2.0)}, seed=1)
+
+    found = told(job("a", cron="* * * * *"), foresee=foresee, days=2)
+
+    slow = found.jobs[0].busy_s - found.jobs[0].attempts
+    assert 0.07 < slow / found.jobs[0].attempts < 0.13
+
+
+def test_as_many_fail_as_chance_wants():
+    foresee = foresight({"a": Habit(1.0, 1.0, failure=0.25)}, seed=1)
+
+    found = told(job("a", cron="* * * * *"), foresee=foresee, days=2)
+
+    assert 0.22 < found.jobs[0].failed / found.jobs[0].runs < 0.28
+
+
+def test_another_seed_is_another_luck():
+    def failed(seed):
+        foresee = foresight({"a": Habit(1.0, 1.0, failure=0.5)}, seed)
+        return told(job("a", cron="* * * * *"), foresee=foresee).jobs[0].failed
+
+    assert len({failed(seed) for seed in range(5)}) > 1
+
+
+@given(st.integers(), st.text())
+def test_a_die_is_a_number_below_one(seed, words):
+    assert 0.0 <= die(seed, words) < 1.0
+
+
+def test_a_job_whose_every_status_is_success_fails_by_a_signal():
+    foresee = foresight({"a": Habit(1.0, 1.0, failure=1.0)}, 0)
+
+    found = told(
+        job("a", cron="0 2 * * *", success_exit_status=tuple(range(256))), foresee=foresee
+    )
+
+    assert found.losses[0].reason == "signal"

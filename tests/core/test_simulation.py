@@ -1,0 +1,158 @@
+"""The coming days through the real rules: what is left out changes nothing."""
+
+import math
+import random
+from datetime import timedelta
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core.chance import Habit, foresight
+from supervisor.core.model import (
+    Attempt,
+    Config,
+    Mark,
+    Overlap,
+    Pause,
+    Run,
+    replace,
+)
+from supervisor.core.simulation import Ending, every_minute, next_moment, simulate
+from tests.core.night import in_file, instant, job
+
+START = instant("2026-03-06 17:30:20")  # two days before the spring night of New York
+CALENDARS = ["* * * * *", "*/7 * * * *", "0 2 * * *", "30 1,2 * * *", "15 */3 * * *", "0 0 1 * *"]
+
+
+def begun(*jobs, memory=None, **settings):
+    settings.setdefault("max_concurrent", 10)
+    config = Config(in_file(jobs), **settings)
+    return ev.Restored(ev.At(START, 1000.0), config, memory or ev.Memory())
+
+
+def told(steps):
+    """All that was asked for, with its instant."""
+    return [(step.event.at.wall, action) for step in steps for action in step.actions]
+
+
+def final(steps):
+    """The last row of each run."""
+    rows = {}
+    for _, action in told(steps):
+        if isinstance(action, ev.Record) and isinstance(action.row, Run):
+            rows[action.row.id] = action.row
+    return list(rows.values())
+
+
+def some_service(seed):
+    """A service with much to go wrong: groups, dependencies, timeouts, lateness, a pause."""
+    dice = random.Random(seed)
+    names = ["a", "b", "c", "d", "e"]
+    jobs = [
+        job(
+            name,
+            cron=dice.choice(CALENDARS),
+            deps=dice.sample(names[:place], min(place, dice.randrange(3))),
+            timezone=dice.choice(["America/New_York", "UTC"]),
+            timeout_s=dice.choice([None, 40.0, 3600.0]),
+            retries=dice.randrange(3),
+            retry_delay_s=dice.choice([7.0, 90.0, 1000.0]),
+            exclusive=dice.choice([None, None, "one"]),
+            overlap=dice.choice(list(Overlap)),
+            late_after_s=dice.choice([None, 95.0, 7200.0]),
+            enabled=dice.random() < 0.9,
+            run_on_startup=dice.random() < 0.2,
+        )
+        for place, name in enumerate(names)
+    ]
+    pause = Pause(START + timedelta(hours=dice.randrange(40), seconds=33), "uid 0")
+    memory = ev.Memory(marks=(Mark("a", START, pause), Mark("b", START)))
+    habits = {
+        name: Habit(dice.choice([0.0, 3.5, 60.0, 500.0]), 4000.0, dice.choice([0.0, 0.4]))
+        for name in names
+    }
+    restored = begun(*jobs, memory=memory, max_concurrent=dice.choice([1, 2, 5]))
+    return restored, foresight(habits, seed)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_leaving_out_quiet_minutes_changes_nothing(seed):
+    restored, foresee = some_service(seed)
+    until = START + timedelta(days=3)
+
+    all_minutes = list(simulate(restored, until, foresee, every_minute))
+    some_minutes = list(simulate(restored, until, foresee, next_moment))
+
+    assert told(some_minutes) == told(all_minutes)
+    assert len(told(some_minutes)) > 10
+
+
+def test_quiet_minutes_are_left_out():
+    restored = begun(job("a", cron="0 2 * * *"))
+
+    steps = list(simulate(restored, START + timedelta(days=10), lambda _: Ending(5.0)))
+
+    assert len(steps) < 10 * 6
+
+
+def test_it_is_the_same_every_time():
+    restored, foresee = some_service(3)
+    until = START + timedelta(days=1)
+
+    first, second = (told(simulate(restored, until, foresee)) for _ in range(2))
+
+    assert first == second
+
+
+def test_a_run_takes_as_long_as_was_foreseen():
+    restored = begun(job("a", cron="0 18 * * *"))
+
+    steps = simulate(restored, START + timedelta(hours=1), lambda _: Ending(7.5))
+
+    [run] = final(steps)
+    assert (run.state, run.ended_at - run.started_at) == ("success", timedelta(seconds=7.5))
+
+
+def test_a_process_without_an_end_is_ended_at_its_timeout():
+    restored = begun(job("a", cron="0 18 * * *", timeout_s=300.0))
+
+    steps = simulate(restored, START + timedelta(hours=1), lambda _: Ending(math.inf))
+
+    [run] = final(steps)
+    assert (run.state, run.cause) == ("failed", "timeout after 5m")
+    assert run.ended_at - run.started_at == timedelta(minutes=5)
+
+
+def test_a_worker_ends_well_only_if_it_said_so():
+    def worker(name):
+        return replace(job(name, cron="0 18 * * *", worker="x.y"), argv=None)
+
+    foresee = foresight({"a": Habit(1.0, 1.0), "b": Habit(1.0, 1.0, failure=1.0)}, 0)
+
+    runs = final(simulate(begun(worker("a"), worker("b")), START + timedelta(hours=1), foresee))
+
+    assert [(run.job, run.state, run.cause) for run in runs] == [
+        ("a", "success", ""),
+        ("b", "failed", "failed by chance"),
+    ]
+
+
+def test_nothing_is_told_beyond_the_end():
+    restored = begun(job("a", cron="* * * * *"))
+    until = START + timedelta(minutes=5, seconds=3)
+
+    steps = list(simulate(restored, until, lambda _: Ending(50.0)))
+
+    assert max(step.event.at.wall for step in steps) <= until
+    attempts = {
+        action.row.run
+        for _, action in told(steps)
+        if isinstance(action, ev.Record) and isinstance(action.row, Attempt)
+    }
+    assert len(attempts) == 5
+
+
+def test_a_service_without_slots_is_a_single_turn():
+    steps = list(simulate(begun(job("a")), START + timedelta(days=1000), lambda _: Ending(1.0)))
+
+    assert len(steps) == 1
