@@ -87,6 +87,26 @@ def job(definition: Job, mask: Callable[[str], str]) -> Definition:
     return msgspec.convert(_masked(msgspec.to_builtins(shown), mask), Definition)
 
 
+def definition(told: Mapping[str, Any], place: int) -> Job:
+    """The definition that `job` showed, as far as masks let it be known.
+
+    Raises:
+        msgspec.ValidationError: it was shown by another version, which knows other values.
+    """
+    seconds = {f"{key.removesuffix('_seconds')}_s": told[key] for key in told if "_seconds" in key}
+    command = told.get("command")
+    fields = {
+        **told,
+        **seconds,
+        "place": place,
+        "shell": command if isinstance(command, str) else None,
+        "argv": command if isinstance(command, list) else None,
+        "params_json": msgspec.json.encode(told.get("with", {})).decode(),
+        "env": list(told.get("env", {}).items()),
+    }
+    return msgspec.convert(fields, Job)
+
+
 def environment(
     definition: Job, mask: Callable[[str], str], inherited: Mapping[str, str], folder: Path
 ) -> dict[str, str]:

@@ -61,6 +61,9 @@ ARROWS = {
     "supervisor.cli": "supervisor.* workers.units",
     # a command's own process, never the supervisor's
     "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*",
+    # simulated copies are judged by the pure plan that rotation itself carries out
+    "supervisor.cli.copies": "supervisor.* workers.backup.* workers.params"
+    " workers.rotation.params workers.rotation.retention",
     "supervisor.__main__": "supervisor.cli.*",
     "supervisor": "",
     "workers": "workers.*",
@@ -157,6 +160,7 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.containment.births",
         "supervisor.containment.nursery",
         "supervisor.cli.backups",
+        "supervisor.cli.copies",
         "supervisor.alerts.heart",
         "supervisor.alerts.posting",
     }

@@ -1,23 +1,19 @@
 """What `check` finds in a file without mistakes, and beside a living supervisor."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
 
-import msgspec
-
-from supervisor import shown
-from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.failure import Failure
+from supervisor.cli.difference import Difference, difference, in_force
+from supervisor.cli.difference import show as show_difference
+from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.moments import Moments
-from supervisor.cli.printing import Table, clean, say
+from supervisor.cli.printing import Table, say
+from supervisor.cli.verb import places
 from supervisor.config import Loaded
-from supervisor.core import moves, schedule
+from supervisor.core import forecast, moves, schedule
 from supervisor.core.model import Config, Job, Problem
-from supervisor.masking import masker
 
 NEXT_SLOTS = 2
 
@@ -36,38 +32,47 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """What the file would change; changed: job -> key -> (now, then)."""
-
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    changed: Mapping[str, Mapping[str, tuple[Any, Any]]]
-
-
-@dataclass(frozen=True, slots=True)
 class Findings:
-    """All that `check` knows. difference None: no supervisor to compare with."""
+    """All that `check` knows. difference None: no supervisor to compare with.
+
+    fares: the jobs that would fare otherwise in the coming `days`, if that was asked.
+    """
 
     ok: bool
     problems: tuple[Problem, ...]
     jobs: tuple[Outlook, ...] = ()
     difference: Difference | None = None
+    days: int | None = None
+    fares: tuple[forecast.Difference, ...] | None = None
 
 
-def findings(loaded: Loaded, client: Client, utc: bool) -> Findings:
-    """What came of reading the file, its calendar as seen from now."""
+def findings(loaded: Loaded, client: Client, utc: bool, days: int | None) -> Findings:
+    """What came of reading the file, its calendar as seen from now.
+
+    days: also simulate so many, with the definitions in force and with the file's.
+
+    Raises:
+        Failure: there is nobody to compare the days with.
+    """
     if loaded.config is None:
         return Findings(False, loaded.problems)
     now = datetime.now(UTC)
     jobs = tuple(_outlook(job, now, utc) for job in loaded.config.jobs)
-    return Findings(True, loaded.problems, jobs, _difference(loaded.config, client))
+    before = in_force(client, loaded.config)
+    if before is None:
+        if days is not None:
+            hint = "nightshift simulate tells the coming days of the file alone"
+            raise Failure(Exit.NOBODY, f"no supervisor answers at {client.path}", hint)
+        return Findings(True, loaded.problems, jobs)
+    changed = difference(before, loaded.config)
+    fares = None if days is None else _fares(before, loaded.config, now, days)
+    return Findings(True, loaded.problems, jobs, changed, days, fares)
 
 
-def show(found: Findings) -> None:
+def show(found: Findings, when: Moments) -> None:
     """Print the jobs, what daylight saving does to them, and what would change."""
     table = Table("JOB", "SCHEDULE", "NEXT", "AFTER THAT", spare=("AFTER THAT",))
     for job in found.jobs:
-        when = Moments(UTC, datetime.now(UTC))
         slots = [f"{slot:%a %Y-%m-%d %H:%M %Z} ({when.near(slot)})" for slot in job.next[:1]]
         slots += [f"{slot:%a %Y-%m-%d %H:%M %Z}" for slot in job.next[1:]]
         words = "; ".join(job.words) or "by request only"
@@ -79,7 +84,12 @@ def show(found: Findings) -> None:
     for line in said:
         say(f"  {line}")
     if found.difference is not None:
-        _show_difference(found.difference)
+        show_difference(found.difference, when)
+    if found.fares is not None:
+        # Late, as in `_fares`.
+        from supervisor.cli import foretold
+
+        foretold.show_differences(found.fares, found.days or 0)
 
 
 def _outlook(job: Job, now: datetime, utc: bool) -> Outlook:
@@ -93,44 +103,14 @@ def _outlook(job: Job, now: datetime, utc: bool) -> Outlook:
     return Outlook(job.name, job.enabled, job.cron, words, job.timezone, tuple(slots), told)
 
 
-def _difference(config: Config, client: Client) -> Difference | None:
-    """Against the definitions in force, if somebody tells them."""
-    try:
-        body = client.get("v1", "jobs")
-    except Failure:
-        return None
-    before = {job["name"]: job for job in answers.read(body, dict[str, Any])["jobs"]}
-    mask = masker(config.secrets)
-    after = {job.name: _as_told(shown.job(job, mask)) for job in config.jobs}
-    changed = {name: _changed(before[name], after[name]) for name in after if name in before}
-    return Difference(
-        added=tuple(name for name in after if name not in before),
-        removed=tuple(name for name in before if name not in after),
-        changed={name: keys for name, keys in changed.items() if keys},
-    )
+def _fares(
+    before: Config, after: Config, now: datetime, days: int
+) -> tuple[forecast.Difference, ...]:
+    # Late: a simulation needs the workers' own plans, `check` alone does not.
+    from supervisor.cli.past import past
+    from supervisor.cli.simulating import in_days
 
-
-def _as_told(definition: shown.Definition) -> dict[str, Any]:
-    """As the supervisor tells it: lists, not tuples."""
-    return msgspec.json.decode(msgspec.json.encode(definition), type=dict[str, Any])
-
-
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {
-        key: (before[key], after[key])
-        for key in after
-        if key in before and before[key] != after[key]
-    }
-
-
-def _show_difference(difference: Difference) -> None:
-    say("\nBeside the living supervisor:")
-    for name in difference.added:
-        say(f"  added    {name}")
-    for name in difference.removed:
-        say(f"  removed  {name}")
-    for name, keys in difference.changed.items():
-        for key, (before, after) in keys.items():
-            say(f"  changed  {name}: {key}: {clean(str(before))} -> {clean(str(after))}")
-    if not (difference.added or difference.removed or difference.changed):
-        say("  nothing would change")
+    names = {job.name: None for config in (before, after) for job in config.jobs}
+    known = past(places(), names, now, {})
+    old, new = (in_days(config, known, now, days, 0).forecast for config in (before, after))
+    return forecast.compare(old, new)

@@ -9,8 +9,9 @@ import click
 
 from supervisor.cli import checking, mistakes, sample
 from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.moments import moments
 from supervisor.cli.printing import count, print_value, say
-from supervisor.cli.verb import json_option, places, supervisor, utc_option, verb
+from supervisor.cli.verb import coming_days, json_option, places, supervisor, utc_option, verb
 from supervisor.config import load, schema
 from supervisor.core.model import Severity
 
@@ -43,20 +44,24 @@ def init(sqlite: Path | None) -> int:
 
 @verb("check")
 @click.argument("file", type=FILE, required=False)
+@click.option(
+    "--simulate", type=coming_days, metavar="DAYS", help="Also how so many days would differ."
+)
 @json_option
 @utc_option
-def check(file: Path | None, as_json: bool, utc: bool) -> int:
+def check(file: Path | None, simulate: int | None, as_json: bool, utc: bool) -> int:
     """All mistakes of FILE (or of jobs.yaml), or when its jobs will run.
 
     Beside a living supervisor also what would change.
 
     \b
-    Example:
+    Examples:
       nightshift check new.yaml && mv new.yaml jobs.yaml
+      nightshift check new.yaml --simulate 30
     """
     path = file or places().config
     loaded = load(path, os.environ)
-    findings = checking.findings(loaded, supervisor(), utc)
+    findings = checking.findings(loaded, supervisor(), utc, simulate)
     if as_json:
         print_value(findings)
         return Exit.YES if findings.ok else Exit.USAGE
@@ -68,7 +73,8 @@ def check(file: Path | None, as_json: bool, utc: bool) -> int:
         raise Failure(Exit.USAGE, f"{path}: {count(errors, 'mistake')}")
     warnings = f", {count(len(loaded.problems), 'warning')}" if loaded.problems else ""
     say(f"{path}: {count(len(findings.jobs), 'job')}, no mistakes{warnings}")
-    checking.show(findings)
+    zone = "UTC" if utc or loaded.config is None else loaded.config.timezone
+    checking.show(findings, moments(zone))
     return Exit.YES
 
 

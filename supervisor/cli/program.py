@@ -30,6 +30,7 @@ VERBS = {
     "jobs": ("looking", "jobs", "the definitions in force"),
     "show": ("looking", "show", "one job: definition, last result, next slots"),
     "next": ("coming", "coming", "upcoming slots"),
+    "simulate": ("simulating", "simulate_", "the coming days of jobs.yaml, through the rules"),
     "run": ("asking", "run", "run jobs now"),
     "cancel": ("asking", "cancel", "end the open runs of a job, or one run"),
     "pause": ("asking", "pause", "no slots of a job, or of any, for a time"),

@@ -134,14 +134,9 @@ def _refusal(client: Client, failure: Failure) -> str:
 
 
 def _changes(changes: answers.Changes, when: Moments) -> Iterator[str]:
-    for name in changes.added:
-        yield f"added        {name}"
-    for name in changes.removed:
-        yield f"removed      {name}"
-    for moved in changes.rescheduled:
-        before, after = when.full(moved.before), when.full(moved.after)
-        yield f"rescheduled  {moved.job}: next slot {before} -> {after}"
+    # Late: it knows definitions, which stop and healthcheck need not.
+    from supervisor.cli import difference
+
+    yield from difference.in_lines(changes, when)
     for name in changes.changed:
         yield f"changed      {name}"
-    for gone in changes.dropped_slots:
-        yield f"dropped      {gone.job}: {when.slot(gone.slot)} will not come"

@@ -22,6 +22,8 @@ _PLACES = {
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+# Ten years; a simulated year takes seconds.
+coming_days = click.IntRange(1, 3660)
 utc_option = click.option("--utc", is_flag=True, help="Times in UTC, not in the service's zone.")
 
 

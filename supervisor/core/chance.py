@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from supervisor.core.events import Launch
 from supervisor.core.simulation import Ending, Foresight
+from supervisor.core.waits import in_full
 from workers.protocol import Done, Failed
 
 # One attempt in ten takes as long as the slowest tenth did.
@@ -19,7 +20,7 @@ _FAILED = Failed("failed by chance", permanent=False)
 _EXIT_1, _KILLED = 1 << 8, 9
 
 
-class Habit(Struct, frozen=True):
+class Habit(Struct, frozen=True, rename=in_full):
     """What is known of a job: its usual and its slow duration, how often it fails.
 
     seen: from how many runs that is known; 0: it is assumed.

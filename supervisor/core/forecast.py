@@ -5,7 +5,7 @@ Pure: the steps of `simulation.py` in, one value out. Enter at `forecast`;
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -14,14 +14,14 @@ from supervisor.core import moves
 from supervisor.core.events import Launch, Record
 from supervisor.core.model import Attempt, Config, Job, Reason, Run, State, replace
 from supervisor.core.simulation import Step
-from supervisor.core.waits import Wait, Waiting
+from supervisor.core.waits import Wait, Waiting, in_full
 
 MOST_MINUTES = 5
 # Two attempts that begin together are nothing to speak of; one is none.
 _BUSY = 2
 
 
-class Count(Struct, frozen=True):
+class Count(Struct, frozen=True, rename=in_full):
     """What became of a job's runs; other: missed, cancelled, interrupted.
 
     busy_s: of all its attempts together. waited: how many of its runs waited.
@@ -60,13 +60,14 @@ class Moved(Struct, frozen=True):
 
 
 class Minute(Struct, frozen=True):
-    """A minute in which several attempts began; jobs: in the order they did."""
+    """Minutes in which the same attempts began together; jobs: in the order they did."""
 
-    at: datetime
     jobs: tuple[str, ...]
+    times: int
+    first: datetime
 
 
-class Forecast(Struct, frozen=True):
+class Forecast(Struct, frozen=True, rename=in_full):
     """The days in (since, until]; open_runs: those not ended at their end."""
 
     since: datetime
@@ -229,6 +230,10 @@ def _moved(jobs: Iterable[Job], since: datetime, until: datetime) -> Iterator[Mo
             yield from (Moved(job.name, words) for words in moves.in_words(job, since, days))
 
 
-def _busiest(begun: dict[datetime, list[str]]) -> tuple[Minute, ...]:
-    busy = [Minute(at, tuple(jobs)) for at, jobs in begun.items() if len(jobs) >= _BUSY]
-    return tuple(sorted(busy, key=lambda each: (-len(each.jobs), each.at))[:MOST_MINUTES])
+def _busiest(begun: Mapping[datetime, list[str]]) -> tuple[Minute, ...]:
+    alike: dict[tuple[str, ...], list[datetime]] = {}
+    for at, jobs in begun.items():
+        if len(jobs) >= _BUSY:
+            alike.setdefault(tuple(jobs), []).append(at)
+    busy = [Minute(jobs, len(minutes), minutes[0]) for jobs, minutes in alike.items()]
+    return tuple(sorted(busy, key=lambda each: (-len(each.jobs), -each.times))[:MOST_MINUTES])

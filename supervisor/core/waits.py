@@ -15,7 +15,12 @@ from supervisor.core.model import Run, replace
 from supervisor.core.world import World
 
 
-class Wait(Struct, frozen=True):
+def in_full(name: str) -> str | None:
+    """The name that a field has outside: durations are `*_seconds` there."""
+    return f"{name[:-2]}_seconds" if name.endswith("_s") else None
+
+
+class Wait(Struct, frozen=True, rename=in_full):
     """Runs of a job that waited for the same; longest: the due of the longest wait."""
 
     job: str

@@ -11,8 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from supervisor.core.model import Asking, Attempt, Gap, Incident, Run
-from supervisor.ledger.rows import ACTIONS, ATTEMPTS, GAPS, INCIDENTS, RUNS, Table
+import msgspec
+
+from supervisor.core.model import Asking, Attempt, Gap, Incident, Mark, Pause, Run
+from supervisor.ledger.rows import (
+    ACTIONS,
+    ATTEMPTS,
+    GAPS,
+    INCIDENTS,
+    MARKS,
+    RUNS,
+    TO_REMEMBER,
+    Table,
+)
 
 MOST = 1000
 
@@ -83,6 +94,33 @@ class History:
     def actions(self, limit: int = 100) -> list[Asking]:
         """Who asked what, newest first."""
         return self._all(ACTIONS, "ORDER BY rowid DESC LIMIT ?", min(limit, MOST))
+
+    def durations_s(self, job: str, most: int = MOST) -> list[float]:
+        """How long the successful attempts of a job took, newest first; no dry runs."""
+        rows = self._db.execute(
+            """SELECT attempts.started_at, attempts.ended_at FROM runs
+            JOIN attempts ON attempts.run = runs.id AND attempts.number = runs.attempt
+            WHERE runs.job = ? AND runs.state = 'success' AND NOT runs.dry_run
+            AND attempts.ended_at IS NOT NULL ORDER BY runs.id DESC LIMIT ?""",
+            (job, most),
+        )
+        with closing(rows):
+            pairs = [map(datetime.fromisoformat, row) for row in rows]
+        return [(ended - started).total_seconds() for started, ended in pairs]
+
+    def remembered(self) -> list[Run]:
+        """What a supervisor that starts now would remember, oldest first."""
+        with closing(self._db.execute(TO_REMEMBER)) as rows:
+            return [RUNS.decode(row) for row in rows]
+
+    def marks(self) -> list[Mark]:
+        """What is kept of each job itself."""
+        return self._all(MARKS, "")
+
+    def paused(self) -> Pause | None:
+        """The pause over all jobs."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'paused'").fetchone()
+        return msgspec.json.decode(row[0], type=Pause | None) if row and row[0] else None
 
     def _all(self, table: Table, rest: str, *values: Any) -> list[Any]:
         with closing(self._db.execute(table.select(rest), values)) as rows:

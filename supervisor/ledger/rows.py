@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from supervisor.core.graph import REMEMBERED
 from supervisor.core.model import Alert, Asking, Attempt, Gap, Incident, Mark, Peer, Run
 
 Convert = Callable[[Any], Any]
@@ -121,3 +122,14 @@ ACTIONS = _table(Asking, "actions")
 TABLES: dict[type, Table] = {
     table.kind: table for table in (RUNS, ATTEMPTS, GAPS, MARKS, INCIDENTS, OUTBOX, ACTIONS)
 }
+
+# Open runs, and of each job the newest few and the newest success, oldest first.
+TO_REMEMBER = RUNS.select(
+    f"""WHERE id IN (
+    SELECT id FROM (
+        SELECT id, state, row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
+        FROM runs WHERE reason IS NOT 'overlap'
+    ) WHERE age <= {REMEMBERED} OR state IN ('pending', 'running', 'retrying')
+    UNION SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job
+) ORDER BY id"""
+)

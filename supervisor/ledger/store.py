@@ -19,11 +19,10 @@ from pathlib import Path
 import msgspec
 
 from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
-from supervisor.core.graph import REMEMBERED
 from supervisor.core.model import History, Pause, Run
 from supervisor.ledger import purging
 from supervisor.ledger.migrations import MIGRATIONS, SCHEMA_VERSION
-from supervisor.ledger.rows import ATTEMPTS, INCIDENTS, MARKS, OUTBOX, RUNS, TABLES
+from supervisor.ledger.rows import ATTEMPTS, INCIDENTS, MARKS, OUTBOX, RUNS, TABLES, TO_REMEMBER
 
 BALLAST_BYTES = 4 * 1024**2
 # An alert that is to be sent, by the next service if not by this one.
@@ -205,14 +204,7 @@ class Store:
         )
 
     def _runs_to_remember(self) -> list[Run]:
-        rest = """WHERE id IN (
-            SELECT id FROM (
-                SELECT id, state, row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
-                FROM runs WHERE reason IS NOT 'overlap'
-            ) WHERE age <= ? OR state IN ('pending', 'running', 'retrying')
-            UNION SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job
-        ) ORDER BY id"""
-        return [RUNS.decode(row) for row in self._db.execute(RUNS.select(rest), (REMEMBERED,))]
+        return [RUNS.decode(row) for row in self._db.execute(TO_REMEMBER)]
 
     def _next(self, table: str) -> int:
         (largest,) = self._db.execute(f"SELECT max(id) FROM {table}").fetchone()

@@ -89,8 +89,8 @@ def test_check_beside_a_supervisor_tells_what_would_change(house: House) -> None
 
     assert "nothing would change" in same
     assert "night: cron: ['30 2 * * *'] -> ['30 3 * * *']" in said
-    assert "added    other" in said
-    assert "removed  asked" in said
+    assert "added        other" in said
+    assert "removed      asked" in said
 
 
 def test_schema_is_a_json_schema(house: House) -> None:

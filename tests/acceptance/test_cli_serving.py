@@ -85,7 +85,7 @@ def test_reload_says_what_changed_and_what_is_wrong() -> None:
         back = house.json("reload", "--previous")
 
         assert "added        new" in said
-        assert "rescheduled  hello: next slot 2028-02-29 04:00" in said
+        assert "rescheduled  hello: next slot Tue 2028-02-29 04:00 UTC" in said
         assert bad.returncode == 2
         assert f"{house.config}:3:3: jobs.Hello:" in bad.stderr
         assert 'did you mean "cron"?' in bad.stderr

@@ -119,14 +119,14 @@ def test_what_has_not_ended_is_open_and_counted_so_far():
     assert (found.open_runs, found.jobs[0].success, found.jobs[0].busy_s) == (1, 0, 3600.0)
 
 
-def test_the_busiest_minutes_come_first():
+def test_the_busiest_minutes_come_first_and_equal_ones_are_one():
     jobs = [job(name, cron="0 2 * * *") for name in "abc"] + [job("d", cron="0 2,3 * * *")]
 
-    found = told(*jobs, job("e", cron="0 3 * * *"), job("f", cron="0 4 * * *"))
+    found = told(*jobs, job("e", cron="0 3 * * *"), job("f", cron="0 4 * * *"), days=2)
 
-    assert [(m.at.hour, m.jobs) for m in found.busiest] == [
-        (2, ("a", "b", "c", "d")),
-        (3, ("d", "e")),
+    assert [(m.first.hour, m.times, m.jobs) for m in found.busiest] == [
+        (2, 2, ("a", "b", "c", "d")),
+        (3, 2, ("d", "e")),
     ]
 
 

@@ -21,6 +21,7 @@ from supervisor.core.simulation import Ending, every_minute, next_moment, simula
 from tests.core.night import in_file, instant, job
 
 START = instant("2026-03-06 17:30:20")  # two days before the spring night of New York
+PACES = [next_moment, every_minute]
 CALENDARS = ["* * * * *", "*/7 * * * *", "0 2 * * *", "30 1,2 * * *", "15 */3 * * *", "0 0 1 * *"]
 
 
@@ -156,3 +157,18 @@ def test_a_service_without_slots_is_a_single_turn():
     steps = list(simulate(begun(job("a")), START + timedelta(days=1000), lambda _: Ending(1.0)))
 
     assert len(steps) == 1
+
+
+def test_lateness_that_a_pause_keeps_back_is_told_at_its_end():
+    slot = instant("2026-03-06 17:20")
+    mark = Mark("a", slot, Pause(instant("2026-03-06 19:00:10"), "uid 0"))
+    restored = begun(
+        job("a", cron="20 17 * * *", late_after_s=600.0), memory=ev.Memory(marks=(mark,))
+    )
+    until = START + timedelta(hours=3)
+
+    paces = [list(simulate(restored, until, lambda _: Ending(1.0), pace)) for pace in PACES]
+
+    assert told(paces[0]) == told(paces[1])
+    alerts = [at for at, action in told(paces[0]) if "late" in getattr(action, "text", "")]
+    assert alerts == [instant("2026-03-06 19:01")]

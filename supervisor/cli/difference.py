@@ -1,0 +1,117 @@
+"""What an edit of jobs.yaml would change beside the living supervisor.
+
+The definitions in force are asked for and read back into values, secrets
+masked; so keys are compared as they are shown, and calendars as they are.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from supervisor import shown
+from supervisor.cli import answers
+from supervisor.cli.client import Client
+from supervisor.cli.failure import Failure
+from supervisor.cli.moments import Moments
+from supervisor.cli.printing import clean, say
+from supervisor.core import changes
+from supervisor.core.changes import DroppedSlot, Rescheduled
+from supervisor.core.model import Config, replace
+from supervisor.masking import masker
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What the file would change; changed: job -> key -> (now, then)."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    rescheduled: tuple[Rescheduled, ...]
+    changed: Mapping[str, Mapping[str, tuple[Any, Any]]]
+    dropped_slots: tuple[DroppedSlot, ...]
+
+    def __bool__(self) -> bool:
+        return any((self.added, self.removed, self.rescheduled, self.changed, self.dropped_slots))
+
+
+class Calendars(Protocol):
+    """What an answer to a reload and a difference have in common."""
+
+    @property
+    def added(self) -> Sequence[str]: ...
+    @property
+    def removed(self) -> Sequence[str]: ...
+    @property
+    def rescheduled(self) -> Sequence[Any]: ...
+    @property
+    def dropped_slots(self) -> Sequence[Any]: ...
+
+
+def in_force(client: Client, config: Config) -> Config | None:
+    """The definitions that the supervisor has, under the settings of `config`.
+
+    None: no supervisor answers, or one of another version.
+    """
+    try:
+        told = answers.read(client.get("v1", "jobs"), dict[str, Any])["jobs"]
+        places = answers.read(client.get("v1", "status"), answers.Status).pool.max
+        jobs = tuple(shown.definition(each, place) for place, each in enumerate(told))
+    except (Failure, msgspec.ValidationError):
+        return None
+    return replace(config, jobs=jobs, max_concurrent=places)
+
+
+def difference(before: Config, after: Config) -> Difference:
+    """From the definitions in force to those of the file, as seen from now."""
+    mask = masker(after.secrets)
+    old = {job.name: job for job in before.jobs}
+    new = {job.name: job for job in after.jobs}
+    found = changes.compare(old, new, datetime.now(UTC))
+    changed = {
+        name: _changed(shown.job(old[name], str), shown.job(new[name], mask))
+        for name in new
+        if name in old
+    }
+    return Difference(
+        added=found.added,
+        removed=found.removed,
+        rescheduled=found.rescheduled,
+        changed={name: keys for name, keys in changed.items() if keys},
+        dropped_slots=found.dropped_slots,
+    )
+
+
+def show(found: Difference, when: Moments) -> None:
+    """Print it, one line a change."""
+    say("\nBeside the living supervisor:")
+    for line in in_lines(found, when):
+        say(f"  {line}")
+    for name, keys in found.changed.items():
+        for key, (before, after) in keys.items():
+            say(f"  changed      {name}: {key}: {clean(str(before))} -> {clean(str(after))}")
+    if not found:
+        say("  nothing would change")
+
+
+def in_lines(found: Calendars, when: Moments) -> Iterator[str]:
+    """What is added, removed and rescheduled, and the slots of today that will not come."""
+    for name in found.added:
+        yield f"added        {name}"
+    for name in found.removed:
+        yield f"removed      {name}"
+    for moved in found.rescheduled:
+        before, after = _slot(moved.before, when), _slot(moved.after, when)
+        yield f"rescheduled  {moved.job}: next slot {before} -> {after}"
+    for gone in found.dropped_slots:
+        yield f"dropped      {gone.job}: {when.slot(gone.slot)} will not come"
+
+
+def _slot(slot: datetime | None, when: Moments) -> str:
+    return "none" if slot is None else when.slot(slot)
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    return {key: (before[key], after[key]) for key in after if before[key] != after[key]}

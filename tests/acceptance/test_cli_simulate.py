@@ -1,0 +1,152 @@
+"""simulate, and the difference that an edit makes, through the front door."""
+
+import json
+
+import pytest
+
+from tests.acceptance.daemon import House, supervised
+
+JOBS = """
+timezone: Europe/Berlin
+max_concurrent: 1
+jobs:
+  load: {command: "true", cron: "0 2 * * *"}
+  report: {command: "true", cron: "0 2 * * *", deps: [load]}
+  hello: {command: "true", cron: "30 * * * *"}
+"""
+COPIES = """
+timezone: UTC
+jobs:
+  copy:
+    worker: backup.run
+    cron: "0 0 * * *"
+    with: {database: shop.sqlite3, directory: copies}
+  thin:
+    worker: rotation.run
+    cron: "0 1 * * *"
+    deps: [copy]
+    with: {directory: copies, keep_last: 2, keep_daily: 3, keep_weekly: 0, keep_monthly: 0}
+"""
+BERLIN = ("--from", "2026-03-28T12:00")
+
+
+def test_the_coming_days_are_told_without_a_supervisor_or_a_ledger():
+    with House(JOBS) as house:
+        said = house.says("simulate", "--days", "2", *BERLIN)
+        found = house.json("simulate", "--days", "2", *BERLIN)
+
+    assert "2 days from Sat 2026-03-28 12:00 CET to Mon 2026-03-30 13:00 CEST" in said
+    assert "there is no ledger in" in said
+    assert "10s is assumed for 3 jobs without a success" in said
+    assert "load: 2026-03-29 02:00 does not exist in Europe/Berlin: it runs at 03:00" in said
+    assert "report  load (dependency)" in said
+    counts = {job["job"]: (job["runs"], job["success"]) for job in found["forecast"]["jobs"]}
+    assert counts == {"load": (2, 2), "report": (2, 2), "hello": (48, 48)}
+
+
+def test_nothing_is_written_and_nothing_is_run():
+    with House(JOBS.replace('"true"', "touch it")) as house:
+        house.says("simulate")
+
+        assert sorted(path.name for path in house.root.iterdir()) == ["jobs.yaml"]
+
+
+def test_durations_and_dependencies_come_from_the_ledger():
+    with House(JOBS) as house:
+        house.says("run", "load", "--local")
+
+        found = house.json("simulate", "--days", "1")
+
+    habits = found["habits"]
+    assert (habits["load"]["seen"], habits["hello"]["seen"]) == (1, 0)
+    assert 0 < habits["load"]["usual_seconds"] < 10 == habits["hello"]["usual_seconds"]
+    assert "the ledger in" in found["durations"]
+
+
+def test_a_damaged_ledger_is_said_and_not_used():
+    with House(JOBS) as house:
+        house.state.mkdir()
+        (house.state / "ledger.sqlite3").write_text("this is no database" * 100)
+
+        found = house.json("simulate", "--days", "1")
+
+    assert "the ledger cannot be read (file is not a database)" in found["durations"]
+
+
+def test_failures_by_chance_skip_what_depends_on_them():
+    with House(JOBS) as house:
+        said = house.says("simulate", *BERLIN, "--fail", "load=1")
+        rows = [line.split()[:5] for line in said.splitlines()]
+        one, two = (
+            house.json("simulate", "--fail", "hello=0.5", "--from", "2026-01-01", "--seed", seed)
+            for seed in ("1", "2")
+        )
+
+    assert ["load", "7", "0", "7", "0"] in rows
+    assert ["report", "7", "0", "0", "7"] in rows
+    assert "dependency load failed at" in said
+    assert one["forecast"]["jobs"] != two["forecast"]["jobs"]
+
+
+def test_what_rotation_keeps_is_told_copy_by_copy():
+    words = ("simulate", "--days", "10", "--from", "2026-02-01T12:00")
+    with House(COPIES) as house:
+        said = house.says(*words)
+        [rotation] = house.json(*words)["rotation"]
+
+    assert (rotation["made"], rotation["removed"], rotation["refusals"]) == (10, 7, 0)
+    assert [copy["taken_at"][:10] for copy in rotation["kept"]] == [
+        f"2026-02-{day:02}" for day in (11, 10, 9)
+    ]
+    assert "thin leaves 3 copies in" in said
+    assert "newest verified, daily 1/3, last 1/2" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--days", "0"), "0 is not in the range"),
+        (("--days", "many"), "not a valid integer"),
+        (("--from", "soon"), "expected a time such as"),
+        (("--from", "9999-12-30", "--days", "7"), "beyond the year 9999"),
+        (("--fail", "laod=1"), 'there is no job "laod": did you mean "load"?'),
+        (("--fail", "load"), "expected a probability"),
+        (("--fail", "load=nan"), 'got "nan"'),
+        (("--fail", "load=2"), "expected a probability from 0 to 1"),
+        (("--config", "none.yaml"), "none.yaml"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, tuple) else "",
+)
+def test_bad_input_exits_2_with_a_reason(words, complaint):
+    with House(JOBS) as house:
+        status, said = house.refuses("simulate", *words)
+
+    assert status == 2
+    assert complaint in said
+
+
+def test_check_tells_what_an_edit_changes_today_and_in_the_coming_days():
+    with House(JOBS) as house, supervised(house):
+        same = house.says("check", "--simulate", "3")
+        house.config.write_text(JOBS.replace("30 * * * *", "59 23 * * *"))
+
+        said = house.says("check", "--simulate", "3")
+        found = house.json("check", "--simulate", "3")
+
+    assert "nothing would change" in same
+    assert "no job would fare otherwise" in same
+    assert "rescheduled  hello: next slot" in said
+    assert "In the coming 3 days, through the rules themselves:" in said
+    [fares] = found["fares"]
+    assert (fares["job"], fares["before"]["runs"], fares["after"]["runs"]) == ("hello", 72, 3)
+    assert [moved["job"] for moved in found["difference"]["rescheduled"]] == ["hello"]
+    assert all(slot["job"] == "hello" for slot in found["difference"]["dropped_slots"])
+
+
+def test_check_cannot_compare_days_with_nobody():
+    with House(JOBS) as house:
+        status, said = house.refuses("check", "--simulate", "3")
+
+        assert json.loads(house.ask("check", "--json").stdout)["fares"] is None
+    assert status == 3
+    assert "nightshift simulate tells" in said
