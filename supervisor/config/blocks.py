@@ -24,7 +24,7 @@ RESERVED_ENV = frozenset(
     f"NIGHTSHIFT_{name}"
     for name in ("JOB", "RUN", "SLOT", "TRIGGER", "ATTEMPT", "TIMEZONE", "INSTANCE")
 )
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STATUS = Key("", Kind.COUNT, "", "", least=0, most=255)
 _BLOCKS: Mapping[str, tuple[type, Mapping[str, Key]]] = {
     name: (kind, {key.name: key for key in keys})
@@ -134,7 +134,7 @@ def _env(
         return ()
     found = []
     for name, (key_node, value_node) in doc.pairs(node, path).items():
-        if not _ENV_NAME.fullmatch(name):
+        if not ENV_NAME.fullmatch(name):
             message = f"expected a name of letters, digits and _, got {shown(name)}"
             doc.report(key_node, (*path, name), message)
         elif name in RESERVED_ENV:

@@ -1,0 +1,247 @@
+"""Crontabs -> jobs.yaml: awkward lines one by one, and calendars that stay the same."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+from pathlib import Path
+
+import pytest
+from cronsim import CronSim
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from supervisor.config import parse
+from supervisor.config.crontab import is_system, read, split_percent
+from supervisor.config.crontab_settings import Lost
+from supervisor.config.from_crontab import jobs_yaml
+from supervisor.core import schedule
+from supervisor.core.model import CatchUp, Overlap
+
+TABLE = Path(__file__).parent / "crontab_table.txt"
+ENVIRON = {"TZ": "UTC", "HOME": "/home/me"}
+
+
+@dataclass
+class Case:
+    """One case of the table."""
+
+    title: str
+    text: str = ""
+    user: str | None = None
+    jobs: list[dict] = field(default_factory=list)
+    lost: list[tuple[int, str]] = field(default_factory=list)
+
+
+def cases():
+    body = "\n".join(line for line in TABLE.read_text().split("\n") if line[:1] != "#")
+    for block in body.strip("\n").split("\n\n"):
+        title, *lines = block.split("\n")
+        case = Case(title)
+        for line in lines:
+            _take(case, *line.partition(" ")[::2])
+        yield case
+
+
+def _take(case, sign, rest):
+    if sign == "<":
+        case.text += f"{rest}\n"
+    elif sign == "u":
+        case.user = rest
+    elif sign == "!":
+        number, reason = rest.split(" | ")
+        case.lost.append((int(number), reason))
+    elif sign == "=":
+        name, cron, command = rest.split(" | ", 2)
+        shell = command.removeprefix("sh ") if command.startswith("sh ") else None
+        argv = None if shell is not None else tuple(json.loads(command))
+        startup = cron == "startup"
+        case.jobs.append({"name": name, "cron": () if startup else (cron,), "shell": shell,
+                          "argv": argv, "run_on_startup": startup, "env": {}})  # fmt: skip
+    elif sign == "env":
+        name, _, value = rest.partition("=")
+        case.jobs[-1]["env"][name] = value
+    else:
+        key = {"zone": "timezone", "cwd": "cwd", "says": "description"}[sign]
+        case.jobs[-1][key] = rest
+
+
+CASES = list(cases())
+
+
+def imported(text, user=None):
+    """The definitions that come of a crontab; its jobs.yaml has no mistake."""
+    parsed = parse(jobs_yaml(read(text, user)).encode(), Path("/srv/jobs.yaml"), ENVIRON)
+    assert parsed.problems == ()
+    return parsed.config
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.title)
+def test_an_awkward_line_becomes_what_it_meant(case):
+    lost = [item for item in read(case.text, case.user) if isinstance(item, Lost)]
+
+    assert [item.line for item in lost] == [number for number, _ in case.lost]
+    for item, (_, reason) in zip(lost, case.lost, strict=True):
+        assert reason in item.reason
+    if not case.jobs:
+        return
+    found = imported(case.text, case.user).jobs
+    assert len(found) == len(case.jobs)
+    for job, wanted in zip(found, case.jobs, strict=True):
+        told = {name: getattr(job, name) for name in wanted} | {"env": dict(job.env)}
+        assert told == wanted
+
+
+def test_all_awkward_lines_together_are_one_file_without_a_mistake():
+    texts = [case.text for case in CASES if case.user is None and "SHELL=bash" not in case.text]
+    text = "\n".join(text for text in texts if "CRON_TZ" not in text)
+
+    config = imported(text)
+
+    assert text.count("\n") > 80
+    assert config.max_concurrent == len(config.jobs) > 35
+    assert len({job.name for job in config.jobs}) == len(config.jobs)
+
+
+def test_jobs_are_held_to_what_cron_did():
+    [job] = imported("0 2 * * * x").jobs
+
+    assert (job.timeout_s, job.retries, job.overlap) == (None, 0, Overlap.QUEUE)
+    assert (job.catch_up, job.cwd) == (CatchUp.NONE, "/home/me")
+
+
+def test_an_environment_that_all_share_is_written_once():
+    text = jobs_yaml(read("PATH=/bin\n0 2 * * * x\n0 3 * * * y\n"))
+
+    assert text.count("PATH: ") == 1
+    assert [dict(job.env) for job in imported("PATH=/bin\n0 2 * * * x\n").jobs] == [
+        {"PATH": "/bin"}
+    ]
+
+
+def test_what_is_lost_stays_as_a_comment_with_its_reason():
+    text = jobs_yaml(read("0 2 * * * x\n@every 5m y\a\n@every 5m z\n"))
+
+    assert "# line 2 is not kept: it holds a control character\n  #   @every 5m y\\x07" in text
+    assert "# line 3 is not kept: @every is not known to cron" in text
+
+
+def test_comments_and_mail_stay_in_their_place():
+    text = jobs_yaml(read("# first\n\nMAILTO=joe\n0 2 * * * x\n# last\n"))
+
+    places = [text.index(words) for words in ("# first", "# MAILTO=joe", "command:", "# last")]
+    assert places == sorted(places)
+
+
+def test_an_empty_crontab_has_no_jobs():
+    assert "jobs: {}" in jobs_yaml(read("# nothing\n"))
+
+
+USERS = {"root", "mail", "backup"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("17 * * * * root run-parts /etc/cron.hourly\n", True),
+        ("17 * * * * root x\n@daily backup y\nSHELL=/bin/sh\n# 0 0 * * * z\n", True),
+        ("17 * * * * mail -s hello joe\n", False),
+        ("17 * * * * root x\n18 * * * * echo hello\n", False),
+        ("17 * * * * root\n", False),
+        ("17 * * * * root -b macro.C\n", False),
+        ("", False),
+    ],
+)
+def test_a_system_crontab_is_known_where_it_is_sure(text, expected):
+    assert is_system(text, USERS) is expected
+
+
+# --- laws --------------------------------------------------------------------------
+
+SINCE = datetime(2026, 3, 1, tzinfo=UTC)  # the spring night of New York is in it
+MONTH = timedelta(days=31)
+MOST = 2000
+
+
+def terms(low, high):
+    number = st.integers(low, high)
+    span = st.tuples(number, number).map(sorted).map(lambda pair: f"{pair[0]}-{pair[1]}")
+    term = st.one_of(number.map(str), span)
+    stepped = st.builds("{}/{}".format, st.one_of(st.just("*"), span), st.integers(1, 9))
+    return st.one_of(st.just("*"), st.lists(term, min_size=1, max_size=3).map(",".join), stepped)
+
+
+expressions = st.tuples(terms(0, 59), terms(0, 23), terms(1, 28), terms(1, 12), terms(0, 6)).map(
+    " ".join
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(expressions)
+@example("0 8 1,15 * 1")  # the day of the month or the day of the week
+@example("0 8 */2 * 1")  # both
+@example("30 2 * * *")  # moved in the night of the 8th
+@example("*/20 1-3 * * *")
+def test_the_slots_of_an_imported_job_are_those_of_the_line(expression):
+    [job] = imported(f"CRON_TZ=America/New_York\n{expression} x\n").jobs
+    calendar = schedule.calendar(job.cron, job.timezone)
+
+    ours = list(islice(calendar.slots(SINCE, SINCE + MONTH), MOST))
+
+    zone = schedule.zone("America/New_York")
+    theirs = (slot.astimezone(UTC) for slot in CronSim(expression, SINCE.astimezone(zone)))
+    until = SINCE + MONTH
+    assert ours == list(islice(takewhile(lambda slot: slot <= until, theirs), MOST))
+
+
+texts = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=40)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(texts, min_size=1, max_size=5))
+def test_any_text_is_kept_or_lost_and_never_breaks_the_file(lines):
+    items = read("0 0 * * * first\n" + "\n".join(lines))
+
+    parsed = parse(jobs_yaml(items).encode(), Path("/srv/jobs.yaml"), ENVIRON)
+
+    assert parsed.problems == ()
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts.filter(str.strip))
+def test_a_command_reaches_the_shell_letter_by_letter(text):
+    command, stdin = split_percent(text.strip().replace("%", r"\%"))
+    line = text.strip().replace("%", r"\%")
+
+    [job] = imported(f"0 0 * * * : {line}\n").jobs
+
+    assert stdin is None
+    assert job.shell == f": {command}"
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.text(st.sampled_from("ab %\\'\"$`{}"), max_size=30))
+def test_a_command_finds_the_input_that_cron_would_feed(text):
+    [job] = imported(f"0 0 * * * cat; true #%{text}.\n").jobs
+
+    found = subprocess.run(
+        ["/bin/sh", "-c", job.shell], stdout=subprocess.PIPE, check=True, env=dict(os.environ)
+    )
+
+    assert found.stdout.decode() == fed_by_cron(f"{text}.")
+
+
+def fed_by_cron(text):
+    """What cron writes to a command, letter by letter: a backslash holds the next one back."""
+    out, is_escaped = "", False
+    for letter in text:
+        if is_escaped and letter != "%":
+            out += "\\"
+        elif not is_escaped and letter == "%":
+            letter = "\n"
+        is_escaped = letter == "\\"
+        if not is_escaped:
+            out += letter
+    return out if out.endswith("\n") else f"{out}\n"
