@@ -1,0 +1,69 @@
+"""The tables of daylight saving in docs/rules.md: made by the calendar itself.
+
+`python -m tests.core.daylight_tables` writes them anew.
+"""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from supervisor.core import moves, schedule
+
+RULES = Path(__file__).parents[2] / "docs" / "rules.md"
+ZONES = ("America/New_York", "Europe/Berlin")
+EXPRESSIONS = (
+    "30 1 * * *",
+    "0 2 * * *",
+    "30 2 * * *",
+    "0 3 * * *",
+    "0 1,2,3 * * *",
+    "0 * * * *",
+    "*/30 * * * *",
+    "*/30 1 * * *",
+    "*/30 2 * * *",
+)
+YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+# The tables show what runs from 01:00 to 04:00, on the clock on the wall.
+HOURS = (1, 2, 3)
+AROUND = timedelta(hours=4)
+
+
+def table(zone_name: str) -> str:
+    """What becomes of each expression in the two nights of 2026, as Markdown."""
+    zone = schedule.zone(zone_name)
+    spring, autumn = moves.changes(zone, YEAR, YEAR + timedelta(days=365))
+    rows = [
+        f"| {zone_name} | {_night(spring)} | {_night(autumn)} |",
+        "| --- | --- | --- |",
+    ]
+    for expression in EXPRESSIONS:
+        nights = [_slots(expression, zone_name, change) for change in (spring, autumn)]
+        rows.append(f"| `{expression}` | {nights[0]} | {nights[1]} |")
+    return "\n".join(rows)
+
+
+def _night(change: moves.Change) -> str:
+    word = "does not exist" if change.is_gap else "comes twice"
+    return f"{change.since:%Y-%m-%d}: {change.since:%H:%M} to {change.until:%H:%M} {word}"
+
+
+def _slots(expression: str, zone_name: str, change: moves.Change) -> str:
+    zone = schedule.zone(zone_name)
+    slots = schedule.calendar((expression,), zone_name).slots(
+        change.at - AROUND, change.at + AROUND
+    )
+    local = [slot.astimezone(zone) for slot in slots]
+    shown = [f"{slot:%H:%M %Z}" for slot in local if slot.hour in HOURS]
+    return ", ".join(shown) or "none"
+
+
+def rewritten(text: str) -> str:
+    """The document with its tables made anew."""
+    for zone_name in ZONES:
+        head, rest = text.split(f"<!-- {zone_name} -->\n")
+        tail = rest.partition("\n\n")[2]
+        text = f"{head}<!-- {zone_name} -->\n{table(zone_name)}\n\n{tail}"
+    return text
+
+
+if __name__ == "__main__":
+    RULES.write_text(rewritten(RULES.read_text()))

@@ -1,0 +1,9 @@
+"""docs/rules.md says what the calendar does."""
+
+from tests.core.daylight_tables import RULES, rewritten
+
+
+def test_the_tables_of_daylight_saving_are_what_the_calendar_makes():
+    text = RULES.read_text()
+
+    assert rewritten(text) == text
