@@ -51,7 +51,9 @@ def show_differences(found: Sequence[Difference], days: int) -> None:
     say(f"\nIn the coming {count(days, 'day')}, through the rules themselves:")
     if not found:
         say("  no job would fare otherwise")
-    table = Table("JOB", "RUNS", "SUCCESS", "FAILED", "SKIPPED", "WAITED", spare=("SUCCESS",))
+    table = Table(
+        "JOB", "RUNS", "SUCCESS", "FAILED", "SKIPPED", "WAITED", spare=("SUCCESS", "FAILED")
+    )
     for one in found:
         table.add(
             one.job,
@@ -66,23 +68,17 @@ def show_differences(found: Sequence[Difference], days: int) -> None:
 
 def _show_jobs(found: Forecast, habits: Mapping[str, Habit]) -> None:
     columns = ("JOB", "RUNS", "SUCCESS", "FAILED", "SKIPPED", "OTHER", "WAITED", "BUSY", "TAKES")
-    table = Table(*columns, spare=("OTHER", "BUSY", "TAKES"))
+    table = Table(*columns, spare=("OTHER", "BUSY", "TAKES", "WAITED"))
     for of in found.jobs:
         habit = habits[of.job]
         ends = (of.runs, of.success, of.failed, of.skipped, of.other)
         takes = took(habit.usual_s) if habit.seen else f"{took(habit.usual_s)} (assumed)"
         if habit.slow_s != habit.usual_s:
             takes += f" to {took(habit.slow_s)}"
-        table.add(of.job, *map(str, ends), _waited(of), took(of.busy_s), takes)
+        table.add(of.job, *map(str, ends), str(of.waited or "-"), took(of.busy_s), takes)
     table.show()
     if found.open_runs:
         say(f"{count(found.open_runs, 'run')} not ended by then")
-
-
-def _waited(of: Count) -> str:
-    if not of.waited:
-        return "-"
-    return f"{count(of.waited, 'time')}, at most {took(of.longest_wait_s)}"
 
 
 def _show_waits(found: Forecast, when: Moments) -> None:

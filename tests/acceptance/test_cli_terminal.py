@@ -72,6 +72,19 @@ def test_a_table_is_folded_to_the_width_of_the_terminal(house: House, verb: str)
     assert max(len(line.rstrip()) for line in table.splitlines()) <= WIDTH
 
 
+def test_the_coming_days_fit_a_narrow_terminal(house: House) -> None:
+    words = ("--from", "2028-02-28", "--fail", "a-job-with-quite-a-long-name=1")
+    status, said = at_terminal(house, "simulate", *words)
+
+    _, jobs, losses, _ = _COLOUR.sub("", said).split("\r\n\r\n")
+    assert status == 0
+    assert ["a-job-with-quite-a-l", "1", "0", "1"] in [
+        row.split()[:4] for row in jobs.splitlines()
+    ]
+    assert "failed by chance" in losses
+    assert max(len(line.rstrip()) for line in f"{jobs}{losses}".splitlines()) <= WIDTH
+
+
 def test_no_color_is_obeyed(house: House) -> None:
     house.environ["NO_COLOR"] = "1"
 
