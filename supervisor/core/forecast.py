@@ -155,7 +155,7 @@ class Account:
                     self._end_attempt(attempt, attempt.ended_at)
                 case Record(Run() as run):
                     self._hear(run)
-        self.waiting.look(step.world, now)
+        self.waiting.look(step)
         living, places = len(step.world.living), step.world.config.max_concurrent
         self._look_at_pool(living, places, now)
         self.open_runs = len(step.world.runs)

@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 
 from msgspec import Struct
 
-from supervisor.core import incident
+from supervisor.core import incident, schedule
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.events import (
     Action,
@@ -37,6 +37,7 @@ from supervisor.core.world import World
 from workers.protocol import Message
 
 _MINUTE = timedelta(minutes=1)
+_SOON = 30
 
 
 class Ending(Struct, frozen=True):
@@ -91,10 +92,17 @@ def next_moment(
     """
     minutes = [instant for instant in _instants(world, wall) if instant is not None]
     if world.agenda:
-        minutes.append(datetime.fromtimestamp(min(world.agenda) * 60, since.tzinfo))
+        minute = _first_in_agenda(world, schedule.at_minute(since))
+        minutes.append(datetime.fromtimestamp(minute * 60, since.tzinfo))
     if not minutes:
         return None
     return max(min(minutes), next_minute(since))
+
+
+def _first_in_agenda(world: World, since: int) -> int:
+    """A full agenda has a slot soon, and one without has few to look through."""
+    soon = (minute for minute in range(since + 1, since + 1 + _SOON) if minute in world.agenda)
+    return next(soon, None) or min(world.agenda)
 
 
 def _instants(world: World, wall: Callable[[float], datetime]) -> Iterator[datetime | None]:

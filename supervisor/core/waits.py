@@ -2,7 +2,8 @@
 
 Pure. A wait is told by what stood in the way: a dependency, an earlier run of
 the job, the holder of its group, or a full pool. A run that waited for two
-things in turn has a share in both.
+things in turn has a share in both. Where very many wait, what each waits for is
+looked at once a minute; when a wait begins and ends is always exact.
 """
 
 from datetime import datetime
@@ -10,8 +11,10 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.core.admission import heeded
+from supervisor.core.events import Record, TimePassed
 from supervisor.core.graph import Waits, judge
-from supervisor.core.model import Run, replace
+from supervisor.core.model import Run, State, replace
+from supervisor.core.simulation import Step
 from supervisor.core.world import World
 
 
@@ -31,6 +34,10 @@ class Wait(Struct, frozen=True, rename=in_full):
     longest: datetime
 
 
+# So many that wait are looked at after each turn.
+FEW = 16
+
+
 class Share(Struct, frozen=True):
     """A run that waits for one thing, since when."""
 
@@ -47,17 +54,28 @@ class Waiting:
         self._waited_s: dict[str, dict[int, float]] = {}
         self._shares: dict[int, Share] = {}
 
-    def look(self, world: World, now: datetime) -> None:
+    def look(self, step: Step) -> None:
         """The world after a turn: waits that ended, changed or began."""
-        for number in [each for each in self._shares if not _is_pending(world, each)]:
-            self._end(number, now)
-        for _, _, number in world.queue:
-            run = world.runs[number]
-            obstacle = waits_for(world, run)
-            share = self._shares.get(number)
-            if share is None or share.waited_for != obstacle:
-                self._end(number, now)
-                self._shares[number] = Share(run, obstacle, now)
+        now, world = step.event.at.wall, step.world
+        changed = [
+            action.row
+            for action in step.actions
+            if isinstance(action, Record) and isinstance(action.row, Run)
+        ]
+        for run in changed:
+            if run.state is not State.PENDING:
+                self._end(run.id, now)
+        if not world.queue:
+            return
+        is_minute = isinstance(step.event, TimePassed)
+        if is_minute or len(world.queue) <= FEW:
+            numbers = [number for _, _, number in world.queue]
+        else:
+            numbers = [run.id for run in changed]
+        for number in numbers:
+            run_now = world.runs.get(number)
+            if run_now is not None and run_now.state is State.PENDING:
+                self._wait(run_now, waits_for(world, run_now), now)
 
     def close(self, now: datetime) -> None:
         """The end: whoever still waits has waited up to here."""
@@ -67,6 +85,12 @@ class Waiting:
     def of_job(self, job: str) -> list[float]:
         """How long each run of a job waited, of those that did; seconds."""
         return list(self._waited_s.get(job, {}).values())
+
+    def _wait(self, run: Run, obstacle: str, now: datetime) -> None:
+        share = self._shares.get(run.id)
+        if share is None or share.waited_for != obstacle:
+            self._end(run.id, now)
+            self._shares[run.id] = Share(run, obstacle, now)
 
     def _end(self, number: int, now: datetime) -> None:
         share = self._shares.pop(number, None)
@@ -102,8 +126,3 @@ def waits_for(world: World, run: Run) -> str:
         if holder is not None:
             return f"{world.living[holder].job.name} (group {group})"
     return f"one of {world.config.max_concurrent} places in the pool"
-
-
-def _is_pending(world: World, number: int) -> bool:
-    run = world.runs.get(number)
-    return run is not None and (run.due, run.place, run.id) in world.queue

@@ -10,6 +10,7 @@ from supervisor.core.chance import Habit, die, foresight, habit
 from supervisor.core.forecast import compare, forecast
 from supervisor.core.model import Config, Overlap
 from supervisor.core.simulation import Ending, simulate
+from supervisor.core.waits import FEW
 from tests.core.night import in_file, instant, job
 
 START = instant("2026-01-05 00:00")
@@ -197,3 +198,12 @@ def test_a_job_whose_every_status_is_success_fails_by_a_signal():
     )
 
     assert found.losses[0].reason == "signal"
+
+
+def test_where_very_many_wait_each_wait_still_ends_when_it_ends():
+    jobs = [job(f"j{number}", cron="0 2 * * *") for number in range(FEW + 14)]
+
+    found = told(*jobs, max_concurrent=1)
+
+    waits = sorted(wait.total_s for wait in found.waits)
+    assert waits == [10.0 * place for place in range(1, FEW + 14)]

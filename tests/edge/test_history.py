@@ -1,0 +1,59 @@
+"""Reading the ledger for a simulation: what is remembered, and how long things took."""
+
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core.model import Attempt, Mark, Pause, Run, State, Trigger, replace
+from supervisor.ledger.history import History
+from supervisor.ledger.store import Store
+
+AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store(tmp_path)
+    yield opened
+    opened.close(clean=True)
+
+
+def ended(number, took_s, **changes):
+    """A successful run of two attempts, the second of which took so long."""
+    due = AT + timedelta(minutes=number)
+    run = Run(number, "sync", due, Trigger.SCHEDULE, State.SUCCESS, slot=due, attempt=2)
+    first = Attempt(number, 1, due, ended_at=due + timedelta(hours=1))
+    begun = due + timedelta(hours=2)
+    last = Attempt(number, 2, begun, ended_at=begun + timedelta(seconds=took_s))
+    return [ev.Record(replace(run, **changes)), ev.Record(first), ev.Record(last)]
+
+
+def test_durations_are_those_of_the_attempts_that_succeeded_newest_first(store, tmp_path):
+    store.write(
+        [
+            *ended(1, 10.5),
+            *ended(2, 20),
+            *ended(3, 30, dry_run=True),
+            *ended(4, 40, state=State.FAILED),
+            *ended(5, 50, job="other"),
+        ]
+    )
+
+    with closing(History(tmp_path)) as history:
+        assert history.durations_s("sync") == [20.0, 10.5]
+        assert history.durations_s("sync", most=1) == [20.0]
+        assert history.durations_s("unknown") == []
+
+
+def test_a_reader_remembers_what_a_new_supervisor_would(store, tmp_path):
+    pause = Pause(None, "uid 1000")
+    marks = [Mark("sync", AT), Mark("other", AT, pause)]
+    runs = [action for number in range(1, 15) for action in ended(number, 1)]
+    store.write([*runs, *map(ev.Record, marks), ev.RecordPause(pause)])
+
+    with closing(History(tmp_path)) as history:
+        assert tuple(history.remembered()) == store.memory().runs
+        assert sorted(history.marks(), key=lambda mark: mark.job) == marks[::-1]
+        assert history.paused() == pause
