@@ -61,8 +61,9 @@ def findings(loaded: Loaded, client: Client, utc: bool, days: int | None) -> Fin
     before = in_force(client, loaded.config)
     if before is None:
         if days is not None:
+            text = f"there is no supervisor at {client.path} to compare with"
             hint = "nightshift simulate tells the coming days of the file alone"
-            raise Failure(Exit.NOBODY, f"no supervisor answers at {client.path}", hint)
+            raise Failure(Exit.NOBODY, text, hint)
         return Findings(True, loaded.problems, jobs)
     changed = difference(before, loaded.config)
     fares = None if days is None else _fares(before, loaded.config, now, days)

@@ -27,6 +27,8 @@ from supervisor.core.model import Config, replace
 from supervisor.core.simulation import simulate
 
 DEFAULT_DAYS = 7
+# What JSON readers hold.
+SEED = click.IntRange(0, 2**53)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Days:
 @verb("simulate")
 @click.option("--days", type=coming_days, default=DEFAULT_DAYS, help="How many days (7).")
 @click.option("--from", "since", metavar="TIME", help="From this instant (now).")
-@click.option("--seed", type=int, default=0, help="Another number is another luck (0).")
+@click.option("--seed", type=SEED, default=0, help="Another number is another luck (0).")
 @click.option(
     "--fail",
     multiple=True,
@@ -93,9 +95,8 @@ def in_days(config: Config, known: Past, start: datetime, days: int, seed: int) 
             steps = simulate(restored, until, foresight(known.habits, seed))
             told = forecast(shelves.watch(steps), running, start, until)
     except OverflowError as error:
-        raise Failure(
-            Exit.USAGE, f"{days} days from {start:%Y-%m-%d}: beyond the year 9999"
-        ) from error
+        text = f"{days} days from {start:%Y-%m-%d} leave the years 1 to 9999"
+        raise Failure(Exit.USAGE, text) from error
     return Days(seed, known.source, known.habits, told, shelves.accounts(until))
 
 

@@ -64,16 +64,6 @@ Foresight = Callable[[Launch], Ending]
 Pace = Callable[[World, datetime, Callable[[float], datetime]], datetime | None]
 
 
-def simulate(
-    restored: Restored, until: datetime, foresee: Foresight, pace: Pace | None = None
-) -> Iterator[Step]:
-    """Every turn from the start of the service up to `until`, in order."""
-    days = _Days(restored, foresee)
-    yield days.turn(restored)
-    for event in days.events(until, pace or next_moment):
-        yield days.turn(event)
-
-
 def every_minute(
     world: World, since: datetime, wall: Callable[[float], datetime]
 ) -> datetime | None:
@@ -97,6 +87,16 @@ def next_moment(
     if not minutes:
         return None
     return max(min(minutes), next_minute(since))
+
+
+def simulate(
+    restored: Restored, until: datetime, foresee: Foresight, pace: Pace = next_moment
+) -> Iterator[Step]:
+    """Every turn from the start of the service up to `until`, in order."""
+    days = _Days(restored, foresee)
+    yield days.turn(restored)
+    for event in days.events(until, pace):
+        yield days.turn(event)
 
 
 def _first_in_agenda(world: World, since: int) -> int:
