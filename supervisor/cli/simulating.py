@@ -23,7 +23,7 @@ from supervisor.config.collector import collector_paused
 from supervisor.core.chance import Habit, foresight
 from supervisor.core.events import At, Restored
 from supervisor.core.forecast import Forecast, forecast
-from supervisor.core.model import Config, replace
+from supervisor.core.model import Config, Notify, replace
 from supervisor.core.simulation import simulate
 
 DEFAULT_DAYS = 7
@@ -85,8 +85,9 @@ def simulate_(
 
 def in_days(config: Config, known: Past, start: datetime, days: int, seed: int) -> Days:
     """What these definitions make of the days after `start`. Raises: Failure."""
-    jobs = tuple(replace(job, run_on_startup=False) for job in config.jobs)
-    running = replace(config, jobs=jobs)
+    jobs = tuple(replace(job, run_on_startup=False, heartbeat=None) for job in config.jobs)
+    # Nobody is to hear of it, and a heartbeat a minute would leave no minute out.
+    running = replace(config, jobs=jobs, notify=Notify(), heartbeat=None)
     shelves = Shelves(jobs, start)
     try:
         until = start + timedelta(days=days)

@@ -2,10 +2,11 @@
 
 Pure: `decide` gets the events that the loop would send, and nothing is read,
 waited for or thrown. An injected `Foresight` says how each attempt will end
-where nobody ends it before; a process obeys SIGTERM at once. A `Pace` says at
-which full minute time is looked at next: `next_moment` leaves out the minutes
-in which nothing can happen, `every_minute` leaves out none, and both must tell
-the same story. What the story means is told in `forecast.py`.
+where nobody ends it before; a process obeys SIGTERM at once, and an alert that
+is sent has arrived. A `Pace` says at which full minute time is looked at next:
+`next_moment` leaves out the minutes in which nothing can happen, `every_minute`
+leaves out none, and both must tell the same story. What the story means is told
+in `forecast.py`.
 """
 
 import math
@@ -21,6 +22,8 @@ from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.events import (
     Action,
     At,
+    Deliver,
+    Delivered,
     Emptied,
     Event,
     Exited,
@@ -77,9 +80,12 @@ def next_moment(
     """The first full minute after `since` at which a tick may change anything.
 
     A timer counts with the minute it lies in, since the first look of a minute
-    is its tick. What is due already and was not done waits for something whose
-    instant is not known here (the end of a pause): then no minute is left out.
+    is its tick. No minute is left out where the service has a heartbeat, or
+    where something is due that was not done: what it waits for (the end of a
+    pause) is not known here.
     """
+    if world.config.heartbeat is not None:
+        return next_minute(since)
     minutes = [instant for instant in _instants(world, wall) if instant is not None]
     if world.agenda:
         minute = _first_in_agenda(world, schedule.at_minute(since))
@@ -138,7 +144,8 @@ class _Days:
         # (monotonic instant, order of launch, run, attempt, how)
         self._ends: list[tuple[float, int, int, int, Ending]] = []
         self._living: dict[tuple[int, int], int] = {}
-        self._launches: list[tuple[int, int]] = []
+        # what happens at once
+        self._follow: list[Event] = []
         self._launched = 0
         self._is_over = False
 
@@ -151,6 +158,9 @@ class _Days:
                     self._launch(action, event.at)
                 case Signal(run, attempt, force):
                     self._force(run, attempt, force, event.at)
+                case Deliver(alerts):
+                    arrived = tuple(alert.id for alert in alerts)
+                    self._follow.append(Delivered(event.at, arrived))
                 case Stop():
                     self._is_over = True
         return Step(event, self._world, actions)
@@ -159,9 +169,8 @@ class _Days:
         """What happens next, again and again; each must be handed to `turn`."""
         last = self._mono(until)
         while not self._is_over:
-            while self._launches:
-                run, attempt = self._launches.pop(0)
-                yield Started(self._at(self._now), run, attempt, pid=1)
+            while self._follow:
+                yield self._follow.pop(0)
             minute = pace(self._world, self._looked_at, self._wall)
             tick = math.inf if minute is None else self._mono(minute)
             wake = next_wakeup(self._world)
@@ -191,7 +200,7 @@ class _Days:
         self._launched += 1
         key = (launch.run.id, launch.run.attempt)
         self._living[key] = self._launched
-        self._launches.append(key)
+        self._follow.append(Started(at, *key, pid=1))
         ending = self._foresee(launch)
         if ending.after_s != math.inf:
             heappush(self._ends, (at.mono + ending.after_s, self._launched, *key, ending))

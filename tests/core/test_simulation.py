@@ -12,6 +12,7 @@ from supervisor.core.model import (
     Attempt,
     Config,
     Mark,
+    Notify,
     Overlap,
     Pause,
     Run,
@@ -72,7 +73,10 @@ def some_service(seed):
         name: Habit(dice.choice([0.0, 3.5, 60.0, 500.0]), 4000.0, dice.choice([0.0, 0.4]))
         for name in names
     }
-    restored = begun(*jobs, memory=memory, max_concurrent=dice.choice([1, 2, 5]))
+    settings = {"notify": Notify(slack="http://x/y")} if dice.random() < 0.5 else {}
+    if dice.random() < 0.1:
+        settings["heartbeat"] = "http://x/beat"
+    restored = begun(*jobs, memory=memory, max_concurrent=dice.choice([1, 2, 5]), **settings)
     return restored, foresight(habits, seed)
 
 
@@ -172,3 +176,20 @@ def test_lateness_that_a_pause_keeps_back_is_told_at_its_end():
     assert told(paces[0]) == told(paces[1])
     alerts = [at for at, action in told(paces[0]) if "late" in getattr(action, "text", "")]
     assert alerts == [instant("2026-03-06 19:01")]
+
+
+def test_an_alert_that_is_sent_has_arrived():
+    restored = begun(job("a", cron="0 18 * * *"), notify=Notify(slack="http://x/y"))
+
+    steps = list(simulate(restored, START + timedelta(days=3), lambda _: Ending(5.0, 256)))
+
+    assert sum(isinstance(action, ev.Deliver) for _, action in told(steps)) == 3
+    assert steps[-1].world.outbox == ()
+
+
+def test_each_minute_has_the_heartbeat_of_the_service():
+    restored = begun(job("a"), heartbeat="http://x/beat")
+
+    steps = list(simulate(restored, START + timedelta(hours=1), lambda _: Ending(1.0)))
+
+    assert len(steps) == 1 + 60
