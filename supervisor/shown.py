@@ -87,22 +87,20 @@ def job(definition: Job, mask: Callable[[str], str]) -> Definition:
     return msgspec.convert(_masked(msgspec.to_builtins(shown), mask), Definition)
 
 
-def definition(told: Mapping[str, Any], place: int) -> Job:
+def definition(told: Definition, place: int) -> Job:
     """The definition that `job` showed, as far as masks let it be known.
 
     Raises:
         msgspec.ValidationError: it was shown by another version, which knows other values.
     """
-    seconds = {f"{key.removesuffix('_seconds')}_s": told[key] for key in told if "_seconds" in key}
-    command = told.get("command")
-    fields = {
-        **told,
-        **seconds,
+    fields: dict[str, Any] = msgspec.to_builtins(told)
+    fields |= {f"{key.removesuffix('_seconds')}_s": fields[key] for key in fields if "_sec" in key}
+    fields |= {
         "place": place,
-        "shell": command if isinstance(command, str) else None,
-        "argv": command if isinstance(command, list) else None,
-        "params_json": msgspec.json.encode(told.get("with", {})).decode(),
-        "env": list(told.get("env", {}).items()),
+        "shell": told.command if isinstance(told.command, str) else None,
+        "argv": None if isinstance(told.command, str) else told.command,
+        "params_json": msgspec.json.encode(told.with_).decode(),
+        "env": tuple(told.env.items()),
     }
     return msgspec.convert(fields, Job)
 

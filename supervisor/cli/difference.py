@@ -37,6 +37,12 @@ class Difference:
         return any((self.added, self.removed, self.rescheduled, self.changed, self.dropped_slots))
 
 
+class InForce(msgspec.Struct, frozen=True):
+    """`GET /v1/jobs`, to be read back whole."""
+
+    jobs: tuple[shown.Definition, ...]
+
+
 class Calendars(Protocol):
     """What an answer to a reload and a difference have in common."""
 
@@ -56,7 +62,7 @@ def in_force(client: Client, config: Config) -> Config | None:
     None: no supervisor answers, or one of another version.
     """
     try:
-        told = answers.read(client.get("v1", "jobs"), dict[str, Any])["jobs"]
+        told = answers.read(client.get("v1", "jobs"), InForce).jobs
         places = answers.read(client.get("v1", "status"), answers.Status).pool.max
         jobs = tuple(shown.definition(each, place) for place, each in enumerate(told))
     except (Failure, msgspec.ValidationError):
@@ -113,5 +119,11 @@ def _slot(slot: datetime | None, when: Moments) -> str:
     return "none" if slot is None else when.slot(slot)
 
 
-def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {key: (before[key], after[key]) for key in after if before[key] != after[key]}
+def _changed(before: shown.Definition, after: shown.Definition) -> dict[str, tuple[Any, Any]]:
+    old, new = _as_written(before), _as_written(after)
+    return {key: (old[key], new[key]) for key in new if old[key] != new[key]}
+
+
+def _as_written(definition: shown.Definition) -> dict[str, Any]:
+    """With lists, as people write them."""
+    return msgspec.json.decode(msgspec.json.encode(definition), type=dict[str, Any])

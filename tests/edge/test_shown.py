@@ -34,6 +34,7 @@ jobs = st.builds(
 def test_a_definition_that_was_shown_can_be_read_back(definition, way):
     if way:
         definition = msgspec.structs.replace(definition, argv=None, **way)
-    told = msgspec.json.decode(msgspec.json.encode(shown.job(definition, str)))
+    body = msgspec.json.encode(shown.job(definition, str))
+    told = msgspec.json.decode(body, type=shown.Definition)
 
     assert shown.definition(told, place=0) == definition
