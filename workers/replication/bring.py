@@ -1,0 +1,199 @@
+"""One table brought to what the snapshot says, by the cheapest way that is right.
+
+Three ways: FULL fills an empty target or compares all; CHANGES takes the keys
+of the log; NOTHING has none to take. A value that does not fit may change the
+column's type and begin again. The law: deletions are only noted here, and
+made after every table has its rows, for the sake of foreign keys.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from workers.replication import merge, source, triggers, twins, types
+from workers.replication.merge import Between, MisfitFound
+from workers.replication.params import Params
+from workers.replication.shape import Affinity, Table, Twin, Typed
+from workers.replication.trouble import Trouble
+
+# With more of a table changed than this, comparing all of it is cheaper.
+_LARGEST_PART = 0.25
+_ALWAYS_FEW = 1000
+
+
+class Way(StrEnum):
+    """How a table's changes were found; the words of the result."""
+
+    FULL = "full"
+    CHANGES = "changes"
+    NOTHING = "nothing"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run did; `named`: rows that a proof found and healed."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    healed: int = 0
+    compared: int = 0
+    paths: set[Way] = field(default_factory=set)
+
+    @property
+    def path(self) -> str:
+        """The dearest way that a table took."""
+        return str(next((way for way in Way if way in self.paths), Way.NOTHING))
+
+
+@dataclass(slots=True)
+class Bringing:
+    """What bringing needs to know, and its tally."""
+
+    between: Between
+    params: Params
+    tally: Tally
+    log: Callable[[str, str], None]
+
+    @property
+    def proves(self) -> bool:
+        """Whether what was sent is looked at again."""
+        return self.params.proof_budget > 0
+
+
+def new_twin(bringing: Bringing, table: Table) -> Twin:
+    """The twin of a table that the target does not have, made there, empty.
+
+    Raises:
+        Trouble: a name or a key that PostgreSQL cannot have.
+    """
+    twins.refuse_names(table)
+    undecided = [c for c in table.columns if is_undecided(c.affinity, c.declared)]
+    found = source.found_in(bringing.between.source, table, undecided)
+    columns = []
+    for column in table.columns:
+        wanted = types.wanted_type(bringing.params.types, table.name, column.name)
+        twins.refuse_key_type(column, types.long_word(wanted or "text"), table.name)
+        chosen = types.choose(column, found.get(column.name, types.Found()), wanted)
+        columns.append(Typed(column, chosen.type))
+    target = bringing.between.target
+    planned = Twin(table, tuple(columns), target.named(table.name))
+    twins.make(target, planned)
+    # As PostgreSQL spells the types: what was asked for may be an alias.
+    return twins.twin_of(target, table, twins.columns_of(target, table.name), {})
+
+
+def is_undecided(affinity: Affinity, declared: str) -> bool:
+    """Whether SQLite takes anything in such a column, so that what is there decides."""
+    return affinity is Affinity.NUMERIC or not declared
+
+
+def with_new_columns(bringing: Bringing, twin: Twin) -> Twin:
+    """The twin with every column that the source has got since, added there."""
+    have = {typed.column.name for typed in twin.columns}
+    added = [column for column in twin.table.columns if column.name not in have]
+    if not added:
+        return twin
+    twins.refuse_names(twin.table)
+    target, table = bringing.between.target, twin.table
+    undecided = [c for c in added if is_undecided(c.affinity, c.declared)]
+    found = source.found_in(bringing.between.source, table, undecided)
+    for column in added:
+        wanted = types.wanted_type(bringing.params.types, table.name, column.name)
+        chosen = types.choose(column, found.get(column.name, types.Found()), wanted)
+        twins.add_column(target, twin, Typed(column, chosen.type))
+        bringing.log(f"table {table.name}: added column {column.name} {chosen.type}", "info")
+    return twins.twin_of(target, table, twins.columns_of(target, table.name), {})
+
+
+def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
+    """The table as the snapshot has it, all but its deletions; perhaps with other types.
+
+    Raises:
+        Trouble: a value that no column can hold.
+    """
+    while True:
+        try:
+            _bring(bringing, twin, path, is_new)
+            return twin
+        except MisfitFound as misfit:
+            twin = _mended(bringing, twin, misfit)
+            path = Way.FULL
+
+
+def take_away(bringing: Bringing, twin: Twin) -> int:
+    """Make the deletions that were noted; how many."""
+    return merge.delete(bringing.between, twin)
+
+
+def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
+    between, tally = bringing.between, bringing.tally
+    if path is Way.CHANGES:
+        wanted = source.want_from(between.source, twin, triggers.log_of(twin.table.name))
+        if wanted > _ALWAYS_FEW:
+            total = source.count(between.source, twin.table)
+            path = Way.FULL if wanted > total * _LARGEST_PART else path
+        if source.wants_null(between.source, twin):
+            merge.refuse_misfits(between, twin, source.WHOLE)
+    tally.paths.add(path)
+    if path is Way.NOTHING:
+        return
+    if path is Way.CHANGES:
+        _upsert_wanted(bringing, twin)
+        merge.note_gone(between, twin)
+    elif is_new:
+        tally.inserted += merge.load(between, twin)
+        twins.add_key(between.target, twin)
+        merge.note_none(between, twin)
+    else:
+        found = merge.differing(between, twin, source.WHOLE)
+        tally.compared += found.compared
+        bring_found(bringing, twin, found)
+
+
+def bring_found(bringing: Bringing, twin: Twin, found: merge.Differences) -> None:
+    """The rows that `differing` has just found missing or different."""
+    if found.to_bring:
+        between = bringing.between
+        source.want(between.source, twin, merge.keys_to_bring(between, twin))
+        _upsert_wanted(bringing, twin)
+
+
+def _upsert_wanted(bringing: Bringing, twin: Twin) -> None:
+    between, tally = bringing.between, bringing.tally
+    scope = source.wanted_scope(twin)
+    inserted, updated = merge.upsert(between, twin, scope)
+    tally.inserted += inserted
+    tally.updated += updated
+    if bringing.proves:
+        unlike = merge.unlike_after(between, twin, scope)
+        if unlike:
+            raise Trouble(
+                f"table {twin.table.name}: {unlike} rows stand in {twin.target} otherwise than"
+                " they were sent; has it a trigger or a rule that changes them?"
+            )
+
+
+def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
+    """The twin whose column can hold the value, if that may be; else the misfit is raised."""
+    between, table = bringing.between, twin.table
+    name = misfit.misfit.column
+    column = next(column for column in table.columns if column.name == name)
+    asked = types.wanted_type(bringing.params.types, table.name, name)
+    if asked or misfit.misfit.found == "null":
+        raise misfit
+    found = source.found_in(between.source, table, [column])[name]
+    suggested = types.suggest(found)
+    fits = found.classes <= types.classes_of(suggested, found.large)
+    blank = is_undecided(column.affinity, column.declared) and twins.is_blank(
+        between.target, twin, name
+    )
+    if not (blank and fits):
+        if not between.widen:
+            raise misfit
+        suggested = "text"
+    bringing.log(f"table {table.name}: column {name} becomes {suggested}: {misfit}", "warning")
+    key = 'COLLATE "C"' if column.key and suggested == "text" else ""
+    twins.retype(between.target, twin, name, suggested, key)
+    present = twins.columns_of(between.target, table.name)
+    return twins.twin_of(between.target, table, present, {})

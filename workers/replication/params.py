@@ -1,0 +1,64 @@
+"""What `replication.run` is told in its `with` block; names and types only."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workers.params import Duration
+
+_CAPTURES = ("compare", "triggers")
+_ON_MISFIT = ("fail", "text")
+# It becomes a part of a statement; whether there is such a type is PostgreSQL's to say.
+_TYPE = re.compile(r'[A-Za-z_"][A-Za-z0-9_ ,.()"\[\]]*')
+# PostgreSQL cuts longer names, and two would become one.
+LONGEST_NAME_BYTES = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The parameters of `replication.run`.
+
+    database: the SQLite file, the source.
+    postgres: a libpq DSN or URL; empty: libpq's environment (PGHOST, ...).
+    schema: where the tables go; made if missing.
+    tables: `all`, or the names of those to take. exclude: those to leave out.
+    types: a PostgreSQL type for `table.column` where the chosen one does not suit.
+    capture: how changes are found, `compare` or `triggers`.
+    on_misfit: what happens to a value that its column cannot hold, `fail` or `text`.
+    proof_budget: seconds for proving unchanged rows after each run; 0 turns it off.
+    full: prove every row in this run, whatever was captured.
+    verify_only: prove every row, change nothing, fail if one differs.
+    """
+
+    database: Path
+    postgres: str = field(default="", repr=False)
+    schema: str = "public"
+    tables: tuple[str, ...] = ("all",)
+    exclude: tuple[str, ...] = ()
+    types: dict[str, str] = field(default_factory=dict)
+    capture: str = "compare"
+    on_misfit: str = "fail"
+    proof_budget: Duration = Duration(5.0)  # noqa: RUF009 - a NewType call is its argument
+    full: bool = False
+    verify_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.capture not in _CAPTURES:
+            raise ValueError(f'capture: expected compare or triggers, got "{self.capture}"')
+        if self.on_misfit not in _ON_MISFIT:
+            raise ValueError(f'on_misfit: expected fail or text, got "{self.on_misfit}"')
+        size = len(self.schema.encode(errors="surrogatepass"))
+        if not 0 < size <= LONGEST_NAME_BYTES or "\0" in self.schema:
+            raise ValueError(f"schema: expected 1 to {LONGEST_NAME_BYTES} bytes, got {size}")
+        if "\0" in self.postgres:
+            raise ValueError("postgres: expected a libpq DSN, got a NUL in it")
+        if not self.tables:
+            raise ValueError('tables: expected "all" or a list of names, got an empty list')
+        for place, name in self.types.items():
+            if not _TYPE.fullmatch(name):
+                raise ValueError(f'types: {place}: expected a PostgreSQL type, got "{name[:60]}"')
+
+    @property
+    def all_tables(self) -> bool:
+        """Whether every table goes that is not excluded."""
+        return self.tables == ("all",)

@@ -1,0 +1,314 @@
+"""A run from its first look to its last commit, in the order that makes it safe.
+
+The target is connected and locked first, so that a server that is away costs
+seconds; then the source's snapshot; then each table; then, with the snapshot
+closed, the commits: source says what comes next, target commits, source says
+that it came. The law: whatever ends a run before the target's commit leaves
+both sides as they were, and after it the next run finds nothing lost.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from workers import database
+from workers.database import DatabaseTrouble
+from workers.protocol import Scalar
+from workers.replication import bring, merge, proof, source, state, triggers, twins
+from workers.replication.bring import Bringing, Tally, Way
+from workers.replication.encode import Marks
+from workers.replication.merge import Between
+from workers.replication.params import Params
+from workers.replication.shape import ROWID, Table, Twin
+from workers.replication.state import Proved, Remembered
+from workers.replication.target import Target, connected
+from workers.replication.trouble import Cancelled, Trouble
+from workers.report import Report
+
+_TELL_EVERY_ROWS = 10_000
+
+
+@dataclass(slots=True)
+class Counter:
+    """Rows that went by, told to the report from time to time."""
+
+    report: Report
+    done: int = 0
+
+    def __call__(self, rows: int) -> None:
+        """So many more.
+
+        Raises:
+            Cancelled: the run was asked to end.
+        """
+        if self.report.cancelled:
+            raise Cancelled
+        before, self.done = self.done, self.done + rows
+        if before // _TELL_EVERY_ROWS != self.done // _TELL_EVERY_ROWS:
+            self.report.progress(self.done, None, "rows")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What there is to commit, and to say."""
+
+    tally: Tally
+    tables: int
+    rotate: bool = False
+    proved: dict[str, Proved] = field(default_factory=dict)
+    taken: dict[str, int] = field(default_factory=dict)
+
+
+def replicate(params: Params, report: Report) -> dict[str, Scalar]:
+    """Make the target equal to the source; numbers of it.
+
+    Raises:
+        Trouble, DatabaseTrouble, Cancelled: the target is as before.
+    """
+    began = time.monotonic()
+    with connected(params.postgres, params.schema, lambda: report.cancelled) as target:
+        twins.make_schema(target)
+        remembered = state.recall(target)
+        with source.snapshot(params, lambda: report.cancelled) as connection:
+            names = chosen(connection, params, report)
+            if params.capture == "compare":
+                _tell_leftovers(connection, report)
+        if params.capture == "triggers":
+            _prepare(params, target, names, report)
+        snapshot_at = datetime.now(UTC)
+        with source.snapshot(params, lambda: report.cancelled) as connection:
+            between = Between(
+                connection, target, Marks(), params.on_misfit == "text", Counter(report)
+            )
+            log = report.log
+            bringing = Bringing(between, params, Tally(), log)
+            outcome = _all_tables(bringing, names, remembered, snapshot_at)
+            schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
+        generation = remembered.generation
+        if outcome.rotate:
+            generation = triggers.announce(params.database)
+        state.save(target, generation, schema_version, snapshot_at, outcome.proved.values())
+        target.connection.commit()
+        if outcome.taken or outcome.rotate:
+            _settle(params, generation if outcome.rotate else "", outcome.taken, report)
+    return _result(outcome, snapshot_at, time.monotonic() - began, report)
+
+
+def verify(params: Params, report: Report) -> dict[str, Scalar]:
+    """Compare every row and change nothing; numbers of it.
+
+    Raises:
+        Trouble: rows differ; how many, and the first of them by name.
+    """
+    began, rows, wrong = time.monotonic(), 0, []
+    with (
+        connected(params.postgres, params.schema, lambda: report.cancelled) as target,
+        source.snapshot(params, lambda: report.cancelled) as connection,
+    ):
+        between = Between(connection, target, Marks(), params.on_misfit == "text", Counter(report))
+        names = chosen(connection, params, report)
+        for number, name in enumerate(names):
+            present = twins.columns_of(target, name)
+            table = source.read_table(connection, name, (ROWID in present) if present else None)
+            missing = [c.name for c in table.columns if c.name not in present]
+            if missing:
+                wrong.append(
+                    f"table {name}: {target.named(name)} has no {', '.join(missing)[:200]}"
+                )
+                continue
+            twin = _numbered(twins.twin_of(target, table, present, params.types), number)
+            found = merge.differing(between, twin, source.WHOLE)
+            rows += found.compared
+            if found.count:
+                wrong.append(proof.told(twin, found, "differ"))
+    if wrong:
+        for line in wrong:
+            report.log(line, "error")
+        raise Trouble(f"not equal: {'; '.join(wrong)[:1000]}")
+    seconds = round(time.monotonic() - began, 3)
+    return {"compared": rows, "tables": len(names), "differing": 0, "seconds": seconds}
+
+
+def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> list[str]:
+    """The names of the tables to replicate; what is left out is said.
+
+    Raises:
+        Trouble: a name in `tables`, `exclude` or `types` is not there.
+    """
+    found = dict(source.all_names(connection))
+    _refuse_unknown(params, found)
+    names = []
+    for name, why in found.items():
+        asked = params.all_tables or name in params.tables
+        if not asked or name in params.exclude:
+            continue
+        if not why:
+            names.append(name)
+        elif not params.all_tables:
+            raise Trouble(f"tables: {name} cannot be replicated: it is {why}")
+    left_out = [f"{name} ({why})" for name, why in found.items() if why]
+    if left_out and params.all_tables:
+        report.log(f"left out: {', '.join(left_out)[:1000]}")
+    return names
+
+
+def _refuse_unknown(params: Params, found: dict[str, str]) -> None:
+    listed = () if params.all_tables else params.tables
+    for key, names in (("tables", listed), ("exclude", params.exclude)):
+        for name in names:
+            if name not in found:
+                known = ", ".join(name for name, why in found.items() if not why)[:300]
+                raise Trouble(f"{key}: no table {name} in {params.database}; it has {known}")
+    for place in params.types:
+        if not any(place.startswith(f"{name}.") for name in found):
+            raise Trouble(
+                f'types: expected "table.column" of a table that is there, got "{place}"'
+            )
+
+
+def _prepare(params: Params, target: Target, names: Sequence[str], report: Report) -> None:
+    """The triggers stand; those of tables that lacked one begin a new epoch."""
+    with source.snapshot(params, lambda: report.cancelled) as connection:
+        tables = [_read(connection, target, name) for name in names]
+    made = triggers.prepare(params.database, tables)
+    if made:
+        report.log(f"made triggers that log changes on {', '.join(made)[:500]}")
+
+
+def _read(connection: sqlite3.Connection, target: Target, name: str) -> Table:
+    present = twins.columns_of(target, name)
+    return source.read_table(connection, name, (ROWID in present) if present else None)
+
+
+def _all_tables(
+    bringing: Bringing, names: Sequence[str], remembered: Remembered, now: datetime
+) -> Outcome:
+    target, connection = bringing.between.target, bringing.between.source
+    state.make(target)
+    outcome = Outcome(bringing.tally, len(names))
+    memory = triggers.memory(connection)
+    known = bringing.params.capture == "triggers" and memory.knows(remembered.generation)
+    moved = connection.execute("PRAGMA schema_version").fetchone()[0] != remembered.schema_version
+    ways: dict[str, tuple[Way, bool]] = {}
+    plan: list[Twin] = []
+    for number, name in enumerate(names):
+        twin, is_new = _twin(bringing, name, number)
+        plan.append(twin)
+        before = remembered.tables.get(name)
+        epoch = memory.epochs.get(name, "")
+        believed = known and before is not None and before.epoch == epoch
+        # VACUUM gives tables without a key new row numbers, which no trigger sees.
+        believed = believed and not (twin.table.rowid and moved)
+        last = 0
+        if bringing.params.capture == "triggers":
+            last = triggers.last_of(connection, name)
+        ways[name] = (_way(believed, is_new, last, twin), is_new)
+        if last:
+            outcome.taken[name] = last
+        outcome.proved[name] = before if before and believed else Proved(name, epoch, now)
+    outcome.rotate = bringing.params.capture == "triggers" and (not known or bool(outcome.taken))
+    _bring_all(bringing, plan, ways, outcome, now)
+    return outcome
+
+
+def _way(believed: bool, is_new: bool, last: int, twin: Twin) -> Way:
+    if is_new or not believed:
+        return Way.FULL
+    return Way.CHANGES if last else Way.NOTHING
+
+
+def _bring_all(
+    bringing: Bringing,
+    plan: Sequence[Twin],
+    ways: dict[str, tuple[Way, bool]],
+    outcome: Outcome,
+    now: datetime,
+) -> None:
+    target, tally = bringing.between.target, bringing.tally
+    proves = bringing.proves or bringing.params.full
+    if not proves and all(path is Way.NOTHING for path, _ in ways.values()):
+        return
+    twins.lock(target, plan)
+    order = [
+        bring.bring(bringing, twin, *ways[twin.table.name])
+        for twin in twins.parents_first(target, plan)
+    ]
+    for twin in reversed(order):
+        if ways[twin.table.name][0] is not Way.NOTHING:
+            tally.deleted += bring.take_away(bringing, twin)
+    if bringing.params.full:
+        for twin in order:
+            proof.prove(bringing, twin, source.WHOLE)
+            outcome.proved[twin.table.name] = _proved_now(outcome, twin, now)
+    elif bringing.proves:
+        for twin in order:
+            if proof.counts_differ(bringing, twin):
+                proof.prove(bringing, twin, source.WHOLE)
+                outcome.proved[twin.table.name] = _proved_now(outcome, twin, now)
+        stale = [twin for twin in order if ways[twin.table.name][0] is not Way.FULL]
+        proof.rolling(bringing, stale, outcome.proved, now)
+
+
+def _proved_now(outcome: Outcome, twin: Twin, now: datetime) -> Proved:
+    return Proved(twin.table.name, outcome.proved[twin.table.name].epoch, now)
+
+
+def _twin(bringing: Bringing, name: str, number: int) -> tuple[Twin, bool]:
+    """The twin in the target, and whether it was made just now."""
+    target, connection = bringing.between.target, bringing.between.source
+    present = twins.columns_of(target, name)
+    table = source.read_table(connection, name, (ROWID in present) if present else None)
+    if not present:
+        return _numbered(bring.new_twin(bringing, table), number), True
+    twin = twins.twin_of(target, table, present, bringing.params.types)
+    return _numbered(bring.with_new_columns(bringing, twin), number), False
+
+
+def _numbered(twin: Twin, number: int) -> Twin:
+    return Twin(twin.table, twin.columns, twin.target, number)
+
+
+def _tell_leftovers(connection: sqlite3.Connection, report: Report) -> None:
+    logs = triggers.leftovers(connection)
+    if logs:
+        report.log(
+            f"the source still has logs of changes ({', '.join(logs)[:200]}), which grow and slow"
+            " its writers; docs/replication.md says how to remove them",
+            "warning",
+        )
+
+
+def _settle(params: Params, generation: str, taken: dict[str, int], report: Report) -> None:
+    try:
+        triggers.settle(params.database, generation, taken)
+    except (sqlite3.Error, DatabaseTrouble) as error:
+        told = error if isinstance(error, DatabaseTrouble) else None
+        words = told or database.trouble(params.database, error)  # type: ignore[arg-type]
+        # The target has committed; the next run takes the same keys again.
+        report.log(f"the log of changes was not emptied: {words}", "warning")
+
+
+def _result(
+    outcome: Outcome, snapshot_at: datetime, seconds: float, report: Report
+) -> dict[str, Scalar]:
+    now, tally = datetime.now(UTC), outcome.tally
+    since: Iterable[datetime] = (proved.proved_since for proved in outcome.proved.values())
+    oldest = max(((now - moment).total_seconds() for moment in since), default=0.0)
+    lag = (now - snapshot_at).total_seconds()
+    report.metric("replication_lag_seconds", lag)
+    report.metric("replication_oldest_unproved_seconds", oldest)
+    report.metric("replication_rows_changed", tally.inserted + tally.updated + tally.deleted)
+    return {
+        "inserted": tally.inserted,
+        "updated": tally.updated,
+        "deleted": tally.deleted,
+        "healed": tally.healed,
+        "compared": tally.compared,
+        "tables": outcome.tables,
+        "capture": tally.path,
+        "oldest_unproved_seconds": round(oldest, 1),
+        "lag_seconds": round(lag, 3),
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,162 @@
+"""Tables and columns of both sides as values, and how their names are written.
+
+Pure. A `Table` is what SQLite declares; a `Twin` is the table with the
+PostgreSQL type of every column. The law: a name of a user stands in a
+statement only as `quoted` writes it, which is right on both sides.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+# The key of a table that declares none.
+ROWID = "nightshift_rowid"
+
+
+class Affinity(StrEnum):
+    """What SQLite would like to store in a column; its own five words."""
+
+    INTEGER = "integer"
+    TEXT = "text"
+    BLOB = "blob"
+    REAL = "real"
+    NUMERIC = "numeric"
+
+
+class Kind(StrEnum):
+    """How a PostgreSQL type's values are written and compared."""
+
+    EXACT = "exact"  # the text is the value: integers, text
+    REAL = "real"  # compared by its bits
+    BYTES = "bytes"  # written as hex
+    CAST = "cast"  # PostgreSQL reads the text its own way: compared after that
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a source table.
+
+    source: how it is written in a query. key: place in the key from 1, 0: none.
+    """
+
+    name: str
+    declared: str
+    source: str
+    key: int = 0
+
+    @property
+    def affinity(self) -> Affinity:
+        """By SQLite's rules, in their order."""
+        kind = self.declared.upper()
+        if "INT" in kind:
+            return Affinity.INTEGER
+        if any(word in kind for word in ("CHAR", "CLOB", "TEXT")):
+            return Affinity.TEXT
+        if not kind or "BLOB" in kind:
+            return Affinity.BLOB
+        if any(word in kind for word in ("REAL", "FLOA", "DOUB")):
+            return Affinity.REAL
+        return Affinity.NUMERIC
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A source table; `ordered`: both sides sort its key alike.
+
+    rowid: how the row number is written, if that is the key; else empty.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    rowid: str = ""
+    ordered: bool = True
+
+    @property
+    def key(self) -> tuple[Column, ...]:
+        """The columns of the key in its order."""
+        return tuple(sorted((c for c in self.columns if c.key), key=lambda column: column.key))
+
+    @property
+    def source(self) -> str:
+        """How the table is written in a query of SQLite."""
+        return f"main.{quoted(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A column and its type in PostgreSQL."""
+
+    column: Column
+    type: str
+
+    @property
+    def name(self) -> str:
+        """Its quoted name."""
+        return quoted(self.column.name)
+
+    @property
+    def kind(self) -> Kind:
+        """How its values are written and compared."""
+        return kind_of(self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A table as it stands on both sides; `target` is its written name there."""
+
+    table: Table
+    columns: tuple[Typed, ...]
+    target: str
+    number: int = 0
+
+    @property
+    def key(self) -> tuple[Typed, ...]:
+        """The columns of the key in its order."""
+        found = [typed for typed in self.columns if typed.column.key]
+        return tuple(sorted(found, key=lambda typed: typed.column.key))
+
+    @property
+    def rest(self) -> tuple[Typed, ...]:
+        """The columns that are no part of the key."""
+        return tuple(typed for typed in self.columns if not typed.column.key)
+
+    @property
+    def names(self) -> str:
+        """All columns, written, with commas."""
+        return listed(self.columns)
+
+    @property
+    def key_names(self) -> str:
+        """The key's columns, written, with commas."""
+        return listed(self.key)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether a range of the key means the same rows on both sides."""
+        return self.table.ordered and all(t.kind in (Kind.EXACT, Kind.REAL) for t in self.key)
+
+
+def kind_of(postgres_type: str) -> Kind:
+    """The kind of a type as PostgreSQL writes it (`format_type`)."""
+    name = re.sub(r"\(.*\)", "", postgres_type).strip().lower()
+    if name in ("smallint", "integer", "bigint", "text", "character varying"):
+        return Kind.EXACT
+    if name == "double precision":
+        return Kind.REAL
+    return Kind.BYTES if name == "bytea" else Kind.CAST
+
+
+def quoted(name: str) -> str:
+    """A name in double quotes, in either database."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def listed(columns: tuple[Typed, ...]) -> str:
+    """Names with commas; `NULL` would be no column list, so it is never empty."""
+    return ", ".join(typed.name for typed in columns)
+
+
+def key_text(values: tuple[object, ...]) -> str:
+    """A key for a message, shortened."""
+    texts = [str(value) if not isinstance(value, bytes) else value.hex() for value in values]
+    return ", ".join(text if len(text) <= 40 else f"{text[:40]}..." for text in texts)

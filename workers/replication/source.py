@@ -1,0 +1,310 @@
+"""The SQLite side: what tables there are, what they hold, and their rows.
+
+One connection in one read transaction, the snapshot that a run replicates.
+Nothing is written here but temporary tables, which live in memory or in
+SQLite's own temporary file. The law: a row is read through `rows`, so that
+bytes come out as they lie there, whatever they are.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from workers import database
+from workers.replication import encode
+from workers.replication.params import Params
+from workers.replication.shape import ROWID, Column, Table, Twin, Typed, quoted
+from workers.replication.trouble import Cancelled, Trouble
+from workers.replication.types import LARGEST_WHOLE, Found, classes_of
+
+_LOOK_EVERY_INSTRUCTIONS = 100_000
+_ROW_NUMBERS = ("rowid", "_rowid_", "oid")
+_GENERATED = re.compile(r"\s*\bGENERATED\s+ALWAYS\b.*$", re.IGNORECASE | re.DOTALL)
+WANTED = "temp.nightshift_wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows of a table are meant, in a query of either side.
+
+    source: what follows the table's name in SQLite; target: a condition.
+    """
+
+    source: str = ""
+    values: Mapping[str, object] | None = None
+    target: str = "true"
+
+
+WHOLE = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value that its column cannot hold; `key` is for people."""
+
+    table: str
+    column: str
+    found: str
+    value: object
+    key: tuple[object, ...]
+
+
+@contextmanager
+def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.Connection]:
+    """A connection that sees one state of the database, and is interruptible.
+
+    Raises:
+        DatabaseTrouble: it cannot be opened. Cancelled: while SQLite worked.
+    """
+    connection = database.open_existing(params.database, read_only=True)
+    try:
+        encode.teach(connection)
+        connection.execute("PRAGMA temp_store = FILE")
+        connection.set_progress_handler(cancelled, _LOOK_EVERY_INSTRUCTIONS)
+        connection.execute("BEGIN")
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        yield connection
+    except sqlite3.OperationalError as error:
+        if cancelled():
+            raise Cancelled from error
+        raise
+    finally:
+        connection.close()
+
+
+def all_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(name, why it is left out or empty) of every table and view."""
+    found = connection.execute(
+        "SELECT name, type FROM pragma_table_list WHERE schema = 'main' ORDER BY name"
+    )
+    return [(name, _left_out(name, kind)) for name, kind in found]
+
+
+def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None = None) -> Table:
+    """The shape of the table called `name`.
+
+    by_rowid: whether its target is keyed by the row number; None: there is none
+    yet, and what the table holds decides.
+    """
+    lines = connection.execute(
+        "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", (name,)
+    ).fetchall()
+    columns = tuple(
+        Column(column, _GENERATED.sub("", declared or ""), f"t.{quoted(column)}", key)
+        for column, declared, key in lines
+    )
+    if by_rowid is None:
+        keyed = any(column.key for column in columns)
+        by_rowid = not keyed or _key_has_null(connection, name, columns)
+    if not by_rowid:
+        return Table(name, columns, "", _binary(connection, name, columns))
+    taken = {column.name.lower() for column in columns}
+    number = next((word for word in _ROW_NUMBERS if word not in taken), "")
+    if not number or ROWID in taken:
+        raise Trouble(f"table {name} has no key, and columns called like its row number")
+    plain = tuple(Column(c.name, c.declared, c.source) for c in columns)
+    return Table(name, (Column(ROWID, "INTEGER", f"t.{number}", 1), *plain), number)
+
+
+def found_in(
+    connection: sqlite3.Connection, table: Table, columns: Sequence[Column]
+) -> dict[str, Found]:
+    """What each of `columns` holds, by one look at every row."""
+    if not columns:
+        return {}
+    parts = []
+    for column in columns:
+        kind = f"typeof({column.source})"
+        parts += [f"max({kind} = '{word}')" for word in ("integer", "real", "text", "blob")]
+        beyond = f"{column.source} NOT BETWEEN -{LARGEST_WHOLE} AND {LARGEST_WHOLE}"
+        parts.append(f"max({kind} = 'integer' AND {beyond})")
+    answers: list[Any] = []
+    # SQLite takes at most 2,000 columns in a result.
+    for place in range(0, len(parts), 1000):
+        query = f"SELECT {', '.join(parts[place : place + 1000])} FROM {table.source} AS t"
+        answers += connection.execute(query).fetchone()
+    words = ("integer", "real", "text", "blob")
+    return {
+        column.name: Found(
+            frozenset(
+                w for w, there in zip(words, answers[5 * n : 5 * n + 4], strict=True) if there
+            ),
+            bool(answers[5 * n + 4]),
+        )
+        for n, column in enumerate(columns)
+    }
+
+
+def first_misfit(
+    connection: sqlite3.Connection, twin: Twin, scope: Scope, widen: bool
+) -> Misfit | None:
+    """The first value in `scope` whose class its column's type cannot hold.
+
+    widen: text columns take every class.
+    """
+    wrong = {typed.name: _wrong(typed, widen) for typed in twin.columns}
+    every = " OR ".join(wrong.values())
+    values = dict(scope.values or {})
+    start = from_wanted(twin, scope)
+    word = "AND" if scope.source else "WHERE"
+    if connection.execute(f"SELECT 1 {start} {word} ({every}) LIMIT 1", values).fetchone() is None:
+        return None
+    for typed in twin.columns:
+        found = first_misfit_of(connection, twin, typed, scope, widen)
+        if found is not None:
+            return found
+    return None
+
+
+def first_misfit_of(
+    connection: sqlite3.Connection,
+    twin: Twin,
+    typed: Typed,
+    scope: Scope = WHOLE,
+    widen: bool = False,
+) -> Misfit | None:
+    """The same for one column of `twin`."""
+    keys = ", ".join(each.column.source for each in twin.key)
+    name = typed.column.source
+    # As bytes, since a text may not be one.
+    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+    word = "AND" if scope.source else "WHERE"
+    query = (
+        f"SELECT typeof({name}), {value}, {keys} {from_wanted(twin, scope)}"
+        f" {word} ({_wrong(typed, widen)}) LIMIT 1"
+    )
+    line = next(rows(connection, query, scope.values or {}), None)
+    if line is None:
+        return None
+    kind, held, *key = line
+    texts = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in key]
+    return Misfit(twin.table.name, typed.column.name, kind.decode(), held, tuple(texts))
+
+
+def rows(
+    connection: sqlite3.Connection, query: str, values: Mapping[str, object]
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of `query` with texts as bytes, whatever else is asked meanwhile."""
+    cursor = connection.execute(query, values)
+    while True:
+        connection.text_factory = bytes
+        try:
+            some = cursor.fetchmany(64)
+        finally:
+            connection.text_factory = str
+        if not some:
+            return
+        yield from some
+
+
+def want(connection: sqlite3.Connection, twin: Twin, keys: Iterator[Sequence[object]]) -> None:
+    """Let `wanted_scope` mean the rows with these keys."""
+    _empty_wanted(connection, twin)
+    marks = ", ".join("?" * len(twin.key))
+    connection.executemany(f"INSERT INTO {WANTED} VALUES ({marks})", keys)
+
+
+def want_from(connection: sqlite3.Connection, twin: Twin, table: str) -> int:
+    """The same with the distinct keys in `table` (columns k0, k1, ...); how many."""
+    _empty_wanted(connection, twin)
+    keys = ", ".join(f"k{number}" for number in range(len(twin.key)))
+    query = f"INSERT INTO {WANTED} SELECT DISTINCT {keys} FROM {table}"
+    return connection.execute(query).rowcount
+
+
+def wanted_scope(twin: Twin) -> Scope:
+    """The rows whose key is wanted; each once if each key was."""
+    return Scope(f"WHERE {_equal(twin)}")
+
+
+def from_gone(twin: Twin) -> str:
+    """The FROM clause for wanted keys (`w`) that no row of the table has."""
+    inner = f"SELECT 1 FROM {twin.table.source} AS t WHERE {_equal(twin)}"
+    return f"FROM {WANTED} AS w WHERE NOT EXISTS ({inner})"
+
+
+def wants_null(connection: sqlite3.Connection, twin: Twin) -> bool:
+    """Whether a wanted key has a NULL, which no comparison would find."""
+    nulls = " OR ".join(f"k{number} IS NULL" for number in range(len(twin.key)))
+    return (
+        connection.execute(f"SELECT 1 FROM {WANTED} WHERE {nulls} LIMIT 1").fetchone() is not None
+    )
+
+
+def count(connection: sqlite3.Connection, table: Table) -> int:
+    """How many rows a table has."""
+    return int(connection.execute(f"SELECT count(*) FROM {table.source}").fetchone()[0])
+
+
+def from_wanted(twin: Twin, scope: Scope) -> str:
+    """The FROM clause for `scope`, whose `source` may ask for wanted keys."""
+    if "w.k0" in scope.source:
+        return f"FROM {WANTED} AS w CROSS JOIN {twin.table.source} AS t {scope.source}"
+    return f"FROM {twin.table.source} AS t {scope.source}"
+
+
+def _empty_wanted(connection: sqlite3.Connection, twin: Twin) -> None:
+    places = ", ".join(f"k{number}" for number in range(len(twin.key)))
+    connection.execute(f"DROP TABLE IF EXISTS {WANTED}")
+    connection.execute(f"CREATE TEMP TABLE nightshift_wanted ({places})")
+
+
+def _equal(twin: Twin) -> str:
+    equal = []
+    for number, typed in enumerate(twin.key):
+        # The first finds by the index, whatever its collation; the second is exact.
+        source = typed.column.source
+        equal += [f"{source} = w.k{number}", f"{source} = w.k{number} COLLATE BINARY"]
+    # CROSS JOIN keeps the order: a look into the table for each wanted key.
+    return " AND ".join(equal)
+
+
+def _left_out(name: str, kind: str) -> str:
+    if name.lower().startswith("sqlite_"):
+        return "SQLite's own"
+    if name.lower().startswith("nightshift_"):
+        return "nightshift's own"
+    return {"view": "a view", "virtual": "a virtual table", "shadow": "a shadow table"}.get(
+        kind, ""
+    )
+
+
+def _key_has_null(connection: sqlite3.Connection, name: str, columns: Sequence[Column]) -> bool:
+    # Only SQLite's oldest mistake lets NULL into a primary key.
+    nulls = " OR ".join(f"{column.source} IS NULL" for column in columns if column.key)
+    found = connection.execute(f"SELECT 1 FROM main.{quoted(name)} AS t WHERE {nulls} LIMIT 1")
+    return found.fetchone() is not None
+
+
+def _binary(connection: sqlite3.Connection, name: str, columns: Sequence[Column]) -> bool:
+    """Whether SQLite sorts the key by the bytes of UTF-8, as the target does."""
+    if connection.execute("PRAGMA encoding").fetchone()[0] != "UTF-8":
+        return False
+    keys = {column.name for column in columns if column.key}
+    for index, origin in connection.execute(
+        "SELECT name, origin FROM pragma_index_list(?)", (name,)
+    ).fetchall():
+        if origin == "pk":
+            used = connection.execute(
+                "SELECT name, coll FROM pragma_index_xinfo(?) WHERE key", (index,)
+            )
+            return all(coll == "BINARY" for column, coll in used if column in keys)
+    return True
+
+
+def _wrong(typed: Typed, widen: bool) -> str:
+    source = typed.column.source
+    allowed = set(classes_of(typed.type))
+    if widen and typed.type == "text":
+        allowed = {"integer", "real", "text", "blob"}
+    if not typed.column.key:
+        allowed.add("null")
+    words = ", ".join(f"'{word}'" for word in sorted(allowed))
+    wrong = f"typeof({source}) NOT IN ({words})"
+    if typed.type == "double precision":
+        beyond = f"{source} NOT BETWEEN -{LARGEST_WHOLE} AND {LARGEST_WHOLE}"
+        wrong += f" OR (typeof({source}) = 'integer' AND {beyond})"
+    return wrong

@@ -1,0 +1,108 @@
+"""What the target remembers of the last run, committed with that run's rows.
+
+Two tables in the schema itself: one line for the whole, one for each table.
+The law: nothing here is trusted that the same transaction did not write.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from workers.replication.target import Target
+
+_WHOLE = "nightshift_replication"
+_TABLES = "nightshift_replication_tables"
+_MAKE_WHOLE = """
+CREATE TABLE {} (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    generation text NOT NULL, -- of the source, see workers/replication/triggers.py
+    schema_version bigint NOT NULL, -- of the source: VACUUM moves row numbers, and moves it
+    snapshot_at timestamptz NOT NULL, -- the moment of the source that stands here
+    oldest_unproved_at timestamptz NOT NULL
+)"""
+_MAKE_TABLES = """
+CREATE TABLE {} (
+    name text PRIMARY KEY,
+    epoch text NOT NULL, -- of its triggers, empty without
+    position text, -- the key up to which the rolling proof has come, as JSON
+    began_at timestamptz, -- when the proof was at its first row
+    proved_since timestamptz NOT NULL -- every row was proved at or after this
+)"""
+_SAVE_WHOLE = """
+INSERT INTO {} (generation, schema_version, snapshot_at, oldest_unproved_at)
+VALUES (%(generation)s, %(schema_version)s, %(snapshot_at)s, %(oldest)s)
+ON CONFLICT (one) DO UPDATE SET generation = excluded.generation,
+    schema_version = excluded.schema_version, snapshot_at = excluded.snapshot_at,
+    oldest_unproved_at = excluded.oldest_unproved_at"""
+_SAVE_TABLE = """
+INSERT INTO {} (name, epoch, position, began_at, proved_since)
+VALUES (%(name)s, %(epoch)s, %(position)s, %(began_at)s, %(proved_since)s)
+ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, position = excluded.position,
+    began_at = excluded.began_at, proved_since = excluded.proved_since"""
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """How far the proof of a table has come; see the columns of the table above."""
+
+    name: str
+    epoch: str
+    proved_since: datetime
+    position: str | None = None
+    began_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the last run left; `tables` by name."""
+
+    generation: str
+    schema_version: int
+    tables: dict[str, Proved]
+
+
+def recall(target: Target) -> Remembered:
+    """What the last run left; nothing, if there was none."""
+    there = "SELECT to_regclass(%(whole)s) IS NOT NULL AND to_regclass(%(tables)s) IS NOT NULL"
+    names = {"whole": target.named(_WHOLE), "tables": target.named(_TABLES)}
+    if not target.one(there, names)[0]:
+        return Remembered("", -1, {})
+    line = target.one(f"SELECT generation, schema_version FROM {target.named(_WHOLE)}")
+    query = "SELECT name, epoch, proved_since, position, began_at FROM "
+    found = target.execute(query + target.named(_TABLES))
+    tables = {name: Proved(name, *rest) for name, *rest in found}
+    return Remembered(line[0] if line else "", line[1] if line else -1, tables)
+
+
+def make(target: Target) -> None:
+    """Make the two tables, where they are missing."""
+    for name, statement in ((_WHOLE, _MAKE_WHOLE), (_TABLES, _MAKE_TABLES)):
+        if not target.one("SELECT to_regclass(%(t)s) IS NOT NULL", {"t": target.named(name)})[0]:
+            target.execute(statement.format(target.named(name)))
+
+
+def save(
+    target: Target,
+    generation: str,
+    schema_version: int,
+    snapshot_at: datetime,
+    tables: Iterable[Proved],
+) -> None:
+    """Remember this run, in its transaction."""
+    oldest = snapshot_at
+    for proved in tables:
+        oldest = min(oldest, proved.proved_since)
+        values = {name: getattr(proved, name) for name in Proved.__slots__}
+        target.execute(_SAVE_TABLE.format(_percent(target.named(_TABLES))), values)
+    values = {
+        "generation": generation,
+        "schema_version": schema_version,
+        "snapshot_at": snapshot_at,
+        "oldest": oldest,
+    }
+    target.execute(_SAVE_WHOLE.format(_percent(target.named(_WHOLE))), values)
+
+
+def _percent(name: str) -> str:
+    # A name beside values: psycopg reads its percent signs.
+    return name.replace("%", "%%")

@@ -1,0 +1,224 @@
+"""The PostgreSQL side: one connection, and how long it may be waited for.
+
+psycopg says in its generators what it waits for; `Patient` is the heart that
+drives them (`wait`), so that each wait has a limit, a wish to end is heard in
+the middle of a statement, and a server that swallows what it is sent is left.
+The law: every wait here ends, and nothing is sent that `quoted` or `literal`
+has not written. Enter at `connected`; afterwards all is one transaction.
+"""
+
+import os
+import select
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import conninfo, sql
+
+from workers.replication.shape import quoted
+from workers.replication.trouble import Cancelled, Trouble, of_postgres
+
+CONNECT_LIMIT_S = 10
+LOCK_LIMIT_S = 30
+# No statement of ours is meant to take longer; the server is told.
+STATEMENT_LIMIT_S = 15 * 60
+# After so long without a byte the server is asked, by a second connection,
+# whether it still works for us.
+SILENCE_S = 20.0
+_LOOK_EVERY_MS = 200
+# A peer that is gone is noticed by the system after about half a minute.
+_PATIENCE = {
+    "connect_timeout": CONNECT_LIMIT_S,
+    "application_name": "nightshift replication",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+_ENVIRONMENT = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
+_OUR_STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+
+
+class Patient(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose waits look at `cancelled` and end when the server is gone."""
+
+    cancelled: Callable[[], bool] = staticmethod(lambda: False)
+    dsn: str = ""
+    why_left: Exception | None = None
+
+    def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:
+        """Drive psycopg's generator to its value; see `psycopg.waiting`.
+
+        Raises:
+            Cancelled: the run was asked to end. Trouble: the server is silent.
+        """
+        try:
+            wanted = next(gen)
+            descriptor = self.pgconn.socket
+            poll = select.poll()
+            silent_since = time.monotonic()
+            while True:
+                poll.register(descriptor, _events(wanted))
+                ready = poll.poll(_LOOK_EVERY_MS)
+                if self.cancelled():
+                    raise Cancelled
+                if ready:
+                    silent_since = time.monotonic()
+                elif time.monotonic() - silent_since > SILENCE_S:
+                    self._ask_whether_it_works()
+                    silent_since = time.monotonic()
+                wanted = gen.send(_ready(ready[0][1], wanted) if ready else 0)
+        except StopIteration as done:
+            return done.value
+        except (Cancelled, Trouble) as reason:
+            # Closing is the one message that needs no answer; the server rolls back.
+            # What psycopg says of a closed connection afterwards is not the reason.
+            self.why_left = reason
+            self.pgconn.finish()
+            raise
+
+    def _ask_whether_it_works(self) -> None:
+        pid = self.pgconn.backend_pid
+        try:
+            with psycopg.connect(self.dsn, autocommit=True) as second:
+                line = second.execute(_OUR_STATE, (pid,)).fetchone()
+        except psycopg.OperationalError as error:
+            if error.sqlstate:  # it lives, and is full or stopping
+                return
+            text = f"does not answer any more: nothing for {SILENCE_S:.0f} s"
+            raise Trouble(f"PostgreSQL at {place(self.dsn)} {text}", permanent=False) from None
+        if line is None or (line[0] or "active").startswith("idle"):
+            text = "has lost what it was asked; something between swallows bytes"
+            raise Trouble(f"PostgreSQL at {place(self.dsn)} {text}", permanent=False)
+
+
+class Target:
+    """A schema in a transaction of its own; `schema` is a plain name."""
+
+    def __init__(self, connection: Patient, schema: str) -> None:
+        self.connection = connection
+        self.schema = schema
+
+    def execute(self, text: str, values: Mapping[str, object] | None = None) -> Any:
+        """Run a statement; a cursor with its rows. `values` only where no name stands."""
+        return self.connection.execute(text, values)
+
+    def one(self, text: str, values: Mapping[str, object] | None = None) -> Any:
+        """The first row, or None."""
+        return self.execute(text, values).fetchone()
+
+    def copy_in(self, text: str, batches: Iterator[bytes]) -> int:
+        """COPY FROM STDIN; how many rows PostgreSQL took."""
+        with self.connection.cursor() as cursor:
+            with cursor.copy(text) as copy:
+                for batch in batches:
+                    copy.write(batch)
+            return cursor.rowcount
+
+    def stream(self, text: str) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query, a thousand at a time, whatever their number."""
+        with self.connection.cursor(name="nightshift_stream") as cursor:
+            cursor.itersize = 1000
+            cursor.execute(text)
+            yield from cursor
+
+    def literal(self, value: object) -> str:
+        """A value as it is written in a statement."""
+        return sql.Literal(value).as_string(self.connection)
+
+    def named(self, table: str) -> str:
+        """A table of the schema as it is written in a statement."""
+        return f"{quoted(self.schema)}.{quoted(table)}"
+
+
+@contextmanager
+def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[Target]:
+    """The schema's only replication, in a transaction that is rolled back unless committed.
+
+    Raises:
+        Trouble: the server cannot be reached, refuses, or has another one of
+            us in this schema; or whatever it says later.
+    """
+    whole = _whole_dsn(dsn)
+    where, secret = place(whole), str(conninfo.conninfo_to_dict(whole).get("password") or "")
+    try:
+        connection = Patient.connect(whole)
+    except psycopg.Error as error:
+        raise of_postgres(where, error, secret) from None
+    connection.cancelled, connection.dsn = cancelled, whole
+    target = Target(connection, schema)
+    try:
+        _settle(target, where)
+        yield target
+    except psycopg.Error as error:
+        raise (target.connection.why_left or of_postgres(where, error, secret)) from None
+    finally:
+        with suppress(psycopg.Error):
+            connection.close()
+
+
+def place(dsn: str) -> str:
+    """Where a DSN leads, for people: host, port and database, no secret."""
+    try:
+        given = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return "(an unreadable DSN)"
+    host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST")
+    port = given.get("port") or os.environ.get("PGPORT") or "5432"
+    name = given.get("dbname") or os.environ.get("PGDATABASE") or ""
+    service = given.get("service") or os.environ.get("PGSERVICE")
+    if not host and service:
+        return f"service {service}"
+    return f"{host or 'the local socket'}:{port}/{name}".rstrip("/")
+
+
+def _whole_dsn(dsn: str) -> str:
+    try:
+        given = conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        # libpq repeats what it does not understand, which may be a password.
+        raise Trouble(
+            "postgres: expected a libpq DSN or URL, and libpq reads it as none"
+        ) from None
+    missing: dict[str, Any] = {
+        name: value
+        for name, value in _PATIENCE.items()
+        if name not in given and _ENVIRONMENT.get(name, "") not in os.environ
+    }
+    return conninfo.make_conninfo(dsn, **missing)
+
+
+def _settle(target: Target, where: str) -> None:
+    """Limits, spelling and the lock; the transaction has begun with it."""
+    encoding = target.one("SHOW server_encoding")[0]
+    if encoding != "UTF8":
+        raise Trouble(f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8")
+    target.execute("SET client_encoding = 'UTF8'")
+    target.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT_S}s'")
+    target.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'")
+    target.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    target.execute("SET LOCAL TimeZone = 'UTC'")
+    target.execute("SET LOCAL DateStyle = 'ISO, YMD'")
+    target.execute("SET LOCAL bytea_output = 'hex'")
+    target.execute("SET LOCAL standard_conforming_strings = on")
+    lock = (
+        "SELECT pg_try_advisory_xact_lock(hashtextextended('nightshift replication ' || %(s)s, 0))"
+    )
+    if not target.one(lock, {"s": target.schema})[0]:
+        raise Trouble(
+            f"another replication into schema {target.schema} of {where} is running",
+            permanent=False,
+        )
+
+
+def _events(wanted: int) -> int:
+    # psycopg's Wait: 1 to read, 2 to write.
+    return (select.POLLIN if wanted & 1 else 0) | (select.POLLOUT if wanted & 2 else 0)
+
+
+def _ready(events: int, wanted: int) -> int:
+    if events & ~(select.POLLIN | select.POLLOUT):
+        return wanted  # an error: the next read or write says which
+    return (1 if events & select.POLLIN else 0) | (2 if events & select.POLLOUT else 0)

@@ -1,0 +1,60 @@
+"""What can go wrong between two databases, each as one sentence for a person.
+
+Values only, and the translation of PostgreSQL's errors. The law: no text here
+holds a password, and none of psycopg's errors goes further than this file.
+"""
+
+import psycopg
+
+# Those that a later attempt may not meet again: connection, rollback, resources,
+# a lock not got, an operator's hand, the system; 28 since rights may be about to come.
+_PASSING = ("08", "28", "40", "53", "55", "57", "58")
+_LONGEST = 400
+
+
+class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
+    """A run that cannot go on. permanent: a later attempt would meet the same."""
+
+    def __init__(self, text: str, permanent: bool = True) -> None:
+        super().__init__(text)
+        self.permanent = permanent
+
+
+class Cancelled(Exception):  # noqa: N818 - a wish, not a mistake
+    """The run was asked to end; nothing was committed."""
+
+
+def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> Trouble:
+    """`error` as a sentence about the server at `where`; `secret` is cut out of it."""
+    state = error.sqlstate or ""
+    primary = error.diag.message_primary
+    words = " ".join(str(primary or error).split()) or type(error).__name__
+    detail = error.diag.message_detail
+    if detail:
+        words += f" ({' '.join(detail.split())})"
+    if secret:
+        words = words.replace(secret, "***")
+    passing = state.startswith(_PASSING) or (not state and isinstance(error, psycopg.Error))
+    return Trouble(f"PostgreSQL at {where}: {words[:_LONGEST]}{_advice(state)}", not passing)
+
+
+def shown(value: object) -> str:
+    """A value for a message: quoted, one line, at most 60 characters of it."""
+    if isinstance(value, bytes):
+        head = value[:24].hex()
+        return f"x'{head}'" + (f"... ({len(value)} bytes)" if len(value) > 24 else "")
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:60]}... ({len(text)} characters)"
+
+
+def _advice(state: str) -> str:
+    match state:
+        case "42501":
+            return "; the role lacks a right, see docs/replication.md"
+        case "55P03":
+            return "; another session holds the table"
+        case "57014":
+            return "; see statement_timeout"
+        case "23505":
+            return "; the target has a unique index of its own, which the source does not keep"
+    return ""

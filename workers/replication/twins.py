@@ -1,0 +1,185 @@
+"""The tables of the target: made, compared with the source's, and changed.
+
+Here all DDL. The law: what stands in PostgreSQL decides a column's type, and
+nothing that holds a value is ever changed or dropped here, except to the
+wider `text` under `on_misfit: text`; where source and target part, the
+failure says which statement would join them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from workers.replication import types
+from workers.replication.params import LONGEST_NAME_BYTES
+from workers.replication.shape import Column, Kind, Table, Twin, Typed, kind_of, quoted
+from workers.replication.target import Target
+from workers.replication.trouble import Trouble
+
+_COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull AND NOT a.atthasdef
+    AND a.attidentity = '' FROM pg_attribute a
+WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum"""
+_EXISTS = "SELECT 1 FROM pg_namespace WHERE nspname = %(schema)s"
+_REFERENCES = """
+SELECT c.relname, p.relname FROM pg_constraint k
+JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
+WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
+    AND c.relnamespace = to_regnamespace(%(schema)s) AND p.relnamespace = c.relnamespace"""
+
+
+def make_schema(target: Target) -> None:
+    """Make the schema if it is missing; needs a right only then."""
+    if target.one(_EXISTS, {"schema": target.schema}) is None:
+        target.execute(f"CREATE SCHEMA {quoted(target.schema)}")
+
+
+def columns_of(target: Target, table: str) -> dict[str, tuple[str, bool]]:
+    """(type, whether it demands a value) by name; empty if there is no such table."""
+    found = target.execute(_COLUMNS, {"table": target.named(table)})
+    return {name: (kind, demands) for name, kind, demands in found}
+
+
+def refuse_names(table: Table) -> None:
+    """Nothing, if PostgreSQL takes every name whole.
+
+    Raises:
+        Trouble: one is too long, or holds what no name may.
+    """
+    for name in (table.name, *(column.name for column in table.columns)):
+        if not name or "\0" in name or len(name.encode()) > LONGEST_NAME_BYTES:
+            raise Trouble(
+                f"table {table.name}: the name {name!r} does not fit into PostgreSQL's"
+                f" 1 to {LONGEST_NAME_BYTES} bytes; rename it or exclude the table"
+            )
+
+
+def twin_of(
+    target: Target,
+    table: Table,
+    present: Mapping[str, tuple[str, bool]],
+    wanted: Mapping[str, str],
+) -> Twin:
+    """The twin of a table that stands in the target, as far as its columns are there.
+
+    Raises:
+        Trouble: the target has another key, another type than asked for, or a
+            column that demands a value and gets none.
+    """
+    for name in present.keys() - {column.name for column in table.columns}:
+        _refuse_extra(target, table, name, present[name][1])
+    missing = [column.name for column in table.key if column.name not in present]
+    if missing:
+        raise Trouble(
+            f"table {table.name}: the key column {missing[0]} is not in"
+            f" {target.named(table.name)}; it was made for another key:"
+            f" DROP TABLE {target.named(table.name)}"
+        )
+    columns = [Typed(c, present[c.name][0]) for c in table.columns if c.name in present]
+    for typed in columns:
+        _refuse_retyped(
+            target, table, typed, types.wanted_type(wanted, table.name, typed.column.name)
+        )
+    return Twin(table, tuple(columns), target.named(table.name))
+
+
+def make(target: Target, twin: Twin) -> None:
+    """Make the table, without its key: that is built faster over rows."""
+    lines = [f"{typed.name} {_declared(typed)}" for typed in twin.columns]
+    target.execute(f"CREATE TABLE {twin.target} ({', '.join(lines)})")
+
+
+def add_key(target: Target, twin: Twin) -> None:
+    """Make the key, and let the planner know the rows."""
+    target.execute(f"ALTER TABLE {twin.target} ADD PRIMARY KEY ({twin.key_names})")
+    target.execute(f"ANALYZE {twin.target}")
+
+
+def add_column(target: Target, twin: Twin, typed: Typed) -> None:
+    """A column that the source has got since."""
+    target.execute(f"ALTER TABLE {twin.target} ADD COLUMN {typed.name} {_declared(typed)}")
+
+
+def retype(target: Target, twin: Twin, name: str, postgres_type: str, collation: str) -> None:
+    """Give a column another type that holds what it has."""
+    column = quoted(name)
+    target.execute(
+        f"ALTER TABLE {twin.target} ALTER COLUMN {column} TYPE {postgres_type} {collation}"
+        f" USING {column}::text::{postgres_type}"
+    )
+
+
+def is_blank(target: Target, twin: Twin, name: str) -> bool:
+    """Whether a column holds no value at all."""
+    query = f"SELECT 1 FROM {twin.target} WHERE {quoted(name)} IS NOT NULL LIMIT 1"
+    return target.one(query) is None
+
+
+def lock(target: Target, twins: Sequence[Twin]) -> None:
+    """Let nobody else write them until the end; readers go on."""
+    if twins:
+        names = ", ".join(twin.target for twin in twins)
+        target.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def parents_first(target: Target, twins: Sequence[Twin]) -> list[Twin]:
+    """In the order of the target's own foreign keys; a circle in any order."""
+    parents: dict[str, set[str]] = {twin.table.name: set() for twin in twins}
+    for child, parent in target.execute(_REFERENCES, {"schema": quoted(target.schema)}):
+        if child in parents and parent in parents:
+            parents[child].add(parent)
+    ordered: list[Twin] = []
+    rest = list(twins)
+    while rest:
+        waiting = {twin.table.name for twin in rest}
+        free = [twin for twin in rest if not parents[twin.table.name] & waiting] or rest[:1]
+        ordered += free
+        rest = [twin for twin in rest if twin not in free]
+    return ordered
+
+
+def _declared(typed: Typed) -> str:
+    # SQLite sorts keys by their bytes; ranges of a proof have to mean the same rows.
+    bytewise = typed.column.key and typed.type == "text"
+    return f'{typed.type} COLLATE "C"' if bytewise else typed.type
+
+
+def _refuse_extra(target: Target, table: Table, name: str, demands: bool) -> None:
+    if demands:
+        raise Trouble(
+            f"table {table.name}: {target.named(table.name)} demands a value for {name}, which the"
+            f" source does not have (dropped or renamed?): ALTER TABLE {target.named(table.name)}"
+            f" DROP COLUMN {quoted(name)}"
+        )
+    raise Trouble(
+        f"table {table.name}: the source has no column {name} (dropped or renamed?):"
+        f" ALTER TABLE {target.named(table.name)} DROP COLUMN {quoted(name)}, or RENAME COLUMN"
+        f" {quoted(name)} TO its new name"
+    )
+
+
+def _refuse_retyped(target: Target, table: Table, typed: Typed, wanted: str) -> None:
+    if not wanted:
+        return
+    meant = target.one("SELECT to_regtype(%(t)s)::text", {"t": wanted.partition("(")[0]})[0]
+    if meant is None:
+        raise Trouble(f"types: {table.name}.{typed.column.name}: PostgreSQL has no type {wanted}")
+    if typed.type.partition("(")[0] != meant:
+        column = quoted(typed.column.name)
+        raise Trouble(
+            f"table {table.name}: column {typed.column.name} is {typed.type} in the target, and"
+            f" types: asks for {wanted}: ALTER TABLE {target.named(table.name)}"
+            f" ALTER COLUMN {column} TYPE {wanted} USING {column}::text::{wanted}"
+        )
+
+
+def refuse_key_type(column: Column, postgres_type: str, table: str) -> None:
+    """Nothing, if a key of this type comes back from PostgreSQL as it went.
+
+    Raises:
+        Trouble: it is a type that PostgreSQL reads in a way of its own.
+    """
+    if column.key and kind_of(postgres_type) is Kind.CAST:
+        raise Trouble(
+            f"types: {table}.{column.name}: a key column may be an integer type, text, double"
+            f" precision or bytea, got {postgres_type}"
+        )
