@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from workers.replication import merge, source, triggers, twins, types
-from workers.replication.merge import Between, MisfitFound
+from workers.replication.carry import Between, MisfitFound, refuse_misfits
 from workers.replication.params import Params
 from workers.replication.shape import Affinity, Table, Twin, Typed
 from workers.replication.trouble import Trouble
@@ -134,7 +134,7 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
             total = source.count(between.source, twin.table)
             path = Way.FULL if wanted > total * _LARGEST_PART else path
         if source.wants_null(between.source, twin):
-            merge.refuse_misfits(between, twin, source.WHOLE)
+            refuse_misfits(between, twin, source.WHOLE)
     tally.paths.add(path)
     if path is Way.NOTHING:
         return

@@ -15,7 +15,8 @@ from typing import Any
 
 from workers.replication import bring, merge, source
 from workers.replication.bring import Bringing
-from workers.replication.merge import Between, Differences
+from workers.replication.carry import Between
+from workers.replication.merge import Differences
 from workers.replication.shape import Kind, Twin, Typed, quoted
 from workers.replication.source import WHOLE, Scope
 from workers.replication.state import Proved

@@ -18,8 +18,8 @@ from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
 from workers.replication import bring, merge, proof, source, state, triggers, twins
 from workers.replication.bring import Bringing, Tally, Way
+from workers.replication.carry import Between
 from workers.replication.encode import Marks
-from workers.replication.merge import Between
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Table, Twin
 from workers.replication.state import Proved, Remembered
@@ -240,7 +240,10 @@ def _bring_all(
             tally.deleted += bring.take_away(bringing, twin)
     if bringing.params.full:
         for twin in order:
-            proof.prove(bringing, twin, source.WHOLE)
+            way, is_new = ways[twin.table.name]
+            # An old table on the full way was compared row by row just now.
+            if is_new or way is not Way.FULL:
+                proof.prove(bringing, twin, source.WHOLE)
             outcome.proved[twin.table.name] = _proved_now(outcome, twin, now)
     elif bringing.proves:
         for twin in order:

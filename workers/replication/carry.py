@@ -1,0 +1,178 @@
+"""Rows on their way: COPY from one side to the other, and what it refuses.
+
+Here every row passes, whole or as a hash, and every value that does not fit
+gets its name: table, key, column. The law: memory does not grow with the
+rows, and a refusal names the very value, since the same query gives the same
+rows again in a snapshot.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from workers.replication import encode, source
+from workers.replication.encode import Marks
+from workers.replication.shape import Twin, key_text, listed
+from workers.replication.source import Misfit, Scope
+from workers.replication.target import Target
+from workers.replication.trouble import Trouble, shown
+
+# The hash of a row, in a column beside those of a user.
+HASH = "nightshift_hash"
+_PLACE = re.compile(r", line (\d+)(?:, column ([^\n]*))?")
+
+
+@dataclass(slots=True)
+class Between:
+    """The two sides of one run, and what it says while it works.
+
+    widen: text columns take every class. advance: told how many rows went by.
+    """
+
+    source: sqlite3.Connection
+    target: Target
+    marks: Marks
+    widen: bool
+    advance: Callable[[int], None]
+
+
+class MisfitFound(Trouble):
+    """A value that its column cannot hold; where it is, and what would pass."""
+
+    def __init__(self, twin: Twin, misfit: Misfit) -> None:
+        held = next(t.type for t in twin.columns if t.column.name == misfit.column)
+        value = misfit.value
+        if misfit.found == "text" and isinstance(value, bytes):
+            value = value.decode(errors="replace")
+        if misfit.found == "null":
+            what = "is NULL, which no key of PostgreSQL may be"
+        else:
+            what = f"is {misfit.found} {shown(value)}, which {held} cannot hold exactly"
+        super().__init__(
+            f"table {misfit.table}, key ({key_text(misfit.key)}): column {misfit.column} {what};"
+            f" name a type (types: {{{misfit.table}.{misfit.column}: ...}}), widen it"
+            " (on_misfit: text) or exclude the table"
+        )
+        self.twin, self.misfit = twin, misfit
+
+
+def refuse_misfits(between: Between, twin: Twin, scope: Scope) -> None:
+    """Nothing, if every value in `scope` can be held by its column.
+
+    Raises:
+        Trouble: the first that cannot, with table, key, column and value.
+    """
+    found = source.first_misfit(between.source, twin, scope, between.widen)
+    if found is not None:
+        raise MisfitFound(twin, found)
+
+
+def copy_rows(between: Between, twin: Twin, scope: Scope, into: str) -> int:
+    """Whole rows of `scope` into the table written `into`; how many.
+
+    Raises:
+        Trouble: PostgreSQL refused a value; which one.
+    """
+    query = (
+        f"SELECT {encode.row_sql(twin.columns, between.widen)} {source.from_wanted(twin, scope)}"
+    )
+    values = {**between.marks.values, **(scope.values or {})}
+    counted = _counting(between, source.rows(between.source, query, values))
+    batches = encode.whole_rows(counted, len(twin.columns), between.marks)
+    try:
+        return between.target.copy_in(copy_sql(between, into, twin.names), batches)
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        raise _refused(between, twin, error, query, values) from None
+
+
+def copy_hashes(between: Between, twin: Twin, scope: Scope, into: str) -> int:
+    """Key, cast columns and HASH of the rows of `scope`; how many.
+
+    Raises:
+        Trouble: PostgreSQL refused a value; which one.
+    """
+    columns = (*twin.key, *encode.cast_columns(twin))
+    head, body = encode.head_sql(twin, between.widen), encode.body_sql(twin, between.widen)
+    query = f"SELECT {head}, {body} {source.from_wanted(twin, scope)}"
+    values = {**between.marks.values, **(scope.values or {})}
+    cursor = source.rows(between.source, query, values)
+    batches = encode.hashed_rows(cursor, len(columns) + 1, between.marks)
+    count = 0
+
+    def told() -> Iterator[bytes]:
+        nonlocal count
+        for number, batch in batches:
+            count += number
+            between.advance(number)
+            yield batch
+
+    try:
+        between.target.copy_in(copy_sql(between, into, f"{listed(columns)}, {HASH}"), told())
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        whole = encode.row_sql(columns, between.widen)
+        query = f"SELECT {whole}, {body} {source.from_wanted(twin, scope)}"
+        raise _refused(between, Twin(twin.table, columns, into), error, query, values) from None
+    return count
+
+
+def _refused(
+    between: Between, twin: Twin, error: psycopg.Error, query: str, values: dict[str, object]
+) -> Trouble:
+    """The value that PostgreSQL refused: the same query gives the same rows in a snapshot."""
+    context = error.diag.context or ""
+    place = _PLACE.search(context)
+    primary = error.diag.message_primary or str(error)
+    if place is None:
+        return Trouble(f"table {twin.table.name}: {primary}")
+    for number, row in enumerate(source.rows(between.source, query, values), 1):
+        if number == int(place[1]):
+            fields = row[0].removesuffix(between.marks.row.encode())
+            parts = fields.split(between.marks.field.encode())
+            return _told(between, twin, parts, place[2] or "", primary)
+    return Trouble(f"table {twin.table.name}: {primary}")
+
+
+def _told(between: Between, twin: Twin, parts: list[bytes], column: str, primary: str) -> Trouble:
+    null = between.marks.null.encode()
+    by_name = dict(zip([t.column.name for t in twin.columns], parts, strict=False))
+    bad = [name for name, value in by_name.items() if _unreadable(value)]
+    named = [name for name in by_name if column.startswith((f"{name}:", f"{name},"))]
+    name = (bad or sorted(named, key=len, reverse=True) or [""])[0]
+    key = tuple(by_name[t.column.name].decode(errors="replace") for t in twin.key)
+    value = by_name.get(name, null)
+    told = "NULL" if value == null else shown(_decoded(value))
+    return Trouble(
+        f"table {twin.table.name}, key ({key_text(key)}): column {name} is {told}: {primary};"
+        " mend it, name a type (types:) or exclude the table"
+    )
+
+
+def _unreadable(value: bytes) -> bool:
+    return b"\0" in value or isinstance(_decoded(value), bytes)
+
+
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _counting(between: Between, rows: Iterator[Any]) -> Iterator[Any]:
+    count = 0
+    for row in rows:
+        yield row
+        count += 1
+        if count == 1000:
+            between.advance(count)
+            count = 0
+    between.advance(count)
+
+
+def copy_sql(between: Between, into: str, names: str) -> str:
+    """The COPY statement that reads our lines."""
+    return f"COPY {into} ({names}) FROM STDIN {encode.copy_options(between.marks)}"
