@@ -80,7 +80,9 @@ def new_twin(bringing: Bringing, table: Table) -> Twin:
     planned = Twin(table, tuple(columns), target.named(table.name))
     twins.make(target, planned)
     # As PostgreSQL spells the types: what was asked for may be an alias.
-    return twins.twin_of(target, table, twins.columns_of(target, table.name), {})
+    return twins.twin_of(
+        target, table, twins.columns_of(target, table.name), bringing.params.types
+    )
 
 
 def is_undecided(affinity: Affinity, declared: str) -> bool:
@@ -103,7 +105,9 @@ def with_new_columns(bringing: Bringing, twin: Twin) -> Twin:
         chosen = types.choose(column, found.get(column.name, types.Found()), wanted)
         twins.add_column(target, twin, Typed(column, chosen.type))
         bringing.log(f"table {table.name}: added column {column.name} {chosen.type}", "info")
-    return twins.twin_of(target, table, twins.columns_of(target, table.name), {})
+    return twins.twin_of(
+        target, table, twins.columns_of(target, table.name), bringing.params.types
+    )
 
 
 def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
@@ -196,4 +200,4 @@ def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
     key = 'COLLATE "C"' if column.key and suggested == "text" else ""
     twins.retype(between.target, twin, name, suggested, key)
     present = twins.columns_of(between.target, table.name)
-    return twins.twin_of(between.target, table, present, {})
+    return twins.twin_of(between.target, table, present, bringing.params.types)

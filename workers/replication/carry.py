@@ -23,7 +23,7 @@ from workers.replication.trouble import Trouble, shown
 
 # The hash of a row, in a column beside those of a user.
 HASH = "nightshift_hash"
-_PLACE = re.compile(r", line (\d+)(?:, column ([^\n]*))?")
+_PLACE = re.compile(r"^COPY .*?, line (\d+)(?:, column (.*))?$", re.MULTILINE)
 
 
 @dataclass(slots=True)

@@ -86,7 +86,8 @@ def head_sql(twin: Twin, widen: bool) -> str:
 def body_sql(twin: Twin, widen: bool) -> str:
     """What is hashed of a row in SQLite."""
     parts = [f"ifnull({_hashed(typed, widen)}, :null)" for typed in hashed_columns(twin)]
-    return _joined(_between(parts)) if parts else "''"
+    # The empty text makes one of a single number, too.
+    return _joined([*_between(parts), "''"])
 
 
 def hash_sql(twin: Twin, marks: Marks) -> str:

@@ -36,8 +36,10 @@ def survey(connection: sqlite3.Connection, params: Params, name: str) -> Survey:
         chosen = chosen_for(params, table, column, found)
         if not chosen.fits:
             key = tuple(Typed(c, "bigint") for c in table.key if c is not column)
-            twin = Twin(table, (Typed(column, types.long_word(chosen.type)), *key), "")
-            misfit = source.first_misfit_of(connection, twin, twin.columns[0])
+            asked = bool(types.wanted_type(params.types, table.name, column.name))
+            typed = Typed(column, types.long_word(chosen.type), asked)
+            twin = Twin(table, (typed, *key), "")
+            misfit = source.first_misfit_of(connection, twin, typed)
             if misfit is not None:
                 misfits[column.name] = misfit
     return Survey(table, source.count(connection, table), found, misfits)

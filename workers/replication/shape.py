@@ -84,10 +84,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A column and its type in PostgreSQL."""
+    """A column and its type in PostgreSQL; asked: it is the user's choice, not ours."""
 
     column: Column
     type: str
+    asked: bool = False
 
     @property
     def name(self) -> str:
@@ -96,8 +97,15 @@ class Typed:
 
     @property
     def kind(self) -> Kind:
-        """How its values are written and compared."""
-        return kind_of(self.type)
+        """How its values are written and compared.
+
+        What a user asks for, PostgreSQL may read in its own way; bytes and
+        keys have to come back as they went.
+        """
+        kind = kind_of(self.type)
+        if self.asked and not self.column.key and kind is not Kind.BYTES:
+            return Kind.CAST
+        return kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from workers import database
 from workers.replication import encode
 from workers.replication.params import Params
-from workers.replication.shape import ROWID, Column, Table, Twin, Typed, quoted
+from workers.replication.shape import ROWID, Column, Kind, Table, Twin, Typed, quoted
 from workers.replication.trouble import Cancelled, Trouble
 from workers.replication.types import LARGEST_WHOLE, Found, classes_of
 
@@ -297,14 +297,14 @@ def _binary(connection: sqlite3.Connection, name: str, columns: Sequence[Column]
 
 def _wrong(typed: Typed, widen: bool) -> str:
     source = typed.column.source
-    allowed = set(classes_of(typed.type))
+    allowed = set(classes_of(typed.type, kind=typed.kind))
     if widen and typed.type == "text":
         allowed = {"integer", "real", "text", "blob"}
     if not typed.column.key:
         allowed.add("null")
     words = ", ".join(f"'{word}'" for word in sorted(allowed))
     wrong = f"typeof({source}) NOT IN ({words})"
-    if typed.type == "double precision":
+    if typed.kind is Kind.REAL:
         beyond = f"{source} NOT BETWEEN -{LARGEST_WHOLE} AND {LARGEST_WHOLE}"
         wrong += f" OR (typeof({source}) = 'integer' AND {beyond})"
     return wrong

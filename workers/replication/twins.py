@@ -7,6 +7,7 @@ failure says which statement would join them.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from workers.replication import types
 from workers.replication.params import LONGEST_NAME_BYTES
@@ -15,8 +16,9 @@ from workers.replication.target import Target
 from workers.replication.trouble import Trouble
 
 _COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull AND NOT a.atthasdef
-    AND a.attidentity = '' FROM pg_attribute a
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
+    a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+FROM pg_attribute a
 WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum"""
 _EXISTS = "SELECT 1 FROM pg_namespace WHERE nspname = %(schema)s"
@@ -33,10 +35,19 @@ def make_schema(target: Target) -> None:
         target.execute(f"CREATE SCHEMA {quoted(target.schema)}")
 
 
-def columns_of(target: Target, table: str) -> dict[str, tuple[str, bool]]:
-    """(type, whether it demands a value) by name; empty if there is no such table."""
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A column of the target; plain: its type without length; demands: no NULL, no default."""
+
+    type: str
+    plain: str
+    demands: bool
+
+
+def columns_of(target: Target, table: str) -> dict[str, Present]:
+    """The columns of a table by name; empty if there is no such table."""
     found = target.execute(_COLUMNS, {"table": target.named(table)})
-    return {name: (kind, demands) for name, kind, demands in found}
+    return {name: Present(*rest) for name, *rest in found}
 
 
 def refuse_names(table: Table) -> None:
@@ -56,7 +67,7 @@ def refuse_names(table: Table) -> None:
 def twin_of(
     target: Target,
     table: Table,
-    present: Mapping[str, tuple[str, bool]],
+    present: Mapping[str, Present],
     wanted: Mapping[str, str],
 ) -> Twin:
     """The twin of a table that stands in the target, as far as its columns are there.
@@ -66,7 +77,7 @@ def twin_of(
             column that demands a value and gets none.
     """
     for name in present.keys() - {column.name for column in table.columns}:
-        _refuse_extra(target, table, name, present[name][1])
+        _refuse_extra(target, table, name, present[name].demands)
     missing = [column.name for column in table.key if column.name not in present]
     if missing:
         raise Trouble(
@@ -74,11 +85,15 @@ def twin_of(
             f" {target.named(table.name)}; it was made for another key:"
             f" DROP TABLE {target.named(table.name)}"
         )
-    columns = [Typed(c, present[c.name][0]) for c in table.columns if c.name in present]
+    columns = [
+        Typed(c, present[c.name].type, bool(types.wanted_type(wanted, table.name, c.name)))
+        for c in table.columns
+        if c.name in present
+    ]
     for typed in columns:
-        _refuse_retyped(
-            target, table, typed, types.wanted_type(wanted, table.name, typed.column.name)
-        )
+        asked = types.wanted_type(wanted, table.name, typed.column.name)
+        if asked:
+            _refuse_retyped(target, table, typed.column.name, present[typed.column.name], asked)
     return Twin(table, tuple(columns), target.named(table.name))
 
 
@@ -157,18 +172,15 @@ def _refuse_extra(target: Target, table: Table, name: str, demands: bool) -> Non
     )
 
 
-def _refuse_retyped(target: Target, table: Table, typed: Typed, wanted: str) -> None:
-    if not wanted:
-        return
-    meant = target.one("SELECT to_regtype(%(t)s)::text", {"t": wanted.partition("(")[0]})[0]
+def _refuse_retyped(target: Target, table: Table, name: str, there: Present, asked: str) -> None:
+    meant = target.one("SELECT to_regtype(%(t)s)::text", {"t": asked})[0]
     if meant is None:
-        raise Trouble(f"types: {table.name}.{typed.column.name}: PostgreSQL has no type {wanted}")
-    if typed.type.partition("(")[0] != meant:
-        column = quoted(typed.column.name)
+        raise Trouble(f"types: {table.name}.{name}: PostgreSQL has no type {asked}")
+    if there.plain != meant:
         raise Trouble(
-            f"table {table.name}: column {typed.column.name} is {typed.type} in the target, and"
-            f" types: asks for {wanted}: ALTER TABLE {target.named(table.name)}"
-            f" ALTER COLUMN {column} TYPE {wanted} USING {column}::text::{wanted}"
+            f"table {table.name}: column {name} is {there.type} in the target, and types: asks for"
+            f" {asked}: ALTER TABLE {target.named(table.name)} ALTER COLUMN {quoted(name)}"
+            f" TYPE {asked} USING {quoted(name)}::text::{asked}"
         )
 
 

@@ -48,7 +48,11 @@ class Chosen:
 def choose(column: Column, found: Found, wanted: str = "") -> Chosen:
     """The type for `column`; `wanted` is the user's word and stands over all."""
     if wanted:
-        return Chosen(wanted, found.classes <= classes_of(long_word(wanted), found.large))
+        kind = kind_of(long_word(wanted))
+        if not column.key and kind is not Kind.BYTES:
+            kind = Kind.CAST
+        fitting = classes_of(long_word(wanted), found.large, kind)
+        return Chosen(wanted, found.classes <= fitting)
     by_name = _BY_AFFINITY.get(column.affinity)
     if column.affinity is Affinity.BLOB and column.declared:
         by_name = "bytea"
@@ -64,9 +68,11 @@ def suggest(found: Found) -> str:
     return whole[0] if whole else "text"
 
 
-def classes_of(postgres_type: str, large: bool = False) -> frozenset[str]:
-    """The storage classes whose values keep their text in this type."""
-    match kind_of(postgres_type):
+def classes_of(
+    postgres_type: str, large: bool = False, kind: Kind | None = None
+) -> frozenset[str]:
+    """The storage classes whose values keep their text in this type, read as `kind` of it."""
+    match kind or kind_of(postgres_type):
         case Kind.REAL:
             return frozenset({"real"} if large else {"integer", "real"})
         case Kind.BYTES:

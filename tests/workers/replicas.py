@@ -1,0 +1,120 @@
+"""Two databases side by side, for the tests of replication.
+
+`unequal` compares them value by value in Python, by a way that shares nothing
+with the worker: it is the judge.
+"""
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from workers import replication
+from workers.protocol import Log, Message
+from workers.report import Report, WorkerFailed
+
+OURS = "nightshift_"
+
+
+def a_report(said: list[Message] | None = None, **more: Any) -> Report:
+    """A report whose messages land in `said`."""
+    heard = [] if said is None else said
+    return Report(heard.append, datetime.now(UTC), **more)
+
+
+def a_source(path: Path, script: str) -> Path:
+    """A database made by `script`."""
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(script)
+    return path
+
+
+def write(path: Path, script: str) -> None:
+    """One transaction of changes."""
+    a_source(path, f"BEGIN; {script}; COMMIT")
+
+
+def run(path: Path, dsn: str, /, **more: Any) -> dict[str, Any]:
+    """A replication of `path`."""
+    return replication.run(replication.Params(path, dsn, **more), a_report())
+
+
+def logged(path: Path, dsn: str, /, **more: Any) -> str:
+    """What a replication logged."""
+    said: list[Message] = []
+    replication.run(replication.Params(path, dsn, **more), a_report(said))
+    return "\n".join(message.text for message in said if isinstance(message, Log))
+
+
+def failure(path: Path, dsn: str, /, **more: Any) -> WorkerFailed:
+    """How a replication failed; one that does not is a failed test."""
+    with pytest.raises(WorkerFailed) as failed:
+        run(path, dsn, **more)
+    return failed.value
+
+
+def sql(dsn: str, statement: str) -> list[tuple[Any, ...]]:
+    """What PostgreSQL answers."""
+    with psycopg.connect(dsn, autocommit=True) as client:
+        cursor = client.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def types(dsn: str, table: str) -> dict[str, str]:
+    """A table's columns in PostgreSQL."""
+    return dict(
+        sql(
+            dsn,
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
+            f" WHERE attrelid = '\"{table}\"'::regclass AND attnum > 0 AND NOT attisdropped",
+        )
+    )
+
+
+def unequal(path: Path, dsn: str, schema: str = "public") -> dict[str, Any]:
+    """By table, the rows that only one side has; empty: they are equal."""
+    found = {}
+    with closing(sqlite3.connect(path)) as source, psycopg.connect(dsn) as target:
+        query = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
+        for (table,) in source.execute(query).fetchall():
+            if not table.startswith((OURS, "sqlite_")):
+                difference = _difference(source, target, schema, table)
+                if difference:
+                    found[table] = difference
+    return found
+
+
+def _difference(
+    source: sqlite3.Connection, target: psycopg.Connection, schema: str, table: str
+) -> list[Any]:
+    columns = [
+        name
+        for (name,) in source.execute(
+            "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1", (table,)
+        )
+    ]
+    names = ", ".join(_quoted(name) for name in columns)
+    here = source.execute(f"SELECT {names} FROM {_quoted(table)}").fetchall()
+    there = target.execute(
+        f"SELECT {names} FROM {_quoted(schema)}.{_quoted(table)}".encode()
+    ).fetchall()
+    real = [any(isinstance(row[place], float) for row in there) for place in range(len(columns))]
+    left = Counter(_told(row, real) for row in here)
+    right = Counter(_told(row, real) for row in there)
+    return [*(left - right), *(right - left)]
+
+
+def _told(row: tuple[Any, ...], real: list[bool]) -> tuple[str, ...]:
+    return tuple(
+        repr(float(value)) if is_real and isinstance(value, int) else repr(value)
+        for value, is_real in zip(row, real, strict=True)
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
