@@ -13,7 +13,7 @@ from enum import StrEnum
 from workers.replication import merge, source, triggers, twins, types
 from workers.replication.carry import Between, MisfitFound, refuse_misfits
 from workers.replication.params import Params
-from workers.replication.shape import Affinity, Table, Twin, Typed
+from workers.replication.shape import ROWID, Affinity, Table, Twin, Typed
 from workers.replication.trouble import Trouble
 
 # With more of a table changed than this, comparing all of it is cheaper.
@@ -79,6 +79,8 @@ def new_twin(bringing: Bringing, table: Table) -> Twin:
     target = bringing.between.target
     planned = Twin(table, tuple(columns), target.named(table.name))
     twins.make(target, planned)
+    if table.rowid:
+        bringing.log(f"table {table.name}: keyed by its row numbers ({ROWID})", "info")
     # As PostgreSQL spells the types: what was asked for may be an alias.
     return twins.twin_of(
         target, table, twins.columns_of(target, table.name), bringing.params.types

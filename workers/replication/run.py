@@ -209,6 +209,12 @@ def _all_tables(
             outcome.taken[name] = last
         outcome.proved[name] = before if before and believed else Proved(name, epoch, now)
     outcome.rotate = bringing.params.capture == "triggers" and (not known or bool(outcome.taken))
+    gone = sorted(remembered.tables.keys() - set(names))
+    if gone:
+        listed = ", ".join(gone)[:300]
+        bringing.log(
+            f"tables no longer in the source or asked for: {listed}; left as they are", "warning"
+        )
     _bring_all(bringing, plan, ways, outcome, now)
     return outcome
 
