@@ -38,6 +38,19 @@ _PATIENCE = {
     "tcp_user_timeout": 30_000,
 }
 _ENVIRONMENT = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
+# The last four: a session whose client is gone must not keep its locks for hours.
+_SETTINGS = """
+SET LOCAL client_encoding = 'UTF8';
+SET LOCAL TimeZone = 'UTC';
+SET LOCAL DateStyle = 'ISO, YMD';
+SET LOCAL bytea_output = 'hex';
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL statement_timeout = '{statement}s';
+SET LOCAL lock_timeout = '{lock}s';
+SET LOCAL idle_in_transaction_session_timeout = '{statement}s';
+SET LOCAL tcp_keepalives_idle = 10;
+SET LOCAL tcp_keepalives_interval = 5;
+SET LOCAL tcp_keepalives_count = 4"""
 _OUR_STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s"
 
 
@@ -195,14 +208,7 @@ def _settle(target: Target, where: str) -> None:
     encoding = target.one("SHOW server_encoding")[0]
     if encoding != "UTF8":
         raise Trouble(f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8")
-    target.execute("SET client_encoding = 'UTF8'")
-    target.execute(f"SET LOCAL statement_timeout = '{STATEMENT_LIMIT_S}s'")
-    target.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'")
-    target.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-    target.execute("SET LOCAL TimeZone = 'UTC'")
-    target.execute("SET LOCAL DateStyle = 'ISO, YMD'")
-    target.execute("SET LOCAL bytea_output = 'hex'")
-    target.execute("SET LOCAL standard_conforming_strings = on")
+    target.execute(_SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S))
     lock = (
         "SELECT pg_try_advisory_xact_lock(hashtextextended('nightshift replication ' || %(s)s, 0))"
     )

@@ -1,0 +1,74 @@
+"""A TCP proxy before PostgreSQL that can be a bad network."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Proxy:
+    """What happens to bytes on their way; all may be changed while it runs.
+
+    cut_after, swallow_after: so many bytes both ways together; the connections
+    end, or all that follows vanishes. delay_s: before each piece. The first
+    `spared` connections are let alone.
+    """
+
+    server: Path
+    cut_after: int | None = None
+    swallow_after: int | None = None
+    delay_s: float = 0.0
+    passed: int = 0
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return int(self.listener.getsockname()[1])
+
+    def serve(self) -> None:
+        """Take connections until the listener is closed."""
+        with suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(str(self.server))
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=self.carry, args=pair, daemon=True).start()
+
+    def carry(self, here: socket.socket, there: socket.socket) -> None:
+        """Bytes from one end to the other, as far as they are let."""
+        with suppress(OSError):
+            while data := here.recv(4096):
+                self.over.wait(self.delay_s)
+                if self.swallow_after is not None and self.passed >= self.swallow_after:
+                    continue
+                if self.cut_after is not None:
+                    data = data[: max(0, self.cut_after - self.passed)]
+                self.passed += len(data)
+                there.sendall(data)
+                if self.cut_after is not None and self.passed >= self.cut_after:
+                    break
+        for end in (here, there):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def proxied(dsn: str, **faults: float) -> Iterator[tuple[Proxy, str]]:
+    """A proxy before the server of `dsn`, and the DSN through it."""
+    folder = re.search(r"host=(\S+)", dsn)
+    assert folder
+    proxy = Proxy(Path(folder[1]) / ".s.PGSQL.5432", **faults)  # type: ignore[arg-type]
+    threading.Thread(target=proxy.serve, daemon=True).start()
+    through = dsn.replace(folder[0], "host=127.0.0.1").replace("port=5432", f"port={proxy.port}")
+    try:
+        yield proxy, f"{through} sslmode=disable gssencmode=disable"
+    finally:
+        proxy.over.set()
+        proxy.listener.close()
