@@ -50,6 +50,18 @@ def test_awkward_values_arrive_and_stay_equal(capture, tmp_path, postgres):
     assert (again["inserted"], again["updated"], again["healed"]) == (0, 0, 0)
 
 
+def test_control_characters_that_separate_fields_arrive(tmp_path, postgres):
+    rows = [(n, "plain", 0.5, b"") for n in range(3000)] + [(1, "a\x1fb\x1e", None, b"\x1f")]
+    path = filled(tmp_path / "a.db", rows)
+
+    run(path, postgres)
+    write(path, "UPDATE t SET s = s || char(31)")
+    result = run(path, postgres)
+
+    assert result["updated"] == 3001
+    assert unequal(path, postgres) == {}
+
+
 def test_any_value_arrives(tmp_path, postgres):
     path = tmp_path / "a.db"
 

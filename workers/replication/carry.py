@@ -9,8 +9,9 @@ rows again in a snapshot.
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
 import psycopg
 
@@ -77,14 +78,23 @@ def copy_rows(between: Between, twin: Twin, scope: Scope, into: str) -> int:
     Raises:
         Trouble: PostgreSQL refused a value; which one.
     """
+    try:
+        with between.target.savepoint():
+            return _copy_rows(between, twin, scope, into, between.marks.short)
+    except encode.Ambiguous:
+        return _copy_rows(between, twin, scope, into, between.marks)
+
+
+def _copy_rows(between: Between, twin: Twin, scope: Scope, into: str, marks: Marks) -> int:
     query = (
         f"SELECT {encode.row_sql(twin.columns, between.widen)} {source.from_wanted(twin, scope)}"
     )
-    values = {**between.marks.values, **(scope.values or {})}
-    counted = _counting(between, source.rows(between.source, query, values))
-    batches = encode.whole_rows(counted, len(twin.columns), between.marks)
+    values = {**marks.values, **(scope.values or {})}
     try:
-        return between.target.copy_in(copy_sql(between, into, twin.names), batches)
+        with closing(source.rows(between.source, query, values)) as cursor:
+            batches = encode.whole_rows(cursor, len(twin.columns), marks)
+            told = _advancing(between, batches)
+            return between.target.copy_in(copy_sql(between, into, twin.names), told)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise _refused(between, twin, error, query, values) from None
 
@@ -99,24 +109,16 @@ def copy_hashes(between: Between, twin: Twin, scope: Scope, into: str) -> int:
     head, body = encode.head_sql(twin, between.widen), encode.body_sql(twin, between.widen)
     query = f"SELECT {head}, {body} {source.from_wanted(twin, scope)}"
     values = {**between.marks.values, **(scope.values or {})}
-    cursor = source.rows(between.source, query, values)
-    batches = encode.hashed_rows(cursor, len(columns) + 1, between.marks)
-    count = 0
-
-    def told() -> Iterator[bytes]:
-        nonlocal count
-        for number, batch in batches:
-            count += number
-            between.advance(number)
-            yield batch
-
+    names = f"{listed(columns)}, {HASH}"
     try:
-        between.target.copy_in(copy_sql(between, into, f"{listed(columns)}, {HASH}"), told())
+        with closing(source.rows(between.source, query, values)) as cursor:
+            batches = encode.hashed_rows(cursor, len(columns) + 1, between.marks)
+            told = _advancing(between, batches)
+            return between.target.copy_in(copy_sql(between, into, names), told)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         whole = encode.row_sql(columns, between.widen)
         query = f"SELECT {whole}, {body} {source.from_wanted(twin, scope)}"
         raise _refused(between, Twin(twin.table, columns, into), error, query, values) from None
-    return count
 
 
 def _refused(
@@ -128,12 +130,11 @@ def _refused(
     primary = error.diag.message_primary or str(error)
     if place is None:
         return Trouble(f"table {twin.table.name}: {primary}")
-    for number, row in enumerate(source.rows(between.source, query, values), 1):
-        if number == int(place[1]):
-            fields = row[0].removesuffix(between.marks.row.encode())
-            parts = fields.split(between.marks.field.encode())
-            return _told(between, twin, parts, place[2] or "", primary)
-    return Trouble(f"table {twin.table.name}: {primary}")
+    with closing(source.rows(between.source, query, values)) as cursor:
+        row = next(islice(cursor, int(place[1]) - 1, None))
+    fields = row[0].removesuffix(str(values["row"]).encode())
+    parts = fields.split(str(values["field"]).encode())
+    return _told(between, twin, parts, place[2] or "", primary)
 
 
 def _told(between: Between, twin: Twin, parts: list[bytes], column: str, primary: str) -> Trouble:
@@ -162,15 +163,10 @@ def _decoded(value: bytes) -> str | bytes:
         return value
 
 
-def _counting(between: Between, rows: Iterator[Any]) -> Iterator[Any]:
-    count = 0
-    for row in rows:
-        yield row
-        count += 1
-        if count == 1000:
-            between.advance(count)
-            count = 0
-    between.advance(count)
+def _advancing(between: Between, batches: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
+    for count, batch in batches:
+        between.advance(count)
+        yield batch
 
 
 def copy_sql(between: Between, into: str, names: str) -> str:

@@ -8,6 +8,7 @@ right is not touched. Memory does not grow with the rows on either side.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from workers.replication import carry, encode, source
@@ -156,9 +157,10 @@ def note_gone(between: Between, twin: Twin) -> int:
         for number, typed in enumerate(twin.key)
     ]
     query = f"SELECT {encode.row_sql(keys, between.widen)} {source.from_gone(twin)}"
-    cursor = source.rows(between.source, query, between.marks.values)
-    batches = encode.whole_rows(cursor, len(keys), between.marks)
-    count = target.copy_in(carry.copy_sql(between, gap, twin.key_names), batches)
+    with closing(source.rows(between.source, query, between.marks.values)) as cursor:
+        batches = encode.whole_rows(cursor, len(keys), between.marks)
+        statement = carry.copy_sql(between, gap, twin.key_names)
+        count = target.copy_in(statement, (batch for _, batch in batches))
     target.execute(f"UPDATE {gap} SET {_EXTRA} = true")
     return count
 

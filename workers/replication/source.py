@@ -8,15 +8,15 @@ bytes come out as they lie there, whatever they are.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from workers import database
 from workers.replication import encode
 from workers.replication.params import Params
-from workers.replication.shape import ROWID, Column, Kind, Table, Twin, Typed, quoted
+from workers.replication.shape import ROWID, Affinity, Column, Kind, Table, Twin, Typed, quoted
 from workers.replication.trouble import Cancelled, Trouble
 from workers.replication.types import LARGEST_WHOLE, Found, classes_of
 
@@ -176,7 +176,8 @@ def first_misfit_of(
         f"SELECT typeof({name}), {value}, {keys} {from_wanted(twin, scope)}"
         f" {word} ({_wrong(typed, widen)}) LIMIT 1"
     )
-    line = next(rows(connection, query, scope.values or {}), None)
+    with closing(rows(connection, query, scope.values or {})) as found:
+        line = next(found, None)
     if line is None:
         return None
     kind, held, *key = line
@@ -186,18 +187,17 @@ def first_misfit_of(
 
 def rows(
     connection: sqlite3.Connection, query: str, values: Mapping[str, object]
-) -> Iterator[tuple[Any, ...]]:
-    """Rows of `query` with texts as bytes, whatever else is asked meanwhile."""
+) -> Generator[tuple[Any, ...], None, None]:
+    """Rows of `query` with texts as the bytes that lie there, one at a time.
+
+    Nothing else may be read on the connection until it is at its end, or closed.
+    """
     cursor = connection.execute(query, values)
-    while True:
-        connection.text_factory = bytes
-        try:
-            some = cursor.fetchmany(64)
-        finally:
-            connection.text_factory = str
-        if not some:
-            return
-        yield from some
+    connection.text_factory = bytes
+    try:
+        yield from cursor
+    finally:
+        connection.text_factory = str
 
 
 def want(connection: sqlite3.Connection, twin: Twin, keys: Iterator[Sequence[object]]) -> None:
@@ -297,6 +297,9 @@ def _binary(connection: sqlite3.Connection, name: str, columns: Sequence[Column]
 
 def _wrong(typed: Typed, widen: bool) -> str:
     source = typed.column.source
+    if typed.column.affinity is Affinity.TEXT and typed.type == "text" and not typed.column.key:
+        # SQLite made a text of all else; this question costs half of the other.
+        return "0" if widen else f"typeof({source}) = 'blob'"
     allowed = set(classes_of(typed.type, kind=typed.kind))
     if widen and typed.type == "text":
         allowed = {"integer", "real", "text", "blob"}

@@ -11,7 +11,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -129,6 +129,10 @@ class Target:
                 for batch in batches:
                     copy.write(batch)
             return cursor.rowcount
+
+    def savepoint(self) -> AbstractContextManager[object]:
+        """What fails inside is undone, and the transaction goes on."""
+        return self.connection.transaction()
 
     def stream(self, text: str) -> Iterator[tuple[Any, ...]]:
         """Rows of a query, a thousand at a time, whatever their number."""
