@@ -1,9 +1,9 @@
 """Replication: a SQLite database into PostgreSQL, provably equal.
 
 Here: the job `replication.run`, its plan, and how each trouble ends a run.
-`run.py` leads; `source.py` reads, `target.py` waits, `twins.py` makes tables,
+`work.py` leads; `source.py` reads, `target.py` waits, `twins.py` makes tables,
 `merge.py` moves rows, `triggers.py` knows what changed, `proof.py` checks.
-`shape.py`, `types.py` and `encode.py` decide, and touch nothing.
+`shape.py`, `types.py` and `encode.py` decide and touch nothing; `survey.py` plans.
 """
 
 import sqlite3
@@ -12,10 +12,10 @@ from workers import database
 from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
 from workers.replication.params import Params
-from workers.replication.plan import plan, survey
-from workers.replication.run import chosen, replicate, verify
 from workers.replication.source import snapshot
+from workers.replication.survey import plan, survey
 from workers.replication.trouble import Cancelled, Trouble
+from workers.replication.work import chosen, replicate, verify
 from workers.report import Report, WorkerFailed
 
 __all__ = ["Params", "plan", "run"]
