@@ -37,34 +37,13 @@ sys.path.insert(0, str(ROOT))
 
 from scripts import embedded_postgres  # noqa: E402 - the project is not a package of this folder
 
-COLUMNS = [
-    "name",
-    "supertype",
-    "subtypes",
-    "level",
-    "hp",
-    "types",
-    "evolves_from",
-    "evolves_to",
-    "rules",
-    "abilities",
-    "ancient_trait",
-    "attacks",
-    "weaknesses",
-    "resistances",
-    "retreat_cost",
-    "converted_retreat_cost",
-    "set_id",
-    "number",
-    "artist",
-    "rarity",
-    "flavor_text",
-    "regulation_mark",
-    "national_pokedex_numbers",
-    "legalities",
-    "images",
+COLUMNS = (
+    "name", "supertype", "subtypes", "level", "hp", "types", "evolves_from", "evolves_to",
+    "rules", "abilities", "ancient_trait", "attacks", "weaknesses", "resistances",
+    "retreat_cost", "converted_retreat_cost", "set_id", "number", "artist", "rarity",
+    "flavor_text", "regulation_mark", "national_pokedex_numbers", "legalities", "images",
     "tcgplayer_url",
-]
+)  # fmt: skip
 INTEGERS = ("hp", "converted_retreat_cost")
 CHANGED = {"nothing": 0.0, "tenth": 0.001, "one": 0.01, "compare": 0.001, "verify": 0.0}
 WORDS = {

@@ -74,7 +74,9 @@ def test_the_server_dies_with_its_owner(tmp_path):
         assert owner.stderr is not None
         assert owner.stderr.readline().startswith("postgres is up: ")
         server = int((tmp_path / "data" / "postmaster.pid").read_text().split()[0])
-        (command,) = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()[1:]
+        children = Path(f"/proc/{owner.pid}/task/{owner.pid}/children")
+        until(lambda: len(children.read_text().split()) == 2)
+        _, command = children.read_text().split()
 
         owner.send_signal(signal.SIGKILL)
         os.kill(int(command), signal.SIGKILL)

@@ -11,11 +11,12 @@ import sqlite3
 from workers import database
 from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
+from workers.replication.choice import chosen
 from workers.replication.params import Params
 from workers.replication.source import snapshot
 from workers.replication.survey import plan, survey
 from workers.replication.trouble import Cancelled, Trouble
-from workers.replication.work import chosen, replicate, verify
+from workers.replication.work import replicate, verify
 from workers.report import Report, WorkerFailed
 
 __all__ = ["Params", "plan", "run"]

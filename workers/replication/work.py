@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from workers import database
 from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
-from workers.replication import bring, merge, proof, source, state, triggers, twins
+from workers.replication import bring, choice, merge, proof, source, state, triggers, twins
 from workers.replication.bring import Bringing, Tally, Way
 from workers.replication.carry import Between
 from workers.replication.encode import Marks
@@ -72,9 +72,9 @@ def replicate(params: Params, report: Report) -> dict[str, Scalar]:
         twins.make_schema(target)
         remembered = state.recall(target)
         with source.snapshot(params, lambda: report.cancelled) as connection:
-            names = chosen(connection, params, report)
+            names = choice.chosen(connection, params, report)
             if params.capture == "compare":
-                _tell_leftovers(connection, report)
+                choice.tell_leftovers(connection, report)
         if params.capture == "triggers":
             _prepare(params, target, names, report)
         snapshot_at = datetime.now(UTC)
@@ -108,7 +108,7 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
         source.snapshot(params, lambda: report.cancelled) as connection,
     ):
         between = Between(connection, target, Marks(), params.on_misfit == "text", Counter(report))
-        names = chosen(connection, params, report)
+        names = choice.chosen(connection, params, report)
         for number, name in enumerate(names):
             present = twins.columns_of(target, name)
             table = source.read_table(connection, name, (ROWID in present) if present else None)
@@ -129,43 +129,6 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
         raise Trouble(f"not equal: {'; '.join(wrong)[:1000]}")
     seconds = round(time.monotonic() - began, 3)
     return {"compared": rows, "tables": len(names), "differing": 0, "seconds": seconds}
-
-
-def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> list[str]:
-    """The names of the tables to replicate; what is left out is said.
-
-    Raises:
-        Trouble: a name in `tables`, `exclude` or `types` is not there.
-    """
-    found = dict(source.all_names(connection))
-    _refuse_unknown(params, found)
-    names = []
-    for name, why in found.items():
-        asked = params.all_tables or name in params.tables
-        if not asked or name in params.exclude:
-            continue
-        if not why:
-            names.append(name)
-        elif not params.all_tables:
-            raise Trouble(f"tables: {name} cannot be replicated: it is {why}")
-    left_out = [f"{name} ({why})" for name, why in found.items() if why]
-    if left_out and params.all_tables:
-        report.log(f"left out: {', '.join(left_out)[:1000]}")
-    return names
-
-
-def _refuse_unknown(params: Params, found: dict[str, str]) -> None:
-    listed = () if params.all_tables else params.tables
-    for key, names in (("tables", listed), ("exclude", params.exclude)):
-        for name in names:
-            if name not in found:
-                known = ", ".join(name for name, why in found.items() if not why)[:300]
-                raise Trouble(f"{key}: no table {name} in {params.database}; it has {known}")
-    for place in params.types:
-        if not any(place.startswith(f"{name}.") for name in found):
-            raise Trouble(
-                f'types: expected "table.column" of a table that is there, got "{place}"'
-            )
 
 
 def _prepare(params: Params, target: Target, names: Sequence[str], report: Report) -> None:
@@ -277,16 +240,6 @@ def _twin(bringing: Bringing, name: str, number: int) -> tuple[Twin, bool]:
 
 def _numbered(twin: Twin, number: int) -> Twin:
     return Twin(twin.table, twin.columns, twin.target, number)
-
-
-def _tell_leftovers(connection: sqlite3.Connection, report: Report) -> None:
-    logs = triggers.leftovers(connection)
-    if logs:
-        report.log(
-            f"the source still has logs of changes ({', '.join(logs)[:200]}), which grow and slow"
-            " its writers; docs/replication.md says how to remove them",
-            "warning",
-        )
 
 
 def _settle(params: Params, generation: str, taken: dict[str, int], report: Report) -> None:
