@@ -309,3 +309,16 @@ def test_a_database_without_tables_is_no_failure(tmp_path, postgres):
     path = a_source(tmp_path / "a.db", "PRAGMA user_version = 1")
 
     assert run(path, postgres, capture="triggers")["tables"] == 0
+
+
+@BOTH
+def test_a_table_of_a_thousand_columns_arrives(capture, tmp_path, postgres):
+    columns = ", ".join(f"c{number} INT" for number in range(1000))
+    script = f"CREATE TABLE t (id INTEGER PRIMARY KEY, {columns});"
+    path = a_source(tmp_path / "a.db", f"{script} INSERT INTO t (id, c7) VALUES (1, 8)")
+    run(path, postgres, capture=capture)
+    write(path, "UPDATE t SET c999 = 5")
+
+    run(path, postgres, capture=capture, full=True)
+
+    assert unequal(path, postgres) == {}

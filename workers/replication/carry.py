@@ -76,18 +76,23 @@ def copy_rows(between: Between, twin: Twin, scope: Scope, into: str) -> int:
     """Whole rows of `scope` into the table written `into`; how many.
 
     Raises:
-        Trouble: PostgreSQL refused a value; which one.
+        Trouble: a value does not fit, or PostgreSQL refused it; which one.
     """
     try:
         with between.target.savepoint():
             return _copy_rows(between, twin, scope, into, between.marks.short)
     except encode.Ambiguous:
         return _copy_rows(between, twin, scope, into, between.marks)
+    except encode.Unfit:
+        refuse_misfits(between, twin, scope)
+        raise
 
 
 def _copy_rows(between: Between, twin: Twin, scope: Scope, into: str, marks: Marks) -> int:
+    # Whether all fits is asked on the way: a look at every row beforehand costs a fifth.
     query = (
-        f"SELECT {encode.row_sql(twin.columns, between.widen)} {source.from_wanted(twin, scope)}"
+        f"SELECT {encode.row_sql(twin.columns, between.widen)},"
+        f" {source.unfit_sql(twin, between.widen)} {source.from_wanted(twin, scope)}"
     )
     values = {**marks.values, **(scope.values or {})}
     try:

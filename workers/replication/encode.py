@@ -32,6 +32,10 @@ class Ambiguous(Trouble):
     """A value holds a mark; with drawn marks, once in the age of the world."""
 
 
+class Unfit(Trouble):
+    """A row holds a value that its column cannot; which one is to be looked up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What stands between fields, after rows and for NULL, in this run only.
@@ -126,12 +130,18 @@ def hashed_columns(twin: Twin) -> tuple[Typed, ...]:
 
 
 def whole_rows(
-    cursor: Iterable[tuple[bytes]], fields: int, marks: Marks
+    cursor: Iterable[tuple[bytes, int]], fields: int, marks: Marks
 ) -> Iterator[tuple[int, bytes]]:
-    """(rows, COPY bytes) in batches, of rows from `row_sql` with so many fields."""
+    """(rows, COPY bytes) in batches, of `row_sql` with so many fields, and a word on each row.
+
+    Raises:
+        Unfit: at the first row whose second value is true.
+    """
     batch: list[bytes] = []
     size = 0
-    for (row,) in cursor:
+    for row, unfit in cursor:
+        if unfit:
+            raise Unfit("a value does not fit its column")
         batch.append(row)
         size += len(row)
         if size > _BATCH_BYTES:

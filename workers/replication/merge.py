@@ -49,7 +49,6 @@ def load(between: Between, twin: Twin) -> int:
     Raises:
         Trouble: a value that its column cannot hold.
     """
-    refuse_misfits(between, twin, source.WHOLE)
     return carry.copy_rows(between, twin, source.WHOLE, twin.target)
 
 
@@ -118,7 +117,6 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> tuple[int, int]:
     Raises:
         Trouble: a value that its column cannot hold.
     """
-    refuse_misfits(between, twin, scope)
     target, stage = between.target, _temporary(twin, "stage")
     _temporary_table(target, twin, stage, twin.columns)
     if carry.copy_rows(between, twin, scope, stage) > _WORTH_ANALYZING:
@@ -156,7 +154,7 @@ def note_gone(between: Between, twin: Twin) -> int:
         Typed(replace(typed.column, source=f"w.k{number}"), typed.type)
         for number, typed in enumerate(twin.key)
     ]
-    query = f"SELECT {encode.row_sql(keys, between.widen)} {source.from_gone(twin)}"
+    query = f"SELECT {encode.row_sql(keys, between.widen)}, 0 {source.from_gone(twin)}"
     with closing(source.rows(between.source, query, between.marks.values)) as cursor:
         batches = encode.whole_rows(cursor, len(keys), between.marks)
         statement = carry.copy_sql(between, gap, twin.key_names)

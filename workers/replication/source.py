@@ -145,8 +145,7 @@ def first_misfit(
 
     widen: text columns take every class.
     """
-    wrong = {typed.name: _wrong(typed, widen) for typed in twin.columns}
-    every = " OR ".join(wrong.values())
+    every = unfit_sql(twin, widen)
     values = dict(scope.values or {})
     start = from_wanted(twin, scope)
     word = "AND" if scope.source else "WHERE"
@@ -157,6 +156,11 @@ def first_misfit(
         if found is not None:
             return found
     return None
+
+
+def unfit_sql(twin: Twin, widen: bool) -> str:
+    """The condition that a row holds a value which its column's type cannot."""
+    return _any([f"({_wrong(typed, widen)})" for typed in twin.columns])
 
 
 def first_misfit_of(
@@ -293,6 +297,14 @@ def _binary(connection: sqlite3.Connection, name: str, columns: Sequence[Column]
             )
             return all(coll == "BINARY" for column, coll in used if column in keys)
     return True
+
+
+def _any(conditions: list[str]) -> str:
+    """A balanced OR: SQLite refuses expressions that are a thousand deep."""
+    if len(conditions) <= 50:
+        return " OR ".join(conditions)
+    middle = len(conditions) // 2
+    return f"({_any(conditions[:middle])}) OR ({_any(conditions[middle:])})"
 
 
 def _wrong(typed: Typed, widen: bool) -> str:
