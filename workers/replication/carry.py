@@ -15,10 +15,11 @@ from itertools import islice
 
 import psycopg
 
-from workers.replication import encode, source
+from workers.replication import encode, fit, source
 from workers.replication.encode import Marks
+from workers.replication.fit import Misfit
 from workers.replication.shape import Twin, key_text, listed
-from workers.replication.source import Misfit, Scope
+from workers.replication.source import Scope
 from workers.replication.target import Target
 from workers.replication.trouble import Trouble, shown
 
@@ -67,7 +68,7 @@ def refuse_misfits(between: Between, twin: Twin, scope: Scope) -> None:
     Raises:
         Trouble: the first that cannot, with table, key, column and value.
     """
-    found = source.first_misfit(between.source, twin, scope, between.widen)
+    found = fit.first_misfit(between.source, twin, scope, between.widen)
     if found is not None:
         raise MisfitFound(twin, found)
 
@@ -92,7 +93,7 @@ def _copy_rows(between: Between, twin: Twin, scope: Scope, into: str, marks: Mar
     # Whether all fits is asked on the way: a look at every row beforehand costs a fifth.
     query = (
         f"SELECT {encode.row_sql(twin.columns, between.widen)},"
-        f" {source.unfit_sql(twin, between.widen)} {source.from_wanted(twin, scope)}"
+        f" {fit.unfit_sql(twin, between.widen)} {source.from_wanted(twin, scope)}"
     )
     values = {**marks.values, **(scope.values or {})}
     try:

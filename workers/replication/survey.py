@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.replication import source, types
+from workers.replication import fit, source, types
+from workers.replication.fit import Misfit
 from workers.replication.params import Params
 from workers.replication.shape import Column, Table, Twin, Typed, key_text
-from workers.replication.source import Misfit
 from workers.replication.trouble import shown
 from workers.replication.types import Chosen, Found
 
@@ -39,7 +39,7 @@ def survey(connection: sqlite3.Connection, params: Params, name: str) -> Survey:
             asked = bool(types.wanted_type(params.types, table.name, column.name))
             typed = Typed(column, types.long_word(chosen.type), asked)
             twin = Twin(table, (typed, *key), "")
-            misfit = source.first_misfit_of(connection, twin, typed)
+            misfit = fit.first_misfit_of(connection, twin, typed)
             if misfit is not None:
                 misfits[column.name] = misfit
     return Survey(table, source.count(connection, table), found, misfits)

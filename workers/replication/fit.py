@@ -1,0 +1,103 @@
+"""Does every value fit its column, by its storage class, and which one does not?
+
+Questions to SQLite only; which class fits which type is for `types.py`. The
+law: a class that does not fit is found before PostgreSQL could take its text
+for something else.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+
+from workers.replication import source
+from workers.replication.shape import Affinity, Kind, Twin, Typed
+from workers.replication.source import Scope
+from workers.replication.types import LARGEST_WHOLE, classes_of
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value that its column cannot hold; `key` is for people."""
+
+    table: str
+    column: str
+    found: str
+    value: object
+    key: tuple[object, ...]
+
+
+def first_misfit(
+    connection: sqlite3.Connection, twin: Twin, scope: Scope, widen: bool
+) -> Misfit | None:
+    """The first value in `scope` whose class its column's type cannot hold.
+
+    widen: text columns take every class.
+    """
+    every = unfit_sql(twin, widen)
+    values = dict(scope.values or {})
+    start = source.from_wanted(twin, scope)
+    word = "AND" if scope.source else "WHERE"
+    if connection.execute(f"SELECT 1 {start} {word} ({every}) LIMIT 1", values).fetchone() is None:
+        return None
+    for typed in twin.columns:
+        found = first_misfit_of(connection, twin, typed, scope, widen)
+        if found is not None:
+            return found
+    return None
+
+
+def unfit_sql(twin: Twin, widen: bool) -> str:
+    """The condition that a row holds a value which its column's type cannot."""
+    return _any([f"({_wrong(typed, widen)})" for typed in twin.columns])
+
+
+def first_misfit_of(
+    connection: sqlite3.Connection,
+    twin: Twin,
+    typed: Typed,
+    scope: Scope = source.WHOLE,
+    widen: bool = False,
+) -> Misfit | None:
+    """The same for one column of `twin`."""
+    keys = ", ".join(each.column.source for each in twin.key)
+    name = typed.column.source
+    # As bytes, since a text may not be one.
+    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+    word = "AND" if scope.source else "WHERE"
+    query = (
+        f"SELECT typeof({name}), {value}, {keys} {source.from_wanted(twin, scope)}"
+        f" {word} ({_wrong(typed, widen)}) LIMIT 1"
+    )
+    with closing(source.rows(connection, query, scope.values or {})) as found:
+        line = next(found, None)
+    if line is None:
+        return None
+    kind, held, *key = line
+    texts = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in key]
+    return Misfit(twin.table.name, typed.column.name, kind.decode(), held, tuple(texts))
+
+
+def _any(conditions: list[str]) -> str:
+    """A balanced OR: SQLite refuses expressions that are a thousand deep."""
+    if len(conditions) <= 50:
+        return " OR ".join(conditions)
+    middle = len(conditions) // 2
+    return f"({_any(conditions[:middle])}) OR ({_any(conditions[middle:])})"
+
+
+def _wrong(typed: Typed, widen: bool) -> str:
+    name = typed.column.source
+    if typed.column.affinity is Affinity.TEXT and typed.type == "text" and not typed.column.key:
+        # SQLite made a text of all else; this question costs half of the other.
+        return "0" if widen else f"typeof({name}) = 'blob'"
+    allowed = set(classes_of(typed.type, kind=typed.kind))
+    if widen and typed.type == "text":
+        allowed = {"integer", "real", "text", "blob"}
+    if not typed.column.key:
+        allowed.add("null")
+    words = ", ".join(f"'{word}'" for word in sorted(allowed))
+    wrong = f"typeof({name}) NOT IN ({words})"
+    if typed.kind is Kind.REAL:
+        beyond = f"{name} NOT BETWEEN -{LARGEST_WHOLE} AND {LARGEST_WHOLE}"
+        wrong += f" OR (typeof({name}) = 'integer' AND {beyond})"
+    return wrong
