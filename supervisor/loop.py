@@ -28,6 +28,7 @@ from supervisor.core.view import Tick
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload, TestAlert
 from supervisor.errands import Party, is_of_an_errand
+from supervisor.herald import Herald
 from supervisor.ledger.backlog import Backlog
 from supervisor.ledger.store import LedgerTrouble, Store
 from supervisor.log import Log
@@ -53,6 +54,7 @@ class Loop:
         reloader: Reloader,
         desk: Desk,
         log: Log,
+        herald: Herald,
     ) -> None:
         self._selector = selector
         self._store = store
@@ -60,6 +62,7 @@ class Loop:
         self._reloader = reloader
         self._desk = desk
         self._log = log
+        self._herald = herald
         folder = reloader.folder
         self._courier, self._trial = Courier(folder.root, log), Trial()
         self._heartbeats = Heartbeats(folder.heartbeats, log)
@@ -109,6 +112,7 @@ class Loop:
         happened += self._run_errands(heard, at)
         happened += self._pass_time(at)
         self._turn(happened)
+        self._tell_manager(at)
 
     def flush(self) -> None:
         """Write what still waits, as the last thing before the ledger is closed."""
@@ -142,6 +146,7 @@ class Loop:
             self._backlog.flush_at,
             self._end_by,
             *(party.next_instant() for party in self._parties),
+            self._herald.next_instant(),
         ]
         return max(0.0, min(each for each in instants if each is not None) - at.mono)
 
@@ -297,6 +302,12 @@ class Loop:
         # Nobody may cancel it between a look and the result.
         if answer.set_running_or_notify_cancel():
             answer.set_result(reply)
+
+    def _tell_manager(self, at: ev.At) -> None:
+        reading = self._reloader.is_reading
+        trouble = self._herald.look(self.world, reading, self._minute, at.mono)
+        if trouble:
+            self._note(at, ev.Note("warning", f"the service manager is not told: {trouble}"))
 
     def _note(self, at: ev.At, note: ev.Note) -> None:
         self._log.note(at.wall, note)

@@ -79,6 +79,11 @@ class Reloader:
         else:
             self._watch.look(at.mono, forced=True)
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether the child lives."""
+        return self._reading.is_out
+
     def next_instant(self) -> float | None:
         """When there is something to do here, monotonic."""
         if self._reading.is_out:

@@ -24,10 +24,12 @@ from supervisor.core.events import Note, Restored
 from supervisor.core.model import Config, Problem, replace
 from supervisor.core.view import Facts, Listening
 from supervisor.desk import Desk
+from supervisor.herald import Herald
 from supervisor.ledger.store import Store
 from supervisor.log import Log
 from supervisor.loop import Loop
 from supervisor.masking import masker
+from supervisor.notify_socket import taken_from
 from supervisor.reload import Reloader, keep_text
 from supervisor.state_folder import StateFolder, check_socket_path
 from supervisor.watch import fingerprint
@@ -82,6 +84,8 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         _require_our_packages()
+        # Before anything is started that would inherit it.
+        self._notify = taken_from(os.environ, os.getpid())
         umask = os.umask(0o077)
         check_socket_path(settings.socket)
         folder = StateFolder(settings.state)
@@ -107,7 +111,10 @@ class Service:
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()
         reloader = Reloader(settings.config, folder, acted_on, settings.settle)
-        self.loop = Loop(selector, self._store, self._processes, reloader, self.desk, self._log)
+        self._herald = Herald(self._notify)
+        self.loop = Loop(
+            selector, self._store, self._processes, reloader, self.desk, self._log, self._herald
+        )
         self._say_what_was_found(refused, strays)
         listening = self.desk.facts.metrics
         if listening is not None and listening.error:
@@ -122,6 +129,7 @@ class Service:
         self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused))
         self._api.start()
         self.desk.is_ready = True
+        self._herald.begin(self.loop.world, at.mono)
         if settings.calendar:
             text = f"ready: {len(config.jobs)} jobs, answers at {settings.socket}"
             self._note("info", text)
@@ -152,6 +160,7 @@ class Service:
         self.loop.flush()
         self._store.close(clean=True)
         self._log.close()
+        self._notify.close()
 
     def _say_what_was_found(self, refused: tuple[Problem, ...], strays: list[str]) -> None:
         kept = self._store.set_aside
@@ -160,6 +169,8 @@ class Service:
         if strays:
             named = "; ".join(strays[:20])
             self._note("warning", f"killed {len(strays)} strays of a dead predecessor: {named}")
+        if self._notify.trouble:
+            self._note("warning", self._notify.trouble)
         if refused:
             self._note("error", "jobs.yaml is refused; the last good text of it runs")
 

@@ -1,0 +1,145 @@
+"""What a service manager hears of the real supervisor, at a real notify socket."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.daemon import House, supervised
+from tests.manager_socket import ManagerSocket
+from tests.waiting import until
+
+JOBS = """
+jobs:
+  variables: {command: "env | grep -E '^(NOTIFY|WATCHDOG)' || echo none of them"}
+  sleeper: {command: [/bin/sleep, "60"]}
+  deaf: {command: "trap '' TERM; echo up; while :; do sleep 0.1; done"}
+"""
+
+
+class Manager:
+    """All that was heard so far, in one list."""
+
+    def __init__(self, socket: ManagerSocket) -> None:
+        self.socket = socket
+        self.messages: list[dict[str, str]] = []
+
+    def heard(self, name: str) -> list[str]:
+        """The values of one word, oldest first."""
+        self.messages += self.socket.heard()
+        return [message[name] for message in self.messages if name in message]
+
+    def forget(self) -> None:
+        """From here on only what is new counts."""
+        self.heard("")
+        self.messages.clear()
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with House(JOBS) as house:
+        yield house
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, house: House) -> Iterator[Manager]:
+    address = str(house.root / "notify")
+    if request.param == "abstract":
+        address = f"@{house.root.name}"
+    house.environ["NOTIFY_SOCKET"] = address
+    with ManagerSocket(address) as socket:
+        yield Manager(socket)
+
+
+def test_it_is_ready_when_the_socket_answers_and_says_so_once(house, manager):
+    with supervised(house) as process:
+        until(lambda: manager.heard("READY"))
+
+        assert house.ask("status").returncode == 0
+        assert manager.heard("READY") == ["1"]
+        assert manager.heard("MAINPID") == [str(process.pid)]
+        assert manager.heard("STATUS") == ["3 jobs, 0 running, 0 pending"]
+        assert manager.heard("WATCHDOG") == []
+
+
+def test_who_cannot_start_is_never_ready(house, manager):
+    house.config.write_text("jobs: {}\n")
+
+    house.refuses("start")
+
+    assert manager.heard("READY") == []
+
+
+@pytest.mark.parametrize("text", [JOBS + "  new: {command: ['true']}\n", "jobs: {}\n"])
+def test_a_reload_begins_and_ends_also_when_it_is_refused(house, manager, text):
+    with supervised(house):
+        until(lambda: manager.heard("READY"))
+        manager.forget()
+        house.config.write_text(text)
+        house.ask("reload")
+
+        until(lambda: manager.heard("READY"))
+        assert manager.heard("RELOADING") == ["1"]
+        assert int(manager.heard("MONOTONIC_USEC")[0]) > 0
+
+
+def test_stopping_is_said_before_the_grace_begins(house, manager):
+    with supervised(house, "--shutdown-grace", "60s") as process:
+        house.says("run", "deaf")
+        until(lambda: "up" in house.ask("logs", "deaf").stdout)
+        process.send_signal(signal.SIGTERM)
+
+        until(lambda: manager.heard("STOPPING"))
+        assert manager.heard("STATUS")[-1] == "stopping: 3 jobs, 1 running, 0 pending"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert manager.heard("STOPPING") == ["1"]
+
+
+def test_a_drain_is_no_stop_until_it_is_over(house, manager):
+    with supervised(house) as process:
+        house.says("run", "sleeper")
+        stopping = house.begin("stop", "--drain", "1h")
+        until(lambda: house.json("status")["runs"][0]["state"] == "running")
+
+        assert manager.heard("STOPPING") == []
+        process.send_signal(signal.SIGTERM)
+        until(lambda: manager.heard("STOPPING"))
+        assert process.wait(10) == 0
+        stopping.communicate(timeout=10)
+
+
+def test_a_stopped_loop_says_no_more_that_it_is_alive(house, manager):
+    house.environ["WATCHDOG_USEC"] = "600000"  # a word each 0.2 s
+    with supervised(house) as process:
+        until(lambda: len(manager.heard("WATCHDOG")) > 3)
+
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: _state(process.pid) == "T")
+        manager.forget()
+        assert manager.socket.is_silent_for(1.2)
+        process.send_signal(signal.SIGCONT)
+        until(lambda: manager.heard("WATCHDOG"))
+
+
+def test_jobs_cannot_speak_in_its_name(house, manager):
+    house.environ |= {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
+    with supervised(house):
+        house.says("run", "variables", "--wait")
+
+        assert house.says("logs", "variables").strip().endswith("none of them")
+
+
+def test_a_socket_that_is_none_is_named_in_the_log_and_keeps_nothing_from_running(house):
+    house.environ["NOTIFY_SOCKET"] = str(house.root / "nobody")
+    with supervised(house):
+        log = house.root / "log"
+
+        until(lambda: "No such file" in log.read_text())
+        assert log.read_text().count("the service manager is not told") == 1
+
+
+def _state(pid: int) -> str:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(") ")[2][0]

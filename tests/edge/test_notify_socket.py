@@ -1,0 +1,178 @@
+"""What a service manager hears, in the words of sd_notify(3)."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.notify_socket import NotifySocket, taken_from
+from tests.manager_socket import ManagerSocket
+
+PID = os.getpid()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ManagerSocket]:
+    address = f"@nightshift-test-{PID}" if request.param == "abstract" else f"{tmp_path}/n"
+    with ManagerSocket(address) as manager:
+        yield manager
+
+
+def test_ready_names_the_main_process_once(manager):
+    line = NotifySocket(manager.address)
+
+    line.ready("3 jobs", 0.0)
+    line.ready("3 jobs", 1.0)
+
+    assert manager.heard() == [
+        {"READY": "1", "MAINPID": str(PID), "STATUS": "3 jobs"},
+        {"READY": "1"},
+    ]
+
+
+def test_a_reload_has_a_beginning_and_an_end(manager):
+    line = NotifySocket(manager.address)
+
+    line.reloading(12.5)
+    line.ready("4 jobs", 13.0)
+
+    beginning, end = manager.heard()
+    assert beginning == {"RELOADING": "1", "MONOTONIC_USEC": "12500000"}
+    assert (end["READY"], end["STATUS"]) == ("1", "4 jobs")
+
+
+def test_after_stopping_nothing_is_ready_or_reloading_any_more(manager):
+    line = NotifySocket(manager.address)
+    line.stopping("stopping", 0.0)
+    line.stopping("stopping", 1.0)
+    line.reloading(2.0)
+    line.ready("3 jobs", 3.0)
+
+    assert manager.heard() == [{"STOPPING": "1", "STATUS": "stopping"}]
+
+
+def test_a_status_is_one_line_and_said_once(manager):
+    line = NotifySocket(manager.address)
+
+    line.status("a\nREADY=1", 0.0)
+    line.status("a READY=1", 1.0)
+
+    assert manager.heard() == [{"STATUS": "a READY=1"}]
+
+
+def test_words_of_life_come_before_half_the_period_is_over(manager):
+    line = NotifySocket(manager.address, watchdog_s=6.0)
+    line.ready("", 100.0)
+    manager.heard()
+    at = line.next_instant()
+
+    assert at is not None
+    assert 100.0 < at < 103.0
+    line.speak(at - 0.1)
+    assert manager.heard() == []
+    line.speak(at)
+    assert manager.heard() == [{"WATCHDOG": "1"}]
+    assert line.next_instant() > at
+
+
+def test_before_it_is_ready_nothing_is_said_of_life(manager):
+    line = NotifySocket(manager.address, watchdog_s=6.0)
+
+    line.status("starting", 0.0)
+
+    assert manager.heard() == [{"STATUS": "starting"}]
+    assert line.next_instant() is None
+
+
+def test_without_a_watchdog_nothing_wakes_the_loop(manager):
+    line = NotifySocket(manager.address)
+
+    line.ready("3 jobs", 0.0)
+
+    assert line.next_instant() is None
+
+
+def test_without_a_manager_nothing_is_said_or_due():
+    line = NotifySocket("", watchdog_s=6.0)
+
+    line.ready("3 jobs", 0.0)
+    line.speak(1.0)
+
+    assert (line.next_instant(), line.trouble) == (None, "")
+
+
+@pytest.mark.parametrize("watchdog_s", [None, 60.0])
+def test_words_that_find_no_room_stay_owed_and_are_said_later(manager, watchdog_s):
+    line = NotifySocket(manager.address, watchdog_s)
+    full = 0
+    while not line.next_instant() or line.next_instant() > full + 1.0:
+        full += 1
+        assert full < 10_000
+        line.ready(f"{full}", full)
+    again = line.next_instant()
+    manager.heard()
+
+    line.speak(again + 1)
+
+    (said,) = manager.heard()
+    assert (said["READY"], said["STATUS"]) == ("1", str(full))
+    assert full < again <= full + 1.0
+
+
+def test_a_manager_that_has_gone_costs_words_and_no_exception(tmp_path):
+    line = NotifySocket(f"{tmp_path}/nobody", watchdog_s=6.0)
+
+    line.ready("3 jobs", 0.0)
+
+    assert line.trouble == f"$NOTIFY_SOCKET {tmp_path}/nobody: No such file or directory"
+    assert line.next_instant() == 2.0
+
+
+def test_what_was_read_is_taken_out_of_the_environment(manager):
+    environ = {
+        "NOTIFY_SOCKET": manager.address,
+        "WATCHDOG_USEC": "3000000",
+        "WATCHDOG_PID": str(PID),
+        "PATH": "/bin",
+    }
+
+    line = taken_from(environ, PID)
+    line.ready("", 0.0)
+
+    assert environ == {"PATH": "/bin"}
+    assert manager.heard()[0]["WATCHDOG"] == "1"
+    assert line.next_instant() == 1.0
+
+
+def test_a_watchdog_of_another_process_is_not_ours_to_feed(manager):
+    environ = {
+        "NOTIFY_SOCKET": manager.address,
+        "WATCHDOG_USEC": "3000000",
+        "WATCHDOG_PID": str(PID + 1),
+    }
+
+    line = taken_from(environ, PID)
+    line.ready("", 0.0)
+
+    assert "WATCHDOG" not in manager.heard()[0]
+    assert line.next_instant() is None
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "soon", "1.5", "٣", "9" * 40])
+def test_a_period_that_is_none_is_named_and_not_heeded(manager, text):
+    line = taken_from({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": text}, PID)
+
+    assert "expected microseconds above 0" in line.trouble
+    line.ready("", 0.0)
+    assert line.next_instant() is None
+    assert "WATCHDOG" not in manager.heard()[0]
+
+
+@pytest.mark.parametrize("address", ["relative", "vsock:2:1234", "/" + "x" * 200])
+def test_an_address_that_is_none_is_named_and_not_heeded(address):
+    line = taken_from({"NOTIFY_SOCKET": address}, PID)
+
+    assert "expected an absolute path or @name" in line.trouble
+    line.ready("", 0.0)
+    assert line.next_instant() is None

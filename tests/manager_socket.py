@@ -1,0 +1,42 @@
+"""A service manager's end of the notify socket: it listens and remembers."""
+
+import contextlib
+import os
+import select
+import socket
+from types import TracebackType
+
+
+class ManagerSocket:
+    """A bound datagram socket; `address` is what NOTIFY_SOCKET would hold."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        named = os.fsencode(address)
+        self._socket.bind(b"\0" + named[1:] if address.startswith("@") else named)
+
+    def __enter__(self) -> "ManagerSocket":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+    def heard(self) -> list[dict[str, str]]:
+        """The messages that came since the last look, oldest first."""
+        messages = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                lines = self._socket.recv(65536).decode().splitlines()
+                messages.append(dict(line.split("=", 1) for line in lines))
+        return messages
+
+    def is_silent_for(self, seconds: float) -> bool:
+        """Whether nothing comes for so long."""
+        return select.select([self._socket], [], [], seconds)[0] == []
