@@ -18,7 +18,7 @@ from supervisor.config.nodes import (
 from supervisor.config.outcome import in_order
 from supervisor.config.problems import Nearest, Unknown, Wrong, dotted, shown
 from supervisor.config.secrets import Secrets
-from supervisor.config.substitute import Content, Part, Sources, Unset, split
+from supervisor.config.substitute import Content, Missing, Part, Sources, Unset, split
 from supervisor.core.model import Problem, Severity
 
 # What aliases may add to what is written. A long text counts by its length.
@@ -188,9 +188,7 @@ class Document:
         if isinstance(part, str):
             return part
         if isinstance(part, Content):
-            content = self.sources.file("".join(map(self._value, part.path)))
-            self.secrets.add(content)
-            return content
+            return self._content(part)
         value = self.sources.variable(part.name)
         # As in a shell, `:-` also stands in for a value that is empty.
         if value or (value is not None and part.default is None):
@@ -200,6 +198,16 @@ class Document:
             hint = f"${{{part.name}:-...}} gives it a default"
             raise Unset(f"${{{part.name}}} is not set", hint)
         return "".join(map(self._value, part.default))
+
+    def _content(self, part: Content) -> str:
+        try:
+            content = self.sources.file("".join(map(self._value, part.path)))
+        except Missing:  # one that is there and may not be read is a mistake, default or not
+            if part.default is None:
+                raise
+            return "".join(map(self._value, part.default))
+        self.secrets.add(content)
+        return content
 
 
 def is_nothing(node: Node) -> bool:

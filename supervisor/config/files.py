@@ -9,6 +9,10 @@ class Unreadable(OSError):  # noqa: N818 - what the file is
     """A file that cannot be read, and why."""
 
 
+class Absent(Unreadable):
+    """No file is there."""
+
+
 def read_regular(path: Path, most_bytes: int) -> bytes:
     """The content of a regular file of at most `most_bytes`. Raises: Unreadable."""
     try:
@@ -22,7 +26,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
     except IsADirectoryError as error:
         raise Unreadable("is a folder, expected a file") from error
     except FileNotFoundError as error:
-        raise Unreadable("no such file") from error
+        raise Absent("no such file") from error
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(content) > most_bytes:

@@ -1,4 +1,4 @@
-"""`${NAME}`, `${NAME:-default}`, `${file:/path}` and `$${` in a text.
+"""`${NAME}`, `${NAME:-default}`, `${file:/path}`, `${file:/path:-default}` and `$${` in a text.
 
 `split` is pure: text -> parts. `Sources` gives the values and remembers which
 it gave, so that a cached result can be checked against the world. What was put
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from supervisor.config.files import Unreadable, read_regular
+from supervisor.config.files import Absent, Unreadable, read_regular
 from supervisor.config.outcome import Read
 from supervisor.config.problems import Wrong, shown
 from supervisor.config.zones import machine_zone
@@ -29,6 +29,10 @@ class Unset(Wrong):
     """A name without a value and without a default, or a file that cannot be read."""
 
 
+class Missing(Unset):
+    """A file that is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
     """`${name:-default}`; default None: there is none."""
@@ -39,9 +43,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`${file:path}`."""
+    """`${file:path}` or `${file:path:-default}`, the latter for a file that is not there."""
 
     path: "tuple[Part, ...]"
+    default: "tuple[Part, ...] | None" = None
 
 
 Part = str | Variable | Content
@@ -70,6 +75,8 @@ class Sources:
         self._files[where] = None
         try:
             text = read_regular(Path(where), LARGEST_FILE_BYTES).decode()
+        except Absent as error:
+            raise Missing(f"${{file:{path}}}: {error}") from error
         except Unreadable as error:
             raise Unset(f"${{file:{path}}}: {error}") from error
         except UnicodeDecodeError as error:
@@ -142,10 +149,11 @@ def _parts(text: str, at: int, depth: int) -> tuple[tuple[Part, ...], int]:
 
 def _reference(text: str, at: int, depth: int) -> tuple[Part, int]:
     if text.startswith("file:", at):
-        path, end = _parts(text, at + 5, depth + 1)
-        if not path:
+        parts, end = _parts(text, at + 5, depth + 1)
+        content = _content(parts)
+        if not content.path:
             raise Wrong(f"{_RULE}, got {shown(text)}")
-        return Content(path), end + 1
+        return content, end + 1
     match = _NAME.match(text, at)
     if match is not None and text.startswith("}", match.end()):
         return Variable(match[0], None), match.end() + 1
@@ -155,3 +163,14 @@ def _reference(text: str, at: int, depth: int) -> tuple[Part, int]:
     if match is not None and match.end() == len(text):
         raise Wrong(_UNCLOSED.format(shown(text)))
     raise Wrong(f"{_RULE}, got {shown(text)}", 'write "$${" for a "${" that is to stay')
+
+
+def _content(parts: tuple[Part, ...]) -> Content:
+    """A path, and what follows its first ":-" as the default."""
+    for place, part in enumerate(parts):
+        if isinstance(part, str) and ":-" in part:
+            path, _, default = part.partition(":-")
+            before = (*parts[:place], path) if path else parts[:place]
+            after = (default, *parts[place + 1 :]) if default else parts[place + 1 :]
+            return Content(before, after)
+    return Content(parts)

@@ -173,6 +173,29 @@ def test_a_reference_to_a_file_is_its_content_without_the_last_newline(tmp_path:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${file:secret:-none}", "s3cret"),
+        ("${file:absent:-none}", "none"),
+        ("${file:absent:-}", ""),
+        ("${file:absent:-a${X}b:-c}", "a1b:-c"),
+        ("${file:${NO:-absent}:-${X}}", "1"),
+        ("${NO:-${file:${NO:-secret}:-none}}", "s3cret"),
+    ],
+)
+def test_a_file_that_is_not_there_may_have_a_default(
+    tmp_path: Path, text: str, value: str
+) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    yaml = f"jobs: {{a: {{command: x, description: '{text}'}}}}".encode()
+
+    parsed = config.parse(yaml, tmp_path / "jobs.yaml", {"X": "1"})
+
+    assert parsed.config is not None, parsed.problems
+    assert parsed.config.jobs[0].description == value
+
+
+@pytest.mark.parametrize(
     ("written", "json"),
     [
         ("5", "5"),

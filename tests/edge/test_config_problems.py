@@ -88,6 +88,8 @@ def test_a_problem_names_line_key_and_what_was_expected() -> None:
         ("description: ${file:/does/not/exist}", "no such file"),
         ("description: ${file:/dev/zero}", "is not a regular file"),
         ("description: ${file:/}", "is a folder"),
+        ("description: ${file:/:-x}", "is a folder"),
+        ("description: ${file::-x}", "expected ${NAME}, ${NAME:-default} or ${file:/path}"),
         ("? [a]\n    : b", "expected a key, got a list"),
         ("<<: 5", "expected a mapping to merge"),
     ],
