@@ -253,7 +253,9 @@ def test_a_bomb_is_a_problem_and_no_hang(text: str) -> None:
 
     found = lines(text)
 
-    assert "aliases expand" in found[0] or "nested too deeply" in found[0]
+    # libyaml counts brackets itself since 0.2.6, in words of its own.
+    refusals = ("aliases expand", "nested too deeply", "maximum nesting depth")
+    assert any(refusal in found[0] for refusal in refusals)
     assert time.monotonic() - begun < 3
 
 
