@@ -4,4 +4,9 @@ Enter by `core/decide.py` for what happens and why, by `loop.py` for how the
 outside reaches it, by `__main__.py` for the command line.
 """
 
-__version__ = "0.1.0"
+DISTRIBUTION = "nightshift-cron"
+
+try:
+    from workers import __version__ as __version__
+except ImportError:  # a stranger's `workers`: __main__ refuses to begin, in words
+    __version__ = ""

@@ -25,6 +25,11 @@ from supervisor.state_folder import StateFolder
 from supervisor.watch import Watch
 
 READ_LIMIT_S = 60
+# Appended, and without the working folder: a `supervisor` there may be anybody's.
+_BEGIN = (
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from supervisor.config import __main__; sys.exit(__main__.main())"
+)
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -101,7 +106,8 @@ class Reloader:
         elif not self._watch.look_again(at.mono):
             return None
         self.folder.outcome.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "supervisor.config", str(self._path), *source]
+        argv = [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[1])]
+        argv += [str(self._path), *source]
         argv += ["--into", str(self.folder.outcome), "--cache", str(self.folder.cache)]
         argv += ["--limit", str(READ_LIMIT_S)]
         return self._reading.begin(at, argv=tuple(argv), cwd=os.getcwd())

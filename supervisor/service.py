@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import workers
 from supervisor import __version__
 from supervisor.api import Api
 from supervisor.config import Loaded, load
@@ -71,19 +70,14 @@ class BadConfig(Exception):  # noqa: N818 - the word people use
         self.problems = problems
 
 
-class ForeignPackage(Exception):  # noqa: N818 - what it is
-    """A package of our name that is not ours would be run."""
-
-
 class Service:
     """A service that has begun; `desk` is how the outside sees and asks it.
 
-    Raises (at construction): ForeignPackage, FolderTrouble, BadConfig, LedgerTrouble,
+    Raises (at construction): FolderTrouble, BadConfig, LedgerTrouble,
     LedgerRefused.
     """
 
     def __init__(self, settings: Settings) -> None:
-        _require_our_packages()
         # Before anything is started that would inherit it.
         self._notify = taken_from(os.environ, os.getpid())
         umask = os.umask(0o077)
@@ -216,12 +210,3 @@ def _facts(settings: Settings) -> Facts:
         config_path=str(settings.config),
         config_loaded_at=now,
     )
-
-
-def _require_our_packages() -> None:
-    """`supervisor` and `workers` are common names: refuse to run strangers."""
-    if getattr(workers, "__version__", None) != __version__:
-        raise ForeignPackage(
-            f"the package `workers` at {workers.__file__} is not ours: "
-            "install nightshift-cron into a virtual environment of its own"
-        )

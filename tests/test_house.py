@@ -59,15 +59,16 @@ ARROWS = {
     " supervisor.state_folder supervisor.watch",
     # what puts it together
     "supervisor.loop": "supervisor.*",
-    "supervisor.service": "supervisor.* workers",
+    "supervisor.service": "supervisor.*",
     "supervisor.cli": "supervisor.* workers.units",
     # a command's own process, never the supervisor's
     "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*",
     # simulated copies are judged by the pure plan that rotation itself carries out
     "supervisor.cli.copies": "supervisor.* workers.backup.* workers.params"
     " workers.rotation.params workers.rotation.retention",
-    "supervisor.__main__": "supervisor.cli.*",
-    "supervisor": "",
+    # the version stands in workers; and strangers of our names are refused at the door
+    "supervisor.__main__": "supervisor supervisor.cli.* workers",
+    "supervisor": "workers",
     "workers": "workers.*",
 }
 

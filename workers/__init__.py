@@ -6,4 +6,6 @@ plan: `Params`, a pure `plan`, and `run(params, report) -> dict`.
 code that runs in a worker's process.
 """
 
+DISTRIBUTION = "nightshift-cron"
+# The one place of the version.
 __version__ = "0.1.0"

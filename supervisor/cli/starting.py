@@ -82,7 +82,7 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     """
     from supervisor.cli import mistakes
     from supervisor.ledger.store import LedgerRefused, LedgerTrouble
-    from supervisor.service import BadConfig, ForeignPackage, Service
+    from supervisor.service import BadConfig, Service
     from supervisor.state_folder import FolderTrouble, Held
 
     try:
@@ -92,7 +92,7 @@ def begun(settings: "Settings", shown: Path) -> "Service":
         raise Failure(Exit.USAGE, "\n".join(["jobs.yaml is refused", *said])) from error
     except (Held, LedgerTrouble) as error:
         raise Failure(Exit.NO, str(error)) from error
-    except (FolderTrouble, LedgerRefused, ForeignPackage) as error:
+    except (FolderTrouble, LedgerRefused) as error:
         raise Failure(Exit.USAGE, str(error)) from error
 
 
