@@ -1,0 +1,180 @@
+"""What an operator gets besides the program: unit, image, compose file, lock, licences.
+
+Read as text or by the tool that will read them; `scripts/verify-image` and
+`scripts/release-check` are the proofs that they work.
+"""
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from supervisor.core.model import Config
+from workers.units import parse_duration
+
+ROOT = Path(__file__).parent.parent
+UNIT = ROOT / "contrib" / "nightshift.service"
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+# What is written after the last process is gone.
+LAST_WORDS_S = 2.0
+# `systemd-analyze security` says OK below 5.0, in tenths here.
+MOST_EXPOSED = 20
+
+with_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here"
+)
+
+
+def pinned() -> set[str]:
+    """The distributions of requirements.txt."""
+    text = (ROOT / "requirements.txt").read_text()
+    return set(re.findall(r"^([a-z0-9-]+)==", text, flags=re.M))
+
+
+def settings(section: str) -> dict[str, list[str]]:
+    """The unit's settings; one may stand there more than once."""
+    found: dict[str, list[str]] = {}
+    inside = ""
+    for line in UNIT.read_text().splitlines():
+        if line.startswith("["):
+            inside = line.strip("[]")
+        elif inside == section and "=" in line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            found.setdefault(name, []).append(value)
+    return found
+
+
+# --- systemd --------------------------------------------------------------------------
+
+
+@with_systemd
+def test_the_unit_is_less_exposed_than_ok():
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}"]
+
+    done = subprocess.run([*command, str(UNIT)], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+
+
+@with_systemd
+def test_systemd_finds_no_mistake_in_the_unit(tmp_path):
+    there = tmp_path / UNIT.name
+    there.write_text(re.sub(r"/opt/nightshift/bin/nightshift.*", "/bin/true", UNIT.read_text()))
+
+    done = subprocess.run(["systemd-analyze", "verify", there], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_systemd_waits_longer_than_the_grace():
+    service = settings("Service")
+    (grace,) = [v for v in service["Environment"] if v.startswith("NIGHTSHIFT_SHUTDOWN_GRACE=")]
+
+    stop_s = parse_duration(service["TimeoutStopSec"][0])
+
+    assert stop_s > parse_duration(grace.partition("=")[2]) + LAST_WORDS_S
+    # Ours is the only TERM that jobs get; what is left then is killed with the unit.
+    assert service["KillMode"] == ["mixed"]
+
+
+# --- container ------------------------------------------------------------------------
+
+
+def test_old_builders_manage_the_dockerfile():
+    assert "<<" not in DOCKERFILE
+    assert "--link" not in DOCKERFILE
+    assert "--mount" not in DOCKERFILE
+    assert "--start-interval" not in DOCKERFILE
+
+
+def test_the_image_runs_as_cron_in_the_form_that_hears_signals():
+    assert "\nUSER 10001:10001\n" in DOCKERFILE
+    assert '\nENTRYPOINT ["nightshift"]\n' in DOCKERFILE
+    assert 'CMD ["nightshift", "healthcheck"]' in DOCKERFILE
+
+
+def test_the_image_fits_into_dockers_ten_seconds():
+    (grace,) = re.findall(r"NIGHTSHIFT_SHUTDOWN_GRACE=(\S+)", DOCKERFILE)
+
+    assert parse_duration(grace) + LAST_WORDS_S < 10
+
+
+def test_compose_closes_the_service_and_waits_longer_than_its_grace():
+    service = COMPOSE["services"]["nightshift"]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    grace_s = parse_duration(service["environment"]["NIGHTSHIFT_SHUTDOWN_GRACE"])
+    assert parse_duration(service["stop_grace_period"]) > grace_s + LAST_WORDS_S
+
+
+def test_compose_mounts_secrets_as_files_and_puts_none_into_the_environment():
+    declared = set(COMPOSE["secrets"])
+
+    for service in COMPOSE["services"].values():
+        assert set(service["secrets"]) <= declared
+        secret = {n for n in service["environment"] if re.search("PASSWORD|TOKEN|KEY|DSN", n)}
+        assert {name for name in secret if not name.endswith("_FILE")} == set()
+    for name in declared:
+        assert name in (ROOT / "scripts" / "compose-up").read_text()
+
+
+def test_the_grace_of_the_file_itself_is_the_units():
+    assert Config(()).shutdown_grace_s == 30
+
+
+# --- lock, licences, release ----------------------------------------------------------
+
+
+def test_every_requirement_is_pinned():
+    command = [sys.executable, ROOT / "scripts" / "lock-requirements", "--check"]
+
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_every_pin_has_its_hashes():
+    for file in ("requirements.txt", "requirements-build.txt"):
+        for entry in re.split(r"\n(?=[a-z])", (ROOT / file).read_text())[1:]:
+            assert re.fullmatch(r"[a-z0-9-]+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n?", entry)
+
+
+def test_the_licence_of_every_library_is_listed():
+    rows = re.findall(r"^\| ([\w.-]+) \| (.+?) \|", _licences(), flags=re.M)
+    listed = {re.sub(r"[-_.]+", "-", name).lower() for name, licence in rows if licence.strip()}
+
+    assert pinned() - listed == set()
+    assert listed - pinned() - {"library", "-"} == set()
+
+
+def test_the_version_stands_in_one_place():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    literal = re.compile(r"^\s*__version__ = \"\d", flags=re.M)
+    files = [*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")]
+
+    places = [file.relative_to(ROOT) for file in files if literal.search(file.read_text())]
+
+    assert places == [Path("workers/__init__.py")]
+    assert config["metadata"]["version"] == "attr: workers.__version__"
+
+
+def test_the_licence_and_the_marks_of_types_are_published():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+
+    assert config["metadata"]["license_files"] == "LICENSE"
+    for package in ("supervisor", "workers"):
+        assert (ROOT / package / "py.typed").exists()
+        assert "py.typed" in config["options.package_data"][package]
+
+
+def _licences() -> str:
+    return (ROOT / "docs" / "licences.md").read_text()
