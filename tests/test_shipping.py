@@ -5,6 +5,7 @@ Read as text or by the tool that will read them; `scripts/verify-image` and
 """
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
@@ -123,6 +124,36 @@ def test_compose_mounts_secrets_as_files_and_puts_none_into_the_environment():
         assert {name for name in secret if not name.endswith("_FILE")} == set()
     for name in declared:
         assert name in (ROOT / "scripts" / "compose-up").read_text()
+
+
+def test_compose_up_makes_secrets_once_that_only_we_reach(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    for name in ("compose-up", "generate-catalogue"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts" / name)
+    environ = {"PATH": os.environ["PATH"], "COMPOSE": "echo", "PYTHON": sys.executable}
+    command = [tmp_path / "scripts" / "compose-up", "--wait"]
+
+    first = subprocess.run(command, env=environ, check=True, capture_output=True, text=True)
+    secrets = tmp_path / "secrets"
+    password = (secrets / "postgres_password").read_text()
+    subprocess.run(command, env=environ, check=True, capture_output=True)
+
+    assert first.stdout == "up --build --detach --wait\n"
+    assert (secrets / "postgres_password").read_text() == password
+    assert secrets.stat().st_mode & 0o777 == 0o700
+    assert re.fullmatch("[0-9a-f]{48}", password)
+    assert (secrets / "notification_webhook_url").read_text() == ""
+    assert (tmp_path / "var" / "catalogue" / "sets.json").exists()
+    assert sorted(path.name for path in secrets.iterdir()) == sorted(COMPOSE["secrets"])
+
+
+def test_without_an_engine_the_image_is_not_looked_at_and_the_reason_is_said():
+    command = [sys.executable, ROOT / "scripts" / "verify-image"]
+
+    done = subprocess.run(command, env={"PATH": "/nowhere"}, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "skipped: there is no docker; there is no podman\n"
 
 
 def test_the_grace_of_the_file_itself_is_the_units():
