@@ -20,12 +20,15 @@ def look(params, report):
         except OSError:
             pass
     print(json.dumps(links))
+def leak(params, report):
+    report.fail("refused with " + params["token"])
 """
 JOBS = """
 jobs:
   look: {worker: "house:look"}
   look-too: {command: "ls -l /proc/self/fd | sed -n 's/.*-> //p'"}
   secret: {command: "echo $WORD", env: {MY_TOKEN: "${file:secret}", WORD: "${file:secret}"}}
+  leak: {worker: "house:leak", with: {token: "${file:secret}"}}
 """
 SECRET = "correct horse"
 
@@ -98,3 +101,11 @@ def test_a_secret_file_is_masked_where_it_is_shown(house):
     # As the page says: the file itself holds what the job printed.
     runs = [path.read_text() for path in (house.state / "runs").iterdir()]
     assert any(SECRET in text for text in runs)
+
+
+def test_a_secret_in_the_words_of_a_worker_is_not_even_kept(house):
+    house.ask("run", "leak", "--wait")
+
+    assert "refused with ***" in house.says("explain", "leak")
+    kept = [(house.state / f"ledger.sqlite3{end}").read_bytes() for end in ("", "-wal")]
+    assert SECRET.encode() not in b"".join(kept)
