@@ -34,10 +34,9 @@ from supervisor.ledger.store import LedgerTrouble, Store
 from supervisor.log import Log
 from supervisor.masking import masker
 from supervisor.reload import Asker, Reloader
+from supervisor.watch import seconds_to_look
 from supervisor.witness import Witness
 
-# jobs.yaml is looked at at this second of each minute.
-LOOK_AT_SECOND = 50
 # How long the end waits for heartbeats that tell of the last runs.
 LAST_BEATS_S = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -82,7 +81,7 @@ class Loop:
         self._selector.register(self._desk.wake_fd, selectors.EVENT_READ, self._desk)
         self.world = World(restored.config)
         self._minute = next_minute(restored.at.wall)
-        self._look_at = restored.at.mono + _seconds_to_look(restored.at.wall)
+        self._look_at = restored.at.mono + seconds_to_look(restored.at.wall)
         self._desk.ticked_mono = restored.at.mono
         self._turn([restored])
 
@@ -112,7 +111,7 @@ class Loop:
         happened += self._run_errands(heard, at)
         happened += self._pass_time(at)
         self._turn(happened)
-        self._tell_manager(at)
+        self._herald.look(self.world, self._reloader.is_reading, self._minute, at)
 
     def flush(self) -> None:
         """Write what still waits, as the last thing before the ledger is closed."""
@@ -213,7 +212,7 @@ class Loop:
 
     def _look(self, at: ev.At) -> None:
         if at.mono >= self._look_at:
-            self._look_at = at.mono + _seconds_to_look(at.wall)
+            self._look_at = at.mono + seconds_to_look(at.wall)
             self._reloader.look(at)
             self._keep_house(at)
 
@@ -303,12 +302,6 @@ class Loop:
         if answer.set_running_or_notify_cancel():
             answer.set_result(reply)
 
-    def _tell_manager(self, at: ev.At) -> None:
-        reading = self._reloader.is_reading
-        trouble = self._herald.look(self.world, reading, self._minute, at.mono)
-        if trouble:
-            self._note(at, ev.Note("warning", f"the service manager is not told: {trouble}"))
-
     def _note(self, at: ev.At, note: ev.Note) -> None:
         self._log.note(at.wall, note)
 
@@ -322,9 +315,3 @@ class Loop:
         if changed != self._desk.facts:
             self._desk.facts = changed
         self._desk.world = self.world
-
-
-def _seconds_to_look(wall: datetime) -> float:
-    """Seconds to the next second 50 of a minute, never zero."""
-    now = wall.second + wall.microsecond / 1e6
-    return (LOOK_AT_SECOND - now) % 60 or 60.0

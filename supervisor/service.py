@@ -105,7 +105,7 @@ class Service:
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()
         reloader = Reloader(settings.config, folder, acted_on, settings.settle)
-        self._herald = Herald(self._notify)
+        self._herald = Herald(self._notify, self._log)
         self.loop = Loop(
             selector, self._store, self._processes, reloader, self.desk, self._log, self._herald
         )

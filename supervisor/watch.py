@@ -6,8 +6,11 @@ worth reading; a child reads it.
 """
 
 import hashlib
+from datetime import datetime
 from pathlib import Path
 
+# The file is looked at at this second of each minute.
+LOOK_AT_SECOND = 50
 SETTLE_S = 1.0
 
 
@@ -56,3 +59,9 @@ def fingerprint(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         return type(error).__name__
+
+
+def seconds_to_look(wall: datetime) -> float:
+    """Seconds to the next second 50 of a minute, never zero."""
+    now = wall.second + wall.microsecond / 1e6
+    return (LOOK_AT_SECOND - now) % 60 or 60.0

@@ -50,7 +50,7 @@ ARROWS = {
     "supervisor.witness": "supervisor.core.* supervisor.desk",
     "supervisor.masking": "",
     "supervisor.notify_socket": "",
-    "supervisor.herald": "supervisor.core.* supervisor.notify_socket",
+    "supervisor.herald": "supervisor.core.* supervisor.log supervisor.notify_socket",
     "supervisor.shown": "supervisor.core.* supervisor.config.secrets"
     " supervisor.containment.orders",
     "supervisor.state_folder": "",
