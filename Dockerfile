@@ -36,8 +36,7 @@ ENV PATH=/opt/nightshift/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
     NIGHTSHIFT_SHUTDOWN_GRACE=7s \
     CATALOGUE_PATH=/data/catalogue \
     DATABASE_PATH=/data/pokemon-data.sqlite3.db \
-    BACKUP_DIR=/backups \
-    BACKUP_PATH=/backups
+    BACKUP_DIR=/backups
 VOLUME ["/var/lib/nightshift", "/data", "/backups"]
 WORKDIR /etc/nightshift
 USER 10001:10001
