@@ -1,0 +1,39 @@
+"""docs/writing-a-worker.md: its files are put into a folder, checked and run."""
+
+from tests.acceptance.daemon import House, supervised
+from tests.acceptance.handbook import blocks, typed
+
+PAGE = "docs/writing-a-worker.md"
+
+
+def test_the_worker_of_the_guide_runs_as_the_guide_says():
+    (module,), (jobs,) = blocks(PAGE, "python"), blocks(PAGE, "yaml")
+    with House(jobs) as house:
+        (house.root / "etl").mkdir()
+        (house.root / "etl" / "nightly.py").write_text(module)
+        (house.root / "incoming").mkdir()
+        for name, lines in (("one.txt", 2), ("two.txt", 3), ("three.csv", 9)):
+            (house.root / "incoming" / name).write_text("a line\n" * lines)
+
+        alone, served = blocks(PAGE, "sh")
+        printed = typed(house, [alone])
+        with supervised(house):
+            printed += typed(house, [served])
+            newest = house.json("history", "load")["runs"][0]
+
+    assert "would load one.txt, two.txt" in printed
+    assert newest["state"] == "success"
+    assert newest["result"] == {"files": 2, "lines": 5}
+
+
+def test_the_guides_worker_names_a_wrong_parameter_before_it_runs():
+    (module,), (jobs,) = blocks(PAGE, "python"), blocks(PAGE, "yaml")
+    with House(jobs.replace("source: incoming", "sauce: incoming")) as house:
+        (house.root / "etl").mkdir()
+        (house.root / "etl" / "nightly.py").write_text(module)
+
+        checked = house.ask("check")
+
+    assert checked.returncode == 2
+    assert "jobs.load.with.sauce" in checked.stdout
+    assert 'did you mean "source"?' in checked.stdout

@@ -1,0 +1,34 @@
+"""docs/jobs-yaml.md says what the program reads, no more and no less."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from supervisor.config import load
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "jobs-yaml.md"
+
+
+def test_the_reference_is_what_the_table_of_keys_makes_of_it():
+    made = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "jobs-reference"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert PAGE.read_text() == made.stdout, "scripts/jobs-reference > docs/jobs-yaml.md"
+
+
+def test_the_example_of_the_reference_holds(tmp_path):
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), flags=re.M | re.S)
+    (tmp_path / "etl").mkdir()
+    (tmp_path / "etl" / "nightly.py").write_text("def load(params, report): ...\n")
+    (tmp_path / "jobs.yaml").write_text(example)
+
+    loaded = load(tmp_path / "jobs.yaml", {})
+
+    assert loaded.problems == ()
+    assert [job.name for job in loaded.config.jobs] == ["fetch", "load"]
