@@ -57,7 +57,10 @@ def find(worker: str) -> Entry:
 
 @functools.cache
 def built_in() -> tuple[str, ...]:
-    """All `module.function` of this package; modules that do not import are left out."""
+    """All `module.function` that the modules of this package offer in their `__all__`.
+
+    Modules that do not import are left out.
+    """
     found = []
     for module in pkgutil.iter_modules(workers.__path__):
         try:
@@ -66,8 +69,8 @@ def built_in() -> tuple[str, ...]:
             continue
         found += [
             f"{module.name}.{name}"
-            for name, item in content.items()
-            if inspect.isfunction(item) and _first_names(item) == _ARGUMENTS
+            for name in sorted(content.get("__all__", ()))
+            if inspect.isfunction(content[name]) and _first_names(content[name]) == _ARGUMENTS
         ]
     return tuple(found)
 

@@ -13,12 +13,17 @@ def test_a_built_in_worker_is_found_with_its_params() -> None:
     assert callable(found.function)
 
 
-def test_the_built_in_workers_are_known() -> None:
-    assert {"sync.missing_sets", "sync.missing_cards"} <= set(entry.built_in())
-
-
-def test_only_what_takes_params_and_report_is_a_built_in_worker() -> None:
-    assert not [name for name in entry.built_in() if name.startswith(("protocol.", "params."))]
+def test_the_built_in_workers_are_those_that_jobs_are_made_of() -> None:
+    assert set(entry.built_in()) == {
+        "backup.run",
+        "cleanup.run",
+        "health.run",
+        "integrity.run",
+        "replication.run",
+        "rotation.run",
+        "sync.missing_cards",
+        "sync.missing_sets",
+    }
 
 
 @pytest.mark.parametrize(
