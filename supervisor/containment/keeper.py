@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import socket
+import time
 import typing
 
 from supervisor.containment import births, output, packets, tree
@@ -27,6 +28,8 @@ TURN_BYTES = 1024 * 1024  # output read before other events get their turn
 LAST_BYTES = 4 * 1024 * 1024  # and of a pipe that somebody outside the tree still fills
 TAIL_BYTES = 4 * 1024
 ROUND_MS = 20
+# What ends within this is told of in one packet, which halves the supervisor's wake-ups.
+BRIEF_S = 0.01
 
 
 class Tail:
@@ -48,12 +51,19 @@ class Tenant:
 
     def __init__(self, birth: births.Birth, log: output.Log | Tail) -> None:
         self.pid: int | None = birth.pid  # None: reaped
+        self.untold: int | None = birth.pid  # None: its pid was told
+        self.tell_at = time.monotonic() + BRIEF_S
         self.output: int | None = birth.output  # None: all its writers are gone
         self.log = log
         self.killed = False  # whole, by order: what dies with it is no stray
         self.cpu_s = 0.0
         self.max_rss_kib = 0
         self.strays: dict[int, str] = {}
+
+    def introduction(self) -> dict[str, object]:
+        """Its pid, for the first packet about it; {} ever after."""
+        pid, self.untold = self.untold, None
+        return {} if pid is None else {"pid": pid}
 
     def account(self, usage: typing.Any) -> None:
         """Add what wait4 says of one process and of those it waited for."""
@@ -99,14 +109,23 @@ class Keeper:
                 if self._tenant.output in ready:
                     self._read(self._tenant, TURN_BYTES)
                 self._reap(self._tenant)
+                self._tell_pid_in_time()
             if self._control is not None and self._control.fileno() in ready:
                 self._obey(self._control)
 
     def _patience_ms(self) -> int | None:
-        """Only a tree that is being killed is looked at again without a sign from it."""
+        """Only a new tree, or one that is being killed, is looked at without a sign from it."""
         tenant = self._tenant
-        killing = tenant is not None and (tenant.pid is None or tenant.killed)
-        return ROUND_MS if killing else None
+        if tenant is None:
+            return None
+        if tenant.untold is not None:
+            return max(1, round((tenant.tell_at - time.monotonic()) * 1000))
+        return ROUND_MS if tenant.pid is None or tenant.killed else None
+
+    def _tell_pid_in_time(self) -> None:
+        tenant = self._tenant
+        if tenant is not None and tenant.untold is not None and time.monotonic() >= tenant.tell_at:
+            self._say(tenant.introduction())
 
     # --- orders ---------------------------------------------------------------
 
@@ -135,7 +154,8 @@ class Keeper:
         log = output.Log(self._runs_dir, run, order["attempt"]) if run > 0 else Tail()
         self._tenant = Tenant(birth, log)
         self._poll.register(birth.output, select.POLLIN)
-        self._say({"pid": birth.pid})
+        if message_fd is not None:  # else its own words might come before
+            self._say(self._tenant.introduction())
 
     def _force(self, tenant: Tenant, force: str) -> None:
         if tenant.pid is None:  # what is left is being killed already
@@ -163,7 +183,7 @@ class Keeper:
         status, empty = self._reap_dead(tenant)
         if not empty and (tenant.pid is None or tenant.killed):
             if status is not None:
-                self._say({"status": status})
+                self._say({**tenant.introduction(), "status": status})
             self._kill_left(tenant)
         elif empty:
             self._finish(tenant, {} if status is None else {"status": status})
@@ -208,6 +228,7 @@ class Keeper:
         if tenant.output is not None:
             self._stop_reading(tenant, tenant.output)
         self._tenant = None
+        packet |= tenant.introduction()
         packet |= {
             "emptied": True,
             "strays": tenant.named_strays(),

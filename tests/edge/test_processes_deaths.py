@@ -45,6 +45,7 @@ def two_runs(stage: Stage) -> tuple[int, int]:
     runs = stage.begin("deaf"), stage.begin(shell=ORPHANS)
     stage.until_working(runs[0])
     stage.until(lambda: len(stage.jobs()) >= 6)
+    stage.pid(runs[1])
     return runs
 
 
