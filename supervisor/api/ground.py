@@ -10,7 +10,7 @@ from supervisor.api.feed import Feed
 from supervisor.api.limits import Limits
 from supervisor.api.parameters import JOB, RUN
 from supervisor.core import view
-from supervisor.core.model import Job, Run
+from supervisor.core.model import Attempt, Job, Run
 from supervisor.core.world import World
 from supervisor.desk import Desk
 from supervisor.ledger.history import History
@@ -69,7 +69,15 @@ class Ground:
     def show_whole(self, run: Run) -> view.RunView:
         """A run with its attempts."""
         shown = self.show(run)
-        return view.run_view(run, self.history.attempts(run.id), shown.pid, shown.cause)
+        return view.run_view(run, self.attempts(run), shown.pid, shown.cause)
+
+    def attempts(self, run: Run) -> list[Attempt]:
+        """The attempts of a run; of the last one what is known before the ledger is."""
+        known = self.history.attempts(run.id)
+        living = self.world.living.get(run.id)
+        if living is None or living.settled:
+            return known
+        return [each for each in known if each.number != living.attempt.number] + [living.attempt]
 
 
 def now() -> datetime:

@@ -67,7 +67,7 @@ class Reading:
         for run in runs:
             open_now = self._ground.world.runs.get(run.id, run)
             waits = view.waiting_for(self._ground.world, open_now)
-            facts += explain.run(open_now, self._ground.history.attempts(run.id), waits, zone)
+            facts += explain.run(open_now, self._ground.attempts(run), waits, zone)
         following = view.job_status(self._ground.world, job, now()).next_at
         if at is None and following is not None:
             facts.append(f"Its next slot is {following.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}.")

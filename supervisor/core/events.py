@@ -329,7 +329,8 @@ class Answer(StrEnum):
 class Record(Struct, frozen=True):
     """Write this value into the ledger, replacing an earlier one of the same key.
 
-    soon: it may wait a moment for the next commit; nothing depends on it.
+    soon: it may wait for half a second, in which a later one may take its place;
+        nothing depends on it.
     """
 
     row: Row

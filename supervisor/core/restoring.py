@@ -96,10 +96,11 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
 
 
 def _end_attempts(turn: Turn, run: Run, unfinished: tuple[Attempt, ...]) -> None:
-    for attempt in unfinished:
-        if attempt.run == run.id:
-            ended = replace(attempt, ended_at=turn.now, reason=Reason.CRASH, cause=_DIED)
-            turn.actions.append(Record(ended))
+    # One that was cut off in its first moments may have no row of its own yet.
+    begun = Attempt(run.id, run.attempt, run.started_at or turn.now)
+    for attempt in [each for each in unfinished if each.run == run.id] or [begun]:
+        ended = replace(attempt, ended_at=turn.now, reason=Reason.CRASH, cause=_DIED)
+        turn.actions.append(Record(ended))
 
 
 def _may_resume(turn: Turn, run: Run, job: Job) -> bool:

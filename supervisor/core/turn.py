@@ -146,7 +146,8 @@ class Turn:
         for group in groups:
             world.groups = world.groups.set(group, run.id)
         self.keep(running)
-        self.actions.append(Record(attempt))
+        # All of a first attempt can be told from its run, until it has ended.
+        self.actions.append(Record(attempt, soon=attempt.number == 1))
         self.actions.append(Launch(running, job))
         self.actions.extend(beating.begun(job, running))
         self.note("starts", run=running)

@@ -2,10 +2,11 @@
 
 What cannot be written is kept, the newest value of each key, and written first
 when the ledger can be written again; so the backlog is bounded by what is open.
-Instants are monotonic seconds.
+What nothing depends on waits for SOON_S, and is mostly replaced before that is over:
+a brief attempt is one row written once. Instants are monotonic seconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from supervisor.core import events as ev
 from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Run
@@ -13,8 +14,10 @@ from supervisor.ledger.store import LedgerTrouble, Store, Written
 
 # How often a ledger that could not be written is tried again.
 RETRY_S = 5.0
-# How long a record that nothing depends on may wait for another one's commit.
+# How long a record that nothing depends on may wait for one that takes its place.
 SOON_S = 0.5
+
+_WRITTEN = (ev.Record, ev.RecordPause, ev.ReleaseSlots)
 
 
 class Backlog:
@@ -24,27 +27,38 @@ class Backlog:
         self.flush_at: float | None = None
         self.is_broken = False
         self._store = store
-        self._waiting: dict[object, Written] = {}
+        self._waiting: dict[object, Written] = {}  # for the ledger
+        self._resting: dict[object, Written] = {}  # for what takes its place, or SOON_S
         self._trouble = ""
 
-    def take(self, actions: Iterable[ev.Action], mono: float) -> str:
-        """Commit the records of a turn, and all that waits; "" or why not."""
-        may_wait = True
+    def take(self, actions: Sequence[ev.Action], mono: float) -> str:
+        """Commit the records of a turn that may not rest; "" or why that cannot be."""
         for action in actions:
-            if isinstance(action, ev.Record | ev.RecordPause | ev.ReleaseSlots):
-                key = _key(action)
-                self._waiting.pop(key, None)
-                self._waiting[key] = action
-                may_wait = may_wait and isinstance(action, ev.Record) and action.soon
-        if self.is_broken:
-            return self._trouble
-        if may_wait and self._waiting:
-            self.flush_at = self.flush_at or mono + SOON_S
-            return ""
-        return self.flush(mono)
+            if isinstance(action, _WRITTEN):
+                self._put(action, mono)
+        trouble = self._trouble if self.is_broken else self._commit(mono)
+        if trouble:
+            self._forget_launches(actions)
+        return trouble
 
     def flush(self, mono: float) -> str:
-        """Commit all that waits; "" or why not."""
+        """Commit all that waits and all that rests; "" or why that cannot be."""
+        self._waiting |= self._resting
+        self._resting.clear()
+        self.flush_at = None
+        return self._commit(mono)
+
+    def _put(self, action: Written, mono: float) -> None:
+        key = _key(action)
+        if isinstance(action, ev.Record) and action.soon and key not in self._waiting:
+            self._resting[key] = action
+            self.flush_at = self.flush_at or mono + SOON_S
+        else:
+            self._resting.pop(key, None)
+            self._waiting.pop(key, None)
+            self._waiting[key] = action
+
+    def _commit(self, mono: float) -> str:
         try:
             if self._waiting:
                 self._store.write(self._waiting.values())
@@ -53,8 +67,16 @@ class Backlog:
             self.flush_at = mono + RETRY_S
             return self._trouble
         self._waiting.clear()
-        self.is_broken, self.flush_at = False, None
+        self.is_broken = False
         return ""
+
+    def _forget_launches(self, actions: Iterable[ev.Action]) -> None:
+        """No record, no launch; and no launch, no attempt."""
+        for action in actions:
+            if isinstance(action, ev.Launch):
+                key = ("attempt", action.run.id, action.run.attempt)
+                self._waiting.pop(key, None)
+                self._resting.pop(key, None)
 
 
 def _key(action: Written) -> object:

@@ -88,6 +88,31 @@ def test_a_living_attempt_is_marked_as_ended_by_the_crash():
     assert attempt.ended_at == instant("2026-01-05 02:10")
 
 
+def test_an_attempt_that_had_no_row_yet_when_all_died_is_told_from_its_run():
+    night = Night(NIGHTLY)
+    night.at("02:00")
+    night.dies()
+    del night.ledger.attempts[1, 1]  # it may come half a second after the launch
+
+    night.starts("02:10")
+
+    attempt = night.ledger.attempts[1, 1]
+    assert (attempt.started_at, attempt.reason) == (instant("2026-01-05 02:00"), "crash")
+    assert attempt.ended_at == instant("2026-01-05 02:10")
+
+
+def test_a_second_attempt_is_in_the_ledger_before_it_is_launched():
+    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    night.at("02:00")
+    night.ends("a", status=1)
+
+    night.at("02:01")
+
+    rows = [each.row for each in night.actions if isinstance(each, ev.Record) and not each.soon]
+    attempts = [row for row in rows if isinstance(row, Attempt)]
+    assert (attempts[-1].number, attempts[-1].ended_at) == (2, None)
+
+
 def test_an_attempt_that_a_crash_ended_keeps_its_own_start_and_pid():
     night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
     night.at("02:00")
