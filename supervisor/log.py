@@ -40,20 +40,23 @@ class Log:
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
 
-    def note(self, at: datetime, note: Note) -> None:
-        """Queue one line, or count it as dropped."""
-        if LEVELS.index(note.level) < self._threshold:
+    def note(self, at: datetime, *notes: Note) -> None:
+        """Queue the lines of a turn, or count them as dropped.
+
+        Each waking of the thread costs more than its line, so a turn wakes it once.
+        """
+        loud = [note for note in notes if LEVELS.index(note.level) >= self._threshold]
+        if not loud:
             return
         if self._taken_bytes - self._written_bytes > MOST_WAITING_BYTES:
-            self.dropped += 1
+            self.dropped += len(loud)
             return
-        text = _json(at, note) if self._as_json else _text(at, note)
-        line = self.mask(text).encode(errors="replace") + b"\n"
+        lines = b"".join(self._line(at, note) for note in loud)
         try:
-            self._lines.put_nowait(line)
-            self._taken_bytes += len(line)
+            self._lines.put_nowait(lines)
+            self._taken_bytes += len(lines)
         except queue.Full:
-            self.dropped += 1
+            self.dropped += len(loud)
 
     def close(self) -> None:
         """Write what waits, for at most LAST_LINES_S."""
@@ -61,15 +64,19 @@ class Log:
             self._lines.put(None, timeout=LAST_LINES_S)
             self._writer.join(LAST_LINES_S)
 
+    def _line(self, at: datetime, note: Note) -> bytes:
+        text = _json(at, note) if self._as_json else _text(at, note)
+        return self.mask(text).encode(errors="replace") + b"\n"
+
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while (lines := self._lines.get()) is not None:
             try:
-                rest = memoryview(line)
+                rest = memoryview(lines)
                 while rest:
                     rest = rest[os.write(self._fd, rest) :]
             except OSError:
-                self.dropped += 1
-            self._written_bytes += len(line)
+                self.dropped += lines.count(b"\n")
+            self._written_bytes += len(lines)
 
 
 def wants_json(choice: str | None) -> bool:

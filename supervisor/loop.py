@@ -74,6 +74,7 @@ class Loop:
         self._last_token = 0
         self._is_over = False
         self._end_by: float | None = None
+        self._wake_at: float | None = None
         self.world: World
 
     def begin(self, restored: ev.Restored) -> None:
@@ -141,7 +142,7 @@ class Loop:
         instants = [
             at.mono + (self._minute - at.wall).total_seconds(),
             self._look_at,
-            next_wakeup(self.world),
+            self._wake_at,
             self._backlog.flush_at,
             self._end_by,
             *(party.next_instant() for party in self._parties),
@@ -155,7 +156,7 @@ class Loop:
         flush_at = self._backlog.flush_at
         if flush_at is not None and at.mono >= flush_at:
             happened += self._flush_late(at)
-        wake = next_wakeup(self.world)
+        wake = self._wake_at
         minute_began = at.wall >= self._minute
         # A clock put back leaves a minute that lies too far ahead.
         clock_back = (self._minute - at.wall).total_seconds() > 61
@@ -182,7 +183,7 @@ class Loop:
                 output.remove(runs_dir, run)
             self._store.tidy()
         except LedgerTrouble as trouble:
-            self._note(at, ev.Note("warning", f"purge history: {trouble}"))
+            self._log.note(at.wall, ev.Note("warning", f"purge history: {trouble}"))
 
     def _heed_signals(self, at: ev.At) -> list[ev.Event]:
         happened: list[ev.Event] = []
@@ -245,6 +246,7 @@ class Loop:
                 actions += self._tell_reloader(event, before)
             at = waiting[-1].at
             waiting = self._perform(actions, at) if actions else []
+        self._wake_at = next_wakeup(self.world)
         self._publish()
         self._witness.tell()
 
@@ -280,12 +282,11 @@ class Loop:
                     self._courier.take(action, self.world)
                 case Beat(pulse=pulse) if not (trouble and pulse is Pulse.START):
                     self._heartbeats.take(action)
-                case ev.Note():
-                    self._note(at, action)
                 case ev.Stop():
                     self._is_over = True
         for launch in launches:
             follow += self._heard(self._processes.launch(launch, at))
+        self._log.note(at.wall, *(action for action in actions if isinstance(action, ev.Note)))
         return follow
 
     def _flush_late(self, at: ev.At) -> list[ev.Event]:
@@ -301,9 +302,6 @@ class Loop:
         # Nobody may cancel it between a look and the result.
         if answer.set_running_or_notify_cancel():
             answer.set_result(reply)
-
-    def _note(self, at: ev.At, note: ev.Note) -> None:
-        self._log.note(at.wall, note)
 
     def _publish(self, **facts: Any) -> None:
         counted = {

@@ -74,10 +74,11 @@ class Living(Struct, frozen=True):
 
     def next_deadline(self) -> float | None:
         """The nearest of the three, or None."""
-        return min(
-            (at for at in (self.deadline, self.kill_at, self.give_up_at) if at is not None),
-            default=None,
-        )
+        nearest = self.deadline
+        for at in (self.kill_at, self.give_up_at):
+            if at is not None and (nearest is None or at < nearest):
+                nearest = at
+        return nearest
 
 
 # (due, place, id): the order in which pending runs are looked at.
