@@ -39,7 +39,6 @@ CREATE TABLE runs (
 );
 CREATE INDEX runs_of_job ON runs (job, id);
 CREATE INDEX runs_by_due ON runs (due);
-CREATE INDEX runs_open ON runs (state) WHERE state IN ('pending', 'running', 'retrying');
 
 CREATE TABLE attempts (
     run INTEGER NOT NULL,
