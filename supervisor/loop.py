@@ -295,7 +295,7 @@ class Loop:
         trouble = self._backlog.flush(at.mono)
         if trouble:
             return [] if was_broken else [ev.Unrecorded(at, (), trouble)]
-        return [ev.Recorded(at)] if was_broken else []
+        return [ev.Recorded(at, self._store.take_damage())] if was_broken else []
 
     def _reply(self, reply: ev.Reply) -> None:
         answer = self._answers.pop(reply.token)

@@ -120,7 +120,8 @@ class Service:
     ) -> None:
         """Settle, catch up, launch what is due; only then does the socket answer."""
         at, memory = self.loop.read_clocks(), self._store.memory()
-        self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused))
+        damage = self._store.take_damage()
+        self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused, damage))
         self._api.start()
         self.desk.is_ready = True
         self._herald.begin(self.loop.world, at.mono)
@@ -157,9 +158,6 @@ class Service:
         self._notify.close()
 
     def _say_what_was_found(self, refused: tuple[Problem, ...], strays: list[str]) -> None:
-        kept = self._store.set_aside
-        if kept:
-            self._note("error", f"the ledger was damaged: it is kept as {kept}, a new one begins")
         if strays:
             named = "; ".join(strays[:20])
             self._note("warning", f"killed {len(strays)} strays of a dead predecessor: {named}")

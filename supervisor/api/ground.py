@@ -35,7 +35,10 @@ class Ground:
 
     @property
     def history(self) -> History:
-        """The ledger, opened by this thread at its first use."""
+        """The ledger, opened by this thread at its first use, and when it is another file."""
+        if self._history is not None and not self._history.is_current():
+            self._history.close()
+            self._history = None
         if self._history is None:
             self._history = History(self.folder)
         return self._history

@@ -81,7 +81,8 @@ def begun(settings: "Settings", shown: Path) -> "Service":
         Failure: with the text of whatever forbids it.
     """
     from supervisor.cli import mistakes
-    from supervisor.ledger.store import LedgerRefused, LedgerTrouble
+    from supervisor.ledger.opening import LedgerRefused
+    from supervisor.ledger.store import LedgerTrouble
     from supervisor.service import BadConfig, Service
     from supervisor.state_folder import FolderTrouble, Held
 

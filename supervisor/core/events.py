@@ -151,6 +151,7 @@ class Restored(Struct, frozen=True):
     calendar False: `run --local`; no slots, catch-up or start-up runs.
     crashed: the supervisor before this one did not say goodbye.
     problems: what is wrong with the file, if an older text stands in for it.
+    damage: what became of a damaged ledger, if a new one is in its place.
     """
 
     at: At
@@ -159,6 +160,7 @@ class Restored(Struct, frozen=True):
     calendar: bool = True
     crashed: bool = False
     problems: tuple[Problem, ...] = ()
+    damage: str = ""
 
 
 class TimePassed(Struct, frozen=True):
@@ -262,9 +264,13 @@ class Unrecorded(Struct, frozen=True):
 
 
 class Recorded(Struct, frozen=True):
-    """The ledger can be written again and holds all that was kept back."""
+    """The ledger can be written again and holds all that was kept back.
+
+    damage: what became of a damaged one, if a new one is in its place; it holds no more.
+    """
 
     at: At
+    damage: str = ""
 
 
 class Delivered(Struct, frozen=True):

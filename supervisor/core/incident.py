@@ -23,9 +23,12 @@ class Word(StrEnum):
 # Kinds beside the reasons of a failed run.
 LATE, MISSED, RELOAD = "late", "missed", "reload"
 UNKILLABLE, CLOCK, LEDGER = "unkillable", "clock", "ledger"
+# A damaged ledger was put aside: its history is in another file. A person's ack ends
+# it, or the next start, which has found the new ledger sound.
+DAMAGE = "damage"
 
 SEVERITY: dict[str, Severity] = {
-    **dict.fromkeys((UNKILLABLE, CLOCK, LEDGER), Severity.CRITICAL),
+    **dict.fromkeys((UNKILLABLE, CLOCK, LEDGER, DAMAGE), Severity.CRITICAL),
     **dict.fromkeys((LATE, MISSED, RELOAD), Severity.ERROR),
     **dict.fromkeys(
         (
@@ -42,7 +45,7 @@ SEVERITY: dict[str, Severity] = {
 }
 
 # A success of the job mends all of these.
-MENDED_BY_SUCCESS = tuple(kind for kind in SEVERITY if kind not in (CLOCK, LEDGER, RELOAD))
+MENDED_BY_SUCCESS = tuple(kind for kind in SEVERITY if kind not in (CLOCK, LEDGER, DAMAGE, RELOAD))
 
 _FIRST_REMINDERS = (timedelta(hours=1), timedelta(hours=4))
 _LATER_REMINDERS = timedelta(days=1)

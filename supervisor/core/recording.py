@@ -1,11 +1,12 @@
 """No record, no launch: what happens while the ledger cannot be written.
 
 Due runs stay pending with that cause; the ends of living runs are held back by
-the loop and written first on recovery.
+the loop and written first on recovery. A new ledger in the place of a damaged one
+is told all that is still known.
 """
 
 from supervisor.core import incident
-from supervisor.core.events import Note, Recorded, Unrecorded
+from supervisor.core.events import Note, Record, Recorded, RecordPause, Unrecorded
 from supervisor.core.model import replace
 from supervisor.core.turn import Turn
 
@@ -27,5 +28,24 @@ def unrecorded(turn: Turn, event: Unrecorded) -> None:
 def recorded(turn: Turn, event: Recorded) -> None:
     """The ledger can be written again."""
     turn.world.ledger_trouble = ""
+    if event.damage:
+        _tell_all(turn)
+        turn.trouble("", incident.DAMAGE, event.damage)
     turn.mend("", incident.LEDGER)
     turn.may_admit = True
+
+
+def _tell_all(turn: Turn) -> None:
+    """Record what a start would want to remember."""
+    world = turn.world
+    living = world.living.values()
+    rows = [
+        *world.last.values(),
+        *(each.outcome for each in living if each.outcome is not None),
+        *world.runs.values(),
+        *(each.attempt for each in living),
+        *world.marks.values(),
+        *world.incidents.values(),
+    ]
+    turn.actions += [Record(row) for row in rows]
+    turn.actions.append(RecordPause(world.paused))

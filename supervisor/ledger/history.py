@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from supervisor.core.model import Asking, Attempt, Gap, Incident, Mark, Pause, Run
+from supervisor.ledger.opening import place_of
 from supervisor.ledger.rows import (
     ACTIONS,
     ATTEMPTS,
@@ -43,8 +44,14 @@ class History:
     """The ledger of a state folder, to be read. Raises: sqlite3.Error."""
 
     def __init__(self, folder: Path) -> None:
-        self._uri = f"{(folder / 'ledger.sqlite3').resolve().as_uri()}?mode=ro"
-        self._db = sqlite3.connect(self._uri, uri=True, isolation_level=None, timeout=2.0)
+        self._path = folder / "ledger.sqlite3"
+        self._place = place_of(self._path)
+        uri = f"{self._path.resolve().as_uri()}?mode=ro"
+        self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
+
+    def is_current(self) -> bool:
+        """Whether the file that is read is still the one that is written."""
+        return self._place == place_of(self._path)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,27 +1,24 @@
 """The ledger's one writer: SQLite, WAL, synchronous FULL, one transaction a turn.
 
 No record, no launch: `write` either commits everything it was given or raises
-`LedgerTrouble` and has changed nothing. What a ledger needs at its opening -
-a fresh schema, a migration, setting a corrupt one aside - is here too; reading
-for people is `history.py`.
+`LedgerTrouble` and has changed nothing. A file that turns out to be damaged, or
+is deleted while it is in use, is trouble once: a sound one is put in its place, and
+`take_damage` says what the new one does not know. How a file is opened and put
+aside stands in `opening.py`; reading for people is `history.py`.
 """
 
 import contextlib
 import os
-import secrets
-import shutil
 import sqlite3
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from importlib.resources import files
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
 from supervisor.core.model import History, Pause, Run
-from supervisor.ledger import purging
-from supervisor.ledger.migrations import MIGRATIONS, SCHEMA_VERSION
+from supervisor.ledger import opening, purging
 from supervisor.ledger.rows import ATTEMPTS, INCIDENTS, MARKS, OUTBOX, RUNS, TABLES, TO_REMEMBER
 
 BALLAST_BYTES = 4 * 1024**2
@@ -37,28 +34,28 @@ class LedgerTrouble(Exception):  # noqa: N818 - the word of the state it causes
     """The ledger cannot be written now; the text says why."""
 
 
-class LedgerRefused(Exception):  # noqa: N818 - we refuse, nothing is broken
-    """The ledger cannot be used at all; the text says what to do."""
-
-
 class Store:
     """The open ledger of one state folder."""
 
     def __init__(self, folder: Path) -> None:
         """Open or make `folder`/ledger.sqlite3. Raises: LedgerRefused, LedgerTrouble."""
         self.path = folder / "ledger.sqlite3"
-        self.set_aside: Path | None = None
         self._ballast = folder / "ballast"
+        self._damage = ""
         try:
-            self._db = self._open_with_room()
+            self._open_with_room()
         except sqlite3.OperationalError as error:
             raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
         except sqlite3.DatabaseError as error:
-            self.set_aside = self._put_aside()
-            self._db = self._open()
-            self._say("set_aside", f"{self.set_aside.name}: {error}")
+            self._put_aside(error)
+            self._open()
         self.instance = self._meta("instance")
         self.keep_ballast()
+
+    def take_damage(self) -> str:
+        """What became of a damaged ledger in whose place this one is new; told once."""
+        told, self._damage = self._damage, ""
+        return told
 
     def close(self, clean: bool) -> None:
         """Say goodbye; `clean` tells the next start that nothing was left behind."""
@@ -83,15 +80,19 @@ class Store:
     def write(self, actions: Iterable[Written]) -> None:
         """Commit all of these, or none. Raises: LedgerTrouble."""
         try:
+            self._stay_in_place()
             self._db.execute("BEGIN IMMEDIATE")
             for action in actions:
                 self._write(action)
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             if _wants_room(error):
-                self._ballast.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the disk may be read-only
+                    self._ballast.unlink(missing_ok=True)
+            if isinstance(error, sqlite3.Error) and opening.is_damage(error):
+                self._begin_anew(error)
             raise LedgerTrouble(str(error)) from error
 
     def note_reload(self, at: datetime, sha256: str, accepted: bool, said: str) -> None:
@@ -220,72 +221,56 @@ class Store:
             (key, value),
         )
 
-    # --- opening ----------------------------------------------------------------
+    # --- the file ---------------------------------------------------------------
 
-    def _open_with_room(self) -> sqlite3.Connection:
+    def _open(self) -> None:
+        self._db = opening.open_ledger(self.path)
+        self._place = opening.place_of(self.path)
+
+    def _open_with_room(self) -> None:
         try:
-            return self._open()
+            self._open()
         except sqlite3.OperationalError as error:
             if not (_wants_room(error) and self._ballast.exists()):
                 raise
-        self._ballast.unlink()
-        return self._open()
+            self._ballast.unlink()
+            self._open()
 
-    def _open(self) -> sqlite3.Connection:
-        is_new = not self.path.exists() or self.path.stat().st_size == 0
-        db = sqlite3.connect(self.path, isolation_level=None, timeout=5.0)
-        try:
-            os.chmod(self.path, 0o600)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            # `tidy` does it in quiet moments; this is for a day that has none.
-            db.execute("PRAGMA wal_autocheckpoint = 10000")
-            if is_new:
-                self._create(db)
-            else:
-                self._check(db)
-        except BaseException:
-            db.close()
-            raise
-        # Waiting for another program's lock would make a tick late.
-        db.execute("PRAGMA busy_timeout = 100")
-        return db
+    def _put_aside(self, error: sqlite3.Error) -> None:
+        aside = opening.put_aside(self.path)
+        self._damage = f"the ledger was damaged ({error}): it is kept as {aside}, a new one begins"
 
-    def _create(self, db: sqlite3.Connection) -> None:
-        schema = files("supervisor.ledger").joinpath("schema.sql").read_text()
-        db.executescript(f"BEGIN; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        db.execute("INSERT INTO meta VALUES ('instance', ?)", (secrets.token_hex(16),))
+    def _begin_anew(self, error: sqlite3.Error) -> None:
+        """Put the damaged file aside; the next `write` opens a new one."""
+        self._db.close()
+        self._place = None
+        self._put_aside(error)
 
-    def _check(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise LedgerRefused(
-                f"ledger {self.path} is of a newer version ({version}; this one reads up to "
-                f"{SCHEMA_VERSION}): use the newer nightshift, or another --state"
-            )
-        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("quick_check found damage")
-        if version < SCHEMA_VERSION:
-            self._migrate(db, version)
+    def _stay_in_place(self) -> None:
+        """Be sure that what is written is what the next start will find.
 
-    def _migrate(self, db: sqlite3.Connection, version: int) -> None:
-        """Copy an older ledger beside itself, then change it in one transaction."""
-        beside = self.path.with_name(f"ledger-v{version}.sqlite3")
-        with contextlib.closing(sqlite3.connect(beside)) as copy:
-            db.backup(copy)
-        steps = "; ".join(MIGRATIONS[step] for step in range(version, SCHEMA_VERSION))
-        db.executescript(f"BEGIN; {steps}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        SQLite itself goes on for ever in a file that was deleted under it.
 
-    def _put_aside(self) -> Path:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-        aside = self.path.with_name(f"ledger-damaged-{now}.sqlite3")
-        for ending in ("", "-wal", "-shm"):
-            source = self.path.with_name(self.path.name + ending)
-            if source.exists():
-                shutil.move(source, aside.with_name(aside.name + ending))
-        return aside
+        Raises: LedgerTrouble, OSError, sqlite3.Error.
+        """
+        if self._place is None:
+            self._db = opening.open_ledger(self.path)
+            self._say("instance", self.instance)
+            self._say("clean", "0")
+            self._place = opening.place_of(self.path)
+            return
+        place = opening.place_of(self.path)
+        if place == self._place:
+            return
+        if place is not None:
+            raise LedgerTrouble(f"{self.path} was replaced while it was in use: restart me")
+        rescued = opening.copy_beside(self._db, self.path)
+        self._db.close()
+        os.replace(rescued, self.path)
+        self._open()
+        raise LedgerTrouble(f"{self.path} was deleted while it was in use: it is written anew")
 
 
-def _wants_room(error: sqlite3.Error) -> bool:
+def _wants_room(error: Exception) -> bool:
     """Whether a full disk may be what is wrong; where memory is mapped it has no name."""
     return "full" in str(error) or "disk I/O" in str(error)

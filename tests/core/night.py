@@ -93,6 +93,7 @@ class Night:
     """A service that has begun at `start` with these jobs.
 
     remembers: the ledger it finds; without one it is the first start of all.
+    damage: what became of the one before it.
     calendar False: `run --local`.
     """
 
@@ -102,6 +103,7 @@ class Night:
         start: str = MIDNIGHT,
         remembers: Ledger | None = None,
         calendar: bool = True,
+        damage: str = "",
         **settings: Any,
     ) -> None:
         settings.setdefault("max_concurrent", 10)
@@ -119,7 +121,7 @@ class Night:
         self.has_died = False
         self.has_stopped = False
         self.world = World(self.config)
-        self._begin()
+        self._begin(damage)
 
     # --- time -------------------------------------------------------------------
 
@@ -284,13 +286,16 @@ class Night:
         """From now on nothing can be written."""
         self.ledger_error = cause
 
-    def mends_ledger(self) -> None:
-        """The ledger can be written again; what was held back is written first."""
+    def mends_ledger(self, damage: str = "") -> None:
+        """The ledger can be written again; what was held back is written first.
+
+        damage: what became of the one that was written before.
+        """
         self.ledger_error = ""
         for action in self.held_back:
             self._write(action)
         self.held_back.clear()
-        self.send(ev.Recorded(self.clocks()))
+        self.send(ev.Recorded(self.clocks(), damage))
 
     def asks(self, request: ev.Request) -> ev.Reply:
         """A person (uid 1000) asks; there is exactly one reply."""
@@ -359,7 +364,7 @@ class Night:
             self.send(ev.Unrecorded(self.clocks(), tuple(unlaunched), self.ledger_error))
         return actions
 
-    def _begin(self) -> None:
+    def _begin(self, damage: str = "") -> None:
         self.actions.clear()
         self.journey = ()
         self.has_stopped = False
@@ -377,7 +382,7 @@ class Night:
         )
         crashed, self.has_died = self.has_died, False
         at = self.clocks()
-        self.send(ev.Restored(at, self.config, memory, self.has_calendar, crashed))
+        self.send(ev.Restored(at, self.config, memory, self.has_calendar, crashed, damage=damage))
 
     def _remembered(self) -> list[Run]:
         """The runs that the ledger tells a new service of: as `store.memory` does."""

@@ -1,7 +1,7 @@
 """No record, no launch: what happens while the ledger cannot be written."""
 
 from supervisor.core import events as ev
-from tests.core.night import Night, instant, job
+from tests.core.night import Ledger, Night, instant, job
 
 A = job("a", cron="0 2 * * *")
 
@@ -142,3 +142,93 @@ def test_a_second_trouble_is_a_new_incident():
     night.ends("a")
 
     assert night.status().ledger_error == "locked"
+
+
+# --- a damaged ledger ---------------------------------------------------------------------
+
+DAMAGE = "the ledger was damaged (malformed): it is kept as /state/old, a new one begins"
+
+
+def damaged_at_two():
+    """A night in which the ledger is found damaged at the slot of 02:00."""
+    night = broken_at_two()
+    night.ledger = Ledger()
+    night.mends_ledger(damage=DAMAGE)
+    return night
+
+
+def test_a_damaged_ledger_is_an_incident_that_names_where_it_lies():
+    night = Night(A, damage=DAMAGE)
+
+    (found,) = night.incidents()
+    assert (found.kind, found.severity, found.cause) == ("damage", "critical", DAMAGE)
+    assert night.words() == ["damage opened"]
+
+
+def test_the_next_start_ends_it():
+    night = Night(A, damage=DAMAGE)
+    night.stops()
+
+    night.starts("02:30")
+
+    assert night.incidents() == []
+    assert night.words() == ["damage opened", "damage recovered"]
+
+
+def test_a_person_who_has_seen_it_ends_it():
+    night = Night(A, damage=DAMAGE)
+
+    night.asks(ev.AckIncident(1, 3600.0, "looked at"))
+
+    assert night.incidents() == []
+    assert night.ledger.incidents[1].ack_reason == "looked at"
+
+
+def test_a_success_or_another_trouble_of_the_ledger_does_not_end_it():
+    night = Night(A, damage=DAMAGE)
+
+    night.at("02:00")
+    night.ends("a")
+    night.breaks_ledger()
+    night.at("2026-01-06 02:00")
+    night.mends_ledger()
+
+    assert [each.kind for each in night.incidents()] == ["damage"]
+
+
+def test_damage_while_it_serves_is_told_in_the_new_ledger():
+    night = damaged_at_two()
+
+    assert [each.kind for each in night.incidents()] == ["damage"]
+    assert night.living() == ["long", "a"]
+
+
+def test_the_new_ledger_is_told_of_what_lives_and_what_was_seen():
+    night = damaged_at_two()
+    night.dies()
+
+    night.starts("02:10")
+    night.at("02:12")
+
+    assert night.states("a") == ["running"]
+    assert (night.run("a").attempt, night.run("a").interruptions) == (2, 1)
+    assert night.ledger.attempts[1, 1].started_at == instant("2026-01-05 01:00")
+    assert night.slots("long") == ["05 01:00"]
+
+
+def test_the_new_ledger_is_told_of_pauses_and_of_what_dependents_ask():
+    night = Night(A, job("b", cron="0 3 * * *", deps=["a"]))
+    night.at("02:00")
+    night.ends("a")
+    night.asks(ev.PauseJob("", 3600.0))
+    night.breaks_ledger("malformed")
+    night.asks(ev.PauseJob("b", None))
+    night.ledger = Ledger()
+    night.mends_ledger(damage=DAMAGE)
+    night.dies()
+
+    night.starts("02:30")
+
+    assert night.status().paused is not None
+    assert night.states("a") == ["success"]
+    assert "a" in night.world.last_success

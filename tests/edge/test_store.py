@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import subprocess
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import get_type_hints
 
@@ -29,7 +30,8 @@ from supervisor.core.model import (
 from supervisor.ledger.history import History as Reader
 from supervisor.ledger.history import Wanted
 from supervisor.ledger.rows import TABLES
-from supervisor.ledger.store import SCHEMA_VERSION, LedgerRefused, LedgerTrouble, Store
+from supervisor.ledger.opening import SCHEMA_VERSION, LedgerRefused
+from supervisor.ledger.store import LedgerTrouble, Store
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 
@@ -231,10 +233,91 @@ def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
 
     store = Store(tmp_path)
 
-    assert store.set_aside is not None
-    assert store.set_aside.read_bytes().startswith(b"SQLite format 3\0")
+    (aside,) = tmp_path.glob("ledger-damaged-*.sqlite3")
+    assert aside.read_bytes().startswith(b"SQLite format 3\0")
+    assert f"kept as {aside}" in store.take_damage()
+    assert store.take_damage() == ""
     store.write([ev.Record(run(1))])
     store.close(clean=True)
+
+
+def spoil(tmp_path, store):
+    """Damage what the store has written, under its eyes; its cache is made void, too."""
+    store.tidy()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
+        other.execute("INSERT INTO meta VALUES ('x', 'y')")
+        other.commit()
+        with open(tmp_path / "ledger.sqlite3", "r+b") as ledger:
+            ledger.seek(4096)
+            ledger.write(os.urandom(80_000))
+
+
+def test_damage_found_by_a_write_is_trouble_once_and_a_new_ledger_begins(store, tmp_path):
+    store.write([ev.Record(run(number)) for number in range(1, 100)])
+    spoil(tmp_path, store)
+
+    with pytest.raises(LedgerTrouble, match="malformed"):
+        store.write([ev.Record(run(100))])
+    store.write([ev.Record(run(100))])
+
+    (aside,) = tmp_path.glob("ledger-damaged-*.sqlite3")
+    assert f"(database disk image is malformed): it is kept as {aside}" in store.take_damage()
+    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [100]
+
+
+def test_a_new_ledger_is_of_the_same_instance_so_that_strays_are_found(store, tmp_path):
+    store.begin_life()
+    store.write([ev.Record(run(number)) for number in range(1, 100)])
+    spoil(tmp_path, store)
+    with pytest.raises(LedgerTrouble):
+        store.write([ev.Record(run(100))])
+    store.write([ev.Record(run(100))])
+
+    other = Store(tmp_path)
+
+    assert other.instance == store.instance
+    assert other.begin_life() is True
+    other.close(clean=True)
+
+
+def test_a_row_that_cannot_be_is_no_damage(store, tmp_path):
+    store.write([ev.Record(run(1))])
+
+    with pytest.raises(LedgerTrouble, match="UNIQUE"):
+        store.write([ev.Record(run(2, slot=run(1).slot))])
+
+    assert list(tmp_path.glob("ledger-damaged-*")) == []
+
+
+@pytest.mark.parametrize("names", [["ledger.sqlite3"], ["ledger.sqlite3*"]], ids=str)
+def test_a_ledger_deleted_while_in_use_is_written_anew_with_all_it_held(store, tmp_path, names):
+    store.write([ev.Record(run(1))])
+    reader = Reader(tmp_path)
+    for name in names:
+        for path in tmp_path.glob(name):
+            path.unlink()
+
+    with pytest.raises(LedgerTrouble, match="was deleted while it was in use"):
+        store.write([ev.Record(run(2))])
+    store.write([ev.Record(run(2))])
+
+    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [2, 1]
+    assert not reader.is_current()
+    reader.close()
+    store.write([ev.Record(run(3))])
+    store.close(clean=True)
+    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [3, 2, 1]
+
+
+def test_a_ledger_replaced_while_in_use_is_left_alone(store, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    Store(other).close(clean=True)
+    os.replace(other / "ledger.sqlite3", tmp_path / "ledger.sqlite3")
+
+    for _ in range(2):
+        with pytest.raises(LedgerTrouble, match="was replaced while it was in use"):
+            store.write([ev.Record(run(1))])
 
 
 def test_files_of_the_ledger_are_for_their_owner_only(store, tmp_path):
