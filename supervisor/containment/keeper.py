@@ -239,6 +239,7 @@ class Keeper:
             packet["tail"] = tenant.log.kept.decode(errors="replace")
         else:
             packet["log_bytes"] = tenant.log.kept_bytes
+            packet["log_lost"] = tenant.log.lost
             packet["dropped_bytes"] = tenant.log.dropped_bytes
         self._say(packet)
 

@@ -57,11 +57,16 @@ class Log:
         """Bytes that this attempt's output cost: what did not fit, its own or older."""
         return self._dropped + self._overwritten
 
+    @property
+    def lost(self) -> str:
+        """What could not be kept, and why; "": nothing was lost."""
+        return "" if self._error is None else f"{self._dropped} bytes lost: {self._error}"
+
     def close(self) -> None:
         """Say what a full disk took, if there is room for that, and close."""
         if self._error is not None:
             with contextlib.suppress(OSError):
-                self._append(f"\n--- {self._dropped} bytes lost: {self._error} ---\n".encode())
+                self._append(f"\n--- {self.lost} ---\n".encode())
         if self._file >= 0:
             with contextlib.suppress(OSError):  # some disks say only now that they are full
                 os.close(self._file)

@@ -29,6 +29,7 @@ class Told(msgspec.Struct):
     max_rss_bytes: int = 0
     log_bytes: int = 0
     dropped_bytes: int = 0
+    log_lost: str = ""
     tail: str = ""
 
 

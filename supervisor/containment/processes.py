@@ -343,4 +343,5 @@ def _emptied(told: Told, key: Key, at: events.At) -> events.Emptied:
         max_rss_bytes=told.max_rss_bytes,
         log_bytes=told.log_bytes,
         dropped_bytes=told.dropped_bytes,
+        log_lost=told.log_lost,
     )

@@ -257,6 +257,8 @@ def _account(turn: Turn, run: Run, event: Emptied) -> None:
             turn.world.last = turn.world.last.set(run.job, changed)
     if event.strays:
         turn.note(f"left behind and killed: {'; '.join(event.strays)}", "warning", run=changed)
+    if event.log_lost:
+        turn.note(f"its output was not kept: {event.log_lost}", "warning", run=changed)
 
 
 def _expire(turn: Turn, living: Living) -> None:

@@ -197,7 +197,10 @@ class Exited(Struct, frozen=True):
 
 
 class Emptied(Struct, frozen=True):
-    """Nothing of an attempt's tree lives any more; `strays` had to be killed."""
+    """Nothing of an attempt's tree lives any more; `strays` had to be killed.
+
+    log_lost: what of its output could not be kept, and why.
+    """
 
     at: At
     run: int
@@ -207,6 +210,7 @@ class Emptied(Struct, frozen=True):
     max_rss_bytes: int | None = None
     log_bytes: int = 0
     dropped_bytes: int = 0
+    log_lost: str = ""
 
 
 class LaunchFailed(Struct, frozen=True):

@@ -127,9 +127,18 @@ class Store:
         self.keep_ballast()
 
     def keep_ballast(self) -> None:
-        """A few MiB to give up when the disk is full, so that the ledger can go on."""
-        if not self._ballast.exists():
-            with contextlib.suppress(OSError), open(self._ballast, "xb") as ballast:
+        """A few MiB to give up when the disk is full, so that the ledger can go on.
+
+        Taken only where a quarter of it is left besides: else a disk that is still
+        full would be so again a minute after it was given up.
+        """
+        if self._ballast.exists():
+            return
+        with contextlib.suppress(OSError):
+            disk = os.statvfs(self._ballast.parent)
+            if disk.f_bavail * disk.f_frsize < BALLAST_BYTES * 5 // 4:
+                return
+            with open(self._ballast, "xb") as ballast:
                 try:
                     os.posix_fallocate(ballast.fileno(), 0, BALLAST_BYTES)
                 except OSError:

@@ -6,6 +6,7 @@ first when the ledger can be written again.
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -28,6 +29,7 @@ shutdown_grace: 300ms
 jobs:
   minutely: {command: ["true"], cron: "* * * * *"}
   reader: {command: 'read line < fifo'}
+  speaker: {command: 'echo hello'}
 """
 TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 # The ledger is tried again every five seconds.
@@ -71,14 +73,7 @@ def cellar(house: House) -> Iterator[Cellar]:
 def no_record_no_launch(cellar: Cellar, words: str, mend: Callable[[], None]) -> None:
     """What the ledger's trouble must look like, and its end."""
     cellar.go_to_two()
-    until(lambda: cellar.waiting_run().get("cause", "").startswith("waits for the ledger"))
-
-    waiting = cellar.waiting_run()
-    assert (waiting["state"], waiting["pid"]) == ("pending", None)
-    assert words in waiting["cause"]
-    assert words in cellar.status()["ledger_error"]
-    assert line.code(cellar.house, "/readyz") == 503
-    assert line.code(cellar.house, "/healthz") == 200
+    waiting_for_the_ledger(cellar, words)
     cellar.let_the_reader_end()
     until(lambda: all(run["id"] != cellar.reader for run in cellar.status()["runs"]))
     assert outcomes(cellar.house, "minutely") == {}
@@ -91,6 +86,22 @@ def no_record_no_launch(cellar: Cellar, words: str, mend: Callable[[], None]) ->
     assert rows(cellar.house, query, cellar.reader) == [("success", 0)]
     assert rows(cellar.house, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
     assert cellar.status()["incidents"] == []
+
+
+def waiting_for_the_ledger(cellar: Cellar, words: str) -> None:
+    """The due run is not launched; the service lives and says that it is not ready."""
+    until(lambda: cellar.waiting_run().get("cause", "").startswith("waits for the ledger"))
+
+    waiting = cellar.waiting_run()
+    assert (waiting["state"], waiting["pid"]) == ("pending", None)
+    assert words in waiting["cause"]
+    assert words in cellar.status()["ledger_error"]
+    assert line.code(cellar.house, "/readyz") == 503
+    assert line.code(cellar.house, "/healthz") == 200
+
+
+def log_of(house: House) -> str:
+    return Path(house.root, "log").read_text()
 
 
 # --- the disk ---------------------------------------------------------------------------
@@ -143,6 +154,80 @@ def test_on_a_read_only_disk_it_does_not_start_and_says_why(small_disk: House) -
 
     assert status == 2
     assert f"state folder {small_disk.state}: Read-only file system" in said
+
+
+@pytest.fixture
+def failing_disk() -> Iterator[tuple[House, Path]]:
+    """A house on a disk that turns read-only at its first error, and where to make one."""
+    with House(JOBS) as house:
+        house.state.mkdir()
+        image = house.root / "image"
+        image.write_bytes(b"")
+        os.truncate(image, 32 << 20)
+        if os.geteuid() != 0:
+            pytest.skip("mounting an image needs root")
+        if shutil.which("mkfs.ext4") is None:
+            pytest.skip("mkfs.ext4 is not installed")
+        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+        if not mounted(image, house.state):
+            pytest.skip("this kernel or container lets nobody mount an image")
+        try:
+            device = subprocess.check_output(["findmnt", "-nro", "SOURCE", str(house.state)])
+            fault = Path("/sys/fs/ext4", Path(device.decode().strip()).name, "trigger_fs_error")
+            if not fault.exists():
+                pytest.skip("this kernel lets nobody make an error of ext4")
+            yield house, fault
+        finally:
+            subprocess.run(["umount", "-l", str(house.state)], check=True)
+
+
+def mounted(image: Path, folder: Path) -> bool:
+    """Whether an image of ext4 lies at a folder now."""
+    mount = ["mount", "-t", "ext4", "-o", "loop,errors=remount-ro", str(image), str(folder)]
+    return subprocess.run(mount, capture_output=True).returncode == 0
+
+
+@needs_library
+@pytest.mark.root
+def test_a_disk_that_turns_read_only_forbids_launches_until_a_start_on_a_sound_one(
+    failing_disk: tuple[House, Path],
+) -> None:
+    house, fault = failing_disk
+    with cellar(house) as found:
+        fault.write_text("1")
+
+        found.go_to_two()
+        waiting_for_the_ledger(found, "")
+        found.let_the_reader_end()
+        until(lambda: all(run["id"] != found.reader for run in found.status()["runs"]))
+        assert found.supervisor.poll() is None
+    assert found.supervisor.returncode == 0
+    subprocess.run(["umount", str(house.state)], check=True)
+    assert mounted(house.root / "image", house.state)
+
+    with supervised(house):
+        until(lambda: outcomes(house, "minutely") == {TWO: "success schedule"})
+
+    assert rows(house, "SELECT state FROM runs WHERE id = ?", found.reader) == [("interrupted",)]
+
+
+@pytest.mark.root
+def test_output_that_a_read_only_folder_cannot_keep_costs_lines_and_never_the_job(
+    house: House,
+) -> None:
+    runs = house.state / "runs"
+    with supervised(house):
+        bind = [["--bind", str(runs), str(runs)], ["-o", "remount,ro,bind", str(runs)]]
+        if os.geteuid() != 0:
+            pytest.skip("a read-only mount needs root")
+        if any(subprocess.run(["mount", *each], capture_output=True).returncode for each in bind):
+            pytest.skip("this kernel or container lets nobody mount a folder")
+        try:
+            house.says("run", "speaker", "--wait")
+        finally:
+            subprocess.run(["umount", "-l", str(runs)], check=True)
+
+    assert "its output was not kept: 6 bytes lost: [Errno 30] Read-only" in log_of(house)
 
 
 @pytest.mark.root
@@ -199,10 +284,60 @@ def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(house: House
     with supervised(house, "--log-format", "text"):
         house.says("run", "minutely", "--wait")
         said = house.json("history")["runs"]
+        (found,) = line.status(house)["incidents"]
+        house.says("incidents", "ack", str(found["id"]), "--for", "1h")
+        seen = line.status(house)["incidents"]
 
     assert [run["id"] for run in said] == [1]
-    assert [path.name[:14] for path in house.state.glob("ledger-damaged-*.sqlite3")]
-    assert "the ledger was damaged: it is kept as" in Path(house.root, "log").read_text()
+    (aside,) = house.state.glob("ledger-damaged-*.sqlite3")
+    assert (found["kind"], found["severity"], seen) == ("damage", "critical", [])
+    assert str(aside) in found["cause"]
+    assert f"it is kept as {aside}, a new one begins" in log_of(house)
+
+
+@needs_library
+def test_a_ledger_damaged_while_in_use_is_set_aside_and_nothing_that_lives_is_forgotten(
+    house: House,
+) -> None:
+    with cellar(house) as found:
+        path = house.state / "ledger.sqlite3"
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            other.execute("INSERT INTO meta VALUES ('x', 'y')")
+            other.commit()
+            with open(path, "r+b") as ledger:
+                ledger.seek(4096)
+                ledger.write(os.urandom(path.stat().st_size - 4096))
+
+        found.go_to_two()
+
+        until(lambda: outcomes_if_any(house) == {TWO: "success schedule"}, RECOVERED_WITHIN_S)
+        (incident,) = found.status()["incidents"]
+        assert (incident["kind"], incident["severity"]) == ("damage", "critical")
+        assert line.run(house, found.reader)["state"] == "running"
+        found.let_the_reader_end()
+        until(lambda: line.run(house, found.reader)["state"] == "success")
+
+    assert rows(house, "SELECT state FROM runs WHERE id = ?", found.reader) == [("success",)]
+
+
+@needs_library
+def test_a_ledger_deleted_while_in_use_is_written_anew_and_nothing_is_lost(house: House) -> None:
+    house.config.write_text(JOBS)
+    with cellar(house) as found:
+        house.says("run", "speaker", "--wait")
+        for path in house.state.glob("ledger.sqlite3*"):
+            path.unlink()
+
+        no_record_no_launch(found, "was deleted while it was in use", lambda: None)
+        assert [run["job"] for run in house.json("history", "speaker")["runs"]] == ["speaker"]
+
+
+def outcomes_if_any(house: House) -> dict[datetime, str]:
+    """The outcomes of the minutely job; {} while there is no ledger to ask."""
+    with contextlib.suppress(sqlite3.Error):
+        return outcomes(house, "minutely")
+    return {}
 
 
 def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(house: House) -> None:

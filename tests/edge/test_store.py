@@ -29,8 +29,8 @@ from supervisor.core.model import (
 )
 from supervisor.ledger.history import History as Reader
 from supervisor.ledger.history import Wanted
-from supervisor.ledger.rows import TABLES
 from supervisor.ledger.opening import SCHEMA_VERSION, LedgerRefused
+from supervisor.ledger.rows import TABLES
 from supervisor.ledger.store import LedgerTrouble, Store
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
