@@ -4,8 +4,9 @@ Pure; no clock is read, every instant is an argument. Slots are aware UTC
 datetimes on full minutes, intervals are (since, until]. Daylight saving is
 decided by cronsim, which follows Debian's cron: a fixed time in the skipped
 hour runs right after it, in the repeated hour once, at its first occurrence;
-what begins with `*` in minute or hour keeps its rhythm. A list of expressions
-is their union. `moves.py` says in words what a night of change does.
+what begins with `*` in minute or hour keeps its rhythm, which near a change of the
+clock is looked up minute by minute. A list of expressions is their union.
+`moves.py` says in words what a night of change does.
 """
 
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ _FIELDS = {
 
 # Jobs that share a calendar ask it for the same few instants, one after another.
 FEW = 6
+MINUTE = timedelta(minutes=1)
 # An instant to parse expressions at; any would do.
 _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -132,6 +134,44 @@ class Calendar:
         return self._minutes_of_day[key]
 
     def _next(self, sim: CronSim, instant: datetime) -> datetime | None:
+        if sim.fixup_tz is not None or self.zone.key == "UTC":
+            return self._leap(sim, instant)
+        return self._next_in_rhythm(sim, instant)
+
+    def _next_in_rhythm(self, sim: CronSim, instant: datetime) -> datetime | None:
+        """The next slot of what is interval-like.
+
+        cronsim leaps by whole hours, also over a change of half an hour, and to a
+        midnight, also to one that was skipped: days of change are walked through.
+        """
+        slot = self._leap(sim, instant)
+        day, one_day = instant, timedelta(days=1)
+        while slot is not None and day < slot:
+            if (
+                day.astimezone(self.zone).utcoffset()
+                == (day + one_day).astimezone(self.zone).utcoffset()
+            ):
+                day += one_day
+                continue
+            found = self._walk(sim, day, day + one_day)
+            if found is not None:
+                return found
+            day += one_day
+            slot = self._leap(sim, day)
+        return slot
+
+    def _walk(self, sim: CronSim, since: datetime, until: datetime) -> datetime | None:
+        """The first minute in (since, until] that the wall shows as the expression has it."""
+        minute = since.replace(second=0, microsecond=0)
+        while minute < until:
+            minute += MINUTE
+            wall = minute.astimezone(self.zone)
+            is_time = wall.minute in sim.minutes and wall.hour in sim.hours
+            if is_time and wall.month in sim.months and sim.match_day(wall.date()):
+                return minute
+        return None
+
+    def _leap(self, sim: CronSim, instant: datetime) -> datetime | None:
         begun = _begun_at(sim, instant, self.zone)
         for local in begun:
             slot: datetime = local.astimezone(UTC)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from supervisor.core import schedule
@@ -76,31 +76,16 @@ berlin autumn    | 30 * * * *      | 00:30 01:30 02:30+02 02:30+01 03:30
 berlin autumn    | */30 2 * * *    | 02:00+02 02:30+02 02:00+01 02:30+01
 lord howe spring | */15 2 * * *    | 02:30 02:45
 lord howe autumn | */15 1 * * *    | 01:00 01:15 01:30+11 01:45+11 01:30+1030 01:45+1030
-lord howe autumn | 45 * * * *      | 00:45 01:45+11 01:45+1030 02:45
+lord howe autumn | 45 * * * *      | 00:45 01:45+11 01:45+1030 02:45 03:45
 lord howe autumn | */30 2-3 * * *  | 02:00 02:30 03:00 03:30
 beirut spring    | */30 * * * *    | 22:30 23:00 23:30 01:00 01:30 02:00 02:30
 beirut spring    | */30 0 29 * *   |
 apia 2011        | 0 */12 * * *    | 12:00 00:00 12:00
 """
 
-# Where cronsim is not Debian's cron; what is interval-like only.
-HALF_AN_HOUR = "cronsim leaps by whole hours over a change of half an hour"
-MIDNIGHT = "cronsim takes the skipped midnight for the first minute of its day"
-UNLIKE_DEBIAN = {
-    ("lord howe autumn", "45 * * * *"): HALF_AN_HOUR,
-    ("lord howe autumn", "*/30 2-3 * * *"): HALF_AN_HOUR,
-    ("beirut spring", "*/30 0 29 * *"): MIDNIGHT,
-}
-UNLIKE_ZONES = ("Australia/Lord_Howe", "Asia/Beirut", "America/Santiago")
-
 
 def rows(table):
     return [tuple(cell.strip() for cell in line.split("|")) for line in table.strip().splitlines()]
-
-
-def marks(night, expression):
-    reason = UNLIKE_DEBIAN.get((night, expression))
-    return [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
 
 
 def shown(slots, where, expected):
@@ -132,7 +117,7 @@ def test_a_fixed_time_runs_right_after_the_skipped_hour_and_once_in_the_repeated
 
 @pytest.mark.parametrize(
     ("night", "expression", "expected"),
-    [pytest.param(*row, id=f"{row[0]}: {row[1]}", marks=marks(*row[:2])) for row in rows(RHYTHM)],
+    [pytest.param(*row, id=f"{row[0]}: {row[1]}") for row in rows(RHYTHM)],
 )
 def test_what_is_interval_like_keeps_its_rhythm_through_both_nights(night, expression, expected):
     where, since, until = NIGHTS[night]
@@ -283,7 +268,6 @@ MOMENTS = [(zone, change) for zone, changes in CHANGES.items() for change in cha
 )
 def test_the_calendar_says_what_debians_cron_would_do(moment, texts, before):
     zone, change = moment
-    assume(zone not in UNLIKE_ZONES or not any(map(schedule.is_interval_like, texts)))
     since = instant(change) - timedelta(minutes=before)
     until = instant(change) + timedelta(hours=10)
 
