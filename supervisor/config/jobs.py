@@ -8,6 +8,7 @@ from supervisor.config import scalars
 from supervisor.config.blocks import Named, read_keys
 from supervisor.config.document import Document, Pairs, kind_of
 from supervisor.config.keys import JOB_KEYS, Key
+from supervisor.config.lateness import check_late_after
 from supervisor.config.nodes import MappingNode, Node, ScalarNode
 from supervisor.config.outcome import Spot, WorkerUse
 from supervisor.config.problems import Wrong
@@ -81,6 +82,8 @@ def read_job(
     deps = laid.pop("deps", ())
     assert isinstance(deps, tuple)
     job = _job(name, place, tuple(named.name for named in deps), laid, ground)
+    if doc.errors == errors_before:
+        check_late_after(doc, job, {**ground.pairs, **own})
     has_use = is_checkable and job.worker is not None
     return Draft(job, deps, _use(job, {**ground.pairs, **own}) if has_use else None)
 

@@ -83,6 +83,14 @@ def test_only_the_newest_slot_counts():
     assert night.words("a") == ["late opened"]
 
 
+def test_a_late_after_as_long_as_the_interval_never_comes():
+    night = Night(job("a", cron="*/5 * * * *", late_after_s=300.0))
+
+    night.at("2026-01-06 00:00")
+
+    assert night.words("a") == []
+
+
 def test_a_late_slot_is_told_of_once():
     night = Night(WATCHED)
 

@@ -278,6 +278,52 @@ def test_what_is_unset_in_a_disabled_job_is_a_warning_and_stays_as_written() -> 
     assert [problem.severity for problem in parsed.problems] == [Severity.WARNING] * 2
 
 
+@pytest.mark.parametrize(
+    ("cron", "late_after", "told"),
+    [
+        ('"0 2 * * *"', "24h", "24h is not shorter than the 1d from slot to slot"),
+        ('"0 2 * * mon-fri"', "30h", "30h is not shorter than the 1d from slot to slot"),
+        ('"*/5 * * * *"', "10m", "10m is not shorter than the 5m from slot to slot"),
+        ('["0 2 * * *", "30 2 * * *", "0 3 * * *"]', "1h", "1h is not shorter than the 30m"),
+        ('"@yearly"', "400d", "400d is not shorter than the 365d"),
+    ],
+)
+def test_a_late_after_that_the_next_slot_comes_before_is_a_warning(
+    cron: str, late_after: str, told: str
+) -> None:
+    text = f"jobs:\n  a:\n    command: x\n    cron: {cron}\n    late_after: {late_after}\n"
+    parsed = config.parse(text.encode(), YAML, {"TZ": "UTC"})
+
+    (problem,) = parsed.problems
+    assert parsed.config is not None
+    assert problem.severity is Severity.WARNING
+    assert (problem.line, problem.column, problem.path) == (5, 17, "jobs.a.late_after")
+    assert told.removeprefix(late_after) in problem.message
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        'cron: "0 2 * * *", late_after: 23h',
+        'cron: "0 2,3 * * *", late_after: 90m',
+        'cron: "*/5 * * * *", late_after: 4m',
+        "late_after: 90d",
+        'cron: "*/5 * * * *", late_after: none',
+    ],
+)
+def test_a_late_after_that_comes_is_no_warning(keys: str) -> None:
+    parsed = config.parse(f"jobs: {{a: {{command: x, {keys}}}}}".encode(), YAML, {"TZ": "UTC"})
+
+    assert parsed.problems == ()
+
+
+def test_a_late_after_of_the_defaults_is_warned_of_where_it_stands() -> None:
+    text = b'defaults: {late_after: 1h}\njobs: {a: {command: x, cron: "*/5 * * * *"}}'
+    (problem,) = config.parse(text, YAML, {"TZ": "UTC"}).problems
+
+    assert (problem.line, problem.path) == (1, "jobs.a.late_after")
+
+
 def test_python_of_a_users_worker_is_relative_to_the_file() -> None:
     found = read("jobs: {a: {worker: 'm:f', python: .venv/bin/python}}")
 
