@@ -29,11 +29,10 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     """The ledger at `path`, made if there is none, and found to be sound.
 
     Raises:
-        LedgerRefused: it is of a newer version.
+        LedgerRefused: it is of a newer version, or no ledger.
         sqlite3.OperationalError: it cannot be opened now.
         sqlite3.DatabaseError: it is damaged.
     """
-    is_new = not path.exists() or path.stat().st_size == 0
     db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
     try:
         os.chmod(path, 0o600)
@@ -41,7 +40,8 @@ def open_ledger(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         # `Store.tidy` does it in quiet moments; this is for a day that has none.
         db.execute("PRAGMA wal_autocheckpoint = 10000")
-        if is_new:
+        # Not told from the file's size: who died at its making left the first page of one.
+        if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             _create(db)
         else:
             _check(db, path)
@@ -92,8 +92,9 @@ def copy_beside(db: sqlite3.Connection, path: Path) -> Path:
 
 def _create(db: sqlite3.Connection) -> None:
     schema = files("supervisor.ledger").joinpath("schema.sql").read_text()
-    db.executescript(f"BEGIN; {schema}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-    db.execute("INSERT INTO meta VALUES ('instance', ?)", (secrets.token_hex(16),))
+    instance = f"INSERT INTO meta VALUES ('instance', '{secrets.token_hex(16)}')"
+    version = f"PRAGMA user_version = {SCHEMA_VERSION}"
+    db.executescript(f"BEGIN; {schema}; {instance}; {version}; COMMIT;")
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
@@ -102,6 +103,10 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         raise LedgerRefused(
             f"ledger {path} is of a newer version ({version}; this one reads up to "
             f"{SCHEMA_VERSION}): use the newer nightshift, or another --state"
+        )
+    if version == 0:
+        raise LedgerRefused(
+            f"{path} is a database, but no ledger of ours: move it away, or use another --state"
         )
     if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
         raise sqlite3.DatabaseError("quick_check found damage")

@@ -166,7 +166,11 @@ def test_a_deleted_file_changes_nothing_and_may_come_back(desk: Desk) -> None:
 
 
 @needs_library
-def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "edits",
+    [150, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
+)
+def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk, edits: int) -> None:
     texts = [
         JOBS,
         JOBS.replace("1 2 * * *", "2 2 * * *"),
@@ -177,7 +181,7 @@ def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk) -> None:
         "",
     ]
     last = TWO
-    for number in range(150):
+    for number in range(edits):
         desk.write(texts[number % len(texts)])
         desk.supervisor.send_signal(signal.SIGHUP)
         if number % 30 == 0:

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core import events as ev
 from supervisor.core import explain
-from supervisor.core.model import Gap
+from supervisor.core.model import CatchUp, Gap
 from tests.core.night import Night, instant, job
 
 UTC = ZoneInfo("UTC")
@@ -68,6 +68,44 @@ def test_a_pending_run_says_what_it_waits_for():
     night.at("02:00")
 
     assert story(night, "waits for a place")[-1] == "It is pending: waits for a place."
+
+
+def test_a_cancelled_run_says_by_whom():
+    night = Night(NIGHTLY)
+    night.at("02:00")
+    night.asks(ev.CancelJob("a"))
+    night.ends("a", signal=15)
+
+    assert story(night)[1:] == [
+        "Attempt 1 began at 2026-01-05 02:00:00 UTC and ended after 0s: cancelled by uid 1000.",
+        "It was cancelled at 2026-01-05 02:00:00 UTC: cancelled by uid 1000.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("how", "words"), [("stops", "the supervisor was stopped"), ("dies", "the supervisor died")]
+)
+def test_an_interrupted_run_says_by_what(how, words):
+    night = Night(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
+    night.at("02:00")
+    getattr(night, how)()
+
+    night.starts("02:10")
+
+    assert words in story(night)[1]
+    assert story(night)[-1].startswith("It was interrupted at 2026-01-05 02:")
+
+
+def test_a_missed_run_says_why():
+    night = Night(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
+    night.stops()
+
+    night.starts("03:00")
+
+    assert story(night)[-1] == (
+        "It was missed at 2026-01-05 03:00:00 UTC: "
+        "no supervisor ran after 2026-01-05 00:00 UTC (it was stopped)."
+    )
 
 
 def test_a_retrying_run_says_when():

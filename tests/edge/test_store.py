@@ -27,6 +27,7 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
+from supervisor.ledger import opening
 from supervisor.ledger.history import History as Reader
 from supervisor.ledger.history import Wanted
 from supervisor.ledger.opening import SCHEMA_VERSION, LedgerRefused
@@ -225,6 +226,68 @@ def test_old_alerts_are_purged_but_none_that_waits(store):
 
     assert [each.id for each in store.memory().outbox] == [2, 4]
     assert store.memory().next_alert == 5
+
+
+def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        db.execute("CREATE TABLE cards (name TEXT)")
+
+    with pytest.raises(LedgerRefused, match="no ledger of ours"):
+        Store(tmp_path)
+
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("cards",)]
+
+
+@pytest.mark.parametrize("begun", ["PRAGMA journal_mode = WAL", "PRAGMA user_version = 0"])
+def test_a_ledger_whose_making_was_cut_off_is_made(tmp_path, begun):
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        db.execute(begun)
+
+    store = Store(tmp_path)
+    store.write([ev.Record(run(1))])
+
+    assert store.instance != ""
+    assert store.take_damage() == ""
+    store.close(clean=True)
+
+
+def test_an_older_ledger_is_copied_beside_before_it_is_migrated(tmp_path, monkeypatch):
+    first = Store(tmp_path)
+    first.write([ev.Record(run(1))])
+    first.close(clean=True)
+    monkeypatch.setattr(opening, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    step = "ALTER TABLE reloads ADD COLUMN who TEXT; CREATE TABLE moons (name TEXT)"
+    monkeypatch.setitem(opening.MIGRATIONS, SCHEMA_VERSION, step)
+
+    second = Store(tmp_path)
+
+    beside = tmp_path / f"ledger-v{SCHEMA_VERSION}.sqlite3"
+    for path, version, tables in [
+        (tmp_path / "ledger.sqlite3", SCHEMA_VERSION + 1, 1),
+        (beside, SCHEMA_VERSION, 0),
+    ]:
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (version,)
+            moons = "SELECT count(*) FROM sqlite_master WHERE name = 'moons'"
+            assert db.execute(moons).fetchone() == (tables,)
+            assert db.execute("SELECT id FROM runs").fetchall() == [(1,)]
+    assert second.instance == first.instance
+    second.close(clean=True)
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
+    Store(tmp_path).close(clean=True)
+    monkeypatch.setattr(opening, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    step = "CREATE TABLE moons (name TEXT); ALTER TABLE no_such_table ADD COLUMN x"
+    monkeypatch.setitem(opening.MIGRATIONS, SCHEMA_VERSION, step)
+
+    with pytest.raises(LedgerTrouble, match="no_such_table"):
+        Store(tmp_path)
+
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert db.execute("SELECT 1 FROM sqlite_master WHERE name = 'moons'").fetchall() == []
 
 
 def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
