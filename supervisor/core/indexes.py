@@ -69,10 +69,13 @@ def _is_stood_for(world: World, run: Run) -> bool:
 
 
 def _requeue(world: World, run: Run, is_pending: bool) -> None:
-    entry = (run.due, run.place, run.id)
-    queue = list(world.queue)
-    if is_pending:
-        insort(queue, entry)
+    entry, queue = (run.due, run.place, run.id), world.queue
+    # In a burst runs come in their order and go from the front: one copy, no search.
+    if is_pending and (not queue or queue[-1] < entry):
+        world.queue = (*queue, entry)
+    elif not is_pending and queue[0] == entry:
+        world.queue = queue[1:]
     else:
-        queue.remove(entry)
-    world.queue = tuple(queue)
+        changed = list(queue)
+        insort(changed, entry) if is_pending else changed.remove(entry)
+        world.queue = tuple(changed)

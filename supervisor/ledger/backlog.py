@@ -9,7 +9,7 @@ a brief attempt is one row written once. Instants are monotonic seconds.
 from collections.abc import Iterable, Sequence
 
 from supervisor.core import events as ev
-from supervisor.core.model import Alert, Attempt, Gap, Incident, Mark, Run
+from supervisor.ledger.rows import ATTEMPTS, TABLES
 from supervisor.ledger.store import LedgerTrouble, Store, Written
 
 # How often a ledger that could not be written is tried again.
@@ -74,27 +74,14 @@ class Backlog:
         """No record, no launch; and no launch, no attempt."""
         for action in actions:
             if isinstance(action, ev.Launch):
-                key = ("attempt", action.run.id, action.run.attempt)
+                key = (ATTEMPTS.name, (action.run.id, action.run.attempt))
                 self._waiting.pop(key, None)
                 self._resting.pop(key, None)
 
 
 def _key(action: Written) -> object:
     """What makes a later record replace an earlier one that still waits."""
-    match action:
-        case ev.Record(Run(id=number)):
-            return "run", number
-        case ev.Record(Attempt(run=run, number=number)):
-            return "attempt", run, number
-        case ev.Record(Gap(job=job, since=since)):
-            return "gap", job, since
-        case ev.Record(Mark(job=job)):
-            return "mark", job
-        case ev.Record(Incident(id=number)):
-            return "incident", number
-        case ev.Record(Alert(id=number)):
-            return "alert", number
-        case ev.RecordPause():
-            return "pause"
-        case _:
-            return id(action)
+    if isinstance(action, ev.Record):
+        table = TABLES[type(action.row)]
+        return id(action) if table.key is None else (table.name, table.key(action.row))
+    return "pause" if isinstance(action, ev.RecordPause) else id(action)

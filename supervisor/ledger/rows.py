@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -27,12 +27,14 @@ Convert = Callable[[Any], Any]
 class Table:
     """One kind of value: its table, columns, key and how each column is read.
 
+    key: what a value replaces an earlier one by; None: each is a row of its own.
     encoders: only of the columns that are not written as they are, by position.
     """
 
     name: str
     kind: type
     columns: tuple[str, ...]
+    key: Callable[[object], object] | None
     fields: Callable[[object], tuple[Any, ...]]
     encoders: tuple[tuple[int, Convert], ...]
     decoders: tuple[Convert | None, ...]
@@ -75,6 +77,7 @@ def _table(kind: type, name: str, *key: str, fixed: tuple[str, ...] = ()) -> Tab
         name,
         kind,
         columns,
+        attrgetter(*key) if key else None,
         attrgetter(*columns),
         tuple((n, encode) for n, (encode, _) in enumerate(codecs) if encode is not None),
         tuple(decode for _, decode in codecs),
@@ -87,7 +90,7 @@ def _codec(hint: Any) -> tuple[Convert | None, Convert | None]:
     if isinstance(hint, types.UnionType):
         hint = next(arg for arg in hint.__args__ if arg is not type(None))
     if hint is datetime:
-        return datetime.isoformat, datetime.fromisoformat
+        return _to_text, datetime.fromisoformat
     if isinstance(hint, type) and issubclass(hint, Enum):
         return str, hint
     if hint is bool:
@@ -97,6 +100,12 @@ def _codec(hint: Any) -> tuple[Convert | None, Convert | None]:
     if hint is Peer:
         return lambda peer: f"{peer.uid} {peer.pid}", lambda text: Peer(*map(int, text.split()))
     return _to_json, _from_json(hint)
+
+
+@lru_cache(maxsize=256)
+def _to_text(instant: datetime) -> str:
+    # The rows of a turn share a few instants, and the text of one costs a microsecond.
+    return instant.isoformat()
 
 
 def _to_json(value: Any) -> str:
