@@ -110,6 +110,11 @@ class Processes:
         nursery = [self._nurse.pid] if self._nurse else []
         tree.reap([*nursery, *self._spare])
 
+    def rest(self) -> None:
+        """Send idle keepers away, all but the one that the next run will want at once."""
+        for place in self._free[1:]:
+            self._part(place)
+
     def living(self) -> frozenset[Key]:
         """The attempts whose trees are not known to be empty."""
         return frozenset(self._taken)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import fugitives, line
+from tests.acceptance.account import instance
 from tests.acceptance.daemon import House, living, supervised
-from tests.acceptance.hunting import is_free_of
+from tests.acceptance.hunting import carrying, children, is_free_of
 from tests.waiting import until
 
 FUGITIVES = ("deaf", "daemon", "restless", "statue", "mute", "nameless")
@@ -92,6 +93,18 @@ def test_not_one_process_is_left_after_a_shutdown() -> None:
 
             assert supervisor.wait(WITHIN_S) == 0
         assert [token for token in tokens if not is_free_of(token)] == []
+
+
+def test_when_it_is_quiet_only_one_idle_keeper_is_left() -> None:
+    jobs = "max_concurrent: 4\njobs:\n" + "".join(
+        f"  nap-{n}: {{command: 'sleep 0.5', run_on_startup: true}}\n" for n in range(4)
+    )
+    with House(jobs) as house, supervised(house) as supervisor:
+        until(lambda: len(carrying(instance(house))) > 5)
+
+        (nursery,) = children(supervisor.pid)
+
+        until(lambda: len(children(nursery)) == 1)
 
 
 def test_a_job_that_leaves_a_child_has_succeeded_and_the_child_is_named(house: House) -> None:

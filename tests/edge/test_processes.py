@@ -471,6 +471,20 @@ def test_at_most_sixteen_idle_keepers_are_kept(stage: Stage):
     stage.until(lambda: len(stage.keepers()) == 16)
 
 
+def test_at_rest_one_idle_keeper_is_kept_for_the_next_run(stage: Stage):
+    runs = [stage.begin(shell="sleep 0.2") for _ in range(4)]
+    living = stage.begin(argv=("/bin/sleep", "600"))
+    stage.until_ended(*runs)
+
+    stage.processes.rest()
+    stage.until(lambda: len(stage.keepers()) == 2)
+
+    assert exited(stage.play(argv=("/bin/true",))) == 0
+    assert stage.words(living) == ["Started"]
+    assert len(stage.keepers()) == 2
+    assert stage.processes.keeper_deaths == 0
+
+
 # --- output -------------------------------------------------------------------------
 
 
