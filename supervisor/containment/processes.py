@@ -75,6 +75,8 @@ class Processes:
         """
         self._nurse = Nurse(self._settings, {**os.environ, **self._house})
         self._listen(self._nurse.control.fileno(), self._hear_nursery)
+        with contextlib.suppress(OSError):  # the first launch will say why
+            self._release(self._new_place())  # which need not wait for its keeper's birth
 
     def launch(self, launch: events.Launch, at: events.At) -> Happened:
         """Begin an attempt; nothing yet, or that it cannot even be tried."""
@@ -133,8 +135,6 @@ class Processes:
     # --- places ---------------------------------------------------------------
 
     def _new_place(self) -> Place:
-        if self._nurse is None:
-            self.start()
         assert self._nurse is not None
         self._last_number += 1
         place = Place(self._last_number, self._nurse.bear(self._last_number))
@@ -145,6 +145,8 @@ class Processes:
     def _hand_over(self, key: Key, order: bytes, speaks: bool) -> None:
         """Give an order to the first keeper that is not dead."""
         while True:
+            if self._nurse is None:
+                self.start()
             is_new = not self._free
             place = self._new_place() if is_new else self._free.pop()
             try:
