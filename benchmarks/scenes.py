@@ -29,6 +29,7 @@ MOST = 10_000
 LEAD_S = 8.0
 BURST_S = 45.0
 QUIET_S = 2.0
+IDLE_S = 5.0  # longer than either side takes to settle down
 ASKED = 500
 LOOK_S = 0.05
 BETWEEN_ASKS_S = 0.005
@@ -97,7 +98,7 @@ def few(side: Side, folder: Path, cores: int, measured: Measured) -> None:
             raise RuntimeError("the minute came too early")
         measured.add("c", cores, side.name, first_file(folder / "marks") - minute)
         last_start(folder, minute, FEW)
-        time.sleep(QUIET_S)
+        time.sleep(IDLE_S)
         measured.add("g after", cores, side.name, service.pss_bytes())
 
 

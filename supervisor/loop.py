@@ -40,7 +40,7 @@ from supervisor.witness import Witness
 # How long the end waits for heartbeats that tell of the last runs.
 LAST_BEATS_S = 1.0
 # So long after the last event idle keepers, 2 MB each, are sent away.
-REST_S = 1.0
+REST_S = 3.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 

@@ -154,8 +154,6 @@ class Keeper:
         log = output.Log(self._runs_dir, run, order["attempt"]) if run > 0 else Tail()
         self._tenant = Tenant(birth, log)
         self._poll.register(birth.output, select.POLLIN)
-        if message_fd is not None:  # else its own words might come before
-            self._say(self._tenant.introduction())
 
     def _force(self, tenant: Tenant, force: str) -> None:
         if tenant.pid is None:  # what is left is being killed already

@@ -49,8 +49,8 @@ class Place:
         self.exited = False  # the attempt's own process
         self.is_lost = False
 
-    def hand_over(self, order: bytes, speaks: bool) -> int | None:
-        """Give the keeper an order; the descriptor of its worker's messages, if it speaks.
+    def hand_over(self, order: bytes, speaks: bool) -> None:
+        """Give the keeper an order, and its worker a pipe to speak on, if it does.
 
         Raises:
             packets.TooLarge: and the keeper knows nothing of it.
@@ -58,7 +58,7 @@ class Place:
         """
         if not speaks:
             packets.send(self.control, order)
-            return None
+            return
         mine, theirs = os.pipe2(os.O_CLOEXEC)
         try:
             packets.send(self.control, order, theirs)
@@ -69,7 +69,6 @@ class Place:
             os.close(theirs)
         os.set_blocking(mine, False)
         self.mail = Mail(mine)
-        return mine
 
     def hear(self) -> tuple[list[Told], bool]:
         """What the keeper told, up to the end of its attempt; False: it is gone.

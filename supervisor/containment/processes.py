@@ -150,7 +150,7 @@ class Processes:
             is_new = not self._free
             place = self._new_place() if is_new else self._free.pop()
             try:
-                mail = place.hand_over(order, speaks)
+                place.hand_over(order, speaks)
             except ConnectionError:
                 self._part(place)
                 if is_new:
@@ -161,8 +161,6 @@ class Processes:
                 raise
             else:
                 break
-        if mail is not None:
-            self._listen(mail, lambda at: self._hear_worker(place, at))
         place.key = key
         self._taken[key] = place
 
@@ -227,6 +225,8 @@ class Processes:
         happened: Happened = []
         if told.pid is not None:
             happened.append(events.Started(at, *key, told.pid))
+            if place.mail is not None and told.status is None:  # not before it has started
+                self._listen(place.mail.fd, lambda at: self._hear_worker(place, at))
         if told.status is not None:
             happened += self._last_words(place, key, at)
             happened.append(events.Exited(at, *key, told.status))
@@ -259,7 +259,8 @@ class Processes:
 
     def _close_mail(self, place: Place) -> None:
         if place.mail is not None:
-            self._forget(place.mail.fd)
+            if place.mail.fd in self._ears:
+                self._forget(place.mail.fd)
             os.close(place.mail.fd)
             place.mail = None
 
