@@ -25,6 +25,10 @@ class LedgerRefused(Exception):  # noqa: N818 - we refuse, nothing is broken
     """The ledger cannot be used at all; the text says what to do."""
 
 
+class Damaged(sqlite3.DatabaseError):
+    """The file is not whole, though SQLite could open it."""
+
+
 def open_ledger(path: Path) -> sqlite3.Connection:
     """The ledger at `path`, made if there is none, and found to be sound.
 
@@ -65,7 +69,7 @@ def place_of(path: Path) -> Place | None:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file itself is what is wrong, and will be tomorrow."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what it extends
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, Damaged)
 
 
 def put_aside(path: Path) -> Path:
@@ -109,7 +113,7 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
             f"{path} is a database, but no ledger of ours: move it away, or use another --state"
         )
     if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise sqlite3.DatabaseError("quick_check found damage")
+        raise Damaged("quick_check found damage")
     if version < SCHEMA_VERSION:
         _migrate(db, path, version)
 

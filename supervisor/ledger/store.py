@@ -85,7 +85,7 @@ class Store:
             for action in actions:
                 self._write(action)
             self._db.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, opening.LedgerRefused) as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             if _wants_room(error):
@@ -253,7 +253,8 @@ class Store:
         """Put the damaged file aside; the next `write` opens a new one."""
         self._db.close()
         self._place = None
-        self._put_aside(error)
+        with contextlib.suppress(OSError):  # then that write finds the damage again
+            self._put_aside(error)
 
     def _stay_in_place(self) -> None:
         """Be sure that what is written is what the next start will find.
