@@ -5,7 +5,6 @@ not read costs dropped lines, which are counted, and never a tick. Text for a
 terminal, JSON for a pipe, or as `--log-format` says.
 """
 
-import contextlib
 import os
 import queue
 import sys
@@ -33,10 +32,10 @@ class Log:
         self._threshold = LEVELS.index(level)
         self._as_json = as_json
         self._fd = fd
-        self._lines: queue.Queue[bytes | None] = queue.Queue(MOST_WAITING)
-        # Each has one writer, so neither needs a lock: the loop, and the thread.
-        self._taken_bytes = 0
-        self._written_bytes = 0
+        self._pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # Each has one writer, so none needs a lock: the loop, and the thread.
+        self._taken_lines = self._taken_bytes = 0
+        self._written_lines = self._written_bytes = 0
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
 
@@ -48,35 +47,36 @@ class Log:
         loud = [note for note in notes if LEVELS.index(note.level) >= self._threshold]
         if not loud:
             return
-        if self._taken_bytes - self._written_bytes > MOST_WAITING_BYTES:
+        waiting = self._taken_lines - self._written_lines + len(loud)
+        waiting_bytes = self._taken_bytes - self._written_bytes
+        if waiting > MOST_WAITING or waiting_bytes > MOST_WAITING_BYTES:
             self.dropped += len(loud)
             return
-        lines = b"".join(self._line(at, note) for note in loud)
-        try:
-            self._lines.put_nowait(lines)
-            self._taken_bytes += len(lines)
-        except queue.Full:
-            self.dropped += len(loud)
+        piece = b"".join(self._line(at, note) for note in loud)
+        self._taken_lines += piece.count(b"\n")
+        self._taken_bytes += len(piece)
+        self._pieces.put(piece)
 
     def close(self) -> None:
         """Write what waits, for at most LAST_LINES_S."""
-        with contextlib.suppress(queue.Full):
-            self._lines.put(None, timeout=LAST_LINES_S)
-            self._writer.join(LAST_LINES_S)
+        self._pieces.put(None)
+        self._writer.join(LAST_LINES_S)
 
     def _line(self, at: datetime, note: Note) -> bytes:
         text = _json(at, note) if self._as_json else _text(at, note)
         return self.mask(text).encode(errors="replace") + b"\n"
 
     def _write(self) -> None:
-        while (lines := self._lines.get()) is not None:
+        while (piece := self._pieces.get()) is not None:
+            lines = piece.count(b"\n")
             try:
-                rest = memoryview(lines)
+                rest = memoryview(piece)
                 while rest:
                     rest = rest[os.write(self._fd, rest) :]
             except OSError:
-                self.dropped += lines.count(b"\n")
-            self._written_bytes += len(lines)
+                self.dropped += lines
+            self._written_lines += lines
+            self._written_bytes += len(piece)
 
 
 def wants_json(choice: str | None) -> bool:

@@ -94,3 +94,16 @@ def test_long_lines_that_nobody_reads_are_bounded_by_their_bytes():
     os.close(read)
     log.close()
     os.close(write)
+
+
+def test_lines_of_one_turn_count_one_by_one():
+    read, write = os.pipe()
+    log = Log("info", as_json=False, fd=write)
+
+    for _ in range(3 * MOST_WAITING // 8):
+        log.note(AT, *[Note("info", "line")] * 8)
+
+    assert log.dropped > MOST_WAITING
+    os.close(read)
+    log.close()
+    os.close(write)
