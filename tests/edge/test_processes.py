@@ -162,7 +162,8 @@ def test_a_run_leads_a_session_with_default_signals_and_an_empty_mask(stage: Sta
 def test_nice_and_limits_hold_from_outside(stage: Stage):
     limits = Limits(open_files=64, cpu_seconds=100, file_size=1_000_000)
 
-    stage.play(shell="sleep 0.05; nice; ulimit -n; ulimit -t", nice=5, limits=limits)
+    wait = "until [ $(ulimit -f) != unlimited ]; do :; done"  # the last that is set
+    stage.play(shell=f"{wait}; nice; ulimit -n; ulimit -t", nice=5, limits=limits)
 
     assert stage.log(1).split() == ["5", "64", "100"]
 
