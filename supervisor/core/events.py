@@ -197,10 +197,7 @@ class Exited(Struct, frozen=True):
 
 
 class Emptied(Struct, frozen=True):
-    """Nothing of an attempt's tree lives any more; `strays` had to be killed.
-
-    log_lost: what of its output could not be kept, and why.
-    """
+    """Its tree is empty; `strays` had to be killed, `log_lost` says what was not kept and why."""
 
     at: At
     run: int
@@ -268,10 +265,7 @@ class Unrecorded(Struct, frozen=True):
 
 
 class Recorded(Struct, frozen=True):
-    """The ledger can be written again and holds all that was kept back.
-
-    damage: what became of a damaged one, if a new one is in its place; it holds no more.
-    """
+    """The ledger holds all that was kept back; damage: and is a new one, which holds no more."""
 
     at: At
     damage: str = ""
@@ -337,11 +331,7 @@ class Answer(StrEnum):
 
 
 class Record(Struct, frozen=True):
-    """Write this value into the ledger, replacing an earlier one of the same key.
-
-    soon: it may wait for half a second, in which a later one may take its place;
-        nothing depends on it.
-    """
+    """Write this value, in place of an earlier one of its key; soon: half a second will do."""
 
     row: Row
     soon: bool = False

@@ -46,6 +46,7 @@ def _tell_all(turn: Turn) -> None:
         *(each.attempt for each in living),
         *world.marks.values(),
         *world.incidents.values(),
+        *world.outbox,
     ]
     turn.actions += [Record(row) for row in rows]
     turn.actions.append(RecordPause(world.paused))

@@ -1,6 +1,6 @@
 """From an older ledger to this one: the statements, a version at a time.
 
-`store.py` copies the ledger beside itself first and runs all steps in one
+`opening.py` copies the ledger beside itself first and runs all steps in one
 transaction. A step is never changed once it has left this house.
 """
 

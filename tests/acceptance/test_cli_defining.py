@@ -64,6 +64,15 @@ def test_check_tells_of_a_disabled_job_what_it_would_refuse_in_another(house: Ho
     assert "1 warning" in done.stdout
 
 
+def test_check_warns_of_a_late_after_that_never_comes(house: House) -> None:
+    house.config.write_text('jobs:\n  a: {command: x, cron: "*/5 * * * *", late_after: 1h}\n')
+
+    said = house.says("check")
+
+    assert "jobs.yaml:2:52: jobs.a.late_after: warning: 1h is not shorter than the 5m" in said
+    assert "1 job, no mistakes, 1 warning" in said
+
+
 def test_check_tells_when_jobs_will_run_and_what_daylight_saving_does(house: House) -> None:
     (house.root / "new.yaml").write_text(JOBS)
 

@@ -1,6 +1,7 @@
 """No record, no launch: what happens while the ledger cannot be written."""
 
 from supervisor.core import events as ev
+from supervisor.core.model import Notify
 from tests.core.night import Ledger, Night, instant, job
 
 A = job("a", cron="0 2 * * *")
@@ -232,3 +233,16 @@ def test_the_new_ledger_is_told_of_pauses_and_of_what_dependents_ask():
     assert night.status().paused is not None
     assert night.states("a") == ["success"]
     assert "a" in night.world.last_success
+
+
+def test_the_new_ledger_is_told_of_the_alerts_that_wait():
+    night = Night(A, notify=Notify("http://127.0.0.1/slack"))
+    night.at("02:00")
+    night.ends("a", status=1)
+    night.breaks_ledger("malformed")
+    night.asks(ev.PauseJob("a", None))
+    night.ledger = Ledger()
+
+    night.mends_ledger(damage=DAMAGE)
+
+    assert "exit opened" in night.words("a")
