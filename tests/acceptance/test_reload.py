@@ -126,11 +126,11 @@ def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
 @needs_library
 def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
     with House(JOBS) as house:
-        Clock(house, "2026-02-09 01:59:47")
+        Clock(house, "2026-02-09 01:59:43")
         with supervised(house):
             house.config.write_text(JOBS + f"  added: {{{NOTE}}}\n")
 
-            until(lambda: line.code(house, "/v1/jobs/added") == 200, within_s=10)
+            until(lambda: line.code(house, "/v1/jobs/added") == 200, within_s=15)
 
 
 @needs_library
