@@ -39,8 +39,6 @@ from supervisor.witness import Witness
 
 # How long the end waits for heartbeats that tell of the last runs.
 LAST_BEATS_S = 1.0
-# So long after the last event idle keepers, 2 MB each, are sent away.
-REST_S = 3.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -77,7 +75,6 @@ class Loop:
         self._is_over = False
         self._end_by: float | None = None
         self._wake_at: float | None = None
-        self._rest_at: float | None = None
         self.world: World
 
     def begin(self, restored: ev.Restored) -> None:
@@ -116,7 +113,7 @@ class Loop:
         happened += self._pass_time(at)
         self._turn(happened)
         self._herald.look(self.world, self._reloader.is_reading, self._minute, at)
-        self._rest(at, bool(happened))
+        self._processes.rest(at)
 
     def flush(self) -> None:
         """Write what still waits, as the last thing before the ledger is closed."""
@@ -149,7 +146,7 @@ class Loop:
             self._wake_at,
             self._backlog.flush_at,
             self._end_by,
-            self._rest_at,
+            self._processes.rest_at,
             *(party.next_instant() for party in self._parties),
             self._herald.next_instant(),
         ]
@@ -236,14 +233,6 @@ class Loop:
     @property
     def _is_idle(self) -> bool:
         return self.world.is_idle and not self.world.has_news
-
-    def _rest(self, at: ev.At, is_busy: bool) -> None:
-        """When it has become quiet, give up what only a burst needs."""
-        if is_busy:
-            self._rest_at = at.mono + REST_S
-        elif self._rest_at is not None and at.mono >= self._rest_at:
-            self._processes.rest()
-            self._rest_at = None
 
     # --- what is done -------------------------------------------------------------
 

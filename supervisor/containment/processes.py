@@ -26,6 +26,8 @@ from supervisor.core import events
 from workers import protocol
 
 IDLE_KEEPERS = 16
+# So long after the last word of any process idle keepers, 2 MB each, are sent away.
+REST_S = 3.0
 CLOSE_S = 5.0
 END_S = 2.0  # for what is left when the nursery has died
 _LAST_TURNS = 4
@@ -54,6 +56,7 @@ class Processes:
     ) -> None:
         self.strays_killed = 0
         self.keeper_deaths = 0
+        self.rest_at: float | None = None  # monotonic: when `rest` has something to do
         self._selector = selector
         self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
         self._settings = settings(runs_dir, umask, limits)
@@ -104,6 +107,7 @@ class Processes:
 
     def ready(self, key: selectors.SelectorKey, at: events.At) -> Happened:
         """What came on a descriptor that the selector calls readable."""
+        self.rest_at = at.mono + REST_S
         ear = self._ears.get(key.fd)  # None: closed earlier in the same turn
         return ear(at) if ear is not None else []
 
@@ -112,10 +116,12 @@ class Processes:
         nursery = [self._nurse.pid] if self._nurse else []
         tree.reap([*nursery, *self._spare])
 
-    def rest(self) -> None:
-        """Send idle keepers away, all but the one that the next run will want at once."""
-        for place in self._free[1:]:
-            self._part(place)
+    def rest(self, at: events.At) -> None:
+        """Send idle keepers away when it is quiet, all but one that the next run will want."""
+        if self.rest_at is not None and at.mono >= self.rest_at:
+            self.rest_at = None
+            for place in self._free[1:]:
+                self._part(place)
 
     def living(self) -> frozenset[Key]:
         """The attempts whose trees are not known to be empty."""

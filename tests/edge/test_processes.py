@@ -6,6 +6,7 @@ import signal
 import stat
 import sys
 import venv
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -477,12 +478,15 @@ def test_at_rest_one_idle_keeper_is_kept_for_the_next_run(stage: Stage):
     living = stage.begin(argv=("/bin/sleep", "600"))
     stage.until_ended(*runs)
 
-    stage.processes.rest()
+    assert stage.processes.rest_at is not None
+    stage.processes.rest(events.At(datetime.now(UTC), stage.processes.rest_at - 0.1))
+    before = len(stage.keepers())
+    stage.processes.rest(events.At(datetime.now(UTC), stage.processes.rest_at))
     stage.until(lambda: len(stage.keepers()) == 2)
 
     assert exited(stage.play(argv=("/bin/true",))) == 0
     assert stage.words(living) == ["Started"]
-    assert len(stage.keepers()) == 2
+    assert (before, len(stage.keepers())) == (5, 2)
     assert stage.processes.keeper_deaths == 0
 
 
