@@ -43,12 +43,18 @@ def obstacle(world: World, run: Run, job: Job) -> str:
         return f"waits for the processes of run {other} to end"
     if run.id in world.living:
         return f"waits for the processes of run {run.id} to end"
-    for group in (job.exclusive, run.batch):
-        holder = world.groups.get(group) if group else None
-        if holder is not None:
-            name = world.living[holder].job.name
-            return f"waits for {name} (run {holder}), which holds the group {group}"
+    if (holder := _holder(world, run.batch)) is not None:
+        name = world.living[holder].job.name
+        return f"waits for run {holder} of {name}: all of them run one at a time"
+    if (holder := _holder(world, job.exclusive)) is not None:
+        name = world.living[holder].job.name
+        return f"waits for {name} (run {holder}), which holds the group {job.exclusive}"
     return ""
+
+
+def _holder(world: World, group: str | None) -> int | None:
+    """The run that lives in a group, if there is one."""
+    return world.groups.get(group) if group else None
 
 
 def _consider(turn: Turn, run: Run) -> None:

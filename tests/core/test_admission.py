@@ -184,6 +184,13 @@ def test_run_all_goes_one_at_a_time_in_the_order_of_the_file():
     assert order == ["c", "a", "b"]
 
 
+def test_a_run_asked_for_with_all_others_says_whom_it_waits_for():
+    night = Night(job("a"), job("b", exclusive="data"))
+    night.asks(ev.RunAll())
+
+    assert night.run("b").cause == "waits for run 1 of a: all of them run one at a time"
+
+
 def test_run_all_goes_after_dependencies_first():
     night = Night(job("last", deps=["first"]), job("first"))
     night.asks(ev.RunAll())
