@@ -57,6 +57,12 @@ ARROWS = {
     "supervisor.watch": "",
     "supervisor.reload": "supervisor.core.* supervisor.config.* supervisor.errands"
     " supervisor.state_folder supervisor.watch",
+    # what is known beforehand about a bad night: a command's own process and its children,
+    # each of which may load a worker or a driver, and hang
+    "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.history"
+    " supervisor.containment.tree workers.units",
+    "supervisor.doctor.data": "supervisor.doctor.* supervisor.core.* workers.units"
+    " workers.database workers.backup.*",
     # what puts it together
     "supervisor.loop": "supervisor.*",
     "supervisor.service": "supervisor.*",
@@ -164,6 +170,7 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.containment.nursery",
         "supervisor.cli.backups",
         "supervisor.cli.copies",
+        "supervisor.doctor.data",
         "supervisor.alerts.heart",
         "supervisor.alerts.posting",
     }

@@ -5,10 +5,12 @@ On a terminal a table is drawn by rich, folded to its width and coloured
 nothing cut. Texts from outside lose what a terminal could take for a command.
 """
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
 import msgspec
 
 from workers.units import format_duration
@@ -28,6 +30,9 @@ _STYLES = {
     "warning": "yellow",
     "disabled": "dim",
     "paused": "yellow",
+    "well": "green",
+    "note": "yellow",
+    "mend": "red",
 }
 # Columns whose words are their own affair: they give way where it is narrow.
 _FOLDED = frozenset(
@@ -63,6 +68,13 @@ def clean(text: str) -> str:
 def count(number: int, noun: str) -> str:
     """`1 job`, `3 jobs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def styled(text: str, word: str) -> str:
+    """`text` in the colour of this word, where a person sees colours."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return click.style(text, fg=_STYLES.get(word))
 
 
 def took(seconds: float | None) -> str:

@@ -1,0 +1,131 @@
+"""doctor: everything that can be known beforehand about why a night would fail."""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor import __version__
+from supervisor.cli import answers
+from supervisor.cli.client import Client
+from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.places import Places
+from supervisor.cli.printing import clean, count, print_value, say, styled
+from supervisor.cli.verb import json_option, places, supervisor, verb
+from supervisor.config import Loaded, load
+from supervisor.config.secrets import secrets_among
+from supervisor.core.model import Severity, replace
+from supervisor.doctor.apart import examine
+from supervisor.doctor.checks import CHECKS
+from supervisor.doctor.finding import Finding, State
+from supervisor.doctor.ground import Ground, Living
+from supervisor.masking import masker
+
+ASK_S = 5.0
+_NAME = max(len(check.name) for check in CHECKS)
+_INDENT = " " * (len("mend") + 2 + _NAME + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `--json` prints."""
+
+    ok: bool
+    findings: tuple[Finding, ...]
+
+
+@verb("doctor")
+@json_option
+def doctor(as_json: bool) -> int:
+    """What would let a night fail, and the command that mends it; changes nothing.
+
+    Exit status 0: all is well; 1: something is to be mended. Ask as the user of the
+    service, with its environment; nobody is sent a message.
+
+    \b
+    Examples:
+      nightshift doctor
+      nightshift doctor --json | jq '.findings[] | select(.state == "mend")'
+    """
+    ground = _ground(places(), supervisor())
+    secrets = ground.config.secrets if ground.config is not None else ()
+    mask = masker((*secrets, *secrets_among(os.environ.items())))
+    found = tuple(_masked(finding, mask) for finding in examine(CHECKS, ground))
+    to_mend = sum(finding.state is State.MEND for finding in found)
+    if as_json:
+        print_value(Report(not to_mend, found))
+    else:
+        _show(found)
+        say(f"\n{count(to_mend, 'thing')} to mend" if to_mend else "\nnothing to mend")
+    return Exit.NO if to_mend else Exit.YES
+
+
+def _ground(here: Places, client: Client) -> Ground:
+    file, no_file, loaded = None, "", Loaded(None, (), "", "")
+    try:
+        file = here.config
+        loaded = load(file, os.environ)
+    except Failure as failure:
+        no_file = failure.text
+    living, silence, way_out = _living(client)
+    return Ground(
+        file=file,
+        config=loaded.config,
+        mistakes=sum(problem.severity is Severity.ERROR for problem in loaded.problems),
+        no_file=no_file,
+        state=here.state,
+        socket=here.socket,
+        environ=dict(os.environ),
+        version=__version__,
+        living=living,
+        silence=silence,
+        way_out=way_out,
+    )
+
+
+def _living(client: Client) -> tuple[Living | None, str, str]:
+    try:
+        found = answers.read(client.get("v1", "status", limit_s=ASK_S), answers.Status)
+        pid = client.supervisor_pid()
+    except Failure as failure:
+        return None, failure.text, failure.hint
+    return Living(pid, found.version, found.alerts.waiting, found.alerts.error), "", ""
+
+
+def _masked(finding: Finding, mask: Any) -> Finding:
+    value, expected, mend = (
+        clean(mask(text)) for text in (finding.value, finding.expected, finding.mend)
+    )
+    return replace(finding, value=value, expected=expected, mend=mend)
+
+
+def _show(found: Sequence[Finding]) -> None:
+    """State, check, value; below it what is expected, and what mends it."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for finding in found:
+        state = styled(f"{finding.state:<4}", finding.state)
+        head = f"  {finding.check:<{_NAME}}  "
+        say(state + head + _folded(finding.value, width).lstrip())
+        if finding.state is State.WELL:
+            continue
+        if finding.expected:
+            say(_folded(f"expected: {finding.expected}", width))
+        if finding.mend:
+            say(_folded(f"mend: {finding.mend}", width))
+
+
+def _folded(text: str, width: int) -> str:
+    """Indented, in lines of this width (0: in one); no word is torn, since it may be a path."""
+    if not width:
+        return _INDENT + text
+    return textwrap.fill(
+        text,
+        width=width,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,204 @@
+"""The service itself: its file, its socket, its processes, and how it will be stopped."""
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.containment import tree
+from supervisor.doctor.finding import Finding, mend, note, well
+from supervisor.doctor.ground import Ground, in_container
+from workers.units import format_duration, parse_duration
+
+# docker stop, where nobody says otherwise; and what is left for the end itself.
+DOCKER_STOP_S, MARGIN_S = 10.0, 2.0
+_SYSTEMCTL_S = 3.0
+_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """Who adopts orphans here.
+
+    first: the name of process 1. pid: of the supervisor, 0 if nobody answers.
+    adopts: whether the kernel lets a process adopt its orphans. zombies: of the
+    supervisor's own dead children that it has not asked for.
+    """
+
+    first: str
+    pid: int
+    adopts: bool
+    zombies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """How long the service takes to stop, and how long it is given.
+
+    unit, unit_s: of systemd, if it is a unit's; unit_s None: not known, or no end.
+    """
+
+    grace_s: float
+    unit: str
+    unit_s: float | None
+    in_container: bool
+
+
+def file(ground: Ground) -> Ground:
+    """jobs.yaml was read before."""
+    return ground
+
+
+def judge_file(ground: Ground) -> Iterator[Finding]:
+    """Without mistakes."""
+    if ground.file is None:
+        yield mend(ground.no_file, "a jobs.yaml", "nightshift init")
+    elif ground.config is None:
+        mistakes = f"{ground.mistakes} mistake{'s' * (ground.mistakes != 1)}"
+        check = f"nightshift check {shlex.quote(str(ground.file))}"
+        yield mend(f"{ground.file}: {mistakes}; jobs are not looked at", "none", check)
+    else:
+        yield well(f"{ground.file}: {len(ground.jobs)} of {len(ground.config.jobs)} jobs enabled")
+
+
+def answers(ground: Ground) -> Ground:
+    """The supervisor was asked before."""
+    return ground
+
+
+def judge_answers(ground: Ground) -> Iterator[Finding]:
+    """Somebody answers, of our version, and its alerts arrive."""
+    if ground.living is None and ground.is_new:
+        yield note(
+            f"no supervisor has lived at {ground.state} yet",
+            "one that answers",
+            "nightshift start",
+        )
+    elif ground.living is None:
+        yield mend(ground.silence, "a supervisor that answers", ground.way_out)
+    else:
+        yield well(f"answers at {ground.socket}")
+        yield from _of_version(ground.living.version, ground.version)
+        if ground.living.alerts_error:
+            waits = f"{ground.living.alerts_waiting} alerts wait: {ground.living.alerts_error}"
+            yield mend(waits, "delivered alerts", "nightshift notify --test")
+
+
+def init(ground: Ground) -> Init:
+    """Process 1, the supervisor, and what it leaves lying."""
+    pid = ground.living.pid if ground.living is not None else 0
+    try:
+        tree.adopt_orphans()
+        adopts = True
+    except OSError:
+        adopts = False
+    try:
+        first = Path("/proc/1/comm").read_text().strip()
+    except OSError:
+        first = "unknown"
+    return Init(first, pid, adopts, zombies(pid) if pid else 0)
+
+
+def judge_init(found: Init) -> Iterator[Finding]:
+    """Orphans are adopted, and the dead are asked for."""
+    first = "nightshift is process 1" if found.pid == 1 else f"process 1 is {found.first}"
+    if not found.adopts:
+        yield mend(
+            "the kernel refuses PR_SET_CHILD_SUBREAPER: what a job leaves behind gets away",
+            "keepers that adopt orphans",
+            "allow prctl in the seccomp profile (docker's own does)",
+        )
+    if found.zombies > 1:
+        value = f"{found.zombies} dead children of pid {found.pid} are not reaped"
+        yield mend(value, "at most one, for a moment", "nightshift stop, then start")
+    elif found.adopts:
+        yield well(f"{first}; keepers adopt orphans; nothing dead lies about")
+
+
+def stop(ground: Ground) -> Stop:
+    """The shutdown grace, and the patience of whoever stops the service."""
+    grace_s = ground.config.shutdown_grace_s if ground.config is not None else 30.0
+    typed = ground.environ.get("NIGHTSHIFT_SHUTDOWN_GRACE", "")
+    with contextlib.suppress(ValueError):  # `start` refuses it, in words
+        grace_s = parse_duration(typed) if typed else grace_s
+    unit = _unit(ground.living.pid) if ground.living is not None else ""
+    return Stop(grace_s, unit, _timeout_stop_s(unit) if unit else None, in_container())
+
+
+def judge_stop(found: Stop) -> Iterator[Finding]:
+    """Whoever stops it waits longer than it takes."""
+    grace = format_duration(found.grace_s)
+    needed_s = found.grace_s + MARGIN_S
+    if found.unit_s is not None and found.unit_s < needed_s:
+        yield mend(
+            f"{found.unit} is killed after {format_duration(found.unit_s)}, the grace is {grace}",
+            f"at least {format_duration(needed_s)}",
+            f"systemctl edit {found.unit}, with TimeoutStopSec={needed_s:.0f} below [Service]",
+        )
+    elif found.in_container and needed_s > DOCKER_STOP_S:
+        yield note(
+            f"the grace is {grace}; docker kills after {DOCKER_STOP_S:.0f}s if not told otherwise",
+            f"at least {format_duration(needed_s)}",
+            f"stop_grace_period: {needed_s:.0f}s in compose, or NIGHTSHIFT_SHUTDOWN_GRACE=7s",
+        )
+    else:
+        by = f", {found.unit} waits {format_duration(found.unit_s)}" if found.unit_s else ""
+        yield well(f"the grace is {grace}{by}")
+
+
+def _of_version(theirs: str, ours: str) -> Iterator[Finding]:
+    if theirs != ours:
+        restart = "nightshift stop, then start (systemctl restart nightshift)"
+        yield mend(f"it is version {theirs}, this command is {ours}", "one version", restart)
+
+
+def zombies(pid: int) -> int:
+    """Dead children of a process; what may not be seen is not counted."""
+    found = 0
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            # After the name, which may hold blanks and brackets: state, parent.
+            fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        found += fields[0] == "Z" and fields[1] == str(pid)
+    return found
+
+
+def _unit(pid: int) -> str:
+    """The systemd service of a process, empty if it is none's."""
+    try:
+        text = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return ""
+    found = re.search(r"/([^/\n]+\.service)$", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _timeout_stop_s(unit: str) -> float | None:
+    """What systemd says of it: `1min 30s`; None: infinity, or nothing that we understand."""
+    words = ["systemctl", "show", "--value", "-p", "TimeoutStopUSec", "--", unit]
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=_SYSTEMCTL_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return seconds_of(done.stdout)
+
+
+def seconds_of(text: str) -> float | None:
+    """Seconds of `1min 30s` as systemd writes them; None: it is no such text."""
+    found = 0.0
+    for word in text.split():
+        match = re.fullmatch(r"(\d+)([a-z]+)", word)
+        if match is None or match[2] not in _UNITS_S:
+            return None
+        found += int(match[1]) * _UNITS_S[match[2]]
+    return found or None

@@ -1,0 +1,298 @@
+"""What doctor measures: real folders, a real ledger, real sockets, children that hang."""
+
+import os
+import socket
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.core import model
+from supervisor.core.model import Attempt, Config, Job, Notify, Reason, Run, Trigger
+from supervisor.doctor import data, folders, machine, outside, service, times
+from supervisor.doctor.apart import examine
+from supervisor.doctor.finding import Check, State, well
+from supervisor.doctor.ground import Ground
+from supervisor.ledger.store import Store
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+def ground(state: Path, *jobs: Job, **config: object) -> Ground:
+    return Ground(
+        file=state.parent / "jobs.yaml",
+        config=Config(jobs, **config),  # type: ignore[arg-type]
+        mistakes=0,
+        no_file="",
+        state=state,
+        socket=state / "sock",
+        environ={},
+        version="1.0",
+        living=None,
+        silence="nobody",
+        way_out="nightshift start",
+    )
+
+
+def _fields(ground: Ground) -> dict[str, object]:
+    return {name: getattr(ground, name) for name in Ground.__slots__}
+
+
+def job(worker: str, cwd: Path, **parameters: object) -> Job:
+    given = msgspec.json.encode(parameters).decode()
+    return Job(worker.replace(".", "-"), 0, worker=worker, cwd=str(cwd), params_json=given)
+
+
+def remember(state: Path, *records: Run | Attempt) -> None:
+    """A ledger that holds these."""
+    store = Store(state)
+    store.write([ev.Record(each) for each in records])
+    store.close(clean=True)
+
+
+def run(number: int, job: str, ended: datetime, **fields: object) -> Run:
+    made = Run(number, job, ended, Trigger.SCHEDULE, model.State.SUCCESS, slot=ended, attempt=1)
+    return model.replace(made, ended_at=ended, **fields)
+
+
+def runs(job: str, *took_s: float, **of_the_last: object) -> list[Run | Attempt]:
+    """One run of one attempt an hour."""
+    found: list[Run | Attempt] = []
+    for number, seconds in enumerate(took_s, 1):
+        end = NOW - timedelta(hours=len(took_s) - number)
+        begun = end - timedelta(seconds=seconds)
+        found += [run(number, job, end), Attempt(number, 1, begun, ended_at=end)]
+    found[-1] = model.replace(found[-1], **of_the_last)
+    return found
+
+
+def test_the_findings_come_in_the_order_of_the_table_with_the_name_of_their_check(state):
+    checks = [Check(name, lambda _: 7, lambda _: [well("fine")]) for name in "abc"]
+
+    found = list(examine(checks, ground(state)))
+
+    assert [each.check for each in found] == ["a", "b", "c"]
+
+
+def test_a_check_that_hangs_is_killed_and_the_others_are_heard(state):
+    read, write = os.pipe()
+    hung = Check("hung", lambda _: os.read(read, 1), lambda _: [])
+    fine = Check("fine", lambda _: 7, lambda seven: [well(f"{seven}")])
+
+    found = list(examine([hung, fine], ground(state), limit_s=0.3))
+
+    os.close(read)
+    os.close(write)
+    assert [(each.check, each.state) for each in found] == [
+        ("hung", State.MEND),
+        ("fine", State.WELL),
+    ]
+    assert "no answer for 0.3 s" in found[0].value
+
+
+def test_a_check_that_crashes_says_so(state):
+    raising = Check("raising", lambda _: 1 // 0, lambda _: [])
+    dying = Check("dying", lambda _: os.kill(os.getpid(), 9), lambda _: [])
+
+    one, other = examine([raising, dying], ground(state))
+
+    assert "ZeroDivisionError" in one.value
+    assert (other.state, "died" in other.value) == (State.MEND, True)
+
+
+def test_what_a_check_prints_goes_nowhere(state, capfd):
+    list(examine([Check("loud", lambda _: os.write(1, b"noise"), lambda _: [])], ground(state)))
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_state_folder_that_is_not_there_yet_can_be_made(state):
+    (place,) = folders.state(ground(state / "deep" / "er"))
+
+    assert (place.exists, place.writable, place.made_by_us) == (False, True, True)
+
+
+def test_nothing_is_left_in_a_folder_that_is_looked_at(state):
+    for measure in (folders.state, folders.user, folders.disks, machine.clock, service.init):
+        measure(ground(state))
+
+    assert list(state.iterdir()) == []
+
+
+def test_a_second_copys_folder_is_never_said_to_be_made(state):
+    backup = job("backup.run", state, database="d", directory="b", copies=["/nonexistent/nas"])
+
+    first, second = folders.backups(ground(state, backup))
+
+    assert (first.path, first.made_by_us) == (state / "b", True)
+    assert (second.path, second.made_by_us) == (Path("/nonexistent/nas"), False)
+
+
+def test_growth_is_what_backups_and_output_were_in_the_ledger(state):
+    backup = job("backup.run", state, database="d", directory="b")
+    made = {"result_json": '{"size_bytes": 5000000}', "log_bytes": 100}
+    days = [NOW - timedelta(days=10), NOW - timedelta(days=5)]
+    remember(state, *(run(n, backup.name, at, **made) for n, at in enumerate(days, 1)))
+
+    (volume,) = folders.disks(ground(state, backup))
+
+    assert volume.written_a_day == pytest.approx(1_000_020, rel=0.01)
+
+
+def test_a_file_that_is_no_mount_point_is_known_as_such(state):
+    a_mount_point = Path("/proc")
+    mounted = Ground(**{**_fields(ground(state)), "file": a_mount_point})
+
+    assert not folders.mount(ground(state)).is_mount_point
+    assert folders.mount(mounted).is_mount_point
+
+
+def test_the_usual_time_of_a_job_is_that_of_its_attempts(state):
+    slow = Job("slow", 0, timeout_s=60.0)
+    remember(state, *runs("slow", *range(50, 60), 60, reason=Reason.TIMEOUT))
+
+    (found,) = times.usual(ground(state, slow))
+
+    assert (found.p95_s, found.runs, found.timed_out) == (60.0, 11, 1)
+
+
+def test_four_runs_are_no_habit(state):
+    remember(state, *runs("slow", 59, 59, 59, 59))
+
+    assert times.usual(ground(state, Job("slow", 0, timeout_s=60.0))) == []
+
+
+def test_a_ledger_of_the_future_shows_that_the_clock_went_back(state):
+    remember(state, run(1, "a", NOW + timedelta(hours=2)))
+
+    found = machine.clock(ground(state))
+
+    assert found.ledger_ahead_s == pytest.approx(7200, abs=60)
+    assert [each.state for each in machine.judge_clock(found)] == [State.MEND]
+
+
+def test_without_a_ledger_nothing_of_the_past_is_judged(state):
+    assert machine.clock(ground(state)).ledger_ahead_s is None
+    assert times.usual(ground(state, Job("a", 0))) == []
+
+
+def test_a_database_is_looked_at_as_its_worker_would(state):
+    path = state / "shop.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE t (a)")
+    fine = job("health.run", state, database="shop.db")
+    missing = job("integrity.run", state, database="no.db")
+    made = job("sync.missing_sets", state, database="new.db")
+    (state / "text.db").write_text("no database, but a text of some length")
+    foreign = job("cleanup.run", state, database="text.db")
+
+    one, two, three, four = data.sources(ground(state, fine, missing, made, foreign))
+
+    assert (one.path, one.trouble) == (path, "")
+    assert (two.exists, two.made_by, two.trouble) == (False, "", "does not exist")
+    assert (three.exists, three.made_by) == (False, made.name)
+    assert four.trouble == "is no SQLite database"
+
+
+def test_a_folder_without_a_copy_has_none_that_is_new_enough(state):
+    backup = job("backup.run", state, database="shop.db", directory="gone")
+
+    (found,) = data.copies(ground(state, backup))
+
+    assert (found.age_s, found.is_new) == (None, True)
+    assert "gone" in found.why
+
+
+def test_a_webhook_is_connected_to_and_told_nothing(state):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
+
+        (door,) = outside.doors(ground(state, notify=told))
+
+        connection, _ = server.accept()
+        with connection:
+            assert connection.recv(100) == b""
+    assert door == outside.Door(f"127.0.0.1:{port}", "")
+
+
+def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
+
+    (door,) = outside.doors(ground(state, notify=told))
+
+    assert "refused" in door.trouble
+    assert "secret" not in repr(door)
+
+
+def test_each_postgres_is_asked_once_and_in_time_where_nobody_listens(state):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    dsn = f"host=127.0.0.1 port={port} password=hunter2secret"
+    one = job("health.run", state, database="d", postgres=dsn)
+    other = Job("second", 1, worker="health.run", cwd=str(state), params_json=one.params_json)
+    began_at = time.monotonic()
+
+    (found,) = outside.servers(ground(state, one, other))
+
+    assert time.monotonic() - began_at < outside.CONNECT_S + 2
+    assert found.jobs == (one.name, "second")
+    assert "refused" in found.trouble
+    assert "hunter2secret" not in found.trouble
+
+
+def test_a_dsn_that_is_none_is_not_repeated(state):
+    (found,) = outside.servers(
+        ground(state, job("health.run", state, database="d", postgres="hunter2secret"))
+    )
+
+    assert found.trouble.startswith("its DSN is none")
+    assert "hunter2secret" not in found.trouble
+
+
+def test_the_rights_of_a_role_are_those_that_postgres_knows(state, postgres):
+    psycopg = pytest.importorskip("psycopg")
+    target = job("replication.run", state, database="d", postgres=postgres, schema="catalogue")
+    (owner,) = outside.servers(ground(state, target))
+    role = f"poor_{os.getpid()}"
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(f'CREATE ROLE "{role}" LOGIN')
+        try:
+            poor = psycopg.conninfo.make_conninfo(postgres, user=role)
+            target = job("replication.run", state, database="d", postgres=poor, schema="catalogue")
+            (stranger,) = outside.servers(ground(state, target))
+            (told,) = outside.judge_servers([stranger])
+            admin.execute(told.expected)
+            (granted,) = outside.servers(ground(state, target))
+        finally:
+            admin.execute(f'DROP OWNED BY "{role}"')
+            admin.execute(f'DROP ROLE "{role}"')
+
+    assert [each.state for each in outside.judge_servers([owner])] == [State.WELL]
+    assert told.expected == f'CREATE SCHEMA "catalogue" AUTHORIZATION "{role}"'
+    assert [each.state for each in outside.judge_servers([granted])] == [State.WELL]
+
+
+def test_a_dead_child_that_nobody_asked_for_is_counted():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    found = service.zombies(os.getpid())
+
+    os.waitpid(pid, 0)
+    assert found >= 1
