@@ -24,6 +24,8 @@ ARROWS = {
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # what reads jobs.yaml: in a child of its own, or for the command line
     "supervisor.config": "supervisor.config.* supervisor.core.* workers.units",
+    # mistakes are shown, and may quote what is secret
+    "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
     "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers",
     # what keeps processes; births and nursery live in the nursery's process, never in ours

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from supervisor.config import cache, nodes
@@ -12,7 +12,8 @@ from supervisor.config.outcome import Loaded, has_error, in_order
 from supervisor.config.reading import decode, parse
 from supervisor.config.substitute import Sources
 from supervisor.config.workers_check import check_workers
-from supervisor.core.model import Problem
+from supervisor.core.model import Problem, replace
+from supervisor.masking import masker
 
 LARGEST_BYTES = 16 * 1024**2
 
@@ -36,7 +37,7 @@ def load(
     # would not have been found.
     own = [use for use in entry.parsed.uses if use.is_own]
     found = (*entry.parsed.problems, *entry.found, *check_workers(own, environ))
-    problems = in_order(list(found))
+    problems = in_order(_masked(found, entry.parsed.secrets))
     config = None if has_error(problems) else entry.parsed.config
     return Loaded(config, problems, _text(content), hashlib.sha256(content).hexdigest())
 
@@ -57,6 +58,15 @@ def _entry(
     if cache_dir is not None and not has_error((*parsed.problems, *found)):
         cache.keep(cache_dir, key, entry)
     return entry
+
+
+def _masked(problems: Iterable[Problem], secrets: Sequence[str]) -> list[Problem]:
+    """As they may be shown: what was got instead of a number may be a password."""
+    mask = masker(secrets)
+    return [
+        replace(problem, message=mask(problem.message), hint=mask(problem.hint))
+        for problem in problems
+    ]
 
 
 def _text(content: bytes) -> str:

@@ -73,12 +73,14 @@ class Parsed:
 
     problems are in the order of the file. uses: the workers still to be checked,
     of all jobs that are right so far. reads: what came from outside the text.
+    secrets: of the text, whatever else is wrong with it.
     """
 
     config: Config | None
     problems: tuple[Problem, ...]
     uses: tuple[WorkerUse, ...] = ()
     reads: tuple[Read, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

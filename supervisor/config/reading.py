@@ -56,9 +56,10 @@ def _read(text: str, folder: str, environ: Mapping[str, str]) -> Parsed:
         return _refused(1, 1, "aliases expand to too many values")
     except Wrong as wrong:
         doc.report(tree.root, (), wrong.message, wrong.hint)
-        return Parsed(None, doc.problems())
+        return Parsed(None, doc.problems(), secrets=doc.secrets.found())
     uses = tuple(draft.use for draft in drafts if draft.use is not None)
-    return Parsed(None if doc.errors else config, doc.problems(), uses, doc.sources.reads())
+    accepted = None if doc.errors else config
+    return Parsed(accepted, doc.problems(), uses, doc.sources.reads(), doc.secrets.found())
 
 
 def _config(doc: Document, root: Node) -> tuple[Config, list[Draft]]:

@@ -193,3 +193,26 @@ def test_reading_an_outcome_imports_no_yaml() -> None:
     code = "import sys, supervisor.config; sys.exit('yaml' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "timeout: hunter2secret",
+        "cron: hunter2secret",
+        "worker: hunter2secret",
+        "with: {level: hunter2secret, database: a, directory: b}",
+        "deps: [hunter2secret]",
+    ],
+)
+def test_a_mistake_that_quotes_a_secret_of_the_text_masks_it(yaml: Path, wrong: str) -> None:
+    definition = f"worker: backup.run, env: {{API_TOKEN: hunter2secret}}, {wrong}"
+    if wrong.startswith("worker"):
+        definition = definition.removeprefix("worker: backup.run, ")
+    yaml.write_text(f"jobs: {{a: {{{definition}}}}}\n")
+
+    loaded = config.load(yaml, {})
+
+    assert loaded.config is None
+    assert loaded.problems
+    assert "hunter2secret" not in repr(loaded.problems)
