@@ -9,7 +9,7 @@ from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.moments import Moments, moments_of
-from supervisor.cli.printing import Table, clean, print_json, say, took
+from supervisor.cli.printing import Table, clean, print_json, say, tell, took
 from supervisor.cli.verb import job_name, json_option, supervisor, utc_option, verb
 from supervisor.cli.waiting import outcome
 
@@ -110,13 +110,13 @@ def explain(job: str, at: str | None, as_json: bool) -> int:
         print_json(body)
         return Exit.YES
     for fact in answers.read(body, answers.Explained).facts:
-        say(clean(fact))
+        tell(clean(fact), 2)
     return Exit.YES
 
 
 def _show_history(runs: list[answers.Run], when: Moments) -> None:
     headers = ("RUN", "JOB", "DUE", "WHEN", "TRIGGER", "STATE", "TOOK", "DETAIL")
-    table = Table(*headers, spare=("DUE", "TRIGGER"))
+    table = Table(*headers, spare=("DUE", "TRIGGER", "TOOK"))
     for run in runs:
         lasted = took(run.duration_seconds)
         due = (when.full(run.due), when.near(run.due))

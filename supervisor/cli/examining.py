@@ -1,9 +1,7 @@
 """doctor: everything that can be known beforehand about why a night would fail."""
 
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +11,7 @@ from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.places import Places
-from supervisor.cli.printing import clean, count, print_value, say, styled
+from supervisor.cli.printing import clean, columns, count, folded, print_value, say, styled
 from supervisor.cli.verb import json_option, places, supervisor, verb
 from supervisor.config import Loaded, load
 from supervisor.config.secrets import secrets_among
@@ -104,28 +102,14 @@ def _masked(finding: Finding, mask: Any) -> Finding:
 
 def _show(found: Sequence[Finding]) -> None:
     """State, check, value; below it what is expected, and what mends it."""
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    width = columns(sys.stdout)
     for finding in found:
         state = styled(f"{finding.state:<4}", finding.state)
         head = f"  {finding.check:<{_NAME}}  "
-        say(state + head + _folded(finding.value, width).lstrip())
+        say(state + head + folded(finding.value, width, _INDENT, _INDENT).lstrip())
         if finding.state is State.WELL:
             continue
         if finding.expected:
-            say(_folded(f"expected: {finding.expected}", width))
+            say(folded(f"expected: {finding.expected}", width, _INDENT, _INDENT))
         if finding.mend:
-            say(_folded(f"mend: {finding.mend}", width))
-
-
-def _folded(text: str, width: int) -> str:
-    """Indented, in lines of this width (0: in one); no word is torn, since it may be a path."""
-    if not width:
-        return _INDENT + text
-    return textwrap.fill(
-        text,
-        width=width,
-        initial_indent=_INDENT,
-        subsequent_indent=_INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+            say(folded(f"mend: {finding.mend}", width, _INDENT, _INDENT))

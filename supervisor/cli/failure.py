@@ -7,6 +7,8 @@ catches it (`verb.py`) only prints.
 import sys
 from enum import IntEnum
 
+from supervisor.cli.printing import columns, folded
+
 
 class Exit(IntEnum):
     """Exit statuses that scripts may rely on."""
@@ -34,6 +36,8 @@ class Failure(Exception):  # noqa: N818 - the verb's end, not a fault of ours
         if as_json and self.body:
             print(self.body.decode(errors="replace"))
             return
-        print(f"nightshift: {self.text}", file=sys.stderr)
+        width = columns(sys.stderr)
+        for line in f"nightshift: {self.text}".splitlines():
+            print(folded(line, width, "  "), file=sys.stderr)
         if self.hint:
-            print(f"  hint: {self.hint}", file=sys.stderr)
+            print(folded(self.hint, width, "  ", "  hint: "), file=sys.stderr)

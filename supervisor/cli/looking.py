@@ -1,5 +1,6 @@
 """status, jobs, show: the service and its definitions, as they are now."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,12 +8,16 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.moments import Moments, moments
-from supervisor.cli.printing import Table, clean, count, print_json, say, took
+from supervisor.cli.printing import Table, clean, columns, count, print_json, say, tell, took
 from supervisor.cli.verb import job_name, json_option, supervisor, utc_option, verb
 from workers.units import format_duration
 
 # `show` names so many slots; `next` has more.
 SHOWN_SLOTS = 5
+# Where the words begin that stand beside a name such as `config`.
+_ABOUT = 8
+# YAML breaks a line behind the word with which it is too long.
+_WIDE, _WORD = 100, 20
 _ROUTINE = frozenset({"name", "status", "runs", "environment"})
 
 
@@ -33,7 +38,7 @@ def status(as_json: bool, utc: bool) -> int:
     found = answers.read(body, answers.Status)
     when = moments("UTC" if utc else found.timezone)
     for line in _about(found, when):
-        say(line)
+        tell(line, _ABOUT)
     _show_runs(found, when)
     _show_jobs(found, when)
     _show_incidents(found, when)
@@ -93,7 +98,7 @@ def show(job: str, env: bool, as_json: bool, utc: bool) -> int:
     say()
     when = moments("UTC" if utc else found.timezone)
     for line in _standing(found, slots.slots, when):
-        say(line)
+        tell(line, _ABOUT)
     if found.environment is not None:
         say()
         for name, value in sorted(found.environment.items()):
@@ -208,7 +213,11 @@ def _show_definition(shown: dict[str, Any]) -> None:
             definition[key] = value
     named = {shown["name"]: definition}
     text = yaml.safe_dump(
-        named, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+        named,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=max((columns(sys.stdout) or _WIDE + _WORD) - _WORD, _WORD),
     )
     say(text.rstrip())
 

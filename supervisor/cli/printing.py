@@ -6,13 +6,15 @@ nothing cut. Texts from outside lose what a terminal could take for a command.
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import msgspec
 
+from supervisor.cli import widths
 from workers.units import format_duration
 
 _STYLES = {
@@ -34,13 +36,9 @@ _STYLES = {
     "note": "yellow",
     "mend": "red",
 }
-# Columns whose words are their own affair: they give way where it is narrow.
-_FOLDED = frozenset(
-    {"JOB", "CAUSE", "DETAIL", "DESCRIPTION", "RUNS", "ANSWER", "WHAT", "SCHEDULE"}
-)
-_LEAST = 14
-_GAP = "  "
 MOST_RESULTS = 6
+# On a terminal one of them for so many columns, beyond those of the other cells.
+_COLUMNS_A_RESULT, _COLUMNS_BESIDE = 20, 60
 # Drawing costs a millisecond a row; who lists more than this wants them soon.
 MOST_DRAWN = 300
 
@@ -48,6 +46,34 @@ MOST_DRAWN = 300
 def say(text: str = "") -> None:
     """A line for people."""
     print(text)
+
+
+def tell(text: str, indent: int = 0) -> None:
+    """A sentence for people, folded where they look at it; indent: of its further lines."""
+    say(folded(text, columns(sys.stdout), " " * indent))
+
+
+def folded(text: str, width: int | None, indent: str = "", first: str = "") -> str:
+    """In lines of this width, broken between words; None: as it is, behind `first`."""
+    if width is None:
+        return first + text
+    # Late: nothing is folded in a pipe.
+    import textwrap
+
+    return textwrap.fill(
+        text,
+        width=width,
+        initial_indent=first,
+        subsequent_indent=indent,
+        # A path is copied from the screen; the terminal breaks it where it must.
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def columns(stream: TextIO) -> int | None:
+    """The width of the terminal (or $COLUMNS); None: nobody looks."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def print_json(body: bytes) -> None:
@@ -83,10 +109,14 @@ def took(seconds: float | None) -> str:
 
 
 def results(result: Mapping[str, Any] | None) -> str:
-    """The first few of a worker's results: `added=12 changed=0`."""
+    """The first few of a worker's results: `added=12 changed=0`; fewer where it is narrow."""
     items = [(key, value) for key, value in (result or {}).items() if value != ""]
-    more = " ..." if len(items) > MOST_RESULTS else ""
-    return " ".join(f"{key}={_number(value)}" for key, value in items[:MOST_RESULTS]) + more
+    width = columns(sys.stdout)
+    most = MOST_RESULTS
+    if width is not None:
+        most = max(1, min(most, (width - _COLUMNS_BESIDE) // _COLUMNS_A_RESULT))
+    more = " ..." if len(items) > most else ""
+    return " ".join(f"{key}={_number(value)}" for key, value in items[:most]) + more
 
 
 class Table:
@@ -114,10 +144,10 @@ class Table:
             self._align()
 
     def _align(self) -> None:
-        widths = [max(map(len, column)) for column in self._columns()]
+        sizes = [max(map(len, column)) for column in self._columns()]
         for row in (self._headers, *self._rows):
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            say(_GAP.join(cells).rstrip())
+            cells = (cell.ljust(width) for cell, width in zip(row, sizes, strict=True))
+            say(widths.GAP.join(cells).rstrip())
 
     def _draw(self) -> None:
         # Late: rich takes longer to import than the rest of `status` takes to run.
@@ -126,27 +156,16 @@ class Table:
         from rich.text import Text
 
         console = Console(highlight=False)
-        kept = self._fitting(console.width)
+        wanted = {column[0]: max(map(len, column)) for column in self._columns()}
+        found = widths.fitting(wanted, self._spare, console.width)
         drawn = Drawn(box=None, pad_edge=False, header_style="bold")
-        for place in kept:
-            header = self._headers[place]
-            drawn.add_column(header, overflow="fold", no_wrap=header not in _FOLDED)
+        for header, width in found.items():
+            is_fixed = not widths.folds(header)
+            drawn.add_column(header, overflow="fold", no_wrap=is_fixed, width=width)
+        kept = [self._headers.index(header) for header in found]
         for row in self._rows:
             drawn.add_row(*(Text(row[place], _STYLES.get(row[place], "")) for place in kept))
         console.print(drawn)
-
-    def _fitting(self, width: int) -> list[int]:
-        """The columns that are drawn, so that what is left can be read."""
-        least = [
-            min(max(map(len, column)), _LEAST if column[0] in _FOLDED else width)
-            for column in self._columns()
-        ]
-        kept = list(range(len(least)))
-        for header in self._spare:
-            if sum(least[place] + len(_GAP) for place in kept) <= width + len(_GAP):
-                break
-            kept.remove(self._headers.index(header))
-        return kept
 
     def _columns(self) -> list[tuple[str, ...]]:
         return list(zip(self._headers, *self._rows, strict=True))
