@@ -9,8 +9,9 @@ from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.moments import Moments, moments_of
+from supervisor.cli.naming import job_name
 from supervisor.cli.printing import Table, clean, print_json, say, tell, took
-from supervisor.cli.verb import job_name, json_option, supervisor, utc_option, verb
+from supervisor.cli.verb import json_option, supervisor, utc_option, verb
 from supervisor.cli.waiting import outcome
 
 STATES = (*sorted(answers.FINAL), "pending", "running", "retrying")
@@ -61,7 +62,8 @@ def history(
     if as_json:
         print_json(body)
     elif when is not None:
-        _show_history(runs, when)
+        # Where it is narrow: the instants to whoever asked for them, else the ages.
+        _show_history(runs, when, "WHEN" if utc else "DUE")
     return Exit.YES
 
 
@@ -114,9 +116,9 @@ def explain(job: str, at: str | None, as_json: bool) -> int:
     return Exit.YES
 
 
-def _show_history(runs: list[answers.Run], when: Moments) -> None:
+def _show_history(runs: list[answers.Run], when: Moments, first_to_go: str) -> None:
     headers = ("RUN", "JOB", "DUE", "WHEN", "TRIGGER", "STATE", "TOOK", "DETAIL")
-    table = Table(*headers, spare=("DUE", "TRIGGER", "TOOK"))
+    table = Table(*headers, spare=(first_to_go, "TRIGGER", "TOOK"))
     for run in runs:
         lasted = took(run.duration_seconds)
         due = (when.full(run.due), when.near(run.due))

@@ -8,8 +8,9 @@ import click
 from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.naming import job_name
 from supervisor.cli.printing import clean, count, print_json, say
-from supervisor.cli.verb import duration, job_name, json_option, supervisor, verb
+from supervisor.cli.verb import duration, json_option, supervisor, verb
 from supervisor.cli.waiting import display, give_account, until_final
 from supervisor.cli.wish import Wish
 from workers.units import format_duration

@@ -11,8 +11,9 @@ from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.moments import Moments, moments
+from supervisor.cli.naming import job_name
 from supervisor.cli.printing import Table, print_json, print_value, say
-from supervisor.cli.verb import job_name, json_option, supervisor, utc_option, verb
+from supervisor.cli.verb import json_option, supervisor, utc_option, verb
 
 DEFAULT_COUNT = 10
 # The API's limit; without a supervisor only patience is one.

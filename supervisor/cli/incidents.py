@@ -5,7 +5,7 @@ import click
 from supervisor.cli import answers
 from supervisor.cli.account import COUNT
 from supervisor.cli.failure import Exit
-from supervisor.cli.moments import Moments, moments_of
+from supervisor.cli.moments import Moments, dates, moments_of
 from supervisor.cli.printing import Table, print_json, say
 from supervisor.cli.verb import (
     Family,
@@ -43,7 +43,7 @@ def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> in
         print_json(body)
         return Exit.YES
     found = answers.read(body, answers.Incidents).incidents
-    when = moments_of(client, utc)
+    when = dates() if utc else moments_of(client, utc)
     headers = ("ID", "JOB", "SEVERITY", "KIND", "SINCE", "STANDS", "TIMES", "ALERTS", "CAUSE")
     table = Table(*headers, spare=("SEVERITY", "TIMES", "ALERTS"))
     for each in found:

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from supervisor.cli import answers
-from supervisor.cli.moments import Moments, moments
+from supervisor.cli.moments import Moments, dates, moments
+from supervisor.cli.naming import job_name
 from supervisor.cli.printing import Table, clean, columns, count, print_json, say, tell, took
-from supervisor.cli.verb import job_name, json_option, supervisor, utc_option, verb
+from supervisor.cli.verb import json_option, supervisor, utc_option, verb
 from workers.units import format_duration
 
 # `show` names so many slots; `next` has more.
@@ -36,7 +37,7 @@ def status(as_json: bool, utc: bool) -> int:
         print_json(body)
         return 0
     found = answers.read(body, answers.Status)
-    when = moments("UTC" if utc else found.timezone)
+    when = dates() if utc else moments(found.timezone)
     for line in _about(found, when):
         tell(line, _ABOUT)
     _show_runs(found, when)

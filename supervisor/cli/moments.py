@@ -79,6 +79,20 @@ class Moments:
         return found.astimezone(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Dates(Moments):
+    """As Moments, for whoever asked for instants and not for ages."""
+
+    def near(self, at: datetime | None) -> str:
+        """`2026-02-09 02:00:00 UTC`, or a dash."""
+        return self.full(at)
+
+
+def dates() -> Dates:
+    """Now, told in UTC."""
+    return Dates(UTC, datetime.now(UTC))
+
+
 def moments(zone: str) -> Moments:
     """Now, told in the zone of this IANA name; in UTC if this machine lacks it."""
     try:

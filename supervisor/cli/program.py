@@ -42,6 +42,7 @@ VERBS = {
     "backups": ("backups", "backups", "the copies; verify, restore, keep, prune"),
     "incidents": ("incidents", "incidents", "what is in trouble; ack silences one"),
     "notify": ("incidents", "notify", "send a test alert"),
+    "completion": ("completing", "completion", "what a shell needs to complete all this"),
     "doctor": ("examining", "doctor", "what would let a night fail, and what mends it"),
 }
 

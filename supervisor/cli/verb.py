@@ -74,17 +74,6 @@ def duration(text: str) -> float:
         raise click.BadParameter(str(error)) from error
 
 
-def job_name(text: str) -> str:
-    """A text that can be the name of a job; whether there is one, the supervisor knows.
-
-    Raises:
-        click.BadParameter: it cannot.
-    """
-    if not text or "/" in text or not text.isprintable():
-        raise click.BadParameter(f'expected the name of a job, got "{text}"')
-    return text
-
-
 def verb(name: str, kind: type[Verb] = Verb) -> Callable[[Callable[..., int]], Verb]:
     """Make a verb of a function that returns an exit status."""
     return click.command(name, cls=kind)
@@ -102,8 +91,13 @@ def place_options() -> list[click.Option]:
 
 def places() -> Places:
     """What was typed on this command line, over this process' environment."""
-    meta = click.get_current_context().meta
-    return Places({name: meta.get(f"nightshift.{name}", "") for name in _PLACES}, os.environ)
+    return places_in(click.get_current_context())
+
+
+def places_in(ctx: click.Context) -> Places:
+    """What was typed so far, if no verb runs yet."""
+    typed = {name: ctx.meta.get(f"nightshift.{name}", "") for name in _PLACES}
+    return Places(typed, os.environ)
 
 
 def supervisor() -> Client:
