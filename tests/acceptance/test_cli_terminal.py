@@ -78,7 +78,7 @@ def test_the_coming_days_fit_a_narrow_terminal(house: House) -> None:
 
     _, jobs, losses, _ = _COLOUR.sub("", said).split("\r\n\r\n")
     assert status == 0
-    assert ["a-job-with-quite-a-l", "1", "0", "1"] in [
+    assert ["a-job-with-quite-a-long-name", "1", "0", "1"] in [
         row.split()[:4] for row in jobs.splitlines()
     ]
     assert "exit status 1" in losses
