@@ -9,7 +9,7 @@ from supervisor.cli.difference import Difference, difference, in_force
 from supervisor.cli.difference import show as show_difference
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.moments import Moments
-from supervisor.cli.printing import Table, say
+from supervisor.cli.printing import Table, say, tell
 from supervisor.cli.verb import places
 from supervisor.config import Loaded
 from supervisor.core import forecast, moves, schedule
@@ -83,7 +83,7 @@ def show(found: Findings, when: Moments) -> None:
     if said:
         say("\nDaylight saving:")
     for line in said:
-        say(f"  {line}")
+        tell(f"  {line}", 4)
     if found.difference is not None:
         show_difference(found.difference, when)
     if found.fares is not None:

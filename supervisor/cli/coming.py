@@ -75,7 +75,10 @@ def _of_expressions(
         start = when.now if since is None else when.instant(since)
         calendar = schedule.Calendar(cron, name)
         slots = [slot.astimezone(zone) for slot in islice(calendar.slots_after(start), count)]
-    except (schedule.BadCron, OverflowError) as error:
+    except OverflowError as error:
+        text = f'--from: expected a time with slots before the year 9999, got "{since}"'
+        raise Failure(Exit.USAGE, text) from error
+    except schedule.BadCron as error:
         raise Failure(Exit.USAGE, str(error)) from error
     _print(slots, when, as_json)
 

@@ -16,7 +16,7 @@ from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Failure
 from supervisor.cli.moments import Moments
-from supervisor.cli.printing import clean, say
+from supervisor.cli.printing import clean, say, tell
 from supervisor.core import changes
 from supervisor.core.changes import DroppedSlot, Rescheduled
 from supervisor.core.model import Config, replace
@@ -94,10 +94,10 @@ def show(found: Difference, when: Moments) -> None:
     """Print it, one line a change."""
     say("\nBeside the living supervisor:")
     for line in in_lines(found, when):
-        say(f"  {line}")
+        tell(f"  {line}", 4)
     for name, keys in found.changed.items():
         for key, (before, after) in keys.items():
-            say(f"  changed      {name}: {key}: {clean(str(before))} -> {clean(str(after))}")
+            tell(f"  changed      {name}: {key}: {clean(str(before))} -> {clean(str(after))}", 4)
     if not found:
         say("  nothing would change")
 

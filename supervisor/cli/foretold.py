@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from supervisor.cli.copies import Rotation
 from supervisor.cli.moments import Moments
 from supervisor.cli.past import ASSUMED_S
-from supervisor.cli.printing import Table, count, say, took
+from supervisor.cli.printing import Table, count, say, tell, took
 from supervisor.core.chance import Habit
 from supervisor.core.forecast import Count, Difference, Forecast
 
@@ -16,11 +16,11 @@ MOST_ROWS = 20
 def show(found: Forecast, habits: Mapping[str, Habit], source: str, when: Moments) -> None:
     """The days, job by job, and what stands out in them."""
     days = (found.until - found.since).days
-    say(f"{count(days, 'day')} from {when.slot(found.since)} to {when.slot(found.until)}")
-    say(f"durations: {source}")
+    tell(f"{count(days, 'day')} from {when.slot(found.since)} to {when.slot(found.until)}")
+    tell(f"durations: {source}")
     assumed = sum(not habit.seen for habit in habits.values())
     if assumed:
-        say(f"{took(ASSUMED_S)} is assumed for {count(assumed, 'job')} without a success")
+        tell(f"{took(ASSUMED_S)} is assumed for {count(assumed, 'job')} without a success")
     say()
     _show_jobs(found, habits)
     _show_waits(found, when)
@@ -28,7 +28,7 @@ def show(found: Forecast, habits: Mapping[str, Habit], source: str, when: Moment
     if found.daylight_saving:
         say("\nDaylight saving:")
     for moved in found.daylight_saving:
-        say(f"  {moved.job}: {moved.words}")
+        tell(f"  {moved.job}: {moved.words}", 4)
     _show_pool(found, when)
 
 
@@ -39,7 +39,7 @@ def show_rotation(rotations: Sequence[Rotation], when: Moments) -> None:
         did = f"{one.made} made, {one.removed} removed"
         say(f"\n{one.job} leaves {copies} in {one.directory} ({did}):")
         if one.refusals:
-            say(f"  it refuses {count(one.refusals, 'time')}: {one.refusal}")
+            tell(f"  it refuses {count(one.refusals, 'time')}: {one.refusal}", 4)
         table = Table("TAKEN", "DETAIL")
         for kept in one.kept:
             table.add(when.full(kept.taken_at), kept.reason + "; is there today" * kept.is_there)
@@ -78,7 +78,7 @@ def _show_jobs(found: Forecast, habits: Mapping[str, Habit]) -> None:
         table.add(of.job, *map(str, ends), str(of.waited or "-"), took(of.busy_s), takes)
     table.show()
     if found.open_runs:
-        say(f"{count(found.open_runs, 'run')} not ended by then")
+        tell(f"{count(found.open_runs, 'run')} not ended by then")
 
 
 def _show_waits(found: Forecast, when: Moments) -> None:
@@ -114,7 +114,7 @@ def _show_pool(found: Forecast, when: Moments) -> None:
         begun = ", ".join(dict.fromkeys(minute.jobs))
         often = f"{count(minute.times, 'time')}, first" if minute.times > 1 else "once,"
         what = f"{len(minute.jobs)} attempts begin in one minute"
-        say(f"  {what}, {often} {when.slot(minute.first)}: {begun}")
+        tell(f"  {what}, {often} {when.slot(minute.first)}: {begun}", 4)
 
 
 def _say_more(rows: int) -> None:

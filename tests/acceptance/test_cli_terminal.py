@@ -1,13 +1,13 @@
 """What a person sees: the same verbs on a terminal of 60 columns."""
 
 import os
-import pty
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.terminal import at_terminal, plain
 from tests.waiting import until
 
 JOBS = """
@@ -26,7 +26,6 @@ def work(params, report):
     open("pipe").close()
 """
 WIDTH = 60
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.fixture(scope="module")
@@ -40,33 +39,13 @@ def house() -> Iterator[House]:
             yield house
 
 
-def at_terminal(
-    house: House, *words: str, types: str = "", reads: Callable[[bytes], object] = bool
-) -> tuple[int, str]:
-    """Exit status, and what the terminal was sent; reads: shown all that has come so far."""
-    ours, theirs = pty.openpty()
-    process = house.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    os.write(ours, types.encode())
-    said = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other side is closed
-            break
-        said += piece
-        reads(said)
-    os.close(ours)
-    return process.wait(10), said.decode()
-
-
 @pytest.mark.parametrize(
     "verb", ["status", "jobs", "history", "incidents", "next"], ids=lambda verb: verb
 )
 def test_a_table_is_folded_to_the_width_of_the_terminal(house: House, verb: str) -> None:
     status, said = at_terminal(house, verb)
 
-    table = _COLOUR.sub("", said).split("\r\n\r\n")[-1]
+    table = plain(said).split("\r\n\r\n")[-1]
     assert status == 0
     assert "\x1b[" in said
     assert max(len(line.rstrip()) for line in table.splitlines()) <= WIDTH
@@ -76,7 +55,7 @@ def test_the_coming_days_fit_a_narrow_terminal(house: House) -> None:
     words = ("--from", "2028-02-28", "--fail", "a-job-with-quite-a-long-name=1")
     status, said = at_terminal(house, "simulate", *words)
 
-    _, jobs, losses, _ = _COLOUR.sub("", said).split("\r\n\r\n")
+    _, jobs, losses, _ = plain(said).split("\r\n\r\n")
     assert status == 0
     assert ["a-job-with-quite-a-long-name", "1", "0", "1"] in [
         row.split()[:4] for row in jobs.splitlines()
@@ -100,7 +79,7 @@ def test_waiting_shows_a_bar_and_ends_with_the_account(house: House) -> None:
 
     assert status == 0
     assert "━" in said
-    assert _COLOUR.sub("", said).splitlines()[-1].split()[1:3] == ["hello", "success"]
+    assert plain(said).splitlines()[-1].split()[1:3] == ["hello", "success"]
 
 
 def test_progress_in_bytes_is_told_as_sizes_with_a_rate(house: House) -> None:

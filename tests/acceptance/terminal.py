@@ -1,0 +1,35 @@
+"""A verb on a terminal of its own: what a person would see."""
+
+import os
+import pty
+import re
+from collections.abc import Callable
+
+from tests.acceptance.daemon import House
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def plain(said: str) -> str:
+    """Without colours."""
+    return _COLOUR.sub("", said)
+
+
+def at_terminal(
+    house: House, *words: str, types: str = "", reads: Callable[[bytes], object] = bool
+) -> tuple[int, str]:
+    """Exit status, and what the terminal was sent; reads: shown all that has come so far."""
+    ours, theirs = pty.openpty()
+    process = house.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, types.encode())
+    said = b""
+    while True:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other side is closed
+            break
+        said += piece
+        reads(said)
+    os.close(ours)
+    return process.wait(10), said.decode()

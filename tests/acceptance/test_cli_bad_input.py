@@ -1,0 +1,63 @@
+"""Every verb with bad input: the exit status that scripts rely on, and never a traceback."""
+
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.daemon import House, living
+
+JOBS = """
+jobs:
+  hello: {command: [/bin/echo, hi], cron: "@daily"}
+"""
+HUGE = "9" * 30
+NAMED = ("show", "next", "history", "explain", "logs", "cancel", "run", "pause", "resume")
+USAGE = [
+    *(f"{verb} {name}" for verb in NAMED for name in ("nobody", "'jöb-☃ '", "''", "../x", "a/b")),
+    *(f"{verb} surplus" for verb in ("status", "jobs", "reload", "schema", "doctor", "notify")),
+    f"logs {HUGE}", "logs 99999", "logs ٣", f"cancel {HUGE}", "cancel 99999",
+    f"history -n {HUGE}", "history -n 0", "history -n ten", "history --state odd",
+    f"history --since {HUGE}d", "history --since 9999-12-31", "history --since -5d",
+    f"next -n {HUGE}", "next hello -n 1001", "next --cron nonsense", "next --cron '0 0 30 2 *'",
+    "next --cron '* * * * *' --timezone Mars/X", "next --cron '* * * * *' --from 9999-12-31T23:59",
+    f"pause --for {HUGE}d", "pause hello --for -1", "explain hello --at never",
+    f"incidents ack {HUGE}", "incidents ack 99999", "incidents ack x", f"incidents -n {HUGE}",
+    "run", "run --all hello", "run --all", "run hello --set x=1", "run hello --dry-run",
+    "run hello --set x", "stop --drain x", "stop --drain -5", "start hello",
+    "start --log-level loud", "start --shutdown-grace x", "check /nonexistent", "check /dev/zero",
+    "completion tcsh", "backups verify", "backups prune --keep-last 0", f"simulate --days {HUGE}",
+    "--nonsense", "statsu", "''",
+]  # fmt: skip
+SAYS = [
+    ("start hello", 'did you mean "nightshift run hello"?'),
+    ("statsu", 'did you mean "status"?'),
+    ("dcotor", 'did you mean "doctor"?'),
+    ("next --cron '* * * * *' --from 9999-12-31T23:59", "--from"),
+]
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with living(JOBS) as house:
+        yield house
+
+
+@pytest.mark.parametrize("words", USAGE)
+def test_what_cannot_be_meant_is_a_usage_error(house: House, words: str) -> None:
+    status, said = house.refuses(*shlex.split(words))
+
+    assert (status, said.strip() != "") == (2, True)
+
+
+@pytest.mark.parametrize(("words", "said"), SAYS)
+def test_the_answer_says_what_was_meant(house: House, words: str, said: str) -> None:
+    assert said in house.refuses(*shlex.split(words))[1]
+
+
+@pytest.mark.parametrize("socket", ["/nonexistent/sock", "/tmp", "jobs.yaml"])
+@pytest.mark.parametrize("verb", ["status", "jobs", "history", "incidents", "next", "stop"])
+def test_where_no_supervisor_listens_the_status_is_3(house: House, verb: str, socket: str) -> None:
+    status, said = house.refuses(verb, "--socket", socket)
+
+    assert (status, socket in said) == (3, True)
