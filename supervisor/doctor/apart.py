@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from supervisor.containment import tree
 from supervisor.core.model import replace
 from supervisor.doctor.finding import Check, Finding, mend
 from supervisor.doctor.ground import Ground
@@ -37,7 +38,7 @@ def examine(
 ) -> Iterator[Finding]:
     """What the checks find, in their order."""
     deadline = time.monotonic() + limit_s
-    begun = [_begin(check, ground, limit_s) for check in checks]
+    begun = [_begin(check, ground) for check in checks]
     try:
         for each in begun:
             found = _heard(each, deadline, limit_s)
@@ -47,22 +48,22 @@ def examine(
             _end(each)
 
 
-def _begin(check: Check[Any], ground: Ground, limit_s: float) -> Examination:
+def _begin(check: Check[Any], ground: Ground) -> Examination:
     ours, theirs = os.pipe2(os.O_CLOEXEC)
+    asker = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _answer(check, ground, theirs, limit_s)
+        _answer(check, ground, theirs, asker)
     os.close(theirs)
     return Examination(check, pid, ours)
 
 
-def _answer(check: Check[Any], ground: Ground, pipe: int, limit_s: float) -> NoReturn:
+def _answer(check: Check[Any], ground: Ground, pipe: int, asker: int) -> NoReturn:
     """The life of the child; whatever it imports may print, raise or hang."""
     try:
+        if not tree.hear_of_death(asker, signal.SIGKILL):
+            os._exit(1)  # nobody listens any more
         os.setpgid(0, 0)
-        # Kept by the kernel, should the one who asks be killed.
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, limit_s + 1)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)

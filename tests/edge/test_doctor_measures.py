@@ -1,6 +1,7 @@
 """What doctor measures: real folders, a real ledger, real sockets, children that hang."""
 
 import os
+import signal
 import socket
 import sqlite3
 import time
@@ -109,6 +110,23 @@ def test_a_check_that_crashes_says_so(state):
 
     assert "ZeroDivisionError" in one.value
     assert (other.state, "died" in other.value) == (State.MEND, True)
+
+
+def test_a_check_dies_with_the_one_who_asks(state):
+    read, write = os.pipe()
+    never, _ = os.pipe()
+    hung = Check("hung", lambda _: os.write(write, b"begun") and os.read(never, 1), lambda _: [])
+    asker = os.fork()
+    if asker == 0:
+        list(examine([hung], ground(state), limit_s=1000))
+        os._exit(0)
+    os.close(write)
+    assert os.read(read, 5) == b"begun"
+
+    os.kill(asker, signal.SIGKILL)
+
+    assert os.read(read, 1) == b""  # nobody holds the other end
+    os.waitpid(asker, 0)
 
 
 def test_what_a_check_prints_goes_nowhere(state, capfd):
