@@ -1,7 +1,7 @@
 """status, jobs, show: the service and its definitions, as they are now."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -41,7 +41,8 @@ def status(as_json: bool, utc: bool) -> int:
     for line in _about(found, when):
         tell(line, _ABOUT)
     _show_runs(found, when)
-    _show_jobs(found, when)
+    # Two instants and a name are too much for 60 columns.
+    _show_jobs(found, when, ("TOOK", "ENDED") if utc else ("TOOK",))
     _show_incidents(found, when)
     return 0
 
@@ -162,8 +163,8 @@ def _show_runs(found: answers.Status, when: Moments) -> None:
     table.show()
 
 
-def _show_jobs(found: answers.Status, when: Moments) -> None:
-    table = Table("JOB", "LAST", "ENDED", "TOOK", "NEXT", "CAUSE", spare=("TOOK",))
+def _show_jobs(found: answers.Status, when: Moments, spare: Sequence[str]) -> None:
+    table = Table("JOB", "LAST", "ENDED", "TOOK", "NEXT", "CAUSE", spare=spare)
     for job in found.jobs:
         last = job.last
         table.add(

@@ -84,8 +84,8 @@ class Dates(Moments):
     """As Moments, for whoever asked for instants and not for ages."""
 
     def near(self, at: datetime | None) -> str:
-        """`2026-02-09 02:00:00 UTC`, or a dash."""
-        return self.full(at)
+        """`2026-02-09 02:00Z`, or a dash."""
+        return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 def dates() -> Dates:
