@@ -68,7 +68,8 @@ def judge_sources(found: Iterable[Source]) -> Iterator[Finding]:
     """There, SQLite, readable, and its owner is not locked out by our -wal and -shm."""
     found = list(found)
     for source in found:
-        jobs = ", ".join(source.jobs)
+        more = f" and {len(source.jobs) - 2} more" if len(source.jobs) > 2 else ""
+        jobs = ", ".join(source.jobs[:2]) + more
         if not source.trouble:
             yield well(f"{source.path}, of {jobs}")
         elif not source.exists and source.made_by:

@@ -81,7 +81,7 @@ def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
     for server in found:
         jobs = ", ".join(server.jobs)
         if server.trouble:
-            remedy = f"psql with the settings of {server.jobs[0]} (nightshift show it, --env)"
+            remedy = f"nightshift show {server.jobs[0]} --env, then psql with its PG* settings"
             yield mend(f"{jobs}: {server.trouble}", "an answer", remedy)
         elif server.rights is None:
             yield well(f"{jobs}: answers")
@@ -119,7 +119,8 @@ def judge_doors(found: Iterable[Door]) -> Iterator[Finding]:
         else:
             yield well(f"{door.host} takes connections (nothing was sent; {test} does)")
     if not found:
-        yield note("nobody is told of trouble", "notify: {slack: ...}", "notify in jobs.yaml")
+        remedy = "notify: {slack: URL} in jobs.yaml, then nightshift notify --test"
+        yield note("nobody is told of trouble", "a webhook", remedy)
 
 
 def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[str]) -> Server:
