@@ -1,6 +1,8 @@
 """Every verb with bad input: the exit status that scripts rely on, and never a traceback."""
 
 import shlex
+import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -61,3 +63,25 @@ def test_where_no_supervisor_listens_the_status_is_3(house: House, verb: str, so
     status, said = house.refuses(verb, "--socket", socket)
 
     assert (status, socket in said) == (3, True)
+
+
+@pytest.mark.parametrize("verb", ["status", "history", "doctor", "healthcheck"])
+def test_a_socket_of_another_program_is_a_no(house: House, verb: str) -> None:
+    path = house.root / "foreign"
+    with socket.socket(socket.AF_UNIX) as foreign:
+        foreign.bind(str(path))
+        foreign.listen()
+        stranger = threading.Thread(target=_speak_of_other_things, args=(foreign,), daemon=True)
+        stranger.start()
+
+        said = house.ask(verb, "--socket", str(path))
+
+        assert (said.returncode, "Traceback" in said.stderr) == (1, False)
+        assert "broke off" in said.stdout + said.stderr
+    path.unlink()
+
+
+def _speak_of_other_things(foreign: socket.socket) -> None:
+    peer, _ = foreign.accept()
+    with peer:
+        peer.sendall(b"220 mail.example ESMTP\r\n")
