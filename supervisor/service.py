@@ -126,8 +126,8 @@ class Service:
         self.desk.is_ready = True
         self._herald.begin(self.loop.world, at.mono)
         if settings.calendar:
-            text = f"ready: {len(config.jobs)} jobs, answers at {settings.socket}"
-            self._note("info", text)
+            jobs = f"{len(config.jobs)} job{'s'[: len(config.jobs) != 1]}"
+            self._note("info", f"ready: {jobs}, answers at {settings.socket}")
         # What lives now lives on: the collector need not walk through it at every burst.
         gc.freeze()
 

@@ -14,6 +14,7 @@ from supervisor.api.parameters import INCIDENT, JOB
 from supervisor.core import events as ev
 from supervisor.core.model import Peer
 from supervisor.desk import Reload, TestAlert
+from supervisor.state_folder import StateFolder
 
 REPLY_S = 30.0
 RELOAD_S = 90.0
@@ -79,6 +80,9 @@ class Asking:
 
     async def post_reload(self, request: Request) -> Response:
         body = await self._body(request, bodies.ReloadBody)
+        if body.previous and not StateFolder(self._ground.folder).previous.exists():
+            hint = "one is kept as soon as a second text of jobs.yaml was accepted"
+            raise Problem(409, "no earlier text of jobs.yaml is kept", hint)
         answer = self._ground.desk.ask(_peer(request), Reload(body.previous))
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
 

@@ -7,6 +7,9 @@ import msgspec
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1000 * 366 * 86400)]
 
 
+SomeSeconds = Annotated[float, msgspec.Meta(gt=0, le=1000 * 366 * 86400)]
+
+
 class RunBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/jobs/{job}/run`."""
 
@@ -24,7 +27,7 @@ class RunAllBody(msgspec.Struct, forbid_unknown_fields=True):
 class PauseBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/pause`; for_seconds None: until resumed."""
 
-    for_seconds: Seconds | None = None
+    for_seconds: SomeSeconds | None = None
     reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
 
 

@@ -78,7 +78,7 @@ def _text(file: str) -> str:
         else:
             content = read_regular(Path(file), LARGEST_BYTES)
     except Unreadable as error:
-        raise Failure(Exit.USAGE, f"{_shown(file)} {error}") from error
+        raise Failure(Exit.USAGE, f"{_shown(file)}: {error}") from error
     except OSError as error:
         raise Failure(Exit.USAGE, f"{_shown(file)}: {error.strerror}") from error
     return content.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")

@@ -23,7 +23,7 @@ USAGE = [
     f"history --since {HUGE}d", "history --since 9999-12-31", "history --since -5d",
     f"next -n {HUGE}", "next hello -n 1001", "next --cron nonsense", "next --cron '0 0 30 2 *'",
     "next --cron '* * * * *' --timezone Mars/X", "next --cron '* * * * *' --from 9999-12-31T23:59",
-    f"pause --for {HUGE}d", "pause hello --for -1", "explain hello --at never",
+    f"pause --for {HUGE}d", "pause hello --for -1", "pause --for 0", "explain hello --at never",
     f"incidents ack {HUGE}", "incidents ack 99999", "incidents ack x", f"incidents -n {HUGE}",
     "run", "run --all hello", "run --all", "run hello --set x=1", "run hello --dry-run",
     "run hello --set x", "stop --drain x", "stop --drain -5", "start hello",

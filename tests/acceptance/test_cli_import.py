@@ -80,7 +80,7 @@ def test_what_is_no_crontab_is_refused():
         empty = house.refuses("import", "crontab", "empty")
         nothing = house.refuses("import")
 
-    assert missing == (2, "nightshift: none no such file\n")
-    assert folder == (2, "nightshift: . is a folder, expected a file\n")
+    assert missing == (2, "nightshift: none: no such file\n")
+    assert folder == (2, "nightshift: .: is a folder, expected a file\n")
     assert empty == (1, "nightshift: empty: 0 jobs; 0 lines not kept\n")
     assert nothing[0] == 2

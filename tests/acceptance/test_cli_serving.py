@@ -76,6 +76,14 @@ def test_a_stale_socket_is_replaced(house: House) -> None:
         assert house.ask("status").returncode == 0
 
 
+def test_there_is_no_way_back_before_a_second_text() -> None:
+    with living(JOBS) as house:
+        status, complaint = house.refuses("reload", "--previous")
+
+        assert (status, house.json("incidents")["incidents"]) == (1, [])
+        assert "no earlier text of jobs.yaml is kept" in complaint
+
+
 def test_reload_says_what_changed_and_what_is_wrong() -> None:
     with living(JOBS) as house:
         house.config.write_text(JOBS.replace("0 4", "0 5") + "  new: {command: ['true']}\n")

@@ -95,7 +95,7 @@ def test_the_level_is_the_flags_then_the_environments(
             process.send_signal(signal.SIGTERM)
             until(lambda: process.poll() is not None)
 
-        assert ("ready: 1 jobs" in (house.root / "log").read_text()) == is_said
+        assert ("ready: 1 job, " in (house.root / "log").read_text()) == is_said
 
 
 def test_text_is_asked_for_by_a_flag() -> None:

@@ -108,11 +108,11 @@ def test_retry_after_is_obeyed(api, served):
 
 @pytest.mark.parametrize(
     "retry_after",
-    ["3600", format_datetime(datetime.now(UTC) + timedelta(hours=1))],
+    [lambda: "3600", lambda: format_datetime(datetime.now(UTC) + timedelta(hours=1))],
     ids=["seconds", "date"],
 )
 def test_a_retry_after_beyond_patience_is_not_waited_for(api, served, retry_after):
-    served.replies = [(429, {"Retry-After": retry_after})]
+    served.replies = [(429, {"Retry-After": retry_after()})]
 
     with pytest.raises(Unreadable, match="status 429, asks to wait 3") as refused:
         api.cards("s1")
