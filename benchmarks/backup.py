@@ -1,6 +1,6 @@
 """What a backup costs, beside what one types in a shell.
 
-    python benchmarks/backup.py [--rounds N] [--large]
+    python benchmarks/backup.py [--rounds N] [--large | --megabytes N] [--values FILE]
 
 Sides take turns, each a process of its own, timed from launch to exit with
 Python's start included; the files go to disk (fsync) on each side. 190 MB, or
@@ -14,24 +14,24 @@ proved the whole of backup.run: read back, unpacked, hashed, checked, counted
 local  the same as `nightshift run backup --local`: supervisor, ledger and all
 """
 
-import argparse
 import json
 import os
 import random
 import shutil
 import sqlite3
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-SMALL_BYTES, LARGE_BYTES = 190_000_000, 1_000_000_000
+import options
+from launching import launched
+from measured import ALL, Measured
+from rows import BACKUP_MB, MB, Column, S, sides, table
+from rows import backup as backup_rows
+from weighing import machine
+
 SHELL = (
     'sqlite3 "$1" ".backup $2" && {} "$2" && sha256sum "$2.gz" > "$2.gz.sha256" && sync -f "$2.gz"'
 )
@@ -44,39 +44,48 @@ WORDS = {
     "proved": "backup.run: the same, restored and verified",
     "local": "`nightshift run backup --local`: the same, with the start of all it needs",
 }
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One side, once: seconds, CPU seconds, peak memory and size of the copy in bytes."""
-
-    wall_s: float
-    cpu_s: float
-    memory_bytes: int
-    size_bytes: int
+COLUMNS = (("launch to exit", "", S), ("CPU", " cpu", S), ("memory", " memory", MB),
+           ("copy", " copy", MB))  # fmt: skip
 
 
 def main() -> None:
     """Run the rounds and print the table; with --side be one of our sides."""
-    parser = argparse.ArgumentParser(description="what a backup costs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--large", action="store_true", help="1 GB instead of 190 MB")
+    parser = options.parser(__doc__, "what a backup costs", rounds=5)
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument("--megabytes", type=options.count, default=BACKUP_MB[0])
+    sizes.add_argument(
+        "--large", dest="megabytes", action="store_const", const=BACKUP_MB[1], help="1 GB"
+    )
     parser.add_argument("--side", nargs=3, metavar=("NAME", "DATABASE", "FOLDER"))
-    arguments = parser.parse_args()
-    if arguments.side:
-        name, database, folder = arguments.side
+    given = parser.parse_args()
+    if given.side:
+        name, database, folder = given.side
         SIDES[name](Path(database), Path(folder))
         return
+    options.end_on_signals()
+    sides_here = [name for name in WORDS if name not in absent()]
+    key, measured = f"backup {given.megabytes} MB", Measured()
     with tempfile.TemporaryDirectory(prefix="bench-backup-", dir=os.environ.get("TMPDIR")) as room:
         source = Path(room) / "bench.db"
-        generate(source, LARGE_BYTES if arguments.large else SMALL_BYTES)
-        sides = [name for name in WORDS if name != "pigz" or shutil.which("pigz")]
-        found: dict[str, list[Measure]] = {name: [] for name in sides}
-        for _ in range(arguments.rounds):
-            for name in sides:
-                found[name].append(measured(name, source, Path(room) / "out"))
-                print(f"{name} {found[name][-1].wall_s:.2f} s", file=sys.stderr)
-        print(table(found, source.stat().st_size, arguments.rounds))
+        generate(source, given.megabytes * 1_000_000)
+        for _ in range(given.rounds):
+            for name in sides_here:
+                said = play(name, source, Path(room) / "out", key, measured)
+                measured.save(given.values)
+                print(f"{name} {said}", file=sys.stderr)
+    print(f"{given.megabytes} MB, medians of {given.rounds} rounds in turn; {machine()}\n")
+    columns = [Column(heading, f"{key}{what}", unit) for heading, what, unit in COLUMNS]
+    print(f"{sides(measured, WORDS, columns)}\n\n{table(measured, backup_rows(given.megabytes))}")
+
+
+def absent() -> set[str]:
+    """The peers whose programs are not here."""
+    needed = {name: ("sqlite3", command.split()[0]) for name, command in PEERS.items()}
+    found = {name for name, programs in needed.items() if not all(map(shutil.which, programs))}
+    for name in found:
+        programs = " and ".join(needed[name])
+        print(f"left out: {name}, which needs {programs}", file=sys.stderr)
+    return found
 
 
 def generate(path: Path, size_bytes: int) -> None:
@@ -115,23 +124,21 @@ def generate(path: Path, size_bytes: int) -> None:
             number += 5000
 
 
-def measured(name: str, source: Path, folder: Path) -> Measure:
-    """One side on an empty folder and a quiet disk."""
+def play(name: str, source: Path, folder: Path, key: str, measured: Measured) -> str:
+    """One side on an empty folder and a quiet disk, for those who watch."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     os.sync()
-    command = launched(name, source, folder)
-    meter = folder.parent / "meter"
-    began = time.perf_counter()
-    # A small process between, whose only children are the side's: its rusage is theirs.
-    subprocess.run([sys.executable, "-S", "-c", METER, str(meter), *command], check=True, cwd=ROOT)
-    wall = time.perf_counter() - began
-    cpu, memory = meter.read_text().split()
-    size = sum(path.stat().st_size for path in folder.glob("*.gz*"))
-    return Measure(wall, float(cpu), int(memory) * 1024, size)
+    took = launched(command_of(name, source, folder))
+    measured.add(key, ALL, name, took.wall_s)
+    measured.add(f"{key} cpu", ALL, name, took.cpu_s)
+    measured.add(f"{key} memory", ALL, name, float(took.memory_bytes))
+    size_bytes = sum(path.stat().st_size for path in folder.glob("*.gz*"))
+    measured.add(f"{key} copy", ALL, name, float(size_bytes))
+    return measured.newest(name, ALL)
 
 
-def launched(name: str, source: Path, folder: Path) -> list[str]:
+def command_of(name: str, source: Path, folder: Path) -> list[str]:
     """The command line of a side."""
     if name in PEERS:
         script = SHELL.format(PEERS[name])
@@ -143,36 +150,6 @@ def launched(name: str, source: Path, folder: Path) -> list[str]:
         places = ["--config", str(jobs), "--state", str(folder.parent / "state")]
         return [sys.executable, "-m", "supervisor", *places, "run", "backup", "--local"]
     return [sys.executable, __file__, "--side", name, str(source), str(folder)]
-
-
-METER = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[2:], check=True, stdout=subprocess.DEVNULL)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-open(sys.argv[1], "w").write(f"{used.ru_utime + used.ru_stime} {used.ru_maxrss}")
-"""
-
-
-def table(found: dict[str, list[Measure]], size_bytes: int, rounds: int) -> str:
-    """The medians, and how they stand to the first peer."""
-    first = statistics.median(one.wall_s for one in found["gzip6"])
-    lines = [
-        f"{size_bytes / 1e6:.0f} MB, medians of {rounds} rounds in turn,"
-        f" launch to exit, {os.cpu_count()} cores",
-        "",
-        "| what | seconds | times as fast | CPU s | memory MB | copy MB |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for name, measures in found.items():
-        wall = statistics.median(one.wall_s for one in measures)
-        cpu = statistics.median(one.cpu_s for one in measures)
-        memory = max(one.memory_bytes for one in measures) / 1e6
-        copy = statistics.median(one.size_bytes for one in measures) / 1e6
-        lines.append(
-            f"| {WORDS[name]} | {wall:.2f} | {first / wall:.1f} x | {cpu:.2f} |"
-            f" {memory:.0f} | {copy:.1f} |"
-        )
-    return "\n".join(lines)
 
 
 def packed(database: Path, folder: Path) -> None:

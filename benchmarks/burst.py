@@ -12,64 +12,62 @@ and keeps no ledger in its default; ours commits every run before it starts.
 """
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from scenes import MANY, SCENES, Measured, Scene, ready_ten_thousand, touches
+import options
+from measured import Measured
+from rows import BURST, table
+from scenes import SCENES, Scene, not_due, ready_ten_thousand, touches
 from sides import CRONSTABLE, NEVER, OURS, living
 from weighing import machine
 
-# row -> (what, unit, digits, multiplier from seconds or bytes, ours to the peer's at most)
-ROWS: dict[str, tuple[str, str, int, float, str]] = {
-    "a": ("1,000 commands (a list) due, to the last start", "s", 3, 1, "0.62"),
-    "b": ("the same through /bin/sh -c", "s", 3, 1, "0.75"),
-    "c": ("first start after the full minute", "ms", 1, 1e3, ""),
-    "d": ("1,000 Python functions, a process each, to the last result", "s", 3, 1, "0.20"),
-    "e": ("supervisor's own CPU per start", "ms", 3, 1e3 / MANY, ""),
-    "e all": ("CPU per start with nursery and keepers", "ms", 3, 1e3 / MANY, ""),
-    "f 10": ("ready with 10 jobs, read for the first time", "s", 2, 1, "0.50"),
-    "f 1000": ("ready with 1,000 jobs, for the first time", "s", 2, 1, "0.50"),
-    "f 10000": ("ready with 10,000 jobs, for the first time", "s", 2, 1, "0.25"),
-    "f 10 again": ("ready with 10 jobs, an unchanged file", "s", 2, 1, "0.50"),
-    "f 1000 again": ("ready with 1,000 jobs, an unchanged file", "s", 2, 1, "0.50"),
-    "f 10000 again": ("ready with 10,000 jobs, an unchanged file", "s", 2, 1, "0.25"),
-    "g": ("idle with 10 jobs: PSS of all processes", "MB", 1, 1e-6, ""),
-    "g after": ("idle after a minute of these 10 jobs: PSS", "MB", 1, 1e-6, "1.10"),
-    "h": ("GET of a job, idle", "ms", 2, 1e3, ""),
-    "h p99": ("GET of the status during the burst, p99", "ms", 1, 1e3, ""),
-    "h worst": ("GET of the status during the burst, worst", "ms", 1, 1e3, ""),
-}
-
-
 # What --quick leaves out.
-LONG = (ready_ten_thousand,)
+LONG = (ready_ten_thousand, not_due)
 
 
 def main() -> None:
     """Run the rounds and print the table."""
-    parser = argparse.ArgumentParser(description="what a burst costs")
-    parser.add_argument("--only", default="a,b,c,d,e,f,g,h", help="rows, such as a,e")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cores", default="2,1", help="for rows a, b and e")
+    parser = options.parser(__doc__, "what a burst costs", rounds=3)
+    parser.add_argument("--only", type=letters, default=list(BURST), help="rows, such as a,e")
+    parser.add_argument("--cores", type=numbers, default=[2, 1], help="for rows a, b and e")
     parser.add_argument("--quick", action="store_true", help="one round, two cores, no 10,000")
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, too
-    rounds = 1 if arguments.quick else arguments.rounds
-    cores = [2] if arguments.quick else [int(each) for each in arguments.cores.split(",")]
-    rows = set(arguments.only.split(","))
+    given = parser.parse_args()
+    options.end_on_signals()
+    rounds = 1 if given.quick else given.rounds
+    cores = [2] if given.quick else given.cores
     measured = Measured()
     for number in range(rounds):
         for scene, its_rows, is_for_all_cores in SCENES:
-            if not rows & set(its_rows) or (arguments.quick and scene in LONG):
+            if not set(given.only) & set(its_rows) or (given.quick and scene in LONG):
                 continue
             for count in cores if is_for_all_cores else cores[:1]:
                 played(scene, count, measured)
-        say(f"after round {number + 1} of {rounds}:\n{table(measured, rows, number + 1)}\n")
-    print(table(measured, rows, rounds))
+                measured.save(given.values)
+        say(f"after round {number + 1} of {rounds}:\n{report(measured, given.only)}\n")
+    versions = ", ".join(f"{side.name} {side.version}" for side in (OURS, CRONSTABLE))
+    print(f"medians of {rounds} rounds in turn; {machine()}; {versions}\n")
+    print(report(measured, given.only))
+    if not measured.values:
+        sys.exit("nothing was measured")
+
+
+def letters(text: str) -> list[str]:
+    """Rows by their letters. Raises: argparse.ArgumentTypeError."""
+    found = text.split(",")
+    strange = [each for each in found if each not in BURST]
+    if strange:
+        known = ",".join(BURST)
+        raise argparse.ArgumentTypeError(f"expected letters of rows out of {known}, got {text!r}")
+    return found
+
+
+def numbers(text: str) -> list[int]:
+    """Numbers of cores. Raises: argparse.ArgumentTypeError."""
+    return [options.count(each) for each in text.split(",")]
 
 
 def played(scene: Scene, cores: int, measured: Measured) -> None:
@@ -91,35 +89,9 @@ def played(scene: Scene, cores: int, measured: Measured) -> None:
         say(f"{scene.__name__}, {cores} cores: {side.name} {said}")
 
 
-def table(measured: Measured, rows: set[str], rounds: int) -> str:
-    """All that was measured, on one page."""
-    versions = ", ".join(f"{side.name} {side.version}" for side in (OURS, CRONSTABLE))
-    lines = [
-        f"medians of {rounds} rounds in turn; {machine()}; {versions}",
-        "",
-        "| | what | cores | nightshift | the peer | ratio | wanted |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row, (what, unit, digits, factor, wanted) in ROWS.items():
-        if row[0] not in rows:
-            continue
-        peer = "APScheduler" if row == "d" else CRONSTABLE.name
-        for cores in sorted({cores for key, cores, _ in measured.values if key == row}):
-            mine = measured.median(row, cores, OURS.name)
-            theirs = measured.median(row, cores, peer)
-            told = [_told(each, unit, digits, factor) for each in (mine, theirs)]
-            if theirs is None:
-                told[1] = f"not installed (pip install {peer.lower()})"
-            ratio = f"{mine / theirs:.2f} x" if mine is not None and theirs else "-"
-            target = f"<= {wanted} x" if wanted else ""
-            lines.append(
-                f"| {row[0]} | {what} | {cores} | {' | '.join(told)} | {ratio} | {target} |"
-            )
-    return "\n".join(lines)
-
-
-def _told(value: float | None, unit: str, digits: int, factor: float) -> str:
-    return "-" if value is None else f"{value * factor:.{digits}f} {unit}"
+def report(measured: Measured, only: list[str]) -> str:
+    """The rows that were asked for."""
+    return table(measured, (row for letter in only for row in BURST[letter]))
 
 
 def say(text: str) -> None:

@@ -1,6 +1,6 @@
 """What thousands of runs leave behind in the processes of the service.
 
-    python benchmarks/endurance.py [--runs N] [--every N]
+    python benchmarks/endurance.py [--runs N] [--every N] [--values FILE]
 
 A real supervisor with 50 jobs that are asked for by the API, all of them again
 and again: commands, shells, Python functions, some that fail, print much, or
@@ -12,12 +12,9 @@ Growth is told between the means of the first and the last quarter of the curve;
 the first weighing comes after one round of all jobs, when every keeper is there.
 """
 
-import argparse
 import json
 import os
-import signal
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +22,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import options
+from measured import ALL, Measured
+from rows import GROWN
 from sides import CONCURRENT, NEVER, OURS, Command, Living, living
 from weighing import children, descendants, machine, pss_bytes
 
@@ -33,7 +33,8 @@ ROUND_S = 60.0
 LOOK_S = 0.01
 QUIET_S = 1.0  # what is written late, and who is sent away
 MB = 1e6
-GROWN = 1.05
+# The kinds of processes of a sample.
+KINDS = ("supervisor", "nursery", "keepers")
 _WORKER = "def small(params, report):\n    report.progress(1, 1, 'rows')\n    return {'sum': 3}\n"
 
 
@@ -61,11 +62,21 @@ class Sample:
 
 def main() -> None:
     """Run, weigh, and print the curve and the verdict."""
-    parser = argparse.ArgumentParser(description="what thousands of runs leave behind")
-    parser.add_argument("--runs", type=int, default=5000)
-    parser.add_argument("--every", type=int, default=250)
-    arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended, too
+    parser = options.parser(__doc__, "what thousands of runs leave behind", rounds=1)
+    parser.add_argument("--runs", type=options.count, default=5000)
+    parser.add_argument("--every", type=options.count, default=250)
+    given = parser.parse_args()
+    options.end_on_signals()
+    measured = Measured()
+    for _ in range(given.rounds):
+        samples, took_s = endured(given.runs, given.every)
+        taken(samples, measured)
+        measured.save(given.values)
+        print(table(samples, took_s))
+
+
+def endured(runs: int, every: int) -> tuple[list[Sample], float]:
+    """The samples of one service, and the seconds it took."""
     with tempfile.TemporaryDirectory(prefix="endurance-") as name:
         folder = Path(name) / "one"
         package = folder / "burst_work"
@@ -73,9 +84,31 @@ def main() -> None:
         (package / "small.py").write_text(_WORKER)
         before = time.perf_counter()
         with living(OURS, folder, jobs(), NEVER) as service:
-            samples = curve(service, folder, arguments.runs, arguments.every)
-        took_s = time.perf_counter() - before
-    print(table(samples, took_s))
+            samples = curve(service, folder, runs, every)
+        return samples, time.perf_counter() - before
+
+
+def taken(samples: list[Sample], measured: Measured) -> None:
+    """The picture of the memory, and the row of its growth."""
+    for place, kind in enumerate(KINDS):
+        points = [(float(one.runs), float(weights(one)[place].pss_bytes)) for one in samples]
+        measured.draw("memory", kind, points)
+    first, last = ends(samples, lambda one: sum(kind.pss_bytes for kind in weights(one)))
+    measured.add("endurance", ALL, "the first", first)
+    measured.add("endurance", ALL, "the last", last)
+
+
+def weights(one: Sample) -> tuple[Weight, Weight, Weight]:
+    """The three kinds, in the order of KINDS."""
+    return one.supervisor, one.nursery, one.keepers
+
+
+def ends(samples: list[Sample], of: Callable[[Sample], int]) -> tuple[float, float]:
+    """The means of the first and of the last quarter."""
+    quarter = max(1, len(samples) // 4)
+    return statistics.mean(map(of, samples[:quarter])), statistics.mean(
+        map(of, samples[-quarter:])
+    )
 
 
 def jobs() -> dict[str, Command]:
@@ -161,19 +194,13 @@ def verdict(samples: list[Sample]) -> str:
         "supervisor RSS": lambda one: one.supervisor.rss_bytes,
         "nursery RSS": lambda one: one.nursery.rss_bytes,
         "RSS a keeper": lambda one: one.keepers.rss_bytes // max(1, one.keepers.processes),
-        "PSS of all": lambda one: sum(
-            kind.pss_bytes for kind in (one.supervisor, one.nursery, one.keepers)
-        ),
-        "descriptors": lambda one: sum(
-            kind.descriptors for kind in (one.supervisor, one.nursery, one.keepers)
-        ),
+        "PSS of all": lambda one: sum(kind.pss_bytes for kind in weights(one)),
+        "descriptors": lambda one: sum(kind.descriptors for kind in weights(one)),
         "threads": lambda one: one.supervisor.threads,
     }
-    quarter = max(1, len(samples) // 4)
     said, has_grown = [], any(one.litter for one in samples)
     for name, of in watched.items():
-        first = statistics.mean(map(of, samples[:quarter]))
-        last = statistics.mean(map(of, samples[-quarter:]))
+        first, last = ends(samples, of)
         has_grown = has_grown or last > first * GROWN
         said.append(f"{name} {(last / first - 1) * 100:+.1f} %")
     litter = max(one.litter for one in samples)

@@ -10,16 +10,18 @@ import os
 import select
 import sqlite3
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+from crond import cron, crontab_of, is_here
+from launching import launched
+from measured import P99, WORST, Measured
+from rows import APSCHEDULER, CRON
 from sides import CONCURRENT, CRONSTABLE, NEVER, OURS, Command, Living, Side, living
 from weighing import cores_of, pinned, wait_for_minute
 
@@ -30,40 +32,12 @@ LEAD_S = 8.0
 BURST_S = 45.0
 QUIET_S = 2.0
 IDLE_S = 5.0  # longer than either side takes to settle down
+AROUND_S = 2.0
 ASKED = 500
 LOOK_S = 0.05
 BETWEEN_ASKS_S = 0.005
 _IN_CREATE = 0x100
 _WORKER = "def small(params, report):\n    return {'sum': 3}\n"
-
-
-@dataclass
-class Measured:
-    """Values by (row, cores, side); absent: sides that are not installed."""
-
-    values: dict[tuple[str, int, str], list[float]] = field(default_factory=dict)
-
-    def add(self, row: str, cores: int, side: str, *found: float) -> None:
-        """Take in what one round found."""
-        self.values.setdefault((row, cores, side), []).extend(found)
-
-    def newest(self, side: str, cores: int) -> str:
-        """The last value of each row so far, for those who watch."""
-        found = [
-            f"({row}) {values[-1]:.4g}"
-            for (row, count, name), values in self.values.items()
-            if (name, count) == (side, cores)
-        ]
-        return ", ".join(found)
-
-    def median(self, row: str, cores: int, side: str) -> float | None:
-        """The median of a row, or of what a row with a name of its own stands for."""
-        found = self.values.get((row, cores, side))
-        if not found:
-            return None
-        if row == "h p99":
-            return sorted(found)[int(len(found) * 0.99)]
-        return max(found) if row == "h worst" else statistics.median(found)
 
 
 Scene = Callable[[Side, Path, int, Measured], None]
@@ -74,6 +48,7 @@ def listed(side: Side, folder: Path, cores: int, measured: Measured) -> None:
     with burst(side, folder, touches(folder, MANY), cores) as (service, minute):
         before, others = service.cpu_s(), service.others_cpu_s()
         measured.add("a", cores, side.name, last_start(folder, minute) - minute)
+        measured.draw(f"burst {cores}", side.name, started(folder, minute))
         settle(side, folder)
         own = service.cpu_s() - before
         measured.add("e", cores, side.name, own)
@@ -114,7 +89,7 @@ def functions(side: Side, folder: Path, cores: int, measured: Measured) -> None:
         results = settle(side, folder)
         measured.add("d", cores, side.name, max(results) - minute)
     if find_spec("apscheduler") is not None:
-        measured.add("d", cores, "APScheduler", forks(cores))
+        measured.add("d", cores, APSCHEDULER, forks(cores))
 
 
 def asked(side: Side, folder: Path, cores: int, measured: Measured) -> None:
@@ -126,8 +101,8 @@ def asked(side: Side, folder: Path, cores: int, measured: Measured) -> None:
             seconds.append(timed(service, side.status))
             time.sleep(BETWEEN_ASKS_S)
         last_start(folder, minute)
-        measured.add("h p99", cores, side.name, *seconds)
-        measured.add("h worst", cores, side.name, *seconds)
+        measured.add(f"h {P99}", cores, side.name, *seconds)
+        measured.add(f"h {WORST}", cores, side.name, max(seconds))
 
 
 def ready(side: Side, folder: Path, cores: int, measured: Measured) -> None:
@@ -139,6 +114,27 @@ def ready(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 def ready_ten_thousand(side: Side, folder: Path, cores: int, measured: Measured) -> None:
     """Row (f) with ten thousand jobs."""
     start(side, folder / "most", MOST, cores, measured)
+
+
+def not_due(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Row (t): the CPU around a full minute in which none of ten thousand jobs is due."""
+    with living(side, folder, touches(folder, MOST), NEVER, cores_of(cores)) as service:
+        time.sleep(QUIET_S)
+        minute = wait_for_minute(AROUND_S)
+        before = service.cpu_s()
+        time.sleep(minute + AROUND_S - time.time())
+        measured.add("t", cores, side.name, service.cpu_s() - before)
+
+
+def of_cron(side: Side, folder: Path, cores: int, measured: Measured) -> None:
+    """Row (c) of Debian's cron, where it is and may have tables of its own; in our turn."""
+    if side is not OURS or not is_here():
+        return
+    marks = folder / "marks"
+    marks.mkdir()
+    minute = wait_for_minute(LEAD_S)
+    with cron(folder, crontab_of(touches(folder, FEW))):
+        measured.add("c", cores, CRON, first_file(marks) - minute)
 
 
 def start(side: Side, folder: Path, size: int, cores: int, measured: Measured) -> None:
@@ -176,8 +172,18 @@ def last_start(folder: Path, minute: float, count: int = MANY) -> float:
         if time.time() > minute + BURST_S:
             raise RuntimeError(f"{len(os.listdir(marks))} of {count} jobs began")
         time.sleep(LOOK_S)
-    with os.scandir(marks) as entries:
-        return max(entry.stat().st_ctime_ns for entry in entries) / 1e9
+    return max(_starts(folder))
+
+
+def started(folder: Path, minute: float) -> list[tuple[float, float]]:
+    """How many jobs had begun when: seconds after the minute, and the number."""
+    seconds = [round(at - minute, 3) for at in sorted(_starts(folder))]
+    return [(at, number) for number, at in enumerate(seconds, 1)]
+
+
+def _starts(folder: Path) -> list[float]:
+    with os.scandir(folder / "marks") as entries:
+        return [entry.stat().st_ctime_ns / 1e9 for entry in entries]
 
 
 def settle(side: Side, folder: Path) -> list[float]:
@@ -221,15 +227,9 @@ def first_file(marks: Path) -> float:
 
 def forks(cores: int) -> float:
     """Seconds of APScheduler's thousand functions; see forks.py."""
-    command = [
-        sys.executable,
-        str(Path(__file__).with_name("forks.py")),
-        str(MANY),
-        str(CONCURRENT),
-    ]
+    program = str(Path(__file__).with_name("forks.py"))
     with pinned(cores_of(cores)):
-        run = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
-    return float(run.stdout)
+        return float(launched([sys.executable, program, str(MANY), str(CONCURRENT)]).said)
 
 
 # Each with its rows, and whether it is played on every number of cores.
@@ -237,8 +237,10 @@ SCENES: tuple[tuple[Scene, str, bool], ...] = (
     (listed, "ae", True),
     (shelled, "b", True),
     (few, "cgh", False),
+    (of_cron, "c", False),
     (functions, "d", False),
     (asked, "h", False),
     (ready, "f", False),
     (ready_ten_thousand, "f", False),
+    (not_due, "t", False),
 )

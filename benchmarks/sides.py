@@ -12,7 +12,6 @@ import json
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from weighing import cpu_s, descendants, pinned, pss_bytes
+from weighing import cpu_s, descendants, ended, pinned, pss_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 CONCURRENT = 8
@@ -125,16 +124,7 @@ class Living:
         """End it, and every process that it had; nothing is left running."""
         if self._connection is not None:
             self._connection.close()
-        left = _handles(descendants(self.pid))
-        self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_S)
-        self._process.kill()
-        self._process.wait()
-        for handle in left:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-            os.close(handle)
+        ended(self._process, END_S)
 
     def _line(self) -> socket.socket:
         """The connection that was kept, unless it was hung up, or a new one."""
@@ -178,15 +168,6 @@ def living(
         yield service
     finally:
         service.end()
-
-
-def _handles(pids: list[int]) -> list[int]:
-    """Descriptors that mean these very processes, whoever gets their numbers."""
-    found = []
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            found.append(os.pidfd_open(pid))
-    return found
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What a sync costs, beside the least it could cost and a simple peer.
 
-    python benchmarks/sync.py [--rounds N] [--catalogue DIR]
+    python benchmarks/sync.py [--rounds N] [--catalogue DIR] [--values FILE]
 
 Each side is a process of its own, timed from launch to exit, Python's start
 included; sides take turns, and medians and their ratios are printed. Without
@@ -12,21 +12,32 @@ bare   decode every document, make the rows, plain INSERT, one transaction
 peer   json and one INSERT OR IGNORE a row, a commit a set: sees no correction
 """
 
-import argparse
 import json
 import os
 import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+import options
+from launching import ROOT, launched
+from measured import ALL, Measured
+from rows import SYNC, Column, S, sides, table
+from weighing import machine
+
 CHANGED_ONE_IN = 1000
+WORDS = {
+    "ours": "from empty: sync.missing_sets + sync.missing_cards",
+    "limit": "from empty: decode + INSERT ... SELECT (the limit)",
+    "bare": "from empty: bare script, one transaction",
+    "peer": "from empty: json + INSERT OR IGNORE (the peer)",
+    "nothing": "nothing to do: sync.missing_sets + sync.missing_cards",
+    "0.1 %": "0.1 % changed: sync.missing_sets + sync.missing_cards",
+}
+COLUMNS = (Column("launch to exit", "sync", S), Column("the jobs' own", "sync own", S))
 PEER_COLUMNS = (
     *("id", "name", "supertype", "subtypes", "hp", "types", "rules", "abilities", "attacks"),
     *("weaknesses", "set_id", "number", "artist", "rarity", "flavorText", "legalities"),
@@ -36,22 +47,27 @@ PEER_COLUMNS = (
 
 def main() -> None:
     """Run the rounds and print the table; with --side be one of the sides."""
-    parser = argparse.ArgumentParser(description="what a sync costs")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--catalogue", type=Path)
+    parser = options.parser(__doc__, "what a sync costs", rounds=7)
+    parser.add_argument("--catalogue", type=Path, help="a folder with sets.json and cards")
     parser.add_argument("--side", nargs=3, metavar=("NAME", "CATALOGUE", "DATABASE"))
-    arguments = parser.parse_args()
-    if arguments.side:
-        name, catalogue, database = arguments.side
+    given = parser.parse_args()
+    if given.side:
+        name, catalogue, database = given.side
         SIDES[name](Path(catalogue), Path(database))
         return
+    if given.catalogue and not (given.catalogue / "sets.json").exists():
+        parser.error(f"no catalogue in {given.catalogue}: expected sets.json there")
+    options.end_on_signals()
     with tempfile.TemporaryDirectory(prefix="bench-sync-") as folder:
         room = Path(folder)
-        source = found(arguments.catalogue, room)
+        source = found(given.catalogue, room)
         catalogue = room / "catalogue"
         shutil.copytree(source, catalogue, copy_function=shutil.copyfile)
-        took, own = measured(room, catalogue, arguments.rounds)
-        print(table(took, own, source, arguments.rounds))
+        measured = Measured()
+        play(room, catalogue, given.rounds, measured, given.values)
+        made = "generated" if (source / "GENERATED").exists() else "real"
+        print(f"{made} catalogue, medians of {given.rounds} rounds in turn; {machine()}\n")
+        print(f"{sides(measured, WORDS, COLUMNS)}\n\n{table(measured, SYNC)}")
 
 
 def found(wanted: Path | None, room: Path) -> Path:
@@ -67,46 +83,38 @@ def found(wanted: Path | None, room: Path) -> Path:
     return made
 
 
-def measured(
-    room: Path, catalogue: Path, rounds: int
-) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Seconds of each side by round: the whole process, and the worker's own part."""
+def play(
+    room: Path, catalogue: Path, rounds: int, measured: Measured, values: Path | None
+) -> None:
+    """Every side, in turn."""
     ready = room / "ready.db"
-    launched("ours", catalogue, ready)
-    took: dict[str, list[float]] = {}
-    own: dict[str, list[float]] = {}
+    launch("ours", catalogue, ready)
+
+    def note(name: str, side: str, target: Path) -> None:
+        wall_s, own_s = launch(side, catalogue, target)
+        measured.add("sync", ALL, name, wall_s)
+        if own_s is not None:
+            measured.add("sync own", ALL, name, own_s)
+        measured.save(values)
+
     for number in range(rounds):
-        for name in ("ours", "limit", "bare", "peer"):
+        for name in SIDES:
             target = room / f"{name}.db"
             target.unlink(missing_ok=True)
             if name == "limit":
                 shutil.copyfile(ready, room / "limit.db.ready")
-            note(took, own, name, launched(name, catalogue, target))
-        note(took, own, "nothing", launched("ours", catalogue, room / "ours.db"))
+            note(name, name, target)
+        note("nothing", "ours", room / "ours.db")
         change(catalogue, number)
-        note(took, own, "0.1 %", launched("ours", catalogue, room / "ours.db"))
+        note("0.1 %", "ours", room / "ours.db")
         # The next round begins with these rows as the ready ones.
         shutil.copyfile(room / "ours.db", ready)
-    return took, own
 
 
-def note(
-    took: dict[str, list[float]],
-    own: dict[str, list[float]],
-    name: str,
-    result: tuple[float, float],
-) -> None:
-    """Add one measurement."""
-    took.setdefault(name, []).append(result[0])
-    own.setdefault(name, []).append(result[1])
-
-
-def launched(name: str, catalogue: Path, database: Path) -> tuple[float, float]:
+def launch(side: str, catalogue: Path, database: Path) -> tuple[float, float | None]:
     """Seconds of one side's process, and what it says of its own part."""
-    command = [sys.executable, __file__, "--side", name, str(catalogue), str(database)]
-    before = time.perf_counter()
-    run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-    return time.perf_counter() - before, float(run.stdout or "nan")
+    took = launched([sys.executable, __file__, "--side", side, str(catalogue), str(database)])
+    return took.wall_s, float(took.said) if took.said else None
 
 
 def change(catalogue: Path, number: int) -> None:
@@ -122,36 +130,6 @@ def change(catalogue: Path, number: int) -> None:
                 touched = True
         if touched:
             path.write_text(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def table(
-    took: dict[str, list[float]], own: dict[str, list[float]], source: Path, rounds: int
-) -> str:
-    """The medians, and how they stand to the limit."""
-    limit = statistics.median(took["limit"])
-    words = {
-        "ours": "from empty: sync.missing_sets + sync.missing_cards",
-        "limit": "from empty: decode + INSERT ... SELECT (the limit)",
-        "bare": "from empty: bare script, one transaction",
-        "peer": "from empty: json + INSERT OR IGNORE (the peer)",
-        "nothing": "nothing to do: sync.missing_sets + sync.missing_cards",
-        "0.1 %": "0.1 % changed: sync.missing_sets + sync.missing_cards",
-    }
-    made = "generated" if (source / "GENERATED").exists() else "real"
-    lines = [
-        f"{made} catalogue, medians of {rounds} rounds in turn, launch to exit",
-        "",
-        "| what | seconds | of it the worker's own | to the limit |",
-        "| --- | --- | --- | --- |",
-    ]
-    for name, text in words.items():
-        seconds = statistics.median(took[name])
-        mine = statistics.median(own[name])
-        part = "-" if mine != mine else f"{mine:.3f}"
-        lines.append(f"| {text} | {seconds:.3f} | {part} | {seconds / limit:.2f} x |")
-    ratio = statistics.median(took["peer"]) / statistics.median(took["ours"])
-    lines += ["", f"from empty: {ratio:.1f} x as fast as the peer"]
-    return "\n".join(lines)
 
 
 def ours(catalogue: Path, database: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the kernel says of processes, and the clock of full minutes.
+"""What the kernel says of processes, their end, and the clock of full minutes.
 
 CPU clocks, proportional memory, children and cores; all from outside, the same
 way for every program that is measured. Knows no service.
@@ -7,6 +7,8 @@ way for every program that is measured. Knows no service.
 import math
 import os
 import platform
+import signal
+import subprocess
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +45,29 @@ def descendants(pid: int) -> list[int]:
     found = children(pid)
     for one in found:  # grows as it is walked
         found += children(one)
+    return found
+
+
+def ended(process: subprocess.Popen[bytes] | subprocess.Popen[str], grace_s: float) -> None:
+    """End a process, and every process that it had; nothing is left running."""
+    left = _handles(descendants(process.pid))
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(grace_s)
+    process.kill()
+    process.wait()
+    for handle in left:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
+
+
+def _handles(pids: list[int]) -> list[int]:
+    """Descriptors that mean these very processes, whoever gets their numbers."""
+    found = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            found.append(os.pidfd_open(pid))
     return found
 
 

@@ -1,0 +1,72 @@
+"""One program from launch to exit: seconds, CPU, memory, and what it printed.
+
+The way in which each side of a benchmark that is not a service is timed. A small
+process stands between, whose only child is the program: the kernel counts as a
+child's peak memory also what its parent had when it forked, and this one has
+little (some 8 MB, the least that is ever shown). Whoever leaves the wait, by a
+signal or a limit, leaves nothing running.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weighing import ended
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One program, once: seconds, CPU seconds and peak memory of it and its children."""
+
+    wall_s: float
+    cpu_s: float
+    memory_bytes: int
+    said: str
+
+
+def launched(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    limit_s: float = LIMIT_S,
+) -> Launch:
+    """What a program took. Raises: RuntimeError, if it failed or took longer than that."""
+    with tempfile.NamedTemporaryFile("r") as meter:
+        own = [sys.executable, "-S", "-E", "-c", _METER, meter.name, *command]
+        with subprocess.Popen(
+            own,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                said, complaint = process.communicate(timeout=limit_s)
+            except subprocess.TimeoutExpired as error:
+                raise RuntimeError(f"{command[0]} took longer than {limit_s:.0f} s") from error
+            finally:
+                if process.poll() is None:
+                    ended(process, 0)
+        if process.returncode:
+            raise RuntimeError(f"{command[0]} failed: {complaint.strip()[-400:]}")
+        wall_s, cpu_s, memory_bytes = meter.read().split()
+    return Launch(float(wall_s), float(cpu_s), int(memory_bytes), said)
+
+
+_METER = """
+import os, sys, time
+before = time.perf_counter()
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, used = os.wait4(child, 0)
+wall_s = time.perf_counter() - before
+with open(sys.argv[1], "w") as meter:
+    meter.write(f"{wall_s} {used.ru_utime + used.ru_stime} {used.ru_maxrss * 1024}")
+sys.exit(0 if status == 0 else f"ended with {os.waitstatus_to_exitcode(status)}")
+"""

@@ -1,0 +1,210 @@
+"""The rows that are measured, what each is held against, and their table.
+
+A row compares two sides of one measurement: ours must take at most `ratio` of
+what the peer takes, or at most `limit` by itself; a row with neither is there
+to be known. What is compared are medians, except where the row's name says it.
+Nothing here measures.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from measured import ALL, P99, WORST, Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a number is shown: its unit, digits, and the factor from seconds or bytes."""
+
+    name: str
+    digits: int
+    factor: float = 1
+
+    def shown(self, value: float) -> str:
+        """The number with its unit."""
+        return f"{value * self.factor:.{self.digits}f} {self.name}"
+
+
+S, MS, MB = Unit("s", 3), Unit("ms", 2, 1e3), Unit("MB", 1, 1e-6)
+PER_START = Unit("ms", 3, 1.0)  # a thousand starts: seconds of all are milliseconds of one
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; `key` is what it was measured as, "" as a peer is none."""
+
+    key: str
+    what: str
+    unit: Unit
+    peer: str = ""
+    ratio: float | None = None
+    limit: float | None = None
+    ratio_on_one: float | None = None
+    ours: str = "nightshift"
+
+    def wanted(self, cores: int) -> float | None:
+        """The ratio that is wanted on so many cores."""
+        is_one = cores == 1 and self.ratio_on_one is not None
+        return self.ratio_on_one if is_one else self.ratio
+
+
+CRONSTABLE, APSCHEDULER, CRON = "cronstable", "APScheduler", "cron (Debian)"
+
+# By the letters that burst.py's --only takes.
+BURST: dict[str, tuple[Row, ...]] = {
+    "a": (Row("a", "1,000 commands (a list) due, to the last start", S, CRONSTABLE, 0.62,
+              ratio_on_one=1.0),),
+    "b": (Row("b", "the same through /bin/sh -c", S, CRONSTABLE, 0.75),),
+    "c": (Row("c", "first start after the full minute", MS, CRONSTABLE, limit=5e-3),
+          Row("c", "the same, beside Debian's", MS, CRON)),
+    "d": (Row("d", "1,000 Python functions, a process each, to the last result", S, APSCHEDULER,
+              0.20),),
+    "e": (Row("e", "supervisor's own CPU per start", PER_START, CRONSTABLE, limit=0.2),
+          Row("e all", "CPU per start with nursery and keepers", PER_START, CRONSTABLE)),
+    "f": (Row("f 10", "ready with 10 jobs, read for the first time", S, CRONSTABLE, 0.5),
+          Row("f 1000", "ready with 1,000 jobs, for the first time", S, CRONSTABLE, 0.5),
+          Row("f 10000", "ready with 10,000 jobs, for the first time", S, CRONSTABLE, 0.25),
+          Row("f 10 again", "ready with 10 jobs, an unchanged file", S, CRONSTABLE, 0.5),
+          Row("f 1000 again", "ready with 1,000 jobs, an unchanged file", S, CRONSTABLE, 0.5),
+          Row("f 10000 again", "ready with 10,000 jobs, an unchanged file", S, CRONSTABLE, 0.25)),
+    "g": (Row("g", "idle with 10 jobs: PSS of all processes", MB, CRONSTABLE, 1.1),
+          Row("g after", "idle after a minute of these 10 jobs: PSS", MB, CRONSTABLE, 1.1)),
+    "h": (Row("h", "GET of a job, idle", MS, CRONSTABLE, limit=1e-3),
+          Row(f"h {P99}", "GET of the status during the burst, 99 of 100 within", MS, CRONSTABLE,
+              limit=20e-3),
+          Row(f"h {WORST}", "GET of the status during the burst, the slowest", MS, CRONSTABLE)),
+    "t": (Row("t", "CPU of a full minute with 10,000 jobs not due", MS, CRONSTABLE, limit=1e-3),),
+}  # fmt: skip
+
+_FULL, _GIGABYTE = 190, 1000
+BACKUP_MB = (_FULL, _GIGABYTE)
+_UNVERIFIED = {_FULL: 1 / 6, _GIGABYTE: 1 / 10}
+_VERIFIED = {_FULL: 1 / 2.5, _GIGABYTE: 1 / 4}
+_MOST_BYTES = 64e6
+
+
+def backup(size_mb: int) -> tuple[Row, ...]:
+    """The rows of a backup of that size; only two sizes have targets."""
+    key, size = f"backup {size_mb} MB", f"backup of {size_mb:,} MB"
+    most = _MOST_BYTES if size_mb in BACKUP_MB else None
+    unverified, verified = _UNVERIFIED.get(size_mb), _VERIFIED.get(size_mb)
+    return (
+        Row(key, f"{size}, unverified", S, "gzip6", unverified, ours="packed"),
+        Row(key, f"{size}, unverified", S, "pigz", ours="packed"),
+        Row(key, f"{size}, restored and verified", S, "gzip6", verified, ours="proved"),
+        Row(key, f"{size}, verified, by `run --local`", S, "gzip6", verified, ours="local"),
+        Row(f"{key} memory", f"{size}: memory", MB, "gzip6", limit=most, ours="proved"),
+    )  # fmt: skip
+
+
+_FEW, _MILLION = 200_000, 1_000_000
+REPLICATION_ROWS = (_FEW, _MILLION)
+
+
+def replication(rows: int) -> tuple[Row, ...]:
+    """The rows of a replication of a table that long; targets only for what they are set for."""
+    key, size = f"replication {rows}", f"replication of {rows:,} rows"
+    pipe, loader = (1.5, 1 / 1.8) if rows == _FEW else (None, None)
+    tenth, nothing = (1 / 100, 1 / 500) if rows == _MILLION else (None, None)
+    own = f"{key} own"
+    return (
+        Row(key, f"{size}, full", S, "pipe", pipe, ours="full"),
+        Row(key, f"{size}, full", S, "pgloader", loader, ours="full"),
+        Row(own, f"{size}, 0.1 % changed", S, "full", tenth, ours="tenth"),
+        Row(own, f"{size}, nothing changed", S, "full", nothing, ours="nothing"),
+    )  # fmt: skip
+
+
+SYNC = (
+    Row("sync", "catalogue into an empty database", S, "limit", 3.0, ours="ours"),
+    Row("sync", "the same, beside a script of one's own", S, "peer", ours="ours"),
+    Row("sync", "nothing to do, launch to exit", S, ours="nothing", limit=0.1),
+    Row("sync own", "nothing to do, the jobs' own seconds", S, ours="nothing"),
+    Row("sync", "0.1 % of the cards changed", S, "peer", ours="0.1 %"),
+)
+GROWN = 1.05
+ENDURANCE = (
+    Row("endurance", "PSS of all processes after thousands of runs", MB, "the first", GROWN,
+        ours="the last"),
+)  # fmt: skip
+
+
+def table(measured: Measured, rows: Iterable[Row]) -> str:
+    """All these rows, also those that were not measured."""
+    lines = [
+        "| what | cores | ours | the peer | ratio | wanted | met |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        found = measured.cores(row.key) or [ALL]
+        lines += [_line(row, cores, measured) for cores in found]
+    return "\n".join(lines)
+
+
+def _line(row: Row, cores: int, measured: Measured) -> str:
+    mine = measured.weighed(row.key, cores, row.ours)
+    theirs = measured.weighed(row.key, cores, row.peer)
+    cells = (
+        row.what,
+        str(cores or "all"),
+        "not measured" if mine is None else row.unit.shown(mine),
+        _of_peer(row, theirs),
+        "-" if mine is None or not theirs else _ratio(mine / theirs),
+        _wanted(row, cores),
+        _met(row, cores, mine, theirs),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _of_peer(row: Row, theirs: float | None) -> str:
+    if not row.peer:
+        return "-"
+    return f"{row.peer}: {'not measured' if theirs is None else row.unit.shown(theirs)}"
+
+
+def _ratio(found: float) -> str:
+    """A ratio as people say it: what is far below one, as a fraction."""
+    return f"1/{1 / found:.3g}" if 0 < found < 0.2 else f"{found:.2f}"
+
+
+def _wanted(row: Row, cores: int) -> str:
+    ratio = row.wanted(cores)
+    said = [] if ratio is None else [f"≤ {_ratio(ratio)}"]
+    if row.limit is not None:
+        said.append(f"≤ {row.limit * row.unit.factor:g} {row.unit.name}")
+    return ", ".join(said)
+
+
+def _met(row: Row, cores: int, mine: float | None, theirs: float | None) -> str:
+    """yes, no, or "" where nothing is wanted or the sides to tell it by are not there."""
+    ratio = row.wanted(cores)
+    if mine is None or (ratio is None and row.limit is None):
+        return ""
+    if ratio is not None and not theirs:
+        return ""
+    is_within = ratio is None or not theirs or mine / theirs <= ratio
+    return "yes" if is_within and (row.limit is None or mine <= row.limit) else "**no**"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One thing that was measured of every side."""
+
+    heading: str
+    key: str
+    unit: Unit
+
+
+def sides(measured: Measured, words: dict[str, str], columns: Sequence[Column]) -> str:
+    """Every side of a benchmark in full: medians of all that was measured of it."""
+    lines = [
+        f"| what | {' | '.join(each.heading for each in columns)} |",
+        f"| {' | '.join('---' for _ in range(len(columns) + 1))} |",
+    ]
+    for side, what in words.items():
+        found = [measured.weighed(each.key, ALL, side) for each in columns]
+        if found[0] is not None:
+            cells = ["-" if value is None else each.unit.shown(value)
+                     for each, value in zip(columns, found, strict=True)]  # fmt: skip
+            lines.append(f"| {what} | {' | '.join(cells)} |")
+    return "\n".join(lines)
