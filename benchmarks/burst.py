@@ -22,7 +22,7 @@ import options
 from measured import Measured
 from rows import BURST, table
 from scenes import SCENES, Scene, not_due, ready_ten_thousand, touches
-from sides import CRONSTABLE, NEVER, OURS, living
+from sides import CRONSTABLE, NEVER, OURS, Side, living
 from weighing import machine
 
 # What --quick leaves out.
@@ -39,20 +39,20 @@ def main() -> None:
     options.end_on_signals()
     rounds = 1 if given.quick else given.rounds
     cores = [2] if given.quick else given.cores
-    measured = Measured()
+    measured, failures = Measured(), list[str]()
     for number in range(rounds):
         for scene, its_rows, is_for_all_cores in SCENES:
             if not set(given.only) & set(its_rows) or (given.quick and scene in LONG):
                 continue
             for count in cores if is_for_all_cores else cores[:1]:
-                played(scene, count, measured)
+                failures += played(scene, count, measured)
                 measured.save(given.values)
         say(f"after round {number + 1} of {rounds}:\n{report(measured, given.only)}\n")
     versions = ", ".join(f"{side.name} {side.version}" for side in (OURS, CRONSTABLE))
     print(f"medians of {rounds} rounds in turn; {machine()}; {versions}\n")
     print(report(measured, given.only))
-    if not measured.values:
-        sys.exit("nothing was measured")
+    if failures or not measured.values:
+        sys.exit("; ".join(failures) or "nothing was measured")
 
 
 def letters(text: str) -> list[str]:
@@ -70,23 +70,30 @@ def numbers(text: str) -> list[int]:
     return [options.count(each) for each in text.split(",")]
 
 
-def played(scene: Scene, cores: int, measured: Measured) -> None:
-    """One scene with each side that is installed."""
+def played(scene: Scene, cores: int, measured: Measured) -> list[str]:
+    """One scene with each side that is installed; what failed."""
+    failures = []
     for side in (OURS, CRONSTABLE):
         if find_spec(side.module) is None:
             continue
-        with tempfile.TemporaryDirectory(prefix="burst-") as name:
-            # Compiled modules are there, as after an installation.
-            with living(side, Path(name) / "warm", touches(Path(name), 1), NEVER):
-                pass
-            folder = Path(name) / "one"
-            folder.mkdir()
-            try:
-                scene(side, folder, cores, measured)
-                said = measured.newest(side.name, cores)
-            except (OSError, RuntimeError) as error:  # the other rows are worth having
-                said = f"failed: {error}"
+        try:
+            played_by(side, scene, cores, measured)
+            said = measured.newest(side.name, cores)
+        except (OSError, RuntimeError) as error:  # the other rows are worth having
+            said = f"failed: {error}"
+            failures.append(f"{scene.__name__}, {cores} cores: {side.name} {said}")
         say(f"{scene.__name__}, {cores} cores: {side.name} {said}")
+    return failures
+
+
+def played_by(side: Side, scene: Scene, cores: int, measured: Measured) -> None:
+    """One scene with one side, whose compiled modules are there as after an installation."""
+    with tempfile.TemporaryDirectory(prefix="burst-") as name:
+        with living(side, Path(name) / "warm", touches(Path(name), 1), NEVER):
+            pass
+        folder = Path(name) / "one"
+        folder.mkdir()
+        scene(side, folder, cores, measured)
 
 
 def report(measured: Measured, only: list[str]) -> str:

@@ -17,6 +17,7 @@ import msgspec
 ALL = 0
 # For what of many requests almost all and all were quicker than: not the median.
 P99, WORST = "p99", "worst"
+Points = list[tuple[float, float]]
 
 
 @dataclass
@@ -24,13 +25,13 @@ class Measured:
     """Values by (row, cores, side), curves by (picture, side); absent: not measured."""
 
     values: dict[tuple[str, int, str], list[float]] = field(default_factory=dict)
-    curves: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
+    curves: dict[tuple[str, str], Points] = field(default_factory=dict)
 
     def add(self, row: str, cores: int, side: str, *found: float) -> None:
         """Take in what one round found."""
         self.values.setdefault((row, cores, side), []).extend(found)
 
-    def draw(self, picture: str, side: str, points: list[tuple[float, float]]) -> None:
+    def draw(self, picture: str, side: str, points: Points) -> None:
         """Take in a curve in the place of an earlier one: a picture shows one round."""
         self.curves[picture, side] = points
 
@@ -93,7 +94,7 @@ class Curve:
 
     picture: str
     side: str
-    points: list[tuple[float, float]]
+    points: Points
 
 
 @dataclass(frozen=True)

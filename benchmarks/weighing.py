@@ -77,17 +77,25 @@ def cores_of(count: int) -> list[int]:
 
 
 def machine() -> str:
+    """What the numbers were measured on, and what else it does."""
+    return f"{hardware()}, load {load()}"
+
+
+def hardware() -> str:
     """What the numbers were measured on."""
     model = "an unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             model = line.partition(": ")[2]
             break
-    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    return (
-        f"{os.cpu_count()} cores of {model}, Linux {platform.release()}, "
-        f"Python {platform.python_version()}, load {load}"
-    )
+    cores = len(os.sched_getaffinity(0))
+    version = platform.python_version()
+    return f"{cores} cores of {model}, Linux {platform.release()}, Python {version}"
+
+
+def load() -> str:
+    """The load of the last minute, five and fifteen."""
+    return ", ".join(f"{each:.1f}" for each in os.getloadavg())
 
 
 def wait_for_minute(lead_s: float) -> float:

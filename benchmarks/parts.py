@@ -1,0 +1,76 @@
+"""The parts of a sitting: the command of each, its bound, and the rows it measures.
+
+Bounds are some three times what a part takes on two cores: they are for what
+hangs. The quick ones show in minutes that each part runs; their numbers say
+little, and what needs ten thousand jobs is not among them.
+"""
+
+from dataclasses import dataclass
+
+from rows import BACKUP_MB, BURST, ENDURANCE, REPLICATION_ROWS, SYNC, Row, backup, replication
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One part: a benchmark with its options, the seconds for one round and for the rest."""
+
+    name: str
+    command: tuple[str, ...]
+    round_s: float
+    rest_s: float
+    rows: tuple[Row, ...]
+    most_rounds: int = 99
+
+    def rounds(self, wanted: int) -> int:
+        """How many of the rounds that are wanted it has."""
+        return min(wanted, self.most_rounds)
+
+    def bound_s(self, rounds: int) -> float:
+        """When to give it up."""
+        return self.rest_s + self.round_s * rounds
+
+
+def _burst(name: str, letters: str, round_s: float, *options: str) -> Play:
+    rows = tuple(row for letter in letters.split(",") for row in BURST[letter])
+    return Play(name, ("burst.py", "--only", letters, *options), round_s, 60, rows)
+
+
+def _backup(name: str, size_mb: int, round_s: float) -> Play:
+    command = ("backup.py", "--megabytes", str(size_mb))
+    return Play(name, command, round_s, 120, backup(size_mb))
+
+
+def _replication(name: str, rows: int, round_s: float) -> Play:
+    command = ("replication.py", "--rows", str(rows))
+    return Play(name, command, round_s, 180, replication(rows))
+
+
+def _endurance(*options: str) -> Play:
+    return Play("endurance", ("endurance.py", *options), 1800, 60, ENDURANCE, most_rounds=1)
+
+
+FULL = (
+    _burst("commands", "a,e", 900),
+    _burst("shell", "b", 900),
+    _burst("few", "c,g,h", 900),
+    _burst("functions", "d", 500),
+    _burst("ready", "f", 500),
+    _burst("tick", "t", 500),
+    _backup("backup", BACKUP_MB[0], 240),
+    _backup("backup-large", BACKUP_MB[1], 600),
+    _replication("replication", REPLICATION_ROWS[0], 300),
+    _replication("replication-large", REPLICATION_ROWS[1], 900),
+    Play("sync", ("sync.py",), 120, 120, SYNC),
+    _endurance(),
+)
+QUICK = (
+    _burst("commands", "a,e", 600, "--quick"),
+    _burst("shell", "b", 600, "--quick"),
+    _burst("few", "c,g,h", 900, "--quick"),
+    _burst("functions", "d", 500, "--quick"),
+    _burst("ready", "f", 300, "--quick"),
+    _backup("backup", 10, 120),
+    _replication("replication", 10_000, 180),
+    Play("sync", ("sync.py",), 120, 120, SYNC),
+    _endurance("--runs", "100", "--every", "50"),
+)

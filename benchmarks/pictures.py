@@ -1,0 +1,112 @@
+"""Pictures of what a table says less well, as small SVG files.
+
+    python benchmarks/pictures.py RESULTS.json
+
+burst.svg: how many of a thousand jobs had begun when, both services on two
+cores. memory.svg: what the processes of one service weigh over thousands of
+runs. A picture whose curves were not measured is not made.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import matplotlib
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from measured import Measured, Points
+from results import load
+
+HERE = Path(__file__).parent / "pictures"
+# Every so many points of a curve is enough for the eye, and keeps a file small.
+MOST_POINTS = 200
+MB = 1e6
+SIZE_INCHES = (6.4, 3.6)
+
+
+def main() -> None:
+    """Make the pictures of a file of results."""
+    parser = argparse.ArgumentParser(description="pictures of results")
+    parser.add_argument("results", type=Path, help="a file that benchmarks/run has made")
+    parser.add_argument("--to", type=Path, default=HERE, help=f"default: {HERE}")
+    given = parser.parse_args()
+    try:
+        made = draw(load(given.results).measured(), given.to)
+    except (OSError, ValueError) as error:
+        sys.exit(f"make pictures of {given.results}: {error}")
+    print("\n".join(map(str, made)) or f"no curves in {given.results}")
+
+
+def draw(measured: Measured, folder: Path) -> list[Path]:
+    """The pictures that could be made."""
+    # The same file for the same numbers: no random names, no date, text as text.
+    matplotlib.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"})
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        path
+        for path in (
+            _burst(measured, folder / "burst.svg"),
+            _memory(measured, folder / "memory.svg"),
+        )
+        if path is not None
+    ]
+
+
+def _burst(measured: Measured, path: Path) -> Path | None:
+    """Starts over time of each side."""
+    curves = [
+        (side, points) for (name, side), points in measured.curves.items() if name == "burst 2"
+    ]
+    if not curves:
+        return None
+    figure, axes = pyplot.subplots(figsize=SIZE_INCHES)
+    for side, points in curves:
+        seconds, numbers = zip(*_thinned(points), strict=True)
+        axes.step(seconds, numbers, where="post", label=side)
+    _named(axes, "1,000 commands due in one minute, on 2 cores", "seconds after the full minute",
+           "jobs begun")  # fmt: skip
+    return _saved(figure, path)
+
+
+def _memory(measured: Measured, path: Path) -> Path | None:
+    """Memory over runs, one kind of process on the other."""
+    curves = [
+        (side, points) for (name, side), points in measured.curves.items() if name == "memory"
+    ]
+    if not curves:
+        return None
+    figure, axes = pyplot.subplots(figsize=SIZE_INCHES)
+    runs = [at for at, _ in curves[0][1]]
+    weights = [[size_bytes / MB for _, size_bytes in points] for _, points in curves]
+    axes.stackplot(runs, weights, labels=[side for side, _ in curves], alpha=0.7)
+    _named(axes, "Memory of all processes, by kind", "runs", "PSS, MB")
+    return _saved(figure, path)
+
+
+def _curves(measured: Measured, picture: str) -> list[tuple[str, Points]]:
+    """The curves of one picture, by side."""
+    return [(side, points) for (name, side), points in measured.curves.items() if name == picture]
+
+
+def _thinned(points: Points) -> Points:
+    step = max(1, len(points) // MOST_POINTS)
+    return [*points[:-1:step], points[-1]]
+
+
+def _named(axes: Axes, title: str, along: str, up: str) -> None:
+    axes.set(title=title, xlabel=along, ylabel=up, ylim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="lower right")
+
+
+def _saved(figure: Figure, path: Path) -> Path:
+    figure.tight_layout()
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    pyplot.close(figure)
+    return path
+
+
+if __name__ == "__main__":
+    main()

