@@ -26,7 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import options
-from launching import launched
+import turns
+from launching import launched, missing_programs
 from measured import ALL, Measured
 from rows import BACKUP_MB, MB, Column, S, sides, table
 from rows import backup as backup_rows
@@ -63,29 +64,25 @@ def main() -> None:
         SIDES[name](Path(database), Path(folder))
         return
     options.end_on_signals()
-    sides_here = [name for name in WORDS if name not in absent()]
+    missing = missing_programs(
+        {name: ("sqlite3", command.split()[0]) for name, command in PEERS.items()}
+    )
     key, measured = f"backup {given.megabytes} MB", Measured()
     with tempfile.TemporaryDirectory(prefix="bench-backup-", dir=os.environ.get("TMPDIR")) as room:
         source = Path(room) / "bench.db"
         generate(source, given.megabytes * 1_000_000)
-        for _ in range(given.rounds):
-            for name in sides_here:
-                said = play(name, source, Path(room) / "out", key, measured)
-                measured.save(given.values)
-                print(f"{name} {said}", file=sys.stderr)
+        failures = turns.taken(
+            given.rounds,
+            [name for name in WORDS if name not in missing],
+            lambda name: play(name, source, Path(room) / "out", key, measured),
+            measured,
+            given.values,
+        )
     print(f"{given.megabytes} MB, medians of {given.rounds} rounds in turn; {machine()}\n")
     columns = [Column(heading, f"{key}{what}", unit) for heading, what, unit in COLUMNS]
     print(f"{sides(measured, WORDS, columns)}\n\n{table(measured, backup_rows(given.megabytes))}")
-
-
-def absent() -> set[str]:
-    """The peers whose programs are not here."""
-    needed = {name: ("sqlite3", command.split()[0]) for name, command in PEERS.items()}
-    found = {name for name, programs in needed.items() if not all(map(shutil.which, programs))}
-    for name in found:
-        programs = " and ".join(needed[name])
-        print(f"left out: {name}, which needs {programs}", file=sys.stderr)
-    return found
+    if failures:
+        sys.exit("; ".join(failures))
 
 
 def generate(path: Path, size_bytes: int) -> None:
@@ -124,8 +121,8 @@ def generate(path: Path, size_bytes: int) -> None:
             number += 5000
 
 
-def play(name: str, source: Path, folder: Path, key: str, measured: Measured) -> str:
-    """One side on an empty folder and a quiet disk, for those who watch."""
+def play(name: str, source: Path, folder: Path, key: str, measured: Measured) -> None:
+    """One side on an empty folder and a quiet disk."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     os.sync()
@@ -135,7 +132,6 @@ def play(name: str, source: Path, folder: Path, key: str, measured: Measured) ->
     measured.add(f"{key} memory", ALL, name, float(took.memory_bytes))
     size_bytes = sum(path.stat().st_size for path in folder.glob("*.gz*"))
     measured.add(f"{key} copy", ALL, name, float(size_bytes))
-    return measured.newest(name, ALL)
 
 
 def command_of(name: str, source: Path, folder: Path) -> list[str]:

@@ -7,6 +7,7 @@ little (some 8 MB, the least that is ever shown). Whoever leaves the wait, by a
 signal or a limit, leaves nothing running.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,14 @@ def launched(
             raise RuntimeError(f"{command[0]} failed: {complaint.strip()[-400:]}")
         wall_s, cpu_s, memory_bytes = meter.read().split()
     return Launch(float(wall_s), float(cpu_s), int(memory_bytes), said)
+
+
+def missing_programs(needed: Mapping[str, Sequence[str]]) -> set[str]:
+    """The sides that need a program that is not here; says so to those who watch."""
+    missing = {name for name, programs in needed.items() if not all(map(shutil.which, programs))}
+    for name in sorted(missing):
+        print(f"left out: {name}, which needs {' and '.join(needed[name])}", file=sys.stderr)
+    return missing
 
 
 _METER = """

@@ -1,6 +1,6 @@
 """What replication costs, beside what one types in a shell.
 
-    python benchmarks/replication.py [--rounds N] [--rows N]
+    python benchmarks/replication.py [--rounds N] [--rows N] [--values FILE]
 
 A server of its own (scripts/embedded_postgres.py, in memory), a table of cards
 with a text key and 27 columns. Sides take turns, each a process of its own,
@@ -15,27 +15,26 @@ compare  the worker with capture: compare, 0.1 % changed
 verify   verify_only: every row of both sides
 """
 
-import argparse
 import json
-import os
-import shutil
 import sqlite3
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import options
 import psycopg
+import turns
+from launching import ROOT, launched, missing_programs
+from measured import ALL, Measured
+from rows import MB, REPLICATION_ROWS, Column, S, sides, table
+from rows import replication as replication_rows
+from weighing import machine
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from scripts import embedded_postgres  # noqa: E402 - the project is not a package of this folder
+from scripts import embedded_postgres
 
 COLUMNS = (
     "name", "supertype", "subtypes", "level", "hp", "types", "evolves_from", "evolves_to",
@@ -56,28 +55,25 @@ WORDS = {
     "compare": "capture: compare, 0.1 % changed",
     "verify": "verify_only",
 }
+PROGRAMS = {"pipe": ("sqlite3", "psql"), "pgloader": ("pgloader",)}
+# Where the peers write; pgloader knows no other schema for what it reads from SQLite.
+TARGETS = {"pipe": "pipe", "pgloader": "public"}
+TOLD = (("launch to exit", "", S), ("the worker's own", " own", S),
+        ("memory", " memory", MB))  # fmt: skip
 PIPE = 'sqlite3 -csv "$1" "SELECT * FROM cards" | psql "$2" -qc "\\copy pipe.cards from stdin csv"'
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One side, once: from launch to exit, the worker's own seconds, peak memory."""
-
-    wall_s: float
-    run_s: float
-    memory_bytes: int
 
 
 def main() -> None:
     """Run the rounds and print the table; with --side be one of our sides."""
-    parser = argparse.ArgumentParser(description="what replication costs")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser = options.parser(__doc__, "what replication costs", rounds=5)
+    parser.add_argument("--rows", type=options.count, default=REPLICATION_ROWS[0])
     parser.add_argument("--side", nargs=3, metavar=("NAME", "DATABASE", "DSN"))
     given = parser.parse_args()
     if given.side:
         side(*given.side)
         return
+    options.end_on_signals()
+    key, measured = f"replication {given.rows}", Measured()
     with (
         tempfile.TemporaryDirectory(prefix="nightshift-bench-") as folder,
         embedded_postgres.throwaway() as server,
@@ -85,25 +81,19 @@ def main() -> None:
         database = Path(folder) / "cards.sqlite3.db"
         generate(database, given.rows)
         print(f"{given.rows} rows, {database.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
-        found: dict[str, list[Measure]] = {name: [] for name in names()}
-        for number in range(given.rounds):
-            for name, measures in found.items():
-                measures.append(measured(name, database, server.dsn))
-                last = measures[-1]
-                print(f"round {number + 1}: {name} {last.wall_s:.3f} {last.run_s:.4f}", flush=True)
-    print(table(found, given.rows, given.rounds))
-
-
-def names() -> list[str]:
-    """The sides that can be measured here, in their order."""
-    missing = [
-        name
-        for name, needed in (("pipe", ("sqlite3", "psql")), ("pgloader", ("pgloader",)))
-        if not all(map(shutil.which, needed))
-    ]
-    for name in missing:
-        print(f"left out: {name}, which is not installed", file=sys.stderr)
-    return [name for name in WORDS if name not in missing]
+        missing = missing_programs(PROGRAMS)
+        failures = turns.taken(
+            given.rounds,
+            [name for name in WORDS if name not in missing],
+            lambda name: play(name, database, server.dsn, key, measured),
+            measured,
+            given.values,
+        )
+    print(f"{given.rows} rows, medians of {given.rounds} rounds in turn; {machine()}\n")
+    columns = [Column(heading, f"{key}{what}", unit) for heading, what, unit in TOLD]
+    print(f"{sides(measured, WORDS, columns)}\n\n{table(measured, replication_rows(given.rows))}")
+    if failures:
+        sys.exit("; ".join(failures))
 
 
 def generate(path: Path, rows: int) -> None:
@@ -133,7 +123,7 @@ def generate(path: Path, rows: int) -> None:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def measured(name: str, database: Path, dsn: str) -> Measure:
+def play(name: str, database: Path, dsn: str, key: str, measured: Measured) -> None:
     """One side, once; what it needs is made before its clock starts."""
     prepare(name, database, dsn)
     if name == "pipe":
@@ -142,29 +132,24 @@ def measured(name: str, database: Path, dsn: str) -> Measure:
         command = ["pgloader", "--with", "data only", f"sqlite://{database}", url(dsn)]
     else:
         command = [sys.executable, __file__, "--side", name, str(database), dsn]
-    began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - began
-    if process.returncode:
-        raise SystemExit(f"{name} failed: {said}")
-    own = json.loads(said)["seconds"] if name not in ("pipe", "pgloader") else wall
-    return Measure(wall, own, usage.ru_maxrss * 1024)
+    took = launched(command)
+    measured.add(key, ALL, name, took.wall_s)
+    measured.add(f"{key} memory", ALL, name, float(took.memory_bytes))
+    if name not in PROGRAMS:
+        measured.add(f"{key} own", ALL, name, json.loads(took.said)["seconds"])
 
 
 def prepare(name: str, database: Path, dsn: str) -> None:
     """An empty target for what fills one; changes for what follows them."""
     with psycopg.connect(dsn, autocommit=True) as server:
-        if name in ("pipe", "pgloader"):
+        if name in TARGETS:
+            schema = TARGETS[name]
             kinds = ", ".join(
                 f"{each} {'bigint' if each in INTEGERS else 'text'}" for each in COLUMNS
             )
-            server.execute("DROP SCHEMA IF EXISTS pipe CASCADE")
-            server.execute("CREATE SCHEMA pipe")
-            server.execute(f"CREATE TABLE pipe.cards (id text PRIMARY KEY, {kinds})".encode())
+            server.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
+            server.execute(f"DROP TABLE IF EXISTS {schema}.cards".encode())
+            server.execute(f"CREATE TABLE {schema}.cards (id text PRIMARY KEY, {kinds})".encode())
         elif name == "full":
             server.execute("DROP SCHEMA IF EXISTS ours CASCADE")
         server.execute("CHECKPOINT")
@@ -199,27 +184,6 @@ def url(dsn: str) -> str:
     """The DSN as pgloader takes it: a socket folder stands in the host's place."""
     given = psycopg.conninfo.conninfo_to_dict(dsn)
     return f"postgresql://{given['user']}@unix:{given['host']}:{given['port']}/{given['dbname']}"
-
-
-def table(found: dict[str, list[Measure]], rows: int, rounds: int) -> str:
-    """What the README quotes."""
-    wall = {name: statistics.median(one.wall_s for one in all_) for name, all_ in found.items()}
-    own = {name: statistics.median(one.run_s for one in all_) for name, all_ in found.items()}
-    lines = [
-        f"{rows} rows, {rounds} rounds, medians",
-        "",
-        "| what | seconds | of the pipe | worker's own seconds | of the full one | memory MB |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for name, all_ in found.items():
-        memory = max(one.memory_bytes for one in all_) / 1e6
-        pipe = f"{wall[name] / wall['pipe']:.2f}" if "pipe" in wall else "-"
-        part = f"1/{own['full'] / own[name]:.0f}" if own[name] < own["full"] else "-"
-        lines.append(
-            f"| {WORDS[name]} | {wall[name]:.3f} | {pipe} | {own[name]:.4f} | {part} |"
-            f" {memory:.0f} |"
-        )
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

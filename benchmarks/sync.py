@@ -12,6 +12,7 @@ bare   decode every document, make the rows, plain INSERT, one transaction
 peer   json and one INSERT OR IGNORE a row, a commit a set: sees no correction
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -19,10 +20,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import options
+import turns
 from launching import ROOT, launched
 from measured import ALL, Measured
 from rows import SYNC, Column, S, sides, table
@@ -64,10 +67,20 @@ def main() -> None:
         catalogue = room / "catalogue"
         shutil.copytree(source, catalogue, copy_function=shutil.copyfile)
         measured = Measured()
-        play(room, catalogue, given.rounds, measured, given.values)
+        launch("ours", catalogue, room / "ready.db")
+        numbers = itertools.count()
+        failures = turns.taken(
+            given.rounds,
+            list(WORDS),
+            lambda name: play(name, room, catalogue, numbers, measured),
+            measured,
+            given.values,
+        )
         made = "generated" if (source / "GENERATED").exists() else "real"
         print(f"{made} catalogue, medians of {given.rounds} rounds in turn; {machine()}\n")
         print(f"{sides(measured, WORDS, COLUMNS)}\n\n{table(measured, SYNC)}")
+    if failures:
+        sys.exit("; ".join(failures))
 
 
 def found(wanted: Path | None, room: Path) -> Path:
@@ -84,31 +97,24 @@ def found(wanted: Path | None, room: Path) -> Path:
 
 
 def play(
-    room: Path, catalogue: Path, rounds: int, measured: Measured, values: Path | None
+    name: str, room: Path, catalogue: Path, numbers: Iterator[int], measured: Measured
 ) -> None:
-    """Every side, in turn."""
-    ready = room / "ready.db"
-    launch("ours", catalogue, ready)
-
-    def note(name: str, side: str, target: Path) -> None:
-        wall_s, own_s = launch(side, catalogue, target)
-        measured.add("sync", ALL, name, wall_s)
-        if own_s is not None:
-            measured.add("sync own", ALL, name, own_s)
-        measured.save(values)
-
-    for number in range(rounds):
-        for name in SIDES:
-            target = room / f"{name}.db"
-            target.unlink(missing_ok=True)
-            if name == "limit":
-                shutil.copyfile(ready, room / "limit.db.ready")
-            note(name, name, target)
-        note("nothing", "ours", room / "ours.db")
-        change(catalogue, number)
-        note("0.1 %", "ours", room / "ours.db")
-        # The next round begins with these rows as the ready ones.
-        shutil.copyfile(room / "ours.db", ready)
+    """One side; those that are ours go on with the database of the first."""
+    target, ready = room / f"{name}.db", room / "ready.db"
+    if name not in SIDES:
+        target = room / "ours.db"
+        if name == "0.1 %":
+            change(catalogue, next(numbers))
+    else:
+        target.unlink(missing_ok=True)
+    if name == "limit":
+        shutil.copyfile(ready, room / "limit.db.ready")
+    wall_s, own_s = launch(name if name in SIDES else "ours", catalogue, target)
+    measured.add("sync", ALL, name, wall_s)
+    if own_s is not None:
+        measured.add("sync own", ALL, name, own_s)
+    if name == "0.1 %":  # the next round begins with these rows as the ready ones
+        shutil.copyfile(target, ready)
 
 
 def launch(side: str, catalogue: Path, database: Path) -> tuple[float, float | None]:
