@@ -19,6 +19,7 @@ from weighing import ended
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 1800.0
+_SAID_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def launched(
                 if process.poll() is None:
                     ended(process, 0)
         if process.returncode:
-            raise RuntimeError(f"{command[0]} failed: {complaint.strip()[-400:]}")
+            reason = " ".join(complaint.split())[-_SAID_CHARACTERS:]
+            raise RuntimeError(f"{command[0]} failed: {reason}")
         wall_s, cpu_s, memory_bytes = meter.read().split()
     return Launch(float(wall_s), float(cpu_s), int(memory_bytes), said)
 

@@ -153,6 +153,8 @@ def burst(
     (folder / "marks").mkdir()
     minute = wait_for_minute(LEAD_S)
     with living(side, folder, commands, cores=cores_of(cores)) as service:
+        if time.time() > minute:
+            raise RuntimeError(f"{side.name} was not ready {LEAD_S:.0f} s after its start")
         if os.listdir(folder / "marks"):
             raise RuntimeError(f"{side.name} began before the minute")
         yield service, minute

@@ -26,7 +26,6 @@ import measured
 import msgspec
 import options
 import parts
-import pictures
 import results
 from parts import Play
 from results import End, Part, Results
@@ -45,8 +44,7 @@ def main() -> None:
     """Play what is asked for, and say what came of it."""
     given = parsed()
     options.end_on_signals()
-    # What a benchmark may leave when it is killed comes to us, and is ended.
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt()
     plays = parts.QUICK if given.quick else parts.FULL
     path, found = begun(given.into, given.quick)
     if found.absent:
@@ -62,10 +60,16 @@ def main() -> None:
     say(f"results are in {path}")
     if not given.quick and {each.name for each in plays} <= names:
         PAGE.write_text(text)
-        made = pictures.draw(found.measured(), pictures.HERE)
-        say(f"made {', '.join(str(each) for each in (PAGE, *made))}")
+        say(f"made {', '.join(str(each) for each in (PAGE, *drawn(found)))}")
     bad = [part.name for part in found.parts if part.end is not End.MEASURED]
     sys.exit(f"not measured to the end: {', '.join(bad)}" if bad else 0)
+
+
+def drawn(found: Results) -> list[Path]:
+    """The pictures of these results."""
+    import pictures  # matplotlib is heavy, and nothing else needs it
+
+    return pictures.draw(found.measured(), pictures.HERE)
 
 
 def parsed() -> argparse.Namespace:
@@ -125,13 +129,19 @@ def played(play: Play, rounds: int) -> tuple[Part, measured.Measured]:
             )
             end = waited(process, play.bound_s(rounds))
         took_s = round(time.monotonic() - before, 1)
-        said = "" if end is End.MEASURED else " ".join(log.read_text("utf-8", "replace").split())
-        say(f"{play.name}: {end} in {took_s:.0f} s {said[-_SAID_CHARACTERS:]}")
-        part = Part(play.name, end, took_s, rounds, weight, said[-_SAID_CHARACTERS:])
+        said = "" if end is End.MEASURED else last_line(log)
+        say(f"{play.name}: {end} in {took_s:.0f} s {said}")
+        part = Part(play.name, end, took_s, rounds, weight, said)
         try:
             return part, measured.load(values)
         except msgspec.DecodeError as error:
             return replace(part, end=End.FAILED, said=f"its values: {error}"), measured.Measured()
+
+
+def last_line(log: Path) -> str:
+    """The last that was said: a reason, if it ended badly."""
+    lines = log.read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1].strip()[-_SAID_CHARACTERS:] if lines else ""
 
 
 def waited(process: subprocess.Popen[bytes], bound_s: float) -> End:
@@ -144,6 +154,11 @@ def waited(process: subprocess.Popen[bytes], bound_s: float) -> End:
         if process.poll() is None:
             ended(process, END_S)
         orphans_ended()
+
+
+def adopt() -> None:
+    """What a benchmark leaves when it is killed comes to us from now on, and is ended."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def orphans_ended() -> None:

@@ -1,0 +1,292 @@
+"""The benchmarks: that each runs, keeps what it measures, and ends what it started.
+
+Their numbers are no test: what a machine under load takes says nothing. What
+needs a real minute or its peers is left to `benchmarks/run --quick`.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests import waiting
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import measured  # noqa: E402 - scripts beside each other, no package
+import parts  # noqa: E402
+import results  # noqa: E402
+import rows  # noqa: E402
+from weighing import descendants  # noqa: E402
+
+PROGRAMS = ["backup.py", "burst.py", "endurance.py", "replication.py", "sync.py", "sitting.py"]
+LIMIT_S = 120
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=BENCHMARKS,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
+
+
+def medians(found: measured.Measured) -> Mapping[str, set[str]]:
+    """The sides of each row that has values."""
+    rows_of: dict[str, set[str]] = {}
+    for row, _, side in found.values:
+        rows_of.setdefault(row, set()).add(side)
+    return rows_of
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_benchmark_says_how_it_is_called(program):
+    helped = run(program, "--help")
+
+    assert helped.returncode == 0, helped.stderr
+    assert "--rounds" in helped.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        *(([each, "--rounds", "0"], "at least 1, got '0'") for each in PROGRAMS),
+        (["burst.py", "--only", "a,z"], "out of a,b,c,d,e,f,g,h,t, got 'a,z'"),
+        (["burst.py", "--cores", "2,x"], "at least 1, got 'x'"),
+        (["backup.py", "--megabytes", "many"], "at least 1, got 'many'"),
+        (["sync.py", "--catalogue", "/nowhere"], "no catalogue in /nowhere"),
+        (["sitting.py", "--only", "bakcup"], "unknown part 'bakcup': expected some of commands"),
+        (["sitting.py", "--quick", "--only", "tick"], "unknown part 'tick'"),
+    ],
+)
+def test_a_wrong_option_is_named(words, said):
+    refused = run(*words)
+
+    assert refused.returncode == 2
+    assert said in refused.stderr
+
+
+def test_results_that_are_none_are_not_gone_on_with(tmp_path):
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+
+    for path in (broken, tmp_path / "missing.json"):
+        refused = run("sitting.py", "--into", str(path))
+
+        assert refused.returncode == 1
+        assert f"go on with {path}: " in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.timeout(LIMIT_S)
+def test_a_backup_of_a_megabyte_is_measured(tmp_path):
+    done = run(
+        *("backup.py", "--megabytes", "1", "--rounds", "1", "--values", str(tmp_path / "values")),
+        TMPDIR=str(tmp_path),
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = medians(measured.load(tmp_path / "values"))
+    assert found["backup 1 MB"] >= {"packed", "proved", "local"}
+    assert "| backup of 1 MB, restored and verified | all | " in done.stdout
+    assert os.listdir(tmp_path) == ["values"]
+
+
+@pytest.mark.timeout(LIMIT_S)
+def test_a_sync_of_a_small_catalogue_is_measured(tmp_path):
+    catalogue = tmp_path / "catalogue"
+    subprocess.run(
+        [ROOT / "scripts" / "generate-catalogue", catalogue, "--sets", "2", "--cards", "40"],
+        check=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+
+    done = run(
+        *("sync.py", "--catalogue", str(catalogue), "--rounds", "2"),
+        *("--values", str(tmp_path / "values")),
+    )
+
+    assert done.returncode == 0, done.stderr
+    found = measured.load(tmp_path / "values")
+    assert medians(found)["sync"] == {"ours", "limit", "bare", "peer", "nothing", "0.1 %"}
+    assert {len(values) for values in found.values.values()} == {2}
+
+
+@pytest.mark.timeout(LIMIT_S)
+def test_a_few_runs_of_endurance_leave_a_curve(tmp_path):
+    done = run("endurance.py", "--runs", "50", "--every", "50", "--values", str(tmp_path / "v"))
+
+    assert done.returncode == 0, done.stderr
+    found = measured.load(tmp_path / "v")
+    assert set(found.curves) == {("memory", kind) for kind in ("supervisor", "nursery", "keepers")}
+    assert all(size_bytes > 0 for points in found.curves.values() for _, size_bytes in points)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
+@pytest.mark.skipif(shutil.which("psql") is None, reason="the peer of the row is psql")
+def test_a_small_replication_is_measured(tmp_path):
+    done = run(
+        *("replication.py", "--rows", "500", "--rounds", "1"),
+        *("--values", str(tmp_path / "values")),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert {"pipe", "full", "tenth"} <= medians(measured.load(tmp_path / "values"))[
+        "replication 500"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S)
+def test_a_service_is_measured_until_it_is_ready(tmp_path):
+    done = run("burst.py", "--only", "f", "--quick", "--values", str(tmp_path / "values"))
+
+    assert done.returncode == 0, done.stderr
+    assert set(medians(measured.load(tmp_path / "values"))) >= {"f 10", "f 1000 again"}
+
+
+@pytest.mark.timeout(LIMIT_S)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_benchmark_that_is_ended_leaves_nothing(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, BENCHMARKS / "endurance.py", "--runs", "100000"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    waiting.until(lambda: len(descendants(process.pid)) > 3, LIMIT_S)
+    handles = [os.pidfd_open(pid) for pid in descendants(process.pid)[:2]]
+
+    process.send_signal(number)
+
+    assert process.wait(LIMIT_S) == 128 + number
+    for handle in handles:
+        with pytest.raises(ProcessLookupError):
+            signal.pidfd_send_signal(handle, 0)
+        os.close(handle)
+    assert os.listdir(tmp_path) == []
+
+
+PLAYED = """
+import sys
+from pathlib import Path
+import sitting
+from parts import Play
+sitting.adopt()
+part, found = sitting.played(Play("one", (sys.argv[1],), float(sys.argv[2]), 0, ()), 1)
+print(part.end, part.said, found.values, sitting.children(sitting.os.getpid()))
+"""
+HANGS = """
+import subprocess, sys
+values = sys.argv[-1].removeprefix("--values=")
+text = '{"values": [{"row": "r", "cores": 0, "side": "s", "values": [1.0]}]}'
+open(values, "w").write(text)
+subprocess.Popen(["sleep", "1000"], start_new_session=True)
+subprocess.run(["sleep", "1000"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "bound_s", "told"),
+    [
+        (HANGS, "1", "over its bound  {('r', 0, 's'): [1.0]} []"),
+        ("raise SystemExit('no such peer')", "60", "failed no such peer {} []"),
+        ("open(__import__('sys').argv[-1][9:], 'w').write('{')", "60", "failed its values: "),
+        ("", "60", "measured  {} []"),
+    ],
+)
+def test_a_part_is_bounded_and_what_it_measured_is_kept(tmp_path, script, bound_s, told):
+    program = tmp_path / "program.py"
+    program.write_text(script)
+
+    played = run("-c", PLAYED, str(program), bound_s, PYTHONPATH=str(BENCHMARKS))
+
+    assert played.stdout.startswith(told), played.stderr
+
+
+def test_what_is_saved_is_loaded_again(tmp_path):
+    found = measured.Measured()
+    found.add("a", 2, "nightshift", 0.5, 0.25)
+    found.draw("burst 2", "nightshift", [(0.1, 1.0)])
+
+    found.save(tmp_path / "values")
+
+    assert measured.load(tmp_path / "values") == found
+    assert measured.load(tmp_path / "missing") == measured.Measured()
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "told"),
+    [
+        ([0.5, 0.6, 9.0], [1.0], "0.600 s | cronstable: 1.000 s | 0.60 | ≤ 0.62 | yes |"),
+        ([0.7], [1.0], "0.700 s | cronstable: 1.000 s | 0.70 | ≤ 0.62 | **no** |"),
+        ([0.1], [1.0], "0.100 s | cronstable: 1.000 s | 1/10 | ≤ 0.62 | yes |"),
+        ([0.1], [], "0.100 s | cronstable: not measured | - | ≤ 0.62 |  |"),
+    ],
+)
+def test_a_row_tells_whether_it_is_as_wanted(mine, theirs, told):
+    found = measured.Measured()
+    found.add("a", 2, "nightshift", *mine)
+    found.add("a", 2, "cronstable", *theirs)
+
+    line = rows.table(found, rows.BURST["a"]).splitlines()[-1]
+
+    assert line.endswith(told)
+
+
+def test_on_one_core_a_row_may_want_something_else():
+    found = measured.Measured()
+    found.add("a", 1, "nightshift", 0.9)
+    found.add("a", 1, "cronstable", 1.0)
+
+    assert "| ≤ 1.00 | yes |" in rows.table(found, rows.BURST["a"])
+
+
+def test_all_but_one_of_a_hundred_is_no_median():
+    found = measured.Measured()
+    found.add("h p99", 2, "nightshift", *[0.001] * 98, 0.5, 0.9)
+
+    assert found.weighed("h p99", 2, "nightshift") == 0.5
+
+
+def test_later_values_stand_in_the_place_of_earlier_ones():
+    earlier, later = measured.Measured(), measured.Measured()
+    earlier.add("a", 2, "nightshift", 1.0)
+    earlier.add("b", 2, "nightshift", 2.0)
+    later.add("a", 2, "nightshift", 3.0)
+
+    earlier.take(later)
+
+    assert earlier.values == {("a", 2, "nightshift"): [3.0], ("b", 2, "nightshift"): [2.0]}
+
+
+def test_every_row_that_is_claimed_has_a_part_that_measures_it():
+    measuring = {row for play in parts.FULL for row in play.rows}
+
+    claimed = {row for group in rows.BURST.values() for row in group} | {*rows.SYNC}
+    assert measuring >= claimed | {*rows.ENDURANCE}
+
+
+def test_a_sitting_is_written_and_read(tmp_path):
+    part = results.Part("sync", results.End.FAILED, 1.5, 3, "0.1, 0.1, 0.1", "no peer")
+    found = results.Results(
+        results.fresh().began_at, "a machine", {"Python": "3"}, ["cron"], [part]
+    )
+
+    found.save(tmp_path / "one.json")
+
+    assert results.load(tmp_path / "one.json") == found
+    page = results.page(found, list(rows.SYNC))
+    assert "- sync: failed after 2 s. no peer" in page
+    assert "Not installed: cron." in page
