@@ -81,6 +81,8 @@ def _memory(measured: Measured, path: Path) -> Path | None:
     weights = [[size_bytes / MB for _, size_bytes in points] for _, points in curves]
     axes.stackplot(runs, weights, labels=[side for side, _ in curves], alpha=0.7)
     _named(axes, "Memory of all processes, by kind", "runs", "PSS, MB")
+    axes.set_ylim(0, 1.25 * max(map(sum, zip(*weights, strict=True))))
+    axes.legend(frameon=False, loc="upper right", ncols=len(curves))
     return _saved(figure, path)
 
 

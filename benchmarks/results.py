@@ -64,6 +64,7 @@ class Results:
     """All that is known of a sitting."""
 
     began_at: datetime
+    is_quick: bool
     machine: str
     versions: dict[str, str]
     absent: list[str]
@@ -86,7 +87,7 @@ class Results:
         os.replace(fresh, path)
 
 
-def fresh() -> Results:
+def fresh(is_quick: bool) -> Results:
     """A sitting that begins now, on this machine."""
     versions = {
         "Python": platform.python_version(),
@@ -101,7 +102,8 @@ def fresh() -> Results:
     for name, command in PROGRAMS.items():
         if name not in absent:
             versions[name] = _said(command)
-    return Results(datetime.now(UTC).replace(microsecond=0), hardware(), versions, absent)
+    began_at = datetime.now(UTC).replace(microsecond=0)
+    return Results(began_at, is_quick, hardware(), versions, absent)
 
 
 def load(path: Path) -> Results:

@@ -95,18 +95,22 @@ def parsed() -> argparse.Namespace:
 
 def begun(into: Path | None, is_quick: bool) -> tuple[Path, Results]:
     """The file to keep results in, and those that it has."""
-    found = results.fresh()
+    found = results.fresh(is_quick)
     if into is None:
         RESULTS.mkdir(exist_ok=True)
         kind = "quick-" if is_quick else ""
         path = RESULTS / f"{kind}{found.began_at:%Y-%m-%d}.json"
         if path.exists():
             path = RESULTS / f"{kind}{found.began_at:%Y-%m-%d-%H%M%S}.json"
+        found.save(path)
+        say(f"if this is cut: benchmarks/run --into {path}{' --quick' if is_quick else ''}")
         return path, found
     try:
         earlier = results.load(into)
     except (OSError, ValueError) as error:
         sys.exit(f"go on with {into}: {error}")
+    if earlier.is_quick != is_quick:
+        sys.exit(f"go on with {into}: only one of the two sittings is a --quick one")
     if earlier.machine != found.machine:
         sys.exit(f"go on with {into}: measured on {earlier.machine}, and this is {found.machine}")
     return into, replace(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -280,9 +281,7 @@ def test_every_row_that_is_claimed_has_a_part_that_measures_it():
 
 def test_a_sitting_is_written_and_read(tmp_path):
     part = results.Part("sync", results.End.FAILED, 1.5, 3, "0.1, 0.1, 0.1", "no peer")
-    found = results.Results(
-        results.fresh().began_at, "a machine", {"Python": "3"}, ["cron"], [part]
-    )
+    found = replace(results.fresh(is_quick=False), absent=["cron"], parts=[part])
 
     found.save(tmp_path / "one.json")
 
@@ -290,3 +289,34 @@ def test_a_sitting_is_written_and_read(tmp_path):
     page = results.page(found, list(rows.SYNC))
     assert "- sync: failed after 2 s. no peer" in page
     assert "Not installed: cron." in page
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"is_quick": True}, "only one of the two sittings is a --quick one"),
+        ({"machine": "another one"}, "measured on another one, and this is "),
+    ],
+)
+def test_a_sitting_goes_on_only_where_it_began(tmp_path, change, said):
+    path = tmp_path / "one.json"
+    replace(results.fresh(is_quick=False), **change).save(path)
+
+    refused = run("sitting.py", "--into", str(path))
+
+    assert refused.returncode == 1
+    assert f"go on with {path}: {said}" in refused.stderr
+
+
+def test_a_sitting_that_has_all_its_parts_measures_none_again(tmp_path):
+    path = tmp_path / "one.json"
+    had = [
+        results.Part(each.name, results.End.MEASURED, 1.0, 1, "0.1, 0.1, 0.1")
+        for each in parts.QUICK
+    ]
+    replace(results.fresh(is_quick=True), parts=had).save(path)
+
+    done = run("sitting.py", "--quick", "--into", str(path))
+
+    assert done.returncode == 0, done.stderr
+    assert results.load(path).parts == had
