@@ -134,4 +134,5 @@ def _name(kind: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return f'"{str(value)[:60]}"'
+    # An empty value of YAML and of `--set key=` is None, which nobody has typed.
+    return "nothing" if value is None else f'"{str(value)[:60]}"'

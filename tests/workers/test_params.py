@@ -76,6 +76,7 @@ def test_a_value_becomes_what_is_declared(key: str, given: object, value: object
         ("database", "a\0b", "expected a path"),
         ("database", None, "expected a path"),
         ("name", ["a"], "expected text"),
+        ("name", None, "expected text, got nothing"),
         ("count", "many", 'expected a whole number, got "many"'),
         ("count", 1.5, "expected a whole number"),
         ("count", True, "expected a whole number"),
