@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.workers.replicas import a_source, failure, logged, run, sql, types, unequal, write
+from workers.replication import Params
 
 BOTH = pytest.mark.parametrize("capture", ["compare", "triggers"])
 AWKWARD = r"""
@@ -322,3 +323,49 @@ def test_a_table_of_a_thousand_columns_arrives(capture, tmp_path, postgres):
     run(path, postgres, capture=capture, full=True)
 
     assert unequal(path, postgres) == {}
+
+
+@BOTH
+def test_a_column_of_the_targets_user_is_left_alone_and_said(capture, tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x')",
+    )
+    run(path, postgres, capture=capture)
+    sql(postgres, "ALTER TABLE t ADD note text, ADD stars integer NOT NULL DEFAULT 3")
+    sql(postgres, "UPDATE t SET note = 'mine'")
+    write(path, "UPDATE t SET a = 'y'; INSERT INTO t VALUES (2, 'z')")
+
+    told = logged(path, postgres, capture=capture)
+    run(path, postgres, verify_only=True)
+
+    assert "table t: columns of the target alone, left as they are: note, stars" in told
+    assert sql(postgres, "SELECT * FROM t ORDER BY id") == [(1, "y", "mine", 3), (2, "z", None, 3)]
+
+
+def test_a_column_of_the_target_that_demands_a_value_fails_with_the_statement(tmp_path, postgres):
+    path = a_source(tmp_path / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    run(path, postgres)
+    sql(postgres, "ALTER TABLE t ADD note text NOT NULL")
+
+    failed = failure(path, postgres)
+
+    assert 'ALTER COLUMN "note" DROP NOT NULL' in failed.error
+
+
+@BOTH
+def test_our_own_tables_are_left_out_in_silence(capture, tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE VIEW v AS SELECT 1"
+    )
+    run(path, postgres, capture="triggers")
+
+    told = logged(path, postgres, capture=capture)
+
+    assert "v (a view)" in told
+    assert "nightshift_capture" not in told
+
+
+def test_an_empty_schema_is_named_as_the_mistake_it_is(tmp_path):
+    with pytest.raises(ValueError, match=r'schema: expected the name of a schema .*, got ""'):
+        Params(tmp_path / "a.db", schema="")

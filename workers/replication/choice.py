@@ -1,7 +1,7 @@
 """Which tables are replicated, and what is said of the others.
 
-Names only. The law: nothing is left out in silence, and a name that the user
-gave and the source does not have ends the run.
+Names only. The law: nothing of the user's is left out in silence, and a name that
+the user gave and the source does not have ends the run.
 """
 
 import sqlite3
@@ -29,7 +29,7 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
             names.append(name)
         elif not params.all_tables:
             raise Trouble(f"tables: {name} cannot be replicated: it is {why}")
-    left_out = [f"{name} ({why})" for name, why in found.items() if why]
+    left_out = [f"{name} ({why})" for name, why in found.items() if why not in ("", source.OURS)]
     if left_out and params.all_tables:
         report.log(f"left out: {', '.join(left_out)[:1000]}")
     return names

@@ -48,7 +48,9 @@ class Params:
         if self.on_misfit not in _ON_MISFIT:
             raise ValueError(f'on_misfit: expected fail or text, got "{self.on_misfit}"')
         size = len(self.schema.encode(errors="surrogatepass"))
-        if not 0 < size <= LONGEST_NAME_BYTES or "\0" in self.schema:
+        if not size:
+            raise ValueError('schema: expected the name of a schema such as "public", got ""')
+        if size > LONGEST_NAME_BYTES or "\0" in self.schema:
             raise ValueError(f"schema: expected 1 to {LONGEST_NAME_BYTES} bytes, got {size}")
         if "\0" in self.postgres:
             raise ValueError("postgres: expected a libpq DSN, got a NUL in it")

@@ -24,6 +24,8 @@ _LOOK_EVERY_INSTRUCTIONS = 100_000
 _ROW_NUMBERS = ("rowid", "_rowid_", "oid")
 _GENERATED = re.compile(r"\s*\bGENERATED\s+ALWAYS\b.*$", re.IGNORECASE | re.DOTALL)
 WANTED = "temp.nightshift_wanted"
+# Why a table of ours is left out, which nobody needs to be told.
+OURS = "nightshift's own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ def _left_out(name: str, kind: str) -> str:
     if name.lower().startswith("sqlite_"):
         return "SQLite's own"
     if name.lower().startswith("nightshift_"):
-        return "nightshift's own"
+        return OURS
     return {"view": "a view", "virtual": "a virtual table", "shadow": "a shadow table"}.get(
         kind, ""
     )

@@ -26,8 +26,13 @@ CREATE TABLE {} (
     epoch text NOT NULL, -- of its triggers, empty without
     position text, -- the key up to which the rolling proof has come, as JSON
     began_at timestamptz, -- when the proof was at its first row
-    proved_since timestamptz NOT NULL -- every row was proved at or after this
+    proved_since timestamptz NOT NULL, -- every row was proved at or after this
+    columns text[] -- those that the source had; any other is somebody else's
 )"""
+# What 1.0 made had no columns; asked first, since only the table's owner may add one.
+_HAS_COLUMNS = """
+SELECT 1 FROM pg_attribute
+WHERE attrelid = to_regclass(%(t)s) AND attname = 'columns' AND NOT attisdropped"""
 _SAVE_WHOLE = """
 INSERT INTO {} (generation, schema_version, snapshot_at, oldest_unproved_at)
 VALUES (%(generation)s, %(schema_version)s, %(snapshot_at)s, %(oldest)s)
@@ -35,10 +40,11 @@ ON CONFLICT (one) DO UPDATE SET generation = excluded.generation,
     schema_version = excluded.schema_version, snapshot_at = excluded.snapshot_at,
     oldest_unproved_at = excluded.oldest_unproved_at"""
 _SAVE_TABLE = """
-INSERT INTO {} (name, epoch, position, began_at, proved_since)
-VALUES (%(name)s, %(epoch)s, %(position)s, %(began_at)s, %(proved_since)s)
+INSERT INTO {} (name, epoch, position, began_at, proved_since, columns)
+VALUES (%(name)s, %(epoch)s, %(position)s, %(began_at)s, %(proved_since)s, %(columns)s)
 ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, position = excluded.position,
-    began_at = excluded.began_at, proved_since = excluded.proved_since"""
+    began_at = excluded.began_at, proved_since = excluded.proved_since,
+    columns = excluded.columns"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Proved:
     proved_since: datetime
     position: str | None = None
     began_at: datetime | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,10 @@ class Remembered:
     schema_version: int
     tables: dict[str, Proved]
 
+    def brought(self, table: str) -> tuple[str, ...]:
+        """The columns that the source had; none, if the table was never brought."""
+        return self.tables[table].columns if table in self.tables else ()
+
 
 def recall(target: Target) -> Remembered:
     """What the last run left; nothing, if there was none."""
@@ -68,9 +79,14 @@ def recall(target: Target) -> Remembered:
     if not target.one(there, names)[0]:
         return Remembered("", -1, {})
     line = target.one(f"SELECT generation, schema_version FROM {target.named(_WHOLE)}")
-    query = "SELECT name, epoch, proved_since, position, began_at FROM "
+    has_columns = target.one(_HAS_COLUMNS, {"t": target.named(_TABLES)})
+    columns = "coalesce(columns, '{}')" if has_columns else "'{}'::text[]"
+    query = f"SELECT name, epoch, proved_since, position, began_at, {columns} FROM "
     found = target.execute(query + target.named(_TABLES))
-    tables = {name: Proved(name, *rest) for name, *rest in found}
+    tables = {
+        name: Proved(name, epoch, since, position, began_at, tuple(brought))
+        for name, epoch, since, position, began_at, brought in found
+    }
     return Remembered(line[0] if line else "", line[1] if line else -1, tables)
 
 
@@ -79,6 +95,8 @@ def make(target: Target) -> None:
     for name, statement in ((_WHOLE, _MAKE_WHOLE), (_TABLES, _MAKE_TABLES)):
         if not target.one("SELECT to_regclass(%(t)s) IS NOT NULL", {"t": target.named(name)})[0]:
             target.execute(statement.format(target.named(name)))
+    if not target.one(_HAS_COLUMNS, {"t": target.named(_TABLES)}):
+        target.execute(f"ALTER TABLE {target.named(_TABLES)} ADD COLUMN columns text[]")
 
 
 def save(
@@ -93,6 +111,7 @@ def save(
     for proved in tables:
         oldest = min(oldest, proved.proved_since)
         values = {name: getattr(proved, name) for name in Proved.__slots__}
+        values["columns"] = list(proved.columns)
         target.execute(_SAVE_TABLE.format(_percent(target.named(_TABLES))), values)
     values = {
         "generation": generation,

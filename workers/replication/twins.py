@@ -6,7 +6,7 @@ wider `text` under `on_misfit: text`; where source and target part, the
 failure says which statement would join them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from workers.replication import types
@@ -76,8 +76,9 @@ def twin_of(
         Trouble: the target has another key, another type than asked for, or a
             column that demands a value and gets none.
     """
-    for name in present.keys() - {column.name for column in table.columns}:
-        _refuse_extra(target, table, name, present[name].demands)
+    for name in extra(table, present):
+        if present[name].demands:
+            _refuse_demanding(target, table, name)
     missing = [column.name for column in table.key if column.name not in present]
     if missing:
         raise Trouble(
@@ -95,6 +96,29 @@ def twin_of(
         if asked:
             _refuse_retyped(target, table, typed.column.name, present[typed.column.name], asked)
     return Twin(table, tuple(columns), target.named(table.name))
+
+
+def extra(table: Table, present: Mapping[str, Present]) -> list[str]:
+    """The columns that only the target has, in its order."""
+    have = {column.name for column in table.columns}
+    return [name for name in present if name not in have]
+
+
+def refuse_dropped(
+    target: Target, table: Table, present: Mapping[str, Present], brought: Collection[str]
+) -> None:
+    """Nothing, if what only the target has is its user's own, and none of what we `brought`.
+
+    Raises:
+        Trouble: the source had the column once; its values would stand there for ever.
+    """
+    for name in extra(table, present):
+        if name in brought:
+            raise Trouble(
+                f"table {table.name}: the source has no column {name} (dropped or renamed?):"
+                f" ALTER TABLE {target.named(table.name)} DROP COLUMN {quoted(name)}, or RENAME"
+                f" COLUMN {quoted(name)} TO its new name"
+            )
 
 
 def make(target: Target, twin: Twin) -> None:
@@ -157,17 +181,11 @@ def _declared(typed: Typed) -> str:
     return f'{typed.type} COLLATE "C"' if bytewise else typed.type
 
 
-def _refuse_extra(target: Target, table: Table, name: str, demands: bool) -> None:
-    if demands:
-        raise Trouble(
-            f"table {table.name}: {target.named(table.name)} demands a value for {name}, which the"
-            f" source does not have (dropped or renamed?): ALTER TABLE {target.named(table.name)}"
-            f" DROP COLUMN {quoted(name)}"
-        )
+def _refuse_demanding(target: Target, table: Table, name: str) -> None:
     raise Trouble(
-        f"table {table.name}: the source has no column {name} (dropped or renamed?):"
-        f" ALTER TABLE {target.named(table.name)} DROP COLUMN {quoted(name)}, or RENAME COLUMN"
-        f" {quoted(name)} TO its new name"
+        f"table {table.name}: {target.named(table.name)} demands a value for {name}, which the"
+        f" source does not have (dropped or renamed?): ALTER TABLE {target.named(table.name)}"
+        f" DROP COLUMN {quoted(name)}, or ALTER COLUMN {quoted(name)} DROP NOT NULL"
     )
 
 

@@ -9,8 +9,8 @@ both sides as they were, and after it the next run finds nothing lost.
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from workers import database
@@ -109,6 +109,7 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
     ):
         between = Between(connection, target, Marks(), params.on_misfit == "text", Counter(report))
         names = choice.chosen(connection, params, report)
+        remembered = state.recall(target)
         for number, name in enumerate(names):
             present = twins.columns_of(target, name)
             table = source.read_table(connection, name, (ROWID in present) if present else None)
@@ -118,6 +119,7 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
                     f"table {name}: {target.named(name)} has no {', '.join(missing)[:200]}"
                 )
                 continue
+            twins.refuse_dropped(target, table, present, remembered.brought(name))
             twin = _numbered(twins.twin_of(target, table, present, params.types), number)
             found = merge.differing(between, twin, source.WHOLE)
             rows += found.compared
@@ -157,7 +159,7 @@ def _all_tables(
     ways: dict[str, tuple[Way, bool]] = {}
     plan: list[Twin] = []
     for number, name in enumerate(names):
-        twin, is_new = _twin(bringing, name, number)
+        twin, is_new = _twin(bringing, name, number, remembered.brought(name))
         plan.append(twin)
         before = remembered.tables.get(name)
         epoch = memory.epochs.get(name, "")
@@ -179,6 +181,9 @@ def _all_tables(
             f"tables no longer in the source or asked for: {listed}; left as they are", "warning"
         )
     _bring_all(bringing, plan, ways, outcome, now)
+    for twin in plan:
+        columns = tuple(column.name for column in twin.table.columns)
+        outcome.proved[twin.table.name] = replace(outcome.proved[twin.table.name], columns=columns)
     return outcome
 
 
@@ -227,14 +232,24 @@ def _proved_now(outcome: Outcome, twin: Twin, now: datetime) -> Proved:
     return Proved(twin.table.name, outcome.proved[twin.table.name].epoch, now)
 
 
-def _twin(bringing: Bringing, name: str, number: int) -> tuple[Twin, bool]:
+def _twin(
+    bringing: Bringing, name: str, number: int, brought: Collection[str]
+) -> tuple[Twin, bool]:
     """The twin in the target, and whether it was made just now."""
     target, connection = bringing.between.target, bringing.between.source
     present = twins.columns_of(target, name)
     table = source.read_table(connection, name, (ROWID in present) if present else None)
     if not present:
         return _numbered(bring.new_twin(bringing, table), number), True
+    twins.refuse_dropped(target, table, present, brought)
     twin = twins.twin_of(target, table, present, bringing.params.types)
+    extra = twins.extra(table, present)
+    if extra:
+        bringing.log(
+            f"table {name}: columns of the target alone, left as they are:"
+            f" {', '.join(extra)[:300]}",
+            "info",
+        )
     return _numbered(bring.with_new_columns(bringing, twin), number), False
 
 
