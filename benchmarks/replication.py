@@ -56,11 +56,14 @@ WORDS = {
     "verify": "verify_only",
 }
 PROGRAMS = {"pipe": ("sqlite3", "psql"), "pgloader": ("pgloader",)}
-# Where the peers write; pgloader knows no other schema for what it reads from SQLite.
-TARGETS = {"pipe": "pipe", "pgloader": "public"}
 TOLD = (("launch to exit", "", S), ("the worker's own", " own", S),
         ("memory", " memory", MB))  # fmt: skip
 PIPE = 'sqlite3 -csv "$1" "SELECT * FROM cards" | psql "$2" -qc "\\copy pipe.cards from stdin csv"'
+# In a database of its own, by its own ways: the table, the rows, then the key. It is told
+# the one table, since it would stumble over the log of changes that `full` leaves.
+PGLOADER = """LOAD DATABASE FROM sqlite://{database} INTO {target}
+INCLUDING ONLY TABLE NAMES LIKE 'cards';
+"""
 
 
 def main() -> None:
@@ -129,7 +132,9 @@ def play(name: str, database: Path, dsn: str, key: str, measured: Measured) -> N
     if name == "pipe":
         command = ["sh", "-c", PIPE, "pipe", str(database), dsn]
     elif name == "pgloader":
-        command = ["pgloader", "--with", "data only", f"sqlite://{database}", url(dsn)]
+        load = database.with_name("cards.load")
+        load.write_text(PGLOADER.format(database=database, target=url(dsn, name)))
+        command = ["pgloader", "--quiet", str(load)]
     else:
         command = [sys.executable, __file__, "--side", name, str(database), dsn]
     took = launched(command)
@@ -142,14 +147,16 @@ def play(name: str, database: Path, dsn: str, key: str, measured: Measured) -> N
 def prepare(name: str, database: Path, dsn: str) -> None:
     """An empty target for what fills one; changes for what follows them."""
     with psycopg.connect(dsn, autocommit=True) as server:
-        if name in TARGETS:
-            schema = TARGETS[name]
+        if name == "pgloader":
+            server.execute("DROP DATABASE IF EXISTS pgloader")
+            server.execute("CREATE DATABASE pgloader")
+        elif name == "pipe":
             kinds = ", ".join(
                 f"{each} {'bigint' if each in INTEGERS else 'text'}" for each in COLUMNS
             )
-            server.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}".encode())
-            server.execute(f"DROP TABLE IF EXISTS {schema}.cards".encode())
-            server.execute(f"CREATE TABLE {schema}.cards (id text PRIMARY KEY, {kinds})".encode())
+            server.execute("DROP SCHEMA IF EXISTS pipe CASCADE")
+            server.execute("CREATE SCHEMA pipe")
+            server.execute(f"CREATE TABLE pipe.cards (id text PRIMARY KEY, {kinds})".encode())
         elif name == "full":
             server.execute("DROP SCHEMA IF EXISTS ours CASCADE")
         server.execute("CHECKPOINT")
@@ -180,10 +187,10 @@ def side(name: str, database: str, dsn: str) -> None:
     print(json.dumps(result))
 
 
-def url(dsn: str) -> str:
-    """The DSN as pgloader takes it: a socket folder stands in the host's place."""
+def url(dsn: str, name: str) -> str:
+    """Another database of the DSN as pgloader takes it: a socket folder in the host's place."""
     given = psycopg.conninfo.conninfo_to_dict(dsn)
-    return f"postgresql://{given['user']}@unix:{given['host']}:{given['port']}/{given['dbname']}"
+    return f"postgresql://{given['user']}@unix:{given['host']}:{given['port']}/{name}"
 
 
 if __name__ == "__main__":
