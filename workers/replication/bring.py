@@ -154,6 +154,8 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
     else:
         found = merge.differing(between, twin, source.WHOLE)
         tally.compared += found.compared
+        if not found.count:
+            merge.note_none(between, twin)
         bring_found(bringing, twin, found)
 
 

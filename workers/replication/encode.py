@@ -119,6 +119,24 @@ def hash_sql(twin: Twin, marks: Marks) -> str:
     return f"md5(concat({_literal(marks.salt)}, {body}))::uuid"
 
 
+def json_sql(twin: Twin, widen: bool) -> str:
+    """A whole row as JSON arrays of texts, in SQLite."""
+    parts = [f"CAST({_hashed(typed, widen)} AS TEXT)" for typed in twin.columns]
+    return "||".join(
+        f"json_array({', '.join(parts[place : place + _ARGUMENTS])})"
+        for place in range(0, len(parts), _ARGUMENTS)
+    )
+
+
+def json_in_postgres(twin: Twin) -> str:
+    """The same text in PostgreSQL."""
+    parts = [_in_postgres(typed) for typed in twin.columns]
+    return " || ".join(
+        f"array_to_json(ARRAY[{', '.join(parts[place : place + _ARGUMENTS])}]::text[])::text"
+        for place in range(0, len(parts), _ARGUMENTS)
+    )
+
+
 def cast_columns(twin: Twin) -> tuple[Typed, ...]:
     """What is compared by PostgreSQL after it has read it."""
     return tuple(typed for typed in twin.rest if typed.kind is Kind.CAST)

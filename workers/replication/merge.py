@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from workers.replication import carry, encode, source
+from workers.replication import carry, digests, encode, source
 from workers.replication.carry import HASH, Between, refuse_misfits
 from workers.replication.shape import Kind, Twin, Typed, key_text, listed
 from workers.replication.source import Scope
@@ -28,8 +28,8 @@ _WORTH_ANALYZING = 10_000
 class Differences:
     """What differs in a scope; `names`: the first ten, for people.
 
-    to_bring: keys missing or different, to_delete: keys too many; both stand in
-    temporary tables of the target.
+    to_bring: keys missing or different, to_delete: keys too many; if there are
+    any, they stand in a temporary table of the target.
     """
 
     compared: int = 0
@@ -58,7 +58,17 @@ def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     Raises:
         Trouble: a value that its column cannot hold.
     """
-    refuse_misfits(between, twin, scope)
+    if not digests.possible(between, twin):
+        refuse_misfits(between, twin, scope)
+        return _differing(between, twin, scope)
+    unlike = digests.unlike(between, twin, scope)
+    if unlike.empty:
+        return Differences(unlike.compared)
+    return replace(_differing(between, twin, unlike.scope), compared=unlike.compared)
+
+
+def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
+    """The same, row by row."""
     target = between.target
     seen, gap = _temporary(twin, "seen"), _temporary(twin, "gap")
     _temporary_table(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
@@ -75,7 +85,7 @@ def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
         f"CREATE TEMP TABLE {_plain(gap)} ON COMMIT DROP AS SELECT {either},"
         f" s.{first} IS NULL AS {_EXTRA}, t.{first} IS NULL AS {_MISSING} FROM {seen} s"
         f" FULL JOIN (SELECT {keys}{cast_names}, {encode.hash_sql(twin, between.marks)} AS {HASH}"
-        f" FROM {twin.target} WHERE {scope.target}) t USING ({keys})"
+        f" FROM {twin.target} {scope.joined} WHERE {scope.target}) t USING ({keys})"
         f" WHERE {' OR '.join(unlike)}"
     )
     target.execute(f"DROP TABLE {seen}")

@@ -32,12 +32,14 @@ OURS = "nightshift's own"
 class Scope:
     """Which rows of a table are meant, in a query of either side.
 
-    source: what follows the table's name in SQLite; target: a condition.
+    source: what follows the table's name in SQLite; target: a condition;
+    joined: what it speaks of, after the table's name in PostgreSQL.
     """
 
     source: str = ""
     values: Mapping[str, object] | None = None
     target: str = "true"
+    joined: str = ""
 
 
 WHOLE = Scope()
@@ -149,6 +151,21 @@ def want(connection: sqlite3.Connection, twin: Twin, keys: Iterator[Sequence[obj
     _empty_wanted(connection, twin)
     marks = ", ".join("?" * len(twin.key))
     connection.executemany(f"INSERT INTO {WANTED} VALUES ({marks})", keys)
+
+
+def want_between(
+    connection: sqlite3.Connection, as_text: bool, ranges: Sequence[tuple[Any, Any]]
+) -> None:
+    """Let `w.k0` and `w.k1` in a scope be the ends of these ranges; None: no end.
+
+    as_text: bounds are texts, given as their bytes.
+    """
+    connection.execute(f"DROP TABLE IF EXISTS {WANTED}")
+    connection.execute("CREATE TEMP TABLE nightshift_wanted (k0, k1)")
+    bound = "CAST(? AS TEXT)" if as_text else "?"
+    # A blob is behind every number and every text.
+    query = f"INSERT INTO {WANTED} VALUES ({bound}, ifnull({bound}, x'ff'))"
+    connection.executemany(query, ranges)
 
 
 def want_from(connection: sqlite3.Connection, twin: Twin, table: str) -> int:
