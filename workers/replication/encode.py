@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from dataclasses import field as drawn
 
-from workers.replication.shape import Kind, Twin, Typed
+from workers.replication.shape import Affinity, Kind, Twin, Typed
 from workers.replication.trouble import Trouble
 
 _BATCH_BYTES = 128 * 1024
@@ -120,8 +120,13 @@ def hash_sql(twin: Twin, marks: Marks) -> str:
 
 
 def json_sql(twin: Twin, widen: bool) -> str:
-    """A whole row as JSON arrays of texts, in SQLite."""
-    parts = [f"CAST({_hashed(typed, widen)} AS TEXT)" for typed in twin.columns]
+    """A whole row as JSON arrays of texts, in SQLite, which refuses to put a blob there."""
+    parts = [
+        _hashed(typed, widen)
+        if typed.column.affinity is Affinity.TEXT
+        else f"CAST({_hashed(typed, widen)} AS TEXT)"
+        for typed in twin.columns
+    ]
     return "||".join(
         f"json_array({', '.join(parts[place : place + _ARGUMENTS])})"
         for place in range(0, len(parts), _ARGUMENTS)

@@ -85,7 +85,7 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
         f"CREATE TEMP TABLE {_plain(gap)} ON COMMIT DROP AS SELECT {either},"
         f" s.{first} IS NULL AS {_EXTRA}, t.{first} IS NULL AS {_MISSING} FROM {seen} s"
         f" FULL JOIN (SELECT {keys}{cast_names}, {encode.hash_sql(twin, between.marks)} AS {HASH}"
-        f" FROM {twin.target} {scope.joined} WHERE {scope.target}) t USING ({keys})"
+        f" FROM {_from_target(twin, scope)}) t USING ({keys})"
         f" WHERE {' OR '.join(unlike)}"
     )
     target.execute(f"DROP TABLE {seen}")
@@ -180,6 +180,15 @@ def note_none(between: Between, twin: Twin) -> None:
 
 def _temporary(twin: Twin, word: str) -> str:
     return f"pg_temp.nightshift_{word}_{twin.number}"
+
+
+def _from_target(twin: Twin, scope: Scope) -> str:
+    """What follows FROM for the rows of `scope` in PostgreSQL."""
+    if not scope.joined:
+        return f"{twin.target} WHERE {scope.target}"
+    # Without a fence PostgreSQL would hash every row before it leaves any out.
+    inner = f"SELECT {twin.names} FROM {twin.target} {scope.joined} WHERE {scope.target} OFFSET 0"
+    return f"({inner}) nightshift_narrowed"
 
 
 def _plain(name: str) -> str:

@@ -141,6 +141,13 @@ class Target:
             cursor.execute(text)
             yield from cursor
 
+    def unsorted(self, text: str) -> list[tuple[Any, ...]]:
+        """All rows of a query that groups; PostgreSQL would sort whole rows to do so."""
+        self.execute("SET LOCAL enable_sort = off")
+        found: list[tuple[Any, ...]] = self.execute(text).fetchall()
+        self.execute("SET LOCAL enable_sort = on")
+        return found
+
     def literal(self, value: object) -> str:
         """A value as it is written in a statement."""
         return sql.Literal(value).as_string(self.connection)
