@@ -313,3 +313,50 @@ def test_empty_variables_of_libpq_are_as_good_as_unset(path, postgres, monkeypat
 
     assert unequal(path, postgres) == {}
     assert "the local socket:5432" in failure(path, "dbname=nothing_there").error
+
+
+@pytest.mark.parametrize(
+    ("made", "word"),
+    [
+        ("CREATE VIEW t AS SELECT 1 AS id", "a view"),
+        ("CREATE MATERIALIZED VIEW t AS SELECT 1 AS id", "a materialized view"),
+        ("CREATE SEQUENCE t", "a sequence"),
+        ("CREATE TYPE t AS (id bigint)", "a type"),
+        ("CREATE TABLE other (id int); CREATE INDEX t ON other (id)", "an index"),
+    ],
+)
+@pytest.mark.parametrize("verify_only", [False, True])
+def test_what_has_the_name_of_a_table_and_is_none_is_named(
+    made, word, verify_only, tmp_path, postgres
+):
+    path = a_source(tmp_path / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    sql(postgres, made)
+
+    failed = failure(path, postgres, verify_only=verify_only)
+
+    assert f'"public"."t" is {word} in the target' in failed.error
+    assert failed.permanent
+
+
+def test_a_target_that_may_only_be_read_is_said_to_be_one(tmp_path, postgres):
+    path = a_source(tmp_path / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY)")
+
+    failed = failure(path, f"{postgres} options='-c default_transaction_read_only=on'")
+
+    assert "a standby, or a role with default_transaction_read_only" in failed.error
+
+
+def test_functions_of_the_search_path_do_not_stand_in_for_postgresqls(tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)",
+    )
+    sql(
+        postgres,
+        "CREATE FUNCTION md5(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$"
+        " SELECT '00000000000000000000000000000000' $$",
+    )
+    other = f"{postgres} options='-c search_path=public,pg_catalog'"
+    run(path, other)
+
+    assert run(path, other, verify_only=True)["differing"] == 0

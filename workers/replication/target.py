@@ -45,6 +45,8 @@ SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, YMD';
 SET LOCAL bytea_output = 'hex';
 SET LOCAL standard_conforming_strings = on;
+SELECT set_config('search_path',
+    concat_ws(', ', 'pg_catalog', nullif(current_setting('search_path'), '')), true);
 SET LOCAL statement_timeout = '{statement}s';
 SET LOCAL lock_timeout = '{lock}s';
 SET LOCAL idle_in_transaction_session_timeout = '{statement}s';

@@ -51,6 +51,13 @@ def _advice(state: str) -> str:
     match state:
         case "42501":
             return "; the role lacks a right, see docs/replication.md"
+        case "25006":
+            return (
+                "; a standby, or a role with default_transaction_read_only: name the primary,"
+                " or ALTER ROLE ... SET default_transaction_read_only = off"
+            )
+        case "53200":
+            return "; raise max_locks_per_transaction there, or name fewer tables"
         case "55P03":
             return "; another session holds the table"
         case "57014":

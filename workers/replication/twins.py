@@ -21,6 +21,11 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::tex
 FROM pg_attribute a
 WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum"""
+# Whatever has columns and stands under a name: composite types have, too.
+_NO_TABLE = """
+SELECT CASE relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view'
+    WHEN 'S' THEN 'a sequence' WHEN 'c' THEN 'a type' ELSE 'an index' END
+FROM pg_class WHERE oid = to_regclass(%(table)s) AND relkind NOT IN ('r', 'p', 'f')"""
 _EXISTS = "SELECT 1 FROM pg_namespace WHERE nspname = %(schema)s"
 _REFERENCES = """
 SELECT c.relname, p.relname FROM pg_constraint k
@@ -45,7 +50,17 @@ class Present:
 
 
 def columns_of(target: Target, table: str) -> dict[str, Present]:
-    """The columns of a table by name; empty if there is no such table."""
+    """The columns of a table by name; empty if there is no such table.
+
+    Raises:
+        Trouble: something else has its name.
+    """
+    other = target.one(_NO_TABLE, {"table": target.named(table)})
+    if other is not None:
+        raise Trouble(
+            f"table {table}: {target.named(table)} is {other[0]} in the target, where a table has"
+            " to stand; rename it, exclude the table or choose another schema"
+        )
     found = target.execute(_COLUMNS, {"table": target.named(table)})
     return {name: Present(*rest) for name, *rest in found}
 
