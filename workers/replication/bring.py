@@ -48,12 +48,13 @@ class Tally:
 
 @dataclass(slots=True)
 class Bringing:
-    """What bringing needs to know, and its tally."""
+    """What bringing needs to know, and its tally; noted: twins with deletions to make."""
 
     between: Between
     params: Params
     tally: Tally
     log: Callable[[str, str], None]
+    noted: set[int] = field(default_factory=set)
 
     @property
     def proves(self) -> bool:
@@ -129,6 +130,8 @@ def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
 
 def take_away(bringing: Bringing, twin: Twin) -> int:
     """Make the deletions that were noted; how many."""
+    if twin.number not in bringing.noted:
+        return 0
     return merge.delete(bringing.between, twin)
 
 
@@ -147,20 +150,20 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
     if path is Way.CHANGES:
         _upsert_wanted(bringing, twin)
         merge.note_gone(between, twin)
+        bringing.noted.add(twin.number)
     elif is_new:
         tally.inserted += merge.load(between, twin)
         twins.add_key(between.target, twin)
-        merge.note_none(between, twin)
     else:
         found = merge.differing(between, twin, source.WHOLE)
         tally.compared += found.compared
-        if not found.count:
-            merge.note_none(between, twin)
         bring_found(bringing, twin, found)
 
 
 def bring_found(bringing: Bringing, twin: Twin, found: merge.Differences) -> None:
-    """The rows that `differing` has just found missing or different."""
+    """The rows that `differing` has just found missing or different; the others are noted."""
+    if found.to_delete:
+        bringing.noted.add(twin.number)
     if found.to_bring:
         between = bringing.between
         source.want(between.source, twin, merge.keys_to_bring(between, twin))

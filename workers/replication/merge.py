@@ -173,11 +173,6 @@ def note_gone(between: Between, twin: Twin) -> int:
     return count
 
 
-def note_none(between: Between, twin: Twin) -> None:
-    """Let `delete` remove nothing."""
-    _temporary_table(between.target, twin, _temporary(twin, "gap"), twin.key, f"{_EXTRA} boolean")
-
-
 def _temporary(twin: Twin, word: str) -> str:
     return f"pg_temp.nightshift_{word}_{twin.number}"
 

@@ -186,7 +186,8 @@ def parents_first(target: Target, twins: Sequence[Twin]) -> list[Twin]:
         waiting = {twin.table.name for twin in rest}
         free = [twin for twin in rest if not parents[twin.table.name] & waiting] or rest[:1]
         ordered += free
-        rest = [twin for twin in rest if twin not in free]
+        done = {twin.table.name for twin in free}
+        rest = [twin for twin in rest if twin.table.name not in done]
     return ordered
 
 
