@@ -12,9 +12,9 @@ import os
 import pwd
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -187,6 +187,20 @@ def is_damage(error: sqlite3.Error) -> bool:
 def is_foreign(error: sqlite3.Error) -> bool:
     """Whether a statement of ours needs a collation or function that only the owner has."""
     return _primary(error) == "SQLITE_ERROR"
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is written inside, or nothing of it; holds the write lock."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk may have rolled back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def trouble(

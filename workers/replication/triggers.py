@@ -16,8 +16,8 @@ The law: only this file writes in the source, in three short transactions.
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def prepare(path: Path, tables: Sequence[Table]) -> list[str]:
     with closing(database.open_existing(path)) as connection:
         if _standing(connection) == wanted and _knows_all(connection, tables):
             return []
-        with _writing(connection):
+        with database.transaction(connection):
             standing = _standing(connection)
             connection.execute(_STATE)
             known = set(_epochs(connection))
@@ -95,7 +95,7 @@ def last_of(connection: sqlite3.Connection, table: str) -> int:
 def announce(path: Path) -> str:
     """The next generation, drawn and written; call it before the target commits it."""
     following = secrets.token_hex(16)
-    with closing(database.open_existing(path)) as connection, _writing(connection):
+    with closing(database.open_existing(path)) as connection, database.transaction(connection):
         insert = "INSERT INTO nightshift_capture (name, token) VALUES ('', '')"
         connection.execute(f"{insert} ON CONFLICT DO NOTHING")
         connection.execute("UPDATE nightshift_capture SET next = ? WHERE name = ''", (following,))
@@ -104,7 +104,7 @@ def announce(path: Path) -> str:
 
 def settle(path: Path, generation: str, taken: dict[str, int]) -> None:
     """After the target's commit: it is current, and the logs up to `taken` are done with."""
-    with closing(database.open_existing(path)) as connection, _writing(connection):
+    with closing(database.open_existing(path)) as connection, database.transaction(connection):
         for table, last in taken.items():
             connection.execute(f"DELETE FROM {log_of(table)} WHERE seq <= ?", (last,))
         if generation:
@@ -184,15 +184,3 @@ def _drop(connection: sqlite3.Connection, names: Sequence[str]) -> None:
 def _exists(connection: sqlite3.Connection, table: str) -> bool:
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
     return found.fetchone() is not None
-
-
-@contextmanager
-def _writing(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

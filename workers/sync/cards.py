@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from workers.database import transaction
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
 from workers.sync import changes, rows, sets, store
@@ -168,7 +169,7 @@ def _one_set(desk: Desk, set_id: str) -> Changes:
         if found.any:
             desk.report.log(changes.described(set_id, found, desk.params.prune))
         return found
-    with store.transaction(desk.database):
+    with transaction(desk.database):
         found = _compared(desk, set_id, parsed.rows)
         _write(desk, found)
         store.remember(desk.database, set_id, now, len(parsed.rows))
@@ -213,7 +214,7 @@ def _sync_gone(desk: Desk, listed: Iterable[str], tally: Tally) -> None:
         if found.vanished and desk.report.dry_run:
             desk.report.log(changes.described(set_id, found, desk.params.prune))
         elif found.vanished and desk.params.prune:
-            with store.transaction(desk.database):
+            with transaction(desk.database):
                 store.delete_cards(desk.database, found.vanished)
         tally.vanished += found.vanished
         tally.pruned += len(found.vanished) if _deletes(desk) else 0

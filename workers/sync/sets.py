@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from workers.database import transaction
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
 from workers.sync import changes, rows, store
@@ -93,7 +94,7 @@ def _planned(params: Params, catalogue: Listed, report: Report) -> Changes:
 
 
 def _written(database: sqlite3.Connection, catalogue: Listed) -> Changes:
-    with store.transaction(database):
+    with transaction(database):
         found = _compared(database, catalogue)
         store.insert_sets(database, found.added, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
         store.update_sets(database, found.changed)
@@ -114,7 +115,7 @@ def _prune(
     for place, set_id in enumerate(set_ids):
         if report.cancelled:
             raise WorkerFailed(f"cancelled after {place} of {len(set_ids)} sets were pruned")
-        with store.transaction(database):
+        with transaction(database):
             cards += store.delete_set(database, set_id)
     return len(set_ids), cards
 

@@ -8,12 +8,11 @@ decided elsewhere. The law: whatever belongs together is written inside one
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from workers import database
-from workers.database import DatabaseTrouble
+from workers.database import DatabaseTrouble, transaction
 from workers.sync import schema
 from workers.sync.rows import CARD_COLUMNS, SET_COLUMNS, Row
 
@@ -111,20 +110,6 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     _create(connection)
     return connection
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is written inside, or nothing of it; holds the write lock."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk may have rolled back by itself.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def all_sets(connection: sqlite3.Connection) -> dict[str, Row]:
