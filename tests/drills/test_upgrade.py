@@ -1,0 +1,132 @@
+"""A new service finds the ledger of an older one that was killed in the middle of a night.
+
+The older one wrote version 1 (`ledger_v1.sql`, as its own SQLite dumped it): a
+success, a failure with an incident and an alert that nobody got, and three open
+runs - running, retrying, and pending behind the running one. Nine minutes later
+the new one begins. It copies the ledger beside itself, changes it, settles what
+is open, goes on, and loses nothing; the next night closes the incident.
+"""
+
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.ledger.migrations import SCHEMA_VERSION
+from tests.acceptance.account import MINUTE, missing, outcomes, rows
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import House, supervised
+from tests.drills.conftest import Figures
+from tests.waiting import until
+from tests.webhook import Webhook
+
+pytestmark = [needs_library, pytest.mark.timeout(60)]
+
+DUMP = Path(__file__).with_name("ledger_v1.sql")
+TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
+NINE_PAST = TWO + 9 * MINUTE
+NEXT_NIGHT = TWO + timedelta(days=1)
+JOBS = """
+shutdown_grace: 300ms
+defaults: {kill_grace: 300ms}
+notify: {slack: "%s"}
+jobs:
+  sets: {command: ["true"], cron: "0 2 * * *"}
+  cards: {command: ["true"], cron: "0 2 * * *"}
+  report: {command: ["true"], cron: "0 2 * * *", deps: [cards]}
+  backup: {command: ["true"], cron: "0 2 * * *", retries: 3, retry_delay: 10m}
+  loud: {command: ["true"], cron: "0 2 * * *"}
+  minutely: {command: ["true"], cron: "* * * * *"}
+"""
+DAILY = ("sets", "cards", "report", "backup", "loud")
+
+
+@pytest.fixture
+def hook() -> Iterator[Webhook]:
+    with Webhook() as hook:
+        yield hook
+
+
+def tables(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of an old ledger, by table."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as ledger:
+        names = ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {name: ledger.execute(f"SELECT * FROM {name}").fetchall() for (name,) in names}
+
+
+def ending(house: House, run: int) -> tuple[Any, ...]:
+    """State, attempts, interruptions and retries of a run."""
+    query = "SELECT state, attempt, interruptions, retries_used FROM runs WHERE id = ?"
+    (found,) = rows(house, query, run)
+    return found
+
+
+def test_an_older_ledger_of_a_broken_night_goes_on_and_loses_nothing(
+    hook: Webhook, figures: Figures
+) -> None:
+    with House(JOBS % hook.url) as house:
+        house.state.mkdir(mode=0o700)
+        path = house.state / "ledger.sqlite3"
+        with closing(sqlite3.connect(path)) as ledger:
+            ledger.executescript(DUMP.read_text())
+        before = tables(path)
+        clock = Clock(house, "2026-02-09 02:08:59")
+
+        with supervised(house) as supervisor:
+            until(lambda: ending(house, 4)[0] == "success", within_s=20)
+            until(lambda: NINE_PAST in outcomes(house, "minutely"), within_s=5)
+            clock.set("2026-02-10 01:59:59.8")
+            supervisor.send_signal(signal.SIGHUP)
+            for job in (*DAILY, "minutely"):
+                until(
+                    lambda job=job: "success" in outcomes(house, job).get(NEXT_NIGHT, ""),
+                    within_s=10,
+                )
+            until(lambda: any("loud" in call.body for call in hook.calls), within_s=10)
+            explained = house.says("explain", "minutely", "--at", "2026-02-09 02:04")
+
+        judge_the_rows(house, before, figures)
+        judge_the_alerts(house, hook, figures)
+        assert "no supervisor" in explained
+
+
+def judge_the_rows(
+    house: House, before: dict[str, list[tuple[Any, ...]]], figures: Figures
+) -> None:
+    """The copy beside is the old ledger; each old row is there and has ended well."""
+    copy = house.state / "ledger-v1.sqlite3"
+    assert tables(copy) == before
+    assert rows(house, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    columns = "id, job, due, trigger, slot, place, opened_at"
+    kept = rows(house, f"SELECT {columns} FROM runs WHERE id <= 6 ORDER BY id")
+    with closing(sqlite3.connect(copy)) as old:
+        assert kept == old.execute(f"SELECT {columns} FROM runs ORDER BY id").fetchall()
+    assert rows(house, "SELECT * FROM runs WHERE id IN (1, 5, 6)") == [
+        row for row in before["runs"] if row[0] in (1, 5, 6)
+    ]
+    assert ending(house, 2) == ("success", 2, 1, 0)  # running: again, and no retry is used
+    assert ending(house, 3) == ("success", 1, 0, 0)  # pending: after it
+    assert ending(house, 4) == ("success", 2, 0, 1)  # retrying: at its time
+    assert rows(house, "SELECT reason FROM attempts WHERE run = 2 AND number = 1") == [("crash",)]
+    assert rows(house, "SELECT run FROM attempts WHERE ended_at IS NULL") == []
+    for job in DAILY:
+        assert missing(house, job, TWO, NEXT_NIGHT, timedelta(days=1)) == [], job
+    assert missing(house, "minutely", TWO, NEXT_NIGHT, MINUTE) == []
+    figures.tell("ledger", f"version 1 to {SCHEMA_VERSION}, {len(before['runs'])} runs kept")
+    figures.tell("runs afterwards", rows(house, "SELECT count(*) FROM runs")[0][0])
+
+
+def judge_the_alerts(house: House, hook: Webhook, figures: Figures) -> None:
+    """What version 1 could not send is kept with the reason; the recovery is sent."""
+    query = "SELECT word, withheld, delivered_at IS NOT NULL FROM outbox WHERE job = 'loud'"
+    assert rows(house, query + " ORDER BY id") == [
+        ("opened", "written before alerts were delivered", 0),
+        ("recovered", "", 1),
+    ]
+    assert rows(house, "SELECT count, closed_at IS NULL FROM incidents WHERE id = 1") == [(1, 0)]
+    figures.tell("messages", len(hook.calls))
