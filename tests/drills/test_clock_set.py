@@ -1,0 +1,138 @@
+"""The clock of one living service is set forward and back, all in one life.
+
+An hour forward, an hour back, a day forward, two hours back until a person says
+`resume --from-now`, and forward again. Jobs write down each slot they ran for:
+none ran twice but those that the person released, and none is without a row.
+"""
+
+import signal
+import subprocess
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.acceptance import line
+from tests.acceptance.account import MINUTE, missing, outcomes, rows
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import House, supervised
+from tests.drills.conftest import Figures
+from tests.waiting import until
+
+pytestmark = [needs_library, pytest.mark.timeout(90)]
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+A_MOMENT = timedelta(milliseconds=300)
+STEPS = {"minutely": MINUTE, "five": 5 * MINUTE, "hourly": HOUR, "daily": DAY}
+NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
+JOBS = f"""
+max_concurrent: 8
+jobs:
+  minutely: {{{NOTE}, cron: "* * * * *"}}
+  five: {{{NOTE}, cron: "*/5 * * * *"}}
+  hourly: {{{NOTE}, cron: "0 * * * *"}}
+  daily: {{{NOTE}, cron: "0 2 * * *"}}
+"""
+TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
+
+
+class Service:
+    """A living supervisor, and the hand at its clock."""
+
+    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
+        self.house = house
+        self.clock = clock
+        self.supervisor = supervisor
+
+    def set(self, instant: datetime) -> None:
+        """Set the clock, and let the service look at it: by itself it does so once a minute."""
+        self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
+        self.supervisor.send_signal(signal.SIGHUP)
+
+    def live_through(self, first: datetime, minutes: int) -> None:
+        """These full minutes, each reached from just before it, until each has been acted on."""
+        for slot in (first + n * MINUTE for n in range(minutes)):
+            self.set(slot - A_MOMENT)
+            until(lambda slot=slot: self.ticked() == slot)
+
+    def ticked(self) -> datetime | None:
+        """The last full minute that was acted on."""
+        last = line.status(self.house)["tick"]["last_at"]
+        return datetime.fromisoformat(last).replace(second=0, microsecond=0) if last else None
+
+    def until_ran(self, slot: datetime) -> None:
+        """Wait for the minute's job, and for all that runs beside it."""
+        until(lambda: "success" in outcomes(self.house, "minutely").get(slot, ""))
+        until(lambda: not line.status(self.house)["runs"])
+
+    def incidents(self) -> list[str]:
+        """Kinds of the open ones."""
+        return [each["kind"] for each in line.status(self.house)["incidents"]]
+
+    def ran(self, job: str) -> list[str]:
+        """The slots that a job's own processes have written down, in order."""
+        path = self.house.root / f"{job}.ran"
+        return path.read_text().split() if path.exists() else []
+
+
+def test_the_clock_is_set_six_times_in_one_life(figures: Figures) -> None:
+    with House(JOBS) as house:
+        clock = Clock(house, "2026-02-09 01:59:01")
+        with supervised(house) as supervisor:
+            service = Service(house, clock, supervisor)
+            last, released = play(service)
+
+        for job, step in STEPS.items():
+            assert missing(house, job, TWO, last, step) == [], job
+            twice = [slot for slot, times in Counter(service.ran(job)).items() if times > 1]
+            assert all(times <= 2 for times in Counter(service.ran(job)).values())
+            assert all(released[0] < datetime.fromisoformat(slot) <= released[1] for slot in twice)
+            query = "SELECT count(*) FROM runs WHERE job = ? AND state = 'success'"
+            assert rows(house, query, job) == [(len(service.ran(job)),)]
+            tell(house, job, len(service.ran(job)), len(twice), figures)
+        assert rows(house, "SELECT job, kind FROM incidents WHERE closed_at IS NULL") == []
+
+
+def play(service: Service) -> tuple[datetime, tuple[datetime, datetime]]:
+    """The settings of the clock; the last slot, and the span that a person released."""
+    service.live_through(TWO, 2)
+    service.until_ran(TWO + MINUTE)
+
+    service.set(TWO + HOUR + MINUTE + timedelta(seconds=5))
+    service.until_ran(TWO + HOUR + MINUTE)
+
+    before = {job: service.ran(job) for job in STEPS}
+    service.live_through(TWO + 2 * MINUTE, 5)
+    assert {job: service.ran(job) for job in STEPS} == before, "no slot comes again"
+    assert service.incidents() == [], "an hour is what a person's mistake may be"
+    service.live_through(TWO + HOUR + 2 * MINUTE, 3)
+    service.until_ran(TWO + HOUR + 4 * MINUTE)
+
+    tomorrow = TWO + DAY + HOUR + 5 * MINUTE
+    service.set(tomorrow + timedelta(seconds=5))
+    service.until_ran(tomorrow)
+
+    silent = tomorrow - 2 * HOUR
+    service.set(silent + timedelta(seconds=5))
+    until(lambda: service.incidents() == ["clock"])
+    before = {job: service.ran(job) for job in STEPS}
+    service.live_through(silent + MINUTE, 3)
+    assert {job: service.ran(job) for job in STEPS} == before, "it stays silent"
+
+    service.house.says("resume", "--from-now")
+    until(lambda: service.incidents() == [])
+    service.live_through(silent + 4 * MINUTE, 6)
+    service.until_ran(silent + 9 * MINUTE)
+
+    service.set(tomorrow + MINUTE + timedelta(seconds=5))
+    service.until_ran(tomorrow + MINUTE)
+    return tomorrow + MINUTE, (silent + 3 * MINUTE, tomorrow)
+
+
+def tell(house: House, job: str, ran: int, twice: int, figures: Figures) -> None:
+    """The account of one job."""
+    missed = sum("missed" in each for each in outcomes(house, job).values())
+    ((in_gaps,),) = rows(house, "SELECT total(count) FROM gaps WHERE job = ?", job)
+    figures.tell(
+        job, f"{ran} ran, {twice} again when released, {missed} missed, {in_gaps:.0f} in gaps"
+    )
