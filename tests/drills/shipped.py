@@ -1,0 +1,54 @@
+"""The shipped jobs.yaml in a house of its own, with an invented catalogue to feed it.
+
+Only its retry delays are shortened, which run on the monotonic clock; everything
+else - the calendar, dependencies, groups, timeouts, workers - is what users get.
+"""
+
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from tests.acceptance.account import rows
+from tests.acceptance.daemon import House
+
+ROOT = Path(__file__).parents[2]
+DELAY = "retry_delay: 300ms"
+DATABASE = "var/pokemon-data.sqlite3.db"
+BACKUPS = "var/backups"
+
+
+def shipped(postgres: str = "") -> House:
+    """A house with the shipped jobs; postgres: a libpq DSN to replicate to."""
+    text = (ROOT / "jobs.yaml").read_text()
+    house = House(re.sub(r"retry_delay: \d+s", DELAY, text))
+    house.environ["CRON_TIMEZONE"] = "UTC"
+    if postgres:
+        house.environ |= {"POSTGRES_DSN": postgres, "REPLICATION_ENABLED": "true"}
+    (house.root / "var").mkdir()
+    return house
+
+
+def feed(house: House, sets: int, cards: int) -> None:
+    """The catalogue has so many entries from now on."""
+    script = ROOT / "scripts" / "generate-catalogue"
+    words = [sys.executable, script, "var/catalogue", "--sets", str(sets), "--cards", str(cards)]
+    subprocess.run(words, cwd=house.root, check=True, capture_output=True)
+
+
+def durations(house: House) -> dict[str, timedelta]:
+    """How long the newest success of each job took."""
+    query = "SELECT job, started_at, ended_at FROM runs WHERE state = 'success' ORDER BY id"
+    return {
+        job: datetime.fromisoformat(ended) - datetime.fromisoformat(started)
+        for job, started, ended in rows(house, query)
+    }
+
+
+def leftovers(house: House) -> list[str]:
+    """Files that no finished run leaves: parts, scratch files, and TMPDIR of runs."""
+    var = [path for path in (house.root / "var").rglob("*") if path.is_file()]
+    mine = ("", ".gz", ".json", ".sha256", ".lock", "-wal", "-shm", ".db")
+    odd = [path for path in var if "catalogue" not in path.parts and path.suffix not in mine]
+    return [str(path.name) for path in [*odd, *(house.state / "tmp").iterdir()]]
