@@ -8,6 +8,7 @@ has not been looked at first. Enter at `open_existing`; name what goes wrong
 later with `trouble`.
 """
 
+import math
 import os
 import pwd
 import sqlite3
@@ -38,6 +39,8 @@ _WORDS = {
     "SQLITE_NOTADB": "is no SQLite database",
     "SQLITE_CORRUPT": "is damaged; restore it from a backup",
 }
+# What SQLite asks for at least when it makes the index of a WAL.
+_INDEX_BYTES = 32 * 1024
 T = TypeVar("T")
 
 
@@ -208,11 +211,22 @@ def trouble(
 ) -> DatabaseTrouble:
     """`error` as a sentence about `path`, and whether it can mend itself."""
     name = _primary(error)
+    folder = path.absolute().parent
+    # The index of a WAL is mapped; that it cannot grow is an I/O error without a reason.
+    if name == "SQLITE_IOERR" and _free_bytes(folder) < _INDEX_BYTES:
+        name = "SQLITE_FULL"
     words = _WORDS.get(name, f"fails: {error}")
     permanent = name in _PERMANENT or isinstance(error, sqlite3.IntegrityError)
-    return DatabaseTrouble(
-        path, words.format(busy_s=busy_timeout_s, folder=path.absolute().parent), permanent
-    )
+    return DatabaseTrouble(path, words.format(busy_s=busy_timeout_s, folder=folder), permanent)
+
+
+def _free_bytes(folder: Path) -> float:
+    """What we may still write there; without end where nobody can tell."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return math.inf
+    return found.f_bavail * found.f_frsize
 
 
 def _primary(error: sqlite3.Error) -> str:
