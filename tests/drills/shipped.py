@@ -5,6 +5,7 @@ else - the calendar, dependencies, groups, timeouts, workers - is what users get
 """
 
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -52,3 +53,8 @@ def leftovers(house: House) -> list[str]:
     mine = ("", ".gz", ".json", ".sha256", ".lock", "-wal", "-shm", ".db")
     odd = [path for path in var if "catalogue" not in path.parts and path.suffix not in mine]
     return [str(path.name) for path in [*odd, *(house.state / "tmp").iterdir()]]
+
+
+def free_bytes(folder: Path) -> int:
+    """What is free on a folder's disk."""
+    return shutil.disk_usage(folder).free
