@@ -1,0 +1,163 @@
+"""The night with every worker killed once, and in the morning all is well.
+
+The shipped jobs.yaml with all its eight jobs, a catalogue that has grown, and a
+real PostgreSQL. The clock goes through a Sunday's hours, a quarter at a time. At a
+random moment of its run each job's worker gets SIGKILL from outside, once.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.acceptance import line
+from tests.acceptance.account import instance, missing, outcomes, rows
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import House, supervised
+from tests.acceptance.hunting import carrying, zombies_of
+from tests.drills import shipped
+from tests.drills.conftest import Figures
+from tests.waiting import until
+from tests.workers import replicas
+
+pytestmark = [needs_library, pytest.mark.timeout(400)]
+
+QUARTER = timedelta(minutes=15)
+MIDNIGHT = datetime(2026, 2, 8, tzinfo=UTC)  # a Sunday, when all eight are due
+MORNING = MIDNIGHT + timedelta(hours=6, minutes=15)
+HEALTH = "database-health-check"
+# When each is due; health, which is due all the time, has its turn at a quarter past.
+TURNS = {
+    MIDNIGHT: "backup-database",
+    MIDNIGHT + QUARTER: HEALTH,
+    MIDNIGHT + timedelta(hours=1): "rotate-backups",
+    MIDNIGHT + timedelta(hours=2): "sync-missing-sets",
+    MIDNIGHT + timedelta(hours=3): "sync-missing-cards",
+    MIDNIGHT + timedelta(hours=4): "replicate-to-pg",
+    MIDNIGHT + timedelta(hours=5): "cleanup-stale-data",
+    MIDNIGHT + timedelta(hours=6): "validate-data-integrity",
+}
+
+
+# How far into its usual time a run is let at most; one that is faster is asked for again.
+SHARES = (0.8, 0.4, 0.2, 0.1, 0.0)
+SEED = "NIGHT_SEED"
+# The ledger is asked, which knows of a run before it is published.
+OPEN = "SELECT job FROM runs WHERE state IN ('pending', 'running', 'retrying')"
+FIRST = "SELECT reason FROM attempts WHERE run = ? AND number = 1 AND ended_at NOT NULL"
+
+
+class Night:
+    """A supervisor at midnight, a hand at its clock and one with dice at its workers."""
+
+    def __init__(self, house: House, clock: Clock, supervisor: int, dice: random.Random) -> None:
+        self.house = house
+        self.clock = clock
+        self.supervisor = supervisor
+        self.dice = dice
+        self.usual = shipped.durations(house)
+        self.killed: dict[str, int] = {}
+
+    def go_to(self, slot: datetime) -> None:
+        """This quarter begins, and is acted on."""
+        self.clock.set((slot - timedelta(milliseconds=100)).strftime("%Y-%m-%d %H:%M:%S.%f"))
+        os.kill(self.supervisor, signal.SIGCHLD)  # it looks at its clock, and does nothing else
+        until(lambda: slot in outcomes(self.house, HEALTH), within_s=60)
+
+    def rest(self) -> None:
+        """Until all that was begun has ended."""
+        until(lambda: rows(self.house, OPEN) == [], within_s=60)
+
+    def kill(self, job: str) -> float:
+        """Its worker, at a random moment; how many seconds after its start."""
+        for share in SHARES:
+            moment_s = self.dice.uniform(0, share) * self.usual[job].total_seconds()
+            if self._kill_after(moment_s, job):
+                return moment_s
+            self.rest()
+            again = self.house.ask("run", job)
+            assert again.returncode == 0, again.stderr
+        raise AssertionError(f"{job} was always faster")
+
+    def _kill_after(self, moment_s: float, job: str) -> bool:
+        until(lambda: self._begun(job) or not self._is_open(job), within_s=60)
+        begun = self._begun(job)
+        if not begun:
+            return False
+        run, pid = begun[0]["id"], begun[0]["pid"]
+        deadline = time.monotonic() + moment_s
+        until(lambda: time.monotonic() >= deadline, within_s=60)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: rows(self.house, FIRST, run) != [], within_s=60)
+        if rows(self.house, FIRST, run) != [("signal",)]:
+            return False
+        self.killed[job] = run
+        return True
+
+    def _begun(self, job: str) -> list[dict[str, Any]]:
+        """Its first attempt, as the service publishes it before the ledger has the pid."""
+        runs = line.status(self.house)["runs"]
+        return [r for r in runs if r["job"] == job and r["pid"] and r["attempt"] == 1]
+
+    def _is_open(self, job: str) -> bool:
+        return (job,) in rows(self.house, OPEN)
+
+
+def test_every_worker_is_killed_once_and_in_the_morning_all_is_well(
+    postgres: str, figures: Figures
+) -> None:
+    seed = int(os.environ.get(SEED, random.SystemRandom().randrange(10**6)))
+    figures.tell(SEED, seed)
+    with shipped.shipped(postgres) as house:
+        shipped.feed(house, sets=60, cards=2000)
+        clock = Clock(house, "2026-02-07 12:00:10")
+        shipped.run_all(house)
+        shipped.feed(house, sets=70, cards=3000)
+
+        clock.set("2026-02-07 23:45:10")
+        with supervised(house) as supervisor:
+            night = Night(house, clock, supervisor.pid, random.Random(seed))
+            slot = MIDNIGHT
+            while slot < MORNING:
+                night.go_to(slot)
+                if slot in TURNS:
+                    moment_s = night.kill(TURNS[slot])
+                    figures.tell(TURNS[slot], f"killed after {moment_s * 1000:.0f} ms")
+                night.rest()
+                slot += QUARTER
+            assert zombies_of(supervisor.pid) == []
+            mark = instance(house)
+
+        judge(house, night.killed, figures)
+        assert replicas.unequal(house.root / shipped.DATABASE, postgres) == {}
+        assert carrying(mark) == []
+
+
+def judge(house: House, killed: dict[str, int], figures: Figures) -> None:
+    """The account of the night, the copies, and what lies about."""
+    assert killed.keys() == set(TURNS.values())
+    for job, run in killed.items():
+        query = "SELECT number, reason, cause FROM attempts WHERE run = ? ORDER BY number"
+        first, *others = rows(house, query, run)
+        assert first == (1, "signal", "killed by SIGKILL from outside (out of memory?)"), job
+        assert [(number, reason) for number, reason, _ in others] == [(2, None)], job
+        found = outcomes(house, job)
+        assert set(found.values()) == {"success schedule"}, job
+        due = MIDNIGHT if job == HEALTH else next(at for at, name in TURNS.items() if name == job)
+        step = QUARTER if job == HEALTH else timedelta(days=1)
+        assert missing(house, job, due, MORNING - QUARTER, step) == [], job
+    assert rows(house, "SELECT count(*) FROM incidents") == [(0,)]
+    assert rows(house, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
+    proven = house.json("backups", "verify", "--all")["verified"]
+    assert [each["error"] for each in proven if each["error"]] == []
+    assert len(proven) >= 2
+    assert shipped.leftovers(house) == []
+    ((count,),) = rows(house, "SELECT count(*) FROM runs WHERE slot NOT NULL")
+    figures.tell("slots, each with one success", count)
+    figures.tell("copies, each proven again", len(proven))
