@@ -1,0 +1,154 @@
+"""Nine thousand runs in a row, as many as a day of minute jobs, and nothing grows.
+
+Six kinds of jobs are asked for by the socket, again as soon as all have ended.
+Every 80 rounds, at rest, the processes of the service are weighed from outside.
+Growth is told between the third and the last quarter: for some five thousand runs
+the supervisor gains a few MB (caches, the newest changes), and then stands still.
+The real clock is used: a faked one falls back to the real time now and then where
+several threads read it.
+"""
+
+import contextlib
+import http.client
+import os
+import socket
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import line
+from tests.acceptance.account import instance, rows
+from tests.acceptance.daemon import House, supervised
+from tests.acceptance.hunting import carrying, children, is_dead
+from tests.drills.conftest import Figures
+from tests.waiting import until
+
+pytestmark = pytest.mark.timeout(300)
+
+ROUNDS, EVERY = 1600, 80
+GROWN = 1.02
+WORKER = """
+def small(params, report):
+    report.progress(1, 1, "rows")
+    return {"sum": 3}
+"""
+JOBS = """
+max_concurrent: 4
+history: {runs: 100000}
+defaults: {kill_grace: 300ms}
+jobs:
+  list: {command: ["true"]}
+  worker: {worker: "small:small"}
+  fails: {command: ["false"]}
+  prints: {command: "head -c 65536 /dev/zero | tr '\\\\0' '.'"}
+  orphan: {command: "sleep 600 & true"}
+  borrows: {command: "rm $(mktemp)"}
+"""
+NAMES = ("list", "worker", "fails", "prints", "orphan", "borrows")
+OPEN = "SELECT count(*) FROM runs WHERE ended_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """The service at rest."""
+
+    supervisor_rss: int
+    nursery_rss: int
+    keeper_rss: int
+    descriptors: int
+    threads: int
+    keepers: int
+    tmp_files: int
+
+
+QUANTITIES: dict[str, Callable[[Weight], int]] = {
+    "supervisor RSS": lambda one: one.supervisor_rss,
+    "nursery RSS": lambda one: one.nursery_rss,
+    "RSS a keeper": lambda one: one.keeper_rss,
+    "descriptors": lambda one: one.descriptors,
+    "threads": lambda one: one.threads,
+    "keepers": lambda one: one.keepers,
+    "files in tmp": lambda one: one.tmp_files,
+}
+
+
+def weigh(house: House, supervisor: int) -> Weight:
+    """From outside, when no run lives and its keepers have tidied up."""
+    ours = instance(house)
+    (nursery,) = (pid for pid in children(supervisor) if pid in carrying(ours))
+    keepers = [pid for pid in children(nursery) if not is_dead(pid)]
+    family = (supervisor, nursery, *keepers)
+    return Weight(
+        supervisor_rss=_status(supervisor, "VmRSS:") * 1024,
+        nursery_rss=_status(nursery, "VmRSS:") * 1024,
+        keeper_rss=sum(_status(pid, "VmRSS:") for pid in keepers) * 1024 // len(keepers),
+        descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in family),
+        threads=sum(_status(pid, "Threads:") for pid in family),
+        keepers=len(keepers),
+        tmp_files=len(os.listdir(house.state / "tmp")),
+    )
+
+
+def _status(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(each.split()[1]) for each in lines if each.startswith(name))
+
+
+def ask(house: House, job: str) -> None:
+    """POST a run of the job, on a connection of its own."""
+    client = http.client.HTTPConnection("localhost")
+    client.sock = socket.socket(socket.AF_UNIX)
+    with contextlib.closing(client):
+        client.sock.connect(str(house.socket))
+        client.request("POST", f"/v1/jobs/{job}/run", "{}", {"Content-Type": "application/json"})
+        assert client.getresponse().status == 202, job
+
+
+def live(house: House, supervisor: int) -> list[Weight]:
+    """All the rounds, one after another."""
+    weights = []
+    for number in range(1, ROUNDS + 1):
+        for job in NAMES:
+            ask(house, job)
+        until(lambda: rows(house, OPEN) == [(0,)], within_s=60)
+        until(lambda: line.status(house)["pool"]["running"] == 0, within_s=20)
+        if number % EVERY == 0:
+            weights.append(weigh(house, supervisor))
+    return weights
+
+
+def test_nine_thousand_runs_leave_the_service_as_it_was(figures: Figures) -> None:
+    with House(JOBS) as house:
+        (house.root / "small.py").write_text(WORKER)
+        house.environ["PYTHONPATH"] = str(house.root)
+        with supervised(house) as supervisor:
+            began = time.perf_counter()
+            weights = live(house, supervisor.pid)
+            figures.tell("rounds", f"{ROUNDS} in {time.perf_counter() - began:.0f} s")
+            mark = instance(house)
+
+        states = rows(house, "SELECT state, count(*) FROM runs GROUP BY state ORDER BY state")
+        figures.tell("runs", ", ".join(f"{count} {state}" for state, count in states))
+        assert dict(states) == {"failed": ROUNDS, "success": ROUNDS * (len(NAMES) - 1)}
+        assert carrying(mark) == []
+    judge(weights, figures)
+
+
+def judge(weights: list[Weight], figures: Figures) -> None:
+    """The third quarter beside the last; where it began is told too."""
+    quarter = len(weights) // 4
+    grown = []
+    for name, of in QUANTITIES.items():
+        third = statistics.mean(map(of, weights[2 * quarter : 3 * quarter]))
+        last = statistics.mean(map(of, weights[-quarter:]))
+        figures.tell(name, f"{_short(of(weights[0]))} -> {_short(third)} -> {_short(last)}")
+        grown += [name] * (last > third * GROWN)
+    assert grown == []
+
+
+def _short(value: float) -> str:
+    return f"{value / 1e6:.1f} MB" if value > 1e5 else f"{value:.1f}"
