@@ -1,4 +1,7 @@
-"""A real PostgreSQL for tests: one server a session, one database a test.
+"""A real PostgreSQL for tests: one server a file, one database a test.
+
+Not one for all: tests of containment kill what their process has for children,
+as a supervisor must whose nursery has died.
 
 `POSTGRES_DSN` names another server than the embedded one; its user must be
 allowed to create databases. Without either, the tests skip with the reason.
@@ -13,7 +16,7 @@ import pytest
 from scripts import embedded_postgres
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres_server() -> Iterator[str]:
     """A libpq DSN of a server whose user may create databases and roles."""
     named = os.environ.get("POSTGRES_DSN")

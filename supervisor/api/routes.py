@@ -94,7 +94,7 @@ def requests(ground: Ground) -> list[Declared]:
         _post("/v1/resume", a.post_resume, "Lift the pause over all",
               shapes.Resumed, bodies.ResumeBody, status=200),
         _post("/v1/reload", a.post_reload, "Read jobs.yaml now",
-              Changes, bodies.ReloadBody, status=200),
+              Changes, bodies.ReloadBody, status=200, errors=(409,)),
         _post("/v1/restore", a.post_restore, "Put a backup in place of a database",
               shapes.Opened, bodies.RestoreBody, errors=(409,)),
         _post("/v1/notify-test", a.post_notify_test, "Send one test alert",
