@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -208,6 +209,17 @@ def test_leftovers_are_swept_by_name_and_foreign_files_are_not(source, copies):
         f"{result['file']}{ending}" for ending in ("", ".sha256", ".json")
     }
     assert set(foreign) <= set(ours(copies))
+
+
+def test_a_leftover_is_swept_though_the_clock_was_put_back_since(source, copies):
+    copies.mkdir()
+    part = copies / f"{CALLED}.part"
+    part.write_text("half")
+    tomorrow = time.time() + 86400
+    os.utime(part, (tomorrow, tomorrow))
+
+    assert run(source, copies)["swept"] == 1
+    assert not part.exists()
 
 
 def test_a_scratch_file_of_a_living_proof_is_left_alone(source, copies):

@@ -6,6 +6,7 @@ there is `<copy>.part`, which is no backup. Whoever has the lock may sweep.
 """
 
 import fcntl
+import math
 import os
 import socket
 import stat
@@ -20,6 +21,9 @@ from pathlib import Path
 from workers.backup import names
 from workers.backup.trouble import Trouble, of_system
 from workers.units import format_size
+
+# With the lock held; a clock that was put back makes what a killed run left look young.
+ANY_AGE_S = -math.inf
 
 
 def existing(folder: Path) -> Path:
@@ -71,7 +75,7 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sweep(folder: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
+def sweep(folder: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
     """Remove what unfinished runs left, and say what; call it with the lock held.
 
     A scratch file that a living proof holds is left alone. `older_than_s`
@@ -86,7 +90,7 @@ def sweep(folder: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
     return tuple(gone)
 
 
-def leftovers(folder: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
+def leftovers(folder: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
     """What `sweep` would remove, by name; nothing if there is no folder."""
     if not folder.is_dir():
         return ()
@@ -195,7 +199,7 @@ def scratch(folder: Path, prefix: str) -> Iterator[Scratch]:
             Path(f"{name}{ending}").unlink(missing_ok=True)
 
 
-def is_abandoned(path: Path, older_than_s: float = -1.0) -> bool:
+def is_abandoned(path: Path, older_than_s: float = ANY_AGE_S) -> bool:
     """Whether `path` is a plain file that nobody holds, and nobody wrote to for so long."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

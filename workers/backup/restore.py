@@ -18,7 +18,7 @@ from pathlib import Path
 
 from workers import database
 from workers.backup import catalogue, choice, folder, living, prove, records, space
-from workers.backup.folder import Scratch
+from workers.backup.folder import ANY_AGE_S, Scratch
 from workers.backup.manifest import Manifest
 from workers.backup.stream import Step
 from workers.backup.trouble import Cancelled, Trouble, of_system
@@ -179,7 +179,7 @@ def _aside(target: Path) -> Path:
         stamp += timedelta(seconds=1)
 
 
-def leftovers(target: Path, older_than_s: float = -1.0) -> tuple[str, ...]:
+def leftovers(target: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
     """What killed restores to `target` left beside it, by name, if nobody wrote to it since."""
     ours = re.compile(rf"\.{re.escape(target.name)}\.restore-[a-z0-9_]{{8}}")
     directory = target.absolute().parent
