@@ -146,7 +146,7 @@ def judge(house: House, killed: dict[str, int], figures: Figures) -> None:
         query = "SELECT number, reason, cause FROM attempts WHERE run = ? ORDER BY number"
         first, *others = rows(house, query, run)
         assert first == (1, "signal", "killed by SIGKILL from outside (out of memory?)"), job
-        assert [(number, reason) for number, reason, _ in others] == [(2, None)], job
+        assert [(number, reason) for number, reason, _ in others] == [(2, None)], (job, others)
         found = outcomes(house, job)
         assert set(found.values()) == {"success schedule"}, job
         due = MIDNIGHT if job == HEALTH else next(at for at, name in TURNS.items() if name == job)
