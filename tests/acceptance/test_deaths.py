@@ -80,8 +80,9 @@ def _leads(pid: int) -> bool:
 
 
 def at_work(house: House, supervisor: int) -> None:
-    """Wait until all three jobs have processes."""
+    """Wait until all three jobs have processes, and their pids have been told."""
     until(lambda: len(workers_of(supervisor)) >= 3 and Path(house.root, "alone.lock").exists())
+    until(lambda: all(run["pid"] for run in line.status(house)["runs"]))
 
 
 # --- one death ------------------------------------------------------------------------
