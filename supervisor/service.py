@@ -101,6 +101,7 @@ class Service:
         self._log = Log(settings.log_level, settings.log_json)
         self._log.mask = masker(config.secrets)
         strays = tree.sweep(self._store.instance)
+        folder.empty_tmp()
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()

@@ -4,8 +4,10 @@ Made 0700 (an existing one of ours is tightened), files 0600. The lock is a
 `flock`: it goes with its process, however that ends.
 """
 
+import contextlib
 import fcntl
 import os
+import shutil
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,6 +81,15 @@ class StateFolder:
                 f"state folder {self.root}: {error.strerror}: it must be a folder that uid "
                 f"{os.getuid()} may write (--state, $NIGHTSHIFT_STATE_DIR)"
             ) from error
+
+    def empty_tmp(self) -> None:
+        """Remove what jobs left in their TMPDIR; call it while none of them lives."""
+        for entry in os.scandir(self.tmp):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
 
     def lock(self) -> int:
         """Hold the folder until this process ends; the descriptor of the lock.

@@ -45,6 +45,20 @@ def test_the_lock_goes_with_its_process(tmp_path):
     os.close(StateFolder(tmp_path).lock())
 
 
+def test_what_jobs_left_in_their_tmpdir_is_removed_and_nothing_else(tmp_path):
+    folder, elsewhere = StateFolder(tmp_path / "state"), tmp_path / "elsewhere"
+    folder.make()
+    (elsewhere / "kept").mkdir(parents=True)
+    (folder.tmp / "deep" / "er").mkdir(parents=True)
+    (folder.tmp / "deep" / "file").write_text("left")
+    (folder.tmp / "link").symlink_to(elsewhere)
+
+    folder.empty_tmp()
+
+    assert list(folder.tmp.iterdir()) == []
+    assert (elsewhere / "kept").exists()
+
+
 def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     file = tmp_path / "state"
     file.write_text("")
