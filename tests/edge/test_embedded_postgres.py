@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from scripts import embedded_postgres
+from tests.acceptance.hunting import is_dead
 from tests.waiting import until
 
 SCRIPT = Path(embedded_postgres.__file__)
@@ -75,7 +76,8 @@ def test_the_server_dies_with_its_owner(tmp_path):
         owner.send_signal(signal.SIGKILL)
         os.kill(int(command), signal.SIGKILL)
 
-    until(lambda: not Path(f"/proc/{server}").exists())
+    # Not "its pid is free": this process may be the one who inherits and has to bury it.
+    until(lambda: is_dead(server))
 
 
 @pytest.mark.root
