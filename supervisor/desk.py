@@ -113,10 +113,16 @@ class Desk:
         with contextlib.suppress(BlockingIOError):  # it is full: the loop will look anyway
             os.write(self._waker, b"\0")
 
-    def take(self) -> list[Call]:
-        """The calls handed in so far (the loop only)."""
+    def woken(self) -> None:
+        """The loop is awake. It says so before it looks at what woke it (the loop only).
+
+        What comes after its look wakes it again; said later, that would be slept over.
+        """
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake_fd, 4096)
+
+    def take(self) -> list[Call]:
+        """The calls handed in so far (the loop only)."""
         taken = []
         while True:
             try:

@@ -100,6 +100,7 @@ class Loop:
     def once(self) -> None:
         """Sleep to the next thing that happens, and act on it."""
         ready = self._selector.select(self._timeout_s())
+        self._desk.woken()
         at = self.read_clocks()
         heard: list[ev.Event] = []
         for key, _ in ready:

@@ -1,0 +1,61 @@
+"""A signal may come between any two steps of the loop, and is heeded at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.daemon import LIMIT_S, House
+
+# A service whose loop is woken, and which gets a SIGTERM as `once` makes its call number N.
+STRUCK = """
+import select, signal, sys, threading
+from pathlib import Path
+from supervisor.service import Service, Settings
+
+config, state, wanted = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+service = Service(Settings(config, state, state / "nightshift.sock"))
+service.loop.install_signals()
+while service.loop.world.has_news:
+    service.loop.once()
+calls = 0
+
+def strike(frame, event, argument):
+    global calls
+    if event in ("call", "c_call") and caller(frame, event).co_name == "once":
+        calls += 1
+        if calls == wanted:
+            sys.setprofile(None)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+def caller(frame, event):
+    return (frame.f_back if event == "call" else frame).f_code
+
+service.desk.wake()
+sys.setprofile(strike)
+service.loop.once()
+sys.setprofile(None)
+stopping = service.loop.world.stop_by is not None
+woken, _, _ = select.select([service.desk.wake_fd], [], [], 0)
+print("beyond" if calls < wanted else "heeded" if stopping or woken else "missed")
+service.close()
+"""
+
+
+def test_a_sigterm_at_any_step_of_the_loop_is_heeded_at_once_or_wakes_it_again() -> None:
+    for step in range(1, 100):
+        said = _struck_at(step)
+        if said == "beyond":
+            assert step > 10, "the loop has more steps than that"
+            return
+        assert said == "heeded", f"a SIGTERM at step {step} waits until something else happens"
+    pytest.fail("the loop has no end of steps")
+
+
+def _struck_at(step: int) -> str:
+    with House("jobs:\n  yearly: {command: [true], cron: '0 0 1 1 *'}\n") as house:
+        command = [sys.executable, "-c", STRUCK, house.config, house.state, str(step)]
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S
+        )
+    return done.stdout.strip()
