@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import hashlib
 import os
 import tempfile
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from workers.backup import catalogue, choice, codec, names, stream
 from workers.backup.catalogue import Backup, State
 from workers.backup.manifest import BadManifest, Manifest, decode, encode
+from workers.backup.stream import Unpacked
 from workers.backup.trouble import Trouble
 
 NOW = datetime(2026, 2, 11, 12, 0, tzinfo=UTC)  # a Wednesday, 13:00 in Berlin
@@ -141,7 +143,8 @@ def test_any_bytes_come_back_and_both_sums_are_those_of_the_tools(content, level
             again = stream.unpack(packed.fileno(), back.fileno(), len(whole), lambda _: None)
             back.seek(0)
             assert back.read() == whole
-    assert again == sums
+    assert again == Unpacked(sums.sha256, sums.size_bytes, len(whole))
+    assert sums.database_sha256 == hashlib.sha256(whole).hexdigest()
 
 
 def test_a_copy_that_holds_more_than_it_should_is_ended_early():

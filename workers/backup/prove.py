@@ -1,8 +1,8 @@
 """The proof of a copy: unpacked from disk, hashed, checked, counted.
 
-The law: only what was read back from the disk counts. Both forms' hashes come
-first, so that what the checks find afterwards is known to stand in the
-database that was copied and not in the copy.
+The law: only what was read back from the disk counts. Both forms' hashes are
+judged first, so that what the checks find is known to stand in the database
+that was copied and not in the copy.
 """
 
 import os
@@ -17,7 +17,7 @@ from typing import Any
 from workers.backup import stream, tables
 from workers.backup.folder import Scratch
 from workers.backup.manifest import Manifest, Shape
-from workers.backup.stream import Step, Sums
+from workers.backup.stream import Step, Sums, Unpacked
 from workers.backup.trouble import Damaged, Unsound, of_system
 
 # How long a wish to end may wait while SQLite checks.
@@ -69,15 +69,18 @@ def prove(copy: Path, name: Path, scratch: Scratch, want: Expected, step: Step) 
     for what, have, must in (
         ("has SHA-256", found.sha256, want.sums.sha256),
         ("has a size of", found.size_bytes, want.sums.size_bytes),
-        ("unpacks to SHA-256", found.database_sha256, want.sums.database_sha256),
         ("unpacks to a size of", found.database_size_bytes, want.sums.database_size_bytes),
     ):
-        if have != must:
-            raise Damaged(name, f"is not what was written: it {what} {have}, expected {must}")
-    return _checked(scratch.path, name, want, lambda: step(found.database_size_bytes))
+        _judge(name, what, have, must)
+    return _checked(scratch, name, want, lambda: step(found.database_size_bytes))
 
 
-def _unpacked(copy: Path, scratch: Scratch, most_bytes: int, step: Step) -> Sums:
+def _judge(name: Path, what: str, have: object, must: object) -> None:
+    if have != must:
+        raise Damaged(name, f"is not what was written: it {what} {have}, expected {must}")
+
+
+def _unpacked(copy: Path, scratch: Scratch, most_bytes: int, step: Step) -> Unpacked:
     descriptor = os.open(copy, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         # What was just written lies in memory; the proof is about the disk.
@@ -87,15 +90,19 @@ def _unpacked(copy: Path, scratch: Scratch, most_bytes: int, step: Step) -> Sums
         os.close(descriptor)
 
 
-def _checked(path: Path, name: Path, want: Expected, check: Callable[[], None]) -> int:
+def _checked(scratch: Scratch, name: Path, want: Expected, check: Callable[[], None]) -> int:
     with (
-        closing(tables.private(path)) as one,
-        closing(tables.private(path)) as other,
+        closing(tables.private(scratch.path)) as one,
+        closing(tables.private(scratch.path)) as other,
         ThreadPoolExecutor(2, "check") as lanes,
     ):
         problems = lanes.submit(_integrity, one)
         contents = lanes.submit(_contents, other)
         try:
+            # Here, where integrity_check leaves a core free, and not while unpacking.
+            os.lseek(scratch.descriptor, 0, os.SEEK_SET)
+            sha256, _ = stream.digest(scratch.descriptor, lambda _: check())
+            _judge(name, "unpacks to SHA-256", sha256, want.sums.database_sha256)
             _await((problems, contents), check)
         except BaseException:
             one.interrupt()

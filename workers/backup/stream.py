@@ -1,6 +1,6 @@
 """Database bytes into a copy and back, in one pass each, memory bounded.
 
-Both hashes are made on the way, so that nothing is read twice. The law: at
+Hashes are made on the way, so that what is packed is read once. The law: at
 most AHEAD blocks are in memory, whatever the size; `step(done_bytes)` is
 called after each block and may raise, which ends the pass. Threads pay here:
 isal, zlib and hashlib let go of the interpreter's lock.
@@ -20,9 +20,10 @@ BLOCK_BYTES = 1 << 19
 # What one piece of this inflates to fits a block nearly always; of larger ones
 # the rest is copied again and again, which took half as long once more.
 _READ_BYTES = 1 << 16
-# Two compressing threads beside the one that reads, hashes and writes: more
-# would only help where there are more cores than a service should take.
-_COMPRESSORS = 2
+# Compressing threads beside the one that reads, hashes and writes. isal takes
+# about as long as that one: on two cores a second would only be in its way.
+# More than two take more cores than a service should.
+_MOST_COMPRESSORS = 2
 AHEAD = 6
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
 
@@ -36,6 +37,15 @@ class Sums:
     sha256: str
     size_bytes: int
     database_sha256: str
+    database_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """Hash (SHA-256, hex) and size of a copy, and how many bytes it held."""
+
+    sha256: str
+    size_bytes: int
     database_size_bytes: int
 
 
@@ -56,7 +66,7 @@ def pack(
     database = hashlib.sha256()
     crc = 0
     sink.put(codec.header(made_at))
-    with ThreadPoolExecutor(_COMPRESSORS, "deflate") as pool:
+    with ThreadPoolExecutor(_compressors(level), "deflate") as pool:
         ahead: deque[Future[bytes]] = deque()
         for place in range(0, size_bytes, BLOCK_BYTES):
             block = _exactly(source, place, min(BLOCK_BYTES, size_bytes - place))
@@ -72,37 +82,35 @@ def pack(
     return Sums(sink.hash.hexdigest(), sink.size_bytes, database.hexdigest(), size_bytes)
 
 
-def unpack(source: int, target: int, most_bytes: int, step: Step) -> Sums:
+def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
     """Write what the copy in descriptor `source` holds to `target`.
 
     Raises:
         BadCopy: no whole gzip member, something after its end, or more than `most_bytes`.
         OSError: reading or writing failed.
     """
-    whole, database, size_bytes, handed = hashlib.sha256(), hashlib.sha256(), 0, 0
+    whole, size_bytes, handed = hashlib.sha256(), 0, 0
     inflater = codec.inflater()
-    # A lane each: where the file is new to the system's cache, writing takes as
-    # long as inflating does.
-    with ThreadPoolExecutor(1, "write") as writing, ThreadPoolExecutor(1, "hash") as hashing:
-        ahead: deque[tuple[Future[None], Future[None]]] = deque()
+    # Inflating takes about as long as hashing and writing together.
+    with ThreadPoolExecutor(1, "write") as lane:
+        ahead: deque[Future[None]] = deque()
         while chunk := os.read(source, _READ_BYTES):
-            whole.update(chunk)
+            ahead.append(lane.submit(whole.update, chunk))
             size_bytes += len(chunk)
             while piece := _inflated(inflater, chunk):
                 handed += len(piece)
                 if handed > most_bytes:
                     raise BadCopy(f"holds more than the {most_bytes} bytes of its manifest")
-                written = writing.submit(write_all, target, piece)
-                ahead.append((written, hashing.submit(database.update, piece)))
-                if len(ahead) > AHEAD:
-                    _settled(ahead.popleft())
+                ahead.append(lane.submit(write_all, target, piece))
                 chunk = inflater.unconsumed_tail
+            while len(ahead) > AHEAD:
+                ahead.popleft().result()
             step(handed)
         while ahead:
-            _settled(ahead.popleft())
+            ahead.popleft().result()
     if not inflater.eof:
         raise BadCopy("ends before its gzip trailer: it was cut short")
-    return Sums(whole.hexdigest(), size_bytes, database.hexdigest(), handed)
+    return Unpacked(whole.hexdigest(), size_bytes, handed)
 
 
 def digest(source: int, step: Step) -> tuple[str, int]:
@@ -149,9 +157,9 @@ class _Sink:
         write_all(self._target, data)
 
 
-def _settled(lanes: tuple[Future[None], Future[None]]) -> None:
-    for lane in lanes:
-        lane.result()
+def _compressors(level: int) -> int:
+    beside = max(1, len(os.sched_getaffinity(0)) - 1)
+    return min(_MOST_COMPRESSORS, beside) if codec.is_fast(level) else _MOST_COMPRESSORS
 
 
 def _exactly(source: int, place: int, count: int) -> bytes:
