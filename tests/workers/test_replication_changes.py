@@ -143,3 +143,16 @@ def test_many_rounds_on_several_tables_end_equal(tmp_path, postgres):
                 )
         run(path, postgres, capture="triggers", proof_budget=0)
         assert unequal(path, postgres) == {}
+
+
+def test_a_key_that_came_and_went_and_fits_no_column_takes_no_row_away(tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db", "CREATE TABLE t (k TEXT PRIMARY KEY); INSERT INTO t VALUES ('A')"
+    )
+    run(path, postgres, capture="triggers")
+    write(path, "INSERT INTO t VALUES (x'41'); DELETE FROM t WHERE typeof(k) = 'blob'")
+
+    result = run(path, postgres, capture="triggers", proof_budget=0.0)
+
+    assert numbers(result) == (0, 0, 0)
+    assert unequal(path, postgres) == {}

@@ -27,6 +27,10 @@ AWKWARD = [
     (4, "😀 e\u0301 \u202e \ufeff", 123456789012345680.0, b"1"),
     (5, " trailing ", 1e-5, b"2"),
     (6, "{}", 100.0, b"3"),
+    (7, "null", -0.5, b"null"),
+    (8, 'ends like a field",', 1.5, b'",'),
+    (9, "]\n[", 2.5, b"]\n["),
+    (10, "\x01 \\u0041 \\\\n \x7f \\", 3.5, b"4"),
 ]
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, i BIGINT, s TEXT, r REAL, b BLOB)"
 
@@ -125,6 +129,7 @@ MISFITS = [
     pytest.param("INTEGER", "1.5", "is real 1.5, which bigint cannot hold", id="real"),
     pytest.param("INTEGER", "x'35'", "is blob x'35', which bigint", id="blob like a number"),
     pytest.param("TEXT", "x'616263'", "is blob x'616263', which text", id="blob like a text"),
+    pytest.param("TEXT", "x'00'", "is blob x'00', which text", id="blob like JSONB"),
     pytest.param("REAL", "'nan'", "is text 'nan', which double precision", id="text like a real"),
     pytest.param("BLOB", "'abc'", "is text 'abc', which bytea", id="text in a blob"),
     pytest.param("TEXT", "'a' || char(0) || 'b'", "0x00", id="a NUL"),
@@ -136,7 +141,8 @@ MISFITS = [
 def test_a_value_that_does_not_fit_is_named(declared, value, words, tmp_path, postgres):
     script = f"""
     CREATE TABLE odd (a TEXT, b INTEGER, c {declared}, PRIMARY KEY (a, b));
-    INSERT INTO odd VALUES ('x', 1, NULL), ('y', 7, {value})"""
+    INSERT INTO odd VALUES ('x' || char(10, 13, 10), 1, NULL), ('x' || char(10, 13), 2, NULL);
+    INSERT INTO odd VALUES ('y', 7, {value})"""
     path = a_source(tmp_path / "a.db", script)
 
     failed = failure(path, postgres)

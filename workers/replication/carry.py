@@ -8,14 +8,13 @@ rows again in a snapshot.
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 
 import psycopg
 
-from workers.replication import encode, fit, source
+from workers.replication import encode, fit, lines, source
 from workers.replication.encode import Marks
 from workers.replication.fit import Misfit
 from workers.replication.shape import Twin, key_text, listed
@@ -79,30 +78,23 @@ def copy_rows(between: Between, twin: Twin, scope: Scope, into: str) -> int:
     Raises:
         Trouble: a value does not fit, or PostgreSQL refused it; which one.
     """
+    # Whether all fits is asked on the way, by which a second look at every row is saved.
+    unfit = fit.unfit_sql_beside_array(twin, between.widen)
+    row = lines.array_sql(twin.columns, between.widen)
+    query = f"SELECT iif({unfit}, NULL, {row}) {source.from_wanted(twin, scope)}"
     try:
-        with between.target.savepoint():
-            return _copy_rows(between, twin, scope, into, between.marks.short)
-    except encode.Ambiguous:
-        return _copy_rows(between, twin, scope, into, between.marks)
-    except encode.Unfit:
+        # What does not fit may get another column, after which all is sent again.
+        with (
+            between.target.savepoint(),
+            closing(source.rows(between.source, query, scope.values or {})) as cursor,
+        ):
+            told = _advancing(between, lines.whole_rows(cursor))
+            return between.target.copy_in(copy_sql(into, twin.names), told)
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        raise _refused(between, twin, error, query, scope.values or {}) from None
+    except (lines.Unfit, sqlite3.OperationalError):
         refuse_misfits(between, twin, scope)
         raise
-
-
-def _copy_rows(between: Between, twin: Twin, scope: Scope, into: str, marks: Marks) -> int:
-    # Whether all fits is asked on the way: a look at every row beforehand costs a fifth.
-    query = (
-        f"SELECT {encode.row_sql(twin.columns, between.widen)},"
-        f" {fit.unfit_sql(twin, between.widen)} {source.from_wanted(twin, scope)}"
-    )
-    values = {**marks.values, **(scope.values or {})}
-    try:
-        with closing(source.rows(between.source, query, values)) as cursor:
-            batches = encode.whole_rows(cursor, len(twin.columns), marks)
-            told = _advancing(between, batches)
-            return between.target.copy_in(copy_sql(between, into, twin.names), told)
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
-        raise _refused(between, twin, error, query, values) from None
 
 
 def copy_hashes(between: Between, twin: Twin, scope: Scope, into: str) -> int:
@@ -112,23 +104,22 @@ def copy_hashes(between: Between, twin: Twin, scope: Scope, into: str) -> int:
         Trouble: PostgreSQL refused a value; which one.
     """
     columns = (*twin.key, *encode.cast_columns(twin))
-    head, body = encode.head_sql(twin, between.widen), encode.body_sql(twin, between.widen)
+    head = lines.array_sql(columns, between.widen)
+    body = encode.body_sql(twin, between.widen)
     query = f"SELECT {head}, {body} {source.from_wanted(twin, scope)}"
     values = {**between.marks.values, **(scope.values or {})}
     names = f"{listed(columns)}, {HASH}"
     try:
         with closing(source.rows(between.source, query, values)) as cursor:
-            batches = encode.hashed_rows(cursor, len(columns) + 1, between.marks)
-            told = _advancing(between, batches)
-            return between.target.copy_in(copy_sql(between, into, names), told)
+            told = _advancing(between, lines.hashed_rows(cursor, between.marks.salt))
+            return between.target.copy_in(copy_sql(into, names), told)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        whole = encode.row_sql(columns, between.widen)
-        query = f"SELECT {whole}, {body} {source.from_wanted(twin, scope)}"
-        raise _refused(between, Twin(twin.table, columns, into), error, query, values) from None
+        twin = replace(twin, columns=columns, target=into)
+        raise _refused(between, twin, error, query, values) from None
 
 
 def _refused(
-    between: Between, twin: Twin, error: psycopg.Error, query: str, values: dict[str, object]
+    between: Between, twin: Twin, error: psycopg.Error, query: str, values: Mapping[str, object]
 ) -> Trouble:
     """The value that PostgreSQL refused: the same query gives the same rows in a snapshot."""
     context = error.diag.context or ""
@@ -136,22 +127,25 @@ def _refused(
     primary = error.diag.message_primary or str(error)
     if place is None:
         return Trouble(f"table {twin.table.name}: {primary}")
+    # PostgreSQL counts line ends in quotes, too: those of the kind it has seen, CR until then.
+    last, ending = 0, b"\r"
     with closing(source.rows(between.source, query, values)) as cursor:
-        row = next(islice(cursor, int(place[1]) - 1, None))
-    fields = row[0].removesuffix(str(values["row"]).encode())
-    parts = fields.split(str(values["field"]).encode())
-    return _told(between, twin, parts, place[2] or "", primary)
+        for row, *_ in cursor:
+            last += 1 + lines.line_of(row)[:-1].count(ending)
+            if last >= int(place[1]):
+                break
+            ending = b"\n"
+    return _told(twin, lines.fields_of(row), place[2] or "", primary)
 
 
-def _told(between: Between, twin: Twin, parts: list[bytes], column: str, primary: str) -> Trouble:
-    null = between.marks.null.encode()
-    by_name = dict(zip([t.column.name for t in twin.columns], parts, strict=False))
-    bad = [name for name, value in by_name.items() if _unreadable(value)]
+def _told(twin: Twin, fields: Sequence[bytes | None], column: str, primary: str) -> Trouble:
+    by_name = dict(zip([t.column.name for t in twin.columns], fields, strict=True))
+    bad = [name for name, value in by_name.items() if value and _unreadable(value)]
     named = [name for name in by_name if column.startswith((f"{name}:", f"{name},"))]
     name = (bad or sorted(named, key=len, reverse=True) or [""])[0]
-    key = tuple(by_name[t.column.name].decode(errors="replace") for t in twin.key)
-    value = by_name.get(name, null)
-    told = "NULL" if value == null else shown(_decoded(value))
+    key = tuple((by_name[t.column.name] or b"").decode(errors="replace") for t in twin.key)
+    value = by_name.get(name)
+    told = "NULL" if value is None else shown(_decoded(value))
     return Trouble(
         f"table {twin.table.name}, key ({key_text(key)}): column {name} is {told}: {primary};"
         " mend it, name a type (types:) or exclude the table"
@@ -175,6 +169,6 @@ def _advancing(between: Between, batches: Iterator[tuple[int, bytes]]) -> Iterat
         yield batch
 
 
-def copy_sql(between: Between, into: str, names: str) -> str:
+def copy_sql(into: str, names: str) -> str:
     """The COPY statement that reads our lines."""
-    return f"COPY {into} ({names}) FROM STDIN {encode.copy_options(between.marks)}"
+    return f"COPY {into} ({names}) FROM STDIN {lines.OPTIONS}"

@@ -15,11 +15,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from workers.replication import encode, fit, source
+from workers.replication import encode, fit, lines, source
 from workers.replication.carry import Between, refuse_misfits
 from workers.replication.shape import Kind, Twin
 from workers.replication.source import Scope
@@ -78,7 +78,7 @@ def unlike(between: Between, twin: Twin, scope: Scope) -> Unlike:
             asked = pool.submit(between.target.unsorted, query)
             ours = _ours(between, twin, scope, edges, _failing(asked))
             theirs = {number: (int(bits, 2), rows) for number, bits, rows in asked.result()}
-    except (encode.Unfit, sqlite3.OperationalError):
+    except (lines.Unfit, sqlite3.OperationalError):
         refuse_misfits(between, twin, scope)
         raise
     places = [n for n, sums in enumerate(ours) if sums != theirs.get(n, (0, 0))]
@@ -127,9 +127,7 @@ def _ours(
     """By range the digest and the number of rows, of SQLite."""
     sums, counts = [0] * (len(edges.source) + 1), [0] * (len(edges.source) + 1)
     salted = hashlib.md5(between.marks.salt.encode(), usedforsecurity=False)
-    # A blob among texts is an error of json_array, which saves a sixth.
-    asked = tuple(typed for typed in twin.columns if not fit.is_text_but_for_blobs(typed))
-    unfit_sql = fit.unfit_sql(replace(twin, columns=asked), between.widen)
+    unfit_sql = fit.unfit_sql_beside_array(twin, between.widen)
     query = (
         f"SELECT {twin.key[0].column.source}, {encode.json_sql(twin, between.widen)},"
         f" {unfit_sql} {source.from_wanted(twin, scope)}"
@@ -139,7 +137,7 @@ def _ours(
         while batch := list(islice(cursor, _BATCH_ROWS)):
             for key, text, unfit in batch:
                 if unfit:
-                    raise encode.Unfit("a value does not fit its column")
+                    raise lines.Unfit("a value does not fit its column")
                 digest = salted.copy()
                 digest.update(text)
                 place = bisect_right(begins, key)

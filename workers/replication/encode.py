@@ -1,26 +1,21 @@
-"""One row as one text, the same on both sides; and many rows as COPY bytes.
+"""What is sent of a value, and the text that two sides are compared by.
 
-SQLite puts a row together itself (`row_sql`): its columns as text, between
-marks that are drawn afresh for each run. Escaping is then six replacements
-over a whole batch, and the same text, salted and hashed, is what two sides
-are compared by: `hash_sql` says it in PostgreSQL's words. The law: what is
-sent and what is hashed come from the same expression, except for reals
-(hashed by their bits) and types that PostgreSQL reads its own way (compared
-there). Refused: `csv`, which takes three times as long for each row.
+`sent` is a value in SQLite's words, as PostgreSQL shall read it. Rows are
+compared by their columns' texts between marks, salted and hashed: `body_sql`
+says it in SQLite's words, `hash_sql` in PostgreSQL's; ranges of rows by JSON
+arrays, which are cheaper and may differ between the two. The law: what is sent
+and what is hashed come from the same expression, except for reals (hashed by
+their bits) and types that PostgreSQL reads its own way (compared there).
 """
 
-import hashlib
 import secrets
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import field as drawn
 
 from workers.replication.shape import Affinity, Kind, Twin, Typed
-from workers.replication.trouble import Trouble
 
-_BATCH_BYTES = 128 * 1024
 # PostgreSQL takes at most 100 arguments in one call.
 _ARGUMENTS = 50
 # What SQLite writes of a real has 15 digits; these have all. Both names are ours alone.
@@ -28,36 +23,22 @@ _TEXT_OF_REAL = "nightshift_text"
 _BITS_OF_REAL = "nightshift_bits"
 
 
-class Ambiguous(Trouble):
-    """A value holds a mark; with drawn marks, once in the age of the world."""
-
-
-class Unfit(Trouble):
-    """A row holds a value that its column cannot; which one is to be looked up."""
-
-
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands between fields, after rows and for NULL, in this run only.
+    """What stands between texts and for NULL, in this run only.
 
     No value can hold what it cannot know. The salt makes equal hashes of
     different rows a matter of chance, whoever wrote the rows.
     """
 
     field: str = drawn(default_factory=lambda: "\x1f" + secrets.token_urlsafe(6))
-    row: str = drawn(default_factory=lambda: "\x1e" + secrets.token_urlsafe(6))
     null: str = drawn(default_factory=lambda: "\x1d" + secrets.token_urlsafe(9))
     salt: str = drawn(default_factory=lambda: secrets.token_urlsafe(12))
 
     @property
-    def short(self) -> "Marks":
-        """Marks of one byte, a third faster to replace, which a value may hold."""
-        return replace(self, field="\x1f", row="\x1e")
-
-    @property
     def values(self) -> dict[str, str]:
         """As parameters of a query."""
-        return {"field": self.field, "row": self.row, "null": self.null}
+        return {"field": self.field, "null": self.null}
 
 
 def teach(connection: sqlite3.Connection) -> None:
@@ -81,19 +62,6 @@ def sent(typed: Typed, widen: bool) -> str:
             return _any_class(source)
         case Kind.EXACT:
             return _any_class(source) if widen and not _whole(typed.type) else source
-
-
-def row_sql(columns: Iterable[Typed], widen: bool, ending: str = ":row") -> str:
-    """A whole row as one text, with marks."""
-    parts = [f"ifnull({sent(typed, widen)}, :null)" for typed in columns]
-    return _joined([*_between(parts), ending])
-
-
-def head_sql(twin: Twin, widen: bool) -> str:
-    """Key and cast columns as a row that lacks its last field, the hash."""
-    columns = (*twin.key, *cast_columns(twin))
-    parts = [f"ifnull({sent(typed, widen)}, :null)" for typed in columns]
-    return _joined([part for pair in parts for part in (pair, ":field")])
 
 
 def body_sql(twin: Twin, widen: bool) -> str:
@@ -150,70 +118,6 @@ def cast_columns(twin: Twin) -> tuple[Typed, ...]:
 def hashed_columns(twin: Twin) -> tuple[Typed, ...]:
     """What is compared by its hash."""
     return tuple(typed for typed in twin.rest if typed.kind is not Kind.CAST)
-
-
-def whole_rows(
-    cursor: Iterable[tuple[bytes, int]], fields: int, marks: Marks
-) -> Iterator[tuple[int, bytes]]:
-    """(rows, COPY bytes) in batches, of `row_sql` with so many fields, and a word on each row.
-
-    Raises:
-        Unfit: at the first row whose second value is true.
-    """
-    batch: list[bytes] = []
-    size = 0
-    for row, unfit in cursor:
-        if unfit:
-            raise Unfit("a value does not fit its column")
-        batch.append(row)
-        size += len(row)
-        if size > _BATCH_BYTES:
-            yield len(batch), escaped(batch, fields, marks)
-            batch, size = [], 0
-    if batch:
-        yield len(batch), escaped(batch, fields, marks)
-
-
-def hashed_rows(
-    cursor: Iterable[tuple[bytes, bytes]], fields: int, marks: Marks
-) -> Iterator[tuple[int, bytes]]:
-    """(rows, COPY bytes) in batches, of `head_sql` and `body_sql`."""
-    # Nobody who could look for two texts with one hash knows the salt beforehand.
-    salted = hashlib.md5(marks.salt.encode(), usedforsecurity=False)
-    end = marks.row.encode()
-    batch: list[bytes] = []
-    size = 0
-    for head, body in cursor:
-        digest = salted.copy()
-        digest.update(body)
-        row = head + digest.hexdigest().encode() + end
-        batch.append(row)
-        size += len(row)
-        if size > _BATCH_BYTES:
-            yield len(batch), escaped(batch, fields, marks)
-            batch, size = [], 0
-    if batch:
-        yield len(batch), escaped(batch, fields, marks)
-
-
-def escaped(rows: list[bytes], fields: int, marks: Marks) -> bytes:
-    """Rows with marks -> lines of COPY's text format.
-
-    Raises:
-        Ambiguous: a value holds a mark.
-    """
-    text = b"".join(rows)
-    field_mark, row_mark = marks.field.encode(), marks.row.encode()
-    if text.count(row_mark) != len(rows) or text.count(field_mark) != len(rows) * (fields - 1):
-        raise Ambiguous("a value holds a mark of this run", permanent=False)
-    for plain, written in ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"), (b"\t", b"\\t")):
-        text = text.replace(plain, written)
-    return text.replace(field_mark, b"\t").replace(row_mark, b"\n")
-
-
-def copy_options(marks: Marks) -> str:
-    """What COPY has to know to read such lines."""
-    return f"(FORMAT text, NULL {_literal(marks.null)})"
 
 
 def _hashed(typed: Typed, widen: bool) -> str:

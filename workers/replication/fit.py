@@ -7,12 +7,15 @@ for something else.
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workers.replication import source
 from workers.replication.shape import Affinity, Kind, Twin, Typed
 from workers.replication.source import Scope
 from workers.replication.types import LARGEST_WHOLE, classes_of
+
+# From then on json_array takes a blob for JSONB, and what it says for the value.
+_ARRAYS_REFUSE_BLOBS = sqlite3.sqlite_version_info < (3, 45)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,12 @@ def unfit_sql(twin: Twin, widen: bool) -> str:
     return _any([f"({_wrong(typed, widen)})" for typed in twin.columns])
 
 
-def is_text_but_for_blobs(typed: Typed) -> bool:
-    """Whether SQLite made a text of all that such a column holds, NULL and blobs aside."""
-    text = typed.column.affinity is Affinity.TEXT and typed.type == "text"
-    return text and not typed.column.key
+def unfit_sql_beside_array(twin: Twin, widen: bool) -> str:
+    """The same, but for what an array of the row's values is refused for by SQLite itself."""
+    if not _ARRAYS_REFUSE_BLOBS:
+        return unfit_sql(twin, widen)
+    asked = tuple(typed for typed in twin.columns if not _is_text_but_for_blobs(typed))
+    return unfit_sql(replace(twin, columns=asked), widen)
 
 
 def first_misfit_of(
@@ -91,9 +96,15 @@ def _any(conditions: list[str]) -> str:
     return f"({_any(conditions[:middle])}) OR ({_any(conditions[middle:])})"
 
 
+def _is_text_but_for_blobs(typed: Typed) -> bool:
+    """Whether SQLite made a text of all that such a column holds, NULL and blobs aside."""
+    text = typed.column.affinity is Affinity.TEXT and typed.type == "text"
+    return text and not typed.column.key
+
+
 def _wrong(typed: Typed, widen: bool) -> str:
     name = typed.column.source
-    if is_text_but_for_blobs(typed):
+    if _is_text_but_for_blobs(typed):
         # Blobs sort behind all texts: an eighth of typeof's cost.
         return "0" if widen else f"{name} >= x''"
     allowed = set(classes_of(typed.type, kind=typed.kind))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from workers.replication import carry, digests, encode, source
+from workers.replication import carry, digests, encode, fit, lines, source
 from workers.replication.carry import HASH, Between, refuse_misfits
 from workers.replication.shape import Kind, Twin, Typed, key_text, listed
 from workers.replication.source import Scope
@@ -164,11 +164,13 @@ def note_gone(between: Between, twin: Twin) -> int:
         Typed(replace(typed.column, source=f"w.k{number}"), typed.type)
         for number, typed in enumerate(twin.key)
     ]
-    query = f"SELECT {encode.row_sql(keys, between.widen)}, 0 {source.from_gone(twin)}"
-    with closing(source.rows(between.source, query, between.marks.values)) as cursor:
-        batches = encode.whole_rows(cursor, len(keys), between.marks)
-        statement = carry.copy_sql(between, gap, twin.key_names)
-        count = target.copy_in(statement, (batch for _, batch in batches))
+    # A key that its column cannot hold never came there.
+    unfit = fit.unfit_sql(replace(twin, columns=tuple(keys)), between.widen)
+    row = lines.array_sql(keys, between.widen)
+    query = f"SELECT {row} {source.from_gone(twin)} AND NOT ({unfit})"
+    with closing(source.rows(between.source, query, {})) as cursor:
+        statement = carry.copy_sql(gap, twin.key_names)
+        count = target.copy_in(statement, (batch for _, batch in lines.whole_rows(cursor)))
     target.execute(f"UPDATE {gap} SET {_EXTRA} = true")
     return count
 
