@@ -53,7 +53,7 @@ class Roll:
         return of, Raw(_encode(view.job_status(world, job, now)))
 
     def _run(self, world: World, run: Run) -> _Piece:
-        pid, cause = view.pid_of(world, run), run.cause or view.waiting_for(world, run)
+        pid, cause = view.pid_of(world, run), view.waiting_for(world, run) or run.cause
         known = self._runs.get(run.id)
         if known is not None:
             (run_before, pid_before, cause_before), _ = known

@@ -2,7 +2,8 @@
 
 Looked at by (due, place, id), the first admissible first; one that waits for
 its group, its job or its dependencies holds up nobody. Waiting and retrying
-take no place in the pool.
+take no place in the pool. What a run waits for is told when somebody asks and
+never recorded: a thousand that wait for one would be a thousand rows at each turn.
 """
 
 from supervisor.core.graph import Refused, Waits, judge
@@ -60,7 +61,7 @@ def _holder(world: World, group: str | None) -> int | None:
 def _consider(turn: Turn, run: Run) -> None:
     job = turn.world.definition(run.job)
     assert job is not None, "a pending run of a removed job is cancelled with it"
-    waits = ""
+    waits = False
     for name in heeded(run, job):
         judgement = judge(
             name, run.due, turn.world.past.get(name, ()), turn.world.last_success.get(name)
@@ -68,12 +69,13 @@ def _consider(turn: Turn, run: Run) -> None:
         if isinstance(judgement, Refused):
             turn.finish(run, Verdict(State.SKIPPED, Reason.DEPENDENCY, judgement.cause))
             return
-        if isinstance(judgement, Waits) and not waits:
-            waits = f"waits for run {judgement.run} of {judgement.job}"
-    if not waits and heeded(run, job):
+        waits = waits or isinstance(judgement, Waits)
+    if waits:
+        return
+    is_held = obstacle(turn.world, run, job) != ""
+    if heeded(run, job):
         run = replace(run, after=())  # once met, they are not judged again
-    waits = waits or obstacle(turn.world, run, job)
-    if not waits:
+        if is_held:
+            turn.keep(run)
+    if not is_held:
         turn.launch(run, job)
-    elif replace(run, cause=waits) != turn.world.runs[run.id]:
-        turn.keep(replace(run, cause=waits))

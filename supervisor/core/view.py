@@ -286,7 +286,7 @@ def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
 
 def open_run(world: World, run: Run) -> RunView:
     """An open run, with its pid and what it waits for."""
-    return run_view(run, pid=pid_of(world, run), cause=run.cause or waiting_for(world, run))
+    return run_view(run, pid=pid_of(world, run), cause=waiting_for(world, run) or run.cause)
 
 
 def pid_of(world: World, run: Run) -> int | None:
@@ -327,7 +327,7 @@ def run_view(
 
 
 def waiting_for(world: World, run: Run) -> str:
-    """What a pending run waits for, when nothing is recorded about it."""
+    """What a pending run waits for; nothing is recorded about it."""
     job = world.definition(run.job)
     if run.state is not State.PENDING or job is None:
         return ""

@@ -348,6 +348,10 @@ class Night:
         facts = view.Facts("0", 1, self.wall, "jobs.yaml", self.wall)
         return view.status(self.world, facts, self.wall)
 
+    def waits(self, name: str) -> str:
+        """What `status` says that the job's open run waits for."""
+        return next(run.cause for run in self.status().runs if run.job == name)
+
     def next_at(self, name: str) -> datetime | None:
         """What `status` says about the job's next slot."""
         return next(each.next_at for each in self.status().jobs if each.name == name)

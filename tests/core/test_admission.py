@@ -1,7 +1,7 @@
 """Admission: who begins first, and who holds up nobody."""
 
 from supervisor.core import events as ev
-from supervisor.core.model import Overlap
+from supervisor.core.model import Overlap, Run
 from tests.core.night import Night, job
 
 
@@ -63,7 +63,7 @@ def test_a_run_that_waits_for_its_group_holds_up_nobody():
     night.at("02:00")
 
     assert night.living() == ["a", "c"]
-    assert night.run("b").cause == "waits for a (run 1), which holds the group data"
+    assert night.waits("b") == "waits for a (run 1), which holds the group data"
 
 
 def test_a_run_that_waits_for_its_dependency_holds_up_nobody():
@@ -188,7 +188,7 @@ def test_a_run_asked_for_with_all_others_says_whom_it_waits_for():
     night = Night(job("a"), job("b", exclusive="data"))
     night.asks(ev.RunAll())
 
-    assert night.run("b").cause == "waits for run 1 of a: all of them run one at a time"
+    assert night.waits("b") == "waits for run 1 of a: all of them run one at a time"
 
 
 def test_run_all_goes_after_dependencies_first():
@@ -198,3 +198,18 @@ def test_run_all_goes_after_dependencies_first():
     night.ends("first")
 
     assert night.living() == ["last"]
+
+
+def test_those_who_wait_are_no_rows_when_one_of_many_has_ended():
+    night = Night(*[job(f"j{n}", exclusive="data") for n in range(20)])
+    night.asks(ev.RunAll())
+    night.actions.clear()
+
+    night.ends("j0")
+
+    recorded = {
+        action.row.job
+        for action in night.actions
+        if isinstance(action, ev.Record) and isinstance(action.row, Run)
+    }
+    assert recorded == {"j0", "j1"}

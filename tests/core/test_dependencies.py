@@ -25,7 +25,7 @@ def test_a_run_waits_while_its_dependency_runs():
     night.at("03:00")
 
     assert night.run("b").state == "pending"
-    assert night.run("b").cause == "waits for run 1 of a"
+    assert night.waits("b") == "waits for run 1 of a"
 
 
 def test_a_run_waits_while_its_dependency_is_retrying():

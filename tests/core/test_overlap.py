@@ -231,7 +231,7 @@ def test_two_attempts_of_one_job_never_live_together_over_a_retry():
     night.after(seconds=8)
 
     assert night.run("a").state == "pending"
-    assert night.run("a").cause == "waits for the processes of run 1 to end"
+    assert night.waits("a") == "waits for the processes of run 1 to end"
 
 
 def test_a_job_without_catch_up_overlaps_like_any_other():
