@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.core.events import Request
+from supervisor.core.asks import Request
 from supervisor.core.model import Peer, Run
 from supervisor.core.tally import Tally
 from supervisor.core.view import Facts

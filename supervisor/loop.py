@@ -20,7 +20,7 @@ from supervisor.alerts.courier import Courier, Trial
 from supervisor.alerts.heartbeats import Heartbeats
 from supervisor.containment import output
 from supervisor.containment.processes import Processes
-from supervisor.core import changes
+from supervisor.core import asks, changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import Beat, Pulse, replace
@@ -279,7 +279,7 @@ class Loop:
             match action:
                 case ev.Signal(run, attempt, force):
                     self._processes.signal(run, attempt, force)
-                case ev.Reply():
+                case asks.Reply():
                     self._reply(action)
                 case ev.Deliver():
                     self._courier.take(action, self.world)
@@ -300,7 +300,7 @@ class Loop:
             return [] if was_broken else [ev.Unrecorded(at, (), trouble)]
         return [ev.Recorded(at, self._store.take_damage())] if was_broken else []
 
-    def _reply(self, reply: ev.Reply) -> None:
+    def _reply(self, reply: asks.Reply) -> None:
         answer = self._answers.pop(reply.token)
         # Nobody may cancel it between a look and the result.
         if answer.set_running_or_notify_cancel():

@@ -97,7 +97,6 @@ LONGEST = 320
 LONG = {
     "supervisor/cli/answers.py": "values only",
     "supervisor/containment/processes.py": "the supervisor's side of every process",
-    "supervisor/core/events.py": "values only",
     "supervisor/core/model.py": "values only",
     "supervisor/core/view.py": "values, for the most part",
 }

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from supervisor.api import shapes
-from supervisor.core.events import Answer, Reply
+from supervisor.core.asks import Answer, Reply
 from supervisor.reload import Refused
 
 STATUS = {

@@ -11,7 +11,7 @@ from supervisor.api import bodies, shapes
 from supervisor.api.answers import Problem, as_json, from_reply
 from supervisor.api.ground import Ground
 from supervisor.api.parameters import INCIDENT, JOB
-from supervisor.core import events as ev
+from supervisor.core import asks
 from supervisor.core.model import Peer
 from supervisor.desk import Reload, TestAlert
 from supervisor.state_folder import StateFolder
@@ -33,49 +33,49 @@ class Asking:
     async def post_run(self, request: Request) -> Response:
         body = await self._body(request, bodies.RunBody)
         given = msgspec.json.encode(body.set).decode()
-        wanted = ev.RunJobs((JOB.of(request),), body.with_deps, given, body.dry_run)
+        wanted = asks.RunJobs((JOB.of(request),), body.with_deps, given, body.dry_run)
         return self._opened(await self._ask(request, wanted))
 
     async def post_run_all(self, request: Request) -> Response:
         body = await self._body(request, bodies.RunAllBody)
-        reply = await self._ask(request, ev.RunAll(body.only))
+        reply = await self._ask(request, asks.RunAll(body.only))
         return as_json(shapes.OpenedAll(reply.runs), 202)
 
     async def post_cancel_job(self, request: Request) -> Response:
-        reply = await self._ask(request, ev.CancelJob(JOB.of(request)))
+        reply = await self._ask(request, asks.CancelJob(JOB.of(request)))
         return as_json(shapes.Cancelled(reply.runs), 202)
 
     async def post_cancel_run(self, request: Request) -> Response:
         run = self._ground.run(request)
-        reply = await self._ask(request, ev.CancelRun(run.id))
+        reply = await self._ask(request, asks.CancelRun(run.id))
         return as_json(shapes.Cancelled(reply.runs), 202)
 
     async def post_pause(self, request: Request) -> Response:
         body = await self._body(request, bodies.PauseBody)
         name = request.path_params.get("job", "")
-        await self._ask(request, ev.PauseJob(name, body.for_seconds, body.reason))
+        await self._ask(request, asks.PauseJob(name, body.for_seconds, body.reason))
         return as_json(shapes.Paused(name or "all"))
 
     async def post_resume(self, request: Request) -> Response:
         body = await self._body(request, bodies.ResumeBody)
         name = request.path_params.get("job", "")
-        await self._ask(request, ev.ResumeJob(name, body.from_now))
+        await self._ask(request, asks.ResumeJob(name, body.from_now))
         return as_json(shapes.Resumed(name or "all"))
 
     async def post_ack(self, request: Request) -> Response:
         body = await self._body(request, bodies.AckBody)
         number = INCIDENT.of(request)
-        await self._ask(request, ev.AckIncident(number, body.for_seconds, body.reason))
+        await self._ask(request, asks.AckIncident(number, body.for_seconds, body.reason))
         return as_json(shapes.Acked(number))
 
     async def post_restore(self, request: Request) -> Response:
         body = await self._body(request, bodies.RestoreBody)
-        wanted = ev.RestoreBackup(body.file, body.target, body.force)
+        wanted = asks.RestoreBackup(body.file, body.target, body.force)
         return self._opened(await self._ask(request, wanted))
 
     async def post_stop(self, request: Request) -> Response:
         body = await self._body(request, bodies.StopBody)
-        await self._ask(request, ev.StopService(body.drain_seconds))
+        await self._ask(request, asks.StopService(body.drain_seconds))
         return as_json(shapes.Stopping(True), 202)
 
     async def post_reload(self, request: Request) -> Response:
@@ -87,7 +87,7 @@ class Asking:
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
 
     async def post_notify_test(self, request: Request) -> Response:
-        await self._ask(request, ev.NotifyTest())
+        await self._ask(request, asks.NotifyTest())
         answer = self._ground.desk.ask(_peer(request), TestAlert())
         outcome = await asyncio.wait_for(asyncio.wrap_future(answer), TEST_S)
         if outcome.cause:
@@ -95,12 +95,12 @@ class Asking:
             raise Problem(502, f"the test alert did not arrive: {outcome.cause}", hint)
         return as_json(shapes.Delivered("slack"))
 
-    async def _ask(self, request: Request, what: ev.Request) -> ev.Reply:
+    async def _ask(self, request: Request, what: asks.Request) -> asks.Reply:
         answer = self._ground.desk.ask(_peer(request), what)
         reply = await asyncio.wait_for(asyncio.wrap_future(answer), REPLY_S)
         return from_reply(reply)
 
-    def _opened(self, reply: ev.Reply) -> Response:
+    def _opened(self, reply: asks.Reply) -> Response:
         """The run that was asked for is the last one: its dependencies stand before it."""
         run = self._ground.show(self._ground.run_of(reply.runs[-1]))
         return as_json(shapes.Opened(run, reply.runs), 202)

@@ -22,7 +22,7 @@ from supervisor.cli.moments import Moments, moments
 from supervisor.cli.printing import Table, print_value, say
 from supervisor.cli.verb import Family, Verb, json_option, places, supervisor, utc_option
 from supervisor.cli.waiting import display, give_account, until_final
-from supervisor.core.events import RestoreBackup
+from supervisor.core.asks import RestoreBackup
 from workers.backup import catalogue, choice, keep
 from workers.backup import verify as proof
 from workers.backup.catalogue import Backup, State

@@ -22,8 +22,7 @@ from supervisor.cli.waiting import Display, display, give_account
 from supervisor.cli.wish import Wish
 from supervisor.config import load
 from supervisor.containment import output
-from supervisor.core import events as ev
-from supervisor.core import view
+from supervisor.core import asks, view
 from supervisor.core.model import Config, Peer
 from supervisor.core.world import World
 from supervisor.desk import Desk
@@ -32,7 +31,7 @@ from supervisor.service import Service, Settings
 from supervisor.state_folder import StateFolder
 
 LOOK_EVERY_S = 0.2
-_NO = {ev.Answer.UNKNOWN: Exit.USAGE, ev.Answer.BAD: Exit.USAGE}
+_NO = {asks.Answer.UNKNOWN: Exit.USAGE, asks.Answer.BAD: Exit.USAGE}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -46,7 +45,7 @@ def run_local(wish: Wish) -> int:
 
 
 def serve(
-    request: ev.Request, as_json: bool, shows_output: bool = False, log_level: str | None = None
+    request: asks.Request, as_json: bool, shows_output: bool = False, log_level: str | None = None
 ) -> int:
     """Begin a service, hand it one request, and leave when nothing is open.
 
@@ -134,20 +133,20 @@ def definitions(config: Path) -> Config:
     return loaded.config
 
 
-def _request(wish: Wish) -> ev.Request:
+def _request(wish: Wish) -> asks.Request:
     if wish.every:
-        return ev.RunAll(wish.only)
+        return asks.RunAll(wish.only)
     given = msgspec.json.encode(wish.parameters).decode()
-    return ev.RunJobs(wish.jobs, wish.with_deps, given, wish.dry_run)
+    return asks.RunJobs(wish.jobs, wish.with_deps, given, wish.dry_run)
 
 
-def _asked(service: Service, request: ev.Request) -> tuple[int, ...]:
+def _asked(service: Service, request: asks.Request) -> tuple[int, ...]:
     """The runs that the request opened. Raises: Failure, with the service closed."""
     answer = service.desk.ask(Peer(os.getuid(), os.getpid()), request)
     # An idle loop that is to run until it is idle would end before it was asked.
     service.loop.once()
-    reply: ev.Reply = answer.result(timeout=0)
-    if reply.answer is not ev.Answer.OK:
+    reply: asks.Reply = answer.result(timeout=0)
+    if reply.answer is not asks.Answer.OK:
         service.close()
         raise Failure(_NO.get(reply.answer, Exit.NO), reply.error, reply.hint)
     return reply.runs

@@ -2,5 +2,5 @@
 
 `decide(world, event) -> (world, actions)` is all there is; the files beside it
 are the rules it applies. Enter by `events.py` (what may happen, what may be
-asked of the world) and `decide.py` (the table).
+asked of the world), `asks.py` (what people may ask) and `decide.py` (the table).
 """

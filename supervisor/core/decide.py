@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from supervisor.core import (
+    answering,
     attempts,
     delivery,
     recording,
     reloading,
-    requests,
     restoring,
     stopping,
     ticking,
@@ -84,7 +84,7 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
         case TimePassed():
             ticking.time_passed(turn)
         case Asked():
-            requests.answer(turn, event)
+            answering.answer(turn, event)
         case Restored():
             restoring.restored(turn, event)
         case Reloaded():

@@ -2,7 +2,7 @@
 
 Every event carries `at`: the one reading of clocks and dice for its turn. The
 actions of a turn are performed in the order given; a `Record` stands before
-its `Launch`. Requests are what people ask over the socket.
+its `Launch`. What people ask over the socket stands in `asks.py`.
 """
 
 from datetime import datetime
@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from supervisor.core.asks import Reply, Request
 from supervisor.core.model import (
     Alert,
     Asking,
@@ -34,94 +35,6 @@ class At(Struct, frozen=True):
     wall: datetime
     mono: float
     dice: float = 0.5
-
-
-# --- requests ---------------------------------------------------------------
-
-
-class RunJobs(Struct, frozen=True):
-    """Run these jobs now; with_deps: their dependencies first, under one instant."""
-
-    jobs: tuple[str, ...]
-    with_deps: bool = False
-    set_json: str = "{}"
-    dry_run: bool = False
-
-
-class RunAll(Struct, frozen=True):
-    """Run every enabled job once (or only these), one at a time."""
-
-    only: tuple[str, ...] = ()
-
-
-class CancelJob(Struct, frozen=True):
-    """End the open runs of a job."""
-
-    job: str
-
-
-class CancelRun(Struct, frozen=True):
-    """End one open run."""
-
-    run: int
-
-
-class PauseJob(Struct, frozen=True):
-    """No slots of this job ("": of any job) until resumed or for_s is over."""
-
-    job: str
-    for_s: float | None
-    reason: str = ""
-
-
-class ResumeJob(Struct, frozen=True):
-    """Lift a pause; from_now: also forget that later slots were seen."""
-
-    job: str
-    from_now: bool = False
-
-
-class AckIncident(Struct, frozen=True):
-    """Send no reminders of an incident for a time."""
-
-    incident: int
-    for_s: float
-    reason: str = ""
-
-
-class StopService(Struct, frozen=True):
-    """Stop the service; drain_s: let living runs finish first, at most so long."""
-
-    drain_s: float | None = None
-
-
-class RestoreBackup(Struct, frozen=True):
-    """Put a backup in place of a database; both paths are absolute.
-
-    force: the target may exist; what is there is copied aside first.
-    """
-
-    file: str
-    target: str
-    force: bool = False
-
-
-class NotifyTest(Struct, frozen=True):
-    """See whether alerts arrive; granted if there is a channel, whatever comes of it."""
-
-
-Request = (
-    RunJobs
-    | RunAll
-    | CancelJob
-    | CancelRun
-    | PauseJob
-    | ResumeJob
-    | AckIncident
-    | RestoreBackup
-    | NotifyTest
-    | StopService
-)
 
 
 # --- events -----------------------------------------------------------------
@@ -320,16 +233,6 @@ class Force(StrEnum):
     ABANDON = "abandon"  # it cannot be killed: retire its keeper with it
 
 
-class Answer(StrEnum):
-    """How a request was received; the API turns it into a status code."""
-
-    OK = "ok"
-    UNKNOWN = "unknown"
-    CONFLICT = "conflict"
-    BAD = "bad"
-    UNAVAILABLE = "unavailable"
-
-
 class Record(Struct, frozen=True):
     """Write this value, in place of an earlier one of its key; soon: half a second will do."""
 
@@ -363,16 +266,6 @@ class Signal(Struct, frozen=True):
     run: int
     attempt: int
     force: Force
-
-
-class Reply(Struct, frozen=True):
-    """Answer a request: ids of runs, or an error with a hint."""
-
-    token: int
-    answer: Answer
-    runs: tuple[int, ...] = ()
-    error: str = ""
-    hint: str = ""
 
 
 class Deliver(Struct, frozen=True):

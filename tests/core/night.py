@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from supervisor.core import asks, view
 from supervisor.core import events as ev
-from supervisor.core import view
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.graph import REMEMBERED
 from supervisor.core.model import (
@@ -297,11 +297,11 @@ class Night:
         self.held_back.clear()
         self.send(ev.Recorded(self.clocks(), damage))
 
-    def asks(self, request: ev.Request) -> ev.Reply:
+    def asks(self, request: asks.Request) -> asks.Reply:
         """A person (uid 1000) asks; there is exactly one reply."""
         before = len(self.actions)
         self.send(ev.Asked(self.clocks(), 7, Peer(1000, 1), request))
-        [reply] = [each for each in self.actions[before:] if isinstance(each, ev.Reply)]
+        [reply] = [each for each in self.actions[before:] if isinstance(each, asks.Reply)]
         return reply
 
     @property

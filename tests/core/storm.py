@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
@@ -75,7 +76,7 @@ class Storm:
         self.events = 0
         self.latest_wall = START
         self.ended: set[int] = set()
-        self.replies: list[ev.Reply] = []
+        self.replies: list[asks.Reply] = []
         self.world: World = World(config)
         self.restart()
 
@@ -144,7 +145,7 @@ class Storm:
         to_timer = to_minute if wake is None else max(0.0, wake - self.mono)
         self.pass_time(min(to_minute, to_timer))
 
-    def ask(self, request: ev.Request) -> None:
+    def ask(self, request: asks.Request) -> None:
         asked = len(self.replies)
         self.send(ev.Asked(self.at(), self.events, Peer(1000, 1), request))
         assert len(self.replies) == asked + 1, "each request gets exactly one reply"
@@ -196,7 +197,7 @@ class Storm:
                     self._launch(action)
                 case ev.Signal(run, attempt, force):
                     self._force(run, attempt, force)
-                case ev.Reply():
+                case asks.Reply():
                     self.replies.append(action)
                 case ev.Deliver(alerts):
                     self._set_out(alerts)

@@ -1,5 +1,6 @@
 """Admission: who begins first, and who holds up nobody."""
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.model import Overlap, Run
 from tests.core.night import Night, job
@@ -132,7 +133,7 @@ def test_a_group_is_kept_by_the_definition_that_was_launched():
     night.at("02:00")
 
     night.reloads(job("a", cron="0 2 * * *"), job("b", exclusive="data"))
-    night.asks(ev.RunJobs(("b",)))
+    night.asks(asks.RunJobs(("b",)))
 
     assert night.living() == ["a"]
 
@@ -173,7 +174,7 @@ def test_replacing_a_run_that_will_not_end_delays_no_other_job():
 
 def test_run_all_goes_one_at_a_time_in_the_order_of_the_file():
     night = Night(*[job(name) for name in "cab"])
-    night.asks(ev.RunAll())
+    night.asks(asks.RunAll())
 
     order = []
     while night.living():
@@ -186,14 +187,14 @@ def test_run_all_goes_one_at_a_time_in_the_order_of_the_file():
 
 def test_a_run_asked_for_with_all_others_says_whom_it_waits_for():
     night = Night(job("a"), job("b", exclusive="data"))
-    night.asks(ev.RunAll())
+    night.asks(asks.RunAll())
 
     assert night.waits("b") == "waits for run 1 of a: all of them run one at a time"
 
 
 def test_run_all_goes_after_dependencies_first():
     night = Night(job("last", deps=["first"]), job("first"))
-    night.asks(ev.RunAll())
+    night.asks(asks.RunAll())
 
     night.ends("first")
 
@@ -202,7 +203,7 @@ def test_run_all_goes_after_dependencies_first():
 
 def test_those_who_wait_are_no_rows_when_one_of_many_has_ended():
     night = Night(*[job(f"j{n}", exclusive="data") for n in range(20)])
-    night.asks(ev.RunAll())
+    night.asks(asks.RunAll())
     night.actions.clear()
 
     night.ends("j0")

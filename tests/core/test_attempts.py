@@ -1,5 +1,6 @@
 """One attempt: its deadline, its force, its leftovers, and what cannot be killed."""
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.attempts import MOST_METRICS
 from supervisor.core.decide import next_wakeup
@@ -107,7 +108,7 @@ def test_what_a_cancelled_retry_left_behind_is_named_in_its_row():
     night = Night(job("a", cron="0 2 * * *", retries=1))
     night.at("02:00")
     night.exits("a", status=1)
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
 
     night.empties("a", strays=["77 sleep 1000"])
 
@@ -118,7 +119,7 @@ def test_a_cancelled_run_gets_term_then_kill():
     night = Night(job("a", cron="0 2 * * *", kill_grace_s=10))
     night.at("02:00")
 
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
     night.after(seconds=10)
 
     assert night.forces("a") == ["term", "kill"]
@@ -127,10 +128,10 @@ def test_a_cancelled_run_gets_term_then_kill():
 def test_a_run_that_is_cancelled_twice_is_told_once():
     night = Night(job("a", cron="0 2 * * *", kill_grace_s=10))
     night.at("02:00")
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
 
     night.after(seconds=5)
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
     night.after(seconds=5)
 
     assert night.forces("a") == ["term", "kill"]
@@ -138,10 +139,10 @@ def test_a_run_that_is_cancelled_twice_is_told_once():
 
 def test_a_pending_run_is_cancelled_at_once():
     night = Night(job("hog"), job("a"), max_concurrent=1)
-    night.asks(ev.RunJobs(("hog",)))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("hog",)))
+    night.asks(asks.RunJobs(("a",)))
 
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
 
     assert night.states("a") == ["cancelled"]
     assert night.run("a").cause == "cancelled by uid 1000"
@@ -149,8 +150,8 @@ def test_a_pending_run_is_cancelled_at_once():
 
 def test_cancelling_opens_no_incident():
     night = Night(job("a"))
-    night.asks(ev.RunJobs(("a",)))
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.RunJobs(("a",)))
+    night.asks(asks.CancelJob("a"))
 
     night.ends("a", signal=15)
 
@@ -159,9 +160,9 @@ def test_cancelling_opens_no_incident():
 
 def test_a_worker_that_finished_before_the_cancel_reached_it_has_succeeded():
     night = Night(job("a", worker="w.f"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.says("a", Done({}))
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
 
     night.ends("a")
 
@@ -170,7 +171,7 @@ def test_a_worker_that_finished_before_the_cancel_reached_it_has_succeeded():
 
 def test_progress_is_shown_and_a_metric_is_kept():
     night = Night(job("a", worker="w.f"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
 
     night.says("a", Progress(3, 10, "sets"))
     night.says("a", Metric("rows", 12.0))
@@ -183,7 +184,7 @@ def test_progress_is_shown_and_a_metric_is_kept():
 def test_progress_has_a_rate_since_the_attempt_began_but_none_in_its_first_instant():
     night = Night(job("a", worker="w.f"))
     night.at("02:00:00")
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
 
     night.says("a", Progress(1, None, "bytes"))
     [first] = night.status().runs
@@ -197,7 +198,7 @@ def test_progress_has_a_rate_since_the_attempt_began_but_none_in_its_first_insta
 
 def test_the_pid_of_a_living_attempt_is_recorded_and_shown():
     night = Night(job("a"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
 
     night.send(ev.Started(night.clocks(), 1, 1, pid=4711))
 
@@ -220,7 +221,7 @@ def test_each_attempt_has_a_row_with_its_own_end():
 
 def test_the_numbers_of_a_result_are_kept_for_curves_and_texts_are_not():
     night = Night(job("a", worker="w.f"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.says("a", Done({"rows": 12, "file": "x", "fits": True, "huge": 10**400}))
     night.ends("a")
 
@@ -229,7 +230,7 @@ def test_the_numbers_of_a_result_are_kept_for_curves_and_texts_are_not():
 
 def test_the_numbers_of_the_last_result_survive_a_restart():
     night = Night(job("a", worker="w.f"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.says("a", Done({"size_bytes": 12}))
     night.ends("a")
     night.dies()
@@ -240,7 +241,7 @@ def test_the_numbers_of_the_last_result_survive_a_restart():
 
 def test_a_worker_that_never_stops_naming_numbers_has_only_so_many():
     night = Night(job("a", worker="w.f"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     for number in range(2 * MOST_METRICS):
         night.says("a", Metric(f"m{number}", 1))
     night.says("a", Metric("m0", 2))
@@ -251,7 +252,7 @@ def test_a_worker_that_never_stops_naming_numbers_has_only_so_many():
 
 def test_the_numbers_of_a_removed_job_go_with_it():
     night = Night(job("a", worker="w.f"), job("b"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.says("a", Metric("rows", 1))
     night.reloads(job("b"))
     night.says("a", Metric("rows", 2))

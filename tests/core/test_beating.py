@@ -1,5 +1,6 @@
 """Heartbeats: start, success, fail with its cause; once a tick for the service."""
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.model import Beat
 from tests.core.night import Night, job
@@ -40,7 +41,7 @@ def test_retries_are_one_run_with_one_start_and_one_end():
 def test_a_cancelled_run_says_nothing_more():
     night = Night(A)
     night.at("02:00")
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
 
     night.ends("a", signal=15)
 
@@ -49,7 +50,7 @@ def test_a_cancelled_run_says_nothing_more():
 
 def test_a_dry_run_is_no_sign_of_life():
     night = Night(job("a", worker="w.f", heartbeat=URL))
-    night.asks(ev.RunJobs(("a",), dry_run=True))
+    night.asks(asks.RunJobs(("a",), dry_run=True))
 
     night.ends("a")
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.model import Attempt, CatchUp, Mark, Overlap, Run, State, Trigger
 from tests.core.night import Ledger, Night, instant, job, ran_before
@@ -229,7 +230,7 @@ def test_only_the_newest_open_slot_of_a_job_goes_on(first):
 @pytest.mark.parametrize("how", ["stops", "dies"])
 def test_a_manual_run_is_not_resumed(how):
     night = Night(job("a"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     getattr(night, how)()
 
     night.starts("00:10")
@@ -239,8 +240,8 @@ def test_a_manual_run_is_not_resumed(how):
 
 def test_a_manual_run_that_never_began_is_missed():
     night = Night(job("hog"), job("a"), max_concurrent=1)
-    night.asks(ev.RunJobs(("hog",)))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("hog",)))
+    night.asks(asks.RunJobs(("a",)))
     night.dies()
 
     night.starts("00:10")
@@ -466,7 +467,7 @@ def test_a_disabled_job_has_skipped_slots_in_an_absence_and_no_missed_ones():
 
 def test_a_paused_job_has_skipped_slots_in_an_absence():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
     night.stops()
 
     night.starts("03:30")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.decide import TABLE, decide, next_minute, next_wakeup
 from supervisor.core.model import Overlap, Problem, State
@@ -52,14 +53,14 @@ def failed():
 
 def cancelled():
     night = running()
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
     night.exits("a", signal=15)
     return night
 
 
 def interrupted():
     night = Night(job("a"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.send(ev.StopAsked(night.clocks()))
     night.exits("a", signal=15)
     return night
@@ -127,10 +128,10 @@ def everything_at(night):
     at = night.clocks()
     later = ev.At(instant("2026-01-06 12:00"), night.mono + 100_000)
     requests = [
-        ev.RunJobs(("a",)), ev.RunAll(), ev.CancelJob("a"), ev.CancelRun(1),
-        ev.PauseJob("a", 60), ev.PauseJob("", None), ev.ResumeJob("a", from_now=True),
-        ev.ResumeJob("", from_now=True), ev.AckIncident(1, 60), ev.StopService(),
-        ev.StopService(60.0),
+        asks.RunJobs(("a",)), asks.RunAll(), asks.CancelJob("a"), asks.CancelRun(1),
+        asks.PauseJob("a", 60), asks.PauseJob("", None), asks.ResumeJob("a", from_now=True),
+        asks.ResumeJob("", from_now=True), asks.AckIncident(1, 60), asks.StopService(),
+        asks.StopService(60.0),
     ]  # fmt: skip
     return [
         *(make(at, 1, 1) for make in ATTEMPT_EVENTS.values()),

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.decide import next_wakeup
 from supervisor.core.model import Notify, Severity
@@ -281,7 +282,7 @@ def test_an_acknowledged_incident_sends_no_waiting_reminder():
         night.after(minutes=1)
     before = night.waiting()
 
-    night.asks(ev.AckIncident(1, 3600.0))
+    night.asks(asks.AckIncident(1, 3600.0))
 
     assert before == ["exit opened", "exit reminder"]
     assert night.waiting() == ["exit opened"]

@@ -1,6 +1,6 @@
 """Dependencies look at what is recorded, never at the calendar."""
 
-from supervisor.core import events as ev
+from supervisor.core import asks
 from supervisor.core.model import CatchUp
 from tests.core.night import Ledger, Night, job, ran_before
 from workers.protocol import Done
@@ -92,7 +92,7 @@ def test_a_later_success_does_not_revive_a_skipped_run():
     night.ends("a", status=1)
     night.at("03:00")
 
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.ends("a")
     night.at("04:00")
 
@@ -115,7 +115,7 @@ def test_a_failure_mended_by_hand_before_the_slot_satisfies_it():
     night = Night(A, B)
     night.at("02:00")
     night.ends("a", status=1)
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.ends("a")
 
     night.at("03:00")
@@ -210,7 +210,7 @@ def test_a_missed_dependency_skips_the_run():
 def test_a_cancelled_dependency_skips_the_run():
     night = Night(A, B)
     night.at("02:00")
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
     night.ends("a", signal=15)
 
     night.at("03:00")
@@ -273,7 +273,7 @@ def test_a_manual_run_ignores_dependencies():
     night.at("02:00")
     night.ends("a", status=1)
 
-    night.asks(ev.RunJobs(("b",)))
+    night.asks(asks.RunJobs(("b",)))
 
     assert night.run("b").state == "running"
 
@@ -282,7 +282,7 @@ def test_with_deps_opens_one_run_of_each_under_one_instant():
     night = Night(job("c", deps=["b"]), job("b", deps=["a"]), job("a"), job("other"))
     night.after(seconds=90)
 
-    reply = night.asks(ev.RunJobs(("c",), with_deps=True))
+    reply = night.asks(asks.RunJobs(("c",), with_deps=True))
 
     assert len(reply.runs) == 3
     assert [night.run(name).due for name in "abc"] == [night.wall] * 3
@@ -293,7 +293,7 @@ def test_with_deps_opens_one_run_of_each_under_one_instant():
 
 def test_with_deps_skips_mine_when_a_dependency_fails():
     night = Night(job("a"), job("b", deps=["a"]))
-    night.asks(ev.RunJobs(("b",), with_deps=True))
+    night.asks(asks.RunJobs(("b",), with_deps=True))
 
     night.ends("a", status=3)
 
@@ -311,7 +311,7 @@ def test_a_retry_is_not_judged_again():
     night.at("02:00")
     night.ends("a")
     night.at("03:00")
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.ends("b", status=1)
     night.ends("a", status=1)
 
@@ -335,12 +335,12 @@ def test_a_run_that_waits_for_its_group_keeps_its_dependency_however_often_that_
     )
     night.at("02:00")
     night.ends("a")
-    night.asks(ev.RunJobs(("hog",)))
+    night.asks(asks.RunJobs(("hog",)))
     night.at("03:00")
 
     for _ in range(12):
         night.after(seconds=1)
-        night.asks(ev.RunJobs(("a",)))
+        night.asks(asks.RunJobs(("a",)))
         night.ends("a", status=1)
     night.ends("hog")
 
@@ -350,7 +350,7 @@ def test_a_run_that_waits_for_its_group_keeps_its_dependency_however_often_that_
 def test_a_dry_run_satisfies_nobody():
     night = Night(job("a", worker="w.f"), B)
     night.at("02:00")
-    night.asks(ev.RunJobs(("a",), dry_run=True))
+    night.asks(asks.RunJobs(("a",), dry_run=True))
     night.says("a", Done({}))
     night.ends("a")
 
@@ -362,14 +362,14 @@ def test_a_dry_run_satisfies_nobody():
 def test_a_dry_run_with_deps_is_a_dry_run_of_each_of_them():
     night = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
 
-    night.asks(ev.RunJobs(("b",), with_deps=True, dry_run=True))
+    night.asks(asks.RunJobs(("b",), with_deps=True, dry_run=True))
 
     assert night.run("a").dry_run
 
 
 def test_dry_runs_among_each_other_are_not_skipped_for_lack_of_a_real_one():
     night = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
-    night.asks(ev.RunJobs(("a", "b"), with_deps=True, dry_run=True))
+    night.asks(asks.RunJobs(("a", "b"), with_deps=True, dry_run=True))
 
     night.says("a", Done({}))
     night.ends("a")
@@ -406,6 +406,6 @@ def test_a_failed_blocker_is_remembered_over_a_restart_however_many_slots_it_blo
 def test_an_empty_ledger_has_no_dependencies():
     night = Night(job("a"), job("b", deps=["a"]), remembers=Ledger())
 
-    night.asks(ev.RunJobs(("b",)))
+    night.asks(asks.RunJobs(("b",)))
 
     assert night.run("b").state == "running"

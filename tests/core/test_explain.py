@@ -4,8 +4,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from supervisor.core import events as ev
-from supervisor.core import explain
+from supervisor.core import asks, explain
 from supervisor.core.model import CatchUp, Gap
 from tests.core.night import Night, instant, job
 
@@ -73,7 +72,7 @@ def test_a_pending_run_says_what_it_waits_for():
 def test_a_cancelled_run_says_by_whom():
     night = Night(NIGHTLY)
     night.at("02:00")
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
     night.ends("a", signal=15)
 
     assert story(night)[1:] == [
@@ -119,7 +118,7 @@ def test_a_retrying_run_says_when():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda night: night.asks(ev.RunJobs(("a",))), "was asked for at"),
+        (lambda night: night.asks(asks.RunJobs(("a",))), "was asked for at"),
         (lambda night: night.at("02:00"), "was due by its calendar at"),
         (lambda night: night.sleeps_until("02:30"), "while no supervisor could run it"),
     ],

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from supervisor.core import asks, incident
 from supervisor.core import events as ev
-from supervisor.core import incident
 from supervisor.core.model import Severity
 from tests.core.night import Night, instant, job
 from workers.protocol import Failed
@@ -177,7 +177,7 @@ def test_an_acknowledged_incident_is_silent():
     night = Night(EVERY_MINUTE)
     fails_for(night, "2026-01-05 00:01")
 
-    night.asks(ev.AckIncident(1, 12 * 3600, "known"))
+    night.asks(asks.AckIncident(1, 12 * 3600, "known"))
     fails_for(night, "2026-01-05 11:00")
 
     assert night.words("a") == ["exit opened"]
@@ -188,7 +188,7 @@ def test_an_acknowledged_incident_is_silent():
 def test_an_acknowledgement_has_an_end():
     night = Night(EVERY_MINUTE)
     fails_for(night, "2026-01-05 00:01")
-    night.asks(ev.AckIncident(1, 2 * 3600))
+    night.asks(asks.AckIncident(1, 2 * 3600))
 
     fails_for(night, "2026-01-05 02:30")
 
@@ -200,7 +200,7 @@ def test_an_acknowledged_incident_still_recovers():
     night = Night(job("a", cron="0 2,3 * * *"))
     night.at("02:00")
     night.ends("a", status=1)
-    night.asks(ev.AckIncident(1, 86400))
+    night.asks(asks.AckIncident(1, 86400))
     night.at("03:00")
 
     night.ends("a")
@@ -267,9 +267,9 @@ def test_an_incident_survives_a_restart():
 
 def test_a_manual_run_opens_and_closes_like_others():
     night = Night(A)
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.ends("a", status=1)
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
 
     night.ends("a")
 
@@ -280,10 +280,10 @@ def test_a_manual_run_opens_and_closes_like_others():
 def test_a_dry_run_neither_opens_nor_closes(status):
     night = Night(job("a", worker="w.f"))
     if status == 0:
-        night.asks(ev.RunJobs(("a",)))
+        night.asks(asks.RunJobs(("a",)))
         night.ends("a", status=1)
     before = night.words("a")
-    night.asks(ev.RunJobs(("a",), dry_run=True))
+    night.asks(asks.RunJobs(("a",), dry_run=True))
 
     night.ends("a", status=status)
 

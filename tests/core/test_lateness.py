@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core import events as ev
+from supervisor.core import asks
 from tests.core.night import Night, job
 
 WATCHED = job("a", cron="0 2 * * *", late_after_s=3600.0)
@@ -43,7 +43,7 @@ def test_a_success_by_hand_after_the_slot_counts():
     night = Night(job("a", cron="0 2 * * *", late_after_s=3600.0))
     night.at("02:10")
     night.ends("a", status=1)
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
     night.ends("a")
 
     night.at("12:00")
@@ -101,7 +101,7 @@ def test_a_late_slot_is_told_of_once():
 
 def test_a_paused_job_is_not_late():
     night = Night(WATCHED)
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
 
     night.at("12:00")
 
@@ -118,7 +118,7 @@ def test_a_disabled_job_is_not_late():
 
 def test_a_slot_skipped_by_a_pause_is_not_late_when_the_pause_is_over():
     night = Night(WATCHED)
-    night.asks(ev.PauseJob("a", 3 * 3600))
+    night.asks(asks.PauseJob("a", 3 * 3600))
 
     night.at("12:00")
 
@@ -127,7 +127,7 @@ def test_a_slot_skipped_by_a_pause_is_not_late_when_the_pause_is_over():
 
 def test_a_slot_skipped_by_a_pause_is_not_late_after_a_restart():
     night = Night(WATCHED)
-    night.asks(ev.PauseJob("a", 2 * 3600 + 30))
+    night.asks(asks.PauseJob("a", 2 * 3600 + 30))
     night.at("02:00:10")
     night.stops()
 
@@ -174,7 +174,7 @@ def test_a_dry_run_is_no_success():
     night = Night(job("a", worker="w.f", cron="0 2 * * *", late_after_s=3600.0))
     night.at("02:00")
     night.ends("a", status=1)
-    night.asks(ev.RunJobs(("a",), dry_run=True))
+    night.asks(asks.RunJobs(("a",), dry_run=True))
     night.ends("a", status=0)
 
     night.at("03:00")

@@ -1,5 +1,6 @@
 """No record, no launch: what happens while the ledger cannot be written."""
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.model import Notify
 from tests.core.night import Ledger, Night, instant, job
@@ -94,7 +95,7 @@ def test_the_end_of_a_living_run_is_held_back_and_written_first():
 def test_a_request_is_refused_meanwhile():
     night = broken_at_two()
 
-    reply = night.asks(ev.RunJobs(("a",)))
+    reply = night.asks(asks.RunJobs(("a",)))
 
     assert reply.answer == "unavailable"
     assert reply.error == "the ledger cannot be written: disk full"
@@ -179,7 +180,7 @@ def test_the_next_start_ends_it():
 def test_a_person_who_has_seen_it_ends_it():
     night = Night(A, damage=DAMAGE)
 
-    night.asks(ev.AckIncident(1, 3600.0, "looked at"))
+    night.asks(asks.AckIncident(1, 3600.0, "looked at"))
 
     assert night.incidents() == []
     assert night.ledger.incidents[1].ack_reason == "looked at"
@@ -221,9 +222,9 @@ def test_the_new_ledger_is_told_of_pauses_and_of_what_dependents_ask():
     night = Night(A, job("b", cron="0 3 * * *", deps=["a"]))
     night.at("02:00")
     night.ends("a")
-    night.asks(ev.PauseJob("", 3600.0))
+    night.asks(asks.PauseJob("", 3600.0))
     night.breaks_ledger("malformed")
-    night.asks(ev.PauseJob("b", None))
+    night.asks(asks.PauseJob("b", None))
     night.ledger = Ledger()
     night.mends_ledger(damage=DAMAGE)
     night.dies()
@@ -240,7 +241,7 @@ def test_the_new_ledger_is_told_of_the_alerts_that_wait():
     night.at("02:00")
     night.ends("a", status=1)
     night.breaks_ledger("malformed")
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
     night.ledger = Ledger()
 
     night.mends_ledger(damage=DAMAGE)

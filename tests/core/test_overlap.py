@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core import events as ev
+from supervisor.core import asks
 from supervisor.core.model import CatchUp, Overlap
 from tests.core.night import Night, job
 
@@ -59,7 +59,7 @@ def test_overlap_decides_about_the_open_run_and_the_new_one(comes, overlap, stat
         night.at("03:00")
         answer = "ok"
     else:
-        answer = night.asks(ev.RunJobs(("a",))).answer
+        answer = night.asks(asks.RunJobs(("a",))).answer
 
     if new == "conflict":
         assert answer == "conflict"
@@ -81,7 +81,7 @@ def test_while_only_leftovers_live_the_new_run_is_pending_and_never_refused(over
     if comes == "slot":
         night.at("03:00")
     else:
-        night.asks(ev.RunJobs(("a",)))
+        night.asks(asks.RunJobs(("a",)))
     before = night.run("a").state
     night.empties("a")
 
@@ -103,7 +103,7 @@ def test_a_skipped_slot_names_the_run_that_blocked_it():
 def test_a_refused_request_names_the_run_that_is_open():
     night = open_run("skip", "running")
 
-    reply = night.asks(ev.RunJobs(("a",)))
+    reply = night.asks(asks.RunJobs(("a",)))
 
     assert reply.error == f"a: run {night.run('a').id} is still running"
     assert "nightshift cancel a" in reply.hint
@@ -204,7 +204,7 @@ def test_a_startup_run_is_skipped_while_a_caught_up_one_is_open():
 
 def test_a_slot_that_comes_while_a_manual_run_is_open_is_skipped():
     night = Night(job("a", cron="0 2 * * *"))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
 
     night.at("02:00")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core import events as ev
+from supervisor.core import asks
 from tests.core.night import Night, instant, job
 
 HOURLY = job("a", cron="0 * * * *")
@@ -11,7 +11,7 @@ HOURLY = job("a", cron="0 * * * *")
 @pytest.mark.parametrize("paused", ["a", ""], ids=["the job", "all jobs"])
 def test_a_paused_slot_is_skipped_and_says_by_whom_until_when_and_why(paused):
     night = Night(HOURLY)
-    night.asks(ev.PauseJob(paused, 7200, "moving house"))
+    night.asks(asks.PauseJob(paused, 7200, "moving house"))
 
     night.at("01:00")
 
@@ -22,7 +22,7 @@ def test_a_paused_slot_is_skipped_and_says_by_whom_until_when_and_why(paused):
 
 def test_a_pause_without_an_end_names_none():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
 
     night.at("01:00")
 
@@ -31,7 +31,7 @@ def test_a_pause_without_an_end_names_none():
 
 def test_a_pause_of_one_job_does_not_touch_another():
     night = Night(HOURLY, job("b", cron="0 * * * *"))
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
 
     night.at("01:00")
 
@@ -40,7 +40,7 @@ def test_a_pause_of_one_job_does_not_touch_another():
 
 def test_a_pause_ends_by_itself():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", 90 * 60))
+    night.asks(asks.PauseJob("a", 90 * 60))
 
     night.at("02:00")
 
@@ -49,7 +49,7 @@ def test_a_pause_ends_by_itself():
 
 def test_a_slot_at_the_very_end_of_a_pause_runs():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", 3600))
+    night.asks(asks.PauseJob("a", 3600))
 
     night.at("01:00")
 
@@ -58,10 +58,10 @@ def test_a_slot_at_the_very_end_of_a_pause_runs():
 
 def test_resume_lifts_a_pause():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
     night.at("01:00")
 
-    night.asks(ev.ResumeJob("a"))
+    night.asks(asks.ResumeJob("a"))
     night.at("02:00")
 
     assert night.states("a") == ["skipped", "running"]
@@ -69,10 +69,10 @@ def test_resume_lifts_a_pause():
 
 def test_the_pause_over_all_is_a_second_flag():
     night = Night(HOURLY, job("b", cron="0 * * * *"))
-    night.asks(ev.PauseJob("a", None))
-    night.asks(ev.PauseJob("", None))
+    night.asks(asks.PauseJob("a", None))
+    night.asks(asks.PauseJob("", None))
 
-    night.asks(ev.ResumeJob(""))
+    night.asks(asks.ResumeJob(""))
     night.at("01:00")
 
     assert night.run("a").state == "skipped"
@@ -81,9 +81,9 @@ def test_the_pause_over_all_is_a_second_flag():
 
 def test_resuming_one_job_does_not_lift_the_pause_over_all():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("", None))
+    night.asks(asks.PauseJob("", None))
 
-    night.asks(ev.ResumeJob("a"))
+    night.asks(asks.ResumeJob("a"))
     night.at("01:00")
 
     assert night.run("a").state == "skipped"
@@ -93,7 +93,7 @@ def test_resuming_one_job_does_not_lift_the_pause_over_all():
 @pytest.mark.parametrize("how", ["stops", "dies"])
 def test_a_pause_survives_a_restart(paused, how):
     night = Night(HOURLY)
-    night.asks(ev.PauseJob(paused, None, "moving house"))
+    night.asks(asks.PauseJob(paused, None, "moving house"))
     getattr(night, how)()
 
     night.starts("00:10")
@@ -107,7 +107,7 @@ def test_a_run_that_is_open_goes_on():
     night = Night(job("a", cron="0 1 * * *"))
     night.at("01:00")
 
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
     night.ends("a")
 
     assert night.states("a") == ["success"]
@@ -116,7 +116,7 @@ def test_a_run_that_is_open_goes_on():
 def test_a_pending_run_goes_on():
     night = Night(job("hog", cron="59 0 * * *"), job("a", cron="0 1 * * *"), max_concurrent=1)
     night.at("01:00")
-    night.asks(ev.PauseJob("", None))
+    night.asks(asks.PauseJob("", None))
 
     night.ends("hog")
 
@@ -128,7 +128,7 @@ def test_a_retry_goes_on():
     night.at("01:00")
     night.ends("a", status=1)
 
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
     night.at("01:01")
 
     assert night.living() == ["a"]
@@ -136,9 +136,9 @@ def test_a_retry_goes_on():
 
 def test_a_manual_run_is_granted():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
 
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
 
     assert night.living() == ["a"]
 
@@ -146,7 +146,7 @@ def test_a_manual_run_is_granted():
 def test_a_startup_run_is_skipped():
     night = Night(job("a", run_on_startup=True))
     night.ends("a")
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
     night.stops()
 
     night.starts("01:00")
@@ -157,7 +157,7 @@ def test_a_startup_run_is_skipped():
 
 def test_a_skipped_slot_opens_no_incident():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
 
     night.at("05:00")
 
@@ -174,7 +174,7 @@ def test_next_at_is_the_next_slot():
 def test_next_at_is_the_first_slot_after_the_end_of_the_pause():
     night = Night(HOURLY)
 
-    night.asks(ev.PauseJob("a", 90 * 60))
+    night.asks(asks.PauseJob("a", 90 * 60))
 
     assert night.next_at("a") == instant("2026-01-05 02:00")
 
@@ -182,7 +182,7 @@ def test_next_at_is_the_first_slot_after_the_end_of_the_pause():
 def test_next_at_of_a_pause_without_an_end_is_nothing():
     night = Night(HOURLY)
 
-    night.asks(ev.PauseJob("a", None))
+    night.asks(asks.PauseJob("a", None))
 
     assert night.next_at("a") is None
 
@@ -193,7 +193,7 @@ def test_next_at_of_a_disabled_job_is_nothing():
 
 def test_next_at_is_the_slot_that_then_really_runs():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", 3600))
+    night.asks(asks.PauseJob("a", 3600))
 
     said = night.next_at("a")
     night.at("04:00")
@@ -212,8 +212,8 @@ def test_next_at_is_the_slot_that_then_really_runs():
 def test_next_at_heeds_both_pauses(all_jobs_s, job_s, expected):
     night = Night(HOURLY)
 
-    night.asks(ev.PauseJob("", all_jobs_s))
-    night.asks(ev.PauseJob("a", job_s))
+    night.asks(asks.PauseJob("", all_jobs_s))
+    night.asks(asks.PauseJob("a", job_s))
 
     assert night.next_at("a") == expected
 
@@ -221,16 +221,16 @@ def test_next_at_heeds_both_pauses(all_jobs_s, job_s, expected):
 def test_next_at_heeds_the_longer_pause_over_all():
     night = Night(HOURLY)
 
-    night.asks(ev.PauseJob("a", 5400))
-    night.asks(ev.PauseJob("", 9000))
+    night.asks(asks.PauseJob("a", 5400))
+    night.asks(asks.PauseJob("", 9000))
 
     assert night.next_at("a") == instant("2026-01-05 03:00")
 
 
 def test_status_shows_both_flags():
     night = Night(HOURLY)
-    night.asks(ev.PauseJob("a", 3600))
-    night.asks(ev.PauseJob("", None, "all"))
+    night.asks(asks.PauseJob("a", 3600))
+    night.asks(asks.PauseJob("", None, "all"))
 
     status = night.status()
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.model import Notify
 from tests.core.night import Night, instant, job
@@ -26,45 +27,45 @@ def busy():
 
 
 ANSWERS = [
-    ("run", night, ev.RunJobs(("sync-sets",)), "ok", ""),
-    ("run two", night, ev.RunJobs(("sync-sets", "worker")), "ok", ""),
-    ("run a dry run", night, ev.RunJobs(("worker",), dry_run=True), "ok", ""),
-    ("run with parameters", night, ev.RunJobs(("worker",), set_json='{"a": 1}'), "ok", ""),
-    ("run an unknown job", night, ev.RunJobs(("sync-set",)), "unknown",
+    ("run", night, asks.RunJobs(("sync-sets",)), "ok", ""),
+    ("run two", night, asks.RunJobs(("sync-sets", "worker")), "ok", ""),
+    ("run a dry run", night, asks.RunJobs(("worker",), dry_run=True), "ok", ""),
+    ("run with parameters", night, asks.RunJobs(("worker",), set_json='{"a": 1}'), "ok", ""),
+    ("run an unknown job", night, asks.RunJobs(("sync-set",)), "unknown",
      'no job is called "sync-set"'),
-    ("run a disabled job", night, ev.RunJobs(("off",)), "conflict",
+    ("run a disabled job", night, asks.RunJobs(("off",)), "conflict",
      "off is disabled in jobs.yaml"),
-    ("run with a disabled dependency", night, ev.RunJobs(("needs-off",), with_deps=True),
+    ("run with a disabled dependency", night, asks.RunJobs(("needs-off",), with_deps=True),
      "conflict", "off is disabled in jobs.yaml"),
-    ("run an open job", busy, ev.RunJobs(("busy",)), "conflict", "busy: run 1 is still running"),
-    ("dry run of a command", night, ev.RunJobs(("busy",), dry_run=True), "bad",
+    ("run an open job", busy, asks.RunJobs(("busy",)), "conflict", "busy: run 1 is still running"),
+    ("dry run of a command", night, asks.RunJobs(("busy",), dry_run=True), "bad",
      "busy is a command"),
-    ("parameters for a command", night, ev.RunJobs(("busy",), set_json='{"a": 1}'), "bad",
+    ("parameters for a command", night, asks.RunJobs(("busy",), set_json='{"a": 1}'), "bad",
      "busy is a command and has no parameters"),
-    ("run all", night, ev.RunAll(), "ok", ""),
-    ("run all of these", night, ev.RunAll(("worker", "busy")), "ok", ""),
-    ("run all with an unknown job", night, ev.RunAll(("nobody",)), "unknown",
+    ("run all", night, asks.RunAll(), "ok", ""),
+    ("run all of these", night, asks.RunAll(("worker", "busy")), "ok", ""),
+    ("run all with an unknown job", night, asks.RunAll(("nobody",)), "unknown",
      'no job is called "nobody"'),
-    ("run all with a disabled job", night, ev.RunAll(("off",)), "conflict",
+    ("run all with a disabled job", night, asks.RunAll(("off",)), "conflict",
      "off is disabled in jobs.yaml"),
-    ("run all while one is open", busy, ev.RunAll(), "conflict", "busy: run 1 is still running"),
-    ("cancel a job", busy, ev.CancelJob("busy"), "ok", ""),
-    ("cancel an idle job", busy, ev.CancelJob("worker"), "conflict", "no run of worker is open"),
-    ("cancel an unknown job", busy, ev.CancelJob("nobody"), "unknown",
+    ("run all while one is open", busy, asks.RunAll(), "conflict", "busy: run 1 is still running"),
+    ("cancel a job", busy, asks.CancelJob("busy"), "ok", ""),
+    ("cancel an idle job", busy, asks.CancelJob("worker"), "conflict", "no run of worker is open"),
+    ("cancel an unknown job", busy, asks.CancelJob("nobody"), "unknown",
      'no job is called "nobody"'),
-    ("cancel a run", busy, ev.CancelRun(1), "ok", ""),
-    ("cancel a run that is not open", busy, ev.CancelRun(77), "conflict", "run 77 is not open"),
-    ("pause", night, ev.PauseJob("worker", 60), "ok", ""),
-    ("pause all", night, ev.PauseJob("", None), "ok", ""),
-    ("pause an unknown job", night, ev.PauseJob("nobody", 60), "unknown",
+    ("cancel a run", busy, asks.CancelRun(1), "ok", ""),
+    ("cancel a run that is not open", busy, asks.CancelRun(77), "conflict", "run 77 is not open"),
+    ("pause", night, asks.PauseJob("worker", 60), "ok", ""),
+    ("pause all", night, asks.PauseJob("", None), "ok", ""),
+    ("pause an unknown job", night, asks.PauseJob("nobody", 60), "unknown",
      'no job is called "nobody"'),
-    ("resume what is not paused", night, ev.ResumeJob("worker"), "ok", ""),
-    ("resume all", night, ev.ResumeJob(""), "ok", ""),
-    ("resume an unknown job", night, ev.ResumeJob("nobody"), "unknown",
+    ("resume what is not paused", night, asks.ResumeJob("worker"), "ok", ""),
+    ("resume all", night, asks.ResumeJob(""), "ok", ""),
+    ("resume an unknown job", night, asks.ResumeJob("nobody"), "unknown",
      'no job is called "nobody"'),
-    ("acknowledge nothing", night, ev.AckIncident(9, 60), "unknown", "no open incident 9"),
-    ("stop", night, ev.StopService(), "ok", ""),
-    ("drain", busy, ev.StopService(drain_s=60), "ok", ""),
+    ("acknowledge nothing", night, asks.AckIncident(9, 60), "unknown", "no open incident 9"),
+    ("stop", night, asks.StopService(), "ok", ""),
+    ("drain", busy, asks.StopService(drain_s=60), "ok", ""),
 ]  # fmt: skip
 
 
@@ -101,11 +102,11 @@ def test_a_request_that_is_not_granted_changes_nothing(scene, request_):
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
-    assert night().asks(ev.RunJobs((name,))).hint == hint
+    assert night().asks(asks.RunJobs((name,))).hint == hint
 
 
 @pytest.mark.parametrize(
-    "request_", [ev.RunJobs(("worker",)), ev.RunAll()], ids=["run", "run all"]
+    "request_", [asks.RunJobs(("worker",)), asks.RunAll()], ids=["run", "run all"]
 )
 def test_a_stopping_service_runs_nothing_more(request_):
     stopping = busy()
@@ -119,13 +120,13 @@ def test_a_stopping_service_runs_nothing_more(request_):
 def test_of_several_jobs_all_are_opened_or_none():
     asked = busy()
 
-    asked.asks(ev.RunJobs(("worker", "busy")))
+    asked.asks(asks.RunJobs(("worker", "busy")))
 
     assert asked.runs("worker") == []
 
 
 def test_a_job_named_twice_is_run_once():
-    reply = night().asks(ev.RunJobs(("worker", "worker")))
+    reply = night().asks(asks.RunJobs(("worker", "worker")))
 
     assert len(reply.runs) == 1
 
@@ -133,7 +134,7 @@ def test_a_job_named_twice_is_run_once():
 def test_the_reply_names_the_runs():
     asked = night()
 
-    reply = asked.asks(ev.RunJobs(("worker", "sync-sets")))
+    reply = asked.asks(asks.RunJobs(("worker", "sync-sets")))
 
     assert [asked.ledger.runs[run].job for run in reply.runs] == ["worker", "sync-sets"]
 
@@ -142,7 +143,7 @@ def test_a_manual_run_has_no_slot_and_is_due_now():
     asked = night()
     asked.at("00:10:20")
 
-    asked.asks(ev.RunJobs(("worker",)))
+    asked.asks(asks.RunJobs(("worker",)))
 
     run = asked.run("worker")
     assert (run.trigger, run.slot, run.due) == ("manual", None, instant("2026-01-05 00:10:20"))
@@ -151,7 +152,7 @@ def test_a_manual_run_has_no_slot_and_is_due_now():
 def test_parameters_are_for_the_named_job_and_not_for_its_dependencies():
     asked = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
 
-    asked.asks(ev.RunJobs(("b",), with_deps=True, set_json='{"n": 1}'))
+    asked.asks(asks.RunJobs(("b",), with_deps=True, set_json='{"n": 1}'))
 
     assert (asked.run("a").set_json, asked.run("b").set_json) == ("{}", '{"n": 1}')
 
@@ -159,7 +160,7 @@ def test_parameters_are_for_the_named_job_and_not_for_its_dependencies():
 def test_run_all_leaves_out_disabled_jobs():
     asked = night()
 
-    asked.asks(ev.RunAll())
+    asked.asks(asks.RunAll())
 
     assert asked.runs("off") == []
     assert len(asked.ledger.runs) == 4
@@ -167,10 +168,10 @@ def test_run_all_leaves_out_disabled_jobs():
 
 def test_cancelling_a_job_ends_all_its_open_runs():
     asked = Night(job("a", overlap="queue"))
-    asked.asks(ev.RunJobs(("a",)))
-    asked.asks(ev.RunJobs(("a",)))
+    asked.asks(asks.RunJobs(("a",)))
+    asked.asks(asks.RunJobs(("a",)))
 
-    reply = asked.asks(ev.CancelJob("a"))
+    reply = asked.asks(asks.CancelJob("a"))
 
     assert reply.runs == (1, 2)
     assert asked.forces("a") == ["term"]
@@ -180,8 +181,8 @@ def test_cancelling_a_job_ends_all_its_open_runs():
 def test_what_was_asked_and_answered_stands_in_the_ledger():
     asked = night()
 
-    asked.asks(ev.RunJobs(("worker",)))
-    asked.asks(ev.CancelJob("nobody"))
+    asked.asks(asks.RunJobs(("worker",)))
+    asked.asks(asks.CancelJob("nobody"))
 
     assert [(row.verb, row.what, row.answer) for row in asked.ledger.askings] == [
         ("run", "worker", "run 1"),
@@ -193,7 +194,7 @@ def test_what_was_asked_and_answered_stands_in_the_ledger():
 def test_the_row_is_recorded_before_the_reply():
     asked = night()
 
-    asked.asks(ev.RunJobs(("worker",)))
+    asked.asks(asks.RunJobs(("worker",)))
 
     kinds = [
         type(action.row).__name__ if isinstance(action, ev.Record) else type(action).__name__
@@ -213,7 +214,7 @@ def test_the_row_is_recorded_before_the_reply():
 def test_a_test_alert_is_granted_if_there_is_a_channel(notify, answer, said):
     found = Night(SYNC, notify=notify)
 
-    reply = found.asks(ev.NotifyTest())
+    reply = found.asks(asks.NotifyTest())
 
     assert reply.answer == answer
     assert [(each.verb, each.answer) for each in found.ledger.askings] == [("notify-test", said)]

@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from supervisor.core import events as ev
-from supervisor.core import retry
+from supervisor.core import asks, retry
 from supervisor.core.model import Reason
 from tests.core.night import Night, instant, job
 from workers.protocol import Done, Failed, Garbage
@@ -189,7 +188,7 @@ def test_a_cancelled_run_is_not_tried_again():
     night = Night(job("a", cron="0 2 * * *", retries=3))
     night.at("02:00")
 
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
     night.ends("a", signal=15)
 
     assert night.states("a") == ["cancelled"]
@@ -200,7 +199,7 @@ def test_a_retrying_run_can_be_cancelled():
     night.at("02:00")
     night.ends("a", status=1)
 
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
     night.at("04:00")
 
     assert night.states("a") == ["cancelled"]
@@ -209,7 +208,7 @@ def test_a_retrying_run_can_be_cancelled():
 
 def test_a_manual_run_is_tried_again_like_others():
     night = Night(job("a", retries=1))
-    night.asks(ev.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("a",)))
 
     night.ends("a", status=1)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from supervisor.core import asks
 from supervisor.core import events as ev
 from tests.core.night import Night, job
 
@@ -105,7 +106,7 @@ def test_nothing_is_admitted_while_stopping():
     stop(night)
 
     night.after(seconds=20)
-    reply = night.asks(ev.RunJobs(("c",)))
+    reply = night.asks(asks.RunJobs(("c",)))
 
     assert reply.answer == "unavailable"
     assert night.living() == ["a", "b"]
@@ -144,7 +145,7 @@ def test_a_planned_stop_opens_no_incident():
 
 def test_a_run_that_a_person_cancelled_before_the_stop_stays_cancelled():
     night = two_living()
-    night.asks(ev.CancelJob("a"))
+    night.asks(asks.CancelJob("a"))
     stop(night)
 
     night.ends("a", signal=15)
@@ -155,7 +156,7 @@ def test_a_run_that_a_person_cancelled_before_the_stop_stays_cancelled():
 def test_a_request_to_stop_is_like_a_signal():
     night = two_living()
 
-    reply = night.asks(ev.StopService())
+    reply = night.asks(asks.StopService())
 
     assert reply.answer == "ok"
     assert night.forces("a") == ["term"]
@@ -166,7 +167,7 @@ def test_a_request_to_stop_is_like_a_signal():
 
 def test_a_drain_lets_living_runs_finish():
     night = two_living()
-    night.asks(ev.StopService(drain_s=3600))
+    night.asks(asks.StopService(drain_s=3600))
 
     night.after(minutes=30)
     forces = night.forces("a") + night.forces("b")
@@ -180,17 +181,17 @@ def test_a_drain_lets_living_runs_finish():
 
 def test_a_drain_admits_nothing():
     night = two_living()
-    night.asks(ev.StopService(drain_s=3600))
+    night.asks(asks.StopService(drain_s=3600))
 
     night.at("01:05")
 
     assert night.runs("c") == []
-    assert night.asks(ev.RunJobs(("c",))).answer == "unavailable"
+    assert night.asks(asks.RunJobs(("c",))).answer == "unavailable"
 
 
 def test_a_drain_has_an_end():
     night = two_living()
-    night.asks(ev.StopService(drain_s=600))
+    night.asks(asks.StopService(drain_s=600))
 
     night.after(seconds=600)
 
@@ -199,7 +200,7 @@ def test_a_drain_has_an_end():
 
 def test_after_the_end_of_a_drain_the_grace_is_kept():
     night = two_living()
-    night.asks(ev.StopService(drain_s=600))
+    night.asks(asks.StopService(drain_s=600))
 
     night.after(seconds=629)
     before = list(night.forces("a"))
@@ -212,14 +213,14 @@ def test_after_the_end_of_a_drain_the_grace_is_kept():
 def test_a_drain_in_which_nothing_lives_is_over_at_once():
     night = Night(job("a"))
 
-    night.asks(ev.StopService(drain_s=3600))
+    night.asks(asks.StopService(drain_s=3600))
 
     assert night.has_stopped
 
 
 def test_a_signal_ends_a_drain():
     night = two_living()
-    night.asks(ev.StopService(drain_s=3600))
+    night.asks(asks.StopService(drain_s=3600))
 
     stop(night)
 
@@ -229,7 +230,7 @@ def test_a_signal_ends_a_drain():
 def test_a_retry_does_not_keep_a_drain_waiting():
     night = Night(job("a", cron="0 1 * * *", retries=1))
     night.at("01:00")
-    night.asks(ev.StopService(drain_s=3600))
+    night.asks(asks.StopService(drain_s=3600))
 
     night.ends("a", status=1)
 
@@ -241,6 +242,6 @@ def test_a_retry_does_not_keep_a_drain_waiting():
 def test_the_service_says_what_it_is_doing(drain_s):
     night = two_living()
 
-    night.asks(ev.StopService(drain_s))
+    night.asks(asks.StopService(drain_s))
 
     assert night.status().life == ("stopping" if drain_s is None else "draining")

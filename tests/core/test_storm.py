@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
+from supervisor.core import asks, schedule
 from supervisor.core import events as ev
-from supervisor.core import schedule
 from supervisor.core.model import (
     CatchUp,
     Config,
@@ -167,16 +167,16 @@ def ask(storm: Storm) -> None:
     storm.ask(
         dice.choice(
             [
-                ev.RunJobs((name,), with_deps=dice.random() < 0.5),
-                ev.RunJobs((name,), dry_run=True),
-                ev.RunAll(),
-                ev.CancelJob(name),
-                ev.CancelRun(dice.choice(open_runs)),
-                ev.PauseJob(dice.choice([name, ""]), dice.choice([None, 600.0])),
-                ev.ResumeJob(name),
-                ev.ResumeJob("", from_now=dice.random() < 0.2),
-                ev.AckIncident(dice.randint(1, 20), 3600),
-                ev.NotifyTest(),
+                asks.RunJobs((name,), with_deps=dice.random() < 0.5),
+                asks.RunJobs((name,), dry_run=True),
+                asks.RunAll(),
+                asks.CancelJob(name),
+                asks.CancelRun(dice.choice(open_runs)),
+                asks.PauseJob(dice.choice([name, ""]), dice.choice([None, 600.0])),
+                asks.ResumeJob(name),
+                asks.ResumeJob("", from_now=dice.random() < 0.2),
+                asks.AckIncident(dice.randint(1, 20), 3600),
+                asks.NotifyTest(),
             ]
         )
     )
@@ -203,7 +203,7 @@ def stop(storm: Storm) -> None:
     if storm.random.random() < 0.5:
         storm.send(ev.StopAsked(storm.at()))
     else:
-        storm.ask(ev.StopService(drain_s=storm.random.choice([None, 60.0])))
+        storm.ask(asks.StopService(drain_s=storm.random.choice([None, 60.0])))
 
 
 def break_ledger(storm: Storm) -> None:
@@ -226,9 +226,9 @@ def calm(storm: Storm) -> None:
     storm.mend_ledger()
     if storm.stopped:
         storm.restart()
-    storm.ask(ev.ResumeJob("", from_now=False))
+    storm.ask(asks.ResumeJob("", from_now=False))
     for job in storm.config.jobs:
-        storm.ask(ev.ResumeJob(job.name))
+        storm.ask(asks.ResumeJob(job.name))
     for _ in range(4000):
         if storm.world.life != "serving":
             storm.send(ev.StopAsked(storm.at()))

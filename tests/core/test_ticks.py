@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core import events as ev
+from supervisor.core import asks
 from supervisor.core.model import Mark
 from tests.core.night import Ledger, Night, instant, job
 
@@ -104,7 +104,7 @@ def test_resume_from_now_lowers_the_mark_and_closes_the_incident():
     night.ends("a")
     night.clock_is_set_to("2026-01-05 03:05")
 
-    night.asks(ev.ResumeJob("", from_now=True))
+    night.asks(asks.ResumeJob("", from_now=True))
     night.at("03:10")
 
     assert night.run("a").slot == instant("2026-01-05 03:10")
@@ -117,7 +117,7 @@ def test_resume_from_now_lets_an_old_row_keep_its_story_but_not_its_slot():
     night.ends("a")
     night.clock_is_set_to("2026-01-05 04:30")
 
-    night.asks(ev.ResumeJob("", from_now=True))
+    night.asks(asks.ResumeJob("", from_now=True))
     night.at("06:00")
 
     first, *_, second = [run for run in night.runs("a") if run.due == instant("2026-01-05 06:00")]
@@ -130,7 +130,7 @@ def test_a_running_row_does_not_take_back_the_slot_that_was_released():
     night.at("06:30")
     night.clock_is_set_to("2026-01-05 04:30")
 
-    night.asks(ev.ResumeJob("", from_now=True))
+    night.asks(asks.ResumeJob("", from_now=True))
     night.ends("a")
 
     assert night.run("a").slot is None

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from supervisor.core import events as ev
+from supervisor.core import asks
 from supervisor.core import tally as tallies
 from supervisor.core.model import Run
 from supervisor.core.tally import DURATIONS_S, Tally
@@ -114,7 +114,7 @@ def test_missed_slots_are_counted_with_those_that_have_no_row():
 
 def test_dry_runs_are_not_counted():
     night = Counted(job("a", worker="w.f"))
-    night.asks(ev.RunJobs(("a",), dry_run=True))
+    night.asks(asks.RunJobs(("a",), dry_run=True))
     night.says("a", protocol.Done({}))
     night.ends("a")
 

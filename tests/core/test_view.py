@@ -2,8 +2,7 @@
 
 import pytest
 
-from supervisor.core import events as ev
-from supervisor.core import view
+from supervisor.core import asks, view
 from tests.core.night import Night, instant, job
 from workers.protocol import Done
 
@@ -124,7 +123,7 @@ def test_coming_slots_are_those_that_would_run():
 
 def test_coming_slots_begin_after_a_pause():
     night = Night(A)
-    night.asks(ev.PauseJob("a", 36 * 3600))
+    night.asks(asks.PauseJob("a", 36 * 3600))
 
     coming = view.coming(night.world, night.world.jobs["a"], night.wall, 2)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.api import Api
-from supervisor.core import events as ev
+from supervisor.core import asks
 from supervisor.core.model import Api as Access
 from supervisor.ledger.store import Store
 from supervisor.state_folder import FolderTrouble
@@ -153,8 +153,8 @@ def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, de
 
     assert calls[0].peer.uid == os.getuid()
     assert calls[0].peer.pid == os.getpid()
-    assert calls[0].what == ev.RunJobs(("sync",))
-    calls[0].answer.set_result(ev.Reply(1, ev.Answer.CONFLICT, error="no"))
+    assert calls[0].what == asks.RunJobs(("sync",))
+    calls[0].answer.set_result(asks.Reply(1, asks.Answer.CONFLICT, error="no"))
     asking.join()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.api import Api
 from supervisor.api.limits import Limits
-from supervisor.core import events as ev
+from supervisor.core import asks
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Job, Run, State, Trigger
 from supervisor.ledger.store import Store
@@ -150,7 +150,7 @@ def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
     until(lambda: has_hung_up(first))
     assert not has_hung_up(second)
     assert not has_hung_up(reading)
-    calls[0].answer.set_result(ev.Reply(1, ev.Answer.CONFLICT, error="no"))
+    calls[0].answer.set_result(asks.Reply(1, asks.Answer.CONFLICT, error="no"))
     busy.join()
     for client in (reading, first, second):
         client.close()

@@ -4,8 +4,7 @@ import msgspec
 
 from supervisor.api.answers import as_json
 from supervisor.api.roll import Roll
-from supervisor.core import events as ev
-from supervisor.core import view
+from supervisor.core import asks, view
 from supervisor.core.view import Facts
 from tests.core.night import Night, job
 
@@ -25,13 +24,13 @@ def steps(night):
     """A night in which everything that the status shows changes."""
     yield night.at("00:01")
     yield night.ends("a", status=1)
-    yield night.asks(ev.RunJobs(("by-hand",)))
+    yield night.asks(asks.RunJobs(("by-hand",)))
     yield night.at("00:02")
-    yield night.asks(ev.PauseJob("a", 90.0, "tea"))
+    yield night.asks(asks.PauseJob("a", 90.0, "tea"))
     yield night.after(minutes=2)
-    yield night.asks(ev.PauseJob("", None, "all"))
+    yield night.asks(asks.PauseJob("", None, "all"))
     yield night.at("00:06")
-    yield night.asks(ev.ResumeJob(""))
+    yield night.asks(asks.ResumeJob(""))
     yield night.ends("by-hand")
     yield night.reloads(job("a", cron="*/5 * * * *"), job("new", cron="0 3 * * *"))
     yield night.at("00:20")

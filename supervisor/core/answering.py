@@ -1,4 +1,4 @@
-"""What people ask, and how it is answered.
+"""How what people ask (`asks.py`) is granted or refused.
 
 Each request gets exactly one `Reply`. A request that cannot be granted changes
 nothing; one that opens several runs opens all of them or none.
@@ -11,17 +11,13 @@ from datetime import timedelta
 import msgspec
 
 from supervisor.core import delivery, graph, incident
-from supervisor.core.attempts import cancel
-from supervisor.core.events import (
+from supervisor.core.asks import (
     AckIncident,
     Answer,
-    Asked,
     CancelJob,
     CancelRun,
     NotifyTest,
     PauseJob,
-    Record,
-    RecordPause,
     Reply,
     Request,
     RestoreBackup,
@@ -30,6 +26,8 @@ from supervisor.core.events import (
     RunJobs,
     StopService,
 )
+from supervisor.core.attempts import cancel
+from supervisor.core.events import Asked, Record, RecordPause
 from supervisor.core.incident import CLOCK
 from supervisor.core.model import Asking, Job, Overlap, Pause, Reason, Run, Trigger
 from supervisor.core.opening import overlapped, replace_others
