@@ -1,11 +1,14 @@
-"""Fixtures for rooms that touch real processes."""
+"""Fixtures for rooms that touch real processes, and for those that touch the socket."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.edge.desk_stage import api, desk, folder, limits, path
 from tests.edge.stage import Stage, carriers
+
+__all__ = ["api", "desk", "folder", "limits", "path", "stage"]
 
 
 @pytest.fixture

@@ -1,15 +1,28 @@
-"""A stage for the API: a desk with a world on it, and clients that speak HTTP by hand."""
+"""A stage for the API: a desk with a world on it, and clients that speak HTTP by hand.
+
+A file of tests that wants other limits has a fixture `limits` of its own.
+"""
 
 import json
+import shutil
 import socket
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
+import pytest
+
+from supervisor.api import Api
+from supervisor.api.limits import Limits
 from supervisor.core import events as ev
 from supervisor.core.decide import decide
+from supervisor.core.model import Api as Access
 from supervisor.core.model import Config, Job
 from supervisor.core.view import Facts
 from supervisor.core.world import World
 from supervisor.desk import Desk
+from supervisor.ledger.store import Store
 
 AT = ev.At(datetime(2026, 2, 9, 1, 59, tzinfo=UTC), 100.0)
 PATIENCE_S = 10.0
@@ -23,6 +36,44 @@ def made_desk(*jobs: Job) -> Desk:
     desk.world, _ = decide(World(config), ev.Restored(AT, config, ev.Memory()))
     desk.is_ready = True
     return desk
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """One of the stage's own jobs."""
+    return made_desk()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A state folder with an empty ledger."""
+    # A UNIX path holds 107 bytes, and pytest's folders may be longer.
+    made = Path(tempfile.mkdtemp(dir="/tmp"))
+    (made / "runs").mkdir()
+    Store(made).close(clean=True)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def limits() -> Limits:
+    """Those of the service."""
+    return Limits()
+
+
+@pytest.fixture
+def api(folder: Path, desk: Desk, limits: Limits) -> Iterator[Api]:
+    """The API on the folder's socket, which is bound; nobody answers yet."""
+    made = Api(folder / "s", Access(), desk, folder, limits)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def path(folder: Path, api: Api) -> Path:
+    """The socket, answered."""
+    api.start()
+    return folder / "s"
 
 
 def connect(path):

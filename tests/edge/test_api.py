@@ -1,9 +1,7 @@
 """The socket: its mode, who asks, what may be asked, and what does not hold."""
 
 import os
-import shutil
 import socket
-import tempfile
 import threading
 from pathlib import Path
 
@@ -12,31 +10,8 @@ import pytest
 from supervisor.api import Api
 from supervisor.core import asks
 from supervisor.core.model import Api as Access
-from supervisor.ledger.store import Store
 from supervisor.state_folder import FolderTrouble
-from tests.edge.desk_stage import ask, ask_json, connect, made_desk
-
-
-@pytest.fixture
-def folder():
-    # A UNIX path holds 107 bytes, and pytest's folders may be longer.
-    made = Path(tempfile.mkdtemp(dir="/tmp"))
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def desk():
-    return made_desk()
-
-
-@pytest.fixture
-def path(folder, desk):
-    Store(folder).close(clean=True)
-    api = Api(folder / "s", Access(), desk, folder)
-    api.start()
-    yield folder / "s"
-    api.close()
+from tests.edge.desk_stage import ask, ask_json, connect
 
 
 def test_the_socket_is_for_its_owner_only(path):
@@ -168,7 +143,6 @@ def test_healthz_fails_when_the_tick_is_old(path, desk):
 
 
 def test_the_socket_file_goes_with_the_service(folder, desk):
-    Store(folder).close(clean=True)
     api = Api(folder / "s", Access(), desk, folder)
     api.start()
 

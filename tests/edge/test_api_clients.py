@@ -1,11 +1,8 @@
 """Clients that are slow, silent, huge or many: they harm nobody."""
 
 import os
-import shutil
 import socket
-import tempfile
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +11,6 @@ from supervisor.api.limits import Limits
 from supervisor.core import asks
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Job, Run, State, Trigger
-from supervisor.ledger.store import Store
 from tests.edge.desk_stage import AT, ask, connect, made_desk, read_all, stream
 from tests.waiting import until
 
@@ -24,24 +20,8 @@ GET_STATUS = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
-def folder():
-    made = Path(tempfile.mkdtemp(dir="/tmp"))
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def desk():
-    return made_desk()
-
-
-@pytest.fixture
-def path(folder, desk):
-    Store(folder).close(clean=True)
-    api = Api(folder / "s", Access(), desk, folder, LIMITS)
-    api.start()
-    yield folder / "s"
-    api.close()
+def limits():
+    return LIMITS
 
 
 def has_hung_up(client):
@@ -134,7 +114,6 @@ def test_a_crowd_of_silent_clients_shuts_nobody_out(path):
 
 
 def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
-    Store(folder).close(clean=True)
     api = Api(folder / "s", Access(), desk, folder, Limits(clients=4))
     api.start()
     reading, _, events = stream(folder / "s", "/v1/events")
@@ -180,7 +159,6 @@ def opens(path):
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off(folder):
     jobs = [Job(f"job-{number}", number, shell="x") for number in range(3000)]
-    Store(folder).close(clean=True)
     api = Api(folder / "s", Access(), made_desk(*jobs), folder, Limits(stalled_s=0.2))
     api.start()
     with connect(folder / "s") as deaf:

@@ -1,9 +1,7 @@
 """/metrics: what is published, in both formats, as the client's own parsers read it."""
 
 import re
-import shutil
 import socket
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,18 +10,16 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from supervisor.api import Api, prometheus
+from supervisor.api import prometheus
 from supervisor.api.limits import Limits
 from supervisor.api.prometheus import Seen
 from supervisor.core import events as ev
 from supervisor.core import tally as tallies
-from supervisor.core.model import Api as Access
 from supervisor.core.model import Gap, Notify, Reason, Run, State, Trigger, replace
 from supervisor.core.tally import Tally
 from supervisor.core.view import Facts, Tick
-from supervisor.ledger.store import Store
 from tests.core.night import Night, job
-from tests.edge.desk_stage import ask, connect, made_desk, read_all
+from tests.edge.desk_stage import ask, connect, read_all
 from tests.waiting import until
 from workers.protocol import Done, Metric
 
@@ -216,18 +212,8 @@ def test_alert_rules_name_only_what_there_is():
 
 
 @pytest.fixture
-def folder():
-    made = Path(tempfile.mkdtemp(dir="/tmp"))
-    Store(made).close(clean=True)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def api(folder):
-    made = Api(folder / "s", Access(), made_desk(), folder, Limits(request_s=0.5))
-    yield made
-    made.close()
+def limits():
+    return Limits(request_s=0.5)
 
 
 def port():

@@ -1,9 +1,6 @@
 """Streams: changes as server-sent events, and logs as they grow."""
 
 import json
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -12,32 +9,14 @@ from supervisor.api.limits import Limits
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Run, State, Trigger, replace
 from supervisor.desk import RING
-from supervisor.ledger.store import Store
-from tests.edge.desk_stage import AT, ask, made_desk, stream
+from tests.edge.desk_stage import AT, ask, stream
 
 RUN = Run(4, "sync", AT.wall, Trigger.MANUAL, State.PENDING)
 
 
 @pytest.fixture
-def folder():
-    made = Path(tempfile.mkdtemp(dir="/tmp"))
-    (made / "runs").mkdir()
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def desk():
-    return made_desk()
-
-
-@pytest.fixture
-def path(folder, desk):
-    Store(folder).close(clean=True)
-    api = Api(folder / "s", Access(), desk, folder, Limits(ping_s=0.1))
-    api.start()
-    yield folder / "s"
-    api.close()
+def limits():
+    return Limits(ping_s=0.1)
 
 
 def event(piece):
@@ -123,7 +102,6 @@ def test_without_a_listener_nobody_is_woken(path, desk):
 
 
 def test_streams_end_with_the_service(folder, desk):
-    Store(folder).close(clean=True)
     api = Api(folder / "s", Access(), desk, folder)
     api.start()
     client, _, pieces = stream(folder / "s", "/v1/events")
