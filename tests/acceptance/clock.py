@@ -1,16 +1,21 @@
-"""A clock for one supervisor, which a test may set while it runs (libfaketime).
+"""A clock for one supervisor, which a test may set while it runs (libfaketime), and the hand.
 
 Only the time of day is faked; what runs on the monotonic clock runs as always.
 """
 
 import importlib.util
 import os
-from datetime import UTC, datetime
+import signal
+import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.acceptance import line
+from tests.acceptance.account import outcomes
 from tests.acceptance.daemon import House
+from tests.waiting import until
 
 _FOUND = importlib.util.find_spec("libfaketime")
 LIBRARY = Path(
@@ -20,6 +25,10 @@ LIBRARY = Path(
 needs_library = pytest.mark.skipif(
     not os.path.exists(os.path.normpath(LIBRARY)), reason="libfaketime is not installed"
 )
+
+# A job that writes down the slots it ran for.
+NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
+A_MOMENT = timedelta(milliseconds=300)
 
 
 class Clock:
@@ -57,3 +66,34 @@ class Clock:
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{self._offset_s:+f}\n")
         fresh.replace(self._file)
+
+
+class Clocked:
+    """A living supervisor, and the hand at its clock."""
+
+    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
+        self.house = house
+        self.clock = clock
+        self.supervisor = supervisor
+
+    def set(self, instant: datetime) -> None:
+        """Set the clock, and let the service look at it: by itself it does so once a minute."""
+        self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
+        self.supervisor.send_signal(signal.SIGHUP)
+
+    def until_ticked(self, slot: datetime) -> None:
+        """Wait until the service has acted on this full minute."""
+        until(lambda: self._ticked() == slot)
+
+    def until_ran(self, *jobs: str, slot: datetime) -> None:
+        for job in jobs:
+            until(lambda job=job: outcomes(self.house, job).get(slot, "").startswith("success"))
+
+    def ran(self, job: str) -> list[str]:
+        """The slots that a `NOTE`'s own processes have written down, in order."""
+        path = self.house.root / f"{job}.ran"
+        return path.read_text().split() if path.exists() else []
+
+    def _ticked(self) -> datetime | None:
+        last = line.status(self.house)["tick"]["last_at"]
+        return datetime.fromisoformat(last).replace(second=0, microsecond=0) if last else None

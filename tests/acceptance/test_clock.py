@@ -1,7 +1,6 @@
 """The clock is moved under a living supervisor: nothing twice, nothing lost without a row."""
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +8,7 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, missing, outcomes, rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked, needs_library
 from tests.acceptance.daemon import House, supervised
 from tests.waiting import until
 
@@ -17,9 +16,7 @@ pytestmark = needs_library
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-A_MOMENT = timedelta(milliseconds=300)
 STEPS = {"minutely": MINUTE, "hourly": HOUR, "daily": DAY}
-NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
 JOBS = f"""
 jobs:
   minutely: {{{NOTE}, cron: "* * * * *"}}
@@ -29,41 +26,14 @@ jobs:
 TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 
 
-class Night:
+class Night(Clocked):
     """A supervisor whose clock showed two o'clock a moment ago."""
-
-    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
-        self.house = house
-        self.clock = clock
-        self.supervisor = supervisor
-
-    def set(self, instant: datetime) -> None:
-        """Set the clock, and let the service look at it: by itself it does so once a minute."""
-        self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
-        self.supervisor.send_signal(signal.SIGHUP)
-
-    def until_ticked(self, slot: datetime) -> None:
-        """Wait until the service has acted on this minute."""
-        until(lambda: _tick(self.house) == slot)
-
-    def until_ran(self, *jobs: str, slot: datetime) -> None:
-        for job in jobs:
-            until(lambda job=job: outcomes(self.house, job).get(slot, "").startswith("success"))
-
-    def ran(self, job: str) -> list[str]:
-        """The slots that a job's own processes have written down, in order."""
-        return (self.house.root / f"{job}.ran").read_text().split()
 
     def until_now_all_is_told(self, last: datetime) -> None:
         """No slot from two o'clock to `last` ran twice or is lost."""
         for job, step in STEPS.items():
             assert missing(self.house, job, TWO, last, step) == []
             assert len(self.ran(job)) == len(set(self.ran(job)))
-
-
-def _tick(house: House) -> datetime | None:
-    last = line.status(house)["tick"]["last_at"]
-    return datetime.fromisoformat(last).replace(second=0, microsecond=0) if last else None
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ An hour forward, an hour back, a day forward, two hours back until a person says
 none ran twice but those that the person released, and none is without a row.
 """
 
-import signal
-import subprocess
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +12,7 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, missing, outcomes, rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked, needs_library
 from tests.acceptance.daemon import House, supervised
 from tests.drills.conftest import Figures
 from tests.waiting import until
@@ -22,9 +20,7 @@ from tests.waiting import until
 pytestmark = [needs_library, pytest.mark.timeout(90)]
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-A_MOMENT = timedelta(milliseconds=300)
 STEPS = {"minutely": MINUTE, "five": 5 * MINUTE, "hourly": HOUR, "daily": DAY}
-NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
 JOBS = f"""
 max_concurrent: 8
 jobs:
@@ -36,43 +32,23 @@ jobs:
 TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 
 
-class Service:
-    """A living supervisor, and the hand at its clock."""
-
-    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
-        self.house = house
-        self.clock = clock
-        self.supervisor = supervisor
-
-    def set(self, instant: datetime) -> None:
-        """Set the clock, and let the service look at it: by itself it does so once a minute."""
-        self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
-        self.supervisor.send_signal(signal.SIGHUP)
+class Service(Clocked):
+    """One that is led through many minutes."""
 
     def live_through(self, first: datetime, minutes: int) -> None:
         """These full minutes, each reached from just before it, until each has been acted on."""
         for slot in (first + n * MINUTE for n in range(minutes)):
             self.set(slot - A_MOMENT)
-            until(lambda slot=slot: self.ticked() == slot)
+            self.until_ticked(slot)
 
-    def ticked(self) -> datetime | None:
-        """The last full minute that was acted on."""
-        last = line.status(self.house)["tick"]["last_at"]
-        return datetime.fromisoformat(last).replace(second=0, microsecond=0) if last else None
-
-    def until_ran(self, slot: datetime) -> None:
+    def until_all_ran(self, slot: datetime) -> None:
         """Wait for the minute's job, and for all that runs beside it."""
-        until(lambda: "success" in outcomes(self.house, "minutely").get(slot, ""))
+        self.until_ran("minutely", slot=slot)
         until(lambda: not line.status(self.house)["runs"])
 
     def incidents(self) -> list[str]:
         """Kinds of the open ones."""
         return [each["kind"] for each in line.status(self.house)["incidents"]]
-
-    def ran(self, job: str) -> list[str]:
-        """The slots that a job's own processes have written down, in order."""
-        path = self.house.root / f"{job}.ran"
-        return path.read_text().split() if path.exists() else []
 
 
 def test_the_clock_is_set_six_times_in_one_life(figures: Figures) -> None:
@@ -96,21 +72,21 @@ def test_the_clock_is_set_six_times_in_one_life(figures: Figures) -> None:
 def play(service: Service) -> tuple[datetime, tuple[datetime, datetime]]:
     """The settings of the clock; the last slot, and the span that a person released."""
     service.live_through(TWO, 2)
-    service.until_ran(TWO + MINUTE)
+    service.until_all_ran(TWO + MINUTE)
 
     service.set(TWO + HOUR + MINUTE + timedelta(seconds=5))
-    service.until_ran(TWO + HOUR + MINUTE)
+    service.until_all_ran(TWO + HOUR + MINUTE)
 
     before = {job: service.ran(job) for job in STEPS}
     service.live_through(TWO + 2 * MINUTE, 5)
     assert {job: service.ran(job) for job in STEPS} == before, "no slot comes again"
     assert service.incidents() == [], "an hour is what a person's mistake may be"
     service.live_through(TWO + HOUR + 2 * MINUTE, 3)
-    service.until_ran(TWO + HOUR + 4 * MINUTE)
+    service.until_all_ran(TWO + HOUR + 4 * MINUTE)
 
     tomorrow = TWO + DAY + HOUR + 5 * MINUTE
     service.set(tomorrow + timedelta(seconds=5))
-    service.until_ran(tomorrow)
+    service.until_all_ran(tomorrow)
 
     silent = tomorrow - 2 * HOUR
     service.set(silent + timedelta(seconds=5))
@@ -122,10 +98,10 @@ def play(service: Service) -> tuple[datetime, tuple[datetime, datetime]]:
     service.house.says("resume", "--from-now")
     until(lambda: service.incidents() == [])
     service.live_through(silent + 4 * MINUTE, 6)
-    service.until_ran(silent + 9 * MINUTE)
+    service.until_all_ran(silent + 9 * MINUTE)
 
     service.set(tomorrow + MINUTE + timedelta(seconds=5))
-    service.until_ran(tomorrow + MINUTE)
+    service.until_all_ran(tomorrow + MINUTE)
     return tomorrow + MINUTE, (silent + 3 * MINUTE, tomorrow)
 
 
