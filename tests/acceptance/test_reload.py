@@ -3,18 +3,17 @@
 import signal
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, missing, outcomes, rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked, needs_library
 from tests.acceptance.daemon import LIMIT_S, House, living, supervised
 from tests.waiting import until
 
-NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
 STEADY = f'  steady: {{{NOTE}, cron: "* * * * *"}}\n'
 LOAD = "".join(f'  load-{n}: {{{NOTE}, cron: "* * * * *"}}\n' for n in range(10))
 JOBS = f"""max_concurrent: 4
@@ -24,16 +23,10 @@ jobs:
 """
 BAD = JOBS.replace("cron", "corn")
 TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
-A_MOMENT = timedelta(milliseconds=200)
 
 
-class Desk:
+class Desk(Clocked):
     """A house under load at 01:59:59, and somebody with an editor."""
-
-    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
-        self.house = house
-        self.clock = clock
-        self.supervisor = supervisor
 
     def write(self, text: str) -> None:
         """As an editor does it: another file, renamed into the place."""
@@ -42,15 +35,13 @@ class Desk:
         fresh.replace(self.house.config)
 
     def set(self, instant: datetime) -> None:
-        """Set the clock; a request makes the service look at it."""
-        self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
+        """Set the clock; a request makes the service look at it, since SIGHUP would reload."""
+        self.clock.set(f"{instant:%Y-%m-%d %H:%M:%S.%f}")
         self.house.says("resume", "steady")
 
-    def until_ran(self, job: str, slot: datetime) -> None:
+    def until_on_time(self, job: str, slot: datetime) -> None:
+        """Wait until the schedule has run it for this slot."""
         until(lambda: outcomes(self.house, job).get(slot) == "success schedule", within_s=10)
-
-    def ran(self, job: str) -> list[str]:
-        return (self.house.root / f"{job}.ran").read_text().split()
 
     def open_runs(self, job: str) -> list[int]:
         return [run["id"] for run in line.status(self.house)["runs"] if run["job"] == job]
@@ -71,7 +62,7 @@ def desk() -> Iterator[Desk]:
         with supervised(house) as supervisor:
             desk = Desk(house, clock, supervisor)
             desk.set(TWO - A_MOMENT)
-            desk.until_ran("steady", TWO)
+            desk.until_on_time("steady", TWO)
             yield desk
 
 
@@ -83,9 +74,9 @@ def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(desk: Des
     desk.write(JOBS.replace(f'moved: {{{NOTE}, cron: "1 2', f'moved: {{{NOTE}, cron: "2 2'))
     said = desk.house.json("reload")
     desk.set(TWO + MINUTE - A_MOMENT)
-    desk.until_ran("steady", TWO + MINUTE)
+    desk.until_on_time("steady", TWO + MINUTE)
     desk.set(TWO + 2 * MINUTE - A_MOMENT)
-    desk.until_ran("moved", TWO + 2 * MINUTE)
+    desk.until_on_time("moved", TWO + 2 * MINUTE)
 
     (change,) = said["rescheduled"]
     assert change["job"] == "moved"
@@ -98,7 +89,7 @@ def test_a_rename_is_remove_and_add_and_names_the_slot_that_will_not_come(desk: 
     desk.write(JOBS.replace("old-name", "new-name"))
     said = desk.house.json("reload")
     desk.set(TWO + MINUTE - A_MOMENT)
-    desk.until_ran("new-name", TWO + MINUTE)
+    desk.until_on_time("new-name", TWO + MINUTE)
 
     assert (said["added"], said["removed"]) == (["new-name"], ["old-name"])
     assert [each["job"] for each in said["dropped_slots"]] == ["old-name"]
@@ -110,7 +101,7 @@ def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
     desk.write(BAD)
     refused = desk.house.ask("reload")
     desk.set(TWO + MINUTE - A_MOMENT)
-    desk.until_ran("moved", TWO + MINUTE)
+    desk.until_on_time("moved", TWO + MINUTE)
 
     assert refused.returncode == 2
     assert 'did you mean "cron"?' in refused.stderr
@@ -154,7 +145,7 @@ def test_a_deleted_file_changes_nothing_and_may_come_back(desk: Desk) -> None:
     desk.house.config.unlink()
     refused = desk.house.ask("reload")
     desk.set(TWO + MINUTE - A_MOMENT)
-    desk.until_ran("steady", TWO + MINUTE)
+    desk.until_on_time("steady", TWO + MINUTE)
 
     assert refused.returncode == 2
     assert desk.error
@@ -187,7 +178,7 @@ def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk, edits: int) -> N
         if number % 30 == 0:
             last += MINUTE
             desk.set(last - A_MOMENT)
-            desk.until_ran("steady", last)
+            desk.until_on_time("steady", last)
     desk.write(JOBS)
     desk.house.says("reload")
 
