@@ -5,8 +5,22 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.workers.catalogue_folder import a_report, two_sets
 from workers import sync
+
+# What may stand in the place of a database, and what is said of it.
+no_database = pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.mkdir(), "is no plain file"),
+        (lambda path: path.touch(), "has no tables; is it the right path?"),
+        (lambda path: path.write_text("text" * 100), "is no SQLite database"),
+    ],
+    ids=["missing", "a folder", "empty", "text"],
+)
 
 
 def card_database(folder: Path) -> Path:

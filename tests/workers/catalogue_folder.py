@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from workers.protocol import Log, Message
 from workers.report import Report, WorkerFailed
-from workers.sync import Params
+from workers.sync import Params, missing_cards, missing_sets
 
 Entry = dict[str, Any]
 
@@ -81,6 +83,31 @@ def two_sets(root: Path) -> Catalogue:
     )
 
 
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    """Two sets of two cards each."""
+    return two_sets(tmp_path / "catalogue")
+
+
+@pytest.fixture
+def params(catalogue: Catalogue, tmp_path: Path) -> Params:
+    """That catalogue into a database that is not there yet, a page for each entry."""
+    return Params(str(catalogue.root), tmp_path / "cards.db", batch_size=1)
+
+
+@pytest.fixture
+def synced(params: Params) -> Path:
+    """The database after a first sync."""
+    missing_sets(params, a_report())
+    missing_cards(params, a_report())
+    return params.database
+
+
+def pruning(params: Params) -> Params:
+    """The same work, but what has vanished goes."""
+    return Params(params.catalogue, params.database, prune=True)
+
+
 def a_report(heard: list[Message] | None = None, dry_run: bool = False) -> Report:
     """A report that collects what is said."""
     messages: list[Message] = [] if heard is None else heard
@@ -118,6 +145,7 @@ def execute(path: Path, statement: str) -> None:
     database.close()
 
 
+CARD_IDS = "SELECT id FROM pokemon_cards ORDER BY id"
 CONTENT = (
     "SELECT * FROM pokemon_cards ORDER BY id",
     "SELECT id, name, release_date, total FROM pokemon_card_sets ORDER BY id",

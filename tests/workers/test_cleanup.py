@@ -7,10 +7,10 @@ from contextlib import closing
 
 import pytest
 
-from tests.workers.backup_folder import a_small_disk, root_only
-from tests.workers.card_database import card_database, with_a_collation, with_pages
+from tests.workers.backup_folder import a_small_disk, root_only, run
+from tests.workers.card_database import card_database, no_database, with_a_collation, with_pages
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
-from workers import backup, cleanup, params
+from workers import cleanup, params
 from workers.backup import catalogue, folder, names
 from workers.report import WorkerFailed
 
@@ -24,7 +24,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def copies(path, tmp_path):
-    backup.run(backup.Params(path, tmp_path / "copies"), a_report())
+    run(path, tmp_path / "copies")
     return tmp_path / "copies"
 
 
@@ -189,15 +189,7 @@ def test_vacuum_is_left_out_when_the_disk_has_no_room(path, tmp_path):
     assert "free, expected" in logged(heard)
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda path: None, "does not exist"),
-        (lambda path: path.touch(), "has no tables; is it the right path?"),
-        (lambda path: path.write_text("text" * 100), "is no SQLite database"),
-    ],
-    ids=["missing", "empty", "text"],
-)
+@no_database
 def test_what_is_no_database_fails_the_run(tmp_path, make, words):
     path = tmp_path / "wrong.db"
     make(path)

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.backup_folder import a_small_disk, root_only, the_copy
-from tests.workers.card_database import break_pages, card_database, with_a_collation, with_pages
+from tests.workers.backup_folder import a_small_disk, dated, root_only, run, the_copy
+from tests.workers.card_database import (
+    break_pages,
+    card_database,
+    no_database,
+    with_a_collation,
+    with_pages,
+)
 from tests.workers.catalogue_folder import a_report, execute, logged
-from tests.workers.test_rotation import dated
+from tests.workers.health_stage import CALM, measured
 from workers import backup, health, params
 from workers.protocol import Metric
 from workers.report import WorkerFailed
-
-# Disks and minutes of the machine that runs the tests are not theirs to judge.
-CALM = {"disk_free": 0, "query": "30s", "postgres": "30s", "answer": "5s"}
 
 
 @pytest.fixture
@@ -26,15 +29,8 @@ def path(tmp_path):
 
 @pytest.fixture
 def copies(path, tmp_path):
-    backup.run(backup.Params(path, tmp_path / "copies"), a_report())
+    run(path, tmp_path / "copies")
     return tmp_path / "copies"
-
-
-def measured(path, copies=None, heard=None, limits=None, dry_run=False, **given):
-    wanted = {"database": str(path), "limits": {**CALM, **(limits or {})}, **given}
-    if copies is not None:
-        wanted["backups"] = str(copies)
-    return health.run(params.parse(health.Params, wanted), a_report(heard, dry_run))
 
 
 def failure(path, copies=None, **given):
@@ -66,15 +62,7 @@ def test_nothing_is_changed_and_nothing_is_left_behind(path, copies):
     assert (path.read_bytes(), sorted(path.parent.rglob("*"))) == before
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda path: None, "does not exist"),
-        (lambda path: path.touch(), "has no tables; is it the right path?"),
-        (lambda path: path.write_text("text" * 100), "is no SQLite database"),
-    ],
-    ids=["missing", "empty", "text"],
-)
+@no_database
 def test_what_is_no_database_is_unreachable(tmp_path, make, words):
     path = tmp_path / "wrong.db"
     make(path)

@@ -11,21 +11,15 @@ import pytest
 
 from scripts import embedded_postgres
 from tests.workers.card_database import card_database
-from tests.workers.catalogue_folder import a_report, logged
-from workers import health, params
+from tests.workers.catalogue_folder import logged
+from tests.workers.health_stage import measured
 
-CALM = {"disk_free": 0, "query": "30s", "postgres": "30s", "answer": "5s"}
 STATE = "CREATE TABLE nightshift_replication (snapshot_at timestamptz)"
 
 
 @pytest.fixture
 def path(tmp_path):
     return card_database(tmp_path)
-
-
-def measured(path, heard=None, limits=None, **given):
-    wanted = {"database": str(path), "limits": {**CALM, **(limits or {})}, **given}
-    return health.run(params.parse(health.Params, wanted), a_report(heard))
 
 
 @contextmanager
@@ -65,7 +59,7 @@ def test_a_postgres_that_answers_is_healthy(path, postgres):
 def test_an_empty_dsn_is_not_measured(path):
     heard = []
 
-    measured(path, heard)
+    measured(path, heard=heard)
 
     assert "PostgreSQL" not in logged(heard)
 
@@ -106,7 +100,7 @@ def test_a_postgres_that_swallows_everything_is_given_up(path):
 def test_a_dsn_that_is_none_is_not_shown(path):
     heard = []
 
-    result = measured(path, heard, postgres="sesame, open")
+    result = measured(path, heard=heard, postgres="sesame, open")
 
     assert "PostgreSQL cannot be asked: its DSN is none" in result["complaints"]
     assert "sesame" not in logged(heard) + str(result)

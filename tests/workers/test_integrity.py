@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.card_database import break_pages, card_database, with_a_collation, with_pages
+from tests.workers.card_database import (
+    break_pages,
+    card_database,
+    no_database,
+    with_a_collation,
+    with_pages,
+)
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from workers import integrity, sync
 from workers.integrity import cards
@@ -211,16 +217,7 @@ def test_an_id_that_would_forge_a_line_of_the_log_does_not(path):
     assert r"\xffA of z" in error
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (lambda path: None, "does not exist"),
-        (lambda path: path.mkdir(), "is no plain file"),
-        (lambda path: path.touch(), "has no tables; is it the right path?"),
-        (lambda path: path.write_text("text" * 100), "is no SQLite database"),
-    ],
-    ids=["missing", "a folder", "empty", "text"],
-)
+@no_database
 def test_what_is_no_database_fails_the_run(tmp_path, make, words):
     path = tmp_path / "wrong.db"
     make(path)

@@ -3,18 +3,17 @@
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.workers.backup_folder import (
     a_database,
     a_small_disk,
+    dated,
     failure,
     ours,
     root_only,
@@ -23,8 +22,7 @@ from tests.workers.backup_folder import (
 )
 from tests.workers.catalogue_folder import a_report, logged
 from workers import params, rotation
-from workers.backup import catalogue, folder, keep, names, records, verify
-from workers.backup.manifest import Manifest
+from workers.backup import catalogue, folder, keep, verify
 from workers.report import WorkerFailed
 
 SHIPPED = {"keep_last": 3, "keep_daily": 7, "keep_weekly": 0, "keep_monthly": 0}
@@ -36,19 +34,6 @@ def made(tmp_path_factory):
     room = tmp_path_factory.mktemp("made")
     run(a_database(room / "a.db", rows=20), room / "copies")
     return the_copy(room / "copies")
-
-
-def dated(made: Path, into: Path, moment: datetime, stem: str = "a") -> Path:
-    """The copy `made` in the folder `into` as if it had been taken at `moment`."""
-    into.mkdir(exist_ok=True)
-    name = names.copy_name(stem, moment)
-    known = records.read(made)
-    fields = {field: getattr(known, field) for field in Manifest.__dataclass_fields__}
-    again = Manifest(**fields | {"name": name, "source": f"/data/{stem}.db"})
-    shutil.copy(made, into / f"{name}.part")
-    os.utime(into / f"{name}.part", (moment.timestamp(),) * 2)
-    folder.publish(into, name, records.companions(again), 0o640)
-    return into / name
 
 
 @pytest.fixture

@@ -6,45 +6,24 @@ from pathlib import Path
 import pytest
 
 from tests.workers.catalogue_folder import (
+    CARD_IDS,
     a_card,
     a_report,
     a_set,
     content,
     execute,
     logged,
+    pruning,
     rows,
-    two_sets,
 )
 from workers.protocol import Progress
 from workers.report import WorkerFailed
 from workers.sync import Params, missing_cards, missing_sets
 
-CARD_IDS = "SELECT id FROM pokemon_cards ORDER BY id"
 REAL = Path(
     os.environ.get("NIGHTSHIFT_CATALOGUE")
     or Path(__file__).parents[2].parent / "shared" / "catalogue"
 )
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    return two_sets(tmp_path / "catalogue")
-
-
-@pytest.fixture
-def params(catalogue, tmp_path):
-    return Params(str(catalogue.root), tmp_path / "cards.db", batch_size=1)
-
-
-@pytest.fixture
-def synced(params):
-    missing_sets(params, a_report())
-    missing_cards(params, a_report())
-    return params.database
-
-
-def pruning(params):
-    return Params(params.catalogue, params.database, prune=True)
 
 
 def test_sets_and_cards_come_in_one_run_each(params):

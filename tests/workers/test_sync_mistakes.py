@@ -5,39 +5,17 @@ import os
 import pytest
 
 from tests.workers.catalogue_folder import (
+    CARD_IDS,
     CONTENT,
     a_card,
     a_report,
     a_set,
     failure_of,
+    pruning,
     rows,
-    two_sets,
 )
 from workers import params as worker_params
 from workers.sync import Params, missing_cards, missing_sets
-
-CARD_IDS = "SELECT id FROM pokemon_cards ORDER BY id"
-
-
-@pytest.fixture
-def catalogue(tmp_path):
-    return two_sets(tmp_path / "catalogue")
-
-
-@pytest.fixture
-def params(catalogue, tmp_path):
-    return Params(str(catalogue.root), tmp_path / "cards.db", batch_size=1)
-
-
-@pytest.fixture
-def synced(params):
-    missing_sets(params, a_report())
-    missing_cards(params, a_report())
-    return params.database
-
-
-def pruning(params):
-    return Params(params.catalogue, params.database, prune=True)
 
 
 @pytest.mark.parametrize(
