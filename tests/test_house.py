@@ -98,7 +98,6 @@ LONG = {
     "supervisor/cli/answers.py": "values only",
     "supervisor/containment/processes.py": "the supervisor's side of every process",
     "supervisor/core/model.py": "values only",
-    "supervisor/core/view.py": "values, for the most part",
 }
 
 

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from supervisor.api.answers import Problem
 from supervisor.api.limits import Limits
 from supervisor.containment import output
-from supervisor.core import view
+from supervisor.core import showing
 from supervisor.desk import Change, Desk
 
 FOLLOW_EVERY_S = 0.2
@@ -136,5 +136,5 @@ async def _rings(bell: asyncio.Event, within_s: float) -> bool:
 
 
 def _event(change: Change) -> bytes:
-    data = _encode(view.run_view(change.run))
+    data = _encode(showing.run_view(change.run))
     return b"id: %d\nevent: run\ndata: %b\n\n" % (change.number, data)

@@ -9,8 +9,9 @@ from supervisor.api.answers import Problem
 from supervisor.api.feed import Feed
 from supervisor.api.limits import Limits
 from supervisor.api.parameters import JOB, RUN
-from supervisor.core import view
+from supervisor.core import showing
 from supervisor.core.model import Attempt, Job, Run
+from supervisor.core.view import RunView
 from supervisor.core.world import World
 from supervisor.desk import Desk
 from supervisor.ledger.history import History
@@ -62,17 +63,17 @@ class Ground:
             raise Problem(404, f"no run {number} is known", "nightshift history lists them")
         return found
 
-    def show(self, run: Run) -> view.RunView:
+    def show(self, run: Run) -> RunView:
         """A run as it is now, if it is open; else as it was."""
         world = self.world
         if run.id in world.runs:
-            return view.open_run(world, world.runs[run.id])
-        return view.run_view(run)
+            return showing.open_run(world, world.runs[run.id])
+        return showing.run_view(run)
 
-    def show_whole(self, run: Run) -> view.RunView:
+    def show_whole(self, run: Run) -> RunView:
         """A run with its attempts."""
         shown = self.show(run)
-        return view.run_view(run, self.attempts(run), shown.pid, shown.cause)
+        return showing.run_view(run, self.attempts(run), shown.pid, shown.cause)
 
     def attempts(self, run: Run) -> list[Attempt]:
         """The attempts of a run; of the last one what is known before the ledger is."""

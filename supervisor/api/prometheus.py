@@ -24,7 +24,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
-from supervisor.core import view
+from supervisor.core import showing
 from supervisor.core.model import Severity, State
 from supervisor.core.tally import DURATIONS_S, LATENESSES_S, Spread, Tally
 from supervisor.core.view import Facts
@@ -205,7 +205,7 @@ def _jobs(seen: Seen) -> Iterator[Metric]:
             success.add_metric([job.name], world.last_success[job.name].timestamp())
         if job.name in world.last:
             failed.add_metric([job.name], int(world.last[job.name].state is State.FAILED))
-        for slot in view.coming(world, job, seen.at, 1):
+        for slot in showing.coming(world, job, seen.at, 1):
             following.add_metric([job.name], slot.timestamp())
     yield success
     yield failed

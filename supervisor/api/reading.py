@@ -14,7 +14,7 @@ from supervisor.api.answers import Problem, as_json
 from supervisor.api.ground import Ground, now
 from supervisor.api.roll import Roll
 from supervisor.containment import output
-from supervisor.core import explain, schedule, view
+from supervisor.core import explain, schedule, showing
 from supervisor.core.model import Job, Run
 from supervisor.ledger.history import Wanted
 from supervisor.masking import masker
@@ -35,7 +35,7 @@ class Reading:
 
     async def get_jobs(self, request: Request) -> Response:
         mask = masker(self._ground.world.config.secrets)
-        in_file = view.in_file(self._ground.world)
+        in_file = showing.in_file(self._ground.world)
         return as_json(shapes.Jobs(tuple(shown.job(job, mask) for job in in_file)))
 
     async def get_job(self, request: Request) -> Response:
@@ -47,8 +47,8 @@ class Reading:
         definition = shown.job(job, mask)
         whole = shapes.JobWhole(
             *(getattr(definition, name) for name in definition.__struct_fields__),
-            status=view.job_status(world, job, now()),
-            runs=tuple(view.open_run(world, run) for run in world.open_runs_of(job.name)),
+            status=showing.job_status(world, job, now()),
+            runs=tuple(showing.open_run(world, run) for run in world.open_runs_of(job.name)),
             environment=environment,
         )
         return as_json(whole)
@@ -56,7 +56,7 @@ class Reading:
     async def get_next(self, request: Request) -> Response:
         job = self._ground.job(request)
         zone = schedule.zone(job.timezone)
-        slots = view.coming(self._ground.world, job, now(), given.SLOTS.of(request))
+        slots = showing.coming(self._ground.world, job, now(), given.SLOTS.of(request))
         return as_json(shapes.Slots(tuple(slot.astimezone(zone) for slot in slots)))
 
     async def get_explain(self, request: Request) -> Response:
@@ -66,9 +66,9 @@ class Reading:
         facts = [] if runs else self._why_none(job, at)
         for run in runs:
             open_now = self._ground.world.runs.get(run.id, run)
-            waits = view.waiting_for(self._ground.world, open_now)
+            waits = showing.waiting_for(self._ground.world, open_now)
             facts += explain.run(open_now, self._ground.attempts(run), waits, zone)
-        following = view.job_status(self._ground.world, job, now()).next_at
+        following = showing.job_status(self._ground.world, job, now()).next_at
         if at is None and following is not None:
             facts.append(f"Its next slot is {following.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}.")
         return as_json(shapes.Explained(job.name, tuple(facts)))
@@ -97,7 +97,9 @@ class Reading:
 
     async def get_incidents(self, request: Request) -> Response:
         found, world = self._ground.history.incidents(given.LIMIT.of(request)), self._ground.world
-        return as_json(shapes.Incidents(tuple(view.incident_view(world, each) for each in found)))
+        return as_json(
+            shapes.Incidents(tuple(showing.incident_view(world, each) for each in found))
+        )
 
     async def get_actions(self, request: Request) -> Response:
         return as_json(

@@ -22,8 +22,9 @@ from supervisor.cli.waiting import Display, display, give_account
 from supervisor.cli.wish import Wish
 from supervisor.config import load
 from supervisor.containment import output
-from supervisor.core import asks, view
+from supervisor.core import asks, showing
 from supervisor.core.model import Config, Peer
+from supervisor.core.view import RunView
 from supervisor.core.world import World
 from supervisor.desk import Desk
 from supervisor.ledger.history import History
@@ -106,9 +107,9 @@ class Onlooker(threading.Thread):
             run = world.runs.get(number)
             if run is not None:
                 self._known[number] = run.job
-                found.append(_shown(view.open_run(world, run)))
+                found.append(_shown(showing.open_run(world, run)))
             elif (last := world.last.get(self._known.get(number, ""))) and last.id == number:
-                found.append(_shown(view.run_view(last)))
+                found.append(_shown(showing.run_view(last)))
         return found
 
 
@@ -157,10 +158,10 @@ def _bodies(state: Path, numbers: Sequence[int]) -> list[bytes]:
     history = History(state)
     try:
         runs = [history.run(number) for number in numbers]
-        return [_encode(view.run_view(run, history.attempts(run.id))) for run in runs if run]
+        return [_encode(showing.run_view(run, history.attempts(run.id))) for run in runs if run]
     finally:
         history.close()
 
 
-def _shown(run: view.RunView) -> answers.Run:
+def _shown(run: RunView) -> answers.Run:
     return answers.read(_encode(run), answers.Run)

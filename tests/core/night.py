@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from supervisor.core import asks, view
+from supervisor.core import asks, showing
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.graph import REMEMBERED
@@ -40,6 +40,7 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
+from supervisor.core.view import Facts, Status
 from supervisor.core.world import World
 from workers import protocol
 
@@ -343,10 +344,10 @@ class Night:
         """Every line for the log."""
         return [action.text for action in self.actions if isinstance(action, ev.Note)]
 
-    def status(self) -> view.Status:
+    def status(self) -> Status:
         """What `nightshift status` would show."""
-        facts = view.Facts("0", 1, self.wall, "jobs.yaml", self.wall)
-        return view.status(self.world, facts, self.wall)
+        facts = Facts("0", 1, self.wall, "jobs.yaml", self.wall)
+        return showing.status(self.world, facts, self.wall)
 
     def waits(self, name: str) -> str:
         """What `status` says that the job's open run waits for."""

@@ -4,7 +4,7 @@ import msgspec
 
 from supervisor.api.answers import as_json
 from supervisor.api.roll import Roll
-from supervisor.core import asks, view
+from supervisor.core import asks, showing
 from supervisor.core.view import Facts
 from tests.core.night import Night, job
 
@@ -15,7 +15,7 @@ def facts(night):
 
 def assert_same(roll, night):
     pieces = as_json(roll.status(night.world, facts(night), night.wall)).body
-    at_once = as_json(view.status(night.world, facts(night), night.wall)).body
+    at_once = as_json(showing.status(night.world, facts(night), night.wall)).body
 
     assert msgspec.json.decode(pieces) == msgspec.json.decode(at_once)
 

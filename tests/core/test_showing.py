@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core import asks, view
+from supervisor.core import asks, showing
 from tests.core.night import Night, instant, job
 from workers.protocol import Done
 
@@ -84,7 +84,7 @@ def test_a_result_is_shown_as_a_value():
     night.says("a", Done({"rows": 3, "name": "x"}))
     night.ends("a")
 
-    assert view.run_view(night.run("a")).result == {"rows": 3, "name": "x"}
+    assert showing.run_view(night.run("a")).result == {"rows": 3, "name": "x"}
 
 
 def test_a_run_view_tells_its_attempts():
@@ -94,7 +94,7 @@ def test_a_run_view_tells_its_attempts():
     night.at("02:05")
     night.ends("a")
 
-    shown = view.run_view(night.run("a"), night.ledger.attempts.values())
+    shown = showing.run_view(night.run("a"), night.ledger.attempts.values())
 
     assert [(each.number, each.cause) for each in shown.attempts] == [
         (1, "exit status 1"),
@@ -116,7 +116,7 @@ def test_coming_slots_are_those_that_would_run():
     night = Night(A)
     job_a = night.world.jobs["a"]
 
-    coming = view.coming(night.world, job_a, night.wall, 3)
+    coming = showing.coming(night.world, job_a, night.wall, 3)
 
     assert coming == [instant(f"2026-01-{day} 02:00") for day in ("05", "06", "07")]
 
@@ -125,7 +125,7 @@ def test_coming_slots_begin_after_a_pause():
     night = Night(A)
     night.asks(asks.PauseJob("a", 36 * 3600))
 
-    coming = view.coming(night.world, night.world.jobs["a"], night.wall, 2)
+    coming = showing.coming(night.world, night.world.jobs["a"], night.wall, 2)
 
     assert coming == [instant("2026-01-07 02:00"), instant("2026-01-08 02:00")]
 
