@@ -1,4 +1,4 @@
-"""Fixtures for rooms that touch real processes, and for those that touch the socket."""
+"""Fixtures for rooms that touch real processes, the socket or the ledger."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.edge.desk_stage import api, desk, folder, limits, path
+from tests.edge.ledger_stage import store
 from tests.edge.stage import Stage, carriers
 
-__all__ = ["api", "desk", "folder", "limits", "path", "stage"]
+__all__ = ["api", "desk", "folder", "limits", "path", "stage", "store"]
 
 
 @pytest.fixture

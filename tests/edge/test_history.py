@@ -1,33 +1,22 @@
 """Reading the ledger for a simulation: what is remembered, and how long things took."""
 
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
-
-import pytest
+from datetime import timedelta
 
 from supervisor.core import events as ev
-from supervisor.core.model import Attempt, Mark, Pause, Run, State, Trigger, replace
+from supervisor.core.model import Attempt, Mark, Pause, State
 from supervisor.ledger.history import History
-from supervisor.ledger.store import Store
-
-AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Store(tmp_path)
-    yield opened
-    opened.close(clean=True)
+from tests.edge.ledger_stage import AT, run
 
 
 def ended(number, took_s, **changes):
     """A successful run of two attempts, the second of which took so long."""
-    due = AT + timedelta(minutes=number)
-    run = Run(number, "sync", due, Trigger.SCHEDULE, State.SUCCESS, slot=due, attempt=2)
+    made = run(number, attempt=2, **changes)
+    due = made.due
     first = Attempt(number, 1, due, ended_at=due + timedelta(hours=1))
     begun = due + timedelta(hours=2)
     last = Attempt(number, 2, begun, ended_at=begun + timedelta(seconds=took_s))
-    return [ev.Record(replace(run, **changes)), ev.Record(first), ev.Record(last)]
+    return [ev.Record(made), ev.Record(first), ev.Record(last)]
 
 
 def test_durations_are_those_of_the_attempts_that_succeeded_newest_first(store, tmp_path):

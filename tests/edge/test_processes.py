@@ -1,11 +1,10 @@
-"""What is launched, what is heard of it, and how it is ended."""
+"""What is launched, what it finds, what is heard of it, and what it leaves."""
 
 import os
 import resource
 import signal
 import stat
 import sys
-import venv
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +12,9 @@ import pytest
 
 from supervisor.containment import output
 from supervisor.core import events
-from supervisor.core.events import Force
 from supervisor.core.model import Limits
-from tests.edge.stage import Stage, emptied, exited, launch, lives, state
-from workers.protocol import Done, Failed, Garbage, Log, Progress, Started
+from tests.edge.stage import Stage, emptied, exited, launch, lives
+from workers.protocol import Log
 
 WHOLE_LIFE = ["Started", "Exited", "Emptied"]
 
@@ -186,214 +184,6 @@ def test_runs_get_the_mask_and_limits_that_the_supervisor_was_started_with(tmp_p
 
     assert stage.log(1).split() == ["0027", "512"]
     assert stat.S_IMODE((tmp_path / "1.log").stat().st_mode) == 0o600
-
-
-# --- workers ----------------------------------------------------------------------
-
-
-def test_a_worker_speaks_before_its_exit_is_told(stage: Stage):
-    happened = stage.play("greeter", params_json='{"name": "Ada"}')
-
-    assert [type(event).__name__ for event in happened if isinstance(event, events.Said)]
-    words = [type(getattr(event, "message", event)).__name__ for event in happened]
-    assert words == ["Started", "Started", "Progress", "Done", "Exited", "Emptied"]
-    assert stage.said(1)[-1].result["name"] == "Ada"
-    assert stage.log(1) == "hello from Ada\n"
-
-
-def test_a_worker_is_told_slot_dry_run_and_what_a_request_set(stage: Stage):
-    given = launch(
-        1,
-        run={"set_json": '{"name": "Eve"}', "dry_run": True},
-        worker="tests.actors:greeter",
-        params_json='{"name": "Ada"}',
-    )
-
-    stage.processes.launch(given, events.At(given.run.due, 0.0))
-    stage.until_ended(1)
-
-    assert stage.said(1)[-1] == Done(
-        {"name": "Eve", "dry": True, "slot": "2026-02-09 02:30:00+00:00"}
-    )
-
-
-@pytest.mark.parametrize(
-    ("actor", "ending", "status"),
-    [
-        ("crasher", Failed("ValueError: the moon is in the wrong house", False), 1),
-        ("quitter", Failed("exit status 3", False), 1),
-        ("failing", Failed("nothing to be done", True), 1),
-        ("glutton", Failed("out of memory (limits.address_space?)", False), 1),
-        ("babbler", Failed("result.list is list; expected a number or text", True), 1),
-        (
-            "needs_missing_package",
-            Failed(
-                "worker tests.actors:needs_missing_package needs the package "
-                '"a_package_nobody_has", which this interpreter does not have',
-                True,
-            ),
-            1,
-        ),
-        ("closer", None, 1),
-        ("silent", None, 0),
-    ],
-)
-def test_each_ending_of_a_worker_has_its_words(stage: Stage, actor, ending, status):
-    happened = stage.play(actor)
-
-    assert os.waitstatus_to_exitcode(exited(happened)) == status
-    assert [m for m in stage.said(1) if isinstance(m, Done | Failed)] == (
-        [] if ending is None else [ending]
-    )
-
-
-def test_a_crash_leaves_its_traceback_in_the_log(stage: Stage):
-    stage.play("crasher")
-
-    assert "Traceback" in stage.log(1)
-    assert "wrong house" in stage.log(1)
-
-
-def test_half_a_message_is_garbage_before_the_exit(stage: Stage):
-    happened = stage.play("half_spoken")
-
-    assert stage.said(1) == [Started(), Garbage('half a line: b\'{"message": "done", "resu\'')]
-    assert isinstance(happened[-2], events.Exited)
-
-
-def test_garbage_is_said_and_harms_nothing(stage: Stage):
-    stage.play("garbler")
-
-    kinds = [type(message) for message in stage.said(1)]
-    assert kinds == [Started, Garbage, Garbage, Done]
-
-
-def test_a_flood_of_messages_is_cut_off_once(stage: Stage):
-    stage.play("flooder")
-
-    floods = [m for m in stage.said(1) if isinstance(m, Garbage)]
-    assert [flood.why for flood in floods] == ["a flood of more than 16 MiB of messages"]
-
-
-def test_progress_is_thinned_out_and_its_last_word_kept(stage: Stage):
-    stage.play("runner")
-
-    progress = [m for m in stage.said(1) if isinstance(m, Progress)]
-    assert len(progress) <= 10
-    assert progress[-1] == Progress(999, 999, "steps")
-
-
-def test_a_worker_may_live_in_another_interpreter(stage: Stage, tmp_path: Path):
-    venv.create(tmp_path / "other", with_pip=False, symlinks=True)
-    python = str(tmp_path / "other" / "bin" / "python")
-    (tmp_path / "elsewhere.py").write_text(
-        "import sys\ndef where(params, report):\n    return {'prefix': sys.prefix}\n"
-    )
-
-    stage.play("elsewhere:where", python=python, cwd=str(tmp_path))
-
-    assert stage.said(1)[-1] == Done({"prefix": str(tmp_path / "other")})
-
-
-def test_parameters_never_stand_on_a_command_line(stage: Stage):
-    run = stage.begin("deaf", python=sys.executable, params_json='{"token": "hunter2"}')
-    stage.until_working(run)
-
-    argv = Path(f"/proc/{stage.pid(run)}/cmdline").read_bytes()
-    stage.force(run, Force.KILL)
-    stage.until_ended(run)
-
-    assert b"hunter2" not in argv
-
-
-# --- force ------------------------------------------------------------------------
-
-
-def test_term_lets_a_worker_end_well(stage: Stage):
-    run = stage.begin("obedient")
-    stage.until(lambda: stage.heard(run, Started))
-
-    stage.force(run, Force.TERM)
-    stage.until_ended(run)
-
-    assert stage.said(run)[-1] == Done({"stopped": True})
-
-
-def test_the_deaf_need_kill_after_term(stage: Stage):
-    run = stage.begin("deaf")
-    stage.until_working(run)
-
-    stage.force(run, Force.TERM)
-    for _ in range(20):
-        stage.turn()
-    assert stage.words(run) == ["Started"]
-    stage.force(run, Force.KILL)
-    stage.until_ended(run)
-
-    assert os.WTERMSIG(exited(stage.of(run))) == signal.SIGKILL
-    assert emptied(stage.of(run)).strays == ()
-
-
-def test_term_reaches_a_whole_pipeline(stage: Stage):
-    run = stage.begin(shell="sleep 600 | sleep 601")
-    stage.pid(run)
-
-    stage.force(run, Force.TERM)
-    stage.until_ended(run)
-
-    assert os.WTERMSIG(exited(stage.of(run))) == signal.SIGTERM
-
-
-def test_term_wakes_one_who_stands_still(stage: Stage):
-    run = stage.begin("stopper")
-    stage.until(lambda: state(stage.pid(run)) == "T")
-
-    stage.force(run, Force.TERM)
-    stage.until_ended(run)
-
-    assert os.waitstatus_to_exitcode(exited(stage.of(run))) == 0
-
-
-def test_force_in_the_first_moment_is_not_lost(stage: Stage):
-    runs = [stage.begin("obedient") for _ in range(8)]
-
-    for run in runs:
-        stage.force(run, Force.TERM)
-    stage.until_ended(*runs)
-
-    assert all(exited(stage.of(run)) in (0, signal.SIGTERM) for run in runs)
-
-
-def test_kill_ends_a_tree_of_two_hundred(stage: Stage):
-    run = stage.begin("fork_bomb")
-    stage.until(lambda: stage.heard(run, Started))
-
-    stage.force(run, Force.KILL)
-    stage.until_ended(run)
-
-    assert stage.jobs() == set()
-
-
-def test_force_against_what_is_gone_is_nothing(stage: Stage):
-    stage.play(argv=("/bin/true",))
-
-    for force in Force:
-        stage.force(1, force)
-
-    assert os.waitstatus_to_exitcode(exited(stage.play(argv=("/bin/true",)))) == 0
-
-
-def test_of_an_abandoned_attempt_nothing_more_is_said(stage: Stage):
-    run = stage.begin("deaf")
-    stage.until_working(run)
-    pid = stage.pid(run)
-    said = len(stage.of(run))
-
-    stage.force(run, Force.ABANDON)
-
-    assert stage.processes.living() == frozenset()
-    stage.until(lambda: not lives(pid))
-    assert len(stage.of(run)) == said
 
 
 # --- what is left over --------------------------------------------------------------

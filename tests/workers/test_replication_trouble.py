@@ -143,11 +143,16 @@ def test_a_slow_way_is_waited_for(path, embedded, monkeypatch):
     assert unequal(path, embedded) == {}
 
 
+def make_updates_slow(dsn, seconds):
+    """Every update of a row of `t` takes so long."""
+    body = f"$$BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END$$ LANGUAGE plpgsql"
+    sql(dsn, f"CREATE FUNCTION slow() RETURNS trigger AS {body}")
+    sql(dsn, "CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow()")
+
+
 def test_a_long_statement_is_waited_for(path, postgres, monkeypatch):
     run(path, postgres)
-    body = "$$BEGIN PERFORM pg_sleep(1); RETURN NEW; END$$ LANGUAGE plpgsql"
-    sql(postgres, f"CREATE FUNCTION slow() RETURNS trigger AS {body}")
-    sql(postgres, "CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow()")
+    make_updates_slow(postgres, seconds=1)
     write(path, "UPDATE t SET v = 'x' WHERE id = 1")
     monkeypatch.setattr(target, "SILENCE_S", 0.3)
 
@@ -158,9 +163,7 @@ def test_a_long_statement_is_waited_for(path, postgres, monkeypatch):
 
 def test_a_statement_that_takes_too_long_is_named(path, postgres, monkeypatch):
     run(path, postgres)
-    body = "$$BEGIN PERFORM pg_sleep(30); RETURN NEW; END$$ LANGUAGE plpgsql"
-    sql(postgres, f"CREATE FUNCTION slow() RETURNS trigger AS {body}")
-    sql(postgres, "CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow()")
+    make_updates_slow(postgres, seconds=30)
     write(path, "UPDATE t SET v = 'x' WHERE id = 1")
     monkeypatch.setattr(target, "STATEMENT_LIMIT_S", 1)
 
@@ -172,9 +175,7 @@ def test_a_statement_that_takes_too_long_is_named(path, postgres, monkeypatch):
 
 def test_a_wish_to_end_is_heard_in_the_middle_of_a_statement(path, postgres):
     run(path, postgres)
-    body = "$$BEGIN PERFORM pg_sleep(30); RETURN NEW; END$$ LANGUAGE plpgsql"
-    sql(postgres, f"CREATE FUNCTION slow() RETURNS trigger AS {body}")
-    sql(postgres, "CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION slow()")
+    make_updates_slow(postgres, seconds=30)
     write(path, "UPDATE t SET v = 'x' WHERE id = 1")
     report = a_report()
 
