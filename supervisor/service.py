@@ -154,7 +154,7 @@ class Service:
         self._processes.close()
         self._api.close()
         self.loop.flush()
-        self._store.close(clean=True)
+        self._store.close()
         self._log.close()
         self._notify.close()
 

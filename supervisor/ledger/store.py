@@ -57,10 +57,10 @@ class Store:
         told, self._damage = self._damage, ""
         return told
 
-    def close(self, clean: bool) -> None:
-        """Say goodbye; `clean` tells the next start that nothing was left behind."""
+    def close(self) -> None:
+        """Say goodbye, which tells the next start that nothing was left behind."""
         with contextlib.suppress(sqlite3.Error):
-            self._say("clean", "1" if clean else "0")
+            self._say("clean", "1")
         self._db.close()
 
     def begin_life(self) -> bool:

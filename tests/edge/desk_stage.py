@@ -50,7 +50,7 @@ def folder() -> Iterator[Path]:
     # A UNIX path holds 107 bytes, and pytest's folders may be longer.
     made = Path(tempfile.mkdtemp(dir="/tmp"))
     (made / "runs").mkdir()
-    Store(made).close(clean=True)
+    Store(made).close()
     yield made
     shutil.rmtree(made)
 

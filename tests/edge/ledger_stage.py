@@ -18,7 +18,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """An open ledger that holds nothing."""
     opened = Store(tmp_path)
     yield opened
-    opened.close(clean=True)
+    opened.close()
 
 
 def run(number: int, **changes: Any) -> Run:

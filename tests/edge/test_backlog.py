@@ -23,7 +23,7 @@ ENDED = replace(FIRST, pid=7, ended_at=AT)
 def backlog(tmp_path: Path):
     store = Store(tmp_path)
     yield Backlog(store)
-    store.close(clean=True)
+    store.close()
 
 
 def attempts(folder: Path) -> list[tuple[object, ...]]:

@@ -195,7 +195,7 @@ def test_a_message_tells_of_the_run_and_its_last_lines(office, hook, tmp_path):
 
     office.sends(hook.url, alert(1, run=41))
 
-    store.close(clean=True)
+    store.close()
     text = hook.calls[0].body
     assert "no space left" in text
     assert "&lt;cards&gt;" in text

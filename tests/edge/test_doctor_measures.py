@@ -59,7 +59,7 @@ def remember(state: Path, *records: Run | Attempt) -> None:
     """A ledger that holds these."""
     store = Store(state)
     store.write([ev.Record(each) for each in records])
-    store.close(clean=True)
+    store.close()
 
 
 def run(number: int, job: str, ended: datetime, **fields: object) -> Run:

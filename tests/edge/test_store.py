@@ -119,23 +119,23 @@ def test_numbers_go_on_where_they_stopped(store):
 def test_a_life_that_said_goodbye_did_not_crash(tmp_path):
     first = Store(tmp_path)
     assert first.begin_life() is False
-    first.close(clean=True)
+    first.close()
 
     second = Store(tmp_path)
     assert second.begin_life() is False
-    second.close(clean=False)
+    del second
 
     third = Store(tmp_path)
     assert third.begin_life() is True
-    third.close(clean=True)
+    third.close()
 
 
 def test_the_instance_of_a_folder_stays(tmp_path):
     first = Store(tmp_path)
-    first.close(clean=True)
+    first.close()
 
     second = Store(tmp_path)
-    second.close(clean=True)
+    second.close()
 
     assert first.instance == second.instance != ""
 
@@ -262,4 +262,4 @@ def test_a_full_disk_is_trouble_until_the_ballast_is_given_up(small_disk):
     assert not (small_disk / "ballast").exists()
     store.write([ev.Record(run(number)) for number in range(1, 2000)])
     assert store.memory().next_run == 2000
-    store.close(clean=True)
+    store.close()

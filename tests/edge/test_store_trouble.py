@@ -16,7 +16,7 @@ from tests.edge.ledger_stage import alert, run
 
 
 def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path):
-    Store(tmp_path).close(clean=True)
+    Store(tmp_path).close()
     with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
@@ -40,7 +40,7 @@ OUTBOX_OF_VERSION_1 = """
 
 
 def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path):
-    Store(tmp_path).close(clean=True)
+    Store(tmp_path).close()
     with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
         db.executescript(f"DROP TABLE outbox; {OUTBOX_OF_VERSION_1}")
 
@@ -50,7 +50,7 @@ def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path
     assert (memory.outbox, memory.next_alert) == ((), 8)
     store.write([ev.Record(alert(8))])
     assert store.memory().outbox == (alert(8),)
-    store.close(clean=True)
+    store.close()
     with sqlite3.connect(tmp_path / "ledger-v1.sqlite3") as old:
         assert old.execute("SELECT id, delivered_at FROM outbox").fetchall() == [(7, None)]
 
@@ -76,13 +76,13 @@ def test_a_ledger_whose_making_was_cut_off_is_made(tmp_path, begun):
 
     assert store.instance != ""
     assert store.take_damage() == ""
-    store.close(clean=True)
+    store.close()
 
 
 def test_an_older_ledger_is_copied_beside_before_it_is_migrated(tmp_path, monkeypatch):
     first = Store(tmp_path)
     first.write([ev.Record(run(1))])
-    first.close(clean=True)
+    first.close()
     monkeypatch.setattr(opening, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     step = "ALTER TABLE reloads ADD COLUMN who TEXT; CREATE TABLE moons (name TEXT)"
     monkeypatch.setitem(opening.MIGRATIONS, SCHEMA_VERSION, step)
@@ -100,11 +100,11 @@ def test_an_older_ledger_is_copied_beside_before_it_is_migrated(tmp_path, monkey
             assert db.execute(moons).fetchone() == (tables,)
             assert db.execute("SELECT id FROM runs").fetchall() == [(1,)]
     assert second.instance == first.instance
-    second.close(clean=True)
+    second.close()
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
-    Store(tmp_path).close(clean=True)
+    Store(tmp_path).close()
     monkeypatch.setattr(opening, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     step = "CREATE TABLE moons (name TEXT); ALTER TABLE no_such_table ADD COLUMN x"
     monkeypatch.setitem(opening.MIGRATIONS, SCHEMA_VERSION, step)
@@ -128,7 +128,7 @@ def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
     assert f"kept as {aside}" in store.take_damage()
     assert store.take_damage() == ""
     store.write([ev.Record(run(1))])
-    store.close(clean=True)
+    store.close()
 
 
 def spoil(tmp_path, store):
@@ -167,7 +167,7 @@ def test_a_new_ledger_is_of_the_same_instance_so_that_strays_are_found(store, tm
 
     assert other.instance == store.instance
     assert other.begin_life() is True
-    other.close(clean=True)
+    other.close()
 
 
 def test_a_row_that_cannot_be_is_no_damage(store, tmp_path):
@@ -195,14 +195,14 @@ def test_a_ledger_deleted_while_in_use_is_written_anew_with_all_it_held(store, t
     assert not reader.is_current()
     reader.close()
     store.write([ev.Record(run(3))])
-    store.close(clean=True)
+    store.close()
     assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [3, 2, 1]
 
 
 def test_a_ledger_replaced_while_in_use_is_left_alone(store, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    Store(other).close(clean=True)
+    Store(other).close()
     os.replace(other / "ledger.sqlite3", tmp_path / "ledger.sqlite3")
 
     for _ in range(2):
