@@ -82,7 +82,7 @@ class Reloader:
         if asker is not None and asker.previous:
             self._previous_wanted = True
         else:
-            self._watch.look(at.mono, forced=True)
+            self._watch.insist(at.mono)
 
     @property
     def is_reading(self) -> bool:

@@ -27,13 +27,17 @@ class Watch:
         self._forced = False
         self.look_again_at: float | None = None
 
-    def look(self, mono: float, forced: bool = False) -> None:
-        """Look once; a new content (or `forced`) wants a second look."""
+    def look(self, mono: float) -> None:
+        """Look once; a new content wants a second look."""
         found = self._fingerprint()
-        self._forced = self._forced or forced
         if self._forced or found != self._acted_on:
             self._candidate = found
             self.look_again_at = mono + SETTLE_S
+
+    def insist(self, mono: float) -> None:
+        """Look for somebody who wants the text read, new or not."""
+        self._forced = True
+        self.look(mono)
 
     def look_again(self, mono: float) -> bool:
         """The second look: whether the text stood still and is to be read now."""

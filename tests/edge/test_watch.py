@@ -91,7 +91,7 @@ def test_a_deleted_file_is_a_change_and_its_return_another(path):
 def test_a_request_reads_even_an_unchanged_file(path):
     watching = watch(path)
 
-    watching.look(0.0, forced=True)
+    watching.insist(0.0)
 
     assert watching.look_again(1.0) is True
 
