@@ -15,7 +15,7 @@ def enter(world: World, before: Run | None, run: Run) -> None:
     """A run as it now is; before: as it was, None if it is new."""
     is_pending = run.state is State.PENDING
     if is_pending != (before is not None and before.state is State.PENDING):
-        _requeue(world, run, is_pending)
+        _enqueue(world, run) if is_pending else _dequeue(world, run)
     if run.state is not State.RETRYING and run.id in world.retry_at:
         world.retry_at = world.retry_at.delete(run.id)
     if run.state.is_open:
@@ -68,14 +68,23 @@ def _is_stood_for(world: World, run: Run) -> bool:
     return blocker is None or blocker.due <= run.due
 
 
-def _requeue(world: World, run: Run, is_pending: bool) -> None:
+def _enqueue(world: World, run: Run) -> None:
     entry, queue = (run.due, run.place, run.id), world.queue
-    # In a burst runs come in their order and go from the front: one copy, no search.
-    if is_pending and (not queue or queue[-1] < entry):
+    # In a burst runs come in their order: one copy, no search.
+    if not queue or queue[-1] < entry:
         world.queue = (*queue, entry)
-    elif not is_pending and queue[0] == entry:
+    else:
+        changed = list(queue)
+        insort(changed, entry)
+        world.queue = tuple(changed)
+
+
+def _dequeue(world: World, run: Run) -> None:
+    entry, queue = (run.due, run.place, run.id), world.queue
+    # In a burst runs go from the front: one copy, no search.
+    if queue[0] == entry:
         world.queue = queue[1:]
     else:
         changed = list(queue)
-        insort(changed, entry) if is_pending else changed.remove(entry)
+        changed.remove(entry)
         world.queue = tuple(changed)
