@@ -71,7 +71,7 @@ def message(about: About, mask: Mask) -> dict[str, Any]:
     """The body of one POST to a webhook."""
     title = f"{_sign(about.alert)} {_title(about.alert)}"
     line = title if about.alert.word == Word.RECOVERED else f"{title}: {about.alert.cause}"
-    return {"text": _plain(line, mask, MOST_TEXT), "blocks": list(_blocks(about, title, mask))}
+    return {"text": _mrkdwn(line, mask, MOST_TEXT), "blocks": list(_blocks(about, title, mask))}
 
 
 def trial(host: str) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def trial(host: str) -> dict[str, Any]:
 
 def _blocks(about: About, title: str, mask: Mask) -> Iterator[Block]:
     alert = about.alert
-    header = _plain(title, mask, MOST_HEADER, escapes=False)
+    header = _cut(_seen(title, mask), MOST_HEADER)
     yield {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}}
     if alert.word != Word.RECOVERED:
-        yield _section(f"*Cause* {_plain(alert.cause, mask, MOST_TEXT - 20) or '-'}")
+        yield _section(f"*Cause* {_mrkdwn(alert.cause, mask, MOST_TEXT - 20) or '-'}")
     fields = [
-        {"type": "mrkdwn", "text": f"*{name}*\n{_plain(text, mask, MOST_FIELD)}"}
+        {"type": "mrkdwn", "text": f"*{name}*\n{_mrkdwn(text, mask, MOST_FIELD)}"}
         for name, text in _facts(about)
     ]
     if fields:
@@ -96,9 +96,9 @@ def _blocks(about: About, title: str, mask: Mask) -> Iterator[Block]:
         yield _section(f"*Last lines of its output*\n```{_last_lines(about.output, mask)}```")
     if about.job is not None and (about.job.docs or about.job.description):
         said = " - ".join(filter(None, (about.job.description, about.job.docs)))
-        yield _context(_plain(said, mask, MOST_FIELD))
+        yield _context(_mrkdwn(said, mask, MOST_FIELD))
     typed = " or ".join(f"`{command}`" for command in _commands(alert))
-    stands = f"nightshift on {_plain(about.host, mask, 100)}, incident {alert.incident}"
+    stands = f"nightshift on {_mrkdwn(about.host, mask, 100)}, incident {alert.incident}"
     yield _context(f"{stands}. Next: {typed}" if typed else stands)
 
 
@@ -149,7 +149,7 @@ def _commands(alert: Alert) -> list[str]:
 
 def _last_lines(lines: tuple[str, ...], mask: Mask) -> str:
     """The newest lines that fit, masked as one text, since a secret may have several."""
-    text = _plain("\n".join(lines), mask, None).replace("```", "'''")
+    text = _escaped("\n".join(lines), mask).replace("```", "'''")
     kept = "\n".join(text.splitlines()[-LAST_LINES:])
     if len(kept) <= MOST_TEXT - 100:
         return kept
@@ -158,13 +158,21 @@ def _last_lines(lines: tuple[str, ...], mask: Mask) -> str:
     return "…" + re.sub(r"^[a-z]{0,4};", "", cut)
 
 
-def _plain(text: str, mask: Mask, room: int | None, escapes: bool = True) -> str:
+def _mrkdwn(text: str, mask: Mask, room: int) -> str:
+    return _cut(_escaped(text, mask), room)
+
+
+def _escaped(text: str, mask: Mask) -> str:
+    return _seen(text, mask).translate(_ESCAPES)
+
+
+def _seen(text: str, mask: Mask) -> str:
     masked = mask(text).encode(errors="replace").decode()
-    seen = _CONTROL.sub(" ", _TERMINAL.sub("", masked.replace("\r\n", "\n")))
-    shown = seen.translate(_ESCAPES) if escapes else seen
-    if room is None or len(shown) <= room:
-        return shown
-    return _HALF_ENTITY.sub("", shown[: room - 1]) + "…"
+    return _CONTROL.sub(" ", _TERMINAL.sub("", masked.replace("\r\n", "\n")))
+
+
+def _cut(shown: str, room: int) -> str:
+    return shown if len(shown) <= room else _HALF_ENTITY.sub("", shown[: room - 1]) + "…"
 
 
 def _section(text: str) -> Block:
