@@ -113,15 +113,15 @@ class Lines:
         self._rest = bytearray()
         self._dropping = False
 
-    def feed(self, data: bytes) -> list[Message | Garbage]:
-        """The messages that `data` completes; an over-long line is one Garbage."""
+    def feed(self, piece: bytes) -> list[Message | Garbage]:
+        """The messages that `piece` completes; an over-long line is one Garbage."""
         heard: list[Message | Garbage] = []
-        *whole, rest = data.split(b"\n")
-        for piece in whole:
+        *whole, rest = piece.split(b"\n")
+        for line in whole:
             if self._dropping:
                 self._dropping = False
             else:
-                heard.append(decode(bytes(self._rest) + piece))
+                heard.append(decode(bytes(self._rest) + line))
             self._rest.clear()
         if not self._dropping:
             self._rest += rest

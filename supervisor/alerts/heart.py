@@ -39,10 +39,10 @@ def run(params: dict[str, Any], report: Report) -> None:
                 break
             if not ready:
                 continue
-            data = os.read(pipe, MOST_BYTES)
-            if not data:  # the pipe was taken away
+            read = os.read(pipe, MOST_BYTES)
+            if not read:  # the pipe was taken away
                 break
-            *lines, rest = (rest + data).split(b"\n")
+            *lines, rest = (rest + read).split(b"\n")
             for line in lines:
                 heart.expect()
                 threads.submit(heart.beat, json.loads(line))

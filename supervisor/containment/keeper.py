@@ -38,9 +38,9 @@ class Tail:
     def __init__(self) -> None:
         self.kept = b""
 
-    def write(self, data: bytes) -> None:
+    def write(self, piece: bytes) -> None:
         """Keep the newest TAIL_BYTES."""
-        self.kept = (self.kept + data)[-TAIL_BYTES:]
+        self.kept = (self.kept + piece)[-TAIL_BYTES:]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -245,10 +245,10 @@ class Keeper:
         """Move output to the log until there is none, or about `most` bytes were read."""
         with contextlib.suppress(BlockingIOError):
             while tenant.output is not None and most > 0:
-                data = os.read(tenant.output, READ_BYTES)
-                if data:
-                    tenant.log.write(data)
-                    most -= len(data)
+                piece = os.read(tenant.output, READ_BYTES)
+                if piece:
+                    tenant.log.write(piece)
+                    most -= len(piece)
                 else:
                     self._stop_reading(tenant, tenant.output)
 

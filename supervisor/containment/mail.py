@@ -41,14 +41,14 @@ class Mail:
     def _turn(self) -> tuple[list[Heard], int | None]:
         """(messages, bytes read); None bytes: nothing has come."""
         try:
-            data = os.read(self.fd, TURN_BYTES)
+            piece = os.read(self.fd, TURN_BYTES)
         except BlockingIOError:
             return [], None
-        self._bytes += len(data)
+        self._bytes += len(piece)
         if self._bytes > FLOOD_BYTES:
             flood = f"a flood of more than {FLOOD_BYTES >> 20} MiB of messages"
-            return [protocol.Garbage(flood)], len(data)
-        return list(self._lines.feed(data)), len(data)
+            return [protocol.Garbage(flood)], len(piece)
+        return list(self._lines.feed(piece)), len(piece)
 
 
 def _newest_progress(heard: list[Heard]) -> list[Heard]:

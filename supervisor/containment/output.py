@@ -34,16 +34,16 @@ class Log:
         self._dropped = 0
         self._overwritten = 0
 
-    def write(self, data: bytes) -> None:
-        """Keep `data`; after the first failure it is only counted."""
+    def write(self, piece: bytes) -> None:
+        """Keep `piece`; after the first failure it is only counted."""
         if self._error is not None:
-            self._dropped += len(data)
+            self._dropped += len(piece)
             return
         try:
-            self._append(data)
+            self._append(piece)
         except OSError as error:
             self._error = error
-            self._dropped += len(data)
+            self._dropped += len(piece)
 
     @property
     def kept_bytes(self) -> int:
@@ -72,10 +72,10 @@ class Log:
                 os.close(self._file)
             self._file = -1
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, piece: bytes) -> None:
         if self._file < 0:
             self._resume()
-        rest = memoryview(data)
+        rest = memoryview(piece)
         while rest:
             if self._room <= 0:
                 self._turn_over()

@@ -42,15 +42,15 @@ class Changes(Struct, frozen=True):
 
 def compare(before: Mapping[str, Job], after: Mapping[str, Job], now: datetime) -> Changes:
     """From these definitions to those, as seen at `now`."""
-    common = [name for name in after if name in before]
-    moved = [name for name in common if _calendar(before[name]) != _calendar(after[name])]
+    kept = [name for name in after if name in before]
+    moved = [name for name in kept if _calendar(before[name]) != _calendar(after[name])]
     return Changes(
         added=tuple(name for name in after if name not in before),
         removed=tuple(name for name in before if name not in after),
         rescheduled=tuple(
             Rescheduled(name, _next(before[name], now), _next(after[name], now)) for name in moved
         ),
-        changed=tuple(name for name in common if _rest(before[name]) != _rest(after[name])),
+        changed=tuple(name for name in kept if _rest(before[name]) != _rest(after[name])),
         dropped_slots=tuple(
             DroppedSlot(name, slot)
             for name in before

@@ -136,9 +136,9 @@ def estimate(source: int, size_bytes: int, level: int) -> int:
     return min(size_bytes, packed * size_bytes // max(taken, 1)) + BLOCK_BYTES // 64
 
 
-def write_all(target: int, data: bytes) -> None:
-    """Write all of `data`; a write may take a part at a time."""
-    rest = memoryview(data)
+def write_all(target: int, piece: bytes) -> None:
+    """Write all of `piece`; a write may take a part at a time."""
+    rest = memoryview(piece)
     while rest:
         rest = rest[os.write(target, rest) :]
 
@@ -151,10 +151,10 @@ class _Sink:
         self.hash = hashlib.sha256()
         self.size_bytes = 0
 
-    def put(self, data: bytes) -> None:
-        self.hash.update(data)
-        self.size_bytes += len(data)
-        write_all(self._target, data)
+    def put(self, piece: bytes) -> None:
+        self.hash.update(piece)
+        self.size_bytes += len(piece)
+        write_all(self._target, piece)
 
 
 def _compressors(level: int) -> int:
