@@ -4,7 +4,6 @@ import contextlib
 import os
 import select
 import socket
-from types import TracebackType
 
 
 class ManagerSocket:
@@ -20,12 +19,7 @@ class ManagerSocket:
     def __enter__(self) -> "ManagerSocket":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self._socket.close()
 
     def heard(self) -> list[dict[str, str]]:

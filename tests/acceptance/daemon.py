@@ -22,7 +22,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, NoReturn
 
 from supervisor.cli.program import VERBS, main
@@ -67,12 +66,7 @@ class House:
     def __enter__(self) -> "House":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def ask(self, *words: str, uid: int | None = None, **environ: str) -> Said:
