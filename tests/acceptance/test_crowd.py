@@ -1,0 +1,155 @@
+"""A full house of bad clients and a dead world outside: each minute is acted on as ever.
+
+The clients are slow, silent, huge, deaf and many; every heartbeat and every alert goes
+to a server that takes a call and never answers.
+"""
+
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+
+import pytest
+
+from supervisor.api.limits import Limits
+from tests.acceptance import line
+from tests.acceptance.account import MINUTE, outcomes, rows
+from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.daemon import House, supervised
+from tests.waiting import until
+
+pytestmark = [needs_library, pytest.mark.timeout(180)]
+
+JOBS = """
+heartbeat: ${DEAD}/self
+notify: {slack: "${DEAD}"}
+jobs:
+  noter: {command: 'echo $NIGHTSHIFT_SLOT >> slots', cron: "* * * * *", heartbeat: "${DEAD}/a"}
+  flaky: {command: "exit 3", cron: "* * * * *", heartbeat: "${DEAD}/b"}
+"""
+MINUTES = 5
+FIRST = datetime(2026, 2, 9, 2, tzinfo=UTC)
+SLOTS = [FIRST + n * MINUTE for n in range(MINUTES)]
+BEFORE = timedelta(milliseconds=300)
+# Under libfaketime a thread that waits for the interpreter spins: seconds, not milliseconds.
+PATIENCE_S = 25.0
+
+# What each kind says first, and what it goes on with for as long as it is listened to.
+SILENT = (b"", b"")
+SLOW = (b"GET /v1/status HTTP/1.1\r\nX-Slow: ", b"x")
+HUGE = (b"POST /v1/run-all HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n", bytes(1 << 16))
+ENDLESS = (b"GET /v1/status HTTP/1.1\r\nX-Long: ", b"x" * (1 << 16))
+DEAF = (b"", b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 4)
+# The patient alone fill every place; the others push in.
+EVERYBODY = (SILENT, SLOW) * (Limits().clients // 2) + (HUGE, ENDLESS, DEAF) * 8
+
+
+class Guest:
+    """A client of one kind that comes back whenever it is hung up on, and reads nothing."""
+
+    def __init__(self, house: House, kind: tuple[bytes, bytes]) -> None:
+        self._path = str(house.socket)
+        self._greeting, self._rest = kind
+        self._come()
+
+    def press(self) -> None:
+        """Say some more; if nobody listens any longer, come again."""
+        try:
+            if self._rest:
+                self._socket.send(self._rest)
+            elif self._socket.recv(1) == b"":
+                raise BrokenPipeError
+        except BlockingIOError:
+            pass  # it takes no more, or has not answered: neither is an end
+        except OSError:
+            self.leave()
+            self._come()
+
+    def leave(self) -> None:
+        self._socket.close()
+
+    def _come(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(5)
+        self._socket.connect(self._path)
+        self._socket.setblocking(False)
+        with contextlib.suppress(OSError):
+            self._socket.send(self._greeting)
+
+
+class Crowd:
+    """More clients than are let in, some of each kind."""
+
+    def __init__(self, house: House) -> None:
+        self._guests = [Guest(house, kind) for kind in EVERYBODY]
+
+    def press(self) -> None:
+        for guest in self._guests:
+            guest.press()
+
+    def __enter__(self) -> "Crowd":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for guest in self._guests:
+            guest.leave()
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    """Its world outside takes every call (the kernel does) and answers none."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as dead, House(JOBS) as made:
+        made.environ["DEAD"] = f"http://127.0.0.1:{dead.getsockname()[1]}/x"
+        yield made
+
+
+def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(house: House) -> None:
+    clock = Clock(house, "2026-02-09 01:59:01")
+    with supervised(house) as supervisor, Crowd(house) as crowd:
+        for slot in SLOTS:
+            clock.set((slot - BEFORE).isoformat(sep=" ").removesuffix("+00:00"))
+            supervisor.send_signal(signal.SIGCHLD)  # it looks at the clock, and does no more
+            crowd.press()
+            until(lambda slot=slot: slot in outcomes(house, "noter"), PATIENCE_S)
+            crowd.press()
+            until(lambda slot=slot: has_ended(house, slot), PATIENCE_S)
+
+            until(lambda slot=slot: minute_of_tick(house) == slot, PATIENCE_S)
+        waiting = line.status(house)["alerts"]["waiting"]
+
+    assert waiting == 1
+    for job, end in (("noter", "success schedule"), ("flaky", "failed schedule")):
+        assert outcomes(house, job) == dict.fromkeys(SLOTS, end)
+    assert (house.root / "slots").read_text().split() == [f"{slot:%FT%TZ}" for slot in SLOTS]
+    for slot, began in began_at(house):
+        assert slot <= began < slot + MINUTE
+
+
+def minute_of_tick(house: House) -> datetime | None:
+    """The minute that the service acted on last, as it says itself; None: no answer yet."""
+    with contextlib.suppress(TimeoutError):
+        told = datetime.fromisoformat(line.status(house)["tick"]["last_at"])
+        return told.replace(second=0, microsecond=0)
+    return None
+
+
+def has_ended(house: House, slot: datetime) -> bool:
+    """Whether both jobs have an outcome of this slot."""
+    ends = [outcomes(house, job).get(slot, "") for job in ("noter", "flaky")]
+    return [each.split(" ")[0] for each in ends] == ["success", "failed"]
+
+
+def began_at(house: House) -> list[tuple[datetime, datetime]]:
+    """The slot and the beginning of every attempt."""
+    query = "SELECT slot, a.started_at FROM attempts a JOIN runs ON runs.id = a.run"
+    return [
+        (datetime.fromisoformat(slot), datetime.fromisoformat(began))
+        for slot, began in rows(house, query)
+    ]
