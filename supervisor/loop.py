@@ -260,7 +260,8 @@ class Loop:
             wall = event.at.wall
             self._publish(config_loaded_at=wall)
             found = changes.compare(before.jobs, self.world.jobs, wall)
-            return self._reloader.accepted(found, wall)
+            later = changes.at_next_start(before.config, event.config)
+            return self._reloader.accepted(replace(found, at_next_start=later), wall)
         if isinstance(event, ev.ReloadRefused):
             return self._reloader.refused(event.problems, event.at.wall)
         return []

@@ -271,6 +271,7 @@ class Changes(msgspec.Struct):
     rescheduled: list[Rescheduled] = []
     changed: list[str] = []
     dropped_slots: list[DroppedSlot] = []
+    at_next_start: list[str] = []
 
 
 class Refused(msgspec.Struct):

@@ -32,9 +32,11 @@ class Difference:
     rescheduled: tuple[Rescheduled, ...]
     changed: Mapping[str, Mapping[str, tuple[Any, Any]]]
     dropped_slots: tuple[DroppedSlot, ...]
+    at_next_start: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        return any((self.added, self.removed, self.rescheduled, self.changed, self.dropped_slots))
+        calendars = (self.added, self.removed, self.rescheduled, self.dropped_slots)
+        return any((*calendars, self.changed, self.at_next_start))
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -54,20 +56,23 @@ class Calendars(Protocol):
     def rescheduled(self) -> Sequence[Any]: ...
     @property
     def dropped_slots(self) -> Sequence[Any]: ...
+    @property
+    def at_next_start(self) -> Sequence[str]: ...
 
 
 def in_force(client: Client, config: Config) -> Config | None:
-    """The definitions that the supervisor has, under the settings of `config`.
+    """The definitions and the metrics address that it has, else the settings of `config`.
 
     None: no supervisor answers, or one of another version.
     """
     try:
         told = answers.read(client.get("v1", "jobs"), InForce).jobs
-        places = answers.read(client.get("v1", "status"), answers.Status).pool.max
+        status = answers.read(client.get("v1", "status"), answers.Status)
         jobs = tuple(shown.definition(each, place) for place, each in enumerate(told))
     except (Failure, msgspec.ValidationError):
         return None
-    return replace(config, jobs=jobs, max_concurrent=places)
+    metrics = status.metrics.address if status.metrics else None
+    return replace(config, jobs=jobs, max_concurrent=status.pool.max, metrics=metrics)
 
 
 def difference(before: Config, after: Config) -> Difference:
@@ -87,6 +92,7 @@ def difference(before: Config, after: Config) -> Difference:
         rescheduled=found.rescheduled,
         changed={name: keys for name, keys in changed.items() if keys},
         dropped_slots=found.dropped_slots,
+        at_next_start=changes.at_next_start(before, after),
     )
 
 
@@ -103,7 +109,7 @@ def show(found: Difference, when: Moments) -> None:
 
 
 def in_lines(found: Calendars, when: Moments) -> Iterator[str]:
-    """What is added, removed and rescheduled, and the slots of today that will not come."""
+    """What is added, removed and rescheduled, what will not come, and what comes later."""
     for name in found.added:
         yield f"added        {name}"
     for name in found.removed:
@@ -113,6 +119,8 @@ def in_lines(found: Calendars, when: Moments) -> Iterator[str]:
         yield f"rescheduled  {moved.job}: next slot {before} -> {after}"
     for gone in found.dropped_slots:
         yield f"dropped      {gone.job}: {when.slot(gone.slot)} will not come"
+    for key in found.at_next_start:
+        yield f"later        {key}: takes effect at the next start"
 
 
 def _slot(slot: datetime | None, when: Moments) -> str:

@@ -1,6 +1,6 @@
 """What an edit of jobs.yaml changes: the answer to a reload, and what `check` shows.
 
-Pure: two sets of definitions and an instant.
+Pure: two sets of definitions, or two whole texts, and an instant.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from supervisor.core import schedule
-from supervisor.core.model import Job, replace
+from supervisor.core.model import Config, Job, replace
 
 # A day's slots of a minute job are named only so far.
 MOST_DROPPED = 20
@@ -31,13 +31,23 @@ class DroppedSlot(Struct, frozen=True):
 
 
 class Changes(Struct, frozen=True):
-    """`POST /v1/reload` and `check` beside a living supervisor."""
+    """`POST /v1/reload` and `check` beside a living supervisor.
+
+    at_next_start: changed top-level keys that a reload leaves as they are until then.
+    """
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
     rescheduled: tuple[Rescheduled, ...]
     changed: tuple[str, ...]
     dropped_slots: tuple[DroppedSlot, ...]
+    at_next_start: tuple[str, ...] = ()
+
+
+def at_next_start(before: Config, after: Config) -> tuple[str, ...]:
+    """The changed keys of sockets, which are opened once in a life."""
+    pairs = {"api": (before.api, after.api), "metrics": (before.metrics, after.metrics)}
+    return tuple(key for key, (old, new) in pairs.items() if old != new)
 
 
 def compare(before: Mapping[str, Job], after: Mapping[str, Job], now: datetime) -> Changes:

@@ -5,9 +5,9 @@ attempt keeps its definition; what waits for a removed or disabled job is
 cancelled. A refused text changes nothing.
 """
 
-from supervisor.core import delivery, incident
+from supervisor.core import changes, delivery, incident
 from supervisor.core.events import Reloaded, ReloadRefused
-from supervisor.core.model import Job, Problem, Reason, State
+from supervisor.core.model import Job, Problem, Reason, State, replace
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
 
@@ -16,9 +16,10 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     """A new text is in force; a job begins now, a living attempt keeps its own."""
     world = turn.world
     before, notify, config = world.jobs, world.config.notify, event.config
-    if (config.api, config.metrics) != (world.config.api, world.config.metrics):
-        turn.note("api and metrics of jobs.yaml take effect at the next start", "warning")
-    world.config = config
+    for key in changes.at_next_start(world.config, config):
+        turn.note(f"{key} of jobs.yaml takes effect at the next start", "warning")
+    # What was opened at the start stays in force.
+    world.config = replace(config, api=world.config.api, metrics=world.config.metrics)
     delivery.reconsider(turn, notify)
     world.problems = ()
     world.jobs = type(world.jobs)({job.name: job for job in config.jobs})

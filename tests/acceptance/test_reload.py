@@ -231,3 +231,20 @@ def test_an_open_run_of_a_job_that_is_removed_finishes_and_its_waiting_one_is_ca
         until(lambda: line.run(house, first)["state"] == "success")
         assert line.run(house, second)["state"] == "cancelled"
         assert "removed from jobs.yaml" in house.says("history", "-n", "5")
+
+
+def test_what_waits_for_the_next_start_is_said_before_and_after_a_reload(desk: Desk) -> None:
+    desk.write(f"metrics: 127.0.0.1:9\napi: {{socket_mode: 0660}}\n{JOBS}")
+    foretold = desk.house.says("check")
+    said = desk.house.says("reload")
+    answer = desk.house.json("reload")
+    desk.write(JOBS)
+    back = desk.house.json("reload")
+
+    assert "later        metrics: takes effect at the next start" in foretold
+    assert "later        api: takes effect at the next start" in said
+    assert "later        metrics: takes effect at the next start" in said
+    assert answer["at_next_start"] == ["api", "metrics"]
+    assert back["at_next_start"] == []
+    log = (desk.house.root / "log").read_text()
+    assert log.count("metrics of jobs.yaml takes effect at the next start") == 2

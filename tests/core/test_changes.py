@@ -2,6 +2,7 @@
 
 from supervisor.core import changes
 from supervisor.core.changes import MOST_DROPPED, DroppedSlot, Rescheduled
+from supervisor.core.model import Api, Config
 from tests.core.night import in_file, instant, job
 
 NOON = instant("2026-01-05 12:00")
@@ -97,3 +98,14 @@ def test_a_minute_job_names_only_so_many():
     found = compare([job("a", cron="* * * * *")], [B])
 
     assert len(found.dropped_slots) == MOST_DROPPED
+
+
+def test_sockets_are_what_waits_for_the_next_start():
+    before = Config((A,), metrics="127.0.0.1:9187")
+
+    assert (
+        changes.at_next_start(before, Config((B,), "Asia/Tokyo", 9, metrics=before.metrics)) == ()
+    )
+    assert changes.at_next_start(before, Config((A,))) == ("metrics",)
+    wider = Config((A,), api=Api(0o660), metrics=before.metrics)
+    assert changes.at_next_start(before, wider) == ("api",)
