@@ -28,11 +28,11 @@ from supervisor.core.view import Tick
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload, TestAlert
 from supervisor.errands import Party, is_of_an_errand
+from supervisor.given import Given, as_kept
 from supervisor.herald import Herald
 from supervisor.ledger.backlog import Backlog
 from supervisor.ledger.store import LedgerTrouble, Store
 from supervisor.log import Log
-from supervisor.masking import masker
 from supervisor.reload import Asker, Reloader
 from supervisor.watch import seconds_to_look
 from supervisor.witness import Witness
@@ -68,6 +68,7 @@ class Loop:
         parties: list[Party] = [reloader, self._courier, self._trial, self._heartbeats]
         self._parties = tuple(parties)
         self._witness = Witness(desk)
+        self._given = Given()
         self._backlog = Backlog(store)
         self._answers: dict[int, Future[Any]] = {}
         self._signals: list[int] = []
@@ -204,11 +205,12 @@ class Loop:
         happened: list[ev.Event] = []
         for call in self._desk.take():
             if isinstance(call.what, Reload):
-                asker = Asker(call.peer, call.answer, call.what.previous)
-                self._reloader.ask(asker, at)
+                self._reloader.ask(Asker(call.peer, call.answer, call.what.previous), at)
             elif isinstance(call.what, TestAlert):
                 self._trial.ask(call.answer, self.world)
             else:
+                if self._given.hear(call.what):
+                    self._log.mask = self._given.masker(self.world.config)
                 self._last_token += 1
                 self._answers[self._last_token] = call.answer
                 happened.append(ev.Asked(at, self._last_token, call.peer, call.what))
@@ -256,12 +258,11 @@ class Loop:
     def _tell_reloader(self, event: ev.Event, before: World) -> list[ev.Record]:
         """Answer those who asked for a reload; what the ledger keeps of them."""
         if isinstance(event, ev.Reloaded):
-            self._log.mask = masker(event.config.secrets)
-            wall = event.at.wall
-            self._publish(config_loaded_at=wall)
-            found = changes.compare(before.jobs, self.world.jobs, wall)
+            self._log.mask = self._given.masker(event.config)
+            self._publish(config_loaded_at=event.at.wall)
+            found = changes.compare(before.jobs, self.world.jobs, event.at.wall)
             later = changes.at_next_start(before.config, event.config)
-            return self._reloader.accepted(replace(found, at_next_start=later), wall)
+            return self._reloader.accepted(replace(found, at_next_start=later), event.at.wall)
         if isinstance(event, ev.ReloadRefused):
             return self._reloader.refused(event.problems, event.at.wall)
         return []
@@ -270,7 +271,7 @@ class Loop:
         """Do all of it, in order, records first; what that made happen."""
         follow: list[ev.Event] = []
         launches = [action for action in actions if isinstance(action, ev.Launch)]
-        trouble = self._backlog.take(actions, at.mono)
+        trouble = self._backlog.take([as_kept(action) for action in actions], at.mono)
         if trouble:
             keys = tuple((launch.run.id, launch.run.attempt) for launch in launches)
             if launches or not self.world.ledger_trouble:

@@ -47,6 +47,8 @@ ARROWS = {
     # small edges, each for itself
     "supervisor.desk": "supervisor.core.*",
     "supervisor.errands": "supervisor.core.* workers.protocol",
+    # what counts as a secret in a request is what counts as one in jobs.yaml
+    "supervisor.given": "supervisor.core.* supervisor.config.secrets supervisor.masking",
     "supervisor.hearing": "supervisor.core.* workers.protocol",
     "supervisor.log": "supervisor.core.*",
     "supervisor.witness": "supervisor.core.* supervisor.desk",

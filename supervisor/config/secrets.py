@@ -32,7 +32,7 @@ class Secrets:
 
     def add_named(self, name: str, text: str) -> None:
         """`text` is a secret if what it is called says so."""
-        if _SECRET_NAME.search(name):
+        if is_telling(name):
             self.add(text)
 
     def add_webhook(self, url: str) -> None:
@@ -52,6 +52,11 @@ class Secrets:
     def found(self) -> tuple[str, ...]:
         """All of them, longest first, so that one inside another hides nothing."""
         return tuple(sorted(self._found, key=lambda text: (-len(text), text)))
+
+
+def is_telling(name: str) -> bool:
+    """Whether what is called so is a secret."""
+    return _SECRET_NAME.search(name) is not None
 
 
 def secrets_among(named: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.daemon import House, supervised
+from tests.waiting import until
+from tests.webhook import Webhook
 
 WORKERS = """
 import json, os
@@ -21,6 +23,8 @@ def look(params, report):
             pass
     print(json.dumps(links))
 def leak(params, report):
+    with open("given", "w") as file:
+        file.write(params["token"])
     report.fail("refused with " + params["token"])
 """
 JOBS = """
@@ -109,3 +113,52 @@ def test_a_secret_in_the_words_of_a_worker_is_not_even_kept(house):
     assert "refused with ***" in house.says("explain", "leak")
     kept = [(house.state / f"ledger.sqlite3{end}").read_bytes() for end in ("", "-wal")]
     assert SECRET.encode() not in b"".join(kept)
+
+
+def test_a_secret_given_with_a_run_reaches_the_worker_and_is_kept_nowhere(house):
+    given = "swordfish-42"
+    house.ask("run", "leak", "--set", f"token={given}", "--wait")
+    told = [house.says(*words) for words in (("explain", "leak"), ("incidents",), ("status",))]
+
+    kept = [(house.state / f"ledger.sqlite3{end}").read_bytes() for end in ("", "-wal")]
+    assert (house.root / "given").read_text() == given
+    assert "refused with ***" in told[0]
+    for text in (*told, (house.root / "log").read_text()):
+        assert given not in text
+    assert given.encode() not in b"".join(kept)
+    assert b'{"token":"***"}' in b"".join(kept)
+
+
+ECHO = "/services/T0/B0/sesame"
+
+
+def test_what_is_secret_in_a_webhooks_url_is_in_no_answer():
+    jobs = """
+notify: {slack: "${HOOK}"}
+heartbeat: "${HOOK}&self"
+jobs: {a: {command: "exit 3", heartbeat: "${HOOK}&a"}}
+"""
+    with Webhook() as hook, House(jobs) as house:
+        # Both parts that whoever knows may call it with; the server repeats them.
+        house.environ["HOOK"] = f"{hook.url}?token=open-barley"
+        echo = f"unknown {ECHO}?token=open-barley".encode()
+        for _ in range(9):
+            hook.answers(404, body=echo)
+        with supervised(house):
+            house.ask("run", "a", "--wait")
+            until(lambda: hook.waiting < 7)
+            said = [
+                house.ask("notify", "--test"),
+                house.ask("doctor"),
+                house.ask("doctor", "--json"),
+            ]
+            said += [house.ask("status"), house.ask("show", "a"), house.ask("incidents")]
+        texts = [each.stdout + each.stderr for each in said]
+        texts.append((house.root / "log").read_text())
+
+    assert "did not arrive: 127.0.0.1 answered 404" in texts[0]
+    assert "127.0.0.1" in texts[1]
+    assert "heartbeat of a: 127.0.0.1 answered 404" in texts[-1]
+    for text in texts:
+        assert "sesame" not in text
+        assert "barley" not in text
