@@ -2,7 +2,8 @@
 
 Pure. A fixed time in the skipped hour is moved to its end; what keeps its
 rhythm but only in certain hours loses the slots of the skipped hour and doubles
-those of the repeated one. What keeps its rhythm all day long is not named.
+those of the repeated one. What keeps its rhythm all day long is not named, but
+where the clock moves by half an hour that is only what comes each half hour too.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from supervisor.core import schedule
 from supervisor.core.model import Job
 
 DAYS = 400
+_HOUR = timedelta(hours=1)
 
 
 class Fate(StrEnum):
@@ -89,7 +91,8 @@ def in_words(job: Job, now: datetime, days: int = DAYS) -> list[str]:
 
 def _moves(expression: str, change: Change, zone: ZoneInfo) -> Iterator[Move]:
     _minute, hour, *_ = schedule.fields(expression)
-    if hour == "*":
+    width = change.until - change.since
+    if hour == "*" and not width % _HOUR:
         return  # keeps its rhythm through both nights
     is_fixed = not schedule.is_interval_like(expression)
     if is_fixed and not change.is_gap:
@@ -100,6 +103,8 @@ def _moves(expression: str, change: Change, zone: ZoneInfo) -> Iterator[Move]:
     since, until = change.since.replace(tzinfo=UTC), change.until.replace(tzinfo=UTC)
     for slot in wall.slots(since - instant, until - instant):
         local = slot.replace(tzinfo=None)
+        if hour == "*" and wall.next_after(slot + width - instant) == slot + width:
+            continue  # another slot of the hour comes at the very instant
         if is_fixed:
             yield Move(local, Fate.MOVED, change.at.astimezone(zone))
         else:
