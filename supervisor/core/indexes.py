@@ -61,11 +61,14 @@ def _remember_end(world: World, run: Run) -> None:
 
 
 def _is_stood_for(world: World, run: Run) -> bool:
-    """A slot skipped for an earlier run: that one is remembered in its place."""
+    """A slot skipped for an earlier run: that one is remembered in its place.
+
+    Not so a dry run, which stands for nothing.
+    """
     if run.reason is not Reason.OVERLAP:
         return False
     blocker = world.runs.get(run.blocked_by or 0)
-    return blocker is None or blocker.due <= run.due
+    return blocker is None or (blocker.due <= run.due and not blocker.dry_run)
 
 
 def _enqueue(world: World, run: Run) -> None:

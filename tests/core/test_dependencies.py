@@ -1,8 +1,8 @@
 """Dependencies look at what is recorded, never at the calendar."""
 
 from supervisor.core import asks
-from supervisor.core.model import CatchUp
-from tests.core.night import Ledger, Night, job, ran_before
+from supervisor.core.model import CatchUp, Overlap
+from tests.core.night import Ledger, Night, instant, job, ran_before
 from workers.protocol import Done
 
 A = job("a", cron="0 2 * * *")
@@ -100,15 +100,36 @@ def test_a_later_success_does_not_revive_a_skipped_run():
 
 
 def test_a_later_success_satisfies_a_run_that_still_waits():
+    night = Night(job("a", cron="0 2 * * *", overlap=Overlap.QUEUE), B)
+    night.at("03:10")
+    night.asks(asks.RunJobs(("a",)))
+
+    night.ends("a", status=1)
+    waits = night.waits("b")
+    night.ends("a")
+
+    assert waits == "waits for run 3 of a"
+    assert night.living() == ["b"]
+
+
+def test_what_a_dependency_did_while_the_pool_was_full_is_judged_as_it_is_then():
     night = Night(A, B, job("long", cron="0 1 * * *"), max_concurrent=1)
-    night.at("01:00")
     night.at("03:00")
     night.ends("long")
 
     night.ends("a", status=1)
-    night.at("03:01")
 
     assert night.run("b").state == "skipped"
+
+
+def test_a_success_of_after_my_instant_is_nothing_to_a_dependency_that_had_not_run():
+    night = Night(job("a"), B, job("long", cron="0 1 * * *"), max_concurrent=1)
+    night.at("03:10")
+    night.asks(asks.RunJobs(("a",)))
+
+    night.ends("long")
+
+    assert night.run("b").cause == "a has not run yet"
 
 
 def test_a_failure_mended_by_hand_before_the_slot_satisfies_it():
@@ -133,6 +154,20 @@ def test_the_newest_run_counts_and_not_an_older_success():
     night.at("03:00")
 
     assert night.run("b").state == "skipped"
+
+
+def test_the_newest_run_counts_however_many_succeeded_before_it():
+    night = Night(job("a", cron="*/5 * * * *"), B)
+    while night.wall < instant("2026-01-05 02:50"):
+        night.after(minutes=5)
+        night.ends("a")
+    night.at("02:55")
+    night.ends("a", status=1)
+    night.reloads(job("a"), B)
+
+    night.at("03:00")
+
+    assert night.run("b").cause == "dependency a failed at 2026-01-05 02:55 UTC: exit status 1"
 
 
 def test_a_slot_skipped_by_overlap_stands_for_the_run_that_blocked_it():
@@ -359,6 +394,23 @@ def test_a_dry_run_satisfies_nobody():
     assert night.run("b").cause == "a has not run yet"
 
 
+def test_a_slot_that_a_dry_run_blocked_satisfies_nobody():
+    night = Night(
+        job("a", worker="w.f", cron="0 2 * * *"), B, remembers=ran_before("a", "2026-01-04 02:00")
+    )
+    night.at("01:59")
+    night.asks(asks.RunJobs(("a",), dry_run=True))
+    night.at("02:30")
+    night.says("a", Done({}))
+    night.ends("a")
+
+    night.at("03:00")
+
+    assert night.run("b").cause == (
+        "dependency a was skipped at 2026-01-05 02:00 UTC: run 2 is still running"
+    )
+
+
 def test_a_dry_run_with_deps_is_a_dry_run_of_each_of_them():
     night = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
 
@@ -387,6 +439,20 @@ def test_what_a_dependency_did_is_remembered_over_a_restart():
     night.at("03:00")
 
     assert night.run("b").state == "skipped"
+
+
+def test_a_paused_slot_is_the_newest_though_an_older_run_succeeds_after_it():
+    night = Night(job("a", cron="0 2,3 * * *"), job("b", cron="30 3 * * *", deps=["a"]))
+    night.at("02:00")
+    night.asks(asks.PauseJob("a", None))
+    night.at("03:10")
+    night.ends("a")
+
+    night.at("03:30")
+
+    assert night.run("b").cause == (
+        "dependency a was skipped at 2026-01-05 03:00 UTC: paused by uid 1000"
+    )
 
 
 def test_a_failed_blocker_is_remembered_over_a_restart_however_many_slots_it_blocked():
