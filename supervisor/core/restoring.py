@@ -110,8 +110,6 @@ def _may_resume(turn: Turn, run: Run, job: Job) -> bool:
         return False
     if run.interruptions > attempts.MOST_INTERRUPTIONS:
         return False
-    if not job.cron:
-        return False
     calendar = schedule.calendar(job.cron, job.timezone)
     return turn.now - run.due < window(job, calendar, run.due)
 

@@ -188,15 +188,29 @@ def test_without_catch_up_an_open_row_ends():
     assert night.states("a") == ["interrupted"]
 
 
-def test_a_retrying_row_that_a_crash_ends_for_good_says_so():
+def test_an_open_row_goes_on_though_its_job_has_no_cron_any_more():
+    night = Night(NIGHTLY)
+    night.at("02:00")
+    night.stops()
+
+    night.starts("02:30", job("a"))
+    night.after(minutes=1)
+
+    assert night.states("a") == ["running"]
+    assert night.run("a").attempt == 2
+
+
+@pytest.mark.parametrize(("how", "reason"), [("stops", "shutdown"), ("dies", "crash")])
+def test_a_row_that_ends_at_the_start_says_what_ended_it(how, reason):
     night = Night(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE, retries=1))
     night.at("02:00")
     night.ends("a", status=1)
-    night.dies()
+    getattr(night, how)()
 
     night.starts("02:01")
 
-    assert night.run("a").reason == "crash"
+    assert night.states("a") == ["interrupted"]
+    assert night.run("a").reason == reason
 
 
 @pytest.mark.parametrize("first", [1, 7, 31, 32, 63, 1023])
@@ -221,6 +235,43 @@ def test_only_the_newest_open_slot_of_a_job_goes_on(first):
     )
 
     assert night.states("a") == ["interrupted", "running"]
+
+
+def test_the_newest_open_slot_goes_on_though_a_newer_one_came_to_nothing():
+    night = Night(job("a", cron="0 * * * *"))
+    night.at("01:00")
+    night.asks(asks.PauseJob("a", 5400))
+    night.at("02:00")
+    night.dies()
+
+    night.starts("02:10")
+    night.after(minutes=1)
+
+    assert night.states("a") == ["running", "skipped"]
+    assert night.run("a").cause.startswith("paused by uid 1000")
+
+
+def test_the_newest_open_slot_goes_on_though_a_manual_run_is_newer():
+    night = Night(job("a", cron="0 2 * * *", overlap=Overlap.QUEUE))
+    night.at("02:00")
+    night.asks(asks.RunJobs(("a",)))
+    night.dies()
+
+    night.starts("02:30")
+    night.after(minutes=1)
+
+    assert night.states("a") == ["running", "missed"]
+
+
+def test_a_run_that_a_crash_cut_off_says_so_while_it_waits():
+    night = Night(NIGHTLY, job("hog", exclusive="data"))
+    night.at("02:00")
+    night.dies()
+
+    night.starts("02:30")
+
+    assert night.run("a").state == "retrying"
+    assert night.run("a").cause == "the supervisor died"
 
 
 @pytest.mark.parametrize("how", ["stops", "dies"])
