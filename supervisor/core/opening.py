@@ -41,35 +41,23 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
         slots = calendar.newest(ROWS + 1, since, turn.now)
     if len(slots) > ROWS:
         _open_gap(turn, job, calendar, since, slots, away)
-    *older, newest = slots
-    turn.see_until(job.name, newest)
-    is_on_time = turn.now - newest < ON_TIME
-    may_run = job.catch_up is CatchUp.LATEST and turn.now - newest <= window(job, calendar, newest)
-    if job.late_after_s is not None and _may_be_late(turn, job):
-        turn.world.late = turn.world.late.set(job.name, newest)
-    if is_on_time:
-        run = open_slot(turn, job, newest, Trigger.SCHEDULE, older)
-    elif may_run or not _may_be_late(turn, job):
-        run = open_slot(turn, job, newest, Trigger.CATCH_UP, older)
-    else:
-        _miss(turn, job, slots, Reason.AWAY, away)
-        turn.trouble(job.name, MISSED, _missed_words(slots, away))
-        return
-    if _may_be_late(turn, job):
-        _miss(turn, job, older, Reason.COVERED, f"{away}; covered by run {run.id}")
+    turn.see_until(job.name, slots[-1])
+    is_on_time = turn.now - slots[-1] < ON_TIME
+    trigger = Trigger.SCHEDULE if is_on_time else Trigger.CATCH_UP
+    # A pause holds back the slots before its end, though it may be over by now.
+    refusals = {slot: refused(turn, job, slot) for slot in slots}
+    for slot, refusal in refusals.items():
+        if refusal is not None:
+            turn.close_unopened(job, slot, trigger, State.SKIPPED, *refusal)
+    free = [slot for slot, refusal in refusals.items() if refusal is None]
+    if free:
+        _open_newest(turn, job, free, trigger, away)
 
 
-def open_slot(
-    turn: Turn, job: Job, slot: datetime, trigger: Trigger, older: list[datetime] | None = None
-) -> Run:
-    """The row of one slot (or start-up): a pending run, or why there is none.
-
-    older: slots before it that share its fate where a pause or `enabled: false` decides it.
-    """
-    refusal = refused(turn, job)
+def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
+    """The row of one slot (or start-up): a pending run, or why there is none."""
+    refusal = refused(turn, job, slot)
     if refusal is not None:
-        for instant in older or ():
-            turn.close_unopened(job, instant, trigger, State.SKIPPED, *refusal)
         return turn.close_unopened(job, slot, trigger, State.SKIPPED, *refusal)
     blocker = overlapped(turn, job)
     if blocker is not None:
@@ -95,11 +83,11 @@ def overlapped(turn: Turn, job: Job) -> tuple[int, str] | None:
     return None if waiting is None else (waiting.id, f"run {waiting.id} already waits")
 
 
-def refused(turn: Turn, job: Job) -> tuple[Reason, str] | None:
-    """Why no slot of this job may open now, if so."""
+def refused(turn: Turn, job: Job, at: datetime) -> tuple[Reason, str] | None:
+    """Why no slot of this job may open at this instant, if so."""
     if not job.enabled:
         return Reason.DISABLED, "enabled: false"
-    pause = turn.world.pause_over(job.name, turn.now)
+    pause = turn.world.pause_over(job.name, at)
     return None if pause is None else (Reason.PAUSED, pause_words(pause))
 
 
@@ -145,7 +133,29 @@ def words(instant: datetime) -> str:
 
 
 def _may_be_late(turn: Turn, job: Job) -> bool:
-    return refused(turn, job) is None
+    return refused(turn, job, turn.now) is None
+
+
+def _open_newest(turn: Turn, job: Job, slots: list[datetime], trigger: Trigger, away: str) -> None:
+    """Run the newest of these slots if it is not too late; the others are covered or missed."""
+    *older, newest = slots
+    if job.late_after_s is not None:
+        turn.world.late = turn.world.late.set(job.name, newest)
+    if trigger is Trigger.CATCH_UP and not _may_be_caught_up(turn, job, newest):
+        _miss(turn, job, slots, Reason.AWAY, away)
+        turn.trouble(job.name, MISSED, _missed_words(slots, away))
+        return
+    run = open_slot(turn, job, newest, trigger)
+    # One that is an overlap stands for the run that blocked it.
+    covering = run.blocked_by or run.id
+    _miss(turn, job, older, Reason.COVERED, f"{away}; covered by run {covering}")
+
+
+def _may_be_caught_up(turn: Turn, job: Job, slot: datetime) -> bool:
+    if job.catch_up is not CatchUp.LATEST:
+        return False
+    calendar = schedule.calendar(job.cron, job.timezone)
+    return turn.now - slot <= window(job, calendar, slot)
 
 
 def _miss(turn: Turn, job: Job, slots: list[datetime], reason: Reason, cause: str) -> None:

@@ -70,6 +70,29 @@ def test_overlap_decides_about_the_open_run_and_the_new_one(comes, overlap, stat
         assert night.forces("a") == ["term"]
     else:
         assert night.runs("a")[0].state == old
+    if old == "running":
+        assert night.forces("a") == []
+
+
+@pytest.mark.parametrize(
+    ("overlap", "states"),
+    [
+        (SKIP, ["retrying", "skipped"]),
+        (QUEUE, ["retrying", "pending"]),
+        (REPLACE, ["cancelled", "running"]),
+    ],
+)
+@pytest.mark.parametrize(("comes", "start"), [("catch_up", "02:30"), ("startup", "01:30")])
+def test_overlap_decides_at_the_start_about_the_row_that_goes_on(comes, start, overlap, states):
+    night = Night(job("a", cron="0 * * * *"))
+    night.at("01:00")
+    night.dies()
+
+    is_startup = comes == "startup"
+    night.starts(start, job("a", cron="0 * * * *", overlap=overlap, run_on_startup=is_startup))
+
+    assert night.states("a") == states
+    assert night.run("a").trigger == comes
 
 
 @pytest.mark.parametrize("overlap", [SKIP, QUEUE, REPLACE])
@@ -221,6 +244,18 @@ def test_a_slot_caught_up_while_a_resumed_row_is_open_is_an_overlap():
 
     assert night.states("a") == ["running", "skipped"]
     assert night.run("a").trigger == "catch_up"
+
+
+def test_slots_before_one_that_is_an_overlap_are_covered_by_the_run_that_is_open():
+    night = Night(job("a", cron="0 * * * *"))
+    night.at("01:00")
+    night.dies()
+
+    night.starts("04:30")
+
+    covered = [run for run in night.runs("a") if run.state == "missed"]
+    assert len(covered) == 2
+    assert all(run.cause.endswith("covered by run 1") for run in covered)
 
 
 def test_two_attempts_of_one_job_never_live_together_over_a_retry():

@@ -3,6 +3,7 @@
 import pytest
 
 from supervisor.core import asks
+from supervisor.core.model import CatchUp
 from tests.core.night import Night, instant, job
 
 HOURLY = job("a", cron="0 * * * *")
@@ -101,6 +102,57 @@ def test_a_pause_survives_a_restart(paused, how):
 
     assert night.run("a").state == "skipped"
     assert night.run("a").cause == "paused by uid 1000: moving house"
+
+
+@pytest.mark.parametrize("paused", ["a", ""], ids=["the job", "all jobs"])
+def test_a_slot_of_a_pause_that_ended_while_no_supervisor_lived_is_skipped_all_the_same(paused):
+    night = Night(job("a", cron="0 2 * * *"))
+    night.asks(asks.PauseJob(paused, 3 * 3600))
+    night.stops()
+
+    night.starts("05:00")
+
+    assert night.states("a") == ["skipped"]
+    assert night.run("a").cause == "paused by uid 1000 until 2026-01-05 03:00 UTC"
+
+
+def test_of_the_slots_of_an_absence_those_before_the_end_of_a_pause_are_skipped():
+    night = Night(HOURLY)
+    night.asks(asks.PauseJob("a", 150 * 60))
+    night.dies()
+
+    night.starts("05:10")
+
+    ends = {f"{run.slot:%H:%M}": str(run.state) for run in night.runs("a")}
+    assert ends == {
+        "01:00": "skipped",
+        "02:00": "skipped",
+        "03:00": "missed",
+        "04:00": "missed",
+        "05:00": "running",
+    }
+
+
+def test_a_slot_of_a_pause_that_was_slept_through_is_skipped():
+    night = Night(job("a", cron="0 2 * * *", late_after_s=3600.0))
+    night.asks(asks.PauseJob("a", 3 * 3600))
+
+    night.sleeps_until("05:00")
+
+    assert night.states("a") == ["skipped"]
+    assert night.words("a") == []
+
+
+@pytest.mark.parametrize("catch_up", list(CatchUp))
+def test_a_paused_slot_that_nobody_could_run_is_no_missed_one(catch_up):
+    night = Night(job("a", cron="0 2 * * *", catch_up=catch_up, catch_up_window_s=60.0))
+    night.asks(asks.PauseJob("a", None))
+    night.stops()
+
+    night.starts("05:00")
+
+    assert night.states("a") == ["skipped"]
+    assert night.words("a") == []
 
 
 def test_a_run_that_is_open_goes_on():
