@@ -92,6 +92,20 @@ def test_a_retrying_run_takes_no_place():
     assert night.living() == ["b"]
 
 
+def test_a_retry_begins_before_what_was_due_after_its_run():
+    night = Night(
+        job("b", cron="1 1 * * *"), job("a", cron="0 1 * * *", retries=1, retry_delay_s=60.0),
+        job("hog", cron="0 1 * * *"), max_concurrent=1,
+    )  # fmt: skip
+    night.at("01:00")
+    night.ends("a", status=1)
+    night.at("01:02")
+
+    night.ends("hog")
+
+    assert night.living() == ["a"]
+
+
 def test_between_attempts_the_group_is_free():
     night = Night(
         job("a", cron="0 2 * * *", retries=1, exclusive="data"),

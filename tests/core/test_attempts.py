@@ -1,11 +1,13 @@
 """One attempt: its deadline, its force, its leftovers, and what cannot be killed."""
 
+import pytest
+
 from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.attempts import MOST_METRICS
 from supervisor.core.decide import next_wakeup
-from tests.core.night import Night, job
-from workers.protocol import Done, Metric, Progress
+from tests.core.night import Night, instant, job
+from workers.protocol import Done, Garbage, Metric, Progress
 
 
 def test_at_the_deadline_an_attempt_gets_term():
@@ -60,12 +62,26 @@ def test_what_survives_kill_is_given_up_with_its_keeper_and_its_place_is_free():
     )
     night.at("02:01:10")
 
-    night.after(seconds=15)
+    night.after(seconds=14)
+    before = night.run("undead").state
+    night.after(seconds=1)
 
+    assert before == "running"
     assert night.run("undead").state == "failed"
     assert night.words("undead") == ["unkillable opened", "timeout opened"]
     assert night.incidents("undead")[0].severity == "critical"
     assert night.living() == ["b"]
+
+
+def test_a_cancelled_run_that_survives_kill_is_cancelled():
+    night = Night(job("a", kill_grace_s=10))
+    night.asks(asks.RunJobs(("a",)))
+    night.asks(asks.CancelJob("a"))
+
+    night.after(seconds=25)
+
+    assert night.states("a") == ["cancelled"]
+    assert night.words("a") == ["unkillable opened"]
 
 
 def test_leftovers_that_survive_kill_do_not_change_the_verdict():
@@ -258,3 +274,136 @@ def test_the_numbers_of_a_removed_job_go_with_it():
     night.says("a", Metric("rows", 2))
 
     assert "a" not in night.world.metrics
+
+
+# --- what ends it, against what we wished --------------------------------------------------
+
+
+def test_a_command_that_ends_well_after_a_cancel_is_cancelled_all_the_same():
+    night = Night(job("a"))
+    night.asks(asks.RunJobs(("a",)))
+    night.asks(asks.CancelJob("a"))
+
+    night.ends("a")
+
+    assert night.states("a") == ["cancelled"]
+
+
+def test_a_command_that_ends_well_after_its_deadline_has_timed_out():
+    night = Night(job("a", cron="0 2 * * *", timeout_s=60))
+    night.at("02:01")
+
+    night.ends("a")
+
+    assert night.states("a") == ["failed"]
+    assert night.run("a").cause == "timeout after 1m"
+
+
+def test_a_worker_that_said_done_and_was_killed_by_the_cancel_is_cancelled():
+    night = Night(job("a", worker="w.f"))
+    night.asks(asks.RunJobs(("a",)))
+    night.says("a", Done({}))
+    night.asks(asks.CancelJob("a"))
+
+    night.ends("a", signal=15)
+
+    assert night.states("a") == ["cancelled"]
+
+
+def test_the_first_garbage_is_the_one_that_is_told():
+    night = Night(job("a", worker="w.f"))
+    night.asks(asks.RunJobs(("a",)))
+
+    night.says("a", Garbage("half a line"))
+    night.says("a", Garbage("noise"))
+    night.ends("a")
+
+    assert night.run("a").reason == "protocol"
+    assert night.run("a").cause == "the worker sent half a line"
+
+
+@pytest.mark.parametrize("how", ["cannot_launch", "loses", "empties"])
+def test_however_a_cancelled_attempt_goes_its_run_is_cancelled(how):
+    night = Night(job("a", retries=3))
+    night.asks(asks.RunJobs(("a",)))
+    night.asks(asks.CancelJob("a"))
+
+    getattr(night, how)("a")
+
+    assert night.states("a") == ["cancelled"]
+
+
+@pytest.mark.parametrize("how", ["cannot_launch", "loses", "empties"])
+def test_however_an_attempt_goes_its_place_is_free(how):
+    night = Night(job("a", retries=3), job("b"), max_concurrent=1)
+    night.asks(asks.RunJobs(("a",)))
+    night.asks(asks.RunJobs(("b",)))
+
+    getattr(night, how)("a")
+
+    assert night.states("a") == ["retrying"]
+    assert night.living() == ["b"]
+
+
+def test_a_tree_that_is_empty_without_a_word_of_its_process_was_interrupted():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("02:00")
+
+    night.empties("a")
+
+    assert night.run("a").state == "retrying"
+    assert night.run("a").reason == "crash"
+    assert night.run("a").retries_used == 0
+
+
+def test_a_keeper_lost_after_the_process_had_ended_changes_no_verdict():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("02:00")
+    night.exits("a", status=3)
+    [(run, number)] = night.processes
+
+    night.send(ev.Lost(night.clocks(), run, number))
+    night.empties("a")
+
+    assert night.states("a") == ["failed"]
+    assert night.run("a").cause == "exit status 3"
+
+
+def test_leftovers_are_not_told_that_the_time_of_their_process_is_up():
+    night = Night(job("a", cron="0 2 * * *", timeout_s=12.0, kill_grace_s=10.0))
+    night.at("02:00")
+    night.exits("a")
+
+    night.after(seconds=14)
+
+    assert night.forces("a") == []
+    assert night.states("a") == ["success"]
+
+
+# --- its account ------------------------------------------------------------------------------
+
+
+def test_the_row_of_an_attempt_has_its_end_at_once_and_its_cost_when_the_tree_is_empty():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("02:00")
+
+    night.exits("a", status=3)
+    ended = night.ledger.attempts[1, 1]
+    night.empties("a", strays=["77 sleep 1000"])
+
+    assert (ended.ended_at, ended.cause) == (instant("2026-01-05 02:00"), "exit status 3")
+    assert night.ledger.attempts[1, 1].strays == ("77 sleep 1000",)
+    assert night.ledger.attempts[1, 1].cpu_s == 1.5
+    assert night.run("a").exit_status == 3
+
+
+def test_the_cost_of_every_attempt_is_in_the_row_of_the_run():
+    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60.0))
+    night.at("02:00")
+    night.ends("a", status=1, strays=["77 sleep 1000"])
+    night.at("02:01")
+
+    night.ends("a")
+
+    assert night.run("a").cpu_s == 3.0
+    assert night.run("a").strays == ("77 sleep 1000",)

@@ -132,16 +132,29 @@ def test_the_window_is_a_day_at_least():
     assert night.states("a")[0] == "running"
 
 
-def test_a_window_of_its_own_stands_before_the_default():
+@pytest.mark.parametrize(
+    ("start", "state"), [("2026-01-05 04:00", "running"), ("2026-01-05 04:00:01", "missed")]
+)
+def test_a_window_of_its_own_stands_before_the_default(start, state):
     seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 01:00"))})
 
     night = Night(
-        job("a", cron="0 2 * * *", catch_up_window_s=7200.0),
-        start="2026-01-05 04:01",
-        remembers=seen,
+        job("a", cron="0 2 * * *", catch_up_window_s=7200.0), start=start, remembers=seen
     )
 
-    assert night.states("a") == ["missed"]
+    assert night.states("a") == [state]
+
+
+def test_a_single_missed_slot_is_named_as_one():
+    night = Night(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
+    night.stops()
+
+    night.starts("05:00")
+
+    assert night.incidents("a")[0].cause == (
+        "the slot of 2026-01-05 02:00 UTC was missed: "
+        "no supervisor ran after 2026-01-05 00:00 UTC (it was stopped)"
+    )
 
 
 @pytest.mark.parametrize(

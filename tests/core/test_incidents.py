@@ -152,6 +152,21 @@ def test_a_reminder_tells_how_often_it_failed():
     assert [alert.count for alert in night.ledger.alerts] == [1, 60]
 
 
+def test_an_incident_tells_of_its_latest_failure():
+    night = Night(job("a", cron="0,30 2 * * *"))
+    night.at("02:00")
+    night.ends("a", status=1)
+    night.at("02:30")
+    night.ends("a", status=3)
+
+    night.at("03:00")
+
+    [known] = night.incidents("a")
+    assert (known.cause, known.run, known.reminders) == ("exit status 3", 2, 1)
+    assert known.last_at == instant("2026-01-05 02:30")
+    assert night.ledger.alerts[-1].cause == "exit status 3"
+
+
 def test_nothing_is_repeated_of_what_did_not_happen_again():
     night = Night(A)
     night.at("02:00")
@@ -183,6 +198,17 @@ def test_an_acknowledged_incident_is_silent():
     assert night.words("a") == ["exit opened"]
     assert night.incidents("a")[0].ack_by == "uid 1000"
     assert night.incidents("a")[0].ack_reason == "known"
+
+
+def test_an_acknowledgement_silences_no_other_incident():
+    night = Night(EVERY_MINUTE, job("b", cron="* * * * *"))
+    fails_for(night, "2026-01-05 00:30")
+    night.asks(asks.AckIncident(night.incidents("b")[0].id, for_s=7200))
+
+    fails_for(night, "2026-01-05 01:30")
+
+    assert night.words("a") == ["exit opened", "exit reminder"]
+    assert night.words("b") == ["exit opened"]
 
 
 def test_an_acknowledgement_has_an_end():

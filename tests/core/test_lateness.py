@@ -180,3 +180,62 @@ def test_a_dry_run_is_no_success():
     night.at("03:00")
 
     assert "late opened" in night.words("a")
+
+
+def test_a_job_paused_after_its_slot_is_not_late_until_the_pause_is_over():
+    night = Night(WATCHED)
+    night.at("02:30")
+    night.asks(asks.PauseJob("a", 3600.0))
+
+    night.at("03:29")
+    before = night.words("a")
+    night.at("03:30")
+
+    assert before == []
+    assert night.words("a") == ["late opened"]
+
+
+def test_a_success_in_time_keeps_it_quiet_over_a_restart():
+    night = Night(WATCHED)
+    night.at("02:10")
+    night.ends("a")
+    night.stops()
+
+    night.starts("02:20")
+    night.at("12:00")
+
+    assert night.words("a") == []
+
+
+def test_a_late_slot_is_told_of_once_over_a_restart():
+    night = Night(WATCHED)
+    night.at("03:10")
+    night.dies()
+
+    night.starts("03:20")
+    night.at("12:00")
+
+    assert night.words("a") == ["late opened"]
+    assert night.incidents("a")[0].count == 1
+
+
+def test_before_its_first_slot_a_job_is_not_late_after_a_restart():
+    night = Night(WATCHED)
+    night.stops()
+
+    night.starts("01:00")
+    night.at("01:59")
+
+    assert night.words("a") == []
+
+
+def test_a_pause_over_an_older_slot_excuses_no_newer_one():
+    night = Night(WATCHED)
+    night.asks(asks.PauseJob("a", 3 * 3600))
+    night.at("2026-01-06 02:10")
+    night.dies()
+
+    night.starts("2026-01-06 02:20")
+    night.at("2026-01-06 03:00")
+
+    assert night.words("a") == ["late opened"]

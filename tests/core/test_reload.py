@@ -29,6 +29,18 @@ def test_a_new_calendar_holds_from_the_last_tick_on():
     assert night.slots("a") == ["05 02:00", "05 12:10", "05 12:20"]
 
 
+def test_a_slot_between_the_last_tick_and_the_new_calendar_comes():
+    night = Night(A)
+    night.at("12:00")
+
+    night.wall = instant("2026-01-05 12:01:00")  # that minute's tick is still to come
+    night.reloads(job("a", cron="1 12 * * *"))
+    night.at("12:01:05")
+    night.at("12:02")
+
+    assert night.slots("a") == ["05 02:00", "05 12:01"]
+
+
 def test_slots_of_the_old_calendar_do_not_come():
     night = Night(job("a", cron="0 * * * *"))
     night.at("00:30")
@@ -160,6 +172,18 @@ def test_an_interrupted_attempt_of_a_disabled_job_is_not_begun_again():
     night.loses("a")
     night.at("04:00")
 
+    assert night.living() == []
+
+
+def test_an_interrupted_attempt_of_a_removed_job_is_not_begun_again():
+    night = Night(A, job("b"))
+    night.at("02:00")
+    night.reloads(job("b"))
+
+    night.loses("a")
+    night.at("04:00")
+
+    assert night.states("a") == ["interrupted"]
     assert night.living() == []
 
 

@@ -8,6 +8,7 @@ from supervisor.core.model import Notify
 from tests.core.night import Night, instant, job
 
 SYNC = job("sync-sets", cron="0 2 * * *")
+RESTORING = asks.RestoreBackup("/b/cards.gz", "/data/cards")
 
 
 def night():
@@ -24,6 +25,10 @@ def busy():
     found = night()
     found.at("00:30")
     return found
+
+
+def all_off():
+    return Night(job("off", enabled=False))
 
 
 ANSWERS = [
@@ -49,6 +54,7 @@ ANSWERS = [
     ("run all with a disabled job", night, asks.RunAll(("off",)), "conflict",
      "off is disabled in jobs.yaml"),
     ("run all while one is open", busy, asks.RunAll(), "conflict", "busy: run 1 is still running"),
+    ("run all where none is enabled", all_off, asks.RunAll(), "conflict", "no job is enabled"),
     ("cancel a job", busy, asks.CancelJob("busy"), "ok", ""),
     ("cancel an idle job", busy, asks.CancelJob("worker"), "conflict", "no run of worker is open"),
     ("cancel an unknown job", busy, asks.CancelJob("nobody"), "unknown",
@@ -106,7 +112,9 @@ def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
 
 
 @pytest.mark.parametrize(
-    "request_", [asks.RunJobs(("worker",)), asks.RunAll()], ids=["run", "run all"]
+    "request_",
+    [asks.RunJobs(("worker",)), asks.RunAll(), RESTORING],
+    ids=["run", "run all", "restore"],
 )
 def test_a_stopping_service_runs_nothing_more(request_):
     stopping = busy()
@@ -164,6 +172,48 @@ def test_run_all_leaves_out_disabled_jobs():
 
     assert asked.runs("off") == []
     assert len(asked.ledger.runs) == 4
+
+
+def test_run_all_of_these_runs_these():
+    found = night()
+
+    reply = found.asks(asks.RunAll(("busy", "worker")))
+
+    assert len(reply.runs) == 2
+    assert found.runs("sync-sets") == found.runs("needs-off") == []
+
+
+def test_run_all_skips_what_depends_on_a_failure():
+    found = Night(job("a"), job("b", deps=["a"]), job("c"))
+    found.asks(asks.RunAll())
+
+    found.ends("a", status=1)
+
+    assert found.states("b") == ["skipped"]
+    assert found.living() == ["c"]
+
+
+def test_jobs_asked_for_together_heed_each_other_with_deps_only():
+    found = Night(job("a"), job("b", deps=["a"]))
+
+    found.asks(asks.RunJobs(("a", "b")))
+
+    assert found.living() == ["a", "b"]
+
+
+def test_a_restore_is_a_run_that_waits_for_the_group_of_the_data():
+    found = Night(job("sync", exclusive="exclusive"))
+    found.asks(asks.RunJobs(("sync",)))
+
+    [run] = found.asks(RESTORING).runs
+    waits = found.waits("restore")
+    again = found.asks(RESTORING)
+    found.ends("sync")
+
+    assert (found.run("restore").id, found.run("restore").trigger) == (run, "manual")
+    assert waits == "waits for sync (run 1), which holds the group exclusive"
+    assert again.error == f"restore: run {run} is still pending"
+    assert found.living() == ["restore"]
 
 
 def test_cancelling_a_job_ends_all_its_open_runs():

@@ -85,6 +85,22 @@ def test_a_failed_attempt_is_followed_by_the_next_in_the_same_row():
     assert (night.run("a").state, night.run("a").attempt) == ("running", 2)
 
 
+def test_a_run_has_the_start_of_its_first_attempt_and_the_end_of_its_last():
+    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    night.at("02:00")
+    night.ends("a", status=1)
+    night.at("02:01")
+    again = night.run("a")
+    night.after(minutes=3)
+
+    night.ends("a", status=3)
+
+    assert (again.reason, again.cause, again.next_attempt_at) == (None, "", None)
+    assert night.run("a").started_at == instant("2026-01-05 02:00")
+    assert night.run("a").ended_at == instant("2026-01-05 02:04")
+    assert night.run("a").next_attempt_at is None
+
+
 def test_the_last_failure_is_the_runs_own():
     night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
     night.at("02:00")

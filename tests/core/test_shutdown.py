@@ -162,6 +162,18 @@ def test_a_request_to_stop_is_like_a_signal():
     assert night.forces("a") == ["term"]
 
 
+def test_a_second_request_to_stop_does_not_put_the_end_off():
+    night = two_living()
+    stop(night)
+    night.after(seconds=25)
+
+    night.asks(asks.StopService())
+    night.after(seconds=6)
+
+    assert night.forces("a") == ["term", "kill"]
+    assert night.has_stopped
+
+
 # --- drain -------------------------------------------------------------------------------
 
 
@@ -225,6 +237,17 @@ def test_a_signal_ends_a_drain():
     stop(night)
 
     assert night.forces("a") == ["term"]
+
+
+def test_a_drain_that_is_asked_for_while_stopping_changes_nothing():
+    night = two_living()
+    stop(night)
+
+    night.asks(asks.StopService(drain_s=3600))
+    night.after(seconds=31)
+
+    assert night.status().life == "stopped"
+    assert night.forces("a") == ["term", "kill"]
 
 
 def test_a_retry_does_not_keep_a_drain_waiting():

@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core import asks
-from supervisor.core.model import Mark
+from supervisor.core.model import Mark, Run, State, Trigger
 from tests.core.night import Ledger, Night, instant, job
 
 
@@ -25,6 +25,15 @@ def test_a_tick_that_comes_some_seconds_late_is_on_time():
     night.sleeps_until("02:00:40")
 
     assert night.run("a").trigger == "schedule"
+    assert night.run("a").due == instant("2026-01-05 02:00")
+
+
+def test_a_slot_that_is_looked_at_a_minute_later_is_caught_up():
+    night = Night(job("a", cron="0 2 * * *"))
+
+    night.sleeps_until("02:01:00")
+
+    assert night.run("a").trigger == "catch_up"
     assert night.run("a").due == instant("2026-01-05 02:00")
 
 
@@ -79,6 +88,45 @@ def test_a_clock_that_goes_back_an_hour_or_less_is_no_incident():
     assert night.incidents() == []
 
 
+def test_what_stays_silent_for_an_hour_or_less_is_no_incident_however_far_the_clock_went():
+    night = Night(job("a", cron="0 6 * * *"))
+    night.at("06:30")
+
+    night.clock_is_set_to("2026-01-05 05:00")
+
+    assert night.incidents() == []
+
+
+def test_the_incident_of_the_clock_names_the_job_that_stays_silent_the_longest():
+    night = Night(job("a", cron="0 6 * * *"), job("b", cron="0 5 * * *"))
+    night.at("06:30")
+
+    night.clock_is_set_to("2026-01-05 03:00")
+
+    assert "2026-01-05 06:00 UTC" in night.incidents()[0].cause
+
+
+def test_a_job_that_is_gone_or_has_no_cron_is_no_reason_to_speak_of_the_clock():
+    night = Night(job("gone", cron="0 6 * * *"), job("a", cron="0 6 * * *"))
+    night.at("06:30")
+    night.reloads(job("a"))
+
+    night.clock_is_set_to("2026-01-05 03:00")
+
+    assert night.incidents() == []
+
+
+def test_the_incident_of_the_clock_is_one_over_a_restart():
+    night = Night(job("a", cron="* * * * *"))
+    night.at("06:00")
+    night.clock_is_set_to("2026-01-05 03:00")
+    night.stops()
+
+    night.starts("03:01")
+
+    assert night.words() == ["clock opened"]
+
+
 def test_a_clock_that_goes_back_past_no_seen_slot_is_no_incident():
     night = Night(job("a", cron="0 2 * * *"))
     night.at("12:00")
@@ -109,6 +157,31 @@ def test_resume_from_now_lowers_the_mark_and_closes_the_incident():
 
     assert night.run("a").slot == instant("2026-01-05 03:10")
     assert night.words() == ["clock opened", "clock recovered"]
+
+
+def test_a_plain_resume_leaves_the_marks_where_they_are():
+    night = Night(job("a", cron="*/10 * * * *"))
+    night.at("06:00")
+    night.clock_is_set_to("2026-01-05 03:05")
+
+    night.asks(asks.ResumeJob(""))
+    night.at("05:50")
+
+    assert night.run("a").due == instant("2026-01-05 06:00")
+    assert night.words() == ["clock opened"]
+
+
+def test_resume_from_now_of_one_job_leaves_the_others_silent():
+    night = Night(job("a", cron="0 * * * *"), job("b", cron="0 * * * *"))
+    night.at("06:30")
+    night.clock_is_set_to("2026-01-05 03:30")
+
+    night.asks(asks.ResumeJob("a", from_now=True))
+    night.at("04:00")
+
+    assert night.run("a").due == instant("2026-01-05 04:00")
+    assert night.run("b").due == instant("2026-01-05 06:00")
+    assert night.words() == ["clock opened"]
 
 
 def test_resume_from_now_lets_an_old_row_keep_its_story_but_not_its_slot():
@@ -200,6 +273,24 @@ def test_without_a_calendar_no_slot_is_opened_and_no_mark_is_moved():
 
     assert night.runs("a") == []
     assert night.ledger.marks["a"].seen_until == instant("2026-01-05 00:00")
+
+
+def test_without_a_calendar_the_open_slots_of_the_calendar_are_left_alone():
+    waiting = Run(
+        1, "a", instant("2026-01-05 02:00"), Trigger.SCHEDULE, State.PENDING,
+        slot=instant("2026-01-05 02:00"),
+    )  # fmt: skip
+    asked = Run(2, "a", instant("2026-01-05 02:10"), Trigger.MANUAL, State.RUNNING, attempt=1)
+
+    night = Night(
+        job("a", cron="0 2 * * *"),
+        start="2026-01-05 03:00",
+        remembers=Ledger(runs={1: waiting, 2: asked}),
+        calendar=False,
+    )
+
+    assert night.states("a") == ["pending", "interrupted"]
+    assert night.living() == []
 
 
 @pytest.mark.parametrize("hours", [2, 25, 24 * 40], ids=["2 h", "25 h", "40 days"])
