@@ -120,7 +120,20 @@ def _candidates(program: str, environment: Mapping[str, str]) -> Iterator[str]:
         yield program
         return
     for folder in environment.get("PATH", os.defpath).split(os.pathsep):
-        yield os.path.join(folder, program)
+        path = os.path.join(folder, program)
+        if not _is_missing(path):
+            yield path
+
+
+def _is_missing(path: str) -> bool:
+    """Whether there is nothing; to find that out by a process costs a hundred times as much."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False  # the attempt to start it says why
+    return False
 
 
 def _elsewhere(
