@@ -135,6 +135,7 @@ def of_cron(side: Side, folder: Path, cores: int, measured: Measured) -> None:
     minute = wait_for_minute(LEAD_S)
     with cron(folder, crontab_of(touches(folder, FEW))):
         measured.add("c", cores, CRON, first_file(marks) - minute)
+        last_start(folder, minute, FEW)
 
 
 def start(side: Side, folder: Path, size: int, cores: int, measured: Measured) -> None:
