@@ -6,14 +6,16 @@ it; the later one wins. A verb returns its exit status, or raises `Failure`.
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.cli.client import Client
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.places import Places
 from workers.units import parse_duration
+
+if TYPE_CHECKING:
+    from supervisor.cli.client import Client
 
 _PLACES = {
     "state": ("DIR", "state folder [$NIGHTSHIFT_STATE_DIR]"),
@@ -100,8 +102,11 @@ def places_in(ctx: click.Context) -> Places:
     return Places(typed, os.environ)
 
 
-def supervisor() -> Client:
+def supervisor() -> "Client":
     """The way to the living supervisor, if there is one."""
+    # `start` asks nobody, and need not import HTTP to be ready.
+    from supervisor.cli.client import Client
+
     return Client(places().socket)
 
 
