@@ -60,8 +60,10 @@ TOLD = (("launch to exit", "", S), ("the worker's own", " own", S),
         ("memory", " memory", MB))  # fmt: skip
 PIPE = 'sqlite3 -csv "$1" "SELECT * FROM cards" | psql "$2" -qc "\\copy pipe.cards from stdin csv"'
 # In a database of its own, by its own ways: the table, the rows, then the key. It is told
-# the one table, since it would stumble over the log of changes that `full` leaves.
+# the one table, since it would stumble over the log of changes that `full` leaves, and to
+# read fewer rows ahead than 100,000, of which its heap does not hold a million's share.
 PGLOADER = """LOAD DATABASE FROM sqlite://{database} INTO {target}
+WITH include drop, create tables, create indexes, reset sequences, prefetch rows = 25000
 INCLUDING ONLY TABLE NAMES LIKE 'cards';
 """
 

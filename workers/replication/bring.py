@@ -149,8 +149,8 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
         return
     if path is Way.CHANGES:
         _upsert_wanted(bringing, twin)
-        merge.note_gone(between, twin)
-        bringing.noted.add(twin.number)
+        if merge.note_gone(between, twin):
+            bringing.noted.add(twin.number)
     elif is_new:
         tally.inserted += merge.load(between, twin)
         twins.add_key(between.target, twin)

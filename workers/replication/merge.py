@@ -10,6 +10,7 @@ right is not touched. Memory does not grow with the rows on either side.
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from workers.replication import carry, digests, encode, fit, lines, source
 from workers.replication.carry import HASH, Between, refuse_misfits
@@ -159,7 +160,6 @@ def delete(between: Between, twin: Twin) -> int:
 def note_gone(between: Between, twin: Twin) -> int:
     """Let `delete` remove the wanted keys that are not in the source; how many."""
     target, gap = between.target, _temporary(twin, "gap")
-    _temporary_table(target, twin, gap, twin.key, f"{_EXTRA} boolean")
     keys = [
         Typed(replace(typed.column, source=f"w.k{number}"), typed.type)
         for number, typed in enumerate(twin.key)
@@ -169,8 +169,13 @@ def note_gone(between: Between, twin: Twin) -> int:
     row = lines.array_sql(keys, between.widen)
     query = f"SELECT {row} {source.from_gone(twin)} AND NOT ({unfit})"
     with closing(source.rows(between.source, query, {})) as cursor:
+        batches = (batch for _, batch in lines.whole_rows(cursor))
+        first = next(batches, None)
+        if first is None:
+            return 0
+        _temporary_table(target, twin, gap, twin.key, f"{_EXTRA} boolean")
         statement = carry.copy_sql(gap, twin.key_names)
-        count = target.copy_in(statement, (batch for _, batch in lines.whole_rows(cursor)))
+        count = target.copy_in(statement, chain((first,), batches))
     target.execute(f"UPDATE {gap} SET {_EXTRA} = true")
     return count
 

@@ -5,7 +5,7 @@ The law: nothing here is trusted that the same transaction did not write.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from workers.replication.target import Target
@@ -30,9 +30,10 @@ CREATE TABLE {} (
     columns text[] -- those that the source had; any other is somebody else's
 )"""
 # What 1.0 made had no columns; asked first, since only the table's owner may add one.
-_HAS_COLUMNS = """
-SELECT 1 FROM pg_attribute
-WHERE attrelid = to_regclass(%(t)s) AND attname = 'columns' AND NOT attisdropped"""
+_STANDING = """
+SELECT to_regclass(%(whole)s) IS NOT NULL AND to_regclass(%(tables)s) IS NOT NULL,
+    EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%(tables)s)
+        AND attname = 'columns' AND NOT attisdropped)"""
 _SAVE_WHOLE = """
 INSERT INTO {} (generation, schema_version, snapshot_at, oldest_unproved_at)
 VALUES (%(generation)s, %(schema_version)s, %(snapshot_at)s, %(oldest)s)
@@ -61,11 +62,12 @@ class Proved:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What the last run left; `tables` by name."""
+    """What the last run left; `tables` by name. stands: there is where to keep it."""
 
-    generation: str
-    schema_version: int
-    tables: dict[str, Proved]
+    generation: str = ""
+    schema_version: int = -1
+    tables: dict[str, Proved] = field(default_factory=dict)
+    stands: bool = False
 
     def brought(self, table: str) -> tuple[str, ...]:
         """The columns that the source had; none, if the table was never brought."""
@@ -74,12 +76,10 @@ class Remembered:
 
 def recall(target: Target) -> Remembered:
     """What the last run left; nothing, if there was none."""
-    there = "SELECT to_regclass(%(whole)s) IS NOT NULL AND to_regclass(%(tables)s) IS NOT NULL"
-    names = {"whole": target.named(_WHOLE), "tables": target.named(_TABLES)}
-    if not target.one(there, names)[0]:
-        return Remembered("", -1, {})
+    is_there, has_columns = _standing(target)
+    if not is_there:
+        return Remembered()
     line = target.one(f"SELECT generation, schema_version FROM {target.named(_WHOLE)}")
-    has_columns = target.one(_HAS_COLUMNS, {"t": target.named(_TABLES)})
     columns = "coalesce(columns, '{}')" if has_columns else "'{}'::text[]"
     query = f"SELECT name, epoch, proved_since, position, began_at, {columns} FROM "
     found = target.execute(query + target.named(_TABLES))
@@ -87,15 +87,18 @@ def recall(target: Target) -> Remembered:
         name: Proved(name, epoch, since, position, began_at, tuple(brought))
         for name, epoch, since, position, began_at, brought in found
     }
-    return Remembered(line[0] if line else "", line[1] if line else -1, tables)
+    generation, schema_version = line or ("", -1)
+    return Remembered(generation, schema_version, tables, has_columns)
 
 
-def make(target: Target) -> None:
+def make(target: Target, remembered: Remembered) -> None:
     """Make the two tables, where they are missing."""
+    if remembered.stands:
+        return
     for name, statement in ((_WHOLE, _MAKE_WHOLE), (_TABLES, _MAKE_TABLES)):
         if not target.one("SELECT to_regclass(%(t)s) IS NOT NULL", {"t": target.named(name)})[0]:
             target.execute(statement.format(target.named(name)))
-    if not target.one(_HAS_COLUMNS, {"t": target.named(_TABLES)}):
+    if not _standing(target)[1]:
         target.execute(f"ALTER TABLE {target.named(_TABLES)} ADD COLUMN columns text[]")
 
 
@@ -120,6 +123,13 @@ def save(
         "oldest": oldest,
     }
     target.execute(_SAVE_WHOLE.format(_percent(target.named(_WHOLE))), values)
+
+
+def _standing(target: Target) -> tuple[bool, bool]:
+    """Whether both tables are there, and whether the second has columns."""
+    names = {"whole": target.named(_WHOLE), "tables": target.named(_TABLES)}
+    is_there, has_columns = target.one(_STANDING, names)
+    return is_there, has_columns
 
 
 def _percent(name: str) -> str:

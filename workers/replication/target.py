@@ -218,7 +218,7 @@ def _whole_dsn(dsn: str) -> str:
 
 def _settle(target: Target, where: str) -> None:
     """Limits, spelling and the lock; the transaction has begun with it."""
-    encoding = target.one("SHOW server_encoding")[0]
+    encoding = target.connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise Trouble(f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8")
     target.execute(_SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S))

@@ -92,23 +92,22 @@ def last_of(connection: sqlite3.Connection, table: str) -> int:
     return int(connection.execute(f"SELECT max(seq) FROM {log_of(table)}").fetchone()[0] or 0)
 
 
-def announce(path: Path) -> str:
+def announce(connection: sqlite3.Connection) -> str:
     """The next generation, drawn and written; call it before the target commits it."""
     following = secrets.token_hex(16)
-    with closing(database.open_existing(path)) as connection, database.transaction(connection):
+    with database.transaction(connection):
         insert = "INSERT INTO nightshift_capture (name, token) VALUES ('', '')"
         connection.execute(f"{insert} ON CONFLICT DO NOTHING")
         connection.execute("UPDATE nightshift_capture SET next = ? WHERE name = ''", (following,))
     return following
 
 
-def settle(path: Path, generation: str, taken: dict[str, int]) -> None:
+def settle(connection: sqlite3.Connection, generation: str, taken: dict[str, int]) -> None:
     """After the target's commit: it is current, and the logs up to `taken` are done with."""
-    with closing(database.open_existing(path)) as connection, database.transaction(connection):
+    with database.transaction(connection):
         for table, last in taken.items():
             connection.execute(f"DELETE FROM {log_of(table)} WHERE seq <= ?", (last,))
-        if generation:
-            connection.execute(_REMEMBER, ("", generation))
+        connection.execute(_REMEMBER, ("", generation))
 
 
 def leftovers(connection: sqlite3.Connection) -> list[str]:

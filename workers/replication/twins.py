@@ -15,17 +15,15 @@ from workers.replication.shape import Column, Kind, Table, Twin, Typed, kind_of,
 from workers.replication.target import Target
 from workers.replication.trouble import Trouble
 
+# Whatever has columns and stands under a name: views, sequences, types, indexes have, too.
 _COLUMNS = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
-    a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
-FROM pg_attribute a
-WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
+SELECT c.relkind::text, a.attname, format_type(a.atttypid, a.atttypmod),
+    a.atttypid::regtype::text, a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.oid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum"""
-# Whatever has columns and stands under a name: composite types have, too.
-_NO_TABLE = """
-SELECT CASE relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view'
-    WHEN 'S' THEN 'a sequence' WHEN 'c' THEN 'a type' ELSE 'an index' END
-FROM pg_class WHERE oid = to_regclass(%(table)s) AND relkind NOT IN ('r', 'p', 'f')"""
+_TABLES = ("r", "p", "f")
+_OTHERS = {"v": "a view", "m": "a materialized view", "S": "a sequence", "c": "a type"}
 _EXISTS = "SELECT 1 FROM pg_namespace WHERE nspname = %(schema)s"
 _REFERENCES = """
 SELECT c.relname, p.relname FROM pg_constraint k
@@ -55,14 +53,14 @@ def columns_of(target: Target, table: str) -> dict[str, Present]:
     Raises:
         Trouble: something else has its name.
     """
-    other = target.one(_NO_TABLE, {"table": target.named(table)})
-    if other is not None:
+    found = target.execute(_COLUMNS, {"table": target.named(table)}).fetchall()
+    for kind in {kind for kind, *_ in found}.difference(_TABLES):
         raise Trouble(
-            f"table {table}: {target.named(table)} is {other[0]} in the target, where a table has"
-            " to stand; rename it, exclude the table or choose another schema"
+            f"table {table}: {target.named(table)} is {_OTHERS.get(kind, 'an index')} in the"
+            " target, where a table has to stand; rename it, exclude the table or choose another"
+            " schema"
         )
-    found = target.execute(_COLUMNS, {"table": target.named(table)})
-    return {name: Present(*rest) for name, *rest in found}
+    return {name: Present(*rest) for _, name, *rest in found}
 
 
 def refuse_names(table: Table) -> None:

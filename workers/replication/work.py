@@ -9,12 +9,12 @@ both sides as they were, and after it the next run finds nothing lost.
 
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from workers import database
-from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
 from workers.replication import bring, choice, merge, proof, source, state, triggers, twins
 from workers.replication.bring import Bringing, Tally, Way
@@ -69,14 +69,10 @@ def replicate(params: Params, report: Report) -> dict[str, Scalar]:
     """
     began = time.monotonic()
     with connected(params.postgres, params.schema, lambda: report.cancelled) as target:
-        twins.make_schema(target)
         remembered = state.recall(target)
-        with source.snapshot(params, lambda: report.cancelled) as connection:
-            names = choice.chosen(connection, params, report)
-            if params.capture == "compare":
-                choice.tell_leftovers(connection, report)
-        if params.capture == "triggers":
-            _prepare(params, target, names, report)
+        if not remembered.stands:
+            twins.make_schema(target)
+        names = _prepared(params, target, report)
         snapshot_at = datetime.now(UTC)
         with source.snapshot(params, lambda: report.cancelled) as connection:
             between = Between(
@@ -86,13 +82,9 @@ def replicate(params: Params, report: Report) -> dict[str, Scalar]:
             bringing = Bringing(between, params, Tally(), log)
             outcome = _all_tables(bringing, names, remembered, snapshot_at)
             schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
-        generation = remembered.generation
-        if outcome.rotate:
-            generation = triggers.announce(params.database)
-        state.save(target, generation, schema_version, snapshot_at, outcome.proved.values())
-        target.connection.commit()
-        if outcome.taken or outcome.rotate:
-            _settle(params, generation if outcome.rotate else "", outcome.taken, report)
+        with _generation(params, remembered.generation, outcome, report) as generation:
+            state.save(target, generation, schema_version, snapshot_at, outcome.proved.values())
+            target.connection.commit()
     return _result(outcome, snapshot_at, time.monotonic() - began, report)
 
 
@@ -133,13 +125,21 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
     return {"compared": rows, "tables": len(names), "differing": 0, "seconds": seconds}
 
 
-def _prepare(params: Params, target: Target, names: Sequence[str], report: Report) -> None:
-    """The triggers stand; those of tables that lacked one begin a new epoch."""
+def _prepared(params: Params, target: Target, report: Report) -> list[str]:
+    """The names of the tables to bring, whose triggers stand, if there are to be any.
+
+    Those of tables that lacked one begin a new epoch.
+    """
     with source.snapshot(params, lambda: report.cancelled) as connection:
+        names = choice.chosen(connection, params, report)
+        if params.capture == "compare":
+            choice.tell_leftovers(connection, report)
+            return names
         tables = [_read(connection, target, name) for name in names]
     made = triggers.prepare(params.database, tables)
     if made:
         report.log(f"made triggers that log changes on {', '.join(made)[:500]}")
+    return names
 
 
 def _read(connection: sqlite3.Connection, target: Target, name: str) -> Table:
@@ -151,7 +151,7 @@ def _all_tables(
     bringing: Bringing, names: Sequence[str], remembered: Remembered, now: datetime
 ) -> Outcome:
     target, connection = bringing.between.target, bringing.between.source
-    state.make(target)
+    state.make(target, remembered)
     outcome = Outcome(bringing.tally, len(names))
     memory = triggers.memory(connection)
     known = bringing.params.capture == "triggers" and memory.knows(remembered.generation)
@@ -257,14 +257,22 @@ def _numbered(twin: Twin, number: int) -> Twin:
     return Twin(twin.table, twin.columns, twin.target, number)
 
 
-def _settle(params: Params, generation: str, taken: dict[str, int], report: Report) -> None:
-    try:
-        triggers.settle(params.database, generation, taken)
-    except (sqlite3.Error, DatabaseTrouble) as error:
-        told = error if isinstance(error, DatabaseTrouble) else None
-        words = told or database.trouble(params.database, error)  # type: ignore[arg-type]
-        # The target has committed; the next run takes the same keys again.
-        report.log(f"the log of changes was not emptied: {words}", "warning")
+@contextmanager
+def _generation(params: Params, present: str, outcome: Outcome, report: Report) -> Iterator[str]:
+    """What the target commits under: if rotated, the source hears of it before and after."""
+    if not outcome.rotate:
+        yield present
+        return
+    # One connection for both: closing a database's last one moves all of its log.
+    with closing(database.open_existing(params.database)) as connection:
+        generation = triggers.announce(connection)
+        yield generation
+        try:
+            triggers.settle(connection, generation, outcome.taken)
+        except sqlite3.Error as error:
+            # The target has committed; the next run takes the same keys again.
+            words = database.trouble(params.database, error)
+            report.log(f"the log of changes was not emptied: {words}", "warning")
 
 
 def _result(
