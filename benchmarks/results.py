@@ -114,7 +114,7 @@ def load(path: Path) -> Results:
 def page(results: Results, rows: list[Row]) -> str:
     """All that was measured, for people."""
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
-    loads = "; ".join(f"{part.name} {part.load}" for part in results.parts)
+    loads = "; ".join(f"{part.name} {part.rounds} ({part.load})" for part in results.parts)
     lines = [
         "# Results",
         "",
@@ -122,7 +122,7 @@ def page(results: Results, rows: list[Row]) -> str:
         "",
         f"{results.began_at:%Y-%m-%d %H:%M} UTC; {results.machine}.",
         f"{versions}.",
-        f"Load before each part: {loads}.",
+        f"Rounds of each part, and the load before it: {loads}.",
         *([f"Not installed: {', '.join(results.absent)}."] if results.absent else []),
         "",
         table(results.measured(), rows),
