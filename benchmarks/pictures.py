@@ -55,9 +55,7 @@ def draw(measured: Measured, folder: Path) -> list[Path]:
 
 def _burst(measured: Measured, path: Path) -> Path | None:
     """Starts over time of each side."""
-    curves = [
-        (side, points) for (name, side), points in measured.curves.items() if name == "burst 2"
-    ]
+    curves = _curves(measured, "burst 2")
     if not curves:
         return None
     figure, axes = pyplot.subplots(figsize=SIZE_INCHES)
@@ -71,9 +69,7 @@ def _burst(measured: Measured, path: Path) -> Path | None:
 
 def _memory(measured: Measured, path: Path) -> Path | None:
     """Memory over runs, one kind of process on the other."""
-    curves = [
-        (side, points) for (name, side), points in measured.curves.items() if name == "memory"
-    ]
+    curves = _curves(measured, "memory")
     if not curves:
         return None
     figure, axes = pyplot.subplots(figsize=SIZE_INCHES)

@@ -34,6 +34,11 @@ PROGRAMS = {
     "pgloader": ("pgloader", "--version"),
     "cron": ("dpkg-query", "--show", "--showformat=${Version}", "cron"),
 }
+# Curves of which pictures.py makes one each, named like the first word.
+PICTURES = {
+    "burst 2": "Starts of a thousand commands over the time",
+    "memory": "Memory of all processes over thousands of runs",
+}
 COMMIT = ("git", "describe", "--always", "--dirty")
 VERSION_S = 10.0
 
@@ -127,6 +132,13 @@ def page(results: Results, rows: list[Row]) -> str:
         "",
         table(results.measured(), rows),
     ]
+    there = {name for name, _ in results.measured().curves}
+    drawn = [
+        f"![{PICTURES[name]}](pictures/{name.split()[0]}.svg)"
+        for name in PICTURES
+        if name in there
+    ]
+    lines += ["", *drawn] if drawn else []
     bad = [one for one in results.parts if one.end is not End.MEASURED]
     if bad:
         lines += ["", "Not measured to the end:", ""]
