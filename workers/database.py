@@ -39,6 +39,8 @@ _WORDS = {
     "SQLITE_NOTADB": "is no SQLite database",
     "SQLITE_CORRUPT": "is damaged; restore it from a backup",
 }
+# A writer was killed, and only who may write can undo what it had begun.
+_TO_BE_UNDONE = ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY")
 # What SQLite asks for at least when it makes the index of a WAL.
 _INDEX_BYTES = 32 * 1024
 T = TypeVar("T")
@@ -155,7 +157,10 @@ def open_existing(
         database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.Error as error:
         database.close()
-        raise trouble(path, error, busy_timeout_s) from error
+        if not (read_only and error.sqlite_errorname in _TO_BE_UNDONE):
+            raise trouble(path, error, busy_timeout_s) from error
+        open_existing(path, busy_timeout_s=busy_timeout_s).close()
+        return open_existing(path, read_only=True, busy_timeout_s=busy_timeout_s)
     return database
 
 
@@ -217,6 +222,8 @@ def trouble(
         name = "SQLITE_FULL"
     words = _WORDS.get(name, f"fails: {error}")
     permanent = name in _PERMANENT or isinstance(error, sqlite3.IntegrityError)
+    if getattr(error, "sqlite_errorname", None) in _TO_BE_UNDONE:
+        words, permanent = "has what a killed writer left half done; run again", False
     return DatabaseTrouble(path, words.format(busy_s=busy_timeout_s, folder=folder), permanent)
 
 
