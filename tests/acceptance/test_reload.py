@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, missing, outcomes, rows
-from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked, needs_library
+from tests.acceptance.clock import A_MOMENT, NOTE, SELDOM_S, Clock, Clocked, needs_library
 from tests.acceptance.daemon import LIMIT_S, House, living, supervised
 from tests.waiting import until
 
@@ -121,7 +121,7 @@ def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
         with supervised(house):
             house.config.write_text(JOBS + f"  added: {{{NOTE}}}\n")
 
-            until(lambda: line.code(house, "/v1/jobs/added") == 200, within_s=15)
+            until(lambda: line.code(house, "/v1/jobs/added") == 200, within_s=15, every_s=SELDOM_S)
 
 
 @needs_library
@@ -135,7 +135,7 @@ def test_a_file_written_in_two_halves_is_taken_whole(desk: Desk) -> None:
         until(lambda: "steady" in desk.house.says("jobs"))
         file.write(text[half:])
 
-    until(lambda: line.code(desk.house, "/v1/jobs/added") == 200)
+    until(lambda: line.code(desk.house, "/v1/jobs/added") == 200, every_s=SELDOM_S)
 
     assert rows(desk.house, "SELECT kind FROM incidents") == []
 
@@ -153,7 +153,7 @@ def test_a_deleted_file_changes_nothing_and_may_come_back(desk: Desk) -> None:
     desk.write(JOBS)
     desk.supervisor.send_signal(signal.SIGHUP)
 
-    until(lambda: desk.error == "")
+    until(lambda: desk.error == "", every_s=SELDOM_S)
 
 
 @needs_library
@@ -184,7 +184,7 @@ def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk, edits: int) -> N
 
     for job in ("steady", "load-0", "load-9"):
         until(lambda job=job: missing(desk.house, job, TWO, last, MINUTE) == [])
-        until(lambda job=job: not desk.open_runs(job))
+        until(lambda job=job: not desk.open_runs(job), every_s=SELDOM_S)
         assert len(desk.ran(job)) == len(set(desk.ran(job)))
         assert len(desk.ran(job)) == desk.successes(job)
     assert desk.error == ""
