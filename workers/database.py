@@ -157,7 +157,7 @@ def open_existing(
         database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.Error as error:
         database.close()
-        if not (read_only and error.sqlite_errorname in _TO_BE_UNDONE):
+        if not (read_only and _name(error) in _TO_BE_UNDONE):
             raise trouble(path, error, busy_timeout_s) from error
         open_existing(path, busy_timeout_s=busy_timeout_s).close()
         return open_existing(path, read_only=True, busy_timeout_s=busy_timeout_s)
@@ -222,7 +222,7 @@ def trouble(
         name = "SQLITE_FULL"
     words = _WORDS.get(name, f"fails: {error}")
     permanent = name in _PERMANENT or isinstance(error, sqlite3.IntegrityError)
-    if getattr(error, "sqlite_errorname", None) in _TO_BE_UNDONE:
+    if _name(error) in _TO_BE_UNDONE:
         words, permanent = "has what a killed writer left half done; run again", False
     return DatabaseTrouble(path, words.format(busy_s=busy_timeout_s, folder=folder), permanent)
 
@@ -236,10 +236,14 @@ def _free_bytes(folder: Path) -> float:
     return found.f_bavail * found.f_frsize
 
 
+def _name(error: sqlite3.Error) -> str:
+    """SQLite's name of the error, such as SQLITE_BUSY_SNAPSHOT; empty if Python raised it."""
+    return getattr(error, "sqlite_errorname", None) or ""
+
+
 def _primary(error: sqlite3.Error) -> str:
-    """SQLite's name of the error, such as SQLITE_BUSY; empty if Python raised it."""
-    # Extended names carry the primary one as a prefix: SQLITE_BUSY_SNAPSHOT.
-    return "_".join((getattr(error, "sqlite_errorname", None) or "").split("_")[:2])
+    """The name of its kind, which an extended name has as a prefix: SQLITE_BUSY."""
+    return "_".join(_name(error).split("_")[:2])
 
 
 def _shares_group(face: Face) -> bool:

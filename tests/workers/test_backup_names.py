@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import os
 import tempfile
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -156,6 +158,29 @@ def test_a_copy_that_holds_more_than_it_should_is_ended_early():
         with pytest.raises(stream.BadCopy, match="holds more than the 1000 bytes"):
             stream.unpack(packed.fileno(), target.fileno(), 1000, lambda _: None)
         assert os.fstat(target.fileno()).st_size <= 1000
+
+
+def test_what_inflates_much_further_than_others_waits_for_whoever_writes():
+    packed_whole = gzip.compress(bytes(64_000_000))
+    mine, theirs = os.pipe()
+    with (
+        tempfile.TemporaryFile() as packed,
+        open(mine, "rb", buffering=0) as slow,
+        ThreadPoolExecutor(1) as lane,
+    ):
+        packed.write(packed_whole)
+        packed.seek(0)
+        read = lane.submit(lambda: sum(len(piece) for piece in iter(lambda: slow.read(4096), b"")))
+        tracemalloc.start()
+        try:
+            stream.unpack(packed.fileno(), theirs, 64_000_000, lambda _: None)
+            _, most_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            os.close(theirs)
+
+    assert read.result() == 64_000_000
+    assert most_bytes < 2 * (stream.AHEAD + 2) * stream.BLOCK_BYTES
 
 
 def test_without_isal_the_standard_library_writes_and_reads_the_same(monkeypatch):

@@ -103,8 +103,8 @@ def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
                     raise BadCopy(f"holds more than the {most_bytes} bytes of its manifest")
                 ahead.append(lane.submit(write_all, target, piece))
                 chunk = inflater.unconsumed_tail
-            while len(ahead) > AHEAD:
-                ahead.popleft().result()
+                while len(ahead) > AHEAD:
+                    ahead.popleft().result()
             step(handed)
         while ahead:
             ahead.popleft().result()
