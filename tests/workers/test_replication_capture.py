@@ -60,6 +60,22 @@ def test_the_log_is_emptied_and_costs_nothing_when_nothing_changed(path, postgre
         assert source.execute(query).fetchone() == (0,)
 
 
+def test_what_is_remembered_of_a_table_is_written_only_when_it_is_another(path, postgres):
+    run(path, postgres, **OPTIONS)
+    remembered = "SELECT name, xmin::text, xmax::text FROM nightshift_replication_tables"
+    before = set(sql(postgres, remembered))
+
+    run(path, postgres, **OPTIONS)
+    write(path, "UPDATE t SET v = -1 WHERE v < 10")
+    run(path, postgres, **OPTIONS)
+    after_changes = set(sql(postgres, remembered))
+    write(path, "ALTER TABLE t ADD COLUMN more")
+    run(path, postgres, **OPTIONS)
+
+    assert after_changes == before
+    assert set(sql(postgres, remembered)) != before
+
+
 @pytest.mark.parametrize("rounds_before_the_copy", [1, 2])
 def test_a_restored_older_copy_is_seen_and_followed(
     rounds_before_the_copy, path, postgres, tmp_path

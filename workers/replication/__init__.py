@@ -1,8 +1,9 @@
 """Replication: a SQLite database into PostgreSQL, provably equal.
 
 Here: the job `replication.run`, its plan, and how each trouble ends a run.
-`work.py` leads; `source.py` reads, `target.py` waits, `twins.py` makes tables,
-`merge.py` moves rows, `triggers.py` knows what changed, `proof.py` checks.
+`work.py` leads; `sight.py` looks at both sides, `source.py` reads, `target.py`
+waits, `twins.py` makes tables, `merge.py` moves rows, `triggers.py` knows what
+changed, `proof.py` checks.
 `shape.py`, `types.py` and `encode.py` decide and touch nothing; `survey.py` plans.
 """
 

@@ -201,13 +201,12 @@ def _temporary_table(
     target: Target, twin: Twin, name: str, columns: tuple[Typed, ...], more: str = ""
 ) -> None:
     # Of the target itself: types and collations are then the same.
-    target.execute(f"DROP TABLE IF EXISTS {name}")
-    target.execute(
+    made = (
+        f"DROP TABLE IF EXISTS {name};"
         f"CREATE TEMP TABLE {_plain(name)} ON COMMIT DROP AS"
         f" SELECT {listed(columns)} FROM {twin.target} WITH NO DATA"
     )
-    if more:
-        target.execute(f"ALTER TABLE {name} ADD COLUMN {more}")
+    target.execute(f"{made};ALTER TABLE {name} ADD COLUMN {more}" if more else made)
 
 
 def _unlike(columns: Sequence[Typed]) -> list[str]:

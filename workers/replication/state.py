@@ -34,6 +34,11 @@ _STANDING = """
 SELECT to_regclass(%(whole)s) IS NOT NULL AND to_regclass(%(tables)s) IS NOT NULL,
     EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%(tables)s)
         AND attname = 'columns' AND NOT attisdropped)"""
+# One line at least, whatever is there.
+_RECALL = """
+SELECT coalesce(w.generation, ''), coalesce(w.schema_version, -1),
+    t.name, t.epoch, t.proved_since, t.position, t.began_at, {columns}
+FROM (VALUES (1)) one LEFT JOIN {whole} w ON true LEFT JOIN {tables} t ON true"""
 _SAVE_WHOLE = """
 INSERT INTO {} (generation, schema_version, snapshot_at, oldest_unproved_at)
 VALUES (%(generation)s, %(schema_version)s, %(snapshot_at)s, %(oldest)s)
@@ -79,15 +84,15 @@ def recall(target: Target) -> Remembered:
     is_there, has_columns = _standing(target)
     if not is_there:
         return Remembered()
-    line = target.one(f"SELECT generation, schema_version FROM {target.named(_WHOLE)}")
-    columns = "coalesce(columns, '{}')" if has_columns else "'{}'::text[]"
-    query = f"SELECT name, epoch, proved_since, position, began_at, {columns} FROM "
-    found = target.execute(query + target.named(_TABLES))
+    columns = "coalesce(t.columns, '{}')" if has_columns else "'{}'::text[]"
+    names = {"columns": columns, "whole": target.named(_WHOLE), "tables": target.named(_TABLES)}
+    found = target.execute(_RECALL.format(**names)).fetchall()
+    generation, schema_version = found[0][:2]
     tables = {
         name: Proved(name, epoch, since, position, began_at, tuple(brought))
-        for name, epoch, since, position, began_at, brought in found
+        for _, _, name, epoch, since, position, began_at, brought in found
+        if name is not None
     }
-    generation, schema_version = line or ("", -1)
     return Remembered(generation, schema_version, tables, has_columns)
 
 
@@ -104,15 +109,18 @@ def make(target: Target, remembered: Remembered) -> None:
 
 def save(
     target: Target,
+    before: Remembered,
     generation: str,
     schema_version: int,
     snapshot_at: datetime,
     tables: Iterable[Proved],
 ) -> None:
-    """Remember this run, in its transaction."""
+    """Remember this run, in its transaction; `before`: what stands there."""
     oldest = snapshot_at
     for proved in tables:
         oldest = min(oldest, proved.proved_since)
+        if proved == before.tables.get(proved.name):
+            continue
         values = {name: getattr(proved, name) for name in Proved.__slots__}
         values["columns"] = list(proved.columns)
         target.execute(_SAVE_TABLE.format(_percent(target.named(_TABLES))), values)

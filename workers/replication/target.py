@@ -60,7 +60,8 @@ class Patient(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose waits look at `cancelled` and end when the server is gone."""
 
     cancelled: Callable[[], bool] = staticmethod(lambda: False)
-    dsn: str = ""
+    given: Mapping[str, Any] = {}
+    where: str = ""
     why_left: Exception | None = None
 
     def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:
@@ -97,16 +98,16 @@ class Patient(psycopg.Connection[tuple[Any, ...]]):
     def _ask_whether_it_works(self) -> None:
         pid = self.pgconn.backend_pid
         try:
-            with psycopg.connect(self.dsn, autocommit=True) as second:
+            with psycopg.connect(**self.given, autocommit=True) as second:
                 line = second.execute(_OUR_STATE, (pid,)).fetchone()
         except psycopg.OperationalError as error:
             if error.sqlstate:  # it lives, and is full or stopping
                 return
             text = f"does not answer any more: nothing for {SILENCE_S:.0f} s"
-            raise Trouble(f"PostgreSQL at {place(self.dsn)} {text}", permanent=False) from None
+            raise Trouble(f"PostgreSQL at {self.where} {text}", permanent=False) from None
         if line is None or (line[0] or "active").startswith("idle"):
             text = "has lost what it was asked; something between swallows bytes"
-            raise Trouble(f"PostgreSQL at {place(self.dsn)} {text}", permanent=False)
+            raise Trouble(f"PostgreSQL at {self.where} {text}", permanent=False)
 
 
 class Target:
@@ -167,13 +168,13 @@ def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[
         Trouble: the server cannot be reached, refuses, or has another one of
             us in this schema; or whatever it says later.
     """
-    whole = _whole_dsn(dsn)
-    where, secret = place(whole), str(conninfo.conninfo_to_dict(whole).get("password") or "")
+    given = _given(dsn)
+    where, secret = _place(given), str(given.get("password") or "")
     try:
-        connection = Patient.connect(whole)
+        connection = Patient.connect(**given)
     except psycopg.Error as error:
         raise of_postgres(where, error, secret) from None
-    connection.cancelled, connection.dsn = cancelled, whole
+    connection.cancelled, connection.given, connection.where = cancelled, given, where
     target = Target(connection, schema)
     try:
         _settle(target, where)
@@ -185,12 +186,8 @@ def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[
             connection.close()
 
 
-def place(dsn: str) -> str:
-    """Where a DSN leads, for people: host, port and database, no secret."""
-    try:
-        given = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        return "(an unreadable DSN)"
+def _place(given: Mapping[str, Any]) -> str:
+    """Where a connection leads, for people: host, port and database, no secret."""
     host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST")
     port = given.get("port") or os.environ.get("PGPORT") or "5432"
     name = given.get("dbname") or os.environ.get("PGDATABASE") or ""
@@ -200,7 +197,8 @@ def place(dsn: str) -> str:
     return f"{host or 'the local socket'}:{port}/{name}".rstrip("/")
 
 
-def _whole_dsn(dsn: str) -> str:
+def _given(dsn: str) -> dict[str, Any]:
+    """What a DSN says, and our patience where neither it nor the environment says anything."""
     try:
         given = conninfo.conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
@@ -208,12 +206,12 @@ def _whole_dsn(dsn: str) -> str:
         raise Trouble(
             "postgres: expected a libpq DSN or URL, and libpq reads it as none"
         ) from None
-    missing: dict[str, Any] = {
+    ours = {
         name: value
         for name, value in _PATIENCE.items()
-        if name not in given and _ENVIRONMENT.get(name, "") not in os.environ
+        if _ENVIRONMENT.get(name, "") not in os.environ
     }
-    return conninfo.make_conninfo(dsn, **missing)
+    return {**ours, **given}
 
 
 def _settle(target: Target, where: str) -> None:
@@ -221,11 +219,11 @@ def _settle(target: Target, where: str) -> None:
     encoding = target.connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise Trouble(f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8")
-    target.execute(_SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S))
-    lock = (
-        "SELECT pg_try_advisory_xact_lock(hashtextextended('nightshift replication ' || %(s)s, 0))"
-    )
-    if not target.one(lock, {"s": target.schema})[0]:
+    settings = _SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S)
+    # One message for both: the first answer is the lock's.
+    lock = target.literal(f"nightshift replication {target.schema}")
+    query = f"SELECT pg_try_advisory_xact_lock(hashtextextended({lock}, 0));{settings}"
+    if not target.one(query)[0]:
         raise Trouble(
             f"another replication into schema {target.schema} of {where} is running",
             permanent=False,

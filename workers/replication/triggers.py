@@ -54,6 +54,11 @@ def log_of(table: str) -> str:
     return f"main.{quoted(_PREFIX + table)}"
 
 
+def stand(connection: sqlite3.Connection, tables: Sequence[Table]) -> bool:
+    """Whether a snapshot has the logs, triggers and epochs of these tables, and no others."""
+    return _standing(connection) == _wanted(tables) and _knows_all(connection, tables)
+
+
 def prepare(path: Path, tables: Sequence[Table]) -> list[str]:
     """Make the logs and triggers that are not there as they should be; the tables that lacked one.
 
@@ -62,20 +67,20 @@ def prepare(path: Path, tables: Sequence[Table]) -> list[str]:
     Raises:
         DatabaseTrouble, sqlite3.Error: the source cannot be written.
     """
-    wanted = {name: sql for table in tables for name, sql in _statements(table).items()}
-    with closing(database.open_existing(path)) as connection:
-        if _standing(connection) == wanted and _knows_all(connection, tables):
-            return []
-        with database.transaction(connection):
-            standing = _standing(connection)
-            connection.execute(_STATE)
-            known = set(_epochs(connection))
-            _drop(connection, [name for name in standing if name not in wanted])
-            return [
-                table.name
-                for table in tables
-                if _make(connection, table, standing, known=table.name in known)
-            ]
+    wanted = _wanted(tables)
+    with (
+        closing(database.open_existing(path)) as connection,
+        database.transaction(connection),
+    ):
+        standing = _standing(connection)
+        connection.execute(_STATE)
+        known = set(_epochs(connection))
+        _drop(connection, [name for name in standing if name not in wanted])
+        return [
+            table.name
+            for table in tables
+            if _make(connection, table, standing, known=table.name in known)
+        ]
 
 
 def memory(connection: sqlite3.Connection) -> Memory:
@@ -126,6 +131,10 @@ def _make(
         connection.execute(sql)
     connection.execute(_REMEMBER, (table.name, secrets.token_hex(16)))
     return True
+
+
+def _wanted(tables: Sequence[Table]) -> dict[str, str]:
+    return {name: sql for table in tables for name, sql in _statements(table).items()}
 
 
 def _statements(table: Table) -> dict[str, str]:

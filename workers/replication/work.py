@@ -16,14 +16,15 @@ from datetime import UTC, datetime
 
 from workers import database
 from workers.protocol import Scalar
-from workers.replication import bring, choice, merge, proof, source, state, triggers, twins
+from workers.replication import bring, choice, merge, proof, sight, source, state, triggers, twins
 from workers.replication.bring import Bringing, Tally, Way
 from workers.replication.carry import Between
 from workers.replication.encode import Marks
 from workers.replication.params import Params
-from workers.replication.shape import ROWID, Table, Twin
+from workers.replication.shape import Twin
+from workers.replication.sight import Pair, Sight
 from workers.replication.state import Proved, Remembered
-from workers.replication.target import Target, connected
+from workers.replication.target import connected
 from workers.replication.trouble import Cancelled, Trouble
 from workers.report import Report
 
@@ -72,18 +73,17 @@ def replicate(params: Params, report: Report) -> dict[str, Scalar]:
         remembered = state.recall(target)
         if not remembered.stands:
             twins.make_schema(target)
-        names = _prepared(params, target, report)
-        snapshot_at = datetime.now(UTC)
-        with source.snapshot(params, lambda: report.cancelled) as connection:
+        with sight.taken(params, target, report) as seen:
+            connection, snapshot_at = seen.connection, seen.at
             between = Between(
                 connection, target, Marks(), params.on_misfit == "text", Counter(report)
             )
-            log = report.log
-            bringing = Bringing(between, params, Tally(), log)
-            outcome = _all_tables(bringing, names, remembered, snapshot_at)
+            bringing = Bringing(between, params, Tally(), report.log)
+            outcome = _all_tables(bringing, seen, remembered)
             schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
         with _generation(params, remembered.generation, outcome, report) as generation:
-            state.save(target, generation, schema_version, snapshot_at, outcome.proved.values())
+            now_proved = outcome.proved.values()
+            state.save(target, remembered, generation, schema_version, snapshot_at, now_proved)
             target.connection.commit()
     return _result(outcome, snapshot_at, time.monotonic() - began, report)
 
@@ -102,9 +102,8 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
         between = Between(connection, target, Marks(), params.on_misfit == "text", Counter(report))
         names = choice.chosen(connection, params, report)
         remembered = state.recall(target)
-        for number, name in enumerate(names):
-            present = twins.columns_of(target, name)
-            table = source.read_table(connection, name, (ROWID in present) if present else None)
+        for number, pair in enumerate(sight.beside(connection, target, names)):
+            table, present, name = pair.table, pair.present, pair.table.name
             missing = [c.name for c in table.columns if c.name not in present]
             if missing:
                 wrong.append(
@@ -125,41 +124,18 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
     return {"compared": rows, "tables": len(names), "differing": 0, "seconds": seconds}
 
 
-def _prepared(params: Params, target: Target, report: Report) -> list[str]:
-    """The names of the tables to bring, whose triggers stand, if there are to be any.
-
-    Those of tables that lacked one begin a new epoch.
-    """
-    with source.snapshot(params, lambda: report.cancelled) as connection:
-        names = choice.chosen(connection, params, report)
-        if params.capture == "compare":
-            choice.tell_leftovers(connection, report)
-            return names
-        tables = [_read(connection, target, name) for name in names]
-    made = triggers.prepare(params.database, tables)
-    if made:
-        report.log(f"made triggers that log changes on {', '.join(made)[:500]}")
-    return names
-
-
-def _read(connection: sqlite3.Connection, target: Target, name: str) -> Table:
-    present = twins.columns_of(target, name)
-    return source.read_table(connection, name, (ROWID in present) if present else None)
-
-
-def _all_tables(
-    bringing: Bringing, names: Sequence[str], remembered: Remembered, now: datetime
-) -> Outcome:
-    target, connection = bringing.between.target, bringing.between.source
-    state.make(target, remembered)
-    outcome = Outcome(bringing.tally, len(names))
+def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outcome:
+    connection, now = seen.connection, seen.at
+    state.make(bringing.between.target, remembered)
+    outcome = Outcome(bringing.tally, len(seen.pairs))
     memory = triggers.memory(connection)
     known = bringing.params.capture == "triggers" and memory.knows(remembered.generation)
     moved = connection.execute("PRAGMA schema_version").fetchone()[0] != remembered.schema_version
     ways: dict[str, tuple[Way, bool]] = {}
     plan: list[Twin] = []
-    for number, name in enumerate(names):
-        twin, is_new = _twin(bringing, name, number, remembered.brought(name))
+    for number, pair in enumerate(seen.pairs):
+        name = pair.table.name
+        twin, is_new = _twin(bringing, pair, number, remembered.brought(name))
         plan.append(twin)
         before = remembered.tables.get(name)
         epoch = memory.epochs.get(name, "")
@@ -174,7 +150,7 @@ def _all_tables(
             outcome.taken[name] = last
         outcome.proved[name] = before if before and believed else Proved(name, epoch, now)
     outcome.rotate = bringing.params.capture == "triggers" and (not known or bool(outcome.taken))
-    gone = sorted(remembered.tables.keys() - set(names))
+    gone = sorted(remembered.tables.keys() - {pair.table.name for pair in seen.pairs})
     if gone:
         listed = ", ".join(gone)[:300]
         bringing.log(
@@ -233,12 +209,10 @@ def _proved_now(outcome: Outcome, twin: Twin, now: datetime) -> Proved:
 
 
 def _twin(
-    bringing: Bringing, name: str, number: int, brought: Collection[str]
+    bringing: Bringing, pair: Pair, number: int, brought: Collection[str]
 ) -> tuple[Twin, bool]:
     """The twin in the target, and whether it was made just now."""
-    target, connection = bringing.between.target, bringing.between.source
-    present = twins.columns_of(target, name)
-    table = source.read_table(connection, name, (ROWID in present) if present else None)
+    target, table, present = bringing.between.target, pair.table, pair.present
     if not present:
         return _numbered(bring.new_twin(bringing, table), number), True
     twins.refuse_dropped(target, table, present, brought)
@@ -246,7 +220,7 @@ def _twin(
     extra = twins.extra(table, present)
     if extra:
         bringing.log(
-            f"table {name}: columns of the target alone, left as they are:"
+            f"table {table.name}: columns of the target alone, left as they are:"
             f" {', '.join(extra)[:300]}",
             "info",
         )

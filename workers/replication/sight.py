@@ -1,0 +1,81 @@
+"""What a run works on: a snapshot of the source, its tables beside what the target has.
+
+The law: with `capture: triggers` the triggers stand in the very snapshot whose
+rows are read, so that no log of changes is believed which somebody has cut off.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from workers.replication import choice, source, triggers, twins
+from workers.replication.params import Params
+from workers.replication.shape import ROWID, Table
+from workers.replication.target import Target
+from workers.replication.twins import Present
+from workers.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A table of the source, and the columns that stand in the target; none: no table yet."""
+
+    table: Table
+    present: Mapping[str, Present]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A snapshot that was taken at or after `at`, and the tables to bring."""
+
+    connection: sqlite3.Connection
+    at: datetime
+    pairs: Sequence[Pair]
+
+
+@contextmanager
+def taken(params: Params, target: Target, report: Report) -> Iterator[Sight]:
+    """A snapshot in which every table has its triggers, if there are to be any.
+
+    Those that are missing are made, and begin a new epoch; a second snapshot has them.
+
+    Raises:
+        DatabaseTrouble: the source cannot be opened, or not be written for its triggers.
+        Trouble: a table is not there, or cannot stand in the target.
+    """
+    at = datetime.now(UTC)
+    with source.snapshot(params, lambda: report.cancelled) as connection:
+        names = choice.chosen(connection, params, report)
+        pairs = beside(connection, target, names)
+        tables = [pair.table for pair in pairs]
+        if params.capture == "compare":
+            choice.tell_leftovers(connection, report)
+        if params.capture == "compare" or triggers.stand(connection, tables):
+            yield Sight(connection, at, pairs)
+            return
+    made = triggers.prepare(params.database, tables)
+    if made:
+        report.log(f"made triggers that log changes on {', '.join(made)[:500]}")
+    at = datetime.now(UTC)
+    with source.snapshot(params, lambda: report.cancelled) as connection:
+        yield Sight(connection, at, beside(connection, target, names))
+
+
+def beside(connection: sqlite3.Connection, target: Target, names: Sequence[str]) -> list[Pair]:
+    """The tables called so, as both sides have them.
+
+    Raises:
+        Trouble: a table cannot stand in the target.
+    """
+    present = twins.columns_of_all(target, names)
+    return [
+        Pair(
+            source.read_table(
+                connection, name, (ROWID in present[name]) if present[name] else None
+            ),
+            present[name],
+        )
+        for name in names
+    ]
