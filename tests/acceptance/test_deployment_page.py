@@ -1,4 +1,7 @@
-"""docs/deployment.md, the plain way, as a person types it: each command must succeed."""
+"""docs/deployment.md, the plain way, as a person types it: each command must succeed.
+
+The other ways need a container engine: tests/deployment types them.
+"""
 
 from tests.acceptance.daemon import House
 from tests.acceptance.handbook import blocks, typed
@@ -6,7 +9,7 @@ from tests.waiting import until
 
 
 def test_every_command_of_the_plain_way_succeeds():
-    commands = blocks("docs/deployment.md", "sh")
+    _compose, _folder, _by_hand, _systemd, *commands = blocks("docs/deployment.md", "sh")
     with House() as house:
         try:
             printed = typed(house, commands)

@@ -1,0 +1,113 @@
+"""docs/deployment.md, the containers' blocks, typed as they stand there.
+
+An engine has one of each name: where one of the page's is taken, nothing is typed, so
+that no one's container or volume is touched. All that is made is removed at the end.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.handbook import blocks
+from tests.deployment.engine import Desk, Engine, Missing, compose_of, desk, postgres_of
+from tests.waiting import until
+
+COMPOSE_UP, FOLDER, BY_HAND, *_ = blocks("docs/deployment.md", "sh")
+IMAGE, CONTAINER = "nightshift:local", "nightshift"
+VOLUMES = ("nightshift-state", "nightshift-data", "nightshift-backups")
+NIGHTSHIFT = "docker compose exec -T nightshift nightshift"
+# The service looks at its configuration once a minute.
+SEEN_WITHIN_S, LOOK_EVERY_S = 75, 0.5
+STUBBORN = """
+  stubborn: {command: "trap '' TERM HUP INT; echo up; while :; do sleep 0.1; done"}
+"""
+
+
+@pytest.fixture
+def free(engine: Engine) -> Iterator[Engine]:
+    """An engine in which no name of the page is taken, before and after."""
+    names = [("container", CONTAINER), ("image", IMAGE), *(("volume", name) for name in VOLUMES)]
+    taken = [f"{kind} {name}" for kind, name in names if engine.has(kind, name)]
+    if taken:
+        pytest.skip(f"names of the page are taken: {', '.join(taken)}")
+    try:
+        yield engine
+    finally:
+        engine.does("rm", "--force", "--volumes", CONTAINER)
+        for volume in VOLUMES:
+            engine.does("volume", "rm", "--force", volume)
+        engine.does("rmi", "--force", IMAGE)
+
+
+@pytest.fixture
+def by_hand(free: Engine, tmp_path: Path) -> Desk:
+    return desk(free, tmp_path)
+
+
+@pytest.fixture
+def composed(free: Engine, tmp_path: Path) -> Iterator[Desk]:
+    """A desk with a compose, and with a PostgreSQL for it."""
+    try:
+        words, image = compose_of(free), postgres_of(free)
+    except Missing as missing:
+        pytest.skip(str(missing))
+    one = desk(free, tmp_path, COMPOSE_AT_HAND=words, POSTGRES_IMAGE=image)
+    try:
+        yield one
+    finally:
+        one.types("docker compose down --volumes --timeout 10")
+
+
+def postpone_the_backup(jobs: Path, more: str = "") -> None:
+    """Edit it as an editor does: a new file, renamed."""
+    text = jobs.read_text()
+    assert 'cron: "0 0 * * *"' in text
+    new = jobs.with_suffix(".new")
+    new.write_text(text.replace('cron: "0 0 * * *"', 'cron: "43 21 * * *"') + more)
+    new.chmod(0o644)
+    new.replace(jobs)
+
+
+def test_the_container_by_hand(by_hand: Desk) -> None:
+    *until_stop, stop = BY_HAND.splitlines(keepends=True)
+    docker = by_hand.engine
+
+    printed = by_hand.types("".join(until_stop))
+
+    assert "no mistakes" in printed
+    until(lambda: docker.does("exec", CONTAINER, "nightshift", "healthcheck").returncode == 0, 20)
+    assert "backup-database" in docker.says("exec", CONTAINER, "nightshift", "status")
+
+    postpone_the_backup(by_hand.folder / "config" / "jobs.yaml", STUBBORN)
+
+    def next_backup() -> str:
+        return docker.says("exec", CONTAINER, "nightshift", "next", "backup-database")
+
+    until(lambda: "21:43" in next_backup(), SEEN_WITHIN_S, LOOK_EVERY_S)
+
+    docker.says("exec", CONTAINER, "nightshift", "run", "stubborn")
+    until(lambda: "up" in docker.says("exec", CONTAINER, "nightshift", "logs", "stubborn"))
+    assert stop.startswith("docker stop ")
+
+    by_hand.types(stop)
+
+    # After 10 s it would have been SIGKILL, and 137.
+    assert docker.says("inspect", "--format={{.State.ExitCode}}", CONTAINER) == "0"
+
+
+def test_compose_with_a_postgresql_beside_it(composed: Desk) -> None:
+    printed = composed.types(COMPOSE_UP)
+
+    assert "replicate-to-pg" in printed
+    assert (composed.folder / "secrets").stat().st_mode & 0o777 == 0o700
+    for job in ("sync-missing-sets", "sync-missing-cards", "replicate-to-pg"):
+        composed.types(f"{NIGHTSHIFT} run {job} --wait")
+
+    composed.types(FOLDER)
+
+    assert "success" in composed.types(f"{NIGHTSHIFT} history replicate-to-pg")  # it came along
+
+    postpone_the_backup(composed.folder / "config" / "jobs.yaml")
+    ask = f"{NIGHTSHIFT} next backup-database"
+    until(lambda: "21:43" in composed.types(ask), SEEN_WITHIN_S, LOOK_EVERY_S)
