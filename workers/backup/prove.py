@@ -97,12 +97,13 @@ def _checked(scratch: Scratch, name: Path, want: Expected, check: Callable[[], N
         ThreadPoolExecutor(2, "check") as lanes,
     ):
         problems = lanes.submit(_integrity, one)
-        contents = lanes.submit(_contents, other)
         try:
             # Here, where integrity_check leaves a core free, and not while unpacking.
             os.lseek(scratch.descriptor, 0, os.SEEK_SET)
             sha256, _ = stream.digest(scratch.descriptor, lambda _: check())
             _judge(name, "unpacks to SHA-256", sha256, want.sums.database_sha256)
+            # Not before: integrity_check takes longest, and would have to share its core.
+            contents = lanes.submit(_contents, other)
             _await((problems, contents), check)
         except BaseException:
             one.interrupt()
