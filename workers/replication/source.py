@@ -138,10 +138,9 @@ def rows(
 
     Nothing else may be read on the connection until it is at its end, or closed.
     """
-    cursor = connection.execute(query, values)
     connection.text_factory = bytes
     try:
-        yield from cursor
+        yield from connection.execute(query, values)
     finally:
         connection.text_factory = str
 
