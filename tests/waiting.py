@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], object], within_s: float = 5.0, every_s: float = 0.005) -> None:
-    """Return as soon as `condition()` holds, looked at `every_s`; fail after `within_s`."""
+def until(condition: Callable[[], object], within_s: float = 5.0) -> None:
+    """Return as soon as `condition()` holds; fail after `within_s`."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s} s"
-        time.sleep(every_s)
+        time.sleep(0.005)

@@ -1,75 +1,58 @@
-"""A clock for one supervisor, which a test may set while it runs (libfaketime), and the hand.
+"""A clock for one supervisor, which a test may set while it runs, and the hand at it.
 
-Only the time of day is faked; what runs on the monotonic clock runs as always.
+Only the time of day is moved, as `time_of_day.py` says; what runs on the monotonic clock
+runs as always.
 """
 
-import importlib.util
+import mmap
 import os
+import shutil
 import signal
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import outcomes
 from tests.acceptance.daemon import House
 from tests.waiting import until
 
-_FOUND = importlib.util.find_spec("libfaketime")
-LIBRARY = Path(
-    _FOUND.origin if _FOUND and _FOUND.origin else "",
-    "../vendor/libfaketime/src/libfaketime.so.1",
-)
-needs_library = pytest.mark.skipif(
-    not os.path.exists(os.path.normpath(LIBRARY)), reason="libfaketime is not installed"
-)
+TIME_OF_DAY = Path(__file__).with_name("time_of_day.py")
 
 # A job that writes down the slots it ran for.
 NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
 A_MOMENT = timedelta(milliseconds=300)
 
-# While a thread of the supervisor waits for Python's lock, the library reads its file beside
-# the one that asks for the time, and may tell it the real one: whoever looks must do so seldom.
-SELDOM_S = 0.05
-
 
 class Clock:
-    """The time of day of whoever is started in this house."""
+    """The time of day of each Python that is started in this house."""
 
     def __init__(self, house: House, local: str) -> None:
         """From here on it goes on from `local`, such as 2026-02-09 01:59:58 (UTC)."""
-        self._file = house.root / "clock"
-        self._offset_s = 0.0
+        folder = house.root / "clock"
+        folder.mkdir()
+        shutil.copy(TIME_OF_DAY, folder / "sitecustomize.py")
+        (folder / "offset").write_bytes(bytes(8))
+        with open(folder / "offset", "r+b") as file:
+            self._offset_ns = memoryview(mmap.mmap(file.fileno(), 8)).cast("q")
         self.set(local)
-        house.environ |= {
-            "LD_PRELOAD": os.path.normpath(LIBRARY),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_NO_CACHE": "1",
-        }
+        others = house.environ.get("PYTHONPATH", "")
+        house.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{others}".rstrip(os.pathsep)
 
     def set(self, local: str) -> None:
         """Now it is `local`, and goes on from there."""
         wanted = datetime.fromisoformat(local).replace(tzinfo=UTC)
-        self._offset_s = (wanted - datetime.now(UTC)).total_seconds()
-        self._write()
+        self._offset_ns[0] = int(wanted.timestamp() * 1_000_000) * 1000 - time.time_ns()
 
     def move(self, seconds: float) -> None:
         """Forward, or back."""
-        self._offset_s += seconds
-        self._write()
+        self._offset_ns[0] += int(seconds * 1_000_000_000)
 
     @property
     def now(self) -> datetime:
         """What it shows."""
-        return datetime.fromtimestamp(datetime.now(UTC).timestamp() + self._offset_s, UTC)
-
-    def _write(self) -> None:
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(f"{self._offset_s:+f}\n")
-        fresh.replace(self._file)
+        return datetime.fromtimestamp((time.time_ns() + self._offset_ns[0]) / 1e9, UTC)
 
 
 class Clocked:
@@ -87,7 +70,7 @@ class Clocked:
 
     def until_ticked(self, slot: datetime) -> None:
         """Wait until the service has acted on this full minute."""
-        until(lambda: self._ticked() == slot, every_s=SELDOM_S)
+        until(lambda: self._ticked() == slot)
 
     def until_ran(self, *jobs: str, slot: datetime) -> None:
         for job in jobs:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.waiting import until
 from tests.webhook import Webhook, nobody
@@ -275,7 +275,6 @@ def test_a_local_run_beats_too(house: House, hook: Webhook) -> None:
     assert beats(hook)[-1:] == ["steady"]
 
 
-@needs_library
 def test_the_service_beats_when_it_ticks(hook: Webhook) -> None:
     with House("heartbeat: ${HOOK}/self\njobs: {a: {command: 'true'}}") as house:
         house.environ["HOOK"] = hook.url

@@ -8,11 +8,9 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, missing, outcomes, rows
-from tests.acceptance.clock import A_MOMENT, NOTE, SELDOM_S, Clock, Clocked, needs_library
+from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
 from tests.acceptance.daemon import House, supervised
 from tests.waiting import until
-
-pytestmark = needs_library
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -108,7 +106,7 @@ def test_put_back_by_a_day_it_says_until_when_jobs_are_silent(night: Night) -> N
 
 def test_put_back_by_a_day_jobs_may_be_told_to_go_on(night: Night) -> None:
     night.set(TWO - DAY + timedelta(seconds=5))
-    until(lambda: line.status(night.house)["incidents"], every_s=SELDOM_S)
+    until(lambda: line.status(night.house)["incidents"])
 
     night.house.says("resume", "--from-now")
     night.set(TWO - DAY + MINUTE - A_MOMENT)

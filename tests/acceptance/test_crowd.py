@@ -16,11 +16,11 @@ import pytest
 from supervisor.api.limits import Limits
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, outcomes, rows
-from tests.acceptance.clock import SELDOM_S, Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.waiting import until
 
-pytestmark = [needs_library, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 JOBS = """
 heartbeat: ${DEAD}/self
@@ -117,11 +117,11 @@ def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(house: House) 
             clock.set((slot - BEFORE).isoformat(sep=" ").removesuffix("+00:00"))
             supervisor.send_signal(signal.SIGCHLD)  # it looks at the clock, and does no more
             crowd.press()
-            until(lambda slot=slot: slot in outcomes(house, "noter"), PATIENCE_S, SELDOM_S)
+            until(lambda slot=slot: slot in outcomes(house, "noter"), PATIENCE_S)
             crowd.press()
-            until(lambda slot=slot: has_ended(house, slot), PATIENCE_S, SELDOM_S)
+            until(lambda slot=slot: has_ended(house, slot), PATIENCE_S)
 
-            until(lambda slot=slot: minute_of_tick(house) == slot, PATIENCE_S, SELDOM_S)
+            until(lambda slot=slot: minute_of_tick(house) == slot, PATIENCE_S)
         waiting = line.status(house)["alerts"]["waiting"]
 
     assert waiting == 1

@@ -17,7 +17,7 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, instance, missing, outcomes, rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.acceptance.hunting import carrying, children, parent, zombies_of
 from tests.waiting import until
@@ -279,12 +279,10 @@ def play(house: House, kills: int) -> None:
     assert len(os.listdir(house.state)) <= 12
 
 
-@needs_library
 def test_a_dozen_kills_at_any_moment_leave_one_outcome_a_slot(house: House) -> None:
     play(house, 12)
 
 
-@needs_library
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_hundred_kills_at_any_moment_leave_one_outcome_a_slot(house: House) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import outcomes, rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.waiting import until
 
@@ -133,7 +133,6 @@ def fill(disk: Path) -> None:
             filler.write(b"x")
 
 
-@needs_library
 @pytest.mark.root
 def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: House) -> None:
     with cellar(small_disk) as found:
@@ -187,7 +186,6 @@ def mounted(image: Path, folder: Path) -> bool:
     return subprocess.run(mount, capture_output=True).returncode == 0
 
 
-@needs_library
 @pytest.mark.root
 def test_a_disk_that_turns_read_only_forbids_launches_until_a_start_on_a_sound_one(
     failing_disk: tuple[House, Path],
@@ -251,7 +249,6 @@ def house() -> Iterator[House]:
         yield house
 
 
-@needs_library
 def test_while_another_program_locks_the_ledger_due_runs_wait(house: House) -> None:
     with cellar(house) as found:
         path = house.state / "ledger.sqlite3"
@@ -295,7 +292,6 @@ def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(house: House
     assert f"it is kept as {aside}, a new one begins" in log_of(house)
 
 
-@needs_library
 def test_a_ledger_damaged_while_in_use_is_set_aside_and_nothing_that_lives_is_forgotten(
     house: House,
 ) -> None:
@@ -321,7 +317,6 @@ def test_a_ledger_damaged_while_in_use_is_set_aside_and_nothing_that_lives_is_fo
     assert rows(house, "SELECT state FROM runs WHERE id = ?", found.reader) == [("success",)]
 
 
-@needs_library
 def test_a_ledger_deleted_while_in_use_is_written_anew_and_nothing_is_lost(house: House) -> None:
     house.config.write_text(JOBS)
     with cellar(house) as found:

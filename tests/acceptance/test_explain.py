@@ -8,11 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.acceptance.account import outcomes
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.waiting import until
-
-pytestmark = needs_library
 
 JOBS = """
 timezone: Europe/Berlin

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.acceptance import line
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.acceptance.test_disk import RECOVERED_WITHIN_S, fill, small_disk
 from tests.waiting import until
 from tests.webhook import Webhook
 
 __all__ = ["small_disk"]
-pytestmark = needs_library
 
 JOBS = """
 heartbeat: ${HOOK}/self

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance import line
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import LIMIT_S, House, supervised
 from tests.acceptance.handbook import ROOT, blocks, generate_catalogue, typed
 from tests.waiting import until
@@ -88,7 +88,6 @@ def test_a_crontab_becomes_a_jobs_yaml_without_mistakes() -> None:
         assert "no mistakes" in typed(house, [FROM_CRON])
 
 
-@needs_library
 def test_last_tuesdays_copy_is_restored_beside_the_database() -> None:
     with House((ROOT / "jobs.yaml").read_text()) as house:
         generate_catalogue(house)

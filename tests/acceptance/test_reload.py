@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, missing, outcomes, rows
-from tests.acceptance.clock import A_MOMENT, NOTE, SELDOM_S, Clock, Clocked, needs_library
+from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
 from tests.acceptance.daemon import LIMIT_S, House, living, supervised
 from tests.waiting import until
 
@@ -69,7 +69,6 @@ def desk() -> Iterator[Desk]:
 # --- what an edit does ------------------------------------------------------------------
 
 
-@needs_library
 def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(desk: Desk) -> None:
     desk.write(JOBS.replace(f'moved: {{{NOTE}, cron: "1 2', f'moved: {{{NOTE}, cron: "2 2'))
     said = desk.house.json("reload")
@@ -84,7 +83,6 @@ def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(desk: Des
     assert list(outcomes(desk.house, "moved")) == [TWO + 2 * MINUTE]
 
 
-@needs_library
 def test_a_rename_is_remove_and_add_and_names_the_slot_that_will_not_come(desk: Desk) -> None:
     desk.write(JOBS.replace("old-name", "new-name"))
     said = desk.house.json("reload")
@@ -96,7 +94,6 @@ def test_a_rename_is_remove_and_add_and_names_the_slot_that_will_not_come(desk: 
     assert outcomes(desk.house, "old-name") == {}
 
 
-@needs_library
 def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
     desk.write(BAD)
     refused = desk.house.ask("reload")
@@ -114,17 +111,15 @@ def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
     assert (desk.error, line.status(desk.house)["incidents"]) == ("", [])
 
 
-@needs_library
 def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
     with House(JOBS) as house:
         Clock(house, "2026-02-09 01:59:43")
         with supervised(house):
             house.config.write_text(JOBS + f"  added: {{{NOTE}}}\n")
 
-            until(lambda: line.code(house, "/v1/jobs/added") == 200, within_s=15, every_s=SELDOM_S)
+            until(lambda: line.code(house, "/v1/jobs/added") == 200, within_s=15)
 
 
-@needs_library
 def test_a_file_written_in_two_halves_is_taken_whole(desk: Desk) -> None:
     half = len(JOBS) // 2
     text = JOBS + f"  added: {{{NOTE}}}\n"
@@ -135,12 +130,11 @@ def test_a_file_written_in_two_halves_is_taken_whole(desk: Desk) -> None:
         until(lambda: "steady" in desk.house.says("jobs"))
         file.write(text[half:])
 
-    until(lambda: line.code(desk.house, "/v1/jobs/added") == 200, every_s=SELDOM_S)
+    until(lambda: line.code(desk.house, "/v1/jobs/added") == 200)
 
     assert rows(desk.house, "SELECT kind FROM incidents") == []
 
 
-@needs_library
 def test_a_deleted_file_changes_nothing_and_may_come_back(desk: Desk) -> None:
     desk.house.config.unlink()
     refused = desk.house.ask("reload")
@@ -153,10 +147,9 @@ def test_a_deleted_file_changes_nothing_and_may_come_back(desk: Desk) -> None:
     desk.write(JOBS)
     desk.supervisor.send_signal(signal.SIGHUP)
 
-    until(lambda: desk.error == "", every_s=SELDOM_S)
+    until(lambda: desk.error == "")
 
 
-@needs_library
 @pytest.mark.parametrize(
     "edits",
     [150, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
@@ -184,7 +177,7 @@ def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk, edits: int) -> N
 
     for job in ("steady", "load-0", "load-9"):
         until(lambda job=job: missing(desk.house, job, TWO, last, MINUTE) == [])
-        until(lambda job=job: not desk.open_runs(job), every_s=SELDOM_S)
+        until(lambda job=job: not desk.open_runs(job))
         assert len(desk.ran(job)) == len(set(desk.ran(job)))
         assert len(desk.ran(job)) == desk.successes(job)
     assert desk.error == ""

@@ -12,12 +12,12 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import MINUTE, missing, outcomes, rows
-from tests.acceptance.clock import A_MOMENT, NOTE, SELDOM_S, Clock, Clocked, needs_library
+from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
 from tests.acceptance.daemon import House, supervised
 from tests.drills.conftest import Figures
 from tests.waiting import until
 
-pytestmark = [needs_library, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.timeout(90)
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 STEPS = {"minutely": MINUTE, "five": 5 * MINUTE, "hourly": HOUR, "daily": DAY}
@@ -44,7 +44,7 @@ class Service(Clocked):
     def until_all_ran(self, slot: datetime) -> None:
         """Wait for the minute's job, and for all that runs beside it."""
         self.until_ran("minutely", slot=slot)
-        until(lambda: not line.status(self.house)["runs"], every_s=SELDOM_S)
+        until(lambda: not line.status(self.house)["runs"])
 
     def incidents(self) -> list[str]:
         """Kinds of the open ones."""
@@ -90,13 +90,13 @@ def play(service: Service) -> tuple[datetime, tuple[datetime, datetime]]:
 
     silent = tomorrow - 2 * HOUR
     service.set(silent + timedelta(seconds=5))
-    until(lambda: service.incidents() == ["clock"], every_s=SELDOM_S)
+    until(lambda: service.incidents() == ["clock"])
     before = {job: service.ran(job) for job in STEPS}
     service.live_through(silent + MINUTE, 3)
     assert {job: service.ran(job) for job in STEPS} == before, "it stays silent"
 
     service.house.says("resume", "--from-now")
-    until(lambda: service.incidents() == [], every_s=SELDOM_S)
+    until(lambda: service.incidents() == [])
     service.live_through(silent + 4 * MINUTE, 6)
     service.until_all_ran(silent + 9 * MINUTE)
 

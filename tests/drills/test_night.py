@@ -17,7 +17,7 @@ import pytest
 
 from tests.acceptance import line
 from tests.acceptance.account import instance, missing, outcomes, rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.acceptance.hunting import carrying, zombies_of
 from tests.drills import shipped
@@ -25,7 +25,7 @@ from tests.drills.conftest import Figures
 from tests.waiting import until
 from tests.workers import replicas
 
-pytestmark = [needs_library, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 QUARTER = timedelta(minutes=15)
 MIDNIGHT = datetime(2026, 2, 8, tzinfo=UTC)  # a Sunday, when all eight are due

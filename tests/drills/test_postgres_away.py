@@ -16,7 +16,7 @@ import pytest
 
 from scripts import embedded_postgres
 from tests.acceptance.account import rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.drills import shipped
 from tests.drills.conftest import Figures
@@ -24,7 +24,7 @@ from tests.waiting import until
 from tests.webhook import Webhook
 from tests.workers import replicas
 
-pytestmark = [needs_library, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 JOB, HEALTH = "replicate-to-pg", "database-health-check"
 FOUR = datetime(2026, 2, 10, 4, tzinfo=UTC)  # a Tuesday

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.drills import shipped
 from tests.drills.conftest import Figures
 from tests.workers import backup_folder, replicas
 
-pytestmark = [needs_library, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 WRITER_PAUSE_S = 0.01
 WRITTEN = "SELECT count(*) FROM moves"

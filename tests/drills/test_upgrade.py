@@ -19,13 +19,13 @@ import pytest
 
 from supervisor.ledger.migrations import SCHEMA_VERSION
 from tests.acceptance.account import MINUTE, missing, outcomes, rows
-from tests.acceptance.clock import Clock, needs_library
+from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.drills.conftest import Figures
 from tests.waiting import until
 from tests.webhook import Webhook
 
-pytestmark = [needs_library, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.timeout(60)
 
 DUMP = Path(__file__).with_name("ledger_v1.sql")
 TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
