@@ -21,6 +21,11 @@ def answer(house: House, path: str) -> Any:
     return json.loads(body)
 
 
+def text(house: House, path: str) -> str:
+    """The answer to a GET, whatever it is."""
+    return _get(house, path)[1].decode()
+
+
 def status(house: House) -> dict[str, Any]:
     """`nightshift status`."""
     return dict(answer(house, "/v1/status"))

@@ -1,0 +1,168 @@
+"""The clock that tests set, on trial: each way to ask is moved, none tells the real time."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance import line
+from tests.acceptance.account import rows
+from tests.acceptance.clock import A_MOMENT, Clock, Clocked
+from tests.acceptance.daemon import LIMIT_S, House, supervised
+from tests.acceptance.handbook import ROOT, generate_catalogue
+from tests.waiting import until
+from tests.webhook import Webhook
+
+# Each as seconds since the epoch; some are cut to the second.
+WAYS = (
+    "time.time()",
+    "time.time_ns() / 1e9",
+    "time.clock_gettime(time.CLOCK_REALTIME)",
+    "time.clock_gettime_ns(time.CLOCK_REALTIME) / 1e9",
+    "calendar.timegm(time.gmtime())",
+    "time.mktime(time.localtime())",
+    "time.mktime(time.strptime(time.ctime()))",
+    "time.mktime(time.strptime(time.asctime()))",
+    "float(time.strftime('%s'))",
+    "datetime.now(UTC).timestamp()",
+    "datetime.now().timestamp()",
+    "datetime.now(ZoneInfo('America/New_York')).timestamp()",
+    "datetime.utcnow().replace(tzinfo=UTC).timestamp()",
+    "datetime.today().timestamp()",
+    "logging.makeLogRecord({}).created",
+    "logging.LogRecord('', 0, '', 0, '', (), None).created",
+    "parsedate_to_datetime(formatdate()).timestamp()",
+)
+ASK = """
+import calendar, json, logging, sys, time
+from datetime import UTC, date, datetime
+from email.utils import formatdate, parsedate_to_datetime
+from zoneinfo import ZoneInfo
+print(json.dumps([eval(way) for way in json.loads(sys.argv[1])]))
+"""
+# Two threads, so that one asks while the other does.
+ASK_IN_THREADS = """
+import threading, time
+from datetime import UTC, datetime
+seen = set()
+def ask():
+    asked = 0
+    while asked < 100_000 or len(seen) < 2:
+        seen.add(datetime.now(UTC).year)
+        seen.add(time.gmtime().tm_year)
+        asked += 1
+threads = [threading.Thread(target=ask) for _ in range(2)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(*sorted(seen))
+"""
+DAY = timedelta(days=1)
+SLOT = datetime(2001, 9, 9, 1, 47, tzinfo=UTC)
+FAILING = """
+  failing: {command: "exit 3", cron: "* * * * *"}
+"""
+QUESTIONS = (
+    *("/v1/status", "/v1/jobs", "/v1/jobs/failing", "/v1/jobs/failing/next"),
+    *("/v1/runs", "/v1/runs/1", "/v1/incidents", "/v1/actions", "/metrics"),
+)
+ENDED = "SELECT job, trigger FROM runs WHERE ended_at NOT NULL"
+OPEN = "SELECT id FROM runs WHERE ended_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What each way said, and what the hand at the clock saw before and after."""
+
+    before: float
+    told: dict[str, float]
+    after: float
+
+
+@pytest.fixture(scope="module")
+def answers() -> Answers:
+    with House() as house:
+        clock = Clock(house, "2001-09-09 01:46:40")
+        before = clock.now.timestamp()
+        told = ask(house, *WAYS)
+        return Answers(before, dict(zip(WAYS, told, strict=True)), clock.now.timestamp())
+
+
+def ask(house: House, *ways: str) -> list[float]:
+    """What a Python that is started in this house answers."""
+    argv = [sys.executable, "-c", ASK, json.dumps(ways)]
+    said = subprocess.run(argv, env=house.environ, stdout=subprocess.PIPE, check=True).stdout
+    return list(json.loads(said))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_to_ask_for_the_time_of_day_is_moved(answers: Answers, way: str) -> None:
+    assert int(answers.before) <= answers.told[way] <= answers.after
+
+
+def test_the_monotonic_clock_goes_by_the_real_one() -> None:
+    with House() as house:
+        Clock(house, "2001-09-09 01:46:40")
+        before = time.monotonic()
+        told = ask(house, "time.monotonic()", "time.clock_gettime(time.CLOCK_MONOTONIC)")
+        after = time.monotonic()
+
+    assert all(before <= each <= after for each in told)
+
+
+def test_threads_that_ask_while_it_is_set_are_told_of_before_or_after() -> None:
+    with House() as house:
+        clock = Clock(house, "2001-07-01 00:00:00")
+        argv = [sys.executable, "-c", ASK_IN_THREADS]
+        asking = subprocess.Popen(argv, env=house.environ, stdout=subprocess.PIPE, text=True)
+        while asking.poll() is None:
+            clock.set("2011-07-01 00:00:00")
+            clock.set("2001-07-01 00:00:00")
+
+        assert asking.communicate()[0].split() == ["2001", "2011"]
+
+
+def test_nothing_that_a_service_writes_or_says_is_of_the_real_day() -> None:
+    """The shipped jobs and one that fails, with its alert: no path of them goes past the clock."""
+    with Webhook() as hook, House((ROOT / "jobs.yaml").read_text() + FAILING) as house:
+        house.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
+        generate_catalogue(house)
+        shutil.move(house.root / "var" / "catalogue", house.root / "made")
+        house.environ["CATALOGUE_PATH"] = str(house.root / "made")
+        clock = Clock(house, "2001-09-09 01:46:01")
+        with supervised(house) as supervisor:
+            Clocked(house, clock, supervisor).set(SLOT - A_MOMENT)
+            until(lambda: rows(house, ENDED) == [("failing", "schedule")])
+            house.says("run", "--all", "--yes")
+            until(lambda: rows(house, OPEN) == [], within_s=LIMIT_S)
+            until(lambda: hook.calls)
+            said = {path: line.text(house, path) for path in QUESTIONS}
+
+        assert [path for path in QUESTIONS if of_today(said[path])] == []
+        assert [call.body for call in hook.calls if of_today(call.body)] == []
+        assert [path for path in written(house) if of_today(path.read_text("latin-1"))] == []
+        assert moments(said["/metrics"]) == []
+
+
+def written(house: House) -> list[Path]:
+    """The files that a service and its jobs have left behind."""
+    made = house.root / "made"
+    return [each for each in house.root.rglob("*") if each.is_file() and made not in each.parents]
+
+
+def of_today(text: str) -> bool:
+    """Whether the real day stands in it, wherever on Earth."""
+    days = (datetime.now(UTC) + n * DAY for n in (-1, 0, 1))
+    return any(f"{day:%Y-%m-%d}" in text or f"{day:%Y%m%d}" in text for day in days)
+
+
+def moments(metrics: str) -> list[str]:
+    """The samples that may be the real time, in seconds since the epoch."""
+    samples = [each for each in metrics.splitlines() if not each.startswith("#")]
+    now, near = time.time(), DAY.total_seconds()
+    return [each for each in samples if abs(float(each.split()[-1]) - now) < near]
