@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from supervisor.core.asks import Request
+from supervisor.core.asks import Reply, Request
 from supervisor.core.model import Peer, Run
 from supervisor.core.tally import Tally
 from supervisor.core.view import Facts
@@ -129,6 +129,13 @@ class Desk:
                 taken.append(self._calls.get_nowait())
             except queue.Empty:
                 return taken
+
+    def answer(self, asker: "Future[Any]", reply: Reply, world: World) -> None:
+        """Answer out of a world that is published first: whoever hears it may look (the loop)."""
+        self.world = world
+        # Nobody may cancel it between a look and the result.
+        if asker.set_running_or_notify_cancel():
+            asker.set_result(reply)
 
     @property
     def signal_fd(self) -> int:

@@ -281,8 +281,8 @@ class Loop:
             match action:
                 case ev.Signal(run, attempt, force):
                     self._processes.signal(run, attempt, force)
-                case asks.Reply():
-                    self._reply(action)
+                case asks.Reply(token=token):
+                    self._desk.answer(self._answers.pop(token), action, self.world)
                 case ev.Deliver():
                     self._courier.take(action, self.world)
                 case Beat(pulse=pulse) if not (trouble and pulse is Pulse.START):
@@ -301,12 +301,6 @@ class Loop:
         if trouble:
             return [] if was_broken else [ev.Unrecorded(at, (), trouble)]
         return [ev.Recorded(at, self._store.take_damage())] if was_broken else []
-
-    def _reply(self, reply: asks.Reply) -> None:
-        answer = self._answers.pop(reply.token)
-        # Nobody may cancel it between a look and the result.
-        if answer.set_running_or_notify_cancel():
-            answer.set_result(reply)
 
     def _publish(self, **facts: Any) -> None:
         counted = {

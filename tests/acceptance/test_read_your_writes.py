@@ -1,0 +1,40 @@
+"""Whoever is told that something was done finds it done, however soon he looks."""
+
+import subprocess
+import sys
+
+from tests.acceptance.daemon import LIMIT_S, House
+
+# What an answer is heard by looks at what is published, before anybody else does anything.
+HEARD = """
+import sys
+from pathlib import Path
+from supervisor.core.asks import PauseJob, ResumeJob, RunJobs
+from supervisor.core.model import Peer
+from supervisor.service import Service, Settings
+
+config, state = Path(sys.argv[1]), Path(sys.argv[2])
+service = Service(Settings(config, state, state / "nightshift.sock"))
+peer = Peer(0, 0)
+
+def hears(request, look):
+    def heard(_answer):
+        print(type(request).__name__, look(service.desk.world))
+    service.desk.ask(peer, request).add_done_callback(heard)
+    service.loop.once()
+
+hears(PauseJob("yearly", None), lambda world: world.marks["yearly"].pause is not None)
+hears(ResumeJob("yearly"), lambda world: world.marks["yearly"].pause is None)
+hears(RunJobs(("yearly",)), lambda world: [run.job for run in world.runs.values()])
+service.close()
+"""
+
+
+def test_what_was_answered_is_already_seen() -> None:
+    with House("jobs:\n  yearly: {command: [true], cron: '0 0 1 1 *'}\n") as house:
+        command = [sys.executable, "-c", HEARD, house.config, house.state]
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S
+        )
+
+    assert done.stdout.splitlines() == ["PauseJob True", "ResumeJob True", "RunJobs ['yearly']"]
