@@ -148,8 +148,9 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
     if path is Way.NOTHING:
         return
     if path is Way.CHANGES:
-        _upsert_wanted(bringing, twin)
-        if merge.note_gone(between, twin):
+        sent = _upsert_wanted(bringing, twin)
+        # A key has one row at most: as many rows as keys, and no key is gone.
+        if sent < wanted and merge.note_gone(between, twin):
             bringing.noted.add(twin.number)
     elif is_new:
         tally.inserted += merge.load(between, twin)
@@ -170,12 +171,13 @@ def bring_found(bringing: Bringing, twin: Twin, found: merge.Differences) -> Non
         _upsert_wanted(bringing, twin)
 
 
-def _upsert_wanted(bringing: Bringing, twin: Twin) -> None:
+def _upsert_wanted(bringing: Bringing, twin: Twin) -> int:
+    """How many of the wanted keys have a row."""
     between, tally = bringing.between, bringing.tally
     scope = source.wanted_scope(twin)
-    inserted, updated = merge.upsert(between, twin, scope)
-    tally.inserted += inserted
-    tally.updated += updated
+    done = merge.upsert(between, twin, scope)
+    tally.inserted += done.inserted
+    tally.updated += done.updated
     if bringing.proves:
         unlike = merge.unlike_after(between, twin, scope)
         if unlike:
@@ -183,6 +185,7 @@ def _upsert_wanted(bringing: Bringing, twin: Twin) -> None:
                 f"table {twin.table.name}: {unlike} rows stand in {twin.target} otherwise than"
                 " they were sent; has it a trigger or a rule that changes them?"
             )
+    return done.sent
 
 
 def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:

@@ -26,6 +26,15 @@ _WORTH_ANALYZING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Upserted:
+    """Rows that were sent, and those of them that were new or different."""
+
+    sent: int
+    inserted: int
+    updated: int
+
+
+@dataclass(frozen=True, slots=True)
 class Differences:
     """What differs in a scope; `names`: the first ten, for people.
 
@@ -122,15 +131,16 @@ def keys_to_bring(between: Between, twin: Twin) -> Iterator[Sequence[object]]:
     )
 
 
-def upsert(between: Between, twin: Twin, scope: Scope) -> tuple[int, int]:
-    """(inserted, updated): the rows of `scope` as the source has them.
+def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
+    """The rows of `scope` as the source has them.
 
     Raises:
         Trouble: a value that its column cannot hold.
     """
     target, stage = between.target, _temporary(twin, "stage")
     _temporary_table(target, twin, stage, twin.columns)
-    if carry.copy_rows(between, twin, scope, stage) > _WORTH_ANALYZING:
+    sent = carry.copy_rows(between, twin, scope, stage)
+    if sent > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {stage}")
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
     updated = 0
@@ -146,7 +156,7 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> tuple[int, int]:
         f" WHERE NOT EXISTS (SELECT 1 FROM {twin.target} t WHERE {same})"
     ).rowcount
     target.execute(f"DROP TABLE {stage}")
-    return inserted, updated
+    return Upserted(sent, inserted, updated)
 
 
 def delete(between: Between, twin: Twin) -> int:
