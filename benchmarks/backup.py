@@ -22,7 +22,6 @@ import sqlite3
 import sys
 import tempfile
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import options
@@ -36,6 +35,7 @@ from weighing import machine
 SHELL = (
     'sqlite3 "$1" ".backup $2" && {} "$2" && sha256sum "$2.gz" > "$2.gz.sha256" && sync -f "$2.gz"'
 )
+OURS = Path(__file__).with_name("backup_side.py")
 PEERS = {"gzip6": "gzip -6", "gzip1": "gzip -1", "pigz": "pigz -6"}
 WORDS = {
     "gzip6": "`.backup` + `gzip -6` + `sha256sum` (verifies nothing)",
@@ -50,19 +50,14 @@ COLUMNS = (("launch to exit", "", S), ("CPU", " cpu", S), ("memory", " memory", 
 
 
 def main() -> None:
-    """Run the rounds and print the table; with --side be one of our sides."""
+    """Run the rounds and print the table."""
     parser = options.parser(__doc__, "what a backup costs", rounds=5)
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--megabytes", type=options.count, default=BACKUP_MB[0])
     sizes.add_argument(
         "--large", dest="megabytes", action="store_const", const=BACKUP_MB[1], help="1 GB"
     )
-    parser.add_argument("--side", nargs=3, metavar=("NAME", "DATABASE", "FOLDER"))
     given = parser.parse_args()
-    if given.side:
-        name, database, folder = given.side
-        SIDES[name](Path(database), Path(folder))
-        return
     options.end_on_signals()
     missing = missing_programs(
         {name: ("sqlite3", command.split()[0]) for name, command in PEERS.items()}
@@ -145,34 +140,8 @@ def command_of(name: str, source: Path, folder: Path) -> list[str]:
         jobs.write_text(f"jobs: {{backup: {{worker: backup.run, with: {given}}}}}\n")
         places = ["--config", str(jobs), "--state", str(folder.parent / "state")]
         return [sys.executable, "-m", "supervisor", *places, "run", "backup", "--local"]
-    return [sys.executable, __file__, "--side", name, str(source), str(folder)]
+    return [sys.executable, str(OURS), name, str(source), str(folder)]
 
-
-def packed(database: Path, folder: Path) -> None:
-    """Our own pass without the proof, on disk as the peers' is."""
-    from workers.backup import stream
-    from workers.backup.snapshot import snapshot
-
-    prefix = folder / "bench.db.gz.scratch-"
-    with (
-        snapshot(database, prefix, lambda: None) as shot,
-        open(folder / "bench.db.gz", "wb") as to,
-    ):
-        sums = stream.pack(shot.descriptor, shot.size_bytes, to.fileno(), 1, 0, lambda _: None)
-        shot.rows.result()
-        os.fsync(to.fileno())
-    (folder / "bench.db.gz.sha256").write_text(f"{sums.sha256}  bench.db.gz\n")
-
-
-def proved(database: Path, folder: Path) -> None:
-    """The whole worker."""
-    from workers import backup
-    from workers.report import Report
-
-    backup.run(backup.Params(database, folder), Report(lambda _: None, datetime.now(UTC)))
-
-
-SIDES = {"packed": packed, "proved": proved}
 
 if __name__ == "__main__":
     main()

@@ -20,7 +20,6 @@ import sqlite3
 import sys
 import tempfile
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import options
@@ -55,6 +54,7 @@ WORDS = {
     "compare": "capture: compare, 0.1 % changed",
     "verify": "verify_only",
 }
+OURS = Path(__file__).with_name("replication_side.py")
 PROGRAMS = {"pipe": ("sqlite3", "psql"), "pgloader": ("pgloader",)}
 TOLD = (("launch to exit", "", S), ("the worker's own", " own", S),
         ("memory", " memory", MB))  # fmt: skip
@@ -69,14 +69,10 @@ INCLUDING ONLY TABLE NAMES LIKE 'cards';
 
 
 def main() -> None:
-    """Run the rounds and print the table; with --side be one of our sides."""
+    """Run the rounds and print the table."""
     parser = options.parser(__doc__, "what replication costs", rounds=5)
     parser.add_argument("--rows", type=options.count, default=REPLICATION_ROWS[0])
-    parser.add_argument("--side", nargs=3, metavar=("NAME", "DATABASE", "DSN"))
     given = parser.parse_args()
-    if given.side:
-        side(*given.side)
-        return
     options.end_on_signals()
     key, measured = f"replication {given.rows}", Measured()
     with (
@@ -138,7 +134,7 @@ def play(name: str, database: Path, dsn: str, key: str, measured: Measured) -> N
         load.write_text(PGLOADER.format(database=database, target=url(dsn, name)))
         command = ["pgloader", "--quiet", str(load)]
     else:
-        command = [sys.executable, __file__, "--side", name, str(database), dsn]
+        command = [sys.executable, str(OURS), name, str(database), dsn]
     took = launched(command)
     measured.add(key, ALL, name, took.wall_s)
     measured.add(f"{key} memory", ALL, name, float(took.memory_bytes))
@@ -169,24 +165,6 @@ def prepare(name: str, database: Path, dsn: str) -> None:
                 "UPDATE cards SET artist = 'changed ' || random() WHERE rowid % ? = 0",
                 (round(1 / part),),
             )
-
-
-def side(name: str, database: str, dsn: str) -> None:
-    """The worker, once; its result on stdout."""
-    from workers import replication
-    from workers.report import Report
-
-    capture = "compare" if name == "compare" else "triggers"
-    params = replication.Params(
-        Path(database),
-        dsn,
-        schema="ours",
-        capture=capture,
-        proof_budget=0.0,  # type: ignore[arg-type] - a Duration is its seconds
-        verify_only=name == "verify",
-    )
-    result = replication.run(params, Report(lambda _: None, datetime.now(UTC)))
-    print(json.dumps(result))
 
 
 def url(dsn: str, name: str) -> str:
