@@ -75,7 +75,7 @@ def machine(engine: Engine, checkout: Path) -> Iterator[Machine]:
 def _await(one: Machine) -> None:
     asks = ("exec", one.name, "systemctl", "is-system-running")
     try:
-        until(lambda: one.engine.does(*asks).stdout.strip() in UP, LIMIT_S, every_s=0.2)
+        until(lambda: one.engine.does(*asks).stdout.strip() in UP, LIMIT_S)
     except AssertionError:
         said = one.engine.does("logs", one.name)
         last = (said.stdout + said.stderr).strip()[-300:] or "it says nothing"

@@ -18,7 +18,7 @@ IMAGE, CONTAINER = "nightshift:local", "nightshift"
 VOLUMES = ("nightshift-state", "nightshift-data", "nightshift-backups")
 NIGHTSHIFT = "docker compose exec -T nightshift nightshift"
 # The service looks at its configuration once a minute.
-SEEN_WITHIN_S, LOOK_EVERY_S = 75, 0.5
+SEEN_WITHIN_S = 75
 STUBBORN = """
   stubborn: {command: "trap '' TERM HUP INT; echo up; while :; do sleep 0.1; done"}
 """
@@ -84,7 +84,7 @@ def test_the_container_by_hand(by_hand: Desk) -> None:
     def next_backup() -> str:
         return docker.says("exec", CONTAINER, "nightshift", "next", "backup-database")
 
-    until(lambda: "21:43" in next_backup(), SEEN_WITHIN_S, LOOK_EVERY_S)
+    until(lambda: "21:43" in next_backup(), SEEN_WITHIN_S)
 
     docker.says("exec", CONTAINER, "nightshift", "run", "stubborn")
     until(lambda: "up" in docker.says("exec", CONTAINER, "nightshift", "logs", "stubborn"))
@@ -110,4 +110,4 @@ def test_compose_with_a_postgresql_beside_it(composed: Desk) -> None:
 
     postpone_the_backup(composed.folder / "config" / "jobs.yaml")
     ask = f"{NIGHTSHIFT} next backup-database"
-    until(lambda: "21:43" in composed.types(ask), SEEN_WITHIN_S, LOOK_EVERY_S)
+    until(lambda: "21:43" in composed.types(ask), SEEN_WITHIN_S)
