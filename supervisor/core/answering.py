@@ -132,7 +132,7 @@ def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
     if request.dry_run and commands:
         hint = "a dry run is for workers, which have a plan to show"
         raise Refusal(Answer.BAD, f"{commands[0]} is a command", hint)
-    _must_be_free(turn, jobs)
+    _must_be_free(turn, jobs, request.dry_run)
     return _open(turn, jobs, request, batch="")
 
 
@@ -169,7 +169,7 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
             set_json=request.set_json if is_named else "{}",
             dry_run=request.dry_run,
         )
-        if job.overlap is Overlap.REPLACE:
+        if _rule_of(job, request.dry_run) is Overlap.REPLACE:
             replace_others(turn, run)
         runs.append(run.id)
     return runs
@@ -193,12 +193,17 @@ def _must_serve(turn: Turn) -> None:
         )
 
 
-def _must_be_free(turn: Turn, jobs: list[Job]) -> None:
+def _rule_of(job: Job, dry_run: bool) -> Overlap:
+    """How a request heeds the open runs of a job: what only shows a plan ends none."""
+    return Overlap.QUEUE if dry_run and job.overlap is Overlap.REPLACE else job.overlap
+
+
+def _must_be_free(turn: Turn, jobs: list[Job], dry_run: bool = False) -> None:
     for job in jobs:
         if not job.enabled:
             hint = "set enabled: true in jobs.yaml"
             raise Refusal(Answer.CONFLICT, f"{job.name} is disabled in jobs.yaml", hint)
-        blocker = overlapped(turn, job)
+        blocker = overlapped(turn, job, _rule_of(job, dry_run))
         if blocker is not None:
             hint = f"nightshift cancel {job.name}, or overlap: queue in jobs.yaml"
             raise Refusal(Answer.CONFLICT, f"{job.name}: {blocker[1]}", hint)

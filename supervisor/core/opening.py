@@ -59,7 +59,7 @@ def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
     refusal = refused(turn, job, slot)
     if refusal is not None:
         return turn.close_unopened(job, slot, trigger, State.SKIPPED, *refusal)
-    blocker = overlapped(turn, job)
+    blocker = overlapped(turn, job, job.overlap)
     if blocker is not None:
         number, cause = blocker
         return turn.close_unopened(
@@ -71,12 +71,12 @@ def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
     return run
 
 
-def overlapped(turn: Turn, job: Job) -> tuple[int, str] | None:
-    """The open run that forbids another one of this job, and the words for it."""
+def overlapped(turn: Turn, job: Job, rule: Overlap) -> tuple[int, str] | None:
+    """The open run that forbids another one of this job by this rule, and the words for it."""
     open_runs = turn.world.open_runs_of(job.name)
-    if not open_runs or job.overlap is Overlap.REPLACE:
+    if not open_runs or rule is Overlap.REPLACE:
         return None
-    if job.overlap is Overlap.SKIP:
+    if rule is Overlap.SKIP:
         run = open_runs[-1]
         return run.id, f"run {run.id} is still {run.state}"
     waiting = next((run for run in open_runs if run.state is State.PENDING), None)

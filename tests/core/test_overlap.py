@@ -26,15 +26,21 @@ request  queue    pending   pending    conflict
 request  replace  running   term       pending
 request  replace  retrying  cancelled  running
 request  replace  pending   cancelled  pending
+dry      skip     running   running    conflict
+dry      queue    running   running    pending
+dry      queue    pending   pending    conflict
+dry      replace  running   running    pending
+dry      replace  retrying  retrying   pending
+dry      replace  pending   pending    conflict
 """
 ROWS = [tuple(line.split()) for line in TABLE.strip().splitlines()]
 
 
-def open_run(overlap, state):
+def open_run(overlap, state, worker=""):
     """A night in which a job of 02:00 has an open run in this state, at 02:30."""
     night = Night(
-        job("a", cron="0 2,3 * * *", overlap=Overlap(overlap), retries=1, retry_delay_s=7200,
-            retry_max_delay_s=7200, exclusive="data", kill_grace_s=7200),
+        job("a", cron="0 2,3 * * *", worker=worker or None, overlap=Overlap(overlap), retries=1,
+            retry_delay_s=7200, retry_max_delay_s=7200, exclusive="data", kill_grace_s=7200),
         job("hog", cron="0 1 * * *", exclusive="data"),
     )  # fmt: skip
     night.at("01:30")
@@ -53,13 +59,14 @@ def open_run(overlap, state):
     ids=[f"{comes} {overlap} {state}" for comes, overlap, state, _, _ in ROWS],
 )
 def test_overlap_decides_about_the_open_run_and_the_new_one(comes, overlap, state, old, new):
-    night = open_run(overlap, state)
+    # Only a worker has a plan to show.
+    night = open_run(overlap, state, "mine:a" if comes == "dry" else "")
 
     if comes == "slot":
         night.at("03:00")
         answer = "ok"
     else:
-        answer = night.asks(asks.RunJobs(("a",))).answer
+        answer = night.asks(asks.RunJobs(("a",), dry_run=comes == "dry")).answer
 
     if new == "conflict":
         assert answer == "conflict"
