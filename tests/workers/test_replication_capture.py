@@ -202,6 +202,23 @@ def test_tables_that_are_no_longer_replicated_lose_their_triggers(path, postgres
         assert triggers.leftovers(source) == ["nightshift_changes_t"]
 
 
+@pytest.mark.parametrize("event", ["insert", "update", "delete"])
+def test_a_table_called_like_the_trigger_of_another_keeps_its_log(event, path, postgres):
+    write(path, f"CREATE TABLE t_{event} (id INTEGER PRIMARY KEY, v)")
+    run(path, postgres, exclude=("t",), **OPTIONS)
+    run(path, postgres, **OPTIONS)
+    write(
+        path,
+        f"INSERT INTO t_{event} VALUES (1, 'a'); INSERT INTO t VALUES ('new', 1);"
+        "UPDATE t SET v = -1 WHERE v = 5; DELETE FROM t WHERE v = 6",
+    )
+
+    result = run(path, postgres, **OPTIONS)
+
+    assert result["capture"] == "changes"
+    assert unequal(path, postgres) == {}
+
+
 def test_compare_writes_nothing_in_the_source(path, postgres):
     before = path.read_bytes()
 

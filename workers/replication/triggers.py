@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from workers import database
 from workers.replication.shape import Table, quoted
@@ -34,6 +35,13 @@ CREATE TABLE IF NOT EXISTS nightshift_capture (
 _REMEMBER = """
 INSERT INTO nightshift_capture (name, token) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET token = excluded.token, next = NULL"""
+
+
+class _Piece(NamedTuple):
+    """What a capture made in the source; a log may be called like another table's trigger."""
+
+    kind: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ def prepare(path: Path, tables: Sequence[Table]) -> list[str]:
         standing = _standing(connection)
         connection.execute(_STATE)
         known = set(_epochs(connection))
-        _drop(connection, [name for name in standing if name not in wanted])
+        _drop(connection, [piece for piece in standing if piece not in wanted])
         return [
             table.name
             for table in tables
@@ -117,28 +125,28 @@ def settle(connection: sqlite3.Connection, generation: str, taken: dict[str, int
 
 def leftovers(connection: sqlite3.Connection) -> list[str]:
     """The logs that stand in a source; they cost its writers."""
-    return [name for name, sql in _standing(connection).items() if sql.startswith("CREATE TABLE")]
+    return [piece.name for piece in _standing(connection) if piece.kind == "table"]
 
 
 def _make(
-    connection: sqlite3.Connection, table: Table, standing: dict[str, str], *, known: bool
+    connection: sqlite3.Connection, table: Table, standing: dict[_Piece, str], *, known: bool
 ) -> bool:
     statements = _statements(table)
-    if known and all(standing.get(name) == sql for name, sql in statements.items()):
+    if known and all(standing.get(piece) == sql for piece, sql in statements.items()):
         return False
-    _drop(connection, [name for name in statements if name in standing])
+    _drop(connection, [piece for piece in statements if piece in standing])
     for sql in statements.values():
         connection.execute(sql)
     connection.execute(_REMEMBER, (table.name, secrets.token_hex(16)))
     return True
 
 
-def _wanted(tables: Sequence[Table]) -> dict[str, str]:
-    return {name: sql for table in tables for name, sql in _statements(table).items()}
+def _wanted(tables: Sequence[Table]) -> dict[_Piece, str]:
+    return {piece: sql for table in tables for piece, sql in _statements(table).items()}
 
 
-def _statements(table: Table) -> dict[str, str]:
-    """The log and its triggers by name, as `sqlite_master` keeps them."""
+def _statements(table: Table) -> dict[_Piece, str]:
+    """The log and its triggers, as `sqlite_master` keeps them."""
     key = [quoted(column.name) if not table.rowid else table.rowid for column in table.key]
     log = _PREFIX + table.name
     places = ", ".join(f"k{number}" for number in range(len(key)))
@@ -150,22 +158,25 @@ def _statements(table: Table) -> dict[str, str]:
         "update": f"{into} VALUES ({old}); {into} SELECT {new} WHERE {moved};",
         "delete": f"{into} VALUES ({old});",
     }
-    made = {log: f"CREATE TABLE {quoted(log)} (seq INTEGER PRIMARY KEY, {places})"}
+    made = {
+        _Piece("table", log): f"CREATE TABLE {quoted(log)} (seq INTEGER PRIMARY KEY, {places})"
+    }
     for event, action in actions.items():
         name = f"{log}_{event}"
-        made[name] = (
+        made[_Piece("trigger", name)] = (
             f"CREATE TRIGGER {quoted(name)} AFTER {event.upper()} ON {quoted(table.name)}"
             f" BEGIN {action} END"
         )
     return made
 
 
-def _standing(connection: sqlite3.Connection) -> dict[str, str]:
+def _standing(connection: sqlite3.Connection) -> dict[_Piece, str]:
     found = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE substr(name, 1, ?) = ? AND sql IS NOT NULL",
+        "SELECT type, name, sql FROM sqlite_master"
+        " WHERE substr(name, 1, ?) = ? AND type IN ('table', 'trigger')",
         (len(_PREFIX), _PREFIX),
     )
-    return dict(found.fetchall())
+    return {_Piece(kind, name): sql for kind, name, sql in found}
 
 
 def _knows_all(connection: sqlite3.Connection, tables: Sequence[Table]) -> bool:
@@ -179,14 +190,10 @@ def _epochs(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute(query).fetchall())
 
 
-def _drop(connection: sqlite3.Connection, names: Sequence[str]) -> None:
-    for kind in ("TRIGGER", "TABLE"):
-        for name in names:
-            found = connection.execute(
-                "SELECT 1 FROM sqlite_master WHERE name = ? AND type = ?", (name, kind.lower())
-            )
-            if found.fetchone():
-                connection.execute(f"DROP {kind} {quoted(name)}")
+def _drop(connection: sqlite3.Connection, pieces: Sequence[_Piece]) -> None:
+    # Triggers first: a table takes with it those that stand on it.
+    for kind, name in sorted(pieces, reverse=True):
+        connection.execute(f"DROP {kind.upper()} IF EXISTS {quoted(name)}")
 
 
 def _exists(connection: sqlite3.Connection, table: str) -> bool:
