@@ -313,6 +313,19 @@ def test_a_database_without_tables_is_no_failure(tmp_path, postgres):
 
 
 @BOTH
+def test_hundreds_of_tables_arrive_and_follow(capture, tmp_path, postgres):
+    made = "CREATE TABLE t{0} (id INTEGER PRIMARY KEY, v); INSERT INTO t{0} VALUES ({0}, 'a');"
+    path = a_source(tmp_path / "a.db", "".join(made.format(number) for number in range(200)))
+    run(path, postgres, capture=capture)
+    write(path, "UPDATE t0 SET v = 'b'; DELETE FROM t100; INSERT INTO t199 VALUES (0, 'c')")
+
+    result = run(path, postgres, capture=capture)
+
+    assert (result["inserted"], result["updated"], result["deleted"]) == (1, 1, 1)
+    assert unequal(path, postgres) == {}
+
+
+@BOTH
 def test_a_table_of_a_thousand_columns_arrives(capture, tmp_path, postgres):
     columns = ", ".join(f"c{number} INT" for number in range(1000))
     script = f"CREATE TABLE t (id INTEGER PRIMARY KEY, {columns});"

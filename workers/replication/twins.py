@@ -16,12 +16,14 @@ from workers.replication.target import Target
 from workers.replication.trouble import Trouble
 
 # Whatever has columns and stands under a name: views, sequences, types, indexes have, too.
+# Each name is looked up once: beside the columns it would be anew for each of them.
 _COLUMNS = """
-SELECT array_position({ids}, a.attrelid), a.attnum,
-    (SELECT relkind::text FROM pg_class WHERE oid = a.attrelid), a.attname,
+SELECT asked.place, a.attnum, c.relkind::text, a.attname,
     format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
     a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
-FROM pg_attribute a WHERE a.attrelid = ANY ({ids}) AND a.attnum > 0 AND NOT a.attisdropped"""
+FROM unnest({ids}) WITH ORDINALITY AS asked (id, place)
+JOIN pg_class c ON c.oid = asked.id JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE a.attnum > 0 AND NOT a.attisdropped"""
 _TABLES = ("r", "p", "f")
 _OTHERS = {"v": "a view", "m": "a materialized view", "S": "a sequence", "c": "a type"}
 _EXISTS = "SELECT 1 FROM pg_namespace WHERE nspname = %(schema)s"
