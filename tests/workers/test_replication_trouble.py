@@ -347,16 +347,23 @@ def test_a_target_that_may_only_be_read_is_said_to_be_one(tmp_path, postgres):
     assert "a standby, or a role with default_transaction_read_only" in failed.error
 
 
-def test_functions_of_the_search_path_do_not_stand_in_for_postgresqls(tmp_path, postgres):
+@pytest.mark.parametrize(
+    "function",
+    [
+        "md5(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$"
+        " SELECT '00000000000000000000000000000000' $$",
+        "pg_try_advisory_xact_lock(bigint) RETURNS boolean LANGUAGE sql AS $$ SELECT false $$",
+        "hashtextextended(text, bigint) RETURNS bigint LANGUAGE sql AS $$ SELECT NULL::bigint $$",
+    ],
+)
+def test_functions_of_the_search_path_do_not_stand_in_for_postgresqls(
+    function, tmp_path, postgres
+):
     path = a_source(
         tmp_path / "a.db",
         "CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 2)",
     )
-    sql(
-        postgres,
-        "CREATE FUNCTION md5(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$"
-        " SELECT '00000000000000000000000000000000' $$",
-    )
+    sql(postgres, f"CREATE FUNCTION {function}")
     other = f"{postgres} options='-c search_path=public,pg_catalog'"
     run(path, other)
 

@@ -222,7 +222,9 @@ def _settle(target: Target, where: str) -> None:
     settings = _SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S)
     # One message for both: the first answer is the lock's.
     lock = target.literal(f"nightshift replication {target.schema}")
-    query = f"SELECT pg_try_advisory_xact_lock(hashtextextended({lock}, 0));{settings}"
+    # Spelled out, since the search path is settled only afterwards.
+    number = f"pg_catalog.hashtextextended({lock}, 0)"
+    query = f"SELECT pg_catalog.pg_try_advisory_xact_lock({number});{settings}"
     if not target.one(query)[0]:
         raise Trouble(
             f"another replication into schema {target.schema} of {where} is running",
