@@ -307,13 +307,33 @@ def test_libpqs_own_environment_leads_the_way(path, postgres, monkeypatch):
 
 
 def test_empty_variables_of_libpq_are_as_good_as_unset(path, postgres, monkeypatch):
-    for name in ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"):
+    names = (
+        "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGAPPNAME",
+        "PGCONNECT_TIMEOUT", "PGCLIENTENCODING",
+    )  # fmt: skip
+    for name in names:
         monkeypatch.setenv(name, "")
 
     run(path, postgres)
 
+    # psycopg itself takes no empty one.
+    monkeypatch.delenv("PGCONNECT_TIMEOUT")
     assert unequal(path, postgres) == {}
     assert "the local socket:5432" in failure(path, "dbname=nothing_there").error
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII", "SJIS"])
+def test_no_encoding_of_the_client_stands_between(encoding, tmp_path, postgres, monkeypatch):
+    path = a_source(tmp_path / "a.db", 'CREATE TABLE "☃" ("ключ é" TEXT PRIMARY KEY)')
+    write(path, "INSERT INTO \"☃\" VALUES ('naïve 😀')")
+    monkeypatch.setenv("PGCLIENTENCODING", encoding)
+    schema = "схема {é} %s 'x' ☃"
+
+    run(path, postgres, schema=schema)
+    run(path, f"{postgres} client_encoding={encoding}", schema=schema, verify_only=True)
+
+    monkeypatch.delenv("PGCLIENTENCODING")
+    assert unequal(path, postgres, schema) == {}
 
 
 @pytest.mark.parametrize(

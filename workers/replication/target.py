@@ -40,7 +40,6 @@ _PATIENCE = {
 _ENVIRONMENT = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
 # The last four: a session whose client is gone must not keep its locks for hours.
 _SETTINGS = """
-SET LOCAL client_encoding = 'UTF8';
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, YMD';
 SET LOCAL bytea_output = 'hex';
@@ -209,9 +208,10 @@ def _given(dsn: str) -> dict[str, Any]:
     ours = {
         name: value
         for name, value in _PATIENCE.items()
-        if _ENVIRONMENT.get(name, "") not in os.environ
+        if not os.environ.get(_ENVIRONMENT.get(name, ""))
     }
-    return {**ours, **given}
+    # From the first byte on: a schema's name is in our first statement.
+    return {**ours, **given, "client_encoding": "UTF8"}
 
 
 def _settle(target: Target, where: str) -> None:
