@@ -8,12 +8,16 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.waiting import until
 from tests.workers.replicas import a_source, logged, run, sql, unequal, write
+from workers import replication
+from workers.protocol import Log
 from workers.replication import triggers
+from workers.report import Report
 
 SCRIPT = """
 CREATE TABLE t (id TEXT PRIMARY KEY, v INTEGER);
@@ -44,6 +48,18 @@ def copied(path, name):
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(name)) as target:
         source.backup(target)
     return name
+
+
+def run_while(words, doing, path, dsn, **more):
+    """A run during which something happens, as soon as it says these words."""
+    waiting = [doing]
+
+    def hear(message):
+        if isinstance(message, Log) and words in message.text and waiting:
+            waiting.pop()()
+
+    replication.run(replication.Params(path, dsn, **more), Report(hear, datetime.now(UTC)))
+    assert not waiting
 
 
 def test_the_log_is_emptied_and_costs_nothing_when_nothing_changed(path, postgres):
@@ -217,6 +233,38 @@ def test_a_table_called_like_the_trigger_of_another_keeps_its_log(event, path, p
 
     assert result["capture"] == "changes"
     assert unequal(path, postgres) == {}
+
+
+def test_a_second_target_between_look_and_commit_makes_the_first_compare(path, postgres):
+    with closing(sqlite3.connect(path)) as source:
+        source.execute("PRAGMA journal_mode = WAL")
+    write(path, "CREATE VIEW seen AS SELECT * FROM t")
+    run(path, postgres, schema="second", **OPTIONS)
+
+    def overtake():
+        write(path, "UPDATE t SET v = -1 WHERE v = 5")
+        run(path, postgres, schema="second", **OPTIONS)
+
+    # It is said when the snapshot stands.
+    run_while("left out: seen", overtake, path, postgres, **OPTIONS)
+    run(path, postgres, **OPTIONS)
+
+    assert unequal(path, postgres) == {}
+
+
+def test_of_two_targets_that_announce_only_the_later_empties_the_log(path, postgres):
+    run(path, postgres, **OPTIONS)
+    write(path, "UPDATE t SET v = -1 WHERE v = 5")
+    with closing(sqlite3.connect(path, isolation_level=None)) as source:
+        current = triggers.memory(source).current
+        last = triggers.last_of(source, "t")
+        earlier, later = (triggers.announce(source, current) for _ in range(2))
+
+        triggers.settle(source, earlier, {"t": last})
+
+        assert triggers.last_of(source, "t") == last
+        assert not triggers.memory(source).knows(earlier)
+        assert triggers.memory(source).knows(later)
 
 
 def test_compare_writes_nothing_in_the_source(path, postgres):

@@ -9,7 +9,8 @@ What the log cannot say is that the file was replaced by another one. Hence a
 generation: the source keeps (current, next), the target its own. `next` is
 drawn afresh and written before the target commits it together with the data,
 and becomes current after that; the log is believed if the target's is one of
-the source's two. An older copy knows neither. An epoch for each table is drawn
+the source's two. An older copy knows neither, nor does a target whose run
+another target's has overtaken. An epoch for each table is drawn
 whenever its triggers had to be made: what was written without them is unknown.
 The law: only this file writes in the source, in three short transactions.
 """
@@ -105,22 +106,33 @@ def last_of(connection: sqlite3.Connection, table: str) -> int:
     return int(connection.execute(f"SELECT max(seq) FROM {log_of(table)}").fetchone()[0] or 0)
 
 
-def announce(connection: sqlite3.Connection) -> str:
-    """The next generation, drawn and written; call it before the target commits it."""
+def announce(connection: sqlite3.Connection, current: str) -> str:
+    """The next generation, drawn and written; call it before the target commits it.
+
+    current: what it was in the snapshot. If another target's run has become
+    current since, the log lost what this one has not seen, and next is left.
+    """
     following = secrets.token_hex(16)
     with database.transaction(connection):
         insert = "INSERT INTO nightshift_capture (name, token) VALUES ('', '')"
         connection.execute(f"{insert} ON CONFLICT DO NOTHING")
-        connection.execute("UPDATE nightshift_capture SET next = ? WHERE name = ''", (following,))
+        update = "UPDATE nightshift_capture SET next = ? WHERE name = '' AND token = ?"
+        connection.execute(update, (following, current))
     return following
 
 
 def settle(connection: sqlite3.Connection, generation: str, taken: dict[str, int]) -> None:
-    """After the target's commit: it is current, and the logs up to `taken` are done with."""
+    """After the target's commit: it is current, and the logs up to `taken` are done with.
+
+    Not if another one is announced by now: that one counts on the logs.
+    """
+    settled = (
+        "UPDATE nightshift_capture SET token = next, next = NULL WHERE name = '' AND next = ?"
+    )
     with database.transaction(connection):
-        for table, last in taken.items():
-            connection.execute(f"DELETE FROM {log_of(table)} WHERE seq <= ?", (last,))
-        connection.execute(_REMEMBER, ("", generation))
+        if connection.execute(settled, (generation,)).rowcount:
+            for table, last in taken.items():
+                connection.execute(f"DELETE FROM {log_of(table)} WHERE seq <= ?", (last,))
 
 
 def leftovers(connection: sqlite3.Connection) -> list[str]:

@@ -53,10 +53,11 @@ class Counter:
 
 @dataclass(slots=True)
 class Outcome:
-    """What there is to commit, and to say."""
+    """What there is to commit, and to say; `current`: the source's generation."""
 
     tally: Tally
     tables: int
+    current: str
     rotate: bool = False
     proved: dict[str, Proved] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
@@ -127,8 +128,8 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
 def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outcome:
     connection, now = seen.connection, seen.at
     state.make(bringing.between.target, remembered)
-    outcome = Outcome(bringing.tally, len(seen.pairs))
     memory = triggers.memory(connection)
+    outcome = Outcome(bringing.tally, len(seen.pairs), memory.current)
     known = bringing.params.capture == "triggers" and memory.knows(remembered.generation)
     moved = connection.execute("PRAGMA schema_version").fetchone()[0] != remembered.schema_version
     ways: dict[str, tuple[Way, bool]] = {}
@@ -239,7 +240,7 @@ def _generation(params: Params, present: str, outcome: Outcome, report: Report) 
         return
     # One connection for both: closing a database's last one moves all of its log.
     with closing(database.open_existing(params.database)) as connection:
-        generation = triggers.announce(connection)
+        generation = triggers.announce(connection, outcome.current)
         yield generation
         try:
             triggers.settle(connection, generation, outcome.taken)
