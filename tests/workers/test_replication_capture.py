@@ -17,7 +17,7 @@ from tests.workers.replicas import a_source, logged, run, sql, unequal, write
 from workers import replication
 from workers.protocol import Log
 from workers.replication import triggers
-from workers.report import Report
+from workers.report import Report, WorkerFailed
 
 SCRIPT = """
 CREATE TABLE t (id TEXT PRIMARY KEY, v INTEGER);
@@ -265,6 +265,22 @@ def test_of_two_targets_that_announce_only_the_later_empties_the_log(path, postg
         assert triggers.last_of(source, "t") == last
         assert not triggers.memory(source).knows(earlier)
         assert triggers.memory(source).knows(later)
+
+
+def test_triggers_that_vanish_while_others_are_made_end_the_run(path, postgres):
+    run(path, postgres, **OPTIONS)
+    write(path, "DROP TRIGGER nightshift_changes_t_insert")
+
+    def meddle():
+        write(path, "DROP TRIGGER nightshift_changes_rows_only_insert")
+        write(path, "INSERT INTO rows_only VALUES (-5)")
+
+    with pytest.raises(WorkerFailed, match="another program") as failed:
+        run_while("made triggers", meddle, path, postgres, **OPTIONS)
+
+    assert not failed.value.permanent
+    run(path, postgres, **OPTIONS)
+    assert unequal(path, postgres) == {}
 
 
 def test_compare_writes_nothing_in_the_source(path, postgres):

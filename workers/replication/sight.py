@@ -14,6 +14,7 @@ from workers.replication import choice, source, triggers, twins
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Table
 from workers.replication.target import Target
+from workers.replication.trouble import Trouble
 from workers.replication.twins import Present
 from workers.report import Report
 
@@ -43,7 +44,8 @@ def taken(params: Params, target: Target, report: Report) -> Iterator[Sight]:
 
     Raises:
         DatabaseTrouble: the source cannot be opened, or not be written for its triggers.
-        Trouble: a table is not there, or cannot stand in the target.
+        Trouble: a table is not there, or cannot stand in the target; or the
+            triggers did not last until the second snapshot.
     """
     at = datetime.now(UTC)
     with source.snapshot(params, lambda: report.cancelled) as connection:
@@ -60,7 +62,14 @@ def taken(params: Params, target: Target, report: Report) -> Iterator[Sight]:
         report.log(f"made triggers that log changes on {', '.join(made)[:500]}")
     at = datetime.now(UTC)
     with source.snapshot(params, lambda: report.cancelled) as connection:
-        yield Sight(connection, at, beside(connection, target, names))
+        pairs = beside(connection, target, names)
+        if not triggers.stand(connection, [pair.table for pair in pairs]):
+            raise Trouble(
+                f"the triggers just made in {params.database} are gone or others: another program"
+                " changes its schema now; the next run makes them again",
+                permanent=False,
+            )
+        yield Sight(connection, at, pairs)
 
 
 def beside(connection: sqlite3.Connection, target: Target, names: Sequence[str]) -> list[Pair]:
