@@ -235,6 +235,31 @@ def test_what_postgres_cannot_hold_is_named(script, words, tmp_path, postgres):
     assert failed.permanent
 
 
+@BOTH
+def test_a_table_that_postgresql_would_call_like_another_is_refused(capture, tmp_path, postgres):
+    cut = "t" * 63
+    sql(postgres, f"CREATE TABLE {cut} (id bigint PRIMARY KEY); INSERT INTO {cut} VALUES (1)")
+    path = a_source(tmp_path / "a.db", f"CREATE TABLE {cut}t (id INTEGER PRIMARY KEY)")
+    before = path.read_bytes()
+
+    failed = failure(path, postgres, capture=capture)
+
+    assert "does not fit into PostgreSQL" in failed.error
+    assert sql(postgres, f"SELECT * FROM {cut}") == [(1,)]
+    assert path.read_bytes() == before
+
+
+def test_a_table_without_a_name_is_refused_before_triggers_are_made(tmp_path, postgres):
+    path = a_source(tmp_path / "a.db", 'CREATE TABLE "" (id INTEGER PRIMARY KEY)')
+    before = path.read_bytes()
+
+    failed = failure(path, postgres, capture="triggers")
+
+    assert "the name '' does not fit into PostgreSQL" in failed.error
+    assert failed.permanent
+    assert path.read_bytes() == before
+
+
 def test_a_null_that_comes_into_a_key_later_is_named(tmp_path, postgres):
     script = "CREATE TABLE t (id TEXT PRIMARY KEY, v); INSERT INTO t VALUES ('a', 1)"
     path = a_source(tmp_path / "a.db", script)

@@ -66,9 +66,8 @@ def new_twin(bringing: Bringing, table: Table) -> Twin:
     """The twin of a table that the target does not have, made there, empty.
 
     Raises:
-        Trouble: a name or a key that PostgreSQL cannot have.
+        Trouble: a key that PostgreSQL cannot have.
     """
-    twins.refuse_names(table)
     undecided = [c for c in table.columns if is_undecided(c.affinity, c.declared)]
     found = source.found_in(bringing.between.source, table, undecided)
     columns = []
@@ -99,7 +98,6 @@ def with_new_columns(bringing: Bringing, twin: Twin) -> Twin:
     added = [column for column in twin.table.columns if column.name not in have]
     if not added:
         return twin
-    twins.refuse_names(twin.table)
     target, table = bringing.between.target, twin.table
     undecided = [c for c in added if is_undecided(c.affinity, c.declared)]
     found = source.found_in(bringing.between.source, table, undecided)

@@ -79,12 +79,11 @@ def beside(connection: sqlite3.Connection, target: Target, names: Sequence[str])
         Trouble: a table cannot stand in the target.
     """
     present = twins.columns_of_all(target, names)
-    return [
-        Pair(
-            source.read_table(
-                connection, name, (ROWID in present[name]) if present[name] else None
-            ),
-            present[name],
-        )
-        for name in names
+    tables = [
+        source.read_table(connection, name, (ROWID in there) if there else None)
+        for name, there in present.items()
     ]
+    for table in tables:
+        # Cut to what PostgreSQL takes, it would be another table's name.
+        twins.refuse_names(table)
+    return [Pair(table, present[table.name]) for table in tables]
