@@ -65,12 +65,32 @@ def test_a_server_that_never_greets_is_left(path, monkeypatch):
         f"postgresql://u:{SECRET}@[::1",
         f"pass word={SECRET}",
         f"postgresql://u:{SECRET}@h:notaport/x",
+        f"postgresql://u:{SECRET}%ff@h/x",
+        f"host=x password={SECRET}\udcff",
+        f"dbname=postgresql://u:{SECRET}@h/x",
+        f"host=x dbname='host=x password={SECRET}'",
     ],
 )
 def test_a_dsn_that_cannot_be_read_is_not_repeated(dsn, path):
     failed = failure(path, dsn)
 
+    assert "postgres: expected" in failed.error or "PostgreSQL at" in failed.error
     assert SECRET not in failed.error
+
+
+def test_a_url_for_the_name_of_a_database_is_refused_and_not_repeated(path, monkeypatch):
+    monkeypatch.setenv("PGDATABASE", f"postgresql://u:{SECRET}@h/x")
+
+    failed = failure(path, "host=x")
+
+    assert "PGDATABASE" in failed.error
+    assert SECRET not in failed.error
+    assert failed.permanent
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_host_that_has_no_name_is_no_crash(host, path):
+    assert f"PostgreSQL at {host}:5432: " in failure(path, f"host={host} port=5432").error
 
 
 def test_a_wrong_password_is_refused_without_being_told(path, embedded, tmp_path):

@@ -173,6 +173,9 @@ def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[
         connection = Patient.connect(**given)
     except psycopg.Error as error:
         raise of_postgres(where, error, secret) from None
+    except UnicodeError as error:
+        # Python's resolver says so of a host that cannot be one.
+        raise Trouble(f"PostgreSQL at {where}: expected the name of a host: {error}") from None
     connection.cancelled, connection.given, connection.where = cancelled, given, where
     target = Target(connection, schema)
     try:
@@ -200,11 +203,18 @@ def _given(dsn: str) -> dict[str, Any]:
     """What a DSN says, and our patience where neither it nor the environment says anything."""
     try:
         given = conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeError):
         # libpq repeats what it does not understand, which may be a password.
         raise Trouble(
             "postgres: expected a libpq DSN or URL, and libpq reads it as none"
         ) from None
+    database = str(given.get("dbname") or os.environ.get("PGDATABASE", ""))
+    if any(mark in database for mark in ("://", "password=")):
+        # Every message has the name of the database.
+        raise Trouble(
+            "postgres: expected the name of a database in dbname or PGDATABASE, got a whole DSN;"
+            " give that one as postgres"
+        )
     ours = {
         name: value
         for name, value in _PATIENCE.items()
