@@ -283,8 +283,12 @@ def test_a_cancelled_run_leaves_nothing(tmp_path, copies, after):
     assert ours(copies) == []
 
 
-def test_memory_stays_below_64_mb(tmp_path, copies):
-    source = a_database(tmp_path / "large.db", rows=160_000)
+@pytest.mark.parametrize("value", ["NULL", "randomblob(1000000)", "zeroblob(1000000)"])
+def test_memory_stays_below_64_mb(value, tmp_path, copies):
+    source = a_database(tmp_path / "large.db", 160_000 if value == "NULL" else 200, before=f"""
+        CREATE TABLE large (value);
+        WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 200)
+        INSERT INTO large SELECT {value} FROM c""")  # fmt: skip
     assert source.stat().st_size > 80e6
 
     measured = subprocess.run(

@@ -29,7 +29,7 @@ _MOST_COMPRESSORS = 2
 AHEAD = 6
 # malloc.h: from which size memory is given back at once, and how much may lie idle.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 16 * 1024 * 1024
+_KEPT_BYTES = 4 * 1024 * 1024
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
 
 Step = Callable[[int], None]
