@@ -356,6 +356,20 @@ def test_no_encoding_of_the_client_stands_between(encoding, tmp_path, postgres, 
     assert unequal(path, postgres, schema) == {}
 
 
+@pytest.mark.parametrize("setting", ["extra_float_digits=0", "quote_all_identifiers=on"])
+def test_no_setting_of_the_role_stands_between(setting, tmp_path, postgres):
+    path = a_source(tmp_path / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, r REAL, b BLOB)")
+    write(path, "INSERT INTO t VALUES (1, 0.3, x'00ff')")
+    set_so = f"{postgres} options='-c {setting}'"
+    run(path, set_so, proof_budget=0)
+    write(path, "UPDATE t SET r = 0.30000000000000004")
+
+    result = run(path, set_so, proof_budget=0)
+
+    assert result["updated"] == 1
+    assert unequal(path, postgres) == {}
+
+
 @pytest.mark.parametrize(
     ("made", "word"),
     [

@@ -38,12 +38,15 @@ _PATIENCE = {
     "tcp_user_timeout": 30_000,
 }
 _ENVIRONMENT = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
+# Doubles are compared by their whole text, types by their plain names.
 # The last four: a session whose client is gone must not keep its locks for hours.
 _SETTINGS = """
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, YMD';
 SET LOCAL bytea_output = 'hex';
 SET LOCAL standard_conforming_strings = on;
+SET LOCAL extra_float_digits = 1;
+SET LOCAL quote_all_identifiers = off;
 SELECT set_config('search_path',
     concat_ws(', ', 'pg_catalog', nullif(current_setting('search_path'), '')), true);
 SET LOCAL statement_timeout = '{statement}s';
