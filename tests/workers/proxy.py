@@ -8,20 +8,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# The message that says which process of the server works for a session.
+BACKEND_KEY = re.compile(rb"(K\0\0\0\x0c)....", re.DOTALL)
+
 
 @dataclass
 class Proxy:
     """What happens to bytes on their way; all may be changed while it runs.
 
     cut_after, swallow_after: so many bytes both ways together; the connections
-    end, or all that follows vanishes. delay_s: before each piece. The first
-    `spared` connections are let alone.
+    end, or all that follows vanishes. delay_s: before each piece. pools: it gives
+    sessions numbers of its own, as a pooler of connections does.
     """
 
     server: Path
     cut_after: int | None = None
     swallow_after: int | None = None
     delay_s: float = 0.0
+    pools: bool = False
     passed: int = 0
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     over: threading.Event = field(default_factory=threading.Event)
@@ -50,6 +54,8 @@ class Proxy:
                     continue
                 if self.cut_after is not None:
                     data = data[: max(0, self.cut_after - self.passed)]
+                if self.pools:
+                    data = BACKEND_KEY.sub(lambda key: key[1] + b"\0\0\0\1", data, count=1)
                 self.passed += len(data)
                 there.sendall(data)
                 if self.cut_after is not None and self.passed >= self.cut_after:

@@ -181,6 +181,18 @@ def test_a_long_statement_is_waited_for(path, postgres, monkeypatch):
     assert unequal(path, postgres) == {}
 
 
+def test_a_long_statement_is_waited_for_behind_a_pooler(path, embedded, monkeypatch):
+    run(path, embedded)
+    make_updates_slow(embedded, seconds=1)
+    write(path, "UPDATE t SET v = 'x' WHERE id = 1")
+    monkeypatch.setattr(target, "SILENCE_S", 0.3)
+
+    with proxied(embedded, pools=True) as (_, through):
+        run(path, through)
+
+    assert unequal(path, embedded) == {}
+
+
 def test_a_statement_that_takes_too_long_is_named(path, postgres, monkeypatch):
     run(path, postgres)
     make_updates_slow(postgres, seconds=30)

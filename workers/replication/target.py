@@ -59,11 +59,15 @@ _OUR_STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s"
 
 
 class Patient(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose waits look at `cancelled` and end when the server is gone."""
+    """A connection whose waits look at `cancelled` and end when the server is gone.
+
+    given: what it was made with. pid: of the server's process, once it has said so.
+    """
 
     cancelled: Callable[[], bool] = staticmethod(lambda: False)
     given: Mapping[str, Any] = {}
     where: str = ""
+    pid: int | None = None
     why_left: Exception | None = None
 
     def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:
@@ -98,7 +102,7 @@ class Patient(psycopg.Connection[tuple[Any, ...]]):
             raise
 
     def _ask_whether_it_works(self) -> None:
-        pid = self.pgconn.backend_pid
+        pid = self.pid or self.pgconn.backend_pid
         try:
             with psycopg.connect(**self.given, autocommit=True) as second:
                 line = second.execute(_OUR_STATE, (pid,)).fetchone()
@@ -234,11 +238,14 @@ def _settle(target: Target, where: str) -> None:
         raise Trouble(f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8")
     settings = _SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S)
     # One message for both: the first answer is the lock's.
-    lock = target.literal(f"nightshift replication {target.schema}")
+    name = target.literal(f"nightshift replication {target.schema}")
     # Spelled out, since the search path is settled only afterwards.
-    number = f"pg_catalog.hashtextextended({lock}, 0)"
-    query = f"SELECT pg_catalog.pg_try_advisory_xact_lock({number});{settings}"
-    if not target.one(query)[0]:
+    number = f"pg_catalog.hashtextextended({name}, 0)"
+    lock = f"pg_catalog.pg_try_advisory_xact_lock({number})"
+    # A pooler gives sessions numbers of its own: only the server knows who works for us.
+    query = f"SELECT {lock}, pg_catalog.pg_backend_pid();{settings}"
+    is_ours, target.connection.pid = target.one(query)
+    if not is_ours:
         raise Trouble(
             f"another replication into schema {target.schema} of {where} is running",
             permanent=False,
