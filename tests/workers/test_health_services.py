@@ -97,12 +97,20 @@ def test_a_postgres_that_swallows_everything_is_given_up(path):
     assert "sesame" not in str(result)
 
 
-def test_a_dsn_that_is_none_is_not_shown(path):
+@pytest.mark.parametrize(
+    ("dsn", "words"),
+    [
+        ("sesame, open", "expected a libpq DSN"),
+        ("{server} dbname='postgresql://u:sesame@h/d'", "expected the name of a database"),
+        ("{server} dbname='user=u password=sesame'", "expected the name of a database"),
+    ],
+)
+def test_a_dsn_that_is_none_is_not_shown(dsn, words, path, postgres):
     heard = []
 
-    result = measured(path, heard=heard, postgres="sesame, open")
+    result = measured(path, heard=heard, postgres=dsn.format(server=postgres))
 
-    assert "PostgreSQL cannot be asked: its DSN is none" in result["complaints"]
+    assert f"PostgreSQL cannot be asked: {words}" in result["complaints"]
     assert "sesame" not in logged(heard) + str(result)
 
 

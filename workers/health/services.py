@@ -72,11 +72,12 @@ def shown(url: str) -> str:
 def _postgres(dsn: str, replication: bool, limit_s: float) -> Sequence[Measure]:
     import psycopg
 
+    from workers.dsn import BadDsn, read
+
     try:
-        psycopg.conninfo.conninfo_to_dict(dsn)
-    except psycopg.ProgrammingError:
-        expected = "expected key=value pairs or a postgresql:// URL"
-        return [Postgres(f"cannot be asked: its DSN is none, {expected}", 0.0)]
+        read(dsn)
+    except BadDsn as error:
+        return [Postgres(f"cannot be asked: {error}", 0.0)]
     began = time.monotonic()
     try:
         with psycopg.connect(

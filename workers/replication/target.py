@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg import conninfo, sql
+from psycopg import sql
 
+from workers.dsn import BadDsn, read
 from workers.replication.shape import quoted
 from workers.replication.trouble import Cancelled, Trouble, of_postgres
 
@@ -209,19 +210,9 @@ def _place(given: Mapping[str, Any]) -> str:
 def _given(dsn: str) -> dict[str, Any]:
     """What a DSN says, and our patience where neither it nor the environment says anything."""
     try:
-        given = conninfo.conninfo_to_dict(dsn)
-    except (psycopg.ProgrammingError, UnicodeError):
-        # libpq repeats what it does not understand, which may be a password.
-        raise Trouble(
-            "postgres: expected a libpq DSN or URL, and libpq reads it as none"
-        ) from None
-    database = str(given.get("dbname") or os.environ.get("PGDATABASE", ""))
-    if any(mark in database for mark in ("://", "password=")):
-        # Every message has the name of the database.
-        raise Trouble(
-            "postgres: expected the name of a database in dbname or PGDATABASE, got a whole DSN;"
-            " give that one as postgres"
-        )
+        given = read(dsn)
+    except BadDsn as error:
+        raise Trouble(f"postgres: {error}") from None
     ours = {
         name: value
         for name, value in _PATIENCE.items()
