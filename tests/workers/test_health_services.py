@@ -114,6 +114,14 @@ def test_a_dsn_that_is_none_is_not_shown(dsn, words, path, postgres):
     assert "sesame" not in logged(heard) + str(result)
 
 
+def test_a_host_that_cannot_be_one_is_named_at_once(path):
+    result = measured(path, postgres="host=a..b password=sesame")
+
+    assert "PostgreSQL does not answer: " in result["complaints"]
+    assert "gave no answer" not in result["complaints"]
+    assert "sesame" not in str(result)
+
+
 def test_a_replica_that_was_just_written_is_healthy(path, postgres):
     with psycopg.connect(postgres) as target:
         target.execute(STATE)

@@ -1,9 +1,9 @@
 """Database bytes into a copy and back, in one pass each, memory bounded.
 
-Hashes are made on the way, so that what is packed is read once. The law: at
-most AHEAD blocks are in memory, whatever the size; `step(done_bytes)` is
-called after each block and may raise, which ends the pass. Threads pay here:
-isal, zlib and hashlib let go of the interpreter's lock.
+Hashes are made on the way, so that what is packed is read once. The law: about
+AHEAD blocks, or pieces of _MOST_INFLATED_BYTES, are in memory, whatever the
+size; `step(done_bytes)` is called after each and may raise, which ends the pass.
+Threads pay here: isal, zlib and hashlib let go of the interpreter's lock.
 """
 
 import contextlib

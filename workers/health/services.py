@@ -90,7 +90,7 @@ def _postgres(dsn: str, replication: bool, limit_s: float) -> Sequence[Measure]:
             connection.execute("SELECT set_config('statement_timeout', %s, false)", limit)
             answered = Postgres("", time.monotonic() - began)
             return [answered, _replica(connection)] if replication else [answered]
-    except psycopg.Error as error:
+    except (psycopg.Error, UnicodeError) as error:  # the second of a host that cannot be one
         return [Postgres(f"does not answer: {_line(error)}", time.monotonic() - began)]
 
 
