@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -305,7 +306,7 @@ def test_a_run_killed_at_any_moment_leaves_all_or_nothing_and_the_next_is_right(
     print(f"seed {seed}")
     dice = random.Random(seed)
     sums = {None}
-    deaths = 0
+    deaths, whole_s = 0, 0.15
 
     for number in range(10):
         write(
@@ -319,8 +320,11 @@ def test_a_run_killed_at_any_moment_leaves_all_or_nothing_and_the_next_is_right(
         with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
             assert worker.stdout
             worker.stdout.readline()
+            began = time.monotonic()
             try:
-                worker.wait(dice.uniform(0, 0.15))
+                worker.wait(dice.uniform(0, whole_s))
+                # As long as a run takes here: later it would meet none.
+                whole_s = time.monotonic() - began
             except subprocess.TimeoutExpired:
                 os.kill(worker.pid, signal.SIGKILL)
             deaths += worker.wait() == -signal.SIGKILL
