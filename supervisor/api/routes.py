@@ -7,6 +7,7 @@ is not in it does not exist, and one that is cannot be undocumented.
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -14,6 +15,7 @@ from starlette.routing import Route
 from supervisor.api import bodies, parameters, shapes
 from supervisor.api.answers import Ask, guarded, nowhere
 from supervisor.api.asking import Asking
+from supervisor.api.cross_origin import CrossOriginProtection
 from supervisor.api.declared import Declared
 from supervisor.api.document import Document
 from supervisor.api.ground import Ground
@@ -118,8 +120,8 @@ def table(ground: Ground) -> list[Declared]:
 
 
 def application(ground: Ground) -> Starlette:
-    """Everything, for the UNIX socket."""
-    return _application(table(ground))
+    """Everything, for the UNIX socket; a page that reaches a forwarded one is refused."""
+    return _application(table(ground), Middleware(CrossOriginProtection))
 
 
 def public_application(ground: Ground) -> Starlette:
@@ -127,9 +129,10 @@ def public_application(ground: Ground) -> Starlette:
     return _application([each for each in table(ground) if each.path in PUBLIC])
 
 
-def _application(declared: list[Declared]) -> Starlette:
+def _application(declared: list[Declared], *middleware: Middleware) -> Starlette:
     routes = [Route(each.path, guarded(_within(each)), methods=[each.method]) for each in declared]
-    app = Starlette(routes=routes, exception_handlers={404: nowhere, 405: nowhere})
+    handlers = {404: nowhere, 405: nowhere}
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 

@@ -181,7 +181,7 @@ def test_metrics_may_be_read_by_tcp_and_nothing_be_asked() -> None:
     with living(f"metrics: 127.0.0.1:{port}\n{PLAIN}") as house:
         found = metrics(house, http.client.HTTPConnection("127.0.0.1", port, timeout=10))
         with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
-            stranger.sendall(b"POST /v1/stop HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            stranger.sendall(b"POST /v1/stop HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
             refused = read_all(stranger)
 
         assert found["nightshift_pool_places",] == 4

@@ -41,7 +41,7 @@ SILENT = (b"", b"")
 SLOW = (b"GET /v1/status HTTP/1.1\r\nX-Slow: ", b"x")
 HUGE = (b"POST /v1/run-all HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n", bytes(1 << 16))
 ENDLESS = (b"GET /v1/status HTTP/1.1\r\nX-Long: ", b"x" * (1 << 16))
-DEAF = (b"", b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 4)
+DEAF = (b"", b"GET /openapi.json HTTP/1.1\r\nHost: nightshift\r\n\r\n" * 4)
 # The patient alone fill every place; the others push in.
 EVERYBODY = (SILENT, SLOW) * (Limits().clients // 2) + (HUGE, ENDLESS, DEAF) * 8
 

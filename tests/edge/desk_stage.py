@@ -91,7 +91,7 @@ def read_all(client):
 def ask(path, what, verb="GET", body=b"", headers=""):
     """Status and body of an answer on a connection of its own."""
     request = (
-        f"{verb} {what} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"{verb} {what} HTTP/1.1\r\nHost: nightshift\r\nConnection: close\r\n"
         f"Content-Length: {len(body)}\r\n{headers}\r\n"
     )
     with connect(path) as client:
@@ -108,7 +108,7 @@ def ask_json(path, *args, **kwargs):
 def stream(path, what, headers=""):
     """A connection on which the head of a long answer has come, and its pieces follow."""
     client = connect(path)
-    client.sendall(f"GET {what} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+    client.sendall(f"GET {what} HTTP/1.1\r\nHost: nightshift\r\n{headers}\r\n".encode())
     answer = client.makefile("rb")
     status = int(answer.readline().split()[1])
     while answer.readline() != b"\r\n":

@@ -16,7 +16,7 @@ from tests.waiting import until
 
 # As in service, but impatient.
 LIMITS = Limits(request_s=0.5, stalled_s=0.5, ping_s=0.1)
-GET_STATUS = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
+GET_STATUS = b"GET /v1/status HTTP/1.1\r\nHost: nightshift\r\n\r\n"
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_silent_client_is_hung_up_on(path):
 
 def test_a_client_that_never_ends_its_request_is_hung_up_on(path):
     with connect(path) as slow:
-        slow.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        slow.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nContent-Length: 100\r\n\r\n{")
 
         assert b"200" not in read_all(slow)
 
@@ -90,7 +90,7 @@ def test_requests_that_were_sent_together_are_all_answered(path):
 
 def test_a_huge_body_is_hung_up_on(path):
     with connect(path) as huge:
-        huge.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n")
+        huge.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nContent-Length: 9999999\r\n\r\n")
         with pytest.raises(OSError):  # noqa: PT012 - whichever write finds it closed
             for _ in range(1000):
                 huge.sendall(bytes(65536))
@@ -98,7 +98,7 @@ def test_a_huge_body_is_hung_up_on(path):
 
 def test_a_body_in_many_small_pieces_is_no_smaller_for_that(path):
     with connect(path) as sly:
-        sly.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sly.sendall(b"POST /v1/run-all HTTP/1.1\r\nHost:\r\nTransfer-Encoding: chunked\r\n\r\n")
         with pytest.raises(OSError):  # noqa: PT012 - whichever write finds it closed
             for _ in range(100_000):
                 sly.sendall(b"a\r\n0123456789\r\n")
@@ -162,7 +162,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(folder):
     api = Api(folder / "s", Access(), made_desk(*jobs), folder, Limits(stalled_s=0.2))
     api.start()
     with connect(folder / "s") as deaf:
-        deaf.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n")
+        deaf.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: nightshift\r\n\r\n")
         until(lambda: gone(deaf))
     api.close()
 

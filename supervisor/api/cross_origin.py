@@ -1,0 +1,99 @@
+"""Refuses requests that a web page makes, should the socket be forwarded to TCP.
+
+`ssh -L 8080:/run/nightshift.sock host` puts the socket within reach of every page that
+a browser on this machine shows: an empty form posted to /v1/stop needs no
+permission of the page's own. A browser says where a request comes from, and
+programs say nothing of the kind, so what is refused is:
+
+* an Origin other than the host asked (Fetch standard, "Origin header"; also `null`),
+* a Sec-Fetch-Site other than `none` or `same-origin` (Fetch Metadata),
+* a body of a type that an HTML form can send without asking first (Fetch
+  standard, "CORS-safelisted request-header": the three types below),
+* a Host that is no name of this machine, which stops DNS rebinding.
+"""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from supervisor.api import shapes
+from supervisor.api.answers import as_json
+
+FORM_TYPES = frozenset(("application/x-www-form-urlencoded", "multipart/form-data", "text/plain"))
+LOCAL_NAMES = frozenset(("", "localhost", "nightshift"))
+# name, name:port, [v6], [v6]:port (RFC 9110, "Host")
+_HOST = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(?::\d*)?")
+_SAME_SITES = frozenset(("none", "same-origin"))
+_READING = frozenset(("GET", "HEAD"))
+
+
+class CrossOriginProtection:
+    """ASGI middleware: answers 403 or 415 to what a foreign page may have sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it with the reason for its refusal."""
+        headers = Headers(scope=scope)
+        if reason := why_foreign(headers):
+            hint = "only programs on this machine are answered, such as nightshift and curl"
+            await as_json(shapes.Error(reason, hint), 403)(scope, receive, send)
+        elif scope["method"] not in _READING and (form := form_type(headers)):
+            hint = "send JSON: curl -H 'Content-Type: application/json' -d '{...}'"
+            answer = as_json(shapes.Error(f"a body of type {form} is not accepted", hint), 415)
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def why_foreign(headers: Headers) -> str:
+    """Return why the headers are those of a foreign page, or "" if they are not."""
+    for host in headers.getlist("host"):
+        if not is_local(host):
+            return f"Host: {host!r} is not a name of this machine"
+    for site in headers.getlist("sec-fetch-site"):
+        if site.strip().lower() not in _SAME_SITES:
+            return f"Sec-Fetch-Site: {site!r} is another site"
+    for origin in headers.getlist("origin"):
+        if not _is_same_origin(origin, headers.get("host", "")):
+            return f"Origin: {origin!r} is another origin"
+    return ""
+
+
+def form_type(headers: Headers) -> str:
+    """Return the content type if an HTML form can send it, else ""."""
+    for value in headers.getlist("content-type"):
+        # A type that cannot be read is sniffed as none of the three; commas join repeated headers.
+        for part in value.split(","):
+            essence = part.split(";")[0].strip().lower()
+            if essence in FORM_TYPES:
+                return essence
+    return ""
+
+
+def is_local(host: str) -> bool:
+    """Return whether a Host header, with or without a port, names this machine."""
+    found = _HOST.fullmatch(host.strip().lower())
+    if found is None:
+        return False
+    name = found["v6"] or found["name"] or ""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name.removesuffix(".") in LOCAL_NAMES
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _is_same_origin(origin: str, host: str) -> bool:
+    try:
+        parts = urlsplit(origin.strip().lower())
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https") and bool(host) and parts.netloc == host.strip().lower()
+    )
