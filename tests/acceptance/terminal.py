@@ -5,6 +5,8 @@ import pty
 import re
 from collections.abc import Callable
 
+import pytest
+
 from tests.acceptance.daemon import House
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -15,11 +17,19 @@ def plain(said: str) -> str:
     return _COLOUR.sub("", said)
 
 
+def pseudo_terminal() -> tuple[int, int]:
+    """Return both ends of a new terminal; skip the test where there are none (no /dev/pts)."""
+    try:
+        return pty.openpty()
+    except OSError as error:
+        pytest.skip(f"no pseudo-terminal can be had: {error}")
+
+
 def at_terminal(
     house: House, *words: str, types: str = "", reads: Callable[[bytes], object] = bool
 ) -> tuple[int, str]:
     """Exit status, and what the terminal was sent; reads: shown all that has come so far."""
-    ours, theirs = pty.openpty()
+    ours, theirs = pseudo_terminal()
     process = house.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     os.write(ours, types.encode())
