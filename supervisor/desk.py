@@ -20,6 +20,7 @@ from supervisor.core.model import Peer, Run
 from supervisor.core.tally import Tally
 from supervisor.core.view import Facts
 from supervisor.core.world import World
+from supervisor.masking import Mask, masker
 
 # As many changes as a reader may fall behind.
 RING = 1000
@@ -67,12 +68,14 @@ class Desk:
     """One published view, one ring of changes, one queue of calls, and what wakes whom.
 
     bell: called (by the loop) when changes have come, while somebody wants to know.
+    mask: hides the secrets of jobs.yaml, of the environment and of the newest requests.
     """
 
     def __init__(self, facts: Facts) -> None:
         self.world: World | None = None
         self.facts = facts
         self.tally = Tally()
+        self.mask: Mask = masker(())
         self.bell: Callable[[], object] | None = None
         self.is_ready = False
         self.ticked_mono = 0.0

@@ -6,7 +6,7 @@ up again by the next life.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
@@ -14,7 +14,7 @@ from supervisor.config.secrets import is_telling, secrets_among
 from supervisor.core import events as ev
 from supervisor.core.asks import Request, RunJobs
 from supervisor.core.model import Config, Run, replace
-from supervisor.masking import masker
+from supervisor.masking import Mask, mask_of, masker
 
 # Whose words may still hold one; older runs are over.
 REMEMBERED = 100
@@ -26,9 +26,9 @@ class Given:
     def __init__(self) -> None:
         self._newest: deque[str] = deque(maxlen=REMEMBERED)
 
-    def masker(self, config: Config) -> Callable[[str], str]:
-        """A function that masks them, and what jobs.yaml says."""
-        return masker((*config.secrets, *self._newest))
+    def mask(self, config: Config) -> Mask:
+        """Return what masks them, and what jobs.yaml says."""
+        return mask_of(config, self._newest)
 
     def hear(self, request: Request) -> bool:
         """Remember what is secret in a request; whether there was anything new."""
@@ -60,6 +60,8 @@ def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
     match value:
         case str():
             yield name, value
+        case int() | float() if not isinstance(value, bool):
+            yield name, msgspec.json.encode(value).decode()
         case list():
             for each in value:
                 yield from _texts(name, each)

@@ -5,13 +5,11 @@ answers and the log are all made of what has passed here. Output is not heard bu
 lies in files; who reads those masks it.
 """
 
-from collections.abc import Callable
-
+from supervisor.core import asks
 from supervisor.core import events as ev
 from supervisor.core.model import replace
+from supervisor.masking import SHOWN, Mask
 from workers import protocol
-
-Mask = Callable[[str], str]
 
 
 def masked(event: ev.Event, mask: Mask) -> ev.Event:
@@ -23,6 +21,8 @@ def masked(event: ev.Event, mask: Mask) -> ev.Event:
             return replace(event, error=mask(error))
         case ev.Emptied(strays=strays) if strays:
             return replace(event, strays=tuple(map(mask, strays)))
+        case ev.Asked(request=asks.PauseJob() | asks.AckIncident() as request):
+            return replace(event, request=replace(request, reason=mask(request.reason)))
         case _:
             return event
 
@@ -37,8 +37,20 @@ def _message(
             return protocol.Failed(mask(error), permanent)
         case protocol.Garbage(why):
             return protocol.Garbage(mask(why))
+        case protocol.Progress(done, total, unit):
+            return protocol.Progress(done, total, mask(unit))
+        case protocol.Metric(name, value):
+            return protocol.Metric(mask(name), value)
         case protocol.Done(result):
-            texts = {key: mask(v) for key, v in result.items() if isinstance(v, str)}
-            return protocol.Done({**result, **texts})
+            return protocol.Done({mask(key): _value(value, mask) for key, value in result.items()})
         case _:
             return message
+
+
+def _value(value: protocol.Scalar, mask: Mask) -> protocol.Scalar:
+    """Return a text masked, and a number masked if it is a secret as a whole."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    return value if mask(str(value)) == str(value) else SHOWN

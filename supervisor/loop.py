@@ -23,7 +23,7 @@ from supervisor.containment.processes import Processes
 from supervisor.core import asks, changes
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import Beat, Pulse, replace
+from supervisor.core.model import Beat, Config, Pulse, replace
 from supervisor.core.view import Tick
 from supervisor.core.world import World
 from supervisor.desk import Desk, Reload, TestAlert
@@ -210,11 +210,15 @@ class Loop:
                 self._trial.ask(call.answer, self.world)
             else:
                 if self._given.hear(call.what):
-                    self._log.mask = self._given.masker(self.world.config)
+                    self._set_mask(self.world.config)
                 self._last_token += 1
                 self._answers[self._last_token] = call.answer
-                happened.append(ev.Asked(at, self._last_token, call.peer, call.what))
+                asked = ev.Asked(at, self._last_token, call.peer, call.what)
+                happened.append(hearing.masked(asked, self._log.mask))
         return happened
+
+    def _set_mask(self, config: Config) -> None:
+        self._log.mask = self._desk.mask = self._given.mask(config)
 
     def _look(self, at: ev.At) -> None:
         if at.mono >= self._look_at:
@@ -258,7 +262,7 @@ class Loop:
     def _tell_reloader(self, event: ev.Event, before: World) -> list[ev.Record]:
         """Answer those who asked for a reload; what the ledger keeps of them."""
         if isinstance(event, ev.Reloaded):
-            self._log.mask = self._given.masker(event.config)
+            self._set_mask(event.config)
             self._publish(config_loaded_at=event.at.wall)
             found = changes.compare(before.jobs, self.world.jobs, event.at.wall)
             later = changes.at_next_start(before.config, event.config)

@@ -27,7 +27,7 @@ from supervisor.herald import Herald
 from supervisor.ledger.store import Store
 from supervisor.log import Log
 from supervisor.loop import Loop
-from supervisor.masking import masker
+from supervisor.masking import mask_of
 from supervisor.notify_socket import taken_from
 from supervisor.reload import Reloader, keep_text
 from supervisor.state_folder import StateFolder, check_socket_path
@@ -99,7 +99,7 @@ class Service:
             self._api.close()
             raise
         self._log = Log(settings.log_level, settings.log_json)
-        self._log.mask = masker(config.secrets)
+        self._log.mask = self.desk.mask = mask_of(config)
         strays = tree.sweep(self._store.instance)
         folder.empty_tmp()
         selector = selectors.DefaultSelector()

@@ -45,14 +45,14 @@ ARROWS = {
     "supervisor.alerts.heart": "supervisor.alerts.* workers.report",
     "supervisor.alerts.posting": "supervisor.alerts.* workers.report",
     # small edges, each for itself
-    "supervisor.desk": "supervisor.core.*",
+    "supervisor.desk": "supervisor.core.* supervisor.masking",
     "supervisor.errands": "supervisor.core.* workers.protocol",
     # what counts as a secret in a request is what counts as one in jobs.yaml
     "supervisor.given": "supervisor.core.* supervisor.config.secrets supervisor.masking",
-    "supervisor.hearing": "supervisor.core.* workers.protocol",
+    "supervisor.hearing": "supervisor.core.* supervisor.masking workers.protocol",
     "supervisor.log": "supervisor.core.*",
     "supervisor.witness": "supervisor.core.* supervisor.desk",
-    "supervisor.masking": "",
+    "supervisor.masking": "supervisor.core.*",
     "supervisor.notify_socket": "",
     "supervisor.herald": "supervisor.core.* supervisor.log supervisor.notify_socket",
     "supervisor.shown": "supervisor.core.* supervisor.config.secrets"

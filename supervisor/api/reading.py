@@ -17,7 +17,6 @@ from supervisor.containment import output
 from supervisor.core import explain, schedule, showing
 from supervisor.core.model import Job, Run
 from supervisor.ledger.history import Wanted
-from supervisor.masking import masker
 
 # The tick is alive if it came within this; the container's health check asks.
 ALIVE_S = 90.0
@@ -34,13 +33,12 @@ class Reading:
         return as_json(self._roll.status(self._ground.world, self._ground.desk.facts, now()))
 
     async def get_jobs(self, request: Request) -> Response:
-        mask = masker(self._ground.world.config.secrets)
-        in_file = showing.in_file(self._ground.world)
+        mask, in_file = self._ground.desk.mask, showing.in_file(self._ground.world)
         return as_json(shapes.Jobs(tuple(shown.job(job, mask) for job in in_file)))
 
     async def get_job(self, request: Request) -> Response:
         job, world = self._ground.job(request), self._ground.world
-        mask = masker(world.config.secrets)
+        mask = self._ground.desk.mask
         environment = None
         if given.ENV.of(request):
             environment = shown.environment(job, mask, os.environ, self._ground.folder)
@@ -89,7 +87,7 @@ class Reading:
 
     async def get_log(self, request: Request) -> Response:
         run = self._ground.run(request)
-        mask = masker(self._ground.world.config.secrets)
+        mask = self._ground.desk.mask
         if given.FOLLOW.of(request):
             return self._ground.feed.log(run.id, mask)
         text = output.join(self._ground.folder / "runs", run.id).decode(errors="replace")

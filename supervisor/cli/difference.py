@@ -20,7 +20,7 @@ from supervisor.cli.printing import clean, say, tell
 from supervisor.core import changes
 from supervisor.core.changes import DroppedSlot, Rescheduled
 from supervisor.core.model import Config, replace
-from supervisor.masking import masker
+from supervisor.masking import mask_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def in_force(client: Client, config: Config) -> Config | None:
 
 def difference(before: Config, after: Config) -> Difference:
     """From the definitions in force to those of the file, as seen from now."""
-    mask = masker(after.secrets)
+    mask = mask_of(after)
     old = {job.name: job for job in before.jobs}
     new = {job.name: job for job in after.jobs}
     found = changes.compare(old, new, datetime.now(UTC))

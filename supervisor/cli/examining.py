@@ -15,12 +15,12 @@ from supervisor.cli.printing import clean, columns, count, folded, print_value, 
 from supervisor.cli.verb import json_option, places, supervisor, verb
 from supervisor.config import Loaded, load
 from supervisor.config.secrets import secrets_among
-from supervisor.core.model import Severity, replace
+from supervisor.core.model import Config, Severity, replace
 from supervisor.doctor.apart import examine
 from supervisor.doctor.checks import CHECKS
 from supervisor.doctor.finding import Finding, State
 from supervisor.doctor.ground import Ground, Living
-from supervisor.masking import masker
+from supervisor.masking import mask_of
 
 ASK_S = 5.0
 _NAME = max(len(check.name) for check in CHECKS)
@@ -49,8 +49,7 @@ def doctor(as_json: bool) -> int:
       nightshift doctor --json | jq '.findings[] | select(.state == "mend")'
     """
     ground = _ground(places(), supervisor())
-    secrets = ground.config.secrets if ground.config is not None else ()
-    mask = masker((*secrets, *secrets_among(os.environ.items())))
+    mask = mask_of(ground.config or Config(()), secrets_among(os.environ.items()))
     found = tuple(_masked(finding, mask) for finding in examine(CHECKS, ground))
     to_mend = sum(finding.state is State.MEND for finding in found)
     if as_json:

@@ -64,7 +64,12 @@ def _masked(problems: Iterable[Problem], secrets: Sequence[str]) -> list[Problem
     """As they may be shown: what was got instead of a number may be a password."""
     mask = masker(secrets)
     return [
-        replace(problem, message=mask(problem.message), hint=mask(problem.hint))
+        replace(
+            problem,
+            path=mask(problem.path),
+            message=mask(problem.message),
+            hint=mask(problem.hint),
+        )
         for problem in problems
     ]
 

@@ -261,8 +261,8 @@ def test_what_is_secret_is_to_be_masked(text: str, secret: str) -> None:
     assert secret in found.secrets
 
 
-def test_short_and_plain_words_are_never_masked() -> None:
-    found = read("jobs: {a: {command: x, env: {A_TOKEN: abc, USE_KEY: 'true'}}}")
+def test_switches_and_what_is_too_short_are_never_masked() -> None:
+    found = read("jobs: {a: {command: x, env: {A_TOKEN: ab, USE_KEY: 'true', MY_KEY: '60'}}}")
 
     assert found.secrets == ()
 

@@ -51,14 +51,14 @@ def test_words_are_masked_besides_what_the_file_says():
 
     assert given.hear(asked('{"token":"swordfish"}'))
     assert not given.hear(asked('{"token":"swordfish"}'))
-    assert given.masker(Config((), secrets=("herring",)))("swordfish, herring") == "***, ***"
+    assert given.mask(Config((), secrets=("herring",)))("swordfish, herring") == "***, ***"
 
 
 def test_words_hide_what_lies_within_a_value():
     given = Given()
     given.hear(asked('{"to":[{"token":"swordfish"}],"keys":{"a":["herring"]}}'))
 
-    assert given.masker(Config(()))("swordfish, herring, mackerel") == "***, ***, mackerel"
+    assert given.mask(Config(()))("swordfish, herring, mackerel") == "***, ***, mackerel"
 
 
 def test_only_the_newest_are_remembered():
@@ -66,6 +66,6 @@ def test_only_the_newest_are_remembered():
     for number in range(REMEMBERED + 1):
         given.hear(asked(f'{{"token":"number-{number:04}"}}'))
 
-    mask = given.masker(Config(()))
+    mask = given.mask(Config(()))
 
     assert mask("number-0000 number-0001 number-0100") == "number-0000 *** ***"
