@@ -13,7 +13,7 @@ import html
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
 from supervisor.core.model import Config, Reason, State
@@ -24,13 +24,13 @@ SHOWN = "***"
 # From this length on a secret that is no plain word is masked inside other words too.
 LONG = 8
 # So much of the beginning of a secret is recognised where a text was cut off.
-SHORTEST_BEGINNING = 12
+HEAD = 12
 
 _HEX_ESCAPE = re.compile(r"(?:%|\\\\x|\\\\u[0-9a-fA-F]{2})[0-9a-fA-F]{2}")
-_PLAIN = re.compile(r"[A-Za-z]+")
+_PLAIN = re.compile(r"[A-Za-z]{1,20}")
 _ALONE = r"(?<![\w./-])(?:{})(?![\w/-]|\.\w)"
 _NAME = r"(?<![\w-])(?:{})(?![\w-])"
-_CUT_OFF = re.compile(r"\s?(?:…|\.\.\.)|$")
+_DSN = re.compile(r"\w+\s*=")
 
 # user:password@ up to the last @ before a blank or quote; a port is no password.
 _URL_PASSWORD = re.compile(
@@ -50,9 +50,9 @@ def masker(secrets: Iterable[str], names: Iterable[str] = ()) -> Mask:
     names: texts that stay as they are, even where a secret stands in them.
     """
     known = {form for secret in secrets if secret for form in forms(secret)}
-    names = {name for name in names if any(secret in name for secret in known)}
-    pattern = _pattern(known, names)
-    beginnings = _Beginnings(known)
+    names = set(names)
+    pattern = _pattern(known, {name for name in names if any(text in name for text in known)})
+    beginnings = _Beginnings(known, names)
 
     def mask(text: str) -> str:
         if pattern is not None:
@@ -67,19 +67,24 @@ def masker(secrets: Iterable[str], names: Iterable[str] = ()) -> Mask:
 
 def mask_of(config: Config, secrets: Iterable[str] = ()) -> Mask:
     """Return the mask of a configuration, and of the secrets given besides."""
-    return masker((*config.secrets, *secrets), names_of(config))
+    hidden = (*config.secrets, *secrets)
+    tokens = [text for text in hidden if is_distinctive(text) and not text.startswith("/")]
+    paths = {path for path in paths_of(config) if not any(token in path for token in tokens)}
+    return masker(hidden, {*names_of(config), *paths})
 
 
 def names_of(config: Config) -> Iterator[str]:
-    """Yield the words that answers are made of: jobs, groups, states, kinds, paths."""
+    """Yield the words that answers are made of: jobs, groups, workers, states, kinds."""
     yield from State
     yield from Reason
     for job in config.jobs:
-        yield job.name
-        yield job.exclusive or ""
-        yield job.worker or ""
-        yield from (job.cwd or "", job.python or "")
-        yield from (text for text in job.argv or () if text.startswith("/"))
+        yield from (job.name, job.exclusive or "", job.worker or "")
+
+
+def paths_of(config: Config) -> Iterator[str]:
+    """Yield the paths that the definitions name."""
+    for job in config.jobs:
+        yield from _paths([job.cwd, job.python, *(job.argv or ())])
         yield from _paths(json.loads(job.params_json))
 
 
@@ -141,31 +146,42 @@ def is_distinctive(secret: str) -> bool:
 
 
 class _Beginnings:
-    """Masks what is left of a long secret at the place where a text was cut off."""
+    """Masks what is left of a long secret where a text was cut off in its middle."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = [text for text in secrets if len(text) > SHORTEST_BEGINNING]
-        heads = {re.escape(text[:SHORTEST_BEGINNING]) for text in self._secrets}
+    def __init__(self, secrets: Iterable[str], names: Collection[str]) -> None:
+        self._by_head: dict[str, list[str]] = {}
+        for secret in secrets:
+            head = _head(secret)
+            is_longer = is_distinctive(secret) and len(secret) > len(head)
+            if is_longer and not any(head in name for name in names):
+                self._by_head.setdefault(head, []).append(secret)
+        heads = sorted(map(re.escape, self._by_head), key=len, reverse=True)
         self._heads = re.compile("|".join(heads)) if heads else None
 
     def mask(self, text: str) -> str:
-        """Return the text without beginnings of secrets before an ellipsis or its end."""
-        if self._heads is None or self._heads.search(text) is None:
+        """Return the text without beginnings of secrets, each as long as it is alike."""
+        if self._heads is None:
             return text
         pieces, done = list[str](), 0
-        for cut in _CUT_OFF.finditer(text):
-            begin = self._begin(text, done, cut.start())
-            if begin < cut.start():
-                pieces.append(text[done:begin] + SHOWN)
-                done = cut.start()
+        for found in self._heads.finditer(text):
+            if found.start() >= done:
+                pieces += (text[done : found.start()], SHOWN)
+                done = found.start() + max(
+                    _common_length(secret, text[found.start() :])
+                    for secret in self._by_head[found[0]]
+                )
         return "".join((*pieces, text[done:]))
 
-    def _begin(self, text: str, since: int, until: int) -> int:
-        """Return where a beginning of a secret starts that ends at `until`, or `until`."""
-        found = until
-        for secret in self._secrets:
-            for size in range(min(len(secret), until - since), SHORTEST_BEGINNING - 1, -1):
-                if text.startswith(secret[:size], until - size):
-                    found = min(found, until - size)
-                    break
-        return found
+
+def _common_length(first: str, second: str) -> int:
+    pairs = enumerate(zip(first, second, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(first), len(second)))
+
+
+def _head(secret: str) -> str:
+    """Return the beginning by which a secret is recognised.
+
+    Many texts begin as a path, a URL or a connection string does: more of it is asked for.
+    """
+    is_address = secret.startswith("/") or "://" in secret or _DSN.match(secret) is not None
+    return secret[: max(HEAD, len(secret) * 3 // 4)] if is_address else secret[:HEAD]

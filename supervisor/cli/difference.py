@@ -4,6 +4,7 @@ The definitions in force are asked for and read back into values, secrets
 masked; so keys are compared as they are shown, and calendars as they are.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from supervisor.cli.client import Client
 from supervisor.cli.failure import Failure
 from supervisor.cli.moments import Moments
 from supervisor.cli.printing import clean, say, tell
+from supervisor.config.secrets import secrets_among
 from supervisor.core import changes
 from supervisor.core.changes import DroppedSlot, Rescheduled
 from supervisor.core.model import Config, replace
@@ -77,7 +79,7 @@ def in_force(client: Client, config: Config) -> Config | None:
 
 def difference(before: Config, after: Config) -> Difference:
     """From the definitions in force to those of the file, as seen from now."""
-    mask = mask_of(after)
+    mask = mask_of(after, secrets_among(os.environ.items()))
     old = {job.name: job for job in before.jobs}
     new = {job.name: job for job in after.jobs}
     found = changes.compare(old, new, datetime.now(UTC))

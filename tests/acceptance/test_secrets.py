@@ -1,0 +1,139 @@
+"""Secrets in every form, through every way in which a text leaves the service."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.daemon import House, supervised
+from tests.secret_forms import FORMS, SECRETS, leaks
+from tests.waiting import until
+from tests.webhook import Webhook
+
+JOBS = """
+timezone: UTC
+notify: {slack: "${HOOK}"}
+jobs:
+  leak: {worker: "leaking:leak"}
+  fail: {worker: "leaking:fail"}
+  missing: {command: ["${FILE_TOKEN}"]}
+  given: {worker: "leaking:given"}
+"""
+# Prints what is in its environment as FORMS.
+WORKERS = """
+import json, os
+def texts():
+    return json.loads(os.environ["TEXTS"])
+def leak(params, report):
+    for text in texts():
+        print(text)
+        report.log(text)
+        report.progress(1, 2, text)
+        report.metric(text[:60], 7)
+    return {f"said {number} {text[:40]}": text[:200] for number, text in enumerate(texts())}
+def fail(params, report):
+    print("\\n".join(texts()))
+    report.fail("; ".join(texts())[:6000])
+def given(params, report):
+    print("given", params["token"], params["api_key"])
+    report.fail(f"{params['token']} and {params['api_key']}")
+"""
+NUMBER = 271828
+BAD = "jobs: {a: {command: x, timeout: '${A_TOKEN}', retries: '${B_TOKEN}', cron: '${C_TOKEN}'}}"
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Webhook]:
+    with Webhook() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def house(hook: Webhook) -> Iterator[House]:
+    with House(JOBS) as house:
+        texts = [form(secret) for secret in SECRETS for form in FORMS.values()]
+        named = {f"SECRET_{number}": secret for number, secret in enumerate(SECRETS)}
+        house.environ |= {"HOOK": hook.url, "FILE_TOKEN": f"/nowhere/{SECRETS[0]}", **named}
+        house.environ["TEXTS"] = json.dumps(texts)
+        Path(house.root, "leaking.py").write_text(WORKERS)
+        with supervised(house):
+            for job in ("leak", "fail", "missing"):
+                house.ask("run", job, "--wait")
+            house.ask("run", "given", "--set", f"token={NUMBER}", "--set", "api_key=swordfish-42")
+            until(lambda: len(house.json("history")["runs"]) == 4)
+            until(lambda: not house.json("status")["runs"], within_s=20)
+            until(lambda: len(hook.calls) >= 3, within_s=20)
+            yield house
+
+
+def has_none(text: str) -> None:
+    """Fail if the text gives one of the secrets away."""
+    for secret in (*SECRETS, str(NUMBER), "swordfish-42"):
+        assert not leaks(text, secret), secret
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"], ["status", "--json"], ["history"], ["history", "--json"],
+        ["history", "--actions", "--json"], ["explain", "fail"], ["explain", "missing"],
+        ["explain", "given"], ["logs", "leak"], ["logs", "fail"], ["logs", "given"],
+        ["incidents"], ["incidents", "--json"], ["jobs"], ["jobs", "--json"],
+        ["show", "missing"], ["show", "leak", "--json"], ["check"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_no_answer_gives_a_secret_away(house, words):
+    said = house.ask(*words)
+
+    assert "***" in said.stdout or words[0] in ("status", "history", "check", "jobs", "show")
+    has_none(said.stdout + said.stderr)
+
+
+def test_the_log_of_the_service_gives_none_away(house):
+    has_none((house.root / "log").read_text())
+
+
+def test_metrics_give_none_away(house):
+    connection = http.client.HTTPConnection("nightshift")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(house.socket))
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+
+    assert "nightshift_" in text
+    has_none(text)
+
+
+def test_alerts_give_none_away(house, hook):
+    bodies = [call.body for call in hook.calls]
+
+    assert any("***" in body for body in bodies)
+    for body in bodies:
+        has_none(body)
+
+
+def test_no_file_at_rest_gives_one_away(house):
+    """But the raw output of runs and the definitions, which docs/security.md names."""
+    found = [path for path in house.state.rglob("*") if path.is_file()]
+    kept = [path for path in found if path.parent.name not in ("runs", "cache", "tmp")]
+
+    assert any(path.name.startswith("ledger") for path in kept)
+    for path in kept:
+        has_none(path.read_bytes().decode(errors="replace"))
+
+
+def test_a_mistake_quotes_no_secret(house):
+    file = house.root / "bad.yaml"
+    file.write_text(BAD)
+
+    tokens = {"A_TOKEN": SECRETS[0] * 3, "B_TOKEN": SECRETS[1], "C_TOKEN": "k" * 99}
+    said = house.ask("check", str(file), **tokens)
+
+    assert said.returncode == 2
+    assert "***" in said.stderr + said.stdout
+    has_none(said.stdout + said.stderr)
+    assert "kkkkkkkkkkkk" not in said.stdout + said.stderr
