@@ -8,7 +8,7 @@ so; one that reads nothing is cut off (`guests.py`). Nothing is kept per reader.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,9 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from supervisor.api.answers import Problem
 from supervisor.api.limits import Limits
-from supervisor.containment import output
+from supervisor.api.log_reader import LogReader
 from supervisor.core import showing
 from supervisor.desk import Change, Desk
+from supervisor.masking import Mask
 
 FOLLOW_EVERY_S = 0.2
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -43,10 +44,15 @@ class Feed:
         pieces = self._listening(self._desk.newest if after is None else after)
         return Stream(self, pieces, "text/event-stream")
 
-    def log(self, run: int, mask: Callable[[str], str]) -> "Stream":
-        """The log of a run as it grows. Raises: Problem, if too many listen."""
+    def log(self, run: int, mask: Mask) -> "Stream":
+        """Return the log of a run as it grows. Raises: Problem, if too many listen."""
         self._require_room()
         return Stream(self, self._follow(run, mask), "text/plain; charset=utf-8")
+
+    def kept_log(self, run: int, mask: Mask) -> StreamingResponse:
+        """Return the log of a run as far as it is kept now; it ends by itself."""
+        pieces = LogReader(self._runs_dir, run, mask).kept()
+        return StreamingResponse(pieces, media_type="text/plain; charset=utf-8")
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[None]:
@@ -84,22 +90,18 @@ class Feed:
         finally:
             self._listen(-1)
 
-    async def _follow(self, run: int, mask: Callable[[str], str]) -> AsyncIterator[bytes]:
-        """The log as it grows, whole lines at a time, until the run is over."""
-        position, rest = 0, b""
+    async def _follow(self, run: int, mask: Mask) -> AsyncIterator[bytes]:
+        """Yield the log as it grows, whole lines at a time, until the run is over."""
+        log = LogReader(self._runs_dir, run, mask)
         while True:
             world = self._desk.world
             is_over = self._is_over or not (
                 world is not None and (run in world.runs or run in world.living)
             )
-            new, position = output.after(self._runs_dir, run, position)
-            # A secret or a letter must not be cut in two, so an open line waits.
-            whole, newline, rest = (rest + new).rpartition(b"\n")
+            async for piece in log.new():
+                yield piece
             if is_over:
-                whole, newline, rest = whole + newline + rest, b"", b""
-            if whole or newline:
-                yield mask((whole + newline).decode(errors="replace")).encode()
-            if is_over:
+                yield log.open_line()
                 return
             await asyncio.sleep(FOLLOW_EVERY_S)
 

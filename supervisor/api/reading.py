@@ -13,7 +13,6 @@ from supervisor.api import shapes
 from supervisor.api.answers import Problem, as_json
 from supervisor.api.ground import Ground, now
 from supervisor.api.roll import Roll
-from supervisor.containment import output
 from supervisor.core import explain, schedule, showing
 from supervisor.core.model import Job, Run
 from supervisor.ledger.history import Wanted
@@ -90,8 +89,7 @@ class Reading:
         mask = self._ground.desk.mask
         if given.FOLLOW.of(request):
             return self._ground.feed.log(run.id, mask)
-        text = output.join(self._ground.folder / "runs", run.id).decode(errors="replace")
-        return Response(mask(text), media_type="text/plain; charset=utf-8")
+        return self._ground.feed.kept_log(run.id, mask)
 
     async def get_incidents(self, request: Request) -> Response:
         found, world = self._ground.history.incidents(given.LIMIT.of(request)), self._ground.world

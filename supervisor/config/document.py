@@ -26,6 +26,9 @@ MOST_ADDED = 1_000_000
 _LONG = 256
 _CHARACTERS_A_UNIT = 64
 
+# Nobody mends more at once, and each is kept, sent and shown.
+MOST_KEPT = 100
+
 _TEXT_TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
 _NOTHING = ("", "~", "null", "Null", "NULL")
 
@@ -52,13 +55,15 @@ class Document:
         self.left_as_written = False
         self.errors = 0
         self._problems: list[Problem] = []
+        self._left_out: list[Problem] = []  # the first that was not kept, if any
+        self._left_out_count = 0
         self._purse = size + MOST_ADDED
         self._merged: dict[int, Pairs] = {}
         self._merging: set[int] = set()
 
     def problems(self) -> tuple[Problem, ...]:
-        """All so far, in the order of the file, each once."""
-        return in_order(self._problems)
+        """Return the first MOST_KEPT so far, in the order of the file, and how many there are."""
+        return in_order([*self._problems, *map(self._summed_up, self._left_out)])
 
     def report(
         self,
@@ -70,9 +75,18 @@ class Document:
     ) -> None:
         """There is a problem where `node` begins."""
         mark = node.start_mark
-        problem = Problem(mark.line + 1, mark.column + 1, dotted(*path), message, hint, severity)
-        self._problems.append(problem)
         self.errors += severity is Severity.ERROR
+        problem = Problem(mark.line + 1, mark.column + 1, dotted(*path), message, hint, severity)
+        if len(self._problems) < MOST_KEPT:
+            self._problems.append(problem)
+        else:
+            self._left_out = self._left_out or [problem]
+            self._left_out_count += 1
+
+    def _summed_up(self, first: Problem) -> Problem:
+        text = f"{self._left_out_count} more mistakes from here on are not listed"
+        severity = Severity.ERROR if self.errors else Severity.WARNING
+        return Problem(first.line, first.column, "", text, severity=severity)
 
     def report_wrong(self, node: Node, path: Sequence[str], wrong: Wrong) -> None:
         """The same for what a reader raised; nothing if the text was left as written."""

@@ -23,6 +23,9 @@ from supervisor.config.outcome import WorkerUse
 from supervisor.core.model import Problem
 
 LIMIT_S = 10.0
+# A child that says more is not one of ours; nobody mends more mistakes at once.
+_MOST_SAID_BYTES = 4 * 1024 * 1024
+MOST_PROBLEMS = 100
 
 # Another environment has no `workers`; it is loaded from our folder, alone, so
 # that nothing else of ours becomes importable there.
@@ -80,7 +83,7 @@ def check_workers(
             found, answered = _problems(heard, rest, limit_s)
             problems += found
             rest = rest[answered:]
-    return tuple(problems)
+    return tuple(problems[:MOST_PROBLEMS])
 
 
 def _by_place(uses: Iterable[WorkerUse]) -> dict[Place, list[WorkerUse]]:
@@ -194,7 +197,7 @@ def _memory(content: bytes = b"") -> BinaryIO:
 
 def _content(file: BinaryIO) -> bytes:
     file.seek(0)
-    return file.read()
+    return file.read(_MOST_SAID_BYTES)
 
 
 def _last_line(content: bytes) -> str:

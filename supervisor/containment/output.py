@@ -15,6 +15,7 @@ from pathlib import Path
 
 HEAD_BYTES = 256 * 1024
 SEGMENT_BYTES = 768 * 1024
+MOST_KEPT_BYTES = HEAD_BYTES + 2 * SEGMENT_BYTES
 _START_DIGITS = 20
 _START_BYTES = _START_DIGITS + 1  # and a newline
 
@@ -126,26 +127,31 @@ def join(runs_dir: str | Path, run: int) -> bytes:
 
     At most HEAD_BYTES + 2 * SEGMENT_BYTES and that line; b"" where nothing is.
     """
-    return after(runs_dir, run, 0)[0]
+    return after(runs_dir, run, 0, MOST_KEPT_BYTES)[0]
 
 
-def after(runs_dir: str | Path, run: int, position: int) -> tuple[bytes, int]:
-    """What is kept of a run's output from a position on, and the position after it.
+def after(runs_dir: str | Path, run: int, position: int, most_bytes: int) -> tuple[bytes, int]:
+    """Return what is kept of a run's output from a position on, and the position after it.
 
-    Positions count bytes of the whole output, also those that were dropped.
+    Reads at most `most_bytes`. Positions count bytes of the whole output, also those
+    that were dropped.
     """
     path = str(runs_path(runs_dir, run))
     found = [(0, path, 0, HEAD_BYTES)]
     for start, number, _ in sorted(_segments(path)):
         found.append((start, f"{path}.{number}", _START_BYTES, SEGMENT_BYTES))
     pieces = []
+    end = position + most_bytes
     for start, name, header_bytes, most in found:
+        if position >= end:
+            break
         if start > position:
+            end += start - position
             pieces.append(b"\n--- %d bytes dropped ---\n" % (start - position))
             position = start
         # Whoever follows a log asks five times a second: only what is new is read.
         if start + most > position:
-            piece = _read(name, header_bytes + position - start, start + most - position)
+            piece = _read(name, header_bytes + position - start, min(start + most, end) - position)
             pieces.append(piece)
             position += len(piece)
     return b"".join(pieces), position

@@ -153,3 +153,41 @@ def began_at(house: House) -> list[tuple[datetime, datetime]]:
         (datetime.fromisoformat(slot), datetime.fromisoformat(began))
         for slot, began in rows(house, query)
     ]
+
+
+def test_readers_that_never_read_a_log_cost_little_memory(house: House) -> None:
+    """Each asks for 1.7 MB; what is buffered is bounded for each."""
+    house.config.write_text("jobs: {a: {command: 'yes 0123456789abcdef | head -c 1700000'}}")
+    with supervised(house):
+        house.says("run", "a", "--wait")
+        pid = house.json("status")["pid"]
+        before = resident_kib(pid)
+        deaf = [
+            connected(house, b"GET /v1/runs/1/log HTTP/1.1\r\nHost:\r\n\r\n") for _ in range(60)
+        ]
+        until(lambda: all(has_answer(each) for each in deaf), PATIENCE_S)
+
+        assert house.ask("status").returncode == 0
+        assert resident_kib(pid) - before < 64 * 1024
+        for each in deaf:
+            each.close()
+
+
+def resident_kib(pid: int) -> int:
+    with open(f"/proc/{pid}/status") as file:
+        return next(int(row.split()[1]) for row in file if row.startswith("VmRSS"))
+
+
+def connected(house: House, request: bytes) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(house.socket))
+    client.sendall(request)
+    return client
+
+
+def has_answer(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        return bool(client.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False

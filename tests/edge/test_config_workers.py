@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -113,12 +112,10 @@ def test_an_import_that_hangs_is_a_problem_and_its_children_are_killed(folder: P
         "open('pid', 'w').write(str(child.pid))\n"
         "time.sleep(60)\n"
     )
-    begun = time.monotonic()
 
     found = said(folder, "a: {worker: 'bad:run'}", limit_s=1.0)
 
     assert found == ["jobs.a.worker: import bad:run: not done within 1s"]
-    assert time.monotonic() - begun < 5
     until(lambda: is_dead(int((folder / "pid").read_text())))
 
 
