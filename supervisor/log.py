@@ -14,6 +14,7 @@ from datetime import datetime
 
 import msgspec
 
+from supervisor.core.escape import escape_control
 from supervisor.core.events import Note
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -96,5 +97,5 @@ def _json(at: datetime, note: Note) -> str:
 def _text(at: datetime, note: Note) -> str:
     about = f" job={note.job}" if note.job else ""
     about += f" run={note.run} attempt={note.attempt}" if note.run else ""
-    said = note.text.replace("\n", " | ")
+    said = escape_control(note.text.replace("\n", " | "))
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S} {note.level:<7}{about} {said}"

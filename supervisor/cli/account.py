@@ -13,6 +13,7 @@ from supervisor.cli.naming import job_name
 from supervisor.cli.printing import Table, clean, print_json, say, tell, took
 from supervisor.cli.verb import json_option, supervisor, utc_option, verb
 from supervisor.cli.waiting import outcome
+from supervisor.core.escape import keep_colours
 
 STATES = (*sorted(answers.FINAL), "pending", "running", "retrying")
 COUNT = click.IntRange(1, 1000)
@@ -71,8 +72,11 @@ def history(
 @click.argument("which", metavar="JOB|RUN", type=job_name)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("-n", "count", type=click.IntRange(0), help="Only the last lines (all).")
-def logs(which: str, follow: bool, count: int | None) -> int:
+@click.option("--raw", is_flag=True, help="Every byte, also commands to the terminal.")
+def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
     """What a run printed: the run of this number, or the newest one of a job.
+
+    On a terminal colours are kept, and other sequences that control it are left out.
 
     \b
     Examples:
@@ -81,15 +85,16 @@ def logs(which: str, follow: bool, count: int | None) -> int:
     """
     client = supervisor()
     run = which if which.isdigit() else str(_newest(client, which))
+    write = _write if raw or not sys.stdout.isatty() else _write_safely
     if not follow:
-        _write(_last_lines(client.get("v1", "runs", run, "log"), count))
+        write(_last_lines(client.get("v1", "runs", run, "log"), count))
         return Exit.YES
     skipped = 0
     if count is not None:
         so_far = client.get("v1", "runs", run, "log")
         skipped = len(so_far) - len(_last_lines(so_far, count))
     for piece in client.stream("v1", "runs", run, "log", follow=1):
-        _write(piece[skipped:])
+        write(piece[skipped:])
         skipped = max(0, skipped - len(piece))
     return Exit.YES
 
@@ -155,6 +160,10 @@ def _last_lines(text: bytes, count: int | None) -> bytes:
         return text
     # Unlike splitlines, readlines takes no progress bar for a hundred lines.
     return b"".join(io.BytesIO(text).readlines()[-count:]) if count else b""
+
+
+def _write_safely(piece: bytes) -> None:
+    _write(keep_colours(piece.decode(errors="replace")).encode())
 
 
 def _write(piece: bytes) -> None:

@@ -9,7 +9,7 @@ from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.naming import job_name
-from supervisor.cli.printing import clean, count, print_json, say
+from supervisor.cli.printing import clean, count, print_json, say, say_output
 from supervisor.cli.verb import duration, json_option, supervisor, verb
 from supervisor.cli.waiting import display, give_account, until_final
 from supervisor.cli.wish import Wish
@@ -164,5 +164,6 @@ def _wait(client: Client, numbers: list[int], wish: Wish) -> int:
         shown.close()
     if wish.dry_run and not wish.as_json:
         for number in numbers:
-            say(client.get("v1", "runs", str(number), "log").decode(errors="replace").rstrip())
+            printed = client.get("v1", "runs", str(number), "log")
+            say_output(printed.decode(errors="replace").rstrip())
     return Exit.YES if give_account(bodies, wish.as_json) else Exit.NO

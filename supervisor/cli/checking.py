@@ -81,7 +81,8 @@ def show(found: Findings, when: Moments) -> None:
     table.show()
     said = [f"{job.name}: {words}" for job in found.jobs for words in job.daylight_saving]
     if said:
-        say("\nDaylight saving:")
+        say()
+        say("Daylight saving:")
     for line in said:
         tell(f"  {line}", 4)
     if found.difference is not None:

@@ -2,7 +2,6 @@
 
 import click
 
-from supervisor.cli.printing import say
 from supervisor.cli.verb import verb
 
 SHELLS = ("bash", "zsh", "fish")
@@ -31,5 +30,5 @@ def completion(shell: str) -> int:
     assert found is not None  # one of ours
     # Not source(): it starts a bash to ask for its version, which need not be there.
     script = found(program, {}, "nightshift", VARIABLE)
-    say(script.source_template % script.source_vars())
+    print(script.source_template % script.source_vars())
     return 0

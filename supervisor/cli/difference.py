@@ -100,7 +100,8 @@ def difference(before: Config, after: Config) -> Difference:
 
 def show(found: Difference, when: Moments) -> None:
     """Print it, one line a change."""
-    say("\nBeside the living supervisor:")
+    say()
+    say("Beside the living supervisor:")
     for line in in_lines(found, when):
         tell(f"  {line}", 4)
     for name, keys in found.changed.items():

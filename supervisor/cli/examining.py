@@ -56,7 +56,8 @@ def doctor(as_json: bool) -> int:
         print_value(Report(not to_mend, found))
     else:
         _show(found)
-        say(f"\n{count(to_mend, 'thing')} to mend" if to_mend else "\nnothing to mend")
+        say()
+        say(f"{count(to_mend, 'thing')} to mend" if to_mend else "\nnothing to mend")
     return Exit.NO if to_mend else Exit.YES
 
 
@@ -105,10 +106,10 @@ def _show(found: Sequence[Finding]) -> None:
     for finding in found:
         state = styled(f"{finding.state:<4}", finding.state)
         head = f"  {finding.check:<{_NAME}}  "
-        say(state + head + folded(finding.value, width, _INDENT, _INDENT).lstrip())
+        print(state + head + folded(finding.value, width, _INDENT, _INDENT).lstrip())
         if finding.state is State.WELL:
             continue
         if finding.expected:
-            say(folded(f"expected: {finding.expected}", width, _INDENT, _INDENT))
+            print(folded(f"expected: {finding.expected}", width, _INDENT, _INDENT))
         if finding.mend:
-            say(folded(f"mend: {finding.mend}", width, _INDENT, _INDENT))
+            print(folded(f"mend: {finding.mend}", width, _INDENT, _INDENT))

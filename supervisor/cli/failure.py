@@ -8,6 +8,7 @@ import sys
 from enum import IntEnum
 
 from supervisor.cli.printing import columns, folded
+from supervisor.core.escape import escape_control
 
 
 class Exit(IntEnum):
@@ -37,7 +38,8 @@ class Failure(Exception):  # noqa: N818 - the verb's end, not a fault of ours
             print(self.body.decode(errors="replace"))
             return
         width = columns(sys.stderr)
-        for line in f"nightshift: {self.text}".splitlines():
-            print(folded(line, width, "  "), file=sys.stderr)
+        for line in f"nightshift: {self.text}".split("\n"):
+            print(folded(escape_control(line), width, "  "), file=sys.stderr)
         if self.hint:
-            print(folded(self.hint, width, "  ", "  hint: "), file=sys.stderr)
+            hint = escape_control(self.hint)
+            print(folded(hint, width, "  ", "  hint: "), file=sys.stderr)

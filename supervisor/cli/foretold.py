@@ -26,7 +26,8 @@ def show(found: Forecast, habits: Mapping[str, Habit], source: str, when: Moment
     _show_waits(found, when)
     _show_losses(found, when)
     if found.daylight_saving:
-        say("\nDaylight saving:")
+        say()
+        say("Daylight saving:")
     for moved in found.daylight_saving:
         tell(f"  {moved.job}: {moved.words}", 4)
     _show_pool(found, when)
@@ -37,7 +38,8 @@ def show_rotation(rotations: Sequence[Rotation], when: Moments) -> None:
     for one in rotations:
         copies = f"{len(one.kept)} {'copy' if len(one.kept) == 1 else 'copies'}"
         did = f"{one.made} made, {one.removed} removed"
-        say(f"\n{one.job} leaves {copies} in {one.directory} ({did}):")
+        say()
+        say(f"{one.job} leaves {copies} in {one.directory} ({did}):")
         if one.refusals:
             tell(f"  it refuses {count(one.refusals, 'time')}: {one.refusal}", 4)
         table = Table("TAKEN", "DETAIL")
@@ -48,7 +50,8 @@ def show_rotation(rotations: Sequence[Rotation], when: Moments) -> None:
 
 def show_differences(found: Sequence[Difference], days: int) -> None:
     """Which jobs would fare otherwise in the coming days."""
-    say(f"\nIn the coming {count(days, 'day')}, through the rules themselves:")
+    say()
+    say(f"In the coming {count(days, 'day')}, through the rules themselves:")
     if not found:
         say("  no job would fare otherwise")
     table = Table(
@@ -84,7 +87,8 @@ def _show_jobs(found: Forecast, habits: Mapping[str, Habit]) -> None:
 def _show_waits(found: Forecast, when: Moments) -> None:
     if not found.waits:
         return
-    say("\nWaits:")
+    say()
+    say("Waits:")
     table = Table("JOB", "WHAT", "TIMES", "TOGETHER", "LONGEST", "OF", spare=("TOGETHER", "OF"))
     for wait in found.waits[:MOST_ROWS]:
         together, longest = took(wait.total_s), took(wait.longest_s)
@@ -97,7 +101,8 @@ def _show_waits(found: Forecast, when: Moments) -> None:
 def _show_losses(found: Forecast, when: Moments) -> None:
     if not found.losses:
         return
-    say("\nWithout success:")
+    say()
+    say("Without success:")
     table = Table("JOB", "STATE", "TIMES", "FIRST", "LAST", "CAUSE", spare=("LAST", "FIRST"))
     for loss in found.losses[:MOST_ROWS]:
         first, last = when.slot(loss.first), when.slot(loss.last)
@@ -109,7 +114,8 @@ def _show_losses(found: Forecast, when: Moments) -> None:
 def _show_pool(found: Forecast, when: Moments) -> None:
     full = f", all of them for {took(found.full_s)} in all" if found.full_s else ""
     places = count(found.max_concurrent, "place")
-    say(f"\nPool: at most {found.most_living} of {places} taken{full}")
+    say()
+    say(f"Pool: at most {found.most_living} of {places} taken{full}")
     for minute in found.busiest:
         begun = ", ".join(dict.fromkeys(minute.jobs))
         often = f"{count(minute.times, 'time')}, first" if minute.times > 1 else "once,"

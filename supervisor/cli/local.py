@@ -15,7 +15,7 @@ import msgspec
 from supervisor.cli import answers, mistakes
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.places import Places
-from supervisor.cli.printing import say
+from supervisor.cli.printing import say, say_output
 from supervisor.cli.starting import begun, grace_s, level
 from supervisor.cli.verb import places
 from supervisor.cli.waiting import Display, display, give_account
@@ -71,7 +71,7 @@ def serve(
     if shows_output and not as_json:
         for number in numbers:
             kept = output.join(StateFolder(here.state).runs, number)
-            say(kept.decode(errors="replace").rstrip())
+            say_output(kept.decode(errors="replace").rstrip())
     succeeded = give_account(_bodies(here.state, numbers), as_json)
     return Exit.YES if succeeded else Exit.NO
 

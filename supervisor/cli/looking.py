@@ -221,7 +221,8 @@ def _show_definition(shown: dict[str, Any]) -> None:
         default_flow_style=None,
         width=max((columns(sys.stdout) or _WIDE + _WORD) - _WORD, _WORD),
     )
-    say(text.rstrip())
+    for line in text.splitlines():
+        say(line)
 
 
 def _filled(value: dict[str, Any]) -> dict[str, Any]:

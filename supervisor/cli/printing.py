@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from supervisor.cli import widths
+from supervisor.core.escape import escape_control, keep_colours
 from workers.units import format_duration
 
 _STYLES = {
@@ -44,13 +45,18 @@ MOST_DRAWN = 300
 
 
 def say(text: str = "") -> None:
-    """A line for people."""
-    print(text)
+    """Print a line for people; what cannot be seen in it is written out."""
+    print(escape_control(text))
+
+
+def say_output(text: str) -> None:
+    """Print what a program printed; a terminal is sent its lines and colours only."""
+    print(keep_colours(text) if sys.stdout.isatty() else text)
 
 
 def tell(text: str, indent: int = 0) -> None:
     """A sentence for people, folded where they look at it; indent: of its further lines."""
-    say(folded(text, columns(sys.stdout), " " * indent))
+    print(folded(escape_control(text), columns(sys.stdout), " " * indent))
 
 
 def folded(text: str, width: int | None, indent: str = "", first: str = "") -> str:
@@ -87,8 +93,8 @@ def print_value(value: Any) -> None:
 
 
 def clean(text: str) -> str:
-    """On one line, without control characters."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+    """Return the text on one line; what cannot be seen is written out."""
+    return escape_control(text.strip())
 
 
 def count(number: int, noun: str) -> str:

@@ -155,7 +155,7 @@ def _folder(house: House) -> list[str]:
 def _hundreds(house: House) -> list[str]:
     jobs = "".join(f"  a{n}: {{command: ['true'], corn: x}}\n" for n in range(250))
     house.config.write_text(f"jobs:\n{jobs}")
-    return ["jobs.yaml:2:27: jobs.a0.corn:", "and 150 more"]
+    return ["jobs.yaml:2:27: jobs.a0.corn:", "150 more mistakes"]
 
 
 def _state_is_a_file(house: House) -> list[str]:
