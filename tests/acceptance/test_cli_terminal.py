@@ -18,6 +18,7 @@ jobs:
     cron: "0 4 29 2 *"
   hello: {command: [/bin/echo, hi]}
   packer: {worker: "packer:work"}
+  painter: {command: ["/usr/bin/printf", '\\033[31mred\\033[0m \\033[2J\\033]0;title\\007 end\\n']}
 """
 # It ends when somebody opens the other end of the pipe.
 PACKER = """
@@ -62,6 +63,17 @@ def test_the_coming_days_fit_a_narrow_terminal(house: House) -> None:
     ]
     assert "exit status 1" in losses
     assert max(len(line.rstrip()) for line in f"{jobs}\n{losses}".splitlines()) <= WIDTH
+
+
+def test_a_terminal_is_sent_the_colours_of_a_log_and_no_other_command(house: House) -> None:
+    house.says("run", "painter", "--wait")
+
+    _, shown = at_terminal(house, "logs", "painter")
+    _, raw = at_terminal(house, "logs", "painter", "--raw")
+
+    assert shown == "\x1b[31mred\x1b[0m  end\r\n"
+    assert raw == "\x1b[31mred\x1b[0m \x1b[2J\x1b]0;title\x07 end\r\n"
+    assert house.says("logs", "painter") == raw.replace("\r\n", "\n")
 
 
 def test_no_color_is_obeyed(house: House) -> None:
