@@ -95,8 +95,6 @@ def _snapshot(
     # Not opened read-only: the last reader of a log would leave -wal and -shm behind.
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    # An id that is no UTF-8 is to be shown, not to end the check.
-    connection.text_factory = lambda text: text.decode(errors="backslashreplace")
     patience.begin_reading(connection, check)
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if not tables:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers import database
+from workers.connection import text_of
 from workers.replication import encode
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Column, Table, Twin, quoted
@@ -142,7 +143,7 @@ def rows(
     try:
         yield from connection.execute(query, values)
     finally:
-        connection.text_factory = str
+        connection.text_factory = text_of
 
 
 def want(connection: sqlite3.Connection, twin: Twin, keys: Iterator[Sequence[object]]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers import database
+from workers.connection import connect
 from workers.database import DatabaseTrouble, transaction
 from workers.sync import schema
 from workers.sync.rows import CARD_COLUMNS, SET_COLUMNS, Row
@@ -107,7 +108,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             return connection
         connection.close()
     # A part of the tables is as good as none: sets without cards are added first.
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = connect(":memory:", 0)
     _create(connection)
     return connection
 
