@@ -7,8 +7,8 @@ import pytest
 
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from tests.workers.strange_texts import with_latin_names
-from workers import cleanup
-from workers.cleanup import row_numbers, virtual
+from workers import cleanup, virtual_tables
+from workers.cleanup import row_numbers
 
 # Tables whose rows keep their numbers, and tables whose rows may get new ones.
 KEPT = {
@@ -205,12 +205,12 @@ def test_a_dry_run_says_why_vacuum_would_be_left_out(path):
     ],
 )  # fmt: skip
 def test_a_declaration_is_read_whatever_its_quotes(sql, module, options):
-    found = virtual.read("a", sql, has_content=False)
+    found = virtual_tables.read("a", sql, has_content=False)
 
     assert (found.module, found.options) == (module, options)
 
 
 def test_a_declaration_that_cannot_be_read_counts_as_holding_row_numbers():
-    found = virtual.read("a", "CREATE VIRTUAL", has_content=True)
+    found = virtual_tables.read("a", "CREATE VIRTUAL", has_content=True)
 
     assert found.holds_row_numbers

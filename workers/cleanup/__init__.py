@@ -2,7 +2,7 @@
 
 Here: the job `cleanup.run` and its plan. `leftovers.py` removes temporary
 files of killed runs, `pages.py` does ANALYZE, checkpoint and VACUUM, unless
-`row_numbers.py` speaks against it (`virtual.py` reads what indexes hold). The
+`row_numbers.py` speaks against it (`workers.virtual_tables` reads what indexes hold). The
 law: a database in use is no failure; what could not be done is a warning.
 """
 

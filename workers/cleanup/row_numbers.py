@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workers.cleanup import virtual
-from workers.cleanup.virtual import Virtual
+from workers import virtual_tables
+from workers.virtual_tables import Virtual
 
 _SHOWN = 3
 # An alias of the row number is the one key that SQLite builds no index for, which tells
@@ -42,7 +42,7 @@ def schema(connection: sqlite3.Connection) -> Schema:
     """Read the schema, as far as row numbers are concerned."""
     renumbered = tuple(name for (name,) in connection.execute(_RENUMBERED))
     views = frozenset(name.lower() for (name,) in connection.execute(_VIEWS))
-    return Schema(renumbered, views, virtual.tables(connection))
+    return Schema(renumbered, views, virtual_tables.tables(connection))
 
 
 def objection(found: Schema, may_renumber: bool) -> str:

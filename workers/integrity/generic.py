@@ -5,7 +5,7 @@ be made is a finding, never a silence.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from workers import database
 from workers.backup import tables
@@ -13,6 +13,7 @@ from workers.integrity.findings import SHOWN, Finding, Severity
 
 # Each line takes memory inside SQLite; a database with more is beyond counting.
 MOST_LINES = 100_000
+NOT_MADE = "checks that could not be made"
 
 
 def pages(connection: sqlite3.Connection) -> Finding:
@@ -26,9 +27,12 @@ def pages(connection: sqlite3.Connection) -> Finding:
     return Finding("damage", Severity.FAILURE, count, what, tuple(examples))
 
 
-def foreign_keys(connection: sqlite3.Connection) -> Finding:
-    """Rows whose parent is missing, and tables whose keys do not fit their parent's."""
-    count, examples = 0, list[str]()
+def foreign_keys(connection: sqlite3.Connection) -> list[Finding]:
+    """Rows whose parent is missing, tables whose keys do not fit their parent's.
+
+    A second finding names the tables that could not be checked.
+    """
+    count, examples, unchecked = 0, list[str](), list[str]()
     for name in tables.names(connection):
         try:
             # Table by table: one misfit in a schema would end the check of them all.
@@ -39,17 +43,16 @@ def foreign_keys(connection: sqlite3.Connection) -> Finding:
                     row = f"{name} rowid {rowid}" if rowid is not None else f"a row of {name}"
                     examples.append(f"{row} without its {parent}")
         except sqlite3.OperationalError as error:
-            if "foreign key mismatch" not in str(error):
+            if not database.is_foreign(error):
                 raise
-            count += 1
-            examples.insert(0, f"{name}: {error}")
-    return Finding(
-        "foreign_key_violations",
-        Severity.FAILURE,
-        count,
-        "foreign key violations",
-        tuple(examples[:SHOWN]),
-    )
+            if "foreign key mismatch" in str(error):
+                count += 1
+                examples.insert(0, f"{name}: {error}")
+            else:
+                unchecked.append(f"foreign_key_check of {name}: {error}")
+    what, shown = "foreign key violations", tuple(examples[:SHOWN])
+    found = [Finding("foreign_key_violations", Severity.FAILURE, count, what, shown)]
+    return [*found, _not_made(unchecked)] if unchecked else found
 
 
 def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
@@ -65,8 +68,11 @@ def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
         if not (damaged or database.is_foreign(error)):
             raise
         severity = Severity.FAILURE if damaged else Severity.WARNING
-        what = "checks that could not be made"
-        return [Finding("checks_not_made", severity, 1, what, (f"{name}: {error}",))]
+        return [_not_made([f"{name}: {error}"], severity)]
+
+
+def _not_made(whats: Sequence[str], severity: Severity = Severity.WARNING) -> Finding:
+    return Finding("checks_not_made", severity, len(whats), NOT_MADE, tuple(whats[:SHOWN]))
 
 
 def _lines(connection: sqlite3.Connection) -> Iterator[str]:
