@@ -7,6 +7,7 @@ terminal, JSON for a pipe, or as `--log-format` says.
 
 import os
 import queue
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -21,6 +22,8 @@ MOST_WAITING = 10_000
 # A worker's line may be 64 KiB long, so that lines alone are no bound.
 MOST_WAITING_BYTES = 4 * 1024**2
 LAST_LINES_S = 1.0
+# What a terminal would obey, or what would end a line.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Log:
@@ -97,4 +100,5 @@ def _text(at: datetime, note: Note) -> str:
     about = f" job={note.job}" if note.job else ""
     about += f" run={note.run} attempt={note.attempt}" if note.run else ""
     said = note.text.replace("\n", " | ")
-    return f"{at.astimezone():%Y-%m-%d %H:%M:%S} {note.level:<7}{about} {said}"
+    shown = _CONTROL.sub(" ", said)
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S} {note.level:<7}{about} {shown}"
