@@ -20,6 +20,15 @@ def text_of(raw: bytes) -> str:
     return raw.decode(errors="backslashreplace")
 
 
+def is_utf8(raw: bytes) -> bool:
+    """Return whether `raw` is a text that can be written in a statement."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def connect(uri: str, busy_timeout_s: float) -> sqlite3.Connection:
     """Connect to `uri` in autocommit mode.
 

@@ -193,7 +193,7 @@ def test_sync_tells_a_mistake_as_it_is(folder, text):
     given = sync.Params(str(Catalogue(folder, [a_set("one")], {"one": wrong}).root), folder / "d")
     done(sync.missing_sets, given)
 
-    assert "one: entry 1 (one-1): hp: expected digits" in failed(sync.missing_cards, given)
+    assert "one: entry 1 (one-1): hp: expected 1 to 18 digits" in failed(sync.missing_cards, given)
 
 
 def test_what_a_trigger_says_is_told_as_it_is(folder, text):
