@@ -54,12 +54,12 @@ class DatabaseTrouble(Exception):  # noqa: N818 - it is caught and told, not a d
 
 
 class DatabaseLockedError(DatabaseTrouble):
-    """Another program's lock stands in the way; waited_s: for how long it did."""
+    """A lock stands in the way; waited_s: for how long it did."""
 
-    def __init__(self, path: Path, waited_s: float) -> None:
+    def __init__(self, path: Path, waited_s: float, by: str = "another program") -> None:
         # Less is no waiting: SQLite says at once that it would wait for ever.
         how_long = f" for more than {int(waited_s)} s" if waited_s >= 1 else ""
-        super().__init__(path, f"is locked by another program{how_long}", permanent=False)
+        super().__init__(path, f"is locked by {by}{how_long}", permanent=False)
         self.waited_s = waited_s
 
 
@@ -211,7 +211,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def trouble(path: Path, error: sqlite3.Error) -> DatabaseTrouble:
     """`error` as a sentence about `path`, and whether it can mend itself."""
     if waits_for_a_lock(error):
-        return DatabaseLockedError(path, getattr(error, "waited_s", 0.0))
+        # LOCKED is said of a table, and within one process.
+        by = "another connection" if kind_of(error) == "SQLITE_LOCKED" else "another program"
+        return DatabaseLockedError(path, getattr(error, "waited_s", 0.0), by)
     name, folder = kind_of(error), _folder(path)
     # The index of a WAL is mapped; that it cannot grow is an I/O error without a reason.
     if name == "SQLITE_IOERR" and _free_bytes(folder) < _INDEX_BYTES:

@@ -111,6 +111,32 @@ def test_all_tries_for_a_lock_are_told_together(locked, monkeypatch):
     assert refused.value.waited_s >= 1
 
 
+def test_all_tries_to_read_are_told_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(patience, "_TRYING_S", 1.0)
+    path = tmp_path / "a.db"
+    execute(path, "CREATE TABLE a (b)")
+    with (
+        closing(database.open_existing(path)) as reader,
+        closing(sqlite3.connect(path, isolation_level=None)) as writer,
+    ):
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError) as refused:
+            patience.begin_reading(reader, lambda: None)
+
+    told = database.trouble(path, refused.value)
+
+    assert told.reason == "is locked by another program for more than 1 s"
+
+
+def test_a_table_that_is_locked_within_a_process_is_told_as_that(tmp_path):
+    error = sqlite3.OperationalError("database table is locked")
+    error.sqlite_errorname = "SQLITE_LOCKED"
+
+    told = database.trouble(tmp_path / "a.db", error)
+
+    assert told.reason == "is locked by another connection"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

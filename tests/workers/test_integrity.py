@@ -225,7 +225,7 @@ def test_a_table_whose_name_is_not_utf_8_is_named_as_unchecked(tmp_path):
     result = checked(path, heard)
 
     assert (result["checks_not_made"], result["warnings"]) == (1, 1)
-    assert r"(foreign_key_check of caf\xe9: no such table: caf\xe9)" in logged(heard)
+    assert r"(foreign_key_check of caf\xe9: its name is not UTF-8)" in logged(heard)
 
 
 def test_an_error_that_is_not_utf_8_is_a_finding_like_any_other(tmp_path):

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from workers import database
 from workers.backup import tables
+from workers.connection import is_utf8
 from workers.integrity.findings import SHOWN, Finding, Severity
 
 # Each line takes memory inside SQLite; a database with more is beyond counting.
 MOST_LINES = 100_000
+_OF_TABLES = " WHERE type = 'table' AND rootpage > 0"
 NOT_MADE = "checks that could not be made"
 
 
@@ -32,8 +34,12 @@ def foreign_keys(connection: sqlite3.Connection) -> list[Finding]:
 
     A second finding names the tables that could not be checked.
     """
-    count, examples, unchecked = 0, list[str](), list[str]()
+    count, examples = 0, list[str]()
+    unnamed = _unnamed(connection)
+    unchecked = [f"foreign_key_check of {name}: its name is not UTF-8" for name in unnamed]
     for name in tables.names(connection):
+        if name in unnamed:
+            continue
         try:
             # Table by table: one misfit in a schema would end the check of them all.
             check = connection.execute(f'PRAGMA foreign_key_check("{tables.quoted(name)}")')
@@ -69,6 +75,12 @@ def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
             raise
         severity = Severity.FAILURE if damaged else Severity.WARNING
         return [_not_made([f"{name}: {error}"], severity)]
+
+
+def _unnamed(connection: sqlite3.Connection) -> list[str]:
+    """The tables, escaped, that no statement can name: SQLite takes any bytes for a name."""
+    found = connection.execute("SELECT name, CAST(name AS BLOB) FROM sqlite_master" + _OF_TABLES)
+    return [name for name, raw in found if not is_utf8(raw)]
 
 
 def _not_made(whats: Sequence[str], severity: Severity = Severity.WARNING) -> Finding:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from workers import database, virtual_tables
 from workers.backup import space, tables
-from workers.connection import connect
+from workers.connection import connect, kind_of
 from workers.integrity import generic
 from workers.integrity.findings import SHOWN, Finding, Severity
 from workers.units import format_size
@@ -64,20 +64,29 @@ def _of_texts(
 ) -> list[Finding]:
     shape = tables.shape(connection)
     if lacking := _lack(shape.page_size * shape.page_count, limit_bytes):
-        names = tuple(f"{one.name}: {lacking}" for one in texts[:SHOWN])
-        what = generic.NOT_MADE
-        return [Finding("checks_not_made", Severity.WARNING, len(texts), what, names)]
+        return [_not_copied(texts, lacking)]
     results = list[Finding]()
     # Without a name: SQLite unlinks the file as soon as it has opened it.
     with closing(connect("", 0)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
         pages = max(1, _COPY_STEP_BYTES // shape.page_size)
-        connection.backup(copy, pages=pages, progress=lambda *_: check())
+        try:
+            connection.backup(copy, pages=pages, progress=lambda *_: check())
+        except sqlite3.OperationalError as error:
+            if kind_of(error) != "SQLITE_FULL":
+                raise
+            return [_not_copied(texts, f"no room for the copy in {_scratch()}")]
         # The mark of a WAL is copied, too, and a temporary database cannot have one.
         copy.execute("PRAGMA journal_mode = OFF")
         for one in texts:
             results += database.attended(copy, partial(_made, one, copy), check)
     return results
+
+
+def _not_copied(texts: Sequence[Virtual], why: str) -> Finding:
+    names = ", ".join(_called(one) for one in texts[:SHOWN])
+    what = generic.NOT_MADE
+    return Finding("checks_not_made", Severity.WARNING, len(texts), what, (f"{names}: {why}",))
 
 
 def _made(one: Virtual, connection: sqlite3.Connection) -> list[Finding]:
@@ -130,6 +139,10 @@ def _lack(size_bytes: int, limit_bytes: int) -> str:
     if size_bytes > limit_bytes:
         size, limit = format_size(size_bytes), format_size(limit_bytes)
         return f"the database has {size}, and a copy is made up to {limit} (copy_limit)"
-    scratch = Path(os.environ.get("SQLITE_TMPDIR") or tempfile.gettempdir())
-    needed = (space.Need(scratch, size_bytes, "the copy in which they are checked"),)
-    return space.refusal(needed, space.free([scratch]), "they are not checked")
+    needed = (space.Need(_scratch(), size_bytes, "the copy in which they are checked"),)
+    return space.refusal(needed, space.free([_scratch()]), "make room there")
+
+
+def _scratch() -> Path:
+    """Where SQLite keeps a temporary database."""
+    return Path(os.environ.get("SQLITE_TMPDIR") or tempfile.gettempdir())
