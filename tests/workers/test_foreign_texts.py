@@ -1,6 +1,9 @@
 """No text of a database, path, catalogue or error is a template, a format, markup or SQL."""
 
 import ast
+import errno
+import os
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +14,7 @@ from tests.workers.catalogue_folder import Catalogue, a_card, a_report, a_set
 from tests.workers.health_stage import CALM
 from tests.workers.replicas import unequal
 from workers import backup, cleanup, health, integrity, params, replication, rotation, sync
+from workers.backup.trouble import of_system
 from workers.protocol import Log, Metric, Progress
 from workers.report import WorkerFailed
 
@@ -213,6 +217,14 @@ def test_what_a_trigger_says_is_told_as_it_is(folder, text):
     Catalogue(folder, [a_set("one", name="other")], {"one": []})
 
     assert text in failed(sync.missing_sets, given)
+
+
+def test_a_command_to_type_is_one_for_the_shell(folder):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    advice = str(of_system("write it", folder, full)).partition("with: ")[2]
+
+    assert shlex.split(advice)[-2:] == ["--directory", str(folder)]
 
 
 # Templates that are constants of the same file, though not by the look of them.
