@@ -207,6 +207,16 @@ def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
     assert "no such collation sequence: ours" in logged(heard)
 
 
+def test_what_a_collation_of_its_owner_hides_is_checked_in_other_tables(tmp_path):
+    path = with_a_collation(tmp_path / "own.db")
+    break_pages(with_pages(path))
+
+    error = failure(path).error
+
+    assert "lines of integrity_check" in error
+    assert "ours" not in error
+
+
 def test_an_id_that_would_forge_a_line_of_the_log_does_not(path):
     execute(path, "UPDATE pokemon_cards SET set_id = 'x' || char(10) || 'y' WHERE id = 'old1-1'")
     execute(path, "UPDATE pokemon_cards SET id = CAST(x'ff41' AS TEXT), set_id = 'z'"

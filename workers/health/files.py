@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from workers import backup, database
+from workers import backup, database, virtual_tables
 from workers.backup import catalogue, names, patience, survey, tables
 from workers.backup.trouble import Trouble
 from workers.database import DatabaseTrouble
@@ -148,7 +148,7 @@ def _quick_check(
     def look() -> None:
         try:
             for (row,) in connection.execute("PRAGMA quick_check"):
-                lines = [line for line in row.splitlines() if line != "ok" and line[:3] != "***"]
+                lines = (line for line in row.splitlines() if _is_damage(line))
                 problems.extend(line[:_LONGEST_LINE] for line in lines)
         except sqlite3.DatabaseError as error:
             if not database.is_damage(error):
@@ -165,6 +165,10 @@ def _quick_check(
             raise
         return NoQuickCheck(str(error))
     return QuickCheck(tuple(problems), finished, time.monotonic() - began)
+
+
+def _is_damage(line: str) -> bool:
+    return line != "ok" and line[:3] != "***" and not virtual_tables.is_of_its_own(line)
 
 
 def _kept(waited_s: float) -> str:

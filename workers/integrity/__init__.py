@@ -135,7 +135,7 @@ def _checks(
     connection: sqlite3.Connection, known: cards.Columns
 ) -> tuple[tuple[str, _Check], ...]:
     always: tuple[tuple[str, _Check], ...] = (
-        (_GENERIC[0], lambda: [generic.pages(connection)]),
+        (_GENERIC[0], lambda: generic.pages(connection)),
         (_GENERIC[1], lambda: generic.foreign_keys(connection)),
     )
     if not known:

@@ -5,9 +5,9 @@ be made is a finding, never a silence.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from workers import database
+from workers import database, virtual_tables
 from workers.backup import tables
 from workers.connection import is_utf8
 from workers.integrity.findings import SHOWN, Finding, Severity
@@ -18,15 +18,28 @@ _OF_TABLES = " WHERE type = 'table' AND rootpage > 0"
 NOT_MADE = "checks that could not be made"
 
 
-def pages(connection: sqlite3.Connection) -> Finding:
-    """All that integrity_check says; SQLite stops at MOST_LINES, or where it can read no more."""
-    count, examples = 0, list[str]()
-    for line in _lines(connection):
-        count += 1
-        if len(examples) < SHOWN:
-            examples.append(line)
-    what = "lines of integrity_check" + (" and more" if count >= MOST_LINES else "")
-    return Finding("damage", Severity.FAILURE, count, what, tuple(examples))
+def pages(connection: sqlite3.Connection) -> list[Finding]:
+    """All that integrity_check says; SQLite stops at MOST_LINES, or where it can read no more.
+
+    What only its owner can check ends it; then each table is checked by itself, and a
+    second finding names those that could not be.
+    """
+    try:
+        return [_damage(_lines(connection, f"{MOST_LINES}"))]
+    except sqlite3.OperationalError as error:
+        if not database.is_foreign(error):
+            raise
+        unchecked = [f"integrity_check: {error}"]
+    lines = list[str]()
+    for name in tables.names(connection):
+        try:
+            lines += _lines(connection, f'"{tables.quoted(name)}"')
+        except sqlite3.OperationalError as error:
+            if not database.is_foreign(error):
+                raise
+            unchecked.append(f"integrity_check of {name}: {error}")
+    # The first says nothing that another does not, where a table is to blame.
+    return [_damage(lines), _not_made(unchecked[1:] or unchecked)]
 
 
 def foreign_keys(connection: sqlite3.Connection) -> list[Finding]:
@@ -83,15 +96,29 @@ def _unnamed(connection: sqlite3.Connection) -> list[str]:
     return [name for name, raw in found if not is_utf8(raw)]
 
 
+def _is_finding(line: str) -> bool:
+    return line != "ok" and line[:3] != "***" and not virtual_tables.is_of_its_own(line)
+
+
 def _not_made(whats: Sequence[str], severity: Severity = Severity.WARNING) -> Finding:
     return Finding("checks_not_made", severity, len(whats), NOT_MADE, tuple(whats[:SHOWN]))
 
 
-def _lines(connection: sqlite3.Connection) -> Iterator[str]:
+def _damage(lines: Iterable[str]) -> Finding:
+    count, examples = 0, list[str]()
+    for line in lines:
+        count += 1
+        if len(examples) < SHOWN:
+            examples.append(line)
+    what = "lines of integrity_check" + (" and more" if count >= MOST_LINES else "")
+    return Finding("damage", Severity.FAILURE, count, what, tuple(examples))
+
+
+def _lines(connection: sqlite3.Connection, argument: str) -> Iterator[str]:
     try:
-        for (row,) in connection.execute(f"PRAGMA integrity_check({MOST_LINES})"):
+        for (row,) in connection.execute(f"PRAGMA integrity_check({argument})"):
             # One row may hold the findings of a whole file, under a heading.
-            yield from (line for line in row.splitlines() if line != "ok" and line[:3] != "***")
+            yield from (line for line in row.splitlines() if _is_finding(line))
     except sqlite3.DatabaseError as error:
         if not database.is_damage(error):
             raise
