@@ -89,7 +89,7 @@ def test_an_index_that_holds_something_else_fails_the_run(path, index):
         checked(path)
 
     assert failed.value.permanent
-    assert "indexes that do not hold what their tables hold: 1 (" in failed.value.error
+    assert "hold what their tables hold and have to be rebuilt: 1 (" in failed.value.error
     assert " i: " in failed.value.error
 
 
@@ -115,7 +115,26 @@ def test_every_index_of_a_database_is_checked_whatever_it_is_called(path):
     with pytest.raises(WorkerFailed, match=r"fts5 q'\"; \[red\]\{0\}%s: ") as failed:
         checked(path)
 
-    assert "hold: 1 (" in failed.value.error
+    assert "rebuilt: 1 (" in failed.value.error
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+@pytest.mark.parametrize("page_size", [512, 65536])
+def test_all_that_is_wrong_is_counted_and_three_are_shown(tmp_path, encoding, page_size):
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as made:
+        made.execute(f"PRAGMA encoding = '{encoding}'")
+        made.execute(f"PRAGMA page_size = {page_size}")
+        for statement in DOCS:
+            made.execute(statement)
+        for number in range(5):
+            made.execute(f"CREATE VIRTUAL TABLE i{number} USING fts4(title, content='docs')")
+
+    with pytest.raises(WorkerFailed) as failed:
+        checked(path)
+
+    assert "rebuilt: 5 (fts4 i0: " in failed.value.error
+    assert "fts4 i2: database disk image is malformed, ...)" in failed.value.error
 
 
 def test_a_database_without_such_indexes_says_nothing_of_them(path):

@@ -19,13 +19,13 @@ from workers import database, virtual_tables
 from workers.backup import space, tables
 from workers.connection import connect, kind_of
 from workers.integrity import generic
-from workers.integrity.findings import SHOWN, Finding, Severity
+from workers.integrity.findings import SHOWN, Finding, Severity, merged
 from workers.units import format_size
 from workers.virtual_tables import Virtual
 
 NAME = "full-text and R*Tree indexes"
 _COPY_STEP_BYTES = 16 << 20
-_WRONG = "indexes that do not hold what their tables hold"
+_WRONG = "indexes that do not hold what their tables hold and have to be rebuilt"
 _NO_CHECK = "virtual tables for which there is no check here"
 
 Check = Callable[[], None]
@@ -48,7 +48,7 @@ def findings(connection: sqlite3.Connection, copy_limit_bytes: int, check: Check
         results += database.attended(connection, partial(_made, one, connection), check)
     if texts:
         results += _of_texts(connection, texts, copy_limit_bytes, check)
-    return results
+    return merged(results)
 
 
 def checked(connection: sqlite3.Connection) -> tuple[str, ...]:
