@@ -14,6 +14,7 @@ from tests.workers.catalogue_folder import Catalogue, a_card, a_report, a_set
 from tests.workers.health_stage import CALM
 from tests.workers.replicas import unequal
 from workers import backup, cleanup, health, integrity, params, replication, rotation, sync
+from workers.backup import restore
 from workers.backup.trouble import of_system
 from workers.protocol import Log, Metric, Progress
 from workers.report import WorkerFailed
@@ -107,6 +108,20 @@ def test_a_backup_is_made_kept_and_rotated_whatever_it_is_called(path, folder):
     done(rotation.run, rotate, dry_run=True)
 
     assert path.name.partition(".")[0] in done(rotation.run, rotate)
+
+
+def test_a_copy_is_restored_to_any_path_and_into_what_lives_there(path, folder, text):
+    done(backup.run, backup.Params(path, folder / "copies"))
+    target = str(folder / f"back {path.name}")
+    given = {"directory": str(folder / "copies"), "target": target}
+
+    done(restore.run, params.parse(restore.Params, given))
+    failed(restore.run, params.parse(restore.Params, given))
+    done(restore.run, params.parse(restore.Params, {**given, "force": "true"}))
+
+    with closing(sqlite3.connect(target)) as restored:
+        rows = restored.execute(f"SELECT * FROM {quoted(f't {text}')}").fetchall()
+    assert rows == [(text, text, 1.5)]
 
 
 def test_health_names_what_it_measured(path, folder):
