@@ -103,6 +103,10 @@ def run(assignment: Assignment) -> int:
     try:
         voice.say(protocol.Started())
         ending = _ending(assignment, report)
+        if report.cancelled and isinstance(ending, protocol.Failed):
+            # Why the supervisor ends a run it knows better: its own words then stand.
+            words = f"ended by SIGTERM from outside: {ending.error}"
+            ending = dataclasses.replace(ending, error=words)
         voice.say(ending)
     except BrokenPipeError:  # the supervisor is gone, or has heard enough
         return 1

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from workers.connection import connect, kind_of, name_of, waits_for_a_lock
+
 BUSY_TIMEOUT_S = 10.0
 # How long a wish to end may wait while SQLite works.
 _LOOK_EVERY_S = 0.1
@@ -30,15 +32,6 @@ _MAGIC = b"SQLite format 3\0"
 _PERMANENT = frozenset(
     {"SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_PERM", "SQLITE_READONLY"}
 )
-_WORDS = {
-    "SQLITE_BUSY": "is locked by another program for more than {busy_s:.0f} s",
-    "SQLITE_LOCKED": "is locked by another connection",
-    "SQLITE_FULL": "cannot grow: the disk is full; make room on the volume of {folder}",
-    "SQLITE_READONLY": "cannot be written; check the owner and mode of it and of {folder}",
-    "SQLITE_CANTOPEN": "cannot be opened; check the owner and mode of it and of {folder}",
-    "SQLITE_NOTADB": "is no SQLite database",
-    "SQLITE_CORRUPT": "is damaged; restore it from a backup",
-}
 # A writer was killed, and only who may write can undo what it had begun.
 _TO_BE_UNDONE = ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY")
 # What SQLite asks for at least when it makes the index of a WAL.
@@ -58,6 +51,16 @@ class DatabaseTrouble(Exception):  # noqa: N818 - it is caught and told, not a d
         self.path = path
         self.reason = reason
         self.permanent = permanent
+
+
+class DatabaseLockedError(DatabaseTrouble):
+    """A lock stands in the way; waited_s: for how long it did."""
+
+    def __init__(self, path: Path, waited_s: float, by: str = "another program") -> None:
+        # Less is no waiting: SQLite says at once that it would wait for ever.
+        how_long = f" for more than {int(waited_s)} s" if waited_s >= 1 else ""
+        super().__init__(path, f"is locked by {by}{how_long}", permanent=False)
+        self.waited_s = waited_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,27 +141,21 @@ def open_existing(
     Raises:
         DatabaseTrouble: whatever `look` and `refuse_lockout` find, or SQLite.
     """
-    refuse_lockout(look(path))
+    face = look(path)
+    refuse_lockout(face)
     mode = "ro" if read_only else "rw"
     # Absolute and quoted: a URI would read `?`, `#` and `%` of a path as its own.
     uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"
     try:
-        database = sqlite3.connect(
-            uri,
-            uri=True,
-            timeout=busy_timeout_s,
-            isolation_level=None,
-            cached_statements=64,
-            check_same_thread=False,
-        )
+        database = connect(uri, busy_timeout_s)
     except sqlite3.Error as error:
-        raise trouble(path, error, busy_timeout_s) from error
+        raise _refused(face, error) from error
     try:
         database.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.Error as error:
         database.close()
-        if not (read_only and _name(error) in _TO_BE_UNDONE):
-            raise trouble(path, error, busy_timeout_s) from error
+        if not (read_only and name_of(error) in _TO_BE_UNDONE):
+            raise _refused(face, error) from error
         open_existing(path, busy_timeout_s=busy_timeout_s).close()
         return open_existing(path, read_only=True, busy_timeout_s=busy_timeout_s)
     return database
@@ -189,12 +186,12 @@ def attended(
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file itself is broken."""
-    return _primary(error) in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+    return kind_of(error) in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 def is_foreign(error: sqlite3.Error) -> bool:
     """Whether a statement of ours needs a collation or function that only the owner has."""
-    return _primary(error) == "SQLITE_ERROR"
+    return kind_of(error) == "SQLITE_ERROR"
 
 
 @contextmanager
@@ -211,20 +208,77 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def trouble(
-    path: Path, error: sqlite3.Error, busy_timeout_s: float = BUSY_TIMEOUT_S
-) -> DatabaseTrouble:
+def trouble(path: Path, error: sqlite3.Error) -> DatabaseTrouble:
     """`error` as a sentence about `path`, and whether it can mend itself."""
-    name = _primary(error)
-    folder = path.absolute().parent
+    if waits_for_a_lock(error):
+        # LOCKED is said of a table, and within one process.
+        by = "another connection" if kind_of(error) == "SQLITE_LOCKED" else "another program"
+        return DatabaseLockedError(path, getattr(error, "waited_s", 0.0), by)
+    name, folder = kind_of(error), _folder(path)
     # The index of a WAL is mapped; that it cannot grow is an I/O error without a reason.
     if name == "SQLITE_IOERR" and _free_bytes(folder) < _INDEX_BYTES:
         name = "SQLITE_FULL"
-    words = _WORDS.get(name, f"fails: {error}")
     permanent = name in _PERMANENT or isinstance(error, sqlite3.IntegrityError)
-    if _name(error) in _TO_BE_UNDONE:
-        words, permanent = "has what a killed writer left half done; run again", False
-    return DatabaseTrouble(path, words.format(busy_s=busy_timeout_s, folder=folder), permanent)
+    if name_of(error) in _TO_BE_UNDONE:
+        permanent = _is_read_only(folder)
+    return DatabaseTrouble(path, _words(name, error, folder), permanent)
+
+
+def _refused(face: Face, error: sqlite3.Error) -> DatabaseTrouble:
+    """Why a database could not be opened."""
+    told, folder = trouble(face.path, error), _folder(face.path)
+    if kind_of(error) == "SQLITE_ERROR":  # of its own schema, which it cannot read
+        return DatabaseTrouble(face.path, told.reason, permanent=True)
+    lacks_files = kind_of(error) in ("SQLITE_CANTOPEN", "SQLITE_READONLY")
+    if not (face.wal and lacks_files) or os.access(folder, os.W_OK):
+        return told
+    why = (
+        "is on a read-only file system"
+        if _is_read_only(folder)
+        else f"cannot be written by {_user(os.geteuid())}"
+    )
+    return DatabaseTrouble(
+        face.path,
+        f"is in WAL mode, for which SQLite has to write -wal and -shm files beside it even to"
+        f" read, and {folder} {why}; make it writable, or let the database's owner set"
+        " PRAGMA journal_mode = DELETE",
+        permanent=True,
+    )
+
+
+def _words(name: str, error: sqlite3.Error, folder: Path) -> str:
+    """What SQLite's error means for the database; no part of it is ever a template."""
+    if _is_read_only(folder):
+        access = f"{folder} is on a read-only file system"
+    else:
+        access = f"check the owner and mode of it and of {folder}"
+    if name_of(error) in _TO_BE_UNDONE:
+        undone = "has what a killed writer left half done"
+        return f"{undone}, and {access}" if _is_read_only(folder) else f"{undone}; run again"
+    match name:
+        case "SQLITE_FULL":
+            return f"cannot grow: the disk is full; make room on the volume of {folder}"
+        case "SQLITE_READONLY":
+            return f"cannot be written; {access}"
+        case "SQLITE_CANTOPEN":
+            return f"cannot be opened; {access}"
+        case "SQLITE_NOTADB":
+            return "is no SQLite database"
+        case "SQLITE_CORRUPT":
+            return "is damaged; restore it from a backup"
+    return f"fails: {error}"
+
+
+def _folder(path: Path) -> Path:
+    """The folder of the file itself; SQLite keeps its -wal there, not beside a link to it."""
+    return Path(os.path.realpath(path)).parent
+
+
+def _is_read_only(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _free_bytes(folder: Path) -> float:
@@ -234,16 +288,6 @@ def _free_bytes(folder: Path) -> float:
     except OSError:
         return math.inf
     return found.f_bavail * found.f_frsize
-
-
-def _name(error: sqlite3.Error) -> str:
-    """SQLite's name of the error, such as SQLITE_BUSY_SNAPSHOT; empty if Python raised it."""
-    return getattr(error, "sqlite_errorname", None) or ""
-
-
-def _primary(error: sqlite3.Error) -> str:
-    """The name of its kind, which an extended name has as a prefix: SQLITE_BUSY."""
-    return "_".join(_name(error).split("_")[:2])
 
 
 def _shares_group(face: Face) -> bool:

@@ -25,6 +25,10 @@ MOST_FIELD = 1900  # of 2,000
 MOST_HEADER = 140  # of 150
 LAST_LINES = 12
 
+# Backticks that would end a frame of three, or become a part of its ends.
+_FRAME_ENDS = re.compile(r"```|\A`+|`+\Z")
+QUOTE = "'"
+
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 # Colours and cursor movements of a terminal, then all that no reader sees.
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]")
@@ -85,7 +89,8 @@ def _blocks(about: About, title: str, mask: Mask) -> Iterator[Block]:
     header = _cut(_seen(title, mask), MOST_HEADER)
     yield {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}}
     if alert.word != Word.RECOVERED:
-        yield _section(f"*Cause* {_mrkdwn(alert.cause, mask, MOST_TEXT - 20) or '-'}")
+        cause = _framed(_cut(_escaped(alert.cause, mask), MOST_TEXT - 40) or "-")
+        yield _section(f"*Cause*\n{cause}")
     fields = [
         {"type": "mrkdwn", "text": f"*{name}*\n{_mrkdwn(text, mask, MOST_FIELD)}"}
         for name, text in _facts(about)
@@ -93,7 +98,8 @@ def _blocks(about: About, title: str, mask: Mask) -> Iterator[Block]:
     if fields:
         yield {"type": "section", "fields": fields[:10]}
     if about.output and alert.word != Word.RECOVERED:
-        yield _section(f"*Last lines of its output*\n```{_last_lines(about.output, mask)}```")
+        shown = _framed(_last_lines(about.output, mask))
+        yield _section(f"*Last lines of its output*\n{shown}")
     if about.job is not None and (about.job.docs or about.job.description):
         said = " - ".join(filter(None, (about.job.description, about.job.docs)))
         yield _context(_mrkdwn(said, mask, MOST_FIELD))
@@ -149,13 +155,18 @@ def _commands(alert: Alert) -> list[str]:
 
 def _last_lines(lines: tuple[str, ...], mask: Mask) -> str:
     """The newest lines that fit, masked as one text, since a secret may have several."""
-    text = _escaped("\n".join(lines), mask).replace("```", "'''")
+    text = _escaped("\n".join(lines), mask)
     kept = "\n".join(text.splitlines()[-LAST_LINES:])
     if len(kept) <= MOST_TEXT - 100:
         return kept
     cut = kept[-(MOST_TEXT - 100) :]
     # Nothing may begin in the middle of `&amp;`.
     return "…" + re.sub(r"^[a-z]{0,4};", "", cut)
+
+
+def _framed(escaped: str) -> str:
+    """As it is: in a frame Slack takes no `*`, `_`, `~` or backtick for markup."""
+    return f"```{_FRAME_ENDS.sub(lambda found: QUOTE * len(found[0]), escaped)}```"
 
 
 def _mrkdwn(text: str, mask: Mask, room: int) -> str:

@@ -47,6 +47,16 @@ def test_a_line_of_text_is_one_line(pipe):
     assert line.endswith("info    job=sync run=7 attempt=2 one | two\n")
 
 
+def test_a_line_of_text_holds_nothing_that_a_terminal_obeys(pipe):
+    log = Log("info", as_json=False, fd=pipe[1])
+
+    log.note(AT, Note("info", "a\x1b[31m\x07b\rc\x9bd\u2028e"))
+    log.close()
+
+    line = os.read(pipe[0], 4096).decode()
+    assert line.endswith("info    a\\x1b[31m\\x07b\\rc\\x9bd\\u2028e\n")
+
+
 def test_what_is_below_the_level_is_left_out(pipe):
     log = Log("warning", as_json=False, fd=pipe[1])
 

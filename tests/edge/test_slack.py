@@ -1,6 +1,8 @@
 """The message of an alert, as a value: what it tells, and what it never does."""
 
+import html
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -126,6 +128,29 @@ def test_what_slack_takes_for_markup_is_escaped_once():
     assert "&lt;!channel&gt; a &amp; b" in everything
     assert "if a &lt;b&gt; &amp;&amp; c" in everything
     assert "<!channel>" not in everything
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "*bold* _slanted_ ~struck~ `code`",
+        "a ``` b *bold*",
+        "``",
+        "`a `b` c`",
+        "<https://a.invalid|here> <@U1> <!here>",
+        "{job} {0} }{ %s %(job)s",
+        "[red]x[/red] [/]",
+    ],
+)
+def test_a_cause_is_shown_as_it_is_and_never_as_markup(cause):
+    body = message(replace(ALERT, cause=cause))
+
+    [block] = [block for block in body["blocks"] if "*Cause*" in json.dumps(block)]
+    shown = block["text"]["text"].removeprefix("*Cause*\n```").removesuffix("```")
+    assert block["text"]["text"].count("```") == 2
+    assert html.unescape(shown).replace("`", "'") == cause.replace("`", "'")
+    assert not re.search("^`|```|`$", shown)
+    assert "<" not in shown
 
 
 def test_output_cannot_leave_its_frame():

@@ -236,3 +236,30 @@ def test_a_worker_whose_keeper_is_gone_does_not_begin():
     os.close(fd)
 
     assert ended.returncode == -9
+
+
+def test_an_end_that_the_supervisor_did_not_ask_for_says_what_came(play: Play):
+    source = """
+import os, signal
+def run(params, report):
+    os.kill(os.getpid(), signal.SIGTERM)
+    report.fail("stopped after 3 files" if report.cancelled else "nothing came")
+"""
+
+    status, messages, _ = play(source)
+
+    words = "ended by SIGTERM from outside: stopped after 3 files"
+    assert (status, messages[-1]) == (1, Failed(words, permanent=False))
+
+
+def test_work_that_is_done_in_spite_of_a_signal_is_done(play: Play):
+    source = """
+import os, signal
+def run(params, report):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return {"rows": 1}
+"""
+
+    status, messages, _ = play(source)
+
+    assert (status, messages[-1]) == (0, Done({"rows": 1}))

@@ -29,7 +29,12 @@ def copies(path, tmp_path):
 
 
 def cleaned(path, *directories, heard=None, dry_run=False, **given):
-    wanted = {"database": str(path), "directories": [str(one) for one in directories], **given}
+    wanted = {
+        "database": str(path),
+        "directories": [str(one) for one in directories],
+        "vacuum_rowids": True,
+        **given,
+    }
     return cleanup.run(params.parse(cleanup.Params, wanted), a_report(heard, dry_run))
 
 

@@ -17,6 +17,7 @@ from tests.workers.card_database import (
 )
 from tests.workers.catalogue_folder import a_report, execute, logged
 from tests.workers.health_stage import CALM, measured
+from tests.workers.strange_texts import with_latin_names
 from workers import backup, health, params
 from workers.protocol import Metric
 from workers.report import WorkerFailed
@@ -141,6 +142,29 @@ def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
     assert result["complaints"] == "quick_check cannot be made: no such collation sequence: ours"
 
 
+@pytest.mark.parametrize("wal", [True, False])
+def test_texts_that_are_not_utf_8_are_no_trouble(tmp_path, wal):
+    path, heard = with_latin_names(tmp_path / "a.db"), []
+    execute(path, f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+    execute(path, "CREATE TABLE notes (id INTEGER PRIMARY KEY, text)")
+    execute(path, "INSERT INTO notes VALUES (1, CAST(x'736573616d65ff' AS TEXT))")
+
+    result = measured(path, heard=heard)
+
+    assert (result["score"], result["warnings"]) == (100, 0)
+    assert "sesame" not in logged(heard)
+
+
+def test_half_a_character_in_utf_16_is_no_trouble(tmp_path):
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("PRAGMA encoding = 'UTF-16le'")
+        made.execute("CREATE TABLE notes AS SELECT CAST(x'00d8' AS TEXT) AS text")
+        made.commit()
+
+    assert measured(path)["score"] == 100
+
+
 def test_a_lock_that_is_kept_is_unreachable(path):
     execute(path, "PRAGMA journal_mode = DELETE")
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
@@ -149,7 +173,7 @@ def test_a_lock_that_is_kept_is_unreachable(path):
         error = failure(path, limits={"answer": "300ms"})
 
     assert "health 50/100" in error
-    assert "for locks" in error
+    assert "is locked by another program for more than 0.3s" in error
 
 
 def test_a_writer_in_wal_mode_is_no_trouble(path):

@@ -14,6 +14,7 @@ from tests.workers.card_database import (
     with_pages,
 )
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
+from tests.workers.strange_texts import with_latin_names
 from workers import integrity, sync
 from workers.integrity import cards
 from workers.report import WorkerFailed
@@ -206,6 +207,16 @@ def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
     assert "no such collation sequence: ours" in logged(heard)
 
 
+def test_what_a_collation_of_its_owner_hides_is_checked_in_other_tables(tmp_path):
+    path = with_a_collation(tmp_path / "own.db")
+    break_pages(with_pages(path))
+
+    error = failure(path).error
+
+    assert "lines of integrity_check" in error
+    assert "ours" not in error
+
+
 def test_an_id_that_would_forge_a_line_of_the_log_does_not(path):
     execute(path, "UPDATE pokemon_cards SET set_id = 'x' || char(10) || 'y' WHERE id = 'old1-1'")
     execute(path, "UPDATE pokemon_cards SET id = CAST(x'ff41' AS TEXT), set_id = 'z'"
@@ -215,6 +226,32 @@ def test_an_id_that_would_forge_a_line_of_the_log_does_not(path):
 
     assert r"old1-1 of x\ny" in error
     assert r"\xffA of z" in error
+
+
+def test_a_table_whose_name_is_not_utf_8_is_named_as_unchecked(tmp_path):
+    path, heard = with_latin_names(tmp_path / "a.db"), []
+    execute(path, "DROP TABLE child")
+
+    result = checked(path, heard)
+
+    assert (result["checks_not_made"], result["warnings"]) == (1, 1)
+    assert r"(foreign_key_check of caf\xe9: its name is not UTF-8)" in logged(heard)
+
+
+def test_an_error_that_is_not_utf_8_is_a_finding_like_any_other(tmp_path):
+    error = failure(with_latin_names(tmp_path / "a.db")).error
+
+    assert r'child: foreign key mismatch - "child" referencing "caf\xe9"' in error
+
+
+def test_one_table_that_cannot_be_checked_hides_no_other(tmp_path):
+    path = with_latin_names(tmp_path / "a.db")
+    execute(path, "DROP TABLE child")
+    execute(path, "CREATE TABLE parents (id INTEGER PRIMARY KEY)")
+    execute(path, "CREATE TABLE others (parent REFERENCES parents)")
+    execute(path, "INSERT INTO others VALUES (7)")
+
+    assert "foreign key violations: 1 (others rowid 1" in failure(path).error
 
 
 @no_database

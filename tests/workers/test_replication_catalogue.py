@@ -51,7 +51,7 @@ def test_the_plan_names_types_misfits_and_the_block_that_passes(tmp_path):
     assert "table cards: 2 rows, key (id)" in lines
     assert "  price: DECIMAL; found integer, real -> double precision" in lines
     assert "  hp: INTEGER; found integer, text -> bigint" in lines
-    assert "    does not fit: text 'many' in the row with key (2)" in lines
+    assert "    does not fit: text of 4 characters in the row with key (2)" in lines
     assert lines[-2:] == ["types:", '  "cards.hp": text']
 
 

@@ -84,6 +84,9 @@ def test_an_api_gives_the_same_rows_as_a_folder(params, tmp_path):
         pytest.param([(429, {})], id="429 without a word"),
         pytest.param([(429, {"Retry-After": "soon"})], id="429 with nonsense"),
         pytest.param(
+            [(429, {"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"})], id="429 beyond dates"
+        ),
+        pytest.param(
             [(429, {"Retry-After": format_datetime(datetime(2020, 1, 1, tzinfo=UTC))})],
             id="429 with a date",
         ),
@@ -147,6 +150,14 @@ def test_a_lasting_refusal_is_permanent_and_asked_once(api, served, status, head
 
     assert refused.value.permanent
     assert len(served.asked) == 1
+
+
+@pytest.mark.parametrize("location", ["http://[{0}%s", "http://a]b/", "http://\xe2\x84\x80.com/"])
+def test_a_redirect_to_what_is_no_url_is_told(api, served, location):
+    served.replies = [(302, {"Location": location})] * QUICK.tries
+
+    with pytest.raises(Unreadable, match="page 1: an answer with headers that cannot be read"):
+        api.sets()
 
 
 @pytest.mark.parametrize(

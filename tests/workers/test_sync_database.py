@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,7 @@ def test_a_column_of_somebody_else_is_left_alone(params):
 def test_a_locked_database_is_a_passing_trouble(params):
     missing_sets(params, a_report())
     other = sqlite3.connect(params.database, isolation_level=None)
-    ours = database.open_existing(params.database, busy_timeout_s=0.05)
+    ours = database.open_existing(params.database, busy_timeout_s=1.1)
 
     with closing(other), closing(ours):
         other.execute("BEGIN IMMEDIATE")
@@ -125,7 +126,7 @@ def test_a_locked_database_is_a_passing_trouble(params):
             ours.execute("BEGIN IMMEDIATE")
         trouble = database.trouble(params.database, refused.value)
 
-    assert "is locked by another program for more than 10 s" in str(trouble)
+    assert "is locked by another program for more than 1 s" in str(trouble)
     assert not trouble.permanent
 
 
@@ -246,3 +247,47 @@ def test_a_path_with_marks_of_a_uri_is_a_path(tmp_path):
 
     with closing(database.open_existing(path)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM t").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("strange", ["CAST(x'736573616d65ff' AS TEXT)", "x'00ff'"])
+@pytest.mark.parametrize("column", ["name", "rules", "artist"])
+def test_a_value_that_is_not_utf_8_is_corrected_and_never_told(params, strange, column):
+    missing_sets(params, a_report())
+    missing_cards(params, a_report())
+    execute(params.database, f"UPDATE pokemon_cards SET {column} = {strange} WHERE id = 'old1-1'")
+    execute(params.database, "DELETE FROM nightshift_sync")
+    heard = []
+
+    result = missing_cards(params, a_report(heard))
+
+    assert result["cards_changed"] == 1
+    assert "sesame" not in str(heard)
+
+
+@pytest.mark.parametrize(
+    ("strange", "told"), [("CAST(x'63ff' AS TEXT)", r"c\xff"), ("x'00ff'", "x'00ff'")]
+)
+def test_an_id_that_is_no_text_is_told_and_not_said_to_be_deleted(params, strange, told):
+    missing_sets(params, a_report())
+    missing_cards(params, a_report())
+    execute(params.database, f"UPDATE pokemon_cards SET id = {strange} WHERE id = 'old1-1'")
+
+    result = missing_cards(params, a_report())
+    failed = failure_of(missing_cards, replace(params, prune=True))
+
+    assert (result["vanished"], result["vanished_names"]) == (1, told)
+    assert "pokemon_cards: 1 row has an id that cannot be looked up" in failed.error
+    assert failed.permanent
+    assert rows(params.database, "SELECT COUNT(*) FROM pokemon_cards") == [(5,)]
+
+
+@pytest.mark.parametrize("strange", ["CAST(x'63ff' AS TEXT)", "x'00ff'"])
+def test_a_set_whose_id_is_no_text_is_not_said_to_be_deleted(params, strange):
+    missing_sets(params, a_report())
+    execute(params.database, f"UPDATE pokemon_card_sets SET id = {strange} WHERE id = 'old1'")
+
+    missing_sets(params, a_report())
+    missing_cards(params, a_report())
+    failed = failure_of(missing_sets, replace(params, prune=True))
+
+    assert "pokemon_card_sets: 1 row has an id that cannot be looked up" in failed.error

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from workers import database
-from workers.database import DatabaseTrouble
+from workers.database import DatabaseLockedError
 
 # Longer than any run of bad luck; a lock that is simply kept ends as SQLite has it.
 _TRYING_S = 30.0
@@ -23,21 +23,25 @@ Check = Callable[[], None]
 def opened(path: Path, check: Check) -> sqlite3.Connection:
     """As `database.open_existing`; `check` is called between tries and may raise.
 
+    Only a lock is tried for: what else keeps a database from being opened, a
+    moment's waiting does not mend.
+
     Raises:
         DatabaseTrouble: it cannot be opened, or is locked for good.
     """
-    deadline = time.monotonic() + _TRYING_S
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while time.monotonic() - began < _TRYING_S:
         try:
             connection = database.open_existing(path, busy_timeout_s=_TRY_S)
-        except DatabaseTrouble as trouble:
-            if trouble.permanent:
-                raise
+        except DatabaseLockedError:
+            check()
         else:
             _wait_at_most(connection, database.BUSY_TIMEOUT_S)
             return connection
-        check()
-    return database.open_existing(path)
+    try:
+        return database.open_existing(path)
+    except DatabaseLockedError as error:
+        raise DatabaseLockedError(path, time.monotonic() - began) from error
 
 
 def begin_reading(connection: sqlite3.Connection, check: Check) -> None:
@@ -46,7 +50,7 @@ def begin_reading(connection: sqlite3.Connection, check: Check) -> None:
     Raises:
         sqlite3.Error: it cannot be read, or is locked for good.
     """
-    deadline = time.monotonic() + _TRYING_S
+    began = time.monotonic()
     _wait_at_most(connection, _TRY_S)
     while True:
         try:
@@ -54,7 +58,10 @@ def begin_reading(connection: sqlite3.Connection, check: Check) -> None:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
             break
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            waited_s = time.monotonic() - began
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited_s > _TRYING_S:
+                # Of the last try alone it would say a fiftieth of a second.
+                error.waited_s = waited_s  # type: ignore[attr-defined]
                 raise
             connection.execute("ROLLBACK")
         check()

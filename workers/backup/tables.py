@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from workers.backup.manifest import Shape
+from workers.connection import connect
 
 # Virtual tables need their module, which we may not have; what they store
 # stands in ordinary shadow tables, and those are counted.
@@ -96,9 +97,7 @@ def to_be_filled(path: Path) -> sqlite3.Connection:
 
 
 def _connected(uri: str, busy_timeout_s: float) -> sqlite3.Connection:
-    return sqlite3.connect(
-        uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
-    )
+    return connect(uri, busy_timeout_s)
 
 
 def _uri(path: Path) -> str:

@@ -7,6 +7,7 @@ said of a copy and of nothing else. `Cancelled` is a person's wish.
 
 import errno
 import os
+import shlex
 from pathlib import Path
 
 from workers.units import format_size
@@ -50,10 +51,10 @@ class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
 def of_system(doing: str, folder: Path, error: OSError) -> Trouble:
     """`error` as Trouble: `doing` is a verb phrase, `folder` the place it happened in."""
     if error.errno in _FULL:
-        free = free_bytes(folder)
+        free, named = free_bytes(folder), shlex.quote(str(folder))
         return Trouble(
             f"{doing}: the volume of {folder} is full ({format_size(free)} free); make room, for"
-            f" instance with: nightshift backups prune --keep-last 3 --directory {folder}"
+            f" instance with: nightshift backups prune --keep-last 3 --directory {named}"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return Trouble(

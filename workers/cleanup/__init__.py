@@ -1,8 +1,9 @@
 """Cleanup: what nights leave behind goes, and a database is kept in shape.
 
 Here: the job `cleanup.run` and its plan. `leftovers.py` removes temporary
-files of killed runs, `pages.py` does ANALYZE, checkpoint and VACUUM. The law:
-a database in use is no failure; what could not be done this week is a warning.
+files of killed runs, `pages.py` does ANALYZE, checkpoint and VACUUM, unless
+`row_numbers.py` speaks against it (`workers.virtual_tables` reads what indexes hold). The
+law: a database in use is no failure; what could not be done is a warning.
 """
 
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from workers import database
 from workers.backup import space, tables
 from workers.backup.trouble import Trouble, of_system
-from workers.cleanup import leftovers, pages
+from workers.cleanup import leftovers, pages, row_numbers
 from workers.cleanup.pages import Pages
 from workers.database import DatabaseTrouble
 from workers.params import Duration
@@ -29,6 +30,7 @@ from workers.units import format_duration, format_size
 __all__ = ["Params", "plan", "run"]
 
 _LONGEST_PATIENCE_S = 3600.0
+_LONGEST_REASON = 300
 _PATIENCE = Duration(database.BUSY_TIMEOUT_S)
 
 
@@ -39,12 +41,15 @@ class Params:
     database: the SQLite file, which may be in use.
     directories: folders of copies, where killed runs may have left files.
     vacuum_free_ratio: the part of free pages, 0 to 1, from which VACUUM pays.
+    vacuum_rowids: whether VACUUM may give new row numbers to the rows of tables
+        without an INTEGER PRIMARY KEY, since no program keeps the old ones.
     busy_timeout: how long a step waits for another program.
     """
 
     database: Path
     directories: tuple[Path, ...] = ()
     vacuum_free_ratio: float = 0.2
+    vacuum_rowids: bool = False
     busy_timeout: Duration = _PATIENCE
 
     def __post_init__(self) -> None:
@@ -58,11 +63,15 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done to the database; `warnings`: what was not, and why."""
+    """What was done to the database; `warnings`: what was not, and why.
+
+    left_out: why VACUUM was not made, though it would pay; else empty.
+    """
 
     found: Pages
     checkpoint: str
     vacuum: str
+    left_out: str
     freed_bytes: int
     warnings: tuple[str, ...]
 
@@ -108,18 +117,19 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         "free_ratio": round(done.found.free_ratio, 4),
         "checkpoint": done.checkpoint,
         "vacuum": done.vacuum,
+        "vacuum_left_out": done.left_out[:_LONGEST_REASON],
         "warnings": len(warnings),
         "seconds": round(time.monotonic() - began, 3),
     }
 
 
-def plan(params: Params, left: Sequence[Path], found: Pages, lacking: str) -> tuple[str, ...]:
-    """What a run would do, a line each; pure. lacking: why VACUUM has no room, or empty."""
+def plan(params: Params, left: Sequence[Path], found: Pages, against: str) -> tuple[str, ...]:
+    """What a run would do, a line each; pure. against: why VACUUM is left out, or empty."""
     share = f"{found.free_ratio:.1%} of its pages are free ({format_size(_free_bytes(found))})"
     if not pages.wants_vacuum(found, params.vacuum_free_ratio):
         vacuum = f"no VACUUM: {share}, it pays from {params.vacuum_free_ratio:.0%}"
     else:
-        vacuum = f"no VACUUM: {lacking}" if lacking else f"VACUUM: {share}"
+        vacuum = against or f"VACUUM: {share}"
     steps = (f"ANALYZE {params.database}", "checkpoint its WAL, if it has one", vacuum)
     return (*(f"remove {path}" for path in left), *steps)
 
@@ -128,7 +138,7 @@ def _planned(
     params: Params, connection: sqlite3.Connection, left: Sequence[Path], report: Report
 ) -> dict[str, Scalar]:
     found = pages.pages(connection)
-    for line in plan(params, left, found, _lack(params.database, connection, found)):
+    for line in plan(params, left, found, _against(params, connection, found)):
         report.log(line)
     return {
         "leftovers": len(left),
@@ -157,7 +167,7 @@ def _kept_in_shape(params: Params, connection: sqlite3.Connection, report: Repor
     if emptied == "busy":
         warnings.append("the WAL stays: a program reads or writes the database all the time")
     freed = max(0, before - _size(path))
-    return Done(found, emptied, vacuum, freed, tuple(text for text in warnings if text))
+    return Done(found, emptied, vacuum, why, freed, tuple(text for text in warnings if text))
 
 
 def _vacuum(
@@ -173,10 +183,16 @@ def _vacuum(
     if emptied == "busy":
         # It would write the whole database into a log that cannot be emptied.
         return "left out", "VACUUM is left out while the WAL cannot be emptied"
-    if lacking := _lack(params.database, connection, found):
-        return "left out", lacking
+    if against := _against(params, connection, found):
+        return "left out", against
     why = attended(partial(pages.left_out, "VACUUM", partial(pages.vacuum, connection)))
     return ("left out" if why else "done"), why
+
+
+def _against(params: Params, connection: sqlite3.Connection, found: Pages) -> str:
+    """Why VACUUM is left out, though it would pay; empty if it is not."""
+    objection = row_numbers.objection(row_numbers.schema(connection), params.vacuum_rowids)
+    return objection or _lack(params.database, connection, found)
 
 
 def _lack(path: Path, connection: sqlite3.Connection, found: Pages) -> str:

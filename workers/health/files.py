@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from workers import backup, database
+from workers import backup, database, virtual_tables
 from workers.backup import catalogue, names, patience, survey, tables
 from workers.backup.trouble import Trouble
 from workers.database import DatabaseTrouble
@@ -35,6 +35,7 @@ from workers.health.measures import (
     WalSize,
 )
 from workers.rotation.retention import newest_verified
+from workers.units import format_duration
 
 _SAMPLED_TABLES, _SAMPLED_ROWS = 20, 100
 _LONGEST_LINE = 200
@@ -69,7 +70,7 @@ def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextB
         wanted = backup.Params(path, folder)
         return NextBackup(survey.lack(wanted, survey.look(wanted, _until(limit_s, check))))
     except Late:
-        return NextBackup(f"the database cannot be read for locks, {limit_s:.0f} s long")
+        return NextBackup(f"the database {_kept(limit_s)}")
     except (Trouble, DatabaseTrouble, ValueError) as error:
         return NextBackup(str(error))
     except OSError as error:
@@ -94,12 +95,14 @@ def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
     # SQLite keeps the log beside the file itself, not beside a link to it.
     wal_bytes = _size(Path(f"{os.path.realpath(path)}-wal"))
     try:
+        in_time = _until(limits.answer, check)
         # Not read-only: the last reader of a log would leave -wal and -shm behind.
-        with closing(patience.opened(path, _until(limits.answer, check))) as connection:
+        with closing(patience.opened(path, in_time)) as connection:
             connection.execute("PRAGMA query_only = ON")
+            patience.begin_reading(connection, in_time)
             measured = list(_of_content(path, connection, limits, check))
     except Late:
-        yield Database(path, f"cannot be read for locks, {limits.answer:.0f} s long")
+        yield Database(path, _kept(limits.answer))
     except DatabaseTrouble as trouble:
         yield Database(path, trouble.reason)
     except sqlite3.Error as error:
@@ -114,7 +117,6 @@ def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
 def _of_content(
     path: Path, connection: sqlite3.Connection, limits: Limits, check: Check
 ) -> Iterator[Measure]:
-    patience.begin_reading(connection, _until(limits.answer, check))
     there = tables.names(connection)
     if not there:
         raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
@@ -146,7 +148,7 @@ def _quick_check(
     def look() -> None:
         try:
             for (row,) in connection.execute("PRAGMA quick_check"):
-                lines = [line for line in row.splitlines() if line != "ok" and line[:3] != "***"]
+                lines = (line for line in row.splitlines() if _is_damage(line))
                 problems.extend(line[:_LONGEST_LINE] for line in lines)
         except sqlite3.DatabaseError as error:
             if not database.is_damage(error):
@@ -163,6 +165,14 @@ def _quick_check(
             raise
         return NoQuickCheck(str(error))
     return QuickCheck(tuple(problems), finished, time.monotonic() - began)
+
+
+def _is_damage(line: str) -> bool:
+    return line != "ok" and line[:3] != "***" and not virtual_tables.is_of_its_own(line)
+
+
+def _kept(waited_s: float) -> str:
+    return f"is locked by another program for more than {format_duration(waited_s)}"
 
 
 def _words(error: OSError) -> str:

@@ -31,10 +31,14 @@ _NEWEST = "SELECT MAX(snapshot_at)::timestamptz FROM {table}"
 
 
 class Asking:
-    """A question that was asked; `late` is the answer if none comes."""
+    """A question that was asked; `late` makes the answer if none comes, of the seconds waited."""
 
-    def __init__(self, ask: Callable[[], Sequence[Measure]], late: Measure) -> None:
-        self._answer: Sequence[Measure] = (late,)
+    def __init__(
+        self, ask: Callable[[], Sequence[Measure]], late: Callable[[float], Measure]
+    ) -> None:
+        self._asked_at = time.monotonic()
+        self._answer: Sequence[Measure] = ()
+        self._late = late
         self._thread = threading.Thread(target=self._listen, args=(ask,), daemon=True)
         self._thread.start()
 
@@ -43,7 +47,7 @@ class Asking:
         while self._thread.is_alive() and time.monotonic() < deadline:
             check()
             self._thread.join(_LOOK_EVERY_S)
-        return self._answer
+        return self._answer or (self._late(time.monotonic() - self._asked_at),)
 
     def _listen(self, ask: Callable[[], Sequence[Measure]]) -> None:
         self._answer = ask()
@@ -51,14 +55,20 @@ class Asking:
 
 def ask_postgres(dsn: str, replication: bool, limit_s: float) -> Asking:
     """Whether PostgreSQL answers; with `replication` also when it was last written to."""
-    late = Postgres(f"gave no answer for {format_duration(limit_s)}", limit_s)
+
+    def late(waited_s: float) -> Postgres:
+        return Postgres(_silent(waited_s), waited_s)
+
     return Asking(lambda: _postgres(dsn, replication, limit_s), late)
 
 
 def ask_page(url: str, limit_s: float) -> Asking:
     """Whether a URL answers."""
     name = shown(url)
-    late = Page(name, f"gave no answer for {format_duration(limit_s)}", limit_s)
+
+    def late(waited_s: float) -> Page:
+        return Page(name, _silent(waited_s), waited_s)
+
     return Asking(lambda: _page(url, name, limit_s), late)
 
 
@@ -121,12 +131,16 @@ def _page(url: str, name: str, limit_s: float) -> Sequence[Measure]:
     except requests.exceptions.SSLError:
         trouble = "shows a certificate that is not trusted here"
     except requests.exceptions.Timeout:
-        trouble = f"gave no answer for {format_duration(limit_s)}"
+        trouble = _silent(limit_s)
     except requests.exceptions.ConnectionError:
         trouble = "cannot be connected to"
     except (requests.exceptions.RequestException, ValueError) as error:
         trouble = f"cannot be asked ({type(error).__name__})"
     return [Page(name, trouble, time.monotonic() - began)]
+
+
+def _silent(waited_s: float) -> str:
+    return f"gave no answer for {format_duration(waited_s)}"
 
 
 def _line(error: Exception) -> str:

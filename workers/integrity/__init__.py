@@ -1,8 +1,8 @@
 """Integrity: is what a database holds what it should be?
 
 Here: the job `integrity.run`, and how what was found ends a run. `findings.py`
-is pure; `generic.py` asks what any SQLite database can be asked, `cards.py`
-what the tables of sync must hold besides. The law: nothing is changed, and
+is pure; `generic.py` and `indexes.py` ask what any SQLite database can be asked,
+`cards.py` what the tables of sync must hold besides. The law: nothing is changed, and
 all checks see one snapshot.
 """
 
@@ -17,8 +17,9 @@ from pathlib import Path
 from workers import database
 from workers.backup import patience
 from workers.database import DatabaseTrouble
-from workers.integrity import cards, generic
+from workers.integrity import cards, generic, indexes
 from workers.integrity.findings import Finding, Severity, counts, of, sentence
+from workers.params import Size
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
 
@@ -35,9 +36,15 @@ _Check = Callable[[], list[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """The parameters of `integrity.run`; database: the SQLite file, which may be in use."""
+    """The parameters of `integrity.run`.
+
+    database: the SQLite file, which may be in use.
+    copy_limit: the largest database of which a private copy is made, among the
+        temporary files, to check its full-text indexes.
+    """
 
     database: Path
+    copy_limit: Size = Size(4 * 10**9)  # noqa: RUF009 - an int
 
 
 class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
@@ -61,11 +68,14 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         with closing(patience.opened(params.database, check)) as connection:
             known = _snapshot(params.database, connection, check)
             if report.dry_run:
-                lines = plan(params.database, known)
+                lines = plan(params.database, known, indexes.checked(connection))
                 for line in lines:
                     report.log(line)
                 return {"checks": len(lines)}
             found = _findings(connection, known, report, check)
+            found += generic.made(
+                indexes.NAME, lambda: indexes.findings(connection, params.copy_limit, check)
+            )
     except Cancelled as cancelled:
         raise WorkerFailed("cancelled; nothing was changed") from cancelled
     except DatabaseTrouble as trouble:
@@ -82,10 +92,14 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     }
 
 
-def plan(path: Path, known: cards.Columns) -> tuple[str, ...]:
-    """What a run would check, a line each; pure. known: the card tables that are there."""
+def plan(path: Path, known: cards.Columns, checked: Sequence[str] = ()) -> tuple[str, ...]:
+    """What a run would check, a line each; pure.
+
+    known: the card tables that are there. checked: the indexes that are.
+    """
     lines = tuple(f"{check} of {path}" for check in _GENERIC)
-    return (*lines, *(f"{check} of {', '.join(sorted(known))}" for check in _OF_CARDS if known))
+    of_cards = (f"{check} of {', '.join(sorted(known))}" for check in _OF_CARDS if known)
+    return (*lines, *of_cards, *(f"content of {index}" for index in checked))
 
 
 def _snapshot(
@@ -95,8 +109,6 @@ def _snapshot(
     # Not opened read-only: the last reader of a log would leave -wal and -shm behind.
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    # An id that is no UTF-8 is to be shown, not to end the check.
-    connection.text_factory = lambda text: text.decode(errors="backslashreplace")
     patience.begin_reading(connection, check)
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if not tables:
@@ -123,8 +135,8 @@ def _checks(
     connection: sqlite3.Connection, known: cards.Columns
 ) -> tuple[tuple[str, _Check], ...]:
     always: tuple[tuple[str, _Check], ...] = (
-        (_GENERIC[0], lambda: [generic.pages(connection)]),
-        (_GENERIC[1], lambda: [generic.foreign_keys(connection)]),
+        (_GENERIC[0], lambda: generic.pages(connection)),
+        (_GENERIC[1], lambda: generic.foreign_keys(connection)),
     )
     if not known:
         return always

@@ -5,7 +5,7 @@ a finding that counts 0, so that the result names each check that was made.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 SHOWN = 3
@@ -55,6 +55,21 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
     for one in findings:
         found[one.check] = found.get(one.check, 0) + one.count
     return found
+
+
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """Return one finding for each kind of thing, with the counts of all and the first examples."""
+    kinds: dict[tuple[str, Severity, str], list[Finding]] = {}
+    for one in findings:
+        kinds.setdefault((one.check, one.severity, one.what), []).append(one)
+    return [
+        replace(
+            alike[0],
+            count=sum(one.count for one in alike),
+            examples=tuple(text for one in alike for text in one.examples)[:SHOWN],
+        )
+        for alike in kinds.values()
+    ]
 
 
 def _shown(example: str) -> str:

@@ -5,31 +5,54 @@ be made is a finding, never a silence.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from workers import database
+from workers import database, virtual_tables
 from workers.backup import tables
+from workers.connection import is_utf8
 from workers.integrity.findings import SHOWN, Finding, Severity
 
 # Each line takes memory inside SQLite; a database with more is beyond counting.
 MOST_LINES = 100_000
+_OF_TABLES = " WHERE type = 'table' AND rootpage > 0"
+NOT_MADE = "checks that could not be made"
 
 
-def pages(connection: sqlite3.Connection) -> Finding:
-    """All that integrity_check says; SQLite stops at MOST_LINES, or where it can read no more."""
-    count, examples = 0, list[str]()
-    for line in _lines(connection):
-        count += 1
-        if len(examples) < SHOWN:
-            examples.append(line)
-    what = "lines of integrity_check" + (" and more" if count >= MOST_LINES else "")
-    return Finding("damage", Severity.FAILURE, count, what, tuple(examples))
+def pages(connection: sqlite3.Connection) -> list[Finding]:
+    """All that integrity_check says; SQLite stops at MOST_LINES, or where it can read no more.
 
-
-def foreign_keys(connection: sqlite3.Connection) -> Finding:
-    """Rows whose parent is missing, and tables whose keys do not fit their parent's."""
-    count, examples = 0, list[str]()
+    What only its owner can check ends it; then each table is checked by itself, and a
+    second finding names those that could not be.
+    """
+    try:
+        return [_damage(_lines(connection, f"{MOST_LINES}"))]
+    except sqlite3.OperationalError as error:
+        if not database.is_foreign(error):
+            raise
+        unchecked = [f"integrity_check: {error}"]
+    lines = list[str]()
     for name in tables.names(connection):
+        try:
+            lines += _lines(connection, f'"{tables.quoted(name)}"')
+        except sqlite3.OperationalError as error:
+            if not database.is_foreign(error):
+                raise
+            unchecked.append(f"integrity_check of {name}: {error}")
+    # The first says nothing that another does not, where a table is to blame.
+    return [_damage(lines), _not_made(unchecked[1:] or unchecked)]
+
+
+def foreign_keys(connection: sqlite3.Connection) -> list[Finding]:
+    """Rows whose parent is missing, tables whose keys do not fit their parent's.
+
+    A second finding names the tables that could not be checked.
+    """
+    count, examples = 0, list[str]()
+    unnamed = _unnamed(connection)
+    unchecked = [f"foreign_key_check of {name}: its name is not UTF-8" for name in unnamed]
+    for name in tables.names(connection):
+        if name in unnamed:
+            continue
         try:
             # Table by table: one misfit in a schema would end the check of them all.
             check = connection.execute(f'PRAGMA foreign_key_check("{tables.quoted(name)}")')
@@ -39,17 +62,16 @@ def foreign_keys(connection: sqlite3.Connection) -> Finding:
                     row = f"{name} rowid {rowid}" if rowid is not None else f"a row of {name}"
                     examples.append(f"{row} without its {parent}")
         except sqlite3.OperationalError as error:
-            if "foreign key mismatch" not in str(error):
+            if not database.is_foreign(error):
                 raise
-            count += 1
-            examples.insert(0, f"{name}: {error}")
-    return Finding(
-        "foreign_key_violations",
-        Severity.FAILURE,
-        count,
-        "foreign key violations",
-        tuple(examples[:SHOWN]),
-    )
+            if "foreign key mismatch" in str(error):
+                count += 1
+                examples.insert(0, f"{name}: {error}")
+            else:
+                unchecked.append(f"foreign_key_check of {name}: {error}")
+    what, shown = "foreign key violations", tuple(examples[:SHOWN])
+    found = [Finding("foreign_key_violations", Severity.FAILURE, count, what, shown)]
+    return [*found, _not_made(unchecked)] if unchecked else found
 
 
 def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
@@ -65,15 +87,38 @@ def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
         if not (damaged or database.is_foreign(error)):
             raise
         severity = Severity.FAILURE if damaged else Severity.WARNING
-        what = "checks that could not be made"
-        return [Finding("checks_not_made", severity, 1, what, (f"{name}: {error}",))]
+        return [_not_made([f"{name}: {error}"], severity)]
 
 
-def _lines(connection: sqlite3.Connection) -> Iterator[str]:
+def _unnamed(connection: sqlite3.Connection) -> list[str]:
+    """The tables, escaped, that no statement can name: SQLite takes any bytes for a name."""
+    found = connection.execute("SELECT name, CAST(name AS BLOB) FROM sqlite_master" + _OF_TABLES)
+    return [name for name, raw in found if not is_utf8(raw)]
+
+
+def _is_finding(line: str) -> bool:
+    return line != "ok" and line[:3] != "***" and not virtual_tables.is_of_its_own(line)
+
+
+def _not_made(whats: Sequence[str], severity: Severity = Severity.WARNING) -> Finding:
+    return Finding("checks_not_made", severity, len(whats), NOT_MADE, tuple(whats[:SHOWN]))
+
+
+def _damage(lines: Iterable[str]) -> Finding:
+    count, examples = 0, list[str]()
+    for line in lines:
+        count += 1
+        if len(examples) < SHOWN:
+            examples.append(line)
+    what = "lines of integrity_check" + (" and more" if count >= MOST_LINES else "")
+    return Finding("damage", Severity.FAILURE, count, what, tuple(examples))
+
+
+def _lines(connection: sqlite3.Connection, argument: str) -> Iterator[str]:
     try:
-        for (row,) in connection.execute(f"PRAGMA integrity_check({MOST_LINES})"):
+        for (row,) in connection.execute(f"PRAGMA integrity_check({argument})"):
             # One row may hold the findings of a whole file, under a heading.
-            yield from (line for line in row.splitlines() if line != "ok" and line[:3] != "***")
+            yield from (line for line in row.splitlines() if _is_finding(line))
     except sqlite3.DatabaseError as error:
         if not database.is_damage(error):
             raise

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
+from workers.connection import text_of
 from workers.replication import encode, fit, lines, source
 from workers.replication.encode import Marks
 from workers.replication.fit import Misfit
 from workers.replication.shape import Twin, key_text, listed
 from workers.replication.source import Scope
 from workers.replication.target import Target
-from workers.replication.trouble import Trouble, shown
+from workers.replication.trouble import Trouble, primary_of, shown
 
 # The hash of a row, in a column beside those of a user.
 HASH = "nightshift_hash"
@@ -52,7 +53,7 @@ class MisfitFound(Trouble):
         if misfit.found == "null":
             what = "is NULL, which no key of PostgreSQL may be"
         else:
-            what = f"is {misfit.found} {shown(value)}, which {held} cannot hold exactly"
+            what = f"is {misfit.found}{shown(value)}, which {held} cannot hold exactly"
         super().__init__(
             f"table {misfit.table}, key ({key_text(misfit.key)}): column {misfit.column} {what};"
             f" name a type (types: {{{misfit.table}.{misfit.column}: ...}}), widen it"
@@ -124,7 +125,7 @@ def _refused(
     """The value that PostgreSQL refused: the same query gives the same rows in a snapshot."""
     context = error.diag.context or ""
     place = _PLACE.search(context)
-    primary = error.diag.message_primary or str(error)
+    primary = primary_of(error)
     if place is None:
         return Trouble(f"table {twin.table.name}: {primary}")
     # PostgreSQL counts line ends in quotes, too: those of the kind it has seen, CR until then.
@@ -143,9 +144,9 @@ def _told(twin: Twin, fields: Sequence[bytes | None], column: str, primary: str)
     bad = [name for name, value in by_name.items() if value and _unreadable(value)]
     named = [name for name in by_name if column.startswith((f"{name}:", f"{name},"))]
     name = (bad or sorted(named, key=len, reverse=True) or [""])[0]
-    key = tuple((by_name[t.column.name] or b"").decode(errors="replace") for t in twin.key)
+    key = tuple(text_of(by_name[t.column.name] or b"") for t in twin.key)
     value = by_name.get(name)
-    told = "NULL" if value is None else shown(_decoded(value))
+    told = "NULL" if value is None else f"a value{shown(_decoded(value))}"
     return Trouble(
         f"table {twin.table.name}, key ({key_text(key)}): column {name} is {told}: {primary};"
         " mend it, name a type (types:) or exclude the table"

@@ -9,6 +9,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from workers.connection import text_of
 from workers.replication import source
 from workers.replication.shape import Affinity, Kind, Twin, Typed
 from workers.replication.source import Scope
@@ -84,7 +85,7 @@ def first_misfit_of(
     if line is None:
         return None
     kind, held, *key = line
-    texts = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in key]
+    texts = [text_of(each) if isinstance(each, bytes) else each for each in key]
     return Misfit(twin.table.name, typed.column.name, kind.decode(), held, tuple(texts))
 
 

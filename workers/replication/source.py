@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workers import database
+from workers.connection import is_utf8, text_of
 from workers.replication import encode
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Column, Table, Twin, quoted
@@ -71,9 +72,10 @@ def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.
 def all_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """(name, why it is left out or empty) of every table and view."""
     found = connection.execute(
-        "SELECT name, type FROM pragma_table_list WHERE schema = 'main' ORDER BY name"
+        "SELECT name, type, CAST(name AS BLOB) FROM pragma_table_list"
+        " WHERE schema = 'main' ORDER BY name"
     )
-    return [(name, _left_out(name, kind)) for name, kind in found]
+    return [(name, _left_out(name, kind, raw)) for name, kind, raw in found]
 
 
 def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None = None) -> Table:
@@ -83,11 +85,19 @@ def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None 
     yet, and what the table holds decides.
     """
     lines = connection.execute(
-        "SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid", (name,)
+        "SELECT name, type, pk, CAST(name AS BLOB) FROM pragma_table_xinfo(?)"
+        " WHERE hidden <> 1 ORDER BY cid",
+        (name,),
     ).fetchall()
+    for column, _, _, raw in lines:
+        if not is_utf8(raw):
+            raise Trouble(
+                f"table {name}: the name of its column {column} is not UTF-8; rename it there, or"
+                " exclude the table"
+            )
     columns = tuple(
         Column(column, _GENERATED.sub("", declared or ""), f"t.{quoted(column)}", key)
-        for column, declared, key in lines
+        for column, declared, key, _ in lines
     )
     if by_rowid is None:
         keyed = any(column.key for column in columns)
@@ -142,7 +152,7 @@ def rows(
     try:
         yield from connection.execute(query, values)
     finally:
-        connection.text_factory = str
+        connection.text_factory = text_of
 
 
 def want(connection: sqlite3.Connection, twin: Twin, keys: Iterator[Sequence[object]]) -> None:
@@ -222,7 +232,9 @@ def _equal(twin: Twin) -> str:
     return " AND ".join(equal)
 
 
-def _left_out(name: str, kind: str) -> str:
+def _left_out(name: str, kind: str, raw: bytes) -> str:
+    if not is_utf8(raw):
+        return "a name that is not UTF-8"
     if name.lower().startswith("sqlite_"):
         return "SQLite's own"
     if name.lower().startswith("nightshift_"):

@@ -87,4 +87,4 @@ def _told(misfit: Misfit) -> str:
     value = misfit.value
     if isinstance(value, bytes) and misfit.found == "text":
         value = value.decode(errors="replace")
-    return f"{misfit.found} {shown(value)} in the row with key ({key_text(misfit.key)})"
+    return f"{misfit.found}{shown(value)} in the row with key ({key_text(misfit.key)})"

@@ -4,12 +4,18 @@ Values only, and the translation of PostgreSQL's errors. The law: no text here
 holds a password, and none of psycopg's errors goes further than this file.
 """
 
+import re
+
 import psycopg
 
 # Those that a later attempt may not meet again: connection, rollback, resources,
 # a lock not got, an operator's hand, the system; 28 since rights may be about to come.
 _PASSING = ("08", "28", "40", "53", "55", "57", "58")
 _LONGEST = 400
+# Data exceptions and broken constraints: what PostgreSQL adds holds values, or whole rows.
+_OF_VALUES = ("22", "23")
+# The value may hold quotes itself. What stands quoted after such a word is a name.
+_QUOTED = re.compile(r'(?<!encoding )(?<!column )(?<!relation )(?<!type )".*"', re.DOTALL)
 
 
 class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
@@ -27,10 +33,9 @@ class Cancelled(Exception):  # noqa: N818 - a wish, not a mistake
 def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> Trouble:
     """`error` as a sentence about the server at `where`; `secret` is cut out of it."""
     state = error.sqlstate or ""
-    primary = error.diag.message_primary
-    words = " ".join(str(primary or error).split()) or type(error).__name__
+    words = primary_of(error) or type(error).__name__
     detail = error.diag.message_detail
-    if detail:
+    if detail and not state.startswith(_OF_VALUES):
         words += f" ({' '.join(detail.split())})"
     if secret:
         words = words.replace(secret, "***")
@@ -38,13 +43,21 @@ def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> Trouble:
     return Trouble(f"PostgreSQL at {where}: {words[:_LONGEST]}{_advice(state)}", not passing)
 
 
+def primary_of(error: psycopg.Error) -> str:
+    """PostgreSQL's sentence, without the value of which it speaks."""
+    words = " ".join(str(error.diag.message_primary or error).split())
+    if (error.sqlstate or "").startswith("22"):
+        words = _QUOTED.sub("a value", words).removesuffix(": a value")
+    return words
+
+
 def shown(value: object) -> str:
-    """A value for a message: quoted, one line, at most 60 characters of it."""
+    """What a message says of a value: how long it is, and nothing of what it holds."""
+    if isinstance(value, str):
+        return f" of {len(value)} character{'' if len(value) == 1 else 's'}"
     if isinstance(value, bytes):
-        head = value[:24].hex()
-        return f"x'{head}'" + (f"... ({len(value)} bytes)" if len(value) > 24 else "")
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else f"{text[:60]}... ({len(text)} characters)"
+        return f" of {len(value)} byte{'' if len(value) == 1 else 's'}"
+    return ""
 
 
 def _advice(state: str) -> str:

@@ -18,6 +18,7 @@ from workers.sync import cards, sets
 from workers.sync.changes import plan
 from workers.sync.params import Params
 from workers.sync.source import Cancelled, Folder, Source, Unreadable
+from workers.sync.store import StrangeIdError
 
 __all__ = ["Params", "missing_cards", "missing_sets", "plan"]
 
@@ -48,6 +49,8 @@ def _run(sync: _Sync, params: Params, report: Report) -> dict[str, Scalar]:
         return sync(params, source, report)
     except Cancelled as cancelled:
         raise WorkerFailed("cancelled after 0 sets") from cancelled
+    except StrangeIdError as error:
+        raise WorkerFailed(f"database {params.database}, {error}", permanent=True) from error
     except (Unreadable, DatabaseTrouble) as trouble:
         raise WorkerFailed(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:

@@ -155,6 +155,9 @@ class Api:
         except requests.RequestException as error:
             # Its text holds the URL, and with it what may be a password.
             raise Refused(_reason(error)) from error
+        except ValueError as error:
+            # requests reads a Location itself, though it is not to follow it.
+            raise Refused("an answer with headers that cannot be read") from error
 
     def _wait(self, wait_s: float) -> None:
         until = time.monotonic() + wait_s
@@ -206,7 +209,7 @@ def _retry_after_s(text: str | None, now: datetime) -> float | None:
         return float(text)
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())

@@ -290,5 +290,5 @@ def _text(value: object) -> str | None:
 
 def _hp(text: str) -> int:
     if not _HP.fullmatch(text):
-        raise ValueError(f'hp: expected digits, got "{shown(text)}"')
+        raise ValueError(f"hp: expected 1 to 18 digits, got {len(text)} characters")
     return int(text)

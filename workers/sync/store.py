@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers import database
+from workers.connection import connect
 from workers.database import DatabaseTrouble, transaction
 from workers.sync import schema
 from workers.sync.rows import CARD_COLUMNS, SET_COLUMNS, Row
@@ -39,6 +40,17 @@ SELECT sets.id, COALESCE(cards.entries, 0) FROM pokemon_card_sets AS sets LEFT J
 _ELSEWHERE = """
 SELECT id, set_id FROM pokemon_cards
 WHERE id IN (SELECT value FROM json_each(?)) AND set_id <> ? LIMIT 10"""
+
+
+class StrangeIdError(Exception):
+    """Rows that cannot be deleted by their ids, since those are not texts in UTF-8."""
+
+    def __init__(self, table: str, count: int) -> None:
+        rows = "1 row has an id" if count == 1 else f"{count} rows have ids"
+        super().__init__(
+            f"{table}: {rows} that cannot be looked up, since it is no text in UTF-8; nothing of"
+            " the set was deleted: correct it there, or sync without prune"
+        )
 
 
 def create_or_open(path: Path) -> sqlite3.Connection:
@@ -107,24 +119,24 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             return connection
         connection.close()
     # A part of the tables is as good as none: sets without cards are added first.
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = connect(":memory:", 0)
     _create(connection)
     return connection
 
 
 def all_sets(connection: sqlite3.Connection) -> dict[str, Row]:
     """Rows of SET_COLUMNS by id."""
-    return {row[0]: row for row in connection.execute(_ALL_SETS)}
+    return {_id(row[0]): row for row in connection.execute(_ALL_SETS)}
 
 
 def card_counts(connection: sqlite3.Connection) -> dict[str, int]:
     """How many cards each set has here; sets without cards included."""
-    return dict(connection.execute(_COUNTS).fetchall())
+    return {_id(set_id): count for set_id, count in connection.execute(_COUNTS)}
 
 
 def cards_of(connection: sqlite3.Connection, set_id: str) -> dict[str, Row]:
     """Rows of CARD_COLUMNS by id, in the order in which they were added."""
-    return {row[0]: row for row in connection.execute(_CARDS_OF, (set_id,))}
+    return {_id(row[0]): row for row in connection.execute(_CARDS_OF, (set_id,))}
 
 
 def cards_elsewhere(
@@ -160,9 +172,14 @@ def update_sets(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 
 def delete_set(connection: sqlite3.Connection, set_id: str) -> int:
-    """Delete a set and its cards; how many cards there were."""
+    """Delete a set and its cards; how many cards there were.
+
+    Raises:
+        StrangeIdError: the set was not found again by its id.
+    """
     cards = connection.execute("DELETE FROM pokemon_cards WHERE set_id = ?", (set_id,)).rowcount
-    connection.execute("DELETE FROM pokemon_card_sets WHERE id = ?", (set_id,))
+    if not connection.execute("DELETE FROM pokemon_card_sets WHERE id = ?", (set_id,)).rowcount:
+        raise StrangeIdError("pokemon_card_sets", 1)
     return cards
 
 
@@ -177,9 +194,20 @@ def update_cards(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 
 def delete_cards(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
-    """Delete cards, by id."""
+    """Delete cards, by id.
+
+    Raises:
+        StrangeIdError: some were not found again by their ids.
+    """
     statement = "DELETE FROM pokemon_cards WHERE id = ?"
-    connection.executemany(statement, [(card_id,) for card_id in ids])
+    deleted = connection.executemany(statement, [(card_id,) for card_id in ids]).rowcount
+    if ids and deleted != len(ids):
+        raise StrangeIdError("pokemon_cards", len(ids) - deleted)
+
+
+def _id(value: object) -> str:
+    """An id as a text; SQLite keeps a blob in a column of texts, too."""
+    return f"x'{value.hex()}'" if isinstance(value, bytes) else str(value)
 
 
 def _made(path: Path) -> bool:

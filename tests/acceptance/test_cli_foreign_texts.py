@@ -1,0 +1,94 @@
+"""What a worker says is shown as it is: no markup, no template, nothing that a terminal obeys."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.daemon import House, supervised
+from tests.acceptance.terminal import at_terminal, plain
+
+TEXT = "[red]x[/red] [/] {0} } {a.b[c]} %s %(x)s `b` <!channel> 'q' \"r\" :smile: \\n"
+COMMANDS = "\x1b[31m\x07\x1b]0;title\x07"
+JOBS = """
+jobs:
+  fails: {worker: "said:fail", description: "%s"}
+  works: {worker: "said:work"}
+"""
+WORKERS = f"""
+TEXT, COMMANDS = {TEXT!r}, {COMMANDS!r}
+
+def fail(params, report):
+    report.log(TEXT)
+    report.progress(1, 2, TEXT)
+    report.metric(TEXT, 1)
+    report.fail(TEXT + COMMANDS)
+
+def work(params, report):
+    return {{"k": TEXT + COMMANDS}}
+"""
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    described = TEXT.replace("\\", "\\\\").replace('"', '\\"')
+    with House(JOBS % described) as house:
+        (house.root / "said.py").write_text(WORKERS)
+        with supervised(house):
+            house.environ |= {"TERM": "xterm-256color", "COLUMNS": "400"}
+            house.ask("run", "fails", "--wait")
+            house.ask("run", "works", "--wait")
+            house.says("pause", "works", "--reason", TEXT)
+            yield house
+
+
+VERBS = [
+    ("status",),
+    ("jobs",),
+    ("history",),
+    ("explain", "fails"),
+    ("show", "fails"),
+    ("logs", "fails"),
+    ("incidents",),
+    ("run", "fails", "--wait"),
+    ("run", "fails", "--local", "--state", "other"),
+]
+
+
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_a_text_is_printed_as_it_is(house: House, words: tuple[str, ...]) -> None:
+    done = house.ask(*words)
+
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    assert TEXT in said or words[0] == "show"
+    assert "\x1b" not in said
+    assert "\x07" not in said
+
+
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_a_text_is_drawn_as_it_is(house: House, words: tuple[str, ...]) -> None:
+    _, said = at_terminal(house, *words)
+
+    # Colours of ours are red, too; its title and its bell are not ours.
+    assert "Traceback" not in said
+    assert TEXT in plain(said) or words[0] == "show"
+    assert "\x07" not in said
+    assert "\x1b]" not in said
+
+
+def test_the_answer_for_programs_holds_the_text_itself(house: House) -> None:
+    (run,) = [run for run in house.json("history")["runs"] if run["job"] == "works"]
+
+    assert run["result"]["k"] == TEXT + COMMANDS
+
+
+@pytest.mark.parametrize(
+    "words", [("run",), ("logs",), ("explain",), ("show",), ("history",)], ids=" ".join
+)
+def test_a_wrong_name_is_repeated_as_it_is(house: House, words: tuple[str, ...]) -> None:
+    name = TEXT.replace("/", "|")
+
+    status, said = house.refuses(*words, name)
+
+    assert status in (1, 2)
+    assert name in said

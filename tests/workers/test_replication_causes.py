@@ -1,0 +1,114 @@
+"""What a replication says of trouble: table, column and key, and no value of anybody's data."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.workers.replicas import a_source, failure, logged, run, sql, unequal, write
+from tests.workers.strange_texts import with_latin_names
+
+VALUE = "sesame"
+ONE_ROW = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, NULL)"
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "date",
+        "integer",
+        "numeric(3)",
+        "uuid",
+        "inet",
+        "jsonb",
+        "timestamptz",
+        "varchar(2)",
+        "bool",
+    ],
+)
+def test_a_value_that_postgres_cannot_read_is_not_quoted(tmp_path, postgres, type_):
+    path = a_source(tmp_path / "a.db", ONE_ROW)
+    write(path, f"INSERT INTO t VALUES (2, '{VALUE} \"x\" {VALUE}')")
+
+    failed = failure(path, postgres, types={"t.v": type_})
+
+    assert "table t, key (2): column v is a value of 17 characters: " in failed.error
+    assert VALUE not in failed.error
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "ADD CONSTRAINT short CHECK (length(v) < 3)",
+        "ADD CONSTRAINT one UNIQUE (v)",
+        "ADD COLUMN more text DEFAULT 'x', ADD CONSTRAINT two UNIQUE (v, more)",
+    ],
+)
+def test_a_rule_of_the_target_is_named_and_the_row_is_not_quoted(tmp_path, postgres, rule):
+    path = a_source(tmp_path / "a.db", ONE_ROW)
+    run(path, postgres)
+    sql(postgres, f"ALTER TABLE t {rule}")
+    write(path, f"INSERT INTO t VALUES (2, '{VALUE}'), (3, '{VALUE}')")
+
+    failed = failure(path, postgres)
+
+    assert "constraint" in failed.error
+    assert VALUE not in failed.error
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "words"),
+    [
+        ("INTEGER", f"'{VALUE}'", "is text of 6 characters, which bigint"),
+        ("TEXT", f"CAST('{VALUE}' AS BLOB)", "is blob of 6 bytes, which text"),
+        ("INTEGER", "271828.5", "is real, which bigint"),
+    ],
+)
+def test_a_value_that_its_column_cannot_hold_is_not_quoted(
+    tmp_path, postgres, declared, value, words
+):
+    path = a_source(tmp_path / "a.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, v {declared})")
+    write(path, f"INSERT INTO t VALUES (2, {value})")
+
+    for failed in (failure(path, postgres).error, logged(path, postgres, on_misfit="text")):
+        assert VALUE not in failed
+        assert "271828" not in failed
+    assert words in failure(path, postgres, schema="other").error
+
+
+def test_a_key_that_is_not_utf_8_is_told_escaped(tmp_path, postgres):
+    path = a_source(tmp_path / "a.db", "CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER)")
+    write(path, "INSERT INTO t VALUES (CAST(x'ff41' AS TEXT), 'x')")
+
+    assert r"table t, key (\xffA): column" in failure(path, postgres).error
+
+
+def test_a_source_in_utf_16_is_brought_whole(tmp_path, postgres):
+    path = a_source(tmp_path / "a.db", "PRAGMA encoding = 'UTF-16le'")
+    write(path, "CREATE TABLE tä (kü TEXT PRIMARY KEY, v); INSERT INTO tä VALUES ('ö', '€')")
+
+    run(path, postgres)
+
+    assert unequal(path, postgres) == {}
+
+
+def test_a_table_whose_name_is_not_utf_8_is_left_out_and_named(tmp_path, postgres):
+    path = with_latin_names(tmp_path / "a.db")
+    with closing(sqlite3.connect(path)) as changed:
+        changed.execute("DROP TABLE plain")
+        changed.commit()
+
+    said = logged(path, postgres)
+
+    assert r"left out: caf\xe9 (a name that is not UTF-8)" in said
+    assert sql(postgres, "SELECT count(*) FROM child") == [(1,)]
+
+
+def test_a_column_whose_name_is_not_utf_8_is_named(tmp_path, postgres):
+    path = with_latin_names(tmp_path / "a.db")
+
+    failed = failure(path, postgres)
+
+    assert r"table plain: the name of its column na\xff is not UTF-8" in failed.error
+    assert failed.permanent
+    run(path, postgres, exclude=("plain",))
