@@ -15,6 +15,7 @@ from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
 from workers.replication import forecast
 from workers.replication.choice import chosen
+from workers.replication.key_index import readable
 from workers.replication.params import Params
 from workers.replication.source import snapshot
 from workers.replication.survey import plan, survey
@@ -47,7 +48,10 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 def _planned(params: Params, report: Report) -> dict[str, Scalar]:
     with snapshot(params, lambda: report.cancelled) as connection:
         names = chosen(connection, params, report)
-        tables = [survey(connection, params, name) for name in names]
+        tables = []
+        for name in names:
+            with readable(connection, name):
+                tables.append(survey(connection, params, name))
     deletions = forecast.tell(params, report)
     for line in plan(params, tables):
         report.log(line)
