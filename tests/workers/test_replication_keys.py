@@ -82,6 +82,21 @@ def test_two_keys_that_would_be_one_text_are_refused(capture, tmp_path, postgres
 
 
 @BOTH
+def test_a_key_that_becomes_that_of_another_row_when_it_is_widened_is_named(
+    capture, tmp_path, postgres
+):
+    script = "CREATE TABLE settings (key PRIMARY KEY, value); INSERT INTO settings VALUES (1, 'a')"
+    path = a_source(tmp_path / "a.db", script)
+    run(path, postgres, capture=capture)
+    write(path, "INSERT INTO settings VALUES ('1', 'b')")
+
+    failed = failure(path, postgres, capture=capture, on_misfit="text")
+
+    assert "table settings: 2 rows (integer and text) have the key (1)" in failed.error
+    assert there(postgres) == {"1": "a"}
+
+
+@BOTH
 def test_a_composite_key_with_an_untyped_column_is_found_again(capture, tmp_path, postgres):
     script = """CREATE TABLE t (owner TEXT, key, value, PRIMARY KEY (owner, key));
     INSERT INTO t VALUES ('a', 1, 'x'), ('a', 'one', 'x'), ('b', 1.5, 'x'), ('B', x'01', 'x')"""

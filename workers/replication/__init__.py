@@ -52,7 +52,7 @@ def _planned(params: Params, report: Report) -> dict[str, Scalar]:
         for name in names:
             with readable(connection, name):
                 tables.append(survey(connection, params, name))
-    deletions = forecast.tell(params, report)
+    deletions = forecast.tell(params, names, report)
     for line in plan(params, tables):
         report.log(line)
     misfits = sum(len(seen.misfits) for seen in tables)

@@ -4,11 +4,11 @@ Only keys are compared: whether the values of a row fit is said by `survey.py`. 
 done in a transaction that is rolled back.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from workers.replication import choice, guard, keys, merge, sight, source, state, twins
+from workers.replication import guard, keys, merge, sight, source, state, twins
 from workers.replication.carry import Between
 from workers.replication.encode import Marks
 from workers.replication.params import Params
@@ -21,8 +21,10 @@ from workers.report import Report
 _NAMED = 100
 
 
-def tell(params: Params, report: Report) -> dict[str, int]:
+def tell(params: Params, names: Sequence[str], report: Report) -> dict[str, int]:
     """Log what would be deleted or refused; the number of rows, none if it is not known.
+
+    names: of the tables to replicate.
 
     A server that cannot be reached is a warning: the plan of the source is still right.
     """
@@ -34,7 +36,7 @@ def tell(params: Params, report: Report) -> dict[str, int]:
             between = Between(
                 connection, target, Marks(), params.on_misfit == "text", lambda _: None
             )
-            pairs = sight.beside(connection, target, choice.chosen(connection, params, report))
+            pairs = sight.beside(connection, target, names)
             return {"to_delete": sum(_tables(between, pairs, params, report))}
     except Trouble as trouble:
         report.log(f"what would be deleted in PostgreSQL is not known: {trouble}", "warning")

@@ -6,6 +6,9 @@ Even of its own tables a run deletes only so many rows at once: a source that wa
 or exchanged by mistake must not empty its replica.
 """
 
+import json
+import re
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +18,7 @@ from workers.replication.state import Remembered
 from workers.replication.target import Target
 from workers.replication.trouble import Trouble
 
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Of a smaller table a part says little.
 _SMALL_ROWS = 100
 _NAMED = 20
@@ -68,7 +72,7 @@ def refusal(target: Target, refused: Sequence[str]) -> str:
         f"table {', '.join(refused[:_NAMED])}: {'; '.join(rows)} rows that no replication into"
         f" schema {target.schema} has written{more}; nothing was changed. Choose another schema,"
         " exclude the table, or let a run change them and delete what the source does not have:"
-        f" adopt: [{', '.join(refused)}], or once: --set {_adopt(refused)}"
+        f" adopt: {_listed(refused)}, or once: --set {_adopt(refused)}"
         " (--dry-run lists what would be deleted)"
     )
 
@@ -117,9 +121,11 @@ def _limit(most: str) -> str:
 
 
 def _adopt(names: Sequence[str]) -> str:
-    if len(names) == 1 and names[0].isidentifier():
+    if len(names) == 1 and _PLAIN.fullmatch(names[0]):
         return f"adopt={names[0]}"
-    listed = ", ".join(
-        '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names
-    )
-    return f"'adopt=[{listed}]'"
+    return shlex.quote(f"adopt={json.dumps(list(names), ensure_ascii=False)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as a list of YAML."""
+    return f"[{', '.join(n if _PLAIN.fullmatch(n) else json.dumps(n) for n in names)}]"

@@ -7,13 +7,18 @@ tables beside it. A column that a function of that program computes has no value
 
 import re
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from workers.replication.shape import Column, quoted
 from workers.replication.trouble import Trouble
 
 _FOREIGN = re.compile(r"(unknown|no such) function|no such collation")
+_OF_KEY = """
+SELECT x.cid, x.name, x.coll, x.desc FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) x
+WHERE l.origin = 'pk' AND (x.key OR x.cid = -1) ORDER BY x.seqno"""
+_NAMES_COLLATION = "SELECT 1 FROM sqlite_master WHERE name = ? AND sql LIKE '%collate%'"
 _KNOWN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
 _COLLATE = re.compile(
     r"""\bCOLLATE\s*(?:"([^"]+)"|\[([^]]+)]|`([^`]+)`|'([^']+)'|\b(\w+))""", re.IGNORECASE
@@ -51,54 +56,47 @@ def _unreadable(connection: sqlite3.Connection, name: str) -> list[str]:
     return found
 
 
-def key_order(
-    connection: sqlite3.Connection, name: str, columns: Sequence[Column]
-) -> tuple[bool, bool]:
-    """(whether SQLite sorts the key by the bytes of UTF-8, as the target does; whether it can).
+class KeyIndex(NamedTuple):
+    """What the key's index is good for.
 
-    It cannot with a collation that only the owner's program has.
+    ordered: it sorts the key by the bytes of UTF-8, as the target does. usable: SQLite can
+    look into it; not with a collation that only the owner's program has. is_beside: it
+    is a tree of its own, beside the table's rows.
     """
-    index = _key_index(connection, name)
-    if index is None:
-        return connection.execute("PRAGMA encoding").fetchone()[0] == "UTF-8", True
-    used = connection.execute(
-        "SELECT name, coll, desc FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno", (index,)
-    ).fetchall()
+
+    ordered: bool
+    usable: bool
+    is_beside: bool
+
+
+def key_index(connection: sqlite3.Connection, name: str, columns: Sequence[Column]) -> KeyIndex:
+    """Return what the index of a table's key is good for; of a row number it needs none."""
+    used = connection.execute(_OF_KEY, (name,)).fetchall()
+    is_utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == "UTF-8"
+    if not used:
+        return KeyIndex(is_utf8, True, False)
+    # Only the index of a table with row numbers ends in one.
+    is_beside = any(place == -1 for place, *_ in used)
     keys = {column.name for column in columns if column.key}
-    collations = {coll.upper() for column, coll, _ in used if column in keys}
+    sorted_by = [(column, coll.upper(), down) for _, column, coll, down in used if column in keys]
+    collations = {coll for _, coll, _ in sorted_by}
     if not collations <= _KNOWN_COLLATIONS:
-        return False, False
-    if collations != {"BINARY"} or not _sorts_as_indexed(connection, name, used, keys):
-        return False, True
-    return connection.execute("PRAGMA encoding").fetchone()[0] == "UTF-8", True
+        return KeyIndex(False, False, is_beside)
+    ordered = is_utf8 and collations == {"BINARY"}
+    return KeyIndex(ordered and _sorts_as_indexed(connection, name, sorted_by), True, is_beside)
 
 
 def _sorts_as_indexed(
-    connection: sqlite3.Connection,
-    name: str,
-    used: Sequence[tuple[str, str, int]],
-    keys: Collection[str],
+    connection: sqlite3.Connection, name: str, sorted_by: Sequence[tuple[str, str, int]]
 ) -> bool:
     """Whether the columns have the index's collation: then its order needs no sorting."""
-    order = [f"{quoted(c)} {'DESC' if down else 'ASC'}" for c, _, down in used if c in keys]
-    columns = ", ".join(quoted(column) for column, _, _ in used if column in keys)
+    if connection.execute(_NAMES_COLLATION, (name,)).fetchone() is None:
+        return True
+    order = [f"{quoted(column)} {'DESC' if down else 'ASC'}" for column, _, down in sorted_by]
+    columns = ", ".join(quoted(column) for column, _, _ in sorted_by)
     query = f"SELECT {columns} FROM main.{quoted(name)} ORDER BY {', '.join(order)}"
     plan = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
     return not any("TEMP B-TREE" in line[3] for line in plan)
-
-
-def _key_index(connection: sqlite3.Connection, name: str) -> str | None:
-    """The index of the key; None: the key is the row number."""
-    query = "SELECT name FROM pragma_index_list(?) WHERE origin = 'pk'"
-    found = connection.execute(query, (name,)).fetchone()
-    return found[0] if found else None
-
-
-def has_own_index(connection: sqlite3.Connection, name: str) -> bool:
-    """Whether the key's index is a tree of its own, beside the table's rows."""
-    query = "SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'"
-    without_row_numbers = connection.execute(query, (name,)).fetchone()
-    return _key_index(connection, name) is not None and not without_row_numbers[0]
 
 
 def stand_in(connection: sqlite3.Connection) -> None:

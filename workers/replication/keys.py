@@ -125,7 +125,7 @@ def _marked(between: Between, twin: Twin, typed: Typed) -> Typed:
         return typed
     if typed.kind is Kind.BYTES:
         return replace(typed, as_text=typed.asked and typed.column.affinity is not Affinity.BLOB)
-    if not (_is_text(typed) and between.widen):
+    if not (_is_text(typed) and (between.widen or typed.asked)):
         return typed
     # Numbers sort before every text and blobs behind, so an index answers at once.
     table, name = twin.table.source, typed.column.source

@@ -96,14 +96,13 @@ def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None 
     taken = {column.name.lower() for column in columns}
     number = next((word for word in _ROW_NUMBERS if word not in taken), "")
     if not by_rowid:
-        ordered, usable = key_index.key_order(connection, name, columns)
-        has_index = key_index.has_own_index(connection, name)
+        index = key_index.key_index(connection, name, columns)
         return Table(
             name,
             columns,
-            ordered=ordered,
-            index_row=number if has_index and usable else "",
-            scanned=not usable or (has_index and not number),
+            ordered=index.ordered,
+            index_row=number if index.is_beside and index.usable else "",
+            scanned=not index.usable or (index.is_beside and not number),
         )
     if not number or ROWID in taken:
         raise Trouble(f"table {name} has no key, and columns called like its row number")
