@@ -164,10 +164,12 @@ def _decoded(value: bytes) -> str | bytes:
         return value
 
 
-def _advancing(between: Between, batches: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
+def _advancing(
+    between: Between, batches: Iterator[tuple[int, bytes]]
+) -> Iterator[tuple[int, bytes]]:
     for count, batch in batches:
         between.advance(count)
-        yield batch
+        yield count, batch
 
 
 def copy_sql(into: str, names: str) -> str:

@@ -16,7 +16,7 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
     """The names of the tables to replicate; what is left out is said.
 
     Raises:
-        Trouble: a name in `tables`, `exclude` or `types` is not there.
+        Trouble: a name in `tables`, `exclude`, `adopt` or `types` is not there.
     """
     found = dict(source.all_names(connection))
     _refuse_unknown(params, found)
@@ -37,7 +37,7 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
 
 def _refuse_unknown(params: Params, found: dict[str, str]) -> None:
     listed = () if params.all_tables else params.tables
-    for key, names in (("tables", listed), ("exclude", params.exclude)):
+    for key, names in (("tables", listed), ("exclude", params.exclude), ("adopt", params.adopt)):
         for name in names:
             if name not in found:
                 known = ", ".join(name for name, why in found.items() if not why)[:300]

@@ -20,7 +20,8 @@ from workers.replication.trouble import Trouble
 _COLUMNS = """
 SELECT asked.place, a.attnum, c.relkind::text, a.attname,
     format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
-    a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
+    c.oid::bigint, row_security_active(c.oid)
 FROM unnest({ids}) WITH ORDINALITY AS asked (id, place)
 JOIN pg_class c ON c.oid = asked.id JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE a.attnum > 0 AND NOT a.attisdropped"""
@@ -33,6 +34,13 @@ JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
 WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
     AND c.relnamespace = to_regnamespace(%(schema)s) AND p.relnamespace = c.relnamespace"""
 
+# Those of foreign keys without an action, and of deferred uniqueness, only look.
+_ACTING = """
+SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = ANY ({ids}) AND NOT tgisinternal)
+    OR EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = ANY ({ids}))
+    OR EXISTS (SELECT 1 FROM pg_constraint WHERE confrelid = ANY ({ids}) AND contype = 'f'
+        AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')))"""
+
 
 def make_schema(target: Target) -> None:
     """Make the schema if it is missing; needs a right only then."""
@@ -42,11 +50,15 @@ def make_schema(target: Target) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A column of the target; plain: its type without length; demands: no NULL, no default."""
+    """A column of the target; plain: its type without length; demands: no NULL, no default.
+
+    relation: the number of its table.
+    """
 
     type: str
     plain: str
     demands: bool
+    relation: int
 
 
 def columns_of(target: Target, table: str) -> dict[str, Present]:
@@ -68,8 +80,10 @@ def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str,
     ids = ", ".join(f"to_regclass({target.literal(target.named(table))})" for table in tables)
     # Sorted here, which costs less than a plan that sorts.
     found = sorted(target.execute(_COLUMNS.format(ids=f"ARRAY[{ids}]::oid[]")))
-    for place, _, kind, name, *rest in found:
+    for place, _, kind, name, *rest, is_filtered in found:
         table = tables[place - 1]
+        if is_filtered:
+            _refuse_row_security(target, table)
         if kind not in _TABLES:
             raise Trouble(
                 f"table {table}: {target.named(table)} is {_OTHERS.get(kind, 'an index')} in the"
@@ -176,6 +190,21 @@ def retype(target: Target, twin: Twin, name: str, postgres_type: str, collation:
     )
 
 
+def relations(target: Target, tables: Sequence[str]) -> dict[str, int]:
+    """The number of each table in the target, by its name."""
+    if not tables:
+        return {}
+    ids = ", ".join(f"to_regclass({target.literal(target.named(name))})" for name in tables)
+    found = target.execute(f"SELECT id::oid::bigint FROM unnest(ARRAY[{ids}]) AS t (id)")
+    return dict(zip(tables, (number for (number,) in found), strict=True))
+
+
+def act_by_themselves(target: Target, twins: Sequence[Twin]) -> bool:
+    """Whether a row written to one of the tables may change others: triggers, rules, cascades."""
+    ids = ", ".join(f"to_regclass({target.literal(twin.target)})" for twin in twins)
+    return bool(target.one(_ACTING.format(ids=f"ARRAY[{ids}]::oid[]"))[0])
+
+
 def is_blank(target: Target, twin: Twin, name: str) -> bool:
     """Whether a column holds no value at all."""
     query = f"SELECT 1 FROM {twin.target} WHERE {quoted(name)} IS NOT NULL LIMIT 1"
@@ -219,6 +248,14 @@ def _refuse_demanding(target: Target, table: Table, name: str) -> None:
         f"table {table.name}: {target.named(table.name)} demands a value for {name}, which the"
         f" source does not have (dropped or renamed?): ALTER TABLE {target.named(table.name)}"
         f" DROP COLUMN {quoted(name)}, or ALTER COLUMN {quoted(name)} DROP NOT NULL"
+    )
+
+
+def _refuse_row_security(target: Target, table: str) -> None:
+    raise Trouble(
+        f"table {table}: row-level security of {target.named(table)} hides rows from this role, so"
+        " that it can neither write nor compare them: give the role BYPASSRLS, or ALTER TABLE"
+        f" {target.named(table)} DISABLE ROW LEVEL SECURITY"
     )
 
 
