@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from workers.replication import carry, digests, encode, fit, lines, source
+from workers.replication import carry, digests, encode, fit, limits, lines, losses, source
 from workers.replication.carry import HASH, Between, refuse_misfits
 from workers.replication.shape import Kind, Twin, Typed, key_text, listed
 from workers.replication.source import Scope
@@ -59,6 +59,7 @@ def load(between: Between, twin: Twin) -> int:
     Raises:
         Trouble: a value that its column cannot hold.
     """
+    losses.refuse_losses(between, twin, source.WHOLE)
     return carry.copy_rows(between, twin, source.WHOLE, twin.target)
 
 
@@ -68,6 +69,7 @@ def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     Raises:
         Trouble: a value that its column cannot hold.
     """
+    losses.refuse_losses(between, twin, scope)
     if not digests.possible(between, twin):
         refuse_misfits(between, twin, scope)
         return _differing(between, twin, scope)
@@ -83,6 +85,7 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     seen, gap = _temporary(twin, "seen"), _temporary(twin, "gap")
     _temporary_table(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
     compared = carry.copy_hashes(between, twin, scope, seen)
+    limits.refuse_collisions(target, twin, seen)
     if compared > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {seen}")
     keys = twin.key_names
@@ -137,11 +140,20 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
     Raises:
         Trouble: a value that its column cannot hold.
     """
+    losses.refuse_losses(between, twin, scope)
     target, stage = between.target, _temporary(twin, "stage")
     _temporary_table(target, twin, stage, twin.columns)
     sent = carry.copy_rows(between, twin, scope, stage)
     if sent > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {stage}")
+    with limits.named(target, twin, stage):
+        updated, inserted = _applied(target, twin, stage)
+    target.execute(f"DROP TABLE {stage}")
+    return Upserted(sent, inserted, updated)
+
+
+def _applied(target: Target, twin: Twin, stage: str) -> tuple[int, int]:
+    """The rows of `stage` into the target; how many were updated, and inserted."""
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
     updated = 0
     if twin.rest:
@@ -151,12 +163,13 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
             f" WHERE {same} AND ({' OR '.join(_unlike(twin.rest))})"
         ).rowcount
     names = twin.names
+    # A key of the target that is GENERATED ALWAYS AS IDENTITY takes ours only so.
     inserted = target.execute(
-        f"INSERT INTO {twin.target} ({names}) SELECT {names} FROM {stage} s"
+        f"INSERT INTO {twin.target} ({names}) OVERRIDING SYSTEM VALUE"
+        f" SELECT {names} FROM {stage} s"
         f" WHERE NOT EXISTS (SELECT 1 FROM {twin.target} t WHERE {same})"
     ).rowcount
-    target.execute(f"DROP TABLE {stage}")
-    return Upserted(sent, inserted, updated)
+    return updated, inserted
 
 
 def delete(between: Between, twin: Twin) -> int:

@@ -13,11 +13,14 @@ _LONGEST = 400
 
 
 class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
-    """A run that cannot go on. permanent: a later attempt would meet the same."""
+    """A run that cannot go on. permanent: a later attempt would meet the same.
 
-    def __init__(self, text: str, permanent: bool = True) -> None:
+    column: the name in PostgreSQL of the column that it speaks of, or empty.
+    """
+
+    def __init__(self, text: str, permanent: bool = True, column: str = "") -> None:
         super().__init__(text)
-        self.permanent = permanent
+        self.permanent, self.column = permanent, column
 
 
 class Cancelled(Exception):  # noqa: N818 - a wish, not a mistake

@@ -9,8 +9,7 @@ failure says which statement would join them.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from workers.replication import types
-from workers.replication.params import LONGEST_NAME_BYTES
+from workers.replication import limits
 from workers.replication.shape import Column, Kind, Table, Twin, Typed, kind_of, quoted
 from workers.replication.target import Target
 from workers.replication.trouble import Trouble
@@ -20,7 +19,8 @@ from workers.replication.trouble import Trouble
 _COLUMNS = """
 SELECT asked.place, a.attnum, c.relkind::text, a.attname,
     format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
-    a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
+    a.attidentity = 'a', a.attgenerated <> ''
 FROM unnest({ids}) WITH ORDINALITY AS asked (id, place)
 JOIN pg_class c ON c.oid = asked.id JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE a.attnum > 0 AND NOT a.attisdropped"""
@@ -42,11 +42,16 @@ def make_schema(target: Target) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A column of the target; plain: its type without length; demands: no NULL, no default."""
+    """A column of the target; plain: its type without length; demands: no NULL, no default.
+
+    always: GENERATED ALWAYS AS IDENTITY; generated: computed from other columns.
+    """
 
     type: str
     plain: str
     demands: bool
+    always: bool = False
+    generated: bool = False
 
 
 def columns_of(target: Target, table: str) -> dict[str, Present]:
@@ -80,31 +85,12 @@ def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str,
     return columns
 
 
-def refuse_names(table: Table) -> None:
-    """Nothing, if PostgreSQL takes every name whole.
-
-    Raises:
-        Trouble: one is too long, or holds what no name may.
-    """
-    for name in (table.name, *(column.name for column in table.columns)):
-        if not name or "\0" in name or len(name.encode()) > LONGEST_NAME_BYTES:
-            raise Trouble(
-                f"table {table.name}: the name {name!r} does not fit into PostgreSQL's"
-                f" 1 to {LONGEST_NAME_BYTES} bytes; rename it or exclude the table"
-            )
-
-
-def twin_of(
-    target: Target,
-    table: Table,
-    present: Mapping[str, Present],
-    wanted: Mapping[str, str],
-) -> Twin:
+def twin_of(target: Target, table: Table, present: Mapping[str, Present]) -> Twin:
     """The twin of a table that stands in the target, as far as its columns are there.
 
     Raises:
-        Trouble: the target has another key, another type than asked for, or a
-            column that demands a value and gets none.
+        Trouble: the target has another key, another type than asked for, a column
+            that demands a value and gets none, or one that takes no value of ours.
     """
     for name in extra(table, present):
         if present[name].demands:
@@ -117,14 +103,14 @@ def twin_of(
             f" DROP TABLE {target.named(table.name)}"
         )
     columns = [
-        Typed(c, present[c.name].type, bool(types.wanted_type(wanted, table.name, c.name)))
-        for c in table.columns
-        if c.name in present
+        Typed(c, present[c.name].type, bool(c.wanted)) for c in table.columns if c.name in present
     ]
     for typed in columns:
-        asked = types.wanted_type(wanted, table.name, typed.column.name)
-        if asked:
-            _refuse_retyped(target, table, typed.column.name, present[typed.column.name], asked)
+        there = present[typed.column.name]
+        if typed.column.wanted:
+            _refuse_retyped(target, table, typed.column, there)
+        _refuse_closed(target, table, typed.column, there)
+        _refuse_type(target, table, typed)
     return Twin(table, tuple(columns), target.named(table.name))
 
 
@@ -140,15 +126,29 @@ def refuse_dropped(
     """Nothing, if what only the target has is its user's own, and none of what we `brought`.
 
     Raises:
-        Trouble: the source had the column once; its values would stand there for ever.
+        Trouble: an earlier run brought the column; its values would stand there for ever.
     """
+    renamed = {column.called: column.name for column in table.columns}
+    alter = f"ALTER TABLE {target.named(table.name)}"
     for name in extra(table, present):
-        if name in brought:
+        if name not in brought:
+            continue
+        if name in table.excluded:
             raise Trouble(
-                f"table {table.name}: the source has no column {name} (dropped or renamed?):"
-                f" ALTER TABLE {target.named(table.name)} DROP COLUMN {quoted(name)}, or RENAME"
-                f" COLUMN {quoted(name)} TO its new name"
+                f"table {table.name}: column {name} is excluded, and an earlier run brought it:"
+                f" {alter} DROP COLUMN {quoted(name)}"
             )
+        if name in renamed:
+            raise Trouble(
+                f"table {table.name}: column {name} is to be called {renamed[name]}, and an"
+                f" earlier run brought it under another name: {alter} RENAME COLUMN {quoted(name)}"
+                f" TO {quoted(renamed[name])}"
+            )
+        raise Trouble(
+            f"table {table.name}: the source has no column {name} (dropped or renamed?):"
+            f" {alter} DROP COLUMN {quoted(name)}, or RENAME"
+            f" COLUMN {quoted(name)} TO its new name"
+        )
 
 
 def make(target: Target, twin: Twin) -> None:
@@ -158,8 +158,13 @@ def make(target: Target, twin: Twin) -> None:
 
 
 def add_key(target: Target, twin: Twin) -> None:
-    """Make the key; PostgreSQL's own analysis comes after the commit by itself."""
-    target.execute(f"ALTER TABLE {twin.target} ADD PRIMARY KEY ({twin.key_names})")
+    """Make the key; PostgreSQL's own analysis comes after the commit by itself.
+
+    Raises:
+        Trouble: a key is too long, or two are one in PostgreSQL.
+    """
+    with limits.named(target, twin, twin.target):
+        target.execute(f"ALTER TABLE {twin.target} ADD PRIMARY KEY ({twin.key_names})")
 
 
 def add_column(target: Target, twin: Twin, typed: Typed) -> None:
@@ -222,15 +227,50 @@ def _refuse_demanding(target: Target, table: Table, name: str) -> None:
     )
 
 
-def _refuse_retyped(target: Target, table: Table, name: str, there: Present, asked: str) -> None:
+def _refuse_closed(target: Target, table: Table, column: Column, there: Present) -> None:
+    """Refuse a column whose values PostgreSQL makes itself and takes none from a client."""
+    alter = f"ALTER TABLE {target.named(table.name)} ALTER COLUMN {quoted(column.name)}"
+    advice = f"or exclude the column (exclude: [{table.name}.{column.called}])"
+    if there.generated:
+        raise Trouble(
+            f"table {table.name}: column {column.name} is generated in the target, so that no"
+            f" value can be written: {alter} DROP EXPRESSION; {advice}"
+        )
+    if there.always and not column.key:
+        raise Trouble(
+            f"table {table.name}: column {column.name} is GENERATED ALWAYS AS IDENTITY in the"
+            f" target, so that no value can be changed: {alter} SET GENERATED BY DEFAULT; {advice}"
+        )
+
+
+def _refuse_type(target: Target, table: Table, typed: Typed) -> None:
+    """Refuse a type of the target whose values do not come back as they went."""
+    name, alter = typed.column.name, f"ALTER TABLE {target.named(table.name)}"
+    if typed.column.key and kind_of(typed.type) is Kind.CAST:
+        raise Trouble(
+            f"table {table.name}: the key column {name} is {typed.type} in the target, and a key"
+            f" has to come back as it went: {alter} ALTER COLUMN {quoted(name)} TYPE text USING"
+            f" {quoted(name)}::text, or bigint, double precision, bytea; or choose another schema"
+        )
+    if typed.type == "money":
+        raise Trouble(
+            f"table {table.name}: column {name} is money in the target, whose values depend on"
+            f" the locale of each session: {alter} ALTER COLUMN {quoted(name)} TYPE numeric"
+        )
+
+
+def _refuse_retyped(target: Target, table: Table, column: Column, there: Present) -> None:
+    name, asked = column.name, column.wanted
     meant = target.one("SELECT to_regtype(%(t)s)::text", {"t": asked})[0]
     if meant is None:
-        raise Trouble(f"types: {table.name}.{name}: PostgreSQL has no type {asked}")
+        raise Trouble(f"types: {table.name}.{column.called}: PostgreSQL has no type {asked}")
     if there.plain != meant:
+        text = f"{quoted(name)}::text"
+        value = f"convert_to({text}, 'UTF8')" if meant == "bytea" else f"{text}::{asked}"
         raise Trouble(
             f"table {table.name}: column {name} is {there.type} in the target, and types: asks for"
             f" {asked}: ALTER TABLE {target.named(table.name)} ALTER COLUMN {quoted(name)}"
-            f" TYPE {asked} USING {quoted(name)}::text::{asked}"
+            f" TYPE {asked} USING {value}"
         )
 
 
@@ -242,6 +282,6 @@ def refuse_key_type(column: Column, postgres_type: str, table: str) -> None:
     """
     if column.key and kind_of(postgres_type) is Kind.CAST:
         raise Trouble(
-            f"types: {table}.{column.name}: a key column may be an integer type, text, double"
+            f"types: {table}.{column.called}: a key column may be an integer type, text, double"
             f" precision or bytea, got {postgres_type}"
         )
