@@ -11,7 +11,7 @@ LOSSES = [
     pytest.param("TEXT", "date", "'2026-01-01'", "'2026-01-01 12:00'", id="a time"),
     pytest.param("TEXT", "date", "'2026-01-01'", "'01/02/03'", id="an order of day and month"),
     pytest.param("TEXT", "date", "'2026-01-01'", "'tomorrow'", id="a day of the run"),
-    pytest.param("TEXT", "date", "'2026-01-01'", "'epoch'", id="a word"),
+    pytest.param("TEXT", "date", "'2026-01-01'", "'epoch'", id="a word for a day"),
     pytest.param("TEXT", "timestamp", "'2026-01-01'", "'now'", id="the moment of the run"),
     pytest.param("TEXT", "timestamp", "'2026-01-01T10:00Z'", "'2026-01-01T10:00+02'", id="a zone"),
     pytest.param("TEXT", "timestamptz(0)", "'2026-01-01T10:00+02'", "'2026-01-01 10:00:00.4'",
@@ -29,7 +29,7 @@ LOSSES = [
     pytest.param("TEXT", "jsonb", """'{"b":1, "a":1.0}'""", """'{"a":1,"a":2}'""", id="a key"),
     pytest.param("TEXT", "interval", "'90 minutes'", "'1.5 months'", id="a half month"),
     pytest.param("TEXT", "inet", "'10.0.0.1/32'", "'010.0.0.1'", id="an octal number"),
-    pytest.param("TEXT", "boolean", "'yes'", "'tr'", id="an odd word"),
+    pytest.param("TEXT", "boolean", "'TRUE'", "'yes'", id="a word"),
     pytest.param("TEXT", "numeric(3,1)[]", "'{1,2.50}'", "'{1.25}'", id="an element"),
     pytest.param("TEXT", "name", "'abc'", "printf('%064d', 1)", id="the end of a name"),
 ]  # fmt: skip
@@ -191,3 +191,63 @@ def test_a_column_of_whole_numbers_is_widened_where_nothing_is_lost(
     assert types(postgres, "t")["c"] == expected
     assert sql(postgres, "SELECT c::text FROM t ORDER BY id") == [(before,), (after,)]
     assert again["updated"] + again["healed"] == 0
+
+
+def test_what_depends_on_a_column_that_has_to_be_widened_is_named(tmp_path, postgres):
+    path = a_source(tmp_path / "a.db", "CREATE TABLE t (c INTEGER); INSERT INTO t VALUES (1)")
+    run(path, postgres)
+    sql(postgres, "CREATE VIEW seen AS SELECT c FROM t")
+    write(path, "INSERT INTO t VALUES (9.99)")
+
+    failed = failure(path, postgres)
+
+    assert "table t: column c has to become double precision" in failed.error
+    assert "view seen depends on column" in failed.error
+    assert failed.permanent
+
+
+def test_a_text_among_numbers_that_were_widened_to_numeric_is_named(tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db", "CREATE TABLE t (c NUMERIC); INSERT INTO t VALUES (1.5), (1 << 60)"
+    )
+    run(path, postgres)
+    write(path, "INSERT INTO t VALUES ('on request')")
+
+    failed = failure(path, postgres)
+    run(path, postgres, on_misfit="text")
+
+    assert "table t, key (3): column c is text, which numeric cannot hold" in failed.error
+    assert sorted(sql(postgres, "SELECT c FROM t")) == [
+        ("1.5",),
+        ("1152921504606846976",),
+        ("on request",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "value", "words"),
+    [
+        ("UNIQUE (c)", "'first-secret'", "Key (c)=(...)"),
+        ("CHECK (c <> 'a-secret')", "'a-secret'", "violates check constraint"),
+        ("CHECK (length(c) < 20)", "'a-secret)=(that) is long'", "violates check constraint"),
+    ],
+)
+def test_a_constraint_of_the_target_is_named_without_values(
+    constraint, value, words, tmp_path, postgres
+):
+    path = source_of(tmp_path / "a.db", "TEXT", "'first-secret'", value)
+    sql(postgres, f"CREATE TABLE t (k text, n bigint, c text, PRIMARY KEY (k, n), {constraint})")
+
+    failed = failure(path, postgres)
+
+    assert words in failed.error
+    assert "secret" not in failed.error
+
+
+def test_a_key_that_its_type_cannot_hold_is_named(tmp_path, postgres):
+    script = "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (3000000000)"
+    path = a_source(tmp_path / "a.db", script)
+
+    failed = failure(path, postgres, types={"t.id": "integer"})
+
+    assert "table t, key (3000000000): column id is refused" in failed.error

@@ -1,5 +1,6 @@
 """Tables of every shape that SQLite allows arrive; what cannot is named."""
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -479,3 +480,26 @@ def test_keys_that_become_one_by_widening_are_named_as_that(when, tmp_path, post
 
     assert "table t: two rows get the same key (42) in PostgreSQL" in failed.error
     assert "a unique index of its own" not in failed.error
+
+
+def test_a_key_whose_collation_takes_two_texts_for_one_is_refused(tmp_path, postgres):
+    try:
+        sql(
+            postgres,
+            "CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2',"
+            " deterministic = false)",
+        )
+    except psycopg.errors.FeatureNotSupported:
+        pytest.skip("this PostgreSQL is built without ICU")
+    sql(postgres, "CREATE TABLE t (id text COLLATE folded PRIMARY KEY)")
+    path = a_source(
+        tmp_path / "a.db",
+        "CREATE TABLE t (id TEXT PRIMARY KEY); INSERT INTO t VALUES ('a'), ('A')",
+    )
+
+    failed = failure(path, postgres)
+    sql(postgres, failed.error.split("texts for one: ")[1])
+    run(path, postgres)
+
+    assert "table t: the collation of the key column id" in failed.error
+    assert sql(postgres, "SELECT id FROM t ORDER BY 1") == [("A",), ("a",)]

@@ -19,16 +19,16 @@ from psycopg.errors import ProgramLimitExceeded
 from workers.replication import encode, fit, limits, lines, source
 from workers.replication.encode import Marks
 from workers.replication.fit import Misfit
-from workers.replication.shape import Twin, Typed, key_text, listed
+from workers.replication.shape import Affinity, Twin, Typed, key_text, listed
 from workers.replication.source import Scope
 from workers.replication.target import Target
-from workers.replication.trouble import Trouble
+from workers.replication.trouble import Trouble, without_values
 
 # The hash of a row, in a column beside those of a user.
 HASH = "nightshift_hash"
 # What is found of a value that its type takes and keeps as another one.
 LOSS = "loss"
-_QUOTED = re.compile(r'"(?:[^"]|"")*"?|\b(?:0x[0-9a-f]{2}\s?)+')
+REFUSED = "refused"
 # So many rows PostgreSQL writes at once, at most.
 _PACKED_ROWS = 1000
 _PLACE = re.compile(r"^COPY .*?, line (\d+)(?:, column (.*))?$", re.MULTILINE)
@@ -72,12 +72,14 @@ def _advice(typed: Typed, place: str, found: str) -> str:
     """What lets the row through; only what works."""
     if typed.column.key:
         return "mend the value or exclude the table"
-    is_bytes = {"text": ("bytea",), "blob": ("text",)}.get(found, ())
-    fitting = f"types: {{{place}: {'bytea' if typed.type in is_bytes else 'text'}}}"
-    if typed.column.wanted or (found == "blob" and typed.type not in is_bytes):
+    if typed.type == "bytea" or (found == "blob" and typed.column.affinity is Affinity.TEXT):
+        fitting = f"types: {{{place}: bytea}}"
+    elif found == "blob" or typed.type == "text":
         fitting = f"types: {{{place}: text}} with on_misfit: escape"
+    else:
+        fitting = f"types: {{{place}: text}}"
     ways = [fitting, f"exclude: [{place}]"]
-    if not typed.column.wanted:
+    if not typed.column.wanted and found != REFUSED:
         ways.insert(1, "on_misfit: text, which widens it")
     return f"mend the value, or set {', or '.join(ways)}"
 
@@ -197,7 +199,7 @@ def _told(twin: Twin, fields: Sequence[bytes | None], column: str, primary: str)
     where = f"table {twin.table.name}, key ({key_text(key)})"
     typed = next((t for t in twin.columns if t.column.name == name), None)
     if typed is None:
-        return Trouble(f"{where}: {_unquoted(primary)}; {limits.advice(twin)}")
+        return Trouble(f"{where}: {without_values(primary)}; {limits.advice(twin)}")
     place = f"{twin.table.name}.{typed.column.called}"
     if bad:
         what = "a NUL" if b"\0" in (by_name[name] or b"") else "bytes that are not UTF-8"
@@ -209,7 +211,7 @@ def _told(twin: Twin, fields: Sequence[bytes | None], column: str, primary: str)
             f" or exclude: [{place}]"
         )
     else:
-        reason, advice = f"is refused: {_unquoted(primary)}", _advice(typed, place, "refused")
+        reason, advice = f"is refused: {without_values(primary)}", _advice(typed, place, REFUSED)
     return Trouble(f"{where}: column {typed.column.called} {reason}; {advice}", column=name)
 
 
@@ -222,11 +224,6 @@ def _too_long(between: Between, twin: Twin, scope: Scope) -> Trouble:
         f" {column.called} alone has {size} bytes; exclude: [{place}], or the table",
         column="" if column.key else column.name,
     )
-
-
-def _unquoted(primary: str) -> str:
-    """PostgreSQL's words without the value, which may be a secret."""
-    return _QUOTED.sub("...", primary)
 
 
 def _unreadable(value: bytes) -> bool:

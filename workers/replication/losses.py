@@ -18,6 +18,8 @@ from workers.replication.source import Scope
 from workers.replication.target import Target
 
 _PLACE = "nightshift_texts"
+# Documents may be large, and each comes twice.
+_AT_ONCE = 100
 # A domain holds what the type does that it is made of.
 _PLAIN_TYPE = """
 WITH RECURSIVE made (type, modifier, base) AS (
@@ -74,7 +76,7 @@ def _refuse_loss(target: Target, twin: Twin, typed: Typed, text: Typed) -> None:
         f"SELECT {text.name}, concat({typed.name}), {listed(twin.key)} FROM pg_temp.{_PLACE}"
         f" WHERE {text.name} IS DISTINCT FROM concat({typed.name}) AND {text.name} IS NOT NULL"
     )
-    for sent, held, *key in target.stream(query):
+    for sent, held, *key in target.stream(query, _AT_ONCE):
         if not roundtrip.same(plain, sent, held):
             raise MisfitFound(twin, _misfit(twin, typed, sent, key))
 

@@ -15,6 +15,8 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
+# Longer texts seldom come twice, and a thousand of them would fill the memory.
+_WORTH_KEEPING = 80
 _DATE = re.compile(r"(\d{4,6})[-/.](\d{1,2})[-/.](\d{1,2})|(\d{4})(\d\d)(\d\d)")
 _TIME = re.compile(
     r"(\d{1,2}):(\d\d)(?::(\d\d(?:\.\d*)?))?\s*(Z|UTC|GMT|[+-]\d\d?(?::?\d\d(?::?\d\d)?)?)?",
@@ -29,15 +31,23 @@ _SECONDS = {
     "hour": 3600, "hours": 3600, "minute": 60, "minutes": 60, "min": 60, "mins": 60,
     "second": 1, "seconds": 1, "sec": 1, "secs": 1,
 }  # fmt: skip
-_TRUE = {"1", "t", "true", "y", "yes", "on"}
-_FALSE = {"0", "f", "false", "n", "no", "off"}
+_TRUE = {"1", "t", "true"}
+_FALSE = {"0", "f", "false"}
 _ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|((?:[^{},"\\]|\\.)+)', re.DOTALL)
 
 
-@lru_cache(maxsize=4096)
 def same(postgres_type: str, sent: str, held: str) -> bool:
     """Whether `held`, which a column of this type gives back, is the value that was `sent`."""
-    return sent == held or _meaning_is_same(postgres_type, sent, held)
+    if sent == held:
+        return True
+    if len(sent) > _WORTH_KEEPING:
+        return _meaning_is_same(postgres_type, sent, held)
+    return _known(postgres_type, sent, held)
+
+
+@lru_cache(maxsize=4096)
+def _known(postgres_type: str, sent: str, held: str) -> bool:
+    return _meaning_is_same(postgres_type, sent, held)
 
 
 def _meaning_is_same(postgres_type: str, sent: str, held: str) -> bool:
@@ -61,6 +71,8 @@ def _number(text: str) -> Decimal | str:
 
 def _instant(text: str) -> Decimal:
     """Seconds since 1970, UTC where no zone stands, with every digit."""
+    if text.lower() in ("infinity", "-infinity"):
+        return Decimal(text)
     text, before_christ = text.strip(), text.strip().endswith(" BC")
     text = text.removesuffix(" BC")
     found = _DATE.match(text)

@@ -4,12 +4,19 @@ Values only, and the translation of PostgreSQL's errors. The law: no text here
 holds a password, and none of psycopg's errors goes further than this file.
 """
 
+import re
+
 import psycopg
 
 # Those that a later attempt may not meet again: connection, rollback, resources,
 # a lock not got, an operator's hand, the system; 28 since rights may be about to come.
 _PASSING = ("08", "28", "40", "53", "55", "57", "58")
 _LONGEST = 400
+# What PostgreSQL quotes of data: after a colon, and in what it says of a constraint.
+_QUOTED = re.compile(r'"(?:[^"]|"")*"?|\b(?:0x[0-9a-f]{2}\s?)+')
+_VALUES = re.compile(
+    r"(?<=\)=)\(.*\)(?= already| is not| conflicts| is still)|(?<=row contains )\(.*\)"
+)
 
 
 class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
@@ -35,10 +42,19 @@ def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> Trouble:
     detail = error.diag.message_detail
     if detail:
         words += f" ({' '.join(detail.split())})"
+    if state.startswith("22"):
+        words = without_values(words)
+    elif state.startswith("23"):
+        words = _VALUES.sub("(...)", words)
     if secret:
         words = words.replace(secret, "***")
     passing = state.startswith(_PASSING) or (not state and isinstance(error, psycopg.Error))
     return Trouble(f"PostgreSQL at {where}: {words[:_LONGEST]}{_advice(state)}", not passing)
+
+
+def without_values(words: str) -> str:
+    """PostgreSQL's words about a value without the value, which may be a secret."""
+    return _QUOTED.sub("...", words)
 
 
 def shown(value: object) -> str:

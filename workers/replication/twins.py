@@ -9,6 +9,8 @@ failure says which statement would join them.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from psycopg.errors import DatatypeMismatch, FeatureNotSupported, InvalidObjectDefinition
+
 from workers.replication import limits
 from workers.replication.shape import Column, Kind, Table, Twin, Typed, kind_of, quoted
 from workers.replication.target import Target
@@ -20,9 +22,10 @@ _COLUMNS = """
 SELECT asked.place, a.attnum, c.relkind::text, a.attname,
     format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
     a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
-    a.attidentity = 'a', a.attgenerated <> ''
+    a.attidentity = 'a', a.attgenerated <> '', coalesce(NOT l.collisdeterministic, false)
 FROM unnest({ids}) WITH ORDINALITY AS asked (id, place)
 JOIN pg_class c ON c.oid = asked.id JOIN pg_attribute a ON a.attrelid = c.oid
+LEFT JOIN pg_collation l ON l.oid = a.attcollation
 WHERE a.attnum > 0 AND NOT a.attisdropped"""
 _TABLES = ("r", "p", "f")
 _OTHERS = {"v": "a view", "m": "a materialized view", "S": "a sequence", "c": "a type"}
@@ -44,7 +47,8 @@ def make_schema(target: Target) -> None:
 class Present:
     """A column of the target; plain: its type without length; demands: no NULL, no default.
 
-    always: GENERATED ALWAYS AS IDENTITY; generated: computed from other columns.
+    always: GENERATED ALWAYS AS IDENTITY; generated: computed from other columns;
+    blurs: its collation takes different texts for one.
     """
 
     type: str
@@ -52,6 +56,7 @@ class Present:
     demands: bool
     always: bool = False
     generated: bool = False
+    blurs: bool = False
 
 
 def columns_of(target: Target, table: str) -> dict[str, Present]:
@@ -111,6 +116,12 @@ def twin_of(target: Target, table: Table, present: Mapping[str, Present]) -> Twi
             _refuse_retyped(target, table, typed.column, there)
         _refuse_closed(target, table, typed.column, there)
         _refuse_type(target, table, typed)
+        if there.blurs and typed.column.key:
+            raise Trouble(
+                f"table {table.name}: the collation of the key column {typed.column.name} takes"
+                f" different texts for one: ALTER TABLE {target.named(table.name)} ALTER COLUMN"
+                f' {typed.name} TYPE {typed.type} COLLATE "C"'
+            )
     return Twin(table, tuple(columns), target.named(table.name))
 
 
@@ -173,12 +184,25 @@ def add_column(target: Target, twin: Twin, typed: Typed) -> None:
 
 
 def retype(target: Target, twin: Twin, name: str, postgres_type: str, collation: str) -> None:
-    """Give a column another type that holds what it has."""
+    """Give a column another type that holds what it has.
+
+    Raises:
+        Trouble: something of the target depends on its type.
+    """
     column = quoted(name)
-    target.execute(
-        f"ALTER TABLE {twin.target} ALTER COLUMN {column} TYPE {postgres_type} {collation}"
-        f" USING {column}::text::{postgres_type}"
-    )
+    try:
+        with target.savepoint():
+            target.execute(
+                f"ALTER TABLE {twin.target} ALTER COLUMN {column} TYPE {postgres_type} {collation}"
+                f" USING {column}::text::{postgres_type}"
+            )
+    except (FeatureNotSupported, DatatypeMismatch, InvalidObjectDefinition) as error:
+        detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+        raise Trouble(
+            f"table {twin.table.name}: column {name} has to become {postgres_type}, and PostgreSQL"
+            f" refuses: {error.diag.message_primary}{detail}; drop what depends on it, and make it"
+            " anew after the run"
+        ) from None
 
 
 def is_blank(target: Target, twin: Twin, name: str) -> bool:

@@ -95,6 +95,8 @@ def classes_held(typed: Typed, large: bool = False) -> frozenset[str]:
     """The storage classes whose values keep their text in a column as it is written."""
     if typed.kind is Kind.BYTES and typed.asked and not typed.column.key:
         return frozenset({"blob", "text"})
+    if typed.type == "numeric" and not typed.asked and typed.column.affinity is not Affinity.TEXT:
+        return _NUMBERS
     return classes_of(typed.type, large, typed.kind)
 
 
