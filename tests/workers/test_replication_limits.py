@@ -82,7 +82,7 @@ def test_a_dry_run_leaves_nothing_and_locks_nothing(tmp_path, postgres):
 
     _, result = planned(path, postgres, schema="other")
 
-    assert result == {"tables": 1, "rows": 2, "misfits": 0}
+    assert result == {"tables": 1, "rows": 2, "misfits": 0, "to_delete": 0}
     assert sql(postgres, "SELECT to_regnamespace('other')") == [(None,)]
 
 

@@ -4,7 +4,8 @@ Here: the job `replication.run`, its plan, and how each trouble ends a run.
 `work.py` leads; `sight.py` looks at both sides, `source.py` reads, `target.py`
 waits, `twins.py` makes tables, `merge.py` moves rows, `triggers.py` knows what
 changed, `proof.py` checks.
-`shape.py`, `types.py` and `encode.py` decide and touch nothing; `survey.py` plans.
+`keys.py` keeps keys the same, `guard.py` what is not ours. `shape.py`, `types.py`,
+`lookup.py` and `encode.py` decide and touch nothing; `survey.py` and `forecast.py` plan.
 """
 
 import sqlite3
@@ -12,6 +13,7 @@ import sqlite3
 from workers import database
 from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
+from workers.replication import forecast
 from workers.replication.choice import chosen
 from workers.replication.params import Params
 from workers.replication.rehearsal import surveyed
@@ -47,8 +49,9 @@ def _planned(params: Params, report: Report) -> dict[str, Scalar]:
     with snapshot(params, lambda: report.cancelled) as connection:
         names = chosen(connection, params, report)
         tables = surveyed(connection, params, names, report)
+    deletions = forecast.tell(params, report)
     for line in plan(params, tables):
         report.log(line)
     misfits = sum(len(seen.misfits) + len(seen.problems) for seen in tables)
     rows = sum(seen.rows for seen in tables)
-    return {"tables": len(tables), "rows": rows, "misfits": misfits}
+    return {"tables": len(tables), "rows": rows, "misfits": misfits, **deletions}

@@ -6,15 +6,14 @@ column's type and begin again. The law: deletions are only noted here, and
 made after every table has its rows, for the sake of foreign keys.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from workers.replication import merge, source, triggers, twins, types
+from workers.replication import guard, keys, merge, source, triggers, twins, types
 from workers.replication.carry import Between, MisfitFound, refuse_misfits
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Affinity, Table, Twin, Typed
-from workers.replication.trouble import Trouble
 
 # With more of a table changed than this, comparing all of it is cheaper.
 _LARGEST_PART = 0.25
@@ -50,13 +49,20 @@ class Tally:
 
 @dataclass(slots=True)
 class Bringing:
-    """What bringing needs to know, and its tally; noted: twins with deletions to make."""
+    """What bringing needs to know, and its tally.
+
+    adopted: tables whose rows may all go. noted: by the number of a table with deletions
+    to make, the rows that it had before. compared: the numbers of those of which every row
+    is known to be alike.
+    """
 
     between: Between
     params: Params
     tally: Tally
     log: Callable[[str, str], None]
-    noted: set[int] = field(default_factory=set)
+    adopted: Collection[str] = ()
+    noted: dict[int, int] = field(default_factory=dict)
+    compared: set[int] = field(default_factory=set)
 
     @property
     def proves(self) -> bool:
@@ -122,10 +128,30 @@ def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
             path = Way.FULL
 
 
+def refuse_deletions(bringing: Bringing, twins: Sequence[Twin]) -> None:
+    """Nothing, if the deletions that were noted are not too many.
+
+    Raises:
+        Trouble: they are; of which tables, and what allows them.
+    """
+    planned = [
+        guard.Deletion(
+            twin.table.name,
+            bringing.noted[twin.number],
+            merge.deletions(bringing.between, twin),
+            merge.names_to_delete(bringing.between, twin),
+        )
+        for twin in twins
+        if twin.number in bringing.noted and twin.table.name not in bringing.adopted
+    ]
+    guard.refuse_deletions(planned, bringing.params)
+
+
 def take_away(bringing: Bringing, twin: Twin) -> int:
     """Make the deletions that were noted; how many."""
     if twin.number not in bringing.noted:
         return 0
+    del bringing.noted[twin.number]
     return merge.delete(bringing.between, twin)
 
 
@@ -133,7 +159,9 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
     between, tally = bringing.between, bringing.tally
     if path is Way.CHANGES:
         wanted = source.want_from(between.source, twin, triggers.log_of(twin.table.name))
-        if wanted > _ALWAYS_FEW:
+        if not keys.log_fits(between.source, twin):
+            path = Way.FULL
+        elif wanted > _ALWAYS_FEW:
             total = source.count(between.source, twin.table)
             path = Way.FULL if wanted > total * _LARGEST_PART else path
         if source.wants_null(between.source, twin):
@@ -142,10 +170,12 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
     if path is Way.NOTHING:
         return
     if path is Way.CHANGES:
-        sent = _upsert_wanted(bringing, twin)
+        done = _upsert_wanted(bringing, twin)
         # A key has one row at most: as many rows as keys, and no key is gone.
-        if sent < wanted and merge.note_gone(between, twin):
-            bringing.noted.add(twin.number)
+        if done.sent < wanted:
+            keys.refuse_hidden(between, twin)
+            if merge.note_gone(between, twin):
+                bringing.noted[twin.number] = between.target.count(twin.target) - done.inserted
     elif is_new:
         tally.inserted += merge.load(between, twin)
         twins.add_key(between.target, twin)
@@ -153,20 +183,23 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
         found = merge.differing(between, twin, source.WHOLE)
         tally.compared += found.compared
         bring_found(bringing, twin, found)
+        if bringing.proves or not found.count:
+            bringing.compared.add(twin.number)
 
 
 def bring_found(bringing: Bringing, twin: Twin, found: merge.Differences) -> None:
     """The rows that `differing` has just found missing or different; the others are noted."""
+    between = bringing.between
     if found.to_delete:
-        bringing.noted.add(twin.number)
+        bringing.noted[twin.number] = between.target.count(twin.target)
     if found.to_bring:
-        between = bringing.between
         source.want(between.source, twin, merge.keys_to_bring(between, twin))
-        _upsert_wanted(bringing, twin)
+        done = _upsert_wanted(bringing, twin)
+        keys.refuse_lost(between, twin, found.to_bring, done.sent)
 
 
-def _upsert_wanted(bringing: Bringing, twin: Twin) -> int:
-    """How many of the wanted keys have a row."""
+def _upsert_wanted(bringing: Bringing, twin: Twin) -> merge.Upserted:
+    """Bring the wanted keys that have a row; what that changed."""
     between, tally = bringing.between, bringing.tally
     scope = source.wanted_scope(twin)
     done = merge.upsert(between, twin, scope)
@@ -175,11 +208,8 @@ def _upsert_wanted(bringing: Bringing, twin: Twin) -> int:
     if bringing.proves:
         unlike = merge.unlike_after(between, twin, scope)
         if unlike:
-            raise Trouble(
-                f"table {twin.table.name}: {unlike} rows stand in {twin.target} otherwise than"
-                " they were sent; has it a trigger or a rule that changes them?"
-            )
-    return done.sent
+            raise merge.not_as_sent(twin, unlike)
+    return done
 
 
 def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
@@ -208,4 +238,4 @@ def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
     key = 'COLLATE "C"' if column.key and suggested == "text" else ""
     twins.retype(between.target, twin, name, suggested, key)
     present = twins.columns_of(between.target, table.name)
-    return twins.twin_of(between.target, table, present)
+    return keys.settled(between, twins.twin_of(between.target, table, present), twin.number)

@@ -153,8 +153,7 @@ def copy_texts(between: Between, twin: Twin, scope: Scope, into: str) -> int:
     query = f"SELECT {row} {source.from_wanted(twin, scope)}"
     try:
         with closing(source.rows(between.source, query, scope.values or {})) as cursor:
-            batches = (batch for _, batch in lines.whole_rows(cursor))
-            return between.target.copy_in(copy_sql(into, twin.names), batches)
+            return between.target.copy_in(copy_sql(into, twin.names), lines.whole_rows(cursor))
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise _refused(between, twin, error, query, scope.values or {}) from None
 
@@ -237,10 +236,12 @@ def _decoded(value: bytes) -> str | bytes:
         return value
 
 
-def _advancing(between: Between, batches: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
+def _advancing(
+    between: Between, batches: Iterator[tuple[int, bytes]]
+) -> Iterator[tuple[int, bytes]]:
     for count, batch in batches:
         between.advance(count)
-        yield batch
+        yield count, batch
 
 
 def copy_sql(into: str, names: str) -> str:

@@ -16,7 +16,7 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
     """The names of the tables to replicate; what is left out is said.
 
     Raises:
-        Trouble: a name in `tables`, `exclude`, `rename` or `types` is not there.
+        Trouble: a name in `tables`, `exclude`, `rename`, `types` or `adopt` is not there.
     """
     found = dict(source.all_names(connection))
     _refuse_unknown(params, found)
@@ -37,10 +37,12 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
 
 
 def _refuse_unknown(params: Params, found: dict[str, str]) -> None:
-    for name in () if params.all_tables else params.tables:
-        if name not in found:
-            known = ", ".join(name for name, why in found.items() if not why)[:300]
-            raise Trouble(f"tables: no table {name} in {params.database}; it has {known}")
+    listed = () if params.all_tables else params.tables
+    for key, names in (("tables", listed), ("adopt", params.adopt)):
+        for name in names:
+            if name not in found:
+                known = ", ".join(name for name, why in found.items() if not why)[:300]
+                raise Trouble(f"{key}: no table {name} in {params.database}; it has {known}")
 
 
 def tell_leftovers(connection: sqlite3.Connection, report: Report) -> None:

@@ -82,11 +82,14 @@ def body_sql(twin: Twin, widen: bool) -> str:
     return _joined([*_between(parts), "''"])
 
 
-def hash_sql(twin: Twin, marks: Marks) -> str:
-    """The same text, salted and hashed, in PostgreSQL; the marks are literals."""
+def hash_sql(twin: Twin, marks: Marks, of: str = "") -> str:
+    """The same text, salted and hashed, in PostgreSQL; the marks are literals.
+
+    of: what stands before the columns' names, such as `t.`.
+    """
     mark = _literal(marks.field)
     parts = [
-        f"coalesce({_in_postgres(typed)}, {_literal(marks.null)})"
+        f"coalesce({_in_postgres(typed, of)}, {_literal(marks.null)})"
         for typed in hashed_columns(twin)
     ]
     while len(parts) > _ARGUMENTS:
@@ -127,8 +130,8 @@ def cast_columns(twin: Twin) -> tuple[Typed, ...]:
 
 
 def hashed_columns(twin: Twin) -> tuple[Typed, ...]:
-    """What is compared by its hash."""
-    return tuple(typed for typed in twin.rest if typed.kind is not Kind.CAST)
+    """What is compared by its hash; the key, too, which PostgreSQL may take for another."""
+    return tuple(typed for typed in twin.columns if typed.kind is not Kind.CAST)
 
 
 def _hashed(typed: Typed, widen: bool) -> str:
@@ -137,14 +140,14 @@ def _hashed(typed: Typed, widen: bool) -> str:
     return sent(typed, widen)
 
 
-def _in_postgres(typed: Typed) -> str:
+def _in_postgres(typed: Typed, of: str = "") -> str:
     match typed.kind:
         case Kind.REAL:
-            return f"encode(float8send({typed.name}), 'hex')"
+            return f"encode(float8send({of}{typed.name}), 'hex')"
         case Kind.BYTES:
-            return rf"'\x' || encode({typed.name}, 'hex')"
+            return rf"'\x' || encode({of}{typed.name}, 'hex')"
         case _:
-            return f"{typed.name}::text"
+            return f"{of}{typed.name}::text"
 
 
 def _any_class(source: str) -> str:

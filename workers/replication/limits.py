@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.errors import ProgramLimitExceeded, UniqueViolation
 
-from workers.replication.shape import Affinity, Twin, Typed, key_text
+from workers.replication.shape import Twin, key_text
 from workers.replication.target import Target
 from workers.replication.trouble import Trouble
 
@@ -33,18 +33,6 @@ def named(target: Target, twin: Twin, rows: str) -> Iterator[None]:
         raise _too_large(target, twin, rows, error) from None
 
 
-def refuse_collisions(target: Target, twin: Twin, rows: str) -> None:
-    """Refuse two rows with one key where a key column takes values of several classes.
-
-    Raises:
-        Trouble: with the key.
-    """
-    if any(_takes_several(typed) for typed in twin.key):
-        found = _collision(target, twin, rows)
-        if found is not None:
-            raise found
-
-
 def _collision(target: Target, twin: Twin, rows: str) -> Trouble | None:
     """Two rows with one key, or None: then another index of the target refuses."""
     keys = twin.key_names
@@ -52,20 +40,10 @@ def _collision(target: Target, twin: Twin, rows: str) -> Trouble | None:
     line = target.one(f"SELECT {keys} FROM {rows} {twice} LIMIT 1")
     if line is None:
         return None
-    widened = [typed.column.called for typed in twin.key if _takes_several(typed)]
-    why = (
-        f"column {widened[0]} is text there, in which a number and the text of its digits are one"
-        if widened
-        else "it tells fewer keys apart than SQLite, perhaps by the collation of a key column"
-    )
     return Trouble(
-        f"table {twin.table.name}: two rows get the same key ({key_text(line)}) in PostgreSQL:"
-        f" {why}; give one of them another key or exclude the table"
+        f"table {twin.table.name}: two rows get the same key ({key_text(line)}) in PostgreSQL,"
+        " which tells fewer keys apart than SQLite; give one of them another key or exclude the table"
     )
-
-
-def _takes_several(typed: Typed) -> bool:
-    return typed.type == "text" and typed.column.affinity is not Affinity.TEXT
 
 
 def _too_large(target: Target, twin: Twin, rows: str, error: psycopg.Error) -> Trouble:

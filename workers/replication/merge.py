@@ -12,11 +12,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from workers.replication import carry, digests, encode, fit, limits, lines, losses, source
+from workers.replication import carry, digests, encode, fit, keys, limits, lines, losses, source
 from workers.replication.carry import HASH, Between, refuse_misfits
 from workers.replication.shape import Kind, Twin, Typed, key_text, listed
 from workers.replication.source import Scope
 from workers.replication.target import Target
+from workers.replication.trouble import Trouble
 
 _NAMED = 10
 # Columns beside those of a user.
@@ -72,11 +73,34 @@ def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     losses.refuse_losses(between, twin, scope)
     if not digests.possible(between, twin):
         refuse_misfits(between, twin, scope)
-        return _differing(between, twin, scope)
-    unlike = digests.unlike(between, twin, scope)
-    if unlike.empty:
-        return Differences(unlike.compared)
-    return replace(_differing(between, twin, unlike.scope), compared=unlike.compared)
+        found = _differing(between, twin, scope)
+    else:
+        unlike = digests.unlike(between, twin, scope)
+        if unlike.empty:
+            return Differences(unlike.compared)
+        found = _differing(between, twin, unlike.scope)
+        if unlike.rows is not None and found.compared != unlike.rows:
+            raise keys.damaged_index(twin)
+        found = replace(found, compared=unlike.compared)
+    if not found.count and scope is source.WHOLE:
+        refuse_counts(between, twin)
+    return found
+
+
+def refuse_counts(between: Between, twin: Twin) -> None:
+    """Refuse a target with another number of rows than the source, though all keys are there.
+
+    Raises:
+        Trouble: that is so, as where a key may stand in the target twice.
+    """
+    there = between.target.count(twin.target)
+    here = source.count_rows(between.source, twin.table)
+    if there != here:
+        raise Trouble(
+            f"table {twin.table.name}: {twin.target} has {there} rows and the source {here},"
+            " though each key is there: a key stands there twice. Delete what is too many and add"
+            f" PRIMARY KEY ({twin.key_names})"
+        )
 
 
 def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
@@ -85,10 +109,9 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     seen, gap = _temporary(twin, "seen"), _temporary(twin, "gap")
     _temporary_table(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
     compared = carry.copy_hashes(between, twin, scope, seen)
-    limits.refuse_collisions(target, twin, seen)
     if compared > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {seen}")
-    keys = twin.key_names
+    key_names = twin.key_names
     either = ", ".join(f"coalesce(s.{t.name}, t.{t.name}) AS {t.name}" for t in twin.key)
     cast_names = "".join(f", {t.name}" for t in encode.cast_columns(twin))
     unlike = [f"s.{HASH} IS DISTINCT FROM t.{HASH}", *_unlike(encode.cast_columns(twin))]
@@ -97,15 +120,16 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     target.execute(
         f"CREATE TEMP TABLE {_plain(gap)} ON COMMIT DROP AS SELECT {either},"
         f" s.{first} IS NULL AS {_EXTRA}, t.{first} IS NULL AS {_MISSING} FROM {seen} s"
-        f" FULL JOIN (SELECT {keys}{cast_names}, {encode.hash_sql(twin, between.marks)} AS {HASH}"
-        f" FROM {_from_target(twin, scope)}) t USING ({keys})"
+        f" FULL JOIN (SELECT {key_names}{cast_names},"
+        f" {encode.hash_sql(twin, between.marks)} AS {HASH}"
+        f" FROM {_from_target(twin, scope)}) t USING ({key_names})"
         f" WHERE {' OR '.join(unlike)}"
     )
     target.execute(f"DROP TABLE {seen}")
-    bring, delete = target.one(
+    bring, to_delete = target.one(
         f"SELECT count(*) FILTER (WHERE NOT {_EXTRA}), count(*) FILTER (WHERE {_EXTRA}) FROM {gap}"
     )
-    return Differences(compared, bring, delete, _names(target, twin, gap))
+    return Differences(compared, bring, to_delete, _names(target, twin, gap))
 
 
 def unlike_after(between: Between, twin: Twin, scope: Scope) -> int:
@@ -115,7 +139,7 @@ def unlike_after(between: Between, twin: Twin, scope: Scope) -> int:
     carry.copy_hashes(between, twin, scope, seen)
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
     unlike = [
-        f"s.{HASH} IS DISTINCT FROM {encode.hash_sql(twin, between.marks)}",
+        f"s.{HASH} IS DISTINCT FROM {encode.hash_sql(twin, between.marks, 't.')}",
         *_unlike(encode.cast_columns(twin)),
     ]
     first = twin.key[0].name
@@ -128,9 +152,10 @@ def unlike_after(between: Between, twin: Twin, scope: Scope) -> int:
 
 
 def keys_to_bring(between: Between, twin: Twin) -> Iterator[Sequence[object]]:
-    """Keys that `differing` found missing or different."""
+    """Keys that `differing` found missing or different, as `source.want` takes them."""
+    names = ", ".join(f"{t.name}::text" if t.as_text else t.name for t in twin.key)
     return between.target.stream(
-        f"SELECT {twin.key_names} FROM {_temporary(twin, 'gap')} WHERE NOT {_EXTRA}"
+        f"SELECT {names} FROM {_temporary(twin, 'gap')} WHERE NOT {_EXTRA}"
     )
 
 
@@ -148,6 +173,13 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
         target.execute(f"ANALYZE {stage}")
     with limits.named(target, twin, stage):
         updated, inserted = _applied(target, twin, stage)
+    same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
+    wrong = target.one(
+        f"SELECT count(*) FROM {stage} s LEFT JOIN {twin.target} t ON {same}"
+        f" WHERE t.{twin.key[0].name} IS NULL OR {' OR '.join(_unlike(_written(twin))) or 'false'}"
+    )[0]
+    if wrong:
+        raise not_as_sent(twin, wrong)
     target.execute(f"DROP TABLE {stage}")
     return Upserted(sent, inserted, updated)
 
@@ -155,12 +187,13 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
 def _applied(target: Target, twin: Twin, stage: str) -> tuple[int, int]:
     """The rows of `stage` into the target; how many were updated, and inserted."""
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
+    written = _written(twin)
     updated = 0
-    if twin.rest:
-        changes = ", ".join(f"{t.name} = s.{t.name}" for t in twin.rest)
+    if written:
+        changes = ", ".join(f"{t.name} = s.{t.name}" for t in written)
         updated = target.execute(
             f"UPDATE {twin.target} t SET {changes} FROM {stage} s"
-            f" WHERE {same} AND ({' OR '.join(_unlike(twin.rest))})"
+            f" WHERE {same} AND ({' OR '.join(_unlike(written))})"
         ).rowcount
     names = twin.names
     # A key of the target that is GENERATED ALWAYS AS IDENTITY takes ours only so.
@@ -170,6 +203,33 @@ def _applied(target: Target, twin: Twin, stage: str) -> tuple[int, int]:
         f" WHERE NOT EXISTS (SELECT 1 FROM {twin.target} t WHERE {same})"
     ).rowcount
     return updated, inserted
+
+
+def _written(twin: Twin) -> tuple[Typed, ...]:
+    """The columns that an update writes: -0 and 0 are one key, and two values."""
+    return (*twin.rest, *(t for t in twin.key if t.kind is Kind.REAL))
+
+
+def not_as_sent(twin: Twin, rows: int) -> Trouble:
+    """The failure of rows that are in the target otherwise than they were sent."""
+    return Trouble(
+        f"table {twin.table.name}: {rows} rows stand in {twin.target} otherwise than they were"
+        " sent; has it a trigger or a rule that changes them?"
+    )
+
+
+def deletions(between: Between, twin: Twin) -> int:
+    """How many rows of the target `delete` would remove."""
+    same = " AND ".join(f"g.{t.name} = t.{t.name}" for t in twin.key)
+    query = f"SELECT count(*) FROM {twin.target} t JOIN {_temporary(twin, 'gap')} g ON {same}"
+    return int(between.target.one(f"{query} WHERE g.{_EXTRA}")[0])
+
+
+def names_to_delete(between: Between, twin: Twin, most: int = _NAMED) -> tuple[str, ...]:
+    """The first keys that `delete` would remove, for people."""
+    query = f"SELECT {twin.key_names} FROM {_temporary(twin, 'gap')} WHERE {_EXTRA}"
+    found = between.target.execute(f"{query} ORDER BY {twin.key_names} LIMIT {most}")
+    return tuple(_key(tuple(key)) for key in found)
 
 
 def delete(between: Between, twin: Twin) -> int:
@@ -183,16 +243,20 @@ def delete(between: Between, twin: Twin) -> int:
 def note_gone(between: Between, twin: Twin) -> int:
     """Let `delete` remove the wanted keys that are not in the source; how many."""
     target, gap = between.target, _temporary(twin, "gap")
-    keys = [
-        Typed(replace(typed.column, source=f"w.k{number}"), typed.type)
+    # What is found by its text is wanted by it, too.
+    wanted = [
+        Typed(
+            replace(typed.column, source=f"w.k{number}"),
+            "text" if typed.as_text else typed.type,
+        )
         for number, typed in enumerate(twin.key)
     ]
     # A key that its column cannot hold never came there.
-    unfit = fit.unfit_sql(replace(twin, columns=tuple(keys)), between.widen)
-    row = lines.array_sql(keys, between.widen)
+    unfit = fit.unfit_sql(replace(twin, columns=tuple(wanted)), between.widen)
+    row = lines.array_sql(wanted, between.widen)
     query = f"SELECT {row} {source.from_gone(twin)} AND NOT ({unfit})"
     with closing(source.rows(between.source, query, {})) as cursor:
-        batches = (batch for _, batch in lines.whole_rows(cursor))
+        batches = lines.whole_rows(cursor)
         first = next(batches, None)
         if first is None:
             return 0

@@ -10,6 +10,7 @@ _CAPTURES = ("compare", "triggers")
 _ON_MISFIT = ("fail", "text", "escape")
 # It becomes a part of a statement; whether there is such a type is PostgreSQL's to say.
 _TYPE = re.compile(r'[A-Za-z_"][A-Za-z0-9_ ,.()"\[\]]*')
+_MOST = re.compile(r"[0-9]{1,18}|(100|[0-9]{1,2}(\.[0-9]+)?) ?%")
 # PostgreSQL cuts longer names, and two would become one.
 LONGEST_NAME_BYTES = 63
 
@@ -31,6 +32,10 @@ class Params:
     proof_budget: seconds for proving unchanged rows after each run; 0 turns it off.
     full: prove every row in this run, whatever was captured.
     verify_only: prove every row, change nothing, fail if one differs.
+    adopt: tables of the target with rows that no run has written, which may become
+    replicas: their rows are changed and deleted as the source says.
+    max_delete: a run that would delete more of a table changes nothing; a number of
+    rows, or a part such as 20% of a table with over 100 rows, where all rows are always more.
     """
 
     database: Path
@@ -45,6 +50,8 @@ class Params:
     proof_budget: Duration = Duration(5.0)  # noqa: RUF009 - a NewType call is its argument
     full: bool = False
     verify_only: bool = False
+    adopt: tuple[str, ...] = ()
+    max_delete: str = "20%"
 
     def __post_init__(self) -> None:
         if self.capture not in _CAPTURES:
@@ -60,6 +67,11 @@ class Params:
             raise ValueError("postgres: expected a libpq DSN, got a NUL in it")
         if not self.tables:
             raise ValueError('tables: expected "all" or a list of names, got an empty list')
+        if not _MOST.fullmatch(str(self.max_delete)):
+            raise ValueError(
+                'max_delete: expected a number of rows or a part such as "20%",'
+                f' got "{self.max_delete}"'
+            )
         for place, name in self.types.items():
             if not _TYPE.fullmatch(name):
                 raise ValueError(f'types: {place}: expected a PostgreSQL type, got "{name[:60]}"')

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from workers.replication import bring, survey, twins, types
+from workers.replication import bring, keys, survey, twins, types
 from workers.replication.bring import Bringing, Tally, Way
 from workers.replication.carry import Between
 from workers.replication.encode import Marks
@@ -126,4 +126,4 @@ def _bring(stage: Stage, seen: Survey, table: Table) -> None:
     twins.make(scratch, Twin(table, typed, scratch.named(table.name)))
     # As PostgreSQL spells the types: what was asked for may be an alias.
     twin = twins.twin_of(scratch, table, twins.columns_of(scratch, table.name))
-    bring.bring(bringing, twin, Way.FULL, True)
+    bring.bring(bringing, keys.settled(between, twin, 0), Way.FULL, True)

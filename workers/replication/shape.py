@@ -77,6 +77,9 @@ class Table:
 
     rowid: how the row number is written, if that is the key; else empty.
     excluded: the names of columns that are left out.
+    index_row: how it is written in an index, if the key has an index of its own;
+    empty: the rows lie in the key's order. scanned: that index cannot be used, so
+    rows are found by reading the table.
     """
 
     name: str
@@ -84,6 +87,8 @@ class Table:
     rowid: str = ""
     ordered: bool = True
     excluded: tuple[str, ...] = ()
+    index_row: str = ""
+    scanned: bool = False
 
     @property
     def key(self) -> tuple[Column, ...]:
@@ -98,11 +103,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A column and its type in PostgreSQL; asked: it is the user's choice, not ours."""
+    """A column and its type in PostgreSQL; asked: it is the user's choice, not ours.
+
+    as_text: a key column whose values PostgreSQL gives back as other values than SQLite
+    stores (42 as '42'), so that rows are found again by the text that was sent.
+    """
 
     column: Column
     type: str
     asked: bool = False
+    as_text: bool = False
 
     @property
     def name(self) -> str:
@@ -157,7 +167,14 @@ class Twin:
     @property
     def ordered(self) -> bool:
         """Whether a range of the key means the same rows on both sides."""
-        return self.table.ordered and all(t.kind in (Kind.EXACT, Kind.REAL) for t in self.key)
+        return self.table.ordered and all(
+            t.kind in (Kind.EXACT, Kind.REAL) and not t.as_text for t in self.key
+        )
+
+    @property
+    def scanned(self) -> bool:
+        """Whether rows are found by reading the whole source table, not by the key."""
+        return self.table.scanned or any(typed.as_text for typed in self.key)
 
 
 def kind_of(postgres_type: str) -> Kind:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from psycopg.errors import DatatypeMismatch, FeatureNotSupported, InvalidObjectDefinition
 
-from workers.replication import limits
+from workers.replication import limits, unusable
 from workers.replication.shape import Column, Kind, Table, Twin, Typed, kind_of, quoted
 from workers.replication.target import Target
 from workers.replication.trouble import Trouble
@@ -22,7 +22,8 @@ _COLUMNS = """
 SELECT asked.place, a.attnum, c.relkind::text, a.attname,
     format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
     a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
-    a.attidentity = 'a', a.attgenerated <> '', coalesce(NOT l.collisdeterministic, false)
+    a.attidentity = 'a', a.attgenerated <> '', coalesce(NOT l.collisdeterministic, false),
+    c.oid::bigint, row_security_active(c.oid)
 FROM unnest({ids}) WITH ORDINALITY AS asked (id, place)
 JOIN pg_class c ON c.oid = asked.id JOIN pg_attribute a ON a.attrelid = c.oid
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
@@ -36,6 +37,13 @@ JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
 WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
     AND c.relnamespace = to_regnamespace(%(schema)s) AND p.relnamespace = c.relnamespace"""
 
+# Those of foreign keys without an action, and of deferred uniqueness, only look.
+_ACTING = """
+SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = ANY ({ids}) AND NOT tgisinternal)
+    OR EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = ANY ({ids}))
+    OR EXISTS (SELECT 1 FROM pg_constraint WHERE confrelid = ANY ({ids}) AND contype = 'f'
+        AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')))"""
+
 
 def make_schema(target: Target) -> None:
     """Make the schema if it is missing; needs a right only then."""
@@ -48,15 +56,16 @@ class Present:
     """A column of the target; plain: its type without length; demands: no NULL, no default.
 
     always: GENERATED ALWAYS AS IDENTITY; generated: computed from other columns;
-    blurs: its collation takes different texts for one.
+    blurs: its collation takes different texts for one. relation: the number of its table.
     """
 
     type: str
     plain: str
     demands: bool
-    always: bool = False
-    generated: bool = False
-    blurs: bool = False
+    always: bool
+    generated: bool
+    blurs: bool
+    relation: int
 
 
 def columns_of(target: Target, table: str) -> dict[str, Present]:
@@ -78,8 +87,10 @@ def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str,
     ids = ", ".join(f"to_regclass({target.literal(target.named(table))})" for table in tables)
     # Sorted here, which costs less than a plan that sorts.
     found = sorted(target.execute(_COLUMNS.format(ids=f"ARRAY[{ids}]::oid[]")))
-    for place, _, kind, name, *rest in found:
+    for place, _, kind, name, *rest, is_filtered in found:
         table = tables[place - 1]
+        if is_filtered:
+            _refuse_row_security(target, table)
         if kind not in _TABLES:
             raise Trouble(
                 f"table {table}: {target.named(table)} is {_OTHERS.get(kind, 'an index')} in the"
@@ -114,14 +125,7 @@ def twin_of(target: Target, table: Table, present: Mapping[str, Present]) -> Twi
         there = present[typed.column.name]
         if typed.column.wanted:
             _refuse_retyped(target, table, typed.column, there)
-        _refuse_closed(target, table, typed.column, there)
-        _refuse_type(target, table, typed)
-        if there.blurs and typed.column.key:
-            raise Trouble(
-                f"table {table.name}: the collation of the key column {typed.column.name} takes"
-                f" different texts for one: ALTER TABLE {target.named(table.name)} ALTER COLUMN"
-                f' {typed.name} TYPE {typed.type} COLLATE "C"'
-            )
+        _refuse_unusable(target, table, typed, there)
     return Twin(table, tuple(columns), target.named(table.name))
 
 
@@ -205,6 +209,21 @@ def retype(target: Target, twin: Twin, name: str, postgres_type: str, collation:
         ) from None
 
 
+def relations(target: Target, tables: Sequence[str]) -> dict[str, int]:
+    """The number of each table in the target, by its name."""
+    if not tables:
+        return {}
+    ids = ", ".join(f"to_regclass({target.literal(target.named(name))})" for name in tables)
+    found = target.execute(f"SELECT id::oid::bigint FROM unnest(ARRAY[{ids}]) AS t (id)")
+    return dict(zip(tables, (number for (number,) in found), strict=True))
+
+
+def act_by_themselves(target: Target, twins: Sequence[Twin]) -> bool:
+    """Whether a row written to one of the tables may change others: triggers, rules, cascades."""
+    ids = ", ".join(f"to_regclass({target.literal(twin.target)})" for twin in twins)
+    return bool(target.one(_ACTING.format(ids=f"ARRAY[{ids}]::oid[]"))[0])
+
+
 def is_blank(target: Target, twin: Twin, name: str) -> bool:
     """Whether a column holds no value at all."""
     query = f"SELECT 1 FROM {twin.target} WHERE {quoted(name)} IS NOT NULL LIMIT 1"
@@ -251,36 +270,24 @@ def _refuse_demanding(target: Target, table: Table, name: str) -> None:
     )
 
 
-def _refuse_closed(target: Target, table: Table, column: Column, there: Present) -> None:
-    """Refuse a column whose values PostgreSQL makes itself and takes none from a client."""
-    alter = f"ALTER TABLE {target.named(table.name)} ALTER COLUMN {quoted(column.name)}"
-    advice = f"or exclude the column (exclude: [{table.name}.{column.called}])"
+def _refuse_unusable(target: Target, table: Table, typed: Typed, there: Present) -> None:
+    """Refuse a column that takes no value of ours, or gives it back as another."""
     if there.generated:
-        raise Trouble(
-            f"table {table.name}: column {column.name} is generated in the target, so that no"
-            f" value can be written: {alter} DROP EXPRESSION; {advice}"
-        )
-    if there.always and not column.key:
-        raise Trouble(
-            f"table {table.name}: column {column.name} is GENERATED ALWAYS AS IDENTITY in the"
-            f" target, so that no value can be changed: {alter} SET GENERATED BY DEFAULT; {advice}"
-        )
-
-
-def _refuse_type(target: Target, table: Table, typed: Typed) -> None:
-    """Refuse a type of the target whose values do not come back as they went."""
-    name, alter = typed.column.name, f"ALTER TABLE {target.named(table.name)}"
-    if typed.column.key and kind_of(typed.type) is Kind.CAST:
-        raise Trouble(
-            f"table {table.name}: the key column {name} is {typed.type} in the target, and a key"
-            f" has to come back as it went: {alter} ALTER COLUMN {quoted(name)} TYPE text USING"
-            f" {quoted(name)}::text, or bigint, double precision, bytea; or choose another schema"
-        )
+        raise unusable.generated(target, table, typed.column)
+    if there.always and not typed.column.key:
+        raise unusable.identity(target, table, typed.column)
+    if there.blurs and typed.column.key:
+        raise unusable.blurred(target, table, typed)
     if typed.type == "money":
-        raise Trouble(
-            f"table {table.name}: column {name} is money in the target, whose values depend on"
-            f" the locale of each session: {alter} ALTER COLUMN {quoted(name)} TYPE numeric"
-        )
+        raise unusable.money(target, table, typed.column)
+
+
+def _refuse_row_security(target: Target, table: str) -> None:
+    raise Trouble(
+        f"table {table}: row-level security of {target.named(table)} hides rows from this role, so"
+        " that it can neither write nor compare them: give the role BYPASSRLS, or ALTER TABLE"
+        f" {target.named(table)} DISABLE ROW LEVEL SECURITY"
+    )
 
 
 def _refuse_retyped(target: Target, table: Table, column: Column, there: Present) -> None:
