@@ -220,9 +220,40 @@ def test_a_column_of_texts_turns_into_bytes_by_the_statement_of_the_failure(tmp_
     assert again["updated"] == 0
 
 
-def test_a_key_cannot_be_escaped(tmp_path, postgres):
-    path = a_source(tmp_path / "a.db", "CREATE TABLE t (id TEXT PRIMARY KEY)")
+@CAPTURES
+@pytest.mark.parametrize(
+    ("options", "form"),
+    [
+        ({"types": {"t.k": "bytea"}}, bytes),
+        ({"types": {"t.k": "text"}, "on_misfit": "escape"}, unescaped),
+    ],
+)
+def test_keys_that_no_text_holds_arrive_and_follow(options, form, capture, tmp_path, postgres):
+    script = "CREATE TABLE t (k TEXT, n INTEGER, v TEXT, PRIMARY KEY (k, n));"
+    path = a_source(
+        tmp_path / "a.db",
+        rf"""{script} INSERT INTO t VALUES ('a' || char(0), 1, 'x'), (CAST(x'ff' AS TEXT), 1, 'y'),
+        ('plain', 1, 'z'), ('\x00', 1, 'w'), ('gone' || char(0), 1, '')""",
+    )
 
-    failed = failure(path, postgres, types={"t.id": "text"}, on_misfit="escape")
+    told = failure(path, postgres, capture=capture).error
+    _, result = planned(path, postgres, **options)
+    run(path, postgres, **options, capture=capture)
+    write(
+        path,
+        """UPDATE t SET v = 'changed' WHERE n = 1 AND v <> ''; DELETE FROM t WHERE v = '';
+        UPDATE t SET k = 'b' || char(0) WHERE k = 'plain'""",
+    )
+    run(path, postgres, **options, capture=capture)
+    again = run(path, postgres, **options, capture=capture, full=True)
 
-    assert "types: t.id is part of a key" in failed.error
+    assert "types: {t.k: bytea}, types: {t.k: text} with on_misfit: escape, or exclude the" in told
+    assert result["misfits"] == 0
+    found = {
+        key if isinstance(key, bytes) else key.encode(errors="surrogateescape")
+        for key in (form(key) for (key,) in sql(postgres, "SELECT k FROM t"))
+    }
+    assert found == {b"a\0", b"\xff", b"b\0", rb"\x00"}
+    assert sql(postgres, "SELECT DISTINCT v FROM t") == [("changed",)]
+    assert again["updated"] + again["healed"] + again["deleted"] == 0
+    assert run(path, postgres, **options, verify_only=True)["differing"] == 0

@@ -70,7 +70,7 @@ class MisfitFound(Trouble):
 
 def _advice(typed: Typed, place: str, found: str) -> str:
     """What lets the row through; only what works."""
-    if typed.column.key:
+    if typed.column.key and found in ("null", LOSS, REFUSED):
         return "mend the value or exclude the table"
     if typed.type == "bytea" or (found == "blob" and typed.column.affinity is Affinity.TEXT):
         fitting = f"types: {{{place}: bytea}}"
@@ -78,7 +78,7 @@ def _advice(typed: Typed, place: str, found: str) -> str:
         fitting = f"types: {{{place}: text}} with on_misfit: escape"
     else:
         fitting = f"types: {{{place}: text}}"
-    ways = [fitting, f"exclude: [{place}]"]
+    ways = [fitting, "exclude the table" if typed.column.key else f"exclude: [{place}]"]
     if not typed.column.wanted and found != REFUSED:
         ways.insert(1, "on_misfit: text, which widens it")
     return f"mend the value, or set {', or '.join(ways)}"
@@ -204,10 +204,8 @@ def _told(twin: Twin, fields: Sequence[bytes | None], column: str, primary: str)
         what = "a NUL" if b"\0" in (by_name[name] or b"") else "bytes that are not UTF-8"
         reason = f"holds {what}, which no {typed.type} of PostgreSQL can"
         advice = (
-            "mend the value or exclude the table"
-            if typed.column.key
-            else f"set types: {{{place}: bytea}}, types: {{{place}: text}} with on_misfit: escape,"
-            f" or exclude: [{place}]"
+            f"set types: {{{place}: bytea}}, types: {{{place}: text}} with on_misfit: escape, or"
+            f" {'exclude the table' if typed.column.key else f'exclude: [{place}]'}"
         )
     else:
         reason, advice = f"is refused: {without_values(primary)}", _advice(typed, place, REFUSED)

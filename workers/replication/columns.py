@@ -43,7 +43,7 @@ def selected(table: Table, params: Params) -> Table:
     """`table` without the columns that are excluded, the others as the user names them.
 
     Raises:
-        Trouble: a column of the key is excluded, or cannot be escaped.
+        Trouble: a column of the key is excluded.
     """
     kept, excluded = [], []
     for column in table.columns:
@@ -108,11 +108,6 @@ def _as_asked(column: Column, place: str, params: Params) -> Column:
     name = params.rename.get(place, column.name)
     origin = column.called if name != column.called else ""
     escaped = params.on_misfit == "escape" and wanted.strip().lower() == "text"
-    if escaped and column.key:
-        raise Trouble(
-            f"types: {place} is part of a key, and on_misfit: escape is not for keys; leave the"
-            " entry out or exclude the table"
-        )
     return replace(column, name=name, origin=origin, wanted=wanted, escaped=escaped)
 
 

@@ -42,7 +42,8 @@ def _collision(target: Target, twin: Twin, rows: str) -> Trouble | None:
         return None
     return Trouble(
         f"table {twin.table.name}: two rows get the same key ({key_text(line)}) in PostgreSQL,"
-        " which tells fewer keys apart than SQLite; give one of them another key or exclude the table"
+        " which tells fewer keys apart than SQLite; give one of them another key or exclude the"
+        " table"
     )
 
 

@@ -246,7 +246,7 @@ def note_gone(between: Between, twin: Twin) -> int:
     # What is found by its text is wanted by it, too.
     wanted = [
         Typed(
-            replace(typed.column, source=f"w.k{number}"),
+            replace(typed.column, source=f"w.k{number}", wanted="", escaped=False),
             "text" if typed.as_text else typed.type,
         )
         for number, typed in enumerate(twin.key)

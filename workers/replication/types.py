@@ -93,7 +93,7 @@ def suggest(found: Found) -> str:
 
 def classes_held(typed: Typed, large: bool = False) -> frozenset[str]:
     """The storage classes whose values keep their text in a column as it is written."""
-    if typed.kind is Kind.BYTES and typed.asked and not typed.column.key:
+    if typed.kind is Kind.BYTES and typed.asked:
         return frozenset({"blob", "text"})
     if typed.type == "numeric" and not typed.asked and typed.column.affinity is not Affinity.TEXT:
         return _NUMBERS
