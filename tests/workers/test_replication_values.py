@@ -175,6 +175,21 @@ def test_a_whole_number_that_no_double_holds_makes_its_column_numeric(tmp_path, 
     assert again["updated"] + again["healed"] == 0
 
 
+def test_a_widened_column_leaves_the_deletions_of_other_tables_alone(tmp_path, postgres):
+    script = """
+    CREATE TABLE a (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO a VALUES (1, 1), (2, 2);
+    CREATE TABLE b (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO b VALUES (1, 1), (2, 2)"""
+    path = a_source(tmp_path / "a.db", script)
+    run(path, postgres)
+    write(path, "DELETE FROM a WHERE id = 1; DELETE FROM b WHERE id = 2; UPDATE b SET n = 'x'")
+
+    result = run(path, postgres, on_misfit="text", proof_budget=0)
+
+    assert result["deleted"] == 2
+    assert sql(postgres, "SELECT * FROM a") == [(2, 2)]
+    assert sql(postgres, "SELECT * FROM b") == [(1, "x")]
+
+
 @pytest.mark.parametrize("when", ["before the first run", "after it"])
 @pytest.mark.parametrize("capture", ["compare", "triggers"])
 def test_a_misfit_widens_its_column_if_that_is_asked_for(capture, when, tmp_path, postgres):

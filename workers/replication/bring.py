@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from workers.replication import guard, keys, merge, source, triggers, twins, types
+from workers.replication import guard, key_index, keys, merge, source, triggers, twins, types
 from workers.replication.carry import Between, MisfitFound, refuse_misfits
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Affinity, Table, Twin, Typed
@@ -121,7 +121,8 @@ def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
     """
     while True:
         try:
-            _bring(bringing, twin, path, is_new)
+            with key_index.readable(bringing.between.source, twin.table.name):
+                _bring(bringing, twin, path, is_new)
             return twin
         except MisfitFound as misfit:
             twin = _mended(bringing, twin, misfit)

@@ -99,7 +99,8 @@ def _edges(between: Between, twin: Twin, scope: Scope) -> Edges:
     after = f"CAST(:edge AS {'TEXT' if _is_text(twin) else 'NUMERIC'})"
     word = "AND" if scope.source else "WHERE"
     step = max(_FEWEST_ROWS, rows // _MOST_RANGES)
-    start = f"SELECT {first} {source.from_wanted(twin, scope)}"
+    # By the index, since an edge may lie anywhere; `unlike` counts what lies between.
+    start = f"SELECT {first} FROM {twin.table.source} AS t {scope.source}"
     end = f"ORDER BY {first} LIMIT 1 OFFSET {step - 1}"
     found, values, query = Edges([], []), dict(scope.values or {}), f"{start} {end}"
     while True:

@@ -1,20 +1,54 @@
-"""What the index of a source table's key can be used for.
+"""What the index of a source table's key can be used for, and what of a table cannot be read.
 
 Its order is the target's only if it sorts texts by their bytes. An index that needs a
 collation of the owner's program is not used at all; `stand_in` lets SQLite read the
-tables beside it.
+tables beside it. A column that a function of that program computes has no values for us.
 """
 
 import re
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from workers.replication.shape import Column, quoted
+from workers.replication.trouble import Trouble
 
+_FOREIGN = re.compile(r"(unknown|no such) function|no such collation")
 _KNOWN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
 _COLLATE = re.compile(
     r"""\bCOLLATE\s*(?:"([^"]+)"|\[([^]]+)]|`([^`]+)`|'([^']+)'|\b(\w+))""", re.IGNORECASE
 )
+
+
+@contextmanager
+def readable(connection: sqlite3.Connection, name: str) -> Iterator[None]:
+    """Name the columns of the table `name` that only its owner's program can compute.
+
+    Raises:
+        Trouble: a query inside needed one.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if not _FOREIGN.match(str(error)):
+            raise
+        columns = ", ".join(f"{name}.{column}" for column in _unreadable(connection, name))
+        raise Trouble(
+            f"table {name}: {error}: only the program that owns the database has it;"
+            f" exclude: [{columns or name}]"
+        ) from None
+
+
+def _unreadable(connection: sqlite3.Connection, name: str) -> list[str]:
+    """The columns that no query can read."""
+    found = []
+    for (column,) in connection.execute("SELECT name FROM pragma_table_xinfo(?)", (name,)):
+        try:
+            query = f"SELECT {quoted(column)} FROM main.{quoted(name)} NOT INDEXED LIMIT 0"
+            connection.execute(query)
+        except sqlite3.OperationalError:
+            found.append(column)
+    return found
 
 
 def key_order(

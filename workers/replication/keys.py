@@ -18,6 +18,10 @@ from workers.replication.shape import Affinity, Kind, Twin, Typed, key_text, kin
 from workers.replication.trouble import Trouble
 
 _NAMED = 10
+_ADVICE = (
+    "nothing was changed; the index is damaged: PRAGMA integrity_check names it, REINDEX makes it"
+    " anew"
+)
 
 
 def settled(between: Between, twin: Twin, number: int) -> Twin:
@@ -58,8 +62,13 @@ def refuse_lost(between: Between, twin: Twin, asked: int, found: int) -> None:
     """
     if found >= asked:
         return
+    refuse_hidden(between, twin)
     named = _named(between, f"SELECT {_wanted_key(twin)} {source.from_gone(twin)}")
-    raise Trouble(_told(twin, f"{asked - found} of {asked} rows that differ", named))
+    raise Trouble(
+        f"table {twin.table.name}: {asked - found} of {asked} rows that differ were not found"
+        f" again by their key ({'; '.join(named)}): {twin.target} gives keys back otherwise than"
+        " they were sent; nothing was changed"
+    )
 
 
 def refuse_hidden(between: Between, twin: Twin) -> None:
@@ -81,7 +90,10 @@ def refuse_hidden(between: Between, twin: Twin) -> None:
         f" AND NOT EXISTS (SELECT 1 {source.from_index(twin)})",
     )
     if named:
-        raise Trouble(_told(twin, "rows", named))
+        raise Trouble(
+            f"table {twin.table.name}: rows were not found by their key ({'; '.join(named)});"
+            f" {_ADVICE}"
+        )
 
 
 def damaged_index(twin: Twin) -> Trouble:
@@ -89,20 +101,6 @@ def damaged_index(twin: Twin) -> Trouble:
     return Trouble(
         f"table {twin.table.name}: the index of its key gives other rows than the table itself;"
         f" {_ADVICE}"
-    )
-
-
-_ADVICE = (
-    "nothing was changed; the index is damaged: PRAGMA integrity_check names it, REINDEX makes it"
-    " anew"
-)
-
-
-def _told(twin: Twin, rows: str, named: list[str]) -> str:
-    advice = _ADVICE if twin.table.index_row else "nothing was changed"
-    return (
-        f"table {twin.table.name}: {rows} were not found again by their key"
-        f" ({'; '.join(named)}); {advice}"
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from workers.replication import bring, keys, survey, twins, types
+from workers.replication import bring, key_index, keys, survey, twins, types
 from workers.replication.bring import Bringing, Tally, Way
 from workers.replication.carry import Between
 from workers.replication.encode import Marks
@@ -57,7 +57,8 @@ def surveyed(
     found = []
     for name in names:
         try:
-            found.append(survey.survey(connection, params, name, {}))
+            with key_index.readable(connection, name):
+                found.append(survey.survey(connection, params, name, {}))
         except Trouble as trouble:
             found.append(survey.refused(name, trouble))
     return found
@@ -65,11 +66,12 @@ def surveyed(
 
 def _surveyed(stage: Stage, name: str) -> Survey:
     try:
-        present = twins.columns_of(stage.target, name)
-        seen = survey.survey(stage.source, stage.params, name, present)
+        with key_index.readable(stage.source, name):
+            present = twins.columns_of(stage.target, name)
+            seen = survey.survey(stage.source, stage.params, name, present)
+            return replace(seen, problems=problems(stage, seen, present))
     except Trouble as trouble:
         return survey.refused(name, trouble)
-    return replace(seen, problems=problems(stage, seen, present))
 
 
 def problems(stage: Stage, seen: Survey, present: Mapping[str, Present]) -> tuple[str, ...]:

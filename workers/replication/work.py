@@ -19,6 +19,7 @@ from workers.protocol import Scalar
 from workers.replication import (
     bring,
     choice,
+    key_index,
     keys,
     merge,
     proof,
@@ -124,7 +125,8 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
                 continue
             twins.refuse_dropped(target, table, present, remembered.brought(name))
             twin = keys.settled(between, twins.twin_of(target, table, present), number)
-            found = merge.differing(between, twin, source.WHOLE)
+            with key_index.readable(connection, name):
+                found = merge.differing(between, twin, source.WHOLE)
             rows += found.compared
             if found.count:
                 wrong.append(proof.told(twin, found, "differ"))
@@ -147,7 +149,8 @@ def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outc
     plan: list[Twin] = []
     for number, pair in enumerate(seen.pairs):
         name = pair.table.name
-        twin, is_new = _twin(bringing, pair, number, remembered.brought(name))
+        with key_index.readable(connection, name):
+            twin, is_new = _twin(bringing, pair, number, remembered.brought(name))
         plan.append(twin)
         before = remembered.tables.get(name)
         epoch = memory.epochs.get(name, "")
