@@ -67,6 +67,14 @@ def said_by(job: replication.Params, report: Callable[[list[Message]], Report]) 
     return "\n".join(message.text for message in said if isinstance(message, Log))
 
 
+def planned(path: Path, dsn: str, /, **more: Any) -> tuple[str, dict[str, Any]]:
+    """What a dry run logged, and its result."""
+    said: list[Message] = []
+    params = replication.Params(path, dsn, **more)
+    result = replication.run(params, a_report(said, dry_run=True))
+    return "\n".join(message.text for message in said if isinstance(message, Log)), result
+
+
 def failure(path: Path, dsn: str, /, **more: Any) -> WorkerFailed:
     """How a replication failed; one that does not is a failed test."""
     with pytest.raises(WorkerFailed) as failed:

@@ -15,10 +15,10 @@ from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
 from workers.replication import forecast
 from workers.replication.choice import chosen
-from workers.replication.key_index import readable
 from workers.replication.params import Params
+from workers.replication.rehearsal import surveyed
 from workers.replication.source import snapshot
-from workers.replication.survey import plan, survey
+from workers.replication.survey import plan
 from workers.replication.trouble import Cancelled, Trouble
 from workers.replication.work import replicate, verify
 from workers.report import Report, WorkerFailed
@@ -48,13 +48,10 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 def _planned(params: Params, report: Report) -> dict[str, Scalar]:
     with snapshot(params, lambda: report.cancelled) as connection:
         names = chosen(connection, params, report)
-        tables = []
-        for name in names:
-            with readable(connection, name):
-                tables.append(survey(connection, params, name))
+        tables = surveyed(connection, params, names, report)
     deletions = forecast.tell(params, names, report)
     for line in plan(params, tables):
         report.log(line)
-    misfits = sum(len(seen.misfits) for seen in tables)
+    misfits = sum(len(seen.misfits) + len(seen.problems) for seen in tables)
     rows = sum(seen.rows for seen in tables)
     return {"tables": len(tables), "rows": rows, "misfits": misfits, **deletions}

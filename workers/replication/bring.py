@@ -18,6 +18,8 @@ from workers.replication.shape import ROWID, Affinity, Table, Twin, Typed
 # With more of a table changed than this, comparing all of it is cheaper.
 _LARGEST_PART = 0.25
 _ALWAYS_FEW = 1000
+# The types that a run chooses: while a column of one is empty, another may be chosen.
+_OURS = ("bigint", "double precision", "numeric", "text", "bytea")
 
 
 class Way(StrEnum):
@@ -78,9 +80,8 @@ def new_twin(bringing: Bringing, table: Table) -> Twin:
     found = source.found_in(bringing.between.source, table, undecided)
     columns = []
     for column in table.columns:
-        wanted = types.wanted_type(bringing.params.types, table.name, column.name)
-        twins.refuse_key_type(column, types.long_word(wanted or "text"), table.name)
-        chosen = types.choose(column, found.get(column.name, types.Found()), wanted)
+        twins.refuse_key_type(column, types.long_word(column.wanted or "text"), table.name)
+        chosen = types.choose(column, found.get(column.name, types.Found()))
         columns.append(Typed(column, chosen.type))
     target = bringing.between.target
     planned = Twin(table, tuple(columns), target.named(table.name))
@@ -88,9 +89,7 @@ def new_twin(bringing: Bringing, table: Table) -> Twin:
     if table.rowid:
         bringing.log(f"table {table.name}: keyed by its row numbers ({ROWID})", "info")
     # As PostgreSQL spells the types: what was asked for may be an alias.
-    return twins.twin_of(
-        target, table, twins.columns_of(target, table.name), bringing.params.types
-    )
+    return twins.twin_of(target, table, twins.columns_of(target, table.name))
 
 
 def is_undecided(affinity: Affinity, declared: str) -> bool:
@@ -108,13 +107,10 @@ def with_new_columns(bringing: Bringing, twin: Twin) -> Twin:
     undecided = [c for c in added if is_undecided(c.affinity, c.declared)]
     found = source.found_in(bringing.between.source, table, undecided)
     for column in added:
-        wanted = types.wanted_type(bringing.params.types, table.name, column.name)
-        chosen = types.choose(column, found.get(column.name, types.Found()), wanted)
+        chosen = types.choose(column, found.get(column.name, types.Found()))
         twins.add_column(target, twin, Typed(column, chosen.type))
         bringing.log(f"table {table.name}: added column {column.name} {chosen.type}", "info")
-    return twins.twin_of(
-        target, table, twins.columns_of(target, table.name), bringing.params.types
-    )
+    return twins.twin_of(target, table, twins.columns_of(target, table.name))
 
 
 def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
@@ -222,22 +218,25 @@ def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
     between, table = bringing.between, twin.table
     name = misfit.misfit.column
     column = next(column for column in table.columns if column.name == name)
-    asked = types.wanted_type(bringing.params.types, table.name, name)
-    if asked or misfit.misfit.found == "null":
+    if column.wanted or misfit.misfit.found == "null":
         raise misfit
+    held = next(typed.type for typed in twin.columns if typed.column is column)
     found = source.found_in(between.source, table, [column])[name]
-    suggested = types.suggest(found)
-    fits = found.classes <= types.classes_of(suggested, found.large)
-    blank = is_undecided(column.affinity, column.declared) and twins.is_blank(
-        between.target, twin, name
-    )
-    if not (blank and fits):
+    suggested = types.wider(column, held, found)
+    # Another type than we would choose is the choice of the target's owner.
+    ours = _OURS if is_undecided(column.affinity, column.declared) else (types.declared(column),)
+    if held in ours and twins.is_blank(between.target, twin, name):
+        chosen = types.choose(column, found)
+        suggested = chosen.type if chosen.fits else ""
+    if not suggested:
         if not between.widen:
             raise misfit
         suggested = "text"
-    bringing.log(f"table {table.name}: column {name} becomes {suggested}: {misfit}", "warning")
+    bringing.log(
+        f"table {table.name}: column {name} becomes {suggested}, it was {held}: {misfit.reason}",
+        "warning",
+    )
     key = 'COLLATE "C"' if column.key and suggested == "text" else ""
     twins.retype(between.target, twin, name, suggested, key)
     present = twins.columns_of(between.target, table.name)
-    mended = twins.twin_of(between.target, table, present, bringing.params.types)
-    return keys.settled(between, mended, twin.number)
+    return keys.settled(between, twins.twin_of(between.target, table, present), twin.number)

@@ -36,7 +36,7 @@ def tell(params: Params, names: Sequence[str], report: Report) -> dict[str, int]
             between = Between(
                 connection, target, Marks(), params.on_misfit == "text", lambda _: None
             )
-            pairs = sight.beside(connection, target, names)
+            pairs = sight.beside(connection, target, names, params)
             return {"to_delete": sum(_tables(between, pairs, params, report))}
     except Trouble as trouble:
         report.log(f"what would be deleted in PostgreSQL is not known: {trouble}", "warning")
@@ -55,7 +55,7 @@ def _tables(between: Between, pairs: list[Pair], params: Params, report: Report)
         if not pair.present:
             continue
         try:
-            found = _deletion(between, pair, number, params)
+            found = _deletion(between, pair, number)
         except Trouble as trouble:
             report.log(f"a run would fail: {trouble}", "warning")
             continue
@@ -85,10 +85,10 @@ def _tell_refusals(
             report.log(f"a run would fail: {trouble}", "warning")
 
 
-def _deletion(between: Between, pair: Pair, number: int, params: Params) -> guard.Deletion:
+def _deletion(between: Between, pair: Pair, number: int) -> guard.Deletion:
     """Return what would go of a table: the rows whose key the source does not have."""
     target, table = between.target, pair.table
-    twin = keys.settled(between, twins.twin_of(target, table, pair.present, params.types), number)
+    twin = keys.settled(between, twins.twin_of(target, table, pair.present), number)
     only_keys = replace(twin, columns=twin.key)
     found = merge.differing(between, only_keys, source.WHOLE)
     rows = target.count(twin.target)

@@ -23,7 +23,7 @@ def form(typed: Typed) -> str:
 
 def between_edges(twin: Twin) -> str:
     """The condition that the first key column of `t` lies between `w.k0` and `w.k1`."""
-    name = twin.key[0].column.name
+    name = twin.key[0].column.called
     seek = f" AND {_of_index(name)} >= w.k0 AND {_of_index(name)} < w.k1"
     first = twin.key[0].column.source
     return f"{first} >= w.k0 AND {first} < w.k1{_same_row(twin, seek)}"
@@ -34,7 +34,7 @@ def equal(twin: Twin) -> str:
     seek, exact = [], []
     for number, typed in enumerate(twin.key):
         # The first finds by the index, whatever its collation; the second is exact.
-        name, source = typed.column.name, typed.column.source
+        name, source = typed.column.called, typed.column.source
         finds = _of_index(name) if twin.table.index_row else source
         seek.append(f"{finds} = w.k{number}")
         exact.append(f"{source} = w.k{number} COLLATE BINARY")

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from workers.replication import carry, digests, encode, fit, keys, lines, source
+from workers.replication import carry, digests, encode, fit, keys, limits, lines, losses, source
 from workers.replication.carry import HASH, Between, refuse_misfits
 from workers.replication.shape import Kind, Twin, Typed, key_text, listed
 from workers.replication.source import Scope
@@ -60,6 +60,7 @@ def load(between: Between, twin: Twin) -> int:
     Raises:
         Trouble: a value that its column cannot hold.
     """
+    losses.refuse_losses(between, twin, source.WHOLE)
     return carry.copy_rows(between, twin, source.WHOLE, twin.target)
 
 
@@ -69,6 +70,7 @@ def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     Raises:
         Trouble: a value that its column cannot hold.
     """
+    losses.refuse_losses(between, twin, scope)
     if not digests.possible(between, twin):
         refuse_misfits(between, twin, scope)
         found = _differing(between, twin, scope)
@@ -163,14 +165,29 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
     Raises:
         Trouble: a value that its column cannot hold.
     """
+    losses.refuse_losses(between, twin, scope)
     target, stage = between.target, _temporary(twin, "stage")
     _temporary_table(target, twin, stage, twin.columns)
     sent = carry.copy_rows(between, twin, scope, stage)
     if sent > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {stage}")
+    with limits.named(target, twin, stage):
+        updated, inserted = _applied(target, twin, stage)
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
-    # -0 and 0 are one key, and two values.
-    written = (*twin.rest, *(t for t in twin.key if t.kind is Kind.REAL))
+    wrong = target.one(
+        f"SELECT count(*) FROM {stage} s LEFT JOIN {twin.target} t ON {same}"
+        f" WHERE t.{twin.key[0].name} IS NULL OR {' OR '.join(_unlike(_written(twin))) or 'false'}"
+    )[0]
+    if wrong:
+        raise not_as_sent(twin, wrong)
+    target.execute(f"DROP TABLE {stage}")
+    return Upserted(sent, inserted, updated)
+
+
+def _applied(target: Target, twin: Twin, stage: str) -> tuple[int, int]:
+    """The rows of `stage` into the target; how many were updated, and inserted."""
+    same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
+    written = _written(twin)
     updated = 0
     if written:
         changes = ", ".join(f"{t.name} = s.{t.name}" for t in written)
@@ -179,18 +196,18 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
             f" WHERE {same} AND ({' OR '.join(_unlike(written))})"
         ).rowcount
     names = twin.names
+    # A key of the target that is GENERATED ALWAYS AS IDENTITY takes ours only so.
     inserted = target.execute(
-        f"INSERT INTO {twin.target} ({names}) SELECT {names} FROM {stage} s"
+        f"INSERT INTO {twin.target} ({names}) OVERRIDING SYSTEM VALUE"
+        f" SELECT {names} FROM {stage} s"
         f" WHERE NOT EXISTS (SELECT 1 FROM {twin.target} t WHERE {same})"
     ).rowcount
-    wrong = target.one(
-        f"SELECT count(*) FROM {stage} s LEFT JOIN {twin.target} t ON {same}"
-        f" WHERE t.{twin.key[0].name} IS NULL OR {' OR '.join(_unlike(written) or ['false'])}"
-    )[0]
-    if wrong:
-        raise not_as_sent(twin, wrong)
-    target.execute(f"DROP TABLE {stage}")
-    return Upserted(sent, inserted, updated)
+    return updated, inserted
+
+
+def _written(twin: Twin) -> tuple[Typed, ...]:
+    """The columns that an update writes: -0 and 0 are one key, and two values."""
+    return (*twin.rest, *(t for t in twin.key if t.kind is Kind.REAL))
 
 
 def not_as_sent(twin: Twin, rows: int) -> Trouble:
@@ -229,7 +246,7 @@ def note_gone(between: Between, twin: Twin) -> int:
     # What is found by its text is wanted by it, too.
     wanted = [
         Typed(
-            replace(typed.column, source=f"w.k{number}"),
+            replace(typed.column, source=f"w.k{number}", wanted="", escaped=False),
             "text" if typed.as_text else typed.type,
         )
         for number, typed in enumerate(twin.key)

@@ -7,7 +7,7 @@ from pathlib import Path
 from workers.params import Duration
 
 _CAPTURES = ("compare", "triggers")
-_ON_MISFIT = ("fail", "text")
+_ON_MISFIT = ("fail", "text", "escape")
 # It becomes a part of a statement; whether there is such a type is PostgreSQL's to say.
 _TYPE = re.compile(r'[A-Za-z_"][A-Za-z0-9_ ,.()"\[\]]*')
 _MOST = re.compile(r"[0-9]{1,18}|(100|[0-9]{1,2}(\.[0-9]+)?) ?%")
@@ -22,10 +22,13 @@ class Params:
     database: the SQLite file, the source.
     postgres: a libpq DSN or URL; empty: libpq's environment (PGHOST, ...).
     schema: where the tables go; made if missing.
-    tables: `all`, or the names of those to take. exclude: those to leave out.
+    tables: `all`, or the names of those to take.
+    exclude: tables to leave out, or columns as `table.column`.
+    rename: the name in PostgreSQL of `table.column`.
     types: a PostgreSQL type for `table.column` where the chosen one does not suit.
     capture: how changes are found, `compare` or `triggers`.
-    on_misfit: what happens to a value that its column cannot hold, `fail` or `text`.
+    on_misfit: what happens to a value that its column cannot hold: `fail`, `text` widens the
+        column, `escape` writes it so that a column with the type text in `types` holds it.
     proof_budget: seconds for proving unchanged rows after each run; 0 turns it off.
     full: prove every row in this run, whatever was captured.
     verify_only: prove every row, change nothing, fail if one differs.
@@ -40,6 +43,7 @@ class Params:
     schema: str = "public"
     tables: tuple[str, ...] = ("all",)
     exclude: tuple[str, ...] = ()
+    rename: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     capture: str = "compare"
     on_misfit: str = "fail"
@@ -53,7 +57,7 @@ class Params:
         if self.capture not in _CAPTURES:
             raise ValueError(f'capture: expected compare or triggers, got "{self.capture}"')
         if self.on_misfit not in _ON_MISFIT:
-            raise ValueError(f'on_misfit: expected fail or text, got "{self.on_misfit}"')
+            raise ValueError(f'on_misfit: expected fail, text or escape, got "{self.on_misfit}"')
         size = len(self.schema.encode(errors="surrogatepass"))
         if not size:
             raise ValueError('schema: expected the name of a schema such as "public", got ""')

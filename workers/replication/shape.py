@@ -29,6 +29,7 @@ class Kind(StrEnum):
     EXACT = "exact"  # the text is the value: integers, text
     REAL = "real"  # compared by its bits
     BYTES = "bytes"  # written as hex
+    ESCAPED = "escaped"  # text in the form that `encode.escaped` writes
     CAST = "cast"  # PostgreSQL reads the text its own way: compared after that
 
 
@@ -36,13 +37,24 @@ class Kind(StrEnum):
 class Column:
     """A column of a source table.
 
-    source: how it is written in a query. key: place in the key from 1, 0: none.
+    name: in PostgreSQL. source: how it is written in a query of SQLite.
+    key: place in the key from 1, 0: none. origin: its name in SQLite, if that
+    is another. wanted: the type that the user asks for, or empty. escaped: its
+    texts go in the form that `encode.escaped` writes.
     """
 
     name: str
     declared: str
     source: str
     key: int = 0
+    origin: str = ""
+    wanted: str = ""
+    escaped: bool = False
+
+    @property
+    def called(self) -> str:
+        """Its name in SQLite."""
+        return self.origin or self.name
 
     @property
     def affinity(self) -> Affinity:
@@ -64,6 +76,7 @@ class Table:
     """A source table; `ordered`: both sides sort its key alike.
 
     rowid: how the row number is written, if that is the key; else empty.
+    excluded: the names of columns that are left out.
     index_row: how it is written in an index, if the key has an index of its own;
     empty: the rows lie in the key's order. scanned: that index cannot be used, so
     rows are found by reading the table.
@@ -73,6 +86,7 @@ class Table:
     columns: tuple[Column, ...]
     rowid: str = ""
     ordered: bool = True
+    excluded: tuple[str, ...] = ()
     index_row: str = ""
     scanned: bool = False
 
@@ -113,6 +127,8 @@ class Typed:
         keys have to come back as they went.
         """
         kind = kind_of(self.type)
+        if self.column.escaped and self.type == "text":
+            return Kind.ESCAPED
         if self.asked and not self.column.key and kind is not Kind.BYTES:
             return Kind.CAST
         return kind

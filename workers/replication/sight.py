@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from workers.replication import choice, guard, source, triggers, twins
+from workers.replication import choice, columns, guard, source, triggers, twins
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Table
 from workers.replication.state import Remembered
@@ -62,7 +62,7 @@ def taken(
     at = datetime.now(UTC)
     with source.snapshot(params, lambda: report.cancelled) as connection:
         names = choice.chosen(connection, params, report)
-        pairs = beside(connection, target, names)
+        pairs = beside(connection, target, names, params)
         tables = [pair.table for pair in pairs]
         foreign = guard.foreign_tables(
             target, {pair.table.name: pair.relation for pair in pairs}, remembered
@@ -80,7 +80,7 @@ def taken(
         report.log(f"made triggers that log changes on {', '.join(made)[:500]}")
     at = datetime.now(UTC)
     with source.snapshot(params, lambda: report.cancelled) as connection:
-        pairs = beside(connection, target, names)
+        pairs = beside(connection, target, names, params)
         if not triggers.stand(connection, [pair.table for pair in pairs]):
             raise Trouble(
                 f"the triggers just made in {params.database} are gone or others: another program"
@@ -90,7 +90,9 @@ def taken(
         yield Sight(connection, at, pairs, foreign)
 
 
-def beside(connection: sqlite3.Connection, target: Target, names: Sequence[str]) -> list[Pair]:
+def beside(
+    connection: sqlite3.Connection, target: Target, names: Sequence[str], params: Params
+) -> list[Pair]:
     """The tables called so, as both sides have them.
 
     Raises:
@@ -98,10 +100,12 @@ def beside(connection: sqlite3.Connection, target: Target, names: Sequence[str])
     """
     present = twins.columns_of_all(target, names)
     tables = [
-        source.read_table(connection, name, (ROWID in there) if there else None)
+        columns.selected(
+            source.read_table(connection, name, (ROWID in there) if there else None), params
+        )
         for name, there in present.items()
     ]
     for table in tables:
         # Cut to what PostgreSQL takes, it would be another table's name.
-        twins.refuse_names(table)
+        columns.refuse_names(table)
     return [Pair(table, present[table.name]) for table in tables]

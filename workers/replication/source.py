@@ -55,12 +55,12 @@ def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.
     """
     connection = database.open_existing(params.database, read_only=True)
     try:
-        encode.teach(connection)
         key_index.stand_in(connection)
         connection.execute("PRAGMA temp_store = FILE")
         connection.set_progress_handler(cancelled, _LOOK_EVERY_INSTRUCTIONS)
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        encode.teach(connection)
         yield connection
     except sqlite3.OperationalError as error:
         if cancelled():
@@ -77,6 +77,17 @@ def all_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
         " WHERE schema = 'main' ORDER BY name"
     )
     return [(name, _left_out(name, kind, raw)) for name, kind, raw in found]
+
+
+def known_columns(
+    connection: sqlite3.Connection, names: Mapping[str, str]
+) -> dict[str, Sequence[str]]:
+    """The columns of what `all_names` gives, by name; none of what is left out."""
+    query = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid"
+    return {
+        name: () if why else [column for (column,) in connection.execute(query, (name,))]
+        for name, why in names.items()
+    }
 
 
 def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None = None) -> Table:

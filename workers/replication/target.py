@@ -46,6 +46,7 @@ _ENVIRONMENT = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGA
 _SETTINGS = """
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, YMD';
+SET LOCAL IntervalStyle = 'postgres';
 SET LOCAL bytea_output = 'hex';
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL extra_float_digits = 1;
@@ -154,10 +155,10 @@ class Target:
         """What fails inside is undone, and the transaction goes on."""
         return self.connection.transaction()
 
-    def stream(self, text: str) -> Iterator[tuple[Any, ...]]:
-        """Rows of a query, a thousand at a time, whatever their number."""
+    def stream(self, text: str, at_once: int = 1000) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query, so many at a time, whatever their number."""
         with self.connection.cursor(name="nightshift_stream") as cursor:
-            cursor.itersize = 1000
+            cursor.itersize = at_once
             cursor.execute(text)
             yield from cursor
 

@@ -115,7 +115,7 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
         between = Between(connection, target, Marks(), params.on_misfit == "text", Counter(report))
         names = choice.chosen(connection, params, report)
         remembered = state.recall(target)
-        for number, pair in enumerate(sight.beside(connection, target, names)):
+        for number, pair in enumerate(sight.beside(connection, target, names, params)):
             table, present, name = pair.table, pair.present, pair.table.name
             missing = [c.name for c in table.columns if c.name not in present]
             if missing:
@@ -124,8 +124,7 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
                 )
                 continue
             twins.refuse_dropped(target, table, present, remembered.brought(name))
-            twin = twins.twin_of(target, table, present, params.types)
-            twin = keys.settled(between, twin, number)
+            twin = keys.settled(between, twins.twin_of(target, table, present), number)
             with key_index.readable(connection, name):
                 found = merge.differing(between, twin, source.WHOLE)
             rows += found.compared
@@ -252,7 +251,7 @@ def _twin(
     if not present:
         return keys.settled(between, bring.new_twin(bringing, table), number), True
     twins.refuse_dropped(target, table, present, brought)
-    twin = twins.twin_of(target, table, present, bringing.params.types)
+    twin = twins.twin_of(target, table, present)
     extra = twins.extra(table, present)
     if extra:
         bringing.log(
