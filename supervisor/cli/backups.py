@@ -206,7 +206,7 @@ def _folders(directory: Path | None) -> list[Path]:
 
 def _all(directory: Path | None) -> list[Backup]:
     found = [one for folder in _folders(directory) for one in catalogue.list_backups(folder)]
-    return sorted(found, key=lambda one: one.taken_at, reverse=True)
+    return sorted(found, key=lambda one: one.order, reverse=True)
 
 
 def _path(file: Path, directory: Path | None) -> Path:

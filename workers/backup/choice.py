@@ -29,7 +29,7 @@ def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> 
         Trouble: there is none, or `wanted` is no time; the text says what there is.
     """
     proven = sorted(
-        (one for one in backups if one.state is State.VERIFIED), key=lambda one: one.taken_at
+        (one for one in backups if one.state is State.VERIFIED), key=lambda one: one.order
     )
     if not proven:
         raise Trouble(f"no verified copy among {len(backups)}; see: nightshift backups")
@@ -39,10 +39,10 @@ def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> 
     limit = instant(wanted, now, zone)
     older = [one for one in proven if one.taken_at <= limit]
     if not older:
-        local = ZoneInfo(zone)
+        local, oldest = ZoneInfo(zone), min(one.taken_at for one in proven)
         raise Trouble(
             f"no verified copy at or before {limit.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z};"
-            f" the oldest is of {proven[0].taken_at.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z}"
+            f" the oldest is of {oldest.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z}"
         )
     return older[-1]
 

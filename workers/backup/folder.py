@@ -111,6 +111,25 @@ def publish(folder: Path, name: str, companions: dict[str, bytes], mode: int) ->
     synced(folder)
 
 
+def next_name(folder: Path, stem: str, taken_at: datetime) -> tuple[str, bool]:
+    """The name for a new copy, and whether it says a later time than `taken_at`.
+
+    Call it with the lock held.
+
+    Raises:
+        Trouble: no later name can be made.
+        OSError: the folder cannot be read.
+    """
+    try:
+        name = names.next_name(stem, taken_at, os.listdir(folder))
+    except ValueError as error:
+        raise Trouble(
+            f"folder {folder} has a copy dated at the end of the calendar, {error}; a new one"
+            " could not be named after it: move it away"
+        ) from error
+    return name, name != names.copy_name(stem, taken_at)
+
+
 def withdraw(folder: Path, name: str) -> None:
     """Remove the copy `name` and all that stands beside it.
 

@@ -20,6 +20,7 @@ from workers import database
 from workers.backup import catalogue, choice, folder, living, prove, records, space
 from workers.backup.folder import ANY_AGE_S, Scratch
 from workers.backup.manifest import Manifest
+from workers.backup.prove import Content
 from workers.backup.stream import Step
 from workers.backup.trouble import Cancelled, Trouble, of_system
 from workers.backup.verify import unheard
@@ -37,10 +38,12 @@ class Restored:
     """A database as it was. aside: where the one before is kept, None if there was none.
 
     writers_held_seconds: how long a living database was locked, 0 for a new path.
+    content: what was found in it just now.
     """
 
     target: Path
     manifest: Manifest
+    content: Content
     aside: Path | None
     writers_held_seconds: float
     seconds: float
@@ -86,6 +89,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         raise WorkerFailed(f"cancelled; {params.target} is as it was") from cancelled
     except (Trouble, DatabaseTrouble) as trouble:
         raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    for warning in done.content.warnings:
+        report.log(warning, "warning")
     return {
         "file": done.manifest.name,
         "target": str(done.target),
@@ -94,6 +99,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         "database_bytes": done.manifest.database_size_bytes,
         "writers_held_seconds": round(done.writers_held_seconds, 6),
         "seconds": done.seconds,
+        "warnings": len(done.content.warnings),
     }
 
 
@@ -115,7 +121,7 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
         is_living = _refuse(manifest, target, force)
         _sweep(target)
         with folder.scratch(target.absolute().parent, prefix) as scratch:
-            prove.prove(copy, copy, scratch, prove.expected(manifest), step)
+            content = prove.prove(copy, copy, scratch, prove.expected(manifest), step)
             if is_living:
                 aside = _aside(target)
                 held = living.write_into(target, scratch, aside, prefix, step)
@@ -125,7 +131,7 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
         raise database.trouble(target, error) from error
     except OSError as error:
         raise of_system(f"restore {target}", target.absolute().parent, error) from error
-    return Restored(target, manifest, aside, held, round(time.monotonic() - began, 3))
+    return Restored(target, manifest, content, aside, held, round(time.monotonic() - began, 3))
 
 
 def _refuse(manifest: Manifest, target: Path, force: bool) -> bool:

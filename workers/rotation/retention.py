@@ -84,8 +84,8 @@ def newest_verified(backups: Sequence[Backup], now: datetime) -> list[Backup]:
     return [verified[0] for verified in _by_source(backups, now)]
 
 
-def _age_order(backup: Backup) -> tuple[datetime, str]:
-    return backup.taken_at, backup.path.name
+def _age_order(backup: Backup) -> tuple[str, str]:
+    return backup.order
 
 
 def _reasons(
