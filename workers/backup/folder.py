@@ -78,15 +78,18 @@ def locked(folder: Path) -> Iterator[None]:
 def sweep(folder: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
     """Remove what unfinished runs left, and say what; call it with the lock held.
 
-    A scratch file that a living proof holds is left alone. `older_than_s`
-    spares what was written to since.
+    A scratch file that a living proof holds is left alone, and so is what
+    cannot be removed (`leftovers` names it). `older_than_s` spares what was
+    written to since.
     """
     gone = []
     for name in sorted(os.listdir(folder)):
         copy = names.leftover_of(name)
         if copy and is_abandoned(folder / name, older_than_s):
-            discard(folder, copy, name)
-            gone.append(name)
+            # One that cannot go must not keep a backup from being made.
+            with suppress(OSError):
+                discard(folder, copy, name)
+                gone.append(name)
     return tuple(gone)
 
 
@@ -143,11 +146,22 @@ def withdraw(folder: Path, name: str) -> None:
 
 
 def discard(folder: Path, copy: str, leftover: str) -> None:
-    """Remove an unfinished file; with a copy's `.part` goes what stands beside it."""
+    """Remove an unfinished file; with a copy's `.part` goes what stands beside it.
+
+    Raises:
+        OSError: one of them could not be removed; the others are.
+    """
+    doomed = []
     if leftover == f"{copy}{names.PART}" and not os.path.lexists(folder / copy):
-        for ending in names.COMPANIONS:
-            (folder / f"{copy}{ending}").unlink(missing_ok=True)
-    (folder / leftover).unlink(missing_ok=True)
+        doomed = [f"{copy}{ending}" for ending in names.COMPANIONS]
+    failed = None
+    for name in (*doomed, leftover):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 def read_small(path: Path, most_bytes: int) -> bytes:
@@ -186,6 +200,24 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def dress(descriptor: int, mode: int, uid: int, gid: int) -> None:
+    """Give a file of ours this owner and mode, as far as the system allows.
+
+    Only root may give a file away. Others keep it: with this group, if they
+    are in it; else their own group may do what everybody may.
+    """
+    mode &= 0o777
+    try:
+        os.fchown(descriptor, uid, gid)
+    except PermissionError:
+        try:
+            os.fchown(descriptor, -1, gid)
+        except PermissionError:
+            mode = mode & 0o707 | (mode & 0o007) << 3
+    # After the owner, whose change may clear bits of the mode.
+    os.fchmod(descriptor, mode)
 
 
 @dataclass(frozen=True, slots=True)

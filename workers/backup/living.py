@@ -170,9 +170,7 @@ def _aside_of_file(target: Path, descriptor: int, kept: Scratch) -> None:
 def _name(target: Path, kept: Scratch, aside: Path) -> None:
     """On disk and under its name before the target changes; as readable as the target is."""
     found = os.stat(target)
-    os.fchmod(kept.descriptor, found.st_mode & 0o777)
-    with suppress(PermissionError):
-        os.fchown(kept.descriptor, found.st_uid, found.st_gid)
+    folder.dress(kept.descriptor, found.st_mode, found.st_uid, found.st_gid)
     os.fsync(kept.descriptor)
     os.rename(kept.path, aside)
     folder.synced(aside.absolute().parent)

@@ -11,7 +11,6 @@ import os
 import re
 import sqlite3
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,10 +159,7 @@ def _refuse(manifest: Manifest, target: Path, force: bool) -> bool:
 
 def _put(scratch: Scratch, target: Path, manifest: Manifest) -> None:
     """Give the proven file its name, unless somebody took that meanwhile."""
-    os.fchmod(scratch.descriptor, manifest.mode)
-    # Only root may; whoever restores as another user owns what it restored.
-    with suppress(PermissionError):
-        os.fchown(scratch.descriptor, manifest.uid, manifest.gid)
+    folder.dress(scratch.descriptor, manifest.mode, manifest.uid, manifest.gid)
     os.fsync(scratch.descriptor)
     try:
         os.link(scratch.path, target)

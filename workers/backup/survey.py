@@ -59,6 +59,8 @@ def lack(params: Params, seen: Survey) -> str:
         Trouble, OSError: a folder cannot be read.
     """
     volumes = space.free([need.folder for need in seen.needs])
+    if not space.refusal(seen.needs, volumes, ""):
+        return ""  # thousands of copies need not be looked at
     known = [] if seen.makes_folder else catalogue.list_backups(params.directory)
     return space.refusal(seen.needs, volumes, catalogue.removable(known, params.directory))
 
