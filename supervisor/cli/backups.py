@@ -15,18 +15,21 @@ from pathlib import Path
 import click
 import msgspec
 
-from supervisor.cli import answers
+from supervisor.cli import answers, bare_restore
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.local import definitions, serve
-from supervisor.cli.moments import Moments, moments
-from supervisor.cli.printing import Table, print_value, say
+from supervisor.cli.moments import moments
+from supervisor.cli.printing import Table, clean, print_value, say
 from supervisor.cli.verb import Family, Verb, json_option, places, supervisor, utc_option
 from supervisor.cli.waiting import display, give_account, until_final
+from supervisor.config.zones import machine_zone
 from supervisor.core.asks import RestoreBackup
 from workers.backup import catalogue, choice, keep
 from workers.backup import verify as proof
 from workers.backup.catalogue import Backup, State
 from workers.backup.trouble import Trouble
+from workers.database import DatabaseTrouble
+from workers.rotation import Pruned
 from workers.rotation import prune as pruning
 from workers.units import format_size
 
@@ -56,18 +59,20 @@ def backups(ctx: click.Context, directory: Path | None, as_json: bool, utc: bool
     if ctx.invoked_subcommand is not None:
         return Exit.YES
     with _in_words():
-        found = _all(directory)
+        found, dead = _all(directory)
+    status = Exit.NO if dead else Exit.YES
     if as_json:
-        print_value({"backups": found})
-        return Exit.YES
+        print_value({"backups": found} | ({"unreadable": dead} if dead else {}))
+        return status
     table = Table("COPY", "TAKEN", "WHEN", "SIZE", "STATE", "DETAIL", spare=("SIZE", "TAKEN"))
-    when = _when("UTC" if utc else "")
+    when = moments("UTC" if utc else _zone())
     for one in found:
         detail = "; ".join(filter(None, ("kept by hand" * one.kept, one.why)))
         at = (when.full(one.taken_at), when.near(one.taken_at))
         table.add(str(one.path), *at, format_size(one.size_bytes), one.state, detail or "-")
     table.show() if found else say("no backups")
-    return Exit.YES
+    _warn(dead)
+    return status
 
 
 @backups.command("verify", cls=Verb)
@@ -84,15 +89,29 @@ def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool
     """
     if every == (file is not None):
         raise click.UsageError("expected FILE or --all")
+    dead: list[str] = []
     with _in_words():
-        paths = [one.path for one in _all(directory)] if file is None else [_path(file, directory)]
-    results = [_prove(path) for path in paths]
+        if file is None:
+            found, dead = _all(directory)
+            paths = [one.path for one in found]
+        else:
+            paths = [_path(file, directory)]
+    results = [(path, *_prove(path)) for path in paths]
     if as_json:
-        print_value({"verified": [{"file": str(p), "error": error} for p, error in results]})
+        print_value(
+            {
+                "verified": [
+                    {"file": str(path), "error": error} | ({"warnings": more} if more else {})
+                    for path, error, more in results
+                ]
+            }
+        )
     else:
-        for path, error in results:
-            say(f"{path}: {error or 'verified'}")
-    return Exit.NO if any(error for _, error in results) else Exit.YES
+        for path, error, more in results:
+            said = error or "; ".join(["verified", *more])
+            say(f"{path}: {said}")
+    _warn(dead)
+    return Exit.NO if dead or any(error for _, error, _ in results) else Exit.YES
 
 
 @backups.command("restore", cls=Verb)
@@ -100,6 +119,7 @@ def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool
 @click.option("--at", metavar="TIME", help='The newest of that time: "Tue 08:00".')
 @click.option("--target", type=Path, required=True, metavar="PATH", help="Where it is to stand.")
 @click.option("--force", is_flag=True, help="Into an existing database; it is kept aside first.")
+@click.option("--unproven", is_flag=True, help="Also a gzip file with nothing beside it.")
 @click.option("--local", "is_local", is_flag=True, help="Without a supervisor.")
 @folder_option
 @database_option
@@ -109,6 +129,7 @@ def restore(
     at: str | None,
     target: Path,
     force: bool,
+    unproven: bool,
     is_local: bool,
     directory: Path | None,
     database: Path | None,
@@ -120,12 +141,16 @@ def restore(
     Examples:
       nightshift backups restore latest --target /tmp/look.sqlite3
       nightshift backups restore --at "Tue 08:00" --target var/cards.db --force
+      nightshift backups restore cards.gz --target new.db --unproven --local
     """
     if (file is None) == (at is None):
         raise click.UsageError("expected one of latest, FILE and --at")
     with _in_words():
         copy = _chosen(file, at, directory, database)
-    wanted = RestoreBackup(str(copy.absolute()), str(target.absolute()), force)
+    wanted = RestoreBackup(str(copy.absolute()), str(target.absolute()), force, unproven)
+    if is_local and bare_restore.is_bare(places()):
+        with _in_words():
+            return bare_restore.restore(wanted, as_json)
     if is_local:
         return serve(wanted, as_json)
     client = supervisor()
@@ -168,17 +193,25 @@ def prune(keep_last: int, dry_run: bool, directory: Path | None, as_json: bool) 
     Example:
       nightshift backups prune --keep-last 2 --dry-run
     """
+    done: list[Pruned] = []
+    dead: list[str] = []
     with _in_words():
-        done = [pruning(folder, keep_last, "UTC", dry_run) for folder in _folders(directory)]
+        folders = _folders(directory)
+        for folder in folders:
+            with _or_dead(dead, alone=len(folders) == 1):
+                done.append(pruning(folder, keep_last, "UTC", dry_run))
+    stuck = [*dead, *(sentence for pruned in done for sentence in pruned.failed)]
+    status = Exit.NO if stuck else Exit.YES
     if as_json:
-        print_value({"pruned": done})
-        return Exit.YES
+        print_value({"pruned": done} | ({"unreadable": dead} if dead else {}))
+        return status
     for pruned in done:
         for one in pruned.decisions:
             say(f"{'keep' if one.keep else 'remove'} {one.backup.path}: {one.reason}")
     freed = format_size(sum(pruned.freed_bytes for pruned in done))
     say("nothing was removed (--dry-run)" if dry_run else f"{freed} freed")
-    return Exit.YES
+    _warn(stuck)
+    return status
 
 
 @contextmanager
@@ -186,7 +219,7 @@ def _in_words() -> Iterator[None]:
     """What copies and folders may be up to, as an ending of the verb."""
     try:
         yield
-    except Trouble as trouble:
+    except (Trouble, DatabaseTrouble) as trouble:
         raise Failure(Exit.NO, str(trouble)) from trouble
     except (OSError, sqlite3.Error) as error:
         raise Failure(Exit.NO, f"backups: {error}") from error
@@ -204,9 +237,35 @@ def _folders(directory: Path | None) -> list[Path]:
     return list(dict.fromkeys(Path(os.path.join(cwd, folder)) for cwd, folder in told))
 
 
-def _all(directory: Path | None) -> list[Backup]:
-    found = [one for folder in _folders(directory) for one in catalogue.list_backups(folder)]
-    return sorted(found, key=lambda one: one.order, reverse=True)
+def _all(directory: Path | None) -> tuple[list[Backup], list[str]]:
+    """The copies in all folders, and of each folder that cannot be read, why.
+
+    Raises:
+        Trouble: there is one folder, and it cannot be read.
+    """
+    found: list[Backup] = []
+    dead: list[str] = []
+    folders = _folders(directory)
+    for folder in folders:
+        with _or_dead(dead, alone=len(folders) == 1):
+            found += catalogue.list_backups(folder)
+    return sorted(found, key=lambda one: one.order, reverse=True), dead
+
+
+@contextmanager
+def _or_dead(dead: list[str], alone: bool) -> Iterator[None]:
+    """One place of several may be dead, which is noted; the only one may not."""
+    try:
+        yield
+    except Trouble as trouble:
+        if alone:
+            raise
+        dead.append(str(trouble))
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        click.echo(clean(sentence), err=True)
 
 
 def _path(file: Path, directory: Path | None) -> Path:
@@ -222,18 +281,23 @@ def _chosen(
 ) -> Path:
     if file is not None and file != choice.LATEST:
         return _path(Path(file), directory)
-    found: Sequence[Backup] = choice.of_database(_all(directory), database)
-    zone = "UTC" if directory is not None else definitions(places().config).timezone
-    return choice.choose(found, at or choice.LATEST, datetime.now(UTC), zone).path
+    known, dead = _all(directory)
+    _warn(dead)
+    found: Sequence[Backup] = choice.of_database(known, database)
+    return choice.choose(found, at or choice.LATEST, datetime.now(UTC), _zone()).path
 
 
-def _prove(path: Path) -> tuple[Path, str]:
+def _prove(path: Path) -> tuple[str, list[str]]:
+    """What speaks against a copy, empty if nothing does; and its warnings."""
     try:
-        proof.verify(path)
+        return "", proof.verify(path).content.warnings
     except (Trouble, OSError, sqlite3.Error) as error:
-        return path, str(error) or State.DAMAGED
-    return path, ""
+        return str(error) or State.DAMAGED, []
 
 
-def _when(zone: str) -> Moments:
-    return moments(zone or definitions(places().config).timezone)
+def _zone() -> str:
+    """The zone of jobs.yaml; where there is none, that of the machine."""
+    try:
+        return definitions(places().config).timezone
+    except Failure:
+        return machine_zone(os.environ)

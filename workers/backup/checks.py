@@ -74,8 +74,8 @@ def integrity(connection: sqlite3.Connection) -> Checked:
     Raises:
         sqlite3.Error: for a reason that says nothing about the database.
     """
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     try:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         try:
             return _judged(_lines(connection, "integrity_check"))
         except (sqlite3.DatabaseError, UnicodeError) as error:

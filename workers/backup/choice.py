@@ -32,7 +32,10 @@ def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> 
         (one for one in backups if one.state is State.VERIFIED), key=lambda one: one.order
     )
     if not proven:
-        raise Trouble(f"no verified copy among {len(backups)}; see: nightshift backups")
+        raise Trouble(
+            f"no verified copy among {len(backups)}; see: nightshift backups."
+            " One that nothing proves: restore FILE --unproven, or gunzip -c FILE > TARGET"
+        )
     if wanted == LATEST:
         # A clock that was wrong once would else name the latest for years.
         return next((one for one in reversed(proven) if not ahead(one, now)), proven[-1])

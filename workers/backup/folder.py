@@ -202,6 +202,11 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
         raise
 
 
+def writable(folder: Path) -> Path:
+    """`folder`, or where it cannot be written (a mount for reading) that of temporary files."""
+    return folder if os.access(folder, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+
+
 def dress(descriptor: int, mode: int, uid: int, gid: int) -> None:
     """Give a file of ours this owner and mode, as far as the system allows.
 

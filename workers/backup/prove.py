@@ -63,6 +63,11 @@ class Content:
     findings: tuple[str, ...] = ()
 
     @property
+    def size_bytes(self) -> int:
+        """The size of the database."""
+        return self.shape.page_size * self.shape.page_count
+
+    @property
     def warnings(self) -> list[str]:
         """Both, as sentences that stand alone."""
         said = [f"integrity_check of the source says: {one}" for one in self.findings]
