@@ -379,3 +379,18 @@ def test_many_rows_under_an_unknown_collation_are_checked_in_bounded_memory(tmp_
 
     assert result["unchecked"] == "1 index needs collation unicase"
     assert (result["findings"], manifest.rows["t"]) == ("", 3006)
+
+
+def test_rows_are_those_of_the_table_where_an_index_holds_fewer(tmp_path):
+    source = made(
+        tmp_path / "a.db",
+        "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z');"
+        "CREATE INDEX i ON t (a) WHERE a > 1",
+    )
+    altered(source, "UPDATE sqlite_master SET sql = 'CREATE INDEX i ON t (a)' WHERE name = 'i'")
+
+    result, _, manifest = backed_up(source, tmp_path / "copies")
+
+    assert "in index i" in result["findings"]
+    assert manifest.rows == {"t": 3}
+    assert verify.verify(the_copy(tmp_path / "copies"))

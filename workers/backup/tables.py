@@ -78,23 +78,22 @@ def texts(connection: sqlite3.Connection, query: str) -> list[str]:
 
 
 def rows(connection: sqlite3.Connection) -> dict[str, int]:
-    """Rows by table, counted in the table itself and not in an index of it.
+    """Rows by table, each counted in whatever index of it is smallest.
 
-    Left out are virtual tables, SQLite's own, and tables that cannot be read
-    here; `connection` may get stubs, which counting does not look at.
+    Where integrity_check finds no fault, that is what `rows_not_indexed`
+    counts, at a fraction of its cost. Left out are virtual tables, SQLite's
+    own, and tables that cannot be read here; `connection` may get stubs, which
+    counting does not look at.
 
     Raises:
         sqlite3.Error: the database is damaged, or cannot be read.
     """
-    found, supply = dict[str, int](), Stubs(connection)
-    for name in names(connection):
-        count = f'SELECT COUNT(*) FROM "{quoted(name)}" NOT INDEXED'
-        try:
-            found[name] = supply.run(partial(_number, connection, count))
-        except (sqlite3.DatabaseError, UnicodeError) as error:
-            if not is_uncheckable(error):
-                raise
-    return found
+    return _counts(connection, "")
+
+
+def rows_not_indexed(connection: sqlite3.Connection) -> dict[str, int]:
+    """As `rows`, counted in the tables themselves, whatever their indexes hold."""
+    return _counts(connection, " NOT INDEXED")
 
 
 def foreign_key_violations(connection: sqlite3.Connection, name: str) -> int:
@@ -134,6 +133,18 @@ def to_be_filled(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     return connection
+
+
+def _counts(connection: sqlite3.Connection, how: str) -> dict[str, int]:
+    found, supply = dict[str, int](), Stubs(connection)
+    for name in names(connection):
+        query = f'SELECT COUNT(*) FROM "{quoted(name)}"{how}'
+        try:
+            found[name] = supply.run(partial(_number, connection, query))
+        except (sqlite3.DatabaseError, UnicodeError) as error:
+            if not is_uncheckable(error):
+                raise
+    return found
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:
