@@ -20,7 +20,7 @@ from tests.workers.backup_folder import (
     the_copy,
 )
 from tests.workers.catalogue_folder import a_report, logged
-from workers.backup import catalogue, folder, restore, verify
+from workers.backup import catalogue, folder, ownership, restore, verify
 from workers.backup.trouble import Damaged, Trouble, Unproven
 
 COUNT = "SELECT COUNT(*) FROM moves"
@@ -236,7 +236,7 @@ def test_another_user_owns_what_it_restores_and_lets_no_other_group_in(
             os.setgroups(groups)
             os.setgid(65534)
             os.setuid(65534)
-            folder.dress(opened.fileno(), mode, 1234, 5678)
+            ownership.give(opened.fileno(), mode, 1234, 5678)
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
 

@@ -207,24 +207,6 @@ def writable(folder: Path) -> Path:
     return folder if os.access(folder, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
-def dress(descriptor: int, mode: int, uid: int, gid: int) -> None:
-    """Give a file of ours this owner and mode, as far as the system allows.
-
-    Only root may give a file away. Others keep it: with this group, if they
-    are in it; else their own group may do what everybody may.
-    """
-    mode &= 0o777
-    try:
-        os.fchown(descriptor, uid, gid)
-    except PermissionError:
-        try:
-            os.fchown(descriptor, -1, gid)
-        except PermissionError:
-            mode = mode & 0o707 | (mode & 0o007) << 3
-    # After the owner, whose change may clear bits of the mode.
-    os.fchmod(descriptor, mode)
-
-
 @dataclass(frozen=True, slots=True)
 class Scratch:
     """A file of our own under a name that the next sweep knows; `descriptor` is locked."""

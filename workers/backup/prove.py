@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from workers import database
-from workers.backup import checks, stream, tables
+from workers.backup import checks, newer, stream, tables
 from workers.backup.checks import Checked
 from workers.backup.folder import Scratch
 from workers.backup.manifest import Manifest, Shape
@@ -135,8 +135,8 @@ def checked(scratch: Scratch, name: Path, sha256: str, check: Callable[[], None]
         sqlite3.Error: it cannot be read, for a reason that says nothing about it.
     """
     with (
-        closing(tables.private(scratch.path)) as one,
-        closing(tables.private(scratch.path)) as other,
+        closing(newer.private(scratch.path)) as one,
+        closing(newer.private(scratch.path)) as other,
         ThreadPoolExecutor(2, "check") as lanes,
     ):
         running: list[Future[Any]] = [problems := lanes.submit(checks.integrity, one)]
@@ -153,6 +153,9 @@ def checked(scratch: Scratch, name: Path, sha256: str, check: Callable[[], None]
             _end(running, one, other)
             raise
         content = _sound(name, problems.result(), contents)
+        if newer.is_lenient(other):
+            unread = newer.unreadable(scratch.path)
+            content = replace(content, unchecked=(*unread, *content.unchecked))
         if content.warnings:
             # Indexes are not to be trusted then.
             content = replace(content, rows=_attended(lanes, other, check))

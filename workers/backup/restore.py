@@ -9,7 +9,6 @@ new one. SQLite writes into it under its own locks, in one transaction.
 import errno
 import os
 import re
-import shlex
 import sqlite3
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from workers.backup import (
     folder,
     living,
     names,
+    ownership,
     prove,
     records,
     space,
@@ -140,7 +140,7 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
     except Trouble as trouble:
         if not copy.is_file():
             raise
-        raise _with_a_way_out(trouble, copy, target) from trouble
+        raise unproven.with_a_way_out(trouble, copy, target) from trouble
 
     def prove_it(scratch: Scratch) -> Content:
         return prove.prove(copy, copy, scratch, prove.expected(manifest), step)
@@ -148,7 +148,7 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
     try:
         return _restored(about, prove_it, target, force, step)
     except Damaged as damaged:
-        raise _with_a_way_out(damaged, copy, target) from damaged
+        raise unproven.with_a_way_out(damaged, copy, target) from damaged
 
 
 def restore_unproven(copy: Path, target: Path, force: bool, step: Step = unheard) -> Restored:
@@ -174,7 +174,7 @@ def restore_unproven(copy: Path, target: Path, force: bool, step: Step = unheard
     try:
         return _restored(about, examine, target, force, step)
     except Damaged as damaged:
-        raise _with_a_way_out(damaged, copy, target) from damaged
+        raise unproven.with_a_way_out(damaged, copy, target) from damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +219,6 @@ def _restored(
     return Restored(target, about.file, about.manifest, content, said, aside, held, took)
 
 
-def _with_a_way_out(trouble: Trouble, copy: Path, target: Path) -> Trouble:
-    """`trouble`, with what can be done all the same."""
-    by_hand = (
-        f"by hand, unchecked: gunzip -c {shlex.quote(str(copy))} > {shlex.quote(str(target))}"
-    )
-    if isinstance(trouble, Damaged):
-        return Damaged(trouble.path, f"{trouble.what}; {by_hand}")
-    return Unproven(f"{trouble}; to restore it all the same: --unproven; or {by_hand}")
-
-
 def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool = False) -> bool:
     """Whether there is a living database at `target`, into which such a copy can be written.
 
@@ -262,7 +252,7 @@ def _put(scratch: Scratch, target: Path, about: _About) -> None:
     """Give the proven file its name, unless somebody took that meanwhile."""
     if about.manifest is not None:
         uid, gid = about.manifest.uid, about.manifest.gid
-        folder.dress(scratch.descriptor, about.mode, uid, gid)
+        ownership.give(scratch.descriptor, about.mode, uid, gid)
     else:
         os.fchmod(scratch.descriptor, about.mode)
     os.fsync(scratch.descriptor)

@@ -6,6 +6,7 @@ hash beside it, where there is one.
 """
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -72,3 +73,13 @@ def examine(copy: Path, sha256: str, scratch: Scratch, step: Step) -> Content:
     if os.pread(scratch.descriptor, len(_MAGIC), 0) != _MAGIC:
         raise Damaged(copy, "holds no SQLite database")
     return prove.checked(scratch, copy, "", lambda: step(found.database_size_bytes))
+
+
+def with_a_way_out(trouble: Trouble, copy: Path, target: Path) -> Trouble:
+    """`trouble`, with what can be done all the same."""
+    by_hand = (
+        f"by hand, unchecked: gunzip -c {shlex.quote(str(copy))} > {shlex.quote(str(target))}"
+    )
+    if isinstance(trouble, Damaged):
+        return Damaged(trouble.path, f"{trouble.what}; {by_hand}")
+    return Unproven(f"{trouble}; to restore it all the same: --unproven; or {by_hand}")
