@@ -287,7 +287,9 @@ def leftovers(target: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
 def _sweep(target: Path) -> None:
     """Remove what a killed restore to the same target left."""
     for name in leftovers(target):
-        target.with_name(name).unlink(missing_ok=True)
+        # One that cannot go is no reason against a restore.
+        with suppress(OSError):
+            target.with_name(name).unlink(missing_ok=True)
 
 
 def _wanted(params: Params, report: Report) -> Path:

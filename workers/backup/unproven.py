@@ -33,7 +33,8 @@ def look(copy: Path) -> int:
         raise of_system(f"look at copy {copy}", copy.parent, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise Trouble(f"copy {copy} is no plain file")
-    return stat.S_IMODE(found.st_mode) & 0o666
+    # A copy may be there for reading only; a database is to be used.
+    return stat.S_IMODE(found.st_mode) & 0o666 | 0o600
 
 
 def known_hash(copy: Path) -> str:
