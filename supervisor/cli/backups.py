@@ -154,7 +154,13 @@ def restore(
     if is_local:
         return serve(wanted, as_json)
     client = supervisor()
-    body = client.post("v1", "restore", body=msgspec.to_builtins(wanted))
+    try:
+        body = client.post("v1", "restore", body=msgspec.to_builtins(wanted))
+    except Failure as failure:
+        if failure.status is not Exit.NOBODY:
+            raise
+        hint = f"--local restores without one; {failure.hint}"
+        raise Failure(failure.status, failure.text, hint) from failure
     number = answers.read(body, answers.Opened).run.id
     shown = display(as_json)
     return Exit.YES if give_account(until_final(client, [number], shown), as_json) else Exit.NO
@@ -229,7 +235,12 @@ def _folders(directory: Path | None) -> list[Path]:
     """The folders that are meant. Raises: Failure."""
     if directory is not None:
         return [directory]
-    makers = [job for job in definitions(places().config).jobs if job.worker == _MAKER]
+    try:
+        config = places().config
+    except Failure as failure:
+        hint = f"--directory names a folder of copies; {failure.hint}"
+        raise Failure(failure.status, failure.text, hint) from failure
+    makers = [job for job in definitions(config).jobs if job.worker == _MAKER]
     if not makers:
         hint = "--directory names a folder"
         raise Failure(Exit.USAGE, f"no job of jobs.yaml has the worker {_MAKER}", hint)

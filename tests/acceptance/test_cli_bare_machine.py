@@ -132,6 +132,14 @@ def test_latest_of_copies_that_nothing_proves_says_what_can_be_done(machine):
     assert "unverified" in machine.says("backups", "--directory", "copies")
 
 
+def test_what_is_forgotten_on_such_a_machine_is_said(machine):
+    options = ("--directory", "copies", "--target", "new.db")
+
+    assert "--directory names a folder of copies" in machine.refuses("backups")[1]
+    status, said = machine.refuses("backups", "restore", "latest", *options)
+    assert (status, "--local restores without one" in said) == (3, True)
+
+
 def test_what_is_no_copy_is_an_error_in_words(machine):
     (machine.root / "odd.gz").write_bytes(gzip.compress(b"hello" * 500))
 
