@@ -74,6 +74,7 @@ ARROWS = {
     # a command's own process, never the supervisor's
     "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*"
     " workers.database",
+    "supervisor.cli.backup_folders": "supervisor.* workers.backup.*",
     "supervisor.cli.bare_restore": "supervisor.* workers.backup.*",
     # simulated copies are judged by the pure plan that rotation itself carries out
     "supervisor.cli.copies": "supervisor.* workers.backup.* workers.params"
@@ -173,6 +174,7 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.containment.births",
         "supervisor.containment.nursery",
         "supervisor.cli.backups",
+        "supervisor.cli.backup_folders",
         "supervisor.cli.bare_restore",
         "supervisor.cli.copies",
         "supervisor.doctor.data",

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from supervisor.cli import answers, bare_restore
+from supervisor.cli import answers, backup_folders, bare_restore
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.local import definitions, serve
 from supervisor.cli.moments import moments
@@ -24,7 +24,7 @@ from supervisor.cli.verb import Family, Verb, json_option, places, supervisor, u
 from supervisor.cli.waiting import display, give_account, until_final
 from supervisor.config.zones import machine_zone
 from supervisor.core.asks import RestoreBackup
-from workers.backup import catalogue, choice, keep
+from workers.backup import choice, keep
 from workers.backup import verify as proof
 from workers.backup.catalogue import Backup, State
 from workers.backup.trouble import Trouble
@@ -33,7 +33,6 @@ from workers.rotation import Pruned
 from workers.rotation import prune as pruning
 from workers.units import format_size
 
-_MAKER = "backup.run"
 folder_option = click.option(
     "--directory", type=Path, metavar="DIR", help="This folder, not those of jobs.yaml."
 )
@@ -59,7 +58,7 @@ def backups(ctx: click.Context, directory: Path | None, as_json: bool, utc: bool
     if ctx.invoked_subcommand is not None:
         return Exit.YES
     with _in_words():
-        found, dead = _all(directory)
+        found, dead = backup_folders.copies(directory)
     status = Exit.NO if dead else Exit.YES
     if as_json:
         print_value({"backups": found} | ({"unreadable": dead} if dead else {}))
@@ -92,10 +91,10 @@ def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool
     dead: list[str] = []
     with _in_words():
         if file is None:
-            found, dead = _all(directory)
+            found, dead = backup_folders.copies(directory)
             paths = [one.path for one in found]
         else:
-            paths = [_path(file, directory)]
+            paths = [backup_folders.path_of(file, directory)]
     results = [(path, *_prove(path)) for path in paths]
     if as_json:
         print_value(
@@ -153,17 +152,7 @@ def restore(
             return bare_restore.restore(wanted, as_json)
     if is_local:
         return serve(wanted, as_json)
-    client = supervisor()
-    try:
-        body = client.post("v1", "restore", body=msgspec.to_builtins(wanted))
-    except Failure as failure:
-        if failure.status is not Exit.NOBODY:
-            raise
-        hint = f"--local restores without one; {failure.hint}"
-        raise Failure(failure.status, failure.text, hint) from failure
-    number = answers.read(body, answers.Opened).run.id
-    shown = display(as_json)
-    return Exit.YES if give_account(until_final(client, [number], shown), as_json) else Exit.NO
+    return _asked(wanted, as_json)
 
 
 @backups.command("keep", cls=Verb)
@@ -178,7 +167,7 @@ def keep_(file: Path, release: bool, directory: Path | None) -> int:
       nightshift backups keep cards-2026-02-09T00-00-00Z.sqlite3.db.gz
     """
     with _in_words():
-        path = _path(file, directory)
+        path = backup_folders.path_of(file, directory)
         if release:
             say(f"{path}: {'rotation judges it again' if keep.release(path) else 'was not kept'}")
         else:
@@ -202,9 +191,9 @@ def prune(keep_last: int, dry_run: bool, directory: Path | None, as_json: bool) 
     done: list[Pruned] = []
     dead: list[str] = []
     with _in_words():
-        folders = _folders(directory)
-        for folder in folders:
-            with _or_dead(dead, alone=len(folders) == 1):
+        meant = backup_folders.folders(directory)
+        for folder in meant:
+            with backup_folders.or_unreadable(dead, alone=len(meant) == 1):
                 done.append(pruning(folder, keep_last, "UTC", dry_run))
     stuck = [*dead, *(sentence for pruned in done for sentence in pruned.failed)]
     status = Exit.NO if stuck else Exit.YES
@@ -231,68 +220,32 @@ def _in_words() -> Iterator[None]:
         raise Failure(Exit.NO, f"backups: {error}") from error
 
 
-def _folders(directory: Path | None) -> list[Path]:
-    """The folders that are meant. Raises: Failure."""
-    if directory is not None:
-        return [directory]
-    try:
-        config = places().config
-    except Failure as failure:
-        hint = f"--directory names a folder of copies; {failure.hint}"
-        raise Failure(failure.status, failure.text, hint) from failure
-    makers = [job for job in definitions(config).jobs if job.worker == _MAKER]
-    if not makers:
-        hint = "--directory names a folder"
-        raise Failure(Exit.USAGE, f"no job of jobs.yaml has the worker {_MAKER}", hint)
-    told = [(job.cwd, msgspec.json.decode(job.params_json)["directory"]) for job in makers]
-    return list(dict.fromkeys(Path(os.path.join(cwd, folder)) for cwd, folder in told))
-
-
-def _all(directory: Path | None) -> tuple[list[Backup], list[str]]:
-    """The copies in all folders, and of each folder that cannot be read, why.
-
-    Raises:
-        Trouble: there is one folder, and it cannot be read.
-    """
-    found: list[Backup] = []
-    dead: list[str] = []
-    folders = _folders(directory)
-    for folder in folders:
-        with _or_dead(dead, alone=len(folders) == 1):
-            found += catalogue.list_backups(folder)
-    return sorted(found, key=lambda one: one.order, reverse=True), dead
-
-
-@contextmanager
-def _or_dead(dead: list[str], alone: bool) -> Iterator[None]:
-    """One place of several may be dead, which is noted; the only one may not."""
-    try:
-        yield
-    except Trouble as trouble:
-        if alone:
-            raise
-        dead.append(str(trouble))
-
-
 def _warn(sentences: Sequence[str]) -> None:
     for sentence in sentences:
         click.echo(clean(sentence), err=True)
 
 
-def _path(file: Path, directory: Path | None) -> Path:
-    """A copy by its path, or by its name in one of the folders."""
-    if file.exists() or file.name != str(file):
-        return file
-    found = [folder / file for folder in _folders(directory) if (folder / file).exists()]
-    return found[0] if found else file
+def _asked(wanted: RestoreBackup, as_json: bool) -> int:
+    """Have the supervisor do it, and watch. Raises: Failure."""
+    client = supervisor()
+    try:
+        body = client.post("v1", "restore", body=msgspec.to_builtins(wanted))
+    except Failure as failure:
+        if failure.status is not Exit.NOBODY:
+            raise
+        hint = f"--local restores without one; {failure.hint}"
+        raise Failure(failure.status, failure.text, hint) from failure
+    number = answers.read(body, answers.Opened).run.id
+    shown = display(as_json)
+    return Exit.YES if give_account(until_final(client, [number], shown), as_json) else Exit.NO
 
 
 def _chosen(
     file: str | None, at: str | None, directory: Path | None, database: Path | None
 ) -> Path:
     if file is not None and file != choice.LATEST:
-        return _path(Path(file), directory)
-    known, dead = _all(directory)
+        return backup_folders.path_of(Path(file), directory)
+    known, dead = backup_folders.copies(directory)
     _warn(dead)
     found: Sequence[Backup] = choice.of_database(known, database)
     return choice.choose(found, at or choice.LATEST, datetime.now(UTC), _zone()).path
