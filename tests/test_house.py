@@ -72,7 +72,10 @@ ARROWS = {
     "supervisor.service": "supervisor.*",
     "supervisor.cli": "supervisor.* workers.units",
     # a command's own process, never the supervisor's
-    "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*",
+    "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*"
+    " workers.database",
+    "supervisor.cli.backup_folders": "supervisor.* workers.backup.*",
+    "supervisor.cli.bare_restore": "supervisor.* workers.backup.*",
     # simulated copies are judged by the pure plan that rotation itself carries out
     "supervisor.cli.copies": "supervisor.* workers.backup.* workers.params"
     " workers.rotation.params workers.rotation.retention",
@@ -171,6 +174,8 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.containment.births",
         "supervisor.containment.nursery",
         "supervisor.cli.backups",
+        "supervisor.cli.backup_folders",
+        "supervisor.cli.bare_restore",
         "supervisor.cli.copies",
         "supervisor.doctor.data",
         "supervisor.alerts.heart",
