@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from workers.text import readable
+
 # sun_path holds 108 bytes, one of them the final NUL.
 LONGEST_SOCKET_PATH = 107
 
@@ -112,7 +114,8 @@ class StateFolder:
             ) from error
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(fd, 0)
-        os.write(fd, f"host {socket.gethostname()}, pid {os.getpid()}, since {since}\n".encode())
+        host = readable(socket.gethostname())
+        os.write(fd, f"host {host}, pid {os.getpid()}, since {since}\n".encode())
         return fd
 
 

@@ -33,7 +33,7 @@ ARROWS = {
     "supervisor.containment.births": "supervisor.containment.* workers.child",
     "supervisor.containment.nursery": "supervisor.containment.* workers.child",
     # what remembers
-    "supervisor.ledger": "supervisor.ledger.* supervisor.core.*",
+    "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text",
     # what answers; it may read the ledger and the output of runs
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.desk"
     " supervisor.masking"
@@ -41,7 +41,8 @@ ARROWS = {
     " supervisor.ledger.history supervisor.containment.output",
     # what tells the world outside; posting, heart and calling live in children, never in ours
     "supervisor.alerts": "supervisor.alerts.* supervisor.core.* supervisor.errands supervisor.log"
-    " supervisor.ledger.history supervisor.containment.output workers.protocol workers.units",
+    " supervisor.ledger.history supervisor.containment.output workers.protocol workers.text"
+    " workers.units",
     "supervisor.alerts.heart": "supervisor.alerts.* workers.report",
     "supervisor.alerts.posting": "supervisor.alerts.* workers.report",
     # small edges, each for itself
@@ -50,14 +51,14 @@ ARROWS = {
     # what counts as a secret in a request is what counts as one in jobs.yaml
     "supervisor.given": "supervisor.core.* supervisor.config.secrets supervisor.masking",
     "supervisor.hearing": "supervisor.core.* workers.protocol",
-    "supervisor.log": "supervisor.core.*",
+    "supervisor.log": "supervisor.core.* workers.text",
     "supervisor.witness": "supervisor.core.* supervisor.desk",
     "supervisor.masking": "",
     "supervisor.notify_socket": "",
     "supervisor.herald": "supervisor.core.* supervisor.log supervisor.notify_socket",
     "supervisor.shown": "supervisor.core.* supervisor.config.secrets"
-    " supervisor.containment.orders",
-    "supervisor.state_folder": "",
+    " supervisor.containment.orders workers.text",
+    "supervisor.state_folder": "workers.text",
     "supervisor.watch": "",
     "supervisor.reload": "supervisor.core.* supervisor.config.* supervisor.errands"
     " supervisor.state_folder supervisor.watch",
@@ -70,7 +71,7 @@ ARROWS = {
     # what puts it together
     "supervisor.loop": "supervisor.*",
     "supervisor.service": "supervisor.*",
-    "supervisor.cli": "supervisor.* workers.units",
+    "supervisor.cli": "supervisor.* workers.text workers.units",
     # a command's own process, never the supervisor's
     "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*",
     # simulated copies are judged by the pure plan that rotation itself carries out
@@ -166,7 +167,7 @@ def test_workers_know_nothing_of_their_supervisor():
 
 
 def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers", "workers.protocol", "workers.units"}
+    door = {"workers", "workers.protocol", "workers.text", "workers.units"}
     in_other_processes = {
         "supervisor.containment.births",
         "supervisor.containment.nursery",
@@ -252,7 +253,7 @@ def test_the_supervisors_own_process_never_loads_a_worker(module):
     )
 
     workers = {name for name in loaded if name.startswith("workers.")}
-    assert workers <= {"workers.protocol", "workers.units"}
+    assert workers <= {"workers.protocol", "workers.text", "workers.units"}
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from supervisor.core import incident
 from supervisor.core.incident import Word
 from supervisor.core.model import Alert, Job, Run
+from workers.text import readable
 from workers.units import format_duration
 
 Mask = Callable[[str], str]
@@ -167,7 +168,7 @@ def _escaped(text: str, mask: Mask) -> str:
 
 
 def _seen(text: str, mask: Mask) -> str:
-    masked = mask(text).encode(errors="replace").decode()
+    masked = readable(mask(text))
     return _CONTROL.sub(" ", _TERMINAL.sub("", masked.replace("\r\n", "\n")))
 
 

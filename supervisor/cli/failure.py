@@ -8,6 +8,7 @@ import sys
 from enum import IntEnum
 
 from supervisor.cli.printing import columns, folded
+from workers.text import readable
 
 
 class Exit(IntEnum):
@@ -37,7 +38,7 @@ class Failure(Exception):  # noqa: N818 - the verb's end, not a fault of ours
             print(self.body.decode(errors="replace"))
             return
         width = columns(sys.stderr)
-        for line in f"nightshift: {self.text}".splitlines():
+        for line in f"nightshift: {readable(self.text)}".splitlines():
             print(folded(line, width, "  "), file=sys.stderr)
         if self.hint:
             print(folded(self.hint, width, "  ", "  hint: "), file=sys.stderr)

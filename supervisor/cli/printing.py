@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from supervisor.cli import widths
+from workers.text import readable
 from workers.units import format_duration
 
 _STYLES = {
@@ -45,7 +46,7 @@ MOST_DRAWN = 300
 
 def say(text: str = "") -> None:
     """A line for people."""
-    print(text)
+    print(readable(text))
 
 
 def tell(text: str, indent: int = 0) -> None:
@@ -83,12 +84,28 @@ def print_json(body: bytes) -> None:
 
 def print_value(value: Any) -> None:
     """A value of our own as JSON."""
-    print_json(msgspec.json.encode(value, enc_hook=str))
+    try:
+        body = msgspec.json.encode(value, enc_hook=str)
+    except UnicodeEncodeError:  # names of files that are not UTF-8
+        body = msgspec.json.encode(_all_readable(msgspec.to_builtins(value, enc_hook=str)))
+    print_json(body)
+
+
+def _all_readable(value: Any) -> Any:
+    match value:
+        case str():
+            return readable(value)
+        case list():
+            return [_all_readable(each) for each in value]
+        case dict():
+            return {_all_readable(key): _all_readable(each) for key, each in value.items()}
+        case _:
+            return value
 
 
 def clean(text: str) -> str:
     """On one line, without control characters."""
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+    return "".join(c if c.isprintable() else " " for c in readable(text)).strip()
 
 
 def count(number: int, noun: str) -> str:

@@ -97,6 +97,8 @@ def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
         # Not read-only: the last reader of a log would leave -wal and -shm behind.
         with closing(patience.opened(path, _until(limits.answer, check))) as connection:
             connection.execute("PRAGMA query_only = ON")
+            # One value that is not UTF-8 is a matter of its owner, and no damage.
+            connection.text_factory = lambda text: text.decode(errors="backslashreplace")
             measured = list(_of_content(path, connection, limits, check))
     except Late:
         yield Database(path, f"cannot be read for locks, {limits.answer:.0f} s long")
