@@ -41,6 +41,7 @@ _TITLES = {
     incident.UNKILLABLE: "{job} left processes that cannot be killed",
     incident.CLOCK: "the clock went back",
     incident.LEDGER: "the ledger is in trouble",
+    incident.DAMAGE: "the ledger was damaged",
 }
 _NEXT = {
     incident.LATE: ("nightshift explain {job}", "nightshift run {job}"),
@@ -49,6 +50,7 @@ _NEXT = {
     incident.UNKILLABLE: ("nightshift show {job}", "nightshift status"),
     incident.CLOCK: ("nightshift status", "nightshift resume --from-now"),
     incident.LEDGER: ("nightshift status", "df -h"),
+    incident.DAMAGE: ("nightshift incidents", "dmesg"),
 }
 
 

@@ -101,7 +101,7 @@ def main() -> int:
     except click.Abort:
         return Exit.DETACHED
     except click.ClickException as error:
-        error.message = readable(error.message)
+        error.message = readable(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except UnicodeEncodeError as error:
