@@ -5,6 +5,7 @@ ledger, sweep strays of a dead predecessor, settle and catch up; only then does
 the socket answer. `start` and `run --local` differ by one word: the calendar.
 """
 
+import contextlib
 import gc
 import os
 import resource
@@ -19,9 +20,11 @@ from supervisor.config import Loaded, load
 from supervisor.config.secrets import secrets_among
 from supervisor.containment import tree
 from supervisor.containment.processes import Processes
+from supervisor.core import decide
 from supervisor.core.events import Note, Restored
 from supervisor.core.model import Config, Problem, replace
 from supervisor.core.view import Facts, Listening
+from supervisor.decisions import Decide
 from supervisor.desk import Desk
 from supervisor.herald import Herald
 from supervisor.ledger.store import Store
@@ -77,7 +80,7 @@ class Service:
     LedgerRefused.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, decide: Decide = decide.decide) -> None:
         # Before anything is started that would inherit it.
         self._notify = taken_from(os.environ, os.getpid())
         umask = os.umask(0o077)
@@ -108,7 +111,14 @@ class Service:
         reloader = Reloader(settings.config, folder, acted_on, settings.settle)
         self._herald = Herald(self._notify, self._log)
         self.loop = Loop(
-            selector, self._store, self._processes, reloader, self.desk, self._log, self._herald
+            selector,
+            self._store,
+            self._processes,
+            reloader,
+            self.desk,
+            self._log,
+            self._herald,
+            decide,
         )
         self._say_what_was_found(refused, strays)
         listening = self.desk.facts.metrics
@@ -152,13 +162,14 @@ class Service:
             self.close()
 
     def close(self) -> None:
-        """End every process, the API and the ledger."""
-        self._processes.close()
-        self._api.close()
-        self.loop.flush()
-        self._store.close()
-        self._log.close()
-        self._notify.close()
+        """End every process, the API and the ledger; each also if another one cannot be ended."""
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(self._notify.close)
+            last_first.callback(self._log.close)
+            last_first.callback(self._store.close)
+            last_first.callback(self.loop.flush)
+            last_first.callback(self._api.close)
+            last_first.callback(self._processes.close)
 
     def _say_what_was_found(self, refused: tuple[Problem, ...], strays: list[str]) -> None:
         if strays:

@@ -69,6 +69,10 @@ ARROWS = {
     "supervisor.doctor.data": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.database workers.backup.*",
     # what puts it together
+    "supervisor.internal_errors": "supervisor.core.* supervisor.log",
+    "supervisor.effects": "supervisor.*",
+    "supervisor.decisions": "supervisor.*",
+    "supervisor.upkeep": "supervisor.*",
     "supervisor.loop": "supervisor.*",
     "supervisor.service": "supervisor.*",
     "supervisor.cli": "supervisor.* workers.text workers.units",

@@ -42,6 +42,7 @@ _TITLES = {
     incident.CLOCK: "the clock went back",
     incident.LEDGER: "the ledger is in trouble",
     incident.DAMAGE: "the ledger was damaged",
+    incident.INTERNAL: "internal error of nightshift ({job})",
 }
 _NEXT = {
     incident.LATE: ("nightshift explain {job}", "nightshift run {job}"),
@@ -51,6 +52,7 @@ _NEXT = {
     incident.CLOCK: ("nightshift status", "nightshift resume --from-now"),
     incident.LEDGER: ("nightshift status", "df -h"),
     incident.DAMAGE: ("nightshift incidents", "dmesg"),
+    incident.INTERNAL: ("nightshift incidents", "nightshift status"),
 }
 
 

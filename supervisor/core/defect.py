@@ -4,16 +4,21 @@ The turn in which it was raised has changed nothing. The run concerned, if one i
 fails, because what the supervisor knows of it may be wrong from here on.
 """
 
-from supervisor.core import attempts, incident
-from supervisor.core.events import Force, InternalError, Signal
+from supervisor.core import attempts, incident, outbox
+from supervisor.core.events import Delivered, Force, InternalError, Signal, Undelivered
 from supervisor.core.model import Reason, State
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
+
+_OF_DELIVERY = (Delivered.__name__, Undelivered.__name__)
 
 
 def internal_error(turn: Turn, event: InternalError) -> None:
     """Fail the run concerned, and open the incident `internal` of its job or of the service."""
     cause = f"internal error in {event.where}: {event.cause}"
+    if event.where in _OF_DELIVERY:  # else nothing would ever be sent again
+        turn.world.sending = ()
+        turn.world.deliver_at = turn.at.mono + outbox.SLOW_S
     if not (event.run and _fail(turn, event, Verdict(State.FAILED, Reason.INTERNAL, cause))):
         turn.trouble("", incident.INTERNAL, cause)
 

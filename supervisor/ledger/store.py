@@ -34,6 +34,28 @@ class LedgerTrouble(Exception):  # noqa: N818 - the word of the state it causes
     """The ledger cannot be written now; the text says why."""
 
 
+class RowRefused(LedgerTrouble):
+    """One record can never be written: its value does not fit, or breaks a rule of the table."""
+
+    def __init__(self, action: "Written", error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.action = action
+
+
+# What SQLite, or the way to it, says of a value and not of the file.
+_OF_A_VALUE = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
+
 class Store:
     """The open ledger of one state folder."""
 
@@ -78,13 +100,17 @@ class Store:
     # --- writing ----------------------------------------------------------------
 
     def write(self, actions: Iterable[Written]) -> None:
-        """Commit all of these, or none. Raises: LedgerTrouble."""
+        """Commit all of these, or none. Raises: RowRefused, LedgerTrouble."""
         try:
             self._stay_in_place()
             self._db.execute("BEGIN IMMEDIATE")
             for action in actions:
-                self._write(action)
+                self._write_one(action)
             self._db.execute("COMMIT")
+        except RowRefused:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
         except (sqlite3.Error, OSError, opening.LedgerRefused) as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
@@ -104,6 +130,12 @@ class Store:
             )
         except sqlite3.Error as error:
             raise LedgerTrouble(str(error)) from error
+
+    def _write_one(self, action: Written) -> None:
+        try:
+            self._write(action)
+        except _OF_A_VALUE as error:
+            raise RowRefused(action, error) from error
 
     def _write(self, action: Written) -> None:
         match action:
