@@ -69,9 +69,8 @@ class Loop:
         self._log = log
         self._herald = herald
         self._errors = InternalErrors(log)
-        folder = reloader.folder
-        self._courier, self._trial = Courier(folder.root, log), Trial()
-        self._heartbeats = Heartbeats(folder.heartbeats, log)
+        self._courier, self._trial = Courier(reloader.folder.root, log), Trial()
+        self._heartbeats = Heartbeats(reloader.folder.heartbeats, log)
         parties: list[Party] = [reloader, self._courier, self._trial, self._heartbeats]
         self._parties = tuple(parties)
         self._witness = Witness(desk)
@@ -133,8 +132,7 @@ class Loop:
         try:
             return self._selector.select(self._timeout_s())
         except Exception as error:
-            at = self.read_clocks()
-            self._errors.caught(error, "waiting", at)
+            self._errors.caught(error, "waiting", self.read_clocks())
             return self._selector.select(LAST_BEATS_S)
 
     def _step(
@@ -166,11 +164,11 @@ class Loop:
         return heard
 
     def turn(self, happened: Iterable[ev.Event]) -> None:
-        """Decide about these, do what comes of it, and show the world after it."""
+        """Decide about these, and do what comes of it."""
         self._decisions.turn(happened)
 
     def flush(self) -> None:
-        """Write what still waits, as the last thing before the ledger is closed."""
+        """Write what still waits, before the ledger is closed."""
         self._backlog.flush(self.read_clocks().mono)
 
     def read_clocks(self) -> ev.At:
