@@ -273,10 +273,10 @@ class Loop:
         happened: list[ev.Event] = []
         for party in self._parties:
             name = type(party).__name__
-            if theirs:
-                # Never left out: what has ended is told once.
+            if theirs:  # what has ended is told once
                 happened += self._step(f"end in {name}", at, [], party.settled, theirs, at)
             happened += self._step(name, at, [], self._send_out, party, at)
+        happened += self._step("look", at, [], self._reloader.overdue, at)
         return happened
 
     def _send_out(self, party: Party, at: ev.At) -> list[ev.Event]:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from supervisor import __version__
 from supervisor.api import Api
-from supervisor.config import Loaded, load
 from supervisor.config.secrets import secrets_among
 from supervisor.containment import tree
 from supervisor.containment.processes import Processes
@@ -26,6 +25,7 @@ from supervisor.core.model import Config, Problem, replace
 from supervisor.core.view import Facts, Listening
 from supervisor.decisions import Decide
 from supervisor.desk import Desk
+from supervisor.first_reading import FirstReading, read_apart
 from supervisor.herald import Herald
 from supervisor.ledger.store import Store
 from supervisor.log import Log
@@ -34,7 +34,6 @@ from supervisor.masking import masker
 from supervisor.notify_socket import taken_from
 from supervisor.reload import Reloader, keep_text
 from supervisor.state_folder import StateFolder, check_socket_path
-from supervisor.watch import fingerprint
 
 # Pipes and sockets of many keepers; jobs get the original limit back.
 WANTED_FILES = 65536
@@ -88,9 +87,9 @@ class Service:
         folder = StateFolder(settings.state)
         folder.make()
         self._lock = folder.lock()
-        acted_on = fingerprint(settings.config)
-        loaded, refused = _load(settings, folder)
-        config = settings.settle(loaded.config or Config(()))
+        self._put_aside = folder.make_inside()
+        reading, refused = _load(settings, folder)
+        config = settings.settle(reading.loaded.config or Config(()))
         self.desk = Desk(_facts(settings))
         # Bound before anything runs, so that nothing runs if it cannot be.
         self._api = Api(settings.socket, config.api, self.desk, folder.root)
@@ -108,7 +107,7 @@ class Service:
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()
-        reloader = Reloader(settings.config, folder, acted_on, settings.settle)
+        reloader = Reloader(settings.config, folder, reading.found, settings.settle)
         self._herald = Herald(self._notify, self._log)
         self.loop = Loop(
             selector,
@@ -131,7 +130,7 @@ class Service:
     ) -> None:
         """Settle, catch up, launch what is due; only then does the socket answer."""
         at, memory = self.loop.read_clocks(), self._store.memory()
-        damage = self._store.take_damage()
+        damage = "; ".join(filter(None, (self._store.take_damage(), *self._put_aside)))
         self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused, damage))
         self._api.start()
         self.desk.is_ready = True
@@ -175,6 +174,8 @@ class Service:
         if strays:
             named = "; ".join(strays[:20])
             self._note("warning", f"killed {len(strays)} strays of a dead predecessor: {named}")
+        for text in self._put_aside:
+            self._note("warning", text)
         if self._notify.trouble:
             self._note("warning", self._notify.trouble)
         if refused:
@@ -184,16 +185,17 @@ class Service:
         self._log.note(self.loop.read_clocks().wall, Note(level, text))
 
 
-def _load(settings: Settings, folder: StateFolder) -> tuple[Loaded, tuple[Problem, ...]]:
+def _load(settings: Settings, folder: StateFolder) -> tuple[FirstReading, tuple[Problem, ...]]:
     """What is to run, and the problems of the file if that is an older text."""
-    loaded = load(settings.config, os.environ, folder.cache)
+    reading = read_apart(settings.config, os.environ, folder.cache)
+    loaded = reading.loaded
     if loaded.config is not None:
         keep_text(folder, loaded.text)
-        return loaded, ()
-    if not settings.strict and settings.calendar and folder.accepted.exists():
-        earlier = load(settings.config, os.environ, folder.cache, folder.accepted)
-        if earlier.config is not None:
-            return earlier, loaded.problems
+        return reading, ()
+    if not settings.strict and settings.calendar and os.path.exists(folder.accepted):
+        earlier = read_apart(settings.config, os.environ, folder.cache, folder.accepted)
+        if earlier.loaded.config is not None:
+            return FirstReading(earlier.loaded, reading.found), loaded.problems
     raise BadConfig(loaded.problems)
 
 

@@ -23,7 +23,7 @@ ARROWS = {
     # what decides
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # what reads jobs.yaml: in a child of its own, or for the command line
-    "supervisor.config": "supervisor.config.* supervisor.core.* workers.units",
+    "supervisor.config": "supervisor.config.* supervisor.core.* workers.regular workers.units",
     # mistakes are shown, and may quote what is secret
     "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
@@ -60,8 +60,12 @@ ARROWS = {
     " supervisor.containment.orders workers.text",
     "supervisor.state_folder": "workers.text",
     "supervisor.watch": "",
-    "supervisor.reload": "supervisor.core.* supervisor.config.* supervisor.errands"
-    " supervisor.state_folder supervisor.watch",
+    # its fork runs in a lean child
+    "supervisor.look": "workers.regular workers.report",
+    "supervisor.first_reading": "supervisor.core.* supervisor.config.* supervisor.look"
+    " supervisor.containment.tree",
+    "supervisor.reload": "supervisor supervisor.core.* supervisor.config.* supervisor.errands"
+    " supervisor.look supervisor.state_folder supervisor.watch workers.protocol",
     # what is known beforehand about a bad night: a command's own process and its children,
     # each of which may load a worker or a driver, and hang
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.history"
@@ -171,7 +175,7 @@ def test_workers_know_nothing_of_their_supervisor():
 
 
 def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers", "workers.protocol", "workers.text", "workers.units"}
+    door = {"workers", "workers.protocol", "workers.regular", "workers.text", "workers.units"}
     in_other_processes = {
         "supervisor.containment.births",
         "supervisor.containment.nursery",
@@ -180,6 +184,7 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.doctor.data",
         "supervisor.alerts.heart",
         "supervisor.alerts.posting",
+        "supervisor.look",
     }
 
     behind = {
@@ -257,7 +262,8 @@ def test_the_supervisors_own_process_never_loads_a_worker(module):
     )
 
     workers = {name for name in loaded if name.startswith("workers.")}
-    assert workers <= {"workers.protocol", "workers.text", "workers.units"}
+    door = {f"workers.{name}" for name in ("protocol", "regular", "report", "text", "units")}
+    assert workers <= door
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
 
