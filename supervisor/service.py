@@ -87,7 +87,7 @@ class Service:
         folder = StateFolder(settings.state)
         folder.make()
         self._lock = folder.lock()
-        self._put_aside = folder.make_inside(settings.socket)
+        self._put_aside = folder.make_inside()
         reading, refused = _load(settings, folder)
         config = settings.settle(reading.loaded.config or Config(()))
         self.desk = Desk(_facts(settings))

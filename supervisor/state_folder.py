@@ -87,7 +87,7 @@ class StateFolder:
                 f"{os.getuid()} may write (--state, $NIGHTSHIFT_STATE_DIR)"
             ) from error
 
-    def make_inside(self, socket_path: Path) -> list[str]:
+    def make_inside(self) -> list[str]:
         """Make the folders inside; what was in the place of something is named, and kept.
 
         Call it while the lock is held. Raises: FolderTrouble.
@@ -102,8 +102,6 @@ class StateFolder:
                 put += _clear(file, stat.S_ISREG)
             put += _clear(self.root / "ballast", stat.S_ISREG)
             put += _clear(self.heartbeats, stat.S_ISFIFO)
-            if socket_path.absolute().parent == self.root:
-                put += _clear(socket_path, stat.S_ISSOCK)
         except OSError as error:
             raise FolderTrouble(f"state folder {self.root}: {error}") from error
         return put

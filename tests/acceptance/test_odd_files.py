@@ -112,7 +112,6 @@ def test_a_mount_that_does_not_answer_holds_up_neither_loop_nor_stop_nor_start()
 NAMES = [
     "runs", "tmp", "cache", "lock", "ledger.sqlite3", "ledger.sqlite3-wal", "ballast",
     "jobs.accepted.yaml", "jobs.previous.yaml", "reload.json", "heartbeats.pipe",
-    "nightshift.sock",
 ]  # fmt: skip
 
 
