@@ -14,7 +14,7 @@ from supervisor.core.model import Job, Run, State, Trigger
 from workers import protocol
 
 # Run ids; those of runs begin at 1.
-RELOAD, DELIVERY, TEST, BEATS = 0, -1, -2, -3
+RELOAD, DELIVERY, TEST, BEATS, LOOK = 0, -1, -2, -3, -4
 
 End = ev.Exited | ev.LaunchFailed | ev.Lost
 

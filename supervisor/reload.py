@@ -1,11 +1,12 @@
-"""Reloading jobs.yaml: a child reads it, the loop hears what came of it.
+"""Reloading jobs.yaml: a child looks at it, another reads it, the loop hears what came of it.
 
-The supervisor itself parses nothing: the child may hang, be huge or import
+The supervisor itself opens and parses nothing: a child may hang, be huge or import
 what it likes; it has a limit, and leaves its outcome in a file. Every accepted
 text is kept, so that a restart and `reload --previous` have one to go back to.
 """
 
 import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -15,14 +16,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from supervisor.config.files import write_private
+import msgspec
+
+from supervisor import look
+from supervisor.config.files import Unreadable, read_regular, write_private
 from supervisor.config.outcome import Loaded, read_outcome
 from supervisor.core import events as ev
 from supervisor.core.changes import Changes
 from supervisor.core.model import Asking, Config, Peer, Problem
-from supervisor.errands import RELOAD, End, Errand, why_ended
-from supervisor.state_folder import StateFolder
+from supervisor.errands import LOOK, RELOAD, End, Errand, why_ended
+from supervisor.look import LIMIT_S as LOOK_LIMIT_S
+from supervisor.state_folder import StateFolder, put_aside
 from supervisor.watch import Watch
+from workers import protocol
 
 READ_LIMIT_S = 60
 # Appended, and without the working folder: a `supervisor` there may be anybody's.
@@ -66,14 +72,18 @@ class Reloader:
         self.folder = folder
         self._path = path
         self._settle = settle
-        self._watch = Watch(path, acted_on)
+        self._watch = Watch(acted_on)
+        self._looking = Errand(LOOK, "look")
+        self._look_by = 0.0  # monotonic: then the child that looks has had its time
+        self._is_wanted = False  # the text stood still and is to be read
         self._waiting: list[Asker] = []
         self._reading = Errand(RELOAD, "reload")
         self._previous_wanted = False
+        self._found = ""
 
     def look(self, at: ev.At) -> None:
         """Look at the file, as once a minute."""
-        self._watch.look(at.mono)
+        self._watch.want(at.mono)
 
     def ask(self, asker: Asker | None, at: ev.At) -> None:
         """Somebody wants a reload, and perhaps an answer."""
@@ -93,29 +103,66 @@ class Reloader:
         """When there is something to do here, monotonic."""
         if self._reading.is_out:
             return None
-        return 0.0 if self._previous_wanted else self._watch.look_again_at
+        if self._previous_wanted or self._is_wanted:
+            return 0.0
+        return self._look_by if self._looking.is_out else self._watch.look_at
 
     def errand(self, at: ev.At) -> ev.Launch | None:
-        """The child to be started now, if a text is to be read."""
+        """The child to be started now, if the file is to be looked at or read."""
         if self._reading.is_out:
             return None
-        source: list[str] = []
         if self._previous_wanted:
             self._previous_wanted = False
-            source = ["--text", str(self.folder.previous)]
-        elif not self._watch.look_again(at.mono):
+            return self._reader(at, "--text", str(self.folder.previous))
+        if self._is_wanted:
+            self._is_wanted = False
+            return self._reader(at)
+        if self._looking.is_out or not self._watch.begin(at.mono):
             return None
-        self.folder.outcome.unlink(missing_ok=True)
+        self._look_by = at.mono + LOOK_LIMIT_S + 1.0
+        params = msgspec.json.encode({"path": str(self._path)}).decode()
+        return self._looking.begin(at, worker=look.WORKER, params_json=params)
+
+    def _reader(self, at: ev.At, *source: str) -> ev.Launch:
+        _make_way(self.folder.outcome)
         argv = [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[1])]
         argv += [str(self._path), *source]
         argv += ["--into", str(self.folder.outcome), "--cache", str(self.folder.cache)]
         argv += ["--limit", str(READ_LIMIT_S)]
-        return self._reading.begin(at, argv=tuple(argv), cwd=os.getcwd())
+        # All paths are absolute, and the working folder may be gone.
+        return self._reading.begin(at, argv=tuple(argv), cwd="/")
 
     def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
-        """What the child's end means: a new text for the core, or a refusal."""
-        end = self._reading.end(heard)
-        return [] if end is None else [self._outcome(end, at)]
+        """What a child's end means: a new text for the core, or a refusal."""
+        heard = list(heard)
+        for message in self._looking.said(heard):
+            if isinstance(message, protocol.Done):
+                self._found = str(message.result.get("found", ""))
+        looked, read = self._looking.end(heard), self._reading.end(heard)
+        happened = [] if read is None else [self._outcome(read, at)]
+        return happened if looked is None else [*happened, *self._looked(looked, at)]
+
+    def overdue(self, at: ev.At) -> list[ev.Event]:
+        """The refusal of a file at which a child has looked for too long, told once."""
+        if not self._looking.is_out or at.mono < self._look_by:
+            return []
+        self._look_by = math.inf
+        return self._not_looked(f"no answer within {LOOK_LIMIT_S} s", at)
+
+    def _looked(self, end: End, at: ev.At) -> list[ev.Event]:
+        found, self._found = self._found, ""
+        if found:
+            self._is_wanted = self._watch.saw(found, at.mono)
+            return []
+        if isinstance(end, ev.Exited) and os.WIFSIGNALED(end.wait_status):
+            return self._not_looked(f"no answer within {LOOK_LIMIT_S} s", at)
+        return self._not_looked(f"the process that looks at it {why_ended(end, LOOK_LIMIT_S)}", at)
+
+    def _not_looked(self, why: str, at: ev.At) -> list[ev.Event]:
+        why = f"cannot be read: {why}"
+        if not self._watch.gave_up(why):
+            return []
+        return [ev.ReloadRefused(at, (Problem(1, 1, "", why),))]
 
     def accepted(self, changes: Changes, at: datetime) -> list[ev.Record]:
         """Tell those who wait what the new text changed; what the ledger keeps of it."""
@@ -137,11 +184,12 @@ class Reloader:
     def _outcome(self, end: End, at: ev.At) -> ev.Event:
         try:
             loaded = read_outcome(self.folder.outcome)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             said = _why_unread(end, error)
             return ev.ReloadRefused(at, (Problem(1, 1, "", f"cannot be read: {said}"),))
         finally:
-            self.folder.outcome.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.folder.outcome.unlink(missing_ok=True)
         if loaded.config is None:
             return ev.ReloadRefused(at, loaded.problems)
         return self._accept(loaded, loaded.config, at)
@@ -153,13 +201,23 @@ class Reloader:
 
 def keep_text(folder: StateFolder, text: str) -> None:
     """Keep an accepted text, and the one before it. A full disk costs only that."""
+    before = b""
+    with contextlib.suppress(Unreadable):
+        before = read_regular(folder.accepted, look.LARGEST_BYTES)
+    if before == text.encode():
+        return
     with contextlib.suppress(OSError):
-        before = folder.accepted.read_text() if folder.accepted.exists() else ""
-        if before == text:
-            return
         if before:
-            write_private(folder.previous, before.encode())
+            write_private(folder.previous, before)
         write_private(folder.accepted, text.encode())
+
+
+def _make_way(path: Path) -> None:
+    """Remove an earlier outcome; what is none of ours is moved aside. Raises: OSError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        put_aside(path)
 
 
 def _why_unread(end: End, error: Exception) -> str:

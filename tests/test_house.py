@@ -23,7 +23,7 @@ ARROWS = {
     # what decides
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # what reads jobs.yaml: in a child of its own, or for the command line
-    "supervisor.config": "supervisor.config.* supervisor.core.* workers.units",
+    "supervisor.config": "supervisor.config.* supervisor.core.* workers.regular workers.units",
     # mistakes are shown, and may quote what is secret
     "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
@@ -33,7 +33,7 @@ ARROWS = {
     "supervisor.containment.births": "supervisor.containment.* workers.child",
     "supervisor.containment.nursery": "supervisor.containment.* workers.child",
     # what remembers
-    "supervisor.ledger": "supervisor.ledger.* supervisor.core.*",
+    "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text",
     # what answers; it may read the ledger and the output of runs
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.desk"
     " supervisor.masking"
@@ -41,7 +41,8 @@ ARROWS = {
     " supervisor.ledger.history supervisor.containment.output",
     # what tells the world outside; posting, heart and calling live in children, never in ours
     "supervisor.alerts": "supervisor.alerts.* supervisor.core.* supervisor.errands supervisor.log"
-    " supervisor.ledger.history supervisor.containment.output workers.protocol workers.units",
+    " supervisor.ledger.history supervisor.containment.output workers.protocol workers.text"
+    " workers.units",
     "supervisor.alerts.heart": "supervisor.alerts.* workers.report",
     "supervisor.alerts.posting": "supervisor.alerts.* workers.report",
     # small edges, each for itself
@@ -50,17 +51,21 @@ ARROWS = {
     # what counts as a secret in a request is what counts as one in jobs.yaml
     "supervisor.given": "supervisor.core.* supervisor.config.secrets supervisor.masking",
     "supervisor.hearing": "supervisor.core.* supervisor.masking workers.protocol",
-    "supervisor.log": "supervisor.core.*",
+    "supervisor.log": "supervisor.core.* workers.text",
     "supervisor.witness": "supervisor.core.* supervisor.desk",
     "supervisor.masking": "supervisor.core.*",
     "supervisor.notify_socket": "",
     "supervisor.herald": "supervisor.core.* supervisor.log supervisor.notify_socket",
     "supervisor.shown": "supervisor.core.* supervisor.config.secrets"
-    " supervisor.containment.orders",
-    "supervisor.state_folder": "",
+    " supervisor.containment.orders workers.text",
+    "supervisor.state_folder": "workers.text",
     "supervisor.watch": "",
-    "supervisor.reload": "supervisor.core.* supervisor.config.* supervisor.errands"
-    " supervisor.state_folder supervisor.watch",
+    # its fork runs in a lean child
+    "supervisor.look": "workers.regular workers.report",
+    "supervisor.first_reading": "supervisor.core.* supervisor.config.* supervisor.look"
+    " supervisor.containment.tree",
+    "supervisor.reload": "supervisor supervisor.core.* supervisor.config.* supervisor.errands"
+    " supervisor.look supervisor.state_folder supervisor.watch workers.protocol",
     # what is known beforehand about a bad night: a command's own process and its children,
     # each of which may load a worker or a driver, and hang
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.history"
@@ -68,9 +73,13 @@ ARROWS = {
     "supervisor.doctor.data": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.database workers.backup.*",
     # what puts it together
+    "supervisor.internal_errors": "supervisor.core.* supervisor.log",
+    "supervisor.effects": "supervisor.*",
+    "supervisor.decisions": "supervisor.*",
+    "supervisor.upkeep": "supervisor.*",
     "supervisor.loop": "supervisor.*",
     "supervisor.service": "supervisor.*",
-    "supervisor.cli": "supervisor.* workers.units",
+    "supervisor.cli": "supervisor.* workers.text workers.units",
     # a command's own process, never the supervisor's
     "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*"
     " workers.database",
@@ -169,7 +178,7 @@ def test_workers_know_nothing_of_their_supervisor():
 
 
 def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers", "workers.protocol", "workers.units"}
+    door = {"workers", "workers.protocol", "workers.regular", "workers.text", "workers.units"}
     in_other_processes = {
         "supervisor.containment.births",
         "supervisor.containment.nursery",
@@ -180,6 +189,7 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.doctor.data",
         "supervisor.alerts.heart",
         "supervisor.alerts.posting",
+        "supervisor.look",
     }
 
     behind = {
@@ -257,7 +267,8 @@ def test_the_supervisors_own_process_never_loads_a_worker(module):
     )
 
     workers = {name for name in loaded if name.startswith("workers.")}
-    assert workers <= {"workers.protocol", "workers.units"}
+    door = {f"workers.{name}" for name in ("protocol", "regular", "report", "text", "units")}
+    assert workers <= door
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
 

@@ -24,6 +24,7 @@ from supervisor.core.world import World
 from supervisor.errands import DELIVERY, TEST
 from supervisor.ledger.history import History
 from supervisor.log import Log
+from workers.text import readable
 
 OUTPUT_BYTES = 16 * 1024
 # More than the longest message, less than the smallest packet that a kernel carries.
@@ -42,7 +43,7 @@ class Courier:
         self._url = ""
         self._ahead: list[tuple[Alert, Message]] = []
         self._on_the_way: list[Alert] = []
-        self._host = socket.gethostname()
+        self._host = readable(socket.gethostname())
 
     def take(self, deliver: ev.Deliver, world: World) -> None:
         """These are to go, in one journey or in several."""
@@ -127,7 +128,7 @@ class Trial:
         """The journey of the test alert."""
         if not self._waiting or self._journey.is_out:
             return None
-        return self._journey.begin(at, self._url, [slack.trial(socket.gethostname())])
+        return self._journey.begin(at, self._url, [slack.trial(readable(socket.gethostname()))])
 
     def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Answer those who asked; a channel that is open may take the rest, too."""

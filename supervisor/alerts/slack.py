@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from supervisor.core import incident
 from supervisor.core.incident import Word
 from supervisor.core.model import Alert, Job, Run
+from workers.text import readable
 from workers.units import format_duration
 
 Mask = Callable[[str], str]
@@ -44,6 +45,8 @@ _TITLES = {
     incident.UNKILLABLE: "{job} left processes that cannot be killed",
     incident.CLOCK: "the clock went back",
     incident.LEDGER: "the ledger is in trouble",
+    incident.DAMAGE: "the ledger was damaged",
+    incident.INTERNAL: "internal error of nightshift ({job})",
 }
 _NEXT = {
     incident.LATE: ("nightshift explain {job}", "nightshift run {job}"),
@@ -52,6 +55,8 @@ _NEXT = {
     incident.UNKILLABLE: ("nightshift show {job}", "nightshift status"),
     incident.CLOCK: ("nightshift status", "nightshift resume --from-now"),
     incident.LEDGER: ("nightshift status", "df -h"),
+    incident.DAMAGE: ("nightshift incidents", "dmesg"),
+    incident.INTERNAL: ("nightshift incidents", "nightshift status"),
 }
 
 
@@ -178,7 +183,7 @@ def _escaped(text: str, mask: Mask) -> str:
 
 
 def _seen(text: str, mask: Mask) -> str:
-    masked = mask(text).encode(errors="replace").decode()
+    masked = readable(mask(text))
     return _CONTROL.sub(" ", _TERMINAL.sub("", masked.replace("\r\n", "\n")))
 
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from supervisor.cli.printing import columns, folded
 from supervisor.core.escape import escape_control
+from workers.text import readable
 
 
 class Exit(IntEnum):
@@ -38,8 +39,8 @@ class Failure(Exception):  # noqa: N818 - the verb's end, not a fault of ours
             print(self.body.decode(errors="replace"))
             return
         width = columns(sys.stderr)
-        for line in f"nightshift: {self.text}".split("\n"):
+        for line in f"nightshift: {readable(self.text)}".split("\n"):
             print(folded(escape_control(line), width, "  "), file=sys.stderr)
         if self.hint:
-            hint = escape_control(self.hint)
+            hint = escape_control(readable(self.hint))
             print(folded(hint, width, "  ", "  hint: "), file=sys.stderr)

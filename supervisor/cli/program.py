@@ -16,6 +16,7 @@ import click
 from supervisor import __version__
 from supervisor.cli.failure import Exit
 from supervisor.cli.verb import place_options
+from workers.text import readable
 
 # verb -> (file, function, what the list says)
 VERBS = {
@@ -45,6 +46,8 @@ VERBS = {
     "completion": ("completing", "completion", "what a shell needs to complete all this"),
     "doctor": ("examining", "doctor", "what would let a night fail, and what mends it"),
 }
+# Characters of an argument that a complaint about it repeats.
+MOST_SHOWN = 200
 
 
 class Program(click.Group):
@@ -98,8 +101,14 @@ def main() -> int:
     except click.Abort:
         return Exit.DETACHED
     except click.ClickException as error:
+        error.message = readable(error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
+    except UnicodeEncodeError as error:
+        # Of a name or an argument; the bytes of a path mean nothing to the supervisor.
+        text = readable(error.object[:MOST_SHOWN])
+        print(f'nightshift: "{text}" is not UTF-8', file=sys.stderr)
+        return Exit.USAGE
     except BrokenPipeError:
         return _nobody_reads()
     except OSError as error:

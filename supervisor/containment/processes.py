@@ -333,6 +333,22 @@ class Processes:
                 self.start()
         return happened
 
+    def let_go(self, fd: int, at: events.At) -> Happened:
+        """Hear no more of a descriptor that nobody can listen to; its attempt is lost."""
+        if self._nurse is not None and fd == self._nurse.control.fileno():
+            return self._lose_nursery(self._nurse, at)
+        for place in list(self._places.values()):
+            mail = -1 if place.mail is None else place.mail.fd
+            if fd == mail or (not place.is_lost and fd == place.control.fileno()):
+                key = place.key
+                self._part(place)
+                if key is None or self._taken.pop(key, None) is None:
+                    return []
+                return [events.Lost(at, *key), events.Emptied(at, *key)]
+        if fd in self._ears:
+            self._forget(fd)
+        return []
+
     # --- the selector ---------------------------------------------------------
 
     def _listen(self, fd: int, ear: Callable[[events.At], Happened]) -> None:

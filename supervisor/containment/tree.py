@@ -189,8 +189,8 @@ def _argv(pid: int) -> str:
     short, _, rest = stat.partition(b"(")[2].rpartition(b") ")
     if rest[:1] in (b"Z", b"X", b""):
         return ""
-    text = argv.replace(b"\0", b" ").decode(errors="replace").strip()
-    return text[:NAME_CHARACTERS] or f"[{short.decode(errors='replace')}]"
+    text = argv.replace(b"\0", b" ").decode(errors="backslashreplace").strip()
+    return text[:NAME_CHARACTERS] or f"[{short.decode(errors='backslashreplace')}]"
 
 
 def _children_by_search() -> list[int]:

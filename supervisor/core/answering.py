@@ -251,8 +251,8 @@ def _ack(turn: Turn, request: AckIncident, by: str) -> tuple[int, ...]:
             until = turn.now + timedelta(seconds=request.for_s)
             turn.put_incident(incident.acked(known, until, by, request.reason))
             delivery.silence(turn, known.id, by)
-            if known.kind == incident.DAMAGE:
-                turn.mend("", incident.DAMAGE)  # it only wanted to be seen
+            if known.kind in incident.ENDED_BY_ACK and not known.job:
+                turn.mend("", known.kind)  # it only wanted to be seen
             return ()
     raise Refusal(Answer.UNKNOWN, f"no open incident {request.incident}")
 

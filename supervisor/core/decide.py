@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from supervisor.core import (
     answering,
     attempts,
+    defect,
     delivery,
     recording,
     reloading,
@@ -29,7 +30,9 @@ from supervisor.core.events import (
     Emptied,
     Event,
     Exited,
+    InternalError,
     LaunchFailed,
+    LedgerDamaged,
     Lost,
     Recorded,
     Reloaded,
@@ -97,6 +100,11 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
             recording.unrecorded(turn, event)
         case Recorded():
             recording.recorded(turn, event)
+        case InternalError():
+            defect.internal_error(turn, event)
+            stopping.stop_if_over(turn)
+        case LedgerDamaged():
+            recording.damaged(turn, event)
         case Delivered():
             delivery.delivered(turn, event)
             stopping.stop_if_over(turn)

@@ -184,6 +184,26 @@ class Recorded(Struct, frozen=True):
     damage: str = ""
 
 
+class InternalError(Struct, frozen=True):
+    """An exception of no known kind was caught at the edge of the loop; the turn changed nothing.
+
+    run: the one concerned; 0: none. is_empty: nothing of its tree lives.
+    """
+
+    at: At
+    where: str
+    cause: str
+    run: int = 0
+    is_empty: bool = False
+
+
+class LedgerDamaged(Struct, frozen=True):
+    """A reader of the ledger found rows that cannot be read; the rest of it is in use."""
+
+    at: At
+    cause: str
+
+
 class Delivered(Struct, frozen=True):
     """These alerts have arrived, and so the channel is open; () for a test alert."""
 
@@ -215,6 +235,8 @@ Event = (
     | StopAsked
     | Unrecorded
     | Recorded
+    | InternalError
+    | LedgerDamaged
     | Delivered
     | Undelivered
 )

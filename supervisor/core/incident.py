@@ -26,9 +26,11 @@ UNKILLABLE, CLOCK, LEDGER = "unkillable", "clock", "ledger"
 # A damaged ledger was put aside: its history is in another file. A person's ack ends
 # it, or the next start, which has found the new ledger sound.
 DAMAGE = "damage"
+# Our own code raised. Of a job, its next success ends it; of the service, as with damage.
+INTERNAL = Reason.INTERNAL
 
 SEVERITY: dict[str, Severity] = {
-    **dict.fromkeys((UNKILLABLE, CLOCK, LEDGER, DAMAGE), Severity.CRITICAL),
+    **dict.fromkeys((UNKILLABLE, CLOCK, LEDGER, DAMAGE, INTERNAL), Severity.CRITICAL),
     **dict.fromkeys((LATE, MISSED, RELOAD), Severity.ERROR),
     **dict.fromkeys(
         (
@@ -46,6 +48,9 @@ SEVERITY: dict[str, Severity] = {
 
 # A success of the job mends all of these.
 MENDED_BY_SUCCESS = tuple(kind for kind in SEVERITY if kind not in (CLOCK, LEDGER, DAMAGE, RELOAD))
+
+# Incidents of the service that nothing but a look at them, or the next start, ends.
+ENDED_BY_ACK = (DAMAGE, INTERNAL)
 
 _FIRST_REMINDERS = (timedelta(hours=1), timedelta(hours=4))
 _LATER_REMINDERS = timedelta(days=1)

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     PERMANENT = "permanent"
     PROTOCOL = "protocol"
     LAUNCH = "launch"
+    INTERNAL = "internal"
     OVERLAP = "overlap"
     DEPENDENCY = "dependency"
     DISABLED = "disabled"

@@ -6,7 +6,7 @@ is told all that is still known.
 """
 
 from supervisor.core import incident
-from supervisor.core.events import Note, Record, Recorded, RecordPause, Unrecorded
+from supervisor.core.events import LedgerDamaged, Note, Record, Recorded, RecordPause, Unrecorded
 from supervisor.core.model import replace
 from supervisor.core.turn import Turn
 
@@ -33,6 +33,12 @@ def recorded(turn: Turn, event: Recorded) -> None:
         turn.trouble("", incident.DAMAGE, event.damage)
     turn.mend("", incident.LEDGER)
     turn.may_admit = True
+
+
+def damaged(turn: Turn, event: LedgerDamaged) -> None:
+    """Open the incident; once it is open, another such row adds nothing."""
+    if ("", incident.DAMAGE) not in turn.world.incidents:
+        turn.trouble("", incident.DAMAGE, event.cause)
 
 
 def _tell_all(turn: Turn) -> None:

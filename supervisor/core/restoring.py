@@ -10,7 +10,7 @@ import msgspec
 
 from supervisor.core import attempts, clockwatch, delivery, reloading, schedule, verdict
 from supervisor.core.events import Record, Restored
-from supervisor.core.incident import DAMAGE, LATE, LEDGER, MISSED, RELOAD
+from supervisor.core.incident import DAMAGE, ENDED_BY_ACK, LATE, LEDGER, MISSED, RELOAD
 from supervisor.core.model import Attempt, CatchUp, Job, Reason, Run, State, Trigger, replace
 from supervisor.core.opening import open_due, open_slot, window, words
 from supervisor.core.turn import Turn
@@ -39,7 +39,7 @@ def restored(turn: Turn, event: Restored) -> None:
     for incident in event.memory.incidents:
         if incident.job and turn.world.definition(incident.job) is None:
             turn.mend(incident.job, incident.kind)
-    turn.mend("", LEDGER, DAMAGE)  # it was found sound, and written a moment ago
+    turn.mend("", LEDGER, *ENDED_BY_ACK)  # it was found sound, and written a moment ago
     if event.damage:
         turn.trouble("", DAMAGE, event.damage)
     if event.problems:

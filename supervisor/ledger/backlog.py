@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from supervisor.core import events as ev
 from supervisor.ledger.rows import ATTEMPTS, TABLES
-from supervisor.ledger.store import LedgerTrouble, Store, Written
+from supervisor.ledger.store import LedgerTrouble, RowRefused, Store, Written
 
 # How often a ledger that could not be written is tried again.
 RETRY_S = 5.0
@@ -30,6 +30,7 @@ class Backlog:
         self._waiting: dict[object, Written] = {}  # for the ledger
         self._resting: dict[object, Written] = {}  # for what takes its place, or SOON_S
         self._trouble = ""
+        self._refused: list[tuple[Written, str]] = []
 
     def take(self, actions: Sequence[ev.Action], mono: float) -> str:
         """Commit the records of a turn that may not rest; "" or why that cannot be."""
@@ -40,6 +41,11 @@ class Backlog:
         if trouble:
             self._forget_launches(actions)
         return trouble
+
+    def take_refused(self) -> list[tuple[Written, str]]:
+        """Records that no ledger takes, dropped since the last time, and why."""
+        taken, self._refused = self._refused, []
+        return taken
 
     def flush(self, mono: float) -> str:
         """Commit all that waits and all that rests; "" or why that cannot be."""
@@ -60,8 +66,7 @@ class Backlog:
 
     def _commit(self, mono: float) -> str:
         try:
-            if self._waiting:
-                self._store.write(self._waiting.values())
+            self._write_all()
         except LedgerTrouble as trouble:
             self.is_broken, self._trouble = True, str(trouble)
             self.flush_at = mono + RETRY_S
@@ -69,6 +74,16 @@ class Backlog:
         self._waiting.clear()
         self.is_broken = False
         return ""
+
+    def _write_all(self) -> None:
+        """Write what waits; a record that no ledger takes must not hold up the others."""
+        while self._waiting:
+            try:
+                self._store.write(self._waiting.values())
+                return
+            except RowRefused as refused:
+                self._refused.append((refused.action, str(refused)))
+                del self._waiting[_key(refused.action)]
 
     def _forget_launches(self, actions: Iterable[ev.Action]) -> None:
         """No record, no launch; and no launch, no attempt."""

@@ -318,7 +318,7 @@ def test_a_dry_run_neither_opens_nor_closes(status):
 
 @pytest.mark.parametrize("kind", sorted(incident.SEVERITY))
 def test_what_needs_a_person_at_once_is_critical_and_all_else_an_error(kind):
-    critical = {"unkillable", "clock", "ledger", "damage"}
+    critical = {"unkillable", "clock", "ledger", "damage", "internal"}
 
     assert incident.SEVERITY[kind] is (Severity.CRITICAL if kind in critical else Severity.ERROR)
 
