@@ -108,6 +108,7 @@ class Incident(msgspec.Struct):
     closed_at: datetime | None = None
     acked_until: datetime | None = None
     ack_by: str = ""
+    recovery_at: datetime | None = None
     undelivered: int = 0
 
 

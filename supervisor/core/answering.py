@@ -246,13 +246,14 @@ def _pause_all(turn: Turn, pause: Pause | None) -> None:
 
 
 def _ack(turn: Turn, request: AckIncident, by: str) -> tuple[int, ...]:
-    for known in turn.world.incidents.values():
+    # A job that fails by turns may be well at the moment when its incident is acked.
+    for known in (*turn.world.incidents.values(), *turn.world.closed.values()):
         if known.id == request.incident:
             until = turn.now + timedelta(seconds=request.for_s)
             turn.put_incident(incident.acked(known, until, by, request.reason))
             delivery.silence(turn, known.id, by)
             if known.kind == incident.DAMAGE:
-                turn.mend("", incident.DAMAGE)  # it only wanted to be seen
+                turn.end_incidents("", incident.DAMAGE)  # it only wanted to be seen
             return ()
     raise Refusal(Answer.UNKNOWN, f"no open incident {request.incident}")
 

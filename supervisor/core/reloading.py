@@ -51,8 +51,12 @@ def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
 def _take(turn: Turn, before: Job | None, job: Job) -> None:
     if not job.enabled:
         _cancel_waiting(turn, job.name, Reason.DISABLED, "disabled in jobs.yaml")
+    if not turn.world.has_calendar:
+        return
     if before is None:
         turn.see_until(job.name, turn.now)
+        if turn.world.marks[job.name].removed_at is not None:
+            turn.mark(job.name, removed_at=None)
     elif (before.cron, before.timezone) == (job.cron, job.timezone):
         return
     tick = turn.world.last_tick or turn.now
@@ -63,7 +67,9 @@ def _take(turn: Turn, before: Job | None, job: Job) -> None:
 def _remove(turn: Turn, name: str) -> None:
     turn.forget_slot(name)
     _cancel_waiting(turn, name, Reason.REMOVED, "removed from jobs.yaml")
-    turn.mend(name, *incident.SEVERITY)
+    turn.end_incidents(name, *incident.SEVERITY)
+    if turn.world.has_calendar:
+        turn.mark(name, removed_at=turn.now)
     if name in turn.world.late:
         turn.world.late = turn.world.late.delete(name)
     if name in turn.world.metrics:

@@ -14,7 +14,7 @@ from immutables import Map
 
 from supervisor.core import beating, indexes, outbox, schedule
 from supervisor.core import incident as incidents
-from supervisor.core.events import Action, At, Launch, Note, Record, ReleaseSlots
+from supervisor.core.events import Action, At, Launch, Note, Record, RecordTick, ReleaseSlots
 from supervisor.core.incident import Word
 from supervisor.core.model import (
     Attempt,
@@ -174,6 +174,11 @@ class Turn:
 
     # --- jobs -----------------------------------------------------------------
 
+    def ticked(self) -> None:
+        """All slots up to now have their outcome: an absence can begin here at the earliest."""
+        self.world.last_tick = self.now
+        self.actions.append(RecordTick(self.now, self.world.silent_until))
+
     def mark(self, job: str, **fields: Any) -> None:
         """Change what the ledger keeps of a job."""
         known = self.world.marks.get(job) or Mark(job, self.now)
@@ -246,14 +251,23 @@ class Turn:
 
     def trouble(self, job: str, kind: str, cause: str, run: int | None = None) -> None:
         """Open the incident (job, kind), or count it once more."""
+        self._unsettle_others(job, kind)
         known = self.world.incidents.get((job, kind))
-        if known is None:
-            number = self.world.next_incident
-            self.world.next_incident = number + 1
-            opened, word = incidents.opened(number, job, kind, cause, run, self.now)
-            self._put_incident(opened, word)
-        else:
+        if known is not None:
             self._put_incident(*incidents.again(known, cause, run, self.now))
+            return
+        before = self.world.closed.get((job, kind))
+        if before is not None and incidents.has_settled(before, self.now):
+            self._put_incident(*incidents.recovered(before, self.now))
+        elif before is not None and incidents.is_settling(before):
+            self._put_incident(*incidents.reopened(before, cause, run, self.now))
+            return
+        number = self.world.next_incident
+        self.world.next_incident = number + 1
+        opened, word = incidents.opened(number, job, kind, cause, run, self.now)
+        if before is not None and incidents.is_acked(before, self.now):
+            opened = incidents.inheriting(opened, before)
+        self._put_incident(opened, word)
 
     def remind(self) -> None:
         """Send the reminders whose time has come."""
@@ -263,13 +277,22 @@ class Turn:
                 self._put_incident(reminded, word)
 
     def mend(self, job: str, *kinds: str) -> None:
-        """Close the job's incidents of these kinds, where they are open."""
-        if not self.world.incidents:
-            return
-        for kind in kinds:
-            known = self.world.incidents.get((job, kind))
-            if known is not None:
-                self._put_incident(*incidents.closed(known, self.now))
+        """A success for the job's incidents of these kinds: close them, or announce that."""
+        for known in self._unrecovered(job, kinds):
+            self._put_incident(*incidents.succeeded(known, self.now))
+
+    def end_incidents(self, job: str, *kinds: str) -> None:
+        """Close the job's incidents of these kinds for good: they cannot come again."""
+        for known in self._unrecovered(job, kinds):
+            self._put_incident(*incidents.recovered(known, self.now))
+
+    def settle(self) -> None:
+        """Announce the recoveries that have lasted; forget acks that are over."""
+        for key, known in list(self.world.closed.items()):
+            if incidents.has_settled(known, self.now):
+                self._put_incident(*incidents.recovered(known, self.now))
+            elif not self._matters(known):
+                self.world.closed = self.world.closed.delete(key)
 
     def put_incident(self, incident: Incident) -> None:
         """Take a changed incident into ledger and world, without a word."""
@@ -284,21 +307,54 @@ class Turn:
         elif run.state is State.FAILED and run.reason is not None:
             self.trouble(run.job, run.reason, run.cause, run.id)
 
+    def _unrecovered(self, job: str, kinds: Iterable[str]) -> list[Incident]:
+        """The job's incidents of these kinds that are open, or closed and settling."""
+        world = self.world
+        if not (world.incidents or world.closed):
+            return []
+        found = [
+            world.incidents.get((job, kind)) or world.closed.get((job, kind)) for kind in kinds
+        ]
+        return [
+            each
+            for each in found
+            if each is not None and (each.closed_at is None or incidents.is_settling(each))
+        ]
+
+    def _unsettle_others(self, job: str, kind: str) -> None:
+        """The job has failed, if in another way: none of its recoveries is certain."""
+        for known in list(self.world.closed.values()):
+            is_other = job and known.job == job and known.kind != kind
+            if is_other and incidents.is_settling(known):
+                self._put_incident(incidents.unsettled(known, self.now), None)
+
+    def _matters(self, closed: Incident) -> bool:
+        return incidents.is_settling(closed) or incidents.is_acked(closed, self.now)
+
     def _put_incident(self, incident: Incident, word: Word | None) -> None:
         world, key = self.world, (incident.job, incident.kind)
+        before = world.incidents.get(key) or world.closed.get(key)
+        # At most one of the two holds a key.
+        world.incidents = _without(world.incidents, key)
+        world.closed = _without(world.closed, key)
         if incident.closed_at is None:
             world.incidents = world.incidents.set(key, incident)
-        else:
-            world.incidents = world.incidents.delete(key)
+        elif self._matters(incident):
+            world.closed = world.closed.set(key, incident)
         self.actions.append(Record(incident))
         if word is not None:
             self._alert(incident, word)
+        elif before is not None and (before.closed_at is None) != (incident.closed_at is None):
+            state = "closed" if incident.closed_at else "open again"
+            self.note(f"incident {incident.id} ({incident.kind}) {state}", job=incident.job)
 
     def _alert(self, incident: Incident, word: Word) -> None:
         world = self.world
         alert = outbox.alert(world.next_alert, incident, word, self.now)
         world.next_alert = alert.id + 1
         alert = outbox.judged(alert, world.config.notify)
+        if incidents.is_silent(incident) and not alert.withheld:
+            alert = replace(alert, withheld=f"acknowledged by {incident.ack_by}")
         world.outbox, rows = outbox.add(world.outbox, alert, world.sending)
         self.actions.extend(Record(row) for row in rows)
         level = "info" if word is Word.RECOVERED else "error"
@@ -307,3 +363,9 @@ class Turn:
             level,
             job=incident.job,
         )
+
+
+def _without(
+    found: Map[tuple[str, str], Incident], key: tuple[str, str]
+) -> Map[tuple[str, str], Incident]:
+    return found.delete(key) if key in found else found

@@ -77,7 +77,10 @@ class JobStatus(Struct, frozen=True):
 
 
 class IncidentView(Struct, frozen=True):
-    """An incident as the API shows it."""
+    """An incident as the API shows it.
+
+    recovery_at: it is closed, and its recovery is announced then if it has not failed again.
+    """
 
     id: int
     job: str
@@ -92,6 +95,7 @@ class IncidentView(Struct, frozen=True):
     acked_until: datetime | None
     ack_by: str
     ack_reason: str
+    recovery_at: datetime | None
     undelivered: int = 0
 
 

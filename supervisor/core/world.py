@@ -94,6 +94,8 @@ class World(Struct):
     past: the newest few runs of each job, largest due first.
     retry_at: monotonic instants of retrying runs. late: the newest slot of each
         job that has `late_after` and has not succeeded for it.
+    incidents: the open ones. closed: those whose recovery is not announced yet, and
+        others whose ack is in force.
     outbox: alerts that wait, oldest first. sending: ids of those that are on
         their way. deliver_at: monotonic, the channel is left alone until then.
     metrics: what workers measured last and the numbers of their last results, by
@@ -118,6 +120,7 @@ class World(Struct):
     last_success: Map[str, datetime] = field(default_factory=Map)
     last: Map[str, Run] = field(default_factory=Map)
     incidents: Map[tuple[str, str], Incident] = field(default_factory=Map)
+    closed: Map[tuple[str, str], Incident] = field(default_factory=Map)
     outbox: tuple[Alert, ...] = ()
     sending: tuple[int, ...] = ()
     deliver_at: float | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
+from supervisor.core.events import Memory, Record, RecordPause, RecordTick, ReleaseSlots
 from supervisor.core.model import History, Pause, Run
 from supervisor.ledger import opening, purging
 from supervisor.ledger.rows import ATTEMPTS, INCIDENTS, MARKS, OUTBOX, RUNS, TABLES, TO_REMEMBER
@@ -27,7 +27,12 @@ _WAITS = "delivered_at IS NULL AND withheld = ''"
 # At most so many runs are purged in one step, so that no tick is late for it.
 PURGE_STEP = 200
 
-Written = Record | RecordPause | ReleaseSlots
+# What a new service must know of incidents: `core/incident.py` says why.
+_INCIDENTS_TO_REMEMBER = (
+    "WHERE closed_at IS NULL OR recovery_at IS NOT NULL OR acked_until IS NOT NULL ORDER BY id"
+)
+
+Written = Record | RecordPause | RecordTick | ReleaseSlots
 
 
 class LedgerTrouble(Exception):  # noqa: N818 - the word of the state it causes
@@ -112,6 +117,8 @@ class Store:
                 self._db.execute(table.upsert, table.encode(row))
             case RecordPause(pause):
                 self._say("paused", msgspec.json.encode(pause).decode())
+            case RecordTick():
+                self._say("last_tick", msgspec.json.encode(action).decode())
             case ReleaseSlots(job, after):
                 self._db.execute(
                     "UPDATE runs SET slot = NULL WHERE job = ? AND slot > ?",
@@ -191,7 +198,8 @@ class Store:
 
     def memory(self) -> Memory:
         """What a new supervisor must know of the past."""
-        paused = self._meta("paused")
+        paused, ticked = self._meta("paused"), self._meta("last_tick")
+        tick = msgspec.json.decode(ticked, type=RecordTick) if ticked else None
         return Memory(
             runs=tuple(self._runs_to_remember()),
             attempts=tuple(
@@ -201,13 +209,15 @@ class Store:
             marks=tuple(MARKS.decode(row) for row in self._db.execute(MARKS.select())),
             incidents=tuple(
                 INCIDENTS.decode(row)
-                for row in self._db.execute(INCIDENTS.select("WHERE closed_at IS NULL"))
+                for row in self._db.execute(INCIDENTS.select(_INCIDENTS_TO_REMEMBER))
             ),
             outbox=tuple(
                 OUTBOX.decode(row)
                 for row in self._db.execute(OUTBOX.select(f"WHERE {_WAITS} ORDER BY id"))
             ),
             paused=msgspec.json.decode(paused, type=Pause | None) if paused else None,
+            last_tick=tick.at if tick else None,
+            silent_until=tick.silent_until if tick else None,
             next_run=self._next("runs"),
             next_incident=self._next("incidents"),
             next_alert=self._next("outbox"),

@@ -56,6 +56,7 @@ class Ledger:
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: dict[int, Alert] = field(default_factory=dict)
     paused: Pause | None = None
+    tick: ev.RecordTick | None = None
 
 
 class Storm:
@@ -112,9 +113,11 @@ class Storm:
             runs=tuple(self.ledger.runs.values()),
             attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
             marks=tuple(self.ledger.marks.values()),
-            incidents=tuple(i for i in self.ledger.incidents.values() if i.closed_at is None),
+            incidents=tuple(i for i in self.ledger.incidents.values() if _is_remembered(i)),
             outbox=tuple(a for a in self.ledger.alerts.values() if _waits(a)),
             paused=self.ledger.paused,
+            last_tick=self.ledger.tick.at if self.ledger.tick else None,
+            silent_until=self.ledger.tick.silent_until if self.ledger.tick else None,
             next_run=max(self.ledger.runs, default=0) + 1,
             next_incident=max(self.ledger.incidents, default=0) + 1,
             next_alert=max(self.ledger.alerts, default=0) + 1,
@@ -189,7 +192,7 @@ class Storm:
         unlaunched = []
         for action in actions:
             match action:
-                case ev.Record() | ev.RecordPause() | ev.ReleaseSlots():
+                case ev.Record() | ev.RecordPause() | ev.RecordTick() | ev.ReleaseSlots():
                     self._record(action)
                 case ev.Launch(run) if self.ledger_broken:
                     unlaunched.append((run.id, run.attempt))
@@ -238,6 +241,8 @@ class Storm:
                 self._write_alert(alert)
             case ev.RecordPause(pause):
                 ledger.paused = pause
+            case ev.RecordTick():
+                ledger.tick = action
             case ev.ReleaseSlots(job, after):
                 for run in list(ledger.runs.values()):
                     if run.job == job and run.slot is not None and run.slot > after:
@@ -267,7 +272,8 @@ class Storm:
         ]
         assert not others, "an incident opens only after the one before it has closed"
         known = self.ledger.incidents.get(incident.id)
-        assert known is None or known.closed_at is None, "a closed incident stays closed"
+        is_over = known is not None and known.closed_at and known.recovery_at is None
+        assert not (is_over and incident.closed_at is None), "what has recovered stays closed"
         self.ledger.incidents[incident.id] = incident
 
     def _write_alert(self, alert: Alert) -> None:
@@ -319,3 +325,8 @@ class Storm:
 
 def _waits(alert: Alert) -> bool:
     return alert.delivered_at is None and not alert.withheld
+
+
+def _is_remembered(incident: Incident) -> bool:
+    """Whether a new service is told of it: as `store.memory` does."""
+    return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

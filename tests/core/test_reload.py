@@ -284,6 +284,7 @@ def test_a_bad_text_stands_in_status_until_it_is_mended():
     said = night.status().config.error
 
     night.reloads(A)
+    night.after(minutes=15)
 
     assert said == "jobs.a: no"
     assert night.status().config.error == ""
@@ -315,6 +316,7 @@ def test_a_start_with_a_good_text_closes_the_incident_of_the_bad_one():
     night.stops()
 
     night.starts("01:00")
+    night.at("01:15")
 
     assert night.words() == ["reload opened", "reload recovered"]
 

@@ -141,7 +141,7 @@ def test_the_incident_of_the_clock_closes_when_the_jobs_speak_again():
     night.at("06:00")
     night.clock_is_set_to("2026-01-05 03:00")
 
-    night.at("06:00")
+    night.at("06:15")
 
     assert night.words() == ["clock opened", "clock recovered"]
 
@@ -153,9 +153,13 @@ def test_resume_from_now_lowers_the_mark_and_closes_the_incident():
     night.clock_is_set_to("2026-01-05 03:05")
 
     night.asks(asks.ResumeJob("", from_now=True))
+    closed = night.incidents() == []
     night.at("03:10")
+    night.ends("a")
+    night.at("03:20")
 
-    assert night.run("a").slot == instant("2026-01-05 03:10")
+    assert closed
+    assert night.run("a").slot == instant("2026-01-05 03:20")
     assert night.words() == ["clock opened", "clock recovered"]
 
 
