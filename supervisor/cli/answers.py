@@ -185,6 +185,7 @@ class Status(msgspec.Struct):
     life: str = "serving"
     tick: Tick = msgspec.field(default_factory=Tick)
     paused: Pause | None = None
+    notes: list[str] = []
     ledger_error: str = ""
     metrics: Listening | None = None
     strays_killed: int = 0

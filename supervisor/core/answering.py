@@ -27,7 +27,7 @@ from supervisor.core.asks import (
     StopService,
 )
 from supervisor.core.attempts import cancel
-from supervisor.core.events import Asked, Record, RecordPause
+from supervisor.core.events import Asked, Record, RecordPause, RecordTick
 from supervisor.core.incident import CLOCK
 from supervisor.core.model import Asking, Job, Overlap, Pause, Reason, Run, Trigger
 from supervisor.core.opening import overlapped, replace_others
@@ -237,6 +237,8 @@ def _resume(turn: Turn, name: str, from_now: bool) -> tuple[int, ...]:
         if not name:
             turn.world.silent_until = None
             turn.mend("", CLOCK)
+            if turn.world.last_tick is not None:
+                turn.actions.append(RecordTick(turn.world.last_tick, None))
     return ()
 
 

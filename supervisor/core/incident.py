@@ -30,6 +30,7 @@ UNKILLABLE, CLOCK, LEDGER = "unkillable", "clock", "ledger"
 # it, or the next start, which has found the new ledger sound.
 DAMAGE = "damage"
 
+# Of a clock that was put back by an hour or less it is `warning`.
 SEVERITY: dict[str, Severity] = {
     **dict.fromkeys((UNKILLABLE, CLOCK, LEDGER, DAMAGE), Severity.CRITICAL),
     **dict.fromkeys((LATE, MISSED, RELOAD), Severity.ERROR),
@@ -60,14 +61,20 @@ _LATER_REMINDERS = timedelta(days=1)
 
 
 def opened(
-    number: int, job: str, kind: str, cause: str, run: int | None, at: datetime
+    number: int,
+    job: str,
+    kind: str,
+    severity: Severity,
+    cause: str,
+    run: int | None,
+    at: datetime,
 ) -> tuple[Incident, Word]:
     """A new incident and its first word."""
     incident = Incident(
         id=number,
         job=job,
         kind=kind,
-        severity=SEVERITY[kind],
+        severity=severity,
         opened_at=at,
         last_at=at,
         cause=cause,

@@ -294,8 +294,8 @@ class Mark(Struct, frozen=True):
     """What the ledger keeps of a job itself; no slot <= seen_until is opened again.
 
     removed_at: since when jobs.yaml does not define the job; None: it does.
-    fixed_until: its fixed times up to here are done, though its interval-like ones
-        after seen_until are not (the clock was put back); None: nothing is special.
+    fixed_until: its fixed times up to here are done, though interval-like ones after
+        seen_until are not (the clock was put back); None: there is no such difference.
     """
 
     job: str
@@ -311,10 +311,8 @@ class Incident(Struct, frozen=True):
     job: "" where it is the service's own. kind: a word such as `exit`,
     `timeout`, `late`, `missed`, `reload`. count: how often it failed so far.
     reminders: how many were sent; reminded_count: the count the last alert told,
-        0 where an ack kept back even the first.
-    recovery_at: it is closed, and its recovery is announced then if it has not
-        failed again; None: it is open, or that is done. successes: in a row since
-        it closed.
+        0 where an ack kept back even the first. successes: in a row since it closed.
+    recovery_at: it is closed, and announced then as recovered if it has not failed again.
     """
 
     id: int

@@ -66,6 +66,7 @@ def _world(event: Restored) -> World:
         # `run --local` makes no tick, and so leaves the absence as long as it is.
         last_tick=event.at.wall if event.calendar else memory.last_tick,
         latest_wall=event.at.wall,
+        silent_until=memory.silent_until,
         next_run=memory.next_run,
         next_incident=memory.next_incident,
         next_alert=memory.next_alert,
@@ -152,11 +153,11 @@ def _catch_up(turn: Turn, event: Restored) -> None:
     for mark in event.memory.marks:
         if mark.job not in turn.world.jobs and mark.removed_at is None:
             turn.mark(mark.job, removed_at=turn.now)
+    clockwatch.begin(turn, lived_until)
     turn.ticked()
     for job in jobs:
         if job.run_on_startup:
             open_slot(turn, job, turn.now, Trigger.STARTUP)
-    clockwatch.look_ahead(turn)
 
 
 def _lived_until(event: Restored) -> datetime | None:

@@ -164,7 +164,10 @@ class Facts(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """`GET /v1/status`."""
+    """`GET /v1/status`.
+
+    notes: sentences about the service as a whole that a reader of the rest must know.
+    """
 
     version: str
     pid: int
@@ -175,6 +178,7 @@ class Status(Struct, frozen=True):
     tick: Tick
     pool: Pool
     paused: PauseView | None
+    notes: tuple[str, ...]
     ledger_error: str
     metrics: Listening | None
     strays_killed: int
