@@ -16,6 +16,8 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     """A new text is in force; a job begins now, a living attempt keeps its own."""
     world = turn.world
     before, notify, config = world.jobs, world.config.notify, event.config
+    if config.timezone != world.config.timezone:
+        _tell_of_zone(turn, world.config.timezone, config.timezone)
     for key in changes.at_next_start(world.config, config):
         turn.note(f"{key} of jobs.yaml takes effect at the next start", "warning")
     # What was opened at the start stays in force.
@@ -31,6 +33,13 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     turn.mend("", incident.RELOAD)
     turn.note(f"jobs.yaml reloaded: {len(config.jobs)} jobs")
     turn.may_admit = True
+
+
+def _tell_of_zone(turn: Turn, before: str, after: str) -> None:
+    """The calendar of most jobs changes at once; it may be the machine that did it."""
+    said = f"the time zone changed from {before} to {after}: slots that follow it have moved"
+    turn.world.zone_changed = (turn.now, said)
+    turn.note(said, "warning")
 
 
 def reload_refused(turn: Turn, event: ReloadRefused) -> None:

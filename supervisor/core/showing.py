@@ -24,6 +24,8 @@ from supervisor.core.view import (
 )
 from supervisor.core.world import World
 
+_A_DAY = timedelta(days=1)
+
 
 def status(world: World, facts: Facts, now: datetime) -> Status:
     """The whole service at a glance."""
@@ -53,7 +55,7 @@ def glance(
         tick=facts.tick,
         pool=Pool(world.config.max_concurrent, len(world.living), world.pending()),
         paused=None if pause is None else PauseView(pause.until, pause.by, pause.reason),
-        notes=notes(world),
+        notes=notes(world, now),
         ledger_error=world.ledger_trouble,
         metrics=facts.metrics,
         strays_killed=world.strays_killed,
@@ -67,11 +69,15 @@ def glance(
     )
 
 
-def notes(world: World) -> tuple[str, ...]:
-    """What is unusual about the service's time: a clock that was put back."""
+def notes(world: World, now: datetime) -> tuple[str, ...]:
+    """What is unusual about the service's time: a clock put back, another zone since a day."""
+    found = []
     clock = world.incidents.get(("", CLOCK))
-    is_behind = clock is not None and world.silent_until is not None
-    return (clock.cause,) if clock is not None and is_behind else ()
+    if clock is not None and world.silent_until is not None:
+        found.append(clock.cause)
+    if world.zone_changed is not None and now - world.zone_changed[0] < _A_DAY:
+        found.append(world.zone_changed[1])
+    return tuple(found)
 
 
 def in_file(world: World) -> list[Job]:

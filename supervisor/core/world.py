@@ -104,6 +104,7 @@ class World(Struct):
         job and name.
     latest_wall: the latest reading of the clock since it was last put back.
         silent_until: it was put back, and slots up to then count as done.
+    zone_changed: when `timezone` changed last in this life, and in words how.
     ledger_trouble: "" or why the ledger cannot be written.
     """
 
@@ -136,6 +137,7 @@ class World(Struct):
     last_tick: datetime | None = None
     latest_wall: datetime | None = None
     silent_until: datetime | None = None
+    zone_changed: tuple[datetime, str] | None = None
     strays_killed: int = 0
     output_bytes_dropped: int = 0
     metrics: Map[str, Map[str, float]] = field(default_factory=Map)
