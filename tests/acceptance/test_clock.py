@@ -145,3 +145,29 @@ def test_a_service_suspended_over_three_slots_runs_the_newest_of_them(night: Nig
     assert night.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-09T02:03:00Z"]
     night.until_now_all_is_told(TWO + 3 * MINUTE)
     assert outcomes(night.house, "minutely")[TWO + MINUTE] == "missed schedule"
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_an_edit_and_a_restart_run_nothing_that_was_not_due(end: signal.Signals) -> None:
+    with House(JOBS) as house:
+        clock = Clock(house, "2026-02-09 01:59:01")
+        with supervised(house) as supervisor:
+            night = Night(house, clock, supervisor)
+            night.set(TWO - A_MOMENT)
+            night.until_ran("minutely", slot=TWO)
+            supervisor.send_signal(end)
+            supervisor.wait(10)
+        edited = JOBS.replace("0 2 * * *", "58 1 * * *").replace("0 * * * *", "1 * * * *")
+        house.config.write_text(edited + f"  added: {{{NOTE}, cron: '*/2 * * * *'}}\n")
+        clock.set("2026-02-09 02:02:05")
+        with supervised(house):
+            until(lambda: outcomes(house, "minutely").get(TWO + 2 * MINUTE))
+            until(lambda: not line.status(house)["runs"])
+            found = {job: outcomes(house, job) for job in (*STEPS, "added")}
+            incidents = line.status(house)["incidents"]
+
+    assert list(found["daily"]) == [TWO]
+    assert sorted(found["hourly"]) == [TWO, TWO + MINUTE]
+    assert found["hourly"][TWO + MINUTE] == "success catch_up"
+    assert found["added"] == {}
+    assert incidents == []
