@@ -116,8 +116,8 @@ class Calendar:
 
     def count(self, since: datetime, until: datetime) -> int:
         """How many slots lie in (since, until]: by whole days where it can be."""
-        if self._fixed_after is not None and since < self._fixed_after:
-            middle = min(self._fixed_after, until)
+        middle = until if self._fixed_after is None else min(self._fixed_after, until)
+        if self._fixed_after is not None and since < middle:
             return sum(1 for _ in self.slots(since, middle)) + self.count(middle, until)
         first = _next_midnight(since, self.zone)
         last = _midnight(until, self.zone)
