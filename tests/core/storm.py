@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from supervisor.core import asks
+from supervisor.core import asks, schedule
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
@@ -23,6 +23,7 @@ from supervisor.core.model import (
     Pause,
     Peer,
     Run,
+    Severity,
     State,
     Trigger,
     replace,
@@ -74,6 +75,7 @@ class Storm:
         self.last_arrived = 0
         self.crashed = False
         self.stopped = False
+        self.may_release = False
         self.events = 0
         self.latest_wall = START
         self.ended: set[int] = set()
@@ -140,6 +142,15 @@ class Storm:
         self.wall += timedelta(seconds=seconds) + wall_step
         self.latest_wall = max(self.latest_wall, self.wall)
         self.send(ev.TimePassed(self.at()))
+        self.judge_silence()
+
+    def judge_silence(self) -> None:
+        """What is due each minute waits for no clock that was put back, or that is critical."""
+        clock = self.world.incidents.get(("", "clock"))
+        is_critical = clock is not None and clock.severity is Severity.CRITICAL
+        if self.world.life is Life.SERVING and not is_critical:
+            ahead = self.world.next_slot["every-minute"] - self.wall
+            assert ahead <= timedelta(minutes=2), "silent, and nothing says so"
 
     def to_next_moment(self) -> None:
         """Sleep as the loop does: to the next minute, deadline or backoff."""
@@ -150,7 +161,9 @@ class Storm:
 
     def ask(self, request: asks.Request) -> None:
         asked = len(self.replies)
+        self.may_release = isinstance(request, asks.ResumeJob) and request.from_now
         self.send(ev.Asked(self.at(), self.events, Peer(1000, 1), request))
+        self.may_release = False
         assert len(self.replies) == asked + 1, "each request gets exactly one reply"
 
     def mend_ledger(self) -> None:
@@ -192,7 +205,10 @@ class Storm:
         unlaunched = []
         for action in actions:
             match action:
-                case ev.Record() | ev.RecordPause() | ev.RecordTick() | ev.ReleaseSlots():
+                case ev.ReleaseSlots(job):
+                    self._judge_release(job)
+                    self._record(action)
+                case ev.Record() | ev.RecordPause() | ev.RecordTick():
                     self._record(action)
                 case ev.Launch(run) if self.ledger_broken:
                     unlaunched.append((run.id, run.attempt))
@@ -212,6 +228,12 @@ class Storm:
             self.send(ev.Unrecorded(self.at(), tuple(unlaunched), "disk full"))
         else:
             assert not unlaunched, "nothing is launched while the ledger is in trouble"
+
+    def _judge_release(self, name: str) -> None:
+        """Only a person lets the slots of a job come again that has fixed times alone."""
+        cron = next(job.cron for job in self.config.jobs if job.name == name)
+        is_repeated = any(schedule.is_interval_like(expression) for expression in cron)
+        assert self.may_release or is_repeated, f"fixed times of {name} come again"
 
     def _record(self, action: ev.Action) -> None:
         if self.ledger_broken:
