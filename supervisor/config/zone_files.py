@@ -8,9 +8,9 @@ Nothing of this is needed where /etc/localtime is the usual link.
 
 import re
 import zoneinfo
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.resources import files
 from io import BytesIO
@@ -26,8 +26,15 @@ _RULE = rf"({_DATE})(?:/({_OFFSET}))?"
 _POSIX = re.compile(rf"({_NAME})({_OFFSET})(?:({_NAME})({_OFFSET})?,{_RULE},{_RULE})?", re.ASCII)
 _HOUR_S = 3600
 # Where two zones are compared: all that jobs will see, and what tells namesakes apart.
-_FROM_NOW_ON = range(2020, 2038)
-_EVER = range(1900, 2038)
+_FROM_NOW_ON = tuple(
+    datetime(year, month, day, tzinfo=UTC)
+    for year in range(2020, 2038)
+    for month in range(1, 13)
+    for day in (1, 15)
+)
+_EVER = tuple(
+    datetime(year, month, 1, tzinfo=UTC) for year in range(1900, 2038) for month in (1, 4, 7, 10)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ def _behaving_like(content: bytes) -> list[str]:
     now_on = _times(wanted, _FROM_NOW_ON)
     found = {
         name: zoneinfo.ZoneInfo(name)
-        for name in of_rule or _database()
+        for name in (of_rule if footer else _database())
         if _times(zoneinfo.ZoneInfo(name), _FROM_NOW_ON) == now_on
     }
     ever = _times(wanted, _EVER)
@@ -132,14 +139,9 @@ def _behaving_like(content: bytes) -> list[str]:
     return [name for name, count in alike.items() if count == most]
 
 
-def _times(zone: zoneinfo.ZoneInfo, years: Collection[int]) -> list[tuple[object, object]]:
-    instants = (
-        datetime(year, month, day, tzinfo=UTC).astimezone(zone)
-        for year in years
-        for month in range(1, 13)
-        for day in (1, 15)
-    )
-    return [(instant.utcoffset() or timedelta(0), instant.tzname()) for instant in instants]
+def _times(zone: zoneinfo.ZoneInfo, instants: Iterable[datetime]) -> list[tuple[object, object]]:
+    walls = (instant.astimezone(zone) for instant in instants)
+    return [(wall.utcoffset(), wall.tzname()) for wall in walls]
 
 
 def _count_same(some: Iterable[object], others: Iterable[object]) -> int:
