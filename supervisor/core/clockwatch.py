@@ -50,6 +50,14 @@ def begin(turn: Turn, lived_until: datetime | None) -> None:
         _went_back(turn, done) if done > turn.now else _caught_up(turn)
 
 
+def redefined(turn: Turn, job: Job) -> None:
+    """A job has another calendar: what is interval-like in it now goes on, too."""
+    mark = turn.world.marks[job.name]
+    is_small = mark.seen_until <= turn.now + CLOCK_STEP
+    if turn.world.silent_until is not None and is_small:
+        _repeat(turn, job)
+
+
 def _went_back(turn: Turn, latest: datetime) -> None:
     """The clock shows an earlier time than `latest`, which it has shown before."""
     done = _done_until(turn)

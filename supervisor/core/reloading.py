@@ -5,7 +5,7 @@ attempt keeps its definition; what waits for a removed or disabled job is
 cancelled. A refused text changes nothing.
 """
 
-from supervisor.core import changes, delivery, incident
+from supervisor.core import changes, clockwatch, delivery, incident
 from supervisor.core.events import Reloaded, ReloadRefused
 from supervisor.core.model import Job, Problem, Reason, State, replace
 from supervisor.core.turn import Turn
@@ -70,6 +70,7 @@ def _take(turn: Turn, before: Job | None, job: Job) -> None:
         return
     tick = turn.world.last_tick or turn.now
     turn.see_until(job.name, tick)
+    clockwatch.redefined(turn, job)
     turn.expect(job, max(tick, turn.world.marks[job.name].seen_until))
 
 

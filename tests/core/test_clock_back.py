@@ -193,6 +193,16 @@ def test_a_restart_meanwhile_keeps_the_warning_and_ends_it_in_time():
     assert len(night.ledger.incidents) == 1
 
 
+def test_a_job_that_becomes_interval_like_meanwhile_goes_on_from_then():
+    night = lives_until("06:00", job("a", cron="50 5 * * *"))
+    night.clock_is_set_to("2026-01-05 05:17")
+
+    night.reloads(job("a", cron="*/10 * * * *"))
+    goes_on(night, "05:31")
+
+    assert due(night, "a") == ["05:50", "05:20", "05:30"]
+
+
 def test_resume_from_now_lets_fixed_times_come_again():
     night = lives_until("06:00", job("a", cron=("*/20 * * * *", "30 5 * * *")))
     before = len(night.runs("a"))
