@@ -212,6 +212,9 @@ class Heartbeats:
             for beat in lost:  # it went while they came
                 self._waiting.setdefault(beat.job, beat)
         else:
+            # The rest after this is longer than the minute in which they may be tried.
+            lost += [call.beat for call in self._again.values()]
+            self._again.clear()
             self._give_up(
                 at, f"{len(lost)} jobs: the process that calls {why_ended(end, CALL_S)}", len(lost)
             )

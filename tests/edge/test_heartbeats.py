@@ -290,6 +290,20 @@ def test_a_killed_child_is_replaced_after_a_rest(chest, hook):
     assert hook.paths() == ["sesame/start", "sesame"]
 
 
+def test_what_waits_for_its_next_try_is_not_tried_after_the_minute(chest, hook):
+    hook.answers(503).reacts(swallows=True)
+    chest.hearts.take(Beat("a", f"{hook.url}/a", Pulse.START))
+    chest.until(lambda: hook.calls and not chest.under_way)
+    chest.hearts.take(Beat("b", f"{hook.url}/b", Pulse.START))
+    chest.until(lambda: len(hook.calls) == 2)
+    [child] = chest.stage.jobs()
+    os.kill(child, 9)
+
+    chest.until(lambda: chest.hearts.is_idle)
+
+    assert (len(hook.calls), chest.hearts.failures) == (2, 2)
+
+
 def test_a_child_that_had_nothing_to_do_ends_and_nothing_is_lost(chest, hook, monkeypatch):
     monkeypatch.setattr(heartbeats, "WORKER", "tests.edge.test_heartbeats:soon_idle")
     chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
