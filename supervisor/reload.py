@@ -21,6 +21,8 @@ import msgspec
 from supervisor import look
 from supervisor.config.files import Unreadable, read_regular, write_private
 from supervisor.config.outcome import Loaded, read_outcome
+from supervisor.config.problems import Wrong
+from supervisor.config.zones import MachineZone, machine_zone
 from supervisor.core import events as ev
 from supervisor.core.changes import Changes
 from supervisor.core.model import Asking, Config, Peer, Problem
@@ -73,6 +75,7 @@ class Reloader:
         self._path = path
         self._settle = settle
         self._watch = Watch(acted_on)
+        self._zone = _machine_zone()
         self._looking = Errand(LOOK, "look")
         self._look_by = 0.0  # monotonic: then the child that looks has had its time
         self._is_wanted = False  # the text stood still and is to be read
@@ -82,8 +85,13 @@ class Reloader:
         self._found = ""
 
     def look(self, at: ev.At) -> None:
-        """Look at the file, as once a minute."""
-        self._watch.want(at.mono)
+        """Look at the file, as once a minute, and at the zone that holds where it names none."""
+        zone = _machine_zone()
+        if zone == self._zone:
+            self._watch.want(at.mono)
+        else:
+            self._zone = zone
+            self._watch.insist(at.mono)
 
     def ask(self, asker: Asker | None, at: ev.At) -> None:
         """Somebody wants a reload, and perhaps an answer."""
@@ -197,6 +205,13 @@ class Reloader:
     def _accept(self, loaded: Loaded, config: Config, at: ev.At) -> ev.Event:
         keep_text(self.folder, loaded.text)
         return ev.Reloaded(at, self._settle(config))
+
+
+def _machine_zone() -> MachineZone | None:
+    try:
+        return machine_zone(os.environ)
+    except Wrong:  # it does not change while this process lives, and reading the file tells it
+        return None
 
 
 def keep_text(folder: StateFolder, text: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from supervisor.alerts import slack
+from supervisor.alerts import screen, slack
 from supervisor.alerts.journey import Journey, Outcome
 from supervisor.containment import output
 from supervisor.core import events as ev
@@ -82,7 +82,7 @@ class Courier:
         lines: list[str] = []
         if alert.run is not None:
             with contextlib.suppress(OSError):
-                lines = output.last_lines(self._folder / "runs", alert.run, OUTPUT_BYTES)
+                lines = self._last_lines(alert.run)
         about = slack.About(
             alert=alert,
             zone=schedule.zone(world.config.timezone),
@@ -93,6 +93,14 @@ class Courier:
             output=tuple(lines),
         )
         return slack.message(about, self._log.mask)
+
+    def _last_lines(self, run: int) -> list[str]:
+        found, is_cut = output.newest(self._folder / "runs", run, OUTPUT_BYTES)
+        # Masked before anything is cut or written over; the message is masked again.
+        text = self._log.mask(found.decode(errors="replace"))
+        if is_cut:  # it may begin with half a secret, which is not in its second half
+            text = text[len(text) // 2 :]
+        return screen.shown(text)
 
     def _run(self, number: int, world: World) -> Run | None:
         if number in world.runs:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from supervisor.core import incident
 from supervisor.core.incident import Word
-from supervisor.core.model import Alert, Job, Run
+from supervisor.core.model import Alert, Job, Run, Severity
 from workers.text import readable
 from workers.units import format_duration
 
@@ -152,6 +152,8 @@ def _sign(alert: Alert) -> str:
 def _commands(alert: Alert) -> list[str]:
     if alert.word == Word.RECOVERED:
         return []
+    if alert.kind == incident.CLOCK and alert.severity is Severity.WARNING:
+        return ["nightshift status"]  # it passes by itself, and no fixed time is to be repeated
     of_a_failure = ("nightshift logs {run}", "nightshift run {job}")
     wanted = (*_NEXT.get(alert.kind, of_a_failure), "nightshift incidents ack {incident} --for 1d")
     names = {"job": alert.job, "run": alert.run, "incident": alert.incident}

@@ -22,6 +22,7 @@ from supervisor.cli.moments import moments
 from supervisor.cli.printing import Table, clean, print_value, say
 from supervisor.cli.verb import Family, Verb, json_option, places, supervisor, utc_option
 from supervisor.cli.waiting import display, give_account, until_final
+from supervisor.config.problems import Wrong
 from supervisor.config.zones import machine_zone
 from supervisor.core.asks import RestoreBackup
 from workers.backup import choice, keep
@@ -264,4 +265,11 @@ def _zone() -> str:
     try:
         return definitions(places().config).timezone
     except Failure:
-        return machine_zone(os.environ)
+        return _machine_zone()
+
+
+def _machine_zone() -> str:
+    try:
+        return machine_zone(os.environ).name
+    except Wrong as wrong:
+        raise Failure(Exit.USAGE, f"the environment variable TZ: {wrong.message}") from wrong

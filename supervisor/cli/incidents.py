@@ -96,7 +96,11 @@ def notify(is_test: bool, as_json: bool) -> int:
 
 def _stands(incident: answers.Incident, when: Moments) -> str:
     if incident.closed_at is not None:
-        return f"closed {when.near(incident.closed_at)}"
+        closed = f"closed {when.near(incident.closed_at)}"
+        if incident.recovery_at is None:
+            return closed
+        # It may open again until then; nobody has been told that it is over.
+        return f"{closed}, recovers {when.near(incident.recovery_at)}"
     if incident.acked_until is not None and incident.acked_until > when.now:
         return f"acked, reminds {when.near(incident.acked_until)}"
     return "open"

@@ -126,6 +126,8 @@ def _about(found: answers.Status, when: Moments) -> Iterator[str]:
     pool = found.pool
     yield f"pool    {pool.running} of {pool.max} places taken, {pool.pending} pending"
     yield f"tick    {when.near(found.tick.last_at) if found.tick.last_at else 'none yet'}"
+    for note in found.notes:
+        yield f"note    {clean(note)}"
     if found.paused is not None:
         yield f"paused  {_pause(found.paused, when)}"
     if found.metrics is not None:

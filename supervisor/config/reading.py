@@ -18,7 +18,7 @@ from supervisor.config.outcome import Parsed
 from supervisor.config.problems import Wrong
 from supervisor.config.relations import check_deps
 from supervisor.config.substitute import Sources
-from supervisor.core.model import Config, Problem
+from supervisor.core.model import Config, Problem, Severity
 
 _TOP = {key.name: key for key in TOP_KEYS}
 _APART = ("jobs", "defaults")
@@ -66,7 +66,7 @@ def _config(doc: Document, root: Node) -> tuple[Config, list[Draft]]:
     pairs = doc.pairs(root, ())
     top = {name: pair for name, pair in pairs.items() if name not in _APART}
     values = read_keys(doc, top, _TOP, ())
-    zone = values.pop("timezone", None) or doc.sources.zone()
+    zone = values.pop("timezone", None) or _zone_of_machine(doc, root)
     folder = doc.sources.folder
     default_pairs = _mapping(doc, pairs, "defaults")
     if default_pairs.keys() >= {"worker", "command"}:
@@ -79,6 +79,19 @@ def _config(doc: Document, root: Node) -> tuple[Config, list[Draft]]:
     jobs = tuple(draft.job for draft in drafts)
     secrets = doc.secrets.found()
     return Config(jobs, str(zone), secrets=secrets, **fields), drafts  # type: ignore[arg-type]
+
+
+def _zone_of_machine(doc: Document, root: Node) -> str:
+    """What holds without `timezone`; a mistake in it is one of this file, which may say better."""
+    try:
+        found = doc.sources.zone()
+    except Wrong as wrong:
+        doc.report(root, ("timezone",), wrong.message, wrong.hint)
+        return "UTC"
+    if found.trouble:
+        hint = 'set "timezone" in jobs.yaml, or TZ'
+        doc.report(root, ("timezone",), f"{found.trouble}; UTC is used", hint, Severity.WARNING)
+    return found.name
 
 
 def _drafts(doc: Document, root: Node, pairs: Pairs, ground: Ground) -> list[Draft]:

@@ -45,6 +45,9 @@ class Memory(Struct, frozen=True):
 
     runs: open runs, and the newest final ones of each job, oldest first.
     attempts: those whose end nobody saw. outbox: alerts that wait, oldest first.
+    incidents: the open ones, those whose recovery is not announced yet, and closed
+        ones with an ack. last_tick: the last full minute that was acted on, None if
+        that was never kept; silent_until: as `World` has it.
     """
 
     runs: tuple[Run, ...] = ()
@@ -53,6 +56,8 @@ class Memory(Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
     outbox: tuple[Alert, ...] = ()
     paused: Pause | None = None
+    last_tick: datetime | None = None
+    silent_until: datetime | None = None
     next_run: int = 1
     next_incident: int = 1
     next_alert: int = 1
@@ -268,6 +273,16 @@ class RecordPause(Struct, frozen=True):
     pause: Pause | None
 
 
+class RecordTick(Struct, frozen=True):
+    """Write that the service acted on the slots up to this instant.
+
+    An absence begins here. silent_until: as `World` has it.
+    """
+
+    at: datetime
+    silent_until: datetime | None
+
+
 class ReleaseSlots(Struct, frozen=True):
     """Rows of the job's slots after this instant no longer stand for them."""
 
@@ -311,5 +326,15 @@ class Stop(Struct, frozen=True):
 
 
 Action = (
-    Record | RecordPause | ReleaseSlots | Launch | Signal | Reply | Deliver | Beat | Note | Stop
+    Record
+    | RecordPause
+    | RecordTick
+    | ReleaseSlots
+    | Launch
+    | Signal
+    | Reply
+    | Deliver
+    | Beat
+    | Note
+    | Stop
 )

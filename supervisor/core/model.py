@@ -292,11 +292,18 @@ class Pause(Struct, frozen=True):
 
 
 class Mark(Struct, frozen=True):
-    """What the ledger keeps of a job itself; no slot <= seen_until is opened again."""
+    """What the ledger keeps of a job itself; no slot <= seen_until is opened again.
+
+    removed_at: since when jobs.yaml does not define the job; None: it does.
+    fixed_until: its fixed times up to here are done, though interval-like ones after
+        seen_until are not (the clock was put back); None: there is no such difference.
+    """
 
     job: str
     seen_until: datetime
     pause: Pause | None = None
+    removed_at: datetime | None = None
+    fixed_until: datetime | None = None
 
 
 class Incident(Struct, frozen=True):
@@ -304,7 +311,9 @@ class Incident(Struct, frozen=True):
 
     job: "" where it is the service's own. kind: a word such as `exit`,
     `timeout`, `late`, `missed`, `reload`. count: how often it failed so far.
-    reminders: how many were sent; reminded_count: the count the last alert told.
+    reminders: how many were sent; reminded_count: the count the last alert told,
+        0 where an ack kept back even the first. successes: in a row since it closed.
+    recovery_at: it is closed, and announced then as recovered if it has not failed again.
     """
 
     id: int
@@ -323,6 +332,8 @@ class Incident(Struct, frozen=True):
     acked_until: datetime | None = None
     ack_by: str = ""
     ack_reason: str = ""
+    recovery_at: datetime | None = None
+    successes: int = 0
 
 
 class Alert(Struct, frozen=True):

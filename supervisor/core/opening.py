@@ -30,7 +30,7 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
 
     away: the cause for slots that nobody could run.
     """
-    calendar = schedule.calendar(job.cron, job.timezone)
+    calendar = turn.world.calendar(job, since)
     first = calendar.next_after(since)
     if first is None or first > turn.now:
         return

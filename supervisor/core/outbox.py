@@ -39,7 +39,7 @@ def alert(number: int, incident: Incident, word: Word, at: datetime) -> Alert:
         count=incident.count,
         run=incident.run,
         at=at,
-        lasted_s=(at - incident.opened_at).total_seconds(),
+        lasted_s=((incident.closed_at or at) - incident.opened_at).total_seconds(),
     )
 
 

@@ -6,7 +6,15 @@ is told all that is still known.
 """
 
 from supervisor.core import incident
-from supervisor.core.events import LedgerDamaged, Note, Record, Recorded, RecordPause, Unrecorded
+from supervisor.core.events import (
+    LedgerDamaged,
+    Note,
+    Record,
+    Recorded,
+    RecordPause,
+    RecordTick,
+    Unrecorded,
+)
 from supervisor.core.model import replace
 from supervisor.core.turn import Turn
 
@@ -52,7 +60,10 @@ def _tell_all(turn: Turn) -> None:
         *(each.attempt for each in living),
         *world.marks.values(),
         *world.incidents.values(),
+        *world.closed.values(),
         *world.outbox,
     ]
     turn.actions += [Record(row) for row in rows]
     turn.actions.append(RecordPause(world.paused))
+    if world.last_tick is not None:
+        turn.actions.append(RecordTick(world.last_tick, world.silent_until))

@@ -123,6 +123,8 @@ def _instants(world: World, wall: Callable[[float], datetime]) -> Iterator[datet
     for each in world.incidents.values():
         at = incident.speaks_at(each)
         yield None if at is None else _full_minute(at)
+    for each in world.closed.values():
+        yield None if each.recovery_at is None else _full_minute(each.recovery_at)
     yield None if world.silent_until is None else _full_minute(world.silent_until)
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from immutables import Map
 from msgspec import Struct, field
 
+from supervisor.core import schedule
 from supervisor.core.graph import Past
 from supervisor.core.model import (
     Alert,
@@ -25,6 +26,7 @@ from supervisor.core.model import (
     Run,
     State,
 )
+from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Heard, Verdict
 
 # Runs of these are opened by a request of their own; the name is refused in jobs.yaml.
@@ -94,10 +96,15 @@ class World(Struct):
     past: the newest few runs of each job, largest due first.
     retry_at: monotonic instants of retrying runs. late: the newest slot of each
         job that has `late_after` and has not succeeded for it.
+    incidents: the open ones. closed: those whose recovery is not announced yet, and
+        others whose ack is in force.
     outbox: alerts that wait, oldest first. sending: ids of those that are on
         their way. deliver_at: monotonic, the channel is left alone until then.
     metrics: what workers measured last and the numbers of their last results, by
         job and name.
+    latest_wall: the latest reading of the clock since it was last put back.
+        silent_until: it was put back, and slots up to then count as done.
+    zone_changed: when `timezone` changed last in this life, and in words how.
     ledger_trouble: "" or why the ledger cannot be written.
     """
 
@@ -118,6 +125,7 @@ class World(Struct):
     last_success: Map[str, datetime] = field(default_factory=Map)
     last: Map[str, Run] = field(default_factory=Map)
     incidents: Map[tuple[str, str], Incident] = field(default_factory=Map)
+    closed: Map[tuple[str, str], Incident] = field(default_factory=Map)
     outbox: tuple[Alert, ...] = ()
     sending: tuple[int, ...] = ()
     deliver_at: float | None = None
@@ -129,6 +137,7 @@ class World(Struct):
     last_tick: datetime | None = None
     latest_wall: datetime | None = None
     silent_until: datetime | None = None
+    zone_changed: tuple[datetime, str] | None = None
     strays_killed: int = 0
     output_bytes_dropped: int = 0
     metrics: Map[str, Map[str, float]] = field(default_factory=Map)
@@ -150,6 +159,13 @@ class World(Struct):
         pauses = (self.paused, mark.pause if mark else None)
         in_force = [p for p in pauses if p is not None and (p.until is None or at < p.until)]
         return max(in_force, key=_end_of_pause, default=None)
+
+    def calendar(self, job: Job, since: datetime) -> Calendar:
+        """The job's slots after an instant, without fixed times that are done already."""
+        mark = self.marks.get(job.name)
+        done = None if mark is None else mark.fixed_until
+        fixed_after = done if done is not None and done > since else None
+        return schedule.calendar(job.cron, job.timezone, fixed_after)
 
     def definition(self, name: str) -> Job | None:
         """The job of this name, also one that no jobs.yaml may define."""

@@ -17,7 +17,7 @@ RETRY_S = 5.0
 # How long a record that nothing depends on may wait for one that takes its place.
 SOON_S = 0.5
 
-_WRITTEN = (ev.Record, ev.RecordPause, ev.ReleaseSlots)
+_WRITTEN = (ev.Record, ev.RecordPause, ev.RecordTick, ev.ReleaseSlots)
 
 
 class Backlog:
@@ -99,4 +99,6 @@ def _key(action: Written) -> object:
     if isinstance(action, ev.Record):
         table = TABLES[type(action.row)]
         return id(action) if table.key is None else (table.name, table.key(action.row))
-    return "pause" if isinstance(action, ev.RecordPause) else id(action)
+    if isinstance(action, ev.RecordPause | ev.RecordTick):
+        return type(action)
+    return id(action)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from supervisor.core.events import Memory
+from supervisor.core.events import Memory, RecordTick
 from supervisor.core.model import Pause
 from supervisor.ledger.rows import (
     ATTEMPTS,
@@ -25,6 +25,10 @@ from supervisor.ledger.rows import (
 
 # An alert that is to be sent, by the next service if not by this one.
 _WAITS = "delivered_at IS NULL AND withheld = ''"
+# Open, or with a recovery still to be announced, or with an acknowledgement in force.
+_INCIDENTS = (
+    "WHERE closed_at IS NULL OR recovery_at IS NOT NULL OR acked_until IS NOT NULL ORDER BY id"
+)
 
 
 def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
@@ -34,13 +38,16 @@ def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
         RowError: a row cannot be read as what it is.
         sqlite3.Error: the file cannot be read.
     """
+    ticked = last_tick(meta(db, "last_tick"))
     return Memory(
         runs=tuple(_all(db, RUNS, TO_REMEMBER)),
         attempts=tuple(_all(db, ATTEMPTS, ATTEMPTS.select("WHERE ended_at IS NULL"))),
         marks=tuple(_all(db, MARKS, MARKS.select())),
-        incidents=tuple(_all(db, INCIDENTS, INCIDENTS.select("WHERE closed_at IS NULL"))),
+        incidents=tuple(_all(db, INCIDENTS, INCIDENTS.select(_INCIDENTS))),
         outbox=tuple(_all(db, OUTBOX, OUTBOX.select(f"WHERE {_WAITS} ORDER BY id"))),
         paused=pause(meta(db, "paused")),
+        last_tick=ticked.at if ticked else None,
+        silent_until=ticked.silent_until if ticked else None,
         next_run=max(_next(db, "runs"), newest_log + 1),
         next_incident=_next(db, "incidents"),
         next_alert=_next(db, "outbox"),
@@ -61,6 +68,14 @@ def pause(text: str) -> Pause | None:
         return msgspec.json.decode(text, type=Pause | None) if text else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise RowError(f"meta: paused: {error}") from error
+
+
+def last_tick(text: str) -> RecordTick | None:
+    """Return the last tick of the life before, from its text. Raises: RowError."""
+    try:
+        return msgspec.json.decode(text, type=RecordTick) if text else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RowError(f"meta: last_tick: {error}") from error
 
 
 def touch_columns(db: sqlite3.Connection) -> None:

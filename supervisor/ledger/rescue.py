@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from supervisor.ledger.remembering import pause
+from supervisor.ledger.remembering import last_tick, pause
 from supervisor.ledger.rows import TABLES, RowError, Table
 
 _ALONGSIDE = ("-wal", "-shm")
@@ -136,6 +136,10 @@ def _is_sound(key: object, value: object) -> bool:
         case "paused", str(text):
             with contextlib.suppress(RowError):
                 pause(text)
+                return True
+        case "last_tick", str(text):
+            with contextlib.suppress(RowError):
+                last_tick(text)
                 return True
     return False
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
+from supervisor.core.events import Memory, Record, RecordPause, RecordTick, ReleaseSlots
 from supervisor.core.model import History
 from supervisor.ledger import ballast, opening, purging, remembering, rescue
 from supervisor.ledger.rows import TABLES
@@ -27,7 +27,8 @@ RESCUE_AT_START_S, RESCUE_S = 20.0, 1.0
 # At most so many runs are purged in one step, so that no tick is late for it.
 PURGE_STEP = 200
 
-Written = Record | RecordPause | ReleaseSlots
+# What a new service must know of incidents: `core/incident.py` says why.
+Written = Record | RecordPause | RecordTick | ReleaseSlots
 
 
 class LedgerTrouble(Exception):  # noqa: N818 - the word of the state it causes
@@ -141,6 +142,8 @@ class Store:
                 self._db.execute(table.upsert, table.encode(row))
             case RecordPause(pause):
                 self._say("paused", msgspec.json.encode(pause).decode())
+            case RecordTick():
+                self._say("last_tick", msgspec.json.encode(action).decode())
             case ReleaseSlots(job, after):
                 self._db.execute(
                     "UPDATE runs SET slot = NULL WHERE job = ? AND slot > ?",

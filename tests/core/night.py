@@ -44,6 +44,7 @@ from supervisor.core.view import Facts, Status
 from supervisor.core.world import World
 from workers import protocol
 
+WRITTEN = (ev.Record, ev.RecordPause, ev.RecordTick, ev.ReleaseSlots)
 MIDNIGHT = "2026-01-05 00:00"  # a Monday; every night begins here unless it says otherwise
 
 
@@ -88,6 +89,7 @@ class Ledger:
     alerts: list[Alert] = field(default_factory=list)
     askings: list[Asking] = field(default_factory=list)
     paused: Pause | None = None
+    tick: ev.RecordTick | None = None
 
 
 class Night:
@@ -378,9 +380,11 @@ class Night:
             runs=tuple(self._remembered()),
             attempts=tuple(a for a in ledger.attempts.values() if a.ended_at is None),
             marks=tuple(ledger.marks.values()),
-            incidents=tuple(i for i in ledger.incidents.values() if i.closed_at is None),
+            incidents=tuple(i for i in ledger.incidents.values() if _is_remembered(i)),
             outbox=tuple(a for a in ledger.alerts if not (a.delivered_at or a.withheld)),
             paused=ledger.paused,
+            last_tick=ledger.tick.at if ledger.tick else None,
+            silent_until=ledger.tick.silent_until if ledger.tick else None,
             next_run=max(ledger.runs, default=0) + 1,
             next_incident=max(ledger.incidents, default=0) + 1,
             next_alert=len(ledger.alerts) + 1,
@@ -415,7 +419,9 @@ class Night:
                 self.beats.append(action)
             case ev.Stop():
                 self.has_stopped = True
-            case ev.Record() | ev.RecordPause() | ev.ReleaseSlots() if self.ledger_error:
+            case ev.Record() | ev.RecordPause() | ev.RecordTick() | ev.ReleaseSlots() if (
+                self.ledger_error
+            ):
                 self.held_back.append(action)
             case _:
                 self._write(action)
@@ -446,6 +452,8 @@ class Night:
                 ledger.askings.append(row)
             case ev.RecordPause(pause):
                 ledger.paused = pause
+            case ev.RecordTick():
+                ledger.tick = action
             case ev.ReleaseSlots(name, after):
                 for run in self.runs(name):
                     if run.slot is not None and run.slot > after:
@@ -459,3 +467,8 @@ def ran_before(name: str, until: str, state: State = State.SUCCESS) -> Ledger:
     seen = instant(until)
     last = Run(1, name, seen, Trigger.SCHEDULE, state, slot=seen, attempt=1, ended_at=seen)
     return Ledger(runs={1: last}, marks={name: Mark(name, seen)})
+
+
+def _is_remembered(incident: Incident) -> bool:
+    """Whether a new service is told of it: as `store.memory` does."""
+    return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from supervisor.core import asks
+from supervisor.core import asks, schedule
 from supervisor.core import events as ev
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
@@ -23,6 +23,7 @@ from supervisor.core.model import (
     Pause,
     Peer,
     Run,
+    Severity,
     State,
     Trigger,
     replace,
@@ -56,6 +57,7 @@ class Ledger:
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: dict[int, Alert] = field(default_factory=dict)
     paused: Pause | None = None
+    tick: ev.RecordTick | None = None
 
 
 class Storm:
@@ -73,6 +75,7 @@ class Storm:
         self.last_arrived = 0
         self.crashed = False
         self.stopped = False
+        self.may_release = False
         self.events = 0
         self.latest_wall = START
         self.ended: set[int] = set()
@@ -112,9 +115,11 @@ class Storm:
             runs=tuple(self.ledger.runs.values()),
             attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
             marks=tuple(self.ledger.marks.values()),
-            incidents=tuple(i for i in self.ledger.incidents.values() if i.closed_at is None),
+            incidents=tuple(i for i in self.ledger.incidents.values() if _is_remembered(i)),
             outbox=tuple(a for a in self.ledger.alerts.values() if _waits(a)),
             paused=self.ledger.paused,
+            last_tick=self.ledger.tick.at if self.ledger.tick else None,
+            silent_until=self.ledger.tick.silent_until if self.ledger.tick else None,
             next_run=max(self.ledger.runs, default=0) + 1,
             next_incident=max(self.ledger.incidents, default=0) + 1,
             next_alert=max(self.ledger.alerts, default=0) + 1,
@@ -137,6 +142,15 @@ class Storm:
         self.wall += timedelta(seconds=seconds) + wall_step
         self.latest_wall = max(self.latest_wall, self.wall)
         self.send(ev.TimePassed(self.at()))
+        self.judge_silence()
+
+    def judge_silence(self) -> None:
+        """What is due each minute waits for no clock that was put back, or that is critical."""
+        clock = self.world.incidents.get(("", "clock"))
+        is_critical = clock is not None and clock.severity is Severity.CRITICAL
+        if self.world.life is Life.SERVING and not is_critical:
+            ahead = self.world.next_slot["every-minute"] - self.wall
+            assert ahead <= timedelta(minutes=2), "silent, and nothing says so"
 
     def to_next_moment(self) -> None:
         """Sleep as the loop does: to the next minute, deadline or backoff."""
@@ -147,7 +161,9 @@ class Storm:
 
     def ask(self, request: asks.Request) -> None:
         asked = len(self.replies)
+        self.may_release = isinstance(request, asks.ResumeJob) and request.from_now
         self.send(ev.Asked(self.at(), self.events, Peer(1000, 1), request))
+        self.may_release = False
         assert len(self.replies) == asked + 1, "each request gets exactly one reply"
 
     def mend_ledger(self) -> None:
@@ -189,7 +205,10 @@ class Storm:
         unlaunched = []
         for action in actions:
             match action:
-                case ev.Record() | ev.RecordPause() | ev.ReleaseSlots():
+                case ev.ReleaseSlots(job):
+                    self._judge_release(job)
+                    self._record(action)
+                case ev.Record() | ev.RecordPause() | ev.RecordTick():
                     self._record(action)
                 case ev.Launch(run) if self.ledger_broken:
                     unlaunched.append((run.id, run.attempt))
@@ -209,6 +228,12 @@ class Storm:
             self.send(ev.Unrecorded(self.at(), tuple(unlaunched), "disk full"))
         else:
             assert not unlaunched, "nothing is launched while the ledger is in trouble"
+
+    def _judge_release(self, name: str) -> None:
+        """Only a person lets the slots of a job come again that has fixed times alone."""
+        cron = next(job.cron for job in self.config.jobs if job.name == name)
+        is_repeated = any(schedule.is_interval_like(expression) for expression in cron)
+        assert self.may_release or is_repeated, f"fixed times of {name} come again"
 
     def _record(self, action: ev.Action) -> None:
         if self.ledger_broken:
@@ -238,6 +263,8 @@ class Storm:
                 self._write_alert(alert)
             case ev.RecordPause(pause):
                 ledger.paused = pause
+            case ev.RecordTick():
+                ledger.tick = action
             case ev.ReleaseSlots(job, after):
                 for run in list(ledger.runs.values()):
                     if run.job == job and run.slot is not None and run.slot > after:
@@ -267,7 +294,8 @@ class Storm:
         ]
         assert not others, "an incident opens only after the one before it has closed"
         known = self.ledger.incidents.get(incident.id)
-        assert known is None or known.closed_at is None, "a closed incident stays closed"
+        is_over = known is not None and known.closed_at and known.recovery_at is None
+        assert not (is_over and incident.closed_at is None), "what has recovered stays closed"
         self.ledger.incidents[incident.id] = incident
 
     def _write_alert(self, alert: Alert) -> None:
@@ -319,3 +347,8 @@ class Storm:
 
 def _waits(alert: Alert) -> bool:
     return alert.delivered_at is None and not alert.withheld
+
+
+def _is_remembered(incident: Incident) -> bool:
+    """Whether a new service is told of it: as `store.memory` does."""
+    return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

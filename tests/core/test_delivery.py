@@ -61,6 +61,7 @@ def test_alerts_arrive_in_the_order_in_which_they_were_written():
     night.cannot_deliver()
     night.at("04:00")
     night.ends("a")
+    night.at("04:15")
 
     night.delivers()
 
@@ -214,6 +215,8 @@ def test_reminders_and_the_recovery_are_as_loud_as_their_incident(word):
         for name in night.living():
             night.ends(name, status=1)
         night.after(minutes=1)
+    night.ends("a")
+    night.after(minutes=1)
     night.ends("a")
 
     severities = {each.severity for each in night.ledger.alerts if each.word == word}

@@ -65,12 +65,14 @@ def test_one_success_closes_it_with_duration_and_count():
     night.at("04:00")
 
     night.ends("a")
+    closed = night.incidents("a") == []
+    night.at("04:15")
 
     recovery = night.ledger.alerts[-1]
+    assert closed
     assert recovery.word == "recovered"
     assert (recovery.count, recovery.lasted_s) == (2, 7200.0)
     assert recovery.severity == "error"
-    assert night.incidents("a") == []
 
 
 def test_a_success_without_an_incident_says_nothing():
@@ -114,6 +116,7 @@ def test_one_success_closes_every_kind():
     night.at("04:00")
 
     night.ends("a")
+    night.at("04:15")
 
     assert night.incidents("a") == []
     assert sorted(night.words("a")[2:]) == ["exit recovered", "signal recovered"]
@@ -230,6 +233,7 @@ def test_an_acknowledged_incident_still_recovers():
     night.at("03:00")
 
     night.ends("a")
+    night.at("03:15")
 
     assert night.words("a") == ["exit opened", "exit recovered"]
 
@@ -295,9 +299,9 @@ def test_a_manual_run_opens_and_closes_like_others():
     night = Night(A)
     night.asks(asks.RunJobs(("a",)))
     night.ends("a", status=1)
-    night.asks(asks.RunJobs(("a",)))
-
-    night.ends("a")
+    for _ in range(2):
+        night.asks(asks.RunJobs(("a",)))
+        night.ends("a")
 
     assert night.words("a") == ["exit opened", "exit recovered"]
 

@@ -47,6 +47,7 @@ def test_the_incident_is_opened_once_and_closed_with_the_recovery():
     night.at("05:00")
 
     night.mends_ledger()
+    night.after(minutes=15)
 
     assert night.words() == ["ledger opened", "ledger recovered"]
 

@@ -33,8 +33,13 @@ def begun(*jobs, memory=None, **settings):
 
 
 def told(steps):
-    """All that was asked for, with its instant."""
-    return [(step.event.at.wall, action) for step in steps for action in step.actions]
+    """All that was asked for, with its instant; but that a minute was acted on."""
+    return [
+        (step.event.at.wall, action)
+        for step in steps
+        for action in step.actions
+        if not isinstance(action, ev.RecordTick)
+    ]
 
 
 def final(steps):

@@ -120,7 +120,7 @@ def test_what_workers_measured_is_there_by_its_own_name_and_by_ours():
     assert found["nightshift_replication_lag_seconds", ("job", "check")] == 7200
     name = "nightshift_worker_metric"
     assert found[name, ("job", "backup"), ("name", "size_bytes")] == 4096
-    assert found[name, ("job", "check"), ("name", "l_g_of_x")] == 1
+    assert found[name, ("job", "check"), ("name", 'läg of "x"\n')] == 1
 
 
 def test_open_incidents_are_counted_by_severity():
@@ -176,8 +176,40 @@ def test_labels_stay_bounded_whatever_workers_call_their_numbers():
     found = samples(seen(night))
 
     names = [key[2][1] for key in found if key[0] == "nightshift_worker_metric"]
-    assert len(names) == 100
-    assert max(map(len, names)) == 80
+    assert len(set(names)) == 100
+    assert max(map(len, names)) == 120
+
+
+NAMES = [
+    *("a b", "a-b", "a_b", "größe", "grösse", "дата", "行数", "👨‍👩‍👧", "{job=}", "", " "),
+    *('say "no"', "back\\slash", "two\nlines", "a\tb", "a\u2028b"),
+    *("a\rb", "\x1b[31mred", "nul\0", "caf\udce9", "caf\udcea", "x" * 500, "x" * 500 + "y"),
+]
+
+
+@pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])
+def test_each_name_of_a_worker_is_a_series_of_its_own_and_reads_as_it_was_written(accept):
+    night = Night(job("a", cron="0 1 * * *", worker="w.f"))
+    night.at("01:00")
+    for number, name in enumerate(NAMES):
+        night.says("a", Metric(name, number))
+
+    text, _ = text_of(seen(night), accept)
+
+    read = parse_open if accept else parse
+    found = {
+        sample.labels["name"]: sample.value
+        for family in read(text.decode())
+        for sample in family.samples
+        if sample.name == "nightshift_worker_metric"
+    }
+    assert sorted(found.values()) == list(range(len(NAMES)))
+    plain = [
+        name
+        for name in NAMES
+        if len(name) < 100 and not re.search("[\0\r\x1b\ud800-\udfff]", name)
+    ]
+    assert {name: found[name] for name in plain} == {name: NAMES.index(name) for name in plain}
 
 
 @pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])

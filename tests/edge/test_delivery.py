@@ -202,6 +202,30 @@ def test_a_message_tells_of_the_run_and_its_last_lines(office, hook, tmp_path):
     assert "41, attempt 2" in text
 
 
+@pytest.mark.parametrize(
+    ("log", "last"),
+    [
+        ("".join(f"\rcopied {n} of 5000" for n in range(5000)), "copied 4999 of 5000"),
+        ("".join(f"\rcopied {n} of 5000" for n in range(5000)) + "\n", "copied 4999 of 5000"),
+        ("\x1b[2K\r50 %" * 5000 + "\ngone\n", "50 %\ngone"),
+        ("." * 20_000 + " no space left", ". no space left"),
+        ("secret-word-" * 5000 + "end", "***end"),
+    ],
+    ids=["CR", "CR and an end", "erased", "one long line", "one long line of secrets"],
+)
+def test_the_last_lines_are_those_that_a_terminal_would_show(office, hook, tmp_path, log, last):
+    office.log.mask = masker(["secret-word-"])
+    (tmp_path / "runs" / "41.log").write_text(log)
+
+    office.sends(hook.url, alert(1, run=41))
+
+    posted = hook.calls[0].body
+    output = [each for each in map(str, hook.calls[0].json()["blocks"]) if "Last lines" in each]
+    assert f"{last}```" in output[0].replace("\\n", "\n")
+    assert "secret-w" not in posted
+    assert "cret-word" not in posted
+
+
 def test_without_ledger_or_output_the_alert_is_still_sent(office, hook):
     heard = office.sends(hook.url, alert(1, run=41))
 

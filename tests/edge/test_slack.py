@@ -233,3 +233,14 @@ def test_the_test_alert_says_what_it_is():
     body = slack.trial("box")
 
     assert body["text"] == "🔵 test alert of nightshift on box: alerts arrive here"
+
+
+def test_a_clock_put_back_a_little_wants_nothing_to_be_done():
+    clock = replace(ALERT, job="", kind="clock", run=None)
+
+    small = str(message(replace(clock, severity=Severity.WARNING)))
+    large = str(message(replace(clock, severity=Severity.CRITICAL)))
+
+    assert "nightshift status" in small
+    assert "--from-now" not in small
+    assert "--from-now" in large

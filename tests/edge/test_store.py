@@ -163,6 +163,41 @@ def test_old_alerts_are_purged_but_none_that_waits(store):
     assert store.memory().next_alert == 5
 
 
+def test_the_last_tick_survives(store):
+    store.write([ev.RecordTick(AT, None)])
+    store.write([ev.RecordTick(AT + timedelta(minutes=1), AT + timedelta(hours=1))])
+
+    memory = store.memory()
+
+    assert memory.last_tick == AT + timedelta(minutes=1)
+    assert memory.silent_until == AT + timedelta(hours=1)
+
+
+def test_memory_holds_the_incidents_that_are_not_over_and_those_with_an_ack(store):
+    settling = incident(2, closed_at=AT, recovery_at=AT)
+    acked = incident(3, closed_at=AT, acked_until=AT + timedelta(days=3))
+    rows = [incident(1), settling, acked, incident(4, closed_at=AT)]
+    store.write([ev.Record(row) for row in rows])
+
+    assert store.memory().incidents == (incident(1), settling, acked)
+
+
+def test_an_ack_in_force_outlasts_the_history(store):
+    old, now = AT, AT + timedelta(days=10)
+    acked = incident(1, closed_at=old, acked_until=now)
+    rows = [acked, incident(2, closed_at=old), incident(3)]
+    store.write([ev.Record(row) for row in rows])
+
+    store.purge(History(days=5), now)
+
+    assert store.memory().incidents == (acked, incident(3))
+
+
+def incident(number, **changes):
+    made = Incident(number, f"job-{number}", "exit", Severity.ERROR, AT, AT, "exit status 1")
+    return replace(made, **changes)
+
+
 def test_files_of_the_ledger_are_for_their_owner_only(store, tmp_path):
     store.write([ev.Record(run(1))])
 

@@ -35,6 +35,10 @@ OUTBOX_OF_VERSION_1 = """
     );
     INSERT INTO outbox VALUES (7, 1, 'opened', 'error', 'sync', 'exit', 'exit status 1', 1, 3,
                                '2026-02-09T02:00:00+00:00', 0.0, NULL);
+    ALTER TABLE jobs DROP COLUMN removed_at;
+    ALTER TABLE jobs DROP COLUMN fixed_until;
+    ALTER TABLE incidents DROP COLUMN recovery_at;
+    ALTER TABLE incidents DROP COLUMN successes;
     PRAGMA user_version = 1;
 """
 
