@@ -21,6 +21,7 @@ import time
 import typing
 
 from supervisor.containment import births, output, packets, tree
+from supervisor.containment.refusals import StartError
 
 NAMED_STRAYS = 20
 READ_BYTES = 64 * 1024
@@ -147,8 +148,8 @@ class Keeper:
     def _begin(self, order: births.Order, message_fd: int | None) -> None:
         try:
             birth = births.begin(order, message_fd)
-        except (OSError, ValueError) as error:
-            self._say({"failed": _start_error(order, error)})
+        except StartError as error:
+            self._say({"failed": str(error)})
             return
         run = order["run"]
         log = output.Log(self._runs_dir, run, order["attempt"]) if run > 0 else Tail()
@@ -270,10 +271,3 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
             os.killpg(pid, number)
         except ProcessLookupError:  # forked, and not yet the leader of its session
             os.kill(pid, number)
-
-
-def _start_error(order: births.Order, error: Exception) -> str:
-    what = order["argv"][0] if order.get("argv") else order.get("python") or order["cwd"]
-    if isinstance(error, OSError) and error.strerror:
-        return f'start "{error.filename or what}": {error.strerror.lower()}'
-    return f'start "{what}": {error}'
