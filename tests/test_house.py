@@ -89,8 +89,10 @@ VALUE_LIBRARIES = {
 # What verdicts need of the system: names of signals, and how to read a wait status.
 OF_THE_SYSTEM = {
     "supervisor.core.simulation": {"signal.SIGKILL", "signal.SIGTERM"},
+    "supervisor.core.signal_words": {"signal.Signals"},
     "supervisor.core.verdict": {"os.WIFSIGNALED", "os.WTERMSIG", "os.waitstatus_to_exitcode",
-                                "signal.SIGKILL", "signal.Signals"},
+                                "signal.SIGABRT", "signal.SIGBUS", "signal.SIGKILL",
+                                "signal.SIGSEGV", "signal.SIGXCPU", "signal.SIGXFSZ"},
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "monotonic_ns", "localtime"}
 

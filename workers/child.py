@@ -11,6 +11,7 @@ or `failed` is said, unless there is nobody left to hear it.
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -164,7 +165,15 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
         return _exit(leaving.code)
     except BaseException as error:  # the outermost edge of this process
         traceback.print_exc()
-        return protocol.Failed(f"{type(error).__name__}: {error}", permanent=False)
+        said = f"{type(error).__name__}: {error}{_limit_met(error)}"
+        return protocol.Failed(said, permanent=False)
+
+
+def _limit_met(error: BaseException) -> str:
+    """Which limit of the job may be behind an error."""
+    number = error.errno if isinstance(error, OSError) else None
+    name = {errno.EFBIG: "file_size", errno.EMFILE: "open_files"}.get(number or 0)
+    return f" (limits.{name}?)" if name else ""
 
 
 def _found(name: str) -> entry.Entry:

@@ -179,30 +179,31 @@ class Keeper:
     # --- endings --------------------------------------------------------------
 
     def _reap(self, tenant: Tenant) -> None:
-        status, empty = self._reap_dead(tenant)
+        ended, empty = self._reap_dead(tenant)
         if not empty and (tenant.pid is None or tenant.killed):
-            if status is not None:
-                self._say({**tenant.introduction(), "status": status})
+            if ended:
+                self._say({**tenant.introduction(), **ended})
             self._kill_left(tenant)
         elif empty:
-            self._finish(tenant, {} if status is None else {"status": status})
+            self._finish(tenant, ended)
 
-    def _reap_dead(self, tenant: Tenant) -> tuple[int | None, bool]:
-        """(status of the run's own process if it was among the dead, nothing is left)."""
-        status = None
+    def _reap_dead(self, tenant: Tenant) -> tuple[dict[str, object], bool]:
+        """(what to tell of the run's own process if it was among the dead, nothing is left)."""
+        ended: dict[str, object] = {}
         while True:
             try:
                 dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if dead is None:
-                    return status, False
+                    return ended, False
                 if dead.si_pid == tenant.pid:
                     self._before_reaping(tenant, dead.si_pid)
                 _, code, usage = os.wait4(dead.si_pid, 0)
             except ChildProcessError:
-                return status, True
+                return ended, True
             tenant.account(usage)
             if dead.si_pid == tenant.pid:
-                tenant.pid, status = None, code
+                tenant.pid = None
+                ended = {"status": code, "exit_cpu_s": usage.ru_utime + usage.ru_stime}
 
     def _before_reaping(self, tenant: Tenant, pid: int) -> None:
         """Kill the group of the run's own process while its number is still taken."""

@@ -23,6 +23,7 @@ class Told(msgspec.Struct):
     pid: int | None = None
     failed: str | None = None
     status: int | None = None
+    exit_cpu_s: float = 0.0
     emptied: bool = False
     strays: tuple[str, ...] = ()
     cpu_s: float = 0.0

@@ -235,7 +235,7 @@ class Processes:
                 self._listen(place.mail.fd, lambda at: self._hear_worker(place, at))
         if told.status is not None:
             happened += self._last_words(place, key, at)
-            happened.append(events.Exited(at, *key, told.status))
+            happened.append(events.Exited(at, *key, told.status, told.exit_cpu_s))
             place.exited = True
         if told.tail:
             happened.append(events.Said(at, *key, protocol.Log("info", told.tail)))

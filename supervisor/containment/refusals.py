@@ -116,8 +116,10 @@ def _no_program(path: str) -> str:
     if not head:
         return "it is empty"
     if head.startswith(b"\x7fELF"):
-        built = _MACHINES.get(int.from_bytes(head[18:20], _byte_order(head)), "another machine")
+        built = _MACHINES.get(int.from_bytes(head[18:20], _byte_order(head)))
         here = os.uname().machine
+        if built is None:
+            return "it is damaged, or built for another machine"
         return f"it is built for {built}, and this machine is {here}" if built != here else ""
     if head.startswith((b"\xef\xbb\xbf#!", b"\xff\xfe", b"\xfe\xff")):
         return 'it begins with a byte order mark, expected "#!" as its first two bytes'

@@ -75,7 +75,7 @@ def said(turn: Turn, event: Said, living: Living) -> None:
 
 def exited(turn: Turn, event: Exited, living: Living) -> None:
     """The process ended: verdict, state and `ended_at` are settled now."""
-    own = verdict.ended(living.job, event.wait_status, living.heard)
+    own = verdict.ended(living.job, event.wait_status, living.heard, event.cpu_s)
     # A worker that had said `done` had done it, whatever we wished meanwhile.
     finished = own.state is State.SUCCESS and living.heard.done is not None
     found = own if living.wish is None or finished else living.wish
@@ -92,13 +92,13 @@ def launch_failed(turn: Turn, event: LaunchFailed, living: Living) -> None:
 def lost(turn: Turn, event: Lost, living: Living) -> None:
     """Its keeper died under it: an interrupted attempt, unless it had ended."""
     if not living.settled:
-        settle(turn, living, living.wish or verdict.interrupted(Reason.CRASH))
+        settle(turn, living, living.wish or verdict.keeper_lost())
 
 
 def emptied(turn: Turn, event: Emptied, living: Living) -> None:
     """Nothing of it lives: its account is complete and its place free."""
     if not living.settled:
-        settle(turn, living, living.wish or verdict.interrupted(Reason.CRASH))
+        settle(turn, living, living.wish or verdict.keeper_lost())
         living = turn.world.living[event.run]
     turn.actions.append(
         Record(

@@ -101,12 +101,16 @@ class Said(Struct, frozen=True):
 
 
 class Exited(Struct, frozen=True):
-    """An attempt's own process ended; its tree may still have members."""
+    """An attempt's own process ended; its tree may still have members.
+
+    cpu_s: CPU time of this process and of the children it waited for.
+    """
 
     at: At
     run: int
     attempt: int
     wait_status: int
+    cpu_s: float = 0.0
 
 
 class Emptied(Struct, frozen=True):

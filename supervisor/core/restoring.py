@@ -17,7 +17,7 @@ from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict, cancelled
 from supervisor.core.world import World
 
-_DIED = "the supervisor died"
+_DIED = verdict.interrupted(Reason.CRASH).cause
 
 
 def restored(turn: Turn, event: Restored) -> None:
@@ -94,7 +94,7 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
             turn.trouble(run.job, MISSED, f"the slot of {words(run.slot)} was missed: {cause}")
     else:
         reason = Reason.CRASH if event.crashed else Reason.SHUTDOWN
-        turn.finish(run, Verdict(State.INTERRUPTED, reason, verdict.interrupted(reason).cause))
+        turn.finish(run, verdict.interrupted(reason))
 
 
 def _end_attempts(turn: Turn, run: Run, unfinished: tuple[Attempt, ...]) -> None:
