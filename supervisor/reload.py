@@ -106,7 +106,7 @@ class Reloader:
         elif not self._watch.look_again(at.mono):
             return None
         self.folder.outcome.unlink(missing_ok=True)
-        argv = [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[1])]
+        argv = [sys.executable, "-X", "utf8", "-P", "-c", _BEGIN, str(Path(__file__).parents[1])]
         argv += [str(self._path), *source]
         argv += ["--into", str(self.folder.outcome), "--cache", str(self.folder.cache)]
         argv += ["--limit", str(READ_LIMIT_S)]
@@ -154,12 +154,14 @@ class Reloader:
 def keep_text(folder: StateFolder, text: str) -> None:
     """Keep an accepted text, and the one before it. A full disk costs only that."""
     with contextlib.suppress(OSError):
-        before = folder.accepted.read_text() if folder.accepted.exists() else ""
-        if before == text:
+        # As bytes: read as text, lines that end in CR LF would never be the same.
+        content = text.encode()
+        before = folder.accepted.read_bytes() if folder.accepted.exists() else b""
+        if before == content:
             return
         if before:
-            write_private(folder.previous, before.encode())
-        write_private(folder.accepted, text.encode())
+            write_private(folder.previous, before)
+        write_private(folder.accepted, content)
 
 
 def _why_unread(end: End, error: Exception) -> str:

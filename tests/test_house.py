@@ -30,7 +30,7 @@ ARROWS = {
     "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers",
     # what keeps processes; births and nursery live in the nursery's process, never in ours
     "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol",
-    "supervisor.containment.births": "supervisor.containment.* workers.child",
+    "supervisor.containment.births": "supervisor.containment.* workers.child workers.environment",
     "supervisor.containment.nursery": "supervisor.containment.* workers.child",
     # what remembers
     "supervisor.ledger": "supervisor.ledger.* supervisor.core.*",
@@ -67,6 +67,8 @@ ARROWS = {
     " supervisor.containment.tree workers.units",
     "supervisor.doctor.data": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.database workers.backup.*",
+    # what comes before everything else
+    "supervisor.inherited": "workers.environment",
     # what puts it together
     "supervisor.loop": "supervisor.*",
     "supervisor.service": "supervisor.*",
@@ -77,7 +79,7 @@ ARROWS = {
     "supervisor.cli.copies": "supervisor.* workers.backup.* workers.params"
     " workers.rotation.params workers.rotation.retention",
     # the version stands in workers; and strangers of our names are refused at the door
-    "supervisor.__main__": "supervisor supervisor.cli.* workers",
+    "supervisor.__main__": "supervisor supervisor.cli.* supervisor.inherited workers",
     "supervisor": "workers",
     "workers": "workers.*",
 }
@@ -168,7 +170,7 @@ def test_workers_know_nothing_of_their_supervisor():
 
 
 def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers", "workers.protocol", "workers.units"}
+    door = {"workers", "workers.environment", "workers.protocol", "workers.units"}
     in_other_processes = {
         "supervisor.containment.births",
         "supervisor.containment.nursery",

@@ -23,7 +23,7 @@ import typing
 from datetime import datetime
 from math import isfinite
 
-from workers import entry, params, protocol
+from workers import entry, environment, params, protocol
 from workers.report import Report, WorkerFailed
 
 PROGRESS_EVERY_S = 0.1
@@ -56,6 +56,7 @@ class Failure(Exception):  # noqa: N818 - a worker's end, not a mistake of this 
 def main(assignment_fd: int, keeper: int) -> typing.NoReturn:
     """The way in for another interpreter: the assignment lies in a file without a name."""
     die_with(keeper)
+    environment.restore()
     if sys.path[:1] == [""]:  # the `-c` of the command line; a user's function gets it back
         del sys.path[0]
     speak_by_the_line()
@@ -72,10 +73,10 @@ def die_with(keeper: int) -> None:
 
 
 def speak_by_the_line() -> None:
-    """Let each printed line stand in the log at once, whatever characters it has."""
+    """Let each printed line stand in the log at once, in UTF-8, whatever characters it has."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+            stream.reconfigure(encoding="utf-8", line_buffering=True, errors="backslashreplace")
 
 
 def leave(status: int) -> typing.NoReturn:

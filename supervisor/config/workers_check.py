@@ -121,8 +121,9 @@ def _ask(
 def _command(python: str | None) -> list[str]:
     if python is None:
         # -P: what lies in the current folder must not stand in for our modules.
-        return [sys.executable, "-P", "-m", "workers.check"]
-    return [python, "-c", _BOOT, str(Path(workers.__file__).parent)]
+        return [sys.executable, "-X", "utf8", "-P", "-m", "workers.check"]
+    # UTF-8 whatever the locale, as the keeper will start it.
+    return [python, "-X", "utf8", "-c", _BOOT, str(Path(workers.__file__).parent)]
 
 
 def _wait(child: "subprocess.Popen[bytes]", deadline: float) -> bool:

@@ -27,11 +27,13 @@ from pathlib import Path
 from supervisor.containment import refusals, restraints
 from supervisor.containment.refusals import StartError
 from supervisor.containment.restraints import Gate, RestraintError
-from workers import child
+from workers import child, environment
 
 Order = Mapping[str, typing.Any]
 
-_INHERITED = dict(os.environ)
+environment.restore()
+# A variable without a name is possible, and posix_spawn refuses to hand it on.
+_INHERITED = {name: value for name, value in os.environ.items() if name}
 _worn = dict(_INHERITED)  # what os.environ holds now, without its price for asking
 _WORKERS_DIR = str(Path(child.__file__).parent)
 # A `workers` package of that one folder, whatever else is called so over there.

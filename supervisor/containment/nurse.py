@@ -48,7 +48,16 @@ class Nurse:
         said = json.dumps({**settings, "control_fd": fd, "supervisor": os.getpid()})
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[2]), said],
+                [
+                    sys.executable,
+                    "-X",
+                    "utf8",
+                    "-P",
+                    "-c",
+                    _BEGIN,
+                    str(Path(__file__).parents[2]),
+                    said,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=environment,

@@ -162,11 +162,24 @@ def hear_signals() -> int:
     return mine
 
 
+def take_default_signals() -> None:
+    """Block and ignore nothing, whatever our parent did: jobs inherit it from here.
+
+    Python itself ignores two signals; each way to start a job undoes that.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def main(argument: str) -> None:
     """Run the nursery as the supervisor's settings say."""
     settings = Settings(**json.loads(argument))
     control = socket.socket(fileno=settings.control_fd)
     control.set_inheritable(False)
+    take_default_signals()
     wakeup = hear_signals()
     if not tree.hear_of_death(settings.supervisor, signal.SIGTERM):
         return
