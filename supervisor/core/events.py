@@ -137,11 +137,20 @@ class LaunchFailed(Struct, frozen=True):
 
 
 class Lost(Struct, frozen=True):
-    """The keeper or the nursery died under an attempt; `Emptied` follows."""
+    """The keeper or the nursery died under an attempt; `Emptied` or `Survived` follows."""
 
     at: At
     run: int
     attempt: int
+
+
+class Survived(Struct, frozen=True):
+    """SIGKILL was sent to these, `pid argv` each, and they are still there."""
+
+    at: At
+    run: int
+    attempt: int
+    left: tuple[str, ...] = ()
 
 
 class Asked(Struct, frozen=True):
@@ -208,7 +217,7 @@ class Undelivered(Struct, frozen=True):
     refused: bool = False
 
 
-AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost
+AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost | Survived
 Event = (
     Restored
     | TimePassed
@@ -234,7 +243,7 @@ class Force(StrEnum):
 
     TERM = "term"  # SIGTERM to the session of the run's own process
     KILL = "kill"  # SIGKILL to the whole tree, until the kernel says there is none
-    ABANDON = "abandon"  # it cannot be killed: retire its keeper with it
+    ABANDON = "abandon"  # kill its keeper, too; `Emptied` or `Survived` answers
 
 
 class Record(Struct, frozen=True):
