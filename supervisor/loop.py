@@ -148,7 +148,7 @@ class Loop:
             self._wake_at,
             self._backlog.flush_at,
             self._end_by,
-            self._processes.rest_at,
+            self._processes.next_instant(),
             *(party.next_instant() for party in self._parties),
             self._herald.next_instant(),
         ]

@@ -73,11 +73,12 @@ class BadConfig(Exception):  # noqa: N818 - the word people use
 class Service:
     """A service that has begun; `desk` is how the outside sees and asks it.
 
-    Raises (at construction): FolderTrouble, BadConfig, LedgerTrouble,
+    Raises (at construction): NoProcError, FolderTrouble, BadConfig, LedgerTrouble,
     LedgerRefused.
     """
 
     def __init__(self, settings: Settings) -> None:
+        tree.need_proc()
         # Before anything is started that would inherit it.
         self._notify = taken_from(os.environ, os.getpid())
         umask = os.umask(0o077)
@@ -100,7 +101,7 @@ class Service:
             raise
         self._log = Log(settings.log_level, settings.log_json)
         self._log.mask = masker(config.secrets)
-        strays = tree.sweep(self._store.instance)
+        swept = tree.sweep(self._store.instance)
         folder.empty_tmp()
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
@@ -110,7 +111,7 @@ class Service:
         self.loop = Loop(
             selector, self._store, self._processes, reloader, self.desk, self._log, self._herald
         )
-        self._say_what_was_found(refused, strays)
+        self._say_what_was_found(refused, swept)
         listening = self.desk.facts.metrics
         if listening is not None and listening.error:
             self._note("warning", f"metrics: {listening.address}: {listening.error}; goes on")
@@ -153,17 +154,23 @@ class Service:
 
     def close(self) -> None:
         """End every process, the API and the ledger."""
-        self._processes.close()
+        left = self._processes.close()
         self._api.close()
         self.loop.flush()
+        if left:
+            self._note("error", f"left behind, SIGKILL does not end them: {'; '.join(left[:20])}")
         self._store.close()
         self._log.close()
         self._notify.close()
 
-    def _say_what_was_found(self, refused: tuple[Problem, ...], strays: list[str]) -> None:
-        if strays:
-            named = "; ".join(strays[:20])
-            self._note("warning", f"killed {len(strays)} strays of a dead predecessor: {named}")
+    def _say_what_was_found(self, refused: tuple[Problem, ...], swept: tree.Swept) -> None:
+        if swept.killed:
+            named = "; ".join(swept.killed[:20])
+            count = len(swept.killed)
+            self._note("warning", f"killed {count} strays of a dead predecessor: {named}")
+        if swept.left:
+            named = "; ".join(swept.left[:20])
+            self._note("error", f"strays of a dead predecessor survive SIGKILL: {named}")
         if self._notify.trouble:
             self._note("warning", self._notify.trouble)
         if refused:
