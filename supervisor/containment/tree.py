@@ -188,9 +188,8 @@ def _kill_if_it_bears(pid: int, instance: str) -> None:
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(pid)
         try:
-            if _carries(
-                pid, variable, limit
-            ):  # still: from here on the handle means this very process
+            # From here on the handle means this very process.
+            if _bears(pid, instance):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
             os.close(handle)
