@@ -264,6 +264,8 @@ class Loop:
             later = changes.at_next_start(before.config, event.config)
             return self._reloader.accepted(replace(found, at_next_start=later), event.at.wall)
         if isinstance(event, ev.ReloadRefused):
+            if event.error:
+                return self._reloader.failed(event.error, event.at.wall)
             return self._reloader.refused(event.problems, event.at.wall)
         return []
 

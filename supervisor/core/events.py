@@ -170,10 +170,14 @@ class Reloaded(Struct, frozen=True):
 
 
 class ReloadRefused(Struct, frozen=True):
-    """A new text of jobs.yaml is full of mistakes; the old one stays."""
+    """A new text of jobs.yaml is full of mistakes, or could not be read; the old one stays.
+
+    error: what is wrong with our own surroundings, if that is it and not the text.
+    """
 
     at: At
     problems: tuple[Problem, ...]
+    error: str = ""
 
 
 class StopAsked(Struct, frozen=True):

@@ -35,7 +35,10 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
 
 def reload_refused(turn: Turn, event: ReloadRefused) -> None:
     """The bad text changes nothing and stands in `status` until it is mended."""
-    if event.problems != turn.world.problems:
+    if event.error:
+        cause = f"jobs.yaml could not be read again: {event.error}; the text in force stays"
+        turn.trouble("", incident.RELOAD, cause)
+    elif event.problems != turn.world.problems:
         refuse(turn, event.problems)
 
 
