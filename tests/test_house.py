@@ -27,7 +27,8 @@ ARROWS = {
     # mistakes are shown, and may quote what is secret
     "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
-    "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers",
+    "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers"
+    " supervisor.containment.marks supervisor.containment.tree",
     # what keeps processes; births and nursery live in the nursery's process, never in ours
     "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol",
     "supervisor.containment.births": "supervisor.containment.* workers.child workers.environment",
@@ -64,7 +65,7 @@ ARROWS = {
     # what is known beforehand about a bad night: a command's own process and its children,
     # each of which may load a worker or a driver, and hang
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.history"
-    " supervisor.containment.tree workers.units",
+    " supervisor.containment.marks supervisor.containment.tree workers.units",
     "supervisor.doctor.data": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.database workers.backup.*",
     # what comes before everything else
