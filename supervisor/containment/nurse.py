@@ -19,7 +19,7 @@ import msgspec
 from supervisor.containment import packets, tree
 from supervisor.containment.standstill import Looks, Stops
 
-_DEAD_WITHIN_S = 0.2
+_DEAD_WITHIN_S = 0.1
 # Appended, so that no neighbour of this package can stand in for a standard module.
 _BEGIN = (
     "import sys; sys.path.append(sys.argv[1]); "

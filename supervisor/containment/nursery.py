@@ -28,8 +28,8 @@ from supervisor.containment.keeper import Keeper
 from supervisor.containment.standstill import Stops
 from workers import child
 
-LAST_S = 0.6
-LAST_KILL_S = 0.2
+LAST_S = 0.3
+LAST_KILL_S = 0.1
 ROUND_MS = 20
 # What lives so long after its keeper's end, killed in each round, will not go.
 SURVIVES_S = 1.0

@@ -29,8 +29,8 @@ IDLE_KEEPERS = 16
 REST_S = 3.0
 # While runs live, so often is looked whether their keepers and the nursery can act.
 LOOK_S = 0.75
-CLOSE_S = 0.9
-LAST_S = 0.2  # for what is left when the nursery has ended as it should
+CLOSE_S = 0.5
+LAST_S = 0.1  # for what is left when the nursery has ended as it should
 END_S = 2.0  # for what is left when it has died
 _LAST_TURNS = 4
 _NO_NURSERY = (
@@ -97,7 +97,9 @@ class Processes:
         except packets.TooLarge as error:
             return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
         except ConnectionError:  # the nursery is dead, and its socket has yet to say so
-            return [events.Lost(at, *key), events.Emptied(at, *key)]
+            if self._nurse is None or self._nurse.was_ready:
+                return [events.Lost(at, *key), events.Emptied(at, *key)]
+            return [events.LaunchFailed(at, *key, _NO_NURSERY)]
         except OSError as error:
             return [events.LaunchFailed(at, *key, refusals.process_refused(error))]
         except ValueError as error:

@@ -1,7 +1,9 @@
 """Who dies under whom, and that nothing outlives its reason to exist."""
 
 import contextlib
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.containment import tree
+from supervisor.containment import refusals, tree
 from supervisor.core import events
 from supervisor.core.events import Force
 from tests.edge.stage import ROOT, Stage, carriers, emptied, exited, lives, parent
@@ -171,6 +173,32 @@ def test_a_nursery_that_cannot_begin_is_not_begun_again_and_again(stage: Stage, 
     for _ in range(50):
         stage.turn()
     assert exited(stage.play(argv=("/bin/true",))) == 0
+
+
+def test_a_refused_process_has_one_verdict_wherever_it_is_refused(stage: Stage):
+    runs = [stage.begin(shell="sleep 600") for _ in range(2)]
+    stage.until(lambda: all(stage.words(run) == ["Started"] for run in runs))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Neither a socket to a new keeper nor a pipe to a worker can be had.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, hard))
+    try:
+        refused = stage.play(argv=("/bin/true",)) + stage.play("greeter")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    said = "the system refused a new process: too many open files"
+    assert [(type(event), event.error) for event in refused] == [(events.LaunchFailed, said)] * 2
+    assert exited(stage.play(argv=("/bin/true",))) == 0
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_fork_and_an_exec_that_are_refused_say_the_same(number: int):
+    error = OSError(number, os.strerror(number), "/bin/true")
+    said = f"the system refused a new process: {os.strerror(number).lower()}"
+
+    assert refusals.process_refused(error) == said
+    assert str(refusals.of_process(error)) == said
+    assert str(refusals.of_program(["/bin/true"], error, {})) == said
 
 
 # --- the supervisor dies ------------------------------------------------------------
