@@ -123,10 +123,7 @@ class Processes:
         return ear(at) if ear is not None else []
 
     def reap(self) -> None:
-        """Reap what fell to this process as PID 1 or subreaper; after a SIGCHLD.
-
-        The signal also comes when somebody has stopped the nursery.
-        """
+        """After a SIGCHLD: continue a stopped nursery, reap what fell to us as a subreaper."""
         nursery = [self._nurse.pid] if self._nurse else []
         if self._nurse:
             self._nurse.go_on_if_stopped()
