@@ -117,6 +117,8 @@ class Decisions:
             found = changes.compare(before.jobs, self.world.jobs, event.at.wall)
             later = changes.at_next_start(before.config, event.config)
             return self._reloader.accepted(replace(found, at_next_start=later), event.at.wall)
+        if isinstance(event, ev.ReloadRefused) and event.error:
+            return self._reloader.failed(event.error, event.at.wall)
         if isinstance(event, ev.ReloadRefused):
             return self._reloader.refused(event.problems, event.at.wall)
         return []

@@ -198,7 +198,7 @@ class Loop:
             self._decisions.wake_at(at.mono),
             self._backlog.flush_at,
             self._end_by,
-            self._processes.rest_at,
+            self._processes.next_instant(),
             *(self._instant_of(party, at) for party in self._parties),
             self._herald.next_instant(),
             0.0 if self._errors.is_waiting else None,

@@ -48,6 +48,10 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
         self.problems = problems
 
 
+class ReloadError(Exception):
+    """Nothing is known of the text, because it could not be read here and now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asker:
     """Who waits for a reload, and where the answer goes; previous: of the text before."""
@@ -132,8 +136,8 @@ class Reloader:
         return self._looking.begin(at, worker=look.WORKER, params_json=params)
 
     def _reader(self, at: ev.At, *source: str) -> ev.Launch:
-        _make_way(self.folder.outcome)
-        argv = [sys.executable, "-P", "-c", _BEGIN, str(Path(__file__).parents[1])]
+        self._remove_outcome()
+        argv = [sys.executable, "-X", "utf8", "-P", "-c", _BEGIN, str(Path(__file__).parents[1])]
         argv += [str(self._path), *source]
         argv += ["--into", str(self.folder.outcome), "--cache", str(self.folder.cache)]
         argv += ["--limit", str(READ_LIMIT_S)]
@@ -182,25 +186,42 @@ class Reloader:
 
     def refused(self, problems: tuple[Problem, ...], at: datetime) -> list[ev.Record]:
         """Tell those who wait why the text was refused; what the ledger keeps of it."""
+        return self._answer(
+            Refused(problems), f"jobs.yaml is refused: {len(problems)} problems", at
+        )
+
+    def failed(self, error: str, at: datetime) -> list[ev.Record]:
+        """Tell those who wait why nothing was read; what the ledger keeps of it."""
+        said = f"jobs.yaml could not be read again: {error}"
+        return self._answer(ReloadError(said), said, at)
+
+    def _answer(self, error: Exception, said: str, at: datetime) -> list[ev.Record]:
         waiting, self._waiting = self._waiting, []
         for asker in waiting:
             if asker.answer.set_running_or_notify_cancel():
-                asker.answer.set_exception(Refused(problems))
-        said = f"jobs.yaml is refused: {len(problems)} problems"
+                asker.answer.set_exception(error)
         return [asker.row(at, said) for asker in waiting]
 
     def _outcome(self, end: End, at: ev.At) -> ev.Event:
         try:
+            if not _has_written(end):  # what lies there may be an older one's
+                raise FileNotFoundError("it wrote nothing")
             loaded = read_outcome(self.folder.outcome)
         except (OSError, ValueError, RecursionError) as error:
-            said = _why_unread(end, error)
-            return ev.ReloadRefused(at, (Problem(1, 1, "", f"cannot be read: {said}"),))
+            return ev.ReloadRefused(at, (), _why_unread(end, error, self.folder.root))
         finally:
-            with contextlib.suppress(OSError):
-                self.folder.outcome.unlink(missing_ok=True)
+            self._remove_outcome()
         if loaded.config is None:
             return ev.ReloadRefused(at, loaded.problems)
         return self._accept(loaded, loaded.config, at)
+
+    def _remove_outcome(self) -> None:
+        """Remove an earlier outcome; what is not ours in its place is moved aside."""
+        try:
+            self.folder.outcome.unlink(missing_ok=True)
+        except OSError:
+            with contextlib.suppress(OSError):  # a read-only disk: reading the file tells it
+                put_aside(self.folder.outcome)
 
     def _accept(self, loaded: Loaded, config: Config, at: ev.At) -> ev.Event:
         keep_text(self.folder, loaded.text)
@@ -227,17 +248,14 @@ def keep_text(folder: StateFolder, text: str) -> None:
         write_private(folder.accepted, text.encode())
 
 
-def _make_way(path: Path) -> None:
-    """Remove an earlier outcome; what is none of ours is moved aside. Raises: OSError."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        put_aside(path)
+def _has_written(end: End) -> bool:
+    """Whether the child came to its end: its status says what it wrote."""
+    return isinstance(end, ev.Exited) and end.wait_status in (0, 2 << 8)
 
 
-def _why_unread(end: End, error: Exception) -> str:
+def _why_unread(end: End, error: Exception, folder: Path) -> str:
     if isinstance(end, ev.Lost):
         return "the process that read it was lost; ask again with nightshift reload"
-    if isinstance(end, ev.Exited) and not os.WIFSIGNALED(end.wait_status):
-        return str(error)
-    return f"the process that read it {why_ended(end, READ_LIMIT_S)}"
+    if os.access(folder, os.W_OK):
+        return f"the process that read it {why_ended(end, READ_LIMIT_S)}: {error}"
+    return f"the state folder {folder} is read-only, or may not be written"

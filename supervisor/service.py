@@ -75,11 +75,12 @@ class BadConfig(Exception):  # noqa: N818 - the word people use
 class Service:
     """A service that has begun; `desk` is how the outside sees and asks it.
 
-    Raises (at construction): FolderTrouble, BadConfig, LedgerTrouble,
+    Raises (at construction): NoProcError, FolderTrouble, BadConfig, LedgerTrouble,
     LedgerRefused.
     """
 
     def __init__(self, settings: Settings, decide: Decide = decide.decide) -> None:
+        tree.need_proc()
         # Before anything is started that would inherit it.
         self._notify = taken_from(os.environ, os.getpid())
         umask = os.umask(0o077)
@@ -102,7 +103,7 @@ class Service:
             raise
         self._log = Log(settings.log_level, settings.log_json)
         self._log.mask = self.desk.mask = mask_of(config)
-        strays = tree.sweep(self._store.instance)
+        swept = tree.sweep(self._store.instance)
         folder.empty_tmp()
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
@@ -119,7 +120,7 @@ class Service:
             self._herald,
             decide,
         )
-        self._say_what_was_found(refused, strays)
+        self._say_what_was_found(refused, swept)
         listening = self.desk.facts.metrics
         if listening is not None and listening.error:
             self._note("warning", f"metrics: {listening.address}: {listening.error}; goes on")
@@ -168,12 +169,20 @@ class Service:
             last_first.callback(self._store.close)
             last_first.callback(self.loop.flush)
             last_first.callback(self._api.close)
-            last_first.callback(self._processes.close)
+            last_first.callback(self._end_processes)
 
-    def _say_what_was_found(self, refused: tuple[Problem, ...], strays: list[str]) -> None:
-        if strays:
-            named = "; ".join(strays[:20])
-            self._note("warning", f"killed {len(strays)} strays of a dead predecessor: {named}")
+    def _end_processes(self) -> None:
+        left = self._processes.close()
+        if left:
+            self._note("error", f"left behind, SIGKILL does not end them: {'; '.join(left[:20])}")
+
+    def _say_what_was_found(self, refused: tuple[Problem, ...], swept: tree.Swept) -> None:
+        if swept.killed:
+            named, count = "; ".join(swept.killed[:20]), len(swept.killed)
+            self._note("warning", f"killed {count} strays of a dead predecessor: {named}")
+        if swept.left:
+            named = "; ".join(swept.left[:20])
+            self._note("error", f"strays of a dead predecessor survive SIGKILL: {named}")
         for text in self._put_aside:
             self._note("warning", text)
         if self._notify.trouble:

@@ -27,10 +27,11 @@ ARROWS = {
     # mistakes are shown, and may quote what is secret
     "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
-    "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers",
+    "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers"
+    " supervisor.containment.marks supervisor.containment.tree",
     # what keeps processes; births and nursery live in the nursery's process, never in ours
     "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol",
-    "supervisor.containment.births": "supervisor.containment.* workers.child",
+    "supervisor.containment.births": "supervisor.containment.* workers.child workers.environment",
     "supervisor.containment.nursery": "supervisor.containment.* workers.child",
     # what remembers
     "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text",
@@ -69,9 +70,11 @@ ARROWS = {
     # what is known beforehand about a bad night: a command's own process and its children,
     # each of which may load a worker or a driver, and hang
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.history"
-    " supervisor.containment.tree workers.units",
+    " supervisor.containment.marks supervisor.containment.tree workers.units",
     "supervisor.doctor.data": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.database workers.backup.*",
+    # what comes before everything else
+    "supervisor.inherited": "workers.environment",
     # what puts it together
     "supervisor.internal_errors": "supervisor.core.* supervisor.log",
     "supervisor.effects": "supervisor.*",
@@ -89,10 +92,13 @@ ARROWS = {
     "supervisor.cli.copies": "supervisor.* workers.backup.* workers.params"
     " workers.rotation.params workers.rotation.retention",
     # the version stands in workers; and strangers of our names are refused at the door
-    "supervisor.__main__": "supervisor supervisor.cli.* workers",
+    "supervisor.__main__": "supervisor supervisor.cli.* supervisor.inherited workers",
     "supervisor": "workers",
     "workers": "workers.*",
 }
+
+# What both packages use: values, texts and files, and nothing of a worker's work.
+DOOR = ("environment", "protocol", "regular", "text", "units")
 
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
@@ -101,8 +107,10 @@ VALUE_LIBRARIES = {
 # What verdicts need of the system: names of signals, and how to read a wait status.
 OF_THE_SYSTEM = {
     "supervisor.core.simulation": {"signal.SIGKILL", "signal.SIGTERM"},
+    "supervisor.core.signal_words": {"signal.Signals"},
     "supervisor.core.verdict": {"os.WIFSIGNALED", "os.WTERMSIG", "os.waitstatus_to_exitcode",
-                                "signal.SIGKILL", "signal.Signals"},
+                                "signal.SIGABRT", "signal.SIGBUS", "signal.SIGKILL",
+                                "signal.SIGSEGV", "signal.SIGXCPU", "signal.SIGXFSZ"},
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "monotonic_ns", "localtime"}
 
@@ -178,7 +186,8 @@ def test_workers_know_nothing_of_their_supervisor():
 
 
 def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers", "workers.protocol", "workers.regular", "workers.text", "workers.units"}
+    door = {"workers"}
+    door |= {f"workers.{name}" for name in DOOR}
     in_other_processes = {
         "supervisor.containment.births",
         "supervisor.containment.nursery",

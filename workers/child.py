@@ -11,6 +11,7 @@ or `failed` is said, unless there is nobody left to hear it.
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -22,7 +23,7 @@ import typing
 from datetime import datetime
 from math import isfinite
 
-from workers import entry, params, protocol
+from workers import entry, environment, params, protocol
 from workers.report import Report, WorkerFailed
 
 PROGRESS_EVERY_S = 0.1
@@ -57,6 +58,7 @@ class Failure(Exception):  # noqa: N818 - a worker's end, not a mistake of this 
 def main(assignment_fd: int, keeper: int) -> typing.NoReturn:
     """The way in for another interpreter: the assignment lies in a file without a name."""
     die_with(keeper)
+    environment.restore()
     if sys.path[:1] == [""]:  # the `-c` of the command line; a user's function gets it back
         del sys.path[0]
     speak_by_the_line()
@@ -73,10 +75,10 @@ def die_with(keeper: int) -> None:
 
 
 def speak_by_the_line() -> None:
-    """Let each printed line stand in the log at once, whatever characters it has."""
+    """Let each printed line stand in the log at once, in UTF-8, whatever characters it has."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+            stream.reconfigure(encoding="utf-8", line_buffering=True, errors="backslashreplace")
 
 
 def leave(status: int) -> typing.NoReturn:
@@ -172,7 +174,15 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
         return _exit(leaving.code)
     except BaseException as error:  # the outermost edge of this process
         _print_traceback()
-        return protocol.Failed(f"{type(error).__name__}: {_words(error)}", permanent=False)
+        said = f"{type(error).__name__}: {_words(error)}{_limit_met(error)}"
+        return protocol.Failed(said, permanent=False)
+
+
+def _limit_met(error: BaseException) -> str:
+    """Which limit of the job may be behind an error."""
+    number = error.errno if isinstance(error, OSError) else None
+    name = {errno.EFBIG: "file_size", errno.EMFILE: "open_files"}.get(number or 0)
+    return f" (limits.{name}?)" if name else ""
 
 
 def _found(name: str) -> entry.Entry:

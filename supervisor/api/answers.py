@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from supervisor.api import shapes
 from supervisor.core.asks import Answer, Reply
-from supervisor.reload import Refused
+from supervisor.reload import Refused, ReloadError
 
 STATUS = {
     Answer.OK: 200,
@@ -57,6 +57,8 @@ def guarded(ask: Ask) -> Ask:
         except Refused as refused:
             text = "jobs.yaml is refused; the text in force stays"
             return as_json(shapes.Refused(text, "", refused.problems), 422)
+        except ReloadError as error:
+            return as_json(shapes.Error(str(error), "the text in force stays"), 503)
         except TimeoutError:
             return as_json(shapes.Error("the supervisor did not answer in time", ""), 503)
         except sqlite3.Error as error:

@@ -6,8 +6,8 @@ an attempt is (run id, attempt number) here.
 
 The law: of each launch come, in this order, either `LaunchFailed` alone, or
 `Started`, any number of `Said`, `Exited`, `Emptied`. Where a keeper or the
-nursery died, `Lost` stands for whatever is missing of `Started` and `Exited`. Of an
-attempt that was abandoned nothing more is said.
+nursery died, `Lost` stands for whatever is missing of `Started` and `Exited`; and
+where something survives SIGKILL, `Survived` stands for `Emptied`.
 """
 
 import contextlib
@@ -18,8 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.containment import orders, packets, tree
-from supervisor.containment.mail import Heard
+from supervisor.containment import orders, packet_events, packets, refusals, tree
 from supervisor.containment.nurse import Nurse, settings
 from supervisor.containment.places import Key, Place, Told
 from supervisor.core import events
@@ -28,9 +27,15 @@ from workers import protocol
 IDLE_KEEPERS = 16
 # So long after the last word of any process idle keepers, 2 MB each, are sent away.
 REST_S = 3.0
-CLOSE_S = 5.0
-END_S = 2.0  # for what is left when the nursery has died
+# While runs live, so often is looked whether their keepers and the nursery can act.
+LOOK_S = 0.75
+CLOSE_S = 0.5
+LAST_S = 0.1  # for what is left when the nursery has ended as it should
+END_S = 2.0  # for what is left when it has died
 _LAST_TURNS = 4
+_NO_NURSERY = (
+    "the process that starts runs ended at once: is the system short of memory or processes?"
+)
 
 Happened = list[events.AttemptEvent]
 
@@ -56,10 +61,11 @@ class Processes:
     ) -> None:
         self.strays_killed = 0
         self.keeper_deaths = 0
-        self.rest_at: float | None = None  # monotonic: when `rest` has something to do
+        self.rest_at: float | None = None  # monotonic: when idle keepers are sent away
+        self._look_at: float | None = None
         self._selector = selector
         self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
-        self._settings = settings(runs_dir, umask, limits)
+        self._settings = settings(runs_dir, instance, umask, limits)
         self._spare = spare
         self._nurse: Nurse | None = None
         self._places: dict[int, Place] = {}  # until swept, or sent away
@@ -84,15 +90,20 @@ class Processes:
     def launch(self, launch: events.Launch, at: events.At) -> Happened:
         """Begin an attempt; nothing yet, or that it cannot even be tried."""
         key = (launch.run.id, launch.run.attempt)
+        self._look_at = self._look_at or at.mono + LOOK_S
         speaks = launch.job.worker is not None
         try:
             self._hand_over(key, orders.order(launch, self._house), speaks)
         except packets.TooLarge as error:
             return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
         except ConnectionError:  # the nursery is dead, and its socket has yet to say so
-            return [events.Lost(at, *key), events.Emptied(at, *key)]
-        except (OSError, ValueError) as error:
-            return [events.LaunchFailed(at, *key, f"hand over to a keeper: {error}")]
+            if self._nurse is None or self._nurse.was_ready:
+                return [events.Lost(at, *key), events.Emptied(at, *key)]
+            return [events.LaunchFailed(at, *key, _NO_NURSERY)]
+        except OSError as error:
+            return [events.LaunchFailed(at, *key, refusals.process_refused(error))]
+        except ValueError as error:
+            return [events.LaunchFailed(at, *key, str(error))]
         return []
 
     def signal(self, run: int, attempt: int, force: events.Force) -> None:
@@ -112,12 +123,27 @@ class Processes:
         return ear(at) if ear is not None else []
 
     def reap(self) -> None:
-        """Bury what fell to this process as PID 1 or subreaper; after a SIGCHLD."""
+        """After a SIGCHLD: continue a stopped nursery, reap what fell to us as a subreaper."""
         nursery = [self._nurse.pid] if self._nurse else []
+        if self._nurse:
+            self._nurse.go_on_if_stopped()
         tree.reap([*nursery, *self._spare])
 
+    def next_instant(self) -> float | None:
+        """When `rest` has something to do, monotonic; None: nothing by itself."""
+        return min((at for at in (self.rest_at, self._look_at) if at is not None), default=None)
+
     def rest(self, at: events.At) -> None:
-        """Send idle keepers away when it is quiet, all but one that the next run will want."""
+        """Look after keepers and nursery, and send idle keepers away when it is quiet.
+
+        All but one are sent away: the next run will want it.
+        """
+        if self._look_at is not None and at.mono >= self._look_at:
+            self._look_at = at.mono + LOOK_S if self._taken else None
+            if self._nurse is not None:
+                self._nurse.look_after(
+                    {place.pid: place.number for place in self._places.values()}
+                )
         if self.rest_at is not None and at.mono >= self.rest_at:
             self.rest_at = None
             for place in self._free[1:]:
@@ -127,8 +153,11 @@ class Processes:
         """The attempts whose trees are not known to be empty."""
         return frozenset(self._taken)
 
-    def close(self) -> None:
-        """End every tree, the keepers and the nursery; waits for them, within limits."""
+    def close(self) -> list[str]:
+        """End every tree, the keepers and the nursery; waits for them, within limits.
+
+        What survives SIGKILL is named: `pid argv` of each.
+        """
         for place in list(self._places.values()):
             self._part(place)
         self._taken.clear()
@@ -136,7 +165,7 @@ class Processes:
             self._forget(self._nurse.control.fileno())
             self._nurse.end(CLOSE_S)
             self._nurse = None
-        tree.end_children(self._spare, END_S)
+        return tree.survivors(tree.end_children(self._spare, LAST_S))
 
     # --- places ---------------------------------------------------------------
 
@@ -183,11 +212,9 @@ class Processes:
             self._nurse.wake(place.number)
 
     def _abandon(self, place: Place) -> None:
-        if place.key is not None:
-            del self._taken[place.key]
-        self._part(place)
+        """Kill the keeper, too; the nursery kills its tree, and tells what becomes of it."""
         if self._nurse is not None:
-            self._nurse.wake(place.number)
+            self._nurse.kill(place.number)
 
     def _release(self, place: Place) -> None:
         """The keeper is free again; send it away if there are enough of them."""
@@ -235,13 +262,13 @@ class Processes:
                 self._listen(place.mail.fd, lambda at: self._hear_worker(place, at))
         if told.status is not None:
             happened += self._last_words(place, key, at)
-            happened.append(events.Exited(at, *key, told.status))
+            happened.append(events.Exited(at, *key, told.status, told.exit_cpu_s))
             place.exited = True
         if told.tail:
             happened.append(events.Said(at, *key, protocol.Log("info", told.tail)))
         if told.emptied:
             self.strays_killed += len(told.strays)
-            happened.append(_emptied(told, key, at))
+            happened.append(packet_events.emptied(told, key, at))
         if told.failed is not None:
             self._close_mail(place)
             happened.append(events.LaunchFailed(at, *key, told.failed))
@@ -256,12 +283,12 @@ class Processes:
         heard, more = place.mail.read()
         if not more:
             self._close_mail(place)
-        return _said(heard, place.key, at)
+        return packet_events.said(heard, place.key, at)
 
     def _last_words(self, place: Place, key: Key, at: events.At) -> Happened:
         heard = place.rest()
         self._close_mail(place)
-        return _said(heard, key, at)
+        return packet_events.said(heard, key, at)
 
     def _close_mail(self, place: Place) -> None:
         if place.mail is not None:
@@ -280,12 +307,29 @@ class Processes:
             return []
         happened = self._last_words(place, place.key, at)
         self._hang_up(place)
-        if not place.exited:
+        # Under a nursery that never began there was no keeper to lose.
+        has_begun = self._nurse is None or self._nurse.was_ready
+        if not place.exited and has_begun:
             happened.append(events.Lost(at, *place.key))
         return happened
 
     def _swept(self, place: Place, at: events.At) -> Happened:
         """Nothing lives of a keeper or its tree; its own last packets come first."""
+        happened = self._last_packets(place, at)
+        if place.key is not None:
+            del self._taken[place.key]
+            happened.append(events.Emptied(at, *place.key))
+        return happened
+
+    def _survived(self, place: Place, left: tuple[str, ...], at: events.At) -> Happened:
+        """A keeper is dead, and some of these, which SIGKILL does not end, were its tree."""
+        happened = self._last_packets(place, at)
+        if place.key is not None:
+            del self._taken[place.key]
+            happened.append(events.Survived(at, *place.key, left))
+        return happened
+
+    def _last_packets(self, place: Place, at: events.At) -> Happened:
         happened: Happened = []
         for _ in range(_LAST_TURNS):
             if not place.is_lost:
@@ -293,9 +337,6 @@ class Processes:
         if not place.is_lost:
             happened += self._lose(place, at)
         self._part(place)
-        if place.key is not None:
-            del self._taken[place.key]
-            happened.append(events.Emptied(at, *place.key))
         return happened
 
     def _hear_nursery(self, at: events.At) -> Happened:
@@ -306,28 +347,41 @@ class Processes:
             return []
         if told is None:
             return self._lose_nursery(self._nurse, at)
-        place = self._places.get(told.swept or told.unborn)
+        if told.survived:
+            found = [self._places[number] for number in told.survived if number in self._places]
+            return [event for place in found for event in self._survived(place, told.left, at)]
+        place = self._places.get(told.swept or told.unborn or told.born)
         if place is None:
             return []
-        if told.unborn and place.key is not None:
-            key = place.key
-            del self._taken[key]
-            self._part(place)
-            return [events.LaunchFailed(at, *key, f"make a keeper: {told.error}")]
-        return self._swept(place, at)
+        if told.born:
+            place.pid = told.pid
+            return []
+        return self._not_begun(place, told.error, at) if told.unborn else self._swept(place, at)
+
+    def _not_begun(self, place: Place, error: str, at: events.At) -> Happened:
+        """There never was a keeper in this place, so nothing of its run has begun."""
+        key = place.key
+        self._part(place)
+        if key is None:
+            return []
+        del self._taken[key]
+        return [events.LaunchFailed(at, *key, error)]
 
     def _lose_nursery(self, nurse: Nurse, at: events.At) -> Happened:
         """The nursery is dead; all that it and its keepers left has fallen to us."""
         self._forget(nurse.control.fileno())
-        nurse.end(0)
+        nurse.shoot()
         self._nurse = None
-        left = tree.end_children(self._spare, END_S)
+        left = tuple(tree.survivors(tree.end_children(self._spare, END_S)))
+        nurse.end(0)
         happened: Happened = []
         for place in list(self._places.values()):
-            if not left:
+            if not nurse.was_ready:
+                happened += self._not_begun(place, _NO_NURSERY, at)
+            elif left:
+                happened += self._survived(place, left, at)
+            else:
                 happened += self._swept(place, at)
-            elif not place.is_lost:  # what cannot be killed may be anybody's
-                happened += self._lose(place, at)
         if nurse.was_ready:  # one that cannot even begin is tried again at the next launch
             with contextlib.suppress(OSError):
                 self.start()
@@ -358,20 +412,3 @@ class Processes:
     def _forget(self, fd: int) -> None:
         self._selector.unregister(fd)
         del self._ears[fd]
-
-
-def _said(heard: list[Heard], key: Key, at: events.At) -> Happened:
-    return [events.Said(at, *key, message) for message in heard]
-
-
-def _emptied(told: Told, key: Key, at: events.At) -> events.Emptied:
-    return events.Emptied(
-        at,
-        *key,
-        strays=told.strays,
-        cpu_s=told.cpu_s,
-        max_rss_bytes=told.max_rss_bytes,
-        log_bytes=told.log_bytes,
-        dropped_bytes=told.dropped_bytes,
-        log_lost=told.log_lost,
-    )

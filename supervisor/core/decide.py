@@ -41,6 +41,7 @@ from supervisor.core.events import (
     Said,
     Started,
     StopAsked,
+    Survived,
     TimePassed,
     Undelivered,
     Unrecorded,
@@ -59,11 +60,13 @@ _ALIVE: dict[type[AttemptEvent], Rule] = {
     Emptied: attempts.emptied,
     LaunchFailed: attempts.launch_failed,
     Lost: attempts.lost,
+    Survived: attempts.survived,
 }
 # An attempt whose run has moved on while its tree still has members.
 _LEAVING: dict[type[AttemptEvent], Rule] = {
     Emptied: attempts.emptied,
     Lost: attempts.lost,
+    Survived: attempts.survived,
 }
 TABLE: dict[State, dict[type[AttemptEvent], Rule]] = {
     State.PENDING: _LEAVING,  # its backoff ended before the last tree was empty
@@ -82,7 +85,7 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
     """The world after an event, and what is to be done, in order."""
     turn = Turn(world, event.at)
     match event:
-        case Started() | Said() | Exited() | Emptied() | LaunchFailed() | Lost():
+        case Started() | Said() | Exited() | Emptied() | LaunchFailed() | Lost() | Survived():
             _attempt(turn, event)
         case TimePassed():
             ticking.time_passed(turn)

@@ -106,12 +106,16 @@ class Said(Struct, frozen=True):
 
 
 class Exited(Struct, frozen=True):
-    """An attempt's own process ended; its tree may still have members."""
+    """An attempt's own process ended; its tree may still have members.
+
+    cpu_s: CPU time of this process and of the children it waited for.
+    """
 
     at: At
     run: int
     attempt: int
     wait_status: int
+    cpu_s: float = 0.0
 
 
 class Emptied(Struct, frozen=True):
@@ -138,11 +142,20 @@ class LaunchFailed(Struct, frozen=True):
 
 
 class Lost(Struct, frozen=True):
-    """The keeper or the nursery died under an attempt; `Emptied` follows."""
+    """The keeper or the nursery died under an attempt; `Emptied` or `Survived` follows."""
 
     at: At
     run: int
     attempt: int
+
+
+class Survived(Struct, frozen=True):
+    """SIGKILL was sent to these, `pid argv` each, and they are still there."""
+
+    at: At
+    run: int
+    attempt: int
+    left: tuple[str, ...] = ()
 
 
 class Asked(Struct, frozen=True):
@@ -162,10 +175,14 @@ class Reloaded(Struct, frozen=True):
 
 
 class ReloadRefused(Struct, frozen=True):
-    """A new text of jobs.yaml is full of mistakes; the old one stays."""
+    """A new text of jobs.yaml is full of mistakes, or could not be read; the old one stays.
+
+    error: what is wrong with our own surroundings, if that is it and not the text.
+    """
 
     at: At
     problems: tuple[Problem, ...]
+    error: str = ""
 
 
 class StopAsked(Struct, frozen=True):
@@ -229,7 +246,7 @@ class Undelivered(Struct, frozen=True):
     refused: bool = False
 
 
-AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost
+AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost | Survived
 Event = (
     Restored
     | TimePassed
@@ -257,7 +274,7 @@ class Force(StrEnum):
 
     TERM = "term"  # SIGTERM to the session of the run's own process
     KILL = "kill"  # SIGKILL to the whole tree, until the kernel says there is none
-    ABANDON = "abandon"  # it cannot be killed: retire its keeper with it
+    ABANDON = "abandon"  # kill its keeper, too; `Emptied` or `Survived` answers
 
 
 class Record(Struct, frozen=True):

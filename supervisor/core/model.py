@@ -93,7 +93,7 @@ class Severity(StrEnum):
 
 
 class Limits(Struct, frozen=True):
-    """Resource limits set on a job's process from outside; None: inherited."""
+    """Resource limits of a job's processes, in force from the start; None: inherited."""
 
     address_space: int | None = None
     open_files: int | None = None

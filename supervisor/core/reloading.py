@@ -44,7 +44,10 @@ def _tell_of_zone(turn: Turn, before: str, after: str) -> None:
 
 def reload_refused(turn: Turn, event: ReloadRefused) -> None:
     """The bad text changes nothing and stands in `status` until it is mended."""
-    if event.problems != turn.world.problems:
+    if event.error:
+        cause = f"jobs.yaml could not be read again: {event.error}; the text in force stays"
+        turn.trouble("", incident.RELOAD, cause)
+    elif event.problems != turn.world.problems:
         refuse(turn, event.problems)
 
 

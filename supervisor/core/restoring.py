@@ -17,8 +17,6 @@ from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict, cancelled
 from supervisor.core.world import World
 
-_DIED = "the supervisor died"
-
 
 def restored(turn: Turn, event: Restored) -> None:
     """The service begins with what its ledger remembers."""
@@ -86,9 +84,10 @@ def _world(event: Restored) -> World:
 
 def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
     """An open row of a predecessor goes on in the same row, or ends."""
+    end = verdict.interrupted(Reason.CRASH if event.crashed else Reason.SHUTDOWN)
     if run.state is State.RUNNING:
-        _end_attempts(turn, run, event.memory.attempts)
-        run = replace(run, interruptions=run.interruptions + 1, cause=_DIED)
+        _end_attempts(turn, run, event.memory.attempts, end)
+        run = replace(run, interruptions=run.interruptions + 1, cause=end.cause)
     job = turn.world.definition(run.job)
     if job is None:
         turn.finish(run, cancelled(Reason.REMOVED, "removed from jobs.yaml"))
@@ -102,15 +101,14 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
         if run.slot is not None:
             turn.trouble(run.job, MISSED, f"the slot of {words(run.slot)} was missed: {cause}")
     else:
-        reason = Reason.CRASH if event.crashed else Reason.SHUTDOWN
-        turn.finish(run, Verdict(State.INTERRUPTED, reason, verdict.interrupted(reason).cause))
+        turn.finish(run, end)
 
 
-def _end_attempts(turn: Turn, run: Run, unfinished: tuple[Attempt, ...]) -> None:
+def _end_attempts(turn: Turn, run: Run, unfinished: tuple[Attempt, ...], end: Verdict) -> None:
     # One that was cut off in its first moments may have no row of its own yet.
     begun = Attempt(run.id, run.attempt, run.started_at or turn.now)
     for attempt in [each for each in unfinished if each.run == run.id] or [begun]:
-        ended = replace(attempt, ended_at=turn.now, reason=Reason.CRASH, cause=_DIED)
+        ended = replace(attempt, ended_at=turn.now, reason=end.reason, cause=end.cause)
         turn.actions.append(Record(ended))
 
 

@@ -213,6 +213,7 @@ class _Days:
             return
         if force is Force.ABANDON:
             del self._living[run, attempt]
+            self._follow.append(Emptied(at, run, attempt))
             return
         status = signal.SIGTERM if force is Force.TERM else signal.SIGKILL
         heappush(self._ends, (at.mono, place, run, attempt, Ending(0.0, int(status))))

@@ -57,4 +57,9 @@ def stop_if_over(turn: Turn) -> None:
         stop(turn)
     elif world.life is Life.STOPPING and (is_over or not (world.living or world.has_news)):
         world.life = Life.STOPPED
+        for living in world.living.values():
+            turn.note(
+                f"run {living.run} of {living.job.name} is not gone at the end of the stop",
+                "warning",
+            )
         turn.actions.append(Stop())

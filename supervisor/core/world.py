@@ -59,7 +59,8 @@ class Living(Struct, frozen=True):
     its job until the tree is empty. deadline, kill_at and give_up_at are
     monotonic seconds. wish: the verdict that our own doing (a timeout, a
     cancel) gives it. settled: its own process has ended and the run has moved on.
-    outcome: the run, if that was its end.
+    outcome: the run, if that was its end. is_abandoned: its keeper was killed to
+    end it, and what became of its tree is awaited.
     """
 
     run: int
@@ -73,6 +74,7 @@ class Living(Struct, frozen=True):
     heard: Heard = Heard()
     settled: bool = False
     outcome: Run | None = None
+    is_abandoned: bool = False
 
     def next_deadline(self) -> float | None:
         """The nearest of the three, or None."""

@@ -191,6 +191,12 @@ class Night:
         del self.processes[key]
         self.send(ev.Emptied(self.clocks(), *key, strays=tuple(strays), cpu_s=1.5))
 
+    def survives(self, name: str, *left: str) -> None:
+        """Some of the job's tree lives after SIGKILL, and is let go."""
+        key = self._living(name, exited=None)
+        del self.processes[key]
+        self.send(ev.Survived(self.clocks(), *key, left))
+
     def says(self, name: str, message: protocol.Message | protocol.Garbage) -> None:
         """The job's worker speaks."""
         self.send(ev.Said(self.clocks(), *self._living(name, exited=False), message))
@@ -430,8 +436,6 @@ class Night:
     def _force(self, key: tuple[int, int], force: ev.Force) -> None:
         if key in self.processes:
             self.processes[key].forces.append(str(force))
-        if force is ev.Force.ABANDON:
-            self.processes.pop(key, None)
 
     def _write(self, action: ev.Action) -> None:
         ledger = self.ledger

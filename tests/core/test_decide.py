@@ -16,6 +16,7 @@ ATTEMPT_EVENTS = {
     ev.Emptied: ev.Emptied,
     ev.LaunchFailed: lambda at, run, n: ev.LaunchFailed(at, run, n, "no"),
     ev.Lost: ev.Lost,
+    ev.Survived: lambda at, run, n: ev.Survived(at, run, n, ("7 sleep",)),
 }
 
 

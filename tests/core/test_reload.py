@@ -345,3 +345,16 @@ def test_a_listener_that_moves_is_said_to_move_at_the_next_start():
 
     # As long as the text wants what is not there; what is there needs no start.
     assert night.notes().count("metrics of jobs.yaml takes effect at the next start") == 2
+
+
+def test_a_file_that_could_not_be_read_here_is_not_called_refused():
+    night = Night(job("a", cron="0 2 * * *"))
+
+    night.send(ev.ReloadRefused(night.clocks(), (), "the state folder /s is read-only"))
+
+    (trouble,) = night.incidents("")
+    assert trouble.cause == (
+        "jobs.yaml could not be read again: the state folder /s is read-only; "
+        "the text in force stays"
+    )
+    assert night.world.problems == ()
