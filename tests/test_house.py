@@ -84,7 +84,7 @@ ARROWS = {
 
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
-    "heapq", "itertools", "math", "typing", "zoneinfo", "cronsim", "immutables", "msgspec",
+    "heapq", "itertools", "math", "re", "typing", "zoneinfo", "cronsim", "immutables", "msgspec",
 }  # fmt: skip
 # What verdicts need of the system: names of signals, and how to read a wait status.
 OF_THE_SYSTEM = {
