@@ -96,7 +96,7 @@ def _table(file: str, asked: Asked) -> Table:
     if path.endswith("/anacrontab") or anacrontab.is_anacrontab(text):
         said = Remark(0, "# read as an anacrontab: days that were missed are made up for")
         return Table(file, (said, *anacrontab.read_anacrontab(text, options)))
-    keeper = asked.user or _own_name()
+    keeper = asked.user or own_name()
     if _kind(file, path, text, asked) is Kind.SYSTEM:
         options = replace(options, user=keeper)
     items = tuple(lines.read(text, options))
@@ -151,7 +151,7 @@ def _text(file: str) -> str:
     return content.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
 
 
-def _own_name() -> str:
+def own_name() -> str:
     """The name of this process' user; its number where it has none."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name

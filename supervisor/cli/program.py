@@ -21,7 +21,7 @@ from supervisor.cli.verb import place_options
 VERBS = {
     "init": ("defining", "init", "write a short jobs.yaml that runs as it is"),
     "check": ("defining", "check", "all mistakes of jobs.yaml, or when its jobs will run"),
-    "import": ("importing", "import_", "a jobs.yaml made of a crontab"),
+    "import": ("importing", "import_", "a jobs.yaml made of crontabs or systemd timers"),
     "schema": ("defining", "print_schema", "JSON Schema of jobs.yaml, for editors"),
     "start": ("starting", "start", "run the supervisor, in the foreground"),
     "stop": ("serving", "stop", "stop the supervisor and all that it runs"),

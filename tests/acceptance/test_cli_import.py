@@ -158,3 +158,70 @@ def test_what_is_no_crontab_is_refused():
     assert "holds scripts for run-parts" in scripts[1]
     assert empty == (1, "nightshift: empty: 0 jobs; 0 lines not kept\n")
     assert nothing[0] == 2
+
+
+SERVICE = "[Service]\nType=oneshot\nExecStart=/bin/echo {}\n"
+TIMER = "[Timer]\nOnCalendar={}\nPersistent=true\n"
+
+
+def units(house, texts):
+    """Files of units, by their names."""
+    for name, text in texts.items():
+        path = house.root / "units" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_timers_of_systemd_become_jobs_that_pass_check_and_run():
+    with House() as house:
+        units(
+            house,
+            {
+                "one.timer": TIMER.format("Mon..Fri 6:30"),
+                "one.service": SERVICE.format("from %N"),
+                "two.timer": TIMER.format("hourly") + "Unit=other.service\n",
+                "other.service": SERVICE.format("two") + "EnvironmentFile=/etc/default/two\n",
+                "tpl@.timer": TIMER.format("daily"),
+                "tpl@.service": SERVICE.format("%i"),
+            },
+        )
+        (house.root / "units" / "one.timer.d").mkdir()
+        drop_in = "[Timer]\nOnCalendar=\nOnCalendar=weekly\n"
+        (house.root / "units" / "one.timer.d" / "10-when.conf").write_text(drop_in)
+        (house.root / "units" / "masked.timer").symlink_to("/dev/null")
+        wants = house.root / "units" / "timers.target.wants"
+        wants.mkdir()
+        (wants / "tpl@night.timer").symlink_to("../tpl@.timer")
+
+        done = house.ask("import", "systemd", "units")
+        house.config.write_text(done.stdout)
+        jobs = {job["name"]: job["cron"] for job in house.json("check")["jobs"]}
+        printed = house.says("run", "one", "--local")
+
+    assert done.returncode == 1
+    assert jobs == {"one": ["0 0 * * 1"], "tpl-night": ["0 0 * * *"], "two": ["0 * * * *"]}
+    assert "success" in printed
+    assert '["/bin/echo", "from", "one"]' in done.stdout
+    assert 'command: ["/bin/echo", "night"]' in done.stdout
+    assert "masked.timer: not kept: it is masked" in done.stderr
+    assert "tpl@.timer: not kept: a template without an instance" in done.stderr
+    assert "two.timer: warning: EnvironmentFile=/etc/default/two: not read" in done.stderr
+    assert "nightshift: units: 3 jobs; 2 timers not kept; 1 warning\n" in done.stderr
+
+
+def test_one_timer_can_be_named():
+    with House() as house:
+        units(house, {"a.timer": TIMER.format("daily"), "a.service": SERVICE.format("a")})
+
+        by_path = house.says("import", "systemd", "units/a.timer")
+        by_service = house.says("import", "systemd", "units/a.service")
+        missing = house.refuses("import", "systemd", "units/b.timer")
+        no_service = house.root / "units" / "c.timer"
+        no_service.write_text(TIMER.format("daily"))
+        alone = house.refuses("import", "systemd", "units/c.timer")
+
+    assert by_path == by_service
+    assert 'cron: "0 0 * * *"' in by_path
+    assert missing[0] == 2
+    assert alone[0] == 1
+    assert "c.timer: not kept: its service c.service is not there" in alone[1]
