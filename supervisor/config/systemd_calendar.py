@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from supervisor.config import scalars
 from supervisor.config.problems import Wrong, shown
-from supervisor.config.zones import is_zone
+from supervisor.core import schedule
 
 _SHORTHAND = {
     "minutely": "*-*-* *:*:00",
@@ -88,18 +87,31 @@ def to_cron(text: str) -> CronTime:
         _written(months, 1, 12),
         weekday,
     )
-    return CronTime(scalars.cron(" ".join(fields)), zone, note)
+    cron = " ".join(fields)
+    try:
+        schedule.calendar((cron,), "UTC")
+    except schedule.BadCron as error:
+        raise Wrong(f"never comes: {shown(text)}") from error
+    return CronTime(cron, zone, note)
 
 
 def _without_zone(words: list[str], text: str) -> tuple[list[str], str]:
     """The words before the zone, and the zone."""
     if words and (words[-1] == "UTC" or ("/" in words[-1] and words[-1][0].isalpha())):
-        if not is_zone(words[-1]):
+        if not _is_zone(words[-1]):
             raise Wrong(f"expected an IANA name of a zone in {shown(text)}")
         return words[:-1], words[-1]
-    if len(words) > 1 and words[-1][0].isalpha() and is_zone(words[-1]):
+    if len(words) > 1 and words[-1][0].isalpha() and _is_zone(words[-1]):
         return words[:-1], words[-1]
     return list(words), ""
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        schedule.zone(name)
+    except schedule.BadCron:
+        return False
+    return True
 
 
 def _weekdays(word: str, text: str) -> Numbers:

@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from supervisor.config.problems import Unknown, shown
+from supervisor.config import zone_hints
+from supervisor.config.problems import Unknown, Wrong, shown
 from supervisor.core import schedule
 
 LOCALTIME = Path("/etc/localtime")
 
 
 def check_zone(name: str) -> None:
-    """Nothing, if `name` is a zone. Raises: Unknown."""
+    """Nothing, if `name` is a zone. Raises: Wrong."""
     if not is_zone(name):
         message = f'expected an IANA name such as "Europe/Berlin", got {shown(name)}'
+        is_spelling = name.lower() in _all_by_lower_case()
+        advice = "" if is_spelling else zone_hints.advice(name, _all_by_city())
+        if advice:
+            raise Wrong(message, advice)
         raise Unknown(message, name, _all_by_lower_case().get(name.lower(), ()) or _all())
 
 
@@ -50,3 +55,11 @@ def _all() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _all_by_lower_case() -> dict[str, tuple[str]]:
     return {name.lower(): (name,) for name in _all()}
+
+
+@lru_cache(maxsize=1)
+def _all_by_city() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in _all():
+        found.setdefault(name.rpartition("/")[2].lower(), []).append(name)
+    return found
