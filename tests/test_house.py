@@ -23,7 +23,7 @@ ARROWS = {
     # what decides
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # what reads jobs.yaml: in a child of its own, or for the command line
-    "supervisor.config": "supervisor.config.* supervisor.core.* workers.units",
+    "supervisor.config": "supervisor.config.* supervisor.core.* workers.paths workers.units",
     # mistakes are shown, and may quote what is secret
     "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
@@ -166,7 +166,7 @@ def test_workers_know_nothing_of_their_supervisor():
 
 
 def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers", "workers.protocol", "workers.units"}
+    door = {"workers", "workers.paths", "workers.protocol", "workers.units"}
     in_other_processes = {
         "supervisor.containment.births",
         "supervisor.containment.nursery",
@@ -252,7 +252,7 @@ def test_the_supervisors_own_process_never_loads_a_worker(module):
     )
 
     workers = {name for name in loaded if name.startswith("workers.")}
-    assert workers <= {"workers.protocol", "workers.units"}
+    assert workers <= {"workers.paths", "workers.protocol", "workers.units"}
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
 

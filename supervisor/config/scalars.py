@@ -14,6 +14,7 @@ from supervisor.config.keys import Key, Kind
 from supervisor.config.problems import Wrong, shown
 from supervisor.config.zones import check_zone
 from supervisor.core import schedule
+from workers import paths
 from workers.units import parse_duration, parse_size
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
@@ -172,6 +173,9 @@ def _zone(_: Key, text: str) -> str:
 def _path(key: Key, text: str) -> str:
     if not text:
         raise refuse(key, text)
+    wrong = paths.mistake(text)
+    if wrong:
+        raise Wrong(wrong)
     return text
 
 
