@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.printing import clean, complain
 from supervisor.config import anacrontab, crontab_kind
 from supervisor.config import crontab as lines
 from supervisor.config.cron_dialects import Dialect
@@ -86,7 +87,7 @@ def _files(given: str) -> Iterator[str]:
         if os.path.isfile(path) and _NAME_IN_FOLDER.fullmatch(name):
             yield path
         elif not name.startswith("."):
-            print(f"{path}: left out: cron does not read it either", file=sys.stderr)
+            complain(clean(f"{path}: left out: cron does not read it either"))
 
 
 def _table(file: str, asked: Asked) -> Table:

@@ -7,7 +7,7 @@ catches it (`verb.py`) only prints.
 import sys
 from enum import IntEnum
 
-from supervisor.cli.printing import columns, folded
+from supervisor.cli.printing import columns, complain, folded
 
 
 class Exit(IntEnum):
@@ -38,6 +38,6 @@ class Failure(Exception):  # noqa: N818 - the verb's end, not a fault of ours
             return
         width = columns(sys.stderr)
         for line in f"nightshift: {self.text}".splitlines():
-            print(folded(line, width, "  "), file=sys.stderr)
+            complain(folded(line, width, "  "))
         if self.hint:
-            print(folded(self.hint, width, "  ", "  hint: "), file=sys.stderr)
+            complain(folded(self.hint, width, "  ", "  hint: "))

@@ -8,7 +8,7 @@ import click
 from supervisor.cli import crontab_files, systemd_files
 from supervisor.cli.crontab_files import Asked, Table, shown
 from supervisor.cli.failure import Exit, Failure
-from supervisor.cli.printing import clean, count
+from supervisor.cli.printing import clean, complain, count
 from supervisor.cli.verb import Family, Verb
 from supervisor.config import from_crontab, from_systemd
 from supervisor.config.cron_dialects import Dialect
@@ -79,17 +79,12 @@ def _report(name: str, item: Item) -> None:
     """Name a line that is lost or differs, on standard error."""
     match item:
         case Lost(line, text, reason):
-            complain(f"{name}:{line}: not kept: {reason}: {clean(text)}")
+            complain(clean(f"{name}:{line}: not kept: {reason}: {text}"))
         case Remark(line, _, warning) if warning:
-            complain(f"{name}:{line}: warning: {warning}")
+            complain(clean(f"{name}:{line}: warning: {warning}"))
         case Entry():
             for note in item.notes:
-                complain(f"{name}:{item.line}: warning: {note}")
-
-
-def complain(text: str) -> None:
-    """A line on standard error, whatever letters it holds."""
-    print(clean(text).encode(errors="replace").decode(), file=sys.stderr)
+                complain(clean(f"{name}:{item.line}: warning: {note}"))
 
 
 def conclude(name: str, items: Sequence[Item]) -> int:
@@ -137,10 +132,10 @@ def systemd(units: tuple[str, ...]) -> int:
     sys.stdout.flush()
     for item in items:
         if isinstance(item, UnitLost):
-            complain(f"{item.unit}: not kept: {item.reason}")
+            complain(clean(f"{item.unit}: not kept: {item.reason}"))
         else:
             for note in item.notes:
-                complain(f"{item.unit}: warning: {note}")
+                complain(clean(f"{item.unit}: warning: {note}"))
     return conclude_units(units, items)
 
 

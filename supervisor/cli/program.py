@@ -8,13 +8,13 @@ import contextlib
 import difflib
 import errno
 import importlib
-import os
 import sys
 
 import click
 
 from supervisor import __version__
 from supervisor.cli.failure import Exit
+from supervisor.cli.printing import complain, mute
 from supervisor.cli.verb import place_options
 
 # verb -> (file, function, what the list says)
@@ -98,19 +98,27 @@ def main() -> int:
     except click.Abort:
         return Exit.DETACHED
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
+        _flush_errors()
         return error.exit_code
     except BrokenPipeError:
         return _nobody_reads()
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
-        print(f"nightshift: standard output: {error.strerror}", file=sys.stderr)
+        complain(f"nightshift: standard output: {error.strerror}")
         return _nobody_reads()
 
 
 def _nobody_reads() -> int:
-    """End quietly: Python would write what is left once more, and complain."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """End quietly, though what is left of the output cannot be written."""
+    mute(sys.stdout)
     return Exit.NO
+
+
+def _flush_errors() -> None:
+    try:
+        sys.stderr.flush()
+    except OSError:
+        mute(sys.stderr)
