@@ -23,7 +23,7 @@ from supervisor.config.files import Unreadable, read_regular
 from supervisor.config.loading import LARGEST_BYTES
 
 STDIN = "-"
-_PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin"
+_PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 # Of a folder cron reads such names only: no copies of editors and packages.
 _NAME_IN_FOLDER = re.compile(r"[A-Za-z0-9_-]+")
 _OF_SCRIPTS = re.compile(r"cron\.(hourly|daily|weekly|monthly|yearly)")
@@ -118,7 +118,8 @@ def _kind(file: str, path: str, text: str, asked: Asked) -> Kind:
     by_path = crontab_kind.kind_of_path(path)
     if by_path is not Kind.UNCLEAR:
         return by_path
-    found = crontab_kind.kind_of_text(text, {entry.pw_name for entry in pwd.getpwall()})
+    users = {entry.pw_name for entry in pwd.getpwall()}
+    found = crontab_kind.kind_of_text(text, users, _is_program)
     if asked.user and crontab_kind.names_user(text, asked.user):
         return Kind.SYSTEM
     if found.kind is Kind.UNCLEAR and asked.user is None:
@@ -127,6 +128,12 @@ def _kind(file: str, path: str, text: str, asked: Asked) -> Kind:
         hint = "say --system for a table with a column of users, --user for a user's own"
         raise Failure(Exit.USAGE, text, hint)
     return Kind.SYSTEM if found.kind is Kind.SYSTEM and asked.user != "" else Kind.USER
+
+
+def _is_program(word: str) -> bool:
+    """Whether cron would find a program of this name, or the shell has it."""
+    is_built_in = word in ("test", "cd", "echo", "exec", "export", "if", "for", "while", "sleep")
+    return is_built_in or shutil.which(word, path=_PROGRAMS) is not None
 
 
 def _of_another(item: Item, owner: str, keeper: str) -> Item:

@@ -6,7 +6,7 @@ sure the answer names the line, and the person decides: read in the wrong way,
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
@@ -44,6 +44,11 @@ PROGRAMS = set_of(
     mirror apt-mirror syncthing sa-update apache2 httpd openvpn asterisk hdfs yarn
     """
 )
+# Programs that are given a path, whether this machine has them or not.
+_INTERPRETERS = re.compile(
+    r"(python|php|perl|ruby|node|bash|sh|dash|zsh|ksh|java|lua|Rscript|pypy|deno|bun|dotnet|go)"
+    r"[0-9.]*"
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 _SURE_COMMAND = re.compile(r"[/.$\[(~\"'!{:]|(cd|test|if|sh|bash|env|nice|ionice|flock)\b")
 
@@ -61,7 +66,7 @@ class _Word(StrEnum):
 
     ACCOUNT = "account"
     BOTH = "account or program"
-    PLAIN = "a word that may be either"
+    PLAIN = "a word that may be either, before a path"
     PROGRAM = "program"
 
 
@@ -93,13 +98,15 @@ def owner_of_path(path: str) -> str:
     return parts[-1] if in_debian or in_cronie else ""
 
 
-def kind_of_text(text: str, users: Collection[str]) -> Judgement:
-    """By the sixth words. users: those of this machine."""
-    words = [(line, *_judged(rest, users)) for line, rest in job_lines(text)]
+def kind_of_text(
+    text: str, users: Collection[str], is_program: Callable[[str], bool]
+) -> Judgement:
+    """By the sixth words. users, is_program: what this machine has."""
+    words = [(line, *_judged(rest, users, is_program)) for line, rest in job_lines(text)]
     kinds = {kind for _, kind, _ in words}
     if kinds and kinds <= {_Word.ACCOUNT, _Word.BOTH} and _Word.ACCOUNT in kinds:
         return Judgement(Kind.SYSTEM)
-    if _Word.ACCOUNT not in kinds and kinds != {_Word.BOTH}:
+    if not kinds or (_Word.ACCOUNT not in kinds and _Word.PROGRAM in kinds):
         return Judgement(Kind.USER)
     doubtful = next((each for each in words if each[1] is not _Word.ACCOUNT), words[0])
     return Judgement(Kind.UNCLEAR, doubtful[0], doubtful[2])
@@ -111,13 +118,17 @@ def names_user(text: str, user: str) -> bool:
     return any(each is not None and each[1] == user for each in found)
 
 
-def _judged(rest: str, users: Collection[str]) -> tuple[_Word, str]:
+def _judged(
+    rest: str, users: Collection[str], is_program: Callable[[str], bool]
+) -> tuple[_Word, str]:
     found = USER_AND_COMMAND.fullmatch(rest)
     word = found[1] if found else rest
     is_name = found is not None and _NAME.fullmatch(word) is not None
     if found is None or not is_name or found[2].startswith("-"):
         return _Word.PROGRAM, word
-    if word not in ACCOUNTS and word not in users:
-        return _Word.PLAIN, word
-    is_both = word in PROGRAMS and not _SURE_COMMAND.match(found[2])
-    return (_Word.BOTH if is_both else _Word.ACCOUNT), word
+    is_before_command = _SURE_COMMAND.match(found[2]) is not None
+    if word in ACCOUNTS or word in users:
+        is_both = word in PROGRAMS and not is_before_command
+        return (_Word.BOTH if is_both else _Word.ACCOUNT), word
+    is_known = _INTERPRETERS.fullmatch(word) is not None or is_program(word)
+    return (_Word.PLAIN if is_before_command and not is_known else _Word.PROGRAM), word

@@ -130,11 +130,19 @@ def in_foreground(command: str, shell: str = "/bin/sh") -> Foreground:
         )
     if inner and not any(piece.text == "wait" for piece in found):
         if all(piece.depth == 0 for piece in inner):
-            written += "\nwait"
+            written = _with_wait(written)
             notes.append("`wait` is added: what & starts would be ended with the shell")
         else:
             notes.append("what & starts in ( ) is ended with the job: leave the & out")
     return Foreground(written, (*notes, *_detached(command)))
+
+
+def _with_wait(command: str) -> str:
+    """The command with a wait at its end, or before the `exit` that ends it."""
+    ends = [p for p in pieces(command) if p.mark is Mark.WORD and p.text == "exit" and not p.depth]
+    if ends:
+        return f"{command[: ends[-1].at]}wait; {command[ends[-1].at :]}"
+    return f"{command}\nwait"
 
 
 def _redirected(command: str, shell: str) -> tuple[str, list[str]]:

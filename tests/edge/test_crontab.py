@@ -155,6 +155,7 @@ def test_an_empty_crontab_has_no_jobs():
 
 
 USERS = {"root", "cards"}
+PROGRAMS = {"find", "rm"}
 
 
 @pytest.mark.parametrize(
@@ -174,16 +175,25 @@ USERS = {"root", "cards"}
         ("0 5 * * * git pull\n", Kind.UNCLEAR),
         ("17 * * * * root x\n18 * * * * echo hello\n", Kind.UNCLEAR),
         ("17 * * * * www-data x\n18 * * * * bob x\n", Kind.UNCLEAR),
+        ("17 * * * * bob /usr/bin/x\n", Kind.UNCLEAR),
+        ("17 * * * * bob /usr/bin/x\n18 * * * * joe cd /srv && x\n", Kind.UNCLEAR),
+        ("17 * * * * bob /usr/bin/x\n18 * * * * find /srv -delete\n", Kind.USER),
+        ("17 * * * * php7.4 /srv/cron.php\n", Kind.USER),
+        ("17 * * * * python3 /srv/job.py\n", Kind.USER),
+        ("17 * * * * find /tmp -mtime +1 -delete\n", Kind.USER),
+        ("17 * * * * pg_dump shop\n", Kind.USER),
         ("17 * * * * www-data x\n18 * * * * /usr/bin/x\n", Kind.UNCLEAR),
         ("", Kind.USER),
     ],
 )
 def test_whose_table_it_is_is_known_where_it_is_sure(text, expected):
-    assert kind_of_text(text, USERS).kind is expected
+    assert kind_of_text(text, USERS, PROGRAMS.__contains__).kind is expected
 
 
 def test_the_line_that_makes_it_unclear_is_named():
-    found = kind_of_text("A=b\n17 * * * * root x\n18 * * * * bob y\n", USERS)
+    text = "A=b\n17 * * * * root x\n18 * * * * bob /y\n"
+
+    found = kind_of_text(text, USERS, PROGRAMS.__contains__)
 
     assert (found.line, found.word) == (3, "bob")
 
