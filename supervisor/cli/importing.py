@@ -143,11 +143,13 @@ def conclude_units(units: Sequence[str], items: Sequence[UnitJob | UnitLost]) ->
     """The exit status, and the counts where anything is to be said. Raises: Failure."""
     kept = [item for item in items if isinstance(item, UnitJob)]
     lost = len(items) - len(kept)
+    times = sum(item.lost_times for item in kept)
     warnings = sum(len(item.notes) for item in kept)
-    also = f"; {count(warnings, 'warning')}" if warnings else ""
+    also = f"; {count(times, 'time')} not kept" if times else ""
+    also += f"; {count(warnings, 'warning')}" if warnings else ""
     name = units[0] if len(units) == 1 else count(len(units), "unit")
     text = f"{name}: {count(len(kept), 'job')}; {count(lost, 'timer')} not kept{also}"
-    if lost or not kept:
+    if lost or times or not kept:
         raise Failure(Exit.NO, text)
     if warnings:
         complain(f"nightshift: {text}")

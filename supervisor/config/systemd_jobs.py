@@ -48,6 +48,11 @@ class UnitJob:
     keys: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
 
+    @property
+    def lost_times(self) -> int:
+        """How many of its times no cron has, beside others that are kept."""
+        return sum(note.startswith("OnCalendar=") for note in self.notes)
+
 
 @dataclass(frozen=True, slots=True)
 class UnitLost:

@@ -225,3 +225,15 @@ def test_one_timer_can_be_named():
     assert missing[0] == 2
     assert alone[0] == 1
     assert "c.timer: not kept: its service c.service is not there" in alone[1]
+
+
+def test_a_time_that_is_lost_beside_others_makes_the_exit_status_1():
+    with House() as house:
+        timer = TIMER.format("daily") + "OnCalendar=2030-01-01\n"
+        units(house, {"a.timer": timer, "a.service": SERVICE.format("a")})
+
+        done = house.ask("import", "systemd", "units")
+
+    assert done.returncode == 1
+    assert 'cron: "0 0 * * *"' in done.stdout
+    assert "nightshift: units: 1 job; 0 timers not kept; 1 time not kept; 1 warning" in done.stderr
