@@ -23,7 +23,8 @@ ARROWS = {
     # what decides
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # what reads jobs.yaml: in a child of its own, or for the command line
-    "supervisor.config": "supervisor.config.* supervisor.core.* workers.regular workers.units",
+    "supervisor.config": "supervisor.config.* supervisor.core.* workers.paths"
+    " workers.regular workers.units",
     # mistakes are shown, and may quote what is secret
     "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
@@ -98,7 +99,7 @@ ARROWS = {
 }
 
 # What both packages use: values, texts and files, and nothing of a worker's work.
-DOOR = ("environment", "protocol", "regular", "text", "units")
+DOOR = ("environment", "paths", "protocol", "regular", "text", "units")
 
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
@@ -276,8 +277,7 @@ def test_the_supervisors_own_process_never_loads_a_worker(module):
     )
 
     workers = {name for name in loaded if name.startswith("workers.")}
-    door = {f"workers.{name}" for name in ("protocol", "regular", "report", "text", "units")}
-    assert workers <= door
+    assert workers <= {f"workers.{name}" for name in (*DOOR, "report")}
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
 

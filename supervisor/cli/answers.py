@@ -307,8 +307,9 @@ class Actions(msgspec.Struct):
 
 
 class Explained(msgspec.Struct):
-    """`GET /v1/jobs/{job}/explain`."""
+    """`GET /v1/jobs/{job}/explain`, `GET /v1/runs/{run}/explain`."""
 
+    job: str
     facts: list[str]
 
 

@@ -7,7 +7,7 @@ catches it (`verb.py`) only prints.
 import sys
 from enum import IntEnum
 
-from supervisor.cli.printing import columns, folded
+from supervisor.cli.printing import columns, complain, folded
 from supervisor.core.escape import escape_control
 from workers.text import readable
 
@@ -40,7 +40,7 @@ class Failure(Exception):  # noqa: N818 - the verb's end, not a fault of ours
             return
         width = columns(sys.stderr)
         for line in f"nightshift: {readable(self.text)}".split("\n"):
-            print(folded(escape_control(line), width, "  "), file=sys.stderr)
+            complain(folded(escape_control(line), width, "  "))
         if self.hint:
             hint = escape_control(readable(self.hint))
-            print(folded(hint, width, "  ", "  hint: "), file=sys.stderr)
+            complain(folded(hint, width, "  ", "  hint: "))

@@ -5,6 +5,7 @@ On a terminal a table is drawn by rich, folded to its width and coloured
 nothing cut. Texts from outside lose what a terminal could take for a command.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -53,6 +54,20 @@ def say(text: str = "") -> None:
 def say_output(text: str) -> None:
     """Print what a program printed; a terminal is sent its lines and colours only."""
     print(keep_colours(text) if sys.stdout.isatty() else text)
+
+
+def complain(text: str) -> None:
+    """A line on standard error; where it cannot be written, the exit status says it alone."""
+    try:
+        print(text.encode(errors="replace").decode(), file=sys.stderr, flush=True)
+    except OSError:
+        mute(sys.stderr)
+
+
+def mute(stream: TextIO) -> None:
+    """Let a stream that cannot be written end in /dev/null: Python would try once more."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def tell(text: str, indent: int = 0) -> None:

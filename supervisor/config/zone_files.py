@@ -7,6 +7,7 @@ Nothing of this is needed where /etc/localtime is the usual link.
 """
 
 import re
+import struct
 import zoneinfo
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def _behaving_like(content: bytes) -> list[str]:
     """Of another edition or another compiler: the zones that show the same times."""
     try:
         wanted = zoneinfo.ZoneInfo.from_file(BytesIO(content))
-    except (ValueError, OSError):
+    except (ValueError, OSError, struct.error):
         return []
     footer = _footer(content)
     of_rule = [name for name, known in _database().items() if _footer(known) == footer]

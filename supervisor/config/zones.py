@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from supervisor.config import zone_hints
 from supervisor.config.files import Unreadable, read_regular
 from supervisor.config.problems import Unknown, Wrong, shown
 from supervisor.config.zone_files import LARGEST_BYTES, zone_of_content, zone_of_posix
@@ -22,9 +23,13 @@ _NO_NAMES = frozenset({"", "localtime", "posixrules", "Factory"})
 
 
 def check_zone(name: str) -> None:
-    """Nothing, if `name` is a zone. Raises: Unknown."""
+    """Nothing, if `name` is a zone. Raises: Wrong."""
     if not is_zone(name):
         message = f'expected an IANA name such as "Europe/Berlin", got {shown(name)}'
+        is_spelling = name.lower() in _all_by_lower_case()
+        advice = "" if is_spelling else zone_hints.advice(name, _all_by_city())
+        if advice:
+            raise Wrong(message, advice)
         raise Unknown(message, name, _all_by_lower_case().get(name.lower(), ()) or _all())
 
 
@@ -125,3 +130,11 @@ def _all() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _all_by_lower_case() -> dict[str, tuple[str]]:
     return {name.lower(): (name,) for name in _all()}
+
+
+@lru_cache(maxsize=1)
+def _all_by_city() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in _all():
+        found.setdefault(name.rpartition("/")[2].lower(), []).append(name)
+    return found

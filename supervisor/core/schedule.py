@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from supervisor.core import cron_text
+
 MACROS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -226,7 +228,13 @@ def is_interval_like(expression: str) -> bool:
 
 def explain(expression: str) -> str:
     """English words for one expression: `At 02:00 every day`. Raises: BadCron."""
-    return str(_parse(expression, zone("UTC")).explain())
+    parts = cron_text.spelt_out(cron_text.normal(fields(expression)))
+    return str(_parse(" ".join(parts), zone("UTC")).explain())
+
+
+def uneven_steps(expression: str) -> list[str]:
+    """A sentence for each step that does not divide its field. Raises: BadCron."""
+    return cron_text.uneven_steps(fields(expression))
 
 
 def at_minute(instant: datetime) -> int:
@@ -255,11 +263,13 @@ def fields(expression: str) -> list[str]:
 def _parse(expression: str, where: ZoneInfo) -> CronSim:
     parts = fields(expression)
     try:
-        return CronSim(" ".join(parts), _ANY.astimezone(where))
+        return CronSim(" ".join(cron_text.normal(parts)), _ANY.astimezone(where))
     except CronSimError as error:
         place, name, expected = _FIELDS.get(str(error), (0, "field", "5 fields"))
+        advice = cron_text.advice(place, parts[place])
+        instead = f" ({advice})" if advice else ""
         raise BadCron(
-            f'cron "{expression}": bad {name} "{parts[place]}": expected {expected}'
+            f'cron "{expression}": bad {name} "{parts[place]}": expected {expected}{instead}'
         ) from error
     except (ValueError, AssertionError, RecursionError) as error:
         raise BadCron(f'cron "{expression}": cannot be read') from error
