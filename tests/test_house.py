@@ -103,7 +103,7 @@ DOOR = ("environment", "paths", "protocol", "regular", "text", "units")
 
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
-    "heapq", "itertools", "math", "re", "typing", "zoneinfo", "cronsim", "immutables", "msgspec",
+    "heapq", "itertools", "math", "re", "typing", "zoneinfo", "cronsim", "msgspec",
 }  # fmt: skip
 # What verdicts need of the system: names of signals, and how to read a wait status.
 OF_THE_SYSTEM = {

@@ -15,7 +15,6 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from immutables import Map
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -27,6 +26,7 @@ from prometheus_client.exposition import choose_encoder
 
 from supervisor.core import showing
 from supervisor.core.model import Severity, State
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.tally import DURATIONS_S, LATENESSES_S, Spread, Tally
 from supervisor.core.view import Facts
 from supervisor.core.world import World
@@ -47,7 +47,7 @@ WELL_KNOWN = {
         ("disk_free_ratio",),
     ),
 }
-_NOTHING: Map[str, float] = Map()
+_NOTHING: PersistentMap[str, float] = PersistentMap()
 # Control characters other than a tab and a newline, and halves of surrogate pairs.
 _NO_LABEL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_NAME = 120

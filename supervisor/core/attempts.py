@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TypeGuard
 
 import msgspec
-from immutables import Map
 
 from supervisor.core import retry, verdict
 from supervisor.core.events import (
@@ -28,6 +27,7 @@ from supervisor.core.events import (
 )
 from supervisor.core.incident import UNKILLABLE
 from supervisor.core.model import Progress, Reason, Run, State, replace
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
 from supervisor.core.world import Living
@@ -162,7 +162,7 @@ def measure(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) -> None:
     """Keep the numbers among these for whoever draws curves of them."""
     if turn.world.definition(job) is None:  # it was removed while its attempt lived
         return
-    known: Map[str, float] = turn.world.metrics.get(job) or Map()
+    known: PersistentMap[str, float] = turn.world.metrics.get(job) or PersistentMap()
     for name, value in found.items():
         if _is_number(value) and (name in known or len(known) < MOST_METRICS):
             known = known.set(name, float(value))

@@ -8,13 +8,12 @@ import copy
 from collections.abc import Iterable
 from datetime import datetime
 
-from immutables import Map
-
 from supervisor.core import incident as incidents
 from supervisor.core import outbox
 from supervisor.core.events import Action, At, Note, Record
 from supervisor.core.incident import Word
 from supervisor.core.model import Incident, Run, Severity, replace
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.world import World
 
 
@@ -162,6 +161,6 @@ class IncidentTurn:
 
 
 def _without(
-    found: Map[tuple[str, str], Incident], key: tuple[str, str]
-) -> Map[tuple[str, str], Incident]:
+    found: PersistentMap[tuple[str, str], Incident], key: tuple[str, str]
+) -> PersistentMap[tuple[str, str], Incident]:
     return found.delete(key) if key in found else found

@@ -13,6 +13,7 @@ from supervisor.core.events import (
     Recorded,
     RecordPause,
     RecordTick,
+    Row,
     Unrecorded,
 )
 from supervisor.core.model import replace
@@ -53,7 +54,7 @@ def _tell_all(turn: Turn) -> None:
     """Record what a start would want to remember."""
     world = turn.world
     living = world.living.values()
-    rows = [
+    rows: list[Row] = [
         *world.last.values(),
         *(each.outcome for each in living if each.outcome is not None),
         *world.runs.values(),

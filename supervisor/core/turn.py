@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from immutables import Map
-
 from supervisor.core import beating, indexes, schedule
 from supervisor.core import incident as incidents
 from supervisor.core.events import Launch, Record, RecordTick, ReleaseSlots
@@ -25,10 +23,11 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.verdict import Verdict
 from supervisor.core.world import Living
 
-_NOBODY: Map[str, None] = Map()
+_NOBODY: PersistentMap[str, None] = PersistentMap()
 
 
 class Turn(IncidentTurn):
@@ -213,10 +212,7 @@ class Turn(IncidentTurn):
         for minute in minutes:
             found += world.agenda[minute]
             world.agenda = world.agenda.delete(minute)
-        with world.next_slot.mutate() as rest:
-            for name in found:
-                del rest[name]
-            world.next_slot = rest.finish()
+        world.next_slot = world.next_slot.delete_many(found)
         return sorted((world.jobs[name] for name in found), key=lambda job: job.place)
 
     def forget_slot(self, job: str) -> None:

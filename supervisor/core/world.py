@@ -1,6 +1,6 @@
 """Everything the core knows, as one value: `World`.
 
-Its fields hold persistent values (immutables.Map, tuples, frozen values),
+Its fields hold persistent values (PersistentMap, tuples, frozen values),
 so a copy shares all it can and publishing one to another thread is a single
 assignment. `decide` works on a copy and never changes the world it was given.
 Only `turn.py` and its `indexes.py` keep by_job, queue, groups and past true.
@@ -9,7 +9,6 @@ Only `turn.py` and its `indexes.py` keep by_job, queue, groups and past true.
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from immutables import Map
 from msgspec import Struct, field
 
 from supervisor.core import schedule
@@ -26,6 +25,7 @@ from supervisor.core.model import (
     Run,
     State,
 )
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Heard, Verdict
 
@@ -111,23 +111,23 @@ class World(Struct):
     """
 
     config: Config
-    jobs: Map[str, Job] = field(default_factory=Map)
-    agenda: Map[int, Map[str, None]] = field(default_factory=Map)
-    next_slot: Map[str, datetime] = field(default_factory=Map)
-    marks: Map[str, Mark] = field(default_factory=Map)
+    jobs: PersistentMap[str, Job] = field(default_factory=PersistentMap)
+    agenda: PersistentMap[int, PersistentMap[str, None]] = field(default_factory=PersistentMap)
+    next_slot: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
+    marks: PersistentMap[str, Mark] = field(default_factory=PersistentMap)
     paused: Pause | None = None
-    runs: Map[int, Run] = field(default_factory=Map)
-    living: Map[int, Living] = field(default_factory=Map)
-    by_job: Map[str, tuple[int, ...]] = field(default_factory=Map)
+    runs: PersistentMap[int, Run] = field(default_factory=PersistentMap)
+    living: PersistentMap[int, Living] = field(default_factory=PersistentMap)
+    by_job: PersistentMap[str, tuple[int, ...]] = field(default_factory=PersistentMap)
     queue: tuple[Turnstile, ...] = ()
-    groups: Map[str, int] = field(default_factory=Map)
-    retry_at: Map[int, float] = field(default_factory=Map)
-    late: Map[str, datetime] = field(default_factory=Map)
-    past: Map[str, tuple[Past, ...]] = field(default_factory=Map)
-    last_success: Map[str, datetime] = field(default_factory=Map)
-    last: Map[str, Run] = field(default_factory=Map)
-    incidents: Map[tuple[str, str], Incident] = field(default_factory=Map)
-    closed: Map[tuple[str, str], Incident] = field(default_factory=Map)
+    groups: PersistentMap[str, int] = field(default_factory=PersistentMap)
+    retry_at: PersistentMap[int, float] = field(default_factory=PersistentMap)
+    late: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
+    past: PersistentMap[str, tuple[Past, ...]] = field(default_factory=PersistentMap)
+    last_success: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
+    last: PersistentMap[str, Run] = field(default_factory=PersistentMap)
+    incidents: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
+    closed: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
     outbox: tuple[Alert, ...] = ()
     sending: tuple[int, ...] = ()
     deliver_at: float | None = None
@@ -142,7 +142,7 @@ class World(Struct):
     zone_changed: tuple[datetime, str] | None = None
     strays_killed: int = 0
     output_bytes_dropped: int = 0
-    metrics: Map[str, Map[str, float]] = field(default_factory=Map)
+    metrics: PersistentMap[str, PersistentMap[str, float]] = field(default_factory=PersistentMap)
     next_run: int = 1
     next_incident: int = 1
     next_alert: int = 1
