@@ -306,7 +306,6 @@ class Loop:
         return [ev.Recorded(at, self._store.take_damage())] if was_broken else []
 
     def _mask(self, config: Config) -> None:
-        """Mask from now on what these definitions and the newest requests hold of secrets."""
         self._log.mask = self._desk.mask = self._given.mask(config)
 
     def _publish(self, **facts: Any) -> None:

@@ -7,7 +7,8 @@ from supervisor.containment import output
 from supervisor.core import events as ev
 from supervisor.core.world import World
 from supervisor.ledger.backlog import Backlog
-from supervisor.ledger.store import LedgerTrouble, Store
+from supervisor.ledger.errors import LedgerTrouble
+from supervisor.ledger.store import Store
 from supervisor.log import Log
 
 

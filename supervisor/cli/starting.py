@@ -82,8 +82,8 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     """
     from supervisor.cli import mistakes
     from supervisor.containment.tree import NoProcError
+    from supervisor.ledger.errors import LedgerTrouble
     from supervisor.ledger.opening import LedgerRefused
-    from supervisor.ledger.store import LedgerTrouble
     from supervisor.service import BadConfig, Service
     from supervisor.state_folder import FolderTrouble, Held
 

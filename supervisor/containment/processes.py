@@ -13,12 +13,13 @@ where something survives SIGKILL, `Survived` stands for `Emptied`.
 import contextlib
 import os
 import selectors
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from supervisor.containment import orders, packet_events, packets, refusals, tree
+from supervisor.containment.callbacks import Callbacks
 from supervisor.containment.nurse import Nurse, settings
 from supervisor.containment.places import Key, Place, Told
 from supervisor.core import events
@@ -63,7 +64,6 @@ class Processes:
         self.keeper_deaths = 0
         self.rest_at: float | None = None  # monotonic: when idle keepers are sent away
         self._look_at: float | None = None
-        self._selector = selector
         self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
         self._settings = settings(runs_dir, instance, umask, limits)
         self._spare = spare
@@ -72,7 +72,7 @@ class Processes:
         self._free: list[Place] = []
         self._taken: dict[Key, Place] = {}
         self._last_number = 0
-        self._ears: dict[int, Callable[[events.At], Happened]] = {}
+        self._callbacks = Callbacks(selector, self)
 
     # --- what the loop asks ---------------------------------------------------
 
@@ -83,7 +83,7 @@ class Processes:
             OSError: it cannot be exec'd.
         """
         self._nurse = Nurse(self._settings, {**os.environ, **self._house})
-        self._listen(self._nurse.control.fileno(), self._hear_nursery)
+        self._callbacks.add(self._nurse.control.fileno(), self._hear_nursery)
         with contextlib.suppress(OSError):  # the first launch will say why
             self._release(self._new_place())  # which need not wait for its keeper's birth
 
@@ -119,8 +119,7 @@ class Processes:
     def ready(self, key: selectors.SelectorKey, at: events.At) -> Happened:
         """What came on a descriptor that the selector calls readable."""
         self.rest_at = at.mono + REST_S
-        ear = self._ears.get(key.fd)  # None: closed earlier in the same turn
-        return ear(at) if ear is not None else []
+        return self._callbacks.call(key.fd, at)
 
     def reap(self) -> None:
         """After a SIGCHLD: continue a stopped nursery, reap what fell to us as a subreaper."""
@@ -162,7 +161,7 @@ class Processes:
             self._part(place)
         self._taken.clear()
         if self._nurse is not None:
-            self._forget(self._nurse.control.fileno())
+            self._callbacks.remove(self._nurse.control.fileno())
             self._nurse.end(CLOSE_S)
             self._nurse = None
         return tree.survivors(tree.end_children(self._spare, LAST_S))
@@ -174,7 +173,7 @@ class Processes:
         self._last_number += 1
         place = Place(self._last_number, self._nurse.bear(self._last_number))
         self._places[place.number] = place
-        self._listen(place.control.fileno(), lambda at: self._hear_keeper(place, at))
+        self._callbacks.add(place.control.fileno(), lambda at: self._hear_keeper(place, at))
         return place
 
     def _hand_over(self, key: Key, order: bytes, speaks: bool) -> None:
@@ -236,7 +235,7 @@ class Processes:
         self._close_mail(place)
         if not place.is_lost:
             place.is_lost = True
-            self._forget(place.control.fileno())
+            self._callbacks.remove(place.control.fileno())
             place.control.close()
 
     # --- what is heard --------------------------------------------------------
@@ -259,7 +258,7 @@ class Processes:
         if told.pid is not None:
             happened.append(events.Started(at, *key, told.pid))
             if place.mail is not None and told.status is None:  # not before it has started
-                self._listen(place.mail.fd, lambda at: self._hear_worker(place, at))
+                self._callbacks.add(place.mail.fd, lambda at: self._hear_worker(place, at))
         if told.status is not None:
             happened += self._last_words(place, key, at)
             happened.append(events.Exited(at, *key, told.status, told.exit_cpu_s))
@@ -292,8 +291,8 @@ class Processes:
 
     def _close_mail(self, place: Place) -> None:
         if place.mail is not None:
-            if place.mail.fd in self._ears:
-                self._forget(place.mail.fd)
+            if place.mail.fd in self._callbacks:
+                self._callbacks.remove(place.mail.fd)
             os.close(place.mail.fd)
             place.mail = None
 
@@ -369,7 +368,7 @@ class Processes:
 
     def _lose_nursery(self, nurse: Nurse, at: events.At) -> Happened:
         """The nursery is dead; all that it and its keepers left has fallen to us."""
-        self._forget(nurse.control.fileno())
+        self._callbacks.remove(nurse.control.fileno())
         nurse.shoot()
         self._nurse = None
         left = tuple(tree.survivors(tree.end_children(self._spare, END_S)))
@@ -399,16 +398,6 @@ class Processes:
                 if key is None or self._taken.pop(key, None) is None:
                     return []
                 return [events.Lost(at, *key), events.Emptied(at, *key)]
-        if fd in self._ears:
-            self._forget(fd)
+        if fd in self._callbacks:
+            self._callbacks.remove(fd)
         return []
-
-    # --- the selector ---------------------------------------------------------
-
-    def _listen(self, fd: int, ear: Callable[[events.At], Happened]) -> None:
-        self._ears[fd] = ear
-        self._selector.register(fd, selectors.EVENT_READ, self)
-
-    def _forget(self, fd: int) -> None:
-        self._selector.unregister(fd)
-        del self._ears[fd]

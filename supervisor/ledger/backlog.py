@@ -9,8 +9,9 @@ a brief attempt is one row written once. Instants are monotonic seconds.
 from collections.abc import Iterable, Sequence
 
 from supervisor.core import events as ev
+from supervisor.ledger.errors import LedgerTrouble, RowRefused, Written
 from supervisor.ledger.rows import ATTEMPTS, TABLES
-from supervisor.ledger.store import LedgerTrouble, RowRefused, Store, Written
+from supervisor.ledger.store import Store
 
 # How often a ledger that could not be written is tried again.
 RETRY_S = 5.0

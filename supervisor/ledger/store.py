@@ -20,6 +20,7 @@ import msgspec
 from supervisor.core.events import Memory, Record, RecordPause, RecordTick, ReleaseSlots
 from supervisor.core.model import History
 from supervisor.ledger import ballast, opening, purging, remembering, rescue
+from supervisor.ledger.errors import OF_A_VALUE, LedgerTrouble, RowRefused, Written
 from supervisor.ledger.rows import TABLES
 
 # How long rows of a damaged ledger may be brought over: at a start, and between two turns.
@@ -28,33 +29,6 @@ RESCUE_AT_START_S, RESCUE_S = 20.0, 1.0
 PURGE_STEP = 200
 
 # What a new service must know of incidents: `core/incident.py` says why.
-Written = Record | RecordPause | RecordTick | ReleaseSlots
-
-
-class LedgerTrouble(Exception):  # noqa: N818 - the word of the state it causes
-    """The ledger cannot be written now; the text says why."""
-
-
-class RowRefused(LedgerTrouble):
-    """One record can never be written: its value does not fit, or breaks a rule of the table."""
-
-    def __init__(self, action: "Written", error: Exception) -> None:
-        super().__init__(f"{type(error).__name__}: {error}")
-        self.action = action
-
-
-# What SQLite, or the way to it, says of a value and not of the file.
-_OF_A_VALUE = (
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    sqlite3.DataError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
 
 
 class Store:
@@ -132,7 +106,7 @@ class Store:
     def _write_one(self, action: Written) -> None:
         try:
             self._write(action)
-        except _OF_A_VALUE as error:
+        except OF_A_VALUE as error:
             raise RowRefused(action, error) from error
 
     def _write(self, action: Written) -> None:

@@ -24,10 +24,11 @@ from supervisor.core.model import (
     State,
     replace,
 )
+from supervisor.ledger.errors import LedgerTrouble
 from supervisor.ledger.history import History as Reader
 from supervisor.ledger.history import Wanted
 from supervisor.ledger.rows import TABLES
-from supervisor.ledger.store import LedgerTrouble, Store
+from supervisor.ledger.store import Store
 from tests.edge.ledger_stage import AT, alert, run
 
 EXAMPLES = [

@@ -8,10 +8,11 @@ import pytest
 
 from supervisor.core import events as ev
 from supervisor.ledger import opening
+from supervisor.ledger.errors import LedgerTrouble
 from supervisor.ledger.history import History as Reader
 from supervisor.ledger.history import Wanted
 from supervisor.ledger.opening import SCHEMA_VERSION, LedgerRefused
-from supervisor.ledger.store import LedgerTrouble, Store
+from supervisor.ledger.store import Store
 from tests.edge.ledger_stage import alert, run
 
 

@@ -10,7 +10,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from workers.replication import guard, key_index, keys, merge, source, triggers, twins, types
+from workers.replication import (
+    deletions,
+    guard,
+    key_index,
+    keys,
+    merge,
+    source,
+    triggers,
+    twins,
+    types,
+)
 from workers.replication.carry import Between, MisfitFound, refuse_misfits
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Affinity, Table, Twin, Typed
@@ -139,8 +149,8 @@ def refuse_deletions(bringing: Bringing, twins: Sequence[Twin]) -> None:
         guard.Deletion(
             twin.table.name,
             bringing.noted[twin.number],
-            merge.deletions(bringing.between, twin),
-            merge.names_to_delete(bringing.between, twin),
+            deletions.deletions(bringing.between, twin),
+            deletions.names_to_delete(bringing.between, twin),
         )
         for twin in twins
         if twin.number in bringing.noted and twin.table.name not in bringing.adopted
@@ -153,7 +163,7 @@ def take_away(bringing: Bringing, twin: Twin) -> int:
     if twin.number not in bringing.noted:
         return 0
     del bringing.noted[twin.number]
-    return merge.delete(bringing.between, twin)
+    return deletions.delete(bringing.between, twin)
 
 
 def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
@@ -175,7 +185,7 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
         # A key has one row at most: as many rows as keys, and no key is gone.
         if done.sent < wanted:
             keys.refuse_hidden(between, twin)
-            if merge.note_gone(between, twin):
+            if deletions.note_gone(between, twin):
                 bringing.noted[twin.number] = between.target.count(twin.target) - done.inserted
     elif is_new:
         tally.inserted += merge.load(between, twin)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from workers.replication import guard, keys, merge, sight, source, state, twins
+from workers.replication import deletions, guard, keys, merge, sight, source, state, twins
 from workers.replication.carry import Between
 from workers.replication.encode import Marks
 from workers.replication.params import Params
@@ -94,7 +94,7 @@ def _deletion(between: Between, pair: Pair, number: int) -> guard.Deletion:
     rows = target.count(twin.target)
     if not found.to_delete:
         return guard.Deletion(table.name, rows, 0)
-    names = merge.names_to_delete(between, only_keys, _NAMED)
+    names = deletions.names_to_delete(between, only_keys, _NAMED)
     return guard.Deletion(table.name, rows, found.to_delete, names)
 
 

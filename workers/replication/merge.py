@@ -8,20 +8,27 @@ right is not touched. Memory does not grow with the rows on either side.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain
 
-from workers.replication import carry, digests, encode, fit, keys, limits, lines, losses, source
+from workers.replication import (
+    carry,
+    digests,
+    encode,
+    keys,
+    limits,
+    losses,
+    source,
+)
 from workers.replication.carry import HASH, Between, refuse_misfits
-from workers.replication.shape import Kind, Twin, Typed, key_text, listed
+from workers.replication.shape import Kind, Twin, Typed, key_text
 from workers.replication.source import Scope
 from workers.replication.target import Target
+from workers.replication.temporary_tables import make_temporary, temporary, without_schema
 from workers.replication.trouble import Trouble
 
-_NAMED = 10
+MOST_NAMED = 10
 # Columns beside those of a user.
-_EXTRA, _MISSING = "nightshift_extra", "nightshift_missing"
+EXTRA, _MISSING = "nightshift_extra", "nightshift_missing"
 # More rows than this, and PostgreSQL plans better with their statistics.
 _WORTH_ANALYZING = 10_000
 
@@ -106,8 +113,8 @@ def refuse_counts(between: Between, twin: Twin) -> None:
 def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     """The same, row by row."""
     target = between.target
-    seen, gap = _temporary(twin, "seen"), _temporary(twin, "gap")
-    _temporary_table(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
+    seen, gap = temporary(twin, "seen"), temporary(twin, "gap")
+    make_temporary(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
     compared = carry.copy_hashes(between, twin, scope, seen)
     if compared > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {seen}")
@@ -118,8 +125,8 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     first = twin.key[0].name
     target.execute(f"DROP TABLE IF EXISTS {gap}")
     target.execute(
-        f"CREATE TEMP TABLE {_plain(gap)} ON COMMIT DROP AS SELECT {either},"
-        f" s.{first} IS NULL AS {_EXTRA}, t.{first} IS NULL AS {_MISSING} FROM {seen} s"
+        f"CREATE TEMP TABLE {without_schema(gap)} ON COMMIT DROP AS SELECT {either},"
+        f" s.{first} IS NULL AS {EXTRA}, t.{first} IS NULL AS {_MISSING} FROM {seen} s"
         f" FULL JOIN (SELECT {key_names}{cast_names},"
         f" {encode.hash_sql(twin, between.marks)} AS {HASH}"
         f" FROM {_from_target(twin, scope)}) t USING ({key_names})"
@@ -127,15 +134,15 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     )
     target.execute(f"DROP TABLE {seen}")
     bring, to_delete = target.one(
-        f"SELECT count(*) FILTER (WHERE NOT {_EXTRA}), count(*) FILTER (WHERE {_EXTRA}) FROM {gap}"
+        f"SELECT count(*) FILTER (WHERE NOT {EXTRA}), count(*) FILTER (WHERE {EXTRA}) FROM {gap}"
     )
     return Differences(compared, bring, to_delete, _names(target, twin, gap))
 
 
 def unlike_after(between: Between, twin: Twin, scope: Scope) -> int:
     """How many rows of `scope` are not in the target as the source has them."""
-    target, seen = between.target, _temporary(twin, "seen")
-    _temporary_table(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
+    target, seen = between.target, temporary(twin, "seen")
+    make_temporary(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
     carry.copy_hashes(between, twin, scope, seen)
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
     unlike = [
@@ -154,9 +161,7 @@ def unlike_after(between: Between, twin: Twin, scope: Scope) -> int:
 def keys_to_bring(between: Between, twin: Twin) -> Iterator[Sequence[object]]:
     """Keys that `differing` found missing or different, as `source.want` takes them."""
     names = ", ".join(f"{t.name}::text" if t.as_text else t.name for t in twin.key)
-    return between.target.stream(
-        f"SELECT {names} FROM {_temporary(twin, 'gap')} WHERE NOT {_EXTRA}"
-    )
+    return between.target.stream(f"SELECT {names} FROM {temporary(twin, 'gap')} WHERE NOT {EXTRA}")
 
 
 def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
@@ -166,8 +171,8 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
         Trouble: a value that its column cannot hold.
     """
     losses.refuse_losses(between, twin, scope)
-    target, stage = between.target, _temporary(twin, "stage")
-    _temporary_table(target, twin, stage, twin.columns)
+    target, stage = between.target, temporary(twin, "stage")
+    make_temporary(target, twin, stage, twin.columns)
     sent = carry.copy_rows(between, twin, scope, stage)
     if sent > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {stage}")
@@ -218,59 +223,6 @@ def not_as_sent(twin: Twin, rows: int) -> Trouble:
     )
 
 
-def deletions(between: Between, twin: Twin) -> int:
-    """How many rows of the target `delete` would remove."""
-    same = " AND ".join(f"g.{t.name} = t.{t.name}" for t in twin.key)
-    query = f"SELECT count(*) FROM {twin.target} t JOIN {_temporary(twin, 'gap')} g ON {same}"
-    return int(between.target.one(f"{query} WHERE g.{_EXTRA}")[0])
-
-
-def names_to_delete(between: Between, twin: Twin, most: int = _NAMED) -> tuple[str, ...]:
-    """The first keys that `delete` would remove, for people."""
-    query = f"SELECT {twin.key_names} FROM {_temporary(twin, 'gap')} WHERE {_EXTRA}"
-    found = between.target.execute(f"{query} ORDER BY {twin.key_names} LIMIT {most}")
-    return tuple(_key(tuple(key)) for key in found)
-
-
-def delete(between: Between, twin: Twin) -> int:
-    """Rows gone that `differing` found too many; how many."""
-    gap = _temporary(twin, "gap")
-    same = " AND ".join(f"g.{t.name} = t.{t.name}" for t in twin.key)
-    query = f"DELETE FROM {twin.target} t USING {gap} g WHERE g.{_EXTRA} AND {same}"
-    return int(between.target.execute(query).rowcount)
-
-
-def note_gone(between: Between, twin: Twin) -> int:
-    """Let `delete` remove the wanted keys that are not in the source; how many."""
-    target, gap = between.target, _temporary(twin, "gap")
-    # What is found by its text is wanted by it, too.
-    wanted = [
-        Typed(
-            replace(typed.column, source=f"w.k{number}", wanted="", escaped=False),
-            "text" if typed.as_text else typed.type,
-        )
-        for number, typed in enumerate(twin.key)
-    ]
-    # A key that its column cannot hold never came there.
-    unfit = fit.unfit_sql(replace(twin, columns=tuple(wanted)), between.widen)
-    row = lines.array_sql(wanted, between.widen)
-    query = f"SELECT {row} {source.from_gone(twin)} AND NOT ({unfit})"
-    with closing(source.rows(between.source, query, {})) as cursor:
-        batches = lines.whole_rows(cursor)
-        first = next(batches, None)
-        if first is None:
-            return 0
-        _temporary_table(target, twin, gap, twin.key, f"{_EXTRA} boolean")
-        statement = carry.copy_sql(gap, twin.key_names)
-        count = target.copy_in(statement, chain((first,), batches))
-    target.execute(f"UPDATE {gap} SET {_EXTRA} = true")
-    return count
-
-
-def _temporary(twin: Twin, word: str) -> str:
-    return f"pg_temp.nightshift_{word}_{twin.number}"
-
-
 def _from_target(twin: Twin, scope: Scope) -> str:
     """What follows FROM for the rows of `scope` in PostgreSQL."""
     if not scope.joined:
@@ -278,22 +230,6 @@ def _from_target(twin: Twin, scope: Scope) -> str:
     # Without a fence PostgreSQL would hash every row before it leaves any out.
     inner = f"SELECT {twin.names} FROM {twin.target} {scope.joined} WHERE {scope.target} OFFSET 0"
     return f"({inner}) nightshift_narrowed"
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("pg_temp.")
-
-
-def _temporary_table(
-    target: Target, twin: Twin, name: str, columns: tuple[Typed, ...], more: str = ""
-) -> None:
-    # Of the target itself: types and collations are then the same.
-    made = (
-        f"DROP TABLE IF EXISTS {name};"
-        f"CREATE TEMP TABLE {_plain(name)} ON COMMIT DROP AS"
-        f" SELECT {listed(columns)} FROM {twin.target} WITH NO DATA"
-    )
-    target.execute(f"{made};ALTER TABLE {name} ADD COLUMN {more}" if more else made)
 
 
 def _unlike(columns: Sequence[Typed]) -> list[str]:
@@ -308,13 +244,13 @@ def _unlike(columns: Sequence[Typed]) -> list[str]:
 
 def _names(target: Target, twin: Twin, gap: str) -> tuple[str, ...]:
     found = target.execute(
-        f"SELECT {_EXTRA}, {_MISSING}, {twin.key_names} FROM {gap} LIMIT {_NAMED}"
+        f"SELECT {EXTRA}, {_MISSING}, {twin.key_names} FROM {gap} LIMIT {MOST_NAMED}"
     )
     return tuple(
-        f"{'extra' if extra else 'missing' if missing else 'different'} {_key(tuple(key))}"
+        f"{'extra' if extra else 'missing' if missing else 'different'} {key_words(tuple(key))}"
         for extra, missing, *key in found
     )
 
 
-def _key(values: tuple[object, ...]) -> str:
+def key_words(values: tuple[object, ...]) -> str:
     return f"({key_text(values)})"
