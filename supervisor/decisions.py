@@ -8,7 +8,7 @@ before it. It belongs to the loop's thread.
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from supervisor.core import changes
+from supervisor.core import changes, effects
 from supervisor.core import events as ev
 from supervisor.core.decide import next_wakeup
 from supervisor.core.model import Config, Problem, replace
@@ -18,7 +18,7 @@ from supervisor.internal_errors import REST_S, InternalErrors, in_its_place
 from supervisor.reload import Reloader
 from supervisor.witness import Witness
 
-Decide = Callable[[World, ev.Event], tuple[World, tuple[ev.Action, ...]]]
+Decide = Callable[[World, ev.Event], tuple[World, tuple[effects.Action, ...]]]
 
 
 class Decisions:
@@ -75,7 +75,7 @@ class Decisions:
         """Decide about each of these, and about what follows from it."""
         waiting = list(happened)
         while waiting:
-            actions: list[ev.Action] = []
+            actions: list[effects.Action] = []
             rest = deque(waiting)
             while rest:
                 event, before = rest.popleft(), self.world
@@ -109,7 +109,7 @@ class Decisions:
                 self._reloader.refused((problem,), at.wall)
         return in_its_place(event, told)
 
-    def _tell_reloader(self, event: ev.Event, before: World) -> list[ev.Record]:
+    def _tell_reloader(self, event: ev.Event, before: World) -> list[effects.Record]:
         """Answer those who asked for a reload; what the ledger keeps of them."""
         if isinstance(event, ev.Reloaded):
             self._mask(event.config)

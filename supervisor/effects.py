@@ -11,9 +11,10 @@ from typing import Any
 from supervisor.alerts.courier import Courier
 from supervisor.alerts.heartbeats import Heartbeats
 from supervisor.containment.processes import Processes
-from supervisor.core import asks
+from supervisor.core import asks, effects
 from supervisor.core import events as ev
-from supervisor.core.model import Attempt, Beat, Pulse, Run
+from supervisor.core.alert_model import Beat, Pulse
+from supervisor.core.model import Attempt, Run
 from supervisor.core.world import World
 from supervisor.desk import Desk
 from supervisor.given import as_kept
@@ -49,9 +50,9 @@ class Effects:
         self._errors = errors
         self._masked = masked
 
-    def perform(self, actions: list[ev.Action], world: World, at: ev.At) -> list[ev.Event]:
+    def perform(self, actions: list[effects.Action], world: World, at: ev.At) -> list[ev.Event]:
         """Do all of it, in order, records first; what that made happen."""
-        launches = [action for action in actions if isinstance(action, ev.Launch)]
+        launches = [action for action in actions if isinstance(action, effects.Launch)]
         trouble = self._backlog.take([as_kept(action) for action in actions], at.mono)
         launches = self._tell_refused(launches, at)
         follow: list[ev.Event] = []
@@ -61,11 +62,13 @@ class Effects:
                 follow.append(ev.Unrecorded(at, keys, trouble))
             launches = []
         for action in actions:
-            if not isinstance(action, ev.Launch | ev.Record):
+            if not isinstance(action, effects.Launch | effects.Record):
                 self._try(action, world, trouble, at)
         for launch in launches:
             follow += self._launched(launch, at)
-        self._log.note(at.wall, *(action for action in actions if isinstance(action, ev.Note)))
+        self._log.note(
+            at.wall, *(action for action in actions if isinstance(action, effects.Note))
+        )
         return follow
 
     def refuse(self, token: int, error: str, world: World) -> None:
@@ -76,37 +79,37 @@ class Effects:
             reply = asks.Reply(token, asks.Answer.UNAVAILABLE, (), error, hint)
             self._desk.answer(answer, reply, world)
 
-    def _try(self, action: ev.Action, world: World, trouble: str, at: ev.At) -> None:
+    def _try(self, action: effects.Action, world: World, trouble: str, at: ev.At) -> None:
         where = type(action).__name__
         try:
             self._do(action, world, trouble)
         except Exception as error:
-            run = action.run if isinstance(action, ev.Signal) else 0
+            run = action.run if isinstance(action, effects.Signal) else 0
             self._errors.caught(error, where, at, run)
         else:
             self._errors.went_well(where)
 
-    def _do(self, action: ev.Action, world: World, trouble: str) -> None:
+    def _do(self, action: effects.Action, world: World, trouble: str) -> None:
         match action:
-            case ev.Signal(run, attempt, force):
+            case effects.Signal(run, attempt, force):
                 self._processes.signal(run, attempt, force)
             case asks.Reply(token=token):
                 self._desk.answer(self.answers.pop(token), action, world)
-            case ev.Deliver():
+            case effects.Deliver():
                 self._courier.take(action, world)
             case Beat(pulse=pulse) if not (trouble and pulse is Pulse.START):
                 self._heartbeats.take(action)
-            case ev.Stop():
+            case effects.Stop():
                 self.is_over = True
 
-    def _launched(self, launch: ev.Launch, at: ev.At) -> list[ev.Event]:
+    def _launched(self, launch: effects.Launch, at: ev.At) -> list[ev.Event]:
         try:
             return self._masked(self._processes.launch(launch, at))
         except Exception as error:
             self._errors.caught(error, "Launch", at, launch.run.id, is_empty=True)
             return []
 
-    def _tell_refused(self, launches: list[ev.Launch], at: ev.At) -> list[ev.Launch]:
+    def _tell_refused(self, launches: list[effects.Launch], at: ev.At) -> list[effects.Launch]:
         """Tell of records that no ledger takes; the launches that are left: no record, none."""
         refused = self._backlog.take_refused()
         if not refused:
@@ -120,10 +123,10 @@ class Effects:
         return [launch for launch in launches if launch.run.id not in unrecorded]
 
 
-def _run_of(action: ev.Action) -> int:
+def _run_of(action: effects.Action) -> int:
     """The run that a record is about; 0: none."""
     match action:
-        case ev.Record(Run(id=number)) | ev.Record(Attempt(run=number)):
+        case effects.Record(Run(id=number)) | effects.Record(Attempt(run=number)):
             return number
         case _:
             return 0

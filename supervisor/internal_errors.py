@@ -8,6 +8,7 @@ tried again and again. It belongs to the loop's thread.
 import traceback
 from pathlib import Path
 
+from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.model import replace
 from supervisor.log import Log
@@ -45,7 +46,9 @@ class InternalErrors:
 
     def told(self, cause: str, where: str, at: ev.At, run: int, is_empty: bool) -> None:
         """Keep what was found wrong without an exception of its own."""
-        self._log.note(at.wall, ev.Note("error", f"internal error in {where}: {cause}", run=run))
+        self._log.note(
+            at.wall, effects.Note("error", f"internal error in {where}: {cause}", run=run)
+        )
         self._waiting.append(ev.InternalError(at, where, cause, run, is_empty))
 
     def logged(
@@ -59,7 +62,7 @@ class InternalErrors:
                 self._logged.clear()
             self._logged[where, cause] = at.mono + REST_S
             said += "\n" + "".join(traceback.format_exception(error))[-_MOST_TRACEBACK:]
-        self._log.note(at.wall, ev.Note("error", said, run=run))
+        self._log.note(at.wall, effects.Note("error", said, run=run))
         return ev.InternalError(at, where, cause, run, is_empty)
 
     def went_well(self, where: str) -> None:

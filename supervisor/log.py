@@ -14,8 +14,8 @@ from datetime import datetime
 
 import msgspec
 
+from supervisor.core.effects import Note
 from supervisor.core.escape import escape_control
-from supervisor.core.events import Note
 from workers.text import readable
 
 LEVELS = ("debug", "info", "warning", "error")

@@ -23,6 +23,7 @@ from supervisor.config.files import Unreadable, read_regular, write_private
 from supervisor.config.outcome import Loaded, read_outcome
 from supervisor.config.problems import Wrong
 from supervisor.config.zones import MachineZone, machine_zone
+from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.changes import Changes
 from supervisor.core.model import Asking, Config, Peer, Problem
@@ -60,10 +61,10 @@ class Asker:
     answer: "Future[Any]"
     previous: bool = False
 
-    def row(self, at: datetime, said: str) -> ev.Record:
+    def row(self, at: datetime, said: str) -> effects.Record:
         """What the ledger keeps of it."""
         what = "previous" if self.previous else ""
-        return ev.Record(Asking(at, self.peer, "reload", what, said))
+        return effects.Record(Asking(at, self.peer, "reload", what, said))
 
 
 class Reloader:
@@ -119,7 +120,7 @@ class Reloader:
             return 0.0
         return self._look_by if self._looking.is_out else self._watch.look_at
 
-    def errand(self, at: ev.At) -> ev.Launch | None:
+    def errand(self, at: ev.At) -> effects.Launch | None:
         """The child to be started now, if the file is to be looked at or read."""
         if self._reading.is_out:
             return None
@@ -135,7 +136,7 @@ class Reloader:
         params = msgspec.json.encode({"path": str(self._path)}).decode()
         return self._looking.begin(at, worker=look.WORKER, params_json=params)
 
-    def _reader(self, at: ev.At, *source: str) -> ev.Launch:
+    def _reader(self, at: ev.At, *source: str) -> effects.Launch:
         self._remove_outcome()
         argv = [sys.executable, "-X", "utf8", "-P", "-c", _BEGIN, str(Path(__file__).parents[1])]
         argv += [str(self._path), *source]
@@ -176,7 +177,7 @@ class Reloader:
             return []
         return [ev.ReloadRefused(at, (Problem(1, 1, "", why),))]
 
-    def accepted(self, changes: Changes, at: datetime) -> list[ev.Record]:
+    def accepted(self, changes: Changes, at: datetime) -> list[effects.Record]:
         """Tell those who wait what the new text changed; what the ledger keeps of it."""
         waiting, self._waiting = self._waiting, []
         for asker in waiting:
@@ -184,18 +185,18 @@ class Reloader:
                 asker.answer.set_result(changes)
         return [asker.row(at, "ok") for asker in waiting]
 
-    def refused(self, problems: tuple[Problem, ...], at: datetime) -> list[ev.Record]:
+    def refused(self, problems: tuple[Problem, ...], at: datetime) -> list[effects.Record]:
         """Tell those who wait why the text was refused; what the ledger keeps of it."""
         return self._answer(
             Refused(problems), f"jobs.yaml is refused: {len(problems)} problems", at
         )
 
-    def failed(self, error: str, at: datetime) -> list[ev.Record]:
+    def failed(self, error: str, at: datetime) -> list[effects.Record]:
         """Tell those who wait why nothing was read; what the ledger keeps of it."""
         said = f"jobs.yaml could not be read again: {error}"
         return self._answer(ReloadError(said), said, at)
 
-    def _answer(self, error: Exception, said: str, at: datetime) -> list[ev.Record]:
+    def _answer(self, error: Exception, said: str, at: datetime) -> list[effects.Record]:
         waiting, self._waiting = self._waiting, []
         for asker in waiting:
             if asker.answer.set_running_or_notify_cancel():

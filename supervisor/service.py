@@ -20,7 +20,8 @@ from supervisor.config.secrets import secrets_among
 from supervisor.containment import tree
 from supervisor.containment.processes import Processes
 from supervisor.core import decide
-from supervisor.core.events import Note, Restored
+from supervisor.core.effects import Note
+from supervisor.core.events import Restored
 from supervisor.core.model import Config, Problem, replace
 from supervisor.core.view import Facts, Listening
 from supervisor.decisions import Decide

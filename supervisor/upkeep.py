@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from supervisor.containment import output
+from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.world import World
 from supervisor.ledger.backlog import Backlog
@@ -30,7 +31,7 @@ class Upkeep:
             self._remove_logs(self._store.purge_logs(history.log_bytes), at)
             self._store.tidy()
         except LedgerTrouble as trouble:
-            self._log.note(at.wall, ev.Note("warning", f"purge history: {trouble}"))
+            self._log.note(at.wall, effects.Note("warning", f"purge history: {trouble}"))
         if self._backlog.is_broken:
             return []
         damage = self._store.take_damage()
@@ -48,5 +49,5 @@ class Upkeep:
         why = f"{stuck[0].strerror}" if stuck else ""
         if stuck and why != self._stuck:
             text = f"{len(stuck)} logs cannot be removed, the first: {stuck[0]}"
-            self._log.note(at.wall, ev.Note("warning", f"purge history: {text}"))
+            self._log.note(at.wall, effects.Note("warning", f"purge history: {text}"))
         self._stuck = why or self._stuck

@@ -17,9 +17,10 @@ import msgspec
 from supervisor.alerts import screen, slack
 from supervisor.alerts.journey import Journey, Outcome
 from supervisor.containment import output
+from supervisor.core import effects, schedule
 from supervisor.core import events as ev
-from supervisor.core import schedule
-from supervisor.core.model import Alert, Run
+from supervisor.core.alert_model import Alert
+from supervisor.core.model import Run
 from supervisor.core.world import World
 from supervisor.errands import DELIVERY, TEST
 from supervisor.ledger.history import History
@@ -45,7 +46,7 @@ class Courier:
         self._on_the_way: list[Alert] = []
         self._host = readable(socket.gethostname())
 
-    def take(self, deliver: ev.Deliver, world: World) -> None:
+    def take(self, deliver: effects.Deliver, world: World) -> None:
         """These are to go, in one journey or in several."""
         self._url = world.config.notify.slack or ""
         self._ahead = [(alert, self._message(alert, world)) for alert in deliver.alerts]
@@ -54,7 +55,7 @@ class Courier:
         """At once, if something is to go."""
         return 0.0 if self._ahead and not self._journey.is_out else None
 
-    def errand(self, at: ev.At) -> ev.Launch | None:
+    def errand(self, at: ev.At) -> effects.Launch | None:
         """The journey of the next few that fit into a packet."""
         if not self._ahead or self._journey.is_out:
             return None
@@ -132,7 +133,7 @@ class Trial:
         """At once, if somebody asked."""
         return 0.0 if self._waiting and not self._journey.is_out else None
 
-    def errand(self, at: ev.At) -> ev.Launch | None:
+    def errand(self, at: ev.At) -> effects.Launch | None:
         """The journey of the test alert."""
         if not self._waiting or self._journey.is_out:
             return None

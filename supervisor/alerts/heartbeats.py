@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from supervisor.alerts.words import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
+from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.model import Beat, Pulse
+from supervisor.core.alert_model import Beat, Pulse
 from supervisor.errands import BEATS, End, Errand, why_ended
 from supervisor.log import Log
 from workers import protocol
@@ -93,7 +94,7 @@ class Heartbeats:
         soonest = min((call.again_at for call in self._again.values()), default=None)
         return None if soonest is None else max(earliest, soonest)
 
-    def errand(self, at: ev.At) -> ev.Launch | None:
+    def errand(self, at: ev.At) -> effects.Launch | None:
         """Feed the child; start one, if something waits and none lives."""
         if self._errand.is_out:
             self._feed(at)
@@ -234,7 +235,7 @@ class Heartbeats:
         more = f" ({self._unlogged} failures since the last such line)"
         text = f"heartbeat of {cause}{more if self._unlogged > 1 else ''}"
         self._unlogged = 0
-        self._log.note(at.wall, ev.Note("warning", text))
+        self._log.note(at.wall, effects.Note("warning", text))
 
 
 def target(beat: Beat) -> str:

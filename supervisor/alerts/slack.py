@@ -13,8 +13,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from supervisor.core import incident
+from supervisor.core.alert_model import Alert
 from supervisor.core.incident import Word
-from supervisor.core.model import Alert, Job, Run, Severity
+from supervisor.core.model import Job, Run, Severity
 from workers.text import readable
 from workers.units import format_duration
 

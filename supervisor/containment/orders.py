@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from supervisor.core.events import Launch
+from supervisor.core.effects import Launch
 from supervisor.core.model import Job, Limits, Run
 
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"

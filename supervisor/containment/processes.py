@@ -19,10 +19,10 @@ from pathlib import Path
 import msgspec
 
 from supervisor.containment import orders, packet_events, packets, refusals, tree
-from supervisor.containment.callbacks import Callbacks
+from supervisor.containment.callbacks import Callbacks, Happened
 from supervisor.containment.nurse import Nurse, settings
 from supervisor.containment.places import Key, Place, Told
-from supervisor.core import events
+from supervisor.core import effects, events
 from workers import protocol
 
 IDLE_KEEPERS = 16
@@ -37,8 +37,6 @@ _LAST_TURNS = 4
 _NO_NURSERY = (
     "the process that starts runs ended at once: is the system short of memory or processes?"
 )
-
-Happened = list[events.AttemptEvent]
 
 
 class Processes:
@@ -87,7 +85,7 @@ class Processes:
         with contextlib.suppress(OSError):  # the first launch will say why
             self._release(self._new_place())  # which need not wait for its keeper's birth
 
-    def launch(self, launch: events.Launch, at: events.At) -> Happened:
+    def launch(self, launch: effects.Launch, at: events.At) -> Happened:
         """Begin an attempt; nothing yet, or that it cannot even be tried."""
         key = (launch.run.id, launch.run.attempt)
         self._look_at = self._look_at or at.mono + LOOK_S
@@ -106,12 +104,12 @@ class Processes:
             return [events.LaunchFailed(at, *key, str(error))]
         return []
 
-    def signal(self, run: int, attempt: int, force: events.Force) -> None:
+    def signal(self, run: int, attempt: int, force: effects.Force) -> None:
         """Use force on a living attempt; one that is gone is left alone."""
         place = self._taken.get((run, attempt))
         if place is None:
             return
-        if force is events.Force.ABANDON:
+        if force is effects.Force.ABANDON:
             self._abandon(place)
         elif not place.is_lost:
             self._urge(place, force)
@@ -198,7 +196,7 @@ class Processes:
         place.key = key
         self._taken[key] = place
 
-    def _urge(self, place: Place, force: events.Force) -> None:
+    def _urge(self, place: Place, force: effects.Force) -> None:
         if self._nurse is None:
             return
         try:
@@ -207,7 +205,7 @@ class Processes:
             self._nurse.kill(place.number)
         except OSError:  # it is dead, which its socket will say
             return
-        if force is events.Force.KILL:  # a keeper that was stopped would never hear it
+        if force is effects.Force.KILL:  # a keeper that was stopped would never hear it
             self._nurse.wake(place.number)
 
     def _abandon(self, place: Place) -> None:

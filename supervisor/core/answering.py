@@ -27,7 +27,8 @@ from supervisor.core.asks import (
     StopService,
 )
 from supervisor.core.attempts import cancel
-from supervisor.core.events import Asked, Record, RecordPause, RecordTick
+from supervisor.core.effects import Record, RecordPause, RecordTick
+from supervisor.core.events import Asked
 from supervisor.core.incident import CLOCK
 from supervisor.core.model import Asking, Job, Overlap, Pause, Reason, Run, Trigger
 from supervisor.core.opening import overlapped, replace_others

@@ -13,18 +13,8 @@ from typing import TypeGuard
 import msgspec
 
 from supervisor.core import retry, verdict
-from supervisor.core.events import (
-    Emptied,
-    Exited,
-    Force,
-    LaunchFailed,
-    Lost,
-    Record,
-    Said,
-    Signal,
-    Started,
-    Survived,
-)
+from supervisor.core.effects import Force, Record, Signal
+from supervisor.core.events import Emptied, Exited, LaunchFailed, Lost, Said, Started, Survived
 from supervisor.core.incident import UNKILLABLE
 from supervisor.core.model import Progress, Reason, Run, State, replace
 from supervisor.core.persistent_map import PersistentMap

@@ -22,8 +22,8 @@ from supervisor.core import (
     ticking,
 )
 from supervisor.core.admission import admit
+from supervisor.core.effects import Action
 from supervisor.core.events import (
-    Action,
     Asked,
     AttemptEvent,
     Delivered,

@@ -5,7 +5,8 @@ fails, because what the supervisor knows of it may be wrong from here on.
 """
 
 from supervisor.core import attempts, incident, outbox
-from supervisor.core.events import Delivered, Force, InternalError, Signal, Undelivered
+from supervisor.core.effects import Force, Signal
+from supervisor.core.events import Delivered, InternalError, Undelivered
 from supervisor.core.model import Reason, State
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict

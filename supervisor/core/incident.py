@@ -12,7 +12,8 @@ is, and the word to send about it, or None.
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from supervisor.core.model import Incident, Reason, Severity, replace
+from supervisor.core.alert_model import Incident
+from supervisor.core.model import Reason, Severity, replace
 
 
 class Word(StrEnum):

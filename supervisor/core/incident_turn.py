@@ -10,9 +10,11 @@ from datetime import datetime
 
 from supervisor.core import incident as incidents
 from supervisor.core import outbox
-from supervisor.core.events import Action, At, Note, Record
+from supervisor.core.alert_model import Incident
+from supervisor.core.effects import Action, Note, Record
+from supervisor.core.events import At
 from supervisor.core.incident import Word
-from supervisor.core.model import Incident, Run, Severity, replace
+from supervisor.core.model import Run, Severity, replace
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.world import World
 

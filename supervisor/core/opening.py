@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from supervisor.core import schedule
 from supervisor.core.attempts import cancel
-from supervisor.core.events import Record
+from supervisor.core.effects import Record
 from supervisor.core.incident import LATE, MISSED
 from supervisor.core.model import CatchUp, Gap, Job, Overlap, Pause, Reason, Run, State, Trigger
 from supervisor.core.schedule import Calendar

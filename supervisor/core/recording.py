@@ -6,16 +6,8 @@ is told all that is still known.
 """
 
 from supervisor.core import incident
-from supervisor.core.events import (
-    LedgerDamaged,
-    Note,
-    Record,
-    Recorded,
-    RecordPause,
-    RecordTick,
-    Row,
-    Unrecorded,
-)
+from supervisor.core.effects import Note, Record, RecordPause, RecordTick, Row
+from supervisor.core.events import LedgerDamaged, Recorded, Unrecorded
 from supervisor.core.model import replace
 from supervisor.core.turn import Turn
 

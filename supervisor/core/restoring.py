@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from supervisor.core import attempts, clockwatch, delivery, reloading, schedule, verdict
-from supervisor.core.events import Record, Restored
+from supervisor.core.effects import Record
+from supervisor.core.events import Restored
 from supervisor.core.incident import DAMAGE, ENDED_BY_ACK, LATE, LEDGER, MISSED, RELOAD
 from supervisor.core.model import Attempt, CatchUp, Job, Reason, Run, State, Trigger, replace
 from supervisor.core.opening import open_due, open_slot, window, words

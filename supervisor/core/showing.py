@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 import msgspec
 
 from supervisor.core.admission import heeded, obstacle
+from supervisor.core.alert_model import Incident
 from supervisor.core.graph import Waits, judge
 from supervisor.core.incident import CLOCK
-from supervisor.core.model import Attempt, Incident, Job, Run, State
+from supervisor.core.model import Attempt, Job, Run, State
 from supervisor.core.view import (
     AlertsView,
     AttemptView,

@@ -19,21 +19,16 @@ from msgspec import Struct
 
 from supervisor.core import incident, schedule
 from supervisor.core.decide import decide, next_minute, next_wakeup
+from supervisor.core.effects import Action, Deliver, Force, Launch, Signal, Stop
 from supervisor.core.events import (
-    Action,
     At,
-    Deliver,
     Delivered,
     Emptied,
     Event,
     Exited,
-    Force,
-    Launch,
     Restored,
     Said,
-    Signal,
     Started,
-    Stop,
     TimePassed,
 )
 from supervisor.core.world import World

@@ -6,7 +6,8 @@ service is `Stop`.
 """
 
 from supervisor.core import attempts, verdict
-from supervisor.core.events import Force, Signal, Stop, StopAsked
+from supervisor.core.effects import Force, Signal, Stop
+from supervisor.core.events import StopAsked
 from supervisor.core.model import Reason
 from supervisor.core.turn import Turn
 from supervisor.core.world import Life

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from supervisor.core.events import Action, Record
+from supervisor.core.effects import Action, Record
 from supervisor.core.model import Gap, Reason, Run, State, replace
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.world import World

@@ -11,7 +11,7 @@ from typing import Any
 
 from supervisor.core import beating, indexes, schedule
 from supervisor.core import incident as incidents
-from supervisor.core.events import Launch, Record, RecordTick, ReleaseSlots
+from supervisor.core.effects import Launch, Record, RecordTick, ReleaseSlots
 from supervisor.core.incident_turn import IncidentTurn
 from supervisor.core.model import (
     Attempt,

@@ -12,19 +12,9 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from supervisor.core import schedule
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.graph import Past
-from supervisor.core.model import (
-    Alert,
-    Attempt,
-    Config,
-    Incident,
-    Job,
-    Mark,
-    Pause,
-    Problem,
-    Run,
-    State,
-)
+from supervisor.core.model import Attempt, Config, Job, Mark, Pause, Problem, Run, State
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Heard, Verdict

@@ -8,7 +8,7 @@ a brief attempt is one row written once. Instants are monotonic seconds.
 
 from collections.abc import Iterable, Sequence
 
-from supervisor.core import events as ev
+from supervisor.core import effects
 from supervisor.ledger.errors import LedgerTrouble, RowRefused, Written
 from supervisor.ledger.rows import ATTEMPTS, TABLES
 from supervisor.ledger.store import Store
@@ -18,7 +18,7 @@ RETRY_S = 5.0
 # How long a record that nothing depends on may wait for one that takes its place.
 SOON_S = 0.5
 
-_WRITTEN = (ev.Record, ev.RecordPause, ev.RecordTick, ev.ReleaseSlots)
+_WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
 
 
 class Backlog:
@@ -33,7 +33,7 @@ class Backlog:
         self._trouble = ""
         self._refused: list[tuple[Written, str]] = []
 
-    def take(self, actions: Sequence[ev.Action], mono: float) -> str:
+    def take(self, actions: Sequence[effects.Action], mono: float) -> str:
         """Commit the records of a turn that may not rest; "" or why that cannot be."""
         for action in actions:
             if isinstance(action, _WRITTEN):
@@ -57,7 +57,7 @@ class Backlog:
 
     def _put(self, action: Written, mono: float) -> None:
         key = _key(action)
-        if isinstance(action, ev.Record) and action.soon and key not in self._waiting:
+        if isinstance(action, effects.Record) and action.soon and key not in self._waiting:
             self._resting[key] = action
             self.flush_at = self.flush_at or mono + SOON_S
         else:
@@ -86,10 +86,10 @@ class Backlog:
                 self._refused.append((refused.action, str(refused)))
                 del self._waiting[_key(refused.action)]
 
-    def _forget_launches(self, actions: Iterable[ev.Action]) -> None:
+    def _forget_launches(self, actions: Iterable[effects.Action]) -> None:
         """No record, no launch; and no launch, no attempt."""
         for action in actions:
-            if isinstance(action, ev.Launch):
+            if isinstance(action, effects.Launch):
                 key = (ATTEMPTS.name, (action.run.id, action.run.attempt))
                 self._waiting.pop(key, None)
                 self._resting.pop(key, None)
@@ -97,9 +97,9 @@ class Backlog:
 
 def _key(action: Written) -> object:
     """What makes a later record replace an earlier one that still waits."""
-    if isinstance(action, ev.Record):
+    if isinstance(action, effects.Record):
         table = TABLES[type(action.row)]
         return id(action) if table.key is None else (table.name, table.key(action.row))
-    if isinstance(action, ev.RecordPause | ev.RecordTick):
+    if isinstance(action, effects.RecordPause | effects.RecordTick):
         return type(action)
     return id(action)

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from supervisor.core.events import Record, RecordPause, RecordTick, ReleaseSlots
+from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
 
 Written = Record | RecordPause | RecordTick | ReleaseSlots
 

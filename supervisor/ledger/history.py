@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from supervisor.core.model import Asking, Attempt, Gap, Incident, Mark, Pause, Run
+from supervisor.core.alert_model import Incident
+from supervisor.core.model import Asking, Attempt, Gap, Mark, Pause, Run
 from supervisor.ledger.opening import is_undecoded, place_of
 from supervisor.ledger.remembering import meta, pause
 from supervisor.ledger.rows import (

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from supervisor.core.events import Memory, RecordTick
+from supervisor.core.effects import RecordTick
+from supervisor.core.events import Memory
 from supervisor.core.model import Pause
 from supervisor.ledger.rows import (
     ATTEMPTS,

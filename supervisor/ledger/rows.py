@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.graph import REMEMBERED
-from supervisor.core.model import Alert, Asking, Attempt, Gap, Incident, Mark, Peer, Run
+from supervisor.core.model import Asking, Attempt, Gap, Mark, Peer, Run
 
 Convert = Callable[[Any], Any]
 

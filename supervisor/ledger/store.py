@@ -17,7 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.core.events import Memory, Record, RecordPause, RecordTick, ReleaseSlots
+from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
+from supervisor.core.events import Memory
 from supervisor.core.model import History
 from supervisor.ledger import ballast, opening, purging, remembering, rescue
 from supervisor.ledger.errors import OF_A_VALUE, LedgerTrouble, RowRefused, Written

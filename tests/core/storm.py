@@ -9,16 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from supervisor.core import asks, schedule
+from supervisor.core import asks, effects, schedule
 from supervisor.core import events as ev
+from supervisor.core.alert_model import Alert, Beat, Incident
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
-    Alert,
     Attempt,
-    Beat,
     Config,
     Gap,
-    Incident,
     Mark,
     Pause,
     Peer,
@@ -57,7 +55,7 @@ class Ledger:
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: dict[int, Alert] = field(default_factory=dict)
     paused: Pause | None = None
-    tick: ev.RecordTick | None = None
+    tick: effects.RecordTick | None = None
 
 
 class Storm:
@@ -68,7 +66,7 @@ class Storm:
         self.wall, self.mono = START, 1000.0
         self.config = config
         self.ledger = Ledger()
-        self.backlog: list[ev.Action] = []
+        self.backlog: list[effects.Action] = []
         self.ledger_broken = False
         self.processes: dict[tuple[int, int], Process] = {}
         self.journey: tuple[Alert, ...] = ()
@@ -95,13 +93,13 @@ class Storm:
         self.count_ends(before, actions)
         self.perform(actions)
 
-    def count_ends(self, before: World, actions: tuple[ev.Action, ...]) -> None:
+    def count_ends(self, before: World, actions: tuple[effects.Action, ...]) -> None:
         """Each run comes to its end once, however often that is recorded."""
         ends = [run.id for run in transitions(before, actions) if not run.state.is_open]
         assert len(set(ends)) == len(ends), "a run ends once in a turn"
         assert not self.ended & set(ends), "a run ends once"
         self.ended.update(ends)
-        rows = [action.row for action in actions if isinstance(action, ev.Record)]
+        rows = [action.row for action in actions if isinstance(action, effects.Record)]
         final = {row.id for row in rows if isinstance(row, Run) and not row.state.is_open}
         assert final <= self.ended, "no end goes unnoticed"
 
@@ -201,28 +199,28 @@ class Storm:
 
     # --- actions ------------------------------------------------------------------
 
-    def perform(self, actions: tuple[ev.Action, ...]) -> None:
+    def perform(self, actions: tuple[effects.Action, ...]) -> None:
         unlaunched = []
         for action in actions:
             match action:
-                case ev.ReleaseSlots(job):
+                case effects.ReleaseSlots(job):
                     self._judge_release(job)
                     self._record(action)
-                case ev.Record() | ev.RecordPause() | ev.RecordTick():
+                case effects.Record() | effects.RecordPause() | effects.RecordTick():
                     self._record(action)
-                case ev.Launch(run) if self.ledger_broken:
+                case effects.Launch(run) if self.ledger_broken:
                     unlaunched.append((run.id, run.attempt))
-                case ev.Launch():
+                case effects.Launch():
                     self._launch(action)
-                case ev.Signal(run, attempt, force):
+                case effects.Signal(run, attempt, force):
                     self._force(run, attempt, force)
                 case asks.Reply():
                     self.replies.append(action)
-                case ev.Deliver(alerts):
+                case effects.Deliver(alerts):
                     self._set_out(alerts)
-                case ev.Stop():
+                case effects.Stop():
                     self.stopped = True
-                case ev.Note() | Beat():
+                case effects.Note() | Beat():
                     pass
         if self.ledger_broken and (unlaunched or self.backlog) and not self.world.ledger_trouble:
             self.send(ev.Unrecorded(self.at(), tuple(unlaunched), "disk full"))
@@ -235,7 +233,7 @@ class Storm:
         is_repeated = any(schedule.is_interval_like(expression) for expression in cron)
         assert self.may_release or is_repeated, f"fixed times of {name} come again"
 
-    def _record(self, action: ev.Action) -> None:
+    def _record(self, action: effects.Action) -> None:
         if self.ledger_broken:
             self.backlog.append(action)
         else:
@@ -246,26 +244,26 @@ class Storm:
             self._write(action)
         self.backlog.clear()
 
-    def _write(self, action: ev.Action) -> None:
+    def _write(self, action: effects.Action) -> None:
         ledger = self.ledger
         match action:
-            case ev.Record(Run() as run):
+            case effects.Record(Run() as run):
                 self._write_run(run)
-            case ev.Record(Attempt() as attempt):
+            case effects.Record(Attempt() as attempt):
                 ledger.attempts[attempt.run, attempt.number] = attempt
-            case ev.Record(Mark() as mark):
+            case effects.Record(Mark() as mark):
                 ledger.marks[mark.job] = mark
-            case ev.Record(Gap() as gap):
+            case effects.Record(Gap() as gap):
                 ledger.gaps.append(gap)
-            case ev.Record(Incident() as incident):
+            case effects.Record(Incident() as incident):
                 self._write_incident(incident)
-            case ev.Record(Alert() as alert):
+            case effects.Record(Alert() as alert):
                 self._write_alert(alert)
-            case ev.RecordPause(pause):
+            case effects.RecordPause(pause):
                 ledger.paused = pause
-            case ev.RecordTick():
+            case effects.RecordTick():
                 ledger.tick = action
-            case ev.ReleaseSlots(job, after):
+            case effects.ReleaseSlots(job, after):
                 for run in list(ledger.runs.values()):
                     if run.job == job and run.slot is not None and run.slot > after:
                         del ledger.slots[job, run.slot]
@@ -316,7 +314,7 @@ class Storm:
         assert all(_waits(alert) for alert in known), "delivered twice"
         self.journey = alerts
 
-    def _launch(self, action: ev.Launch) -> None:
+    def _launch(self, action: effects.Launch) -> None:
         run, job = action.run, action.job
         recorded = self.ledger.runs[run.id]
         assert recorded.state is State.RUNNING, "recorded before launched"
@@ -333,13 +331,13 @@ class Storm:
     def most_at_once(self) -> int:
         return self.config.max_concurrent
 
-    def _force(self, run: int, attempt: int, force: ev.Force) -> None:
+    def _force(self, run: int, attempt: int, force: effects.Force) -> None:
         process = self.processes.get((run, attempt))
         if process is None:
             return
-        if force is ev.Force.TERM:
+        if force is effects.Force.TERM:
             process.told = True
-        elif force is ev.Force.KILL:
+        elif force is effects.Force.KILL:
             process.killed = True
         else:
             del self.processes[run, attempt]

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import asks, effects
 from supervisor.core import events as ev
 from supervisor.core.decide import next_wakeup
 from supervisor.core.model import Notify, Severity
@@ -37,8 +37,8 @@ def test_an_alert_sets_out_at_once_and_after_its_record():
 
     actions = night.send(ev.Exited(night.clocks(), 1, 1, 256))
 
-    recorded = [n for n, action in enumerate(actions) if isinstance(action, ev.Record)]
-    [journey] = [n for n, action in enumerate(actions) if isinstance(action, ev.Deliver)]
+    recorded = [n for n, action in enumerate(actions) if isinstance(action, effects.Record)]
+    [journey] = [n for n, action in enumerate(actions) if isinstance(action, effects.Deliver)]
     assert max(recorded) < journey
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from supervisor.core import asks, incident
+from supervisor.core import asks, effects, incident
 from supervisor.core import events as ev
 from supervisor.core.model import Severity
 from tests.core.night import Night, instant, job
@@ -333,5 +333,5 @@ def test_an_opening_stands_among_the_actions_of_its_own_verdict():
 
     actions = night.send(ev.Exited(night.clocks(), 1, 1, 256))
 
-    rows = [type(action.row).__name__ for action in actions if isinstance(action, ev.Record)]
+    rows = [type(action.row).__name__ for action in actions if isinstance(action, effects.Record)]
     assert {"Run", "Incident", "Alert"} <= set(rows)

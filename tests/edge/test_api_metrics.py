@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from supervisor.api import prometheus
 from supervisor.api.limits import Limits
 from supervisor.api.prometheus import Seen
-from supervisor.core import events as ev
+from supervisor.core import effects
 from supervisor.core import tally as tallies
 from supervisor.core.model import Gap, Notify, Reason, Run, State, Trigger, replace
 from supervisor.core.tally import Tally
@@ -135,7 +135,7 @@ def test_open_incidents_are_counted_by_severity():
 def test_what_was_counted_is_there_with_cumulative_buckets():
     night = busy_night()
     runs = [final(), replace(final(lasted_s=90), id=2), final(State.FAILED, Reason.TIMEOUT, 300)]
-    gap = ev.Record(Gap("odd", night.wall, night.wall, 600, "away"))
+    gap = effects.Record(Gap("odd", night.wall, night.wall, 600, "away"))
     tally = tallies.tick(tallies.count(Tally(), runs, [gap], night.world), 0.02)
 
     found = samples(seen(night, tally))

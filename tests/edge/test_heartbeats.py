@@ -9,7 +9,7 @@ import pytest
 from supervisor.alerts import heartbeats
 from supervisor.alerts.heartbeats import Heartbeats, target
 from supervisor.core import events as ev
-from supervisor.core.model import Beat, Pulse
+from supervisor.core.alert_model import Beat, Pulse
 from supervisor.log import Log
 from tests.edge.stage import Stage, at, carriers
 from tests.webhook import Webhook, nobody

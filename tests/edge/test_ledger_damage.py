@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from supervisor.core import events as ev
-from supervisor.core.model import Attempt, Gap, Incident, Mark, Pause, Severity, State
+from supervisor.core import effects
+from supervisor.core.alert_model import Incident
+from supervisor.core.model import Attempt, Gap, Mark, Pause, Severity, State
 from supervisor.ledger.history import History, Wanted
 from supervisor.ledger.store import Store
 from tests.edge.ledger_stage import AT, alert, run
@@ -32,7 +33,7 @@ def filled(folder, most=150):
     rows.append(Incident(1, "job-1", "exit", Severity.ERROR, AT, AT, "exit status 1"))
     rows.append(run(most, state=State.RUNNING, attempt=1, started_at=AT))
     store.begin_life()
-    store.write([*map(ev.Record, rows), ev.RecordPause(Pause(None, "uid 0"))])
+    store.write([*map(effects.Record, rows), effects.RecordPause(Pause(None, "uid 0"))])
     store.close()
 
 
@@ -72,7 +73,7 @@ def test_a_start_goes_on_whatever_the_bytes_of_the_ledger_are(whole, tmp_path, s
     store = Store(tmp_path)
     store.begin_life()
     memory = store.memory()
-    store.write([ev.Record(run(memory.next_run, job="new", slot=None))])
+    store.write([effects.Record(run(memory.next_run, job="new", slot=None))])
     history = History(tmp_path)
     found = [history.runs(Wanted(limit=1000)), history.incidents(), history.actions()]
     for one in found[0]:
@@ -191,6 +192,6 @@ def test_a_part_of_the_ledger_that_is_no_file_is_put_aside(tmp_path, name, make)
 
     store = Store(tmp_path)
 
-    store.write([ev.Record(run(1))])
+    store.write([effects.Record(run(1))])
     assert "no regular file" in store.take_damage() or make is a_loop or name == "ballast"
     store.close()

@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.containment import refusals, tree
 from supervisor.core import events
-from supervisor.core.events import Force
+from supervisor.core.effects import Force
 from tests.edge.stage import ROOT, Stage, carriers, emptied, exited, lives, parent
 from tests.waiting import until
 from workers.protocol import Started

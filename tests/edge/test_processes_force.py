@@ -3,7 +3,7 @@
 import os
 import signal
 
-from supervisor.core.events import Force
+from supervisor.core.effects import Force
 from tests.edge.stage import Stage, emptied, exited, lives, parent, state
 from workers.protocol import Done, Started
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core import events
-from supervisor.core.events import Force
+from supervisor.core.effects import Force
 from supervisor.core.model import Limits
 from tests.edge.stage import ROOT, Stage, exited
 

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.containment import marks, tree
 from supervisor.core import events
-from supervisor.core.events import Force
+from supervisor.core.effects import Force
 from tests.edge.stage import ROOT, Stage, at, exited, lives, parent, state
 from tests.waiting import until
 

@@ -9,7 +9,8 @@ import pytest
 
 from supervisor.alerts import slack
 from supervisor.core import incident, schedule
-from supervisor.core.model import Alert, Job, Run, Severity, State, Trigger, replace
+from supervisor.core.alert_model import Alert
+from supervisor.core.model import Job, Run, Severity, State, Trigger, replace
 from supervisor.masking import masker
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
