@@ -72,8 +72,6 @@ class Processes:
         self._last_number = 0
         self._callbacks = Callbacks(selector, self)
 
-    # --- what the loop asks ---------------------------------------------------
-
     def start(self) -> None:
         """Start the nursery; from the main thread, whose end would be its own.
 
