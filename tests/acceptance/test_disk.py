@@ -287,7 +287,7 @@ def test_a_ledger_that_another_program_locks_forbids_a_start_in_words(house: Hou
 
         status, said = house.refuses("start")
 
-    assert (status, f"write ledger {path}: database is locked" in said) == (1, True)
+    assert (status, f"ledger {path}: database is locked" in said) == (1, True)
 
 
 def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(house: House) -> None:
