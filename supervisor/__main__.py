@@ -27,12 +27,12 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 2
-    from supervisor import inherited
+    from supervisor import inherited_state
 
-    inherited.settle()
-    from supervisor.cli import program
+    inherited_state.settle()
+    from supervisor.cli.main import main as run_command
 
-    return program.main()
+    return run_command()
 
 
 def _is_ours(package: ModuleType, place: Path) -> bool:

@@ -16,25 +16,24 @@ from pathlib import Path
 
 from supervisor import __version__
 from supervisor.api import Api
-from supervisor.config.secrets import secrets_among
-from supervisor.containment import tree
-from supervisor.containment.processes import Processes
+from supervisor.api.bridge import Desk
+from supervisor.config.first_load import FirstReading, read_apart
+from supervisor.containment import process_tree
+from supervisor.containment.keeper_pool import Processes
 from supervisor.core import decide
 from supervisor.core.effects import Note
 from supervisor.core.events import Restored
 from supervisor.core.model import Config, Problem, replace
-from supervisor.core.view import Facts, Listening
-from supervisor.decisions import Decide
-from supervisor.desk import Desk
-from supervisor.first_reading import FirstReading, read_apart
-from supervisor.herald import Herald
+from supervisor.core.views import Facts, Listening
 from supervisor.ledger.store import Store
 from supervisor.log import Log
-from supervisor.loop import Loop
-from supervisor.masking import mask_of
-from supervisor.notify_socket import taken_from
-from supervisor.reload import Reloader, keep_text
-from supervisor.state_folder import StateFolder, check_socket_path
+from supervisor.redaction.mask import mask_of
+from supervisor.redaction.secrets import secrets_among
+from supervisor.reloader import Reloader, keep_text
+from supervisor.runtime.loop import Loop
+from supervisor.runtime.turns import Decide
+from supervisor.state_dir import StateFolder, check_socket_path
+from supervisor.systemd import Herald, taken_from
 
 # Pipes and sockets of many keepers; jobs get the original limit back.
 WANTED_FILES = 65536
@@ -81,7 +80,7 @@ class Service:
     """
 
     def __init__(self, settings: Settings, decide: Decide = decide.decide) -> None:
-        tree.need_proc()
+        process_tree.need_proc()
         # Before anything is started that would inherit it.
         self._notify = taken_from(os.environ, os.getpid())
         umask = os.umask(0o077)
@@ -104,7 +103,7 @@ class Service:
             raise
         self._log = Log(settings.log_level, settings.log_json)
         self._log.mask = self.desk.mask = mask_of(config)
-        swept = tree.sweep(self._store.instance)
+        swept = process_tree.sweep(self._store.instance)
         folder.empty_tmp()
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
@@ -177,7 +176,7 @@ class Service:
         if left:
             self._note("error", f"left behind, SIGKILL does not end them: {'; '.join(left[:20])}")
 
-    def _say_what_was_found(self, refused: tuple[Problem, ...], swept: tree.Swept) -> None:
+    def _say_what_was_found(self, refused: tuple[Problem, ...], swept: process_tree.Swept) -> None:
         if swept.killed:
             named, count = "; ".join(swept.killed[:20]), len(swept.killed)
             self._note("warning", f"killed {count} strays of a dead predecessor: {named}")

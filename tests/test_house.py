@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.graph import find_cycle
+from supervisor.core.dependencies import find_cycle
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted([*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")])
@@ -20,86 +20,71 @@ FILES = sorted([*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")]
 # A room (a module, or a package with all its members) -> what it may import of ours; the
 # longest name that fits a module counts. `x.*` is x and all its members, `x` is x alone.
 ARROWS = {
-    # what decides
+    # the rules
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
-    # what reads jobs.yaml: in a child of its own, or for the command line
-    "supervisor.config": "supervisor.config.* supervisor.core.* workers.paths"
-    " workers.regular workers.units",
+    # jobs.yaml: read in a child process, or by the command line
+    "supervisor.config": "supervisor.config.* supervisor.core.* supervisor.redaction.secrets"
+    " workers.path_text workers.regular_file workers.units",
     # mistakes are shown, and may quote what is secret
-    "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
+    "supervisor.config.load_file": "supervisor.config.* supervisor.core.*"
+    " supervisor.redaction.mask workers.regular_file",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
-    "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers"
-    " supervisor.containment.marks supervisor.containment.tree",
-    # what keeps processes; births and nursery live in the nursery's process, never in ours
+    "supervisor.config.worker_check": "supervisor.config.* supervisor.core.* workers"
+    " supervisor.containment.instance_mark supervisor.containment.process_tree",
+    "supervisor.config.first_load": "supervisor.config.* supervisor.core.*"
+    " supervisor.containment.process_tree",
+    "supervisor.config.fingerprint": "workers.regular_file workers.report",
+    "supervisor.config.definitions": "supervisor.config.* supervisor.core.*"
+    " supervisor.redaction.secrets supervisor.containment.launch_spec workers.text",
+    # processes; spawn and fork_server run in the fork server's process, never in ours
     "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol",
-    "supervisor.containment.births": "supervisor.containment.* workers.child workers.environment",
-    "supervisor.containment.nursery": "supervisor.containment.* workers.child",
-    # what remembers
+    "supervisor.containment.spawn": "supervisor.containment.* workers.bootstrap"
+    " workers.environment",
+    "supervisor.containment.fork_server": "supervisor.containment.* workers.bootstrap",
     "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text",
-    # what answers; it may read the ledger and the output of runs
-    "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.desk"
-    " supervisor.masking"
-    " supervisor.shown supervisor.reload supervisor.state_folder"
-    " supervisor.ledger.history supervisor.containment.output",
-    # what tells the world outside; posting, heart and calling live in children, never in ours
-    "supervisor.alerts": "supervisor.alerts.* supervisor.core.* supervisor.errands supervisor.log"
-    " supervisor.ledger.history supervisor.containment.output workers.protocol workers.text"
-    " workers.units",
-    "supervisor.alerts.heart": "supervisor.alerts.* workers.report",
-    "supervisor.alerts.posting": "supervisor.alerts.* workers.report",
+    "supervisor.redaction": "supervisor.redaction.* supervisor.core.* workers.protocol",
+    # the API may read the ledger and the output of runs; it never writes state
+    "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.redaction.mask"
+    " supervisor.config.definitions supervisor.reloader supervisor.state_dir"
+    " supervisor.ledger.queries supervisor.containment.run_log",
+    "supervisor.api.bridge": "supervisor.core.* supervisor.redaction.mask",
+    # notifications; what may hang runs in child processes
+    "supervisor.notifications": "supervisor.notifications.* supervisor.core.*"
+    " supervisor.containment.internal_jobs supervisor.log supervisor.ledger.queries"
+    " supervisor.containment.run_log workers.protocol workers.text workers.units",
+    "supervisor.notifications.child": "supervisor.notifications.* workers.report",
     # small edges, each for itself
-    "supervisor.desk": "supervisor.core.* supervisor.masking",
-    "supervisor.errands": "supervisor.core.* workers.protocol",
-    # what counts as a secret in a request is what counts as one in jobs.yaml
-    "supervisor.given": "supervisor.core.* supervisor.config.secrets supervisor.masking",
-    "supervisor.hearing": "supervisor.core.* supervisor.masking workers.protocol",
     "supervisor.log": "supervisor.core.* workers.text",
-    "supervisor.witness": "supervisor.core.* supervisor.desk",
-    "supervisor.masking": "supervisor.core.*",
-    "supervisor.notify_socket": "",
-    "supervisor.herald": "supervisor.core.* supervisor.log supervisor.notify_socket",
-    "supervisor.shown": "supervisor.core.* supervisor.config.secrets"
-    " supervisor.containment.orders workers.text",
-    "supervisor.state_folder": "workers.text",
-    "supervisor.watch": "",
-    # its fork runs in a lean child
-    "supervisor.look": "workers.regular workers.report",
-    "supervisor.first_reading": "supervisor.core.* supervisor.config.* supervisor.look"
-    " supervisor.containment.tree",
-    "supervisor.reload": "supervisor supervisor.core.* supervisor.config.* supervisor.errands"
-    " supervisor.look supervisor.state_folder supervisor.watch workers.protocol",
-    # what is known beforehand about a bad night: a command's own process and its children,
-    # each of which may load a worker or a driver, and hang
-    "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.history"
-    " supervisor.containment.marks supervisor.containment.tree workers.units",
-    "supervisor.doctor.data": "supervisor.doctor.* supervisor.core.* workers.units"
-    " workers.database workers.backup.*",
-    # what comes before everything else
-    "supervisor.inherited": "workers.environment",
+    "supervisor.systemd": "supervisor.core.* supervisor.log",
+    "supervisor.state_dir": "workers.text",
+    "supervisor.reloader": "supervisor supervisor.core.* supervisor.config.*"
+    " supervisor.state_dir supervisor.containment.internal_jobs workers.protocol",
+    "supervisor.inherited_state": "workers.environment",
+    # doctor runs in a command's own process and its children, which may load a worker
+    "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.queries"
+    " supervisor.containment.instance_mark supervisor.containment.process_tree workers.units",
+    "supervisor.doctor.databases": "supervisor.doctor.* supervisor.core.* workers.units"
+    " workers.sqlite workers.backup.*",
     # what puts it together
-    "supervisor.internal_errors": "supervisor.core.* supervisor.log",
-    "supervisor.effects": "supervisor.*",
-    "supervisor.decisions": "supervisor.*",
-    "supervisor.upkeep": "supervisor.*",
-    "supervisor.loop": "supervisor.*",
+    "supervisor.runtime": "supervisor.*",
     "supervisor.service": "supervisor.*",
     "supervisor.cli": "supervisor.* workers.text workers.units",
-    # a command's own process, never the supervisor's
-    "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*"
-    " workers.database",
+    # commands in a process of their own, never the supervisor's
+    "supervisor.cli.commands.backups": "supervisor.* workers.units workers.backup.*"
+    " workers.rotation.* workers.sqlite",
     "supervisor.cli.backup_folders": "supervisor.* workers.backup.*",
-    "supervisor.cli.bare_restore": "supervisor.* workers.backup.*",
+    "supervisor.cli.restore_without_config": "supervisor.* workers.backup.*",
     # simulated copies are judged by the pure plan that rotation itself carries out
-    "supervisor.cli.copies": "supervisor.* workers.backup.* workers.params"
+    "supervisor.cli.simulated_rotation": "supervisor.* workers.backup.* workers.params"
     " workers.rotation.params workers.rotation.retention",
-    # the version stands in workers; and strangers of our names are refused at the door
-    "supervisor.__main__": "supervisor supervisor.cli.* supervisor.inherited workers",
+    # the version stands in workers; packages of our names that are not ours are refused here
+    "supervisor.__main__": "supervisor supervisor.cli.* supervisor.inherited_state workers",
     "supervisor": "workers",
     "workers": "workers.*",
 }
 
 # What both packages use: values, texts and files, and nothing of a worker's work.
-DOOR = ("environment", "paths", "protocol", "regular", "text", "units")
+DOOR = ("environment", "path_text", "protocol", "regular_file", "text", "units")
 
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
@@ -107,7 +92,7 @@ VALUE_LIBRARIES = {
 }  # fmt: skip
 # What verdicts need of the system: names of signals, and how to read a wait status.
 OF_THE_SYSTEM = {
-    "supervisor.core.simulation": {"signal.SIGKILL", "signal.SIGTERM"},
+    "supervisor.core.simulation.engine": {"signal.SIGKILL", "signal.SIGTERM"},
     "supervisor.core.signal_words": {"signal.Signals"},
     "supervisor.core.verdict": {"os.WIFSIGNALED", "os.WTERMSIG", "os.waitstatus_to_exitcode",
                                 "signal.SIGABRT", "signal.SIGBUS", "signal.SIGKILL",
@@ -119,7 +104,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "mana
 LONGEST = 320
 LONG = {
     "supervisor/cli/answers.py": "values only",
-    "supervisor/containment/processes.py": "the supervisor's side of every process",
+    "supervisor/containment/keeper_pool.py": "the supervisor's side of every process",
     "supervisor/core/model.py": "values only",
 }
 
@@ -190,16 +175,16 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
     door = {"workers"}
     door |= {f"workers.{name}" for name in DOOR}
     in_other_processes = {
-        "supervisor.containment.births",
-        "supervisor.containment.nursery",
-        "supervisor.cli.backups",
+        "supervisor.containment.spawn",
+        "supervisor.containment.fork_server",
+        "supervisor.cli.commands.backups",
         "supervisor.cli.backup_folders",
-        "supervisor.cli.bare_restore",
-        "supervisor.cli.copies",
-        "supervisor.doctor.data",
-        "supervisor.alerts.heart",
-        "supervisor.alerts.posting",
-        "supervisor.look",
+        "supervisor.cli.restore_without_config",
+        "supervisor.cli.simulated_rotation",
+        "supervisor.doctor.databases",
+        "supervisor.notifications.child.call_heartbeats",
+        "supervisor.notifications.child.post_alerts",
+        "supervisor.config.fingerprint",
     }
 
     behind = {
@@ -266,7 +251,7 @@ def test_the_core_reads_no_clock_and_throws_no_dice(module):
 
 
 @pytest.mark.parametrize(
-    "module", ["supervisor.service", "supervisor.loop", "supervisor.__main__"]
+    "module", ["supervisor.service", "supervisor.runtime.loop", "supervisor.__main__"]
 )
 def test_the_supervisors_own_process_never_loads_a_worker(module):
     script = f"import sys, {module}; print(*sys.modules)"

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from supervisor.api import shapes
-from supervisor.api.answers import as_json
+from supervisor.api import responses
+from supervisor.api.errors import as_json
 
 FORM_TYPES = frozenset(("application/x-www-form-urlencoded", "multipart/form-data", "text/plain"))
 LOCAL_NAMES = frozenset(("", "localhost", "nightshift"))
@@ -41,10 +41,10 @@ class CrossOriginProtection:
         headers = Headers(scope=scope)
         if reason := why_foreign(headers):
             hint = "only programs on this machine are answered, such as nightshift and curl"
-            await as_json(shapes.Error(reason, hint), 403)(scope, receive, send)
+            await as_json(responses.Error(reason, hint), 403)(scope, receive, send)
         elif scope["method"] not in _READING and (form := form_type(headers)):
             hint = "send JSON: curl -H 'Content-Type: application/json' -d '{...}'"
-            answer = as_json(shapes.Error(f"a body of type {form} is not accepted", hint), 415)
+            answer = as_json(responses.Error(f"a body of type {form} is not accepted", hint), 415)
             await answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)

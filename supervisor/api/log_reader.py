@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from supervisor.containment import output
-from supervisor.masking import Mask
+from supervisor.containment import run_log
+from supervisor.redaction.mask import Mask
 
 PIECE_BYTES = 64 * 1024
 # A line that is longer is not waited for.
@@ -28,8 +28,8 @@ class LogReader:
         """Yield what has come since the last call, whole lines at a time."""
         read_bytes = 0
         # A job that writes faster than this reads must not keep it here for ever.
-        while read_bytes <= output.MOST_KEPT_BYTES:
-            piece, self._position = output.after(
+        while read_bytes <= run_log.MOST_KEPT_BYTES:
+            piece, self._position = run_log.after(
                 self._runs_dir, self._run, self._position, PIECE_BYTES
             )
             if not piece:

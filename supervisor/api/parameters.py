@@ -14,9 +14,9 @@ from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
 
-from supervisor.api.answers import Problem
+from supervisor.api.errors import Problem
 from supervisor.core.model import State
-from supervisor.ledger.history import MOST
+from supervisor.ledger.queries import MOST
 
 # A calendar cannot be asked at the ends of time, nor before the last zone changed at midnight.
 _YEARS = range(2012, 9000)

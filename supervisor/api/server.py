@@ -18,13 +18,12 @@ from starlette.applications import Starlette
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
-from supervisor.api.binding import BACKLOG, bind, bind_tcp
-from supervisor.api.ground import Ground
-from supervisor.api.guests import Guest, Neighbour
-from supervisor.api.limits import Limits
+from supervisor.api.bridge import Desk
+from supervisor.api.connection import Guest, Limits, Neighbour
+from supervisor.api.context import Ground
 from supervisor.api.routes import application, public_application
+from supervisor.api.sockets import BACKLOG, bind, bind_tcp
 from supervisor.core.model import Api as Access
-from supervisor.desk import Desk
 
 LAST_WORD_S = 1.0
 LAST_ANSWERS_S = 0.5

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.errors import Exit, Failure
 from workers.units import format_size
 
 A = TypeVar("A")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.cli.failure import Exit, Failure
-from supervisor.cli.local import definitions
-from supervisor.cli.verb import places
-from workers.backup import catalogue
-from workers.backup.catalogue import Backup
-from workers.backup.trouble import Trouble
+from supervisor.cli.command import places
+from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.run_local import definitions
+from workers.backup import listing
+from workers.backup.errors import Trouble
+from workers.backup.listing import Backup
 
 _MAKER = "backup.run"
 
@@ -49,7 +49,7 @@ def copies(directory: Path | None) -> tuple[list[Backup], list[str]]:
     meant = folders(directory)
     for folder in meant:
         with or_unreadable(dead, alone=len(meant) == 1):
-            found += catalogue.list_backups(folder)
+            found += listing.list_backups(folder)
     return sorted(found, key=lambda one: one.order, reverse=True), dead
 
 

@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from supervisor.cli.failure import Exit, Failure
-from supervisor.state_folder import FolderTrouble, check_socket_path
+from supervisor.cli.errors import Exit, Failure
+from supervisor.state_dir import FolderTrouble, check_socket_path
 
 READ_S = 15.0
 # Longer than the supervisor itself waits for its loop.

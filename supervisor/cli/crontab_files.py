@@ -11,16 +11,16 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.failure import Exit, Failure
-from supervisor.cli.printing import clean, complain
-from supervisor.config import anacrontab, crontab_kind
-from supervisor.config import crontab as lines
-from supervisor.config.cron_dialects import Dialect
-from supervisor.config.crontab import Entry, Item, Options
-from supervisor.config.crontab_kind import Kind
-from supervisor.config.crontab_settings import Lost, Remark
+from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.output import clean, complain
+from supervisor.config.crontab import anacrontab, kind
+from supervisor.config.crontab import parse as lines
+from supervisor.config.crontab.dialects import Dialect
+from supervisor.config.crontab.kind import Kind
+from supervisor.config.crontab.parse import Entry, Item, Options
+from supervisor.config.crontab.settings import Lost, Remark
 from supervisor.config.files import Unreadable, read_regular
-from supervisor.config.loading import LARGEST_BYTES
+from supervisor.config.load_file import LARGEST_BYTES
 
 STDIN = "-"
 _PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
@@ -101,7 +101,7 @@ def _table(file: str, asked: Asked) -> Table:
     if _kind(file, path, text, asked) is Kind.SYSTEM:
         options = replace(options, user=keeper)
     items = tuple(lines.read(text, options))
-    owner = crontab_kind.owner_of_path(path)
+    owner = kind.owner_of_path(path)
     if owner and owner != keeper:
         items = tuple(_of_another(item, owner, keeper) for item in items)
     if text and not text.endswith("\n") and text.rpartition("\n")[2].strip():
@@ -115,12 +115,12 @@ def _kind(file: str, path: str, text: str, asked: Asked) -> Kind:
     """Whether the table has a column of users. Raises: Failure."""
     if asked.is_system:
         return Kind.SYSTEM
-    by_path = crontab_kind.kind_of_path(path)
+    by_path = kind.kind_of_path(path)
     if by_path is not Kind.UNCLEAR:
         return by_path
     users = {entry.pw_name for entry in pwd.getpwall()}
-    found = crontab_kind.kind_of_text(text, users, _is_program)
-    if asked.user and crontab_kind.names_user(text, asked.user):
+    found = kind.kind_of_text(text, users, _is_program)
+    if asked.user and kind.names_user(text, asked.user):
         return Kind.SYSTEM
     if found.kind is Kind.UNCLEAR and asked.user is None:
         where = f"{shown(file)}:{found.line}"

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.errors import Exit, Failure
 from supervisor.config.files import Unreadable, read_regular
-from supervisor.config.systemd_units import Setting, Unit, parse_unit
+from supervisor.config.systemd.units import Setting, Unit, parse_unit
 
 FOLDERS = (
     "/etc/systemd/system",

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from supervisor.config.json_schema import schema
-from supervisor.config.outcome import Loaded, Parsed, WorkerUse, read_outcome
 from supervisor.config.problems import format_problem
-from supervisor.config.workers_check import check_workers
+from supervisor.config.result import Loaded, Parsed, WorkerUse, read_outcome
+from supervisor.config.worker_check import check_workers
 
 __all__ = [
     "Loaded",
@@ -30,9 +30,9 @@ __all__ = [
 def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:
     """What a text says; relative paths start from the folder of `path`."""
     # Late, since only those who read a text are to pay for YAML.
-    from supervisor.config import reading
+    from supervisor.config import parse_text
 
-    return reading.parse(text, path, environ)
+    return parse_text.parse(text, path, environ)
 
 
 def load(
@@ -46,6 +46,6 @@ def load(
     text: a kept text that stands for the content of `path`.
     """
     # Late, as above.
-    from supervisor.config import loading
+    from supervisor.config import load_file
 
-    return loading.load(path, environ, cache_dir, text)
+    return load_file.load(path, environ, cache_dir, text)

@@ -11,8 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
-from supervisor.config.loading import load
-from supervisor.config.outcome import write_outcome
+from supervisor.config.load_file import load
+from supervisor.config.result import write_outcome
 
 
 def main() -> int:

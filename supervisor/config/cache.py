@@ -14,10 +14,9 @@ import msgspec
 
 import supervisor
 import workers
-from supervisor.config.collector import collector_paused
 from supervisor.config.files import read_regular, write_private
-from supervisor.config.outcome import Parsed
-from supervisor.config.substitute import Sources
+from supervisor.config.interpolation import Sources
+from supervisor.config.result import Parsed, collector_paused
 from supervisor.core.model import Problem
 
 MOST_ENTRIES = 20

@@ -7,7 +7,7 @@ of systemd: where a cron expression has the same slots, it is named.
 import re
 
 from supervisor.config.problems import Wrong
-from supervisor.config.systemd_calendar import to_cron
+from supervisor.config.systemd.calendar import to_cron
 from supervisor.core import schedule
 from workers.units import parse_duration
 

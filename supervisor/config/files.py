@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from workers.regular import Absent as Absent
-from workers.regular import Unreadable as Unreadable
-from workers.regular import read_regular as read_regular
+from workers.regular_file import Absent as Absent
+from workers.regular_file import Unreadable as Unreadable
+from workers.regular_file import read_regular as read_regular
 
 
 def write_private(path: Path, content: bytes) -> None:

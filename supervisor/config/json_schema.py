@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from supervisor.config.keys import JOB_KEYS, TOP_KEYS, Key, Kind
 from supervisor.config.scalars import NAME, expected
+from supervisor.config.schema import JOB_KEYS, TOP_KEYS, Key, Kind
 from supervisor.core.schedule import MACROS
 
 Schema = dict[str, object]

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from supervisor.config import cron_hints, foreign_words
-from supervisor.config.keys import Key, Kind
+from supervisor.config import cron_hints, foreign_keys
 from supervisor.config.problems import Wrong, shown
-from supervisor.config.zones import check_zone
+from supervisor.config.schema import Key, Kind
+from supervisor.config.timezones import check_zone
 from supervisor.core import schedule
-from workers import paths
+from workers import path_text
 from workers.units import parse_duration, parse_size
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
@@ -95,7 +95,7 @@ def name(text: str) -> str:
 def _bool(key: Key, text: str) -> bool:
     if text in _BOOLS:
         return _BOOLS[text]
-    raise refuse(key, text, foreign_words.bool_advice(text))
+    raise refuse(key, text, foreign_keys.bool_advice(text))
 
 
 def _count(key: Key, text: str) -> int:
@@ -141,7 +141,7 @@ def _choice(key: Key, text: str) -> object:
     for choice in key.choices:
         if choice == text:
             return choice
-    raise refuse(key, text, foreign_words.value_advice(key.name, text))
+    raise refuse(key, text, foreign_keys.value_advice(key.name, text))
 
 
 def _group(_: Key, text: str) -> str | None:
@@ -173,7 +173,7 @@ def _zone(_: Key, text: str) -> str:
 def _path(key: Key, text: str) -> str:
     if not text:
         raise refuse(key, text)
-    wrong = paths.mistake(text)
+    wrong = path_text.mistake(text)
     if wrong:
         raise Wrong(wrong)
     return text

@@ -5,10 +5,10 @@ What a word means to other schedulers comes before any word that is spelled alik
 
 from collections.abc import Collection
 
-from supervisor.config import foreign_words
-from supervisor.config.foreign_words import Level, Meaning
-from supervisor.config.keys import JOB_KEYS, TOP_KEYS
+from supervisor.config import foreign_keys
+from supervisor.config.foreign_keys import Level, Meaning
 from supervisor.config.problems import Nearest
+from supervisor.config.schema import JOB_KEYS, TOP_KEYS
 
 # Below this a misspelled word of another scheduler is as likely as one of ours.
 _NEAR, _FOREIGN_NEAR = 0.75, 0.85
@@ -25,18 +25,18 @@ _OTHER_LEVEL = {
 
 def meant(word: str, known: Collection[str], path: tuple[str, ...], nearest: Nearest) -> Meaning:
     """The key ("": none) and the hint for an unknown word below this path."""
-    level = foreign_words.level_of(path)
+    level = foreign_keys.level_of(path)
     others, advice = _OTHER_LEVEL.get(level, (frozenset[str](), ""))
     if word in others and word not in ("env",):
         return Meaning("", advice)
-    found = foreign_words.meaning(word, level)
+    found = foreign_keys.meaning(word, level)
     if found is not None:
         return found
     near = nearest.word(word, known, _NEAR)
     if near:
         return Meaning(near, f'did you mean "{near}"?')
-    foreign = nearest.word(word, tuple(foreign_words.words(level)), _FOREIGN_NEAR)
-    found = foreign_words.meaning(foreign, level) if foreign else None
+    foreign = nearest.word(word, tuple(foreign_keys.words(level)), _FOREIGN_NEAR)
+    found = foreign_keys.meaning(foreign, level) if foreign else None
     if found is not None:
         return found
     near = nearest.word(word, known)

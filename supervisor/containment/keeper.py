@@ -20,8 +20,8 @@ import socket
 import time
 import typing
 
-from supervisor.containment import births, output, packets, tree
-from supervisor.containment.refusals import StartError
+from supervisor.containment import ipc, process_tree, run_log, spawn
+from supervisor.containment.launch_errors import StartError
 
 NAMED_STRAYS = 20
 READ_BYTES = 64 * 1024
@@ -50,7 +50,7 @@ class Tail:
 class Tenant:
     """The run that is held, and what is known of it."""
 
-    def __init__(self, birth: births.Birth, log: output.Log | Tail) -> None:
+    def __init__(self, birth: spawn.Birth, log: run_log.Log | Tail) -> None:
         self.pid: int | None = birth.pid  # None: reaped
         self.untold: int | None = birth.pid  # None: its pid was told
         self.tell_at = time.monotonic() + BRIEF_S
@@ -97,9 +97,9 @@ class Keeper:
         The nursery's death comes as SIGTERM. Any other SIGTERM, such as one
         to a whole control group, leaves the care of its runs to the supervisor.
         """
-        if not tree.hear_of_death(self._nursery, signal.SIGTERM):
+        if not process_tree.hear_of_death(self._nursery, signal.SIGTERM):
             return
-        tree.adopt_orphans()
+        process_tree.adopt_orphans()
         while self._control is not None or self._tenant is not None:
             ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
             if self._wakeup in ready:
@@ -131,7 +131,7 @@ class Keeper:
     # --- orders ---------------------------------------------------------------
 
     def _obey(self, control: socket.socket) -> None:
-        packet, descriptors = packets.receive(control)
+        packet, descriptors = ipc.receive(control)
         try:
             if not packet:
                 self._retire()
@@ -145,14 +145,14 @@ class Keeper:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _begin(self, order: births.Order, message_fd: int | None) -> None:
+    def _begin(self, order: spawn.Order, message_fd: int | None) -> None:
         try:
-            birth = births.begin(order, message_fd)
+            birth = spawn.begin(order, message_fd)
         except StartError as error:
             self._say({"failed": str(error)})
             return
         run = order["run"]
-        log = output.Log(self._runs_dir, run, order["attempt"]) if run > 0 else Tail()
+        log = run_log.Log(self._runs_dir, run, order["attempt"]) if run > 0 else Tail()
         self._tenant = Tenant(birth, log)
         self._poll.register(birth.output, select.POLLIN)
 
@@ -161,7 +161,7 @@ class Keeper:
             return
         if force == "kill":
             tenant.killed = True
-            tree.kill(tree.children())
+            process_tree.kill(process_tree.children())
         else:
             # CONT, so that one who stands still can heed it.
             for number in (signal.SIGTERM, signal.SIGCONT):
@@ -174,7 +174,7 @@ class Keeper:
             self._control = None
         if self._tenant is not None:
             self._tenant.killed = True
-            tree.kill(tree.children())
+            process_tree.kill(process_tree.children())
 
     # --- endings --------------------------------------------------------------
 
@@ -207,19 +207,19 @@ class Keeper:
 
     def _before_reaping(self, tenant: Tenant, pid: int) -> None:
         """Kill the group of the run's own process while its number is still taken."""
-        left = [child for child in tree.children() if child != pid]
+        left = [child for child in process_tree.children() if child != pid]
         if not left:
             return
         if not tenant.killed:
-            tenant.strays |= tree.names(left)
-        tree.kill([pid, *left])
+            tenant.strays |= process_tree.names(left)
+        process_tree.kill([pid, *left])
 
     def _kill_left(self, tenant: Tenant) -> None:
-        left = tree.children()
+        left = process_tree.children()
         if not tenant.killed:
             new = [pid for pid in left if pid not in tenant.strays]
-            tenant.strays |= tree.names(new)
-        tree.kill(left)
+            tenant.strays |= process_tree.names(new)
+        process_tree.kill(left)
 
     def _finish(self, tenant: Tenant, packet: dict[str, object]) -> None:
         if tenant.output is not None:
@@ -263,7 +263,7 @@ class Keeper:
         if self._control is not None:
             # If nobody is there, the end of the socket says so in the next turn.
             with contextlib.suppress(ConnectionError):
-                packets.send(self._control, json.dumps(packet).encode())
+                ipc.send(self._control, json.dumps(packet).encode())
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -6,11 +6,11 @@ take no place in the pool. What a run waits for is told when somebody asks and
 never recorded: a thousand that wait for one would be a thousand rows at each turn.
 """
 
-from supervisor.core.graph import Refused, Waits, judge
+from supervisor.core.dependencies import Refused, Waits, judge
 from supervisor.core.model import Job, Reason, Run, State, replace
+from supervisor.core.state import Life, World
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
-from supervisor.core.world import Life, World
 
 
 def admit(turn: Turn) -> None:

@@ -15,12 +15,12 @@ import msgspec
 from supervisor.core import retry, verdict
 from supervisor.core.effects import Force, Record, Signal
 from supervisor.core.events import Emptied, Exited, LaunchFailed, Lost, Said, Started, Survived
-from supervisor.core.incident import UNKILLABLE
+from supervisor.core.incidents import UNKILLABLE
 from supervisor.core.model import Progress, Reason, Run, State, replace
 from supervisor.core.persistent_map import PersistentMap
+from supervisor.core.state import Living
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
-from supervisor.core.world import Living
 from workers import protocol
 
 # After SIGKILL and the grace, a tree that is still there will not go.

@@ -11,15 +11,15 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from supervisor.core import (
-    answering,
+    alert_delivery,
     attempts,
-    defect,
-    delivery,
-    recording,
-    reloading,
-    restoring,
-    stopping,
-    ticking,
+    control,
+    internal_error,
+    ledger_outage,
+    reload,
+    shutdown,
+    startup,
+    tick,
 )
 from supervisor.core.admission import admit
 from supervisor.core.effects import Action
@@ -47,8 +47,8 @@ from supervisor.core.events import (
     Unrecorded,
 )
 from supervisor.core.model import State
+from supervisor.core.state import Living, World
 from supervisor.core.turn import Turn
-from supervisor.core.world import Living, World
 
 Rule = Callable[[Turn, Any, Living], None]
 
@@ -88,36 +88,36 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
         case Started() | Said() | Exited() | Emptied() | LaunchFailed() | Lost() | Survived():
             _attempt(turn, event)
         case TimePassed():
-            ticking.time_passed(turn)
+            tick.time_passed(turn)
         case Asked():
-            answering.answer(turn, event)
+            control.answer(turn, event)
         case Restored():
-            restoring.restored(turn, event)
+            startup.restored(turn, event)
         case Reloaded():
-            reloading.reloaded(turn, event)
+            reload.reloaded(turn, event)
         case ReloadRefused():
-            reloading.reload_refused(turn, event)
+            reload.reload_refused(turn, event)
         case StopAsked():
-            stopping.stop_asked(turn, event)
+            shutdown.stop_asked(turn, event)
         case Unrecorded():
-            recording.unrecorded(turn, event)
+            ledger_outage.unrecorded(turn, event)
         case Recorded():
-            recording.recorded(turn, event)
+            ledger_outage.recorded(turn, event)
         case InternalError():
-            defect.internal_error(turn, event)
-            stopping.stop_if_over(turn)
+            internal_error.internal_error(turn, event)
+            shutdown.stop_if_over(turn)
         case LedgerDamaged():
-            recording.damaged(turn, event)
+            ledger_outage.damaged(turn, event)
         case Delivered():
-            delivery.delivered(turn, event)
-            stopping.stop_if_over(turn)
+            alert_delivery.delivered(turn, event)
+            shutdown.stop_if_over(turn)
         case Undelivered():
-            delivery.undelivered(turn, event)
-            stopping.stop_if_over(turn)
+            alert_delivery.undelivered(turn, event)
+            shutdown.stop_if_over(turn)
         case _:
             assert_never(event)
     admit(turn)
-    delivery.send(turn)
+    alert_delivery.send(turn)
     return turn.world, tuple(turn.actions)
 
 
@@ -153,4 +153,4 @@ def _attempt(turn: Turn, event: AttemptEvent) -> None:
         return
     rule(turn, event, living)
     if event.run not in turn.world.living:
-        stopping.stop_if_over(turn)
+        shutdown.stop_if_over(turn)

@@ -1,7 +1,7 @@
 """What a decision asks of the world (actions), as values.
 
 The actions of a turn are performed in the order given; a `Record` stands before its
-`Launch`. `supervisor/effects.py` performs them.
+`Launch`. `supervisor/runtime/effects.py` performs them.
 """
 
 from datetime import datetime
@@ -10,7 +10,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from supervisor.core.alert_model import Alert, Beat, Incident
-from supervisor.core.asks import Reply
+from supervisor.core.control_requests import Reply
 from supervisor.core.model import (
     Asking,
     Attempt,

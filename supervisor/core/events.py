@@ -10,7 +10,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.asks import Request
+from supervisor.core.control_requests import Request
 from supervisor.core.model import (
     Attempt,
     Config,

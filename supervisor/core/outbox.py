@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.incident import Word
+from supervisor.core.incidents import Word
 from supervisor.core.model import Notify, Severity, replace
 
 # At most so many alerts go out in one journey.

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from supervisor.core import beating, indexes, schedule
-from supervisor.core import incident as incidents
+from supervisor.core import heartbeats, schedule, state_indexes
+from supervisor.core import incidents as incidents
 from supervisor.core.effects import Launch, Record, RecordTick, ReleaseSlots
-from supervisor.core.incident_turn import IncidentTurn
 from supervisor.core.model import (
     Attempt,
     Job,
@@ -24,8 +23,9 @@ from supervisor.core.model import (
     replace,
 )
 from supervisor.core.persistent_map import PersistentMap
+from supervisor.core.state import Living
+from supervisor.core.turn_incidents import IncidentTurn
 from supervisor.core.verdict import Verdict
-from supervisor.core.world import Living
 
 _NOBODY: PersistentMap[str, None] = PersistentMap()
 
@@ -63,16 +63,16 @@ class Turn(IncidentTurn):
 
     def restore(self, run: Run) -> None:
         """Take a row of an earlier life into the indexes; the ledger has it."""
-        indexes.enter(self.world, None, run)
-        indexes.remember(self.world, run)
+        state_indexes.enter(self.world, None, run)
+        state_indexes.remember(self.world, run)
 
     def keep(self, run: Run) -> None:
         """Take a new or changed run into ledger and indexes."""
         before = self.world.runs.get(run.id)
         self.actions.append(Record(run))
-        indexes.enter(self.world, before, run)
+        state_indexes.enter(self.world, before, run)
         if before is None or before.state is not run.state:
-            indexes.remember(self.world, run)
+            state_indexes.remember(self.world, run)
             self.may_admit = self.may_admit or run.state is State.PENDING
 
     def finish(self, run: Run, verdict: Verdict) -> Run:
@@ -91,7 +91,7 @@ class Turn(IncidentTurn):
         job = self.world.definition(final.job)
         if job is not None and not final.dry_run:
             self._judge_incidents(final)
-            self.actions.extend(beating.ended(job, final))
+            self.actions.extend(heartbeats.ended(job, final))
         self.may_admit = True
         return final
 
@@ -128,7 +128,7 @@ class Turn(IncidentTurn):
         # All of a first attempt can be told from its run, until it has ended.
         self.actions.append(Record(attempt, soon=attempt.number == 1))
         self.actions.append(Launch(running, job))
-        self.actions.extend(beating.begun(job, running))
+        self.actions.extend(heartbeats.begun(job, running))
         self.note("starts", run=running)
 
     def unlaunch(self, run: Run) -> None:
@@ -148,7 +148,7 @@ class Turn(IncidentTurn):
         world.living = world.living.delete(living.run)
         for group in living.groups:
             world.groups = world.groups.delete(group)
-        indexes.leave_job(world, living.job.name, living.run)
+        state_indexes.leave_job(world, living.job.name, living.run)
         self.may_admit = True
 
     # --- jobs -----------------------------------------------------------------

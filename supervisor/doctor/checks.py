@@ -2,29 +2,29 @@
 
 from typing import Any
 
-from supervisor.doctor import data, folders, machine, outside, service, times
+from supervisor.doctor import databases, filesystem, host, network, schedules, service
 from supervisor.doctor.finding import Check
 
 CHECKS: tuple[Check[Any], ...] = (
     Check("jobs.yaml", service.file, service.judge_file),
-    Check("mount", folders.mount, folders.judge_mount),
+    Check("mount", filesystem.mount, filesystem.judge_mount),
     Check("supervisor", service.answers, service.judge_answers),
-    Check("user", folders.user, folders.judge_user),
-    Check("state", folders.state, folders.judge_places),
-    Check("backups", folders.backups, folders.judge_places),
-    Check("disk", folders.disks, folders.judge_disks),
-    Check("databases", data.sources, data.judge_sources),
-    Check("copies", data.copies, data.judge_copies),
-    Check("timeouts", times.usual, times.judge_usual),
-    Check("zones", times.zones, times.judge_zones),
-    Check("daylight", times.daylight, times.judge_daylight),
-    Check("postgres", outside.servers, outside.judge_servers),
-    Check("webhooks", outside.doors, outside.judge_doors),
-    Check("clock", machine.clock, machine.judge_clock),
+    Check("user", filesystem.user, filesystem.judge_user),
+    Check("state", filesystem.state, filesystem.judge_places),
+    Check("backups", filesystem.backups, filesystem.judge_places),
+    Check("disk", filesystem.disks, filesystem.judge_disks),
+    Check("databases", databases.sources, databases.judge_sources),
+    Check("copies", databases.copies, databases.judge_copies),
+    Check("timeouts", schedules.usual, schedules.judge_usual),
+    Check("zones", schedules.zones, schedules.judge_zones),
+    Check("daylight", schedules.daylight, schedules.judge_daylight),
+    Check("postgres", network.servers, network.judge_servers),
+    Check("webhooks", network.doors, network.judge_doors),
+    Check("clock", host.clock, host.judge_clock),
     Check("processes", service.init, service.judge_init),
     Check("stop", service.stop, service.judge_stop),
-    Check("root", machine.root, machine.judge_root),
-    Check("kernel", machine.kernel, machine.judge_kernel),
-    Check("python", machine.python, machine.judge_python),
-    Check("descriptors", machine.descriptors, machine.judge_descriptors),
+    Check("root", host.root, host.judge_root),
+    Check("kernel", host.kernel, host.judge_kernel),
+    Check("python", host.python, host.judge_python),
+    Check("descriptors", host.descriptors, host.judge_descriptors),
 )

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from supervisor.doctor.ground import Ground
+from supervisor.doctor.context import Ground
 
 M = TypeVar("M")
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.containment import tree
+from supervisor.containment import process_tree
+from supervisor.doctor.context import Ground, in_container
 from supervisor.doctor.finding import Finding, mend, note, well
-from supervisor.doctor.ground import Ground, in_container
 from workers.units import format_duration, parse_duration
 
 # docker stop, where nobody says otherwise; and what is left for the end itself.
@@ -92,7 +92,7 @@ def init(ground: Ground) -> Init:
     """Process 1, the supervisor, and what it leaves lying."""
     pid = ground.living.pid if ground.living is not None else 0
     try:
-        tree.adopt_orphans()
+        process_tree.adopt_orphans()
         adopts = True
     except OSError:
         adopts = False

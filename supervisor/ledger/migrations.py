@@ -20,7 +20,7 @@ MIGRATIONS: dict[int, str] = {
         WHERE delivered_at IS NULL AND withheld = ''
     """,
     # The last tick stands in `meta` from the first minute on; until then the newest
-    # `seen_until` stands for it (core/restoring.py says why that is safe).
+    # `seen_until` stands for it (core/startup.py says why that is safe).
     2: """
         ALTER TABLE jobs ADD COLUMN removed_at TEXT;
         ALTER TABLE jobs ADD COLUMN fixed_until TEXT;

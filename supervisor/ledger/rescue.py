@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from supervisor.ledger.remembering import last_tick, pause
 from supervisor.ledger.rows import TABLES, RowError, Table
+from supervisor.ledger.startup_memory import last_tick, pause
 
 _ALONGSIDE = ("-wal", "-shm")
 # Newest first: what is not reached in time is the oldest.

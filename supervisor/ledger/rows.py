@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.graph import REMEMBERED
+from supervisor.core.dependencies import REMEMBERED
 from supervisor.core.model import Asking, Attempt, Gap, Mark, Peer, Run
 
 Convert = Callable[[Any], Any]

@@ -20,7 +20,7 @@ import msgspec
 from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
 from supervisor.core.events import Memory
 from supervisor.core.model import History
-from supervisor.ledger import ballast, opening, purging, remembering, rescue
+from supervisor.ledger import ballast, file, purge, rescue, startup_memory
 from supervisor.ledger.errors import OF_A_VALUE, LedgerTrouble, RowRefused, Written
 from supervisor.ledger.rows import TABLES
 
@@ -29,7 +29,7 @@ RESCUE_AT_START_S, RESCUE_S = 20.0, 1.0
 # At most so many runs are purged in one step, so that no tick is late for it.
 PURGE_STEP = 200
 
-# What a new service must know of incidents: `core/incident.py` says why.
+# What a new service must know of incidents: `core/incidents.py` says why.
 
 
 class Store:
@@ -39,7 +39,7 @@ class Store:
         """Open or make `folder`/ledger.sqlite3. Raises: LedgerRefused, LedgerTrouble."""
         self.path = folder / "ledger.sqlite3"
         self._ballast = folder / "ballast"
-        self._newest_log = opening.newest_log(folder / "runs")
+        self._newest_log = file.newest_log(folder / "runs")
         self._damage = ""
         self._memory: Memory | None = None
         self._aside: Path | None = None
@@ -64,7 +64,7 @@ class Store:
         Raises: LedgerTrouble.
         """
         try:
-            crashed = remembering.meta(self._db, "clean") == "0"
+            crashed = startup_memory.meta(self._db, "clean") == "0"
             self._say("clean", "0")
         except sqlite3.Error as error:
             raise LedgerTrouble(f"write ledger {self.path}: {error}") from error
@@ -85,12 +85,12 @@ class Store:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
-        except (sqlite3.Error, OSError, opening.LedgerRefused) as error:
+        except (sqlite3.Error, OSError, file.LedgerRefused) as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             if ballast.would_help(error):
                 ballast.give_up(self._ballast)
-            if isinstance(error, sqlite3.Error) and opening.is_damage(error):
+            if isinstance(error, sqlite3.Error) and file.is_damage(error):
                 self._begin_anew(error)
             raise LedgerTrouble(str(error)) from error
 
@@ -145,7 +145,7 @@ class Store:
         """
         oldest = (now - timedelta(days=keep.days)).isoformat()
         try:
-            found = self._db.execute(purging.PURGEABLE, (oldest, keep.runs, PURGE_STEP))
+            found = self._db.execute(purge.PURGEABLE, (oldest, keep.runs, PURGE_STEP))
             ids = [row[0] for row in found]
             marks = ", ".join("?" * len(ids))
             self._db.execute("BEGIN IMMEDIATE")
@@ -153,7 +153,7 @@ class Store:
             self._db.execute(f"DELETE FROM attempts WHERE run IN ({marks})", ids)
             self._db.execute("DELETE FROM gaps WHERE until < ?", (oldest,))
             # The newest row stays: the next number is counted from it.
-            for table, ended in purging.ENDED.items():
+            for table, ended in purge.ENDED.items():
                 older = f"{ended} < ? AND id < (SELECT max(id) FROM {table})"
                 self._db.execute(f"DELETE FROM {table} WHERE {older}", (oldest,))
             self._db.execute("DELETE FROM actions WHERE at < ?", (oldest,))
@@ -171,7 +171,7 @@ class Store:
         Raises: LedgerTrouble.
         """
         try:
-            found = self._db.execute(purging.LOGS_BEYOND, (most_bytes, PURGE_STEP))
+            found = self._db.execute(purge.LOGS_BEYOND, (most_bytes, PURGE_STEP))
             ids = [row[0] for row in found]
             marks = ", ".join("?" * len(ids))
             self._db.execute(f"UPDATE runs SET log_bytes = 0 WHERE id IN ({marks})", ids)
@@ -184,7 +184,7 @@ class Store:
     def memory(self) -> Memory:
         """What a new supervisor must know of the past."""
         known, self._memory = self._memory, None
-        return known or remembering.memory(self._db, self._newest_log)
+        return known or startup_memory.memory(self._db, self._newest_log)
 
     def _say(self, key: str, value: str) -> None:
         self._db.execute(
@@ -195,8 +195,8 @@ class Store:
     # --- the file ---------------------------------------------------------------
 
     def _open(self) -> None:
-        self._db = opening.open_ledger(self.path)
-        self._place = opening.place_of(self.path)
+        self._db = file.open_ledger(self.path)
+        self._place = file.place_of(self.path)
 
     def _open_with_room(self) -> None:
         try:
@@ -209,18 +209,18 @@ class Store:
 
     def _open_whatever_is_there(self) -> None:
         """Open the ledger and read what a start reads; a new one where that cannot be done."""
-        odd = opening.what_is_odd(self.path)
-        lost = "" if odd else opening.what_is_lost(self.path, self._newest_log)
+        odd = file.what_is_odd(self.path)
+        lost = "" if odd else file.what_is_lost(self.path, self._newest_log)
         try:
             if odd or lost:
                 self._replace(odd or lost)
                 self._aside = None
             self._open_with_room()
             self._read_all()
-        except opening.LedgerRefused:
+        except file.LedgerRefused:
             raise
         except (sqlite3.Error, ValueError) as error:  # also of a message that cannot be decoded
-            if not opening.is_damage_at_start(error, self.path):
+            if not file.is_damage_at_start(error, self.path):
                 raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
             self._replace(str(error))
             self._open_with_room()
@@ -230,18 +230,18 @@ class Store:
             raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
 
     def _read_all(self) -> None:
-        remembering.touch_columns(self._db)
-        self._memory = remembering.memory(self._db, self._newest_log)
-        self.instance = remembering.meta(self._db, "instance") or self._new_instance()
+        startup_memory.touch_columns(self._db)
+        self._memory = startup_memory.memory(self._db, self._newest_log)
+        self.instance = startup_memory.meta(self._db, "instance") or self._new_instance()
         # Whether it can be written is part of whether it can be used.
-        self._say("clean", remembering.meta(self._db, "clean") or "1")
+        self._say("clean", startup_memory.meta(self._db, "clean") or "1")
 
     def _replace(self, why: str) -> None:
         """Put what lies in the ledger's place aside, whatever it is. Raises: OSError."""
         if self._db is not None:
             self._db.close()
         was_there = os.path.lexists(self.path)
-        self._aside = opening.put_aside(self.path)
+        self._aside = file.put_aside(self.path)
         kept = f" was damaged ({why}): it is kept as {self._aside}, a new one begins"
         self._damage = f"the ledger{kept}" if was_there else f"{why}: a new one begins"
 
@@ -260,7 +260,7 @@ class Store:
 
     def _trouble(self, error: sqlite3.Error) -> LedgerTrouble:
         """What an error between two writes means; a damaged file is put aside."""
-        if opening.is_damage(error):
+        if file.is_damage(error):
             self._begin_anew(error)
         return LedgerTrouble(str(error))
 
@@ -278,18 +278,18 @@ class Store:
         Raises: LedgerTrouble, OSError, sqlite3.Error.
         """
         if self._place is None:
-            self._db = opening.open_ledger(self.path)
+            self._db = file.open_ledger(self.path)
             self._rescue(RESCUE_S)
             self._say("instance", self.instance)
             self._say("clean", "0")
-            self._place = opening.place_of(self.path)
+            self._place = file.place_of(self.path)
             return
-        place = opening.place_of(self.path)
+        place = file.place_of(self.path)
         if place == self._place:
             return
         if place is not None:
             raise LedgerTrouble(f"{self.path} was replaced while it was in use: restart me")
-        rescued = opening.copy_beside(self._db, self.path)
+        rescued = file.copy_beside(self._db, self.path)
         self._db.close()
         os.replace(rescued, self.path)
         self._open()

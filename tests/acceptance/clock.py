@@ -13,9 +13,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.acceptance import line
-from tests.acceptance.account import outcomes
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import House
+from tests.acceptance.ledger_reader import outcomes
 from tests.waiting import until
 
 TIME_OF_DAY = Path(__file__).with_name("time_of_day.py")
@@ -82,5 +82,5 @@ class Clocked:
         return path.read_text().split() if path.exists() else []
 
     def _ticked(self) -> datetime | None:
-        last = line.status(self.house)["tick"]["last_at"]
+        last = raw_client.status(self.house)["tick"]["last_at"]
         return datetime.fromisoformat(last).replace(second=0, microsecond=0) if last else None

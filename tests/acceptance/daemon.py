@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from supervisor.cli.program import VERBS, main
+from supervisor.cli.main import VERBS, main
 from tests.waiting import until
 
 NIGHTSHIFT = (sys.executable, "-m", "supervisor")
@@ -32,8 +32,9 @@ LIMIT_S = 20
 CRASHED = 99
 
 # Now, so that no fork has to.
-for name in ("local", "checking", *(file for file, _, _ in VERBS.values())):
-    importlib.import_module(f"supervisor.cli.{name}")
+importlib.import_module("supervisor.cli.run_local")
+for name, _, _ in VERBS.values():
+    importlib.import_module(f"supervisor.cli.commands.{name}")
 
 
 @dataclass(frozen=True, slots=True)

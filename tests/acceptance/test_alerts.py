@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import rows
+from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import rows
 from tests.waiting import until
 from tests.webhook import Webhook, nobody
 
@@ -58,7 +58,7 @@ def told(hook: Webhook) -> list[str]:
 
 def waits(house: House) -> int:
     """How many alerts wait to be delivered."""
-    return int(line.status(house)["alerts"]["waiting"])
+    return int(raw_client.status(house)["alerts"]["waiting"])
 
 
 def run(house: House, job: str) -> None:
@@ -119,7 +119,7 @@ def test_a_channel_that_is_down_delays_an_alert_and_loses_none(
     hook.answers(500).always(500)
     with supervised(house):
         run(house, "flaky")
-        until(lambda: "answered 500" in line.status(house)["alerts"]["error"])
+        until(lambda: "answered 500" in raw_client.status(house)["alerts"]["error"])
         shown, listed = house.says("status"), house.says("incidents")
         hook.always(200)
         posted = len(hook.calls)
@@ -176,7 +176,7 @@ def test_many_kills_while_the_channel_is_down_lose_and_double_nothing(
 def test_a_stop_lets_the_last_alert_arrive(house: House, hook: Webhook) -> None:
     with supervised(house) as supervisor:
         number = house.json("run", "flaky")["run"]["id"]
-        until(lambda: line.run(house, number)["state"] == "failed")
+        until(lambda: raw_client.run(house, number)["state"] == "failed")
         supervisor.send_signal(signal.SIGTERM)
         assert supervisor.wait(12) == 0
 
@@ -272,7 +272,7 @@ def test_a_test_alert_that_arrives_brings_what_waits(house: House, hook: Webhook
     hook.answers(410, body=b"channel_is_archived")
     with supervised(house):
         run(house, "flaky")
-        until(lambda: line.status(house)["alerts"]["error"])
+        until(lambda: raw_client.status(house)["alerts"]["error"])
         before = waits(house)
         house.says("notify", "--test")
         until(lambda: waits(house) == 0)
@@ -313,7 +313,11 @@ def test_the_service_beats_when_it_ticks(hook: Webhook) -> None:
             for minute in ("02:00", "02:01"):
                 clock.set(f"2026-02-09 {minute}:00")
                 supervisor.send_signal(signal.SIGCHLD)
-                until(lambda minute=minute: minute in str(line.status(house)["tick"]["last_at"]))
+                until(
+                    lambda minute=minute: (
+                        minute in str(raw_client.status(house)["tick"]["last_at"])
+                    )
+                )
             until(lambda: len(beats(hook)) == 2)
 
     assert beats(hook) == ["self", "self"]
@@ -325,7 +329,7 @@ def test_a_dead_endpoint_is_counted_and_costs_no_start(house: House, hook: Webho
     with supervised(house):
         for _ in range(3):
             house.says("run", "steady", "--wait")
-        until(lambda: line.status(house)["heartbeat_failures"] >= 1)
+        until(lambda: raw_client.status(house)["heartbeat_failures"] >= 1)
 
         assert "failed since the start" in house.says("status")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from supervisor.core import incident
+from supervisor.core import incidents
 from tests.acceptance.daemon import House, supervised
-from tests.acceptance.handbook import ROOT, blocks, typed
+from tests.acceptance.doc_pages import ROOT, blocks, typed
 from tests.webhook import Webhook
 
 PAGE = "docs/alerts.md"
@@ -30,6 +30,6 @@ def test_every_command_of_the_playbook_succeeds():
     assert "success" in everything
 
 
-@pytest.mark.parametrize("kind", sorted(incident.SEVERITY))
+@pytest.mark.parametrize("kind", sorted(incidents.SEVERITY))
 def test_the_playbook_knows_every_kind_of_alert(kind):
     assert f"`{kind}`" in (ROOT / PAGE).read_text()

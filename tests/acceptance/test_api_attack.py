@@ -21,16 +21,16 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from supervisor.api.document import openapi
-from supervisor.api.ground import Ground
-from supervisor.api.limits import Limits
+from supervisor.api.bridge import Desk
+from supervisor.api.connection import Limits
+from supervisor.api.context import Ground
+from supervisor.api.openapi import openapi
 from supervisor.api.routes import table
-from supervisor.core.view import Facts
-from supervisor.desk import Desk
-from tests.acceptance import line
+from supervisor.core.views import Facts
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import House, supervised
 from tests.acceptance.socket_session import HOST, session
-from tests.edge.desk_stage import AT
+from tests.edge.fixtures_api import AT
 
 EXAMPLES = 15
 CHECKS = [
@@ -104,5 +104,5 @@ def test_the_supervisor_is_none_the_worse_for_it(house: House) -> None:
     for job in ("hello", "mine"):
         house.says("resume", job)
 
-    assert line.answer(house, "/healthz")["healthy"]
+    assert raw_client.answer(house, "/healthz")["healthy"]
     assert house.json("run", "hello", "--wait")["state"] == "success"

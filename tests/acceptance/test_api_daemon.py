@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from supervisor.api.limits import Limits
-from tests.acceptance import line
+from supervisor.api.connection import Limits
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import House, living, supervised
-from tests.edge.desk_stage import connect, read_all, stream
+from tests.edge.fixtures_api import connect, read_all, stream
 from tests.waiting import until
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "api.md"
@@ -80,7 +80,7 @@ def test_a_follower_sees_lines_as_they_come_and_ends_with_the_run(house: House) 
     assert follower.stdout is not None
 
     first = [follower.stdout.readline(), follower.stdout.readline()]
-    assert line.run(house, number)["state"] == "running"
+    assert raw_client.run(house, number)["state"] == "running"
     Path(house.root, "go").touch()
     rest = follower.communicate(timeout=20)[0]
 
@@ -214,7 +214,7 @@ def test_the_handbook_says_what_works(house: House) -> None:
             ["sh", "-c", command], env=environ, capture_output=True, check=True, timeout=20
         )
         assert "error" not in json.loads(done.stdout), command
-    until(lambda: not line.status(house)["runs"])
+    until(lambda: not raw_client.status(house)["runs"])
     scope: dict = {}
     code = python.replace('os.environ["NIGHTSHIFT_SOCKET"]', repr(str(house.socket)))
     exec(code, scope)

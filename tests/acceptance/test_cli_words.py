@@ -9,10 +9,10 @@ import click
 import pytest
 
 from supervisor.cli.answers import Progress
-from supervisor.cli.failure import Failure
-from supervisor.cli.moments import Moments
-from supervisor.cli.places import Places
-from supervisor.cli.printing import Table, clean, results
+from supervisor.cli.errors import Failure
+from supervisor.cli.output import Table, clean, results
+from supervisor.cli.paths import Places
+from supervisor.cli.time_format import Moments
 
 NOON = Moments(ZoneInfo("Europe/Berlin"), datetime(2026, 2, 9, 11, 0, tzinfo=UTC))
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import MINUTE, missing, outcomes, rows
+from tests.acceptance import raw_client
 from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import MINUTE, missing, outcomes, rows
 from tests.waiting import until
 
 HOUR = timedelta(hours=1)
@@ -85,7 +85,7 @@ def test_put_back_by_an_hour_what_is_interval_like_goes_on_and_no_fixed_time_is_
 ) -> None:
     night.set(TWO - HOUR + MINUTE - A_MOMENT)
     night.until_ran("minutely", slot=TWO - HOUR + MINUTE)
-    found = line.status(night.house)
+    found = raw_client.status(night.house)
     shown = night.house.says("status")
     night.set(TWO - MINUTE + timedelta(seconds=1))
     night.until_ran("minutely", slot=TWO - MINUTE)
@@ -100,7 +100,7 @@ def test_put_back_by_an_hour_what_is_interval_like_goes_on_and_no_fixed_time_is_
     assert found["notes"] == [incident["cause"]]
     assert "note    the clock was put back by" in shown
     assert night.ran("daily") == ["2026-02-09T02:00:00Z"]
-    assert line.status(night.house)["incidents"] == []
+    assert raw_client.status(night.house)["incidents"] == []
     for job, step in STEPS.items():
         assert missing(night.house, job, TWO, TWO + MINUTE, step) == []
 
@@ -109,7 +109,7 @@ def test_put_back_by_a_day_it_says_until_when_jobs_are_silent(night: Night) -> N
     night.set(TWO - DAY + MINUTE - A_MOMENT)
     night.until_ticked(TWO - DAY + MINUTE)
 
-    (incident,) = line.status(night.house)["incidents"]
+    (incident,) = raw_client.status(night.house)["incidents"]
     assert incident["kind"] == "clock"
     assert "stay silent until then" in incident["cause"]
     assert night.ran("minutely") == ["2026-02-09T02:00:00Z"]
@@ -117,19 +117,19 @@ def test_put_back_by_a_day_it_says_until_when_jobs_are_silent(night: Night) -> N
     night.set(TWO + MINUTE - A_MOMENT)
     night.until_ran("minutely", slot=TWO + MINUTE)
     night.until_now_all_is_told(TWO + MINUTE)
-    assert line.status(night.house)["incidents"] == []
+    assert raw_client.status(night.house)["incidents"] == []
 
 
 def test_put_back_by_a_day_jobs_may_be_told_to_go_on(night: Night) -> None:
     night.set(TWO - DAY + timedelta(seconds=5))
-    until(lambda: line.status(night.house)["incidents"])
+    until(lambda: raw_client.status(night.house)["incidents"])
 
     night.house.says("resume", "--from-now")
     night.set(TWO - DAY + MINUTE - A_MOMENT)
     night.until_ran("minutely", slot=TWO - DAY + MINUTE)
 
     assert night.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-08T02:01:00Z"]
-    assert line.status(night.house)["incidents"] == []
+    assert raw_client.status(night.house)["incidents"] == []
 
 
 def test_a_service_suspended_over_three_slots_runs_the_newest_of_them(night: Night) -> None:
@@ -163,9 +163,9 @@ def test_an_edit_and_a_restart_run_nothing_that_was_not_due(end: signal.Signals)
         clock.set("2026-02-09 02:02:05")
         with supervised(house):
             until(lambda: outcomes(house, "minutely").get(TWO + 2 * MINUTE))
-            until(lambda: not line.status(house)["runs"])
+            until(lambda: not raw_client.status(house)["runs"])
             found = {job: outcomes(house, job) for job in (*STEPS, "added")}
-            incidents = line.status(house)["incidents"]
+            incidents = raw_client.status(house)["incidents"]
 
     assert list(found["daily"]) == [TWO]
     assert sorted(found["hourly"]) == [TWO, TWO + MINUTE]

@@ -1,7 +1,7 @@
 """docs/coming-from-cron.md, as somebody with a crontab types it: each command must succeed."""
 
 from tests.acceptance.daemon import House
-from tests.acceptance.handbook import blocks, typed
+from tests.acceptance.doc_pages import blocks, typed
 
 CRONTAB = "#!/bin/sh\necho '30 6 * * 1-5 echo morning'\n"
 

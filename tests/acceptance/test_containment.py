@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import fugitives, line
-from tests.acceptance.account import instance
+from tests.acceptance import escape_attempts, raw_client
 from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, House, living, supervised
-from tests.acceptance.hunting import carrying, children, is_free_of
+from tests.acceptance.find_processes import carrying, children, is_free_of
+from tests.acceptance.ledger_reader import instance
 from tests.waiting import until
 
 FUGITIVES = ("deaf", "daemon", "restless", "statue", "mute", "nameless")
@@ -23,7 +23,8 @@ WITHIN_S = GRACE_S + 2
 
 def command(fugitive: str) -> str:
     """A string command, so that the shell gives each run a word of its own."""
-    return f"exec {sys.executable} -S {fugitives.__file__} {fugitive} {fugitive}-$NIGHTSHIFT_RUN"
+    script = f"{sys.executable} -S {escape_attempts.__file__}"
+    return f"exec {script} {fugitive} {fugitive}-$NIGHTSHIFT_RUN"
 
 
 def jobs() -> str:
@@ -53,7 +54,7 @@ def begin(house: House, job: str, fugitive: str) -> int:
 
 def timed_out(house: House, fugitive: str) -> tuple[int, str]:
     run = begin(house, f"{fugitive}-late", fugitive)
-    until(lambda: line.run(house, run)["state"] != "running")
+    until(lambda: raw_client.run(house, run)["state"] != "running")
     return run, "failed"
 
 
@@ -80,7 +81,7 @@ def test_not_one_process_is_left(house: House, end: Ending, fugitive: str) -> No
 
     until(lambda: is_free_of(f"{fugitive}-{run}"), within_s=WITHIN_S)
 
-    until(lambda: line.run(house, run)["state"] == state)
+    until(lambda: raw_client.run(house, run)["state"] == state)
     if end is replaced:
         until(lambda: Path(house.root, f"{fugitive}-{run + 1}").exists())
         house.says("cancel", str(run + 1))
@@ -111,8 +112,8 @@ def test_a_stop_names_what_sigkill_does_not_end_and_is_over_in_time() -> None:
     jobs = f"shutdown_grace: {GRACE_S}s\njobs:\n  held: {{command: 'sleep 600'}}\n"
     with House(jobs) as house, supervised(house, "--log-format", "text") as supervisor:
         (number,) = house.json("run", "held")["runs"]
-        until(lambda: line.run(house, number)["pid"])
-        pid = line.run(house, number)["pid"]
+        until(lambda: raw_client.run(house, number)["pid"])
+        pid = raw_client.run(house, number)["pid"]
         ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         with subprocess.Popen([sys.executable, "-c", HOLD, str(pid)], text=True, **ends) as holder:
             if holder.stdout.readline() != "held\n":
@@ -164,9 +165,9 @@ def test_when_it_is_quiet_only_one_idle_keeper_is_left() -> None:
 def test_a_job_that_leaves_a_child_has_succeeded_and_the_child_is_named(house: House) -> None:
     for _ in range(2):  # the second run finds its job free
         (number,) = house.json("run", "parent")["runs"]
-        until(lambda number=number: line.run(house, number)["strays"])
+        until(lambda number=number: raw_client.run(house, number)["strays"])
 
-        newest = line.run(house, number)
+        newest = raw_client.run(house, number)
 
         assert newest["state"] == "success"
         assert newest["duration_seconds"] < 2

@@ -13,11 +13,11 @@ from types import TracebackType
 
 import pytest
 
-from supervisor.api.limits import Limits
-from tests.acceptance import line
-from tests.acceptance.account import MINUTE, outcomes, rows
+from supervisor.api.connection import Limits
+from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import MINUTE, outcomes, rows
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
@@ -122,7 +122,7 @@ def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(house: House) 
             until(lambda slot=slot: has_ended(house, slot), PATIENCE_S)
 
             until(lambda slot=slot: minute_of_tick(house) == slot, PATIENCE_S)
-        waiting = line.status(house)["alerts"]["waiting"]
+        waiting = raw_client.status(house)["alerts"]["waiting"]
 
     assert waiting == 1
     for job, end in (("noter", "success schedule"), ("flaky", "failed schedule")):
@@ -135,7 +135,7 @@ def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(house: House) 
 def minute_of_tick(house: House) -> datetime | None:
     """The minute that the service acted on last, as it says itself; None: no answer yet."""
     with contextlib.suppress(TimeoutError):
-        told = datetime.fromisoformat(line.status(house)["tick"]["last_at"])
+        told = datetime.fromisoformat(raw_client.status(house)["tick"]["last_at"])
         return told.replace(second=0, microsecond=0)
     return None
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import MINUTE, instance, missing, outcomes, rows
+from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
-from tests.acceptance.hunting import carrying, children, parent, zombies_of
+from tests.acceptance.find_processes import carrying, children, parent, zombies_of
+from tests.acceptance.ledger_reader import MINUTE, instance, missing, outcomes, rows
 from tests.waiting import until
 
 GONE_WITHIN_S = 2.0
@@ -82,7 +82,7 @@ def _leads(pid: int) -> bool:
 def at_work(house: House, supervisor: int) -> None:
     """Wait until all three jobs have processes, and their pids have been told."""
     until(lambda: len(workers_of(supervisor)) >= 3 and Path(house.root, "alone.lock").exists())
-    until(lambda: all(run["pid"] for run in line.status(house)["runs"]))
+    until(lambda: all(run["pid"] for run in raw_client.status(house)["runs"]))
 
 
 # --- one death ------------------------------------------------------------------------
@@ -110,18 +110,18 @@ def test_nothing_outlives_the_nursery_but_the_service_goes_on(house: House) -> N
         until(lambda: not before & set(carrying(instance(house))), within_s=GONE_WITHIN_S)
         until(lambda: len(workers_of(supervisor.pid)) >= 2)
         assert zombies_of(supervisor.pid) == []
-        assert line.status(house)["keeper_deaths"] >= 3
+        assert raw_client.status(house)["keeper_deaths"] >= 3
 
 
 def test_a_keeper_takes_its_own_run_along_and_that_run_is_tried_again(house: House) -> None:
     with supervised(house) as supervisor:
         at_work(house, supervisor.pid)
-        (run,) = [r for r in line.status(house)["runs"] if r["job"] == "orphans"]
-        others = {r["pid"] for r in line.status(house)["runs"] if r["job"] == "worker"}
+        (run,) = [r for r in raw_client.status(house)["runs"] if r["job"] == "orphans"]
+        others = {r["pid"] for r in raw_client.status(house)["runs"] if r["job"] == "worker"}
 
         kill(parent(run["pid"]))
 
-        until(lambda: line.run(house, run["id"])["attempt"] == 2)
+        until(lambda: raw_client.run(house, run["id"])["attempt"] == 2)
         assert others <= set(workers_of(supervisor.pid))
         assert "the process that kept it died" in house.says("explain", "orphans")
 
@@ -129,13 +129,13 @@ def test_a_keeper_takes_its_own_run_along_and_that_run_is_tried_again(house: Hou
 def test_a_worker_that_is_killed_has_failed_by_a_foreign_signal(house: House) -> None:
     with supervised(house) as supervisor:
         at_work(house, supervisor.pid)
-        (run,) = [r for r in line.status(house)["runs"] if r["job"] == "worker"]
+        (run,) = [r for r in raw_client.status(house)["runs"] if r["job"] == "worker"]
 
         kill(run["pid"])
 
-        until(lambda: line.run(house, run["id"])["state"] == "failed")
+        until(lambda: raw_client.run(house, run["id"])["state"] == "failed")
         assert (
-            line.run(house, run["id"])["cause"]
+            raw_client.run(house, run["id"])["cause"]
             == "killed by SIGKILL from outside (out of memory?)"
         )
 
@@ -238,7 +238,7 @@ def kill_again_and_again(house: House, clock: Clock, kills: int, seed: int) -> N
     dice = random.Random(seed)
     with open(house.root / "log", "w") as log:
         supervisor = house.begin("start", stdout=log, stderr=log)
-        until(lambda: line.is_healthy(house), within_s=10)
+        until(lambda: raw_client.is_healthy(house), within_s=10)
         for _ in range(kills):
             if supervisor.poll() is not None:
                 supervisor = house.begin("start", stdout=log, stderr=log)
@@ -256,16 +256,16 @@ def play(house: House, kills: int) -> None:
     print(f"NIGHT_SEED={seed}", file=sys.stderr)
     clock = Clock(house, "2026-02-09 01:59:59")
     with supervised(house) as supervisor:
-        until(lambda: len(line.status(house)["runs"]) == 2)
+        until(lambda: len(raw_client.status(house)["runs"]) == 2)
         go_to_next_minute(clock, house, supervisor.pid)
         until(lambda: "success schedule" in outcomes(house, "alone").values())
-        until(lambda: len(line.status(house)["runs"]) == 2)
+        until(lambda: len(raw_client.status(house)["runs"]) == 2)
         descriptors = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
         first = min(outcomes(house, "alone"))
 
     kill_again_and_again(house, clock, kills, seed)
     with supervised(house) as supervisor:
-        until(lambda: len(line.status(house)["runs"]) == 2, within_s=10)
+        until(lambda: len(raw_client.status(house)["runs"]) == 2, within_s=10)
         mark, last = instance(house), clock.now.replace(second=0, microsecond=0)
         at_the_end = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
         zombies = zombies_of(supervisor.pid)

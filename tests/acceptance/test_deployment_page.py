@@ -4,7 +4,7 @@ The other ways need a container engine: tests/deployment types them.
 """
 
 from tests.acceptance.daemon import House
-from tests.acceptance.handbook import blocks, typed
+from tests.acceptance.doc_pages import blocks, typed
 from tests.waiting import until
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import outcomes, rows
+from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import outcomes, rows
 from tests.waiting import until
 
 JOBS = """
@@ -55,7 +55,7 @@ class Cellar:
         Path(self.house.root, "fifo").write_text("go on\n")
 
     def status(self) -> dict[str, Any]:
-        return line.status(self.house)
+        return raw_client.status(self.house)
 
     def waiting_run(self) -> dict[str, Any]:
         """The open run of the slot; {} before it is due."""
@@ -80,7 +80,7 @@ def no_record_no_launch(cellar: Cellar, words: str, mend: Callable[[], None]) ->
 
     mend()
 
-    until(lambda: line.code(cellar.house, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
+    until(lambda: raw_client.code(cellar.house, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
     until(lambda: outcomes(cellar.house, "minutely") == {TWO: "success schedule"})
     query = "SELECT state, exit_status FROM runs WHERE id = ?"
     assert rows(cellar.house, query, cellar.reader) == [("success", 0)]
@@ -96,8 +96,8 @@ def waiting_for_the_ledger(cellar: Cellar, words: str) -> None:
     assert (waiting["state"], waiting["pid"]) == ("pending", None)
     assert words in waiting["cause"]
     assert words in cellar.status()["ledger_error"]
-    assert line.code(cellar.house, "/readyz") == 503
-    assert line.code(cellar.house, "/healthz") == 200
+    assert raw_client.code(cellar.house, "/readyz") == 503
+    assert raw_client.code(cellar.house, "/healthz") == 200
 
 
 def log_of(house: House) -> str:
@@ -301,9 +301,9 @@ def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(house: House
     with supervised(house, "--log-format", "text"):
         house.says("run", "minutely", "--wait")
         said = house.json("history")["runs"]
-        (found,) = line.status(house)["incidents"]
+        (found,) = raw_client.status(house)["incidents"]
         house.says("incidents", "ack", str(found["id"]), "--for", "1h")
-        seen = line.status(house)["incidents"]
+        seen = raw_client.status(house)["incidents"]
 
     assert [run["id"] for run in said] == [1]
     (aside,) = house.state.glob("ledger-damaged-*.sqlite3")
@@ -330,9 +330,9 @@ def test_a_ledger_damaged_while_in_use_is_set_aside_and_nothing_that_lives_is_fo
         until(lambda: outcomes_if_any(house) == {TWO: "success schedule"}, RECOVERED_WITHIN_S)
         (incident,) = found.status()["incidents"]
         assert (incident["kind"], incident["severity"]) == ("damage", "critical")
-        assert line.run(house, found.reader)["state"] == "running"
+        assert raw_client.run(house, found.reader)["state"] == "running"
         found.let_the_reader_end()
-        until(lambda: line.run(house, found.reader)["state"] == "success")
+        until(lambda: raw_client.run(house, found.reader)["state"] == "success")
 
     assert rows(house, "SELECT state FROM runs WHERE id = ?", found.reader) == [("success",)]
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.acceptance.account import outcomes
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import outcomes
 from tests.waiting import until
 
 JOBS = """

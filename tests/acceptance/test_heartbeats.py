@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.acceptance import line
+from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.acceptance.test_disk import RECOVERED_WITHIN_S, fill, small_disk
@@ -55,7 +55,7 @@ def no_start_is_told_before_there_is_one(
 
 
 def waits_for_the_ledger(house: House) -> bool:
-    causes = [run["cause"] for run in line.status(house)["runs"]]
+    causes = [run["cause"] for run in raw_client.status(house)["runs"]]
     return any(cause.startswith("waits for the ledger") for cause in causes)
 
 

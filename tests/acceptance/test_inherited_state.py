@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import line
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, House
 from tests.waiting import until
 
@@ -75,7 +75,7 @@ def served(house: House, prepare: Callable[[], object] | None = None) -> Iterato
         pipes = {"stdin": log, "stdout": log, "stderr": log}
         process = house.begin("start", **pipes, preexec_fn=prepare)
         try:
-            until(lambda: process.poll() is not None or line.is_healthy(house), within_s=10)
+            until(lambda: process.poll() is not None or raw_client.is_healthy(house), within_s=10)
             assert process.poll() is None, Path(house.root, "log").read_text(errors="replace")
             yield process.pid
         finally:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.containment import output
-from tests.acceptance import line
+from supervisor.containment import run_log
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import LIMIT_S, House, supervised
-from tests.acceptance.hunting import children, pss_bytes
+from tests.acceptance.find_processes import children, pss_bytes
 from tests.waiting import until
 
 MIB = 1 << 20
@@ -48,25 +48,25 @@ def ours(supervisor: int) -> list[int]:
 
 def play(house: House, job: str, printed: int) -> None:
     """One run prints and prints, while others begin."""
-    supervisor = line.status(house)["pid"]
+    supervisor = raw_client.status(house)["pid"]
     house.says("run", "other", "--wait")
     before = pss_bytes(*ours(supervisor))
     most, delays_s = 0, []
     (number,) = house.json("run", job)["runs"]
 
-    while line.run(house, number)["state"] == "running":
+    while raw_client.run(house, number)["state"] == "running":
         most = max(most, pss_bytes(*ours(supervisor)))
-        other = line.run(house, house.json("run", "other")["runs"][0])
-        until(lambda other=other: line.run(house, other["id"])["state"] == "success")
-        delays_s.append(line.run(house, other["id"])["duration_seconds"])
+        other = raw_client.run(house, house.json("run", "other")["runs"][0])
+        until(lambda other=other: raw_client.run(house, other["id"])["state"] == "success")
+        delays_s.append(raw_client.run(house, other["id"])["duration_seconds"])
 
-    assert line.run(house, number)["state"] == "success"
+    assert raw_client.run(house, number)["state"] == "success"
     assert most - before <= MOST_MEMORY
     assert delays_s
     assert max(delays_s) < 1
-    limit = output.HEAD_BYTES + 2 * output.SEGMENT_BYTES + 1024
-    until(lambda: output.HEAD_BYTES < line.run(house, number)["log_bytes"] <= limit)
-    assert output.size(house.state / "runs", number) <= limit
+    limit = run_log.HEAD_BYTES + 2 * run_log.SEGMENT_BYTES + 1024
+    until(lambda: run_log.HEAD_BYTES < raw_client.run(house, number)["log_bytes"] <= limit)
+    assert run_log.size(house.state / "runs", number) <= limit
     (dropped,) = re.findall(r"--- (\d+) bytes dropped ---", house.says("logs", str(number)))
     assert int(dropped) >= printed - limit
 
@@ -101,7 +101,7 @@ def unread() -> Iterator[House]:
         mine, theirs = os.pipe()
         process = house.begin("start", "--log-level", "debug", stdout=theirs, stderr=theirs)
         os.close(theirs)
-        until(lambda: line.is_healthy(house), within_s=10)
+        until(lambda: raw_client.is_healthy(house), within_s=10)
         yield house
         house.says("stop")
         assert process.wait(LIMIT_S) == 0

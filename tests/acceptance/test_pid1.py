@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance import line
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, House
-from tests.acceptance.hunting import children, zombies_of
+from tests.acceptance.find_processes import children, zombies_of
 from tests.waiting import until
 
 INTO = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
@@ -77,7 +77,7 @@ def init() -> Iterator[Init]:
                 stdout=log,
                 stderr=log,
             )
-            until(lambda: line.is_healthy(house), within_s=10)
+            until(lambda: raw_client.is_healthy(house), within_s=10)
             (pid,) = children(outer.pid)
             yield Init(house, pid)
             assert house.says("stop") == "stopped\n"
@@ -85,7 +85,7 @@ def init() -> Iterator[Init]:
 
 
 def test_it_is_process_1(init: Init) -> None:
-    assert line.status(init.house)["pid"] == 1
+    assert raw_client.status(init.house)["pid"] == 1
 
 
 def test_orphans_by_the_dozen_leave_no_zombies(init: Init) -> None:

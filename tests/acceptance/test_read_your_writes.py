@@ -9,7 +9,7 @@ from tests.acceptance.daemon import LIMIT_S, House
 HEARD = """
 import sys
 from pathlib import Path
-from supervisor.core.asks import PauseJob, ResumeJob, RunJobs
+from supervisor.core.control_requests import PauseJob, ResumeJob, RunJobs
 from supervisor.core.model import Peer
 from supervisor.service import Service, Settings
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance import line
+from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import LIMIT_S, House, supervised
-from tests.acceptance.handbook import ROOT, blocks, generate_catalogue, typed
+from tests.acceptance.doc_pages import ROOT, blocks, generate_catalogue, typed
 from tests.waiting import until
 from tests.webhook import Webhook
 
@@ -68,7 +68,7 @@ def test_the_service_is_begun_and_looked_at_as_readme_says() -> None:
             stderr=subprocess.DEVNULL,
         )
         try:
-            until(lambda: line.is_healthy(house), within_s=LIMIT_S)
+            until(lambda: raw_client.is_healthy(house), within_s=LIMIT_S)
             seen = typed(house, [look])
         finally:
             service.terminate()
@@ -106,7 +106,7 @@ def test_every_command_of_day_by_day_succeeds() -> None:
         for job in "abc":
             house.ask("run", job, "--wait")
         house.says("run", "long")
-        until(lambda: [run["pid"] for run in line.status(house)["runs"]])
+        until(lambda: [run["pid"] for run in raw_client.status(house)["runs"]])
         commands = DAY_BY_DAY.replace("cancel JOB", "cancel long").replace("JOB", "report")
 
         printed = typed(house, [commands])

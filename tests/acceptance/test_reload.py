@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import MINUTE, missing, outcomes, rows
+from tests.acceptance import raw_client
 from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
 from tests.acceptance.daemon import LIMIT_S, House, living, supervised
+from tests.acceptance.ledger_reader import MINUTE, missing, outcomes, rows
 from tests.waiting import until
 
 STEADY = f'  steady: {{{NOTE}, cron: "* * * * *"}}\n'
@@ -44,7 +44,7 @@ class Desk(Clocked):
         until(lambda: outcomes(self.house, job).get(slot) == "success schedule", within_s=10)
 
     def open_runs(self, job: str) -> list[int]:
-        return [run["id"] for run in line.status(self.house)["runs"] if run["job"] == job]
+        return [run["id"] for run in raw_client.status(self.house)["runs"] if run["job"] == job]
 
     def successes(self, job: str) -> int:
         return list(outcomes(self.house, job).values()).count("success schedule")
@@ -52,7 +52,7 @@ class Desk(Clocked):
     @property
     def error(self) -> str:
         """What `status` says of the file."""
-        return str(line.status(self.house)["config"]["error"])
+        return str(raw_client.status(self.house)["config"]["error"])
 
 
 @pytest.fixture
@@ -103,12 +103,12 @@ def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
     assert refused.returncode == 2
     assert 'did you mean "cron"?' in refused.stderr
     assert desk.error
-    assert [each["kind"] for each in line.status(desk.house)["incidents"]] == ["reload"]
+    assert [each["kind"] for each in raw_client.status(desk.house)["incidents"]] == ["reload"]
 
     desk.write(JOBS)
     desk.house.says("reload")
 
-    assert (desk.error, line.status(desk.house)["incidents"]) == ("", [])
+    assert (desk.error, raw_client.status(desk.house)["incidents"]) == ("", [])
 
 
 def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
@@ -117,7 +117,7 @@ def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
         with supervised(house):
             house.config.write_text(JOBS + f"  added: {{{NOTE}}}\n")
 
-            until(lambda: line.code(house, "/v1/jobs/added") == 200, within_s=15)
+            until(lambda: raw_client.code(house, "/v1/jobs/added") == 200, within_s=15)
 
 
 def test_a_file_written_in_two_halves_is_taken_whole(desk: Desk) -> None:
@@ -130,7 +130,7 @@ def test_a_file_written_in_two_halves_is_taken_whole(desk: Desk) -> None:
         until(lambda: "steady" in desk.house.says("jobs"))
         file.write(text[half:])
 
-    until(lambda: line.code(desk.house, "/v1/jobs/added") == 200)
+    until(lambda: raw_client.code(desk.house, "/v1/jobs/added") == 200)
 
     assert rows(desk.house, "SELECT kind FROM incidents") == []
 
@@ -192,7 +192,7 @@ def test_the_last_good_text_carries_a_restart_but_not_a_strict_one() -> None:
             house.config.write_text(BAD)
             assert house.ask("reload").returncode == 2
         with supervised(house):
-            said = line.status(house)
+            said = raw_client.status(house)
 
         assert [job["name"] for job in said["jobs"]] == ["steady"]
         assert [each["kind"] for each in said["incidents"]] == ["reload"]
@@ -207,7 +207,7 @@ def test_a_wish_to_reload_that_comes_during_the_start_does_no_harm() -> None:
 
         supervisor.send_signal(signal.SIGHUP)
 
-        until(lambda: line.is_healthy(house), within_s=10)
+        until(lambda: raw_client.is_healthy(house), within_s=10)
         house.says("stop")
         assert supervisor.wait(LIMIT_S) == 0
 
@@ -221,8 +221,8 @@ def test_an_open_run_of_a_job_that_is_removed_finishes_and_its_waiting_one_is_ca
         house.says("reload")
         Path(house.root, "fifo").write_text("go on\n")
 
-        until(lambda: line.run(house, first)["state"] == "success")
-        assert line.run(house, second)["state"] == "cancelled"
+        until(lambda: raw_client.run(house, first)["state"] == "success")
+        assert raw_client.run(house, second)["state"] == "cancelled"
         assert "removed from jobs.yaml" in house.says("history", "-n", "5")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.acceptance.daemon import House, supervised
-from tests.acceptance.handbook import ROOT, blocks, generate_catalogue, typed
+from tests.acceptance.doc_pages import ROOT, blocks, generate_catalogue, typed
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import rows
+from tests.acceptance import raw_client
 from tests.acceptance.clock import A_MOMENT, Clock, Clocked
 from tests.acceptance.daemon import LIMIT_S, House, supervised
-from tests.acceptance.handbook import ROOT, generate_catalogue
+from tests.acceptance.doc_pages import ROOT, generate_catalogue
+from tests.acceptance.ledger_reader import rows
 from tests.waiting import until
 from tests.webhook import Webhook
 
@@ -141,7 +141,7 @@ def test_nothing_that_a_service_writes_or_says_is_of_the_real_day() -> None:
             house.says("run", "--all", "--yes")
             until(lambda: rows(house, OPEN) == [], within_s=LIMIT_S)
             until(lambda: hook.calls)
-            said = {path: line.text(house, path) for path in QUESTIONS}
+            said = {path: raw_client.text(house, path) for path in QUESTIONS}
 
         assert [path for path in QUESTIONS if of_today(said[path])] == []
         assert [call.body for call in hook.calls if of_today(call.body)] == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance import line
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import House, supervised
 from tests.waiting import until
 
@@ -217,12 +217,14 @@ def test_a_workers_memory_error_is_called_so(house: House) -> None:
 
 def test_a_kill_from_outside_is_told_from_our_own(house: House) -> None:
     (number,) = house.json("run", "patient")["runs"]
-    until(lambda: line.run(house, number)["pid"])
+    until(lambda: raw_client.run(house, number)["pid"])
 
-    os.kill(line.run(house, number)["pid"], signal.SIGKILL)
+    os.kill(raw_client.run(house, number)["pid"], signal.SIGKILL)
 
-    until(lambda: line.run(house, number)["state"] == "failed")
-    assert line.run(house, number)["cause"] == "killed by SIGKILL from outside (out of memory?)"
+    until(lambda: raw_client.run(house, number)["state"] == "failed")
+    assert (
+        raw_client.run(house, number)["cause"] == "killed by SIGKILL from outside (out of memory?)"
+    )
 
 
 def _umask() -> int:

@@ -1,7 +1,7 @@
 """docs/writing-a-worker.md: its files are put into a folder, checked and run."""
 
 from tests.acceptance.daemon import House, supervised
-from tests.acceptance.handbook import blocks, typed
+from tests.acceptance.doc_pages import blocks, typed
 
 PAGE = "docs/writing-a-worker.md"
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core import asks, schedule
+from supervisor.core import control_requests, schedule
 from supervisor.core.model import CatchUp, Mark
-from tests.core.night import Ledger, Night, instant, job
+from tests.core.core_harness import Ledger, Night, instant, job
 
 YEARLY = job("a", cron="0 0 1 1 *")
 WORDS = {"stops": "was stopped", "dies": "died"}
@@ -136,9 +136,9 @@ def test_a_job_that_comes_back_is_an_absentee_like_any_other_from_then_on():
 
 def test_slots_that_a_drain_let_pass_belong_to_the_absence():
     night = Night(job("a", cron="0 * * * *"), job("b"))
-    night.asks(asks.RunJobs(("b",)))
+    night.asks(control_requests.RunJobs(("b",)))
     night.at("00:30")
-    night.asks(asks.StopService(drain_s=7200.0))
+    night.asks(control_requests.StopService(drain_s=7200.0))
     night.at("01:30")
     night.ends("b")
 

@@ -1,8 +1,8 @@
 """Admission: who begins first, and who holds up nobody."""
 
-from supervisor.core import asks, effects
+from supervisor.core import control_requests, effects
 from supervisor.core.model import Overlap, Run
-from tests.core.night import Night, job
+from tests.core.core_harness import Night, job
 
 
 def test_slots_of_a_minute_begin_in_the_order_of_the_file():
@@ -146,7 +146,7 @@ def test_a_group_is_kept_by_the_definition_that_was_launched():
     night.at("02:00")
 
     night.reloads(job("a", cron="0 2 * * *"), job("b", exclusive="data"))
-    night.asks(asks.RunJobs(("b",)))
+    night.asks(control_requests.RunJobs(("b",)))
 
     assert night.living() == ["a"]
 
@@ -187,7 +187,7 @@ def test_replacing_a_run_that_will_not_end_delays_no_other_job():
 
 def test_run_all_goes_one_at_a_time_in_the_order_of_the_file():
     night = Night(*[job(name) for name in "cab"])
-    night.asks(asks.RunAll())
+    night.asks(control_requests.RunAll())
 
     order = []
     while night.living():
@@ -200,14 +200,14 @@ def test_run_all_goes_one_at_a_time_in_the_order_of_the_file():
 
 def test_a_run_asked_for_with_all_others_says_whom_it_waits_for():
     night = Night(job("a"), job("b", exclusive="data"))
-    night.asks(asks.RunAll())
+    night.asks(control_requests.RunAll())
 
     assert night.waits("b") == "waits for run 1 of a: all of them run one at a time"
 
 
 def test_run_all_goes_after_dependencies_first():
     night = Night(job("last", deps=["first"]), job("first"))
-    night.asks(asks.RunAll())
+    night.asks(control_requests.RunAll())
 
     night.ends("first")
 
@@ -216,7 +216,7 @@ def test_run_all_goes_after_dependencies_first():
 
 def test_those_who_wait_are_no_rows_when_one_of_many_has_ended():
     night = Night(*[job(f"j{n}", exclusive="data") for n in range(20)])
-    night.asks(asks.RunAll())
+    night.asks(control_requests.RunAll())
     night.actions.clear()
 
     night.ends("j0")

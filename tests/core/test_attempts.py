@@ -2,11 +2,11 @@
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import control_requests
 from supervisor.core import events as ev
 from supervisor.core.attempts import MOST_METRICS
 from supervisor.core.decide import next_wakeup
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 from workers.protocol import Done, Garbage, Metric, Progress
 
 
@@ -102,8 +102,8 @@ def test_a_tree_of_which_nothing_is_heard_any_more_is_let_go_in_the_end():
 
 def test_a_cancelled_run_that_survives_kill_is_cancelled():
     night = Night(job("a", kill_grace_s=10))
-    night.asks(asks.RunJobs(("a",)))
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.RunJobs(("a",)))
+    night.asks(control_requests.CancelJob("a"))
 
     night.after(seconds=25)
     night.survives("a", "7 sleep")
@@ -153,7 +153,7 @@ def test_what_a_cancelled_retry_left_behind_is_named_in_its_row():
     night = Night(job("a", cron="0 2 * * *", retries=1))
     night.at("02:00")
     night.exits("a", status=1)
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
 
     night.empties("a", strays=["77 sleep 1000"])
 
@@ -164,7 +164,7 @@ def test_a_cancelled_run_gets_term_then_kill():
     night = Night(job("a", cron="0 2 * * *", kill_grace_s=10))
     night.at("02:00")
 
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
     night.after(seconds=10)
 
     assert night.forces("a") == ["term", "kill"]
@@ -173,10 +173,10 @@ def test_a_cancelled_run_gets_term_then_kill():
 def test_a_run_that_is_cancelled_twice_is_told_once():
     night = Night(job("a", cron="0 2 * * *", kill_grace_s=10))
     night.at("02:00")
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
 
     night.after(seconds=5)
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
     night.after(seconds=5)
 
     assert night.forces("a") == ["term", "kill"]
@@ -184,10 +184,10 @@ def test_a_run_that_is_cancelled_twice_is_told_once():
 
 def test_a_pending_run_is_cancelled_at_once():
     night = Night(job("hog"), job("a"), max_concurrent=1)
-    night.asks(asks.RunJobs(("hog",)))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("hog",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
 
     assert night.states("a") == ["cancelled"]
     assert night.run("a").cause == "cancelled by uid 1000"
@@ -195,8 +195,8 @@ def test_a_pending_run_is_cancelled_at_once():
 
 def test_cancelling_opens_no_incident():
     night = Night(job("a"))
-    night.asks(asks.RunJobs(("a",)))
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.RunJobs(("a",)))
+    night.asks(control_requests.CancelJob("a"))
 
     night.ends("a", signal=15)
 
@@ -205,9 +205,9 @@ def test_cancelling_opens_no_incident():
 
 def test_a_worker_that_finished_before_the_cancel_reached_it_has_succeeded():
     night = Night(job("a", worker="w.f"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.says("a", Done({}))
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
 
     night.ends("a")
 
@@ -216,7 +216,7 @@ def test_a_worker_that_finished_before_the_cancel_reached_it_has_succeeded():
 
 def test_progress_is_shown_and_a_metric_is_kept():
     night = Night(job("a", worker="w.f"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
     night.says("a", Progress(3, 10, "sets"))
     night.says("a", Metric("rows", 12.0))
@@ -229,7 +229,7 @@ def test_progress_is_shown_and_a_metric_is_kept():
 def test_progress_has_a_rate_since_the_attempt_began_but_none_in_its_first_instant():
     night = Night(job("a", worker="w.f"))
     night.at("02:00:00")
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
     night.says("a", Progress(1, None, "bytes"))
     [first] = night.status().runs
@@ -243,7 +243,7 @@ def test_progress_has_a_rate_since_the_attempt_began_but_none_in_its_first_insta
 
 def test_the_pid_of_a_living_attempt_is_recorded_and_shown():
     night = Night(job("a"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
     night.send(ev.Started(night.clocks(), 1, 1, pid=4711))
 
@@ -266,7 +266,7 @@ def test_each_attempt_has_a_row_with_its_own_end():
 
 def test_the_numbers_of_a_result_are_kept_for_curves_and_texts_are_not():
     night = Night(job("a", worker="w.f"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.says("a", Done({"rows": 12, "file": "x", "fits": True, "huge": 10**400}))
     night.ends("a")
 
@@ -275,7 +275,7 @@ def test_the_numbers_of_a_result_are_kept_for_curves_and_texts_are_not():
 
 def test_the_numbers_of_the_last_result_survive_a_restart():
     night = Night(job("a", worker="w.f"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.says("a", Done({"size_bytes": 12}))
     night.ends("a")
     night.dies()
@@ -286,7 +286,7 @@ def test_the_numbers_of_the_last_result_survive_a_restart():
 
 def test_a_worker_that_never_stops_naming_numbers_has_only_so_many():
     night = Night(job("a", worker="w.f"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     for number in range(2 * MOST_METRICS):
         night.says("a", Metric(f"m{number}", 1))
     night.says("a", Metric("m0", 2))
@@ -297,7 +297,7 @@ def test_a_worker_that_never_stops_naming_numbers_has_only_so_many():
 
 def test_the_numbers_of_a_removed_job_go_with_it():
     night = Night(job("a", worker="w.f"), job("b"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.says("a", Metric("rows", 1))
     night.reloads(job("b"))
     night.says("a", Metric("rows", 2))
@@ -310,8 +310,8 @@ def test_the_numbers_of_a_removed_job_go_with_it():
 
 def test_a_command_that_ends_well_after_a_cancel_is_cancelled_all_the_same():
     night = Night(job("a"))
-    night.asks(asks.RunJobs(("a",)))
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.RunJobs(("a",)))
+    night.asks(control_requests.CancelJob("a"))
 
     night.ends("a")
 
@@ -330,9 +330,9 @@ def test_a_command_that_ends_well_after_its_deadline_has_timed_out():
 
 def test_a_worker_that_said_done_and_was_killed_by_the_cancel_is_cancelled():
     night = Night(job("a", worker="w.f"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.says("a", Done({}))
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
 
     night.ends("a", signal=15)
 
@@ -341,7 +341,7 @@ def test_a_worker_that_said_done_and_was_killed_by_the_cancel_is_cancelled():
 
 def test_the_first_garbage_is_the_one_that_is_told():
     night = Night(job("a", worker="w.f"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
     night.says("a", Garbage("half a line"))
     night.says("a", Garbage("noise"))
@@ -354,8 +354,8 @@ def test_the_first_garbage_is_the_one_that_is_told():
 @pytest.mark.parametrize("how", ["cannot_launch", "loses", "empties"])
 def test_however_a_cancelled_attempt_goes_its_run_is_cancelled(how):
     night = Night(job("a", retries=3))
-    night.asks(asks.RunJobs(("a",)))
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.RunJobs(("a",)))
+    night.asks(control_requests.CancelJob("a"))
 
     getattr(night, how)("a")
 
@@ -365,8 +365,8 @@ def test_however_a_cancelled_attempt_goes_its_run_is_cancelled(how):
 @pytest.mark.parametrize("how", ["cannot_launch", "loses", "empties"])
 def test_however_an_attempt_goes_its_place_is_free(how):
     night = Night(job("a", retries=3), job("b"), max_concurrent=1)
-    night.asks(asks.RunJobs(("a",)))
-    night.asks(asks.RunJobs(("b",)))
+    night.asks(control_requests.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("b",)))
 
     getattr(night, how)("a")
 

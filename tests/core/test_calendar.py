@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from supervisor.core import schedule
 from supervisor.core.schedule import BadCron
-from tests.core.night import instant
+from tests.core.core_harness import instant
 from tests.core.test_daylight_saving import MOMENTS, expressions
 
 START = "2026-01-05 00:00"  # a Monday

@@ -2,9 +2,9 @@
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import control_requests
 from supervisor.core.model import CatchUp, Mark
-from tests.core.night import Ledger, Night, instant, job, ran_before
+from tests.core.core_harness import Ledger, Night, instant, job, ran_before
 
 HOURLY = job("a", cron="0 * * * *")
 NIGHTLY = job("a", cron="0 2 * * *")
@@ -200,7 +200,7 @@ def test_a_disabled_job_has_skipped_slots_in_an_absence_and_no_missed_ones():
 
 def test_a_paused_job_has_skipped_slots_in_an_absence():
     night = Night(HOURLY)
-    night.asks(asks.PauseJob("a", None))
+    night.asks(control_requests.PauseJob("a", None))
     night.stops()
 
     night.starts("03:30")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core import asks
+from supervisor.core import control_requests
 from supervisor.core.model import Severity
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 
 MINUTELY = job("a", cron="* * * * *")
 
@@ -208,7 +208,7 @@ def test_resume_from_now_lets_fixed_times_come_again():
     before = len(night.runs("a"))
     night.clock_is_set_to("2026-01-05 05:17")
 
-    night.asks(asks.ResumeJob("", from_now=True))
+    night.asks(control_requests.ResumeJob("", from_now=True))
     notes = night.status().notes
     goes_on(night, "05:41")
 

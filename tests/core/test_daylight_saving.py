@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from supervisor.core import schedule
 from tests.core import debian_cron
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 
 # The night | its zone | first and last instant (UTC)
 NIGHTS = {

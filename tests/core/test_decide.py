@@ -2,11 +2,12 @@
 
 import pytest
 
-from supervisor.core import asks, effects
+from supervisor.core import control_requests as req
+from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.decide import TABLE, decide, next_minute, next_wakeup
 from supervisor.core.model import Overlap, Problem, State
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 from workers.protocol import Done
 
 ATTEMPT_EVENTS = {
@@ -54,14 +55,14 @@ def failed():
 
 def cancelled():
     night = running()
-    night.asks(asks.CancelJob("a"))
+    night.asks(req.CancelJob("a"))
     night.exits("a", signal=15)
     return night
 
 
 def interrupted():
     night = Night(job("a"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(req.RunJobs(("a",)))
     night.send(ev.StopAsked(night.clocks()))
     night.exits("a", signal=15)
     return night
@@ -129,10 +130,10 @@ def everything_at(night):
     at = night.clocks()
     later = ev.At(instant("2026-01-06 12:00"), night.mono + 100_000)
     requests = [
-        asks.RunJobs(("a",)), asks.RunAll(), asks.CancelJob("a"), asks.CancelRun(1),
-        asks.PauseJob("a", 60), asks.PauseJob("", None), asks.ResumeJob("a", from_now=True),
-        asks.ResumeJob("", from_now=True), asks.AckIncident(1, 60), asks.StopService(),
-        asks.StopService(60.0),
+        req.RunJobs(("a",)), req.RunAll(), req.CancelJob("a"), req.CancelRun(1),
+        req.PauseJob("a", 60), req.PauseJob("", None), req.ResumeJob("a", from_now=True),
+        req.ResumeJob("", from_now=True), req.AckIncident(1, 60), req.StopService(),
+        req.StopService(60.0),
     ]  # fmt: skip
     return [
         *(make(at, 1, 1) for make in ATTEMPT_EVENTS.values()),

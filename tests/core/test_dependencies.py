@@ -1,8 +1,8 @@
 """Dependencies look at what is recorded, never at the calendar."""
 
-from supervisor.core import asks
+from supervisor.core import control_requests
 from supervisor.core.model import CatchUp, Overlap
-from tests.core.night import Ledger, Night, instant, job, ran_before
+from tests.core.core_harness import Ledger, Night, instant, job, ran_before
 from workers.protocol import Done
 
 A = job("a", cron="0 2 * * *")
@@ -92,7 +92,7 @@ def test_a_later_success_does_not_revive_a_skipped_run():
     night.ends("a", status=1)
     night.at("03:00")
 
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.ends("a")
     night.at("04:00")
 
@@ -102,7 +102,7 @@ def test_a_later_success_does_not_revive_a_skipped_run():
 def test_a_later_success_satisfies_a_run_that_still_waits():
     night = Night(job("a", cron="0 2 * * *", overlap=Overlap.QUEUE), B)
     night.at("03:10")
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
     night.ends("a", status=1)
     waits = night.waits("b")
@@ -125,7 +125,7 @@ def test_what_a_dependency_did_while_the_pool_was_full_is_judged_as_it_is_then()
 def test_a_success_of_after_my_instant_is_nothing_to_a_dependency_that_had_not_run():
     night = Night(job("a"), B, job("long", cron="0 1 * * *"), max_concurrent=1)
     night.at("03:10")
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
     night.ends("long")
 
@@ -136,7 +136,7 @@ def test_a_failure_mended_by_hand_before_the_slot_satisfies_it():
     night = Night(A, B)
     night.at("02:00")
     night.ends("a", status=1)
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.ends("a")
 
     night.at("03:00")
@@ -245,7 +245,7 @@ def test_a_missed_dependency_skips_the_run():
 def test_a_cancelled_dependency_skips_the_run():
     night = Night(A, B)
     night.at("02:00")
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
     night.ends("a", signal=15)
 
     night.at("03:00")
@@ -308,7 +308,7 @@ def test_a_manual_run_ignores_dependencies():
     night.at("02:00")
     night.ends("a", status=1)
 
-    night.asks(asks.RunJobs(("b",)))
+    night.asks(control_requests.RunJobs(("b",)))
 
     assert night.run("b").state == "running"
 
@@ -317,7 +317,7 @@ def test_with_deps_opens_one_run_of_each_under_one_instant():
     night = Night(job("c", deps=["b"]), job("b", deps=["a"]), job("a"), job("other"))
     night.after(seconds=90)
 
-    reply = night.asks(asks.RunJobs(("c",), with_deps=True))
+    reply = night.asks(control_requests.RunJobs(("c",), with_deps=True))
 
     assert len(reply.runs) == 3
     assert [night.run(name).due for name in "abc"] == [night.wall] * 3
@@ -328,7 +328,7 @@ def test_with_deps_opens_one_run_of_each_under_one_instant():
 
 def test_with_deps_skips_mine_when_a_dependency_fails():
     night = Night(job("a"), job("b", deps=["a"]))
-    night.asks(asks.RunJobs(("b",), with_deps=True))
+    night.asks(control_requests.RunJobs(("b",), with_deps=True))
 
     night.ends("a", status=3)
 
@@ -346,7 +346,7 @@ def test_a_retry_is_not_judged_again():
     night.at("02:00")
     night.ends("a")
     night.at("03:00")
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.ends("b", status=1)
     night.ends("a", status=1)
 
@@ -370,12 +370,12 @@ def test_a_run_that_waits_for_its_group_keeps_its_dependency_however_often_that_
     )
     night.at("02:00")
     night.ends("a")
-    night.asks(asks.RunJobs(("hog",)))
+    night.asks(control_requests.RunJobs(("hog",)))
     night.at("03:00")
 
     for _ in range(12):
         night.after(seconds=1)
-        night.asks(asks.RunJobs(("a",)))
+        night.asks(control_requests.RunJobs(("a",)))
         night.ends("a", status=1)
     night.ends("hog")
 
@@ -385,7 +385,7 @@ def test_a_run_that_waits_for_its_group_keeps_its_dependency_however_often_that_
 def test_a_dry_run_satisfies_nobody():
     night = Night(job("a", worker="w.f"), B)
     night.at("02:00")
-    night.asks(asks.RunJobs(("a",), dry_run=True))
+    night.asks(control_requests.RunJobs(("a",), dry_run=True))
     night.says("a", Done({}))
     night.ends("a")
 
@@ -399,7 +399,7 @@ def test_a_slot_that_a_dry_run_blocked_satisfies_nobody():
         job("a", worker="w.f", cron="0 2 * * *"), B, remembers=ran_before("a", "2026-01-04 02:00")
     )
     night.at("01:59")
-    night.asks(asks.RunJobs(("a",), dry_run=True))
+    night.asks(control_requests.RunJobs(("a",), dry_run=True))
     night.at("02:30")
     night.says("a", Done({}))
     night.ends("a")
@@ -414,14 +414,14 @@ def test_a_slot_that_a_dry_run_blocked_satisfies_nobody():
 def test_a_dry_run_with_deps_is_a_dry_run_of_each_of_them():
     night = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
 
-    night.asks(asks.RunJobs(("b",), with_deps=True, dry_run=True))
+    night.asks(control_requests.RunJobs(("b",), with_deps=True, dry_run=True))
 
     assert night.run("a").dry_run
 
 
 def test_dry_runs_among_each_other_are_not_skipped_for_lack_of_a_real_one():
     night = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
-    night.asks(asks.RunJobs(("a", "b"), with_deps=True, dry_run=True))
+    night.asks(control_requests.RunJobs(("a", "b"), with_deps=True, dry_run=True))
 
     night.says("a", Done({}))
     night.ends("a")
@@ -444,7 +444,7 @@ def test_what_a_dependency_did_is_remembered_over_a_restart():
 def test_a_paused_slot_is_the_newest_though_an_older_run_succeeds_after_it():
     night = Night(job("a", cron="0 2,3 * * *"), job("b", cron="30 3 * * *", deps=["a"]))
     night.at("02:00")
-    night.asks(asks.PauseJob("a", None))
+    night.asks(control_requests.PauseJob("a", None))
     night.at("03:10")
     night.ends("a")
 
@@ -472,6 +472,6 @@ def test_a_failed_blocker_is_remembered_over_a_restart_however_many_slots_it_blo
 def test_an_empty_ledger_has_no_dependencies():
     night = Night(job("a"), job("b", deps=["a"]), remembers=Ledger())
 
-    night.asks(asks.RunJobs(("b",)))
+    night.asks(control_requests.RunJobs(("b",)))
 
     assert night.run("b").state == "running"

@@ -4,9 +4,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from supervisor.core import asks, explain
+from supervisor.core import control_requests, explain
 from supervisor.core.model import CatchUp, Gap
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 
 UTC = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -72,7 +72,7 @@ def test_a_pending_run_says_what_it_waits_for():
 def test_a_cancelled_run_says_by_whom():
     night = Night(NIGHTLY)
     night.at("02:00")
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
     night.ends("a", signal=15)
 
     assert story(night)[1:] == [
@@ -118,7 +118,7 @@ def test_a_retrying_run_says_when():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda night: night.asks(asks.RunJobs(("a",))), "was asked for at"),
+        (lambda night: night.asks(control_requests.RunJobs(("a",))), "was asked for at"),
         (lambda night: night.at("02:00"), "was due by its calendar at"),
         (lambda night: night.sleeps_until("02:30"), "while no supervisor could run it"),
     ],

@@ -5,9 +5,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core import asks, incident
+from supervisor.core import control_requests, incidents
 from supervisor.core.model import Notify
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 from workers.protocol import Failed
 
 EVERY_MINUTE = job("a", cron="* * * * *")
@@ -22,10 +22,10 @@ def minutes(night, outcomes):
     """A minute and a run for each letter: f fails, s succeeds, k is killed, - does not run."""
     for letter in outcomes:
         if letter == "-":
-            night.asks(asks.PauseJob("a", None))
+            night.asks(control_requests.PauseJob("a", None))
         night.after(minutes=1)
         if letter == "-":
-            night.asks(asks.ResumeJob("a"))
+            night.asks(control_requests.ResumeJob("a"))
         else:
             night.ends("a", status=int(letter == "f"), signal=9 if letter == "k" else 0)
         night.delivers()
@@ -36,7 +36,7 @@ def sent(night):
     return [f"{each.kind} {each.word}" for each in night.ledger.alerts if not each.withheld]
 
 
-def incidents(night):
+def ledger_incidents(night):
     return list(night.ledger.incidents.values())
 
 
@@ -65,7 +65,7 @@ def test_a_failure_after_one_success_opens_the_same_incident_silently():
 
     minutes(night, "fsf")
 
-    [only] = incidents(night)
+    [only] = ledger_incidents(night)
     assert (only.count, only.closed_at, only.recovery_at) == (2, None, None)
     assert [each.id for each in night.status().incidents] == [only.id]
     assert sent(night) == ["exit opened"]
@@ -101,7 +101,7 @@ def test_a_job_that_alternates_each_minute_for_a_day_sends_at_most_eight_message
 
     assert len(sent(night)) <= 8
     assert sent(night) == ["exit opened", "exit reminder", "exit reminder", "exit recovered"]
-    [only] = incidents(night)
+    [only] = ledger_incidents(night)
     assert only.count == 720
     assert night.states("a").count("failed") == 720
 
@@ -147,7 +147,7 @@ def test_a_restart_forgets_neither_a_closed_incident_nor_what_it_waits_for():
     night.starts("00:30")
 
     assert again == ["exit opened"]
-    assert len(incidents(night)) == 1
+    assert len(ledger_incidents(night)) == 1
     assert sent(night) == ["exit opened", "exit recovered"]
 
 
@@ -155,7 +155,7 @@ def test_a_clock_that_was_put_back_keeps_no_recovery_for_long():
     night = night_of(job("a", cron="0 6 * * *"))
     night.at("06:00")
     night.ends("a", status=1)
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.ends("a")
 
     night.clock_is_set_to("2026-01-05 02:00")
@@ -170,20 +170,20 @@ def test_a_clock_that_was_put_back_keeps_no_recovery_for_long():
 def test_an_ack_lasts_for_its_term_over_any_number_of_recoveries():
     night = night_of()
     minutes(night, "f")
-    night.asks(asks.AckIncident(1, 3 * 86400.0, "known"))
+    night.asks(control_requests.AckIncident(1, 3 * 86400.0, "known"))
 
     minutes(night, "ssfss" * 300)
 
     assert sent(night) == ["exit opened", "exit recovered"]
-    assert incidents(night)[-1].ack_by == "uid 1000"
-    assert incidents(night)[-1].ack_reason == "known"
+    assert ledger_incidents(night)[-1].ack_by == "uid 1000"
+    assert ledger_incidents(night)[-1].ack_reason == "known"
     assert "acknowledged by uid 1000" in {each.withheld for each in night.ledger.alerts}
 
 
 def test_what_opened_under_an_ack_is_reminded_of_when_the_ack_has_ended():
     night = night_of()
     minutes(night, "f")
-    night.asks(asks.AckIncident(1, 7200.0))
+    night.asks(control_requests.AckIncident(1, 7200.0))
     minutes(night, "ss")
     minutes(night, "f" * 180)
 
@@ -194,7 +194,7 @@ def test_what_opened_under_an_ack_is_reminded_of_when_the_ack_has_ended():
 def test_a_failure_after_the_end_of_the_ack_is_told_again():
     night = night_of()
     minutes(night, "f")
-    night.asks(asks.AckIncident(1, 600.0))
+    night.asks(control_requests.AckIncident(1, 600.0))
 
     minutes(night, "ss" + "s" * 20 + "f")
 
@@ -204,7 +204,7 @@ def test_a_failure_after_the_end_of_the_ack_is_told_again():
 def test_an_ack_of_one_kind_keeps_back_no_other():
     night = night_of()
     minutes(night, "f")
-    night.asks(asks.AckIncident(1, 86400.0))
+    night.asks(control_requests.AckIncident(1, 86400.0))
 
     minutes(night, "ssk")
 
@@ -214,7 +214,7 @@ def test_an_ack_of_one_kind_keeps_back_no_other():
 def test_an_ack_outlives_a_restart_though_nothing_is_open():
     night = night_of()
     minutes(night, "f")
-    night.asks(asks.AckIncident(1, 86400.0))
+    night.asks(control_requests.AckIncident(1, 86400.0))
     minutes(night, "ss")
     night.dies()
     night.starts("00:04:30")
@@ -229,7 +229,7 @@ def test_a_closed_incident_that_may_come_back_can_be_acked():
     night = night_of()
     minutes(night, "fs")
 
-    reply = night.asks(asks.AckIncident(1, 86400.0))
+    reply = night.asks(control_requests.AckIncident(1, 86400.0))
     minutes(night, "ssf")
 
     assert reply.answer == "ok"
@@ -262,7 +262,7 @@ def test_a_text_that_is_mended_and_spoilt_by_turns_is_no_storm():
         night.after(minutes=1)
 
     assert len(sent(night)) <= 3
-    assert len(incidents(night)) == 1
+    assert len(ledger_incidents(night)) == 1
 
 
 # --- laws ---------------------------------------------------------------------------
@@ -283,7 +283,9 @@ def test_whatever_comes_each_word_is_in_its_place_and_each_failure_is_counted(we
     for each in weather:
         match each:
             case "ack":
-                night.asks(asks.AckIncident(max(night.ledger.incidents, default=1), 900.0))
+                night.asks(
+                    control_requests.AckIncident(max(night.ledger.incidents, default=1), 900.0)
+                )
             case "dies" | "stops":
                 getattr(night, each)()
                 night.starts((night.wall + timedelta(seconds=20)).strftime("%Y-%m-%d %H:%M:%S"))
@@ -314,7 +316,7 @@ def lasted(night, recovery):
     good = [run for run in ended if str(run.state) in ("success", "failed")]
     failed = [run.ended_at for run in good if str(run.state) == "failed"]
     two = [str(run.state) for run in good[-2:]] == ["success", "success"]
-    return two or recovery.at - failed[-1] >= incident.SETTLING
+    return two or recovery.at - failed[-1] >= incidents.SETTLING
 
 
 def test_the_cause_of_a_permanent_error_is_a_kind_of_its_own():

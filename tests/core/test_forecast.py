@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core import events as ev
-from supervisor.core.chance import Habit, die, foresight, habit
-from supervisor.core.forecast import compare, forecast
 from supervisor.core.model import Config, Overlap
-from supervisor.core.simulation import Ending, simulate
-from supervisor.core.waits import FEW
-from tests.core.night import in_file, instant, job
+from supervisor.core.simulation.engine import Ending, simulate
+from supervisor.core.simulation.forecast import compare, forecast
+from supervisor.core.simulation.sampling import Habit, die, foresight, habit
+from supervisor.core.simulation.wait_times import FEW
+from tests.core.core_harness import in_file, instant, job
 
 START = instant("2026-01-05 00:00")
 

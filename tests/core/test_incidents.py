@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from supervisor.core import asks, effects, incident
+from supervisor.core import control_requests, effects, incidents
 from supervisor.core import events as ev
 from supervisor.core.model import Severity
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 from workers.protocol import Failed
 
 A = job("a", cron="0 2 * * *")
@@ -195,7 +195,7 @@ def test_an_acknowledged_incident_is_silent():
     night = Night(EVERY_MINUTE)
     fails_for(night, "2026-01-05 00:01")
 
-    night.asks(asks.AckIncident(1, 12 * 3600, "known"))
+    night.asks(control_requests.AckIncident(1, 12 * 3600, "known"))
     fails_for(night, "2026-01-05 11:00")
 
     assert night.words("a") == ["exit opened"]
@@ -206,7 +206,7 @@ def test_an_acknowledged_incident_is_silent():
 def test_an_acknowledgement_silences_no_other_incident():
     night = Night(EVERY_MINUTE, job("b", cron="* * * * *"))
     fails_for(night, "2026-01-05 00:30")
-    night.asks(asks.AckIncident(night.incidents("b")[0].id, for_s=7200))
+    night.asks(control_requests.AckIncident(night.incidents("b")[0].id, for_s=7200))
 
     fails_for(night, "2026-01-05 01:30")
 
@@ -217,7 +217,7 @@ def test_an_acknowledgement_silences_no_other_incident():
 def test_an_acknowledgement_has_an_end():
     night = Night(EVERY_MINUTE)
     fails_for(night, "2026-01-05 00:01")
-    night.asks(asks.AckIncident(1, 2 * 3600))
+    night.asks(control_requests.AckIncident(1, 2 * 3600))
 
     fails_for(night, "2026-01-05 02:30")
 
@@ -229,7 +229,7 @@ def test_an_acknowledged_incident_still_recovers():
     night = Night(job("a", cron="0 2,3 * * *"))
     night.at("02:00")
     night.ends("a", status=1)
-    night.asks(asks.AckIncident(1, 86400))
+    night.asks(control_requests.AckIncident(1, 86400))
     night.at("03:00")
 
     night.ends("a")
@@ -297,10 +297,10 @@ def test_an_incident_survives_a_restart():
 
 def test_a_manual_run_opens_and_closes_like_others():
     night = Night(A)
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.ends("a", status=1)
     for _ in range(2):
-        night.asks(asks.RunJobs(("a",)))
+        night.asks(control_requests.RunJobs(("a",)))
         night.ends("a")
 
     assert night.words("a") == ["exit opened", "exit recovered"]
@@ -310,21 +310,21 @@ def test_a_manual_run_opens_and_closes_like_others():
 def test_a_dry_run_neither_opens_nor_closes(status):
     night = Night(job("a", worker="w.f"))
     if status == 0:
-        night.asks(asks.RunJobs(("a",)))
+        night.asks(control_requests.RunJobs(("a",)))
         night.ends("a", status=1)
     before = night.words("a")
-    night.asks(asks.RunJobs(("a",), dry_run=True))
+    night.asks(control_requests.RunJobs(("a",), dry_run=True))
 
     night.ends("a", status=status)
 
     assert night.words("a") == before
 
 
-@pytest.mark.parametrize("kind", sorted(incident.SEVERITY))
+@pytest.mark.parametrize("kind", sorted(incidents.SEVERITY))
 def test_what_needs_a_person_at_once_is_critical_and_all_else_an_error(kind):
     critical = {"unkillable", "clock", "ledger", "damage", "internal"}
 
-    assert incident.SEVERITY[kind] is (Severity.CRITICAL if kind in critical else Severity.ERROR)
+    assert incidents.SEVERITY[kind] is (Severity.CRITICAL if kind in critical else Severity.ERROR)
 
 
 def test_an_opening_stands_among_the_actions_of_its_own_verdict():

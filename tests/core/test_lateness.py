@@ -2,8 +2,8 @@
 
 import pytest
 
-from supervisor.core import asks
-from tests.core.night import Night, job
+from supervisor.core import control_requests
+from tests.core.core_harness import Night, job
 
 WATCHED = job("a", cron="0 2 * * *", late_after_s=3600.0)
 
@@ -44,7 +44,7 @@ def test_a_success_by_hand_after_the_slot_counts():
     night = Night(job("a", cron="0 2 * * *", late_after_s=3600.0))
     night.at("02:10")
     night.ends("a", status=1)
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.ends("a")
 
     night.at("12:00")
@@ -102,7 +102,7 @@ def test_a_late_slot_is_told_of_once():
 
 def test_a_paused_job_is_not_late():
     night = Night(WATCHED)
-    night.asks(asks.PauseJob("a", None))
+    night.asks(control_requests.PauseJob("a", None))
 
     night.at("12:00")
 
@@ -119,7 +119,7 @@ def test_a_disabled_job_is_not_late():
 
 def test_a_slot_skipped_by_a_pause_is_not_late_when_the_pause_is_over():
     night = Night(WATCHED)
-    night.asks(asks.PauseJob("a", 3 * 3600))
+    night.asks(control_requests.PauseJob("a", 3 * 3600))
 
     night.at("12:00")
 
@@ -128,7 +128,7 @@ def test_a_slot_skipped_by_a_pause_is_not_late_when_the_pause_is_over():
 
 def test_a_slot_skipped_by_a_pause_is_not_late_after_a_restart():
     night = Night(WATCHED)
-    night.asks(asks.PauseJob("a", 2 * 3600 + 30))
+    night.asks(control_requests.PauseJob("a", 2 * 3600 + 30))
     night.at("02:00:10")
     night.stops()
 
@@ -175,7 +175,7 @@ def test_a_dry_run_is_no_success():
     night = Night(job("a", worker="w.f", cron="0 2 * * *", late_after_s=3600.0))
     night.at("02:00")
     night.ends("a", status=1)
-    night.asks(asks.RunJobs(("a",), dry_run=True))
+    night.asks(control_requests.RunJobs(("a",), dry_run=True))
     night.ends("a", status=0)
 
     night.at("03:00")
@@ -186,7 +186,7 @@ def test_a_dry_run_is_no_success():
 def test_a_job_paused_after_its_slot_is_not_late_until_the_pause_is_over():
     night = Night(WATCHED)
     night.at("02:30")
-    night.asks(asks.PauseJob("a", 3600.0))
+    night.asks(control_requests.PauseJob("a", 3600.0))
 
     night.at("03:29")
     before = night.words("a")
@@ -232,7 +232,7 @@ def test_before_its_first_slot_a_job_is_not_late_after_a_restart():
 
 def test_a_pause_over_an_older_slot_excuses_no_newer_one():
     night = Night(WATCHED)
-    night.asks(asks.PauseJob("a", 3 * 3600))
+    night.asks(control_requests.PauseJob("a", 3 * 3600))
     night.at("2026-01-06 02:10")
     night.dies()
 

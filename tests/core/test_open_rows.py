@@ -2,10 +2,10 @@
 
 import pytest
 
-from supervisor.core import asks, effects
+from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.model import Attempt, CatchUp, Mark, Overlap, Run, State, Trigger
-from tests.core.night import Ledger, Night, instant, job
+from tests.core.core_harness import Ledger, Night, instant, job
 
 NIGHTLY = job("a", cron="0 2 * * *")
 
@@ -242,7 +242,7 @@ def test_only_the_newest_open_slot_of_a_job_goes_on(first):
 def test_the_newest_open_slot_goes_on_though_a_newer_one_came_to_nothing():
     night = Night(job("a", cron="0 * * * *"))
     night.at("01:00")
-    night.asks(asks.PauseJob("a", 5400))
+    night.asks(control_requests.PauseJob("a", 5400))
     night.at("02:00")
     night.dies()
 
@@ -256,7 +256,7 @@ def test_the_newest_open_slot_goes_on_though_a_newer_one_came_to_nothing():
 def test_the_newest_open_slot_goes_on_though_a_manual_run_is_newer():
     night = Night(job("a", cron="0 2 * * *", overlap=Overlap.QUEUE))
     night.at("02:00")
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.dies()
 
     night.starts("02:30")
@@ -279,7 +279,7 @@ def test_a_run_that_a_crash_cut_off_says_so_while_it_waits():
 @pytest.mark.parametrize("how", ["stops", "dies"])
 def test_a_manual_run_is_not_resumed(how):
     night = Night(job("a"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
     getattr(night, how)()
 
     night.starts("00:10")
@@ -289,8 +289,8 @@ def test_a_manual_run_is_not_resumed(how):
 
 def test_a_manual_run_that_never_began_is_missed():
     night = Night(job("hog"), job("a"), max_concurrent=1)
-    night.asks(asks.RunJobs(("hog",)))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("hog",)))
+    night.asks(control_requests.RunJobs(("a",)))
     night.dies()
 
     night.starts("00:10")

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from supervisor.core import incident, outbox
-from supervisor.core.incident import Word
+from supervisor.core import incidents, outbox
+from supervisor.core.incidents import Word
 from supervisor.core.model import Notify, Severity
 
 AT = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
@@ -14,7 +14,7 @@ OPENED, REMINDER, RECOVERED = Word.OPENED, Word.REMINDER, Word.RECOVERED
 
 def row(number, about, word, job="a", kind="exit"):
     """The alert of this number about the incident `about`."""
-    opened, _ = incident.opened(about, job, kind, Severity.ERROR, "exit status 1", None, AT)
+    opened, _ = incidents.opened(about, job, kind, Severity.ERROR, "exit status 1", None, AT)
     return outbox.alert(number, opened, word, AT + timedelta(minutes=number))
 
 

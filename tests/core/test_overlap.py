@@ -2,9 +2,9 @@
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import control_requests
 from supervisor.core.model import CatchUp, Overlap
-from tests.core.night import Night, job
+from tests.core.core_harness import Night, job
 
 SKIP, QUEUE, REPLACE = Overlap.SKIP, Overlap.QUEUE, Overlap.REPLACE
 
@@ -66,7 +66,7 @@ def test_overlap_decides_about_the_open_run_and_the_new_one(comes, overlap, stat
         night.at("03:00")
         answer = "ok"
     else:
-        answer = night.asks(asks.RunJobs(("a",), dry_run=comes == "dry")).answer
+        answer = night.asks(control_requests.RunJobs(("a",), dry_run=comes == "dry")).answer
 
     if new == "conflict":
         assert answer == "conflict"
@@ -111,7 +111,7 @@ def test_while_only_leftovers_live_the_new_run_is_pending_and_never_refused(over
     if comes == "slot":
         night.at("03:00")
     else:
-        night.asks(asks.RunJobs(("a",)))
+        night.asks(control_requests.RunJobs(("a",)))
     before = night.run("a").state
     night.empties("a")
 
@@ -133,7 +133,7 @@ def test_a_skipped_slot_names_the_run_that_blocked_it():
 def test_a_refused_request_names_the_run_that_is_open():
     night = open_run("skip", "running")
 
-    reply = night.asks(asks.RunJobs(("a",)))
+    reply = night.asks(control_requests.RunJobs(("a",)))
 
     assert reply.error == f"a: run {night.run('a').id} is still running"
     assert "nightshift cancel a" in reply.hint
@@ -234,7 +234,7 @@ def test_a_startup_run_is_skipped_while_a_caught_up_one_is_open():
 
 def test_a_slot_that_comes_while_a_manual_run_is_open_is_skipped():
     night = Night(job("a", cron="0 2 * * *"))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
     night.at("02:00")
 

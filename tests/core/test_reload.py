@@ -4,7 +4,7 @@ import pytest
 
 from supervisor.core import events as ev
 from supervisor.core.model import Problem
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 
 A = job("a", cron="0 2 * * *")
 

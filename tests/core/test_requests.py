@@ -2,13 +2,14 @@
 
 import pytest
 
-from supervisor.core import asks, effects
+from supervisor.core import control_requests as req
+from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.model import Notify
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 
 SYNC = job("sync-sets", cron="0 2 * * *")
-RESTORING = asks.RestoreBackup("/b/cards.gz", "/data/cards")
+RESTORING = req.RestoreBackup("/b/cards.gz", "/data/cards")
 
 
 def night():
@@ -32,46 +33,46 @@ def all_off():
 
 
 ANSWERS = [
-    ("run", night, asks.RunJobs(("sync-sets",)), "ok", ""),
-    ("run two", night, asks.RunJobs(("sync-sets", "worker")), "ok", ""),
-    ("run a dry run", night, asks.RunJobs(("worker",), dry_run=True), "ok", ""),
-    ("run with parameters", night, asks.RunJobs(("worker",), set_json='{"a": 1}'), "ok", ""),
-    ("run an unknown job", night, asks.RunJobs(("sync-set",)), "unknown",
+    ("run", night, req.RunJobs(("sync-sets",)), "ok", ""),
+    ("run two", night, req.RunJobs(("sync-sets", "worker")), "ok", ""),
+    ("run a dry run", night, req.RunJobs(("worker",), dry_run=True), "ok", ""),
+    ("run with parameters", night, req.RunJobs(("worker",), set_json='{"a": 1}'), "ok", ""),
+    ("run an unknown job", night, req.RunJobs(("sync-set",)), "unknown",
      'no job is called "sync-set"'),
-    ("run a disabled job", night, asks.RunJobs(("off",)), "conflict",
+    ("run a disabled job", night, req.RunJobs(("off",)), "conflict",
      "off is disabled in jobs.yaml"),
-    ("run with a disabled dependency", night, asks.RunJobs(("needs-off",), with_deps=True),
+    ("run with a disabled dependency", night, req.RunJobs(("needs-off",), with_deps=True),
      "conflict", "off is disabled in jobs.yaml"),
-    ("run an open job", busy, asks.RunJobs(("busy",)), "conflict", "busy: run 1 is still running"),
-    ("dry run of a command", night, asks.RunJobs(("busy",), dry_run=True), "bad",
+    ("run an open job", busy, req.RunJobs(("busy",)), "conflict", "busy: run 1 is still running"),
+    ("dry run of a command", night, req.RunJobs(("busy",), dry_run=True), "bad",
      "busy is a command"),
-    ("parameters for a command", night, asks.RunJobs(("busy",), set_json='{"a": 1}'), "bad",
+    ("parameters for a command", night, req.RunJobs(("busy",), set_json='{"a": 1}'), "bad",
      "busy is a command and has no parameters"),
-    ("run all", night, asks.RunAll(), "ok", ""),
-    ("run all of these", night, asks.RunAll(("worker", "busy")), "ok", ""),
-    ("run all with an unknown job", night, asks.RunAll(("nobody",)), "unknown",
+    ("run all", night, req.RunAll(), "ok", ""),
+    ("run all of these", night, req.RunAll(("worker", "busy")), "ok", ""),
+    ("run all with an unknown job", night, req.RunAll(("nobody",)), "unknown",
      'no job is called "nobody"'),
-    ("run all with a disabled job", night, asks.RunAll(("off",)), "conflict",
+    ("run all with a disabled job", night, req.RunAll(("off",)), "conflict",
      "off is disabled in jobs.yaml"),
-    ("run all while one is open", busy, asks.RunAll(), "conflict", "busy: run 1 is still running"),
-    ("run all where none is enabled", all_off, asks.RunAll(), "conflict", "no job is enabled"),
-    ("cancel a job", busy, asks.CancelJob("busy"), "ok", ""),
-    ("cancel an idle job", busy, asks.CancelJob("worker"), "conflict", "no run of worker is open"),
-    ("cancel an unknown job", busy, asks.CancelJob("nobody"), "unknown",
+    ("run all while one is open", busy, req.RunAll(), "conflict", "busy: run 1 is still running"),
+    ("run all where none is enabled", all_off, req.RunAll(), "conflict", "no job is enabled"),
+    ("cancel a job", busy, req.CancelJob("busy"), "ok", ""),
+    ("cancel an idle job", busy, req.CancelJob("worker"), "conflict", "no run of worker is open"),
+    ("cancel an unknown job", busy, req.CancelJob("nobody"), "unknown",
      'no job is called "nobody"'),
-    ("cancel a run", busy, asks.CancelRun(1), "ok", ""),
-    ("cancel a run that is not open", busy, asks.CancelRun(77), "conflict", "run 77 is not open"),
-    ("pause", night, asks.PauseJob("worker", 60), "ok", ""),
-    ("pause all", night, asks.PauseJob("", None), "ok", ""),
-    ("pause an unknown job", night, asks.PauseJob("nobody", 60), "unknown",
+    ("cancel a run", busy, req.CancelRun(1), "ok", ""),
+    ("cancel a run that is not open", busy, req.CancelRun(77), "conflict", "run 77 is not open"),
+    ("pause", night, req.PauseJob("worker", 60), "ok", ""),
+    ("pause all", night, req.PauseJob("", None), "ok", ""),
+    ("pause an unknown job", night, req.PauseJob("nobody", 60), "unknown",
      'no job is called "nobody"'),
-    ("resume what is not paused", night, asks.ResumeJob("worker"), "ok", ""),
-    ("resume all", night, asks.ResumeJob(""), "ok", ""),
-    ("resume an unknown job", night, asks.ResumeJob("nobody"), "unknown",
+    ("resume what is not paused", night, req.ResumeJob("worker"), "ok", ""),
+    ("resume all", night, req.ResumeJob(""), "ok", ""),
+    ("resume an unknown job", night, req.ResumeJob("nobody"), "unknown",
      'no job is called "nobody"'),
-    ("acknowledge nothing", night, asks.AckIncident(9, 60), "unknown", "no open incident 9"),
-    ("stop", night, asks.StopService(), "ok", ""),
-    ("drain", busy, asks.StopService(drain_s=60), "ok", ""),
+    ("acknowledge nothing", night, req.AckIncident(9, 60), "unknown", "no open incident 9"),
+    ("stop", night, req.StopService(), "ok", ""),
+    ("drain", busy, req.StopService(drain_s=60), "ok", ""),
 ]  # fmt: skip
 
 
@@ -108,12 +109,12 @@ def test_a_request_that_is_not_granted_changes_nothing(scene, request_):
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
-    assert night().asks(asks.RunJobs((name,))).hint == hint
+    assert night().asks(req.RunJobs((name,))).hint == hint
 
 
 @pytest.mark.parametrize(
     "request_",
-    [asks.RunJobs(("worker",)), asks.RunAll(), RESTORING],
+    [req.RunJobs(("worker",)), req.RunAll(), RESTORING],
     ids=["run", "run all", "restore"],
 )
 def test_a_stopping_service_runs_nothing_more(request_):
@@ -128,13 +129,13 @@ def test_a_stopping_service_runs_nothing_more(request_):
 def test_of_several_jobs_all_are_opened_or_none():
     asked = busy()
 
-    asked.asks(asks.RunJobs(("worker", "busy")))
+    asked.asks(req.RunJobs(("worker", "busy")))
 
     assert asked.runs("worker") == []
 
 
 def test_a_job_named_twice_is_run_once():
-    reply = night().asks(asks.RunJobs(("worker", "worker")))
+    reply = night().asks(req.RunJobs(("worker", "worker")))
 
     assert len(reply.runs) == 1
 
@@ -142,7 +143,7 @@ def test_a_job_named_twice_is_run_once():
 def test_the_reply_names_the_runs():
     asked = night()
 
-    reply = asked.asks(asks.RunJobs(("worker", "sync-sets")))
+    reply = asked.asks(req.RunJobs(("worker", "sync-sets")))
 
     assert [asked.ledger.runs[run].job for run in reply.runs] == ["worker", "sync-sets"]
 
@@ -151,7 +152,7 @@ def test_a_manual_run_has_no_slot_and_is_due_now():
     asked = night()
     asked.at("00:10:20")
 
-    asked.asks(asks.RunJobs(("worker",)))
+    asked.asks(req.RunJobs(("worker",)))
 
     run = asked.run("worker")
     assert (run.trigger, run.slot, run.due) == ("manual", None, instant("2026-01-05 00:10:20"))
@@ -160,7 +161,7 @@ def test_a_manual_run_has_no_slot_and_is_due_now():
 def test_parameters_are_for_the_named_job_and_not_for_its_dependencies():
     asked = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
 
-    asked.asks(asks.RunJobs(("b",), with_deps=True, set_json='{"n": 1}'))
+    asked.asks(req.RunJobs(("b",), with_deps=True, set_json='{"n": 1}'))
 
     assert (asked.run("a").set_json, asked.run("b").set_json) == ("{}", '{"n": 1}')
 
@@ -168,7 +169,7 @@ def test_parameters_are_for_the_named_job_and_not_for_its_dependencies():
 def test_run_all_leaves_out_disabled_jobs():
     asked = night()
 
-    asked.asks(asks.RunAll())
+    asked.asks(req.RunAll())
 
     assert asked.runs("off") == []
     assert len(asked.ledger.runs) == 4
@@ -177,7 +178,7 @@ def test_run_all_leaves_out_disabled_jobs():
 def test_run_all_of_these_runs_these():
     found = night()
 
-    reply = found.asks(asks.RunAll(("busy", "worker")))
+    reply = found.asks(req.RunAll(("busy", "worker")))
 
     assert len(reply.runs) == 2
     assert found.runs("sync-sets") == found.runs("needs-off") == []
@@ -185,7 +186,7 @@ def test_run_all_of_these_runs_these():
 
 def test_run_all_skips_what_depends_on_a_failure():
     found = Night(job("a"), job("b", deps=["a"]), job("c"))
-    found.asks(asks.RunAll())
+    found.asks(req.RunAll())
 
     found.ends("a", status=1)
 
@@ -196,14 +197,14 @@ def test_run_all_skips_what_depends_on_a_failure():
 def test_jobs_asked_for_together_heed_each_other_with_deps_only():
     found = Night(job("a"), job("b", deps=["a"]))
 
-    found.asks(asks.RunJobs(("a", "b")))
+    found.asks(req.RunJobs(("a", "b")))
 
     assert found.living() == ["a", "b"]
 
 
 def test_a_restore_is_a_run_that_waits_for_the_group_of_the_data():
     found = Night(job("sync", exclusive="exclusive"))
-    found.asks(asks.RunJobs(("sync",)))
+    found.asks(req.RunJobs(("sync",)))
 
     [run] = found.asks(RESTORING).runs
     waits = found.waits("restore")
@@ -218,10 +219,10 @@ def test_a_restore_is_a_run_that_waits_for_the_group_of_the_data():
 
 def test_cancelling_a_job_ends_all_its_open_runs():
     asked = Night(job("a", overlap="queue"))
-    asked.asks(asks.RunJobs(("a",)))
-    asked.asks(asks.RunJobs(("a",)))
+    asked.asks(req.RunJobs(("a",)))
+    asked.asks(req.RunJobs(("a",)))
 
-    reply = asked.asks(asks.CancelJob("a"))
+    reply = asked.asks(req.CancelJob("a"))
 
     assert reply.runs == (1, 2)
     assert asked.forces("a") == ["term"]
@@ -231,8 +232,8 @@ def test_cancelling_a_job_ends_all_its_open_runs():
 def test_what_was_asked_and_answered_stands_in_the_ledger():
     asked = night()
 
-    asked.asks(asks.RunJobs(("worker",)))
-    asked.asks(asks.CancelJob("nobody"))
+    asked.asks(req.RunJobs(("worker",)))
+    asked.asks(req.CancelJob("nobody"))
 
     assert [(row.verb, row.what, row.answer) for row in asked.ledger.askings] == [
         ("run", "worker", "run 1"),
@@ -244,7 +245,7 @@ def test_what_was_asked_and_answered_stands_in_the_ledger():
 def test_the_row_is_recorded_before_the_reply():
     asked = night()
 
-    asked.asks(asks.RunJobs(("worker",)))
+    asked.asks(req.RunJobs(("worker",)))
 
     kinds = [
         type(action.row).__name__ if isinstance(action, effects.Record) else type(action).__name__
@@ -264,7 +265,7 @@ def test_the_row_is_recorded_before_the_reply():
 def test_a_test_alert_is_granted_if_there_is_a_channel(notify, answer, said):
     found = Night(SYNC, notify=notify)
 
-    reply = found.asks(asks.NotifyTest())
+    reply = found.asks(req.NotifyTest())
 
     assert reply.answer == answer
     assert [(each.verb, each.answer) for each in found.ledger.askings] == [("notify-test", said)]

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from supervisor.core import asks, retry
+from supervisor.core import control_requests, retry
 from supervisor.core.model import Reason
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 from workers.protocol import Done, Failed, Garbage
 
 MIDDLE = 0.5  # the die that changes nothing
@@ -204,7 +204,7 @@ def test_a_cancelled_run_is_not_tried_again():
     night = Night(job("a", cron="0 2 * * *", retries=3))
     night.at("02:00")
 
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
     night.ends("a", signal=15)
 
     assert night.states("a") == ["cancelled"]
@@ -215,7 +215,7 @@ def test_a_retrying_run_can_be_cancelled():
     night.at("02:00")
     night.ends("a", status=1)
 
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
     night.at("04:00")
 
     assert night.states("a") == ["cancelled"]
@@ -224,7 +224,7 @@ def test_a_retrying_run_can_be_cancelled():
 
 def test_a_manual_run_is_tried_again_like_others():
     night = Night(job("a", retries=1))
-    night.asks(asks.RunJobs(("a",)))
+    night.asks(control_requests.RunJobs(("a",)))
 
     night.ends("a", status=1)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import control_requests
 from supervisor.core import events as ev
-from tests.core.night import Night, job
+from tests.core.core_harness import Night, job
 
 
 def stop(night):
@@ -106,7 +106,7 @@ def test_nothing_is_admitted_while_stopping():
     stop(night)
 
     night.after(seconds=20)
-    reply = night.asks(asks.RunJobs(("c",)))
+    reply = night.asks(control_requests.RunJobs(("c",)))
 
     assert reply.answer == "unavailable"
     assert night.living() == ["a", "b"]
@@ -145,7 +145,7 @@ def test_a_planned_stop_opens_no_incident():
 
 def test_a_run_that_a_person_cancelled_before_the_stop_stays_cancelled():
     night = two_living()
-    night.asks(asks.CancelJob("a"))
+    night.asks(control_requests.CancelJob("a"))
     stop(night)
 
     night.ends("a", signal=15)
@@ -156,7 +156,7 @@ def test_a_run_that_a_person_cancelled_before_the_stop_stays_cancelled():
 def test_a_request_to_stop_is_like_a_signal():
     night = two_living()
 
-    reply = night.asks(asks.StopService())
+    reply = night.asks(control_requests.StopService())
 
     assert reply.answer == "ok"
     assert night.forces("a") == ["term"]
@@ -167,7 +167,7 @@ def test_a_second_request_to_stop_does_not_put_the_end_off():
     stop(night)
     night.after(seconds=25)
 
-    night.asks(asks.StopService())
+    night.asks(control_requests.StopService())
     night.after(seconds=6)
 
     assert night.forces("a") == ["term", "kill"]
@@ -179,7 +179,7 @@ def test_a_second_request_to_stop_does_not_put_the_end_off():
 
 def test_a_drain_lets_living_runs_finish():
     night = two_living()
-    night.asks(asks.StopService(drain_s=3600))
+    night.asks(control_requests.StopService(drain_s=3600))
 
     night.after(minutes=30)
     forces = night.forces("a") + night.forces("b")
@@ -193,17 +193,17 @@ def test_a_drain_lets_living_runs_finish():
 
 def test_a_drain_admits_nothing():
     night = two_living()
-    night.asks(asks.StopService(drain_s=3600))
+    night.asks(control_requests.StopService(drain_s=3600))
 
     night.at("01:05")
 
     assert night.runs("c") == []
-    assert night.asks(asks.RunJobs(("c",))).answer == "unavailable"
+    assert night.asks(control_requests.RunJobs(("c",))).answer == "unavailable"
 
 
 def test_a_drain_has_an_end():
     night = two_living()
-    night.asks(asks.StopService(drain_s=600))
+    night.asks(control_requests.StopService(drain_s=600))
 
     night.after(seconds=600)
 
@@ -212,7 +212,7 @@ def test_a_drain_has_an_end():
 
 def test_after_the_end_of_a_drain_the_grace_is_kept():
     night = two_living()
-    night.asks(asks.StopService(drain_s=600))
+    night.asks(control_requests.StopService(drain_s=600))
 
     night.after(seconds=629)
     before = list(night.forces("a"))
@@ -225,14 +225,14 @@ def test_after_the_end_of_a_drain_the_grace_is_kept():
 def test_a_drain_in_which_nothing_lives_is_over_at_once():
     night = Night(job("a"))
 
-    night.asks(asks.StopService(drain_s=3600))
+    night.asks(control_requests.StopService(drain_s=3600))
 
     assert night.has_stopped
 
 
 def test_a_signal_ends_a_drain():
     night = two_living()
-    night.asks(asks.StopService(drain_s=3600))
+    night.asks(control_requests.StopService(drain_s=3600))
 
     stop(night)
 
@@ -243,7 +243,7 @@ def test_a_drain_that_is_asked_for_while_stopping_changes_nothing():
     night = two_living()
     stop(night)
 
-    night.asks(asks.StopService(drain_s=3600))
+    night.asks(control_requests.StopService(drain_s=3600))
     night.after(seconds=31)
 
     assert night.status().life == "stopped"
@@ -253,7 +253,7 @@ def test_a_drain_that_is_asked_for_while_stopping_changes_nothing():
 def test_a_retry_does_not_keep_a_drain_waiting():
     night = Night(job("a", cron="0 1 * * *", retries=1))
     night.at("01:00")
-    night.asks(asks.StopService(drain_s=3600))
+    night.asks(control_requests.StopService(drain_s=3600))
 
     night.ends("a", status=1)
 
@@ -265,6 +265,6 @@ def test_a_retry_does_not_keep_a_drain_waiting():
 def test_the_service_says_what_it_is_doing(drain_s):
     night = two_living()
 
-    night.asks(asks.StopService(drain_s))
+    night.asks(control_requests.StopService(drain_s))
 
     assert night.status().life == ("stopping" if drain_s is None else "draining")

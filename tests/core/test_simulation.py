@@ -8,7 +8,6 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.chance import Habit, foresight
 from supervisor.core.model import (
     Attempt,
     Config,
@@ -19,8 +18,9 @@ from supervisor.core.model import (
     Run,
     replace,
 )
-from supervisor.core.simulation import Ending, every_minute, next_moment, simulate
-from tests.core.night import in_file, instant, job
+from supervisor.core.simulation.engine import Ending, every_minute, next_moment, simulate
+from supervisor.core.simulation.sampling import Habit, foresight
+from tests.core.core_harness import in_file, instant, job
 
 START = instant("2026-03-06 17:30:20")  # two days before the spring night of New York
 PACES = [next_moment, every_minute]

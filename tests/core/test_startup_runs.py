@@ -1,6 +1,6 @@
 """Start-up runs: one at each start of the service, and at no other time."""
 
-from tests.core.night import Night, instant, job
+from tests.core.core_harness import Night, instant, job
 
 
 def test_run_on_startup_opens_a_run_at_each_start():

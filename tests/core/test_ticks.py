@@ -2,9 +2,9 @@
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import control_requests
 from supervisor.core.model import Mark, Run, State, Trigger
-from tests.core.night import Ledger, Night, instant, job
+from tests.core.core_harness import Ledger, Night, instant, job
 
 
 def test_a_slot_is_opened_at_its_minute():
@@ -124,7 +124,7 @@ def test_resume_from_now_lowers_the_mark_and_closes_the_incident():
     night.ends("a")
     night.clock_is_set_to("2026-01-05 03:05")
 
-    night.asks(asks.ResumeJob("", from_now=True))
+    night.asks(control_requests.ResumeJob("", from_now=True))
     closed = night.incidents() == []
     night.at("03:10")
     night.ends("a")
@@ -140,7 +140,7 @@ def test_a_plain_resume_leaves_the_marks_where_they_are():
     night.at("06:00")
     night.clock_is_set_to("2026-01-05 03:05")
 
-    night.asks(asks.ResumeJob(""))
+    night.asks(control_requests.ResumeJob(""))
     night.at("05:50")
 
     assert night.run("a").due == instant("2026-01-05 06:00")
@@ -152,7 +152,7 @@ def test_resume_from_now_of_one_job_leaves_the_others_silent():
     night.at("06:30")
     night.clock_is_set_to("2026-01-05 03:30")
 
-    night.asks(asks.ResumeJob("a", from_now=True))
+    night.asks(control_requests.ResumeJob("a", from_now=True))
     night.at("04:00")
 
     assert night.run("a").due == instant("2026-01-05 04:00")
@@ -166,7 +166,7 @@ def test_resume_from_now_lets_an_old_row_keep_its_story_but_not_its_slot():
     night.ends("a")
     night.clock_is_set_to("2026-01-05 04:30")
 
-    night.asks(asks.ResumeJob("", from_now=True))
+    night.asks(control_requests.ResumeJob("", from_now=True))
     night.at("06:00")
 
     first, *_, second = [run for run in night.runs("a") if run.due == instant("2026-01-05 06:00")]
@@ -179,7 +179,7 @@ def test_a_running_row_does_not_take_back_the_slot_that_was_released():
     night.at("06:30")
     night.clock_is_set_to("2026-01-05 04:30")
 
-    night.asks(asks.ResumeJob("", from_now=True))
+    night.asks(control_requests.ResumeJob("", from_now=True))
     night.ends("a")
 
     assert night.run("a").slot is None

@@ -5,7 +5,7 @@ import pytest
 from supervisor.core import signal_words, verdict
 from supervisor.core.model import Limits, Reason, State
 from supervisor.core.verdict import Heard
-from tests.core.night import job
+from tests.core.core_harness import job
 from workers.protocol import Done, Failed, Garbage
 
 COMMAND = job("a")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.handbook import blocks
+from tests.acceptance.doc_pages import blocks
 from tests.deployment.engine import Desk, Engine, Missing, compose_of, desk, postgres_of
 from tests.waiting import until
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.handbook import ROOT, blocks
+from tests.acceptance.doc_pages import ROOT, blocks
 from tests.deployment.engine import Engine, Missing, checkout
 from tests.deployment.machine import Machine, machine
 from tests.waiting import until

@@ -11,8 +11,8 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.acceptance.account import rows
 from tests.acceptance.daemon import House
+from tests.acceptance.ledger_reader import rows
 
 ROOT = Path(__file__).parents[2]
 DELAY = "retry_delay: 300ms"

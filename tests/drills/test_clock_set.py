@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import MINUTE, missing, outcomes, rows
+from tests.acceptance import raw_client
 from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import MINUTE, missing, outcomes, rows
 from tests.drills.conftest import Figures
 from tests.waiting import until
 
@@ -45,11 +45,11 @@ class Service(Clocked):
     def until_all_ran(self, slot: datetime) -> None:
         """Wait for the minute's job, and for all that runs beside it."""
         self.until_ran("minutely", slot=slot)
-        until(lambda: not line.status(self.house)["runs"])
+        until(lambda: not raw_client.status(self.house)["runs"])
 
     def incidents(self) -> list[str]:
         """Kinds of the open ones."""
-        return [each["kind"] for each in line.status(self.house)["incidents"]]
+        return [each["kind"] for each in raw_client.status(self.house)["incidents"]]
 
 
 def test_the_clock_is_set_six_times_in_one_life(figures: Figures) -> None:

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import instance, rows
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import House, supervised
-from tests.acceptance.hunting import carrying, children, is_dead
+from tests.acceptance.find_processes import carrying, children, is_dead
+from tests.acceptance.ledger_reader import instance, rows
 from tests.drills.conftest import Figures
 from tests.waiting import until
 
@@ -114,7 +114,7 @@ def live(house: House, supervisor: int) -> list[Weight]:
         for job in NAMES:
             ask(house, job)
         until(lambda: rows(house, OPEN) == [(0,)], within_s=60)
-        until(lambda: line.status(house)["pool"]["running"] == 0, within_s=20)
+        until(lambda: raw_client.status(house)["pool"]["running"] == 0, within_s=20)
         if number % EVERY == 0:
             weights.append(weigh(house, supervisor))
     return weights

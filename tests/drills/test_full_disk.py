@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import rows
+from tests.acceptance import raw_client
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import rows
 from tests.drills import shipped
 from tests.drills.conftest import Figures
 from tests.waiting import until
-from tests.workers import backup_folder, replicas
+from tests.workers import backup_folder, fixtures_replication
 
 pytestmark = [pytest.mark.root, backup_folder.root_only, pytest.mark.timeout(240)]
 
@@ -108,7 +108,7 @@ def test_the_disk_of_the_database_is_full(house: House, postgres: str, figures: 
         assert state == "failed"
         assert is_named(cause), cause
         assert outcome(house, job)[0] == "success"
-    assert replicas.unequal(disk / "cards.db", postgres) == {}
+    assert fixtures_replication.unequal(disk / "cards.db", postgres) == {}
 
     before = content(house)
     fill(disk)
@@ -158,14 +158,14 @@ def test_the_disk_of_the_state_is_full(house: House, figures: Figures) -> None:
     copies = verified(house)
     for job in (*WRITERS, "backup-database", "rotate-backups", *READERS):
         before = content(house)
-        while (house.state / "ballast").exists() or line.code(house, "/readyz") == 200:
+        while (house.state / "ballast").exists() or raw_client.code(house, "/readyz") == 200:
             fill(house.state)
             house.ask("resume", job)  # something to record, which takes the ballast
 
         refused = house.ask("run", job)
         empty(house.state)
 
-        until(lambda: line.code(house, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
+        until(lambda: raw_client.code(house, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
         assert (refused.returncode, "full" in refused.stderr) == (1, True), job
         assert content(house) == before, job
         assert outcome(house, job)[0] == "success", job

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance import line
-from tests.acceptance.account import instance, missing, outcomes, rows
+from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
-from tests.acceptance.hunting import carrying, zombies_of
+from tests.acceptance.find_processes import carrying, zombies_of
+from tests.acceptance.ledger_reader import instance, missing, outcomes, rows
 from tests.drills import shipped
 from tests.drills.conftest import Figures
 from tests.waiting import until
-from tests.workers import replicas
+from tests.workers import fixtures_replication
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -102,7 +102,7 @@ class Night:
 
     def _begun(self, job: str) -> list[dict[str, Any]]:
         """Its first attempt, as the service publishes it before the ledger has the pid."""
-        runs = line.status(self.house)["runs"]
+        runs = raw_client.status(self.house)["runs"]
         return [r for r in runs if r["job"] == job and r["pid"] and r["attempt"] == 1]
 
     def _is_open(self, job: str) -> bool:
@@ -135,7 +135,7 @@ def test_every_worker_is_killed_once_and_in_the_morning_all_is_well(
             mark = instance(house)
 
         judge(house, night.killed, figures)
-        assert replicas.unequal(house.root / shipped.DATABASE, postgres) == {}
+        assert fixtures_replication.unequal(house.root / shipped.DATABASE, postgres) == {}
         assert carrying(mark) == []
 
 

@@ -15,14 +15,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scripts import embedded_postgres
-from tests.acceptance.account import rows
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import rows
 from tests.drills import shipped
 from tests.drills.conftest import Figures
 from tests.waiting import until
 from tests.webhook import Webhook
-from tests.workers import replicas
+from tests.workers import fixtures_replication
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -104,7 +104,7 @@ def test_postgres_is_away_for_an_hour(server: embedded_postgres.Server, figures:
         assert "degraded" not in (before, after)
         assert set(words) == {"degraded"}
         judge(house, hook, figures)
-        assert replicas.unequal(house.root / shipped.DATABASE, server.dsn) == {}
+        assert fixtures_replication.unequal(house.root / shipped.DATABASE, server.dsn) == {}
 
 
 def judge(house: House, hook: Webhook, figures: Figures) -> None:

@@ -15,7 +15,7 @@ from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
 from tests.drills import shipped
 from tests.drills.conftest import Figures
-from tests.workers import backup_folder, replicas
+from tests.workers import backup_folder, fixtures_replication
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -68,7 +68,7 @@ def test_a_restored_copy_is_replicated_in_full_and_then_by_changes(
         assert after_it["capture"] == "full"
         assert again["capture"] == "changes"
         assert nothing["capture"] == "nothing"
-        assert replicas.unequal(path, postgres) == {}
+        assert fixtures_replication.unequal(path, postgres) == {}
         judge(house, path, writing, (before, later, restored), figures)
 
 

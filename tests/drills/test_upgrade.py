@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from supervisor.ledger.migrations import SCHEMA_VERSION
-from tests.acceptance.account import MINUTE, missing, outcomes, rows
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
+from tests.acceptance.ledger_reader import MINUTE, missing, outcomes, rows
 from tests.drills.conftest import Figures
 from tests.waiting import until
 from tests.webhook import Webhook

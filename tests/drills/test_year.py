@@ -19,11 +19,11 @@ from cronsim import CronSim
 
 from supervisor import config
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.chance import Habit, foresight
 from supervisor.core.effects import Launch, Record
 from supervisor.core.events import At, Memory, Restored
 from supervisor.core.model import Attempt, Config, Job, Notify, Run, State, replace
-from supervisor.core.simulation import Ending, Step, simulate
+from supervisor.core.simulation.engine import Ending, Step, simulate
+from supervisor.core.simulation.sampling import Habit, foresight
 from tests.drills.conftest import Figures
 from workers.protocol import Failed
 

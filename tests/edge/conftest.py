@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.desk_stage import api, desk, folder, limits, path
-from tests.edge.ledger_stage import store
-from tests.edge.stage import Stage, carriers
+from tests.edge.fixtures_api import api, desk, folder, limits, path
+from tests.edge.fixtures_keepers import Stage, carriers
+from tests.edge.fixtures_ledger import store
 
 __all__ = ["api", "desk", "folder", "limits", "path", "stage", "store"]
 

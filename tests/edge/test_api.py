@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.api import Api
-from supervisor.core import asks
+from supervisor.core import control_requests
 from supervisor.core.model import Api as Access
-from supervisor.state_folder import FolderTrouble
-from tests.edge.desk_stage import ask, ask_json, connect
+from supervisor.state_dir import FolderTrouble
+from tests.edge.fixtures_api import ask, ask_json, connect
 
 
 def test_the_socket_is_for_its_owner_only(path):
@@ -130,8 +130,10 @@ def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, de
 
     assert calls[0].peer.uid == os.getuid()
     assert calls[0].peer.pid == os.getpid()
-    assert calls[0].what == asks.RunJobs(("sync",))
-    calls[0].answer.set_result(asks.Reply(1, asks.Answer.CONFLICT, error="no"))
+    assert calls[0].what == control_requests.RunJobs(("sync",))
+    calls[0].answer.set_result(
+        control_requests.Reply(1, control_requests.Answer.CONFLICT, error="no")
+    )
     asking.join()
 
 

@@ -7,11 +7,11 @@ import threading
 import pytest
 
 from supervisor.api import Api
-from supervisor.api.limits import Limits
-from supervisor.core import asks
+from supervisor.api.connection import Limits
+from supervisor.core import control_requests
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Job, Run, State, Trigger
-from tests.edge.desk_stage import AT, ask, connect, made_desk, read_all, stream
+from tests.edge.fixtures_api import AT, ask, connect, made_desk, read_all, stream
 from tests.waiting import until
 
 # As in service, but impatient.
@@ -129,7 +129,9 @@ def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
     until(lambda: has_hung_up(first))
     assert not has_hung_up(second)
     assert not has_hung_up(reading)
-    calls[0].answer.set_result(asks.Reply(1, asks.Answer.CONFLICT, error="no"))
+    calls[0].answer.set_result(
+        control_requests.Reply(1, control_requests.Answer.CONFLICT, error="no")
+    )
     busy.join()
     for client in (reading, first, second):
         client.close()

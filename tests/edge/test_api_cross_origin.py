@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.api.cross_origin import is_local
-from tests.edge.desk_stage import connect, read_all
+from tests.edge.fixtures_api import connect, read_all
 
 HOSTS = {
     "": True, "localhost": True, "LocalHost:8080": True, "localhost.": True, "nightshift": True,

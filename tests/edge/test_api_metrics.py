@@ -10,16 +10,16 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from supervisor.api import prometheus
-from supervisor.api.limits import Limits
-from supervisor.api.prometheus import Seen
+from supervisor.api import metrics
+from supervisor.api.connection import Limits
+from supervisor.api.metrics import Seen
+from supervisor.core import counters as tallies
 from supervisor.core import effects
-from supervisor.core import tally as tallies
+from supervisor.core.counters import Tally
 from supervisor.core.model import Gap, Notify, Reason, Run, State, Trigger, replace
-from supervisor.core.tally import Tally
-from supervisor.core.view import Facts, Tick
-from tests.core.night import Night, job
-from tests.edge.desk_stage import ask, connect, read_all
+from supervisor.core.views import Facts, Tick
+from tests.core.core_harness import Night, job
+from tests.edge.fixtures_api import ask, connect, read_all
 from tests.waiting import until
 from workers.protocol import Done, Metric
 
@@ -33,7 +33,7 @@ def seen(night: Night, tally: Tally | None = None) -> Seen:
 
 
 def text_of(found: Seen, accept: str) -> tuple[bytes, str]:
-    pieces, kind = prometheus.pieces(found, accept)
+    pieces, kind = metrics.pieces(found, accept)
     return b"".join(pieces), kind
 
 

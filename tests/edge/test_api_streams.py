@@ -5,11 +5,11 @@ import json
 import pytest
 
 from supervisor.api import Api
-from supervisor.api.limits import Limits
+from supervisor.api.bridge import RING
+from supervisor.api.connection import Limits
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Run, State, Trigger, replace
-from supervisor.desk import RING
-from tests.edge.desk_stage import AT, ask, stream
+from tests.edge.fixtures_api import AT, ask, stream
 
 RUN = Run(4, "sync", AT.wall, Trigger.MANUAL, State.PENDING)
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import fields
 
 from supervisor import config
-from supervisor.config.jobs import FIELDS, TABLE
+from supervisor.config.parse_job import FIELDS, TABLE
 from supervisor.config.scalars import read_scalar
 from supervisor.core.model import Config, Job, Limits, Severity
 

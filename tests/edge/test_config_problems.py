@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor import config
-from supervisor.config.document import MOST_KEPT
+from supervisor.config.parse_context import MOST_KEPT
 from supervisor.core.model import Problem
 
 YAML = Path("/srv/etl/jobs.yaml")

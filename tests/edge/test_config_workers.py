@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import config
-from tests.acceptance.hunting import is_dead
+from tests.acceptance.find_processes import is_dead
 from tests.waiting import until
 
 PARAMS = """

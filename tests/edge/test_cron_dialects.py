@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from supervisor.config.cron_dialects import FIELDS, Dialect, read_field, read_times
+from supervisor.config.crontab.dialects import FIELDS, Dialect, read_field, read_times
 from supervisor.config.problems import Wrong
 
 NEVER = "never"

@@ -14,12 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from supervisor.config import parse
-from supervisor.config.anacrontab import is_anacrontab, read_anacrontab
-from supervisor.config.cron_dialects import Dialect
-from supervisor.config.crontab import Entry, Options, read, split_percent
-from supervisor.config.crontab_kind import Kind, kind_of_path, kind_of_text
-from supervisor.config.crontab_settings import Lost
-from supervisor.config.from_crontab import jobs_yaml
+from supervisor.config.crontab.anacrontab import is_anacrontab, read_anacrontab
+from supervisor.config.crontab.convert import jobs_yaml
+from supervisor.config.crontab.dialects import Dialect
+from supervisor.config.crontab.kind import Kind, kind_of_path, kind_of_text
+from supervisor.config.crontab.parse import Entry, Options, read, split_percent
+from supervisor.config.crontab.settings import Lost
 from supervisor.core import schedule
 from supervisor.core.model import CatchUp, Overlap
 

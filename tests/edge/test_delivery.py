@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.alerts import journey
-from supervisor.alerts.courier import Courier, Trial
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert
 from supervisor.core.model import Config, Job, Notify, Run, Severity, State, Trigger
-from supervisor.core.world import World
+from supervisor.core.state import World
 from supervisor.ledger.store import Store
 from supervisor.log import Log
-from supervisor.masking import masker
-from tests.edge.stage import DUE, ROOT, Stage, at, carriers
+from supervisor.notifications import alert_sender
+from supervisor.notifications.alert_sender import Courier, Trial
+from supervisor.redaction.mask import masker
+from tests.edge.fixtures_keepers import DUE, ROOT, Stage, at, carriers
 from tests.webhook import Webhook, nobody
 
 
@@ -132,7 +132,9 @@ def test_nobody_there_is_a_failure_like_any_other(office):
 
 
 def test_a_server_that_drips_is_ended_by_the_kernel(office, hook, monkeypatch):
-    monkeypatch.setattr("supervisor.alerts.journey.WORKER", "tests.edge.test_delivery:impatient")
+    monkeypatch.setattr(
+        "supervisor.notifications.alert_sender.WORKER", "tests.edge.test_delivery:impatient"
+    )
     hook.answers(200).reacts(drips=True)
 
     heard = office.sends(hook.url, alert(1), alert(2), alert(3))
@@ -143,10 +145,10 @@ def test_a_server_that_drips_is_ended_by_the_kernel(office, hook, monkeypatch):
 
 def impatient(params, report):
     """The child, with less patience."""
-    from supervisor.alerts import posting
+    from supervisor.notifications.child import post_alerts
 
-    posting.CALL_S = 1
-    return posting.run(params, report)
+    post_alerts.CALL_S = 1
+    return post_alerts.run(params, report)
 
 
 def test_a_killed_child_has_told_what_arrived_before(office, hook):
@@ -302,7 +304,7 @@ def test_a_test_alert_takes_the_real_way_and_says_that_it_arrived(bureau, hook):
 
     bureau.until(answer.done)
 
-    assert answer.result() == journey.Outcome(1)
+    assert answer.result() == alert_sender.Outcome(1)
     assert "test alert" in titles(hook)[0]
     assert [type(event).__name__ for event in bureau.heard] == ["Delivered"]
 
@@ -337,6 +339,6 @@ def test_without_a_channel_there_is_nothing_to_test(bureau):
 
 
 def test_the_worker_of_a_journey_is_there():
-    module, _, function = journey.WORKER.partition(":")
+    module, _, function = alert_sender.WORKER.partition(":")
 
     assert (ROOT / f"{module.replace('.', '/')}.py").read_text().count(f"def {function}(") == 1

@@ -13,10 +13,10 @@ import pytest
 
 from supervisor.core import effects, model
 from supervisor.core.model import Attempt, Config, Job, Notify, Reason, Run, Trigger
-from supervisor.doctor import data, folders, machine, outside, service, times
-from supervisor.doctor.apart import examine
+from supervisor.doctor import databases, filesystem, host, network, schedules, service
+from supervisor.doctor.context import Ground
 from supervisor.doctor.finding import Check, State, well
-from supervisor.doctor.ground import Ground
+from supervisor.doctor.isolation import examine
 from supervisor.ledger.store import Store
 
 NOW = datetime.now(UTC)
@@ -135,13 +135,13 @@ def test_what_a_check_prints_goes_nowhere(state, capfd):
 
 
 def test_a_state_folder_that_is_not_there_yet_can_be_made(state):
-    (place,) = folders.state(ground(state / "deep" / "er"))
+    (place,) = filesystem.state(ground(state / "deep" / "er"))
 
     assert (place.exists, place.writable, place.made_by_us) == (False, True, True)
 
 
 def test_nothing_is_left_in_a_folder_that_is_looked_at(state):
-    for measure in (folders.state, folders.user, folders.disks, machine.clock, service.init):
+    for measure in (filesystem.state, filesystem.user, filesystem.disks, host.clock, service.init):
         measure(ground(state))
 
     assert list(state.iterdir()) == []
@@ -150,7 +150,7 @@ def test_nothing_is_left_in_a_folder_that_is_looked_at(state):
 def test_a_second_copys_folder_is_never_said_to_be_made(state):
     backup = job("backup.run", state, database="d", directory="b", copies=["/nonexistent/nas"])
 
-    first, second = folders.backups(ground(state, backup))
+    first, second = filesystem.backups(ground(state, backup))
 
     assert (first.path, first.made_by_us) == (state / "b", True)
     assert (second.path, second.made_by_us) == (Path("/nonexistent/nas"), False)
@@ -162,7 +162,7 @@ def test_growth_is_what_backups_and_output_were_in_the_ledger(state):
     days = [NOW - timedelta(days=10), NOW - timedelta(days=5)]
     remember(state, *(run(n, backup.name, at, **made) for n, at in enumerate(days, 1)))
 
-    (volume,) = folders.disks(ground(state, backup))
+    (volume,) = filesystem.disks(ground(state, backup))
 
     assert volume.written_a_day == pytest.approx(1_000_020, rel=0.01)
 
@@ -171,15 +171,15 @@ def test_a_file_that_is_no_mount_point_is_known_as_such(state):
     a_mount_point = Path("/proc")
     mounted = Ground(**{**_fields(ground(state)), "file": a_mount_point})
 
-    assert not folders.mount(ground(state)).is_mount_point
-    assert folders.mount(mounted).is_mount_point
+    assert not filesystem.mount(ground(state)).is_mount_point
+    assert filesystem.mount(mounted).is_mount_point
 
 
 def test_the_usual_time_of_a_job_is_that_of_its_attempts(state):
     slow = Job("slow", 0, timeout_s=60.0)
     remember(state, *runs("slow", *range(50, 60), 60, reason=Reason.TIMEOUT))
 
-    (found,) = times.usual(ground(state, slow))
+    (found,) = schedules.usual(ground(state, slow))
 
     assert (found.p95_s, found.runs, found.timed_out) == (60.0, 11, 1)
 
@@ -187,22 +187,22 @@ def test_the_usual_time_of_a_job_is_that_of_its_attempts(state):
 def test_four_runs_are_no_habit(state):
     remember(state, *runs("slow", 59, 59, 59, 59))
 
-    assert times.usual(ground(state, Job("slow", 0, timeout_s=60.0))) == []
+    assert schedules.usual(ground(state, Job("slow", 0, timeout_s=60.0))) == []
 
 
 def test_a_ledger_of_the_future_shows_that_the_clock_went_back(state):
     remember(state, run(1, "a", datetime.now(UTC) + timedelta(hours=2)))
 
-    found = machine.clock(ground(state))
+    found = host.clock(ground(state))
 
     assert found.ledger_ahead_s is not None
     assert 0 < found.ledger_ahead_s <= 7200
-    assert [each.state for each in machine.judge_clock(found)] == [State.MEND]
+    assert [each.state for each in host.judge_clock(found)] == [State.MEND]
 
 
 def test_without_a_ledger_nothing_of_the_past_is_judged(state):
-    assert machine.clock(ground(state)).ledger_ahead_s is None
-    assert times.usual(ground(state, Job("a", 0))) == []
+    assert host.clock(ground(state)).ledger_ahead_s is None
+    assert schedules.usual(ground(state, Job("a", 0))) == []
 
 
 def test_a_database_is_looked_at_as_its_worker_would(state):
@@ -215,7 +215,7 @@ def test_a_database_is_looked_at_as_its_worker_would(state):
     (state / "text.db").write_text("no database, but a text of some length")
     foreign = job("cleanup.run", state, database="text.db")
 
-    one, two, three, four = data.sources(ground(state, fine, missing, made, foreign))
+    one, two, three, four = databases.sources(ground(state, fine, missing, made, foreign))
 
     assert (one.path, one.trouble) == (path, "")
     assert (two.exists, two.made_by, two.trouble) == (False, "", "does not exist")
@@ -226,7 +226,7 @@ def test_a_database_is_looked_at_as_its_worker_would(state):
 def test_a_folder_without_a_copy_has_none_that_is_new_enough(state):
     backup = job("backup.run", state, database="shop.db", directory="gone")
 
-    (found,) = data.copies(ground(state, backup))
+    (found,) = databases.copies(ground(state, backup))
 
     assert (found.age_s, found.is_new) == (None, True)
     assert "gone" in found.why
@@ -237,12 +237,12 @@ def test_a_webhook_is_connected_to_and_told_nothing(state):
         port = server.getsockname()[1]
         told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
 
-        (door,) = outside.doors(ground(state, notify=told))
+        (door,) = network.doors(ground(state, notify=told))
 
         connection, _ = server.accept()
         with connection:
             assert connection.recv(100) == b""
-    assert door == outside.Door(f"127.0.0.1:{port}", "")
+    assert door == network.Door(f"127.0.0.1:{port}", "")
 
 
 def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
@@ -250,7 +250,7 @@ def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
         port = server.getsockname()[1]
     told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
 
-    (door,) = outside.doors(ground(state, notify=told))
+    (door,) = network.doors(ground(state, notify=told))
 
     assert "refused" in door.trouble
     assert "secret" not in repr(door)
@@ -264,16 +264,16 @@ def test_each_postgres_is_asked_once_and_in_time_where_nobody_listens(state):
     other = Job("second", 1, worker="health.run", cwd=str(state), params_json=one.params_json)
     began_at = time.monotonic()
 
-    (found,) = outside.servers(ground(state, one, other))
+    (found,) = network.servers(ground(state, one, other))
 
-    assert time.monotonic() - began_at < outside.CONNECT_S + 2
+    assert time.monotonic() - began_at < network.CONNECT_S + 2
     assert found.jobs == (one.name, "second")
     assert "refused" in found.trouble
     assert "hunter2secret" not in found.trouble
 
 
 def test_a_dsn_that_is_none_is_not_repeated(state):
-    (found,) = outside.servers(
+    (found,) = network.servers(
         ground(state, job("health.run", state, database="d", postgres="hunter2secret"))
     )
 
@@ -284,24 +284,24 @@ def test_a_dsn_that_is_none_is_not_repeated(state):
 def test_the_rights_of_a_role_are_those_that_postgres_knows(state, postgres):
     psycopg = pytest.importorskip("psycopg")
     target = job("replication.run", state, database="d", postgres=postgres, schema="catalogue")
-    (owner,) = outside.servers(ground(state, target))
+    (owner,) = network.servers(ground(state, target))
     role = f"poor_{os.getpid()}"
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f'CREATE ROLE "{role}" LOGIN')
         try:
             poor = psycopg.conninfo.make_conninfo(postgres, user=role)
             target = job("replication.run", state, database="d", postgres=poor, schema="catalogue")
-            (stranger,) = outside.servers(ground(state, target))
-            (told,) = outside.judge_servers([stranger])
+            (stranger,) = network.servers(ground(state, target))
+            (told,) = network.judge_servers([stranger])
             admin.execute(told.expected)
-            (granted,) = outside.servers(ground(state, target))
+            (granted,) = network.servers(ground(state, target))
         finally:
             admin.execute(f'DROP OWNED BY "{role}"')
             admin.execute(f'DROP ROLE "{role}"')
 
-    assert [each.state for each in outside.judge_servers([owner])] == [State.WELL]
+    assert [each.state for each in network.judge_servers([owner])] == [State.WELL]
     assert told.expected == f'CREATE SCHEMA "catalogue" AUTHORIZATION "{role}"'
-    assert [each.state for each in outside.judge_servers([granted])] == [State.WELL]
+    assert [each.state for each in network.judge_servers([granted])] == [State.WELL]
 
 
 def test_a_dead_child_that_nobody_asked_for_is_counted():

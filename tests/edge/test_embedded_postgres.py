@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from scripts import embedded_postgres
-from tests.acceptance.hunting import is_dead
+from tests.acceptance.find_processes import is_dead
 from tests.waiting import until
 
 SCRIPT = Path(embedded_postgres.__file__)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.alerts import heartbeats
-from supervisor.alerts.heartbeats import Heartbeats, target
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Beat, Pulse
 from supervisor.log import Log
-from tests.edge.stage import Stage, at, carriers
+from supervisor.notifications import heartbeat_sender
+from supervisor.notifications.heartbeat_sender import Heartbeats, target
+from tests.edge.fixtures_keepers import Stage, at, carriers
 from tests.webhook import Webhook, nobody
 
 
@@ -175,7 +175,7 @@ def test_what_may_pass_is_tried_up_to_three_times(chest, hook, how):
 
     assert hook.paths() == ["sesame"] * 3
     assert chest.hearts.failures == 0
-    assert chest.skip_s <= heartbeats.WITHIN_S
+    assert chest.skip_s <= heartbeat_sender.WITHIN_S
 
 
 def test_after_three_tries_it_is_a_failure(chest, hook):
@@ -206,7 +206,7 @@ def test_retry_after_is_obeyed_within_the_minute(chest, hook, asked_s, calls):
 
     assert len(hook.calls) == calls
     assert chest.hearts.failures == 2 - calls
-    assert calls == 1 or float(asked_s) - 1 < chest.skip_s <= heartbeats.WITHIN_S
+    assert calls == 1 or float(asked_s) - 1 < chest.skip_s <= heartbeat_sender.WITHIN_S
 
 
 def test_what_follows_to_the_same_url_waits_for_the_tries_before_it(chest, hook):
@@ -234,7 +234,7 @@ def test_a_dead_endpoint_keeps_no_other_waiting(chest, hook):
 
 
 def test_a_child_that_went_meanwhile_is_replaced_for_the_next_try(chest, hook, monkeypatch):
-    monkeypatch.setattr(heartbeats, "WORKER", "tests.edge.test_heartbeats:soon_idle")
+    monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:soon_idle")
     hook.answers(503)
     chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
     chest.until(lambda: any(isinstance(e, ev.Emptied) for e in chest.stage.happened))
@@ -249,7 +249,7 @@ def test_after_a_while_the_next_line_tells_how_many(chest):
     for _ in range(4):
         chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
         chest.until_idle()
-    chest.skip_s += heartbeats.LOG_EVERY_S
+    chest.skip_s += heartbeat_sender.LOG_EVERY_S
     chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
 
     chest.until_idle()
@@ -282,7 +282,7 @@ def test_a_killed_child_is_replaced_after_a_rest(chest, hook):
 
     chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
     waits_until = chest.hearts.next_instant()
-    chest.skip_s = heartbeats.REST_S
+    chest.skip_s = heartbeat_sender.REST_S
     chest.until_idle()
 
     assert chest.hearts.failures == 1
@@ -305,7 +305,7 @@ def test_what_waits_for_its_next_try_is_not_tried_after_the_minute(chest, hook):
 
 
 def test_a_child_that_had_nothing_to_do_ends_and_nothing_is_lost(chest, hook, monkeypatch):
-    monkeypatch.setattr(heartbeats, "WORKER", "tests.edge.test_heartbeats:soon_idle")
+    monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:soon_idle")
     chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
     chest.until(lambda: any(isinstance(e, ev.Emptied) for e in chest.stage.happened))
 
@@ -318,14 +318,14 @@ def test_a_child_that_had_nothing_to_do_ends_and_nothing_is_lost(chest, hook, mo
 
 def soon_idle(params, report):
     """The child, with less patience."""
-    from supervisor.alerts import heart
+    from supervisor.notifications.child import call_heartbeats
 
-    heart.IDLE_S = 0.2
-    return heart.run(params, report)
+    call_heartbeats.IDLE_S = 0.2
+    return call_heartbeats.run(params, report)
 
 
 def test_a_child_that_has_served_long_enough_hands_over(chest, hook, monkeypatch):
-    monkeypatch.setattr(heartbeats, "WORKER", "tests.edge.test_heartbeats:soon_tired")
+    monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:soon_tired")
     for number in range(40):
         chest.hearts.take(Beat(f"job-{number}", hook.url, Pulse.SUCCESS))
         chest.turn()
@@ -337,10 +337,10 @@ def test_a_child_that_has_served_long_enough_hands_over(chest, hook, monkeypatch
 
 def soon_tired(params, report):
     """The child, with a short life."""
-    from supervisor.alerts import heart
+    from supervisor.notifications.child import call_heartbeats
 
-    heart.MOST_BEATS = 3
-    return heart.run(params, report)
+    call_heartbeats.MOST_BEATS = 3
+    return call_heartbeats.run(params, report)
 
 
 def test_a_url_too_long_for_the_pipe_is_a_failure(chest, hook):
@@ -357,7 +357,7 @@ def test_a_cause_of_any_length_and_script_goes_through(chest, hook):
 
     chest.until_idle()
 
-    assert 900 < len(hook.calls[0].body.encode()) <= heartbeats.MOST_BODY_BYTES
+    assert 900 < len(hook.calls[0].body.encode()) <= heartbeat_sender.MOST_BODY_BYTES
 
 
 @pytest.mark.parametrize("place", ["missing/heartbeats.pipe", "runs"], ids=["gone", "taken"])

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.api.bridge import Reload
+from supervisor.core import control_requests
 from supervisor.core import events as ev
 from supervisor.core.decide import decide
 from supervisor.core.model import Peer, Run, State
-from supervisor.desk import Reload
-from supervisor.ledger.history import History, Wanted
+from supervisor.ledger.queries import History, Wanted
 from supervisor.service import Service, Settings
 from tests.acceptance.daemon import House
 
@@ -102,8 +102,8 @@ def incidents(service: Service) -> list[tuple[str, str]]:
 
 def works(service: Service) -> bool:
     """Whether a run can be asked for and succeeds."""
-    answer = ask(service, asks.RunJobs(("good",)))
-    assert answer.result().answer is asks.Answer.OK
+    answer = ask(service, control_requests.RunJobs(("good",)))
+    assert answer.result().answer is control_requests.Answer.OK
     return last_of(service, "good").state is State.SUCCESS
 
 
@@ -124,7 +124,7 @@ OF_A_RUN = [
 def test_the_run_concerned_fails_and_leaves_its_place(begin, kind, job):
     service = begin(Rules(kind))
 
-    ask(service, asks.RunJobs((job,)))
+    ask(service, control_requests.RunJobs((job,)))
     last = last_of(service, job)
 
     assert (last.state, last.reason) == (State.FAILED, "internal") or kind is ev.Emptied
@@ -136,7 +136,7 @@ def test_the_run_concerned_fails_and_leaves_its_place(begin, kind, job):
 def test_a_run_whose_process_lives_is_killed(begin):
     service = begin(Rules(ev.Started))
 
-    ask(service, asks.RunJobs(("long",)))
+    ask(service, control_requests.RunJobs(("long",)))
     last = last_of(service, "long")
 
     assert (last.state, last.reason, last.attempt) == (State.FAILED, "internal", 1)
@@ -170,9 +170,9 @@ def test_an_event_of_any_kind_is_dropped_and_told(begin, kind, event):
 def test_a_request_that_cannot_be_decided_is_answered(begin):
     service = begin(Rules(ev.Asked))
 
-    reply = ask(service, asks.RunJobs(("good",))).result()
+    reply = ask(service, control_requests.RunJobs(("good",))).result()
 
-    assert reply.answer is asks.Answer.UNAVAILABLE
+    assert reply.answer is control_requests.Answer.UNAVAILABLE
     assert "DefectError: injected" in reply.error
     assert works(service)
 
@@ -205,9 +205,9 @@ def test_the_service_can_be_stopped_whatever_is_wrong(begin):
 def test_a_timer_that_always_fails_is_not_tried_at_once_again(begin):
     rules = Rules(ev.TimePassed, times=0)
     service = begin(rules)
-    ask(service, asks.RunJobs(("long",)))
+    ask(service, control_requests.RunJobs(("long",)))
     until(service, lambda: service.loop.world.living)
-    ask(service, asks.CancelJob("long"))  # its grace is a timer
+    ask(service, control_requests.CancelJob("long"))  # its grace is a timer
 
     rules.left = 1000
     service.loop.turn([ev.TimePassed(service.loop.read_clocks())])

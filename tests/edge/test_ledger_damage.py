@@ -12,9 +12,9 @@ import pytest
 from supervisor.core import effects
 from supervisor.core.alert_model import Incident
 from supervisor.core.model import Attempt, Gap, Mark, Pause, Severity, State
-from supervisor.ledger.history import History, Wanted
+from supervisor.ledger.queries import History, Wanted
 from supervisor.ledger.store import Store
-from tests.edge.ledger_stage import AT, alert, run
+from tests.edge.fixtures_ledger import AT, alert, run
 
 LEDGER = "ledger.sqlite3"
 

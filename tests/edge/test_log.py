@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.core.effects import Note
 from supervisor.log import MOST_WAITING, MOST_WAITING_BYTES, Log
-from supervisor.masking import masker
+from supervisor.redaction.mask import masker
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.api.log_reader import LONGEST_LINE_BYTES, PIECE_BYTES, LogReader
-from supervisor.containment.output import HEAD_BYTES, SEGMENT_BYTES, Log, join
-from supervisor.masking import masker
+from supervisor.containment.run_log import HEAD_BYTES, SEGMENT_BYTES, Log, join
+from supervisor.redaction.mask import masker
 
 SECRET = "t0ken-123456789"
 

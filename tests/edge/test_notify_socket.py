@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.notify_socket import NotifySocket, taken_from
+from supervisor.systemd import NotifySocket, taken_from
 from tests.manager_socket import ManagerSocket
 
 PID = os.getpid()

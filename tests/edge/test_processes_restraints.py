@@ -12,7 +12,7 @@ import pytest
 from supervisor.core import events
 from supervisor.core.effects import Force
 from supervisor.core.model import Limits
-from tests.edge.stage import ROOT, Stage, exited
+from tests.edge.fixtures_keepers import ROOT, Stage, exited
 
 OF_OURS = min(19, os.nice(0) + 5)
 MANY = 150

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.containment import marks, tree
+from supervisor.containment import instance_mark, process_tree
 from supervisor.core import events
 from supervisor.core.effects import Force
-from tests.edge.stage import ROOT, Stage, at, exited, lives, parent, state
+from tests.edge.fixtures_keepers import ROOT, Stage, at, exited, lives, parent, state
 from tests.waiting import until
 
 PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
@@ -60,7 +60,7 @@ def stage(tmp_path: Path) -> Iterator[Guarded]:
     stage = Guarded(tmp_path)
     yield stage
     stage.close()
-    assert tree.sweep(stage.instance) == ([], [])
+    assert process_tree.sweep(stage.instance) == ([], [])
 
 
 def begin(stage: Guarded, script: str, *words: str) -> int:
@@ -163,9 +163,9 @@ def spared(tmp_path: Path) -> Iterator[Guarded]:
 
 
 def hold(stage: Guarded, pid: int) -> Holder:
-    before = set(tree.children())
+    before = set(process_tree.children())
     holder = Holder(pid)
-    stage.spare += set(tree.children()) - before
+    stage.spare += set(process_tree.children()) - before
     if not holder.holds:
         holder.let_go()
         pytest.skip("a process may not trace another here")
@@ -229,7 +229,7 @@ time.sleep(600)
 SUPERVISOR = """
 import sys
 from pathlib import Path
-from tests.edge.stage import Stage
+from tests.edge.fixtures_keepers import Stage
 stage = Stage(Path(sys.argv[1]))
 stage.begin(shell=sys.argv[2], cwd=sys.argv[1], inherit_env=True)
 stage.until(lambda: Path(sys.argv[1], "ready").exists())
@@ -264,12 +264,12 @@ def test_what_hides_from_a_sweep_is_found_and_called_killed_when_it_is_dead(tmp_
     supervisor.wait()
     supervisor.stdout.close()
 
-    killed, left = tree.sweep(instance)
+    killed, left = process_tree.sweep(instance)
 
     assert left == []
     assert hidden in {int(name.split()[0]) for name in killed}
     assert state(hidden) in ("", "Z")
-    assert not any(marks.is_on(pid, instance) and lives(pid) for pid in _all())
+    assert not any(instance_mark.is_on(pid, instance) and lives(pid) for pid in _all())
 
 
 def _all() -> list[int]:

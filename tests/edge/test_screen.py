@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.alerts.screen import MOST_STEPS, shown
+from supervisor.notifications.terminal_screen import MOST_STEPS, shown
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from supervisor.alerts import slack
-from supervisor.core import incident, schedule
+from supervisor.core import incidents, schedule
 from supervisor.core.alert_model import Alert
 from supervisor.core.model import Job, Run, Severity, State, Trigger, replace
-from supervisor.masking import masker
+from supervisor.notifications.channels import slack
+from supervisor.redaction.mask import masker
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 ALERT = Alert(
@@ -109,7 +109,7 @@ def test_each_kind_has_its_words_and_what_to_type(kind, title, typed):
     assert f"`{typed}`" in json.dumps(body)
 
 
-@pytest.mark.parametrize("kind", sorted(incident.SEVERITY))
+@pytest.mark.parametrize("kind", sorted(incidents.SEVERITY))
 @pytest.mark.parametrize("word", ["opened", "reminder", "recovered"])
 @pytest.mark.parametrize("job", ["backup", ""])
 def test_every_alert_makes_a_message_that_slack_takes(kind, word, job):

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import parse
-from supervisor.config.from_systemd import checked, jobs_yaml
 from supervisor.config.problems import Wrong
-from supervisor.config.systemd_calendar import to_cron
-from supervisor.config.systemd_exec import seconds
-from supervisor.config.systemd_jobs import UnitJob, UnitLost, jobs_of
-from supervisor.config.systemd_service import Machine
-from supervisor.config.systemd_units import Unit, parse_unit
+from supervisor.config.systemd.calendar import to_cron
+from supervisor.config.systemd.convert import checked, jobs_yaml
+from supervisor.config.systemd.exec_line import seconds
+from supervisor.config.systemd.jobs import UnitJob, UnitLost, jobs_of
+from supervisor.config.systemd.service import Machine
+from supervisor.config.systemd.units import Unit, parse_unit
 from supervisor.core import schedule
 from supervisor.core.model import CatchUp
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from supervisor import config
-from supervisor.config import zones
+from supervisor.config import timezones
+from supervisor.config.fingerprint import fingerprint
 from supervisor.config.problems import Wrong
+from supervisor.config.timezones import MachineZone, machine_zone
+from supervisor.config.watch import SETTLE_S
 from supervisor.config.zone_files import zone_of_content, zone_of_posix
-from supervisor.config.zones import MachineZone, machine_zone
 from supervisor.core import events as ev
-from supervisor.look import fingerprint
-from supervisor.reload import Reloader
-from supervisor.state_folder import StateFolder
-from supervisor.watch import SETTLE_S
-from tests.edge.stage import at
+from supervisor.reloader import Reloader
+from supervisor.state_dir import StateFolder
+from tests.edge.fixtures_keepers import at
 from workers import protocol
 
 DATABASE = next((Path(each) for each in zoneinfo.TZPATH if Path(each, "Europe").is_dir()), None)
@@ -218,7 +218,7 @@ NAMED = f"timezone: Asia/Tokyo\n{JOBS}"
 def localtime(tmp_path, monkeypatch):
     """The file that stands for /etc/localtime."""
     file = tmp_path / "localtime"
-    monkeypatch.setattr(zones, "LOCALTIME", file)
+    monkeypatch.setattr(timezones, "LOCALTIME", file)
     return file
 
 

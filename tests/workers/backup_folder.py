@@ -17,9 +17,9 @@ import pytest
 
 from tests.workers.catalogue_folder import a_report
 from workers import backup
-from workers.backup import catalogue, names, records
-from workers.backup.folder import publish
+from workers.backup import filenames, listing, manifest
 from workers.backup.manifest import Manifest
+from workers.backup.repository import publish
 from workers.report import WorkerFailed
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk, which needs root")
@@ -130,19 +130,19 @@ def failure(path: Path, folder: Path, /, **more: Any) -> WorkerFailed:
 
 def the_copy(folder: Path) -> Path:
     """The newest copy in `folder`."""
-    return catalogue.list_backups(folder)[0].path
+    return listing.list_backups(folder)[0].path
 
 
 def dated(made: Path, into: Path, moment: datetime, stem: str = "a") -> Path:
     """The copy `made` in the folder `into` as if it had been taken at `moment`."""
     into.mkdir(exist_ok=True)
-    name = names.copy_name(stem, moment)
-    known = records.read(made)
+    name = filenames.copy_name(stem, moment)
+    known = manifest.read(made)
     fields = {field: getattr(known, field) for field in Manifest.__dataclass_fields__}
     again = Manifest(**fields | {"name": name, "source": f"/data/{stem}.db"})
     shutil.copy(made, into / f"{name}.part")
     os.utime(into / f"{name}.part", (moment.timestamp(),) * 2)
-    publish(into, name, records.companions(again), 0o640)
+    publish(into, name, manifest.companions(again), 0o640)
     return into / name
 
 

@@ -22,7 +22,7 @@ from tests.workers.backup_folder import (
 )
 from tests.workers.catalogue_folder import a_report, logged
 from workers import backup, params
-from workers.backup import catalogue, codec, folder, names, verify
+from workers.backup import filenames, gzip_codec, listing, repository, verify
 from workers.protocol import Progress
 from workers.report import WorkerFailed
 from workers.units import format_size
@@ -69,7 +69,7 @@ def test_its_three_files_are_called_after_the_database_and_the_instant(source, c
 
     name = str(run(source, copies)["file"])
 
-    named = names.parse(name)
+    named = filenames.parse(name)
     assert named is not None
     assert named.stem == "cards"
     assert before <= named.taken_at <= datetime.now(UTC)
@@ -136,7 +136,7 @@ def test_what_lies_in_the_log_only_is_in_the_copy(source, copies):
 def test_each_level_gives_a_copy_that_verifies(source, copies, level):
     run(source, copies, level=level)
 
-    assert verify.verify(the_copy(copies)).manifest.versions["codec"] == codec.name(level)
+    assert verify.verify(the_copy(copies)).manifest.versions["codec"] == gzip_codec.name(level)
 
 
 def test_awkward_tables_are_counted(tmp_path, copies):
@@ -173,7 +173,7 @@ def test_two_copies_in_one_second_have_two_names(source, copies):
     made = {run(source, copies)["file"] for _ in range(3)}
 
     assert len(made) == 3
-    assert [one.state for one in catalogue.list_backups(copies)] == ["verified"] * 3
+    assert [one.state for one in listing.list_backups(copies)] == ["verified"] * 3
 
 
 def test_copies_are_as_readable_as_their_database(source, copies):
@@ -224,7 +224,7 @@ def test_a_leftover_is_swept_though_the_clock_was_put_back_since(source, copies)
 
 def test_a_scratch_file_of_a_living_proof_is_left_alone(source, copies):
     copies.mkdir()
-    with folder.scratch(copies, f"{CALLED}.scratch-") as scratch:
+    with repository.scratch(copies, f"{CALLED}.scratch-") as scratch:
         assert run(source, copies)["swept"] == 0
 
         assert scratch.path.exists()
@@ -233,7 +233,7 @@ def test_a_scratch_file_of_a_living_proof_is_left_alone(source, copies):
 
 def test_a_second_service_on_the_folder_is_kept_out_by_name(source, copies):
     copies.mkdir()
-    with folder.locked(copies):
+    with repository.locked(copies):
         failed = failure(source, copies)
 
     assert f"folder {copies} is in use by pid {os.getpid()} on" in failed.error

@@ -20,8 +20,8 @@ from tests.workers.backup_folder import (
     the_copy,
 )
 from tests.workers.catalogue_folder import a_report, logged
-from workers.backup import catalogue, folder, ownership, restore, verify
-from workers.backup.trouble import Damaged, Trouble, Unproven
+from workers.backup import listing, ownership, repository, restore, verify
+from workers.backup.errors import Damaged, Trouble, Unproven
 
 COUNT = "SELECT COUNT(*) FROM moves"
 
@@ -53,7 +53,7 @@ def read_only(directory):
 @root_only
 def test_on_a_read_only_mount_copies_are_listed_proven_and_restored(copy, tmp_path):
     with read_only(copy.parent):
-        (listed,) = catalogue.list_backups(copy.parent)
+        (listed,) = listing.list_backups(copy.parent)
         proven = verify.verify(copy)
         done = restore.restore(copy, tmp_path / "new.db", force=False)
 
@@ -72,10 +72,10 @@ def test_a_damaged_copy_on_a_read_only_mount_is_named(copy):
 
 
 def test_where_nothing_can_be_written_the_folder_of_temporary_files_serves(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(repository.tempfile, "tempdir", str(tmp_path))
 
-    assert folder.writable(tmp_path / "missing") == tmp_path
-    assert folder.writable(tmp_path) == tmp_path
+    assert repository.writable(tmp_path / "missing") == tmp_path
+    assert repository.writable(tmp_path) == tmp_path
 
 
 def test_a_copy_that_nothing_proves_says_how_to_restore_it_all_the_same(lone, tmp_path):

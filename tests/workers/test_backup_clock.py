@@ -9,10 +9,11 @@ import pytest
 from tests.workers.backup_folder import a_database, dated, failure, ours, rows, run, the_copy
 from tests.workers.catalogue_folder import a_report
 from workers import params, rotation
-from workers.backup import catalogue, choice, names, records, restore, verify
-from workers.backup.trouble import Trouble
-from workers.health import files
-from workers.health.measures import NewestBackup
+from workers.backup import filenames, listing, restore, selection, verify
+from workers.backup.errors import Trouble
+from workers.backup.manifest import companions, read
+from workers.health import local_checks
+from workers.health.measurements import NewestBackup
 from workers.rotation.retention import Policy, plan
 
 HOUR = timedelta(hours=1)
@@ -36,13 +37,13 @@ def a_copy_made_ahead(source, copies, by):
     """A copy whose name and manifest were made while the clock was ahead."""
     run(source, copies)
     made = the_copy(copies)
-    manifest = records.read(made)
+    manifest = read(made)
     moment = now() + by
     fields = {
-        "name": names.copy_name("a", moment),
+        "name": filenames.copy_name("a", moment),
         "taken_at": moment.isoformat(timespec="milliseconds"),
     }
-    for ending, content in records.companions(dataclasses.replace(manifest, **fields)).items():
+    for ending, content in companions(dataclasses.replace(manifest, **fields)).items():
         Path(f"{made}{ending}").unlink()
         (copies / f"{fields['name']}{ending}").write_bytes(content)
     return made.rename(copies / fields["name"])
@@ -72,10 +73,10 @@ def test_a_copy_made_after_one_from_the_future_is_named_after_it_and_is_the_late
 
     result = run(grown(source), copies)
 
-    named = names.parse(str(result["file"]))
-    assert named.taken_at == names.parse(ahead.name).taken_at + timedelta(seconds=1)
+    named = filenames.parse(str(result["file"]))
+    assert named.taken_at == filenames.parse(ahead.name).taken_at + timedelta(seconds=1)
     assert the_copy(copies).name == result["file"]
-    assert abs(catalogue.list_backups(copies)[0].taken_at - now()) < HOUR / 60
+    assert abs(listing.list_backups(copies)[0].taken_at - now()) < HOUR / 60
     assert count(copies, tmp_path / "new.db") == 21
     assert verify.verify(copies / str(result["file"]))
 
@@ -88,7 +89,7 @@ def test_rotation_keeps_the_newer_content_while_and_after_a_copy_is_from_the_fut
     newer = copies / str(run(grown(source), copies)["file"])
 
     meanwhile = rotation.prune(copies, 1, "UTC", dry_run=False)
-    later = plan(catalogue.list_backups(copies), Policy(last=1), now() + by + HOUR, UTC)
+    later = plan(listing.list_backups(copies), Policy(last=1), now() + by + HOUR, UTC)
 
     assert meanwhile.removed == 0
     assert [one.backup.path for one in later if one.keep] == [newer]
@@ -102,18 +103,18 @@ def test_with_an_older_copy_at_hand_one_from_the_future_is_never_the_newest(sour
     for path in (copies / "other").glob("a-*"):
         path.rename(copies / path.name)
 
-    listed = catalogue.list_backups(copies)
+    listed = listing.list_backups(copies)
 
-    assert choice.choose(listed, "latest", now() + timedelta(seconds=1), "UTC").path == older
+    assert selection.choose(listed, "latest", now() + timedelta(seconds=1), "UTC").path == older
 
 
 def test_copies_made_within_a_second_follow_each_other_and_none_is_from_the_future(source, copies):
     made = [str(run(source, copies)["file"]) for _ in range(4)]
 
-    listed = catalogue.list_backups(copies)
+    listed = listing.list_backups(copies)
 
     assert [one.path.name for one in reversed(listed)] == made
-    assert not any(catalogue.ahead(one, datetime.now(UTC)) for one in listed)
+    assert not any(listing.ahead(one, datetime.now(UTC)) for one in listed)
 
 
 def test_copies_made_while_the_clock_was_put_back_a_year_are_the_newest_by_content(
@@ -126,7 +127,7 @@ def test_copies_made_while_the_clock_was_put_back_a_year_are_the_newest_by_conte
     old = dated(made, copies, now() - 400 * 24 * HOUR)
     for path in copies.glob("a-*"):
         for ending, content in (
-            records.companions(dataclasses.replace(records.read(path), source=str(source))).items()
+            companions(dataclasses.replace(read(path), source=str(source))).items()
             if path.name.endswith(".gz")
             else ()
         ):
@@ -145,17 +146,17 @@ def test_days_are_those_on_which_copies_were_made_whatever_their_names_say(sourc
     nights = [copies / str(run(source, copies)["file"]) for _ in range(3)]
     for back, path in zip((2, 1, 0), nights, strict=True):
         taken_at = (now() - back * 24 * HOUR).isoformat(timespec="milliseconds")
-        manifest = dataclasses.replace(records.read(path), taken_at=taken_at)
-        for ending, content in records.companions(manifest).items():
+        manifest = dataclasses.replace(read(path), taken_at=taken_at)
+        for ending, content in companions(manifest).items():
             Path(f"{path}{ending}").write_bytes(content)
 
-    decided = plan(catalogue.list_backups(copies), Policy(last=1, daily=3), now(), UTC)
+    decided = plan(listing.list_backups(copies), Policy(last=1, daily=3), now(), UTC)
 
     kept = {one.backup.path: one.reason for one in decided if one.keep}
     assert set(kept) == {ahead, *nights}
     assert [kept[path].rpartition("daily ")[2][:3] for path in nights] == ["3/3", "2/3", "1/3"]
-    yesterday = choice.choose(
-        catalogue.list_backups(copies), f"{now() - 12 * HOUR:%F %T}", now(), "UTC"
+    yesterday = selection.choose(
+        listing.list_backups(copies), f"{now() - 12 * HOUR:%F %T}", now(), "UTC"
     )
     assert yesterday.path == nights[1]
 
@@ -164,7 +165,7 @@ def test_health_measures_the_age_of_the_newest_content(source, copies):
     a_copy_made_ahead(source, copies, HOUR / 2)
     run(source, copies)
 
-    measured = files.newest_backup(source, copies)
+    measured = local_checks.newest_backup(source, copies)
 
     assert isinstance(measured, NewestBackup)
     assert measured.age_s < 60
@@ -204,7 +205,7 @@ def test_a_copy_of_another_service_in_the_same_second_is_no_hindrance(tmp_path, 
 
     run(source, copies, copies=(nas,))
 
-    assert len(catalogue.list_backups(nas)) == 21
+    assert len(listing.list_backups(nas)) == 21
 
 
 def test_a_mark_by_hand_exempts_whatever_the_date(source, copies):
@@ -212,7 +213,7 @@ def test_a_mark_by_hand_exempts_whatever_the_date(source, copies):
     Path(f"{kept}.keep").touch()
     newer = str(run(source, copies)["file"])
 
-    decided = plan(catalogue.list_backups(copies), Policy(last=1), now() + HOUR, UTC)
+    decided = plan(listing.list_backups(copies), Policy(last=1), now() + HOUR, UTC)
 
     assert [one.backup.path.name for one in decided if one.keep] == [newer, kept.name]
 
@@ -226,4 +227,4 @@ def test_a_copy_from_the_end_of_the_calendar_is_named(source, copies):
     assert "a-9999-12-31T23-59-59Z.sqlite3.db.gz; a new one could not be named" in failed.error
     assert ours(copies) == ["a-9999-12-31T23-59-59Z.sqlite3.db.gz"]
     with pytest.raises(Trouble):
-        records.read(copies / "a-9999-12-31T23-59-59Z.sqlite3.db.gz")
+        read(copies / "a-9999-12-31T23-59-59Z.sqlite3.db.gz")

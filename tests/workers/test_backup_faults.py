@@ -11,9 +11,18 @@ import pytest
 from tests.workers.backup_folder import a_database, ours, run, the_copy
 from tests.workers.catalogue_folder import a_report, logged
 from workers import backup
-from workers.backup import folder, names, patience, records, restore, second_copy, stream, verify
+from workers.backup import (
+    filenames,
+    lock_wait,
+    repository,
+    restore,
+    secondary_copy,
+    stream,
+    verify,
+)
+from workers.backup.errors import Cancelled, Trouble
+from workers.backup.manifest import read
 from workers.backup.snapshot import snapshot
-from workers.backup.trouble import Cancelled, Trouble
 from workers.report import WorkerFailed
 
 
@@ -31,7 +40,7 @@ def copy(source, tmp_path):
 def test_a_second_disk_that_gives_back_other_bytes_is_named_and_holds_no_copy(copy, tmp_path):
     nas = tmp_path / "nas"
     nas.mkdir()
-    manifest = records.read(copy)
+    manifest = read(copy)
 
     def spoil(_done):
         part = nas / f"{copy.name}.part"
@@ -39,7 +48,7 @@ def test_a_second_disk_that_gives_back_other_bytes_is_named_and_holds_no_copy(co
         part.write_bytes(bytes([content[0] ^ 1]) + content[1:])
 
     with pytest.raises(Trouble, match=r"gave back other bytes than were written.*check that disk"):
-        second_copy.carry(copy, manifest, nas, spoil)
+        secondary_copy.carry(copy, manifest, nas, spoil)
 
     assert ours(nas) == []
 
@@ -90,10 +99,10 @@ def test_a_database_that_is_locked_for_a_moment_is_waited_for(tmp_path):
             if len(tries) == 2:
                 other.execute("ROLLBACK")
 
-        with closing(patience.opened(source, let_go)) as opened:
+        with closing(lock_wait.opened(source, let_go)) as opened:
             other.execute("BEGIN EXCLUSIVE")
             tries.clear()
-            patience.begin_reading(opened, let_go)
+            lock_wait.begin_reading(opened, let_go)
 
             assert opened.in_transaction
     assert len(tries) == 2
@@ -108,7 +117,7 @@ def test_a_wish_to_end_is_heard_while_a_database_is_locked(tmp_path):
     with closing(sqlite3.connect(source, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(Cancelled):
-            patience.opened(source, end)
+            lock_wait.opened(source, end)
 
 
 def test_a_target_that_appears_meanwhile_is_not_written_over(copy, tmp_path):
@@ -132,7 +141,7 @@ def test_a_cancelled_restore_job_leaves_the_target_as_it_is(copy, tmp_path):
 
 
 def test_a_rehearsal_names_the_leftovers_that_a_run_would_sweep(source, copy, tmp_path):
-    part, heard = copy.with_name(f"b-2026-02-09T00-00-00Z{names.ENDING}.part"), []
+    part, heard = copy.with_name(f"b-2026-02-09T00-00-00Z{filenames.ENDING}.part"), []
     part.write_text("half")
 
     wanted = backup.Params(source, tmp_path / "copies")
@@ -146,9 +155,9 @@ def test_a_rehearsal_names_the_leftovers_that_a_run_would_sweep(source, copy, tm
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
 def test_a_folder_where_nothing_can_be_made_is_named():
     with pytest.raises(Trouble, match="make folder /proc/nothing"):
-        folder.made(Path("/proc/nothing"))
+        repository.made(Path("/proc/nothing"))
     with (
         pytest.raises(Trouble, match="make a scratch file in /proc/self"),
-        folder.scratch(Path("/proc/self"), "x"),
+        repository.scratch(Path("/proc/self"), "x"),
     ):
         pass

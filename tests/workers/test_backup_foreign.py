@@ -8,8 +8,8 @@ import pytest
 from tests.workers.backup_folder import a_database, failure, ours, rows, the_copy, unpacked
 from tests.workers.catalogue_folder import a_report, logged
 from workers import backup
-from workers.backup import catalogue, restore, verify
-from workers.backup.catalogue import State
+from workers.backup import listing, restore, verify
+from workers.backup.listing import State
 
 NEEDS_COLLATION = {
     "an index": ("t(a)", "CREATE INDEX i ON t (a COLLATE unicase)", "1 index"),
@@ -70,7 +70,7 @@ def backed_up(source, copies):
     """Result, log and manifest of a backup that must be exact."""
     heard = []
     result = backup.run(backup.Params(source, copies), a_report(heard))
-    (copy,) = catalogue.list_backups(copies)
+    (copy,) = listing.list_backups(copies)
     assert copy.state is State.VERIFIED
     with closing(sqlite3.connect(source)) as theirs:
         theirs.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.workers.backup_folder import a_database, a_writer, ours, root_only, run
-from workers.backup import catalogue, verify
+from workers.backup import listing, verify
 
 DRIVER = """
 import sys
@@ -74,7 +74,7 @@ def test_a_killed_backup_leaves_only_copies_that_verify(tmp_path, wal):
     with a_writer(source, 0.005):
         for _ in range(5):
             finished = killed_after(source, copies, dice.uniform(0.01, 0.3))
-            found = catalogue.list_backups(copies) if copies.exists() else []
+            found = listing.list_backups(copies) if copies.exists() else []
             assert set(finished) <= {one.path.name for one in found}
             for path in {one.path for one in found} - proven:
                 assert verify.verify(path)
@@ -85,13 +85,13 @@ def test_a_killed_backup_leaves_only_copies_that_verify(tmp_path, wal):
         run(source, copies)
 
     assert cut, "no kill came in the midst of a copy"
-    names = [one.path.name for one in catalogue.list_backups(copies)]
+    names = [one.path.name for one in listing.list_backups(copies)]
     assert ours(copies) == sorted(f"{n}{end}" for n in names for end in ("", ".json", ".sha256"))
 
 
 def papers_of(copies):
     """What is under a final name, copy by copy; each of three files, or it is no copy yet."""
-    found = catalogue.list_backups(copies) if copies.exists() else []
+    found = listing.list_backups(copies) if copies.exists() else []
     for one in found:
         assert verify.verify(one.path)
     return [one.path.name for one in found]
@@ -197,7 +197,7 @@ def copied_at_one_instant(image, cut):
 def proven_after(image, folder):
     """How many copies the disk has after the cut, all of which verify."""
     with a_disk_image(image, folder):
-        found = catalogue.list_backups(folder / "copies") if (folder / "copies").exists() else []
+        found = listing.list_backups(folder / "copies") if (folder / "copies").exists() else []
         for one in found:
             assert verify.verify(one.path)
     image.unlink()

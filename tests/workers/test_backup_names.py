@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.backup import catalogue, choice, codec, names, stream
-from workers.backup.catalogue import Backup, State
+from workers.backup import filenames, gzip_codec, listing, selection, stream
+from workers.backup.errors import Trouble
+from workers.backup.listing import Backup, State
 from workers.backup.manifest import BadManifest, Manifest, decode, encode
 from workers.backup.stream import Unpacked
-from workers.backup.trouble import Trouble
 
 NOW = datetime(2026, 2, 11, 12, 0, tzinfo=UTC)  # a Wednesday, 13:00 in Berlin
 BERLIN = "Europe/Berlin"
@@ -52,7 +52,7 @@ MANIFEST = Manifest(
 
 
 def a_backup(moment, state=State.VERIFIED, source="/data/a.db"):
-    path = Path("/copies") / names.copy_name("a", moment)
+    path = Path("/copies") / filenames.copy_name("a", moment)
     return Backup(path, "a", source, moment, 10, 40, state, "", False)
 
 
@@ -66,14 +66,14 @@ def a_backup(moment, state=State.VERIFIED, source="/data/a.db"):
     ],
 )
 def test_a_copy_is_called_after_its_database_up_to_the_first_dot(database, stem):
-    assert names.stem(Path(database)) == stem
-    assert names.copy_name(stem, NOW) == f"{stem}-2026-02-11T12-00-00Z.sqlite3.db.gz"
+    assert filenames.stem(Path(database)) == stem
+    assert filenames.copy_name(stem, NOW) == f"{stem}-2026-02-11T12-00-00Z.sqlite3.db.gz"
 
 
 @pytest.mark.parametrize("name", ["a\\b.db", "a\nb.db", "...", "x" * 250])
 def test_a_name_that_its_sidecar_could_not_hold_is_refused(name):
     with pytest.raises(ValueError):
-        names.stem(Path(name))
+        filenames.stem(Path(name))
 
 
 @given(
@@ -83,7 +83,7 @@ def test_a_name_that_its_sidecar_could_not_hold_is_refused(name):
 def test_a_name_is_read_as_it_was_written(stem, seconds):
     moment = datetime.fromtimestamp(seconds, UTC)
 
-    read = names.parse(names.copy_name(stem, moment))
+    read = filenames.parse(filenames.copy_name(stem, moment))
 
     assert read is not None
     assert (read.stem, read.taken_at) == (stem, moment)
@@ -102,8 +102,8 @@ def test_a_name_is_read_as_it_was_written(stem, seconds):
     ],
 )
 def test_other_names_are_foreign(name):
-    assert names.parse(name) is None
-    assert names.leftover_of(f"{name}.part") is None or name.endswith(".bak")
+    assert filenames.parse(name) is None
+    assert filenames.leftover_of(f"{name}.part") is None or name.endswith(".bak")
 
 
 def test_a_manifest_is_read_as_it_was_written():
@@ -184,14 +184,18 @@ def test_what_inflates_much_further_than_others_waits_for_whoever_writes():
 
 
 def test_without_isal_the_standard_library_writes_and_reads_the_same(monkeypatch):
-    fast = codec.deflate(b"abc" * 1000, 1)
-    monkeypatch.setattr(codec, "_isal", None)
-    slow = codec.deflate(b"abc" * 1000, 1)
+    fast = gzip_codec.deflate(b"abc" * 1000, 1)
+    monkeypatch.setattr(gzip_codec, "_isal", None)
+    slow = gzip_codec.deflate(b"abc" * 1000, 1)
 
     for block in (fast, slow):
-        member = codec.header(0) + block + codec.trailer(codec.crc32(b"abc" * 1000), 3000)
-        assert codec.inflater().decompress(member) == b"abc" * 1000
-    assert codec.name(1).startswith("zlib")
+        member = (
+            gzip_codec.header(0)
+            + block
+            + gzip_codec.trailer(gzip_codec.crc32(b"abc" * 1000), 3000)
+        )
+        assert gzip_codec.inflater().decompress(member) == b"abc" * 1000
+    assert gzip_codec.name(1).startswith("zlib")
 
 
 @pytest.mark.parametrize(
@@ -213,7 +217,9 @@ def test_without_isal_the_standard_library_writes_and_reads_the_same(monkeypatch
     ],
 )
 def test_a_time_is_understood_as_people_say_it(said, meant):
-    assert choice.instant(said, NOW, BERLIN) == datetime.fromisoformat(meant).replace(tzinfo=UTC)
+    assert selection.instant(said, NOW, BERLIN) == datetime.fromisoformat(meant).replace(
+        tzinfo=UTC
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,7 +232,7 @@ def test_a_time_is_understood_as_people_say_it(said, meant):
 )
 def test_what_is_no_time_is_refused_with_what_is_expected(said):
     with pytest.raises(Trouble, match='expected "latest", "Tue 08:00"'):
-        choice.instant(said, NOW, BERLIN)
+        selection.instant(said, NOW, BERLIN)
 
 
 def test_the_newest_verified_copy_of_the_time_is_chosen():
@@ -234,35 +240,35 @@ def test_the_newest_verified_copy_of_the_time_is_chosen():
     known = [a_backup(day) for day in days]
     known[0] = dataclasses.replace(known[0], state=State.DAMAGED)
 
-    assert choice.choose(known, "latest", NOW, BERLIN) is known[1]
-    assert choice.choose(known, "Tue 08:00", NOW, BERLIN) is known[1]
-    assert choice.choose(known, "Tue 00:59", NOW, BERLIN) is known[2]
+    assert selection.choose(known, "latest", NOW, BERLIN) is known[1]
+    assert selection.choose(known, "Tue 08:00", NOW, BERLIN) is known[1]
+    assert selection.choose(known, "Tue 00:59", NOW, BERLIN) is known[2]
     with pytest.raises(Trouble, match=r"at or before Sun 2026-02-01 .* the oldest is of Sun 2026"):
-        choice.choose(known, "2026-02-01", NOW, BERLIN)
+        selection.choose(known, "2026-02-01", NOW, BERLIN)
     with pytest.raises(Trouble, match="no verified copy among 1"):
-        choice.choose(known[:1], "latest", NOW, BERLIN)
+        selection.choose(known[:1], "latest", NOW, BERLIN)
 
 
 def test_a_copy_from_the_future_is_not_the_latest_while_there_is_another():
     known = [a_backup(NOW + timedelta(days=9)), a_backup(NOW - timedelta(days=1))]
 
-    assert choice.choose(known, "latest", NOW, BERLIN) is known[1]
-    assert choice.choose(known[:1], "latest", NOW, BERLIN) is known[0]
-    assert choice.choose(known, "2026-02-28", NOW, BERLIN) is known[0]
+    assert selection.choose(known, "latest", NOW, BERLIN) is known[1]
+    assert selection.choose(known[:1], "latest", NOW, BERLIN) is known[0]
+    assert selection.choose(known, "2026-02-28", NOW, BERLIN) is known[0]
     soon = [a_backup(NOW + timedelta(minutes=9)), *known]
-    assert choice.choose(soon, "today", NOW, BERLIN) is known[1]
-    assert choice.choose(soon, "2026-02-11 23:00", NOW, BERLIN) is known[1]
-    assert choice.choose(soon[:1], "today", NOW, BERLIN) is soon[0]
+    assert selection.choose(soon, "today", NOW, BERLIN) is known[1]
+    assert selection.choose(soon, "2026-02-11 23:00", NOW, BERLIN) is known[1]
+    assert selection.choose(soon[:1], "today", NOW, BERLIN) is soon[0]
 
 
 def test_copies_of_several_databases_are_not_guessed_among():
     known = [a_backup(NOW), a_backup(NOW - timedelta(days=1), source="/data/b.db")]
 
-    assert choice.of_database(known, Path("/data/b.db")) == known[1:]
+    assert selection.of_database(known, Path("/data/b.db")) == known[1:]
     with pytest.raises(Trouble, match=r"copies of /data/a\.db, /data/b\.db"):
-        choice.of_database(known, None)
+        selection.of_database(known, None)
     with pytest.raises(Trouble, match=r"no copy of /data/c\.db; there are copies of /data/a"):
-        choice.of_database(known, Path("/data/c.db"))
+        selection.of_database(known, Path("/data/c.db"))
 
 
 def test_what_is_safe_to_remove_is_told_for_each_database_apart():
@@ -272,9 +278,9 @@ def test_what_is_safe_to_remove_is_told_for_each_database_apart():
         [a_backup(day, source="/data/b.db") for day in days[:3]],
     )
 
-    told = catalogue.removable([*one, *other], Path("/copies"))
+    told = listing.removable([*one, *other], Path("/copies"))
 
     assert told.startswith(
         "safe to remove in /copies: 1 older than the newest 3 of each (10 bytes)"
     )
-    assert catalogue.removable(other, Path("/copies")) == "safe to remove in /copies: nothing"
+    assert listing.removable(other, Path("/copies")) == "safe to remove in /copies: nothing"

@@ -9,9 +9,9 @@ import pytest
 
 from tests.workers.backup_folder import BROKEN, a_database, failure, ours, rows, run, the_copy
 from tests.workers.catalogue_folder import a_report, logged
-from workers import backup, database
-from workers.backup import keep, restore, verify
-from workers.backup.trouble import Trouble
+from workers import backup, sqlite
+from workers.backup import marks, restore, verify
+from workers.backup.errors import Trouble
 
 CHECKS = "sha256sum --quiet -c -- *.sha256 && gunzip --test -- *.gz"
 
@@ -44,14 +44,14 @@ def test_an_awkward_name_goes_all_the_way(tmp_path, name, wal):
     run(source, folder)
     copy = the_copy(folder)
     verify.verify(copy)
-    keep.keep(copy)
+    marks.keep(copy)
     restore.restore(copy, target, force=False)
     restore.restore(copy, source, force=True)
 
     checked = subprocess.run(["/bin/sh", "-c", CHECKS], cwd=folder, capture_output=True)
     assert checked.returncode == 0, checked.stderr
     for path in (target, source):
-        with closing(database.open_existing(path)) as there:
+        with closing(sqlite.open_existing(path)) as there:
             assert there.execute("SELECT count(*) FROM moves").fetchone() == (30,)
 
 
@@ -71,7 +71,7 @@ def test_a_link_to_the_database_is_followed_to_its_log_and_its_volume(tmp_path):
 def test_a_restore_through_a_link_writes_into_what_it_leads_to(tmp_path):
     source = a_database(tmp_path / "a.db", rows=50)
     run(source, tmp_path / "copies")
-    with closing(database.open_existing(source)) as living:
+    with closing(sqlite.open_existing(source)) as living:
         living.execute("DELETE FROM totals")
     link = tmp_path / "link.db"
     link.symlink_to(source)
@@ -114,7 +114,7 @@ def test_a_pipe_under_an_unfinished_name_is_foreign_and_nobody_waits_for_it(tmp_
 
     run(source, folder)
     with pytest.raises(Trouble, match="keep"):
-        keep.keep(copy)
+        marks.keep(copy)
 
     assert pipe.name in ours(folder)
 

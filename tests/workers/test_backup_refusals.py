@@ -20,8 +20,8 @@ from tests.workers.backup_folder import (
 )
 from tests.workers.catalogue_folder import a_report, logged
 from workers import backup
-from workers.backup import space, verify
-from workers.backup.space import Need, Volume
+from workers.backup import disk_space, verify
+from workers.backup.disk_space import Need, Volume
 from workers.report import WorkerFailed
 
 AS_NOBODY = """
@@ -213,13 +213,13 @@ def test_space_is_judged_by_volume():
     volumes = {one.folder: Volume(1, 250), other.folder: Volume(1, 250)}
     apart = volumes | {other.folder: Volume(2, 200)}
 
-    together = space.refusal((one, other), volumes, "safe to remove: nothing")
+    together = disk_space.refusal((one, other), volumes, "safe to remove: nothing")
 
     assert together == (
         "the volume of /copies has 250 bytes free, expected 400 bytes"
         " (200 bytes for a copy, 200 bytes for a copy); safe to remove: nothing"
     )
-    assert space.refusal((one, other), apart, "x") == ""
+    assert disk_space.refusal((one, other), apart, "x") == ""
 
 
 def copies_of(folder):

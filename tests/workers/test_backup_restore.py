@@ -22,8 +22,8 @@ from tests.workers.backup_folder import (
     the_copy,
 )
 from tests.workers.catalogue_folder import a_report, logged
-from workers.backup import living, restore
-from workers.backup.trouble import Cancelled, Damaged, Trouble
+from workers.backup import restore, restore_live
+from workers.backup.errors import Cancelled, Damaged, Trouble
 from workers.report import WorkerFailed
 
 COUNT = "SELECT COUNT(*) FROM moves"
@@ -213,7 +213,7 @@ def test_another_page_size_is_written_where_sqlite_can_and_refused_where_not(
 
 
 def test_a_target_locked_for_too_long_is_left_as_it_is(tmp_path, copy, monkeypatch):
-    monkeypatch.setattr(living, "LOCK_WAIT_S", 0.3)
+    monkeypatch.setattr(restore_live, "LOCK_WAIT_S", 0.3)
     holder = (
         "import sqlite3, sys; d = sqlite3.connect(sys.argv[1], isolation_level=None);"
         "d.execute('BEGIN IMMEDIATE'); print('up', flush=True); sys.stdin.read()"

@@ -10,10 +10,10 @@ import subprocess
 import pytest
 
 from tests.workers.backup_folder import a_database, a_small_disk, ours, root_only, run
-from workers.backup import catalogue, keep, names, records, verify
-from workers.backup.catalogue import State
+from workers.backup import filenames, listing, manifest, marks, verify
+from workers.backup.errors import Cancelled, Damaged, Trouble, Unproven
+from workers.backup.listing import State
 from workers.backup.manifest import encode
-from workers.backup.trouble import Cancelled, Damaged, Trouble, Unproven
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_any_flipped_bit_of_a_copy_is_found(copy):
     assert verify.verify(copy)
 
 
-@pytest.mark.parametrize("ending", [names.SIDECAR, names.MANIFEST])
+@pytest.mark.parametrize("ending", [filenames.SIDECAR, filenames.MANIFEST])
 def test_any_flipped_bit_beside_a_copy_is_found_and_named(copy, ending):
     path = beside(copy, ending)
     whole = path.read_bytes()
@@ -117,19 +117,19 @@ def test_what_was_appended_is_found(copy):
 
 
 def test_a_swapped_sidecar_is_named(copy, other):
-    shutil.copy(beside(other, names.SIDECAR), beside(copy, names.SIDECAR))
+    shutil.copy(beside(other, filenames.SIDECAR), beside(copy, filenames.SIDECAR))
 
     assert f"has the sidecar of another file beside it: it names '{other.name}'" in damage(copy)
 
 
 def test_a_sidecar_with_anothers_hash_is_named(copy):
-    beside(copy, names.SIDECAR).write_bytes(names.sidecar_line(copy.name, "0" * 64))
+    beside(copy, filenames.SIDECAR).write_bytes(filenames.sidecar_line(copy.name, "0" * 64))
 
     assert f"sidecar {copy.name}.sha256 that names another hash" in damage(copy)
 
 
 def test_the_manifest_of_another_file_is_named(copy, other):
-    shutil.copy(beside(other, names.MANIFEST), beside(copy, names.MANIFEST))
+    shutil.copy(beside(other, filenames.MANIFEST), beside(copy, filenames.MANIFEST))
 
     assert f"has the manifest of another copy beside it: {other.name}" in damage(copy)
 
@@ -145,8 +145,8 @@ def test_the_manifest_of_another_file_is_named(copy, other):
     ],
 )
 def test_a_manifest_that_tells_of_another_content_is_found(copy, field, value, words):
-    told = dataclasses.replace(records.read(copy), **{field: value})
-    beside(copy, names.MANIFEST).write_bytes(encode(told))
+    told = dataclasses.replace(manifest.read(copy), **{field: value})
+    beside(copy, filenames.MANIFEST).write_bytes(encode(told))
 
     assert words in damage(copy)
 
@@ -157,7 +157,7 @@ def test_a_copy_exchanged_for_another_is_found(copy, other):
     assert "is cut short" in damage(copy)
 
 
-@pytest.mark.parametrize("ending", [names.SIDECAR, names.MANIFEST])
+@pytest.mark.parametrize("ending", [filenames.SIDECAR, filenames.MANIFEST])
 def test_a_copy_without_its_papers_is_unproven_and_they_are_named(copy, ending):
     beside(copy, ending).unlink()
 
@@ -165,18 +165,18 @@ def test_a_copy_without_its_papers_is_unproven_and_they_are_named(copy, ending):
         verify.verify(copy)
 
 
-@pytest.mark.parametrize("ending", [names.SIDECAR, names.MANIFEST])
+@pytest.mark.parametrize("ending", [filenames.SIDECAR, filenames.MANIFEST])
 def test_papers_that_are_a_pipe_are_named_and_nobody_waits_for_them(copies, copy, ending):
     beside(copy, ending).unlink()
     os.mkfifo(beside(copy, ending))
 
     assert f"{copy.name}{ending} beside it that is no plain file" in damage(copy)
-    assert {one.state for one in catalogue.list_backups(copies) if one.path == copy} == {
+    assert {one.state for one in listing.list_backups(copies) if one.path == copy} == {
         State.DAMAGED
     }
 
 
-@pytest.mark.parametrize("ending", [names.SIDECAR, names.MANIFEST])
+@pytest.mark.parametrize("ending", [filenames.SIDECAR, filenames.MANIFEST])
 def test_papers_of_a_gigabyte_are_not_taken_into_memory(copy, ending):
     os.truncate(beside(copy, ending), 1 << 30)
 
@@ -184,17 +184,17 @@ def test_papers_of_a_gigabyte_are_not_taken_into_memory(copy, ending):
 
 
 def test_papers_that_could_not_be_read_again_are_not_written(copy):
-    vast = dataclasses.replace(records.read(copy), rows={"x" * (17 << 20): 1})
+    vast = dataclasses.replace(manifest.read(copy), rows={"x" * (17 << 20): 1})
 
     with pytest.raises(Trouble, match=r"for 1 tables has 17\.8 MB, expected at most 16\.8 MB"):
-        records.companions(vast)
+        manifest.companions(vast)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
 def test_a_finding_that_cannot_be_read_counts_all_the_same(copies, copy, make):
-    make(verify.mark_of(copy))
+    make(marks.mark_of(copy))
 
-    (listed,) = [one for one in catalogue.list_backups(copies) if one.path == copy]
+    (listed,) = [one for one in listing.list_backups(copies) if one.path == copy]
 
     assert listed.state is State.DAMAGED
     assert "cannot be read" in listed.why
@@ -206,9 +206,9 @@ def test_a_finding_is_remembered_until_the_copy_is_proven_again(copies, copy):
     damage(copy)
     copy.write_bytes(whole)
 
-    found = {one.path: one for one in catalogue.list_backups(copies)}[copy]
+    found = {one.path: one for one in listing.list_backups(copies)}[copy]
     verify.verify(copy)
-    after = {one.path: one for one in catalogue.list_backups(copies)}[copy]
+    after = {one.path: one for one in listing.list_backups(copies)}[copy]
 
     assert found.state is State.DAMAGED
     assert found.why
@@ -221,7 +221,7 @@ def test_a_foreign_file_is_no_copy(copies, name):
 
     with pytest.raises(Trouble, match="is no copy of ours"):
         verify.verify(copies / name)
-    assert len(catalogue.list_backups(copies)) == 2
+    assert len(listing.list_backups(copies)) == 2
 
 
 def test_a_missing_copy_is_no_damage(copies, copy):
@@ -234,14 +234,14 @@ def test_a_missing_copy_is_no_damage(copies, copy):
 @root_only
 def test_a_proof_for_which_there_is_no_room_is_not_begun(copy, tmp_path):
     with a_small_disk(tmp_path / "disk", "144K") as disk:
-        for ending in ("", names.SIDECAR, names.MANIFEST):
+        for ending in ("", filenames.SIDECAR, filenames.MANIFEST):
             shutil.copy(beside(copy, ending), disk)
 
         with pytest.raises(Trouble, match=r"has .* free, expected .* to prove one-") as refused:
             verify.verify(disk / copy.name, lambda _done: pytest.fail("was begun"))
 
         assert not isinstance(refused.value, Damaged)
-        assert verify.noted(disk / copy.name) == ""
+        assert marks.noted(disk / copy.name) == ""
 
 
 def test_a_proof_can_be_ended(copies, copy):
@@ -258,7 +258,7 @@ def test_the_catalogue_is_newest_first_and_passes_over_links_and_folders(copies,
     (copies / "one-2020-01-01T00-00-00Z.sqlite3.db.gz").symlink_to(copy)
     (copies / "one-2020-01-02T00-00-00Z.sqlite3.db.gz").mkdir()
 
-    listed = catalogue.list_backups(copies)
+    listed = listing.list_backups(copies)
 
     assert len(listed) == 2
     assert [one.taken_at for one in listed] == sorted((o.taken_at for o in listed), reverse=True)
@@ -266,26 +266,26 @@ def test_the_catalogue_is_newest_first_and_passes_over_links_and_folders(copies,
 
 
 def test_what_is_kept_by_hand_is_marked_until_it_is_released(copies, copy, other):
-    keep.keep(copy)
-    keep.keep(copy)
-    marked = {one.path: one.kept for one in catalogue.list_backups(copies)}
+    marks.keep(copy)
+    marks.keep(copy)
+    marked = {one.path: one.kept for one in listing.list_backups(copies)}
 
     assert marked == {copy: True, other: False}
-    assert keep.release(copy)
-    assert not keep.release(copy)
-    assert not any(one.kept for one in catalogue.list_backups(copies))
+    assert marks.release(copy)
+    assert not marks.release(copy)
+    assert not any(one.kept for one in listing.list_backups(copies))
 
 
 def test_only_a_copy_can_be_kept(copies):
     (copies / "notes.txt").write_text("x")
 
     with pytest.raises(Trouble, match="expected the path of a copy"):
-        keep.keep(copies / "notes.txt")
+        marks.keep(copies / "notes.txt")
 
 
 def rewritten(copy, form):
     """The sidecar of `copy` as another program writes it."""
-    path = beside(copy, names.SIDECAR)
+    path = beside(copy, filenames.SIDECAR)
     sha256 = path.read_text()[:64]
     path.write_bytes(form.format(hash=sha256, HASH=sha256.upper(), name=copy.name).encode())
 
@@ -308,7 +308,7 @@ def test_a_sidecar_as_any_sha256sum_writes_it_is_good(copies, copy, form):
     rewritten(copy, form)
 
     assert verify.verify(copy)
-    assert {one.state for one in catalogue.list_backups(copies)} == {State.VERIFIED}
+    assert {one.state for one in listing.list_backups(copies)} == {State.VERIFIED}
 
 
 @pytest.mark.parametrize(
@@ -335,6 +335,6 @@ def test_a_name_that_sha256sum_escapes_is_read_as_it_was(tmp_path, name, options
     file = tmp_path / f"{name}-2026-02-09T00-00-00Z.sqlite3.db.gz"
     file.write_bytes(b"x")
     done = subprocess.run(["sha256sum", *options, file.name], cwd=tmp_path, capture_output=True)
-    beside(file, names.SIDECAR).write_bytes(done.stdout)
+    beside(file, filenames.SIDECAR).write_bytes(done.stdout)
 
-    assert records.sidecar_hash(file) == hashlib.sha256(b"x").hexdigest()
+    assert manifest.sidecar_hash(file) == hashlib.sha256(b"x").hexdigest()

@@ -11,7 +11,7 @@ from tests.workers.backup_folder import a_small_disk, root_only, run
 from tests.workers.card_database import card_database, no_database, with_a_collation, with_pages
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from workers import cleanup, params
-from workers.backup import catalogue, folder, names
+from workers.backup import filenames, listing, repository
 from workers.report import WorkerFailed
 
 OLD = time.time() - 2 * 86400
@@ -59,8 +59,8 @@ def half_empty(path):
 
 
 def test_leftovers_of_killed_runs_go_and_copies_stay(path, copies):
-    (copy,) = catalogue.list_backups(copies)
-    other = names.copy_name("cards", copy.taken_at.replace(year=2020))
+    (copy,) = listing.list_backups(copies)
+    other = filenames.copy_name("cards", copy.taken_at.replace(year=2020))
     gone = [
         left_in(copies, f"{other}.part"),
         left_in(copies, f"{other}.scratch-abcd1234"),
@@ -81,10 +81,10 @@ def test_leftovers_of_killed_runs_go_and_copies_stay(path, copies):
 
 
 def test_a_folder_that_is_in_use_is_a_warning(path, copies):
-    left = left_in(copies, f"{catalogue.list_backups(copies)[0].path.name}.scratch-abcd1234")
+    left = left_in(copies, f"{listing.list_backups(copies)[0].path.name}.scratch-abcd1234")
     heard = []
 
-    with folder.locked(copies):
+    with repository.locked(copies):
         result = cleaned(path, copies, heard=heard)
 
     assert left.exists()
@@ -219,7 +219,7 @@ def test_a_damaged_database_fails_the_run(path):
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(path, copies):
-    left = left_in(copies, f"{catalogue.list_backups(copies)[0].path.name}.scratch-abcd1234")
+    left = left_in(copies, f"{listing.list_backups(copies)[0].path.name}.scratch-abcd1234")
     half_empty(path)
     before, heard = path.read_bytes(), []
 

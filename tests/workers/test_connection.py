@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workers.strange_texts import execute_raw, with_latin_names
-from workers.connection import connect
+from workers.sqlite_connection import connect
 
 WORKERS = Path(__file__).parents[2] / "workers"
 

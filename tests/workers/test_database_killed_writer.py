@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from workers import database
+from workers import sqlite
 
 # Dies with a journal on disk and half of its pages in the file.
 KILLED = """
@@ -38,7 +38,7 @@ def test_a_database_whose_writer_was_killed_is_read_as_it_was(tmp_path, mode, re
     left = path.with_name("a.db-wal" if mode == "WAL" else "a.db-journal")
     assert left.stat().st_size > 0
 
-    with closing(database.open_existing(path, read_only=read_only)) as opened:
+    with closing(sqlite.open_existing(path, read_only=read_only)) as opened:
         rows = opened.execute("SELECT DISTINCT v FROM t").fetchall()
 
     assert rows == [("whole",)]
@@ -50,7 +50,7 @@ def test_what_is_opened_for_reading_is_not_written(tmp_path):
         made.execute("CREATE TABLE t (v TEXT)")
 
     with (
-        closing(database.open_existing(path, read_only=True)) as opened,
+        closing(sqlite.open_existing(path, read_only=True)) as opened,
         pytest.raises(sqlite3.OperationalError, match="readonly"),
     ):
         opened.execute("INSERT INTO t VALUES (1)")
@@ -62,11 +62,11 @@ def test_a_writer_that_is_killed_under_a_reader_is_told_as_what_may_pass(tmp_pat
         made.execute("CREATE TABLE t (v TEXT)")
         made.executemany("INSERT INTO t VALUES (?)", [("whole",)] * 1000)
 
-    with closing(database.open_existing(path, read_only=True)) as opened:
+    with closing(sqlite.open_existing(path, read_only=True)) as opened:
         kill_a_writer_of(path)
         with pytest.raises(sqlite3.OperationalError) as failed:
             opened.execute("SELECT * FROM t").fetchall()
-    told = database.trouble(path, failed.value)
+    told = sqlite.trouble(path, failed.value)
 
     assert "a killed writer left half done" in str(told)
     assert not told.permanent

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.workers.catalogue_folder import Catalogue, a_card, a_report, a_set
-from tests.workers.health_stage import CALM
-from tests.workers.replicas import unequal
+from tests.workers.fixtures_health import CALM
+from tests.workers.fixtures_replication import unequal
 from workers import backup, cleanup, health, integrity, params, replication, rotation, sync
 from workers.backup import restore
-from workers.backup.trouble import of_system
+from workers.backup.errors import of_system
 from workers.protocol import Log, Metric, Progress
 from workers.report import WorkerFailed
 
@@ -244,9 +244,9 @@ def test_a_command_to_type_is_one_for_the_shell(folder):
 
 # Templates that are constants of the same file, though not by the look of them.
 CONSTANTS = {
-    "condition",  # integrity/cards.py: of a column's name, which is ours
-    "statement",  # replication/state.py: two constants in a loop
-    "command",  # alerts/slack.py: what to type next
+    "condition",  # integrity/card_checks.py: of a column's name, which is ours
+    "statement",  # replication/watermark.py: two constants in a loop
+    "command",  # notifications/channels/slack.py: what to type next
     "_TITLES.get(alert.kind, '{job} failed')",
     "_OPENINGS[found.trigger]",
 }

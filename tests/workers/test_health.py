@@ -16,7 +16,7 @@ from tests.workers.card_database import (
     with_pages,
 )
 from tests.workers.catalogue_folder import a_report, execute, logged
-from tests.workers.health_stage import CALM, measured
+from tests.workers.fixtures_health import CALM, measured
 from tests.workers.strange_texts import with_latin_names
 from workers import backup, health, params
 from workers.protocol import Metric

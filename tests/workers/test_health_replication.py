@@ -4,7 +4,7 @@ import pytest
 
 from tests.workers.card_database import card_database
 from tests.workers.catalogue_folder import a_report
-from tests.workers.replicas import failure, run, sql, unequal, write
+from tests.workers.fixtures_replication import failure, run, sql, unequal, write
 from workers import health, params
 
 CALM = {"disk_free": 0, "query": "30s", "postgres": "30s", "answer": "5s"}

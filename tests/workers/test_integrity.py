@@ -16,7 +16,7 @@ from tests.workers.card_database import (
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from tests.workers.strange_texts import with_latin_names
 from workers import integrity, sync
-from workers.integrity import cards
+from workers.integrity import card_checks
 from workers.report import WorkerFailed
 
 SOUND = {
@@ -297,7 +297,7 @@ def test_a_dry_run_names_the_checks_and_makes_none(path):
 def test_what_is_required_is_what_sync_demands(path):
     required = "SELECT name FROM pragma_table_info('{table}') WHERE \"notnull\""
 
-    for table, names in cards.REQUIRED.items():
+    for table, names in card_checks.REQUIRED.items():
         assert [name for (name,) in rows(path, required.format(table=table))] == list(names)
 
 

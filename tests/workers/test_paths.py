@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers import params, paths
+from workers import params, path_text
 from workers.backup.params import Params as Backup
 from workers.health.params import Params as Health
 from workers.sync.params import Params as Sync
@@ -39,8 +39,8 @@ from workers.sync.params import Params as Sync
     ],
 )
 def test_what_is_no_path_is_told(text, said):
-    assert said in paths.mistake(text)
-    assert "geheim" not in paths.mistake(text)
+    assert said in path_text.mistake(text)
+    assert "geheim" not in path_text.mistake(text)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_is_no_path_is_told(text, said):
     ],
 )
 def test_a_path_may_be_odd(text):
-    assert paths.mistake(text) == ""
+    assert path_text.mistake(text) == ""
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.workers.backup_folder import a_small_disk, root_only
 from tests.workers.card_database import card_database
 from tests.workers.catalogue_folder import a_report, execute
 from workers import backup, cleanup, health, integrity, params, replication, sync
-from workers.health.judgement import Limits
+from workers.health.evaluation import Limits
 from workers.report import WorkerFailed
 
 pytestmark = root_only

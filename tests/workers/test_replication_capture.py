@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.waiting import until
-from tests.workers.replicas import a_job, a_source, logged, run, sql, unequal, write
+from tests.workers.fixtures_replication import a_job, a_source, logged, run, sql, unequal, write
 from workers import replication
 from workers.protocol import Log
-from workers.replication import triggers
+from workers.replication import change_log
 from workers.report import Report, WorkerFailed
 
 SCRIPT = """
@@ -216,7 +216,7 @@ def test_tables_that_are_no_longer_replicated_lose_their_triggers(path, postgres
     run(path, postgres, tables=("t",), **OPTIONS)
 
     with closing(sqlite3.connect(path)) as source:
-        assert triggers.leftovers(source) == ["nightshift_changes_t"]
+        assert change_log.leftovers(source) == ["nightshift_changes_t"]
 
 
 @pytest.mark.parametrize("event", ["insert", "update", "delete"])
@@ -257,15 +257,15 @@ def test_of_two_targets_that_announce_only_the_later_empties_the_log(path, postg
     run(path, postgres, **OPTIONS)
     write(path, "UPDATE t SET v = -1 WHERE v = 5")
     with closing(sqlite3.connect(path, isolation_level=None)) as source:
-        current = triggers.memory(source).current
-        last = triggers.last_of(source, "t")
-        earlier, later = (triggers.announce(source, current) for _ in range(2))
+        current = change_log.memory(source).current
+        last = change_log.last_of(source, "t")
+        earlier, later = (change_log.announce(source, current) for _ in range(2))
 
-        triggers.settle(source, earlier, {"t": last})
+        change_log.settle(source, earlier, {"t": last})
 
-        assert triggers.last_of(source, "t") == last
-        assert not triggers.memory(source).knows(earlier)
-        assert triggers.memory(source).knows(later)
+        assert change_log.last_of(source, "t") == last
+        assert not change_log.memory(source).knows(earlier)
+        assert change_log.memory(source).knows(later)
 
 
 def test_triggers_that_vanish_while_others_are_made_end_the_run(path, postgres):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.replicas import a_report, a_source, run, sql, unequal
+from tests.workers.fixtures_replication import a_report, a_source, run, sql, unequal
 from workers import replication, sync
 from workers.protocol import Log, Message, Progress
 

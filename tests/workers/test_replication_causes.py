@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.workers.replicas import a_source, failure, logged, run, sql, unequal, write
+from tests.workers.fixtures_replication import a_source, failure, logged, run, sql, unequal, write
 from tests.workers.strange_texts import with_latin_names
 
 VALUE = "sesame"

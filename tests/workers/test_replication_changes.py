@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.workers.replicas import a_source, run, sql, unequal, write
+from tests.workers.fixtures_replication import a_source, run, sql, unequal, write
 
 BOTH = pytest.mark.parametrize("capture", ["compare", "triggers"])
 SCRIPT = """

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.workers.replicas import a_source, failure, planned, run, sql, types, write
-from workers.replication.encode import escaped
+from tests.workers.fixtures_replication import a_source, failure, planned, run, sql, types, write
+from workers.replication.row_encoding import escaped
 from workers.report import WorkerFailed
 
 CAPTURES = pytest.mark.parametrize("capture", ["compare", "triggers"])

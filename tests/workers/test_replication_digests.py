@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workers.replicas import a_source, failure, run, sql, unequal, write
+from tests.workers.fixtures_replication import a_source, failure, run, sql, unequal, write
 
 ROWS = 1000
 COUNT = f"WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < {ROWS})"

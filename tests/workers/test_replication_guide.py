@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.workers.replicas import a_source, failure, run, sql, unequal, write
+from tests.workers.fixtures_replication import a_source, failure, run, sql, unequal, write
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "replication.md").read_text()
 SQL = re.findall(r"^```sql\n(.*?)^```", GUIDE, flags=re.M | re.S)

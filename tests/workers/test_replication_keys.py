@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.workers.replicas import a_source, failure, planned, run, sql, unequal, write
+from tests.workers.fixtures_replication import a_source, failure, planned, run, sql, unequal, write
 from workers.replication import proof
 
 BOTH = pytest.mark.parametrize("capture", ["compare", "triggers"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workers.replicas import a_source, failure, planned, run, sql, unequal, write
+from tests.workers.fixtures_replication import a_source, failure, planned, run, sql, unequal, write
 
 # Nothing that PostgreSQL could pack.
 RANDOM = "hex(randomblob({}))"

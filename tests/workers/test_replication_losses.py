@@ -4,7 +4,16 @@ import re
 
 import pytest
 
-from tests.workers.replicas import a_source, failure, logged, planned, run, sql, types, write
+from tests.workers.fixtures_replication import (
+    a_source,
+    failure,
+    logged,
+    planned,
+    run,
+    sql,
+    types,
+    write,
+)
 
 # The declared type, the type in PostgreSQL, and values of which the last is not kept.
 LOSSES = [

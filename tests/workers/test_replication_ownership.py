@@ -7,9 +7,18 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from tests.workers.replicas import a_source, dry, failure, logged, run, sql, unequal, write
+from tests.workers.fixtures_replication import (
+    a_source,
+    dry,
+    failure,
+    logged,
+    run,
+    sql,
+    unequal,
+    write,
+)
 from workers import params
-from workers.replication import Params, guard
+from workers.replication import Params, deletion_guard
 
 BOTH = pytest.mark.parametrize("capture", ["compare", "triggers"])
 SCRIPT = """
@@ -231,7 +240,7 @@ def test_rows_added_by_hand_are_healed_only_as_far_as_allowed(tmp_path, postgres
     ],
 )
 def test_how_much_is_too_much(rows, deleted, most, refused):
-    assert guard.is_too_much(guard.Deletion("t", rows, deleted), most) is refused
+    assert deletion_guard.is_too_much(deletion_guard.Deletion("t", rows, deleted), most) is refused
 
 
 @pytest.mark.parametrize("most", ["", "20 percent", "-1", "101%", "1.5", "%", "1e3", "²"])

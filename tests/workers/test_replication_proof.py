@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.workers.replicas import a_source, failure, logged, run, sql, unequal, write
+from tests.workers.fixtures_replication import a_source, failure, logged, run, sql, unequal, write
 from workers.replication import proof
 
 SCRIPT = """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.replication.roundtrip import same
+from workers.replication.value_roundtrip import same
 
 # The type, what was sent, and what PostgreSQL gives back of it.
 KEPT = [

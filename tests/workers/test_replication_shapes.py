@@ -5,7 +5,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.workers.replicas import a_source, failure, logged, run, sql, types, unequal, write
+from tests.workers.fixtures_replication import (
+    a_source,
+    failure,
+    logged,
+    run,
+    sql,
+    types,
+    unequal,
+    write,
+)
 from workers.replication import Params
 
 BOTH = pytest.mark.parametrize("capture", ["compare", "triggers"])

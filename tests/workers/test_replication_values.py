@@ -9,7 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.workers.replicas import a_source, failure, logged, run, sql, types, unequal, write
+from tests.workers.fixtures_replication import (
+    a_source,
+    failure,
+    logged,
+    run,
+    sql,
+    types,
+    unequal,
+    write,
+)
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 INTEGERS = st.integers(-(2**63), 2**63 - 1)

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.workers.replicas import a_source, run, sql, unequal
+from tests.workers.fixtures_replication import a_source, run, sql, unequal
 
 SCHEMA = """
 PRAGMA journal_mode = WAL;

@@ -22,7 +22,7 @@ from tests.workers.backup_folder import (
 )
 from tests.workers.catalogue_folder import a_report, logged
 from workers import params, rotation
-from workers.backup import catalogue, folder, keep, verify
+from workers.backup import listing, marks, repository, verify
 from workers.report import WorkerFailed
 
 SHIPPED = {"keep_last": 3, "keep_daily": 7, "keep_weekly": 0, "keep_monthly": 0}
@@ -55,7 +55,7 @@ def refused(directory, /, **policy):
 
 
 def listed(directory):
-    return [one.path for one in catalogue.list_backups(directory)]
+    return [one.path for one in listing.list_backups(directory)]
 
 
 def test_the_oldest_go_with_all_that_stands_beside_them(nights):
@@ -118,7 +118,7 @@ def test_unfinished_files_go_when_they_are_older_than_a_day(nights):
 
 
 def test_what_is_kept_by_hand_stays(nights):
-    keep.keep(nights[11])
+    marks.keep(nights[11])
 
     rotated(nights[0].parent)
 
@@ -139,7 +139,7 @@ def test_too_many_to_go_stops_all_of_it(nights):
 def test_a_newest_copy_that_is_too_old_stops_all_of_it_until_it_is_allowed(nights):
     directory = nights[0].parent
     for path in nights[:3]:
-        folder.withdraw(directory, path.name)
+        repository.withdraw(directory, path.name)
 
     failed = refused(directory)
     allowed = rotated(directory, max_age="5d")
@@ -174,7 +174,7 @@ def test_a_newest_copy_with_a_flipped_bit_is_found_before_anything_relies_on_it(
     assert "is not what was written: it has SHA-256" in logged(heard)
     assert listed(directory) == nights[:8]
     assert (result["kept_verified"], result["damaged"]) == (7, 1)
-    assert catalogue.list_backups(directory)[0].state == "damaged"
+    assert listing.list_backups(directory)[0].state == "damaged"
 
 
 def test_all_copies_damaged_and_nothing_goes(nights):
@@ -199,7 +199,7 @@ def test_two_databases_in_one_folder_are_judged_apart(made, nights):
 
 
 def test_a_folder_in_use_by_a_backup_is_left_alone_for_now(nights):
-    with folder.locked(nights[0].parent):
+    with repository.locked(nights[0].parent):
         failed = refused(nights[0].parent)
 
     assert "is in use by pid" in failed.error

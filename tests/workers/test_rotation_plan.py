@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.backup import names
-from workers.backup.catalogue import Backup, State, ahead
+from workers.backup import filenames
+from workers.backup.listing import Backup, State, ahead
 from workers.rotation.retention import Decision, Policy, plan, refusal
 
 TABLE = Path(__file__).with_name("test_rotation_table.txt")
@@ -23,9 +23,9 @@ def a_backup(moment: datetime, marks: str = "", source: str = "a") -> Backup:
     """A copy; `source` is a database's name, or its whole path."""
     state = next((STATES[mark] for mark in marks if mark in STATES), State.VERIFIED)
     path = source if source.startswith("/") else f"/data/{source}.db"
-    stem = names.stem(Path(path))
+    stem = filenames.stem(Path(path))
     return Backup(
-        path=Path("/copies") / names.copy_name(stem, moment),
+        path=Path("/copies") / filenames.copy_name(stem, moment),
         stem=stem,
         source="" if state is State.UNVERIFIED else path,
         taken_at=moment,

@@ -12,7 +12,7 @@ from tests.workers.backup_folder import a_database, dated, ours, run, the_copy
 from tests.workers.catalogue_folder import a_report, logged
 from tests.workers.test_rotation_plan import a_backup
 from workers import params, rotation
-from workers.backup import catalogue, folder
+from workers.backup import listing, repository
 from workers.report import WorkerFailed
 from workers.rotation.retention import Policy, plan
 
@@ -60,7 +60,7 @@ def in_the_way(path):
 
 
 def listed(directory):
-    return [one.path for one in catalogue.list_backups(directory)]
+    return [one.path for one in listing.list_backups(directory)]
 
 
 def test_a_copy_that_cannot_go_is_named_and_the_others_go(nights):
@@ -121,14 +121,14 @@ def test_a_leftover_that_cannot_go_keeps_no_backup_from_being_made(tmp_path):
 
 
 def test_a_copy_that_went_meanwhile_is_no_failure(nights, monkeypatch):
-    withdraw = folder.withdraw
+    withdraw = repository.withdraw
 
     def after_another(directory, name):
         if name == nights[4].name:
             nights[4].unlink()
         withdraw(directory, name)
 
-    monkeypatch.setattr(folder, "withdraw", after_another)
+    monkeypatch.setattr(repository, "withdraw", after_another)
 
     done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
 
@@ -144,7 +144,7 @@ def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, n
         dead.mkdir()
     places = [str(dead), str(third[0].parent)]
 
-    held = folder.locked(dead) if kind == "in use" else nullcontext()
+    held = repository.locked(dead) if kind == "in use" else nullcontext()
     with held, pytest.raises(WorkerFailed) as failed:
         rotated(nights[0].parent, heard, copies=places)
 
@@ -192,7 +192,7 @@ def test_a_listing_never_opens_a_copy(nights):
         for ending in (".json", ".sha256"):
             path.with_name(path.name + ending).unlink()
 
-    catalogue.list_backups(nights[0].parent)
+    listing.list_backups(nights[0].parent)
 
     # A read would have set the time of access anew.
     assert {path.stat().st_atime for path in nights} == {0}

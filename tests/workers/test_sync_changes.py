@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.sync import changes, plan
-from workers.sync.changes import Changes, FailedSet
+from workers.sync import diff, plan
+from workers.sync.diff import Changes, FailedSet
 
 some_rows = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 2)).map(
     lambda found: {key: (key, value) for key, value in found.items()}
@@ -39,14 +39,14 @@ def test_nothing_differs_from_itself(have):
 def test_a_plan_says_itself_in_one_line():
     found = Changes((("a",),), (("b",), ("c",)), 5, ("d",))
 
-    assert changes.described("s1", found, prune=False) == (
+    assert diff.described("s1", found, prune=False) == (
         "s1: 1 to add (a), 2 to change (b, c), 1 vanished (d)"
     )
-    assert changes.described("s1", Changes(), prune=True) == "s1: nothing to do"
+    assert diff.described("s1", Changes(), prune=True) == "s1: nothing to do"
 
 
 def test_a_long_list_of_names_is_cut_and_counted():
-    assert changes.named([str(number) for number in range(9)]) == "0, 1, 2, 3, 4 and 4 more"
+    assert diff.named([str(number) for number in range(9)]) == "0, 1, 2, 3, 4 and 4 more"
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_a_long_list_of_names_is_cut_and_counted():
 def test_a_run_is_worth_a_retry_if_one_trouble_may_pass(kinds, permanent):
     failed = [FailedSet("s1", "…", kind) for kind in kinds]
 
-    assert changes.permanent(failed) is permanent
+    assert diff.permanent(failed) is permanent

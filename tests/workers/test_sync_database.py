@@ -18,7 +18,7 @@ from tests.workers.catalogue_folder import (
     rows,
     two_sets,
 )
-from workers import database
+from workers import sqlite
 from workers.sync import Params, missing_cards, missing_sets
 
 NOBODY = 65534
@@ -118,13 +118,13 @@ def test_a_column_of_somebody_else_is_left_alone(params):
 def test_a_locked_database_is_a_passing_trouble(params):
     missing_sets(params, a_report())
     other = sqlite3.connect(params.database, isolation_level=None)
-    ours = database.open_existing(params.database, busy_timeout_s=1.1)
+    ours = sqlite.open_existing(params.database, busy_timeout_s=1.1)
 
     with closing(other), closing(ours):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError) as refused:
             ours.execute("BEGIN IMMEDIATE")
-        trouble = database.trouble(params.database, refused.value)
+        trouble = sqlite.trouble(params.database, refused.value)
 
     assert "is locked by another program for more than 1 s" in str(trouble)
     assert not trouble.permanent
@@ -234,7 +234,7 @@ def test_its_owner_opens_a_wal_database(owned):
 
 @needs_root
 def test_root_leaves_files_that_the_owner_can_write(owned):
-    with closing(database.open_existing(owned)) as connection:
+    with closing(sqlite.open_existing(owned)) as connection:
         connection.execute("INSERT INTO t VALUES (1)")
         made = [Path(f"{owned}-wal"), Path(f"{owned}-shm")]
 
@@ -245,7 +245,7 @@ def test_a_path_with_marks_of_a_uri_is_a_path(tmp_path):
     path = tmp_path / "a?mode=memory#%41.db"
     execute(path, "CREATE TABLE t (a)")
 
-    with closing(database.open_existing(path)) as connection:
+    with closing(sqlite.open_existing(path)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM t").fetchone() == (0,)
 
 

@@ -18,15 +18,15 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from workers import database
-from workers.backup import folder, names, survey, work
+from workers import sqlite
+from workers.backup import create, filenames, preflight, repository
+from workers.backup.create import Made
+from workers.backup.errors import Cancelled, Trouble, of_system
 from workers.backup.params import Params
-from workers.backup.survey import Survey
-from workers.backup.trouble import Cancelled, Trouble, of_system
-from workers.backup.work import Made
-from workers.database import DatabaseTrouble
+from workers.backup.preflight import Survey
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
+from workers.sqlite import DatabaseTrouble
 from workers.units import format_size
 
 __all__ = ["Params", "plan", "run"]
@@ -45,7 +45,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     except (Trouble, DatabaseTrouble) as trouble:
         raise WorkerFailed(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = database.trouble(params.database, error)
+        told = sqlite.trouble(params.database, error)
         raise WorkerFailed(str(told), told.permanent) from error
     except OSError as error:
         system = of_system(f"backup of {params.database}", params.directory, error)
@@ -57,7 +57,7 @@ def plan(params: Params, seen: Survey, leftovers: Sequence[str], lacking: str) -
 
     leftovers: names that would be swept. lacking: why it does not fit, or empty.
     """
-    name = f"{names.stem(params.database)}-<UTC>{names.ENDING}"
+    name = f"{filenames.stem(params.database)}-<UTC>{filenames.ENDING}"
     how = "in WAL mode" if seen.face.wal else "under a rollback journal: writers wait for one copy"
     size, copy = format_size(seen.face.size_bytes), format_size(seen.copy_bytes)
     made = " (to be made)" if seen.makes_folder else ""
@@ -73,8 +73,8 @@ def plan(params: Params, seen: Survey, leftovers: Sequence[str], lacking: str) -
 
 
 def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
-    seen = survey.look(wanted, lambda: None)
-    lacking, leftovers = survey.lack(wanted, seen), folder.leftovers(wanted.directory)
+    seen = preflight.look(wanted, lambda: None)
+    lacking, leftovers = preflight.lack(wanted, seen), repository.leftovers(wanted.directory)
     for line in plan(wanted, seen, leftovers, lacking):
         report.log(line)
     return {
@@ -87,9 +87,9 @@ def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
 
 def _run(wanted: Params, report: Report) -> dict[str, Scalar]:
     began = time.monotonic()
-    made = work.make(wanted, report)
+    made = create.make(wanted, report)
     report.log(_sentence(made))
-    work.carry(made, wanted, report)
+    create.carry(made, wanted, report)
     manifest = made.manifest
     return {
         "file": manifest.name,

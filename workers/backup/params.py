@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.backup import codec, names
+from workers.backup import filenames, gzip_codec
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Params:
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
-        if self.level not in codec.LEVELS:
+        if self.level not in gzip_codec.LEVELS:
             raise ValueError(f"level: expected 1 to 9, got {self.level}")
         try:
-            names.stem(self.database)
+            filenames.stem(self.database)
         except ValueError as error:
             raise ValueError(f"database: {error}") from error
         folders = [os.path.abspath(folder) for folder in (self.directory, *self.copies)]

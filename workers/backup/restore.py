@@ -17,28 +17,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from workers import database
+from workers import sqlite
 from workers.backup import (
-    catalogue,
-    choice,
-    folder,
-    living,
-    names,
+    disk_space,
+    filenames,
+    listing,
     ownership,
-    prove,
-    records,
-    space,
+    repository,
+    restore_live,
+    selection,
     unproven,
+    verify,
 )
-from workers.backup.folder import ANY_AGE_S, Scratch
-from workers.backup.manifest import Manifest, Shape
-from workers.backup.prove import Content
+from workers.backup.errors import Cancelled, Damaged, Trouble, Unproven, of_system
+from workers.backup.manifest import Manifest, Shape, read
+from workers.backup.repository import ANY_AGE_S, Scratch
 from workers.backup.stream import Step
-from workers.backup.trouble import Cancelled, Damaged, Trouble, Unproven, of_system
-from workers.backup.verify import unheard
-from workers.database import DatabaseTrouble
+from workers.backup.verify import Content, unheard
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
+from workers.sqlite import DatabaseTrouble
 
 # What a database leaves beside itself; read into a new file, it would spoil it.
 _BESIDE = ("-wal", "-journal")
@@ -135,7 +133,7 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
         Trouble, DatabaseTrouble: the target may not be written so; it is as before.
     """
     try:
-        manifest = records.read(copy)
+        manifest = read(copy)
         about = _About(manifest.name, manifest.mode, manifest, manifest.shape, _PROVEN)
     except Trouble as trouble:
         if not copy.is_file():
@@ -143,7 +141,7 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
         raise unproven.with_a_way_out(trouble, copy, target) from trouble
 
     def prove_it(scratch: Scratch) -> Content:
-        return prove.prove(copy, copy, scratch, prove.expected(manifest), step)
+        return verify.prove(copy, copy, scratch, verify.expected(manifest), step)
 
     try:
         return _restored(about, prove_it, target, force, step)
@@ -162,7 +160,7 @@ def restore_unproven(copy: Path, target: Path, force: bool, step: Step = unheard
         Trouble, DatabaseTrouble: the target may not be written so; it is as before.
     """
     copy = Path(os.path.realpath(copy))
-    if names.parse(copy.name):
+    if filenames.parse(copy.name):
         with suppress(Unproven):
             return restore(copy, target, force, step)
     mode, sha256 = unproven.look(copy), unproven.known_hash(copy)
@@ -199,19 +197,19 @@ def _restored(
         # Before anything is unpacked where the shape is known, and after that where it is not.
         if about.shape:
             is_living = _refuse(about.file, about.shape, target, force)
-        directory = folder.existing(target.absolute().parent)
+        directory = repository.existing(target.absolute().parent)
         _sweep(target)
-        with folder.scratch(directory, prefix) as scratch:
+        with repository.scratch(directory, prefix) as scratch:
             content = prove_it(scratch)
             if about.shape is None:
                 is_living = _refuse(about.file, content.shape, target, force, unpacked=True)
             if is_living:
                 aside = _aside(target)
-                held = living.write_into(target, scratch, aside, prefix, step)
+                held = restore_live.write_into(target, scratch, aside, prefix, step)
             else:
                 _put(scratch, target, about)
     except sqlite3.Error as error:
-        raise database.trouble(target, error) from error
+        raise sqlite.trouble(target, error) from error
     except OSError as error:
         raise of_system(f"restore {target}", target.absolute().parent, error) from error
     took = round(time.monotonic() - began, 3)
@@ -225,7 +223,7 @@ def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool =
     Raises:
         Trouble: a copy of this shape cannot be put there.
     """
-    directory = folder.existing(target.absolute().parent)
+    directory = repository.existing(target.absolute().parent)
     present, is_living = 0, os.path.lexists(target)
     if is_living:
         if not force:
@@ -233,7 +231,7 @@ def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool =
                 f"target {target} exists; name a new path, or write into it with --force"
                 " (it is kept aside first)"
             )
-        present = living.refuse_misfit(target, shape.page_size, shape.page_count)
+        present = restore_live.refuse_misfit(target, shape.page_size, shape.page_count)
     else:
         for ending in _BESIDE:
             if os.path.lexists(f"{target}{ending}"):
@@ -244,7 +242,7 @@ def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool =
     # Beside the unpacked copy: the one kept aside, and the log of the change.
     size = shape.page_size * shape.page_count
     need = size * (is_living + (not unpacked)) + present
-    space.require(directory, need, f"to restore {file}")
+    disk_space.require(directory, need, f"to restore {file}")
     return is_living
 
 
@@ -264,7 +262,7 @@ def _put(scratch: Scratch, target: Path, about: _About) -> None:
         if error.errno not in _NO_LINKS:
             raise
         os.rename(scratch.path, target)
-    folder.synced(target.absolute().parent)
+    repository.synced(target.absolute().parent)
 
 
 def _aside(target: Path) -> Path:
@@ -281,7 +279,7 @@ def leftovers(target: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
     ours = re.compile(rf"\.{re.escape(target.name)}\.restore-[a-z0-9_]{{8}}")
     directory = target.absolute().parent
     found = sorted(name for name in os.listdir(directory) if ours.fullmatch(name))
-    return tuple(name for name in found if folder.is_abandoned(directory / name, older_than_s))
+    return tuple(name for name in found if repository.is_abandoned(directory / name, older_than_s))
 
 
 def _sweep(target: Path) -> None:
@@ -299,6 +297,6 @@ def _wanted(params: Params, report: Report) -> Path:
         return params.directory / named if inside and params.directory else named
     if params.directory is None:
         raise Trouble("restore: expected a directory in which to look for the copy")
-    known = choice.of_database(catalogue.list_backups(params.directory), params.database)
+    known = selection.of_database(listing.list_backups(params.directory), params.database)
     wanted = params.at or params.file
-    return choice.choose(known, wanted, datetime.now(UTC), report.timezone).path
+    return selection.choose(known, wanted, datetime.now(UTC), report.timezone).path

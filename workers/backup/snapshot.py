@@ -20,10 +20,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers import database
-from workers.backup import folder, newer, patience, tables
+from workers import sqlite
+from workers.backup import introspection, lock_wait, newer_schema, repository
+from workers.backup.errors import Trouble, of_system
 from workers.backup.manifest import Shape
-from workers.backup.trouble import Trouble, of_system
 from workers.units import format_duration
 
 FROZEN, COPIED = "frozen", "copied"
@@ -64,17 +64,17 @@ def snapshot(path: Path, prefix: Path, check: Callable[[], None]) -> Iterator[Sn
         DatabaseTrouble, sqlite3.Error: it cannot be read.
         Trouble: it was replaced meanwhile, or there is no room for scratch.
     """
-    face = database.look(path)
-    database.refuse_lockout(face)
+    face = sqlite.look(path)
+    sqlite.refuse_lockout(face)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with closing(newer.opened(path, check)) as first:
+        with closing(newer_schema.opened(path, check)) as first:
             _refuse_replaced(path, descriptor)
             why, held = "", 0.0
             if face.wal:
-                with closing(tables.beside(path, database.BUSY_TIMEOUT_S)) as second:
-                    if newer.is_lenient(first):
-                        newer.lenient(second)
+                with closing(introspection.beside(path, sqlite.BUSY_TIMEOUT_S)) as second:
+                    if newer_schema.is_lenient(first):
+                        newer_schema.lenient(second)
                     held, why = _freeze(first, second)
                     if not why:
                         yield from _frozen(descriptor, second, held)
@@ -110,7 +110,7 @@ def _freeze(first: sqlite3.Connection, second: sqlite3.Connection) -> tuple[floa
 
 def _frozen(descriptor: int, reader: sqlite3.Connection, held: float) -> Iterator[Snapshot]:
     taken_at = time.time()
-    shape = tables.shape(reader)
+    shape = introspection.shape(reader)
     size_bytes = shape.page_size * shape.page_count
     before = os.fstat(descriptor)
     with _counting(reader) as rows:
@@ -130,15 +130,15 @@ def _copied(
     failed: tuple[str, float],
 ) -> Iterator[Snapshot]:
     (path, descriptor), (why, held) = main, failed
-    with folder.scratch(prefix.parent, prefix.name) as scratch:
+    with repository.scratch(prefix.parent, prefix.name) as scratch:
         # With a read transaction open, a copy in steps does not start again
         # at each commit, and can be ended between them.
-        patience.begin_reading(source, check)
+        lock_wait.begin_reading(source, check)
         began, taken_at = time.monotonic(), time.time()
-        step = max(1, _COPY_STEP_BYTES // tables.shape(source).page_size)
+        step = max(1, _COPY_STEP_BYTES // introspection.shape(source).page_size)
         fill(source, scratch.path, step, check)
         source.execute("ROLLBACK")
-        newer.keep_version(descriptor, scratch.descriptor)
+        newer_schema.keep_version(descriptor, scratch.descriptor)
         advice = f"copied through a scratch file: {why}"
         if not why:
             held = time.monotonic() - began
@@ -146,8 +146,8 @@ def _copied(
                 f"writers had to wait {format_duration(held)} for one copy of {path.name};"
                 f" {_USE_WAL}"
             )
-        with closing(newer.private(scratch.path)) as copy:
-            shape = tables.shape(copy)
+        with closing(newer_schema.private(scratch.path)) as copy:
+            shape = introspection.shape(copy)
             size_bytes = shape.page_size * shape.page_count
             with _counting(copy) as rows:
                 yield Snapshot(
@@ -163,7 +163,7 @@ def fill(source: sqlite3.Connection, scratch: Path, pages: int, check: Callable[
         sqlite3.Error: the source cannot be read.
     """
     try:
-        with closing(tables.to_be_filled(scratch)) as target:
+        with closing(introspection.to_be_filled(scratch)) as target:
             source.backup(target, pages=pages, progress=lambda *_: check())
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
@@ -177,7 +177,7 @@ def _counting(connection: sqlite3.Connection) -> Iterator[Future[dict[str, int]]
     """Rows by table, counted in a thread beside whatever the context does."""
     with ThreadPoolExecutor(1, "rows") as lane:
         try:
-            yield lane.submit(tables.rows, connection)
+            yield lane.submit(introspection.rows, connection)
         except BaseException:
             connection.interrupt()
             raise

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from workers.backup import codec
+from workers.backup import gzip_codec
 
 BLOCK_BYTES = 1 << 19
 # What one piece of this inflates to nearly always fits; of larger ones the rest
@@ -71,20 +71,20 @@ def pack(
     sink = _Sink(target)
     database = hashlib.sha256()
     crc = 0
-    sink.put(codec.header(made_at))
+    sink.put(gzip_codec.header(made_at))
     with ThreadPoolExecutor(_compressors(level), "deflate") as pool:
         ahead: deque[Future[bytes]] = deque()
         for place in range(0, size_bytes, BLOCK_BYTES):
             block = _exactly(source, place, min(BLOCK_BYTES, size_bytes - place))
-            ahead.append(pool.submit(codec.deflate, block, level))
+            ahead.append(pool.submit(gzip_codec.deflate, block, level))
             database.update(block)
-            crc = codec.crc32(block, crc)
+            crc = gzip_codec.crc32(block, crc)
             if len(ahead) > AHEAD:
                 sink.put(ahead.popleft().result())
             step(place + len(block))
         while ahead:
             sink.put(ahead.popleft().result())
-    sink.put(codec.trailer(crc, size_bytes))
+    sink.put(gzip_codec.trailer(crc, size_bytes))
     return Sums(sink.hash.hexdigest(), sink.size_bytes, database.hexdigest(), size_bytes)
 
 
@@ -97,7 +97,7 @@ def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
     """
     _keep_memory()
     whole, size_bytes, handed = hashlib.sha256(), 0, 0
-    inflater = codec.inflater()
+    inflater = gzip_codec.inflater()
     # Inflating takes about as long as hashing and writing together.
     with ThreadPoolExecutor(1, "write") as lane:
         ahead: deque[Future[None]] = deque()
@@ -141,7 +141,7 @@ def estimate(source: int, size_bytes: int, level: int) -> int:
     for place in range(0, size_bytes, stride):
         block = os.pread(source, _SAMPLE_BYTES, place)
         taken += len(block)
-        packed += len(codec.deflate(block, level))
+        packed += len(gzip_codec.deflate(block, level))
     return min(size_bytes, packed * size_bytes // max(taken, 1)) + BLOCK_BYTES // 64
 
 
@@ -180,7 +180,7 @@ class _Sink:
 
 def _compressors(level: int) -> int:
     beside = max(1, len(os.sched_getaffinity(0)) - 1)
-    return min(_MOST_COMPRESSORS, beside) if codec.is_fast(level) else _MOST_COMPRESSORS
+    return min(_MOST_COMPRESSORS, beside) if gzip_codec.is_fast(level) else _MOST_COMPRESSORS
 
 
 def _exactly(source: int, place: int, count: int) -> bytes:
@@ -201,7 +201,7 @@ def _inflated(inflater: Any, chunk: bytes) -> bytes:
         raise BadCopy("goes on after its gzip trailer: something was appended")
     try:
         piece: bytes = inflater.decompress(chunk, _MOST_INFLATED_BYTES)
-    except codec.BadStream as error:
+    except gzip_codec.BadStream as error:
         raise BadCopy(f"is no whole gzip file: {error}") from error
     if inflater.unused_data:
         raise BadCopy("goes on after its gzip trailer: something was appended")

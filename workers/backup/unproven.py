@@ -10,11 +10,11 @@ import shlex
 import stat
 from pathlib import Path
 
-from workers.backup import names, prove, records
-from workers.backup.folder import Scratch
-from workers.backup.prove import Content
+from workers.backup import filenames, manifest, verify
+from workers.backup.errors import Damaged, Trouble, Unproven, free_bytes, of_system
+from workers.backup.repository import Scratch
 from workers.backup.stream import Step
-from workers.backup.trouble import Damaged, Trouble, Unproven, free_bytes, of_system
+from workers.backup.verify import Content
 
 _MAGIC = b"SQLite format 3\0"
 
@@ -44,14 +44,14 @@ def known_hash(copy: Path) -> str:
         Damaged: there is one, and it cannot be read or is of another file.
     """
     try:
-        return records.sidecar_hash(copy)
+        return manifest.sidecar_hash(copy)
     except Unproven:
         return ""
 
 
 def checked(sha256: str) -> str:
     """What `examine` checks, in words."""
-    known = f"the SHA-256 of its {names.SIDECAR}" if sha256 else "no SHA-256, as none is known"
+    known = f"the SHA-256 of its {filenames.SIDECAR}" if sha256 else "no SHA-256, as none is known"
     return f"gzip's CRC-32 and length, {known}, no manifest, integrity_check, foreign_key_check"
 
 
@@ -65,7 +65,7 @@ def examine(copy: Path, sha256: str, scratch: Scratch, step: Step) -> Content:
         Trouble, sqlite3.Error: reading or writing failed.
     """
     most_bytes = free_bytes(scratch.path.parent)
-    found = prove.unpacked(copy, copy, scratch, most_bytes, step)
+    found = verify.unpacked(copy, copy, scratch, most_bytes, step)
     if sha256 and found.sha256 != sha256:
         raise Damaged(
             copy,
@@ -73,7 +73,7 @@ def examine(copy: Path, sha256: str, scratch: Scratch, step: Step) -> Content:
         )
     if os.pread(scratch.descriptor, len(_MAGIC), 0) != _MAGIC:
         raise Damaged(copy, "holds no SQLite database")
-    return prove.checked(scratch, copy, "", lambda: step(found.database_size_bytes))
+    return verify.checked(scratch, copy, "", lambda: step(found.database_size_bytes))
 
 
 def with_a_way_out(trouble: Trouble, copy: Path, target: Path) -> Trouble:

@@ -16,22 +16,22 @@ from functools import partial
 from math import isfinite
 from pathlib import Path
 
-from workers import database
-from workers.backup import space, tables
-from workers.backup.trouble import Trouble, of_system
-from workers.cleanup import leftovers, pages, row_numbers
-from workers.cleanup.pages import Pages
-from workers.database import DatabaseTrouble
+from workers import sqlite
+from workers.backup import disk_space, introspection
+from workers.backup.errors import Trouble, of_system
+from workers.cleanup import leftovers, maintenance, row_numbers
+from workers.cleanup.maintenance import Pages
 from workers.params import Duration
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
+from workers.sqlite import DatabaseTrouble
 from workers.units import format_duration, format_size
 
 __all__ = ["Params", "plan", "run"]
 
 _LONGEST_PATIENCE_S = 3600.0
 _LONGEST_REASON = 300
-_PATIENCE = Duration(database.BUSY_TIMEOUT_S)
+_PATIENCE = Duration(sqlite.BUSY_TIMEOUT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     except (Trouble, DatabaseTrouble) as trouble:
         raise WorkerFailed(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = database.trouble(params.database, error)
+        told = sqlite.trouble(params.database, error)
         raise WorkerFailed(str(told), told.permanent) from error
     except OSError as error:
         system = of_system(f"clean up {params.database}", params.database.parent, error)
@@ -126,7 +126,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 def plan(params: Params, left: Sequence[Path], found: Pages, against: str) -> tuple[str, ...]:
     """What a run would do, a line each; pure. against: why VACUUM is left out, or empty."""
     share = f"{found.free_ratio:.1%} of its pages are free ({format_size(_free_bytes(found))})"
-    if not pages.wants_vacuum(found, params.vacuum_free_ratio):
+    if not maintenance.wants_vacuum(found, params.vacuum_free_ratio):
         vacuum = f"no VACUUM: {share}, it pays from {params.vacuum_free_ratio:.0%}"
     else:
         vacuum = against or f"VACUUM: {share}"
@@ -137,7 +137,7 @@ def plan(params: Params, left: Sequence[Path], found: Pages, against: str) -> tu
 def _planned(
     params: Params, connection: sqlite3.Connection, left: Sequence[Path], report: Report
 ) -> dict[str, Scalar]:
-    found = pages.pages(connection)
+    found = maintenance.pages(connection)
     for line in plan(params, left, found, _against(params, connection, found)):
         report.log(line)
     return {
@@ -153,17 +153,21 @@ def _kept_in_shape(params: Params, connection: sqlite3.Connection, report: Repor
             raise Cancelled
 
     def attended(step: Callable[[], str]) -> str:
-        return database.attended(connection, step, check)
+        return sqlite.attended(connection, step, check)
 
     path, before = params.database, _size(params.database)
-    warnings = [attended(partial(pages.left_out, "ANALYZE", partial(pages.analyze, connection)))]
-    emptied = attended(partial(pages.checkpoint, connection, params.busy_timeout))
-    found = pages.pages(connection)
+    warnings = [
+        attended(
+            partial(maintenance.left_out, "ANALYZE", partial(maintenance.analyze, connection))
+        )
+    ]
+    emptied = attended(partial(maintenance.checkpoint, connection, params.busy_timeout))
+    found = maintenance.pages(connection)
     vacuum, why = _vacuum(params, connection, found, emptied, attended)
     warnings.append(why)
     if vacuum == "done":
         report.log(f"VACUUM: {found.free_ratio:.1%} of the pages were free")
-        emptied = attended(partial(pages.checkpoint, connection, params.busy_timeout))
+        emptied = attended(partial(maintenance.checkpoint, connection, params.busy_timeout))
     if emptied == "busy":
         warnings.append("the WAL stays: a program reads or writes the database all the time")
     freed = max(0, before - _size(path))
@@ -178,14 +182,16 @@ def _vacuum(
     attended: Callable[[Callable[[], str]], str],
 ) -> tuple[str, str]:
     """VACUUM if it pays: `done`, `not needed` or `left out`; and why it was left out."""
-    if not pages.wants_vacuum(found, params.vacuum_free_ratio):
+    if not maintenance.wants_vacuum(found, params.vacuum_free_ratio):
         return "not needed", ""
     if emptied == "busy":
         # It would write the whole database into a log that cannot be emptied.
         return "left out", "VACUUM is left out while the WAL cannot be emptied"
     if against := _against(params, connection, found):
         return "left out", against
-    why = attended(partial(pages.left_out, "VACUUM", partial(pages.vacuum, connection)))
+    why = attended(
+        partial(maintenance.left_out, "VACUUM", partial(maintenance.vacuum, connection))
+    )
     return ("left out" if why else "done"), why
 
 
@@ -198,15 +204,15 @@ def _against(params: Params, connection: sqlite3.Connection, found: Pages) -> st
 def _lack(path: Path, connection: sqlite3.Connection, found: Pages) -> str:
     """Why VACUUM has no room, with the numbers; empty if it has."""
     wal = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    needed = pages.needs(path, found, wal)
-    volumes = space.free([need.folder for need in needed])
-    return space.refusal(needed, volumes, "VACUUM is left out")
+    needed = maintenance.needs(path, found, wal)
+    volumes = disk_space.free([need.folder for need in needed])
+    return disk_space.refusal(needed, volumes, "VACUUM is left out")
 
 
 def _opened(params: Params) -> sqlite3.Connection:
     path = params.database
-    connection = database.open_existing(path, busy_timeout_s=params.busy_timeout)
-    if not tables.count(connection):
+    connection = sqlite.open_existing(path, busy_timeout_s=params.busy_timeout)
+    if not introspection.count(connection):
         connection.close()
         raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
     return connection

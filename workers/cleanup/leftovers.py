@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.backup import folder, restore
-from workers.backup.trouble import Trouble, of_system
+from workers.backup import repository, restore
+from workers.backup.errors import Trouble, of_system
 
 # Younger ones may belong to a proof on another machine.
 OLDER_THAN_S = 86400.0
@@ -33,9 +33,9 @@ def found(path: Path, directories: Sequence[Path]) -> tuple[Path, ...]:
     """
     left = list[Path]()
     for directory in directories:
-        folder.existing(directory)
+        repository.existing(directory)
         try:
-            left += [directory / name for name in folder.leftovers(directory, OLDER_THAN_S)]
+            left += [directory / name for name in repository.leftovers(directory, OLDER_THAN_S)]
         except OSError as error:
             raise of_system(f"list folder {directory}", directory, error) from error
     with suppress(OSError):  # that the database's folder is not there is said of the database
@@ -72,8 +72,8 @@ def _swept(path: Path, directory: Path, here: Set[str]) -> list[str]:
     for name in gone:
         (directory / name).unlink(missing_ok=True)
     if here - restores:
-        with folder.locked(directory):
-            gone += folder.sweep(directory, OLDER_THAN_S)
+        with repository.locked(directory):
+            gone += repository.sweep(directory, OLDER_THAN_S)
     return gone
 
 

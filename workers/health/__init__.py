@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from itertools import chain
 
-from workers.health import files, services
-from workers.health.judgement import Check, Judgement, Limits, Word, judge, sentence
-from workers.health.measures import (
+from workers.health import local_checks, remote_checks
+from workers.health.evaluation import Check, Judgement, Limits, Word, judge, sentence
+from workers.health.measurements import (
     Database,
     DatabaseSize,
     Disk,
@@ -89,7 +89,7 @@ def plan(params: Params) -> tuple[str, ...]:
     if params.postgres or params.replication:
         what = "answer and lag of the replica" if params.replication else "answer"
         lines.append(f"PostgreSQL: {what}")
-    lines += [f"{services.shown(url)}: answer" for url in params.http]
+    lines += [f"{remote_checks.shown(url)}: answer" for url in params.http]
     return tuple(lines)
 
 
@@ -101,23 +101,23 @@ def _measured(params: Params, report: Report) -> list[Measure]:
     limits, deadline = params.limits, time.monotonic() + 2 * params.limits.answer
     asked = list(_asked(params))
     path, folder = params.database, params.backups
-    found = list(files.of_database(path, limits, check))
-    found += files.of_disks(path, folder)
+    found = list(local_checks.of_database(path, limits, check))
+    found += local_checks.of_disks(path, folder)
     if folder is not None:
-        found.append(files.newest_backup(path, folder))
+        found.append(local_checks.newest_backup(path, folder))
         # What cannot be read has been said; that it cannot be copied follows.
         if Database(path, "") in found:
-            found.append(files.next_backup(path, folder, limits.answer, check))
+            found.append(local_checks.next_backup(path, folder, limits.answer, check))
     found += chain.from_iterable(one.answer(deadline, check) for one in asked)
     return found
 
 
-def _asked(params: Params) -> Iterator[services.Asking]:
+def _asked(params: Params) -> Iterator[remote_checks.Asking]:
     limit_s = params.limits.answer
     if params.postgres or params.replication:
-        yield services.ask_postgres(params.postgres, params.replication, limit_s)
+        yield remote_checks.ask_postgres(params.postgres, params.replication, limit_s)
     for url in params.http:
-        yield services.ask_page(url, limit_s)
+        yield remote_checks.ask_page(url, limit_s)
 
 
 def _figures(measures: list[Measure]) -> Iterator[tuple[str, float]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from workers.health.judgement import Limits
+from workers.health.evaluation import Limits
 
 _USUAL = Limits()
 

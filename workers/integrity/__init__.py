@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from workers import database
-from workers.backup import patience
-from workers.database import DatabaseTrouble
-from workers.integrity import cards, generic, indexes
+from workers import sqlite
+from workers.backup import lock_wait
+from workers.integrity import card_checks, indexes, sqlite_checks
 from workers.integrity.findings import Finding, Severity, counts, of, sentence
 from workers.params import Size
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
+from workers.sqlite import DatabaseTrouble
 
 __all__ = ["Params", "plan", "run"]
 
@@ -65,7 +65,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
             raise Cancelled
 
     try:
-        with closing(patience.opened(params.database, check)) as connection:
+        with closing(lock_wait.opened(params.database, check)) as connection:
             known = _snapshot(params.database, connection, check)
             if report.dry_run:
                 lines = plan(params.database, known, indexes.checked(connection))
@@ -73,7 +73,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
                     report.log(line)
                 return {"checks": len(lines)}
             found = _findings(connection, known, report, check)
-            found += generic.made(
+            found += sqlite_checks.made(
                 indexes.NAME, lambda: indexes.findings(connection, params.copy_limit, check)
             )
     except Cancelled as cancelled:
@@ -81,7 +81,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     except DatabaseTrouble as trouble:
         raise WorkerFailed(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = database.trouble(params.database, error)
+        told = sqlite.trouble(params.database, error)
         raise WorkerFailed(str(told), told.permanent) from error
     _tell(report, found, known)
     _judge(params.database, found)
@@ -92,7 +92,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     }
 
 
-def plan(path: Path, known: cards.Columns, checked: Sequence[str] = ()) -> tuple[str, ...]:
+def plan(path: Path, known: card_checks.Columns, checked: Sequence[str] = ()) -> tuple[str, ...]:
     """What a run would check, a line each; pure.
 
     known: the card tables that are there. checked: the indexes that are.
@@ -104,21 +104,21 @@ def plan(path: Path, known: cards.Columns, checked: Sequence[str] = ()) -> tuple
 
 def _snapshot(
     path: Path, connection: sqlite3.Connection, check: Callable[[], None]
-) -> cards.Columns:
+) -> card_checks.Columns:
     """The card tables, in a snapshot that stands until the connection is closed."""
     # Not opened read-only: the last reader of a log would leave -wal and -shm behind.
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    patience.begin_reading(connection, check)
+    lock_wait.begin_reading(connection, check)
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if not tables:
         raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
-    return cards.columns(connection)
+    return card_checks.columns(connection)
 
 
 def _findings(
     connection: sqlite3.Connection,
-    known: cards.Columns,
+    known: card_checks.Columns,
     report: Report,
     check: Callable[[], None],
 ) -> list[Finding]:
@@ -126,31 +126,36 @@ def _findings(
     checks = _checks(connection, known)
     for done, (name, find) in enumerate(checks):
         report.progress(done, len(checks), "checks")
-        found += database.attended(connection, partial(generic.made, name, find), check)
+        found += sqlite.attended(connection, partial(sqlite_checks.made, name, find), check)
     report.progress(len(checks), len(checks), "checks")
     return found
 
 
 def _checks(
-    connection: sqlite3.Connection, known: cards.Columns
+    connection: sqlite3.Connection, known: card_checks.Columns
 ) -> tuple[tuple[str, _Check], ...]:
     always: tuple[tuple[str, _Check], ...] = (
-        (_GENERIC[0], lambda: generic.pages(connection)),
-        (_GENERIC[1], lambda: generic.foreign_keys(connection)),
+        (_GENERIC[0], lambda: sqlite_checks.pages(connection)),
+        (_GENERIC[1], lambda: sqlite_checks.foreign_keys(connection)),
     )
     if not known:
         return always
     empty, json, orphans, claims = _OF_CARDS
     return (
         *always,
-        (empty, lambda: [cards.lacking(known), cards.empty_fields(connection, known)]),
-        (json, lambda: [cards.invalid_json(connection, known)]),
-        (orphans, lambda: [cards.orphans(connection, known)]),
-        (claims, lambda: [f(connection, known) for f in (cards.short_sets, cards.fuller_sets)]),
+        (empty, lambda: [card_checks.lacking(known), card_checks.empty_fields(connection, known)]),
+        (json, lambda: [card_checks.invalid_json(connection, known)]),
+        (orphans, lambda: [card_checks.orphans(connection, known)]),
+        (
+            claims,
+            lambda: [
+                f(connection, known) for f in (card_checks.short_sets, card_checks.fuller_sets)
+            ],
+        ),
     )
 
 
-def _tell(report: Report, found: Sequence[Finding], known: cards.Columns) -> None:
+def _tell(report: Report, found: Sequence[Finding], known: card_checks.Columns) -> None:
     if not known:
         report.log("no tables of sync are here: integrity_check and foreign_key_check only")
     for severity, level in _LEVELS.items():

@@ -15,11 +15,11 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from workers import database, virtual_tables
-from workers.backup import space, tables
-from workers.connection import connect, kind_of
-from workers.integrity import generic
+from workers import sqlite, virtual_tables
+from workers.backup import disk_space, introspection
+from workers.integrity import sqlite_checks
 from workers.integrity.findings import SHOWN, Finding, Severity, merged
+from workers.sqlite_connection import connect, kind_of
 from workers.units import format_size
 from workers.virtual_tables import Virtual
 
@@ -45,7 +45,7 @@ def findings(connection: sqlite3.Connection, copy_limit_bytes: int, check: Check
     if rtrees or texts:
         results.append(Finding("index_damage", Severity.FAILURE, 0, _WRONG))
     for one in rtrees:
-        results += database.attended(connection, partial(_made, one, connection), check)
+        results += sqlite.attended(connection, partial(_made, one, connection), check)
     if texts:
         results += _of_texts(connection, texts, copy_limit_bytes, check)
     return merged(results)
@@ -62,7 +62,7 @@ def checked(connection: sqlite3.Connection) -> tuple[str, ...]:
 def _of_texts(
     connection: sqlite3.Connection, texts: Sequence[Virtual], limit_bytes: int, check: Check
 ) -> list[Finding]:
-    shape = tables.shape(connection)
+    shape = introspection.shape(connection)
     if lacking := _lack(shape.page_size * shape.page_count, limit_bytes):
         return [_not_copied(texts, lacking)]
     results = list[Finding]()
@@ -79,19 +79,19 @@ def _of_texts(
         # The mark of a WAL is copied, too, and a temporary database cannot have one.
         copy.execute("PRAGMA journal_mode = OFF")
         for one in texts:
-            results += database.attended(copy, partial(_made, one, copy), check)
+            results += sqlite.attended(copy, partial(_made, one, copy), check)
     return results
 
 
 def _not_copied(texts: Sequence[Virtual], why: str) -> Finding:
     names = ", ".join(_called(one) for one in texts[:SHOWN])
-    what = generic.NOT_MADE
+    what = sqlite_checks.NOT_MADE
     return Finding("checks_not_made", Severity.WARNING, len(texts), what, (f"{names}: {why}",))
 
 
 def _made(one: Virtual, connection: sqlite3.Connection) -> list[Finding]:
     what = _called(one)
-    return generic.made(what, lambda: [_of_one(one, what, connection)])
+    return sqlite_checks.made(what, lambda: [_of_one(one, what, connection)])
 
 
 def _of_one(one: Virtual, what: str, connection: sqlite3.Connection) -> Finding:
@@ -111,14 +111,14 @@ def _rtree(one: Virtual, connection: sqlite3.Connection) -> str:
 
 
 def _text(one: Virtual, connection: sqlite3.Connection) -> str:
-    name = f'"{tables.quoted(one.name)}"'
+    name = f'"{introspection.quoted(one.name)}"'
     # Of external content FTS5 looks at its own pages only, unless it is asked for more.
     rank, value = (", rank", ", 1") if one.module == "fts5" else ("", "")
     statement = f"INSERT INTO {name} ({name}{rank}) VALUES ('integrity-check'{value})"
     try:
         connection.execute(statement)
     except sqlite3.DatabaseError as error:
-        if not database.is_damage(error):
+        if not sqlite.is_damage(error):
             raise
         return str(error)
     return ""
@@ -139,8 +139,8 @@ def _lack(size_bytes: int, limit_bytes: int) -> str:
     if size_bytes > limit_bytes:
         size, limit = format_size(size_bytes), format_size(limit_bytes)
         return f"the database has {size}, and a copy is made up to {limit} (copy_limit)"
-    needed = (space.Need(_scratch(), size_bytes, "the copy in which they are checked"),)
-    return space.refusal(needed, space.free([_scratch()]), "make room there")
+    needed = (disk_space.Need(_scratch(), size_bytes, "the copy in which they are checked"),)
+    return disk_space.refusal(needed, disk_space.free([_scratch()]), "make room there")
 
 
 def _scratch() -> Path:

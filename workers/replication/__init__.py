@@ -10,18 +10,18 @@ changed, `proof.py` checks.
 
 import sqlite3
 
-from workers import database
-from workers.database import DatabaseTrouble
+from workers import sqlite
 from workers.protocol import Scalar
-from workers.replication import forecast
-from workers.replication.choice import chosen
+from workers.replication import deletion_forecast
+from workers.replication.dry_run import plan
+from workers.replication.errors import Cancelled, Trouble
 from workers.replication.params import Params
-from workers.replication.rehearsal import surveyed
+from workers.replication.replicate import replicate, verify
 from workers.replication.source import snapshot
-from workers.replication.survey import plan
-from workers.replication.trouble import Cancelled, Trouble
-from workers.replication.work import replicate, verify
+from workers.replication.table_selection import chosen
+from workers.replication.trial_load import surveyed
 from workers.report import Report, WorkerFailed
+from workers.sqlite import DatabaseTrouble
 
 __all__ = ["Params", "plan", "run"]
 
@@ -41,7 +41,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     except (Trouble, DatabaseTrouble) as trouble:
         raise WorkerFailed(str(trouble), trouble.permanent) from None
     except sqlite3.Error as error:
-        told = database.trouble(params.database, error)
+        told = sqlite.trouble(params.database, error)
         raise WorkerFailed(str(told), told.permanent) from None
 
 
@@ -49,7 +49,7 @@ def _planned(params: Params, report: Report) -> dict[str, Scalar]:
     with snapshot(params, lambda: report.cancelled) as connection:
         names = chosen(connection, params, report)
         tables = surveyed(connection, params, names, report)
-    deletions = forecast.tell(params, names, report)
+    deletions = deletion_forecast.tell(params, names, report)
     for line in plan(params, tables):
         report.log(line)
     misfits = sum(len(seen.misfits) + len(seen.problems) for seen in tables)

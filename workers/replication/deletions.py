@@ -4,10 +4,10 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 
-from workers.replication import carry, fit, lines, source
-from workers.replication.carry import Between
+from workers.replication import copy_format, copy_rows, source, value_fit
+from workers.replication.copy_rows import Between
 from workers.replication.merge import EXTRA, MOST_NAMED, key_words
-from workers.replication.shape import Twin, Typed
+from workers.replication.tables import Twin, Typed
 from workers.replication.temporary_tables import make_temporary, temporary
 
 
@@ -45,16 +45,16 @@ def note_gone(between: Between, twin: Twin) -> int:
         for number, typed in enumerate(twin.key)
     ]
     # A key that its column cannot hold never came there.
-    unfit = fit.unfit_sql(replace(twin, columns=tuple(wanted)), between.widen)
-    row = lines.array_sql(wanted, between.widen)
+    unfit = value_fit.unfit_sql(replace(twin, columns=tuple(wanted)), between.widen)
+    row = copy_format.array_sql(wanted, between.widen)
     query = f"SELECT {row} {source.from_gone(twin)} AND NOT ({unfit})"
     with closing(source.rows(between.source, query, {})) as cursor:
-        batches = lines.whole_rows(cursor)
+        batches = copy_format.whole_rows(cursor)
         first = next(batches, None)
         if first is None:
             return 0
         make_temporary(target, twin, gap, twin.key, f"{EXTRA} boolean")
-        statement = carry.copy_sql(gap, twin.key_names)
+        statement = copy_rows.copy_sql(gap, twin.key_names)
         count = target.copy_in(statement, chain((first,), batches))
     target.execute(f"UPDATE {gap} SET {EXTRA} = true")
     return count

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from workers.replication.shape import Column, quoted
-from workers.replication.trouble import Trouble
+from workers.replication.errors import Trouble
+from workers.replication.tables import Column, quoted
 
 _FOREIGN = re.compile(r"(unknown|no such) function|no such collation")
 _OF_KEY = """

@@ -12,10 +12,10 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
-from workers.replication import lookup, source
-from workers.replication.carry import Between
-from workers.replication.shape import Affinity, Kind, Twin, Typed, key_text, kind_of
-from workers.replication.trouble import Trouble
+from workers.replication import key_lookup, source
+from workers.replication.copy_rows import Between
+from workers.replication.errors import Trouble
+from workers.replication.tables import Affinity, Kind, Twin, Typed, key_text, kind_of
 
 _NAMED = 10
 _ADVICE = (
@@ -86,7 +86,7 @@ def refuse_hidden(between: Between, twin: Twin) -> None:
     named = _named(
         between,
         f"SELECT {_wanted_key(twin)} FROM {twin.table.source} AS t NOT INDEXED"
-        f" CROSS JOIN {source.WANTED} AS w WHERE {lookup.equal_by_value(twin)}"
+        f" CROSS JOIN {source.WANTED} AS w WHERE {key_lookup.equal_by_value(twin)}"
         f" AND NOT EXISTS (SELECT 1 {source.from_index(twin)})",
     )
     if named:
@@ -154,7 +154,7 @@ def _refuse_lossy(between: Between, twin: Twin) -> None:
 
 
 def _refuse_collision(between: Between, twin: Twin) -> None:
-    forms = [lookup.form(typed) for typed in twin.key]
+    forms = [key_lookup.form(typed) for typed in twin.key]
     places = ", ".join(str(number + 1) for number in range(len(forms)))
     kinds = ", ".join(
         f"min(typeof({typed.column.source})), max(typeof({typed.column.source}))"

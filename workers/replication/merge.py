@@ -11,20 +11,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from workers.replication import (
-    carry,
-    digests,
-    encode,
+    copy_rows,
     keys,
-    limits,
-    losses,
+    lossy_values,
+    range_digests,
+    row_encoding,
+    row_limits,
     source,
 )
-from workers.replication.carry import HASH, Between, refuse_misfits
-from workers.replication.shape import Kind, Twin, Typed, key_text
+from workers.replication.copy_rows import HASH, Between, refuse_misfits
+from workers.replication.errors import Trouble
 from workers.replication.source import Scope
+from workers.replication.tables import Kind, Twin, Typed, key_text
 from workers.replication.target import Target
 from workers.replication.temporary_tables import make_temporary, temporary, without_schema
-from workers.replication.trouble import Trouble
 
 MOST_NAMED = 10
 # Columns beside those of a user.
@@ -67,8 +67,8 @@ def load(between: Between, twin: Twin) -> int:
     Raises:
         Trouble: a value that its column cannot hold.
     """
-    losses.refuse_losses(between, twin, source.WHOLE)
-    return carry.copy_rows(between, twin, source.WHOLE, twin.target)
+    lossy_values.refuse_losses(between, twin, source.WHOLE)
+    return copy_rows.copy_rows(between, twin, source.WHOLE, twin.target)
 
 
 def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
@@ -77,12 +77,12 @@ def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     Raises:
         Trouble: a value that its column cannot hold.
     """
-    losses.refuse_losses(between, twin, scope)
-    if not digests.possible(between, twin):
+    lossy_values.refuse_losses(between, twin, scope)
+    if not range_digests.possible(between, twin):
         refuse_misfits(between, twin, scope)
         found = _differing(between, twin, scope)
     else:
-        unlike = digests.unlike(between, twin, scope)
+        unlike = range_digests.unlike(between, twin, scope)
         if unlike.empty:
             return Differences(unlike.compared)
         found = _differing(between, twin, unlike.scope)
@@ -114,21 +114,23 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     """The same, row by row."""
     target = between.target
     seen, gap = temporary(twin, "seen"), temporary(twin, "gap")
-    make_temporary(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
-    compared = carry.copy_hashes(between, twin, scope, seen)
+    make_temporary(
+        target, twin, seen, (*twin.key, *row_encoding.cast_columns(twin)), f"{HASH} uuid"
+    )
+    compared = copy_rows.copy_hashes(between, twin, scope, seen)
     if compared > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {seen}")
     key_names = twin.key_names
     either = ", ".join(f"coalesce(s.{t.name}, t.{t.name}) AS {t.name}" for t in twin.key)
-    cast_names = "".join(f", {t.name}" for t in encode.cast_columns(twin))
-    unlike = [f"s.{HASH} IS DISTINCT FROM t.{HASH}", *_unlike(encode.cast_columns(twin))]
+    cast_names = "".join(f", {t.name}" for t in row_encoding.cast_columns(twin))
+    unlike = [f"s.{HASH} IS DISTINCT FROM t.{HASH}", *_unlike(row_encoding.cast_columns(twin))]
     first = twin.key[0].name
     target.execute(f"DROP TABLE IF EXISTS {gap}")
     target.execute(
         f"CREATE TEMP TABLE {without_schema(gap)} ON COMMIT DROP AS SELECT {either},"
         f" s.{first} IS NULL AS {EXTRA}, t.{first} IS NULL AS {_MISSING} FROM {seen} s"
         f" FULL JOIN (SELECT {key_names}{cast_names},"
-        f" {encode.hash_sql(twin, between.marks)} AS {HASH}"
+        f" {row_encoding.hash_sql(twin, between.marks)} AS {HASH}"
         f" FROM {_from_target(twin, scope)}) t USING ({key_names})"
         f" WHERE {' OR '.join(unlike)}"
     )
@@ -142,12 +144,14 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
 def unlike_after(between: Between, twin: Twin, scope: Scope) -> int:
     """How many rows of `scope` are not in the target as the source has them."""
     target, seen = between.target, temporary(twin, "seen")
-    make_temporary(target, twin, seen, (*twin.key, *encode.cast_columns(twin)), f"{HASH} uuid")
-    carry.copy_hashes(between, twin, scope, seen)
+    make_temporary(
+        target, twin, seen, (*twin.key, *row_encoding.cast_columns(twin)), f"{HASH} uuid"
+    )
+    copy_rows.copy_hashes(between, twin, scope, seen)
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
     unlike = [
-        f"s.{HASH} IS DISTINCT FROM {encode.hash_sql(twin, between.marks, 't.')}",
-        *_unlike(encode.cast_columns(twin)),
+        f"s.{HASH} IS DISTINCT FROM {row_encoding.hash_sql(twin, between.marks, 't.')}",
+        *_unlike(row_encoding.cast_columns(twin)),
     ]
     first = twin.key[0].name
     found = target.one(
@@ -170,13 +174,13 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
     Raises:
         Trouble: a value that its column cannot hold.
     """
-    losses.refuse_losses(between, twin, scope)
+    lossy_values.refuse_losses(between, twin, scope)
     target, stage = between.target, temporary(twin, "stage")
     make_temporary(target, twin, stage, twin.columns)
-    sent = carry.copy_rows(between, twin, scope, stage)
+    sent = copy_rows.copy_rows(between, twin, scope, stage)
     if sent > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {stage}")
-    with limits.named(target, twin, stage):
+    with row_limits.named(target, twin, stage):
         updated, inserted = _applied(target, twin, stage)
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
     wrong = target.one(

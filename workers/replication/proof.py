@@ -13,14 +13,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from workers.replication import bring, keys, merge, source
-from workers.replication.bring import Bringing
-from workers.replication.carry import Between
+from workers.replication import keys, merge, source, sync_table
+from workers.replication.copy_rows import Between
+from workers.replication.errors import Trouble
 from workers.replication.merge import Differences
-from workers.replication.shape import Kind, Twin, Typed, quoted
 from workers.replication.source import WHOLE, Scope
-from workers.replication.state import Proved
-from workers.replication.trouble import Trouble
+from workers.replication.sync_table import Bringing
+from workers.replication.tables import Kind, Twin, Typed, quoted
+from workers.replication.watermark import Proved
 
 RANGE_ROWS = 5000
 _NAMED = 10
@@ -67,9 +67,9 @@ def prove(bringing: Bringing, twin: Twin, scope: Scope) -> None:
     bringing.log(told(twin, found, "healed"), "warning")
     tally = bringing.tally
     before = (tally.inserted, tally.updated)
-    bring.bring_found(bringing, twin, found)
-    bring.refuse_deletions(bringing, [twin])
-    bring.take_away(bringing, twin)
+    sync_table.bring_found(bringing, twin, found)
+    sync_table.refuse_deletions(bringing, [twin])
+    sync_table.take_away(bringing, twin)
     tally.inserted, tally.updated = before
     tally.healed += found.count
     if merge.differing(bringing.between, twin, scope).count:

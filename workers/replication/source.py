@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workers import database
-from workers.connection import is_utf8, text_of
-from workers.replication import encode, key_index, lookup
+from workers import sqlite
+from workers.replication import key_index, key_lookup, row_encoding
+from workers.replication.errors import Cancelled, Trouble
 from workers.replication.params import Params
-from workers.replication.shape import ROWID, Column, Table, Twin, quoted
-from workers.replication.trouble import Cancelled, Trouble
-from workers.replication.types import LARGEST_WHOLE, Found
+from workers.replication.tables import ROWID, Column, Table, Twin, quoted
+from workers.replication.type_mapping import LARGEST_WHOLE, Found
+from workers.sqlite_connection import is_utf8, text_of
 
 _LOOK_EVERY_INSTRUCTIONS = 100_000
 _ROW_NUMBERS = ("rowid", "_rowid_", "oid")
@@ -53,14 +53,14 @@ def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.
     Raises:
         DatabaseTrouble: it cannot be opened. Cancelled: while SQLite worked.
     """
-    connection = database.open_existing(params.database, read_only=True)
+    connection = sqlite.open_existing(params.database, read_only=True)
     try:
         key_index.stand_in(connection)
         connection.execute("PRAGMA temp_store = FILE")
         connection.set_progress_handler(cancelled, _LOOK_EVERY_INSTRUCTIONS)
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        encode.teach(connection)
+        row_encoding.teach(connection)
         yield connection
     except sqlite3.OperationalError as error:
         if cancelled():
@@ -201,7 +201,7 @@ def want_from(connection: sqlite3.Connection, twin: Twin, table: str) -> int:
     """The same with the distinct keys in `table` (columns k0, k1, ...); how many."""
     _empty_wanted(connection, twin)
     keys = [
-        lookup.form(replace(typed, column=replace(typed.column, source=f"k{number}")))
+        key_lookup.form(replace(typed, column=replace(typed.column, source=f"k{number}")))
         if typed.as_text
         else f"k{number}"
         for number, typed in enumerate(twin.key)
@@ -212,7 +212,9 @@ def want_from(connection: sqlite3.Connection, twin: Twin, table: str) -> int:
 
 def wanted_scope(twin: Twin) -> Scope:
     """The rows whose key is wanted; each once if each key was."""
-    return Scope(f"WHERE {lookup.equal_by_value(twin) if twin.scanned else lookup.equal(twin)}")
+    return Scope(
+        f"WHERE {key_lookup.equal_by_value(twin) if twin.scanned else key_lookup.equal(twin)}"
+    )
 
 
 def from_gone(twin: Twin) -> str:
@@ -220,7 +222,7 @@ def from_gone(twin: Twin) -> str:
     if not twin.scanned:
         return f"FROM {WANTED} AS w WHERE NOT EXISTS (SELECT 1 {from_index(twin)})"
     keys = ", ".join(f"w.k{number}" for number in range(len(twin.key)))
-    values = ", ".join(lookup.value_of(typed) for typed in twin.key)
+    values = ", ".join(key_lookup.value_of(typed) for typed in twin.key)
     table = f"{twin.table.source} AS t NOT INDEXED"
     return f"FROM {WANTED} AS w WHERE ({keys}) NOT IN (SELECT {values} FROM {table})"
 
@@ -229,7 +231,7 @@ def from_index(twin: Twin) -> str:
     """The FROM clause for the row that a wanted key (`w`, from outside) has by its index."""
     table = twin.table.source
     seek = f"{table} AS i CROSS JOIN " if twin.table.index_row else ""
-    return f"FROM {seek}{table} AS t NOT INDEXED WHERE {lookup.equal(twin)}"
+    return f"FROM {seek}{table} AS t NOT INDEXED WHERE {key_lookup.equal(twin)}"
 
 
 def wants_null(connection: sqlite3.Connection, twin: Twin) -> bool:

@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from workers.dsn import BadDsn, read
-from workers.replication.shape import quoted
-from workers.replication.trouble import Cancelled, Trouble, of_postgres
+from workers.postgres_dsn import BadDsn, read
+from workers.replication.errors import Cancelled, Trouble, of_postgres
+from workers.replication.tables import quoted
 
 CONNECT_LIMIT_S = 10
 LOCK_LIMIT_S = 30

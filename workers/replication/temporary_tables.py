@@ -1,6 +1,6 @@
 """Temporary tables beside a table of the target: their names, and how one is made."""
 
-from workers.replication.shape import Twin, Typed, listed
+from workers.replication.tables import Twin, Typed, listed
 from workers.replication.target import Target
 
 

@@ -15,9 +15,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from workers.backup import catalogue, folder, records, stream, verify
-from workers.backup.catalogue import Backup, State
-from workers.backup.trouble import Cancelled, Damaged, Trouble, of_system
+from workers.backup import listing, marks, repository, stream
+from workers.backup.errors import Cancelled, Damaged, Trouble, of_system
+from workers.backup.listing import Backup, State
+from workers.backup.manifest import read
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
 from workers.rotation.params import Params
@@ -85,14 +86,14 @@ def _rotated(params: Params, report: Report, now: datetime, zone: ZoneInfo) -> P
         if report.cancelled:
             raise Cancelled
 
-    directory = folder.existing(params.directory)
+    directory = repository.existing(params.directory)
     if report.dry_run:
-        decided = plan(catalogue.list_backups(directory), params.policy, now, zone)
+        decided = plan(listing.list_backups(directory), params.policy, now, zone)
         _tell(report, decided)
         if why := _objection(decided, params, now):
             report.log(f"a run would fail: {why}; {_NOTHING}", "warning")
         return Pruned(decided, 0, 0, ())
-    with folder.locked(directory):
+    with repository.locked(directory):
         decided = _proven_plan(directory, params.policy, now, zone, check)
         _tell(report, decided)
         if why := _objection(decided, params, now):
@@ -115,11 +116,11 @@ def prune(directory: Path, keep_last: int, zone: str, dry_run: bool) -> Pruned:
     if keep_last < 1:
         raise Trouble(f"keep-last: expected at least 1, got {keep_last}")
     now, policy = datetime.now(UTC), Policy(last=keep_last)
-    folder.existing(directory)
+    repository.existing(directory)
     if dry_run:
-        decided = plan(catalogue.list_backups(directory), policy, now, ZoneInfo(zone))
+        decided = plan(listing.list_backups(directory), policy, now, ZoneInfo(zone))
         return Pruned(decided, 0, 0, ())
-    with folder.locked(directory):
+    with repository.locked(directory):
         decided = _proven_plan(directory, policy, now, ZoneInfo(zone), lambda: None)
         return _removed(directory, decided, lambda: None)
 
@@ -128,7 +129,7 @@ def _proven_plan(
     directory: Path, policy: Policy, now: datetime, zone: ZoneInfo, check: Check
 ) -> tuple[Decision, ...]:
     """A plan whose newest verified copies were read a moment ago, where anything goes."""
-    backups, proven = catalogue.list_backups(directory), set[Path]()
+    backups, proven = listing.list_backups(directory), set[Path]()
     while True:
         decided = plan(backups, policy, now, zone)
         stems = {one.backup.stem for one in decided if not one.keep}
@@ -147,7 +148,7 @@ def _proven_plan(
 def _damage(backup: Backup, check: Check) -> str:
     """What is wrong with the copy's content; noted beside it, empty if nothing."""
     try:
-        manifest = records.read(backup.path)
+        manifest = read(backup.path)
         descriptor = os.open(backup.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             found, _ = stream.digest(descriptor, lambda _: check())
@@ -160,7 +161,7 @@ def _damage(backup: Backup, check: Check) -> str:
     if found == manifest.sha256:
         return ""
     what = f"is not what was written: it has SHA-256 {found}, expected {manifest.sha256}"
-    verify.note(backup.path, what)
+    marks.note(backup.path, what)
     return what
 
 
@@ -179,7 +180,7 @@ def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pr
         check()
         path = decision.backup.path
         try:
-            folder.withdraw(directory, path.name)
+            repository.withdraw(directory, path.name)
         except FileNotFoundError:
             continue  # gone a moment ago, by another hand
         except OSError as error:
@@ -189,8 +190,8 @@ def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pr
             removed += 1
             freed += decision.backup.size_bytes
     try:
-        leftovers = folder.sweep(directory, _LEFTOVERS_AFTER_S)
-        stuck = folder.leftovers(directory, _LEFTOVERS_AFTER_S)
+        leftovers = repository.sweep(directory, _LEFTOVERS_AFTER_S)
+        stuck = repository.leftovers(directory, _LEFTOVERS_AFTER_S)
     except OSError as error:
         raise of_system(f"sweep {directory}", directory, error) from error
     failed += [f"{directory / name} is a leftover that cannot be removed" for name in stuck]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from workers.backup.catalogue import Backup, State, ahead
+from workers.backup.listing import Backup, State, ahead
 from workers.units import format_duration
 
 

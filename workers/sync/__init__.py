@@ -10,15 +10,15 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from workers import database
-from workers.database import DatabaseTrouble
+from workers import sqlite
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
+from workers.sqlite import DatabaseTrouble
 from workers.sync import cards, sets
-from workers.sync.changes import plan
+from workers.sync.card_database import StrangeIdError
+from workers.sync.diff import plan
 from workers.sync.params import Params
 from workers.sync.source import Cancelled, Folder, Source, Unreadable
-from workers.sync.store import StrangeIdError
 
 __all__ = ["Params", "missing_cards", "missing_sets", "plan"]
 
@@ -54,7 +54,7 @@ def _run(sync: _Sync, params: Params, report: Report) -> dict[str, Scalar]:
     except (Unreadable, DatabaseTrouble) as trouble:
         raise WorkerFailed(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = database.trouble(params.database, error)
+        told = sqlite.trouble(params.database, error)
         raise WorkerFailed(str(told), told.permanent) from error
     finally:
         source.close()

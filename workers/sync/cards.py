@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from workers.database import transaction
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
-from workers.sync import changes, rows, sets, store
-from workers.sync.changes import Changes, FailedSet
+from workers.sqlite import transaction
+from workers.sync import card_database, diff, rows, sets
+from workers.sync.diff import Changes, FailedSet
 from workers.sync.params import Params
 from workers.sync.rows import Row
 from workers.sync.sets import Listed
@@ -96,14 +96,14 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
         text = "the database has no sets yet; run sync.missing_sets first"
         raise WorkerFailed(text, permanent=True)
     with closing(database):
-        counts, memory = store.card_counts(database), store.remembered(database)
+        counts, memory = card_database.card_counts(database), card_database.remembered(database)
         desk = Desk(params, source, report, database, counts, memory)
         tally = _synced(desk, catalogue)
     _tell(report, tally, params.prune)
     if tally.failed:
         total = len(catalogue.rows) + len(catalogue.failed)
-        text = changes.failure(tally.failed, total, tally.outcome)
-        raise WorkerFailed(text, changes.permanent(tally.failed))
+        text = diff.failure(tally.failed, total, tally.outcome)
+        raise WorkerFailed(text, diff.permanent(tally.failed))
     return _result(tally, time.monotonic() - started)
 
 
@@ -122,9 +122,9 @@ def _synced(desk: Desk, catalogue: Listed) -> Tally:
 
 def _opened(params: Params, report: Report) -> sqlite3.Connection | None:
     if not report.dry_run:
-        return store.open_with_sets(params.database)
-    database = store.open_to_read(params.database)
-    if store.all_sets(database):
+        return card_database.open_with_sets(params.database)
+    database = card_database.open_to_read(params.database)
+    if card_database.all_sets(database):
         return database
     database.close()
     return None
@@ -145,7 +145,7 @@ def _sync_listed(desk: Desk, set_rows: Sequence[Row], tally: Tally) -> None:
             tally.failed.append(FailedSet(set_id, str(error), error.permanent))
             unreachable = 0 if error.permanent else unreachable + 1
             if unreachable == _MOST_UNREACHABLE:
-                text = changes.failure(tally.failed, len(set_rows), tally.outcome)
+                text = diff.failure(tally.failed, len(set_rows), tally.outcome)
                 raise Unreadable(f"gave up: {text}", permanent=False) from error
         tally.cards_left -= int(row[_TOTAL] or 0)
         if time.monotonic() - said_at >= _PROGRESS_EVERY_S or row is set_rows[-1]:
@@ -163,23 +163,23 @@ def _one_set(desk: Desk, set_id: str) -> Changes:
         return Changes(unchanged=desk.counts[set_id])
     parsed = rows.cards(document, set_id)
     if parsed.problems:
-        raise SetRefused(changes.summed([one.text for one in parsed.problems]))
+        raise SetRefused(diff.summed([one.text for one in parsed.problems]))
     if desk.report.dry_run:
         found = _compared(desk, set_id, parsed.rows)
         if found.any:
-            desk.report.log(changes.described(set_id, found, desk.params.prune))
+            desk.report.log(diff.described(set_id, found, desk.params.prune))
         return found
     with transaction(desk.database):
         found = _compared(desk, set_id, parsed.rows)
         _write(desk, found)
-        store.remember(desk.database, set_id, now, len(parsed.rows))
+        card_database.remember(desk.database, set_id, now, len(parsed.rows))
     return found
 
 
 def _compared(desk: Desk, set_id: str, want: Sequence[Row]) -> Changes:
-    have = store.cards_of(desk.database, set_id)
-    found = changes.plan(have, want)
-    elsewhere = store.cards_elsewhere(desk.database, set_id, found.added)
+    have = card_database.cards_of(desk.database, set_id)
+    found = diff.plan(have, want)
+    elsewhere = card_database.cards_elsewhere(desk.database, set_id, found.added)
     if elsewhere:
         text = ", ".join(f"{rows.shown(card)} is a card of {other}" for card, other in elsewhere)
         raise SetRefused(f"{text} in the database")
@@ -191,11 +191,11 @@ def _compared(desk: Desk, set_id: str, want: Sequence[Row]) -> Changes:
 
 def _write(desk: Desk, found: Changes) -> None:
     for batch in _batches(desk, found.added):
-        store.insert_cards(desk.database, batch)
+        card_database.insert_cards(desk.database, batch)
     for batch in _batches(desk, found.changed):
-        store.update_cards(desk.database, batch)
+        card_database.update_cards(desk.database, batch)
     if desk.params.prune:
-        store.delete_cards(desk.database, found.vanished)
+        card_database.delete_cards(desk.database, found.vanished)
 
 
 def _batches(desk: Desk, whole: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -210,12 +210,12 @@ def _sync_gone(desk: Desk, listed: Iterable[str], tally: Tally) -> None:
     for set_id in sorted(desk.counts.keys() - set(listed)):
         if desk.report.cancelled:
             raise Cancelled
-        found = Changes(vanished=tuple(store.cards_of(desk.database, set_id)))
+        found = Changes(vanished=tuple(card_database.cards_of(desk.database, set_id)))
         if found.vanished and desk.report.dry_run:
-            desk.report.log(changes.described(set_id, found, desk.params.prune))
+            desk.report.log(diff.described(set_id, found, desk.params.prune))
         elif found.vanished and desk.params.prune:
             with transaction(desk.database):
-                store.delete_cards(desk.database, found.vanished)
+                card_database.delete_cards(desk.database, found.vanished)
         tally.vanished += found.vanished
         tally.pruned += len(found.vanished) if _deletes(desk) else 0
 
@@ -225,10 +225,10 @@ def _deletes(desk: Desk) -> bool:
 
 
 def _tell(report: Report, tally: Tally, prune: bool) -> None:
-    for one in tally.failed[: changes.MOST_LOGGED]:
+    for one in tally.failed[: diff.MOST_LOGGED]:
         report.log(f"set {rows.shown(one.set_id)}: {one.text}", "error")
     if tally.vanished and not prune:
-        gone = changes.named(tally.vanished)
+        gone = diff.named(tally.vanished)
         report.log(f"{len(tally.vanished)} cards are gone from the catalogue: {gone}", "warning")
 
 
@@ -240,7 +240,7 @@ def _result(tally: Tally, seconds: float) -> dict[str, Scalar]:
         "sets_done": tally.sets_done,
         "sets_failed": len(tally.failed),
         "vanished": len(tally.vanished),
-        "vanished_names": changes.named(tally.vanished),
+        "vanished_names": diff.named(tally.vanished),
         "pruned": tally.pruned,
         "seconds": round(seconds, 3),
     }

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workers import paths
+from workers import path_text
 
 # The API answers a larger pageSize with this many entries.
 LARGEST_PAGE = 250
@@ -32,7 +32,7 @@ class Params:
     def __post_init__(self) -> None:
         scheme = _SCHEME.match(self.catalogue)
         is_remote = scheme is not None and scheme[1].lower() in ("http", "https")
-        wrong = "" if is_remote else paths.mistake(self.catalogue)
+        wrong = "" if is_remote else path_text.mistake(self.catalogue)
         if not self.catalogue or wrong:
             got = wrong.partition("got ")[2] or "nothing"
             raise ValueError(f"catalogue: expected a folder or an http(s) URL, got {got}")

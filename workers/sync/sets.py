@@ -12,11 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from workers.database import transaction
 from workers.protocol import Scalar
 from workers.report import Report, WorkerFailed
-from workers.sync import changes, rows, store
-from workers.sync.changes import Changes, FailedSet
+from workers.sqlite import transaction
+from workers.sync import card_database, diff, rows
+from workers.sync.diff import Changes, FailedSet
 from workers.sync.params import Params
 from workers.sync.rows import Row
 from workers.sync.source import Source, Unreadable
@@ -43,7 +43,7 @@ def listed(source: Source) -> Listed:
     parsed = rows.sets(source.sets())
     failed = tuple(FailedSet(one.entry_id or "sets", one.text) for one in parsed.problems)
     if not parsed.rows:
-        why = changes.summed([one.text for one in failed]) if failed else "it is empty"
+        why = diff.summed([one.text for one in failed]) if failed else "it is empty"
         raise Unreadable(f"the catalogue's list of sets names no set: {why}", permanent=True)
     wrong = {one.entry_id for one in parsed.problems}
     right = [row for row in parsed.rows if row[_ID] not in wrong]
@@ -63,7 +63,7 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
     if report.dry_run:
         found, pruned, cards_pruned = _planned(params, catalogue, report), 0, 0
     else:
-        with closing(store.create_or_open(params.database)) as database:
+        with closing(card_database.create_or_open(params.database)) as database:
             found = _written(database, catalogue)
             doomed = found.vanished if params.prune else ()
             pruned, cards_pruned = _prune(database, doomed, report)
@@ -72,14 +72,14 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
     _tell(report, catalogue, found, params.prune)
     if catalogue.failed:
         outcome = f"{len(found.added)} sets added, {len(found.changed)} changed"
-        raise WorkerFailed(changes.failure(catalogue.failed, total, outcome), permanent=True)
+        raise WorkerFailed(diff.failure(catalogue.failed, total, outcome), permanent=True)
     return {
         "sets_added": len(found.added),
         "sets_changed": len(found.changed),
         "sets_unchanged": found.unchanged,
         "sets_failed": 0,
         "vanished": len(found.vanished),
-        "vanished_names": changes.named(found.vanished),
+        "vanished_names": diff.named(found.vanished),
         "pruned": pruned,
         "cards_pruned": cards_pruned,
         "seconds": round(time.monotonic() - started, 3),
@@ -87,22 +87,22 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
 
 
 def _planned(params: Params, catalogue: Listed, report: Report) -> Changes:
-    with closing(store.open_to_read(params.database)) as database:
+    with closing(card_database.open_to_read(params.database)) as database:
         found = _compared(database, catalogue)
-    report.log(changes.described("sets", found, params.prune))
+    report.log(diff.described("sets", found, params.prune))
     return found
 
 
 def _written(database: sqlite3.Connection, catalogue: Listed) -> Changes:
     with transaction(database):
         found = _compared(database, catalogue)
-        store.insert_sets(database, found.added, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-        store.update_sets(database, found.changed)
+        card_database.insert_sets(database, found.added, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        card_database.update_sets(database, found.changed)
     return found
 
 
 def _compared(database: sqlite3.Connection, catalogue: Listed) -> Changes:
-    found = changes.plan(store.all_sets(database), catalogue.rows)
+    found = diff.plan(card_database.all_sets(database), catalogue.rows)
     # An entry that cannot be read may be any of the sets that seem to be gone.
     return dataclasses.replace(found, vanished=()) if catalogue.failed else found
 
@@ -116,13 +116,13 @@ def _prune(
         if report.cancelled:
             raise WorkerFailed(f"cancelled after {place} of {len(set_ids)} sets were pruned")
         with transaction(database):
-            cards += store.delete_set(database, set_id)
+            cards += card_database.delete_set(database, set_id)
     return len(set_ids), cards
 
 
 def _tell(report: Report, catalogue: Listed, found: Changes, prune: bool) -> None:
-    for one in catalogue.failed[: changes.MOST_LOGGED]:
+    for one in catalogue.failed[: diff.MOST_LOGGED]:
         report.log(f"set {rows.shown(one.set_id)}: {one.text}", "error")
     if found.vanished and not prune:
-        gone = changes.named(found.vanished)
+        gone = diff.named(found.vanished)
         report.log(f"{len(found.vanished)} sets are gone from the catalogue: {gone}", "warning")

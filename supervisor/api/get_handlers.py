@@ -1,0 +1,165 @@
+"""GET: what is published, what the ledger holds, what a run prints."""
+
+import asyncio
+import os
+import time
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from supervisor.api import parameters as given
+from supervisor.api import responses
+from supervisor.api.context import Ground, now
+from supervisor.api.errors import Problem, as_json
+from supervisor.api.status_cache import Roll
+from supervisor.config import definitions
+from supervisor.core import build_views, explain, schedule
+from supervisor.core.model import Job, Run
+from supervisor.ledger.queries import Wanted
+
+
+class Scraping:
+    """The answers to scrapes."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    async def get_metrics(self, request: Request) -> Response:
+        # Late: 14 MB and 70 ms, which only those pay who scrape.
+        from supervisor.api import metrics
+
+        desk = self._ground.desk
+        seen = metrics.Seen(self._ground.world, desk.facts, desk.tally, now())
+        pieces, kind = metrics.pieces(seen, request.headers.get("accept", ""))
+        text = bytearray()
+        for piece in pieces:
+            text += piece
+            await asyncio.sleep(0)  # let others have their answers
+        return Response(bytes(text), headers={"Content-Type": kind})
+
+
+# The tick is alive if it came within this; the container's health check asks.
+ALIVE_S = 90.0
+
+
+class Reading:
+    """The answers to questions."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._roll = Roll()
+
+    async def get_status(self, request: Request) -> Response:
+        return as_json(self._roll.status(self._ground.world, self._ground.desk.facts, now()))
+
+    async def get_jobs(self, request: Request) -> Response:
+        mask, in_file = self._ground.desk.mask, build_views.in_file(self._ground.world)
+        return as_json(responses.Jobs(tuple(definitions.job(job, mask) for job in in_file)))
+
+    async def get_job(self, request: Request) -> Response:
+        job, world = self._ground.job(request), self._ground.world
+        mask = self._ground.desk.mask
+        environment = None
+        if given.ENV.of(request):
+            environment = definitions.environment(job, mask, os.environ, self._ground.folder)
+        definition = definitions.job(job, mask)
+        whole = responses.JobWhole(
+            *(getattr(definition, name) for name in definition.__struct_fields__),
+            status=build_views.job_status(world, job, now()),
+            runs=tuple(build_views.open_run(world, run) for run in world.open_runs_of(job.name)),
+            environment=environment,
+        )
+        return as_json(whole)
+
+    async def get_next(self, request: Request) -> Response:
+        job = self._ground.job(request)
+        zone = schedule.zone(job.timezone)
+        slots = build_views.coming(self._ground.world, job, now(), given.SLOTS.of(request))
+        return as_json(responses.Slots(tuple(slot.astimezone(zone) for slot in slots)))
+
+    async def get_explain(self, request: Request) -> Response:
+        job, at = self._ground.job(request), given.AT.of(request)
+        zone = schedule.zone(self._ground.world.config.timezone)
+        runs = self._newest(job) if at is None else self._ground.history.runs_at(job.name, at)
+        facts = [] if runs else self._why_none(job, at)
+        for run in runs:
+            facts += self._facts_of(run)
+        following = build_views.job_status(self._ground.world, job, now()).next_at
+        if at is None and following is not None:
+            facts.append(f"Its next slot is {following.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}.")
+        return as_json(responses.Explained(job.name, tuple(facts)))
+
+    async def get_run_explained(self, request: Request) -> Response:
+        run = self._ground.run(request)
+        return as_json(responses.Explained(run.job, tuple(self._facts_of(run))))
+
+    async def get_runs(self, request: Request) -> Response:
+        wanted = Wanted(
+            job=given.OF_JOB.of(request),
+            state=given.STATE.of(request),
+            since=given.SINCE.of(request),
+            before=given.BEFORE.of(request),
+            limit=given.LIMIT.of(request),
+        )
+        found = self._ground.history.runs(wanted)
+        return as_json(responses.Runs(tuple(self._ground.show(run) for run in found)))
+
+    async def get_run(self, request: Request) -> Response:
+        return as_json(self._ground.show_whole(self._ground.run(request)))
+
+    async def get_log(self, request: Request) -> Response:
+        run = self._ground.run(request)
+        mask = self._ground.desk.mask
+        if given.FOLLOW.of(request):
+            return self._ground.feed.log(run.id, mask)
+        return self._ground.feed.kept_log(run.id, mask)
+
+    async def get_incidents(self, request: Request) -> Response:
+        found, world = self._ground.history.incidents(given.LIMIT.of(request)), self._ground.world
+        return as_json(
+            responses.Incidents(tuple(build_views.incident_view(world, each) for each in found))
+        )
+
+    async def get_actions(self, request: Request) -> Response:
+        return as_json(
+            responses.Actions(tuple(self._ground.history.actions(given.LIMIT.of(request))))
+        )
+
+    async def get_events(self, request: Request) -> Response:
+        return self._ground.feed.events(given.LAST_EVENT.of(request))
+
+    async def get_health(self, request: Request) -> Response:
+        age_s = time.monotonic() - self._ground.desk.ticked_mono
+        if self._ground.desk.is_ready and age_s < ALIVE_S:
+            return as_json(responses.Healthy(True, round(age_s, 3)))
+        raise Problem(503, f"the last tick was {age_s:.0f} s ago")
+
+    async def get_ready(self, request: Request) -> Response:
+        world = self._ground.world
+        if world.ledger_trouble:
+            raise Problem(503, f"the ledger cannot be written: {world.ledger_trouble}")
+        if not self._ground.desk.is_ready or world.life != "serving":
+            raise Problem(503, f"the supervisor is {world.life}")
+        return as_json(responses.Ready(True))
+
+    def _facts_of(self, run: Run) -> list[str]:
+        """The story of a run, as it is now."""
+        zone = schedule.zone(self._ground.world.config.timezone)
+        open_now = self._ground.world.runs.get(run.id, run)
+        waits = build_views.waiting_for(self._ground.world, open_now)
+        return explain.run(open_now, self._ground.attempts(run), waits, zone)
+
+    def _newest(self, job: Job) -> list[Run]:
+        """The open runs of a job, or its newest one."""
+        return self._ground.world.open_runs_of(job.name) or self._ground.history.runs(
+            Wanted(job=job.name, limit=1)
+        )
+
+    def _why_none(self, job: Job, at: datetime | None) -> list[str]:
+        """What is to be said where no run is."""
+        if at is None:
+            return [f"{job.name} has not run yet."]
+        zone = schedule.zone(self._ground.world.config.timezone)
+        gap = self._ground.history.gap_at(job.name, at)
+        return list((explain.in_gap(gap, zone) if gap else []) or explain.no_slot(job, at, zone))

@@ -1,0 +1,131 @@
+"""OpenAPI 3.1, made from the table of routes and the shapes of what they carry."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from supervisor import __version__
+from supervisor.api.endpoint import JSON, Declared
+from supervisor.api.errors import as_json
+from supervisor.api.parameters import Parameter
+
+
+def in_words(declared: Iterable[Declared]) -> str:
+    """The routes as a table in Markdown."""
+    lines = ["| | what it does | answers |", "| --- | --- | --- |"]
+    for each in declared:
+        carries = "text" if each.media != JSON else "this document"
+        carries = carries if each.answer is None else each.answer.__name__
+        errors = ", ".join(map(str, each.statuses)) or "none"
+        lines.append(
+            f"| `{each.method} {each.path}`{_takes(each)} | {each.says} "
+            f"| {each.status} {carries}; errors: {errors} |"
+        )
+    return "\n".join(lines)
+
+
+def _takes(declared: Declared) -> str:
+    """` ?query=` and ` {keys of the body}`."""
+    given = [each for each in declared.takes if each.place != "path"]
+    queries = "&".join(f"{each.name}=" for each in given if each.place == "query")
+    headers = ", ".join(each.name for each in given if each.place == "header")
+    text = f" `?{queries}`" if queries else ""
+    text += f" `{headers}:`" if headers else ""
+    if declared.body is not None:
+        keys = ", ".join(field.name for field in msgspec.structs.fields(declared.body))
+        text += f" `{{{keys}}}`"
+    return text
+
+
+_ABOUT = """\
+HTTP/1.1 over a UNIX socket. Times are RFC 3339 with an offset, durations are seconds.
+`/metrics` and `/healthz` may also be had by TCP."""
+
+
+class Document:
+    """The answer to `GET /openapi.json`; made at the first question."""
+
+    def __init__(self) -> None:
+        self._declared: tuple[Declared, ...] = ()
+        self._made: dict[str, Any] | None = None
+
+    def describe(self, declared: Iterable[Declared]) -> None:
+        """What it is a document of."""
+        self._declared = tuple(declared)
+
+    async def get_openapi(self, request: Request) -> Response:
+        if self._made is None:
+            self._made = openapi(self._declared)
+        return as_json(self._made)
+
+
+def openapi(declared: Iterable[Declared]) -> dict[str, Any]:
+    """The document as a value."""
+    routes = list(declared)
+    shapes = _shapes(routes)
+    schemas, components = msgspec.json.schema_components(
+        shapes, ref_template="#/components/schemas/{name}"
+    )
+    named = dict(zip(shapes, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for each in routes:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, named)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Nightshift", "version": __version__, "description": _ABOUT},
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _shapes(routes: Iterable[Declared]) -> list[type[Struct]]:
+    found: dict[type[Struct], None] = {}
+    for each in routes:
+        carried = [each.answer, each.body, *map(each.error_shape, each.statuses)]
+        found |= dict.fromkeys(shape for shape in carried if shape is not None)
+    return list(found)
+
+
+def _operation(each: Declared, named: dict[type[Struct], Any]) -> dict[str, Any]:
+    answer = {} if each.answer is None else named[each.answer]
+    if each.media != JSON:
+        answer = {"type": "string"}
+    answers: dict[str, Any] = {
+        str(each.status): {
+            "description": HTTPStatus(each.status).phrase,
+            "content": {each.media: {"schema": answer}},
+        }
+    }
+    for status in each.statuses:
+        answers[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "content": {JSON: {"schema": named[each.error_shape(status)]}},
+        }
+    told = {
+        "operationId": each.name,
+        "summary": each.says,
+        "parameters": [_parameter(parameter) for parameter in each.takes],
+        "responses": answers,
+    }
+    if each.body is not None:
+        required = any(field.required for field in msgspec.structs.fields(each.body))
+        told["requestBody"] = {
+            "required": required,
+            "content": {JSON: {"schema": named[each.body]}},
+        }
+    return told
+
+
+def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.place == "path",
+        "description": parameter.about,
+        "schema": dict(parameter.schema),
+    }

@@ -1,0 +1,99 @@
+"""The listening sockets: where they are made, with whose rights, and what they replace."""
+
+import contextlib
+import grp
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+from supervisor.core.model import Api as Access
+from supervisor.state_dir import FolderTrouble
+
+BACKLOG = 512
+
+
+def bind(path: Path, access: Access) -> socket.socket:
+    """A listening socket with its mode and group; a stale one is replaced.
+
+    Raises: FolderTrouble.
+    """
+    _remove_stale(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    umask = os.umask(0o777)
+    try:
+        listening.bind(str(path))
+    except OSError as error:
+        listening.close()
+        raise FolderTrouble(f"socket {path}: {error.strerror}") from error
+    finally:
+        os.umask(umask)
+    if access.socket_group is not None:
+        try:
+            os.chown(path, -1, grp.getgrnam(access.socket_group).gr_gid)
+        except (KeyError, OSError) as error:
+            raise FolderTrouble(f"socket {path}: group {access.socket_group}: {error}") from error
+    os.chmod(path, access.socket_mode)
+    listening.setblocking(False)
+    listening.listen(BACKLOG)
+    return listening
+
+
+def bind_tcp(address: str) -> socket.socket:
+    """A listening socket at `host:port`, `[v6]:port` or `:port`; host in numbers or localhost.
+
+    Raises: OSError.
+    """
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    # Another name would be asked of servers that may not answer, before any job runs.
+    numeric = 0 if host in ("", "localhost") else socket.AI_NUMERICHOST
+    try:
+        found = socket.getaddrinfo(
+            host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | numeric
+        )
+    except socket.gaierror as error:
+        text = f'expected an address such as 127.0.0.1 or localhost, got "{host}"'
+        raise OSError(text) from error
+    for family, kind, protocol, _, at in found[:-1]:
+        with contextlib.suppress(OSError):  # a localhost that only has the other family
+            return _listen_at(at, family, kind, protocol)
+    family, kind, protocol, _, at = found[-1]
+    return _listen_at(at, family, kind, protocol)
+
+
+def _listen_at(at: Any, *kind: int) -> socket.socket:
+    listening = socket.socket(*kind)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(at)
+        listening.setblocking(False)
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket that nobody answers; anything else is never deleted."""
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise FolderTrouble(
+            f"socket {path}: something that is no socket is in its place: move it away, "
+            "or choose another path with --socket"
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+        except OSError:
+            pass
+    raise FolderTrouble(f"socket {path}: another program answers there: choose another --socket")

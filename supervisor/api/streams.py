@@ -1,0 +1,142 @@
+"""Streams: the changes of runs as server-sent events, and logs as they grow.
+
+The loop puts each change of a run's state, numbered, into a bounded ring of the
+desk and rings a bell only while somebody listens here. A reader that is slow
+is held back by its own socket, loses what the ring has moved past, and is told
+so; one that reads nothing is cut off (`guests.py`). Nothing is kept per reader.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from supervisor.api.bridge import Change, Desk
+from supervisor.api.connection import Limits
+from supervisor.api.errors import Problem
+from supervisor.api.log_reader import LogReader
+from supervisor.core import build_views
+from supervisor.redaction.mask import Mask
+
+FOLLOW_EVERY_S = 0.2
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class Feed:
+    """The bell, and those who wait for it."""
+
+    def __init__(self, desk: Desk, folder: Path, limits: Limits) -> None:
+        self._desk = desk
+        self._runs_dir = folder / "runs"
+        self._limits = limits
+        self._readers = 0
+        self._listeners = 0
+        self._bell = asyncio.Event()
+        self._is_over = False
+
+    def events(self, after: int | None) -> "Stream":
+        """Changes after this number (None: from now on). Raises: Problem, if too many listen."""
+        self._require_room()
+        pieces = self._listening(self._desk.newest if after is None else after)
+        return Stream(self, pieces, "text/event-stream")
+
+    def log(self, run: int, mask: Mask) -> "Stream":
+        """Return the log of a run as it grows. Raises: Problem, if too many listen."""
+        self._require_room()
+        return Stream(self, self._follow(run, mask), "text/plain; charset=utf-8")
+
+    def kept_log(self, run: int, mask: Mask) -> StreamingResponse:
+        """Return the log of a run as far as it is kept now; it ends by itself."""
+        pieces = LogReader(self._runs_dir, run, mask).kept()
+        return StreamingResponse(pieces, media_type="text/plain; charset=utf-8")
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[None]:
+        """One reader more, for as long as its answer takes."""
+        self._readers += 1
+        try:
+            yield
+        finally:
+            self._readers -= 1
+
+    def close(self) -> None:
+        """End all streams."""
+        self._is_over = True
+        self._ring()
+
+    def _require_room(self) -> None:
+        if self._readers >= self._limits.streams:
+            hint = "end a `logs -f` or a reader of /v1/events, or ask again later"
+            raise Problem(503, f"{self._readers} streams are open, which is the most", hint)
+
+    async def _listening(self, seen: int) -> AsyncIterator[bytes]:
+        self._listen(+1)
+        try:
+            yield b": changes of runs follow\nretry: 2000\n\n"
+            while not self._is_over:
+                bell = self._bell
+                since = self._desk.changes_after(seen)
+                seen = since.newest
+                if since.missed:
+                    yield b"event: missed\ndata: {}\n\n"
+                for change in since.changes:
+                    yield _event(change)
+                if not since.changes and not await _rings(bell, self._limits.ping_s):
+                    yield b": alive\n\n"
+        finally:
+            self._listen(-1)
+
+    async def _follow(self, run: int, mask: Mask) -> AsyncIterator[bytes]:
+        """Yield the log as it grows, whole lines at a time, until the run is over."""
+        log = LogReader(self._runs_dir, run, mask)
+        while True:
+            world = self._desk.world
+            is_over = self._is_over or not (
+                world is not None and (run in world.runs or run in world.living)
+            )
+            async for piece in log.new():
+                yield piece
+            if is_over:
+                yield log.open_line()
+                return
+            await asyncio.sleep(FOLLOW_EVERY_S)
+
+    def _listen(self, more: int) -> None:
+        self._listeners += more
+        loop = asyncio.get_running_loop()
+        self._desk.bell = (
+            (lambda: loop.call_soon_threadsafe(self._ring)) if self._listeners else None
+        )
+
+    def _ring(self) -> None:
+        bell, self._bell = self._bell, asyncio.Event()
+        bell.set()
+
+
+class Stream(StreamingResponse):
+    """An answer that goes on; nothing is awaited between the look for room and its count."""
+
+    def __init__(self, feed: Feed, pieces: AsyncIterator[bytes], media_type: str) -> None:
+        super().__init__(pieces, media_type=media_type, headers={"Cache-Control": "no-store"})
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._feed.reader():
+            await super().__call__(scope, receive, send)
+
+
+async def _rings(bell: asyncio.Event, within_s: float) -> bool:
+    """Whether it rang in time."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(bell.wait(), within_s)
+        return True
+    return False
+
+
+def _event(change: Change) -> bytes:
+    data = _encode(build_views.run_view(change.run))
+    return b"id: %d\nevent: run\ndata: %b\n\n" % (change.number, data)

@@ -1,0 +1,115 @@
+"""A verb of the command line, and the options that verbs share.
+
+`--state`, `--socket` and `--config` are understood before the verb and after
+it; the later one wins. A verb returns its exit status, or raises `Failure`.
+"""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.paths import Places
+from workers.units import parse_duration
+
+if TYPE_CHECKING:
+    from supervisor.cli.client import Client
+
+_PLACES = {
+    "state": ("DIR", "state folder [$NIGHTSHIFT_STATE_DIR]"),
+    "socket": ("PATH", "socket of the supervisor [$NIGHTSHIFT_SOCKET]"),
+    "config": ("FILE", "jobs.yaml [$NIGHTSHIFT_CONFIG, ./jobs.yaml, /etc/nightshift/jobs.yaml]"),
+}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+# Ten years; a simulated year takes seconds.
+coming_days = click.IntRange(1, 3660)
+utc_option = click.option("--utc", is_flag=True, help="Times in UTC, not in the service's zone.")
+
+
+class Verb(click.Command):
+    """A verb; it also takes the places after its name, if it has no such option itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        taken = {word for param in self.params for word in param.opts}
+        self.params += [option for option in place_options() if not taken & set(option.opts)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            failure.show(ctx.params.get("as_json", False))
+            return failure.status
+
+
+class Family(Verb, click.Group):
+    """A verb that has verbs of its own."""
+
+
+class Question(Verb):
+    """A verb that answers 0 or 1 and nothing else, even to a usage error."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise Unanswered(error.format_message(), error.ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        return Exit.NO if super().invoke(ctx) else Exit.YES
+
+
+class Unanswered(click.UsageError):
+    """A usage error where only 0 and 1 are understood."""
+
+    exit_code = Exit.NO
+
+
+def duration(text: str) -> float:
+    """An option's seconds, from `90`, `5m`, `1h30m`. Raises: click.BadParameter."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def verb(name: str, kind: type[Verb] = Verb) -> Callable[[Callable[..., int]], Verb]:
+    """Make a verb of a function that returns an exit status."""
+    return click.command(name, cls=kind)
+
+
+def place_options() -> list[click.Option]:
+    """Fresh options for the three places."""
+    return [
+        click.Option(
+            [f"--{name}"], metavar=metavar, help=text, expose_value=False, callback=_remember
+        )
+        for name, (metavar, text) in _PLACES.items()
+    ]
+
+
+def places() -> Places:
+    """What was typed on this command line, over this process' environment."""
+    return places_in(click.get_current_context())
+
+
+def places_in(ctx: click.Context) -> Places:
+    """What was typed so far, if no verb runs yet."""
+    typed = {name: ctx.meta.get(f"nightshift.{name}", "") for name in _PLACES}
+    return Places(typed, os.environ)
+
+
+def supervisor() -> "Client":
+    """The way to the living supervisor, if there is one."""
+    # `start` asks nobody, and need not import HTTP to be ready.
+    from supervisor.cli.client import Client
+
+    return Client(places().socket)
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[f"nightshift.{param.name}"] = value

@@ -1,0 +1,26 @@
+"""`nightshift cancel`: end open runs."""
+
+import click
+
+from supervisor.cli import answers
+from supervisor.cli.command import json_option, supervisor, verb
+from supervisor.cli.errors import Exit
+from supervisor.cli.job_names import job_name
+from supervisor.cli.output import print_json, say
+
+
+@verb("cancel")
+@click.argument("which", metavar="JOB|RUN", type=job_name)
+@json_option
+def cancel(which: str, as_json: bool) -> int:
+    """End the open runs of a job, or the run of this number.
+
+    \b
+    Example:
+      nightshift cancel sync-missing-cards
+    """
+    kind = "runs" if which.isdigit() else "jobs"
+    body = supervisor().post("v1", kind, which, "cancel", body={})
+    numbers = answers.read(body, answers.Numbers).cancelled
+    print_json(body) if as_json else say(f"cancelled: run {', '.join(map(str, numbers))}")
+    return Exit.YES

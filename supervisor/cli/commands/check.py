@@ -1,0 +1,52 @@
+"""`nightshift check`: the mistakes of jobs.yaml, or when its jobs will run."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from supervisor.cli import check_report, output
+from supervisor.cli.command import coming_days, json_option, places, supervisor, utc_option, verb
+from supervisor.cli.commands.init import FILE
+from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.output import count, print_value, say
+from supervisor.cli.time_format import moments
+from supervisor.config import load
+from supervisor.core.model import Severity
+
+
+@verb("check")
+@click.argument("file", type=FILE, required=False)
+@click.option(
+    "--simulate", type=coming_days, metavar="DAYS", help="Also how so many days would differ."
+)
+@json_option
+@utc_option
+def check(file: Path | None, simulate: int | None, as_json: bool, utc: bool) -> int:
+    """All mistakes of FILE (or of jobs.yaml), or when its jobs will run.
+
+    Beside a living supervisor also what would change.
+
+    \b
+    Examples:
+      nightshift check new.yaml && mv new.yaml jobs.yaml
+      nightshift check new.yaml --simulate 30
+    """
+    path = file or places().config
+    loaded = load(path, os.environ)
+    findings = check_report.findings(loaded, supervisor(), utc, simulate)
+    if as_json:
+        print_value(findings)
+        return Exit.YES if findings.ok else Exit.USAGE
+    for line in output.in_lines(loaded.problems, str(path)):
+        say(line)
+    errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
+    if errors:
+        sys.stdout.flush()
+        raise Failure(Exit.USAGE, f"{path}: {count(errors, 'mistake')}")
+    warnings = f", {count(len(loaded.problems), 'warning')}" if loaded.problems else ""
+    say(f"{path}: {count(len(findings.jobs), 'job')}, no mistakes{warnings}")
+    zone = "UTC" if utc or loaded.config is None else loaded.config.timezone
+    check_report.show(findings, moments(zone))
+    return Exit.YES

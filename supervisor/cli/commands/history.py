@@ -1,0 +1,87 @@
+"""history, logs, explain: what the ledger knows."""
+
+import click
+
+from supervisor.cli import answers
+from supervisor.cli.client import Client
+from supervisor.cli.command import json_option, supervisor, utc_option, verb
+from supervisor.cli.errors import Exit
+from supervisor.cli.job_names import job_name
+from supervisor.cli.output import Table, print_json, say, took
+from supervisor.cli.time_format import Moments, moments_of
+from supervisor.cli.watch_runs import outcome
+
+STATES = (*sorted(answers.FINAL), "pending", "running", "retrying")
+COUNT = click.IntRange(1, 1000)
+
+
+@verb("history")
+@click.argument("job", type=job_name, required=False)
+@click.option("--since", metavar="TIME", help="Due since then: 7d, or a time.")
+@click.option("--state", metavar="STATE", help=f"Only these: {', '.join(STATES)}.")
+@click.option("--actions", is_flag=True, help="Instead of runs, who asked for what.")
+@click.option("-n", "count", type=COUNT, default=20, help="At most so many, the newest (20).")
+@json_option
+@utc_option
+def history(
+    job: str | None,
+    since: str | None,
+    state: str | None,
+    actions: bool,
+    count: int,
+    as_json: bool,
+    utc: bool,
+) -> int:
+    """What ran, was skipped or missed, and how it ended; newest first.
+
+    \b
+    Examples:
+      nightshift history sync-missing-sets --since 7d
+      nightshift history --state failed
+    """
+    client = supervisor()
+    if actions:
+        if job or since or state:
+            raise click.UsageError("--actions goes without JOB, --since and --state")
+        return _actions(client, count, as_json, utc)
+    if state is not None and state not in STATES:
+        hint = ": the state folder goes before the verb" if "/" in state else ""
+        text = f'expected one of {", ".join(STATES)}, got "{state}"{hint}'
+        raise click.BadParameter(text, param_hint="--state")
+    when = None if as_json and since is None else moments_of(client, utc)
+    after = when.since(since).isoformat() if when is not None and since is not None else None
+    body = client.get("v1", "runs", job=job, state=state, since=after, limit=count)
+    runs = answers.read(body, answers.Runs).runs
+    if not runs and job is not None:
+        client.get("v1", "jobs", job)  # 404, if nobody knows it
+    if as_json:
+        print_json(body)
+    elif when is not None:
+        # Where it is narrow: the instants to whoever asked for them, else the ages.
+        _show_history(runs, when, "WHEN" if utc else "DUE")
+    return Exit.YES
+
+
+def _show_history(runs: list[answers.Run], when: Moments, first_to_go: str) -> None:
+    headers = ("RUN", "JOB", "DUE", "WHEN", "TRIGGER", "STATE", "TOOK", "DETAIL")
+    table = Table(*headers, spare=(first_to_go, "TRIGGER", "TOOK"))
+    for run in runs:
+        lasted = took(run.duration_seconds)
+        due = (when.full(run.due), when.near(run.due))
+        table.add(str(run.id), run.job, *due, run.trigger, run.state, lasted, outcome(run))
+    table.show() if runs else say("no runs")
+
+
+def _actions(client: Client, count: int, as_json: bool, utc: bool) -> int:
+    body = client.get("v1", "actions", limit=count)
+    if as_json:
+        print_json(body)
+        return Exit.YES
+    when = moments_of(client, utc)
+    table = Table("AT", "WHEN", "WHO", "VERB", "WHAT", "ANSWER", spare=("AT", "WHO"))
+    for each in answers.read(body, answers.Actions).actions:
+        who = f"uid {each.peer.uid}, pid {each.peer.pid}"
+        at = (when.full(each.at), when.near(each.at))
+        table.add(*at, who, each.verb, each.what or "-", each.answer)
+    table.show()
+    return Exit.YES

@@ -1,0 +1,45 @@
+"""`nightshift jobs`: the definitions in force."""
+
+from supervisor.cli import answers
+from supervisor.cli.command import json_option, supervisor, verb
+from supervisor.cli.commands.status import _SHORT, _SHORT_COMMAND, _shortened
+from supervisor.cli.output import Table, print_json
+
+
+@verb("jobs")
+@json_option
+def jobs(as_json: bool) -> int:
+    """The definitions in force, in the order of jobs.yaml.
+
+    \b
+    Example:
+      nightshift jobs
+    """
+    body = supervisor().get("v1", "jobs")
+    if as_json:
+        print_json(body)
+        return 0
+    headers = ("JOB", "SCHEDULE", "TIMEZONE", "RUNS", "AFTER", "DESCRIPTION")
+    table = Table(*headers, spare=("TIMEZONE", "AFTER", "DESCRIPTION"))
+    for job in answers.read(body, answers.Jobs).jobs:
+        schedule = " | ".join(job.cron) or "-"
+        table.add(
+            job.name,
+            _shortened(schedule, _SHORT) if job.enabled else "disabled",
+            job.timezone,
+            _shortened(what_it_runs(job), _SHORT_COMMAND),
+            _shortened(" ".join(job.deps), _SHORT) or "-",
+            _shortened(job.description, _SHORT),
+        )
+    table.show()
+    return 0
+
+
+def what_it_runs(job: answers.Job) -> str:
+    """A job's worker, or its command as one would type it."""
+    if job.worker is not None:
+        return job.worker
+    # Late: only those who look at commands pay for it.
+    import shlex
+
+    return job.command if isinstance(job.command, str) else shlex.join(job.command or [])

@@ -1,0 +1,74 @@
+"""`nightshift logs`: the output of a run."""
+
+import io
+import sys
+
+import click
+
+from supervisor.cli import answers
+from supervisor.cli.client import Client
+from supervisor.cli.command import supervisor, verb
+from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.job_names import job_name
+from supervisor.core.escape import keep_colours
+
+# Among so many of a job's newest runs the one is sought whose log is meant.
+RECENT = 50
+
+
+@verb("logs")
+@click.argument("which", metavar="JOB|RUN", type=job_name)
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
+@click.option("-n", "count", type=click.IntRange(0), help="Only the last lines (all).")
+@click.option("--raw", is_flag=True, help="Every byte, also commands to the terminal.")
+def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
+    """What a run printed: the run of this number, or the newest one of a job.
+
+    On a terminal colours are kept, and other sequences that control it are left out.
+
+    \b
+    Examples:
+      nightshift logs backup-database -n 20
+      nightshift logs 41 -f
+    """
+    client = supervisor()
+    run = which if which.isdigit() else str(_newest(client, which))
+    write = _write if raw or not sys.stdout.isatty() else _write_safely
+    if not follow:
+        write(_last_lines(client.get("v1", "runs", run, "log"), count))
+        return Exit.YES
+    skipped = 0
+    if count is not None:
+        so_far = client.get("v1", "runs", run, "log")
+        skipped = len(so_far) - len(_last_lines(so_far, count))
+    for piece in client.stream("v1", "runs", run, "log", follow=1):
+        write(piece[skipped:])
+        skipped = max(0, skipped - len(piece))
+    return Exit.YES
+
+
+def _newest(client: Client, job: str) -> int:
+    """The newest run of a job that was begun, or its newest one. Raises: Failure."""
+    runs = answers.read(client.get("v1", "runs", job=job, limit=RECENT), answers.Runs).runs
+    if not runs:
+        client.get("v1", "jobs", job)  # 404, if nobody knows it
+        raise Failure(Exit.NO, f"{job} has not run yet", f"nightshift run {job}")
+    return next((run.id for run in runs if run.attempt), runs[0].id)
+
+
+def _last_lines(text: bytes, count: int | None) -> bytes:
+    if count is None:
+        return text
+    # Unlike splitlines, readlines takes no progress bar for a hundred lines.
+    return b"".join(io.BytesIO(text).readlines()[-count:]) if count else b""
+
+
+def _write_safely(piece: bytes) -> None:
+    _write(keep_colours(piece.decode(errors="replace")).encode())
+
+
+def _write(piece: bytes) -> None:
+    """Bytes as they are: what a job printed may be in any encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()

@@ -1,0 +1,31 @@
+"""`nightshift notify`: send a test alert."""
+
+import click
+
+from supervisor.cli.command import (
+    json_option,
+    supervisor,
+    verb,
+)
+from supervisor.cli.errors import Exit
+from supervisor.cli.output import print_json, say
+
+# Longer than the supervisor waits for what came of a test alert.
+TEST_S = 60.0
+
+
+@verb("notify")
+@click.option("--test", "is_test", is_flag=True, help="One test alert, whatever min_severity.")
+@json_option
+def notify(is_test: bool, as_json: bool) -> int:
+    """Send a test alert the way alerts go, and wait for what comes of it.
+
+    \b
+    Example:
+      nightshift notify --test
+    """
+    if not is_test:
+        raise click.UsageError("notify sends what it is told to: --test sends a test alert")
+    body = supervisor().post("v1", "notify-test", body={}, limit_s=TEST_S)
+    print_json(body) if as_json else say("the test alert has arrived")
+    return Exit.YES

@@ -1,0 +1,49 @@
+"""`nightshift pause` and `nightshift resume`."""
+
+import click
+
+from supervisor.cli.command import duration, json_option, supervisor, verb
+from supervisor.cli.errors import Exit
+from supervisor.cli.job_names import job_name
+from supervisor.cli.output import print_json, say
+from workers.text import readable
+from workers.units import format_duration
+
+
+@verb("pause")
+@click.argument("job", type=job_name, required=False)
+@click.option("--for", "for_s", type=duration, help="For so long; otherwise until resumed.")
+@click.option("--reason", default="", help="Why, for the others.")
+@json_option
+def pause(job: str | None, for_s: float | None, reason: str, as_json: bool) -> int:
+    """No slots of a job, or of any; open and requested runs go on.
+
+    \b
+    Example:
+      nightshift pause sync-missing-sets --for 2h --reason "the catalogue moves"
+    """
+    asked = {"for_seconds": for_s, "reason": readable(reason)}
+    body = supervisor().post(*_about(job), "pause", body=asked)
+    until = "until resumed" if for_s is None else f"for {format_duration(for_s)}"
+    print_json(body) if as_json else say(f"{job or 'every job'} is paused {until}")
+    return Exit.YES
+
+
+@verb("resume")
+@click.argument("job", type=job_name, required=False)
+@click.option("--from-now", is_flag=True, help="Also slots seen before the clock went back.")
+@json_option
+def resume(job: str | None, from_now: bool, as_json: bool) -> int:
+    """Lift a pause; without JOB the one over all, not those of single jobs.
+
+    \b
+    Example:
+      nightshift resume sync-missing-sets
+    """
+    body = supervisor().post(*_about(job), "resume", body={"from_now": from_now})
+    print_json(body) if as_json else say(f"{job or 'every job'} is resumed")
+    return Exit.YES
+
+
+def _about(job: str | None) -> tuple[str, ...]:
+    return ("v1",) if job is None else ("v1", "jobs", job)

@@ -1,0 +1,18 @@
+"""`nightshift schema`: the JSON Schema of jobs.yaml."""
+
+from supervisor.cli.command import verb
+from supervisor.cli.errors import Exit
+from supervisor.cli.output import print_value
+from supervisor.config import schema
+
+
+@verb("schema")
+def print_schema() -> int:
+    """JSON Schema of jobs.yaml, for editors.
+
+    \b
+    Example:
+      nightshift schema > jobs.schema.json
+    """
+    print_value(schema())
+    return Exit.YES

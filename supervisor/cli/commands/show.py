@@ -1,0 +1,113 @@
+"""`nightshift show`: one job with its definition, last result and next slots."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from supervisor.cli import answers
+from supervisor.cli.command import json_option, supervisor, utc_option, verb
+from supervisor.cli.commands.status import _ABOUT
+from supervisor.cli.job_names import job_name
+from supervisor.cli.output import clean, columns, print_json, say, tell
+from supervisor.cli.time_format import Moments, moments
+from workers.units import format_duration
+
+# `show` names so many slots; `next` has more.
+SHOWN_SLOTS = 5
+# YAML breaks a line behind the word with which it is too long.
+_WIDE, _WORD = 100, 20
+_ROUTINE = frozenset({"name", "status", "runs", "environment"})
+
+
+@verb("show")
+@click.argument("job", type=job_name)
+@click.option("--env", is_flag=True, help="Also the environment of its process, masked.")
+@json_option
+@utc_option
+def show(job: str, env: bool, as_json: bool, utc: bool) -> int:
+    """One job: its definition, last result and next slots.
+
+    \b
+    Example:
+      nightshift show sync-missing-sets --env
+    """
+    client = supervisor()
+    body = client.get("v1", "jobs", job, env="1" if env else None)
+    if as_json:
+        print_json(body)
+        return 0
+    shown = answers.read(body, dict[str, Any])
+    found = answers.read(body, answers.Shown)
+    slots = answers.read(client.get("v1", "jobs", job, "next", n=SHOWN_SLOTS), answers.Slots)
+    _show_definition(shown)
+    say()
+    when = moments("UTC" if utc else found.timezone)
+    for line in _standing(found, slots.slots, when):
+        tell(line, _ABOUT)
+    if found.environment is not None:
+        say()
+        for name, value in sorted(found.environment.items()):
+            say(f"{name}={clean(value)}")
+    return 0
+
+
+def _show_definition(shown: dict[str, Any]) -> None:
+    """The definition in the words of jobs.yaml; what is empty is left out."""
+    # Late: `status` must not pay for YAML.
+    import yaml
+
+    definition = {}
+    for key, value in _filled(shown).items():
+        if key in _ROUTINE:
+            continue
+        if key.endswith("_seconds"):
+            definition[key.removesuffix("_seconds")] = format_duration(value)
+        elif key == "cron" and len(value) == 1:
+            definition[key] = value[0]
+        else:
+            definition[key] = value
+    named = {shown["name"]: definition}
+    text = yaml.safe_dump(
+        named,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+        width=max((columns(sys.stdout) or _WIDE + _WORD) - _WORD, _WORD),
+    )
+    for line in text.splitlines():
+        say(line)
+
+
+def _filled(value: dict[str, Any]) -> dict[str, Any]:
+    """What says something: no nulls, no empty texts, lists and mappings."""
+    inner = {key: _filled(item) if isinstance(item, dict) else item for key, item in value.items()}
+    return {
+        key: item for key, item in inner.items() if item is not None and item not in ({}, [], "")
+    }
+
+
+def _standing(found: answers.Shown, slots: list[Any], when: Moments) -> Iterator[str]:
+    status = found.status
+    for run in found.runs:
+        detail = clean(run.detail)
+        yield f"now     run {run.id} is {run.state}{': ' if detail else ''}{detail}"
+    if status.last is None:
+        yield "last    has not run yet"
+    else:
+        last = status.last
+        cause = f": {clean(last.cause)}" if last.cause else ""
+        ended = f", {when.near(last.ended_at)}" if last.ended_at else ""
+        yield f"last    run {last.run}: {last.state}{cause}{ended}"
+    if status.is_paused:
+        until = (
+            f"until {when.full(status.paused_until)}" if status.paused_until else "until resumed"
+        )
+        yield f"paused  {until}"
+    if not status.enabled:
+        yield "next    never: it is disabled in jobs.yaml"
+    elif not slots:
+        yield "next    none: it runs by request"
+    for slot in slots:
+        yield f"next    {when.slot(slot)}, {when.near(slot)}"

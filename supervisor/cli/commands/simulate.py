@@ -1,0 +1,122 @@
+"""simulate: the coming days of jobs.yaml, through the rules themselves.
+
+Nothing is run and nothing is written. The service is thought to be running
+already: start-up runs do not come.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import click
+
+from supervisor.cli import forecast_tables
+from supervisor.cli.command import coming_days, json_option, places, utc_option, verb
+from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.output import print_value
+from supervisor.cli.run_local import definitions
+from supervisor.cli.simulated_rotation import Rotation, Shelves
+from supervisor.cli.simulation_input import Past, past
+from supervisor.cli.time_format import moments
+from supervisor.config.result import collector_paused
+from supervisor.core.events import At, Restored
+from supervisor.core.model import Config, Notify, replace
+from supervisor.core.simulation.engine import simulate
+from supervisor.core.simulation.forecast import Forecast, forecast
+from supervisor.core.simulation.sampling import Habit, foresight
+
+DEFAULT_DAYS = 7
+# What JSON readers hold.
+SEED = click.IntRange(0, 2**53)
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """All that `simulate` tells. durations: where the habits are from, in words."""
+
+    seed: int
+    durations: str
+    habits: Mapping[str, Habit]
+    forecast: Forecast
+    rotation: tuple[Rotation, ...]
+
+
+@verb("simulate")
+@click.option("--days", type=coming_days, default=DEFAULT_DAYS, help="How many days (7).")
+@click.option("--from", "since", metavar="TIME", help="From this instant (now).")
+@click.option("--seed", type=SEED, default=0, help="Another number is another luck (0).")
+@click.option(
+    "--fail",
+    multiple=True,
+    metavar="JOB=P",
+    help="Let JOB fail so often, from 0 to 1; repeatable.",
+)
+@json_option
+@utc_option
+def simulate_(
+    days: int, since: str | None, seed: int, fail: tuple[str, ...], as_json: bool, utc: bool
+) -> int:
+    """The coming days of jobs.yaml: what will run, wait, be skipped and be kept.
+
+    The rules are those of the supervisor, the clock is not; nothing is run. How
+    long an attempt takes is known from the ledger, where there is one.
+
+    \b
+    Examples:
+      nightshift simulate --days 30
+      nightshift simulate --from 2026-10-24 --fail backup-database=0.2
+      nightshift simulate --config new.yaml --json
+    """
+    here = places()
+    config = definitions(here.config)
+    when = moments("UTC" if utc else config.timezone)
+    start = when.now if since is None else when.instant(since)
+    failures = _failures(fail, [job.name for job in config.jobs])
+    known = past(here, [job.name for job in config.jobs], start, failures)
+    found = in_days(config, known, start, days, seed)
+    if as_json:
+        print_value(found)
+    else:
+        forecast_tables.show(found.forecast, found.habits, known.source, when)
+        forecast_tables.show_rotation(found.rotation, when)
+    return Exit.YES
+
+
+def in_days(config: Config, known: Past, start: datetime, days: int, seed: int) -> Days:
+    """What these definitions make of the days after `start`. Raises: Failure."""
+    jobs = tuple(replace(job, run_on_startup=False, heartbeat=None) for job in config.jobs)
+    # Nobody is to hear of it, and a heartbeat a minute would leave no minute out.
+    running = replace(config, jobs=jobs, notify=Notify(), heartbeat=None)
+    shelves = Shelves(jobs, start)
+    try:
+        until = start + timedelta(days=days)
+        with collector_paused():
+            restored = Restored(At(start, 0.0), running, known.memory)
+            steps = simulate(restored, until, foresight(known.habits, seed))
+            told = forecast(shelves.watch(steps), running, start, until)
+    except OverflowError as error:
+        text = f"{days} days from {start:%Y-%m-%d} leave the years 1 to 9999"
+        raise Failure(Exit.USAGE, text) from error
+    return Days(seed, known.source, known.habits, told, shelves.accounts(until))
+
+
+def _failures(given: tuple[str, ...], jobs: list[str]) -> dict[str, float]:
+    """JOB=P, each read. Raises: click.BadParameter."""
+    found = {}
+    for text in given:
+        job, equals, number = text.partition("=")
+        if job not in jobs:
+            near = difflib.get_close_matches(job, jobs, 1)
+            hint = f': did you mean "{near[0]}"?' if near else ""
+            raise click.BadParameter(f'--fail {text}: there is no job "{job}"{hint}')
+        try:
+            chance = float(number)
+        except ValueError:
+            chance = -1.0
+        if not equals or not 0.0 <= chance <= 1.0:
+            raise click.BadParameter(
+                f'--fail {job}: expected a probability from 0 to 1, got "{number}"'
+            )
+        found[job] = chance
+    return found

@@ -1,0 +1,127 @@
+"""start: the supervisor in the foreground; and how any service of ours begins."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from supervisor.cli.command import duration, places, verb
+from supervisor.cli.errors import Exit, Failure
+from workers.units import parse_duration
+
+if TYPE_CHECKING:
+    from supervisor.service import Service, Settings
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@verb("start")
+@click.argument("job", nargs=-1, metavar="")
+@click.option("--strict", is_flag=True, help="Refuse a bad jobs.yaml, even with a good one kept.")
+@click.option(
+    "--shutdown-grace",
+    type=duration,
+    help="From SIGTERM to SIGKILL, such as 7s [$NIGHTSHIFT_SHUTDOWN_GRACE, jobs.yaml].",
+)
+@click.option("--log-level", metavar="LEVEL", help=f"{', '.join(LEVELS)} [$CRON_LOG_LEVEL].")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="Text on a terminal, else JSON."
+)
+def start(
+    job: tuple[str, ...],
+    strict: bool,
+    shutdown_grace: float | None,
+    log_level: str | None,
+    log_format: str | None,
+) -> int:
+    """Run the supervisor, in the foreground; its log goes to standard error.
+
+    SIGTERM and Ctrl-C stop it (a second one at once), SIGHUP reads jobs.yaml again.
+
+    \b
+    Example:
+      nightshift start --config /etc/nightshift/jobs.yaml --log-format json
+    """
+    if job:
+        raise click.UsageError(f'start takes no job: did you mean "nightshift run {job[0]}"?')
+    # Until the loop listens: as process 1 we would not even die of a SIGTERM.
+    signal.signal(signal.SIGTERM, _leave)
+    # A handler, and not "ignore", because only that is undone in what we exec.
+    signal.signal(signal.SIGHUP, _read_anyway)
+    # Late: only this verb and `run --local` pay for the whole service.
+    from supervisor.log import wants_json
+    from supervisor.service import Settings
+
+    here = places()
+    settings = Settings(
+        config=here.config.absolute(),
+        state=here.state,
+        socket=here.socket,
+        strict=strict,
+        shutdown_grace_s=grace_s(shutdown_grace),
+        log_level=level(log_level, os.environ.get("CRON_LOG_LEVEL") or "info"),
+        log_json=wants_json(log_format),
+    )
+    service = begun(settings, here.config)
+    service.loop.install_signals()
+    service.run()
+    return Exit.YES
+
+
+def begun(settings: "Settings", shown: Path) -> "Service":
+    """A service that has begun.
+
+    shown: jobs.yaml as it was typed, for its mistakes.
+
+    Raises:
+        Failure: with the text of whatever forbids it.
+    """
+    from supervisor.cli import output
+    from supervisor.containment.process_tree import NoProcError
+    from supervisor.ledger.errors import LedgerTrouble
+    from supervisor.ledger.file import LedgerRefused
+    from supervisor.service import BadConfig, Service
+    from supervisor.state_dir import FolderTrouble, Held
+
+    try:
+        return Service(settings)
+    except BadConfig as error:
+        said = output.in_lines(error.problems, str(shown))
+        raise Failure(Exit.USAGE, "\n".join(["jobs.yaml is refused", *said])) from error
+    except (Held, LedgerTrouble, NoProcError) as error:
+        raise Failure(Exit.NO, str(error)) from error
+    except (FolderTrouble, LedgerRefused) as error:
+        raise Failure(Exit.USAGE, str(error)) from error
+
+
+def level(typed: str | None, otherwise: str) -> str:
+    """The log level that was asked for. Raises: Failure."""
+    text = typed or otherwise
+    found = {"warn": "warning"}.get(text.lower(), text.lower())
+    if found not in LEVELS:
+        where = "--log-level" if typed else "$CRON_LOG_LEVEL"
+        raise Failure(Exit.USAGE, f'{where}: expected one of {", ".join(LEVELS)}, got "{text}"')
+    return found
+
+
+def grace_s(typed: float | None) -> float | None:
+    """The shutdown grace that stands before the file's. Raises: Failure."""
+    text = os.environ.get("NIGHTSHIFT_SHUTDOWN_GRACE")
+    if typed is not None or not text:
+        return typed
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise Failure(Exit.USAGE, f"$NIGHTSHIFT_SHUTDOWN_GRACE: {error}") from error
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(Exit.YES)
+
+
+def _read_anyway(_number: int, _frame: FrameType | None) -> None:
+    """A wish to read jobs.yaml again comes while it is read for the first time."""

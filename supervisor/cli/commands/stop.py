@@ -1,0 +1,70 @@
+"""stop, reload, healthcheck: the life of the supervisor, from outside."""
+
+import select
+import sys
+import time
+from os import pidfd_open
+
+import click
+
+from supervisor.cli.client import Client
+from supervisor.cli.command import duration, json_option, supervisor, verb
+from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.output import print_json, say
+from workers.units import format_duration
+
+# Beyond its drain a supervisor needs its shutdown grace, which may be this long.
+STOP_LIMIT_S = 3600.0
+LOOK_EVERY_S = 0.1
+
+
+@verb("stop")
+@click.option("--drain", type=duration, help="Let living runs finish first, at most so long.")
+@json_option
+def stop(drain: float | None, as_json: bool) -> int:
+    """Stop the supervisor and all that it runs, and wait until it is gone.
+
+    \b
+    Examples:
+      nightshift stop
+      nightshift stop --drain 1h
+    """
+    client = supervisor()
+    pid = client.supervisor_pid()
+    process = _process(pid)
+    body = client.post("v1", "stop", body={"drain_seconds": drain})
+    limit_s = STOP_LIMIT_S + (drain or 0.0)
+    try:
+        is_gone = _ended(process, limit_s) if process is not None else _silent(client, limit_s)
+    except KeyboardInterrupt:
+        print("\nnightshift: it goes on stopping", file=sys.stderr)
+        return Exit.DETACHED
+    if not is_gone:
+        raise Failure(Exit.NO, f"pid {pid} still lives after {format_duration(limit_s)}")
+    print_json(body) if as_json else say("stopped")
+    return Exit.YES
+
+
+def _process(pid: int) -> int | None:
+    """A descriptor that speaks when the process ends; None: it is out of our sight."""
+    try:
+        return pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _ended(process: int, within_s: float) -> bool:
+    return bool(select.select([process], [], [], within_s)[0])
+
+
+def _silent(client: Client, within_s: float) -> bool:
+    """Whether nobody listens any more; for a supervisor in another pid namespace."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            client.supervisor_pid()
+        except Failure as failure:
+            if failure.status is Exit.NOBODY:
+                return True
+        time.sleep(LOOK_EVERY_S)
+    return False

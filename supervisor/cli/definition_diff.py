@@ -1,0 +1,142 @@
+"""What an edit of jobs.yaml would change beside the living supervisor.
+
+The definitions in force are asked for and read back into values, secrets
+masked; so keys are compared as they are shown, and calendars as they are.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from supervisor.cli import answers
+from supervisor.cli.client import Client
+from supervisor.cli.errors import Failure
+from supervisor.cli.output import clean, say, tell
+from supervisor.cli.time_format import Moments
+from supervisor.config import definitions
+from supervisor.core import config_diff
+from supervisor.core.config_diff import DroppedSlot, Rescheduled
+from supervisor.core.model import Config, replace
+from supervisor.redaction.mask import mask_of
+from supervisor.redaction.secrets import secrets_among
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What the file would change; changed: job -> key -> (now, then)."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    rescheduled: tuple[Rescheduled, ...]
+    changed: Mapping[str, Mapping[str, tuple[Any, Any]]]
+    dropped_slots: tuple[DroppedSlot, ...]
+    at_next_start: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        calendars = (self.added, self.removed, self.rescheduled, self.dropped_slots)
+        return any((*calendars, self.changed, self.at_next_start))
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """`GET /v1/jobs`, to be read back whole."""
+
+    jobs: tuple[definitions.Definition, ...]
+
+
+class Calendars(Protocol):
+    """What an answer to a reload and a difference have in common."""
+
+    @property
+    def added(self) -> Sequence[str]: ...
+    @property
+    def removed(self) -> Sequence[str]: ...
+    @property
+    def rescheduled(self) -> Sequence[Any]: ...
+    @property
+    def dropped_slots(self) -> Sequence[Any]: ...
+    @property
+    def at_next_start(self) -> Sequence[str]: ...
+
+
+def in_force(client: Client, config: Config) -> Config | None:
+    """The definitions and the metrics address that it has, else the settings of `config`.
+
+    None: no supervisor answers, or one of another version.
+    """
+    try:
+        told = answers.read(client.get("v1", "jobs"), InForce).jobs
+        status = answers.read(client.get("v1", "status"), answers.Status)
+        jobs = tuple(definitions.definition(each, place) for place, each in enumerate(told))
+    except (Failure, msgspec.ValidationError):
+        return None
+    metrics = status.metrics.address if status.metrics else None
+    return replace(config, jobs=jobs, max_concurrent=status.pool.max, metrics=metrics)
+
+
+def difference(before: Config, after: Config) -> Difference:
+    """From the definitions in force to those of the file, as seen from now."""
+    mask = mask_of(after, secrets_among(os.environ.items()))
+    old = {job.name: job for job in before.jobs}
+    new = {job.name: job for job in after.jobs}
+    found = config_diff.compare(old, new, datetime.now(UTC))
+    changed = {
+        name: _changed(definitions.job(old[name], str), definitions.job(new[name], mask))
+        for name in new
+        if name in old
+    }
+    return Difference(
+        added=found.added,
+        removed=found.removed,
+        rescheduled=found.rescheduled,
+        changed={name: keys for name, keys in changed.items() if keys},
+        dropped_slots=found.dropped_slots,
+        at_next_start=config_diff.at_next_start(before, after),
+    )
+
+
+def show(found: Difference, when: Moments) -> None:
+    """Print it, one line a change."""
+    say()
+    say("Beside the living supervisor:")
+    for line in in_lines(found, when):
+        tell(f"  {line}", 4)
+    for name, keys in found.changed.items():
+        for key, (before, after) in keys.items():
+            tell(f"  changed      {name}: {key}: {clean(str(before))} -> {clean(str(after))}", 4)
+    if not found:
+        say("  nothing would change")
+
+
+def in_lines(found: Calendars, when: Moments) -> Iterator[str]:
+    """What is added, removed and rescheduled, what will not come, and what comes later."""
+    for name in found.added:
+        yield f"added        {name}"
+    for name in found.removed:
+        yield f"removed      {name}"
+    for moved in found.rescheduled:
+        before, after = _slot(moved.before, when), _slot(moved.after, when)
+        yield f"rescheduled  {moved.job}: next slot {before} -> {after}"
+    for gone in found.dropped_slots:
+        yield f"dropped      {gone.job}: {when.slot(gone.slot)} will not come"
+    for key in found.at_next_start:
+        yield f"later        {key}: takes effect at the next start"
+
+
+def _slot(slot: datetime | None, when: Moments) -> str:
+    return "none" if slot is None else when.slot(slot)
+
+
+def _changed(
+    before: definitions.Definition, after: definitions.Definition
+) -> dict[str, tuple[Any, Any]]:
+    old, new = _as_written(before), _as_written(after)
+    return {key: (old[key], new[key]) for key in new if old[key] != new[key]}
+
+
+def _as_written(definition: definitions.Definition) -> dict[str, Any]:
+    """With lists, as people write them."""
+    return msgspec.json.decode(msgspec.json.encode(definition), type=dict[str, Any])

@@ -1,0 +1,61 @@
+"""A bell that rings when one of these runs changes: a thread that reads /v1/events.
+
+Where there is no stream (too many read it, or the supervisor is an older one)
+a short sleep does instead, so that whoever waits asks again soon.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Container
+
+import msgspec
+
+from supervisor.cli.client import Client
+from supervisor.cli.errors import Failure
+
+WITHOUT_S = 0.2
+GREETING_S = 2.0
+
+
+class _Changed(msgspec.Struct):
+    id: int
+
+
+class Bell:
+    """Rings from the moment it is made: what changes later is not missed."""
+
+    def __init__(self, client: Client, runs: Container[int]) -> None:
+        self._client, self._runs = client, runs
+        self._rung = threading.Event()
+        self._greeted = threading.Event()
+        self._works = True
+        threading.Thread(target=self._listen, name="bell", daemon=True).start()
+        self._greeted.wait(GREETING_S)
+
+    def wait(self, within_s: float) -> None:
+        """Return when it has rung since the last time, or after so long."""
+        if not self._works:
+            time.sleep(min(within_s, WITHOUT_S))
+        elif self._rung.wait(within_s):
+            self._rung.clear()
+
+    def _listen(self) -> None:
+        rest = b""
+        with contextlib.suppress(Failure):
+            for piece in self._client.stream("v1", "events"):
+                self._greeted.set()
+                *whole, rest = (rest + piece).split(b"\n")
+                if any(map(self._concerns, whole)):
+                    self._rung.set()
+        self._works = False
+        self._greeted.set()
+        self._rung.set()
+
+    def _concerns(self, line: bytes) -> bool:
+        name, _, value = line.partition(b": ")
+        if name != b"data":
+            return False
+        with contextlib.suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(value, type=_Changed).id in self._runs
+        return True  # some were missed: look

@@ -1,0 +1,69 @@
+"""What a simulation starts from: what the ledger remembers, and each job's habits.
+
+Only reads, beside a living supervisor or without one. A ledger that is not
+there or cannot be read is no mistake: then all is assumed, and `source` says so.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+
+from supervisor.cli.errors import Failure
+from supervisor.cli.paths import Places
+from supervisor.core.events import Memory
+from supervisor.core.model import Mark, replace
+from supervisor.core.simulation.sampling import Habit, habit
+from supervisor.ledger.queries import History
+
+# An attempt of a job that has never succeeded is assumed to take so long.
+ASSUMED_S = 10.0
+_HOW = (
+    "an attempt takes the median of those that succeeded, one in ten what the slowest tenth took"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """source: where it is from, and how it is used, in words."""
+
+    memory: Memory
+    habits: Mapping[str, Habit]
+    source: str
+
+
+def past(here: Places, jobs: Iterable[str], at: datetime, failures: Mapping[str, float]) -> Past:
+    """What is known at an instant; failures: how often a job is to fail by chance."""
+    names = list(jobs)
+    try:
+        path = here.state / "ledger.sqlite3"
+        if not path.exists():
+            return _assumed(names, failures, f"there is no ledger in {here.state}")
+        with closing(History(here.state)) as history:
+            habits = {name: _habit(history, name, failures.get(name, 0.0)) for name in names}
+            return Past(_memory(history, at), habits, f"the ledger in {here.state}: {_HOW}")
+    except (Failure, OSError, sqlite3.Error, ValueError) as error:
+        return _assumed(names, failures, f"the ledger cannot be read ({error})")
+
+
+def _assumed(names: list[str], failures: Mapping[str, float], why: str) -> Past:
+    habits = {name: Habit(ASSUMED_S, ASSUMED_S, failures.get(name, 0.0)) for name in names}
+    return Past(Memory(), habits, why)
+
+
+def _habit(history: History, job: str, failure: float) -> Habit:
+    durations_s = history.durations_s(job)
+    return habit(durations_s, failure) if durations_s else Habit(ASSUMED_S, ASSUMED_S, failure)
+
+
+def _memory(history: History, at: datetime) -> Memory:
+    """Ended runs and pauses; nothing is open, and all slots up to `at` are settled."""
+    runs = [run for run in history.remembered() if run.due <= at and not run.state.is_open]
+    marks: list[Mark] = [replace(mark, seen_until=at) for mark in history.marks()]
+    return Memory(
+        runs=tuple(runs),
+        marks=tuple(marks),
+        paused=history.paused(),
+        next_run=max((run.id for run in runs), default=0) + 1,
+    )

@@ -1,0 +1,41 @@
+"""What only all jobs together show: dependencies that do not exist, and circles."""
+
+from collections.abc import Collection, Sequence
+
+from supervisor.config.parse_context import Document
+from supervisor.config.parse_job import Draft
+from supervisor.core import dependencies
+
+# Each further circle costs a walk over all jobs.
+MOST_CIRCLES = 10
+
+
+def check_deps(doc: Document, drafts: Sequence[Draft], names: Collection[str]) -> None:
+    """Report unknown dependencies, jobs that wait for themselves, and circles."""
+    deps: dict[str, list[str]] = {}
+    for draft in drafts:
+        if not draft.deps:
+            continue
+        path = ("jobs", draft.job.name, "deps")
+        for named in draft.deps:
+            if named.name == draft.job.name:
+                doc.report(named.node, path, "a job cannot depend on itself")
+            elif named.name not in names:
+                hint = doc.nearest.to(named.name, names)
+                doc.report(named.node, path, f'unknown job "{named.name[:63]}"', hint)
+            else:
+                deps.setdefault(draft.job.name, []).append(named.name)
+    _check_circles(doc, drafts, deps)
+
+
+def _check_circles(doc: Document, drafts: Sequence[Draft], deps: dict[str, list[str]]) -> None:
+    places = {draft.job.name: draft for draft in drafts} if deps else {}
+    for _ in range(MOST_CIRCLES):
+        cycle = dependencies.find_cycle(deps)
+        if cycle is None:
+            return
+        job, dep = cycle[0], cycle[1]
+        node = next(named.node for named in places[job].deps if named.name == dep)
+        circle = " -> ".join(cycle if len(cycle) <= 20 else (*cycle[:19], "...", cycle[-1]))
+        doc.report(node, ("jobs", job, "deps"), f"dependencies go in a circle: {circle}")
+        deps[job].remove(dep)

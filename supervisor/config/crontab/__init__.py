@@ -1,0 +1,1 @@
+"""`import crontab`: tables of cron -> jobs.yaml."""

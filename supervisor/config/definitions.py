@@ -1,0 +1,140 @@
+"""How a definition is shown to people: the keys of jobs.yaml, secrets masked."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from supervisor.containment import launch_spec
+from supervisor.core.model import Job, Limits, Run, State, Trigger
+from supervisor.redaction.secrets import secrets_among
+from workers.text import readable
+
+_OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER", "ATTEMPT"))
+
+
+class Definition(Struct, frozen=True):
+    """A definition as people wrote it; any text of it may be masked."""
+
+    name: str
+    worker: str | None
+    command: str | tuple[str, ...] | None
+    cron: tuple[str, ...]
+    timezone: str
+    deps: tuple[str, ...]
+    timeout_seconds: float | None
+    kill_grace_seconds: float
+    retries: int
+    retry_delay_seconds: float
+    retry_backoff: float
+    retry_max_delay_seconds: float
+    success_exit_status: tuple[int, ...]
+    exclusive: str | None
+    overlap: str
+    catch_up: str
+    catch_up_window_seconds: float | None
+    run_on_startup: bool
+    enabled: bool
+    with_: dict[str, Any] = field(name="with")
+    env: dict[str, str]
+    inherit_env: bool
+    cwd: str
+    nice: int
+    limits: Limits
+    python: str | None
+    late_after_seconds: float | None
+    heartbeat: str | None
+    description: str
+    docs: str
+
+
+def job(definition: Job, mask: Callable[[str], str]) -> Definition:
+    """A definition as people wrote it: keys of jobs.yaml, secrets masked."""
+    shown = Definition(
+        name=definition.name,
+        worker=definition.worker,
+        command=definition.shell if definition.argv is None else definition.argv,
+        cron=definition.cron,
+        timezone=definition.timezone,
+        deps=definition.deps,
+        timeout_seconds=definition.timeout_s,
+        kill_grace_seconds=definition.kill_grace_s,
+        retries=definition.retries,
+        retry_delay_seconds=definition.retry_delay_s,
+        retry_backoff=definition.retry_backoff,
+        retry_max_delay_seconds=definition.retry_max_delay_s,
+        success_exit_status=definition.success_exit_status,
+        exclusive=definition.exclusive,
+        overlap=definition.overlap,
+        catch_up=definition.catch_up,
+        catch_up_window_seconds=definition.catch_up_window_s,
+        run_on_startup=definition.run_on_startup,
+        enabled=definition.enabled,
+        with_=msgspec.json.decode(definition.params_json),
+        env=dict(definition.env),
+        inherit_env=definition.inherit_env,
+        cwd=definition.cwd,
+        nice=definition.nice,
+        limits=definition.limits,
+        python=definition.python,
+        late_after_seconds=definition.late_after_s,
+        heartbeat=definition.heartbeat,
+        description=definition.description,
+        docs=definition.docs,
+    )
+    return msgspec.convert(_masked(msgspec.to_builtins(shown), mask), Definition)
+
+
+def definition(told: Definition, place: int) -> Job:
+    """The definition that `job` showed, as far as masks let it be known.
+
+    Raises:
+        msgspec.ValidationError: it was shown by another version, which knows other values.
+    """
+    fields: dict[str, Any] = msgspec.to_builtins(told)
+    fields |= {f"{key.removesuffix('_seconds')}_s": fields[key] for key in fields if "_sec" in key}
+    fields |= {
+        "place": place,
+        "shell": told.command if isinstance(told.command, str) else None,
+        "argv": None if isinstance(told.command, str) else told.command,
+        "params_json": msgspec.json.encode(told.with_).decode(),
+        "env": tuple(told.env.items()),
+    }
+    return msgspec.convert(fields, Job)
+
+
+def environment(
+    definition: Job, mask: Callable[[str], str], inherited: Mapping[str, str], folder: Path
+) -> dict[str, str]:
+    """What a process of this job finds in its environment, secrets masked.
+
+    inherited: the supervisor's own environment; folder: its state folder.
+    """
+    some = Run(0, definition.name, datetime.now(UTC), Trigger.MANUAL, State.PENDING)
+    own = launch_spec.environment(some, definition, {"TMPDIR": str(folder / "tmp")})
+    inherited = {readable(name): readable(value) for name, value in inherited.items()}
+    found = {**inherited, **own} if definition.inherit_env else own
+    del found["NIGHTSHIFT_INSTANCE"]
+    found |= dict.fromkeys(_OF_EACH_RUN, "(of each run)")
+    masked: dict[str, str] = _masked(found, mask)
+    return masked
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, list | tuple):
+        return [_masked(item, mask) for item in value]
+    if isinstance(value, dict):
+        return {key: _masked_under(key, item, mask) for key, item in value.items()}
+    return value
+
+
+def _masked_under(name: str, value: Any, mask: Callable[[str], str]) -> Any:
+    # Any text would do here: it is the name that is asked about.
+    if isinstance(value, str) and value and secrets_among([(name, "a text")]):
+        return "***"
+    return _masked(value, mask)

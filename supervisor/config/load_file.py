@@ -1,0 +1,81 @@
+"""The file jobs.yaml -> Loaded: read, parsed or found in the cache, workers checked."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from supervisor.config import cache, yaml_nodes
+from supervisor.config.cache import Entry
+from supervisor.config.files import Unreadable, read_regular
+from supervisor.config.interpolation import Sources
+from supervisor.config.parse_text import decode, parse
+from supervisor.config.result import Loaded, has_error, in_order
+from supervisor.config.worker_check import check_workers
+from supervisor.core.model import Problem, replace
+from supervisor.redaction.mask import masker
+
+LARGEST_BYTES = 16 * 1024**2
+
+
+def load(
+    path: Path,
+    environ: Mapping[str, str],
+    cache_dir: Path | None = None,
+    text: Path | None = None,
+) -> Loaded:
+    """What the file says, or all that is wrong with it.
+
+    text: a kept text that stands for the content of `path`.
+    """
+    try:
+        content = read_regular(text or path, LARGEST_BYTES)
+    except Unreadable as error:
+        return Loaded(None, (Problem(1, 1, "", str(error)),), "", "")
+    entry = _entry(content, path, environ, cache_dir)
+    # The user's own code may have changed since; ours has not, or the entry
+    # would not have been found.
+    own = [use for use in entry.parsed.uses if use.is_own]
+    found = (*entry.parsed.problems, *entry.found, *check_workers(own, environ))
+    problems = in_order(_masked(found, entry.parsed.secrets))
+    config = None if has_error(problems) else entry.parsed.config
+    return Loaded(config, problems, _text(content), hashlib.sha256(content).hexdigest())
+
+
+def _entry(
+    content: bytes, path: Path, environ: Mapping[str, str], cache_dir: Path | None
+) -> Entry:
+    """The text parsed and its built-in workers checked, now or at an earlier time."""
+    key = cache.key(content, path) if cache_dir is not None else ""
+    if cache_dir is not None:
+        sources = Sources(environ, os.path.dirname(os.path.abspath(path)))
+        entry = cache.find(cache_dir, key, sources)
+        if entry is not None:
+            return entry
+    parsed = parse(content, path, environ)
+    found = check_workers([use for use in parsed.uses if not use.is_own], environ)
+    entry = Entry(parsed, found)
+    if cache_dir is not None and not has_error((*parsed.problems, *found)):
+        cache.keep(cache_dir, key, entry)
+    return entry
+
+
+def _masked(problems: Iterable[Problem], secrets: Sequence[str]) -> list[Problem]:
+    """As they may be shown: what was got instead of a number may be a password."""
+    mask = masker(secrets)
+    return [
+        replace(
+            problem,
+            path=mask(problem.path),
+            message=mask(problem.message),
+            hint=mask(problem.hint),
+        )
+        for problem in problems
+    ]
+
+
+def _text(content: bytes) -> str:
+    try:
+        return decode(content)
+    except yaml_nodes.Broken:
+        return ""

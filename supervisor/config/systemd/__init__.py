@@ -1,0 +1,1 @@
+"""`import systemd`: timers and services -> jobs.yaml."""

@@ -1,0 +1,73 @@
+"""A `with` block -> JSON, typed as YAML 1.2 types it, if nothing is lost by that.
+
+`010`, `1.10` and `1e3` stay texts: the worker's own `Params` makes of them
+what it declares, and a version number is not shortened on the way.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from supervisor.config.parse_context import Document, is_nothing, kind_of
+from supervisor.config.problems import Wrong
+from supervisor.config.yaml_nodes import (
+    DEEPEST,
+    QUOTED,
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+)
+
+_STR = "tag:yaml.org,2002:str"
+_WORDS: dict[str, object] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+}
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,29}")
+_FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,20}")
+
+
+def params_json(doc: Document, node: Node, path: Sequence[str]) -> str:
+    """The JSON object of a `with` block. Raises: Wrong."""
+    if is_nothing(node):
+        return "{}"
+    if not isinstance(node, MappingNode):
+        raise Wrong(f"expected a mapping of the worker's parameters, got {kind_of(node)}")
+    return msgspec.json.encode(_value(doc, node, tuple(path), "")).decode()
+
+
+def typed(text: str) -> object:
+    """What a plain scalar is: true, 5, 0.5, None - or the text itself."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(float(text)) and repr(float(text)) == text:
+        return float(text)
+    return text
+
+
+def _value(doc: Document, node: Node, path: tuple[str, ...], name: str) -> object:
+    if isinstance(node, ScalarNode):
+        text = doc.text(node, path)
+        doc.secrets.add_named(name, text)
+        return text if node.tag is QUOTED or node.tag == _STR else typed(text)
+    if len(path) > DEEPEST:
+        raise Wrong("is nested too deeply")
+    if isinstance(node, SequenceNode):
+        return [_inner(doc, item, (*path, ""), name) for item in doc.items(node)]
+    pairs = doc.pairs(node, path)
+    return {key: _inner(doc, value, (*path, key), key) for key, (_, value) in pairs.items()}
+
+
+def _inner(doc: Document, node: Node, path: tuple[str, ...], name: str) -> object:
+    """The value, or None with its problem reported: the others are still looked at."""
+    try:
+        return _value(doc, node, path, name)
+    except Wrong as wrong:
+        doc.report(node, [part for part in path if part], wrong.message, wrong.hint)
+        return None

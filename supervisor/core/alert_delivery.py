@@ -1,0 +1,114 @@
+"""Delivering the outbox: when a journey begins, and what its end means.
+
+One journey at a time, of the oldest alerts in their order. Its end comes as
+`Delivered`, `Undelivered`, or first the one and then the other. An alert that
+has arrived is never sent again, unless the answer was lost with its hearer.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from supervisor.core import outbox
+from supervisor.core.alert_model import Alert
+from supervisor.core.effects import Deliver, Record
+from supervisor.core.events import Delivered, Undelivered
+from supervisor.core.incidents import Word
+from supervisor.core.model import Notify, replace
+from supervisor.core.state import Life
+from supervisor.core.turn import Turn
+
+
+def send(turn: Turn) -> None:
+    """Begin a journey, if something waits and the channel may be tried."""
+    world = turn.world
+    if not world.outbox or world.sending or world.life is Life.STOPPED:
+        return
+    _withhold(turn, lambda row: outbox.judged(row, world.config.notify))
+    if not world.outbox or (world.deliver_at is not None and turn.at.mono < world.deliver_at):
+        return
+    batch = world.outbox[: outbox.BATCH]
+    world.sending = tuple(row.id for row in batch)
+    world.deliver_at = None
+    turn.actions.append(Deliver(batch))
+
+
+def delivered(turn: Turn, event: Delivered) -> None:
+    """These have arrived; the channel is open, so the rest need not wait."""
+    world, arrived = turn.world, set(event.alerts)
+    for row in world.outbox:
+        if row.id in arrived:
+            done = replace(row, delivered_at=turn.now, next_at=None, error="")
+            turn.actions.append(Record(done))
+            after = f" after {row.attempts} failures" if row.attempts else ""
+            turn.note(f"alert {row.id} delivered{after}", job=row.job)
+    world.outbox = tuple(row for row in world.outbox if row.id not in arrived)
+    world.sending = tuple(number for number in world.sending if number not in arrived)
+    world.deliver_at = None
+
+
+def undelivered(turn: Turn, event: Undelivered) -> None:
+    """The oldest on its way did not arrive; all that waits, waits for its next try."""
+    world = turn.world
+    if not world.sending:
+        turn.note(f"late word of a delivery: {event.cause}", "debug")
+        return
+    number, world.sending = world.sending[0], ()
+    place = next(n for n, row in enumerate(world.outbox) if row.id == number)
+    row = world.outbox[place]
+    failures = row.attempts + 1
+    wait_s = outbox.pace_s(failures, event.refused, event.retry_after_s)
+    world.deliver_at = turn.at.mono + wait_s
+    next_at = turn.now + timedelta(seconds=wait_s)
+    failed = replace(row, attempts=failures, next_at=next_at, error=event.cause)
+    _replace(turn, place, failed)
+    # Each of the quick tries would be a line that says nothing new.
+    if failures == 1 or row.error != event.cause or wait_s >= outbox.SLOW_S:
+        text = f"alert {number} is not delivered: {event.cause}; next try in {wait_s:.0f}s"
+        turn.note(text, "warning", job=row.job)
+
+
+def restored(turn: Turn, waiting: tuple[Alert, ...]) -> None:
+    """What a predecessor did not deliver waits on, no longer than a try may."""
+    world = turn.world
+    world.outbox = waiting
+    if waiting and waiting[0].next_at is not None:
+        left_s = (waiting[0].next_at - turn.now).total_seconds()
+        world.deliver_at = turn.at.mono + min(max(0.0, left_s), outbox.MOST_PATIENCE_S)
+
+
+def reconsider(turn: Turn, before: Notify) -> None:
+    """Another channel owes nothing to the failures of the one before it."""
+    world = turn.world
+    if world.config.notify.slack == before.slack:
+        return
+    world.deliver_at = None
+    if world.outbox and world.outbox[0].attempts:
+        fresh = replace(world.outbox[0], attempts=0, next_at=None, error="")
+        _replace(turn, 0, fresh)
+
+
+def silence(turn: Turn, incident: int, by: str) -> None:
+    """Somebody knows of this incident: its waiting reminders are not sent."""
+
+    def judged(row: Alert) -> Alert:
+        is_idle = row.incident == incident and row.word == Word.REMINDER
+        is_idle = is_idle and row.id not in turn.world.sending
+        return replace(row, withheld=f"acknowledged by {by}") if is_idle else row
+
+    _withhold(turn, judged)
+
+
+def _withhold(turn: Turn, judged: Callable[[Alert], Alert]) -> None:
+    """Take what is withheld out of the outbox."""
+    looked_at = [judged(row) for row in turn.world.outbox]
+    for row in looked_at:
+        if row.withheld:
+            turn.actions.append(Record(row))
+            turn.note(f"alert {row.id} is not sent: {row.withheld}", job=row.job)
+    turn.world.outbox = tuple(row for row in looked_at if not row.withheld)
+
+
+def _replace(turn: Turn, place: int, row: Alert) -> None:
+    turn.actions.append(Record(row))
+    before = turn.world.outbox
+    turn.world.outbox = (*before[:place], row, *before[place + 1 :])

@@ -1,0 +1,230 @@
+"""The world as people and programs see it: the values of `view.py`, made from it."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from supervisor.core.admission import heeded, obstacle
+from supervisor.core.alert_model import Incident
+from supervisor.core.dependencies import Waits, judge
+from supervisor.core.incidents import CLOCK
+from supervisor.core.model import Attempt, Job, Run, State
+from supervisor.core.state import World
+from supervisor.core.views import (
+    AlertsView,
+    AttemptView,
+    ConfigStatus,
+    Facts,
+    IncidentView,
+    JobStatus,
+    Last,
+    PauseView,
+    Pool,
+    RunView,
+    Status,
+)
+
+_A_DAY = timedelta(days=1)
+
+
+def status(world: World, facts: Facts, now: datetime) -> Status:
+    """The whole service at a glance."""
+    jobs = tuple(job_status(world, job, now) for job in in_file(world))
+    runs = tuple(open_run(world, run) for run in by_age(world))
+    return glance(world, facts, now, jobs, runs)
+
+
+def glance(
+    world: World,
+    facts: Facts,
+    now: datetime,
+    jobs: tuple[JobStatus, ...],
+    runs: tuple[RunView, ...],
+) -> Status:
+    """The status around what is said of jobs and open runs."""
+    problems = world.problems
+    error = f"{problems[0].path}: {problems[0].message}" if problems else ""
+    pause = world.pause_over("", now)
+    return Status(
+        version=facts.version,
+        pid=facts.pid,
+        started_at=facts.started_at,
+        life=str(world.life),
+        timezone=world.config.timezone,
+        config=ConfigStatus(facts.config_path, facts.config_loaded_at, error, problems),
+        tick=facts.tick,
+        pool=Pool(world.config.max_concurrent, len(world.living), world.pending()),
+        paused=None if pause is None else PauseView(pause.until, pause.by, pause.reason),
+        notes=notes(world, now),
+        ledger_error=world.ledger_trouble,
+        metrics=facts.metrics,
+        strays_killed=world.strays_killed,
+        keeper_deaths=facts.keeper_deaths,
+        log_lines_dropped=facts.log_lines_dropped,
+        heartbeat_failures=facts.heartbeat_failures,
+        alerts=alerts_view(world),
+        jobs=jobs,
+        runs=runs,
+        incidents=tuple(incident_view(world, each) for each in world.incidents.values()),
+    )
+
+
+def notes(world: World, now: datetime) -> tuple[str, ...]:
+    """What is unusual about the service's time: a clock put back, another zone since a day."""
+    found = []
+    clock = world.incidents.get(("", CLOCK))
+    if clock is not None and world.silent_until is not None:
+        found.append(clock.cause)
+    if world.zone_changed is not None and now - world.zone_changed[0] < _A_DAY:
+        found.append(world.zone_changed[1])
+    return tuple(found)
+
+
+def in_file(world: World) -> list[Job]:
+    """The jobs in the order of jobs.yaml."""
+    return sorted(world.jobs.values(), key=lambda job: job.place)
+
+
+def by_age(world: World) -> list[Run]:
+    """The open runs, those first that are due first."""
+    return sorted(world.runs.values(), key=_age)
+
+
+def job_status(world: World, job: Job, now: datetime) -> JobStatus:
+    """One job's last result and next slot."""
+    pause = world.pause_over(job.name, now)
+    last = world.last.get(job.name)
+    return JobStatus(
+        name=job.name,
+        enabled=job.enabled,
+        paused_until=None if pause is None else pause.until,
+        is_paused=pause is not None,
+        next_at=next(iter(coming(world, job, now, 1)), None),
+        last=None if last is None else _last(last),
+    )
+
+
+def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
+    """At most `most` coming slots that would run: after a pause, none if disabled."""
+    if not job.enabled or not job.cron:
+        return []
+    pause = world.pause_over(job.name, now)
+    if pause is not None and pause.until is None:
+        return []
+    known = world.next_slot.get(job.name)
+    if pause is None and known is not None and most == 1:
+        return [known]
+    mark = world.marks.get(job.name)
+    since = max(now, mark.seen_until if mark else now)
+    if pause is not None and pause.until is not None:
+        # The end of a pause is no longer paused.
+        since = max(since, pause.until - timedelta(microseconds=1))
+    calendar = world.calendar(job, since)
+    return [slot for slot, _ in zip(calendar.slots_after(since), range(most), strict=False)]
+
+
+def open_run(world: World, run: Run) -> RunView:
+    """An open run, with its pid and what it waits for."""
+    return run_view(run, pid=pid_of(world, run), cause=waiting_for(world, run) or run.cause)
+
+
+def pid_of(world: World, run: Run) -> int | None:
+    """The process of an open run, while it lives."""
+    living = world.living.get(run.id)
+    return living.attempt.pid if living is not None and not living.settled else None
+
+
+def run_view(
+    run: Run, attempts: Iterable[Attempt] = (), pid: int | None = None, cause: str | None = None
+) -> RunView:
+    """A run as the API shows it."""
+    return RunView(
+        id=run.id,
+        job=run.job,
+        slot=run.slot,
+        due=run.due,
+        trigger=run.trigger,
+        state=run.state,
+        reason=run.reason,
+        cause=run.cause if cause is None else cause,
+        attempt=run.attempt,
+        pid=pid,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        duration_seconds=_duration_s(run),
+        next_attempt_at=run.next_attempt_at,
+        progress=run.progress,
+        result=None if run.result_json is None else msgspec.json.decode(run.result_json),
+        exit_status=run.exit_status,
+        cpu_seconds=run.cpu_s,
+        max_rss_bytes=run.max_rss_bytes,
+        strays=run.strays,
+        log_bytes=run.log_bytes,
+        dry_run=run.dry_run,
+        attempts=tuple(_attempt(each) for each in attempts),
+    )
+
+
+def waiting_for(world: World, run: Run) -> str:
+    """What a pending run waits for; nothing is recorded about it."""
+    job = world.definition(run.job)
+    if run.state is not State.PENDING or job is None:
+        return ""
+    if world.ledger_trouble:
+        return f"waits for the ledger: {world.ledger_trouble}"
+    for name in heeded(run, job):
+        found = judge(name, run.due, world.past.get(name, ()), world.last_success.get(name))
+        if isinstance(found, Waits):
+            return f"waits for run {found.run} of {found.job}"
+    places = world.config.max_concurrent
+    return obstacle(world, run, job) or f"waits for one of {places} places in the pool"
+
+
+def incident_view(world: World, incident: Incident) -> IncidentView:
+    """An incident as the API shows it, with how many alerts about it wait."""
+    stored = set(IncidentView.__struct_fields__) - {"undelivered"}
+    undelivered = sum(alert.incident == incident.id for alert in world.outbox)
+    return IncidentView(
+        **{name: getattr(incident, name) for name in stored}, undelivered=undelivered
+    )
+
+
+def alerts_view(world: World) -> AlertsView:
+    """What waits to be delivered."""
+    oldest = world.outbox[0] if world.outbox else None
+    return AlertsView(
+        channel="none" if world.config.notify.slack is None else "slack",
+        waiting=len(world.outbox),
+        failures=0 if oldest is None else oldest.attempts,
+        error="" if oldest is None else oldest.error,
+        next_at=None if oldest is None else oldest.next_at,
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        pid=attempt.pid,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        reason=attempt.reason,
+        cause=attempt.cause,
+        cpu_seconds=attempt.cpu_s,
+        max_rss_bytes=attempt.max_rss_bytes,
+        strays=attempt.strays,
+    )
+
+
+def _last(run: Run) -> Last:
+    return Last(run.id, run.state, run.cause, run.started_at, run.ended_at, _duration_s(run))
+
+
+def _duration_s(run: Run) -> float | None:
+    if run.started_at is None or run.ended_at is None:
+        return None
+    return round((run.ended_at - run.started_at).total_seconds(), 6)
+
+
+def _age(run: Run) -> tuple[datetime, int, int]:
+    return run.due, run.place, run.id

@@ -1,0 +1,96 @@
+"""New definitions: what changes with an accepted text of jobs.yaml.
+
+The calendar changes from the last tick on and a new job begins now. A living
+attempt keeps its definition; what waits for a removed or disabled job is
+cancelled. A refused text changes nothing.
+"""
+
+from supervisor.core import alert_delivery, config_diff, incidents
+from supervisor.core.events import Reloaded, ReloadRefused
+from supervisor.core.model import Job, Problem, Reason, State, replace
+from supervisor.core.tick import redefined
+from supervisor.core.turn import Turn
+from supervisor.core.verdict import cancelled
+
+
+def reloaded(turn: Turn, event: Reloaded) -> None:
+    """A new text is in force; a job begins now, a living attempt keeps its own."""
+    world = turn.world
+    before, notify, config = world.jobs, world.config.notify, event.config
+    if config.timezone != world.config.timezone:
+        _tell_of_zone(turn, world.config.timezone, config.timezone)
+    for key in config_diff.at_next_start(world.config, config):
+        turn.note(f"{key} of jobs.yaml takes effect at the next start", "warning")
+    # What was opened at the start stays in force.
+    world.config = replace(config, api=world.config.api, metrics=world.config.metrics)
+    alert_delivery.reconsider(turn, notify)
+    world.problems = ()
+    world.jobs = type(world.jobs)({job.name: job for job in config.jobs})
+    for name in before:
+        if name not in world.jobs:
+            _remove(turn, name)
+    for job in config.jobs:
+        _take(turn, before.get(job.name), job)
+    turn.mend("", incidents.RELOAD)
+    turn.note(f"jobs.yaml reloaded: {len(config.jobs)} jobs")
+    turn.may_admit = True
+
+
+def _tell_of_zone(turn: Turn, before: str, after: str) -> None:
+    """The calendar of most jobs changes at once; it may be the machine that did it."""
+    said = f"the time zone changed from {before} to {after}: slots that follow it have moved"
+    turn.world.zone_changed = (turn.now, said)
+    turn.note(said, "warning")
+
+
+def reload_refused(turn: Turn, event: ReloadRefused) -> None:
+    """The bad text changes nothing and stands in `status` until it is mended."""
+    if event.error:
+        cause = f"jobs.yaml could not be read again: {event.error}; the text in force stays"
+        turn.trouble("", incidents.RELOAD, cause)
+    elif event.problems != turn.world.problems:
+        refuse(turn, event.problems)
+
+
+def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
+    """Keep the problems, and open (or count) the incident."""
+    turn.world.problems = problems
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    where = f"jobs.yaml:{first.line}:{first.column}: {first.path}: {first.message}"
+    turn.trouble("", incidents.RELOAD, f"jobs.yaml was refused: {where}{more}")
+
+
+def _take(turn: Turn, before: Job | None, job: Job) -> None:
+    if not job.enabled:
+        _cancel_waiting(turn, job.name, Reason.DISABLED, "disabled in jobs.yaml")
+    if not turn.world.has_calendar:
+        return
+    if before is None:
+        turn.see_until(job.name, turn.now)
+        if turn.world.marks[job.name].removed_at is not None:
+            turn.mark(job.name, removed_at=None)
+    elif (before.cron, before.timezone) == (job.cron, job.timezone):
+        return
+    tick = turn.world.last_tick or turn.now
+    turn.see_until(job.name, tick)
+    redefined(turn, job)
+    turn.expect(job, max(tick, turn.world.marks[job.name].seen_until))
+
+
+def _remove(turn: Turn, name: str) -> None:
+    turn.forget_slot(name)
+    _cancel_waiting(turn, name, Reason.REMOVED, "removed from jobs.yaml")
+    turn.end_incidents(name, *incidents.SEVERITY)
+    if turn.world.has_calendar:
+        turn.mark(name, removed_at=turn.now)
+    if name in turn.world.late:
+        turn.world.late = turn.world.late.delete(name)
+    if name in turn.world.metrics:
+        turn.world.metrics = turn.world.metrics.delete(name)
+
+
+def _cancel_waiting(turn: Turn, name: str, reason: Reason, cause: str) -> None:
+    for run in turn.world.open_runs_of(name):
+        if run.state is not State.RUNNING:
+            turn.finish(run, cancelled(reason, cause))

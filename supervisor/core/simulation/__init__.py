@@ -1,0 +1,1 @@
+"""`simulate`: the coming days through the rules, without processes or time."""

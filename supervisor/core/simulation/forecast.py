@@ -1,0 +1,239 @@
+"""What a simulation tells: counts, waits, runs that came to nothing, busy minutes.
+
+Pure: the steps of `simulation.py` in, one value out. Enter at `forecast`;
+`compare` names the jobs that fare otherwise in two of them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+
+from msgspec import Struct
+
+from supervisor.core import dst
+from supervisor.core.effects import Launch, Record
+from supervisor.core.model import Attempt, Config, Job, Reason, Run, State, replace
+from supervisor.core.simulation.engine import Step
+from supervisor.core.simulation.wait_times import Wait, Waiting, in_full
+
+MOST_MINUTES = 5
+# Two attempts that begin together are nothing to speak of; one is none.
+_BUSY = 2
+
+
+class Count(Struct, frozen=True, rename=in_full):
+    """What became of a job's runs; other: missed, cancelled, interrupted.
+
+    busy_s: of all its attempts together. waited: how many of its runs waited.
+    """
+
+    job: str
+    runs: int
+    success: int
+    failed: int
+    skipped: int
+    other: int
+    attempts: int
+    busy_s: float
+    waited: int
+    waited_s: float
+    longest_wait_s: float
+
+
+class Loss(Struct, frozen=True):
+    """Runs of a job that ended without success for one reason; cause: of the first."""
+
+    job: str
+    state: State
+    reason: Reason | None
+    times: int
+    first: datetime
+    last: datetime
+    cause: str
+
+
+class Moved(Struct, frozen=True):
+    """What daylight saving does to a job's slots, in a sentence."""
+
+    job: str
+    words: str
+
+
+class Minute(Struct, frozen=True):
+    """Minutes in which the same attempts began together; jobs: in the order they did."""
+
+    jobs: tuple[str, ...]
+    times: int
+    first: datetime
+
+
+class Forecast(Struct, frozen=True, rename=in_full):
+    """The days in (since, until]; open_runs: those not ended at their end."""
+
+    since: datetime
+    until: datetime
+    max_concurrent: int
+    most_living: int
+    full_s: float
+    open_runs: int
+    jobs: tuple[Count, ...]
+    waits: tuple[Wait, ...]
+    losses: tuple[Loss, ...]
+    daylight_saving: tuple[Moved, ...]
+    busiest: tuple[Minute, ...]
+
+
+class Difference(Struct, frozen=True):
+    """A job that fares otherwise; None: it is not there."""
+
+    job: str
+    before: Count | None
+    after: Count | None
+
+
+def forecast(steps: Iterable[Step], config: Config, since: datetime, until: datetime) -> Forecast:
+    """All that these steps, from `since` up to `until`, tell."""
+    account = Account(since)
+    for step in steps:
+        account.take(step)
+    account.close(until)
+    return Forecast(
+        since=since,
+        until=until,
+        max_concurrent=config.max_concurrent,
+        most_living=account.most_living,
+        full_s=account.full_s,
+        open_runs=account.open_runs,
+        jobs=tuple(account.count(job) for job in config.jobs),
+        waits=tuple(sorted(account.waiting.waits.values(), key=lambda wait: -wait.total_s)),
+        losses=tuple(account.losses.values()),
+        daylight_saving=tuple(_moved(config.jobs, since, until)),
+        busiest=_busiest(account.begun),
+    )
+
+
+def compare(before: Forecast, after: Forecast) -> tuple[Difference, ...]:
+    """The jobs whose counts differ, those of the second first."""
+    old = {count.job: count for count in before.jobs}
+    new = {count.job: count for count in after.jobs}
+    return tuple(
+        Difference(name, old.get(name), new.get(name))
+        for name in new | old
+        if old.get(name) != new.get(name)
+    )
+
+
+class Account:
+    """What the steps so far have told."""
+
+    def __init__(self, since: datetime) -> None:
+        self.waiting = Waiting()
+        self.losses: dict[tuple[str, State, Reason | None], Loss] = {}
+        self.begun: dict[datetime, list[str]] = {}
+        self.most_living = self.open_runs = 0
+        self.full_s = 0.0
+        self._full_since: datetime | None = None
+        self._runs: Counter[str] = Counter()
+        self._attempts: Counter[str] = Counter()
+        self._ends: Counter[tuple[str, State]] = Counter()
+        self._busy_s: dict[str, float] = {}
+        # runs that were seen, and whether they have ended; attempts that live
+        self._seen: dict[int, bool] = {}
+        self._began: dict[tuple[int, int], tuple[str, datetime]] = {}
+
+    def take(self, step: Step) -> None:
+        """One more turn."""
+        now = step.event.at.wall
+        for action in step.actions:
+            match action:
+                case Launch(run):
+                    minute = now.replace(second=0, microsecond=0)
+                    self.begun.setdefault(minute, []).append(run.job)
+                    self._attempts[run.job] += 1
+                    self._began[run.id, run.attempt] = (run.job, now)
+                case Record(Attempt() as attempt) if attempt.ended_at is not None:
+                    self._end_attempt(attempt, attempt.ended_at)
+                case Record(Run() as run):
+                    self._hear(run)
+        self.waiting.look(step)
+        living, places = len(step.world.living), step.world.config.max_concurrent
+        self._look_at_pool(living, places, now)
+        self.open_runs = len(step.world.runs)
+
+    def close(self, until: datetime) -> None:
+        """The end: what still lives or waits has done so up to here."""
+        self.waiting.close(until)
+        self._look_at_pool(0, 1, until)
+        for job, began in self._began.values():
+            self._add_busy(job, began, until)
+
+    def count(self, job: Job) -> Count:
+        """What became of this job's runs."""
+        ends = {state: self._ends[job.name, state] for state in State}
+        named = (State.SUCCESS, State.FAILED, State.SKIPPED)
+        waits = self.waiting.of_job(job.name)
+        return Count(
+            job=job.name,
+            runs=self._runs[job.name],
+            success=ends[State.SUCCESS],
+            failed=ends[State.FAILED],
+            skipped=ends[State.SKIPPED],
+            other=sum(count for state, count in ends.items() if state not in named),
+            attempts=self._attempts[job.name],
+            busy_s=self._busy_s.get(job.name, 0.0),
+            waited=len(waits),
+            waited_s=sum(waits),
+            longest_wait_s=max(waits, default=0.0),
+        )
+
+    def _hear(self, run: Run) -> None:
+        """A row as it now is; the first word of its end counts."""
+        if run.id not in self._seen:
+            self._runs[run.job] += 1
+        if not run.state.is_open and not self._seen.get(run.id, False):
+            self._end_run(run)
+        self._seen[run.id] = not run.state.is_open
+
+    def _end_run(self, run: Run) -> None:
+        self._ends[run.job, run.state] += 1
+        if run.state is State.SUCCESS:
+            return
+        key = (run.job, run.state, run.reason)
+        known = self.losses.get(key)
+        if known is None:
+            self.losses[key] = Loss(*key, 1, run.due, run.due, run.cause)
+        else:
+            self.losses[key] = replace(known, times=known.times + 1, last=run.due)
+
+    def _end_attempt(self, attempt: Attempt, at: datetime) -> None:
+        began = self._began.pop((attempt.run, attempt.number), None)
+        if began is not None:
+            self._add_busy(*began, at)
+
+    def _add_busy(self, job: str, since: datetime, until: datetime) -> None:
+        seconds = (until - since).total_seconds()
+        self._busy_s[job] = self._busy_s.get(job, 0.0) + seconds
+
+    def _look_at_pool(self, living: int, places: int, now: datetime) -> None:
+        self.most_living = max(self.most_living, living)
+        if living >= places:
+            self._full_since = self._full_since or now
+        elif self._full_since is not None:
+            self.full_s += (now - self._full_since).total_seconds()
+            self._full_since = None
+
+
+def _moved(jobs: Iterable[Job], since: datetime, until: datetime) -> Iterator[Moved]:
+    days = (until - since).days
+    for job in jobs:
+        if job.enabled:
+            yield from (Moved(job.name, words) for words in dst.in_words(job, since, days))
+
+
+def _busiest(begun: Mapping[datetime, list[str]]) -> tuple[Minute, ...]:
+    alike: dict[tuple[str, ...], list[datetime]] = {}
+    for at, jobs in begun.items():
+        if len(jobs) >= _BUSY:
+            alike.setdefault(tuple(jobs), []).append(at)
+    busy = [Minute(jobs, len(minutes), minutes[0]) for jobs, minutes in alike.items()]
+    return tuple(sorted(busy, key=lambda each: (-len(each.jobs), -each.times))[:MOST_MINUTES])

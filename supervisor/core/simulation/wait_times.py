@@ -1,0 +1,129 @@
+"""What pending runs waited for, and for how long, while a world went by.
+
+Pure. A wait is told by what stood in the way: a dependency, an earlier run of
+the job, the holder of its group, or a full pool. A run that waited for two
+things in turn has a share in both. Where very many wait, what each waits for is
+looked at once a minute; when a wait begins and ends is always exact.
+"""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from supervisor.core.admission import heeded
+from supervisor.core.dependencies import Waits, judge
+from supervisor.core.effects import Record
+from supervisor.core.events import TimePassed
+from supervisor.core.model import Run, State, replace
+from supervisor.core.simulation.engine import Step
+from supervisor.core.state import World
+
+
+def in_full(name: str) -> str | None:
+    """The name that a field has outside: durations are `*_seconds` there."""
+    return f"{name[:-2]}_seconds" if name.endswith("_s") else None
+
+
+class Wait(Struct, frozen=True, rename=in_full):
+    """Runs of a job that waited for the same; longest: the due of the longest wait."""
+
+    job: str
+    waited_for: str
+    times: int
+    total_s: float
+    longest_s: float
+    longest: datetime
+
+
+# So many that wait are looked at after each turn.
+FEW = 16
+
+
+class Share(Struct, frozen=True):
+    """A run that waits for one thing, since when."""
+
+    run: Run
+    waited_for: str
+    since: datetime
+
+
+class Waiting:
+    """Who waits now, and what has been waited for so far."""
+
+    def __init__(self) -> None:
+        self.waits: dict[tuple[str, str], Wait] = {}
+        self._waited_s: dict[str, dict[int, float]] = {}
+        self._shares: dict[int, Share] = {}
+
+    def look(self, step: Step) -> None:
+        """The world after a turn: waits that ended, changed or began."""
+        now, world = step.event.at.wall, step.world
+        changed = [
+            action.row
+            for action in step.actions
+            if isinstance(action, Record) and isinstance(action.row, Run)
+        ]
+        for run in changed:
+            if run.state is not State.PENDING:
+                self._end(run.id, now)
+        if not world.queue:
+            return
+        is_minute = isinstance(step.event, TimePassed)
+        if is_minute or len(world.queue) <= FEW:
+            numbers = [number for _, _, number in world.queue]
+        else:
+            numbers = [run.id for run in changed]
+        for number in numbers:
+            run_now = world.runs.get(number)
+            if run_now is not None and run_now.state is State.PENDING:
+                self._wait(run_now, waits_for(world, run_now), now)
+
+    def close(self, now: datetime) -> None:
+        """The end: whoever still waits has waited up to here."""
+        for number in list(self._shares):
+            self._end(number, now)
+
+    def of_job(self, job: str) -> list[float]:
+        """How long each run of a job waited, of those that did; seconds."""
+        return list(self._waited_s.get(job, {}).values())
+
+    def _wait(self, run: Run, obstacle: str, now: datetime) -> None:
+        share = self._shares.get(run.id)
+        if share is None or share.waited_for != obstacle:
+            self._end(run.id, now)
+            self._shares[run.id] = Share(run, obstacle, now)
+
+    def _end(self, number: int, now: datetime) -> None:
+        share = self._shares.pop(number, None)
+        if share is None or now == share.since:
+            return
+        waited_s = (now - share.since).total_seconds()
+        job, due = share.run.job, share.run.due
+        of_job = self._waited_s.setdefault(job, {})
+        of_job[number] = of_job.get(number, 0.0) + waited_s
+        known = self.waits.get((job, share.waited_for))
+        if known is None:
+            found = Wait(job, share.waited_for, 1, waited_s, waited_s, due)
+        else:
+            found = replace(known, times=known.times + 1, total_s=known.total_s + waited_s)
+            if waited_s > known.longest_s:
+                found = replace(found, longest_s=waited_s, longest=due)
+        self.waits[job, share.waited_for] = found
+
+
+def waits_for(world: World, run: Run) -> str:
+    """What a pending run waits for, by name, so that equal waits have equal words."""
+    job = world.definition(run.job)
+    if job is None:
+        return "a job that is gone"
+    for name in heeded(run, job):
+        found = judge(name, run.due, world.past.get(name, ()), world.last_success.get(name))
+        if isinstance(found, Waits):
+            return f"{name} (dependency)"
+    if any(other != run.id for other in world.by_job.get(run.job, ())):
+        return "an earlier run of its own"
+    for group in (job.exclusive, run.batch):
+        holder = world.groups.get(group) if group else None
+        if holder is not None:
+            return f"{world.living[holder].job.name} (group {group})"
+    return f"one of {world.config.max_concurrent} places in the pool"

@@ -1,0 +1,179 @@
+"""Slots -> runs: what a due instant becomes.
+
+Every slot in (seen_until, now] gets exactly one outcome here: a pending run, a
+`skipped` or `missed` row, or a share of one `Gap`. The same rules serve the
+ordinary tick, a suspended service, a clock put forward and the start after an
+absence.
+"""
+
+from datetime import datetime, timedelta
+
+from supervisor.core import schedule
+from supervisor.core.attempts import cancel
+from supervisor.core.effects import Record
+from supervisor.core.incidents import LATE, MISSED
+from supervisor.core.model import CatchUp, Gap, Job, Overlap, Pause, Reason, Run, State, Trigger
+from supervisor.core.schedule import Calendar
+from supervisor.core.turn import Turn
+from supervisor.core.verdict import cancelled
+
+# A slot looked at within its minute is on time.
+ON_TIME = timedelta(minutes=1)
+# At most so many slots of one absence get a row of their own.
+ROWS = 100
+
+_DAY_S = 86400.0
+
+
+def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
+    """Give every slot of the job in (since, now] its outcome.
+
+    away: the cause for slots that nobody could run.
+    """
+    calendar = turn.world.calendar(job, since)
+    first = calendar.next_after(since)
+    if first is None or first > turn.now:
+        return
+    following = calendar.next_after(first)
+    if following is None or following > turn.now:
+        slots = [first]
+    else:
+        slots = calendar.newest(ROWS + 1, since, turn.now)
+    if len(slots) > ROWS:
+        _open_gap(turn, job, calendar, since, slots, away)
+    turn.see_until(job.name, slots[-1])
+    is_on_time = turn.now - slots[-1] < ON_TIME
+    trigger = Trigger.SCHEDULE if is_on_time else Trigger.CATCH_UP
+    # A pause holds back the slots before its end, though it may be over by now.
+    refusals = {slot: refused(turn, job, slot) for slot in slots}
+    for slot, refusal in refusals.items():
+        if refusal is not None:
+            turn.close_unopened(job, slot, trigger, State.SKIPPED, *refusal)
+    free = [slot for slot, refusal in refusals.items() if refusal is None]
+    if free:
+        _open_newest(turn, job, free, trigger, away)
+
+
+def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
+    """The row of one slot (or start-up): a pending run, or why there is none."""
+    refusal = refused(turn, job, slot)
+    if refusal is not None:
+        return turn.close_unopened(job, slot, trigger, State.SKIPPED, *refusal)
+    blocker = overlapped(turn, job, job.overlap)
+    if blocker is not None:
+        number, cause = blocker
+        return turn.close_unopened(
+            job, slot, trigger, State.SKIPPED, Reason.OVERLAP, cause, blocked_by=number
+        )
+    run = turn.open_run(job, slot, trigger, slot=None if trigger is Trigger.STARTUP else slot)
+    if job.overlap is Overlap.REPLACE:
+        replace_others(turn, run)
+    return run
+
+
+def overlapped(turn: Turn, job: Job, rule: Overlap) -> tuple[int, str] | None:
+    """The open run that forbids another one of this job by this rule, and the words for it."""
+    open_runs = turn.world.open_runs_of(job.name)
+    if not open_runs or rule is Overlap.REPLACE:
+        return None
+    if rule is Overlap.SKIP:
+        run = open_runs[-1]
+        return run.id, f"run {run.id} is still {run.state}"
+    waiting = next((run for run in open_runs if run.state is State.PENDING), None)
+    return None if waiting is None else (waiting.id, f"run {waiting.id} already waits")
+
+
+def refused(turn: Turn, job: Job, at: datetime) -> tuple[Reason, str] | None:
+    """Why no slot of this job may open at this instant, if so."""
+    if not job.enabled:
+        return Reason.DISABLED, "enabled: false"
+    pause = turn.world.pause_over(job.name, at)
+    return None if pause is None else (Reason.PAUSED, pause_words(pause))
+
+
+def replace_others(turn: Turn, by: Run) -> None:
+    """End the job's other open runs in favour of this one."""
+    verdict = cancelled(Reason.REPLACED, f"replaced by run {by.id}")
+    for other in turn.world.open_runs_of(by.job):
+        if other.id != by.id:
+            cancel(turn, other, verdict)
+
+
+def window(job: Job, calendar: Calendar, slot: datetime) -> timedelta:
+    """How old a slot may be to be caught up: the larger of a day and one interval."""
+    if job.catch_up_window_s is not None:
+        return timedelta(seconds=job.catch_up_window_s)
+    following = calendar.next_after(slot)
+    interval_s = (following - slot).total_seconds() if following else _DAY_S
+    return timedelta(seconds=max(_DAY_S, interval_s))
+
+
+def check_late(turn: Turn) -> None:
+    """Open the incidents of slots that have had no success in time."""
+    for name, slot in list(turn.world.late.items()):
+        job = turn.world.jobs.get(name)
+        if job is None or job.late_after_s is None:
+            turn.world.late = turn.world.late.delete(name)
+        elif turn.now >= slot + timedelta(seconds=job.late_after_s) and _may_be_late(turn, job):
+            turn.world.late = turn.world.late.delete(name)
+            success = turn.world.last_success.get(name)
+            if success is None or success < slot:
+                turn.trouble(name, LATE, f"no success since the slot of {words(slot)}")
+
+
+def pause_words(pause: Pause) -> str:
+    """`paused by uid 1000 until 2026-02-09 12:00 UTC: reason`."""
+    until = f" until {words(pause.until)}" if pause.until else ""
+    return f"paused by {pause.by}{until}" + (f": {pause.reason}" if pause.reason else "")
+
+
+def words(instant: datetime) -> str:
+    """An instant for a cause: `2026-02-09 00:00 UTC`."""
+    return instant.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _may_be_late(turn: Turn, job: Job) -> bool:
+    return refused(turn, job, turn.now) is None
+
+
+def _open_newest(turn: Turn, job: Job, slots: list[datetime], trigger: Trigger, away: str) -> None:
+    """Run the newest of these slots if it is not too late; the others are covered or missed."""
+    *older, newest = slots
+    if job.late_after_s is not None:
+        turn.world.late = turn.world.late.set(job.name, newest)
+    if trigger is Trigger.CATCH_UP and not _may_be_caught_up(turn, job, newest):
+        _miss(turn, job, slots, Reason.AWAY, away)
+        turn.trouble(job.name, MISSED, _missed_words(slots, away))
+        return
+    run = open_slot(turn, job, newest, trigger)
+    # One that is an overlap stands for the run that blocked it.
+    covering = run.blocked_by or run.id
+    _miss(turn, job, older, Reason.COVERED, f"{away}; covered by run {covering}")
+
+
+def _may_be_caught_up(turn: Turn, job: Job, slot: datetime) -> bool:
+    if job.catch_up is not CatchUp.LATEST:
+        return False
+    calendar = schedule.calendar(job.cron, job.timezone)
+    return turn.now - slot <= window(job, calendar, slot)
+
+
+def _miss(turn: Turn, job: Job, slots: list[datetime], reason: Reason, cause: str) -> None:
+    for slot in slots:
+        turn.close_unopened(job, slot, Trigger.SCHEDULE, State.MISSED, reason, cause)
+
+
+def _open_gap(
+    turn: Turn, job: Job, calendar: Calendar, since: datetime, slots: list[datetime], away: str
+) -> None:
+    """One row for all slots older than the newest ROWS + 1."""
+    until = slots[0] - timedelta(microseconds=1)
+    count = calendar.count(since, until)
+    if count:
+        turn.actions.append(Record(Gap(job.name, since, until, count, away)))
+
+
+def _missed_words(slots: list[datetime], away: str) -> str:
+    if len(slots) == 1:
+        return f"the slot of {words(slots[0])} was missed: {away}"
+    return f"slots from {words(slots[0])} to {words(slots[-1])} were missed: {away}"

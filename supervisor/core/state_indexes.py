@@ -1,0 +1,93 @@
+"""What the world looks up by: queue, by_job, retry_at, past and last.
+
+Each function changes the world it is given, which is the copy that a Turn works
+on, and keeps one fact true in all of them. Called by `turn.py` only.
+"""
+
+from bisect import insort
+
+from supervisor.core.dependencies import REMEMBERED, Past
+from supervisor.core.model import Reason, Run, State
+from supervisor.core.state import World
+
+
+def enter(world: World, before: Run | None, run: Run) -> None:
+    """A run as it now is; before: as it was, None if it is new."""
+    is_pending = run.state is State.PENDING
+    if is_pending != (before is not None and before.state is State.PENDING):
+        _enqueue(world, run) if is_pending else _dequeue(world, run)
+    if run.state is not State.RETRYING and run.id in world.retry_at:
+        world.retry_at = world.retry_at.delete(run.id)
+    if run.state.is_open:
+        world.runs = world.runs.set(run.id, run)
+        if before is None:
+            world.by_job = world.by_job.set(run.job, (*world.by_job.get(run.job, ()), run.id))
+    elif before is not None:
+        world.runs = world.runs.delete(run.id)
+        leave_job(world, run.job, run.id)
+
+
+def leave_job(world: World, job: str, run: int) -> None:
+    """A run that is neither open nor living is its job's no longer."""
+    if run in world.runs or run in world.living:
+        return
+    rest = tuple(other for other in world.by_job.get(job, ()) if other != run)
+    world.by_job = world.by_job.set(job, rest) if rest else world.by_job.delete(job)
+
+
+def remember(world: World, run: Run) -> None:
+    """What dependents and people will ask of a run that came into a new state."""
+    if run.dry_run or _is_stood_for(world, run):
+        return
+    past = Past(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
+    others = [other for other in world.past.get(run.job, ()) if other.run != run.id]
+    if others and others[0].due > run.due:
+        newest = sorted([past, *others], key=lambda each: (each.due, each.run), reverse=True)
+    else:
+        newest = [past, *others]
+    world.past = world.past.set(run.job, tuple(newest[:REMEMBERED]))
+    if not run.state.is_open:
+        _remember_end(world, run)
+
+
+def _remember_end(world: World, run: Run) -> None:
+    latest = world.last.get(run.job)
+    if latest is None or latest.id <= run.id:
+        world.last = world.last.set(run.job, run)
+    if run.state is State.SUCCESS:
+        best = world.last_success.get(run.job)
+        if best is None or best < run.due:
+            world.last_success = world.last_success.set(run.job, run.due)
+
+
+def _is_stood_for(world: World, run: Run) -> bool:
+    """A slot skipped for an earlier run: that one is remembered in its place.
+
+    Not so a dry run, which stands for nothing.
+    """
+    if run.reason is not Reason.OVERLAP:
+        return False
+    blocker = world.runs.get(run.blocked_by or 0)
+    return blocker is None or (blocker.due <= run.due and not blocker.dry_run)
+
+
+def _enqueue(world: World, run: Run) -> None:
+    entry, queue = (run.due, run.place, run.id), world.queue
+    # In a burst runs come in their order: one copy, no search.
+    if not queue or queue[-1] < entry:
+        world.queue = (*queue, entry)
+    else:
+        changed = list(queue)
+        insort(changed, entry)
+        world.queue = tuple(changed)
+
+
+def _dequeue(world: World, run: Run) -> None:
+    entry, queue = (run.due, run.place, run.id), world.queue
+    # In a burst runs go from the front: one copy, no search.
+    if queue[0] == entry:
+        world.queue = queue[1:]
+    else:
+        changed = list(queue)
+        changed.remove(entry)
+        world.queue = tuple(changed)

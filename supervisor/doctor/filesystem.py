@@ -1,0 +1,280 @@
+"""Folders: may we write where we must, how long will the room last, how is jobs.yaml mounted."""
+
+import os
+import pwd
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from supervisor.core.model import Run
+from supervisor.doctor.context import Ground, path_in
+from supervisor.doctor.finding import Finding, mend, note, well
+from supervisor.ledger.queries import History, Wanted
+from workers.units import format_size
+
+_DAY_S = 86400.0
+# How far back growth is looked for, and how many days of it must have room.
+SEEN, LEAST_DAYS, LEAST_RATIO = timedelta(days=30), 14.0, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whose eyes we see with, and whose folder it is (None: there is none yet)."""
+
+    uid: int
+    owner: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder or file that is written to.
+
+    writable: or, if it is missing and made by us, whether it can be made.
+    read_only: its file system is.
+    """
+
+    path: Path
+    exists: bool
+    writable: bool
+    read_only: bool
+    made_by_us: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume; written_a_day: bytes, nothing taken away; None: nothing seen yet."""
+
+    folder: Path
+    free_bytes: int
+    used_bytes: int
+    written_a_day: float | None
+
+    @property
+    def days(self) -> float | None:
+        """For how long there is room at this rate."""
+        return self.free_bytes / self.written_a_day if self.written_a_day else None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """jobs.yaml (None: not there), and whether it is a mount point itself."""
+
+    file: Path | None
+    is_mount_point: bool
+
+
+def user(ground: Ground) -> User:
+    """The effective user, and the owner of the state folder."""
+    try:
+        return User(os.geteuid(), ground.state.stat().st_uid)
+    except OSError:
+        return User(os.geteuid(), None)
+
+
+def judge_user(found: User) -> Iterator[Finding]:
+    """What another user may do says nothing about the service."""
+    if found.owner in (None, found.uid):
+        yield well(_name(found.uid))
+        return
+    again = f"sudo -u {shlex.quote(_sudo_name(found.owner or 0))} nightshift doctor"
+    yield note(
+        f"{_name(found.uid)}, and the state folder belongs to {_name(found.owner or 0)}",
+        "the user of the service: these findings are of somebody else",
+        again,
+    )
+
+
+def state(ground: Ground) -> list[Place]:
+    """The state folder and what is written in it: ledger, output of runs, files of jobs."""
+    inside = [ground.state / name for name in ("runs", "tmp", "cache", "lock")]
+    inside = [path for path in (ground.ledger, *inside) if os.path.lexists(path)]
+    return [_place(ground.state, True), *(_place(path, True) for path in inside)]
+
+
+def backups(ground: Ground) -> list[Place]:
+    """The folders of copies; a second copy's folder is never made, it may be unmounted."""
+    found: dict[Path, Place] = {}
+    for job, given in ground.of_worker("backup.run"):
+        main = path_in(job, given["directory"])
+        found.setdefault(main, _place(main, os.path.exists(main.parent)))
+        for text in given.get("copies") or ():
+            found.setdefault(path_in(job, text), _place(path_in(job, text), False))
+    return list(found.values())
+
+
+def judge_places(places: Iterable[Place]) -> Iterator[Finding]:
+    """One line for all that may be written, one for each that may not."""
+    fine = []
+    for place in places:
+        named = shlex.quote(str(place.path))
+        if not place.exists and not place.made_by_us:
+            yield mend(f"{place.path} is not there", "a folder", f"mkdir -p {named}, or mount it")
+        elif place.read_only:
+            remedy = f"mount it writable (mount -o remount,rw, a volume without :ro): {named}"
+            yield mend(f"{place.path} is on a read-only file system", "a writable one", remedy)
+        elif not place.writable:
+            who = _name(os.geteuid())
+            what = place.path if place.exists else place.path.parent
+            remedy = (
+                f"chown -R {os.geteuid()} {shlex.quote(str(what))}, if it is the service's user"
+            )
+            yield mend(f"{who} may not write {what}", "leave to write", remedy)
+        else:
+            fine.append(str(place.path))
+    if fine:
+        inside = f" and {len(fine) - 1} more" if len(fine) > 1 else ""
+        yield well(f"{fine[0]}{inside}, writable")
+
+
+def disks(ground: Ground) -> list[Volume]:
+    """Each volume that grows, with what the ledger saw written to it."""
+    folders = [ground.state]
+    for job, given in ground.of_worker("backup.run"):
+        folders += [path_in(job, text) for text in (given["directory"], *given.get("copies", ()))]
+    rates = _rates(ground)
+    volumes: dict[int, Volume] = {}
+    for folder in folders:
+        there = _there(folder)
+        number, rate = there.stat().st_dev, rates.get(folder)
+        if number in volumes:
+            known = volumes[number]
+            volumes[number] = Volume(
+                known.folder, known.free_bytes, known.used_bytes, _sum(known.written_a_day, rate)
+            )
+            continue
+        usage = os.statvfs(there)
+        used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
+        volumes[number] = Volume(folder, usage.f_bavail * usage.f_frsize, used, rate)
+    return list(volumes.values())
+
+
+def judge_disks(volumes: Iterable[Volume]) -> Iterator[Finding]:
+    """Room for two weeks, even if nothing were removed."""
+    for volume in volumes:
+        free = f"{format_size(volume.free_bytes)} free at {volume.folder}"
+        total = volume.free_bytes + volume.used_bytes
+        if total and volume.free_bytes / total < LEAST_RATIO:
+            yield mend(free, f"{LEAST_RATIO:.0%} of {format_size(total)}", _room(volume.folder))
+        elif volume.days is None or volume.written_a_day is None:
+            yield well(f"{free}; no growth seen yet")
+        else:
+            rate = f"{format_size(volume.written_a_day)} a day are written"
+            value = f"{free}: {volume.days:.0f} days ({rate}, if nothing were removed)"
+            if volume.days < LEAST_DAYS:
+                yield mend(value, f"{LEAST_DAYS:.0f} days", _room(volume.folder))
+            else:
+                yield well(value)
+
+
+def mount(ground: Ground) -> Mount:
+    """Whether jobs.yaml is mounted alone, as the kernel tells it."""
+    if ground.file is None:
+        return Mount(None, False)
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = {_unescaped(line.split()[4]) for line in mounts}
+    return Mount(ground.file, os.path.realpath(ground.file) in points)
+
+
+def judge_mount(found: Mount) -> Iterator[Finding]:
+    """A file that is mounted alone never shows an editor's rename."""
+    if found.file is None:
+        yield well("not mounted, since it is not there")
+    elif found.is_mount_point:
+        folder = found.file.absolute().parent
+        yield mend(
+            f"{found.file} is mounted as a single file: an edit that renames is never seen",
+            "its folder mounted",
+            f"-v ./{folder.name}:{folder}:ro in place of the file, then the container anew",
+        )
+    else:
+        yield well(f"{found.file} lies in a folder, and is looked at by content (no inotify)")
+
+
+def _place(path: Path, made_by_us: bool) -> Place:
+    exists = os.path.exists(path)
+    there = _there(path)
+    try:
+        read_only = bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+        writable = os.access(there, os.W_OK | (os.X_OK * there.is_dir()), effective_ids=True)
+    except OSError:
+        return Place(path, exists, False, False, made_by_us)
+    return Place(path, exists, writable, read_only, made_by_us)
+
+
+def _there(path: Path) -> Path:
+    """It, or the nearest folder above it that we can see."""
+    seen = (each for each in (path, *path.parents) if os.path.exists(each))
+    return next(seen, Path("/"))
+
+
+def _rates(ground: Ground) -> dict[Path, float]:
+    """Bytes a day, by folder: copies of the backup jobs, and the output of all runs."""
+    if ground.is_new:
+        return {}
+    since = datetime.now(UTC) - SEEN
+    history = History(ground.state)
+    try:
+        runs = history.runs(Wanted(since=since, limit=1000))
+        made = {
+            job: history.runs(Wanted(job=job.name, since=since, limit=1000))
+            for job, _ in ground.of_worker("backup.run")
+        }
+    finally:
+        history.close()
+    rates: dict[Path, float] = defaultdict(float)
+    rates[ground.state] += _a_day([(run, run.log_bytes) for run in runs])
+    for job, given in ground.of_worker("backup.run"):
+        rate = _a_day([(run, _size(run)) for run in made[job]])
+        for text in (given["directory"], *given.get("copies", ())):
+            rates[path_in(job, text)] += rate
+    return rates
+
+
+def _a_day(written: list[tuple[Run, int]]) -> float:
+    """At least a day counts as seen, so that one loud hour is not taken for a habit."""
+    if not written:
+        return 0.0
+    first = min(run.due for run, _ in written)
+    seen_s = max(_DAY_S, (datetime.now(UTC) - first).total_seconds())
+    return sum(size for _, size in written) * _DAY_S / seen_s
+
+
+def _size(run: Run) -> int:
+    """The bytes of the copy that a run made, 0 if it made none."""
+    found = msgspec.json.decode(run.result_json) if run.result_json else {}
+    size = found.get("size_bytes", 0) if isinstance(found, dict) else 0
+    return size if isinstance(size, int) else 0
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one + (other or 0.0)
+
+
+def _room(folder: Path) -> str:
+    return f"nightshift backups prune --keep-last 3, or a larger disk below {folder}"
+
+
+def _unescaped(text: str) -> str:
+    """mountinfo writes blanks, tabs, line ends and backslashes as \\040, \\011, \\012, \\134."""
+    for code, letter in (("040", " "), ("011", "\t"), ("012", "\n"), ("134", "\\")):
+        text = text.replace(f"\\{code}", letter)
+    return text
+
+
+def _name(uid: int) -> str:
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _sudo_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"

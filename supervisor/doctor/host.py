@@ -1,0 +1,196 @@
+"""The machine: kernel, Python, descriptors, clock, and a container's root."""
+
+import os
+import re
+import resource
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from supervisor.doctor.context import Ground, in_container
+from supervisor.doctor.finding import Finding, mend, note, well
+from supervisor.ledger.queries import History, Wanted
+from workers.units import format_duration
+
+# pidfd_open, by which the end of a process is waited for.
+OLDEST_KERNEL = (5, 3)
+OLDEST_PYTHON = (3, 11)
+# Of one run: a socket and two pipes here, and a keeper that inherits none of them.
+FILES_A_RUN, FILES_OF_OURS = 8, 256
+# A run may end some milliseconds after our own clock was read.
+LEDGER_AHEAD_S, FILE_SKEW_S, JUMP_S = 60.0, 5.0, 0.1
+_WATCHED_S, _READINGS = 0.2, 9
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """The interpreter, and the SQLite in it."""
+
+    version: tuple[int, ...]
+    sqlite: str
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """The hard limit of open files (-1: none), and how many runs may live at once."""
+
+    hard: int
+    places: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The wall clock beside other clocks, in seconds.
+
+    ledger_ahead_s: how far the ledger's newest instant lies in the future.
+    file_skew_s: what the file system of the state folder says later than we do.
+    jump_s: what the wall clock gained on the monotonic one within a moment.
+    """
+
+    ledger_ahead_s: float | None
+    file_skew_s: float | None
+    jump_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The root file system."""
+
+    in_container: bool
+    read_only: bool
+
+
+def kernel(_ground: Ground) -> str:
+    """The release of the kernel."""
+    return os.uname().release
+
+
+def judge_kernel(release: str) -> Iterator[Finding]:
+    """It must know pidfds."""
+    number = re.match(r"(\d+)\.(\d+)", release)
+    if number and (int(number[1]), int(number[2])) >= OLDEST_KERNEL:
+        yield well(f"Linux {release}")
+    else:
+        oldest = ".".join(map(str, OLDEST_KERNEL))
+        yield mend(f"Linux {release}", f"{oldest} or newer (pidfds)", "boot a newer kernel")
+
+
+def python(_ground: Ground) -> Python:
+    """The interpreter that runs this."""
+    return Python(tuple(sys.version_info[:3]), sqlite3.sqlite_version)
+
+
+def judge_python(found: Python) -> Iterator[Finding]:
+    """It must be one that the code was written for."""
+    value = f"{'.'.join(map(str, found.version))}, SQLite {found.sqlite}"
+    if found.version[:2] >= OLDEST_PYTHON:
+        yield well(value)
+    else:
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        yield mend(value, f"{oldest} or newer", "install into an environment of a newer Python")
+
+
+def descriptors(ground: Ground) -> Descriptors:
+    """The limit of the supervisor's process if it can be seen, else of ours."""
+    places = ground.config.max_concurrent if ground.config is not None else 3
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if ground.living is not None and ground.living.pid:
+        try:
+            limits = Path(f"/proc/{ground.living.pid}/limits").read_text()
+        except OSError:
+            return Descriptors(hard, places)
+        found = re.search(r"Max open files\s+\S+\s+(\d+|unlimited)", limits)
+        if found:
+            hard = -1 if found[1] == "unlimited" else int(found[1])
+    return Descriptors(hard, places)
+
+
+def judge_descriptors(found: Descriptors) -> Iterator[Finding]:
+    """Enough for as many runs as may live at once."""
+    needed = FILES_OF_OURS + FILES_A_RUN * found.places
+    if found.hard < 0 or found.hard >= needed:
+        yield well("no limit" if found.hard < 0 else f"up to {found.hard}")
+    else:
+        yield mend(
+            f"up to {found.hard}",
+            f"{needed} for max_concurrent: {found.places}",
+            "LimitNOFILE=65536 in the unit, ulimits: {nofile: 65536} in compose",
+        )
+
+
+def clock(ground: Ground) -> Clock:
+    """The clocks within reach."""
+    before = _wall_beside_monotonic_s()
+    ahead_s, skew_s = _ledger_ahead_s(ground), _file_skew_s(ground)
+    time.sleep(_WATCHED_S)
+    return Clock(ahead_s, skew_s, _wall_beside_monotonic_s() - before)
+
+
+def judge_clock(found: Clock) -> Iterator[Finding]:
+    """It goes forward, and agrees with what it said before."""
+    is_well = True
+    if found.ledger_ahead_s is not None and found.ledger_ahead_s > LEDGER_AHEAD_S:
+        is_well = False
+        behind = format_duration(found.ledger_ahead_s)
+        yield mend(
+            f"stands {behind} before the ledger's newest entry",
+            "a clock that never goes back",
+            "timedatectl set-ntp true; then nightshift history says what was judged meanwhile",
+        )
+    if found.file_skew_s is not None and abs(found.file_skew_s) > FILE_SKEW_S:
+        is_well = False
+        yield mend(
+            f"the file system of the state folder differs by {found.file_skew_s:+.0f} s",
+            f"at most {FILE_SKEW_S:.0f} s",
+            "set the clock of its server (chronyc makestep), or of this machine",
+        )
+    if abs(found.jump_s) > JUMP_S:
+        is_well = False
+        yield note(f"moved by {found.jump_s:+.1f} s within a moment", "a clock that is slewed")
+    if is_well:
+        yield well(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, agrees with ledger and files")
+
+
+def root(_ground: Ground) -> Root:
+    """What / is mounted as."""
+    return Root(in_container(), bool(os.statvfs("/").f_flag & os.ST_RDONLY))
+
+
+def judge_root(found: Root) -> Iterator[Finding]:
+    """Read-only in a container; elsewhere it is as it is."""
+    if found.read_only or not found.in_container:
+        yield well("read-only" if found.read_only else "not in a container")
+    else:
+        yield note("writable, in a container", "read-only", "read_only: true in compose")
+
+
+def _wall_beside_monotonic_s() -> float:
+    """One clock less the other, from the readings that were least torn apart."""
+    read = [(time.monotonic(), time.time(), time.monotonic()) for _ in range(_READINGS)]
+    first, wall, last = min(read, key=lambda each: each[2] - each[0])
+    return wall - (first + last) / 2
+
+
+def _ledger_ahead_s(ground: Ground) -> float | None:
+    if ground.is_new:
+        return None
+    history = History(ground.state)
+    try:
+        runs = history.runs(Wanted(limit=100))
+    finally:
+        history.close()
+    known = [at for run in runs for at in (run.opened_at, run.started_at, run.ended_at) if at]
+    return (max(known) - datetime.now(UTC)).total_seconds() if known else None
+
+
+def _file_skew_s(ground: Ground) -> float | None:
+    try:
+        with tempfile.TemporaryFile(dir=ground.state) as file:
+            return os.fstat(file.fileno()).st_mtime - time.time()
+    except OSError:  # another check's business
+        return None

@@ -1,0 +1,203 @@
+"""What lies outside: PostgreSQL with the rights that replication needs, and webhooks.
+
+The law: nobody is sent anything. A webhook is connected to, its certificate looked at,
+and the connection closed; a message is sent by `nightshift notify --test` alone. No
+path or query of a URL, and no DSN, gets out of here.
+"""
+
+import os
+import shlex
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from supervisor.core.model import Job
+from supervisor.doctor.context import Ground
+from supervisor.doctor.finding import Finding, mend, note, well
+
+CONNECT_S = 4
+_LONGEST_LINE = 200
+_RIGHTS = """
+SELECT current_database(), current_user,
+    has_database_privilege(current_database(), 'TEMPORARY'),
+    has_database_privilege(current_database(), 'CREATE'),
+    (SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE')
+     FROM pg_namespace WHERE nspname = %s)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What our role may do; schema None: it is not there."""
+
+    database: str
+    role: str
+    temporary: bool
+    create: bool
+    schema: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """PostgreSQL as some jobs reach it.
+
+    trouble: why it cannot be asked. schema: where replication writes; empty, and
+    rights None, if no job replicates.
+    """
+
+    jobs: tuple[str, ...]
+    trouble: str
+    schema: str = ""
+    rights: Rights | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Host and port of a webhook or heartbeat. via: the proxy it would go through."""
+
+    host: str
+    trouble: str
+    via: str = ""
+
+
+def servers(ground: Ground) -> list[Server]:
+    """Each PostgreSQL in use, asked once."""
+    asked: dict[tuple[Any, ...], list[str]] = {}
+    for job, given in ground.of_worker("replication.run", "health.run"):
+        is_target = job.worker == "replication.run"
+        if is_target or given.get("postgres"):
+            schema = str(given.get("schema", "public")) if is_target else ""
+            key = (str(given.get("postgres") or ""), _libpq(job), schema)
+            asked.setdefault(key, []).append(job.name)
+    return [_server(dsn, env, schema, jobs) for (dsn, env, schema), jobs in asked.items()]
+
+
+def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
+    """It answers, and the role may do what replication does."""
+    found = list(found)
+    for server in found:
+        jobs = ", ".join(server.jobs)
+        if server.trouble:
+            remedy = f"nightshift show {server.jobs[0]} --env, then psql with its PG* settings"
+            yield mend(f"{jobs}: {server.trouble}", "an answer", remedy)
+        elif server.rights is None:
+            yield well(f"{jobs}: answers")
+        else:
+            missing = list(_grants(server.rights, server.schema))
+            for grant in missing:
+                remedy = f"psql -c {shlex.quote(grant)}"
+                yield mend(f"{jobs}: {server.rights.role} lacks a right", grant, remedy)
+            if not missing:
+                yield well(f"{jobs}: answers, {server.rights.role} has the rights it needs")
+    if not found:
+        yield well("no job uses one")
+
+
+def doors(ground: Ground) -> list[Door]:
+    """Each host that alerts or heartbeats are sent to."""
+    if ground.config is None:
+        return []
+    config = ground.config
+    urls = [config.notify.slack, config.heartbeat, *(job.heartbeat for job in ground.jobs)]
+    hosts = dict.fromkeys(_host(url) for url in urls if url)
+    return [_door(*host) for host in hosts]
+
+
+def judge_doors(found: Iterable[Door]) -> Iterator[Finding]:
+    """A connection and a certificate; whether a message is taken, only a message tells."""
+    found = list(found)
+    test = "nightshift notify --test"
+    for door in found:
+        if door.trouble:
+            remedy = f"look at DNS, firewall and proxy of this machine; then {test}"
+            yield mend(f"{door.host} {door.trouble}", "a connection", remedy)
+        elif door.via:
+            yield note(f"{door.host} goes through a proxy and was not tried", "", test)
+        else:
+            yield well(f"{door.host} takes connections (nothing was sent; {test} does)")
+    if not found:
+        remedy = "notify: {slack: URL} in jobs.yaml, then nightshift notify --test"
+        yield note("nobody is told of trouble", "a webhook", remedy)
+
+
+def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[str]) -> Server:
+    """Our process is a child of its own, and may take the environment of the job."""
+    # Late: only this check needs it, and the supervisor's own process never does.
+    import psycopg
+
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+    os.environ.update(env)
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_S) as connection:
+            if not schema:
+                connection.execute("SELECT 1")
+                return Server(tuple(jobs), "")
+            row = connection.execute(_RIGHTS, (schema,)).fetchone()
+            assert row is not None  # a SELECT without FROM has one row
+            return Server(tuple(jobs), "", schema, Rights(*row))
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is None:
+            expected = "expected key=value pairs or a postgresql:// URL"
+            return Server(tuple(jobs), f"its DSN is none, {expected}")
+        return Server(tuple(jobs), f"refuses: {_line(error)}")
+    except psycopg.Error as error:
+        return Server(tuple(jobs), f"does not answer: {_line(error)}")
+
+
+def _grants(rights: Rights, schema: str) -> Iterator[str]:
+    """The statements that give the role what it lacks."""
+    database, role, name = (_quoted(text) for text in (rights.database, rights.role, schema))
+    if not rights.temporary:
+        yield f"GRANT TEMPORARY ON DATABASE {database} TO {role}"
+    if rights.schema is None and not rights.create:
+        yield f"CREATE SCHEMA {name} AUTHORIZATION {role}"
+    elif rights.schema is False:
+        yield f"GRANT USAGE, CREATE ON SCHEMA {name} TO {role}"
+
+
+def _libpq(job: Job) -> tuple[tuple[str, str], ...]:
+    """What libpq will find in the environment of the job; an empty one is as good as none."""
+    inherited = os.environ if job.inherit_env else {}
+    found = {**inherited, **dict(job.env)}
+    return tuple(
+        sorted((name, text) for name, text in found.items() if name.startswith("PG") and text)
+    )
+
+
+def _host(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port."""
+    parts = urlsplit(url)
+    usual = 443 if parts.scheme == "https" else 80
+    return (parts.scheme, parts.hostname or "", parts.port or usual)
+
+
+def _door(scheme: str, host: str, port: int) -> Door:
+    name = f"{host}:{port}"
+    if getproxies().get(scheme) and not proxy_bypass(host):
+        return Door(name, "", via="proxy")
+    try:
+        with socket.create_connection((host, port), CONNECT_S) as plain:
+            if scheme == "https":
+                with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
+                    pass
+    except ssl.SSLCertVerificationError as error:
+        return Door(name, f"shows a certificate that is not trusted: {error.verify_message}")
+    except (TimeoutError, socket.gaierror) as error:
+        words = "is not known to DNS" if isinstance(error, socket.gaierror) else "does not answer"
+        return Door(name, words)
+    except (OSError, UnicodeError, OverflowError) as error:
+        return Door(name, f"cannot be connected to: {getattr(error, 'strerror', None) or error}")
+    return Door(name, "")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:_LONGEST_LINE]

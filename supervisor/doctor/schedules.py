@@ -1,0 +1,141 @@
+"""Times: zone data, what daylight saving will do soon, and timeouts beside usual times."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from importlib import metadata
+from math import ceil
+from pathlib import Path
+
+from supervisor.core import dst
+from supervisor.core.model import Attempt, Job, Reason
+from supervisor.doctor.context import Ground
+from supervisor.doctor.finding import Finding, mend, note, well
+from supervisor.ledger.queries import History, Wanted
+from workers.units import format_duration
+
+SOON_DAYS = 60
+OLD_YEARS = 2
+# Fewer runs than this tell of no habit; p95 must leave a fifth of the timeout.
+LEAST_RUNS, MOST_RUNS, FULL = 5, 100, 0.8
+_TABLE = Path("/usr/share/zoneinfo/tzdata.zi")
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """The zones in use, and of which year their data is (`2025b`; empty: not told).
+
+    trouble: why the zone of the machine is not known, "" if it is.
+    """
+
+    names: tuple[str, ...]
+    edition: str
+    today: date
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How long a job takes: the 95th of 100 of its attempts, and how many hit the timeout."""
+
+    job: str
+    timeout_s: float
+    p95_s: float
+    runs: int
+    timed_out: int
+
+
+def zones(ground: Ground) -> Zones:
+    """Every zone of jobs.yaml, and the edition of the table they come from."""
+    named = {job.timezone for job in ground.jobs}
+    if ground.config is not None:
+        named.add(ground.config.timezone)
+    today = datetime.now(UTC).date()
+    return Zones(tuple(sorted(named)), _edition(), today, ground.zone_trouble)
+
+
+def judge_zones(found: Zones) -> Iterator[Finding]:
+    """Governments change their clocks; a table of years ago does not know it."""
+    if found.trouble:
+        yield note(found.trouble, "a zone", 'set "timezone" in jobs.yaml, or TZ')
+    value = f"{', '.join(found.names) or 'none in use'}; zone data {found.edition or 'is there'}"
+    year = int(found.edition[:4]) if found.edition[:4].isdigit() else found.today.year
+    if found.today.year - year > OLD_YEARS:
+        newer = "pip install --upgrade tzdata, apt-get install --only-upgrade tzdata"
+        yield note(value, f"of {found.today.year - OLD_YEARS} or later", newer)
+    else:
+        yield well(value)
+
+
+def daylight(ground: Ground) -> list[tuple[str, str]]:
+    """What the clock will do to jobs soon: (job, sentence)."""
+    now = datetime.now(UTC)
+    told = ((job.name, dst.in_words(job, now, SOON_DAYS)) for job in ground.jobs)
+    return [(name, said) for name, sentences in told for said in sentences]
+
+
+def judge_daylight(moved: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    """Known beforehand, it is no surprise."""
+    moved = list(moved)
+    for job, said in moved:
+        yield note(f"{job}: {said}", "", "another hour in its cron, if that must not be")
+    if not moved:
+        yield well(f"no slot is moved, dropped or doubled within {SOON_DAYS} days")
+
+
+def usual(ground: Ground) -> list[Usual]:
+    """Of each job with a timeout, how long its newest attempts took."""
+    if ground.is_new:
+        return []
+    history = History(ground.state)
+    try:
+        found = list[Usual]()
+        for job in ground.jobs:
+            runs = history.runs(Wanted(job=job.name, limit=MOST_RUNS))
+            attempts = [each for run in runs if run.attempt for each in history.attempts(run.id)]
+            found += _usual(job, attempts)
+        return found
+    finally:
+        history.close()
+
+
+def judge_usual(found: Iterable[Usual]) -> Iterator[Finding]:
+    """A timeout is for what is wrong, not for a slow night."""
+    fine = 0
+    for job in found:
+        if job.p95_s <= FULL * job.timeout_s and not job.timed_out * 10 > job.runs:
+            fine += 1
+            continue
+        hits = f", {job.timed_out} of {job.runs} hit it" if job.timed_out else ""
+        yield mend(
+            f"{job.job}: timeout {format_duration(job.timeout_s)}, "
+            f"95 % take up to {format_duration(job.p95_s)}{hits}",
+            f"at least {format_duration(ceil(job.p95_s / FULL))}",
+            f"timeout: {format_duration(ceil(2 * job.p95_s))} of {job.job} in jobs.yaml",
+        )
+    yield well(
+        f"{fine} judged, all end long before theirs" if fine else "too few runs to judge any"
+    )
+
+
+def _usual(job: Job, attempts: Iterable[Attempt]) -> Iterator[Usual]:
+    ended = [each for each in attempts if each.ended_at is not None]
+    took = sorted((each.ended_at - each.started_at).total_seconds() for each in ended)  # type: ignore[operator]
+    if job.timeout_s is None or len(took) < LEAST_RUNS:
+        return
+    p95_s = took[ceil(0.95 * len(took)) - 1]
+    timed_out = sum(each.reason is Reason.TIMEOUT for each in ended)
+    yield Usual(job.name, job.timeout_s, p95_s, len(took), timed_out)
+
+
+def _edition() -> str:
+    """`2025b`: of the system's table, which is asked first, else of the package's."""
+    try:
+        with open(_TABLE, encoding="ascii", errors="replace") as table:
+            return table.readline().removeprefix("# version").strip()[:8]
+    except OSError:
+        pass
+    try:
+        return metadata.version("tzdata").replace(".", "-")
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,1 @@
+"""One module for each service that alerts are sent to."""

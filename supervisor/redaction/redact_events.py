@@ -1,0 +1,58 @@
+"""What is heard from processes, with secrets masked before anybody keeps it.
+
+Pure. The one gate through which texts of jobs come in: rows, alerts, heartbeats,
+answers and the log are all made of what has passed here. Output is not heard but
+lies in files; who reads those masks it.
+"""
+
+from supervisor.core import control_requests
+from supervisor.core import events as ev
+from supervisor.core.model import replace
+from supervisor.redaction.mask import SHOWN, Mask
+from workers import protocol
+
+
+def masked(event: ev.Event, mask: Mask) -> ev.Event:
+    """The same event, its texts masked."""
+    match event:
+        case ev.Said(message=message):
+            return replace(event, message=_message(message, mask))
+        case ev.LaunchFailed(error=error):
+            return replace(event, error=mask(error))
+        case ev.Emptied(strays=strays) if strays:
+            return replace(event, strays=tuple(map(mask, strays)))
+        case ev.Asked(
+            request=control_requests.PauseJob() | control_requests.AckIncident() as request
+        ):
+            return replace(event, request=replace(request, reason=mask(request.reason)))
+        case _:
+            return event
+
+
+def _message(
+    message: protocol.Message | protocol.Garbage, mask: Mask
+) -> protocol.Message | protocol.Garbage:
+    match message:
+        case protocol.Log(level, text):
+            return protocol.Log(level, mask(text))
+        case protocol.Failed(error, permanent):
+            return protocol.Failed(mask(error), permanent)
+        case protocol.Garbage(why):
+            return protocol.Garbage(mask(why))
+        case protocol.Progress(done, total, unit):
+            return protocol.Progress(done, total, mask(unit))
+        case protocol.Metric(name, value):
+            return protocol.Metric(mask(name), value)
+        case protocol.Done(result):
+            return protocol.Done({mask(key): _value(value, mask) for key, value in result.items()})
+        case _:
+            return message
+
+
+def _value(value: protocol.Scalar, mask: Mask) -> protocol.Scalar:
+    """Return a text masked, and a number masked if it is a secret as a whole."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    return value if mask(str(value)) == str(value) else SHOWN

@@ -1,0 +1,319 @@
+"""The loop: wait -> event -> decide -> perform. The only reader of clocks and dice.
+
+One thread over one selector. It sleeps to the next full minute, deadline or
+backoff, on the monotonic clock; nothing polls. `Record`s of a turn are
+committed in one transaction before anything else of the turn is done: no
+record, no launch (`effects.py`). Each step of a turn is an edge of its own: what it
+raises is caught and told (`internal_errors.py`), and ends nothing but the step.
+"""
+
+import random
+import selectors
+import signal
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from supervisor.api.bridge import DamageSeen, Desk, Reload, TestAlert, Witness
+from supervisor.config.watch import seconds_to_look
+from supervisor.containment.internal_jobs import Party, is_of_an_errand
+from supervisor.containment.keeper_pool import Processes
+from supervisor.core import decide
+from supervisor.core import events as ev
+from supervisor.core.decide import next_minute
+from supervisor.core.model import Config, replace
+from supervisor.core.state import World
+from supervisor.core.views import Tick
+from supervisor.ledger.store import Store
+from supervisor.ledger.write_queue import Backlog
+from supervisor.log import Log
+from supervisor.notifications.alert_sender import Courier, Trial
+from supervisor.notifications.heartbeat_sender import Heartbeats
+from supervisor.redaction import redact_events
+from supervisor.redaction.request_secrets import Given
+from supervisor.reloader import Asker, Reloader
+from supervisor.runtime.effects import Effects
+from supervisor.runtime.internal_errors import InternalErrors
+from supervisor.runtime.maintenance import Upkeep
+from supervisor.runtime.turns import Decide, Decisions
+from supervisor.systemd import Herald
+
+# How long the end waits for heartbeats that tell of the last runs.
+LAST_BEATS_S = 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+T = TypeVar("T")
+
+
+class Loop:
+    """One life of the service, from `Restored` to `Stop`; decide: the rules."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        store: Store,
+        processes: Processes,
+        reloader: Reloader,
+        desk: Desk,
+        log: Log,
+        herald: Herald,
+        decide: Decide = decide.decide,
+    ) -> None:
+        self._selector = selector
+        self._store = store
+        self._processes = processes
+        self._reloader = reloader
+        self._desk = desk
+        self._log = log
+        self._herald = herald
+        self._errors = InternalErrors(log)
+        self._courier, self._trial = Courier(reloader.folder.root, log), Trial()
+        self._heartbeats = Heartbeats(reloader.folder.heartbeats, log)
+        parties: list[Party] = [reloader, self._courier, self._trial, self._heartbeats]
+        self._parties = tuple(parties)
+        self._witness = Witness(desk)
+        self._given = Given()
+        self._backlog = Backlog(store)
+        sending = self._courier, self._heartbeats
+        self._effects = Effects(
+            self._backlog, processes, desk, *sending, log, self._errors, self._heard
+        )
+        self._decisions = Decisions(
+            decide, self._effects, reloader, self._errors, self._witness, self._publish, self._mask
+        )
+        self._upkeep = Upkeep(store, self._backlog, reloader.folder.runs, log)
+        self._signals: list[int] = []
+        self._last_token = 0
+        self._end_by: float | None = None
+
+    def begin(self, restored: ev.Restored) -> None:
+        """The first turn: settle, catch up, launch what is due."""
+        self._selector.register(self._desk.wake_fd, selectors.EVENT_READ, self._desk)
+        self._minute = next_minute(restored.at.wall)
+        self._look_at = restored.at.mono + seconds_to_look(restored.at.wall)
+        self._desk.ticked_mono = restored.at.mono
+        self._decisions.begin(restored)
+
+    def run(self, until_idle: bool = False) -> None:
+        """Turn until stopped (or, for `run --local`, until nothing is open)."""
+        while not self._effects.is_over and not (until_idle and self._is_idle):
+            self.once()
+        self._end_by = self.read_clocks().mono + LAST_BEATS_S
+        if self.world.stop_by is not None:
+            self._end_by = min(self._end_by, self.world.stop_by)
+        while not self._heartbeats.is_idle and self.read_clocks().mono < self._end_by:
+            self.once()
+        self._heartbeats.close()
+
+    def once(self) -> None:
+        """Sleep to the next thing that happens, and act on it."""
+        ready = self._wait()
+        self._desk.woken()
+        at = self.read_clocks()
+        heard: list[ev.Event] = []
+        for key, _ in ready:
+            if key.data is self._processes:
+                heard += self._hear(key, at)
+        heard += self._step("signals", at, [], self._heed_signals, at)
+        heard += self._step("requests", at, [], self._take_calls, at)
+        happened = [event for event in heard if not is_of_an_errand(event)]
+        happened += self._step("minute", at, [], self._look, at)
+        happened += self._run_errands(heard, at)
+        happened += self._step("time", at, [], self._pass_time, at)
+        happened += self._errors.take()
+        self._step("turn", at, None, self._decisions.turn, happened)
+        seen = (self.world, self._reloader.is_reading, self._minute, at)
+        self._step("service manager", at, None, self._herald.look, *seen)
+        self._step("idle keepers", at, None, self._processes.rest, at)
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        try:
+            return self._selector.select(self._timeout_s())
+        except Exception as error:
+            self._errors.caught(error, "waiting", self.read_clocks())
+            return self._selector.select(LAST_BEATS_S)
+
+    def _step(
+        self, where: str, at: ev.At, otherwise: T, act: Callable[..., T], *given: object
+    ) -> T:
+        """Do one step of a turn; `otherwise` if it raises, or did so twice a moment ago."""
+        if self._errors.rests_until(where, at.mono) is not None:
+            return otherwise
+        try:
+            done = act(*given)
+        except Exception as error:
+            self._errors.caught(error, where, at)
+            return otherwise
+        self._errors.went_well(where)
+        return done
+
+    def _hear(self, key: selectors.SelectorKey, at: ev.At) -> list[ev.Event]:
+        """What came on a descriptor; one that raises twice in a row is let go."""
+        where = f"descriptor {key.fd}"
+        try:
+            heard = self._heard(self._processes.ready(key, at))
+        except Exception as error:
+            self._errors.caught(error, where, at)
+            if not self._errors.has_failed_twice(where):
+                return []
+            self._errors.went_well(where)  # the next one of this number is another one
+            return self._step(where, at, [], lambda: [*self._processes.let_go(key.fd, at)])
+        self._errors.went_well(where)
+        return heard
+
+    def turn(self, happened: Iterable[ev.Event]) -> None:
+        """Decide about these, and do what comes of it."""
+        self._decisions.turn(happened)
+
+    def flush(self) -> None:
+        """Write what still waits, before the ledger is closed."""
+        self._backlog.flush(self.read_clocks().mono)
+
+    def read_clocks(self) -> ev.At:
+        """This turn's one reading of clocks and dice."""
+        return ev.At(datetime.now(UTC), time.monotonic(), random.random())
+
+    def heed(self, number: int, _frame: object = None) -> None:
+        """A signal handler: note it; the wake-up descriptor does the rest."""
+        self._signals.append(number)
+
+    def install_signals(self) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reloads, SIGCHLD buries."""
+        signal.set_wakeup_fd(self._desk.signal_fd, warn_on_full_buffer=False)
+        for number in (*_SIGNALS, signal.SIGCHLD):
+            signal.signal(number, self.heed)
+
+    def _heard(self, said: Iterable[ev.Event]) -> list[ev.Event]:
+        return [redact_events.masked(event, self._log.mask) for event in said]
+
+    # --- what happens -------------------------------------------------------------
+
+    def _timeout_s(self) -> float:
+        at = self.read_clocks()
+        instants = [
+            at.mono + (self._minute - at.wall).total_seconds(),
+            self._look_at,
+            self._decisions.wake_at(at.mono),
+            self._backlog.flush_at,
+            self._end_by,
+            self._processes.next_instant(),
+            *(self._instant_of(party, at) for party in self._parties),
+            self._herald.next_instant(),
+            0.0 if self._errors.is_waiting else None,
+        ]
+        return max(0.0, min(each for each in instants if each is not None) - at.mono)
+
+    def _instant_of(self, party: Party, at: ev.At) -> float | None:
+        resting = self._errors.rests_until(type(party).__name__, at.mono)
+        return party.next_instant() if resting is None else resting
+
+    def _pass_time(self, at: ev.At) -> list[ev.Event]:
+        """Time itself as an event: a minute began, a timer ran out, a clock was put back."""
+        happened: list[ev.Event] = []
+        flush_at = self._backlog.flush_at
+        if flush_at is not None and at.mono >= flush_at:
+            happened += self._flush_late(at)
+        wake = self._decisions.wake_at(at.mono)
+        minute_began = at.wall >= self._minute
+        # A clock put back leaves a minute that lies too far ahead.
+        clock_back = (self._minute - at.wall).total_seconds() > 61
+        if minute_began or clock_back or (wake is not None and wake <= at.mono):
+            happened.append(ev.TimePassed(at))
+        if minute_began or clock_back:
+            lateness = (at.wall - self._minute).total_seconds()
+            self._tick(at, max(0.0, lateness))
+        return happened
+
+    def _tick(self, at: ev.At, lateness_s: float) -> None:
+        self._minute = next_minute(at.wall)
+        self._desk.ticked_mono = at.mono
+        self._witness.saw_tick(lateness_s)
+        self._publish(tick=Tick(at.wall, lateness_s))
+
+    def _heed_signals(self, at: ev.At) -> list[ev.Event]:
+        happened: list[ev.Event] = []
+        while self._signals:
+            number = self._signals.pop(0)
+            if number == signal.SIGCHLD:
+                self._processes.reap()
+            elif number == signal.SIGHUP:
+                self._reloader.ask(None, at)
+            else:
+                happened.append(ev.StopAsked(at))
+        return happened
+
+    def _take_calls(self, at: ev.At) -> list[ev.Event]:
+        happened: list[ev.Event] = []
+        for call in self._desk.take():
+            if isinstance(call.what, Reload):
+                self._reloader.ask(Asker(call.peer, call.answer, call.what.previous), at)
+            elif isinstance(call.what, TestAlert):
+                self._trial.ask(call.answer, self.world)
+            elif isinstance(call.what, DamageSeen):
+                happened.append(ev.LedgerDamaged(at, call.what.cause))
+            else:
+                if self._given.hear(call.what):
+                    self._mask(self.world.config)
+                self._last_token += 1
+                self._effects.answers[self._last_token] = call.answer
+                asked = ev.Asked(at, self._last_token, call.peer, call.what)
+                happened.append(redact_events.masked(asked, self._log.mask))
+        return happened
+
+    def _look(self, at: ev.At) -> list[ev.Event]:
+        if at.mono < self._look_at:
+            return []
+        self._look_at = at.mono + seconds_to_look(at.wall)
+        self._reloader.look(at)
+        return self._upkeep.keep(self.world, at)
+
+    def _run_errands(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
+        theirs = [event for event in heard if is_of_an_errand(event)]
+        happened: list[ev.Event] = []
+        for party in self._parties:
+            name = type(party).__name__
+            if theirs:  # what has ended is told once
+                happened += self._step(f"end in {name}", at, [], party.settled, theirs, at)
+            happened += self._step(name, at, [], self._send_out, party, at)
+        happened += self._step("look", at, [], self._reloader.overdue, at)
+        return happened
+
+    def _send_out(self, party: Party, at: ev.At) -> list[ev.Event]:
+        launch = party.errand(at)
+        if launch is None:
+            return []
+        return party.settled(self._heard(self._processes.launch(launch, at)), at)
+
+    @property
+    def world(self) -> World:
+        """The world after the last turn."""
+        return self._decisions.world
+
+    @property
+    def _is_idle(self) -> bool:
+        return self.world.is_idle and not self.world.has_news
+
+    # --- what is done -------------------------------------------------------------
+
+    def _flush_late(self, at: ev.At) -> list[ev.Event]:
+        """Write what waited, for a moment or for a ledger that could not be written."""
+        was_broken = self._backlog.is_broken
+        trouble = self._backlog.flush(at.mono)
+        if trouble:
+            return [] if was_broken else [ev.Unrecorded(at, (), trouble)]
+        return [ev.Recorded(at, self._store.take_damage())] if was_broken else []
+
+    def _mask(self, config: Config) -> None:
+        self._log.mask = self._desk.mask = self._given.mask(config)
+
+    def _publish(self, **facts: Any) -> None:
+        counted = {
+            "log_lines_dropped": self._log.dropped,
+            "keeper_deaths": self._processes.keeper_deaths,
+            "heartbeat_failures": self._heartbeats.failures,
+        }
+        changed = replace(self._desk.facts, **counted, **facts)
+        if changed != self._desk.facts:
+            self._desk.facts = changed
+        self._desk.world = self.world

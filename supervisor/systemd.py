@@ -1,0 +1,225 @@
+"""What the service manager (systemd) is told: ready, reloading, stopping, alive.
+
+Datagrams to $NOTIFY_SOCKET, without waiting and without an answer; sd_notify(3)
+is the law of the words. Words that find no room stay owed and go with the next.
+Where nobody listens nothing is said, and nothing wakes the loop for it. Decides
+nothing: the loop says when, and only the loop may say that it is alive.
+"""
+
+import os
+import socket
+from collections.abc import MutableMapping
+from datetime import datetime
+
+from supervisor.core.effects import Note
+from supervisor.core.events import At
+from supervisor.core.state import Life, World
+from supervisor.log import Log
+
+
+def summary(world: World) -> str:
+    """How much there is, what runs and waits, and what is wrong."""
+    parts = [
+        f"{len(world.jobs)} jobs",
+        f"{len(world.living)} running",
+        f"{world.pending()} pending",
+    ]
+    if world.incidents:
+        parts.append(f"{len(world.incidents)} in trouble")
+    if world.paused is not None:
+        parts.append("paused")
+    if world.problems:
+        parts.append("jobs.yaml is refused")
+    if world.ledger_trouble:
+        parts.append("the ledger cannot be written")
+    prefix = "" if world.life is Life.SERVING else f"{world.life}: "
+    return prefix + ", ".join(parts)
+
+
+VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+# Words of life in one period of the watchdog: one may come late, or be lost.
+WORDS_A_PERIOD = 3
+SHORTEST_S = 0.01
+AGAIN_S = 1.0
+STATUS_CHARACTERS = 200
+# sun_path holds 108 bytes; an abstract name has no NUL at its end.
+LONGEST_ADDRESS = 108
+
+
+class NotifySocket:
+    """One line to the service manager, or to nobody.
+
+    address: of its socket, "@" first for an abstract one; "": nobody listens.
+    watchdog_s: the longest silence, in seconds; None: nobody minds.
+    trouble: why the last words did not arrive, or never will; "" if they did.
+    """
+
+    def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
+        self.trouble = ""
+        self._address = address
+        self._silence_s: float | None = None
+        if address and watchdog_s is not None:
+            self._silence_s = max(SHORTEST_S, watchdog_s / WORDS_A_PERIOD)
+        self._owed: dict[str, str] = {}
+        self._status = ""
+        self._was_ready = False
+        self._is_stopping = False
+        self._speak_at: float | None = None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+        if self._socket is not None:
+            self._socket.setblocking(False)
+
+    def ready(self, status: str, mono: float) -> None:
+        """It answers, for the first time or after a reload; from now on life is owed."""
+        if self._is_stopping:
+            return
+        self._owed["READY"] = "1"
+        if not self._was_ready and os.getpid() != 1:  # outside, 1 would be somebody else
+            self._owed["MAINPID"] = str(os.getpid())
+        self._was_ready = True
+        self._describe(status)
+        self._send(mono)
+
+    def reloading(self, mono: float) -> None:
+        """A text of jobs.yaml is being read; `ready` ends it."""
+        if self._is_stopping:
+            return
+        self._owed.pop("READY", None)
+        self._owed |= {"RELOADING": "1", "MONOTONIC_USEC": str(int(mono * 1e6))}
+        self._send(mono)
+
+    def stopping(self, status: str, mono: float) -> None:
+        """It is ending; only the first time counts."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        self._owed["STOPPING"] = "1"
+        self._describe(status)
+        self._send(mono)
+
+    def status(self, text: str, mono: float) -> None:
+        """A line for `systemctl status`, sent if it is another one."""
+        if self._describe(text):
+            self._send(mono)
+
+    def speak(self, mono: float) -> None:
+        """What is due: a word of life, or words that found no room before."""
+        if self._speak_at is not None and mono >= self._speak_at:
+            self._send(mono)
+
+    def next_instant(self) -> float | None:
+        """When `speak` has something to do, monotonic; None: never."""
+        return self._speak_at
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._speak_at = None
+
+    def _describe(self, text: str) -> bool:
+        line = " ".join(text.split())[:STATUS_CHARACTERS]
+        is_new = line != self._status
+        if is_new:
+            self._status = self._owed["STATUS"] = line
+        return is_new
+
+    def _send(self, mono: float) -> None:
+        """Send all that is owed, with a word of life, and settle when to speak next."""
+        if self._socket is None:
+            return
+        is_watched = self._silence_s is not None and self._was_ready
+        if is_watched:
+            self._owed["WATCHDOG"] = "1"
+        said = "".join(f"{name}={value}\n" for name, value in self._owed.items())
+        try:
+            self._socket.sendto(said.encode(errors="replace"), _sockaddr(self._address))
+            self.trouble = ""
+        except BlockingIOError:
+            self._speak_at = mono + min(AGAIN_S, self._silence_s or AGAIN_S)
+            return
+        except OSError as error:  # nobody is there; what was owed to him is owed no more
+            self.trouble = f"$NOTIFY_SOCKET {self._address}: {error.strerror or error}"
+        self._owed.clear()
+        self._speak_at = mono + (self._silence_s or 0.0) if is_watched else None
+
+
+def taken_from(environ: MutableMapping[str, str], pid: int) -> NotifySocket:
+    """The line that the environment names, taken out of it: jobs must not speak in our name.
+
+    pid: ours; a watchdog that was meant for another process is not ours to feed.
+    """
+    given = {name: environ.pop(name, "") for name in VARIABLES}
+    address, watchdog_s, trouble = given["NOTIFY_SOCKET"], None, ""
+    if not address:
+        return NotifySocket()
+    if address[0] not in "/@" or len(os.fsencode(address)) > LONGEST_ADDRESS:
+        address, trouble = "", _refusal("NOTIFY_SOCKET", "an absolute path or @name", address)
+    elif given["WATCHDOG_USEC"] and given["WATCHDOG_PID"] in ("", str(pid)):
+        try:
+            watchdog_s = _microseconds(given["WATCHDOG_USEC"]) / 1e6
+        except ValueError:
+            trouble = _refusal("WATCHDOG_USEC", "microseconds above 0", given["WATCHDOG_USEC"])
+    line = NotifySocket(address, watchdog_s)
+    line.trouble = trouble
+    return line
+
+
+def _sockaddr(address: str) -> bytes:
+    named = os.fsencode(address)
+    return b"\0" + named[1:] if named.startswith(b"@") else named
+
+
+def _microseconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text)):
+        raise ValueError(text)
+    return int(text)
+
+
+def _refusal(name: str, expected: str, got: str) -> str:
+    return f'${name}: expected {expected}, got "{got[:STATUS_CHARACTERS]}": it is not heeded'
+
+
+class Herald:
+    """Remembers what was told, so that nothing is told twice."""
+
+    def __init__(self, line: NotifySocket, log: Log) -> None:
+        self._line = line
+        self._log = log
+        self._told_minute: datetime | None = None
+        self._told_reading = False
+        self._told_trouble = line.trouble
+
+    def begin(self, world: World, mono: float) -> None:
+        """The socket answers."""
+        self._line.ready(summary(world), mono)
+
+    def look(self, world: World, is_reading: bool, minute: datetime, at: At) -> None:
+        """Tell what is new; log why it could not be told, once.
+
+        is_reading: whether jobs.yaml is being read again. minute: the next full one.
+        """
+        if world.life in (Life.STOPPING, Life.STOPPED):
+            self._line.stopping(summary(world), at.mono)
+        elif is_reading != self._told_reading:
+            self._told_reading = is_reading
+            if is_reading:
+                self._line.reloading(at.mono)
+            else:
+                self._line.ready(summary(world), at.mono)
+        elif minute != self._told_minute:  # a line a minute, not one for each run
+            self._told_minute = minute
+            self._line.status(summary(world), at.mono)
+        self._line.speak(at.mono)
+        self._own_up(at)
+
+    def next_instant(self) -> float | None:
+        """When there is something to say though nothing happens, monotonic."""
+        return self._line.next_instant()
+
+    def _own_up(self, at: At) -> None:
+        trouble = self._line.trouble
+        if trouble and trouble != self._told_trouble:
+            text = f"the service manager is not told: {trouble}"
+            self._log.note(at.wall, Note("warning", text))
+        self._told_trouble = trouble

@@ -1,0 +1,151 @@
+"""The command line as such: verbs, help, exit statuses, odd standard outputs."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from supervisor.cli.main import program
+from tests.acceptance.daemon import NIGHTSHIFT, House
+
+VERBS = program.list_commands(None)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with House() as house:
+        yield house
+
+
+def test_help_lists_every_verb_without_importing_it(house: House) -> None:
+    said = house.says("--help")
+
+    assert all(f"\n  {verb} " in said for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_help_with_an_example(verb: str) -> None:
+    found = program.get_command(None, verb)  # type: ignore[arg-type]
+
+    assert found is not None
+    assert found.name == verb
+    assert found.help is not None
+    assert f"nightshift {verb}" in found.help or verb == "healthcheck"
+
+
+def test_a_verb_that_is_not_there_is_answered_with_the_nearest(house: House) -> None:
+    status, said = house.refuses("statsu")
+
+    assert (status, 'did you mean "status"?' in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status",), ("run", "a"), ("logs", "7"), ("stop",), ("reload",), ("next",), ("incidents",)],
+    ids=" ".join,
+)
+def test_without_a_supervisor_the_socket_is_named_and_the_status_is_3(
+    house: House, words: tuple[str, ...]
+) -> None:
+    status, said = house.refuses(*words)
+
+    assert status == 3
+    assert str(house.socket) in said
+    assert "nightshift start" in said
+
+
+def test_a_reader_that_goes_away_is_met_with_silence(house: House) -> None:
+    writer = subprocess.Popen(
+        [*NIGHTSHIFT, "next", "--cron", "* * * * *", "-n", "5000"],
+        env=house.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert writer.stdout is not None
+    writer.stdout.read(10)
+    writer.stdout.close()
+
+    assert writer.wait(10) == 1
+    assert writer.stderr is not None
+    assert writer.stderr.read() == b""
+
+
+def test_a_full_disk_under_standard_output_is_named(house: House) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*NIGHTSHIFT, "schema"], env=house.environ, stdout=full, stderr=subprocess.PIPE
+        )
+
+    assert done.returncode == 1
+    assert b"standard output: No space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+PRINTING = (
+    "--help", "--version", "check --help", "check", "check --json", "schema", "simulate",
+    "next --cron @daily", "completion bash", "import crontab table", "doctor", "run hello --local",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def furnished() -> Iterator[House]:
+    with House("jobs: {hello: {command: [echo, hi], cron: '@daily'}}\n") as house:
+        (house.root / "table").write_text("0 2 * * * x &\n")
+        yield house
+
+
+@pytest.mark.parametrize("words", PRINTING)
+def test_output_that_cannot_be_written_is_a_failure_without_a_traceback(
+    furnished: House, words: str
+) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open("/dev/full", "w") as full, os.fdopen(write_end, "w") as gone:
+        for stdout in (full, gone):
+            done = subprocess.run(
+                [*NIGHTSHIFT, *words.split()],
+                env=furnished.environ,
+                cwd=furnished.root,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+            )
+
+            assert done.returncode == 1
+            assert b"Traceback" not in done.stderr
+            assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("nosuch", 2), ("check nosuch", 2), ("show x", 3), ("import crontab nosuch", 2)],
+)
+def test_a_complaint_that_cannot_be_written_leaves_the_exit_status(
+    furnished: House, words: str, status: int
+) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open("/dev/full", "w") as full, os.fdopen(write_end, "w") as gone:
+        for stderr in (full, gone):
+            done = subprocess.run(
+                [*NIGHTSHIFT, *words.split()],
+                env=furnished.environ,
+                cwd=furnished.root,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+
+            assert done.returncode == status
+
+
+def test_a_home_that_is_nowhere_does_not_matter_where_the_socket_is_named(house: House) -> None:
+    environ = {"PATH": house.environ["PATH"], "NIGHTSHIFT_SOCKET": "/tmp/nowhere.sock"}
+
+    done = subprocess.run(
+        [*NIGHTSHIFT, "status"], env=environ, capture_output=True, text=True, cwd="/"
+    )
+
+    assert done.returncode == 3
+    assert "/tmp/nowhere.sock" in done.stderr

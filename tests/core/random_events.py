@@ -1,0 +1,352 @@
+"""A world without time: a ledger in a dict, processes that live in a set.
+
+`Storm` performs what `decide` asks for and breaks a law loudly (AssertionError)
+the moment it is broken. `test_storm.py` says which weather is made.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from supervisor.core import control_requests, effects, schedule
+from supervisor.core import events as ev
+from supervisor.core.alert_model import Alert, Beat, Incident
+from supervisor.core.counters import transitions
+from supervisor.core.decide import decide, next_minute, next_wakeup
+from supervisor.core.model import (
+    Attempt,
+    Config,
+    Gap,
+    Mark,
+    Pause,
+    Peer,
+    Run,
+    Severity,
+    State,
+    Trigger,
+    replace,
+)
+from supervisor.core.state import Life, World
+
+START = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)  # a spring night of Berlin lies ahead
+
+
+@dataclass
+class Process:
+    """A pretended attempt: alive, then exited, then gone."""
+
+    job: str
+    groups: tuple[str, ...]
+    told: bool = False
+    killed: bool = False
+    exited: bool = False
+
+
+@dataclass
+class Ledger:
+    """What survives a crash."""
+
+    runs: dict[int, Run] = field(default_factory=dict)
+    slots: dict[tuple[str, datetime], int] = field(default_factory=dict)
+    attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
+    incidents: dict[int, Incident] = field(default_factory=dict)
+    alerts: dict[int, Alert] = field(default_factory=dict)
+    paused: Pause | None = None
+    tick: effects.RecordTick | None = None
+
+
+class Storm:
+    """One service in bad weather, and the laws it must keep."""
+
+    def __init__(self, seed: int, config: Config) -> None:
+        self.random = Random(seed)
+        self.wall, self.mono = START, 1000.0
+        self.config = config
+        self.ledger = Ledger()
+        self.backlog: list[effects.Action] = []
+        self.ledger_broken = False
+        self.processes: dict[tuple[int, int], Process] = {}
+        self.journey: tuple[Alert, ...] = ()
+        self.last_arrived = 0
+        self.crashed = False
+        self.stopped = False
+        self.may_release = False
+        self.events = 0
+        self.latest_wall = START
+        self.ended: set[int] = set()
+        self.replies: list[control_requests.Reply] = []
+        self.world: World = World(config)
+        self.restart()
+
+    # --- events -----------------------------------------------------------------
+
+    def at(self) -> ev.At:
+        return ev.At(self.wall, self.mono, self.random.random())
+
+    def send(self, event: ev.Event) -> None:
+        self.events += 1
+        before = self.world
+        self.world, actions = decide(before, event)
+        self.count_ends(before, actions)
+        self.perform(actions)
+
+    def count_ends(self, before: World, actions: tuple[effects.Action, ...]) -> None:
+        """Each run comes to its end once, however often that is recorded."""
+        ends = [run.id for run in transitions(before, actions) if not run.state.is_open]
+        assert len(set(ends)) == len(ends), "a run ends once in a turn"
+        assert not self.ended & set(ends), "a run ends once"
+        self.ended.update(ends)
+        rows = [action.row for action in actions if isinstance(action, effects.Record)]
+        final = {row.id for row in rows if isinstance(row, Run) and not row.state.is_open}
+        assert final <= self.ended, "no end goes unnoticed"
+
+    def restart(self) -> None:
+        """A new supervisor: the old one's processes are gone by then."""
+        self.processes.clear()
+        self.journey = ()
+        self._write_backlog()
+        self.ledger_broken = False
+        memory = ev.Memory(
+            runs=tuple(self.ledger.runs.values()),
+            attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
+            marks=tuple(self.ledger.marks.values()),
+            incidents=tuple(i for i in self.ledger.incidents.values() if _is_remembered(i)),
+            outbox=tuple(a for a in self.ledger.alerts.values() if _waits(a)),
+            paused=self.ledger.paused,
+            last_tick=self.ledger.tick.at if self.ledger.tick else None,
+            silent_until=self.ledger.tick.silent_until if self.ledger.tick else None,
+            next_run=max(self.ledger.runs, default=0) + 1,
+            next_incident=max(self.ledger.incidents, default=0) + 1,
+            next_alert=max(self.ledger.alerts, default=0) + 1,
+        )
+        self.stopped = False
+        self.world = World(self.config)
+        self.ended = {run.id for run in self.ledger.runs.values() if not run.state.is_open}
+        self.send(ev.Restored(self.at(), self.config, memory, crashed=self.crashed))
+        self.crashed = False
+
+    def crash(self) -> None:
+        """SIGKILL: what was not written is lost, and so is the world."""
+        self.backlog.clear()
+        self.ledger_broken = False
+        self.crashed = True
+        self.restart()
+
+    def pass_time(self, seconds: float, wall_step: timedelta = timedelta(0)) -> None:
+        self.mono += seconds
+        self.wall += timedelta(seconds=seconds) + wall_step
+        self.latest_wall = max(self.latest_wall, self.wall)
+        self.send(ev.TimePassed(self.at()))
+        self.judge_silence()
+
+    def judge_silence(self) -> None:
+        """What is due each minute waits for no clock that was put back, or that is critical."""
+        clock = self.world.incidents.get(("", "clock"))
+        is_critical = clock is not None and clock.severity is Severity.CRITICAL
+        if self.world.life is Life.SERVING and not is_critical:
+            ahead = self.world.next_slot["every-minute"] - self.wall
+            assert ahead <= timedelta(minutes=2), "silent, and nothing says so"
+
+    def to_next_moment(self) -> None:
+        """Sleep as the loop does: to the next minute, deadline or backoff."""
+        to_minute = (next_minute(self.wall) - self.wall).total_seconds()
+        wake = next_wakeup(self.world)
+        to_timer = to_minute if wake is None else max(0.0, wake - self.mono)
+        self.pass_time(min(to_minute, to_timer))
+
+    def ask(self, request: control_requests.Request) -> None:
+        asked = len(self.replies)
+        self.may_release = isinstance(request, control_requests.ResumeJob) and request.from_now
+        self.send(ev.Asked(self.at(), self.events, Peer(1000, 1), request))
+        self.may_release = False
+        assert len(self.replies) == asked + 1, "each request gets exactly one reply"
+
+    def mend_ledger(self) -> None:
+        self.ledger_broken = False
+        self._write_backlog()
+        if self.world.ledger_trouble:
+            self.send(ev.Recorded(self.at()))
+
+    # --- processes ----------------------------------------------------------------
+
+    def any_process(self, wanted: Callable[[Process], bool]) -> tuple[int, int] | None:
+        found = [key for key, process in self.processes.items() if wanted(process)]
+        return self.random.choice(found) if found else None
+
+    def exit(self, key: tuple[int, int], wait_status: int) -> None:
+        self.processes[key].exited = True
+        self.send(ev.Exited(self.at(), *key, wait_status))
+
+    def empty(self, key: tuple[int, int]) -> None:
+        del self.processes[key]
+        self.send(ev.Emptied(self.at(), *key, strays=("7 sleep",), cpu_s=0.1))
+
+    # --- the channel --------------------------------------------------------------
+
+    def bring_back(self, arrived: int) -> None:
+        """So many of those on their way arrive; the next one, if there is one, does not."""
+        journey, self.journey = self.journey, ()
+        if arrived:
+            numbers = tuple(alert.id for alert in journey[:arrived])
+            self.send(ev.Delivered(self.at(), numbers))
+        if arrived < len(journey):
+            wish = self.random.choice([None, 7.0, 1e9])
+            refused = self.random.random() < 0.1
+            self.send(ev.Undelivered(self.at(), "no answer", wish, refused))
+
+    # --- actions ------------------------------------------------------------------
+
+    def perform(self, actions: tuple[effects.Action, ...]) -> None:
+        unlaunched = []
+        for action in actions:
+            match action:
+                case effects.ReleaseSlots(job):
+                    self._judge_release(job)
+                    self._record(action)
+                case effects.Record() | effects.RecordPause() | effects.RecordTick():
+                    self._record(action)
+                case effects.Launch(run) if self.ledger_broken:
+                    unlaunched.append((run.id, run.attempt))
+                case effects.Launch():
+                    self._launch(action)
+                case effects.Signal(run, attempt, force):
+                    self._force(run, attempt, force)
+                case control_requests.Reply():
+                    self.replies.append(action)
+                case effects.Deliver(alerts):
+                    self._set_out(alerts)
+                case effects.Stop():
+                    self.stopped = True
+                case effects.Note() | Beat():
+                    pass
+        if self.ledger_broken and (unlaunched or self.backlog) and not self.world.ledger_trouble:
+            self.send(ev.Unrecorded(self.at(), tuple(unlaunched), "disk full"))
+        else:
+            assert not unlaunched, "nothing is launched while the ledger is in trouble"
+
+    def _judge_release(self, name: str) -> None:
+        """Only a person lets the slots of a job come again that has fixed times alone."""
+        cron = next(job.cron for job in self.config.jobs if job.name == name)
+        is_repeated = any(schedule.is_interval_like(expression) for expression in cron)
+        assert self.may_release or is_repeated, f"fixed times of {name} come again"
+
+    def _record(self, action: effects.Action) -> None:
+        if self.ledger_broken:
+            self.backlog.append(action)
+        else:
+            self._write(action)
+
+    def _write_backlog(self) -> None:
+        for action in self.backlog:
+            self._write(action)
+        self.backlog.clear()
+
+    def _write(self, action: effects.Action) -> None:
+        ledger = self.ledger
+        match action:
+            case effects.Record(Run() as run):
+                self._write_run(run)
+            case effects.Record(Attempt() as attempt):
+                ledger.attempts[attempt.run, attempt.number] = attempt
+            case effects.Record(Mark() as mark):
+                ledger.marks[mark.job] = mark
+            case effects.Record(Gap() as gap):
+                ledger.gaps.append(gap)
+            case effects.Record(Incident() as incident):
+                self._write_incident(incident)
+            case effects.Record(Alert() as alert):
+                self._write_alert(alert)
+            case effects.RecordPause(pause):
+                ledger.paused = pause
+            case effects.RecordTick():
+                ledger.tick = action
+            case effects.ReleaseSlots(job, after):
+                for run in list(ledger.runs.values()):
+                    if run.job == job and run.slot is not None and run.slot > after:
+                        del ledger.slots[job, run.slot]
+                        ledger.runs[run.id] = replace(run, slot=None)
+
+    def _write_run(self, run: Run) -> None:
+        before = self.ledger.runs.get(run.id)
+        if before is not None:
+            assert before.state.is_open or before.state is run.state, (
+                f"run {run.id} was {before.state} and becomes {run.state}"
+            )
+            assert before.slot == run.slot, "a row does not take its slot back"
+        if run.slot is not None:
+            holder = self.ledger.slots.setdefault((run.job, run.slot), run.id)
+            assert holder == run.id, f"{run.job} {run.slot} has runs {holder} and {run.id}"
+            assert run.trigger in (Trigger.SCHEDULE, Trigger.CATCH_UP)
+        self.ledger.runs[run.id] = run
+
+    def _write_incident(self, incident: Incident) -> None:
+        others = [
+            other
+            for other in self.ledger.incidents.values()
+            if (other.job, other.kind) == (incident.job, incident.kind)
+            and other.closed_at is None
+            and other.id != incident.id
+        ]
+        assert not others, "an incident opens only after the one before it has closed"
+        known = self.ledger.incidents.get(incident.id)
+        is_over = known is not None and known.closed_at and known.recovery_at is None
+        assert not (is_over and incident.closed_at is None), "what has recovered stays closed"
+        self.ledger.incidents[incident.id] = incident
+
+    def _write_alert(self, alert: Alert) -> None:
+        known = self.ledger.alerts.get(alert.id)
+        assert known is None or _waits(known), "what is delivered or withheld is never again"
+        if alert.delivered_at is not None:
+            assert known is not None, "recorded before it is delivered"
+            assert alert.id > self.last_arrived, "delivered in their order"
+            self.last_arrived = alert.id
+        self.ledger.alerts[alert.id] = alert
+
+    def _set_out(self, alerts: tuple[Alert, ...]) -> None:
+        assert not self.journey, "one journey at a time"
+        assert alerts
+        assert list(alerts) == sorted(alerts, key=lambda alert: alert.id)
+        assert not self.stopped, "nothing sets out when all is over"
+        known = [self.ledger.alerts[alert.id] for alert in alerts if not self.backlog]
+        assert all(_waits(alert) for alert in known), "delivered twice"
+        self.journey = alerts
+
+    def _launch(self, action: effects.Launch) -> None:
+        run, job = action.run, action.job
+        recorded = self.ledger.runs[run.id]
+        assert recorded.state is State.RUNNING, "recorded before launched"
+        assert recorded.attempt == run.attempt
+        assert self.world.life is Life.SERVING, "nothing starts while stopping"
+        groups = tuple(group for group in (job.exclusive, run.batch) if group)
+        for other in self.processes.values():
+            assert other.job != run.job, f"two living attempts of {run.job}"
+            assert not set(other.groups) & set(groups), "two runs of a group"
+        self.processes[run.id, run.attempt] = Process(run.job, groups)
+        assert len(self.processes) <= self.most_at_once, "more than max_concurrent"
+
+    @property
+    def most_at_once(self) -> int:
+        return self.config.max_concurrent
+
+    def _force(self, run: int, attempt: int, force: effects.Force) -> None:
+        process = self.processes.get((run, attempt))
+        if process is None:
+            return
+        if force is effects.Force.TERM:
+            process.told = True
+        elif force is effects.Force.KILL:
+            process.killed = True
+        else:
+            del self.processes[run, attempt]
+
+
+def _waits(alert: Alert) -> bool:
+    return alert.delivered_at is None and not alert.withheld
+
+
+def _is_remembered(incident: Incident) -> bool:
+    """Whether a new service is told of it: as `store.memory` does."""
+    return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

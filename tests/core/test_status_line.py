@@ -1,0 +1,37 @@
+"""The service in one line."""
+
+from supervisor.core.events import StopAsked
+from supervisor.core.model import Problem, replace
+from supervisor.systemd import summary
+from tests.core.core_harness import Night, job
+
+
+def test_it_counts_jobs_and_what_runs_and_waits():
+    night = Night(job("a", cron="0 2 * * *"), job("b", cron="0 2 * * *", deps=["a"]))
+
+    assert summary(night.world) == "2 jobs, 0 running, 0 pending"
+
+    night.at("02:00")
+
+    assert summary(night.world) == "2 jobs, 1 running, 1 pending"
+
+
+def test_it_says_what_is_wrong():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("02:00")
+    night.ends("a", status=1)
+    world = replace(night.world, problems=(Problem(1, 1, "", "x"),), ledger_trouble="disk full")
+
+    said = summary(world)
+
+    assert "1 in trouble" in said
+    assert "jobs.yaml is refused" in said
+    assert "the ledger cannot be written" in said
+
+
+def test_it_says_that_the_service_is_ending():
+    night = Night(job("a", cron="0 2 * * *"))
+    night.at("02:00")
+    night.send(StopAsked(night.clocks()))
+
+    assert summary(night.world) == "stopping: 1 jobs, 1 running, 0 pending"

@@ -1,0 +1,123 @@
+"""A stage for the API: a desk with a world on it, and clients that speak HTTP by hand.
+
+A file of tests that wants other limits has a fixture `limits` of its own.
+"""
+
+import json
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from supervisor.api import Api
+from supervisor.api.bridge import Desk
+from supervisor.api.connection import Limits
+from supervisor.core import events as ev
+from supervisor.core.decide import decide
+from supervisor.core.model import Api as Access
+from supervisor.core.model import Config, Job
+from supervisor.core.state import World
+from supervisor.core.views import Facts
+from supervisor.ledger.store import Store
+
+AT = ev.At(datetime(2026, 2, 9, 1, 59, tzinfo=UTC), 100.0)
+PATIENCE_S = 10.0
+JOBS = (Job("sync", 0, argv=("x",), cron=("0 2 * * *",)), Job("by-hand", 1, shell="y"))
+
+
+def made_desk(*jobs: Job) -> Desk:
+    """A desk with these jobs at 01:59; nothing has run."""
+    config = Config(jobs or JOBS)
+    desk = Desk(Facts("1.2.3", 7, AT.wall, "/etc/jobs.yaml", AT.wall))
+    desk.world, _ = decide(World(config), ev.Restored(AT, config, ev.Memory()))
+    desk.is_ready = True
+    return desk
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """One of the stage's own jobs."""
+    return made_desk()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A state folder with an empty ledger."""
+    # A UNIX path holds 107 bytes, and pytest's folders may be longer.
+    made = Path(tempfile.mkdtemp(dir="/tmp"))
+    (made / "runs").mkdir()
+    Store(made).close()
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def limits() -> Limits:
+    """Those of the service."""
+    return Limits()
+
+
+@pytest.fixture
+def api(folder: Path, desk: Desk, limits: Limits) -> Iterator[Api]:
+    """The API on the folder's socket, which is bound; nobody answers yet."""
+    made = Api(folder / "s", Access(), desk, folder, limits)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def path(folder: Path, api: Api) -> Path:
+    """The socket, answered."""
+    api.start()
+    return folder / "s"
+
+
+def connect(path):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(PATIENCE_S)
+    client.connect(str(path))
+    return client
+
+
+def read_all(client):
+    with client.makefile("rb") as answer:
+        return answer.read()
+
+
+def ask(path, what, verb="GET", body=b"", headers=""):
+    """Status and body of an answer on a connection of its own."""
+    request = (
+        f"{verb} {what} HTTP/1.1\r\nHost: nightshift\r\nConnection: close\r\n"
+        f"Content-Length: {len(body)}\r\n{headers}\r\n"
+    )
+    with connect(path) as client:
+        client.sendall(request.encode() + body)
+        head, _, answer = read_all(client).partition(b"\r\n\r\n")
+    return int(head.split()[1]), answer
+
+
+def ask_json(path, *args, **kwargs):
+    status, answer = ask(path, *args, **kwargs)
+    return status, json.loads(answer)
+
+
+def stream(path, what, headers=""):
+    """A connection on which the head of a long answer has come, and its pieces follow."""
+    client = connect(path)
+    client.sendall(f"GET {what} HTTP/1.1\r\nHost: nightshift\r\n{headers}\r\n".encode())
+    answer = client.makefile("rb")
+    status = int(answer.readline().split()[1])
+    while answer.readline() != b"\r\n":
+        pass
+    return client, status, pieces(answer)
+
+
+def pieces(answer):
+    """The chunks of a body, as they come."""
+    while size := int(answer.readline(), 16):
+        yield answer.read(size)
+        answer.readline()

@@ -1,0 +1,167 @@
+"""A stage for processes: launches by short words, and what they made happen."""
+
+import os
+import selectors
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from supervisor.containment.keeper_pool import Processes
+from supervisor.core import effects, events
+from supervisor.core.model import Job, Run, State, Trigger
+from workers import protocol
+
+ROOT = Path(__file__).parents[2]
+DUE = datetime(2026, 2, 9, 2, 30, tzinfo=UTC)
+
+
+def at() -> events.At:
+    return events.At(datetime.now(UTC), time.monotonic())
+
+
+def launch(number: int, attempt: int = 1, run: dict[str, Any] | None = None, **job: Any):
+    definition = Job(name=f"job-{number}", place=0, **{"cwd": str(ROOT), **job})
+    said = {"attempt": attempt, **(run or {})}
+    row = Run(number, definition.name, DUE, Trigger.MANUAL, State.RUNNING, **said)
+    return effects.Launch(row, definition)
+
+
+class Stage:
+    """Processes on a selector, and the list of all that happened."""
+
+    def __init__(self, runs_dir: Path, **options: Any) -> None:
+        self.instance = f"test-{os.getpid()}-{time.monotonic_ns()}"
+        self.runs_dir = runs_dir
+        self.selector = selectors.DefaultSelector()
+        self.processes = Processes(self.selector, runs_dir, self.instance, **options)
+        self.processes.start()
+        self.happened: list[events.AttemptEvent] = []
+        self._last = 0
+
+    def begin(self, worker: str | None = None, number: int = 0, **job: Any) -> int:
+        """Launch a run (an actor, or what `job` says); its id."""
+        self._last = number or self._last + 1
+        if worker is not None:
+            job["worker"] = worker if ":" in worker else f"tests.sample_workers:{worker}"
+        self.happened += self.processes.launch(launch(self._last, **job), at())
+        return self._last
+
+    def turn(self) -> None:
+        """Take what happens within a hundredth of a second."""
+        for key, _ in self.selector.select(0.01):
+            self.happened += self.processes.ready(key, at())
+
+    def until(self, condition: Callable[[], object], within_s: float = 10.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {within_s} s: {self.happened}"
+            self.turn()
+
+    def play(self, worker: str | None = None, **job: Any) -> list[events.AttemptEvent]:
+        """Launch one and wait for its end; all that happened to it."""
+        run = self.begin(worker, **job)
+        self.until_ended(run)
+        return self.of(run)
+
+    def close(self) -> None:
+        self.processes.close()
+        self.selector.close()
+
+    def until_ended(self, *runs: int) -> None:
+        self.until(lambda: all(self.has_ended(run) for run in runs))
+
+    def has_ended(self, run: int) -> bool:
+        ends = events.Emptied | events.LaunchFailed
+        return any(isinstance(event, ends) for event in self.of(run))
+
+    def of(self, run: int) -> list[events.AttemptEvent]:
+        return [event for event in self.happened if event.run == run]
+
+    def words(self, run: int) -> list[str]:
+        """The kinds of what happened to a run, messages left out."""
+        return [type(e).__name__ for e in self.of(run) if not isinstance(e, events.Said)]
+
+    def said(self, run: int) -> list[Any]:
+        return [event.message for event in self.of(run) if isinstance(event, events.Said)]
+
+    def heard(self, run: int, kind: type) -> bool:
+        return any(isinstance(message, kind) for message in self.said(run))
+
+    def pid(self, run: int) -> int:
+        """The pid of the run's own process, once it has started."""
+        self.until(lambda: "Started" in self.words(run))
+        return next(e.pid for e in self.of(run) if isinstance(e, events.Started))
+
+    def until_working(self, run: int) -> None:
+        """Wait until the worker's own code has spoken."""
+        self.until(lambda: self.heard(run, protocol.Log))
+
+    def force(self, run: int, force: effects.Force) -> None:
+        self.processes.signal(run, 1, force)
+
+    def log(self, run: int) -> str:
+        return (self.runs_dir / f"{run}.log").read_text()
+
+    def nursery(self) -> int:
+        """The pid of the one child of ours that carries the instance; 0: there is none."""
+        return next((pid for pid in carriers(self.instance) if parent(pid) == os.getpid()), 0)
+
+    def keepers(self) -> set[int]:
+        nursery = self.nursery()
+        return {pid for pid in carriers(self.instance) if parent(pid) == nursery}
+
+    def jobs(self) -> set[int]:
+        """What belongs to runs: neither nursery nor keeper."""
+        nursery = self.nursery()
+        return {
+            pid
+            for pid in carriers(self.instance)
+            if pid != nursery and parent(pid) not in (0, nursery)
+        }
+
+
+def parent(pid: int) -> int:
+    """The parent's pid; 0: the process is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def state(pid: int) -> str:
+    """The kernel's letter for what a process is doing; "": there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return stat.rpartition(") ")[2][:1]
+
+
+def lives(pid: int) -> bool:
+    """Whether a process exists and is more than a zombie."""
+    return state(pid) not in ("", "Z", "X")
+
+
+def carriers(instance: str) -> list[int]:
+    """Every living process that carries the instance in its environment."""
+    mark = f"NIGHTSHIFT_INSTANCE={instance}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and mark in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def emptied(happened: list[events.AttemptEvent]) -> events.Emptied:
+    (found,) = [event for event in happened if isinstance(event, events.Emptied)]
+    return found
+
+
+def exited(happened: list[events.AttemptEvent]) -> int:
+    (found,) = [event for event in happened if isinstance(event, events.Exited)]
+    return found.wait_status

@@ -1,0 +1,112 @@
+"""The document and the routes: one table, so that they cannot part."""
+
+import json
+from pathlib import Path
+
+from starlette.routing import Route
+
+from supervisor.api.connection import Limits
+from supervisor.api.context import Ground
+from supervisor.api.openapi import in_words, openapi
+from supervisor.api.routes import PUBLIC, application, public_application, table
+from tests.edge.fixtures_api import made_desk
+
+HANDBOOK = Path(__file__).parents[2] / "docs" / "api.md"
+# What section 7 of the contract names.
+CONTRACT = """
+GET /v1/status
+GET /v1/jobs
+GET /v1/jobs/{job}
+GET /v1/jobs/{job}/next n
+GET /v1/jobs/{job}/explain at
+GET /v1/actions
+GET /v1/runs job state since before limit
+GET /v1/runs/{run}
+GET /v1/runs/{run}/explain
+GET /v1/runs/{run}/log follow
+GET /v1/incidents
+GET /v1/events
+GET /metrics
+GET /healthz
+GET /readyz
+GET /openapi.json
+POST /v1/jobs/{job}/run with_deps set dry_run
+POST /v1/run-all only
+POST /v1/jobs/{job}/cancel
+POST /v1/runs/{run}/cancel
+POST /v1/jobs/{job}/pause for_seconds reason
+POST /v1/jobs/{job}/resume from_now
+POST /v1/pause for_seconds reason
+POST /v1/resume from_now
+POST /v1/reload previous
+POST /v1/notify-test
+POST /v1/stop drain_seconds
+POST /v1/incidents/{incident}/ack for_seconds reason
+POST /v1/restore file target
+"""
+
+
+def ground(tmp_path):
+    return Ground(made_desk(), tmp_path, Limits())
+
+
+def routed(app):
+    return {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+
+
+def test_the_document_and_the_router_name_the_same(tmp_path):
+    found = openapi(table(ground(tmp_path)))
+
+    documented = {(verb.upper(), path) for path, verbs in found["paths"].items() for verb in verbs}
+    assert documented == routed(application(ground(tmp_path)))
+
+
+def test_every_route_of_the_contract_is_there_with_what_it_takes(tmp_path):
+    found = openapi(table(ground(tmp_path)))
+
+    for line in CONTRACT.strip().splitlines():
+        verb, path, *names = line.split()
+        told = found["paths"][path][verb.lower()]
+        taken = {each["name"] for each in told["parameters"]}
+        if "requestBody" in told:
+            name = told["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+            schema = found["components"]["schemas"][name.rpartition("/")[2]]
+            assert schema["additionalProperties"] is False
+            taken |= set(schema["properties"])
+        assert set(names) <= taken, line
+
+
+def test_every_name_in_a_path_is_declared(tmp_path):
+    for declared in table(ground(tmp_path)):
+        in_path = {part[1:-1] for part in declared.path.split("/") if part.startswith("{")}
+
+        assert in_path == {each.name for each in declared.takes if each.place == "path"}
+
+
+def test_operations_have_names_of_their_own(tmp_path):
+    names = [declared.name for declared in table(ground(tmp_path))]
+
+    assert len(set(names)) == len(names)
+
+
+def test_every_reference_of_the_document_leads_somewhere(tmp_path):
+    found = openapi(table(ground(tmp_path)))
+    text = json.dumps(found)
+
+    wanted = {piece.split('"')[0] for piece in text.split("#/components/schemas/")[1:]}
+    assert wanted == set(found["components"]["schemas"])
+
+
+def test_strangers_may_read_two_routes_and_post_none(tmp_path):
+    assert routed(public_application(ground(tmp_path))) == {("GET", path) for path in PUBLIC}
+
+
+def test_the_handbook_lists_the_same_routes(tmp_path):
+    listed = in_words(table(ground(tmp_path)))
+
+    assert listed in HANDBOOK.read_text(), f"put this into {HANDBOOK.name}:\n\n{listed}"

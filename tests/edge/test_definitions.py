@@ -1,0 +1,40 @@
+"""A definition as people see it, and back."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.config import definitions
+from supervisor.core.model import CatchUp, Limits, Overlap
+from tests.core.core_harness import job
+
+seconds = st.one_of(st.none(), st.floats(0.5, 1e6))
+jobs = st.builds(
+    job,
+    st.just("a"),
+    cron=st.sampled_from([(), ("0 2 * * *",), ("0 2 * * *", "@daily")]),
+    deps=st.sampled_from([(), ("b", "c")]),
+    argv=st.one_of(st.none(), st.just(("x", "y"))),
+    timeout_s=seconds,
+    late_after_s=seconds,
+    catch_up_window_s=seconds,
+    overlap=st.sampled_from(list(Overlap)),
+    catch_up=st.sampled_from(list(CatchUp)),
+    exclusive=st.sampled_from([None, "exclusive", "g"]),
+    success_exit_status=st.sampled_from([(0,), (0, 3)]),
+    env=st.sampled_from([(), (("LANG", "C"),)]),
+    limits=st.builds(Limits, address_space=st.sampled_from([None, 2**30])),
+    params_json=st.sampled_from(["{}", '{"database":"x"}']),
+    retries=st.integers(0, 9),
+    enabled=st.booleans(),
+)
+
+
+@given(jobs, st.sampled_from([{}, {"shell": "echo x"}, {"worker": "a.b"}]))
+def test_a_definition_that_was_shown_can_be_read_back(definition, way):
+    if way:
+        definition = msgspec.structs.replace(definition, argv=None, **way)
+    body = msgspec.json.encode(definitions.job(definition, str))
+    told = msgspec.json.decode(body, type=definitions.Definition)
+
+    assert definitions.definition(told, place=0) == definition

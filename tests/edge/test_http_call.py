@@ -1,0 +1,146 @@
+"""One call, against a real server that behaves in every way a server may."""
+
+from datetime import UTC, datetime
+
+import pytest
+import requests
+
+from supervisor.notifications.child import http_call, post_alerts
+from supervisor.notifications.child.http_call import call, retry_after_s
+from tests.webhook import Webhook, nobody
+
+NOW = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def hook():
+    with Webhook() as server:
+        yield server
+
+
+def post(url):
+    with requests.Session() as session:
+        return call(session, "POST", url, b"{}", "application/json")
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_every_two_hundred_is_an_arrival(hook, status):
+    hook.answers(status)
+
+    assert post(hook.url).ok
+
+
+@pytest.mark.parametrize(
+    ("status", "refused"),
+    [
+        *((status, False) for status in (500, 502, 503, 408, 429)),
+        *((status, True) for status in (400, 403, 404, 410)),
+    ],
+)
+def test_a_channel_that_is_ill_is_not_one_that_refuses(hook, status, refused):
+    hook.answers(status, body=b"no_service")
+
+    answer = post(hook.url)
+
+    assert (answer.ok, answer.refused) == (False, refused)
+    assert answer.cause == f"127.0.0.1 answered {status}: no_service"
+
+
+def test_an_answer_without_a_body_is_named_by_its_reason(hook):
+    hook.answers(500)
+
+    assert post(hook.url).cause == "127.0.0.1 answered 500 Internal Server Error"
+
+
+def test_a_wish_for_patience_is_heard(hook):
+    hook.answers(429, {"Retry-After": "7"})
+
+    assert post(hook.url).retry_after_s == 7
+
+
+def test_a_redirect_is_not_followed_and_no_arrival(hook):
+    hook.answers(302, {"Location": "http://127.0.0.1:9/elsewhere"})
+
+    answer = post(hook.url)
+
+    assert (answer.ok, answer.refused) == (False, True)
+    assert answer.cause == "127.0.0.1 answered 302: it has moved"
+    assert len(hook.calls) == 1
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00\xff garbage\r\n\r\n", b"220 smtp.example ESMTP\r\n"])
+def test_garbage_is_no_arrival(hook, raw):
+    hook.reacts(raw=raw)
+
+    answer = post(hook.url)
+
+    assert not answer.ok
+    assert answer.cause.startswith("call 127.0.0.1: ")
+
+
+def test_nobody_there_is_said_in_the_words_of_the_system():
+    assert post(nobody()).cause == "call 127.0.0.1: Connection refused"
+
+
+def test_a_host_without_a_name_is_no_traceback():
+    answer = post("http://no-such-host.invalid/services/T0/B0/sesame")
+
+    assert answer.cause.startswith("call no-such-host.invalid: ")
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://", "ftp://host/x", "http://a b/"])
+def test_a_url_that_cannot_be_called_is_no_traceback(url):
+    answer = post(url)
+
+    assert not answer.ok
+
+
+def test_silence_ends_at_its_limit(hook, monkeypatch):
+    monkeypatch.setattr(http_call, "READ_S", 0.3)
+    hook.reacts(swallows=True)
+
+    assert post(hook.url).cause == "no answer from 127.0.0.1 within 0 s"
+
+
+def test_no_cause_holds_the_url(hook):
+    for reaction in ({"status": 500}, {"raw": b""}, {"status": 302}, {"status": 404}):
+        hook.reacts(**reaction)
+    urls = [*[hook.url] * 4, nobody(), nobody().replace("http", "ftp")]
+
+    causes = [post(url).cause for url in urls]
+
+    assert [cause for cause in causes if "sesame" in cause or "services" in cause] == []
+    assert all(causes)
+
+
+def test_a_huge_answer_is_quoted_in_short(hook):
+    hook.answers(500, body=b"<html>\n" + b"x" * 10**7)
+
+    assert len(post(hook.url).cause) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30", 30),
+        ("0", 0),
+        ("Mon, 09 Feb 2026 02:01:00 GMT", 60),
+        ("Mon, 09 Feb 2026 01:00:00 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("²", None),
+        ("9" * 400, 999999999),
+    ],
+)
+def test_retry_after_comes_in_seconds_or_as_a_date(text, seconds):
+    assert retry_after_s(text, NOW) == seconds
+
+
+def test_a_channel_that_does_not_understand_blocks_gets_plain_text(hook):
+    hook.answers(400, body=b"invalid_blocks")
+    with requests.Session() as session:
+        answer = post_alerts.post(session, hook.url, {"text": "a failed", "blocks": [{}]})
+
+    assert answer.ok
+    assert hook.bodies() == [{"text": "a failed", "blocks": [{}]}, {"text": "a failed"}]

@@ -1,0 +1,312 @@
+"""The ledger on a real disk: written whole or not at all, remembered, bounded."""
+
+import os
+import sqlite3
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import get_type_hints
+
+import pytest
+
+from supervisor.core import effects
+from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.model import (
+    Asking,
+    Attempt,
+    Gap,
+    History,
+    Mark,
+    Pause,
+    Peer,
+    Reason,
+    Severity,
+    State,
+    replace,
+)
+from supervisor.ledger.errors import LedgerTrouble
+from supervisor.ledger.queries import History as Reader
+from supervisor.ledger.queries import Wanted
+from supervisor.ledger.rows import TABLES
+from supervisor.ledger.store import Store
+from tests.edge.fixtures_ledger import AT, alert, run
+
+EXAMPLES = [
+    run(1, after=("a", "b"), strays=("7 sleep 600",), reason=Reason.OVERLAP, dry_run=True),
+    Attempt(1, 2, AT, 77, AT, Reason.TIMEOUT, "timeout after 5m", 15, 0.5, 10**9, ("x",)),
+    Gap("sync", AT, AT + timedelta(days=1), 1440, "no supervisor ran"),
+    Mark("sync", AT, Pause(None, "uid 1000", "a réason")),
+    Incident(1, "sync", "exit", Severity.ERROR, AT, AT, "exit status 3", acked_until=AT),
+    Alert(
+        *(1, 1, "opened", Severity.CRITICAL, "", "clock", "back", 3, None, AT, 1.5),
+        attempts=3,
+        next_at=AT,
+        error="no answer",
+        folded=2,
+        withheld="",
+    ),
+    Asking(AT, Peer(1000, 4711), "run", "sync", "run 1"),
+]
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: type(value).__name__)
+def test_every_value_comes_back_as_it_was_written(store, tmp_path, value):
+    table = TABLES[type(value)]
+
+    store.write([effects.Record(value)])
+
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        assert [table.decode(row) for row in db.execute(table.select())] == [value]
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+def test_the_schema_has_a_column_for_every_field(store, tmp_path, table):
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table.name})")]
+
+    assert columns == list(get_type_hints(table.kind))
+
+
+def test_a_later_record_replaces_an_earlier_one_of_its_key(store):
+    store.write([effects.Record(run(1, state=State.RUNNING))])
+
+    store.write([effects.Record(run(1, state=State.FAILED))])
+
+    assert [each.state for each in store.memory().runs] == [State.FAILED]
+
+
+def test_a_turn_is_written_whole_or_not_at_all(store):
+    one_slot = run(1)
+
+    with pytest.raises(LedgerTrouble):
+        store.write(
+            [
+                effects.Record(run(2)),
+                effects.Record(one_slot),
+                effects.Record(replace(one_slot, id=3)),
+            ]
+        )
+
+    assert store.memory().runs == ()
+
+
+def test_released_slots_leave_their_rows_and_may_come_again(store):
+    store.write([effects.Record(run(5))])
+
+    store.write([effects.ReleaseSlots("sync", AT), effects.Record(replace(run(5), id=6))])
+
+    has_slot = [(each.id, each.slot is not None) for each in store.memory().runs]
+    assert has_slot == [(5, False), (6, True)]
+
+
+def test_a_service_pause_survives(store):
+    pause = Pause(AT, "uid 0", "moving house")
+
+    store.write([effects.RecordPause(pause)])
+
+    assert store.memory().paused == pause
+
+
+def test_memory_holds_open_runs_the_newest_few_and_the_newest_success(store):
+    failed = [run(number, state=State.FAILED) for number in range(3, 40)]
+    rows = [run(1), run(2, state=State.RETRYING), *failed]
+    store.write([effects.Record(each) for each in rows])
+
+    remembered = [each.id for each in store.memory().runs]
+
+    assert remembered == [1, 2, *range(32, 40)]
+
+
+def test_numbers_go_on_where_they_stopped(store):
+    store.write([effects.Record(run(41))])
+
+    assert store.memory().next_run == 42
+
+
+def test_a_life_that_said_goodbye_did_not_crash(tmp_path):
+    first = Store(tmp_path)
+    assert first.begin_life() is False
+    first.close()
+
+    second = Store(tmp_path)
+    assert second.begin_life() is False
+    del second
+
+    third = Store(tmp_path)
+    assert third.begin_life() is True
+    third.close()
+
+
+def test_the_instance_of_a_folder_stays(tmp_path):
+    first = Store(tmp_path)
+    first.close()
+
+    second = Store(tmp_path)
+    second.close()
+
+    assert first.instance == second.instance != ""
+
+
+def test_memory_holds_the_alerts_that_wait_in_their_order(store):
+    rows = [
+        alert(3),
+        alert(1),
+        alert(2, delivered_at=AT),
+        alert(4, withheld="error is below critical"),
+    ]
+
+    store.write([effects.Record(each) for each in rows])
+
+    assert store.memory().outbox == (alert(1), alert(3))
+
+
+def test_old_alerts_are_purged_but_none_that_waits(store):
+    old = {"delivered_at": AT}, {}, {"withheld": "no channel is configured"}, {}
+    store.write([effects.Record(alert(number, **how)) for number, how in enumerate(old, 1)])
+
+    store.purge(History(days=90), AT + timedelta(days=400))
+
+    assert [each.id for each in store.memory().outbox] == [2, 4]
+    assert store.memory().next_alert == 5
+
+
+def test_the_last_tick_survives(store):
+    store.write([effects.RecordTick(AT, None)])
+    store.write([effects.RecordTick(AT + timedelta(minutes=1), AT + timedelta(hours=1))])
+
+    memory = store.memory()
+
+    assert memory.last_tick == AT + timedelta(minutes=1)
+    assert memory.silent_until == AT + timedelta(hours=1)
+
+
+def test_memory_holds_the_incidents_that_are_not_over_and_those_with_an_ack(store):
+    settling = incident(2, closed_at=AT, recovery_at=AT)
+    acked = incident(3, closed_at=AT, acked_until=AT + timedelta(days=3))
+    rows = [incident(1), settling, acked, incident(4, closed_at=AT)]
+    store.write([effects.Record(row) for row in rows])
+
+    assert store.memory().incidents == (incident(1), settling, acked)
+
+
+def test_an_ack_in_force_outlasts_the_history(store):
+    old, now = AT, AT + timedelta(days=10)
+    acked = incident(1, closed_at=old, acked_until=now)
+    rows = [acked, incident(2, closed_at=old), incident(3)]
+    store.write([effects.Record(row) for row in rows])
+
+    store.purge(History(days=5), now)
+
+    assert store.memory().incidents == (acked, incident(3))
+
+
+def incident(number, **changes):
+    made = Incident(number, f"job-{number}", "exit", Severity.ERROR, AT, AT, "exit status 1")
+    return replace(made, **changes)
+
+
+def test_files_of_the_ledger_are_for_their_owner_only(store, tmp_path):
+    store.write([effects.Record(run(1))])
+
+    assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
+
+
+def test_a_ledger_locked_by_another_program_is_trouble_and_not_a_wait(store, tmp_path):
+    other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(LedgerTrouble, match="locked"):
+        store.write([effects.Record(run(1))])
+
+    other.execute("ROLLBACK")
+    store.write([effects.Record(run(1))])
+    other.close()
+
+
+def test_history_is_purged_but_never_what_a_person_needs(store):
+    old = datetime.now(UTC) - timedelta(days=400)
+    rows = [
+        run(1, due=old, slot=old),
+        run(2, due=old, slot=None, state=State.FAILED),
+        run(3, due=old, slot=None, state=State.RETRYING),
+        run(4, due=old, slot=None, state=State.SKIPPED),
+        run(5, due=old, slot=None, state=State.SKIPPED),
+    ]
+    store.write([effects.Record(each) for each in rows])
+
+    gone = store.purge(History(days=90), datetime.now(UTC))
+
+    assert gone == [4]
+    assert [each.id for each in store.memory().runs] == [1, 2, 3, 5]
+
+
+def test_history_keeps_only_so_many_runs_of_a_job(store):
+    store.write([effects.Record(run(number)) for number in range(1, 21)])
+
+    gone = store.purge(History(days=10**5, runs=5), AT)
+
+    assert gone == list(range(1, 16))
+
+
+def test_the_oldest_logs_go_first_when_there_are_too_many_bytes(store):
+    rows = [run(number, log_bytes=100) for number in range(1, 11)]
+    store.write([effects.Record(each) for each in [*rows, run(11, state=State.RETRYING)]])
+
+    gone = store.purge_logs(350)
+
+    assert gone == [1, 2, 3, 4, 5, 6, 7]
+    assert store.purge_logs(350) == []
+
+
+def test_a_reader_finds_runs_by_job_state_and_time(store, tmp_path):
+    store.write(
+        [
+            effects.Record(run(1)),
+            effects.Record(run(2, state=State.FAILED)),
+            effects.Record(run(3)),
+        ]
+    )
+    reader = Reader(tmp_path)
+
+    newest_first = [each.id for each in reader.runs(Wanted(job="sync"))]
+    failed = [each.id for each in reader.runs(Wanted(state="failed"))]
+    later = [each.id for each in reader.runs(Wanted(since=AT + timedelta(minutes=3)))]
+    older = [each.id for each in reader.runs(Wanted(before=2))]
+
+    assert (newest_first, failed, later, older) == ([3, 2, 1], [2], [3], [1])
+    reader.close()
+
+
+def test_a_reader_cannot_write(store, tmp_path):
+    reader = Reader(tmp_path)
+
+    with pytest.raises(AttributeError):
+        reader.write([])
+    reader.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("mounting a small tmpfs needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("this kernel or container lets nobody mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.root
+def test_a_full_disk_is_trouble_until_the_ballast_is_given_up(small_disk):
+    store = Store(small_disk)
+    subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/filler"], capture_output=True)
+    assert (small_disk / "ballast").exists()
+
+    with pytest.raises(LedgerTrouble, match="full"):
+        store.write([effects.Record(run(number)) for number in range(1, 2000)])
+
+    assert not (small_disk / "ballast").exists()
+    store.write([effects.Record(run(number)) for number in range(1, 2000)])
+    assert store.memory().next_run == 2000
+    store.close()

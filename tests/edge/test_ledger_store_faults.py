@@ -1,0 +1,215 @@
+"""A ledger that is not as it should be: older, newer, foreign, damaged, deleted."""
+
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from supervisor.core import effects
+from supervisor.ledger import file
+from supervisor.ledger.errors import LedgerTrouble
+from supervisor.ledger.file import SCHEMA_VERSION, LedgerRefused
+from supervisor.ledger.queries import History as Reader
+from supervisor.ledger.queries import Wanted
+from supervisor.ledger.store import Store
+from tests.edge.fixtures_ledger import alert, run
+
+
+def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path):
+    Store(tmp_path).close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+
+    with pytest.raises(LedgerRefused, match="newer version"):
+        Store(tmp_path)
+
+    assert list(tmp_path.glob("ledger-*")) == []
+
+
+OUTBOX_OF_VERSION_1 = """
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY, incident INTEGER NOT NULL, word TEXT NOT NULL,
+        severity TEXT NOT NULL, job TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL,
+        count INTEGER NOT NULL, run INTEGER, at TEXT NOT NULL, lasted_s REAL NOT NULL,
+        delivered_at TEXT
+    );
+    INSERT INTO outbox VALUES (7, 1, 'opened', 'error', 'sync', 'exit', 'exit status 1', 1, 3,
+                               '2026-02-09T02:00:00+00:00', 0.0, NULL);
+    ALTER TABLE jobs DROP COLUMN removed_at;
+    ALTER TABLE jobs DROP COLUMN fixed_until;
+    ALTER TABLE incidents DROP COLUMN recovery_at;
+    ALTER TABLE incidents DROP COLUMN successes;
+    PRAGMA user_version = 1;
+"""
+
+
+def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path):
+    Store(tmp_path).close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        db.executescript(f"DROP TABLE outbox; {OUTBOX_OF_VERSION_1}")
+
+    store = Store(tmp_path)
+
+    memory = store.memory()
+    assert (memory.outbox, memory.next_alert) == ((), 8)
+    store.write([effects.Record(alert(8))])
+    assert store.memory().outbox == (alert(8),)
+    store.close()
+    with sqlite3.connect(tmp_path / "ledger-v1.sqlite3") as old:
+        assert old.execute("SELECT id, delivered_at FROM outbox").fetchall() == [(7, None)]
+
+
+def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        db.execute("CREATE TABLE cards (name TEXT)")
+
+    with pytest.raises(LedgerRefused, match="no ledger of ours"):
+        Store(tmp_path)
+
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("cards",)]
+
+
+@pytest.mark.parametrize("begun", ["PRAGMA journal_mode = WAL", "PRAGMA user_version = 0"])
+def test_a_ledger_whose_making_was_cut_off_is_made(tmp_path, begun):
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        db.execute(begun)
+
+    store = Store(tmp_path)
+    store.write([effects.Record(run(1))])
+
+    assert store.instance != ""
+    assert store.take_damage() == ""
+    store.close()
+
+
+def test_an_older_ledger_is_copied_beside_before_it_is_migrated(tmp_path, monkeypatch):
+    first = Store(tmp_path)
+    first.write([effects.Record(run(1))])
+    first.close()
+    monkeypatch.setattr(file, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    step = "ALTER TABLE reloads ADD COLUMN who TEXT; CREATE TABLE moons (name TEXT)"
+    monkeypatch.setitem(file.MIGRATIONS, SCHEMA_VERSION, step)
+
+    second = Store(tmp_path)
+
+    beside = tmp_path / f"ledger-v{SCHEMA_VERSION}.sqlite3"
+    for path, version, tables in [
+        (tmp_path / "ledger.sqlite3", SCHEMA_VERSION + 1, 1),
+        (beside, SCHEMA_VERSION, 0),
+    ]:
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (version,)
+            moons = "SELECT count(*) FROM sqlite_master WHERE name = 'moons'"
+            assert db.execute(moons).fetchone() == (tables,)
+            assert db.execute("SELECT id FROM runs").fetchall() == [(1,)]
+    assert second.instance == first.instance
+    second.close()
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
+    Store(tmp_path).close()
+    monkeypatch.setattr(file, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    step = "CREATE TABLE moons (name TEXT); ALTER TABLE no_such_table ADD COLUMN x"
+    monkeypatch.setitem(file.MIGRATIONS, SCHEMA_VERSION, step)
+
+    with pytest.raises(LedgerTrouble, match="no_such_table"):
+        Store(tmp_path)
+
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert db.execute("SELECT 1 FROM sqlite_master WHERE name = 'moons'").fetchall() == []
+
+
+def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    path.write_bytes(b"SQLite format 3\0" + os.urandom(8192))
+
+    store = Store(tmp_path)
+
+    (aside,) = tmp_path.glob("ledger-damaged-*.sqlite3")
+    assert aside.read_bytes().startswith(b"SQLite format 3\0")
+    assert f"kept as {aside}" in store.take_damage()
+    assert store.take_damage() == ""
+    store.write([effects.Record(run(1))])
+    store.close()
+
+
+def spoil(tmp_path, store):
+    """Damage what the store has written, under its eyes; its cache is made void, too."""
+    store.tidy()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
+        other.execute("INSERT INTO meta VALUES ('x', 'y')")
+        other.commit()
+        with open(tmp_path / "ledger.sqlite3", "r+b") as ledger:
+            ledger.seek(4096)
+            ledger.write(os.urandom(80_000))
+
+
+def test_damage_found_by_a_write_is_trouble_once_and_a_new_ledger_begins(store, tmp_path):
+    store.write([effects.Record(run(number)) for number in range(1, 100)])
+    spoil(tmp_path, store)
+
+    with pytest.raises(LedgerTrouble, match="malformed"):
+        store.write([effects.Record(run(100))])
+    store.write([effects.Record(run(100))])
+
+    (aside,) = tmp_path.glob("ledger-damaged-*.sqlite3")
+    assert f"(database disk image is malformed): it is kept as {aside}" in store.take_damage()
+    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [100]
+
+
+def test_a_new_ledger_is_of_the_same_instance_so_that_strays_are_found(store, tmp_path):
+    store.begin_life()
+    store.write([effects.Record(run(number)) for number in range(1, 100)])
+    spoil(tmp_path, store)
+    with pytest.raises(LedgerTrouble):
+        store.write([effects.Record(run(100))])
+    store.write([effects.Record(run(100))])
+
+    other = Store(tmp_path)
+
+    assert other.instance == store.instance
+    assert other.begin_life() is True
+    other.close()
+
+
+def test_a_row_that_cannot_be_is_no_damage(store, tmp_path):
+    store.write([effects.Record(run(1))])
+
+    with pytest.raises(LedgerTrouble, match="UNIQUE"):
+        store.write([effects.Record(run(2, slot=run(1).slot))])
+
+    assert list(tmp_path.glob("ledger-damaged-*")) == []
+
+
+@pytest.mark.parametrize("names", [["ledger.sqlite3"], ["ledger.sqlite3*"]], ids=str)
+def test_a_ledger_deleted_while_in_use_is_written_anew_with_all_it_held(store, tmp_path, names):
+    store.write([effects.Record(run(1))])
+    reader = Reader(tmp_path)
+    for name in names:
+        for path in tmp_path.glob(name):
+            path.unlink()
+
+    with pytest.raises(LedgerTrouble, match="was deleted while it was in use"):
+        store.write([effects.Record(run(2))])
+    store.write([effects.Record(run(2))])
+
+    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [2, 1]
+    assert not reader.is_current()
+    reader.close()
+    store.write([effects.Record(run(3))])
+    store.close()
+    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [3, 2, 1]
+
+
+def test_a_ledger_replaced_while_in_use_is_left_alone(store, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    Store(other).close()
+    os.replace(other / "ledger.sqlite3", tmp_path / "ledger.sqlite3")
+
+    for _ in range(2):
+        with pytest.raises(LedgerTrouble, match="was replaced while it was in use"):
+            store.write([effects.Record(run(1))])

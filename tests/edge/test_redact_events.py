@@ -1,0 +1,61 @@
+"""What jobs say is masked where it is heard, so that no row and no answer holds a secret."""
+
+import pytest
+
+from supervisor.core import events as ev
+from supervisor.redaction.mask import masker
+from supervisor.redaction.redact_events import masked
+from tests.edge.fixtures_keepers import at
+from workers import protocol
+
+mask = masker(["hunter22"])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        protocol.Failed("login with hunter22 failed", permanent=True),
+        protocol.Log("info", "password hunter22"),
+        protocol.Garbage("a line that is not JSON: hunter22"),
+        protocol.Done({"dsn": "postgres://u:hunter22@db", "rows": 3}),
+        protocol.Failed("connect postgres://u:geheim@db: refused", permanent=False),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_whatever_a_worker_says_is_masked(message):
+    heard = masked(ev.Said(at(), 1, 1, message), mask)
+
+    assert "***" in str(heard)
+    assert "hunter22" not in str(heard)
+    assert "geheim" not in str(heard)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.LaunchFailed(at(), 1, 1, "no such file: hunter22"),
+        ev.Emptied(at(), 1, 1, strays=("7 curl -u root:hunter22", "8 sleep 600")),
+    ],
+    ids=["a launch", "strays"],
+)
+def test_what_the_system_says_about_a_run_is_masked(event):
+    heard = masked(event, mask)
+
+    assert "***" in str(heard)
+    assert "hunter22" not in str(heard)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        protocol.Done({"rows": 3, "ratio": 0.5, "verified": True, "note": None}),
+        protocol.Progress(1, 2, "rows"),
+        protocol.Metric("rows", 7),
+        protocol.Started(),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_holds_no_secret_comes_through_as_it_is(message):
+    said = ev.Said(at(), 1, 1, message)
+
+    assert masked(said, mask) == said

@@ -1,0 +1,53 @@
+"""Work on a database that a wish to end interrupts."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.workers.catalogue_folder import execute
+from workers import sqlite
+
+ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n"
+
+
+class Wish(Exception):  # noqa: N818 - a wish is no error
+    pass
+
+
+def wished():
+    raise Wish
+
+
+@pytest.fixture
+def connection(tmp_path):
+    execute(tmp_path / "a.db", "CREATE TABLE a (b)")
+    with closing(sqlite.open_existing(tmp_path / "a.db")) as opened:
+        yield opened
+
+
+def test_the_answer_comes_back(connection):
+    work = connection.execute("SELECT 7").fetchone
+
+    assert sqlite.attended(connection, work, lambda: None) == (7,)
+
+
+def test_the_works_own_error_comes_out(connection):
+    with pytest.raises(sqlite3.OperationalError, match="no such table: c"):
+        sqlite.attended(connection, lambda: connection.execute("SELECT * FROM c"), lambda: None)
+
+
+def test_a_wish_ends_a_query_that_would_not_end(connection):
+    with pytest.raises(Wish):
+        sqlite.attended(connection, lambda: connection.execute(ENDLESS).fetchone(), wished)
+
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_wish_ends_work_of_many_statements(connection):
+    def work():
+        while True:
+            connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+
+    with pytest.raises(Wish):
+        sqlite.attended(connection, work, wished)

@@ -1,0 +1,69 @@
+"""Copies that rotation must leave alone: a mark beside them, made by hand."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from workers.backup import filenames, repository
+from workers.backup.errors import Trouble, of_system
+
+
+def keep(path: Path) -> Path:
+    """The mark that exempts the copy at `path` from rotation, made if it is not there.
+
+    Raises:
+        Trouble: no such copy, not a copy's name, or the folder cannot be written.
+    """
+    if filenames.parse(path.name) is None or not path.is_file():
+        raise Trouble(f"keep {path}: expected the path of a copy (see: nightshift backups)")
+    mark = path.with_name(f"{path.name}{filenames.KEEP}")
+    try:
+        repository.write_whole(mark, b"", 0o640)
+        repository.synced(path.parent)
+    except OSError as error:
+        raise of_system(f"keep {path}", path.parent, error) from error
+    return mark
+
+
+def release(path: Path) -> bool:
+    """Whether a mark was there; rotation judges the copy at `path` from now on.
+
+    Raises:
+        Trouble: the mark cannot be removed.
+    """
+    mark = path.with_name(f"{path.name}{filenames.KEEP}")
+    try:
+        mark.unlink()
+        repository.synced(path.parent)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise of_system(f"release {path}", path.parent, error) from error
+    return True
+
+
+_MOST_NOTED_BYTES = 1 << 16
+
+
+def mark_of(path: Path) -> Path:
+    """Where a finding against the copy is noted."""
+    return path.with_name(f"{path.name}{filenames.DAMAGED}")
+
+
+def noted(path: Path) -> str:
+    """The finding that is kept against the copy at `path`; empty if there is none."""
+    mark = mark_of(path)
+    if not os.path.lexists(mark):
+        return ""
+    try:
+        said = repository.read_small(mark, _MOST_NOTED_BYTES)
+    except (OSError, ValueError) as error:
+        return f"has a finding against it, {mark.name}, which cannot be read: {error}"
+    return said.decode(errors="replace").strip() or f"has a finding against it: {mark.name}"
+
+
+def note(path: Path, what: str) -> None:
+    """Keep a finding against the copy at `path`; on a read-only folder it is not kept."""
+    with suppress(OSError):
+        repository.write_whole(mark_of(path), f"{what}\n".encode(errors="replace"), 0o640)
+        repository.synced(path.parent)

@@ -1,0 +1,198 @@
+"""Measures taken on this machine: the database, its disks, its copies.
+
+The law: every wait is bounded, and no file of the database is opened beside a
+connection to it, since closing it would drop SQLite's locks: one measure is
+over before the next begins.
+"""
+
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from workers import backup, sqlite, virtual_tables
+from workers.backup import filenames, introspection, listing, lock_wait, preflight
+from workers.backup.errors import Trouble
+from workers.health.evaluation import Limits
+from workers.health.measurements import (
+    Database,
+    DatabaseSize,
+    Disk,
+    Measure,
+    NewestBackup,
+    NextBackup,
+    NoBackup,
+    NoQuickCheck,
+    Query,
+    QuickCheck,
+    WalSize,
+)
+from workers.rotation.retention import newest_verified
+from workers.sqlite import DatabaseTrouble
+from workers.units import format_duration
+
+_SAMPLED_TABLES, _SAMPLED_ROWS = 20, 100
+_LONGEST_LINE = 200
+
+Check = Callable[[], None]
+
+
+class Late(Exception):  # noqa: N818 - the time of a measure is over
+    """A measure was not finished within its limit."""
+
+
+def newest_backup(path: Path, folder: Path) -> NewestBackup | NoBackup:
+    """The newest verified copy of the database at `path` in `folder`."""
+    now = datetime.now(UTC)
+    try:
+        stem = filenames.stem(path)
+        of_stem = [one for one in listing.list_backups(folder) if one.stem == stem]
+        newest = max((one.taken_at for one in newest_verified(of_stem, now)), default=None)
+    except (Trouble, ValueError) as error:
+        return NoBackup(str(error))
+    except OSError as error:
+        return NoBackup(_words(error))
+    if newest is None:
+        others = f"; not verified: {len(of_stem)}" if of_stem else ""
+        return NoBackup(f"none of {stem} in {folder}{others}")
+    return NewestBackup(max(0.0, (now - newest).total_seconds()))
+
+
+def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextBackup:
+    """Whether a backup could be made now, as the backup itself would say it."""
+    try:
+        wanted = backup.Params(path, folder)
+        return NextBackup(preflight.lack(wanted, preflight.look(wanted, _until(limit_s, check))))
+    except Late:
+        return NextBackup(f"the database {_kept(limit_s)}")
+    except (Trouble, DatabaseTrouble, ValueError) as error:
+        return NextBackup(str(error))
+    except OSError as error:
+        return NextBackup(_words(error))
+
+
+def of_disks(path: Path, folder: Path | None) -> Iterator[Disk]:
+    """The volumes of the database, of its copies and of temporary files, each once."""
+    seen = set()
+    beside = Path(os.path.realpath(path)).parent
+    for place in (beside, folder, Path(tempfile.gettempdir())):
+        # A folder that is not there is another check's business.
+        with suppress(OSError):
+            if place is not None and (number := os.stat(place).st_dev) not in seen:
+                seen.add(number)
+                usage = psutil.disk_usage(str(place))
+                yield Disk(place, usage.free, usage.used)
+
+
+def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
+    """The database's own: can it be read, is it sound, how large, how fast."""
+    # SQLite keeps the log beside the file itself, not beside a link to it.
+    wal_bytes = _size(Path(f"{os.path.realpath(path)}-wal"))
+    try:
+        in_time = _until(limits.answer, check)
+        # Not read-only: the last reader of a log would leave -wal and -shm behind.
+        with closing(lock_wait.opened(path, in_time)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            lock_wait.begin_reading(connection, in_time)
+            measured = list(_of_content(path, connection, limits, check))
+    except Late:
+        yield Database(path, _kept(limits.answer))
+    except DatabaseTrouble as trouble:
+        yield Database(path, trouble.reason)
+    except sqlite3.Error as error:
+        yield Database(path, sqlite.trouble(path, error).reason)
+    else:
+        yield Database(path, "")
+        yield DatabaseSize(_size(path))
+        yield WalSize(wal_bytes)
+        yield from measured
+
+
+def _of_content(
+    path: Path, connection: sqlite3.Connection, limits: Limits, check: Check
+) -> Iterator[Measure]:
+    there = introspection.names(connection)
+    if not there:
+        raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
+    began = time.monotonic()
+    damaged = _sampled(connection, there)
+    yield Query(time.monotonic() - began)
+    yield damaged or _quick_check(connection, limits.quick_check, check)
+
+
+def _sampled(connection: sqlite3.Connection, there: list[str]) -> QuickCheck | None:
+    """Read the first rows of the first tables; what it finds, if it finds damage."""
+    for name in there[:_SAMPLED_TABLES]:
+        try:
+            rows = f'SELECT * FROM "{introspection.quoted(name)}" LIMIT {_SAMPLED_ROWS}'
+            connection.execute(rows).fetchall()
+        except sqlite3.DatabaseError as error:
+            if sqlite.is_damage(error):
+                return QuickCheck((str(error),), False, 0.0)
+            if not sqlite.is_foreign(error):
+                raise
+    return None
+
+
+def _quick_check(
+    connection: sqlite3.Connection, limit_s: float, check: Check
+) -> QuickCheck | NoQuickCheck:
+    problems = list[str]()
+
+    def look() -> None:
+        try:
+            for (row,) in connection.execute("PRAGMA quick_check"):
+                lines = (line for line in row.splitlines() if _is_damage(line))
+                problems.extend(line[:_LONGEST_LINE] for line in lines)
+        except sqlite3.DatabaseError as error:
+            if not sqlite.is_damage(error):
+                raise
+            problems.append(f"it could not go on: {error}")
+
+    began, finished = time.monotonic(), True
+    try:
+        sqlite.attended(connection, look, _until(limit_s, check))
+    except Late:
+        finished = False
+    except sqlite3.DatabaseError as error:
+        if not sqlite.is_foreign(error):
+            raise
+        return NoQuickCheck(str(error))
+    return QuickCheck(tuple(problems), finished, time.monotonic() - began)
+
+
+def _is_damage(line: str) -> bool:
+    return line != "ok" and line[:3] != "***" and not virtual_tables.is_of_its_own(line)
+
+
+def _kept(waited_s: float) -> str:
+    return f"is locked by another program for more than {format_duration(waited_s)}"
+
+
+def _words(error: OSError) -> str:
+    return f"{error.strerror} ({error.filename})" if error.filename else str(error)
+
+
+def _until(limit_s: float, check: Check) -> Check:
+    """`check`, and Late when the time is over, which begins now."""
+    deadline = time.monotonic() + limit_s
+
+    def look() -> None:
+        check()
+        if time.monotonic() >= deadline:
+            raise Late
+
+    return look
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

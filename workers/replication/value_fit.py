@@ -1,0 +1,140 @@
+"""Does every value fit its column, by its storage class, and which one does not?
+
+Questions to SQLite only; which class fits which type is for `types.py`. The
+law: a class that does not fit is found before PostgreSQL could take its text
+for something else.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from workers.replication import source
+from workers.replication.source import Scope
+from workers.replication.tables import Affinity, Column, Kind, Twin, Typed
+from workers.replication.type_mapping import LARGEST_WHOLE, classes_held
+from workers.sqlite_connection import text_of
+
+# From then on json_array takes a blob for JSONB, and what it says for the value.
+_ARRAYS_REFUSE_BLOBS = sqlite3.sqlite_version_info < (3, 45)
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A value that its column cannot hold; `key` is for people."""
+
+    table: str
+    column: str
+    found: str
+    value: object
+    key: tuple[object, ...]
+
+
+def first_misfit(
+    connection: sqlite3.Connection, twin: Twin, scope: Scope, widen: bool
+) -> Misfit | None:
+    """The first value in `scope` whose class its column's type cannot hold.
+
+    widen: text columns take every class.
+    """
+    every = unfit_sql(twin, widen)
+    values = dict(scope.values or {})
+    start = source.from_wanted(twin, scope)
+    word = "AND" if scope.source else "WHERE"
+    if connection.execute(f"SELECT 1 {start} {word} ({every}) LIMIT 1", values).fetchone() is None:
+        return None
+    for typed in twin.columns:
+        found = first_misfit_of(connection, twin, typed, scope, widen)
+        if found is not None:
+            return found
+    return None
+
+
+def unfit_sql(twin: Twin, widen: bool) -> str:
+    """The condition that a row holds a value which its column's type cannot."""
+    return _any([f"({_wrong(typed, widen)})" for typed in twin.columns])
+
+
+def unfit_sql_beside_array(twin: Twin, widen: bool) -> str:
+    """The same, but for what an array of the row's values is refused for by SQLite itself."""
+    if not _ARRAYS_REFUSE_BLOBS:
+        return unfit_sql(twin, widen)
+    asked = tuple(typed for typed in twin.columns if not _is_text_but_for_blobs(typed))
+    return unfit_sql(replace(twin, columns=asked), widen)
+
+
+def first_misfit_of(
+    connection: sqlite3.Connection,
+    twin: Twin,
+    typed: Typed,
+    scope: Scope = source.WHOLE,
+    widen: bool = False,
+) -> Misfit | None:
+    """The same for one column of `twin`."""
+    keys = ", ".join(each.column.source for each in twin.key)
+    name = typed.column.source
+    # As bytes, since a text may not be one.
+    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+    word = "AND" if scope.source else "WHERE"
+    query = (
+        f"SELECT typeof({name}), {value}, {keys} {source.from_wanted(twin, scope)}"
+        f" {word} ({_wrong(typed, widen)}) LIMIT 1"
+    )
+    with closing(source.rows(connection, query, scope.values or {})) as found:
+        line = next(found, None)
+    if line is None:
+        return None
+    kind, held, *key = line
+    texts = [text_of(each) if isinstance(each, bytes) else each for each in key]
+    return Misfit(twin.table.name, typed.column.name, kind.decode(), held, tuple(texts))
+
+
+def longest(
+    connection: sqlite3.Connection, twin: Twin, scope: Scope
+) -> tuple[Column, int, tuple[object, ...]]:
+    """The longest value in the longest row of `scope`: column, bytes, and the row's key."""
+    keys = ", ".join(each.column.source for each in twin.key)
+    names = [typed.column.source for typed in twin.columns]
+    # The length of a blob costs no look at it.
+    sizes = [
+        f"ifnull(length(CASE typeof({n}) WHEN 'blob' THEN {n} ELSE CAST({n} AS BLOB) END), 0)"
+        for n in names
+    ]
+    start = source.from_wanted(twin, scope)
+    query = f"SELECT {', '.join(sizes)}, {keys} {start} ORDER BY {'+'.join(sizes)} DESC LIMIT 1"
+    line = connection.execute(query, scope.values or {}).fetchone()
+    found = line[: len(names)]
+    place = found.index(max(found))
+    return twin.columns[place].column, found[place], line[len(names) :]
+
+
+def _any(conditions: list[str]) -> str:
+    """A balanced OR: SQLite refuses expressions that are a thousand deep."""
+    if len(conditions) <= 50:
+        return " OR ".join(conditions)
+    middle = len(conditions) // 2
+    return f"({_any(conditions[:middle])}) OR ({_any(conditions[middle:])})"
+
+
+def _is_text_but_for_blobs(typed: Typed) -> bool:
+    """Whether SQLite made a text of all that such a column holds, NULL and blobs aside."""
+    text = typed.column.affinity is Affinity.TEXT and typed.type == "text"
+    return text and not typed.column.key and not typed.column.escaped
+
+
+def _wrong(typed: Typed, widen: bool) -> str:
+    name = typed.column.source
+    if _is_text_but_for_blobs(typed):
+        # Blobs sort behind all texts: an eighth of typeof's cost.
+        return "0" if widen else f"{name} >= x''"
+    allowed = set(classes_held(typed))
+    if widen and typed.type == "text":
+        allowed = {"integer", "real", "text", "blob"}
+    if not typed.column.key:
+        allowed.add("null")
+    words = ", ".join(f"'{word}'" for word in sorted(allowed))
+    wrong = f"typeof({name}) NOT IN ({words})"
+    if typed.kind is Kind.REAL:
+        beyond = f"{name} NOT BETWEEN -{LARGEST_WHOLE} AND {LARGEST_WHOLE}"
+        wrong += f" OR (typeof({name}) = 'integer' AND {beyond})"
+    return wrong
