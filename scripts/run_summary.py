@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.model import Run, State
-from supervisor.ledger.queries import History, Wanted
+from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_size
 
 Result = Mapping[str, Any]
@@ -109,7 +109,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         history = History(given.state)
-        runs = history.runs(Wanted())
+        runs = history.runs(RunFilter())
     except sqlite3.Error as error:
         print(f"account: cannot read the ledger in {given.state}: {error}", file=sys.stderr)
         return 1

@@ -25,7 +25,7 @@ MOST_WAITING_BYTES = 4 * 1024**2
 LAST_LINES_S = 1.0
 
 
-class Log:
+class ServiceLog:
     """Takes notes, writes lines; `dropped` counts those that found no room."""
 
     def __init__(self, level: str, as_json: bool, fd: int = 2) -> None:

@@ -21,16 +21,16 @@ import msgspec
 from supervisor.config import fingerprint
 from supervisor.config.files import Unreadable, read_regular, write_private
 from supervisor.config.fingerprint import LIMIT_S as LOOK_LIMIT_S
-from supervisor.config.problems import Wrong
+from supervisor.config.problems import BadValueError
 from supervisor.config.result import Loaded, read_outcome
-from supervisor.config.timezones import MachineZone, machine_zone
+from supervisor.config.timezones import MachineZone, system_zone
 from supervisor.config.watch import Watch
-from supervisor.containment.internal_jobs import LOOK, RELOAD, End, Errand, why_ended
+from supervisor.containment.internal_jobs import LOOK, RELOAD, End, InternalJob, why_ended
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.config_diff import Changes
-from supervisor.core.model import Asking, Config, Peer, Problem
-from supervisor.state_dir import StateFolder, put_aside
+from supervisor.core.model import AuditEntry, Config, Peer, Problem
+from supervisor.state_dir import StateDir, put_aside
 from workers import protocol
 
 READ_LIMIT_S = 60
@@ -41,7 +41,7 @@ _BEGIN = (
 )
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class ReloadRefusedError(Exception):
     """The text was refused; its problems."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
@@ -54,7 +54,7 @@ class ReloadError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class ReloadRequest:
     """Who waits for a reload, and where the answer goes; previous: of the text before."""
 
     peer: Peer
@@ -64,7 +64,7 @@ class Asker:
     def row(self, at: datetime, said: str) -> effects.Record:
         """What the ledger keeps of it."""
         what = "previous" if self.previous else ""
-        return effects.Record(Asking(at, self.peer, "reload", what, said))
+        return effects.Record(AuditEntry(at, self.peer, "reload", what, said))
 
 
 class Reloader:
@@ -74,22 +74,22 @@ class Reloader:
     """
 
     def __init__(
-        self, path: Path, folder: StateFolder, acted_on: str, settle: Callable[[Config], Config]
+        self, path: Path, folder: StateDir, acted_on: str, settle: Callable[[Config], Config]
     ) -> None:
         self.folder = folder
         self._path = path
         self._settle = settle
         self._watch = Watch(acted_on)
         self._zone = _machine_zone()
-        self._looking = Errand(LOOK, "look")
+        self._looking = InternalJob(LOOK, "look")
         self._look_by = 0.0  # monotonic: then the child that looks has had its time
         self._is_wanted = False  # the text stood still and is to be read
-        self._waiting: list[Asker] = []
-        self._reading = Errand(RELOAD, "reload")
+        self._waiting: list[ReloadRequest] = []
+        self._reading = InternalJob(RELOAD, "reload")
         self._previous_wanted = False
         self._found = ""
 
-    def look(self, at: ev.At) -> None:
+    def poll(self, at: ev.At) -> None:
         """Look at the file, as once a minute, and at the zone that holds where it names none."""
         zone = _machine_zone()
         if zone == self._zone:
@@ -98,7 +98,7 @@ class Reloader:
             self._zone = zone
             self._watch.insist(at.mono)
 
-    def ask(self, asker: Asker | None, at: ev.At) -> None:
+    def request(self, asker: ReloadRequest | None, at: ev.At) -> None:
         """Somebody wants a reload, and perhaps an answer."""
         if asker is not None:
             self._waiting.append(asker)
@@ -120,7 +120,7 @@ class Reloader:
             return 0.0
         return self._look_by if self._looking.is_out else self._watch.look_at
 
-    def errand(self, at: ev.At) -> effects.Launch | None:
+    def next_launch(self, at: ev.At) -> effects.Launch | None:
         """The child to be started now, if the file is to be looked at or read."""
         if self._reading.is_out:
             return None
@@ -145,7 +145,7 @@ class Reloader:
         # All paths are absolute, and the working folder may be gone.
         return self._reading.begin(at, argv=tuple(argv), cwd="/")
 
-    def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """What a child's end means: a new text for the core, or a refusal."""
         heard = list(heard)
         for message in self._looking.said(heard):
@@ -188,7 +188,7 @@ class Reloader:
     def refused(self, problems: tuple[Problem, ...], at: datetime) -> list[effects.Record]:
         """Tell those who wait why the text was refused; what the ledger keeps of it."""
         return self._answer(
-            Refused(problems), f"jobs.yaml is refused: {len(problems)} problems", at
+            ReloadRefusedError(problems), f"jobs.yaml is refused: {len(problems)} problems", at
         )
 
     def failed(self, error: str, at: datetime) -> list[effects.Record]:
@@ -225,18 +225,20 @@ class Reloader:
                 put_aside(self.folder.outcome)
 
     def _accept(self, loaded: Loaded, config: Config, at: ev.At) -> ev.Event:
-        keep_text(self.folder, loaded.text)
+        save_accepted_text(self.folder, loaded.text)
         return ev.Reloaded(at, self._settle(config))
 
 
 def _machine_zone() -> MachineZone | None:
     try:
-        return machine_zone(os.environ)
-    except Wrong:  # it does not change while this process lives, and reading the file tells it
+        return system_zone(os.environ)
+    except (
+        BadValueError
+    ):  # it does not change while this process lives, and reading the file tells it
         return None
 
 
-def keep_text(folder: StateFolder, text: str) -> None:
+def save_accepted_text(folder: StateDir, text: str) -> None:
     """Keep an accepted text, and the one before it. A full disk costs only that."""
     before = b""
     with contextlib.suppress(Unreadable):
@@ -255,7 +257,7 @@ def _has_written(end: End) -> bool:
 
 
 def _why_unread(end: End, error: Exception, folder: Path) -> str:
-    if isinstance(end, ev.Lost):
+    if isinstance(end, ev.KeeperLost):
         return "the process that read it was lost; ask again with nightshift reload"
     if os.access(folder, os.W_OK):
         return f"the process that read it {why_ended(end, READ_LIMIT_S)}: {error}"

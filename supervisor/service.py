@@ -15,25 +15,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from supervisor import __version__
-from supervisor.api import Api
-from supervisor.api.bridge import Desk
+from supervisor.api import ApiServer
+from supervisor.api.bridge import LoopBridge
 from supervisor.config.first_load import FirstReading, read_apart
 from supervisor.containment import process_tree
-from supervisor.containment.keeper_pool import Processes
+from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
 from supervisor.core.effects import Note
 from supervisor.core.events import Restored
 from supervisor.core.model import Config, Problem, replace
 from supervisor.core.views import Facts, Listening
 from supervisor.ledger.store import Store
-from supervisor.log import Log
+from supervisor.log import ServiceLog
 from supervisor.redaction.mask import mask_of
 from supervisor.redaction.secrets import secrets_among
-from supervisor.reloader import Reloader, keep_text
+from supervisor.reloader import Reloader, save_accepted_text
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.turns import Decide
-from supervisor.state_dir import StateFolder, check_socket_path
-from supervisor.systemd import Herald, taken_from
+from supervisor.state_dir import StateDir, check_socket_path
+from supervisor.systemd import SystemdNotifier, from_environ
 
 # Pipes and sockets of many keepers; jobs get the original limit back.
 WANTED_FILES = 65536
@@ -52,7 +52,7 @@ class Settings:
     log_json: bool = False
     calendar: bool = True
 
-    def settle(self, config: Config) -> Config:
+    def apply_overrides(self, config: Config) -> Config:
         """The definitions, with what stands before them laid over.
 
         Jobs inherit our environment, so what is secret in it is to be masked, too.
@@ -64,7 +64,7 @@ class Settings:
         return replace(config, shutdown_grace_s=self.shutdown_grace_s)
 
 
-class BadConfig(Exception):  # noqa: N818 - the word people use
+class ConfigError(Exception):
     """jobs.yaml is refused and no earlier text may stand in for it."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
@@ -82,18 +82,18 @@ class Service:
     def __init__(self, settings: Settings, decide: Decide = decide.decide) -> None:
         process_tree.need_proc()
         # Before anything is started that would inherit it.
-        self._notify = taken_from(os.environ, os.getpid())
+        self._notify = from_environ(os.environ, os.getpid())
         umask = os.umask(0o077)
         check_socket_path(settings.socket)
-        folder = StateFolder(settings.state)
+        folder = StateDir(settings.state)
         folder.make()
         self._lock = folder.lock()
         self._put_aside = folder.make_inside()
         reading, refused = _load(settings, folder)
-        config = settings.settle(reading.loaded.config or Config(()))
-        self.desk = Desk(_facts(settings))
+        config = settings.apply_overrides(reading.loaded.config or Config(()))
+        self.desk = LoopBridge(_initial_facts(settings))
         # Bound before anything runs, so that nothing runs if it cannot be.
-        self._api = Api(settings.socket, config.api, self.desk, folder.root)
+        self._api = ApiServer(settings.socket, config.api, self.desk, folder.root)
         self.desk.facts = replace(self.desk.facts, metrics=self._listen(settings, config))
         try:
             self._store = Store(folder.root)
@@ -101,15 +101,15 @@ class Service:
         except BaseException:
             self._api.close()
             raise
-        self._log = Log(settings.log_level, settings.log_json)
+        self._log = ServiceLog(settings.log_level, settings.log_json)
         self._log.mask = self.desk.mask = mask_of(config)
-        swept = process_tree.sweep(self._store.instance)
+        swept = process_tree.kill_stray_instance(self._store.instance)
         folder.empty_tmp()
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()
-        reloader = Reloader(settings.config, folder, reading.found, settings.settle)
-        self._herald = Herald(self._notify, self._log)
+        reloader = Reloader(settings.config, folder, reading.found, settings.apply_overrides)
+        self._herald = SystemdNotifier(self._notify, self._log)
         self.loop = Loop(
             selector,
             self._store,
@@ -120,7 +120,7 @@ class Service:
             self._herald,
             decide,
         )
-        self._say_what_was_found(refused, swept)
+        self._report_startup(refused, swept)
         listening = self.desk.facts.metrics
         if listening is not None and listening.error:
             self._note("warning", f"metrics: {listening.address}: {listening.error}; goes on")
@@ -131,7 +131,7 @@ class Service:
     ) -> None:
         """Settle, catch up, launch what is due; only then does the socket answer."""
         at, memory = self.loop.read_clocks(), self._store.memory()
-        damage = "; ".join(filter(None, (self._store.take_damage(), *self._put_aside)))
+        damage = "; ".join(filter(None, (self._store.pop_damage(), *self._put_aside)))
         self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused, damage))
         self._api.start()
         self.desk.is_ready = True
@@ -176,7 +176,7 @@ class Service:
         if left:
             self._note("error", f"left behind, SIGKILL does not end them: {'; '.join(left[:20])}")
 
-    def _say_what_was_found(self, refused: tuple[Problem, ...], swept: process_tree.Swept) -> None:
+    def _report_startup(self, refused: tuple[Problem, ...], swept: process_tree.Swept) -> None:
         if swept.killed:
             named, count = "; ".join(swept.killed[:20]), len(swept.killed)
             self._note("warning", f"killed {count} strays of a dead predecessor: {named}")
@@ -194,27 +194,27 @@ class Service:
         self._log.note(self.loop.read_clocks().wall, Note(level, text))
 
 
-def _load(settings: Settings, folder: StateFolder) -> tuple[FirstReading, tuple[Problem, ...]]:
+def _load(settings: Settings, folder: StateDir) -> tuple[FirstReading, tuple[Problem, ...]]:
     """What is to run, and the problems of the file if that is an older text."""
     reading = read_apart(settings.config, os.environ, folder.cache)
     loaded = reading.loaded
     if loaded.config is not None:
-        keep_text(folder, loaded.text)
+        save_accepted_text(folder, loaded.text)
         return reading, ()
     if not settings.strict and settings.calendar and os.path.exists(folder.accepted):
         earlier = read_apart(settings.config, os.environ, folder.cache, folder.accepted)
         if earlier.loaded.config is not None:
             return FirstReading(earlier.loaded, reading.found), loaded.problems
-    raise BadConfig(loaded.problems)
+    raise ConfigError(loaded.problems)
 
 
 def _processes(
-    selector: selectors.BaseSelector, folder: StateFolder, instance: str, umask: int
-) -> Processes:
+    selector: selectors.BaseSelector, folder: StateDir, instance: str, umask: int
+) -> KeeperPool:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    return Processes(
+    return KeeperPool(
         selector,
         folder.runs,
         instance,
@@ -224,7 +224,7 @@ def _processes(
     )
 
 
-def _facts(settings: Settings) -> Facts:
+def _initial_facts(settings: Settings) -> Facts:
     now = datetime.now(UTC)
     return Facts(
         version=__version__,

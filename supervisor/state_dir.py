@@ -22,16 +22,16 @@ from workers.text import readable
 LONGEST_SOCKET_PATH = 107
 
 
-class FolderTrouble(Exception):  # noqa: N818 - the folder's, not ours
+class StateDirError(Exception):
     """The state folder cannot be used; the text says why and what to do."""
 
 
-class Held(FolderTrouble):
+class AlreadyRunningError(StateDirError):
     """Another supervisor holds the folder."""
 
 
 @dataclass(frozen=True, slots=True)
-class StateFolder:
+class StateDir:
     """Paths below one state folder."""
 
     root: Path
@@ -82,7 +82,7 @@ class StateFolder:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise FolderTrouble(
+            raise StateDirError(
                 f"state folder {self.root}: {error.strerror}: it must be a folder that uid "
                 f"{os.getuid()} may write (--state, $NIGHTSHIFT_STATE_DIR)"
             ) from error
@@ -103,7 +103,7 @@ class StateFolder:
             put += _clear(self.root / "ballast", stat.S_ISREG)
             put += _clear(self.heartbeats, stat.S_ISFIFO)
         except OSError as error:
-            raise FolderTrouble(f"state folder {self.root}: {error}") from error
+            raise StateDirError(f"state folder {self.root}: {error}") from error
         return put
 
     def empty_tmp(self) -> None:
@@ -130,13 +130,13 @@ class StateFolder:
             _clear(path, stat.S_ISREG)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         except OSError as error:
-            raise FolderTrouble(f"open {path}: {error.strerror}") from error
+            raise StateDirError(f"open {path}: {error.strerror}") from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(fd, 200).decode(errors="replace").strip()
             os.close(fd)
-            raise Held(
+            raise AlreadyRunningError(
                 f"state folder {self.root} is held by another supervisor ({holder}): stop it "
                 "with nightshift stop, or use another --state"
             ) from error
@@ -175,7 +175,7 @@ def check_socket_path(path: Path) -> None:
     """Raises: FolderTrouble where a UNIX socket cannot have this path."""
     size = len(os.fsencode(path))
     if size > LONGEST_SOCKET_PATH:
-        raise FolderTrouble(
+        raise StateDirError(
             f"socket path of {size} bytes is too long (at most {LONGEST_SOCKET_PATH}): {path}: "
             "choose a short one with --socket or $NIGHTSHIFT_SOCKET"
         )

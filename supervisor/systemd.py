@@ -13,11 +13,11 @@ from datetime import datetime
 
 from supervisor.core.effects import Note
 from supervisor.core.events import At
-from supervisor.core.state import Life, World
-from supervisor.log import Log
+from supervisor.core.state import SchedulerState, ServicePhase
+from supervisor.log import ServiceLog
 
 
-def summary(world: World) -> str:
+def summary(world: SchedulerState) -> str:
     """How much there is, what runs and waits, and what is wrong."""
     parts = [
         f"{len(world.jobs)} jobs",
@@ -32,13 +32,13 @@ def summary(world: World) -> str:
         parts.append("jobs.yaml is refused")
     if world.ledger_trouble:
         parts.append("the ledger cannot be written")
-    prefix = "" if world.life is Life.SERVING else f"{world.life}: "
+    prefix = "" if world.life is ServicePhase.SERVING else f"{world.life}: "
     return prefix + ", ".join(parts)
 
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 # Words of life in one period of the watchdog: one may come late, or be lost.
-WORDS_A_PERIOD = 3
+PINGS_A_PERIOD = 3
 SHORTEST_S = 0.01
 AGAIN_S = 1.0
 STATUS_CHARACTERS = 200
@@ -59,7 +59,7 @@ class NotifySocket:
         self._address = address
         self._silence_s: float | None = None
         if address and watchdog_s is not None:
-            self._silence_s = max(SHORTEST_S, watchdog_s / WORDS_A_PERIOD)
+            self._silence_s = max(SHORTEST_S, watchdog_s / PINGS_A_PERIOD)
         self._owed: dict[str, str] = {}
         self._status = ""
         self._was_ready = False
@@ -102,7 +102,7 @@ class NotifySocket:
         if self._describe(text):
             self._send(mono)
 
-    def speak(self, mono: float) -> None:
+    def send_due(self, mono: float) -> None:
         """What is due: a word of life, or words that found no room before."""
         if self._speak_at is not None and mono >= self._speak_at:
             self._send(mono)
@@ -144,7 +144,7 @@ class NotifySocket:
         self._speak_at = mono + (self._silence_s or 0.0) if is_watched else None
 
 
-def taken_from(environ: MutableMapping[str, str], pid: int) -> NotifySocket:
+def from_environ(environ: MutableMapping[str, str], pid: int) -> NotifySocket:
     """The line that the environment names, taken out of it: jobs must not speak in our name.
 
     pid: ours; a watchdog that was meant for another process is not ours to feed.
@@ -180,26 +180,26 @@ def _refusal(name: str, expected: str, got: str) -> str:
     return f'${name}: expected {expected}, got "{got[:STATUS_CHARACTERS]}": it is not heeded'
 
 
-class Herald:
+class SystemdNotifier:
     """Remembers what was told, so that nothing is told twice."""
 
-    def __init__(self, line: NotifySocket, log: Log) -> None:
+    def __init__(self, line: NotifySocket, log: ServiceLog) -> None:
         self._line = line
         self._log = log
         self._told_minute: datetime | None = None
         self._told_reading = False
         self._told_trouble = line.trouble
 
-    def begin(self, world: World, mono: float) -> None:
+    def begin(self, world: SchedulerState, mono: float) -> None:
         """The socket answers."""
         self._line.ready(summary(world), mono)
 
-    def look(self, world: World, is_reading: bool, minute: datetime, at: At) -> None:
+    def update(self, world: SchedulerState, is_reading: bool, minute: datetime, at: At) -> None:
         """Tell what is new; log why it could not be told, once.
 
         is_reading: whether jobs.yaml is being read again. minute: the next full one.
         """
-        if world.life in (Life.STOPPING, Life.STOPPED):
+        if world.life in (ServicePhase.STOPPING, ServicePhase.STOPPED):
             self._line.stopping(summary(world), at.mono)
         elif is_reading != self._told_reading:
             self._told_reading = is_reading
@@ -210,14 +210,14 @@ class Herald:
         elif minute != self._told_minute:  # a line a minute, not one for each run
             self._told_minute = minute
             self._line.status(summary(world), at.mono)
-        self._line.speak(at.mono)
-        self._own_up(at)
+        self._line.send_due(at.mono)
+        self._log_failure(at)
 
     def next_instant(self) -> float | None:
         """When there is something to say though nothing happens, monotonic."""
         return self._line.next_instant()
 
-    def _own_up(self, at: At) -> None:
+    def _log_failure(self, at: At) -> None:
         trouble = self._line.trouble
         if trouble and trouble != self._told_trouble:
             text = f"the service manager is not told: {trouble}"

@@ -24,7 +24,7 @@ from datetime import datetime
 from math import isfinite
 
 from workers import environment, loader, params, protocol
-from workers.report import Report, WorkerFailed
+from workers.report import Report, WorkerError
 
 PROGRESS_EVERY_S = 0.1
 # Python writes no longer number as text than one of 4,300 digits.
@@ -51,30 +51,30 @@ class Assignment:
     message_fd: int
 
 
-class Failure(Exception):  # noqa: N818 - a worker's end, not a mistake of this file
+class BootstrapError(Exception):
     """An ending that is known before, or in spite of, the worker's own code."""
 
 
 def main(assignment_fd: int, keeper: int) -> typing.NoReturn:
     """The way in for another interpreter: the assignment lies in a file without a name."""
-    die_with(keeper)
+    die_with_parent(keeper)
     environment.restore()
     if sys.path[:1] == [""]:  # the `-c` of the command line; a user's function gets it back
         del sys.path[0]
-    speak_by_the_line()
+    line_buffer_stdio()
     with open(assignment_fd, "rb") as file:
         assignment = Assignment(**json.loads(file.read()))
     leave(run(assignment))
 
 
-def die_with(keeper: int) -> None:
+def die_with_parent(keeper: int) -> None:
     """Be killed when the keeper dies, also if it has died already."""
     _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != keeper:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def speak_by_the_line() -> None:
+def line_buffer_stdio() -> None:
     """Let each printed line stand in the log at once, in UTF-8, whatever characters it has."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -92,9 +92,9 @@ def leave(status: int) -> typing.NoReturn:
 def run(assignment: Assignment) -> int:
     """Do the work and say how it ended; 0 after done, 1 after failed."""
     sys.argv = [assignment.worker]
-    voice = Voice(assignment.message_fd)
+    voice = MessageWriter(assignment.message_fd)
     report = Report(
-        send=voice.say,
+        send=voice.send,
         slot=datetime.fromisoformat(assignment.slot),
         timezone=assignment.timezone,
         dry_run=assignment.dry_run,
@@ -105,19 +105,19 @@ def run(assignment: Assignment) -> int:
 
     signal.signal(signal.SIGTERM, cancel)
     try:
-        voice.say(protocol.Started())
+        voice.send(protocol.Started())
         ending = _ending(assignment, report)
         if report.cancelled and isinstance(ending, protocol.Failed):
             # Why the supervisor ends a run it knows better: its own words then stand.
             words = f"ended by SIGTERM from outside: {ending.error}"
             ending = dataclasses.replace(ending, error=words)
-        voice.say(ending)
+        voice.send(ending)
     except BrokenPipeError:  # the supervisor is gone, or has heard enough
         return 1
     return 0 if isinstance(ending, protocol.Done) else 1
 
 
-class Voice:
+class MessageWriter:
     """Messages onto a pipe; of progress at most ten a second."""
 
     def __init__(self, fd: int) -> None:
@@ -125,7 +125,7 @@ class Voice:
         self._held: protocol.Progress | None = None
         self._next_progress = 0.0
 
-    def say(self, message: protocol.Message) -> None:
+    def send(self, message: protocol.Message) -> None:
         """Write one message; progress that comes too fast waits for the next word.
 
         Raises:
@@ -154,7 +154,7 @@ class Voice:
 
 def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.Failed:
     try:
-        worker = _found(assignment.worker)
+        worker = _find_entry(assignment.worker)
         given = {**json.loads(assignment.params), **json.loads(assignment.set_json)}
         typed = given if worker.params is None else params.parse(worker.params, given)
         return protocol.Done(_flat(worker.function(typed, report)))
@@ -163,10 +163,10 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
     except ModuleNotFoundError as missing:
         _print_traceback()
         return protocol.Failed(_lacks(assignment.worker, missing.name or ""), permanent=True)
-    except WorkerFailed as failed:
+    except WorkerError as failed:
         # `fail(error)` instead of `fail(str(error))` is what many write.
         return protocol.Failed(_words(failed.error), bool(failed.permanent))
-    except (Failure, params.BadParams) as failed:
+    except (BootstrapError, params.ParamsError) as failed:
         return protocol.Failed(str(failed), permanent=True)
     except MemoryError:
         return protocol.Failed("out of memory (limits.address_space?)", permanent=False)
@@ -185,14 +185,14 @@ def _limit_met(error: BaseException) -> str:
     return f" (limits.{name}?)" if name else ""
 
 
-def _found(name: str) -> loader.Entry:
+def _find_entry(name: str) -> loader.Entry:
     if ":" in name:
         sys.path.insert(0, os.getcwd())
     try:
         return loader.find(name)
-    except loader.NoEntry as missing:
+    except loader.EntryNotFoundError as missing:
         where = f" (looked for in {os.getcwd()} and this interpreter)" if ":" in name else ""
-        raise Failure(f"worker {name}: {missing}{where}") from missing
+        raise BootstrapError(f"worker {name}: {missing}{where}") from missing
 
 
 def _lacks(name: str, missing: str) -> str:
@@ -204,16 +204,20 @@ def _flat(result: object) -> dict[str, protocol.Scalar]:
     if result is None:
         return {}
     if not isinstance(result, dict):
-        raise Failure(f"the worker returned {type(result).__name__}; expected a dict or None")
+        raise BootstrapError(
+            f"the worker returned {type(result).__name__}; expected a dict or None"
+        )
     for key, value in result.items():
         if not isinstance(key, str):
-            raise Failure(f"result: the key {key!r} is no text")
+            raise BootstrapError(f"result: the key {key!r} is no text")
         if not isinstance(value, protocol.Scalar):
-            raise Failure(f"result.{key} is {type(value).__name__}; expected a number or text")
+            raise BootstrapError(
+                f"result.{key} is {type(value).__name__}; expected a number or text"
+            )
         if isinstance(value, float) and not isfinite(value):
-            raise Failure(f"result.{key} is {value}; expected a finite number")
+            raise BootstrapError(f"result.{key} is {value}; expected a finite number")
         if isinstance(value, int) and value.bit_length() > _MOST_BITS:
-            raise Failure(
+            raise BootstrapError(
                 f"result.{key} is a number of {value.bit_length()} bits; expected at most "
                 f"{_MOST_BITS}: return it as text"
             )

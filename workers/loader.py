@@ -28,7 +28,7 @@ class Entry:
     params: type | None
 
 
-class NoEntry(Exception):  # noqa: N818 - what is not there
+class EntryNotFoundError(Exception):
     """There is no such worker, or it cannot be called as one."""
 
 
@@ -44,14 +44,16 @@ def find(worker: str) -> Entry:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and f"{module_name}.".startswith(f"{error.name}."):
-            raise NoEntry(f"no module {module_name.removeprefix('workers.')}") from error
+            raise EntryNotFoundError(
+                f"no module {module_name.removeprefix('workers.')}"
+            ) from error
         raise
     function = getattr(module, function_name, None)
     if not callable(function):
         missing = "is no function" if hasattr(module, function_name) else "is not there"
-        raise NoEntry(f"{function_name} {missing} in {module_name}")
+        raise EntryNotFoundError(f"{function_name} {missing} in {module_name}")
     if not _takes_two(function) or (":" not in worker and _first_names(function) != _ARGUMENTS):
-        raise NoEntry(f"{function_name} does not take (params, report)")
+        raise EntryNotFoundError(f"{function_name} does not take (params, report)")
     return Entry(function, _params(function))
 
 

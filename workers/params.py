@@ -24,7 +24,7 @@ P = typing.TypeVar("P")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class BadParam:
+class ParamError:
     """One mistake in a `with` block: the key, what is wrong, what may be meant."""
 
     key: str
@@ -32,10 +32,10 @@ class BadParam:
     hint: str = ""
 
 
-class BadParams(ValueError):  # noqa: N818 - the plural is the point: all at once
+class ParamsError(ValueError):
     """Every mistake of one `with` block."""
 
-    def __init__(self, problems: list[BadParam]) -> None:
+    def __init__(self, problems: list[ParamError]) -> None:
         super().__init__("; ".join(f"{p.key}: {p.text}" for p in problems))
         self.problems = problems
 
@@ -54,29 +54,29 @@ def parse(kind: type[P], given: Mapping[str, object]) -> P:
         if name in given:
             try:
                 values[name] = _convert(annotations[name], given[name])
-            except BadParams as inner:
+            except ParamsError as inner:
                 problems += [_within(name, problem) for problem in inner.problems]
             except ValueError as error:
-                problems.append(BadParam(name, str(error)))
+                problems.append(ParamError(name, str(error)))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            problems.append(BadParam(name, "is required"))
+            problems.append(ParamError(name, "is required"))
     if problems:
-        raise BadParams(problems)
+        raise ParamsError(problems)
     try:
         return kind(**values)
     except ValueError as error:  # a check that Params makes on itself: "key: what is wrong"
         key, _, text = str(error).partition(": ")
-        found = BadParam(key, text) if key in declared else BadParam("", str(error))
-        raise BadParams([found]) from error
+        found = ParamError(key, text) if key in declared else ParamError("", str(error))
+        raise ParamsError([found]) from error
 
 
-def _unknown(key: str, declared: Mapping[str, object]) -> BadParam:
+def _unknown(key: str, declared: Mapping[str, object]) -> ParamError:
     near = difflib.get_close_matches(key, declared, 1)
     hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(declared)}"
-    return BadParam(key, "unknown parameter", hint)
+    return ParamError(key, "unknown parameter", hint)
 
 
-def _within(name: str, problem: BadParam) -> BadParam:
+def _within(name: str, problem: ParamError) -> ParamError:
     key = f"{name}.{problem.key}" if problem.key else name
     return dataclasses.replace(problem, key=key)
 

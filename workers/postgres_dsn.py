@@ -7,7 +7,7 @@ import psycopg
 from psycopg import conninfo
 
 
-class BadDsn(ValueError):  # noqa: N818 - what it is
+class DsnError(ValueError):
     """It cannot be used; the text says why, and holds no secret."""
 
 
@@ -21,11 +21,11 @@ def read(dsn: str) -> dict[str, Any]:
         given = conninfo.conninfo_to_dict(dsn)
     except (psycopg.ProgrammingError, UnicodeError):
         # libpq repeats what it does not understand, which may be a password.
-        raise BadDsn("expected a libpq DSN or URL, and libpq reads it as none") from None
+        raise DsnError("expected a libpq DSN or URL, and libpq reads it as none") from None
     database = str(given.get("dbname") or os.environ.get("PGDATABASE", ""))
     if any(mark in database for mark in ("://", "password=")):
         # PostgreSQL repeats the name of the database.
-        raise BadDsn(
+        raise DsnError(
             "expected the name of a database in dbname or PGDATABASE, got a whole DSN;"
             " give that one as postgres"
         )

@@ -11,7 +11,7 @@ from datetime import datetime
 from workers.protocol import Log, Message, Metric, Progress
 
 
-class WorkerFailed(Exception):  # noqa: N818 - it says how a run ended
+class WorkerError(Exception):
     """Raised by `Report.fail`: the run ends as failed with this text."""
 
     def __init__(self, error: str, permanent: bool = False) -> None:
@@ -54,4 +54,4 @@ class Report:
         Raises:
             WorkerFailed: always.
         """
-        raise WorkerFailed(text, permanent)
+        raise WorkerError(text, permanent)

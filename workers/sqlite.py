@@ -39,7 +39,7 @@ _INDEX_BYTES = 32 * 1024
 T = TypeVar("T")
 
 
-class DatabaseTrouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
+class DatabaseError(Exception):
     """A database that cannot be used as it is.
 
     path: the database. reason: a sentence without its subject. permanent:
@@ -53,7 +53,7 @@ class DatabaseTrouble(Exception):  # noqa: N818 - it is caught and told, not a d
         self.permanent = permanent
 
 
-class DatabaseLockedError(DatabaseTrouble):
+class DatabaseLockedError(DatabaseError):
     """A lock stands in the way; waited_s: for how long it did."""
 
     def __init__(self, path: Path, waited_s: float, by: str = "another program") -> None:
@@ -64,7 +64,7 @@ class DatabaseLockedError(DatabaseTrouble):
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class DatabaseInfo:
     """What a database file shows from outside; `size_bytes` may be 0."""
 
     path: Path
@@ -75,7 +75,7 @@ class Face:
     mode: int
 
 
-def look(path: Path) -> Face:
+def inspect(path: Path) -> DatabaseInfo:
     """The face of the SQLite database at `path`; an empty file counts as one.
 
     Call it before connecting: closing a descriptor of a database drops the
@@ -87,23 +87,23 @@ def look(path: Path) -> Face:
     try:
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
-            raise DatabaseTrouble(path, "is no plain file", permanent=True)
+            raise DatabaseError(path, "is no plain file", permanent=True)
         with open(path, "rb") as file:
             header = file.read(_HEADER_BYTES)
     except FileNotFoundError as error:
-        raise DatabaseTrouble(path, "does not exist", permanent=True) from error
+        raise DatabaseError(path, "does not exist", permanent=True) from error
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-        raise DatabaseTrouble(path, reason, permanent=True) from error
+        raise DatabaseError(path, reason, permanent=True) from error
     if header and not (header.startswith(_MAGIC) and len(header) == _HEADER_BYTES):
-        raise DatabaseTrouble(path, "is no SQLite database", permanent=True)
+        raise DatabaseError(path, "is no SQLite database", permanent=True)
     # Bytes 18 and 19 are the versions needed to write and to read: 2 is WAL.
     wal = header[18:20] == b"\2\2"
     mode = stat.S_IMODE(found.st_mode)
-    return Face(path, found.st_size, wal, found.st_uid, found.st_gid, mode)
+    return DatabaseInfo(path, found.st_size, wal, found.st_uid, found.st_gid, mode)
 
 
-def refuse_lockout(face: Face) -> None:
+def refuse_lockout(face: DatabaseInfo) -> None:
     """Nothing, if the owner can go on using the database after we opened it.
 
     Whoever opens a WAL database first makes its `-wal` and `-shm`, as a user
@@ -122,7 +122,7 @@ def refuse_lockout(face: Face) -> None:
         return
     owner = _user(face.owner_uid)
     unit_user = owner.removeprefix("uid ")
-    raise DatabaseTrouble(
+    raise DatabaseError(
         face.path,
         f"is in WAL mode and belongs to {owner}; as {_user(ours)} this run could leave -wal and"
         f" -shm files that {owner} cannot write. Run it as that user ("
@@ -141,7 +141,7 @@ def open_existing(
     Raises:
         DatabaseTrouble: whatever `look` and `refuse_lockout` find, or SQLite.
     """
-    face = look(path)
+    face = inspect(path)
     refuse_lockout(face)
     mode = "ro" if read_only else "rw"
     # Absolute and quoted: a URI would read `?`, `#` and `%` of a path as its own.
@@ -161,7 +161,7 @@ def open_existing(
     return database
 
 
-def attended(
+def with_progress(
     connection: sqlite3.Connection, work: Callable[[], T], check: Callable[[], None]
 ) -> T:
     """What `work()` answers; it is done in a thread and uses `connection` alone.
@@ -208,7 +208,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def trouble(path: Path, error: sqlite3.Error) -> DatabaseTrouble:
+def error_of(path: Path, error: sqlite3.Error) -> DatabaseError:
     """`error` as a sentence about `path`, and whether it can mend itself."""
     if waits_for_a_lock(error):
         # LOCKED is said of a table, and within one process.
@@ -221,14 +221,14 @@ def trouble(path: Path, error: sqlite3.Error) -> DatabaseTrouble:
     permanent = name in _PERMANENT or isinstance(error, sqlite3.IntegrityError)
     if name_of(error) in _TO_BE_UNDONE:
         permanent = _is_read_only(folder)
-    return DatabaseTrouble(path, _words(name, error, folder), permanent)
+    return DatabaseError(path, _words(name, error, folder), permanent)
 
 
-def _refused(face: Face, error: sqlite3.Error) -> DatabaseTrouble:
+def _refused(face: DatabaseInfo, error: sqlite3.Error) -> DatabaseError:
     """Why a database could not be opened."""
-    told, folder = trouble(face.path, error), _folder(face.path)
+    told, folder = error_of(face.path, error), _folder(face.path)
     if kind_of(error) == "SQLITE_ERROR":  # of its own schema, which it cannot read
-        return DatabaseTrouble(face.path, told.reason, permanent=True)
+        return DatabaseError(face.path, told.reason, permanent=True)
     lacks_files = kind_of(error) in ("SQLITE_CANTOPEN", "SQLITE_READONLY")
     if not (face.wal and lacks_files) or os.access(folder, os.W_OK):
         return told
@@ -237,7 +237,7 @@ def _refused(face: Face, error: sqlite3.Error) -> DatabaseTrouble:
         if _is_read_only(folder)
         else f"cannot be written by {_user(os.geteuid())}"
     )
-    return DatabaseTrouble(
+    return DatabaseError(
         face.path,
         f"is in WAL mode, for which SQLite has to write -wal and -shm files beside it even to"
         f" read, and {folder} {why}; make it writable, or let the database's owner set"
@@ -290,7 +290,7 @@ def _free_bytes(folder: Path) -> float:
     return found.f_bavail * found.f_frsize
 
 
-def _shares_group(face: Face) -> bool:
+def _shares_group(face: DatabaseInfo) -> bool:
     """Whether the owner is in the group that a file made by us beside it gets."""
     folder = os.stat(face.path.absolute().parent)
     made_gid = folder.st_gid if folder.st_mode & stat.S_ISGID else os.getegid()

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workers import loader
-from workers.bootstrap import die_with
-from workers.params import BadParams, parse
+from workers.bootstrap import die_with_parent
+from workers.params import ParamsError, parse
 from workers.text import readable
 
 
@@ -33,7 +33,7 @@ def check(worker: str, params_json: str) -> list[Finding]:
     """What is wrong with one worker and its parameters."""
     try:
         found = loader.find(worker)
-    except loader.NoEntry as error:
+    except loader.EntryNotFoundError as error:
         word = "worker" if ":" in worker else "built-in worker"
         return [Finding("worker", f'no {word} "{worker}": {error}', _nearest(worker))]
     # Imported code may raise anything, SystemExit too; all of it is an answer.
@@ -44,7 +44,7 @@ def check(worker: str, params_json: str) -> list[Finding]:
         return []
     try:
         parse(found.params, json.loads(params_json))
-    except BadParams as error:
+    except ParamsError as error:
         return [
             Finding(f"with.{bad.key}" if bad.key else "with", bad.text, bad.hint)
             for bad in error.problems
@@ -56,7 +56,7 @@ def check(worker: str, params_json: str) -> list[Finding]:
 
 def main() -> None:
     """Answer the questions on stdin; the process ends here."""
-    die_with(os.getppid())
+    die_with_parent(os.getppid())
     questions = json.load(sys.stdin)
     # What is imported may print; only this descriptor leads to the asker.
     answers = os.dup(1)
@@ -64,12 +64,12 @@ def main() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
     for number, question in enumerate(questions):
-        _say(answers, {"begin": number})
+        _print_answer(answers, {"begin": number})
         _enter(question)
         for finding in check(question["worker"], question["params_json"]):
             fields = {"key": finding.key, "text": finding.text, "hint": finding.hint}
-            _say(answers, fields)
-    _say(answers, {"end": True})
+            _print_answer(answers, fields)
+    _print_answer(answers, {"end": True})
     # Threads and exit hooks of what was imported are not waited for.
     os._exit(0)
 
@@ -87,7 +87,7 @@ def _enter(question: dict[str, str]) -> None:
         return  # whether a folder exists is for the run to find
 
 
-def _say(descriptor: int, answer: Mapping[str, object]) -> None:
+def _print_answer(descriptor: int, answer: Mapping[str, object]) -> None:
     said = {key: readable(v) if isinstance(v, str) else v for key, v in answer.items()}
     os.write(descriptor, json.dumps(said).encode() + b"\n")
 

@@ -6,6 +6,6 @@ world. Enter by `routes.py` for what may be asked, `server.py` for the thread
 and its limits.
 """
 
-from supervisor.api.server import Api
+from supervisor.api.server import ApiServer
 
-__all__ = ["Api"]
+__all__ = ["ApiServer"]

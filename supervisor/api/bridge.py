@@ -17,12 +17,12 @@ from typing import Any
 
 from supervisor.core import counters
 from supervisor.core.control_requests import Reply, Request
-from supervisor.core.counters import Tally, transitions
+from supervisor.core.counters import Counters, transitions
 from supervisor.core.effects import Action
 from supervisor.core.model import Peer, Run
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
-from supervisor.redaction.mask import Mask, masker
+from supervisor.redaction.mask import Mask, make_mask
 
 # As many changes as a reader may fall behind.
 RING = 1000
@@ -48,7 +48,7 @@ class DamageSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class PendingRequest:
     """Something asked from outside, by whom, and where the answer goes."""
 
     peer: Peer
@@ -65,7 +65,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
+class ChangesSince:
     """What came after a number, up to the newest; missed: some of it is no longer kept."""
 
     changes: tuple[Change, ...]
@@ -73,7 +73,7 @@ class Since:
     missed: bool
 
 
-class Desk:
+class LoopBridge:
     """One published view, one ring of changes, one queue of calls, and what wakes whom.
 
     bell: called (by the loop) when changes have come, while somebody wants to know.
@@ -81,20 +81,20 @@ class Desk:
     """
 
     def __init__(self, facts: Facts) -> None:
-        self.world: World | None = None
+        self.world: SchedulerState | None = None
         self.facts = facts
-        self.tally = Tally()
-        self.mask: Mask = masker(())
+        self.tally = Counters()
+        self.mask: Mask = make_mask(())
         self.bell: Callable[[], object] | None = None
         self.is_ready = False
         self.ticked_mono = 0.0
         # A million numbers a second: no life uses up what lies before the next one's start.
         self.newest = int(facts.started_at.timestamp() * 1e6)
         self._ring: deque[Change] = deque(maxlen=RING)
-        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[PendingRequest] = queue.SimpleQueue()
         self.wake_fd, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def tell(self, changed: Iterable[Run]) -> None:
+    def publish_changes(self, changed: Iterable[Run]) -> None:
         """Put changes into the ring, and ring the bell (the loop only)."""
         for run in changed:
             self._ring.append(Change(self.newest + 1, run))
@@ -104,18 +104,18 @@ class Desk:
             with contextlib.suppress(RuntimeError):  # whoever wanted to know has gone
                 bell()
 
-    def changes_after(self, number: int) -> Since:
+    def changes_after(self, number: int) -> ChangesSince:
         """The changes after this one, as far as they are kept (any thread)."""
         newest = self.newest  # before the ring: what comes in between is found next time
         kept = tuple(self._ring)  # at once: the loop may append meanwhile
         newest = kept[-1].number if kept else newest
         oldest = kept[0].number if kept else newest + 1
         found = tuple(change for change in kept if change.number > number)
-        return Since(found, newest, number < oldest - 1 or number > newest)
+        return ChangesSince(found, newest, number < oldest - 1 or number > newest)
 
-    def ask(self, peer: Peer, what: Request | Reload | TestAlert | DamageSeen) -> "Future[Any]":
+    def submit(self, peer: Peer, what: Request | Reload | TestAlert | DamageSeen) -> "Future[Any]":
         """Hand in a call; its future holds the answer (from any thread)."""
-        call = Call(peer, what, Future())
+        call = PendingRequest(peer, what, Future())
         self._calls.put(call)
         self.wake()
         return call.answer
@@ -125,7 +125,7 @@ class Desk:
         with contextlib.suppress(BlockingIOError):  # it is full: the loop will look anyway
             os.write(self._waker, b"\0")
 
-    def woken(self) -> None:
+    def drain_wakeup(self) -> None:
         """The loop is awake. It says so before it looks at what woke it (the loop only).
 
         What comes after its look wakes it again; said later, that would be slept over.
@@ -133,7 +133,7 @@ class Desk:
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake_fd, 4096)
 
-    def take(self) -> list[Call]:
+    def take_requests(self) -> list[PendingRequest]:
         """The calls handed in so far (the loop only)."""
         taken = []
         while True:
@@ -142,7 +142,7 @@ class Desk:
             except queue.Empty:
                 return taken
 
-    def answer(self, asker: "Future[Any]", reply: Reply, world: World) -> None:
+    def answer(self, asker: "Future[Any]", reply: Reply, world: SchedulerState) -> None:
         """Answer out of a world that is published first: whoever hears it may look (the loop)."""
         self.world = world
         # Nobody may cancel it between a look and the result.
@@ -155,29 +155,31 @@ class Desk:
         return self._waker
 
 
-class Witness:
+class TurnObserver:
     """Sees each decision, counts it, and keeps its changes until they are told."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LoopBridge) -> None:
         self._desk = desk
         self._changed: list[Run] = []
 
-    def saw(self, before: World, after: World, actions: Sequence[Action]) -> None:
+    def record(
+        self, before: SchedulerState, after: SchedulerState, actions: Sequence[Action]
+    ) -> None:
         """A decision: the world before and after it, and what it asked for."""
         if after.jobs is not before.jobs:
-            self._desk.tally = counters.only(self._desk.tally, after)
+            self._desk.tally = counters.restricted_to(self._desk.tally, after)
         if not actions:
             return
         changed = transitions(before, actions)
         self._desk.tally = counters.count(self._desk.tally, changed, actions, after)
         self._changed += changed
 
-    def saw_tick(self, lateness_s: float) -> None:
+    def record_tick(self, lateness_s: float) -> None:
         """A full minute was acted on."""
         self._desk.tally = counters.tick(self._desk.tally, lateness_s)
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Tell what changed since the last time."""
         if self._changed:
-            self._desk.tell(self._changed)
+            self._desk.publish_changes(self._changed)
             self._changed = []

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 
-class Limits(Struct, frozen=True):
+class ClientLimits(Struct, frozen=True):
     """Seconds, connections and bytes for the clients of one listening socket.
 
     request_s: from the connection, or the answer before, to a whole request.
@@ -40,7 +40,7 @@ MOST_BYTES = 1024 * 1024
 _UCRED = struct.Struct("3i")
 
 
-class Guest(H11Protocol):
+class LimitedConnection(H11Protocol):
     """A connection within limits; `guests` holds all of a socket, oldest first."""
 
     def __init__(
@@ -48,8 +48,8 @@ class Guest(H11Protocol):
         config: UvicornConfig,
         state: ServerState,
         app_state: dict[str, Any],
-        limits: Limits,
-        guests: "dict[Guest, None]",
+        limits: ClientLimits,
+        guests: "dict[LimitedConnection, None]",
     ) -> None:
         super().__init__(config, state, app_state)
         self._limits = limits
@@ -62,7 +62,7 @@ class Guest(H11Protocol):
         super().connection_made(transport)
         self._guests[self] = None
         if len(self._guests) > self._limits.clients:
-            self._turn_one_away()
+            self._close_oldest()
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -77,13 +77,13 @@ class Guest(H11Protocol):
             self.transport.abort()
             return
         super().data_received(data)
-        self._look_at_request()
+        self._check_request()
 
     def on_response_complete(self) -> None:
         # Before the next request, which may have been waiting, is looked at.
         self._expect_request()
         super().on_response_complete()
-        self._look_at_request()
+        self._check_request()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -105,7 +105,7 @@ class Guest(H11Protocol):
         """Whether no whole request has come yet."""
         return self._deadline is not None
 
-    def _look_at_request(self) -> None:
+    def _check_request(self) -> None:
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete and not cycle.more_body:
             self._cancel_deadline()
@@ -121,7 +121,7 @@ class Guest(H11Protocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _turn_one_away(self) -> None:
+    def _close_oldest(self) -> None:
         """The oldest one that has not sent a whole request."""
         for guest in self._guests:
             if guest.is_waiting and guest is not self:
@@ -131,7 +131,7 @@ class Guest(H11Protocol):
         self.transport.abort()
 
 
-class Neighbour(Guest):
+class UnixConnection(LimitedConnection):
     """A client on this machine: the kernel says who it is (SO_PEERCRED)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from supervisor.api.bridge import DamageSeen, Desk
-from supervisor.api.connection import Limits
-from supervisor.api.errors import Problem
+from supervisor.api.bridge import DamageSeen, LoopBridge
+from supervisor.api.connection import ClientLimits
+from supervisor.api.errors import HttpError
 from supervisor.api.parameters import JOB, RUN
-from supervisor.api.streams import Feed
+from supervisor.api.streams import EventStreams
 from supervisor.core import build_views
 from supervisor.core.model import Attempt, Job, Peer, Run
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import RunView
 from supervisor.ledger.queries import History
 
@@ -21,22 +21,22 @@ from supervisor.ledger.queries import History
 MOST_TOLD = 100
 
 
-class Ground:
+class HandlerContext:
     """One desk and one state folder, as the API's thread sees them."""
 
-    def __init__(self, desk: Desk, folder: Path, limits: Limits) -> None:
+    def __init__(self, desk: LoopBridge, folder: Path, limits: ClientLimits) -> None:
         self.desk = desk
         self.folder = folder
         self.limits = limits
-        self.feed = Feed(desk, folder, limits)
+        self.feed = EventStreams(desk, folder, limits)
         self._history: History | None = None
         self._told: set[str] = set()
 
     @property
-    def world(self) -> World:
+    def world(self) -> SchedulerState:
         """The published world."""
         if self.desk.world is None:
-            raise Problem(503, "the supervisor is starting")
+            raise HttpError(503, "the supervisor is starting")
         return self.desk.world
 
     @property
@@ -53,14 +53,14 @@ class Ground:
         """Tell the loop of a row that was left out, once."""
         if cause not in self._told:
             self._told = {cause, *list(self._told)[:MOST_TOLD]}
-            self.desk.ask(Peer(os.getuid(), os.getpid()), DamageSeen(cause))
+            self.desk.submit(Peer(os.getuid(), os.getpid()), DamageSeen(cause))
 
     def job(self, request: Request) -> Job:
         """The job that the path names."""
         name = JOB.of(request)
         job = self.world.jobs.get(name)
         if job is None:
-            raise Problem(404, f'no job is called "{name}"', "nightshift jobs lists them")
+            raise HttpError(404, f'no job is called "{name}"', "nightshift jobs lists them")
         return job
 
     def run(self, request: Request) -> Run:
@@ -71,26 +71,26 @@ class Ground:
         """The run of this number, as it is now."""
         found = self.world.runs.get(number) or self.history.run(number)
         if found is None:
-            raise Problem(404, f"no run {number} is known", "nightshift history lists them")
+            raise HttpError(404, f"no run {number} is known", "nightshift history lists them")
         return found
 
-    def show(self, run: Run) -> RunView:
+    def run_view(self, run: Run) -> RunView:
         """A run as it is now, if it is open; else as it was."""
         world = self.world
         if run.id in world.runs:
             return build_views.open_run(world, world.runs[run.id])
         return build_views.run_view(run)
 
-    def show_whole(self, run: Run) -> RunView:
+    def run_view_with_attempts(self, run: Run) -> RunView:
         """A run with its attempts."""
-        shown = self.show(run)
+        shown = self.run_view(run)
         return build_views.run_view(run, self.attempts(run), shown.pid, shown.cause)
 
     def attempts(self, run: Run) -> list[Attempt]:
         """The attempts of a run; of the last one what is known before the ledger is."""
         known = self.history.attempts(run.id)
         living = self.world.living.get(run.id)
-        if living is None or living.settled:
+        if living is None or living.exited:
             return known
         return [each for each in known if each.number != living.attempt.number] + [living.attempt]
 

@@ -41,10 +41,12 @@ class CrossOriginProtection:
         headers = Headers(scope=scope)
         if reason := why_foreign(headers):
             hint = "only programs on this machine are answered, such as nightshift and curl"
-            await as_json(responses.Error(reason, hint), 403)(scope, receive, send)
+            await as_json(responses.ErrorBody(reason, hint), 403)(scope, receive, send)
         elif scope["method"] not in _READING and (form := form_type(headers)):
             hint = "send JSON: curl -H 'Content-Type: application/json' -d '{...}'"
-            answer = as_json(responses.Error(f"a body of type {form} is not accepted", hint), 415)
+            answer = as_json(
+                responses.ErrorBody(f"a body of type {form} is not accepted", hint), 415
+            )
             await answer(scope, receive, send)
         else:
             await self._app(scope, receive, send)

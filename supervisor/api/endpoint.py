@@ -6,14 +6,14 @@ from typing import Any
 from msgspec import Struct
 
 from supervisor.api import responses
-from supervisor.api.errors import Ask
+from supervisor.api.errors import Handler
 from supervisor.api.parameters import JOB, RUN, Parameter
 
 JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class Endpoint:
     """One thing that may be asked.
 
     answer: the shape of the JSON that a yes carries; None: text of `media`.
@@ -22,12 +22,12 @@ class Declared:
 
     method: str
     path: str
-    ask: Ask
-    says: str
-    answer: type[Struct] | None = None
+    handler: Handler
+    summary: str
+    response: type[Struct] | None = None
     media: str = JSON
     status: int = 200
-    takes: tuple[Parameter[Any], ...] = ()
+    parameters: tuple[Parameter[Any], ...] = ()
     body: type[Struct] | None = None
     errors: tuple[int, ...] = ()
 
@@ -51,7 +51,7 @@ class Declared:
         found = set(self.errors)
         if self.is_strict:
             found |= {422, 503}
-        if JOB in self.takes or RUN in self.takes:
+        if JOB in self.parameters or RUN in self.parameters:
             found.add(404)
         if self.body is not None:
             found |= {400, 413}
@@ -59,5 +59,5 @@ class Declared:
 
     def error_shape(self, status: int) -> type[Struct]:
         """What an error of this status carries."""
-        is_reload = self.answer is not None and self.path == "/v1/reload"
-        return responses.Refused if is_reload and status == 422 else responses.Error
+        is_reload = self.response is not None and self.path == "/v1/reload"
+        return responses.ReloadError if is_reload and status == 422 else responses.ErrorBody

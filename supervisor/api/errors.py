@@ -9,24 +9,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from supervisor.api import responses
-from supervisor.core.control_requests import Answer, Reply
-from supervisor.reloader import Refused, ReloadError
+from supervisor.core.control_requests import Reply, ReplyStatus
+from supervisor.reloader import ReloadError, ReloadRefusedError
 
 STATUS = {
-    Answer.OK: 200,
-    Answer.UNKNOWN: 404,
-    Answer.CONFLICT: 409,
-    Answer.BAD: 422,
-    Answer.UNAVAILABLE: 503,
+    ReplyStatus.OK: 200,
+    ReplyStatus.UNKNOWN: 404,
+    ReplyStatus.CONFLICT: 409,
+    ReplyStatus.BAD: 422,
+    ReplyStatus.UNAVAILABLE: 503,
 }
 
-Ask = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 _log = logging.getLogger("uvicorn.error")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-class Problem(Exception):  # noqa: N818 - an answer, not a fault
+class HttpError(Exception):
     """An error answer: status, what is wrong, what may help."""
 
     def __init__(self, status: int, error: str, hint: str = "") -> None:
@@ -39,46 +39,46 @@ def as_json(value: object, status: int = 200) -> Response:
     return Response(_encode(value), status, media_type="application/json")
 
 
-def from_reply(reply: Reply) -> Reply:
+def require_ok(reply: Reply) -> Reply:
     """The reply of a granted request. Raises: Problem, for one that was not."""
-    if reply.answer is not Answer.OK:
-        raise Problem(STATUS[reply.answer], reply.error, reply.hint)
+    if reply.answer is not ReplyStatus.OK:
+        raise HttpError(STATUS[reply.answer], reply.error, reply.hint)
     return reply
 
 
-def guarded(ask: Ask) -> Ask:
+def with_error_responses(ask: Handler) -> Handler:
     """The route with its errors turned into answers: the request's outermost edge."""
 
     async def answer(request: Request) -> Response:
         try:
             return await ask(request)
-        except Problem as problem:
-            return as_json(responses.Error(problem.error, problem.hint), problem.status)
-        except Refused as refused:
+        except HttpError as problem:
+            return as_json(responses.ErrorBody(problem.error, problem.hint), problem.status)
+        except ReloadRefusedError as refused:
             text = "jobs.yaml is refused; the text in force stays"
-            return as_json(responses.Refused(text, "", refused.problems), 422)
+            return as_json(responses.ReloadError(text, "", refused.problems), 422)
         except ReloadError as error:
-            return as_json(responses.Error(str(error), "the text in force stays"), 503)
+            return as_json(responses.ErrorBody(str(error), "the text in force stays"), 503)
         except TimeoutError:
-            return as_json(responses.Error("the supervisor did not answer in time", ""), 503)
+            return as_json(responses.ErrorBody("the supervisor did not answer in time", ""), 503)
         except sqlite3.Error as error:
-            return as_json(responses.Error(f"read the ledger: {error}", ""), 503)
+            return as_json(responses.ErrorBody(f"read the ledger: {error}", ""), 503)
         except OSError as error:
-            return as_json(responses.Error(f"read the state folder: {error}", ""), 503)
+            return as_json(responses.ErrorBody(f"read the state folder: {error}", ""), 503)
         except ClientDisconnect:
             raise
         except Exception as error:
             _log.exception("internal error: %s %s", request.method, request.url.path)
             text = f"internal error: {type(error).__name__}"
-            return as_json(responses.Error(text, "the log of the supervisor says more"), 500)
+            return as_json(responses.ErrorBody(text, "the log of the supervisor says more"), 500)
 
     return answer
 
 
-async def nowhere(request: Request, error: Exception) -> Response:
+async def not_found(request: Request, error: Exception) -> Response:
     """For a path or a verb that no route knows."""
     status = getattr(error, "status_code", 404)
     text = f"{request.method} {request.url.path} is no route"
-    answer = as_json(responses.Error(text, "GET /openapi.json lists them"), status)
+    answer = as_json(responses.ErrorBody(text, "GET /openapi.json lists them"), status)
     answer.headers.update(getattr(error, "headers", None) or {})
     return answer

@@ -10,19 +10,19 @@ from starlette.responses import Response
 
 from supervisor.api import parameters as given
 from supervisor.api import responses
-from supervisor.api.context import Ground, now
-from supervisor.api.errors import Problem, as_json
-from supervisor.api.status_cache import Roll
+from supervisor.api.context import HandlerContext, now
+from supervisor.api.errors import HttpError, as_json
+from supervisor.api.status_cache import StatusCache
 from supervisor.config import definitions
 from supervisor.core import build_views, explain, schedule
 from supervisor.core.model import Job, Run
-from supervisor.ledger.queries import Wanted
+from supervisor.ledger.queries import RunFilter
 
 
-class Scraping:
+class MetricsHandler:
     """The answers to scrapes."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: HandlerContext) -> None:
         self._ground = ground
 
     async def get_metrics(self, request: Request) -> Response:
@@ -30,7 +30,7 @@ class Scraping:
         from supervisor.api import metrics
 
         desk = self._ground.desk
-        seen = metrics.Seen(self._ground.world, desk.facts, desk.tally, now())
+        seen = metrics.Snapshot(self._ground.world, desk.facts, desk.tally, now())
         pieces, kind = metrics.pieces(seen, request.headers.get("accept", ""))
         text = bytearray()
         for piece in pieces:
@@ -43,19 +43,21 @@ class Scraping:
 ALIVE_S = 90.0
 
 
-class Reading:
+class GetHandlers:
     """The answers to questions."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: HandlerContext) -> None:
         self._ground = ground
-        self._roll = Roll()
+        self._roll = StatusCache()
 
     async def get_status(self, request: Request) -> Response:
         return as_json(self._roll.status(self._ground.world, self._ground.desk.facts, now()))
 
     async def get_jobs(self, request: Request) -> Response:
-        mask, in_file = self._ground.desk.mask, build_views.in_file(self._ground.world)
-        return as_json(responses.Jobs(tuple(definitions.job(job, mask) for job in in_file)))
+        mask, in_file = self._ground.desk.mask, build_views.jobs_in_file_order(self._ground.world)
+        return as_json(
+            responses.Jobs(tuple(definitions.definition_of(job, mask) for job in in_file))
+        )
 
     async def get_job(self, request: Request) -> Response:
         job, world = self._ground.job(request), self._ground.world
@@ -63,8 +65,8 @@ class Reading:
         environment = None
         if given.ENV.of(request):
             environment = definitions.environment(job, mask, os.environ, self._ground.folder)
-        definition = definitions.job(job, mask)
-        whole = responses.JobWhole(
+        definition = definitions.definition_of(job, mask)
+        whole = responses.JobDetail(
             *(getattr(definition, name) for name in definition.__struct_fields__),
             status=build_views.job_status(world, job, now()),
             runs=tuple(build_views.open_run(world, run) for run in world.open_runs_of(job.name)),
@@ -75,7 +77,7 @@ class Reading:
     async def get_next(self, request: Request) -> Response:
         job = self._ground.job(request)
         zone = schedule.zone(job.timezone)
-        slots = build_views.coming(self._ground.world, job, now(), given.SLOTS.of(request))
+        slots = build_views.next_slots(self._ground.world, job, now(), given.SLOTS.of(request))
         return as_json(responses.Slots(tuple(slot.astimezone(zone) for slot in slots)))
 
     async def get_explain(self, request: Request) -> Response:
@@ -95,7 +97,7 @@ class Reading:
         return as_json(responses.Explained(run.job, tuple(self._facts_of(run))))
 
     async def get_runs(self, request: Request) -> Response:
-        wanted = Wanted(
+        wanted = RunFilter(
             job=given.OF_JOB.of(request),
             state=given.STATE.of(request),
             since=given.SINCE.of(request),
@@ -103,10 +105,10 @@ class Reading:
             limit=given.LIMIT.of(request),
         )
         found = self._ground.history.runs(wanted)
-        return as_json(responses.Runs(tuple(self._ground.show(run) for run in found)))
+        return as_json(responses.Runs(tuple(self._ground.run_view(run) for run in found)))
 
     async def get_run(self, request: Request) -> Response:
-        return as_json(self._ground.show_whole(self._ground.run(request)))
+        return as_json(self._ground.run_view_with_attempts(self._ground.run(request)))
 
     async def get_log(self, request: Request) -> Response:
         run = self._ground.run(request)
@@ -132,28 +134,28 @@ class Reading:
     async def get_health(self, request: Request) -> Response:
         age_s = time.monotonic() - self._ground.desk.ticked_mono
         if self._ground.desk.is_ready and age_s < ALIVE_S:
-            return as_json(responses.Healthy(True, round(age_s, 3)))
-        raise Problem(503, f"the last tick was {age_s:.0f} s ago")
+            return as_json(responses.Health(True, round(age_s, 3)))
+        raise HttpError(503, f"the last tick was {age_s:.0f} s ago")
 
     async def get_ready(self, request: Request) -> Response:
         world = self._ground.world
         if world.ledger_trouble:
-            raise Problem(503, f"the ledger cannot be written: {world.ledger_trouble}")
+            raise HttpError(503, f"the ledger cannot be written: {world.ledger_trouble}")
         if not self._ground.desk.is_ready or world.life != "serving":
-            raise Problem(503, f"the supervisor is {world.life}")
-        return as_json(responses.Ready(True))
+            raise HttpError(503, f"the supervisor is {world.life}")
+        return as_json(responses.Readiness(True))
 
     def _facts_of(self, run: Run) -> list[str]:
         """The story of a run, as it is now."""
         zone = schedule.zone(self._ground.world.config.timezone)
         open_now = self._ground.world.runs.get(run.id, run)
-        waits = build_views.waiting_for(self._ground.world, open_now)
+        waits = build_views.why_waiting_of(self._ground.world, open_now)
         return explain.run(open_now, self._ground.attempts(run), waits, zone)
 
     def _newest(self, job: Job) -> list[Run]:
         """The open runs of a job, or its newest one."""
         return self._ground.world.open_runs_of(job.name) or self._ground.history.runs(
-            Wanted(job=job.name, limit=1)
+            RunFilter(job=job.name, limit=1)
         )
 
     def _why_none(self, job: Job, at: datetime | None) -> list[str]:

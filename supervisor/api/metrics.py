@@ -25,10 +25,10 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 
 from supervisor.core import build_views
-from supervisor.core.counters import DURATIONS_S, LATENESSES_S, Spread, Tally
+from supervisor.core.counters import DURATIONS_S, LATENESSES_S, Counters, Histogram
 from supervisor.core.model import Severity, State
 from supervisor.core.persistent_map import PersistentMap
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
 
 BACKUP_WORKER = "backup.run"
@@ -58,12 +58,12 @@ Encode = Callable[[Any], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """What one scrape is about."""
 
-    world: World
+    world: SchedulerState
     facts: Facts
-    tally: Tally
+    tally: Counters
     at: datetime
 
 
@@ -78,14 +78,14 @@ class _Registry:
         return (self._family,)
 
 
-def pieces(seen: Seen, accept: str) -> tuple[Iterator[bytes], str]:
+def pieces(seen: Snapshot, accept: str) -> tuple[Iterator[bytes], str]:
     """A scrape in the format that the reader likes best, piece by piece, and its name."""
     encode, kind = choose_encoder(accept)
     is_open = kind.startswith("application/openmetrics-text")
     return _pieces(seen, encode, _END if is_open else b""), kind
 
 
-def _pieces(seen: Seen, encode: Encode, end: bytes) -> Iterator[bytes]:
+def _pieces(seen: Snapshot, encode: Encode, end: bytes) -> Iterator[bytes]:
     """Some samples at a time: a thousand jobs take a tenth of a second."""
     for family in _families(seen):
         for start in range(0, len(family.samples) or 1, MOST_SAMPLES):
@@ -96,14 +96,14 @@ def _pieces(seen: Seen, encode: Encode, end: bytes) -> Iterator[bytes]:
     yield end
 
 
-def _families(seen: Seen) -> Iterator[Metric]:
+def _families(seen: Snapshot) -> Iterator[Metric]:
     yield from _service(seen)
     yield from _runs(seen)
     yield from _jobs(seen)
     yield from _workers(seen)
 
 
-def _service(seen: Seen) -> Iterator[Metric]:
+def _service(seen: Snapshot) -> Iterator[Metric]:
     world, facts = seen.world, seen.facts
     yield InfoMetricFamily("nightshift", "The supervisor.", {"version": facts.version})
     yield GaugeMetricFamily(
@@ -144,7 +144,7 @@ def _service(seen: Seen) -> Iterator[Metric]:
     yield from _incidents(seen)
 
 
-def _incidents(seen: Seen) -> Iterator[Metric]:
+def _incidents(seen: Snapshot) -> Iterator[Metric]:
     by_severity = GaugeMetricFamily(
         "nightshift_incidents_open", "Open incidents.", labels=["severity"]
     )
@@ -163,7 +163,7 @@ def _incidents(seen: Seen) -> Iterator[Metric]:
     yield each
 
 
-def _runs(seen: Seen) -> Iterator[Metric]:
+def _runs(seen: Snapshot) -> Iterator[Metric]:
     ended = CounterMetricFamily(
         "nightshift_runs", "Runs that ended, by how.", labels=["job", "state", "reason"]
     )
@@ -186,7 +186,7 @@ def _runs(seen: Seen) -> Iterator[Metric]:
     yield missed
 
 
-def _jobs(seen: Seen) -> Iterator[Metric]:
+def _jobs(seen: Snapshot) -> Iterator[Metric]:
     world = seen.world
     success = GaugeMetricFamily(
         "nightshift_job_last_success_timestamp_seconds",
@@ -205,16 +205,16 @@ def _jobs(seen: Seen) -> Iterator[Metric]:
     for job in world.jobs.values():
         if job.name in world.last_success:
             success.add_metric([job.name], world.last_success[job.name].timestamp())
-        if job.name in world.last:
-            failed.add_metric([job.name], int(world.last[job.name].state is State.FAILED))
-        for slot in build_views.coming(world, job, seen.at, 1):
+        if job.name in world.last_run:
+            failed.add_metric([job.name], int(world.last_run[job.name].state is State.FAILED))
+        for slot in build_views.next_slots(world, job, seen.at, 1):
             following.add_metric([job.name], slot.timestamp())
     yield success
     yield failed
     yield following
 
 
-def _workers(seen: Seen) -> Iterator[Metric]:
+def _workers(seen: Snapshot) -> Iterator[Metric]:
     world = seen.world
     every = GaugeMetricFamily(
         "nightshift_worker_metric",
@@ -235,7 +235,7 @@ def _workers(seen: Seen) -> Iterator[Metric]:
     yield from _backups(seen)
 
 
-def _backups(seen: Seen) -> Iterator[Metric]:
+def _backups(seen: Snapshot) -> Iterator[Metric]:
     world = seen.world
     age = GaugeMetricFamily(
         "nightshift_backup_age_seconds", "Age of the newest verified backup.", labels=["job"]
@@ -267,7 +267,9 @@ def _label(name: str) -> str:
     return f"{shown[: _LONGEST_NAME - 9]}~{digest}"
 
 
-def _buckets(bounds_s: tuple[float, ...], spread: Spread) -> tuple[list[tuple[str, float]], float]:
+def _buckets(
+    bounds_s: tuple[float, ...], spread: Histogram
+) -> tuple[list[tuple[str, float]], float]:
     """Cumulative counts by upper bound, and the sum."""
     names = [*map(str, bounds_s), "+Inf"]
     counts = [float(count) for count in accumulate(spread.counts)]

@@ -10,28 +10,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from supervisor import __version__
-from supervisor.api.endpoint import JSON, Declared
+from supervisor.api.endpoint import JSON, Endpoint
 from supervisor.api.errors import as_json
 from supervisor.api.parameters import Parameter
 
 
-def in_words(declared: Iterable[Declared]) -> str:
+def routes_table(declared: Iterable[Endpoint]) -> str:
     """The routes as a table in Markdown."""
     lines = ["| | what it does | answers |", "| --- | --- | --- |"]
     for each in declared:
         carries = "text" if each.media != JSON else "this document"
-        carries = carries if each.answer is None else each.answer.__name__
+        carries = carries if each.response is None else each.response.__name__
         errors = ", ".join(map(str, each.statuses)) or "none"
         lines.append(
-            f"| `{each.method} {each.path}`{_takes(each)} | {each.says} "
+            f"| `{each.method} {each.path}`{_takes(each)} | {each.summary} "
             f"| {each.status} {carries}; errors: {errors} |"
         )
     return "\n".join(lines)
 
 
-def _takes(declared: Declared) -> str:
+def _takes(declared: Endpoint) -> str:
     """` ?query=` and ` {keys of the body}`."""
-    given = [each for each in declared.takes if each.place != "path"]
+    given = [each for each in declared.parameters if each.place != "path"]
     queries = "&".join(f"{each.name}=" for each in given if each.place == "query")
     headers = ", ".join(each.name for each in given if each.place == "header")
     text = f" `?{queries}`" if queries else ""
@@ -47,14 +47,14 @@ HTTP/1.1 over a UNIX socket. Times are RFC 3339 with an offset, durations are se
 `/metrics` and `/healthz` may also be had by TCP."""
 
 
-class Document:
+class OpenApiDocument:
     """The answer to `GET /openapi.json`; made at the first question."""
 
     def __init__(self) -> None:
-        self._declared: tuple[Declared, ...] = ()
+        self._declared: tuple[Endpoint, ...] = ()
         self._made: dict[str, Any] | None = None
 
-    def describe(self, declared: Iterable[Declared]) -> None:
+    def describe(self, declared: Iterable[Endpoint]) -> None:
         """What it is a document of."""
         self._declared = tuple(declared)
 
@@ -64,7 +64,7 @@ class Document:
         return as_json(self._made)
 
 
-def openapi(declared: Iterable[Declared]) -> dict[str, Any]:
+def openapi(declared: Iterable[Endpoint]) -> dict[str, Any]:
     """The document as a value."""
     routes = list(declared)
     shapes = _shapes(routes)
@@ -83,16 +83,16 @@ def openapi(declared: Iterable[Declared]) -> dict[str, Any]:
     }
 
 
-def _shapes(routes: Iterable[Declared]) -> list[type[Struct]]:
+def _shapes(routes: Iterable[Endpoint]) -> list[type[Struct]]:
     found: dict[type[Struct], None] = {}
     for each in routes:
-        carried = [each.answer, each.body, *map(each.error_shape, each.statuses)]
+        carried = [each.response, each.body, *map(each.error_shape, each.statuses)]
         found |= dict.fromkeys(shape for shape in carried if shape is not None)
     return list(found)
 
 
-def _operation(each: Declared, named: dict[type[Struct], Any]) -> dict[str, Any]:
-    answer = {} if each.answer is None else named[each.answer]
+def _operation(each: Endpoint, named: dict[type[Struct], Any]) -> dict[str, Any]:
+    answer = {} if each.response is None else named[each.response]
     if each.media != JSON:
         answer = {"type": "string"}
     answers: dict[str, Any] = {
@@ -108,8 +108,8 @@ def _operation(each: Declared, named: dict[type[Struct], Any]) -> dict[str, Any]
         }
     told = {
         "operationId": each.name,
-        "summary": each.says,
-        "parameters": [_parameter(parameter) for parameter in each.takes],
+        "summary": each.summary,
+        "parameters": [_parameter(parameter) for parameter in each.parameters],
         "responses": answers,
     }
     if each.body is not None:

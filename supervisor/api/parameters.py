@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
 
-from supervisor.api.errors import Problem
+from supervisor.api.errors import HttpError
 from supervisor.core.model import State
 from supervisor.ledger.queries import MOST
 
@@ -51,7 +51,7 @@ class Parameter(Generic[T]):
         return self.otherwise if given is None else self.read(given, self.name)
 
 
-def strangers_among(request: Request, declared: Iterable[Parameter[Any]]) -> None:
+def reject_unknown_query(request: Request, declared: Iterable[Parameter[Any]]) -> None:
     """Refuse query keys that are not declared, or given twice. Raises: Problem."""
     known = [each.name for each in declared if each.place == "query"]
     given = [name for name, _ in request.query_params.multi_items()]
@@ -60,22 +60,22 @@ def strangers_among(request: Request, declared: Iterable[Parameter[Any]]) -> Non
             near = difflib.get_close_matches(name, known, 1)
             hint = f'did you mean "{near[0]}"?' if near else ""
             expected = f"expected {', '.join(known)}" if known else "this route takes none"
-            raise Problem(422, f'no parameter is called "{name[:40]}": {expected}', hint)
+            raise HttpError(422, f'no parameter is called "{name[:40]}": {expected}', hint)
         if given.count(name) > 1:
-            raise Problem(422, f"{name}: given {given.count(name)} times, expected once")
+            raise HttpError(422, f"{name}: given {given.count(name)} times, expected once")
 
 
 def number_in(text: str, name: str) -> int:
     """A whole number. Raises: Problem."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise Problem(422, f'{name} "{text[:40]}": expected a whole number')
+        raise HttpError(422, f'{name} "{text[:40]}": expected a whole number')
     return int(text)
 
 
 def _up_to_most(text: str, name: str) -> int:
     number = number_in(text, name)
     if not 1 <= number <= MOST:
-        raise Problem(422, f"{name} {number}: expected a number from 1 to {MOST}")
+        raise HttpError(422, f"{name} {number}: expected a number from 1 to {MOST}")
     return number
 
 
@@ -85,7 +85,7 @@ def _instant_in(text: str, name: str) -> datetime:
         instant = datetime.fromisoformat(text.replace(" ", "+"))
         if instant.tzinfo is not None and instant.year in _YEARS:
             return instant.astimezone(UTC)
-    raise Problem(
+    raise HttpError(
         422,
         f'{name} "{text[:40]}": expected RFC 3339 with an offset, such as 2026-02-09T00:00:00Z',
     )
@@ -93,13 +93,13 @@ def _instant_in(text: str, name: str) -> datetime:
 
 def _state_in(text: str, name: str) -> State:
     if text not in list(State):
-        raise Problem(422, f'{name} "{text[:40]}": expected one of {", ".join(State)}')
+        raise HttpError(422, f'{name} "{text[:40]}": expected one of {", ".join(State)}')
     return State(text)
 
 
 def _flag_in(text: str, name: str) -> bool:
     if text not in ("1", "true", "0", "false"):
-        raise Problem(422, f'{name} "{text[:40]}": expected 1 or 0')
+        raise HttpError(422, f'{name} "{text[:40]}": expected 1 or 0')
     return text in ("1", "true")
 
 

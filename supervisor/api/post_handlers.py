@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from supervisor.api import request_bodies, responses
 from supervisor.api.bridge import Reload, TestAlert
-from supervisor.api.context import Ground
-from supervisor.api.errors import Problem, as_json, from_reply
+from supervisor.api.context import HandlerContext
+from supervisor.api.errors import HttpError, as_json, require_ok
 from supervisor.api.parameters import INCIDENT, JOB
 from supervisor.core import control_requests
 from supervisor.core.model import Peer
-from supervisor.state_dir import StateFolder
+from supervisor.state_dir import StateDir
 
 REPLY_S = 30.0
 RELOAD_S = 90.0
@@ -24,48 +24,48 @@ TEST_S = 45.0
 B = TypeVar("B")
 
 
-class Asking:
+class PostHandlers:
     """The answers to requests."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: HandlerContext) -> None:
         self._ground = ground
 
     async def post_run(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.RunBody)
         given = msgspec.json.encode(body.set).decode()
         wanted = control_requests.RunJobs((JOB.of(request),), body.with_deps, given, body.dry_run)
-        return self._opened(await self._ask(request, wanted))
+        return self._opened(await self._submit(request, wanted))
 
     async def post_run_all(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.RunAllBody)
-        reply = await self._ask(request, control_requests.RunAll(body.only))
+        reply = await self._submit(request, control_requests.RunAll(body.only))
         return as_json(responses.OpenedAll(reply.runs), 202)
 
     async def post_cancel_job(self, request: Request) -> Response:
-        reply = await self._ask(request, control_requests.CancelJob(JOB.of(request)))
+        reply = await self._submit(request, control_requests.CancelJob(JOB.of(request)))
         return as_json(responses.Cancelled(reply.runs), 202)
 
     async def post_cancel_run(self, request: Request) -> Response:
         run = self._ground.run(request)
-        reply = await self._ask(request, control_requests.CancelRun(run.id))
+        reply = await self._submit(request, control_requests.CancelRun(run.id))
         return as_json(responses.Cancelled(reply.runs), 202)
 
     async def post_pause(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.PauseBody)
         name = request.path_params.get("job", "")
-        await self._ask(request, control_requests.PauseJob(name, body.for_seconds, body.reason))
+        await self._submit(request, control_requests.PauseJob(name, body.for_seconds, body.reason))
         return as_json(responses.Paused(name or "all"))
 
     async def post_resume(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.ResumeBody)
         name = request.path_params.get("job", "")
-        await self._ask(request, control_requests.ResumeJob(name, body.from_now))
+        await self._submit(request, control_requests.ResumeJob(name, body.from_now))
         return as_json(responses.Resumed(name or "all"))
 
     async def post_ack(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.AckBody)
         number = INCIDENT.of(request)
-        await self._ask(
+        await self._submit(
             request, control_requests.AckIncident(number, body.for_seconds, body.reason)
         )
         return as_json(responses.Acked(number))
@@ -73,49 +73,49 @@ class Asking:
     async def post_restore(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.RestoreBody)
         wanted = control_requests.RestoreBackup(body.file, body.target, body.force, body.unproven)
-        return self._opened(await self._ask(request, wanted))
+        return self._opened(await self._submit(request, wanted))
 
     async def post_stop(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.StopBody)
-        await self._ask(request, control_requests.StopService(body.drain_seconds))
+        await self._submit(request, control_requests.StopService(body.drain_seconds))
         return as_json(responses.Stopping(True), 202)
 
     async def post_reload(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.ReloadBody)
-        if body.previous and not StateFolder(self._ground.folder).previous.exists():
+        if body.previous and not StateDir(self._ground.folder).previous.exists():
             hint = "one is kept as soon as a second text of jobs.yaml was accepted"
-            raise Problem(409, "no earlier text of jobs.yaml is kept", hint)
-        answer = self._ground.desk.ask(_peer(request), Reload(body.previous))
+            raise HttpError(409, "no earlier text of jobs.yaml is kept", hint)
+        answer = self._ground.desk.submit(_peer(request), Reload(body.previous))
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
 
     async def post_notify_test(self, request: Request) -> Response:
-        await self._ask(request, control_requests.NotifyTest())
-        answer = self._ground.desk.ask(_peer(request), TestAlert())
+        await self._submit(request, control_requests.NotifyTest())
+        answer = self._ground.desk.submit(_peer(request), TestAlert())
         outcome = await asyncio.wait_for(asyncio.wrap_future(answer), TEST_S)
         if outcome.cause:
             hint = "notify.slack in jobs.yaml is its URL; nightshift status says what waits"
-            raise Problem(502, f"the test alert did not arrive: {outcome.cause}", hint)
+            raise HttpError(502, f"the test alert did not arrive: {outcome.cause}", hint)
         return as_json(responses.Delivered("slack"))
 
-    async def _ask(
+    async def _submit(
         self, request: Request, what: control_requests.Request
     ) -> control_requests.Reply:
-        answer = self._ground.desk.ask(_peer(request), what)
+        answer = self._ground.desk.submit(_peer(request), what)
         reply = await asyncio.wait_for(asyncio.wrap_future(answer), REPLY_S)
-        return from_reply(reply)
+        return require_ok(reply)
 
     def _opened(self, reply: control_requests.Reply) -> Response:
         """The run that was asked for is the last one: its dependencies stand before it."""
-        run = self._ground.show(self._ground.run_of(reply.runs[-1]))
+        run = self._ground.run_view(self._ground.run_of(reply.runs[-1]))
         return as_json(responses.Opened(run, reply.runs), 202)
 
     async def _body(self, request: Request, kind: type[B]) -> B:
         try:
             return msgspec.json.decode(await self._bytes(request) or b"{}", type=kind)
         except ClientDisconnect as error:
-            raise Problem(400, "the request did not come whole") from error
+            raise HttpError(400, "the request did not come whole") from error
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise Problem(422, f"the body does not hold: {error}") from error
+            raise HttpError(422, f"the body does not hold: {error}") from error
 
     async def _bytes(self, request: Request) -> bytes:
         """The body; of one that is too large the rest is taken, for many read no answer before."""
@@ -126,7 +126,7 @@ class Asking:
             if size <= most:
                 pieces.append(piece)
         if size > most:
-            raise Problem(413, f"a body of more than {most} bytes")
+            raise HttpError(413, f"a body of more than {most} bytes")
         return b"".join(pieces)
 
 

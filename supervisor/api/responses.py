@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.config.definitions import Definition
-from supervisor.core.model import Asking, Problem
+from supervisor.core.model import AuditEntry, Problem
 from supervisor.core.views import IncidentView, JobStatus, RunView
 
 
@@ -18,7 +18,7 @@ class Jobs(Struct, frozen=True):
     jobs: tuple[Definition, ...]
 
 
-class JobWhole(Definition, frozen=True, kw_only=True):
+class JobDetail(Definition, frozen=True, kw_only=True):
     """A definition, how the job stands, and its open runs.
 
     environment: only if it was asked for.
@@ -57,17 +57,17 @@ class Incidents(Struct, frozen=True):
 class Actions(Struct, frozen=True):
     """Who asked what, newest first."""
 
-    actions: tuple[Asking, ...]
+    actions: tuple[AuditEntry, ...]
 
 
-class Healthy(Struct, frozen=True):
+class Health(Struct, frozen=True):
     """The tick is alive."""
 
     healthy: bool
     tick_age_seconds: float
 
 
-class Ready(Struct, frozen=True):
+class Readiness(Struct, frozen=True):
     """Runs are admitted."""
 
     ready: bool
@@ -122,14 +122,14 @@ class Stopping(Struct, frozen=True):
     stopping: bool
 
 
-class Error(Struct, frozen=True):
+class ErrorBody(Struct, frozen=True):
     """Why the answer is no, and what may help ("": nothing known)."""
 
     error: str
     hint: str
 
 
-class Refused(Struct, frozen=True):
+class ReloadError(Struct, frozen=True):
     """Why jobs.yaml is refused, or why the request is (no problems then)."""
 
     error: str

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from supervisor.api import parameters, request_bodies, responses
-from supervisor.api.context import Ground
+from supervisor.api.context import HandlerContext
 from supervisor.api.cross_origin import CrossOriginProtection
-from supervisor.api.endpoint import Declared
-from supervisor.api.errors import Ask, guarded, nowhere
-from supervisor.api.get_handlers import Reading, Scraping
-from supervisor.api.openapi import Document
+from supervisor.api.endpoint import Endpoint
+from supervisor.api.errors import Handler, not_found, with_error_responses
+from supervisor.api.get_handlers import GetHandlers, MetricsHandler
+from supervisor.api.openapi import OpenApiDocument
 from supervisor.api.parameters import (
     AT,
     BEFORE,
@@ -35,7 +35,7 @@ from supervisor.api.parameters import (
     STATE,
     Parameter,
 )
-from supervisor.api.post_handlers import Asking
+from supervisor.api.post_handlers import PostHandlers
 from supervisor.core.config_diff import Changes
 from supervisor.core.views import RunView, Status
 
@@ -44,13 +44,13 @@ PUBLIC = ("/metrics", "/healthz")
 _TEXT = "text/plain"
 
 
-def questions(ground: Ground) -> list[Declared]:
+def get_endpoints(ground: HandlerContext) -> list[Endpoint]:
     """GET."""
-    r = Reading(ground)
+    r = GetHandlers(ground)
     return [
         _get("/v1/status", r.get_status, "The whole service at a glance", Status),
         _get("/v1/jobs", r.get_jobs, "The definitions in force", responses.Jobs),
-        _get("/v1/jobs/{job}", r.get_job, "One job", responses.JobWhole, JOB, ENV),
+        _get("/v1/jobs/{job}", r.get_job, "One job", responses.JobDetail, JOB, ENV),
         _get("/v1/jobs/{job}/next", r.get_next, "Its coming slots", responses.Slots, JOB, SLOTS),
         _get("/v1/jobs/{job}/explain", r.get_explain, "Why it ran or not",
              responses.Explained, JOB, AT),
@@ -59,26 +59,26 @@ def questions(ground: Ground) -> list[Declared]:
         _get("/v1/runs/{run}", r.get_run, "One run with its attempts", RunView, RUN),
         _get("/v1/runs/{run}/explain", r.get_run_explained, "Why it ran, waits or not",
              responses.Explained, RUN),
-        Declared("GET", "/v1/runs/{run}/log", r.get_log, "What it printed",
-                 media=_TEXT, takes=(RUN, FOLLOW)),
+        Endpoint("GET", "/v1/runs/{run}/log", r.get_log, "What it printed",
+                 media=_TEXT, parameters=(RUN, FOLLOW)),
         _get("/v1/incidents", r.get_incidents, "Incidents, newest first",
              responses.Incidents, LIMIT),
         _get("/v1/actions", r.get_actions, "Who asked what, newest first",
              responses.Actions, LIMIT),
-        Declared("GET", "/v1/events", r.get_events, "Changes of runs, as they happen",
-                 media="text/event-stream", takes=(LAST_EVENT,)),
-        Declared("GET", "/healthz", r.get_health, "Is the tick alive?",
-                 responses.Healthy, errors=(503,)),
-        Declared("GET", "/readyz", r.get_ready, "Are runs admitted?",
-                 responses.Ready, errors=(503,)),
-        Declared("GET", "/metrics", Scraping(ground).get_metrics, "For Prometheus",
+        Endpoint("GET", "/v1/events", r.get_events, "Changes of runs, as they happen",
+                 media="text/event-stream", parameters=(LAST_EVENT,)),
+        Endpoint("GET", "/healthz", r.get_health, "Is the tick alive?",
+                 responses.Health, errors=(503,)),
+        Endpoint("GET", "/readyz", r.get_ready, "Are runs admitted?",
+                 responses.Readiness, errors=(503,)),
+        Endpoint("GET", "/metrics", MetricsHandler(ground).get_metrics, "For Prometheus",
                  media=_TEXT, errors=(503,)),
     ]  # fmt: skip
 
 
-def requests(ground: Ground) -> list[Declared]:
+def post_endpoints(ground: HandlerContext) -> list[Endpoint]:
     """POST."""
-    a = Asking(ground)
+    a = PostHandlers(ground)
     return [
         _post("/v1/jobs/{job}/run", a.post_run, "Run it now",
               responses.Opened, request_bodies.RunBody, JOB, errors=(409,)),
@@ -109,61 +109,64 @@ def requests(ground: Ground) -> list[Declared]:
     ]  # fmt: skip
 
 
-def table(ground: Ground) -> list[Declared]:
+def endpoints(ground: HandlerContext) -> list[Endpoint]:
     """All of it, with the document of itself."""
-    declared = [*questions(ground), *requests(ground)]
-    document = Document()
+    declared = [*get_endpoints(ground), *post_endpoints(ground)]
+    document = OpenApiDocument()
     declared.append(
-        Declared("GET", "/openapi.json", document.get_openapi, "This list, for programs")
+        Endpoint("GET", "/openapi.json", document.get_openapi, "This list, for programs")
     )
     document.describe(declared)
     return declared
 
 
-def application(ground: Ground) -> Starlette:
+def application(ground: HandlerContext) -> Starlette:
     """Everything, for the UNIX socket; a page that reaches a forwarded one is refused."""
-    return _application(table(ground), Middleware(CrossOriginProtection))
+    return _application(endpoints(ground), Middleware(CrossOriginProtection))
 
 
-def public_application(ground: Ground) -> Starlette:
+def public_application(ground: HandlerContext) -> Starlette:
     """What strangers may read."""
-    return _application([each for each in table(ground) if each.path in PUBLIC])
+    return _application([each for each in endpoints(ground) if each.path in PUBLIC])
 
 
-def _application(declared: list[Declared], *middleware: Middleware) -> Starlette:
-    routes = [Route(each.path, guarded(_within(each)), methods=[each.method]) for each in declared]
-    handlers = {404: nowhere, 405: nowhere}
+def _application(declared: list[Endpoint], *middleware: Middleware) -> Starlette:
+    routes = [
+        Route(each.path, with_error_responses(_checked(each)), methods=[each.method])
+        for each in declared
+    ]
+    handlers = {404: not_found, 405: not_found}
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 
 
-def _within(declared: Declared) -> Ask:
+def _checked(declared: Endpoint) -> Handler:
     """The route, for requests that carry nothing undeclared."""
     if not declared.is_strict:
-        return declared.ask
+        return declared.handler
 
     async def ask(request: Request) -> Response:
-        parameters.strangers_among(request, declared.takes)
-        return await declared.ask(request)
+        parameters.reject_unknown_query(request, declared.parameters)
+        return await declared.handler(request)
 
     return ask
 
 
-def _get(path: str, ask: Ask, says: str, answer: type, *takes: Parameter[Any]) -> Declared:
-    return Declared("GET", path, ask, says, answer, takes=takes)
+def _get(path: str, ask: Handler, says: str, answer: type, *takes: Parameter[Any]) -> Endpoint:
+    return Endpoint("GET", path, ask, says, answer, parameters=takes)
 
 
 def _post(
     path: str,
-    ask: Ask,
+    ask: Handler,
     says: str,
     answer: type,
     body: type | None,
     *takes: Parameter[Any],
     status: int = 202,
     errors: tuple[int, ...] = (),
-) -> Declared:
-    return Declared(
-        "POST", path, ask, says, answer, status=status, takes=takes, body=body, errors=errors
+) -> Endpoint:
+    return Endpoint(
+        "POST", path, ask, says, answer, status=status, parameters=takes, body=body, errors=errors
     )

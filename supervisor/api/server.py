@@ -18,27 +18,27 @@ from starlette.applications import Starlette
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
-from supervisor.api.bridge import Desk
-from supervisor.api.connection import Guest, Limits, Neighbour
-from supervisor.api.context import Ground
+from supervisor.api.bridge import LoopBridge
+from supervisor.api.connection import ClientLimits, LimitedConnection, UnixConnection
+from supervisor.api.context import HandlerContext
 from supervisor.api.routes import application, public_application
 from supervisor.api.sockets import BACKLOG, bind, bind_tcp
 from supervisor.core.model import Api as Access
 
-LAST_WORD_S = 1.0
-LAST_ANSWERS_S = 0.5
+STOP_LIMIT_S = 1.0
+FLUSH_LIMIT_S = 0.5
 
 
-class Api:
+class ApiServer:
     """The sockets and the thread that serves them. Raises: FolderTrouble."""
 
     def __init__(
         self,
         path: Path,
         access: Access,
-        desk: Desk,
+        desk: LoopBridge,
         folder: Path,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: ClientLimits = ClientLimits(),  # noqa: B008 - frozen
     ) -> None:
         self._path = path
         self._socket = bind(path, access)
@@ -61,9 +61,9 @@ class Api:
 
     def close(self) -> None:
         """Stop answering; the socket file goes if it is still ours."""
-        if self._thread.is_alive() and self._is_serving.wait(LAST_WORD_S):
+        if self._thread.is_alive() and self._is_serving.wait(STOP_LIMIT_S):
             self._stop()
-            self._thread.join(LAST_WORD_S)
+            self._thread.join(STOP_LIMIT_S)
         self._socket.close()
         if self._public is not None:
             self._public.close()
@@ -76,17 +76,17 @@ class Api:
 
     async def _serve(self) -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        ground = Ground(self._desk, self._folder, self._limits)
-        here, there = dict[Guest, None](), dict[Guest, None]()
+        ground = HandlerContext(self._desk, self._folder, self._limits)
+        here, there = dict[LimitedConnection, None](), dict[LimitedConnection, None]()
         listening: list[asyncio.Server] = [
             await loop.create_unix_server(
-                self._door(application(ground), Neighbour, here),
+                self._protocol_factory(application(ground), UnixConnection, here),
                 sock=self._socket,
                 backlog=BACKLOG,
             )
         ]
         if self._public is not None:
-            door = self._door(public_application(ground), Guest, there)
+            door = self._protocol_factory(public_application(ground), LimitedConnection, there)
             listening.append(await loop.create_server(door, sock=self._public, backlog=BACKLOG))
         self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
         self._is_serving.set()
@@ -94,13 +94,13 @@ class Api:
         for server in listening:
             server.close()
         ground.feed.close()
-        await _last_answers(here, there)
+        await _flush_responses(here, there)
         for guest in [*here, *there]:
             guest.transport.abort()
 
-    def _door(
-        self, app: Starlette, kind: type[Guest], guests: dict[Guest, None]
-    ) -> Callable[[], Guest]:
+    def _protocol_factory(
+        self, app: Starlette, kind: type[LimitedConnection], guests: dict[LimitedConnection, None]
+    ) -> Callable[[], LimitedConnection]:
         """What makes a guest of a connection."""
         config = UvicornConfig(app, log_config=None, access_log=False, lifespan="off", ws="none")
         config.load()
@@ -111,10 +111,10 @@ class Api:
         return lambda: kind(config, state, {}, self._limits, guests)
 
 
-async def _last_answers(*rooms: dict[Guest, None]) -> None:
+async def _flush_responses(*rooms: dict[LimitedConnection, None]) -> None:
     """Let answers that are on their way arrive - that to `stop` among them - for a moment."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + LAST_ANSWERS_S
+    deadline = loop.time() + FLUSH_LIMIT_S
     while loop.time() < deadline and not all(
         guest.is_answered for guests in rooms for guest in guests
     ):

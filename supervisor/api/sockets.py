@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.model import Api as Access
-from supervisor.state_dir import FolderTrouble
+from supervisor.state_dir import StateDirError
 
 BACKLOG = 512
 
@@ -26,14 +26,14 @@ def bind(path: Path, access: Access) -> socket.socket:
         listening.bind(str(path))
     except OSError as error:
         listening.close()
-        raise FolderTrouble(f"socket {path}: {error.strerror}") from error
+        raise StateDirError(f"socket {path}: {error.strerror}") from error
     finally:
         os.umask(umask)
     if access.socket_group is not None:
         try:
             os.chown(path, -1, grp.getgrnam(access.socket_group).gr_gid)
         except (KeyError, OSError) as error:
-            raise FolderTrouble(f"socket {path}: group {access.socket_group}: {error}") from error
+            raise StateDirError(f"socket {path}: group {access.socket_group}: {error}") from error
     os.chmod(path, access.socket_mode)
     listening.setblocking(False)
     listening.listen(BACKLOG)
@@ -83,7 +83,7 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(kind):
-        raise FolderTrouble(
+        raise StateDirError(
             f"socket {path}: something that is no socket is in its place: move it away, "
             "or choose another path with --socket"
         )
@@ -96,4 +96,4 @@ def _remove_stale(path: Path) -> None:
             return
         except OSError:
             pass
-    raise FolderTrouble(f"socket {path}: another program answers there: choose another --socket")
+    raise StateDirError(f"socket {path}: another program answers there: choose another --socket")

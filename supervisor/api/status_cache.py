@@ -15,14 +15,14 @@ from msgspec import Raw
 from supervisor.core import build_views
 from supervisor.core.model import Job, Run
 from supervisor.core.persistent_map import PersistentMap
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts, Status
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _Piece = tuple[tuple[Any, ...], Raw]
 
 
-class Roll:
+class StatusCache:
     """The pieces of the last answer; it belongs to one thread."""
 
     def __init__(self) -> None:
@@ -31,19 +31,19 @@ class Roll:
         self._jobs: dict[str, _Piece] = {}
         self._runs: dict[int, _Piece] = {}
 
-    def status(self, world: World, facts: Facts, now: datetime) -> Status:
+    def status(self, world: SchedulerState, facts: Facts, now: datetime) -> Status:
         """The status, to be encoded; its jobs and runs are JSON already."""
         if self._known is not world.jobs:
-            self._known, self._in_file = world.jobs, build_views.in_file(world)
+            self._known, self._in_file = world.jobs, build_views.jobs_in_file_order(world)
         self._jobs = {job.name: self._job(world, job, now) for job in self._in_file}
-        self._runs = {run.id: self._run(world, run) for run in build_views.by_age(world)}
+        self._runs = {run.id: self._run(world, run) for run in build_views.jobs_by_age(world)}
         jobs: Any = tuple(piece for _, piece in self._jobs.values())
         runs: Any = tuple(piece for _, piece in self._runs.values())
-        return build_views.glance(world, facts, now, jobs, runs)
+        return build_views.summary_view(world, facts, now, jobs, runs)
 
-    def _job(self, world: World, job: Job, now: datetime) -> _Piece:
-        mark, slot = world.marks.get(job.name), world.next_slot.get(job.name)
-        of = (job, world.last.get(job.name), slot)
+    def _job(self, world: SchedulerState, job: Job, now: datetime) -> _Piece:
+        mark, slot = world.job_records.get(job.name), world.next_slot.get(job.name)
+        of = (job, world.last_run.get(job.name), slot)
         is_paused = world.paused is not None or (mark is not None and mark.pause is not None)
         if is_paused or (slot is None and job.cron):
             return (), Raw(_encode(build_views.job_status(world, job, now)))
@@ -52,10 +52,10 @@ class Roll:
             return known
         return of, Raw(_encode(build_views.job_status(world, job, now)))
 
-    def _run(self, world: World, run: Run) -> _Piece:
+    def _run(self, world: SchedulerState, run: Run) -> _Piece:
         pid, cause = (
             build_views.pid_of(world, run),
-            build_views.waiting_for(world, run) or run.cause,
+            build_views.why_waiting_of(world, run) or run.cause,
         )
         known = self._runs.get(run.id)
         if known is not None:

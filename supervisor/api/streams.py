@@ -15,9 +15,9 @@ import msgspec
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from supervisor.api.bridge import Change, Desk
-from supervisor.api.connection import Limits
-from supervisor.api.errors import Problem
+from supervisor.api.bridge import Change, LoopBridge
+from supervisor.api.connection import ClientLimits
+from supervisor.api.errors import HttpError
 from supervisor.api.log_reader import LogReader
 from supervisor.core import build_views
 from supervisor.redaction.mask import Mask
@@ -26,10 +26,10 @@ FOLLOW_EVERY_S = 0.2
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-class Feed:
+class EventStreams:
     """The bell, and those who wait for it."""
 
-    def __init__(self, desk: Desk, folder: Path, limits: Limits) -> None:
+    def __init__(self, desk: LoopBridge, folder: Path, limits: ClientLimits) -> None:
         self._desk = desk
         self._runs_dir = folder / "runs"
         self._limits = limits
@@ -71,7 +71,7 @@ class Feed:
     def _require_room(self) -> None:
         if self._readers >= self._limits.streams:
             hint = "end a `logs -f` or a reader of /v1/events, or ask again later"
-            raise Problem(503, f"{self._readers} streams are open, which is the most", hint)
+            raise HttpError(503, f"{self._readers} streams are open, which is the most", hint)
 
     async def _listening(self, seen: int) -> AsyncIterator[bytes]:
         self._listen(+1)
@@ -120,7 +120,7 @@ class Feed:
 class Stream(StreamingResponse):
     """An answer that goes on; nothing is awaited between the look for room and its count."""
 
-    def __init__(self, feed: Feed, pieces: AsyncIterator[bytes], media_type: str) -> None:
+    def __init__(self, feed: EventStreams, pieces: AsyncIterator[bytes], media_type: str) -> None:
         super().__init__(pieces, media_type=media_type, headers={"Cache-Control": "no-store"})
         self._feed = feed
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.errors import CliError, ExitCode
 from workers.units import format_size
 
 A = TypeVar("A")
@@ -290,7 +290,7 @@ class Peer(msgspec.Struct):
     pid: int
 
 
-class Asking(msgspec.Struct):
+class AuditEntry(msgspec.Struct):
     """Who asked what, when, and what was answered."""
 
     at: datetime
@@ -303,7 +303,7 @@ class Asking(msgspec.Struct):
 class Actions(msgspec.Struct):
     """`GET /v1/actions`."""
 
-    actions: list[Asking]
+    actions: list[AuditEntry]
 
 
 class Explained(msgspec.Struct):
@@ -325,4 +325,4 @@ def read(body: bytes, kind: type[A]) -> A:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         hint = "is the supervisor of another version? nightshift stop, then start"
-        raise Failure(Exit.NO, f"the answer cannot be read: {error}", hint) from error
+        raise CliError(ExitCode.NO, f"the answer cannot be read: {error}", hint) from error

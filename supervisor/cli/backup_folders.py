@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.cli.command import places
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.command import paths
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.run_local import definitions
 from workers.backup import listing
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 from workers.backup.listing import Backup
 
 _MAKER = "backup.run"
@@ -26,14 +26,14 @@ def folders(directory: Path | None) -> list[Path]:
     if directory is not None:
         return [directory]
     try:
-        config = places().config
-    except Failure as failure:
+        config = paths().config
+    except CliError as failure:
         hint = f"--directory names a folder of copies; {failure.hint}"
-        raise Failure(failure.status, failure.text, hint) from failure
+        raise CliError(failure.status, failure.text, hint) from failure
     makers = [job for job in definitions(config).jobs if job.worker == _MAKER]
     if not makers:
         hint = "--directory names a folder"
-        raise Failure(Exit.USAGE, f"no job of jobs.yaml has the worker {_MAKER}", hint)
+        raise CliError(ExitCode.USAGE, f"no job of jobs.yaml has the worker {_MAKER}", hint)
     told = [(job.cwd, msgspec.json.decode(job.params_json)["directory"]) for job in makers]
     return list(dict.fromkeys(Path(os.path.join(cwd, folder)) for cwd, folder in told))
 
@@ -58,7 +58,7 @@ def or_unreadable(dead: list[str], alone: bool) -> Iterator[None]:
     """One place of several may be dead, which is noted; the only one may not."""
     try:
         yield
-    except Trouble as trouble:
+    except BackupError as trouble:
         if alone:
             raise
         dead.append(str(trouble))

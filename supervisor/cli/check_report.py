@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from itertools import islice
 
 from supervisor.cli.client import Client
-from supervisor.cli.command import places
-from supervisor.cli.definition_diff import Difference, difference, in_force
+from supervisor.cli.command import paths
+from supervisor.cli.definition_diff import Difference, difference, read_in_force
 from supervisor.cli.definition_diff import show as show_difference
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import Table, say, tell
-from supervisor.cli.time_format import Moments
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import Table, echo, echo_wrapped
+from supervisor.cli.time_format import TimeFormat
 from supervisor.config import Loaded, zone_hints
 from supervisor.core import dst, schedule
 from supervisor.core.model import Config, Job, Problem
@@ -63,23 +63,23 @@ def findings(loaded: Loaded, client: Client, utc: bool, days: int | None) -> Fin
         return Findings(False, loaded.problems)
     now = datetime.now(UTC)
     jobs = tuple(_outlook(job, now, utc) for job in loaded.config.jobs)
-    before = in_force(client, loaded.config)
+    before = read_in_force(client, loaded.config)
     if before is None:
         if days is not None:
             text = f"there is no supervisor at {client.path} to compare with"
             hint = "nightshift simulate tells the coming days of the file alone"
-            raise Failure(Exit.NOBODY, text, hint)
+            raise CliError(ExitCode.NO_SUPERVISOR, text, hint)
         return Findings(True, loaded.problems, jobs)
     changed = difference(before, loaded.config)
     fares = None if days is None else _fares(before, loaded.config, now, days)
     return Findings(True, loaded.problems, jobs, changed, days, fares)
 
 
-def show(found: Findings, when: Moments) -> None:
+def show(found: Findings, when: TimeFormat) -> None:
     """Print the jobs, what daylight saving does to them, and what would change."""
     table = Table("JOB", "SCHEDULE", "NEXT", "AFTER THAT", spare=("AFTER THAT",))
     for job in found.jobs:
-        slots = [f"{slot:%a %Y-%m-%d %H:%M %Z} ({when.near(slot)})" for slot in job.next[:1]]
+        slots = [f"{slot:%a %Y-%m-%d %H:%M %Z} ({when.relative(slot)})" for slot in job.next[:1]]
         slots += [f"{slot:%a %Y-%m-%d %H:%M %Z}" for slot in job.next[1:]]
         words = "; ".join(job.words) or "by request only"
         table.add(job.name, words if job.enabled else "disabled", *(*slots, "-", "-")[:2])
@@ -99,10 +99,10 @@ def show(found: Findings, when: Moments) -> None:
 def _list(title: str, lines: list[str]) -> None:
     """Print a title and what stands below it, if there is any."""
     if lines:
-        say()
-        say(title)
+        echo()
+        echo(title)
     for line in lines:
-        tell(f"  {line}", 4)
+        echo_wrapped(f"  {line}", 4)
 
 
 def _outlook(job: Job, now: datetime, utc: bool) -> Outlook:
@@ -112,7 +112,7 @@ def _outlook(job: Job, now: datetime, utc: bool) -> Outlook:
         coming = schedule.calendar(job.cron, job.timezone).slots_after(now)
         slots = [slot.astimezone(zone) for slot in islice(coming, NEXT_SLOTS)]
     words = tuple(schedule.explain(each) for each in job.cron)
-    told = tuple(dst.in_words(job, now)) if job.enabled else ()
+    told = tuple(dst.describe(job, now)) if job.enabled else ()
     notes = [said for each in job.cron for said in schedule.uneven_steps(each)]
     misleading = zone_hints.warning(job.timezone)
     notes += [misleading] if misleading and job.cron else []
@@ -126,9 +126,9 @@ def _fares(
 ) -> tuple[forecast.Difference, ...]:
     # Late: a simulation needs the workers' own plans, `check` alone does not.
     from supervisor.cli.commands.simulate import in_days
-    from supervisor.cli.simulation_input import past
+    from supervisor.cli.simulation_input import read_input
 
     names = {job.name: None for config in (before, after) for job in config.jobs}
-    known = past(places(), names, now, {})
+    known = read_input(paths(), names, now, {})
     old, new = (in_days(config, known, now, days, 0).forecast for config in (before, after))
     return forecast.compare(old, new)

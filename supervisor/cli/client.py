@@ -15,8 +15,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from supervisor.cli.errors import Exit, Failure
-from supervisor.state_dir import FolderTrouble, check_socket_path
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.state_dir import StateDirError, check_socket_path
 
 READ_S = 15.0
 # Longer than the supervisor itself waits for its loop.
@@ -25,7 +25,7 @@ RELOAD_S = 100.0
 # A log that is followed may be silent for as long as its run lives.
 FOLLOW_S = 366 * 86400.0
 
-_STATUS = {400: Exit.USAGE, 404: Exit.USAGE, 422: Exit.USAGE}
+_STATUS = {400: ExitCode.USAGE, 404: ExitCode.USAGE, 422: ExitCode.USAGE}
 
 
 class Client:
@@ -51,7 +51,7 @@ class Client:
             while piece := answer.read1():
                 yield piece
         except (OSError, http.client.HTTPException) as error:
-            raise self._lost(error) from error
+            raise self._connection_lost(error) from error
 
     def supervisor_pid(self) -> int:
         """The process that listens, as the kernel says; 0: out of our sight."""
@@ -66,7 +66,7 @@ class Client:
         try:
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise self._lost(error) from error
+            raise self._connection_lost(error) from error
         if answer.status >= 300:
             raise _refusal(answer.status, content)
         return content
@@ -86,37 +86,37 @@ class Client:
                 connection.request(method, target, body, headers)
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            raise self._lost(error) from error
+            raise self._connection_lost(error) from error
 
     def _connect(self, sock: socket.socket, limit_s: float) -> None:
         try:
             check_socket_path(self.path)
             sock.settimeout(limit_s)
             sock.connect(str(self.path))
-        except FolderTrouble as error:
-            raise Failure(Exit.USAGE, str(error)) from error
+        except StateDirError as error:
+            raise CliError(ExitCode.USAGE, str(error)) from error
         except PermissionError as error:
             hint = "ask as the user of the supervisor, or see api.socket_mode in jobs.yaml"
             text = f"uid {os.geteuid()} may not open the socket {self.path}"
-            raise Failure(Exit.NO, text, hint) from error
+            raise CliError(ExitCode.NO, text, hint) from error
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
-            raise self._nobody() from error
+            raise self._not_running() from error
         except OSError as error:
-            raise self._lost(error) from error
+            raise self._connection_lost(error) from error
 
-    def _nobody(self) -> Failure:
+    def _not_running(self) -> CliError:
         what = "" if self.path.is_socket() or not self.path.exists() else ", which is no socket"
-        return Failure(
-            Exit.NOBODY,
+        return CliError(
+            ExitCode.NO_SUPERVISOR,
             f"no supervisor answers at {self.path}{what}",
             "nightshift start begins one; --socket or --state say where another one listens",
         )
 
-    def _lost(self, error: Exception) -> Failure:
+    def _connection_lost(self, error: Exception) -> CliError:
         if isinstance(error, TimeoutError):
-            return Failure(Exit.NO, f"the supervisor at {self.path} does not answer in time")
+            return CliError(ExitCode.NO, f"the supervisor at {self.path} does not answer in time")
         said = str(error) or type(error).__name__
-        return Failure(Exit.NO, f"the supervisor at {self.path} broke off: {said}")
+        return CliError(ExitCode.NO, f"the supervisor at {self.path} broke off: {said}")
 
 
 def _target(parts: tuple[str, ...], query: Mapping[str, object]) -> str:
@@ -125,11 +125,11 @@ def _target(parts: tuple[str, ...], query: Mapping[str, object]) -> str:
     return f"{path}?{urlencode(given)}" if given else path
 
 
-def _refusal(status: int, body: bytes) -> Failure:
+def _refusal(status: int, body: bytes) -> CliError:
     """What an answer other than 2xx means for the person who asked."""
-    exit_status = _STATUS.get(status, Exit.NO)
+    exit_status = _STATUS.get(status, ExitCode.NO)
     try:
         said: Any = msgspec.json.decode(body)
-        return Failure(exit_status, str(said["error"]), str(said.get("hint", "")), body)
+        return CliError(exit_status, str(said["error"]), str(said.get("hint", "")), body)
     except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
-        return Failure(exit_status, f"the supervisor answered with status {status}")
+        return CliError(exit_status, f"the supervisor answered with status {status}")

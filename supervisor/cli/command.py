@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.paths import Places
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.paths import Paths
 from workers.units import parse_duration
 
 if TYPE_CHECKING:
     from supervisor.cli.client import Client
 
-_PLACES = {
+_PATH_OPTIONS = {
     "state": ("DIR", "state folder [$NIGHTSHIFT_STATE_DIR]"),
     "socket": ("PATH", "socket of the supervisor [$NIGHTSHIFT_SOCKET]"),
     "config": ("FILE", "jobs.yaml [$NIGHTSHIFT_CONFIG, ./jobs.yaml, /etc/nightshift/jobs.yaml]"),
@@ -29,43 +29,43 @@ coming_days = click.IntRange(1, 3660)
 utc_option = click.option("--utc", is_flag=True, help="Times in UTC, not in the service's zone.")
 
 
-class Verb(click.Command):
+class Command(click.Command):
     """A verb; it also takes the places after its name, if it has no such option itself."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         taken = {word for param in self.params for word in param.opts}
-        self.params += [option for option in place_options() if not taken & set(option.opts)]
+        self.params += [option for option in path_options() if not taken & set(option.opts)]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except Failure as failure:
+        except CliError as failure:
             failure.show(ctx.params.get("as_json", False))
             return failure.status
 
 
-class Family(Verb, click.Group):
+class CommandGroup(Command, click.Group):
     """A verb that has verbs of its own."""
 
 
-class Question(Verb):
+class HealthcheckCommand(Command):
     """A verb that answers 0 or 1 and nothing else, even to a usage error."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as error:
-            raise Unanswered(error.format_message(), error.ctx) from error
+            raise NoAnswerError(error.format_message(), error.ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        return Exit.NO if super().invoke(ctx) else Exit.YES
+        return ExitCode.NO if super().invoke(ctx) else ExitCode.YES
 
 
-class Unanswered(click.UsageError):
+class NoAnswerError(click.UsageError):
     """A usage error where only 0 and 1 are understood."""
 
-    exit_code = Exit.NO
+    exit_code = ExitCode.NO
 
 
 def duration(text: str) -> float:
@@ -76,30 +76,30 @@ def duration(text: str) -> float:
         raise click.BadParameter(str(error)) from error
 
 
-def verb(name: str, kind: type[Verb] = Verb) -> Callable[[Callable[..., int]], Verb]:
+def command(name: str, kind: type[Command] = Command) -> Callable[[Callable[..., int]], Command]:
     """Make a verb of a function that returns an exit status."""
     return click.command(name, cls=kind)
 
 
-def place_options() -> list[click.Option]:
+def path_options() -> list[click.Option]:
     """Fresh options for the three places."""
     return [
         click.Option(
             [f"--{name}"], metavar=metavar, help=text, expose_value=False, callback=_remember
         )
-        for name, (metavar, text) in _PLACES.items()
+        for name, (metavar, text) in _PATH_OPTIONS.items()
     ]
 
 
-def places() -> Places:
+def paths() -> Paths:
     """What was typed on this command line, over this process' environment."""
-    return places_in(click.get_current_context())
+    return paths_in(click.get_current_context())
 
 
-def places_in(ctx: click.Context) -> Places:
+def paths_in(ctx: click.Context) -> Paths:
     """What was typed so far, if no verb runs yet."""
-    typed = {name: ctx.meta.get(f"nightshift.{name}", "") for name in _PLACES}
-    return Places(typed, os.environ)
+    typed = {name: ctx.meta.get(f"nightshift.{name}", "") for name in _PATH_OPTIONS}
+    return Paths(typed, os.environ)
 
 
 def supervisor() -> "Client":
@@ -107,7 +107,7 @@ def supervisor() -> "Client":
     # `start` asks nobody, and need not import HTTP to be ready.
     from supervisor.cli.client import Client
 
-    return Client(places().socket)
+    return Client(paths().socket)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

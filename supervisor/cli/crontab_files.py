@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import clean, complain
 from supervisor.config.crontab import anacrontab, kind
 from supervisor.config.crontab import parse as lines
@@ -77,11 +77,11 @@ def _files(given: str) -> Iterator[str]:
         return
     if _OF_SCRIPTS.fullmatch(Path(os.path.abspath(given)).name):
         text = f"{given}: holds scripts for run-parts, no crontabs"
-        raise Failure(Exit.USAGE, text, "import the table that runs them: /etc/crontab")
+        raise CliError(ExitCode.USAGE, text, "import the table that runs them: /etc/crontab")
     try:
         names = sorted(os.listdir(given))
     except OSError as error:
-        raise Failure(Exit.USAGE, f"{given}: {error.strerror}") from error
+        raise CliError(ExitCode.USAGE, f"{given}: {error.strerror}") from error
     for name in names:
         path = os.path.join(given, name)
         if os.path.isfile(path) and _NAME_IN_FOLDER.fullmatch(name):
@@ -126,7 +126,7 @@ def _kind(file: str, path: str, text: str, asked: Asked) -> Kind:
         where = f"{shown(file)}:{found.line}"
         text = f'{where}: "{found.word}" may be a user or a program'
         hint = "say --system for a table with a column of users, --user for a user's own"
-        raise Failure(Exit.USAGE, text, hint)
+        raise CliError(ExitCode.USAGE, text, hint)
     return Kind.SYSTEM if found.kind is Kind.SYSTEM and asked.user != "" else Kind.USER
 
 
@@ -153,9 +153,9 @@ def _text(file: str) -> str:
         else:
             content = read_regular(Path(file), LARGEST_BYTES)
     except Unreadable as error:
-        raise Failure(Exit.USAGE, f"{shown(file)}: {error}") from error
+        raise CliError(ExitCode.USAGE, f"{shown(file)}: {error}") from error
     except OSError as error:
-        raise Failure(Exit.USAGE, f"{shown(file)}: {error.strerror}") from error
+        raise CliError(ExitCode.USAGE, f"{shown(file)}: {error.strerror}") from error
     return content.removeprefix(b"\xef\xbb\xbf").decode(errors="surrogateescape")
 
 

@@ -14,9 +14,9 @@ import msgspec
 
 from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.errors import Failure
-from supervisor.cli.output import clean, say, tell
-from supervisor.cli.time_format import Moments
+from supervisor.cli.errors import CliError
+from supervisor.cli.output import clean, echo, echo_wrapped
+from supervisor.cli.time_format import TimeFormat
 from supervisor.config import definitions
 from supervisor.core import config_diff
 from supervisor.core.config_diff import DroppedSlot, Rescheduled
@@ -62,7 +62,7 @@ class Calendars(Protocol):
     def at_next_start(self) -> Sequence[str]: ...
 
 
-def in_force(client: Client, config: Config) -> Config | None:
+def read_in_force(client: Client, config: Config) -> Config | None:
     """The definitions and the metrics address that it has, else the settings of `config`.
 
     None: no supervisor answers, or one of another version.
@@ -70,8 +70,8 @@ def in_force(client: Client, config: Config) -> Config | None:
     try:
         told = answers.read(client.get("v1", "jobs"), InForce).jobs
         status = answers.read(client.get("v1", "status"), answers.Status)
-        jobs = tuple(definitions.definition(each, place) for place, each in enumerate(told))
-    except (Failure, msgspec.ValidationError):
+        jobs = tuple(definitions.job_from(each, place) for place, each in enumerate(told))
+    except (CliError, msgspec.ValidationError):
         return None
     metrics = status.metrics.address if status.metrics else None
     return replace(config, jobs=jobs, max_concurrent=status.pool.max, metrics=metrics)
@@ -84,7 +84,9 @@ def difference(before: Config, after: Config) -> Difference:
     new = {job.name: job for job in after.jobs}
     found = config_diff.compare(old, new, datetime.now(UTC))
     changed = {
-        name: _changed(definitions.job(old[name], str), definitions.job(new[name], mask))
+        name: _changed(
+            definitions.definition_of(old[name], str), definitions.definition_of(new[name], mask)
+        )
         for name in new
         if name in old
     }
@@ -98,20 +100,22 @@ def difference(before: Config, after: Config) -> Difference:
     )
 
 
-def show(found: Difference, when: Moments) -> None:
+def show(found: Difference, when: TimeFormat) -> None:
     """Print it, one line a change."""
-    say()
-    say("Beside the living supervisor:")
-    for line in in_lines(found, when):
-        tell(f"  {line}", 4)
+    echo()
+    echo("Beside the living supervisor:")
+    for line in format_lines(found, when):
+        echo_wrapped(f"  {line}", 4)
     for name, keys in found.changed.items():
         for key, (before, after) in keys.items():
-            tell(f"  changed      {name}: {key}: {clean(str(before))} -> {clean(str(after))}", 4)
+            echo_wrapped(
+                f"  changed      {name}: {key}: {clean(str(before))} -> {clean(str(after))}", 4
+            )
     if not found:
-        say("  nothing would change")
+        echo("  nothing would change")
 
 
-def in_lines(found: Calendars, when: Moments) -> Iterator[str]:
+def format_lines(found: Calendars, when: TimeFormat) -> Iterator[str]:
     """What is added, removed and rescheduled, what will not come, and what comes later."""
     for name in found.added:
         yield f"added        {name}"
@@ -126,7 +130,7 @@ def in_lines(found: Calendars, when: Moments) -> Iterator[str]:
         yield f"later        {key}: takes effect at the next start"
 
 
-def _slot(slot: datetime | None, when: Moments) -> str:
+def _slot(slot: datetime | None, when: TimeFormat) -> str:
     return "none" if slot is None else when.slot(slot)
 
 

@@ -12,24 +12,24 @@ from supervisor.core.escape import escape_control
 from workers.text import readable
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """Exit statuses that scripts may rely on."""
 
     YES = 0
     NO = 1  # the thing asked for failed
     USAGE = 2  # usage or configuration
-    NOBODY = 3  # no supervisor
+    NO_SUPERVISOR = 3  # no supervisor
     DETACHED = 130  # Ctrl-C
 
 
-class Failure(Exception):  # noqa: N818 - the verb's end, not a fault of ours
+class CliError(Exception):
     """A verb that ends with a status other than 0.
 
     text may have several lines; hint: what the person may do.
     body: the API's own words, for `--json`.
     """
 
-    def __init__(self, status: Exit, text: str, hint: str = "", body: bytes = b"") -> None:
+    def __init__(self, status: ExitCode, text: str, hint: str = "", body: bytes = b"") -> None:
         super().__init__(text)
         self.status, self.text, self.hint, self.body = status, text, hint, body
 

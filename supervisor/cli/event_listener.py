@@ -12,7 +12,7 @@ from collections.abc import Container
 import msgspec
 
 from supervisor.cli.client import Client
-from supervisor.cli.errors import Failure
+from supervisor.cli.errors import CliError
 
 WITHOUT_S = 0.2
 GREETING_S = 2.0
@@ -22,7 +22,7 @@ class _Changed(msgspec.Struct):
     id: int
 
 
-class Bell:
+class EventListener:
     """Rings from the moment it is made: what changes later is not missed."""
 
     def __init__(self, client: Client, runs: Container[int]) -> None:
@@ -42,17 +42,17 @@ class Bell:
 
     def _listen(self) -> None:
         rest = b""
-        with contextlib.suppress(Failure):
+        with contextlib.suppress(CliError):
             for piece in self._client.stream("v1", "events"):
                 self._greeted.set()
                 *whole, rest = (rest + piece).split(b"\n")
-                if any(map(self._concerns, whole)):
+                if any(map(self._is_relevant, whole)):
                     self._rung.set()
         self._works = False
         self._greeted.set()
         self._rung.set()
 
-    def _concerns(self, line: bytes) -> bool:
+    def _is_relevant(self, line: bytes) -> bool:
         name, _, value = line.partition(b": ")
         if name != b"data":
             return False

@@ -12,9 +12,9 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.command import places_in
-from supervisor.cli.errors import Failure
-from supervisor.cli.paths import Places
+from supervisor.cli.command import paths_in
+from supervisor.cli.errors import CliError
+from supervisor.cli.paths import Paths
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -42,23 +42,23 @@ class JobName(click.ParamType):  # type: ignore[type-arg]  # generic in newer on
         from click.shell_completion import CompletionItem
 
         typed: Any = ctx.params.get(param.name or "") or ()
-        names = [name for name in known(places_in(ctx)) if name not in typed]
+        names = [name for name in known(paths_in(ctx)) if name not in typed]
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 job_name = JobName()
 
 
-def known(here: Places) -> Iterable[str]:
+def known(here: Paths) -> Iterable[str]:
     """The names of all jobs, in the order of jobs.yaml; none, if there is trouble."""
     try:
         body = Client(here.socket).get("v1", "jobs", limit_s=ASK_S)
         return [job.name for job in answers.read(body, answers.Jobs).jobs]
-    except Failure:
+    except CliError:
         return _of_file(here)
 
 
-def _of_file(here: Places) -> list[str]:
+def _of_file(here: Paths) -> list[str]:
     # Late: where a supervisor answers nobody reads YAML.
     from supervisor.config.files import Unreadable, read_regular
     from supervisor.config.parse_text import parse
@@ -66,6 +66,6 @@ def _of_file(here: Places) -> list[str]:
     try:
         path = here.config
         found = parse(read_regular(path, LARGEST_BYTES), path, os.environ).config
-    except (Failure, Unreadable):
+    except (CliError, Unreadable):
         return []
     return [job.name for job in found.jobs] if found is not None else []

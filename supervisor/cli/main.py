@@ -13,13 +13,13 @@ import sys
 import click
 
 from supervisor import __version__
-from supervisor.cli.command import place_options
-from supervisor.cli.errors import Exit
+from supervisor.cli.command import path_options
+from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import complain, mute
 from workers.text import readable
 
 # verb -> (file, function, what the list says)
-VERBS = {
+COMMANDS = {
     "init": ("init", "init", "write a short jobs.yaml that runs as it is"),
     "check": ("check", "check", "all mistakes of jobs.yaml, or when its jobs will run"),
     "import": ("import_", "import_", "a jobs.yaml made of crontabs or systemd timers"),
@@ -50,16 +50,16 @@ VERBS = {
 MOST_SHOWN = 200
 
 
-class Program(click.Group):
+class NightshiftGroup(click.Group):
     """The group of all verbs, each imported when it is typed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMANDS:
             return None
-        file, function, _ = VERBS[cmd_name]
+        file, function, _ = COMMANDS[cmd_name]
         found: click.Command = getattr(
             importlib.import_module(f"supervisor.cli.commands.{file}"), function
         )
@@ -68,20 +68,20 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], VERBS, 1)
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f'did you mean "{near[0]}"?' if near else "nightshift --help lists them"
             ctx.fail(f'there is no verb "{args[0]}": {hint}')
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in VERBS.items()])
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
 
 
-program = Program(
+program = NightshiftGroup(
     name="nightshift",
-    params=[*place_options()],
+    params=[*path_options()],
     subcommand_metavar="VERB [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A cron service that contains every job, records every slot and proves every backup.\n\n"
@@ -99,9 +99,9 @@ def main() -> int:
     try:
         status = program.main(prog_name="nightshift", standalone_mode=False)
         sys.stdout.flush()
-        return int(status or Exit.YES)
+        return int(status or ExitCode.YES)
     except click.Abort:
-        return Exit.DETACHED
+        return ExitCode.DETACHED
     except click.ClickException as error:
         error.message = readable(error.message)  # type: ignore[misc]
         with contextlib.suppress(OSError):
@@ -112,20 +112,20 @@ def main() -> int:
         # Of a name or an argument; the bytes of a path mean nothing to the supervisor.
         text = readable(error.object[:MOST_SHOWN])
         complain(f'nightshift: "{text}" is not UTF-8')
-        return Exit.USAGE
+        return ExitCode.USAGE
     except BrokenPipeError:
-        return _nobody_reads()
+        return _closed_output()
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         complain(f"nightshift: standard output: {error.strerror}")
-        return _nobody_reads()
+        return _closed_output()
 
 
-def _nobody_reads() -> int:
+def _closed_output() -> int:
     """End quietly, though what is left of the output cannot be written."""
     mute(sys.stdout)
-    return Exit.NO
+    return ExitCode.NO
 
 
 def _flush_errors() -> None:

@@ -60,7 +60,7 @@ _COLUMNS_A_RESULT, _COLUMNS_BESIDE = 20, 60
 MOST_DRAWN = 300
 
 
-def say(text: str = "") -> None:
+def echo(text: str = "") -> None:
     """Print a line for people; what cannot be seen in it is written out."""
     print(escape_control(readable(text)))
 
@@ -84,7 +84,7 @@ def mute(stream: TextIO) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def tell(text: str, indent: int = 0) -> None:
+def echo_wrapped(text: str, indent: int = 0) -> None:
     """A sentence for people, folded where they look at it; indent: of its further lines."""
     print(folded(escape_control(readable(text)), columns(sys.stdout), " " * indent))
 
@@ -155,7 +155,7 @@ def styled(text: str, word: str) -> str:
     return click.style(text, fg=_STYLES.get(word))
 
 
-def took(seconds: float | None) -> str:
+def format_seconds(seconds: float | None) -> str:
     """A duration in short, or a dash."""
     return "-" if seconds is None else format_duration(seconds)
 
@@ -199,7 +199,7 @@ class Table:
         sizes = [max(map(len, column)) for column in self._columns()]
         for row in (self._headers, *self._rows):
             cells = (cell.ljust(width) for cell, width in zip(row, sizes, strict=True))
-            say(column_widths.GAP.join(cells).rstrip())
+            echo(column_widths.GAP.join(cells).rstrip())
 
     def _draw(self) -> None:
         # Late: rich takes longer to import than the rest of `status` takes to run.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.errors import CliError, ExitCode
 from workers.text import is_utf8, readable
 
 SOCKET_NAME = "nightshift.sock"
@@ -19,7 +19,7 @@ INSTALLED = Path("/etc/nightshift/jobs.yaml")
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Paths:
     """What was typed (`state`, `socket`, `config`), over an environment."""
 
     typed: Mapping[str, str]
@@ -51,8 +51,8 @@ class Places:
             if found or os.path.lexists(path):
                 _sayable(path.absolute(), "the place of jobs.yaml", "move it to another folder")
                 return path
-        raise Failure(
-            Exit.USAGE,
+        raise CliError(
+            ExitCode.USAGE,
             f"no jobs.yaml: neither ./{HERE} nor {INSTALLED} is there",
             "nightshift init writes one; --config or $NIGHTSHIFT_CONFIG names another",
         )
@@ -69,7 +69,9 @@ class Places:
 def _sayable(path: Path, what: str, hint: str) -> Path:
     """Return a path that can be said in JSON and to the supervisor. Raises: Failure."""
     if not is_utf8(str(path)):
-        raise Failure(Exit.USAGE, f"{what} {readable(str(path))}: its name is not UTF-8", hint)
+        raise CliError(
+            ExitCode.USAGE, f"{what} {readable(str(path))}: its name is not UTF-8", hint
+        )
     return path
 
 
@@ -78,8 +80,8 @@ def _own_state(environ: Mapping[str, str]) -> Path:
         return Path("/var/lib/nightshift")
     states = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     if not os.path.isabs(states):
-        raise Failure(
-            Exit.USAGE,
+        raise CliError(
+            ExitCode.USAGE,
             f"no state folder: uid {os.geteuid()} has no home folder",
             "--state or $NIGHTSHIFT_STATE_DIR names one",
         )

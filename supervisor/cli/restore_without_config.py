@@ -7,19 +7,19 @@ nothing that a restore would have to wait for: it is done in this process.
 import os
 from pathlib import Path
 
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import print_value, say
-from supervisor.cli.paths import Places
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import echo, print_value
+from supervisor.cli.paths import Paths
 from supervisor.core.control_requests import RestoreBackup
 from workers.backup import restore as backup_restore
 from workers.backup.restore import Restored
 
 
-def is_bare(here: Places) -> bool:
+def is_bare(here: Paths) -> bool:
     """Whether there is no jobs.yaml, or no folder in which a ledger could be."""
     try:
         config, state = here.config, here.state
-    except Failure:
+    except CliError:
         return True
     while not state.exists() and state != state.parent:
         state = state.parent
@@ -36,14 +36,14 @@ def restore(wanted: RestoreBackup, as_json: bool) -> int:
     done = put(Path(wanted.file), Path(wanted.target), wanted.force)
     if as_json:
         print_value({"restored": _as_value(wanted, done)})
-        return Exit.YES
-    say(f"{wanted.target}: restored from {wanted.file}")
-    say(f"checked: {done.checked}")
+        return ExitCode.YES
+    echo(f"{wanted.target}: restored from {wanted.file}")
+    echo(f"checked: {done.checked}")
     for warning in done.content.warnings:
-        say(warning)
+        echo(warning)
     if done.aside is not None:
-        say(f"what was there before is kept in {done.aside}")
-    return Exit.YES
+        echo(f"what was there before is kept in {done.aside}")
+    return ExitCode.YES
 
 
 def _as_value(wanted: RestoreBackup, done: Restored) -> dict[str, object]:

@@ -12,36 +12,39 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.api.bridge import Desk
+from supervisor.api.bridge import LoopBridge
 from supervisor.cli import answers, output
-from supervisor.cli.command import places
+from supervisor.cli.command import paths
 from supervisor.cli.commands.start import begun, grace_s, level
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import say, say_output
-from supervisor.cli.paths import Places
-from supervisor.cli.run_options import Wish
-from supervisor.cli.watch_runs import Display, display, give_account
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import echo, say_output
+from supervisor.cli.paths import Paths
+from supervisor.cli.run_options import RunOptions
+from supervisor.cli.watch_runs import Display, display, print_outcomes
 from supervisor.config import load
 from supervisor.containment import run_log
 from supervisor.core import build_views, control_requests
 from supervisor.core.model import Config, Peer
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import RunView
 from supervisor.ledger.queries import History
 from supervisor.service import Service, Settings
-from supervisor.state_dir import StateFolder
+from supervisor.state_dir import StateDir
 
 LOOK_EVERY_S = 0.2
-_NO = {control_requests.Answer.UNKNOWN: Exit.USAGE, control_requests.Answer.BAD: Exit.USAGE}
+_NO = {
+    control_requests.ReplyStatus.UNKNOWN: ExitCode.USAGE,
+    control_requests.ReplyStatus.BAD: ExitCode.USAGE,
+}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def run_local(wish: Wish) -> int:
+def run_local(wish: RunOptions) -> int:
     """Run them here until nothing is open; 0 only if all succeeded. Raises: Failure."""
-    jobs = definitions(places().config).jobs if wish.every else ()
+    jobs = definitions(paths().config).jobs if wish.every else ()
     if wish.every and not wish.is_confirmed(wish.chosen(jobs), sys.stdin.isatty()):
-        say("nothing is run")
-        return Exit.NO
+        echo("nothing is run")
+        return ExitCode.NO
     return serve(_request(wish), wish.as_json, wish.dry_run, wish.log_level)
 
 
@@ -58,13 +61,13 @@ def serve(
     Raises:
         Failure: another supervisor lives, or the request is refused.
     """
-    here = places()
+    here = paths()
     service = begun(_settings(here, log_level), here.config)
     service.loop.install_signals()
     numbers = _asked(service, request)
     shown = display(as_json)
-    onlooker = Onlooker(service.desk, numbers, shown)
-    onlooker.look()
+    onlooker = ProgressThread(service.desk, numbers, shown)
+    onlooker.poll()
     onlooker.start()
     try:
         service.run(until_idle=True)
@@ -73,16 +76,16 @@ def serve(
         shown.close()
     if shows_output and not as_json:
         for number in numbers:
-            kept = run_log.join(StateFolder(here.state).runs, number)
+            kept = run_log.join(StateDir(here.state).runs, number)
             say_output(kept.decode(errors="replace").rstrip())
-    succeeded = give_account(_bodies(here.state, numbers), as_json)
-    return Exit.YES if succeeded else Exit.NO
+    succeeded = print_outcomes(_bodies(here.state, numbers), as_json)
+    return ExitCode.YES if succeeded else ExitCode.NO
 
 
-class Onlooker(threading.Thread):
+class ProgressThread(threading.Thread):
     """Shows the runs of this request, as the loop publishes them."""
 
-    def __init__(self, desk: Desk, numbers: Sequence[int], shown: Display) -> None:
+    def __init__(self, desk: LoopBridge, numbers: Sequence[int], shown: Display) -> None:
         super().__init__(name="onlooker", daemon=True)
         self._desk, self._numbers, self._shown = desk, numbers, shown
         self._known: dict[int, str] = {}
@@ -91,9 +94,9 @@ class Onlooker(threading.Thread):
     def run(self) -> None:
         """Look, until told that all is over."""
         while not self._over.wait(LOOK_EVERY_S):
-            self.look()
+            self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Show the world as it was last published."""
         if self._desk.world is not None:
             self._shown.show(self._runs(self._desk.world))
@@ -102,21 +105,21 @@ class Onlooker(threading.Thread):
         """Show the end, and look no more."""
         self._over.set()
         self.join()
-        self.look()
+        self.poll()
 
-    def _runs(self, world: World) -> list[answers.Run]:
+    def _runs(self, world: SchedulerState) -> list[answers.Run]:
         found = []
         for number in self._numbers:
             run = world.runs.get(number)
             if run is not None:
                 self._known[number] = run.job
                 found.append(_shown(build_views.open_run(world, run)))
-            elif (last := world.last.get(self._known.get(number, ""))) and last.id == number:
+            elif (last := world.last_run.get(self._known.get(number, ""))) and last.id == number:
                 found.append(_shown(build_views.run_view(last)))
         return found
 
 
-def _settings(here: Places, log_level: str | None) -> Settings:
+def _settings(here: Paths, log_level: str | None) -> Settings:
     return Settings(
         config=here.config.absolute(),
         state=here.state,
@@ -133,11 +136,11 @@ def definitions(config: Path) -> Config:
     loaded = load(config, os.environ)
     if loaded.config is None:
         said = output.in_lines(loaded.problems, str(config))
-        raise Failure(Exit.USAGE, "\n".join(["jobs.yaml is refused", *said]))
+        raise CliError(ExitCode.USAGE, "\n".join(["jobs.yaml is refused", *said]))
     return loaded.config
 
 
-def _request(wish: Wish) -> control_requests.Request:
+def _request(wish: RunOptions) -> control_requests.Request:
     if wish.every:
         return control_requests.RunAll(wish.only)
     given = msgspec.json.encode(wish.parameters).decode()
@@ -146,13 +149,13 @@ def _request(wish: Wish) -> control_requests.Request:
 
 def _asked(service: Service, request: control_requests.Request) -> tuple[int, ...]:
     """The runs that the request opened. Raises: Failure, with the service closed."""
-    answer = service.desk.ask(Peer(os.getuid(), os.getpid()), request)
+    answer = service.desk.submit(Peer(os.getuid(), os.getpid()), request)
     # An idle loop that is to run until it is idle would end before it was asked.
     service.loop.once()
     reply: control_requests.Reply = answer.result(timeout=0)
-    if reply.answer is not control_requests.Answer.OK:
+    if reply.answer is not control_requests.ReplyStatus.OK:
         service.close()
-        raise Failure(_NO.get(reply.answer, Exit.NO), reply.error, reply.hint)
+        raise CliError(_NO.get(reply.answer, ExitCode.NO), reply.error, reply.hint)
     return reply.runs
 
 

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import click
 import msgspec
 
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import count, say
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import count, echo
 from workers.text import is_utf8, readable
 
 
@@ -24,7 +24,7 @@ class Listed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunOptions:
     """The options of `run`. Raises (at construction): click.UsageError."""
 
     jobs: tuple[str, ...]
@@ -84,8 +84,8 @@ class Wish:
         known = {job.name: job for job in jobs}
         for name in self.only:
             if name not in known:
-                raise Failure(
-                    Exit.USAGE, f'no job is called "{name}"', "nightshift jobs lists them"
+                raise CliError(
+                    ExitCode.USAGE, f'no job is called "{name}"', "nightshift jobs lists them"
                 )
         names = [
             job.name for job in jobs if job.enabled and (not self.only or job.name in self.only)
@@ -100,12 +100,12 @@ class Wish:
         """
         if not self.as_json:
             for place, name in enumerate(names, 1):
-                say(f"{place:>3}  {name}")
+                echo(f"{place:>3}  {name}")
         if self.yes:
             return True
         if not at_terminal:
             hint = "--yes runs them without a question"
-            raise Failure(Exit.USAGE, f"run --all would run {count(len(names), 'job')}", hint)
+            raise CliError(ExitCode.USAGE, f"run --all would run {count(len(names), 'job')}", hint)
         return click.confirm(f"Run {count(len(names), 'job')} now, one at a time?")
 
 

@@ -20,7 +20,7 @@ from supervisor.core.effects import Record
 from supervisor.core.model import Job, Run, State
 from supervisor.core.simulation.engine import Step
 from workers.backup import filenames, listing
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 from workers.backup.listing import Backup
 from workers.params import parse
 from workers.rotation.params import Params
@@ -53,7 +53,7 @@ class Rotation:
     kept: tuple[Kept, ...]
 
 
-class Shelf:
+class BackupFolder:
     """One folder of copies, as it would be."""
 
     def __init__(self, rotation: Job, now: datetime) -> None:
@@ -76,7 +76,7 @@ class Shelf:
         copy = Backup(path, stem, str(database), taken_at, size, 0, state, "", kept=False)
         self._copies.append(copy)
 
-    def thin(self, now: datetime) -> None:
+    def rotate(self, now: datetime) -> None:
         """The rotation job has run."""
         decided = self._plan(now)
         max_age_s = self.params.max_age
@@ -88,7 +88,7 @@ class Shelf:
         self._copies = [one.backup for one in decided if one.keep]
         self._removed += len(decided) - len(self._copies)
 
-    def account(self, until: datetime) -> Rotation:
+    def summary(self, until: datetime) -> Rotation:
         """What is left at the end, newest first."""
         kept = [
             Kept(
@@ -113,13 +113,13 @@ class Shelf:
         return plan(self._copies, self.params.policy, now, self._zone)
 
 
-class Shelves:
+class BackupFolders:
     """The folders of all rotation jobs."""
 
     def __init__(self, jobs: Sequence[Job], now: datetime) -> None:
         self._backups = {job.name: job for job in jobs if job.worker == "backup.run"}
         rotations = [job for job in jobs if job.worker == "rotation.run"]
-        self._shelves = {job.name: Shelf(job, now) for job in rotations}
+        self._shelves = {job.name: BackupFolder(job, now) for job in rotations}
 
     def watch(self, steps: Iterator[Step]) -> Iterator[Step]:
         """The same steps, looked at in passing."""
@@ -132,13 +132,13 @@ class Shelves:
                         self._take(run, step.event.at.wall)
             yield step
 
-    def accounts(self, until: datetime) -> tuple[Rotation, ...]:
+    def summaries(self, until: datetime) -> tuple[Rotation, ...]:
         """What is left on each, at the end."""
-        return tuple(shelf.account(until) for shelf in self._shelves.values())
+        return tuple(shelf.summary(until) for shelf in self._shelves.values())
 
     def _take(self, run: Run, now: datetime) -> None:
         if run.job in self._shelves:
-            self._shelves[run.job].thin(now)
+            self._shelves[run.job].rotate(now)
         elif run.job in self._backups:
             backup = self._backups[run.job]
             for shelf in self._shelves.values():
@@ -159,5 +159,5 @@ def _copies(folder: Path) -> list[Backup]:
     """The copies that are there today; none in a folder that cannot be read."""
     try:
         return listing.list_backups(folder)
-    except Trouble:
+    except BackupError:
         return []

@@ -10,11 +10,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
-from supervisor.cli.errors import Failure
-from supervisor.cli.paths import Places
+from supervisor.cli.errors import CliError
+from supervisor.cli.paths import Paths
 from supervisor.core.events import Memory
-from supervisor.core.model import Mark, replace
-from supervisor.core.simulation.sampling import Habit, habit
+from supervisor.core.model import JobRecord, replace
+from supervisor.core.simulation.sampling import DurationProfile, profile_of
 from supervisor.ledger.queries import History
 
 # An attempt of a job that has never succeeded is assumed to take so long.
@@ -25,15 +25,17 @@ _HOW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class SimulationInput:
     """source: where it is from, and how it is used, in words."""
 
     memory: Memory
-    habits: Mapping[str, Habit]
+    habits: Mapping[str, DurationProfile]
     source: str
 
 
-def past(here: Places, jobs: Iterable[str], at: datetime, failures: Mapping[str, float]) -> Past:
+def read_input(
+    here: Paths, jobs: Iterable[str], at: datetime, failures: Mapping[str, float]
+) -> SimulationInput:
     """What is known at an instant; failures: how often a job is to fail by chance."""
     names = list(jobs)
     try:
@@ -42,25 +44,33 @@ def past(here: Places, jobs: Iterable[str], at: datetime, failures: Mapping[str,
             return _assumed(names, failures, f"there is no ledger in {here.state}")
         with closing(History(here.state)) as history:
             habits = {name: _habit(history, name, failures.get(name, 0.0)) for name in names}
-            return Past(_memory(history, at), habits, f"the ledger in {here.state}: {_HOW}")
-    except (Failure, OSError, sqlite3.Error, ValueError) as error:
+            return SimulationInput(
+                _memory(history, at), habits, f"the ledger in {here.state}: {_HOW}"
+            )
+    except (CliError, OSError, sqlite3.Error, ValueError) as error:
         return _assumed(names, failures, f"the ledger cannot be read ({error})")
 
 
-def _assumed(names: list[str], failures: Mapping[str, float], why: str) -> Past:
-    habits = {name: Habit(ASSUMED_S, ASSUMED_S, failures.get(name, 0.0)) for name in names}
-    return Past(Memory(), habits, why)
+def _assumed(names: list[str], failures: Mapping[str, float], why: str) -> SimulationInput:
+    habits = {
+        name: DurationProfile(ASSUMED_S, ASSUMED_S, failures.get(name, 0.0)) for name in names
+    }
+    return SimulationInput(Memory(), habits, why)
 
 
-def _habit(history: History, job: str, failure: float) -> Habit:
+def _habit(history: History, job: str, failure: float) -> DurationProfile:
     durations_s = history.durations_s(job)
-    return habit(durations_s, failure) if durations_s else Habit(ASSUMED_S, ASSUMED_S, failure)
+    return (
+        profile_of(durations_s, failure)
+        if durations_s
+        else DurationProfile(ASSUMED_S, ASSUMED_S, failure)
+    )
 
 
 def _memory(history: History, at: datetime) -> Memory:
     """Ended runs and pauses; nothing is open, and all slots up to `at` are settled."""
     runs = [run for run in history.remembered() if run.due <= at and not run.state.is_open]
-    marks: list[Mark] = [replace(mark, seen_until=at) for mark in history.marks()]
+    marks: list[JobRecord] = [replace(mark, seen_until=at) for mark in history.marks()]
     return Memory(
         runs=tuple(runs),
         marks=tuple(marks),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.config.files import Unreadable, read_regular
 from supervisor.config.systemd.units import Setting, Unit, parse_unit
 
@@ -43,7 +43,7 @@ def timers(named: str) -> list[Found]:
         folder = os.path.abspath(named)
         found = sorted(set(_in_folder(folder)))
         if not found:
-            raise Failure(Exit.USAGE, f"{named}: no timers in this folder")
+            raise CliError(ExitCode.USAGE, f"{named}: no timers in this folder")
         return [Found(name, (folder, *FOLDERS)) for name in found]
     name = os.path.basename(named)
     if not name.endswith((".timer", ".service")):
@@ -53,7 +53,7 @@ def timers(named: str) -> list[Found]:
     beside = [os.path.abspath(os.path.dirname(named))] if is_here else []
     place = Found(name, (*beside, *FOLDERS))
     if _path_of(place, name) is None:
-        raise Failure(Exit.USAGE, f"{named}: no such timer", f"it is sought as {name}")
+        raise CliError(ExitCode.USAGE, f"{named}: no such timer", f"it is sought as {name}")
     return [place]
 
 
@@ -132,6 +132,6 @@ def _text(path: Path) -> str:
     try:
         return read_regular(path, _LARGEST_BYTES).decode(errors="backslashreplace")
     except Unreadable as error:
-        raise Failure(Exit.USAGE, f"{path}: {error}") from error
+        raise CliError(ExitCode.USAGE, f"{path}: {error}") from error
     except OSError as error:
-        raise Failure(Exit.USAGE, f"{path}: {error.strerror}") from error
+        raise CliError(ExitCode.USAGE, f"{path}: {error.strerror}") from error

@@ -19,7 +19,7 @@ _EXAMPLES = '"02:00", "2026-02-09 02:00" or "2026-02-09T02:00:00Z"'
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class TimeFormat:
     """One zone and one reading of the clock, for all that a verb prints."""
 
     zone: tzinfo
@@ -33,7 +33,7 @@ class Moments:
         """`Mon 2026-02-09 02:00 CET`: a full minute, as calendars have it."""
         return f"{at.astimezone(self.zone):%a %Y-%m-%d %H:%M %Z}"
 
-    def near(self, at: datetime | None) -> str:
+    def relative(self, at: datetime | None) -> str:
         """`3m ago`, `in 2h`, or a dash."""
         if at is None:
             return "-"
@@ -80,7 +80,7 @@ class Moments:
 
 
 @dataclass(frozen=True, slots=True)
-class Dates(Moments):
+class DateFormat(TimeFormat):
     """As Moments, for whoever asked for instants and not for ages."""
 
     def near(self, at: datetime | None) -> str:
@@ -88,21 +88,21 @@ class Dates(Moments):
         return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
-def dates() -> Dates:
+def date_format() -> DateFormat:
     """Now, told in UTC."""
-    return Dates(UTC, datetime.now(UTC))
+    return DateFormat(UTC, datetime.now(UTC))
 
 
-def moments(zone: str) -> Moments:
+def time_format(zone: str) -> TimeFormat:
     """Now, told in the zone of this IANA name; in UTC if this machine lacks it."""
     try:
-        return Moments(ZoneInfo(zone), datetime.now(UTC))
+        return TimeFormat(ZoneInfo(zone), datetime.now(UTC))
     except (KeyError, ValueError, OSError):
-        return Moments(UTC, datetime.now(UTC))
+        return TimeFormat(UTC, datetime.now(UTC))
 
 
-def moments_of(client: Client, utc: bool) -> Moments:
+def time_format_of(client: Client, utc: bool) -> TimeFormat:
     """In the zone of the service that is asked, or in UTC."""
     if utc:
-        return moments("UTC")
-    return moments(answers.read(client.get("v1", "status"), answers.Zone).timezone)
+        return time_format("UTC")
+    return time_format(answers.read(client.get("v1", "status"), answers.Zone).timezone)

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.event_listener import Bell
-from supervisor.cli.output import Table, clean, print_json, results, say, took
+from supervisor.cli.event_listener import EventListener
+from supervisor.cli.output import Table, clean, echo, format_seconds, print_json, results
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 # How often a bar is moved while its run only tells its progress.
-MOVE_S = 0.2
+REDRAW_S = 0.2
 # Changes ring a bell; this is only for one that was missed.
-PATIENCE_S = 5.0
+GIVE_UP_S = 5.0
 # Of a hundred pending runs only the first few can change soon.
 MOST_ASKED = 20
 
@@ -39,7 +39,7 @@ class Display(Protocol):
 class Silence:
     """Shows nothing."""
 
-    look_s = PATIENCE_S
+    look_s = GIVE_UP_S
 
     def show(self, runs: Sequence[answers.Run]) -> None:
         """Nothing."""
@@ -51,7 +51,7 @@ class Silence:
 class Lines:
     """A line for each change of state."""
 
-    look_s = PATIENCE_S
+    look_s = GIVE_UP_S
 
     def __init__(self) -> None:
         self._states: dict[int, tuple[str, int]] = {}
@@ -62,7 +62,7 @@ class Lines:
             state = (run.state, run.attempt)
             if self._states.get(run.id) != state:
                 self._states[run.id] = state
-                say(f"run {run.id} of {run.job}: {_state(run)}")
+                echo(f"run {run.id} of {run.job}: {_state(run)}")
                 sys.stdout.flush()
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class Lines:
 class Bars:
     """A progress bar for each run."""
 
-    look_s = MOVE_S
+    look_s = REDRAW_S
 
     def __init__(self) -> None:
         # Late: rich is only for terminals.
@@ -117,7 +117,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
     """The bodies of these runs, once all of them are final. Raises: Failure."""
     bodies: dict[int, bytes] = {}
     is_open = list(numbers)
-    bell = Bell(client, frozenset(numbers))
+    bell = EventListener(client, frozenset(numbers))
     while is_open:
         asked = {number: client.get("v1", "runs", str(number)) for number in is_open[:MOST_ASKED]}
         bodies |= asked
@@ -130,7 +130,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
     return [bodies[number] for number in numbers]
 
 
-def give_account(bodies: Sequence[bytes], as_json: bool) -> bool:
+def print_outcomes(bodies: Sequence[bytes], as_json: bool) -> bool:
     """Print how each run stands; whether all of them succeeded."""
     runs = [answers.read(body, answers.Run) for body in bodies]
     if as_json:
@@ -139,7 +139,7 @@ def give_account(bodies: Sequence[bytes], as_json: bool) -> bool:
     else:
         table = Table("RUN", "JOB", "STATE", "TOOK", "DETAIL")
         for run in runs:
-            lasted = took(run.duration_seconds)
+            lasted = format_seconds(run.duration_seconds)
             table.add(str(run.id), run.job, run.state, lasted, outcome(run))
         table.show()
     return all(run.state == "success" for run in runs)
@@ -152,7 +152,9 @@ def outcome(run: answers.Run) -> str:
 
 def _state(run: answers.Run) -> str:
     attempt = f" (attempt {run.attempt})" if run.state == "running" and run.attempt > 1 else ""
-    lasted = f" in {took(run.duration_seconds)}" if run.is_final and run.started_at else ""
+    lasted = (
+        f" in {format_seconds(run.duration_seconds)}" if run.is_final and run.started_at else ""
+    )
     detail = f": {clean(run.detail)}" if run.detail else ""
     return f"{run.state}{attempt}{lasted}{detail}"
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from supervisor.config.json_schema import schema
 from supervisor.config.problems import format_problem
-from supervisor.config.result import Loaded, Parsed, WorkerUse, read_outcome
+from supervisor.config.result import Loaded, Parsed, WorkerReference, read_outcome
 from supervisor.config.worker_check import check_workers
 
 __all__ = [
     "Loaded",
     "Parsed",
-    "WorkerUse",
+    "WorkerReference",
     "check_workers",
     "format_problem",
     "load",

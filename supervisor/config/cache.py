@@ -16,7 +16,7 @@ import supervisor
 import workers
 from supervisor.config.files import read_regular, write_private
 from supervisor.config.interpolation import Sources
-from supervisor.config.result import Parsed, collector_paused
+from supervisor.config.result import Parsed, gc_paused
 from supervisor.core.model import Problem
 
 MOST_ENTRIES = 20
@@ -31,7 +31,7 @@ class Entry:
     found: tuple[Problem, ...]
 
 
-def key(text: bytes, path: Path) -> str:
+def cache_key(text: bytes, path: Path) -> str:
     """What an entry is found by."""
     parts = (supervisor.__version__, _code(), str(path.absolute()))
     return hashlib.sha256("\0".join(parts).encode(errors="replace") + b"\0" + text).hexdigest()
@@ -41,16 +41,16 @@ def find(folder: Path, key: str, sources: Sources) -> Entry | None:
     """The entry, if there is one and the world has not changed since."""
     path = folder / f"{key}.json"
     try:
-        with collector_paused():
+        with gc_paused():
             entry = msgspec.json.decode(read_regular(path, LARGEST_BYTES), type=Entry)
         path.touch()
     except (OSError, ValueError, RecursionError):
         return None
-    same = all(sources.again(read) == read.digest for read in entry.parsed.reads)
+    same = all(sources.fingerprint_again(read) == read.digest for read in entry.parsed.reads)
     return entry if same else None
 
 
-def keep(folder: Path, key: str, entry: Entry) -> None:
+def store(folder: Path, key: str, entry: Entry) -> None:
     """Keep an entry, and only the newest MOST_ENTRIES."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Sequence
 
-from supervisor.config.parse_context import Document
-from supervisor.config.parse_job import Draft
+from supervisor.config.parse_context import ParseContext
+from supervisor.config.parse_job import ParsedJob
 from supervisor.core import dependencies
 
 # Each further circle costs a walk over all jobs.
 MOST_CIRCLES = 10
 
 
-def check_deps(doc: Document, drafts: Sequence[Draft], names: Collection[str]) -> None:
+def check_deps(doc: ParseContext, drafts: Sequence[ParsedJob], names: Collection[str]) -> None:
     """Report unknown dependencies, jobs that wait for themselves, and circles."""
     deps: dict[str, list[str]] = {}
     for draft in drafts:
@@ -21,14 +21,16 @@ def check_deps(doc: Document, drafts: Sequence[Draft], names: Collection[str]) -
             if named.name == draft.job.name:
                 doc.report(named.node, path, "a job cannot depend on itself")
             elif named.name not in names:
-                hint = doc.nearest.to(named.name, names)
+                hint = doc.nearest.match(named.name, names)
                 doc.report(named.node, path, f'unknown job "{named.name[:63]}"', hint)
             else:
                 deps.setdefault(draft.job.name, []).append(named.name)
     _check_circles(doc, drafts, deps)
 
 
-def _check_circles(doc: Document, drafts: Sequence[Draft], deps: dict[str, list[str]]) -> None:
+def _check_circles(
+    doc: ParseContext, drafts: Sequence[ParsedJob], deps: dict[str, list[str]]
+) -> None:
     places = {draft.job.name: draft for draft in drafts} if deps else {}
     for _ in range(MOST_CIRCLES):
         cycle = dependencies.find_cycle(deps)

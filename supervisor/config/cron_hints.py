@@ -6,7 +6,7 @@ of systemd: where a cron expression has the same slots, it is named.
 
 import re
 
-from supervisor.config.problems import Wrong
+from supervisor.config.problems import BadValueError
 from supervisor.config.systemd.calendar import to_cron
 from supervisor.core import schedule
 from workers.units import parse_duration
@@ -78,7 +78,7 @@ def _if_right(fields: list[str], why: str) -> str:
     expression = " ".join(fields)
     try:
         schedule.Calendar((expression,), "UTC")
-    except schedule.BadCron:
+    except schedule.CronError:
         return why.removeprefix("; ")
     return f'write "{expression}"{why}'
 
@@ -88,7 +88,7 @@ def _of_systemd(text: str) -> str:
         return ""
     try:
         found = to_cron(text)
-    except Wrong:
+    except BadValueError:
         return "this is no OnCalendar of systemd; nightshift import systemd reads those"
     zone = f" and timezone: {found.zone}" if found.zone else ""
     return f'write "{found.cron}"{zone}'

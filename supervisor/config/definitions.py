@@ -51,7 +51,7 @@ class Definition(Struct, frozen=True):
     docs: str
 
 
-def job(definition: Job, mask: Callable[[str], str]) -> Definition:
+def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:
     """A definition as people wrote it: keys of jobs.yaml, secrets masked."""
     shown = Definition(
         name=definition.name,
@@ -88,7 +88,7 @@ def job(definition: Job, mask: Callable[[str], str]) -> Definition:
     return msgspec.convert(_masked(msgspec.to_builtins(shown), mask), Definition)
 
 
-def definition(told: Definition, place: int) -> Job:
+def job_from(told: Definition, place: int) -> Job:
     """The definition that `job` showed, as far as masks let it be known.
 
     Raises:

@@ -19,7 +19,7 @@ import msgspec
 
 from supervisor.config import Loaded, load
 from supervisor.config.fingerprint import LIMIT_S, fingerprint
-from supervisor.config.result import collector_paused
+from supervisor.config.result import gc_paused
 from supervisor.containment import process_tree
 from supervisor.core.model import Problem
 
@@ -65,7 +65,7 @@ def _answer(
     """The life of the child."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if process_tree.hear_of_death(asker, signal.SIGKILL):
+        if process_tree.set_parent_death_signal(asker, signal.SIGKILL):
             _write(pipe, fingerprint(text or path).encode() + b"\n")
             _write(pipe, msgspec.json.encode(load(path, environ, cache_dir, text)))
     except BaseException:  # the outermost edge of this process
@@ -96,7 +96,7 @@ def _heard(pipe: int) -> FirstReading:
         said += piece
     found, _, outcome = said.partition(b"\n")
     try:
-        with collector_paused():
+        with gc_paused():
             return FirstReading(msgspec.json.decode(outcome, type=Loaded), found.decode())
     except (msgspec.MsgspecError, UnicodeError):
         return _unread("the process that read it died")

@@ -13,9 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from supervisor.config.files import Absent, Unreadable, read_regular
-from supervisor.config.problems import Wrong, shown
-from supervisor.config.result import Read
-from supervisor.config.timezones import MachineZone, machine_zone
+from supervisor.config.problems import BadValueError, quote_value
+from supervisor.config.result import SourceRead
+from supervisor.config.timezones import MachineZone, system_zone
 
 DEEPEST = 20
 LARGEST_FILE_BYTES = 1024 * 1024
@@ -25,11 +25,11 @@ _UNCLOSED = '"${{" without its "}}" in {}'
 _RULE = "expected ${NAME}, ${NAME:-default} or ${file:/path}"
 
 
-class Unset(Wrong):
+class UnsetVariableError(BadValueError):
     """A name without a value and without a default, or a file that cannot be read."""
 
 
-class Missing(Unset):
+class MissingSecretFileError(UnsetVariableError):
     """A file that is not there."""
 
 
@@ -66,7 +66,7 @@ class Sources:
         """The value of an environment variable. Raises: Wrong if it is no text."""
         value = self._variables[name] = self.environ.get(name)
         if value is not None and any("\ud800" <= c <= "\udfff" for c in value):
-            raise Wrong(f"the value of ${{{name}}} is not UTF-8")
+            raise BadValueError(f"the value of ${{{name}}} is not UTF-8")
         return value
 
     def file(self, path: str) -> str:
@@ -76,28 +76,28 @@ class Sources:
         try:
             text = read_regular(Path(where), LARGEST_FILE_BYTES).decode()
         except Absent as error:
-            raise Missing(f"${{file:{path}}}: {error}") from error
+            raise MissingSecretFileError(f"${{file:{path}}}: {error}") from error
         except Unreadable as error:
-            raise Unset(f"${{file:{path}}}: {error}") from error
+            raise UnsetVariableError(f"${{file:{path}}}: {error}") from error
         except UnicodeDecodeError as error:
-            raise Unset(f"${{file:{path}}}: is not UTF-8") from error
+            raise UnsetVariableError(f"${{file:{path}}}: is not UTF-8") from error
         self._files[where] = text
         return text.removesuffix("\n").removesuffix("\r")
 
     def zone(self) -> MachineZone:
         """The zone of the machine, or of $TZ. Raises: Wrong."""
-        self._zone = machine_zone(self.environ)
+        self._zone = system_zone(self.environ)
         return self._zone
 
-    def reads(self) -> tuple[Read, ...]:
+    def reads(self) -> tuple[SourceRead, ...]:
         """All that was asked for so far."""
         given = [("variable", *pair) for pair in self._variables.items()]
         given += [("file", *pair) for pair in self._files.items()]
         if self._zone is not None:
             given.append(("zone", "", f"{self._zone.name} {self._zone.trouble}"))
-        return tuple(Read(kind, name, digest(value)) for kind, name, value in given)
+        return tuple(SourceRead(kind, name, digest(value)) for kind, name, value in given)
 
-    def again(self, read: Read) -> str:
+    def fingerprint_again(self, read: SourceRead) -> str:
         """The digest that a read would have now."""
         try:
             if read.kind == "file":
@@ -107,7 +107,7 @@ class Sources:
                 zone = self.zone()
                 return digest(f"{zone.name} {zone.trouble}")
             return digest(self.variable(read.name))
-        except Wrong:
+        except BadValueError:
             return ""
 
 
@@ -128,7 +128,7 @@ def split(text: str) -> tuple[Part, ...]:
 def _parts(text: str, at: int, depth: int) -> tuple[tuple[Part, ...], int]:
     """Parts from `at` to the closing brace (depth > 0) or the end; where they end."""
     if depth > DEEPEST:
-        raise Wrong(f"expected at most {DEEPEST} levels of ${{...}} in each other")
+        raise BadValueError(f"expected at most {DEEPEST} levels of ${{...}} in each other")
     parts: list[Part] = []
     plain_from = at
     while at < len(text):
@@ -145,7 +145,7 @@ def _parts(text: str, at: int, depth: int) -> tuple[tuple[Part, ...], int]:
         else:
             at += 1
     if depth and at >= len(text):
-        raise Wrong(_UNCLOSED.format(shown(text)))
+        raise BadValueError(_UNCLOSED.format(quote_value(text)))
     parts.append(text[plain_from:at])
     return tuple(part for part in parts if part != ""), at
 
@@ -155,7 +155,7 @@ def _reference(text: str, at: int, depth: int) -> tuple[Part, int]:
         parts, end = _parts(text, at + 5, depth + 1)
         content = _content(parts)
         if not content.path:
-            raise Wrong(f"{_RULE}, got {shown(text)}")
+            raise BadValueError(f"{_RULE}, got {quote_value(text)}")
         return content, end + 1
     match = _NAME.match(text, at)
     if match is not None and text.startswith("}", match.end()):
@@ -164,8 +164,10 @@ def _reference(text: str, at: int, depth: int) -> tuple[Part, int]:
         default, end = _parts(text, match.end() + 2, depth + 1)
         return Variable(match[0], default), end + 1
     if match is not None and match.end() == len(text):
-        raise Wrong(_UNCLOSED.format(shown(text)))
-    raise Wrong(f"{_RULE}, got {shown(text)}", 'write "$${" for a "${" that is to stay')
+        raise BadValueError(_UNCLOSED.format(quote_value(text)))
+    raise BadValueError(
+        f"{_RULE}, got {quote_value(text)}", 'write "$${" for a "${" that is to stay'
+    )
 
 
 def _content(parts: tuple[Part, ...]) -> Content:

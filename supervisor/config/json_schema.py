@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from supervisor.config.scalars import NAME, expected
-from supervisor.config.schema import JOB_KEYS, TOP_KEYS, Key, Kind
+from supervisor.config.scalars import NAME, expected_text
+from supervisor.config.schema import JOB_KEYS, TOP_KEYS, Key, ValueKind
 from supervisor.core.schedule import MACROS
 
 Schema = dict[str, object]
@@ -47,7 +47,7 @@ def _property(key: Key) -> Schema:
 
 def _shape(key: Key) -> Schema:
     match key.kind:
-        case Kind.JOBS:
+        case ValueKind.JOBS:
             one = {"$ref": "#/$defs/job"}
             names = {"pattern": _NAME}
             return {
@@ -56,21 +56,21 @@ def _shape(key: Key) -> Schema:
                 "propertyNames": names,
                 "minProperties": 1,
             }
-        case Kind.JOB:
+        case ValueKind.JOB:
             return {"$ref": "#/$defs/job"}
-        case Kind.BLOCK:
+        case ValueKind.BLOCK:
             return _mapping(key.keys)
-        case Kind.PARAMS:
+        case ValueKind.PARAMS:
             return {"type": "object"}
-        case Kind.ENV:
+        case ValueKind.ENV:
             return {"type": "object", "additionalProperties": _TEXT}
-        case Kind.NAMES:
+        case ValueKind.NAMES:
             return _one_or_many({"type": "string"})
-        case Kind.CRON:
+        case ValueKind.CRON:
             return _one_or_many(_cron())
-        case Kind.STATUSES:
+        case ValueKind.STATUSES:
             return _one_or_many(_STATUS)
-        case Kind.COMMAND:
+        case ValueKind.COMMAND:
             words = {"type": "array", "items": _TEXT, "minItems": 1}
             return {"anyOf": [{"type": "string", "minLength": 1}, words]}
     options = [*_options(key), _REFERENCE]
@@ -82,26 +82,26 @@ def _shape(key: Key) -> Schema:
 def _options(key: Key) -> list[Schema]:
     """What may stand under a key that holds one scalar."""
     match key.kind:
-        case Kind.BOOL:
+        case ValueKind.BOOL:
             return [{"type": "boolean"}]
-        case Kind.COUNT:
+        case ValueKind.COUNT:
             return [_bounded(key, "integer")]
-        case Kind.NUMBER:
+        case ValueKind.NUMBER:
             return [_bounded(key, "number")]
-        case Kind.DURATION:
+        case ValueKind.DURATION:
             return [{"type": "number", "minimum": 0}, {"type": "string", "pattern": _DURATION}]
-        case Kind.SIZE:
+        case ValueKind.SIZE:
             return [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": _SIZE}]
-        case Kind.MODE:
+        case ValueKind.MODE:
             return [{"type": ["integer", "string"]}]
-        case Kind.CHOICE:
+        case ValueKind.CHOICE:
             return [{"enum": [str(choice) for choice in key.choices]}]
-        case Kind.GROUP:
+        case ValueKind.GROUP:
             return [{"type": "boolean"}, {"type": "string", "pattern": _NAME}]
-        case Kind.URL:
+        case ValueKind.URL:
             return [{"type": "string", "pattern": "^(https?://.*)?$"}]
-        case Kind.WORKER:
-            return [{"type": "string", "pattern": _WORKER, "description": expected(key)}]
+        case ValueKind.WORKER:
+            return [{"type": "string", "pattern": _WORKER, "description": expected_text(key)}]
     return [_TEXT]
 
 

@@ -13,7 +13,7 @@ from supervisor.config.parse_text import decode, parse
 from supervisor.config.result import Loaded, has_error, in_order
 from supervisor.config.worker_check import check_workers
 from supervisor.core.model import Problem, replace
-from supervisor.redaction.mask import masker
+from supervisor.redaction.mask import make_mask
 
 LARGEST_BYTES = 16 * 1024**2
 
@@ -46,7 +46,7 @@ def _entry(
     content: bytes, path: Path, environ: Mapping[str, str], cache_dir: Path | None
 ) -> Entry:
     """The text parsed and its built-in workers checked, now or at an earlier time."""
-    key = cache.key(content, path) if cache_dir is not None else ""
+    key = cache.cache_key(content, path) if cache_dir is not None else ""
     if cache_dir is not None:
         sources = Sources(environ, os.path.dirname(os.path.abspath(path)))
         entry = cache.find(cache_dir, key, sources)
@@ -56,13 +56,13 @@ def _entry(
     found = check_workers([use for use in parsed.uses if not use.is_own], environ)
     entry = Entry(parsed, found)
     if cache_dir is not None and not has_error((*parsed.problems, *found)):
-        cache.keep(cache_dir, key, entry)
+        cache.store(cache_dir, key, entry)
     return entry
 
 
 def _masked(problems: Iterable[Problem], secrets: Sequence[str]) -> list[Problem]:
     """As they may be shown: what was got instead of a number may be a password."""
-    mask = masker(secrets)
+    mask = make_mask(secrets)
     return [
         replace(
             problem,
@@ -77,5 +77,5 @@ def _masked(problems: Iterable[Problem], secrets: Sequence[str]) -> list[Problem
 def _text(content: bytes) -> str:
     try:
         return decode(content)
-    except yaml_nodes.Broken:
+    except yaml_nodes.YamlError:
         return ""

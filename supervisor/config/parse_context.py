@@ -6,8 +6,21 @@ billions end in a problem. Merge keys (`<<`) are laid under a mapping's own.
 
 from collections.abc import Sequence
 
-from supervisor.config.interpolation import Content, Missing, Part, Sources, Unset, split
-from supervisor.config.problems import Nearest, Unknown, Wrong, dotted, shown
+from supervisor.config.interpolation import (
+    Content,
+    MissingSecretFileError,
+    Part,
+    Sources,
+    UnsetVariableError,
+    split,
+)
+from supervisor.config.problems import (
+    BadValueError,
+    Nearest,
+    UnknownNameError,
+    dotted,
+    quote_value,
+)
 from supervisor.config.result import in_order
 from supervisor.config.yaml_nodes import (
     DEEPEST,
@@ -35,11 +48,11 @@ _NOTHING = ("", "~", "null", "Null", "NULL")
 Pairs = dict[str, tuple[Node, Node]]
 
 
-class TooMuch(Exception):  # noqa: N818 - what the file asks for
+class BudgetExceededError(Exception):
     """Aliases expand to more than is sane; reading stops."""
 
 
-class Document:
+class ParseContext:
     """The state of one reading.
 
     lenient: whether what is unset is only a warning (in a disabled job).
@@ -88,10 +101,14 @@ class Document:
         severity = Severity.ERROR if self.errors else Severity.WARNING
         return Problem(first.line, first.column, "", text, severity=severity)
 
-    def report_wrong(self, node: Node, path: Sequence[str], wrong: Wrong) -> None:
+    def report_wrong(self, node: Node, path: Sequence[str], wrong: BadValueError) -> None:
         """The same for what a reader raised; nothing if the text was left as written."""
         if not self.left_as_written:
-            hint = self.nearest.to(wrong.word, wrong.known) if isinstance(wrong, Unknown) else ""
+            hint = (
+                self.nearest.match(wrong.word, wrong.known)
+                if isinstance(wrong, UnknownNameError)
+                else ""
+            )
             self.report(node, path, wrong.message, wrong.hint or hint)
 
     def text(self, node: Node, path: Sequence[str]) -> str:
@@ -99,30 +116,30 @@ class Document:
         text = self.written(node)
         if "${" in text:
             text = self._replaced(node, path, text)
-            self._look_at(text)
+            self._visit(text)
         return text
 
     def written(self, node: Node) -> str:
         """The text of a scalar as it stands in the file. Raises: Wrong."""
         self.left_as_written = False
         if not isinstance(node, ScalarNode):
-            raise Wrong(f"expected text, got {kind_of(node)}")
+            raise BadValueError(f"expected text, got {kind_name(node)}")
         if node.tag is not PLAIN and node.tag is not QUOTED and node.tag not in _TEXT_TAGS:
-            raise Wrong(f"expected a value without a tag, got {shown(node.tag)}")
+            raise BadValueError(f"expected a value without a tag, got {quote_value(node.tag)}")
         text: str = node.value
-        self._look_at(text)
+        self._visit(text)
         return text
 
     def pairs(self, node: Node, path: Sequence[str]) -> Pairs:
         """The entries of a mapping by their keys. Raises: Wrong."""
         if not isinstance(node, MappingNode):
-            raise Wrong(f"expected a mapping, got {kind_of(node)}")
+            raise BadValueError(f"expected a mapping, got {kind_name(node)}")
         self.spend(len(node.value) + 1)
         found: Pairs = {}
         merges = []
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
-                self.report(key, path, f"expected a key, got {kind_of(key)}")
+                self.report(key, path, f"expected a key, got {kind_name(key)}")
             elif key.value in found:
                 line = found[key.value][0].start_mark.line + 1
                 self.report(key, (*path, key.value), f"duplicate key, first on line {line}")
@@ -145,19 +162,19 @@ class Document:
             return list(node.value)
         if isinstance(node, ScalarNode):
             return [] if is_nothing(node) else [node]
-        raise Wrong(f"expected a list, got {kind_of(node)}")
+        raise BadValueError(f"expected a list, got {kind_name(node)}")
 
     def spend(self, units: int) -> None:
         """Take from the purse. Raises: TooMuch when it is empty."""
         self._purse -= units
         if self._purse < 0:
-            raise TooMuch
+            raise BudgetExceededError
 
-    def _look_at(self, text: str) -> None:
+    def _visit(self, text: str) -> None:
         if len(text) > _LONG:
             self.spend(len(text) // _CHARACTERS_A_UNIT)
         if "\0" in text:
-            raise Wrong("a NUL character cannot be passed to a process")
+            raise BadValueError("a NUL character cannot be passed to a process")
         if "://" in text or "assword" in text:
             self.secrets.add_passwords_in(text)
 
@@ -166,17 +183,17 @@ class Document:
         self.spend(1)
         for source in node.value if isinstance(node, SequenceNode) else [node]:
             try:
-                self._lay_under(source, path, found)
-            except Wrong:
+                self._merge_under(source, path, found)
+            except BadValueError:
                 message = "expected a mapping to merge, or a list of them"
-                self.report(source, (*path, "<<"), f"{message}, got {kind_of(source)}")
+                self.report(source, (*path, "<<"), f"{message}, got {kind_name(source)}")
 
-    def _lay_under(self, source: Node, path: Sequence[str], found: Pairs) -> None:
+    def _merge_under(self, source: Node, path: Sequence[str], found: Pairs) -> None:
         if id(source) in self._merging:
             self.report(source, (*path, "<<"), "a mapping is merged into itself")
             return
         if len(self._merging) > DEEPEST:
-            raise TooMuch
+            raise BudgetExceededError
         if id(source) not in self._merged:
             self._merging.add(id(source))
             try:
@@ -190,7 +207,7 @@ class Document:
     def _replaced(self, node: Node, path: Sequence[str], text: str) -> str:
         try:
             return "".join(self._value(part) for part in split(text))
-        except Unset as unset:
+        except UnsetVariableError as unset:
             if not self.lenient:
                 raise
             hint = "left as it is, since the job is disabled"
@@ -210,13 +227,15 @@ class Document:
             return value
         if part.default is None:
             hint = f"${{{part.name}:-...}} gives it a default"
-            raise Unset(f"${{{part.name}}} is not set", hint)
+            raise UnsetVariableError(f"${{{part.name}}} is not set", hint)
         return "".join(map(self._value, part.default))
 
     def _content(self, part: Content) -> str:
         try:
             content = self.sources.file("".join(map(self._value, part.path)))
-        except Missing:  # one that is there and may not be read is a mistake, default or not
+        except (
+            MissingSecretFileError
+        ):  # one that is there and may not be read is a mistake, default or not
             if part.default is None:
                 raise
             return "".join(map(self._value, part.default))
@@ -229,8 +248,8 @@ def is_nothing(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.tag is PLAIN and node.value in _NOTHING
 
 
-def kind_of(node: Node) -> str:
+def kind_name(node: Node) -> str:
     """What a node is, in words."""
     if isinstance(node, ScalarNode):
-        return "nothing" if is_nothing(node) else shown(node.value)
+        return "nothing" if is_nothing(node) else quote_value(node.value)
     return "a list" if isinstance(node, SequenceNode) else "a mapping"

@@ -7,10 +7,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from supervisor.config import scalars
-from supervisor.config.parse_context import Document, Pairs, kind_of
-from supervisor.config.parse_values import Named, read_keys
-from supervisor.config.problems import Wrong
-from supervisor.config.result import Spot, WorkerUse
+from supervisor.config.parse_context import Pairs, ParseContext, kind_name
+from supervisor.config.parse_values import JobRef, read_keys
+from supervisor.config.problems import BadValueError
+from supervisor.config.result import Location, WorkerReference
 from supervisor.config.schema import JOB_KEYS, Key
 from supervisor.config.unknown_keys import meant
 from supervisor.config.yaml_nodes import MappingNode, Node, ScalarNode
@@ -23,7 +23,7 @@ SLOTS = 9
 _FROM = datetime(2001, 1, 1, tzinfo=UTC)
 
 
-def check_late_after(doc: Document, job: Job, pairs: Pairs) -> None:
+def check_late_after(doc: ParseContext, job: Job, pairs: Pairs) -> None:
     """Report a late_after that most slots of the job cannot live to see.
 
     pairs: the keys of the job, or of the defaults, that the value may stand in.
@@ -57,7 +57,7 @@ _ABOUT_WORKERS = frozenset({"worker", "with", "python", "cwd", "env", "inherit_e
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Defaults:
     """What lies under each job: defaults (values and places), the file's zone, its folder."""
 
     values: Mapping[str, object]
@@ -67,35 +67,35 @@ class Ground:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class ParsedJob:
     """A job as far as it could be read; whether its dependencies hold is still open."""
 
     job: Job
-    deps: tuple[Named, ...]
-    use: WorkerUse | None
+    deps: tuple[JobRef, ...]
+    use: WorkerReference | None
 
 
-def read_name(doc: Document, name: str, node: Node) -> None:
+def read_name(doc: ParseContext, name: str, node: Node) -> None:
     """Report a name that no job may have."""
     try:
         scalars.name(name)
-    except Wrong as wrong:
+    except BadValueError as wrong:
         doc.report(node, ("jobs", name), wrong.message, wrong.hint)
     if name in RESERVED_NAMES:
         doc.report(node, ("jobs", name), "is a name that the service keeps for itself")
 
 
 def read_job(
-    doc: Document, name: str, place: int, entry: tuple[Node, Node], ground: Ground
-) -> Draft | None:
+    doc: ParseContext, name: str, place: int, entry: tuple[Node, Node], ground: Defaults
+) -> ParsedJob | None:
     """The job, with all its problems reported; None if it is no mapping."""
     key_node, node = entry
     path = ("jobs", name)
     read_name(doc, name, key_node)
     try:
         own = doc.pairs(node, path)
-    except Wrong:
-        doc.report(node, path, f"expected a mapping of keys of a job, got {kind_of(node)}")
+    except BadValueError:
+        doc.report(node, path, f"expected a mapping of keys of a job, got {kind_name(node)}")
         return None
     errors_before = doc.errors
     doc.lenient = _is_disabled(doc, own, ground)
@@ -105,7 +105,7 @@ def read_job(
     values.update(read_keys(doc, rest, TABLE, path))
     doc.lenient = False
     _check_ways(doc, own, key_node, path, ground)
-    laid = _laid_over(ground, own, values)
+    laid = _merge_defaults(ground, own, values)
     if "worker" in own and not laid.keys() & _WAYS and doc.errors == errors_before:
         doc.report(
             own["worker"][1], (*path, "worker"), "names nothing: what it refers to is unset"
@@ -116,21 +116,21 @@ def read_job(
     if doc.errors == errors_before:
         check_late_after(doc, job, {**ground.pairs, **own})
     has_use = is_checkable and job.worker is not None
-    return Draft(job, deps, _use(job, {**ground.pairs, **own}) if has_use else None)
+    return ParsedJob(job, deps, _use(job, {**ground.pairs, **own}) if has_use else None)
 
 
-def _is_disabled(doc: Document, own: Pairs, ground: Ground) -> bool:
+def _is_disabled(doc: ParseContext, own: Pairs, ground: Defaults) -> bool:
     if "enabled" not in own:
         return ground.values.get("enabled") is False
     try:
         text = doc.text(own["enabled"][1], ())
         return scalars.read_scalar(TABLE["enabled"], text) is False
-    except Wrong:
+    except BadValueError:
         return False  # reported when the key is read in its turn
 
 
 def _check_ways(
-    doc: Document, own: Pairs, key_node: Node, path: tuple[str, ...], ground: Ground
+    doc: ParseContext, own: Pairs, key_node: Node, path: tuple[str, ...], ground: Defaults
 ) -> None:
     """Report a job with two ways to run, with none, or with keys of the other way."""
     ways = own.keys() & _WAYS
@@ -158,7 +158,7 @@ def _is_built_in(pairs: Pairs) -> bool:
     return isinstance(node, ScalarNode) and ":" not in node.value
 
 
-def _laid_over(ground: Ground, own: Pairs, values: dict[str, object]) -> dict[str, object]:
+def _merge_defaults(ground: Defaults, own: Pairs, values: dict[str, object]) -> dict[str, object]:
     """The job's values over the defaults; what cannot go with them falls away."""
     if not ground.values:
         return values
@@ -175,7 +175,7 @@ def _laid_over(ground: Ground, own: Pairs, values: dict[str, object]) -> dict[st
 
 
 def _job(
-    name: str, place: int, deps: tuple[str, ...], laid: dict[str, object], ground: Ground
+    name: str, place: int, deps: tuple[str, ...], laid: dict[str, object], ground: Defaults
 ) -> Job:
     fields: dict[str, object] = {"timezone": ground.timezone}
     for key, value in laid.items():
@@ -190,12 +190,12 @@ def _job(
     return Job(name=name, place=place, deps=deps, **fields)  # type: ignore[arg-type]
 
 
-def _use(job: Job, pairs: Pairs) -> WorkerUse:
-    spots = [_spot(key, pairs[key][1]) for key in ("worker", "python", "with") if key in pairs]
+def _use(job: Job, pairs: Pairs) -> WorkerReference:
+    spots = [_location(key, pairs[key][1]) for key in ("worker", "python", "with") if key in pairs]
     if "with" in pairs and isinstance(pairs["with"][1], MappingNode):
         entries = pairs["with"][1].value
-        spots += [_spot(f"with.{key.value}", value) for key, value in entries]
-    return WorkerUse(
+        spots += [_location(f"with.{key.value}", value) for key, value in entries]
+    return WorkerReference(
         job.name,
         str(job.worker),
         job.params_json,
@@ -208,5 +208,5 @@ def _use(job: Job, pairs: Pairs) -> WorkerUse:
     )
 
 
-def _spot(key: str, node: Node) -> Spot:
-    return Spot(key, node.start_mark.line + 1, node.start_mark.column + 1)
+def _location(key: str, node: Node) -> Location:
+    return Location(key, node.start_mark.line + 1, node.start_mark.column + 1)

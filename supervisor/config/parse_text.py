@@ -10,11 +10,17 @@ from pathlib import Path
 from supervisor.config import yaml_nodes
 from supervisor.config.check_dependencies import check_deps
 from supervisor.config.interpolation import Sources
-from supervisor.config.parse_context import Document, Pairs, TooMuch, is_nothing, kind_of
-from supervisor.config.parse_job import TABLE, Draft, Ground, read_job
+from supervisor.config.parse_context import (
+    BudgetExceededError,
+    Pairs,
+    ParseContext,
+    is_nothing,
+    kind_name,
+)
+from supervisor.config.parse_job import TABLE, Defaults, ParsedJob, read_job
 from supervisor.config.parse_values import read_keys
-from supervisor.config.problems import Wrong
-from supervisor.config.result import Parsed, collector_paused
+from supervisor.config.problems import BadValueError
+from supervisor.config.result import Parsed, gc_paused
 from supervisor.config.schema import TOP_KEYS
 from supervisor.config.unknown_keys import meant
 from supervisor.config.yaml_nodes import Node, SequenceNode
@@ -28,9 +34,9 @@ def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:
     """What a text says. `path` says which folder relative paths start from."""
     try:
         decoded = decode(text)
-        with collector_paused():
+        with gc_paused():
             return _read(decoded, os.path.dirname(os.path.abspath(path)), environ)
-    except yaml_nodes.Broken as broken:
+    except yaml_nodes.YamlError as broken:
         return _refused(broken.line, broken.column, broken.message, broken.hint)
 
 
@@ -40,29 +46,29 @@ def decode(text: bytes) -> str:
         return text.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         before = text[: error.start].decode("utf-8")
-        line, column = yaml_nodes.place(before, len(before))
+        line, column = yaml_nodes.position_of(before, len(before))
         byte = text[error.start]
-        raise yaml_nodes.Broken(line, column, f"is not UTF-8: byte 0x{byte:02x}") from error
+        raise yaml_nodes.YamlError(line, column, f"is not UTF-8: byte 0x{byte:02x}") from error
 
 
 def _read(text: str, folder: str, environ: Mapping[str, str]) -> Parsed:
     tree = yaml_nodes.compose(text)
     if tree.root is None or is_nothing(tree.root):
         return _refused(1, 1, "no jobs: the file is empty")
-    doc = Document(Sources(environ, folder), tree.size)
+    doc = ParseContext(Sources(environ, folder), tree.size)
     try:
         config, drafts = _config(doc, tree.root)
-    except TooMuch:
+    except BudgetExceededError:
         return _refused(1, 1, "aliases expand to too many values")
-    except Wrong as wrong:
+    except BadValueError as wrong:
         doc.report(tree.root, (), wrong.message, wrong.hint)
-        return Parsed(None, doc.problems(), secrets=doc.secrets.found())
+        return Parsed(None, doc.problems(), secrets=doc.secrets.as_tuple())
     uses = tuple(draft.use for draft in drafts if draft.use is not None)
     accepted = None if doc.errors else config
-    return Parsed(accepted, doc.problems(), uses, doc.sources.reads(), doc.secrets.found())
+    return Parsed(accepted, doc.problems(), uses, doc.sources.reads(), doc.secrets.as_tuple())
 
 
-def _config(doc: Document, root: Node) -> tuple[Config, list[Draft]]:
+def _config(doc: ParseContext, root: Node) -> tuple[Config, list[ParsedJob]]:
     pairs = doc.pairs(root, ())
     top = {name: pair for name, pair in pairs.items() if name not in _APART and name[:2] != "x-"}
     values = read_keys(doc, top, _TOP, ())
@@ -73,19 +79,19 @@ def _config(doc: Document, root: Node) -> tuple[Config, list[Draft]]:
         node = default_pairs["command"][0]
         doc.report(node, ("defaults", "command"), "expected one of worker and command")
     defaults = read_keys(doc, default_pairs, TABLE, ("defaults",))
-    ground = Ground(defaults, default_pairs, str(zone), folder)
+    ground = Defaults(defaults, default_pairs, str(zone), folder)
     drafts = _drafts(doc, root, pairs, ground)
     fields = {_TOP[name].field or name: value for name, value in values.items()}
     jobs = tuple(draft.job for draft in drafts)
-    secrets = doc.secrets.found()
+    secrets = doc.secrets.as_tuple()
     return Config(jobs, str(zone), secrets=secrets, **fields), drafts  # type: ignore[arg-type]
 
 
-def _zone_of_machine(doc: Document, root: Node) -> str:
+def _zone_of_machine(doc: ParseContext, root: Node) -> str:
     """What holds without `timezone`; a mistake in it is one of this file, which may say better."""
     try:
         found = doc.sources.zone()
-    except Wrong as wrong:
+    except BadValueError as wrong:
         doc.report(root, ("timezone",), wrong.message, wrong.hint)
         return "UTC"
     if found.trouble:
@@ -94,7 +100,7 @@ def _zone_of_machine(doc: Document, root: Node) -> str:
     return found.name
 
 
-def _drafts(doc: Document, root: Node, pairs: Pairs, ground: Ground) -> list[Draft]:
+def _drafts(doc: ParseContext, root: Node, pairs: Pairs, ground: Defaults) -> list[ParsedJob]:
     if "jobs" in pairs and isinstance(pairs["jobs"][1], SequenceNode):
         hint = 'write "jobs:" and below it "name-of-job: {...}"'
         doc.report(pairs["jobs"][1], ("jobs",), "expected a mapping, got a list", hint)
@@ -111,15 +117,15 @@ def _drafts(doc: Document, root: Node, pairs: Pairs, ground: Ground) -> list[Dra
     return drafts
 
 
-def _mapping(doc: Document, pairs: Pairs, name: str) -> Pairs:
+def _mapping(doc: ParseContext, pairs: Pairs, name: str) -> Pairs:
     """The entries of a mapping of the top level; none if it is none."""
     if name not in pairs or is_nothing(pairs[name][1]):
         return {}
     node = pairs[name][1]
     try:
         return doc.pairs(node, (name,))
-    except Wrong:
-        doc.report(node, (name,), f"expected {_TOP[name].kind}, got {kind_of(node)}")
+    except BadValueError:
+        doc.report(node, (name,), f"expected {_TOP[name].kind}, got {kind_name(node)}")
         return {}
 
 

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from supervisor.config import scalars
-from supervisor.config.parse_context import Document, Pairs, is_nothing, kind_of
-from supervisor.config.problems import Wrong, shown
-from supervisor.config.schema import API_KEYS, HISTORY_KEYS, LIMIT_KEYS, NOTIFY_KEYS, Key, Kind
+from supervisor.config.parse_context import Pairs, ParseContext, is_nothing, kind_name
+from supervisor.config.problems import BadValueError, quote_value
+from supervisor.config.schema import (
+    API_KEYS,
+    HISTORY_KEYS,
+    LIMIT_KEYS,
+    NOTIFY_KEYS,
+    Key,
+    ValueKind,
+)
 from supervisor.config.unknown_keys import meant
 from supervisor.config.with_block import params_json
 from supervisor.config.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -26,7 +33,7 @@ RESERVED_ENV = frozenset(
     for name in ("JOB", "RUN", "SLOT", "TRIGGER", "ATTEMPT", "TIMEZONE", "INSTANCE")
 )
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STATUS = Key("", Kind.COUNT, "", "", least=0, most=255)
+_STATUS = Key("", ValueKind.COUNT, "", "", least=0, most=255)
 _BLOCKS: Mapping[str, tuple[type, Mapping[str, Key]]] = {
     name: (kind, {key.name: key for key in keys})
     for name, kind, keys in (
@@ -39,7 +46,7 @@ _BLOCKS: Mapping[str, tuple[type, Mapping[str, Key]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class JobRef:
     """The name of a job, and where it is written."""
 
     name: str
@@ -47,7 +54,7 @@ class Named:
 
 
 def read_keys(
-    doc: Document, pairs: Pairs, table: Mapping[str, Key], path: tuple[str, ...]
+    doc: ParseContext, pairs: Pairs, table: Mapping[str, Key], path: tuple[str, ...]
 ) -> dict[str, object]:
     """The values of all keys that are known and right, by the keys' names."""
     values: dict[str, object] = {}
@@ -61,27 +68,27 @@ def read_keys(
         doc.left_as_written = False
         try:
             values[name] = read_value(doc, key, node, where)
-        except Wrong as wrong:
+        except BadValueError as wrong:
             doc.report_wrong(node, where, wrong)
     return values
 
 
-def read_value(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> object:
+def read_value(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> object:
     """The value that stands under a key. Raises: Wrong."""
     reader = _READERS.get(key.kind)
     if reader is not None:
         return reader(doc, key, node, path)
     if not isinstance(node, ScalarNode):
-        raise Wrong(f"expected {scalars.expected(key)}, got {kind_of(node)}")
+        raise BadValueError(f"expected {scalars.expected_text(key)}, got {kind_name(node)}")
     value = scalars.read_scalar(key, doc.text(node, path))
-    if key.kind is Kind.URL and isinstance(value, str):
+    if key.kind is ValueKind.URL and isinstance(value, str):
         doc.secrets.add_webhook(value)
     return value
 
 
-def _cron(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> tuple[str, ...]:
+def _cron(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(node, MappingNode) or (isinstance(node, ScalarNode) and not node.value):
-        raise Wrong(f"expected {scalars.expected(key)}, got {kind_of(node)}")
+        raise BadValueError(f"expected {scalars.expected_text(key)}, got {kind_name(node)}")
     found = [
         _item(doc, item, path, lambda text: () if text == "none" else (scalars.cron(text),))
         for item in doc.items(node)
@@ -89,33 +96,35 @@ def _cron(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> tuple[s
     return tuple(dict.fromkeys(text for texts in found if texts for text in texts))
 
 
-def _command(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> str | tuple[str, ...]:
+def _command(
+    doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]
+) -> str | tuple[str, ...]:
     if isinstance(node, ScalarNode):
         line = doc.written(node)
         if not line.strip() or is_nothing(node):
-            raise Wrong(f"expected {scalars.expected(key)}, got nothing")
+            raise BadValueError(f"expected {scalars.expected_text(key)}, got nothing")
         return line
     if isinstance(node, MappingNode):
-        raise Wrong(f"expected {scalars.expected(key)}, got a mapping")
+        raise BadValueError(f"expected {scalars.expected_text(key)}, got a mapping")
     words = [_item(doc, item, path, str) for item in doc.items(node)]
     if not words or words[0] == "":
-        raise Wrong("expected a list that begins with a program, got nothing")
+        raise BadValueError("expected a list that begins with a program, got nothing")
     return tuple(word for word in words if word is not None)
 
 
-def _names(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> tuple[Named, ...]:
-    found: dict[str, Named] = {}
+def _names(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tuple[JobRef, ...]:
+    found: dict[str, JobRef] = {}
     for item in doc.items(node):
         name = _item(doc, item, path, str)
         if name is not None:
-            found.setdefault(name, Named(name, item))
+            found.setdefault(name, JobRef(name, item))
     return tuple(found.values())
 
 
-def _statuses(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> tuple[int, ...]:
+def _statuses(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tuple[int, ...]:
     items = doc.items(node)
     if not items:
-        raise Wrong(f"expected {scalars.expected(key)}, got nothing")
+        raise BadValueError(f"expected {scalars.expected_text(key)}, got nothing")
     found = [_item(doc, item, path, lambda text: _status(key, text)) for item in items]
     return tuple(dict.fromkeys(status for status in found if status is not None))
 
@@ -123,25 +132,25 @@ def _statuses(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> tup
 def _status(key: Key, text: str) -> int:
     try:
         status = scalars.read_scalar(_STATUS, text)
-    except Wrong as wrong:
-        raise scalars.refuse(key, text) from wrong
+    except BadValueError as wrong:
+        raise scalars.bad_value(key, text) from wrong
     assert isinstance(status, int)
     return status
 
 
 def _env(
-    doc: Document, key: Key, node: Node, path: tuple[str, ...]
+    doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]
 ) -> tuple[tuple[str, str], ...]:
     if is_nothing(node):
         return ()
     if not isinstance(node, MappingNode):
         # Not the text itself: what is written as NAME=value may hold a secret.
         got = "a text" if isinstance(node, ScalarNode) else "a list"
-        raise Wrong(f"expected {key.kind}, got {got}", _as_mapping(node))
+        raise BadValueError(f"expected {key.kind}, got {got}", _as_mapping(node))
     found = []
     for name, (key_node, value_node) in doc.pairs(node, path).items():
         if not ENV_NAME.fullmatch(name):
-            message = f"expected a name of letters, digits and _, got {shown(name)}"
+            message = f"expected a name of letters, digits and _, got {quote_value(name)}"
             doc.report(key_node, (*path, name), message)
         elif name in RESERVED_ENV:
             doc.report(key_node, (*path, name), "is set by the service for each run")
@@ -172,33 +181,35 @@ def _name_of_variable(item: Node) -> str:
     return str(named.value) if isinstance(named, ScalarNode) else next(iter(pairs), "")
 
 
-def _params(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> str:
+def _params(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> str:
     return params_json(doc, node, path)
 
 
-def _block(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> object:
+def _block(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> object:
     kind, table = _BLOCKS[key.name]
     if is_nothing(node):
         return kind()
     return kind(**read_keys(doc, doc.pairs(node, path), table, path))
 
 
-def _item(doc: Document, node: Node, path: Sequence[str], read: Callable[[str], T]) -> T | None:
+def _item(
+    doc: ParseContext, node: Node, path: Sequence[str], read: Callable[[str], T]
+) -> T | None:
     """The value of an item; None with its problem reported."""
     try:
         return read(doc.text(node, path))
-    except Wrong as wrong:
+    except BadValueError as wrong:
         doc.report_wrong(node, path, wrong)
         return None
 
 
-_Reader = Callable[[Document, Key, Node, tuple[str, ...]], object]
-_READERS: Mapping[Kind, _Reader] = {
-    Kind.CRON: _cron,
-    Kind.COMMAND: _command,
-    Kind.NAMES: _names,
-    Kind.STATUSES: _statuses,
-    Kind.ENV: _env,
-    Kind.PARAMS: _params,
-    Kind.BLOCK: _block,
+_Reader = Callable[[ParseContext, Key, Node, tuple[str, ...]], object]
+_READERS: Mapping[ValueKind, _Reader] = {
+    ValueKind.CRON: _cron,
+    ValueKind.COMMAND: _command,
+    ValueKind.NAMES: _names,
+    ValueKind.STATUSES: _statuses,
+    ValueKind.ENV: _env,
+    ValueKind.PARAMS: _params,
+    ValueKind.BLOCK: _block,
 }

@@ -13,7 +13,7 @@ from supervisor.core.model import Problem
 MOST_COMPARISONS = 100_000
 
 
-class Wrong(ValueError):  # noqa: N818 - what it says about a value
+class BadValueError(ValueError):
     """A value that cannot be used: what was expected, and what may be meant."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -22,7 +22,7 @@ class Wrong(ValueError):  # noqa: N818 - what it says about a value
         self.hint = hint
 
 
-class Unknown(Wrong):
+class UnknownNameError(BadValueError):
     """A word that is none of those known; the nearest is sought where it is reported."""
 
     def __init__(self, message: str, word: str, known: Collection[str]) -> None:
@@ -37,7 +37,7 @@ class Nearest:
     def __init__(self) -> None:
         self._left = MOST_COMPARISONS
 
-    def to(self, word: str, known: Collection[str]) -> str:
+    def match(self, word: str, known: Collection[str]) -> str:
         """A hint with the nearest known word, or with all if they are few, or ""."""
         if self._left < len(known) or len(word) > 100:
             return ""
@@ -55,7 +55,7 @@ class Nearest:
         return found[0] if found else ""
 
 
-def shown(text: str) -> str:
+def quote_value(text: str) -> str:
     """A text as it stands in a message: in quotes, on one line, not too long."""
     cut = text if len(text) <= 60 else text[:57] + "..."
     return '"' + "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut) + '"'
@@ -63,7 +63,9 @@ def shown(text: str) -> str:
 
 def dotted(*parts: str) -> str:
     """A path such as `jobs.backup.timeout`."""
-    return ".".join(part if part.isprintable() and part else shown(part) for part in parts)[:200]
+    return ".".join(part if part.isprintable() and part else quote_value(part) for part in parts)[
+        :200
+    ]
 
 
 def format_problem(problem: Problem, filename: str) -> str:

@@ -17,7 +17,7 @@ from supervisor.core.model import Config, Problem, Severity
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """No collection meanwhile.
 
     It would look at each of the values again and again: two thirds of the time
@@ -36,7 +36,7 @@ LARGEST_BYTES = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class Location:
     """Where a key of a job stands: `worker`, `python`, `with`, `with.database`."""
 
     key: str
@@ -45,7 +45,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerUse:
+class WorkerReference:
     """A job that has a worker: what is to be checked, and where it stands in the file.
 
     spots: never empty, `worker` first.
@@ -59,7 +59,7 @@ class WorkerUse:
     env: tuple[tuple[str, str], ...]
     inherit_env: bool
     enabled: bool
-    spots: tuple[Spot, ...]
+    spots: tuple[Location, ...]
 
     @property
     def is_own(self) -> bool:
@@ -80,7 +80,7 @@ class WorkerUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class SourceRead:
     """A value from outside the file: what it was, and its digest ("": not there)."""
 
     kind: str
@@ -99,8 +99,8 @@ class Parsed:
 
     config: Config | None
     problems: tuple[Problem, ...]
-    uses: tuple[WorkerUse, ...] = ()
-    reads: tuple[Read, ...] = ()
+    uses: tuple[WorkerReference, ...] = ()
+    reads: tuple[SourceRead, ...] = ()
     secrets: tuple[str, ...] = ()
 
 
@@ -130,7 +130,7 @@ def read_outcome(path: Path) -> Loaded:
         OSError: there is none.
         ValueError: it is damaged, or of another version.
     """
-    with collector_paused():
+    with gc_paused():
         return msgspec.json.decode(read_regular(path, LARGEST_BYTES), type=Loaded)
 
 

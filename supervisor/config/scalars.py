@@ -10,8 +10,8 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from supervisor.config import cron_hints, foreign_keys
-from supervisor.config.problems import Wrong, shown
-from supervisor.config.schema import Key, Kind
+from supervisor.config.problems import BadValueError, quote_value
+from supervisor.config.schema import Key, ValueKind
 from supervisor.config.timezones import check_zone
 from supervisor.core import schedule
 from workers import path_text
@@ -21,7 +21,7 @@ NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 NAME_RULE = "a name of at most 63 of a-z, 0-9, '.', '_' and '-' that begins with a letter"
 
 _NONE = ("none", "null", "~")
-_EMPTY_IS_NONE = (Kind.URL, Kind.ADDRESS, Kind.PATH, Kind.TEXT)
+_EMPTY_IS_NONE = (ValueKind.URL, ValueKind.ADDRESS, ValueKind.PATH, ValueKind.TEXT)
 _BOOLS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -43,19 +43,19 @@ def read_scalar(key: Key, text: str) -> object:
     return _READERS[key.kind](key, text)
 
 
-def expected(key: Key) -> str:
+def expected_text(key: Key) -> str:
     """What is to stand under a key, in words."""
-    if key.kind is Kind.CHOICE:
+    if key.kind is ValueKind.CHOICE:
         return ", ".join(key.choices[:-1]) + " or " + key.choices[-1]
-    if key.kind in (Kind.COUNT, Kind.NUMBER) and key.least is not None:
+    if key.kind in (ValueKind.COUNT, ValueKind.NUMBER) and key.least is not None:
         most = f"from {key.least} to {key.most}" if key.most is not None else f">= {key.least}"
         return f"{key.kind} {most}"
     return str(key.kind)
 
 
-def refuse(key: Key, text: str, hint: str = "") -> Wrong:
+def bad_value(key: Key, text: str, hint: str = "") -> BadValueError:
     """The usual words for a text that does not fit its key."""
-    return Wrong(f"expected {expected(key)}, got {shown(text)}", hint)
+    return BadValueError(f"expected {expected_text(key)}, got {quote_value(text)}", hint)
 
 
 @lru_cache(maxsize=65536)
@@ -68,18 +68,18 @@ def cron(text: str) -> str:
     words = text.split()
     first = words[0].lower() if words else ""
     if first == "@reboot":
-        raise Wrong("@reboot is not a time", "write run_on_startup: true instead")
+        raise BadValueError("@reboot is not a time", "write run_on_startup: true instead")
     if first.startswith("@") and first not in schedule.MACROS:
         listed = ", ".join(schedule.MACROS)
-        said = f"expected a cron expression or one of {listed}, got {shown(text)}"
-        raise Wrong(said, cron_hints.advice(text))
+        said = f"expected a cron expression or one of {listed}, got {quote_value(text)}"
+        raise BadValueError(said, cron_hints.advice(text))
     if len(text) > 1000 or not words:
-        raise Wrong(f"expected a cron expression of 5 fields, got {shown(text)}")
+        raise BadValueError(f"expected a cron expression of 5 fields, got {quote_value(text)}")
     spelt = schedule.MACROS.get(" ".join(words).lower(), " ".join(words))
     try:
         schedule.Calendar((spelt,), "UTC")
-    except schedule.BadCron as error:
-        raise Wrong(str(error), cron_hints.advice(text)) from error
+    except schedule.CronError as error:
+        raise BadValueError(str(error), cron_hints.advice(text)) from error
     return spelt
 
 
@@ -89,24 +89,24 @@ def name(text: str) -> str:
         return text
     slug = re.sub(r"[^a-z0-9._-]+", "-", text[:63].lower()).strip("-._")
     hint = f'for example "{slug}"' if NAME.fullmatch(slug) else ""
-    raise Wrong(f"expected {NAME_RULE}, got {shown(text)}", hint)
+    raise BadValueError(f"expected {NAME_RULE}, got {quote_value(text)}", hint)
 
 
 def _bool(key: Key, text: str) -> bool:
     if text in _BOOLS:
         return _BOOLS[text]
-    raise refuse(key, text, foreign_keys.bool_advice(text))
+    raise bad_value(key, text, foreign_keys.bool_advice(text))
 
 
 def _count(key: Key, text: str) -> int:
     if not _WHOLE.fullmatch(text):
-        raise refuse(key, text)
+        raise bad_value(key, text)
     return int(_within(key, int(text), text))
 
 
 def _number(key: Key, text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise refuse(key, text)
+        raise bad_value(key, text)
     return _within(key, float(text), text)
 
 
@@ -115,25 +115,25 @@ def _duration(key: Key, text: str) -> float:
         seconds = parse_duration(text)
     except ValueError as error:
         hint = 'write "none" for no limit' if key.none and not text else ""
-        raise Wrong(str(error), hint) from error
+        raise BadValueError(str(error), hint) from error
     if key.least and seconds < key.least:
         hint = 'write "none" for no limit' if key.none else ""
-        raise Wrong(f"expected a duration above 0, got {shown(text)}", hint)
+        raise BadValueError(f"expected a duration above 0, got {quote_value(text)}", hint)
     return seconds
 
 
 def _size(key: Key, text: str) -> int:
     try:
         return int(_within(key, parse_size(text), text))
-    except Wrong:
+    except BadValueError:
         raise
     except ValueError as error:
-        raise Wrong(str(error)) from error
+        raise BadValueError(str(error)) from error
 
 
 def _mode(key: Key, text: str) -> int:
     if not _MODE.fullmatch(text) or int(text, 8) > 0o777:
-        raise refuse(key, text)
+        raise bad_value(key, text)
     return int(text, 8)
 
 
@@ -141,7 +141,7 @@ def _choice(key: Key, text: str) -> object:
     for choice in key.choices:
         if choice == text:
             return choice
-    raise refuse(key, text, foreign_keys.value_advice(key.name, text))
+    raise bad_value(key, text, foreign_keys.value_advice(key.name, text))
 
 
 def _group(_: Key, text: str) -> str | None:
@@ -152,7 +152,7 @@ def _group(_: Key, text: str) -> str | None:
 
 def _url(key: Key, text: str) -> str:
     # The text is not repeated in the message: a URL of this kind is a secret.
-    wrong = Wrong(f"expected {expected(key)}")
+    wrong = BadValueError(f"expected {expected_text(key)}")
     try:
         parts = urlsplit(text)
         port_is_right = parts.port is None or parts.port > 0
@@ -172,17 +172,17 @@ def _zone(_: Key, text: str) -> str:
 
 def _path(key: Key, text: str) -> str:
     if not text:
-        raise refuse(key, text)
+        raise bad_value(key, text)
     wrong = path_text.mistake(text)
     if wrong:
-        raise Wrong(wrong)
+        raise BadValueError(wrong)
     return text
 
 
 def _address(key: Key, text: str) -> str:
     match = _ADDRESS.fullmatch(text)
     if match is None or not 0 < int(match[2]) < 65536:
-        raise refuse(key, text)
+        raise bad_value(key, text)
     return text
 
 
@@ -195,7 +195,7 @@ def _worker(key: Key, text: str) -> str:
         return text
     own = not colon and len(dots) > 2 and all(map(str.isidentifier, dots))
     hint = f'did you mean "{".".join(dots[:-1])}:{dots[-1]}"?' if own else ""
-    raise refuse(key, text, hint)
+    raise bad_value(key, text, hint)
 
 
 def _text(_: Key, text: str) -> str:
@@ -205,23 +205,23 @@ def _text(_: Key, text: str) -> str:
 def _within(key: Key, number: float, text: str) -> float:
     too_small = key.least is not None and number < key.least
     if too_small or (key.most is not None and number > key.most):
-        raise refuse(key, text)
+        raise bad_value(key, text)
     return number
 
 
-_READERS: Mapping[Kind, Callable[[Key, str], object]] = {
-    Kind.TEXT: _text,
-    Kind.BOOL: _bool,
-    Kind.COUNT: _count,
-    Kind.NUMBER: _number,
-    Kind.DURATION: _duration,
-    Kind.SIZE: _size,
-    Kind.MODE: _mode,
-    Kind.CHOICE: _choice,
-    Kind.GROUP: _group,
-    Kind.URL: _url,
-    Kind.ZONE: _zone,
-    Kind.PATH: _path,
-    Kind.ADDRESS: _address,
-    Kind.WORKER: _worker,
+_READERS: Mapping[ValueKind, Callable[[Key, str], object]] = {
+    ValueKind.TEXT: _text,
+    ValueKind.BOOL: _bool,
+    ValueKind.COUNT: _count,
+    ValueKind.NUMBER: _number,
+    ValueKind.DURATION: _duration,
+    ValueKind.SIZE: _size,
+    ValueKind.MODE: _mode,
+    ValueKind.CHOICE: _choice,
+    ValueKind.GROUP: _group,
+    ValueKind.URL: _url,
+    ValueKind.ZONE: _zone,
+    ValueKind.PATH: _path,
+    ValueKind.ADDRESS: _address,
+    ValueKind.WORKER: _worker,
 }

@@ -11,7 +11,7 @@ from enum import StrEnum
 from supervisor.core.model import CatchUp, Overlap, Severity
 
 
-class Kind(StrEnum):
+class ValueKind(StrEnum):
     """How the text of a key is read; the value is what is expected there."""
 
     TEXT = "text"
@@ -51,7 +51,7 @@ class Key:
     """
 
     name: str
-    kind: Kind
+    kind: ValueKind
     default: str
     doc: str
     field: str = ""
@@ -64,46 +64,46 @@ class Key:
 
 
 LIMIT_KEYS = (
-    Key("address_space", Kind.SIZE, "none", "memory a process may map", none=True, least=1),
-    Key("open_files", Kind.COUNT, "none", "files a process may open", none=True, least=3),
-    Key("cpu_seconds", Kind.COUNT, "none", "CPU time of a process", none=True, least=1),
-    Key("file_size", Kind.SIZE, "none", "largest file a process may write", none=True),
-    Key("processes", Kind.COUNT, "none", "processes of the user", none=True, least=1),
+    Key("address_space", ValueKind.SIZE, "none", "memory a process may map", none=True, least=1),
+    Key("open_files", ValueKind.COUNT, "none", "files a process may open", none=True, least=3),
+    Key("cpu_seconds", ValueKind.COUNT, "none", "CPU time of a process", none=True, least=1),
+    Key("file_size", ValueKind.SIZE, "none", "largest file a process may write", none=True),
+    Key("processes", ValueKind.COUNT, "none", "processes of the user", none=True, least=1),
 )
 
 JOB_KEYS = (
     Key(
         "worker",
-        Kind.WORKER,
+        ValueKind.WORKER,
         "",
         "the Python function to run; either this or command",
         examples=("backup.run", "etl.nightly:load"),
     ),
     Key(
         "command",
-        Kind.COMMAND,
+        ValueKind.COMMAND,
         "",
         "the program to run: a list is executed as it is, a text by /bin/sh -c",
         examples=('["/usr/local/bin/report", "--slot"]', "pg_dump shop | gzip > shop.sql.gz"),
     ),
     Key(
         "cron",
-        Kind.CRON,
+        ValueKind.CRON,
         "",
         "when it is due: five fields, names, L and #, @daily; without it, only by request",
         examples=("0 2 * * *", "30 6 * * mon-fri", "@daily"),
     ),
-    Key("timezone", Kind.ZONE, "", "the zone of cron; otherwise the file's timezone"),
+    Key("timezone", ValueKind.ZONE, "", "the zone of cron; otherwise the file's timezone"),
     Key(
         "deps",
-        Kind.NAMES,
+        ValueKind.NAMES,
         "[]",
         "jobs that must have succeeded; they are never started by it",
         examples=("[sync-missing-sets]",),
     ),
     Key(
         "timeout",
-        Kind.DURATION,
+        ValueKind.DURATION,
         "5m",
         "how long an attempt may take; none means no limit",
         field="timeout_s",
@@ -113,16 +113,16 @@ JOB_KEYS = (
     ),
     Key(
         "kill_grace",
-        Kind.DURATION,
+        ValueKind.DURATION,
         "10s",
         "time from SIGTERM to SIGKILL",
         field="kill_grace_s",
         least=0,
     ),
-    Key("retries", Kind.COUNT, "0", "attempts after the first", least=0, most=1000),
+    Key("retries", ValueKind.COUNT, "0", "attempts after the first", least=0, most=1000),
     Key(
         "retry_delay",
-        Kind.DURATION,
+        ValueKind.DURATION,
         "60s",
         "wait before the first retry",
         field="retry_delay_s",
@@ -130,7 +130,7 @@ JOB_KEYS = (
     ),
     Key(
         "retry_backoff",
-        Kind.NUMBER,
+        ValueKind.NUMBER,
         "1",
         "factor by which each further wait grows",
         least=1,
@@ -138,7 +138,7 @@ JOB_KEYS = (
     ),
     Key(
         "retry_max_delay",
-        Kind.DURATION,
+        ValueKind.DURATION,
         "1h",
         "longest wait before a retry",
         field="retry_max_delay_s",
@@ -146,14 +146,14 @@ JOB_KEYS = (
     ),
     Key(
         "success_exit_status",
-        Kind.STATUSES,
+        ValueKind.STATUSES,
         "[0]",
         "exit statuses of a command that are no failures",
         examples=("[0, 24]",),
     ),
     Key(
         "exclusive",
-        Kind.GROUP,
+        ValueKind.GROUP,
         "false",
         "a group of which one run lives at a time; true is the group exclusive",
         examples=("true", "nas"),
@@ -161,44 +161,46 @@ JOB_KEYS = (
     ),
     Key(
         "overlap",
-        Kind.CHOICE,
+        ValueKind.CHOICE,
         "skip",
         "what happens to a slot that comes while a run of the job is open",
         choices=tuple(Overlap),
     ),
     Key(
         "catch_up",
-        Kind.CHOICE,
+        ValueKind.CHOICE,
         "latest",
         "whether the newest slot that was missed without a supervisor is run",
         choices=tuple(CatchUp),
     ),
     Key(
         "catch_up_window",
-        Kind.DURATION,
+        ValueKind.DURATION,
         "",
         "how old a caught-up slot may be; otherwise the larger of a day and one interval",
         field="catch_up_window_s",
         examples=("12h",),
         least=0,
     ),
-    Key("run_on_startup", Kind.BOOL, "false", "whether it also runs when the service starts"),
-    Key("enabled", Kind.BOOL, "true", "false: its slots are recorded as skipped"),
+    Key("run_on_startup", ValueKind.BOOL, "false", "whether it also runs when the service starts"),
+    Key("enabled", ValueKind.BOOL, "true", "false: its slots are recorded as skipped"),
     Key(
         "with",
-        Kind.PARAMS,
+        ValueKind.PARAMS,
         "{}",
         "the worker's parameters",
         field="params_json",
         examples=("{database: var/shop.sqlite3.db}",),
     ),
-    Key("env", Kind.ENV, "{}", "environment variables", examples=("{PGHOST: db.internal}",)),
-    Key("inherit_env", Kind.BOOL, "true", "whether the service's own environment is passed on"),
-    Key("cwd", Kind.PATH, "", "the folder it runs in; otherwise that of jobs.yaml"),
-    Key("nice", Kind.COUNT, "0", "niceness", least=-20, most=19),
+    Key("env", ValueKind.ENV, "{}", "environment variables", examples=("{PGHOST: db.internal}",)),
+    Key(
+        "inherit_env", ValueKind.BOOL, "true", "whether the service's own environment is passed on"
+    ),
+    Key("cwd", ValueKind.PATH, "", "the folder it runs in; otherwise that of jobs.yaml"),
+    Key("nice", ValueKind.COUNT, "0", "niceness", least=-20, most=19),
     Key(
         "limits",
-        Kind.BLOCK,
+        ValueKind.BLOCK,
         "{}",
         "resource limits of its processes",
         examples=("{address_space: 1GiB, open_files: 1024}",),
@@ -206,7 +208,7 @@ JOB_KEYS = (
     ),
     Key(
         "python",
-        Kind.PATH,
+        ValueKind.PATH,
         "none",
         "the interpreter for a worker of your own; otherwise the service's",
         examples=("/srv/etl/.venv/bin/python",),
@@ -214,7 +216,7 @@ JOB_KEYS = (
     ),
     Key(
         "late_after",
-        Kind.DURATION,
+        ValueKind.DURATION,
         "none",
         "how long after a slot a success must have come before an incident is opened",
         field="late_after_s",
@@ -224,21 +226,21 @@ JOB_KEYS = (
     ),
     Key(
         "heartbeat",
-        Kind.URL,
+        ValueKind.URL,
         "none",
         "URL called on success, with /start on start and /fail on failure",
         examples=("https://hc-ping.com/0f1e2d3c",),
         none=True,
     ),
-    Key("description", Kind.TEXT, "", "what the job is for, in a line"),
-    Key("docs", Kind.TEXT, "", "where to read on when it fails"),
+    Key("description", ValueKind.TEXT, "", "what the job is for, in a line"),
+    Key("docs", ValueKind.TEXT, "", "where to read on when it fails"),
 )
 
 NOTIFY_KEYS = (
-    Key("slack", Kind.URL, "none", "URL of a Slack webhook", none=True),
+    Key("slack", ValueKind.URL, "none", "URL of a Slack webhook", none=True),
     Key(
         "min_severity",
-        Kind.CHOICE,
+        ValueKind.CHOICE,
         "error",
         "how loud an incident must be to be delivered",
         choices=tuple(Severity),
@@ -246,46 +248,52 @@ NOTIFY_KEYS = (
 )
 
 HISTORY_KEYS = (
-    Key("days", Kind.COUNT, "90", "how long runs are kept", least=1, most=36500),
-    Key("runs", Kind.COUNT, "1000", "how many runs of a job are kept", least=1, most=10**9),
-    Key("log_bytes", Kind.SIZE, "2GiB", "how much output of all runs is kept", least=0),
+    Key("days", ValueKind.COUNT, "90", "how long runs are kept", least=1, most=36500),
+    Key("runs", ValueKind.COUNT, "1000", "how many runs of a job are kept", least=1, most=10**9),
+    Key("log_bytes", ValueKind.SIZE, "2GiB", "how much output of all runs is kept", least=0),
 )
 
 API_KEYS = (
-    Key("socket_mode", Kind.MODE, "0600", "who may open the socket, octal"),
-    Key("socket_group", Kind.TEXT, "none", "the group the socket belongs to", none=True),
+    Key("socket_mode", ValueKind.MODE, "0600", "who may open the socket, octal"),
+    Key("socket_group", ValueKind.TEXT, "none", "the group the socket belongs to", none=True),
 )
 
 TOP_KEYS = (
-    Key("jobs", Kind.JOBS, "", "the jobs by their names"),
+    Key("jobs", ValueKind.JOBS, "", "the jobs by their names"),
     Key(
-        "defaults", Kind.JOB, "{}", "keys of jobs that hold wherever a job does not say otherwise"
+        "defaults",
+        ValueKind.JOB,
+        "{}",
+        "keys of jobs that hold wherever a job does not say otherwise",
     ),
     Key(
-        "timezone", Kind.ZONE, "", "the zone of all calendars; otherwise $TZ, /etc/localtime, UTC"
+        "timezone",
+        ValueKind.ZONE,
+        "",
+        "the zone of all calendars; otherwise $TZ, /etc/localtime, UTC",
     ),
-    Key("max_concurrent", Kind.COUNT, "3", "runs that may live at once", least=1, most=1000),
+    Key("max_concurrent", ValueKind.COUNT, "3", "runs that may live at once", least=1, most=1000),
     Key(
         "shutdown_grace",
-        Kind.DURATION,
+        ValueKind.DURATION,
         "30s",
         "time that runs have to end when the service stops",
         field="shutdown_grace_s",
         least=0,
     ),
-    Key("notify", Kind.BLOCK, "{}", "where alerts go", keys=NOTIFY_KEYS),
-    Key("heartbeat", Kind.URL, "none", "URL the service itself calls each minute", none=True),
+    Key("notify", ValueKind.BLOCK, "{}", "where alerts go", keys=NOTIFY_KEYS),
+    Key("heartbeat", ValueKind.URL, "none", "URL the service itself calls each minute", none=True),
     Key(
         "history",
-        Kind.BLOCK,
+        ValueKind.BLOCK,
         "{}",
         "how much of the past is kept: whichever limit is met first",
         keys=HISTORY_KEYS,
     ),
-    Key("api", Kind.BLOCK, "{}", "the socket", keys=API_KEYS),
+    Key("api", ValueKind.BLOCK, "{}", "the socket", keys=API_KEYS),
     Key(
         "metrics",
-        Kind.ADDRESS,
+        ValueKind.ADDRESS,
         "none",
         "address where /metrics and /healthz may be read by TCP",
         examples=("127.0.0.1:9187",),

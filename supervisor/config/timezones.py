@@ -11,7 +11,7 @@ from pathlib import Path
 
 from supervisor.config import zone_hints
 from supervisor.config.files import Unreadable, read_regular
-from supervisor.config.problems import Unknown, Wrong, shown
+from supervisor.config.problems import BadValueError, UnknownNameError, quote_value
 from supervisor.config.zone_files import LARGEST_BYTES, zone_of_content, zone_of_posix
 from supervisor.core import schedule
 
@@ -25,12 +25,12 @@ _NO_NAMES = frozenset({"", "localtime", "posixrules", "Factory"})
 def check_zone(name: str) -> None:
     """Nothing, if `name` is a zone. Raises: Wrong."""
     if not is_zone(name):
-        message = f'expected an IANA name such as "Europe/Berlin", got {shown(name)}'
+        message = f'expected an IANA name such as "Europe/Berlin", got {quote_value(name)}'
         is_spelling = name.lower() in _all_by_lower_case()
         advice = "" if is_spelling else zone_hints.advice(name, _all_by_city())
         if advice:
-            raise Wrong(message, advice)
-        raise Unknown(message, name, _all_by_lower_case().get(name.lower(), ()) or _all())
+            raise BadValueError(message, advice)
+        raise UnknownNameError(message, name, _all_by_lower_case().get(name.lower(), ()) or _all())
 
 
 @lru_cache(maxsize=1024)
@@ -38,7 +38,7 @@ def is_zone(name: str) -> bool:
     """Whether `name` is an IANA name that this machine knows."""
     try:
         schedule.zone(name)
-    except schedule.BadCron:
+    except schedule.CronError:
         return False
     return True
 
@@ -51,7 +51,7 @@ class MachineZone:
     trouble: str = ""
 
 
-def machine_zone(environ: Mapping[str, str], localtime: Path | None = None) -> MachineZone:
+def system_zone(environ: Mapping[str, str], localtime: Path | None = None) -> MachineZone:
     """The zone that `date` would show: of $TZ if it is set, else of /etc/localtime.
 
     Raises:
@@ -72,12 +72,12 @@ def _of_variable(value: str) -> str:
     if found is not None:
         return found
     message = (
-        f"the environment variable TZ is {shown(value)}: expected an IANA name such as "
+        f"the environment variable TZ is {quote_value(value)}: expected an IANA name such as "
         '"Europe/Berlin", or a POSIX string whose rule some zone has'
     )
     near = difflib.get_close_matches(value.lower(), _all_by_lower_case(), 1)
     did_you_mean = f'did you mean "{_all_by_lower_case()[near[0]][0]}"? ' if near else ""
-    raise Wrong(message, f'{did_you_mean}a "timezone" in jobs.yaml stands before TZ')
+    raise BadValueError(message, f'{did_you_mean}a "timezone" in jobs.yaml stands before TZ')
 
 
 def _of_localtime(localtime: Path) -> MachineZone:
@@ -91,7 +91,7 @@ def _of_localtime(localtime: Path) -> MachineZone:
         said = f"there is no {localtime}, though {localtime.with_name('timezone')} says {hint}"
         return MachineZone("UTC", said if is_other else "")
     where = os.path.realpath(localtime)
-    via = "" if where == str(localtime) else f" (a link to {shown(where)})"
+    via = "" if where == str(localtime) else f" (a link to {quote_value(where)})"
     return MachineZone("UTC", f"{localtime}{via} is like no zone in the zone database")
 
 

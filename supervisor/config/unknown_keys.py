@@ -40,4 +40,4 @@ def meant(word: str, known: Collection[str], path: tuple[str, ...], nearest: Nea
     if found is not None:
         return found
     near = nearest.word(word, known)
-    return Meaning(near, f'did you mean "{near}"?' if near else nearest.to(word, known))
+    return Meaning(near, f'did you mean "{near}"?' if near else nearest.match(word, known))

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from supervisor.config.parse_context import Document, is_nothing, kind_of
-from supervisor.config.problems import Wrong
+from supervisor.config.parse_context import ParseContext, is_nothing, kind_name
+from supervisor.config.problems import BadValueError
 from supervisor.config.yaml_nodes import (
     DEEPEST,
     QUOTED,
@@ -31,12 +31,14 @@ _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,29}")
 _FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,20}")
 
 
-def params_json(doc: Document, node: Node, path: Sequence[str]) -> str:
+def params_json(doc: ParseContext, node: Node, path: Sequence[str]) -> str:
     """The JSON object of a `with` block. Raises: Wrong."""
     if is_nothing(node):
         return "{}"
     if not isinstance(node, MappingNode):
-        raise Wrong(f"expected a mapping of the worker's parameters, got {kind_of(node)}")
+        raise BadValueError(
+            f"expected a mapping of the worker's parameters, got {kind_name(node)}"
+        )
     return msgspec.json.encode(_value(doc, node, tuple(path), "")).decode()
 
 
@@ -51,23 +53,23 @@ def typed(text: str) -> object:
     return text
 
 
-def _value(doc: Document, node: Node, path: tuple[str, ...], name: str) -> object:
+def _value(doc: ParseContext, node: Node, path: tuple[str, ...], name: str) -> object:
     if isinstance(node, ScalarNode):
         text = doc.text(node, path)
         doc.secrets.add_named(name, text)
         return text if node.tag is QUOTED or node.tag == _STR else typed(text)
     if len(path) > DEEPEST:
-        raise Wrong("is nested too deeply")
+        raise BadValueError("is nested too deeply")
     if isinstance(node, SequenceNode):
         return [_inner(doc, item, (*path, ""), name) for item in doc.items(node)]
     pairs = doc.pairs(node, path)
     return {key: _inner(doc, value, (*path, key), key) for key, (_, value) in pairs.items()}
 
 
-def _inner(doc: Document, node: Node, path: tuple[str, ...], name: str) -> object:
+def _inner(doc: ParseContext, node: Node, path: tuple[str, ...], name: str) -> object:
     """The value, or None with its problem reported: the others are still looked at."""
     try:
         return _value(doc, node, path, name)
-    except Wrong as wrong:
+    except BadValueError as wrong:
         doc.report(node, [part for part in path if part], wrong.message, wrong.hint)
         return None

@@ -20,7 +20,7 @@ from typing import BinaryIO
 import msgspec
 
 import workers
-from supervisor.config.result import WorkerUse
+from supervisor.config.result import WorkerReference
 from supervisor.containment import instance_mark, process_tree
 from supervisor.core.model import Problem
 
@@ -43,7 +43,7 @@ main()
 """
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ChildAnswer(msgspec.Struct, frozen=True):
     """A line of the child: it begins with a question, found a problem, or has done all."""
 
     begin: int | None = None
@@ -54,7 +54,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkerEnvironment:
     """Where a worker is asked for; python None: our own interpreter."""
 
     python: str | None = None
@@ -64,22 +64,22 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ChildAnswers:
     """All that a child said, and how it ended."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[ChildAnswer, ...]
     ended: str
     in_time: bool = True
     error: str = ""
 
 
 def check_workers(
-    uses: Iterable[WorkerUse], environ: Mapping[str, str], limit_s: float = LIMIT_S
+    uses: Iterable[WorkerReference], environ: Mapping[str, str], limit_s: float = LIMIT_S
 ) -> tuple[Problem, ...]:
     """What is wrong with the workers and parameters of these jobs, in any order."""
     deadline = time.monotonic() + limit_s
     problems: list[Problem] = []
-    for place, asked in _by_place(uses).items():
+    for place, asked in _by_environment(uses).items():
         rest = asked
         while rest:
             heard = _ask(place, rest, environ, deadline)
@@ -89,18 +89,27 @@ def check_workers(
     return tuple(problems[:MOST_PROBLEMS])
 
 
-def _by_place(uses: Iterable[WorkerUse]) -> dict[Place, list[WorkerUse]]:
-    places: dict[Place, list[WorkerUse]] = {}
+def _by_environment(
+    uses: Iterable[WorkerReference],
+) -> dict[WorkerEnvironment, list[WorkerReference]]:
+    places: dict[WorkerEnvironment, list[WorkerReference]] = {}
     for use in uses:
         own = use.is_own
-        place = Place(use.python, use.cwd, use.env, use.inherit_env) if own else Place()
+        place = (
+            WorkerEnvironment(use.python, use.cwd, use.env, use.inherit_env)
+            if own
+            else WorkerEnvironment()
+        )
         places.setdefault(place, []).append(use)
     return places
 
 
 def _ask(
-    place: Place, uses: Sequence[WorkerUse], environ: Mapping[str, str], deadline: float
-) -> Heard:
+    place: WorkerEnvironment,
+    uses: Sequence[WorkerReference],
+    environ: Mapping[str, str],
+    deadline: float,
+) -> ChildAnswers:
     instance = f"check-{os.getpid()}-{time.monotonic_ns()}"
     fields = ("worker", "params_json", "cwd")
     asked = [{field: getattr(use, field) for field in fields} for use in uses]
@@ -122,15 +131,17 @@ def _ask(
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            return Heard((), f"cannot be started: {getattr(error, 'strerror', None) or error}")
+            return ChildAnswers(
+                (), f"cannot be started: {getattr(error, 'strerror', None) or error}"
+            )
         instance_mark.put_on(child.pid, instance)
         try:
             in_time = _wait(child, deadline)
         finally:
-            process_tree.sweep(instance, SWEEP_S)
+            process_tree.kill_stray_instance(instance, SWEEP_S)
         status = child.returncode
         ended = f"exit status {status}" if status >= 0 else f"killed by signal {-status}"
-        return Heard(_answers(_content(out)), ended, in_time, _last_line(_content(err)))
+        return ChildAnswers(_answers(_content(out)), ended, in_time, _last_line(_content(err)))
 
 
 def _command(python: str | None) -> list[str]:
@@ -157,11 +168,11 @@ def _wait(child: "subprocess.Popen[bytes]", deadline: float) -> bool:
 
 
 def _problems(
-    heard: Heard, uses: Sequence[WorkerUse], limit_s: float
+    heard: ChildAnswers, uses: Sequence[WorkerReference], limit_s: float
 ) -> tuple[list[Problem], int]:
     """The problems that were heard of, and how many of the jobs are done with."""
     problems: list[Problem] = []
-    current: WorkerUse | None = None
+    current: WorkerReference | None = None
     begun = 0
     for answer in heard.answers:
         if answer.end:
@@ -183,18 +194,18 @@ def _problems(
     return problems, begun
 
 
-def _interpreter(use: WorkerUse, why: str) -> Problem:
+def _interpreter(use: WorkerReference, why: str) -> Problem:
     if use.python is None:
         return use.problem("worker", f"cannot be checked: {why}")
     hint = "expected the path of a Python interpreter"
     return use.problem("python", f'interpreter "{use.python}": {why}', hint)
 
 
-def _answers(content: bytes) -> tuple[Answer, ...]:
+def _answers(content: bytes) -> tuple[ChildAnswer, ...]:
     answers = []
     for line in content.splitlines():
         try:
-            answers.append(msgspec.json.decode(line, type=Answer))
+            answers.append(msgspec.json.decode(line, type=ChildAnswer))
         except msgspec.DecodeError:
             break  # half a line: it was killed while it wrote
     return tuple(answers)

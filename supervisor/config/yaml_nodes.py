@@ -30,7 +30,7 @@ except ImportError:  # a PyYAML that was built without libyaml
             Composer.__init__(self)
 
 
-__all__ = ["PLAIN", "QUOTED", "Broken", "MappingNode", "Node", "ScalarNode", "SequenceNode"]
+__all__ = ["PLAIN", "QUOTED", "MappingNode", "Node", "ScalarNode", "SequenceNode", "YamlError"]
 
 PLAIN = "plain"
 QUOTED = "quoted"
@@ -41,7 +41,7 @@ _FORBIDDEN = re.compile(
 )
 
 
-class Broken(ValueError):  # noqa: N818 - what it says of the text
+class YamlError(ValueError):
     """A text that is not YAML; line and column count from 1."""
 
     def __init__(self, line: int, column: int, message: str, hint: str = "") -> None:
@@ -70,7 +70,7 @@ def compose(text: str) -> Tree:
     except yaml.MarkedYAMLError as error:
         raise _broken(text, error) from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise Broken(1, 1, f"is not YAML: {error}") from error
+        raise YamlError(1, 1, f"is not YAML: {error}") from error
     return Tree(root, composer.size)
 
 
@@ -95,19 +95,19 @@ class _Composer(CParser, Resolver):
         self._depth -= 1
 
 
-def _unreadable(text: str) -> Broken:
+def _unreadable(text: str) -> YamlError:
     match = _FORBIDDEN.search(text)
     at = match.start() if match else 0
-    line, column = place(text, at)
-    return Broken(line, column, f"the character {text[at : at + 1]!r} may not stand in YAML")
+    line, column = position_of(text, at)
+    return YamlError(line, column, f"the character {text[at : at + 1]!r} may not stand in YAML")
 
 
-def place(text: str, at: int) -> tuple[int, int]:
+def position_of(text: str, at: int) -> tuple[int, int]:
     """Line and column, from 1, of the character at `at`."""
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
-def _broken(text: str, error: yaml.MarkedYAMLError) -> Broken:
+def _broken(text: str, error: yaml.MarkedYAMLError) -> YamlError:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark is not None else (0, 0)
     problem = error.problem or "cannot be read"
@@ -115,13 +115,13 @@ def _broken(text: str, error: yaml.MarkedYAMLError) -> Broken:
     written = lines[line] if line < len(lines) else ""
     if "alias" in (error.context or "") and "*" in written:
         hint = 'a value with "*" must stand in quotes: cron: "* * * * *"'
-        return Broken(line + 1, max(column, 1), 'an alias "*" without a name', hint)
+        return YamlError(line + 1, max(column, 1), 'an alias "*" without a name', hint)
     if "tab" in problem or ("any token" in problem and written[column : column + 1] == "\t"):
-        return Broken(line + 1, column + 1, "a tab where YAML wants spaces")
+        return YamlError(line + 1, column + 1, "a tab where YAML wants spaces")
     if "another document" in problem:
-        return Broken(line + 1, column + 1, "a second document begins; expected one")
+        return YamlError(line + 1, column + 1, "a second document begins; expected one")
     context = f"{error.context}: " if error.context else ""
-    return Broken(line + 1, column + 1, context + problem, _hint(written, problem))
+    return YamlError(line + 1, column + 1, context + problem, _hint(written, problem))
 
 
 def _hint(written: str, problem: str) -> str:

@@ -49,7 +49,7 @@ class Settings(typing.NamedTuple):
     limits: list[tuple[int, int, int]]
 
 
-class Nursery:
+class ForkServer:
     """The loop: orders from the supervisor, deaths of children."""
 
     def __init__(self, control: socket.socket, settings: Settings, wakeup: int) -> None:
@@ -68,15 +68,15 @@ class Nursery:
 
     def serve(self) -> None:
         """Until the supervisor is gone; returns only in the nursery, never in a keeper."""
-        self._say({"ready": True})
+        self._send({"ready": True})
         while True:
             ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 if os.getppid() != self._settings.supervisor:
                     return
-            self._bury()
-            if self._control.fileno() in ready and not self._obey():
+            self._reap()
+            if self._control.fileno() in ready and not self._handle_packet():
                 return
 
     def _patience_ms(self) -> int | None:
@@ -99,7 +99,7 @@ class Nursery:
                 os.read(self._wakeup, 4096)
         process_tree.end_children(within_s=LAST_KILL_S)
 
-    def _obey(self) -> bool:
+    def _handle_packet(self) -> bool:
         """Do what one packet asks; False: there will be no other."""
         packet, descriptors = ipc.receive(self._control)
         if not packet:
@@ -107,7 +107,7 @@ class Nursery:
         order = json.loads(packet)
         match order:
             case {"keeper": number}:
-                self._bear(number, descriptors[0])
+                self._spawn_keeper(number, descriptors[0])
             case {"wake": number}:
                 self._signal(number, signal.SIGCONT)
             case {"kill": number}:
@@ -116,18 +116,18 @@ class Nursery:
                 self._doomed |= {pid: now for pid, n in self._keepers.items() if n == number}
         return True
 
-    def _bear(self, number: int, fd: int) -> None:
+    def _spawn_keeper(self, number: int, fd: int) -> None:
         try:
             pid = os.fork()
         except OSError as error:
-            self._say({"unborn": number, "error": launch_errors.process_refused(error)})
+            self._send({"unborn": number, "error": launch_errors.process_refused(error)})
             os.close(fd)
             return
         if pid == 0:
             self._become_keeper(fd)
         os.close(fd)
         self._keepers[pid] = number
-        self._say({"born": number, "pid": pid})
+        self._send({"born": number, "pid": pid})
 
     def _become_keeper(self, fd: int) -> typing.NoReturn:
         status = 1
@@ -137,8 +137,8 @@ class Nursery:
             os.close(self._wakeup)
             os.setsid()
             control = socket.socket(fileno=fd)
-            ipc.widen(control)
-            Keeper(control, nursery, self._settings.runs_dir, hear_signals()).serve()
+            ipc.enlarge_buffers(control)
+            Keeper(control, nursery, self._settings.runs_dir, signal_pipe()).serve()
             status = 0
         finally:
             if status:
@@ -150,7 +150,7 @@ class Nursery:
             if known == number:
                 os.kill(pid, by)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """Reap the dead, kill what dead keepers left, and tell when it is gone."""
         self._wake_stopped()
         for pid in process_tree.reap():
@@ -164,10 +164,10 @@ class Nursery:
         left = [pid for pid in left if pid not in self._held]
         if not left:
             for number in self._unswept:
-                self._say({"swept": number})
+                self._send({"swept": number})
             self._unswept.clear()
         elif time.monotonic() > self._unswept_since + SURVIVES_S:
-            self._say({"survived": self._unswept, "left": process_tree.survivors(left)})
+            self._send({"survived": self._unswept, "left": process_tree.survivors(left)})
             self._held.update(left)
             self._unswept = []
 
@@ -209,12 +209,12 @@ class Nursery:
         else:
             os.kill(keeper, signal.SIGCONT)
 
-    def _say(self, packet: dict[str, object]) -> None:
+    def _send(self, packet: dict[str, object]) -> None:
         with contextlib.suppress(ConnectionError):
             ipc.send(self._control, json.dumps(packet).encode())
 
 
-def hear_signals() -> int:
+def signal_pipe() -> int:
     """A descriptor that becomes readable when SIGCHLD or SIGTERM comes.
 
     Handlers, and not "ignore", because only those are undone by an exec.
@@ -246,8 +246,8 @@ def main(argument: str) -> None:
     control = socket.socket(fileno=settings.control_fd)
     control.set_inheritable(False)
     take_default_signals()
-    wakeup = hear_signals()
-    if not process_tree.hear_of_death(settings.supervisor, signal.SIGTERM):
+    wakeup = signal_pipe()
+    if not process_tree.set_parent_death_signal(settings.supervisor, signal.SIGTERM):
         return
     process_tree.adopt_orphans()
     instance_mark.put_on(0, settings.instance)
@@ -260,9 +260,9 @@ def main(argument: str) -> None:
         file.seek(0)
         file.write(str(score))
     os.chdir("/")
-    bootstrap.speak_by_the_line()
+    bootstrap.line_buffer_stdio()
     gc.collect()
     gc.freeze()  # what is copied at every fork should not be written to by the collector
-    nursery = Nursery(control, settings, wakeup)
+    nursery = ForkServer(control, settings, wakeup)
     nursery.serve()
     nursery.end()

@@ -27,7 +27,7 @@ _BEGIN = (
 )
 
 
-class Told(msgspec.Struct):
+class ForkServerPacket(msgspec.Struct):
     """One packet of the nursery."""
 
     ready: bool = False
@@ -40,7 +40,7 @@ class Told(msgspec.Struct):
     left: tuple[str, ...] = ()
 
 
-class Nurse:
+class ForkServerClient:
     """One nursery, from its exec to its end."""
 
     def __init__(self, settings: Mapping[str, object], environment: Mapping[str, str]) -> None:
@@ -80,7 +80,7 @@ class Nurse:
         """Its process id; never given away while this object lives."""
         return self._process.pid
 
-    def bear(self, number: int) -> socket.socket:
+    def spawn_keeper(self, number: int) -> socket.socket:
         """Have a keeper made; our end of the line to it, which works at once.
 
         Raises:
@@ -98,13 +98,13 @@ class Nurse:
 
     def wake(self, number: int) -> None:
         """Let a keeper go on that somebody has stopped."""
-        self._tell(b'{"wake":%d}' % number)
+        self._send(b'{"wake":%d}' % number)
 
     def kill(self, number: int) -> None:
         """Kill a keeper; its tree falls to the nursery."""
-        self._tell(b'{"kill":%d}' % number)
+        self._send(b'{"kill":%d}' % number)
 
-    def hear(self) -> Told | None:
+    def receive(self) -> ForkServerPacket | None:
         """One packet; None: the nursery is dead.
 
         Raises:
@@ -113,7 +113,7 @@ class Nurse:
         packet, _ = ipc.receive(self.control)
         if not packet:
             return None
-        told = msgspec.json.decode(packet, type=Told)
+        told = msgspec.json.decode(packet, type=ForkServerPacket)
         self.was_ready |= told.ready
         return told
 
@@ -162,7 +162,7 @@ class Nurse:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_DEAD_WITHIN_S)
 
-    def _tell(self, packet: bytes) -> None:
+    def _send(self, packet: bytes) -> None:
         # A dead one has an end of file on its socket, which says more than an error here.
         with contextlib.suppress(OSError):
             ipc.send(self.control, packet)

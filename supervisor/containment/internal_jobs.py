@@ -17,23 +17,23 @@ from workers import protocol
 # Run ids; those of runs begin at 1.
 RELOAD, DELIVERY, TEST, BEATS, LOOK = 0, -1, -2, -3, -4
 
-End = ev.Exited | ev.LaunchFailed | ev.Lost
+End = ev.Exited | ev.LaunchFailed | ev.KeeperLost
 
 
-class Party(Protocol):
+class InternalJobOwner(Protocol):
     """One that sends somebody on errands; the loop asks each of them at every turn."""
 
     def next_instant(self) -> float | None:
         """When there is something to do, monotonic; None: nothing by itself."""
 
-    def errand(self, at: ev.At) -> effects.Launch | None:
+    def next_launch(self, at: ev.At) -> effects.Launch | None:
         """The process that is to begin now, if any."""
 
-    def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """What the words and the end of its processes mean to the core."""
 
 
-class Errand:
+class InternalJob:
     """One kind of errand; `is_out` while its process lives."""
 
     def __init__(self, run: int, name: str) -> None:
@@ -54,7 +54,9 @@ class Errand:
     def said(self, heard: Iterable[ev.Event]) -> list[protocol.Message | protocol.Garbage]:
         """What its process said."""
         return [
-            event.message for event in heard if isinstance(event, ev.Said) and self._is_mine(event)
+            event.message
+            for event in heard
+            if isinstance(event, ev.MessageReceived) and self._is_mine(event)
         ]
 
     def end(self, heard: Iterable[ev.Event]) -> End | None:
@@ -69,14 +71,14 @@ class Errand:
         return (event.run, event.attempt) == (self._run, self._number)
 
 
-def is_of_an_errand(event: ev.Event) -> bool:
+def is_internal(event: ev.Event) -> bool:
     """Whether the core has nothing to do with it."""
     return isinstance(event, ev.AttemptEvent) and event.run <= RELOAD
 
 
 def why_ended(end: End, limit_s: float) -> str:
     """In words, why a process came to its end without saying so itself."""
-    if isinstance(end, ev.Lost):
+    if isinstance(end, ev.KeeperLost):
         return "was lost"
     if isinstance(end, ev.LaunchFailed):
         return f"did not begin: {end.error}"

@@ -25,7 +25,7 @@ _DESCRIPTOR = array.array("i", [0]).itemsize
 _SO_SNDBUFFORCE = 32  # <asm-generic/socket.h>; the socket module has no name for it
 
 
-class TooLarge(Exception):  # noqa: N818 - it says what the packet is
+class PacketTooLargeError(Exception):
     """A packet that the kernel refuses to carry whole."""
 
 
@@ -33,11 +33,11 @@ def pair() -> tuple[socket.socket, socket.socket]:
     """Two connected ends; neither is inherited by an exec."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
-        widen(end)
+        enlarge_buffers(end)
     return ends
 
 
-def widen(end: socket.socket) -> None:
+def enlarge_buffers(end: socket.socket) -> None:
     """Make room for a packet of PACKET_BYTES, as far as this user may."""
     try:
         end.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER_BYTES)
@@ -53,7 +53,7 @@ def send(end: socket.socket, packet: bytes, *descriptors: int) -> None:
         OSError: the other side is gone, or does not read.
     """
     if len(packet) > PACKET_BYTES:
-        raise TooLarge(f"{len(packet)} bytes; at most {PACKET_BYTES} fit")
+        raise PacketTooLargeError(f"{len(packet)} bytes; at most {PACKET_BYTES} fit")
     try:
         if descriptors:
             rights = array.array("i", descriptors)
@@ -64,7 +64,7 @@ def send(end: socket.socket, packet: bytes, *descriptors: int) -> None:
         if error.errno != errno.EMSGSIZE:
             raise
         room = end.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
-        raise TooLarge(f"{len(packet)} bytes; about {room} fit here") from error
+        raise PacketTooLargeError(f"{len(packet)} bytes; about {room} fit here") from error
 
 
 def receive(end: socket.socket) -> tuple[bytes, list[int]]:

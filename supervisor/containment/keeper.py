@@ -33,7 +33,7 @@ ROUND_MS = 20
 BRIEF_S = 0.01
 
 
-class Tail:
+class OutputTail:
     """The last output of an errand (run 0 or less), which has no log on disk."""
 
     def __init__(self) -> None:
@@ -47,10 +47,10 @@ class Tail:
         """Nothing is open."""
 
 
-class Tenant:
+class HeldRun:
     """The run that is held, and what is known of it."""
 
-    def __init__(self, birth: spawn.Birth, log: run_log.Log | Tail) -> None:
+    def __init__(self, birth: spawn.Spawned, log: run_log.RunLog | OutputTail) -> None:
         self.pid: int | None = birth.pid  # None: reaped
         self.untold: int | None = birth.pid  # None: its pid was told
         self.tell_at = time.monotonic() + BRIEF_S
@@ -61,7 +61,7 @@ class Tenant:
         self.max_rss_kib = 0
         self.strays: dict[int, str] = {}
 
-    def introduction(self) -> dict[str, object]:
+    def pid_once(self) -> dict[str, object]:
         """Its pid, for the first packet about it; {} ever after."""
         pid, self.untold = self.untold, None
         return {} if pid is None else {"pid": pid}
@@ -86,7 +86,7 @@ class Keeper:
         self._nursery = nursery
         self._runs_dir = runs_dir
         self._wakeup = wakeup
-        self._tenant: Tenant | None = None
+        self._tenant: HeldRun | None = None
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._poll.register(wakeup, select.POLLIN)
@@ -97,7 +97,7 @@ class Keeper:
         The nursery's death comes as SIGTERM. Any other SIGTERM, such as one
         to a whole control group, leaves the care of its runs to the supervisor.
         """
-        if not process_tree.hear_of_death(self._nursery, signal.SIGTERM):
+        if not process_tree.set_parent_death_signal(self._nursery, signal.SIGTERM):
             return
         process_tree.adopt_orphans()
         while self._control is not None or self._tenant is not None:
@@ -112,7 +112,7 @@ class Keeper:
                 self._reap(self._tenant)
                 self._tell_pid_in_time()
             if self._control is not None and self._control.fileno() in ready:
-                self._obey(self._control)
+                self._handle_packet(self._control)
 
     def _patience_ms(self) -> int | None:
         """Only a new tree, or one that is being killed, is looked at without a sign from it."""
@@ -126,11 +126,11 @@ class Keeper:
     def _tell_pid_in_time(self) -> None:
         tenant = self._tenant
         if tenant is not None and tenant.untold is not None and time.monotonic() >= tenant.tell_at:
-            self._say(tenant.introduction())
+            self._send(tenant.pid_once())
 
     # --- orders ---------------------------------------------------------------
 
-    def _obey(self, control: socket.socket) -> None:
+    def _handle_packet(self, control: socket.socket) -> None:
         packet, descriptors = ipc.receive(control)
         try:
             if not packet:
@@ -147,16 +147,16 @@ class Keeper:
 
     def _begin(self, order: spawn.Order, message_fd: int | None) -> None:
         try:
-            birth = spawn.begin(order, message_fd)
+            birth = spawn.spawn(order, message_fd)
         except StartError as error:
-            self._say({"failed": str(error)})
+            self._send({"failed": str(error)})
             return
         run = order["run"]
-        log = run_log.Log(self._runs_dir, run, order["attempt"]) if run > 0 else Tail()
-        self._tenant = Tenant(birth, log)
+        log = run_log.RunLog(self._runs_dir, run, order["attempt"]) if run > 0 else OutputTail()
+        self._tenant = HeldRun(birth, log)
         self._poll.register(birth.output, select.POLLIN)
 
-    def _force(self, tenant: Tenant, force: str) -> None:
+    def _force(self, tenant: HeldRun, force: str) -> None:
         if tenant.pid is None:  # what is left is being killed already
             return
         if force == "kill":
@@ -178,16 +178,16 @@ class Keeper:
 
     # --- endings --------------------------------------------------------------
 
-    def _reap(self, tenant: Tenant) -> None:
+    def _reap(self, tenant: HeldRun) -> None:
         ended, empty = self._reap_dead(tenant)
         if not empty and (tenant.pid is None or tenant.killed):
             if ended:
-                self._say({**tenant.introduction(), **ended})
+                self._send({**tenant.pid_once(), **ended})
             self._kill_left(tenant)
         elif empty:
             self._finish(tenant, ended)
 
-    def _reap_dead(self, tenant: Tenant) -> tuple[dict[str, object], bool]:
+    def _reap_dead(self, tenant: HeldRun) -> tuple[dict[str, object], bool]:
         """(what to tell of the run's own process if it was among the dead, nothing is left)."""
         ended: dict[str, object] = {}
         while True:
@@ -205,7 +205,7 @@ class Keeper:
                 tenant.pid = None
                 ended = {"status": code, "exit_cpu_s": usage.ru_utime + usage.ru_stime}
 
-    def _before_reaping(self, tenant: Tenant, pid: int) -> None:
+    def _before_reaping(self, tenant: HeldRun, pid: int) -> None:
         """Kill the group of the run's own process while its number is still taken."""
         left = [child for child in process_tree.children() if child != pid]
         if not left:
@@ -214,36 +214,36 @@ class Keeper:
             tenant.strays |= process_tree.names(left)
         process_tree.kill([pid, *left])
 
-    def _kill_left(self, tenant: Tenant) -> None:
+    def _kill_left(self, tenant: HeldRun) -> None:
         left = process_tree.children()
         if not tenant.killed:
             new = [pid for pid in left if pid not in tenant.strays]
             tenant.strays |= process_tree.names(new)
         process_tree.kill(left)
 
-    def _finish(self, tenant: Tenant, packet: dict[str, object]) -> None:
+    def _finish(self, tenant: HeldRun, packet: dict[str, object]) -> None:
         if tenant.output is not None:
             self._read(tenant, LAST_BYTES)
         tenant.log.close()
         if tenant.output is not None:
             self._stop_reading(tenant, tenant.output)
         self._tenant = None
-        packet |= tenant.introduction()
+        packet |= tenant.pid_once()
         packet |= {
             "emptied": True,
             "strays": tenant.named_strays(),
             "cpu_s": tenant.cpu_s,
             "max_rss_bytes": tenant.max_rss_kib * 1024,
         }
-        if isinstance(tenant.log, Tail):
+        if isinstance(tenant.log, OutputTail):
             packet["tail"] = tenant.log.kept.decode(errors="replace")
         else:
             packet["log_bytes"] = tenant.log.kept_bytes
             packet["log_lost"] = tenant.log.lost
             packet["dropped_bytes"] = tenant.log.dropped_bytes
-        self._say(packet)
+        self._send(packet)
 
-    def _read(self, tenant: Tenant, most: int) -> None:
+    def _read(self, tenant: HeldRun, most: int) -> None:
         """Move output to the log until there is none, or about `most` bytes were read."""
         with contextlib.suppress(BlockingIOError):
             while tenant.output is not None and most > 0:
@@ -254,12 +254,12 @@ class Keeper:
                 else:
                     self._stop_reading(tenant, tenant.output)
 
-    def _stop_reading(self, tenant: Tenant, fd: int) -> None:
+    def _stop_reading(self, tenant: HeldRun, fd: int) -> None:
         self._poll.unregister(fd)
         os.close(fd)
         tenant.output = None
 
-    def _say(self, packet: dict[str, object]) -> None:
+    def _send(self, packet: dict[str, object]) -> None:
         if self._control is not None:
             # If nobody is there, the end of the socket says so in the next turn.
             with contextlib.suppress(ConnectionError):

@@ -10,14 +10,14 @@ import socket
 import msgspec
 
 from supervisor.containment import ipc
-from supervisor.containment.message_pipe import Heard, Mail
+from supervisor.containment.message_pipe import MessagePipe, ReceivedMessages
 
 _PACKETS_A_TURN = 8
 
 Key = tuple[int, int]  # run id, attempt number
 
 
-class Told(msgspec.Struct):
+class KeeperPacket(msgspec.Struct):
     """One packet of a keeper."""
 
     pid: int | None = None
@@ -34,10 +34,10 @@ class Told(msgspec.Struct):
     tail: str = ""
 
 
-_decode = msgspec.json.Decoder(Told).decode
+_decode = msgspec.json.Decoder(KeeperPacket).decode
 
 
-class Place:
+class KeeperHandle:
     """Free (no key), taken, or lost (its keeper is dead, or we hung up)."""
 
     __slots__ = ("control", "exited", "is_lost", "key", "mail", "number", "pid")
@@ -47,7 +47,7 @@ class Place:
         self.control = control
         self.pid = 0  # of the keeper, once the nursery has told it
         self.key: Key | None = None
-        self.mail: Mail | None = None
+        self.mail: MessagePipe | None = None
         self.exited = False  # the attempt's own process
         self.is_lost = False
 
@@ -64,21 +64,21 @@ class Place:
         mine, theirs = os.pipe2(os.O_CLOEXEC)
         try:
             ipc.send(self.control, order, theirs)
-        except (OSError, ipc.TooLarge):
+        except (OSError, ipc.PacketTooLargeError):
             os.close(mine)
             raise
         finally:
             os.close(theirs)
         os.set_blocking(mine, False)
-        self.mail = Mail(mine)
+        self.mail = MessagePipe(mine)
 
-    def hear(self) -> tuple[list[Told], bool]:
+    def receive(self) -> tuple[list[KeeperPacket], bool]:
         """What the keeper told, up to the end of its attempt; False: it is gone.
 
         Raises:
             msgspec.MsgspecError: it is not our keeper's code that speaks here.
         """
-        told: list[Told] = []
+        told: list[KeeperPacket] = []
         while len(told) < _PACKETS_A_TURN:
             try:
                 packet, _ = ipc.receive(self.control)
@@ -91,6 +91,6 @@ class Place:
                 break
         return told, True
 
-    def rest(self) -> list[Heard]:
+    def shrink(self) -> list[ReceivedMessages]:
         """The last messages of a worker that has ended."""
         return self.mail.rest() if self.mail is not None else []

@@ -1,18 +1,18 @@
 """What a keeper and a worker told, as events of the core. Pure."""
 
-from supervisor.containment.keeper_client import Key, Told
-from supervisor.containment.message_pipe import Heard
+from supervisor.containment.keeper_client import KeeperPacket, Key
+from supervisor.containment.message_pipe import ReceivedMessages
 from supervisor.core import events
 
 
-def said(heard: list[Heard], key: Key, at: events.At) -> list[events.AttemptEvent]:
+def said(heard: list[ReceivedMessages], key: Key, at: events.At) -> list[events.AttemptEvent]:
     """An event for each message of a worker."""
-    return [events.Said(at, *key, message) for message in heard]
+    return [events.MessageReceived(at, *key, message) for message in heard]
 
 
-def emptied(told: Told, key: Key, at: events.At) -> events.Emptied:
+def emptied(told: KeeperPacket, key: Key, at: events.At) -> events.TreeEmpty:
     """The account that a keeper gives when nothing of its run is left."""
-    return events.Emptied(
+    return events.TreeEmpty(
         at,
         *key,
         strays=told.strays,

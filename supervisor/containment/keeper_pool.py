@@ -20,8 +20,8 @@ import msgspec
 
 from supervisor.containment import ipc, keeper_events, launch_errors, launch_spec, process_tree
 from supervisor.containment.callbacks import Callbacks, Happened
-from supervisor.containment.fork_server_client import Nurse, settings
-from supervisor.containment.keeper_client import Key, Place, Told
+from supervisor.containment.fork_server_client import ForkServerClient, settings
+from supervisor.containment.keeper_client import KeeperHandle, KeeperPacket, Key
 from supervisor.core import effects, events
 from workers import protocol
 
@@ -39,7 +39,7 @@ _NO_NURSERY = (
 )
 
 
-class Processes:
+class KeeperPool:
     """Every process of every run.
 
     house: what each run's environment carries besides, such as TMPDIR.
@@ -65,10 +65,10 @@ class Processes:
         self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
         self._settings = settings(runs_dir, instance, umask, limits)
         self._spare = spare
-        self._nurse: Nurse | None = None
-        self._places: dict[int, Place] = {}  # until swept, or sent away
-        self._free: list[Place] = []
-        self._taken: dict[Key, Place] = {}
+        self._nurse: ForkServerClient | None = None
+        self._places: dict[int, KeeperHandle] = {}  # until swept, or sent away
+        self._free: list[KeeperHandle] = []
+        self._taken: dict[Key, KeeperHandle] = {}
         self._last_number = 0
         self._callbacks = Callbacks(selector, self)
 
@@ -78,10 +78,10 @@ class Processes:
         Raises:
             OSError: it cannot be exec'd.
         """
-        self._nurse = Nurse(self._settings, {**os.environ, **self._house})
-        self._callbacks.add(self._nurse.control.fileno(), self._hear_nursery)
+        self._nurse = ForkServerClient(self._settings, {**os.environ, **self._house})
+        self._callbacks.add(self._nurse.control.fileno(), self._on_fork_server_packet)
         with contextlib.suppress(OSError):  # the first launch will say why
-            self._release(self._new_place())  # which need not wait for its keeper's birth
+            self._release(self._new_keeper())  # which need not wait for its keeper's birth
 
     def launch(self, launch: effects.Launch, at: events.At) -> Happened:
         """Begin an attempt; nothing yet, or that it cannot even be tried."""
@@ -89,12 +89,12 @@ class Processes:
         self._look_at = self._look_at or at.mono + LOOK_S
         speaks = launch.job.worker is not None
         try:
-            self._hand_over(key, launch_spec.order(launch, self._house), speaks)
-        except ipc.TooLarge as error:
+            self._hand_over(key, launch_spec.launch_order(launch, self._house), speaks)
+        except ipc.PacketTooLargeError as error:
             return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
         except ConnectionError:  # the nursery is dead, and its socket has yet to say so
             if self._nurse is None or self._nurse.was_ready:
-                return [events.Lost(at, *key), events.Emptied(at, *key)]
+                return [events.KeeperLost(at, *key), events.TreeEmpty(at, *key)]
             return [events.LaunchFailed(at, *key, _NO_NURSERY)]
         except OSError as error:
             return [events.LaunchFailed(at, *key, launch_errors.process_refused(error))]
@@ -110,7 +110,7 @@ class Processes:
         if force is effects.Force.ABANDON:
             self._abandon(place)
         elif not place.is_lost:
-            self._urge(place, force)
+            self._send_force(place, force)
 
     def ready(self, key: selectors.SelectorKey, at: events.At) -> Happened:
         """What came on a descriptor that the selector calls readable."""
@@ -128,7 +128,7 @@ class Processes:
         """When `rest` has something to do, monotonic; None: nothing by itself."""
         return min((at for at in (self.rest_at, self._look_at) if at is not None), default=None)
 
-    def rest(self, at: events.At) -> None:
+    def shrink_idle(self, at: events.At) -> None:
         """Look after keepers and nursery, and send idle keepers away when it is quiet.
 
         All but one are sent away: the next run will want it.
@@ -142,7 +142,7 @@ class Processes:
         if self.rest_at is not None and at.mono >= self.rest_at:
             self.rest_at = None
             for place in self._free[1:]:
-                self._part(place)
+                self._drop(place)
 
     def living(self) -> frozenset[Key]:
         """The attempts whose trees are not known to be empty."""
@@ -154,7 +154,7 @@ class Processes:
         What survives SIGKILL is named: `pid argv` of each.
         """
         for place in list(self._places.values()):
-            self._part(place)
+            self._drop(place)
         self._taken.clear()
         if self._nurse is not None:
             self._callbacks.remove(self._nurse.control.fileno())
@@ -164,12 +164,12 @@ class Processes:
 
     # --- places ---------------------------------------------------------------
 
-    def _new_place(self) -> Place:
+    def _new_keeper(self) -> KeeperHandle:
         assert self._nurse is not None
         self._last_number += 1
-        place = Place(self._last_number, self._nurse.bear(self._last_number))
+        place = KeeperHandle(self._last_number, self._nurse.spawn_keeper(self._last_number))
         self._places[place.number] = place
-        self._callbacks.add(place.control.fileno(), lambda at: self._hear_keeper(place, at))
+        self._callbacks.add(place.control.fileno(), lambda at: self._on_keeper_packet(place, at))
         return place
 
     def _hand_over(self, key: Key, order: bytes, speaks: bool) -> None:
@@ -178,15 +178,15 @@ class Processes:
             if self._nurse is None:
                 self.start()
             is_new = not self._free
-            place = self._new_place() if is_new else self._free.pop()
+            place = self._new_keeper() if is_new else self._free.pop()
             try:
                 place.hand_over(order, speaks)
             except ConnectionError:
-                self._part(place)
+                self._drop(place)
                 if is_new:
                     raise
                 self.keeper_deaths += 1
-            except (OSError, ipc.TooLarge):
+            except (OSError, ipc.PacketTooLargeError):
                 self._release(place)
                 raise
             else:
@@ -194,7 +194,7 @@ class Processes:
         place.key = key
         self._taken[key] = place
 
-    def _urge(self, place: Place, force: effects.Force) -> None:
+    def _send_force(self, place: KeeperHandle, force: effects.Force) -> None:
         if self._nurse is None:
             return
         try:
@@ -206,29 +206,29 @@ class Processes:
         if force is effects.Force.KILL:  # a keeper that was stopped would never hear it
             self._nurse.wake(place.number)
 
-    def _abandon(self, place: Place) -> None:
+    def _abandon(self, place: KeeperHandle) -> None:
         """Kill the keeper, too; the nursery kills its tree, and tells what becomes of it."""
         if self._nurse is not None:
             self._nurse.kill(place.number)
 
-    def _release(self, place: Place) -> None:
+    def _release(self, place: KeeperHandle) -> None:
         """The keeper is free again; send it away if there are enough of them."""
         place.key = None
         place.exited = False
         if len(self._free) < IDLE_KEEPERS:
             self._free.append(place)
         else:
-            self._part(place)
+            self._drop(place)
 
-    def _part(self, place: Place) -> None:
+    def _drop(self, place: KeeperHandle) -> None:
         """Hang up and forget; a keeper that lives kills what it holds and goes."""
-        self._hang_up(place)
+        self._close_handle(place)
         self._places.pop(place.number, None)
         if place in self._free:
             self._free.remove(place)
 
-    def _hang_up(self, place: Place) -> None:
-        self._close_mail(place)
+    def _close_handle(self, place: KeeperHandle) -> None:
+        self._close_pipe(place)
         if not place.is_lost:
             place.is_lost = True
             self._callbacks.remove(place.control.fileno())
@@ -236,56 +236,58 @@ class Processes:
 
     # --- what is heard --------------------------------------------------------
 
-    def _hear_keeper(self, place: Place, at: events.At) -> Happened:
+    def _on_keeper_packet(self, place: KeeperHandle, at: events.At) -> Happened:
         happened: Happened = []
         try:
-            told, is_there = place.hear()
+            told, is_there = place.receive()
         except msgspec.MsgspecError:
             told, is_there = [], False
             if self._nurse is not None:
                 self._nurse.kill(place.number)
         for packet in told:
             if place.key is not None:
-                happened += self._understand(place, place.key, packet, at)
-        return happened if is_there else happened + self._lose(place, at)
+                happened += self._to_events(place, place.key, packet, at)
+        return happened if is_there else happened + self._on_keeper_lost(place, at)
 
-    def _understand(self, place: Place, key: Key, told: Told, at: events.At) -> Happened:
+    def _to_events(
+        self, place: KeeperHandle, key: Key, told: KeeperPacket, at: events.At
+    ) -> Happened:
         happened: Happened = []
         if told.pid is not None:
             happened.append(events.Started(at, *key, told.pid))
             if place.mail is not None and told.status is None:  # not before it has started
-                self._callbacks.add(place.mail.fd, lambda at: self._hear_worker(place, at))
+                self._callbacks.add(place.mail.fd, lambda at: self._on_worker_message(place, at))
         if told.status is not None:
-            happened += self._last_words(place, key, at)
+            happened += self._drain_messages(place, key, at)
             happened.append(events.Exited(at, *key, told.status, told.exit_cpu_s))
             place.exited = True
         if told.tail:
-            happened.append(events.Said(at, *key, protocol.Log("info", told.tail)))
+            happened.append(events.MessageReceived(at, *key, protocol.Log("info", told.tail)))
         if told.emptied:
             self.strays_killed += len(told.strays)
             happened.append(keeper_events.emptied(told, key, at))
         if told.failed is not None:
-            self._close_mail(place)
+            self._close_pipe(place)
             happened.append(events.LaunchFailed(at, *key, told.failed))
         if told.emptied or told.failed is not None:
             del self._taken[key]
             self._release(place)
         return happened
 
-    def _hear_worker(self, place: Place, at: events.At) -> Happened:
+    def _on_worker_message(self, place: KeeperHandle, at: events.At) -> Happened:
         if place.mail is None or place.key is None:
             return []
         heard, more = place.mail.read()
         if not more:
-            self._close_mail(place)
+            self._close_pipe(place)
         return keeper_events.said(heard, place.key, at)
 
-    def _last_words(self, place: Place, key: Key, at: events.At) -> Happened:
-        heard = place.rest()
-        self._close_mail(place)
+    def _drain_messages(self, place: KeeperHandle, key: Key, at: events.At) -> Happened:
+        heard = place.shrink()
+        self._close_pipe(place)
         return keeper_events.said(heard, key, at)
 
-    def _close_mail(self, place: Place) -> None:
+    def _close_pipe(self, place: KeeperHandle) -> None:
         if place.mail is not None:
             if place.mail.fd in self._callbacks:
                 self._callbacks.remove(place.mail.fd)
@@ -294,29 +296,29 @@ class Processes:
 
     # --- deaths ---------------------------------------------------------------
 
-    def _lose(self, place: Place, at: events.At) -> Happened:
+    def _on_keeper_lost(self, place: KeeperHandle, at: events.At) -> Happened:
         """A keeper is dead; the nursery will say when nothing is left of its tree."""
         self.keeper_deaths += 1
         if place.key is None:
-            self._part(place)
+            self._drop(place)
             return []
-        happened = self._last_words(place, place.key, at)
-        self._hang_up(place)
+        happened = self._drain_messages(place, place.key, at)
+        self._close_handle(place)
         # Under a nursery that never began there was no keeper to lose.
         has_begun = self._nurse is None or self._nurse.was_ready
         if not place.exited and has_begun:
-            happened.append(events.Lost(at, *place.key))
+            happened.append(events.KeeperLost(at, *place.key))
         return happened
 
-    def _swept(self, place: Place, at: events.At) -> Happened:
+    def _swept(self, place: KeeperHandle, at: events.At) -> Happened:
         """Nothing lives of a keeper or its tree; its own last packets come first."""
         happened = self._last_packets(place, at)
         if place.key is not None:
             del self._taken[place.key]
-            happened.append(events.Emptied(at, *place.key))
+            happened.append(events.TreeEmpty(at, *place.key))
         return happened
 
-    def _survived(self, place: Place, left: tuple[str, ...], at: events.At) -> Happened:
+    def _survived(self, place: KeeperHandle, left: tuple[str, ...], at: events.At) -> Happened:
         """A keeper is dead, and some of these, which SIGKILL does not end, were its tree."""
         happened = self._last_packets(place, at)
         if place.key is not None:
@@ -324,24 +326,24 @@ class Processes:
             happened.append(events.Survived(at, *place.key, left))
         return happened
 
-    def _last_packets(self, place: Place, at: events.At) -> Happened:
+    def _last_packets(self, place: KeeperHandle, at: events.At) -> Happened:
         happened: Happened = []
         for _ in range(_LAST_TURNS):
             if not place.is_lost:
-                happened += self._hear_keeper(place, at)
+                happened += self._on_keeper_packet(place, at)
         if not place.is_lost:
-            happened += self._lose(place, at)
-        self._part(place)
+            happened += self._on_keeper_lost(place, at)
+        self._drop(place)
         return happened
 
-    def _hear_nursery(self, at: events.At) -> Happened:
+    def _on_fork_server_packet(self, at: events.At) -> Happened:
         assert self._nurse is not None
         try:
-            told = self._nurse.hear()
+            told = self._nurse.receive()
         except BlockingIOError:
             return []
         if told is None:
-            return self._lose_nursery(self._nurse, at)
+            return self._on_fork_server_lost(self._nurse, at)
         if told.survived:
             found = [self._places[number] for number in told.survived if number in self._places]
             return [event for place in found for event in self._survived(place, told.left, at)]
@@ -353,16 +355,16 @@ class Processes:
             return []
         return self._not_begun(place, told.error, at) if told.unborn else self._swept(place, at)
 
-    def _not_begun(self, place: Place, error: str, at: events.At) -> Happened:
+    def _not_begun(self, place: KeeperHandle, error: str, at: events.At) -> Happened:
         """There never was a keeper in this place, so nothing of its run has begun."""
         key = place.key
-        self._part(place)
+        self._drop(place)
         if key is None:
             return []
         del self._taken[key]
         return [events.LaunchFailed(at, *key, error)]
 
-    def _lose_nursery(self, nurse: Nurse, at: events.At) -> Happened:
+    def _on_fork_server_lost(self, nurse: ForkServerClient, at: events.At) -> Happened:
         """The nursery is dead; all that it and its keepers left has fallen to us."""
         self._callbacks.remove(nurse.control.fileno())
         nurse.shoot()
@@ -385,15 +387,15 @@ class Processes:
     def let_go(self, fd: int, at: events.At) -> Happened:
         """Hear no more of a descriptor that nobody can listen to; its attempt is lost."""
         if self._nurse is not None and fd == self._nurse.control.fileno():
-            return self._lose_nursery(self._nurse, at)
+            return self._on_fork_server_lost(self._nurse, at)
         for place in list(self._places.values()):
             mail = -1 if place.mail is None else place.mail.fd
             if fd == mail or (not place.is_lost and fd == place.control.fileno()):
                 key = place.key
-                self._part(place)
+                self._drop(place)
                 if key is None or self._taken.pop(key, None) is None:
                     return []
-                return [events.Lost(at, *key), events.Emptied(at, *key)]
+                return [events.KeeperLost(at, *key), events.TreeEmpty(at, *key)]
         if fd in self._callbacks:
             self._callbacks.remove(fd)
         return []

@@ -24,7 +24,7 @@ _NO_LIMITS = Limits()
 _encode = msgspec.json.Encoder().encode
 
 
-def order(launch: Launch, house: Mapping[str, str]) -> bytes:
+def launch_order(launch: Launch, house: Mapping[str, str]) -> bytes:
     """The packet that begins this attempt.
 
     house: what every run's environment must carry, inherited or not.

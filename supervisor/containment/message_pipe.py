@@ -8,10 +8,10 @@ TURN_BYTES = 64 * 1024
 LAST_BYTES = 1024 * 1024  # as much as a pipe may hold when its worker has ended
 FLOOD_BYTES = 16 * 1024 * 1024
 
-Heard = protocol.Message | protocol.Garbage
+ReceivedMessages = protocol.Message | protocol.Garbage
 
 
-class Mail:
+class MessagePipe:
     """The reading, non-blocking end of one attempt's pipe."""
 
     def __init__(self, fd: int) -> None:
@@ -19,7 +19,7 @@ class Mail:
         self._lines = protocol.Lines()
         self._bytes = 0
 
-    def read(self) -> tuple[list[Heard], bool]:
+    def read(self) -> tuple[list[ReceivedMessages], bool]:
         """What one turn brings; False: nothing can follow, or nothing may."""
         heard, count = self._turn()
         if self._bytes > FLOOD_BYTES or count == 0:
@@ -27,9 +27,9 @@ class Mail:
             return _newest_progress([*heard, half] if half else heard), False
         return _newest_progress(heard), True
 
-    def rest(self) -> list[Heard]:
+    def rest(self) -> list[ReceivedMessages]:
         """What is left in the pipe of a worker that has ended."""
-        heard: list[Heard] = []
+        heard: list[ReceivedMessages] = []
         for _ in range(LAST_BYTES // TURN_BYTES):
             now, count = self._turn()
             heard += now
@@ -38,7 +38,7 @@ class Mail:
         half = self._lines.end()
         return _newest_progress([*heard, half] if half else heard)
 
-    def _turn(self) -> tuple[list[Heard], int | None]:
+    def _turn(self) -> tuple[list[ReceivedMessages], int | None]:
         """(messages, bytes read); None bytes: nothing has come."""
         try:
             piece = os.read(self.fd, TURN_BYTES)
@@ -51,7 +51,7 @@ class Mail:
         return list(self._lines.feed(piece)), len(piece)
 
 
-def _newest_progress(heard: list[Heard]) -> list[Heard]:
+def _newest_progress(heard: list[ReceivedMessages]) -> list[ReceivedMessages]:
     """Of several reports of progress only the last; everything else in its order."""
     newest = None
     for message in heard:

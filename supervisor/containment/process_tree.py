@@ -64,7 +64,7 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def hear_of_death(of_parent: int, by: signal.Signals) -> bool:
+def set_parent_death_signal(of_parent: int, by: signal.Signals) -> bool:
     """Ask for a signal when the parent dies; False: it is dead already.
 
     The kernel means the parent's *thread* that forked, and says nothing of a
@@ -150,7 +150,7 @@ def reap(spare: Collection[int] = ()) -> list[int]:
     return [pid for pid in children() if pid not in spare and _reaped(pid)]
 
 
-def sweep(instance: str, within_s: float = 5.0) -> Swept:
+def kill_stray_instance(instance: str, within_s: float = 5.0) -> Swept:
     """Kill what carries the instance, in its environment or as its mark.
 
     For the trees of a supervisor that was killed together with its nursery and

@@ -22,7 +22,7 @@ _START_BYTES = _START_DIGITS + 1  # and a newline
 _LINE_END = re.compile(rb"[\r\n]")
 
 
-class Log:
+class RunLog:
     """The log of one attempt; no file is made before the first byte."""
 
     def __init__(self, runs_dir: str | Path, run: int, attempt: int) -> None:

@@ -34,10 +34,10 @@ Order = Mapping[str, typing.Any]
 environment.restore()
 # A variable without a name is possible, and posix_spawn refuses to hand it on.
 _INHERITED = {name: value for name, value in os.environ.items() if name}
-_worn = dict(_INHERITED)  # what os.environ holds now, without its price for asking
+_current_environ = dict(_INHERITED)  # what os.environ holds now, without its price for asking
 _WORKERS_DIR = str(Path(bootstrap.__file__).parent)
 # A `workers` package of that one folder, whatever else is called so over there.
-_ELSEWHERE = """\
+_OTHER_PYTHON = """\
 import sys, types
 workers = types.ModuleType("workers")
 workers.__path__ = [sys.argv[1]]
@@ -49,14 +49,14 @@ _OWN_SIGNALS = (int(signal.SIGTERM), int(signal.SIGCHLD))
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-class Birth(typing.NamedTuple):
+class Spawned(typing.NamedTuple):
     """A run's own process, and the end of the pipe its output comes from."""
 
     pid: int
     output: int
 
 
-def begin(order: Order, message_fd: int | None) -> Birth:
+def spawn(order: Order, message_fd: int | None) -> Spawned:
     """Start what the order says; it leads a session of its own.
 
     message_fd: the worker's end of its pipe; stays open here.
@@ -78,7 +78,7 @@ def begin(order: Order, message_fd: int | None) -> Birth:
     finally:
         os.close(theirs)
         os.chdir("/")
-    return Birth(pid, mine)
+    return Spawned(pid, mine)
 
 
 def _enter(cwd: str) -> None:
@@ -105,7 +105,7 @@ def _start(order: Order, write_end: int, message_fd: int | None) -> int:
     )
     if order["python"] is None:
         return _work(assignment, environment, write_end, order)
-    return _elsewhere(order["python"], assignment, environment, write_end, order)
+    return _spawn_other_python(order["python"], assignment, environment, write_end, order)
 
 
 def _environment(order: Order) -> dict[str, str]:
@@ -205,7 +205,7 @@ def _is_missing(path: str) -> bool:
     return False
 
 
-def _elsewhere(
+def _spawn_other_python(
     python: str,
     assignment: bootstrap.Assignment,
     environment: Mapping[str, str],
@@ -223,7 +223,7 @@ def _elsewhere(
         os.lseek(fd, 0, os.SEEK_SET)
         os.set_inheritable(assignment.message_fd, True)
         # UTF-8 whatever the locale, as workers of our own interpreter have it.
-        argv = [python, "-X", "utf8", "-c", _ELSEWHERE]
+        argv = [python, "-X", "utf8", "-c", _OTHER_PYTHON]
         argv += [_WORKERS_DIR, str(fd), str(os.getpid())]
         return _execute(argv, environment, write_end, order)
     finally:
@@ -239,11 +239,11 @@ def _work(
     """Fork a worker of this interpreter. Raises: StartError."""
     # All that can be done before the fork is done before: each page that the child
     # is the first to write costs it microseconds, and its code is many pages.
-    _wear(environment)
+    _set_environ(environment)
     keeper = os.getpid()
 
     def live() -> int:
-        bootstrap.die_with(keeper)
+        bootstrap.die_with_parent(keeper)
         _step_out(write_end)
         os.closerange(3, assignment.message_fd)
         os.closerange(assignment.message_fd + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -308,10 +308,10 @@ def _step_out(write_end: int) -> None:
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _OWN_SIGNALS)
 
 
-def _wear(environment: Mapping[str, str]) -> None:
+def _set_environ(environment: Mapping[str, str]) -> None:
     """Make this very process' environment that of the child to be."""
-    for name in _worn.keys() - environment.keys():
-        del os.environ[name], _worn[name]
+    for name in _current_environ.keys() - environment.keys():
+        del os.environ[name], _current_environ[name]
     for name, value in environment.items():
-        if _worn.get(name) != value:
-            os.environ[name] = _worn[name] = value
+        if _current_environ.get(name) != value:
+            os.environ[name] = _current_environ[name] = value

@@ -12,18 +12,18 @@ from supervisor.core import outbox
 from supervisor.core.alert_model import Alert
 from supervisor.core.effects import Deliver, Record
 from supervisor.core.events import Delivered, Undelivered
-from supervisor.core.incidents import Word
+from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Notify, replace
-from supervisor.core.state import Life
+from supervisor.core.state import ServicePhase
 from supervisor.core.turn import Turn
 
 
 def send(turn: Turn) -> None:
     """Begin a journey, if something waits and the channel may be tried."""
     world = turn.world
-    if not world.outbox or world.sending or world.life is Life.STOPPED:
+    if not world.outbox or world.sending or world.life is ServicePhase.STOPPED:
         return
-    _withhold(turn, lambda row: outbox.judged(row, world.config.notify))
+    _withhold(turn, lambda row: outbox.with_filter_applied(row, world.config.notify))
     if not world.outbox or (world.deliver_at is not None and turn.at.mono < world.deliver_at):
         return
     batch = world.outbox[: outbox.BATCH]
@@ -56,7 +56,7 @@ def undelivered(turn: Turn, event: Undelivered) -> None:
     place = next(n for n, row in enumerate(world.outbox) if row.id == number)
     row = world.outbox[place]
     failures = row.attempts + 1
-    wait_s = outbox.pace_s(failures, event.refused, event.retry_after_s)
+    wait_s = outbox.retry_delay_s(failures, event.refused, event.retry_after_s)
     world.deliver_at = turn.at.mono + wait_s
     next_at = turn.now + timedelta(seconds=wait_s)
     failed = replace(row, attempts=failures, next_at=next_at, error=event.cause)
@@ -73,7 +73,7 @@ def restored(turn: Turn, waiting: tuple[Alert, ...]) -> None:
     world.outbox = waiting
     if waiting and waiting[0].next_at is not None:
         left_s = (waiting[0].next_at - turn.now).total_seconds()
-        world.deliver_at = turn.at.mono + min(max(0.0, left_s), outbox.MOST_PATIENCE_S)
+        world.deliver_at = turn.at.mono + min(max(0.0, left_s), outbox.LONGEST_DELAY_S)
 
 
 def reconsider(turn: Turn, before: Notify) -> None:
@@ -91,7 +91,7 @@ def silence(turn: Turn, incident: int, by: str) -> None:
     """Somebody knows of this incident: its waiting reminders are not sent."""
 
     def judged(row: Alert) -> Alert:
-        is_idle = row.incident == incident and row.word == Word.REMINDER
+        is_idle = row.incident == incident and row.word == AlertKind.REMINDER
         is_idle = is_idle and row.id not in turn.world.sending
         return replace(row, withheld=f"acknowledged by {by}") if is_idle else row
 

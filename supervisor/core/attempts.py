@@ -14,11 +14,19 @@ import msgspec
 
 from supervisor.core import retry, verdict
 from supervisor.core.effects import Force, Record, Signal
-from supervisor.core.events import Emptied, Exited, LaunchFailed, Lost, Said, Started, Survived
+from supervisor.core.events import (
+    Exited,
+    KeeperLost,
+    LaunchFailed,
+    MessageReceived,
+    Started,
+    Survived,
+    TreeEmpty,
+)
 from supervisor.core.incidents import UNKILLABLE
 from supervisor.core.model import Progress, Reason, Run, State, replace
 from supervisor.core.persistent_map import PersistentMap
-from supervisor.core.state import Living
+from supervisor.core.state import LiveAttempt
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
 from workers import protocol
@@ -34,16 +42,16 @@ _BEYOND = 1e300
 MOST_INTERRUPTIONS = 3
 
 
-def started(turn: Turn, event: Started, living: Living) -> None:
+def on_started(turn: Turn, event: Started, living: LiveAttempt) -> None:
     """The process lives: its pid goes into the ledger."""
     attempt = replace(living.attempt, pid=event.pid)
-    turn.put_living(replace(living, attempt=attempt))
+    turn.set_live(replace(living, attempt=attempt))
     turn.actions.append(Record(attempt, soon=True))
 
 
-def said(turn: Turn, event: Said, living: Living) -> None:
+def on_message(turn: Turn, event: MessageReceived, living: LiveAttempt) -> None:
     """The worker spoke: what matters at its end is kept, the rest is shown."""
-    heard = living.heard
+    heard = living.reported
     run = turn.world.runs.get(event.run)
     match event.message:
         case protocol.Progress(done, total, unit) if run is not None:
@@ -53,45 +61,45 @@ def said(turn: Turn, event: Said, living: Living) -> None:
             moved = replace(run, progress=Progress(done, total, unit, rate))
             turn.world.runs = turn.world.runs.set(run.id, moved)
         case protocol.Metric(name, value):
-            measure(turn, living.job.name, {name: value})
+            store_metrics(turn, living.job.name, {name: value})
         case protocol.Log(level, text):
             turn.note(text, level, run=run)
         case protocol.Done() as done_:
-            turn.put_living(replace(living, heard=replace(heard, done=done_)))
+            turn.set_live(replace(living, heard=replace(heard, done=done_)))
         case protocol.Failed() as failed:
-            turn.put_living(replace(living, heard=replace(heard, failed=failed)))
+            turn.set_live(replace(living, heard=replace(heard, failed=failed)))
         case protocol.Garbage() as garbage if heard.garbage is None:
-            turn.put_living(replace(living, heard=replace(heard, garbage=garbage)))
+            turn.set_live(replace(living, heard=replace(heard, garbage=garbage)))
         case _:
             pass
 
 
-def exited(turn: Turn, event: Exited, living: Living) -> None:
+def on_exited(turn: Turn, event: Exited, living: LiveAttempt) -> None:
     """The process ended: verdict, state and `ended_at` are settled now."""
-    own = verdict.ended(living.job, event.wait_status, living.heard, event.cpu_s)
+    own = verdict.from_wait_status(living.job, event.wait_status, living.reported, event.cpu_s)
     # A worker that had said `done` had done it, whatever we wished meanwhile.
-    finished = own.state is State.SUCCESS and living.heard.done is not None
-    found = own if living.wish is None or finished else living.wish
+    finished = own.state is State.SUCCESS and living.reported.done is not None
+    found = own if living.forced_verdict is None or finished else living.forced_verdict
     attempt = replace(living.attempt, wait_status=event.wait_status)
-    settle(turn, replace(living, attempt=attempt), found)
+    settle_verdict(turn, replace(living, attempt=attempt), found)
 
 
-def launch_failed(turn: Turn, event: LaunchFailed, living: Living) -> None:
+def on_launch_failed(turn: Turn, event: LaunchFailed, living: LiveAttempt) -> None:
     """No process came of it; a failed attempt like any other, its tree empty."""
-    settle(turn, living, living.wish or verdict.not_launched(event.error))
-    turn.leave(turn.world.living[event.run])
+    settle_verdict(turn, living, living.forced_verdict or verdict.not_launched(event.error))
+    turn.free_place(turn.world.living[event.run])
 
 
-def lost(turn: Turn, event: Lost, living: Living) -> None:
+def on_keeper_lost(turn: Turn, event: KeeperLost, living: LiveAttempt) -> None:
     """Its keeper died under it: an interrupted attempt, unless it had ended."""
-    if not living.settled:
-        settle(turn, living, living.wish or verdict.keeper_lost())
+    if not living.exited:
+        settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
 
 
-def emptied(turn: Turn, event: Emptied, living: Living) -> None:
+def on_tree_empty(turn: Turn, event: TreeEmpty, living: LiveAttempt) -> None:
     """Nothing of it lives: its account is complete and its place free."""
-    if not living.settled:
-        settle(turn, living, living.wish or verdict.keeper_lost())
+    if not living.exited:
+        settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
         living = turn.world.living[event.run]
     turn.actions.append(
         Record(
@@ -107,35 +115,35 @@ def emptied(turn: Turn, event: Emptied, living: Living) -> None:
     turn.world.output_bytes_dropped += event.dropped_bytes
     run = turn.world.runs.get(event.run) or living.outcome
     if run is not None:
-        _account(turn, run, event)
-    turn.leave(living)
+        _usage(turn, run, event)
+    turn.free_place(living)
 
 
-def survived(turn: Turn, event: Survived, living: Living) -> None:
+def survived(turn: Turn, event: Survived, living: LiveAttempt) -> None:
     """What SIGKILL does not end is reported by name, and its place released."""
     named = "; ".join(event.left) or "which ones is not known"
     cause = f"processes of run {living.run} survive SIGKILL: {named}"
     turn.trouble(living.job.name, UNKILLABLE, cause, living.run)
-    if not living.settled:
-        settle(turn, living, living.wish or verdict.keeper_lost())
+    if not living.exited:
+        settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
         living = turn.world.living[living.run]
-    turn.leave(living)
+    turn.free_place(living)
 
 
-def settle(turn: Turn, living: Living, found: Verdict) -> None:
+def settle_verdict(turn: Turn, living: LiveAttempt, found: Verdict) -> None:
     """The run moves on with this verdict: to its end, or to another attempt."""
     run = turn.world.runs[living.run]
     attempt = replace(living.attempt, ended_at=turn.now, reason=found.reason, cause=found.cause)
     turn.actions.append(Record(attempt))
     run = replace(run, exit_status=found.exit_status)
-    if found.state is State.SUCCESS and living.heard.done is not None:
-        result = living.heard.done.result
+    if found.state is State.SUCCESS and living.reported.done is not None:
+        result = living.reported.done.result
         run = replace(run, result_json=msgspec.json.encode(result).decode())
         if not run.dry_run:
-            measure(turn, run.job, result)
-    run = _move_on(turn, run, living, found)
+            store_metrics(turn, run.job, result)
+    run = _next_state(turn, run, living, found)
     give_up_at = turn.at.mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S
-    turn.put_living(
+    turn.set_live(
         replace(
             living,
             attempt=attempt,
@@ -148,7 +156,7 @@ def settle(turn: Turn, living: Living, found: Verdict) -> None:
     )
 
 
-def measure(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) -> None:
+def store_metrics(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) -> None:
     """Keep the numbers among these for whoever draws curves of them."""
     if turn.world.definition(job) is None:  # it was removed while its attempt lived
         return
@@ -163,22 +171,22 @@ def cancel(turn: Turn, run: Run, found: Verdict) -> None:
     """End an open run: at once if nothing of it runs, else by TERM and KILL."""
     living = turn.world.living.get(run.id)
     if run.state is State.RUNNING and living is not None:
-        end(turn, living, found, living.job.kill_grace_s)
+        request_end(turn, living, found, living.job.kill_grace_s)
     else:
         final = turn.finish(run, found)
         if living is not None:  # of an attempt that has ended while its tree has not
-            turn.put_living(replace(living, outcome=final))
+            turn.set_live(replace(living, outcome=final))
 
 
-def end(turn: Turn, living: Living, wish: Verdict, grace_s: float) -> None:
+def request_end(turn: Turn, living: LiveAttempt, wish: Verdict, grace_s: float) -> None:
     """SIGTERM now, SIGKILL after the grace; the verdict will be `wish`."""
-    if living.settled:
+    if living.exited:
         return
     is_told = living.kill_at is not None
     kill_at = turn.at.mono + grace_s
     if living.kill_at is not None:
         kill_at = min(kill_at, living.kill_at)
-    turn.put_living(replace(living, wish=wish, deadline=None, kill_at=kill_at))
+    turn.set_live(replace(living, wish=wish, deadline=None, kill_at=kill_at))
     if not is_told:
         turn.actions.append(Signal(living.run, living.attempt.number, Force.TERM))
 
@@ -191,11 +199,13 @@ def expire(turn: Turn) -> None:
             _expire(turn, living)
 
 
-def wake_retries(turn: Turn) -> None:
+def start_due_retries(turn: Turn) -> None:
     """Put the runs whose backoff is over back into the queue."""
     for number, at in list(turn.world.retry_at.items()):
         if at <= turn.at.mono:
-            turn.keep(replace(turn.world.runs[number], state=State.PENDING, next_attempt_at=None))
+            turn.save_run(
+                replace(turn.world.runs[number], state=State.PENDING, next_attempt_at=None)
+            )
 
 
 def retry_in(turn: Turn, run: Run, delay_s: float, cause: str, reason: Reason | None) -> Run:
@@ -208,7 +218,7 @@ def retry_in(turn: Turn, run: Run, delay_s: float, cause: str, reason: Reason | 
         next_attempt_at=turn.now + timedelta(seconds=delay_s),
     )
     turn.world.retry_at = turn.world.retry_at.set(run.id, turn.at.mono + delay_s)
-    turn.keep(waiting)
+    turn.save_run(waiting)
     turn.note(f"retrying in {delay_s:.0f}s: {cause}", "warning", run=waiting)
     return waiting
 
@@ -220,7 +230,7 @@ def _is_number(value: protocol.Scalar) -> TypeGuard[float]:
     return abs(value) < _BEYOND
 
 
-def _move_on(turn: Turn, run: Run, living: Living, found: Verdict) -> Run:
+def _next_state(turn: Turn, run: Run, living: LiveAttempt, found: Verdict) -> Run:
     job = turn.world.definition(run.job) or living.job
     if found.state is State.INTERRUPTED:
         return _interrupt(turn, run, found)
@@ -244,7 +254,7 @@ def _interrupt(turn: Turn, run: Run, found: Verdict) -> Run:
     return retry_in(turn, run, delay_s, found.cause, found.reason)
 
 
-def _account(turn: Turn, run: Run, event: Emptied) -> None:
+def _usage(turn: Turn, run: Run, event: TreeEmpty) -> None:
     """Add what the keeper measured to the run's row."""
     cpu_s = (run.cpu_s or 0) + (event.cpu_s or 0)
     changed = replace(
@@ -255,18 +265,18 @@ def _account(turn: Turn, run: Run, event: Emptied) -> None:
         log_bytes=event.log_bytes,
     )
     if changed.state.is_open:
-        turn.keep(changed)
+        turn.save_run(changed)
     else:
         turn.actions.append(Record(changed))
-        if turn.world.last.get(run.job) is run:
-            turn.world.last = turn.world.last.set(run.job, changed)
+        if turn.world.last_run.get(run.job) is run:
+            turn.world.last_run = turn.world.last_run.set(run.job, changed)
     if event.strays:
         turn.note(f"left behind and killed: {'; '.join(event.strays)}", "warning", run=changed)
     if event.log_lost:
         turn.note(f"its output was not kept: {event.log_lost}", "warning", run=changed)
 
 
-def _expire(turn: Turn, living: Living) -> None:
+def _expire(turn: Turn, living: LiveAttempt) -> None:
     mono, run, number = turn.at.mono, living.run, living.attempt.number
     if living.give_up_at is not None and living.give_up_at <= mono:
         if living.is_abandoned:
@@ -275,16 +285,16 @@ def _expire(turn: Turn, living: Living) -> None:
             _abandon(turn, living)
     elif living.kill_at is not None and living.kill_at <= mono:
         give_up_at = mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S
-        turn.put_living(replace(living, kill_at=None, give_up_at=give_up_at))
+        turn.set_live(replace(living, kill_at=None, give_up_at=give_up_at))
         turn.actions.append(Signal(run, number, Force.KILL))
     elif living.deadline is not None and living.deadline <= mono:
-        end(turn, living, verdict.timed_out(living.job), living.job.kill_grace_s)
+        request_end(turn, living, verdict.timed_out(living.job), living.job.kill_grace_s)
 
 
-def _abandon(turn: Turn, living: Living) -> None:
+def _abandon(turn: Turn, living: LiveAttempt) -> None:
     """It is not gone in time after SIGKILL: its keeper may be at fault, and is killed, too."""
-    wish = living.wish or (None if living.settled else verdict.timed_out(living.job))
-    turn.put_living(
+    wish = living.forced_verdict or (None if living.exited else verdict.timed_out(living.job))
+    turn.set_live(
         replace(living, wish=wish, give_up_at=turn.at.mono + ANSWER_WITHIN_S, is_abandoned=True)
     )
     turn.actions.append(Signal(living.run, living.attempt.number, Force.ABANDON))

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from supervisor.core.admission import heeded, obstacle
+from supervisor.core.admission import jobs_depended_on, why_waiting
 from supervisor.core.alert_model import Incident
-from supervisor.core.dependencies import Waits, judge
+from supervisor.core.dependencies import Waiting, evaluate
 from supervisor.core.incidents import CLOCK
 from supervisor.core.model import Attempt, Job, Run, State
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import (
     AlertsView,
     AttemptView,
@@ -18,7 +18,7 @@ from supervisor.core.views import (
     Facts,
     IncidentView,
     JobStatus,
-    Last,
+    LastRun,
     PauseView,
     Pool,
     RunView,
@@ -28,15 +28,15 @@ from supervisor.core.views import (
 _A_DAY = timedelta(days=1)
 
 
-def status(world: World, facts: Facts, now: datetime) -> Status:
+def status(world: SchedulerState, facts: Facts, now: datetime) -> Status:
     """The whole service at a glance."""
-    jobs = tuple(job_status(world, job, now) for job in in_file(world))
-    runs = tuple(open_run(world, run) for run in by_age(world))
-    return glance(world, facts, now, jobs, runs)
+    jobs = tuple(job_status(world, job, now) for job in jobs_in_file_order(world))
+    runs = tuple(open_run(world, run) for run in jobs_by_age(world))
+    return summary_view(world, facts, now, jobs, runs)
 
 
-def glance(
-    world: World,
+def summary_view(
+    world: SchedulerState,
     facts: Facts,
     now: datetime,
     jobs: tuple[JobStatus, ...],
@@ -70,7 +70,7 @@ def glance(
     )
 
 
-def notes(world: World, now: datetime) -> tuple[str, ...]:
+def notes(world: SchedulerState, now: datetime) -> tuple[str, ...]:
     """What is unusual about the service's time: a clock put back, another zone since a day."""
     found = []
     clock = world.incidents.get(("", CLOCK))
@@ -81,31 +81,31 @@ def notes(world: World, now: datetime) -> tuple[str, ...]:
     return tuple(found)
 
 
-def in_file(world: World) -> list[Job]:
+def jobs_in_file_order(world: SchedulerState) -> list[Job]:
     """The jobs in the order of jobs.yaml."""
     return sorted(world.jobs.values(), key=lambda job: job.place)
 
 
-def by_age(world: World) -> list[Run]:
+def jobs_by_age(world: SchedulerState) -> list[Run]:
     """The open runs, those first that are due first."""
     return sorted(world.runs.values(), key=_age)
 
 
-def job_status(world: World, job: Job, now: datetime) -> JobStatus:
+def job_status(world: SchedulerState, job: Job, now: datetime) -> JobStatus:
     """One job's last result and next slot."""
     pause = world.pause_over(job.name, now)
-    last = world.last.get(job.name)
+    last = world.last_run.get(job.name)
     return JobStatus(
         name=job.name,
         enabled=job.enabled,
         paused_until=None if pause is None else pause.until,
         is_paused=pause is not None,
-        next_at=next(iter(coming(world, job, now, 1)), None),
+        next_at=next(iter(next_slots(world, job, now, 1)), None),
         last=None if last is None else _last(last),
     )
 
 
-def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
+def next_slots(world: SchedulerState, job: Job, now: datetime, most: int) -> list[datetime]:
     """At most `most` coming slots that would run: after a pause, none if disabled."""
     if not job.enabled or not job.cron:
         return []
@@ -115,7 +115,7 @@ def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
     known = world.next_slot.get(job.name)
     if pause is None and known is not None and most == 1:
         return [known]
-    mark = world.marks.get(job.name)
+    mark = world.job_records.get(job.name)
     since = max(now, mark.seen_until if mark else now)
     if pause is not None and pause.until is not None:
         # The end of a pause is no longer paused.
@@ -124,15 +124,15 @@ def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
     return [slot for slot, _ in zip(calendar.slots_after(since), range(most), strict=False)]
 
 
-def open_run(world: World, run: Run) -> RunView:
+def open_run(world: SchedulerState, run: Run) -> RunView:
     """An open run, with its pid and what it waits for."""
-    return run_view(run, pid=pid_of(world, run), cause=waiting_for(world, run) or run.cause)
+    return run_view(run, pid=pid_of(world, run), cause=why_waiting_of(world, run) or run.cause)
 
 
-def pid_of(world: World, run: Run) -> int | None:
+def pid_of(world: SchedulerState, run: Run) -> int | None:
     """The process of an open run, while it lives."""
     living = world.living.get(run.id)
-    return living.attempt.pid if living is not None and not living.settled else None
+    return living.attempt.pid if living is not None and not living.exited else None
 
 
 def run_view(
@@ -166,22 +166,24 @@ def run_view(
     )
 
 
-def waiting_for(world: World, run: Run) -> str:
+def why_waiting_of(world: SchedulerState, run: Run) -> str:
     """What a pending run waits for; nothing is recorded about it."""
     job = world.definition(run.job)
     if run.state is not State.PENDING or job is None:
         return ""
     if world.ledger_trouble:
         return f"waits for the ledger: {world.ledger_trouble}"
-    for name in heeded(run, job):
-        found = judge(name, run.due, world.past.get(name, ()), world.last_success.get(name))
-        if isinstance(found, Waits):
+    for name in jobs_depended_on(run, job):
+        found = evaluate(
+            name, run.due, world.recent_runs.get(name, ()), world.last_success.get(name)
+        )
+        if isinstance(found, Waiting):
             return f"waits for run {found.run} of {found.job}"
     places = world.config.max_concurrent
-    return obstacle(world, run, job) or f"waits for one of {places} places in the pool"
+    return why_waiting(world, run, job) or f"waits for one of {places} places in the pool"
 
 
-def incident_view(world: World, incident: Incident) -> IncidentView:
+def incident_view(world: SchedulerState, incident: Incident) -> IncidentView:
     """An incident as the API shows it, with how many alerts about it wait."""
     stored = set(IncidentView.__struct_fields__) - {"undelivered"}
     undelivered = sum(alert.incident == incident.id for alert in world.outbox)
@@ -190,7 +192,7 @@ def incident_view(world: World, incident: Incident) -> IncidentView:
     )
 
 
-def alerts_view(world: World) -> AlertsView:
+def alerts_view(world: SchedulerState) -> AlertsView:
     """What waits to be delivered."""
     oldest = world.outbox[0] if world.outbox else None
     return AlertsView(
@@ -216,8 +218,8 @@ def _attempt(attempt: Attempt) -> AttemptView:
     )
 
 
-def _last(run: Run) -> Last:
-    return Last(run.id, run.state, run.cause, run.started_at, run.ended_at, _duration_s(run))
+def _last(run: Run) -> LastRun:
+    return LastRun(run.id, run.state, run.cause, run.started_at, run.ended_at, _duration_s(run))
 
 
 def _duration_s(run: Run) -> float | None:

@@ -14,12 +14,12 @@ from supervisor.core import alert_delivery, dependencies, incidents
 from supervisor.core.attempts import cancel
 from supervisor.core.control_requests import (
     AckIncident,
-    Answer,
     CancelJob,
     CancelRun,
     NotifyTest,
     PauseJob,
     Reply,
+    ReplyStatus,
     Request,
     RestoreBackup,
     ResumeJob,
@@ -28,39 +28,39 @@ from supervisor.core.control_requests import (
     StopService,
 )
 from supervisor.core.effects import Record, RecordPause, RecordTick
-from supervisor.core.events import Asked
+from supervisor.core.events import Requested
 from supervisor.core.incidents import CLOCK
-from supervisor.core.model import Asking, Job, Overlap, Pause, Reason, Run, Trigger
+from supervisor.core.model import AuditEntry, Job, Overlap, Pause, Reason, Run, Trigger
 from supervisor.core.shutdown import drain, stop
-from supervisor.core.slots import overlapped, replace_others
-from supervisor.core.state import RESERVED, RESTORE, Life
+from supervisor.core.slots import find_blocker, replace_others
+from supervisor.core.state import RESERVED, RESTORE, ServicePhase
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
+class RequestRefusedError(Exception):
     """A request that is not granted, and why."""
 
-    def __init__(self, answer: Answer, error: str, hint: str = "") -> None:
+    def __init__(self, answer: ReplyStatus, error: str, hint: str = "") -> None:
         super().__init__(error)
         self.answer, self.error, self.hint = answer, error, hint
 
 
-def answer(turn: Turn, event: Asked) -> None:
+def handle_request(turn: Turn, event: Requested) -> None:
     """Grant the request or say why not; either way it stands in the ledger."""
     try:
-        runs = _grant(turn, event.request, str(event.peer))
-        reply = Reply(event.token, Answer.OK, tuple(runs))
-    except Refusal as refusal:
+        runs = _handle(turn, event.request, str(event.peer))
+        reply = Reply(event.token, ReplyStatus.OK, tuple(runs))
+    except RequestRefusedError as refusal:
         reply = Reply(event.token, refusal.answer, (), refusal.error, refusal.hint)
     said = reply.error or " ".join(f"run {run}" for run in reply.runs) or "ok"
-    verb, what = describe(event.request)
-    turn.actions.append(Record(Asking(turn.now, event.peer, verb, what, said)))
+    verb, what = audit_text(event.request)
+    turn.actions.append(Record(AuditEntry(turn.now, event.peer, verb, what, said)))
     turn.actions.append(reply)
     turn.note(f"{event.peer} asked: {' '.join(filter(None, (verb, what)))} -> {said}")
 
 
-def describe(request: Request) -> tuple[str, str]:
+def audit_text(request: Request) -> tuple[str, str]:
     """The verb of a request and what it is about, for the account."""
     match request:
         case RunJobs(jobs):
@@ -85,7 +85,7 @@ def describe(request: Request) -> tuple[str, str]:
             return "stop", ""
 
 
-def _grant(turn: Turn, request: Request, by: str) -> Iterable[int]:
+def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
     match request:
         case RunJobs():
             return _run_jobs(turn, request)
@@ -94,11 +94,11 @@ def _grant(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case CancelJob(job):
             found = turn.world.open_runs_of(_job(turn, job).name)
             if not found:
-                raise Refusal(Answer.CONFLICT, f"no run of {job} is open")
+                raise RequestRefusedError(ReplyStatus.CONFLICT, f"no run of {job} is open")
             return _cancel(turn, found, by)
         case CancelRun(run):
             if run not in turn.world.runs:
-                raise Refusal(Answer.CONFLICT, f"run {run} is not open")
+                raise RequestRefusedError(ReplyStatus.CONFLICT, f"run {run} is not open")
             return _cancel(turn, [turn.world.runs[run]], by)
         case PauseJob():
             return _pause(turn, request, by)
@@ -111,7 +111,7 @@ def _grant(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case NotifyTest():
             if turn.world.config.notify.slack is None:
                 hint = "set notify: {slack: URL of a Slack webhook} in jobs.yaml"
-                raise Refusal(Answer.CONFLICT, "no channel is configured", hint)
+                raise RequestRefusedError(ReplyStatus.CONFLICT, "no channel is configured", hint)
             return ()
         case StopService(drain_s):
             stop(turn) if drain_s is None else drain(turn, drain_s)
@@ -119,11 +119,13 @@ def _grant(turn: Turn, request: Request, by: str) -> Iterable[int]:
 
 
 def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
-    _must_serve(turn)
+    _require_serving(turn)
     named = [_job(turn, name) for name in request.jobs]
     for job in named:
         if job.worker is None and request.set_json != "{}":
-            raise Refusal(Answer.BAD, f"{job.name} is a command and has no parameters")
+            raise RequestRefusedError(
+                ReplyStatus.BAD, f"{job.name} is a command and has no parameters"
+            )
     if request.with_deps:
         names = dependencies.with_all_deps(request.jobs, _deps(turn))
     else:
@@ -132,23 +134,23 @@ def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
     commands = [job.name for job in jobs if job.worker is None]
     if request.dry_run and commands:
         hint = "a dry run is for workers, which have a plan to show"
-        raise Refusal(Answer.BAD, f"{commands[0]} is a command", hint)
-    _must_be_free(turn, jobs, request.dry_run)
+        raise RequestRefusedError(ReplyStatus.BAD, f"{commands[0]} is a command", hint)
+    _require_no_open_run(turn, jobs, request.dry_run)
     return _open(turn, jobs, request, batch="")
 
 
 def _run_all(turn: Turn, only: tuple[str, ...]) -> list[int]:
-    _must_serve(turn)
+    _require_serving(turn)
     chosen = [_job(turn, name).name for name in only]
     in_file = sorted(turn.world.jobs.values(), key=lambda job: job.place)
     names = [job.name for job in in_file if job.enabled and (not only or job.name in chosen)]
     jobs = [turn.world.jobs[name] for name in dependencies.in_order(names, _deps(turn))]
     disabled = [name for name in chosen if not turn.world.jobs[name].enabled]
     if disabled:
-        raise Refusal(Answer.CONFLICT, f"{disabled[0]} is disabled in jobs.yaml")
+        raise RequestRefusedError(ReplyStatus.CONFLICT, f"{disabled[0]} is disabled in jobs.yaml")
     if not jobs:
-        raise Refusal(Answer.CONFLICT, "no job is enabled")
-    _must_be_free(turn, jobs)
+        raise RequestRefusedError(ReplyStatus.CONFLICT, "no job is enabled")
+    _require_no_open_run(turn, jobs)
     batch = f"all {turn.now.isoformat()}"
     return _open(turn, jobs, RunJobs((), with_deps=True), batch)
 
@@ -170,7 +172,7 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
             set_json=request.set_json if is_named else "{}",
             dry_run=request.dry_run,
         )
-        if _rule_of(job, request.dry_run) is Overlap.REPLACE:
+        if _check_restore(job, request.dry_run) is Overlap.REPLACE:
             replace_others(turn, run)
         runs.append(run.id)
     return runs
@@ -178,36 +180,38 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
 
 def _restore(turn: Turn, request: RestoreBackup) -> list[int]:
     """A run under the reserved name, in the group of everything that touches the data."""
-    _must_serve(turn)
+    _require_serving(turn)
     job = RESERVED[RESTORE]
-    _must_be_free(turn, [job])
+    _require_no_open_run(turn, [job])
     given = msgspec.json.encode(request).decode()
     return [turn.open_run(job, turn.now, Trigger.MANUAL, set_json=given).id]
 
 
-def _must_serve(turn: Turn) -> None:
-    if turn.world.life is not Life.SERVING:
-        raise Refusal(Answer.UNAVAILABLE, "the supervisor is stopping")
+def _require_serving(turn: Turn) -> None:
+    if turn.world.life is not ServicePhase.SERVING:
+        raise RequestRefusedError(ReplyStatus.UNAVAILABLE, "the supervisor is stopping")
     if turn.world.ledger_trouble:
-        raise Refusal(
-            Answer.UNAVAILABLE, f"the ledger cannot be written: {turn.world.ledger_trouble}"
+        raise RequestRefusedError(
+            ReplyStatus.UNAVAILABLE, f"the ledger cannot be written: {turn.world.ledger_trouble}"
         )
 
 
-def _rule_of(job: Job, dry_run: bool) -> Overlap:
+def _check_restore(job: Job, dry_run: bool) -> Overlap:
     """How a request heeds the open runs of a job: what only shows a plan ends none."""
     return Overlap.QUEUE if dry_run and job.overlap is Overlap.REPLACE else job.overlap
 
 
-def _must_be_free(turn: Turn, jobs: list[Job], dry_run: bool = False) -> None:
+def _require_no_open_run(turn: Turn, jobs: list[Job], dry_run: bool = False) -> None:
     for job in jobs:
         if not job.enabled:
             hint = "set enabled: true in jobs.yaml"
-            raise Refusal(Answer.CONFLICT, f"{job.name} is disabled in jobs.yaml", hint)
-        blocker = overlapped(turn, job, _rule_of(job, dry_run))
+            raise RequestRefusedError(
+                ReplyStatus.CONFLICT, f"{job.name} is disabled in jobs.yaml", hint
+            )
+        blocker = find_blocker(turn, job, _check_restore(job, dry_run))
         if blocker is not None:
             hint = f"nightshift cancel {job.name}, or overlap: queue in jobs.yaml"
-            raise Refusal(Answer.CONFLICT, f"{job.name}: {blocker[1]}", hint)
+            raise RequestRefusedError(ReplyStatus.CONFLICT, f"{job.name}: {blocker[1]}", hint)
 
 
 def _cancel(turn: Turn, runs: list[Run], by: str) -> list[int]:
@@ -220,7 +224,7 @@ def _pause(turn: Turn, request: PauseJob, by: str) -> tuple[int, ...]:
     until = None if request.for_s is None else turn.now + timedelta(seconds=request.for_s)
     pause = Pause(until, by, request.reason)
     if request.job:
-        turn.mark(_job(turn, request.job).name, pause=pause)
+        turn.update_job_record(_job(turn, request.job).name, pause=pause)
     else:
         _pause_all(turn, pause)
     return ()
@@ -229,12 +233,12 @@ def _pause(turn: Turn, request: PauseJob, by: str) -> tuple[int, ...]:
 def _resume(turn: Turn, name: str, from_now: bool) -> tuple[int, ...]:
     jobs = [_job(turn, name)] if name else list(turn.world.jobs.values())
     if name:
-        turn.mark(name, pause=None)
+        turn.update_job_record(name, pause=None)
     else:
         _pause_all(turn, None)
     if from_now:
         for job in jobs:
-            turn.lower_mark(job)
+            turn.rewind_seen_until(job)
         if not name:
             turn.world.silent_until = None
             turn.mend("", CLOCK)
@@ -253,12 +257,12 @@ def _ack(turn: Turn, request: AckIncident, by: str) -> tuple[int, ...]:
     for known in (*turn.world.incidents.values(), *turn.world.closed.values()):
         if known.id == request.incident:
             until = turn.now + timedelta(seconds=request.for_s)
-            turn.put_incident(incidents.acked(known, until, by, request.reason))
+            turn.put_incident(incidents.acknowledge(known, until, by, request.reason))
             alert_delivery.silence(turn, known.id, by)
             if known.kind in incidents.ENDED_BY_ACK and not known.job:
                 turn.end_incidents("", known.kind)  # it only wanted to be seen
             return ()
-    raise Refusal(Answer.UNKNOWN, f"no open incident {request.incident}")
+    raise RequestRefusedError(ReplyStatus.UNKNOWN, f"no open incident {request.incident}")
 
 
 def _job(turn: Turn, name: str) -> Job:
@@ -267,7 +271,7 @@ def _job(turn: Turn, name: str) -> Job:
         return job
     near = difflib.get_close_matches(name, turn.world.jobs, 1)
     hint = f'did you mean "{near[0]}"?' if near else "nightshift jobs lists them"
-    raise Refusal(Answer.UNKNOWN, f'no job is called "{name}"', hint)
+    raise RequestRefusedError(ReplyStatus.UNKNOWN, f'no job is called "{name}"', hint)
 
 
 def _deps(turn: Turn) -> dict[str, tuple[str, ...]]:

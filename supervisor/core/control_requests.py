@@ -95,7 +95,7 @@ Request = (
 )
 
 
-class Answer(StrEnum):
+class ReplyStatus(StrEnum):
     """How a request was received; the API turns it into a status code."""
 
     OK = "ok"
@@ -109,7 +109,7 @@ class Reply(Struct, frozen=True):
     """Answer a request: ids of runs, or an error with a hint."""
 
     token: int
-    answer: Answer
+    answer: ReplyStatus
     runs: tuple[int, ...] = ()
     error: str = ""
     hint: str = ""

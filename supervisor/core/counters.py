@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from supervisor.core.effects import Action, Record
-from supervisor.core.model import Gap, Reason, Run, State, replace
+from supervisor.core.model import MissedRange, Reason, Run, State, replace
 from supervisor.core.persistent_map import PersistentMap
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 
 
-def transitions(before: World, actions: Iterable[Action]) -> list[Run]:
+def transitions(before: SchedulerState, actions: Iterable[Action]) -> list[Run]:
     """The runs as they came into each new state, in order.
 
     before: the world that the actions were decided in.
@@ -42,28 +42,28 @@ DURATIONS_S = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 LATENESSES_S = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 60.0)
 
 
-class Spread(Struct, frozen=True):
+class Histogram(Struct, frozen=True):
     """How many values fell into each bucket (not cumulative), and their sum."""
 
     counts: tuple[int, ...]
     sum_s: float = 0.0
 
-    def add(self, bounds_s: tuple[float, ...], value_s: float) -> "Spread":
+    def add(self, bounds_s: tuple[float, ...], value_s: float) -> "Histogram":
         """With one value more."""
         place = bisect_left(bounds_s, value_s)
         counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
-        return Spread(counts, self.sum_s + value_s)
+        return Histogram(counts, self.sum_s + value_s)
 
 
-def empty(bounds_s: tuple[float, ...]) -> Spread:
+def empty(bounds_s: tuple[float, ...]) -> Histogram:
     """Nothing has been counted yet."""
-    return Spread((0,) * (len(bounds_s) + 1))
+    return Histogram((0,) * (len(bounds_s) + 1))
 
 
 Outcome = tuple[str, State, Reason | None]
 
 
-class Tally(Struct, frozen=True):
+class Counters(Struct, frozen=True):
     """Counts since the start.
 
     runs: final ones by job, state and reason. missed: slots of each job that
@@ -71,29 +71,31 @@ class Tally(Struct, frozen=True):
     """
 
     runs: PersistentMap[Outcome, int] = field(default_factory=PersistentMap)
-    durations: PersistentMap[str, Spread] = field(default_factory=PersistentMap)
+    durations: PersistentMap[str, Histogram] = field(default_factory=PersistentMap)
     missed: PersistentMap[str, int] = field(default_factory=PersistentMap)
-    lateness: Spread = field(default_factory=lambda: empty(LATENESSES_S))
+    lateness: Histogram = field(default_factory=lambda: empty(LATENESSES_S))
 
 
-def count(tally: Tally, changed: Iterable[Run], actions: Iterable[Action], world: World) -> Tally:
+def count(
+    tally: Counters, changed: Iterable[Run], actions: Iterable[Action], world: SchedulerState
+) -> Counters:
     """The tally after a turn that changed these runs; of jobs that this world defines."""
     for run in changed:
         if not run.state.is_open and not run.dry_run and world.definition(run.job):
             tally = _count_run(tally, run)
     for action in actions:
         match action:
-            case Record(Gap(job=job, count=slots)) if world.definition(job):
+            case Record(MissedRange(job=job, count=slots)) if world.definition(job):
                 tally = _count_missed(tally, job, slots)
     return tally
 
 
-def tick(tally: Tally, lateness_s: float) -> Tally:
+def tick(tally: Counters, lateness_s: float) -> Counters:
     """The tally after a full minute that was acted on so late."""
     return replace(tally, lateness=tally.lateness.add(LATENESSES_S, lateness_s))
 
 
-def only(tally: Tally, world: World) -> Tally:
+def restricted_to(tally: Counters, world: SchedulerState) -> Counters:
     """The tally without jobs that this world does not define."""
     known = world.definition
     runs = {key: value for key, value in tally.runs.items() if known(key[0])}
@@ -107,7 +109,7 @@ def only(tally: Tally, world: World) -> Tally:
     )
 
 
-def _count_run(tally: Tally, run: Run) -> Tally:
+def _count_run(tally: Counters, run: Run) -> Counters:
     key = (run.job, run.state, run.reason)
     tally = replace(tally, runs=tally.runs.set(key, tally.runs.get(key, 0) + 1))
     if run.state is State.MISSED:
@@ -121,5 +123,5 @@ def _count_run(tally: Tally, run: Run) -> Tally:
     return replace(tally, durations=durations)
 
 
-def _count_missed(tally: Tally, job: str, slots: int) -> Tally:
+def _count_missed(tally: Counters, job: str, slots: int) -> Counters:
     return replace(tally, missed=tally.missed.set(job, tally.missed.get(job, 0) + slots))

@@ -24,48 +24,48 @@ from supervisor.core import (
 from supervisor.core.admission import admit
 from supervisor.core.effects import Action
 from supervisor.core.events import (
-    Asked,
     AttemptEvent,
     Delivered,
-    Emptied,
     Event,
     Exited,
     InternalError,
+    KeeperLost,
     LaunchFailed,
     LedgerDamaged,
-    Lost,
-    Recorded,
+    LedgerRecovered,
+    LedgerWriteFailed,
+    MessageReceived,
     Reloaded,
     ReloadRefused,
+    Requested,
     Restored,
-    Said,
     Started,
     StopAsked,
     Survived,
     TimePassed,
+    TreeEmpty,
     Undelivered,
-    Unrecorded,
 )
 from supervisor.core.model import State
-from supervisor.core.state import Living, World
+from supervisor.core.state import LiveAttempt, SchedulerState
 from supervisor.core.turn import Turn
 
-Rule = Callable[[Turn, Any, Living], None]
+Rule = Callable[[Turn, Any, LiveAttempt], None]
 
 # An attempt that lives: its own process has not ended.
 _ALIVE: dict[type[AttemptEvent], Rule] = {
-    Started: attempts.started,
-    Said: attempts.said,
-    Exited: attempts.exited,
-    Emptied: attempts.emptied,
-    LaunchFailed: attempts.launch_failed,
-    Lost: attempts.lost,
+    Started: attempts.on_started,
+    MessageReceived: attempts.on_message,
+    Exited: attempts.on_exited,
+    TreeEmpty: attempts.on_tree_empty,
+    LaunchFailed: attempts.on_launch_failed,
+    KeeperLost: attempts.on_keeper_lost,
     Survived: attempts.survived,
 }
 # An attempt whose run has moved on while its tree still has members.
 _LEAVING: dict[type[AttemptEvent], Rule] = {
-    Emptied: attempts.emptied,
-    Lost: attempts.lost,
+    TreeEmpty: attempts.on_tree_empty,
+    KeeperLost: attempts.on_keeper_lost,
     Survived: attempts.survived,
 }
 TABLE: dict[State, dict[type[AttemptEvent], Rule]] = {
@@ -81,16 +81,24 @@ TABLE: dict[State, dict[type[AttemptEvent], Rule]] = {
 }
 
 
-def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
+def decide(world: SchedulerState, event: Event) -> tuple[SchedulerState, tuple[Action, ...]]:
     """The world after an event, and what is to be done, in order."""
     turn = Turn(world, event.at)
     match event:
-        case Started() | Said() | Exited() | Emptied() | LaunchFailed() | Lost() | Survived():
+        case (
+            Started()
+            | MessageReceived()
+            | Exited()
+            | TreeEmpty()
+            | LaunchFailed()
+            | KeeperLost()
+            | Survived()
+        ):
             _attempt(turn, event)
         case TimePassed():
             tick.time_passed(turn)
-        case Asked():
-            control.answer(turn, event)
+        case Requested():
+            control.handle_request(turn, event)
         case Restored():
             startup.restored(turn, event)
         case Reloaded():
@@ -99,21 +107,21 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
             reload.reload_refused(turn, event)
         case StopAsked():
             shutdown.stop_asked(turn, event)
-        case Unrecorded():
-            ledger_outage.unrecorded(turn, event)
-        case Recorded():
-            ledger_outage.recorded(turn, event)
+        case LedgerWriteFailed():
+            ledger_outage.on_write_failed(turn, event)
+        case LedgerRecovered():
+            ledger_outage.on_recovered(turn, event)
         case InternalError():
             internal_error.internal_error(turn, event)
-            shutdown.stop_if_over(turn)
+            shutdown.stop_if_idle(turn)
         case LedgerDamaged():
             ledger_outage.damaged(turn, event)
         case Delivered():
             alert_delivery.delivered(turn, event)
-            shutdown.stop_if_over(turn)
+            shutdown.stop_if_idle(turn)
         case Undelivered():
             alert_delivery.undelivered(turn, event)
-            shutdown.stop_if_over(turn)
+            shutdown.stop_if_idle(turn)
         case _:
             assert_never(event)
     admit(turn)
@@ -121,7 +129,7 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
     return turn.world, tuple(turn.actions)
 
 
-def next_wakeup(world: World) -> float | None:
+def next_wakeup(world: SchedulerState) -> float | None:
     """The monotonic instant of the nearest timer, or None: only the next minute matters."""
     nearest = [
         at for living in world.living.values() if (at := living.next_deadline()) is not None
@@ -153,4 +161,4 @@ def _attempt(turn: Turn, event: AttemptEvent) -> None:
         return
     rule(turn, event, living)
     if event.run not in turn.world.living:
-        shutdown.stop_if_over(turn)
+        shutdown.stop_if_idle(turn)

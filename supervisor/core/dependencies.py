@@ -12,10 +12,10 @@ from msgspec import Struct
 from supervisor.core.model import Reason, State
 
 # How many runs of a job are remembered for its dependents.
-REMEMBERED = 8
+MOST_RECENT = 8
 
 
-class Past(Struct, frozen=True):
+class RunSummary(Struct, frozen=True):
     """What is remembered of one run of a dependency."""
 
     run: int
@@ -30,44 +30,44 @@ class Satisfied(Struct, frozen=True):
     """The dependency has succeeded."""
 
 
-class Waits(Struct, frozen=True):
+class Waiting(Struct, frozen=True):
     """A run of the dependency is still open."""
 
     job: str
     run: int
 
 
-class Refused(Struct, frozen=True):
+class Unsatisfied(Struct, frozen=True):
     """The dependency did not succeed; `cause` says what it did instead."""
 
     cause: str
 
 
-Judgement = Satisfied | Waits | Refused
+DependencyStatus = Satisfied | Waiting | Unsatisfied
 
 
-def judge(
-    name: str, due: datetime, newest_first: Sequence[Past], last_success: datetime | None
-) -> Judgement:
+def evaluate(
+    name: str, due: datetime, newest_first: Sequence[RunSummary], last_success: datetime | None
+) -> DependencyStatus:
     """May a run that is due at `due` start, as far as the dependency `name` goes?
 
     newest_first: the dependency's runs by falling due; last_success: the
     largest due among its successes, which may be older than those remembered.
     """
     newest = next((past for past in newest_first if past.due <= due), None)
-    if newest is None and len(newest_first) == REMEMBERED:
+    if newest is None and len(newest_first) == MOST_RECENT:
         newest = newest_first[-1]  # it ran before, but so long ago that only this is remembered
-    d = _stands_for(newest, newest_first)
+    d = _is_decided_by(newest, newest_first)
     if d is None:
         if last_success is not None and last_success <= due:
             return Satisfied()
-        return Refused(f"{name} has not run yet")
+        return Unsatisfied(f"{name} has not run yet")
     if last_success is not None and last_success >= d.due:
         return Satisfied()
     for past in newest_first:
         if past.due >= d.due and past.state.is_open:
-            return Waits(name, past.run)
-    return Refused(f"dependency {name} {_ending(d)}")
+            return Waiting(name, past.run)
+    return Unsatisfied(f"dependency {name} {_outcome_text(d)}")
 
 
 def find_cycle(deps: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
@@ -123,7 +123,7 @@ def with_all_deps(names: Iterable[str], deps: Mapping[str, Sequence[str]]) -> tu
     return in_order(found, deps)
 
 
-def _stands_for(past: Past | None, known: Sequence[Past]) -> Past | None:
+def _is_decided_by(past: RunSummary | None, known: Sequence[RunSummary]) -> RunSummary | None:
     """An overlap-skipped slot stands for the run that blocked it."""
     while past is not None and past.state is State.SKIPPED and past.reason is Reason.OVERLAP:
         blocker = next((other for other in known if other.run == past.blocked_by), None)
@@ -133,7 +133,7 @@ def _stands_for(past: Past | None, known: Sequence[Past]) -> Past | None:
     return past
 
 
-def _ending(past: Past) -> str:
+def _outcome_text(past: RunSummary) -> str:
     at = past.due.strftime("%Y-%m-%d %H:%M UTC")
     word = {
         State.SKIPPED: "was skipped",

@@ -20,7 +20,7 @@ DAYS = 400
 _HOUR = timedelta(hours=1)
 
 
-class Fate(StrEnum):
+class SlotChangeKind(StrEnum):
     """What becomes of a slot in a night of change."""
 
     MOVED = "moved"
@@ -28,7 +28,7 @@ class Fate(StrEnum):
     DOUBLED = "doubled"
 
 
-class Change(Struct, frozen=True):
+class OffsetChange(Struct, frozen=True):
     """A change of the clock: local times [since, until) are skipped, or repeated.
 
     since, until: local, without a zone. at: the instant of the change.
@@ -40,15 +40,15 @@ class Change(Struct, frozen=True):
     is_gap: bool
 
 
-class Move(Struct, frozen=True):
+class SlotChange(Struct, frozen=True):
     """One slot's fate; local: the time on the wall, without a zone."""
 
     local: datetime
-    fate: Fate
+    fate: SlotChangeKind
     runs_at: datetime | None
 
 
-def changes(zone: ZoneInfo, since: datetime, until: datetime) -> Iterator[Change]:
+def offset_changes(zone: ZoneInfo, since: datetime, until: datetime) -> Iterator[OffsetChange]:
     """The changes of a zone's clock in (since, until]."""
     step = timedelta(days=1)
     before = since
@@ -59,37 +59,37 @@ def changes(zone: ZoneInfo, since: datetime, until: datetime) -> Iterator[Change
         before = after
 
 
-def moves(job: Job, since: datetime, until: datetime) -> list[Move]:
+def slot_changes(job: Job, since: datetime, until: datetime) -> list[SlotChange]:
     """What the changes of the clock in (since, until] do to the job's slots."""
     if not job.cron:
         return []
     zone = schedule.zone(job.timezone)
     return [
         move
-        for change in changes(zone, since, until)
+        for change in offset_changes(zone, since, until)
         for expression in job.cron
-        for move in _moves(expression, change, zone)
+        for move in _slot_changes(expression, change, zone)
     ]
 
 
-def in_words(job: Job, now: datetime, days: int = DAYS) -> list[str]:
+def describe(job: Job, now: datetime, days: int = DAYS) -> list[str]:
     """One sentence a slot that will be moved, dropped or doubled."""
     said = []
-    for move in moves(job, now, now + timedelta(days=days)):
+    for move in slot_changes(job, now, now + timedelta(days=days)):
         at = f"{move.local:%Y-%m-%d %H:%M}"
         match move.fate:
-            case Fate.MOVED:
+            case SlotChangeKind.MOVED:
                 said.append(
                     f"{at} does not exist in {job.timezone}: it runs at {move.runs_at:%H:%M}"
                 )
-            case Fate.DROPPED:
+            case SlotChangeKind.DROPPED:
                 said.append(f"{at} does not exist in {job.timezone}: it is dropped")
-            case Fate.DOUBLED:
+            case SlotChangeKind.DOUBLED:
                 said.append(f"{at} comes twice in {job.timezone}: it runs twice")
     return list(dict.fromkeys(said))
 
 
-def _moves(expression: str, change: Change, zone: ZoneInfo) -> Iterator[Move]:
+def _slot_changes(expression: str, change: OffsetChange, zone: ZoneInfo) -> Iterator[SlotChange]:
     _minute, hour, *_ = schedule.fields(expression)
     width = change.until - change.since
     if hour == "*" and not width % _HOUR:
@@ -106,12 +106,14 @@ def _moves(expression: str, change: Change, zone: ZoneInfo) -> Iterator[Move]:
         if hour == "*" and wall.next_after(slot + width - instant) == slot + width:
             continue  # another slot of the hour comes at the very instant
         if is_fixed:
-            yield Move(local, Fate.MOVED, change.at.astimezone(zone))
+            yield SlotChange(local, SlotChangeKind.MOVED, change.at.astimezone(zone))
         else:
-            yield Move(local, Fate.DROPPED if change.is_gap else Fate.DOUBLED, None)
+            yield SlotChange(
+                local, SlotChangeKind.DROPPED if change.is_gap else SlotChangeKind.DOUBLED, None
+            )
 
 
-def _change(zone: ZoneInfo, before: datetime, after: datetime) -> Change:
+def _change(zone: ZoneInfo, before: datetime, after: datetime) -> OffsetChange:
     """The one change between two instants, found by halving."""
     old = _offset(zone, before)
     while after - before > timedelta(seconds=1):
@@ -120,7 +122,7 @@ def _change(zone: ZoneInfo, before: datetime, after: datetime) -> Change:
     at = after.replace(microsecond=0)
     new = _offset(zone, after)
     was, becomes = (at + old).replace(tzinfo=None), (at + new).replace(tzinfo=None)
-    return Change(at, min(was, becomes), max(was, becomes), is_gap=new > old)
+    return OffsetChange(at, min(was, becomes), max(was, becomes), is_gap=new > old)
 
 
 def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:

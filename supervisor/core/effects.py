@@ -12,16 +12,16 @@ from msgspec import Struct
 from supervisor.core.alert_model import Alert, Beat, Incident
 from supervisor.core.control_requests import Reply
 from supervisor.core.model import (
-    Asking,
     Attempt,
-    Gap,
+    AuditEntry,
     Job,
-    Mark,
+    JobRecord,
+    MissedRange,
     Pause,
     Run,
 )
 
-Row = Run | Attempt | Gap | Mark | Incident | Alert | Asking
+Row = Run | Attempt | MissedRange | JobRecord | Incident | Alert | AuditEntry
 
 
 class Force(StrEnum):

@@ -14,7 +14,7 @@ from supervisor.core.control_requests import Request
 from supervisor.core.model import (
     Attempt,
     Config,
-    Mark,
+    JobRecord,
     Pause,
     Peer,
     Problem,
@@ -43,7 +43,7 @@ class Memory(Struct, frozen=True):
 
     runs: tuple[Run, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[JobRecord, ...] = ()
     incidents: tuple[Incident, ...] = ()
     outbox: tuple[Alert, ...] = ()
     paused: Pause | None = None
@@ -87,7 +87,7 @@ class Started(Struct, frozen=True):
     pid: int
 
 
-class Said(Struct, frozen=True):
+class MessageReceived(Struct, frozen=True):
     """An attempt's worker spoke (or wrote garbage)."""
 
     at: At
@@ -109,7 +109,7 @@ class Exited(Struct, frozen=True):
     cpu_s: float = 0.0
 
 
-class Emptied(Struct, frozen=True):
+class TreeEmpty(Struct, frozen=True):
     """Its tree is empty; `strays` had to be killed, `log_lost` says what was not kept and why."""
 
     at: At
@@ -132,7 +132,7 @@ class LaunchFailed(Struct, frozen=True):
     error: str
 
 
-class Lost(Struct, frozen=True):
+class KeeperLost(Struct, frozen=True):
     """The keeper or the nursery died under an attempt; `Emptied` or `Survived` follows."""
 
     at: At
@@ -149,7 +149,7 @@ class Survived(Struct, frozen=True):
     left: tuple[str, ...] = ()
 
 
-class Asked(Struct, frozen=True):
+class Requested(Struct, frozen=True):
     """A person asked; `token` says where the reply goes."""
 
     at: At
@@ -182,7 +182,7 @@ class StopAsked(Struct, frozen=True):
     at: At
 
 
-class Unrecorded(Struct, frozen=True):
+class LedgerWriteFailed(Struct, frozen=True):
     """The ledger could not be written; these launches were not performed."""
 
     at: At
@@ -190,7 +190,7 @@ class Unrecorded(Struct, frozen=True):
     cause: str
 
 
-class Recorded(Struct, frozen=True):
+class LedgerRecovered(Struct, frozen=True):
     """The ledger holds all that was kept back; damage: and is a new one, which holds no more."""
 
     at: At
@@ -237,17 +237,19 @@ class Undelivered(Struct, frozen=True):
     refused: bool = False
 
 
-AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost | Survived
+AttemptEvent = (
+    Started | MessageReceived | Exited | TreeEmpty | LaunchFailed | KeeperLost | Survived
+)
 Event = (
     Restored
     | TimePassed
     | AttemptEvent
-    | Asked
+    | Requested
     | Reloaded
     | ReloadRefused
     | StopAsked
-    | Unrecorded
-    | Recorded
+    | LedgerWriteFailed
+    | LedgerRecovered
     | InternalError
     | LedgerDamaged
     | Delivered

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from supervisor.core import schedule
-from supervisor.core.model import Attempt, Gap, Job, Run, State, Trigger
+from supervisor.core.model import Attempt, Job, MissedRange, Run, State, Trigger
 from workers.units import format_duration
 
 _OPENINGS = {
@@ -35,7 +35,7 @@ def no_slot(job: Job, at: datetime, zone: tzinfo) -> list[str]:
     return said
 
 
-def in_gap(gap: Gap, zone: tzinfo) -> list[str]:
+def in_gap(gap: MissedRange, zone: tzinfo) -> list[str]:
     """For a slot that shares one row with others."""
     return [
         f"{gap.job} had {gap.count} slots from {_at(gap.since, zone)} to {_at(gap.until, zone)} "

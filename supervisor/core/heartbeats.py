@@ -8,14 +8,14 @@ from supervisor.core.alert_model import Beat, Pulse
 from supervisor.core.model import Job, Run, State
 
 
-def begun(job: Job, run: Run) -> list[Beat]:
+def on_start(job: Job, run: Run) -> list[Beat]:
     """The beat of a run that begins; of its later attempts there is none."""
     if job.heartbeat is None or run.dry_run or run.attempt > 1:
         return []
     return [Beat(job.name, job.heartbeat, Pulse.START)]
 
 
-def ended(job: Job, run: Run) -> list[Beat]:
+def on_end(job: Job, run: Run) -> list[Beat]:
     """The beat of a run in its final state."""
     if job.heartbeat is None or run.dry_run:
         return []
@@ -26,6 +26,6 @@ def ended(job: Job, run: Run) -> list[Beat]:
     return []
 
 
-def ticked(url: str | None) -> list[Beat]:
+def on_tick(url: str | None) -> list[Beat]:
     """The service's own beat."""
     return [] if url is None else [Beat("", url, Pulse.SUCCESS)]

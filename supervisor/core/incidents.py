@@ -16,7 +16,7 @@ from supervisor.core.alert_model import Incident
 from supervisor.core.model import Reason, Severity, replace
 
 
-class Word(StrEnum):
+class AlertKind(StrEnum):
     """What an alert says of its incident."""
 
     OPENED = "opened"
@@ -52,7 +52,7 @@ SEVERITY: dict[str, Severity] = {
 }
 
 # A success of the job mends all of these.
-MENDED_BY_SUCCESS = tuple(kind for kind in SEVERITY if kind not in (CLOCK, LEDGER, DAMAGE, RELOAD))
+CLOSED_BY_SUCCESS = tuple(kind for kind in SEVERITY if kind not in (CLOCK, LEDGER, DAMAGE, RELOAD))
 
 # Incidents of the service that nothing but a look at them, or the next start, ends.
 ENDED_BY_ACK = (DAMAGE, INTERNAL)
@@ -65,7 +65,7 @@ _FIRST_REMINDERS = (timedelta(hours=1), timedelta(hours=4))
 _LATER_REMINDERS = timedelta(days=1)
 
 
-def opened(
+def open_new(
     number: int,
     job: str,
     kind: str,
@@ -73,7 +73,7 @@ def opened(
     cause: str,
     run: int | None,
     at: datetime,
-) -> tuple[Incident, Word]:
+) -> tuple[Incident, AlertKind]:
     """A new incident and its first word."""
     incident = Incident(
         id=number,
@@ -86,7 +86,7 @@ def opened(
         run=run,
         next_reminder_at=at + _FIRST_REMINDERS[0],
     )
-    return incident, Word.OPENED
+    return incident, AlertKind.OPENED
 
 
 def inheriting(incident: Incident, before: Incident) -> Incident:
@@ -100,15 +100,15 @@ def inheriting(incident: Incident, before: Incident) -> Incident:
     )
 
 
-def again(
+def repeat(
     incident: Incident, cause: str, run: int | None, at: datetime
-) -> tuple[Incident, Word | None]:
+) -> tuple[Incident, AlertKind | None]:
     """The same trouble once more; a reminder if one is due."""
     counted = replace(incident, count=incident.count + 1, last_at=at, cause=cause, run=run)
     return remind(counted, at)
 
 
-def remind(incident: Incident, at: datetime) -> tuple[Incident, Word | None]:
+def remind(incident: Incident, at: datetime) -> tuple[Incident, AlertKind | None]:
     """A reminder, if it is time and it failed again since the last word."""
     if incident.next_reminder_at is None or at < incident.next_reminder_at:
         return incident, None
@@ -120,10 +120,10 @@ def remind(incident: Incident, at: datetime) -> tuple[Incident, Word | None]:
         reminded_count=incident.count,
         next_reminder_at=_next_reminder(incident.opened_at, at),
     )
-    return reminded, Word.REMINDER
+    return reminded, AlertKind.REMINDER
 
 
-def speaks_at(incident: Incident) -> datetime | None:
+def next_alert_at(incident: Incident) -> datetime | None:
     """From when on `remind` would speak; None: not before it has failed again."""
     at = incident.next_reminder_at
     if at is None or incident.count <= incident.reminded_count:
@@ -133,13 +133,13 @@ def speaks_at(incident: Incident) -> datetime | None:
 
 def reopened(
     incident: Incident, cause: str, run: int | None, at: datetime
-) -> tuple[Incident, Word | None]:
+) -> tuple[Incident, AlertKind | None]:
     """A closed incident whose recovery was not announced, open again."""
     counting = replace(incident, closed_at=None, recovery_at=None, successes=0)
-    return again(counting, cause, run, at)
+    return repeat(counting, cause, run, at)
 
 
-def succeeded(incident: Incident, at: datetime) -> tuple[Incident, Word | None]:
+def succeeded(incident: Incident, at: datetime) -> tuple[Incident, AlertKind | None]:
     """The incident after a success: closed by the first, recovered with the second in a row."""
     if incident.closed_at is None:
         return replace(incident, closed_at=at, recovery_at=at + SETTLING, successes=1), None
@@ -153,11 +153,11 @@ def unsettled(incident: Incident, at: datetime) -> Incident:
     return replace(incident, recovery_at=at + SETTLING, successes=0)
 
 
-def recovered(incident: Incident, at: datetime) -> tuple[Incident, Word]:
+def recovered(incident: Incident, at: datetime) -> tuple[Incident, AlertKind]:
     """The incident, closed for good."""
     closed_at = incident.closed_at or at
     over = replace(incident, closed_at=closed_at, recovery_at=None, next_reminder_at=None)
-    return over, Word.RECOVERED
+    return over, AlertKind.RECOVERED
 
 
 def is_settling(incident: Incident) -> bool:
@@ -177,7 +177,7 @@ def is_silent(incident: Incident) -> bool:
     return incident.reminded_count == 0
 
 
-def acked(incident: Incident, until: datetime, by: str, reason: str) -> Incident:
+def acknowledge(incident: Incident, until: datetime, by: str, reason: str) -> Incident:
     """The incident, silenced until then."""
     return replace(incident, acked_until=until, ack_by=by, ack_reason=reason)
 

@@ -27,13 +27,13 @@ def internal_error(turn: Turn, event: InternalError) -> None:
 def _fail(turn: Turn, event: InternalError, found: Verdict) -> bool:
     """End the run; False: no incident of its job tells of that."""
     living, run = turn.world.living.get(event.run), turn.world.runs.get(event.run)
-    if living is not None and not living.settled:
+    if living is not None and not living.exited:
         if not event.is_empty:
             turn.actions.append(Signal(living.run, living.attempt.number, Force.KILL))
-        attempts.settle(turn, living, found)
+        attempts.settle_verdict(turn, living, found)
     elif run is not None and run.state.is_open:
         attempts.cancel(turn, run, found)
     if living is not None and event.is_empty:
-        turn.leave(turn.world.living[living.run])
+        turn.free_place(turn.world.living[living.run])
     job = "" if run is None else run.job
     return (job, incidents.INTERNAL) in turn.world.incidents

@@ -7,12 +7,12 @@ is told all that is still known.
 
 from supervisor.core import incidents
 from supervisor.core.effects import Note, Record, RecordPause, RecordTick, Row
-from supervisor.core.events import LedgerDamaged, Recorded, Unrecorded
+from supervisor.core.events import LedgerDamaged, LedgerRecovered, LedgerWriteFailed
 from supervisor.core.model import replace
 from supervisor.core.turn import Turn
 
 
-def unrecorded(turn: Turn, event: Unrecorded) -> None:
+def on_write_failed(turn: Turn, event: LedgerWriteFailed) -> None:
     """No record, no launch: these runs wait until the ledger can be written."""
     if not turn.world.ledger_trouble:
         turn.trouble("", incidents.LEDGER, f"the ledger cannot be written: {event.cause}")
@@ -23,14 +23,14 @@ def unrecorded(turn: Turn, event: Unrecorded) -> None:
         if living is None or run is None or living.attempt.number != attempt:
             turn.actions.append(Note("error", f"run {number} was not launched and is not known"))
         else:
-            turn.unlaunch(replace(run, cause=f"waits for the ledger: {event.cause}"))
+            turn.undo_launch(replace(run, cause=f"waits for the ledger: {event.cause}"))
 
 
-def recorded(turn: Turn, event: Recorded) -> None:
+def on_recovered(turn: Turn, event: LedgerRecovered) -> None:
     """The ledger can be written again."""
     turn.world.ledger_trouble = ""
     if event.damage:
-        _tell_all(turn)
+        _record_everything(turn)
         turn.trouble("", incidents.DAMAGE, event.damage)
     turn.mend("", incidents.LEDGER)
     turn.may_admit = True
@@ -42,16 +42,16 @@ def damaged(turn: Turn, event: LedgerDamaged) -> None:
         turn.trouble("", incidents.DAMAGE, event.cause)
 
 
-def _tell_all(turn: Turn) -> None:
+def _record_everything(turn: Turn) -> None:
     """Record what a start would want to remember."""
     world = turn.world
     living = world.living.values()
     rows: list[Row] = [
-        *world.last.values(),
+        *world.last_run.values(),
         *(each.outcome for each in living if each.outcome is not None),
         *world.runs.values(),
         *(each.attempt for each in living),
-        *world.marks.values(),
+        *world.job_records.values(),
         *world.incidents.values(),
         *world.closed.values(),
         *world.outbox,

@@ -273,7 +273,7 @@ class Run(Struct, frozen=True):
     log_bytes: int = 0
 
 
-class Gap(Struct, frozen=True):
+class MissedRange(Struct, frozen=True):
     """Slots of one job in (since, until] that no row stands for, and why."""
 
     job: str
@@ -291,7 +291,7 @@ class Pause(Struct, frozen=True):
     reason: str = ""
 
 
-class Mark(Struct, frozen=True):
+class JobRecord(Struct, frozen=True):
     """What the ledger keeps of a job itself; no slot <= seen_until is opened again.
 
     removed_at: since when jobs.yaml does not define the job; None: it does.
@@ -316,7 +316,7 @@ class Peer(Struct, frozen=True):
         return f"uid {self.uid}"
 
 
-class Asking(Struct, frozen=True):
+class AuditEntry(Struct, frozen=True):
     """A row of `actions`: who asked what, when, and what was answered."""
 
     at: datetime

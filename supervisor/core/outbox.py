@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.incidents import Word
+from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Notify, Severity, replace
 
 # At most so many alerts go out in one journey.
@@ -20,14 +20,14 @@ STEADY_S = 30.0
 STEADY_TIMES = 20
 SLOW_S = 300.0
 # A channel may ask for more patience than that, within reason.
-MOST_PATIENCE_S = 3600.0
+LONGEST_DELAY_S = 3600.0
 
-_LOUDNESS = {severity: place for place, severity in enumerate(Severity)}
+_SEVERITY_ORDER = {severity: place for place, severity in enumerate(Severity)}
 
 Outbox = tuple[Alert, ...]
 
 
-def alert(number: int, incident: Incident, word: Word, at: datetime) -> Alert:
+def alert(number: int, incident: Incident, word: AlertKind, at: datetime) -> Alert:
     """A word about an incident as it is now; it carries its incident's severity."""
     return Alert(
         id=number,
@@ -44,11 +44,11 @@ def alert(number: int, incident: Incident, word: Word, at: datetime) -> Alert:
     )
 
 
-def judged(row: Alert, notify: Notify) -> Alert:
+def with_filter_applied(row: Alert, notify: Notify) -> Alert:
     """The alert, withheld if nobody is to get it."""
     if notify.slack is None:
         return replace(row, withheld="no channel is configured")
-    if _LOUDNESS[row.severity] < _LOUDNESS[notify.min_severity]:
+    if _SEVERITY_ORDER[row.severity] < _SEVERITY_ORDER[notify.min_severity]:
         return replace(row, withheld=f"{row.severity} is below {notify.min_severity}")
     return row
 
@@ -67,7 +67,7 @@ def add(waiting: Outbox, new: Alert, sending: Collection[int]) -> tuple[Outbox, 
     return (*(row for row in waiting if row.id not in gone), new), [*folded, new]
 
 
-def pace_s(failures: int, refused: bool, retry_after_s: float | None) -> float:
+def retry_delay_s(failures: int, refused: bool, retry_after_s: float | None) -> float:
     """Seconds to the next try after so many failures in a row (at least one).
 
     refused: the channel itself said no, which a quick repetition would not change.
@@ -76,14 +76,14 @@ def pace_s(failures: int, refused: bool, retry_after_s: float | None) -> float:
         pace = SLOW_S
     else:
         pace = QUICK_S[failures - 1] if failures <= len(QUICK_S) else STEADY_S
-    return max(pace, min(retry_after_s or 0.0, MOST_PATIENCE_S))
+    return max(pace, min(retry_after_s or 0.0, LONGEST_DELAY_S))
 
 
 def _idle(waiting: list[Alert], new: Alert) -> list[Alert]:
     """What need not be said any more once `new` is."""
     same = [row for row in waiting if (row.job, row.kind) == (new.job, new.kind)]
-    if new.word == Word.OPENED:  # an earlier trouble that came and went in the silence
-        over = {row.incident for row in same if row.word == Word.RECOVERED}
-        unheard = {row.incident for row in same if row.word == Word.OPENED}
+    if new.word == AlertKind.OPENED:  # an earlier trouble that came and went in the silence
+        over = {row.incident for row in same if row.word == AlertKind.RECOVERED}
+        unheard = {row.incident for row in same if row.word == AlertKind.OPENED}
         return [row for row in same if row.incident in over & unheard]
-    return [row for row in same if row.word == Word.REMINDER and row.incident == new.incident]
+    return [row for row in same if row.word == AlertKind.REMINDER and row.incident == new.incident]

@@ -67,23 +67,23 @@ def _take(turn: Turn, before: Job | None, job: Job) -> None:
     if not turn.world.has_calendar:
         return
     if before is None:
-        turn.see_until(job.name, turn.now)
-        if turn.world.marks[job.name].removed_at is not None:
-            turn.mark(job.name, removed_at=None)
+        turn.advance_seen_until(job.name, turn.now)
+        if turn.world.job_records[job.name].removed_at is not None:
+            turn.update_job_record(job.name, removed_at=None)
     elif (before.cron, before.timezone) == (job.cron, job.timezone):
         return
     tick = turn.world.last_tick or turn.now
-    turn.see_until(job.name, tick)
+    turn.advance_seen_until(job.name, tick)
     redefined(turn, job)
-    turn.expect(job, max(tick, turn.world.marks[job.name].seen_until))
+    turn.schedule_next(job, max(tick, turn.world.job_records[job.name].seen_until))
 
 
 def _remove(turn: Turn, name: str) -> None:
-    turn.forget_slot(name)
+    turn.unschedule(name)
     _cancel_waiting(turn, name, Reason.REMOVED, "removed from jobs.yaml")
     turn.end_incidents(name, *incidents.SEVERITY)
     if turn.world.has_calendar:
-        turn.mark(name, removed_at=turn.now)
+        turn.update_job_record(name, removed_at=turn.now)
     if name in turn.world.late:
         turn.world.late = turn.world.late.delete(name)
     if name in turn.world.metrics:

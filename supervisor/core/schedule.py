@@ -39,13 +39,13 @@ _FIELDS = {
 }
 
 # Jobs that share a calendar ask it for the same few instants, one after another.
-FEW = 6
+CACHE_SIZE = 6
 MINUTE = timedelta(minutes=1)
 # An instant to parse expressions at; any would do.
 _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class BadCron(ValueError):  # noqa: N818 - the word of the field
+class CronError(ValueError):
     """A cron expression or zone that cannot be used; the text names the value."""
 
 
@@ -73,7 +73,7 @@ class Calendar:
         self._sims = [_parse(expression, self.zone) for expression in expressions]
         for expression, sim in zip(expressions, self._sims, strict=True):
             if self._next(sim, _ANY) is None:
-                raise BadCron(f'cron "{expression}" never fires')
+                raise CronError(f'cron "{expression}" never fires')
         # Where each of them begins, at the earliest.
         self._begins = [
             None if is_interval_like(expression) else fixed_after for expression in expressions
@@ -89,7 +89,7 @@ class Calendar:
         ]
         slot = min((slot for slot in found if slot is not None), default=None)
         # A new dict, since the calendar is shared with other threads.
-        few = self._answers if len(self._answers) < FEW else {}
+        few = self._answers if len(self._answers) < CACHE_SIZE else {}
         self._answers = {**few, instant: slot}
         return slot
 
@@ -156,7 +156,7 @@ class Calendar:
 
     def _next(self, sim: CronSim, instant: datetime) -> datetime | None:
         if sim.fixup_tz is not None or self.zone.key == "UTC":
-            return self._leap(sim, instant)
+            return self._next_by_cronsim(sim, instant)
         return self._next_in_rhythm(sim, instant)
 
     def _next_in_rhythm(self, sim: CronSim, instant: datetime) -> datetime | None:
@@ -165,7 +165,7 @@ class Calendar:
         cronsim leaps by whole hours, also over a change of half an hour, and to a
         midnight, also to one that was skipped: days of change are walked through.
         """
-        slot = self._leap(sim, instant)
+        slot = self._next_by_cronsim(sim, instant)
         day, one_day = instant, timedelta(days=1)
         while slot is not None and day < slot:
             if (
@@ -174,14 +174,14 @@ class Calendar:
             ):
                 day += one_day
                 continue
-            found = self._walk(sim, day, day + one_day)
+            found = self._scan_minutes(sim, day, day + one_day)
             if found is not None:
                 return found
             day += one_day
-            slot = self._leap(sim, day)
+            slot = self._next_by_cronsim(sim, day)
         return slot
 
-    def _walk(self, sim: CronSim, since: datetime, until: datetime) -> datetime | None:
+    def _scan_minutes(self, sim: CronSim, since: datetime, until: datetime) -> datetime | None:
         """The first minute in (since, until] that the wall shows as the expression has it."""
         minute = since.replace(second=0, microsecond=0)
         while minute < until:
@@ -192,8 +192,8 @@ class Calendar:
                 return minute
         return None
 
-    def _leap(self, sim: CronSim, instant: datetime) -> datetime | None:
-        begun = _begun_at(sim, instant, self.zone)
+    def _next_by_cronsim(self, sim: CronSim, instant: datetime) -> datetime | None:
+        begun = _restarted_at(sim, instant, self.zone)
         for local in begun:
             slot: datetime = local.astimezone(UTC)
             # A fixed time in the repeated hour stands for its first occurrence,
@@ -215,7 +215,7 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise BadCron(
+        raise CronError(
             f'unknown time zone "{name}": expected an IANA name such as Europe/Berlin'
         ) from error
 
@@ -253,7 +253,7 @@ def fields(expression: str) -> list[str]:
     """The five fields of an expression or @macro. Raises: BadCron."""
     found = MACROS.get(expression.strip().lower(), expression).split()
     if len(found) != 5:
-        raise BadCron(
+        raise CronError(
             f'cron "{expression}": expected 5 fields '
             f"(minute hour day month weekday) or @hourly ... @yearly, got {len(found)}"
         )
@@ -268,14 +268,14 @@ def _parse(expression: str, where: ZoneInfo) -> CronSim:
         place, name, expected = _FIELDS.get(str(error), (0, "field", "5 fields"))
         advice = cron_text.advice(place, parts[place])
         instead = f" ({advice})" if advice else ""
-        raise BadCron(
+        raise CronError(
             f'cron "{expression}": bad {name} "{parts[place]}": expected {expected}{instead}'
         ) from error
     except (ValueError, AssertionError, RecursionError) as error:
-        raise BadCron(f'cron "{expression}": cannot be read') from error
+        raise CronError(f'cron "{expression}": cannot be read') from error
 
 
-def _begun_at(sim: CronSim, instant: datetime, where: ZoneInfo) -> CronSim:
+def _restarted_at(sim: CronSim, instant: datetime, where: ZoneInfo) -> CronSim:
     """A copy of a parsed expression that starts after `instant`.
 
     Parsing costs as much as ten steps, so it is done once.

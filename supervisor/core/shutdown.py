@@ -9,19 +9,19 @@ from supervisor.core import attempts, verdict
 from supervisor.core.effects import Force, Signal, Stop
 from supervisor.core.events import StopAsked
 from supervisor.core.model import Reason
-from supervisor.core.state import Life
+from supervisor.core.state import ServicePhase
 from supervisor.core.turn import Turn
 
 # What lives after SIGKILL at a stop is left to the keepers after this.
-LAST_WORD_S = 1.0
+STOP_MARGIN_S = 1.0
 
 
 def stop_asked(turn: Turn, event: StopAsked) -> None:
     """A signal: stop; a second one kills at once."""
-    if turn.world.life is Life.STOPPING:
+    if turn.world.life is ServicePhase.STOPPING:
         for living in turn.world.living.values():
             turn.actions.append(Signal(living.run, living.attempt.number, Force.KILL))
-        turn.world.stop_by = turn.at.mono + LAST_WORD_S
+        turn.world.stop_by = turn.at.mono + STOP_MARGIN_S
     else:
         stop(turn)
 
@@ -29,35 +29,37 @@ def stop_asked(turn: Turn, event: StopAsked) -> None:
 def stop(turn: Turn) -> None:
     """Admit nothing more; TERM to every tree at once, KILL after the grace."""
     world = turn.world
-    if world.life in (Life.STOPPING, Life.STOPPED):
+    if world.life in (ServicePhase.STOPPING, ServicePhase.STOPPED):
         return
-    world.life = Life.STOPPING
+    world.life = ServicePhase.STOPPING
     grace_s = world.config.shutdown_grace_s
-    world.stop_by = turn.at.mono + grace_s + LAST_WORD_S
+    world.stop_by = turn.at.mono + grace_s + STOP_MARGIN_S
     turn.note(f"stopping: {len(world.living)} runs live")
     for living in list(world.living.values()):
-        wish = living.wish or verdict.interrupted(Reason.SHUTDOWN)
-        attempts.end(turn, living, wish, grace_s)
-    stop_if_over(turn)
+        wish = living.forced_verdict or verdict.interrupted(Reason.SHUTDOWN)
+        attempts.request_end(turn, living, wish, grace_s)
+    stop_if_idle(turn)
 
 
 def drain(turn: Turn, drain_s: float) -> None:
     """Admit nothing more and let living runs finish, at most so long."""
-    if turn.world.life is Life.SERVING:
-        turn.world.life = Life.DRAINING
+    if turn.world.life is ServicePhase.SERVING:
+        turn.world.life = ServicePhase.DRAINING
         turn.world.stop_by = turn.at.mono + drain_s
         turn.note(f"draining: {len(turn.world.living)} runs live")
-    stop_if_over(turn)
+    stop_if_idle(turn)
 
 
-def stop_if_over(turn: Turn) -> None:
+def stop_if_idle(turn: Turn) -> None:
     """End the drain or the stop when nothing lives, or its time is up."""
     world = turn.world
     is_over = world.stop_by is not None and turn.at.mono >= world.stop_by
-    if world.life is Life.DRAINING and (is_over or not world.living):
+    if world.life is ServicePhase.DRAINING and (is_over or not world.living):
         stop(turn)
-    elif world.life is Life.STOPPING and (is_over or not (world.living or world.has_news)):
-        world.life = Life.STOPPED
+    elif world.life is ServicePhase.STOPPING and (
+        is_over or not (world.living or world.has_unsent_alerts)
+    ):
+        world.life = ServicePhase.STOPPED
         for living in world.living.values():
             turn.note(
                 f"run {living.run} of {living.job.name} is not gone at the end of the stop",

@@ -12,7 +12,17 @@ from supervisor.core import schedule
 from supervisor.core.attempts import cancel
 from supervisor.core.effects import Record
 from supervisor.core.incidents import LATE, MISSED
-from supervisor.core.model import CatchUp, Gap, Job, Overlap, Pause, Reason, Run, State, Trigger
+from supervisor.core.model import (
+    CatchUp,
+    Job,
+    MissedRange,
+    Overlap,
+    Pause,
+    Reason,
+    Run,
+    State,
+    Trigger,
+)
 from supervisor.core.schedule import Calendar
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
@@ -41,14 +51,14 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
         slots = calendar.newest(ROWS + 1, since, turn.now)
     if len(slots) > ROWS:
         _open_gap(turn, job, calendar, since, slots, away)
-    turn.see_until(job.name, slots[-1])
+    turn.advance_seen_until(job.name, slots[-1])
     is_on_time = turn.now - slots[-1] < ON_TIME
     trigger = Trigger.SCHEDULE if is_on_time else Trigger.CATCH_UP
     # A pause holds back the slots before its end, though it may be over by now.
-    refusals = {slot: refused(turn, job, slot) for slot in slots}
+    refusals = {slot: why_not_opened(turn, job, slot) for slot in slots}
     for slot, refusal in refusals.items():
         if refusal is not None:
-            turn.close_unopened(job, slot, trigger, State.SKIPPED, *refusal)
+            turn.record_skipped_or_missed(job, slot, trigger, State.SKIPPED, *refusal)
     free = [slot for slot, refusal in refusals.items() if refusal is None]
     if free:
         _open_newest(turn, job, free, trigger, away)
@@ -56,13 +66,13 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
 
 def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
     """The row of one slot (or start-up): a pending run, or why there is none."""
-    refusal = refused(turn, job, slot)
+    refusal = why_not_opened(turn, job, slot)
     if refusal is not None:
-        return turn.close_unopened(job, slot, trigger, State.SKIPPED, *refusal)
-    blocker = overlapped(turn, job, job.overlap)
+        return turn.record_skipped_or_missed(job, slot, trigger, State.SKIPPED, *refusal)
+    blocker = find_blocker(turn, job, job.overlap)
     if blocker is not None:
         number, cause = blocker
-        return turn.close_unopened(
+        return turn.record_skipped_or_missed(
             job, slot, trigger, State.SKIPPED, Reason.OVERLAP, cause, blocked_by=number
         )
     run = turn.open_run(job, slot, trigger, slot=None if trigger is Trigger.STARTUP else slot)
@@ -71,7 +81,7 @@ def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
     return run
 
 
-def overlapped(turn: Turn, job: Job, rule: Overlap) -> tuple[int, str] | None:
+def find_blocker(turn: Turn, job: Job, rule: Overlap) -> tuple[int, str] | None:
     """The open run that forbids another one of this job by this rule, and the words for it."""
     open_runs = turn.world.open_runs_of(job.name)
     if not open_runs or rule is Overlap.REPLACE:
@@ -83,12 +93,12 @@ def overlapped(turn: Turn, job: Job, rule: Overlap) -> tuple[int, str] | None:
     return None if waiting is None else (waiting.id, f"run {waiting.id} already waits")
 
 
-def refused(turn: Turn, job: Job, at: datetime) -> tuple[Reason, str] | None:
+def why_not_opened(turn: Turn, job: Job, at: datetime) -> tuple[Reason, str] | None:
     """Why no slot of this job may open at this instant, if so."""
     if not job.enabled:
         return Reason.DISABLED, "enabled: false"
     pause = turn.world.pause_over(job.name, at)
-    return None if pause is None else (Reason.PAUSED, pause_words(pause))
+    return None if pause is None else (Reason.PAUSED, pause_cause(pause))
 
 
 def replace_others(turn: Turn, by: Run) -> None:
@@ -99,7 +109,7 @@ def replace_others(turn: Turn, by: Run) -> None:
             cancel(turn, other, verdict)
 
 
-def window(job: Job, calendar: Calendar, slot: datetime) -> timedelta:
+def catch_up_window(job: Job, calendar: Calendar, slot: datetime) -> timedelta:
     """How old a slot may be to be caught up: the larger of a day and one interval."""
     if job.catch_up_window_s is not None:
         return timedelta(seconds=job.catch_up_window_s)
@@ -118,22 +128,22 @@ def check_late(turn: Turn) -> None:
             turn.world.late = turn.world.late.delete(name)
             success = turn.world.last_success.get(name)
             if success is None or success < slot:
-                turn.trouble(name, LATE, f"no success since the slot of {words(slot)}")
+                turn.trouble(name, LATE, f"no success since the slot of {format_instant(slot)}")
 
 
-def pause_words(pause: Pause) -> str:
+def pause_cause(pause: Pause) -> str:
     """`paused by uid 1000 until 2026-02-09 12:00 UTC: reason`."""
-    until = f" until {words(pause.until)}" if pause.until else ""
+    until = f" until {format_instant(pause.until)}" if pause.until else ""
     return f"paused by {pause.by}{until}" + (f": {pause.reason}" if pause.reason else "")
 
 
-def words(instant: datetime) -> str:
+def format_instant(instant: datetime) -> str:
     """An instant for a cause: `2026-02-09 00:00 UTC`."""
     return instant.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _may_be_late(turn: Turn, job: Job) -> bool:
-    return refused(turn, job, turn.now) is None
+    return why_not_opened(turn, job, turn.now) is None
 
 
 def _open_newest(turn: Turn, job: Job, slots: list[datetime], trigger: Trigger, away: str) -> None:
@@ -142,25 +152,27 @@ def _open_newest(turn: Turn, job: Job, slots: list[datetime], trigger: Trigger, 
     if job.late_after_s is not None:
         turn.world.late = turn.world.late.set(job.name, newest)
     if trigger is Trigger.CATCH_UP and not _may_be_caught_up(turn, job, newest):
-        _miss(turn, job, slots, Reason.AWAY, away)
-        turn.trouble(job.name, MISSED, _missed_words(slots, away))
+        _record_missed(turn, job, slots, Reason.AWAY, away)
+        turn.trouble(job.name, MISSED, _missed_cause(slots, away))
         return
     run = open_slot(turn, job, newest, trigger)
     # One that is an overlap stands for the run that blocked it.
     covering = run.blocked_by or run.id
-    _miss(turn, job, older, Reason.COVERED, f"{away}; covered by run {covering}")
+    _record_missed(turn, job, older, Reason.COVERED, f"{away}; covered by run {covering}")
 
 
 def _may_be_caught_up(turn: Turn, job: Job, slot: datetime) -> bool:
     if job.catch_up is not CatchUp.LATEST:
         return False
     calendar = schedule.calendar(job.cron, job.timezone)
-    return turn.now - slot <= window(job, calendar, slot)
+    return turn.now - slot <= catch_up_window(job, calendar, slot)
 
 
-def _miss(turn: Turn, job: Job, slots: list[datetime], reason: Reason, cause: str) -> None:
+def _record_missed(
+    turn: Turn, job: Job, slots: list[datetime], reason: Reason, cause: str
+) -> None:
     for slot in slots:
-        turn.close_unopened(job, slot, Trigger.SCHEDULE, State.MISSED, reason, cause)
+        turn.record_skipped_or_missed(job, slot, Trigger.SCHEDULE, State.MISSED, reason, cause)
 
 
 def _open_gap(
@@ -170,10 +182,12 @@ def _open_gap(
     until = slots[0] - timedelta(microseconds=1)
     count = calendar.count(since, until)
     if count:
-        turn.actions.append(Record(Gap(job.name, since, until, count, away)))
+        turn.actions.append(Record(MissedRange(job.name, since, until, count, away)))
 
 
-def _missed_words(slots: list[datetime], away: str) -> str:
+def _missed_cause(slots: list[datetime], away: str) -> str:
     if len(slots) == 1:
-        return f"the slot of {words(slots[0])} was missed: {away}"
-    return f"slots from {words(slots[0])} to {words(slots[-1])} were missed: {away}"
+        return f"the slot of {format_instant(slots[0])} was missed: {away}"
+    return (
+        f"slots from {format_instant(slots[0])} to {format_instant(slots[-1])} were missed: {away}"
+    )

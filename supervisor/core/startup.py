@@ -13,15 +13,15 @@ from supervisor.core.effects import Record
 from supervisor.core.events import Restored
 from supervisor.core.incidents import DAMAGE, ENDED_BY_ACK, LATE, LEDGER, MISSED, RELOAD
 from supervisor.core.model import Attempt, CatchUp, Job, Reason, Run, State, Trigger, replace
-from supervisor.core.slots import open_due, open_slot, window, words
-from supervisor.core.state import World
+from supervisor.core.slots import catch_up_window, format_instant, open_due, open_slot
+from supervisor.core.state import SchedulerState
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict, cancelled
 
 
 def restored(turn: Turn, event: Restored) -> None:
     """The service begins with what its ledger remembers."""
-    turn.world = _world(event)
+    turn.world = _initial_state(event)
     by_age = sorted(event.memory.runs, key=lambda each: (each.due, each.id))
     # `run --local` leaves the open slots of the calendar as they are.
     left_alone = set() if event.calendar else {run for run in by_age if _is_open_slot(run)}
@@ -29,7 +29,7 @@ def restored(turn: Turn, event: Restored) -> None:
     for run in rows:
         turn.restore(run)
         if run.state is State.SUCCESS and run.result_json:
-            attempts.measure(turn, run.job, msgspec.json.decode(run.result_json))
+            attempts.store_metrics(turn, run.job, msgspec.json.decode(run.result_json))
     alert_delivery.restored(turn, event.memory.outbox)
     newest = {run.job: run.id for run in rows if _is_open_slot(run)}
     for run in rows:
@@ -56,9 +56,9 @@ def _is_open_slot(run: Run) -> bool:
     return run.state.is_open and run.slot is not None
 
 
-def _world(event: Restored) -> World:
+def _initial_state(event: Restored) -> SchedulerState:
     memory = event.memory
-    world = World(
+    world = SchedulerState(
         config=event.config,
         paused=memory.paused,
         has_calendar=event.calendar,
@@ -71,7 +71,7 @@ def _world(event: Restored) -> World:
         next_alert=memory.next_alert,
     )
     world.jobs = world.jobs.update({job.name: job for job in event.config.jobs})
-    world.marks = world.marks.update({mark.job: mark for mark in memory.marks})
+    world.job_records = world.job_records.update({mark.job: mark for mark in memory.marks})
     # Of the closed ones of a job and kind the newest counts; they come oldest first.
     newest = {(each.job, each.kind): each for each in memory.incidents}
     world.incidents = world.incidents.update(
@@ -100,7 +100,9 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
         cause = "the supervisor stopped before it began"
         turn.finish(run, Verdict(State.MISSED, Reason.AWAY, cause))
         if run.slot is not None:
-            turn.trouble(run.job, MISSED, f"the slot of {words(run.slot)} was missed: {cause}")
+            turn.trouble(
+                run.job, MISSED, f"the slot of {format_instant(run.slot)} was missed: {cause}"
+            )
     else:
         turn.finish(run, end)
 
@@ -119,12 +121,12 @@ def _may_resume(turn: Turn, run: Run, job: Job) -> bool:
     if run.interruptions > attempts.MOST_INTERRUPTIONS:
         return False
     calendar = schedule.calendar(job.cron, job.timezone)
-    return turn.now - run.due < window(job, calendar, run.due)
+    return turn.now - run.due < catch_up_window(job, calendar, run.due)
 
 
 def _resume(turn: Turn, run: Run) -> None:
     if run.state is State.PENDING:
-        turn.keep(replace(run, cause="taken up again after a restart"))
+        turn.save_run(replace(run, cause="taken up again after a restart"))
         return
     left = timedelta(0) if run.next_attempt_at is None else run.next_attempt_at - turn.now
     # A clock that moved while nobody looked must not make a backoff endless.
@@ -137,21 +139,23 @@ def _catch_up(turn: Turn, event: Restored) -> None:
     jobs = sorted(turn.world.jobs.values(), key=lambda job: job.place)
     lived_until = _lived_until(event)
     for job in jobs:
-        mark = turn.world.marks.get(job.name)
+        mark = turn.world.job_records.get(job.name)
         if mark is None:
-            turn.mark(job.name, seen_until=turn.now)
+            turn.update_job_record(job.name, seen_until=turn.now)
         elif mark.removed_at is not None:
             # It was not defined when the absence began: it begins now, as any new job.
-            turn.mark(job.name, seen_until=max(turn.now, mark.seen_until), removed_at=None)
+            turn.update_job_record(
+                job.name, seen_until=max(turn.now, mark.seen_until), removed_at=None
+            )
         elif job.cron:
             since = mark.seen_until if lived_until is None else max(mark.seen_until, lived_until)
-            away = f"no supervisor ran after {words(lived_until or since)} (it {word})"
+            away = f"no supervisor ran after {format_instant(lived_until or since)} (it {word})"
             open_due(turn, job, since, away)
-            _watch_lateness(turn, job, mark.seen_until, since)
-        turn.expect(job, max(turn.now, turn.world.marks[job.name].seen_until))
+            _arm_late_checks(turn, job, mark.seen_until, since)
+        turn.schedule_next(job, max(turn.now, turn.world.job_records[job.name].seen_until))
     for mark in event.memory.marks:
         if mark.job not in turn.world.jobs and mark.removed_at is None:
-            turn.mark(mark.job, removed_at=turn.now)
+            turn.update_job_record(mark.job, removed_at=turn.now)
     tick.begin(turn, lived_until)
     turn.ticked()
     for job in jobs:
@@ -172,7 +176,7 @@ def _lived_until(event: Restored) -> datetime | None:
     return max((seen for seen in marks if seen <= event.at.wall), default=None)
 
 
-def _watch_lateness(turn: Turn, job: Job, seen_until: datetime, since: datetime) -> None:
+def _arm_late_checks(turn: Turn, job: Job, seen_until: datetime, since: datetime) -> None:
     """A slot of an earlier life may still be waiting for its success.
 
     since: the absence began then. Slots of a newer text between `seen_until` and that
@@ -187,6 +191,6 @@ def _watch_lateness(turn: Turn, job: Job, seen_until: datetime, since: datetime)
     if not slots or (success is not None and success >= slots[-1]):
         return
     forbidden = (Reason.PAUSED, Reason.DISABLED)
-    past = turn.world.past.get(job.name, ())
+    past = turn.world.recent_runs.get(job.name, ())
     if not any(each.due == slots[-1] and each.reason in forbidden for each in past):
         turn.world.late = turn.world.late.set(job.name, slots[-1])

@@ -13,11 +13,11 @@ from msgspec import Struct, field
 
 from supervisor.core import schedule
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.dependencies import Past
-from supervisor.core.model import Attempt, Config, Job, Mark, Pause, Problem, Run, State
+from supervisor.core.dependencies import RunSummary
+from supervisor.core.model import Attempt, Config, Job, JobRecord, Pause, Problem, Run, State
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.schedule import Calendar
-from supervisor.core.verdict import Heard, Verdict
+from supervisor.core.verdict import Verdict, WorkerMessages
 
 # Runs of these are opened by a request of their own; the name is refused in jobs.yaml.
 RESTORE = "restore"
@@ -33,7 +33,7 @@ RESERVED = {
 }
 
 
-class Life(StrEnum):
+class ServicePhase(StrEnum):
     """What the service as a whole is doing."""
 
     SERVING = "serving"
@@ -42,7 +42,7 @@ class Life(StrEnum):
     STOPPED = "stopped"
 
 
-class Living(Struct, frozen=True):
+class LiveAttempt(Struct, frozen=True):
     """An attempt whose tree is not known to be empty.
 
     It keeps the definition it was begun with and holds a place, its groups and
@@ -60,9 +60,9 @@ class Living(Struct, frozen=True):
     deadline: float | None
     kill_at: float | None = None
     give_up_at: float | None = None
-    wish: Verdict | None = None
-    heard: Heard = Heard()
-    settled: bool = False
+    forced_verdict: Verdict | None = None
+    reported: WorkerMessages = WorkerMessages()
+    exited: bool = False
     outcome: Run | None = None
     is_abandoned: bool = False
 
@@ -76,10 +76,10 @@ class Living(Struct, frozen=True):
 
 
 # (due, place, id): the order in which pending runs are looked at.
-Turnstile = tuple[datetime, int, int]
+QueueKey = tuple[datetime, int, int]
 
 
-class World(Struct):
+class SchedulerState(Struct):
     """The state of the service; see the module for the law.
 
     agenda: minute since 1970 -> names of jobs with a slot then; next_slot: its
@@ -102,26 +102,28 @@ class World(Struct):
 
     config: Config
     jobs: PersistentMap[str, Job] = field(default_factory=PersistentMap)
-    agenda: PersistentMap[int, PersistentMap[str, None]] = field(default_factory=PersistentMap)
+    jobs_by_minute: PersistentMap[int, PersistentMap[str, None]] = field(
+        default_factory=PersistentMap
+    )
     next_slot: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
-    marks: PersistentMap[str, Mark] = field(default_factory=PersistentMap)
+    job_records: PersistentMap[str, JobRecord] = field(default_factory=PersistentMap)
     paused: Pause | None = None
     runs: PersistentMap[int, Run] = field(default_factory=PersistentMap)
-    living: PersistentMap[int, Living] = field(default_factory=PersistentMap)
+    living: PersistentMap[int, LiveAttempt] = field(default_factory=PersistentMap)
     by_job: PersistentMap[str, tuple[int, ...]] = field(default_factory=PersistentMap)
-    queue: tuple[Turnstile, ...] = ()
+    queue: tuple[QueueKey, ...] = ()
     groups: PersistentMap[str, int] = field(default_factory=PersistentMap)
     retry_at: PersistentMap[int, float] = field(default_factory=PersistentMap)
     late: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
-    past: PersistentMap[str, tuple[Past, ...]] = field(default_factory=PersistentMap)
+    recent_runs: PersistentMap[str, tuple[RunSummary, ...]] = field(default_factory=PersistentMap)
     last_success: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
-    last: PersistentMap[str, Run] = field(default_factory=PersistentMap)
+    last_run: PersistentMap[str, Run] = field(default_factory=PersistentMap)
     incidents: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
     closed: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
     outbox: tuple[Alert, ...] = ()
     sending: tuple[int, ...] = ()
     deliver_at: float | None = None
-    life: Life = Life.SERVING
+    life: ServicePhase = ServicePhase.SERVING
     has_calendar: bool = True
     stop_by: float | None = None
     problems: tuple[Problem, ...] = ()
@@ -147,14 +149,14 @@ class World(Struct):
 
     def pause_over(self, job: str, at: datetime) -> Pause | None:
         """The pause that holds back this job's slots the longest from this instant."""
-        mark = self.marks.get(job)
+        mark = self.job_records.get(job)
         pauses = (self.paused, mark.pause if mark else None)
         in_force = [p for p in pauses if p is not None and (p.until is None or at < p.until)]
-        return max(in_force, key=_end_of_pause, default=None)
+        return max(in_force, key=_pause_end, default=None)
 
     def calendar(self, job: Job, since: datetime) -> Calendar:
         """The job's slots after an instant, without fixed times that are done already."""
-        mark = self.marks.get(job.name)
+        mark = self.job_records.get(job.name)
         done = None if mark is None else mark.fixed_until
         fixed_after = done if done is not None and done > since else None
         return schedule.calendar(job.cron, job.timezone, fixed_after)
@@ -169,7 +171,7 @@ class World(Struct):
         return not self.runs and not self.living
 
     @property
-    def has_news(self) -> bool:
+    def has_unsent_alerts(self) -> bool:
         """An alert is on its way, or was never tried."""
         return bool(self.sending) or (bool(self.outbox) and not self.outbox[0].attempts)
 
@@ -178,5 +180,5 @@ class World(Struct):
         return sum(run.state is State.PENDING for run in self.runs.values())
 
 
-def _end_of_pause(pause: Pause) -> datetime:
+def _pause_end(pause: Pause) -> datetime:
     return pause.until or datetime.max.replace(tzinfo=UTC)

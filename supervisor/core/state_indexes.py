@@ -6,12 +6,12 @@ on, and keeps one fact true in all of them. Called by `turn.py` only.
 
 from bisect import insort
 
-from supervisor.core.dependencies import REMEMBERED, Past
+from supervisor.core.dependencies import MOST_RECENT, RunSummary
 from supervisor.core.model import Reason, Run, State
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 
 
-def enter(world: World, before: Run | None, run: Run) -> None:
+def enter(world: SchedulerState, before: Run | None, run: Run) -> None:
     """A run as it now is; before: as it was, None if it is new."""
     is_pending = run.state is State.PENDING
     if is_pending != (before is not None and before.state is State.PENDING):
@@ -27,7 +27,7 @@ def enter(world: World, before: Run | None, run: Run) -> None:
         leave_job(world, run.job, run.id)
 
 
-def leave_job(world: World, job: str, run: int) -> None:
+def leave_job(world: SchedulerState, job: str, run: int) -> None:
     """A run that is neither open nor living is its job's no longer."""
     if run in world.runs or run in world.living:
         return
@@ -35,32 +35,32 @@ def leave_job(world: World, job: str, run: int) -> None:
     world.by_job = world.by_job.set(job, rest) if rest else world.by_job.delete(job)
 
 
-def remember(world: World, run: Run) -> None:
+def remember(world: SchedulerState, run: Run) -> None:
     """What dependents and people will ask of a run that came into a new state."""
     if run.dry_run or _is_stood_for(world, run):
         return
-    past = Past(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
-    others = [other for other in world.past.get(run.job, ()) if other.run != run.id]
+    past = RunSummary(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
+    others = [other for other in world.recent_runs.get(run.job, ()) if other.run != run.id]
     if others and others[0].due > run.due:
         newest = sorted([past, *others], key=lambda each: (each.due, each.run), reverse=True)
     else:
         newest = [past, *others]
-    world.past = world.past.set(run.job, tuple(newest[:REMEMBERED]))
+    world.recent_runs = world.recent_runs.set(run.job, tuple(newest[:MOST_RECENT]))
     if not run.state.is_open:
         _remember_end(world, run)
 
 
-def _remember_end(world: World, run: Run) -> None:
-    latest = world.last.get(run.job)
+def _remember_end(world: SchedulerState, run: Run) -> None:
+    latest = world.last_run.get(run.job)
     if latest is None or latest.id <= run.id:
-        world.last = world.last.set(run.job, run)
+        world.last_run = world.last_run.set(run.job, run)
     if run.state is State.SUCCESS:
         best = world.last_success.get(run.job)
         if best is None or best < run.due:
             world.last_success = world.last_success.set(run.job, run.due)
 
 
-def _is_stood_for(world: World, run: Run) -> bool:
+def _is_stood_for(world: SchedulerState, run: Run) -> bool:
     """A slot skipped for an earlier run: that one is remembered in its place.
 
     Not so a dry run, which stands for nothing.
@@ -71,7 +71,7 @@ def _is_stood_for(world: World, run: Run) -> bool:
     return blocker is None or (blocker.due <= run.due and not blocker.dry_run)
 
 
-def _enqueue(world: World, run: Run) -> None:
+def _enqueue(world: SchedulerState, run: Run) -> None:
     entry, queue = (run.due, run.place, run.id), world.queue
     # In a burst runs come in their order: one copy, no search.
     if not queue or queue[-1] < entry:
@@ -82,7 +82,7 @@ def _enqueue(world: World, run: Run) -> None:
         world.queue = tuple(changed)
 
 
-def _dequeue(world: World, run: Run) -> None:
+def _dequeue(world: SchedulerState, run: Run) -> None:
     entry, queue = (run.due, run.place, run.id), world.queue
     # In a burst runs go from the front: one copy, no search.
     if queue[0] == entry:

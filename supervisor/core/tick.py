@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from supervisor.core import attempts, heartbeats, incidents, schedule, shutdown
 from supervisor.core.model import Job, Severity
-from supervisor.core.slots import check_late, open_due, words
-from supervisor.core.state import Life, World
+from supervisor.core.slots import check_late, format_instant, open_due
+from supervisor.core.state import SchedulerState, ServicePhase
 from supervisor.core.turn import Turn
 from workers.units import format_duration
 
@@ -20,7 +20,7 @@ BACK_STEP = timedelta(minutes=1)
 CLOCK_STEP = timedelta(hours=1)
 
 
-def read(turn: Turn) -> None:
+def check_clock(turn: Turn) -> None:
     """Compare this turn's wall clock with the latest one seen; small steps back add up."""
     world = turn.world
     latest = world.latest_wall or turn.now
@@ -51,7 +51,7 @@ def begin(turn: Turn, lived_until: datetime | None) -> None:
 
 def redefined(turn: Turn, job: Job) -> None:
     """A job has another calendar: what is interval-like in it now goes on, too."""
-    mark = turn.world.marks[job.name]
+    mark = turn.world.job_records[job.name]
     is_small = mark.seen_until <= turn.now + CLOCK_STEP
     if turn.world.silent_until is not None and is_small:
         _repeat(turn, job)
@@ -75,7 +75,7 @@ def _stay_silent(turn: Turn, until: datetime) -> None:
     turn.trouble(
         "",
         incidents.CLOCK,
-        f"the clock went back: slots up to {words(until)} count as done, and jobs "
+        f"the clock went back: slots up to {format_instant(until)} count as done, and jobs "
         "stay silent until then (nightshift resume --from-now ends that)",
     )
 
@@ -89,22 +89,22 @@ def _go_on(turn: Turn, until: datetime) -> None:
     turn.trouble(
         "",
         incidents.CLOCK,
-        f"the clock was put back by {length}: until {words(until)} fixed times that have "
+        f"the clock was put back by {length}: until {format_instant(until)} fixed times that have "
         "passed already are not repeated; jobs whose minute or hour begins with * go on",
         severity=Severity.WARNING,
     )
 
 
 def _repeat(turn: Turn, job: Job) -> None:
-    mark = turn.world.marks.get(job.name)
+    mark = turn.world.job_records.get(job.name)
     if not job.cron or mark is None or mark.seen_until <= turn.now:
         return
     like_intervals = [schedule.is_interval_like(expression) for expression in job.cron]
     if all(like_intervals):
-        turn.lower_mark(job)
+        turn.rewind_seen_until(job)
     elif any(like_intervals):
         done = max(mark.seen_until, mark.fixed_until or mark.seen_until)
-        turn.lower_mark(job, fixed_until=done)
+        turn.rewind_seen_until(job, fixed_until=done)
 
 
 def _caught_up(turn: Turn) -> None:
@@ -117,7 +117,7 @@ def _done_until(turn: Turn) -> datetime:
     jobs = turn.world.jobs
     ahead = [
         max(mark.seen_until, mark.fixed_until or mark.seen_until)
-        for mark in turn.world.marks.values()
+        for mark in turn.world.job_records.values()
         if mark.job in jobs and jobs[mark.job].cron
     ]
     return max(ahead, default=turn.now)
@@ -126,39 +126,39 @@ def _done_until(turn: Turn) -> datetime:
 def time_passed(turn: Turn) -> None:
     """Timers first, then the slots of every minute since the last look."""
     attempts.expire(turn)
-    attempts.wake_retries(turn)
-    shutdown.stop_if_over(turn)
-    if turn.world.life is Life.SERVING and turn.world.has_calendar:
+    attempts.start_due_retries(turn)
+    shutdown.stop_if_idle(turn)
+    if turn.world.life is ServicePhase.SERVING and turn.world.has_calendar:
         _tick(turn)
     turn.may_admit = True
 
 
 def _tick(turn: Turn) -> None:
     world = turn.world
-    read(turn)
+    check_clock(turn)
     since = schedule.at_minute(world.last_tick or turn.now)
     until = schedule.at_minute(turn.now)
     if until == since:
         check_late(turn)
         return
-    for job in turn.take_due(_due_minutes(world, since, until)):
-        mark = world.marks.get(job.name)
+    for job in turn.pop_due(_due_minutes(world, since, until)):
+        mark = world.job_records.get(job.name)
         seen = mark.seen_until if mark is not None else turn.now - timedelta(minutes=1)
         # Slots of a newer text before the last tick were never due.
         unsettled = seen if world.last_tick is None else max(seen, world.last_tick)
         open_due(
             turn, job, unsettled, "the supervisor was not running or the clock was put forward"
         )
-        turn.expect(job, turn.now)
+        turn.schedule_next(job, turn.now)
     turn.ticked()
     check_late(turn)
     turn.settle()
     turn.remind()
-    turn.actions.extend(heartbeats.ticked(world.config.heartbeat))
+    turn.actions.extend(heartbeats.on_tick(world.config.heartbeat))
 
 
-def _due_minutes(world: World, since: int, until: int) -> list[int]:
+def _due_minutes(world: SchedulerState, since: int, until: int) -> list[int]:
     """The minutes of the agenda up to `until`."""
-    if 0 <= until - since <= len(world.agenda):
-        return [minute for minute in range(since + 1, until + 1) if minute in world.agenda]
-    return sorted(minute for minute in world.agenda if minute <= until)
+    if 0 <= until - since <= len(world.jobs_by_minute):
+        return [minute for minute in range(since + 1, until + 1) if minute in world.jobs_by_minute]
+    return sorted(minute for minute in world.jobs_by_minute if minute <= until)

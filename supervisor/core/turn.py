@@ -15,7 +15,7 @@ from supervisor.core.effects import Launch, Record, RecordTick, ReleaseSlots
 from supervisor.core.model import (
     Attempt,
     Job,
-    Mark,
+    JobRecord,
     Reason,
     Run,
     State,
@@ -23,11 +23,11 @@ from supervisor.core.model import (
     replace,
 )
 from supervisor.core.persistent_map import PersistentMap
-from supervisor.core.state import Living
+from supervisor.core.state import LiveAttempt
 from supervisor.core.turn_incidents import IncidentTurn
 from supervisor.core.verdict import Verdict
 
-_NOBODY: PersistentMap[str, None] = PersistentMap()
+_NO_JOBS: PersistentMap[str, None] = PersistentMap()
 
 
 class Turn(IncidentTurn):
@@ -38,10 +38,10 @@ class Turn(IncidentTurn):
     def open_run(self, job: Job, due: datetime, trigger: Trigger, **fields: Any) -> Run:
         """A new pending run, in the queue and in the ledger."""
         run = self._new_run(job, due, trigger, State.PENDING, **fields)
-        self.keep(run)
+        self.save_run(run)
         return run
 
-    def close_unopened(
+    def record_skipped_or_missed(
         self,
         job: Job,
         slot: datetime,
@@ -57,7 +57,7 @@ class Turn(IncidentTurn):
             slot=None if trigger is Trigger.STARTUP else slot,
             reason=reason, cause=cause, blocked_by=blocked_by, ended_at=self.now,
         )  # fmt: skip
-        self.keep(run)
+        self.save_run(run)
         self.note(f"{state}: {cause}", run=run)
         return run
 
@@ -66,7 +66,7 @@ class Turn(IncidentTurn):
         state_indexes.enter(self.world, None, run)
         state_indexes.remember(self.world, run)
 
-    def keep(self, run: Run) -> None:
+    def save_run(self, run: Run) -> None:
         """Take a new or changed run into ledger and indexes."""
         before = self.world.runs.get(run.id)
         self.actions.append(Record(run))
@@ -85,13 +85,13 @@ class Turn(IncidentTurn):
             ended_at=self.now,
             next_attempt_at=None,
         )
-        self.keep(final)
+        self.save_run(final)
         said = f"{final.state}: {final.cause}" if final.cause else str(final.state)
         self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
         job = self.world.definition(final.job)
         if job is not None and not final.dry_run:
-            self._judge_incidents(final)
-            self.actions.extend(heartbeats.ended(job, final))
+            self._update_incidents(final)
+            self.actions.extend(heartbeats.on_end(job, final))
         self.may_admit = True
         return final
 
@@ -121,28 +121,30 @@ class Turn(IncidentTurn):
         groups = tuple(group for group in (job.exclusive, run.batch) if group)
         deadline = None if job.timeout_s is None else self.at.mono + job.timeout_s
         world = self.world
-        world.living = world.living.set(run.id, Living(run.id, job, attempt, groups, deadline))
+        world.living = world.living.set(
+            run.id, LiveAttempt(run.id, job, attempt, groups, deadline)
+        )
         for group in groups:
             world.groups = world.groups.set(group, run.id)
-        self.keep(running)
+        self.save_run(running)
         # All of a first attempt can be told from its run, until it has ended.
         self.actions.append(Record(attempt, soon=attempt.number == 1))
         self.actions.append(Launch(running, job))
-        self.actions.extend(heartbeats.begun(job, running))
+        self.actions.extend(heartbeats.on_start(job, running))
         self.note("starts", run=running)
 
-    def unlaunch(self, run: Run) -> None:
+    def undo_launch(self, run: Run) -> None:
         """Take back a launch that was not performed; the attempt never was."""
-        self.leave(self.world.living[run.id])
+        self.free_place(self.world.living[run.id])
         begun = run.attempt - 1
         started_at = run.started_at if begun else None
-        self.keep(replace(run, state=State.PENDING, attempt=begun, started_at=started_at))
+        self.save_run(replace(run, state=State.PENDING, attempt=begun, started_at=started_at))
 
-    def put_living(self, living: Living) -> None:
+    def set_live(self, living: LiveAttempt) -> None:
         """Take a changed living attempt into the world."""
         self.world.living = self.world.living.set(living.run, living)
 
-    def leave(self, living: Living) -> None:
+    def free_place(self, living: LiveAttempt) -> None:
         """The attempt's tree is empty: place, groups and job are free."""
         world = self.world
         world.living = world.living.delete(living.run)
@@ -158,27 +160,27 @@ class Turn(IncidentTurn):
         self.world.last_tick = self.now
         self.actions.append(RecordTick(self.now, self.world.silent_until))
 
-    def mark(self, job: str, **fields: Any) -> None:
+    def update_job_record(self, job: str, **fields: Any) -> None:
         """Change what the ledger keeps of a job."""
-        known = self.world.marks.get(job) or Mark(job, self.now)
+        known = self.world.job_records.get(job) or JobRecord(job, self.now)
         changed = replace(known, **fields)
-        self.world.marks = self.world.marks.set(job, changed)
+        self.world.job_records = self.world.job_records.set(job, changed)
         self.actions.append(Record(changed))
 
-    def see_until(self, job: str, instant: datetime) -> None:
+    def advance_seen_until(self, job: str, instant: datetime) -> None:
         """Slots of this job up to here are settled for good."""
-        known = self.world.marks.get(job)
+        known = self.world.job_records.get(job)
         if known is None or known.seen_until < instant:
-            self.mark(job, seen_until=instant)
+            self.update_job_record(job, seen_until=instant)
 
-    def lower_mark(self, job: Job, fixed_until: datetime | None = None) -> None:
+    def rewind_seen_until(self, job: Job, fixed_until: datetime | None = None) -> None:
         """Let slots after now come again, though a wrong clock had them done.
 
         fixed_until: but fixed times only after that.
         """
         self.actions.append(ReleaseSlots(job.name, self.now))
-        self.mark(job.name, seen_until=self.now, fixed_until=fixed_until)
-        self.expect(job, self.now)
+        self.update_job_record(job.name, seen_until=self.now, fixed_until=fixed_until)
+        self.schedule_next(job, self.now)
         world = self.world
         for run in world.open_runs_of(job.name):
             if run.slot is not None and run.slot > self.now:
@@ -186,49 +188,53 @@ class Turn(IncidentTurn):
         for living in list(world.living.values()):
             outcome = living.outcome
             if outcome and outcome.job == job.name and outcome.slot and outcome.slot > self.now:
-                self.put_living(replace(living, outcome=replace(outcome, slot=None)))
-        kept = tuple(past for past in world.past.get(job.name, ()) if past.due <= self.now)
-        world.past = world.past.set(job.name, kept)
+                self.set_live(replace(living, outcome=replace(outcome, slot=None)))
+        kept = tuple(past for past in world.recent_runs.get(job.name, ()) if past.due <= self.now)
+        world.recent_runs = world.recent_runs.set(job.name, kept)
         if job.name in world.last_success and world.last_success[job.name] > self.now:
             world.last_success = world.last_success.set(job.name, self.now)
 
-    def expect(self, job: Job, after: datetime) -> None:
+    def schedule_next(self, job: Job, after: datetime) -> None:
         """Put the job's next slot after this instant into the agenda."""
-        self.forget_slot(job.name)
+        self.unschedule(job.name)
         if not job.cron or not self.world.has_calendar:
             return
         slot = self.world.calendar(job, after).next_after(after)
         if slot is None:
             return
         world, minute = self.world, schedule.at_minute(slot)
-        names = world.agenda.get(minute, _NOBODY)
-        world.agenda = world.agenda.set(minute, names.set(job.name, None))
+        names = world.jobs_by_minute.get(minute, _NO_JOBS)
+        world.jobs_by_minute = world.jobs_by_minute.set(minute, names.set(job.name, None))
         world.next_slot = world.next_slot.set(job.name, slot)
 
-    def take_due(self, minutes: Iterable[int]) -> list[Job]:
+    def pop_due(self, minutes: Iterable[int]) -> list[Job]:
         """Take the jobs of these minutes out of the agenda; in the order of the file."""
         world = self.world
         found: list[str] = []
         for minute in minutes:
-            found += world.agenda[minute]
-            world.agenda = world.agenda.delete(minute)
+            found += world.jobs_by_minute[minute]
+            world.jobs_by_minute = world.jobs_by_minute.delete(minute)
         world.next_slot = world.next_slot.delete_many(found)
         return sorted((world.jobs[name] for name in found), key=lambda job: job.place)
 
-    def forget_slot(self, job: str) -> None:
+    def unschedule(self, job: str) -> None:
         """Take the job's next slot out of the agenda."""
         world = self.world
         slot = world.next_slot.get(job)
         if slot is None:
             return
         minute = schedule.at_minute(slot)
-        names = world.agenda[minute].delete(job)
-        world.agenda = world.agenda.set(minute, names) if names else world.agenda.delete(minute)
+        names = world.jobs_by_minute[minute].delete(job)
+        world.jobs_by_minute = (
+            world.jobs_by_minute.set(minute, names)
+            if names
+            else world.jobs_by_minute.delete(minute)
+        )
         world.next_slot = world.next_slot.delete(job)
 
-    def _judge_incidents(self, run: Run) -> None:
+    def _update_incidents(self, run: Run) -> None:
         if run.state is State.SUCCESS:
-            self.mend(run.job, *incidents.MENDED_BY_SUCCESS)
+            self.mend(run.job, *incidents.CLOSED_BY_SUCCESS)
             slot = self.world.late.get(run.job)
             if slot is not None and run.due >= slot:
                 self.world.late = self.world.late.delete(run.job)

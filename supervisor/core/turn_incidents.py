@@ -13,16 +13,16 @@ from supervisor.core import outbox
 from supervisor.core.alert_model import Incident
 from supervisor.core.effects import Action, Note, Record
 from supervisor.core.events import At
-from supervisor.core.incidents import Word
+from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Run, Severity, replace
 from supervisor.core.persistent_map import PersistentMap
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 
 
 class IncidentTurn:
     """The world as it is being changed, the instant, and the actions so far."""
 
-    def __init__(self, world: World, at: At) -> None:
+    def __init__(self, world: SchedulerState, at: At) -> None:
         self.world = copy.copy(world)
         self.at = at
         self.actions: list[Action] = []
@@ -60,7 +60,7 @@ class IncidentTurn:
                 self._put_incident(*incidents.recovered(other, self.now))
         known = self.world.incidents.get((job, kind))
         if known is not None:
-            self._put_incident(*incidents.again(known, cause, run, self.now))
+            self._put_incident(*incidents.repeat(known, cause, run, self.now))
             return
         before = self.world.closed.get((job, kind))
         if before is not None and incidents.has_settled(before, self.now):
@@ -70,7 +70,7 @@ class IncidentTurn:
             return
         number = self.world.next_incident
         self.world.next_incident = number + 1
-        opened, word = incidents.opened(number, job, kind, severity, cause, run, self.now)
+        opened, word = incidents.open_new(number, job, kind, severity, cause, run, self.now)
         if before is not None and incidents.is_acked(before, self.now):
             opened = incidents.inheriting(opened, before)
         self._put_incident(opened, word)
@@ -128,7 +128,7 @@ class IncidentTurn:
     def _matters(self, closed: Incident) -> bool:
         return incidents.is_settling(closed) or incidents.is_acked(closed, self.now)
 
-    def _put_incident(self, incident: Incident, word: Word | None) -> None:
+    def _put_incident(self, incident: Incident, word: AlertKind | None) -> None:
         world, key = self.world, (incident.job, incident.kind)
         before = world.incidents.get(key) or world.closed.get(key)
         # At most one of the two holds a key.
@@ -145,16 +145,16 @@ class IncidentTurn:
             state = "closed" if incident.closed_at else "open again"
             self.note(f"incident {incident.id} ({incident.kind}) {state}", job=incident.job)
 
-    def _alert(self, incident: Incident, word: Word) -> None:
+    def _alert(self, incident: Incident, word: AlertKind) -> None:
         world = self.world
         alert = outbox.alert(world.next_alert, incident, word, self.now)
         world.next_alert = alert.id + 1
-        alert = outbox.judged(alert, world.config.notify)
+        alert = outbox.with_filter_applied(alert, world.config.notify)
         if incidents.is_silent(incident) and not alert.withheld:
             alert = replace(alert, withheld=f"acknowledged by {incident.ack_by}")
         world.outbox, rows = outbox.add(world.outbox, alert, world.sending)
         self.actions.extend(Record(row) for row in rows)
-        level = "info" if word is Word.RECOVERED else "error"
+        level = "info" if word is AlertKind.RECOVERED else "error"
         self.note(
             f"incident {incident.id} ({incident.kind}) {word}: {incident.cause}",
             level,

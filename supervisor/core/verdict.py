@@ -35,7 +35,7 @@ class Verdict(Struct, frozen=True):
     exit_status: int | None = None
 
 
-class Heard(Struct, frozen=True):
+class WorkerMessages(Struct, frozen=True):
     """What a worker said last: `done`, `failed`, garbage, or nothing yet."""
 
     done: Done | None = None
@@ -74,7 +74,9 @@ def cancelled(reason: Reason, cause: str) -> Verdict:
     return Verdict(State.CANCELLED, reason, cause)
 
 
-def ended(job: Job, wait_status: int, heard: Heard, cpu_s: float = 0.0) -> Verdict:
+def from_wait_status(
+    job: Job, wait_status: int, heard: WorkerMessages, cpu_s: float = 0.0
+) -> Verdict:
     """What a process's own ending means.
 
     wait_status: as waitpid returns it. cpu_s: CPU time that the process used.
@@ -91,7 +93,7 @@ def _command(job: Job, status: int) -> Verdict:
     return Verdict(State.FAILED, Reason.EXIT, f"exit status {status}{_hint(job, status)}", status)
 
 
-def _worker(status: int, heard: Heard) -> Verdict:
+def _worker(status: int, heard: WorkerMessages) -> Verdict:
     if heard.failed is not None:
         reason = Reason.PERMANENT if heard.failed.permanent else Reason.ERROR
         return Verdict(State.FAILED, reason, heard.failed.error, status)

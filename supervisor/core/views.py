@@ -54,7 +54,7 @@ class RunView(Struct, frozen=True):
     attempts: tuple[AttemptView, ...] = ()
 
 
-class Last(Struct, frozen=True):
+class LastRun(Struct, frozen=True):
     """A job's newest result."""
 
     run: int
@@ -73,7 +73,7 @@ class JobStatus(Struct, frozen=True):
     paused_until: datetime | None
     is_paused: bool
     next_at: datetime | None
-    last: Last | None
+    last: LastRun | None
 
 
 class IncidentView(Struct, frozen=True):

@@ -19,7 +19,7 @@ CHECKS: tuple[Check[Any], ...] = (
     Check("zones", schedules.zones, schedules.judge_zones),
     Check("daylight", schedules.daylight, schedules.judge_daylight),
     Check("postgres", network.servers, network.judge_servers),
-    Check("webhooks", network.doors, network.judge_doors),
+    Check("webhooks", network.webhooks, network.judge_webhooks),
     Check("clock", host.clock, host.judge_clock),
     Check("processes", service.init, service.judge_init),
     Check("stop", service.stop, service.judge_stop),

@@ -14,7 +14,7 @@ from supervisor.core.model import Config, Job
 
 
 @dataclass(frozen=True, slots=True)
-class Living:
+class RunningService:
     """The supervisor that answers.
 
     pid: 0 if it is out of our sight. alerts_waiting, alerts_error: of those that were
@@ -28,7 +28,7 @@ class Living:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class DoctorContext:
     """One installation, as the person who asks sees it.
 
     config: None, if jobs.yaml has so many `mistakes`, or is not there: `no_file` says so.
@@ -45,7 +45,7 @@ class Ground:
     socket: Path
     environ: Mapping[str, str]
     version: str
-    living: Living | None
+    living: RunningService | None
     silence: str
     way_out: str
     zone_trouble: str = ""

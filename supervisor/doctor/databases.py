@@ -13,11 +13,11 @@ from pathlib import Path
 
 from supervisor.core import schedule
 from supervisor.core.model import Job
-from supervisor.doctor.context import Ground, parameters, path_in
-from supervisor.doctor.finding import Finding, mend, note, well
+from supervisor.doctor.context import DoctorContext, parameters, path_in
+from supervisor.doctor.finding import Finding, info, ok, problem
 from workers import sqlite
 from workers.backup import filenames, listing
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 from workers.units import format_duration
 
 # Beyond its interval a copy may be as late as this: health's own limit for a daily one.
@@ -54,7 +54,7 @@ class Copies:
     is_new: bool
 
 
-def sources(ground: Ground) -> list[Source]:
+def sources(ground: DoctorContext) -> list[Source]:
     """Every database that a worker of ours opens."""
     users: dict[Path, list[Job]] = {}
     for job in ground.jobs:
@@ -71,21 +71,21 @@ def judge_sources(found: Iterable[Source]) -> Iterator[Finding]:
         more = f" and {len(source.jobs) - 2} more" if len(source.jobs) > 2 else ""
         jobs = ", ".join(source.jobs[:2]) + more
         if not source.trouble:
-            yield well(f"{source.path}, of {jobs}")
+            yield ok(f"{source.path}, of {jobs}")
         elif not source.exists and source.made_by:
             run = f"nightshift run {source.made_by} --wait"
-            yield note(f"{source.path} is not there yet; {source.made_by} makes it", "", run)
+            yield info(f"{source.path} is not there yet; {source.made_by} makes it", "", run)
         elif not source.exists:
             where = f"its true path, in the `with` of {jobs}"
-            yield mend(f"{source.path} does not exist", "a SQLite database", where)
+            yield problem(f"{source.path} does not exist", "a SQLite database", where)
         else:
             remedy = f"as the sentence says; who may what: ls -l {shlex.quote(str(source.path))}"
-            yield mend(f"{source.path} {source.trouble}", f"what {jobs} can open", remedy)
+            yield problem(f"{source.path} {source.trouble}", f"what {jobs} can open", remedy)
     if not found:
-        yield well("no job of ours opens one")
+        yield ok("no job of ours opens one")
 
 
-def copies(ground: Ground) -> list[Copies]:
+def copies(ground: DoctorContext) -> list[Copies]:
     """Of each backup job, the newest verified copy."""
     return [
         _copies(job, path_in(job, given["database"]), path_in(job, given["directory"]), ground)
@@ -100,39 +100,41 @@ def judge_copies(found: Iterable[Copies]) -> Iterator[Finding]:
         run = f"nightshift run {each.job} --wait"
         expected = f"one of the last {format_duration(each.expected_s)}"
         if each.age_s is None and each.is_new:
-            yield note(f"{each.job}: no verified copy yet", expected, run)
+            yield info(f"{each.job}: no verified copy yet", expected, run)
         elif each.age_s is None:
-            yield mend(f"{each.job}: no verified copy: {each.why}", expected, run)
+            yield problem(f"{each.job}: no verified copy: {each.why}", expected, run)
         elif each.age_s > each.expected_s:
             age = format_duration(round(each.age_s))
-            yield mend(f"{each.job}: the newest verified copy is {age} old", expected, run)
+            yield problem(f"{each.job}: the newest verified copy is {age} old", expected, run)
         else:
             age = format_duration(round(each.age_s))
-            yield well(f"{each.job}: the newest verified copy is {age} old")
+            yield ok(f"{each.job}: the newest verified copy is {age} old")
     if not found:
-        yield well("no job makes any")
+        yield ok("no job makes any")
 
 
 def _source(path: Path, jobs: list[Job]) -> Source:
     trouble = ""
     try:
-        sqlite.refuse_lockout(sqlite.look(path))
-    except sqlite.DatabaseTrouble as refused:
+        sqlite.refuse_lockout(sqlite.inspect(path))
+    except sqlite.DatabaseError as refused:
         trouble = refused.reason
     made_by = next((job.name for job in jobs if job.worker in _MAKERS), "")
     return Source(path, tuple(job.name for job in jobs), os.path.exists(path), trouble, made_by)
 
 
-def _copies(job: Job, path: Path, folder: Path, ground: Ground) -> Copies:
+def _copies(job: Job, path: Path, folder: Path, ground: DoctorContext) -> Copies:
     now, why = datetime.now(UTC), f"none in {folder}"
     newest = None
     try:
         stem = filenames.stem(path)
         fine = listing.State.VERIFIED
         found = [one for one in listing.list_backups(folder) if one.stem == stem]
-        present = (one for one in found if one.state is fine and not listing.ahead(one, now))
+        present = (
+            one for one in found if one.state is fine and not listing.is_in_future(one, now)
+        )
         newest = max((one.taken_at for one in present), default=None)
-    except (Trouble, ValueError) as error:
+    except (BackupError, ValueError) as error:
         why = str(error)
     age_s = max(0.0, (now - newest).total_seconds()) if newest is not None else None
     return Copies(job.name, age_s, why, _interval_s(job, now) + LATE_S, ground.is_new)

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from supervisor.core.model import Run
-from supervisor.doctor.context import Ground, path_in
-from supervisor.doctor.finding import Finding, mend, note, well
-from supervisor.ledger.queries import History, Wanted
+from supervisor.doctor.context import DoctorContext, path_in
+from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_size
 
 _DAY_S = 86400.0
@@ -68,7 +68,7 @@ class Mount:
     is_mount_point: bool
 
 
-def user(ground: Ground) -> User:
+def user(ground: DoctorContext) -> User:
     """The effective user, and the owner of the state folder."""
     try:
         return User(os.geteuid(), ground.state.stat().st_uid)
@@ -79,24 +79,24 @@ def user(ground: Ground) -> User:
 def judge_user(found: User) -> Iterator[Finding]:
     """What another user may do says nothing about the service."""
     if found.owner in (None, found.uid):
-        yield well(_name(found.uid))
+        yield ok(_name(found.uid))
         return
     again = f"sudo -u {shlex.quote(_sudo_name(found.owner or 0))} nightshift doctor"
-    yield note(
+    yield info(
         f"{_name(found.uid)}, and the state folder belongs to {_name(found.owner or 0)}",
         "the user of the service: these findings are of somebody else",
         again,
     )
 
 
-def state(ground: Ground) -> list[Place]:
+def state(ground: DoctorContext) -> list[Place]:
     """The state folder and what is written in it: ledger, output of runs, files of jobs."""
     inside = [ground.state / name for name in ("runs", "tmp", "cache", "lock")]
     inside = [path for path in (ground.ledger, *inside) if os.path.lexists(path)]
     return [_place(ground.state, True), *(_place(path, True) for path in inside)]
 
 
-def backups(ground: Ground) -> list[Place]:
+def backups(ground: DoctorContext) -> list[Place]:
     """The folders of copies; a second copy's folder is never made, it may be unmounted."""
     found: dict[Path, Place] = {}
     for job, given in ground.of_worker("backup.run"):
@@ -113,25 +113,27 @@ def judge_places(places: Iterable[Place]) -> Iterator[Finding]:
     for place in places:
         named = shlex.quote(str(place.path))
         if not place.exists and not place.made_by_us:
-            yield mend(f"{place.path} is not there", "a folder", f"mkdir -p {named}, or mount it")
+            yield problem(
+                f"{place.path} is not there", "a folder", f"mkdir -p {named}, or mount it"
+            )
         elif place.read_only:
             remedy = f"mount it writable (mount -o remount,rw, a volume without :ro): {named}"
-            yield mend(f"{place.path} is on a read-only file system", "a writable one", remedy)
+            yield problem(f"{place.path} is on a read-only file system", "a writable one", remedy)
         elif not place.writable:
             who = _name(os.geteuid())
             what = place.path if place.exists else place.path.parent
             remedy = (
                 f"chown -R {os.geteuid()} {shlex.quote(str(what))}, if it is the service's user"
             )
-            yield mend(f"{who} may not write {what}", "leave to write", remedy)
+            yield problem(f"{who} may not write {what}", "leave to write", remedy)
         else:
             fine.append(str(place.path))
     if fine:
         inside = f" and {len(fine) - 1} more" if len(fine) > 1 else ""
-        yield well(f"{fine[0]}{inside}, writable")
+        yield ok(f"{fine[0]}{inside}, writable")
 
 
-def disks(ground: Ground) -> list[Volume]:
+def disks(ground: DoctorContext) -> list[Volume]:
     """Each volume that grows, with what the ledger saw written to it."""
     folders = [ground.state]
     for job, given in ground.of_worker("backup.run"):
@@ -159,19 +161,19 @@ def judge_disks(volumes: Iterable[Volume]) -> Iterator[Finding]:
         free = f"{format_size(volume.free_bytes)} free at {volume.folder}"
         total = volume.free_bytes + volume.used_bytes
         if total and volume.free_bytes / total < LEAST_RATIO:
-            yield mend(free, f"{LEAST_RATIO:.0%} of {format_size(total)}", _room(volume.folder))
+            yield problem(free, f"{LEAST_RATIO:.0%} of {format_size(total)}", _room(volume.folder))
         elif volume.days is None or volume.written_a_day is None:
-            yield well(f"{free}; no growth seen yet")
+            yield ok(f"{free}; no growth seen yet")
         else:
             rate = f"{format_size(volume.written_a_day)} a day are written"
             value = f"{free}: {volume.days:.0f} days ({rate}, if nothing were removed)"
             if volume.days < LEAST_DAYS:
-                yield mend(value, f"{LEAST_DAYS:.0f} days", _room(volume.folder))
+                yield problem(value, f"{LEAST_DAYS:.0f} days", _room(volume.folder))
             else:
-                yield well(value)
+                yield ok(value)
 
 
-def mount(ground: Ground) -> Mount:
+def mount(ground: DoctorContext) -> Mount:
     """Whether jobs.yaml is mounted alone, as the kernel tells it."""
     if ground.file is None:
         return Mount(None, False)
@@ -183,16 +185,16 @@ def mount(ground: Ground) -> Mount:
 def judge_mount(found: Mount) -> Iterator[Finding]:
     """A file that is mounted alone never shows an editor's rename."""
     if found.file is None:
-        yield well("not mounted, since it is not there")
+        yield ok("not mounted, since it is not there")
     elif found.is_mount_point:
         folder = found.file.absolute().parent
-        yield mend(
+        yield problem(
             f"{found.file} is mounted as a single file: an edit that renames is never seen",
             "its folder mounted",
             f"-v ./{folder.name}:{folder}:ro in place of the file, then the container anew",
         )
     else:
-        yield well(f"{found.file} lies in a folder, and is looked at by content (no inotify)")
+        yield ok(f"{found.file} lies in a folder, and is looked at by content (no inotify)")
 
 
 def _place(path: Path, made_by_us: bool) -> Place:
@@ -212,16 +214,16 @@ def _there(path: Path) -> Path:
     return next(seen, Path("/"))
 
 
-def _rates(ground: Ground) -> dict[Path, float]:
+def _rates(ground: DoctorContext) -> dict[Path, float]:
     """Bytes a day, by folder: copies of the backup jobs, and the output of all runs."""
     if ground.is_new:
         return {}
     since = datetime.now(UTC) - SEEN
     history = History(ground.state)
     try:
-        runs = history.runs(Wanted(since=since, limit=1000))
+        runs = history.runs(RunFilter(since=since, limit=1000))
         made = {
-            job: history.runs(Wanted(job=job.name, since=since, limit=1000))
+            job: history.runs(RunFilter(job=job.name, since=since, limit=1000))
             for job, _ in ground.of_worker("backup.run")
         }
     finally:

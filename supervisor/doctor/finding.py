@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from supervisor.doctor.context import Ground
+from supervisor.doctor.context import DoctorContext
 
 M = TypeVar("M")
 
@@ -35,17 +35,17 @@ class Finding(Struct, frozen=True):
     mend: str = ""
 
 
-def well(value: str) -> Finding:
+def ok(value: str) -> Finding:
     """Nothing to do."""
     return Finding("", State.WELL, value)
 
 
-def note(value: str, expected: str = "", mend: str = "") -> Finding:
+def info(value: str, expected: str = "", mend: str = "") -> Finding:
     """Nothing fails for it, and yet it should be known."""
     return Finding("", State.NOTE, value, expected, mend)
 
 
-def mend(value: str, expected: str, mend: str) -> Finding:
+def problem(value: str, expected: str, mend: str) -> Finding:
     """Somebody has to do something."""
     return Finding("", State.MEND, value, expected, mend)
 
@@ -55,5 +55,5 @@ class Check(Generic[M]):
     """One line of the table: measured on the ground, then judged."""
 
     name: str
-    measure: Callable[[Ground], M]
+    measure: Callable[[DoctorContext], M]
     judge: Callable[[M], Iterable[Finding]]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from supervisor.doctor.context import Ground, in_container
-from supervisor.doctor.finding import Finding, mend, note, well
-from supervisor.ledger.queries import History, Wanted
+from supervisor.doctor.context import DoctorContext, in_container
+from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_duration
 
 # pidfd_open, by which the end of a process is waited for.
@@ -65,7 +65,7 @@ class Root:
     read_only: bool
 
 
-def kernel(_ground: Ground) -> str:
+def kernel(_ground: DoctorContext) -> str:
     """The release of the kernel."""
     return os.uname().release
 
@@ -74,13 +74,13 @@ def judge_kernel(release: str) -> Iterator[Finding]:
     """It must know pidfds."""
     number = re.match(r"(\d+)\.(\d+)", release)
     if number and (int(number[1]), int(number[2])) >= OLDEST_KERNEL:
-        yield well(f"Linux {release}")
+        yield ok(f"Linux {release}")
     else:
         oldest = ".".join(map(str, OLDEST_KERNEL))
-        yield mend(f"Linux {release}", f"{oldest} or newer (pidfds)", "boot a newer kernel")
+        yield problem(f"Linux {release}", f"{oldest} or newer (pidfds)", "boot a newer kernel")
 
 
-def python(_ground: Ground) -> Python:
+def python(_ground: DoctorContext) -> Python:
     """The interpreter that runs this."""
     return Python(tuple(sys.version_info[:3]), sqlite3.sqlite_version)
 
@@ -89,13 +89,13 @@ def judge_python(found: Python) -> Iterator[Finding]:
     """It must be one that the code was written for."""
     value = f"{'.'.join(map(str, found.version))}, SQLite {found.sqlite}"
     if found.version[:2] >= OLDEST_PYTHON:
-        yield well(value)
+        yield ok(value)
     else:
         oldest = ".".join(map(str, OLDEST_PYTHON))
-        yield mend(value, f"{oldest} or newer", "install into an environment of a newer Python")
+        yield problem(value, f"{oldest} or newer", "install into an environment of a newer Python")
 
 
-def descriptors(ground: Ground) -> Descriptors:
+def descriptors(ground: DoctorContext) -> Descriptors:
     """The limit of the supervisor's process if it can be seen, else of ours."""
     places = ground.config.max_concurrent if ground.config is not None else 3
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -114,16 +114,16 @@ def judge_descriptors(found: Descriptors) -> Iterator[Finding]:
     """Enough for as many runs as may live at once."""
     needed = FILES_OF_OURS + FILES_A_RUN * found.places
     if found.hard < 0 or found.hard >= needed:
-        yield well("no limit" if found.hard < 0 else f"up to {found.hard}")
+        yield ok("no limit" if found.hard < 0 else f"up to {found.hard}")
     else:
-        yield mend(
+        yield problem(
             f"up to {found.hard}",
             f"{needed} for max_concurrent: {found.places}",
             "LimitNOFILE=65536 in the unit, ulimits: {nofile: 65536} in compose",
         )
 
 
-def clock(ground: Ground) -> Clock:
+def clock(ground: DoctorContext) -> Clock:
     """The clocks within reach."""
     before = _wall_beside_monotonic_s()
     ahead_s, skew_s = _ledger_ahead_s(ground), _file_skew_s(ground)
@@ -137,26 +137,26 @@ def judge_clock(found: Clock) -> Iterator[Finding]:
     if found.ledger_ahead_s is not None and found.ledger_ahead_s > LEDGER_AHEAD_S:
         is_well = False
         behind = format_duration(found.ledger_ahead_s)
-        yield mend(
+        yield problem(
             f"stands {behind} before the ledger's newest entry",
             "a clock that never goes back",
             "timedatectl set-ntp true; then nightshift history says what was judged meanwhile",
         )
     if found.file_skew_s is not None and abs(found.file_skew_s) > FILE_SKEW_S:
         is_well = False
-        yield mend(
+        yield problem(
             f"the file system of the state folder differs by {found.file_skew_s:+.0f} s",
             f"at most {FILE_SKEW_S:.0f} s",
             "set the clock of its server (chronyc makestep), or of this machine",
         )
     if abs(found.jump_s) > JUMP_S:
         is_well = False
-        yield note(f"moved by {found.jump_s:+.1f} s within a moment", "a clock that is slewed")
+        yield info(f"moved by {found.jump_s:+.1f} s within a moment", "a clock that is slewed")
     if is_well:
-        yield well(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, agrees with ledger and files")
+        yield ok(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, agrees with ledger and files")
 
 
-def root(_ground: Ground) -> Root:
+def root(_ground: DoctorContext) -> Root:
     """What / is mounted as."""
     return Root(in_container(), bool(os.statvfs("/").f_flag & os.ST_RDONLY))
 
@@ -164,9 +164,9 @@ def root(_ground: Ground) -> Root:
 def judge_root(found: Root) -> Iterator[Finding]:
     """Read-only in a container; elsewhere it is as it is."""
     if found.read_only or not found.in_container:
-        yield well("read-only" if found.read_only else "not in a container")
+        yield ok("read-only" if found.read_only else "not in a container")
     else:
-        yield note("writable, in a container", "read-only", "read_only: true in compose")
+        yield info("writable, in a container", "read-only", "read_only: true in compose")
 
 
 def _wall_beside_monotonic_s() -> float:
@@ -176,19 +176,19 @@ def _wall_beside_monotonic_s() -> float:
     return wall - (first + last) / 2
 
 
-def _ledger_ahead_s(ground: Ground) -> float | None:
+def _ledger_ahead_s(ground: DoctorContext) -> float | None:
     if ground.is_new:
         return None
     history = History(ground.state)
     try:
-        runs = history.runs(Wanted(limit=100))
+        runs = history.runs(RunFilter(limit=100))
     finally:
         history.close()
     known = [at for run in runs for at in (run.opened_at, run.started_at, run.ended_at) if at]
     return (max(known) - datetime.now(UTC)).total_seconds() if known else None
 
 
-def _file_skew_s(ground: Ground) -> float | None:
+def _file_skew_s(ground: DoctorContext) -> float | None:
     try:
         with tempfile.TemporaryFile(dir=ground.state) as file:
             return os.fstat(file.fileno()).st_mtime - time.time()

@@ -18,8 +18,8 @@ import msgspec
 
 from supervisor.containment import instance_mark, process_tree
 from supervisor.core.model import replace
-from supervisor.doctor.context import Ground
-from supervisor.doctor.finding import Check, Finding, mend
+from supervisor.doctor.context import DoctorContext
+from supervisor.doctor.finding import Check, Finding, problem
 
 LIMIT_S = 10.0
 SWEEP_S = 1.0
@@ -27,7 +27,7 @@ _LARGEST_BYTES = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class RunningCheck:
     """A check that has begun; `answer` is a pipe that ends with its process."""
 
     check: Check[Any]
@@ -36,7 +36,7 @@ class Examination:
 
 
 def examine(
-    checks: Sequence[Check[Any]], ground: Ground, limit_s: float = LIMIT_S
+    checks: Sequence[Check[Any]], ground: DoctorContext, limit_s: float = LIMIT_S
 ) -> Iterator[Finding]:
     """What the checks find, in their order."""
     deadline = time.monotonic() + limit_s
@@ -49,10 +49,10 @@ def examine(
     finally:
         for each in begun:
             _end(each)
-        process_tree.sweep(instance, SWEEP_S)
+        process_tree.kill_stray_instance(instance, SWEEP_S)
 
 
-def _begin(check: Check[Any], ground: Ground, instance: str) -> Examination:
+def _begin(check: Check[Any], ground: DoctorContext, instance: str) -> RunningCheck:
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     asker = os.getpid()
     pid = os.fork()
@@ -61,13 +61,13 @@ def _begin(check: Check[Any], ground: Ground, instance: str) -> Examination:
         os.environ[instance_mark.VARIABLE] = instance
         _answer(check, ground, theirs, asker)
     os.close(theirs)
-    return Examination(check, pid, ours)
+    return RunningCheck(check, pid, ours)
 
 
-def _answer(check: Check[Any], ground: Ground, pipe: int, asker: int) -> NoReturn:
+def _answer(check: Check[Any], ground: DoctorContext, pipe: int, asker: int) -> NoReturn:
     """The life of the child; whatever it imports may print, raise or hang."""
     try:
-        if not process_tree.hear_of_death(asker, signal.SIGKILL):
+        if not process_tree.set_parent_death_signal(asker, signal.SIGKILL):
             os._exit(1)  # nobody listens any more
         os.setpgid(0, 0)
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -78,7 +78,7 @@ def _answer(check: Check[Any], ground: Ground, pipe: int, asker: int) -> NoRetur
         os._exit(0)
 
 
-def _findings(check: Check[Any], ground: Ground) -> list[Finding]:
+def _findings(check: Check[Any], ground: DoctorContext) -> list[Finding]:
     try:
         return list(check.judge(check.measure(ground)))
     # The outermost edge of a process: it must answer, whatever it meets.
@@ -86,7 +86,7 @@ def _findings(check: Check[Any], ground: Ground) -> list[Finding]:
         return [_unmeasured(f"{type(error).__name__}: {error}")]
 
 
-def _heard(each: Examination, deadline: float, limit_s: float) -> list[Finding]:
+def _heard(each: RunningCheck, deadline: float, limit_s: float) -> list[Finding]:
     said = b""
     while True:
         left_s = max(0.0, deadline - time.monotonic())
@@ -104,10 +104,10 @@ def _heard(each: Examination, deadline: float, limit_s: float) -> list[Finding]:
 
 def _unmeasured(why: str) -> Finding:
     hint = "look at what it names: a dead mount, a file that may not be read"
-    return mend(f"cannot be measured: {why}", "an answer", hint)
+    return problem(f"cannot be measured: {why}", "an answer", hint)
 
 
-def _end(each: Examination) -> None:
+def _end(each: RunningCheck) -> None:
     os.close(each.answer)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(each.pid, signal.SIGKILL)

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from supervisor.core.model import Job
-from supervisor.doctor.context import Ground
-from supervisor.doctor.finding import Finding, mend, note, well
+from supervisor.doctor.context import DoctorContext
+from supervisor.doctor.finding import Finding, info, ok, problem
 
 CONNECT_S = 4
 _LONGEST_LINE = 200
@@ -55,7 +55,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Webhook:
     """Host and port of a webhook or heartbeat. via: the proxy it would go through."""
 
     host: str
@@ -63,7 +63,7 @@ class Door:
     via: str = ""
 
 
-def servers(ground: Ground) -> list[Server]:
+def servers(ground: DoctorContext) -> list[Server]:
     """Each PostgreSQL in use, asked once."""
     asked: dict[tuple[Any, ...], list[str]] = {}
     for job, given in ground.of_worker("replication.run", "health.run"):
@@ -82,21 +82,21 @@ def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
         jobs = ", ".join(server.jobs)
         if server.trouble:
             remedy = f"nightshift show {server.jobs[0]} --env, then psql with its PG* settings"
-            yield mend(f"{jobs}: {server.trouble}", "an answer", remedy)
+            yield problem(f"{jobs}: {server.trouble}", "an answer", remedy)
         elif server.rights is None:
-            yield well(f"{jobs}: answers")
+            yield ok(f"{jobs}: answers")
         else:
             missing = list(_grants(server.rights, server.schema))
             for grant in missing:
                 remedy = f"psql -c {shlex.quote(grant)}"
-                yield mend(f"{jobs}: {server.rights.role} lacks a right", grant, remedy)
+                yield problem(f"{jobs}: {server.rights.role} lacks a right", grant, remedy)
             if not missing:
-                yield well(f"{jobs}: answers, {server.rights.role} has the rights it needs")
+                yield ok(f"{jobs}: answers, {server.rights.role} has the rights it needs")
     if not found:
-        yield well("no job uses one")
+        yield ok("no job uses one")
 
 
-def doors(ground: Ground) -> list[Door]:
+def webhooks(ground: DoctorContext) -> list[Webhook]:
     """Each host that alerts or heartbeats are sent to."""
     if ground.config is None:
         return []
@@ -106,21 +106,21 @@ def doors(ground: Ground) -> list[Door]:
     return [_door(*host) for host in hosts]
 
 
-def judge_doors(found: Iterable[Door]) -> Iterator[Finding]:
+def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
     """A connection and a certificate; whether a message is taken, only a message tells."""
     found = list(found)
     test = "nightshift notify --test"
     for door in found:
         if door.trouble:
             remedy = f"look at DNS, firewall and proxy of this machine; then {test}"
-            yield mend(f"{door.host} {door.trouble}", "a connection", remedy)
+            yield problem(f"{door.host} {door.trouble}", "a connection", remedy)
         elif door.via:
-            yield note(f"{door.host} goes through a proxy and was not tried", "", test)
+            yield info(f"{door.host} goes through a proxy and was not tried", "", test)
         else:
-            yield well(f"{door.host} takes connections (nothing was sent; {test} does)")
+            yield ok(f"{door.host} takes connections (nothing was sent; {test} does)")
     if not found:
         remedy = "notify: {slack: URL} in jobs.yaml, then nightshift notify --test"
-        yield note("nobody is told of trouble", "a webhook", remedy)
+        yield info("nobody is told of trouble", "a webhook", remedy)
 
 
 def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[str]) -> Server:
@@ -175,23 +175,25 @@ def _host(url: str) -> tuple[str, str, int]:
     return (parts.scheme, parts.hostname or "", parts.port or usual)
 
 
-def _door(scheme: str, host: str, port: int) -> Door:
+def _door(scheme: str, host: str, port: int) -> Webhook:
     name = f"{host}:{port}"
     if getproxies().get(scheme) and not proxy_bypass(host):
-        return Door(name, "", via="proxy")
+        return Webhook(name, "", via="proxy")
     try:
         with socket.create_connection((host, port), CONNECT_S) as plain:
             if scheme == "https":
                 with ssl.create_default_context().wrap_socket(plain, server_hostname=host):
                     pass
     except ssl.SSLCertVerificationError as error:
-        return Door(name, f"shows a certificate that is not trusted: {error.verify_message}")
+        return Webhook(name, f"shows a certificate that is not trusted: {error.verify_message}")
     except (TimeoutError, socket.gaierror) as error:
         words = "is not known to DNS" if isinstance(error, socket.gaierror) else "does not answer"
-        return Door(name, words)
+        return Webhook(name, words)
     except (OSError, UnicodeError, OverflowError) as error:
-        return Door(name, f"cannot be connected to: {getattr(error, 'strerror', None) or error}")
-    return Door(name, "")
+        return Webhook(
+            name, f"cannot be connected to: {getattr(error, 'strerror', None) or error}"
+        )
+    return Webhook(name, "")
 
 
 def _quoted(name: str) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from supervisor.core import dst
 from supervisor.core.model import Attempt, Job, Reason
-from supervisor.doctor.context import Ground
-from supervisor.doctor.finding import Finding, mend, note, well
-from supervisor.ledger.queries import History, Wanted
+from supervisor.doctor.context import DoctorContext
+from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_duration
 
 SOON_DAYS = 60
@@ -45,7 +45,7 @@ class Usual:
     timed_out: int
 
 
-def zones(ground: Ground) -> Zones:
+def zones(ground: DoctorContext) -> Zones:
     """Every zone of jobs.yaml, and the edition of the table they come from."""
     named = {job.timezone for job in ground.jobs}
     if ground.config is not None:
@@ -57,20 +57,20 @@ def zones(ground: Ground) -> Zones:
 def judge_zones(found: Zones) -> Iterator[Finding]:
     """Governments change their clocks; a table of years ago does not know it."""
     if found.trouble:
-        yield note(found.trouble, "a zone", 'set "timezone" in jobs.yaml, or TZ')
+        yield info(found.trouble, "a zone", 'set "timezone" in jobs.yaml, or TZ')
     value = f"{', '.join(found.names) or 'none in use'}; zone data {found.edition or 'is there'}"
     year = int(found.edition[:4]) if found.edition[:4].isdigit() else found.today.year
     if found.today.year - year > OLD_YEARS:
         newer = "pip install --upgrade tzdata, apt-get install --only-upgrade tzdata"
-        yield note(value, f"of {found.today.year - OLD_YEARS} or later", newer)
+        yield info(value, f"of {found.today.year - OLD_YEARS} or later", newer)
     else:
-        yield well(value)
+        yield ok(value)
 
 
-def daylight(ground: Ground) -> list[tuple[str, str]]:
+def daylight(ground: DoctorContext) -> list[tuple[str, str]]:
     """What the clock will do to jobs soon: (job, sentence)."""
     now = datetime.now(UTC)
-    told = ((job.name, dst.in_words(job, now, SOON_DAYS)) for job in ground.jobs)
+    told = ((job.name, dst.describe(job, now, SOON_DAYS)) for job in ground.jobs)
     return [(name, said) for name, sentences in told for said in sentences]
 
 
@@ -78,12 +78,12 @@ def judge_daylight(moved: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     """Known beforehand, it is no surprise."""
     moved = list(moved)
     for job, said in moved:
-        yield note(f"{job}: {said}", "", "another hour in its cron, if that must not be")
+        yield info(f"{job}: {said}", "", "another hour in its cron, if that must not be")
     if not moved:
-        yield well(f"no slot is moved, dropped or doubled within {SOON_DAYS} days")
+        yield ok(f"no slot is moved, dropped or doubled within {SOON_DAYS} days")
 
 
-def usual(ground: Ground) -> list[Usual]:
+def usual(ground: DoctorContext) -> list[Usual]:
     """Of each job with a timeout, how long its newest attempts took."""
     if ground.is_new:
         return []
@@ -91,7 +91,7 @@ def usual(ground: Ground) -> list[Usual]:
     try:
         found = list[Usual]()
         for job in ground.jobs:
-            runs = history.runs(Wanted(job=job.name, limit=MOST_RUNS))
+            runs = history.runs(RunFilter(job=job.name, limit=MOST_RUNS))
             attempts = [each for run in runs if run.attempt for each in history.attempts(run.id)]
             found += _usual(job, attempts)
         return found
@@ -107,15 +107,13 @@ def judge_usual(found: Iterable[Usual]) -> Iterator[Finding]:
             fine += 1
             continue
         hits = f", {job.timed_out} of {job.runs} hit it" if job.timed_out else ""
-        yield mend(
+        yield problem(
             f"{job.job}: timeout {format_duration(job.timeout_s)}, "
             f"95 % take up to {format_duration(job.p95_s)}{hits}",
             f"at least {format_duration(ceil(job.p95_s / FULL))}",
             f"timeout: {format_duration(ceil(2 * job.p95_s))} of {job.job} in jobs.yaml",
         )
-    yield well(
-        f"{fine} judged, all end long before theirs" if fine else "too few runs to judge any"
-    )
+    yield ok(f"{fine} judged, all end long before theirs" if fine else "too few runs to judge any")
 
 
 def _usual(job: Job, attempts: Iterable[Attempt]) -> Iterator[Usual]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.containment import process_tree
-from supervisor.doctor.context import Ground, in_container
-from supervisor.doctor.finding import Finding, mend, note, well
+from supervisor.doctor.context import DoctorContext, in_container
+from supervisor.doctor.finding import Finding, info, ok, problem
 from workers.units import format_duration, parse_duration
 
 # docker stop, where nobody says otherwise; and what is left for the end itself.
@@ -48,47 +48,47 @@ class Stop:
     in_container: bool
 
 
-def file(ground: Ground) -> Ground:
+def file(ground: DoctorContext) -> DoctorContext:
     """jobs.yaml was read before."""
     return ground
 
 
-def judge_file(ground: Ground) -> Iterator[Finding]:
+def judge_file(ground: DoctorContext) -> Iterator[Finding]:
     """Without mistakes."""
     if ground.file is None:
-        yield mend(ground.no_file, "a jobs.yaml", "nightshift init")
+        yield problem(ground.no_file, "a jobs.yaml", "nightshift init")
     elif ground.config is None:
         mistakes = f"{ground.mistakes} mistake{'s' * (ground.mistakes != 1)}"
         check = f"nightshift check {shlex.quote(str(ground.file))}"
-        yield mend(f"{ground.file}: {mistakes}; jobs are not looked at", "none", check)
+        yield problem(f"{ground.file}: {mistakes}; jobs are not looked at", "none", check)
     else:
-        yield well(f"{ground.file}: {len(ground.jobs)} of {len(ground.config.jobs)} jobs enabled")
+        yield ok(f"{ground.file}: {len(ground.jobs)} of {len(ground.config.jobs)} jobs enabled")
 
 
-def answers(ground: Ground) -> Ground:
+def answers(ground: DoctorContext) -> DoctorContext:
     """The supervisor was asked before."""
     return ground
 
 
-def judge_answers(ground: Ground) -> Iterator[Finding]:
+def judge_answers(ground: DoctorContext) -> Iterator[Finding]:
     """Somebody answers, of our version, and its alerts arrive."""
     if ground.living is None and ground.is_new:
-        yield note(
+        yield info(
             f"no supervisor has lived at {ground.state} yet",
             "one that answers",
             "nightshift start",
         )
     elif ground.living is None:
-        yield mend(ground.silence, "a supervisor that answers", ground.way_out)
+        yield problem(ground.silence, "a supervisor that answers", ground.way_out)
     else:
-        yield well(f"answers at {ground.socket}")
+        yield ok(f"answers at {ground.socket}")
         yield from _of_version(ground.living.version, ground.version)
         if ground.living.alerts_error:
             waits = f"{ground.living.alerts_waiting} alerts wait: {ground.living.alerts_error}"
-            yield mend(waits, "delivered alerts", "nightshift notify --test")
+            yield problem(waits, "delivered alerts", "nightshift notify --test")
 
 
-def init(ground: Ground) -> Init:
+def init(ground: DoctorContext) -> Init:
     """Process 1, the supervisor, and what it leaves lying."""
     pid = ground.living.pid if ground.living is not None else 0
     try:
@@ -107,19 +107,19 @@ def judge_init(found: Init) -> Iterator[Finding]:
     """Orphans are adopted, and the dead are asked for."""
     first = "nightshift is process 1" if found.pid == 1 else f"process 1 is {found.first}"
     if not found.adopts:
-        yield mend(
+        yield problem(
             "the kernel refuses PR_SET_CHILD_SUBREAPER: what a job leaves behind gets away",
             "keepers that adopt orphans",
             "allow prctl in the seccomp profile (docker's own does)",
         )
     if found.zombies > 1:
         value = f"{found.zombies} dead children of pid {found.pid} are not reaped"
-        yield mend(value, "at most one, for a moment", "nightshift stop, then start")
+        yield problem(value, "at most one, for a moment", "nightshift stop, then start")
     elif found.adopts:
-        yield well(f"{first}; keepers adopt orphans; nothing dead lies about")
+        yield ok(f"{first}; keepers adopt orphans; nothing dead lies about")
 
 
-def stop(ground: Ground) -> Stop:
+def stop(ground: DoctorContext) -> Stop:
     """The shutdown grace, and the patience of whoever stops the service."""
     grace_s = ground.config.shutdown_grace_s if ground.config is not None else 30.0
     typed = ground.environ.get("NIGHTSHIFT_SHUTDOWN_GRACE", "")
@@ -134,26 +134,26 @@ def judge_stop(found: Stop) -> Iterator[Finding]:
     grace = format_duration(found.grace_s)
     needed_s = found.grace_s + MARGIN_S
     if found.unit_s is not None and found.unit_s < needed_s:
-        yield mend(
+        yield problem(
             f"{found.unit} is killed after {format_duration(found.unit_s)}, the grace is {grace}",
             f"at least {format_duration(needed_s)}",
             f"systemctl edit {found.unit}, with TimeoutStopSec={needed_s:.0f} below [Service]",
         )
     elif found.in_container and needed_s > DOCKER_STOP_S:
-        yield note(
+        yield info(
             f"the grace is {grace}; docker kills after {DOCKER_STOP_S:.0f}s if not told otherwise",
             f"at least {format_duration(needed_s)}",
             f"stop_grace_period: {needed_s:.0f}s in compose, or NIGHTSHIFT_SHUTDOWN_GRACE=7s",
         )
     else:
         by = f", {found.unit} waits {format_duration(found.unit_s)}" if found.unit_s else ""
-        yield well(f"the grace is {grace}{by}")
+        yield ok(f"the grace is {grace}{by}")
 
 
 def _of_version(theirs: str, ours: str) -> Iterator[Finding]:
     if theirs != ours:
         restart = "nightshift stop, then start (systemctl restart nightshift)"
-        yield mend(f"it is version {theirs}, this command is {ours}", "one version", restart)
+        yield problem(f"it is version {theirs}, this command is {ours}", "one version", restart)
 
 
 def zombies(pid: int) -> int:

@@ -30,14 +30,14 @@ _OF_THE_CONTENT = (
     sqlite3.SQLITE_FORMAT,
 )
 
-Place = tuple[int, int]  # device and inode
+LedgerPath = tuple[int, int]  # device and inode
 
 
-class LedgerRefused(Exception):  # noqa: N818 - we refuse, nothing is broken
+class LedgerVersionError(Exception):
     """The ledger cannot be used at all; the text says what to do."""
 
 
-class Damaged(sqlite3.DatabaseError):
+class LedgerDamagedError(sqlite3.DatabaseError):
     """The file is not whole, though SQLite could open it."""
 
 
@@ -66,7 +66,7 @@ def open_ledger(path: Path) -> sqlite3.Connection:
         # Not told from the file's size: who died at its making left the first page of one.
         if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             if db.execute("PRAGMA page_count").fetchone()[0] > 1:
-                raise Damaged("its first page is empty")
+                raise LedgerDamagedError("its first page is empty")
             _create(db)
         else:
             _check(db, path)
@@ -78,7 +78,7 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     return db
 
 
-def place_of(path: Path) -> Place | None:
+def ledger_path(path: Path) -> LedgerPath | None:
     """Which file lies at `path` now; None: there is none."""
     try:
         found = os.stat(path)
@@ -90,7 +90,9 @@ def place_of(path: Path) -> Place | None:
 def is_damage(error: Exception) -> bool:
     """Whether the file itself is what is wrong, and will be tomorrow."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what it extends
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, Damaged)
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(
+        error, LedgerDamagedError
+    )
 
 
 def is_damage_at_start(error: Exception, path: Path) -> bool:
@@ -117,7 +119,7 @@ def is_undecoded(error: Exception) -> bool:
     return isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error)
 
 
-def put_aside(path: Path) -> Path:
+def quarantine(path: Path) -> Path:
     """Move a damaged ledger to a name that tells what it is; that name."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     aside = path.with_name(f"ledger-damaged-{now}.sqlite3")
@@ -191,18 +193,18 @@ def _create(db: sqlite3.Connection) -> None:
 def _check(db: sqlite3.Connection, path: Path) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if SCHEMA_VERSION < version < SCHEMA_VERSION + FURTHEST_VERSION:
-        raise LedgerRefused(
+        raise LedgerVersionError(
             f"ledger {path} is of a newer version ({version}; this one reads up to "
             f"{SCHEMA_VERSION}): use the newer nightshift, or another --state"
         )
     if not 0 <= version <= SCHEMA_VERSION or (version == 0 and _is_ours(db)):
-        raise Damaged(f"its version is {version}")
+        raise LedgerDamagedError(f"its version is {version}")
     if version == 0:
-        raise LedgerRefused(
+        raise LedgerVersionError(
             f"{path} is a database, but no ledger of ours: move it away, or use another --state"
         )
     if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-        raise Damaged("quick_check found damage")
+        raise LedgerDamagedError("quick_check found damage")
     if version < SCHEMA_VERSION:
         _migrate(db, path, version)
 
@@ -232,5 +234,5 @@ def _migrate(db: sqlite3.Connection, path: Path, version: int) -> None:
         db.executescript(f"BEGIN; {steps}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     except sqlite3.OperationalError as error:
         if "duplicate column" in str(error):
-            raise Damaged(f"its version is {version}") from error
+            raise LedgerDamagedError(f"its version is {version}") from error
         raise NotMigrated(str(error)) from error

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.alert_model import Incident
-from supervisor.core.model import Asking, Attempt, Gap, Mark, Pause, Run
-from supervisor.ledger.file import is_undecoded, place_of
+from supervisor.core.model import Attempt, AuditEntry, JobRecord, MissedRange, Pause, Run
+from supervisor.ledger.file import is_undecoded, ledger_path
 from supervisor.ledger.rows import (
     ACTIONS,
     ATTEMPTS,
@@ -32,7 +32,7 @@ MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RunFilter:
     """Which runs: newest first, at most `limit`; before: only smaller ids."""
 
     job: str | None = None
@@ -51,19 +51,19 @@ class History:
     def __init__(self, folder: Path, on_damage: Callable[[str], object] = bool) -> None:
         self._on_damage = on_damage
         self._path = folder / "ledger.sqlite3"
-        self._place = place_of(self._path)
+        self._place = ledger_path(self._path)
         uri = f"{self._path.resolve().as_uri()}?mode=ro"
         self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
 
     def is_current(self) -> bool:
         """Whether the file that is read is still the one that is written."""
-        return self._place == place_of(self._path)
+        return self._place == ledger_path(self._path)
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
 
-    def runs(self, wanted: Wanted) -> list[Run]:
+    def runs(self, wanted: RunFilter) -> list[Run]:
         """Runs, newest first."""
         conditions = {
             "job = ?": wanted.job,
@@ -83,7 +83,7 @@ class History:
     def newest_run(self, job: str) -> Run | None:
         """The newest run of a job that was begun (for its log), or its newest one."""
         begun = self._all(RUNS, "WHERE job = ? AND attempt > 0 ORDER BY id DESC LIMIT 1", job)
-        return next(iter(begun or self.runs(Wanted(job=job, limit=1))), None)
+        return next(iter(begun or self.runs(RunFilter(job=job, limit=1))), None)
 
     def attempts(self, run: int) -> list[Attempt]:
         """The attempts of a run, in order."""
@@ -94,7 +94,7 @@ class History:
         at = instant.isoformat()
         return self._all(RUNS, "WHERE job = ? AND (slot = ? OR due = ?) ORDER BY id", job, at, at)
 
-    def gap_at(self, job: str, instant: datetime) -> Gap | None:
+    def gap_at(self, job: str, instant: datetime) -> MissedRange | None:
         """The gap of a job that holds this instant."""
         at = instant.isoformat()
         found = self._all(GAPS, "WHERE job = ? AND since < ? AND until >= ?", job, at, at)
@@ -104,7 +104,7 @@ class History:
         """Incidents, newest first, open and closed."""
         return self._all(INCIDENTS, "ORDER BY id DESC LIMIT ?", min(limit, MOST))
 
-    def actions(self, limit: int = 100) -> list[Asking]:
+    def actions(self, limit: int = 100) -> list[AuditEntry]:
         """Who asked what, newest first."""
         return self._all(ACTIONS, "ORDER BY rowid DESC LIMIT ?", min(limit, MOST))
 
@@ -129,7 +129,7 @@ class History:
         """What a supervisor that starts now would remember, oldest first."""
         return self._read(RUNS, TO_REMEMBER)
 
-    def marks(self) -> list[Mark]:
+    def marks(self) -> list[JobRecord]:
         """What is kept of each job itself."""
         return self._all(MARKS, "")
 

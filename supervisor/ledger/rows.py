@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.dependencies import REMEMBERED
-from supervisor.core.model import Asking, Attempt, Gap, Mark, Peer, Run
+from supervisor.core.dependencies import MOST_RECENT
+from supervisor.core.model import Attempt, AuditEntry, JobRecord, MissedRange, Peer, Run
 
 Convert = Callable[[Any], Any]
 
@@ -180,11 +180,11 @@ RUNS = _table(
     Run, "runs", "id", fixed=("job", "due", "slot", "trigger", "place", "batch", "opened_at")
 )
 ATTEMPTS = _table(Attempt, "attempts", "run", "number")
-GAPS = _table(Gap, "gaps", "job", "since")
-MARKS = _table(Mark, "jobs", "job")
+GAPS = _table(MissedRange, "gaps", "job", "since")
+MARKS = _table(JobRecord, "jobs", "job")
 INCIDENTS = _table(Incident, "incidents", "id")
 OUTBOX = _table(Alert, "outbox", "id")
-ACTIONS = _table(Asking, "actions")
+ACTIONS = _table(AuditEntry, "actions")
 
 TABLES: dict[type, Table] = {
     table.kind: table for table in (RUNS, ATTEMPTS, GAPS, MARKS, INCIDENTS, OUTBOX, ACTIONS)
@@ -196,7 +196,7 @@ TO_REMEMBER = RUNS.select(
     SELECT id FROM (
         SELECT id, state, row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
         FROM runs WHERE reason IS NOT 'overlap'
-    ) WHERE age <= {REMEMBERED} OR state IN ('pending', 'running', 'retrying')
+    ) WHERE age <= {MOST_RECENT} OR state IN ('pending', 'running', 'retrying')
     UNION SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job
 ) ORDER BY id"""
 )

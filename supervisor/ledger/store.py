@@ -47,7 +47,7 @@ class Store:
         self._open_whatever_is_there()
         self.keep_ballast()
 
-    def take_damage(self) -> str:
+    def pop_damage(self) -> str:
         """What became of a damaged ledger in whose place this one is new; told once."""
         told, self._damage = self._damage, ""
         return told
@@ -55,7 +55,7 @@ class Store:
     def close(self) -> None:
         """Say goodbye, which tells the next start that nothing was left behind."""
         with contextlib.suppress(sqlite3.Error):
-            self._say("clean", "1")
+            self._note("clean", "1")
         self._db.close()
 
     def begin_life(self) -> bool:
@@ -65,7 +65,7 @@ class Store:
         """
         try:
             crashed = startup_memory.meta(self._db, "clean") == "0"
-            self._say("clean", "0")
+            self._note("clean", "0")
         except sqlite3.Error as error:
             raise LedgerTrouble(f"write ledger {self.path}: {error}") from error
         return crashed
@@ -85,13 +85,13 @@ class Store:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
-        except (sqlite3.Error, OSError, file.LedgerRefused) as error:
+        except (sqlite3.Error, OSError, file.LedgerVersionError) as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             if ballast.would_help(error):
                 ballast.give_up(self._ballast)
             if isinstance(error, sqlite3.Error) and file.is_damage(error):
-                self._begin_anew(error)
+                self._start_new_ledger(error)
             raise LedgerTrouble(str(error)) from error
 
     def note_reload(self, at: datetime, sha256: str, accepted: bool, said: str) -> None:
@@ -116,16 +116,16 @@ class Store:
                 table = TABLES[type(row)]
                 self._db.execute(table.upsert, table.encode(row))
             case RecordPause(pause):
-                self._say("paused", msgspec.json.encode(pause).decode())
+                self._note("paused", msgspec.json.encode(pause).decode())
             case RecordTick():
-                self._say("last_tick", msgspec.json.encode(action).decode())
+                self._note("last_tick", msgspec.json.encode(action).decode())
             case ReleaseSlots(job, after):
                 self._db.execute(
                     "UPDATE runs SET slot = NULL WHERE job = ? AND slot > ?",
                     (job, after.isoformat()),
                 )
 
-    def tidy(self) -> None:
+    def checkpoint_and_optimize(self) -> None:
         """Move the WAL into the file, and the ballast back. Raises: LedgerTrouble."""
         try:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -186,7 +186,7 @@ class Store:
         known, self._memory = self._memory, None
         return known or startup_memory.memory(self._db, self._newest_log)
 
-    def _say(self, key: str, value: str) -> None:
+    def _note(self, key: str, value: str) -> None:
         self._db.execute(
             "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
             (key, value),
@@ -196,7 +196,7 @@ class Store:
 
     def _open(self) -> None:
         self._db = file.open_ledger(self.path)
-        self._place = file.place_of(self.path)
+        self._place = file.ledger_path(self.path)
 
     def _open_with_room(self) -> None:
         try:
@@ -217,7 +217,7 @@ class Store:
                 self._aside = None
             self._open_with_room()
             self._read_all()
-        except file.LedgerRefused:
+        except file.LedgerVersionError:
             raise
         except (sqlite3.Error, ValueError) as error:  # also of a message that cannot be decoded
             if not file.is_damage_at_start(error, self.path):
@@ -234,14 +234,14 @@ class Store:
         self._memory = startup_memory.memory(self._db, self._newest_log)
         self.instance = startup_memory.meta(self._db, "instance") or self._new_instance()
         # Whether it can be written is part of whether it can be used.
-        self._say("clean", startup_memory.meta(self._db, "clean") or "1")
+        self._note("clean", startup_memory.meta(self._db, "clean") or "1")
 
     def _replace(self, why: str) -> None:
         """Put what lies in the ledger's place aside, whatever it is. Raises: OSError."""
         if self._db is not None:
             self._db.close()
         was_there = os.path.lexists(self.path)
-        self._aside = file.put_aside(self.path)
+        self._aside = file.quarantine(self.path)
         kept = f" was damaged ({why}): it is kept as {self._aside}, a new one begins"
         self._damage = f"the ledger{kept}" if was_there else f"{why}: a new one begins"
 
@@ -255,16 +255,16 @@ class Store:
 
     def _new_instance(self) -> str:
         instance = secrets.token_hex(16)
-        self._say("instance", instance)
+        self._note("instance", instance)
         return instance
 
     def _trouble(self, error: sqlite3.Error) -> LedgerTrouble:
         """What an error between two writes means; a damaged file is put aside."""
         if file.is_damage(error):
-            self._begin_anew(error)
+            self._start_new_ledger(error)
         return LedgerTrouble(str(error))
 
-    def _begin_anew(self, error: sqlite3.Error) -> None:
+    def _start_new_ledger(self, error: sqlite3.Error) -> None:
         """Put the damaged file aside; the next `write` opens a new one."""
         self._place = None
         with contextlib.suppress(OSError):  # then that write finds the damage again
@@ -280,11 +280,11 @@ class Store:
         if self._place is None:
             self._db = file.open_ledger(self.path)
             self._rescue(RESCUE_S)
-            self._say("instance", self.instance)
-            self._say("clean", "0")
-            self._place = file.place_of(self.path)
+            self._note("instance", self.instance)
+            self._note("clean", "0")
+            self._place = file.ledger_path(self.path)
             return
-        place = file.place_of(self.path)
+        place = file.ledger_path(self.path)
         if place == self._place:
             return
         if place is not None:

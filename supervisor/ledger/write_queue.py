@@ -21,7 +21,7 @@ SOON_S = 0.5
 _WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
 
 
-class Backlog:
+class WriteQueue:
     """What is not in the ledger yet, and when it is to be tried (flush_at)."""
 
     def __init__(self, store: Store) -> None:

@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 
 from supervisor.containment import run_log
-from supervisor.containment.internal_jobs import DELIVERY, TEST, End, Errand, why_ended
+from supervisor.containment.internal_jobs import DELIVERY, TEST, End, InternalJob, why_ended
 from supervisor.core import effects, schedule
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert
 from supervisor.core.model import Run
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.ledger.queries import History
-from supervisor.log import Log
+from supervisor.log import ServiceLog
 from supervisor.notifications import terminal_screen
 from supervisor.notifications.channels import slack
 from supervisor.notifications.child.messages import CALL_S, DELIVERED, RETRY_AFTER
@@ -41,11 +41,11 @@ class Outcome(msgspec.Struct, frozen=True):
     refused: bool = False
 
 
-class Journey:
+class PostBatch:
     """Journeys of one kind, one at a time."""
 
     def __init__(self, run: int, name: str) -> None:
-        self._errand = Errand(run, name)
+        self._errand = InternalJob(run, name)
         self._length = 0
         self._arrived = 0
         self._retry_after_s: float | None = None
@@ -99,19 +99,19 @@ JOURNEY_BYTES = 64 * 1024
 Message = dict[str, Any]
 
 
-class Courier:
+class AlertSender:
     """Sends the alerts that the core asks to be delivered."""
 
-    def __init__(self, folder: Path, log: Log) -> None:
+    def __init__(self, folder: Path, log: ServiceLog) -> None:
         self._folder = folder
         self._log = log
-        self._journey = Journey(DELIVERY, "deliver-alerts")
+        self._journey = PostBatch(DELIVERY, "deliver-alerts")
         self._url = ""
         self._ahead: list[tuple[Alert, Message]] = []
         self._on_the_way: list[Alert] = []
         self._host = readable(socket.gethostname())
 
-    def take(self, deliver: effects.Deliver, world: World) -> None:
+    def take(self, deliver: effects.Deliver, world: SchedulerState) -> None:
         """These are to go, in one journey or in several."""
         self._url = world.config.notify.slack or ""
         self._ahead = [(alert, self._message(alert, world)) for alert in deliver.alerts]
@@ -120,7 +120,7 @@ class Courier:
         """At once, if something is to go."""
         return 0.0 if self._ahead and not self._journey.is_out else None
 
-    def errand(self, at: ev.At) -> effects.Launch | None:
+    def next_launch(self, at: ev.At) -> effects.Launch | None:
         """The journey of the next few that fit into a packet."""
         if not self._ahead or self._journey.is_out:
             return None
@@ -129,7 +129,7 @@ class Courier:
         self._on_the_way = [alert for alert, _ in going]
         return self._journey.begin(at, self._url, [message for _, message in going])
 
-    def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """What its end means for the outbox."""
         outcome = self._journey.outcome(heard)
         if outcome is None:
@@ -144,12 +144,12 @@ class Courier:
             happened.append(ev.Undelivered(at, *why))
         return happened
 
-    def _message(self, alert: Alert, world: World) -> Message:
+    def _message(self, alert: Alert, world: SchedulerState) -> Message:
         lines: list[str] = []
         if alert.run is not None:
             with contextlib.suppress(OSError):
                 lines = self._last_lines(alert.run)
-        about = slack.About(
+        about = slack.AlertContext(
             alert=alert,
             zone=schedule.zone(world.config.timezone),
             host=self._host,
@@ -168,7 +168,7 @@ class Courier:
             text = text[len(text) // 2 :]
         return terminal_screen.shown(text)
 
-    def _run(self, number: int, world: World) -> Run | None:
+    def _run(self, number: int, world: SchedulerState) -> Run | None:
         if number in world.runs:
             return world.runs[number]
         try:
@@ -178,15 +178,15 @@ class Courier:
             return None
 
 
-class Trial:
+class TestAlertSender:
     """Sends one test alert, and tells those who asked for it what came."""
 
     def __init__(self) -> None:
-        self._journey = Journey(TEST, "test-alert")
+        self._journey = PostBatch(TEST, "test-alert")
         self._waiting: list[Future[Outcome]] = []
         self._url = ""
 
-    def ask(self, answer: "Future[Outcome]", world: World) -> None:
+    def ask(self, answer: "Future[Outcome]", world: SchedulerState) -> None:
         """Somebody wants to know whether alerts arrive."""
         if world.config.notify.slack is None:
             answer.set_result(Outcome(0, "no channel is configured"))
@@ -198,13 +198,15 @@ class Trial:
         """At once, if somebody asked."""
         return 0.0 if self._waiting and not self._journey.is_out else None
 
-    def errand(self, at: ev.At) -> effects.Launch | None:
+    def next_launch(self, at: ev.At) -> effects.Launch | None:
         """The journey of the test alert."""
         if not self._waiting or self._journey.is_out:
             return None
-        return self._journey.begin(at, self._url, [slack.trial(readable(socket.gethostname()))])
+        return self._journey.begin(
+            at, self._url, [slack.test_message(readable(socket.gethostname()))]
+        )
 
-    def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Answer those who asked; a channel that is open may take the rest, too."""
         outcome = self._journey.outcome(heard)
         if outcome is None:

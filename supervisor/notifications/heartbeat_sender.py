@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from supervisor.containment.internal_jobs import BEATS, End, Errand, why_ended
+from supervisor.containment.internal_jobs import BEATS, End, InternalJob, why_ended
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Beat, Pulse
-from supervisor.log import Log
+from supervisor.log import ServiceLog
 from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
 from workers import protocol
 
@@ -55,14 +55,14 @@ class Failed:
     may_be_tried_again: bool = False
 
 
-class Heartbeats:
+class HeartbeatSender:
     """Takes beats; has them called by a child that it starts when it is needed."""
 
-    def __init__(self, pipe: Path, log: Log) -> None:
+    def __init__(self, pipe: Path, log: ServiceLog) -> None:
         self.failures = 0
         self._path = pipe
         self._log = log
-        self._errand = Errand(BEATS, "heartbeats")
+        self._errand = InternalJob(BEATS, "heartbeats")
         self._pipe = -1
         self._waiting: dict[str, Beat] = {}
         self._under_way: dict[int, Call] = {}
@@ -94,7 +94,7 @@ class Heartbeats:
         soonest = min((call.again_at for call in self._again.values()), default=None)
         return None if soonest is None else max(earliest, soonest)
 
-    def errand(self, at: ev.At) -> effects.Launch | None:
+    def next_launch(self, at: ev.At) -> effects.Launch | None:
         """Feed the child; start one, if something waits and none lives."""
         if self._errand.is_out:
             self._feed(at)
@@ -110,7 +110,7 @@ class Heartbeats:
         params = msgspec.json.encode({"pipe": str(self._path)}).decode()
         return self._errand.begin(at, worker=WORKER, params_json=params)
 
-    def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Count what was answered; nothing of it is news for the core."""
         heard = list(heard)
         for message in self._errand.said(heard):

@@ -44,7 +44,7 @@ _NAMED_PASSWORD = re.compile(
 )
 
 
-def masker(secrets: Iterable[str], names: Iterable[str] = ()) -> Mask:
+def make_mask(secrets: Iterable[str], names: Iterable[str] = ()) -> Mask:
     """Return a function that masks these texts in every form, and passwords of any URL.
 
     names: texts that stay as they are, even where a secret stands in them.
@@ -70,7 +70,7 @@ def mask_of(config: Config, secrets: Iterable[str] = ()) -> Mask:
     hidden = (*config.secrets, *secrets)
     tokens = [text for text in hidden if is_distinctive(text) and not text.startswith("/")]
     paths = {path for path in paths_of(config) if not any(token in path for token in tokens)}
-    return masker(hidden, {*names_of(config), *paths})
+    return make_mask(hidden, {*names_of(config), *paths})
 
 
 def names_of(config: Config) -> Iterator[str]:

@@ -12,16 +12,16 @@ from supervisor.redaction.mask import SHOWN, Mask
 from workers import protocol
 
 
-def masked(event: ev.Event, mask: Mask) -> ev.Event:
+def redact_event(event: ev.Event, mask: Mask) -> ev.Event:
     """The same event, its texts masked."""
     match event:
-        case ev.Said(message=message):
+        case ev.MessageReceived(message=message):
             return replace(event, message=_message(message, mask))
         case ev.LaunchFailed(error=error):
             return replace(event, error=mask(error))
-        case ev.Emptied(strays=strays) if strays:
+        case ev.TreeEmpty(strays=strays) if strays:
             return replace(event, strays=tuple(map(mask, strays)))
-        case ev.Asked(
+        case ev.Requested(
             request=control_requests.PauseJob() | control_requests.AckIncident() as request
         ):
             return replace(event, request=replace(request, reason=mask(request.reason)))

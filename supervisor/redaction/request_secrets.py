@@ -13,14 +13,14 @@ import msgspec
 from supervisor.core import effects
 from supervisor.core.control_requests import Request, RunJobs
 from supervisor.core.model import Config, Run, replace
-from supervisor.redaction.mask import Mask, mask_of, masker
-from supervisor.redaction.secrets import is_telling, secrets_among
+from supervisor.redaction.mask import Mask, make_mask, mask_of
+from supervisor.redaction.secrets import is_secret_name, secrets_among
 
 # Whose words may still hold one; older runs are over.
 REMEMBERED = 100
 
 
-class Given:
+class RequestSecrets:
     """The secrets of the newest requests."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Given:
         """Return what masks them, and what jobs.yaml says."""
         return mask_of(config, self._newest)
 
-    def hear(self, request: Request) -> bool:
+    def remember(self, request: Request) -> bool:
         """Remember what is secret in a request; whether there was anything new."""
         if not isinstance(request, RunJobs) or request.set_json == "{}":
             return False
@@ -41,7 +41,7 @@ class Given:
         return bool(fresh)
 
 
-def as_kept(action: effects.Action) -> effects.Action:
+def redacted_record(action: effects.Action) -> effects.Action:
     """The action, its record without the secrets that were given with the run."""
     match action:
         case effects.Record(Run(set_json=given) as run) if given != "{}":
@@ -67,15 +67,15 @@ def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
                 yield from _texts(name, each)
         case dict():
             for key, each in value.items():
-                yield from _texts(name if is_telling(name) else key, each)
+                yield from _texts(name if is_secret_name(name) else key, each)
 
 
 def _shown(name: str, value: object) -> object:
-    if is_telling(name):
+    if is_secret_name(name):
         return "***"
     match value:
         case str():
-            return masker(secrets_among([(name, value)]))(value)
+            return make_mask(secrets_among([(name, value)]))(value)
         case list():
             return [_shown(name, each) for each in value]
         case dict():

@@ -52,7 +52,7 @@ class Secrets:
 
     def add_named(self, name: str, text: str) -> None:
         """Take the text for a secret if its name says so."""
-        if is_telling(name):
+        if is_secret_name(name):
             self.add(text)
 
     def add_webhook(self, url: str) -> None:
@@ -78,7 +78,7 @@ class Secrets:
                 bare = match[4]
                 self._add_password(bare, *re.split("[;&]", bare)[:1], unquote_plus(bare))
 
-    def found(self) -> tuple[str, ...]:
+    def as_tuple(self) -> tuple[str, ...]:
         """Return all of them, longest first, so that one inside another hides nothing."""
         return tuple(sorted(self._found, key=lambda text: (-len(text), text)))
 
@@ -87,7 +87,7 @@ class Secrets:
             self.add(text)
 
 
-def is_telling(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     """Return whether a value of this name is a secret: API_KEY, dbPassword, PGPASSWORD."""
     words = [word.upper() for word in _WORD.findall(name)]
     return any(word in _WORDS or word.endswith(_ENDINGS) for word in words)
@@ -99,4 +99,4 @@ def secrets_among(named: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     for name, text in named:
         secrets.add_named(name, text)
         secrets.add_passwords_in(text)
-    return secrets.found()
+    return secrets.as_tuple()

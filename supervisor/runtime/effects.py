@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
-from supervisor.api.bridge import Desk
-from supervisor.containment.keeper_pool import Processes
+from supervisor.api.bridge import LoopBridge
+from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Beat, Pulse
 from supervisor.core.model import Attempt, Run
-from supervisor.core.state import World
-from supervisor.ledger.write_queue import Backlog
-from supervisor.log import Log
-from supervisor.notifications.alert_sender import Courier
-from supervisor.notifications.heartbeat_sender import Heartbeats
-from supervisor.redaction.request_secrets import as_kept
+from supervisor.core.state import SchedulerState
+from supervisor.ledger.write_queue import WriteQueue
+from supervisor.log import ServiceLog
+from supervisor.notifications.alert_sender import AlertSender
+from supervisor.notifications.heartbeat_sender import HeartbeatSender
+from supervisor.redaction.request_secrets import redacted_record
 from supervisor.runtime.internal_errors import InternalErrors
 
 Masked = Callable[[Iterable[ev.Event]], list[ev.Event]]
@@ -30,12 +30,12 @@ class Effects:
 
     def __init__(
         self,
-        backlog: Backlog,
-        processes: Processes,
-        desk: Desk,
-        courier: Courier,
-        heartbeats: Heartbeats,
-        log: Log,
+        backlog: WriteQueue,
+        processes: KeeperPool,
+        desk: LoopBridge,
+        courier: AlertSender,
+        heartbeats: HeartbeatSender,
+        log: ServiceLog,
         errors: InternalErrors,
         masked: Masked,
     ) -> None:
@@ -50,16 +50,18 @@ class Effects:
         self._errors = errors
         self._masked = masked
 
-    def perform(self, actions: list[effects.Action], world: World, at: ev.At) -> list[ev.Event]:
+    def perform(
+        self, actions: list[effects.Action], world: SchedulerState, at: ev.At
+    ) -> list[ev.Event]:
         """Do all of it, in order, records first; what that made happen."""
         launches = [action for action in actions if isinstance(action, effects.Launch)]
-        trouble = self._backlog.take([as_kept(action) for action in actions], at.mono)
+        trouble = self._backlog.take([redacted_record(action) for action in actions], at.mono)
         launches = self._tell_refused(launches, at)
         follow: list[ev.Event] = []
         if trouble:
             keys = tuple((launch.run.id, launch.run.attempt) for launch in launches)
             if launches or not world.ledger_trouble:
-                follow.append(ev.Unrecorded(at, keys, trouble))
+                follow.append(ev.LedgerWriteFailed(at, keys, trouble))
             launches = []
         for action in actions:
             if not isinstance(action, effects.Launch | effects.Record):
@@ -71,17 +73,17 @@ class Effects:
         )
         return follow
 
-    def refuse(self, token: int, error: str, world: World) -> None:
+    def refuse(self, token: int, error: str, world: SchedulerState) -> None:
         """Answer a request that could not be decided."""
         answer = self.answers.pop(token, None)
         if answer is not None:
             hint = "the log of the supervisor says more"
             reply = control_requests.Reply(
-                token, control_requests.Answer.UNAVAILABLE, (), error, hint
+                token, control_requests.ReplyStatus.UNAVAILABLE, (), error, hint
             )
             self._desk.answer(answer, reply, world)
 
-    def _try(self, action: effects.Action, world: World, trouble: str, at: ev.At) -> None:
+    def _try(self, action: effects.Action, world: SchedulerState, trouble: str, at: ev.At) -> None:
         where = type(action).__name__
         try:
             self._do(action, world, trouble)
@@ -91,7 +93,7 @@ class Effects:
         else:
             self._errors.went_well(where)
 
-    def _do(self, action: effects.Action, world: World, trouble: str) -> None:
+    def _do(self, action: effects.Action, world: SchedulerState, trouble: str) -> None:
         match action:
             case effects.Signal(run, attempt, force):
                 self._processes.signal(run, attempt, force)

@@ -11,7 +11,7 @@ from pathlib import Path
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.model import replace
-from supervisor.log import Log
+from supervisor.log import ServiceLog
 
 REST_S = 60.0
 _MOST_TRACEBACK = 8000
@@ -21,7 +21,7 @@ _MOST_CAUSE = 300
 class InternalErrors:
     """What was caught, until the loop takes it as events."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: ServiceLog) -> None:
         self._log = log
         self._waiting: list[ev.InternalError] = []
         self._failures: dict[str, int] = {}
@@ -93,11 +93,16 @@ def in_its_place(event: ev.Event, error: ev.InternalError) -> list[ev.Event]:
             return []
         case ev.InternalError(where=where, cause=cause):
             return [replace(event, where=where, cause=f"{cause}; {error.cause}", run=0)]
-        case ev.Emptied(run=run) | ev.LaunchFailed(run=run):
+        case ev.TreeEmpty(run=run) | ev.LaunchFailed(run=run):
             return [replace(error, run=run, is_empty=True)]
-        case ev.Started(run=run) | ev.Said(run=run) | ev.Exited(run=run) | ev.Lost(run=run):
+        case (
+            ev.Started(run=run)
+            | ev.MessageReceived(run=run)
+            | ev.Exited(run=run)
+            | ev.KeeperLost(run=run)
+        ):
             return [replace(error, run=run)]
-        case ev.Unrecorded(launches=launches) if launches:
+        case ev.LedgerWriteFailed(launches=launches) if launches:
             return [replace(error, run=run, is_empty=True) for run, _ in launches]
         case _:
             return [error]

@@ -15,33 +15,33 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from supervisor.api.bridge import DamageSeen, Desk, Reload, TestAlert, Witness
+from supervisor.api.bridge import DamageSeen, LoopBridge, Reload, TestAlert, TurnObserver
 from supervisor.config.watch import seconds_to_look
-from supervisor.containment.internal_jobs import Party, is_of_an_errand
-from supervisor.containment.keeper_pool import Processes
+from supervisor.containment.internal_jobs import InternalJobOwner, is_internal
+from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
 from supervisor.core import events as ev
 from supervisor.core.decide import next_minute
 from supervisor.core.model import Config, replace
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import Tick
 from supervisor.ledger.store import Store
-from supervisor.ledger.write_queue import Backlog
-from supervisor.log import Log
-from supervisor.notifications.alert_sender import Courier, Trial
-from supervisor.notifications.heartbeat_sender import Heartbeats
+from supervisor.ledger.write_queue import WriteQueue
+from supervisor.log import ServiceLog
+from supervisor.notifications.alert_sender import AlertSender, TestAlertSender
+from supervisor.notifications.heartbeat_sender import HeartbeatSender
 from supervisor.redaction import redact_events
-from supervisor.redaction.request_secrets import Given
-from supervisor.reloader import Asker, Reloader
+from supervisor.redaction.request_secrets import RequestSecrets
+from supervisor.reloader import Reloader, ReloadRequest
 from supervisor.runtime.effects import Effects
 from supervisor.runtime.internal_errors import InternalErrors
 from supervisor.runtime.maintenance import Upkeep
 from supervisor.runtime.turns import Decide, Decisions
-from supervisor.systemd import Herald
+from supervisor.systemd import SystemdNotifier
 
 # How long the end waits for heartbeats that tell of the last runs.
 LAST_BEATS_S = 1.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 T = TypeVar("T")
 
@@ -53,11 +53,11 @@ class Loop:
         self,
         selector: selectors.BaseSelector,
         store: Store,
-        processes: Processes,
+        processes: KeeperPool,
         reloader: Reloader,
-        desk: Desk,
-        log: Log,
-        herald: Herald,
+        desk: LoopBridge,
+        log: ServiceLog,
+        herald: SystemdNotifier,
         decide: Decide = decide.decide,
     ) -> None:
         self._selector = selector
@@ -68,16 +68,16 @@ class Loop:
         self._log = log
         self._herald = herald
         self._errors = InternalErrors(log)
-        self._courier, self._trial = Courier(reloader.folder.root, log), Trial()
-        self._heartbeats = Heartbeats(reloader.folder.heartbeats, log)
-        parties: list[Party] = [reloader, self._courier, self._trial, self._heartbeats]
+        self._courier, self._trial = AlertSender(reloader.folder.root, log), TestAlertSender()
+        self._heartbeats = HeartbeatSender(reloader.folder.heartbeats, log)
+        parties: list[InternalJobOwner] = [reloader, self._courier, self._trial, self._heartbeats]
         self._parties = tuple(parties)
-        self._witness = Witness(desk)
-        self._given = Given()
-        self._backlog = Backlog(store)
+        self._witness = TurnObserver(desk)
+        self._given = RequestSecrets()
+        self._backlog = WriteQueue(store)
         sending = self._courier, self._heartbeats
         self._effects = Effects(
-            self._backlog, processes, desk, *sending, log, self._errors, self._heard
+            self._backlog, processes, desk, *sending, log, self._errors, self._events_of
         )
         self._decisions = Decisions(
             decide, self._effects, reloader, self._errors, self._witness, self._publish, self._mask
@@ -109,23 +109,23 @@ class Loop:
     def once(self) -> None:
         """Sleep to the next thing that happens, and act on it."""
         ready = self._wait()
-        self._desk.woken()
+        self._desk.drain_wakeup()
         at = self.read_clocks()
         heard: list[ev.Event] = []
         for key, _ in ready:
             if key.data is self._processes:
                 heard += self._hear(key, at)
-        heard += self._step("signals", at, [], self._heed_signals, at)
-        heard += self._step("requests", at, [], self._take_calls, at)
-        happened = [event for event in heard if not is_of_an_errand(event)]
-        happened += self._step("minute", at, [], self._look, at)
-        happened += self._run_errands(heard, at)
+        heard += self._step("signals", at, [], self._handle_signals, at)
+        heard += self._step("requests", at, [], self._take_requests, at)
+        happened = [event for event in heard if not is_internal(event)]
+        happened += self._step("minute", at, [], self._poll_config, at)
+        happened += self._run_internal_jobs(heard, at)
         happened += self._step("time", at, [], self._pass_time, at)
         happened += self._errors.take()
         self._step("turn", at, None, self._decisions.turn, happened)
         seen = (self.world, self._reloader.is_reading, self._minute, at)
-        self._step("service manager", at, None, self._herald.look, *seen)
-        self._step("idle keepers", at, None, self._processes.rest, at)
+        self._step("service manager", at, None, self._herald.update, *seen)
+        self._step("idle keepers", at, None, self._processes.shrink_idle, at)
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         try:
@@ -152,7 +152,7 @@ class Loop:
         """What came on a descriptor; one that raises twice in a row is let go."""
         where = f"descriptor {key.fd}"
         try:
-            heard = self._heard(self._processes.ready(key, at))
+            heard = self._events_of(self._processes.ready(key, at))
         except Exception as error:
             self._errors.caught(error, where, at)
             if not self._errors.has_failed_twice(where):
@@ -174,18 +174,18 @@ class Loop:
         """This turn's one reading of clocks and dice."""
         return ev.At(datetime.now(UTC), time.monotonic(), random.random())
 
-    def heed(self, number: int, _frame: object = None) -> None:
+    def on_signal(self, number: int, _frame: object = None) -> None:
         """A signal handler: note it; the wake-up descriptor does the rest."""
         self._signals.append(number)
 
     def install_signals(self) -> None:
         """SIGTERM and SIGINT stop, SIGHUP reloads, SIGCHLD buries."""
         signal.set_wakeup_fd(self._desk.signal_fd, warn_on_full_buffer=False)
-        for number in (*_SIGNALS, signal.SIGCHLD):
-            signal.signal(number, self.heed)
+        for number in (*_HANDLED_SIGNALS, signal.SIGCHLD):
+            signal.signal(number, self.on_signal)
 
-    def _heard(self, said: Iterable[ev.Event]) -> list[ev.Event]:
-        return [redact_events.masked(event, self._log.mask) for event in said]
+    def _events_of(self, said: Iterable[ev.Event]) -> list[ev.Event]:
+        return [redact_events.redact_event(event, self._log.mask) for event in said]
 
     # --- what happens -------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class Loop:
         ]
         return max(0.0, min(each for each in instants if each is not None) - at.mono)
 
-    def _instant_of(self, party: Party, at: ev.At) -> float | None:
+    def _instant_of(self, party: InternalJobOwner, at: ev.At) -> float | None:
         resting = self._errors.rests_until(type(party).__name__, at.mono)
         return party.next_instant() if resting is None else resting
 
@@ -213,7 +213,7 @@ class Loop:
         happened: list[ev.Event] = []
         flush_at = self._backlog.flush_at
         if flush_at is not None and at.mono >= flush_at:
-            happened += self._flush_late(at)
+            happened += self._flush_deferred(at)
         wake = self._decisions.wake_at(at.mono)
         minute_began = at.wall >= self._minute
         # A clock put back leaves a minute that lies too far ahead.
@@ -228,81 +228,83 @@ class Loop:
     def _tick(self, at: ev.At, lateness_s: float) -> None:
         self._minute = next_minute(at.wall)
         self._desk.ticked_mono = at.mono
-        self._witness.saw_tick(lateness_s)
+        self._witness.record_tick(lateness_s)
         self._publish(tick=Tick(at.wall, lateness_s))
 
-    def _heed_signals(self, at: ev.At) -> list[ev.Event]:
+    def _handle_signals(self, at: ev.At) -> list[ev.Event]:
         happened: list[ev.Event] = []
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGCHLD:
                 self._processes.reap()
             elif number == signal.SIGHUP:
-                self._reloader.ask(None, at)
+                self._reloader.request(None, at)
             else:
                 happened.append(ev.StopAsked(at))
         return happened
 
-    def _take_calls(self, at: ev.At) -> list[ev.Event]:
+    def _take_requests(self, at: ev.At) -> list[ev.Event]:
         happened: list[ev.Event] = []
-        for call in self._desk.take():
+        for call in self._desk.take_requests():
             if isinstance(call.what, Reload):
-                self._reloader.ask(Asker(call.peer, call.answer, call.what.previous), at)
+                self._reloader.request(
+                    ReloadRequest(call.peer, call.answer, call.what.previous), at
+                )
             elif isinstance(call.what, TestAlert):
                 self._trial.ask(call.answer, self.world)
             elif isinstance(call.what, DamageSeen):
                 happened.append(ev.LedgerDamaged(at, call.what.cause))
             else:
-                if self._given.hear(call.what):
+                if self._given.remember(call.what):
                     self._mask(self.world.config)
                 self._last_token += 1
                 self._effects.answers[self._last_token] = call.answer
-                asked = ev.Asked(at, self._last_token, call.peer, call.what)
-                happened.append(redact_events.masked(asked, self._log.mask))
+                asked = ev.Requested(at, self._last_token, call.peer, call.what)
+                happened.append(redact_events.redact_event(asked, self._log.mask))
         return happened
 
-    def _look(self, at: ev.At) -> list[ev.Event]:
+    def _poll_config(self, at: ev.At) -> list[ev.Event]:
         if at.mono < self._look_at:
             return []
         self._look_at = at.mono + seconds_to_look(at.wall)
-        self._reloader.look(at)
+        self._reloader.poll(at)
         return self._upkeep.keep(self.world, at)
 
-    def _run_errands(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
-        theirs = [event for event in heard if is_of_an_errand(event)]
+    def _run_internal_jobs(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
+        theirs = [event for event in heard if is_internal(event)]
         happened: list[ev.Event] = []
         for party in self._parties:
             name = type(party).__name__
             if theirs:  # what has ended is told once
-                happened += self._step(f"end in {name}", at, [], party.settled, theirs, at)
+                happened += self._step(f"end in {name}", at, [], party.on_events, theirs, at)
             happened += self._step(name, at, [], self._send_out, party, at)
         happened += self._step("look", at, [], self._reloader.overdue, at)
         return happened
 
-    def _send_out(self, party: Party, at: ev.At) -> list[ev.Event]:
-        launch = party.errand(at)
+    def _send_out(self, party: InternalJobOwner, at: ev.At) -> list[ev.Event]:
+        launch = party.next_launch(at)
         if launch is None:
             return []
-        return party.settled(self._heard(self._processes.launch(launch, at)), at)
+        return party.on_events(self._events_of(self._processes.launch(launch, at)), at)
 
     @property
-    def world(self) -> World:
+    def world(self) -> SchedulerState:
         """The world after the last turn."""
         return self._decisions.world
 
     @property
     def _is_idle(self) -> bool:
-        return self.world.is_idle and not self.world.has_news
+        return self.world.is_idle and not self.world.has_unsent_alerts
 
     # --- what is done -------------------------------------------------------------
 
-    def _flush_late(self, at: ev.At) -> list[ev.Event]:
+    def _flush_deferred(self, at: ev.At) -> list[ev.Event]:
         """Write what waited, for a moment or for a ledger that could not be written."""
         was_broken = self._backlog.is_broken
         trouble = self._backlog.flush(at.mono)
         if trouble:
-            return [] if was_broken else [ev.Unrecorded(at, (), trouble)]
-        return [ev.Recorded(at, self._store.take_damage())] if was_broken else []
+            return [] if was_broken else [ev.LedgerWriteFailed(at, (), trouble)]
+        return [ev.LedgerRecovered(at, self._store.pop_damage())] if was_broken else []
 
     def _mask(self, config: Config) -> None:
         self._log.mask = self._desk.mask = self._given.mask(config)

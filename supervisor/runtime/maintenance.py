@@ -6,37 +6,37 @@ from pathlib import Path
 from supervisor.containment import run_log
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.ledger.errors import LedgerTrouble
 from supervisor.ledger.store import Store
-from supervisor.ledger.write_queue import Backlog
-from supervisor.log import Log
+from supervisor.ledger.write_queue import WriteQueue
+from supervisor.log import ServiceLog
 
 
 class Upkeep:
     """Purges the ledger and the logs of runs, and looks after the ledger's file."""
 
-    def __init__(self, store: Store, backlog: Backlog, runs_dir: Path, log: Log) -> None:
+    def __init__(self, store: Store, backlog: WriteQueue, runs_dir: Path, log: ServiceLog) -> None:
         self._store = store
         self._backlog = backlog
         self._runs_dir = runs_dir
         self._log = log
         self._stuck = ""
 
-    def keep(self, world: World, at: ev.At) -> list[ev.Event]:
+    def keep(self, world: SchedulerState, at: ev.At) -> list[ev.Event]:
         """Purge a little; that the ledger is another one now, or can be written, if so."""
         history = world.config.history
         try:
             self._remove_logs(self._store.purge(history, at.wall), at)
             self._remove_logs(self._store.purge_logs(history.log_bytes), at)
-            self._store.tidy()
+            self._store.checkpoint_and_optimize()
         except LedgerTrouble as trouble:
             self._log.note(at.wall, effects.Note("warning", f"purge history: {trouble}"))
         if self._backlog.is_broken:
             return []
-        damage = self._store.take_damage()
+        damage = self._store.pop_damage()
         # Trouble that is over, but whose end the core could not take in.
-        return [ev.Recorded(at, damage)] if damage or world.ledger_trouble else []
+        return [ev.LedgerRecovered(at, damage)] if damage or world.ledger_trouble else []
 
     def _remove_logs(self, runs: Iterable[int], at: ev.At) -> None:
         """Remove the output of runs; why some cannot be removed is told once."""

@@ -8,17 +8,17 @@ before it. It belongs to the loop's thread.
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from supervisor.api.bridge import Witness
+from supervisor.api.bridge import TurnObserver
 from supervisor.core import config_diff, effects
 from supervisor.core import events as ev
 from supervisor.core.decide import next_wakeup
 from supervisor.core.model import Config, Problem, replace
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.reloader import Reloader
 from supervisor.runtime.effects import Effects
 from supervisor.runtime.internal_errors import REST_S, InternalErrors, in_its_place
 
-Decide = Callable[[World, ev.Event], tuple[World, tuple[effects.Action, ...]]]
+Decide = Callable[[SchedulerState, ev.Event], tuple[SchedulerState, tuple[effects.Action, ...]]]
 
 
 class Decisions:
@@ -34,11 +34,11 @@ class Decisions:
         effects: Effects,
         reloader: Reloader,
         errors: InternalErrors,
-        witness: Witness,
+        witness: TurnObserver,
         publish: Callable[..., None],
         mask: Callable[[Config], None],
     ) -> None:
-        self.world: World
+        self.world: SchedulerState
         self._decide = decide
         self._effects = effects
         self._reloader = reloader
@@ -66,9 +66,9 @@ class Decisions:
         return max(self._wake_at, self._rest_until)
 
     def _take_in(self, restored: ev.Restored) -> None:
-        before = World(restored.config)
+        before = SchedulerState(restored.config)
         self.world, actions = self._decide(before, restored)
-        self._witness.saw(before, self.world, actions)
+        self._witness.record(before, self.world, actions)
         self.turn(self._effects.perform(list(actions), self.world, restored.at))
 
     def turn(self, happened: Iterable[ev.Event]) -> None:
@@ -81,7 +81,7 @@ class Decisions:
                 event, before = rest.popleft(), self.world
                 try:
                     self.world, asked = self._decide(before, event)
-                    self._witness.saw(before, self.world, asked)
+                    self._witness.record(before, self.world, asked)
                     actions += [*asked, *self._tell_reloader(event, before)]
                 except Exception as error:
                     self.world = before
@@ -91,7 +91,7 @@ class Decisions:
             waiting = self._effects.perform(actions, self.world, at) if actions else []
         self._wake_at = next_wakeup(self.world)
         self._publish()
-        self._witness.tell()
+        self._witness.publish()
 
     def _give_up(self, event: ev.Event, error: Exception) -> list[ev.Event]:
         """An event that could not be decided: what is owed for it, and what the core is told."""
@@ -102,14 +102,14 @@ class Decisions:
                 self._rest_until = at.mono + REST_S
             case ev.StopAsked():  # whatever is wrong, the service can be stopped
                 self._effects.is_over = True
-            case ev.Asked(token=token):
+            case ev.Requested(token=token):
                 self._effects.refuse(token, f"internal error: {told.cause}", self.world)
             case ev.Reloaded() | ev.ReloadRefused():
                 problem = Problem(1, 1, "", f"internal error: {told.cause}")
                 self._reloader.refused((problem,), at.wall)
         return in_its_place(event, told)
 
-    def _tell_reloader(self, event: ev.Event, before: World) -> list[effects.Record]:
+    def _tell_reloader(self, event: ev.Event, before: SchedulerState) -> list[effects.Record]:
         """Answer those who asked for a reload; what the ledger keeps of them."""
         if isinstance(event, ev.Reloaded):
             self._mask(event.config)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from supervisor.cli.main import VERBS, main
+from supervisor.cli.main import COMMANDS, main
 from tests.waiting import until
 
 NIGHTSHIFT = (sys.executable, "-m", "supervisor")
@@ -33,7 +33,7 @@ CRASHED = 99
 
 # Now, so that no fork has to.
 importlib.import_module("supervisor.cli.run_local")
-for name, _, _ in VERBS.values():
+for name, _, _ in COMMANDS.values():
     importlib.import_module(f"supervisor.cli.commands.{name}")
 
 

@@ -21,11 +21,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from supervisor.api.bridge import Desk
-from supervisor.api.connection import Limits
-from supervisor.api.context import Ground
+from supervisor.api.bridge import LoopBridge
+from supervisor.api.connection import ClientLimits
+from supervisor.api.context import HandlerContext
 from supervisor.api.openapi import openapi
-from supervisor.api.routes import table
+from supervisor.api.routes import endpoints
 from supervisor.core.views import Facts
 from tests.acceptance import raw_client
 from tests.acceptance.daemon import House, supervised
@@ -53,8 +53,8 @@ WORKER = "def work(params, report):\n    return {'size': 1}\n"
 
 def documented() -> schemathesis.BaseSchema:
     """What the supervisor says of itself, without asking one while tests are collected."""
-    desk = Desk(Facts("", 0, AT.wall, "", AT.wall))
-    found = openapi(table(Ground(desk, Path(tempfile.gettempdir()), Limits())))
+    desk = LoopBridge(Facts("", 0, AT.wall, "", AT.wall))
+    found = openapi(endpoints(HandlerContext(desk, Path(tempfile.gettempdir()), ClientLimits())))
     # A name thrown at random would never be that of a job.
     for operation in (each for verbs in found["paths"].values() for each in verbs.values()):
         for parameter in operation["parameters"]:

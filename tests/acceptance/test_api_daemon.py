@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from supervisor.api.connection import Limits
+from supervisor.api.connection import ClientLimits
 from tests.acceptance import raw_client
 from tests.acceptance.daemon import House, living, supervised
 from tests.edge.fixtures_api import connect, read_all, stream
@@ -160,7 +160,7 @@ def test_a_crowd_holds_up_neither_jobs_nor_others(house: House) -> None:
 
 
 def test_where_no_stream_is_left_waiting_goes_on_without_one(house: House) -> None:
-    readers = [stream(house.socket, "/v1/events") for _ in range(Limits().streams)]
+    readers = [stream(house.socket, "/v1/events") for _ in range(ClientLimits().streams)]
     for _, _, pieces in readers:
         next(pieces)
 

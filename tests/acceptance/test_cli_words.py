@@ -9,12 +9,12 @@ import click
 import pytest
 
 from supervisor.cli.answers import Progress
-from supervisor.cli.errors import Failure
+from supervisor.cli.errors import CliError
 from supervisor.cli.output import Table, clean, results
-from supervisor.cli.paths import Places
-from supervisor.cli.time_format import Moments
+from supervisor.cli.paths import Paths
+from supervisor.cli.time_format import TimeFormat
 
-NOON = Moments(ZoneInfo("Europe/Berlin"), datetime(2026, 2, 9, 11, 0, tzinfo=UTC))
+NOON = TimeFormat(ZoneInfo("Europe/Berlin"), datetime(2026, 2, 9, 11, 0, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -31,26 +31,26 @@ NOON = Moments(ZoneInfo("Europe/Berlin"), datetime(2026, 2, 9, 11, 0, tzinfo=UTC
 def test_the_socket_is_where_the_first_of_many_says(
     typed: dict[str, str], environ: dict[str, str], socket: str
 ) -> None:
-    assert Places(typed, environ).socket == Path(socket.format(name="nightshift.sock"))
+    assert Paths(typed, environ).socket == Path(socket.format(name="nightshift.sock"))
 
 
 def test_the_state_folder_is_the_users_own_unless_root_asks() -> None:
     expected = "/var/lib/nightshift" if os.geteuid() == 0 else "/x/nightshift"
 
-    assert Places({}, {"XDG_STATE_HOME": "/x"}).state == Path(expected)
+    assert Paths({}, {"XDG_STATE_HOME": "/x"}).state == Path(expected)
 
 
 def test_jobs_yaml_is_sought_here_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    here = Places({}, {})
-    with pytest.raises(Failure):
+    here = Paths({}, {})
+    with pytest.raises(CliError):
         _ = here.config
 
     (tmp_path / "jobs.yaml").touch()
 
     assert here.config == Path("jobs.yaml")
-    assert Places({}, {"NIGHTSHIFT_CONFIG": "b"}).config == Path("b")
-    assert Places({"config": "a"}, {"NIGHTSHIFT_CONFIG": "b"}).config == Path("a")
+    assert Paths({}, {"NIGHTSHIFT_CONFIG": "b"}).config == Path("b")
+    assert Paths({"config": "a"}, {"NIGHTSHIFT_CONFIG": "b"}).config == Path("a")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     ],
 )
 def test_ages_are_told_in_the_largest_unit(at: datetime | None, words: str) -> None:
-    assert NOON.near(at) == words
+    assert NOON.relative(at) == words
 
 
 def test_a_table_in_a_pipe_is_aligned_and_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:

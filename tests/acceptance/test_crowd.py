@@ -13,7 +13,7 @@ from types import TracebackType
 
 import pytest
 
-from supervisor.api.connection import Limits
+from supervisor.api.connection import ClientLimits
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import House, supervised
@@ -43,7 +43,7 @@ HUGE = (b"POST /v1/run-all HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n", byte
 ENDLESS = (b"GET /v1/status HTTP/1.1\r\nX-Long: ", b"x" * (1 << 16))
 DEAF = (b"", b"GET /openapi.json HTTP/1.1\r\nHost: nightshift\r\n\r\n" * 4)
 # The patient alone fill every place; the others push in.
-EVERYBODY = (SILENT, SLOW) * (Limits().clients // 2) + (HUGE, ENDLESS, DEAF) * 8
+EVERYBODY = (SILENT, SLOW) * (ClientLimits().clients // 2) + (HUGE, ENDLESS, DEAF) * 8
 
 
 class Guest:

@@ -21,14 +21,14 @@ from supervisor.core import build_views, control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert, Beat, Incident
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.dependencies import REMEMBERED
+from supervisor.core.dependencies import MOST_RECENT
 from supervisor.core.model import (
-    Asking,
     Attempt,
+    AuditEntry,
     Config,
-    Gap,
     Job,
-    Mark,
+    JobRecord,
+    MissedRange,
     Pause,
     Peer,
     Problem,
@@ -38,7 +38,7 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts, Status
 from workers import protocol
 
@@ -81,11 +81,11 @@ class Ledger:
 
     runs: dict[int, Run] = field(default_factory=dict)
     attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
-    marks: dict[str, Mark] = field(default_factory=dict)
-    gaps: list[Gap] = field(default_factory=list)
+    marks: dict[str, JobRecord] = field(default_factory=dict)
+    gaps: list[MissedRange] = field(default_factory=list)
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
-    askings: list[Asking] = field(default_factory=list)
+    askings: list[AuditEntry] = field(default_factory=list)
     paused: Pause | None = None
     tick: effects.RecordTick | None = None
 
@@ -121,7 +121,7 @@ class Night:
         self.has_calendar = calendar
         self.has_died = False
         self.has_stopped = False
-        self.world = World(self.config)
+        self.world = SchedulerState(self.config)
         self._begin(damage)
 
     # --- time -------------------------------------------------------------------
@@ -187,7 +187,7 @@ class Night:
         """Nothing of the job's tree lives any more."""
         key = self._living(name, exited=None)
         del self.processes[key]
-        self.send(ev.Emptied(self.clocks(), *key, strays=tuple(strays), cpu_s=1.5))
+        self.send(ev.TreeEmpty(self.clocks(), *key, strays=tuple(strays), cpu_s=1.5))
 
     def survives(self, name: str, *left: str) -> None:
         """Some of the job's tree lives after SIGKILL, and is let go."""
@@ -197,14 +197,14 @@ class Night:
 
     def says(self, name: str, message: protocol.Message | protocol.Garbage) -> None:
         """The job's worker speaks."""
-        self.send(ev.Said(self.clocks(), *self._living(name, exited=False), message))
+        self.send(ev.MessageReceived(self.clocks(), *self._living(name, exited=False), message))
 
     def loses(self, name: str) -> None:
         """The keeper of the job's process dies, and the whole tree with it."""
         key = self._living(name, exited=False)
         del self.processes[key]
-        self.send(ev.Lost(self.clocks(), *key))
-        self.send(ev.Emptied(self.clocks(), *key))
+        self.send(ev.KeeperLost(self.clocks(), *key))
+        self.send(ev.TreeEmpty(self.clocks(), *key))
 
     def cannot_launch(self, name: str, error: str = "no such file") -> None:
         """No process comes of the job's launch."""
@@ -302,12 +302,12 @@ class Night:
         for action in self.held_back:
             self._write(action)
         self.held_back.clear()
-        self.send(ev.Recorded(self.clocks(), damage))
+        self.send(ev.LedgerRecovered(self.clocks(), damage))
 
     def asks(self, request: control_requests.Request) -> control_requests.Reply:
         """A person (uid 1000) asks; there is exactly one reply."""
         before = len(self.actions)
-        self.send(ev.Asked(self.clocks(), 7, Peer(1000, 1), request))
+        self.send(ev.Requested(self.clocks(), 7, Peer(1000, 1), request))
         [reply] = [
             each for each in self.actions[before:] if isinstance(each, control_requests.Reply)
         ]
@@ -374,14 +374,14 @@ class Night:
         unlaunched = [key for action in actions if (key := self._perform(action))]
         has_news = unlaunched or (self.ledger_error and self.held_back)
         if has_news and not self.world.ledger_trouble:
-            self.send(ev.Unrecorded(self.clocks(), tuple(unlaunched), self.ledger_error))
+            self.send(ev.LedgerWriteFailed(self.clocks(), tuple(unlaunched), self.ledger_error))
         return actions
 
     def _begin(self, damage: str = "") -> None:
         self.actions.clear()
         self.journey = ()
         self.has_stopped = False
-        ledger, self.world = self.ledger, World(self.config)
+        ledger, self.world = self.ledger, SchedulerState(self.config)
         memory = ev.Memory(
             runs=tuple(self._remembered()),
             attempts=tuple(a for a in ledger.attempts.values() if a.ended_at is None),
@@ -405,7 +405,7 @@ class Night:
         for name in {run.job for run in self.ledger.runs.values()}:
             ids = [run.id for run in self.runs(name) if run.reason is not Reason.OVERLAP]
             good = [run.id for run in self.runs(name) if run.state is State.SUCCESS]
-            kept.update(ids[-REMEMBERED:], good[-1:])
+            kept.update(ids[-MOST_RECENT:], good[-1:])
         return [run for run in self.ledger.runs.values() if run.id in kept]
 
     def _perform(self, action: effects.Action) -> tuple[int, int] | None:
@@ -447,15 +447,15 @@ class Night:
                 ledger.runs[row.id] = row
             case effects.Record(Attempt() as row):
                 ledger.attempts[row.run, row.number] = row
-            case effects.Record(Mark() as row):
+            case effects.Record(JobRecord() as row):
                 ledger.marks[row.job] = row
             case effects.Record(Incident() as row):
                 ledger.incidents[row.id] = row
-            case effects.Record(Gap() as row):
+            case effects.Record(MissedRange() as row):
                 ledger.gaps.append(row)
             case effects.Record(Alert() as row):
                 ledger.alerts[row.id - 1 : row.id] = [row]
-            case effects.Record(Asking() as row):
+            case effects.Record(AuditEntry() as row):
                 ledger.askings.append(row)
             case effects.RecordPause(pause):
                 ledger.paused = pause
@@ -473,7 +473,7 @@ def ran_before(name: str, until: str, state: State = State.SUCCESS) -> Ledger:
     """A ledger in which the job has been seen until then, its last slot with this end."""
     seen = instant(until)
     last = Run(1, name, seen, Trigger.SCHEDULE, state, slot=seen, attempt=1, ended_at=seen)
-    return Ledger(runs={1: last}, marks={name: Mark(name, seen)})
+    return Ledger(runs={1: last}, marks={name: JobRecord(name, seen)})
 
 
 def _is_remembered(incident: Incident) -> bool:

@@ -30,7 +30,7 @@ AROUND = timedelta(hours=4)
 def table(zone_name: str) -> str:
     """What becomes of each expression in the two nights of 2026, as Markdown."""
     zone = schedule.zone(zone_name)
-    spring, autumn = dst.changes(zone, YEAR, YEAR + timedelta(days=365))
+    spring, autumn = dst.offset_changes(zone, YEAR, YEAR + timedelta(days=365))
     rows = [
         f"| {zone_name} | {_night(spring)} | {_night(autumn)} |",
         "| --- | --- | --- |",
@@ -41,12 +41,12 @@ def table(zone_name: str) -> str:
     return "\n".join(rows)
 
 
-def _night(change: dst.Change) -> str:
+def _night(change: dst.OffsetChange) -> str:
     word = "does not exist" if change.is_gap else "comes twice"
     return f"{change.since:%Y-%m-%d}: {change.since:%H:%M} to {change.until:%H:%M} {word}"
 
 
-def _slots(expression: str, zone_name: str, change: dst.Change) -> str:
+def _slots(expression: str, zone_name: str, change: dst.OffsetChange) -> str:
     zone = schedule.zone(zone_name)
     slots = schedule.calendar((expression,), zone_name).slots(
         change.at - AROUND, change.at + AROUND

@@ -17,8 +17,8 @@ from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
     Attempt,
     Config,
-    Gap,
-    Mark,
+    JobRecord,
+    MissedRange,
     Pause,
     Peer,
     Run,
@@ -27,7 +27,7 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
-from supervisor.core.state import Life, World
+from supervisor.core.state import SchedulerState, ServicePhase
 
 START = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)  # a spring night of Berlin lies ahead
 
@@ -50,8 +50,8 @@ class Ledger:
     runs: dict[int, Run] = field(default_factory=dict)
     slots: dict[tuple[str, datetime], int] = field(default_factory=dict)
     attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
-    marks: dict[str, Mark] = field(default_factory=dict)
-    gaps: list[Gap] = field(default_factory=list)
+    marks: dict[str, JobRecord] = field(default_factory=dict)
+    gaps: list[MissedRange] = field(default_factory=list)
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: dict[int, Alert] = field(default_factory=dict)
     paused: Pause | None = None
@@ -78,7 +78,7 @@ class Storm:
         self.latest_wall = START
         self.ended: set[int] = set()
         self.replies: list[control_requests.Reply] = []
-        self.world: World = World(config)
+        self.world: SchedulerState = SchedulerState(config)
         self.restart()
 
     # --- events -----------------------------------------------------------------
@@ -93,7 +93,7 @@ class Storm:
         self.count_ends(before, actions)
         self.perform(actions)
 
-    def count_ends(self, before: World, actions: tuple[effects.Action, ...]) -> None:
+    def count_ends(self, before: SchedulerState, actions: tuple[effects.Action, ...]) -> None:
         """Each run comes to its end once, however often that is recorded."""
         ends = [run.id for run in transitions(before, actions) if not run.state.is_open]
         assert len(set(ends)) == len(ends), "a run ends once in a turn"
@@ -123,7 +123,7 @@ class Storm:
             next_alert=max(self.ledger.alerts, default=0) + 1,
         )
         self.stopped = False
-        self.world = World(self.config)
+        self.world = SchedulerState(self.config)
         self.ended = {run.id for run in self.ledger.runs.values() if not run.state.is_open}
         self.send(ev.Restored(self.at(), self.config, memory, crashed=self.crashed))
         self.crashed = False
@@ -146,7 +146,7 @@ class Storm:
         """What is due each minute waits for no clock that was put back, or that is critical."""
         clock = self.world.incidents.get(("", "clock"))
         is_critical = clock is not None and clock.severity is Severity.CRITICAL
-        if self.world.life is Life.SERVING and not is_critical:
+        if self.world.life is ServicePhase.SERVING and not is_critical:
             ahead = self.world.next_slot["every-minute"] - self.wall
             assert ahead <= timedelta(minutes=2), "silent, and nothing says so"
 
@@ -160,7 +160,7 @@ class Storm:
     def ask(self, request: control_requests.Request) -> None:
         asked = len(self.replies)
         self.may_release = isinstance(request, control_requests.ResumeJob) and request.from_now
-        self.send(ev.Asked(self.at(), self.events, Peer(1000, 1), request))
+        self.send(ev.Requested(self.at(), self.events, Peer(1000, 1), request))
         self.may_release = False
         assert len(self.replies) == asked + 1, "each request gets exactly one reply"
 
@@ -168,7 +168,7 @@ class Storm:
         self.ledger_broken = False
         self._write_backlog()
         if self.world.ledger_trouble:
-            self.send(ev.Recorded(self.at()))
+            self.send(ev.LedgerRecovered(self.at()))
 
     # --- processes ----------------------------------------------------------------
 
@@ -182,7 +182,7 @@ class Storm:
 
     def empty(self, key: tuple[int, int]) -> None:
         del self.processes[key]
-        self.send(ev.Emptied(self.at(), *key, strays=("7 sleep",), cpu_s=0.1))
+        self.send(ev.TreeEmpty(self.at(), *key, strays=("7 sleep",), cpu_s=0.1))
 
     # --- the channel --------------------------------------------------------------
 
@@ -223,7 +223,7 @@ class Storm:
                 case effects.Note() | Beat():
                     pass
         if self.ledger_broken and (unlaunched or self.backlog) and not self.world.ledger_trouble:
-            self.send(ev.Unrecorded(self.at(), tuple(unlaunched), "disk full"))
+            self.send(ev.LedgerWriteFailed(self.at(), tuple(unlaunched), "disk full"))
         else:
             assert not unlaunched, "nothing is launched while the ledger is in trouble"
 
@@ -251,9 +251,9 @@ class Storm:
                 self._write_run(run)
             case effects.Record(Attempt() as attempt):
                 ledger.attempts[attempt.run, attempt.number] = attempt
-            case effects.Record(Mark() as mark):
+            case effects.Record(JobRecord() as mark):
                 ledger.marks[mark.job] = mark
-            case effects.Record(Gap() as gap):
+            case effects.Record(MissedRange() as gap):
                 ledger.gaps.append(gap)
             case effects.Record(Incident() as incident):
                 self._write_incident(incident)
@@ -319,7 +319,7 @@ class Storm:
         recorded = self.ledger.runs[run.id]
         assert recorded.state is State.RUNNING, "recorded before launched"
         assert recorded.attempt == run.attempt
-        assert self.world.life is Life.SERVING, "nothing starts while stopping"
+        assert self.world.life is ServicePhase.SERVING, "nothing starts while stopping"
         groups = tuple(group for group in (job.exclusive, run.batch) if group)
         for other in self.processes.values():
             assert other.job != run.job, f"two living attempts of {run.job}"

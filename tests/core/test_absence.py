@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.core import control_requests, schedule
-from supervisor.core.model import CatchUp, Mark
+from supervisor.core.model import CatchUp, JobRecord
 from tests.core.core_harness import Ledger, Night, instant, job
 
 YEARLY = job("a", cron="0 0 1 1 *")
@@ -162,12 +162,14 @@ def test_a_local_run_in_between_leaves_the_absence_as_it_is():
 
 
 def test_a_reload_during_a_local_run_moves_no_mark():
-    night = Night(YEARLY, calendar=False, remembers=Ledger(marks={"a": Mark("a", instant(SEEN))}))
+    night = Night(
+        YEARLY, calendar=False, remembers=Ledger(marks={"a": JobRecord("a", instant(SEEN))})
+    )
 
     night.reloads(job("a", cron="* * * * *"), job("b", cron="* * * * *"))
     night.reloads(job("c"))
 
-    assert night.ledger.marks == {"a": Mark("a", instant(SEEN))}
+    assert night.ledger.marks == {"a": JobRecord("a", instant(SEEN))}
     assert night.ledger.tick is None
 
 
@@ -180,7 +182,7 @@ SEEN = "2026-01-04 20:00"
     ids=["before", "after"],
 )
 def test_a_ledger_without_a_last_tick_proves_one_with_its_newest_mark(cron, slots):
-    marks = {"a": Mark("a", instant("2026-01-01 00:00")), "b": Mark("b", instant(SEEN))}
+    marks = {"a": JobRecord("a", instant("2026-01-01 00:00")), "b": JobRecord("b", instant(SEEN))}
 
     night = Night(job("a", cron=cron), job("b"), remembers=Ledger(marks=marks))
 
@@ -188,7 +190,7 @@ def test_a_ledger_without_a_last_tick_proves_one_with_its_newest_mark(cron, slot
 
 
 def test_a_mark_in_the_future_proves_no_tick():
-    marks = {"a": Mark("a", instant(SEEN)), "b": Mark("b", instant("2099-01-01 00:00"))}
+    marks = {"a": JobRecord("a", instant(SEEN)), "b": JobRecord("b", instant("2099-01-01 00:00"))}
 
     night = Night(job("a", cron="30 20 * * *"), job("b"), remembers=Ledger(marks=marks))
 

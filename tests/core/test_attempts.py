@@ -391,7 +391,7 @@ def test_a_keeper_lost_after_the_process_had_ended_changes_no_verdict():
     night.exits("a", status=3)
     [(run, number)] = night.processes
 
-    night.send(ev.Lost(night.clocks(), run, number))
+    night.send(ev.KeeperLost(night.clocks(), run, number))
     night.empties("a")
 
     assert night.states("a") == ["failed"]

@@ -116,7 +116,7 @@ def test_coming_slots_are_those_that_would_run():
     night = Night(A)
     job_a = night.world.jobs["a"]
 
-    coming = build_views.coming(night.world, job_a, night.wall, 3)
+    coming = build_views.next_slots(night.world, job_a, night.wall, 3)
 
     assert coming == [instant(f"2026-01-{day} 02:00") for day in ("05", "06", "07")]
 
@@ -125,7 +125,7 @@ def test_coming_slots_begin_after_a_pause():
     night = Night(A)
     night.asks(control_requests.PauseJob("a", 36 * 3600))
 
-    coming = build_views.coming(night.world, night.world.jobs["a"], night.wall, 2)
+    coming = build_views.next_slots(night.world, night.world.jobs["a"], night.wall, 2)
 
     assert coming == [instant("2026-01-07 02:00"), instant("2026-01-08 02:00")]
 

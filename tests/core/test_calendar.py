@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from supervisor.core import schedule
-from supervisor.core.schedule import BadCron
+from supervisor.core.schedule import CronError
 from tests.core.core_harness import instant
 from tests.core.test_daylight_saving import MOMENTS, expressions
 
@@ -149,7 +149,7 @@ def test_the_zone_is_that_of_the_job():
     ],
 )
 def test_an_expression_that_cannot_be_read_is_named_with_its_field(expression, words):
-    with pytest.raises(BadCron) as caught:
+    with pytest.raises(CronError) as caught:
         schedule.calendar((expression,), "UTC")
 
     assert words in str(caught.value)
@@ -157,13 +157,13 @@ def test_an_expression_that_cannot_be_read_is_named_with_its_field(expression, w
 
 
 def test_an_expression_that_never_fires_is_refused():
-    with pytest.raises(BadCron, match="never fires"):
+    with pytest.raises(CronError, match="never fires"):
         schedule.calendar(("0 0 */15 2 mon#5",), "UTC")
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "", "../../etc/passwd", "Europe/berlin\n"])
 def test_an_unknown_zone_is_named(name):
-    with pytest.raises(BadCron, match="unknown time zone"):
+    with pytest.raises(CronError, match="unknown time zone"):
         schedule.calendar(("0 2 * * *",), name)
 
 

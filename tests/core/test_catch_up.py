@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core import control_requests
-from supervisor.core.model import CatchUp, Mark
+from supervisor.core.model import CatchUp, JobRecord
 from tests.core.core_harness import Ledger, Night, instant, job, ran_before
 
 HOURLY = job("a", cron="0 * * * *")
@@ -119,7 +119,7 @@ def test_the_incident_of_missed_slots_closes_with_the_next_success():
     ids=["a day", "a week", "a month", "a year"],
 )
 def test_without_a_window_of_its_own_a_slot_is_caught_up_until_the_next_one(cron, start):
-    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 01:00"))})
+    seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 01:00"))})
 
     night = Night(job("a", cron=cron), start=start, remembers=seen)
 
@@ -128,7 +128,7 @@ def test_without_a_window_of_its_own_a_slot_is_caught_up_until_the_next_one(cron
 
 
 def test_the_window_is_a_day_at_least():
-    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 01:00"))})
+    seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 01:00"))})
 
     night = Night(job("a", cron="*/5 1-2 5 1 *"), start="2026-01-06 02:50", remembers=seen)
 
@@ -139,7 +139,7 @@ def test_the_window_is_a_day_at_least():
     ("start", "state"), [("2026-01-05 04:00", "running"), ("2026-01-05 04:00:01", "missed")]
 )
 def test_a_window_of_its_own_stands_before_the_default(start, state):
-    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 01:00"))})
+    seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 01:00"))})
 
     night = Night(
         job("a", cron="0 2 * * *", catch_up_window_s=7200.0), start=start, remembers=seen
@@ -165,7 +165,7 @@ def test_a_single_missed_slot_is_named_as_one():
     [(100, 100, 0), (101, 101, 0), (102, 101, 1), (5000, 101, 4899)],
 )
 def test_at_most_a_hundred_others_get_a_row_and_older_ones_share_a_gap(slots, rows, in_gap):
-    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 00:00"))})
+    seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 00:00"))})
     days, minutes = divmod(slots, 1440)
     start = f"2026-01-{5 + days:02} {minutes // 60:02}:{minutes % 60:02}:30"
 
@@ -177,7 +177,7 @@ def test_at_most_a_hundred_others_get_a_row_and_older_ones_share_a_gap(slots, ro
 
 
 def test_a_gap_ends_where_the_rows_begin():
-    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 00:00"))})
+    seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 00:00"))})
 
     night = Night(job("a", cron="* * * * *"), start="2026-01-05 12:00", remembers=seen)
 

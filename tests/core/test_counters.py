@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from supervisor.core import control_requests
 from supervisor.core import counters as tallies
-from supervisor.core.counters import DURATIONS_S, Tally, transitions
+from supervisor.core.counters import DURATIONS_S, Counters, transitions
 from supervisor.core.model import Run
 from tests.core.core_harness import Night, job, ran_before
 from workers import protocol
@@ -15,7 +15,7 @@ class Counted(Night):
 
     def __init__(self, *args, **kwargs):
         self.told: list[Run] = []
-        self.tally = Tally()
+        self.tally = Counters()
         super().__init__(*args, **kwargs)
 
     def send(self, event):
@@ -128,14 +128,14 @@ def test_a_job_that_is_removed_is_counted_no_longer():
     night.ends("a", status=1)
     night.at("00:02")
     night.reloads(job("b"))
-    night.tally = tallies.only(night.tally, night.world)
+    night.tally = tallies.restricted_to(night.tally, night.world)
     night.ends("a", status=1)
 
     assert (dict(night.tally.runs), dict(night.tally.durations)) == ({}, {})
 
 
 def test_lateness_is_counted_in_buckets():
-    tally = tallies.tick(tallies.tick(Tally(), 0.004), 120.0)
+    tally = tallies.tick(tallies.tick(Counters(), 0.004), 120.0)
 
     assert tally.lateness.counts == (1, 0, 0, 0, 0, 0, 0, 0, 1)
     assert tally.lateness.sum_s == 120.004

@@ -12,11 +12,11 @@ from workers.protocol import Done
 
 ATTEMPT_EVENTS = {
     ev.Started: lambda at, run, n: ev.Started(at, run, n, 4711),
-    ev.Said: lambda at, run, n: ev.Said(at, run, n, Done({})),
+    ev.MessageReceived: lambda at, run, n: ev.MessageReceived(at, run, n, Done({})),
     ev.Exited: lambda at, run, n: ev.Exited(at, run, n, 0),
-    ev.Emptied: ev.Emptied,
+    ev.TreeEmpty: ev.TreeEmpty,
     ev.LaunchFailed: lambda at, run, n: ev.LaunchFailed(at, run, n, "no"),
-    ev.Lost: ev.Lost,
+    ev.KeeperLost: ev.KeeperLost,
     ev.Survived: lambda at, run, n: ev.Survived(at, run, n, ("7 sleep",)),
 }
 
@@ -107,7 +107,7 @@ def test_a_pair_that_is_listed_is_acted_on_and_another_yields_one_note(state, ki
     world, actions = decide(night.world, ATTEMPT_EVENTS[kind](night.clocks(), 1, 1))
 
     if kind in TABLE[state]:
-        assert repr(world) != before or actions or kind is ev.Lost
+        assert repr(world) != before or actions or kind is ev.KeeperLost
     else:
         assert repr(world) == before
         assert [type(action) for action in actions] == [effects.Note]
@@ -137,15 +137,15 @@ def everything_at(night):
     ]  # fmt: skip
     return [
         *(make(at, 1, 1) for make in ATTEMPT_EVENTS.values()),
-        *(ev.Asked(at, 1, ev.Peer(0, 1), request) for request in requests),
+        *(ev.Requested(at, 1, ev.Peer(0, 1), request) for request in requests),
         ev.TimePassed(later),
         ev.TimePassed(ev.At(instant("2026-01-01 00:00"), night.mono + 1)),
         ev.Reloaded(at, night.config),
         ev.Reloaded(at, type(night.config)(())),
         ev.ReloadRefused(at, (Problem(1, 1, "jobs", "bad"),)),
         ev.StopAsked(at),
-        ev.Unrecorded(at, ((1, 1),), "disk full"),
-        ev.Recorded(at),
+        ev.LedgerWriteFailed(at, ((1, 1),), "disk full"),
+        ev.LedgerRecovered(at),
         ev.Restored(later, night.config, ev.Memory(tuple(night.ledger.runs.values()))),
     ]
 

@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from supervisor.core.dependencies import (
-    Past,
-    Refused,
+    RunSummary,
     Satisfied,
-    Waits,
+    Unsatisfied,
+    Waiting,
+    evaluate,
     find_cycle,
     in_order,
-    judge,
     with_all_deps,
 )
 from supervisor.core.model import Reason, State
@@ -133,9 +133,9 @@ JUDGEMENTS = [
     ("a success", [(1, "success")], Satisfied()),
     ("a success at my own instant", [(0, "success")], Satisfied()),
     ("a failure", [(1, "failed")], "dependency a failed at 2026-01-05 11:00 UTC"),
-    ("an open run", [(1, "running")], Waits("a", 1)),
-    ("a retrying run", [(1, "retrying")], Waits("a", 1)),
-    ("a pending run", [(1, "pending")], Waits("a", 1)),
+    ("an open run", [(1, "running")], Waiting("a", 1)),
+    ("a retrying run", [(1, "retrying")], Waiting("a", 1)),
+    ("a pending run", [(1, "pending")], Waiting("a", 1)),
     ("skipped", [(1, "skipped")], "dependency a was skipped at 2026-01-05 11:00 UTC"),
     ("missed", [(1, "missed")], "dependency a was missed at 2026-01-05 11:00 UTC"),
     ("cancelled", [(1, "cancelled")], "dependency a was cancelled at 2026-01-05 11:00 UTC"),
@@ -144,7 +144,7 @@ JUDGEMENTS = [
      "dependency a failed at 2026-01-05 11:00 UTC"),
     ("success after a failure", [(2, "failed"), (1, "success")], Satisfied()),
     ("a later success mends it", [(1, "failed"), (-1, "success")], Satisfied()),
-    ("a later run is open", [(1, "failed"), (-1, "running")], Waits("a", 2)),
+    ("a later run is open", [(1, "failed"), (-1, "running")], Waiting("a", 2)),
     ("only later runs", [(-1, "success")], "a has not run yet"),
     ("an older run is still open", [(2, "running"), (1, "failed")],
      "dependency a failed at 2026-01-05 11:00 UTC"),
@@ -156,29 +156,29 @@ JUDGEMENTS = [
 )
 def test_a_dependency_is_judged_by_its_newest_run_and_what_came_after(runs, expected):
     known = [
-        Past(number, T - hours * HOUR, State(state))
+        RunSummary(number, T - hours * HOUR, State(state))
         for number, (hours, state) in enumerate(runs, 1)
     ]
 
-    found = judge("a", T, *remembered(known))
+    found = evaluate("a", T, *remembered(known))
 
-    assert found == (Refused(expected) if isinstance(expected, str) else expected)
+    assert found == (Unsatisfied(expected) if isinstance(expected, str) else expected)
 
 
 def test_an_overlap_of_an_overlap_stands_for_the_run_at_its_end():
     known = [
-        Past(1, T - 3 * HOUR, State.RUNNING),
-        Past(2, T - 2 * HOUR, State.SKIPPED, Reason.OVERLAP, blocked_by=1),
-        Past(3, T - 1 * HOUR, State.SKIPPED, Reason.OVERLAP, blocked_by=2),
+        RunSummary(1, T - 3 * HOUR, State.RUNNING),
+        RunSummary(2, T - 2 * HOUR, State.SKIPPED, Reason.OVERLAP, blocked_by=1),
+        RunSummary(3, T - 1 * HOUR, State.SKIPPED, Reason.OVERLAP, blocked_by=2),
     ]
 
-    assert judge("a", T, *remembered(known)) == Waits("a", 1)
+    assert evaluate("a", T, *remembered(known)) == Waiting("a", 1)
 
 
 def test_an_overlap_that_names_itself_ends():
-    known = [Past(1, T - HOUR, State.SKIPPED, Reason.OVERLAP, blocked_by=1)]
+    known = [RunSummary(1, T - HOUR, State.SKIPPED, Reason.OVERLAP, blocked_by=1)]
 
-    assert isinstance(judge("a", T, *remembered(known)), Refused)
+    assert isinstance(evaluate("a", T, *remembered(known)), Unsatisfied)
 
 
 @given(
@@ -194,7 +194,7 @@ def test_an_overlap_that_names_itself_ends():
 @LAWS
 def test_the_judgement_is_that_of_the_rules(runs):
     known = [
-        Past(
+        RunSummary(
             number, T - hours * HOUR, state,
             Reason.OVERLAP if state is State.SKIPPED and blocker else None,
             blocked_by=blocker if blocker and blocker < number else None,
@@ -202,7 +202,7 @@ def test_the_judgement_is_that_of_the_rules(runs):
         for number, (hours, state, blocker) in enumerate(runs, 1)
     ]  # fmt: skip
 
-    found = judge("a", T, *remembered(known))
+    found = evaluate("a", T, *remembered(known))
 
     assert type(found) is by_the_rules(known)
 
@@ -217,11 +217,11 @@ def by_the_rules(known):
     """Section 3, "Dependencies", as it is written."""
     earlier = [past for past in known if past.due <= T]
     if not earlier:
-        return Refused
+        return Unsatisfied
     d = max(earlier, key=lambda past: (past.due, past.run))
     while d.reason is Reason.OVERLAP and d.blocked_by:
         d = next(past for past in known if past.run == d.blocked_by)
     since = [past for past in known if past.due >= d.due]
     if any(past.state is State.SUCCESS for past in since):
         return Satisfied
-    return Waits if any(past.state.is_open for past in since) else Refused
+    return Waiting if any(past.state.is_open for past in since) else Unsatisfied

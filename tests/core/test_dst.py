@@ -31,7 +31,7 @@ ROWS = [tuple(cell.strip() for cell in line.split("|")) for line in TABLE.strip(
     ("zone", "expression", "said"), [pytest.param(*row, id=" ".join(row[:2])) for row in ROWS]
 )
 def test_slots_that_will_be_moved_dropped_or_doubled_are_named(zone, expression, said):
-    found = dst.in_words(job("a", cron=expression, timezone=zone), WINTER)
+    found = dst.describe(job("a", cron=expression, timezone=zone), WINTER)
 
     assert "; ".join(found) == said
 
@@ -61,16 +61,16 @@ def foretold(expression, where, since, until, told):
         match next((move for move in told if move.local == slot.replace(tzinfo=None)), None):
             case None:
                 found.add(first.astimezone(UTC))
-            case dst.Move(fate=dst.Fate.MOVED, runs_at=runs_at):
+            case dst.SlotChange(fate=dst.SlotChangeKind.MOVED, runs_at=runs_at):
                 found.add(runs_at.astimezone(UTC))
-            case dst.Move(fate=dst.Fate.DOUBLED):
+            case dst.SlotChange(fate=dst.SlotChangeKind.DOUBLED):
                 found |= {first.astimezone(UTC), second.astimezone(UTC)}
     return sorted(slot for slot in found if since < slot <= until)
 
 
 @pytest.mark.parametrize("expression", ["30 2 * * *", "0,30 2 * * *", "15 2 29 3 *"])
 def test_a_moved_slot_runs_when_it_was_said(expression):
-    told = dst.moves(
+    told = dst.slot_changes(
         job("a", cron=expression, timezone="Europe/Berlin"), WINTER, WINTER + timedelta(days=200)
     )
     slots = list(
@@ -88,7 +88,7 @@ def test_what_is_said_of_a_night_and_what_the_wall_shows_make_up_its_slots(
     expression, zone, change
 ):
     since, until = instant(change) - timedelta(hours=30), instant(change) + timedelta(hours=30)
-    told = dst.moves(job("a", cron=expression, timezone=zone), since, until)
+    told = dst.slot_changes(job("a", cron=expression, timezone=zone), since, until)
 
     slots = list(schedule.calendar((expression,), zone).slots(since, until))
 
@@ -96,4 +96,4 @@ def test_what_is_said_of_a_night_and_what_the_wall_shows_make_up_its_slots(
 
 
 def test_a_job_without_cron_has_nothing_to_move():
-    assert dst.in_words(job("a", timezone="Europe/Berlin"), WINTER) == []
+    assert dst.describe(job("a", timezone="Europe/Berlin"), WINTER) == []

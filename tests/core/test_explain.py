@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from supervisor.core import control_requests, explain
-from supervisor.core.model import CatchUp, Gap
+from supervisor.core.model import CatchUp, MissedRange
 from tests.core.core_harness import Night, instant, job
 
 UTC = ZoneInfo("UTC")
@@ -141,7 +141,9 @@ def test_leftovers_are_named():
 
 
 def test_a_slot_in_a_gap_names_all_of_it():
-    gap = Gap("a", instant("2026-01-05 00:00"), instant("2026-01-05 10:00"), 600, "nobody ran")
+    gap = MissedRange(
+        "a", instant("2026-01-05 00:00"), instant("2026-01-05 10:00"), 600, "nobody ran"
+    )
 
     assert explain.in_gap(gap, UTC) == [
         "a had 600 slots from 2026-01-05 00:00:00 UTC to 2026-01-05 10:00:00 UTC "

@@ -9,7 +9,12 @@ from supervisor.core import events as ev
 from supervisor.core.model import Config, Overlap
 from supervisor.core.simulation.engine import Ending, simulate
 from supervisor.core.simulation.forecast import compare, forecast
-from supervisor.core.simulation.sampling import Habit, die, foresight, habit
+from supervisor.core.simulation.sampling import (
+    DurationProfile,
+    outcome_sampler,
+    profile_of,
+    seeded_fraction,
+)
 from supervisor.core.simulation.wait_times import FEW
 from tests.core.core_harness import in_file, instant, job
 
@@ -95,7 +100,9 @@ def test_slots_that_come_while_a_run_lives_are_one_loss():
 
 
 def test_a_failed_dependency_is_a_loss_with_its_cause():
-    foresee = foresight({"a": Habit(1, 1, failure=1.0), "b": Habit(1, 1)}, 0)
+    foresee = outcome_sampler(
+        {"a": DurationProfile(1, 1, failure=1.0), "b": DurationProfile(1, 1)}, 0
+    )
 
     found = told(
         job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *", deps=["a"]), foresee=foresee
@@ -154,14 +161,14 @@ def test_only_jobs_that_fare_otherwise_differ():
 
 
 def test_a_habit_is_the_median_and_the_slow_tenth():
-    known = habit([float(n) for n in range(100, 0, -1)])
+    known = profile_of([float(n) for n in range(100, 0, -1)])
 
     assert (known.usual_s, known.slow_s, known.seen) == (50.0, 90.0, 100)
-    assert habit([4.0]) == Habit(4.0, 4.0, seen=1)
+    assert profile_of([4.0]) == DurationProfile(4.0, 4.0, seen=1)
 
 
 def test_one_run_in_ten_is_slow():
-    foresee = foresight({"a": Habit(1.0, 2.0)}, seed=1)
+    foresee = outcome_sampler({"a": DurationProfile(1.0, 2.0)}, seed=1)
 
     found = told(job("a", cron="* * * * *"), foresee=foresee, days=2)
 
@@ -170,7 +177,7 @@ def test_one_run_in_ten_is_slow():
 
 
 def test_as_many_fail_as_chance_wants():
-    foresee = foresight({"a": Habit(1.0, 1.0, failure=0.25)}, seed=1)
+    foresee = outcome_sampler({"a": DurationProfile(1.0, 1.0, failure=0.25)}, seed=1)
 
     found = told(job("a", cron="* * * * *"), foresee=foresee, days=2)
 
@@ -179,7 +186,7 @@ def test_as_many_fail_as_chance_wants():
 
 def test_another_seed_is_another_luck():
     def failed(seed):
-        foresee = foresight({"a": Habit(1.0, 1.0, failure=0.5)}, seed)
+        foresee = outcome_sampler({"a": DurationProfile(1.0, 1.0, failure=0.5)}, seed)
         return told(job("a", cron="* * * * *"), foresee=foresee).jobs[0].failed
 
     assert len({failed(seed) for seed in range(5)}) > 1
@@ -187,11 +194,11 @@ def test_another_seed_is_another_luck():
 
 @given(st.integers(), st.text())
 def test_a_die_is_a_number_below_one(seed, words):
-    assert 0.0 <= die(seed, words) < 1.0
+    assert 0.0 <= seeded_fraction(seed, words) < 1.0
 
 
 def test_a_job_whose_every_status_is_success_fails_by_a_signal():
-    foresee = foresight({"a": Habit(1.0, 1.0, failure=1.0)}, 0)
+    foresee = outcome_sampler({"a": DurationProfile(1.0, 1.0, failure=1.0)}, 0)
 
     found = told(
         job("a", cron="0 2 * * *", success_exit_status=tuple(range(256))), foresee=foresee

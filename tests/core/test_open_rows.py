@@ -4,7 +4,7 @@ import pytest
 
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
-from supervisor.core.model import Attempt, CatchUp, Mark, Overlap, Run, State, Trigger
+from supervisor.core.model import Attempt, CatchUp, JobRecord, Overlap, Run, State, Trigger
 from tests.core.core_harness import Ledger, Night, instant, job
 
 NIGHTLY = job("a", cron="0 2 * * *")
@@ -227,7 +227,7 @@ def test_only_the_newest_open_slot_of_a_job_goes_on(first):
     )  # fmt: skip
     found = Ledger(
         runs={older.id: older, newer.id: newer},
-        marks={"a": Mark("a", instant("2026-01-05 02:00"))},
+        marks={"a": JobRecord("a", instant("2026-01-05 02:00"))},
     )
 
     night = Night(

@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from supervisor.core import incidents, outbox
-from supervisor.core.incidents import Word
+from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Notify, Severity
 
 AT = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
-OPENED, REMINDER, RECOVERED = Word.OPENED, Word.REMINDER, Word.RECOVERED
+OPENED, REMINDER, RECOVERED = AlertKind.OPENED, AlertKind.REMINDER, AlertKind.RECOVERED
 
 
 def row(number, about, word, job="a", kind="exit"):
     """The alert of this number about the incident `about`."""
-    opened, _ = incidents.opened(about, job, kind, Severity.ERROR, "exit status 1", None, AT)
+    opened, _ = incidents.open_new(about, job, kind, Severity.ERROR, "exit status 1", None, AT)
     return outbox.alert(number, opened, word, AT + timedelta(minutes=number))
 
 
@@ -86,17 +86,17 @@ def test_another_job_or_kind_folds_nothing(job, kind):
     ],
 )
 def test_what_nobody_is_to_get_says_why(notify, why):
-    assert outbox.judged(row(1, 1, OPENED), notify).withheld == why
+    assert outbox.with_filter_applied(row(1, 1, OPENED), notify).withheld == why
 
 
 def test_a_withheld_alert_is_recorded_and_does_not_wait():
-    quiet = outbox.judged(row(1, 1, OPENED), Notify(None))
+    quiet = outbox.with_filter_applied(row(1, 1, OPENED), Notify(None))
 
     assert outbox.add((), quiet, ()) == ((), [quiet])
 
 
 def test_the_pace_is_quick_then_steady_for_ten_minutes_then_slow():
-    paces = [outbox.pace_s(failures, False, None) for failures in range(1, 26)]
+    paces = [outbox.retry_delay_s(failures, False, None) for failures in range(1, 26)]
 
     assert paces == [5, 15, *[30] * 20, 300, 300, 300]
 
@@ -113,8 +113,8 @@ def test_the_pace_is_quick_then_steady_for_ten_minutes_then_slow():
     ],
 )
 def test_a_channel_may_ask_for_patience_within_reason(failures, refused, wish, pace):
-    assert outbox.pace_s(failures, refused, wish) == pace
+    assert outbox.retry_delay_s(failures, refused, wish) == pace
 
 
 def test_an_endless_row_of_failures_stays_slow():
-    assert outbox.pace_s(10**9, False, None) == 300
+    assert outbox.retry_delay_s(10**9, False, None) == 300

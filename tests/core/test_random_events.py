@@ -114,7 +114,7 @@ def speak(storm: Storm) -> None:
         ]
     )
     if key:
-        storm.send(ev.Said(storm.at(), *key, said))
+        storm.send(ev.MessageReceived(storm.at(), *key, said))
 
 
 def end(storm: Storm) -> None:
@@ -139,7 +139,7 @@ def obey(storm: Storm) -> None:
 def vanish(storm: Storm) -> None:
     key = storm.any_process(lambda process: not process.exited)
     if key and storm.random.random() < 0.5:
-        storm.send(ev.Lost(storm.at(), *key))
+        storm.send(ev.KeeperLost(storm.at(), *key))
         storm.empty(key)
     elif key:
         del storm.processes[key]

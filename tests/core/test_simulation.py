@@ -11,7 +11,7 @@ from supervisor.core import events as ev
 from supervisor.core.model import (
     Attempt,
     Config,
-    Mark,
+    JobRecord,
     Notify,
     Overlap,
     Pause,
@@ -19,7 +19,7 @@ from supervisor.core.model import (
     replace,
 )
 from supervisor.core.simulation.engine import Ending, every_minute, next_moment, simulate
-from supervisor.core.simulation.sampling import Habit, foresight
+from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
 from tests.core.core_harness import in_file, instant, job
 
 START = instant("2026-03-06 17:30:20")  # two days before the spring night of New York
@@ -74,16 +74,18 @@ def some_service(seed):
         for place, name in enumerate(names)
     ]
     pause = Pause(START + timedelta(hours=dice.randrange(40), seconds=33), "uid 0")
-    memory = ev.Memory(marks=(Mark("a", START, pause), Mark("b", START)))
+    memory = ev.Memory(marks=(JobRecord("a", START, pause), JobRecord("b", START)))
     habits = {
-        name: Habit(dice.choice([0.0, 3.5, 60.0, 500.0]), 4000.0, dice.choice([0.0, 0.4]))
+        name: DurationProfile(
+            dice.choice([0.0, 3.5, 60.0, 500.0]), 4000.0, dice.choice([0.0, 0.4])
+        )
         for name in names
     }
     settings = {"notify": Notify(slack="http://x/y")} if dice.random() < 0.5 else {}
     if dice.random() < 0.1:
         settings["heartbeat"] = "http://x/beat"
     restored = begun(*jobs, memory=memory, max_concurrent=dice.choice([1, 2, 5]), **settings)
-    return restored, foresight(habits, seed)
+    return restored, outcome_sampler(habits, seed)
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -138,7 +140,9 @@ def test_a_worker_ends_well_only_if_it_said_so():
     def worker(name):
         return replace(job(name, cron="0 18 * * *", worker="x.y"), argv=None)
 
-    foresee = foresight({"a": Habit(1.0, 1.0), "b": Habit(1.0, 1.0, failure=1.0)}, 0)
+    foresee = outcome_sampler(
+        {"a": DurationProfile(1.0, 1.0), "b": DurationProfile(1.0, 1.0, failure=1.0)}, 0
+    )
 
     runs = final(simulate(begun(worker("a"), worker("b")), START + timedelta(hours=1), foresee))
 
@@ -171,7 +175,7 @@ def test_a_service_without_slots_is_a_single_turn():
 
 def test_lateness_that_a_pause_keeps_back_is_told_at_its_end():
     slot = instant("2026-03-06 17:20")
-    mark = Mark("a", slot, Pause(instant("2026-03-06 19:00:10"), "uid 0"))
+    mark = JobRecord("a", slot, Pause(instant("2026-03-06 19:00:10"), "uid 0"))
     restored = begun(
         job("a", cron="20 17 * * *", late_after_s=600.0), memory=ev.Memory(marks=(mark,))
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core import control_requests
-from supervisor.core.model import Mark, Run, State, Trigger
+from supervisor.core.model import JobRecord, Run, State, Trigger
 from tests.core.core_harness import Ledger, Night, instant, job
 
 
@@ -38,7 +38,7 @@ def test_a_slot_that_is_looked_at_a_minute_later_is_caught_up():
 
 
 def test_a_slot_that_was_seen_is_never_opened_again_though_no_row_is_left_of_it():
-    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 02:00"))})
+    seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 02:00"))})
 
     night = Night(job("a", cron="0 2 * * *"), start="2026-01-05 01:00", remembers=seen)
     night.at("23:00")
@@ -237,7 +237,7 @@ def test_every_slot_of_a_day_gets_exactly_one_row():
 
 
 def test_without_a_calendar_no_slot_is_opened_and_no_mark_is_moved():
-    seen = Ledger(marks={"a": Mark("a", instant("2026-01-05 00:00"))})
+    seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 00:00"))})
 
     night = Night(
         job("a", cron="* * * * *", run_on_startup=True),

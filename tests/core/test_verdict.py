@@ -4,13 +4,13 @@ import pytest
 
 from supervisor.core import signal_words, verdict
 from supervisor.core.model import Limits, Reason, State
-from supervisor.core.verdict import Heard
+from supervisor.core.verdict import WorkerMessages
 from tests.core.core_harness import job
 from workers.protocol import Done, Failed, Garbage
 
 COMMAND = job("a")
 WORKER = job("a", worker="w.f")
-DONE = Heard(done=Done({}))
+DONE = WorkerMessages(done=Done({}))
 
 
 def status(number):
@@ -49,7 +49,7 @@ COMMANDS = [
     [pytest.param(*row, id=name) for name, *row in COMMANDS],
 )
 def test_a_command_is_judged_by_its_status(wait_status, state, reason, cause):
-    found = verdict.ended(COMMAND, wait_status, Heard())
+    found = verdict.from_wait_status(COMMAND, wait_status, WorkerMessages())
 
     assert (found.state, found.reason, found.cause) == (state, reason, cause)
 
@@ -74,13 +74,13 @@ MET = [
 
 @pytest.mark.parametrize(("wait_status", "cpu_s", "cause"), MET)
 def test_a_limit_of_the_job_itself_is_named(wait_status, cpu_s, cause):
-    assert verdict.ended(LIMITED, wait_status, Heard(), cpu_s).cause == cause
+    assert verdict.from_wait_status(LIMITED, wait_status, WorkerMessages(), cpu_s).cause == cause
 
 
 def test_a_worker_that_met_its_limit_is_judged_like_a_command():
     worker = job("a", worker="w.f", limits=Limits(cpu_seconds=5))
 
-    assert verdict.ended(worker, 24, DONE).cause == f"{OF_CPU} (SIGXCPU)"
+    assert verdict.from_wait_status(worker, 24, DONE).cause == f"{OF_CPU} (SIGXCPU)"
 
 
 @pytest.mark.parametrize("number", range(1, 65))
@@ -90,7 +90,9 @@ def test_every_signal_has_a_name_and_the_ordinary_ones_a_meaning(number):
     assert name.startswith("SIG") or number in (32, 33)
     if number < 32 and number not in DO_NOT_END:
         assert meaning
-    assert verdict.ended(COMMAND, number, Heard()).cause.startswith(f"killed by {name}")
+    assert verdict.from_wait_status(COMMAND, number, WorkerMessages()).cause.startswith(
+        f"killed by {name}"
+    )
 
 
 DO_NOT_END = {17, 18, 19, 20, 21, 22, 23, 28}  # they are ignored, stop or continue
@@ -102,41 +104,49 @@ DO_NOT_END = {17, 18, 19, 20, 21, 22, 23, 28}  # they are ignored, stop or conti
 def test_other_codes_may_be_successes(number, state):
     lenient = job("a", success_exit_status=(0, 3))
 
-    assert verdict.ended(lenient, status(number), Heard()).state == state
+    assert verdict.from_wait_status(lenient, status(number), WorkerMessages()).state == state
 
 
 def test_zero_may_be_a_failure():
     strict = job("a", success_exit_status=(3,))
 
-    assert verdict.ended(strict, status(0), Heard()).cause == "exit status 0"
+    assert verdict.from_wait_status(strict, status(0), WorkerMessages()).cause == "exit status 0"
 
 
 @pytest.mark.parametrize(
     ("wait_status", "exit_status"), [(status(0), 0), (status(3), 3), (9, None)]
 )
 def test_the_exit_status_is_kept_unless_a_signal_ended_it(wait_status, exit_status):
-    assert verdict.ended(COMMAND, wait_status, Heard()).exit_status == exit_status
+    assert (
+        verdict.from_wait_status(COMMAND, wait_status, WorkerMessages()).exit_status == exit_status
+    )
 
 
-SAID_ERROR = Heard(failed=Failed("no such table", permanent=False))
-SAID_NEVER = Heard(failed=Failed("no such table", permanent=True))
-SAID_NOISE = Heard(garbage=Garbage("a line that is not JSON: b'x'"))
+SAID_ERROR = WorkerMessages(failed=Failed("no such table", permanent=False))
+SAID_NEVER = WorkerMessages(failed=Failed("no such table", permanent=True))
+SAID_NOISE = WorkerMessages(garbage=Garbage("a line that is not JSON: b'x'"))
+
+
+def warned(count):
+    return WorkerMessages(done=Done({"warnings": count}))
+
+
 WORKERS = [
     ("done", 0, DONE, "success", None, ""),
-    ("done with warnings", 0, Heard(done=Done({"warnings": 3})), "success", None, "3 warnings"),
-    ("done with a warning", 0, Heard(done=Done({"warnings": 1})), "success", None, "1 warning"),
-    ("done, no count", 0, Heard(done=Done({"warnings": True})), "success", None, ""),
-    ("done without warnings", 0, Heard(done=Done({"warnings": 0})), "success", None, ""),
+    ("done with warnings", 0, warned(3), "success", None, "3 warnings"),
+    ("done with a warning", 0, warned(1), "success", None, "1 warning"),
+    ("done, no count", 0, WorkerMessages(done=Done({"warnings": True})), "success", None, ""),
+    ("done without warnings", 0, WorkerMessages(done=Done({"warnings": 0})), "success", None, ""),
     ("an error", status(1), SAID_ERROR, "failed", "error", "no such table"),
     ("a permanent error", status(1), SAID_NEVER, "failed", "permanent", "no such table"),
     ("an error and exit 0", 0, SAID_ERROR, "failed", "error", "no such table"),
     ("garbage", 0, SAID_NOISE, "failed", "protocol",
      "the worker sent a line that is not JSON: b'x'"),
-    ("garbage though done", 0, Heard(done=Done({}), garbage=Garbage("half a line: b'{'")),
+    ("garbage though done", 0, WorkerMessages(done=Done({}), garbage=Garbage("half a line: b'{'")),
      "failed", "protocol", "the worker sent half a line: b'{'"),
-    ("silence", 0, Heard(), "failed", "protocol",
+    ("silence", 0, WorkerMessages(), "failed", "protocol",
      "the worker ended with exit status 0 without a word"),
-    ("silence and exit 1", status(1), Heard(), "failed", "protocol",
+    ("silence and exit 1", status(1), WorkerMessages(), "failed", "protocol",
      "the worker ended with exit status 1 without a word"),
     ("done but exit 1", status(1), DONE, "failed", "exit",
      "exit status 1 after the worker had said done"),
@@ -154,7 +164,7 @@ WORKERS = [
 def test_a_worker_is_judged_by_what_it_said_and_how_it_ended(
     wait_status, heard, state, reason, cause
 ):
-    found = verdict.ended(WORKER, wait_status, heard)
+    found = verdict.from_wait_status(WORKER, wait_status, heard)
 
     assert (found.state, found.reason, found.cause) == (state, reason, cause)
 

@@ -23,7 +23,7 @@ from supervisor.core.effects import Launch, Record
 from supervisor.core.events import At, Memory, Restored
 from supervisor.core.model import Attempt, Config, Job, Notify, Run, State, replace
 from supervisor.core.simulation.engine import Ending, Step, simulate
-from supervisor.core.simulation.sampling import Habit, foresight
+from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
 from tests.drills.conftest import Figures
 from workers.protocol import Failed
 
@@ -95,7 +95,9 @@ def test_a_year_of_nights_gives_every_slot_one_outcome(figures: Figures) -> None
     seed = int(os.environ.get("NIGHT_SEED", random.SystemRandom().randrange(10**6)))
     figures.tell("NIGHT_SEED", seed)
     running = shipped()
-    by_habit = foresight({job.name: Habit(20.0, 240.0, FAILURE) for job in running.jobs}, seed)
+    by_habit = outcome_sampler(
+        {job.name: DurationProfile(20.0, 240.0, FAILURE) for job in running.jobs}, seed
+    )
 
     def foresee(launch: Launch) -> Ending:
         if launch.run.job == "backup-database" and BAD_DAYS[0] <= launch.run.due < BAD_DAYS[1]:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.api import Api
-from supervisor.api.bridge import Desk
-from supervisor.api.connection import Limits
+from supervisor.api import ApiServer
+from supervisor.api.bridge import LoopBridge
+from supervisor.api.connection import ClientLimits
 from supervisor.core import events as ev
 from supervisor.core.decide import decide
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Config, Job
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
 from supervisor.ledger.store import Store
 
@@ -29,17 +29,17 @@ PATIENCE_S = 10.0
 JOBS = (Job("sync", 0, argv=("x",), cron=("0 2 * * *",)), Job("by-hand", 1, shell="y"))
 
 
-def made_desk(*jobs: Job) -> Desk:
+def made_desk(*jobs: Job) -> LoopBridge:
     """A desk with these jobs at 01:59; nothing has run."""
     config = Config(jobs or JOBS)
-    desk = Desk(Facts("1.2.3", 7, AT.wall, "/etc/jobs.yaml", AT.wall))
-    desk.world, _ = decide(World(config), ev.Restored(AT, config, ev.Memory()))
+    desk = LoopBridge(Facts("1.2.3", 7, AT.wall, "/etc/jobs.yaml", AT.wall))
+    desk.world, _ = decide(SchedulerState(config), ev.Restored(AT, config, ev.Memory()))
     desk.is_ready = True
     return desk
 
 
 @pytest.fixture
-def desk() -> Desk:
+def desk() -> LoopBridge:
     """One of the stage's own jobs."""
     return made_desk()
 
@@ -56,21 +56,21 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def limits() -> Limits:
+def limits() -> ClientLimits:
     """Those of the service."""
-    return Limits()
+    return ClientLimits()
 
 
 @pytest.fixture
-def api(folder: Path, desk: Desk, limits: Limits) -> Iterator[Api]:
+def api(folder: Path, desk: LoopBridge, limits: ClientLimits) -> Iterator[ApiServer]:
     """The API on the folder's socket, which is bound; nobody answers yet."""
-    made = Api(folder / "s", Access(), desk, folder, limits)
+    made = ApiServer(folder / "s", Access(), desk, folder, limits)
     yield made
     made.close()
 
 
 @pytest.fixture
-def path(folder: Path, api: Api) -> Path:
+def path(folder: Path, api: ApiServer) -> Path:
     """The socket, answered."""
     api.start()
     return folder / "s"

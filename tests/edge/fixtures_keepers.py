@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from supervisor.containment.keeper_pool import Processes
+from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import effects, events
 from supervisor.core.model import Job, Run, State, Trigger
 from workers import protocol
@@ -35,7 +35,7 @@ class Stage:
         self.instance = f"test-{os.getpid()}-{time.monotonic_ns()}"
         self.runs_dir = runs_dir
         self.selector = selectors.DefaultSelector()
-        self.processes = Processes(self.selector, runs_dir, self.instance, **options)
+        self.processes = KeeperPool(self.selector, runs_dir, self.instance, **options)
         self.processes.start()
         self.happened: list[events.AttemptEvent] = []
         self._last = 0
@@ -73,7 +73,7 @@ class Stage:
         self.until(lambda: all(self.has_ended(run) for run in runs))
 
     def has_ended(self, run: int) -> bool:
-        ends = events.Emptied | events.LaunchFailed
+        ends = events.TreeEmpty | events.LaunchFailed
         return any(isinstance(event, ends) for event in self.of(run))
 
     def of(self, run: int) -> list[events.AttemptEvent]:
@@ -81,10 +81,14 @@ class Stage:
 
     def words(self, run: int) -> list[str]:
         """The kinds of what happened to a run, messages left out."""
-        return [type(e).__name__ for e in self.of(run) if not isinstance(e, events.Said)]
+        return [
+            type(e).__name__ for e in self.of(run) if not isinstance(e, events.MessageReceived)
+        ]
 
     def said(self, run: int) -> list[Any]:
-        return [event.message for event in self.of(run) if isinstance(event, events.Said)]
+        return [
+            event.message for event in self.of(run) if isinstance(event, events.MessageReceived)
+        ]
 
     def heard(self, run: int, kind: type) -> bool:
         return any(isinstance(message, kind) for message in self.said(run))
@@ -157,8 +161,8 @@ def carriers(instance: str) -> list[int]:
     return found
 
 
-def emptied(happened: list[events.AttemptEvent]) -> events.Emptied:
-    (found,) = [event for event in happened if isinstance(event, events.Emptied)]
+def emptied(happened: list[events.AttemptEvent]) -> events.TreeEmpty:
+    (found,) = [event for event in happened if isinstance(event, events.TreeEmpty)]
     return found
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.api import Api
+from supervisor.api import ApiServer
 from supervisor.core import control_requests
 from supervisor.core.model import Api as Access
-from supervisor.state_dir import FolderTrouble
+from supervisor.state_dir import StateDirError
 from tests.edge.fixtures_api import ask, ask_json, connect
 
 
@@ -19,7 +19,7 @@ def test_the_socket_is_for_its_owner_only(path):
 
 
 def test_the_mode_is_what_the_file_says(folder, desk):
-    api = Api(folder / "open", Access(socket_mode=0o660), desk, folder)
+    api = ApiServer(folder / "open", Access(socket_mode=0o660), desk, folder)
     api.start()
 
     assert (folder / "open").stat().st_mode & 0o777 == 0o660
@@ -31,7 +31,7 @@ def test_a_stale_socket_is_replaced(folder, desk):
     dead.bind(str(folder / "s"))
     dead.close()
 
-    api = Api(folder / "s", Access(), desk, folder)
+    api = ApiServer(folder / "s", Access(), desk, folder)
 
     connect(folder / "s").close()
     api.close()
@@ -41,15 +41,15 @@ def test_a_stale_socket_is_replaced(folder, desk):
 def test_what_is_no_socket_is_never_deleted(folder, desk, make):
     make(folder / "s")
 
-    with pytest.raises(FolderTrouble, match="no socket is in its place"):
-        Api(folder / "s", Access(), desk, folder)
+    with pytest.raises(StateDirError, match="no socket is in its place"):
+        ApiServer(folder / "s", Access(), desk, folder)
 
     assert (folder / "s").exists()
 
 
 def test_a_socket_that_answers_is_left_to_its_owner(path, folder, desk):
-    with pytest.raises(FolderTrouble, match="another program answers"):
-        Api(path, Access(), desk, folder)
+    with pytest.raises(StateDirError, match="another program answers"):
+        ApiServer(path, Access(), desk, folder)
 
 
 def test_status_tells_of_service_and_jobs(path):
@@ -132,7 +132,7 @@ def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, de
     assert calls[0].peer.pid == os.getpid()
     assert calls[0].what == control_requests.RunJobs(("sync",))
     calls[0].answer.set_result(
-        control_requests.Reply(1, control_requests.Answer.CONFLICT, error="no")
+        control_requests.Reply(1, control_requests.ReplyStatus.CONFLICT, error="no")
     )
     asking.join()
 
@@ -147,7 +147,7 @@ def test_healthz_fails_when_the_tick_is_old(path, desk):
 
 
 def test_the_socket_file_goes_with_the_service(folder, desk):
-    api = Api(folder / "s", Access(), desk, folder)
+    api = ApiServer(folder / "s", Access(), desk, folder)
     api.start()
 
     api.close()

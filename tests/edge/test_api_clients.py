@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from supervisor.api import Api
-from supervisor.api.connection import Limits
+from supervisor.api import ApiServer
+from supervisor.api.connection import ClientLimits
 from supervisor.core import control_requests
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Job, Run, State, Trigger
@@ -15,7 +15,7 @@ from tests.edge.fixtures_api import AT, ask, connect, made_desk, read_all, strea
 from tests.waiting import until
 
 # As in service, but impatient.
-LIMITS = Limits(request_s=0.5, stalled_s=0.5, ping_s=0.1)
+LIMITS = ClientLimits(request_s=0.5, stalled_s=0.5, ping_s=0.1)
 GET_STATUS = b"GET /v1/status HTTP/1.1\r\nHost: nightshift\r\n\r\n"
 
 
@@ -38,7 +38,7 @@ def has_hung_up(client):
 
 
 def test_the_limits_of_the_service_are_those_of_the_contract():
-    limits = Limits()
+    limits = ClientLimits()
 
     assert (limits.request_s, limits.clients, limits.body_bytes) == (5.0, 64, 65536)
 
@@ -114,7 +114,7 @@ def test_a_crowd_of_silent_clients_shuts_nobody_out(path):
 
 
 def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
-    api = Api(folder / "s", Access(), desk, folder, Limits(clients=4))
+    api = ApiServer(folder / "s", Access(), desk, folder, ClientLimits(clients=4))
     api.start()
     reading, _, events = stream(folder / "s", "/v1/events")
     next(events)
@@ -130,7 +130,7 @@ def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
     assert not has_hung_up(second)
     assert not has_hung_up(reading)
     calls[0].answer.set_result(
-        control_requests.Reply(1, control_requests.Answer.CONFLICT, error="no")
+        control_requests.Reply(1, control_requests.ReplyStatus.CONFLICT, error="no")
     )
     busy.join()
     for client in (reading, first, second):
@@ -161,7 +161,7 @@ def opens(path):
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off(folder):
     jobs = [Job(f"job-{number}", number, shell="x") for number in range(3000)]
-    api = Api(folder / "s", Access(), made_desk(*jobs), folder, Limits(stalled_s=0.2))
+    api = ApiServer(folder / "s", Access(), made_desk(*jobs), folder, ClientLimits(stalled_s=0.2))
     api.start()
     with connect(folder / "s") as deaf:
         deaf.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: nightshift\r\n\r\n")

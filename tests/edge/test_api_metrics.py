@@ -11,12 +11,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from supervisor.api import metrics
-from supervisor.api.connection import Limits
-from supervisor.api.metrics import Seen
+from supervisor.api.connection import ClientLimits
+from supervisor.api.metrics import Snapshot
 from supervisor.core import counters as tallies
 from supervisor.core import effects
-from supervisor.core.counters import Tally
-from supervisor.core.model import Gap, Notify, Reason, Run, State, Trigger, replace
+from supervisor.core.counters import Counters
+from supervisor.core.model import MissedRange, Notify, Reason, Run, State, Trigger, replace
 from supervisor.core.views import Facts, Tick
 from tests.core.core_harness import Night, job
 from tests.edge.fixtures_api import ask, connect, read_all
@@ -27,17 +27,17 @@ RULES = Path(__file__).parents[2] / "contrib" / "prometheus-alerts.yaml"
 OPEN = "application/openmetrics-text; version=1.0.0"
 
 
-def seen(night: Night, tally: Tally | None = None) -> Seen:
+def seen(night: Night, tally: Counters | None = None) -> Snapshot:
     facts = Facts("1.2.3", 7, night.wall, "/etc/jobs.yaml", night.wall, Tick(night.wall, 0.01))
-    return Seen(night.world, facts, tally or Tally(), night.wall)
+    return Snapshot(night.world, facts, tally or Counters(), night.wall)
 
 
-def text_of(found: Seen, accept: str) -> tuple[bytes, str]:
+def text_of(found: Snapshot, accept: str) -> tuple[bytes, str]:
     pieces, kind = metrics.pieces(found, accept)
     return b"".join(pieces), kind
 
 
-def samples(found: Seen, accept: str = "") -> dict[tuple, float]:
+def samples(found: Snapshot, accept: str = "") -> dict[tuple, float]:
     """(name, labels …) -> value, as the parser reads it."""
     text, _ = text_of(found, accept)
     families = (parse_open if accept else parse)(text.decode())
@@ -135,8 +135,8 @@ def test_open_incidents_are_counted_by_severity():
 def test_what_was_counted_is_there_with_cumulative_buckets():
     night = busy_night()
     runs = [final(), replace(final(lasted_s=90), id=2), final(State.FAILED, Reason.TIMEOUT, 300)]
-    gap = effects.Record(Gap("odd", night.wall, night.wall, 600, "away"))
-    tally = tallies.tick(tallies.count(Tally(), runs, [gap], night.world), 0.02)
+    gap = effects.Record(MissedRange("odd", night.wall, night.wall, 600, "away"))
+    tally = tallies.tick(tallies.count(Counters(), runs, [gap], night.world), 0.02)
 
     found = samples(seen(night, tally))
 
@@ -216,7 +216,7 @@ def test_each_name_of_a_worker_is_a_series_of_its_own_and_reads_as_it_was_writte
 def test_what_is_written_in_pieces_is_whole(accept):
     night = Night(*(job(f"job-{number}", cron="0 1 * * *") for number in range(500)))
     runs = [replace(final(), id=number, job=f"job-{number}") for number in range(500)]
-    tally = tallies.count(Tally(), runs, [], night.world)
+    tally = tallies.count(Counters(), runs, [], night.world)
 
     text, _ = text_of(seen(night, tally), accept)
 
@@ -229,7 +229,7 @@ def test_what_is_written_in_pieces_is_whole(accept):
 
 def test_alert_rules_name_only_what_there_is():
     night = busy_night()
-    tally = tallies.count(Tally(), [final()], [], night.world)
+    tally = tallies.count(Counters(), [final()], [], night.world)
     text, _ = text_of(seen(night, tally), "")
     there = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))
     there |= {f"{name}_{part}" for name in there for part in ("sum", "count", "bucket")}
@@ -245,7 +245,7 @@ def test_alert_rules_name_only_what_there_is():
 
 @pytest.fixture
 def limits():
-    return Limits(request_s=0.5)
+    return ClientLimits(request_s=0.5)
 
 
 def port():

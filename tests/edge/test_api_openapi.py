@@ -5,10 +5,10 @@ from pathlib import Path
 
 from starlette.routing import Route
 
-from supervisor.api.connection import Limits
-from supervisor.api.context import Ground
-from supervisor.api.openapi import in_words, openapi
-from supervisor.api.routes import PUBLIC, application, public_application, table
+from supervisor.api.connection import ClientLimits
+from supervisor.api.context import HandlerContext
+from supervisor.api.openapi import openapi, routes_table
+from supervisor.api.routes import PUBLIC, application, endpoints, public_application
 from tests.edge.fixtures_api import made_desk
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "api.md"
@@ -47,7 +47,7 @@ POST /v1/restore file target
 
 
 def ground(tmp_path):
-    return Ground(made_desk(), tmp_path, Limits())
+    return HandlerContext(made_desk(), tmp_path, ClientLimits())
 
 
 def routed(app):
@@ -60,14 +60,14 @@ def routed(app):
 
 
 def test_the_document_and_the_router_name_the_same(tmp_path):
-    found = openapi(table(ground(tmp_path)))
+    found = openapi(endpoints(ground(tmp_path)))
 
     documented = {(verb.upper(), path) for path, verbs in found["paths"].items() for verb in verbs}
     assert documented == routed(application(ground(tmp_path)))
 
 
 def test_every_route_of_the_contract_is_there_with_what_it_takes(tmp_path):
-    found = openapi(table(ground(tmp_path)))
+    found = openapi(endpoints(ground(tmp_path)))
 
     for line in CONTRACT.strip().splitlines():
         verb, path, *names = line.split()
@@ -82,20 +82,20 @@ def test_every_route_of_the_contract_is_there_with_what_it_takes(tmp_path):
 
 
 def test_every_name_in_a_path_is_declared(tmp_path):
-    for declared in table(ground(tmp_path)):
+    for declared in endpoints(ground(tmp_path)):
         in_path = {part[1:-1] for part in declared.path.split("/") if part.startswith("{")}
 
-        assert in_path == {each.name for each in declared.takes if each.place == "path"}
+        assert in_path == {each.name for each in declared.parameters if each.place == "path"}
 
 
 def test_operations_have_names_of_their_own(tmp_path):
-    names = [declared.name for declared in table(ground(tmp_path))]
+    names = [declared.name for declared in endpoints(ground(tmp_path))]
 
     assert len(set(names)) == len(names)
 
 
 def test_every_reference_of_the_document_leads_somewhere(tmp_path):
-    found = openapi(table(ground(tmp_path)))
+    found = openapi(endpoints(ground(tmp_path)))
     text = json.dumps(found)
 
     wanted = {piece.split('"')[0] for piece in text.split("#/components/schemas/")[1:]}
@@ -107,6 +107,6 @@ def test_strangers_may_read_two_routes_and_post_none(tmp_path):
 
 
 def test_the_handbook_lists_the_same_routes(tmp_path):
-    listed = in_words(table(ground(tmp_path)))
+    listed = routes_table(endpoints(ground(tmp_path)))
 
     assert listed in HANDBOOK.read_text(), f"put this into {HANDBOOK.name}:\n\n{listed}"

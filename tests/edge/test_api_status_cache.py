@@ -3,7 +3,7 @@
 import msgspec
 
 from supervisor.api.errors import as_json
-from supervisor.api.status_cache import Roll
+from supervisor.api.status_cache import StatusCache
 from supervisor.core import build_views, control_requests
 from supervisor.core.views import Facts
 from tests.core.core_harness import Night, job
@@ -50,7 +50,7 @@ def test_after_every_step_of_a_night_both_say_the_same():
         job("off", cron="0 1 * * *", enabled=False),
         max_concurrent=2,
     )
-    roll = Roll()
+    roll = StatusCache()
     assert_same(roll, night)
 
     for _ in steps(night):
@@ -60,7 +60,7 @@ def test_after_every_step_of_a_night_both_say_the_same():
 
 def test_what_has_not_changed_is_not_written_again():
     night = Night(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *"))
-    roll = Roll()
+    roll = StatusCache()
     before = roll.status(night.world, facts(night), night.wall)
     night.at("02:00")
     night.ends("a")
@@ -73,7 +73,7 @@ def test_what_has_not_changed_is_not_written_again():
 
 def test_what_is_gone_is_not_kept():
     night = Night(job("a", cron="0 2 * * *"))
-    roll = Roll()
+    roll = StatusCache()
     night.at("02:00")
     roll.status(night.world, facts(night), night.wall)
     night.ends("a")

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from supervisor.api import Api
+from supervisor.api import ApiServer
 from supervisor.api.bridge import RING
-from supervisor.api.connection import Limits
+from supervisor.api.connection import ClientLimits
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Run, State, Trigger, replace
 from tests.edge.fixtures_api import AT, ask, stream
@@ -16,7 +16,7 @@ RUN = Run(4, "sync", AT.wall, Trigger.MANUAL, State.PENDING)
 
 @pytest.fixture
 def limits():
-    return Limits(ping_s=0.1)
+    return ClientLimits(ping_s=0.1)
 
 
 def event(piece):
@@ -102,7 +102,7 @@ def test_without_a_listener_nobody_is_woken(path, desk):
 
 
 def test_streams_end_with_the_service(folder, desk):
-    api = Api(folder / "s", Access(), desk, folder)
+    api = ApiServer(folder / "s", Access(), desk, folder)
     api.start()
     client, _, pieces = stream(folder / "s", "/v1/events")
     next(pieces)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from supervisor.config.crontab.dialects import FIELDS, Dialect, read_field, read_times
-from supervisor.config.problems import Wrong
+from supervisor.config.problems import BadValueError
 
 NEVER = "never"
 REFUSED = "refused"
@@ -61,7 +61,7 @@ IDS = [line for line, _, _ in OUTCOMES]
 def outcome(line: str, dialect: Dialect) -> str:
     try:
         return read_times(line.split(" "), dialect).text
-    except Wrong as wrong:
+    except BadValueError as wrong:
         return NEVER if "never runs it" in wrong.message else REFUSED
 
 
@@ -76,7 +76,7 @@ def test_where_crons_differ_it_is_said(line: str, debian: str, cronie: str) -> N
     for dialect in Dialect:
         try:
             said.append(" ".join(read_times(line.split(" "), dialect).notes))
-        except Wrong as wrong:
+        except BadValueError as wrong:
             said.append(f"{wrong.message} {wrong.hint}")
 
     if debian != cronie:
@@ -87,7 +87,7 @@ def test_where_crons_differ_it_is_said(line: str, debian: str, cronie: str) -> N
 @pytest.mark.parametrize("dialect", Dialect)
 @pytest.mark.parametrize("place", range(5))
 def test_a_number_that_is_too_large_is_refused_and_soon(place: int, dialect: Dialect) -> None:
-    with pytest.raises(Wrong, match=f"refuses {FIELDS[place].title}"):
+    with pytest.raises(BadValueError, match=f"refuses {FIELDS[place].title}"):
         read_field(f"1-{'9' * 400}", place, dialect)
 
 

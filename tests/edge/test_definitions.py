@@ -34,7 +34,7 @@ jobs = st.builds(
 def test_a_definition_that_was_shown_can_be_read_back(definition, way):
     if way:
         definition = msgspec.structs.replace(definition, argv=None, **way)
-    body = msgspec.json.encode(definitions.job(definition, str))
+    body = msgspec.json.encode(definitions.definition_of(definition, str))
     told = msgspec.json.decode(body, type=definitions.Definition)
 
-    assert definitions.definition(told, place=0) == definition
+    assert definitions.job_from(told, place=0) == definition

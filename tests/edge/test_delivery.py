@@ -10,12 +10,12 @@ from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert
 from supervisor.core.model import Config, Job, Notify, Run, Severity, State, Trigger
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from supervisor.ledger.store import Store
-from supervisor.log import Log
+from supervisor.log import ServiceLog
 from supervisor.notifications import alert_sender
-from supervisor.notifications.alert_sender import Courier, Trial
-from supervisor.redaction.mask import masker
+from supervisor.notifications.alert_sender import AlertSender, TestAlertSender
+from supervisor.redaction.mask import make_mask
 from tests.edge.fixtures_keepers import DUE, ROOT, Stage, at, carriers
 from tests.webhook import Webhook, nobody
 
@@ -31,19 +31,19 @@ class Office:
 
     def __init__(self, folder: Path, party=None) -> None:
         (folder / "runs").mkdir()
-        self.log = Log("debug", as_json=False, fd=os.open(os.devnull, os.O_WRONLY))
-        self.party = party or Courier(folder, self.log)
+        self.log = ServiceLog("debug", as_json=False, fd=os.open(os.devnull, os.O_WRONLY))
+        self.party = party or AlertSender(folder, self.log)
         self.stage = Stage(folder / "runs")
         self.heard: list[ev.Event] = []
         self._seen = 0
 
     def turn(self) -> None:
-        launch = self.party.errand(at())
+        launch = self.party.next_launch(at())
         if launch is not None:
             self.stage.happened += self.stage.processes.launch(launch, at())
         self.stage.turn()
         new, self._seen = self.stage.happened[self._seen :], len(self.stage.happened)
-        self.heard += self.party.settled(new, at())
+        self.heard += self.party.on_events(new, at())
 
     def sends(self, url: str, *alerts: Alert, **config) -> list[ev.Event]:
         """What came of these alerts."""
@@ -55,8 +55,8 @@ class Office:
         self.stage.until(lambda: self.turn() or condition(), within_s=25)
 
 
-def world_of(url: str | None, **config) -> World:
-    return World(Config((), notify=Notify(url), **config))
+def world_of(url: str | None, **config) -> SchedulerState:
+    return SchedulerState(Config((), notify=Notify(url), **config))
 
 
 def alert(number: int, cause: str = "exit status 1", **fields) -> Alert:
@@ -218,7 +218,7 @@ def test_a_message_tells_of_the_run_and_its_last_lines(office, hook, tmp_path):
     ids=["CR", "CR and an end", "erased", "one long line", "one long line of secrets"],
 )
 def test_the_last_lines_are_those_that_a_terminal_would_show(office, hook, tmp_path, log, last):
-    office.log.mask = masker(["secret-word-"])
+    office.log.mask = make_mask(["secret-word-"])
     (tmp_path / "runs" / "41.log").write_text(log)
 
     office.sends(hook.url, alert(1, run=41))
@@ -238,7 +238,7 @@ def test_without_ledger_or_output_the_alert_is_still_sent(office, hook):
 
 def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
     secrets = ("hunter22", "line one\nline two", "line one", "line two")
-    office.log.mask = masker(secrets)
+    office.log.mask = make_mask(secrets)
     log = "user root, password hunter22\nline one\nline two\ndsn postgres://u:geheim@db/x\n"
     (tmp_path / "runs" / "41.log").write_text(log)
     job = Job("a", 0, argv=("x",), description="uses hunter22", docs="http://u:geheim@wiki/")
@@ -293,7 +293,7 @@ def test_texts_that_are_no_unicode_are_sent(office, hook):
 
 @pytest.fixture
 def bureau(tmp_path):
-    opened = Office(tmp_path, Trial())
+    opened = Office(tmp_path, TestAlertSender())
     yield opened
     opened.stage.close()
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.doctor import databases, filesystem, host, network, schedules, service
-from supervisor.doctor.context import Ground, Living
+from supervisor.doctor.context import DoctorContext, RunningService
 from supervisor.doctor.finding import State
 
-GROUND = Ground(
+GROUND = DoctorContext(
     file=Path("jobs.yaml"),
     config=None,
     mistakes=3,
@@ -37,7 +37,7 @@ def rights(**fields):
 
 
 def ground(**fields):
-    return Ground(**{name: getattr(GROUND, name) for name in GROUND.__slots__} | fields)
+    return DoctorContext(**{name: getattr(GROUND, name) for name in GROUND.__slots__} | fields)
 
 
 # judge, what was measured, the loudest state, a part of what is said
@@ -98,9 +98,14 @@ TABLE = [
     (service.judge_file, ground(file=None, no_file="no jobs.yaml"), "mend", "nightshift init"),
     (service.judge_file, GROUND, "mend", "3 mistakes"),
     (service.judge_answers, GROUND, "note", "no supervisor has lived"),
-    (service.judge_answers, ground(living=Living(7, "1.0")), "well", "answers"),
-    (service.judge_answers, ground(living=Living(7, "0.9")), "mend", "version 0.9"),
-    (service.judge_answers, ground(living=Living(7, "1.0", 2, "HTTP 404")), "mend", "HTTP 404"),
+    (service.judge_answers, ground(living=RunningService(7, "1.0")), "well", "answers"),
+    (service.judge_answers, ground(living=RunningService(7, "0.9")), "mend", "version 0.9"),
+    (
+        service.judge_answers,
+        ground(living=RunningService(7, "1.0", 2, "HTTP 404")),
+        "mend",
+        "HTTP 404",
+    ),
     (service.judge_init, service.Init("systemd", 7, True, 0), "well", "process 1 is systemd"),
     (service.judge_init, service.Init("nightshift", 1, True, 1), "well", "is process 1"),
     (service.judge_init, service.Init("tini", 7, True, 9), "mend", "9 dead children of pid 7"),
@@ -188,10 +193,10 @@ TABLE = [
     (network.judge_servers, [rights(schema=False)], "mend", 'ON SCHEMA "catalogue" TO "cron"'),
     (network.judge_servers, [rights(schema=None)], "mend", 'CREATE SCHEMA "catalogue"'),
     (network.judge_servers, [rights(schema=None, create=True)], "well", ""),
-    (network.judge_doors, [], "note", "nobody is told"),
-    (network.judge_doors, [network.Door("h:443", "")], "well", "nothing was sent"),
-    (network.judge_doors, [network.Door("h:443", "does not answer")], "mend", "firewall"),
-    (network.judge_doors, [network.Door("h:443", "", "proxy")], "note", "notify --test"),
+    (network.judge_webhooks, [], "note", "nobody is told"),
+    (network.judge_webhooks, [network.Webhook("h:443", "")], "well", "nothing was sent"),
+    (network.judge_webhooks, [network.Webhook("h:443", "does not answer")], "mend", "firewall"),
+    (network.judge_webhooks, [network.Webhook("h:443", "", "proxy")], "note", "notify --test"),
 ]
 
 

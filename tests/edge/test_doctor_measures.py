@@ -14,8 +14,8 @@ import pytest
 from supervisor.core import effects, model
 from supervisor.core.model import Attempt, Config, Job, Notify, Reason, Run, Trigger
 from supervisor.doctor import databases, filesystem, host, network, schedules, service
-from supervisor.doctor.context import Ground
-from supervisor.doctor.finding import Check, State, well
+from supervisor.doctor.context import DoctorContext
+from supervisor.doctor.finding import Check, State, ok
 from supervisor.doctor.isolation import examine
 from supervisor.ledger.store import Store
 
@@ -29,8 +29,8 @@ def state(tmp_path: Path) -> Path:
     return folder
 
 
-def ground(state: Path, *jobs: Job, **config: object) -> Ground:
-    return Ground(
+def ground(state: Path, *jobs: Job, **config: object) -> DoctorContext:
+    return DoctorContext(
         file=state.parent / "jobs.yaml",
         config=Config(jobs, **config),  # type: ignore[arg-type]
         mistakes=0,
@@ -45,8 +45,8 @@ def ground(state: Path, *jobs: Job, **config: object) -> Ground:
     )
 
 
-def _fields(ground: Ground) -> dict[str, object]:
-    return {name: getattr(ground, name) for name in Ground.__slots__}
+def _fields(ground: DoctorContext) -> dict[str, object]:
+    return {name: getattr(ground, name) for name in DoctorContext.__slots__}
 
 
 def job(worker: str, cwd: Path, **parameters: object) -> Job:
@@ -78,7 +78,7 @@ def runs(job: str, *took_s: float, **of_the_last: object) -> list[Run | Attempt]
 
 
 def test_the_findings_come_in_the_order_of_the_table_with_the_name_of_their_check(state):
-    checks = [Check(name, lambda _: 7, lambda _: [well("fine")]) for name in "abc"]
+    checks = [Check(name, lambda _: 7, lambda _: [ok("fine")]) for name in "abc"]
 
     found = list(examine(checks, ground(state)))
 
@@ -88,7 +88,7 @@ def test_the_findings_come_in_the_order_of_the_table_with_the_name_of_their_chec
 def test_a_check_that_hangs_is_killed_and_the_others_are_heard(state):
     read, write = os.pipe()
     hung = Check("hung", lambda _: os.read(read, 1), lambda _: [])
-    fine = Check("fine", lambda _: 7, lambda seven: [well(f"{seven}")])
+    fine = Check("fine", lambda _: 7, lambda seven: [ok(f"{seven}")])
 
     found = list(examine([hung, fine], ground(state), limit_s=0.3))
 
@@ -169,7 +169,7 @@ def test_growth_is_what_backups_and_output_were_in_the_ledger(state):
 
 def test_a_file_that_is_no_mount_point_is_known_as_such(state):
     a_mount_point = Path("/proc")
-    mounted = Ground(**{**_fields(ground(state)), "file": a_mount_point})
+    mounted = DoctorContext(**{**_fields(ground(state)), "file": a_mount_point})
 
     assert not filesystem.mount(ground(state)).is_mount_point
     assert filesystem.mount(mounted).is_mount_point
@@ -237,12 +237,12 @@ def test_a_webhook_is_connected_to_and_told_nothing(state):
         port = server.getsockname()[1]
         told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
 
-        (door,) = network.doors(ground(state, notify=told))
+        (door,) = network.webhooks(ground(state, notify=told))
 
         connection, _ = server.accept()
         with connection:
             assert connection.recv(100) == b""
-    assert door == network.Door(f"127.0.0.1:{port}", "")
+    assert door == network.Webhook(f"127.0.0.1:{port}", "")
 
 
 def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
@@ -250,7 +250,7 @@ def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
         port = server.getsockname()[1]
     told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
 
-    (door,) = network.doors(ground(state, notify=told))
+    (door,) = network.webhooks(ground(state, notify=told))
 
     assert "refused" in door.trouble
     assert "secret" not in repr(door)

@@ -8,9 +8,9 @@ import pytest
 
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Beat, Pulse
-from supervisor.log import Log
+from supervisor.log import ServiceLog
 from supervisor.notifications import heartbeat_sender
-from supervisor.notifications.heartbeat_sender import Heartbeats, target
+from supervisor.notifications.heartbeat_sender import HeartbeatSender, target
 from tests.edge.fixtures_keepers import Stage, at, carriers
 from tests.webhook import Webhook, nobody
 
@@ -27,8 +27,8 @@ class Chest:
     def __init__(self, folder: Path) -> None:
         (folder / "runs").mkdir()
         self.read_end, write_end = os.pipe()
-        self.log = Log("debug", as_json=False, fd=write_end)
-        self.hearts = Heartbeats(folder / "heartbeats.pipe", self.log)
+        self.log = ServiceLog("debug", as_json=False, fd=write_end)
+        self.hearts = HeartbeatSender(folder / "heartbeats.pipe", self.log)
         self.stage = Stage(folder / "runs")
         self.skip_s = 0.0
         self._seen = 0
@@ -49,12 +49,12 @@ class Chest:
         return len(self.hearts._under_way)
 
     def turn(self) -> None:
-        launch = self.hearts.errand(self.at())
+        launch = self.hearts.next_launch(self.at())
         if launch is not None:
             self.stage.happened += self.stage.processes.launch(launch, at())
         self.stage.turn()
         new, self._seen = self.stage.happened[self._seen :], len(self.stage.happened)
-        assert self.hearts.settled(new, self.at()) == []
+        assert self.hearts.on_events(new, self.at()) == []
 
     def until(self, condition) -> None:
         self.stage.until(lambda: self.turn() or condition(), within_s=25)
@@ -237,7 +237,7 @@ def test_a_child_that_went_meanwhile_is_replaced_for_the_next_try(chest, hook, m
     monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:soon_idle")
     hook.answers(503)
     chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
-    chest.until(lambda: any(isinstance(e, ev.Emptied) for e in chest.stage.happened))
+    chest.until(lambda: any(isinstance(e, ev.TreeEmpty) for e in chest.stage.happened))
 
     chest.until_idle()
 
@@ -307,7 +307,7 @@ def test_what_waits_for_its_next_try_is_not_tried_after_the_minute(chest, hook):
 def test_a_child_that_had_nothing_to_do_ends_and_nothing_is_lost(chest, hook, monkeypatch):
     monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:soon_idle")
     chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
-    chest.until(lambda: any(isinstance(e, ev.Emptied) for e in chest.stage.happened))
+    chest.until(lambda: any(isinstance(e, ev.TreeEmpty) for e in chest.stage.happened))
 
     chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
     chest.until_idle()
@@ -362,10 +362,10 @@ def test_a_cause_of_any_length_and_script_goes_through(chest, hook):
 
 @pytest.mark.parametrize("place", ["missing/heartbeats.pipe", "runs"], ids=["gone", "taken"])
 def test_a_folder_that_takes_no_pipe_is_a_failure_and_no_end(tmp_path, chest, place):
-    chest.hearts = Heartbeats(tmp_path / place, chest.log)
+    chest.hearts = HeartbeatSender(tmp_path / place, chest.log)
     chest.hearts.take(Beat("a", "http://127.0.0.1:9/", Pulse.SUCCESS))
 
-    launch = chest.hearts.errand(chest.at())
+    launch = chest.hearts.next_launch(chest.at())
 
     assert launch is None
     assert chest.hearts.failures == 1

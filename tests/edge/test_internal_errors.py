@@ -13,7 +13,7 @@ from supervisor.core import control_requests
 from supervisor.core import events as ev
 from supervisor.core.decide import decide
 from supervisor.core.model import Peer, Run, State
-from supervisor.ledger.queries import History, Wanted
+from supervisor.ledger.queries import History, RunFilter
 from supervisor.service import Service, Settings
 from tests.acceptance.daemon import House
 
@@ -67,7 +67,7 @@ def begin() -> Iterator[Callable[..., Service]]:
 
 
 def ask(service: Service, request: Any) -> Any:
-    answer = service.desk.ask(ME, request)
+    answer = service.desk.submit(ME, request)
     until(service, answer.done)
     return answer
 
@@ -90,7 +90,7 @@ def last_of(service: Service, job: str) -> Run:
 
 def runs(service: Service, job: str) -> list[Run]:
     history = History(FOLDER[id(service)])
-    found = history.runs(Wanted(job=job))
+    found = history.runs(RunFilter(job=job))
     history.close()
     return found
 
@@ -103,15 +103,15 @@ def incidents(service: Service) -> list[tuple[str, str]]:
 def works(service: Service) -> bool:
     """Whether a run can be asked for and succeeds."""
     answer = ask(service, control_requests.RunJobs(("good",)))
-    assert answer.result().answer is control_requests.Answer.OK
+    assert answer.result().answer is control_requests.ReplyStatus.OK
     return last_of(service, "good").state is State.SUCCESS
 
 
 OF_A_RUN = [
     (ev.Started, "good"),
     (ev.Exited, "good"),
-    (ev.Emptied, "good"),
-    (ev.Said, "worker"),
+    (ev.TreeEmpty, "good"),
+    (ev.MessageReceived, "worker"),
     (ev.Started, "worker"),
     (ev.Exited, "worker"),
     (ev.LaunchFailed, "missing"),
@@ -127,7 +127,7 @@ def test_the_run_concerned_fails_and_leaves_its_place(begin, kind, job):
     ask(service, control_requests.RunJobs((job,)))
     last = last_of(service, job)
 
-    assert (last.state, last.reason) == (State.FAILED, "internal") or kind is ev.Emptied
+    assert (last.state, last.reason) == (State.FAILED, "internal") or kind is ev.TreeEmpty
     assert [severity for _, severity in incidents(service)] == ["critical"]
     assert works(service)
     assert not service.loop.world.living
@@ -147,12 +147,12 @@ def test_a_run_whose_process_lives_is_killed(begin):
     ("kind", "event"),
     [
         (ev.TimePassed, lambda at: ev.TimePassed(at)),
-        (ev.Recorded, lambda at: ev.Recorded(at)),
-        (ev.Unrecorded, lambda at: ev.Unrecorded(at, (), "full")),
+        (ev.LedgerRecovered, lambda at: ev.LedgerRecovered(at)),
+        (ev.LedgerWriteFailed, lambda at: ev.LedgerWriteFailed(at, (), "full")),
         (ev.Delivered, lambda at: ev.Delivered(at, ())),
         (ev.Undelivered, lambda at: ev.Undelivered(at, "down")),
         (ev.LedgerDamaged, lambda at: ev.LedgerDamaged(at, "a row")),
-        (ev.Lost, lambda at: ev.Lost(at, 77, 1)),
+        (ev.KeeperLost, lambda at: ev.KeeperLost(at, 77, 1)),
         (ev.InternalError, lambda at: ev.InternalError(at, "here", "x", 77)),
         (ev.ReloadRefused, lambda at: ev.ReloadRefused(at, ())),
     ],
@@ -168,11 +168,11 @@ def test_an_event_of_any_kind_is_dropped_and_told(begin, kind, event):
 
 
 def test_a_request_that_cannot_be_decided_is_answered(begin):
-    service = begin(Rules(ev.Asked))
+    service = begin(Rules(ev.Requested))
 
     reply = ask(service, control_requests.RunJobs(("good",))).result()
 
-    assert reply.answer is control_requests.Answer.UNAVAILABLE
+    assert reply.answer is control_requests.ReplyStatus.UNAVAILABLE
     assert "DefectError: injected" in reply.error
     assert works(service)
 

@@ -338,9 +338,9 @@ def test_at_rest_one_idle_keeper_is_kept_for_the_next_run(stage: Stage):
     stage.until_ended(*runs)
 
     assert stage.processes.rest_at is not None
-    stage.processes.rest(events.At(datetime.now(UTC), stage.processes.rest_at - 0.1))
+    stage.processes.shrink_idle(events.At(datetime.now(UTC), stage.processes.rest_at - 0.1))
     before = len(stage.keepers())
-    stage.processes.rest(events.At(datetime.now(UTC), stage.processes.rest_at))
+    stage.processes.shrink_idle(events.At(datetime.now(UTC), stage.processes.rest_at))
     stage.until(lambda: len(stage.keepers()) == 2)
 
     assert exited(stage.play(argv=("/bin/true",))) == 0

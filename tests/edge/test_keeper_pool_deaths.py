@@ -219,7 +219,7 @@ def foreign(tmp_path: Path):
     process.kill()
     process.wait()
     process.stdout.close()
-    assert process_tree.sweep(instance) == ([], [])
+    assert process_tree.kill_stray_instance(instance) == ([], [])
 
 
 def test_nothing_outlives_the_supervisor(foreign):
@@ -240,7 +240,7 @@ def test_what_outlives_all_three_is_swept_at_the_next_start(foreign):
     kill(supervisor.pid, nursery, *keepers)
     supervisor.wait()
 
-    swept, left = process_tree.sweep(instance)
+    swept, left = process_tree.kill_stray_instance(instance)
 
     assert left == []
     assert {"sleep 600", "sleep 601", "sleep 602"} <= {name.split(" ", 1)[1] for name in swept}
@@ -354,4 +354,4 @@ def test_lost_is_not_said_of_what_had_exited(stage: Stage):
     stage.until(lambda: stage.processes.keeper_deaths == 1)
 
     assert stage.words(run) == ["Started", "Exited", "Emptied"]
-    assert isinstance(emptied(stage.of(run)), events.Emptied)
+    assert isinstance(emptied(stage.of(run)), events.TreeEmpty)

@@ -16,7 +16,9 @@ from workers.protocol import Done, Failed, Garbage, Progress, Started
 def test_a_worker_speaks_before_its_exit_is_told(stage: Stage):
     happened = stage.play("greeter", params_json='{"name": "Ada"}')
 
-    assert [type(event).__name__ for event in happened if isinstance(event, events.Said)]
+    assert [
+        type(event).__name__ for event in happened if isinstance(event, events.MessageReceived)
+    ]
     words = [type(getattr(event, "message", event)).__name__ for event in happened]
     assert words == ["Started", "Started", "Progress", "Done", "Exited", "Emptied"]
     assert stage.said(1)[-1].result["name"] == "Ada"

@@ -13,7 +13,7 @@ HOUSE = {"TMPDIR": "/state/tmp", "NIGHTSHIFT_INSTANCE": "abc"}
 
 
 def order(**job):
-    return json.loads(launch_spec.order(launch(1, **job), HOUSE))
+    return json.loads(launch_spec.launch_order(launch(1, **job), HOUSE))
 
 
 def test_a_command_is_told_as_its_words():
@@ -33,7 +33,7 @@ def test_the_slot_is_told_in_utc_else_the_due_instant():
     east = timezone(timedelta(hours=2))
     slot = datetime(2026, 2, 9, 2, 0, 0, 999, tzinfo=east)
 
-    told = json.loads(launch_spec.order(launch(1, run={"slot": slot}, shell="x"), HOUSE))
+    told = json.loads(launch_spec.launch_order(launch(1, run={"slot": slot}, shell="x"), HOUSE))
 
     assert told["env"]["NIGHTSHIFT_SLOT"] == "2026-02-09T00:00:00Z"
     assert order(shell="x")["env"]["NIGHTSHIFT_SLOT"] == "2026-02-09T02:30:00Z"

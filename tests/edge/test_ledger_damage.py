@@ -11,8 +11,8 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.core.alert_model import Incident
-from supervisor.core.model import Attempt, Gap, Mark, Pause, Severity, State
-from supervisor.ledger.queries import History, Wanted
+from supervisor.core.model import Attempt, JobRecord, MissedRange, Pause, Severity, State
+from supervisor.ledger.queries import History, RunFilter
 from supervisor.ledger.store import Store
 from tests.edge.fixtures_ledger import AT, alert, run
 
@@ -28,8 +28,10 @@ def filled(folder, most=150):
         rows.append(run(number, job=name, result_json='{"rows": 3}', cause=f"cause {number}"))
         rows.append(Attempt(number, 1, AT, pid=7, ended_at=AT, cause="x"))
         rows.append(alert(number))
-        rows.append(Gap(name, AT + timedelta(minutes=number), AT + timedelta(hours=99), 1, "away"))
-    rows += [Mark(f"job-{n}", AT, Pause(None, "uid 0", "why")) for n in range(5)]
+        rows.append(
+            MissedRange(name, AT + timedelta(minutes=number), AT + timedelta(hours=99), 1, "away")
+        )
+    rows += [JobRecord(f"job-{n}", AT, Pause(None, "uid 0", "why")) for n in range(5)]
     rows.append(Incident(1, "job-1", "exit", Severity.ERROR, AT, AT, "exit status 1"))
     rows.append(run(most, state=State.RUNNING, attempt=1, started_at=AT))
     store.begin_life()
@@ -75,14 +77,14 @@ def test_a_start_goes_on_whatever_the_bytes_of_the_ledger_are(whole, tmp_path, s
     memory = store.memory()
     store.write([effects.Record(run(memory.next_run, job="new", slot=None))])
     history = History(tmp_path)
-    found = [history.runs(Wanted(limit=1000)), history.incidents(), history.actions()]
+    found = [history.runs(RunFilter(limit=1000)), history.incidents(), history.actions()]
     for one in found[0]:
         history.attempts(one.id)
     store.close()
 
     assert memory.next_run > 150
     assert found[0][0].job == "new"
-    assert bool(store.take_damage()) == bool(list(tmp_path.glob("ledger-damaged-*")))
+    assert bool(store.pop_damage()) == bool(list(tmp_path.glob("ledger-damaged-*")))
 
 
 def spoil(folder, statement):
@@ -125,10 +127,10 @@ def test_damage_that_only_a_reading_finds_is_put_aside_and_the_rest_is_kept(
 
     store = Store(tmp_path)
 
-    told = store.take_damage()
+    told = store.pop_damage()
     assert "it is kept as" in told
     assert "rows that could still be read" in told
-    kept = [each.id for each in History(tmp_path).runs(Wanted(limit=1000))]
+    kept = [each.id for each in History(tmp_path).runs(RunFilter(limit=1000))]
     lost = 1 if "id = 150" in statement and "cause" not in statement else 0
     if "sqlite_master" not in statement:
         assert len(kept) == 150 - lost
@@ -144,7 +146,7 @@ def test_a_bad_row_of_the_past_is_left_out_and_told(whole, tmp_path, statement):
     spoil(tmp_path, statement)
     told = []
 
-    found = History(tmp_path, told.append).runs(Wanted(limit=1000))
+    found = History(tmp_path, told.append).runs(RunFilter(limit=1000))
 
     if "cause" in statement:
         assert [each.cause for each in found if each.id == 7] == [r"caf\xe9"]
@@ -165,7 +167,7 @@ def test_a_ledger_that_is_gone_is_no_first_start(tmp_path, made):
 
     store = Store(tmp_path)
 
-    assert "though there is output of runs up to 41" in store.take_damage() or made == "empty"
+    assert "though there is output of runs up to 41" in store.pop_damage() or made == "empty"
     assert store.memory().next_run == 42
     store.close()
 
@@ -175,7 +177,7 @@ def test_a_first_start_has_nothing_to_tell(tmp_path):
 
     store = Store(tmp_path)
 
-    assert (store.take_damage(), store.memory().next_run) == ("", 1)
+    assert (store.pop_damage(), store.memory().next_run) == ("", 1)
     store.close()
 
 
@@ -193,5 +195,5 @@ def test_a_part_of_the_ledger_that_is_no_file_is_put_aside(tmp_path, name, make)
     store = Store(tmp_path)
 
     store.write([effects.Record(run(1))])
-    assert "no regular file" in store.take_damage() or make is a_loop or name == "ballast"
+    assert "no regular file" in store.pop_damage() or make is a_loop or name == "ballast"
     store.close()

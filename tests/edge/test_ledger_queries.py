@@ -4,7 +4,7 @@ from contextlib import closing
 from datetime import timedelta
 
 from supervisor.core import effects
-from supervisor.core.model import Attempt, Mark, Pause, State
+from supervisor.core.model import Attempt, JobRecord, Pause, State
 from supervisor.ledger.queries import History
 from tests.edge.fixtures_ledger import AT, run
 
@@ -38,7 +38,7 @@ def test_durations_are_those_of_the_attempts_that_succeeded_newest_first(store, 
 
 def test_a_reader_remembers_what_a_new_supervisor_would(store, tmp_path):
     pause = Pause(None, "uid 1000")
-    marks = [Mark("sync", AT), Mark("other", AT, pause)]
+    marks = [JobRecord("sync", AT), JobRecord("other", AT, pause)]
     runs = [action for number in range(1, 15) for action in ended(number, 1)]
     store.write([*runs, *map(effects.Record, marks), effects.RecordPause(pause)])
 

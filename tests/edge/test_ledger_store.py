@@ -11,11 +11,11 @@ import pytest
 from supervisor.core import effects
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.model import (
-    Asking,
     Attempt,
-    Gap,
+    AuditEntry,
     History,
-    Mark,
+    JobRecord,
+    MissedRange,
     Pause,
     Peer,
     Reason,
@@ -25,7 +25,7 @@ from supervisor.core.model import (
 )
 from supervisor.ledger.errors import LedgerTrouble
 from supervisor.ledger.queries import History as Reader
-from supervisor.ledger.queries import Wanted
+from supervisor.ledger.queries import RunFilter
 from supervisor.ledger.rows import TABLES
 from supervisor.ledger.store import Store
 from tests.edge.fixtures_ledger import AT, alert, run
@@ -33,8 +33,8 @@ from tests.edge.fixtures_ledger import AT, alert, run
 EXAMPLES = [
     run(1, after=("a", "b"), strays=("7 sleep 600",), reason=Reason.OVERLAP, dry_run=True),
     Attempt(1, 2, AT, 77, AT, Reason.TIMEOUT, "timeout after 5m", 15, 0.5, 10**9, ("x",)),
-    Gap("sync", AT, AT + timedelta(days=1), 1440, "no supervisor ran"),
-    Mark("sync", AT, Pause(None, "uid 1000", "a réason")),
+    MissedRange("sync", AT, AT + timedelta(days=1), 1440, "no supervisor ran"),
+    JobRecord("sync", AT, Pause(None, "uid 1000", "a réason")),
     Incident(1, "sync", "exit", Severity.ERROR, AT, AT, "exit status 3", acked_until=AT),
     Alert(
         *(1, 1, "opened", Severity.CRITICAL, "", "clock", "back", 3, None, AT, 1.5),
@@ -44,7 +44,7 @@ EXAMPLES = [
         folded=2,
         withheld="",
     ),
-    Asking(AT, Peer(1000, 4711), "run", "sync", "run 1"),
+    AuditEntry(AT, Peer(1000, 4711), "run", "sync", "run 1"),
 ]
 
 
@@ -267,10 +267,10 @@ def test_a_reader_finds_runs_by_job_state_and_time(store, tmp_path):
     )
     reader = Reader(tmp_path)
 
-    newest_first = [each.id for each in reader.runs(Wanted(job="sync"))]
-    failed = [each.id for each in reader.runs(Wanted(state="failed"))]
-    later = [each.id for each in reader.runs(Wanted(since=AT + timedelta(minutes=3)))]
-    older = [each.id for each in reader.runs(Wanted(before=2))]
+    newest_first = [each.id for each in reader.runs(RunFilter(job="sync"))]
+    failed = [each.id for each in reader.runs(RunFilter(state="failed"))]
+    later = [each.id for each in reader.runs(RunFilter(since=AT + timedelta(minutes=3)))]
+    older = [each.id for each in reader.runs(RunFilter(before=2))]
 
     assert (newest_first, failed, later, older) == ([3, 2, 1], [2], [3], [1])
     reader.close()

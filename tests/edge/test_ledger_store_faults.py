@@ -9,9 +9,9 @@ import pytest
 from supervisor.core import effects
 from supervisor.ledger import file
 from supervisor.ledger.errors import LedgerTrouble
-from supervisor.ledger.file import SCHEMA_VERSION, LedgerRefused
+from supervisor.ledger.file import SCHEMA_VERSION, LedgerVersionError
 from supervisor.ledger.queries import History as Reader
-from supervisor.ledger.queries import Wanted
+from supervisor.ledger.queries import RunFilter
 from supervisor.ledger.store import Store
 from tests.edge.fixtures_ledger import alert, run
 
@@ -21,7 +21,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path):
     with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
-    with pytest.raises(LedgerRefused, match="newer version"):
+    with pytest.raises(LedgerVersionError, match="newer version"):
         Store(tmp_path)
 
     assert list(tmp_path.glob("ledger-*")) == []
@@ -64,7 +64,7 @@ def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path):
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
         db.execute("CREATE TABLE cards (name TEXT)")
 
-    with pytest.raises(LedgerRefused, match="no ledger of ours"):
+    with pytest.raises(LedgerVersionError, match="no ledger of ours"):
         Store(tmp_path)
 
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
@@ -80,7 +80,7 @@ def test_a_ledger_whose_making_was_cut_off_is_made(tmp_path, begun):
     store.write([effects.Record(run(1))])
 
     assert store.instance != ""
-    assert store.take_damage() == ""
+    assert store.pop_damage() == ""
     store.close()
 
 
@@ -130,8 +130,8 @@ def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
 
     (aside,) = tmp_path.glob("ledger-damaged-*.sqlite3")
     assert aside.read_bytes().startswith(b"SQLite format 3\0")
-    assert f"kept as {aside}" in store.take_damage()
-    assert store.take_damage() == ""
+    assert f"kept as {aside}" in store.pop_damage()
+    assert store.pop_damage() == ""
     store.write([effects.Record(run(1))])
     store.close()
 
@@ -157,7 +157,7 @@ def test_damage_found_by_a_write_is_trouble_once_and_a_new_ledger_begins(store, 
 
     (aside,) = tmp_path.glob("ledger-damaged-*.sqlite3")
     assert f"(database disk image is malformed): it is kept as {aside}" in store.take_damage()
-    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [100]
+    assert [each.id for each in Reader(tmp_path).runs(RunFilter())] == [100]
 
 
 def test_a_new_ledger_is_of_the_same_instance_so_that_strays_are_found(store, tmp_path):
@@ -196,12 +196,12 @@ def test_a_ledger_deleted_while_in_use_is_written_anew_with_all_it_held(store, t
         store.write([effects.Record(run(2))])
     store.write([effects.Record(run(2))])
 
-    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [2, 1]
+    assert [each.id for each in Reader(tmp_path).runs(RunFilter())] == [2, 1]
     assert not reader.is_current()
     reader.close()
     store.write([effects.Record(run(3))])
     store.close()
-    assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [3, 2, 1]
+    assert [each.id for each in Reader(tmp_path).runs(RunFilter())] == [3, 2, 1]
 
 
 def test_a_ledger_replaced_while_in_use_is_left_alone(store, tmp_path):

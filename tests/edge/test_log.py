@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from supervisor.core.effects import Note
-from supervisor.log import MOST_WAITING, MOST_WAITING_BYTES, Log
-from supervisor.redaction.mask import masker
+from supervisor.log import MOST_WAITING, MOST_WAITING_BYTES, ServiceLog
+from supervisor.redaction.mask import make_mask
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ def pipe():
 
 
 def test_a_line_of_json_carries_job_run_and_attempt(pipe):
-    log = Log("info", as_json=True, fd=pipe[1])
+    log = ServiceLog("info", as_json=True, fd=pipe[1])
 
     log.note(AT, Note("warning", "it is late", "sync", 7, 2))
     log.close()
@@ -38,7 +38,7 @@ def test_a_line_of_json_carries_job_run_and_attempt(pipe):
 
 
 def test_a_line_of_text_is_one_line(pipe):
-    log = Log("info", as_json=False, fd=pipe[1])
+    log = ServiceLog("info", as_json=False, fd=pipe[1])
 
     log.note(AT, Note("info", "one\ntwo", "sync", 7, 2))
     log.close()
@@ -48,7 +48,7 @@ def test_a_line_of_text_is_one_line(pipe):
 
 
 def test_a_line_of_text_holds_nothing_that_a_terminal_obeys(pipe):
-    log = Log("info", as_json=False, fd=pipe[1])
+    log = ServiceLog("info", as_json=False, fd=pipe[1])
 
     log.note(AT, Note("info", "a\x1b[31m\x07b\rc\x9bd\u2028e"))
     log.close()
@@ -58,7 +58,7 @@ def test_a_line_of_text_holds_nothing_that_a_terminal_obeys(pipe):
 
 
 def test_what_is_below_the_level_is_left_out(pipe):
-    log = Log("warning", as_json=False, fd=pipe[1])
+    log = ServiceLog("warning", as_json=False, fd=pipe[1])
 
     log.note(AT, Note("info", "quiet"))
     log.note(AT, Note("error", "loud"))
@@ -68,8 +68,8 @@ def test_what_is_below_the_level_is_left_out(pipe):
 
 
 def test_secrets_are_masked(pipe):
-    log = Log("info", as_json=True, fd=pipe[1])
-    log.mask = masker(["hunter2"])
+    log = ServiceLog("info", as_json=True, fd=pipe[1])
+    log.mask = make_mask(["hunter2"])
 
     log.note(AT, Note("info", "the password is hunter2, at postgres://u:pw@host/db"))
     log.close()
@@ -81,7 +81,7 @@ def test_secrets_are_masked(pipe):
 
 def test_a_reader_that_does_not_read_costs_lines_and_never_the_writer():
     read, write = os.pipe()
-    log = Log("info", as_json=False, fd=write)
+    log = ServiceLog("info", as_json=False, fd=write)
 
     for number in range(3 * MOST_WAITING):
         log.note(AT, Note("info", f"line {number}"))
@@ -94,7 +94,7 @@ def test_a_reader_that_does_not_read_costs_lines_and_never_the_writer():
 
 def test_long_lines_that_nobody_reads_are_bounded_by_their_bytes():
     read, write = os.pipe()
-    log = Log("info", as_json=False, fd=write)
+    log = ServiceLog("info", as_json=False, fd=write)
     text = "x" * 60_000
 
     for _ in range(1000):
@@ -108,7 +108,7 @@ def test_long_lines_that_nobody_reads_are_bounded_by_their_bytes():
 
 def test_lines_of_one_turn_count_one_by_one():
     read, write = os.pipe()
-    log = Log("info", as_json=False, fd=write)
+    log = ServiceLog("info", as_json=False, fd=write)
 
     for _ in range(3 * MOST_WAITING // 8):
         log.note(AT, *[Note("info", "line")] * 8)

@@ -7,21 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.api.log_reader import LONGEST_LINE_BYTES, PIECE_BYTES, LogReader
-from supervisor.containment.run_log import HEAD_BYTES, SEGMENT_BYTES, Log, join
-from supervisor.redaction.mask import masker
+from supervisor.containment.run_log import HEAD_BYTES, SEGMENT_BYTES, RunLog, join
+from supervisor.redaction.mask import make_mask
 
 SECRET = "t0ken-123456789"
 
 
 def write(runs_dir: Path, text: bytes) -> None:
-    log = Log(runs_dir, 7, 1)
+    log = RunLog(runs_dir, 7, 1)
     log.write(text)
     log.close()
 
 
 def read(runs_dir: Path, secrets: tuple[str, ...] = ()) -> list[bytes]:
     async def all_pieces() -> list[bytes]:
-        return [piece async for piece in LogReader(runs_dir, 7, masker(secrets)).kept()]
+        return [piece async for piece in LogReader(runs_dir, 7, make_mask(secrets)).kept()]
 
     return asyncio.run(all_pieces())
 
@@ -38,7 +38,7 @@ def test_a_log_is_read_whole_in_small_pieces(tmp_path):
 
 def test_what_was_dropped_is_counted_at_its_place(tmp_path):
     text = b"".join(b"%015d\n" % number for number in range(400_000))
-    log = Log(tmp_path, 7, 1)
+    log = RunLog(tmp_path, 7, 1)
     for at in range(0, len(text), 10_000):
         log.write(text[at : at + 10_000])
     log.close()

@@ -5,9 +5,9 @@ import pytest
 from supervisor.core import control_requests
 from supervisor.core import events as ev
 from supervisor.core.model import Config, Job, replace
-from supervisor.redaction.mask import mask_of, masker
-from supervisor.redaction.redact_events import masked
-from supervisor.redaction.secrets import Secrets, is_telling, secrets_among
+from supervisor.redaction.mask import make_mask, mask_of
+from supervisor.redaction.redact_events import redact_event
+from supervisor.redaction.secrets import Secrets, is_secret_name, secrets_among
 from tests.edge.fixtures_keepers import at
 from tests.secret_forms import FORMS, SECRETS, leaks
 from workers import protocol
@@ -43,15 +43,15 @@ MESSAGES = {
 }
 EVENTS = {
     **{
-        name: (lambda text, make=make: ev.Said(at(), 1, 1, make(text)))
+        name: (lambda text, make=make: ev.MessageReceived(at(), 1, 1, make(text)))
         for name, make in MESSAGES.items()
     },
     "launch": lambda text: ev.LaunchFailed(at(), 1, 1, f"no such file: {text}"),
-    "strays": lambda text: ev.Emptied(at(), 1, 1, strays=(f"7 curl -u root:{text}",)),
-    "reason of a pause": lambda text: ev.Asked(
+    "strays": lambda text: ev.TreeEmpty(at(), 1, 1, strays=(f"7 curl -u root:{text}",)),
+    "reason of a pause": lambda text: ev.Requested(
         at(), 1, None, control_requests.PauseJob("a", None, text)
     ),
-    "reason of an ack": lambda text: ev.Asked(
+    "reason of an ack": lambda text: ev.Requested(
         at(), 1, None, control_requests.AckIncident(1, 60, text)
     ),
 }
@@ -62,7 +62,7 @@ EVENTS = {
 def test_a_secret_is_masked_in_each_form(form, secret):
     text = f"before {form(secret)} after"
 
-    said = masker([secret])(text)
+    said = make_mask([secret])(text)
 
     assert not leaks(said, secret)
     assert "***" in said
@@ -73,7 +73,7 @@ def test_a_secret_is_masked_in_each_form(form, secret):
 @pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
 @pytest.mark.parametrize("event", EVENTS.values(), ids=list(EVENTS))
 def test_no_event_brings_a_secret_in(event, form, secret):
-    heard = masked(event(form(secret)), masker([secret]))
+    heard = redact_event(event(form(secret)), make_mask([secret]))
 
     assert "***" in repr(heard)
     assert not any(leaks(text, secret) for text in texts_of(heard))
@@ -94,20 +94,22 @@ def texts_of(value):
 def test_a_number_that_is_a_secret_is_masked_where_it_is_the_whole_value():
     result = {"code": 271828, "ratio": 0.5, "ok": True, "rows": 3}
 
-    heard = masked(ev.Said(at(), 1, 1, protocol.Done(result)), masker(["271828"]))
+    heard = redact_event(
+        ev.MessageReceived(at(), 1, 1, protocol.Done(result)), make_mask(["271828"])
+    )
 
     assert heard.message.result == {"code": "***", "ratio": 0.5, "ok": True, "rows": 3}
 
 
 @pytest.mark.parametrize(("name", "telling"), TELLING.items(), ids=list(TELLING))
 def test_a_name_tells_by_whole_words(name, telling):
-    assert is_telling(name) is telling
+    assert is_secret_name(name) is telling
 
 
 @pytest.mark.parametrize(("text", "password"), STRINGS.items(), ids=list(STRINGS))
 def test_a_password_in_a_connection_string_is_a_secret(text, password):
     assert password in secrets_among([("server", text)])
-    assert password not in masker(())(text)
+    assert password not in make_mask(())(text)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ def test_a_password_in_a_connection_string_is_a_secret(text, password):
     ["https://host:8080/a@b", "PWD=/srv/data", "http://host/data and user@example.org", "a=b@c"],
 )
 def test_what_holds_no_password_stays(text):
-    assert masker(())(text) == text
+    assert make_mask(())(text) == text
 
 
 def test_names_and_paths_of_the_configuration_are_never_masked():
@@ -134,7 +136,7 @@ def test_names_and_paths_of_the_configuration_are_never_masked():
 
 
 def test_a_short_or_plain_secret_is_masked_as_a_whole_word_only():
-    mask = masker(["abc", "swordfish"])
+    mask = make_mask(["abc", "swordfish"])
 
     assert mask("abc, swordfish: refused") == "***, ***: refused"
     assert mask("abcdef swordfishes /abc/x my-abc abc.txt") == (
@@ -143,7 +145,7 @@ def test_a_short_or_plain_secret_is_masked_as_a_whole_word_only():
 
 
 def test_a_long_secret_is_masked_inside_other_words():
-    assert masker(["t0ken-123456"])("xt0ken-123456y") == "x***y"
+    assert make_mask(["t0ken-123456"])("xt0ken-123456y") == "x***y"
 
 
 def test_a_secret_that_holds_a_name_hides_nothing_of_itself():
@@ -163,7 +165,7 @@ def test_a_secret_that_holds_a_name_hides_nothing_of_itself():
 def test_path_and_query_of_a_webhook_are_masked_but_no_common_path(url, masked_text, kept_text):
     secrets = Secrets()
     secrets.add_webhook(url)
-    mask = masker(secrets.found())
+    mask = make_mask(secrets.as_tuple())
 
     assert "***" in mask(masked_text)
     assert mask(kept_text) == kept_text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.systemd import NotifySocket, taken_from
+from supervisor.systemd import NotifySocket, from_environ
 from tests.manager_socket import ManagerSocket
 
 PID = os.getpid()
@@ -69,9 +69,9 @@ def test_words_of_life_come_before_half_the_period_is_over(manager):
 
     assert at is not None
     assert 100.0 < at < 103.0
-    line.speak(at - 0.1)
+    line.send_due(at - 0.1)
     assert manager.heard() == []
-    line.speak(at)
+    line.send_due(at)
     assert manager.heard() == [{"WATCHDOG": "1"}]
     assert line.next_instant() > at
 
@@ -97,7 +97,7 @@ def test_without_a_manager_nothing_is_said_or_due():
     line = NotifySocket("", watchdog_s=6.0)
 
     line.ready("3 jobs", 0.0)
-    line.speak(1.0)
+    line.send_due(1.0)
 
     assert (line.next_instant(), line.trouble) == (None, "")
 
@@ -113,7 +113,7 @@ def test_words_that_find_no_room_stay_owed_and_are_said_later(manager, watchdog_
     again = line.next_instant()
     manager.heard()
 
-    line.speak(again + 1)
+    line.send_due(again + 1)
 
     (said,) = manager.heard()
     assert (said["READY"], said["STATUS"]) == ("1", str(full))
@@ -137,7 +137,7 @@ def test_what_was_read_is_taken_out_of_the_environment(manager):
         "PATH": "/bin",
     }
 
-    line = taken_from(environ, PID)
+    line = from_environ(environ, PID)
     line.ready("", 0.0)
 
     assert environ == {"PATH": "/bin"}
@@ -152,7 +152,7 @@ def test_a_watchdog_of_another_process_is_not_ours_to_feed(manager):
         "WATCHDOG_PID": str(PID + 1),
     }
 
-    line = taken_from(environ, PID)
+    line = from_environ(environ, PID)
     line.ready("", 0.0)
 
     assert "WATCHDOG" not in manager.heard()[0]
@@ -161,7 +161,7 @@ def test_a_watchdog_of_another_process_is_not_ours_to_feed(manager):
 
 @pytest.mark.parametrize("text", ["0", "-5", "soon", "1.5", "٣", "9" * 40])
 def test_a_period_that_is_none_is_named_and_not_heeded(manager, text):
-    line = taken_from({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": text}, PID)
+    line = from_environ({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": text}, PID)
 
     assert "expected microseconds above 0" in line.trouble
     line.ready("", 0.0)
@@ -171,7 +171,7 @@ def test_a_period_that_is_none_is_named_and_not_heeded(manager, text):
 
 @pytest.mark.parametrize("address", ["relative", "vsock:2:1234", "/" + "x" * 200])
 def test_an_address_that_is_none_is_named_and_not_heeded(address):
-    line = taken_from({"NOTIFY_SOCKET": address}, PID)
+    line = from_environ({"NOTIFY_SOCKET": address}, PID)
 
     assert "expected an absolute path or @name" in line.trouble
     line.ready("", 0.0)

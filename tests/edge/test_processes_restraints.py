@@ -137,7 +137,7 @@ def test_a_limit_that_cannot_be_set_is_named_and_nothing_has_begun(
 def test_an_address_space_that_is_too_small_for_a_program_lets_nothing_begin(stage: Stage):
     happened = stage.play(shell="echo begun", limits=Limits(address_space=4096))
 
-    if isinstance(happened[-1], events.Emptied):
+    if isinstance(happened[-1], events.TreeEmpty):
         assert os.WIFSIGNALED(exited(happened))
     else:
         (failed,) = happened

@@ -52,7 +52,7 @@ class Guarded(Stage):
     def turn(self) -> None:
         super().turn()
         self.processes.reap()
-        self.processes.rest(at())
+        self.processes.shrink_idle(at())
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def stage(tmp_path: Path) -> Iterator[Guarded]:
     stage = Guarded(tmp_path)
     yield stage
     stage.close()
-    assert process_tree.sweep(stage.instance) == ([], [])
+    assert process_tree.kill_stray_instance(stage.instance) == ([], [])
 
 
 def begin(stage: Guarded, script: str, *words: str) -> int:
@@ -264,7 +264,7 @@ def test_what_hides_from_a_sweep_is_found_and_called_killed_when_it_is_dead(tmp_
     supervisor.wait()
     supervisor.stdout.close()
 
-    killed, left = process_tree.sweep(instance)
+    killed, left = process_tree.kill_stray_instance(instance)
 
     assert left == []
     assert hidden in {int(name.split()[0]) for name in killed}

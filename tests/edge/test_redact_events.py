@@ -3,12 +3,12 @@
 import pytest
 
 from supervisor.core import events as ev
-from supervisor.redaction.mask import masker
-from supervisor.redaction.redact_events import masked
+from supervisor.redaction.mask import make_mask
+from supervisor.redaction.redact_events import redact_event
 from tests.edge.fixtures_keepers import at
 from workers import protocol
 
-mask = masker(["hunter22"])
+mask = make_mask(["hunter22"])
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ mask = masker(["hunter22"])
     ids=lambda message: type(message).__name__,
 )
 def test_whatever_a_worker_says_is_masked(message):
-    heard = masked(ev.Said(at(), 1, 1, message), mask)
+    heard = redact_event(ev.MessageReceived(at(), 1, 1, message), mask)
 
     assert "***" in str(heard)
     assert "hunter22" not in str(heard)
@@ -34,12 +34,12 @@ def test_whatever_a_worker_says_is_masked(message):
     "event",
     [
         ev.LaunchFailed(at(), 1, 1, "no such file: hunter22"),
-        ev.Emptied(at(), 1, 1, strays=("7 curl -u root:hunter22", "8 sleep 600")),
+        ev.TreeEmpty(at(), 1, 1, strays=("7 curl -u root:hunter22", "8 sleep 600")),
     ],
     ids=["a launch", "strays"],
 )
 def test_what_the_system_says_about_a_run_is_masked(event):
-    heard = masked(event, mask)
+    heard = redact_event(event, mask)
 
     assert "***" in str(heard)
     assert "hunter22" not in str(heard)
@@ -56,6 +56,6 @@ def test_what_the_system_says_about_a_run_is_masked(event):
     ids=lambda message: type(message).__name__,
 )
 def test_what_holds_no_secret_comes_through_as_it_is(message):
-    said = ev.Said(at(), 1, 1, message)
+    said = ev.MessageReceived(at(), 1, 1, message)
 
-    assert masked(said, mask) == said
+    assert redact_event(said, mask) == said

@@ -7,7 +7,7 @@ import pytest
 from supervisor.core import effects
 from supervisor.core.control_requests import RunJobs
 from supervisor.core.model import Config, Run, State, Trigger
-from supervisor.redaction.request_secrets import REMEMBERED, Given, as_kept
+from supervisor.redaction.request_secrets import REMEMBERED, RequestSecrets, redacted_record
 
 NOON = datetime(2026, 2, 9, 12, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def a_run(set_json):
     ids=["name", "number", "list", "libpq", "url", "within", "nothing secret", "nothing"],
 )
 def test_a_row_keeps_what_is_no_secret(given, kept):
-    found = as_kept(effects.Record(a_run(given), soon=True))
+    found = redacted_record(effects.Record(a_run(given), soon=True))
 
     assert found == effects.Record(a_run(kept), soon=True)
 
@@ -43,28 +43,28 @@ def test_a_row_keeps_what_is_no_secret(given, kept):
 def test_what_is_launched_is_what_was_given():
     launch = effects.Launch(a_run('{"token":"swordfish"}'), None)
 
-    assert as_kept(launch) is launch
+    assert redacted_record(launch) is launch
 
 
 def test_words_are_masked_besides_what_the_file_says():
-    given = Given()
+    given = RequestSecrets()
 
-    assert given.hear(asked('{"token":"swordfish"}'))
-    assert not given.hear(asked('{"token":"swordfish"}'))
+    assert given.remember(asked('{"token":"swordfish"}'))
+    assert not given.remember(asked('{"token":"swordfish"}'))
     assert given.mask(Config((), secrets=("herring",)))("swordfish, herring") == "***, ***"
 
 
 def test_words_hide_what_lies_within_a_value():
-    given = Given()
-    given.hear(asked('{"to":[{"token":"swordfish"}],"keys":{"a":["herring"]}}'))
+    given = RequestSecrets()
+    given.remember(asked('{"to":[{"token":"swordfish"}],"keys":{"a":["herring"]}}'))
 
     assert given.mask(Config(()))("swordfish, herring, mackerel") == "***, ***, mackerel"
 
 
 def test_only_the_newest_are_remembered():
-    given = Given()
+    given = RequestSecrets()
     for number in range(REMEMBERED + 1):
-        given.hear(asked(f'{{"token":"number-{number:04}"}}'))
+        given.remember(asked(f'{{"token":"number-{number:04}"}}'))
 
     mask = given.mask(Config(()))
 

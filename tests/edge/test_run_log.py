@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.containment import run_log
-from supervisor.containment.run_log import HEAD_BYTES, SEGMENT_BYTES, Log
+from supervisor.containment.run_log import HEAD_BYTES, SEGMENT_BYTES, RunLog
 
 
-def write(runs_dir: Path, *pieces: bytes, attempt: int = 1, run: int = 7) -> Log:
-    log = Log(runs_dir, run, attempt)
+def write(runs_dir: Path, *pieces: bytes, attempt: int = 1, run: int = 7) -> RunLog:
+    log = RunLog(runs_dir, run, attempt)
     for piece in pieces:
         log.write(piece)
     log.close()
@@ -82,7 +82,7 @@ def test_an_attempt_goes_on_in_the_file_where_the_last_one_ended(tmp_path: Path,
 @given(st.lists(st.integers(0, 700_000), max_size=8), st.data())
 def test_head_dropped_and_rest_always_add_up(tmp_path_factory, sizes, data):
     folder = tmp_path_factory.mktemp("runs")
-    log = Log(folder, 7, 1)
+    log = RunLog(folder, 7, 1)
     for size in sizes:
         log.write(b"x" * size)
     log.close()
@@ -162,7 +162,7 @@ def test_remove_takes_all_of_one_run_and_nothing_else(tmp_path: Path):
 
 
 def test_a_full_disk_costs_lines_and_says_how_many(tmp_path: Path, monkeypatch):
-    log = Log(tmp_path, 7, 1)
+    log = RunLog(tmp_path, 7, 1)
     log.write(b"before\n")
     really = os.write
 

@@ -11,7 +11,7 @@ from supervisor.core import incidents, schedule
 from supervisor.core.alert_model import Alert
 from supervisor.core.model import Job, Run, Severity, State, Trigger, replace
 from supervisor.notifications.channels import slack
-from supervisor.redaction.mask import masker
+from supervisor.redaction.mask import make_mask
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 ALERT = Alert(
@@ -25,7 +25,7 @@ RUN = Run(
 
 def about(alert=ALERT, **fields):
     given = {"zone": schedule.zone("Europe/Berlin"), "host": "box", "run": RUN, **fields}
-    return slack.About(alert, **given)
+    return slack.AlertContext(alert, **given)
 
 
 def message(alert=ALERT, mask=str, **fields):
@@ -210,7 +210,7 @@ def test_secrets_are_masked_before_anything_is_cut_or_escaped():
     job = Job("backup", 0, argv=("x",), description="key a&b<c>d-secret", docs="")
 
     body = message(
-        replace(ALERT, cause=cause), mask=masker(secrets), job=job, output=("a&b<c>d-secret",)
+        replace(ALERT, cause=cause), mask=make_mask(secrets), job=job, output=("a&b<c>d-secret",)
     )
 
     everything = "\n".join(texts(body))
@@ -219,7 +219,7 @@ def test_secrets_are_masked_before_anything_is_cut_or_escaped():
 
 
 def test_a_secret_of_several_lines_is_masked_across_lines():
-    body = message(mask=masker(["BEGIN\nabc\nEND"]), output=("BEGIN", "abc", "END"))
+    body = message(mask=make_mask(["BEGIN\nabc\nEND"]), output=("BEGIN", "abc", "END"))
 
     assert "abc" not in "\n".join(texts(body))
 
@@ -231,7 +231,7 @@ def test_a_clock_put_back_makes_no_negative_duration():
 
 
 def test_the_test_alert_says_what_it_is():
-    body = slack.trial("box")
+    body = slack.test_message("box")
 
     assert body["text"] == "🔵 test alert of nightshift on box: alerts arrive here"
 

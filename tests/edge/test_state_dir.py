@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from supervisor.state_dir import FolderTrouble, Held, StateFolder, check_socket_path
+from supervisor.state_dir import AlreadyRunningError, StateDir, StateDirError, check_socket_path
 
 
 def test_a_folder_is_made_private(tmp_path):
-    folder = StateFolder(tmp_path / "a" / "state")
+    folder = StateDir(tmp_path / "a" / "state")
 
     folder.make()
 
@@ -18,7 +18,7 @@ def test_a_folder_is_made_private(tmp_path):
 
 
 def test_an_open_folder_of_ours_is_tightened(tmp_path):
-    folder = StateFolder(tmp_path / "state")
+    folder = StateDir(tmp_path / "state")
     folder.root.mkdir(mode=0o755)
     folder.root.chmod(0o755)
 
@@ -28,10 +28,10 @@ def test_an_open_folder_of_ours_is_tightened(tmp_path):
 
 
 def test_a_second_holder_is_told_who_holds(tmp_path):
-    folder = StateFolder(tmp_path)
+    folder = StateDir(tmp_path)
     held = folder.lock()
 
-    with pytest.raises(Held, match=f"pid {os.getpid()}, since 20"):
+    with pytest.raises(AlreadyRunningError, match=f"pid {os.getpid()}, since 20"):
         folder.lock()
 
     os.close(held)
@@ -42,11 +42,11 @@ def test_the_lock_goes_with_its_process(tmp_path):
     take = f"from supervisor.state_dir import *; StateFolder(Path({str(tmp_path)!r})).lock()"
     subprocess.run([sys.executable, "-c", take], check=True)
 
-    os.close(StateFolder(tmp_path).lock())
+    os.close(StateDir(tmp_path).lock())
 
 
 def test_what_jobs_left_in_their_tmpdir_is_removed_and_nothing_else(tmp_path):
-    folder, elsewhere = StateFolder(tmp_path / "state"), tmp_path / "elsewhere"
+    folder, elsewhere = StateDir(tmp_path / "state"), tmp_path / "elsewhere"
     folder.make()
     (elsewhere / "kept").mkdir(parents=True)
     (folder.tmp / "deep" / "er").mkdir(parents=True)
@@ -63,10 +63,10 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     file = tmp_path / "state"
     file.write_text("")
 
-    with pytest.raises(FolderTrouble, match="must be a folder that uid"):
-        StateFolder(file).make()
+    with pytest.raises(StateDirError, match="must be a folder that uid"):
+        StateDir(file).make()
 
 
 def test_a_socket_path_that_no_socket_can_have_is_refused(tmp_path):
-    with pytest.raises(FolderTrouble, match="at most 107"):
+    with pytest.raises(StateDirError, match="at most 107"):
         check_socket_path(tmp_path / ("x" * 120))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import parse
-from supervisor.config.problems import Wrong
+from supervisor.config.problems import BadValueError
 from supervisor.config.systemd.calendar import to_cron
 from supervisor.config.systemd.convert import checked, jobs_yaml
 from supervisor.config.systemd.exec_line import seconds
@@ -93,7 +93,7 @@ IDS = [text or "nothing" for text, _, _ in CALENDARS]
 @pytest.mark.parametrize(("text", "cron", "zone"), CALENDARS, ids=IDS)
 def test_a_calendar_expression_becomes_the_same_cron(text: str, cron: str, zone: str) -> None:
     if cron == LOST:
-        with pytest.raises(Wrong):
+        with pytest.raises(BadValueError):
             to_cron(text)
         return
 

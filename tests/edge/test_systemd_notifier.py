@@ -8,14 +8,14 @@ import pytest
 
 from supervisor.core.events import At
 from supervisor.core.model import Config, replace
-from supervisor.core.state import Life, World
-from supervisor.log import Log
-from supervisor.systemd import Herald, NotifySocket
+from supervisor.core.state import SchedulerState, ServicePhase
+from supervisor.log import ServiceLog
+from supervisor.systemd import NotifySocket, SystemdNotifier
 from tests.manager_socket import ManagerSocket
 
 MINUTE = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
 NEXT = datetime(2026, 1, 5, 2, 1, tzinfo=UTC)
-WORLD = World(Config(()))
+WORLD = SchedulerState(Config(()))
 
 
 def at(mono: float) -> At:
@@ -29,10 +29,10 @@ def manager(tmp_path: Path) -> Iterator[ManagerSocket]:
 
 
 @pytest.fixture
-def herald(manager: ManagerSocket) -> Herald:
-    herald = Herald(NotifySocket(manager.address), Log("info", False))
+def herald(manager: ManagerSocket) -> SystemdNotifier:
+    herald = SystemdNotifier(NotifySocket(manager.address), ServiceLog("info", False))
     herald.begin(WORLD, 0.0)
-    herald.look(WORLD, False, MINUTE, at(0.0))
+    herald.update(WORLD, False, MINUTE, at(0.0))
     manager.heard()
     return herald
 
@@ -68,7 +68,7 @@ def test_a_reading_is_a_reload_until_it_is_over(herald, manager):
 
 
 def test_a_stop_ends_all_other_talk(herald, manager):
-    stopping = replace(WORLD, life=Life.STOPPING)
+    stopping = replace(WORLD, life=ServicePhase.STOPPING)
 
     herald.look(stopping, True, NEXT, at(1.0))
     herald.look(stopping, False, NEXT, at(2.0))
@@ -79,12 +79,12 @@ def test_a_stop_ends_all_other_talk(herald, manager):
 
 def test_trouble_is_logged_once_until_there_is_another(tmp_path):
     with open(tmp_path / "log", "w+") as file:
-        log = Log("info", False, file.fileno())
-        herald = Herald(NotifySocket(f"{tmp_path}/nobody"), log)
+        log = ServiceLog("info", False, file.fileno())
+        herald = SystemdNotifier(NotifySocket(f"{tmp_path}/nobody"), log)
         herald.begin(WORLD, 0.0)
 
-        herald.look(WORLD, False, MINUTE, at(0.0))
-        herald.look(replace(WORLD, ledger_trouble="x"), False, NEXT, at(60.0))
+        herald.update(WORLD, False, MINUTE, at(0.0))
+        herald.update(replace(WORLD, ledger_trouble="x"), False, NEXT, at(60.0))
         log.close()
         lines = (tmp_path / "log").read_text().splitlines()
 

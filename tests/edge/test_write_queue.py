@@ -10,7 +10,7 @@ import pytest
 from supervisor.core import effects
 from supervisor.core.model import Attempt, Job, Run, State, Trigger, replace
 from supervisor.ledger.store import Store
-from supervisor.ledger.write_queue import RETRY_S, SOON_S, Backlog
+from supervisor.ledger.write_queue import RETRY_S, SOON_S, WriteQueue
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 RUN = Run(1, "a", AT, Trigger.SCHEDULE, State.RUNNING, slot=AT, attempt=1, started_at=AT)
@@ -26,7 +26,7 @@ ENDED = replace(FIRST, pid=7, ended_at=AT)
 @pytest.fixture
 def backlog(tmp_path: Path):
     store = Store(tmp_path)
-    yield Backlog(store)
+    yield WriteQueue(store)
     store.close()
 
 

@@ -11,13 +11,13 @@ import pytest
 from supervisor import config
 from supervisor.config import timezones
 from supervisor.config.fingerprint import fingerprint
-from supervisor.config.problems import Wrong
-from supervisor.config.timezones import MachineZone, machine_zone
+from supervisor.config.problems import BadValueError
+from supervisor.config.timezones import MachineZone, system_zone
 from supervisor.config.watch import SETTLE_S
 from supervisor.config.zone_files import zone_of_content, zone_of_posix
 from supervisor.core import events as ev
 from supervisor.reloader import Reloader
-from supervisor.state_dir import StateFolder
+from supervisor.state_dir import StateDir
 from tests.edge.fixtures_keepers import at
 from workers import protocol
 
@@ -54,7 +54,7 @@ def content(name):
     ],
 )
 def test_tz_is_understood_as_date_understands_it(value, name):
-    assert machine_zone({"TZ": value}) == MachineZone(name)
+    assert system_zone({"TZ": value}) == MachineZone(name)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_tz_is_understood_as_date_understands_it(value, name):
      "AEST-10AEDT,M10.1.0,M4.1.0/3", "GMT0BST,M3.5.0/1,M10.5.0", "NST3:30NDT,M3.2.0,M11.1.0"],
 )  # fmt: skip
 def test_a_posix_string_and_the_zone_found_show_the_same_times(value, monkeypatch):
-    found = zoneinfo.ZoneInfo(machine_zone({"TZ": value}).name)
+    found = zoneinfo.ZoneInfo(system_zone({"TZ": value}).name)
     monkeypatch.setenv("TZ", value)
     time.tzset()
     try:
@@ -94,8 +94,8 @@ def test_a_posix_string_and_the_zone_found_show_the_same_times(value, monkeypatc
     ],
 )
 def test_a_tz_that_names_no_zone_is_a_mistake(value, words):
-    with pytest.raises(Wrong) as caught:
-        machine_zone({"TZ": value})
+    with pytest.raises(BadValueError) as caught:
+        system_zone({"TZ": value})
 
     said = f"{caught.value.message} {caught.value.hint}"
     assert words in said
@@ -113,7 +113,7 @@ def test_a_copied_file_is_found_by_its_content(tmp_path, name):
     localtime = tmp_path / "localtime"
     localtime.write_bytes(content(name))
 
-    assert machine_zone({}, localtime) == MachineZone(name)
+    assert system_zone({}, localtime) == MachineZone(name)
 
 
 @needs_database
@@ -121,18 +121,18 @@ def test_a_link_is_followed_by_its_name(tmp_path):
     localtime = tmp_path / "localtime"
     localtime.symlink_to(DATABASE / "Europe/Oslo")
 
-    assert machine_zone({}, localtime).name in ("Europe/Oslo", "Europe/Berlin")
+    assert system_zone({}, localtime).name in ("Europe/Oslo", "Europe/Berlin")
 
 
 @needs_database
 def test_of_several_names_for_one_content_the_one_in_etc_timezone_counts(tmp_path):
     localtime = tmp_path / "localtime"
     localtime.write_bytes(content("US/Eastern"))
-    plain = machine_zone({}, localtime)
+    plain = system_zone({}, localtime)
     (tmp_path / "timezone").write_text("US/Eastern\n")
 
     assert plain == MachineZone("America/New_York")
-    assert machine_zone({}, localtime) == MachineZone("US/Eastern")
+    assert system_zone({}, localtime) == MachineZone("US/Eastern")
 
 
 @needs_database
@@ -141,7 +141,7 @@ def test_etc_timezone_does_not_stand_before_the_file(tmp_path):
     localtime.write_bytes(content("Asia/Tokyo"))
     (tmp_path / "timezone").write_text("Europe/Berlin\n")
 
-    assert machine_zone({}, localtime) == MachineZone("Asia/Tokyo")
+    assert system_zone({}, localtime) == MachineZone("Asia/Tokyo")
 
 
 @needs_database
@@ -151,19 +151,19 @@ def test_a_file_of_another_edition_is_found_by_what_it_shows(tmp_path):
     # A new footer of the same rule: no byte is where it was.
     localtime.write_bytes(berlin.replace(b"\0\0\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\1", 1))
 
-    found = zoneinfo.ZoneInfo(machine_zone({}, localtime).name)
+    found = zoneinfo.ZoneInfo(system_zone({}, localtime).name)
     summer = datetime(2027, 7, 1, tzinfo=UTC).astimezone(found)
     assert (summer.utcoffset(), summer.tzname()) == (timedelta(hours=2), "CEST")
 
 
 def test_no_file_is_utc_as_for_date(tmp_path):
-    assert machine_zone({}, tmp_path / "localtime") == MachineZone("UTC")
+    assert system_zone({}, tmp_path / "localtime") == MachineZone("UTC")
 
 
 def test_no_file_beside_another_word_is_told(tmp_path):
     (tmp_path / "timezone").write_text("Europe/Berlin\n")
 
-    found = machine_zone({}, tmp_path / "localtime")
+    found = system_zone({}, tmp_path / "localtime")
 
     assert found.name == "UTC"
     assert "Europe/Berlin" in found.trouble
@@ -187,7 +187,7 @@ def test_what_is_no_zone_file_is_utc_and_told(tmp_path, kind):
             with localtime.open("wb") as file:
                 file.truncate(10**12)
 
-    found = machine_zone({}, localtime)
+    found = system_zone({}, localtime)
 
     assert found.name == "UTC"
     assert str(localtime) in found.trouble
@@ -276,7 +276,7 @@ def test_a_file_that_is_replaced_has_jobs_yaml_read_again(localtime, tmp_path):
     localtime.write_bytes(content("Europe/Berlin"))
     yaml = tmp_path / "jobs.yaml"
     yaml.write_text(JOBS)
-    folder = StateFolder(tmp_path / "state")
+    folder = StateDir(tmp_path / "state")
     folder.make()
     reloader = Reloader(yaml, folder, fingerprint(yaml), lambda found: found)
     unchanged = looks(reloader, yaml, 100.0)
@@ -297,7 +297,7 @@ def looks(reloader, yaml, mono):
             return False
         found = protocol.Done({"found": fingerprint(yaml)})
         key = (launch.run.id, launch.run.attempt)
-        reloader.settled([ev.Said(now, *key, found), ev.Exited(now, *key, 0)], now)
+        reloader.settled([ev.MessageReceived(now, *key, found), ev.Exited(now, *key, 0)], now)
     read = reloader.errand(ev.At(at().wall, mono + 2 * SETTLE_S))
     if read is not None:
         reloader.settled([ev.Exited(now, read.run.id, read.run.attempt, 0)], now)

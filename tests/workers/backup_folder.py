@@ -20,7 +20,7 @@ from workers import backup
 from workers.backup import filenames, listing, manifest
 from workers.backup.manifest import Manifest
 from workers.backup.repository import publish
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk, which needs root")
 
@@ -121,9 +121,9 @@ def run(path: Path, folder: Path, /, **more: Any) -> dict[str, Any]:
     return backup.run(backup.Params(path, folder, **more), a_report())
 
 
-def failure(path: Path, folder: Path, /, **more: Any) -> WorkerFailed:
+def failure(path: Path, folder: Path, /, **more: Any) -> WorkerError:
     """How a backup failed; one that does not is a failed test."""
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         run(path, folder, **more)
     return failed.value
 

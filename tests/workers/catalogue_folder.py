@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from workers.protocol import Log, Message
-from workers.report import Report, WorkerFailed
+from workers.report import Report, WorkerError
 from workers.sync import Params, missing_cards, missing_sets
 
 Entry = dict[str, Any]
@@ -119,11 +119,11 @@ def logged(heard: list[Message]) -> str:
     return "\n".join(one.text for one in heard if isinstance(one, Log))
 
 
-def failure_of(work: Callable[[Params, Report], Any], params: Params) -> WorkerFailed:
+def failure_of(work: Callable[[Params, Report], Any], params: Params) -> WorkerError:
     """How a run failed; a run that does not fail is a failed test."""
     try:
         result = work(params, a_report())
-    except WorkerFailed as failed:
+    except WorkerError as failed:
         return failed
     raise AssertionError(f"the run ended well: {result}")
 

@@ -17,7 +17,7 @@ import pytest
 
 from workers import replication
 from workers.protocol import Log, Message
-from workers.report import Report, WorkerFailed
+from workers.report import Report, WorkerError
 
 OURS = "nightshift_"
 
@@ -75,9 +75,9 @@ def planned(path: Path, dsn: str, /, **more: Any) -> tuple[str, dict[str, Any]]:
     return "\n".join(message.text for message in said if isinstance(message, Log)), result
 
 
-def failure(path: Path, dsn: str, /, **more: Any) -> WorkerFailed:
+def failure(path: Path, dsn: str, /, **more: Any) -> WorkerError:
     """How a replication failed; one that does not is a failed test."""
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         run(path, dsn, **more)
     return failed.value
 

@@ -24,7 +24,7 @@ from tests.workers.catalogue_folder import a_report, logged
 from workers import backup, params
 from workers.backup import filenames, gzip_codec, listing, repository, verify
 from workers.protocol import Progress
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 from workers.units import format_size
 
 CALLED = "cards-2026-02-09T00-00-00Z.sqlite3.db.gz"
@@ -277,7 +277,7 @@ def test_a_cancelled_run_leaves_nothing(tmp_path, copies, after):
         report.cancelled = len(heard) >= after
 
     report.send = cancel_then
-    with pytest.raises(WorkerFailed, match="cancelled"):
+    with pytest.raises(WorkerError, match="cancelled"):
         backup.run(backup.Params(source, copies), report)
 
     assert ours(copies) == []
@@ -309,7 +309,7 @@ def test_memory_stays_below_64_mb(value, tmp_path, copies):
     ],
 )
 def test_mistakes_in_the_with_block_name_their_key(given, words):
-    with pytest.raises(params.BadParams) as bad:
+    with pytest.raises(params.ParamsError) as bad:
         params.parse(backup.Params, {"database": "/x/y.db", "directory": "/a"} | given)
 
     assert words in str(bad.value)

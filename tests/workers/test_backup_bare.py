@@ -21,7 +21,7 @@ from tests.workers.backup_folder import (
 )
 from tests.workers.catalogue_folder import a_report, logged
 from workers.backup import listing, ownership, repository, restore, verify
-from workers.backup.errors import Damaged, Trouble, Unproven
+from workers.backup.errors import BackupError, DamagedBackupError, UnprovenError
 
 COUNT = "SELECT COUNT(*) FROM moves"
 
@@ -67,7 +67,7 @@ def test_a_damaged_copy_on_a_read_only_mount_is_named(copy):
     content[len(content) // 2] ^= 1
     copy.write_bytes(content)
 
-    with read_only(copy.parent), pytest.raises(Damaged):
+    with read_only(copy.parent), pytest.raises(DamagedBackupError):
         verify.verify(copy)
 
 
@@ -81,7 +81,9 @@ def test_where_nothing_can_be_written_the_folder_of_temporary_files_serves(tmp_p
 def test_a_copy_that_nothing_proves_says_how_to_restore_it_all_the_same(lone, tmp_path):
     target = tmp_path / "new file.db"
 
-    with pytest.raises(Unproven, match="to restore it all the same: --unproven; or by") as failed:
+    with pytest.raises(
+        UnprovenError, match="to restore it all the same: --unproven; or by"
+    ) as failed:
         restore.restore(lone, target, force=False)
 
     command = str(failed.value).rpartition("unchecked: ")[2]
@@ -98,7 +100,7 @@ def test_a_lone_copy_of_any_name_is_restored_unproven_and_says_what_was_checked(
     heard = []
     wanted = restore.Params(tmp_path / "new.db", str(file), unproven=True)
 
-    with pytest.raises(Trouble):
+    with pytest.raises(BackupError):
         restore.restore(file, tmp_path / "new.db", force=False)
     result = restore.run(wanted, a_report(heard))
 
@@ -116,7 +118,7 @@ def test_a_sidecar_that_is_left_speaks_for_or_against_it(copy, lone, tmp_path):
 
     done = restore.restore_unproven(lone, tmp_path / "new.db", force=False)
     lone.write_bytes(gzip.compress(gzip.decompress(lone.read_bytes())))
-    with pytest.raises(Damaged, match="its sidecar says"):
+    with pytest.raises(DamagedBackupError, match="its sidecar says"):
         restore.restore_unproven(lone, tmp_path / "other.db", force=False)
 
     assert "the SHA-256 of its .sha256" in done.checked
@@ -137,7 +139,7 @@ def test_a_copy_that_is_not_what_was_written_is_not_restored_as_unproven(copy, t
     content[len(content) // 2] ^= 1
     copy.write_bytes(content)
 
-    with pytest.raises(Damaged, match="gunzip -c"):
+    with pytest.raises(DamagedBackupError, match="gunzip -c"):
         restore.restore_unproven(copy, tmp_path / "new.db", force=False)
 
     assert not (tmp_path / "new.db").exists()
@@ -164,7 +166,7 @@ def flipped(content):
 def test_what_is_no_whole_copy_is_not_restored_unproven(lone, tmp_path, spoil, words):
     lone.write_bytes(spoil(lone.read_bytes()))
 
-    with pytest.raises(Damaged, match=words):
+    with pytest.raises(DamagedBackupError, match=words):
         restore.restore_unproven(lone, tmp_path / "new.db", force=False)
 
     assert not (tmp_path / "new.db").exists()
@@ -175,7 +177,7 @@ def test_what_is_no_whole_copy_is_not_restored_unproven(lone, tmp_path, spoil, w
 def test_an_unproven_copy_goes_into_a_living_database_only_by_force(lone, tmp_path, wal):
     target = a_database(tmp_path / "living.db", rows=9, wal=wal)
 
-    with pytest.raises(Trouble, match="exists; name a new path"):
+    with pytest.raises(BackupError, match="exists; name a new path"):
         restore.restore_unproven(lone, target, force=False)
     assert rows(target, COUNT) == [(9,)]
     done = restore.restore_unproven(lone, target, force=True)
@@ -188,7 +190,7 @@ def test_what_is_no_file_is_named(tmp_path):
     (tmp_path / "folder.gz").mkdir()
 
     for name, words in (("none.gz", "does not exist"), ("folder.gz", "is no plain file")):
-        with pytest.raises(Trouble, match=words):
+        with pytest.raises(BackupError, match=words):
             restore.restore_unproven(tmp_path / name, tmp_path / "new.db", force=False)
 
 

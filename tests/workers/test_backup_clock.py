@@ -10,7 +10,7 @@ from tests.workers.backup_folder import a_database, dated, failure, ours, rows, 
 from tests.workers.catalogue_folder import a_report
 from workers import params, rotation
 from workers.backup import filenames, listing, restore, selection, verify
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 from workers.backup.manifest import companions, read
 from workers.health import local_checks
 from workers.health.measurements import NewestBackup
@@ -114,7 +114,7 @@ def test_copies_made_within_a_second_follow_each_other_and_none_is_from_the_futu
     listed = listing.list_backups(copies)
 
     assert [one.path.name for one in reversed(listed)] == made
-    assert not any(listing.ahead(one, datetime.now(UTC)) for one in listed)
+    assert not any(listing.is_in_future(one, datetime.now(UTC)) for one in listed)
 
 
 def test_copies_made_while_the_clock_was_put_back_a_year_are_the_newest_by_content(
@@ -226,5 +226,5 @@ def test_a_copy_from_the_end_of_the_calendar_is_named(source, copies):
 
     assert "a-9999-12-31T23-59-59Z.sqlite3.db.gz; a new one could not be named" in failed.error
     assert ours(copies) == ["a-9999-12-31T23-59-59Z.sqlite3.db.gz"]
-    with pytest.raises(Trouble):
+    with pytest.raises(BackupError):
         read(copies / "a-9999-12-31T23-59-59Z.sqlite3.db.gz")

@@ -20,10 +20,10 @@ from workers.backup import (
     stream,
     verify,
 )
-from workers.backup.errors import Cancelled, Trouble
+from workers.backup.errors import BackupCancelledError, BackupError
 from workers.backup.manifest import read
 from workers.backup.snapshot import snapshot
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def test_a_second_disk_that_gives_back_other_bytes_is_named_and_holds_no_copy(co
         content = part.read_bytes()
         part.write_bytes(bytes([content[0] ^ 1]) + content[1:])
 
-    with pytest.raises(Trouble, match=r"gave back other bytes than were written.*check that disk"):
+    with pytest.raises(
+        BackupError, match=r"gave back other bytes than were written.*check that disk"
+    ):
         secondary_copy.carry(copy, manifest, nas, spoil)
 
     assert ours(nas) == []
@@ -69,7 +71,7 @@ def test_whoever_writes_to_the_main_file_in_spite_of_our_lock_is_noticed(source,
             os.pwrite(meddler.fileno(), b"SQLite", 0)
 
     # Kept open: closing it there would drop SQLite's locks.
-    with open(source, "r+b") as meddler, pytest.raises(Trouble, match="in spite of our lock"):
+    with open(source, "r+b") as meddler, pytest.raises(BackupError, match="in spite of our lock"):
         meddled()
 
 
@@ -99,7 +101,7 @@ def test_a_database_that_is_locked_for_a_moment_is_waited_for(tmp_path):
             if len(tries) == 2:
                 other.execute("ROLLBACK")
 
-        with closing(lock_wait.opened(source, let_go)) as opened:
+        with closing(lock_wait.open_when_free(source, let_go)) as opened:
             other.execute("BEGIN EXCLUSIVE")
             tries.clear()
             lock_wait.begin_reading(opened, let_go)
@@ -112,18 +114,18 @@ def test_a_wish_to_end_is_heard_while_a_database_is_locked(tmp_path):
     source = a_database(tmp_path / "busy.db", wal=False)
 
     def end():
-        raise Cancelled
+        raise BackupCancelledError
 
     with closing(sqlite3.connect(source, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(Cancelled):
-            lock_wait.opened(source, end)
+        with pytest.raises(BackupCancelledError):
+            lock_wait.open_when_free(source, end)
 
 
 def test_a_target_that_appears_meanwhile_is_not_written_over(copy, tmp_path):
     target = tmp_path / "new.db"
 
-    with pytest.raises(Trouble, match="was made by another program meanwhile"):
+    with pytest.raises(BackupError, match="was made by another program meanwhile"):
         restore.restore(copy, target, False, lambda _done: target.write_text("mine"))
 
     assert target.read_text() == "mine"
@@ -134,7 +136,7 @@ def test_a_cancelled_restore_job_leaves_the_target_as_it_is(copy, tmp_path):
     report = a_report()
     report.cancelled = True
 
-    with pytest.raises(WorkerFailed, match=r"cancelled; .*new\.db is as it was"):
+    with pytest.raises(WorkerError, match=r"cancelled; .*new\.db is as it was"):
         restore.run(restore.Params(tmp_path / "new.db", str(copy)), report)
 
     assert not (tmp_path / "new.db").exists()
@@ -154,10 +156,10 @@ def test_a_rehearsal_names_the_leftovers_that_a_run_would_sweep(source, copy, tm
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
 def test_a_folder_where_nothing_can_be_made_is_named():
-    with pytest.raises(Trouble, match="make folder /proc/nothing"):
+    with pytest.raises(BackupError, match="make folder /proc/nothing"):
         repository.made(Path("/proc/nothing"))
     with (
-        pytest.raises(Trouble, match="make a scratch file in /proc/self"),
+        pytest.raises(BackupError, match="make a scratch file in /proc/self"),
         repository.scratch(Path("/proc/self"), "x"),
     ):
         pass

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.backup import filenames, gzip_codec, listing, selection, stream
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 from workers.backup.listing import Backup, State
-from workers.backup.manifest import BadManifest, Manifest, decode, encode
+from workers.backup.manifest import Manifest, ManifestError, decode, encode
 from workers.backup.stream import Unpacked
 
 NOW = datetime(2026, 2, 11, 12, 0, tzinfo=UTC)  # a Wednesday, 13:00 in Berlin
@@ -124,7 +124,7 @@ def test_a_manifest_is_read_as_it_was_written():
     ],
 )
 def test_a_manifest_that_was_changed_is_named_so(content, words):
-    with pytest.raises(BadManifest, match=words):
+    with pytest.raises(ManifestError, match=words):
         decode(content)
 
 
@@ -155,7 +155,7 @@ def test_a_copy_that_holds_more_than_it_should_is_ended_early():
         packed.write(bomb)
         packed.seek(0)
 
-        with pytest.raises(stream.BadCopy, match="holds more than the 1000 bytes"):
+        with pytest.raises(stream.BadCopyError, match="holds more than the 1000 bytes"):
             stream.unpack(packed.fileno(), target.fileno(), 1000, lambda _: None)
         assert os.fstat(target.fileno()).st_size <= 1000
 
@@ -231,7 +231,7 @@ def test_a_time_is_understood_as_people_say_it(said, meant):
     ids=lambda said: said[:30],
 )
 def test_what_is_no_time_is_refused_with_what_is_expected(said):
-    with pytest.raises(Trouble, match='expected "latest", "Tue 08:00"'):
+    with pytest.raises(BackupError, match='expected "latest", "Tue 08:00"'):
         selection.instant(said, NOW, BERLIN)
 
 
@@ -243,9 +243,11 @@ def test_the_newest_verified_copy_of_the_time_is_chosen():
     assert selection.choose(known, "latest", NOW, BERLIN) is known[1]
     assert selection.choose(known, "Tue 08:00", NOW, BERLIN) is known[1]
     assert selection.choose(known, "Tue 00:59", NOW, BERLIN) is known[2]
-    with pytest.raises(Trouble, match=r"at or before Sun 2026-02-01 .* the oldest is of Sun 2026"):
+    with pytest.raises(
+        BackupError, match=r"at or before Sun 2026-02-01 .* the oldest is of Sun 2026"
+    ):
         selection.choose(known, "2026-02-01", NOW, BERLIN)
-    with pytest.raises(Trouble, match="no verified copy among 1"):
+    with pytest.raises(BackupError, match="no verified copy among 1"):
         selection.choose(known[:1], "latest", NOW, BERLIN)
 
 
@@ -265,9 +267,9 @@ def test_copies_of_several_databases_are_not_guessed_among():
     known = [a_backup(NOW), a_backup(NOW - timedelta(days=1), source="/data/b.db")]
 
     assert selection.of_database(known, Path("/data/b.db")) == known[1:]
-    with pytest.raises(Trouble, match=r"copies of /data/a\.db, /data/b\.db"):
+    with pytest.raises(BackupError, match=r"copies of /data/a\.db, /data/b\.db"):
         selection.of_database(known, None)
-    with pytest.raises(Trouble, match=r"no copy of /data/c\.db; there are copies of /data/a"):
+    with pytest.raises(BackupError, match=r"no copy of /data/c\.db; there are copies of /data/a"):
         selection.of_database(known, Path("/data/c.db"))
 
 

@@ -11,7 +11,7 @@ from tests.workers.backup_folder import BROKEN, a_database, failure, ours, rows,
 from tests.workers.catalogue_folder import a_report, logged
 from workers import backup, sqlite
 from workers.backup import marks, restore, verify
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 
 CHECKS = "sha256sum --quiet -c -- *.sha256 && gunzip --test -- *.gz"
 
@@ -113,7 +113,7 @@ def test_a_pipe_under_an_unfinished_name_is_foreign_and_nobody_waits_for_it(tmp_
     os.mkfifo(pipe)
 
     run(source, folder)
-    with pytest.raises(Trouble, match="keep"):
+    with pytest.raises(BackupError, match="keep"):
         marks.keep(copy)
 
     assert pipe.name in ours(folder)

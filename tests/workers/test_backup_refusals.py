@@ -22,7 +22,7 @@ from tests.workers.catalogue_folder import a_report, logged
 from workers import backup
 from workers.backup import disk_space, verify
 from workers.backup.disk_space import Need, Volume
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 AS_NOBODY = """
 import os, sys
@@ -133,7 +133,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_and_is_named(tmp_path, wa
                 os.posix_fallocate(filler.fileno(), 0, 15_900_000 - 4_000_000)
 
         report.send = fill
-        with pytest.raises(WorkerFailed, match="is full") as failed:
+        with pytest.raises(WorkerError, match="is full") as failed:
             backup.run(backup.Params(source, disk), report)
 
         assert f"the volume of {disk} is full (" in failed.value.error
@@ -170,7 +170,7 @@ def test_a_missing_second_folder_fails_by_name_is_not_made_and_the_others_go_on(
     second.mkdir()
     heard = []
 
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         backup.run(backup.Params(source, copies, copies=(dead, second)), a_report(heard))
 
     assert f"second copy failed in {dead}: folder {dead} does not exist" in failed.value.error

@@ -23,8 +23,8 @@ from tests.workers.backup_folder import (
 )
 from tests.workers.catalogue_folder import a_report, logged
 from workers.backup import restore, restore_live
-from workers.backup.errors import Cancelled, Damaged, Trouble
-from workers.report import WorkerFailed
+from workers.backup.errors import BackupCancelledError, BackupError, DamagedBackupError
+from workers.report import WorkerError
 
 COUNT = "SELECT COUNT(*) FROM moves"
 DRIVER = """
@@ -70,7 +70,9 @@ def test_a_new_path_gets_the_database_as_it_was(tmp_path, copy):
 def test_an_existing_file_is_not_written_over_unasked(tmp_path, copy):
     before = (tmp_path / "cards.db").read_bytes()
 
-    with pytest.raises(Trouble, match="exists; name a new path, or write into it with --force"):
+    with pytest.raises(
+        BackupError, match="exists; name a new path, or write into it with --force"
+    ):
         restore.restore(copy, tmp_path / "cards.db", force=False)
 
     assert (tmp_path / "cards.db").read_bytes() == before
@@ -112,9 +114,9 @@ def test_a_cancelled_restore_leaves_the_living_database_as_it_was(tmp_path, copi
     def end_inside(done):
         heard.append(done)
         if len(heard) > 1 and heard[-2] > done:  # counting again: SQLite is writing
-            raise Cancelled
+            raise BackupCancelledError
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(BackupCancelledError):
         restore.restore(the_copy(copies), source, True, end_inside)
 
     assert rows(source, COUNT) == [(9003,)]
@@ -161,7 +163,7 @@ def test_a_copy_that_does_not_verify_is_not_restored(tmp_path, copy):
     copy.write_bytes(content)
 
     for target in (tmp_path / "cards.db", tmp_path / "new.db"):
-        with pytest.raises(Damaged):
+        with pytest.raises(DamagedBackupError):
             restore.restore(copy, target, force=True)
 
     assert rows(tmp_path / "cards.db", COUNT) == [(503,)]
@@ -171,14 +173,16 @@ def test_a_copy_that_does_not_verify_is_not_restored(tmp_path, copy):
 def test_a_stale_log_beside_a_new_path_would_be_read_into_it(tmp_path, copy):
     (tmp_path / "new.db-wal").write_bytes(b"old")
 
-    with pytest.raises(Trouble, match=r"new\.db-wal is: SQLite would read it"):
+    with pytest.raises(BackupError, match=r"new\.db-wal is: SQLite would read it"):
         restore.restore(copy, tmp_path / "new.db", force=False)
 
 
 def test_a_target_that_is_no_database_cannot_be_guarded(tmp_path, copy):
     (tmp_path / "cards.db").write_bytes(b"\xff" * 8192)
 
-    with pytest.raises(Trouble, match="is no SQLite database; so SQLite's locks cannot guard it"):
+    with pytest.raises(
+        BackupError, match="is no SQLite database; so SQLite's locks cannot guard it"
+    ):
         restore.restore(copy, tmp_path / "cards.db", force=True)
 
     assert (tmp_path / "cards.db").read_bytes() == b"\xff" * 8192
@@ -190,7 +194,7 @@ def test_a_copy_without_tables_does_not_wipe_a_living_database(tmp_path, copies)
     run(tmp_path / "empty.db", copies, allow_empty=True)
     target = a_database(tmp_path / "cards.db")
 
-    with pytest.raises(Trouble, match="the copy holds no table"):
+    with pytest.raises(BackupError, match="the copy holds no table"):
         restore.restore(the_copy(copies), target, force=True)
 
     assert rows(target, COUNT) == [(200,)]
@@ -204,7 +208,7 @@ def test_another_page_size_is_written_where_sqlite_can_and_refused_where_not(
     target = a_database(tmp_path / "cards.db", rows=9, wal=wal)
 
     if wal:
-        with pytest.raises(Trouble, match="with pages of 4096 bytes, the copy has 8192"):
+        with pytest.raises(BackupError, match="with pages of 4096 bytes, the copy has 8192"):
             restore.restore(the_copy(copies), target, force=True)
     else:
         restore.restore(the_copy(copies), target, force=True)
@@ -224,7 +228,7 @@ def test_a_target_locked_for_too_long_is_left_as_it_is(tmp_path, copy, monkeypat
     ) as writer:
         assert writer.stdout
         writer.stdout.readline()
-        with pytest.raises(Trouble, match="is locked by another program") as trouble:
+        with pytest.raises(BackupError, match="is locked by another program") as trouble:
             restore.restore(copy, target, force=True)
         writer.communicate(b"")
 
@@ -252,7 +256,7 @@ def test_as_a_job_it_can_be_rehearsed_and_says_what_went_wrong(tmp_path, copies,
     wanted, heard = restore.Params(Path(tmp_path / "cards.db"), directory=copies), []
 
     restore.run(wanted, a_report(heard, dry_run=True))
-    with pytest.raises(WorkerFailed, match="exists; name a new path") as failed:
+    with pytest.raises(WorkerError, match="exists; name a new path") as failed:
         restore.run(wanted, a_report())
 
     assert f"prove {copy}, then restore it into the living database" in logged(heard)

@@ -11,7 +11,12 @@ import pytest
 
 from tests.workers.backup_folder import a_database, a_small_disk, ours, root_only, run
 from workers.backup import filenames, listing, manifest, marks, verify
-from workers.backup.errors import Cancelled, Damaged, Trouble, Unproven
+from workers.backup.errors import (
+    BackupCancelledError,
+    BackupError,
+    DamagedBackupError,
+    UnprovenError,
+)
 from workers.backup.listing import State
 from workers.backup.manifest import encode
 
@@ -46,7 +51,7 @@ def beside(copy, ending):
 
 def damage(copy):
     """What is said of the copy."""
-    with pytest.raises(Damaged) as damaged:
+    with pytest.raises(DamagedBackupError) as damaged:
         verify.verify(copy)
     return damaged.value.what
 
@@ -161,7 +166,7 @@ def test_a_copy_exchanged_for_another_is_found(copy, other):
 def test_a_copy_without_its_papers_is_unproven_and_they_are_named(copy, ending):
     beside(copy, ending).unlink()
 
-    with pytest.raises(Unproven, match=f"has no {copy.name}{ending} beside it"):
+    with pytest.raises(UnprovenError, match=f"has no {copy.name}{ending} beside it"):
         verify.verify(copy)
 
 
@@ -186,13 +191,13 @@ def test_papers_of_a_gigabyte_are_not_taken_into_memory(copy, ending):
 def test_papers_that_could_not_be_read_again_are_not_written(copy):
     vast = dataclasses.replace(manifest.read(copy), rows={"x" * (17 << 20): 1})
 
-    with pytest.raises(Trouble, match=r"for 1 tables has 17\.8 MB, expected at most 16\.8 MB"):
+    with pytest.raises(BackupError, match=r"for 1 tables has 17\.8 MB, expected at most 16\.8 MB"):
         manifest.companions(vast)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
 def test_a_finding_that_cannot_be_read_counts_all_the_same(copies, copy, make):
-    make(marks.mark_of(copy))
+    make(marks.mark_path(copy))
 
     (listed,) = [one for one in listing.list_backups(copies) if one.path == copy]
 
@@ -219,7 +224,7 @@ def test_a_finding_is_remembered_until_the_copy_is_proven_again(copies, copy):
 def test_a_foreign_file_is_no_copy(copies, name):
     (copies / name).write_text("x")
 
-    with pytest.raises(Trouble, match="is no copy of ours"):
+    with pytest.raises(BackupError, match="is no copy of ours"):
         verify.verify(copies / name)
     assert len(listing.list_backups(copies)) == 2
 
@@ -227,7 +232,7 @@ def test_a_foreign_file_is_no_copy(copies, name):
 def test_a_missing_copy_is_no_damage(copies, copy):
     copy.unlink()
 
-    with pytest.raises(Trouble, match="does not exist"):
+    with pytest.raises(BackupError, match="does not exist"):
         verify.verify(copy)
 
 
@@ -237,18 +242,20 @@ def test_a_proof_for_which_there_is_no_room_is_not_begun(copy, tmp_path):
         for ending in ("", filenames.SIDECAR, filenames.MANIFEST):
             shutil.copy(beside(copy, ending), disk)
 
-        with pytest.raises(Trouble, match=r"has .* free, expected .* to prove one-") as refused:
+        with pytest.raises(
+            BackupError, match=r"has .* free, expected .* to prove one-"
+        ) as refused:
             verify.verify(disk / copy.name, lambda _done: pytest.fail("was begun"))
 
-        assert not isinstance(refused.value, Damaged)
-        assert marks.noted(disk / copy.name) == ""
+        assert not isinstance(refused.value, DamagedBackupError)
+        assert marks.read_mark(disk / copy.name) == ""
 
 
 def test_a_proof_can_be_ended(copies, copy):
     def end(_done):
-        raise Cancelled
+        raise BackupCancelledError
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(BackupCancelledError):
         verify.verify(copy, end)
 
     assert not list(copies.glob("*scratch*"))
@@ -279,7 +286,7 @@ def test_what_is_kept_by_hand_is_marked_until_it_is_released(copies, copy, other
 def test_only_a_copy_can_be_kept(copies):
     (copies / "notes.txt").write_text("x")
 
-    with pytest.raises(Trouble, match="expected the path of a copy"):
+    with pytest.raises(BackupError, match="expected the path of a copy"):
         marks.keep(copies / "notes.txt")
 
 

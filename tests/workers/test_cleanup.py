@@ -12,7 +12,7 @@ from tests.workers.card_database import card_database, no_database, with_a_colla
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from workers import cleanup, params
 from workers.backup import filenames, listing, repository
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 OLD = time.time() - 2 * 86400
 
@@ -39,7 +39,7 @@ def cleaned(path, *directories, heard=None, dry_run=False, **given):
 
 
 def failure(path, *directories):
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         cleaned(path, *directories)
     return failed.value
 
@@ -238,7 +238,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(path, copies):
     + [("busy_timeout", wrong) for wrong in ("2h", "soon")],
 )
 def test_a_wrong_parameter_is_named(key, given):
-    with pytest.raises(params.BadParams, match=f"{key}: expected"):
+    with pytest.raises(params.ParamsError, match=f"{key}: expected"):
         params.parse(cleanup.Params, {"database": "a", key: given})
 
 
@@ -247,7 +247,7 @@ def test_a_cancelled_run_leaves_the_database_as_it_was(path):
     report = a_report()
     report.cancelled = True
 
-    with pytest.raises(WorkerFailed, match="cancelled between two steps"):
+    with pytest.raises(WorkerError, match="cancelled between two steps"):
         cleanup.run(cleanup.Params(path), report)
 
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]

@@ -66,7 +66,7 @@ def test_a_writer_that_is_killed_under_a_reader_is_told_as_what_may_pass(tmp_pat
         kill_a_writer_of(path)
         with pytest.raises(sqlite3.OperationalError) as failed:
             opened.execute("SELECT * FROM t").fetchall()
-    told = sqlite.trouble(path, failed.value)
+    told = sqlite.error_of(path, failed.value)
 
     assert "a killed writer left half done" in str(told)
     assert not told.permanent

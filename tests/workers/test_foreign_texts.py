@@ -15,9 +15,9 @@ from tests.workers.fixtures_health import CALM
 from tests.workers.fixtures_replication import unequal
 from workers import backup, cleanup, health, integrity, params, replication, rotation, sync
 from workers.backup import restore
-from workers.backup.errors import of_system
+from workers.backup.errors import from_os_error
 from workers.protocol import Log, Metric, Progress
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 ROOT = Path(__file__).parents[2]
 SECRET = "sesame-in-the-environment"
@@ -95,7 +95,7 @@ def done(run, given, dry_run=False):
 
 def failed(run, given):
     """The cause of a failure; the secret stays where it is."""
-    with pytest.raises(WorkerFailed) as failure:
+    with pytest.raises(WorkerError) as failure:
         run(given, a_report())
     assert SECRET not in failure.value.error
     return failure.value.error
@@ -237,7 +237,7 @@ def test_what_a_trigger_says_is_told_as_it_is(folder, text):
 def test_a_command_to_type_is_one_for_the_shell(folder):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    advice = str(of_system("write it", folder, full)).partition("with: ")[2]
+    advice = str(from_os_error("write it", folder, full)).partition("with: ")[2]
 
     assert shlex.split(advice)[-2:] == ["--directory", str(folder)]
 

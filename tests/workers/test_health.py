@@ -20,7 +20,7 @@ from tests.workers.fixtures_health import CALM, measured
 from tests.workers.strange_texts import with_latin_names
 from workers import backup, health, params
 from workers.protocol import Metric
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def copies(path, tmp_path):
 
 
 def failure(path, copies=None, **given):
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         measured(path, copies, **given)
     assert not failed.value.permanent
     return failed.value.error
@@ -267,7 +267,7 @@ def test_a_backup_that_would_not_fit_is_critical(path, tmp_path):
     ],
 )
 def test_a_wrong_parameter_is_named(given, problem):
-    with pytest.raises(params.BadParams) as bad:
+    with pytest.raises(params.ParamsError) as bad:
         params.parse(health.Params, {"database": "a", **given})
 
     assert problem in str(bad.value)
@@ -288,7 +288,7 @@ def test_a_cancelled_run_says_so(path):
     report = a_report()
     report.cancelled = True
 
-    with pytest.raises(WorkerFailed, match="cancelled"):
+    with pytest.raises(WorkerError, match="cancelled"):
         health.run(wanted, report)
 
 

@@ -17,7 +17,7 @@ from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from tests.workers.strange_texts import with_latin_names
 from workers import integrity, sync
 from workers.integrity import card_checks
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 SOUND = {
     "damage": 0,
@@ -45,7 +45,7 @@ def checked(path, heard=None, dry_run=False):
 
 
 def failure(path):
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         checked(path)
     return failed.value
 
@@ -282,7 +282,7 @@ def test_a_cancelled_run_says_so(path):
     report = a_report()
     report.cancelled = True
 
-    with pytest.raises(WorkerFailed, match="cancelled"):
+    with pytest.raises(WorkerError, match="cancelled"):
         integrity.run(integrity.Params(path), report)
 
 

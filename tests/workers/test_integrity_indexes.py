@@ -9,7 +9,7 @@ import pytest
 from tests.workers.backup_folder import a_small_disk, root_only
 from tests.workers.catalogue_folder import a_report, execute, logged, rows
 from workers import integrity
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 DOCS = (
     "CREATE TABLE docs (id INTEGER PRIMARY KEY, title)",
@@ -85,7 +85,7 @@ def test_an_index_that_holds_something_else_fails_the_run(path, index):
     for statement in index:
         execute(path, statement)
 
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         checked(path)
 
     assert failed.value.permanent
@@ -112,7 +112,7 @@ def test_every_index_of_a_database_is_checked_whatever_it_is_called(path):
     execute(path, f"CREATE VIRTUAL TABLE {name} USING fts5(title, content='docs')")
     execute(path, f'CREATE VIRTUAL TABLE {name[:-1]} r" USING rtree(id, x0, x1)')
 
-    with pytest.raises(WorkerFailed, match=r"fts5 q'\"; \[red\]\{0\}%s: ") as failed:
+    with pytest.raises(WorkerError, match=r"fts5 q'\"; \[red\]\{0\}%s: ") as failed:
         checked(path)
 
     assert "rebuilt: 1 (" in failed.value.error
@@ -130,7 +130,7 @@ def test_all_that_is_wrong_is_counted_and_three_are_shown(tmp_path, encoding, pa
         for number in range(5):
             made.execute(f"CREATE VIRTUAL TABLE i{number} USING fts4(title, content='docs')")
 
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         checked(path)
 
     assert "rebuilt: 5 (fts4 i0: " in failed.value.error
@@ -209,7 +209,7 @@ def test_a_cancelled_run_ends_while_an_index_is_checked(path):
 
     report.send = send
 
-    with pytest.raises(WorkerFailed, match="cancelled"):
+    with pytest.raises(WorkerError, match="cancelled"):
         integrity.run(integrity.Params(path), report)
 
 

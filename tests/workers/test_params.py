@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.params import BadParam, BadParams, Duration, Size, parse
+from workers.params import Duration, ParamError, ParamsError, Size, parse
 
 MINUTE = Duration(60.0)
 
@@ -34,8 +34,8 @@ class Params:
             raise ValueError("count: expected at least 0")
 
 
-def problems(given: dict[str, object]) -> list[BadParam]:
-    with pytest.raises(BadParams) as raised:
+def problems(given: dict[str, object]) -> list[ParamError]:
+    with pytest.raises(ParamsError) as raised:
         parse(Params, {"database": "x", **given})
     return raised.value.problems
 
@@ -101,12 +101,12 @@ def test_all_problems_come_at_once_with_the_nearest_name() -> None:
 
 
 def test_what_has_no_default_is_required() -> None:
-    with pytest.raises(BadParams, match="database: is required"):
+    with pytest.raises(ParamsError, match="database: is required"):
         parse(Params, {})
 
 
 def test_a_check_of_params_on_themselves_names_its_key() -> None:
-    assert problems({"count": -1}) == [BadParam("count", "expected at least 0")]
+    assert problems({"count": -1}) == [ParamError("count", "expected at least 0")]
 
 
 def test_the_keys_of_a_mapping_are_typed_by_its_own_declaration() -> None:
@@ -120,4 +120,4 @@ def test_a_problem_inside_a_mapping_names_its_whole_key() -> None:
 
     assert {problem.key for problem in found} == {"limits.aeg", "limits.share", "count"}
     assert found[1].hint == 'did you mean "age"?'
-    assert problems({"limits": "2d"}) == [BadParam("limits", 'expected a mapping, got "2d"')]
+    assert problems({"limits": "2d"}) == [ParamError("limits", 'expected a mapping, got "2d"')]

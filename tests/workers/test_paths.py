@@ -79,7 +79,7 @@ def test_a_path_may_be_odd(text):
     ],
 )
 def test_a_parameter_that_is_a_path_takes_no_url(kind, given, key):
-    with pytest.raises(params.BadParams) as raised:
+    with pytest.raises(params.ParamsError) as raised:
         params.parse(kind, given)
 
     [problem] = raised.value.problems

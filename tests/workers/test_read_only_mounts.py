@@ -10,7 +10,7 @@ from tests.workers.card_database import card_database
 from tests.workers.catalogue_folder import a_report, execute
 from workers import backup, cleanup, health, integrity, params, replication, sync
 from workers.health.evaluation import Limits
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 pytestmark = root_only
 WORKERS = {
@@ -37,7 +37,7 @@ def path(tmp_path):
 def test_a_worker_says_that_the_mount_is_read_only(called, path, tmp_path):
     run, given = called(path, tmp_path)
 
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         run(given, a_report())
 
     assert f"database {path} is in WAL mode, for which SQLite has to write" in failed.value.error
@@ -45,7 +45,7 @@ def test_a_worker_says_that_the_mount_is_read_only(called, path, tmp_path):
 
 
 def test_replication_says_so_too(path, postgres):
-    with pytest.raises(WorkerFailed, match="is on a read-only file system") as failed:
+    with pytest.raises(WorkerError, match="is on a read-only file system") as failed:
         replication.run(replication.Params(path, postgres), a_report())
 
     assert failed.value.permanent
@@ -56,7 +56,7 @@ def test_a_dry_run_of_sync_says_so_too(path, tmp_path):
         sync.Params, {"catalogue": str(tmp_path / "catalogue"), "database": str(path)}
     )
 
-    with pytest.raises(WorkerFailed, match="is on a read-only file system"):
+    with pytest.raises(WorkerError, match="is on a read-only file system"):
         sync.missing_cards(given, a_report(dry_run=True))
 
 
@@ -69,5 +69,5 @@ def test_a_database_without_a_wal_is_read_there(path, tmp_path):
     for name in ("backup", "health", "integrity"):
         run, given = WORKERS[name](path, tmp_path)
         run(given, a_report())
-    with pytest.raises(WorkerFailed, match=f"cannot be written; {disk} is on a read-only file"):
+    with pytest.raises(WorkerError, match=f"cannot be written; {disk} is on a read-only file"):
         cleanup.run(cleanup.Params(path), a_report())

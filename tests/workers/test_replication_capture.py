@@ -18,7 +18,7 @@ from tests.workers.fixtures_replication import a_job, a_source, logged, run, sql
 from workers import replication
 from workers.protocol import Log
 from workers.replication import change_log
-from workers.report import Report, WorkerFailed
+from workers.report import Report, WorkerError
 
 SCRIPT = """
 CREATE TABLE t (id TEXT PRIMARY KEY, v INTEGER);
@@ -276,7 +276,7 @@ def test_triggers_that_vanish_while_others_are_made_end_the_run(path, postgres):
         write(path, "DROP TRIGGER nightshift_changes_rows_only_insert")
         write(path, "INSERT INTO rows_only VALUES (-5)")
 
-    with pytest.raises(WorkerFailed, match="another program") as failed:
+    with pytest.raises(WorkerError, match="another program") as failed:
         run_while("made triggers", meddle, path, postgres, **OPTIONS)
 
     assert not failed.value.permanent

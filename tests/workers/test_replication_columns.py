@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.workers.fixtures_replication import a_source, failure, planned, run, sql, types, write
 from workers.replication.row_encoding import escaped
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 CAPTURES = pytest.mark.parametrize("capture", ["compare", "triggers"])
 CARDS = """
@@ -84,7 +84,7 @@ def test_a_name_of_a_column_that_cannot_be_is_an_error(options, words, tmp_path,
     def dry_run():
         try:
             return planned(path, postgres, **options)[0]
-        except WorkerFailed as failed:
+        except WorkerError as failed:
             return failed.error
 
     assert words in failure(path, postgres, **options).error

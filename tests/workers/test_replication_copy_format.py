@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.replication import copy_format
-from workers.replication.tables import Column, Typed
+from workers.replication.tables import Column, MappedColumn
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"])) | st.text('"\\,[]\nntu0\x01')
 
 
 def typed(count):
-    return tuple(Typed(Column(f"c{n}", "TEXT", f"?{n + 1}"), "text") for n in range(count))
+    return tuple(MappedColumn(Column(f"c{n}", "TEXT", f"?{n + 1}"), "text") for n in range(count))
 
 
 def rows_of(texts):

@@ -24,7 +24,7 @@ from tests.workers.fixtures_replication import (
 from tests.workers.proxy import proxied
 from workers import replication
 from workers.replication import target
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 SCRIPT = """
 CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);
@@ -120,7 +120,7 @@ def ending(path, dsn, capture):
     """How a run failed, or None."""
     try:
         run(path, dsn, capture=capture)
-    except WorkerFailed as failed:
+    except WorkerError as failed:
         return failed
     return None
 
@@ -226,7 +226,7 @@ def test_a_wish_to_end_is_heard_in_the_middle_of_a_statement(path, postgres):
 
     asking = threading.Thread(target=cancel)
     asking.start()
-    with pytest.raises(WorkerFailed, match="cancelled; nothing was changed"):
+    with pytest.raises(WorkerError, match="cancelled; nothing was changed"):
         replication.run(replication.Params(path, postgres), report)
     asking.join()
 
@@ -285,7 +285,7 @@ def test_the_wait_for_another_replication_can_be_cancelled(path, postgres):
     asking = threading.Thread(target=cancel)
     with target.connected(postgres, "public", lambda: False):
         asking.start()
-        with pytest.raises(WorkerFailed, match="cancelled; nothing was changed"):
+        with pytest.raises(WorkerError, match="cancelled; nothing was changed"):
             replication.run(replication.Params(path, postgres), report)
     asking.join()
 

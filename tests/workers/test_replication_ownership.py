@@ -245,7 +245,7 @@ def test_how_much_is_too_much(rows, deleted, most, refused):
 
 @pytest.mark.parametrize("most", ["", "20 percent", "-1", "101%", "1.5", "%", "1e3", "²"])
 def test_a_max_delete_that_means_nothing_is_refused(most, tmp_path):
-    with pytest.raises(params.BadParams, match="max_delete: expected a number of rows"):
+    with pytest.raises(params.ParamsError, match="max_delete: expected a number of rows"):
         params.parse(Params, {"database": str(tmp_path / "a.db"), "max_delete": most})
 
 

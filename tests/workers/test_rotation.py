@@ -23,7 +23,7 @@ from tests.workers.backup_folder import (
 from tests.workers.catalogue_folder import a_report, logged
 from workers import params, rotation
 from workers.backup import listing, marks, repository, verify
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 
 SHIPPED = {"keep_last": 3, "keep_daily": 7, "keep_weekly": 0, "keep_monthly": 0}
 
@@ -49,7 +49,7 @@ def rotated(directory, /, heard=None, dry_run=False, **policy):
 
 
 def refused(directory, /, **policy):
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         rotated(directory, **policy)
     return failed.value
 
@@ -139,7 +139,7 @@ def test_too_many_to_go_stops_all_of_it(nights):
 def test_a_newest_copy_that_is_too_old_stops_all_of_it_until_it_is_allowed(nights):
     directory = nights[0].parent
     for path in nights[:3]:
-        repository.withdraw(directory, path.name)
+        repository.remove(directory, path.name)
 
     failed = refused(directory)
     allowed = rotated(directory, max_age="5d")
@@ -218,7 +218,7 @@ def test_a_cancelled_rotation_leaves_whole_copies(nights):
     report.cancelled = True
     wanted = params.parse(rotation.Params, {"directory": str(nights[0].parent), **SHIPPED})
 
-    with pytest.raises(WorkerFailed, match="cancelled"):
+    with pytest.raises(WorkerError, match="cancelled"):
         rotation.run(wanted, report)
 
     assert listed(nights[0].parent) == nights
@@ -281,7 +281,7 @@ def test_prune_frees_a_full_disk_without_a_new_copy(tmp_path):
     ],
 )
 def test_mistakes_in_the_with_block_name_their_key(given, words):
-    with pytest.raises(params.BadParams) as bad:
+    with pytest.raises(params.ParamsError) as bad:
         params.parse(rotation.Params, {"directory": "/a"} | given)
 
     assert words in str(bad.value)

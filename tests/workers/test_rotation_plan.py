@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.backup import filenames
-from workers.backup.listing import Backup, State, ahead
+from workers.backup.listing import Backup, State, is_in_future
 from workers.rotation.retention import Decision, Policy, plan, refusal
 
 TABLE = Path(__file__).with_name("test_rotation_table.txt")
@@ -136,7 +136,7 @@ def counted(backups):
     """The verified ones that are not ahead, by source, newest first."""
     found = {}
     for one in sorted(backups, key=lambda one: (one.taken_at, one.path.name), reverse=True):
-        if one.state is State.VERIFIED and not ahead(one, NOW):
+        if one.state is State.VERIFIED and not is_in_future(one, NOW):
             found.setdefault((one.stem, one.source), []).append(one)
     return found
 
@@ -157,7 +157,7 @@ def test_the_laws(history, policy, zone):
         by_hand = sum(one.kept for one in verified)
         most = policy.last + policy.daily + policy.weekly + policy.monthly + policy.yearly
         assert len([one for one in verified if one in kept]) <= most + by_hand
-    assert all(one in kept for one in history if one.kept or ahead(one, NOW))
+    assert all(one in kept for one in history if one.kept or is_in_future(one, NOW))
 
 
 @settings(max_examples=150, deadline=None)

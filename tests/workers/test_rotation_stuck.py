@@ -13,7 +13,7 @@ from tests.workers.catalogue_folder import a_report, logged
 from tests.workers.test_rotation_plan import a_backup
 from workers import params, rotation
 from workers.backup import listing, repository
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 from workers.rotation.retention import Policy, plan
 
 LAST_ONE = {"keep_last": 1, "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0}
@@ -85,7 +85,7 @@ def test_a_rotation_with_a_copy_that_cannot_go_fails_by_its_name(nights):
     in_the_way(nights[4])
     heard = []
 
-    with pytest.raises(WorkerFailed, match=r"remove .*\(removed: 3\)") as failed:
+    with pytest.raises(WorkerError, match=r"remove .*\(removed: 3\)") as failed:
         rotated(nights[0].parent, heard)
 
     assert nights[4].name in failed.value.error
@@ -121,7 +121,7 @@ def test_a_leftover_that_cannot_go_keeps_no_backup_from_being_made(tmp_path):
 
 
 def test_a_copy_that_went_meanwhile_is_no_failure(nights, monkeypatch):
-    withdraw = repository.withdraw
+    withdraw = repository.remove
 
     def after_another(directory, name):
         if name == nights[4].name:
@@ -145,7 +145,7 @@ def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, n
     places = [str(dead), str(third[0].parent)]
 
     held = repository.locked(dead) if kind == "in use" else nullcontext()
-    with held, pytest.raises(WorkerFailed) as failed:
+    with held, pytest.raises(WorkerError) as failed:
         rotated(nights[0].parent, heard, copies=places)
 
     assert f"folder {dead} " in failed.value.error

@@ -12,7 +12,7 @@ from tests.workers.backup_folder import a_small_disk, root_only
 from tests.workers.catalogue_folder import execute
 from workers import sqlite
 from workers.backup import lock_wait
-from workers.sqlite import DatabaseLockedError, DatabaseTrouble
+from workers.sqlite import DatabaseError, DatabaseLockedError
 
 # What would be read as a template, a format or markup, if anything did.
 ADVERSARIAL = (
@@ -39,27 +39,27 @@ def test_an_index_that_cannot_grow_on_a_full_disk_is_a_full_disk(tmp_path):
             while True:
                 filler.write(bytes(4096))
 
-        told = sqlite.trouble(disk / "cards.db", an_error_of_the_index())
+        told = sqlite.error_of(disk / "cards.db", an_error_of_the_index())
 
     assert str(told).endswith(f"the disk is full; make room on the volume of {disk}")
     assert not told.permanent
 
 
 def test_any_other_error_of_a_disk_with_room_is_told_as_it_is(tmp_path):
-    told = sqlite.trouble(tmp_path / "cards.db", an_error_of_the_index())
+    told = sqlite.error_of(tmp_path / "cards.db", an_error_of_the_index())
 
     assert str(told) == f"database {tmp_path / 'cards.db'} fails: disk I/O error"
 
 
 def test_a_folder_that_is_gone_has_no_bytes_to_count(tmp_path):
-    told = sqlite.trouble(tmp_path / "gone" / "cards.db", an_error_of_the_index())
+    told = sqlite.error_of(tmp_path / "gone" / "cards.db", an_error_of_the_index())
 
     assert told.reason == "fails: disk I/O error"
 
 
 @pytest.mark.parametrize("text", ADVERSARIAL)
 def test_what_sqlite_says_is_told_as_it_is(tmp_path, text):
-    told = sqlite.trouble(tmp_path / "cards.db", sqlite3.OperationalError(text))
+    told = sqlite.error_of(tmp_path / "cards.db", sqlite3.OperationalError(text))
 
     assert told.reason == f"fails: {text}"
 
@@ -71,7 +71,7 @@ def test_a_path_is_told_as_it_is(tmp_path, text):
     error = sqlite3.OperationalError("unable to open database file")
     error.sqlite_errorname = "SQLITE_CANTOPEN"
 
-    told = sqlite.trouble(path, error)
+    told = sqlite.error_of(path, error)
 
     assert told.reason == f"cannot be opened; check the owner and mode of it and of {path.parent}"
 
@@ -106,7 +106,7 @@ def test_all_tries_for_a_lock_are_told_together(locked, monkeypatch):
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
 
     with pytest.raises(DatabaseLockedError) as refused:
-        lock_wait.opened(locked, lambda: None)
+        lock_wait.open_when_free(locked, lambda: None)
 
     assert refused.value.waited_s >= 1
 
@@ -123,7 +123,7 @@ def test_all_tries_to_read_are_told_together(tmp_path, monkeypatch):
         with pytest.raises(sqlite3.OperationalError) as refused:
             lock_wait.begin_reading(reader, lambda: None)
 
-    told = sqlite.trouble(path, refused.value)
+    told = sqlite.error_of(path, refused.value)
 
     assert told.reason == "is locked by another program for more than 1 s"
 
@@ -132,7 +132,7 @@ def test_a_table_that_is_locked_within_a_process_is_told_as_that(tmp_path):
     error = sqlite3.OperationalError("database table is locked")
     error.sqlite_errorname = "SQLITE_LOCKED"
 
-    told = sqlite.trouble(tmp_path / "a.db", error)
+    told = sqlite.error_of(tmp_path / "a.db", error)
 
     assert told.reason == "is locked by another connection"
 
@@ -151,8 +151,8 @@ def test_what_does_not_pass_is_not_tried_again(tmp_path, make, words):
     path, tries = tmp_path / "a.db", []
     make(path)
 
-    with pytest.raises(DatabaseTrouble, match=words) as refused:
-        lock_wait.opened(path, lambda: tries.append(1))
+    with pytest.raises(DatabaseError, match=words) as refused:
+        lock_wait.open_when_free(path, lambda: tries.append(1))
 
     assert refused.value.permanent
     assert tries == []
@@ -181,7 +181,7 @@ def test_a_wal_database_on_a_read_only_mount_is_told_as_that(tmp_path, opening):
         execute(disk / "a.db", "CREATE TABLE a (b)")
         read_only(disk)
 
-        with pytest.raises(DatabaseTrouble) as refused:
+        with pytest.raises(DatabaseError) as refused:
             sqlite.open_existing(disk / "a.db", **opening)
 
     assert refused.value.permanent
@@ -197,7 +197,7 @@ def test_a_wal_database_behind_a_link_is_told_with_its_own_folder(tmp_path):
         link.symlink_to(disk / "a.db")
         read_only(disk)
 
-        with pytest.raises(DatabaseTrouble, match=f"{disk} is on a read-only file system"):
+        with pytest.raises(DatabaseError, match=f"{disk} is on a read-only file system"):
             sqlite.open_existing(link)
 
 
@@ -216,7 +216,7 @@ def test_a_half_done_transaction_on_a_read_only_mount_does_not_pass(tmp_path):
             (disk / f"b.db{end}").write_bytes(content)
         read_only(disk)
 
-        with pytest.raises(DatabaseTrouble) as refused:
+        with pytest.raises(DatabaseError) as refused:
             sqlite.open_existing(disk / "b.db")
 
     assert refused.value.permanent
@@ -235,7 +235,7 @@ def test_a_database_that_needs_no_log_is_read_on_a_read_only_mount(tmp_path):
             with pytest.raises(sqlite3.OperationalError) as refused:
                 opened.execute("DROP TABLE a")
 
-        told = sqlite.trouble(disk / "a.db", refused.value)
+        told = sqlite.error_of(disk / "a.db", refused.value)
 
     assert told.reason == f"cannot be written; {disk} is on a read-only file system"
 

@@ -17,7 +17,7 @@ from tests.workers.catalogue_folder import (
     rows,
 )
 from workers.protocol import Progress
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 from workers.sync import Params, missing_cards, missing_sets
 
 REAL = Path(
@@ -103,7 +103,7 @@ def test_what_was_changed_by_hand_is_mended_by_the_next_runs(params, synced, sta
         # A card under a foreign set is named first, and mended once it is pruned there.
         try:
             missing_cards(pruning(params), a_report())
-        except WorkerFailed as failed:
+        except WorkerError as failed:
             assert "is a card of" in failed.error  # noqa: PT017
 
     assert content(synced) == before
@@ -171,7 +171,7 @@ def test_a_cancelled_run_leaves_whole_sets_and_says_how_many(params):
         report.cancelled = report.cancelled or isinstance(message, Progress)
 
     report.send = cancel_at_first_progress
-    with pytest.raises(WorkerFailed, match="cancelled after 1 sets") as failed:
+    with pytest.raises(WorkerError, match="cancelled after 1 sets") as failed:
         missing_cards(params, report)
 
     assert not failed.value.permanent

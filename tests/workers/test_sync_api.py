@@ -19,10 +19,10 @@ from tests.workers.catalogue_folder import (
     rows,
 )
 from tests.workers.catalogue_server import Served, serving
-from workers.report import WorkerFailed
+from workers.report import WorkerError
 from workers.sync import Params, missing_cards, missing_sets
-from workers.sync.api import Api, Patience
-from workers.sync.source import Cancelled, Unreadable
+from workers.sync.api import CatalogueApi, Patience
+from workers.sync.source import SyncCancelledError, UnreadableCatalogueError
 
 QUICK = Patience(tries=3, first_wait_s=0.01, longest_wait_s=1)
 SETS = [a_set(f"s{number}", f"20{number:02}/01/01") for number in range(1, 6)]
@@ -37,7 +37,7 @@ def served():
 
 @pytest.fixture
 def api(served):
-    with closing(Api(served.url, "", 3, patience=QUICK)) as ready:
+    with closing(CatalogueApi(served.url, "", 3, patience=QUICK)) as ready:
         yield ready
 
 
@@ -117,7 +117,7 @@ def test_retry_after_is_obeyed(api, served):
 def test_a_retry_after_beyond_patience_is_not_waited_for(api, served, retry_after):
     served.replies = [(429, {"Retry-After": retry_after()})]
 
-    with pytest.raises(Unreadable, match="status 429, asks to wait 3") as refused:
+    with pytest.raises(UnreadableCatalogueError, match="status 429, asks to wait 3") as refused:
         api.cards("s1")
 
     assert not refused.value.permanent
@@ -127,7 +127,9 @@ def test_a_retry_after_beyond_patience_is_not_waited_for(api, served, retry_afte
 def test_tries_have_an_end(api, served):
     served.failing = {"s1": {}}
 
-    with pytest.raises(Unreadable, match=r"GET /cards set\.id:s1 page 1: status 503"):
+    with pytest.raises(
+        UnreadableCatalogueError, match=r"GET /cards set\.id:s1 page 1: status 503"
+    ):
         api.cards("s1")
 
     assert len(served.asked) == QUICK.tries
@@ -145,7 +147,7 @@ def test_tries_have_an_end(api, served):
 def test_a_lasting_refusal_is_permanent_and_asked_once(api, served, status, headers, words):
     served.replies = [(status, headers)]
 
-    with pytest.raises(Unreadable, match=words) as refused:
+    with pytest.raises(UnreadableCatalogueError, match=words) as refused:
         api.sets()
 
     assert refused.value.permanent
@@ -156,7 +158,9 @@ def test_a_lasting_refusal_is_permanent_and_asked_once(api, served, status, head
 def test_a_redirect_to_what_is_no_url_is_told(api, served, location):
     served.replies = [(302, {"Location": location})] * QUICK.tries
 
-    with pytest.raises(Unreadable, match="page 1: an answer with headers that cannot be read"):
+    with pytest.raises(
+        UnreadableCatalogueError, match="page 1: an answer with headers that cannot be read"
+    ):
         api.sets()
 
 
@@ -167,7 +171,7 @@ def test_a_redirect_to_what_is_no_url_is_told(api, served, location):
 def test_a_document_that_did_not_come_whole_is_not_handed_out(api, served, lies, words):
     served.lies = lies
 
-    with pytest.raises(Unreadable, match=words) as refused:
+    with pytest.raises(UnreadableCatalogueError, match=words) as refused:
         api.cards("s1")
 
     assert not refused.value.permanent
@@ -177,7 +181,7 @@ def test_a_document_that_did_not_come_whole_is_not_handed_out(api, served, lies,
 def test_an_answer_that_is_no_page_is_permanent(api, served, body):
     served.body = body
 
-    with pytest.raises(Unreadable, match="is no page of such an API") as refused:
+    with pytest.raises(UnreadableCatalogueError, match="is no page of such an API") as refused:
         api.sets()
 
     assert refused.value.permanent
@@ -188,7 +192,10 @@ def test_a_server_that_is_away_is_told_without_the_url():
         port = door.getsockname()[1]
     url = f"http://me:secret@127.0.0.1:{port}/v2"
 
-    with closing(Api(url, "", 3, patience=QUICK)) as away, pytest.raises(Unreadable) as refused:
+    with (
+        closing(CatalogueApi(url, "", 3, patience=QUICK)) as away,
+        pytest.raises(UnreadableCatalogueError) as refused,
+    ):
         away.sets()
 
     assert str(refused.value) == "GET /sets page 1: no connection: Connection refused"
@@ -206,8 +213,8 @@ def test_a_wait_ends_when_the_run_is_cancelled(served):
     served.replies = [(429, {"Retry-After": "30"})]
     before = time.monotonic()
 
-    one = Api(served.url, "", 3, lambda: bool(served.asked))
-    with closing(one), pytest.raises(Cancelled):
+    one = CatalogueApi(served.url, "", 3, lambda: bool(served.asked))
+    with closing(one), pytest.raises(SyncCancelledError):
         one.sets()
 
     assert time.monotonic() - before < 10
@@ -218,7 +225,7 @@ def test_one_set_that_cannot_be_fetched_fails_by_name_and_may_be_retried(params,
     served.failing = {"s3": {"Retry-After": "9999"}}
     heard = []
 
-    with pytest.raises(WorkerFailed) as failed:
+    with pytest.raises(WorkerError) as failed:
         missing_cards(params, a_report(heard))
 
     assert "1 of 5 sets failed: s3: GET /cards set.id:s3 page 1: status 503" in failed.value.error

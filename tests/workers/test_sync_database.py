@@ -124,7 +124,7 @@ def test_a_locked_database_is_a_passing_trouble(params):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError) as refused:
             ours.execute("BEGIN IMMEDIATE")
-        trouble = sqlite.trouble(params.database, refused.value)
+        trouble = sqlite.error_of(params.database, refused.value)
 
     assert "is locked by another program for more than 1 s" in str(trouble)
     assert not trouble.permanent

@@ -163,7 +163,7 @@ def test_a_fifo_in_the_place_of_a_file_hangs_nothing(catalogue, params, synced):
     ],
 )
 def test_a_wrong_parameter_is_named_by_its_key(given, key):
-    with pytest.raises(worker_params.BadParams) as refused:
+    with pytest.raises(worker_params.ParamsError) as refused:
         worker_params.parse(Params, given)
 
     assert [problem.key for problem in refused.value.problems] == [key]

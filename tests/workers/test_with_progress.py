@@ -29,17 +29,19 @@ def connection(tmp_path):
 def test_the_answer_comes_back(connection):
     work = connection.execute("SELECT 7").fetchone
 
-    assert sqlite.attended(connection, work, lambda: None) == (7,)
+    assert sqlite.with_progress(connection, work, lambda: None) == (7,)
 
 
 def test_the_works_own_error_comes_out(connection):
     with pytest.raises(sqlite3.OperationalError, match="no such table: c"):
-        sqlite.attended(connection, lambda: connection.execute("SELECT * FROM c"), lambda: None)
+        sqlite.with_progress(
+            connection, lambda: connection.execute("SELECT * FROM c"), lambda: None
+        )
 
 
 def test_a_wish_ends_a_query_that_would_not_end(connection):
     with pytest.raises(Wish):
-        sqlite.attended(connection, lambda: connection.execute(ENDLESS).fetchone(), wished)
+        sqlite.with_progress(connection, lambda: connection.execute(ENDLESS).fetchone(), wished)
 
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -50,4 +52,4 @@ def test_a_wish_ends_work_of_many_statements(connection):
             connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
 
     with pytest.raises(Wish):
-        sqlite.attended(connection, work, wished)
+        sqlite.with_progress(connection, work, wished)

@@ -20,13 +20,13 @@ from collections.abc import Sequence
 
 from workers import sqlite
 from workers.backup import create, filenames, preflight, repository
-from workers.backup.create import Made
-from workers.backup.errors import Cancelled, Trouble, of_system
+from workers.backup.create import CreatedBackup
+from workers.backup.errors import BackupCancelledError, BackupError, from_os_error
 from workers.backup.params import Params
-from workers.backup.preflight import Survey
+from workers.backup.preflight import Preflight
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
-from workers.sqlite import DatabaseTrouble
+from workers.report import Report, WorkerError
+from workers.sqlite import DatabaseError
 from workers.units import format_size
 
 __all__ = ["Params", "plan", "run"]
@@ -40,19 +40,21 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     """
     try:
         return _planned(params, report) if report.dry_run else _run(params, report)
-    except Cancelled as cancelled:
-        raise WorkerFailed("cancelled; what was begun is removed") from cancelled
-    except (Trouble, DatabaseTrouble) as trouble:
-        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    except BackupCancelledError as cancelled:
+        raise WorkerError("cancelled; what was begun is removed") from cancelled
+    except (BackupError, DatabaseError) as trouble:
+        raise WorkerError(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = sqlite.trouble(params.database, error)
-        raise WorkerFailed(str(told), told.permanent) from error
+        told = sqlite.error_of(params.database, error)
+        raise WorkerError(str(told), told.permanent) from error
     except OSError as error:
-        system = of_system(f"backup of {params.database}", params.directory, error)
-        raise WorkerFailed(str(system), system.permanent) from error
+        system = from_os_error(f"backup of {params.database}", params.directory, error)
+        raise WorkerError(str(system), system.permanent) from error
 
 
-def plan(params: Params, seen: Survey, leftovers: Sequence[str], lacking: str) -> tuple[str, ...]:
+def plan(
+    params: Params, seen: Preflight, leftovers: Sequence[str], lacking: str
+) -> tuple[str, ...]:
     """What a run would do, a line each; pure.
 
     leftovers: names that would be swept. lacking: why it does not fit, or empty.
@@ -73,8 +75,11 @@ def plan(params: Params, seen: Survey, leftovers: Sequence[str], lacking: str) -
 
 
 def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
-    seen = preflight.look(wanted, lambda: None)
-    lacking, leftovers = preflight.lack(wanted, seen), repository.leftovers(wanted.directory)
+    seen = preflight.check_source(wanted, lambda: None)
+    lacking, leftovers = (
+        preflight.why_not_enough_space(wanted, seen),
+        repository.leftovers(wanted.directory),
+    )
     for line in plan(wanted, seen, leftovers, lacking):
         report.log(line)
     return {
@@ -87,7 +92,7 @@ def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
 
 def _run(wanted: Params, report: Report) -> dict[str, Scalar]:
     began = time.monotonic()
-    made = create.make(wanted, report)
+    made = create.create_backup(wanted, report)
     report.log(_sentence(made))
     create.carry(made, wanted, report)
     manifest = made.manifest
@@ -115,7 +120,7 @@ def _run(wanted: Params, report: Report) -> dict[str, Scalar]:
     }
 
 
-def _sentence(made: Made) -> str:
+def _sentence(made: CreatedBackup) -> str:
     manifest = made.manifest
     return (
         f"{manifest.name} is verified: {format_size(manifest.database_size_bytes)} in"

@@ -25,15 +25,20 @@ from workers.backup import (
     stream,
     verify,
 )
-from workers.backup.errors import Cancelled, Trouble, Unsound, of_system
+from workers.backup.errors import (
+    BackupCancelledError,
+    BackupError,
+    SourceDamagedError,
+    from_os_error,
+)
 from workers.backup.manifest import Manifest, companions
 from workers.backup.params import Params
-from workers.backup.repository import Scratch
+from workers.backup.repository import ScratchFile
 from workers.backup.snapshot import Snapshot, snapshot
 from workers.backup.stream import Sums
 from workers.backup.verify import Content
 from workers.report import Report
-from workers.sqlite import DatabaseTrouble, Face
+from workers.sqlite import DatabaseError, DatabaseInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class _Begun:
     at: monotonic. part: the file to be written. name_is_later: as in a manifest.
     """
 
-    face: Face
+    face: DatabaseInfo
     at: float
     swept: int
     part: Path
@@ -56,7 +61,7 @@ class _Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedBackup:
     """A verified copy, and what making it took."""
 
     path: Path
@@ -67,19 +72,19 @@ class Made:
     swept: int
 
 
-def make(params: Params, report: Report) -> Made:
+def create_backup(params: Params, report: Report) -> CreatedBackup:
     """A verified copy in `params.directory`.
 
     Raises:
         Trouble, DatabaseTrouble, sqlite3.Error, OSError, Cancelled: there is none then.
     """
     began_at = time.monotonic()
-    seen = preflight.look(params, lambda: _step(report, 1)(0))
+    seen = preflight.check_source(params, lambda: _step(report, 1)(0))
     directory = repository.made(params.directory)
     with repository.locked(directory):
         swept = len(repository.sweep(directory))
-        if lacking := preflight.lack(params, seen):
-            raise Trouble(f"backup of {params.database} does not fit: {lacking}")
+        if lacking := preflight.why_not_enough_space(params, seen):
+            raise BackupError(f"backup of {params.database} does not fit: {lacking}")
         name, is_later = repository.next_name(
             directory, filenames.stem(params.database), datetime.now(UTC)
         )
@@ -87,13 +92,13 @@ def make(params: Params, report: Report) -> Made:
         try:
             return _made(params, report, _Begun(seen.face, began_at, swept, part, is_later))
         except OSError as error:
-            raise of_system(f"write {part}", directory, error) from error
+            raise from_os_error(f"write {part}", directory, error) from error
         finally:
             if part.exists():
                 repository.discard(directory, name, part.name)
 
 
-def carry(made: Made, params: Params, report: Report) -> None:
+def carry(made: CreatedBackup, params: Params, report: Report) -> None:
     """Second copies in every folder of `params.copies`.
 
     Raises:
@@ -105,18 +110,18 @@ def carry(made: Made, params: Params, report: Report) -> None:
             secondary_copy.carry(
                 made.path, made.manifest, target, _step(report, made.manifest.size_bytes)
             )
-        except Trouble as trouble:
+        except BackupError as trouble:
             report.log(f"second copy in {target}: {trouble}", "error")
             failed.append(f"{target}: {trouble}")
     if failed:
         # Permanent: a retry would make, and keep, one more first copy each time.
-        raise Trouble(
+        raise BackupError(
             f"second copy failed in {'; '.join(failed)}"
             f" (the first copy {made.path} is verified and kept)"
         )
 
 
-def _made(params: Params, report: Report, begun: _Begun) -> Made:
+def _made(params: Params, report: Report, begun: _Begun) -> CreatedBackup:
     directory, name, mode = begun.part.parent, begun.name, begun.face.mode & 0o666
     prefix = directory / f"{name}.scratch-"
     step = _step(report, 2 * begun.face.size_bytes)
@@ -139,17 +144,19 @@ def _made(params: Params, report: Report, begun: _Begun) -> Made:
     manifest = _manifest(params, begun, shot, sums, content, took)
     repository.publish(directory, name, companions(manifest), mode)
     verified_in = took - packed_after
-    return Made(directory / name, manifest, packed_after, verified_in, shot.advice, begun.swept)
+    return CreatedBackup(
+        directory / name, manifest, packed_after, verified_in, shot.advice, begun.swept
+    )
 
 
 def _proven(
-    begun: _Begun, params: Params, scratch: Scratch, want: verify.Expected, step: stream.Step
+    begun: _Begun, params: Params, scratch: ScratchFile, want: verify.Expected, step: stream.Step
 ) -> Content:
     """What the copy holds, which is what was packed."""
     try:
         return verify.prove(begun.part, begun.part.with_name(begun.name), scratch, want, step)
-    except Unsound as unsound:
-        raise DatabaseTrouble(
+    except SourceDamagedError as unsound:
+        raise DatabaseError(
             params.database, f"is damaged itself: its exact copy {unsound.what}", True
         ) from unsound
 
@@ -161,7 +168,9 @@ def _packed(part: Path, shot: Snapshot, level: int, mode: int, step: stream.Step
         sums = stream.pack(shot.descriptor, shot.size_bytes, target, level, shot.taken_at, step)
         os.fsync(target)
     except EOFError as error:
-        raise Trouble(f"the database {error} of {shot.size_bytes}; is its disk sound?") from error
+        raise BackupError(
+            f"the database {error} of {shot.size_bytes}; is its disk sound?"
+        ) from error
     finally:
         os.close(target)
     return sums
@@ -211,7 +220,7 @@ def _manifest(
 def _step(report: Report, total_bytes: int) -> Callable[[int], None]:
     def step(done_bytes: int) -> None:
         if report.cancelled:
-            raise Cancelled
+            raise BackupCancelledError
         report.progress(min(done_bytes, total_bytes), total_bytes, "bytes")
 
     return step

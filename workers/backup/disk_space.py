@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.backup.errors import Trouble, free_bytes
+from workers.backup.errors import BackupError, free_bytes
 from workers.units import format_size
 
 # Of the database's size, what writers may add to the WAL until the copy is made.
@@ -77,7 +77,7 @@ def require(folder: Path, size_bytes: int, purpose: str) -> None:
     """
     free_here = free_bytes(folder)
     if size_bytes > free_here:
-        raise Trouble(
+        raise BackupError(
             f"the volume of {folder} has {format_size(free_here)} free, expected"
             f" {format_size(size_bytes)} {purpose}"
         )

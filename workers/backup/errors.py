@@ -16,7 +16,7 @@ from workers.units import format_size
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
+class BackupError(Exception):
     """What stands in the way; `permanent` if a later attempt would meet the same."""
 
     def __init__(self, text: str, permanent: bool = True) -> None:
@@ -24,7 +24,7 @@ class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of
         self.permanent = permanent
 
 
-class Damaged(Trouble):
+class DamagedBackupError(BackupError):
     """A copy, or what stands beside it, is not what was written.
 
     path: the copy. what: a sentence without its subject.
@@ -36,33 +36,33 @@ class Damaged(Trouble):
         self.what = what
 
 
-class Unsound(Damaged):
+class SourceDamagedError(DamagedBackupError):
     """A copy that is what was written, of a database that fails its own checks."""
 
 
-class Unproven(Trouble):
+class UnprovenError(BackupError):
     """A copy without its sidecar or manifest: nothing says what it should be."""
 
 
-class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+class BackupCancelledError(Exception):
     """SIGTERM came; nothing was left under a final name."""
 
 
-def of_system(doing: str, folder: Path, error: OSError) -> Trouble:
+def from_os_error(doing: str, folder: Path, error: OSError) -> BackupError:
     """`error` as Trouble: `doing` is a verb phrase, `folder` the place it happened in."""
     if error.errno in _FULL:
         free, named = free_bytes(folder), shlex.quote(str(folder))
-        return Trouble(
+        return BackupError(
             f"{doing}: the volume of {folder} is full ({format_size(free)} free); make room, for"
             f" instance with: nightshift backups prune --keep-last 3 --directory {named}"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return Trouble(
+        return BackupError(
             f"{doing}: {error.strerror}; user {os.geteuid()} needs access to"
             f" {folder}: check owner, mode and mount"
         )
     where = f" ({error.filename})" if error.filename else ""
-    return Trouble(f"{doing}: {error.strerror or error}{where}", permanent=False)
+    return BackupError(f"{doing}: {error.strerror or error}{where}", permanent=False)
 
 
 def free_bytes(folder: Path) -> int:

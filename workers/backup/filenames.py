@@ -33,7 +33,7 @@ _LONGEST_STEM_BYTES = 255 - len(f"-2026-02-09T00-00-00Z{ENDING}.scratch-12345678
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class BackupName:
     """A copy's name, read: of which stem, taken when (aware, UTC, whole seconds)."""
 
     name: str
@@ -83,7 +83,7 @@ def order(name: str) -> tuple[str, str]:
     return name[-_TAIL:], name
 
 
-def parse(name: str) -> Named | None:
+def parse(name: str) -> BackupName | None:
     """What a copy's name says; None for any other name."""
     found = _COPY.fullmatch(name)
     if found is None:
@@ -92,7 +92,7 @@ def parse(name: str) -> Named | None:
         taken_at = datetime.strptime(found["stamp"], _STAMP).replace(tzinfo=UTC)
     except ValueError:  # the 31st of February
         return None
-    return Named(name, found["stem"], taken_at)
+    return BackupName(name, found["stem"], taken_at)
 
 
 def leftover_of(name: str) -> str | None:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from workers.backup import filenames, marks
-from workers.backup.errors import Damaged, Trouble, of_system
+from workers.backup.errors import BackupError, DamagedBackupError, from_os_error
 from workers.backup.manifest import read
 from workers.backup.repository import existing
 from workers.units import format_size
@@ -58,7 +58,7 @@ class Backup:
         return filenames.order(self.path.name)
 
 
-def ahead(backup: Backup, now: datetime) -> bool:
+def is_in_future(backup: Backup, now: datetime) -> bool:
     """Whether the copy is dated in the future, so that some clock was or is wrong."""
     return backup.taken_at > now
 
@@ -75,7 +75,7 @@ def list_backups(folder: Path) -> list[Backup]:
             found = [entry for entry in entries if filenames.parse(entry.name)]
             paths = [Path(e.path) for e in found if e.is_file(follow_symlinks=False)]
     except OSError as error:
-        raise of_system(f"list folder {folder}", folder, error) from error
+        raise from_os_error(f"list folder {folder}", folder, error) from error
     return sorted((_backup(path) for path in paths), key=lambda one: one.order, reverse=True)
 
 
@@ -108,11 +108,11 @@ def _backup(path: Path) -> Backup:
         source, database_bytes = manifest.source, manifest.database_size_bytes
         if manifest.name_is_later:
             taken_at = min(taken_at, datetime.fromisoformat(manifest.taken_at).astimezone(UTC))
-        if finding := marks.noted(path):
+        if finding := marks.read_mark(path):
             state, why = State.DAMAGED, finding[:300]
-    except Damaged as damaged:
+    except DamagedBackupError as damaged:
         state, why = State.DAMAGED, damaged.what
-    except Trouble as trouble:
+    except BackupError as trouble:
         state, why = State.UNVERIFIED, str(trouble)
     except (OSError, ValueError) as error:
         state, why = State.UNVERIFIED, str(error)

@@ -20,7 +20,7 @@ _TRY_S = 0.02
 Check = Callable[[], None]
 
 
-def opened(path: Path, check: Check) -> sqlite3.Connection:
+def open_when_free(path: Path, check: Check) -> sqlite3.Connection:
     """As `database.open_existing`; `check` is called between tries and may raise.
 
     Only a lock is tried for: what else keeps a database from being opened, a

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from workers.backup import filenames, repository
-from workers.backup.errors import Damaged, Trouble, Unproven, of_system
+from workers.backup.errors import BackupError, DamagedBackupError, UnprovenError, from_os_error
 from workers.units import format_size
 
 FORMAT = 1
@@ -89,7 +89,7 @@ class Manifest:
         return Shape(**{one.name: getattr(self, one.name) for one in dataclasses.fields(Shape)})
 
 
-class BadManifest(ValueError):  # noqa: N818 - what it says of the file
+class ManifestError(ValueError):
     """These bytes are no manifest as it was written; the text says how."""
 
 
@@ -111,18 +111,18 @@ def decode(content: bytes) -> Manifest:
     try:
         fields = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BadManifest("is no JSON") from error
+        raise ManifestError("is no JSON") from error
     if not isinstance(fields, dict):
-        raise BadManifest("is no JSON object")
+        raise ManifestError("is no JSON object")
     if fields.get("format", FORMAT) != FORMAT:
-        raise BadManifest(f"has format {fields['format']}, expected {FORMAT} (a newer version?)")
+        raise ManifestError(f"has format {fields['format']}, expected {FORMAT} (a newer version?)")
     checksum = fields.pop("checksum", None)
     try:
         found = msgspec.convert(fields, Manifest)
     except msgspec.ValidationError as error:
-        raise BadManifest(f"does not hold: {error}") from error
+        raise ManifestError(f"does not hold: {error}") from error
     if hashlib.sha256(_text(fields)).hexdigest() != checksum or encode(found) != content:
-        raise BadManifest("was changed after it was written: its checksum does not fit")
+        raise ManifestError("was changed after it was written: its checksum does not fit")
     return found
 
 
@@ -152,19 +152,27 @@ def read(path: Path) -> Manifest:
     size_bytes = _size(path)
     try:
         manifest = decode(_companion(path, filenames.MANIFEST))
-    except BadManifest as error:
-        raise Damaged(path, f"cannot be judged: its manifest {path.name}.json {error}") from error
+    except ManifestError as error:
+        raise DamagedBackupError(
+            path, f"cannot be judged: its manifest {path.name}.json {error}"
+        ) from error
     if manifest.name != path.name:
-        raise Damaged(path, f"has the manifest of another copy beside it: {manifest.name}")
+        raise DamagedBackupError(
+            path, f"has the manifest of another copy beside it: {manifest.name}"
+        )
     sha256 = sidecar_hash(path)
     if sha256 != manifest.sha256:
-        raise Damaged(
+        raise DamagedBackupError(
             path, f"has a sidecar {path.name}.sha256 that names another hash than its manifest"
         )
     if size_bytes < manifest.size_bytes:
-        raise Damaged(path, f"is cut short: it has {size_bytes} of {manifest.size_bytes} bytes")
+        raise DamagedBackupError(
+            path, f"is cut short: it has {size_bytes} of {manifest.size_bytes} bytes"
+        )
     if size_bytes > manifest.size_bytes:
-        raise Damaged(path, f"is too long: {size_bytes} bytes, expected {manifest.size_bytes}")
+        raise DamagedBackupError(
+            path, f"is too long: {size_bytes} bytes, expected {manifest.size_bytes}"
+        )
     return manifest
 
 
@@ -176,7 +184,7 @@ def companions(manifest: Manifest) -> dict[str, bytes]:
     """
     encoded = encode(manifest)
     if len(encoded) > _MOST_BYTES:
-        raise Trouble(
+        raise BackupError(
             f"manifest of {manifest.name} for {len(manifest.rows)} tables has"
             f" {format_size(len(encoded))}, expected at most {format_size(_MOST_BYTES)}"
         )
@@ -186,18 +194,18 @@ def companions(manifest: Manifest) -> dict[str, bytes]:
 
 def _size(path: Path) -> int:
     if filenames.parse(path.name) is None:
-        raise Trouble(
+        raise BackupError(
             f"file {path} is no copy of ours; expected a name such as"
             f" data-2026-02-09T00-00-00Z{filenames.ENDING}"
         )
     try:
         found = os.lstat(path)
     except FileNotFoundError as error:
-        raise Trouble(f"copy {path} does not exist") from error
+        raise BackupError(f"copy {path} does not exist") from error
     except OSError as error:
-        raise of_system(f"look at copy {path}", path.parent, error) from error
+        raise from_os_error(f"look at copy {path}", path.parent, error) from error
     if not stat.S_ISREG(found.st_mode):
-        raise Trouble(f"copy {path} is no plain file")
+        raise BackupError(f"copy {path} is no plain file")
     return found.st_size
 
 
@@ -206,11 +214,13 @@ def _companion(path: Path, ending: str) -> bytes:
     try:
         return repository.read_small(beside, _MOST_BYTES)
     except FileNotFoundError as error:
-        raise Unproven(f"copy {path} has no {beside.name} beside it: nothing proves it") from error
+        raise UnprovenError(
+            f"copy {path} has no {beside.name} beside it: nothing proves it"
+        ) from error
     except ValueError as error:
-        raise Damaged(path, f"has a {beside.name} beside it {error}") from error
+        raise DamagedBackupError(path, f"has a {beside.name} beside it {error}") from error
     except OSError as error:
-        raise of_system(f"read {beside}", path.parent, error) from error
+        raise from_os_error(f"read {beside}", path.parent, error) from error
 
 
 def sidecar_hash(path: Path) -> str:
@@ -224,12 +234,16 @@ def sidecar_hash(path: Path) -> str:
     lines = [line.rstrip(b"\r") for line in content.split(b"\n")]
     found = [read for line in lines if line and (read := _read_line(line))]
     if not found:
-        raise Damaged(path, f"has a damaged sidecar {path.name}.sha256: no line of sha256sum")
+        raise DamagedBackupError(
+            path, f"has a damaged sidecar {path.name}.sha256: no line of sha256sum"
+        )
     # Written elsewhere, it may name a path: the hash must fit the manifest in any case.
     own = [sha256 for name, sha256 in found if os.path.basename(name) == os.fsencode(path.name)]
     if not own:
         other = os.fsdecode(found[0][0])
-        raise Damaged(path, f"has the sidecar of another file beside it: it names {other!r}")
+        raise DamagedBackupError(
+            path, f"has the sidecar of another file beside it: it names {other!r}"
+        )
     return own[0]
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from workers.backup import filenames, repository
-from workers.backup.errors import Trouble, of_system
+from workers.backup.errors import BackupError, from_os_error
 
 
 def keep(path: Path) -> Path:
@@ -15,13 +15,13 @@ def keep(path: Path) -> Path:
         Trouble: no such copy, not a copy's name, or the folder cannot be written.
     """
     if filenames.parse(path.name) is None or not path.is_file():
-        raise Trouble(f"keep {path}: expected the path of a copy (see: nightshift backups)")
+        raise BackupError(f"keep {path}: expected the path of a copy (see: nightshift backups)")
     mark = path.with_name(f"{path.name}{filenames.KEEP}")
     try:
         repository.write_whole(mark, b"", 0o640)
         repository.synced(path.parent)
     except OSError as error:
-        raise of_system(f"keep {path}", path.parent, error) from error
+        raise from_os_error(f"keep {path}", path.parent, error) from error
     return mark
 
 
@@ -38,21 +38,21 @@ def release(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise of_system(f"release {path}", path.parent, error) from error
+        raise from_os_error(f"release {path}", path.parent, error) from error
     return True
 
 
 _MOST_NOTED_BYTES = 1 << 16
 
 
-def mark_of(path: Path) -> Path:
+def mark_path(path: Path) -> Path:
     """Where a finding against the copy is noted."""
     return path.with_name(f"{path.name}{filenames.DAMAGED}")
 
 
-def noted(path: Path) -> str:
+def read_mark(path: Path) -> str:
     """The finding that is kept against the copy at `path`; empty if there is none."""
-    mark = mark_of(path)
+    mark = mark_path(path)
     if not os.path.lexists(mark):
         return ""
     try:
@@ -62,8 +62,8 @@ def noted(path: Path) -> str:
     return said.decode(errors="replace").strip() or f"has a finding against it: {mark.name}"
 
 
-def note(path: Path, what: str) -> None:
+def write_mark(path: Path, what: str) -> None:
     """Keep a finding against the copy at `path`; on a read-only folder it is not kept."""
     with suppress(OSError):
-        repository.write_whole(mark_of(path), f"{what}\n".encode(errors="replace"), 0o640)
+        repository.write_whole(mark_path(path), f"{what}\n".encode(errors="replace"), 0o640)
         repository.synced(path.parent)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workers import sqlite
 from workers.backup import introspection, lock_wait
-from workers.sqlite import DatabaseTrouble
+from workers.sqlite import DatabaseError
 
 # The file format has here the number of the SQLite that wrote last: 3046001 is 3.46.1.
 _VERSION_AT, _VERSION_BYTES = 96, 4
@@ -30,8 +30,8 @@ def opened(path: Path, check: Callable[[], None]) -> sqlite3.Connection:
         DatabaseTrouble: it cannot be opened, or is locked for good.
     """
     try:
-        return lock_wait.opened(path, check)
-    except DatabaseTrouble as trouble:
+        return lock_wait.open_when_free(path, check)
+    except DatabaseError as trouble:
         # Nothing of ours is open there any more, so that no lock is lost by a look.
         if not (_MALFORMED in str(trouble.__cause__) and is_newer(path)):
             raise

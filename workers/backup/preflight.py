@@ -22,22 +22,22 @@ from workers.backup import (
     repository,
     stream,
 )
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 from workers.backup.params import Params
-from workers.sqlite import DatabaseTrouble, Face
+from workers.sqlite import DatabaseError, DatabaseInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Preflight:
     """What is known before anything is written; sizes in bytes."""
 
-    face: Face
+    face: DatabaseInfo
     copy_bytes: int
     needs: tuple[disk_space.Need, ...]
     makes_folder: bool
 
 
-def look(params: Params, check: Callable[[], None]) -> Survey:
+def check_source(params: Params, check: Callable[[], None]) -> Preflight:
     """What a backup will find; nothing is written.
 
     check: called while the database is locked; may raise.
@@ -57,10 +57,10 @@ def look(params: Params, check: Callable[[], None]) -> Survey:
     pending = _size_of(Path(f"{source}-wal")) if face.wal else 0
     size = face.size_bytes + pending
     needed = disk_space.needs(source, params.directory, size, copy_bytes + pending, face.wal)
-    return Survey(face, copy_bytes, needed, makes_folder)
+    return Preflight(face, copy_bytes, needed, makes_folder)
 
 
-def lack(params: Params, seen: Survey) -> str:
+def why_not_enough_space(params: Params, seen: Preflight) -> str:
     """Why the backup does not fit, with the numbers and what may go; empty if it does.
 
     Raises:
@@ -73,25 +73,25 @@ def lack(params: Params, seen: Survey) -> str:
     return disk_space.refusal(seen.needs, volumes, listing.removable(known, params.directory))
 
 
-def _source(params: Params, check: Callable[[], None]) -> Face:
+def _source(params: Params, check: Callable[[], None]) -> DatabaseInfo:
     """The database's face, when it is one with tables."""
     path = params.database
     try:
-        face = sqlite.look(path)
-    except DatabaseTrouble as trouble:
+        face = sqlite.inspect(path)
+    except DatabaseError as trouble:
         if "is no SQLite database" not in trouble.reason:
             raise
         reason = f"{trouble.reason}: no header of one (encrypted, damaged, or another file)"
-        raise DatabaseTrouble(path, reason, permanent=True) from trouble
+        raise DatabaseError(path, reason, permanent=True) from trouble
     # Not read-only: the last reader of a log would leave -wal and -shm behind.
     with closing(newer_schema.opened(path, check)) as opened:
         try:
             lock_wait.begin_reading(opened, check)
             empty = introspection.count(opened) == 0
         except sqlite3.Error as error:
-            raise sqlite.trouble(path, error) from error
+            raise sqlite.error_of(path, error) from error
     if empty and not params.allow_empty:
-        raise Trouble(
+        raise BackupError(
             f"database {path} has no tables ({face.size_bytes} bytes); is it the right path?"
             " To back it up all the same: allow_empty: true"
         )

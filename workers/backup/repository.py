@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workers.backup import filenames
-from workers.backup.errors import Trouble, of_system
+from workers.backup.errors import BackupError, from_os_error
 from workers.units import format_size
 
 # With the lock held; a clock that was put back makes what a killed run left look young.
@@ -35,7 +35,7 @@ def existing(folder: Path) -> Path:
     if not folder.is_dir():
         what = "is no folder" if os.path.lexists(folder) else "does not exist"
         hint = "is its disk mounted? It is never created here"
-        raise Trouble(f"folder {folder} {what}; {hint}")
+        raise BackupError(f"folder {folder} {what}; {hint}")
     return folder
 
 
@@ -51,7 +51,9 @@ def made(folder: Path) -> Path:
             folder.mkdir(mode=0o750)
             synced(folder.absolute().parent)
         except OSError as error:
-            raise of_system(f"make folder {folder}", folder.absolute().parent, error) from error
+            raise from_os_error(
+                f"make folder {folder}", folder.absolute().parent, error
+            ) from error
     return existing(folder)
 
 
@@ -66,7 +68,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
     except OSError as error:
-        raise of_system(f"lock folder {folder}", folder, error) from error
+        raise from_os_error(f"lock folder {folder}", folder, error) from error
     try:
         _take(folder, descriptor)
         _sign(descriptor)
@@ -126,14 +128,14 @@ def next_name(folder: Path, stem: str, taken_at: datetime) -> tuple[str, bool]:
     try:
         name = filenames.next_name(stem, taken_at, os.listdir(folder))
     except ValueError as error:
-        raise Trouble(
+        raise BackupError(
             f"folder {folder} has a copy dated at the end of the calendar, {error}; a new one"
             " could not be named after it: move it away"
         ) from error
     return name, name != filenames.copy_name(stem, taken_at)
 
 
-def withdraw(folder: Path, name: str) -> None:
+def remove(folder: Path, name: str) -> None:
     """Remove the copy `name` and all that stands beside it.
 
     Raises:
@@ -208,7 +210,7 @@ def writable(folder: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Scratch:
+class ScratchFile:
     """A file of our own under a name that the next sweep knows; `descriptor` is locked."""
 
     path: Path
@@ -216,7 +218,7 @@ class Scratch:
 
 
 @contextmanager
-def scratch(folder: Path, prefix: str) -> Iterator[Scratch]:
+def scratch(folder: Path, prefix: str) -> Iterator[ScratchFile]:
     """An empty scratch file `<prefix>XXXXXXXX`, mode 0600, removed in the end.
 
     Raises:
@@ -225,12 +227,12 @@ def scratch(folder: Path, prefix: str) -> Iterator[Scratch]:
     try:
         descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
     except OSError as error:
-        raise of_system(f"make a scratch file in {folder}", folder, error) from error
+        raise from_os_error(f"make a scratch file in {folder}", folder, error) from error
     try:
         # Against sweepers only; a file system without locks has no sweeper either.
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield Scratch(Path(name), descriptor)
+        yield ScratchFile(Path(name), descriptor)
     finally:
         os.close(descriptor)
         for ending in ("", "-journal", "-wal", "-shm"):
@@ -273,13 +275,13 @@ def _take(folder: Path, descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         holder = os.pread(descriptor, 300, 0).decode(errors="replace").strip() or "another process"
-        raise Trouble(
+        raise BackupError(
             f"folder {folder} is in use by {holder}; a second service or run must wait for it"
             " or use a folder of its own",
             permanent=False,
         ) from error
     except OSError as error:
-        raise Trouble(
+        raise BackupError(
             f"folder {folder} cannot be locked ({error.strerror}); put it on a file system with"
             " flock, since two services would remove each other's files"
         ) from error

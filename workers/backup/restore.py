@@ -29,14 +29,20 @@ from workers.backup import (
     unproven,
     verify,
 )
-from workers.backup.errors import Cancelled, Damaged, Trouble, Unproven, of_system
+from workers.backup.errors import (
+    BackupCancelledError,
+    BackupError,
+    DamagedBackupError,
+    UnprovenError,
+    from_os_error,
+)
 from workers.backup.manifest import Manifest, Shape, read
-from workers.backup.repository import ANY_AGE_S, Scratch
+from workers.backup.repository import ANY_AGE_S, ScratchFile
 from workers.backup.stream import Step
-from workers.backup.verify import Content, unheard
+from workers.backup.verify import Content, no_cancel
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
-from workers.sqlite import DatabaseTrouble
+from workers.report import Report, WorkerError
+from workers.sqlite import DatabaseError
 
 # What a database leaves beside itself; read into a new file, it would spoil it.
 _BESIDE = ("-wal", "-journal")
@@ -91,7 +97,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 
     def step(done_bytes: int) -> None:
         if report.cancelled:
-            raise Cancelled
+            raise BackupCancelledError
         report.progress(done_bytes, None, "bytes")
 
     try:
@@ -102,10 +108,10 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
             return {"file": copy.name, "target": str(params.target)}
         put = restore_unproven if params.unproven else restore
         done = put(copy, params.target, params.force, step)
-    except Cancelled as cancelled:
-        raise WorkerFailed(f"cancelled; {params.target} is as it was") from cancelled
-    except (Trouble, DatabaseTrouble) as trouble:
-        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    except BackupCancelledError as cancelled:
+        raise WorkerError(f"cancelled; {params.target} is as it was") from cancelled
+    except (BackupError, DatabaseError) as trouble:
+        raise WorkerError(str(trouble), trouble.permanent) from trouble
     for warning in done.content.warnings:
         report.log(warning, "warning")
     report.log(f"checked: {done.checked}")
@@ -122,7 +128,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     }
 
 
-def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Restored:
+def restore(copy: Path, target: Path, force: bool, step: Step = no_cancel) -> Restored:
     """The database at `target`, as the proven `copy` has it.
 
     force: `target` may be a living database; the present one is kept aside.
@@ -135,21 +141,21 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
     try:
         manifest = read(copy)
         about = _About(manifest.name, manifest.mode, manifest, manifest.shape, _PROVEN)
-    except Trouble as trouble:
+    except BackupError as trouble:
         if not copy.is_file():
             raise
         raise unproven.with_a_way_out(trouble, copy, target) from trouble
 
-    def prove_it(scratch: Scratch) -> Content:
+    def prove_it(scratch: ScratchFile) -> Content:
         return verify.prove(copy, copy, scratch, verify.expected(manifest), step)
 
     try:
         return _restored(about, prove_it, target, force, step)
-    except Damaged as damaged:
+    except DamagedBackupError as damaged:
         raise unproven.with_a_way_out(damaged, copy, target) from damaged
 
 
-def restore_unproven(copy: Path, target: Path, force: bool, step: Step = unheard) -> Restored:
+def restore_unproven(copy: Path, target: Path, force: bool, step: Step = no_cancel) -> Restored:
     """As `restore`, also from a gzip file of any name that nothing proves.
 
     It must be a whole gzip file whose trailer fits, of a database with sound
@@ -161,17 +167,17 @@ def restore_unproven(copy: Path, target: Path, force: bool, step: Step = unheard
     """
     copy = Path(os.path.realpath(copy))
     if filenames.parse(copy.name):
-        with suppress(Unproven):
+        with suppress(UnprovenError):
             return restore(copy, target, force, step)
     mode, sha256 = unproven.look(copy), unproven.known_hash(copy)
     about = _About(copy.name, mode, None, None, unproven.checked(sha256))
 
-    def examine(scratch: Scratch) -> Content:
+    def examine(scratch: ScratchFile) -> Content:
         return unproven.examine(copy, sha256, scratch, step)
 
     try:
         return _restored(about, examine, target, force, step)
-    except Damaged as damaged:
+    except DamagedBackupError as damaged:
         raise unproven.with_a_way_out(damaged, copy, target) from damaged
 
 
@@ -187,7 +193,11 @@ class _About:
 
 
 def _restored(
-    about: _About, prove_it: Callable[[Scratch], Content], target: Path, force: bool, step: Step
+    about: _About,
+    prove_it: Callable[[ScratchFile], Content],
+    target: Path,
+    force: bool,
+    step: Step,
 ) -> Restored:
     """Unpack beside the target, prove, then write; what ends that leaves the target as it was."""
     began = time.monotonic()
@@ -209,9 +219,9 @@ def _restored(
             else:
                 _put(scratch, target, about)
     except sqlite3.Error as error:
-        raise sqlite.trouble(target, error) from error
+        raise sqlite.error_of(target, error) from error
     except OSError as error:
-        raise of_system(f"restore {target}", target.absolute().parent, error) from error
+        raise from_os_error(f"restore {target}", target.absolute().parent, error) from error
     took = round(time.monotonic() - began, 3)
     said = f"{about.checked}, {sum(content.rows.values())} rows in {len(content.rows)} tables"
     return Restored(target, about.file, about.manifest, content, said, aside, held, took)
@@ -227,7 +237,7 @@ def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool =
     present, is_living = 0, os.path.lexists(target)
     if is_living:
         if not force:
-            raise Trouble(
+            raise BackupError(
                 f"target {target} exists; name a new path, or write into it with --force"
                 " (it is kept aside first)"
             )
@@ -235,7 +245,7 @@ def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool =
     else:
         for ending in _BESIDE:
             if os.path.lexists(f"{target}{ending}"):
-                raise Trouble(
+                raise BackupError(
                     f"target {target} is not there, but {target.name}{ending} is: SQLite would"
                     " read it into the restored file; move it away first"
                 )
@@ -246,7 +256,7 @@ def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool =
     return is_living
 
 
-def _put(scratch: Scratch, target: Path, about: _About) -> None:
+def _put(scratch: ScratchFile, target: Path, about: _About) -> None:
     """Give the proven file its name, unless somebody took that meanwhile."""
     if about.manifest is not None:
         uid, gid = about.manifest.uid, about.manifest.gid
@@ -257,7 +267,7 @@ def _put(scratch: Scratch, target: Path, about: _About) -> None:
     try:
         os.link(scratch.path, target)
     except FileExistsError as error:
-        raise Trouble(f"target {target} was made by another program meanwhile") from error
+        raise BackupError(f"target {target} was made by another program meanwhile") from error
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
@@ -296,7 +306,7 @@ def _wanted(params: Params, report: Report) -> Path:
         inside = params.directory is not None and named.name == params.file
         return params.directory / named if inside and params.directory else named
     if params.directory is None:
-        raise Trouble("restore: expected a directory in which to look for the copy")
+        raise BackupError("restore: expected a directory in which to look for the copy")
     known = selection.of_database(listing.list_backups(params.directory), params.database)
     wanted = params.at or params.file
     return selection.choose(known, wanted, datetime.now(UTC), report.timezone).path

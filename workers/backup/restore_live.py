@@ -17,11 +17,11 @@ from pathlib import Path
 
 from workers import sqlite
 from workers.backup import introspection, lock_wait, newer_schema, ownership, repository, stream
-from workers.backup.errors import Trouble
-from workers.backup.repository import Scratch
+from workers.backup.errors import BackupError
+from workers.backup.repository import ScratchFile
 from workers.backup.snapshot import fill
 from workers.backup.stream import Step
-from workers.sqlite import DatabaseTrouble
+from workers.sqlite import DatabaseError
 
 # Pages of one step stay in this cache: none reaches the file before the copy aside is made.
 _CACHE_KIB = 16 * 1024
@@ -50,7 +50,7 @@ class _Turn:
         """SQLite has made a step; `status` is its code."""
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             if time.monotonic() > self.deadline:
-                raise Trouble(
+                raise BackupError(
                     "the target is locked by another program for more than"
                     f" {LOCK_WAIT_S:.0f} s; end its transaction first",
                     permanent=False,
@@ -73,23 +73,23 @@ def refuse_misfit(target: Path, page_size: int, page_count: int) -> int:
         Trouble: it cannot be opened as a database, or its shape forbids it.
     """
     if page_count < 2:
-        raise Trouble(
+        raise BackupError(
             f"the copy holds no table; it is not written into the living database {target}."
             " Restore it to a new path"
         )
     try:
-        size_bytes = sqlite.look(target).size_bytes
+        size_bytes = sqlite.inspect(target).size_bytes
         with closing(newer_schema.opened(target, _unchecked)) as opened:
             lock_wait.begin_reading(opened, _unchecked)
             own = opened.execute("PRAGMA page_size").fetchone()[0]
             wal = opened.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    except DatabaseTrouble as trouble:
-        raise Trouble(
+    except DatabaseError as trouble:
+        raise BackupError(
             f"{trouble}; so SQLite's locks cannot guard it. Stop its users, move it and its -wal"
             " away, then restore to its path"
         ) from trouble
     if wal and own != page_size:
-        raise Trouble(
+        raise BackupError(
             f"target {target} is in WAL mode with pages of {own} bytes, the copy has {page_size}:"
             " SQLite cannot write one into the other. Stop its users, move it and its -wal away,"
             " then restore to its path"
@@ -97,7 +97,7 @@ def refuse_misfit(target: Path, page_size: int, page_count: int) -> int:
     return size_bytes
 
 
-def write_into(target: Path, scratch: Scratch, aside: Path, prefix: str, step: Step) -> float:
+def write_into(target: Path, scratch: ScratchFile, aside: Path, prefix: str, step: Step) -> float:
     """Make the content of `target` that of `scratch`; how long it was locked, in seconds.
 
     aside: where the content before is kept; there only if all went well.
@@ -105,7 +105,7 @@ def write_into(target: Path, scratch: Scratch, aside: Path, prefix: str, step: S
     Raises:
         DatabaseTrouble, Trouble, sqlite3.Error, OSError: the target is as before.
     """
-    wal = sqlite.look(target).wal
+    wal = sqlite.inspect(target).wal
     if not wal:
         # A log's mark in the copied header would turn the target to WAL under
         # the feet of its users.
@@ -153,14 +153,14 @@ def _written(
     return ended_at - (turn.locked_at or ended_at)
 
 
-def _aside_of_wal(target: Path, _descriptor: int, kept: Scratch) -> None:
+def _aside_of_wal(target: Path, _descriptor: int, kept: ScratchFile) -> None:
     """Through a second reader, which a writer does not hinder."""
     with closing(introspection.beside(target, sqlite.BUSY_TIMEOUT_S)) as reader:
         newer_schema.lenient(reader)  # pages are copied, whatever stands in them
         fill(reader, kept.path, -1, lambda: None)
 
 
-def _aside_of_file(target: Path, descriptor: int, kept: Scratch) -> None:
+def _aside_of_file(target: Path, descriptor: int, kept: ScratchFile) -> None:
     """Under a rollback journal the lock lets no reader in; nothing is in the file yet."""
     place = 0
     while block := os.pread(descriptor, stream.BLOCK_BYTES, place):
@@ -168,7 +168,7 @@ def _aside_of_file(target: Path, descriptor: int, kept: Scratch) -> None:
         place += len(block)
 
 
-def _name(target: Path, kept: Scratch, aside: Path) -> None:
+def _name(target: Path, kept: ScratchFile, aside: Path) -> None:
     """On disk and under its name before the target changes; as readable as the target is."""
     found = os.stat(target)
     ownership.give(kept.descriptor, found.st_mode, found.st_uid, found.st_gid)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from workers.backup import disk_space, filenames, repository, stream
-from workers.backup.errors import Trouble, of_system
+from workers.backup.errors import BackupError, from_os_error
 from workers.backup.manifest import Manifest, companions
 from workers.backup.stream import Step
 
@@ -32,7 +32,7 @@ def carry(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
             _refuse_itself(copy, target)
             return _carried(copy, _named(manifest, target), target, step)
     except OSError as error:
-        raise of_system(f"write {manifest.name}", target, error) from error
+        raise from_os_error(f"write {manifest.name}", target, error) from error
 
 
 def _carried(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
@@ -51,7 +51,7 @@ def _carried(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
 def _refuse_itself(copy: Path, target: Path) -> None:
     there = target / copy.name
     if there.exists() and os.path.samefile(there, copy):
-        raise Trouble(
+        raise BackupError(
             f"folder {target} has a {copy.name} already; it is left as it is: the folder is the"
             " first one by another name"
         )
@@ -88,7 +88,7 @@ def _read_back(part: Path, manifest: Manifest, step: Step) -> None:
             whole.update(block)
             step(manifest.size_bytes)
     if whole.hexdigest() != manifest.sha256:
-        raise Trouble(
+        raise BackupError(
             f"folder {part.parent} gave back other bytes than were written: SHA-256"
             f" {whole.hexdigest()}, expected {manifest.sha256}; check that disk"
         )

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from workers.backup.errors import Trouble
-from workers.backup.listing import Backup, State, ahead
+from workers.backup.errors import BackupError
+from workers.backup.listing import Backup, State, is_in_future
 
 LATEST = "latest"
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -32,12 +32,12 @@ def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> 
         (one for one in backups if one.state is State.VERIFIED), key=lambda one: one.order
     )
     if not proven:
-        raise Trouble(
+        raise BackupError(
             f"no verified copy among {len(backups)}; see: nightshift backups."
             " One that nothing proves: restore FILE --unproven, or gunzip -c FILE > TARGET"
         )
     # A clock that was wrong once would else name the latest for years.
-    present = [one for one in proven if not ahead(one, now)] or proven
+    present = [one for one in proven if not is_in_future(one, now)] or proven
     if wanted == LATEST:
         return present[-1]
     limit = instant(wanted, now, zone)
@@ -48,7 +48,7 @@ def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> 
     older = [one for one in proven if one.taken_at <= limit]
     if not older:
         local, oldest = ZoneInfo(zone), min(one.taken_at for one in proven)
-        raise Trouble(
+        raise BackupError(
             f"no verified copy at or before {limit.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z};"
             f" the oldest is of {oldest.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z}"
         )
@@ -65,10 +65,12 @@ def of_database(backups: Sequence[Backup], database: Path | None) -> list[Backup
     if database is not None:
         path = os.path.abspath(database)
         if path not in sources:
-            raise Trouble(f"no copy of {path}; there are copies of {', '.join(sources) or 'none'}")
+            raise BackupError(
+                f"no copy of {path}; there are copies of {', '.join(sources) or 'none'}"
+            )
         return [one for one in backups if one.source == path]
     if len(sources) > 1:
-        raise Trouble(f"the folder has copies of {', '.join(sources)}; say of which database")
+        raise BackupError(f"the folder has copies of {', '.join(sources)}; say of which database")
     return list(backups)
 
 
@@ -86,7 +88,7 @@ def instant(text: str, now: datetime, zone: str) -> datetime:
         return dated
     found = _SAID.fullmatch(said.lower())
     if found is None or not said:
-        raise Trouble(f'time "{text[:60]}": {_EXPECTED}')
+        raise BackupError(f'time "{text[:60]}": {_EXPECTED}')
     local = now.astimezone(ZoneInfo(zone))
     days = _days_back(found["day"], local, text)
     clock = _clock(found["clock"], text)
@@ -119,7 +121,7 @@ def _days_back(day: str | None, local: datetime, text: str) -> tuple[int, int]:
             return 1, 1
     near = [number for number, name in enumerate(_DAYS) if name.startswith(day)]
     if len(near) != 1:
-        raise Trouble(f'time "{text[:60]}": {_EXPECTED}')
+        raise BackupError(f'time "{text[:60]}": {_EXPECTED}')
     back = (local.weekday() - near[0]) % 7
     return back, back + 7
 
@@ -130,7 +132,7 @@ def _clock(said: str | None, text: str) -> time:
     try:
         return time.fromisoformat(said.zfill(len(said) + (said.index(":") == 1)))
     except ValueError as error:
-        raise Trouble(f'time "{text[:60]}": {_EXPECTED}') from error
+        raise BackupError(f'time "{text[:60]}": {_EXPECTED}') from error
 
 
 def _at(local: datetime, days_back: int, clock: time) -> datetime:

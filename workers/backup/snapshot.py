@@ -22,7 +22,7 @@ from pathlib import Path
 
 from workers import sqlite
 from workers.backup import introspection, lock_wait, newer_schema, repository
-from workers.backup.errors import Trouble, of_system
+from workers.backup.errors import BackupError, from_os_error
 from workers.backup.manifest import Shape
 from workers.units import format_duration
 
@@ -64,7 +64,7 @@ def snapshot(path: Path, prefix: Path, check: Callable[[], None]) -> Iterator[Sn
         DatabaseTrouble, sqlite3.Error: it cannot be read.
         Trouble: it was replaced meanwhile, or there is no room for scratch.
     """
-    face = sqlite.look(path)
+    face = sqlite.inspect(path)
     sqlite.refuse_lockout(face)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -119,7 +119,7 @@ def _frozen(descriptor: int, reader: sqlite3.Connection, held: float) -> Iterato
     # Cannot be while read-lock 0 is held; a file system whose locks do not
     # hold, or a program that ignores them, shows itself here.
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
-        raise Trouble("the database's main file was written to in spite of our lock", False)
+        raise BackupError("the database's main file was written to in spite of our lock", False)
 
 
 def _copied(
@@ -169,7 +169,7 @@ def fill(source: sqlite3.Connection, scratch: Path, pages: int, check: Callable[
         if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
             raise
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        raise of_system(f"copy into {scratch}", scratch.parent, full) from error
+        raise from_os_error(f"copy into {scratch}", scratch.parent, full) from error
 
 
 @contextmanager
@@ -186,4 +186,4 @@ def _counting(connection: sqlite3.Connection) -> Iterator[Future[dict[str, int]]
 def _refuse_replaced(path: Path, descriptor: int) -> None:
     ours, present = os.fstat(descriptor), os.stat(path)
     if (ours.st_dev, ours.st_ino) != (present.st_dev, present.st_ino):
-        raise Trouble(f"database {path} was replaced while it was opened", permanent=False)
+        raise BackupError(f"database {path} was replaced while it was opened", permanent=False)

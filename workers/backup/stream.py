@@ -54,7 +54,7 @@ class Unpacked:
     database_size_bytes: int
 
 
-class BadCopy(Exception):  # noqa: N818 - what it says of the file
+class BadCopyError(Exception):
     """The bytes are no whole gzip member, or hold more than they should."""
 
 
@@ -107,7 +107,7 @@ def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
             while piece := _inflated(inflater, chunk):
                 handed += len(piece)
                 if handed > most_bytes:
-                    raise BadCopy(
+                    raise BadCopyError(
                         f"holds more than the {most_bytes} bytes that are expected or free"
                     )
                 ahead.append(lane.submit(write_all, target, piece))
@@ -118,7 +118,7 @@ def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
         while ahead:
             ahead.popleft().result()
     if not inflater.eof:
-        raise BadCopy("ends before its gzip trailer: it was cut short")
+        raise BadCopyError("ends before its gzip trailer: it was cut short")
     return Unpacked(whole.hexdigest(), size_bytes, handed)
 
 
@@ -198,11 +198,11 @@ def _inflated(inflater: Any, chunk: bytes) -> bytes:
     if not chunk:
         return b""
     if inflater.eof:
-        raise BadCopy("goes on after its gzip trailer: something was appended")
+        raise BadCopyError("goes on after its gzip trailer: something was appended")
     try:
         piece: bytes = inflater.decompress(chunk, _MOST_INFLATED_BYTES)
     except gzip_codec.BadStream as error:
-        raise BadCopy(f"is no whole gzip file: {error}") from error
+        raise BadCopyError(f"is no whole gzip file: {error}") from error
     if inflater.unused_data:
-        raise BadCopy("goes on after its gzip trailer: something was appended")
+        raise BadCopyError("goes on after its gzip trailer: something was appended")
     return piece

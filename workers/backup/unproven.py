@@ -11,8 +11,14 @@ import stat
 from pathlib import Path
 
 from workers.backup import filenames, manifest, verify
-from workers.backup.errors import Damaged, Trouble, Unproven, free_bytes, of_system
-from workers.backup.repository import Scratch
+from workers.backup.errors import (
+    BackupError,
+    DamagedBackupError,
+    UnprovenError,
+    free_bytes,
+    from_os_error,
+)
+from workers.backup.repository import ScratchFile
 from workers.backup.stream import Step
 from workers.backup.verify import Content
 
@@ -28,11 +34,11 @@ def look(copy: Path) -> int:
     try:
         found = os.stat(copy)
     except FileNotFoundError as error:
-        raise Trouble(f"copy {copy} does not exist") from error
+        raise BackupError(f"copy {copy} does not exist") from error
     except OSError as error:
-        raise of_system(f"look at copy {copy}", copy.parent, error) from error
+        raise from_os_error(f"look at copy {copy}", copy.parent, error) from error
     if not stat.S_ISREG(found.st_mode):
-        raise Trouble(f"copy {copy} is no plain file")
+        raise BackupError(f"copy {copy} is no plain file")
     # A copy may be there for reading only; a database is to be used.
     return stat.S_IMODE(found.st_mode) & 0o666 | 0o600
 
@@ -45,7 +51,7 @@ def known_hash(copy: Path) -> str:
     """
     try:
         return manifest.sidecar_hash(copy)
-    except Unproven:
+    except UnprovenError:
         return ""
 
 
@@ -55,7 +61,7 @@ def checked(sha256: str) -> str:
     return f"gzip's CRC-32 and length, {known}, no manifest, integrity_check, foreign_key_check"
 
 
-def examine(copy: Path, sha256: str, scratch: Scratch, step: Step) -> Content:
+def examine(copy: Path, sha256: str, scratch: ScratchFile, step: Step) -> Content:
     """What is in the file, when it is whole; `scratch` holds it afterwards.
 
     sha256: what the file's hash must be, empty if not known.
@@ -67,20 +73,20 @@ def examine(copy: Path, sha256: str, scratch: Scratch, step: Step) -> Content:
     most_bytes = free_bytes(scratch.path.parent)
     found = verify.unpacked(copy, copy, scratch, most_bytes, step)
     if sha256 and found.sha256 != sha256:
-        raise Damaged(
+        raise DamagedBackupError(
             copy,
             f"is not what was written: it has SHA-256 {found.sha256}, its sidecar says {sha256}",
         )
     if os.pread(scratch.descriptor, len(_MAGIC), 0) != _MAGIC:
-        raise Damaged(copy, "holds no SQLite database")
+        raise DamagedBackupError(copy, "holds no SQLite database")
     return verify.checked(scratch, copy, "", lambda: step(found.database_size_bytes))
 
 
-def with_a_way_out(trouble: Trouble, copy: Path, target: Path) -> Trouble:
+def with_a_way_out(trouble: BackupError, copy: Path, target: Path) -> BackupError:
     """`trouble`, with what can be done all the same."""
     by_hand = (
         f"by hand, unchecked: gunzip -c {shlex.quote(str(copy))} > {shlex.quote(str(target))}"
     )
-    if isinstance(trouble, Damaged):
-        return Damaged(trouble.path, f"{trouble.what}; {by_hand}")
-    return Unproven(f"{trouble}; to restore it all the same: --unproven; or {by_hand}")
+    if isinstance(trouble, DamagedBackupError):
+        return DamagedBackupError(trouble.path, f"{trouble.what}; {by_hand}")
+    return UnprovenError(f"{trouble}; to restore it all the same: --unproven; or {by_hand}")

@@ -24,10 +24,10 @@ from workers.backup import (
     sqlite_checks,
     stream,
 )
-from workers.backup.errors import Damaged, Unsound, of_system
+from workers.backup.errors import DamagedBackupError, SourceDamagedError, from_os_error
 from workers.backup.manifest import Manifest, Shape, read
-from workers.backup.marks import mark_of, note
-from workers.backup.repository import Scratch
+from workers.backup.marks import mark_path, write_mark
+from workers.backup.repository import ScratchFile
 from workers.backup.sqlite_checks import Checked
 from workers.backup.stream import Step, Sums, Unpacked
 
@@ -85,7 +85,7 @@ class Content:
         return [*(f"unchecked: {one}" for one in self.unchecked), *said]
 
 
-def prove(copy: Path, name: Path, scratch: Scratch, want: Expected, step: Step) -> Content:
+def prove(copy: Path, name: Path, scratch: ScratchFile, want: Expected, step: Step) -> Content:
     """What the copy holds, when it is what was written and its pages are sound.
 
     copy: the file to read, whatever it is called yet; `name`: how to call it.
@@ -111,10 +111,14 @@ def prove(copy: Path, name: Path, scratch: Scratch, want: Expected, step: Step) 
 
 def _judge(name: Path, what: str, have: object, must: object) -> None:
     if have != must:
-        raise Damaged(name, f"is not what was written: it {what} {have}, expected {must}")
+        raise DamagedBackupError(
+            name, f"is not what was written: it {what} {have}, expected {must}"
+        )
 
 
-def unpacked(copy: Path, name: Path, scratch: Scratch, most_bytes: int, step: Step) -> Unpacked:
+def unpacked(
+    copy: Path, name: Path, scratch: ScratchFile, most_bytes: int, step: Step
+) -> Unpacked:
     """The copy's hash and sizes; `scratch` holds what is in it.
 
     Raises:
@@ -129,13 +133,13 @@ def unpacked(copy: Path, name: Path, scratch: Scratch, most_bytes: int, step: St
             return stream.unpack(descriptor, scratch.descriptor, most_bytes, step)
         finally:
             os.close(descriptor)
-    except stream.BadCopy as error:
-        raise Damaged(name, str(error)) from error
+    except stream.BadCopyError as error:
+        raise DamagedBackupError(name, str(error)) from error
     except OSError as error:
-        raise of_system(f"unpack {name}", scratch.path.parent, error) from error
+        raise from_os_error(f"unpack {name}", scratch.path.parent, error) from error
 
 
-def checked(scratch: Scratch, name: Path, sha256: str, check: Callable[[], None]) -> Content:
+def checked(scratch: ScratchFile, name: Path, sha256: str, check: Callable[[], None]) -> Content:
     """What the database in `scratch` holds; sha256: what its hash must be, empty if not known.
 
     Raises:
@@ -204,30 +208,30 @@ def _contents(connection: sqlite3.Connection) -> Content:
 
 def _sound(name: Path, found: Checked, contents: Future[Content]) -> Content:
     if found.damage:
-        raise Unsound(name, f"fails integrity_check: {found.damage}"[:500])
+        raise SourceDamagedError(name, f"fails integrity_check: {found.damage}"[:500])
     try:
         content = contents.result()
     except sqlite3.DatabaseError as error:
         if not sqlite.is_damage(error):
             raise
-        raise Unsound(name, f"holds a database that cannot be read: {error}") from error
+        raise SourceDamagedError(name, f"holds a database that cannot be read: {error}") from error
     unchecked = (*found.unchecked, *content.unchecked)
     return replace(content, unchecked=unchecked, findings=found.findings)
 
 
 def _compare(name: Path, have: Content, want: Expected) -> None:
     if have.shape != want.shape:
-        raise Damaged(
+        raise DamagedBackupError(
             name, f"holds a database of another shape: {have.shape}, expected {want.shape}"
         )
     # A snapshot is counted by index, before anything is known of them.
     if want.rows not in (have.rows, have.indexed_rows):
-        raise Damaged(
+        raise DamagedBackupError(
             name, f"holds other rows than its snapshot: {_differences(have.rows, want.rows)}"
         )
     violations = have.foreign_key_violations
     if want.foreign_key_violations not in (None, violations):
-        raise Damaged(
+        raise DamagedBackupError(
             name,
             f"has {violations} foreign key violations, expected {want.foreign_key_violations}",
         )
@@ -249,11 +253,11 @@ class Verified:
     seconds: float
 
 
-def unheard(_done_bytes: int) -> None:
+def no_cancel(_done_bytes: int) -> None:
     """A step of which nobody wants to hear."""
 
 
-def verify(path: Path, step: Step = unheard) -> Verified:
+def verify(path: Path, step: Step = no_cancel) -> Verified:
     """The copy at `path`, proven again.
 
     A scratch file lies beside it meanwhile; where nothing can be written
@@ -274,10 +278,10 @@ def verify(path: Path, step: Step = unheard) -> Verified:
         disk_space.require(place, manifest.database_size_bytes, f"to prove {path.name}")
         with repository.scratch(place, f"{path.name}.scratch-") as scratch:
             content = prove(path, path, scratch, expected(manifest), step)
-    except Damaged as damaged:
-        note(path, damaged.what)
+    except DamagedBackupError as damaged:
+        write_mark(path, damaged.what)
         raise
     # Found well: what was noted before was mended, or was the disk's bad day.
     with suppress(OSError):
-        mark_of(path).unlink(missing_ok=True)
+        mark_path(path).unlink(missing_ok=True)
     return Verified(path, manifest, content, round(time.monotonic() - began, 3))

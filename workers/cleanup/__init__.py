@@ -18,13 +18,13 @@ from pathlib import Path
 
 from workers import sqlite
 from workers.backup import disk_space, introspection
-from workers.backup.errors import Trouble, of_system
+from workers.backup.errors import BackupError, from_os_error
 from workers.cleanup import leftovers, maintenance, row_numbers
 from workers.cleanup.maintenance import Pages
 from workers.params import Duration
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
-from workers.sqlite import DatabaseTrouble
+from workers.report import Report, WorkerError
+from workers.sqlite import DatabaseError
 from workers.units import format_duration, format_size
 
 __all__ = ["Params", "plan", "run"]
@@ -62,7 +62,7 @@ class Params:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CleanupResult:
     """What was done to the database; `warnings`: what was not, and why.
 
     left_out: why VACUUM was not made, though it would pay; else empty.
@@ -76,7 +76,7 @@ class Done:
     warnings: tuple[str, ...]
 
 
-class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+class CleanupCancelledError(Exception):
     """SIGTERM came."""
 
 
@@ -96,16 +96,16 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
             for path in removed.paths:
                 report.log(f"removed, left by a killed run: {path}")
             done = _kept_in_shape(params, connection, report)
-    except Cancelled as cancelled:
-        raise WorkerFailed("cancelled between two steps; what was done stays") from cancelled
-    except (Trouble, DatabaseTrouble) as trouble:
-        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    except CleanupCancelledError as cancelled:
+        raise WorkerError("cancelled between two steps; what was done stays") from cancelled
+    except (BackupError, DatabaseError) as trouble:
+        raise WorkerError(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = sqlite.trouble(params.database, error)
-        raise WorkerFailed(str(told), told.permanent) from error
+        told = sqlite.error_of(params.database, error)
+        raise WorkerError(str(told), told.permanent) from error
     except OSError as error:
-        system = of_system(f"clean up {params.database}", params.database.parent, error)
-        raise WorkerFailed(str(system), system.permanent) from error
+        system = from_os_error(f"clean up {params.database}", params.database.parent, error)
+        raise WorkerError(str(system), system.permanent) from error
     warnings = (*removed.hindrances, *done.warnings)
     for warning in warnings:
         report.log(warning, "warning")
@@ -147,13 +147,15 @@ def _planned(
     }
 
 
-def _kept_in_shape(params: Params, connection: sqlite3.Connection, report: Report) -> Done:
+def _kept_in_shape(
+    params: Params, connection: sqlite3.Connection, report: Report
+) -> CleanupResult:
     def check() -> None:
         if report.cancelled:
-            raise Cancelled
+            raise CleanupCancelledError
 
     def attended(step: Callable[[], str]) -> str:
-        return sqlite.attended(connection, step, check)
+        return sqlite.with_progress(connection, step, check)
 
     path, before = params.database, _size(params.database)
     warnings = [
@@ -171,7 +173,9 @@ def _kept_in_shape(params: Params, connection: sqlite3.Connection, report: Repor
     if emptied == "busy":
         warnings.append("the WAL stays: a program reads or writes the database all the time")
     freed = max(0, before - _size(path))
-    return Done(found, emptied, vacuum, why, freed, tuple(text for text in warnings if text))
+    return CleanupResult(
+        found, emptied, vacuum, why, freed, tuple(text for text in warnings if text)
+    )
 
 
 def _vacuum(
@@ -214,7 +218,7 @@ def _opened(params: Params) -> sqlite3.Connection:
     connection = sqlite.open_existing(path, busy_timeout_s=params.busy_timeout)
     if not introspection.count(connection):
         connection.close()
-        raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
+        raise DatabaseError(path, "has no tables; is it the right path?", permanent=True)
     return connection
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.backup import repository, restore
-from workers.backup.errors import Trouble, of_system
+from workers.backup.errors import BackupError, from_os_error
 
 # Younger ones may belong to a proof on another machine.
 OLDER_THAN_S = 86400.0
@@ -37,7 +37,7 @@ def found(path: Path, directories: Sequence[Path]) -> tuple[Path, ...]:
         try:
             left += [directory / name for name in repository.leftovers(directory, OLDER_THAN_S)]
         except OSError as error:
-            raise of_system(f"list folder {directory}", directory, error) from error
+            raise from_os_error(f"list folder {directory}", directory, error) from error
     with suppress(OSError):  # that the database's folder is not there is said of the database
         left += [path.with_name(name) for name in restore.leftovers(path, OLDER_THAN_S)]
     return tuple(left)
@@ -55,8 +55,8 @@ def removed(path: Path, left: Sequence[Path]) -> Removed:
         try:
             names = _swept(path, directory, here.keys())
         except OSError as error:
-            raise of_system(f"sweep {directory}", directory, error) from error
-        except Trouble as trouble:
+            raise from_os_error(f"sweep {directory}", directory, error) from error
+        except BackupError as trouble:
             if trouble.permanent:
                 raise
             hindrances.append(str(trouble))

@@ -25,7 +25,7 @@ from workers.health.measurements import (
 )
 from workers.health.params import Params
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
+from workers.report import Report, WorkerError
 from workers.units import format_duration
 
 __all__ = ["Check", "Judgement", "Limits", "Params", "Word", "judge", "plan", "run"]
@@ -39,7 +39,7 @@ _LEVELS = {
 _LONGEST_COMPLAINT = 300
 
 
-class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+class HealthCancelledError(Exception):
     """SIGTERM came."""
 
 
@@ -58,13 +58,13 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     began = time.monotonic()
     try:
         measures = _measured(params, report)
-    except Cancelled as cancelled:
-        raise WorkerFailed("cancelled; nothing was changed") from cancelled
+    except HealthCancelledError as cancelled:
+        raise WorkerError("cancelled; nothing was changed") from cancelled
     figures = dict(_figures(measures))
     judged = judge(measures, params.limits)
     _tell(report, judged, figures)
     if judged.fails:
-        raise WorkerFailed(sentence(judged))
+        raise WorkerError(sentence(judged))
     return {
         "score": judged.score,
         "word": str(judged.word),
@@ -96,7 +96,7 @@ def plan(params: Params) -> tuple[str, ...]:
 def _measured(params: Params, report: Report) -> list[Measure]:
     def check() -> None:
         if report.cancelled:
-            raise Cancelled
+            raise HealthCancelledError
 
     limits, deadline = params.limits, time.monotonic() + 2 * params.limits.answer
     asked = list(_asked(params))
@@ -112,7 +112,7 @@ def _measured(params: Params, report: Report) -> list[Measure]:
     return found
 
 
-def _asked(params: Params) -> Iterator[remote_checks.Asking]:
+def _asked(params: Params) -> Iterator[remote_checks.RemoteCheck]:
     limit_s = params.limits.answer
     if params.postgres or params.replication:
         yield remote_checks.ask_postgres(params.postgres, params.replication, limit_s)

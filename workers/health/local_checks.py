@@ -18,7 +18,7 @@ import psutil
 
 from workers import backup, sqlite, virtual_tables
 from workers.backup import filenames, introspection, listing, lock_wait, preflight
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 from workers.health.evaluation import Limits
 from workers.health.measurements import (
     Database,
@@ -34,7 +34,7 @@ from workers.health.measurements import (
     WalSize,
 )
 from workers.rotation.retention import newest_verified
-from workers.sqlite import DatabaseTrouble
+from workers.sqlite import DatabaseError
 from workers.units import format_duration
 
 _SAMPLED_TABLES, _SAMPLED_ROWS = 20, 100
@@ -54,7 +54,7 @@ def newest_backup(path: Path, folder: Path) -> NewestBackup | NoBackup:
         stem = filenames.stem(path)
         of_stem = [one for one in listing.list_backups(folder) if one.stem == stem]
         newest = max((one.taken_at for one in newest_verified(of_stem, now)), default=None)
-    except (Trouble, ValueError) as error:
+    except (BackupError, ValueError) as error:
         return NoBackup(str(error))
     except OSError as error:
         return NoBackup(_words(error))
@@ -68,10 +68,14 @@ def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextB
     """Whether a backup could be made now, as the backup itself would say it."""
     try:
         wanted = backup.Params(path, folder)
-        return NextBackup(preflight.lack(wanted, preflight.look(wanted, _until(limit_s, check))))
+        return NextBackup(
+            preflight.why_not_enough_space(
+                wanted, preflight.check_source(wanted, _until(limit_s, check))
+            )
+        )
     except Late:
         return NextBackup(f"the database {_kept(limit_s)}")
-    except (Trouble, DatabaseTrouble, ValueError) as error:
+    except (BackupError, DatabaseError, ValueError) as error:
         return NextBackup(str(error))
     except OSError as error:
         return NextBackup(_words(error))
@@ -97,16 +101,16 @@ def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
     try:
         in_time = _until(limits.answer, check)
         # Not read-only: the last reader of a log would leave -wal and -shm behind.
-        with closing(lock_wait.opened(path, in_time)) as connection:
+        with closing(lock_wait.open_when_free(path, in_time)) as connection:
             connection.execute("PRAGMA query_only = ON")
             lock_wait.begin_reading(connection, in_time)
             measured = list(_of_content(path, connection, limits, check))
     except Late:
         yield Database(path, _kept(limits.answer))
-    except DatabaseTrouble as trouble:
+    except DatabaseError as trouble:
         yield Database(path, trouble.reason)
     except sqlite3.Error as error:
-        yield Database(path, sqlite.trouble(path, error).reason)
+        yield Database(path, sqlite.error_of(path, error).reason)
     else:
         yield Database(path, "")
         yield DatabaseSize(_size(path))
@@ -119,7 +123,7 @@ def _of_content(
 ) -> Iterator[Measure]:
     there = introspection.names(connection)
     if not there:
-        raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
+        raise DatabaseError(path, "has no tables; is it the right path?", permanent=True)
     began = time.monotonic()
     damaged = _sampled(connection, there)
     yield Query(time.monotonic() - began)
@@ -157,7 +161,7 @@ def _quick_check(
 
     began, finished = time.monotonic(), True
     try:
-        sqlite.attended(connection, look, _until(limit_s, check))
+        sqlite.with_progress(connection, look, _until(limit_s, check))
     except Late:
         finished = False
     except sqlite3.DatabaseError as error:

@@ -30,7 +30,7 @@ WHERE c.relname = %s AND c.relkind = 'r'"""
 _NEWEST = "SELECT MAX(snapshot_at)::timestamptz FROM {table}"
 
 
-class Asking:
+class RemoteCheck:
     """A question that was asked; `late` makes the answer if none comes, of the seconds waited."""
 
     def __init__(
@@ -53,23 +53,23 @@ class Asking:
         self._answer = ask()
 
 
-def ask_postgres(dsn: str, replication: bool, limit_s: float) -> Asking:
+def ask_postgres(dsn: str, replication: bool, limit_s: float) -> RemoteCheck:
     """Whether PostgreSQL answers; with `replication` also when it was last written to."""
 
     def late(waited_s: float) -> Postgres:
         return Postgres(_silent(waited_s), waited_s)
 
-    return Asking(lambda: _postgres(dsn, replication, limit_s), late)
+    return RemoteCheck(lambda: _postgres(dsn, replication, limit_s), late)
 
 
-def ask_page(url: str, limit_s: float) -> Asking:
+def ask_page(url: str, limit_s: float) -> RemoteCheck:
     """Whether a URL answers."""
     name = shown(url)
 
     def late(waited_s: float) -> Page:
         return Page(name, _silent(waited_s), waited_s)
 
-    return Asking(lambda: _page(url, name, limit_s), late)
+    return RemoteCheck(lambda: _page(url, name, limit_s), late)
 
 
 def shown(url: str) -> str:
@@ -82,11 +82,11 @@ def shown(url: str) -> str:
 def _postgres(dsn: str, replication: bool, limit_s: float) -> Sequence[Measure]:
     import psycopg
 
-    from workers.postgres_dsn import BadDsn, read
+    from workers.postgres_dsn import DsnError, read
 
     try:
         read(dsn)
-    except BadDsn as error:
+    except DsnError as error:
         return [Postgres(f"cannot be asked: {error}", 0.0)]
     began = time.monotonic()
     try:

@@ -20,8 +20,8 @@ from workers.integrity import card_checks, indexes, sqlite_checks
 from workers.integrity.findings import Finding, Severity, counts, of, sentence
 from workers.params import Size
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
-from workers.sqlite import DatabaseTrouble
+from workers.report import Report, WorkerError
+from workers.sqlite import DatabaseError
 
 __all__ = ["Params", "plan", "run"]
 
@@ -47,7 +47,7 @@ class Params:
     copy_limit: Size = Size(4 * 10**9)  # noqa: RUF009 - an int
 
 
-class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+class IntegrityCancelledError(Exception):
     """SIGTERM came."""
 
 
@@ -62,10 +62,10 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 
     def check() -> None:
         if report.cancelled:
-            raise Cancelled
+            raise IntegrityCancelledError
 
     try:
-        with closing(lock_wait.opened(params.database, check)) as connection:
+        with closing(lock_wait.open_when_free(params.database, check)) as connection:
             known = _snapshot(params.database, connection, check)
             if report.dry_run:
                 lines = plan(params.database, known, indexes.checked(connection))
@@ -76,13 +76,13 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
             found += sqlite_checks.made(
                 indexes.NAME, lambda: indexes.findings(connection, params.copy_limit, check)
             )
-    except Cancelled as cancelled:
-        raise WorkerFailed("cancelled; nothing was changed") from cancelled
-    except DatabaseTrouble as trouble:
-        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    except IntegrityCancelledError as cancelled:
+        raise WorkerError("cancelled; nothing was changed") from cancelled
+    except DatabaseError as trouble:
+        raise WorkerError(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = sqlite.trouble(params.database, error)
-        raise WorkerFailed(str(told), told.permanent) from error
+        told = sqlite.error_of(params.database, error)
+        raise WorkerError(str(told), told.permanent) from error
     _tell(report, found, known)
     _judge(params.database, found)
     return {
@@ -112,7 +112,7 @@ def _snapshot(
     lock_wait.begin_reading(connection, check)
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     if not tables:
-        raise DatabaseTrouble(path, "has no tables; is it the right path?", permanent=True)
+        raise DatabaseError(path, "has no tables; is it the right path?", permanent=True)
     return card_checks.columns(connection)
 
 
@@ -126,7 +126,7 @@ def _findings(
     checks = _checks(connection, known)
     for done, (name, find) in enumerate(checks):
         report.progress(done, len(checks), "checks")
-        found += sqlite.attended(connection, partial(sqlite_checks.made, name, find), check)
+        found += sqlite.with_progress(connection, partial(sqlite_checks.made, name, find), check)
     report.progress(len(checks), len(checks), "checks")
     return found
 
@@ -167,6 +167,6 @@ def _tell(report: Report, found: Sequence[Finding], known: card_checks.Columns) 
 
 def _judge(path: Path, found: Sequence[Finding]) -> None:
     if wrong := of(Severity.FAILURE, found):
-        raise WorkerFailed(
+        raise WorkerError(
             f"database {path}: {'; '.join(sentence(one) for one in wrong)}", permanent=True
         )

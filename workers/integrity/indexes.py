@@ -45,7 +45,7 @@ def findings(connection: sqlite3.Connection, copy_limit_bytes: int, check: Check
     if rtrees or texts:
         results.append(Finding("index_damage", Severity.FAILURE, 0, _WRONG))
     for one in rtrees:
-        results += sqlite.attended(connection, partial(_made, one, connection), check)
+        results += sqlite.with_progress(connection, partial(_made, one, connection), check)
     if texts:
         results += _of_texts(connection, texts, copy_limit_bytes, check)
     return merged(results)
@@ -79,7 +79,7 @@ def _of_texts(
         # The mark of a WAL is copied, too, and a temporary database cannot have one.
         copy.execute("PRAGMA journal_mode = OFF")
         for one in texts:
-            results += sqlite.attended(copy, partial(_made, one, copy), check)
+            results += sqlite.with_progress(copy, partial(_made, one, copy), check)
     return results
 
 

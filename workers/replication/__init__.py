@@ -14,14 +14,14 @@ from workers import sqlite
 from workers.protocol import Scalar
 from workers.replication import deletion_forecast
 from workers.replication.dry_run import plan
-from workers.replication.errors import Cancelled, Trouble
+from workers.replication.errors import ReplicationCancelledError, ReplicationError
 from workers.replication.params import Params
 from workers.replication.replicate import replicate, verify
 from workers.replication.source import snapshot
 from workers.replication.table_selection import chosen
 from workers.replication.trial_load import surveyed
-from workers.report import Report, WorkerFailed
-from workers.sqlite import DatabaseTrouble
+from workers.report import Report, WorkerError
+from workers.sqlite import DatabaseError
 
 __all__ = ["Params", "plan", "run"]
 
@@ -36,13 +36,13 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         if report.dry_run:
             return _planned(params, report)
         return verify(params, report) if params.verify_only else replicate(params, report)
-    except Cancelled:
-        raise WorkerFailed("cancelled; nothing was changed") from None
-    except (Trouble, DatabaseTrouble) as trouble:
-        raise WorkerFailed(str(trouble), trouble.permanent) from None
+    except ReplicationCancelledError:
+        raise WorkerError("cancelled; nothing was changed") from None
+    except (ReplicationError, DatabaseError) as trouble:
+        raise WorkerError(str(trouble), trouble.permanent) from None
     except sqlite3.Error as error:
-        told = sqlite.trouble(params.database, error)
-        raise WorkerFailed(str(told), told.permanent) from None
+        told = sqlite.error_of(params.database, error)
+        raise WorkerError(str(told), told.permanent) from None
 
 
 def _planned(params: Params, report: Report) -> dict[str, Scalar]:

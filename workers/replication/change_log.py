@@ -46,7 +46,7 @@ class _Piece(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class LogState:
     """What the source says of itself in a snapshot; epochs by table."""
 
     current: str
@@ -92,13 +92,13 @@ def prepare(path: Path, tables: Sequence[Table]) -> list[str]:
         ]
 
 
-def memory(connection: sqlite3.Connection) -> Memory:
+def memory(connection: sqlite3.Connection) -> LogState:
     """What the snapshot says; nothing known if there was never a capture."""
     if not _exists(connection, "nightshift_capture"):
-        return Memory("", "", {})
+        return LogState("", "", {})
     line = connection.execute("SELECT token, next FROM nightshift_capture WHERE name = ''")
     current, following = line.fetchone() or ("", "")
-    return Memory(current or "", following or "", _epochs(connection))
+    return LogState(current or "", following or "", _epochs(connection))
 
 
 def last_of(connection: sqlite3.Connection, table: str) -> int:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from workers.replication.errors import Trouble
+from workers.replication.errors import ReplicationError
 from workers.replication.params import LONGEST_NAME_BYTES, Params
 from workers.replication.tables import Column, Table
 
@@ -36,7 +36,7 @@ def refuse_unknown(params: Params, known: Mapping[str, Sequence[str]]) -> None:
     for key, names in asked:
         for name in names:
             if name not in places:
-                raise Trouble(_unknown(key, name, known, places))
+                raise ReplicationError(_unknown(key, name, known, places))
 
 
 def selected(table: Table, params: Params) -> Table:
@@ -50,7 +50,7 @@ def selected(table: Table, params: Params) -> Table:
         place = f"{table.name}.{column.called}"
         if place in params.exclude:
             if column.key:
-                raise Trouble(
+                raise ReplicationError(
                     f"exclude: {place} is part of the key of table {table.name}, which tells its"
                     " rows apart; exclude the table"
                 )
@@ -67,7 +67,7 @@ def refuse_names(table: Table) -> None:
         Trouble: the first of them, with what to do.
     """
     if not _fits(table.name):
-        raise Trouble(
+        raise ReplicationError(
             f"table {table.name}: the name {table.name!r} does not fit into PostgreSQL's"
             f" 1 to {LONGEST_NAME_BYTES} bytes; rename it in the database or exclude the table"
         )
@@ -75,12 +75,12 @@ def refuse_names(table: Table) -> None:
         _refuse_name(table, column)
     twice = [name for name, n in Counter(c.name for c in table.columns).items() if n > 1]
     if twice:
-        raise Trouble(
+        raise ReplicationError(
             f"table {table.name}: two columns would be called {twice[0]} in PostgreSQL; give one"
             " another name (rename:)"
         )
     if len(table.columns) > _MOST_COLUMNS:
-        raise Trouble(
+        raise ReplicationError(
             f"table {table.name} has {len(table.columns)} columns, and a table of PostgreSQL at"
             f" most {_MOST_COLUMNS}; exclude columns (exclude: [{table.name}.COLUMN]) or the table"
         )
@@ -97,7 +97,7 @@ def _refuse_name(table: Table, column: Column) -> None:
     else:
         return
     place = f"{table.name}.{column.called}"
-    raise Trouble(
+    raise ReplicationError(
         f"table {table.name}: {why}; give it another (rename: {{{place}: NAME}}) or leave it out"
         f" (exclude: [{place}])"
     )

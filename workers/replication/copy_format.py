@@ -13,9 +13,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from workers.replication.errors import Trouble
+from workers.replication.errors import ReplicationError
 from workers.replication.row_encoding import sent
-from workers.replication.tables import Typed
+from workers.replication.tables import MappedColumn
 
 # What COPY has to know to read such lines.
 OPTIONS = r"(FORMAT csv, NULL 'null', ESCAPE '\')"
@@ -28,11 +28,11 @@ _NUMBERED = re.compile(rb"\\u([0-9a-fA-F]{4})")
 _ESCAPES = ((rb"\n", b"\n"), (rb"\r", b"\r"), (rb"\t", b"\t"), (rb"\b", b"\b"), (rb"\f", b"\f"))
 
 
-class Unfit(Trouble):
+class UnfitValueError(ReplicationError):
     """A row holds a value that its column cannot; which one is to be looked up."""
 
 
-def array_sql(columns: Sequence[Typed], widen: bool) -> str:
+def array_sql(columns: Sequence[MappedColumn], widen: bool) -> str:
     """A whole row as one JSON array; SQLite refuses to put a blob there.
 
     widen: a text column takes any class, as text.
@@ -78,7 +78,7 @@ def fields_of(row: bytes) -> list[bytes | None]:
 def _whole(cursor: Iterable[tuple[bytes | None]]) -> Iterator[bytes]:
     for (row,) in cursor:
         if row is None:
-            raise Unfit("a value does not fit its column")
+            raise UnfitValueError("a value does not fit its column")
         yield row
 
 

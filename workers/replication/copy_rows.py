@@ -17,10 +17,10 @@ import psycopg
 from psycopg.errors import ProgramLimitExceeded
 
 from workers.replication import copy_format, row_encoding, row_limits, source, value_fit
-from workers.replication.errors import Trouble, without_values
+from workers.replication.errors import ReplicationError, without_values
 from workers.replication.row_encoding import Marks
 from workers.replication.source import Scope
-from workers.replication.tables import Affinity, Twin, Typed, key_text, listed
+from workers.replication.tables import Affinity, MappedColumn, TablePair, key_text, listed
 from workers.replication.target import Target
 from workers.replication.value_fit import Misfit
 from workers.sqlite_connection import text_of
@@ -36,7 +36,7 @@ _PLACE = re.compile(r"^COPY .*?, line (\d+)(?:, column (.*))?$", re.MULTILINE)
 
 
 @dataclass(slots=True)
-class Between:
+class Connections:
     """The two sides of one run, and what it says while it works.
 
     widen: text columns take every class. advance: told how many rows went by.
@@ -49,10 +49,10 @@ class Between:
     advance: Callable[[int], None]
 
 
-class MisfitFound(Trouble):
+class MisfitError(ReplicationError):
     """A value that its column cannot hold; where it is, and what would pass."""
 
-    def __init__(self, twin: Twin, misfit: Misfit) -> None:
+    def __init__(self, twin: TablePair, misfit: Misfit) -> None:
         typed = next(t for t in twin.columns if t.column.name == misfit.column)
         place = f"{misfit.table}.{typed.column.called}"
         if misfit.found == "null":
@@ -69,7 +69,7 @@ class MisfitFound(Trouble):
         self.twin, self.misfit = twin, misfit
 
 
-def _advice(typed: Typed, place: str, found: str) -> str:
+def _advice(typed: MappedColumn, place: str, found: str) -> str:
     """What lets the row through; only what works."""
     if typed.column.key and found in ("null", LOSS, REFUSED):
         return "mend the value or exclude the table"
@@ -85,7 +85,7 @@ def _advice(typed: Typed, place: str, found: str) -> str:
     return f"mend the value, or set {', or '.join(ways)}"
 
 
-def refuse_misfits(between: Between, twin: Twin, scope: Scope) -> None:
+def refuse_misfits(between: Connections, twin: TablePair, scope: Scope) -> None:
     """Nothing, if every value in `scope` can be held by its column.
 
     Raises:
@@ -93,10 +93,10 @@ def refuse_misfits(between: Between, twin: Twin, scope: Scope) -> None:
     """
     found = value_fit.first_misfit(between.source, twin, scope, between.widen)
     if found is not None:
-        raise MisfitFound(twin, found)
+        raise MisfitError(twin, found)
 
 
-def copy_rows(between: Between, twin: Twin, scope: Scope, into: str) -> int:
+def copy_rows(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
     """Whole rows of `scope` into the table written `into`; how many.
 
     Raises:
@@ -118,12 +118,12 @@ def copy_rows(between: Between, twin: Twin, scope: Scope, into: str) -> int:
         raise _refused(between, twin, error, query, scope.values or {}) from None
     except sqlite3.DataError:
         raise _too_long(between, twin, scope) from None
-    except (copy_format.Unfit, sqlite3.OperationalError):
+    except (copy_format.UnfitValueError, sqlite3.OperationalError):
         refuse_misfits(between, twin, scope)
         raise
 
 
-def copy_hashes(between: Between, twin: Twin, scope: Scope, into: str) -> int:
+def copy_hashes(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
     """Key, cast columns and HASH of the rows of `scope`; how many.
 
     Raises:
@@ -144,7 +144,7 @@ def copy_hashes(between: Between, twin: Twin, scope: Scope, into: str) -> int:
         raise _refused(between, twin, error, query, values) from None
 
 
-def copy_texts(between: Between, twin: Twin, scope: Scope, into: str) -> int:
+def copy_texts(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
     """The columns of `twin` of the rows of `scope`, as they are; how many.
 
     Raises:
@@ -162,14 +162,18 @@ def copy_texts(between: Between, twin: Twin, scope: Scope, into: str) -> int:
 
 
 def _refused(
-    between: Between, twin: Twin, error: psycopg.Error, query: str, values: Mapping[str, object]
-) -> Trouble:
+    between: Connections,
+    twin: TablePair,
+    error: psycopg.Error,
+    query: str,
+    values: Mapping[str, object],
+) -> ReplicationError:
     """The value that PostgreSQL refused: the same query gives the same rows in a snapshot."""
     context = error.diag.context or ""
     place = _PLACE.search(context)
     primary = " ".join(str(error.diag.message_primary or error).split())
     if place is None:
-        return Trouble(f"table {twin.table.name}: {primary}")
+        return ReplicationError(f"table {twin.table.name}: {primary}")
     # PostgreSQL counts line ends in quotes, too: those of the kind it has seen, CR until then.
     last, ending = 0, b"\r"
     seen: deque[bytes] = deque(maxlen=_PACKED_ROWS)
@@ -192,7 +196,9 @@ def _inline_bytes(fields: Sequence[bytes | None]) -> int:
     return sum(8 if len(value) < 8 else min(len(value) + 1, 18) for value in fields if value)
 
 
-def _told(twin: Twin, fields: Sequence[bytes | None], column: str, primary: str) -> Trouble:
+def _told(
+    twin: TablePair, fields: Sequence[bytes | None], column: str, primary: str
+) -> ReplicationError:
     by_name = dict(zip([t.column.name for t in twin.columns], fields, strict=True))
     bad = [name for name, value in by_name.items() if value and _unreadable(value)]
     named = [name for name in by_name if column.startswith((f"{name}:", f"{name},"))]
@@ -201,7 +207,7 @@ def _told(twin: Twin, fields: Sequence[bytes | None], column: str, primary: str)
     where = f"table {twin.table.name}, key ({key_text(key)})"
     typed = next((t for t in twin.columns if t.column.name == name), None)
     if typed is None:
-        return Trouble(f"{where}: {without_values(primary)}; {row_limits.advice(twin)}")
+        return ReplicationError(f"{where}: {without_values(primary)}; {row_limits.advice(twin)}")
     place = f"{twin.table.name}.{typed.column.called}"
     if bad:
         what = "a NUL" if b"\0" in (by_name[name] or b"") else "bytes that are not UTF-8"
@@ -212,14 +218,16 @@ def _told(twin: Twin, fields: Sequence[bytes | None], column: str, primary: str)
         )
     else:
         reason, advice = f"is refused: {without_values(primary)}", _advice(typed, place, REFUSED)
-    return Trouble(f"{where}: column {typed.column.called} {reason}; {advice}", column=name)
+    return ReplicationError(
+        f"{where}: column {typed.column.called} {reason}; {advice}", column=name
+    )
 
 
-def _too_long(between: Between, twin: Twin, scope: Scope) -> Trouble:
+def _too_long(between: Connections, twin: TablePair, scope: Scope) -> ReplicationError:
     """The row of which SQLite itself cannot make a text."""
     column, size, key = value_fit.longest(between.source, twin, scope)
     place = f"{twin.table.name}.{column.called}"
-    return Trouble(
+    return ReplicationError(
         f"table {twin.table.name}, key ({key_text(key)}): the row is too long to be sent, column"
         f" {column.called} alone has {size} bytes; exclude: [{place}], or the table",
         column="" if column.key else column.name,
@@ -238,7 +246,7 @@ def _decoded(value: bytes) -> str | bytes:
 
 
 def _advancing(
-    between: Between, batches: Iterator[tuple[int, bytes]]
+    between: Connections, batches: Iterator[tuple[int, bytes]]
 ) -> Iterator[tuple[int, bytes]]:
     for count, batch in batches:
         between.advance(count)

@@ -18,8 +18,8 @@ from workers.replication import (
     target_schema,
     watermark,
 )
-from workers.replication.copy_rows import Between
-from workers.replication.errors import Trouble
+from workers.replication.copy_rows import Connections
+from workers.replication.errors import ReplicationError
 from workers.replication.params import Params
 from workers.replication.row_encoding import Marks
 from workers.replication.session import Pair
@@ -42,17 +42,19 @@ def tell(params: Params, names: Sequence[str], report: Report) -> dict[str, int]
             connected(params.postgres, params.schema, lambda: report.cancelled) as target,
             source.snapshot(params, lambda: report.cancelled) as connection,
         ):
-            between = Between(
+            between = Connections(
                 connection, target, Marks(), params.on_misfit == "text", lambda _: None
             )
             pairs = session.beside(connection, target, names, params)
             return {"to_delete": sum(_tables(between, pairs, params, report))}
-    except Trouble as trouble:
+    except ReplicationError as trouble:
         report.log(f"what would be deleted in PostgreSQL is not known: {trouble}", "warning")
         return {}
 
 
-def _tables(between: Between, pairs: list[Pair], params: Params, report: Report) -> Iterator[int]:
+def _tables(
+    between: Connections, pairs: list[Pair], params: Params, report: Report
+) -> Iterator[int]:
     """Log each table of the target that would lose rows; give how many."""
     target = between.target
     remembered = watermark.recall(target)
@@ -65,7 +67,7 @@ def _tables(between: Between, pairs: list[Pair], params: Params, report: Report)
             continue
         try:
             found = _deletion(between, pair, number)
-        except Trouble as trouble:
+        except ReplicationError as trouble:
             report.log(f"a run would fail: {trouble}", "warning")
             continue
         if found.deleted:
@@ -90,14 +92,14 @@ def _tell_refusals(
     for refuse in refusals:
         try:
             refuse()
-        except Trouble as trouble:
+        except ReplicationError as trouble:
             report.log(f"a run would fail: {trouble}", "warning")
 
 
-def _deletion(between: Between, pair: Pair, number: int) -> deletion_guard.Deletion:
+def _deletion(between: Connections, pair: Pair, number: int) -> deletion_guard.Deletion:
     """Return what would go of a table: the rows whose key the source does not have."""
     target, table = between.target, pair.table
-    twin = keys.settled(between, target_schema.twin_of(target, table, pair.present), number)
+    twin = keys.settled(between, target_schema.pair_of(target, table, pair.present), number)
     only_keys = replace(twin, columns=twin.key)
     found = merge.differing(between, only_keys, source.WHOLE)
     rows = target.count(twin.target)

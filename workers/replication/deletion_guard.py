@@ -13,10 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from workers.replication.errors import Trouble
+from workers.replication.errors import ReplicationError
 from workers.replication.params import Params
 from workers.replication.target import Target
-from workers.replication.watermark import Remembered
+from workers.replication.watermark import SavedState
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Of a smaller table a part says little.
@@ -35,7 +35,7 @@ class Deletion:
 
 
 def foreign_tables(
-    target: Target, relations: Mapping[str, int], remembered: Remembered
+    target: Target, relations: Mapping[str, int], remembered: SavedState
 ) -> list[str]:
     """Return the names of tables in the target that hold rows and are in no record of ours.
 
@@ -61,7 +61,7 @@ def refuse_foreign(target: Target, foreign: Sequence[str], adopt: Collection[str
     """
     refused = [name for name in foreign if name not in adopt]
     if refused:
-        raise Trouble(refusal(target, refused))
+        raise ReplicationError(refusal(target, refused))
 
 
 def refusal(target: Target, refused: Sequence[str]) -> str:
@@ -95,7 +95,7 @@ def refuse_deletions(planned: Sequence[Deletion], params: Params) -> None:
         for each in refused[:_NAMED]
     )
     most = max(each.deleted for each in planned)
-    raise Trouble(
+    raise ReplicationError(
         f"{told}; max_delete allows {_limit(str(params.max_delete))}; nothing was changed. If the"
         f" source is what it should be, allow it once: --set max_delete={most}"
     )

@@ -5,27 +5,29 @@ from dataclasses import replace
 from itertools import chain
 
 from workers.replication import copy_format, copy_rows, source, value_fit
-from workers.replication.copy_rows import Between
+from workers.replication.copy_rows import Connections
 from workers.replication.merge import EXTRA, MOST_NAMED, key_words
-from workers.replication.tables import Twin, Typed
+from workers.replication.tables import MappedColumn, TablePair
 from workers.replication.temporary_tables import make_temporary, temporary
 
 
-def deletions(between: Between, twin: Twin) -> int:
+def deletions(between: Connections, twin: TablePair) -> int:
     """Return how many rows of the target `delete` would remove."""
     same = " AND ".join(f"g.{t.name} = t.{t.name}" for t in twin.key)
     query = f"SELECT count(*) FROM {twin.target} t JOIN {temporary(twin, 'gap')} g ON {same}"
     return int(between.target.one(f"{query} WHERE g.{EXTRA}")[0])
 
 
-def names_to_delete(between: Between, twin: Twin, most: int = MOST_NAMED) -> tuple[str, ...]:
+def names_to_delete(
+    between: Connections, twin: TablePair, most: int = MOST_NAMED
+) -> tuple[str, ...]:
     """Return the first keys that `delete` would remove, for people."""
     query = f"SELECT {twin.key_names} FROM {temporary(twin, 'gap')} WHERE {EXTRA}"
     found = between.target.execute(f"{query} ORDER BY {twin.key_names} LIMIT {most}")
     return tuple(key_words(tuple(key)) for key in found)
 
 
-def delete(between: Between, twin: Twin) -> int:
+def delete(between: Connections, twin: TablePair) -> int:
     """Delete the rows that `differing` found too many; return how many."""
     gap = temporary(twin, "gap")
     same = " AND ".join(f"g.{t.name} = t.{t.name}" for t in twin.key)
@@ -33,12 +35,12 @@ def delete(between: Between, twin: Twin) -> int:
     return int(between.target.execute(query).rowcount)
 
 
-def note_gone(between: Between, twin: Twin) -> int:
+def note_gone(between: Connections, twin: TablePair) -> int:
     """Stage the wanted keys that are not in the source for `delete`; return how many."""
     target, gap = between.target, temporary(twin, "gap")
     # What is found by its text is wanted by it, too.
     wanted = [
-        Typed(
+        MappedColumn(
             replace(typed.column, source=f"w.k{number}", wanted="", escaped=False),
             "text" if typed.as_text else typed.type,
         )

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workers.replication import column_settings, source, type_mapping, value_fit
-from workers.replication.errors import Trouble, shown
+from workers.replication.errors import ReplicationError, shown
 from workers.replication.params import Params
-from workers.replication.tables import ROWID, Column, Table, Twin, Typed, key_text
-from workers.replication.target_schema import Present
+from workers.replication.tables import ROWID, Column, MappedColumn, Table, TablePair, key_text
+from workers.replication.target_schema import TargetColumn
 from workers.replication.type_mapping import Chosen, Found
 from workers.replication.value_fit import Misfit
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class TableSurvey:
     """A table as a run would find it; `found`, `chosen` and `misfits` by column.
 
     problems: what would end the run, beside the misfits.
@@ -35,8 +35,8 @@ class Survey:
 
 
 def survey(
-    connection: sqlite3.Connection, params: Params, name: str, present: Mapping[str, Present]
-) -> Survey:
+    connection: sqlite3.Connection, params: Params, name: str, present: Mapping[str, TargetColumn]
+) -> TableSurvey:
     """Everything about one table; reads every row of it. present: the target's columns.
 
     Raises:
@@ -53,15 +53,15 @@ def survey(
             misfit = _first(connection, table, column, chosen[column.name])
             if misfit is not None:
                 misfits[column.name] = misfit
-    return Survey(table, source.count(connection, table), found, chosen, misfits)
+    return TableSurvey(table, source.count(connection, table), found, chosen, misfits)
 
 
-def refused(name: str, trouble: Trouble) -> Survey:
+def refused(name: str, trouble: ReplicationError) -> TableSurvey:
     """What is known of a table that cannot be replicated."""
-    return Survey(Table(name, ()), 0, {}, {}, {}, (str(trouble),))
+    return TableSurvey(Table(name, ()), 0, {}, {}, {}, (str(trouble),))
 
 
-def plan(params: Params, tables: Sequence[Survey]) -> tuple[str, ...]:
+def plan(params: Params, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
     """What a run would do, a line each; pure."""
     lines = [f"replicate {len(tables)} tables of {params.database} into schema {params.schema}"]
     block = []
@@ -84,11 +84,11 @@ def plan(params: Params, tables: Sequence[Survey]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _chosen(column: Column, found: Found, there: Present | None) -> Chosen:
+def _chosen(column: Column, found: Found, there: TargetColumn | None) -> Chosen:
     """The type that a run would choose for a column, or has to take."""
     if there is None:
         return type_mapping.choose(column, found)
-    typed = Typed(column, there.type, bool(column.wanted))
+    typed = MappedColumn(column, there.type, bool(column.wanted))
     if found.classes <= type_mapping.classes_held(typed, found.large):
         return Chosen(there.type, True)
     wider = type_mapping.wider(column, there.type, found)
@@ -98,12 +98,12 @@ def _chosen(column: Column, found: Found, there: Present | None) -> Chosen:
 def _first(
     connection: sqlite3.Connection, table: Table, column: Column, chosen: Chosen
 ) -> Misfit | None:
-    key = tuple(Typed(c, "bigint") for c in table.key if c is not column)
-    typed = Typed(column, type_mapping.long_word(chosen.type), bool(column.wanted))
-    return value_fit.first_misfit_of(connection, Twin(table, (typed, *key), ""), typed)
+    key = tuple(MappedColumn(c, "bigint") for c in table.key if c is not column)
+    typed = MappedColumn(column, type_mapping.long_word(chosen.type), bool(column.wanted))
+    return value_fit.first_misfit_of(connection, TablePair(table, (typed, *key), ""), typed)
 
 
-def _head(seen: Survey) -> list[str]:
+def _head(seen: TableSurvey) -> list[str]:
     if not seen.table.columns:
         return [f"table {seen.table.name}"]
     keyed = ", ".join(c.name for c in seen.table.key)

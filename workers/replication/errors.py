@@ -19,7 +19,7 @@ _VALUES = re.compile(
 )
 
 
-class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
+class ReplicationError(Exception):
     """A run that cannot go on. permanent: a later attempt would meet the same.
 
     column: the name in PostgreSQL of the column that it speaks of, or empty.
@@ -30,11 +30,11 @@ class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of
         self.permanent, self.column = permanent, column
 
 
-class Cancelled(Exception):  # noqa: N818 - a wish, not a mistake
+class ReplicationCancelledError(Exception):
     """The run was asked to end; nothing was committed."""
 
 
-def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> Trouble:
+def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> ReplicationError:
     """`error` as a sentence about the server at `where`; `secret` is cut out of it."""
     state = error.sqlstate or ""
     words = " ".join(str(error.diag.message_primary or error).split()) or type(error).__name__
@@ -49,7 +49,9 @@ def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> Trouble:
     if secret:
         words = words.replace(secret, "***")
     passing = state.startswith(_PASSING) or (not state and isinstance(error, psycopg.Error))
-    return Trouble(f"PostgreSQL at {where}: {words[:_LONGEST]}{_advice(state)}", not passing)
+    return ReplicationError(
+        f"PostgreSQL at {where}: {words[:_LONGEST]}{_advice(state)}", not passing
+    )
 
 
 def without_values(words: str) -> str:

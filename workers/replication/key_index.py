@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from workers.replication.errors import Trouble
+from workers.replication.errors import ReplicationError
 from workers.replication.tables import Column, quoted
 
 _FOREIGN = re.compile(r"(unknown|no such) function|no such collation")
@@ -38,7 +38,7 @@ def readable(connection: sqlite3.Connection, name: str) -> Iterator[None]:
         if not _FOREIGN.match(str(error)):
             raise
         columns = ", ".join(f"{name}.{column}" for column in _unreadable(connection, name))
-        raise Trouble(
+        raise ReplicationError(
             f"table {name}: {error}: only the program that owns the database has it;"
             f" exclude: [{columns or name}]"
         ) from None

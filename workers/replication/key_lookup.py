@@ -6,22 +6,22 @@ the table whether it is there: a damaged index may hide a row, but lends it no o
 """
 
 from workers.replication import row_encoding
-from workers.replication.tables import Twin, Typed, quoted
+from workers.replication.tables import MappedColumn, TablePair, quoted
 
 
-def equal_by_value(twin: Twin) -> str:
+def equal_by_value(twin: TablePair) -> str:
     """The condition that `t` has the wanted key `w`, for which no index of `t` is used."""
     return " AND ".join(
         f"w.k{number} = {value_of(typed)}" for number, typed in enumerate(twin.key)
     )
 
 
-def form(typed: Typed) -> str:
+def form(typed: MappedColumn) -> str:
     """The text of a value as it stands in the target; of a column that is `as_text`."""
     return f"CAST({row_encoding.sent(typed, True)} AS TEXT) COLLATE BINARY"
 
 
-def between_edges(twin: Twin) -> str:
+def between_edges(twin: TablePair) -> str:
     """The condition that the first key column of `t` lies between `w.k0` and `w.k1`."""
     name = twin.key[0].column.called
     seek = f" AND {_of_index(name)} >= w.k0 AND {_of_index(name)} < w.k1"
@@ -29,7 +29,7 @@ def between_edges(twin: Twin) -> str:
     return f"{first} >= w.k0 AND {first} < w.k1{_same_row(twin, seek)}"
 
 
-def equal(twin: Twin) -> str:
+def equal(twin: TablePair) -> str:
     """The condition that `t` has the wanted key `w`, found by whatever index there is."""
     seek, exact = [], []
     for number, typed in enumerate(twin.key):
@@ -41,7 +41,7 @@ def equal(twin: Twin) -> str:
     return " AND ".join([*seek, *exact]) + _same_row(twin, "")
 
 
-def _same_row(twin: Twin, seek: str) -> str:
+def _same_row(twin: TablePair, seek: str) -> str:
     """What joins the index's row to the table's, after what is asked of the index."""
     number = twin.table.index_row
     return f"{seek} AND t.{number} = i.{number}" if number else ""
@@ -51,7 +51,7 @@ def _of_index(name: str) -> str:
     return f"i.{quoted(name)}"
 
 
-def value_of(typed: Typed) -> str:
+def value_of(typed: MappedColumn) -> str:
     """A key's value as it is compared without an index."""
     # The sign takes affinity and index away, and changes no value.
     return form(typed) if typed.as_text else f"+{typed.column.source} COLLATE BINARY"

@@ -13,9 +13,9 @@ from contextlib import closing
 from dataclasses import replace
 
 from workers.replication import key_lookup, source
-from workers.replication.copy_rows import Between
-from workers.replication.errors import Trouble
-from workers.replication.tables import Affinity, Kind, Twin, Typed, key_text, kind_of
+from workers.replication.copy_rows import Connections
+from workers.replication.errors import ReplicationError
+from workers.replication.tables import Affinity, Kind, MappedColumn, TablePair, key_text, kind_of
 
 _NAMED = 10
 _ADVICE = (
@@ -24,7 +24,7 @@ _ADVICE = (
 )
 
 
-def settled(between: Between, twin: Twin, number: int) -> Twin:
+def settled(between: Connections, twin: TablePair, number: int) -> TablePair:
     """Return the pair numbered `number`, with the key columns marked that are found as text.
 
     Raises:
@@ -38,7 +38,7 @@ def settled(between: Between, twin: Twin, number: int) -> Twin:
     return twin
 
 
-def log_fits(connection: sqlite3.Connection, twin: Twin) -> bool:
+def log_fits(connection: sqlite3.Connection, twin: TablePair) -> bool:
     """Return whether every wanted key is of the class that its column holds.
 
     A log of changes may name the number 42 where only the text '42' is left.
@@ -54,7 +54,7 @@ def log_fits(connection: sqlite3.Connection, twin: Twin) -> bool:
     return connection.execute(query).fetchone() is None
 
 
-def refuse_lost(between: Between, twin: Twin, asked: int, found: int) -> None:
+def refuse_lost(between: Connections, twin: TablePair, asked: int, found: int) -> None:
     """Refuse a source that has not given every row that was asked for by key.
 
     Raises:
@@ -64,14 +64,14 @@ def refuse_lost(between: Between, twin: Twin, asked: int, found: int) -> None:
         return
     refuse_hidden(between, twin)
     named = _named(between, f"SELECT {_wanted_key(twin)} {source.from_gone(twin)}")
-    raise Trouble(
+    raise ReplicationError(
         f"table {twin.table.name}: {asked - found} of {asked} rows that differ were not found"
         f" again by their key ({'; '.join(named)}): {twin.target} gives keys back otherwise than"
         " they were sent; nothing was changed"
     )
 
 
-def refuse_hidden(between: Between, twin: Twin) -> None:
+def refuse_hidden(between: Connections, twin: TablePair) -> None:
     """Refuse an index of the source that does not find a row which is in its table.
 
     Wanted keys without a row are about to be deleted from the target; the table itself
@@ -90,21 +90,21 @@ def refuse_hidden(between: Between, twin: Twin) -> None:
         f" AND NOT EXISTS (SELECT 1 {source.from_index(twin)})",
     )
     if named:
-        raise Trouble(
+        raise ReplicationError(
             f"table {twin.table.name}: rows were not found by their key ({'; '.join(named)});"
             f" {_ADVICE}"
         )
 
 
-def damaged_index(twin: Twin) -> Trouble:
+def damaged_index(twin: TablePair) -> ReplicationError:
     """Return the failure of a table whose index gives other rows than the table itself."""
-    return Trouble(
+    return ReplicationError(
         f"table {twin.table.name}: the index of its key gives other rows than the table itself;"
         f" {_ADVICE}"
     )
 
 
-def _named(between: Between, query: str) -> list[str]:
+def _named(between: Connections, query: str) -> list[str]:
     """Return the first keys that `query` gives, for people."""
     with closing(source.rows(between.source, f"{query} LIMIT {_NAMED}", {})) as found:
         return [_key_for_people(key) for key in found]
@@ -115,11 +115,11 @@ def _key_for_people(key: tuple[object, ...]) -> str:
     return f"({key_text(tuple(texts))})"
 
 
-def _wanted_key(twin: Twin) -> str:
+def _wanted_key(twin: TablePair) -> str:
     return ", ".join(f"w.k{number}" for number in range(len(twin.key)))
 
 
-def _marked(between: Between, twin: Twin, typed: Typed) -> Typed:
+def _marked(between: Connections, twin: TablePair, typed: MappedColumn) -> MappedColumn:
     """Return the column, `as_text` if its values come back from PostgreSQL as others."""
     if not typed.column.key:
         return typed
@@ -137,15 +137,15 @@ def _marked(between: Between, twin: Twin, typed: Typed) -> Typed:
     return replace(typed, as_text=found)
 
 
-def _is_text(typed: Typed) -> bool:
+def _is_text(typed: MappedColumn) -> bool:
     return typed.kind is Kind.EXACT and typed.type.startswith(("text", "character varying"))
 
 
-def _refuse_lossy(between: Between, twin: Twin) -> None:
+def _refuse_lossy(between: Connections, twin: TablePair) -> None:
     for typed in twin.key:
         if kind_of(typed.type) is Kind.CAST:
             name, column = twin.target, typed.name
-            raise Trouble(
+            raise ReplicationError(
                 f"table {twin.table.name}: the key column {typed.column.name} is {typed.type} in"
                 " the target, which gives keys back otherwise than they were sent; a key may be"
                 " an integer type, text, double precision or bytea:"
@@ -153,7 +153,7 @@ def _refuse_lossy(between: Between, twin: Twin) -> None:
             )
 
 
-def _refuse_collision(between: Between, twin: Twin) -> None:
+def _refuse_collision(between: Connections, twin: TablePair) -> None:
     forms = [key_lookup.form(typed) for typed in twin.key]
     places = ", ".join(str(number + 1) for number in range(len(forms)))
     kinds = ", ".join(
@@ -170,7 +170,7 @@ def _refuse_collision(between: Between, twin: Twin) -> None:
         return
     key, rows, classes = line[: len(forms)], line[len(forms)], line[len(forms) + 1 :]
     named = " and ".join(sorted({str(each, "ascii") for each in classes}))
-    raise Trouble(
+    raise ReplicationError(
         f"table {twin.table.name}: {rows} rows ({named}) have the key {_key_for_people(key)} once"
         " it is text, and PostgreSQL would hold one of them; make their keys differ or exclude"
         " the table"

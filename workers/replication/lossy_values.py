@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workers.replication import copy_rows, value_roundtrip
-from workers.replication.copy_rows import LOSS, Between, MisfitFound, refuse_misfits
+from workers.replication.copy_rows import LOSS, Connections, MisfitError, refuse_misfits
 from workers.replication.source import Scope
-from workers.replication.tables import Kind, Twin, Typed, listed
+from workers.replication.tables import Kind, MappedColumn, TablePair, listed
 from workers.replication.target import Target
 from workers.replication.value_fit import Misfit
 
@@ -31,14 +31,14 @@ WITH RECURSIVE made (type, modifier, base) AS (
 SELECT format_type(type, modifier) FROM made WHERE base = 0"""
 
 
-def is_risky(typed: Typed) -> bool:
+def is_risky(typed: MappedColumn) -> bool:
     """Whether PostgreSQL may take a value of such a column and keep another one."""
     if typed.kind is Kind.EXACT:
         return "(" in typed.type
     return typed.kind is Kind.CAST and typed.type != "text"
 
 
-def refuse_losses(between: Between, twin: Twin, scope: Scope) -> None:
+def refuse_losses(between: Connections, twin: TablePair, scope: Scope) -> None:
     """Refuse the first value in `scope` that would not come back as it went.
 
     Raises:
@@ -63,12 +63,12 @@ def refuse_losses(between: Between, twin: Twin, scope: Scope) -> None:
     target.execute(f"DROP TABLE pg_temp.{_PLACE}")
 
 
-def _as_text(typed: Typed, number: int) -> Typed:
+def _as_text(typed: MappedColumn, number: int) -> MappedColumn:
     column = replace(typed.column, name=f"nightshift_text_{number}", key=0, wanted="text")
-    return Typed(column, "text", asked=True)
+    return MappedColumn(column, "text", asked=True)
 
 
-def _refuse_loss(target: Target, twin: Twin, typed: Typed, text: Typed) -> None:
+def _refuse_loss(target: Target, twin: TablePair, typed: MappedColumn, text: MappedColumn) -> None:
     values = {"place": f"pg_temp.{_PLACE}", "name": typed.column.name}
     plain = str(target.one(_PLAIN_TYPE, values)[0])
     # concat gives what clients are given: a cast would drop the blanks of char(n).
@@ -78,8 +78,8 @@ def _refuse_loss(target: Target, twin: Twin, typed: Typed, text: Typed) -> None:
     )
     for sent, held, *key in target.stream(query, _AT_ONCE):
         if not value_roundtrip.same(plain, sent, held):
-            raise MisfitFound(twin, _misfit(twin, typed, sent, key))
+            raise MisfitError(twin, _misfit(twin, typed, sent, key))
 
 
-def _misfit(twin: Twin, typed: Typed, sent: str, key: Sequence[object]) -> Misfit:
+def _misfit(twin: TablePair, typed: MappedColumn, sent: str, key: Sequence[object]) -> Misfit:
     return Misfit(twin.table.name, typed.column.name, LOSS, sent, tuple(key))

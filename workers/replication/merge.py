@@ -19,10 +19,10 @@ from workers.replication import (
     row_limits,
     source,
 )
-from workers.replication.copy_rows import HASH, Between, refuse_misfits
-from workers.replication.errors import Trouble
+from workers.replication.copy_rows import HASH, Connections, refuse_misfits
+from workers.replication.errors import ReplicationError
 from workers.replication.source import Scope
-from workers.replication.tables import Kind, Twin, Typed, key_text
+from workers.replication.tables import Kind, MappedColumn, TablePair, key_text
 from workers.replication.target import Target
 from workers.replication.temporary_tables import make_temporary, temporary, without_schema
 
@@ -61,7 +61,7 @@ class Differences:
         return self.to_bring + self.to_delete
 
 
-def load(between: Between, twin: Twin) -> int:
+def load(between: Connections, twin: TablePair) -> int:
     """Every row into the empty table `twin`; how many.
 
     Raises:
@@ -71,7 +71,7 @@ def load(between: Between, twin: Twin) -> int:
     return copy_rows.copy_rows(between, twin, source.WHOLE, twin.target)
 
 
-def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
+def differing(between: Connections, twin: TablePair, scope: Scope) -> Differences:
     """Which rows of `scope` are not alike on both sides.
 
     Raises:
@@ -82,7 +82,7 @@ def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
         refuse_misfits(between, twin, scope)
         found = _differing(between, twin, scope)
     else:
-        unlike = range_digests.unlike(between, twin, scope)
+        unlike = range_digests.differing_ranges(between, twin, scope)
         if unlike.empty:
             return Differences(unlike.compared)
         found = _differing(between, twin, unlike.scope)
@@ -94,7 +94,7 @@ def differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     return found
 
 
-def refuse_counts(between: Between, twin: Twin) -> None:
+def refuse_counts(between: Connections, twin: TablePair) -> None:
     """Refuse a target with another number of rows than the source, though all keys are there.
 
     Raises:
@@ -103,14 +103,14 @@ def refuse_counts(between: Between, twin: Twin) -> None:
     there = between.target.count(twin.target)
     here = source.count_rows(between.source, twin.table)
     if there != here:
-        raise Trouble(
+        raise ReplicationError(
             f"table {twin.table.name}: {twin.target} has {there} rows and the source {here},"
             " though each key is there: a key stands there twice. Delete what is too many and add"
             f" PRIMARY KEY ({twin.key_names})"
         )
 
 
-def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
+def _differing(between: Connections, twin: TablePair, scope: Scope) -> Differences:
     """The same, row by row."""
     target = between.target
     seen, gap = temporary(twin, "seen"), temporary(twin, "gap")
@@ -141,7 +141,7 @@ def _differing(between: Between, twin: Twin, scope: Scope) -> Differences:
     return Differences(compared, bring, to_delete, _names(target, twin, gap))
 
 
-def unlike_after(between: Between, twin: Twin, scope: Scope) -> int:
+def unlike_after(between: Connections, twin: TablePair, scope: Scope) -> int:
     """How many rows of `scope` are not in the target as the source has them."""
     target, seen = between.target, temporary(twin, "seen")
     make_temporary(
@@ -162,13 +162,13 @@ def unlike_after(between: Between, twin: Twin, scope: Scope) -> int:
     return int(found[0])
 
 
-def keys_to_bring(between: Between, twin: Twin) -> Iterator[Sequence[object]]:
+def keys_to_bring(between: Connections, twin: TablePair) -> Iterator[Sequence[object]]:
     """Keys that `differing` found missing or different, as `source.want` takes them."""
     names = ", ".join(f"{t.name}::text" if t.as_text else t.name for t in twin.key)
     return between.target.stream(f"SELECT {names} FROM {temporary(twin, 'gap')} WHERE NOT {EXTRA}")
 
 
-def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
+def upsert(between: Connections, twin: TablePair, scope: Scope) -> Upserted:
     """The rows of `scope` as the source has them.
 
     Raises:
@@ -193,7 +193,7 @@ def upsert(between: Between, twin: Twin, scope: Scope) -> Upserted:
     return Upserted(sent, inserted, updated)
 
 
-def _applied(target: Target, twin: Twin, stage: str) -> tuple[int, int]:
+def _applied(target: Target, twin: TablePair, stage: str) -> tuple[int, int]:
     """The rows of `stage` into the target; how many were updated, and inserted."""
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
     written = _written(twin)
@@ -214,20 +214,20 @@ def _applied(target: Target, twin: Twin, stage: str) -> tuple[int, int]:
     return updated, inserted
 
 
-def _written(twin: Twin) -> tuple[Typed, ...]:
+def _written(twin: TablePair) -> tuple[MappedColumn, ...]:
     """The columns that an update writes: -0 and 0 are one key, and two values."""
     return (*twin.rest, *(t for t in twin.key if t.kind is Kind.REAL))
 
 
-def not_as_sent(twin: Twin, rows: int) -> Trouble:
+def not_as_sent(twin: TablePair, rows: int) -> ReplicationError:
     """The failure of rows that are in the target otherwise than they were sent."""
-    return Trouble(
+    return ReplicationError(
         f"table {twin.table.name}: {rows} rows stand in {twin.target} otherwise than they were"
         " sent; has it a trigger or a rule that changes them?"
     )
 
 
-def _from_target(twin: Twin, scope: Scope) -> str:
+def _from_target(twin: TablePair, scope: Scope) -> str:
     """What follows FROM for the rows of `scope` in PostgreSQL."""
     if not scope.joined:
         return f"{twin.target} WHERE {scope.target}"
@@ -236,7 +236,7 @@ def _from_target(twin: Twin, scope: Scope) -> str:
     return f"({inner}) nightshift_narrowed"
 
 
-def _unlike(columns: Sequence[Typed]) -> list[str]:
+def _unlike(columns: Sequence[MappedColumn]) -> list[str]:
     """Conditions between `s` and `t`; types without `=`, and -0, are compared as text."""
     return [
         f"s.{t.name}::text IS DISTINCT FROM t.{t.name}::text"
@@ -246,7 +246,7 @@ def _unlike(columns: Sequence[Typed]) -> list[str]:
     ]
 
 
-def _names(target: Target, twin: Twin, gap: str) -> tuple[str, ...]:
+def _names(target: Target, twin: TablePair, gap: str) -> tuple[str, ...]:
     found = target.execute(
         f"SELECT {EXTRA}, {_MISSING}, {twin.key_names} FROM {gap} LIMIT {MOST_NAMED}"
     )

@@ -14,25 +14,25 @@ from datetime import datetime
 from typing import Any
 
 from workers.replication import keys, merge, source, sync_table
-from workers.replication.copy_rows import Between
-from workers.replication.errors import Trouble
+from workers.replication.copy_rows import Connections
+from workers.replication.errors import ReplicationError
 from workers.replication.merge import Differences
 from workers.replication.source import WHOLE, Scope
-from workers.replication.sync_table import Bringing
-from workers.replication.tables import Kind, Twin, Typed, quoted
-from workers.replication.watermark import Proved
+from workers.replication.sync_table import TableSync
+from workers.replication.tables import Kind, MappedColumn, TablePair, quoted
+from workers.replication.watermark import TableProof
 
 RANGE_ROWS = 5000
 _NAMED = 10
 
 
-def counts_differ(bringing: Bringing, twin: Twin) -> bool:
+def counts_differ(bringing: TableSync, twin: TablePair) -> bool:
     """Whether the two sides have not the same number of rows."""
     there = bringing.between.target.count(twin.target)
     return there != source.count_rows(bringing.between.source, twin.table)
 
 
-def prove_all(bringing: Bringing, twins: Sequence[Twin]) -> None:
+def prove_all(bringing: TableSync, twins: Sequence[TablePair]) -> None:
     """Compare every row of every table, after the last change; heal what differs, by name.
 
     Raises:
@@ -49,7 +49,7 @@ def prove_all(bringing: Bringing, twins: Sequence[Twin]) -> None:
         bringing.compared.add(twin.number)
 
 
-def prove(bringing: Bringing, twin: Twin, scope: Scope) -> None:
+def prove(bringing: TableSync, twin: TablePair, scope: Scope) -> None:
     """Compare `scope`, and heal what differs, by name.
 
     Raises:
@@ -64,33 +64,33 @@ def prove(bringing: Bringing, twin: Twin, scope: Scope) -> None:
         scope, found = WHOLE, merge.differing(bringing.between, twin, WHOLE)
         if not found.count:
             raise keys.damaged_index(twin)
-    bringing.log(told(twin, found, "healed"), "warning")
+    bringing.log(describe(twin, found, "healed"), "warning")
     tally = bringing.tally
     before = (tally.inserted, tally.updated)
-    sync_table.bring_found(bringing, twin, found)
+    sync_table.sync_found(bringing, twin, found)
     sync_table.refuse_deletions(bringing, [twin])
-    sync_table.take_away(bringing, twin)
+    sync_table.apply_deletes(bringing, twin)
     tally.inserted, tally.updated = before
     tally.healed += found.count
     if merge.differing(bringing.between, twin, scope).count:
         raise _restless(twin)
 
 
-def _restless(twin: Twin) -> Trouble:
-    return Trouble(
+def _restless(twin: TablePair) -> ReplicationError:
+    return ReplicationError(
         f"table {twin.table.name}: rows of {twin.target} do not stay as written; has it a trigger,"
         " a rule or a foreign key that changes them?"
     )
 
 
-def told(twin: Twin, found: Differences, what: str) -> str:
+def describe(twin: TablePair, found: Differences, what: str) -> str:
     """What differs, for people: the number and the first ten keys."""
     more = f" and {found.count - _NAMED} more" if found.count > _NAMED else ""
     return f"table {twin.table.name}: {found.count} rows {what}: {'; '.join(found.names)}{more}"
 
 
 def rolling(
-    bringing: Bringing, twins: Sequence[Twin], proved: dict[str, Proved], now: datetime
+    bringing: TableSync, twins: Sequence[TablePair], proved: dict[str, TableProof], now: datetime
 ) -> None:
     """Prove on within the budget; `proved` is brought up to date by name."""
     deadline = time.monotonic() + bringing.params.proof_budget
@@ -102,7 +102,9 @@ def rolling(
                 break
 
 
-def _one_range(bringing: Bringing, twin: Twin, known: Proved, now: datetime) -> Proved:
+def _one_range(
+    bringing: TableSync, twin: TablePair, known: TableProof, now: datetime
+) -> TableProof:
     position = _key(known.position, twin)
     if position is None:
         position, known = None, replace(known, position=None, began_at=now)
@@ -115,7 +117,7 @@ def _one_range(bringing: Bringing, twin: Twin, known: Proved, now: datetime) -> 
 
 
 def _key_after(
-    between: Between, twin: Twin, start: Sequence[Any] | None
+    between: Connections, twin: TablePair, start: Sequence[Any] | None
 ) -> tuple[Any, ...] | None:
     """The last key of the range that begins after `start`; None: the table ends before."""
     keys = ", ".join(typed.column.source for typed in twin.key)
@@ -129,7 +131,7 @@ def _key_after(
 
 
 def _between(
-    between: Between, twin: Twin, start: Sequence[Any] | None, end: Sequence[Any] | None
+    between: Connections, twin: TablePair, start: Sequence[Any] | None, end: Sequence[Any] | None
 ) -> Scope:
     wheres, values, targets = [], {}, []
     for sign, letter, key in ((">", "a", start), ("<=", "b", end)):
@@ -144,7 +146,7 @@ def _between(
 
 
 def _source_side(
-    twin: Twin, sign: str, letter: str, key: Sequence[Any]
+    twin: TablePair, sign: str, letter: str, key: Sequence[Any]
 ) -> tuple[str, dict[str, object]]:
     keys = ", ".join(typed.column.source for typed in twin.key)
     marks = ", ".join(f":{letter}{number}" for number in range(len(key)))
@@ -152,7 +154,7 @@ def _source_side(
     return (f"({keys}) {sign} ({marks})" if len(key) > 1 else f"{keys} {sign} {marks}"), values
 
 
-def _target_side(between: Between, twin: Twin, sign: str, key: Sequence[Any]) -> str:
+def _target_side(between: Connections, twin: TablePair, sign: str, key: Sequence[Any]) -> str:
     keys = ", ".join(_bytewise(typed) for typed in twin.key)
     values = ", ".join(
         f"{between.target.literal(value)}::{typed.type}"
@@ -161,7 +163,7 @@ def _target_side(between: Between, twin: Twin, sign: str, key: Sequence[Any]) ->
     return f"({keys}) {sign} ({values})"
 
 
-def _bytewise(typed: Typed) -> str:
+def _bytewise(typed: MappedColumn) -> str:
     text = typed.type.startswith(("text", "character varying"))
     return f'{quoted(typed.column.name)} COLLATE "C"' if text else quoted(typed.column.name)
 
@@ -171,7 +173,7 @@ def _text(key: Sequence[Any]) -> str:
     return json.dumps([repr(value) if isinstance(value, float) else value for value in key])
 
 
-def _key(text: str | None, twin: Twin) -> list[Any] | None:
+def _key(text: str | None, twin: TablePair) -> list[Any] | None:
     """The key that was kept; None: none, or one of another shape."""
     values = [] if text is None else json.loads(text)
     if len(values) != len(twin.key):

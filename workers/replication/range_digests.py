@@ -20,9 +20,9 @@ from itertools import islice
 from typing import Any
 
 from workers.replication import copy_format, key_lookup, row_encoding, source, value_fit
-from workers.replication.copy_rows import Between, refuse_misfits
+from workers.replication.copy_rows import Connections, refuse_misfits
 from workers.replication.source import Scope
-from workers.replication.tables import Kind, Twin
+from workers.replication.tables import Kind, TablePair
 
 _MOST_RANGES = 8192
 _FEWEST_ROWS = 64
@@ -33,7 +33,7 @@ _PLACE, _FIRST, _EDGES = "nightshift_place", "nightshift_first", "nightshift_edg
 
 
 @dataclass(frozen=True, slots=True)
-class Unlike:
+class DifferingRows:
     """How many rows were looked at, and the scope of those that may differ.
 
     empty: none do. rows: how many of the source lie in the scope, if that was counted.
@@ -56,13 +56,13 @@ class Edges:
     target: list[Any]
 
 
-def possible(between: Between, twin: Twin) -> bool:
+def possible(between: Connections, twin: TablePair) -> bool:
     """Whether both sides can say what they have in this way."""
     server = between.target.connection.info.server_version
     return twin.ordered and not row_encoding.cast_columns(twin) and server >= _OLDEST_SERVER
 
 
-def unlike(between: Between, twin: Twin, scope: Scope) -> Unlike:
+def differing_ranges(between: Connections, twin: TablePair, scope: Scope) -> DifferingRows:
     """The part of `scope` whose ranges are not alike.
 
     Raises:
@@ -79,7 +79,7 @@ def unlike(between: Between, twin: Twin, scope: Scope) -> Unlike:
             asked = pool.submit(between.target.unsorted, query)
             ours = _ours(between, twin, scope, edges, _failing(asked))
             theirs = {number: (int(bits, 2), rows) for number, bits, rows in asked.result()}
-    except (copy_format.Unfit, sqlite3.OperationalError):
+    except (copy_format.UnfitValueError, sqlite3.OperationalError):
         refuse_misfits(between, twin, scope)
         raise
     places = [n for n, sums in enumerate(ours) if sums != theirs.get(n, (0, 0))]
@@ -87,12 +87,12 @@ def unlike(between: Between, twin: Twin, scope: Scope) -> Unlike:
     # Through the index of a key a part of a range is no cheaper than the range.
     by_index = twin.table.index_row and scope.source
     if places and (len(places) > len(ours) / 2 or twin.scanned or by_index):
-        return Unlike(compared, scope)
+        return DifferingRows(compared, scope)
     rows = sum(ours[place][1] for place in places)
-    return Unlike(compared, _narrow(between, twin, scope, edges, places), not places, rows)
+    return DifferingRows(compared, _narrow(between, twin, scope, edges, places), not places, rows)
 
 
-def _edges(between: Between, twin: Twin, scope: Scope) -> Edges:
+def _edges(between: Connections, twin: TablePair, scope: Scope) -> Edges:
     """Every so many rows a first key; those that PostgreSQL could not read are left out."""
     first = twin.key[0].column.source
     rows = 0 if scope.source else source.count(between.source, twin.table)
@@ -114,7 +114,7 @@ def _edges(between: Between, twin: Twin, scope: Scope) -> Edges:
         values["edge"], query = line[0], f"{start} {word} {first} > {after} {end}"
 
 
-def _add(edges: Edges, twin: Twin, key: object) -> None:
+def _add(edges: Edges, twin: TablePair, key: object) -> None:
     if isinstance(key, bytes) and _is_text(twin):
         try:
             text = key.decode()
@@ -129,7 +129,7 @@ def _add(edges: Edges, twin: Twin, key: object) -> None:
 
 
 def _ours(
-    between: Between, twin: Twin, scope: Scope, edges: Edges, look: Callable[[], None]
+    between: Connections, twin: TablePair, scope: Scope, edges: Edges, look: Callable[[], None]
 ) -> list[tuple[int, int]]:
     """By range the digest and the number of rows, of SQLite."""
     sums, counts = [0] * (len(edges.source) + 1), [0] * (len(edges.source) + 1)
@@ -144,7 +144,7 @@ def _ours(
         while batch := list(islice(cursor, _BATCH_ROWS)):
             for key, text, unfit in batch:
                 if unfit:
-                    raise copy_format.Unfit("a value does not fit its column")
+                    raise copy_format.UnfitValueError("a value does not fit its column")
                 digest = salted.copy()
                 digest.update(text)
                 place = bisect_right(begins, key)
@@ -165,12 +165,12 @@ def _failing(asked: Future[Any]) -> Callable[[], None]:
     return look
 
 
-def _target_digest(between: Between, twin: Twin) -> str:
+def _target_digest(between: Connections, twin: TablePair) -> str:
     text = f"'{between.marks.salt}' || {row_encoding.json_in_postgres(twin)}"
     return f"('x' || md5({text}))::bit(128)"
 
 
-def _target_place(between: Between, twin: Twin, edges: Edges) -> tuple[str, str]:
+def _target_place(between: Connections, twin: TablePair, edges: Edges) -> tuple[str, str]:
     """What to join, and the number of a row's range, as `bisect_right` gives it.
 
     In two steps, since PostgreSQL walks through an array of texts from its head.
@@ -195,13 +195,13 @@ def _target_place(between: Between, twin: Twin, edges: Edges) -> tuple[str, str]
 
 
 def _narrow(
-    between: Between, twin: Twin, scope: Scope, edges: Edges, places: Sequence[int]
+    between: Connections, twin: TablePair, scope: Scope, edges: Edges, places: Sequence[int]
 ) -> Scope:
     """The rows of `scope` in these ranges; the source's are told by a temporary table."""
     # Every text is at least '', every number at least -inf; a blob is behind them all.
     lowest = b"" if _is_text(twin) else float("-inf")
     begins, ends = [lowest, *edges.source], [*edges.source, None]
-    source.want_between(
+    source.stage_keys_between(
         between.source, _is_text(twin), [(begins[place], ends[place]) for place in places]
     )
     joined, place = _target_place(between, twin, edges)
@@ -214,16 +214,16 @@ def _narrow(
     )
 
 
-def _is_text(twin: Twin) -> bool:
+def _is_text(twin: TablePair) -> bool:
     return twin.key[0].type.startswith(("text", "character varying"))
 
 
-def _bytewise(twin: Twin) -> str:
+def _bytewise(twin: TablePair) -> str:
     name = twin.key[0].name
     return f'{name}::text COLLATE "C"' if _is_text(twin) else name
 
 
-def _array_type(twin: Twin) -> str:
+def _array_type(twin: TablePair) -> str:
     if _is_text(twin):
         return "text[]"
     return "double precision[]" if twin.key[0].kind is Kind.REAL else "bigint[]"

@@ -29,15 +29,15 @@ from workers.replication import (
     target_schema,
     watermark,
 )
-from workers.replication.copy_rows import Between
-from workers.replication.errors import Cancelled, Trouble
+from workers.replication.copy_rows import Connections
+from workers.replication.errors import ReplicationCancelledError, ReplicationError
 from workers.replication.params import Params
 from workers.replication.row_encoding import Marks
-from workers.replication.session import Pair, Sight
-from workers.replication.sync_table import Bringing, Tally, Way
-from workers.replication.tables import Twin
+from workers.replication.session import Pair, Session
+from workers.replication.sync_table import SyncMethod, TableSync, Tally
+from workers.replication.tables import TablePair
 from workers.replication.target import connected
-from workers.replication.watermark import Proved, Remembered
+from workers.replication.watermark import SavedState, TableProof
 from workers.report import Report
 
 _TELL_EVERY_ROWS = 10_000
@@ -57,21 +57,21 @@ class Counter:
             Cancelled: the run was asked to end.
         """
         if self.report.cancelled:
-            raise Cancelled
+            raise ReplicationCancelledError
         before, self.done = self.done, self.done + rows
         if before // _TELL_EVERY_ROWS != self.done // _TELL_EVERY_ROWS:
             self.report.progress(self.done, None, "rows")
 
 
 @dataclass(slots=True)
-class Outcome:
+class RunResult:
     """What there is to commit, and to say; `current`: the source's generation."""
 
     tally: Tally
     tables: int
     current: str
     rotate: bool = False
-    proved: dict[str, Proved] = field(default_factory=dict)
+    proved: dict[str, TableProof] = field(default_factory=dict)
     taken: dict[str, int] = field(default_factory=dict)
 
 
@@ -88,10 +88,10 @@ def replicate(params: Params, report: Report) -> dict[str, Scalar]:
             target_schema.make_schema(target)
         with session.taken(params, target, report, remembered) as seen:
             connection, snapshot_at = seen.connection, seen.at
-            between = Between(
+            between = Connections(
                 connection, target, Marks(), params.on_misfit == "text", Counter(report)
             )
-            bringing = Bringing(between, params, Tally(), report.log, seen.adopted)
+            bringing = TableSync(between, params, Tally(), report.log, seen.adopted)
             outcome = _all_tables(bringing, seen, remembered)
             schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
         with _generation(params, remembered.generation, outcome, report) as generation:
@@ -112,7 +112,9 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
         connected(params.postgres, params.schema, lambda: report.cancelled) as target,
         source.snapshot(params, lambda: report.cancelled) as connection,
     ):
-        between = Between(connection, target, Marks(), params.on_misfit == "text", Counter(report))
+        between = Connections(
+            connection, target, Marks(), params.on_misfit == "text", Counter(report)
+        )
         names = table_selection.chosen(connection, params, report)
         remembered = watermark.recall(target)
         for number, pair in enumerate(session.beside(connection, target, names, params)):
@@ -124,29 +126,29 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
                 )
                 continue
             target_schema.refuse_dropped(target, table, present, remembered.brought(name))
-            twin = keys.settled(between, target_schema.twin_of(target, table, present), number)
+            twin = keys.settled(between, target_schema.pair_of(target, table, present), number)
             with key_index.readable(connection, name):
                 found = merge.differing(between, twin, source.WHOLE)
             rows += found.compared
             if found.count:
-                wrong.append(proof.told(twin, found, "differ"))
+                wrong.append(proof.describe(twin, found, "differ"))
     if wrong:
         for line in wrong:
             report.log(line, "error")
-        raise Trouble(f"not equal: {'; '.join(wrong)[:1000]}")
+        raise ReplicationError(f"not equal: {'; '.join(wrong)[:1000]}")
     seconds = round(time.monotonic() - began, 3)
     return {"compared": rows, "tables": len(names), "differing": 0, "seconds": seconds}
 
 
-def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outcome:
+def _all_tables(bringing: TableSync, seen: Session, remembered: SavedState) -> RunResult:
     connection, now = seen.connection, seen.at
     watermark.make(bringing.between.target, remembered)
     memory = change_log.memory(connection)
-    outcome = Outcome(bringing.tally, len(seen.pairs), memory.current)
+    outcome = RunResult(bringing.tally, len(seen.pairs), memory.current)
     known = bringing.params.capture == "triggers" and memory.knows(remembered.generation)
     moved = connection.execute("PRAGMA schema_version").fetchone()[0] != remembered.schema_version
-    ways: dict[str, tuple[Way, bool]] = {}
-    plan: list[Twin] = []
+    ways: dict[str, tuple[SyncMethod, bool]] = {}
+    plan: list[TablePair] = []
     for number, pair in enumerate(seen.pairs):
         name = pair.table.name
         with key_index.readable(connection, name):
@@ -166,7 +168,7 @@ def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outc
             outcome.taken[name] = last
         # Nothing of it is proved by this line: that is said when it was.
         since = before.proved_since if before and not is_new else now
-        outcome.proved[name] = before if before and believed else Proved(name, epoch, since)
+        outcome.proved[name] = before if before and believed else TableProof(name, epoch, since)
     outcome.rotate = bringing.params.capture == "triggers" and (not known or bool(outcome.taken))
     gone = sorted(remembered.tables.keys() - {pair.table.name for pair in seen.pairs})
     if gone:
@@ -185,35 +187,37 @@ def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outc
     return outcome
 
 
-def _way(believed: bool, is_new: bool, last: int, twin: Twin) -> Way:
+def _way(believed: bool, is_new: bool, last: int, twin: TablePair) -> SyncMethod:
     if is_new or not believed:
-        return Way.FULL
-    return Way.CHANGES if last else Way.NOTHING
+        return SyncMethod.FULL
+    return SyncMethod.CHANGES if last else SyncMethod.NOTHING
 
 
 def _bring_all(
-    bringing: Bringing,
-    plan: Sequence[Twin],
-    ways: dict[str, tuple[Way, bool]],
-    outcome: Outcome,
+    bringing: TableSync,
+    plan: Sequence[TablePair],
+    ways: dict[str, tuple[SyncMethod, bool]],
+    outcome: RunResult,
     now: datetime,
 ) -> None:
     target, tally = bringing.between.target, bringing.tally
     proves = bringing.proves or bringing.params.full
-    if not proves and all(path is Way.NOTHING for path, _ in ways.values()):
+    if not proves and all(path is SyncMethod.NOTHING for path, _ in ways.values()):
         return
     target_schema.lock(target, plan)
     order = [
-        sync_table.bring(bringing, twin, *ways[twin.table.name])
+        sync_table.sync_table(bringing, twin, *ways[twin.table.name])
         for twin in target_schema.parents_first(target, plan)
     ]
     sync_table.refuse_deletions(bringing, order)
     for twin in reversed(order):
-        tally.deleted += sync_table.take_away(bringing, twin)
+        tally.deleted += sync_table.apply_deletes(bringing, twin)
     _prove(bringing, order, outcome, now)
 
 
-def _prove(bringing: Bringing, order: Sequence[Twin], outcome: Outcome, now: datetime) -> None:
+def _prove(
+    bringing: TableSync, order: Sequence[TablePair], outcome: RunResult, now: datetime
+) -> None:
     """Prove what there is to commit, after its last change, as far as was asked for."""
     target = bringing.between.target
     if bringing.params.full:
@@ -238,20 +242,20 @@ def _prove(bringing: Bringing, order: Sequence[Twin], outcome: Outcome, now: dat
         proof.rolling(bringing, rest, outcome.proved, now)
 
 
-def _proved_now(outcome: Outcome, twin: Twin, now: datetime) -> Proved:
-    return Proved(twin.table.name, outcome.proved[twin.table.name].epoch, now)
+def _proved_now(outcome: RunResult, twin: TablePair, now: datetime) -> TableProof:
+    return TableProof(twin.table.name, outcome.proved[twin.table.name].epoch, now)
 
 
 def _twin(
-    bringing: Bringing, pair: Pair, number: int, brought: Collection[str]
-) -> tuple[Twin, bool]:
+    bringing: TableSync, pair: Pair, number: int, brought: Collection[str]
+) -> tuple[TablePair, bool]:
     """The twin in the target, and whether it was made just now."""
     between, table, present = bringing.between, pair.table, pair.present
     target = between.target
     if not present:
         return keys.settled(between, sync_table.new_twin(bringing, table), number), True
     target_schema.refuse_dropped(target, table, present, brought)
-    twin = target_schema.twin_of(target, table, present)
+    twin = target_schema.pair_of(target, table, present)
     extra = target_schema.extra(table, present)
     if extra:
         bringing.log(
@@ -263,7 +267,7 @@ def _twin(
 
 
 @contextmanager
-def _generation(params: Params, present: str, outcome: Outcome, report: Report) -> Iterator[str]:
+def _generation(params: Params, present: str, outcome: RunResult, report: Report) -> Iterator[str]:
     """What the target commits under: if rotated, the source hears of it before and after."""
     if not outcome.rotate:
         yield present
@@ -276,12 +280,12 @@ def _generation(params: Params, present: str, outcome: Outcome, report: Report) 
             change_log.settle(connection, generation, outcome.taken)
         except sqlite3.Error as error:
             # The target has committed; the next run takes the same keys again.
-            words = sqlite.trouble(params.database, error)
+            words = sqlite.error_of(params.database, error)
             report.log(f"the log of changes was not emptied: {words}", "warning")
 
 
 def _result(
-    outcome: Outcome, snapshot_at: datetime, seconds: float, report: Report
+    outcome: RunResult, snapshot_at: datetime, seconds: float, report: Report
 ) -> dict[str, Scalar]:
     now, tally = datetime.now(UTC), outcome.tally
     since: Iterable[datetime] = (proved.proved_since for proved in outcome.proved.values())

@@ -14,7 +14,7 @@ import struct
 from dataclasses import dataclass
 from dataclasses import field as drawn
 
-from workers.replication.tables import Affinity, Kind, Twin, Typed
+from workers.replication.tables import Affinity, Kind, MappedColumn, TablePair
 
 # PostgreSQL takes at most 100 arguments in one call.
 _ARGUMENTS = 50
@@ -42,7 +42,7 @@ class Marks:
         return {"field": self.field, "null": self.null}
 
 
-def teach(connection: sqlite3.Connection) -> None:
+def register_functions(connection: sqlite3.Connection) -> None:
     """Give SQLite the functions that the expressions here call."""
     encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
     connection.create_function(
@@ -52,7 +52,7 @@ def teach(connection: sqlite3.Connection) -> None:
     connection.create_function(_BITS_OF_REAL, 1, _bits, deterministic=True)
 
 
-def sent(typed: Typed, widen: bool) -> str:
+def sent(typed: MappedColumn, widen: bool) -> str:
     """The SQLite expression whose text goes to PostgreSQL; NULL stays NULL.
 
     widen: a text column takes any class, as text.
@@ -75,14 +75,14 @@ def sent(typed: Typed, widen: bool) -> str:
             return _any_class(source) if widen and not _whole(typed.type) else source
 
 
-def body_sql(twin: Twin, widen: bool) -> str:
+def body_sql(twin: TablePair, widen: bool) -> str:
     """What is hashed of a row in SQLite."""
     parts = [f"ifnull({_hashed(typed, widen)}, :null)" for typed in hashed_columns(twin)]
     # The empty text makes one of a single number, too.
     return _joined([*_between(parts), "''"])
 
 
-def hash_sql(twin: Twin, marks: Marks, of: str = "") -> str:
+def hash_sql(twin: TablePair, marks: Marks, of: str = "") -> str:
     """The same text, salted and hashed, in PostgreSQL; the marks are literals.
 
     of: what stands before the columns' names, such as `t.`.
@@ -101,7 +101,7 @@ def hash_sql(twin: Twin, marks: Marks, of: str = "") -> str:
     return f"md5(concat({_literal(marks.salt)}, {body}))::uuid"
 
 
-def json_sql(twin: Twin, widen: bool) -> str:
+def json_sql(twin: TablePair, widen: bool) -> str:
     """A whole row as JSON arrays of texts, in SQLite, which refuses to put a blob there."""
     parts = [
         _hashed(typed, widen)
@@ -115,7 +115,7 @@ def json_sql(twin: Twin, widen: bool) -> str:
     )
 
 
-def json_in_postgres(twin: Twin) -> str:
+def json_in_postgres(twin: TablePair) -> str:
     """The same text in PostgreSQL."""
     parts = [_in_postgres(typed) for typed in twin.columns]
     return " || ".join(
@@ -124,23 +124,23 @@ def json_in_postgres(twin: Twin) -> str:
     )
 
 
-def cast_columns(twin: Twin) -> tuple[Typed, ...]:
+def cast_columns(twin: TablePair) -> tuple[MappedColumn, ...]:
     """What is compared by PostgreSQL after it has read it."""
     return tuple(typed for typed in twin.rest if typed.kind is Kind.CAST)
 
 
-def hashed_columns(twin: Twin) -> tuple[Typed, ...]:
+def hashed_columns(twin: TablePair) -> tuple[MappedColumn, ...]:
     """What is compared by its hash; the key, too, which PostgreSQL may take for another."""
     return tuple(typed for typed in twin.columns if typed.kind is not Kind.CAST)
 
 
-def _hashed(typed: Typed, widen: bool) -> str:
+def _hashed(typed: MappedColumn, widen: bool) -> str:
     if typed.kind is Kind.REAL:
         return f"{_BITS_OF_REAL}({typed.column.source})"
     return sent(typed, widen)
 
 
-def _in_postgres(typed: Typed, of: str = "") -> str:
+def _in_postgres(typed: MappedColumn, of: str = "") -> str:
     match typed.kind:
         case Kind.REAL:
             return f"encode(float8send({of}{typed.name}), 'hex')"

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.errors import ProgramLimitExceeded, UniqueViolation
 
-from workers.replication.errors import Trouble
-from workers.replication.tables import Twin, key_text
+from workers.replication.errors import ReplicationError
+from workers.replication.tables import TablePair, key_text
 from workers.replication.target import Target
 
 _TUPLE = re.compile(r"tuple (\(\d+,\d+\))")
 
 
 @contextmanager
-def named(target: Target, twin: Twin, rows: str) -> Iterator[None]:
+def named(target: Target, twin: TablePair, rows: str) -> Iterator[None]:
     """Name the row at which PostgreSQL refuses what is done inside; `rows`: where they lie.
 
     Raises:
@@ -33,24 +33,26 @@ def named(target: Target, twin: Twin, rows: str) -> Iterator[None]:
         raise _too_large(target, twin, rows, error) from None
 
 
-def _collision(target: Target, twin: Twin, rows: str) -> Trouble | None:
+def _collision(target: Target, twin: TablePair, rows: str) -> ReplicationError | None:
     """Two rows with one key, or None: then another index of the target refuses."""
     keys = twin.key_names
     twice = f"GROUP BY {keys} HAVING count(*) > 1"
     line = target.one(f"SELECT {keys} FROM {rows} {twice} LIMIT 1")
     if line is None:
         return None
-    return Trouble(
+    return ReplicationError(
         f"table {twin.table.name}: two rows get the same key ({key_text(line)}) in PostgreSQL,"
         " which tells fewer keys apart than SQLite; give one of them another key or exclude the"
         " table"
     )
 
 
-def _too_large(target: Target, twin: Twin, rows: str, error: psycopg.Error) -> Trouble:
+def _too_large(
+    target: Target, twin: TablePair, rows: str, error: psycopg.Error
+) -> ReplicationError:
     primary = error.diag.message_primary or str(error)
     if "index" not in primary:
-        return Trouble(f"table {twin.table.name}: {primary}; {advice(twin)}")
+        return ReplicationError(f"table {twin.table.name}: {primary}; {advice(twin)}")
     place = _TUPLE.search(error.diag.message_detail or "")
     sizes = " + ".join(f"octet_length({typed.name}::text)" for typed in twin.key)
     if place is not None and rows == twin.target:
@@ -58,12 +60,12 @@ def _too_large(target: Target, twin: Twin, rows: str, error: psycopg.Error) -> T
     else:
         end = f"ORDER BY {sizes} DESC LIMIT 1"
     line = target.one(f"SELECT {twin.key_names} FROM {rows} {end}") or ()
-    return Trouble(
+    return ReplicationError(
         f"table {twin.table.name}, key ({key_text(line)}): the key is too long for an index of"
         f" PostgreSQL ({primary}); shorten it or exclude the table"
     )
 
 
-def advice(twin: Twin) -> str:
+def advice(twin: TablePair) -> str:
     """What to do about a row that is too large."""
     return f"exclude columns (exclude: [{twin.table.name}.COLUMN]) or the table"

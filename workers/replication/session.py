@@ -18,12 +18,12 @@ from workers.replication import (
     table_selection,
     target_schema,
 )
-from workers.replication.errors import Trouble
+from workers.replication.errors import ReplicationError
 from workers.replication.params import Params
 from workers.replication.tables import ROWID, Table
 from workers.replication.target import Target
-from workers.replication.target_schema import Present
-from workers.replication.watermark import Remembered
+from workers.replication.target_schema import TargetColumn
+from workers.replication.watermark import SavedState
 from workers.report import Report
 
 
@@ -32,7 +32,7 @@ class Pair:
     """A table of the source, and the columns that stand in the target; none: no table yet."""
 
     table: Table
-    present: Mapping[str, Present]
+    present: Mapping[str, TargetColumn]
 
     @property
     def relation(self) -> int:
@@ -41,7 +41,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Session:
     """A snapshot that was taken at or after `at`, and the tables to bring.
 
     adopted: those of them that hold rows which no run has written.
@@ -55,8 +55,8 @@ class Sight:
 
 @contextmanager
 def taken(
-    params: Params, target: Target, report: Report, remembered: Remembered
-) -> Iterator[Sight]:
+    params: Params, target: Target, report: Report, remembered: SavedState
+) -> Iterator[Session]:
     """A snapshot in which every table has its triggers, if there are to be any.
 
     Those that are missing are made, and begin a new epoch; a second snapshot has them.
@@ -80,7 +80,7 @@ def taken(
         if params.capture == "compare":
             table_selection.tell_leftovers(connection, report)
         if params.capture == "compare" or change_log.stand(connection, tables):
-            yield Sight(connection, at, pairs, foreign)
+            yield Session(connection, at, pairs, foreign)
             return
     made = change_log.prepare(params.database, tables)
     if made:
@@ -89,12 +89,12 @@ def taken(
     with source.snapshot(params, lambda: report.cancelled) as connection:
         pairs = beside(connection, target, names, params)
         if not change_log.stand(connection, [pair.table for pair in pairs]):
-            raise Trouble(
+            raise ReplicationError(
                 f"the triggers just made in {params.database} are gone or others: another program"
                 " changes its schema now; the next run makes them again",
                 permanent=False,
             )
-        yield Sight(connection, at, pairs, foreign)
+        yield Session(connection, at, pairs, foreign)
 
 
 def beside(

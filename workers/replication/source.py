@@ -15,9 +15,9 @@ from typing import Any
 
 from workers import sqlite
 from workers.replication import key_index, key_lookup, row_encoding
-from workers.replication.errors import Cancelled, Trouble
+from workers.replication.errors import ReplicationCancelledError, ReplicationError
 from workers.replication.params import Params
-from workers.replication.tables import ROWID, Column, Table, Twin, quoted
+from workers.replication.tables import ROWID, Column, Table, TablePair, quoted
 from workers.replication.type_mapping import LARGEST_WHOLE, Found
 from workers.sqlite_connection import is_utf8, text_of
 
@@ -60,11 +60,11 @@ def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.
         connection.set_progress_handler(cancelled, _LOOK_EVERY_INSTRUCTIONS)
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        row_encoding.teach(connection)
+        row_encoding.register_functions(connection)
         yield connection
     except sqlite3.OperationalError as error:
         if cancelled():
-            raise Cancelled from error
+            raise ReplicationCancelledError from error
         raise
     finally:
         connection.close()
@@ -103,7 +103,7 @@ def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None 
     ).fetchall()
     for column, _, _, raw in lines:
         if not is_utf8(raw):
-            raise Trouble(
+            raise ReplicationError(
                 f"table {name}: the name of its column {column} is not UTF-8; rename it there, or"
                 " exclude the table"
             )
@@ -126,7 +126,7 @@ def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None 
             scanned=not index.usable or (index.is_beside and not number),
         )
     if not number or ROWID in taken:
-        raise Trouble(f"table {name} has no key, and columns called like its row number")
+        raise ReplicationError(f"table {name} has no key, and columns called like its row number")
     plain = tuple(Column(c.name, c.declared, c.source) for c in columns)
     return Table(name, (Column(ROWID, "INTEGER", f"t.{number}", 1), *plain), number)
 
@@ -175,14 +175,16 @@ def rows(
         connection.text_factory = text_of
 
 
-def want(connection: sqlite3.Connection, twin: Twin, keys: Iterator[Sequence[object]]) -> None:
+def stage_keys(
+    connection: sqlite3.Connection, twin: TablePair, keys: Iterator[Sequence[object]]
+) -> None:
     """Let `wanted_scope` mean the rows with these keys."""
     _empty_wanted(connection, twin)
     marks = ", ".join("?" * len(twin.key))
     connection.executemany(f"INSERT INTO {WANTED} VALUES ({marks})", keys)
 
 
-def want_between(
+def stage_keys_between(
     connection: sqlite3.Connection, as_text: bool, ranges: Sequence[tuple[Any, Any]]
 ) -> None:
     """Let `w.k0` and `w.k1` in a scope be the ends of these ranges; None: no end.
@@ -197,7 +199,7 @@ def want_between(
     connection.executemany(query, ranges)
 
 
-def want_from(connection: sqlite3.Connection, twin: Twin, table: str) -> int:
+def stage_keys_from(connection: sqlite3.Connection, twin: TablePair, table: str) -> int:
     """The same with the distinct keys in `table` (columns k0, k1, ...); how many."""
     _empty_wanted(connection, twin)
     keys = [
@@ -210,14 +212,14 @@ def want_from(connection: sqlite3.Connection, twin: Twin, table: str) -> int:
     return connection.execute(query).rowcount
 
 
-def wanted_scope(twin: Twin) -> Scope:
+def wanted_scope(twin: TablePair) -> Scope:
     """The rows whose key is wanted; each once if each key was."""
     return Scope(
         f"WHERE {key_lookup.equal_by_value(twin) if twin.scanned else key_lookup.equal(twin)}"
     )
 
 
-def from_gone(twin: Twin) -> str:
+def from_gone(twin: TablePair) -> str:
     """The FROM clause for wanted keys (`w`) that no row of the table has."""
     if not twin.scanned:
         return f"FROM {WANTED} AS w WHERE NOT EXISTS (SELECT 1 {from_index(twin)})"
@@ -227,14 +229,14 @@ def from_gone(twin: Twin) -> str:
     return f"FROM {WANTED} AS w WHERE ({keys}) NOT IN (SELECT {values} FROM {table})"
 
 
-def from_index(twin: Twin) -> str:
+def from_index(twin: TablePair) -> str:
     """The FROM clause for the row that a wanted key (`w`, from outside) has by its index."""
     table = twin.table.source
     seek = f"{table} AS i CROSS JOIN " if twin.table.index_row else ""
     return f"FROM {seek}{table} AS t NOT INDEXED WHERE {key_lookup.equal(twin)}"
 
 
-def wants_null(connection: sqlite3.Connection, twin: Twin) -> bool:
+def wants_null(connection: sqlite3.Connection, twin: TablePair) -> bool:
     """Whether a wanted key has a NULL, which no comparison would find."""
     nulls = " OR ".join(f"k{number} IS NULL" for number in range(len(twin.key)))
     return (
@@ -253,7 +255,7 @@ def count_rows(connection: sqlite3.Connection, table: Table) -> int:
     return int(connection.execute(query).fetchone()[0])
 
 
-def from_wanted(twin: Twin, scope: Scope) -> str:
+def from_wanted(twin: TablePair, scope: Scope) -> str:
     """The FROM clause for `scope`, whose `source` may ask for wanted keys.
 
     An index may be damaged, or need what only the owner's program has; so rows are read
@@ -270,7 +272,7 @@ def from_wanted(twin: Twin, scope: Scope) -> str:
     return f"FROM {WANTED} AS w CROSS JOIN {seek}{table} NOT INDEXED {scope.source}"
 
 
-def _empty_wanted(connection: sqlite3.Connection, twin: Twin) -> None:
+def _empty_wanted(connection: sqlite3.Connection, twin: TablePair) -> None:
     places = ", ".join(f"k{number}" for number in range(len(twin.key)))
     connection.execute(f"DROP TABLE IF EXISTS {WANTED}")
     connection.execute(f"CREATE TEMP TABLE nightshift_wanted ({places})")
@@ -278,7 +280,7 @@ def _empty_wanted(connection: sqlite3.Connection, twin: Twin) -> None:
         index_wanted(connection, twin)
 
 
-def index_wanted(connection: sqlite3.Connection, twin: Twin) -> None:
+def index_wanted(connection: sqlite3.Connection, twin: TablePair) -> None:
     """Give the wanted keys an index, for `lookup.equal_by_value`, which goes through the table."""
     places = ", ".join(f"k{number}" for number in range(len(twin.key)))
     name = "temp.nightshift_wanted_keys"

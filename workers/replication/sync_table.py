@@ -21,9 +21,9 @@ from workers.replication import (
     target_schema,
     type_mapping,
 )
-from workers.replication.copy_rows import Between, MisfitFound, refuse_misfits
+from workers.replication.copy_rows import Connections, MisfitError, refuse_misfits
 from workers.replication.params import Params
-from workers.replication.tables import ROWID, Affinity, Table, Twin, Typed
+from workers.replication.tables import ROWID, Affinity, MappedColumn, Table, TablePair
 
 # With more of a table changed than this, comparing all of it is cheaper.
 _LARGEST_PART = 0.25
@@ -32,7 +32,7 @@ _ALWAYS_FEW = 1000
 _OURS = ("bigint", "double precision", "numeric", "text", "bytea")
 
 
-class Way(StrEnum):
+class SyncMethod(StrEnum):
     """How a table's changes were found; the words of the result."""
 
     FULL = "full"
@@ -49,16 +49,16 @@ class Tally:
     deleted: int = 0
     healed: int = 0
     compared: int = 0
-    paths: set[Way] = field(default_factory=set)
+    paths: set[SyncMethod] = field(default_factory=set)
 
     @property
     def path(self) -> str:
         """The dearest way that a table took."""
-        return str(next((way for way in Way if way in self.paths), Way.NOTHING))
+        return str(next((way for way in SyncMethod if way in self.paths), SyncMethod.NOTHING))
 
 
 @dataclass(slots=True)
-class Bringing:
+class TableSync:
     """What bringing needs to know, and its tally.
 
     adopted: tables whose rows may all go. noted: by the number of a table with deletions
@@ -66,7 +66,7 @@ class Bringing:
     is known to be alike.
     """
 
-    between: Between
+    between: Connections
     params: Params
     tally: Tally
     log: Callable[[str, str], None]
@@ -80,7 +80,7 @@ class Bringing:
         return self.params.proof_budget > 0
 
 
-def new_twin(bringing: Bringing, table: Table) -> Twin:
+def new_twin(bringing: TableSync, table: Table) -> TablePair:
     """The twin of a table that the target does not have, made there, empty.
 
     Raises:
@@ -94,14 +94,14 @@ def new_twin(bringing: Bringing, table: Table) -> Twin:
             column, type_mapping.long_word(column.wanted or "text"), table.name
         )
         chosen = type_mapping.choose(column, found.get(column.name, type_mapping.Found()))
-        columns.append(Typed(column, chosen.type))
+        columns.append(MappedColumn(column, chosen.type))
     target = bringing.between.target
-    planned = Twin(table, tuple(columns), target.named(table.name))
+    planned = TablePair(table, tuple(columns), target.named(table.name))
     target_schema.make(target, planned)
     if table.rowid:
         bringing.log(f"table {table.name}: keyed by its row numbers ({ROWID})", "info")
     # As PostgreSQL spells the types: what was asked for may be an alias.
-    return target_schema.twin_of(target, table, target_schema.columns_of(target, table.name))
+    return target_schema.pair_of(target, table, target_schema.columns_of(target, table.name))
 
 
 def is_undecided(affinity: Affinity, declared: str) -> bool:
@@ -109,7 +109,7 @@ def is_undecided(affinity: Affinity, declared: str) -> bool:
     return affinity is Affinity.NUMERIC or not declared
 
 
-def with_new_columns(bringing: Bringing, twin: Twin) -> Twin:
+def with_new_columns(bringing: TableSync, twin: TablePair) -> TablePair:
     """The twin with every column that the source has got since, added there."""
     have = {typed.column.name for typed in twin.columns}
     added = [column for column in twin.table.columns if column.name not in have]
@@ -120,12 +120,12 @@ def with_new_columns(bringing: Bringing, twin: Twin) -> Twin:
     found = source.found_in(bringing.between.source, table, undecided)
     for column in added:
         chosen = type_mapping.choose(column, found.get(column.name, type_mapping.Found()))
-        target_schema.add_column(target, twin, Typed(column, chosen.type))
+        target_schema.add_column(target, twin, MappedColumn(column, chosen.type))
         bringing.log(f"table {table.name}: added column {column.name} {chosen.type}", "info")
-    return target_schema.twin_of(target, table, target_schema.columns_of(target, table.name))
+    return target_schema.pair_of(target, table, target_schema.columns_of(target, table.name))
 
 
-def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
+def sync_table(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: bool) -> TablePair:
     """The table as the snapshot has it, all but its deletions; perhaps with other types.
 
     Raises:
@@ -136,12 +136,12 @@ def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
             with key_index.readable(bringing.between.source, twin.table.name):
                 _bring(bringing, twin, path, is_new)
             return twin
-        except MisfitFound as misfit:
+        except MisfitError as misfit:
             twin = _mended(bringing, twin, misfit)
-            path = Way.FULL
+            path = SyncMethod.FULL
 
 
-def refuse_deletions(bringing: Bringing, twins: Sequence[Twin]) -> None:
+def refuse_deletions(bringing: TableSync, twins: Sequence[TablePair]) -> None:
     """Nothing, if the deletions that were noted are not too many.
 
     Raises:
@@ -160,7 +160,7 @@ def refuse_deletions(bringing: Bringing, twins: Sequence[Twin]) -> None:
     deletion_guard.refuse_deletions(planned, bringing.params)
 
 
-def take_away(bringing: Bringing, twin: Twin) -> int:
+def apply_deletes(bringing: TableSync, twin: TablePair) -> int:
     """Make the deletions that were noted; how many."""
     if twin.number not in bringing.noted:
         return 0
@@ -168,21 +168,21 @@ def take_away(bringing: Bringing, twin: Twin) -> int:
     return deletions.delete(bringing.between, twin)
 
 
-def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
+def _bring(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: bool) -> None:
     between, tally = bringing.between, bringing.tally
-    if path is Way.CHANGES:
-        wanted = source.want_from(between.source, twin, change_log.log_of(twin.table.name))
+    if path is SyncMethod.CHANGES:
+        wanted = source.stage_keys_from(between.source, twin, change_log.log_of(twin.table.name))
         if not keys.log_fits(between.source, twin):
-            path = Way.FULL
+            path = SyncMethod.FULL
         elif wanted > _ALWAYS_FEW:
             total = source.count(between.source, twin.table)
-            path = Way.FULL if wanted > total * _LARGEST_PART else path
+            path = SyncMethod.FULL if wanted > total * _LARGEST_PART else path
         if source.wants_null(between.source, twin):
             refuse_misfits(between, twin, source.WHOLE)
     tally.paths.add(path)
-    if path is Way.NOTHING:
+    if path is SyncMethod.NOTHING:
         return
-    if path is Way.CHANGES:
+    if path is SyncMethod.CHANGES:
         done = _upsert_wanted(bringing, twin)
         # A key has one row at most: as many rows as keys, and no key is gone.
         if done.sent < wanted:
@@ -195,23 +195,23 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
     else:
         found = merge.differing(between, twin, source.WHOLE)
         tally.compared += found.compared
-        bring_found(bringing, twin, found)
+        sync_found(bringing, twin, found)
         if bringing.proves or not found.count:
             bringing.compared.add(twin.number)
 
 
-def bring_found(bringing: Bringing, twin: Twin, found: merge.Differences) -> None:
+def sync_found(bringing: TableSync, twin: TablePair, found: merge.Differences) -> None:
     """The rows that `differing` has just found missing or different; the others are noted."""
     between = bringing.between
     if found.to_delete:
         bringing.noted[twin.number] = between.target.count(twin.target)
     if found.to_bring:
-        source.want(between.source, twin, merge.keys_to_bring(between, twin))
+        source.stage_keys(between.source, twin, merge.keys_to_bring(between, twin))
         done = _upsert_wanted(bringing, twin)
         keys.refuse_lost(between, twin, found.to_bring, done.sent)
 
 
-def _upsert_wanted(bringing: Bringing, twin: Twin) -> merge.Upserted:
+def _upsert_wanted(bringing: TableSync, twin: TablePair) -> merge.Upserted:
     """Bring the wanted keys that have a row; what that changed."""
     between, tally = bringing.between, bringing.tally
     scope = source.wanted_scope(twin)
@@ -225,7 +225,7 @@ def _upsert_wanted(bringing: Bringing, twin: Twin) -> merge.Upserted:
     return done
 
 
-def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
+def _mended(bringing: TableSync, twin: TablePair, misfit: MisfitError) -> TablePair:
     """The twin whose column can hold the value, if that may be; else the misfit is raised."""
     between, table = bringing.between, twin.table
     name = misfit.misfit.column
@@ -241,7 +241,7 @@ def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
         if is_undecided(column.affinity, column.declared)
         else (type_mapping.declared(column),)
     )
-    if held in ours and target_schema.is_blank(between.target, twin, name):
+    if held in ours and target_schema.is_all_null(between.target, twin, name):
         chosen = type_mapping.choose(column, found)
         suggested = chosen.type if chosen.fits else ""
     if not suggested:
@@ -256,5 +256,5 @@ def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
     target_schema.retype(between.target, twin, name, suggested, key)
     present = target_schema.columns_of(between.target, table.name)
     return keys.settled(
-        between, target_schema.twin_of(between.target, table, present), twin.number
+        between, target_schema.pair_of(between.target, table, present), twin.number
     )

@@ -7,7 +7,7 @@ the user gave and the source does not have ends the run.
 import sqlite3
 
 from workers.replication import change_log, column_settings, source
-from workers.replication.errors import Trouble
+from workers.replication.errors import ReplicationError
 from workers.replication.params import Params
 from workers.report import Report
 
@@ -29,7 +29,7 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
         if not why:
             names.append(name)
         elif not params.all_tables:
-            raise Trouble(f"tables: {name} cannot be replicated: it is {why}")
+            raise ReplicationError(f"tables: {name} cannot be replicated: it is {why}")
     left_out = [f"{name} ({why})" for name, why in found.items() if why not in ("", source.OURS)]
     if left_out and params.all_tables:
         report.log(f"left out: {', '.join(left_out)[:1000]}")
@@ -42,7 +42,9 @@ def _refuse_unknown(params: Params, found: dict[str, str]) -> None:
         for name in names:
             if name not in found:
                 known = ", ".join(name for name, why in found.items() if not why)[:300]
-                raise Trouble(f"{key}: no table {name} in {params.database}; it has {known}")
+                raise ReplicationError(
+                    f"{key}: no table {name} in {params.database}; it has {known}"
+                )
 
 
 def tell_leftovers(connection: sqlite3.Connection, report: Report) -> None:

@@ -102,7 +102,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Typed:
+class MappedColumn:
     """A column and its type in PostgreSQL; asked: it is the user's choice, not ours.
 
     as_text: a key column whose values PostgreSQL gives back as other values than SQLite
@@ -135,22 +135,22 @@ class Typed:
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class TablePair:
     """A table as it stands on both sides; `target` is its written name there."""
 
     table: Table
-    columns: tuple[Typed, ...]
+    columns: tuple[MappedColumn, ...]
     target: str
     number: int = 0
 
     @property
-    def key(self) -> tuple[Typed, ...]:
+    def key(self) -> tuple[MappedColumn, ...]:
         """The columns of the key in its order."""
         found = [typed for typed in self.columns if typed.column.key]
         return tuple(sorted(found, key=lambda typed: typed.column.key))
 
     @property
-    def rest(self) -> tuple[Typed, ...]:
+    def rest(self) -> tuple[MappedColumn, ...]:
         """The columns that are no part of the key."""
         return tuple(typed for typed in self.columns if not typed.column.key)
 
@@ -192,7 +192,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def listed(columns: tuple[Typed, ...]) -> str:
+def listed(columns: tuple[MappedColumn, ...]) -> str:
     """Names with commas; `NULL` would be no column list, so it is never empty."""
     return ", ".join(typed.name for typed in columns)
 

@@ -17,8 +17,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from workers.postgres_dsn import BadDsn, read
-from workers.replication.errors import Cancelled, Trouble, of_postgres
+from workers.postgres_dsn import DsnError, read
+from workers.replication.errors import ReplicationCancelledError, ReplicationError, of_postgres
 from workers.replication.tables import quoted
 
 CONNECT_LIMIT_S = 10
@@ -62,7 +62,7 @@ SET LOCAL tcp_keepalives_count = 4"""
 _OUR_STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s"
 
 
-class Patient(psycopg.Connection[tuple[Any, ...]]):
+class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
     """A connection whose waits look at `cancelled` and end when the server is gone.
 
     given: what it was made with. pid: of the server's process, once it has said so.
@@ -89,7 +89,7 @@ class Patient(psycopg.Connection[tuple[Any, ...]]):
                 poll.register(descriptor, _events(wanted))
                 ready = poll.poll(_LOOK_EVERY_MS)
                 if self.cancelled():
-                    raise Cancelled
+                    raise ReplicationCancelledError
                 if ready:
                     silent_since = time.monotonic()
                 elif time.monotonic() - silent_since > SILENCE_S:
@@ -98,7 +98,7 @@ class Patient(psycopg.Connection[tuple[Any, ...]]):
                 wanted = gen.send(_ready(ready[0][1], wanted) if ready else 0)
         except StopIteration as done:
             return done.value
-        except (Cancelled, Trouble) as reason:
+        except (ReplicationCancelledError, ReplicationError) as reason:
             # Closing is the one message that needs no answer; the server rolls back.
             # What psycopg says of a closed connection afterwards is not the reason.
             self.why_left = reason
@@ -114,16 +114,16 @@ class Patient(psycopg.Connection[tuple[Any, ...]]):
             if error.sqlstate:  # it lives, and is full or stopping
                 return
             text = f"does not answer any more: nothing for {SILENCE_S:.0f} s"
-            raise Trouble(f"PostgreSQL at {self.where} {text}", permanent=False) from None
+            raise ReplicationError(f"PostgreSQL at {self.where} {text}", permanent=False) from None
         if line is None or (line[0] or "active").startswith("idle"):
             text = "has lost what it was asked; something between swallows bytes"
-            raise Trouble(f"PostgreSQL at {self.where} {text}", permanent=False)
+            raise ReplicationError(f"PostgreSQL at {self.where} {text}", permanent=False)
 
 
 class Target:
     """A schema in a transaction of its own; `schema` is a plain name."""
 
-    def __init__(self, connection: Patient, schema: str) -> None:
+    def __init__(self, connection: DeadlineConnection, schema: str) -> None:
         self.connection = connection
         self.schema = schema
 
@@ -148,7 +148,9 @@ class Target:
                     sent += rows
                     copy.write(batch)
             if cursor.rowcount != sent:
-                raise Trouble(f"{sent} rows were sent, PostgreSQL took {cursor.rowcount}: {text}")
+                raise ReplicationError(
+                    f"{sent} rows were sent, PostgreSQL took {cursor.rowcount}: {text}"
+                )
             return sent
 
     def savepoint(self) -> AbstractContextManager[object]:
@@ -193,12 +195,14 @@ def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[
     given = _given(dsn)
     where, secret = _place(given), str(given.get("password") or "")
     try:
-        connection = Patient.connect(**given)
+        connection = DeadlineConnection.connect(**given)
     except psycopg.Error as error:
         raise of_postgres(where, error, secret) from None
     except UnicodeError as error:
         # Python's resolver says so of a host that cannot be one.
-        raise Trouble(f"PostgreSQL at {where}: expected the name of a host: {error}") from None
+        raise ReplicationError(
+            f"PostgreSQL at {where}: expected the name of a host: {error}"
+        ) from None
     connection.cancelled, connection.given, connection.where = cancelled, given, where
     # What another run commits while its lock is waited for has to be seen afterwards.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
@@ -228,8 +232,8 @@ def _given(dsn: str) -> dict[str, Any]:
     """What a DSN says, and our patience where neither it nor the environment says anything."""
     try:
         given = read(dsn)
-    except BadDsn as error:
-        raise Trouble(f"postgres: {error}") from None
+    except DsnError as error:
+        raise ReplicationError(f"postgres: {error}") from None
     ours = {
         name: value
         for name, value in _PATIENCE.items()
@@ -243,7 +247,9 @@ def _settle(target: Target, where: str) -> None:
     """Limits, spelling and the lock; the transaction has begun with it."""
     encoding = target.connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
-        raise Trouble(f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8")
+        raise ReplicationError(
+            f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8"
+        )
     settings = _SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S)
     # One message for both: the first answer is the lock's.
     name = target.literal(f"nightshift replication {target.schema}")
@@ -269,7 +275,7 @@ def _wait_for_schema(target: Target, where: str, number: str) -> None:
             f"SELECT pg_catalog.pg_advisory_xact_lock({number})"
         )
     except psycopg.errors.LockNotAvailable:
-        raise Trouble(
+        raise ReplicationError(
             f"another replication into schema {target.schema} of {where} is running, and was"
             f" waited for {SCHEMA_LIMIT_S} s",
             permanent=False,

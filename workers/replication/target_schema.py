@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from psycopg.errors import DatatypeMismatch, FeatureNotSupported, InvalidObjectDefinition
 
 from workers.replication import row_limits, unusable_columns
-from workers.replication.errors import Trouble
-from workers.replication.tables import Column, Kind, Table, Twin, Typed, kind_of, quoted
+from workers.replication.errors import ReplicationError
+from workers.replication.tables import (
+    Column,
+    Kind,
+    MappedColumn,
+    Table,
+    TablePair,
+    kind_of,
+    quoted,
+)
 from workers.replication.target import Target
 
 # Whatever has columns and stands under a name: views, sequences, types, indexes have, too.
@@ -52,7 +60,7 @@ def make_schema(target: Target) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class TargetColumn:
     """A column of the target; plain: its type without length; demands: no NULL, no default.
 
     always: GENERATED ALWAYS AS IDENTITY; generated: computed from other columns;
@@ -61,14 +69,14 @@ class Present:
 
     type: str
     plain: str
-    demands: bool
+    is_required: bool
     always: bool
     generated: bool
     blurs: bool
     relation: int
 
 
-def columns_of(target: Target, table: str) -> dict[str, Present]:
+def columns_of(target: Target, table: str) -> dict[str, TargetColumn]:
     """The columns of a table by name; empty if there is no such table.
 
     Raises:
@@ -77,13 +85,13 @@ def columns_of(target: Target, table: str) -> dict[str, Present]:
     return columns_of_all(target, [table])[table]
 
 
-def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str, Present]]:
+def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str, TargetColumn]]:
     """The same of many tables, by one question.
 
     Raises:
         Trouble: something else has the name of one.
     """
-    columns: dict[str, dict[str, Present]] = {table: {} for table in tables}
+    columns: dict[str, dict[str, TargetColumn]] = {table: {} for table in tables}
     ids = ", ".join(f"to_regclass({target.literal(target.named(table))})" for table in tables)
     # Sorted here, which costs less than a plan that sorts.
     found = sorted(target.execute(_COLUMNS.format(ids=f"ARRAY[{ids}]::oid[]")))
@@ -92,16 +100,16 @@ def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str,
         if is_filtered:
             _refuse_row_security(target, table)
         if kind not in _TABLES:
-            raise Trouble(
+            raise ReplicationError(
                 f"table {table}: {target.named(table)} is {_OTHERS.get(kind, 'an index')} in the"
                 " target, where a table has to stand; rename it, exclude the table or choose"
                 " another schema"
             )
-        columns[table][name] = Present(*rest)
+        columns[table][name] = TargetColumn(*rest)
     return columns
 
 
-def twin_of(target: Target, table: Table, present: Mapping[str, Present]) -> Twin:
+def pair_of(target: Target, table: Table, present: Mapping[str, TargetColumn]) -> TablePair:
     """The twin of a table that stands in the target, as far as its columns are there.
 
     Raises:
@@ -109,34 +117,36 @@ def twin_of(target: Target, table: Table, present: Mapping[str, Present]) -> Twi
             that demands a value and gets none, or one that takes no value of ours.
     """
     for name in extra(table, present):
-        if present[name].demands:
+        if present[name].is_required:
             _refuse_demanding(target, table, name)
     missing = [column.name for column in table.key if column.name not in present]
     if missing:
-        raise Trouble(
+        raise ReplicationError(
             f"table {table.name}: the key column {missing[0]} is not in"
             f" {target.named(table.name)}; it was made for another key:"
             f" DROP TABLE {target.named(table.name)}"
         )
     columns = [
-        Typed(c, present[c.name].type, bool(c.wanted)) for c in table.columns if c.name in present
+        MappedColumn(c, present[c.name].type, bool(c.wanted))
+        for c in table.columns
+        if c.name in present
     ]
     for typed in columns:
         there = present[typed.column.name]
         if typed.column.wanted:
             _refuse_retyped(target, table, typed.column, there)
         _refuse_unusable(target, table, typed, there)
-    return Twin(table, tuple(columns), target.named(table.name))
+    return TablePair(table, tuple(columns), target.named(table.name))
 
 
-def extra(table: Table, present: Mapping[str, Present]) -> list[str]:
+def extra(table: Table, present: Mapping[str, TargetColumn]) -> list[str]:
     """The columns that only the target has, in its order."""
     have = {column.name for column in table.columns}
     return [name for name in present if name not in have]
 
 
 def refuse_dropped(
-    target: Target, table: Table, present: Mapping[str, Present], brought: Collection[str]
+    target: Target, table: Table, present: Mapping[str, TargetColumn], brought: Collection[str]
 ) -> None:
     """Nothing, if what only the target has is its user's own, and none of what we `brought`.
 
@@ -149,30 +159,30 @@ def refuse_dropped(
         if name not in brought:
             continue
         if name in table.excluded:
-            raise Trouble(
+            raise ReplicationError(
                 f"table {table.name}: column {name} is excluded, and an earlier run brought it:"
                 f" {alter} DROP COLUMN {quoted(name)}"
             )
         if name in renamed:
-            raise Trouble(
+            raise ReplicationError(
                 f"table {table.name}: column {name} is to be called {renamed[name]}, and an"
                 f" earlier run brought it under another name: {alter} RENAME COLUMN {quoted(name)}"
                 f" TO {quoted(renamed[name])}"
             )
-        raise Trouble(
+        raise ReplicationError(
             f"table {table.name}: the source has no column {name} (dropped or renamed?):"
             f" {alter} DROP COLUMN {quoted(name)}, or RENAME"
             f" COLUMN {quoted(name)} TO its new name"
         )
 
 
-def make(target: Target, twin: Twin) -> None:
+def make(target: Target, twin: TablePair) -> None:
     """Make the table, without its key: that is built faster over rows."""
     lines = [f"{typed.name} {_declared(typed)}" for typed in twin.columns]
     target.execute(f"CREATE TABLE {twin.target} ({', '.join(lines)})")
 
 
-def add_key(target: Target, twin: Twin) -> None:
+def add_key(target: Target, twin: TablePair) -> None:
     """Make the key; PostgreSQL's own analysis comes after the commit by itself.
 
     Raises:
@@ -182,12 +192,12 @@ def add_key(target: Target, twin: Twin) -> None:
         target.execute(f"ALTER TABLE {twin.target} ADD PRIMARY KEY ({twin.key_names})")
 
 
-def add_column(target: Target, twin: Twin, typed: Typed) -> None:
+def add_column(target: Target, twin: TablePair, typed: MappedColumn) -> None:
     """A column that the source has got since."""
     target.execute(f"ALTER TABLE {twin.target} ADD COLUMN {typed.name} {_declared(typed)}")
 
 
-def retype(target: Target, twin: Twin, name: str, postgres_type: str, collation: str) -> None:
+def retype(target: Target, twin: TablePair, name: str, postgres_type: str, collation: str) -> None:
     """Give a column another type that holds what it has.
 
     Raises:
@@ -202,7 +212,7 @@ def retype(target: Target, twin: Twin, name: str, postgres_type: str, collation:
             )
     except (FeatureNotSupported, DatatypeMismatch, InvalidObjectDefinition) as error:
         detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
-        raise Trouble(
+        raise ReplicationError(
             f"table {twin.table.name}: column {name} has to become {postgres_type}, and PostgreSQL"
             f" refuses: {error.diag.message_primary}{detail}; drop what depends on it, and make it"
             " anew after the run"
@@ -218,26 +228,26 @@ def relations(target: Target, tables: Sequence[str]) -> dict[str, int]:
     return dict(zip(tables, (number for (number,) in found), strict=True))
 
 
-def act_by_themselves(target: Target, twins: Sequence[Twin]) -> bool:
+def act_by_themselves(target: Target, twins: Sequence[TablePair]) -> bool:
     """Whether a row written to one of the tables may change others: triggers, rules, cascades."""
     ids = ", ".join(f"to_regclass({target.literal(twin.target)})" for twin in twins)
     return bool(target.one(_ACTING.format(ids=f"ARRAY[{ids}]::oid[]"))[0])
 
 
-def is_blank(target: Target, twin: Twin, name: str) -> bool:
+def is_all_null(target: Target, twin: TablePair, name: str) -> bool:
     """Whether a column holds no value at all."""
     query = f"SELECT 1 FROM {twin.target} WHERE {quoted(name)} IS NOT NULL LIMIT 1"
     return target.one(query) is None
 
 
-def lock(target: Target, twins: Sequence[Twin]) -> None:
+def lock(target: Target, twins: Sequence[TablePair]) -> None:
     """Let nobody else write them until the end; readers go on."""
     if twins:
         names = ", ".join(twin.target for twin in twins)
         target.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
 
 
-def parents_first(target: Target, twins: Sequence[Twin]) -> list[Twin]:
+def parents_first(target: Target, twins: Sequence[TablePair]) -> list[TablePair]:
     """In the order of the target's own foreign keys; a circle in any order."""
     if len(twins) < 2:
         return list(twins)
@@ -245,7 +255,7 @@ def parents_first(target: Target, twins: Sequence[Twin]) -> list[Twin]:
     for child, parent in target.execute(_REFERENCES, {"schema": quoted(target.schema)}):
         if child in parents and parent in parents:
             parents[child].add(parent)
-    ordered: list[Twin] = []
+    ordered: list[TablePair] = []
     rest = list(twins)
     while rest:
         waiting = {twin.table.name for twin in rest}
@@ -256,21 +266,23 @@ def parents_first(target: Target, twins: Sequence[Twin]) -> list[Twin]:
     return ordered
 
 
-def _declared(typed: Typed) -> str:
+def _declared(typed: MappedColumn) -> str:
     # SQLite sorts keys by their bytes; ranges of a proof have to mean the same rows.
     bytewise = typed.column.key and typed.type == "text"
     return f'{typed.type} COLLATE "C"' if bytewise else typed.type
 
 
 def _refuse_demanding(target: Target, table: Table, name: str) -> None:
-    raise Trouble(
+    raise ReplicationError(
         f"table {table.name}: {target.named(table.name)} demands a value for {name}, which the"
         f" source does not have (dropped or renamed?): ALTER TABLE {target.named(table.name)}"
         f" DROP COLUMN {quoted(name)}, or ALTER COLUMN {quoted(name)} DROP NOT NULL"
     )
 
 
-def _refuse_unusable(target: Target, table: Table, typed: Typed, there: Present) -> None:
+def _refuse_unusable(
+    target: Target, table: Table, typed: MappedColumn, there: TargetColumn
+) -> None:
     """Refuse a column that takes no value of ours, or gives it back as another."""
     if there.generated:
         raise unusable_columns.generated(target, table, typed.column)
@@ -283,22 +295,24 @@ def _refuse_unusable(target: Target, table: Table, typed: Typed, there: Present)
 
 
 def _refuse_row_security(target: Target, table: str) -> None:
-    raise Trouble(
+    raise ReplicationError(
         f"table {table}: row-level security of {target.named(table)} hides rows from this role, so"
         " that it can neither write nor compare them: give the role BYPASSRLS, or ALTER TABLE"
         f" {target.named(table)} DISABLE ROW LEVEL SECURITY"
     )
 
 
-def _refuse_retyped(target: Target, table: Table, column: Column, there: Present) -> None:
+def _refuse_retyped(target: Target, table: Table, column: Column, there: TargetColumn) -> None:
     name, asked = column.name, column.wanted
     meant = target.one("SELECT to_regtype(%(t)s)::text", {"t": asked})[0]
     if meant is None:
-        raise Trouble(f"types: {table.name}.{column.called}: PostgreSQL has no type {asked}")
+        raise ReplicationError(
+            f"types: {table.name}.{column.called}: PostgreSQL has no type {asked}"
+        )
     if there.plain != meant:
         text = f"{quoted(name)}::text"
         value = f"convert_to({text}, 'UTF8')" if meant == "bytea" else f"{text}::{asked}"
-        raise Trouble(
+        raise ReplicationError(
             f"table {table.name}: column {name} is {there.type} in the target, and types: asks for"
             f" {asked}: ALTER TABLE {target.named(table.name)} ALTER COLUMN {quoted(name)}"
             f" TYPE {asked} USING {value}"
@@ -312,7 +326,7 @@ def refuse_key_type(column: Column, postgres_type: str, table: str) -> None:
         Trouble: it is a type that PostgreSQL reads in a way of its own.
     """
     if column.key and kind_of(postgres_type) is Kind.CAST:
-        raise Trouble(
+        raise ReplicationError(
             f"types: {table}.{column.called}: a key column may be an integer type, text, double"
             f" precision or bytea, got {postgres_type}"
         )

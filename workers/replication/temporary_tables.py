@@ -1,10 +1,10 @@
 """Temporary tables beside a table of the target: their names, and how one is made."""
 
-from workers.replication.tables import Twin, Typed, listed
+from workers.replication.tables import MappedColumn, TablePair, listed
 from workers.replication.target import Target
 
 
-def temporary(twin: Twin, word: str) -> str:
+def temporary(twin: TablePair, word: str) -> str:
     """Return the name of the table's temporary table of this kind."""
     return f"pg_temp.nightshift_{word}_{twin.number}"
 
@@ -15,7 +15,7 @@ def without_schema(name: str) -> str:
 
 
 def make_temporary(
-    target: Target, twin: Twin, name: str, columns: tuple[Typed, ...], more: str = ""
+    target: Target, twin: TablePair, name: str, columns: tuple[MappedColumn, ...], more: str = ""
 ) -> None:
     """Make an empty temporary table with these columns of the target.
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from workers.replication import dry_run, key_index, keys, sync_table, target_schema, type_mapping
-from workers.replication.copy_rows import Between
-from workers.replication.dry_run import Survey
-from workers.replication.errors import Cancelled, Trouble
+from workers.replication.copy_rows import Connections
+from workers.replication.dry_run import TableSurvey
+from workers.replication.errors import ReplicationCancelledError, ReplicationError
 from workers.replication.params import Params
 from workers.replication.row_encoding import Marks
-from workers.replication.sync_table import Bringing, Tally, Way
-from workers.replication.tables import Table, Twin, Typed
+from workers.replication.sync_table import SyncMethod, TableSync, Tally
+from workers.replication.tables import MappedColumn, Table, TablePair
 from workers.replication.target import Target, connected
-from workers.replication.target_schema import Present
+from workers.replication.target_schema import TargetColumn
 from workers.report import Report
 
 # PostgreSQL's own name for the schema of a session's temporary tables.
@@ -41,40 +41,42 @@ class Stage:
 
 def surveyed(
     connection: sqlite3.Connection, params: Params, names: Sequence[str], report: Report
-) -> list[Survey]:
+) -> list[TableSurvey]:
     """Each table as a run would find it; without PostgreSQL, as far as the source can say."""
 
     def advance(rows: int) -> None:
         if report.cancelled:
-            raise Cancelled
+            raise ReplicationCancelledError
 
     try:
         with connected(params.postgres, params.schema, lambda: report.cancelled) as target:
             stage = Stage(connection, target, params, advance)
             return [_surveyed(stage, name) for name in names]
-    except Trouble as trouble:
+    except ReplicationError as trouble:
         report.log(f"only the database was looked at, not PostgreSQL: {trouble}", "warning")
     found = []
     for name in names:
         try:
             with key_index.readable(connection, name):
                 found.append(dry_run.survey(connection, params, name, {}))
-        except Trouble as trouble:
+        except ReplicationError as trouble:
             found.append(dry_run.refused(name, trouble))
     return found
 
 
-def _surveyed(stage: Stage, name: str) -> Survey:
+def _surveyed(stage: Stage, name: str) -> TableSurvey:
     try:
         with key_index.readable(stage.source, name):
             present = target_schema.columns_of(stage.target, name)
             seen = dry_run.survey(stage.source, stage.params, name, present)
             return replace(seen, problems=problems(stage, seen, present))
-    except Trouble as trouble:
+    except ReplicationError as trouble:
         return dry_run.refused(name, trouble)
 
 
-def problems(stage: Stage, seen: Survey, present: Mapping[str, Present]) -> tuple[str, ...]:
+def problems(
+    stage: Stage, seen: TableSurvey, present: Mapping[str, TargetColumn]
+) -> tuple[str, ...]:
     """What would end a run at this table, beside the misfits that `seen` has found.
 
     A column with a problem is left out, and the rest is tried again.
@@ -82,8 +84,8 @@ def problems(stage: Stage, seen: Survey, present: Mapping[str, Present]) -> tupl
     table = seen.table
     try:
         if present:
-            target_schema.twin_of(stage.target, table, present)
-    except Trouble as trouble:
+            target_schema.pair_of(stage.target, table, present)
+    except ReplicationError as trouble:
         return (str(trouble),)
     if any(column.name in seen.misfits for column in table.key):
         return ()
@@ -104,30 +106,30 @@ def _without(table: Table, names: set[str]) -> Table:
     return replace(table, columns=kept)
 
 
-def _tried(stage: Stage, seen: Survey, table: Table) -> Trouble | None:
+def _tried(stage: Stage, seen: TableSurvey, table: Table) -> ReplicationError | None:
     try:
         with stage.target.connection.transaction(force_rollback=True):
             _bring(stage, seen, table)
-    except Trouble as trouble:
+    except ReplicationError as trouble:
         return trouble
     except psycopg.Error as error:
         if not error.sqlstate or error.sqlstate.startswith(_PASSING):
             raise
-        return Trouble(f"table {table.name}: {error.diag.message_primary}")
+        return ReplicationError(f"table {table.name}: {error.diag.message_primary}")
     return None
 
 
-def _bring(stage: Stage, seen: Survey, table: Table) -> None:
+def _bring(stage: Stage, seen: TableSurvey, table: Table) -> None:
     scratch = Target(stage.target.connection, _SCRATCH)
     widen = stage.params.on_misfit == "text"
-    between = Between(stage.source, scratch, Marks(), widen, stage.advance)
-    bringing = Bringing(between, stage.params, Tally(), lambda text, level: None)
+    between = Connections(stage.source, scratch, Marks(), widen, stage.advance)
+    bringing = TableSync(between, stage.params, Tally(), lambda text, level: None)
     for column in table.key:
         target_schema.refuse_key_type(
             column, type_mapping.long_word(column.wanted or "text"), table.name
         )
-    typed = tuple(Typed(column, seen.chosen[column.name].type) for column in table.columns)
-    target_schema.make(scratch, Twin(table, typed, scratch.named(table.name)))
+    typed = tuple(MappedColumn(column, seen.chosen[column.name].type) for column in table.columns)
+    target_schema.make(scratch, TablePair(table, typed, scratch.named(table.name)))
     # As PostgreSQL spells the types: what was asked for may be an alias.
-    twin = target_schema.twin_of(scratch, table, target_schema.columns_of(scratch, table.name))
-    sync_table.bring(bringing, keys.settled(between, twin, 0), Way.FULL, True)
+    twin = target_schema.pair_of(scratch, table, target_schema.columns_of(scratch, table.name))
+    sync_table.sync_table(bringing, keys.settled(between, twin, 0), SyncMethod.FULL, True)

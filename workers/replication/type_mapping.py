@@ -9,7 +9,7 @@ classes found do.
 
 from dataclasses import dataclass
 
-from workers.replication.tables import Affinity, Column, Kind, Typed, kind_of
+from workers.replication.tables import Affinity, Column, Kind, MappedColumn, kind_of
 
 # Beyond it a double no longer holds every whole number.
 LARGEST_WHOLE = 2**53
@@ -55,7 +55,7 @@ def choose(column: Column, found: Found) -> Chosen:
     number in a wider type of numbers is the same value.
     """
     if column.wanted:
-        typed = Typed(column, long_word(column.wanted), asked=True)
+        typed = MappedColumn(column, long_word(column.wanted), asked=True)
         return Chosen(column.wanted, found.classes <= classes_held(typed, found.large))
     by_name = _by_name(column, found)
     fitting = classes_of(by_name, found.large)
@@ -91,7 +91,7 @@ def suggest(found: Found) -> str:
     return whole[0] if whole else "text"
 
 
-def classes_held(typed: Typed, large: bool = False) -> frozenset[str]:
+def classes_held(typed: MappedColumn, large: bool = False) -> frozenset[str]:
     """The storage classes whose values keep their text in a column as it is written."""
     if typed.kind is Kind.BYTES and typed.asked:
         return frozenset({"blob", "text"})

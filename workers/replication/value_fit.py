@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from workers.replication import source
 from workers.replication.source import Scope
-from workers.replication.tables import Affinity, Column, Kind, Twin, Typed
+from workers.replication.tables import Affinity, Column, Kind, MappedColumn, TablePair
 from workers.replication.type_mapping import LARGEST_WHOLE, classes_held
 from workers.sqlite_connection import text_of
 
@@ -31,7 +31,7 @@ class Misfit:
 
 
 def first_misfit(
-    connection: sqlite3.Connection, twin: Twin, scope: Scope, widen: bool
+    connection: sqlite3.Connection, twin: TablePair, scope: Scope, widen: bool
 ) -> Misfit | None:
     """The first value in `scope` whose class its column's type cannot hold.
 
@@ -50,12 +50,12 @@ def first_misfit(
     return None
 
 
-def unfit_sql(twin: Twin, widen: bool) -> str:
+def unfit_sql(twin: TablePair, widen: bool) -> str:
     """The condition that a row holds a value which its column's type cannot."""
     return _any([f"({_wrong(typed, widen)})" for typed in twin.columns])
 
 
-def unfit_sql_beside_array(twin: Twin, widen: bool) -> str:
+def unfit_sql_beside_array(twin: TablePair, widen: bool) -> str:
     """The same, but for what an array of the row's values is refused for by SQLite itself."""
     if not _ARRAYS_REFUSE_BLOBS:
         return unfit_sql(twin, widen)
@@ -65,8 +65,8 @@ def unfit_sql_beside_array(twin: Twin, widen: bool) -> str:
 
 def first_misfit_of(
     connection: sqlite3.Connection,
-    twin: Twin,
-    typed: Typed,
+    twin: TablePair,
+    typed: MappedColumn,
     scope: Scope = source.WHOLE,
     widen: bool = False,
 ) -> Misfit | None:
@@ -90,7 +90,7 @@ def first_misfit_of(
 
 
 def longest(
-    connection: sqlite3.Connection, twin: Twin, scope: Scope
+    connection: sqlite3.Connection, twin: TablePair, scope: Scope
 ) -> tuple[Column, int, tuple[object, ...]]:
     """The longest value in the longest row of `scope`: column, bytes, and the row's key."""
     keys = ", ".join(each.column.source for each in twin.key)
@@ -116,13 +116,13 @@ def _any(conditions: list[str]) -> str:
     return f"({_any(conditions[:middle])}) OR ({_any(conditions[middle:])})"
 
 
-def _is_text_but_for_blobs(typed: Typed) -> bool:
+def _is_text_but_for_blobs(typed: MappedColumn) -> bool:
     """Whether SQLite made a text of all that such a column holds, NULL and blobs aside."""
     text = typed.column.affinity is Affinity.TEXT and typed.type == "text"
     return text and not typed.column.key and not typed.column.escaped
 
 
-def _wrong(typed: Typed, widen: bool) -> str:
+def _wrong(typed: MappedColumn, widen: bool) -> str:
     name = typed.column.source
     if _is_text_but_for_blobs(typed):
         # Blobs sort behind all texts: an eighth of typeof's cost.

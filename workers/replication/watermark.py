@@ -60,7 +60,7 @@ ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, position = excluded.pos
 
 
 @dataclass(frozen=True, slots=True)
-class Proved:
+class TableProof:
     """How far the proof of a table has come; see the columns of the table above."""
 
     name: str
@@ -73,7 +73,7 @@ class Proved:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class SavedState:
     """What the last run left; `tables` by name. stands: there is where to keep it.
 
     moved: the record itself was made anew, as by a restored dump, so that the numbers
@@ -82,7 +82,7 @@ class Remembered:
 
     generation: str = ""
     schema_version: int = -1
-    tables: dict[str, Proved] = field(default_factory=dict)
+    tables: dict[str, TableProof] = field(default_factory=dict)
     stands: bool = False
     moved: bool = False
 
@@ -101,11 +101,11 @@ class Remembered:
         return self.tables[table].columns if table in self.tables else ()
 
 
-def recall(target: Target) -> Remembered:
+def recall(target: Target) -> SavedState:
     """What the last run left; nothing, if there was none."""
     is_there, added = _standing(target)
     if not is_there:
-        return Remembered()
+        return SavedState()
     written = {
         "columns": "coalesce(t.columns, '{}')" if "columns" in added else "'{}'::text[]",
         "relation": "t.relation" if "relation" in added else "NULL",
@@ -117,14 +117,14 @@ def recall(target: Target) -> Remembered:
     found = target.execute(_RECALL.format(**written), names).fetchall()
     generation, schema_version, moved = found[0][:3]
     tables = {
-        name: Proved(name, epoch, since, position, began_at, tuple(brought), relation)
+        name: TableProof(name, epoch, since, position, began_at, tuple(brought), relation)
         for _, _, _, name, epoch, since, position, began_at, brought, relation in found
         if name is not None
     }
-    return Remembered(generation, schema_version, tables, set(_ADDED) <= added, moved)
+    return SavedState(generation, schema_version, tables, set(_ADDED) <= added, moved)
 
 
-def make(target: Target, remembered: Remembered) -> None:
+def make(target: Target, remembered: SavedState) -> None:
     """Make the two tables, where they are missing."""
     if remembered.stands:
         return
@@ -140,11 +140,11 @@ def make(target: Target, remembered: Remembered) -> None:
 
 def save(
     target: Target,
-    before: Remembered,
+    before: SavedState,
     generation: str,
     schema_version: int,
     snapshot_at: datetime,
-    tables: Iterable[Proved],
+    tables: Iterable[TableProof],
 ) -> None:
     """Remember this run, in its transaction; `before`: what stands there."""
     oldest = snapshot_at
@@ -152,7 +152,7 @@ def save(
         oldest = min(oldest, proved.proved_since)
         if proved == before.tables.get(proved.name):
             continue
-        values = {name: getattr(proved, name) for name in Proved.__slots__}
+        values = {name: getattr(proved, name) for name in TableProof.__slots__}
         values["columns"] = list(proved.columns)
         target.execute(_SAVE_TABLE.format(_percent(target.named(_TABLES))), values)
     values = {

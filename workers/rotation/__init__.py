@@ -16,11 +16,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from workers.backup import listing, marks, repository, stream
-from workers.backup.errors import Cancelled, Damaged, Trouble, of_system
+from workers.backup.errors import (
+    BackupCancelledError,
+    BackupError,
+    DamagedBackupError,
+    from_os_error,
+)
 from workers.backup.listing import Backup, State
 from workers.backup.manifest import read
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
+from workers.report import Report, WorkerError
 from workers.rotation.params import Params
 from workers.rotation.retention import Decision, Policy, newest_verified, plan, refusal
 from workers.units import format_size
@@ -58,24 +63,24 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     """
     began = time.monotonic()
     now, zone = datetime.now(UTC), ZoneInfo(report.timezone)
-    done, troubles = list[Pruned](), list[Trouble]()
+    done, troubles = list[Pruned](), list[BackupError]()
     try:
         for directory in (params.directory, *params.copies):
             try:
                 done.append(_rotated(replace(params, directory=directory), report, now, zone))
-            except Trouble as trouble:
+            except BackupError as trouble:
                 troubles.append(trouble)
                 if params.copies:
                     report.log(f"{directory}: {trouble}", "error")
-    except Cancelled as cancelled:
-        raise WorkerFailed("cancelled between two copies") from cancelled
+    except BackupCancelledError as cancelled:
+        raise WorkerError("cancelled between two copies") from cancelled
     stuck = [sentence for one in done for sentence in one.failed]
     if stuck or troubles:
         removed = sum(one.removed for one in done)
         said = [*map(str, troubles), *stuck]
         rest = f" (removed: {removed})" if removed else ""
         permanent = bool(stuck) or all(one.permanent for one in troubles)
-        raise WorkerFailed("; ".join(said) + rest, permanent)
+        raise WorkerError("; ".join(said) + rest, permanent)
     return _result(done, began)
 
 
@@ -84,7 +89,7 @@ def _rotated(params: Params, report: Report, now: datetime, zone: ZoneInfo) -> P
 
     def check() -> None:
         if report.cancelled:
-            raise Cancelled
+            raise BackupCancelledError
 
     directory = repository.existing(params.directory)
     if report.dry_run:
@@ -97,7 +102,7 @@ def _rotated(params: Params, report: Report, now: datetime, zone: ZoneInfo) -> P
         decided = _proven_plan(directory, params.policy, now, zone, check)
         _tell(report, decided)
         if why := _objection(decided, params, now):
-            raise Trouble(f"{why}; {_NOTHING}")
+            raise BackupError(f"{why}; {_NOTHING}")
         done = _removed(directory, decided, check)
     for sentence in done.failed:
         report.log(sentence, "error")
@@ -114,7 +119,7 @@ def prune(directory: Path, keep_last: int, zone: str, dry_run: bool) -> Pruned:
         Trouble: no such folder, it is in use, or cannot be written.
     """
     if keep_last < 1:
-        raise Trouble(f"keep-last: expected at least 1, got {keep_last}")
+        raise BackupError(f"keep-last: expected at least 1, got {keep_last}")
     now, policy = datetime.now(UTC), Policy(last=keep_last)
     repository.existing(directory)
     if dry_run:
@@ -154,14 +159,14 @@ def _damage(backup: Backup, check: Check) -> str:
             found, _ = stream.digest(descriptor, lambda _: check())
         finally:
             os.close(descriptor)
-    except Damaged as damaged:
+    except DamagedBackupError as damaged:
         return damaged.what
-    except (Trouble, OSError) as error:
+    except (BackupError, OSError) as error:
         return str(error)
     if found == manifest.sha256:
         return ""
     what = f"is not what was written: it has SHA-256 {found}, expected {manifest.sha256}"
-    marks.note(backup.path, what)
+    marks.write_mark(backup.path, what)
     return what
 
 
@@ -180,12 +185,12 @@ def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pr
         check()
         path = decision.backup.path
         try:
-            repository.withdraw(directory, path.name)
+            repository.remove(directory, path.name)
         except FileNotFoundError:
             continue  # gone a moment ago, by another hand
         except OSError as error:
             # The next one may well go, and make the room that is needed.
-            failed.append(str(of_system(f"remove {path}", directory, error)))
+            failed.append(str(from_os_error(f"remove {path}", directory, error)))
         else:
             removed += 1
             freed += decision.backup.size_bytes
@@ -193,7 +198,7 @@ def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pr
         leftovers = repository.sweep(directory, _LEFTOVERS_AFTER_S)
         stuck = repository.leftovers(directory, _LEFTOVERS_AFTER_S)
     except OSError as error:
-        raise of_system(f"sweep {directory}", directory, error) from error
+        raise from_os_error(f"sweep {directory}", directory, error) from error
     failed += [f"{directory / name} is a leftover that cannot be removed" for name in stuck]
     return Pruned(decided, removed, freed, leftovers, tuple(failed))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from workers.backup.listing import Backup, State, ahead
+from workers.backup.listing import Backup, State, is_in_future
 from workers.units import format_duration
 
 
@@ -112,7 +112,7 @@ def _by_source(backups: Sequence[Backup], now: datetime) -> list[list[Backup]]:
     sources: dict[tuple[str, str], list[Backup]] = defaultdict(list)
     for backup in sorted(backups, key=_age_order, reverse=True):
         # A copy from the future would be the newest for as long as that lasts.
-        if backup.state is State.VERIFIED and not ahead(backup, now):
+        if backup.state is State.VERIFIED and not is_in_future(backup, now):
             sources[backup.stem, backup.source].append(backup)
     return list(sources.values())
 
@@ -133,7 +133,7 @@ def _decision(
     now: datetime,
 ) -> Decision:
     words = ["kept by hand"] if backup.kept else []
-    if ahead(backup, now):
+    if is_in_future(backup, now):
         by = format_duration((backup.taken_at - now).total_seconds())
         words.append(f"dated {by} in the future")
     words += reasons.get(backup, [])
@@ -151,7 +151,7 @@ def _verified_orders(newest_first: Sequence[Backup], now: datetime) -> _Orders:
     """Where the verified copies of each stem and source stand in time, oldest first."""
     found: _Orders = defaultdict(lambda: defaultdict(list))
     for backup in reversed(newest_first):
-        if backup.state is State.VERIFIED and not ahead(backup, now):
+        if backup.state is State.VERIFIED and not is_in_future(backup, now):
             found[backup.stem][backup.source].append(backup.order)
     return found
 
@@ -171,7 +171,7 @@ def _dates(
     everything: Sequence[Backup], going: Sequence[Backup], max_age: timedelta, now: datetime
 ) -> list[str]:
     objections = []
-    strange = [one for one in everything if ahead(one, now)]
+    strange = [one for one in everything if is_in_future(one, now)]
     if strange:
         objections.append(
             f"{strange[0].path.name} is dated in the future (now {now.astimezone(UTC):%FT%TZ}):"
@@ -200,6 +200,6 @@ def _age_of_newest(
         if one.state is State.VERIFIED
         and one.stem == stem
         and source in ("", one.source)
-        and not ahead(one, now)
+        and not is_in_future(one, now)
     ]
     return now - max(moments) if moments else None

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from workers import sqlite
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
-from workers.sqlite import DatabaseTrouble
+from workers.report import Report, WorkerError
+from workers.sqlite import DatabaseError
 from workers.sync import cards, sets
 from workers.sync.card_database import StrangeIdError
 from workers.sync.diff import plan
 from workers.sync.params import Params
-from workers.sync.source import Cancelled, Folder, Source, Unreadable
+from workers.sync.source import Folder, Source, SyncCancelledError, UnreadableCatalogueError
 
 __all__ = ["Params", "missing_cards", "missing_sets", "plan"]
 
@@ -47,15 +47,15 @@ def _run(sync: _Sync, params: Params, report: Report) -> dict[str, Scalar]:
     source = _source(params, report)
     try:
         return sync(params, source, report)
-    except Cancelled as cancelled:
-        raise WorkerFailed("cancelled after 0 sets") from cancelled
+    except SyncCancelledError as cancelled:
+        raise WorkerError("cancelled after 0 sets") from cancelled
     except StrangeIdError as error:
-        raise WorkerFailed(f"database {params.database}, {error}", permanent=True) from error
-    except (Unreadable, DatabaseTrouble) as trouble:
-        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+        raise WorkerError(f"database {params.database}, {error}", permanent=True) from error
+    except (UnreadableCatalogueError, DatabaseError) as trouble:
+        raise WorkerError(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = sqlite.trouble(params.database, error)
-        raise WorkerFailed(str(told), told.permanent) from error
+        told = sqlite.error_of(params.database, error)
+        raise WorkerError(str(told), told.permanent) from error
     finally:
         source.close()
 
@@ -64,6 +64,8 @@ def _source(params: Params, report: Report) -> Source:
     if not params.remote:
         return Folder(Path(params.catalogue))
     # requests takes 0.12 s to import, more than a run with nothing to do.
-    from workers.sync.api import Api
+    from workers.sync.api import CatalogueApi
 
-    return Api(params.catalogue, params.api_key, params.batch_size, lambda: report.cancelled)
+    return CatalogueApi(
+        params.catalogue, params.api_key, params.batch_size, lambda: report.cancelled
+    )

@@ -16,7 +16,12 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
-from workers.sync.source import MAX_DOCUMENT_BYTES, Cancelled, Document, Unreadable
+from workers.sync.source import (
+    MAX_DOCUMENT_BYTES,
+    Document,
+    SyncCancelledError,
+    UnreadableCatalogueError,
+)
 
 _CONNECT_TIMEOUT_S = 10
 _READ_TIMEOUT_S = 30
@@ -47,7 +52,7 @@ class Envelope(msgspec.Struct, rename="camel"):
     total_count: int | None = None
 
 
-class Refused(Exception):  # noqa: N818 - one try of several
+class ApiRefusedError(Exception):
     """One request that brought nothing; `wait_s` is what the server asked for."""
 
     def __init__(self, text: str, wait_s: float | None = None) -> None:
@@ -55,7 +60,7 @@ class Refused(Exception):  # noqa: N818 - one try of several
         self.wait_s = wait_s
 
 
-class Api:
+class CatalogueApi:
     """The API at `base_url`; `page_size` entries a page.
 
     cancelled: asked before each request and during each wait.
@@ -111,30 +116,34 @@ class Api:
             seen += len(envelope.data)
             size_bytes += len(page)
             if size_bytes > MAX_DOCUMENT_BYTES:
-                raise Unreadable(
+                raise UnreadableCatalogueError(
                     f"{where}: over {MAX_DOCUMENT_BYTES} bytes in all", permanent=True
                 )
             if expected not in (None, envelope.total_count):
-                raise Unreadable(f"{where}: the list changed while it was read", permanent=False)
+                raise UnreadableCatalogueError(
+                    f"{where}: the list changed while it was read", permanent=False
+                )
             expected = envelope.total_count
             short = len(envelope.data) < (envelope.page_size or self._page_size)
             if seen == expected or (expected is None and short):
                 return pages
             if expected is not None and (seen > expected or not envelope.data):
                 text = f"{where}: {seen} entries came where totalCount is {expected}"
-                raise Unreadable(text, permanent=False)
+                raise UnreadableCatalogueError(text, permanent=False)
 
     def _page(self, where: str, path: str, query: dict[str, str]) -> bytes:
         wait_s = self._patience.first_wait_s
         for tries_left in reversed(range(self._patience.tries)):
             if self._cancelled():
-                raise Cancelled
+                raise SyncCancelledError
             try:
                 return self._asked(where, path, query)
-            except Refused as refused:
+            except ApiRefusedError as refused:
                 asked_s = wait_s if refused.wait_s is None else refused.wait_s
                 if not tries_left or asked_s > self._patience.longest_wait_s:
-                    raise Unreadable(f"{where}: {refused}", permanent=False) from refused
+                    raise UnreadableCatalogueError(
+                        f"{where}: {refused}", permanent=False
+                    ) from refused
             self._wait(asked_s)
             wait_s *= 2
         raise AssertionError("tries is at least 1")
@@ -154,16 +163,16 @@ class Api:
                 raise _refusal(where, response)
         except requests.RequestException as error:
             # Its text holds the URL, and with it what may be a password.
-            raise Refused(_reason(error)) from error
+            raise ApiRefusedError(_reason(error)) from error
         except ValueError as error:
             # requests reads a Location itself, though it is not to follow it.
-            raise Refused("an answer with headers that cannot be read") from error
+            raise ApiRefusedError("an answer with headers that cannot be read") from error
 
     def _wait(self, wait_s: float) -> None:
         until = time.monotonic() + wait_s
         while (left_s := until - time.monotonic()) > 0:
             if self._cancelled():
-                raise Cancelled
+                raise SyncCancelledError
             # sleep() goes on after a signal, so SIGTERM is looked for in between.
             time.sleep(min(left_s, 0.1))
 
@@ -172,7 +181,9 @@ def _envelope(where: str, page: bytes) -> Envelope:
     try:
         return msgspec.json.decode(page, type=Envelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(f"{where}: is no page of such an API: {error}", permanent=True) from error
+        raise UnreadableCatalogueError(
+            f"{where}: is no page of such an API: {error}", permanent=True
+        ) from error
 
 
 def _body(where: str, response: requests.Response) -> bytes:
@@ -180,7 +191,9 @@ def _body(where: str, response: requests.Response) -> bytes:
     for chunk in response.iter_content(_CHUNK_BYTES):
         body += chunk
         if len(body) > MAX_DOCUMENT_BYTES:
-            raise Unreadable(f"{where}: over {MAX_DOCUMENT_BYTES} bytes", permanent=True)
+            raise UnreadableCatalogueError(
+                f"{where}: over {MAX_DOCUMENT_BYTES} bytes", permanent=True
+            )
     return bytes(body)
 
 
@@ -189,16 +202,18 @@ def _refusal(where: str, response: requests.Response) -> Exception:
     if status == 429 or status >= 500:
         wait_s = _retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
         asked = "" if wait_s is None else f", asks to wait {wait_s:.0f} s"
-        return Refused(f"status {status}{asked}", wait_s)
+        return ApiRefusedError(f"status {status}{asked}", wait_s)
     if status in (401, 403):
-        return Unreadable(f"{where}: status {status}; look at api_key", permanent=True)
+        return UnreadableCatalogueError(
+            f"{where}: status {status}; look at api_key", permanent=True
+        )
     if 300 <= status < 400:
         moved = urlsplit(response.headers.get("Location", "")).hostname or "elsewhere"
-        return Unreadable(
+        return UnreadableCatalogueError(
             f"{where}: status {status}, moved to {moved}; name that URL as catalogue",
             permanent=True,
         )
-    return Unreadable(f"{where}: status {status}", permanent=True)
+    return UnreadableCatalogueError(f"{where}: status {status}", permanent=True)
 
 
 def _retry_after_s(text: str | None, now: datetime) -> float | None:

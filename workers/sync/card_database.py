@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workers import sqlite
-from workers.sqlite import DatabaseTrouble, transaction
+from workers.sqlite import DatabaseError, transaction
 from workers.sqlite_connection import connect
 from workers.sync import schema
 from workers.sync.rows import CARD_COLUMNS, SET_COLUMNS, Row
@@ -62,7 +62,7 @@ def create_or_open(path: Path) -> sqlite3.Connection:
     """
     made = _made(path)
     try:
-        new = sqlite.look(path).size_bytes == 0
+        new = sqlite.inspect(path).size_bytes == 0
         connection = sqlite.open_existing(path)
         try:
             _prepare(path, connection, new)
@@ -219,14 +219,14 @@ def _made(path: Path) -> bool:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
     except OSError as error:
         reason = f"cannot be created: {error.strerror}"
-        raise DatabaseTrouble(path, reason, permanent=True) from error
+        raise DatabaseError(path, reason, permanent=True) from error
     return True
 
 
 def _require_folder(path: Path) -> None:
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise DatabaseTrouble(
+        raise DatabaseError(
             path, f"cannot be opened: its folder {folder} does not exist", permanent=True
         )
 
@@ -249,7 +249,7 @@ def _prepare(path: Path, connection: sqlite3.Connection, new: bool) -> None:
             with transaction(connection):
                 _create(connection)
     except sqlite3.Error as error:
-        raise sqlite.trouble(path, error) from error
+        raise sqlite.error_of(path, error) from error
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -273,7 +273,7 @@ def _refuse_misfits(path: Path, connection: sqlite3.Connection) -> None:
         why = schema.misfit(table, columns) if kind[0] == "table" else f"has a {kind[0]} {table}"
         if why:
             reason = f"{why}; it is left as it was: name another database or move the table away"
-            raise DatabaseTrouble(path, reason, permanent=True)
+            raise DatabaseError(path, reason, permanent=True)
 
 
 def _demanding(line: tuple[int, str, str, int, object, int]) -> bool:

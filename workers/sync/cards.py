@@ -14,14 +14,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
+from workers.report import Report, WorkerError
 from workers.sqlite import transaction
 from workers.sync import card_database, diff, rows, sets
 from workers.sync.diff import Changes, FailedSet
 from workers.sync.params import Params
 from workers.sync.rows import Row
 from workers.sync.sets import Listed
-from workers.sync.source import Cancelled, Source, Unreadable, digest
+from workers.sync.source import Source, SyncCancelledError, UnreadableCatalogueError, digest
 
 # A server that is away costs each set all its tries: do not ask 170 times.
 _MOST_UNREACHABLE = 3
@@ -29,7 +29,7 @@ _PROGRESS_EVERY_S = 0.1
 _TOTAL = rows.SET_COLUMNS.index("total")
 
 
-class SetRefused(Exception):  # noqa: N818 - one set's end, told with its name
+class SetRefusedError(Exception):
     """A set that stays as it was, and why."""
 
 
@@ -67,7 +67,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CardSync:
     """What each set's sync has in common: where from, where to, how.
 
     counts: cards by set as they are in the database. memory: (digest,
@@ -94,29 +94,29 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
     database = _opened(params, report)
     if database is None:
         text = "the database has no sets yet; run sync.missing_sets first"
-        raise WorkerFailed(text, permanent=True)
+        raise WorkerError(text, permanent=True)
     with closing(database):
         counts, memory = card_database.card_counts(database), card_database.remembered(database)
-        desk = Desk(params, source, report, database, counts, memory)
+        desk = CardSync(params, source, report, database, counts, memory)
         tally = _synced(desk, catalogue)
     _tell(report, tally, params.prune)
     if tally.failed:
         total = len(catalogue.rows) + len(catalogue.failed)
         text = diff.failure(tally.failed, total, tally.outcome)
-        raise WorkerFailed(text, diff.permanent(tally.failed))
+        raise WorkerError(text, diff.permanent(tally.failed))
     return _result(tally, time.monotonic() - started)
 
 
-def _synced(desk: Desk, catalogue: Listed) -> Tally:
+def _synced(desk: CardSync, catalogue: Listed) -> Tally:
     tally = Tally(sum(int(row[_TOTAL] or 0) for row in catalogue.rows))
     tally.failed += catalogue.failed
     try:
         _sync_listed(desk, catalogue.rows, tally)
         if not catalogue.failed:
             _sync_gone(desk, [str(row[0]) for row in catalogue.rows], tally)
-    except Cancelled as cancelled:
+    except SyncCancelledError as cancelled:
         text = f"cancelled after {tally.sets_done} sets, which are whole: {tally.outcome}"
-        raise WorkerFailed(text) from cancelled
+        raise WorkerError(text) from cancelled
     return tally
 
 
@@ -130,23 +130,23 @@ def _opened(params: Params, report: Report) -> sqlite3.Connection | None:
     return None
 
 
-def _sync_listed(desk: Desk, set_rows: Sequence[Row], tally: Tally) -> None:
+def _sync_listed(desk: CardSync, set_rows: Sequence[Row], tally: Tally) -> None:
     said_at, unreachable = 0.0, 0
     for row in set_rows:
         set_id = str(row[0])
         if desk.report.cancelled:
-            raise Cancelled
+            raise SyncCancelledError
         try:
             tally.count(_one_set(desk, set_id), _deletes(desk))
             unreachable = 0
-        except SetRefused as refused:
+        except SetRefusedError as refused:
             tally.failed.append(FailedSet(set_id, str(refused)))
-        except Unreadable as error:
+        except UnreadableCatalogueError as error:
             tally.failed.append(FailedSet(set_id, str(error), error.permanent))
             unreachable = 0 if error.permanent else unreachable + 1
             if unreachable == _MOST_UNREACHABLE:
                 text = diff.failure(tally.failed, len(set_rows), tally.outcome)
-                raise Unreadable(f"gave up: {text}", permanent=False) from error
+                raise UnreadableCatalogueError(f"gave up: {text}", permanent=False) from error
         tally.cards_left -= int(row[_TOTAL] or 0)
         if time.monotonic() - said_at >= _PROGRESS_EVERY_S or row is set_rows[-1]:
             said_at = time.monotonic()
@@ -154,16 +154,16 @@ def _sync_listed(desk: Desk, set_rows: Sequence[Row], tally: Tally) -> None:
             desk.report.progress(done, done + tally.cards_left, "cards")
 
 
-def _one_set(desk: Desk, set_id: str) -> Changes:
+def _one_set(desk: CardSync, set_id: str) -> Changes:
     if set_id not in desk.counts:
-        raise SetRefused("its row is missing; run sync.missing_sets first")
+        raise SetRefusedError("its row is missing; run sync.missing_sets first")
     document = desk.source.cards(set_id)
     now = digest(document)
     if desk.memory.get(set_id) == (now, desk.counts[set_id]):
         return Changes(unchanged=desk.counts[set_id])
     parsed = rows.cards(document, set_id)
     if parsed.problems:
-        raise SetRefused(diff.summed([one.text for one in parsed.problems]))
+        raise SetRefusedError(diff.summed([one.text for one in parsed.problems]))
     if desk.report.dry_run:
         found = _compared(desk, set_id, parsed.rows)
         if found.any:
@@ -176,20 +176,22 @@ def _one_set(desk: Desk, set_id: str) -> Changes:
     return found
 
 
-def _compared(desk: Desk, set_id: str, want: Sequence[Row]) -> Changes:
+def _compared(desk: CardSync, set_id: str, want: Sequence[Row]) -> Changes:
     have = card_database.cards_of(desk.database, set_id)
     found = diff.plan(have, want)
     elsewhere = card_database.cards_elsewhere(desk.database, set_id, found.added)
     if elsewhere:
         text = ", ".join(f"{rows.shown(card)} is a card of {other}" for card, other in elsewhere)
-        raise SetRefused(f"{text} in the database")
+        raise SetRefusedError(f"{text} in the database")
     if desk.params.prune and have and not want:
         # A listed set without cards is rather an error of the catalogue's.
-        raise SetRefused(f"it lists no cards where the database has {len(have)}; none is pruned")
+        raise SetRefusedError(
+            f"it lists no cards where the database has {len(have)}; none is pruned"
+        )
     return found
 
 
-def _write(desk: Desk, found: Changes) -> None:
+def _write(desk: CardSync, found: Changes) -> None:
     for batch in _batches(desk, found.added):
         card_database.insert_cards(desk.database, batch)
     for batch in _batches(desk, found.changed):
@@ -198,18 +200,18 @@ def _write(desk: Desk, found: Changes) -> None:
         card_database.delete_cards(desk.database, found.vanished)
 
 
-def _batches(desk: Desk, whole: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _batches(desk: CardSync, whole: Sequence[Row]) -> Iterator[Sequence[Row]]:
     for start in range(0, len(whole), desk.params.batch_size):
         if desk.report.cancelled:
-            raise Cancelled
+            raise SyncCancelledError
         yield whole[start : start + desk.params.batch_size]
 
 
-def _sync_gone(desk: Desk, listed: Iterable[str], tally: Tally) -> None:
+def _sync_gone(desk: CardSync, listed: Iterable[str], tally: Tally) -> None:
     """The cards of sets that the catalogue no longer lists have vanished too."""
     for set_id in sorted(desk.counts.keys() - set(listed)):
         if desk.report.cancelled:
-            raise Cancelled
+            raise SyncCancelledError
         found = Changes(vanished=tuple(card_database.cards_of(desk.database, set_id)))
         if found.vanished and desk.report.dry_run:
             desk.report.log(diff.described(set_id, found, desk.params.prune))
@@ -220,7 +222,7 @@ def _sync_gone(desk: Desk, listed: Iterable[str], tally: Tally) -> None:
         tally.pruned += len(found.vanished) if _deletes(desk) else 0
 
 
-def _deletes(desk: Desk) -> bool:
+def _deletes(desk: CardSync) -> bool:
     return desk.params.prune and not desk.report.dry_run
 
 

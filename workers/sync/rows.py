@@ -118,7 +118,7 @@ class CardPage(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class EntryProblem:
     """One mistake: the entry's id if it has one, and a sentence that names it."""
 
     entry_id: str | None
@@ -130,7 +130,7 @@ class Parsed:
     """The rows of the entries that are right, and a Problem for each other."""
 
     rows: tuple[Row, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[EntryProblem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +173,12 @@ def _parsed(
     row: Callable[[Any], Row],
 ) -> Parsed:
     rows: dict[str, Row] = {}
-    problems: list[Problem] = []
+    problems: list[EntryProblem] = []
     place = 0
     for page in document:
         for entry in _entries(page, kind, place):
             place += 1
-            if isinstance(entry, Problem):
+            if isinstance(entry, EntryProblem):
                 problems.append(entry)
                 continue
             try:
@@ -204,10 +204,10 @@ def _taken_apart(page: bytes, kind: _Kind, before: int) -> list[Any]:
     try:
         value = json.loads(page)
     except (ValueError, RecursionError) as error:
-        return [Problem(None, f"is no JSON: {shown(str(error))}")]
+        return [EntryProblem(None, f"is no JSON: {shown(str(error))}")]
     entries = value.get("data") if isinstance(value, dict) else None
     if not isinstance(entries, list):
-        return [Problem(None, 'expected an object with a list "data"')]
+        return [EntryProblem(None, 'expected an object with a list "data"')]
     return [_judged(entry, place, kind) for place, entry in enumerate(entries, before + 1)]
 
 
@@ -229,9 +229,9 @@ def _judged(value: object, place: int, kind: _Kind) -> Any:
     return _problem(place, entry_id if isinstance(entry_id, str) else None, text)
 
 
-def _problem(place: int, entry_id: str | None, text: str) -> Problem:
+def _problem(place: int, entry_id: str | None, text: str) -> EntryProblem:
     name = f"entry {place}" + (f" ({shown(entry_id)})" if entry_id else "")
-    return Problem(entry_id, f"{name}: {text}")
+    return EntryProblem(entry_id, f"{name}: {text}")
 
 
 def _set_row(entry: SetEntry) -> Row:

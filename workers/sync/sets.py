@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from workers.protocol import Scalar
-from workers.report import Report, WorkerFailed
+from workers.report import Report, WorkerError
 from workers.sqlite import transaction
 from workers.sync import card_database, diff, rows
 from workers.sync.diff import Changes, FailedSet
 from workers.sync.params import Params
 from workers.sync.rows import Row
-from workers.sync.source import Source, Unreadable
+from workers.sync.source import Source, UnreadableCatalogueError
 
 _ID = rows.SET_COLUMNS.index("id")
 _RELEASED = rows.SET_COLUMNS.index("release_date")
@@ -44,7 +44,9 @@ def listed(source: Source) -> Listed:
     failed = tuple(FailedSet(one.entry_id or "sets", one.text) for one in parsed.problems)
     if not parsed.rows:
         why = diff.summed([one.text for one in failed]) if failed else "it is empty"
-        raise Unreadable(f"the catalogue's list of sets names no set: {why}", permanent=True)
+        raise UnreadableCatalogueError(
+            f"the catalogue's list of sets names no set: {why}", permanent=True
+        )
     wrong = {one.entry_id for one in parsed.problems}
     right = [row for row in parsed.rows if row[_ID] not in wrong]
     newest_first = sorted(right, key=lambda row: (row[_RELEASED], row[_ID]), reverse=True)
@@ -72,7 +74,7 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
     _tell(report, catalogue, found, params.prune)
     if catalogue.failed:
         outcome = f"{len(found.added)} sets added, {len(found.changed)} changed"
-        raise WorkerFailed(diff.failure(catalogue.failed, total, outcome), permanent=True)
+        raise WorkerError(diff.failure(catalogue.failed, total, outcome), permanent=True)
     return {
         "sets_added": len(found.added),
         "sets_changed": len(found.changed),
@@ -114,7 +116,7 @@ def _prune(
     cards = 0
     for place, set_id in enumerate(set_ids):
         if report.cancelled:
-            raise WorkerFailed(f"cancelled after {place} of {len(set_ids)} sets were pruned")
+            raise WorkerError(f"cancelled after {place} of {len(set_ids)} sets were pruned")
         with transaction(database):
             cards += card_database.delete_set(database, set_id)
     return len(set_ids), cards

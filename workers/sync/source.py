@@ -20,7 +20,7 @@ Document = Sequence[bytes]
 MAX_DOCUMENT_BYTES = 256 << 20
 
 
-class Unreadable(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
+class UnreadableCatalogueError(Exception):
     """A document that could not be read; `permanent` if a retry would not help."""
 
     def __init__(self, text: str, permanent: bool) -> None:
@@ -28,7 +28,7 @@ class Unreadable(Exception):  # noqa: N818 - it is caught and told, not a defect
         self.permanent = permanent
 
 
-class Cancelled(Exception):  # noqa: N818 - a person's wish is no error
+class SyncCancelledError(Exception):
     """SIGTERM came; what was done until then is whole."""
 
 
@@ -58,7 +58,7 @@ class Folder:
             Unreadable: the folder or the file is missing, or no plain file.
         """
         if not self._root.is_dir():
-            raise Unreadable(f"catalogue {self._root} is no folder", permanent=True)
+            raise UnreadableCatalogueError(f"catalogue {self._root} is no folder", permanent=True)
         return [_content(str(self._root / "sets.json"))]
 
     def cards(self, set_id: str) -> Document:
@@ -94,13 +94,15 @@ def _content(path: str) -> bytes:
         with open(descriptor, "rb", buffering=0) as file:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise Unreadable(f"{path} is no plain file", permanent=True)
+                raise UnreadableCatalogueError(f"{path} is no plain file", permanent=True)
             if found.st_size > MAX_DOCUMENT_BYTES:
-                raise Unreadable(
+                raise UnreadableCatalogueError(
                     f"{path} has {found.st_size} bytes; at most 1 GiB", permanent=True
                 )
             return file.read()
     except FileNotFoundError as error:
-        raise Unreadable(f"{path} does not exist", permanent=True) from error
+        raise UnreadableCatalogueError(f"{path} does not exist", permanent=True) from error
     except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {error.strerror}", permanent=True) from error
+        raise UnreadableCatalogueError(
+            f"{path} cannot be read: {error.strerror}", permanent=True
+        ) from error

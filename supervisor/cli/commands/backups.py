@@ -16,22 +16,29 @@ import click
 import msgspec
 
 from supervisor.cli import answers, backup_folders, restore_without_config
-from supervisor.cli.command import Family, Verb, json_option, places, supervisor, utc_option
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import Table, clean, print_value, say
+from supervisor.cli.command import (
+    Command,
+    CommandGroup,
+    json_option,
+    paths,
+    supervisor,
+    utc_option,
+)
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import Table, clean, echo, print_value
 from supervisor.cli.run_local import definitions, serve
-from supervisor.cli.time_format import moments
-from supervisor.cli.watch_runs import display, give_account, until_final
-from supervisor.config.problems import Wrong
-from supervisor.config.timezones import machine_zone
+from supervisor.cli.time_format import time_format
+from supervisor.cli.watch_runs import display, print_outcomes, until_final
+from supervisor.config.problems import BadValueError
+from supervisor.config.timezones import system_zone
 from supervisor.core.control_requests import RestoreBackup
 from workers.backup import marks, selection
 from workers.backup import verify as proof
-from workers.backup.errors import Trouble
+from workers.backup.errors import BackupError
 from workers.backup.listing import Backup, State
 from workers.rotation import Pruned
 from workers.rotation import prune as pruning
-from workers.sqlite import DatabaseTrouble
+from workers.sqlite import DatabaseError
 from workers.units import format_size
 
 folder_option = click.option(
@@ -42,7 +49,7 @@ database_option = click.option(
 )
 
 
-@click.group("backups", cls=Family, invoke_without_command=True)
+@click.group("backups", cls=CommandGroup, invoke_without_command=True)
 @folder_option
 @json_option
 @utc_option
@@ -57,25 +64,25 @@ def backups(ctx: click.Context, directory: Path | None, as_json: bool, utc: bool
     """
     ctx.obj = directory
     if ctx.invoked_subcommand is not None:
-        return Exit.YES
+        return ExitCode.YES
     with _in_words():
         found, dead = backup_folders.copies(directory)
-    status = Exit.NO if dead else Exit.YES
+    status = ExitCode.NO if dead else ExitCode.YES
     if as_json:
         print_value({"backups": found} | ({"unreadable": dead} if dead else {}))
         return status
     table = Table("COPY", "TAKEN", "WHEN", "SIZE", "STATE", "DETAIL", spare=("SIZE", "TAKEN"))
-    when = moments("UTC" if utc else _zone())
+    when = time_format("UTC" if utc else _zone())
     for one in found:
         detail = "; ".join(filter(None, ("kept by hand" * one.kept, one.why)))
-        at = (when.full(one.taken_at), when.near(one.taken_at))
+        at = (when.full(one.taken_at), when.relative(one.taken_at))
         table.add(str(one.path), *at, format_size(one.size_bytes), one.state, detail or "-")
-    table.show() if found else say("no backups")
+    table.show() if found else echo("no backups")
     _warn(dead)
     return status
 
 
-@backups.command("verify", cls=Verb)
+@backups.command("verify", cls=Command)
 @click.argument("file", metavar="[FILE]", type=Path, required=False)
 @click.option("--all", "every", is_flag=True, help="Every copy.")
 @folder_option
@@ -109,12 +116,12 @@ def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool
     else:
         for path, error, more in results:
             said = error or "; ".join(["verified", *more])
-            say(f"{path}: {said}")
+            echo(f"{path}: {said}")
     _warn(dead)
-    return Exit.NO if dead or any(error for _, error, _ in results) else Exit.YES
+    return ExitCode.NO if dead or any(error for _, error, _ in results) else ExitCode.YES
 
 
-@backups.command("restore", cls=Verb)
+@backups.command("restore", cls=Command)
 @click.argument("file", metavar="[latest|FILE]", required=False)
 @click.option("--at", metavar="TIME", help='The newest of that time: "Tue 08:00".')
 @click.option("--target", type=Path, required=True, metavar="PATH", help="Where it is to stand.")
@@ -148,7 +155,7 @@ def restore(
     with _in_words():
         copy = _chosen(file, at, directory, database)
     wanted = RestoreBackup(str(copy.absolute()), str(target.absolute()), force, unproven)
-    if is_local and restore_without_config.is_bare(places()):
+    if is_local and restore_without_config.is_bare(paths()):
         with _in_words():
             return restore_without_config.restore(wanted, as_json)
     if is_local:
@@ -156,7 +163,7 @@ def restore(
     return _asked(wanted, as_json)
 
 
-@backups.command("keep", cls=Verb)
+@backups.command("keep", cls=Command)
 @click.argument("file", metavar="FILE", type=Path)
 @click.option("--release", is_flag=True, help="Let rotation judge it again.")
 @folder_option
@@ -170,14 +177,16 @@ def keep_(file: Path, release: bool, directory: Path | None) -> int:
     with _in_words():
         path = backup_folders.path_of(file, directory)
         if release:
-            say(f"{path}: {'rotation judges it again' if marks.release(path) else 'was not kept'}")
+            echo(
+                f"{path}: {'rotation judges it again' if marks.release(path) else 'was not kept'}"
+            )
         else:
             marks.keep(path)
-            say(f"{path}: kept by hand")
-    return Exit.YES
+            echo(f"{path}: kept by hand")
+    return ExitCode.YES
 
 
-@backups.command("prune", cls=Verb)
+@backups.command("prune", cls=Command)
 @click.option("--keep-last", type=click.IntRange(1), required=True, metavar="N", help="Of each.")
 @click.option("--dry-run", is_flag=True, help="Say what would go.")
 @folder_option
@@ -197,15 +206,15 @@ def prune(keep_last: int, dry_run: bool, directory: Path | None, as_json: bool) 
             with backup_folders.or_unreadable(dead, alone=len(meant) == 1):
                 done.append(pruning(folder, keep_last, "UTC", dry_run))
     stuck = [*dead, *(sentence for pruned in done for sentence in pruned.failed)]
-    status = Exit.NO if stuck else Exit.YES
+    status = ExitCode.NO if stuck else ExitCode.YES
     if as_json:
         print_value({"pruned": done} | ({"unreadable": dead} if dead else {}))
         return status
     for pruned in done:
         for one in pruned.decisions:
-            say(f"{'keep' if one.keep else 'remove'} {one.backup.path}: {one.reason}")
+            echo(f"{'keep' if one.keep else 'remove'} {one.backup.path}: {one.reason}")
     freed = format_size(sum(pruned.freed_bytes for pruned in done))
-    say("nothing was removed (--dry-run)" if dry_run else f"{freed} freed")
+    echo("nothing was removed (--dry-run)" if dry_run else f"{freed} freed")
     _warn(stuck)
     return status
 
@@ -215,10 +224,10 @@ def _in_words() -> Iterator[None]:
     """What copies and folders may be up to, as an ending of the verb."""
     try:
         yield
-    except (Trouble, DatabaseTrouble) as trouble:
-        raise Failure(Exit.NO, str(trouble)) from trouble
+    except (BackupError, DatabaseError) as trouble:
+        raise CliError(ExitCode.NO, str(trouble)) from trouble
     except (OSError, sqlite3.Error) as error:
-        raise Failure(Exit.NO, f"backups: {error}") from error
+        raise CliError(ExitCode.NO, f"backups: {error}") from error
 
 
 def _warn(sentences: Sequence[str]) -> None:
@@ -231,14 +240,18 @@ def _asked(wanted: RestoreBackup, as_json: bool) -> int:
     client = supervisor()
     try:
         body = client.post("v1", "restore", body=msgspec.to_builtins(wanted))
-    except Failure as failure:
-        if failure.status is not Exit.NOBODY:
+    except CliError as failure:
+        if failure.status is not ExitCode.NO_SUPERVISOR:
             raise
         hint = f"--local restores without one; {failure.hint}"
-        raise Failure(failure.status, failure.text, hint) from failure
+        raise CliError(failure.status, failure.text, hint) from failure
     number = answers.read(body, answers.Opened).run.id
     shown = display(as_json)
-    return Exit.YES if give_account(until_final(client, [number], shown), as_json) else Exit.NO
+    return (
+        ExitCode.YES
+        if print_outcomes(until_final(client, [number], shown), as_json)
+        else ExitCode.NO
+    )
 
 
 def _chosen(
@@ -256,20 +269,20 @@ def _prove(path: Path) -> tuple[str, list[str]]:
     """What speaks against a copy, empty if nothing does; and its warnings."""
     try:
         return "", proof.verify(path).content.warnings
-    except (Trouble, OSError, sqlite3.Error) as error:
+    except (BackupError, OSError, sqlite3.Error) as error:
         return str(error) or State.DAMAGED, []
 
 
 def _zone() -> str:
     """The zone of jobs.yaml; where there is none, that of the machine."""
     try:
-        return definitions(places().config).timezone
-    except Failure:
+        return definitions(paths().config).timezone
+    except CliError:
         return _machine_zone()
 
 
 def _machine_zone() -> str:
     try:
-        return machine_zone(os.environ).name
-    except Wrong as wrong:
-        raise Failure(Exit.USAGE, f"the environment variable TZ: {wrong.message}") from wrong
+        return system_zone(os.environ).name
+    except BadValueError as wrong:
+        raise CliError(ExitCode.USAGE, f"the environment variable TZ: {wrong.message}") from wrong

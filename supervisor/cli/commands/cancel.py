@@ -3,13 +3,13 @@
 import click
 
 from supervisor.cli import answers
-from supervisor.cli.command import json_option, supervisor, verb
-from supervisor.cli.errors import Exit
+from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
-from supervisor.cli.output import print_json, say
+from supervisor.cli.output import echo, print_json
 
 
-@verb("cancel")
+@command("cancel")
 @click.argument("which", metavar="JOB|RUN", type=job_name)
 @json_option
 def cancel(which: str, as_json: bool) -> int:
@@ -22,5 +22,5 @@ def cancel(which: str, as_json: bool) -> int:
     kind = "runs" if which.isdigit() else "jobs"
     body = supervisor().post("v1", kind, which, "cancel", body={})
     numbers = answers.read(body, answers.Numbers).cancelled
-    print_json(body) if as_json else say(f"cancelled: run {', '.join(map(str, numbers))}")
-    return Exit.YES
+    print_json(body) if as_json else echo(f"cancelled: run {', '.join(map(str, numbers))}")
+    return ExitCode.YES

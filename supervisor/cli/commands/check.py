@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from supervisor.cli import check_report, output
-from supervisor.cli.command import coming_days, json_option, places, supervisor, utc_option, verb
+from supervisor.cli.command import coming_days, command, json_option, paths, supervisor, utc_option
 from supervisor.cli.commands.init import FILE
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import count, print_value, say
-from supervisor.cli.time_format import moments
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import count, echo, print_value
+from supervisor.cli.time_format import time_format
 from supervisor.config import load
 from supervisor.core.model import Severity
 
 
-@verb("check")
+@command("check")
 @click.argument("file", type=FILE, required=False)
 @click.option(
     "--simulate", type=coming_days, metavar="DAYS", help="Also how so many days would differ."
@@ -33,20 +33,20 @@ def check(file: Path | None, simulate: int | None, as_json: bool, utc: bool) -> 
       nightshift check new.yaml && mv new.yaml jobs.yaml
       nightshift check new.yaml --simulate 30
     """
-    path = file or places().config
+    path = file or paths().config
     loaded = load(path, os.environ)
     findings = check_report.findings(loaded, supervisor(), utc, simulate)
     if as_json:
         print_value(findings)
-        return Exit.YES if findings.ok else Exit.USAGE
+        return ExitCode.YES if findings.ok else ExitCode.USAGE
     for line in output.in_lines(loaded.problems, str(path)):
-        say(line)
+        echo(line)
     errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
     if errors:
         sys.stdout.flush()
-        raise Failure(Exit.USAGE, f"{path}: {count(errors, 'mistake')}")
+        raise CliError(ExitCode.USAGE, f"{path}: {count(errors, 'mistake')}")
     warnings = f", {count(len(loaded.problems), 'warning')}" if loaded.problems else ""
-    say(f"{path}: {count(len(findings.jobs), 'job')}, no mistakes{warnings}")
+    echo(f"{path}: {count(len(findings.jobs), 'job')}, no mistakes{warnings}")
     zone = "UTC" if utc or loaded.config is None else loaded.config.timezone
-    check_report.show(findings, moments(zone))
-    return Exit.YES
+    check_report.show(findings, time_format(zone))
+    return ExitCode.YES

@@ -2,13 +2,13 @@
 
 import click
 
-from supervisor.cli.command import verb
+from supervisor.cli.command import command
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_NIGHTSHIFT_COMPLETE"
 
 
-@verb("completion")
+@command("completion")
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> int:
     """Print the completion script of a shell.

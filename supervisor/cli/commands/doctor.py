@@ -9,14 +9,14 @@ from typing import Any
 from supervisor import __version__
 from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.command import json_option, places, supervisor, verb
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import clean, columns, count, folded, print_value, say, styled
-from supervisor.cli.paths import Places
+from supervisor.cli.command import command, json_option, paths, supervisor
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import clean, columns, count, echo, folded, print_value, styled
+from supervisor.cli.paths import Paths
 from supervisor.config import Loaded, load
 from supervisor.core.model import Config, Severity, replace
 from supervisor.doctor.checks import CHECKS
-from supervisor.doctor.context import Ground, Living
+from supervisor.doctor.context import DoctorContext, RunningService
 from supervisor.doctor.finding import Finding, State
 from supervisor.doctor.isolation import examine
 from supervisor.redaction.mask import mask_of
@@ -35,7 +35,7 @@ class Report:
     findings: tuple[Finding, ...]
 
 
-@verb("doctor")
+@command("doctor")
 @json_option
 def doctor(as_json: bool) -> int:
     """What would let a night fail, and the command that mends it; changes nothing.
@@ -48,7 +48,7 @@ def doctor(as_json: bool) -> int:
       nightshift doctor
       nightshift doctor --json | jq '.findings[] | select(.state == "mend")'
     """
-    ground = _ground(places(), supervisor())
+    ground = _ground(paths(), supervisor())
     mask = mask_of(ground.config or Config(()), secrets_among(os.environ.items()))
     found = tuple(_masked(finding, mask) for finding in examine(CHECKS, ground))
     to_mend = sum(finding.state is State.MEND for finding in found)
@@ -56,20 +56,20 @@ def doctor(as_json: bool) -> int:
         print_value(Report(not to_mend, found))
     else:
         _show(found)
-        say()
-        say(f"{count(to_mend, 'thing')} to mend" if to_mend else "\nnothing to mend")
-    return Exit.NO if to_mend else Exit.YES
+        echo()
+        echo(f"{count(to_mend, 'thing')} to mend" if to_mend else "\nnothing to mend")
+    return ExitCode.NO if to_mend else ExitCode.YES
 
 
-def _ground(here: Places, client: Client) -> Ground:
+def _ground(here: Paths, client: Client) -> DoctorContext:
     file, no_file, loaded = None, "", Loaded(None, (), "", "")
     try:
         file = here.config
         loaded = load(file, os.environ)
-    except Failure as failure:
+    except CliError as failure:
         no_file = failure.text
     living, silence, way_out = _living(client)
-    return Ground(
+    return DoctorContext(
         file=file,
         config=loaded.config,
         mistakes=sum(problem.severity is Severity.ERROR for problem in loaded.problems),
@@ -87,13 +87,13 @@ def _ground(here: Places, client: Client) -> Ground:
     )
 
 
-def _living(client: Client) -> tuple[Living | None, str, str]:
+def _living(client: Client) -> tuple[RunningService | None, str, str]:
     try:
         found = answers.read(client.get("v1", "status", limit_s=ASK_S), answers.Status)
         pid = client.supervisor_pid()
-    except Failure as failure:
+    except CliError as failure:
         return None, failure.text, failure.hint
-    return Living(pid, found.version, found.alerts.waiting, found.alerts.error), "", ""
+    return RunningService(pid, found.version, found.alerts.waiting, found.alerts.error), "", ""
 
 
 def _masked(finding: Finding, mask: Any) -> Finding:

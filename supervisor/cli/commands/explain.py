@@ -3,14 +3,14 @@
 import click
 
 from supervisor.cli import answers
-from supervisor.cli.command import json_option, supervisor, verb
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
-from supervisor.cli.output import clean, print_json, tell
-from supervisor.cli.time_format import moments_of
+from supervisor.cli.output import clean, echo_wrapped, print_json
+from supervisor.cli.time_format import time_format_of
 
 
-@verb("explain")
+@command("explain")
 @click.argument("which", metavar="JOB|RUN", type=job_name)
 @click.option("--at", metavar="TIME", help="About the slot or request of this instant.")
 @click.option("--run", type=click.IntRange(1), metavar="RUN", help="About the run of this number.")
@@ -32,13 +32,13 @@ def explain(which: str, at: str | None, run: int | None, as_json: bool) -> int:
         body = client.get("v1", "runs", which if run is None else str(run), "explain")
         job = answers.read(body, answers.Explained).job
         if not which.isdigit() and job != which:
-            raise Failure(Exit.NO, f"run {run} is one of {job}", f"nightshift explain {run}")
+            raise CliError(ExitCode.NO, f"run {run} is one of {job}", f"nightshift explain {run}")
     else:
-        instant = None if at is None else moments_of(client, utc=False).instant(at).isoformat()
+        instant = None if at is None else time_format_of(client, utc=False).instant(at).isoformat()
         body = client.get("v1", "jobs", which, "explain", at=instant)
     if as_json:
         print_json(body)
-        return Exit.YES
+        return ExitCode.YES
     for fact in answers.read(body, answers.Explained).facts:
-        tell(clean(fact), 2)
-    return Exit.YES
+        echo_wrapped(clean(fact), 2)
+    return ExitCode.YES

@@ -4,18 +4,18 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.command import json_option, supervisor, utc_option, verb
-from supervisor.cli.errors import Exit
+from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
-from supervisor.cli.output import Table, print_json, say, took
-from supervisor.cli.time_format import Moments, moments_of
+from supervisor.cli.output import Table, echo, format_seconds, print_json
+from supervisor.cli.time_format import TimeFormat, time_format_of
 from supervisor.cli.watch_runs import outcome
 
 STATES = (*sorted(answers.FINAL), "pending", "running", "retrying")
 COUNT = click.IntRange(1, 1000)
 
 
-@verb("history")
+@command("history")
 @click.argument("job", type=job_name, required=False)
 @click.option("--since", metavar="TIME", help="Due since then: 7d, or a time.")
 @click.option("--state", metavar="STATE", help=f"Only these: {', '.join(STATES)}.")
@@ -48,7 +48,7 @@ def history(
         hint = ": the state folder goes before the verb" if "/" in state else ""
         text = f'expected one of {", ".join(STATES)}, got "{state}"{hint}'
         raise click.BadParameter(text, param_hint="--state")
-    when = None if as_json and since is None else moments_of(client, utc)
+    when = None if as_json and since is None else time_format_of(client, utc)
     after = when.since(since).isoformat() if when is not None and since is not None else None
     body = client.get("v1", "runs", job=job, state=state, since=after, limit=count)
     runs = answers.read(body, answers.Runs).runs
@@ -59,29 +59,29 @@ def history(
     elif when is not None:
         # Where it is narrow: the instants to whoever asked for them, else the ages.
         _show_history(runs, when, "WHEN" if utc else "DUE")
-    return Exit.YES
+    return ExitCode.YES
 
 
-def _show_history(runs: list[answers.Run], when: Moments, first_to_go: str) -> None:
+def _show_history(runs: list[answers.Run], when: TimeFormat, first_to_go: str) -> None:
     headers = ("RUN", "JOB", "DUE", "WHEN", "TRIGGER", "STATE", "TOOK", "DETAIL")
     table = Table(*headers, spare=(first_to_go, "TRIGGER", "TOOK"))
     for run in runs:
-        lasted = took(run.duration_seconds)
-        due = (when.full(run.due), when.near(run.due))
+        lasted = format_seconds(run.duration_seconds)
+        due = (when.full(run.due), when.relative(run.due))
         table.add(str(run.id), run.job, *due, run.trigger, run.state, lasted, outcome(run))
-    table.show() if runs else say("no runs")
+    table.show() if runs else echo("no runs")
 
 
 def _actions(client: Client, count: int, as_json: bool, utc: bool) -> int:
     body = client.get("v1", "actions", limit=count)
     if as_json:
         print_json(body)
-        return Exit.YES
-    when = moments_of(client, utc)
+        return ExitCode.YES
+    when = time_format_of(client, utc)
     table = Table("AT", "WHEN", "WHO", "VERB", "WHAT", "ANSWER", spare=("AT", "WHO"))
     for each in answers.read(body, answers.Actions).actions:
         who = f"uid {each.peer.uid}, pid {each.peer.pid}"
-        at = (when.full(each.at), when.near(each.at))
+        at = (when.full(each.at), when.relative(each.at))
         table.add(*at, who, each.verb, each.what or "-", each.answer)
     table.show()
-    return Exit.YES
+    return ExitCode.YES

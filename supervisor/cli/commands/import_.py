@@ -6,21 +6,21 @@ from collections.abc import Sequence
 import click
 
 from supervisor.cli import crontab_files, systemd_files
-from supervisor.cli.command import Family, Verb
+from supervisor.cli.command import Command, CommandGroup
 from supervisor.cli.crontab_files import Asked, Table, shown
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import clean, complain, count
 from supervisor.config.crontab import convert as from_crontab
 from supervisor.config.crontab.dialects import Dialect
 from supervisor.config.crontab.parse import Entry, Item
 from supervisor.config.crontab.settings import Lost, Remark
-from supervisor.config.problems import Wrong
+from supervisor.config.problems import BadValueError
 from supervisor.config.systemd import convert as from_systemd
 from supervisor.config.systemd.jobs import UnitJob, UnitLost, jobs_of, service_name
 from supervisor.config.systemd.service import Machine
 
 
-@click.group("import", cls=Family)
+@click.group("import", cls=CommandGroup)
 def import_() -> int:
     """Make a jobs.yaml from what another scheduler runs.
 
@@ -29,10 +29,10 @@ def import_() -> int:
       crontab -l | nightshift import crontab - > jobs.yaml
       nightshift import systemd /etc/systemd/system > jobs.yaml
     """
-    return Exit.YES
+    return ExitCode.YES
 
 
-@import_.command("crontab", cls=Verb)
+@import_.command("crontab", cls=Command)
 @click.argument("files", metavar="[-|FILE|DIR]...", nargs=-1)
 @click.option("--system", is_flag=True, help="With a column of users, as in /etc/crontab.")
 @click.option(
@@ -100,10 +100,10 @@ def conclude(name: str, items: Sequence[Item]) -> int:
     also = f"; {count(warnings, 'warning')}" if warnings else ""
     text = f"{name}: {count(kept, 'job')}; {count(lost, 'line')} not kept{also}"
     if lost or not kept:
-        raise Failure(Exit.NO, text)
+        raise CliError(ExitCode.NO, text)
     if warnings:
         complain(f"nightshift: {text}")
-    return Exit.YES
+    return ExitCode.YES
 
 
 def _warnings(item: Item) -> int:
@@ -112,7 +112,7 @@ def _warnings(item: Item) -> int:
     return bool(item.warning) if isinstance(item, Remark) else 0
 
 
-@import_.command("systemd", cls=Verb)
+@import_.command("systemd", cls=Command)
 @click.argument("units", metavar="DIR|UNIT...", nargs=-1, required=True)
 def systemd(units: tuple[str, ...]) -> int:
     """Write a jobs.yaml that does what these timers of systemd do.
@@ -151,10 +151,10 @@ def conclude_units(units: Sequence[str], items: Sequence[UnitJob | UnitLost]) ->
     name = units[0] if len(units) == 1 else count(len(units), "unit")
     text = f"{name}: {count(len(kept), 'job')}; {count(lost, 'timer')} not kept{also}"
     if lost or times or not kept:
-        raise Failure(Exit.NO, text)
+        raise CliError(ExitCode.NO, text)
     if warnings:
         complain(f"nightshift: {text}")
-    return Exit.YES
+    return ExitCode.YES
 
 
 def _of_timer(place: systemd_files.Found) -> list[UnitJob | UnitLost]:
@@ -167,7 +167,7 @@ def _of_timer(place: systemd_files.Found) -> list[UnitJob | UnitLost]:
     machine = Machine(systemd_files.home(place), crontab_files.own_name())
     try:
         name = service_name(timer, machine.home)
-    except Wrong as wrong:
+    except BadValueError as wrong:
         return [UnitLost(place.name, wrong.message)]
     if not name.endswith(".service"):
         return [UnitLost(place.name, f"it starts {name}, which is no service")]

@@ -4,22 +4,22 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.command import (
-    Family,
-    Verb,
+    Command,
+    CommandGroup,
     duration,
     json_option,
     supervisor,
     utc_option,
 )
 from supervisor.cli.commands.history import COUNT
-from supervisor.cli.errors import Exit
-from supervisor.cli.output import Table, print_json, say
-from supervisor.cli.time_format import Moments, dates, moments_of
+from supervisor.cli.errors import ExitCode
+from supervisor.cli.output import Table, echo, print_json
+from supervisor.cli.time_format import TimeFormat, date_format, time_format_of
 from workers.text import readable
 from workers.units import format_duration
 
 
-@click.group("incidents", cls=Family, invoke_without_command=True)
+@click.group("incidents", cls=CommandGroup, invoke_without_command=True)
 @click.option("-n", "most", type=COUNT, default=20, help="At most so many, the newest (20).")
 @json_option
 @utc_option
@@ -33,27 +33,33 @@ def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> in
       nightshift incidents ack 7 --for 3d --reason "disk is ordered"
     """
     if context.invoked_subcommand is not None:
-        return Exit.YES
+        return ExitCode.YES
     client = supervisor()
     body = client.get("v1", "incidents", limit=most)
     if as_json:
         print_json(body)
-        return Exit.YES
+        return ExitCode.YES
     found = answers.read(body, answers.Incidents).incidents
-    when = dates() if utc else moments_of(client, utc)
+    when = date_format() if utc else time_format_of(client, utc)
     headers = ("ID", "JOB", "SEVERITY", "KIND", "SINCE", "STANDS", "TIMES", "ALERTS", "CAUSE")
     table = Table(*headers, spare=("SEVERITY", "TIMES", "ALERTS"))
     for each in found:
         waits = f"{each.undelivered} wait" if each.undelivered else "-"
         table.add(
             *(str(each.id), each.job or "-", each.severity, each.kind),
-            *(when.near(each.opened_at), _stands(each, when), str(each.count), waits, each.cause),
+            *(
+                when.relative(each.opened_at),
+                _stands(each, when),
+                str(each.count),
+                waits,
+                each.cause,
+            ),
         )
-    table.show() if found else say("no incidents")
-    return Exit.YES
+    table.show() if found else echo("no incidents")
+    return ExitCode.YES
 
 
-@incidents.command("ack", cls=Verb)
+@incidents.command("ack", cls=Command)
 @click.argument("incident", metavar="ID", type=click.IntRange(1))
 @click.option("--for", "for_s", type=duration, default="1d", help="For so long (1d).")
 @click.option("--reason", default="", help="Why, for the others.")
@@ -67,19 +73,19 @@ def ack(incident: int, for_s: float, reason: str, as_json: bool) -> int:
     """
     asked = {"for_seconds": for_s, "reason": readable(reason)}
     body = supervisor().post("v1", "incidents", str(incident), "ack", body=asked)
-    print_json(body) if as_json else say(
+    print_json(body) if as_json else echo(
         f"incident {incident}: no reminders for {format_duration(for_s)}"
     )
-    return Exit.YES
+    return ExitCode.YES
 
 
-def _stands(incident: answers.Incident, when: Moments) -> str:
+def _stands(incident: answers.Incident, when: TimeFormat) -> str:
     if incident.closed_at is not None:
-        closed = f"closed {when.near(incident.closed_at)}"
+        closed = f"closed {when.relative(incident.closed_at)}"
         if incident.recovery_at is None:
             return closed
         # It may open again until then; nobody has been told that it is over.
-        return f"{closed}, recovers {when.near(incident.recovery_at)}"
+        return f"{closed}, recovers {when.relative(incident.recovery_at)}"
     if incident.acked_until is not None and incident.acked_until > when.now:
-        return f"acked, reminds {when.near(incident.acked_until)}"
+        return f"acked, reminds {when.relative(incident.acked_until)}"
     return "open"

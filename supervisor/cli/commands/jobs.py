@@ -1,12 +1,12 @@
 """`nightshift jobs`: the definitions in force."""
 
 from supervisor.cli import answers
-from supervisor.cli.command import json_option, supervisor, verb
+from supervisor.cli.command import command, json_option, supervisor
 from supervisor.cli.commands.status import _SHORT, _SHORT_COMMAND, _shortened
 from supervisor.cli.output import Table, print_json
 
 
-@verb("jobs")
+@command("jobs")
 @json_option
 def jobs(as_json: bool) -> int:
     """The definitions in force, in the order of jobs.yaml.

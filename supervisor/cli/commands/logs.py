@@ -7,8 +7,8 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.command import supervisor, verb
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.command import command, supervisor
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.core.escape import keep_colours
 
@@ -16,7 +16,7 @@ from supervisor.core.escape import keep_colours
 RECENT = 50
 
 
-@verb("logs")
+@command("logs")
 @click.argument("which", metavar="JOB|RUN", type=job_name)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option("-n", "count", type=click.IntRange(0), help="Only the last lines (all).")
@@ -36,7 +36,7 @@ def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
     write = _write if raw or not sys.stdout.isatty() else _write_safely
     if not follow:
         write(_last_lines(client.get("v1", "runs", run, "log"), count))
-        return Exit.YES
+        return ExitCode.YES
     skipped = 0
     if count is not None:
         so_far = client.get("v1", "runs", run, "log")
@@ -44,7 +44,7 @@ def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
     for piece in client.stream("v1", "runs", run, "log", follow=1):
         write(piece[skipped:])
         skipped = max(0, skipped - len(piece))
-    return Exit.YES
+    return ExitCode.YES
 
 
 def _newest(client: Client, job: str) -> int:
@@ -52,7 +52,7 @@ def _newest(client: Client, job: str) -> int:
     runs = answers.read(client.get("v1", "runs", job=job, limit=RECENT), answers.Runs).runs
     if not runs:
         client.get("v1", "jobs", job)  # 404, if nobody knows it
-        raise Failure(Exit.NO, f"{job} has not run yet", f"nightshift run {job}")
+        raise CliError(ExitCode.NO, f"{job} has not run yet", f"nightshift run {job}")
     return next((run.id for run in runs if run.attempt), runs[0].id)
 
 

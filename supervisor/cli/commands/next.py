@@ -9,11 +9,11 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.command import json_option, supervisor, utc_option, verb
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
-from supervisor.cli.output import Table, print_json, print_value, say
-from supervisor.cli.time_format import Moments, moments
+from supervisor.cli.output import Table, echo, print_json, print_value
+from supervisor.cli.time_format import TimeFormat, time_format
 
 DEFAULT_COUNT = 10
 # The API's limit; without a supervisor only patience is one.
@@ -21,7 +21,7 @@ MOST_ASKED = 1000
 MOST = 1_000_000
 
 
-@verb("next")
+@command("next")
 @click.argument("job", type=job_name, required=False)
 @click.option("-n", "count", type=click.IntRange(1, MOST), help="How many slots (10).")
 @click.option("--cron", multiple=True, metavar="EXPR", help="Of this expression; no supervisor.")
@@ -29,7 +29,7 @@ MOST = 1_000_000
 @click.option("--from", "since", metavar="TIME", help="Strictly after this instant (now).")
 @json_option
 @utc_option
-def coming(
+def next_(
     job: str | None,
     count: int | None,
     cron: tuple[str, ...],
@@ -70,27 +70,27 @@ def _of_expressions(
     name = timezone or _zone_of_machine()
     try:
         zone = schedule.zone(name)
-        when = Moments(zone, datetime.now(UTC))
+        when = TimeFormat(zone, datetime.now(UTC))
         start = when.now if since is None else when.instant(since)
         calendar = schedule.Calendar(cron, name)
         slots = [slot.astimezone(zone) for slot in islice(calendar.slots_after(start), count)]
     except OverflowError as error:
         text = f'--from: expected a time with slots before the year 9999, got "{since}"'
-        raise Failure(Exit.USAGE, text) from error
-    except schedule.BadCron as error:
-        raise Failure(Exit.USAGE, str(error)) from error
+        raise CliError(ExitCode.USAGE, text) from error
+    except schedule.CronError as error:
+        raise CliError(ExitCode.USAGE, str(error)) from error
     _print(slots, when, as_json)
 
 
 def _zone_of_machine() -> str:
     # Late, as above.
-    from supervisor.config.problems import Wrong
-    from supervisor.config.timezones import machine_zone
+    from supervisor.config.problems import BadValueError
+    from supervisor.config.timezones import system_zone
 
     try:
-        found = machine_zone(os.environ)
-    except Wrong as wrong:
-        raise Failure(Exit.USAGE, wrong.message, "--timezone stands before TZ") from wrong
+        found = system_zone(os.environ)
+    except BadValueError as wrong:
+        raise CliError(ExitCode.USAGE, wrong.message, "--timezone stands before TZ") from wrong
     if found.trouble:
         click.echo(f"{found.trouble}; UTC is used", err=True)
     return found.name
@@ -104,19 +104,19 @@ def _of_job(job: str, count: int, as_json: bool, utc: bool) -> None:
         return
     slots = answers.read(body, answers.Slots).slots
     if not slots:
-        say(f"{job} has no coming slots (nightshift show {job})")
+        echo(f"{job} has no coming slots (nightshift show {job})")
         return
     zone = UTC if utc else slots[0].tzinfo or UTC
     if not utc:
         definition = answers.read(client.get("v1", "jobs", job), answers.Job)
-        zone = moments(definition.timezone).zone
-    _print(slots, Moments(zone, datetime.now(UTC)), as_json=False)
+        zone = time_format(definition.timezone).zone
+    _print(slots, TimeFormat(zone, datetime.now(UTC)), as_json=False)
 
 
 def _of_all(count: int, as_json: bool, utc: bool) -> None:
     client = supervisor()
     found = answers.read(client.get("v1", "status"), answers.Status)
-    when = moments("UTC" if utc else found.timezone)
+    when = time_format("UTC" if utc else found.timezone)
     slots = _earliest(client, found.jobs, count)
     if as_json:
         named = [{"job": job, "slot": slot.astimezone(when.zone)} for slot, job in slots]
@@ -124,7 +124,7 @@ def _of_all(count: int, as_json: bool, utc: bool) -> None:
         return
     table = Table("SLOT", "WHEN", "JOB")
     for slot, job in slots:
-        table.add(when.slot(slot), when.near(slot), job)
+        table.add(when.slot(slot), when.relative(slot), job)
     table.show()
 
 
@@ -143,11 +143,11 @@ def _earliest(
     return slots
 
 
-def _print(slots: list[datetime], when: Moments, as_json: bool) -> None:
+def _print(slots: list[datetime], when: TimeFormat, as_json: bool) -> None:
     if as_json:
         print_value({"slots": slots})
         return
     table = Table("SLOT", "WHEN")
     for slot in slots:
-        table.add(when.slot(slot), when.near(slot))
+        table.add(when.slot(slot), when.relative(slot))
     table.show()

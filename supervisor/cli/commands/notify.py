@@ -3,18 +3,18 @@
 import click
 
 from supervisor.cli.command import (
+    command,
     json_option,
     supervisor,
-    verb,
 )
-from supervisor.cli.errors import Exit
-from supervisor.cli.output import print_json, say
+from supervisor.cli.errors import ExitCode
+from supervisor.cli.output import echo, print_json
 
 # Longer than the supervisor waits for what came of a test alert.
 TEST_S = 60.0
 
 
-@verb("notify")
+@command("notify")
 @click.option("--test", "is_test", is_flag=True, help="One test alert, whatever min_severity.")
 @json_option
 def notify(is_test: bool, as_json: bool) -> int:
@@ -27,5 +27,5 @@ def notify(is_test: bool, as_json: bool) -> int:
     if not is_test:
         raise click.UsageError("notify sends what it is told to: --test sends a test alert")
     body = supervisor().post("v1", "notify-test", body={}, limit_s=TEST_S)
-    print_json(body) if as_json else say("the test alert has arrived")
-    return Exit.YES
+    print_json(body) if as_json else echo("the test alert has arrived")
+    return ExitCode.YES

@@ -2,15 +2,15 @@
 
 import click
 
-from supervisor.cli.command import duration, json_option, supervisor, verb
-from supervisor.cli.errors import Exit
+from supervisor.cli.command import command, duration, json_option, supervisor
+from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
-from supervisor.cli.output import print_json, say
+from supervisor.cli.output import echo, print_json
 from workers.text import readable
 from workers.units import format_duration
 
 
-@verb("pause")
+@command("pause")
 @click.argument("job", type=job_name, required=False)
 @click.option("--for", "for_s", type=duration, help="For so long; otherwise until resumed.")
 @click.option("--reason", default="", help="Why, for the others.")
@@ -25,11 +25,11 @@ def pause(job: str | None, for_s: float | None, reason: str, as_json: bool) -> i
     asked = {"for_seconds": for_s, "reason": readable(reason)}
     body = supervisor().post(*_about(job), "pause", body=asked)
     until = "until resumed" if for_s is None else f"for {format_duration(for_s)}"
-    print_json(body) if as_json else say(f"{job or 'every job'} is paused {until}")
-    return Exit.YES
+    print_json(body) if as_json else echo(f"{job or 'every job'} is paused {until}")
+    return ExitCode.YES
 
 
-@verb("resume")
+@command("resume")
 @click.argument("job", type=job_name, required=False)
 @click.option("--from-now", is_flag=True, help="Also slots seen before the clock went back.")
 @json_option
@@ -41,8 +41,8 @@ def resume(job: str | None, from_now: bool, as_json: bool) -> int:
       nightshift resume sync-missing-sets
     """
     body = supervisor().post(*_about(job), "resume", body={"from_now": from_now})
-    print_json(body) if as_json else say(f"{job or 'every job'} is resumed")
-    return Exit.YES
+    print_json(body) if as_json else echo(f"{job or 'every job'} is resumed")
+    return ExitCode.YES
 
 
 def _about(job: str | None) -> tuple[str, ...]:

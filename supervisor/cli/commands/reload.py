@@ -6,13 +6,13 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.client import RELOAD_S, Client
-from supervisor.cli.command import json_option, supervisor, utc_option, verb
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import print_json, say
-from supervisor.cli.time_format import Moments, moments
+from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import echo, print_json
+from supervisor.cli.time_format import TimeFormat, time_format
 
 
-@verb("reload")
+@command("reload")
 @click.option("--previous", is_flag=True, help="Go back to the text accepted before.")
 @json_option
 @utc_option
@@ -26,21 +26,21 @@ def reload(previous: bool, as_json: bool, utc: bool) -> int:
     client = supervisor()
     try:
         body = client.post("v1", "reload", body={"previous": previous}, limit_s=RELOAD_S)
-    except Failure as failure:
+    except CliError as failure:
         if failure.body and not as_json:
             failure.text = _refusal(client, failure)
         raise
     if as_json:
         print_json(body)
-        return Exit.YES
+        return ExitCode.YES
     zone = "UTC" if utc else answers.read(client.get("v1", "status"), answers.Zone).timezone
-    said = list(_changes(answers.read(body, answers.Changes), moments(zone)))
+    said = list(_changes(answers.read(body, answers.Changes), time_format(zone)))
     for line in said or ["jobs.yaml is read again: nothing changed"]:
-        say(line)
-    return Exit.YES
+        echo(line)
+    return ExitCode.YES
 
 
-def _refusal(client: Client, failure: Failure) -> str:
+def _refusal(client: Client, failure: CliError) -> str:
     """The refusal of a text with all its mistakes."""
     from supervisor.cli import output
     from supervisor.core.model import Problem
@@ -53,10 +53,10 @@ def _refusal(client: Client, failure: Failure) -> str:
     return "\n".join([failure.text, *output.in_lines(problems, path)])
 
 
-def _changes(changes: answers.Changes, when: Moments) -> Iterator[str]:
+def _changes(changes: answers.Changes, when: TimeFormat) -> Iterator[str]:
     # Late: it knows definitions, which stop and healthcheck need not.
     from supervisor.cli import definition_diff
 
-    yield from definition_diff.in_lines(changes, when)
+    yield from definition_diff.format_lines(changes, when)
     for name in changes.changed:
         yield f"changed      {name}"

@@ -7,15 +7,15 @@ import click
 
 from supervisor.cli import answers
 from supervisor.cli.client import Client
-from supervisor.cli.command import json_option, supervisor, verb
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
-from supervisor.cli.output import clean, count, print_json, say, say_output
-from supervisor.cli.run_options import Wish
-from supervisor.cli.watch_runs import display, give_account, until_final
+from supervisor.cli.output import clean, count, echo, print_json, say_output
+from supervisor.cli.run_options import RunOptions
+from supervisor.cli.watch_runs import display, print_outcomes, until_final
 
 
-@verb("run")
+@command("run")
 @click.argument("jobs", nargs=-1, type=job_name, metavar="[JOB]...")
 @click.option("--all", "every", is_flag=True, help="Every enabled job once, one at a time.")
 @click.option("--only", multiple=True, type=job_name, metavar="JOB", help="Of --all only these.")
@@ -38,7 +38,7 @@ def run(**options: Any) -> int:
       nightshift run rotate-backups --dry-run --set max_delete=50
       nightshift run --all --yes --local
     """
-    wish = Wish(**options)
+    wish = RunOptions(**options)
     if wish.is_local:
         # Late: the whole service is only for those who run it.
         from supervisor.cli.run_local import run_local
@@ -49,30 +49,30 @@ def run(**options: Any) -> int:
         return _run_jobs(client, wish)
     found = answers.read(client.get("v1", "jobs"), answers.Jobs).jobs
     if not wish.is_confirmed(wish.chosen(found), sys.stdin.isatty()):
-        say("nothing is run")
-        return Exit.NO
+        echo("nothing is run")
+        return ExitCode.NO
     body = client.post("v1", "run-all", body={"only": wish.only})
     numbers = answers.read(body, answers.Numbers).runs
     if wish.wait:
         return _wait(client, numbers, wish)
-    print_json(body) if wish.as_json else say(
+    print_json(body) if wish.as_json else echo(
         f"{count(len(numbers), 'run')} opened: nightshift status"
     )
-    return Exit.YES
+    return ExitCode.YES
 
 
-def _run_jobs(client: Client, wish: Wish) -> int:
+def _run_jobs(client: Client, wish: RunOptions) -> int:
     if len(wish.jobs) > 1:
         for job in wish.jobs:
             client.get("v1", "jobs", job)  # 404, before any of them begins
     waits = wish.wait or wish.dry_run
     numbers: list[int] = []
-    status = Exit.YES
+    status = ExitCode.YES
     for job in wish.jobs:
         try:
             body = client.post("v1", "jobs", job, "run", body=wish.body)
-        except Failure as failure:
-            if len(wish.jobs) == 1 or failure.status is Exit.NOBODY:
+        except CliError as failure:
+            if len(wish.jobs) == 1 or failure.status is ExitCode.NO_SUPERVISOR:
                 raise
             failure.show(wish.as_json)
             status = max(status, failure.status)
@@ -91,10 +91,10 @@ def _say_opened(body: bytes, opened: answers.Opened, as_json: bool) -> None:
     run = opened.run
     detail = f": {clean(run.detail)}" if run.detail else ""
     others = f", with {len(opened.runs) - 1} dependencies" if len(opened.runs) > 1 else ""
-    say(f"run {run.id} of {run.job} is {run.state}{detail}{others}")
+    echo(f"run {run.id} of {run.job} is {run.state}{detail}{others}")
 
 
-def _wait(client: Client, numbers: list[int], wish: Wish) -> int:
+def _wait(client: Client, numbers: list[int], wish: RunOptions) -> int:
     shown = display(wish.as_json)
     try:
         bodies = until_final(client, numbers, shown)
@@ -102,11 +102,11 @@ def _wait(client: Client, numbers: list[int], wish: Wish) -> int:
         shown.close()
         runs = " ".join(map(str, numbers))
         print(f"\nnightshift: run {runs} goes on; nightshift logs -f shows it", file=sys.stderr)
-        return Exit.DETACHED
+        return ExitCode.DETACHED
     finally:
         shown.close()
     if wish.dry_run and not wish.as_json:
         for number in numbers:
             printed = client.get("v1", "runs", str(number), "log")
             say_output(printed.decode(errors="replace").rstrip())
-    return Exit.YES if give_account(bodies, wish.as_json) else Exit.NO
+    return ExitCode.YES if print_outcomes(bodies, wish.as_json) else ExitCode.NO

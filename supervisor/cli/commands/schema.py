@@ -1,12 +1,12 @@
 """`nightshift schema`: the JSON Schema of jobs.yaml."""
 
-from supervisor.cli.command import verb
-from supervisor.cli.errors import Exit
+from supervisor.cli.command import command
+from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import print_value
 from supervisor.config import schema
 
 
-@verb("schema")
+@command("schema")
 def print_schema() -> int:
     """JSON Schema of jobs.yaml, for editors.
 
@@ -15,4 +15,4 @@ def print_schema() -> int:
       nightshift schema > jobs.schema.json
     """
     print_value(schema())
-    return Exit.YES
+    return ExitCode.YES

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from supervisor.cli import answers
-from supervisor.cli.command import json_option, supervisor, utc_option, verb
+from supervisor.cli.command import command, json_option, supervisor, utc_option
 from supervisor.cli.commands.status import _ABOUT
 from supervisor.cli.job_names import job_name
-from supervisor.cli.output import clean, columns, print_json, say, tell
-from supervisor.cli.time_format import Moments, moments
+from supervisor.cli.output import clean, columns, echo, echo_wrapped, print_json
+from supervisor.cli.time_format import TimeFormat, time_format
 from workers.units import format_duration
 
 # `show` names so many slots; `next` has more.
@@ -21,7 +21,7 @@ _WIDE, _WORD = 100, 20
 _ROUTINE = frozenset({"name", "status", "runs", "environment"})
 
 
-@verb("show")
+@command("show")
 @click.argument("job", type=job_name)
 @click.option("--env", is_flag=True, help="Also the environment of its process, masked.")
 @json_option
@@ -42,14 +42,14 @@ def show(job: str, env: bool, as_json: bool, utc: bool) -> int:
     found = answers.read(body, answers.Shown)
     slots = answers.read(client.get("v1", "jobs", job, "next", n=SHOWN_SLOTS), answers.Slots)
     _show_definition(shown)
-    say()
-    when = moments("UTC" if utc else found.timezone)
+    echo()
+    when = time_format("UTC" if utc else found.timezone)
     for line in _standing(found, slots.slots, when):
-        tell(line, _ABOUT)
+        echo_wrapped(line, _ABOUT)
     if found.environment is not None:
-        say()
+        echo()
         for name, value in sorted(found.environment.items()):
-            say(f"{name}={clean(value)}")
+            echo(f"{name}={clean(value)}")
     return 0
 
 
@@ -77,7 +77,7 @@ def _show_definition(shown: dict[str, Any]) -> None:
         width=max((columns(sys.stdout) or _WIDE + _WORD) - _WORD, _WORD),
     )
     for line in text.splitlines():
-        say(line)
+        echo(line)
 
 
 def _filled(value: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _filled(value: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _standing(found: answers.Shown, slots: list[Any], when: Moments) -> Iterator[str]:
+def _standing(found: answers.Shown, slots: list[Any], when: TimeFormat) -> Iterator[str]:
     status = found.status
     for run in found.runs:
         detail = clean(run.detail)
@@ -98,7 +98,7 @@ def _standing(found: answers.Shown, slots: list[Any], when: Moments) -> Iterator
     else:
         last = status.last
         cause = f": {clean(last.cause)}" if last.cause else ""
-        ended = f", {when.near(last.ended_at)}" if last.ended_at else ""
+        ended = f", {when.relative(last.ended_at)}" if last.ended_at else ""
         yield f"last    run {last.run}: {last.state}{cause}{ended}"
     if status.is_paused:
         until = (
@@ -110,4 +110,4 @@ def _standing(found: answers.Shown, slots: list[Any], when: Moments) -> Iterator
     elif not slots:
         yield "next    none: it runs by request"
     for slot in slots:
-        yield f"next    {when.slot(slot)}, {when.near(slot)}"
+        yield f"next    {when.slot(slot)}, {when.relative(slot)}"

@@ -12,19 +12,19 @@ from datetime import datetime, timedelta
 import click
 
 from supervisor.cli import forecast_tables
-from supervisor.cli.command import coming_days, json_option, places, utc_option, verb
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.command import coming_days, command, json_option, paths, utc_option
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import print_value
 from supervisor.cli.run_local import definitions
-from supervisor.cli.simulated_rotation import Rotation, Shelves
-from supervisor.cli.simulation_input import Past, past
-from supervisor.cli.time_format import moments
-from supervisor.config.result import collector_paused
+from supervisor.cli.simulated_rotation import BackupFolders, Rotation
+from supervisor.cli.simulation_input import SimulationInput, read_input
+from supervisor.cli.time_format import time_format
+from supervisor.config.result import gc_paused
 from supervisor.core.events import At, Restored
 from supervisor.core.model import Config, Notify, replace
 from supervisor.core.simulation.engine import simulate
 from supervisor.core.simulation.forecast import Forecast, forecast
-from supervisor.core.simulation.sampling import Habit, foresight
+from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
 
 DEFAULT_DAYS = 7
 # What JSON readers hold.
@@ -37,12 +37,12 @@ class Days:
 
     seed: int
     durations: str
-    habits: Mapping[str, Habit]
+    habits: Mapping[str, DurationProfile]
     forecast: Forecast
     rotation: tuple[Rotation, ...]
 
 
-@verb("simulate")
+@command("simulate")
 @click.option("--days", type=coming_days, default=DEFAULT_DAYS, help="How many days (7).")
 @click.option("--from", "since", metavar="TIME", help="From this instant (now).")
 @click.option("--seed", type=SEED, default=0, help="Another number is another luck (0).")
@@ -68,37 +68,37 @@ def simulate_(
       nightshift simulate --from 2026-10-24 --fail backup-database=0.2
       nightshift simulate --config new.yaml --json
     """
-    here = places()
+    here = paths()
     config = definitions(here.config)
-    when = moments("UTC" if utc else config.timezone)
+    when = time_format("UTC" if utc else config.timezone)
     start = when.now if since is None else when.instant(since)
     failures = _failures(fail, [job.name for job in config.jobs])
-    known = past(here, [job.name for job in config.jobs], start, failures)
+    known = read_input(here, [job.name for job in config.jobs], start, failures)
     found = in_days(config, known, start, days, seed)
     if as_json:
         print_value(found)
     else:
         forecast_tables.show(found.forecast, found.habits, known.source, when)
         forecast_tables.show_rotation(found.rotation, when)
-    return Exit.YES
+    return ExitCode.YES
 
 
-def in_days(config: Config, known: Past, start: datetime, days: int, seed: int) -> Days:
+def in_days(config: Config, known: SimulationInput, start: datetime, days: int, seed: int) -> Days:
     """What these definitions make of the days after `start`. Raises: Failure."""
     jobs = tuple(replace(job, run_on_startup=False, heartbeat=None) for job in config.jobs)
     # Nobody is to hear of it, and a heartbeat a minute would leave no minute out.
     running = replace(config, jobs=jobs, notify=Notify(), heartbeat=None)
-    shelves = Shelves(jobs, start)
+    shelves = BackupFolders(jobs, start)
     try:
         until = start + timedelta(days=days)
-        with collector_paused():
+        with gc_paused():
             restored = Restored(At(start, 0.0), running, known.memory)
-            steps = simulate(restored, until, foresight(known.habits, seed))
+            steps = simulate(restored, until, outcome_sampler(known.habits, seed))
             told = forecast(shelves.watch(steps), running, start, until)
     except OverflowError as error:
         text = f"{days} days from {start:%Y-%m-%d} leave the years 1 to 9999"
-        raise Failure(Exit.USAGE, text) from error
-    return Days(seed, known.source, known.habits, told, shelves.accounts(until))
+        raise CliError(ExitCode.USAGE, text) from error
+    return Days(seed, known.source, known.habits, told, shelves.summaries(until))
 
 
 def _failures(given: tuple[str, ...], jobs: list[str]) -> dict[str, float]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.command import duration, places, verb
-from supervisor.cli.errors import Exit, Failure
+from supervisor.cli.command import command, duration, paths
+from supervisor.cli.errors import CliError, ExitCode
 from workers.units import parse_duration
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LEVELS = ("debug", "info", "warning", "error")
 
 
-@verb("start")
+@command("start")
 @click.argument("job", nargs=-1, metavar="")
 @click.option("--strict", is_flag=True, help="Refuse a bad jobs.yaml, even with a good one kept.")
 @click.option(
@@ -56,7 +56,7 @@ def start(
     from supervisor.log import wants_json
     from supervisor.service import Settings
 
-    here = places()
+    here = paths()
     settings = Settings(
         config=here.config.absolute(),
         state=here.state,
@@ -69,7 +69,7 @@ def start(
     service = begun(settings, here.config)
     service.loop.install_signals()
     service.run()
-    return Exit.YES
+    return ExitCode.YES
 
 
 def begun(settings: "Settings", shown: Path) -> "Service":
@@ -83,19 +83,19 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     from supervisor.cli import output
     from supervisor.containment.process_tree import NoProcError
     from supervisor.ledger.errors import LedgerTrouble
-    from supervisor.ledger.file import LedgerRefused
-    from supervisor.service import BadConfig, Service
-    from supervisor.state_dir import FolderTrouble, Held
+    from supervisor.ledger.file import LedgerVersionError
+    from supervisor.service import ConfigError, Service
+    from supervisor.state_dir import AlreadyRunningError, StateDirError
 
     try:
         return Service(settings)
-    except BadConfig as error:
+    except ConfigError as error:
         said = output.in_lines(error.problems, str(shown))
-        raise Failure(Exit.USAGE, "\n".join(["jobs.yaml is refused", *said])) from error
-    except (Held, LedgerTrouble, NoProcError) as error:
-        raise Failure(Exit.NO, str(error)) from error
-    except (FolderTrouble, LedgerRefused) as error:
-        raise Failure(Exit.USAGE, str(error)) from error
+        raise CliError(ExitCode.USAGE, "\n".join(["jobs.yaml is refused", *said])) from error
+    except (AlreadyRunningError, LedgerTrouble, NoProcError) as error:
+        raise CliError(ExitCode.NO, str(error)) from error
+    except (StateDirError, LedgerVersionError) as error:
+        raise CliError(ExitCode.USAGE, str(error)) from error
 
 
 def level(typed: str | None, otherwise: str) -> str:
@@ -104,7 +104,9 @@ def level(typed: str | None, otherwise: str) -> str:
     found = {"warn": "warning"}.get(text.lower(), text.lower())
     if found not in LEVELS:
         where = "--log-level" if typed else "$CRON_LOG_LEVEL"
-        raise Failure(Exit.USAGE, f'{where}: expected one of {", ".join(LEVELS)}, got "{text}"')
+        raise CliError(
+            ExitCode.USAGE, f'{where}: expected one of {", ".join(LEVELS)}, got "{text}"'
+        )
     return found
 
 
@@ -116,11 +118,11 @@ def grace_s(typed: float | None) -> float | None:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise Failure(Exit.USAGE, f"$NIGHTSHIFT_SHUTDOWN_GRACE: {error}") from error
+        raise CliError(ExitCode.USAGE, f"$NIGHTSHIFT_SHUTDOWN_GRACE: {error}") from error
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(Exit.YES)
+    sys.exit(ExitCode.YES)
 
 
 def _read_anyway(_number: int, _frame: FrameType | None) -> None:

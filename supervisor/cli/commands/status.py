@@ -3,9 +3,17 @@
 from collections.abc import Iterator, Sequence
 
 from supervisor.cli import answers
-from supervisor.cli.command import json_option, supervisor, utc_option, verb
-from supervisor.cli.output import Table, clean, count, print_json, say, tell, took
-from supervisor.cli.time_format import Moments, dates, moments
+from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.output import (
+    Table,
+    clean,
+    count,
+    echo,
+    echo_wrapped,
+    format_seconds,
+    print_json,
+)
+from supervisor.cli.time_format import TimeFormat, date_format, time_format
 from workers.units import format_duration
 
 # `jobs` shows the beginning of what is longer; `show JOB` has all of it.
@@ -14,7 +22,7 @@ _SHORT, _SHORT_COMMAND = 100, 60
 _ABOUT = 8
 
 
-@verb("status")
+@command("status")
 @json_option
 @utc_option
 def status(as_json: bool, utc: bool) -> int:
@@ -29,9 +37,9 @@ def status(as_json: bool, utc: bool) -> int:
         print_json(body)
         return 0
     found = answers.read(body, answers.Status)
-    when = dates() if utc else moments(found.timezone)
+    when = date_format() if utc else time_format(found.timezone)
     for line in _about(found, when):
-        tell(line, _ABOUT)
+        echo_wrapped(line, _ABOUT)
     _show_runs(found, when)
     # Two instants and a name are too much for 60 columns.
     _show_jobs(found, when, ("TOOK", "ENDED") if utc else ("TOOK",))
@@ -47,14 +55,14 @@ def _shortened(text: str, most: int) -> str:
     return words if is_whole else f"{words[: most - 3].rstrip()}..."
 
 
-def _about(found: answers.Status, when: Moments) -> Iterator[str]:
+def _about(found: answers.Status, when: TimeFormat) -> Iterator[str]:
     life = "" if found.life == "serving" else f", {found.life}"
     up = format_duration(round((when.now - found.started_at).total_seconds()))
     yield f"nightshift {found.version}, pid {found.pid}, up {up}{life}, times in {when.zone}"
-    yield f"config  {found.config.path}, read {when.near(found.config.loaded_at)}"
+    yield f"config  {found.config.path}, read {when.relative(found.config.loaded_at)}"
     pool = found.pool
     yield f"pool    {pool.running} of {pool.max} places taken, {pool.pending} pending"
-    yield f"tick    {when.near(found.tick.last_at) if found.tick.last_at else 'none yet'}"
+    yield f"tick    {when.relative(found.tick.last_at) if found.tick.last_at else 'none yet'}"
     for note in found.notes:
         yield f"note    {clean(note)}"
     if found.paused is not None:
@@ -66,7 +74,7 @@ def _about(found: answers.Status, when: Moments) -> Iterator[str]:
         yield f"LEDGER  cannot be written: {clean(found.ledger_error)}"
     if found.alerts.error:
         waits = count(found.alerts.waiting, "alert")
-        again = f", next try {when.near(found.alerts.next_at)}" if found.alerts.next_at else ""
+        again = f", next try {when.relative(found.alerts.next_at)}" if found.alerts.next_at else ""
         yield f"ALERTS  {waits} not delivered: {clean(found.alerts.error)}{again}"
     if found.heartbeat_failures:
         yield f"beats   {count(found.heartbeat_failures, 'heartbeat')} failed since the start"
@@ -78,52 +86,52 @@ def _about(found: answers.Status, when: Moments) -> Iterator[str]:
         )
 
 
-def _pause(pause: answers.Pause, when: Moments) -> str:
+def _pause(pause: answers.Pause, when: TimeFormat) -> str:
     until = f"until {when.full(pause.until)}" if pause.until else "until resumed"
     why = f": {clean(pause.reason)}" if pause.reason else ""
     return f"all jobs, {until}, by {pause.by}{why}"
 
 
-def _show_runs(found: answers.Status, when: Moments) -> None:
+def _show_runs(found: answers.Status, when: TimeFormat) -> None:
     table = Table("RUN", "JOB", "STATE", "SINCE", "DETAIL")
     for run in found.runs:
-        since = when.near(run.started_at or run.due)
+        since = when.relative(run.started_at or run.due)
         table.add(str(run.id), run.job, run.state, since, run.detail)
     if found.runs:
-        say()
+        echo()
     table.show()
 
 
-def _show_jobs(found: answers.Status, when: Moments, spare: Sequence[str]) -> None:
+def _show_jobs(found: answers.Status, when: TimeFormat, spare: Sequence[str]) -> None:
     table = Table("JOB", "LAST", "ENDED", "TOOK", "NEXT", "CAUSE", spare=spare)
     for job in found.jobs:
         last = job.last
         table.add(
             job.name,
             last.state if last else "-",
-            when.near(last.ended_at) if last else "-",
-            took(last.duration_seconds) if last else "-",
+            when.relative(last.ended_at) if last else "-",
+            format_seconds(last.duration_seconds) if last else "-",
             _next(job, when),
             last.cause if last else "",
         )
-    say()
+    echo()
     table.show()
 
 
-def _next(job: answers.JobStatus, when: Moments) -> str:
+def _next(job: answers.JobStatus, when: TimeFormat) -> str:
     if not job.enabled:
         return "disabled"
     if job.is_paused and job.next_at is None:
         return "paused"
-    return when.near(job.next_at)
+    return when.relative(job.next_at)
 
 
-def _show_incidents(found: answers.Status, when: Moments) -> None:
+def _show_incidents(found: answers.Status, when: TimeFormat) -> None:
     headers = ("INCIDENT", "JOB", "SEVERITY", "KIND", "OPENED", "CAUSE")
     table = Table(*headers, spare=("KIND", "SEVERITY"))
     for each in found.incidents:
-        opened = when.near(each.opened_at)
+        opened = when.relative(each.opened_at)
         table.add(str(each.id), each.job or "-", each.severity, each.kind, opened, each.cause)
     if found.incidents:
-        say()
+        echo()
     table.show()

@@ -8,9 +8,9 @@ from os import pidfd_open
 import click
 
 from supervisor.cli.client import Client
-from supervisor.cli.command import duration, json_option, supervisor, verb
-from supervisor.cli.errors import Exit, Failure
-from supervisor.cli.output import print_json, say
+from supervisor.cli.command import command, duration, json_option, supervisor
+from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.output import echo, print_json
 from workers.units import format_duration
 
 # Beyond its drain a supervisor needs its shutdown grace, which may be this long.
@@ -18,7 +18,7 @@ STOP_LIMIT_S = 3600.0
 LOOK_EVERY_S = 0.1
 
 
-@verb("stop")
+@command("stop")
 @click.option("--drain", type=duration, help="Let living runs finish first, at most so long.")
 @json_option
 def stop(drain: float | None, as_json: bool) -> int:
@@ -38,11 +38,11 @@ def stop(drain: float | None, as_json: bool) -> int:
         is_gone = _ended(process, limit_s) if process is not None else _silent(client, limit_s)
     except KeyboardInterrupt:
         print("\nnightshift: it goes on stopping", file=sys.stderr)
-        return Exit.DETACHED
+        return ExitCode.DETACHED
     if not is_gone:
-        raise Failure(Exit.NO, f"pid {pid} still lives after {format_duration(limit_s)}")
-    print_json(body) if as_json else say("stopped")
-    return Exit.YES
+        raise CliError(ExitCode.NO, f"pid {pid} still lives after {format_duration(limit_s)}")
+    print_json(body) if as_json else echo("stopped")
+    return ExitCode.YES
 
 
 def _process(pid: int) -> int | None:
@@ -63,8 +63,8 @@ def _silent(client: Client, within_s: float) -> bool:
     while time.monotonic() < deadline:
         try:
             client.supervisor_pid()
-        except Failure as failure:
-            if failure.status is Exit.NOBODY:
+        except CliError as failure:
+            if failure.status is ExitCode.NO_SUPERVISOR:
                 return True
         time.sleep(LOOK_EVERY_S)
     return False

@@ -19,7 +19,7 @@ from supervisor.config.crontab.parse import (
     with_command,
 )
 from supervisor.config.crontab.settings import Lost, Remark, Settings, assign, words
-from supervisor.config.problems import Wrong, shown
+from supervisor.config.problems import BadValueError, quote_value
 
 _JOB = re.compile(r"(@?\w+)[ \t]+([0-9]+)[ \t]+([^ \t]+)[ \t]+([^ \t].*)", re.DOTALL)
 _RANGE = re.compile(r"([0-9]{1,2})-[0-9]{1,2}")
@@ -64,7 +64,7 @@ def _is_job(line: str) -> bool:
         return False
     try:
         read_field(job[3], _OF_DAY, Dialect.DEBIAN)
-    except Wrong:
+    except BadValueError:
         return re.search("[A-Za-z]", job[3]) is not None
     return False
 
@@ -73,9 +73,9 @@ def _item(number: int, line: str, settings: Settings) -> Item:
     try:
         bad = unfit(line)
         if bad:
-            raise Wrong(bad)
+            raise BadValueError(bad)
         return _entry(number, line, settings)
-    except Wrong as wrong:
+    except BadValueError as wrong:
         return Lost(number, line, words(wrong))
 
 
@@ -83,10 +83,12 @@ def _entry(number: int, line: str, settings: Settings) -> Entry:
     """The job of a line. Raises: Wrong, if it cannot be kept."""
     job = _JOB.fullmatch(line)
     if job is None:
-        raise Wrong("expected days, minutes of delay, a name and a command")
+        raise BadValueError("expected days, minutes of delay, a name and a command")
     days = int(job[1][:6]) if job[1].isdigit() else _DAYS.get(job[1].lower(), 0)
     if days not in _CALENDAR:
-        raise Wrong(f"every {shown(job[1])} days has no counterpart", "write a cron of days")
+        raise BadValueError(
+            f"every {quote_value(job[1])} days has no counterpart", "write a cron of days"
+        )
     own = dict(settings.own)
     begins = _RANGE.fullmatch(own.get("START_HOURS_RANGE", ""))
     minutes = min(int(begins[1]) if begins else 0, 23) * 60 + int(job[2][:6])

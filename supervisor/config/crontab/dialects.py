@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from supervisor.config.problems import Wrong, shown
+from supervisor.config.problems import BadValueError, quote_value
 from supervisor.core import cron_text
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -69,15 +69,15 @@ def read_times(fields: Sequence[str], dialect: Dialect) -> Times:
         outcomes = {each: _outcome(text, place, each) for each in Dialect}
         found = outcomes[dialect]
         differing = len({str(outcome) for outcome in outcomes.values()}) > 1
-        if isinstance(found, Wrong):
+        if isinstance(found, BadValueError):
             other = next(each for each in Dialect if each is not dialect)
             hint = f"{found.hint}; --cron {other} reads it otherwise" if differing else found.hint
-            raise Wrong(f"{_TITLES[dialect]} {found.message}", hint.removeprefix("; "))
+            raise BadValueError(f"{_TITLES[dialect]} {found.message}", hint.removeprefix("; "))
         if differing or found != text:
             said = "; ".join(f"{_TITLES[d]} {_in_words(o)}" for d, o in outcomes.items())
             said = said if differing else f"cron {_in_words(found)}"
             choice = f"; read as {_TITLES[dialect]} does (--cron)" if differing else ""
-            notes.append(f"{FIELDS[place].title} {shown(text)}: {said}{choice}")
+            notes.append(f"{FIELDS[place].title} {quote_value(text)}: {said}{choice}")
         texts.append(found)
     return Times(_without_empty(texts, fields, dialect), tuple(notes))
 
@@ -101,16 +101,16 @@ def collapses_backslashes(dialect: Dialect) -> bool:
     return dialect is Dialect.DEBIAN
 
 
-def _outcome(text: str, place: int, dialect: Dialect) -> str | Wrong:
+def _outcome(text: str, place: int, dialect: Dialect) -> str | BadValueError:
     """What jobs.yaml writes for the field ("": it never matches), or the refusal."""
     try:
         return _written(text, place, read_field(text, place, dialect))
-    except Wrong as wrong:
+    except BadValueError as wrong:
         return wrong
 
 
-def _in_words(outcome: str | Wrong) -> str:
-    if isinstance(outcome, Wrong):
+def _in_words(outcome: str | BadValueError) -> str:
+    if isinstance(outcome, BadValueError):
         return "refuses it"
     return f"reads {outcome}" if outcome else "accepts it and never runs it"
 
@@ -122,7 +122,9 @@ def _term(text: str, at: int, field: Field, dialect: Dialect) -> tuple[Sequence[
     low, at = _number(text, at, field)
     following = text[at : at + 1]
     if following == "~" and dialect is Dialect.CRONIE:
-        raise Wrong(f"chooses {shown(text)} at random", "write the time that is to be")
+        raise BadValueError(
+            f"chooses {quote_value(text)} at random", "write the time that is to be"
+        )
     if following != "-":
         if following == "/" or (following not in ("", ",") and dialect is Dialect.CRONIE):
             raise _refusal(field, text)
@@ -163,11 +165,11 @@ def _within(field: Field, numbers: range, text: str) -> range:
     return numbers
 
 
-def _refusal(field: Field, text: str) -> Wrong:
+def _refusal(field: Field, text: str) -> BadValueError:
     hint = cron_text.advice(FIELDS.index(field), text)
     if not hint and cron_text.is_known(FIELDS.index(field), text):
         hint = "jobs.yaml knows it: add the job by hand, if it is meant"
-    return Wrong(f"refuses {field.title} {shown(text)}", hint)
+    return BadValueError(f"refuses {field.title} {quote_value(text)}", hint)
 
 
 def _written(text: str, place: int, numbers: frozenset[int]) -> str:
@@ -209,6 +211,8 @@ def _without_empty(texts: list[str], fields: Sequence[str], dialect: Dialect) ->
             other = next(each for each in Dialect if each is not dialect)
             if _outcome(fields[place], place, other):
                 hint = f"--cron {other} reads it otherwise"
-            text = f"never runs it: {FIELDS[place].title} {shown(fields[place])} holds nothing"
-            raise Wrong(f"{_TITLES[dialect]} {text}", hint)
+            text = (
+                f"never runs it: {FIELDS[place].title} {quote_value(fields[place])} holds nothing"
+            )
+            raise BadValueError(f"{_TITLES[dialect]} {text}", hint)
     return " ".join(texts)

@@ -15,7 +15,7 @@ from supervisor.config.crontab.comments import description_of
 from supervisor.config.crontab.dialects import Dialect, collapses_backslashes, read_times
 from supervisor.config.crontab.settings import Lost, Remark, Settings, assign, words
 from supervisor.config.crontab.shell_text import in_foreground
-from supervisor.config.problems import Wrong, shown
+from supervisor.config.problems import BadValueError, quote_value
 from supervisor.core import schedule
 
 REBOOT = "@reboot"
@@ -109,7 +109,7 @@ def _line(
         return assign(number, assignment, options.dialect, options.is_folder, settings)
     try:
         return _entry(number, line, options, settings), settings
-    except Wrong as wrong:
+    except BadValueError as wrong:
         return Lost(number, line, words(wrong)), settings
 
 
@@ -127,11 +127,11 @@ def _entry(number: int, line: str, options: Options, settings: Settings) -> Entr
     """The job of a line. Raises: Wrong, if it cannot be kept."""
     job = JOB.fullmatch(line)
     if job is None:
-        raise Wrong("expected five fields (or @daily and the like) and a command")
+        raise BadValueError("expected five fields (or @daily and the like) and a command")
     rest = job[3] if options.user is None else _of_user(job[3], options.user)
     times, notes = _times(job[2], rest, options.dialect)
     if settings.bad_shell or settings.bad_zone:
-        raise Wrong(settings.bad_shell or settings.bad_zone)
+        raise BadValueError(settings.bad_shell or settings.bad_zone)
     command, stdin = split_percent(rest, options.dialect)
     if "\\\\" in rest and split_percent(rest, Dialect.DEBIAN) != split_percent(
         rest, Dialect.CRONIE
@@ -144,7 +144,7 @@ def with_command(entry: Entry, notes: list[str]) -> Entry:
     """The entry with a command that a shell waits for. Raises: Wrong, if there is none."""
     kept = in_foreground(entry.command, entry.settings.shell)
     if not kept.command.strip():
-        raise Wrong("there is no command")
+        raise BadValueError("there is no command")
     settings = entry.settings.used_by(f"{entry.command} {entry.stdin or ''}")
     said = (*entry.notes, *notes, *kept.notes)
     return replace(entry, command=kept.command, settings=settings, notes=said)
@@ -158,7 +158,7 @@ def _times(written: str, rest: str, dialect: Dialect) -> tuple[str, list[str]]:
             scalars.cron(written)
         return written, []
     if _TIME_FIELD.fullmatch(rest.split()[0]):
-        raise Wrong("there is a sixth time field: seconds and years cannot be kept")
+        raise BadValueError("there is a sixth time field: seconds and years cannot be kept")
     found = read_times(re.split(r"[ \t]+", written), dialect)
     return scalars.cron(found.text), list(found.notes)
 
@@ -167,17 +167,21 @@ def _of_user(rest: str, user: str) -> str:
     """What follows the user's column. Raises: Wrong, if the user is another."""
     found = USER_AND_COMMAND.fullmatch(rest)
     if found is None:
-        raise Wrong("expected a user and a command after the times")
+        raise BadValueError("expected a user and a command after the times")
     if found[1] != user:
-        raise Wrong(f"it runs as {shown(found[1])}, and jobs of this service run as {user}")
+        raise BadValueError(
+            f"it runs as {quote_value(found[1])}, and jobs of this service run as {user}"
+        )
     return found[2]
 
 
 def _check_name(times: str) -> None:
     if times.lower() == "@every":
-        raise Wrong("@every is not known to cron", 'write a cron such as "*/5 * * * *"')
+        raise BadValueError("@every is not known to cron", 'write a cron such as "*/5 * * * *"')
     if times != times.lower() and times.lower() in (REBOOT, *schedule.MACROS):
-        raise Wrong(f"cron refuses {shown(times)}", f"expected {times.lower()} in small letters")
+        raise BadValueError(
+            f"cron refuses {quote_value(times)}", f"expected {times.lower()} in small letters"
+        )
 
 
 def split_percent(text: str, dialect: Dialect = Dialect.DEBIAN) -> tuple[str, str | None]:
@@ -216,6 +220,6 @@ def is_switched_off(line: str) -> bool:
         return job is None and ASSIGNMENT.fullmatch(line) is not None
     try:
         scalars.cron(job[2])
-    except Wrong:
+    except BadValueError:
         return job[2] == REBOOT
     return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from supervisor.config.crontab.dialects import Dialect
 from supervisor.config.parse_values import ENV_NAME, RESERVED_ENV
-from supervisor.config.problems import Wrong
+from supervisor.config.problems import BadValueError
 from supervisor.config.timezones import check_zone
 
 SH = "/bin/sh"
@@ -123,7 +123,7 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if is_quoted else text
 
 
-def words(wrong: Wrong) -> str:
+def words(wrong: BadValueError) -> str:
     """Why a line is lost."""
     return f"{wrong.message} ({wrong.hint})" if wrong.hint else wrong.message
 
@@ -141,7 +141,7 @@ def _cron_zone(given: _Assignment, settings: Settings) -> Read:
     try:
         if given.value:
             check_zone(given.value)
-    except Wrong as wrong:
+    except BadValueError as wrong:
         why = f"CRON_TZ of line {given.line} is no zone that is known here"
         return given.lost(words(wrong)), replace(settings, bad_zone=why)
     return None, replace(_own(given, settings), zone=given.value, bad_zone="")

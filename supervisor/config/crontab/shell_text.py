@@ -36,7 +36,7 @@ _DETACHING = tuple(
 _QUEUING = re.compile(r"(?:sudo\s+)?(?:\S*/)?(?:at|batch)(?:\s+(?!-[lcdrV])|$)")
 
 
-class Mark(StrEnum):
+class JobRecord(StrEnum):
     """What a piece of a command line is."""
 
     WORD = "word"
@@ -48,7 +48,7 @@ class Mark(StrEnum):
 class Piece:
     """A word as it is written, an operator, or a comment; where it begins and how deep."""
 
-    mark: Mark
+    mark: JobRecord
     text: str
     at: int
     depth: int
@@ -77,18 +77,18 @@ def pieces(command: str) -> Iterator[Piece]:
         if command[at] == "#":
             end = command.find("\n", at)
             end = len(command) if end < 0 else end
-            yield Piece(Mark.COMMENT, command[at:end], at, depth)
+            yield Piece(JobRecord.COMMENT, command[at:end], at, depth)
             at = end
             continue
         operator = _OPERATORS.match(command, at)
         if operator and not command.startswith("((", at):
             depth = max(0, depth - (operator[0] == ")"))
-            yield Piece(Mark.OPERATOR, operator[0], at, depth)
+            yield Piece(JobRecord.OPERATOR, operator[0], at, depth)
             depth += operator[0] == "("
             at = operator.end()
             continue
         end = _word_end(command, at)
-        yield Piece(Mark.WORD, command[at:end], at, depth)
+        yield Piece(JobRecord.WORD, command[at:end], at, depth)
         at = end
 
 
@@ -97,11 +97,11 @@ def simple_commands(command: str) -> list[list[str]]:
     found: list[list[str]] = [[]]
     is_target = False
     for piece in pieces(command):
-        if piece.mark is Mark.OPERATOR:
+        if piece.mark is JobRecord.OPERATOR:
             if piece.text in _ENDS:
                 found.append([])
             is_target = piece.text not in _ENDS
-        elif piece.mark is Mark.WORD and not is_target:
+        elif piece.mark is JobRecord.WORD and not is_target:
             found[-1].append(piece.text)
         else:
             is_target = False
@@ -139,7 +139,9 @@ def in_foreground(command: str, shell: str = "/bin/sh") -> Foreground:
 
 def _with_wait(command: str) -> str:
     """The command with a wait at its end, or before the `exit` that ends it."""
-    ends = [p for p in pieces(command) if p.mark is Mark.WORD and p.text == "exit" and not p.depth]
+    ends = [
+        p for p in pieces(command) if p.mark is JobRecord.WORD and p.text == "exit" and not p.depth
+    ]
     if ends:
         return f"{command[: ends[-1].at]}wait; {command[ends[-1].at :]}"
     return f"{command}\nwait"
@@ -159,7 +161,7 @@ def _redirected(command: str, shell: str) -> tuple[str, list[str]]:
 
 
 def _is_operator(piece: Piece) -> bool:
-    return piece.mark is Mark.OPERATOR
+    return piece.mark is JobRecord.OPERATOR
 
 
 def program(word: str) -> str:
@@ -229,7 +231,7 @@ def _balanced(command: str, at: int) -> int:
 
 def _is_last(found: list[Piece], place: int) -> bool:
     """Whether nothing but comments and ends of groups follow the `&` there."""
-    rest = [piece for piece in found[place + 1 :] if piece.mark is not Mark.COMMENT]
+    rest = [piece for piece in found[place + 1 :] if piece.mark is not JobRecord.COMMENT]
     return all(piece.text in (")", "}", ";", "\n") for piece in rest)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from supervisor.config.problems import Wrong, shown
+from supervisor.config.problems import BadValueError, quote_value
 from supervisor.core import schedule
 
 _SHORTHAND = {
@@ -67,7 +67,7 @@ def to_cron(text: str) -> CronTime:
         Wrong: it cannot be read, or no cron expression has these slots.
     """
     if not text.strip():
-        raise Wrong("expected a calendar expression of systemd, got nothing")
+        raise BadValueError("expected a calendar expression of systemd, got nothing")
     spelt = _SHORTHAND.get(text.strip().lower(), text)
     words, zone = _without_zone(spelt.split(), text)
     if words and words[0].lower() in _SHORTHAND:
@@ -76,7 +76,7 @@ def to_cron(text: str) -> CronTime:
     date = words.pop(0) if words and _DATE.fullmatch(words[0]) else "*-*-*"
     time = words.pop(0) if words else "0:00"
     if words:
-        raise Wrong(f"expected a calendar expression of systemd, got {shown(text)}")
+        raise BadValueError(f"expected a calendar expression of systemd, got {quote_value(text)}")
     months, days = _date(date, text)
     hours, minutes, note = _time(time, text)
     day, weekday = _both_days(days, weekdays, text)
@@ -90,8 +90,8 @@ def to_cron(text: str) -> CronTime:
     cron = " ".join(fields)
     try:
         schedule.calendar((cron,), "UTC")
-    except schedule.BadCron as error:
-        raise Wrong(f"never comes: {shown(text)}") from error
+    except schedule.CronError as error:
+        raise BadValueError(f"never comes: {quote_value(text)}") from error
     return CronTime(cron, zone, note)
 
 
@@ -99,7 +99,7 @@ def _without_zone(words: list[str], text: str) -> tuple[list[str], str]:
     """The words before the zone, and the zone."""
     if words and (words[-1] == "UTC" or ("/" in words[-1] and words[-1][0].isalpha())):
         if not _is_zone(words[-1]):
-            raise Wrong(f"expected an IANA name of a zone in {shown(text)}")
+            raise BadValueError(f"expected an IANA name of a zone in {quote_value(text)}")
         return words[:-1], words[-1]
     if len(words) > 1 and words[-1][0].isalpha() and _is_zone(words[-1]):
         return words[:-1], words[-1]
@@ -109,21 +109,21 @@ def _without_zone(words: list[str], text: str) -> tuple[list[str], str]:
 def _is_zone(name: str) -> bool:
     try:
         schedule.zone(name)
-    except schedule.BadCron:
+    except schedule.CronError:
         return False
     return True
 
 
 def _weekdays(word: str, text: str) -> Numbers:
     if not _WEEKDAYS.fullmatch(word):
-        raise Wrong(f"expected weekdays such as Mon..Fri in {shown(text)}")
+        raise BadValueError(f"expected weekdays such as Mon..Fri in {quote_value(text)}")
     found: set[int] = set()
     for term in filter(None, word.split(",")):
         ends = [_weekday(name, text) for name in re.split(r"\.\.|-", term)]
         # systemd's week begins on Monday.
         low, high = ((end - 1) % 7 for end in (ends[0], ends[-1]))
         if low > high:
-            raise Wrong(f"expected weekdays from Monday on in {shown(text)}")
+            raise BadValueError(f"expected weekdays from Monday on in {quote_value(text)}")
         found.update((day + 1) % 7 for day in range(low, high + 1))
     return frozenset(found)
 
@@ -132,14 +132,18 @@ def _weekday(name: str, text: str) -> int:
     for number, day in enumerate(_DAYS):
         if name.lower() in (day, day[:3]):
             return number
-    raise Wrong(f"expected the name of a weekday, got {shown(name)} in {shown(text)}")
+    raise BadValueError(
+        f"expected the name of a weekday, got {quote_value(name)} in {quote_value(text)}"
+    )
 
 
 def _date(word: str, text: str) -> tuple[Numbers, _Days]:
     found = _DATE.fullmatch(word)
     assert found is not None
     if found[1] not in (None, "*"):
-        raise Wrong("years cannot be kept", "a single date: nightshift run JOB on that day")
+        raise BadValueError(
+            "years cannot be kept", "a single date: nightshift run JOB on that day"
+        )
     is_from_end = found[3] == "~"
     word_of_days = _downwards(found[4]) if is_from_end else found[4]
     days = _component(word_of_days, 1, 31, text)
@@ -161,9 +165,9 @@ def _downwards(word: str) -> str:
 def _time(word: str, text: str) -> tuple[Numbers, Numbers, str]:
     found = _TIME.fullmatch(word)
     if found is None:
-        raise Wrong(f"expected a time such as 02:30 in {shown(text)}")
+        raise BadValueError(f"expected a time such as 02:30 in {quote_value(text)}")
     if found[2] is None:
-        raise Wrong(f"expected hours and minutes in {shown(text)}")
+        raise BadValueError(f"expected hours and minutes in {quote_value(text)}")
     return (
         _component(found[1], 0, 23, text),
         _component(found[2], 0, 59, text),
@@ -175,7 +179,7 @@ def _seconds(word: str, text: str) -> str:
     """What is said of a second other than 0. Raises: Wrong, for more than one a minute."""
     found = _SECONDS.fullmatch(word)
     if found is None:
-        raise Wrong(f"runs more often than once a minute: {shown(text)}")
+        raise BadValueError(f"runs more often than once a minute: {quote_value(text)}")
     return "" if not float(word) else f"{text}: runs at the full minute, not {word}s after it"
 
 
@@ -185,16 +189,19 @@ def _component(word: str, least: int, most: int, text: str) -> Numbers:
         if term == "*":
             return frozenset(range(least, most + 1))
         if term.startswith("*/"):
-            raise Wrong(f"systemd refuses {shown(term)}", f"it wants {least}{term[1:]}")
+            raise BadValueError(
+                f"systemd refuses {quote_value(term)}", f"it wants {least}{term[1:]}"
+            )
         found = _TERM.fullmatch(term)
         if found is None or found[3] == "0":
-            raise Wrong(
-                f"expected a number, a list or a range, got {shown(term)} in {shown(text)}"
-            )
+            got = f"{quote_value(term)} in {quote_value(text)}"
+            raise BadValueError(f"expected a number, a list or a range, got {got}")
         low, step = int(found[1][:6]), int((found[3] or "1")[:6])
         high = int(found[2][:6]) if found[2] else most if found[3] else low
         if not least <= low <= high <= most:
-            raise Wrong(f"expected {least} to {most}, got {shown(term)} in {shown(text)}")
+            raise BadValueError(
+                f"expected {least} to {most}, got {quote_value(term)} in {quote_value(text)}"
+            )
         numbers.update(range(low, high + 1, step))
     return frozenset(numbers)
 
@@ -224,7 +231,9 @@ def _both_days(days: _Days, weekdays: Numbers, text: str) -> tuple[str, str]:
     if 0 in weekdays:
         rest = _ranges(sorted(weekdays - {0}))
         return day, f"*/7,{rest}" if rest else "*/7"
-    raise Wrong(f"cron cannot have both: a weekday and these days of the month: {shown(text)}")
+    raise BadValueError(
+        f"cron cannot have both: a weekday and these days of the month: {quote_value(text)}"
+    )
 
 
 def _from_end(
@@ -234,7 +243,7 @@ def _from_end(
         return "L", "*"
     if numbers == frozenset(range(1, 8)) and not every_weekday:
         return "*", ",".join(f"{number}L" for number in sorted(weekdays))
-    raise Wrong(f"cron knows the last day of a month only: {shown(text)}")
+    raise BadValueError(f"cron knows the last day of a month only: {quote_value(text)}")
 
 
 def _written(numbers: Numbers, least: int, most: int) -> str:

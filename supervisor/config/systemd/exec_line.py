@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from supervisor.config.problems import Wrong, shown
+from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.systemd.units import specified
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\$")
@@ -49,7 +49,7 @@ def read_exec(words: Sequence[str], values: Mapping[str, str]) -> Exec:
         # The second word is only what the program finds as its own name.
         del rest[1:2]
     if not program:
-        raise Wrong(f"no program in {shown(' '.join(words))}")
+        raise BadValueError(f"no program in {quote_value(' '.join(words))}")
     found = tuple(specified(word, values) for word in rest)
     return Exec(found, "-" in prefix, ":" not in prefix, bool(set("+!") & set(prefix)))
 
@@ -100,7 +100,7 @@ def seconds(text: str) -> float | None:
     while at < len(text.rstrip()):
         found = _SPAN.match(text, at)
         if found is None or found[2] not in _UNITS or len(found[1]) > 15:
-            raise Wrong(f"expected a time span such as 5min 20s, got {shown(text)}")
+            raise BadValueError(f"expected a time span such as 5min 20s, got {quote_value(text)}")
         total += float(found[1]) * _UNITS[found[2]]
         at = found.end()
     return total

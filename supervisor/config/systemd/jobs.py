@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from supervisor.config.crontab.shell_text import set_of
-from supervisor.config.problems import Wrong
+from supervisor.config.problems import BadValueError
 from supervisor.config.systemd.service import SERVICE, Machine, run_keys
 from supervisor.config.systemd.timer import TIMER, times_keys
 from supervisor.config.systemd.units import Setting, Unit, specified, specifiers
@@ -68,7 +68,7 @@ def jobs_of(timer: Unit, service: Unit, machine: Machine) -> list[UnitJob | Unit
     try:
         keys = [*_described(timer, service, notes), *run_keys(service, machine, notes)]
         when = times_keys(timer, notes)
-    except Wrong as wrong:
+    except BadValueError as wrong:
         hint = f" ({wrong.hint})" if wrong.hint else ""
         return [UnitLost(timer.name, f"{wrong.message}{hint}")]
     notes += _without_counterpart(timer, service)
@@ -92,7 +92,7 @@ def _described(timer: Unit, service: Unit, notes: list[str]) -> Iterator[tuple[s
                 continue
             try:
                 text = specified(text, specifiers(unit, ""))
-            except Wrong:
+            except BadValueError:
                 notes.append(f"{name}= is not kept: it asks a running systemd")
                 break
             if text.isprintable():

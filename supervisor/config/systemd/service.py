@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from supervisor.config.parse_values import ENV_NAME, RESERVED_ENV
-from supervisor.config.problems import Wrong, shown
+from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.systemd.exec_line import as_shell, as_words, is_plain, read_exec, seconds
 from supervisor.config.systemd.units import Unit, commands, specified, specifiers, split_words
 from supervisor.config.yaml_writer import mapping, scalar, value
@@ -57,7 +57,7 @@ def _command(service: Unit, values: dict[str, str], notes: list[str]) -> str:
     for name in ("ExecStartPre", "ExecStart", "ExecStartPost"):
         lines = list(commands(service.all(SERVICE, name)))
         if name == "ExecStart" and not lines:
-            raise Wrong(f"{service.name} has no ExecStart=")
+            raise BadValueError(f"{service.name} has no ExecStart=")
         found += [read_exec(words, values) for words in lines]
     if any(each.has_rights for each in found):
         notes.append("a command with + or ! ran with all rights: it runs as the service's user")
@@ -87,7 +87,7 @@ def _environment(
             if sign and ENV_NAME.fullmatch(name) and name not in RESERVED_ENV:
                 env[name] = text
             else:
-                notes.append(f"Environment={shown(word.text)} is not kept")
+                notes.append(f"Environment={quote_value(word.text)} is not kept")
     return tuple(env.items())
 
 
@@ -127,7 +127,7 @@ def _limits(service: Unit, notes: list[str]) -> Iterator[tuple[str, str]]:
             continue
         found = re.fullmatch(r"([0-9]{1,15})([KMGT]?)", soft)
         if found is None:
-            notes.append(f"{name}={shown(soft)} is not kept")
+            notes.append(f"{name}={quote_value(soft)} is not kept")
         else:
             yield key, str(int(found[1]) * _SUFFIXES[found[2]])
 
@@ -140,13 +140,15 @@ def _statuses(service: Unit, notes: list[str]) -> Iterator[str] | list[str]:
             if 0 < number < 256:
                 found.append(str(number))
             elif word != "0":
-                notes.append(f"SuccessExitStatus={shown(word)} is not kept: only numbers are")
+                notes.append(
+                    f"SuccessExitStatus={quote_value(word)} is not kept: only numbers are"
+                )
     return list(dict.fromkeys(found))
 
 
 def _whole(text: str, least: int, most: int, name: str) -> str:
     if not re.fullmatch(r"[+-]?[0-9]{1,4}", text) or not least <= int(text) <= most:
-        raise Wrong(f"expected {name}= from {least} to {most}, got {shown(text)}")
+        raise BadValueError(f"expected {name}= from {least} to {most}, got {quote_value(text)}")
     return str(int(text))
 
 

@@ -6,7 +6,7 @@ Pure. What cannot be kept is added to the notes.
 from collections.abc import Iterator
 
 from supervisor.config import scalars
-from supervisor.config.problems import Wrong
+from supervisor.config.problems import BadValueError
 from supervisor.config.systemd.calendar import CronTime, to_cron
 from supervisor.config.systemd.exec_line import seconds
 from supervisor.config.systemd.units import Unit, specified, specifiers
@@ -24,7 +24,7 @@ def times_keys(timer: Unit, notes: list[str]) -> list[list[tuple[str, str]]]:
         timer.all(TIMER, name) for name in ("OnBootSec", "OnStartupSec", "OnActiveSec")
     )
     if not found and not is_at_boot:
-        raise Wrong("the timer says no time")
+        raise BadValueError("the timer says no time")
     zones = dict.fromkeys(each.zone for each in found) or {"": None}
     if len(zones) > 1:
         notes.append("its times are in several zones: one job for each")
@@ -43,12 +43,12 @@ def times_keys(timer: Unit, notes: list[str]) -> list[list[tuple[str, str]]]:
 
 def _calendar(timer: Unit, notes: list[str]) -> Iterator[CronTime]:
     """The OnCalendar times; those that cannot be kept are noted, unless none is left."""
-    lost: Wrong | None = None
+    lost: BadValueError | None = None
     kept = 0
     for setting in timer.all(TIMER, "OnCalendar"):
         try:
             found = to_cron(specified(setting.value, specifiers(timer, "")))
-        except Wrong as wrong:
+        except BadValueError as wrong:
             lost = wrong
             hint = f" ({wrong.hint})" if wrong.hint else ""
             notes.append(f"OnCalendar={setting.value} is not kept: {wrong.message}{hint}")
@@ -85,7 +85,7 @@ def _interval(length_s: float | None, text: str) -> str:
     days = {_HOUR_S: "0 * * * *", _DAY_S: "0 0 * * *", 7 * _DAY_S: "0 0 * * 1"}
     if length_s is not None and int(length_s) == length_s and int(length_s) in days:
         return days[int(length_s)]
-    raise Wrong(f"no cron expression has the interval {text}", "divide an hour or a day")
+    raise BadValueError(f"no cron expression has the interval {text}", "divide an hour or a day")
 
 
 def _listed(texts: list[str]) -> str:

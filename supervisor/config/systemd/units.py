@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from supervisor.config.problems import Wrong, shown
+from supervisor.config.problems import BadValueError, quote_value
 
 _SECTION = re.compile(r"\[([^\]]*)\]")
 _SETTING = re.compile(r"([A-Za-z0-9-]+)\s*=\s*(.*)", re.DOTALL)
@@ -102,7 +102,7 @@ def specified(text: str, values: Mapping[str, str]) -> str:
         if found[1] == "%":
             return "%"
         if found[1] not in values:
-            raise Wrong(f"the specifier %{found[1]} is known to a running systemd only")
+            raise BadValueError(f"the specifier %{found[1]} is known to a running systemd only")
         return values[found[1]]
 
     return _SPECIFIER.sub(put_in, text)
@@ -168,14 +168,14 @@ def split_words(text: str) -> list[Word]:
         else:
             current = Word(so_far + letter, current.is_bare if current else True)
     if quote:
-        raise Wrong(f"a quote without its end in {shown(text)}")
+        raise BadValueError(f"a quote without its end in {quote_value(text)}")
     return [*words, current] if current else words
 
 
 def _escaped(text: str, at: int) -> tuple[str, int]:
     """What stands behind a backslash, and where the text goes on."""
     if at >= len(text):
-        raise Wrong(f"a backslash without a letter in {shown(text)}")
+        raise BadValueError(f"a backslash without a letter in {quote_value(text)}")
     if text[at] in _ESCAPES:
         return _ESCAPES[text[at]], at + 1
     coded = _CODED.match(text, at)

@@ -23,15 +23,15 @@ from supervisor.core.effects import Action, Deliver, Force, Launch, Signal, Stop
 from supervisor.core.events import (
     At,
     Delivered,
-    Emptied,
     Event,
     Exited,
+    MessageReceived,
     Restored,
-    Said,
     Started,
     TimePassed,
+    TreeEmpty,
 )
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 from workers.protocol import Message
 
 _MINUTE = timedelta(minutes=1)
@@ -53,24 +53,24 @@ class Step(Struct, frozen=True):
     """One turn: the event, the world after it, and what was asked for."""
 
     event: Event
-    world: World
+    world: SchedulerState
     actions: tuple[Action, ...]
 
 
-Foresight = Callable[[Launch], Ending]
+OutcomeSampler = Callable[[Launch], Ending]
 # (world, instant of the last look, monotonic seconds -> wall) -> the next look
-Pace = Callable[[World, datetime, Callable[[float], datetime]], datetime | None]
+TickStrategy = Callable[[SchedulerState, datetime, Callable[[float], datetime]], datetime | None]
 
 
 def every_minute(
-    world: World, since: datetime, wall: Callable[[float], datetime]
+    world: SchedulerState, since: datetime, wall: Callable[[float], datetime]
 ) -> datetime | None:
     """The next full minute, as the loop ticks."""
     return next_minute(since)
 
 
 def next_moment(
-    world: World, since: datetime, wall: Callable[[float], datetime]
+    world: SchedulerState, since: datetime, wall: Callable[[float], datetime]
 ) -> datetime | None:
     """The first full minute after `since` at which a tick may change anything.
 
@@ -82,7 +82,7 @@ def next_moment(
     if world.config.heartbeat is not None:
         return next_minute(since)
     minutes = [instant for instant in _instants(world, wall) if instant is not None]
-    if world.agenda:
+    if world.jobs_by_minute:
         minute = _first_in_agenda(world, schedule.at_minute(since))
         minutes.append(datetime.fromtimestamp(minute * 60, since.tzinfo))
     if not minutes:
@@ -91,7 +91,7 @@ def next_moment(
 
 
 def simulate(
-    restored: Restored, until: datetime, foresee: Foresight, pace: Pace = next_moment
+    restored: Restored, until: datetime, foresee: OutcomeSampler, pace: TickStrategy = next_moment
 ) -> Iterator[Step]:
     """Every turn from the start of the service up to `until`, in order."""
     days = _Days(restored, foresee)
@@ -100,13 +100,17 @@ def simulate(
         yield days.turn(event)
 
 
-def _first_in_agenda(world: World, since: int) -> int:
+def _first_in_agenda(world: SchedulerState, since: int) -> int:
     """A full agenda has a slot soon, and one without has few to look through."""
-    soon = (minute for minute in range(since + 1, since + 1 + _SOON) if minute in world.agenda)
-    return next(soon, None) or min(world.agenda)
+    soon = (
+        minute for minute in range(since + 1, since + 1 + _SOON) if minute in world.jobs_by_minute
+    )
+    return next(soon, None) or min(world.jobs_by_minute)
 
 
-def _instants(world: World, wall: Callable[[float], datetime]) -> Iterator[datetime | None]:
+def _instants(
+    world: SchedulerState, wall: Callable[[float], datetime]
+) -> Iterator[datetime | None]:
     """The minutes of timers, lateness, reminders, and of a clock that was put back."""
     wake = next_wakeup(world)
     if wake is not None:
@@ -116,7 +120,7 @@ def _instants(world: World, wall: Callable[[float], datetime]) -> Iterator[datet
         late_s = 0.0 if job is None or job.late_after_s is None else job.late_after_s
         yield _full_minute(slot + timedelta(seconds=late_s))
     for each in world.incidents.values():
-        at = incidents.speaks_at(each)
+        at = incidents.next_alert_at(each)
         yield None if at is None else _full_minute(at)
     for each in world.closed.values():
         yield None if each.recovery_at is None else _full_minute(each.recovery_at)
@@ -132,10 +136,10 @@ def _full_minute(instant: datetime) -> datetime:
 class _Days:
     """The service, its fake clock, and the ends that are still to come."""
 
-    def __init__(self, restored: Restored, foresee: Foresight) -> None:
+    def __init__(self, restored: Restored, foresee: OutcomeSampler) -> None:
         self._start = restored.at
         self._foresee = foresee
-        self._world = World(restored.config)
+        self._world = SchedulerState(restored.config)
         self._now = restored.at.mono
         self._looked_at = restored.at.wall
         # (monotonic instant, order of launch, run, attempt, how)
@@ -162,7 +166,7 @@ class _Days:
                     self._is_over = True
         return Step(event, self._world, actions)
 
-    def events(self, until: datetime, pace: Pace) -> Iterator[Event]:
+    def events(self, until: datetime, pace: TickStrategy) -> Iterator[Event]:
         """What happens next, again and again; each must be handed to `turn`."""
         last = self._mono(until)
         while not self._is_over:
@@ -189,9 +193,9 @@ class _Days:
             return  # ended before its time
         at = self._at(self._now)
         if ending.message is not None:
-            yield Said(at, run, attempt, ending.message)
+            yield MessageReceived(at, run, attempt, ending.message)
         yield Exited(at, run, attempt, ending.wait_status)
-        yield Emptied(at, run, attempt)
+        yield TreeEmpty(at, run, attempt)
 
     def _launch(self, launch: Launch, at: At) -> None:
         self._launched += 1
@@ -208,7 +212,7 @@ class _Days:
             return
         if force is Force.ABANDON:
             del self._living[run, attempt]
-            self._follow.append(Emptied(at, run, attempt))
+            self._follow.append(TreeEmpty(at, run, attempt))
             return
         status = signal.SIGTERM if force is Force.TERM else signal.SIGKILL
         heappush(self._ends, (at.mono, place, run, attempt, Ending(0.0, int(status))))

@@ -14,7 +14,7 @@ from supervisor.core import dst
 from supervisor.core.effects import Launch, Record
 from supervisor.core.model import Attempt, Config, Job, Reason, Run, State, replace
 from supervisor.core.simulation.engine import Step
-from supervisor.core.simulation.wait_times import Wait, Waiting, in_full
+from supervisor.core.simulation.wait_times import Wait, WaitRecorder, in_full
 
 MOST_MINUTES = 5
 # Two attempts that begin together are nothing to speak of; one is none.
@@ -40,7 +40,7 @@ class Count(Struct, frozen=True, rename=in_full):
     longest_wait_s: float
 
 
-class Loss(Struct, frozen=True):
+class FailureCount(Struct, frozen=True):
     """Runs of a job that ended without success for one reason; cause: of the first."""
 
     job: str
@@ -52,7 +52,7 @@ class Loss(Struct, frozen=True):
     cause: str
 
 
-class Moved(Struct, frozen=True):
+class MovedSlot(Struct, frozen=True):
     """What daylight saving does to a job's slots, in a sentence."""
 
     job: str
@@ -78,8 +78,8 @@ class Forecast(Struct, frozen=True, rename=in_full):
     open_runs: int
     jobs: tuple[Count, ...]
     waits: tuple[Wait, ...]
-    losses: tuple[Loss, ...]
-    daylight_saving: tuple[Moved, ...]
+    losses: tuple[FailureCount, ...]
+    daylight_saving: tuple[MovedSlot, ...]
     busiest: tuple[Minute, ...]
 
 
@@ -93,9 +93,9 @@ class Difference(Struct, frozen=True):
 
 def forecast(steps: Iterable[Step], config: Config, since: datetime, until: datetime) -> Forecast:
     """All that these steps, from `since` up to `until`, tell."""
-    account = Account(since)
+    account = ForecastBuilder(since)
     for step in steps:
-        account.take(step)
+        account.add_step(step)
     account.close(until)
     return Forecast(
         since=since,
@@ -123,12 +123,12 @@ def compare(before: Forecast, after: Forecast) -> tuple[Difference, ...]:
     )
 
 
-class Account:
+class ForecastBuilder:
     """What the steps so far have told."""
 
     def __init__(self, since: datetime) -> None:
-        self.waiting = Waiting()
-        self.losses: dict[tuple[str, State, Reason | None], Loss] = {}
+        self.waiting = WaitRecorder()
+        self.losses: dict[tuple[str, State, Reason | None], FailureCount] = {}
         self.begun: dict[datetime, list[str]] = {}
         self.most_living = self.open_runs = 0
         self.full_s = 0.0
@@ -141,7 +141,7 @@ class Account:
         self._seen: dict[int, bool] = {}
         self._began: dict[tuple[int, int], tuple[str, datetime]] = {}
 
-    def take(self, step: Step) -> None:
+    def add_step(self, step: Step) -> None:
         """One more turn."""
         now = step.event.at.wall
         for action in step.actions:
@@ -154,16 +154,16 @@ class Account:
                 case Record(Attempt() as attempt) if attempt.ended_at is not None:
                     self._end_attempt(attempt, attempt.ended_at)
                 case Record(Run() as run):
-                    self._hear(run)
-        self.waiting.look(step)
+                    self._on_action(run)
+        self.waiting.observe(step)
         living, places = len(step.world.living), step.world.config.max_concurrent
-        self._look_at_pool(living, places, now)
+        self._sample_pool(living, places, now)
         self.open_runs = len(step.world.runs)
 
     def close(self, until: datetime) -> None:
         """The end: what still lives or waits has done so up to here."""
         self.waiting.close(until)
-        self._look_at_pool(0, 1, until)
+        self._sample_pool(0, 1, until)
         for job, began in self._began.values():
             self._add_busy(job, began, until)
 
@@ -186,7 +186,7 @@ class Account:
             longest_wait_s=max(waits, default=0.0),
         )
 
-    def _hear(self, run: Run) -> None:
+    def _on_action(self, run: Run) -> None:
         """A row as it now is; the first word of its end counts."""
         if run.id not in self._seen:
             self._runs[run.job] += 1
@@ -201,7 +201,7 @@ class Account:
         key = (run.job, run.state, run.reason)
         known = self.losses.get(key)
         if known is None:
-            self.losses[key] = Loss(*key, 1, run.due, run.due, run.cause)
+            self.losses[key] = FailureCount(*key, 1, run.due, run.due, run.cause)
         else:
             self.losses[key] = replace(known, times=known.times + 1, last=run.due)
 
@@ -214,7 +214,7 @@ class Account:
         seconds = (until - since).total_seconds()
         self._busy_s[job] = self._busy_s.get(job, 0.0) + seconds
 
-    def _look_at_pool(self, living: int, places: int, now: datetime) -> None:
+    def _sample_pool(self, living: int, places: int, now: datetime) -> None:
         self.most_living = max(self.most_living, living)
         if living >= places:
             self._full_since = self._full_since or now
@@ -223,11 +223,11 @@ class Account:
             self._full_since = None
 
 
-def _moved(jobs: Iterable[Job], since: datetime, until: datetime) -> Iterator[Moved]:
+def _moved(jobs: Iterable[Job], since: datetime, until: datetime) -> Iterator[MovedSlot]:
     days = (until - since).days
     for job in jobs:
         if job.enabled:
-            yield from (Moved(job.name, words) for words in dst.in_words(job, since, days))
+            yield from (MovedSlot(job.name, words) for words in dst.describe(job, since, days))
 
 
 def _busiest(begun: Mapping[datetime, list[str]]) -> tuple[Minute, ...]:

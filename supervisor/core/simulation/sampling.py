@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from supervisor.core.effects import Launch
-from supervisor.core.simulation.engine import Ending, Foresight
+from supervisor.core.simulation.engine import Ending, OutcomeSampler
 from supervisor.core.simulation.wait_times import in_full
 from workers.protocol import Done, Failed
 
@@ -20,7 +20,7 @@ _FAILED = Failed("failed by chance", permanent=False)
 _EXIT_1, _KILLED = 1 << 8, 9
 
 
-class Habit(Struct, frozen=True, rename=in_full):
+class DurationProfile(Struct, frozen=True, rename=in_full):
     """What is known of a job: its usual and its slow duration, how often it fails.
 
     seen: from how many runs that is known; 0: it is assumed.
@@ -32,11 +32,11 @@ class Habit(Struct, frozen=True, rename=in_full):
     seen: int = 0
 
 
-def habit(durations_s: Sequence[float], failure: float = 0.0) -> Habit:
+def profile_of(durations_s: Sequence[float], failure: float = 0.0) -> DurationProfile:
     """The habit of a job that took so long; at least one duration."""
     ordered = sorted(durations_s)
     last = len(ordered) - 1
-    return Habit(
+    return DurationProfile(
         usual_s=ordered[last // 2],
         slow_s=ordered[round(last * (1 - SLOW))],
         failure=failure,
@@ -44,15 +44,15 @@ def habit(durations_s: Sequence[float], failure: float = 0.0) -> Habit:
     )
 
 
-def foresight(habits: Mapping[str, Habit], seed: int) -> Foresight:
+def outcome_sampler(habits: Mapping[str, DurationProfile], seed: int) -> OutcomeSampler:
     """How each attempt ends, by the habit of its job; every job must have one."""
 
     def foresee(launch: Launch) -> Ending:
         run = launch.run
         known = habits[run.job]
         who = f"{run.job} {run.due.isoformat()} {run.attempt}"
-        takes_s = known.slow_s if die(seed, f"{who} takes") < SLOW else known.usual_s
-        fails = die(seed, f"{who} fails") < known.failure
+        takes_s = known.slow_s if seeded_fraction(seed, f"{who} takes") < SLOW else known.usual_s
+        fails = seeded_fraction(seed, f"{who} fails") < known.failure
         if launch.job.worker is not None:
             return Ending(takes_s, _EXIT_1 if fails else 0, _FAILED if fails else Done({}))
         return Ending(takes_s, _status(launch.job.success_exit_status, fails))
@@ -60,7 +60,7 @@ def foresight(habits: Mapping[str, Habit], seed: int) -> Foresight:
     return foresee
 
 
-def die(seed: int, words: str) -> float:
+def seeded_fraction(seed: int, words: str) -> float:
     """A number in [0, 1) that looks like chance and is always the same."""
     text = f"{seed} {words}".encode()
     # The text as a number, modulo a prime; then the mixing of splitmix64.

@@ -10,13 +10,13 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from supervisor.core.admission import heeded
-from supervisor.core.dependencies import Waits, judge
+from supervisor.core.admission import jobs_depended_on
+from supervisor.core.dependencies import Waiting, evaluate
 from supervisor.core.effects import Record
 from supervisor.core.events import TimePassed
 from supervisor.core.model import Run, State, replace
 from supervisor.core.simulation.engine import Step
-from supervisor.core.state import World
+from supervisor.core.state import SchedulerState
 
 
 def in_full(name: str) -> str | None:
@@ -47,7 +47,7 @@ class Share(Struct, frozen=True):
     since: datetime
 
 
-class Waiting:
+class WaitRecorder:
     """Who waits now, and what has been waited for so far."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Waiting:
         self._waited_s: dict[str, dict[int, float]] = {}
         self._shares: dict[int, Share] = {}
 
-    def look(self, step: Step) -> None:
+    def observe(self, step: Step) -> None:
         """The world after a turn: waits that ended, changed or began."""
         now, world = step.event.at.wall, step.world
         changed = [
@@ -111,14 +111,16 @@ class Waiting:
         self.waits[job, share.waited_for] = found
 
 
-def waits_for(world: World, run: Run) -> str:
+def waits_for(world: SchedulerState, run: Run) -> str:
     """What a pending run waits for, by name, so that equal waits have equal words."""
     job = world.definition(run.job)
     if job is None:
         return "a job that is gone"
-    for name in heeded(run, job):
-        found = judge(name, run.due, world.past.get(name, ()), world.last_success.get(name))
-        if isinstance(found, Waits):
+    for name in jobs_depended_on(run, job):
+        found = evaluate(
+            name, run.due, world.recent_runs.get(name, ()), world.last_success.get(name)
+        )
+        if isinstance(found, Waiting):
             return f"{name} (dependency)"
     if any(other != run.id for other in world.by_job.get(run.job, ())):
         return "an earlier run of its own"

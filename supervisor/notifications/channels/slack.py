@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from supervisor.core import incidents
 from supervisor.core.alert_model import Alert
-from supervisor.core.incidents import Word
+from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Job, Run, Severity
 from workers.text import readable
 from workers.units import format_duration
@@ -62,7 +62,7 @@ _NEXT = {
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class AlertContext:
     """An alert, and what its reader wants to know besides; None: not known.
 
     output: the newest lines of the run's output. host: where the service runs.
@@ -77,24 +77,24 @@ class About:
     output: tuple[str, ...] = ()
 
 
-def message(about: About, mask: Mask) -> dict[str, Any]:
+def message(about: AlertContext, mask: Mask) -> dict[str, Any]:
     """The body of one POST to a webhook."""
     title = f"{_sign(about.alert)} {_title(about.alert)}"
-    line = title if about.alert.word == Word.RECOVERED else f"{title}: {about.alert.cause}"
+    line = title if about.alert.word == AlertKind.RECOVERED else f"{title}: {about.alert.cause}"
     return {"text": _mrkdwn(line, mask, MOST_TEXT), "blocks": list(_blocks(about, title, mask))}
 
 
-def trial(host: str) -> dict[str, Any]:
+def test_message(host: str) -> dict[str, Any]:
     """The body of a test alert."""
     line = f"🔵 test alert of nightshift on {host}: alerts arrive here"
     return {"text": line, "blocks": [_section(line)]}
 
 
-def _blocks(about: About, title: str, mask: Mask) -> Iterator[Block]:
+def _blocks(about: AlertContext, title: str, mask: Mask) -> Iterator[Block]:
     alert = about.alert
     header = _cut(_seen(title, mask), MOST_HEADER)
     yield {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}}
-    if alert.word != Word.RECOVERED:
+    if alert.word != AlertKind.RECOVERED:
         cause = _framed(_cut(_escaped(alert.cause, mask), MOST_TEXT - 40) or "-")
         yield _section(f"*Cause*\n{cause}")
     fields = [
@@ -103,7 +103,7 @@ def _blocks(about: About, title: str, mask: Mask) -> Iterator[Block]:
     ]
     if fields:
         yield {"type": "section", "fields": fields[:10]}
-    if about.output and alert.word != Word.RECOVERED:
+    if about.output and alert.word != AlertKind.RECOVERED:
         shown = _framed(_last_lines(about.output, mask))
         yield _section(f"*Last lines of its output*\n{shown}")
     if about.job is not None and (about.job.docs or about.job.description):
@@ -114,21 +114,21 @@ def _blocks(about: About, title: str, mask: Mask) -> Iterator[Block]:
     yield _context(f"{stands}. Next: {typed}" if typed else stands)
 
 
-def _facts(about: About) -> Iterator[tuple[str, str]]:
+def _facts(about: AlertContext) -> Iterator[tuple[str, str]]:
     alert, run = about.alert, about.run
     yield "Severity", alert.severity
-    yield "Since" if alert.word == Word.OPENED else "At", _moment(alert.at, about.zone)
+    yield "Since" if alert.word == AlertKind.OPENED else "At", _moment(alert.at, about.zone)
     if run is not None:
         yield "State", str(run.state)
         yield "Run", f"{run.id}, attempt {run.attempt}, due {_moment(run.due, about.zone)}"
         if run.started_at is not None and run.ended_at is not None:
             took_s = (run.ended_at - run.started_at).total_seconds()
             yield "Duration", _duration(took_s)
-    if alert.count > 1 or alert.word == Word.RECOVERED:
+    if alert.count > 1 or alert.word == AlertKind.RECOVERED:
         yield "Failed", "once" if alert.count == 1 else f"{alert.count} times"
-    if alert.word != Word.OPENED:
+    if alert.word != AlertKind.OPENED:
         yield "Lasted", _duration(alert.lasted_s)
-    if alert.job and alert.word != Word.RECOVERED:
+    if alert.job and alert.word != AlertKind.RECOVERED:
         known = about.last_success
         yield "Last success", "none known" if known is None else _moment(known, about.zone)
     if alert.folded:
@@ -137,21 +137,21 @@ def _facts(about: About) -> Iterator[tuple[str, str]]:
 
 def _title(alert: Alert) -> str:
     what = _TITLES.get(alert.kind, "{job} failed").format(job=alert.job or "the service")
-    if alert.word == Word.RECOVERED:
+    if alert.word == AlertKind.RECOVERED:
         lasted = _duration(alert.lasted_s)
         times = f", {alert.count} times" if alert.count > 1 else ""
         return f"over after {lasted}: {what}{times}"
-    if alert.word == Word.REMINDER:
+    if alert.word == AlertKind.REMINDER:
         return f"still, {alert.count} times: {what}"
     return what
 
 
 def _sign(alert: Alert) -> str:
-    return "🟢" if alert.word == Word.RECOVERED else _SIGNS[alert.severity]
+    return "🟢" if alert.word == AlertKind.RECOVERED else _SIGNS[alert.severity]
 
 
 def _commands(alert: Alert) -> list[str]:
-    if alert.word == Word.RECOVERED:
+    if alert.word == AlertKind.RECOVERED:
         return []
     if alert.kind == incidents.CLOCK and alert.severity is Severity.WARNING:
         return ["nightshift status"]  # it passes by itself, and no fixed time is to be repeated

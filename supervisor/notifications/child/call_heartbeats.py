@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from supervisor.notifications.child.http_call import Answer, call
+from supervisor.notifications.child.http_call import CallResult, call
 from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
 from workers.report import Report
 
@@ -30,7 +30,7 @@ MOST_BYTES = 64 * 1024
 
 def run(params: dict[str, Any], report: Report) -> None:
     """Serve `pipe` until nothing has come for IDLE_S."""
-    heart = Heart(report)
+    heart = HeartbeatCaller(report)
     pipe = os.open(params["pipe"], os.O_RDONLY | os.O_NONBLOCK)
     rest = b""
     with ThreadPoolExecutor(THREADS) as threads:
@@ -46,11 +46,11 @@ def run(params: dict[str, Any], report: Report) -> None:
             *lines, rest = (rest + read).split(b"\n")
             for line in lines:
                 heart.expect()
-                threads.submit(heart.beat, json.loads(line))
+                threads.submit(heart.call_next, json.loads(line))
     signal.alarm(0)
 
 
-class Heart:
+class HeartbeatCaller:
     """Calls that are under way, and the account of those that are over."""
 
     def __init__(self, report: Report) -> None:
@@ -72,15 +72,15 @@ class Heart:
             if self.expected == self._answered + 1:
                 signal.alarm(CALL_S)
 
-    def beat(self, wanted: dict[str, Any]) -> None:
+    def call_next(self, wanted: dict[str, Any]) -> None:
         """Call `url` with `body` for `whose` and report it, whatever happens."""
-        answer = Answer(False, "the call broke off")
+        answer = CallResult(False, "the call broke off")
         try:
             answer = self._call(wanted)
         finally:
             self._account(wanted, answer)
 
-    def _call(self, wanted: dict[str, Any]) -> Answer:
+    def _call(self, wanted: dict[str, Any]) -> CallResult:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
             # By the next beat the other side has hung up, which would look like a failure.
@@ -90,7 +90,7 @@ class Heart:
             return call(self._local.session, "GET", url, None, "")
         return call(self._local.session, "POST", url, body.encode(), "text/plain; charset=utf-8")
 
-    def _account(self, wanted: dict[str, Any], answer: Answer) -> None:
+    def _account(self, wanted: dict[str, Any], answer: CallResult) -> None:
         with self._lock:
             if not answer.ok:
                 self._report.log(f"{wanted['whose']}: {answer.cause}", "warning")

@@ -19,7 +19,7 @@ QUOTED_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResult:
     """ok, or why not.
 
     refused: the other side itself says no, which a repetition would not change.
@@ -30,12 +30,12 @@ class Answer:
     cause: str = ""
     retry_after_s: float | None = None
     refused: bool = False
-    is_misread: bool = False
+    is_bad_request: bool = False
 
 
 def call(
     session: requests.Session, method: str, url: str, body: bytes | None, kind: str
-) -> Answer:
+) -> CallResult:
     """Call once; a POST follows no redirect, for its text is meant for one address."""
     host = _host(url)
     headers = {} if body is None else {"Content-Type": kind}
@@ -51,13 +51,13 @@ def call(
         ) as response:
             return _meaning(response, host)
     except requests.exceptions.ConnectTimeout:
-        return Answer(False, f"no connection to {host} within {CONNECT_S:.0f} s")
+        return CallResult(False, f"no connection to {host} within {CONNECT_S:.0f} s")
     except requests.exceptions.ReadTimeout:
-        return Answer(False, f"no answer from {host} within {READ_S:.0f} s")
+        return CallResult(False, f"no answer from {host} within {READ_S:.0f} s")
     except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
-        return Answer(False, f"{host}: its URL cannot be called", refused=True)
+        return CallResult(False, f"{host}: its URL cannot be called", refused=True)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        return Answer(False, f"call {host}: {_innermost(error)}")
+        return CallResult(False, f"call {host}: {root_cause(error)}")
 
 
 def retry_after_s(text: str, now: datetime) -> float | None:
@@ -80,19 +80,19 @@ def _host(url: str) -> str:
     return "no host"
 
 
-def _meaning(response: requests.Response, host: str) -> Answer:
+def _meaning(response: requests.Response, host: str) -> CallResult:
     status = response.status_code
     if 200 <= status < 300:
-        return Answer(True)
+        return CallResult(True)
     cause = f"{host} answered {status}"
     if 300 <= status < 400:
-        return Answer(False, f"{cause}: it has moved", refused=True)
+        return CallResult(False, f"{cause}: it has moved", refused=True)
     quoted = _quoted(response)
     cause += f": {quoted}" if quoted else f" {response.reason or ''}".rstrip()
     wish = retry_after_s(response.headers.get("Retry-After", ""), datetime.now(UTC))
     if status in (408, 425, 429) or status >= 500:
-        return Answer(False, cause, wish)
-    return Answer(False, cause, wish, refused=True, is_misread=status in (400, 413, 422))
+        return CallResult(False, cause, wish)
+    return CallResult(False, cause, wish, refused=True, is_bad_request=status in (400, 413, 422))
 
 
 def _quoted(response: requests.Response) -> str:
@@ -104,7 +104,7 @@ def _quoted(response: requests.Response) -> str:
     return "".join(letter for letter in text if letter.isprintable())
 
 
-def _innermost(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
     """What the system said, if it is to be found in a chain of errors."""
     said, seen = type(error).__name__, 0
     inner: BaseException | None = error

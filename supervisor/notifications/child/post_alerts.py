@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from supervisor.notifications.child.http_call import Answer, call
+from supervisor.notifications.child.http_call import CallResult, call
 from supervisor.notifications.child.messages import CALL_S, DELIVERED, RETRY_AFTER
 from workers.report import Report
 
@@ -30,13 +30,13 @@ def run(params: dict[str, Any], report: Report) -> None:
     signal.alarm(0)
 
 
-def post(session: requests.Session, url: str, message: dict[str, Any]) -> Answer:
+def post(session: requests.Session, url: str, message: dict[str, Any]) -> CallResult:
     """Post a message; as plain text, if the channel does not understand its blocks."""
     answer = _post(session, url, message)
-    if answer.is_misread and "blocks" in message:
+    if answer.is_bad_request and "blocks" in message:
         return _post(session, url, {"text": message["text"]})
     return answer
 
 
-def _post(session: requests.Session, url: str, message: dict[str, Any]) -> Answer:
+def _post(session: requests.Session, url: str, message: dict[str, Any]) -> CallResult:
     return call(session, "POST", url, json.dumps(message).encode(), "application/json")
