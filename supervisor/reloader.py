@@ -19,12 +19,12 @@ from typing import Any
 import msgspec
 
 from supervisor.config import fingerprint
-from supervisor.config.files import Unreadable, read_regular, write_private
+from supervisor.config.files import UnreadableFileError, read_regular, write_private
 from supervisor.config.fingerprint import LIMIT_S as LOOK_LIMIT_S
 from supervisor.config.problems import BadValueError
 from supervisor.config.result import Loaded, read_outcome
 from supervisor.config.timezones import MachineZone, system_zone
-from supervisor.config.watch import Watch
+from supervisor.config.watch import ConfigWatch
 from supervisor.containment.internal_jobs import LOOK, RELOAD, End, InternalJob, why_ended
 from supervisor.core import effects
 from supervisor.core import events as ev
@@ -79,7 +79,7 @@ class Reloader:
         self.folder = folder
         self._path = path
         self._settle = settle
-        self._watch = Watch(acted_on)
+        self._watch = ConfigWatch(acted_on)
         self._zone = _machine_zone()
         self._looking = InternalJob(LOOK, "look")
         self._look_by = 0.0  # monotonic: then the child that looks has had its time
@@ -93,10 +93,10 @@ class Reloader:
         """Look at the file, as once a minute, and at the zone that holds where it names none."""
         zone = _machine_zone()
         if zone == self._zone:
-            self._watch.want(at.mono)
+            self._watch.request_look(at.mono)
         else:
             self._zone = zone
-            self._watch.insist(at.mono)
+            self._watch.force(at.mono)
 
     def request(self, asker: ReloadRequest | None, at: ev.At) -> None:
         """Somebody wants a reload, and perhaps an answer."""
@@ -105,7 +105,7 @@ class Reloader:
         if asker is not None and asker.previous:
             self._previous_wanted = True
         else:
-            self._watch.insist(at.mono)
+            self._watch.force(at.mono)
 
     @property
     def is_reading(self) -> bool:
@@ -165,7 +165,7 @@ class Reloader:
     def _looked(self, end: End, at: ev.At) -> list[ev.Event]:
         found, self._found = self._found, ""
         if found:
-            self._is_wanted = self._watch.saw(found, at.mono)
+            self._is_wanted = self._watch.observe(found, at.mono)
             return []
         if isinstance(end, ev.Exited) and os.WIFSIGNALED(end.wait_status):
             return self._not_looked(f"no answer within {LOOK_LIMIT_S} s", at)
@@ -173,7 +173,7 @@ class Reloader:
 
     def _not_looked(self, why: str, at: ev.At) -> list[ev.Event]:
         why = f"cannot be read: {why}"
-        if not self._watch.gave_up(why):
+        if not self._watch.give_up(why):
             return []
         return [ev.ReloadRefused(at, (Problem(1, 1, "", why),))]
 
@@ -241,7 +241,7 @@ def _machine_zone() -> MachineZone | None:
 def save_accepted_text(folder: StateDir, text: str) -> None:
     """Keep an accepted text, and the one before it. A full disk costs only that."""
     before = b""
-    with contextlib.suppress(Unreadable):
+    with contextlib.suppress(UnreadableFileError):
         before = read_regular(folder.accepted, fingerprint.LARGEST_BYTES)
     if before == text.encode():
         return

@@ -17,7 +17,7 @@ from pathlib import Path
 from supervisor import __version__
 from supervisor.api import ApiServer
 from supervisor.api.bridge import LoopBridge
-from supervisor.config.first_load import FirstReading, read_apart
+from supervisor.config.first_load import FirstReading, load_in_child
 from supervisor.containment import process_tree
 from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
@@ -196,13 +196,13 @@ class Service:
 
 def _load(settings: Settings, folder: StateDir) -> tuple[FirstReading, tuple[Problem, ...]]:
     """What is to run, and the problems of the file if that is an older text."""
-    reading = read_apart(settings.config, os.environ, folder.cache)
+    reading = load_in_child(settings.config, os.environ, folder.cache)
     loaded = reading.loaded
     if loaded.config is not None:
         save_accepted_text(folder, loaded.text)
         return reading, ()
     if not settings.strict and settings.calendar and os.path.exists(folder.accepted):
-        earlier = read_apart(settings.config, os.environ, folder.cache, folder.accepted)
+        earlier = load_in_child(settings.config, os.environ, folder.cache, folder.accepted)
         if earlier.loaded.config is not None:
             return FirstReading(earlier.loaded, reading.found), loaded.problems
     raise ConfigError(loaded.problems)

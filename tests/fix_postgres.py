@@ -25,7 +25,7 @@ def postgres_server() -> Iterator[str]:
         return
     try:
         embedded_postgres.find_binaries()
-    except embedded_postgres.NoPostgres as missing:
+    except embedded_postgres.NoPostgresError as missing:
         pytest.skip(str(missing))
     with embedded_postgres.throwaway() as server:
         yield server.dsn

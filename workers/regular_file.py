@@ -8,11 +8,11 @@ import stat
 from pathlib import Path
 
 
-class Unreadable(OSError):  # noqa: N818 - what the file is
+class UnreadableFileError(OSError):
     """A file that cannot be read, and why."""
 
 
-class Absent(Unreadable):
+class MissingFileError(UnreadableFileError):
     """No file is there."""
 
 
@@ -23,16 +23,18 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise Unreadable("is not a regular file")
+                raise UnreadableFileError("is not a regular file")
             content = file.read(most_bytes + 1) if found.st_size <= most_bytes else None
-    except Unreadable:
+    except UnreadableFileError:
         raise
     except IsADirectoryError as error:
-        raise Unreadable("is a folder, expected a file") from error
+        raise UnreadableFileError("is a folder, expected a file") from error
     except FileNotFoundError as error:
-        raise Absent("no such file") from error
+        raise MissingFileError("no such file") from error
     except (OSError, ValueError) as error:
-        raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise UnreadableFileError(
+            f"cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from error
     if content is None or len(content) > most_bytes:
-        raise Unreadable(f"is larger than {most_bytes // 1024**2} MiB")
+        raise UnreadableFileError(f"is larger than {most_bytes // 1024**2} MiB")
     return content

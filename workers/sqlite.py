@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from workers.sqlite_connection import connect, kind_of, name_of, waits_for_a_lock
+from workers.sqlite_connection import connect, is_lock_error, kind_of, name_of
 
 BUSY_TIMEOUT_S = 10.0
 # How long a wish to end may wait while SQLite works.
@@ -210,7 +210,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 def error_of(path: Path, error: sqlite3.Error) -> DatabaseError:
     """`error` as a sentence about `path`, and whether it can mend itself."""
-    if waits_for_a_lock(error):
+    if is_lock_error(error):
         # LOCKED is said of a table, and within one process.
         by = "another connection" if kind_of(error) == "SQLITE_LOCKED" else "another program"
         return DatabaseLockedError(path, getattr(error, "waited_s", 0.0), by)

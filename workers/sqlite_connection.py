@@ -79,7 +79,7 @@ class Connection(sqlite3.Connection):
             raise _error_of(error) from None
 
     def _note_wait(self, error: sqlite3.OperationalError, began: float) -> None:
-        if waits_for_a_lock(error):
+        if is_lock_error(error):
             (limit_ms,) = super().execute("PRAGMA busy_timeout").fetchone()
             # What the statement did before it met the lock was work, not waiting.
             waited_s = min(time.monotonic() - began, limit_ms / 1000)
@@ -96,7 +96,7 @@ def kind_of(error: sqlite3.Error) -> str:
     return "_".join(name_of(error).split("_")[:2])
 
 
-def waits_for_a_lock(error: sqlite3.Error) -> bool:
+def is_lock_error(error: sqlite3.Error) -> bool:
     """Whether another connection's lock is what stands in the way."""
     # PROTOCOL: the lock of a WAL's index was not got in many tries.
     return kind_of(error) in ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")

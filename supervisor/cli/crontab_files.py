@@ -19,7 +19,7 @@ from supervisor.config.crontab.dialects import Dialect
 from supervisor.config.crontab.kind import Kind
 from supervisor.config.crontab.parse import Entry, Item, Options
 from supervisor.config.crontab.settings import Lost, Remark
-from supervisor.config.files import Unreadable, read_regular
+from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.load_file import LARGEST_BYTES
 
 STDIN = "-"
@@ -149,10 +149,10 @@ def _text(file: str) -> str:
         if file == STDIN:
             content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
             if len(content) > LARGEST_BYTES:
-                raise Unreadable(f"is larger than {LARGEST_BYTES // 1024**2} MiB")
+                raise UnreadableFileError(f"is larger than {LARGEST_BYTES // 1024**2} MiB")
         else:
             content = read_regular(Path(file), LARGEST_BYTES)
-    except Unreadable as error:
+    except UnreadableFileError as error:
         raise CliError(ExitCode.USAGE, f"{shown(file)}: {error}") from error
     except OSError as error:
         raise CliError(ExitCode.USAGE, f"{shown(file)}: {error.strerror}") from error

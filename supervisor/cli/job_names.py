@@ -60,12 +60,12 @@ def known(here: Paths) -> Iterable[str]:
 
 def _of_file(here: Paths) -> list[str]:
     # Late: where a supervisor answers nobody reads YAML.
-    from supervisor.config.files import Unreadable, read_regular
+    from supervisor.config.files import UnreadableFileError, read_regular
     from supervisor.config.parse_text import parse
 
     try:
         path = here.config
         found = parse(read_regular(path, LARGEST_BYTES), path, os.environ).config
-    except (CliError, Unreadable):
+    except (CliError, UnreadableFileError):
         return []
     return [job.name for job in found.jobs] if found is not None else []

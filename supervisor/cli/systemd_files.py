@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.config.files import Unreadable, read_regular
+from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.systemd.units import Setting, Unit, parse_unit
 
 FOLDERS = (
@@ -131,7 +131,7 @@ def _drop_in_folders(name: str) -> Sequence[str]:
 def _text(path: Path) -> str:
     try:
         return read_regular(path, _LARGEST_BYTES).decode(errors="backslashreplace")
-    except Unreadable as error:
+    except UnreadableFileError as error:
         raise CliError(ExitCode.USAGE, f"{path}: {error}") from error
     except OSError as error:
         raise CliError(ExitCode.USAGE, f"{path}: {error.strerror}") from error

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from workers.regular_file import Absent as Absent
-from workers.regular_file import Unreadable as Unreadable
+from workers.regular_file import MissingFileError as MissingFileError
+from workers.regular_file import UnreadableFileError as UnreadableFileError
 from workers.regular_file import read_regular as read_regular
 
 

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from workers.regular_file import Unreadable, read_regular
+from workers.regular_file import UnreadableFileError, read_regular
 from workers.report import Report
 
 WORKER = "supervisor.config.fingerprint:run"
@@ -27,5 +27,5 @@ def fingerprint(path: Path) -> str:
     """SHA-256 of a file's content, or why it cannot be read."""
     try:
         return hashlib.sha256(read_regular(path, LARGEST_BYTES)).hexdigest()
-    except Unreadable as error:
+    except UnreadableFileError as error:
         return str(error)

@@ -34,7 +34,7 @@ class FirstReading:
     found: str
 
 
-def read_apart(
+def load_in_child(
     path: Path, environ: Mapping[str, str], cache_dir: Path, text: Path | None = None
 ) -> FirstReading:
     """Load jobs.yaml in a child; what does not come in time is a problem of the file.
@@ -48,7 +48,7 @@ def read_apart(
         _answer(path, environ, cache_dir, text, theirs, asker)
     os.close(theirs)
     try:
-        return _heard(ours)
+        return _received(ours)
     finally:
         os.close(ours)
         _end(pid)
@@ -80,7 +80,7 @@ def _write(pipe: int, said: bytes) -> None:
         rest = rest[os.write(pipe, rest) :]
 
 
-def _heard(pipe: int) -> FirstReading:
+def _received(pipe: int) -> FirstReading:
     said, limit_s = bytearray(), float(LIMIT_S)
     deadline = time.monotonic() + limit_s
     while True:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from supervisor.config.files import Absent, Unreadable, read_regular
+from supervisor.config.files import MissingFileError, UnreadableFileError, read_regular
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.result import SourceRead
 from supervisor.config.timezones import MachineZone, system_zone
@@ -75,9 +75,9 @@ class Sources:
         self._files[where] = None
         try:
             text = read_regular(Path(where), LARGEST_FILE_BYTES).decode()
-        except Absent as error:
+        except MissingFileError as error:
             raise MissingSecretFileError(f"${{file:{path}}}: {error}") from error
-        except Unreadable as error:
+        except UnreadableFileError as error:
             raise UnsetVariableError(f"${{file:{path}}}: {error}") from error
         except UnicodeDecodeError as error:
             raise UnsetVariableError(f"${{file:{path}}}: is not UTF-8") from error

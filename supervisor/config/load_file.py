@@ -7,7 +7,7 @@ from pathlib import Path
 
 from supervisor.config import cache, yaml_nodes
 from supervisor.config.cache import Entry
-from supervisor.config.files import Unreadable, read_regular
+from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.interpolation import Sources
 from supervisor.config.parse_text import decode, parse
 from supervisor.config.result import Loaded, has_error, in_order
@@ -30,7 +30,7 @@ def load(
     """
     try:
         content = read_regular(text or path, LARGEST_BYTES)
-    except Unreadable as error:
+    except UnreadableFileError as error:
         return Loaded(None, (Problem(1, 1, "", str(error)),), "", "")
     entry = _entry(content, path, environ, cache_dir)
     # The user's own code may have changed since; ours has not, or the entry

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from supervisor.config import zone_hints
-from supervisor.config.files import Unreadable, read_regular
+from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.problems import BadValueError, UnknownNameError, quote_value
 from supervisor.config.zone_files import LARGEST_BYTES, zone_of_content, zone_of_posix
 from supervisor.core import schedule
@@ -104,7 +104,7 @@ def _of_path(path: Path, hint: str = "") -> str | None:
         return named
     try:
         return zone_of_content(read_regular(path, LARGEST_BYTES), hint)
-    except Unreadable:
+    except UnreadableFileError:
         return None
 
 
@@ -117,7 +117,7 @@ def _of_name(name: str) -> str | None:
 def _first_line(path: Path) -> str:
     try:
         text = read_regular(path, LARGEST_BYTES).decode()
-    except (Unreadable, UnicodeDecodeError):
+    except (UnreadableFileError, UnicodeDecodeError):
         return ""
     return text.strip().partition("\n")[0].strip()
 

@@ -12,7 +12,7 @@ LOOK_AT_SECOND = 50
 SETTLE_S = 1.0
 
 
-class Watch:
+class ConfigWatch:
     """The file as last acted on, and a look that waits for its second.
 
     Instants are monotonic seconds. look_at: when the next look is wanted; None: not
@@ -25,12 +25,12 @@ class Watch:
         self._candidate: str | None = None
         self._forced = False
 
-    def want(self, mono: float) -> None:
+    def request_look(self, mono: float) -> None:
         """Want a look now, unless one is wanted already."""
         if self.look_at is None:
             self.look_at = mono
 
-    def insist(self, mono: float) -> None:
+    def force(self, mono: float) -> None:
         """Want the text read, new or not."""
         self._forced = True
         self._candidate = None
@@ -43,7 +43,7 @@ class Watch:
         self.look_at = None
         return True
 
-    def saw(self, found: str, mono: float) -> bool:
+    def observe(self, found: str, mono: float) -> bool:
         """What a look found: whether the text stood still and is to be read now."""
         is_new = self._forced or found != self._acted_on
         if self.look_at is not None:  # asked for while this look was under way
@@ -56,14 +56,14 @@ class Watch:
             self._acted_on, self._forced = found, False
         return is_new
 
-    def gave_up(self, why: str) -> bool:
+    def give_up(self, why: str) -> bool:
         """A look did not come to an end: whether that is news."""
         is_new = self._forced or why != self._acted_on
         self._acted_on, self._forced, self._candidate = why, False, None
         return is_new
 
 
-def seconds_to_look(wall: datetime) -> float:
+def seconds_to_poll(wall: datetime) -> float:
     """Seconds to the next second 50 of a minute, never zero."""
     now = wall.second + wall.microsecond / 1e6
     return (LOOK_AT_SECOND - now) % 60 or 60.0

@@ -5,12 +5,14 @@ from supervisor.containment.message_pipe import ReceivedMessages
 from supervisor.core import events
 
 
-def said(heard: list[ReceivedMessages], key: Key, at: events.At) -> list[events.AttemptEvent]:
+def message_event(
+    heard: list[ReceivedMessages], key: Key, at: events.At
+) -> list[events.AttemptEvent]:
     """An event for each message of a worker."""
     return [events.MessageReceived(at, *key, message) for message in heard]
 
 
-def emptied(told: KeeperPacket, key: Key, at: events.At) -> events.TreeEmpty:
+def tree_empty_event(told: KeeperPacket, key: Key, at: events.At) -> events.TreeEmpty:
     """The account that a keeper gives when nothing of its run is left."""
     return events.TreeEmpty(
         at,

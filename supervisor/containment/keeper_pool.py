@@ -102,12 +102,12 @@ class KeeperPool:
             return [events.LaunchFailed(at, *key, str(error))]
         return []
 
-    def signal(self, run: int, attempt: int, force: effects.Force) -> None:
+    def signal(self, run: int, attempt: int, force: effects.KillStep) -> None:
         """Use force on a living attempt; one that is gone is left alone."""
         place = self._taken.get((run, attempt))
         if place is None:
             return
-        if force is effects.Force.ABANDON:
+        if force is effects.KillStep.ABANDON:
             self._abandon(place)
         elif not place.is_lost:
             self._send_force(place, force)
@@ -194,7 +194,7 @@ class KeeperPool:
         place.key = key
         self._taken[key] = place
 
-    def _send_force(self, place: KeeperHandle, force: effects.Force) -> None:
+    def _send_force(self, place: KeeperHandle, force: effects.KillStep) -> None:
         if self._nurse is None:
             return
         try:
@@ -203,7 +203,7 @@ class KeeperPool:
             self._nurse.kill(place.number)
         except OSError:  # it is dead, which its socket will say
             return
-        if force is effects.Force.KILL:  # a keeper that was stopped would never hear it
+        if force is effects.KillStep.KILL:  # a keeper that was stopped would never hear it
             self._nurse.wake(place.number)
 
     def _abandon(self, place: KeeperHandle) -> None:
@@ -265,7 +265,7 @@ class KeeperPool:
             happened.append(events.MessageReceived(at, *key, protocol.Log("info", told.tail)))
         if told.emptied:
             self.strays_killed += len(told.strays)
-            happened.append(keeper_events.emptied(told, key, at))
+            happened.append(keeper_events.tree_empty_event(told, key, at))
         if told.failed is not None:
             self._close_pipe(place)
             happened.append(events.LaunchFailed(at, *key, told.failed))
@@ -280,12 +280,12 @@ class KeeperPool:
         heard, more = place.mail.read()
         if not more:
             self._close_pipe(place)
-        return keeper_events.said(heard, place.key, at)
+        return keeper_events.message_event(heard, place.key, at)
 
     def _drain_messages(self, place: KeeperHandle, key: Key, at: events.At) -> Happened:
         heard = place.shrink()
         self._close_pipe(place)
-        return keeper_events.said(heard, key, at)
+        return keeper_events.message_event(heard, key, at)
 
     def _close_pipe(self, place: KeeperHandle) -> None:
         if place.mail is not None:

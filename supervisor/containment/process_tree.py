@@ -160,10 +160,12 @@ def kill_stray_instance(instance: str, within_s: float = 5.0) -> Swept:
     spared = _lineage()
     deadline = time.monotonic() + within_s
     seen: dict[int, str] = {}
-    while found := [pid for pid in _all_pids() if pid not in spared and _bears(pid, instance)]:
+    while found := [
+        pid for pid in _all_pids() if pid not in spared and _has_instance(pid, instance)
+    ]:
         for pid in found:
             seen.setdefault(pid, f"{pid} {_name(pid)}")
-            _kill_if_it_bears(pid, instance)
+            _kill_if_instance(pid, instance)
         if time.monotonic() > deadline:
             break
         time.sleep(_ROUND_S)
@@ -178,18 +180,18 @@ def _lineage() -> set[int]:
     return pids
 
 
-def _bears(pid: int, instance: str) -> bool:
+def _has_instance(pid: int, instance: str) -> bool:
     """Whether a process carries the mark and is more than what is left of one."""
     is_dead = state(pid) in ("Z", "X", "") and not _has_threads(pid)
     return not is_dead and instance_mark.is_on(pid, instance)
 
 
-def _kill_if_it_bears(pid: int, instance: str) -> None:
+def _kill_if_instance(pid: int, instance: str) -> None:
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(pid)
         try:
             # From here on the handle means this very process.
-            if _bears(pid, instance):
+            if _has_instance(pid, instance):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
             os.close(handle)

@@ -29,16 +29,16 @@ _NO_MEMORY = b"""{"restraint": true,
 "text": "limits.address_space leaves too little memory to start it"}"""
 
 
-class RestraintError(ValueError):
+class ResourceLimitError(ValueError):
     """Nice or a limit cannot be set; the text names it."""
 
 
-def is_restrained(order: Mapping[str, typing.Any]) -> bool:
+def has_limits(order: Mapping[str, typing.Any]) -> bool:
     """Whether the order asks for nice or limits."""
     return bool(order["nice"] or order["limits"])
 
 
-def restrain(order: Mapping[str, typing.Any]) -> None:
+def apply_limits(order: Mapping[str, typing.Any]) -> None:
     """Set nice and limits of this very process.
 
     Raises:
@@ -49,7 +49,7 @@ def restrain(order: Mapping[str, typing.Any]) -> None:
             os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) + order["nice"])
         except OSError as error:
             said = f"nice could not be set to {order['nice']}: {_why(error)}"
-            raise RestraintError(said) from error
+            raise ResourceLimitError(said) from error
     for name, value in order["limits"]:
         kind = KINDS[name]
         hard = resource.getrlimit(kind)[1]
@@ -59,7 +59,7 @@ def restrain(order: Mapping[str, typing.Any]) -> None:
             said = f"limits.{name} could not be set to {value}: {_why(error)}"
             if hard != resource.RLIM_INFINITY:
                 said += f" (the service itself has a hard limit of {hard})"
-            raise RestraintError(said) from error
+            raise ResourceLimitError(said) from error
 
 
 class Gate:
@@ -119,11 +119,11 @@ def _packed(error: Exception) -> dict[str, object]:
         return {"errno": error.errno, "filename": error.filename}
     if isinstance(error, MemoryError):
         raise error
-    return {"text": str(error), "restraint": isinstance(error, RestraintError)}
+    return {"text": str(error), "restraint": isinstance(error, ResourceLimitError)}
 
 
 def _unpacked(packed: Mapping[str, typing.Any]) -> OSError | ValueError:
     if "errno" in packed:
         return OSError(packed["errno"], os.strerror(packed["errno"]), packed["filename"])
-    kind = RestraintError if packed["restraint"] else ValueError
+    kind = ResourceLimitError if packed["restraint"] else ValueError
     return kind(packed["text"])

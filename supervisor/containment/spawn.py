@@ -26,7 +26,7 @@ from pathlib import Path
 
 from supervisor.containment import launch_errors, resource_limits
 from supervisor.containment.launch_errors import StartError
-from supervisor.containment.resource_limits import Gate, RestraintError
+from supervisor.containment.resource_limits import Gate, ResourceLimitError
 from workers import bootstrap, environment
 
 Order = Mapping[str, typing.Any]
@@ -122,10 +122,10 @@ def _environment(order: Order) -> dict[str, str]:
 def _execute(argv: list[str], environment: Mapping[str, str], write_end: int, order: Order) -> int:
     """Start a program, restrained if the order says so. Raises: StartError."""
     try:
-        if resource_limits.is_restrained(order):
+        if resource_limits.has_limits(order):
             return _execute_restrained(argv, environment, write_end, order)
         return _spawn(argv, environment, write_end)
-    except RestraintError as error:
+    except ResourceLimitError as error:
         raise StartError(str(error)) from error
     except MemoryError as error:
         raise launch_errors.of_process(error) from error
@@ -162,7 +162,7 @@ def _execute_restrained(
         for number in _IGNORED_BY_PYTHON:
             _signal.signal(number, _signal.SIG_DFL)
         try:
-            resource_limits.restrain(order)
+            resource_limits.apply_limits(order)
             return _first(become, argv[0], environment)
         except (OSError, ValueError, MemoryError) as error:
             gate.refuse(error)
@@ -250,10 +250,10 @@ def _work(
         return bootstrap.run(assignment)
 
     try:
-        if resource_limits.is_restrained(order):
+        if resource_limits.has_limits(order):
             return _restrained(live, order)
         return _fork(live)
-    except RestraintError as error:
+    except ResourceLimitError as error:
         raise StartError(str(error)) from error
     except (OSError, MemoryError) as error:
         raise launch_errors.of_process(error) from error
@@ -264,8 +264,8 @@ def _restrained(live: Callable[[], int], order: Order) -> int:
 
     def begin() -> int:
         try:
-            resource_limits.restrain(order)
-        except (RestraintError, MemoryError) as error:
+            resource_limits.apply_limits(order)
+        except (ResourceLimitError, MemoryError) as error:
             gate.refuse(error)
             return 1
         gate.open()

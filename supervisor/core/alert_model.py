@@ -67,7 +67,7 @@ class Alert(Struct, frozen=True):
     withheld: str = ""
 
 
-class Pulse(StrEnum):
+class HeartbeatKind(StrEnum):
     """What a heartbeat says."""
 
     START = "start"
@@ -75,10 +75,10 @@ class Pulse(StrEnum):
     FAIL = "fail"
 
 
-class Beat(Struct, frozen=True):
+class HeartbeatCall(Struct, frozen=True):
     """A heartbeat URL is to be called; job "": the service's own. cause: for FAIL."""
 
     job: str
     url: str
-    pulse: Pulse
+    pulse: HeartbeatKind
     cause: str = ""

@@ -13,7 +13,7 @@ from typing import TypeGuard
 import msgspec
 
 from supervisor.core import retry, verdict
-from supervisor.core.effects import Force, Record, Signal
+from supervisor.core.effects import KillStep, Record, Signal
 from supervisor.core.events import (
     Exited,
     KeeperLost,
@@ -123,7 +123,7 @@ def survived(turn: Turn, event: Survived, living: LiveAttempt) -> None:
     """What SIGKILL does not end is reported by name, and its place released."""
     named = "; ".join(event.left) or "which ones is not known"
     cause = f"processes of run {living.run} survive SIGKILL: {named}"
-    turn.trouble(living.job.name, UNKILLABLE, cause, living.run)
+    turn.open_incident(living.job.name, UNKILLABLE, cause, living.run)
     if not living.exited:
         settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
         living = turn.world.living[living.run]
@@ -188,7 +188,7 @@ def request_end(turn: Turn, living: LiveAttempt, wish: Verdict, grace_s: float) 
         kill_at = min(kill_at, living.kill_at)
     turn.set_live(replace(living, wish=wish, deadline=None, kill_at=kill_at))
     if not is_told:
-        turn.actions.append(Signal(living.run, living.attempt.number, Force.TERM))
+        turn.actions.append(Signal(living.run, living.attempt.number, KillStep.TERM))
 
 
 def expire(turn: Turn) -> None:
@@ -286,7 +286,7 @@ def _expire(turn: Turn, living: LiveAttempt) -> None:
     elif living.kill_at is not None and living.kill_at <= mono:
         give_up_at = mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S
         turn.set_live(replace(living, kill_at=None, give_up_at=give_up_at))
-        turn.actions.append(Signal(run, number, Force.KILL))
+        turn.actions.append(Signal(run, number, KillStep.KILL))
     elif living.deadline is not None and living.deadline <= mono:
         request_end(turn, living, verdict.timed_out(living.job), living.job.kill_grace_s)
 
@@ -297,4 +297,4 @@ def _abandon(turn: Turn, living: LiveAttempt) -> None:
     turn.set_live(
         replace(living, wish=wish, give_up_at=turn.at.mono + ANSWER_WITHIN_S, is_abandoned=True)
     )
-    turn.actions.append(Signal(living.run, living.attempt.number, Force.ABANDON))
+    turn.actions.append(Signal(living.run, living.attempt.number, KillStep.ABANDON))

@@ -241,7 +241,7 @@ def _resume(turn: Turn, name: str, from_now: bool) -> tuple[int, ...]:
             turn.rewind_seen_until(job)
         if not name:
             turn.world.silent_until = None
-            turn.mend("", CLOCK)
+            turn.close_incidents("", CLOCK)
             if turn.world.last_tick is not None:
                 turn.actions.append(RecordTick(turn.world.last_tick, None))
     return ()

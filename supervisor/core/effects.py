@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from supervisor.core.alert_model import Alert, Beat, Incident
+from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
 from supervisor.core.control_requests import Reply
 from supervisor.core.model import (
     Attempt,
@@ -24,7 +24,7 @@ from supervisor.core.model import (
 Row = Run | Attempt | MissedRange | JobRecord | Incident | Alert | AuditEntry
 
 
-class Force(StrEnum):
+class KillStep(StrEnum):
     """What is done to an attempt's tree."""
 
     TERM = "term"  # SIGTERM to the session of the run's own process
@@ -74,7 +74,7 @@ class Signal(Struct, frozen=True):
 
     run: int
     attempt: int
-    force: Force
+    force: KillStep
 
 
 class Deliver(Struct, frozen=True):
@@ -106,7 +106,7 @@ Action = (
     | Signal
     | Reply
     | Deliver
-    | Beat
+    | HeartbeatCall
     | Note
     | Stop
 )

@@ -4,28 +4,28 @@ Pure. A dry run is no sign of life. A run that was cancelled or interrupted says
 nothing: whether that is trouble, the silence after its start will tell.
 """
 
-from supervisor.core.alert_model import Beat, Pulse
+from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
 from supervisor.core.model import Job, Run, State
 
 
-def on_start(job: Job, run: Run) -> list[Beat]:
+def on_start(job: Job, run: Run) -> list[HeartbeatCall]:
     """The beat of a run that begins; of its later attempts there is none."""
     if job.heartbeat is None or run.dry_run or run.attempt > 1:
         return []
-    return [Beat(job.name, job.heartbeat, Pulse.START)]
+    return [HeartbeatCall(job.name, job.heartbeat, HeartbeatKind.START)]
 
 
-def on_end(job: Job, run: Run) -> list[Beat]:
+def on_end(job: Job, run: Run) -> list[HeartbeatCall]:
     """The beat of a run in its final state."""
     if job.heartbeat is None or run.dry_run:
         return []
     if run.state is State.SUCCESS:
-        return [Beat(job.name, job.heartbeat, Pulse.SUCCESS)]
+        return [HeartbeatCall(job.name, job.heartbeat, HeartbeatKind.SUCCESS)]
     if run.state is State.FAILED:
-        return [Beat(job.name, job.heartbeat, Pulse.FAIL, run.cause)]
+        return [HeartbeatCall(job.name, job.heartbeat, HeartbeatKind.FAIL, run.cause)]
     return []
 
 
-def on_tick(url: str | None) -> list[Beat]:
+def on_tick(url: str | None) -> list[HeartbeatCall]:
     """The service's own beat."""
-    return [] if url is None else [Beat("", url, Pulse.SUCCESS)]
+    return [] if url is None else [HeartbeatCall("", url, HeartbeatKind.SUCCESS)]

@@ -5,7 +5,7 @@ fails, because what the supervisor knows of it may be wrong from here on.
 """
 
 from supervisor.core import attempts, incidents, outbox
-from supervisor.core.effects import Force, Signal
+from supervisor.core.effects import KillStep, Signal
 from supervisor.core.events import Delivered, InternalError, Undelivered
 from supervisor.core.model import Reason, State
 from supervisor.core.turn import Turn
@@ -21,7 +21,7 @@ def internal_error(turn: Turn, event: InternalError) -> None:
         turn.world.sending = ()
         turn.world.deliver_at = turn.at.mono + outbox.SLOW_S
     if not (event.run and _fail(turn, event, Verdict(State.FAILED, Reason.INTERNAL, cause))):
-        turn.trouble("", incidents.INTERNAL, cause)
+        turn.open_incident("", incidents.INTERNAL, cause)
 
 
 def _fail(turn: Turn, event: InternalError, found: Verdict) -> bool:
@@ -29,7 +29,7 @@ def _fail(turn: Turn, event: InternalError, found: Verdict) -> bool:
     living, run = turn.world.living.get(event.run), turn.world.runs.get(event.run)
     if living is not None and not living.exited:
         if not event.is_empty:
-            turn.actions.append(Signal(living.run, living.attempt.number, Force.KILL))
+            turn.actions.append(Signal(living.run, living.attempt.number, KillStep.KILL))
         attempts.settle_verdict(turn, living, found)
     elif run is not None and run.state.is_open:
         attempts.cancel(turn, run, found)

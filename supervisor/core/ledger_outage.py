@@ -15,7 +15,7 @@ from supervisor.core.turn import Turn
 def on_write_failed(turn: Turn, event: LedgerWriteFailed) -> None:
     """No record, no launch: these runs wait until the ledger can be written."""
     if not turn.world.ledger_trouble:
-        turn.trouble("", incidents.LEDGER, f"the ledger cannot be written: {event.cause}")
+        turn.open_incident("", incidents.LEDGER, f"the ledger cannot be written: {event.cause}")
     turn.world.ledger_trouble = event.cause
     for number, attempt in event.launches:
         living = turn.world.living.get(number)
@@ -31,15 +31,15 @@ def on_recovered(turn: Turn, event: LedgerRecovered) -> None:
     turn.world.ledger_trouble = ""
     if event.damage:
         _record_everything(turn)
-        turn.trouble("", incidents.DAMAGE, event.damage)
-    turn.mend("", incidents.LEDGER)
+        turn.open_incident("", incidents.DAMAGE, event.damage)
+    turn.close_incidents("", incidents.LEDGER)
     turn.may_admit = True
 
 
 def damaged(turn: Turn, event: LedgerDamaged) -> None:
     """Open the incident; once it is open, another such row adds nothing."""
     if ("", incidents.DAMAGE) not in turn.world.incidents:
-        turn.trouble("", incidents.DAMAGE, event.cause)
+        turn.open_incident("", incidents.DAMAGE, event.cause)
 
 
 def _record_everything(turn: Turn) -> None:

@@ -31,7 +31,7 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
             _remove(turn, name)
     for job in config.jobs:
         _take(turn, before.get(job.name), job)
-    turn.mend("", incidents.RELOAD)
+    turn.close_incidents("", incidents.RELOAD)
     turn.note(f"jobs.yaml reloaded: {len(config.jobs)} jobs")
     turn.may_admit = True
 
@@ -47,7 +47,7 @@ def reload_refused(turn: Turn, event: ReloadRefused) -> None:
     """The bad text changes nothing and stands in `status` until it is mended."""
     if event.error:
         cause = f"jobs.yaml could not be read again: {event.error}; the text in force stays"
-        turn.trouble("", incidents.RELOAD, cause)
+        turn.open_incident("", incidents.RELOAD, cause)
     elif event.problems != turn.world.problems:
         refuse(turn, event.problems)
 
@@ -58,7 +58,7 @@ def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     where = f"jobs.yaml:{first.line}:{first.column}: {first.path}: {first.message}"
-    turn.trouble("", incidents.RELOAD, f"jobs.yaml was refused: {where}{more}")
+    turn.open_incident("", incidents.RELOAD, f"jobs.yaml was refused: {where}{more}")
 
 
 def _take(turn: Turn, before: Job | None, job: Job) -> None:

@@ -6,7 +6,7 @@ service is `Stop`.
 """
 
 from supervisor.core import attempts, verdict
-from supervisor.core.effects import Force, Signal, Stop
+from supervisor.core.effects import KillStep, Signal, Stop
 from supervisor.core.events import StopAsked
 from supervisor.core.model import Reason
 from supervisor.core.state import ServicePhase
@@ -20,7 +20,7 @@ def stop_asked(turn: Turn, event: StopAsked) -> None:
     """A signal: stop; a second one kills at once."""
     if turn.world.life is ServicePhase.STOPPING:
         for living in turn.world.living.values():
-            turn.actions.append(Signal(living.run, living.attempt.number, Force.KILL))
+            turn.actions.append(Signal(living.run, living.attempt.number, KillStep.KILL))
         turn.world.stop_by = turn.at.mono + STOP_MARGIN_S
     else:
         stop(turn)

@@ -128,7 +128,9 @@ def check_late(turn: Turn) -> None:
             turn.world.late = turn.world.late.delete(name)
             success = turn.world.last_success.get(name)
             if success is None or success < slot:
-                turn.trouble(name, LATE, f"no success since the slot of {format_instant(slot)}")
+                turn.open_incident(
+                    name, LATE, f"no success since the slot of {format_instant(slot)}"
+                )
 
 
 def pause_cause(pause: Pause) -> str:
@@ -153,7 +155,7 @@ def _open_newest(turn: Turn, job: Job, slots: list[datetime], trigger: Trigger, 
         turn.world.late = turn.world.late.set(job.name, newest)
     if trigger is Trigger.CATCH_UP and not _may_be_caught_up(turn, job, newest):
         _record_missed(turn, job, slots, Reason.AWAY, away)
-        turn.trouble(job.name, MISSED, _missed_cause(slots, away))
+        turn.open_incident(job.name, MISSED, _missed_cause(slots, away))
         return
     run = open_slot(turn, job, newest, trigger)
     # One that is an overlap stands for the run that blocked it.

@@ -38,14 +38,14 @@ def restored(turn: Turn, event: Restored) -> None:
     for incident in event.memory.incidents:
         if incident.job and turn.world.definition(incident.job) is None:
             turn.end_incidents(incident.job, incident.kind)
-    turn.mend("", LEDGER)  # it was found sound, and written a moment ago
+    turn.close_incidents("", LEDGER)  # it was found sound, and written a moment ago
     turn.end_incidents("", *ENDED_BY_ACK)
     if event.damage:
-        turn.trouble("", DAMAGE, event.damage)
+        turn.open_incident("", DAMAGE, event.damage)
     if event.problems:
         reload.refuse(turn, event.problems)
     else:
-        turn.mend("", RELOAD)
+        turn.close_incidents("", RELOAD)
     if event.calendar:
         _catch_up(turn, event)
     turn.settle()
@@ -100,7 +100,7 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
         cause = "the supervisor stopped before it began"
         turn.finish(run, Verdict(State.MISSED, Reason.AWAY, cause))
         if run.slot is not None:
-            turn.trouble(
+            turn.open_incident(
                 run.job, MISSED, f"the slot of {format_instant(run.slot)} was missed: {cause}"
             )
     else:

@@ -11,7 +11,7 @@ from supervisor.core.model import Reason, Run, State
 from supervisor.core.state import SchedulerState
 
 
-def enter(world: SchedulerState, before: Run | None, run: Run) -> None:
+def index_run(world: SchedulerState, before: Run | None, run: Run) -> None:
     """A run as it now is; before: as it was, None if it is new."""
     is_pending = run.state is State.PENDING
     if is_pending != (before is not None and before.state is State.PENDING):
@@ -35,9 +35,9 @@ def leave_job(world: SchedulerState, job: str, run: int) -> None:
     world.by_job = world.by_job.set(job, rest) if rest else world.by_job.delete(job)
 
 
-def remember(world: SchedulerState, run: Run) -> None:
+def remember_outcome(world: SchedulerState, run: Run) -> None:
     """What dependents and people will ask of a run that came into a new state."""
-    if run.dry_run or _is_stood_for(world, run):
+    if run.dry_run or _is_represented(world, run):
         return
     past = RunSummary(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
     others = [other for other in world.recent_runs.get(run.job, ()) if other.run != run.id]
@@ -47,10 +47,10 @@ def remember(world: SchedulerState, run: Run) -> None:
         newest = [past, *others]
     world.recent_runs = world.recent_runs.set(run.job, tuple(newest[:MOST_RECENT]))
     if not run.state.is_open:
-        _remember_end(world, run)
+        _remember_final(world, run)
 
 
-def _remember_end(world: SchedulerState, run: Run) -> None:
+def _remember_final(world: SchedulerState, run: Run) -> None:
     latest = world.last_run.get(run.job)
     if latest is None or latest.id <= run.id:
         world.last_run = world.last_run.set(run.job, run)
@@ -60,7 +60,7 @@ def _remember_end(world: SchedulerState, run: Run) -> None:
             world.last_success = world.last_success.set(run.job, run.due)
 
 
-def _is_stood_for(world: SchedulerState, run: Run) -> bool:
+def _is_represented(world: SchedulerState, run: Run) -> bool:
     """A slot skipped for an earlier run: that one is remembered in its place.
 
     Not so a dry run, which stands for nothing.

@@ -72,7 +72,7 @@ def _went_back(turn: Turn, latest: datetime) -> None:
 
 def _stay_silent(turn: Turn, until: datetime) -> None:
     turn.world.silent_until = until
-    turn.trouble(
+    turn.open_incident(
         "",
         incidents.CLOCK,
         f"the clock went back: slots up to {format_instant(until)} count as done, and jobs "
@@ -86,7 +86,7 @@ def _go_on(turn: Turn, until: datetime) -> None:
     for job in turn.world.jobs.values():
         _repeat(turn, job)
     length = format_duration(round((until - turn.now).total_seconds()))
-    turn.trouble(
+    turn.open_incident(
         "",
         incidents.CLOCK,
         f"the clock was put back by {length}: until {format_instant(until)} fixed times that have "
@@ -109,7 +109,7 @@ def _repeat(turn: Turn, job: Job) -> None:
 
 def _caught_up(turn: Turn) -> None:
     turn.world.silent_until = None
-    turn.mend("", incidents.CLOCK)
+    turn.close_incidents("", incidents.CLOCK)
 
 
 def _done_until(turn: Turn) -> datetime:

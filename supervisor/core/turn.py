@@ -63,16 +63,16 @@ class Turn(IncidentTurn):
 
     def restore(self, run: Run) -> None:
         """Take a row of an earlier life into the indexes; the ledger has it."""
-        state_indexes.enter(self.world, None, run)
-        state_indexes.remember(self.world, run)
+        state_indexes.index_run(self.world, None, run)
+        state_indexes.remember_outcome(self.world, run)
 
     def save_run(self, run: Run) -> None:
         """Take a new or changed run into ledger and indexes."""
         before = self.world.runs.get(run.id)
         self.actions.append(Record(run))
-        state_indexes.enter(self.world, before, run)
+        state_indexes.index_run(self.world, before, run)
         if before is None or before.state is not run.state:
-            state_indexes.remember(self.world, run)
+            state_indexes.remember_outcome(self.world, run)
             self.may_admit = self.may_admit or run.state is State.PENDING
 
     def finish(self, run: Run, verdict: Verdict) -> Run:
@@ -234,9 +234,9 @@ class Turn(IncidentTurn):
 
     def _update_incidents(self, run: Run) -> None:
         if run.state is State.SUCCESS:
-            self.mend(run.job, *incidents.CLOSED_BY_SUCCESS)
+            self.close_incidents(run.job, *incidents.CLOSED_BY_SUCCESS)
             slot = self.world.late.get(run.job)
             if slot is not None and run.due >= slot:
                 self.world.late = self.world.late.delete(run.job)
         elif run.state is State.FAILED and run.reason is not None:
-            self.trouble(run.job, run.reason, run.cause, run.id)
+            self.open_incident(run.job, run.reason, run.cause, run.id)

@@ -40,7 +40,7 @@ class IncidentTurn:
         else:
             self.actions.append(Note(level, text, run.job, run.id, run.attempt))
 
-    def trouble(
+    def open_incident(
         self,
         job: str,
         kind: str,
@@ -82,7 +82,7 @@ class IncidentTurn:
             if word is not None:
                 self._put_incident(reminded, word)
 
-    def mend(self, job: str, *kinds: str) -> None:
+    def close_incidents(self, job: str, *kinds: str) -> None:
         """A success for the job's incidents of these kinds: close them, or announce that."""
         for known in self._unrecovered(job, kinds):
             self._put_incident(*incidents.succeeded(known, self.now))

@@ -7,11 +7,11 @@ from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlot
 Written = Record | RecordPause | RecordTick | ReleaseSlots
 
 
-class LedgerTrouble(Exception):  # noqa: N818 - the word of the state it causes
+class LedgerUnavailableError(Exception):
     """The ledger cannot be written now; the text says why."""
 
 
-class RowRefused(LedgerTrouble):
+class RowRefusedError(LedgerUnavailableError):
     """One record can never be written: its value does not fit, or breaks a rule of the table."""
 
     def __init__(self, action: Written, error: Exception) -> None:

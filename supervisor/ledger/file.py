@@ -41,7 +41,7 @@ class LedgerDamagedError(sqlite3.DatabaseError):
     """The file is not whole, though SQLite could open it."""
 
 
-class NotMigrated(sqlite3.OperationalError):
+class MigrationError(sqlite3.OperationalError):
     """A step from an older version failed, and changed nothing."""
 
 
@@ -101,7 +101,7 @@ def is_damage_at_start(error: Exception, path: Path) -> bool:
     Nothing else writes the ledger, so a table, a column or a letter that is not as it
     should be is damage, too. A lock, a full disk or a read-only one is not.
     """
-    if isinstance(error, NotMigrated):
+    if isinstance(error, MigrationError):
         return False
     if isinstance(error, ValueError) or is_damage(error) or is_undecoded(error):
         return True
@@ -235,4 +235,4 @@ def _migrate(db: sqlite3.Connection, path: Path, version: int) -> None:
     except sqlite3.OperationalError as error:
         if "duplicate column" in str(error):
             raise LedgerDamagedError(f"its version is {version}") from error
-        raise NotMigrated(str(error)) from error
+        raise MigrationError(str(error)) from error

@@ -21,7 +21,7 @@ from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlot
 from supervisor.core.events import Memory
 from supervisor.core.model import History
 from supervisor.ledger import ballast, file, purge, rescue, startup_memory
-from supervisor.ledger.errors import OF_A_VALUE, LedgerTrouble, RowRefused, Written
+from supervisor.ledger.errors import OF_A_VALUE, LedgerUnavailableError, RowRefusedError, Written
 from supervisor.ledger.rows import TABLES
 
 # How long rows of a damaged ledger may be brought over: at a start, and between two turns.
@@ -67,7 +67,7 @@ class Store:
             crashed = startup_memory.meta(self._db, "clean") == "0"
             self._note("clean", "0")
         except sqlite3.Error as error:
-            raise LedgerTrouble(f"write ledger {self.path}: {error}") from error
+            raise LedgerUnavailableError(f"write ledger {self.path}: {error}") from error
         return crashed
 
     # --- writing ----------------------------------------------------------------
@@ -81,7 +81,7 @@ class Store:
             for action in actions:
                 self._write_one(action)
             self._db.execute("COMMIT")
-        except RowRefused:
+        except RowRefusedError:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
@@ -92,7 +92,7 @@ class Store:
                 ballast.give_up(self._ballast)
             if isinstance(error, sqlite3.Error) and file.is_damage(error):
                 self._start_new_ledger(error)
-            raise LedgerTrouble(str(error)) from error
+            raise LedgerUnavailableError(str(error)) from error
 
     def note_reload(self, at: datetime, sha256: str, accepted: bool, said: str) -> None:
         """Keep that a text of jobs.yaml was accepted or refused. Raises: LedgerTrouble."""
@@ -108,7 +108,7 @@ class Store:
         try:
             self._write(action)
         except OF_A_VALUE as error:
-            raise RowRefused(action, error) from error
+            raise RowRefusedError(action, error) from error
 
     def _write(self, action: Written) -> None:
         match action:
@@ -221,13 +221,13 @@ class Store:
             raise
         except (sqlite3.Error, ValueError) as error:  # also of a message that cannot be decoded
             if not file.is_damage_at_start(error, self.path):
-                raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
+                raise LedgerUnavailableError(f"open ledger {self.path}: {error}") from error
             self._replace(str(error))
             self._open_with_room()
             self._rescue(RESCUE_AT_START_S)
             self._read_all()
         except OSError as error:
-            raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
+            raise LedgerUnavailableError(f"open ledger {self.path}: {error}") from error
 
     def _read_all(self) -> None:
         startup_memory.touch_columns(self._db)
@@ -258,11 +258,11 @@ class Store:
         self._note("instance", instance)
         return instance
 
-    def _trouble(self, error: sqlite3.Error) -> LedgerTrouble:
+    def _trouble(self, error: sqlite3.Error) -> LedgerUnavailableError:
         """What an error between two writes means; a damaged file is put aside."""
         if file.is_damage(error):
             self._start_new_ledger(error)
-        return LedgerTrouble(str(error))
+        return LedgerUnavailableError(str(error))
 
     def _start_new_ledger(self, error: sqlite3.Error) -> None:
         """Put the damaged file aside; the next `write` opens a new one."""
@@ -288,9 +288,13 @@ class Store:
         if place == self._place:
             return
         if place is not None:
-            raise LedgerTrouble(f"{self.path} was replaced while it was in use: restart me")
+            raise LedgerUnavailableError(
+                f"{self.path} was replaced while it was in use: restart me"
+            )
         rescued = file.copy_beside(self._db, self.path)
         self._db.close()
         os.replace(rescued, self.path)
         self._open()
-        raise LedgerTrouble(f"{self.path} was deleted while it was in use: it is written anew")
+        raise LedgerUnavailableError(
+            f"{self.path} was deleted while it was in use: it is written anew"
+        )

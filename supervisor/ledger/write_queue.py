@@ -9,7 +9,7 @@ a brief attempt is one row written once. Instants are monotonic seconds.
 from collections.abc import Iterable, Sequence
 
 from supervisor.core import effects
-from supervisor.ledger.errors import LedgerTrouble, RowRefused, Written
+from supervisor.ledger.errors import LedgerUnavailableError, RowRefusedError, Written
 from supervisor.ledger.rows import ATTEMPTS, TABLES
 from supervisor.ledger.store import Store
 
@@ -68,7 +68,7 @@ class WriteQueue:
     def _commit(self, mono: float) -> str:
         try:
             self._write_all()
-        except LedgerTrouble as trouble:
+        except LedgerUnavailableError as trouble:
             self.is_broken, self._trouble = True, str(trouble)
             self.flush_at = mono + RETRY_S
             return self._trouble
@@ -82,7 +82,7 @@ class WriteQueue:
             try:
                 self._store.write(self._waiting.values())
                 return
-            except RowRefused as refused:
+            except RowRefusedError as refused:
                 self._refused.append((refused.action, str(refused)))
                 del self._waiting[_key(refused.action)]
 

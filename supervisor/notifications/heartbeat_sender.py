@@ -18,7 +18,7 @@ import msgspec
 from supervisor.containment.internal_jobs import BEATS, End, InternalJob, why_ended
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.alert_model import Beat, Pulse
+from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
 from supervisor.log import ServiceLog
 from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
 from workers import protocol
@@ -40,7 +40,7 @@ REST_S = 60.0
 class Call:
     """A beat that is under way, or waits for its next try; instants are monotonic seconds."""
 
-    beat: Beat
+    beat: HeartbeatCall
     began_at: float
     tries: int = 1
     again_at: float = 0.0
@@ -64,7 +64,7 @@ class HeartbeatSender:
         self._log = log
         self._errand = InternalJob(BEATS, "heartbeats")
         self._pipe = -1
-        self._waiting: dict[str, Beat] = {}
+        self._waiting: dict[str, HeartbeatCall] = {}
         self._under_way: dict[int, Call] = {}
         self._again: dict[str, Call] = {}  # by URL
         self._failed: Failed | None = None
@@ -79,7 +79,7 @@ class HeartbeatSender:
         """Nothing waits and nothing is under way."""
         return not (self._waiting or self._under_way or self._again)
 
-    def take(self, beat: Beat) -> None:
+    def take(self, beat: HeartbeatCall) -> None:
         """This beat instead of one of the same job that still waits."""
         self._waiting.pop(beat.job, None)
         self._waiting[beat.job] = beat
@@ -139,7 +139,7 @@ class HeartbeatSender:
     def _has_no_room(self) -> bool:
         return self._is_full or len(self._under_way) >= MOST_UNDER_WAY
 
-    def _next_waiting(self) -> Beat | None:
+    def _next_waiting(self) -> HeartbeatCall | None:
         """The first beat whose URL is free: those of one URL go one after the other."""
         busy = {call.beat.url for call in self._under_way.values()} | self._again.keys()
         return next((beat for beat in self._waiting.values() if beat.url not in busy), None)
@@ -172,8 +172,8 @@ class HeartbeatSender:
             else:
                 del self._waiting[beat.job]
 
-    def _line(self, number: int, beat: Beat) -> bytes:
-        body = _body(beat.cause) if beat.pulse is Pulse.FAIL else None
+    def _line(self, number: int, beat: HeartbeatCall) -> bytes:
+        body = _body(beat.cause) if beat.pulse is HeartbeatKind.FAIL else None
         wanted = {"number": number, "whose": _whose(beat), "url": target(beat), "body": body}
         return msgspec.json.encode(wanted) + b"\n"
 
@@ -238,15 +238,15 @@ class HeartbeatSender:
         self._log.note(at.wall, effects.Note("warning", text))
 
 
-def target(beat: Beat) -> str:
+def target(beat: HeartbeatCall) -> str:
     """The URL that is called: `/start` and `/fail` go before a query."""
-    if beat.pulse is Pulse.SUCCESS:
+    if beat.pulse is HeartbeatKind.SUCCESS:
         return beat.url
     parts = urlsplit(beat.url)
     return parts._replace(path=f"{parts.path.rstrip('/')}/{beat.pulse}").geturl()
 
 
-def _whose(beat: Beat) -> str:
+def _whose(beat: HeartbeatCall) -> str:
     return beat.job or "the service"
 
 

@@ -12,7 +12,7 @@ from supervisor.api.bridge import LoopBridge
 from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
-from supervisor.core.alert_model import Beat, Pulse
+from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
 from supervisor.core.model import Attempt, Run
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.write_queue import WriteQueue
@@ -101,7 +101,7 @@ class Effects:
                 self._desk.answer(self.answers.pop(token), action, world)
             case effects.Deliver():
                 self._courier.take(action, world)
-            case Beat(pulse=pulse) if not (trouble and pulse is Pulse.START):
+            case HeartbeatCall(pulse=pulse) if not (trouble and pulse is HeartbeatKind.START):
                 self._heartbeats.take(action)
             case effects.Stop():
                 self.is_over = True
@@ -123,7 +123,7 @@ class Effects:
         }
         for action, cause in refused:
             run = _run_of(action)
-            self._errors.told(cause, type(action).__name__, at, run, run in unrecorded)
+            self._errors.report(cause, type(action).__name__, at, run, run in unrecorded)
         return [launch for launch in launches if launch.run.id not in unrecorded]
 
 

@@ -44,7 +44,7 @@ class InternalErrors:
         if failures <= 2 or run:
             self._waiting.append(event)
 
-    def told(self, cause: str, where: str, at: ev.At, run: int, is_empty: bool) -> None:
+    def report(self, cause: str, where: str, at: ev.At, run: int, is_empty: bool) -> None:
         """Keep what was found wrong without an exception of its own."""
         self._log.note(
             at.wall, effects.Note("error", f"internal error in {where}: {cause}", run=run)

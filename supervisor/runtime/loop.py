@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from supervisor.api.bridge import DamageSeen, LoopBridge, Reload, TestAlert, TurnObserver
-from supervisor.config.watch import seconds_to_look
+from supervisor.config.watch import seconds_to_poll
 from supervisor.containment.internal_jobs import InternalJobOwner, is_internal
 from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
@@ -35,8 +35,8 @@ from supervisor.redaction.request_secrets import RequestSecrets
 from supervisor.reloader import Reloader, ReloadRequest
 from supervisor.runtime.effects import Effects
 from supervisor.runtime.internal_errors import InternalErrors
-from supervisor.runtime.maintenance import Upkeep
-from supervisor.runtime.turns import Decide, Decisions
+from supervisor.runtime.maintenance import Maintenance
+from supervisor.runtime.turns import Decide, Turns
 from supervisor.systemd import SystemdNotifier
 
 # How long the end waits for heartbeats that tell of the last runs.
@@ -79,10 +79,10 @@ class Loop:
         self._effects = Effects(
             self._backlog, processes, desk, *sending, log, self._errors, self._events_of
         )
-        self._decisions = Decisions(
+        self._decisions = Turns(
             decide, self._effects, reloader, self._errors, self._witness, self._publish, self._mask
         )
-        self._upkeep = Upkeep(store, self._backlog, reloader.folder.runs, log)
+        self._upkeep = Maintenance(store, self._backlog, reloader.folder.runs, log)
         self._signals: list[int] = []
         self._last_token = 0
         self._end_by: float | None = None
@@ -91,7 +91,7 @@ class Loop:
         """The first turn: settle, catch up, launch what is due."""
         self._selector.register(self._desk.wake_fd, selectors.EVENT_READ, self._desk)
         self._minute = next_minute(restored.at.wall)
-        self._look_at = restored.at.mono + seconds_to_look(restored.at.wall)
+        self._look_at = restored.at.mono + seconds_to_poll(restored.at.wall)
         self._desk.ticked_mono = restored.at.mono
         self._decisions.begin(restored)
 
@@ -266,9 +266,9 @@ class Loop:
     def _poll_config(self, at: ev.At) -> list[ev.Event]:
         if at.mono < self._look_at:
             return []
-        self._look_at = at.mono + seconds_to_look(at.wall)
+        self._look_at = at.mono + seconds_to_poll(at.wall)
         self._reloader.poll(at)
-        return self._upkeep.keep(self.world, at)
+        return self._upkeep.run(self.world, at)
 
     def _run_internal_jobs(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
         theirs = [event for event in heard if is_internal(event)]

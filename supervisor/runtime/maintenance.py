@@ -7,13 +7,13 @@ from supervisor.containment import run_log
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.state import SchedulerState
-from supervisor.ledger.errors import LedgerTrouble
+from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.store import Store
 from supervisor.ledger.write_queue import WriteQueue
 from supervisor.log import ServiceLog
 
 
-class Upkeep:
+class Maintenance:
     """Purges the ledger and the logs of runs, and looks after the ledger's file."""
 
     def __init__(self, store: Store, backlog: WriteQueue, runs_dir: Path, log: ServiceLog) -> None:
@@ -23,14 +23,14 @@ class Upkeep:
         self._log = log
         self._stuck = ""
 
-    def keep(self, world: SchedulerState, at: ev.At) -> list[ev.Event]:
+    def run(self, world: SchedulerState, at: ev.At) -> list[ev.Event]:
         """Purge a little; that the ledger is another one now, or can be written, if so."""
         history = world.config.history
         try:
             self._remove_logs(self._store.purge(history, at.wall), at)
             self._remove_logs(self._store.purge_logs(history.log_bytes), at)
             self._store.checkpoint_and_optimize()
-        except LedgerTrouble as trouble:
+        except LedgerUnavailableError as trouble:
             self._log.note(at.wall, effects.Note("warning", f"purge history: {trouble}"))
         if self._backlog.is_broken:
             return []

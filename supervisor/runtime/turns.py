@@ -21,7 +21,7 @@ from supervisor.runtime.internal_errors import REST_S, InternalErrors, in_its_pl
 Decide = Callable[[SchedulerState, ev.Event], tuple[SchedulerState, tuple[effects.Action, ...]]]
 
 
-class Decisions:
+class Turns:
     """The world, and the turns that change it.
 
     publish: shows the world to others, with facts that changed. mask: masks from now on
@@ -82,7 +82,7 @@ class Decisions:
                 try:
                     self.world, asked = self._decide(before, event)
                     self._witness.record(before, self.world, asked)
-                    actions += [*asked, *self._tell_reloader(event, before)]
+                    actions += [*asked, *self._finish_reload(event, before)]
                 except Exception as error:
                     self.world = before
                     # At once: the next event may be of the same run.
@@ -109,7 +109,7 @@ class Decisions:
                 self._reloader.refused((problem,), at.wall)
         return in_its_place(event, told)
 
-    def _tell_reloader(self, event: ev.Event, before: SchedulerState) -> list[effects.Record]:
+    def _finish_reload(self, event: ev.Event, before: SchedulerState) -> list[effects.Record]:
         """Answer those who asked for a reload; what the ledger keeps of them."""
         if isinstance(event, ev.Reloaded):
             self._mask(event.config)

@@ -19,7 +19,7 @@ from typing import Any
 
 from supervisor.core import build_views, control_requests, effects
 from supervisor.core import events as ev
-from supervisor.core.alert_model import Alert, Beat, Incident
+from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.dependencies import MOST_RECENT
 from supervisor.core.model import (
@@ -114,7 +114,7 @@ class Night:
         self.processes: dict[tuple[int, int], Process] = {}
         self.journey: tuple[Alert, ...] = ()
         self.arrived: list[Alert] = []
-        self.beats: list[Beat] = []
+        self.beats: list[HeartbeatCall] = []
         self.actions: list[effects.Action] = []
         self.held_back: list[effects.Action] = []
         self.ledger_error = ""
@@ -421,7 +421,7 @@ class Night:
             case effects.Deliver(alerts):
                 assert not self.journey, "one journey at a time"
                 self.journey = alerts
-            case Beat():
+            case HeartbeatCall():
                 self.beats.append(action)
             case effects.Stop():
                 self.has_stopped = True
@@ -436,7 +436,7 @@ class Night:
                 self._write(action)
         return None
 
-    def _force(self, key: tuple[int, int], force: effects.Force) -> None:
+    def _force(self, key: tuple[int, int], force: effects.KillStep) -> None:
         if key in self.processes:
             self.processes[key].forces.append(str(force))
 

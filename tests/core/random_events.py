@@ -11,7 +11,7 @@ from random import Random
 
 from supervisor.core import control_requests, effects, schedule
 from supervisor.core import events as ev
-from supervisor.core.alert_model import Alert, Beat, Incident
+from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
 from supervisor.core.counters import transitions
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
@@ -220,7 +220,7 @@ class Storm:
                     self._set_out(alerts)
                 case effects.Stop():
                     self.stopped = True
-                case effects.Note() | Beat():
+                case effects.Note() | HeartbeatCall():
                     pass
         if self.ledger_broken and (unlaunched or self.backlog) and not self.world.ledger_trouble:
             self.send(ev.LedgerWriteFailed(self.at(), tuple(unlaunched), "disk full"))
@@ -331,13 +331,13 @@ class Storm:
     def most_at_once(self) -> int:
         return self.config.max_concurrent
 
-    def _force(self, run: int, attempt: int, force: effects.Force) -> None:
+    def _force(self, run: int, attempt: int, force: effects.KillStep) -> None:
         process = self.processes.get((run, attempt))
         if process is None:
             return
-        if force is effects.Force.TERM:
+        if force is effects.KillStep.TERM:
             process.told = True
-        elif force is effects.Force.KILL:
+        elif force is effects.KillStep.KILL:
             process.killed = True
         else:
             del self.processes[run, attempt]

@@ -2,7 +2,7 @@
 
 from supervisor.core import control_requests
 from supervisor.core import events as ev
-from supervisor.core.alert_model import Beat
+from supervisor.core.alert_model import HeartbeatCall
 from tests.core.core_harness import Night, job
 
 URL = "https://hc.example/1"
@@ -15,7 +15,7 @@ def test_a_run_beats_when_it_begins_and_when_it_succeeds():
 
     night.ends("a")
 
-    assert night.beats == [Beat("a", URL, "start"), Beat("a", URL, "success")]
+    assert night.beats == [HeartbeatCall("a", URL, "start"), HeartbeatCall("a", URL, "success")]
 
 
 def test_a_failure_beats_with_its_cause():
@@ -24,7 +24,7 @@ def test_a_failure_beats_with_its_cause():
 
     night.ends("a", status=3)
 
-    assert night.beats[-1] == Beat("a", URL, "fail", "exit status 3")
+    assert night.beats[-1] == HeartbeatCall("a", URL, "fail", "exit status 3")
 
 
 def test_retries_are_one_run_with_one_start_and_one_end():
@@ -72,7 +72,7 @@ def test_the_service_beats_at_each_tick_and_only_then():
     night.at("00:10")
     night.send(ev.TimePassed(night.clocks()))
 
-    assert night.beats == [Beat("", URL, "success")] * 10
+    assert night.beats == [HeartbeatCall("", URL, "success")] * 10
 
 
 def test_minutes_that_were_slept_through_are_one_beat():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.engine import Engine, Missing, found
+from tests.deployment.engine import Engine, MissingEngineError, found
 
 HERE = Path(__file__).parent
 # Builds, and the minute within which an edit is seen.
@@ -24,5 +24,5 @@ def engine() -> Engine:
     """docker or podman, with a base to build upon."""
     try:
         return found()
-    except Missing as missing:
+    except MissingEngineError as missing:
         pytest.skip(str(missing))

@@ -33,7 +33,7 @@ LEFT_OUT = {".git", ".venv", "var", "secrets", "config", "build", "nightshift_cr
 LEFT_OUT |= {".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"}
 
 
-class Missing(Exception):  # noqa: N818 - it says what cannot be had
+class MissingEngineError(Exception):
     """The page cannot be typed here, and why."""
 
 
@@ -103,7 +103,7 @@ def found() -> Engine:
             engine.obtain(engine.base)
             return engine
         reasons.append(f"{name} does not answer: {_last_words(asked)}")
-    raise Missing("; ".join(reasons))
+    raise MissingEngineError("; ".join(reasons))
 
 
 def checkout(folder: Path) -> Path:
@@ -139,7 +139,9 @@ def compose_of(engine: Engine) -> str:
     for words in tries:
         if shutil.which(words.split()[0]) and _run([*words.split(), "version"]).returncode == 0:
             return words
-    raise Missing(f"there is no compose: tried {', '.join(tries)}; COMPOSE names another")
+    raise MissingEngineError(
+        f"there is no compose: tried {', '.join(tries)}; COMPOSE names another"
+    )
 
 
 def postgres_of(engine: Engine) -> str:
@@ -150,7 +152,7 @@ def postgres_of(engine: Engine) -> str:
         return named
     try:
         engine.obtain(POSTGRES)
-    except Missing:
+    except MissingEngineError:
         return engine.build("postgres", "localhost/nightshift-tests-postgres")
     return POSTGRES
 
@@ -176,7 +178,7 @@ def _default_base() -> str:
 
 def _wanted(done: "subprocess.CompletedProcess[str]", otherwise: str) -> None:
     if done.returncode != 0:
-        raise Missing(f"{otherwise}: {_last_words(done)}")
+        raise MissingEngineError(f"{otherwise}: {_last_words(done)}")
 
 
 def _last_words(done: "subprocess.CompletedProcess[str]") -> str:

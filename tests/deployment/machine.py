@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deployment.engine import Engine, Missing
+from tests.deployment.engine import Engine, MissingEngineError
 from tests.waiting import until
 
 IMAGE = "localhost/nightshift-tests-systemd"
@@ -79,4 +79,4 @@ def _await(one: Machine) -> None:
     except AssertionError:
         said = one.engine.does("logs", one.name)
         last = (said.stdout + said.stderr).strip()[-300:] or "it says nothing"
-        raise Missing(f"systemd does not come up in a container here: {last}") from None
+        raise MissingEngineError(f"systemd does not come up in a container here: {last}") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.doc_pages import blocks
-from tests.deployment.engine import Desk, Engine, Missing, compose_of, desk, postgres_of
+from tests.deployment.engine import Desk, Engine, MissingEngineError, compose_of, desk, postgres_of
 from tests.waiting import until
 
 COMPOSE_UP, FOLDER, BY_HAND, *_ = blocks("docs/deployment.md", "sh")
@@ -50,7 +50,7 @@ def composed(free: Engine, tmp_path: Path) -> Iterator[Desk]:
     """A desk with a compose, and with a PostgreSQL for it."""
     try:
         words, image = compose_of(free), postgres_of(free)
-    except Missing as missing:
+    except MissingEngineError as missing:
         pytest.skip(str(missing))
     one = desk(free, tmp_path, COMPOSE_AT_HAND=words, POSTGRES_IMAGE=image)
     try:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.doc_pages import ROOT, blocks
-from tests.deployment.engine import Engine, Missing, checkout
+from tests.deployment.engine import Engine, MissingEngineError, checkout
 from tests.deployment.machine import Machine, machine
 from tests.waiting import until
 
@@ -41,7 +41,7 @@ def installed(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with machine(engine, checkout(tmp_path_factory.mktemp("systemd") / "checkout")) as one:
             one.write("/root/printed", one.types(INSTALL, **environ))
             yield one
-    except Missing as missing:
+    except MissingEngineError as missing:
         pytest.skip(str(missing))
 
 

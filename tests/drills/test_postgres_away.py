@@ -37,7 +37,7 @@ OPEN = "SELECT job FROM runs WHERE state IN ('pending', 'running', 'retrying')"
 def server() -> Iterator[embedded_postgres.Server]:
     try:
         embedded_postgres.find_binaries()
-    except embedded_postgres.NoPostgres as missing:
+    except embedded_postgres.NoPostgresError as missing:
         pytest.skip(str(missing))
     with embedded_postgres.throwaway() as server:
         yield server

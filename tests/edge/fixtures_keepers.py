@@ -102,7 +102,7 @@ class Stage:
         """Wait until the worker's own code has spoken."""
         self.until(lambda: self.heard(run, protocol.Log))
 
-    def force(self, run: int, force: effects.Force) -> None:
+    def force(self, run: int, force: effects.KillStep) -> None:
         self.processes.signal(run, 1, force)
 
     def log(self, run: int) -> str:

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from supervisor.config.fingerprint import LARGEST_BYTES, fingerprint
-from supervisor.config.watch import SETTLE_S, Watch
+from supervisor.config.watch import SETTLE_S, ConfigWatch
 
 
 @pytest.fixture
@@ -22,16 +22,16 @@ class Looker:
 
     def __init__(self, path):
         self.path = path
-        self.watch = Watch(fingerprint(path))
+        self.watch = ConfigWatch(fingerprint(path))
 
     def look(self, mono):
         """What the loop does once a minute."""
-        self.watch.want(mono)
+        self.watch.request_look(mono)
         return self.again(mono)
 
     def again(self, mono):
         """Whether the text is to be read, after the look that may be due now."""
-        return self.watch.begin(mono) and self.watch.saw(fingerprint(self.path), mono)
+        return self.watch.begin(mono) and self.watch.observe(fingerprint(self.path), mono)
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_a_folder_that_is_in_use_is_refused_in_postgres_own_words(tmp_path):
 def test_a_folder_of_binaries_without_a_server_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("PG_BINDIR", str(tmp_path))
 
-    with pytest.raises(embedded_postgres.NoPostgres, match="holds no initdb and postgres"):
+    with pytest.raises(embedded_postgres.NoPostgresError, match="holds no initdb and postgres"):
         embedded_postgres.find_binaries()
 
 

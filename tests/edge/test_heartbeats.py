@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core import events as ev
-from supervisor.core.alert_model import Beat, Pulse
+from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
 from supervisor.log import ServiceLog
 from supervisor.notifications import heartbeat_sender
 from supervisor.notifications.heartbeat_sender import HeartbeatSender, target
@@ -82,19 +82,23 @@ def chest(tmp_path):
 @pytest.mark.parametrize(
     ("url", "pulse", "called"),
     [
-        ("https://hc.example/uuid", Pulse.START, "https://hc.example/uuid/start"),
-        ("https://hc.example/uuid/", Pulse.FAIL, "https://hc.example/uuid/fail"),
-        ("https://hc.example/uuid?rid=1", Pulse.FAIL, "https://hc.example/uuid/fail?rid=1"),
-        ("https://hc.example/uuid/?a=b", Pulse.SUCCESS, "https://hc.example/uuid/?a=b"),
-        ("https://hc.example", Pulse.START, "https://hc.example/start"),
+        ("https://hc.example/uuid", HeartbeatKind.START, "https://hc.example/uuid/start"),
+        ("https://hc.example/uuid/", HeartbeatKind.FAIL, "https://hc.example/uuid/fail"),
+        (
+            "https://hc.example/uuid?rid=1",
+            HeartbeatKind.FAIL,
+            "https://hc.example/uuid/fail?rid=1",
+        ),
+        ("https://hc.example/uuid/?a=b", HeartbeatKind.SUCCESS, "https://hc.example/uuid/?a=b"),
+        ("https://hc.example", HeartbeatKind.START, "https://hc.example/start"),
     ],
 )
 def test_the_word_goes_onto_the_path_and_before_the_query(url, pulse, called):
-    assert target(Beat("a", url, pulse)) == called
+    assert target(HeartbeatCall("a", url, pulse)) == called
 
 
 def test_a_failure_brings_its_cause(chest, hook):
-    chest.hearts.take(Beat("a", hook.url, Pulse.FAIL, "exit status 3"))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.FAIL, "exit status 3"))
 
     chest.until_idle()
 
@@ -103,8 +107,8 @@ def test_a_failure_brings_its_cause(chest, hook):
 
 
 def test_start_and_success_are_calls_without_a_body(chest, hook):
-    chest.hearts.take(Beat("a", hook.url, Pulse.START))
-    chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.START))
+    chest.hearts.take(HeartbeatCall("b", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -114,9 +118,9 @@ def test_start_and_success_are_calls_without_a_body(chest, hook):
 
 def test_one_child_serves_them_all(chest, hook):
     for number in range(100):
-        chest.hearts.take(Beat(f"job-{number}", hook.url, Pulse.SUCCESS))
+        chest.hearts.take(HeartbeatCall(f"job-{number}", hook.url, HeartbeatKind.SUCCESS))
     chest.until_idle()
-    chest.hearts.take(Beat("again", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("again", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -126,11 +130,11 @@ def test_one_child_serves_them_all(chest, hook):
 
 def test_beats_to_one_url_come_in_their_order(chest, hook):
     hook.reacts(swallows=True)
-    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.START))
     chest.until(lambda: hook.calls)
 
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
-    chest.hearts.take(Beat("b", f"{hook.url}/b", Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
+    chest.hearts.take(HeartbeatCall("b", f"{hook.url}/b", HeartbeatKind.SUCCESS))
     chest.until(lambda: len(hook.calls) == 2)
 
     assert hook.paths() == ["sesame/start", "sesame/b"]
@@ -139,10 +143,10 @@ def test_beats_to_one_url_come_in_their_order(chest, hook):
 
 def test_of_what_waits_only_the_newest_of_a_job_is_told(chest, hook):
     hook.reacts(swallows=True)
-    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.START))
     chest.until(lambda: hook.calls)
-    for pulse in (Pulse.FAIL, Pulse.START, Pulse.SUCCESS) * 100:
-        chest.hearts.take(Beat("a", hook.url, pulse))
+    for pulse in (HeartbeatKind.FAIL, HeartbeatKind.START, HeartbeatKind.SUCCESS) * 100:
+        chest.hearts.take(HeartbeatCall("a", hook.url, pulse))
     hook.release()
 
     chest.until_idle()
@@ -154,7 +158,7 @@ def test_of_what_waits_only_the_newest_of_a_job_is_told(chest, hook):
 def test_a_dead_endpoint_costs_a_count_and_one_line(chest):
     url = nobody()
     for _ in range(5):
-        chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
+        chest.hearts.take(HeartbeatCall("a", url, HeartbeatKind.SUCCESS))
         chest.until_idle()
 
     assert chest.hearts.failures == 5
@@ -169,7 +173,7 @@ def test_a_dead_endpoint_costs_a_count_and_one_line(chest):
 )
 def test_what_may_pass_is_tried_up_to_three_times(chest, hook, how):
     hook.reacts(**how).reacts(**how)
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -180,7 +184,7 @@ def test_what_may_pass_is_tried_up_to_three_times(chest, hook, how):
 
 def test_after_three_tries_it_is_a_failure(chest, hook):
     hook.always(503)
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -190,7 +194,7 @@ def test_after_three_tries_it_is_a_failure(chest, hook):
 @pytest.mark.parametrize("status", [400, 401, 404, 410])
 def test_who_says_no_is_not_asked_again(chest, hook, status):
     hook.always(status)
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -200,7 +204,7 @@ def test_who_says_no_is_not_asked_again(chest, hook, status):
 @pytest.mark.parametrize(("asked_s", "calls"), [("9", 2), ("40", 2), ("61", 1), ("99999999", 1)])
 def test_retry_after_is_obeyed_within_the_minute(chest, hook, asked_s, calls):
     hook.answers(429, {"Retry-After": asked_s})
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -211,10 +215,10 @@ def test_retry_after_is_obeyed_within_the_minute(chest, hook, asked_s, calls):
 
 def test_what_follows_to_the_same_url_waits_for_the_tries_before_it(chest, hook):
     hook.answers(503).answers(503)
-    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.START))
     chest.until(lambda: hook.calls)
-    chest.hearts.take(Beat("a", hook.url, Pulse.FAIL, "exit status 1"))
-    chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.FAIL, "exit status 1"))
+    chest.hearts.take(HeartbeatCall("b", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -223,9 +227,11 @@ def test_what_follows_to_the_same_url_waits_for_the_tries_before_it(chest, hook)
 
 def test_a_dead_endpoint_keeps_no_other_waiting(chest, hook):
     for number in range(40):
-        chest.hearts.take(Beat(f"dead-{number}", f"{nobody()}/{number}", Pulse.SUCCESS))
+        chest.hearts.take(
+            HeartbeatCall(f"dead-{number}", f"{nobody()}/{number}", HeartbeatKind.SUCCESS)
+        )
     chest.until(lambda: not chest.under_way)
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until(lambda: hook.calls)
 
@@ -236,7 +242,7 @@ def test_a_dead_endpoint_keeps_no_other_waiting(chest, hook):
 def test_a_child_that_went_meanwhile_is_replaced_for_the_next_try(chest, hook, monkeypatch):
     monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:soon_idle")
     hook.answers(503)
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
     chest.until(lambda: any(isinstance(e, ev.TreeEmpty) for e in chest.stage.happened))
 
     chest.until_idle()
@@ -247,10 +253,10 @@ def test_a_child_that_went_meanwhile_is_replaced_for_the_next_try(chest, hook, m
 def test_after_a_while_the_next_line_tells_how_many(chest):
     url = nobody()
     for _ in range(4):
-        chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
+        chest.hearts.take(HeartbeatCall("a", url, HeartbeatKind.SUCCESS))
         chest.until_idle()
     chest.skip_s += heartbeat_sender.LOG_EVERY_S
-    chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -262,11 +268,13 @@ def test_after_a_while_the_next_line_tells_how_many(chest):
 def test_a_hundred_silent_endpoints_do_not_hold_up_whoever_asks(chest, hook):
     hook.reacts(swallows=True)
     for number in range(100):
-        chest.hearts.take(Beat(f"job-{number}", hook.url, Pulse.START))
+        chest.hearts.take(HeartbeatCall(f"job-{number}", hook.url, HeartbeatKind.START))
     chest.until(lambda: hook.calls)
 
     for number in range(1000):
-        chest.hearts.take(Beat(f"job-{number % 100}", hook.url, Pulse.FAIL, "x" * 60_000))
+        chest.hearts.take(
+            HeartbeatCall(f"job-{number % 100}", hook.url, HeartbeatKind.FAIL, "x" * 60_000)
+        )
         chest.hearts.errand(chest.at())
 
     assert len(hook.calls) <= 101
@@ -274,13 +282,13 @@ def test_a_hundred_silent_endpoints_do_not_hold_up_whoever_asks(chest, hook):
 
 def test_a_killed_child_is_replaced_after_a_rest(chest, hook):
     hook.reacts(swallows=True)
-    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.START))
     chest.until(lambda: hook.calls)
     [child] = chest.stage.jobs()
     os.kill(child, 9)
     chest.until_idle()
 
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
     waits_until = chest.hearts.next_instant()
     chest.skip_s = heartbeat_sender.REST_S
     chest.until_idle()
@@ -292,9 +300,9 @@ def test_a_killed_child_is_replaced_after_a_rest(chest, hook):
 
 def test_what_waits_for_its_next_try_is_not_tried_after_the_minute(chest, hook):
     hook.answers(503).reacts(swallows=True)
-    chest.hearts.take(Beat("a", f"{hook.url}/a", Pulse.START))
+    chest.hearts.take(HeartbeatCall("a", f"{hook.url}/a", HeartbeatKind.START))
     chest.until(lambda: hook.calls and not chest.under_way)
-    chest.hearts.take(Beat("b", f"{hook.url}/b", Pulse.START))
+    chest.hearts.take(HeartbeatCall("b", f"{hook.url}/b", HeartbeatKind.START))
     chest.until(lambda: len(hook.calls) == 2)
     [child] = chest.stage.jobs()
     os.kill(child, 9)
@@ -306,10 +314,10 @@ def test_what_waits_for_its_next_try_is_not_tried_after_the_minute(chest, hook):
 
 def test_a_child_that_had_nothing_to_do_ends_and_nothing_is_lost(chest, hook, monkeypatch):
     monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:soon_idle")
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
     chest.until(lambda: any(isinstance(e, ev.TreeEmpty) for e in chest.stage.happened))
 
-    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.SUCCESS))
     chest.until_idle()
 
     assert len(hook.calls) == 2
@@ -327,7 +335,7 @@ def soon_idle(params, report):
 def test_a_child_that_has_served_long_enough_hands_over(chest, hook, monkeypatch):
     monkeypatch.setattr(heartbeat_sender, "WORKER", "tests.edge.test_heartbeats:soon_tired")
     for number in range(40):
-        chest.hearts.take(Beat(f"job-{number}", hook.url, Pulse.SUCCESS))
+        chest.hearts.take(HeartbeatCall(f"job-{number}", hook.url, HeartbeatKind.SUCCESS))
         chest.turn()
 
     chest.until_idle()
@@ -344,8 +352,8 @@ def soon_tired(params, report):
 
 
 def test_a_url_too_long_for_the_pipe_is_a_failure(chest, hook):
-    chest.hearts.take(Beat("a", f"{hook.url}/{'x' * 5000}", Pulse.SUCCESS))
-    chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", f"{hook.url}/{'x' * 5000}", HeartbeatKind.SUCCESS))
+    chest.hearts.take(HeartbeatCall("b", hook.url, HeartbeatKind.SUCCESS))
 
     chest.until_idle()
 
@@ -353,7 +361,9 @@ def test_a_url_too_long_for_the_pipe_is_a_failure(chest, hook):
 
 
 def test_a_cause_of_any_length_and_script_goes_through(chest, hook):
-    chest.hearts.take(Beat("a", hook.url, Pulse.FAIL, "\x00\udcff" + "ü🔴" * 50_000))
+    chest.hearts.take(
+        HeartbeatCall("a", hook.url, HeartbeatKind.FAIL, "\x00\udcff" + "ü🔴" * 50_000)
+    )
 
     chest.until_idle()
 
@@ -363,7 +373,7 @@ def test_a_cause_of_any_length_and_script_goes_through(chest, hook):
 @pytest.mark.parametrize("place", ["missing/heartbeats.pipe", "runs"], ids=["gone", "taken"])
 def test_a_folder_that_takes_no_pipe_is_a_failure_and_no_end(tmp_path, chest, place):
     chest.hearts = HeartbeatSender(tmp_path / place, chest.log)
-    chest.hearts.take(Beat("a", "http://127.0.0.1:9/", Pulse.SUCCESS))
+    chest.hearts.take(HeartbeatCall("a", "http://127.0.0.1:9/", HeartbeatKind.SUCCESS))
 
     launch = chest.hearts.next_launch(chest.at())
 
@@ -374,7 +384,7 @@ def test_a_folder_that_takes_no_pipe_is_a_failure_and_no_end(tmp_path, chest, pl
 
 def test_urls_are_for_their_owner_only(chest, hook, tmp_path):
     hook.reacts(swallows=True)
-    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.START))
     chest.until(lambda: hook.calls)
 
     open_to_see = [

@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.containment import launch_errors, process_tree
 from supervisor.core import events
-from supervisor.core.effects import Force
+from supervisor.core.effects import KillStep
 from tests.edge.fixtures_keepers import ROOT, Stage, carriers, emptied, exited, lives, parent
 from tests.waiting import until
 from workers.protocol import Started
@@ -271,7 +271,7 @@ def test_kill_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two_ru
     deaf, _ = two_runs
     os.kill(parent(stage.pid(deaf)), signal.SIGSTOP)
 
-    stage.force(deaf, Force.KILL)
+    stage.force(deaf, KillStep.KILL)
     stage.until_ended(deaf)
 
     assert stage.words(deaf) == ["Started", "Exited", "Emptied"]
@@ -281,7 +281,7 @@ def test_abandon_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two
     deaf, _ = two_runs
     os.kill(parent(stage.pid(deaf)), signal.SIGSTOP)
 
-    stage.force(deaf, Force.ABANDON)
+    stage.force(deaf, KillStep.ABANDON)
 
     stage.until(lambda: not lives(stage.pid(deaf)))
 
@@ -321,8 +321,8 @@ def test_a_pid_given_away_again_is_never_hit(stage: Stage):
         pytest.skip(f"the next pid cannot be chosen here: {error}")
     stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
 
-    stage.force(run, Force.TERM)
-    stage.force(run, Force.KILL)
+    stage.force(run, KillStep.TERM)
+    stage.force(run, KillStep.KILL)
     stage.play(argv=("/bin/true",))
 
     if stranger.pid != pid:

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from supervisor.core.effects import Force
+from supervisor.core.effects import KillStep
 from tests.edge.fixtures_keepers import Stage, emptied, exited, lives, parent, state
 from workers.protocol import Done, Started
 
@@ -12,7 +12,7 @@ def test_term_lets_a_worker_end_well(stage: Stage):
     run = stage.begin("obedient")
     stage.until(lambda: stage.heard(run, Started))
 
-    stage.force(run, Force.TERM)
+    stage.force(run, KillStep.TERM)
     stage.until_ended(run)
 
     assert stage.said(run)[-1] == Done({"stopped": True})
@@ -22,11 +22,11 @@ def test_the_deaf_need_kill_after_term(stage: Stage):
     run = stage.begin("deaf")
     stage.until_working(run)
 
-    stage.force(run, Force.TERM)
+    stage.force(run, KillStep.TERM)
     for _ in range(20):
         stage.turn()
     assert stage.words(run) == ["Started"]
-    stage.force(run, Force.KILL)
+    stage.force(run, KillStep.KILL)
     stage.until_ended(run)
 
     assert os.WTERMSIG(exited(stage.of(run))) == signal.SIGKILL
@@ -37,7 +37,7 @@ def test_term_reaches_a_whole_pipeline(stage: Stage):
     run = stage.begin(shell="sleep 600 | sleep 601")
     stage.pid(run)
 
-    stage.force(run, Force.TERM)
+    stage.force(run, KillStep.TERM)
     stage.until_ended(run)
 
     assert os.WTERMSIG(exited(stage.of(run))) == signal.SIGTERM
@@ -47,7 +47,7 @@ def test_term_wakes_one_who_stands_still(stage: Stage):
     run = stage.begin("stopper")
     stage.until(lambda: state(stage.pid(run)) == "T")
 
-    stage.force(run, Force.TERM)
+    stage.force(run, KillStep.TERM)
     stage.until_ended(run)
 
     assert os.waitstatus_to_exitcode(exited(stage.of(run))) == 0
@@ -57,7 +57,7 @@ def test_force_in_the_first_moment_is_not_lost(stage: Stage):
     runs = [stage.begin("obedient") for _ in range(8)]
 
     for run in runs:
-        stage.force(run, Force.TERM)
+        stage.force(run, KillStep.TERM)
     stage.until_ended(*runs)
 
     assert all(exited(stage.of(run)) in (0, signal.SIGTERM) for run in runs)
@@ -67,7 +67,7 @@ def test_kill_ends_a_tree_of_two_hundred(stage: Stage):
     run = stage.begin("fork_bomb")
     stage.until(lambda: stage.heard(run, Started))
 
-    stage.force(run, Force.KILL)
+    stage.force(run, KillStep.KILL)
     stage.until_ended(run)
 
     assert stage.jobs() == set()
@@ -76,7 +76,7 @@ def test_kill_ends_a_tree_of_two_hundred(stage: Stage):
 def test_force_against_what_is_gone_is_nothing(stage: Stage):
     stage.play(argv=("/bin/true",))
 
-    for force in Force:
+    for force in KillStep:
         stage.force(1, force)
 
     assert os.waitstatus_to_exitcode(exited(stage.play(argv=("/bin/true",)))) == 0
@@ -88,7 +88,7 @@ def test_to_abandon_an_attempt_ends_its_keeper_and_all_that_it_held(stage: Stage
     pid = stage.pid(run)
     keeper = parent(pid)
 
-    stage.force(run, Force.ABANDON)
+    stage.force(run, KillStep.ABANDON)
     stage.until_ended(run)
 
     assert stage.words(run) == ["Started", "Lost", "Emptied"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core import events
-from supervisor.core.effects import Force
+from supervisor.core.effects import KillStep
 from tests.edge.fixtures_keepers import Stage, exited, launch
 from workers.protocol import Done, Failed, Garbage, Progress, Started
 
@@ -124,7 +124,7 @@ def test_parameters_never_stand_on_a_command_line(stage: Stage):
     stage.until_working(run)
 
     argv = Path(f"/proc/{stage.pid(run)}/cmdline").read_bytes()
-    stage.force(run, Force.KILL)
+    stage.force(run, KillStep.KILL)
     stage.until_ended(run)
 
     assert b"hunter2" not in argv

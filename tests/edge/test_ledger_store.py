@@ -23,7 +23,7 @@ from supervisor.core.model import (
     State,
     replace,
 )
-from supervisor.ledger.errors import LedgerTrouble
+from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.queries import History as Reader
 from supervisor.ledger.queries import RunFilter
 from supervisor.ledger.rows import TABLES
@@ -77,7 +77,7 @@ def test_a_later_record_replaces_an_earlier_one_of_its_key(store):
 def test_a_turn_is_written_whole_or_not_at_all(store):
     one_slot = run(1)
 
-    with pytest.raises(LedgerTrouble):
+    with pytest.raises(LedgerUnavailableError):
         store.write(
             [
                 effects.Record(run(2)),
@@ -214,7 +214,7 @@ def test_a_ledger_locked_by_another_program_is_trouble_and_not_a_wait(store, tmp
     other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    with pytest.raises(LedgerTrouble, match="locked"):
+    with pytest.raises(LedgerUnavailableError, match="locked"):
         store.write([effects.Record(run(1))])
 
     other.execute("ROLLBACK")
@@ -303,7 +303,7 @@ def test_a_full_disk_is_trouble_until_the_ballast_is_given_up(small_disk):
     subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/filler"], capture_output=True)
     assert (small_disk / "ballast").exists()
 
-    with pytest.raises(LedgerTrouble, match="full"):
+    with pytest.raises(LedgerUnavailableError, match="full"):
         store.write([effects.Record(run(number)) for number in range(1, 2000)])
 
     assert not (small_disk / "ballast").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.ledger import file
-from supervisor.ledger.errors import LedgerTrouble
+from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.file import SCHEMA_VERSION, LedgerVersionError
 from supervisor.ledger.queries import History as Reader
 from supervisor.ledger.queries import RunFilter
@@ -114,7 +114,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
     step = "CREATE TABLE moons (name TEXT); ALTER TABLE no_such_table ADD COLUMN x"
     monkeypatch.setitem(file.MIGRATIONS, SCHEMA_VERSION, step)
 
-    with pytest.raises(LedgerTrouble, match="no_such_table"):
+    with pytest.raises(LedgerUnavailableError, match="no_such_table"):
         Store(tmp_path)
 
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
@@ -151,7 +151,7 @@ def test_damage_found_by_a_write_is_trouble_once_and_a_new_ledger_begins(store, 
     store.write([effects.Record(run(number)) for number in range(1, 100)])
     spoil(tmp_path, store)
 
-    with pytest.raises(LedgerTrouble, match="malformed"):
+    with pytest.raises(LedgerUnavailableError, match="malformed"):
         store.write([effects.Record(run(100))])
     store.write([effects.Record(run(100))])
 
@@ -164,7 +164,7 @@ def test_a_new_ledger_is_of_the_same_instance_so_that_strays_are_found(store, tm
     store.begin_life()
     store.write([effects.Record(run(number)) for number in range(1, 100)])
     spoil(tmp_path, store)
-    with pytest.raises(LedgerTrouble):
+    with pytest.raises(LedgerUnavailableError):
         store.write([effects.Record(run(100))])
     store.write([effects.Record(run(100))])
 
@@ -178,7 +178,7 @@ def test_a_new_ledger_is_of_the_same_instance_so_that_strays_are_found(store, tm
 def test_a_row_that_cannot_be_is_no_damage(store, tmp_path):
     store.write([effects.Record(run(1))])
 
-    with pytest.raises(LedgerTrouble, match="UNIQUE"):
+    with pytest.raises(LedgerUnavailableError, match="UNIQUE"):
         store.write([effects.Record(run(2, slot=run(1).slot))])
 
     assert list(tmp_path.glob("ledger-damaged-*")) == []
@@ -192,7 +192,7 @@ def test_a_ledger_deleted_while_in_use_is_written_anew_with_all_it_held(store, t
         for path in tmp_path.glob(name):
             path.unlink()
 
-    with pytest.raises(LedgerTrouble, match="was deleted while it was in use"):
+    with pytest.raises(LedgerUnavailableError, match="was deleted while it was in use"):
         store.write([effects.Record(run(2))])
     store.write([effects.Record(run(2))])
 
@@ -211,5 +211,5 @@ def test_a_ledger_replaced_while_in_use_is_left_alone(store, tmp_path):
     os.replace(other / "ledger.sqlite3", tmp_path / "ledger.sqlite3")
 
     for _ in range(2):
-        with pytest.raises(LedgerTrouble, match="was replaced while it was in use"):
+        with pytest.raises(LedgerUnavailableError, match="was replaced while it was in use"):
             store.write([effects.Record(run(1))])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core import events
-from supervisor.core.effects import Force
+from supervisor.core.effects import KillStep
 from supervisor.core.model import Limits
 from tests.edge.fixtures_keepers import ROOT, Stage, exited
 
@@ -108,7 +108,7 @@ def test_term_in_the_first_moment_of_a_restrained_job_is_not_lost(stage: Stage):
     runs = [stage.begin(shell="sleep 600", nice=1) for _ in range(8)]
 
     for run in runs:
-        stage.force(run, Force.TERM)
+        stage.force(run, KillStep.TERM)
     stage.until_ended(*runs)
 
     assert {exited(stage.of(run)) for run in runs} == {signal.SIGTERM}

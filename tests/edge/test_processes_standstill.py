@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.containment import instance_mark, process_tree
 from supervisor.core import events
-from supervisor.core.effects import Force
+from supervisor.core.effects import KillStep
 from tests.edge.fixtures_keepers import ROOT, Stage, at, exited, lives, parent, state
 from tests.waiting import until
 
@@ -80,7 +80,7 @@ def is_at_work(stage: Guarded) -> bool:
 def test_a_job_that_stops_keeper_and_nursery_is_killed_when_it_is_to_be(stage: Guarded, script):
     run = begin(stage, script)
 
-    stage.force(run, Force.KILL)
+    stage.force(run, KillStep.KILL)
     stage.until_ended(run)
 
     assert stage.words(run)[-1] == "Emptied"
@@ -179,9 +179,9 @@ def test_what_survives_sigkill_is_named_after_its_keeper_was_killed(spared: Guar
     keeper = parent(pid)
     holder = hold(spared, pid)
 
-    spared.force(run, Force.KILL)
+    spared.force(run, KillStep.KILL)
     spared.until(lambda: state(pid) == "Z")
-    spared.force(run, Force.ABANDON)
+    spared.force(run, KillStep.ABANDON)
     spared.until(lambda: any(isinstance(e, events.Survived) for e in spared.of(run)))
 
     survived = spared.of(run)[-1]

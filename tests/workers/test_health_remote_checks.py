@@ -76,7 +76,7 @@ def test_with_replication_libpqs_environment_says_where(path, monkeypatch):
 def test_a_postgres_that_was_stopped_is_degraded(path):
     try:
         embedded_postgres.find_binaries()
-    except embedded_postgres.NoPostgres as missing:
+    except embedded_postgres.NoPostgresError as missing:
         pytest.skip(str(missing))
     with embedded_postgres.throwaway() as server:
         assert measured(path, postgres=server.dsn)["score"] == 100

@@ -11,12 +11,12 @@ from workers import sqlite
 ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n"
 
 
-class Wish(Exception):  # noqa: N818 - a wish is no error
+class AskedToStopError(Exception):
     pass
 
 
 def wished():
-    raise Wish
+    raise AskedToStopError
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_the_works_own_error_comes_out(connection):
 
 
 def test_a_wish_ends_a_query_that_would_not_end(connection):
-    with pytest.raises(Wish):
+    with pytest.raises(AskedToStopError):
         sqlite.with_progress(connection, lambda: connection.execute(ENDLESS).fetchone(), wished)
 
     assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -51,5 +51,5 @@ def test_a_wish_ends_work_of_many_statements(connection):
         while True:
             connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
 
-    with pytest.raises(Wish):
+    with pytest.raises(AskedToStopError):
         sqlite.with_progress(connection, work, wished)

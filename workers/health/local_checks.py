@@ -43,7 +43,7 @@ _LONGEST_LINE = 200
 Check = Callable[[], None]
 
 
-class Late(Exception):  # noqa: N818 - the time of a measure is over
+class LateError(Exception):
     """A measure was not finished within its limit."""
 
 
@@ -73,7 +73,7 @@ def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextB
                 wanted, preflight.check_source(wanted, _until(limit_s, check))
             )
         )
-    except Late:
+    except LateError:
         return NextBackup(f"the database {_kept(limit_s)}")
     except (BackupError, DatabaseError, ValueError) as error:
         return NextBackup(str(error))
@@ -105,7 +105,7 @@ def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
             connection.execute("PRAGMA query_only = ON")
             lock_wait.begin_reading(connection, in_time)
             measured = list(_of_content(path, connection, limits, check))
-    except Late:
+    except LateError:
         yield Database(path, _kept(limits.answer))
     except DatabaseError as trouble:
         yield Database(path, trouble.reason)
@@ -162,7 +162,7 @@ def _quick_check(
     began, finished = time.monotonic(), True
     try:
         sqlite.with_progress(connection, look, _until(limit_s, check))
-    except Late:
+    except LateError:
         finished = False
     except sqlite3.DatabaseError as error:
         if not sqlite.is_foreign(error):
@@ -190,7 +190,7 @@ def _until(limit_s: float, check: Check) -> Check:
     def look() -> None:
         check()
         if time.monotonic() >= deadline:
-            raise Late
+            raise LateError
 
     return look
 

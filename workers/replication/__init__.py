@@ -49,7 +49,7 @@ def _planned(params: Params, report: Report) -> dict[str, Scalar]:
     with snapshot(params, lambda: report.cancelled) as connection:
         names = chosen(connection, params, report)
         tables = surveyed(connection, params, names, report)
-    deletions = deletion_forecast.tell(params, names, report)
+    deletions = deletion_forecast.log_forecast(params, names, report)
     for line in plan(params, tables):
         report.log(line)
     misfits = sum(len(seen.misfits) + len(seen.problems) for seen in tables)

@@ -30,7 +30,7 @@ from workers.report import Report
 _NAMED = 100
 
 
-def tell(params: Params, names: Sequence[str], report: Report) -> dict[str, int]:
+def log_forecast(params: Params, names: Sequence[str], report: Report) -> dict[str, int]:
     """Log what would be deleted or refused; the number of rows, none if it is not known.
 
     names: of the tables to replicate.

@@ -35,7 +35,7 @@ def delete(between: Connections, twin: TablePair) -> int:
     return int(between.target.execute(query).rowcount)
 
 
-def note_gone(between: Connections, twin: TablePair) -> int:
+def stage_deletes(between: Connections, twin: TablePair) -> int:
     """Stage the wanted keys that are not in the source for `delete`; return how many."""
     target, gap = between.target, temporary(twin, "gap")
     # What is found by its text is wanted by it, too.

@@ -187,7 +187,7 @@ def _bring(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: bool)
         # A key has one row at most: as many rows as keys, and no key is gone.
         if done.sent < wanted:
             keys.refuse_hidden(between, twin)
-            if deletions.note_gone(between, twin):
+            if deletions.stage_deletes(between, twin):
                 bringing.noted[twin.number] = between.target.count(twin.target) - done.inserted
     elif is_new:
         tally.inserted += merge.load(between, twin)

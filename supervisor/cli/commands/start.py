@@ -82,7 +82,7 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     """
     from supervisor.cli import output
     from supervisor.containment.process_tree import NoProcError
-    from supervisor.ledger.errors import LedgerTrouble
+    from supervisor.ledger.errors import LedgerUnavailableError
     from supervisor.ledger.file import LedgerVersionError
     from supervisor.service import ConfigError, Service
     from supervisor.state_dir import AlreadyRunningError, StateDirError
@@ -92,7 +92,7 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     except ConfigError as error:
         said = output.in_lines(error.problems, str(shown))
         raise CliError(ExitCode.USAGE, "\n".join(["jobs.yaml is refused", *said])) from error
-    except (AlreadyRunningError, LedgerTrouble, NoProcError) as error:
+    except (AlreadyRunningError, LedgerUnavailableError, NoProcError) as error:
         raise CliError(ExitCode.NO, str(error)) from error
     except (StateDirError, LedgerVersionError) as error:
         raise CliError(ExitCode.USAGE, str(error)) from error

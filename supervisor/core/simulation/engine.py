@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from supervisor.core import incidents, schedule
 from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.effects import Action, Deliver, Force, Launch, Signal, Stop
+from supervisor.core.effects import Action, Deliver, KillStep, Launch, Signal, Stop
 from supervisor.core.events import (
     At,
     Delivered,
@@ -206,15 +206,15 @@ class _Days:
         if ending.after_s != math.inf:
             heappush(self._ends, (at.mono + ending.after_s, self._launched, *key, ending))
 
-    def _force(self, run: int, attempt: int, force: Force, at: At) -> None:
+    def _force(self, run: int, attempt: int, force: KillStep, at: At) -> None:
         place = self._living.get((run, attempt))
         if place is None:
             return
-        if force is Force.ABANDON:
+        if force is KillStep.ABANDON:
             del self._living[run, attempt]
             self._follow.append(TreeEmpty(at, run, attempt))
             return
-        status = signal.SIGTERM if force is Force.TERM else signal.SIGKILL
+        status = signal.SIGTERM if force is KillStep.TERM else signal.SIGKILL
         heappush(self._ends, (at.mono, place, run, attempt, Ending(0.0, int(status))))
 
     def _at(self, mono: float) -> At:
