@@ -105,15 +105,15 @@ class Client:
             raise self._lost(error) from error
 
     def _nobody(self) -> Failure:
+        what = "" if self.path.is_socket() or not self.path.exists() else ", which is no socket"
         holder = _holder(self.path.parent / "lock")
-        if holder:
+        if holder and not what:
             return Failure(
                 Exit.NOBODY,
                 f"no supervisor answers at {self.path}, though one holds its folder ({holder})",
                 "its socket was removed, or it still begins or ends: end it with SIGTERM and "
                 "start it again if this stays so",
             )
-        what = "" if self.path.is_socket() or not self.path.exists() else ", which is no socket"
         return Failure(
             Exit.NOBODY,
             f"no supervisor answers at {self.path}{what}",
