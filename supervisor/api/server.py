@@ -136,7 +136,9 @@ def _say_in_short(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
 
 def _say(error: OSError | MemoryError) -> None:
     said = "not enough memory" if isinstance(error, MemoryError) else error
-    logging.getLogger("nightshift").error("requests are not answered: %s", said)
+    # The line itself may find no memory, and must not end the thread.
+    with contextlib.suppress(MemoryError):
+        logging.getLogger("nightshift").error("requests are not answered: %s", said)
 
 
 async def _last_answers(*rooms: dict[Guest, None]) -> None:

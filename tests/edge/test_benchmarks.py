@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,13 @@ from weighing import descendants  # noqa: E402
 
 PROGRAMS = ["backup.py", "burst.py", "endurance.py", "replication.py", "sync.py", "sitting.py"]
 LIMIT_S = 120
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short folder: a socket below the folder of a long login name would have no path."""
+    with tempfile.TemporaryDirectory(prefix="night-", dir="/tmp") as path:
+        yield Path(path)
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
