@@ -3,6 +3,7 @@
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ import pytest
 from tests.acceptance.daemon import NIGHTSHIFT, House, living
 from tests.waiting import until
 
+pytestmark = pytest.mark.skipif(
+    shutil.which("prlimit") is None, reason="prlimit (util-linux) is not installed"
+)
 # Of no account, so that no other process counts against its limit.
 UNUSED_UID = 54321
 MANY = "max_concurrent: 40\njobs:\n" + "".join(
