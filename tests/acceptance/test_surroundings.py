@@ -75,12 +75,12 @@ def test_what_lies_in_the_place_of_the_socket_is_never_deleted() -> None:
     with House(JOBS) as house:
         with supervised(house):
             house.socket.unlink()
-            house.socket.write_text("of somebody")
+            house.socket.write_text("foreign")
             assert "which is no socket" in house.refuses("status")[1]
 
-        assert house.socket.read_text() == "of somebody"
+        assert house.socket.read_text() == "foreign"
         assert house.refuses("start")[0] == 2
-        assert house.socket.read_text() == "of somebody"
+        assert house.socket.read_text() == "foreign"
 
 
 @pytest.mark.parametrize("taken", ["deleted", "made a folder", "made wrong"])
