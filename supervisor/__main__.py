@@ -27,6 +27,9 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 2
+    from supervisor import inherited
+
+    inherited.settle()
     from supervisor.cli import program
 
     return program.main()

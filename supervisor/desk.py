@@ -39,11 +39,18 @@ class TestAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class DamageSeen:
+    """Rows of the ledger that cannot be read were left out of an answer."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Something asked from outside, by whom, and where the answer goes."""
 
     peer: Peer
-    what: Request | Reload | TestAlert
+    what: Request | Reload | TestAlert | DamageSeen
     answer: "Future[Any]"
 
 
@@ -104,7 +111,7 @@ class Desk:
         found = tuple(change for change in kept if change.number > number)
         return Since(found, newest, number < oldest - 1 or number > newest)
 
-    def ask(self, peer: Peer, what: Request | Reload | TestAlert) -> "Future[Any]":
+    def ask(self, peer: Peer, what: Request | Reload | TestAlert | DamageSeen) -> "Future[Any]":
         """Hand in a call; its future holds the answer (from any thread)."""
         call = Call(peer, what, Future())
         self._calls.put(call)

@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.model import Job, Run, State, Trigger
 from workers import protocol
 
 # Run ids; those of runs begin at 1.
-RELOAD, DELIVERY, TEST, BEATS = 0, -1, -2, -3
+RELOAD, DELIVERY, TEST, BEATS, LOOK = 0, -1, -2, -3, -4
 
 End = ev.Exited | ev.LaunchFailed | ev.Lost
 
@@ -25,7 +26,7 @@ class Party(Protocol):
     def next_instant(self) -> float | None:
         """When there is something to do, monotonic; None: nothing by itself."""
 
-    def errand(self, at: ev.At) -> ev.Launch | None:
+    def errand(self, at: ev.At) -> effects.Launch | None:
         """The process that is to begin now, if any."""
 
     def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
@@ -40,7 +41,7 @@ class Errand:
         self._run, self._name = run, name
         self._number = 0
 
-    def begin(self, at: ev.At, **definition: Any) -> ev.Launch:
+    def begin(self, at: ev.At, **definition: Any) -> effects.Launch:
         """Its next process: `argv` in a `cwd`, or a `worker` with `params_json`."""
         self.is_out = True
         self._number += 1
@@ -48,7 +49,7 @@ class Errand:
         run = Run(
             self._run, self._name, at.wall, Trigger.MANUAL, State.RUNNING, attempt=self._number
         )
-        return ev.Launch(run, job)
+        return effects.Launch(run, job)
 
     def said(self, heard: Iterable[ev.Event]) -> list[protocol.Message | protocol.Garbage]:
         """What its process said."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from supervisor.config.secrets import is_telling, secrets_among
-from supervisor.core import events as ev
+from supervisor.core import effects
 from supervisor.core.asks import Request, RunJobs
 from supervisor.core.model import Config, Run, replace
 from supervisor.masking import Mask, mask_of, masker
@@ -41,10 +41,10 @@ class Given:
         return bool(fresh)
 
 
-def as_kept(action: ev.Action) -> ev.Action:
+def as_kept(action: effects.Action) -> effects.Action:
     """The action, its record without the secrets that were given with the run."""
     match action:
-        case ev.Record(Run(set_json=given) as run) if given != "{}":
+        case effects.Record(Run(set_json=given) as run) if given != "{}":
             return replace(action, row=replace(run, set_json=_masked(given)))
         case _:
             return action

@@ -6,7 +6,8 @@ alone, so that a loop that is stuck is silent.
 
 from datetime import datetime
 
-from supervisor.core.events import At, Note
+from supervisor.core.effects import Note
+from supervisor.core.events import At
 from supervisor.core.summary import summary
 from supervisor.core.world import Life, World
 from supervisor.log import Log

@@ -14,8 +14,9 @@ from datetime import datetime
 
 import msgspec
 
+from supervisor.core.effects import Note
 from supervisor.core.escape import escape_control
-from supervisor.core.events import Note
+from workers.text import readable
 
 LEVELS = ("debug", "info", "warning", "error")
 MOST_WAITING = 10_000
@@ -65,7 +66,7 @@ class Log:
 
     def _line(self, at: datetime, note: Note) -> bytes:
         text = _json(at, note) if self._as_json else _text(at, note)
-        return self.mask(text).encode(errors="replace") + b"\n"
+        return self.mask(text).encode(errors="backslashreplace") + b"\n"
 
     def _write(self) -> None:
         while (piece := self._pieces.get()) is not None:
@@ -86,7 +87,7 @@ def wants_json(choice: str | None) -> bool:
 
 
 def _json(at: datetime, note: Note) -> str:
-    fields: dict[str, object] = {"at": at, "level": note.level, "text": note.text}
+    fields: dict[str, object] = {"at": at, "level": note.level, "text": readable(note.text)}
     if note.job:
         fields["job"] = note.job
     if note.run:
@@ -97,5 +98,5 @@ def _json(at: datetime, note: Note) -> str:
 def _text(at: datetime, note: Note) -> str:
     about = f" job={note.job}" if note.job else ""
     about += f" run={note.run} attempt={note.attempt}" if note.run else ""
-    said = escape_control(note.text.replace("\n", " | "))
+    said = escape_control(readable(note.text).replace("\n", " | "))
     return f"{at.astimezone():%Y-%m-%d %H:%M:%S} {note.level:<7}{about} {said}"

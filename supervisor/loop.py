@@ -3,37 +3,40 @@
 One thread over one selector. It sleeps to the next full minute, deadline or
 backoff, on the monotonic clock; nothing polls. `Record`s of a turn are
 committed in one transaction before anything else of the turn is done: no
-record, no launch.
+record, no launch (`effects.py`). Each step of a turn is an edge of its own: what it
+raises is caught and told (`internal_errors.py`), and ends nothing but the step.
 """
 
 import random
 import selectors
 import signal
 import time
-from collections.abc import Iterable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from supervisor import hearing
 from supervisor.alerts.courier import Courier, Trial
 from supervisor.alerts.heartbeats import Heartbeats
-from supervisor.containment import output
 from supervisor.containment.processes import Processes
-from supervisor.core import asks, changes
+from supervisor.core import decide
 from supervisor.core import events as ev
-from supervisor.core.decide import decide, next_minute, next_wakeup
-from supervisor.core.model import Beat, Config, Pulse, replace
+from supervisor.core.decide import next_minute
+from supervisor.core.model import Config, replace
 from supervisor.core.view import Tick
 from supervisor.core.world import World
-from supervisor.desk import Desk, Reload, TestAlert
+from supervisor.decisions import Decide, Decisions
+from supervisor.desk import DamageSeen, Desk, Reload, TestAlert
+from supervisor.effects import Effects
 from supervisor.errands import Party, is_of_an_errand
-from supervisor.given import Given, as_kept
+from supervisor.given import Given
 from supervisor.herald import Herald
+from supervisor.internal_errors import InternalErrors
 from supervisor.ledger.backlog import Backlog
-from supervisor.ledger.store import LedgerTrouble, Store
+from supervisor.ledger.store import Store
 from supervisor.log import Log
 from supervisor.reload import Asker, Reloader
+from supervisor.upkeep import Upkeep
 from supervisor.watch import seconds_to_look
 from supervisor.witness import Witness
 
@@ -41,9 +44,11 @@ from supervisor.witness import Witness
 LAST_BEATS_S = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
+T = TypeVar("T")
+
 
 class Loop:
-    """One life of the service, from `Restored` to `Stop`."""
+    """One life of the service, from `Restored` to `Stop`; decide: the rules."""
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Loop:
         desk: Desk,
         log: Log,
         herald: Herald,
+        decide: Decide = decide.decide,
     ) -> None:
         self._selector = selector
         self._store = store
@@ -62,34 +68,37 @@ class Loop:
         self._desk = desk
         self._log = log
         self._herald = herald
-        folder = reloader.folder
-        self._courier, self._trial = Courier(folder.root, log), Trial()
-        self._heartbeats = Heartbeats(folder.heartbeats, log)
+        self._errors = InternalErrors(log)
+        self._courier, self._trial = Courier(reloader.folder.root, log), Trial()
+        self._heartbeats = Heartbeats(reloader.folder.heartbeats, log)
         parties: list[Party] = [reloader, self._courier, self._trial, self._heartbeats]
         self._parties = tuple(parties)
         self._witness = Witness(desk)
         self._given = Given()
         self._backlog = Backlog(store)
-        self._answers: dict[int, Future[Any]] = {}
+        sending = self._courier, self._heartbeats
+        self._effects = Effects(
+            self._backlog, processes, desk, *sending, log, self._errors, self._heard
+        )
+        self._decisions = Decisions(
+            decide, self._effects, reloader, self._errors, self._witness, self._publish, self._mask
+        )
+        self._upkeep = Upkeep(store, self._backlog, reloader.folder.runs, log)
         self._signals: list[int] = []
         self._last_token = 0
-        self._is_over = False
         self._end_by: float | None = None
-        self._wake_at: float | None = None
-        self.world: World
 
     def begin(self, restored: ev.Restored) -> None:
         """The first turn: settle, catch up, launch what is due."""
         self._selector.register(self._desk.wake_fd, selectors.EVENT_READ, self._desk)
-        self.world = World(restored.config)
         self._minute = next_minute(restored.at.wall)
         self._look_at = restored.at.mono + seconds_to_look(restored.at.wall)
         self._desk.ticked_mono = restored.at.mono
-        self._turn([restored])
+        self._decisions.begin(restored)
 
     def run(self, until_idle: bool = False) -> None:
         """Turn until stopped (or, for `run --local`, until nothing is open)."""
-        while not self._is_over and not (until_idle and self._is_idle):
+        while not self._effects.is_over and not (until_idle and self._is_idle):
             self.once()
         self._end_by = self.read_clocks().mono + LAST_BEATS_S
         if self.world.stop_by is not None:
@@ -100,25 +109,66 @@ class Loop:
 
     def once(self) -> None:
         """Sleep to the next thing that happens, and act on it."""
-        ready = self._selector.select(self._timeout_s())
+        ready = self._wait()
         self._desk.woken()
         at = self.read_clocks()
         heard: list[ev.Event] = []
         for key, _ in ready:
             if key.data is self._processes:
-                heard += self._heard(self._processes.ready(key, at))
-        heard += self._heed_signals(at)
-        heard += self._take_calls(at)
+                heard += self._hear(key, at)
+        heard += self._step("signals", at, [], self._heed_signals, at)
+        heard += self._step("requests", at, [], self._take_calls, at)
         happened = [event for event in heard if not is_of_an_errand(event)]
-        self._look(at)
+        happened += self._step("minute", at, [], self._look, at)
         happened += self._run_errands(heard, at)
-        happened += self._pass_time(at)
-        self._turn(happened)
-        self._herald.look(self.world, self._reloader.is_reading, self._minute, at)
-        self._processes.rest(at)
+        happened += self._step("time", at, [], self._pass_time, at)
+        happened += self._errors.take()
+        self._step("turn", at, None, self._decisions.turn, happened)
+        seen = (self.world, self._reloader.is_reading, self._minute, at)
+        self._step("service manager", at, None, self._herald.look, *seen)
+        self._step("idle keepers", at, None, self._processes.rest, at)
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        try:
+            return self._selector.select(self._timeout_s())
+        except Exception as error:
+            self._errors.caught(error, "waiting", self.read_clocks())
+            return self._selector.select(LAST_BEATS_S)
+
+    def _step(
+        self, where: str, at: ev.At, otherwise: T, act: Callable[..., T], *given: object
+    ) -> T:
+        """Do one step of a turn; `otherwise` if it raises, or did so twice a moment ago."""
+        if self._errors.rests_until(where, at.mono) is not None:
+            return otherwise
+        try:
+            done = act(*given)
+        except Exception as error:
+            self._errors.caught(error, where, at)
+            return otherwise
+        self._errors.went_well(where)
+        return done
+
+    def _hear(self, key: selectors.SelectorKey, at: ev.At) -> list[ev.Event]:
+        """What came on a descriptor; one that raises twice in a row is let go."""
+        where = f"descriptor {key.fd}"
+        try:
+            heard = self._heard(self._processes.ready(key, at))
+        except Exception as error:
+            self._errors.caught(error, where, at)
+            if not self._errors.has_failed_twice(where):
+                return []
+            self._errors.went_well(where)  # the next one of this number is another one
+            return self._step(where, at, [], lambda: [*self._processes.let_go(key.fd, at)])
+        self._errors.went_well(where)
+        return heard
+
+    def turn(self, happened: Iterable[ev.Event]) -> None:
+        """Decide about these, and do what comes of it."""
+        self._decisions.turn(happened)
 
     def flush(self) -> None:
-        """Write what still waits, as the last thing before the ledger is closed."""
+        """Write what still waits, before the ledger is closed."""
         self._backlog.flush(self.read_clocks().mono)
 
     def read_clocks(self) -> ev.At:
@@ -145,14 +195,19 @@ class Loop:
         instants = [
             at.mono + (self._minute - at.wall).total_seconds(),
             self._look_at,
-            self._wake_at,
+            self._decisions.wake_at(at.mono),
             self._backlog.flush_at,
             self._end_by,
-            self._processes.rest_at,
-            *(party.next_instant() for party in self._parties),
+            self._processes.next_instant(),
+            *(self._instant_of(party, at) for party in self._parties),
             self._herald.next_instant(),
+            0.0 if self._errors.is_waiting else None,
         ]
         return max(0.0, min(each for each in instants if each is not None) - at.mono)
+
+    def _instant_of(self, party: Party, at: ev.At) -> float | None:
+        resting = self._errors.rests_until(type(party).__name__, at.mono)
+        return party.next_instant() if resting is None else resting
 
     def _pass_time(self, at: ev.At) -> list[ev.Event]:
         """Time itself as an event: a minute began, a timer ran out, a clock was put back."""
@@ -160,7 +215,7 @@ class Loop:
         flush_at = self._backlog.flush_at
         if flush_at is not None and at.mono >= flush_at:
             happened += self._flush_late(at)
-        wake = self._wake_at
+        wake = self._decisions.wake_at(at.mono)
         minute_began = at.wall >= self._minute
         # A clock put back leaves a minute that lies too far ahead.
         clock_back = (self._minute - at.wall).total_seconds() > 61
@@ -176,18 +231,6 @@ class Loop:
         self._desk.ticked_mono = at.mono
         self._witness.saw_tick(lateness_s)
         self._publish(tick=Tick(at.wall, lateness_s))
-
-    def _keep_house(self, at: ev.At) -> None:
-        """Forget what is too old, a little at a time and far from the full minute."""
-        history, runs_dir = self.world.config.history, self._reloader.folder.runs
-        try:
-            for run in self._store.purge(history, at.wall):
-                output.remove(runs_dir, run)
-            for run in self._store.purge_logs(history.log_bytes):
-                output.remove(runs_dir, run)
-            self._store.tidy()
-        except LedgerTrouble as trouble:
-            self._log.note(at.wall, ev.Note("warning", f"purge history: {trouble}"))
 
     def _heed_signals(self, at: ev.At) -> list[ev.Event]:
         happened: list[ev.Event] = []
@@ -208,95 +251,51 @@ class Loop:
                 self._reloader.ask(Asker(call.peer, call.answer, call.what.previous), at)
             elif isinstance(call.what, TestAlert):
                 self._trial.ask(call.answer, self.world)
+            elif isinstance(call.what, DamageSeen):
+                happened.append(ev.LedgerDamaged(at, call.what.cause))
             else:
                 if self._given.hear(call.what):
-                    self._set_mask(self.world.config)
+                    self._mask(self.world.config)
                 self._last_token += 1
-                self._answers[self._last_token] = call.answer
+                self._effects.answers[self._last_token] = call.answer
                 asked = ev.Asked(at, self._last_token, call.peer, call.what)
                 happened.append(hearing.masked(asked, self._log.mask))
         return happened
 
-    def _set_mask(self, config: Config) -> None:
-        self._log.mask = self._desk.mask = self._given.mask(config)
-
-    def _look(self, at: ev.At) -> None:
-        if at.mono >= self._look_at:
-            self._look_at = at.mono + seconds_to_look(at.wall)
-            self._reloader.look(at)
-            self._keep_house(at)
+    def _look(self, at: ev.At) -> list[ev.Event]:
+        if at.mono < self._look_at:
+            return []
+        self._look_at = at.mono + seconds_to_look(at.wall)
+        self._reloader.look(at)
+        return self._upkeep.keep(self.world, at)
 
     def _run_errands(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
-        happened: list[ev.Event] = []
         theirs = [event for event in heard if is_of_an_errand(event)]
+        happened: list[ev.Event] = []
         for party in self._parties:
-            if theirs:
-                happened += party.settled(theirs, at)
-            launch = party.errand(at)
-            if launch is not None:
-                happened += party.settled(self._heard(self._processes.launch(launch, at)), at)
+            name = type(party).__name__
+            if theirs:  # what has ended is told once
+                happened += self._step(f"end in {name}", at, [], party.settled, theirs, at)
+            happened += self._step(name, at, [], self._send_out, party, at)
+        happened += self._step("look", at, [], self._reloader.overdue, at)
         return happened
+
+    def _send_out(self, party: Party, at: ev.At) -> list[ev.Event]:
+        launch = party.errand(at)
+        if launch is None:
+            return []
+        return party.settled(self._heard(self._processes.launch(launch, at)), at)
+
+    @property
+    def world(self) -> World:
+        """The world after the last turn."""
+        return self._decisions.world
 
     @property
     def _is_idle(self) -> bool:
         return self.world.is_idle and not self.world.has_news
 
     # --- what is done -------------------------------------------------------------
-
-    def _turn(self, happened: Iterable[ev.Event]) -> None:
-        waiting = list(happened)
-        while waiting:
-            actions: list[ev.Action] = []
-            for event in waiting:
-                before = self.world
-                self.world, asked = decide(before, event)
-                actions += asked
-                self._witness.saw(before, self.world, asked)
-                actions += self._tell_reloader(event, before)
-            at = waiting[-1].at
-            waiting = self._perform(actions, at) if actions else []
-        self._wake_at = next_wakeup(self.world)
-        self._publish()
-        self._witness.tell()
-
-    def _tell_reloader(self, event: ev.Event, before: World) -> list[ev.Record]:
-        """Answer those who asked for a reload; what the ledger keeps of them."""
-        if isinstance(event, ev.Reloaded):
-            self._set_mask(event.config)
-            self._publish(config_loaded_at=event.at.wall)
-            found = changes.compare(before.jobs, self.world.jobs, event.at.wall)
-            later = changes.at_next_start(before.config, event.config)
-            return self._reloader.accepted(replace(found, at_next_start=later), event.at.wall)
-        if isinstance(event, ev.ReloadRefused):
-            return self._reloader.refused(event.problems, event.at.wall)
-        return []
-
-    def _perform(self, actions: list[ev.Action], at: ev.At) -> list[ev.Event]:
-        """Do all of it, in order, records first; what that made happen."""
-        follow: list[ev.Event] = []
-        launches = [action for action in actions if isinstance(action, ev.Launch)]
-        trouble = self._backlog.take([as_kept(action) for action in actions], at.mono)
-        if trouble:
-            keys = tuple((launch.run.id, launch.run.attempt) for launch in launches)
-            if launches or not self.world.ledger_trouble:
-                follow.append(ev.Unrecorded(at, keys, trouble))
-            launches = []
-        for action in actions:
-            match action:
-                case ev.Signal(run, attempt, force):
-                    self._processes.signal(run, attempt, force)
-                case asks.Reply(token=token):
-                    self._desk.answer(self._answers.pop(token), action, self.world)
-                case ev.Deliver():
-                    self._courier.take(action, self.world)
-                case Beat(pulse=pulse) if not (trouble and pulse is Pulse.START):
-                    self._heartbeats.take(action)
-                case ev.Stop():
-                    self._is_over = True
-        for launch in launches:
-            follow += self._heard(self._processes.launch(launch, at))
-        self._log.note(at.wall, *(action for action in actions if isinstance(action, ev.Note)))
-        return follow
 
     def _flush_late(self, at: ev.At) -> list[ev.Event]:
         """Write what waited, for a moment or for a ledger that could not be written."""
@@ -305,6 +304,9 @@ class Loop:
         if trouble:
             return [] if was_broken else [ev.Unrecorded(at, (), trouble)]
         return [ev.Recorded(at, self._store.take_damage())] if was_broken else []
+
+    def _mask(self, config: Config) -> None:
+        self._log.mask = self._desk.mask = self._given.mask(config)
 
     def _publish(self, **facts: Any) -> None:
         counted = {

@@ -5,6 +5,7 @@ ledger, sweep strays of a dead predecessor, settle and catch up; only then does
 the socket answer. `start` and `run --local` differ by one word: the calendar.
 """
 
+import contextlib
 import gc
 import os
 import resource
@@ -15,14 +16,17 @@ from pathlib import Path
 
 from supervisor import __version__
 from supervisor.api import Api
-from supervisor.config import Loaded, load
 from supervisor.config.secrets import secrets_among
 from supervisor.containment import tree
 from supervisor.containment.processes import Processes
-from supervisor.core.events import Note, Restored
+from supervisor.core import decide
+from supervisor.core.effects import Note
+from supervisor.core.events import Restored
 from supervisor.core.model import Config, Problem, replace
 from supervisor.core.view import Facts, Listening
+from supervisor.decisions import Decide
 from supervisor.desk import Desk
+from supervisor.first_reading import FirstReading, read_apart
 from supervisor.herald import Herald
 from supervisor.ledger.store import Store
 from supervisor.log import Log
@@ -31,7 +35,6 @@ from supervisor.masking import mask_of
 from supervisor.notify_socket import taken_from
 from supervisor.reload import Reloader, keep_text
 from supervisor.state_folder import StateFolder, check_socket_path
-from supervisor.watch import fingerprint
 
 # Pipes and sockets of many keepers; jobs get the original limit back.
 WANTED_FILES = 65536
@@ -73,11 +76,12 @@ class BadConfig(Exception):  # noqa: N818 - the word people use
 class Service:
     """A service that has begun; `desk` is how the outside sees and asks it.
 
-    Raises (at construction): FolderTrouble, BadConfig, LedgerTrouble,
+    Raises (at construction): NoProcError, FolderTrouble, BadConfig, LedgerTrouble,
     LedgerRefused.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, decide: Decide = decide.decide) -> None:
+        tree.need_proc()
         # Before anything is started that would inherit it.
         self._notify = taken_from(os.environ, os.getpid())
         umask = os.umask(0o077)
@@ -85,9 +89,9 @@ class Service:
         folder = StateFolder(settings.state)
         folder.make()
         self._lock = folder.lock()
-        acted_on = fingerprint(settings.config)
-        loaded, refused = _load(settings, folder)
-        config = settings.settle(loaded.config or Config(()))
+        self._put_aside = folder.make_inside()
+        reading, refused = _load(settings, folder)
+        config = settings.settle(reading.loaded.config or Config(()))
         self.desk = Desk(_facts(settings))
         # Bound before anything runs, so that nothing runs if it cannot be.
         self._api = Api(settings.socket, config.api, self.desk, folder.root)
@@ -100,17 +104,24 @@ class Service:
             raise
         self._log = Log(settings.log_level, settings.log_json)
         self._log.mask = self.desk.mask = mask_of(config)
-        strays = tree.sweep(self._store.instance)
+        swept = tree.sweep(self._store.instance)
         folder.empty_tmp()
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()
-        reloader = Reloader(settings.config, folder, acted_on, settings.settle)
+        reloader = Reloader(settings.config, folder, reading.found, settings.settle)
         self._herald = Herald(self._notify, self._log)
         self.loop = Loop(
-            selector, self._store, self._processes, reloader, self.desk, self._log, self._herald
+            selector,
+            self._store,
+            self._processes,
+            reloader,
+            self.desk,
+            self._log,
+            self._herald,
+            decide,
         )
-        self._say_what_was_found(refused, strays)
+        self._say_what_was_found(refused, swept)
         listening = self.desk.facts.metrics
         if listening is not None and listening.error:
             self._note("warning", f"metrics: {listening.address}: {listening.error}; goes on")
@@ -121,7 +132,7 @@ class Service:
     ) -> None:
         """Settle, catch up, launch what is due; only then does the socket answer."""
         at, memory = self.loop.read_clocks(), self._store.memory()
-        damage = self._store.take_damage()
+        damage = "; ".join(filter(None, (self._store.take_damage(), *self._put_aside)))
         self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused, damage))
         self._api.start()
         self.desk.is_ready = True
@@ -152,18 +163,29 @@ class Service:
             self.close()
 
     def close(self) -> None:
-        """End every process, the API and the ledger."""
-        self._processes.close()
-        self._api.close()
-        self.loop.flush()
-        self._store.close()
-        self._log.close()
-        self._notify.close()
+        """End every process, the API and the ledger; each also if another one cannot be ended."""
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(self._notify.close)
+            last_first.callback(self._log.close)
+            last_first.callback(self._store.close)
+            last_first.callback(self.loop.flush)
+            last_first.callback(self._api.close)
+            last_first.callback(self._end_processes)
 
-    def _say_what_was_found(self, refused: tuple[Problem, ...], strays: list[str]) -> None:
-        if strays:
-            named = "; ".join(strays[:20])
-            self._note("warning", f"killed {len(strays)} strays of a dead predecessor: {named}")
+    def _end_processes(self) -> None:
+        left = self._processes.close()
+        if left:
+            self._note("error", f"left behind, SIGKILL does not end them: {'; '.join(left[:20])}")
+
+    def _say_what_was_found(self, refused: tuple[Problem, ...], swept: tree.Swept) -> None:
+        if swept.killed:
+            named, count = "; ".join(swept.killed[:20]), len(swept.killed)
+            self._note("warning", f"killed {count} strays of a dead predecessor: {named}")
+        if swept.left:
+            named = "; ".join(swept.left[:20])
+            self._note("error", f"strays of a dead predecessor survive SIGKILL: {named}")
+        for text in self._put_aside:
+            self._note("warning", text)
         if self._notify.trouble:
             self._note("warning", self._notify.trouble)
         if refused:
@@ -173,16 +195,17 @@ class Service:
         self._log.note(self.loop.read_clocks().wall, Note(level, text))
 
 
-def _load(settings: Settings, folder: StateFolder) -> tuple[Loaded, tuple[Problem, ...]]:
+def _load(settings: Settings, folder: StateFolder) -> tuple[FirstReading, tuple[Problem, ...]]:
     """What is to run, and the problems of the file if that is an older text."""
-    loaded = load(settings.config, os.environ, folder.cache)
+    reading = read_apart(settings.config, os.environ, folder.cache)
+    loaded = reading.loaded
     if loaded.config is not None:
         keep_text(folder, loaded.text)
-        return loaded, ()
-    if not settings.strict and settings.calendar and folder.accepted.exists():
-        earlier = load(settings.config, os.environ, folder.cache, folder.accepted)
-        if earlier.config is not None:
-            return earlier, loaded.problems
+        return reading, ()
+    if not settings.strict and settings.calendar and os.path.exists(folder.accepted):
+        earlier = read_apart(settings.config, os.environ, folder.cache, folder.accepted)
+        if earlier.loaded.config is not None:
+            return FirstReading(earlier.loaded, reading.found), loaded.problems
     raise BadConfig(loaded.problems)
 
 

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from supervisor.config.secrets import secrets_among
 from supervisor.containment import orders
 from supervisor.core.model import Job, Limits, Run, State, Trigger
+from workers.text import readable
 
 _OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER", "ATTEMPT"))
 
@@ -114,6 +115,7 @@ def environment(
     """
     some = Run(0, definition.name, datetime.now(UTC), Trigger.MANUAL, State.PENDING)
     own = orders.environment(some, definition, {"TMPDIR": str(folder / "tmp")})
+    inherited = {readable(name): readable(value) for name, value in inherited.items()}
     found = {**inherited, **own} if definition.inherit_env else own
     del found["NIGHTSHIFT_INSTANCE"]
     found |= dict.fromkeys(_OF_EACH_RUN, "(of each run)")

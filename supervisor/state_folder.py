@@ -9,9 +9,14 @@ import fcntl
 import os
 import shutil
 import socket
+import stat
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from workers.text import readable
 
 # sun_path holds 108 bytes, one of them the final NUL.
 LONGEST_SOCKET_PATH = 107
@@ -69,22 +74,45 @@ class StateFolder:
     def make(self) -> None:
         """Make what is missing, tighten what is open. Raises: FolderTrouble."""
         try:
-            for folder in (self.root, self.runs, self.tmp, self.cache):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if folder.stat().st_mode & 0o077:
-                    folder.chmod(0o700)
-            probe = self.root / ".probe"
-            probe.touch(mode=0o600)
-            probe.unlink()
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _tighten(self.root)
+            for folder in (self.runs, self.tmp, self.cache):
+                with contextlib.suppress(FileExistsError):  # see `make_inside`
+                    folder.mkdir(mode=0o700, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
         except OSError as error:
             raise FolderTrouble(
                 f"state folder {self.root}: {error.strerror}: it must be a folder that uid "
                 f"{os.getuid()} may write (--state, $NIGHTSHIFT_STATE_DIR)"
             ) from error
 
+    def make_inside(self) -> list[str]:
+        """Make the folders inside; what was in the place of something is named, and kept.
+
+        Call it while the lock is held. Raises: FolderTrouble.
+        """
+        put: list[str] = []
+        try:
+            for folder in (self.runs, self.tmp, self.cache):
+                put += _clear(folder, stat.S_ISDIR)
+                folder.mkdir(mode=0o700, exist_ok=True)
+                _tighten(folder)
+            for file in (self.accepted, self.previous, self.outcome):
+                put += _clear(file, stat.S_ISREG)
+            put += _clear(self.root / "ballast", stat.S_ISREG)
+            put += _clear(self.heartbeats, stat.S_ISFIFO)
+        except OSError as error:
+            raise FolderTrouble(f"state folder {self.root}: {error}") from error
+        return put
+
     def empty_tmp(self) -> None:
         """Remove what jobs left in their TMPDIR; call it while none of them lives."""
-        for entry in os.scandir(self.tmp):
+        try:
+            entries = list(os.scandir(self.tmp))
+        except OSError:
+            return
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
             else:
@@ -98,7 +126,9 @@ class StateFolder:
         """
         path = self.root / "lock"
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # Nobody can hold what is no file.
+            _clear(path, stat.S_ISREG)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         except OSError as error:
             raise FolderTrouble(f"open {path}: {error.strerror}") from error
         try:
@@ -112,8 +142,33 @@ class StateFolder:
             ) from error
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(fd, 0)
-        os.write(fd, f"host {socket.gethostname()}, pid {os.getpid()}, since {since}\n".encode())
+        host = readable(socket.gethostname())
+        os.write(fd, f"host {host}, pid {os.getpid()}, since {since}\n".encode())
         return fd
+
+
+def put_aside(path: Path) -> Path:
+    """Move what lies at a path to a name beside it that is free; that name. Raises: OSError."""
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.aside-{number}")):
+        number += 1
+    os.rename(path, aside)
+    return aside
+
+
+def _clear(path: Path, is_right: Callable[[int], bool]) -> list[str]:
+    """Move away what is not of the right kind; what was moved, in words. Raises: OSError."""
+    if not os.path.lexists(path):
+        return []
+    with contextlib.suppress(OSError):  # a link that leads nowhere, or in a circle
+        if is_right(os.stat(path).st_mode):
+            return []
+    return [f"{path} was not what it should be: it is kept as {put_aside(path)}"]
+
+
+def _tighten(folder: Path) -> None:
+    if folder.stat().st_mode & 0o077 or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        folder.chmod(0o700)
 
 
 def check_socket_path(path: Path) -> None:

@@ -7,7 +7,7 @@ published, so that whoever hears of one finds a world that knows it.
 from collections.abc import Sequence
 
 from supervisor.core import tally
-from supervisor.core.events import Action
+from supervisor.core.effects import Action
 from supervisor.core.model import Run
 from supervisor.core.transitions import transitions
 from supervisor.core.world import World

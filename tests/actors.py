@@ -1,6 +1,7 @@
 """Tiny workers to launch as `tests.actors:<name>`; each does one thing to its keeper."""
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -147,3 +148,18 @@ def needs_missing_package(params, report):
 
 def _message_fd(report):
     return report.send.__self__._fd
+
+
+def bound(params, report):
+    """Says by what it is bound: first a child that it forks at once, then itself."""
+    child = os.fork()
+    if child == 0:
+        print(os.nice(0), resource.getrlimit(resource.RLIMIT_NOFILE)[0], flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+    print(os.nice(0), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def toucher(params, report):
+    """Makes a file in its folder."""
+    open("begun", "w").close()

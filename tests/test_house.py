@@ -24,17 +24,19 @@ ARROWS = {
     # what decides
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # what reads jobs.yaml: in a child of its own, or for the command line
-    "supervisor.config": "supervisor.config.* supervisor.core.* workers.units",
+    "supervisor.config": "supervisor.config.* supervisor.core.* workers.paths"
+    " workers.regular workers.units",
     # mistakes are shown, and may quote what is secret
     "supervisor.config.loading": "supervisor.config.* supervisor.core.* supervisor.masking",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
-    "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers",
+    "supervisor.config.workers_check": "supervisor.config.* supervisor.core.* workers"
+    " supervisor.containment.marks supervisor.containment.tree",
     # what keeps processes; births and nursery live in the nursery's process, never in ours
     "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol",
-    "supervisor.containment.births": "supervisor.containment.* workers.child",
+    "supervisor.containment.births": "supervisor.containment.* workers.child workers.environment",
     "supervisor.containment.nursery": "supervisor.containment.* workers.child",
     # what remembers
-    "supervisor.ledger": "supervisor.ledger.* supervisor.core.*",
+    "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text",
     # what answers; it may read the ledger and the output of runs
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.desk"
     " supervisor.masking"
@@ -42,7 +44,8 @@ ARROWS = {
     " supervisor.ledger.history supervisor.containment.output",
     # what tells the world outside; posting, heart and calling live in children, never in ours
     "supervisor.alerts": "supervisor.alerts.* supervisor.core.* supervisor.errands supervisor.log"
-    " supervisor.ledger.history supervisor.containment.output workers.protocol workers.units",
+    " supervisor.ledger.history supervisor.containment.output workers.protocol workers.text"
+    " workers.units",
     "supervisor.alerts.heart": "supervisor.alerts.* workers.report",
     "supervisor.alerts.posting": "supervisor.alerts.* workers.report",
     # small edges, each for itself
@@ -51,47 +54,65 @@ ARROWS = {
     # what counts as a secret in a request is what counts as one in jobs.yaml
     "supervisor.given": "supervisor.core.* supervisor.config.secrets supervisor.masking",
     "supervisor.hearing": "supervisor.core.* supervisor.masking workers.protocol",
-    "supervisor.log": "supervisor.core.*",
+    "supervisor.log": "supervisor.core.* workers.text",
     "supervisor.witness": "supervisor.core.* supervisor.desk",
     "supervisor.masking": "supervisor.core.*",
     "supervisor.notify_socket": "",
     "supervisor.herald": "supervisor.core.* supervisor.log supervisor.notify_socket",
     "supervisor.shown": "supervisor.core.* supervisor.config.secrets"
-    " supervisor.containment.orders",
-    "supervisor.state_folder": "",
+    " supervisor.containment.orders workers.text",
+    "supervisor.state_folder": "workers.text",
     "supervisor.watch": "",
-    "supervisor.reload": "supervisor.core.* supervisor.config.* supervisor.errands"
-    " supervisor.state_folder supervisor.watch",
+    # its fork runs in a lean child
+    "supervisor.look": "workers.regular workers.report",
+    "supervisor.first_reading": "supervisor.core.* supervisor.config.* supervisor.look"
+    " supervisor.containment.tree",
+    "supervisor.reload": "supervisor supervisor.core.* supervisor.config.* supervisor.errands"
+    " supervisor.look supervisor.state_folder supervisor.watch workers.protocol",
     # what is known beforehand about a bad night: a command's own process and its children,
     # each of which may load a worker or a driver, and hang
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.history"
-    " supervisor.containment.tree workers.units",
+    " supervisor.containment.marks supervisor.containment.tree workers.units",
     "supervisor.doctor.data": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.database workers.backup.*",
+    # what comes before everything else
+    "supervisor.inherited": "workers.environment",
     # what puts it together
+    "supervisor.internal_errors": "supervisor.core.* supervisor.log",
+    "supervisor.effects": "supervisor.*",
+    "supervisor.decisions": "supervisor.*",
+    "supervisor.upkeep": "supervisor.*",
     "supervisor.loop": "supervisor.*",
     "supervisor.service": "supervisor.*",
-    "supervisor.cli": "supervisor.* workers.units",
+    "supervisor.cli": "supervisor.* workers.text workers.units",
     # a command's own process, never the supervisor's
-    "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*",
+    "supervisor.cli.backups": "supervisor.* workers.units workers.backup.* workers.rotation.*"
+    " workers.database",
+    "supervisor.cli.backup_folders": "supervisor.* workers.backup.*",
+    "supervisor.cli.bare_restore": "supervisor.* workers.backup.*",
     # simulated copies are judged by the pure plan that rotation itself carries out
     "supervisor.cli.copies": "supervisor.* workers.backup.* workers.params"
     " workers.rotation.params workers.rotation.retention",
     # the version stands in workers; and strangers of our names are refused at the door
-    "supervisor.__main__": "supervisor supervisor.cli.* workers",
+    "supervisor.__main__": "supervisor supervisor.cli.* supervisor.inherited workers",
     "supervisor": "workers",
     "workers": "workers.*",
 }
 
+# What both packages use: values, texts and files, and nothing of a worker's work.
+DOOR = ("environment", "paths", "protocol", "regular", "text", "units")
+
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
-    "heapq", "itertools", "math", "re", "typing", "zoneinfo", "cronsim", "immutables", "msgspec",
+    "heapq", "itertools", "math", "re", "typing", "zoneinfo", "cronsim", "msgspec",
 }  # fmt: skip
 # What verdicts need of the system: names of signals, and how to read a wait status.
 OF_THE_SYSTEM = {
     "supervisor.core.simulation": {"signal.SIGKILL", "signal.SIGTERM"},
+    "supervisor.core.signal_words": {"signal.Signals"},
     "supervisor.core.verdict": {"os.WIFSIGNALED", "os.WTERMSIG", "os.waitstatus_to_exitcode",
-                                "signal.SIGKILL", "signal.Signals"},
+                                "signal.SIGABRT", "signal.SIGBUS", "signal.SIGKILL",
+                                "signal.SIGSEGV", "signal.SIGXCPU", "signal.SIGXFSZ"},
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "monotonic_ns", "localtime"}
 
@@ -167,15 +188,19 @@ def test_workers_know_nothing_of_their_supervisor():
 
 
 def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
-    door = {"workers", "workers.protocol", "workers.units"}
+    door = {"workers"}
+    door |= {f"workers.{name}" for name in DOOR}
     in_other_processes = {
         "supervisor.containment.births",
         "supervisor.containment.nursery",
         "supervisor.cli.backups",
+        "supervisor.cli.backup_folders",
+        "supervisor.cli.bare_restore",
         "supervisor.cli.copies",
         "supervisor.doctor.data",
         "supervisor.alerts.heart",
         "supervisor.alerts.posting",
+        "supervisor.look",
     }
 
     behind = {
@@ -253,7 +278,7 @@ def test_the_supervisors_own_process_never_loads_a_worker(module):
     )
 
     workers = {name for name in loaded if name.startswith("workers.")}
-    assert workers <= {"workers.protocol", "workers.units"}
+    assert workers <= {f"workers.{name}" for name in (*DOOR, "report")}
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
 

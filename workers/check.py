@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from workers import entry
 from workers.child import die_with
 from workers.params import BadParams, parse
+from workers.text import readable
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ def _enter(question: dict[str, str]) -> None:
 
 
 def _say(descriptor: int, answer: Mapping[str, object]) -> None:
-    os.write(descriptor, json.dumps(answer).encode() + b"\n")
+    said = {key: readable(v) if isinstance(v, str) else v for key, v in answer.items()}
+    os.write(descriptor, json.dumps(said).encode() + b"\n")
 
 
 def _nearest(worker: str) -> str:

@@ -11,6 +11,7 @@ or `failed` is said, unless there is nobody left to hear it.
 import contextlib
 import ctypes
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -22,10 +23,12 @@ import typing
 from datetime import datetime
 from math import isfinite
 
-from workers import entry, params, protocol
+from workers import entry, environment, params, protocol
 from workers.report import Report, WorkerFailed
 
 PROGRESS_EVERY_S = 0.1
+# Python writes no longer number as text than one of 4,300 digits.
+_MOST_BITS = 14_000
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
 
@@ -55,6 +58,7 @@ class Failure(Exception):  # noqa: N818 - a worker's end, not a mistake of this 
 def main(assignment_fd: int, keeper: int) -> typing.NoReturn:
     """The way in for another interpreter: the assignment lies in a file without a name."""
     die_with(keeper)
+    environment.restore()
     if sys.path[:1] == [""]:  # the `-c` of the command line; a user's function gets it back
         del sys.path[0]
     speak_by_the_line()
@@ -71,10 +75,10 @@ def die_with(keeper: int) -> None:
 
 
 def speak_by_the_line() -> None:
-    """Let each printed line stand in the log at once, whatever characters it has."""
+    """Let each printed line stand in the log at once, in UTF-8, whatever characters it has."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+            stream.reconfigure(encoding="utf-8", line_buffering=True, errors="backslashreplace")
 
 
 def leave(status: int) -> typing.NoReturn:
@@ -135,7 +139,8 @@ class Voice:
             self._next_progress = now + PROGRESS_EVERY_S
             self._held = None
         elif isinstance(message, protocol.Log):
-            print(message.text, file=sys.stderr)
+            with contextlib.suppress(OSError, ValueError):  # the worker may have closed it
+                print(message.text, file=sys.stderr)
         elif self._held is not None and isinstance(message, protocol.Done | protocol.Failed):
             held, self._held = self._held, None
             self._write(held)
@@ -156,10 +161,11 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
     except BrokenPipeError:
         raise
     except ModuleNotFoundError as missing:
-        traceback.print_exc()
+        _print_traceback()
         return protocol.Failed(_lacks(assignment.worker, missing.name or ""), permanent=True)
     except WorkerFailed as failed:
-        return protocol.Failed(failed.error, failed.permanent)
+        # `fail(error)` instead of `fail(str(error))` is what many write.
+        return protocol.Failed(_words(failed.error), bool(failed.permanent))
     except (Failure, params.BadParams) as failed:
         return protocol.Failed(str(failed), permanent=True)
     except MemoryError:
@@ -167,8 +173,16 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
     except SystemExit as leaving:
         return _exit(leaving.code)
     except BaseException as error:  # the outermost edge of this process
-        traceback.print_exc()
-        return protocol.Failed(f"{type(error).__name__}: {error}", permanent=False)
+        _print_traceback()
+        said = f"{type(error).__name__}: {_words(error)}{_limit_met(error)}"
+        return protocol.Failed(said, permanent=False)
+
+
+def _limit_met(error: BaseException) -> str:
+    """Which limit of the job may be behind an error."""
+    number = error.errno if isinstance(error, OSError) else None
+    name = {errno.EFBIG: "file_size", errno.EMFILE: "open_files"}.get(number or 0)
+    return f" (limits.{name}?)" if name else ""
 
 
 def _found(name: str) -> entry.Entry:
@@ -198,12 +212,30 @@ def _flat(result: object) -> dict[str, protocol.Scalar]:
             raise Failure(f"result.{key} is {type(value).__name__}; expected a number or text")
         if isinstance(value, float) and not isfinite(value):
             raise Failure(f"result.{key} is {value}; expected a finite number")
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise Failure(
+                f"result.{key} is a number of {value.bit_length()} bits; expected at most "
+                f"{_MOST_BITS}: return it as text"
+            )
     return result
+
+
+def _words(said: object) -> str:
+    """Return the text of an error, also of one whose own `__str__` raises."""
+    try:
+        return str(said)
+    except Exception as error:  # of the worker's own class; its ending must be said anyway
+        return f"(its text cannot be made: {type(error).__name__})"
+
+
+def _print_traceback() -> None:
+    with contextlib.suppress(OSError, ValueError):  # the worker may have closed it
+        traceback.print_exc()
 
 
 def _exit(code: object) -> protocol.Done | protocol.Failed:
     if code is None or code == 0:
         return protocol.Done({})
     return protocol.Failed(
-        f"exit status {code}" if isinstance(code, int) else str(code), permanent=False
+        f"exit status {code}" if isinstance(code, int) else _words(code), permanent=False
     )

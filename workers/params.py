@@ -15,6 +15,7 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 
+from workers import paths
 from workers.units import parse_duration, parse_size
 
 Duration = typing.NewType("Duration", float)  # seconds
@@ -111,6 +112,9 @@ def _scalar(kind: object, value: object) -> object:
     if kind is Path:
         if not text or "\0" in text:
             raise ValueError(f"expected a path, got {_shown(value)}")
+        wrong = paths.mistake(text)
+        if wrong:
+            raise ValueError(wrong)
         return Path(text)
     if kind is Duration:
         return parse_duration(text)

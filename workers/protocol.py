@@ -3,11 +3,14 @@
 Pure, standard library only. This is the one door between the two packages:
 `child.py` writes these lines, the supervisor reads them. Never pickles: a
 worker cannot run code in its supervisor, and whatever it writes - half a
-line, garbage, a flood - comes out of `Lines` as a value.
+line, garbage, a flood - comes out of `Lines` as a value, whose texts can be
+encoded as UTF-8 (`workers/text.py`).
 """
 
 import json
 from dataclasses import dataclass
+
+from workers.text import readable
 
 MAX_LINE_BYTES = 64 * 1024
 LEVELS = ("debug", "info", "warning", "error")
@@ -192,7 +195,7 @@ def _number(value: object) -> float:
 def _text(value: object, longest: int) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text")
-    return value[:longest]
+    return readable(value)[:longest]
 
 
 def _result(value: object) -> dict[str, Scalar]:
@@ -201,4 +204,4 @@ def _result(value: object) -> dict[str, Scalar]:
     for key, item in value.items():
         if not isinstance(item, Scalar):
             raise ValueError(f"result.{key} is neither number nor text")
-    return value
+    return {readable(key): readable(v) if isinstance(v, str) else v for key, v in value.items()}

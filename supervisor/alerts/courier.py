@@ -14,16 +14,18 @@ from typing import Any
 
 import msgspec
 
-from supervisor.alerts import slack
+from supervisor.alerts import screen, slack
 from supervisor.alerts.journey import Journey, Outcome
 from supervisor.containment import output
+from supervisor.core import effects, schedule
 from supervisor.core import events as ev
-from supervisor.core import schedule
-from supervisor.core.model import Alert, Run
+from supervisor.core.alert_model import Alert
+from supervisor.core.model import Run
 from supervisor.core.world import World
 from supervisor.errands import DELIVERY, TEST
 from supervisor.ledger.history import History
 from supervisor.log import Log
+from workers.text import readable
 
 OUTPUT_BYTES = 16 * 1024
 # More than the longest message, less than the smallest packet that a kernel carries.
@@ -42,9 +44,9 @@ class Courier:
         self._url = ""
         self._ahead: list[tuple[Alert, Message]] = []
         self._on_the_way: list[Alert] = []
-        self._host = socket.gethostname()
+        self._host = readable(socket.gethostname())
 
-    def take(self, deliver: ev.Deliver, world: World) -> None:
+    def take(self, deliver: effects.Deliver, world: World) -> None:
         """These are to go, in one journey or in several."""
         self._url = world.config.notify.slack or ""
         self._ahead = [(alert, self._message(alert, world)) for alert in deliver.alerts]
@@ -53,7 +55,7 @@ class Courier:
         """At once, if something is to go."""
         return 0.0 if self._ahead and not self._journey.is_out else None
 
-    def errand(self, at: ev.At) -> ev.Launch | None:
+    def errand(self, at: ev.At) -> effects.Launch | None:
         """The journey of the next few that fit into a packet."""
         if not self._ahead or self._journey.is_out:
             return None
@@ -81,7 +83,7 @@ class Courier:
         lines: list[str] = []
         if alert.run is not None:
             with contextlib.suppress(OSError):
-                lines = output.last_lines(self._folder / "runs", alert.run, OUTPUT_BYTES)
+                lines = self._last_lines(alert.run)
         about = slack.About(
             alert=alert,
             zone=schedule.zone(world.config.timezone),
@@ -92,6 +94,14 @@ class Courier:
             output=tuple(lines),
         )
         return slack.message(about, self._log.mask)
+
+    def _last_lines(self, run: int) -> list[str]:
+        found, is_cut = output.newest(self._folder / "runs", run, OUTPUT_BYTES)
+        # Masked before anything is cut or written over; the message is masked again.
+        text = self._log.mask(found.decode(errors="replace"))
+        if is_cut:  # it may begin with half a secret, which is not in its second half
+            text = text[len(text) // 2 :]
+        return screen.shown(text)
 
     def _run(self, number: int, world: World) -> Run | None:
         if number in world.runs:
@@ -123,11 +133,11 @@ class Trial:
         """At once, if somebody asked."""
         return 0.0 if self._waiting and not self._journey.is_out else None
 
-    def errand(self, at: ev.At) -> ev.Launch | None:
+    def errand(self, at: ev.At) -> effects.Launch | None:
         """The journey of the test alert."""
         if not self._waiting or self._journey.is_out:
             return None
-        return self._journey.begin(at, self._url, [slack.trial(socket.gethostname())])
+        return self._journey.begin(at, self._url, [slack.trial(readable(socket.gethostname()))])
 
     def settled(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Answer those who asked; a channel that is open may take the rest, too."""

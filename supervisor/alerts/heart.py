@@ -2,7 +2,8 @@
 
 One process serves many beats, since importing requests costs more than a hundred
 of them; when none has come for a while it ends. It says which it has `answered`,
-and of each failure why.
+and of each failure why, and whether to try `again`: the supervisor's side waits for
+that, so that no thread here sleeps while others have something to call.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Any
 import requests
 
 from supervisor.alerts.calling import Answer, call
-from supervisor.alerts.words import ANSWERED, CALL_S
+from supervisor.alerts.words import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
 from workers.report import Report
 
 THREADS = 8
@@ -93,6 +94,10 @@ class Heart:
         with self._lock:
             if not answer.ok:
                 self._report.log(f"{wanted['whose']}: {answer.cause}", "warning")
+                if answer.retry_after_s is not None:
+                    self._report.metric(RETRY_AFTER, answer.retry_after_s)
+                if not answer.refused:
+                    self._report.metric(AGAIN, wanted["number"])
             self._answered += 1
             self._report.metric(ANSWERED, wanted["number"])
             # While others are under way they have their time from here on.

@@ -1,21 +1,24 @@
 """The supervisor's side of heartbeats: one pipe, one warm child, never in the way.
 
 Of each job only the newest beat waits, so that what waits is bounded by the jobs.
-A dead endpoint costs a count and, now and then, a line in the log; a heartbeat is
-not repeated, for the next one says more.
+A heartbeat that is not taken is tried up to three times within a minute, unless the
+other side says no; what is to go to the same URL waits for that, so that it arrives
+in its order. A dead endpoint costs a count and, now and then, a line in the log.
 """
 
 import contextlib
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-from supervisor.alerts.words import ANSWERED, CALL_S
+from supervisor.alerts.words import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
+from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.model import Beat, Pulse
+from supervisor.core.alert_model import Beat, Pulse
 from supervisor.errands import BEATS, End, Errand, why_ended
 from supervisor.log import Log
 from workers import protocol
@@ -25,8 +28,31 @@ MOST_UNDER_WAY = 32
 _PIPE_BUF = 4096  # so much is written whole or not at all
 MOST_BODY_BYTES = 1000
 LOG_EVERY_S = 600.0
+# Before the second and the third try. A call takes up to 15 s, so that the third begins
+# within the minute; the service's own next beat is a minute away.
+PAUSES_S = (5.0, 20.0)
+WITHIN_S = 60.0
 # After a child that ended badly, or could not begin.
 REST_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A beat that is under way, or waits for its next try; instants are monotonic seconds."""
+
+    beat: Beat
+    began_at: float
+    tries: int = 1
+    again_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why the beat that is answered next was not taken."""
+
+    cause: str
+    retry_after_s: float = 0.0
+    may_be_tried_again: bool = False
 
 
 class Heartbeats:
@@ -39,7 +65,9 @@ class Heartbeats:
         self._errand = Errand(BEATS, "heartbeats")
         self._pipe = -1
         self._waiting: dict[str, Beat] = {}
-        self._under_way: dict[int, Beat] = {}
+        self._under_way: dict[int, Call] = {}
+        self._again: dict[str, Call] = {}  # by URL
+        self._failed: Failed | None = None
         self._last_number = 0
         self._is_full = False
         self._begin_at = 0.0
@@ -49,7 +77,7 @@ class Heartbeats:
     @property
     def is_idle(self) -> bool:
         """Nothing waits and nothing is under way."""
-        return not self._waiting and not self._under_way
+        return not (self._waiting or self._under_way or self._again)
 
     def take(self, beat: Beat) -> None:
         """This beat instead of one of the same job that still waits."""
@@ -58,16 +86,20 @@ class Heartbeats:
 
     def next_instant(self) -> float | None:
         """When something can be done for what waits."""
-        if self._next() is None:
+        if self._has_no_room:
             return None
-        return 0.0 if self._errand.is_out else self._begin_at
+        earliest = 0.0 if self._errand.is_out else self._begin_at
+        if self._next_waiting() is not None:
+            return earliest
+        soonest = min((call.again_at for call in self._again.values()), default=None)
+        return None if soonest is None else max(earliest, soonest)
 
-    def errand(self, at: ev.At) -> ev.Launch | None:
+    def errand(self, at: ev.At) -> effects.Launch | None:
         """Feed the child; start one, if something waits and none lives."""
         if self._errand.is_out:
             self._feed(at)
             return None
-        if not self._waiting or at.mono < self._begin_at:
+        if at.mono < self._begin_at or self._next(at.mono) is None:
             return None
         try:
             self._open()
@@ -103,16 +135,26 @@ class Heartbeats:
         # For reading, too, or its opening and its closing would depend on the child.
         self._pipe = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def _next(self) -> Beat | None:
-        """What may be called now; beats of one job go one after the other."""
-        if self._is_full or len(self._under_way) >= MOST_UNDER_WAY:
+    @property
+    def _has_no_room(self) -> bool:
+        return self._is_full or len(self._under_way) >= MOST_UNDER_WAY
+
+    def _next_waiting(self) -> Beat | None:
+        """The first beat whose URL is free: those of one URL go one after the other."""
+        busy = {call.beat.url for call in self._under_way.values()} | self._again.keys()
+        return next((beat for beat in self._waiting.values() if beat.url not in busy), None)
+
+    def _next(self, mono: float) -> Call | None:
+        """What may be called now; a repetition before all that has not been tried."""
+        if self._has_no_room:
             return None
-        busy = {beat.job for beat in self._under_way.values()}
-        return next((beat for beat in self._waiting.values() if beat.job not in busy), None)
+        again = (call for call in self._again.values() if call.again_at <= mono)
+        beat = self._next_waiting()
+        return next(again, None) or (None if beat is None else Call(beat, mono))
 
     def _feed(self, at: ev.At) -> None:
-        while (beat := self._next()) is not None:
-            number = self._last_number + 1
+        while (call := self._next(at.mono)) is not None:
+            number, beat = self._last_number + 1, call.beat
             line = self._line(number, beat)
             if len(line) > _PIPE_BUF:
                 del self._waiting[beat.job]
@@ -124,7 +166,11 @@ class Heartbeats:
                 self._is_full = True
                 return
             self._last_number = number
-            self._under_way[number] = self._waiting.pop(beat.job)
+            self._under_way[number] = call
+            if self._again.get(beat.url) is call:
+                del self._again[beat.url]
+            else:
+                del self._waiting[beat.job]
 
     def _line(self, number: int, beat: Beat) -> bytes:
         body = _body(beat.cause) if beat.pulse is Pulse.FAIL else None
@@ -133,22 +179,43 @@ class Heartbeats:
 
     def _hear(self, message: protocol.Message | protocol.Garbage, at: ev.At) -> None:
         match message:
-            case protocol.Metric(name, value) if name == ANSWERED:
-                self._under_way.pop(int(value), None)
-                self._is_full = False
             case protocol.Log("warning", text):
-                self._fail(at, text)
+                self._failed = Failed(text)
+            case protocol.Metric(name, value) if name == RETRY_AFTER and self._failed:
+                self._failed = replace(self._failed, retry_after_s=value)
+            case protocol.Metric(name, _) if name == AGAIN and self._failed:
+                self._failed = replace(self._failed, may_be_tried_again=True)
+            case protocol.Metric(name, value) if name == ANSWERED:
+                failed, self._failed = self._failed, None
+                call = self._under_way.pop(int(value), None)
+                self._is_full = False
+                if failed is not None:
+                    self._try_again(call, failed, at)
             case _:
                 pass
 
+    def _try_again(self, call: Call | None, failed: Failed, at: ev.At) -> None:
+        """Put it off, if another try may help and still belongs to this minute."""
+        if call is not None and failed.may_be_tried_again and call.tries <= len(PAUSES_S):
+            again_at = at.mono + max(PAUSES_S[call.tries - 1], failed.retry_after_s)
+            if again_at - call.began_at <= WITHIN_S:
+                later = replace(call, tries=call.tries + 1, again_at=again_at)
+                self._again[call.beat.url] = later
+                return
+        tries = f" ({call.tries} tries)" if call is not None and call.tries > 1 else ""
+        self._fail(at, f"{failed.cause}{tries}")
+
     def _ended(self, end: End, at: ev.At) -> None:
-        lost = list(self._under_way.values())
+        lost = [call.beat for call in self._under_way.values()]
         self._under_way.clear()
-        self._is_full = False
+        self._is_full, self._failed = False, None
         if isinstance(end, ev.Exited) and end.wait_status == 0:
             for beat in lost:  # it went while they came
                 self._waiting.setdefault(beat.job, beat)
         else:
+            # The rest after this is longer than the minute in which they may be tried.
+            lost += [call.beat for call in self._again.values()]
+            self._again.clear()
             self._give_up(
                 at, f"{len(lost)} jobs: the process that calls {why_ended(end, CALL_S)}", len(lost)
             )
@@ -168,7 +235,7 @@ class Heartbeats:
         more = f" ({self._unlogged} failures since the last such line)"
         text = f"heartbeat of {cause}{more if self._unlogged > 1 else ''}"
         self._unlogged = 0
-        self._log.note(at.wall, ev.Note("warning", text))
+        self._log.note(at.wall, effects.Note("warning", text))
 
 
 def target(beat: Beat) -> str:

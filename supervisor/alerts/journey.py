@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from supervisor.alerts.words import CALL_S, DELIVERED, RETRY_AFTER
+from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.errands import End, Errand, why_ended
 from workers import protocol
@@ -41,7 +42,7 @@ class Journey:
         """Whether one has begun and not ended."""
         return self._errand.is_out
 
-    def begin(self, at: ev.At, url: str, messages: list[dict[str, Any]]) -> ev.Launch:
+    def begin(self, at: ev.At, url: str, messages: list[dict[str, Any]]) -> effects.Launch:
         """The child that is to post these, in this order."""
         self._length, self._arrived = len(messages), 0
         self._retry_after_s = self._failed = None

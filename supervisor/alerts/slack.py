@@ -13,8 +13,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from supervisor.core import incident
+from supervisor.core.alert_model import Alert
 from supervisor.core.incident import Word
-from supervisor.core.model import Alert, Job, Run
+from supervisor.core.model import Job, Run, Severity
+from workers.text import readable
 from workers.units import format_duration
 
 Mask = Callable[[str], str]
@@ -44,6 +46,8 @@ _TITLES = {
     incident.UNKILLABLE: "{job} left processes that cannot be killed",
     incident.CLOCK: "the clock went back",
     incident.LEDGER: "the ledger is in trouble",
+    incident.DAMAGE: "the ledger was damaged",
+    incident.INTERNAL: "internal error of nightshift ({job})",
 }
 _NEXT = {
     incident.LATE: ("nightshift explain {job}", "nightshift run {job}"),
@@ -52,6 +56,8 @@ _NEXT = {
     incident.UNKILLABLE: ("nightshift show {job}", "nightshift status"),
     incident.CLOCK: ("nightshift status", "nightshift resume --from-now"),
     incident.LEDGER: ("nightshift status", "df -h"),
+    incident.DAMAGE: ("nightshift incidents", "dmesg"),
+    incident.INTERNAL: ("nightshift incidents", "nightshift status"),
 }
 
 
@@ -147,6 +153,8 @@ def _sign(alert: Alert) -> str:
 def _commands(alert: Alert) -> list[str]:
     if alert.word == Word.RECOVERED:
         return []
+    if alert.kind == incident.CLOCK and alert.severity is Severity.WARNING:
+        return ["nightshift status"]  # it passes by itself, and no fixed time is to be repeated
     of_a_failure = ("nightshift logs {run}", "nightshift run {job}")
     wanted = (*_NEXT.get(alert.kind, of_a_failure), "nightshift incidents ack {incident} --for 1d")
     names = {"job": alert.job, "run": alert.run, "incident": alert.incident}
@@ -178,7 +186,7 @@ def _escaped(text: str, mask: Mask) -> str:
 
 
 def _seen(text: str, mask: Mask) -> str:
-    masked = mask(text).encode(errors="replace").decode()
+    masked = readable(mask(text))
     return _CONTROL.sub(" ", _TERMINAL.sub("", masked.replace("\r\n", "\n")))
 
 

@@ -8,3 +8,5 @@ DELIVERED = "delivered"
 RETRY_AFTER = "retry_after_seconds"
 # The number of a beat that was called, well or not.
 ANSWERED = "answered"
+# The number of a beat that was not taken, though a repetition may be: it comes before ANSWERED.
+AGAIN = "again"

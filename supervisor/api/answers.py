@@ -1,15 +1,16 @@
 """How an answer looks: JSON bodies, and one shape for every error."""
 
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from supervisor.api import shapes
 from supervisor.core.asks import Answer, Reply
-from supervisor.reload import Refused
+from supervisor.reload import Refused, ReloadError
 
 STATUS = {
     Answer.OK: 200,
@@ -21,6 +22,7 @@ STATUS = {
 
 Ask = Callable[[Request], Awaitable[Response]]
 
+_log = logging.getLogger("uvicorn.error")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -55,10 +57,20 @@ def guarded(ask: Ask) -> Ask:
         except Refused as refused:
             text = "jobs.yaml is refused; the text in force stays"
             return as_json(shapes.Refused(text, "", refused.problems), 422)
+        except ReloadError as error:
+            return as_json(shapes.Error(str(error), "the text in force stays"), 503)
         except TimeoutError:
             return as_json(shapes.Error("the supervisor did not answer in time", ""), 503)
         except sqlite3.Error as error:
             return as_json(shapes.Error(f"read the ledger: {error}", ""), 503)
+        except OSError as error:
+            return as_json(shapes.Error(f"read the state folder: {error}", ""), 503)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            _log.exception("internal error: %s %s", request.method, request.url.path)
+            text = f"internal error: {type(error).__name__}"
+            return as_json(shapes.Error(text, "the log of the supervisor says more"), 500)
 
     return answer
 

@@ -70,7 +70,7 @@ class Asking:
 
     async def post_restore(self, request: Request) -> Response:
         body = await self._body(request, bodies.RestoreBody)
-        wanted = asks.RestoreBackup(body.file, body.target, body.force)
+        wanted = asks.RestoreBackup(body.file, body.target, body.force, body.unproven)
         return self._opened(await self._ask(request, wanted))
 
     async def post_stop(self, request: Request) -> Response:

@@ -62,3 +62,4 @@ class RestoreBody(msgspec.Struct, forbid_unknown_fields=True):
     file: Annotated[str, msgspec.Meta(pattern="^/")]
     target: Annotated[str, msgspec.Meta(pattern="^/")]
     force: bool = False
+    unproven: bool = False

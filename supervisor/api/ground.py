@@ -1,5 +1,6 @@
 """What every answer stands on: the published world, the ledger, the words of a path."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from supervisor.api.feed import Feed
 from supervisor.api.limits import Limits
 from supervisor.api.parameters import JOB, RUN
 from supervisor.core import showing
-from supervisor.core.model import Attempt, Job, Run
+from supervisor.core.model import Attempt, Job, Peer, Run
 from supervisor.core.view import RunView
 from supervisor.core.world import World
-from supervisor.desk import Desk
+from supervisor.desk import DamageSeen, Desk
 from supervisor.ledger.history import History
+
+# Damaged rows that are remembered as told.
+MOST_TOLD = 100
 
 
 class Ground:
@@ -26,6 +30,7 @@ class Ground:
         self.limits = limits
         self.feed = Feed(desk, folder, limits)
         self._history: History | None = None
+        self._told: set[str] = set()
 
     @property
     def world(self) -> World:
@@ -41,8 +46,14 @@ class Ground:
             self._history.close()
             self._history = None
         if self._history is None:
-            self._history = History(self.folder)
+            self._history = History(self.folder, self._tell_damage)
         return self._history
+
+    def _tell_damage(self, cause: str) -> None:
+        """Tell the loop of a row that was left out, once."""
+        if cause not in self._told:
+            self._told = {cause, *list(self._told)[:MOST_TOLD]}
+            self.desk.ask(Peer(os.getuid(), os.getpid()), DamageSeen(cause))
 
     def job(self, request: Request) -> Job:
         """The job that the path names."""

@@ -6,6 +6,7 @@ bounded: jobs of the file and reserved ones, closed lists, and the names of
 workers' numbers, of which the core keeps so many a job.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,6 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from immutables import Map
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -26,6 +26,7 @@ from prometheus_client.exposition import choose_encoder
 
 from supervisor.core import showing
 from supervisor.core.model import Severity, State
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.tally import DURATIONS_S, LATENESSES_S, Spread, Tally
 from supervisor.core.view import Facts
 from supervisor.core.world import World
@@ -46,9 +47,10 @@ WELL_KNOWN = {
         ("disk_free_ratio",),
     ),
 }
-_NOTHING: Map[str, float] = Map()
-_NO_NAME = re.compile(r"[^a-zA-Z0-9_]+")
-_LONGEST_NAME = 80
+_NOTHING: PersistentMap[str, float] = PersistentMap()
+# Control characters other than a tab and a newline, and halves of surrogate pairs.
+_NO_LABEL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_LONGEST_NAME = 120
 MOST_SAMPLES = 400
 _END = b"# EOF\n"
 _COMMENT = re.compile(rb"^#.*\n", re.MULTILINE)
@@ -220,8 +222,8 @@ def _workers(seen: Seen) -> Iterator[Metric]:
         labels=["job", "name"],
     )
     for job, found in world.metrics.items():
-        for name, value in {_named(name): value for name, value in found.items()}.items():
-            every.add_metric([job, name], value)
+        for name, value in found.items():
+            every.add_metric([job, _label(name)], value)
     yield every
     for name, (about, said) in WELL_KNOWN.items():
         known = GaugeMetricFamily(name, about, labels=["job"])
@@ -252,9 +254,17 @@ def _backups(seen: Seen) -> Iterator[Metric]:
     yield size
 
 
-def _named(name: str) -> str:
-    """A name as Prometheus' users expect it: letters, digits, underscores."""
-    return _NO_NAME.sub("_", name)[:_LONGEST_NAME].strip("_") or "_"
+def _label(name: str) -> str:
+    """A worker's own name as a label value: any UTF-8, and no two names the same.
+
+    The encoder escapes what the format asks for. What could end a line or a text for
+    some reader, is no UTF-8, or is too long is shown otherwise, with a digest.
+    """
+    if len(name) <= _LONGEST_NAME and not _NO_LABEL.search(name):
+        return name
+    shown = _NO_LABEL.sub(lambda match: repr(match[0])[1:-1], name)
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{shown[: _LONGEST_NAME - 9]}~{digest}"
 
 
 def _buckets(bounds_s: tuple[float, ...], spread: Spread) -> tuple[list[tuple[str, float]], float]:

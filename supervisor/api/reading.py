@@ -62,13 +62,15 @@ class Reading:
         runs = self._newest(job) if at is None else self._ground.history.runs_at(job.name, at)
         facts = [] if runs else self._why_none(job, at)
         for run in runs:
-            open_now = self._ground.world.runs.get(run.id, run)
-            waits = showing.waiting_for(self._ground.world, open_now)
-            facts += explain.run(open_now, self._ground.attempts(run), waits, zone)
+            facts += self._facts_of(run)
         following = showing.job_status(self._ground.world, job, now()).next_at
         if at is None and following is not None:
             facts.append(f"Its next slot is {following.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}.")
         return as_json(shapes.Explained(job.name, tuple(facts)))
+
+    async def get_run_explained(self, request: Request) -> Response:
+        run = self._ground.run(request)
+        return as_json(shapes.Explained(run.job, tuple(self._facts_of(run))))
 
     async def get_runs(self, request: Request) -> Response:
         wanted = Wanted(
@@ -118,6 +120,13 @@ class Reading:
         if not self._ground.desk.is_ready or world.life != "serving":
             raise Problem(503, f"the supervisor is {world.life}")
         return as_json(shapes.Ready(True))
+
+    def _facts_of(self, run: Run) -> list[str]:
+        """The story of a run, as it is now."""
+        zone = schedule.zone(self._ground.world.config.timezone)
+        open_now = self._ground.world.runs.get(run.id, run)
+        waits = showing.waiting_for(self._ground.world, open_now)
+        return explain.run(open_now, self._ground.attempts(run), waits, zone)
 
     def _newest(self, job: Job) -> list[Run]:
         """The open runs of a job, or its newest one."""

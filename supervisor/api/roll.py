@@ -10,11 +10,11 @@ from operator import is_
 from typing import Any
 
 import msgspec
-from immutables import Map
 from msgspec import Raw
 
 from supervisor.core import showing
 from supervisor.core.model import Job, Run
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.view import Facts, Status
 from supervisor.core.world import World
 
@@ -26,7 +26,7 @@ class Roll:
     """The pieces of the last answer; it belongs to one thread."""
 
     def __init__(self) -> None:
-        self._known: Map[str, Job] | None = None
+        self._known: PersistentMap[str, Job] | None = None
         self._in_file: list[Job] = []
         self._jobs: dict[str, _Piece] = {}
         self._runs: dict[int, _Piece] = {}

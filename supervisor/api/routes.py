@@ -58,6 +58,8 @@ def questions(ground: Ground) -> list[Declared]:
         _get("/v1/runs", r.get_runs, "Runs, newest first", shapes.Runs,
              OF_JOB, STATE, SINCE, BEFORE, LIMIT),
         _get("/v1/runs/{run}", r.get_run, "One run with its attempts", RunView, RUN),
+        _get("/v1/runs/{run}/explain", r.get_run_explained, "Why it ran, waits or not",
+             shapes.Explained, RUN),
         Declared("GET", "/v1/runs/{run}/log", r.get_log, "What it printed",
                  media=_TEXT, takes=(RUN, FOLLOW)),
         _get("/v1/incidents", r.get_incidents, "Incidents, newest first",

@@ -100,19 +100,31 @@ def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
 
 
 @verb("explain")
-@click.argument("job", type=job_name)
+@click.argument("which", metavar="JOB|RUN", type=job_name)
 @click.option("--at", metavar="TIME", help="About the slot or request of this instant.")
+@click.option("--run", type=click.IntRange(1), metavar="RUN", help="About the run of this number.")
 @json_option
-def explain(job: str, at: str | None, as_json: bool) -> int:
-    """Why a job ran, waits, was skipped or missed: facts from the ledger.
+def explain(which: str, at: str | None, run: int | None, as_json: bool) -> int:
+    """Why a job or a run ran, waits, was skipped or missed: facts from the ledger.
 
     \b
-    Example:
+    Examples:
       nightshift explain sync-missing-cards --at 03:00
+      nightshift explain 41
     """
     client = supervisor()
-    instant = None if at is None else moments_of(client, utc=False).instant(at).isoformat()
-    body = client.get("v1", "jobs", job, "explain", at=instant)
+    if at is not None and (run is not None or which.isdigit()):
+        raise click.UsageError("--at goes with a JOB, not with a run")
+    if which.isdigit() and run is not None and run != int(which):
+        raise click.UsageError(f"expected one run, got {which} and {run}")
+    if run is not None or which.isdigit():
+        body = client.get("v1", "runs", which if run is None else str(run), "explain")
+        job = answers.read(body, answers.Explained).job
+        if not which.isdigit() and job != which:
+            raise Failure(Exit.NO, f"run {run} is one of {job}", f"nightshift explain {run}")
+    else:
+        instant = None if at is None else moments_of(client, utc=False).instant(at).isoformat()
+        body = client.get("v1", "jobs", which, "explain", at=instant)
     if as_json:
         print_json(body)
         return Exit.YES

@@ -108,6 +108,7 @@ class Incident(msgspec.Struct):
     closed_at: datetime | None = None
     acked_until: datetime | None = None
     ack_by: str = ""
+    recovery_at: datetime | None = None
     undelivered: int = 0
 
 
@@ -184,6 +185,7 @@ class Status(msgspec.Struct):
     life: str = "serving"
     tick: Tick = msgspec.field(default_factory=Tick)
     paused: Pause | None = None
+    notes: list[str] = []
     ledger_error: str = ""
     metrics: Listening | None = None
     strays_killed: int = 0
@@ -305,8 +307,9 @@ class Actions(msgspec.Struct):
 
 
 class Explained(msgspec.Struct):
-    """`GET /v1/jobs/{job}/explain`."""
+    """`GET /v1/jobs/{job}/explain`, `GET /v1/runs/{run}/explain`."""
 
+    job: str
     facts: list[str]
 
 

@@ -13,6 +13,7 @@ from supervisor.cli.printing import clean, count, print_json, say, say_output
 from supervisor.cli.verb import duration, json_option, supervisor, verb
 from supervisor.cli.waiting import display, give_account, until_final
 from supervisor.cli.wish import Wish
+from workers.text import readable
 from workers.units import format_duration
 
 
@@ -91,7 +92,7 @@ def pause(job: str | None, for_s: float | None, reason: str, as_json: bool) -> i
     Example:
       nightshift pause sync-missing-sets --for 2h --reason "the catalogue moves"
     """
-    asked = {"for_seconds": for_s, "reason": reason}
+    asked = {"for_seconds": for_s, "reason": readable(reason)}
     body = supervisor().post(*_about(job), "pause", body=asked)
     until = "until resumed" if for_s is None else f"for {format_duration(for_s)}"
     print_json(body) if as_json else say(f"{job or 'every job'} is paused {until}")

@@ -11,7 +11,7 @@ from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.moments import Moments
 from supervisor.cli.printing import Table, say, tell
 from supervisor.cli.verb import places
-from supervisor.config import Loaded
+from supervisor.config import Loaded, zone_hints
 from supervisor.core import forecast, moves, schedule
 from supervisor.core.model import Config, Job, Problem
 
@@ -20,7 +20,10 @@ NEXT_SLOTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """When a job will run: in words, the next slots, and what daylight saving does."""
+    """When a job will run: in words, the next slots, and what daylight saving does.
+
+    notes: steps that are less regular than they look, a zone whose name misleads.
+    """
 
     name: str
     enabled: bool
@@ -29,6 +32,7 @@ class Outlook:
     timezone: str
     next: tuple[datetime, ...]
     daylight_saving: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,9 @@ def show(found: Findings, when: Moments) -> None:
         words = "; ".join(job.words) or "by request only"
         table.add(job.name, words if job.enabled else "disabled", *(*slots, "-", "-")[:2])
     table.show()
+    _list("Notes:", [f"{job.name}: {note}" for job in found.jobs for note in job.notes])
     said = [f"{job.name}: {words}" for job in found.jobs for words in job.daylight_saving]
-    if said:
-        say()
-        say("Daylight saving:")
-    for line in said:
-        tell(f"  {line}", 4)
+    _list("Daylight saving:", said)
     if found.difference is not None:
         show_difference(found.difference, when)
     if found.fares is not None:
@@ -92,6 +93,15 @@ def show(found: Findings, when: Moments) -> None:
         from supervisor.cli import foretold
 
         foretold.show_differences(found.fares, found.days or 0)
+
+
+def _list(title: str, lines: list[str]) -> None:
+    """Print a title and what stands below it, if there is any."""
+    if lines:
+        say()
+        say(title)
+    for line in lines:
+        tell(f"  {line}", 4)
 
 
 def _outlook(job: Job, now: datetime, utc: bool) -> Outlook:
@@ -102,7 +112,12 @@ def _outlook(job: Job, now: datetime, utc: bool) -> Outlook:
         slots = [slot.astimezone(zone) for slot in islice(coming, NEXT_SLOTS)]
     words = tuple(schedule.explain(each) for each in job.cron)
     told = tuple(moves.in_words(job, now)) if job.enabled else ()
-    return Outlook(job.name, job.enabled, job.cron, words, job.timezone, tuple(slots), told)
+    notes = [said for each in job.cron for said in schedule.uneven_steps(each)]
+    misleading = zone_hints.warning(job.timezone)
+    notes += [misleading] if misleading and job.cron else []
+    return Outlook(
+        job.name, job.enabled, job.cron, words, job.timezone, tuple(slots), told, tuple(notes)
+    )
 
 
 def _fares(

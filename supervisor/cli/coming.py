@@ -65,10 +65,9 @@ def _of_expressions(
     cron: tuple[str, ...], timezone: str | None, since: str | None, count: int, as_json: bool
 ) -> None:
     # Late: other verbs know no calendar.
-    from supervisor.config.zones import machine_zone
     from supervisor.core import schedule
 
-    name = timezone or machine_zone(os.environ)
+    name = timezone or _zone_of_machine()
     try:
         zone = schedule.zone(name)
         when = Moments(zone, datetime.now(UTC))
@@ -81,6 +80,20 @@ def _of_expressions(
     except schedule.BadCron as error:
         raise Failure(Exit.USAGE, str(error)) from error
     _print(slots, when, as_json)
+
+
+def _zone_of_machine() -> str:
+    # Late, as above.
+    from supervisor.config.problems import Wrong
+    from supervisor.config.zones import machine_zone
+
+    try:
+        found = machine_zone(os.environ)
+    except Wrong as wrong:
+        raise Failure(Exit.USAGE, wrong.message, "--timezone stands before TZ") from wrong
+    if found.trouble:
+        click.echo(f"{found.trouble}; UTC is used", err=True)
+    return found.name
 
 
 def _of_job(job: str, count: int, as_json: bool, utc: bool) -> None:

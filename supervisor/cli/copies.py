@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from supervisor.core import schedule
-from supervisor.core.events import Record
+from supervisor.core.effects import Record
 from supervisor.core.model import Job, Run, State
 from supervisor.core.simulation import Step
 from workers.backup import catalogue, names

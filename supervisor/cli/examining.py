@@ -81,6 +81,9 @@ def _ground(here: Places, client: Client) -> Ground:
         living=living,
         silence=silence,
         way_out=way_out,
+        zone_trouble="; ".join(
+            problem.message for problem in loaded.problems if problem.path == "timezone"
+        ),
     )
 
 

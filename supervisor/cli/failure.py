@@ -7,8 +7,9 @@ catches it (`verb.py`) only prints.
 import sys
 from enum import IntEnum
 
-from supervisor.cli.printing import columns, folded
+from supervisor.cli.printing import columns, complain, folded
 from supervisor.core.escape import escape_control
+from workers.text import readable
 
 
 class Exit(IntEnum):
@@ -38,8 +39,8 @@ class Failure(Exception):  # noqa: N818 - the verb's end, not a fault of ours
             print(self.body.decode(errors="replace"))
             return
         width = columns(sys.stderr)
-        for line in f"nightshift: {self.text}".split("\n"):
-            print(folded(escape_control(line), width, "  "), file=sys.stderr)
+        for line in f"nightshift: {readable(self.text)}".split("\n"):
+            complain(folded(escape_control(line), width, "  "))
         if self.hint:
-            hint = escape_control(self.hint)
-            print(folded(hint, width, "  ", "  hint: "), file=sys.stderr)
+            hint = escape_control(readable(self.hint))
+            complain(folded(hint, width, "  ", "  hint: "))

@@ -16,6 +16,7 @@ from supervisor.cli.verb import (
     utc_option,
     verb,
 )
+from workers.text import readable
 from workers.units import format_duration
 
 # Longer than the supervisor waits for what came of a test alert.
@@ -68,7 +69,7 @@ def ack(incident: int, for_s: float, reason: str, as_json: bool) -> int:
     Example:
       nightshift incidents ack 7 --for 3d --reason "disk is ordered"
     """
-    asked = {"for_seconds": for_s, "reason": reason}
+    asked = {"for_seconds": for_s, "reason": readable(reason)}
     body = supervisor().post("v1", "incidents", str(incident), "ack", body=asked)
     print_json(body) if as_json else say(
         f"incident {incident}: no reminders for {format_duration(for_s)}"
@@ -95,7 +96,11 @@ def notify(is_test: bool, as_json: bool) -> int:
 
 def _stands(incident: answers.Incident, when: Moments) -> str:
     if incident.closed_at is not None:
-        return f"closed {when.near(incident.closed_at)}"
+        closed = f"closed {when.near(incident.closed_at)}"
+        if incident.recovery_at is None:
+            return closed
+        # It may open again until then; nobody has been told that it is over.
+        return f"{closed}, recovers {when.near(incident.recovery_at)}"
     if incident.acked_until is not None and incident.acked_until > when.now:
         return f"acked, reminds {when.near(incident.acked_until)}"
     return "open"

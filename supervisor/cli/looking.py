@@ -15,6 +15,8 @@ from workers.units import format_duration
 
 # `show` names so many slots; `next` has more.
 SHOWN_SLOTS = 5
+# `jobs` shows the beginning of what is longer; `show JOB` has all of it.
+_SHORT, _SHORT_COMMAND = 100, 60
 # Where the words begin that stand beside a name such as `config`.
 _ABOUT = 8
 # YAML breaks a line behind the word with which it is too long.
@@ -66,11 +68,11 @@ def jobs(as_json: bool) -> int:
         schedule = " | ".join(job.cron) or "-"
         table.add(
             job.name,
-            schedule if job.enabled else "disabled",
+            _shortened(schedule, _SHORT) if job.enabled else "disabled",
             job.timezone,
-            what_it_runs(job),
-            " ".join(job.deps) or "-",
-            job.description,
+            _shortened(what_it_runs(job), _SHORT_COMMAND),
+            _shortened(" ".join(job.deps), _SHORT) or "-",
+            _shortened(job.description, _SHORT),
         )
     table.show()
     return 0
@@ -118,6 +120,14 @@ def what_it_runs(job: answers.Job) -> str:
     return job.command if isinstance(job.command, str) else shlex.join(job.command or [])
 
 
+def _shortened(text: str, most: int) -> str:
+    """The text on one line, its end replaced by `...` where it is longer than `most`."""
+    # A command of megabytes is looked at no further than it is shown.
+    words = " ".join(text[: 4 * most].split())
+    is_whole = len(text) <= 4 * most and len(words) <= most
+    return words if is_whole else f"{words[: most - 3].rstrip()}..."
+
+
 def _about(found: answers.Status, when: Moments) -> Iterator[str]:
     life = "" if found.life == "serving" else f", {found.life}"
     up = format_duration(round((when.now - found.started_at).total_seconds()))
@@ -126,6 +136,8 @@ def _about(found: answers.Status, when: Moments) -> Iterator[str]:
     pool = found.pool
     yield f"pool    {pool.running} of {pool.max} places taken, {pool.pending} pending"
     yield f"tick    {when.near(found.tick.last_at) if found.tick.last_at else 'none yet'}"
+    for note in found.notes:
+        yield f"note    {clean(note)}"
     if found.paused is not None:
         yield f"paused  {_pause(found.paused, when)}"
     if found.metrics is not None:

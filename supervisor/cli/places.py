@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.cli.failure import Exit, Failure
+from workers.text import is_utf8, readable
 
 SOCKET_NAME = "nightshift.sock"
 HERE = Path("jobs.yaml")
@@ -30,14 +31,15 @@ class Places:
         found = self._first("state", "NIGHTSHIFT_STATE_DIR")
         # systemd gives several folders with colons in between.
         found = found or self.environ.get("STATE_DIRECTORY", "").split(":")[0]
-        return Path(found).absolute() if found else _own_state(self.environ)
+        place = Path(found).absolute() if found else _own_state(self.environ)
+        return _sayable(place, "state folder", "choose another with --state")
 
     @property
     def socket(self) -> Path:
         """The socket; as typed, since an absolute path may be too long for one."""
         found = self._first("socket", "NIGHTSHIFT_SOCKET")
         if found:
-            return Path(found)
+            return _sayable(Path(found), "socket", "choose another with --socket")
         runtime = self.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         return (Path(runtime) if runtime else self.state) / SOCKET_NAME
 
@@ -45,10 +47,9 @@ class Places:
     def config(self) -> Path:
         """jobs.yaml, as typed. Raises: Failure, if none is named and none lies about."""
         found = self._first("config", "NIGHTSHIFT_CONFIG")
-        if found:
-            return Path(found)
-        for path in (HERE, INSTALLED):
-            if os.path.lexists(path):
+        for path in (Path(found),) if found else (HERE, INSTALLED):
+            if found or os.path.lexists(path):
+                _sayable(path.absolute(), "the place of jobs.yaml", "move it to another folder")
                 return path
         raise Failure(
             Exit.USAGE,
@@ -63,6 +64,13 @@ class Places:
 
     def _first(self, option: str, variable: str) -> str:
         return self.typed.get(option, "") or self.environ.get(variable, "")
+
+
+def _sayable(path: Path, what: str, hint: str) -> Path:
+    """Return a path that can be said in JSON and to the supervisor. Raises: Failure."""
+    if not is_utf8(str(path)):
+        raise Failure(Exit.USAGE, f"{what} {readable(str(path))}: its name is not UTF-8", hint)
+    return path
 
 
 def _own_state(environ: Mapping[str, str]) -> Path:

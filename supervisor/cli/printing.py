@@ -5,6 +5,7 @@ On a terminal a table is drawn by rich, folded to its width and coloured
 nothing cut. Texts from outside lose what a terminal could take for a command.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -16,6 +17,7 @@ import msgspec
 
 from supervisor.cli import widths
 from supervisor.core.escape import escape_control, keep_colours
+from workers.text import readable
 from workers.units import format_duration
 
 _STYLES = {
@@ -46,7 +48,7 @@ MOST_DRAWN = 300
 
 def say(text: str = "") -> None:
     """Print a line for people; what cannot be seen in it is written out."""
-    print(escape_control(text))
+    print(escape_control(readable(text)))
 
 
 def say_output(text: str) -> None:
@@ -54,9 +56,23 @@ def say_output(text: str) -> None:
     print(keep_colours(text) if sys.stdout.isatty() else text)
 
 
+def complain(text: str) -> None:
+    """A line on standard error; where it cannot be written, the exit status says it alone."""
+    try:
+        print(text.encode(errors="replace").decode(), file=sys.stderr, flush=True)
+    except OSError:
+        mute(sys.stderr)
+
+
+def mute(stream: TextIO) -> None:
+    """Let a stream that cannot be written end in /dev/null: Python would try once more."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def tell(text: str, indent: int = 0) -> None:
     """A sentence for people, folded where they look at it; indent: of its further lines."""
-    print(folded(escape_control(text), columns(sys.stdout), " " * indent))
+    print(folded(escape_control(readable(text)), columns(sys.stdout), " " * indent))
 
 
 def folded(text: str, width: int | None, indent: str = "", first: str = "") -> str:
@@ -89,12 +105,28 @@ def print_json(body: bytes) -> None:
 
 def print_value(value: Any) -> None:
     """A value of our own as JSON."""
-    print_json(msgspec.json.encode(value, enc_hook=str))
+    try:
+        body = msgspec.json.encode(value, enc_hook=str)
+    except UnicodeEncodeError:  # names of files that are not UTF-8
+        body = msgspec.json.encode(_all_readable(msgspec.to_builtins(value, enc_hook=str)))
+    print_json(body)
+
+
+def _all_readable(value: Any) -> Any:
+    match value:
+        case str():
+            return readable(value)
+        case list():
+            return [_all_readable(each) for each in value]
+        case dict():
+            return {_all_readable(key): _all_readable(each) for key, each in value.items()}
+        case _:
+            return value
 
 
 def clean(text: str) -> str:
     """Return the text on one line; what cannot be seen is written out."""
-    return escape_control(text.strip())
+    return escape_control(readable(text).strip())
 
 
 def count(number: int, noun: str) -> str:

@@ -8,20 +8,21 @@ import contextlib
 import difflib
 import errno
 import importlib
-import os
 import sys
 
 import click
 
 from supervisor import __version__
 from supervisor.cli.failure import Exit
+from supervisor.cli.printing import complain, mute
 from supervisor.cli.verb import place_options
+from workers.text import readable
 
 # verb -> (file, function, what the list says)
 VERBS = {
     "init": ("defining", "init", "write a short jobs.yaml that runs as it is"),
     "check": ("defining", "check", "all mistakes of jobs.yaml, or when its jobs will run"),
-    "import": ("importing", "import_", "a jobs.yaml made of a crontab"),
+    "import": ("importing", "import_", "a jobs.yaml made of crontabs or systemd timers"),
     "schema": ("defining", "print_schema", "JSON Schema of jobs.yaml, for editors"),
     "start": ("starting", "start", "run the supervisor, in the foreground"),
     "stop": ("serving", "stop", "stop the supervisor and all that it runs"),
@@ -45,6 +46,8 @@ VERBS = {
     "completion": ("completing", "completion", "what a shell needs to complete all this"),
     "doctor": ("examining", "doctor", "what would let a night fail, and what mends it"),
 }
+# Characters of an argument that a complaint about it repeats.
+MOST_SHOWN = 200
 
 
 class Program(click.Group):
@@ -98,19 +101,33 @@ def main() -> int:
     except click.Abort:
         return Exit.DETACHED
     except click.ClickException as error:
-        error.show()
+        error.message = readable(error.message)  # type: ignore[misc]
+        with contextlib.suppress(OSError):
+            error.show()
+        _flush_errors()
         return error.exit_code
+    except UnicodeEncodeError as error:
+        # Of a name or an argument; the bytes of a path mean nothing to the supervisor.
+        text = readable(error.object[:MOST_SHOWN])
+        complain(f'nightshift: "{text}" is not UTF-8')
+        return Exit.USAGE
     except BrokenPipeError:
         return _nobody_reads()
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
-        print(f"nightshift: standard output: {error.strerror}", file=sys.stderr)
+        complain(f"nightshift: standard output: {error.strerror}")
         return _nobody_reads()
 
 
 def _nobody_reads() -> int:
-    """End quietly: Python would write what is left once more, and complain."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """End quietly, though what is left of the output cannot be written."""
+    mute(sys.stdout)
     return Exit.NO
+
+
+def _flush_errors() -> None:
+    try:
+        sys.stderr.flush()
+    except OSError:
+        mute(sys.stderr)

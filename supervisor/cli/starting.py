@@ -84,8 +84,9 @@ def begun(settings: "Settings", shown: Path) -> "Service":
         Failure: with the text of whatever forbids it.
     """
     from supervisor.cli import mistakes
+    from supervisor.containment.tree import NoProcError
+    from supervisor.ledger.errors import LedgerTrouble
     from supervisor.ledger.opening import LedgerRefused
-    from supervisor.ledger.store import LedgerTrouble
     from supervisor.service import BadConfig, Service
     from supervisor.state_folder import FolderTrouble, Held
 
@@ -95,7 +96,7 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     except BadConfig as error:
         said = mistakes.in_lines(error.problems, str(shown))
         raise Failure(Exit.USAGE, "\n".join(["jobs.yaml is refused", *said])) from error
-    except (Held, LedgerTrouble) as error:
+    except (Held, LedgerTrouble, NoProcError) as error:
         raise Failure(Exit.NO, str(error)) from error
     except (FolderTrouble, LedgerRefused) as error:
         raise Failure(Exit.USAGE, str(error)) from error

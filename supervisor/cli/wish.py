@@ -9,6 +9,7 @@ import msgspec
 
 from supervisor.cli.failure import Exit, Failure
 from supervisor.cli.printing import count, say
+from workers.text import is_utf8, readable
 
 
 class Listed(Protocol):
@@ -58,6 +59,8 @@ class Wish:
 
         found: dict[str, Any] = {}
         for text in self.given:
+            if not is_utf8(text):
+                raise click.UsageError(f'--set: "{readable(text)}" is not UTF-8')
             key, equals, value = text.partition("=")
             if not key or not equals:
                 raise click.UsageError(f'--set: expected key=value, got "{text}"')

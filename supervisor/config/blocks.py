@@ -12,9 +12,10 @@ from typing import TypeVar
 from supervisor.config import scalars
 from supervisor.config.document import Document, Pairs, is_nothing, kind_of
 from supervisor.config.keys import API_KEYS, HISTORY_KEYS, LIMIT_KEYS, NOTIFY_KEYS, Key, Kind
-from supervisor.config.nodes import MappingNode, Node, ScalarNode
+from supervisor.config.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from supervisor.config.params import params_json
 from supervisor.config.problems import Wrong, shown
+from supervisor.config.unknown_keys import meant
 from supervisor.core.model import Api, History, Limits, Notify
 
 T = TypeVar("T")
@@ -54,7 +55,8 @@ def read_keys(
         key = table.get(name)
         where = (*path, name)
         if key is None:
-            doc.report(key_node, where, "unknown key", doc.nearest.to(name, table))
+            hint = meant(name, table.keys(), path, doc.nearest).advice
+            doc.report(key_node, where, "unknown key", hint)
             continue
         doc.left_as_written = False
         try:
@@ -132,6 +134,10 @@ def _env(
 ) -> tuple[tuple[str, str], ...]:
     if is_nothing(node):
         return ()
+    if not isinstance(node, MappingNode):
+        # Not the text itself: what is written as NAME=value may hold a secret.
+        got = "a text" if isinstance(node, ScalarNode) else "a list"
+        raise Wrong(f"expected {key.kind}, got {got}", _as_mapping(node))
     found = []
     for name, (key_node, value_node) in doc.pairs(node, path).items():
         if not ENV_NAME.fullmatch(name):
@@ -145,6 +151,25 @@ def _env(
             doc.secrets.add_named(name, text)
             found.append((name, text))
     return tuple(found)
+
+
+def _as_mapping(node: Node) -> str:
+    """How variables that are written as a list are written here; values may be secret."""
+    items = node.value if isinstance(node, SequenceNode) else [node]
+    names = [name for name in map(_name_of_variable, items) if ENV_NAME.fullmatch(name)]
+    listed = ", ".join(f"{name}: ..." for name in names[:3])
+    return f'write a mapping: "env: {{{listed or "NAME: value"}}}"'
+
+
+def _name_of_variable(item: Node) -> str:
+    """`A` of `A=x`, of `A: x` and of `{name: A, value: x}`."""
+    if isinstance(item, ScalarNode):
+        return str(item.value).partition("=")[0]
+    if not isinstance(item, MappingNode):
+        return ""
+    pairs = {str(key.value): value for key, value in item.value if isinstance(key, ScalarNode)}
+    named = pairs.get("name")
+    return str(named.value) if isinstance(named, ScalarNode) else next(iter(pairs), "")
 
 
 def _params(doc: Document, key: Key, node: Node, path: tuple[str, ...]) -> str:

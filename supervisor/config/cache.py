@@ -15,12 +15,13 @@ import msgspec
 import supervisor
 import workers
 from supervisor.config.collector import collector_paused
-from supervisor.config.files import write_private
+from supervisor.config.files import read_regular, write_private
 from supervisor.config.outcome import Parsed
 from supervisor.config.substitute import Sources
 from supervisor.core.model import Problem
 
 MOST_ENTRIES = 20
+LARGEST_BYTES = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ def find(folder: Path, key: str, sources: Sources) -> Entry | None:
     path = folder / f"{key}.json"
     try:
         with collector_paused():
-            entry = msgspec.json.decode(path.read_bytes(), type=Entry)
+            entry = msgspec.json.decode(read_regular(path, LARGEST_BYTES), type=Entry)
         path.touch()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     same = all(sources.again(read) == read.digest for read in entry.parsed.reads)
     return entry if same else None

@@ -1,41 +1,57 @@
 """The settings of a crontab: what an assignment means for the lines below it.
 
 Pure. Most become the environment of jobs; those that cron keeps for itself are
-told apart here, each with what takes its place.
+told apart here, each with what takes its place. As cron puts all of them into the
+environment, a command that uses one of cron's own finds it there too.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from supervisor.config.blocks import ENV_NAME, RESERVED_ENV
+from supervisor.config.cron_dialects import Dialect
 from supervisor.config.problems import Wrong
 from supervisor.config.zones import check_zone
 
 SH = "/bin/sh"
+# What stands around a value without belonging to it.
+_BLANKS = " \t\r\f\v"
+Env = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the assignments so far have made of the lines below them.
 
-    zone: of the times, "" for the machine's. bad_shell, bad_zone: why no line
-    below can be kept.
+    own: settings of cron's own, for commands that use them. zone: of the times, ""
+    for the machine's. bad_shell, bad_zone: why no line below can be kept.
     """
 
-    env: tuple[tuple[str, str], ...] = ()
+    env: Env = ()
+    own: Env = ()
     shell: str = SH
     home: str = ""
     zone: str = ""
     bad_shell: str = ""
     bad_zone: str = ""
 
+    def used_by(self, command: str) -> "Settings":
+        """The same with those of cron's own in the environment that the command names."""
+        used = [pair for pair in self.own if re.search(rf"\b{re.escape(pair[0])}\b", command)]
+        return replace(self, env=_laid_over(self.env, used))
+
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A comment, or a setting of cron's own and what takes its place."""
+    """A comment, or a setting of cron's own and what takes its place.
+
+    warning: what a person is to be told of it; "" where it does no harm.
+    """
 
     line: int
     text: str
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +63,62 @@ class Lost:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Assignment:
+    """One assignment: where, as it is written, and what it may ask of its surroundings."""
+
+    line: int
+    text: str
+    name: str
+    value: str
+    dialect: Dialect
+    is_folder: Callable[[str], bool]
+
+    def remark(self, why: str, warning: str = "") -> Remark:
+        """What stands in its place, as a comment."""
+        return Remark(self.line, f"# {self.text} ({why})", warning)
+
+    def lost(self, reason: str) -> Lost:
+        """It cannot be kept."""
+        return Lost(self.line, self.text, reason)
+
+
 Read = tuple[Remark | Lost | None, Settings]
 
 
-def assign(number: int, line: str, name: str, value: str, settings: Settings) -> Read:
+def assign(
+    number: int,
+    found: re.Match[str],
+    dialect: Dialect,
+    is_folder: Callable[[str], bool],
+    settings: Settings,
+) -> Read:
     """What a setting comes to: a word about it (None: none needed), and the settings below it."""
-    name, value = _unquoted(name), _unquoted(value)
+    name, value = _unquoted(found[1]), _unquoted(found[2])
+    given = _Assignment(number, found[0], name, value, dialect, is_folder)
     if name in _OF_CRON:
-        return _OF_CRON[name](number, line, value, settings)
+        return _OF_CRON[name](given, settings)
     if not ENV_NAME.fullmatch(name):
-        return Lost(number, line, "expected a name of letters, digits and _"), settings
+        return given.lost("expected a name of letters, digits and _"), settings
     if name in RESERVED_ENV:
-        return Lost(number, line, "the service sets it for each run"), settings
+        return given.lost("the service sets it for each run"), settings
     return None, _with(settings, name, value)
 
 
 def _with(settings: Settings, name: str, value: str) -> Settings:
-    env = tuple(sorted({**dict(settings.env), name: value}.items()))
-    return replace(settings, env=env)
+    return replace(settings, env=_laid_over(settings.env, [(name, value)]))
+
+
+def _laid_over(env: Env, pairs: list[tuple[str, str]]) -> Env:
+    return tuple(sorted({**dict(env), **dict(pairs)}.items()))
+
+
+def _own(given: _Assignment, settings: Settings) -> Settings:
+    return replace(settings, own=_laid_over(settings.own, [(given.name, given.value)]))
 
 
 def _unquoted(text: str) -> str:
-    text = text.strip()
+    text = text.strip(_BLANKS)
     is_quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1] if is_quoted else text
 
@@ -78,54 +128,68 @@ def words(wrong: Wrong) -> str:
     return f"{wrong.message} ({wrong.hint})" if wrong.hint else wrong.message
 
 
-def _mail(number: int, line: str, value: str, settings: Settings) -> Read:
+def _mail(given: _Assignment, settings: Settings) -> Read:
     instead = "nothing is mailed: nightshift logs JOB shows output, notify tells of failures"
-    return Remark(number, f"# {line} ({instead})"), settings
+    return given.remark(instead), _own(given, settings)
 
 
-def _cron_zone(number: int, line: str, value: str, settings: Settings) -> Read:
+def _cron_zone(given: _Assignment, settings: Settings) -> Read:
+    if given.dialect is Dialect.DEBIAN:
+        said = "Debian's cron does not heed it: the times are in the machine's zone"
+        warning = f"CRON_TZ: {said}; --cron cronie reads them in {given.value or 'it'}"
+        return given.remark(said, warning), _own(given, settings)
     try:
-        if value:
-            check_zone(value)
+        if given.value:
+            check_zone(given.value)
     except Wrong as wrong:
-        why = f"CRON_TZ of line {number} is no zone that is known here"
-        return Lost(number, line, words(wrong)), replace(settings, bad_zone=why)
-    return None, replace(settings, zone=value, bad_zone="")
+        why = f"CRON_TZ of line {given.line} is no zone that is known here"
+        return given.lost(words(wrong)), replace(settings, bad_zone=why)
+    return None, replace(_own(given, settings), zone=given.value, bad_zone="")
 
 
-def _zone(number: int, line: str, value: str, settings: Settings) -> Read:
-    said = Remark(number, f"# {line} (for commands only, as with cron; times: key timezone)")
-    return said, _with(settings, "TZ", value)
+def _zone(given: _Assignment, settings: Settings) -> Read:
+    said = given.remark("for commands only, as with cron; times: key timezone")
+    return said, _with(settings, "TZ", given.value)
 
 
-def _shell(number: int, line: str, value: str, settings: Settings) -> Read:
-    if not value.startswith("/"):
-        why = f"SHELL of line {number} is no absolute path"
-        lost = Lost(number, line, "expected an absolute path")
-        return lost, replace(settings, bad_shell=why)
-    return None, replace(_with(settings, "SHELL", value), shell=value, bad_shell="")
+def _shell(given: _Assignment, settings: Settings) -> Read:
+    if not given.value.startswith("/"):
+        why = f"SHELL of line {given.line} is no absolute path"
+        return given.lost("expected an absolute path"), replace(settings, bad_shell=why)
+    found = replace(_with(settings, "SHELL", given.value), shell=given.value, bad_shell="")
+    return None, found
 
 
-def _home(number: int, line: str, value: str, settings: Settings) -> Read:
-    return None, replace(_with(settings, "HOME", value), home=value)
+def _home(given: _Assignment, settings: Settings) -> Read:
+    found = _with(settings, "HOME", given.value)
+    if given.value.startswith("/") and given.is_folder(given.value):
+        return None, replace(found, home=given.value)
+    why = "no folder of this machine: its jobs have no cwd of it"
+    return given.remark(why, f"HOME={given.value} is {why}"), replace(found, home="")
 
 
-def _login(number: int, line: str, value: str, settings: Settings) -> Read:
-    return Remark(number, f"# {line} (cron does not let it be set either)"), settings
+def _login(given: _Assignment, settings: Settings) -> Read:
+    return given.remark("cron does not let it be set either"), settings
 
 
-def _at_random(number: int, line: str, value: str, settings: Settings) -> Read:
-    return Lost(number, line, "jobs begin at their full minute, at every hour"), settings
+def _at_random(given: _Assignment, settings: Settings) -> Read:
+    if given.dialect is Dialect.DEBIAN:
+        said = "Debian's cron does not heed it"
+        return given.remark(said, f"{given.name}: {said}"), _own(given, settings)
+    return given.lost("jobs begin at their full minute, at every hour"), _own(given, settings)
 
 
-_OF_CRON: dict[str, Callable[[int, str, str, Settings], Read]] = {
-    "MAILTO": _mail,
-    "MAILFROM": _mail,
+def _hours(given: _Assignment, settings: Settings) -> Read:
+    return given.remark("anacron heeds it, cron does not"), _own(given, settings)
+
+
+_OF_CRON: dict[str, Callable[[_Assignment, Settings], Read]] = {
+    **dict.fromkeys(("MAILTO", "MAILFROM", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING"), _mail),
     "CRON_TZ": _cron_zone,
     "TZ": _zone,
     "SHELL": _shell,
     "HOME": _home,
     "LOGNAME": _login,
     "RANDOM_DELAY": _at_random,
-    "START_HOURS_RANGE": _at_random,
+    "START_HOURS_RANGE": _hours,
 }

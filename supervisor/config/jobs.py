@@ -12,6 +12,7 @@ from supervisor.config.lateness import check_late_after
 from supervisor.config.nodes import MappingNode, Node, ScalarNode
 from supervisor.config.outcome import Spot, WorkerUse
 from supervisor.config.problems import Wrong
+from supervisor.config.unknown_keys import meant
 from supervisor.core.model import Job
 
 TABLE: Mapping[str, Key] = {key.name: key for key in JOB_KEYS}
@@ -107,7 +108,11 @@ def _check_ways(
         doc.report(own["command"][0], (*path, "command"), "expected one of worker and command")
         return
     if not ways and not ground.pairs.keys() & _WAYS:
-        doc.report(key_node, path, "expected worker or command, got neither")
+        # A misspelled `command` is reported already, and explains this.
+        unknown = [name for name in own if name not in TABLE]
+        hints = (meant(name, TABLE.keys(), path, doc.nearest).key for name in unknown)
+        if not any(key in _WAYS for key in hints):
+            doc.report(key_node, path, "expected worker or command, got neither")
         return
     way = ways.pop() if ways else next(iter(ground.pairs.keys() & _WAYS))
     if way == "command":

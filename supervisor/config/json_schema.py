@@ -24,6 +24,8 @@ def schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jobs.yaml of Nightshift",
         **_mapping(TOP_KEYS),
+        # Homes for anchors; nothing of them is read.
+        "patternProperties": {"^x-": {}},
         "required": ["jobs"],
         "$defs": {"job": _mapping(JOB_KEYS)},
     }

@@ -10,8 +10,10 @@ from pathlib import Path
 import msgspec
 
 from supervisor.config.collector import collector_paused
-from supervisor.config.files import write_private
+from supervisor.config.files import read_regular, write_private
 from supervisor.core.model import Config, Problem, Severity
+
+LARGEST_BYTES = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def read_outcome(path: Path) -> Loaded:
         ValueError: it is damaged, or of another version.
     """
     with collector_paused():
-        return msgspec.json.decode(path.read_bytes(), type=Loaded)
+        return msgspec.json.decode(read_regular(path, LARGEST_BYTES), type=Loaded)
 
 
 def in_order(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -39,13 +39,20 @@ class Nearest:
 
     def to(self, word: str, known: Collection[str]) -> str:
         """A hint with the nearest known word, or with all if they are few, or ""."""
+        if self._left < len(known) or len(word) > 100:
+            return ""
+        found = next(iter(known)) if len(known) == 1 else self.word(word, known)
+        if found:
+            return f'did you mean "{found}"?'
+        return f"known: {', '.join(known)}" if 0 < len(known) <= 10 else ""
+
+    def word(self, word: str, known: Collection[str], cutoff: float = 0.6) -> str:
+        """The nearest known word, "" where none is near enough."""
         self._left -= len(known)
         if self._left < 0 or len(word) > 100:
             return ""
-        found = tuple(known)[:1] if len(known) == 1 else difflib.get_close_matches(word, known, 1)
-        if found:
-            return f'did you mean "{found[0]}"?'
-        return f"known: {', '.join(known)}" if 0 < len(known) <= 10 else ""
+        found = difflib.get_close_matches(word, known, 1, cutoff)
+        return found[0] if found else ""
 
 
 def shown(text: str) -> str:

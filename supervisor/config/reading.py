@@ -18,7 +18,8 @@ from supervisor.config.outcome import Parsed
 from supervisor.config.problems import Wrong
 from supervisor.config.relations import check_deps
 from supervisor.config.substitute import Sources
-from supervisor.core.model import Config, Problem
+from supervisor.config.unknown_keys import meant
+from supervisor.core.model import Config, Problem, Severity
 
 _TOP = {key.name: key for key in TOP_KEYS}
 _APART = ("jobs", "defaults")
@@ -64,9 +65,9 @@ def _read(text: str, folder: str, environ: Mapping[str, str]) -> Parsed:
 
 def _config(doc: Document, root: Node) -> tuple[Config, list[Draft]]:
     pairs = doc.pairs(root, ())
-    top = {name: pair for name, pair in pairs.items() if name not in _APART}
+    top = {name: pair for name, pair in pairs.items() if name not in _APART and name[:2] != "x-"}
     values = read_keys(doc, top, _TOP, ())
-    zone = values.pop("timezone", None) or doc.sources.zone()
+    zone = values.pop("timezone", None) or _zone_of_machine(doc, root)
     folder = doc.sources.folder
     default_pairs = _mapping(doc, pairs, "defaults")
     if default_pairs.keys() >= {"worker", "command"}:
@@ -81,6 +82,19 @@ def _config(doc: Document, root: Node) -> tuple[Config, list[Draft]]:
     return Config(jobs, str(zone), secrets=secrets, **fields), drafts  # type: ignore[arg-type]
 
 
+def _zone_of_machine(doc: Document, root: Node) -> str:
+    """What holds without `timezone`; a mistake in it is one of this file, which may say better."""
+    try:
+        found = doc.sources.zone()
+    except Wrong as wrong:
+        doc.report(root, ("timezone",), wrong.message, wrong.hint)
+        return "UTC"
+    if found.trouble:
+        hint = 'set "timezone" in jobs.yaml, or TZ'
+        doc.report(root, ("timezone",), f"{found.trouble}; UTC is used", hint, Severity.WARNING)
+    return found.name
+
+
 def _drafts(doc: Document, root: Node, pairs: Pairs, ground: Ground) -> list[Draft]:
     if "jobs" in pairs and isinstance(pairs["jobs"][1], SequenceNode):
         hint = 'write "jobs:" and below it "name-of-job: {...}"'
@@ -88,7 +102,8 @@ def _drafts(doc: Document, root: Node, pairs: Pairs, ground: Ground) -> list[Dra
         return []
     errors_before = doc.errors
     jobs = _mapping(doc, pairs, "jobs")
-    if not jobs and doc.errors == errors_before:
+    elsewhere = (meant(name, _TOP.keys(), (), doc.nearest).key for name in pairs.keys() - _TOP)
+    if not jobs and doc.errors == errors_before and ("jobs" in pairs or "jobs" not in elsewhere):
         doc.report(pairs["jobs"][0] if "jobs" in pairs else root, ("jobs",), "no jobs")
     entries = enumerate(jobs.items())
     read = [read_job(doc, name, place, entry, ground) for place, (name, entry) in entries]

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from supervisor.config import cron_hints, foreign_words
 from supervisor.config.keys import Key, Kind
 from supervisor.config.problems import Wrong, shown
 from supervisor.config.zones import check_zone
 from supervisor.core import schedule
+from workers import paths
 from workers.units import parse_duration, parse_size
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
@@ -68,16 +70,16 @@ def cron(text: str) -> str:
     if first == "@reboot":
         raise Wrong("@reboot is not a time", "write run_on_startup: true instead")
     if first.startswith("@") and first not in schedule.MACROS:
-        raise Wrong(
-            f"expected a cron expression or one of {', '.join(schedule.MACROS)}, got {shown(text)}"
-        )
+        listed = ", ".join(schedule.MACROS)
+        said = f"expected a cron expression or one of {listed}, got {shown(text)}"
+        raise Wrong(said, cron_hints.advice(text))
     if len(text) > 1000 or not words:
         raise Wrong(f"expected a cron expression of 5 fields, got {shown(text)}")
     spelt = schedule.MACROS.get(" ".join(words).lower(), " ".join(words))
     try:
         schedule.Calendar((spelt,), "UTC")
     except schedule.BadCron as error:
-        raise Wrong(str(error)) from error
+        raise Wrong(str(error), cron_hints.advice(text)) from error
     return spelt
 
 
@@ -93,7 +95,7 @@ def name(text: str) -> str:
 def _bool(key: Key, text: str) -> bool:
     if text in _BOOLS:
         return _BOOLS[text]
-    raise refuse(key, text)
+    raise refuse(key, text, foreign_words.bool_advice(text))
 
 
 def _count(key: Key, text: str) -> int:
@@ -139,7 +141,7 @@ def _choice(key: Key, text: str) -> object:
     for choice in key.choices:
         if choice == text:
             return choice
-    raise refuse(key, text)
+    raise refuse(key, text, foreign_words.value_advice(key.name, text))
 
 
 def _group(_: Key, text: str) -> str | None:
@@ -171,6 +173,9 @@ def _zone(_: Key, text: str) -> str:
 def _path(key: Key, text: str) -> str:
     if not text:
         raise refuse(key, text)
+    wrong = paths.mistake(text)
+    if wrong:
+        raise Wrong(wrong)
     return text
 
 

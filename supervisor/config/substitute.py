@@ -15,7 +15,7 @@ from pathlib import Path
 from supervisor.config.files import Absent, Unreadable, read_regular
 from supervisor.config.outcome import Read
 from supervisor.config.problems import Wrong, shown
-from supervisor.config.zones import machine_zone
+from supervisor.config.zones import MachineZone, machine_zone
 
 DEEPEST = 20
 LARGEST_FILE_BYTES = 1024 * 1024
@@ -60,7 +60,7 @@ class Sources:
     folder: str
     _variables: dict[str, str | None] = field(default_factory=dict)
     _files: dict[str, str | None] = field(default_factory=dict)
-    _zone: str | None = None
+    _zone: MachineZone | None = None
 
     def variable(self, name: str) -> str | None:
         """The value of an environment variable. Raises: Wrong if it is no text."""
@@ -84,8 +84,8 @@ class Sources:
         self._files[where] = text
         return text.removesuffix("\n").removesuffix("\r")
 
-    def zone(self) -> str:
-        """The zone of the machine, or of $TZ."""
+    def zone(self) -> MachineZone:
+        """The zone of the machine, or of $TZ. Raises: Wrong."""
         self._zone = machine_zone(self.environ)
         return self._zone
 
@@ -94,7 +94,7 @@ class Sources:
         given = [("variable", *pair) for pair in self._variables.items()]
         given += [("file", *pair) for pair in self._files.items()]
         if self._zone is not None:
-            given.append(("zone", "", self._zone))
+            given.append(("zone", "", f"{self._zone.name} {self._zone.trouble}"))
         return tuple(Read(kind, name, digest(value)) for kind, name, value in given)
 
     def again(self, read: Read) -> str:
@@ -103,7 +103,10 @@ class Sources:
             if read.kind == "file":
                 self.file(read.name)
                 return digest(self._files[read.name])
-            return digest(self.zone() if read.kind == "zone" else self.variable(read.name))
+            if read.kind == "zone":
+                zone = self.zone()
+                return digest(f"{zone.name} {zone.trouble}")
+            return digest(self.variable(read.name))
         except Wrong:
             return ""
 

@@ -2,7 +2,8 @@
 
 This process never imports a worker. Jobs that would run in the same place
 (interpreter, folder, environment) are asked about together; all together must
-be answered within LIMIT_S, and whatever a module left running is killed.
+be answered within LIMIT_S. Whatever a module left running is killed, also what made
+itself a daemon: each child carries a mark of its own, which is then swept for.
 """
 
 import os
@@ -20,12 +21,14 @@ import msgspec
 
 import workers
 from supervisor.config.outcome import WorkerUse
+from supervisor.containment import marks, tree
 from supervisor.core.model import Problem
 
 LIMIT_S = 10.0
 # A child that says more is not one of ours; nobody mends more mistakes at once.
 _MOST_SAID_BYTES = 4 * 1024 * 1024
 MOST_PROBLEMS = 100
+SWEEP_S = 2.0
 
 # Another environment has no `workers`; it is loaded from our folder, alone, so
 # that nothing else of ours becomes importable there.
@@ -98,6 +101,7 @@ def _by_place(uses: Iterable[WorkerUse]) -> dict[Place, list[WorkerUse]]:
 def _ask(
     place: Place, uses: Sequence[WorkerUse], environ: Mapping[str, str], deadline: float
 ) -> Heard:
+    instance = f"check-{os.getpid()}-{time.monotonic_ns()}"
     fields = ("worker", "params_json", "cwd")
     asked = [{field: getattr(use, field) for field in fields} for use in uses]
     # Files in memory, not pipes: a grandchild that keeps them open holds up
@@ -110,12 +114,20 @@ def _ask(
                 stdout=out,
                 stderr=err,
                 cwd="/",
-                env={**(environ if place.inherit_env else {}), **dict(place.env)},
+                env={
+                    **(environ if place.inherit_env else {}),
+                    **dict(place.env),
+                    marks.VARIABLE: instance,
+                },
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
             return Heard((), f"cannot be started: {getattr(error, 'strerror', None) or error}")
-        in_time = _wait(child, deadline)
+        marks.put_on(child.pid, instance)
+        try:
+            in_time = _wait(child, deadline)
+        finally:
+            tree.sweep(instance, SWEEP_S)
         status = child.returncode
         ended = f"exit status {status}" if status >= 0 else f"killed by signal {-status}"
         return Heard(_answers(_content(out)), ended, in_time, _last_line(_content(err)))
@@ -124,8 +136,9 @@ def _ask(
 def _command(python: str | None) -> list[str]:
     if python is None:
         # -P: what lies in the current folder must not stand in for our modules.
-        return [sys.executable, "-P", "-m", "workers.check"]
-    return [python, "-c", _BOOT, str(Path(workers.__file__).parent)]
+        return [sys.executable, "-X", "utf8", "-P", "-m", "workers.check"]
+    # UTF-8 whatever the locale, as the keeper will start it.
+    return [python, "-X", "utf8", "-c", _BOOT, str(Path(workers.__file__).parent)]
 
 
 def _wait(child: "subprocess.Popen[bytes]", deadline: float) -> bool:

@@ -1,21 +1,35 @@
 """Time zones: is a name one, and which zone does this machine keep."""
 
+import difflib
 import os
+import re
 import zoneinfo
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from supervisor.config.problems import Unknown, shown
+from supervisor.config import zone_hints
+from supervisor.config.files import Unreadable, read_regular
+from supervisor.config.problems import Unknown, Wrong, shown
+from supervisor.config.zone_files import LARGEST_BYTES, zone_of_content, zone_of_posix
 from supervisor.core import schedule
 
 LOCALTIME = Path("/etc/localtime")
+# `zoneinfo-posix`, `zoneinfo/uclibc` and the like are further copies of the database.
+_IN_DATABASE = re.compile(r"/zoneinfo(?:[-.][a-z]+)?/(?:uclibc/)?")
+# Names in the database that stand for whatever this machine keeps, or for nothing.
+_NO_NAMES = frozenset({"", "localtime", "posixrules", "Factory"})
 
 
 def check_zone(name: str) -> None:
-    """Nothing, if `name` is a zone. Raises: Unknown."""
+    """Nothing, if `name` is a zone. Raises: Wrong."""
     if not is_zone(name):
         message = f'expected an IANA name such as "Europe/Berlin", got {shown(name)}'
+        is_spelling = name.lower() in _all_by_lower_case()
+        advice = "" if is_spelling else zone_hints.advice(name, _all_by_city())
+        if advice:
+            raise Wrong(message, advice)
         raise Unknown(message, name, _all_by_lower_case().get(name.lower(), ()) or _all())
 
 
@@ -29,17 +43,83 @@ def is_zone(name: str) -> bool:
     return True
 
 
-def machine_zone(environ: Mapping[str, str], localtime: Path = LOCALTIME) -> str:
-    """$TZ if it names a zone, else what /etc/localtime points to, else UTC."""
-    named = environ.get("TZ", "").removeprefix(":")
-    if named and is_zone(named):
+@dataclass(frozen=True, slots=True)
+class MachineZone:
+    """The zone of this machine; trouble: why UTC stands in for it, "" if it does not."""
+
+    name: str
+    trouble: str = ""
+
+
+def machine_zone(environ: Mapping[str, str], localtime: Path | None = None) -> MachineZone:
+    """The zone that `date` would show: of $TZ if it is set, else of /etc/localtime.
+
+    Raises:
+        Wrong: $TZ names no zone.
+    """
+    if "TZ" not in environ:
+        return _of_localtime(localtime or LOCALTIME)
+    value = environ["TZ"].removeprefix(":")
+    if value == "localtime":
+        return _of_localtime(localtime or LOCALTIME)
+    # As the C library has it: set and empty is UTC.
+    return MachineZone(_of_variable(value) if value else "UTC")
+
+
+def _of_variable(value: str) -> str:
+    found = _of_path(Path(value)) if value.startswith("/") else _of_name(value)
+    found = found or zone_of_posix(value)
+    if found is not None:
+        return found
+    message = (
+        f"the environment variable TZ is {shown(value)}: expected an IANA name such as "
+        '"Europe/Berlin", or a POSIX string whose rule some zone has'
+    )
+    near = difflib.get_close_matches(value.lower(), _all_by_lower_case(), 1)
+    did_you_mean = f'did you mean "{_all_by_lower_case()[near[0]][0]}"? ' if near else ""
+    raise Wrong(message, f'{did_you_mean}a "timezone" in jobs.yaml stands before TZ')
+
+
+def _of_localtime(localtime: Path) -> MachineZone:
+    hint = _first_line(localtime.with_name("timezone"))
+    found = _of_path(localtime, hint)
+    if found is not None:
+        return MachineZone(found)
+    if not os.path.lexists(localtime):
+        # The C library reads nothing else, and so shows UTC.
+        is_other = is_zone(hint) and hint not in ("UTC", "Etc/UTC")
+        said = f"there is no {localtime}, though {localtime.with_name('timezone')} says {hint}"
+        return MachineZone("UTC", said if is_other else "")
+    where = os.path.realpath(localtime)
+    via = "" if where == str(localtime) else f" (a link to {shown(where)})"
+    return MachineZone("UTC", f"{localtime}{via} is like no zone in the zone database")
+
+
+def _of_path(path: Path, hint: str = "") -> str | None:
+    """The zone of a file: by its place in a zone database, or by its content."""
+    where = os.path.realpath(path)
+    _, found, name = _IN_DATABASE.sub("/zoneinfo/", where).partition("/zoneinfo/")
+    named = _of_name(name) if found else None
+    if named is not None:
         return named
     try:
-        target = os.path.realpath(localtime)
-    except OSError:
-        return "UTC"
-    _, found, linked = target.partition("/zoneinfo/")
-    return linked if found and is_zone(linked) else "UTC"
+        return zone_of_content(read_regular(path, LARGEST_BYTES), hint)
+    except Unreadable:
+        return None
+
+
+def _of_name(name: str) -> str | None:
+    # `posix/` holds the same zones again, `right/` those that count leap seconds.
+    plain = name.removeprefix("posix/").removeprefix("right/")
+    return plain if plain not in _NO_NAMES and is_zone(plain) else None
+
+
+def _first_line(path: Path) -> str:
+    try:
+        text = read_regular(path, LARGEST_BYTES).decode()
+    except (Unreadable, UnicodeDecodeError):
+        return ""
+    return text.strip().partition("\n")[0].strip()
 
 
 @lru_cache(maxsize=1)
@@ -50,3 +130,11 @@ def _all() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _all_by_lower_case() -> dict[str, tuple[str]]:
     return {name.lower(): (name,) for name in _all()}
+
+
+@lru_cache(maxsize=1)
+def _all_by_city() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in _all():
+        found.setdefault(name.rpartition("/")[2].lower(), []).append(name)
+    return found

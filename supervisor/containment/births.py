@@ -1,11 +1,12 @@
 """How a run's own process is started from its order; three ways, one result.
 
 A command by posix_spawn, a Python function by fork, or by posix_spawn of another
-interpreter. Used by keepers only. Limits and nice are set from outside, so that
-a job cannot undo them and a failure has a name before the job is said to live.
+interpreter. Used by keepers only. Where nice or limits are asked for, a fork takes
+the place of posix_spawn, and the child sets them before anything else
+(`restraints.py`): they hold from the job's first instruction on.
 
-The law: whatever goes wrong here leaves no process and no descriptor behind;
-and nothing that a job could see differs from one birth to the next.
+Invariant: whatever goes wrong here leaves no process and no descriptor behind;
+and nothing that a job could see differs from one way to the next.
 
 No `subprocess` here: it needs `threading`, whose work after each fork costs as
 much as the fork itself. posix_spawn knows no folder to start in, so the keeper
@@ -13,21 +14,26 @@ goes there for the moment: it has one thread, and nobody else to mislead.
 """
 
 import _signal  # the functions of `signal`, without its enums: half a fork's worth of pages
+import errno
 import json
 import os
 import resource
 import signal
 import traceback
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from supervisor.containment import tree
-from workers import child
+from supervisor.containment import refusals, restraints
+from supervisor.containment.refusals import StartError
+from supervisor.containment.restraints import Gate, RestraintError
+from workers import child, environment
 
 Order = Mapping[str, typing.Any]
 
-_INHERITED = dict(os.environ)
+environment.restore()
+# A variable without a name is possible, and posix_spawn refuses to hand it on.
+_INHERITED = {name: value for name, value in os.environ.items() if name}
 _worn = dict(_INHERITED)  # what os.environ holds now, without its price for asking
 _WORKERS_DIR = str(Path(child.__file__).parent)
 # A `workers` package of that one folder, whatever else is called so over there.
@@ -56,14 +62,16 @@ def begin(order: Order, message_fd: int | None) -> Birth:
     message_fd: the worker's end of its pipe; stays open here.
 
     Raises:
-        OSError, ValueError: no process came of it.
+        StartError: no process came of it, and why.
     """
-    mine, theirs = os.pipe2(os.O_CLOEXEC)
+    try:
+        mine, theirs = os.pipe2(os.O_CLOEXEC)
+    except OSError as error:
+        raise refusals.of_process(error) from error
     try:
         os.set_blocking(mine, False)
-        os.chdir(order["cwd"])
+        _enter(order["cwd"])
         pid = _start(order, theirs, message_fd)
-        _restrain(pid, order)
     except BaseException:
         os.close(mine)
         raise
@@ -73,12 +81,19 @@ def begin(order: Order, message_fd: int | None) -> Birth:
     return Birth(pid, mine)
 
 
+def _enter(cwd: str) -> None:
+    try:
+        os.chdir(cwd)
+    except OSError as error:
+        raise refusals.of_folder(cwd, error) from error
+
+
 def _start(order: Order, write_end: int, message_fd: int | None) -> int:
-    environment = order["env"] if order["bare"] else {**_INHERITED, **order["env"]}
+    environment = _environment(order)
     if "argv" in order:
-        return _spawn(order["argv"], environment, write_end)
+        return _execute(order["argv"], environment, write_end, order)
     if message_fd is None:
-        raise ValueError("a worker without a pipe to speak on")
+        raise StartError("a worker without a pipe to speak on")
     assignment = child.Assignment(
         worker=order["worker"],
         params=order["params"],
@@ -89,30 +104,84 @@ def _start(order: Order, write_end: int, message_fd: int | None) -> int:
         message_fd=message_fd,
     )
     if order["python"] is None:
-        return _fork(assignment, environment, write_end)
-    return _elsewhere(order["python"], assignment, environment, write_end)
+        return _work(assignment, environment, write_end, order)
+    return _elsewhere(order["python"], assignment, environment, write_end, order)
+
+
+def _environment(order: Order) -> dict[str, str]:
+    """The whole environment of the process; its PWD names the folder without `..`."""
+    told = dict(order["env"])
+    if told.get("PWD") == order["cwd"] and "/../" in f"{order['cwd']}/":
+        told["PWD"] = os.getcwd()
+    return told if order["bare"] else {**_INHERITED, **told}
+
+
+# --- programs ---------------------------------------------------------------------
+
+
+def _execute(argv: list[str], environment: Mapping[str, str], write_end: int, order: Order) -> int:
+    """Start a program, restrained if the order says so. Raises: StartError."""
+    try:
+        if restraints.is_restrained(order):
+            return _execute_restrained(argv, environment, write_end, order)
+        return _spawn(argv, environment, write_end)
+    except RestraintError as error:
+        raise StartError(str(error)) from error
+    except MemoryError as error:
+        raise refusals.of_process(error) from error
+    except (OSError, ValueError) as error:
+        raise refusals.of_program(argv, error, environment) from error
 
 
 def _spawn(argv: list[str], environment: Mapping[str, str], write_end: int) -> int:
     output = [(os.POSIX_SPAWN_DUP2, write_end, 1), (os.POSIX_SPAWN_DUP2, write_end, 2)]
-    failure: OSError | None = None
-    for path in _candidates(argv[0], environment):
+
+    def spawn(path: str) -> int:
+        return os.posix_spawn(
+            path,
+            argv,
+            environment,
+            file_actions=output,
+            setsid=True,
+            setsigdef=_IGNORED_BY_PYTHON,
+        )
+
+    return _first(spawn, argv[0], environment)
+
+
+def _execute_restrained(
+    argv: list[str], environment: Mapping[str, str], write_end: int, order: Order
+) -> int:
+    gate = Gate()
+
+    def become(path: str) -> int:
+        os.execve(path, argv, environment)
+
+    def live() -> int:
+        _step_out(write_end)
+        for number in _IGNORED_BY_PYTHON:
+            _signal.signal(number, _signal.SIG_DFL)
         try:
-            return os.posix_spawn(
-                path,
-                argv,
-                environment,
-                file_actions=output,
-                setsid=True,
-                setsigdef=_IGNORED_BY_PYTHON,
-            )
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+            restraints.restrain(order)
+            return _first(become, argv[0], environment)
+        except (OSError, ValueError, MemoryError) as error:
+            gate.refuse(error)
+            return 1
+
+    return gate.passed(lambda: _fork(live))
+
+
+def _first(attempt: Callable[[str], int], program: str, environment: Mapping[str, str]) -> int:
+    """The result of the first path of a program that can be executed. Raises: OSError."""
+    failure: OSError | None = None
+    for path in _candidates(program, environment):
+        try:
+            return attempt(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            failure = failure or error  # a script whose interpreter is missing, perhaps
         except OSError as error:  # found, but not to be executed: so says execvp, too
             failure = error
-    if failure is not None:
-        raise failure
-    raise FileNotFoundError(2, "no such file or directory", argv[0])
+    raise failure or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
 
 
 def _candidates(program: str, environment: Mapping[str, str]) -> Iterator[str]:
@@ -137,35 +206,106 @@ def _is_missing(path: str) -> bool:
 
 
 def _elsewhere(
-    python: str, assignment: child.Assignment, environment: Mapping[str, str], write_end: int
+    python: str,
+    assignment: child.Assignment,
+    environment: Mapping[str, str],
+    write_end: int,
+    order: Order,
 ) -> int:
     # Not on the command line, where every user could read the parameters.
-    fd = os.memfd_create("assignment", 0)
+    try:
+        fd = os.memfd_create("assignment", 0)
+    except OSError as error:
+        raise refusals.of_process(error) from error
     try:
         fields = {name: getattr(assignment, name) for name in assignment.__slots__}
         os.write(fd, json.dumps(fields).encode())
         os.lseek(fd, 0, os.SEEK_SET)
         os.set_inheritable(assignment.message_fd, True)
-        argv = [python, "-c", _ELSEWHERE, _WORKERS_DIR, str(fd), str(os.getpid())]
-        return _spawn(argv, environment, write_end)
+        # UTF-8 whatever the locale, as workers of our own interpreter have it.
+        argv = [python, "-X", "utf8", "-c", _ELSEWHERE]
+        argv += [_WORKERS_DIR, str(fd), str(os.getpid())]
+        return _execute(argv, environment, write_end, order)
     finally:
         os.close(fd)
 
 
-def _fork(assignment: child.Assignment, environment: Mapping[str, str], write_end: int) -> int:
+# --- forks ------------------------------------------------------------------------
+
+
+def _work(
+    assignment: child.Assignment, environment: Mapping[str, str], write_end: int, order: Order
+) -> int:
+    """Fork a worker of this interpreter. Raises: StartError."""
     # All that can be done before the fork is done before: each page that the child
     # is the first to write costs it microseconds, and its code is many pages.
     _wear(environment)
     keeper = os.getpid()
+
+    def live() -> int:
+        child.die_with(keeper)
+        _step_out(write_end)
+        os.closerange(3, assignment.message_fd)
+        os.closerange(assignment.message_fd + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        return child.run(assignment)
+
+    try:
+        if restraints.is_restrained(order):
+            return _restrained(live, order)
+        return _fork(live)
+    except RestraintError as error:
+        raise StartError(str(error)) from error
+    except (OSError, MemoryError) as error:
+        raise refusals.of_process(error) from error
+
+
+def _restrained(live: Callable[[], int], order: Order) -> int:
+    gate = Gate()
+
+    def begin() -> int:
+        try:
+            restraints.restrain(order)
+        except (RestraintError, MemoryError) as error:
+            gate.refuse(error)
+            return 1
+        gate.open()
+        return live()
+
+    return gate.passed(lambda: _fork(begin))
+
+
+def _fork(live: Callable[[], int]) -> int:
+    """Fork; the child lives as told, and ends with the status that this returns."""
     # A TERM that comes before the child has dropped the keeper's handlers would be lost.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _OWN_SIGNALS)
     try:
         pid = os.fork()
         if pid == 0:
-            _become(assignment, write_end, keeper)
+            _live(live)
         return pid
     finally:
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _OWN_SIGNALS)
+
+
+def _live(live: Callable[[], int]) -> typing.NoReturn:
+    status = 1
+    try:
+        status = live()
+    except BaseException:  # the outermost edge of this process
+        traceback.print_exc()
+    finally:
+        child.leave(status)
+
+
+def _step_out(write_end: int) -> None:
+    """Give a forked child the session, signals and output of its own."""
+    _signal.set_wakeup_fd(-1)
+    for number in _OWN_SIGNALS:
+        _signal.signal(number, _signal.SIG_DFL)
+    os.setsid()
+    os.dup2(write_end, 1)
+    os.dup2(write_end, 2)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _OWN_SIGNALS)
 
 
 def _wear(environment: Mapping[str, str]) -> None:
@@ -175,38 +315,3 @@ def _wear(environment: Mapping[str, str]) -> None:
     for name, value in environment.items():
         if _worn.get(name) != value:
             os.environ[name] = _worn[name] = value
-
-
-def _become(assignment: child.Assignment, write_end: int, keeper: int) -> typing.NoReturn:
-    status = 1
-    try:
-        child.die_with(keeper)
-        _signal.set_wakeup_fd(-1)
-        for number in _OWN_SIGNALS:
-            _signal.signal(number, _signal.SIG_DFL)
-        os.setsid()
-        os.dup2(write_end, 1)
-        os.dup2(write_end, 2)
-        os.closerange(3, assignment.message_fd)
-        os.closerange(assignment.message_fd + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _OWN_SIGNALS)
-        status = child.run(assignment)
-    except BaseException:  # the outermost edge of this process
-        traceback.print_exc()
-    finally:
-        child.leave(status)
-
-
-def _restrain(pid: int, order: Order) -> None:
-    """Set nice and limits on a process that has just begun, or end it."""
-    kind = "nice"
-    try:
-        if order["nice"]:
-            own = os.getpriority(os.PRIO_PROCESS, 0)
-            os.setpriority(os.PRIO_PROCESS, pid, own + order["nice"])
-        for limit, value in order["limits"]:
-            kind = "limits"
-            resource.prlimit(pid, limit, (value, value))
-    except (OSError, ValueError) as error:
-        tree.end_children()
-        raise ValueError(f"{kind} could not be set: {error}") from error

@@ -21,6 +21,7 @@ import time
 import typing
 
 from supervisor.containment import births, output, packets, tree
+from supervisor.containment.refusals import StartError
 
 NAMED_STRAYS = 20
 READ_BYTES = 64 * 1024
@@ -147,8 +148,8 @@ class Keeper:
     def _begin(self, order: births.Order, message_fd: int | None) -> None:
         try:
             birth = births.begin(order, message_fd)
-        except (OSError, ValueError) as error:
-            self._say({"failed": _start_error(order, error)})
+        except StartError as error:
+            self._say({"failed": str(error)})
             return
         run = order["run"]
         log = output.Log(self._runs_dir, run, order["attempt"]) if run > 0 else Tail()
@@ -178,30 +179,31 @@ class Keeper:
     # --- endings --------------------------------------------------------------
 
     def _reap(self, tenant: Tenant) -> None:
-        status, empty = self._reap_dead(tenant)
+        ended, empty = self._reap_dead(tenant)
         if not empty and (tenant.pid is None or tenant.killed):
-            if status is not None:
-                self._say({**tenant.introduction(), "status": status})
+            if ended:
+                self._say({**tenant.introduction(), **ended})
             self._kill_left(tenant)
         elif empty:
-            self._finish(tenant, {} if status is None else {"status": status})
+            self._finish(tenant, ended)
 
-    def _reap_dead(self, tenant: Tenant) -> tuple[int | None, bool]:
-        """(status of the run's own process if it was among the dead, nothing is left)."""
-        status = None
+    def _reap_dead(self, tenant: Tenant) -> tuple[dict[str, object], bool]:
+        """(what to tell of the run's own process if it was among the dead, nothing is left)."""
+        ended: dict[str, object] = {}
         while True:
             try:
                 dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if dead is None:
-                    return status, False
+                    return ended, False
                 if dead.si_pid == tenant.pid:
                     self._before_reaping(tenant, dead.si_pid)
                 _, code, usage = os.wait4(dead.si_pid, 0)
             except ChildProcessError:
-                return status, True
+                return ended, True
             tenant.account(usage)
             if dead.si_pid == tenant.pid:
-                tenant.pid, status = None, code
+                tenant.pid = None
+                ended = {"status": code, "exit_cpu_s": usage.ru_utime + usage.ru_stime}
 
     def _before_reaping(self, tenant: Tenant, pid: int) -> None:
         """Kill the group of the run's own process while its number is still taken."""
@@ -270,10 +272,3 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
             os.killpg(pid, number)
         except ProcessLookupError:  # forked, and not yet the leader of its session
             os.kill(pid, number)
-
-
-def _start_error(order: births.Order, error: Exception) -> str:
-    what = order["argv"][0] if order.get("argv") else order.get("python") or order["cwd"]
-    if isinstance(error, OSError) and error.strerror:
-        return f'start "{error.filename or what}": {error.strerror.lower()}'
-    return f'start "{what}": {error}'

@@ -19,15 +19,22 @@ import resource
 import select
 import signal
 import socket
+import time
 import traceback
 import typing
 
-from supervisor.containment import packets, tree
+from supervisor.containment import marks, packets, refusals, tree
 from supervisor.containment.keeper import Keeper
+from supervisor.containment.standstill import Stops
 from workers import child
 
-LAST_S = 2.0
+LAST_S = 0.3
+LAST_KILL_S = 0.1
 ROUND_MS = 20
+# What lives so long after its keeper's end, killed in each round, will not go.
+SURVIVES_S = 1.0
+HELD_ROUND_MS = 1000
+MOST_WAKES = 64  # in one turn
 _MORE_KILLABLE = 100  # of 1000, for keepers and runs: the supervisor goes last
 
 
@@ -37,6 +44,7 @@ class Settings(typing.NamedTuple):
     control_fd: int
     supervisor: int
     runs_dir: str
+    instance: str
     umask: int | None
     limits: list[tuple[int, int, int]]
 
@@ -50,6 +58,10 @@ class Nursery:
         self._wakeup = wakeup
         self._keepers: dict[int, int] = {}  # pid -> number
         self._unswept: list[int] = []  # numbers of dead keepers whose trees may live
+        self._unswept_since = 0.0
+        self._doomed: dict[int, float] = {}  # keepers that were killed, and when
+        self._held: set[int] = set()  # children that SIGKILL does not end; told already
+        self._stops: dict[int, Stops] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._poll.register(wakeup, select.POLLIN)
@@ -58,7 +70,7 @@ class Nursery:
         """Until the supervisor is gone; returns only in the nursery, never in a keeper."""
         self._say({"ready": True})
         while True:
-            ready = {fd for fd, _ in self._poll.poll(ROUND_MS if self._unswept else None)}
+            ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 if os.getppid() != self._settings.supervisor:
@@ -67,8 +79,15 @@ class Nursery:
             if self._control.fileno() in ready and not self._obey():
                 return
 
+    def _patience_ms(self) -> int | None:
+        if self._unswept or self._doomed:
+            return ROUND_MS
+        return HELD_ROUND_MS if self._held else None
+
     def end(self) -> None:
         """Let the keepers finish, for LAST_S; then kill whatever is left."""
+        for pid in self._keepers:
+            os.kill(pid, signal.SIGCONT)
         waited = select.poll()
         waited.register(self._wakeup, select.POLLIN)
         for _ in range(int(LAST_S * 1000 / ROUND_MS)):
@@ -78,7 +97,7 @@ class Nursery:
             waited.poll(ROUND_MS)
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wakeup, 4096)
-        tree.end_children()
+        tree.end_children(within_s=LAST_KILL_S)
 
     def _obey(self) -> bool:
         """Do what one packet asks; False: there will be no other."""
@@ -93,19 +112,22 @@ class Nursery:
                 self._signal(number, signal.SIGCONT)
             case {"kill": number}:
                 self._signal(number, signal.SIGKILL)
+                now = time.monotonic()
+                self._doomed |= {pid: now for pid, n in self._keepers.items() if n == number}
         return True
 
     def _bear(self, number: int, fd: int) -> None:
         try:
             pid = os.fork()
         except OSError as error:
-            self._say({"unborn": number, "error": f"fork: {error.strerror}"})
+            self._say({"unborn": number, "error": refusals.process_refused(error)})
             os.close(fd)
             return
         if pid == 0:
             self._become_keeper(fd)
         os.close(fd)
         self._keepers[pid] = number
+        self._say({"born": number, "pid": pid})
 
     def _become_keeper(self, fd: int) -> typing.NoReturn:
         status = 1
@@ -130,18 +152,62 @@ class Nursery:
 
     def _bury(self) -> None:
         """Reap the dead, kill what dead keepers left, and tell when it is gone."""
+        self._wake_stopped()
         for pid in tree.reap():
-            number = self._keepers.pop(pid, None)
-            if number is not None:
-                self._unswept.append(number)
-        if not self._unswept:
+            self._forget(pid)
+        self._give_up_held_keepers()
+        if not self._unswept and not self._held:
             return
         left = [pid for pid in tree.children() if pid not in self._keepers]
         tree.kill(left)
+        self._held.intersection_update(left)
+        left = [pid for pid in left if pid not in self._held]
         if not left:
             for number in self._unswept:
                 self._say({"swept": number})
             self._unswept.clear()
+        elif time.monotonic() > self._unswept_since + SURVIVES_S:
+            self._say({"survived": self._unswept, "left": tree.survivors(left)})
+            self._held.update(left)
+            self._unswept = []
+
+    def _forget(self, pid: int) -> None:
+        """A child has ended; if it was a keeper, its tree is to be killed."""
+        self._doomed.pop(pid, None)
+        self._stops.pop(pid, None)
+        number = self._keepers.pop(pid, None)
+        if number is not None:
+            self._unswept.append(number)
+            self._unswept_since = time.monotonic()
+
+    def _give_up_held_keepers(self) -> None:
+        """A keeper that was killed may not be reaped while somebody traces it."""
+        for pid, since in list(self._doomed.items()):
+            if tree.state(pid) == "Z":
+                self._forget(pid)
+                self._held.add(pid)
+            elif time.monotonic() > since + SURVIVES_S:
+                del self._doomed[pid]
+
+    def _wake_stopped(self) -> None:
+        """Continue keepers that somebody stopped; kill one that is stopped without end."""
+        for _ in range(MOST_WAKES):
+            try:
+                stopped = os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WNOHANG)
+            except ChildProcessError:
+                return
+            if stopped is None:
+                return
+            if stopped.si_pid in self._keepers:
+                self._wake(stopped.si_pid)
+
+    def _wake(self, keeper: int) -> None:
+        now = time.monotonic()
+        if self._stops.setdefault(keeper, Stops()).add(now):
+            self._doomed[keeper] = now
+            os.kill(keeper, signal.SIGKILL)
+        else:
+            os.kill(keeper, signal.SIGCONT)
 
     def _say(self, packet: dict[str, object]) -> None:
         with contextlib.suppress(ConnectionError):
@@ -162,15 +228,29 @@ def hear_signals() -> int:
     return mine
 
 
+def take_default_signals() -> None:
+    """Block and ignore nothing, whatever our parent did: jobs inherit it from here.
+
+    Python itself ignores two signals; each way to start a job undoes that.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def main(argument: str) -> None:
     """Run the nursery as the supervisor's settings say."""
     settings = Settings(**json.loads(argument))
     control = socket.socket(fileno=settings.control_fd)
     control.set_inheritable(False)
+    take_default_signals()
     wakeup = hear_signals()
     if not tree.hear_of_death(settings.supervisor, signal.SIGTERM):
         return
     tree.adopt_orphans()
+    marks.put_on(0, settings.instance)
     for kind, soft, hard in settings.limits:
         resource.setrlimit(kind, (soft, hard))
     if settings.umask is not None:

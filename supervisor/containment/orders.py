@@ -2,7 +2,7 @@
 
 Pure. An order is a JSON object:
 
-  run, attempt, cwd, nice, limits    always
+  run, attempt, cwd, nice, limits    always; limits: (key of jobs.yaml, value) pairs
   env, bare                          what differs from the keeper's own environment;
                                      bare: nothing of that one is handed on
   argv                               a command, or
@@ -10,24 +10,16 @@ Pure. An order is a JSON object:
   timezone, dry_run, python          or null for the keeper's own
 """
 
-import resource
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
 
-from supervisor.core.events import Launch
+from supervisor.core.effects import Launch
 from supervisor.core.model import Job, Limits, Run
 
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 
-_KINDS = {
-    "address_space": resource.RLIMIT_AS,
-    "open_files": resource.RLIMIT_NOFILE,
-    "cpu_seconds": resource.RLIMIT_CPU,
-    "file_size": resource.RLIMIT_FSIZE,
-    "processes": resource.RLIMIT_NPROC,
-}
 _NO_LIMITS = Limits()
 _encode = msgspec.json.Encoder().encode
 
@@ -73,6 +65,7 @@ def environment(run: Run, job: Job, house: Mapping[str, str]) -> dict[str, str]:
     plain = {} if job.inherit_env else {"PATH": PLAIN_PATH}
     return {
         **plain,
+        "PWD": job.cwd,  # of the supervisor it would be another folder's
         **house,
         **dict(job.env),
         "NIGHTSHIFT_JOB": job.name,
@@ -90,8 +83,8 @@ def instant(at: datetime) -> str:
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
-def _limits(limits: Limits) -> list[tuple[int, int]]:
+def _limits(limits: Limits) -> list[tuple[str, int]]:
     if limits == _NO_LIMITS:
         return []
-    given = ((kind, getattr(limits, name)) for name, kind in _KINDS.items())
-    return [(kind, value) for kind, value in given if value is not None]
+    given = ((name, getattr(limits, name)) for name in Limits.__struct_fields__)
+    return [(name, value) for name, value in given if value is not None]

@@ -1,6 +1,6 @@
 """A run's log on disk: the first 256 KiB, and the newest 768 KiB to 1.5 MiB.
 
-`Log` is what a keeper writes with; `join`, `last_lines`, `size` and `remove` are for
+`Log` is what a keeper writes with; `join`, `newest`, `size` and `remove` are for
 those who read. Nothing here knows processes or the ledger.
 
 `<run>.log` is the head. `<run>.log.1` and `.2` take turns for the newest: each
@@ -11,6 +11,7 @@ the same files. A disk that is full costs lines, never the job.
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 HEAD_BYTES = 256 * 1024
@@ -18,6 +19,7 @@ SEGMENT_BYTES = 768 * 1024
 MOST_KEPT_BYTES = HEAD_BYTES + 2 * SEGMENT_BYTES
 _START_DIGITS = 20
 _START_BYTES = _START_DIGITS + 1  # and a newline
+_LINE_END = re.compile(rb"[\r\n]")
 
 
 class Log:
@@ -157,10 +159,11 @@ def after(runs_dir: str | Path, run: int, position: int, most_bytes: int) -> tup
     return b"".join(pieces), position
 
 
-def last_lines(runs_dir: str | Path, run: int, most_bytes: int) -> list[str]:
-    """The newest whole lines of a run's output, of at most `most_bytes` together.
+def newest(runs_dir: str | Path, run: int, most_bytes: int) -> tuple[bytes, bool]:
+    """The newest of a run's output, and whether it begins in the middle of a line.
 
-    Reads no more than that. A line whose beginning is not among them is left out:
+    Reads no more than `most_bytes`. A line whose beginning is not among them is left
+    out, if another one begins later (also one that is written over it, behind a CR):
     half a line could begin with half a secret, which no mask would know.
     """
     path = str(runs_path(runs_dir, run))
@@ -174,9 +177,12 @@ def last_lines(runs_dir: str | Path, run: int, most_bytes: int) -> list[str]:
         if room <= 0:
             break
     found = b"".join(reversed(pieces))
-    if room <= 0:
-        found = found.partition(b"\n")[2]
-    return found.decode(errors="replace").splitlines()
+    if room > 0:
+        return found, False
+    begun = _LINE_END.search(found)
+    if begun is None or not found[begun.end() :].strip():
+        return found, True
+    return found[begun.end() :], False
 
 
 def size(runs_dir: str | Path, run: int) -> int:

@@ -4,10 +4,12 @@ Every packet is one JSON object in one datagram of a SOCK_SEQPACKET pair, so
 that there are no halves to put together and a death is an end of file.
 
 supervisor -> nursery  {"keeper": n} and its socket; {"wake": n}; {"kill": n}
-nursery -> supervisor  {"ready": true}; {"swept": n}; {"unborn": n, "error": text}
+nursery -> supervisor  {"ready": true}; {"born": n, "pid"}; {"unborn": n, "error": text};
+                       {"swept": n}; {"survived": [n], "left": [text]}
 supervisor -> keeper   an order (see orders.py); {"force": "term" or "kill"}
-keeper -> supervisor   {"failed": text}; or {"pid"}; {"status"}; {"emptied": true, ...},
-                       in one packet those that came soon after each other
+keeper -> supervisor   {"failed": text}; or {"pid"}; {"status", "exit_cpu_s"};
+                       {"emptied": true, ...}, in one packet those that came soon after
+                       each other
 
 Standard library only, and little of it: nursery and keepers live on this.
 """

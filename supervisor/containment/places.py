@@ -23,6 +23,7 @@ class Told(msgspec.Struct):
     pid: int | None = None
     failed: str | None = None
     status: int | None = None
+    exit_cpu_s: float = 0.0
     emptied: bool = False
     strays: tuple[str, ...] = ()
     cpu_s: float = 0.0
@@ -39,11 +40,12 @@ _decode = msgspec.json.Decoder(Told).decode
 class Place:
     """Free (no key), taken, or lost (its keeper is dead, or we hung up)."""
 
-    __slots__ = ("control", "exited", "is_lost", "key", "mail", "number")
+    __slots__ = ("control", "exited", "is_lost", "key", "mail", "number", "pid")
 
     def __init__(self, number: int, control: socket.socket) -> None:
         self.number = number
         self.control = control
+        self.pid = 0  # of the keeper, once the nursery has told it
         self.key: Key | None = None
         self.mail: Mail | None = None
         self.exited = False  # the attempt's own process

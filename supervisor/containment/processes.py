@@ -6,33 +6,37 @@ an attempt is (run id, attempt number) here.
 
 The law: of each launch come, in this order, either `LaunchFailed` alone, or
 `Started`, any number of `Said`, `Exited`, `Emptied`. Where a keeper or the
-nursery died, `Lost` stands for whatever is missing of `Started` and `Exited`. Of an
-attempt that was abandoned nothing more is said.
+nursery died, `Lost` stands for whatever is missing of `Started` and `Exited`; and
+where something survives SIGKILL, `Survived` stands for `Emptied`.
 """
 
 import contextlib
 import os
 import selectors
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from supervisor.containment import orders, packets, tree
-from supervisor.containment.mail import Heard
+from supervisor.containment import orders, packet_events, packets, refusals, tree
+from supervisor.containment.callbacks import Callbacks, Happened
 from supervisor.containment.nurse import Nurse, settings
 from supervisor.containment.places import Key, Place, Told
-from supervisor.core import events
+from supervisor.core import effects, events
 from workers import protocol
 
 IDLE_KEEPERS = 16
 # So long after the last word of any process idle keepers, 2 MB each, are sent away.
 REST_S = 3.0
-CLOSE_S = 5.0
-END_S = 2.0  # for what is left when the nursery has died
+# While runs live, so often is looked whether their keepers and the nursery can act.
+LOOK_S = 0.75
+CLOSE_S = 0.5
+LAST_S = 0.1  # for what is left when the nursery has ended as it should
+END_S = 2.0  # for what is left when it has died
 _LAST_TURNS = 4
-
-Happened = list[events.AttemptEvent]
+_NO_NURSERY = (
+    "the process that starts runs ended at once: is the system short of memory or processes?"
+)
 
 
 class Processes:
@@ -56,19 +60,17 @@ class Processes:
     ) -> None:
         self.strays_killed = 0
         self.keeper_deaths = 0
-        self.rest_at: float | None = None  # monotonic: when `rest` has something to do
-        self._selector = selector
+        self.rest_at: float | None = None  # monotonic: when idle keepers are sent away
+        self._look_at: float | None = None
         self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
-        self._settings = settings(runs_dir, umask, limits)
+        self._settings = settings(runs_dir, instance, umask, limits)
         self._spare = spare
         self._nurse: Nurse | None = None
         self._places: dict[int, Place] = {}  # until swept, or sent away
         self._free: list[Place] = []
         self._taken: dict[Key, Place] = {}
         self._last_number = 0
-        self._ears: dict[int, Callable[[events.At], Happened]] = {}
-
-    # --- what the loop asks ---------------------------------------------------
+        self._callbacks = Callbacks(selector, self)
 
     def start(self) -> None:
         """Start the nursery; from the main thread, whose end would be its own.
@@ -77,30 +79,35 @@ class Processes:
             OSError: it cannot be exec'd.
         """
         self._nurse = Nurse(self._settings, {**os.environ, **self._house})
-        self._listen(self._nurse.control.fileno(), self._hear_nursery)
+        self._callbacks.add(self._nurse.control.fileno(), self._hear_nursery)
         with contextlib.suppress(OSError):  # the first launch will say why
             self._release(self._new_place())  # which need not wait for its keeper's birth
 
-    def launch(self, launch: events.Launch, at: events.At) -> Happened:
+    def launch(self, launch: effects.Launch, at: events.At) -> Happened:
         """Begin an attempt; nothing yet, or that it cannot even be tried."""
         key = (launch.run.id, launch.run.attempt)
+        self._look_at = self._look_at or at.mono + LOOK_S
         speaks = launch.job.worker is not None
         try:
             self._hand_over(key, orders.order(launch, self._house), speaks)
         except packets.TooLarge as error:
             return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
         except ConnectionError:  # the nursery is dead, and its socket has yet to say so
-            return [events.Lost(at, *key), events.Emptied(at, *key)]
-        except (OSError, ValueError) as error:
-            return [events.LaunchFailed(at, *key, f"hand over to a keeper: {error}")]
+            if self._nurse is None or self._nurse.was_ready:
+                return [events.Lost(at, *key), events.Emptied(at, *key)]
+            return [events.LaunchFailed(at, *key, _NO_NURSERY)]
+        except OSError as error:
+            return [events.LaunchFailed(at, *key, refusals.process_refused(error))]
+        except ValueError as error:
+            return [events.LaunchFailed(at, *key, str(error))]
         return []
 
-    def signal(self, run: int, attempt: int, force: events.Force) -> None:
+    def signal(self, run: int, attempt: int, force: effects.Force) -> None:
         """Use force on a living attempt; one that is gone is left alone."""
         place = self._taken.get((run, attempt))
         if place is None:
             return
-        if force is events.Force.ABANDON:
+        if force is effects.Force.ABANDON:
             self._abandon(place)
         elif not place.is_lost:
             self._urge(place, force)
@@ -108,16 +115,30 @@ class Processes:
     def ready(self, key: selectors.SelectorKey, at: events.At) -> Happened:
         """What came on a descriptor that the selector calls readable."""
         self.rest_at = at.mono + REST_S
-        ear = self._ears.get(key.fd)  # None: closed earlier in the same turn
-        return ear(at) if ear is not None else []
+        return self._callbacks.call(key.fd, at)
 
     def reap(self) -> None:
-        """Bury what fell to this process as PID 1 or subreaper; after a SIGCHLD."""
+        """After a SIGCHLD: continue a stopped nursery, reap what fell to us as a subreaper."""
         nursery = [self._nurse.pid] if self._nurse else []
+        if self._nurse:
+            self._nurse.go_on_if_stopped()
         tree.reap([*nursery, *self._spare])
 
+    def next_instant(self) -> float | None:
+        """When `rest` has something to do, monotonic; None: nothing by itself."""
+        return min((at for at in (self.rest_at, self._look_at) if at is not None), default=None)
+
     def rest(self, at: events.At) -> None:
-        """Send idle keepers away when it is quiet, all but one that the next run will want."""
+        """Look after keepers and nursery, and send idle keepers away when it is quiet.
+
+        All but one are sent away: the next run will want it.
+        """
+        if self._look_at is not None and at.mono >= self._look_at:
+            self._look_at = at.mono + LOOK_S if self._taken else None
+            if self._nurse is not None:
+                self._nurse.look_after(
+                    {place.pid: place.number for place in self._places.values()}
+                )
         if self.rest_at is not None and at.mono >= self.rest_at:
             self.rest_at = None
             for place in self._free[1:]:
@@ -127,16 +148,19 @@ class Processes:
         """The attempts whose trees are not known to be empty."""
         return frozenset(self._taken)
 
-    def close(self) -> None:
-        """End every tree, the keepers and the nursery; waits for them, within limits."""
+    def close(self) -> list[str]:
+        """End every tree, the keepers and the nursery; waits for them, within limits.
+
+        What survives SIGKILL is named: `pid argv` of each.
+        """
         for place in list(self._places.values()):
             self._part(place)
         self._taken.clear()
         if self._nurse is not None:
-            self._forget(self._nurse.control.fileno())
+            self._callbacks.remove(self._nurse.control.fileno())
             self._nurse.end(CLOSE_S)
             self._nurse = None
-        tree.end_children(self._spare, END_S)
+        return tree.survivors(tree.end_children(self._spare, LAST_S))
 
     # --- places ---------------------------------------------------------------
 
@@ -145,7 +169,7 @@ class Processes:
         self._last_number += 1
         place = Place(self._last_number, self._nurse.bear(self._last_number))
         self._places[place.number] = place
-        self._listen(place.control.fileno(), lambda at: self._hear_keeper(place, at))
+        self._callbacks.add(place.control.fileno(), lambda at: self._hear_keeper(place, at))
         return place
 
     def _hand_over(self, key: Key, order: bytes, speaks: bool) -> None:
@@ -170,7 +194,7 @@ class Processes:
         place.key = key
         self._taken[key] = place
 
-    def _urge(self, place: Place, force: events.Force) -> None:
+    def _urge(self, place: Place, force: effects.Force) -> None:
         if self._nurse is None:
             return
         try:
@@ -179,15 +203,13 @@ class Processes:
             self._nurse.kill(place.number)
         except OSError:  # it is dead, which its socket will say
             return
-        if force is events.Force.KILL:  # a keeper that was stopped would never hear it
+        if force is effects.Force.KILL:  # a keeper that was stopped would never hear it
             self._nurse.wake(place.number)
 
     def _abandon(self, place: Place) -> None:
-        if place.key is not None:
-            del self._taken[place.key]
-        self._part(place)
+        """Kill the keeper, too; the nursery kills its tree, and tells what becomes of it."""
         if self._nurse is not None:
-            self._nurse.wake(place.number)
+            self._nurse.kill(place.number)
 
     def _release(self, place: Place) -> None:
         """The keeper is free again; send it away if there are enough of them."""
@@ -209,7 +231,7 @@ class Processes:
         self._close_mail(place)
         if not place.is_lost:
             place.is_lost = True
-            self._forget(place.control.fileno())
+            self._callbacks.remove(place.control.fileno())
             place.control.close()
 
     # --- what is heard --------------------------------------------------------
@@ -232,16 +254,16 @@ class Processes:
         if told.pid is not None:
             happened.append(events.Started(at, *key, told.pid))
             if place.mail is not None and told.status is None:  # not before it has started
-                self._listen(place.mail.fd, lambda at: self._hear_worker(place, at))
+                self._callbacks.add(place.mail.fd, lambda at: self._hear_worker(place, at))
         if told.status is not None:
             happened += self._last_words(place, key, at)
-            happened.append(events.Exited(at, *key, told.status))
+            happened.append(events.Exited(at, *key, told.status, told.exit_cpu_s))
             place.exited = True
         if told.tail:
             happened.append(events.Said(at, *key, protocol.Log("info", told.tail)))
         if told.emptied:
             self.strays_killed += len(told.strays)
-            happened.append(_emptied(told, key, at))
+            happened.append(packet_events.emptied(told, key, at))
         if told.failed is not None:
             self._close_mail(place)
             happened.append(events.LaunchFailed(at, *key, told.failed))
@@ -256,17 +278,17 @@ class Processes:
         heard, more = place.mail.read()
         if not more:
             self._close_mail(place)
-        return _said(heard, place.key, at)
+        return packet_events.said(heard, place.key, at)
 
     def _last_words(self, place: Place, key: Key, at: events.At) -> Happened:
         heard = place.rest()
         self._close_mail(place)
-        return _said(heard, key, at)
+        return packet_events.said(heard, key, at)
 
     def _close_mail(self, place: Place) -> None:
         if place.mail is not None:
-            if place.mail.fd in self._ears:
-                self._forget(place.mail.fd)
+            if place.mail.fd in self._callbacks:
+                self._callbacks.remove(place.mail.fd)
             os.close(place.mail.fd)
             place.mail = None
 
@@ -280,12 +302,29 @@ class Processes:
             return []
         happened = self._last_words(place, place.key, at)
         self._hang_up(place)
-        if not place.exited:
+        # Under a nursery that never began there was no keeper to lose.
+        has_begun = self._nurse is None or self._nurse.was_ready
+        if not place.exited and has_begun:
             happened.append(events.Lost(at, *place.key))
         return happened
 
     def _swept(self, place: Place, at: events.At) -> Happened:
         """Nothing lives of a keeper or its tree; its own last packets come first."""
+        happened = self._last_packets(place, at)
+        if place.key is not None:
+            del self._taken[place.key]
+            happened.append(events.Emptied(at, *place.key))
+        return happened
+
+    def _survived(self, place: Place, left: tuple[str, ...], at: events.At) -> Happened:
+        """A keeper is dead, and some of these, which SIGKILL does not end, were its tree."""
+        happened = self._last_packets(place, at)
+        if place.key is not None:
+            del self._taken[place.key]
+            happened.append(events.Survived(at, *place.key, left))
+        return happened
+
+    def _last_packets(self, place: Place, at: events.At) -> Happened:
         happened: Happened = []
         for _ in range(_LAST_TURNS):
             if not place.is_lost:
@@ -293,9 +332,6 @@ class Processes:
         if not place.is_lost:
             happened += self._lose(place, at)
         self._part(place)
-        if place.key is not None:
-            del self._taken[place.key]
-            happened.append(events.Emptied(at, *place.key))
         return happened
 
     def _hear_nursery(self, at: events.At) -> Happened:
@@ -306,56 +342,58 @@ class Processes:
             return []
         if told is None:
             return self._lose_nursery(self._nurse, at)
-        place = self._places.get(told.swept or told.unborn)
+        if told.survived:
+            found = [self._places[number] for number in told.survived if number in self._places]
+            return [event for place in found for event in self._survived(place, told.left, at)]
+        place = self._places.get(told.swept or told.unborn or told.born)
         if place is None:
             return []
-        if told.unborn and place.key is not None:
-            key = place.key
-            del self._taken[key]
-            self._part(place)
-            return [events.LaunchFailed(at, *key, f"make a keeper: {told.error}")]
-        return self._swept(place, at)
+        if told.born:
+            place.pid = told.pid
+            return []
+        return self._not_begun(place, told.error, at) if told.unborn else self._swept(place, at)
+
+    def _not_begun(self, place: Place, error: str, at: events.At) -> Happened:
+        """There never was a keeper in this place, so nothing of its run has begun."""
+        key = place.key
+        self._part(place)
+        if key is None:
+            return []
+        del self._taken[key]
+        return [events.LaunchFailed(at, *key, error)]
 
     def _lose_nursery(self, nurse: Nurse, at: events.At) -> Happened:
         """The nursery is dead; all that it and its keepers left has fallen to us."""
-        self._forget(nurse.control.fileno())
-        nurse.end(0)
+        self._callbacks.remove(nurse.control.fileno())
+        nurse.shoot()
         self._nurse = None
-        left = tree.end_children(self._spare, END_S)
+        left = tuple(tree.survivors(tree.end_children(self._spare, END_S)))
+        nurse.end(0)
         happened: Happened = []
         for place in list(self._places.values()):
-            if not left:
+            if not nurse.was_ready:
+                happened += self._not_begun(place, _NO_NURSERY, at)
+            elif left:
+                happened += self._survived(place, left, at)
+            else:
                 happened += self._swept(place, at)
-            elif not place.is_lost:  # what cannot be killed may be anybody's
-                happened += self._lose(place, at)
         if nurse.was_ready:  # one that cannot even begin is tried again at the next launch
             with contextlib.suppress(OSError):
                 self.start()
         return happened
 
-    # --- the selector ---------------------------------------------------------
-
-    def _listen(self, fd: int, ear: Callable[[events.At], Happened]) -> None:
-        self._ears[fd] = ear
-        self._selector.register(fd, selectors.EVENT_READ, self)
-
-    def _forget(self, fd: int) -> None:
-        self._selector.unregister(fd)
-        del self._ears[fd]
-
-
-def _said(heard: list[Heard], key: Key, at: events.At) -> Happened:
-    return [events.Said(at, *key, message) for message in heard]
-
-
-def _emptied(told: Told, key: Key, at: events.At) -> events.Emptied:
-    return events.Emptied(
-        at,
-        *key,
-        strays=told.strays,
-        cpu_s=told.cpu_s,
-        max_rss_bytes=told.max_rss_bytes,
-        log_bytes=told.log_bytes,
-        dropped_bytes=told.dropped_bytes,
-        log_lost=told.log_lost,
-    )
+    def let_go(self, fd: int, at: events.At) -> Happened:
+        """Hear no more of a descriptor that nobody can listen to; its attempt is lost."""
+        if self._nurse is not None and fd == self._nurse.control.fileno():
+            return self._lose_nursery(self._nurse, at)
+        for place in list(self._places.values()):
+            mail = -1 if place.mail is None else place.mail.fd
+            if fd == mail or (not place.is_lost and fd == place.control.fileno()):
+                key = place.key
+                self._part(place)
+                if key is None or self._taken.pop(key, None) is None:
+                    return []
+                return [events.Lost(at, *key), events.Emptied(at, *key)]
+        if fd in self._callbacks:
+            self._callbacks.remove(fd)
+        return []

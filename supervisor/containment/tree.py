@@ -17,7 +17,10 @@ import ctypes
 import os
 import signal
 import time
+import typing
 from collections.abc import Collection
+
+from supervisor.containment import marks
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -26,6 +29,33 @@ _PIECE_BYTES = 32 * 1024
 NAME_CHARACTERS = 200
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+class NoProcError(Exception):
+    """/proc does not show the processes of this PID namespace; the text says what to do."""
+
+
+class Swept(typing.NamedTuple):
+    """`pid argv` of what a sweep killed, and of what is still there."""
+
+    killed: list[str]
+    left: list[str]
+
+
+def need_proc() -> None:
+    """Make sure that processes can be seen. Raises: NoProcError."""
+    try:
+        seen = os.readlink("/proc/self")
+        _numbers(f"/proc/self/task/{seen}/children")
+    except FileNotFoundError:
+        seen = seen if os.path.exists("/proc/self/stat") else ""
+    except OSError:
+        seen = ""
+    if seen != str(os.getpid()):
+        raise NoProcError(
+            "/proc does not show the processes of this PID namespace, and without it what jobs "
+            "leave behind cannot be found: mount it (mount -t proc proc /proc)"
+        )
 
 
 def adopt_orphans() -> None:
@@ -73,6 +103,16 @@ def names(pids: Collection[int]) -> dict[int, str]:
     return named
 
 
+def state(pid: int) -> str:
+    """The kernel's letter for what a process does (proc(5)); "": there is none."""
+    return _short_and_state(pid)[1]
+
+
+def survivors(pids: Collection[int]) -> list[str]:
+    """`pid argv` of each, and why SIGKILL does not end it, where that can be seen."""
+    return [f"{pid} {_name(pid)}{_why_it_survives(pid)}" for pid in pids]
+
+
 def kill(pids: Collection[int]) -> None:
     """SIGKILL to these children and to the groups they are in.
 
@@ -110,25 +150,24 @@ def reap(spare: Collection[int] = ()) -> list[int]:
     return [pid for pid in children() if pid not in spare and _reaped(pid)]
 
 
-def sweep(instance: str, within_s: float = 5.0) -> list[str]:
-    """Kill what carries NIGHTSHIFT_INSTANCE=<instance> in its environment; `pid argv` of each.
+def sweep(instance: str, within_s: float = 5.0) -> Swept:
+    """Kill what carries the instance, in its environment or as its mark.
 
     For the trees of a supervisor that was killed together with its nursery and
-    keepers. Never this process or its ancestors. What cleared its environment, or
-    belongs to a user whose processes may not be read, is out of reach.
+    keepers. Never this process or its ancestors. What belongs to another user may
+    be out of reach, and is told as left.
     """
-    mark = f"NIGHTSHIFT_INSTANCE={instance}".encode()
     spared = _lineage()
     deadline = time.monotonic() + within_s
-    killed: dict[int, str] = {}
-    while found := [pid for pid in _all_pids() if pid not in spared and _carries(pid, mark)]:
+    seen: dict[int, str] = {}
+    while found := [pid for pid in _all_pids() if pid not in spared and _bears(pid, instance)]:
         for pid in found:
-            killed.setdefault(pid, f"{pid} {_argv(pid)}")
-            _kill_if_it_carries(pid, mark)
+            seen.setdefault(pid, f"{pid} {_name(pid)}")
+            _kill_if_it_bears(pid, instance)
         if time.monotonic() > deadline:
             break
         time.sleep(_ROUND_S)
-    return list(killed.values())
+    return Swept([name for pid, name in seen.items() if pid not in found], survivors(found))
 
 
 def _lineage() -> set[int]:
@@ -139,19 +178,18 @@ def _lineage() -> set[int]:
     return pids
 
 
-def _carries(pid: int, mark: bytes) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return mark in file.read().split(b"\0")
-    except OSError:
-        return False
+def _bears(pid: int, instance: str) -> bool:
+    """Whether a process carries the mark and is more than what is left of one."""
+    is_dead = state(pid) in ("Z", "X", "") and not _has_threads(pid)
+    return not is_dead and marks.is_on(pid, instance)
 
 
-def _kill_if_it_carries(pid: int, mark: bytes) -> None:
+def _kill_if_it_bears(pid: int, instance: str) -> None:
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(pid)
         try:
-            if _carries(pid, mark):  # still: from here on the handle means this very process
+            # From here on the handle means this very process.
+            if _bears(pid, instance):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
             os.close(handle)
@@ -182,15 +220,48 @@ def _argv(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
             argv = file.read(4 * NAME_CHARACTERS) or b""
+    except OSError:
+        return ""
+    short, letter = _short_and_state(pid)
+    if letter in ("Z", "X", "") and not _has_threads(pid):
+        return ""
+    text = argv.replace(b"\0", b" ").decode(errors="backslashreplace").strip()
+    return text[:NAME_CHARACTERS] or f"[{short}]"
+
+
+def _name(pid: int) -> str:
+    """The argv of a process, or its short name where it has none, dead or alive."""
+    return _argv(pid) or f"[{_short_and_state(pid)[0]}]"
+
+
+def _short_and_state(pid: int) -> tuple[str, str]:
+    try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             stat = file.read(1000) or b""
     except OSError:
-        return ""
+        return "", ""
     short, _, rest = stat.partition(b"(")[2].rpartition(b") ")
-    if rest[:1] in (b"Z", b"X", b""):
-        return ""
-    text = argv.replace(b"\0", b" ").decode(errors="replace").strip()
-    return text[:NAME_CHARACTERS] or f"[{short.decode(errors='replace')}]"
+    return short.decode(errors="backslashreplace"), rest[:1].decode()
+
+
+def _has_threads(pid: int) -> bool:
+    """Whether threads of a process live whose main thread has ended."""
+    with contextlib.suppress(OSError):
+        return os.stat(f"/proc/{pid}/task").st_nlink > 3
+    return False
+
+
+def _why_it_survives(pid: int) -> str:
+    letter = state(pid)
+    if letter == "Z" and not _has_threads(pid):
+        return " (it has ended, but a process that traces it holds it)"
+    if letter == "D":
+        return " (it waits inside the kernel)"
+    with contextlib.suppress(OSError):
+        owner = os.stat(f"/proc/{pid}").st_uid
+        if os.getuid() not in (0, owner):
+            return f" (it belongs to uid {owner}, and may not be killed)"
+    return ""
 
 
 def _children_by_search() -> list[int]:

@@ -27,7 +27,8 @@ from supervisor.core.asks import (
     StopService,
 )
 from supervisor.core.attempts import cancel
-from supervisor.core.events import Asked, Record, RecordPause
+from supervisor.core.effects import Record, RecordPause, RecordTick
+from supervisor.core.events import Asked
 from supervisor.core.incident import CLOCK
 from supervisor.core.model import Asking, Job, Overlap, Pause, Reason, Run, Trigger
 from supervisor.core.opening import overlapped, replace_others
@@ -237,6 +238,8 @@ def _resume(turn: Turn, name: str, from_now: bool) -> tuple[int, ...]:
         if not name:
             turn.world.silent_until = None
             turn.mend("", CLOCK)
+            if turn.world.last_tick is not None:
+                turn.actions.append(RecordTick(turn.world.last_tick, None))
     return ()
 
 
@@ -246,13 +249,14 @@ def _pause_all(turn: Turn, pause: Pause | None) -> None:
 
 
 def _ack(turn: Turn, request: AckIncident, by: str) -> tuple[int, ...]:
-    for known in turn.world.incidents.values():
+    # A job that fails by turns may be well at the moment when its incident is acked.
+    for known in (*turn.world.incidents.values(), *turn.world.closed.values()):
         if known.id == request.incident:
             until = turn.now + timedelta(seconds=request.for_s)
             turn.put_incident(incident.acked(known, until, by, request.reason))
             delivery.silence(turn, known.id, by)
-            if known.kind == incident.DAMAGE:
-                turn.mend("", incident.DAMAGE)  # it only wanted to be seen
+            if known.kind in incident.ENDED_BY_ACK and not known.job:
+                turn.end_incidents("", known.kind)  # it only wanted to be seen
             return ()
     raise Refusal(Answer.UNKNOWN, f"no open incident {request.incident}")
 

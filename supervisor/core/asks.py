@@ -68,11 +68,13 @@ class RestoreBackup(Struct, frozen=True):
     """Put a backup in place of a database; both paths are absolute.
 
     force: the target may exist; what is there is copied aside first.
+    unproven: the file may be one that has no manifest beside it.
     """
 
     file: str
     target: str
     force: bool = False
+    unproven: bool = False
 
 
 class NotifyTest(Struct, frozen=True):

@@ -11,22 +11,13 @@ from datetime import timedelta
 from typing import TypeGuard
 
 import msgspec
-from immutables import Map
 
 from supervisor.core import retry, verdict
-from supervisor.core.events import (
-    Emptied,
-    Exited,
-    Force,
-    LaunchFailed,
-    Lost,
-    Record,
-    Said,
-    Signal,
-    Started,
-)
+from supervisor.core.effects import Force, Record, Signal
+from supervisor.core.events import Emptied, Exited, LaunchFailed, Lost, Said, Started, Survived
 from supervisor.core.incident import UNKILLABLE
 from supervisor.core.model import Progress, Reason, Run, State, replace
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
 from supervisor.core.world import Living
@@ -34,6 +25,8 @@ from workers import protocol
 
 # After SIGKILL and the grace, a tree that is still there will not go.
 UNKILLABLE_AFTER_S = 5.0
+# When its keeper was killed as well, an answer comes within this, or not at all.
+ANSWER_WITHIN_S = 3.0
 # Names come from workers: so many are kept of a job, further ones are not.
 MOST_METRICS = 100
 _BEYOND = 1e300
@@ -75,7 +68,7 @@ def said(turn: Turn, event: Said, living: Living) -> None:
 
 def exited(turn: Turn, event: Exited, living: Living) -> None:
     """The process ended: verdict, state and `ended_at` are settled now."""
-    own = verdict.ended(living.job, event.wait_status, living.heard)
+    own = verdict.ended(living.job, event.wait_status, living.heard, event.cpu_s)
     # A worker that had said `done` had done it, whatever we wished meanwhile.
     finished = own.state is State.SUCCESS and living.heard.done is not None
     found = own if living.wish is None or finished else living.wish
@@ -92,13 +85,13 @@ def launch_failed(turn: Turn, event: LaunchFailed, living: Living) -> None:
 def lost(turn: Turn, event: Lost, living: Living) -> None:
     """Its keeper died under it: an interrupted attempt, unless it had ended."""
     if not living.settled:
-        settle(turn, living, living.wish or verdict.interrupted(Reason.CRASH))
+        settle(turn, living, living.wish or verdict.keeper_lost())
 
 
 def emptied(turn: Turn, event: Emptied, living: Living) -> None:
     """Nothing of it lives: its account is complete and its place free."""
     if not living.settled:
-        settle(turn, living, living.wish or verdict.interrupted(Reason.CRASH))
+        settle(turn, living, living.wish or verdict.keeper_lost())
         living = turn.world.living[event.run]
     turn.actions.append(
         Record(
@@ -118,6 +111,17 @@ def emptied(turn: Turn, event: Emptied, living: Living) -> None:
     turn.leave(living)
 
 
+def survived(turn: Turn, event: Survived, living: Living) -> None:
+    """What SIGKILL does not end is reported by name, and its place released."""
+    named = "; ".join(event.left) or "which ones is not known"
+    cause = f"processes of run {living.run} survive SIGKILL: {named}"
+    turn.trouble(living.job.name, UNKILLABLE, cause, living.run)
+    if not living.settled:
+        settle(turn, living, living.wish or verdict.keeper_lost())
+        living = turn.world.living[living.run]
+    turn.leave(living)
+
+
 def settle(turn: Turn, living: Living, found: Verdict) -> None:
     """The run moves on with this verdict: to its end, or to another attempt."""
     run = turn.world.runs[living.run]
@@ -130,13 +134,14 @@ def settle(turn: Turn, living: Living, found: Verdict) -> None:
         if not run.dry_run:
             measure(turn, run.job, result)
     run = _move_on(turn, run, living, found)
+    give_up_at = turn.at.mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S
     turn.put_living(
         replace(
             living,
             attempt=attempt,
             deadline=None,
             kill_at=None,
-            give_up_at=turn.at.mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S,
+            give_up_at=living.give_up_at if living.is_abandoned else give_up_at,
             settled=True,
             outcome=None if run.state.is_open else run,
         )
@@ -147,7 +152,7 @@ def measure(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) -> None:
     """Keep the numbers among these for whoever draws curves of them."""
     if turn.world.definition(job) is None:  # it was removed while its attempt lived
         return
-    known: Map[str, float] = turn.world.metrics.get(job) or Map()
+    known: PersistentMap[str, float] = turn.world.metrics.get(job) or PersistentMap()
     for name, value in found.items():
         if _is_number(value) and (name in known or len(known) < MOST_METRICS):
             known = known.set(name, float(value))
@@ -264,7 +269,10 @@ def _account(turn: Turn, run: Run, event: Emptied) -> None:
 def _expire(turn: Turn, living: Living) -> None:
     mono, run, number = turn.at.mono, living.run, living.attempt.number
     if living.give_up_at is not None and living.give_up_at <= mono:
-        _give_up(turn, living)
+        if living.is_abandoned:
+            survived(turn, Survived(turn.at, run, number), living)
+        else:
+            _abandon(turn, living)
     elif living.kill_at is not None and living.kill_at <= mono:
         give_up_at = mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S
         turn.put_living(replace(living, kill_at=None, give_up_at=give_up_at))
@@ -273,12 +281,10 @@ def _expire(turn: Turn, living: Living) -> None:
         end(turn, living, verdict.timed_out(living.job), living.job.kill_grace_s)
 
 
-def _give_up(turn: Turn, living: Living) -> None:
-    """It survives SIGKILL: retire its keeper with it and release the place."""
-    cause = f"processes of run {living.run} survive SIGKILL"
+def _abandon(turn: Turn, living: Living) -> None:
+    """It is not gone in time after SIGKILL: its keeper may be at fault, and is killed, too."""
+    wish = living.wish or (None if living.settled else verdict.timed_out(living.job))
+    turn.put_living(
+        replace(living, wish=wish, give_up_at=turn.at.mono + ANSWER_WITHIN_S, is_abandoned=True)
+    )
     turn.actions.append(Signal(living.run, living.attempt.number, Force.ABANDON))
-    turn.trouble(living.job.name, UNKILLABLE, cause, living.run)
-    if not living.settled:
-        settle(turn, living, living.wish or verdict.timed_out(living.job))
-        living = turn.world.living[living.run]
-    turn.leave(living)

@@ -4,7 +4,8 @@ Pure. A dry run is no sign of life. A run that was cancelled or interrupted says
 nothing: whether that is trouble, the silence after its start will tell.
 """
 
-from supervisor.core.model import Beat, Job, Pulse, Run, State
+from supervisor.core.alert_model import Beat, Pulse
+from supervisor.core.model import Job, Run, State
 
 
 def begun(job: Job, run: Run) -> list[Beat]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from supervisor.core.events import Launch
+from supervisor.core.effects import Launch
 from supervisor.core.simulation import Ending, Foresight
 from supervisor.core.waits import in_full
 from workers.protocol import Done, Failed

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from supervisor.core import (
     answering,
     attempts,
+    defect,
     delivery,
     recording,
     reloading,
@@ -21,15 +22,17 @@ from supervisor.core import (
     ticking,
 )
 from supervisor.core.admission import admit
+from supervisor.core.effects import Action
 from supervisor.core.events import (
-    Action,
     Asked,
     AttemptEvent,
     Delivered,
     Emptied,
     Event,
     Exited,
+    InternalError,
     LaunchFailed,
+    LedgerDamaged,
     Lost,
     Recorded,
     Reloaded,
@@ -38,6 +41,7 @@ from supervisor.core.events import (
     Said,
     Started,
     StopAsked,
+    Survived,
     TimePassed,
     Undelivered,
     Unrecorded,
@@ -56,11 +60,13 @@ _ALIVE: dict[type[AttemptEvent], Rule] = {
     Emptied: attempts.emptied,
     LaunchFailed: attempts.launch_failed,
     Lost: attempts.lost,
+    Survived: attempts.survived,
 }
 # An attempt whose run has moved on while its tree still has members.
 _LEAVING: dict[type[AttemptEvent], Rule] = {
     Emptied: attempts.emptied,
     Lost: attempts.lost,
+    Survived: attempts.survived,
 }
 TABLE: dict[State, dict[type[AttemptEvent], Rule]] = {
     State.PENDING: _LEAVING,  # its backoff ended before the last tree was empty
@@ -79,7 +85,7 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
     """The world after an event, and what is to be done, in order."""
     turn = Turn(world, event.at)
     match event:
-        case Started() | Said() | Exited() | Emptied() | LaunchFailed() | Lost():
+        case Started() | Said() | Exited() | Emptied() | LaunchFailed() | Lost() | Survived():
             _attempt(turn, event)
         case TimePassed():
             ticking.time_passed(turn)
@@ -97,6 +103,11 @@ def decide(world: World, event: Event) -> tuple[World, tuple[Action, ...]]:
             recording.unrecorded(turn, event)
         case Recorded():
             recording.recorded(turn, event)
+        case InternalError():
+            defect.internal_error(turn, event)
+            stopping.stop_if_over(turn)
+        case LedgerDamaged():
+            recording.damaged(turn, event)
         case Delivered():
             delivery.delivered(turn, event)
             stopping.stop_if_over(turn)

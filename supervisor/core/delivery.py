@@ -9,9 +9,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from supervisor.core import outbox
-from supervisor.core.events import Deliver, Delivered, Record, Undelivered
+from supervisor.core.alert_model import Alert
+from supervisor.core.effects import Deliver, Record
+from supervisor.core.events import Delivered, Undelivered
 from supervisor.core.incident import Word
-from supervisor.core.model import Alert, Notify, replace
+from supervisor.core.model import Notify, replace
 from supervisor.core.turn import Turn
 from supervisor.core.world import Life
 

@@ -1,25 +1,19 @@
-"""What may happen (events) and what may be asked of the world (actions).
+"""What may happen, as values.
 
-Every event carries `at`: the one reading of clocks and dice for its turn. The
-actions of a turn are performed in the order given; a `Record` stands before
-its `Launch`. What people ask over the socket stands in `asks.py`.
+Every event carries `at`: the one reading of clocks and dice for its turn. What a
+decision asks of the world stands in `effects.py`, what people ask over the socket
+in `asks.py`.
 """
 
 from datetime import datetime
-from enum import StrEnum
 
 from msgspec import Struct
 
-from supervisor.core.asks import Reply, Request
+from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.asks import Request
 from supervisor.core.model import (
-    Alert,
-    Asking,
     Attempt,
-    Beat,
     Config,
-    Gap,
-    Incident,
-    Job,
     Mark,
     Pause,
     Peer,
@@ -37,14 +31,14 @@ class At(Struct, frozen=True):
     dice: float = 0.5
 
 
-# --- events -----------------------------------------------------------------
-
-
 class Memory(Struct, frozen=True):
     """What the ledger remembers at a start.
 
     runs: open runs, and the newest final ones of each job, oldest first.
     attempts: those whose end nobody saw. outbox: alerts that wait, oldest first.
+    incidents: the open ones, those whose recovery is not announced yet, and closed
+        ones with an ack. last_tick: the last full minute that was acted on, None if
+        that was never kept; silent_until: as `World` has it.
     """
 
     runs: tuple[Run, ...] = ()
@@ -53,6 +47,8 @@ class Memory(Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
     outbox: tuple[Alert, ...] = ()
     paused: Pause | None = None
+    last_tick: datetime | None = None
+    silent_until: datetime | None = None
     next_run: int = 1
     next_incident: int = 1
     next_alert: int = 1
@@ -101,12 +97,16 @@ class Said(Struct, frozen=True):
 
 
 class Exited(Struct, frozen=True):
-    """An attempt's own process ended; its tree may still have members."""
+    """An attempt's own process ended; its tree may still have members.
+
+    cpu_s: CPU time of this process and of the children it waited for.
+    """
 
     at: At
     run: int
     attempt: int
     wait_status: int
+    cpu_s: float = 0.0
 
 
 class Emptied(Struct, frozen=True):
@@ -133,11 +133,20 @@ class LaunchFailed(Struct, frozen=True):
 
 
 class Lost(Struct, frozen=True):
-    """The keeper or the nursery died under an attempt; `Emptied` follows."""
+    """The keeper or the nursery died under an attempt; `Emptied` or `Survived` follows."""
 
     at: At
     run: int
     attempt: int
+
+
+class Survived(Struct, frozen=True):
+    """SIGKILL was sent to these, `pid argv` each, and they are still there."""
+
+    at: At
+    run: int
+    attempt: int
+    left: tuple[str, ...] = ()
 
 
 class Asked(Struct, frozen=True):
@@ -157,10 +166,14 @@ class Reloaded(Struct, frozen=True):
 
 
 class ReloadRefused(Struct, frozen=True):
-    """A new text of jobs.yaml is full of mistakes; the old one stays."""
+    """A new text of jobs.yaml is full of mistakes, or could not be read; the old one stays.
+
+    error: what is wrong with our own surroundings, if that is it and not the text.
+    """
 
     at: At
     problems: tuple[Problem, ...]
+    error: str = ""
 
 
 class StopAsked(Struct, frozen=True):
@@ -184,6 +197,26 @@ class Recorded(Struct, frozen=True):
     damage: str = ""
 
 
+class InternalError(Struct, frozen=True):
+    """An exception of no known kind was caught at the edge of the loop; the turn changed nothing.
+
+    run: the one concerned; 0: none. is_empty: nothing of its tree lives.
+    """
+
+    at: At
+    where: str
+    cause: str
+    run: int = 0
+    is_empty: bool = False
+
+
+class LedgerDamaged(Struct, frozen=True):
+    """A reader of the ledger found rows that cannot be read; the rest of it is in use."""
+
+    at: At
+    cause: str
+
+
 class Delivered(Struct, frozen=True):
     """These alerts have arrived, and so the channel is open; () for a test alert."""
 
@@ -204,7 +237,7 @@ class Undelivered(Struct, frozen=True):
     refused: bool = False
 
 
-AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost
+AttemptEvent = Started | Said | Exited | Emptied | LaunchFailed | Lost | Survived
 Event = (
     Restored
     | TimePassed
@@ -215,79 +248,8 @@ Event = (
     | StopAsked
     | Unrecorded
     | Recorded
+    | InternalError
+    | LedgerDamaged
     | Delivered
     | Undelivered
-)
-
-
-# --- actions ----------------------------------------------------------------
-
-Row = Run | Attempt | Gap | Mark | Incident | Alert | Asking
-
-
-class Force(StrEnum):
-    """What is done to an attempt's tree."""
-
-    TERM = "term"  # SIGTERM to the session of the run's own process
-    KILL = "kill"  # SIGKILL to the whole tree, until the kernel says there is none
-    ABANDON = "abandon"  # it cannot be killed: retire its keeper with it
-
-
-class Record(Struct, frozen=True):
-    """Write this value, in place of an earlier one of its key; soon: half a second will do."""
-
-    row: Row
-    soon: bool = False
-
-
-class RecordPause(Struct, frozen=True):
-    """Write the pause over all jobs (None: lifted)."""
-
-    pause: Pause | None
-
-
-class ReleaseSlots(Struct, frozen=True):
-    """Rows of the job's slots after this instant no longer stand for them."""
-
-    job: str
-    after: datetime
-
-
-class Launch(Struct, frozen=True):
-    """Begin attempt `run.attempt` of a run with this definition."""
-
-    run: Run
-    job: Job
-
-
-class Signal(Struct, frozen=True):
-    """Use force on an attempt's tree."""
-
-    run: int
-    attempt: int
-    force: Force
-
-
-class Deliver(Struct, frozen=True):
-    """Send these alerts in this order, none after one that does not arrive."""
-
-    alerts: tuple[Alert, ...]
-
-
-class Note(Struct, frozen=True):
-    """A line for the log."""
-
-    level: str
-    text: str
-    job: str = ""
-    run: int = 0
-    attempt: int = 0
-
-
-class Stop(Struct, frozen=True):
-    """Nothing lives any more and the service is to end."""
-
-
-Action = (
-    Record | RecordPause | ReleaseSlots | Launch | Signal | Reply | Deliver | Beat | Note | Stop
 )

@@ -27,7 +27,7 @@ def no_slot(job: Job, at: datetime, zone: tzinfo) -> list[str]:
     before = calendar.newest(1, at.replace(year=at.year - 1, day=1), at)
     after = calendar.next_after(at)
     if before and before[-1] == at:
-        said.append("Its calendar as it is now has a slot then; the job began to be kept later.")
+        said.append("Its calendar as it is now has a slot then; the one in force then had none.")
     elif before:
         said.append(f"Its slot before that is {_at(before[-1], zone)}.")
     if after is not None:

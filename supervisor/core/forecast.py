@@ -11,7 +11,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.core import moves
-from supervisor.core.events import Launch, Record
+from supervisor.core.effects import Launch, Record
 from supervisor.core.model import Attempt, Config, Job, Reason, Run, State, replace
 from supervisor.core.simulation import Step
 from supervisor.core.waits import Wait, Waiting, in_full

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     PERMANENT = "permanent"
     PROTOCOL = "protocol"
     LAUNCH = "launch"
+    INTERNAL = "internal"
     OVERLAP = "overlap"
     DEPENDENCY = "dependency"
     DISABLED = "disabled"
@@ -92,7 +93,7 @@ class Severity(StrEnum):
 
 
 class Limits(Struct, frozen=True):
-    """Resource limits set on a job's process from outside; None: inherited."""
+    """Resource limits of a job's processes, in force from the start; None: inherited."""
 
     address_space: int | None = None
     open_files: int | None = None
@@ -291,82 +292,18 @@ class Pause(Struct, frozen=True):
 
 
 class Mark(Struct, frozen=True):
-    """What the ledger keeps of a job itself; no slot <= seen_until is opened again."""
+    """What the ledger keeps of a job itself; no slot <= seen_until is opened again.
+
+    removed_at: since when jobs.yaml does not define the job; None: it does.
+    fixed_until: its fixed times up to here are done, though interval-like ones after
+        seen_until are not (the clock was put back); None: there is no such difference.
+    """
 
     job: str
     seen_until: datetime
     pause: Pause | None = None
-
-
-class Incident(Struct, frozen=True):
-    """One trouble from its opening to its recovery.
-
-    job: "" where it is the service's own. kind: a word such as `exit`,
-    `timeout`, `late`, `missed`, `reload`. count: how often it failed so far.
-    reminders: how many were sent; reminded_count: the count the last alert told.
-    """
-
-    id: int
-    job: str
-    kind: str
-    severity: Severity
-    opened_at: datetime
-    last_at: datetime
-    cause: str
-    count: int = 1
-    run: int | None = None
-    reminders: int = 0
-    reminded_count: int = 1
-    next_reminder_at: datetime | None = None
-    closed_at: datetime | None = None
-    acked_until: datetime | None = None
-    ack_by: str = ""
-    ack_reason: str = ""
-
-
-class Alert(Struct, frozen=True):
-    """A row of the outbox: one message about one incident.
-
-    word: opened, reminder or recovered. It waits while it is neither delivered
-    nor withheld. attempts: failed deliveries so far; error: why the last one
-    failed, next_at: when the next may be tried. folded: how many earlier words
-    about the same trouble it stands for. withheld: why it is not sent at all.
-    """
-
-    id: int
-    incident: int
-    word: str
-    severity: Severity
-    job: str
-    kind: str
-    cause: str
-    count: int
-    run: int | None
-    at: datetime
-    lasted_s: float = 0.0
-    delivered_at: datetime | None = None
-    attempts: int = 0
-    next_at: datetime | None = None
-    error: str = ""
-    folded: int = 0
-    withheld: str = ""
-
-
-class Pulse(StrEnum):
-    """What a heartbeat says."""
-
-    START = "start"
-    SUCCESS = "success"
-    FAIL = "fail"
-
-
-class Beat(Struct, frozen=True):
-    """A heartbeat URL is to be called; job "": the service's own. cause: for FAIL."""
-
-    job: str
-    url: str
-    pulse: Pulse
-    cause: str = ""
+    removed_at: datetime | None = None
+    fixed_until: datetime | None = None
 
 
 class Peer(Struct, frozen=True):

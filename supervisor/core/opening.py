@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from supervisor.core import schedule
 from supervisor.core.attempts import cancel
-from supervisor.core.events import Record
+from supervisor.core.effects import Record
 from supervisor.core.incident import LATE, MISSED
 from supervisor.core.model import CatchUp, Gap, Job, Overlap, Pause, Reason, Run, State, Trigger
 from supervisor.core.schedule import Calendar
@@ -30,7 +30,7 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
 
     away: the cause for slots that nobody could run.
     """
-    calendar = schedule.calendar(job.cron, job.timezone)
+    calendar = turn.world.calendar(job, since)
     first = calendar.next_after(since)
     if first is None or first > turn.now:
         return

@@ -8,8 +8,9 @@ waits is bounded by jobs and kinds, not by the length of the silence.
 from collections.abc import Collection
 from datetime import datetime
 
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.incident import Word
-from supervisor.core.model import Alert, Incident, Notify, Severity, replace
+from supervisor.core.model import Notify, Severity, replace
 
 # At most so many alerts go out in one journey.
 BATCH = 10
@@ -39,7 +40,7 @@ def alert(number: int, incident: Incident, word: Word, at: datetime) -> Alert:
         count=incident.count,
         run=incident.run,
         at=at,
-        lasted_s=(at - incident.opened_at).total_seconds(),
+        lasted_s=((incident.closed_at or at) - incident.opened_at).total_seconds(),
     )
 
 

@@ -6,7 +6,8 @@ is told all that is still known.
 """
 
 from supervisor.core import incident
-from supervisor.core.events import Note, Record, Recorded, RecordPause, Unrecorded
+from supervisor.core.effects import Note, Record, RecordPause, RecordTick, Row
+from supervisor.core.events import LedgerDamaged, Recorded, Unrecorded
 from supervisor.core.model import replace
 from supervisor.core.turn import Turn
 
@@ -35,18 +36,27 @@ def recorded(turn: Turn, event: Recorded) -> None:
     turn.may_admit = True
 
 
+def damaged(turn: Turn, event: LedgerDamaged) -> None:
+    """Open the incident; once it is open, another such row adds nothing."""
+    if ("", incident.DAMAGE) not in turn.world.incidents:
+        turn.trouble("", incident.DAMAGE, event.cause)
+
+
 def _tell_all(turn: Turn) -> None:
     """Record what a start would want to remember."""
     world = turn.world
     living = world.living.values()
-    rows = [
+    rows: list[Row] = [
         *world.last.values(),
         *(each.outcome for each in living if each.outcome is not None),
         *world.runs.values(),
         *(each.attempt for each in living),
         *world.marks.values(),
         *world.incidents.values(),
+        *world.closed.values(),
         *world.outbox,
     ]
     turn.actions += [Record(row) for row in rows]
     turn.actions.append(RecordPause(world.paused))
+    if world.last_tick is not None:
+        turn.actions.append(RecordTick(world.last_tick, world.silent_until))

@@ -5,7 +5,7 @@ attempt keeps its definition; what waits for a removed or disabled job is
 cancelled. A refused text changes nothing.
 """
 
-from supervisor.core import changes, delivery, incident
+from supervisor.core import changes, clockwatch, delivery, incident
 from supervisor.core.events import Reloaded, ReloadRefused
 from supervisor.core.model import Job, Problem, Reason, State, replace
 from supervisor.core.turn import Turn
@@ -16,6 +16,8 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     """A new text is in force; a job begins now, a living attempt keeps its own."""
     world = turn.world
     before, notify, config = world.jobs, world.config.notify, event.config
+    if config.timezone != world.config.timezone:
+        _tell_of_zone(turn, world.config.timezone, config.timezone)
     for key in changes.at_next_start(world.config, config):
         turn.note(f"{key} of jobs.yaml takes effect at the next start", "warning")
     # What was opened at the start stays in force.
@@ -33,9 +35,19 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     turn.may_admit = True
 
 
+def _tell_of_zone(turn: Turn, before: str, after: str) -> None:
+    """The calendar of most jobs changes at once; it may be the machine that did it."""
+    said = f"the time zone changed from {before} to {after}: slots that follow it have moved"
+    turn.world.zone_changed = (turn.now, said)
+    turn.note(said, "warning")
+
+
 def reload_refused(turn: Turn, event: ReloadRefused) -> None:
     """The bad text changes nothing and stands in `status` until it is mended."""
-    if event.problems != turn.world.problems:
+    if event.error:
+        cause = f"jobs.yaml could not be read again: {event.error}; the text in force stays"
+        turn.trouble("", incident.RELOAD, cause)
+    elif event.problems != turn.world.problems:
         refuse(turn, event.problems)
 
 
@@ -52,19 +64,26 @@ def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
 def _take(turn: Turn, before: Job | None, job: Job) -> None:
     if not job.enabled:
         _cancel_waiting(turn, job.name, Reason.DISABLED, "disabled in jobs.yaml")
+    if not turn.world.has_calendar:
+        return
     if before is None:
         turn.see_until(job.name, turn.now)
+        if turn.world.marks[job.name].removed_at is not None:
+            turn.mark(job.name, removed_at=None)
     elif (before.cron, before.timezone) == (job.cron, job.timezone):
         return
     tick = turn.world.last_tick or turn.now
     turn.see_until(job.name, tick)
+    clockwatch.redefined(turn, job)
     turn.expect(job, max(tick, turn.world.marks[job.name].seen_until))
 
 
 def _remove(turn: Turn, name: str) -> None:
     turn.forget_slot(name)
     _cancel_waiting(turn, name, Reason.REMOVED, "removed from jobs.yaml")
-    turn.mend(name, *incident.SEVERITY)
+    turn.end_incidents(name, *incident.SEVERITY)
+    if turn.world.has_calendar:
+        turn.mark(name, removed_at=turn.now)
     if name in turn.world.late:
         turn.world.late = turn.world.late.delete(name)
     if name in turn.world.metrics:

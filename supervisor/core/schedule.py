@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from supervisor.core import cron_text
+
 MACROS = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -50,12 +52,21 @@ class BadCron(ValueError):  # noqa: N818 - the word of the field
 class Calendar:
     """The slots of a union of cron expressions in one zone.
 
+    fixed_after: fixed times have slots after this instant only (the clock was put
+    back); what is interval-like has them all.
+
     Raises:
         BadCron: an expression or zone that cannot be read, or never fires.
     """
 
-    def __init__(self, expressions: tuple[str, ...], timezone: str) -> None:
+    def __init__(
+        self,
+        expressions: tuple[str, ...],
+        timezone: str,
+        fixed_after: datetime | None = None,
+    ) -> None:
         self.expressions = expressions
+        self._fixed_after = fixed_after
         self.zone = zone(timezone)
         self._answers: dict[datetime, datetime | None] = {}
         self._minutes_of_day: dict[tuple[bool, ...], int] = {}
@@ -63,12 +74,19 @@ class Calendar:
         for expression, sim in zip(expressions, self._sims, strict=True):
             if self._next(sim, _ANY) is None:
                 raise BadCron(f'cron "{expression}" never fires')
+        # Where each of them begins, at the earliest.
+        self._begins = [
+            None if is_interval_like(expression) else fixed_after for expression in expressions
+        ]
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first slot strictly after `instant`; None: there is none."""
         if instant in self._answers:
             return self._answers[instant]
-        found = [self._next(sim, instant) for sim in self._sims]
+        found = [
+            self._next(sim, instant if begin is None else max(instant, begin))
+            for sim, begin in zip(self._sims, self._begins, strict=True)
+        ]
         slot = min((slot for slot in found if slot is not None), default=None)
         # A new dict, since the calendar is shared with other threads.
         few = self._answers if len(self._answers) < FEW else {}
@@ -100,6 +118,9 @@ class Calendar:
 
     def count(self, since: datetime, until: datetime) -> int:
         """How many slots lie in (since, until]: by whole days where it can be."""
+        middle = until if self._fixed_after is None else min(self._fixed_after, until)
+        if self._fixed_after is not None and since < middle:
+            return sum(1 for _ in self.slots(since, middle)) + self.count(middle, until)
         first = _next_midnight(since, self.zone)
         last = _midnight(until, self.zone)
         if first >= last:
@@ -182,9 +203,11 @@ class Calendar:
         return None
 
 
-def calendar(expressions: tuple[str, ...], timezone: str) -> Calendar:
+def calendar(
+    expressions: tuple[str, ...], timezone: str, fixed_after: datetime | None = None
+) -> Calendar:
     """The (shared) calendar of these expressions. Raises: BadCron."""
-    return _calendar(expressions, timezone)
+    return _calendar(expressions, timezone, fixed_after)
 
 
 def zone(name: str) -> ZoneInfo:
@@ -205,7 +228,13 @@ def is_interval_like(expression: str) -> bool:
 
 def explain(expression: str) -> str:
     """English words for one expression: `At 02:00 every day`. Raises: BadCron."""
-    return str(_parse(expression, zone("UTC")).explain())
+    parts = cron_text.spelt_out(cron_text.normal(fields(expression)))
+    return str(_parse(" ".join(parts), zone("UTC")).explain())
+
+
+def uneven_steps(expression: str) -> list[str]:
+    """A sentence for each step that does not divide its field. Raises: BadCron."""
+    return cron_text.uneven_steps(fields(expression))
 
 
 def at_minute(instant: datetime) -> int:
@@ -214,8 +243,10 @@ def at_minute(instant: datetime) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _calendar(expressions: tuple[str, ...], timezone: str) -> Calendar:
-    return Calendar(expressions, timezone)
+def _calendar(
+    expressions: tuple[str, ...], timezone: str, fixed_after: datetime | None
+) -> Calendar:
+    return Calendar(expressions, timezone, fixed_after)
 
 
 def fields(expression: str) -> list[str]:
@@ -232,11 +263,13 @@ def fields(expression: str) -> list[str]:
 def _parse(expression: str, where: ZoneInfo) -> CronSim:
     parts = fields(expression)
     try:
-        return CronSim(" ".join(parts), _ANY.astimezone(where))
+        return CronSim(" ".join(cron_text.normal(parts)), _ANY.astimezone(where))
     except CronSimError as error:
         place, name, expected = _FIELDS.get(str(error), (0, "field", "5 fields"))
+        advice = cron_text.advice(place, parts[place])
+        instead = f" ({advice})" if advice else ""
         raise BadCron(
-            f'cron "{expression}": bad {name} "{parts[place]}": expected {expected}'
+            f'cron "{expression}": bad {name} "{parts[place]}": expected {expected}{instead}'
         ) from error
     except (ValueError, AssertionError, RecursionError) as error:
         raise BadCron(f'cron "{expression}": cannot be read') from error

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from supervisor.core import schedule
 from supervisor.core.admission import heeded, obstacle
+from supervisor.core.alert_model import Incident
 from supervisor.core.graph import Waits, judge
-from supervisor.core.model import Attempt, Incident, Job, Run, State
+from supervisor.core.incident import CLOCK
+from supervisor.core.model import Attempt, Job, Run, State
 from supervisor.core.view import (
     AlertsView,
     AttemptView,
@@ -23,6 +24,8 @@ from supervisor.core.view import (
     Status,
 )
 from supervisor.core.world import World
+
+_A_DAY = timedelta(days=1)
 
 
 def status(world: World, facts: Facts, now: datetime) -> Status:
@@ -53,6 +56,7 @@ def glance(
         tick=facts.tick,
         pool=Pool(world.config.max_concurrent, len(world.living), world.pending()),
         paused=None if pause is None else PauseView(pause.until, pause.by, pause.reason),
+        notes=notes(world, now),
         ledger_error=world.ledger_trouble,
         metrics=facts.metrics,
         strays_killed=world.strays_killed,
@@ -64,6 +68,17 @@ def glance(
         runs=runs,
         incidents=tuple(incident_view(world, each) for each in world.incidents.values()),
     )
+
+
+def notes(world: World, now: datetime) -> tuple[str, ...]:
+    """What is unusual about the service's time: a clock put back, another zone since a day."""
+    found = []
+    clock = world.incidents.get(("", CLOCK))
+    if clock is not None and world.silent_until is not None:
+        found.append(clock.cause)
+    if world.zone_changed is not None and now - world.zone_changed[0] < _A_DAY:
+        found.append(world.zone_changed[1])
+    return tuple(found)
 
 
 def in_file(world: World) -> list[Job]:
@@ -105,7 +120,7 @@ def coming(world: World, job: Job, now: datetime, most: int) -> list[datetime]:
     if pause is not None and pause.until is not None:
         # The end of a pause is no longer paused.
         since = max(since, pause.until - timedelta(microseconds=1))
-    calendar = schedule.calendar(job.cron, job.timezone)
+    calendar = world.calendar(job, since)
     return [slot for slot, _ in zip(calendar.slots_after(since), range(most), strict=False)]
 
 

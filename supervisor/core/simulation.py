@@ -19,21 +19,16 @@ from msgspec import Struct
 
 from supervisor.core import incident, schedule
 from supervisor.core.decide import decide, next_minute, next_wakeup
+from supervisor.core.effects import Action, Deliver, Force, Launch, Signal, Stop
 from supervisor.core.events import (
-    Action,
     At,
-    Deliver,
     Delivered,
     Emptied,
     Event,
     Exited,
-    Force,
-    Launch,
     Restored,
     Said,
-    Signal,
     Started,
-    Stop,
     TimePassed,
 )
 from supervisor.core.world import World
@@ -123,6 +118,8 @@ def _instants(world: World, wall: Callable[[float], datetime]) -> Iterator[datet
     for each in world.incidents.values():
         at = incident.speaks_at(each)
         yield None if at is None else _full_minute(at)
+    for each in world.closed.values():
+        yield None if each.recovery_at is None else _full_minute(each.recovery_at)
     yield None if world.silent_until is None else _full_minute(world.silent_until)
 
 
@@ -211,6 +208,7 @@ class _Days:
             return
         if force is Force.ABANDON:
             del self._living[run, attempt]
+            self._follow.append(Emptied(at, run, attempt))
             return
         status = signal.SIGTERM if force is Force.TERM else signal.SIGKILL
         heappush(self._ends, (at.mono, place, run, attempt, Ending(0.0, int(status))))

@@ -6,7 +6,8 @@ service is `Stop`.
 """
 
 from supervisor.core import attempts, verdict
-from supervisor.core.events import Force, Signal, Stop, StopAsked
+from supervisor.core.effects import Force, Signal, Stop
+from supervisor.core.events import StopAsked
 from supervisor.core.model import Reason
 from supervisor.core.turn import Turn
 from supervisor.core.world import Life
@@ -57,4 +58,9 @@ def stop_if_over(turn: Turn) -> None:
         stop(turn)
     elif world.life is Life.STOPPING and (is_over or not (world.living or world.has_news)):
         world.life = Life.STOPPED
+        for living in world.living.values():
+            turn.note(
+                f"run {living.run} of {living.job.name} is not gone at the end of the stop",
+                "warning",
+            )
         turn.actions.append(Stop())

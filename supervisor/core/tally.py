@@ -7,11 +7,11 @@ another matter. Labels are bounded: jobs of the file and the reserved ones.
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from immutables import Map
 from msgspec import Struct, field
 
-from supervisor.core.events import Action, Record
+from supervisor.core.effects import Action, Record
 from supervisor.core.model import Gap, Reason, Run, State, replace
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.world import World
 
 # Upper bounds in seconds; the last bucket has none.
@@ -47,9 +47,9 @@ class Tally(Struct, frozen=True):
     nobody ran, with and without a row of their own.
     """
 
-    runs: Map[Outcome, int] = field(default_factory=Map)
-    durations: Map[str, Spread] = field(default_factory=Map)
-    missed: Map[str, int] = field(default_factory=Map)
+    runs: PersistentMap[Outcome, int] = field(default_factory=PersistentMap)
+    durations: PersistentMap[str, Spread] = field(default_factory=PersistentMap)
+    missed: PersistentMap[str, int] = field(default_factory=PersistentMap)
     lateness: Spread = field(default_factory=lambda: empty(LATENESSES_S))
 
 
@@ -73,11 +73,14 @@ def tick(tally: Tally, lateness_s: float) -> Tally:
 def only(tally: Tally, world: World) -> Tally:
     """The tally without jobs that this world does not define."""
     known = world.definition
+    runs = {key: value for key, value in tally.runs.items() if known(key[0])}
+    durations = {job: value for job, value in tally.durations.items() if known(job)}
+    missed = {job: value for job, value in tally.missed.items() if known(job)}
     return replace(
         tally,
-        runs=Map({key: value for key, value in tally.runs.items() if known(key[0])}),
-        durations=Map({job: value for job, value in tally.durations.items() if known(job)}),
-        missed=Map({job: value for job, value in tally.missed.items() if known(job)}),
+        runs=PersistentMap(runs),
+        durations=PersistentMap(durations),
+        missed=PersistentMap(missed),
     )
 
 

@@ -33,10 +33,15 @@ def _tick(turn: Turn) -> None:
     for job in turn.take_due(_due_minutes(world, since, until)):
         mark = world.marks.get(job.name)
         seen = mark.seen_until if mark is not None else turn.now - timedelta(minutes=1)
-        open_due(turn, job, seen, "the supervisor was not running or the clock was put forward")
+        # Slots of a newer text before the last tick were never due.
+        unsettled = seen if world.last_tick is None else max(seen, world.last_tick)
+        open_due(
+            turn, job, unsettled, "the supervisor was not running or the clock was put forward"
+        )
         turn.expect(job, turn.now)
-    world.last_tick = turn.now
+    turn.ticked()
     check_late(turn)
+    turn.settle()
     turn.remind()
     turn.actions.extend(beating.ticked(world.config.heartbeat))
 

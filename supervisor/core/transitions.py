@@ -6,7 +6,7 @@ after its end); only a new state, or a new attempt, is a transition.
 
 from collections.abc import Iterable
 
-from supervisor.core.events import Action, Record
+from supervisor.core.effects import Action, Record
 from supervisor.core.model import Run
 from supervisor.core.world import World
 

@@ -5,20 +5,16 @@ what is looked up by true), and the rules are written in them. A Turn belongs to
 call of `decide` and is not kept.
 """
 
-import copy
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from immutables import Map
-
-from supervisor.core import beating, indexes, outbox, schedule
+from supervisor.core import beating, indexes, schedule
 from supervisor.core import incident as incidents
-from supervisor.core.events import Action, At, Launch, Note, Record, ReleaseSlots
-from supervisor.core.incident import Word
+from supervisor.core.effects import Launch, Record, RecordTick, ReleaseSlots
+from supervisor.core.incident_turn import IncidentTurn
 from supervisor.core.model import (
     Attempt,
-    Incident,
     Job,
     Mark,
     Reason,
@@ -27,32 +23,15 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
+from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.verdict import Verdict
-from supervisor.core.world import Living, World
+from supervisor.core.world import Living
 
-_NOBODY: Map[str, None] = Map()
+_NOBODY: PersistentMap[str, None] = PersistentMap()
 
 
-class Turn:
+class Turn(IncidentTurn):
     """The world as it is being changed, the instant, and the actions so far."""
-
-    def __init__(self, world: World, at: At) -> None:
-        self.world = copy.copy(world)
-        self.at = at
-        self.actions: list[Action] = []
-        self.may_admit = False  # something came or went: look at the queue
-
-    @property
-    def now(self) -> datetime:
-        """The wall clock of this turn."""
-        return self.at.wall
-
-    def note(self, text: str, level: str = "info", run: Run | None = None, job: str = "") -> None:
-        """A line for the log."""
-        if run is None:
-            self.actions.append(Note(level, text, job))
-        else:
-            self.actions.append(Note(level, text, run.job, run.id, run.attempt))
 
     # --- runs -----------------------------------------------------------------
 
@@ -174,6 +153,11 @@ class Turn:
 
     # --- jobs -----------------------------------------------------------------
 
+    def ticked(self) -> None:
+        """All slots up to now have their outcome: an absence can begin here at the earliest."""
+        self.world.last_tick = self.now
+        self.actions.append(RecordTick(self.now, self.world.silent_until))
+
     def mark(self, job: str, **fields: Any) -> None:
         """Change what the ledger keeps of a job."""
         known = self.world.marks.get(job) or Mark(job, self.now)
@@ -187,10 +171,13 @@ class Turn:
         if known is None or known.seen_until < instant:
             self.mark(job, seen_until=instant)
 
-    def lower_mark(self, job: Job) -> None:
-        """Let slots after now come again, though a wrong clock had them done."""
+    def lower_mark(self, job: Job, fixed_until: datetime | None = None) -> None:
+        """Let slots after now come again, though a wrong clock had them done.
+
+        fixed_until: but fixed times only after that.
+        """
         self.actions.append(ReleaseSlots(job.name, self.now))
-        self.mark(job.name, seen_until=self.now)
+        self.mark(job.name, seen_until=self.now, fixed_until=fixed_until)
         self.expect(job, self.now)
         world = self.world
         for run in world.open_runs_of(job.name):
@@ -210,7 +197,7 @@ class Turn:
         self.forget_slot(job.name)
         if not job.cron or not self.world.has_calendar:
             return
-        slot = schedule.calendar(job.cron, job.timezone).next_after(after)
+        slot = self.world.calendar(job, after).next_after(after)
         if slot is None:
             return
         world, minute = self.world, schedule.at_minute(slot)
@@ -225,10 +212,7 @@ class Turn:
         for minute in minutes:
             found += world.agenda[minute]
             world.agenda = world.agenda.delete(minute)
-        with world.next_slot.mutate() as rest:
-            for name in found:
-                del rest[name]
-            world.next_slot = rest.finish()
+        world.next_slot = world.next_slot.delete_many(found)
         return sorted((world.jobs[name] for name in found), key=lambda job: job.place)
 
     def forget_slot(self, job: str) -> None:
@@ -242,39 +226,6 @@ class Turn:
         world.agenda = world.agenda.set(minute, names) if names else world.agenda.delete(minute)
         world.next_slot = world.next_slot.delete(job)
 
-    # --- incidents ------------------------------------------------------------
-
-    def trouble(self, job: str, kind: str, cause: str, run: int | None = None) -> None:
-        """Open the incident (job, kind), or count it once more."""
-        known = self.world.incidents.get((job, kind))
-        if known is None:
-            number = self.world.next_incident
-            self.world.next_incident = number + 1
-            opened, word = incidents.opened(number, job, kind, cause, run, self.now)
-            self._put_incident(opened, word)
-        else:
-            self._put_incident(*incidents.again(known, cause, run, self.now))
-
-    def remind(self) -> None:
-        """Send the reminders whose time has come."""
-        for known in list(self.world.incidents.values()):
-            reminded, word = incidents.remind(known, self.now)
-            if word is not None:
-                self._put_incident(reminded, word)
-
-    def mend(self, job: str, *kinds: str) -> None:
-        """Close the job's incidents of these kinds, where they are open."""
-        if not self.world.incidents:
-            return
-        for kind in kinds:
-            known = self.world.incidents.get((job, kind))
-            if known is not None:
-                self._put_incident(*incidents.closed(known, self.now))
-
-    def put_incident(self, incident: Incident) -> None:
-        """Take a changed incident into ledger and world, without a word."""
-        self._put_incident(incident, None)
-
     def _judge_incidents(self, run: Run) -> None:
         if run.state is State.SUCCESS:
             self.mend(run.job, *incidents.MENDED_BY_SUCCESS)
@@ -283,27 +234,3 @@ class Turn:
                 self.world.late = self.world.late.delete(run.job)
         elif run.state is State.FAILED and run.reason is not None:
             self.trouble(run.job, run.reason, run.cause, run.id)
-
-    def _put_incident(self, incident: Incident, word: Word | None) -> None:
-        world, key = self.world, (incident.job, incident.kind)
-        if incident.closed_at is None:
-            world.incidents = world.incidents.set(key, incident)
-        else:
-            world.incidents = world.incidents.delete(key)
-        self.actions.append(Record(incident))
-        if word is not None:
-            self._alert(incident, word)
-
-    def _alert(self, incident: Incident, word: Word) -> None:
-        world = self.world
-        alert = outbox.alert(world.next_alert, incident, word, self.now)
-        world.next_alert = alert.id + 1
-        alert = outbox.judged(alert, world.config.notify)
-        world.outbox, rows = outbox.add(world.outbox, alert, world.sending)
-        self.actions.extend(Record(row) for row in rows)
-        level = "info" if word is Word.RECOVERED else "error"
-        self.note(
-            f"incident {incident.id} ({incident.kind}) {word}: {incident.cause}",
-            level,
-            job=incident.job,
-        )

@@ -77,7 +77,10 @@ class JobStatus(Struct, frozen=True):
 
 
 class IncidentView(Struct, frozen=True):
-    """An incident as the API shows it."""
+    """An incident as the API shows it.
+
+    recovery_at: it is closed, and its recovery is announced then if it has not failed again.
+    """
 
     id: int
     job: str
@@ -92,6 +95,7 @@ class IncidentView(Struct, frozen=True):
     acked_until: datetime | None
     ack_by: str
     ack_reason: str
+    recovery_at: datetime | None
     undelivered: int = 0
 
 
@@ -160,7 +164,10 @@ class Facts(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """`GET /v1/status`."""
+    """`GET /v1/status`.
+
+    notes: sentences about the service as a whole that a reader of the rest must know.
+    """
 
     version: str
     pid: int
@@ -171,6 +178,7 @@ class Status(Struct, frozen=True):
     tick: Tick
     pool: Pool
     paused: PauseView | None
+    notes: tuple[str, ...]
     ledger_error: str
     metrics: Listening | None
     strays_killed: int

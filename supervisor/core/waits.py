@@ -11,7 +11,8 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.core.admission import heeded
-from supervisor.core.events import Record, TimePassed
+from supervisor.core.effects import Record
+from supervisor.core.events import TimePassed
 from supervisor.core.graph import Waits, judge
 from supervisor.core.model import Run, State, replace
 from supervisor.core.simulation import Step

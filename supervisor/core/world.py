@@ -1,6 +1,6 @@
 """Everything the core knows, as one value: `World`.
 
-Its fields hold persistent values (immutables.Map, tuples, frozen values),
+Its fields hold persistent values (PersistentMap, tuples, frozen values),
 so a copy shares all it can and publishing one to another thread is a single
 assignment. `decide` works on a copy and never changes the world it was given.
 Only `turn.py` and its `indexes.py` keep by_job, queue, groups and past true.
@@ -9,22 +9,14 @@ Only `turn.py` and its `indexes.py` keep by_job, queue, groups and past true.
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from immutables import Map
 from msgspec import Struct, field
 
+from supervisor.core import schedule
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.graph import Past
-from supervisor.core.model import (
-    Alert,
-    Attempt,
-    Config,
-    Incident,
-    Job,
-    Mark,
-    Pause,
-    Problem,
-    Run,
-    State,
-)
+from supervisor.core.model import Attempt, Config, Job, Mark, Pause, Problem, Run, State
+from supervisor.core.persistent_map import PersistentMap
+from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Heard, Verdict
 
 # Runs of these are opened by a request of their own; the name is refused in jobs.yaml.
@@ -57,7 +49,8 @@ class Living(Struct, frozen=True):
     its job until the tree is empty. deadline, kill_at and give_up_at are
     monotonic seconds. wish: the verdict that our own doing (a timeout, a
     cancel) gives it. settled: its own process has ended and the run has moved on.
-    outcome: the run, if that was its end.
+    outcome: the run, if that was its end. is_abandoned: its keeper was killed to
+    end it, and what became of its tree is awaited.
     """
 
     run: int
@@ -71,6 +64,7 @@ class Living(Struct, frozen=True):
     heard: Heard = Heard()
     settled: bool = False
     outcome: Run | None = None
+    is_abandoned: bool = False
 
     def next_deadline(self) -> float | None:
         """The nearest of the three, or None."""
@@ -94,30 +88,36 @@ class World(Struct):
     past: the newest few runs of each job, largest due first.
     retry_at: monotonic instants of retrying runs. late: the newest slot of each
         job that has `late_after` and has not succeeded for it.
+    incidents: the open ones. closed: those whose recovery is not announced yet, and
+        others whose ack is in force.
     outbox: alerts that wait, oldest first. sending: ids of those that are on
         their way. deliver_at: monotonic, the channel is left alone until then.
     metrics: what workers measured last and the numbers of their last results, by
         job and name.
+    latest_wall: the latest reading of the clock since it was last put back.
+        silent_until: it was put back, and slots up to then count as done.
+    zone_changed: when `timezone` changed last in this life, and in words how.
     ledger_trouble: "" or why the ledger cannot be written.
     """
 
     config: Config
-    jobs: Map[str, Job] = field(default_factory=Map)
-    agenda: Map[int, Map[str, None]] = field(default_factory=Map)
-    next_slot: Map[str, datetime] = field(default_factory=Map)
-    marks: Map[str, Mark] = field(default_factory=Map)
+    jobs: PersistentMap[str, Job] = field(default_factory=PersistentMap)
+    agenda: PersistentMap[int, PersistentMap[str, None]] = field(default_factory=PersistentMap)
+    next_slot: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
+    marks: PersistentMap[str, Mark] = field(default_factory=PersistentMap)
     paused: Pause | None = None
-    runs: Map[int, Run] = field(default_factory=Map)
-    living: Map[int, Living] = field(default_factory=Map)
-    by_job: Map[str, tuple[int, ...]] = field(default_factory=Map)
+    runs: PersistentMap[int, Run] = field(default_factory=PersistentMap)
+    living: PersistentMap[int, Living] = field(default_factory=PersistentMap)
+    by_job: PersistentMap[str, tuple[int, ...]] = field(default_factory=PersistentMap)
     queue: tuple[Turnstile, ...] = ()
-    groups: Map[str, int] = field(default_factory=Map)
-    retry_at: Map[int, float] = field(default_factory=Map)
-    late: Map[str, datetime] = field(default_factory=Map)
-    past: Map[str, tuple[Past, ...]] = field(default_factory=Map)
-    last_success: Map[str, datetime] = field(default_factory=Map)
-    last: Map[str, Run] = field(default_factory=Map)
-    incidents: Map[tuple[str, str], Incident] = field(default_factory=Map)
+    groups: PersistentMap[str, int] = field(default_factory=PersistentMap)
+    retry_at: PersistentMap[int, float] = field(default_factory=PersistentMap)
+    late: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
+    past: PersistentMap[str, tuple[Past, ...]] = field(default_factory=PersistentMap)
+    last_success: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
+    last: PersistentMap[str, Run] = field(default_factory=PersistentMap)
+    incidents: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
+    closed: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
     outbox: tuple[Alert, ...] = ()
     sending: tuple[int, ...] = ()
     deliver_at: float | None = None
@@ -129,9 +129,10 @@ class World(Struct):
     last_tick: datetime | None = None
     latest_wall: datetime | None = None
     silent_until: datetime | None = None
+    zone_changed: tuple[datetime, str] | None = None
     strays_killed: int = 0
     output_bytes_dropped: int = 0
-    metrics: Map[str, Map[str, float]] = field(default_factory=Map)
+    metrics: PersistentMap[str, PersistentMap[str, float]] = field(default_factory=PersistentMap)
     next_run: int = 1
     next_incident: int = 1
     next_alert: int = 1
@@ -150,6 +151,13 @@ class World(Struct):
         pauses = (self.paused, mark.pause if mark else None)
         in_force = [p for p in pauses if p is not None and (p.until is None or at < p.until)]
         return max(in_force, key=_end_of_pause, default=None)
+
+    def calendar(self, job: Job, since: datetime) -> Calendar:
+        """The job's slots after an instant, without fixed times that are done already."""
+        mark = self.marks.get(job.name)
+        done = None if mark is None else mark.fixed_until
+        fixed_after = done if done is not None and done > since else None
+        return schedule.calendar(job.cron, job.timezone, fixed_after)
 
     def definition(self, name: str) -> Job | None:
         """The job of this name, also one that no jobs.yaml may define."""

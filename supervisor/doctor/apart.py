@@ -2,6 +2,7 @@
 
 The process that asks has one thread and no descriptor worth guarding, so a fork is
 enough. What hangs is killed; what cannot be killed, in a dead mount, is not waited for.
+What a check started carries a mark, by which daemons are found and killed, too.
 """
 
 import os
@@ -15,12 +16,13 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from supervisor.containment import tree
+from supervisor.containment import marks, tree
 from supervisor.core.model import replace
 from supervisor.doctor.finding import Check, Finding, mend
 from supervisor.doctor.ground import Ground
 
 LIMIT_S = 10.0
+SWEEP_S = 1.0
 _LARGEST_BYTES = 1024**2
 
 
@@ -38,7 +40,8 @@ def examine(
 ) -> Iterator[Finding]:
     """What the checks find, in their order."""
     deadline = time.monotonic() + limit_s
-    begun = [_begin(check, ground) for check in checks]
+    instance = f"doctor-{os.getpid()}-{time.monotonic_ns()}"
+    begun = [_begin(check, ground, instance) for check in checks]
     try:
         for each in begun:
             found = _heard(each, deadline, limit_s)
@@ -46,13 +49,16 @@ def examine(
     finally:
         for each in begun:
             _end(each)
+        tree.sweep(instance, SWEEP_S)
 
 
-def _begin(check: Check[Any], ground: Ground) -> Examination:
+def _begin(check: Check[Any], ground: Ground, instance: str) -> Examination:
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     asker = os.getpid()
     pid = os.fork()
     if pid == 0:
+        marks.put_on(0, instance)
+        os.environ[marks.VARIABLE] = instance
         _answer(check, ground, theirs, asker)
     os.close(theirs)
     return Examination(check, pid, ours)

@@ -130,7 +130,8 @@ def _copies(job: Job, path: Path, folder: Path, ground: Ground) -> Copies:
         stem = names.stem(path)
         fine = catalogue.State.VERIFIED
         found = [one for one in catalogue.list_backups(folder) if one.stem == stem]
-        newest = max((one.taken_at for one in found if one.state is fine), default=None)
+        present = (one for one in found if one.state is fine and not catalogue.ahead(one, now))
+        newest = max((one.taken_at for one in present), default=None)
     except (Trouble, ValueError) as error:
         why = str(error)
     age_s = max(0.0, (now - newest).total_seconds()) if newest is not None else None

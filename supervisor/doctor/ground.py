@@ -33,7 +33,8 @@ class Ground:
 
     config: None, if jobs.yaml has so many `mistakes`, or is not there: `no_file` says so.
     living: None, and then `silence` says why nobody answers, and `way_out` what to do.
-    version: ours.
+    version: ours. zone_trouble: what is wrong with the zone that holds where jobs.yaml
+    names none.
     """
 
     file: Path | None
@@ -47,6 +48,7 @@ class Ground:
     living: Living | None
     silence: str
     way_out: str
+    zone_trouble: str = ""
 
     @property
     def is_new(self) -> bool:

@@ -23,11 +23,15 @@ _TABLE = Path("/usr/share/zoneinfo/tzdata.zi")
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """The zones in use, and of which year their data is (`2025b`; empty: not told)."""
+    """The zones in use, and of which year their data is (`2025b`; empty: not told).
+
+    trouble: why the zone of the machine is not known, "" if it is.
+    """
 
     names: tuple[str, ...]
     edition: str
     today: date
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,14 @@ def zones(ground: Ground) -> Zones:
     named = {job.timezone for job in ground.jobs}
     if ground.config is not None:
         named.add(ground.config.timezone)
-    return Zones(tuple(sorted(named)), _edition(), datetime.now(UTC).date())
+    today = datetime.now(UTC).date()
+    return Zones(tuple(sorted(named)), _edition(), today, ground.zone_trouble)
 
 
 def judge_zones(found: Zones) -> Iterator[Finding]:
     """Governments change their clocks; a table of years ago does not know it."""
+    if found.trouble:
+        yield note(found.trouble, "a zone", 'set "timezone" in jobs.yaml, or TZ')
     value = f"{', '.join(found.names) or 'none in use'}; zone data {found.edition or 'is there'}"
     year = int(found.edition[:4]) if found.edition[:4].isdigit() else found.today.year
     if found.today.year - year > OLD_YEARS:

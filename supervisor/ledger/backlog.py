@@ -8,16 +8,17 @@ a brief attempt is one row written once. Instants are monotonic seconds.
 
 from collections.abc import Iterable, Sequence
 
-from supervisor.core import events as ev
+from supervisor.core import effects
+from supervisor.ledger.errors import LedgerTrouble, RowRefused, Written
 from supervisor.ledger.rows import ATTEMPTS, TABLES
-from supervisor.ledger.store import LedgerTrouble, Store, Written
+from supervisor.ledger.store import Store
 
 # How often a ledger that could not be written is tried again.
 RETRY_S = 5.0
 # How long a record that nothing depends on may wait for one that takes its place.
 SOON_S = 0.5
 
-_WRITTEN = (ev.Record, ev.RecordPause, ev.ReleaseSlots)
+_WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
 
 
 class Backlog:
@@ -30,8 +31,9 @@ class Backlog:
         self._waiting: dict[object, Written] = {}  # for the ledger
         self._resting: dict[object, Written] = {}  # for what takes its place, or SOON_S
         self._trouble = ""
+        self._refused: list[tuple[Written, str]] = []
 
-    def take(self, actions: Sequence[ev.Action], mono: float) -> str:
+    def take(self, actions: Sequence[effects.Action], mono: float) -> str:
         """Commit the records of a turn that may not rest; "" or why that cannot be."""
         for action in actions:
             if isinstance(action, _WRITTEN):
@@ -40,6 +42,11 @@ class Backlog:
         if trouble:
             self._forget_launches(actions)
         return trouble
+
+    def take_refused(self) -> list[tuple[Written, str]]:
+        """Records that no ledger takes, dropped since the last time, and why."""
+        taken, self._refused = self._refused, []
+        return taken
 
     def flush(self, mono: float) -> str:
         """Commit all that waits and all that rests; "" or why that cannot be."""
@@ -50,7 +57,7 @@ class Backlog:
 
     def _put(self, action: Written, mono: float) -> None:
         key = _key(action)
-        if isinstance(action, ev.Record) and action.soon and key not in self._waiting:
+        if isinstance(action, effects.Record) and action.soon and key not in self._waiting:
             self._resting[key] = action
             self.flush_at = self.flush_at or mono + SOON_S
         else:
@@ -60,8 +67,7 @@ class Backlog:
 
     def _commit(self, mono: float) -> str:
         try:
-            if self._waiting:
-                self._store.write(self._waiting.values())
+            self._write_all()
         except LedgerTrouble as trouble:
             self.is_broken, self._trouble = True, str(trouble)
             self.flush_at = mono + RETRY_S
@@ -70,10 +76,20 @@ class Backlog:
         self.is_broken = False
         return ""
 
-    def _forget_launches(self, actions: Iterable[ev.Action]) -> None:
+    def _write_all(self) -> None:
+        """Write what waits; a record that no ledger takes must not hold up the others."""
+        while self._waiting:
+            try:
+                self._store.write(self._waiting.values())
+                return
+            except RowRefused as refused:
+                self._refused.append((refused.action, str(refused)))
+                del self._waiting[_key(refused.action)]
+
+    def _forget_launches(self, actions: Iterable[effects.Action]) -> None:
         """No record, no launch; and no launch, no attempt."""
         for action in actions:
-            if isinstance(action, ev.Launch):
+            if isinstance(action, effects.Launch):
                 key = (ATTEMPTS.name, (action.run.id, action.run.attempt))
                 self._waiting.pop(key, None)
                 self._resting.pop(key, None)
@@ -81,7 +97,9 @@ class Backlog:
 
 def _key(action: Written) -> object:
     """What makes a later record replace an earlier one that still waits."""
-    if isinstance(action, ev.Record):
+    if isinstance(action, effects.Record):
         table = TABLES[type(action.row)]
         return id(action) if table.key is None else (table.name, table.key(action.row))
-    return "pause" if isinstance(action, ev.RecordPause) else id(action)
+    if isinstance(action, effects.RecordPause | effects.RecordTick):
+        return type(action)
+    return id(action)

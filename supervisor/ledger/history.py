@@ -5,16 +5,17 @@ the writer wait (WAL). One instance a thread.
 """
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from supervisor.core.model import Asking, Attempt, Gap, Incident, Mark, Pause, Run
-from supervisor.ledger.opening import place_of
+from supervisor.core.alert_model import Incident
+from supervisor.core.model import Asking, Attempt, Gap, Mark, Pause, Run
+from supervisor.ledger.opening import is_undecoded, place_of
+from supervisor.ledger.remembering import meta, pause
 from supervisor.ledger.rows import (
     ACTIONS,
     ATTEMPTS,
@@ -23,6 +24,7 @@ from supervisor.ledger.rows import (
     MARKS,
     RUNS,
     TO_REMEMBER,
+    RowError,
     Table,
 )
 
@@ -41,9 +43,13 @@ class Wanted:
 
 
 class History:
-    """The ledger of a state folder, to be read. Raises: sqlite3.Error."""
+    """The ledger of a state folder, to be read. Raises: sqlite3.Error.
 
-    def __init__(self, folder: Path) -> None:
+    A row that cannot be read is left out, and told to `on_damage`.
+    """
+
+    def __init__(self, folder: Path, on_damage: Callable[[str], object] = bool) -> None:
+        self._on_damage = on_damage
         self._path = folder / "ledger.sqlite3"
         self._place = place_of(self._path)
         uri = f"{self._path.resolve().as_uri()}?mode=ro"
@@ -111,14 +117,17 @@ class History:
             AND attempts.ended_at IS NOT NULL ORDER BY runs.id DESC LIMIT ?""",
             (job, most),
         )
+        durations_s = []
         with closing(rows):
-            pairs = [map(datetime.fromisoformat, row) for row in rows]
-        return [(ended - started).total_seconds() for started, ended in pairs]
+            for started, ended in rows:
+                with suppress(ValueError, TypeError):  # such a row is told where it is listed
+                    begun = datetime.fromisoformat(started)
+                    durations_s.append((datetime.fromisoformat(ended) - begun).total_seconds())
+        return durations_s
 
     def remembered(self) -> list[Run]:
         """What a supervisor that starts now would remember, oldest first."""
-        with closing(self._db.execute(TO_REMEMBER)) as rows:
-            return [RUNS.decode(row) for row in rows]
+        return self._read(RUNS, TO_REMEMBER)
 
     def marks(self) -> list[Mark]:
         """What is kept of each job itself."""
@@ -126,9 +135,27 @@ class History:
 
     def paused(self) -> Pause | None:
         """The pause over all jobs."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = 'paused'").fetchone()
-        return msgspec.json.decode(row[0], type=Pause | None) if row and row[0] else None
+        return pause(meta(self._db, "paused"))
 
     def _all(self, table: Table, rest: str, *values: Any) -> list[Any]:
-        with closing(self._db.execute(table.select(rest), values)) as rows:
-            return [table.decode(row) for row in rows]
+        return self._read(table, table.select(rest), *values)
+
+    def _read(self, table: Table, text: str, *values: Any) -> list[Any]:
+        try:
+            with closing(self._db.execute(text, values)) as rows:
+                fetched = rows.fetchall()
+        except (sqlite3.OperationalError, UnicodeDecodeError) as error:
+            if not is_undecoded(error):
+                raise
+            # Slower, and so only for a ledger that needs it.
+            self._db.text_factory = lambda text: text.decode(errors="backslashreplace")
+            with closing(self._db.execute(text, values)) as rows:
+                fetched = rows.fetchall()
+        return [value for row in fetched if (value := self._decoded(table, row)) is not None]
+
+    def _decoded(self, table: Table, row: Sequence[Any]) -> Any:
+        try:
+            return table.decode(row)
+        except RowError as error:
+            self._on_damage(f"a row of the ledger cannot be read and is left out: {error}")
+            return None

@@ -6,17 +6,29 @@ cannot be used is refused, or kept under another name.
 """
 
 import contextlib
+import errno
 import os
 import secrets
-import shutil
 import sqlite3
+import stat
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
 from supervisor.ledger.migrations import MIGRATIONS, SCHEMA_VERSION
 
-_BESIDE = ("", "-wal", "-shm")
+_BESIDE = ("", "-wal", "-shm", "-journal")
+# A version beyond this many releases is no version.
+FURTHEST_VERSION = 1000
+_OF_THE_CONTENT = (
+    sqlite3.SQLITE_ERROR,  # no such table or column
+    sqlite3.SQLITE_INTERNAL,
+    sqlite3.SQLITE_SCHEMA,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_FORMAT,
+)
 
 Place = tuple[int, int]  # device and inode
 
@@ -29,6 +41,10 @@ class Damaged(sqlite3.DatabaseError):
     """The file is not whole, though SQLite could open it."""
 
 
+class NotMigrated(sqlite3.OperationalError):
+    """A step from an older version failed, and changed nothing."""
+
+
 def open_ledger(path: Path) -> sqlite3.Connection:
     """The ledger at `path`, made if there is none, and found to be sound.
 
@@ -37,6 +53,9 @@ def open_ledger(path: Path) -> sqlite3.Connection:
         sqlite3.OperationalError: it cannot be opened now.
         sqlite3.DatabaseError: it is damaged.
     """
+    if os.path.exists(path):
+        with contextlib.suppress(OSError):  # then SQLite says what is wrong
+            os.chmod(path, 0o600)
     db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
     try:
         os.chmod(path, 0o600)
@@ -46,6 +65,8 @@ def open_ledger(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA wal_autocheckpoint = 10000")
         # Not told from the file's size: who died at its making left the first page of one.
         if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            if db.execute("PRAGMA page_count").fetchone()[0] > 1:
+                raise Damaged("its first page is empty")
             _create(db)
         else:
             _check(db, path)
@@ -66,21 +87,87 @@ def place_of(path: Path) -> Place | None:
     return found.st_dev, found.st_ino
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Whether the file itself is what is wrong, and will be tomorrow."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what it extends
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, Damaged)
+
+
+def is_damage_at_start(error: Exception, path: Path) -> bool:
+    """Whether an error of the first reading means that the file cannot be used as it is.
+
+    Nothing else writes the ledger, so a table, a column or a letter that is not as it
+    should be is damage, too. A lock, a full disk or a read-only one is not.
+    """
+    if isinstance(error, NotMigrated):
+        return False
+    if isinstance(error, ValueError) or is_damage(error) or is_undecoded(error):
+        return True
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_READONLY:
+            return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN:
+            return _cannot_be_read(path)
+        case code:
+            return code in _OF_THE_CONTENT
+
+
+def is_undecoded(error: Exception) -> bool:
+    """Whether a text of a row is not UTF-8."""
+    return isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error)
 
 
 def put_aside(path: Path) -> Path:
     """Move a damaged ledger to a name that tells what it is; that name."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     aside = path.with_name(f"ledger-damaged-{now}.sqlite3")
+    number = 1
+    while os.path.lexists(aside):
+        number += 1
+        aside = path.with_name(f"ledger-damaged-{now}-{number}.sqlite3")
     for ending in _BESIDE:
         source = path.with_name(path.name + ending)
-        if source.exists():
-            shutil.move(source, aside.with_name(aside.name + ending))
+        if os.path.lexists(source):
+            os.rename(source, aside.with_name(aside.name + ending))
     return aside
+
+
+def what_is_odd(path: Path) -> str:
+    """Why what lies in the ledger's place cannot be one; "": it can, or nothing is there."""
+    for ending in _BESIDE:
+        part = path.with_name(path.name + ending)
+        if os.path.lexists(part):
+            try:
+                kind = os.stat(part).st_mode
+            except OSError as error:
+                return f"{part.name}: {error.strerror}"
+            if not stat.S_ISREG(kind):
+                return f"{part.name} is no regular file"
+    return ""
+
+
+def what_is_lost(path: Path, newest_log: int) -> str:
+    """Why a ledger that was there is gone; "": it is there, or never was.
+
+    The ballast is made after the ledger, the output of a run after its row.
+    """
+    if os.path.lexists(path) and os.stat(path).st_size > 0:
+        return ""
+    if not newest_log and not os.path.lexists(path.with_name("ballast")):
+        return ""
+    word = "is empty" if os.path.lexists(path) else "is missing"
+    found = f"there is output of runs up to {newest_log}" if newest_log else "it was there before"
+    return f"the ledger {path} {word}, though {found}"
+
+
+def newest_log(runs_dir: Path) -> int:
+    """The largest number of a run that has output on disk; 0: none has."""
+    with contextlib.suppress(OSError), os.scandir(runs_dir) as entries:
+        numbers = (entry.name.partition(".log")[0] for entry in entries if ".log" in entry.name)
+        return max(
+            (int(n) for n in numbers if n.isascii() and n.isdigit() and len(n) < 16), default=0
+        )
+    return 0
 
 
 def copy_beside(db: sqlite3.Connection, path: Path) -> Path:
@@ -103,11 +190,13 @@ def _create(db: sqlite3.Connection) -> None:
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
+    if SCHEMA_VERSION < version < SCHEMA_VERSION + FURTHEST_VERSION:
         raise LedgerRefused(
             f"ledger {path} is of a newer version ({version}; this one reads up to "
             f"{SCHEMA_VERSION}): use the newer nightshift, or another --state"
         )
+    if not 0 <= version <= SCHEMA_VERSION or (version == 0 and _is_ours(db)):
+        raise Damaged(f"its version is {version}")
     if version == 0:
         raise LedgerRefused(
             f"{path} is a database, but no ledger of ours: move it away, or use another --state"
@@ -118,10 +207,30 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         _migrate(db, path, version)
 
 
+def _is_ours(db: sqlite3.Connection) -> bool:
+    named = db.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('meta', 'outbox')")
+    return bool(named.fetchone() == (2,))
+
+
+def _cannot_be_read(path: Path) -> bool:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
+    except OSError as error:
+        return error.errno in (errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR)
+    return False
+
+
 def _migrate(db: sqlite3.Connection, path: Path, version: int) -> None:
     """Copy an older ledger beside itself, then change it in one transaction."""
     beside = path.with_name(f"ledger-v{version}.sqlite3")
     with contextlib.closing(sqlite3.connect(beside)) as copy:
         db.backup(copy)
     steps = "; ".join(MIGRATIONS[step] for step in range(version, SCHEMA_VERSION))
-    db.executescript(f"BEGIN; {steps}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    try:
+        db.executescript(f"BEGIN; {steps}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    except sqlite3.OperationalError as error:
+        if "duplicate column" in str(error):
+            raise Damaged(f"its version is {version}") from error
+        raise NotMigrated(str(error)) from error

@@ -2,7 +2,8 @@
 
 # When a row of these tables was over; NULL: it is not.
 ENDED = {
-    "incidents": "closed_at",
+    # An ack lasts for its term, also of an incident that is closed.
+    "incidents": "max(closed_at, coalesce(acked_until, closed_at))",
     "outbox": "(CASE WHEN withheld = '' THEN delivered_at ELSE at END)",
 }
 

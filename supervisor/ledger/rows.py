@@ -17,10 +17,15 @@ from typing import Any
 
 import msgspec
 
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.graph import REMEMBERED
-from supervisor.core.model import Alert, Asking, Attempt, Gap, Incident, Mark, Peer, Run
+from supervisor.core.model import Asking, Attempt, Gap, Mark, Peer, Run
 
 Convert = Callable[[Any], Any]
+
+
+class RowError(ValueError):
+    """A row that does not hold what it should: damage, or the work of another program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class Table:
     key: Callable[[object], object] | None
     fields: Callable[[object], tuple[Any, ...]]
     encoders: tuple[tuple[int, Convert], ...]
-    decoders: tuple[Convert | None, ...]
+    decoders: tuple[Convert, ...]
+    may_be_null: tuple[bool, ...]
     upsert: str
 
     def encode(self, value: object) -> list[Any]:
@@ -50,13 +56,21 @@ class Table:
         return row
 
     def decode(self, row: typing.Sequence[Any]) -> Any:
-        """The value of a row that was read with `select`."""
-        return self.kind(
-            *(
-                item if decode is None or item is None else decode(item)
-                for decode, item in zip(self.decoders, row, strict=True)
-            )
-        )
+        """The value of a row that was read with `select`. Raises: RowError.
+
+        SQLite keeps any kind of value in any column, so each is looked at.
+        """
+        values: list[Any] = []
+        try:
+            for decode, nullable, item in zip(self.decoders, self.may_be_null, row, strict=True):
+                if item is None and nullable:
+                    values.append(None)
+                else:
+                    values.append(decode(item))
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            column = self.columns[len(values)]
+            raise RowError(f"{self.name} {row[0]!r}: {column}: {error}") from error
+        return self.kind(*values)
 
     def select(self, rest: str = "") -> str:
         """SELECT of all columns, in their order."""
@@ -80,23 +94,27 @@ def _table(kind: type, name: str, *key: str, fixed: tuple[str, ...] = ()) -> Tab
         attrgetter(*key) if key else None,
         attrgetter(*columns),
         tuple((n, encode) for n, (encode, _) in enumerate(codecs) if encode is not None),
-        tuple(decode for _, decode in codecs),
+        tuple(
+            _json_object if column.endswith("_json") else decode
+            for column, (_, decode) in zip(columns, codecs, strict=True)
+        ),
+        tuple(isinstance(hints[column], types.UnionType) for column in columns),
         upsert,
     )
 
 
-def _codec(hint: Any) -> tuple[Convert | None, Convert | None]:
-    """How a field is written and read; None: as it is."""
+def _codec(hint: Any) -> tuple[Convert | None, Convert]:
+    """How a field is written (None: as it is) and read."""
     if isinstance(hint, types.UnionType):
         hint = next(arg for arg in hint.__args__ if arg is not type(None))
     if hint is datetime:
-        return _to_text, datetime.fromisoformat
+        return _to_text, _instant
     if isinstance(hint, type) and issubclass(hint, Enum):
         return str, hint
     if hint is bool:
-        return int, bool
-    if hint in (str, int, float):
-        return None, None
+        return int, _flag
+    if hint in _PLAIN:
+        return None, _PLAIN[hint]
     if hint is Peer:
         return lambda peer: f"{peer.uid} {peer.pid}", lambda text: Peer(*map(int, text.split()))
     return _to_json, _from_json(hint)
@@ -110,6 +128,46 @@ def _to_text(instant: datetime) -> str:
 
 def _to_json(value: Any) -> str:
     return "[]" if value == () else msgspec.json.encode(value).decode()
+
+
+def _text(item: Any) -> str:
+    if type(item) is not str:
+        raise TypeError(f"{item!r} is no text")
+    return item
+
+
+def _whole(item: Any) -> int:
+    if type(item) is not int:
+        raise TypeError(f"{item!r} is no whole number")
+    return item
+
+
+def _number(item: Any) -> float:
+    if type(item) is not float and type(item) is not int:
+        raise TypeError(f"{item!r} is no number")
+    return item
+
+
+def _flag(item: Any) -> bool:
+    if item not in (0, 1):
+        raise TypeError(f"{item!r} is neither 0 nor 1")
+    return bool(item)
+
+
+def _instant(item: Any) -> datetime:
+    instant = datetime.fromisoformat(item)
+    if instant.tzinfo is None:
+        raise ValueError(f"{item!r} has no offset")
+    return instant
+
+
+def _json_object(item: Any) -> str:
+    if not isinstance(msgspec.json.decode(item), dict):
+        raise ValueError(f"{item[:40]!r} is no JSON object")
+    return _text(item)
+
+
+_PLAIN: dict[type, Convert] = {str: _text, int: _whole, float: _number}
 
 
 @cache

@@ -67,7 +67,9 @@ CREATE TABLE gaps (
 CREATE TABLE jobs (
     job TEXT PRIMARY KEY,
     seen_until TEXT NOT NULL,
-    pause TEXT
+    pause TEXT,
+    removed_at TEXT,
+    fixed_until TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE incidents (
@@ -86,7 +88,9 @@ CREATE TABLE incidents (
     closed_at TEXT,
     acked_until TEXT,
     ack_by TEXT NOT NULL,
-    ack_reason TEXT NOT NULL
+    ack_reason TEXT NOT NULL,
+    recovery_at TEXT,
+    successes INTEGER NOT NULL
 );
 
 CREATE TABLE outbox (

@@ -9,6 +9,7 @@ aside stands in `opening.py`; reading for people is `history.py`.
 
 import contextlib
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,22 +17,19 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.core.events import Memory, Record, RecordPause, ReleaseSlots
-from supervisor.core.model import History, Pause, Run
-from supervisor.ledger import opening, purging
-from supervisor.ledger.rows import ATTEMPTS, INCIDENTS, MARKS, OUTBOX, RUNS, TABLES, TO_REMEMBER
+from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
+from supervisor.core.events import Memory
+from supervisor.core.model import History
+from supervisor.ledger import ballast, opening, purging, remembering, rescue
+from supervisor.ledger.errors import OF_A_VALUE, LedgerTrouble, RowRefused, Written
+from supervisor.ledger.rows import TABLES
 
-BALLAST_BYTES = 4 * 1024**2
-# An alert that is to be sent, by the next service if not by this one.
-_WAITS = "delivered_at IS NULL AND withheld = ''"
+# How long rows of a damaged ledger may be brought over: at a start, and between two turns.
+RESCUE_AT_START_S, RESCUE_S = 20.0, 1.0
 # At most so many runs are purged in one step, so that no tick is late for it.
 PURGE_STEP = 200
 
-Written = Record | RecordPause | ReleaseSlots
-
-
-class LedgerTrouble(Exception):  # noqa: N818 - the word of the state it causes
-    """The ledger cannot be written now; the text says why."""
+# What a new service must know of incidents: `core/incident.py` says why.
 
 
 class Store:
@@ -41,15 +39,12 @@ class Store:
         """Open or make `folder`/ledger.sqlite3. Raises: LedgerRefused, LedgerTrouble."""
         self.path = folder / "ledger.sqlite3"
         self._ballast = folder / "ballast"
+        self._newest_log = opening.newest_log(folder / "runs")
         self._damage = ""
-        try:
-            self._open_with_room()
-        except sqlite3.OperationalError as error:
-            raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            self._put_aside(error)
-            self._open()
-        self.instance = self._meta("instance")
+        self._memory: Memory | None = None
+        self._aside: Path | None = None
+        self._db: sqlite3.Connection = None  # type: ignore[assignment]  # until it is opened
+        self._open_whatever_is_there()
         self.keep_ballast()
 
     def take_damage(self) -> str:
@@ -69,7 +64,7 @@ class Store:
         Raises: LedgerTrouble.
         """
         try:
-            crashed = self._meta("clean") == "0"
+            crashed = remembering.meta(self._db, "clean") == "0"
             self._say("clean", "0")
         except sqlite3.Error as error:
             raise LedgerTrouble(f"write ledger {self.path}: {error}") from error
@@ -78,19 +73,23 @@ class Store:
     # --- writing ----------------------------------------------------------------
 
     def write(self, actions: Iterable[Written]) -> None:
-        """Commit all of these, or none. Raises: LedgerTrouble."""
+        """Commit all of these, or none. Raises: RowRefused, LedgerTrouble."""
+        self._memory = None
         try:
             self._stay_in_place()
             self._db.execute("BEGIN IMMEDIATE")
             for action in actions:
-                self._write(action)
+                self._write_one(action)
             self._db.execute("COMMIT")
+        except RowRefused:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
         except (sqlite3.Error, OSError, opening.LedgerRefused) as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            if _wants_room(error):
-                with contextlib.suppress(OSError):  # the disk may be read-only
-                    self._ballast.unlink(missing_ok=True)
+            if ballast.would_help(error):
+                ballast.give_up(self._ballast)
             if isinstance(error, sqlite3.Error) and opening.is_damage(error):
                 self._begin_anew(error)
             raise LedgerTrouble(str(error)) from error
@@ -103,7 +102,13 @@ class Store:
                 (at.isoformat(), sha256, accepted, said),
             )
         except sqlite3.Error as error:
-            raise LedgerTrouble(str(error)) from error
+            raise self._trouble(error) from error
+
+    def _write_one(self, action: Written) -> None:
+        try:
+            self._write(action)
+        except OF_A_VALUE as error:
+            raise RowRefused(action, error) from error
 
     def _write(self, action: Written) -> None:
         match action:
@@ -112,6 +117,8 @@ class Store:
                 self._db.execute(table.upsert, table.encode(row))
             case RecordPause(pause):
                 self._say("paused", msgspec.json.encode(pause).decode())
+            case RecordTick():
+                self._say("last_tick", msgspec.json.encode(action).decode())
             case ReleaseSlots(job, after):
                 self._db.execute(
                     "UPDATE runs SET slot = NULL WHERE job = ? AND slot > ?",
@@ -123,27 +130,12 @@ class Store:
         try:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
-            raise LedgerTrouble(str(error)) from error
+            raise self._trouble(error) from error
         self.keep_ballast()
 
     def keep_ballast(self) -> None:
-        """A few MiB to give up when the disk is full, so that the ledger can go on.
-
-        Taken only where a quarter of it is left besides: else a disk that is still
-        full would be so again a minute after it was given up.
-        """
-        if self._ballast.exists():
-            return
-        with contextlib.suppress(OSError):
-            disk = os.statvfs(self._ballast.parent)
-            if disk.f_bavail * disk.f_frsize < BALLAST_BYTES * 5 // 4:
-                return
-            with open(self._ballast, "xb") as ballast:
-                try:
-                    os.posix_fallocate(ballast.fileno(), 0, BALLAST_BYTES)
-                except OSError:
-                    self._ballast.unlink()
-                    raise
+        """Make the ballast again, if it was given up and there is room."""
+        ballast.keep(self._ballast)
 
     def purge(self, keep: History, now: datetime) -> list[int]:
         """Forget a few runs beyond the limits of `history`; their ids.
@@ -170,7 +162,7 @@ class Store:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise LedgerTrouble(str(error)) from error
+            raise self._trouble(error) from error
         return ids
 
     def purge_logs(self, most_bytes: int) -> list[int]:
@@ -184,45 +176,15 @@ class Store:
             marks = ", ".join("?" * len(ids))
             self._db.execute(f"UPDATE runs SET log_bytes = 0 WHERE id IN ({marks})", ids)
         except sqlite3.Error as error:
-            raise LedgerTrouble(str(error)) from error
+            raise self._trouble(error) from error
         return ids
 
     # --- remembering ------------------------------------------------------------
 
     def memory(self) -> Memory:
         """What a new supervisor must know of the past."""
-        paused = self._meta("paused")
-        return Memory(
-            runs=tuple(self._runs_to_remember()),
-            attempts=tuple(
-                ATTEMPTS.decode(row)
-                for row in self._db.execute(ATTEMPTS.select("WHERE ended_at IS NULL"))
-            ),
-            marks=tuple(MARKS.decode(row) for row in self._db.execute(MARKS.select())),
-            incidents=tuple(
-                INCIDENTS.decode(row)
-                for row in self._db.execute(INCIDENTS.select("WHERE closed_at IS NULL"))
-            ),
-            outbox=tuple(
-                OUTBOX.decode(row)
-                for row in self._db.execute(OUTBOX.select(f"WHERE {_WAITS} ORDER BY id"))
-            ),
-            paused=msgspec.json.decode(paused, type=Pause | None) if paused else None,
-            next_run=self._next("runs"),
-            next_incident=self._next("incidents"),
-            next_alert=self._next("outbox"),
-        )
-
-    def _runs_to_remember(self) -> list[Run]:
-        return [RUNS.decode(row) for row in self._db.execute(TO_REMEMBER)]
-
-    def _next(self, table: str) -> int:
-        (largest,) = self._db.execute(f"SELECT max(id) FROM {table}").fetchone()
-        return (largest or 0) + 1
-
-    def _meta(self, key: str) -> str:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else ""
+        known, self._memory = self._memory, None
+        return known or remembering.memory(self._db, self._newest_log)
 
     def _say(self, key: str, value: str) -> None:
         self._db.execute(
@@ -240,21 +202,73 @@ class Store:
         try:
             self._open()
         except sqlite3.OperationalError as error:
-            if not (_wants_room(error) and self._ballast.exists()):
+            if not (ballast.would_help(error) and self._ballast.exists()):
                 raise
-            self._ballast.unlink()
+            ballast.give_up(self._ballast)
             self._open()
 
-    def _put_aside(self, error: sqlite3.Error) -> None:
-        aside = opening.put_aside(self.path)
-        self._damage = f"the ledger was damaged ({error}): it is kept as {aside}, a new one begins"
+    def _open_whatever_is_there(self) -> None:
+        """Open the ledger and read what a start reads; a new one where that cannot be done."""
+        odd = opening.what_is_odd(self.path)
+        lost = "" if odd else opening.what_is_lost(self.path, self._newest_log)
+        try:
+            if odd or lost:
+                self._replace(odd or lost)
+                self._aside = None
+            self._open_with_room()
+            self._read_all()
+        except opening.LedgerRefused:
+            raise
+        except (sqlite3.Error, ValueError) as error:  # also of a message that cannot be decoded
+            if not opening.is_damage_at_start(error, self.path):
+                raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
+            self._replace(str(error))
+            self._open_with_room()
+            self._rescue(RESCUE_AT_START_S)
+            self._read_all()
+        except OSError as error:
+            raise LedgerTrouble(f"open ledger {self.path}: {error}") from error
+
+    def _read_all(self) -> None:
+        remembering.touch_columns(self._db)
+        self._memory = remembering.memory(self._db, self._newest_log)
+        self.instance = remembering.meta(self._db, "instance") or self._new_instance()
+        # Whether it can be written is part of whether it can be used.
+        self._say("clean", remembering.meta(self._db, "clean") or "1")
+
+    def _replace(self, why: str) -> None:
+        """Put what lies in the ledger's place aside, whatever it is. Raises: OSError."""
+        if self._db is not None:
+            self._db.close()
+        was_there = os.path.lexists(self.path)
+        self._aside = opening.put_aside(self.path)
+        kept = f" was damaged ({why}): it is kept as {self._aside}, a new one begins"
+        self._damage = f"the ledger{kept}" if was_there else f"{why}: a new one begins"
+
+    def _rescue(self, within_s: float) -> None:
+        """Bring over what can be read of the one that was put aside."""
+        if self._aside is not None:
+            aside, self._aside = self._aside, None
+            count = rescue.rescue(aside, self._db, within_s)
+            if self._damage:
+                self._damage += f" with {count} rows that could still be read"
+
+    def _new_instance(self) -> str:
+        instance = secrets.token_hex(16)
+        self._say("instance", instance)
+        return instance
+
+    def _trouble(self, error: sqlite3.Error) -> LedgerTrouble:
+        """What an error between two writes means; a damaged file is put aside."""
+        if opening.is_damage(error):
+            self._begin_anew(error)
+        return LedgerTrouble(str(error))
 
     def _begin_anew(self, error: sqlite3.Error) -> None:
         """Put the damaged file aside; the next `write` opens a new one."""
-        self._db.close()
         self._place = None
         with contextlib.suppress(OSError):  # then that write finds the damage again
-            self._put_aside(error)
+            self._replace(str(error))
 
     def _stay_in_place(self) -> None:
         """Be sure that what is written is what the next start will find.
@@ -265,6 +279,7 @@ class Store:
         """
         if self._place is None:
             self._db = opening.open_ledger(self.path)
+            self._rescue(RESCUE_S)
             self._say("instance", self.instance)
             self._say("clean", "0")
             self._place = opening.place_of(self.path)
@@ -279,8 +294,3 @@ class Store:
         os.replace(rescued, self.path)
         self._open()
         raise LedgerTrouble(f"{self.path} was deleted while it was in use: it is written anew")
-
-
-def _wants_room(error: Exception) -> bool:
-    """Whether a full disk may be what is wrong; where memory is mapped it has no name."""
-    return "full" in str(error) or "disk I/O" in str(error)

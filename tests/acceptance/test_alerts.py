@@ -72,7 +72,8 @@ def test_one_alert_and_one_recovery_however_often_it_failed(house: House, hook: 
             run(house, "flaky")
         until(lambda: len(told(hook)) == 1)
         Path(house.root, "healthy").touch()
-        run(house, "flaky")
+        for _ in range(2):
+            run(house, "flaky")
         until(lambda: len(told(hook)) == 2 and waits(house) == 0)
 
     opened, recovered = told(hook)
@@ -81,6 +82,35 @@ def test_one_alert_and_one_recovery_however_often_it_failed(house: House, hook: 
     assert recovered.endswith("flaky failed, 3 times")
     delivered = "SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL"
     assert rows(house, delivered) == [(2,)]
+
+
+def test_a_job_that_fails_by_turns_is_one_incident_with_one_alert(
+    house: House, hook: Webhook
+) -> None:
+    healthy = Path(house.root, "healthy")
+    with supervised(house) as first:
+        for _ in range(3):
+            run(house, "flaky")
+            healthy.touch()
+            run(house, "flaky")
+            healthy.unlink()
+        until(lambda: len(told(hook)) == 1 and waits(house) == 0)
+        listed = house.says("incidents")
+        first.kill()
+    with supervised(house):
+        run(house, "flaky")
+        house.says("incidents", "ack", "1", "--for", "3d")
+        healthy.touch()
+        for _ in range(2):
+            run(house, "flaky")
+        healthy.unlink()
+        run(house, "flaky")
+        house.says("notify", "--test")
+
+    assert "recovers" in listed
+    assert rows(house, "SELECT id, count FROM incidents") == [(1, 4), (2, 1)]
+    alerts = [text for text in told(hook) if "flaky" in text]
+    assert [text.split()[0] for text in alerts] == ["🔴", "🟢"]
 
 
 def test_a_channel_that_is_down_delays_an_alert_and_loses_none(
@@ -290,7 +320,8 @@ def test_the_service_beats_when_it_ticks(hook: Webhook) -> None:
 
 
 def test_a_dead_endpoint_is_counted_and_costs_no_start(house: House, hook: Webhook) -> None:
-    house.config.write_text(JOBS.replace("${HOOK}/steady", nobody()))
+    # One that says no is not asked again, and so is counted at once.
+    hook.always(410)
     with supervised(house):
         for _ in range(3):
             house.says("run", "steady", "--wait")

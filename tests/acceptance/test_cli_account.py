@@ -40,6 +40,21 @@ def test_history_can_be_narrowed_down(house: House) -> None:
     assert house.says("history", "never") == "no runs\n"
 
 
+def test_a_run_is_explained_by_its_number(house: House) -> None:
+    first = house.says("explain", "1")
+
+    assert first.startswith("Run 1 of talker was asked for at ")
+    assert "It succeeded" in first
+    assert house.says("explain", "talker", "--run", "1") == first
+    assert house.json("explain", "2")["job"] == "broken"
+
+
+def test_a_run_of_another_job_is_not_explained(house: House) -> None:
+    status, said = house.refuses("explain", "talker", "--run", "2")
+
+    assert (status, "run 2 is one of broken" in said) == (1, True)
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -50,6 +65,12 @@ def test_history_can_be_narrowed_down(house: House) -> None:
         ("explain", "talker", "--at", "noon"),
         ("explain", "talker", "--at", "0001-01-01"),
         ("explain", "talker", "--at", "9999-12-31"),
+        ("explain", "1", "--at", "02:00"),
+        ("explain", "talker", "--run", "1", "--at", "02:00"),
+        ("explain", "talker", "--run", "999"),
+        ("explain", "talker", "--run", "0"),
+        ("explain", "1", "--run", "2"),
+        ("explain", "999"),
         ("logs", "nobody"),
         ("logs", "999"),
         ("incidents", "ack", "999"),

@@ -57,18 +57,88 @@ def test_a_system_crontab_keeps_the_lines_of_one_user():
     with House() as house:
         (house.root / "table").write_text("0 2 * * * root a\n0 3 * * * bob b\n")
 
+        unclear = house.refuses("import", "crontab", "table")
         known = house.ask("import", "crontab", "table", "--user", "root")
-        unsure = house.ask("import", "crontab", "table")
         told = house.ask("import", "crontab", "table", "--system", "--user", "bob")
+        own = house.ask("import", "crontab", "--user", "table")
 
-    # bob is no user of this machine: without --system this is a user's own crontab.
-    assert (known.returncode, "--user goes with a system crontab" in known.stderr) == (2, True)
-    assert "table: if its sixth column names users: --system\n" in unsure.stderr
-    assert told.returncode == 1
-    assert (
-        'table:1: not kept: it runs as "root", and jobs of this service run as bob' in told.stderr
-    )
-    assert 'command: "b"' in told.stdout
+    # bob is no user of this machine: it may be a user's own crontab.
+    assert unclear[0] == 2
+    assert 'table:2: "bob" may be a user or a program' in unclear[1]
+    assert "--system" in unclear[1]
+    assert "--user" in unclear[1]
+    for done, other, kept in ((known, "bob", "a"), (told, "root", "b")):
+        assert done.returncode == 1
+        assert f'it runs as "{other}"' in done.stderr
+        assert f'command: "{kept}"' in done.stdout
+    assert own.returncode == 0
+    assert 'command: "root a"' in own.stdout
+
+
+def test_a_system_crontab_without_a_line_of_root_is_known():
+    with House() as house:
+        table = "0 2 * * * www-data /usr/bin/php /srv/cron.php\n"
+        (house.root / "table").write_text(table)
+
+        done = house.ask("import", "crontab", "table", "--user", "www-data")
+        other = house.ask("import", "crontab", "table", "--user", "postgres")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 'command: "/usr/bin/php /srv/cron.php"' in done.stdout
+    assert other.returncode == 1
+    assert 'runs as "www-data"' in other.stderr
+
+
+def test_several_tables_keep_their_own_settings_in_one_file():
+    with House() as house:
+        folder = house.root / "etc" / "cron.d"
+        folder.mkdir(parents=True)
+        (folder / "one").write_text("MAILTO=joe\nA=1\n0 2 * * * me report\n")
+        (folder / "two").write_text("SHELL=/bin/bash\n0 3 * * * me report &\n0 4 * * * x y\n")
+        (folder / "old.dpkg-old").write_text("0 3 * * * me never\n")
+        (house.root / "own").write_text("@daily report\n")
+
+        done = house.ask("import", "crontab", "etc/cron.d", "own", "--user", "me")
+        house.config.write_text(done.stdout)
+        shown = house.json("check")
+
+    assert done.returncode == 1
+    assert "etc/cron.d/two:2: warning: the last & is left out" in done.stderr
+    assert 'etc/cron.d/two:3: not kept: it runs as "x"' in done.stderr
+    assert "old.dpkg-old: left out" in done.stderr
+    assert "nightshift: 3 files: 3 jobs; 1 line not kept; 1 warning\n" in done.stderr
+    assert [job["name"] for job in shown["jobs"]] == ["report", "report-2", "report-3"]
+    assert done.stdout.count('{A: "1"}') == 1
+    assert '["/bin/bash", "-c", "report"]' in done.stdout
+
+
+def test_a_background_job_is_waited_for():
+    with House() as house:
+        (house.root / "table").write_text("0 2 * * * (sleep 0.2; echo done > made) &\n")
+        done = house.ask("import", "crontab", "table")
+        house.config.write_text(done.stdout)
+
+        house.says("run", "echo-done", "--local")
+
+        assert (house.root / "made").read_text() == "done\n"
+    assert done.returncode == 0
+    assert "table:1: warning: the last & is left out" in done.stderr
+    assert "nightshift: table: 1 job; 0 lines not kept; 1 warning\n" in done.stderr
+
+
+def test_the_dialect_can_be_chosen():
+    with House() as house:
+        (house.root / "table").write_text("CRON_TZ=Asia/Tokyo\n0 2 * * sat-sun x\n")
+
+        debian = house.ask("import", "crontab", "table", "--cron", "debian")
+        cronie = house.ask("import", "crontab", "table", "--cron", "cronie")
+
+    assert debian.returncode == 1
+    assert "Debian's cron never runs it" in debian.stderr
+    assert "Debian's cron does not heed it" in debian.stderr
+    assert cronie.returncode == 0
+    assert 'timezone: "Asia/Tokyo"' in cronie.stdout
+    assert "Debian's cron accepts it and never runs it" in cronie.stderr
 
 
 def test_what_is_no_crontab_is_refused():
@@ -79,8 +149,91 @@ def test_what_is_no_crontab_is_refused():
         folder = house.refuses("import", "crontab", ".")
         empty = house.refuses("import", "crontab", "empty")
         nothing = house.refuses("import")
+        (house.root / "cron.daily").mkdir()
+        scripts = house.refuses("import", "crontab", "cron.daily")
 
     assert missing == (2, "nightshift: none: no such file\n")
-    assert folder == (2, "nightshift: .: is a folder, expected a file\n")
+    assert folder[0] == 1
+    assert scripts[0] == 2
+    assert "holds scripts for run-parts" in scripts[1]
     assert empty == (1, "nightshift: empty: 0 jobs; 0 lines not kept\n")
     assert nothing[0] == 2
+
+
+SERVICE = "[Service]\nType=oneshot\nExecStart=/bin/echo {}\n"
+TIMER = "[Timer]\nOnCalendar={}\nPersistent=true\n"
+
+
+def units(house, texts):
+    """Files of units, by their names."""
+    for name, text in texts.items():
+        path = house.root / "units" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_timers_of_systemd_become_jobs_that_pass_check_and_run():
+    with House() as house:
+        units(
+            house,
+            {
+                "one.timer": TIMER.format("Mon..Fri 6:30"),
+                "one.service": SERVICE.format("from %N"),
+                "two.timer": TIMER.format("hourly") + "Unit=other.service\n",
+                "other.service": SERVICE.format("two") + "EnvironmentFile=/etc/default/two\n",
+                "tpl@.timer": TIMER.format("daily"),
+                "tpl@.service": SERVICE.format("%i"),
+            },
+        )
+        (house.root / "units" / "one.timer.d").mkdir()
+        drop_in = "[Timer]\nOnCalendar=\nOnCalendar=weekly\n"
+        (house.root / "units" / "one.timer.d" / "10-when.conf").write_text(drop_in)
+        (house.root / "units" / "masked.timer").symlink_to("/dev/null")
+        wants = house.root / "units" / "timers.target.wants"
+        wants.mkdir()
+        (wants / "tpl@night.timer").symlink_to("../tpl@.timer")
+
+        done = house.ask("import", "systemd", "units")
+        house.config.write_text(done.stdout)
+        jobs = {job["name"]: job["cron"] for job in house.json("check")["jobs"]}
+        printed = house.says("run", "one", "--local")
+
+    assert done.returncode == 1
+    assert jobs == {"one": ["0 0 * * 1"], "tpl-night": ["0 0 * * *"], "two": ["0 * * * *"]}
+    assert "success" in printed
+    assert '["/bin/echo", "from", "one"]' in done.stdout
+    assert 'command: ["/bin/echo", "night"]' in done.stdout
+    assert "masked.timer: not kept: it is masked" in done.stderr
+    assert "tpl@.timer: not kept: a template without an instance" in done.stderr
+    assert "two.timer: warning: EnvironmentFile=/etc/default/two: not read" in done.stderr
+    assert "nightshift: units: 3 jobs; 2 timers not kept; 1 warning\n" in done.stderr
+
+
+def test_one_timer_can_be_named():
+    with House() as house:
+        units(house, {"a.timer": TIMER.format("daily"), "a.service": SERVICE.format("a")})
+
+        by_path = house.says("import", "systemd", "units/a.timer")
+        by_service = house.says("import", "systemd", "units/a.service")
+        missing = house.refuses("import", "systemd", "units/b.timer")
+        no_service = house.root / "units" / "c.timer"
+        no_service.write_text(TIMER.format("daily"))
+        alone = house.refuses("import", "systemd", "units/c.timer")
+
+    assert by_path == by_service
+    assert 'cron: "0 0 * * *"' in by_path
+    assert missing[0] == 2
+    assert alone[0] == 1
+    assert "c.timer: not kept: its service c.service is not there" in alone[1]
+
+
+def test_a_time_that_is_lost_beside_others_makes_the_exit_status_1():
+    with House() as house:
+        timer = TIMER.format("daily") + "OnCalendar=2030-01-01\n"
+        units(house, {"a.timer": timer, "a.service": SERVICE.format("a")})
+
+        done = house.ask("import", "systemd", "units")
+
+    assert done.returncode == 1
+    assert 'cron: "0 0 * * *"' in done.stdout
+    assert "nightshift: units: 1 job; 0 timers not kept; 1 time not kept; 1 warning" in done.stderr

@@ -126,3 +126,22 @@ def test_places_are_understood_on_both_sides_of_the_verb(
     typed = [word.format(state=house.state) for word in words]
 
     assert house.ask(*typed, NIGHTSHIFT_STATE_DIR="/nowhere").returncode == 0
+
+
+def test_a_command_of_megabytes_is_a_short_column() -> None:
+    long = "x" * 300_000
+    jobs = f"""
+jobs:
+  text: {{command: "echo {long}\\necho two", description: "{long}"}}
+  list: {{command: [echo, "{long}"], cron: "@daily"}}
+  whole: {{command: "echo short"}}
+"""
+    with living(jobs) as house:
+        lines = house.says("jobs").splitlines()
+        shown = house.json("jobs")["jobs"]
+
+    assert len(lines) == 4
+    assert max(map(len, lines)) < 300
+    assert all("..." in line for line in lines[1:3])
+    assert "echo short" in lines[3]
+    assert shown[0]["command"].startswith(f"echo {long}")

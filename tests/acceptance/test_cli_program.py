@@ -1,5 +1,6 @@
 """The command line as such: verbs, help, exit statuses, odd standard outputs."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 
@@ -79,6 +80,64 @@ def test_a_full_disk_under_standard_output_is_named(house: House) -> None:
     assert done.returncode == 1
     assert b"standard output: No space left" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+PRINTING = (
+    "--help", "--version", "check --help", "check", "check --json", "schema", "simulate",
+    "next --cron @daily", "completion bash", "import crontab table", "doctor", "run hello --local",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def furnished() -> Iterator[House]:
+    with House("jobs: {hello: {command: [echo, hi], cron: '@daily'}}\n") as house:
+        (house.root / "table").write_text("0 2 * * * x &\n")
+        yield house
+
+
+@pytest.mark.parametrize("words", PRINTING)
+def test_output_that_cannot_be_written_is_a_failure_without_a_traceback(
+    furnished: House, words: str
+) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open("/dev/full", "w") as full, os.fdopen(write_end, "w") as gone:
+        for stdout in (full, gone):
+            done = subprocess.run(
+                [*NIGHTSHIFT, *words.split()],
+                env=furnished.environ,
+                cwd=furnished.root,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+            )
+
+            assert done.returncode == 1
+            assert b"Traceback" not in done.stderr
+            assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("nosuch", 2), ("check nosuch", 2), ("show x", 3), ("import crontab nosuch", 2)],
+)
+def test_a_complaint_that_cannot_be_written_leaves_the_exit_status(
+    furnished: House, words: str, status: int
+) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open("/dev/full", "w") as full, os.fdopen(write_end, "w") as gone:
+        for stderr in (full, gone):
+            done = subprocess.run(
+                [*NIGHTSHIFT, *words.split()],
+                env=furnished.environ,
+                cwd=furnished.root,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+            )
+
+            assert done.returncode == status
 
 
 def test_a_home_that_is_nowhere_does_not_matter_where_the_socket_is_named(house: House) -> None:

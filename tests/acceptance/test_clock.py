@@ -27,6 +27,10 @@ TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 class Night(Clocked):
     """A supervisor whose clock showed two o'clock a moment ago."""
 
+    def ran_at(self, job: str, slot: datetime) -> list[str]:
+        """Each time that it ran for this slot."""
+        return [each for each in self.ran(job) if datetime.fromisoformat(each) == slot]
+
     def until_now_all_is_told(self, last: datetime) -> None:
         """No slot from two o'clock to `last` ran twice or is lost."""
         for job, step in STEPS.items():
@@ -76,17 +80,29 @@ def test_put_forward_by_a_day_a_gap_holds_what_is_too_much_for_rows(night: Night
     assert "the clock was put forward" in said
 
 
-def test_put_back_by_an_hour_no_slot_comes_again(night: Night) -> None:
+def test_put_back_by_an_hour_what_is_interval_like_goes_on_and_no_fixed_time_is_repeated(
+    night: Night,
+) -> None:
     night.set(TWO - HOUR + MINUTE - A_MOMENT)
-    night.until_ticked(TWO - HOUR + MINUTE)
+    night.until_ran("minutely", slot=TWO - HOUR + MINUTE)
+    found = line.status(night.house)
+    shown = night.house.says("status")
+    night.set(TWO - MINUTE + timedelta(seconds=1))
+    night.until_ran("minutely", slot=TWO - MINUTE)
     night.set(TWO - A_MOMENT)
-    night.until_ticked(TWO)
-    again = night.ran("minutely"), night.ran("hourly"), night.ran("daily")
+    until(lambda: all(len(night.ran_at(job, TWO)) == 2 for job in ("minutely", "hourly")))
     night.set(TWO + MINUTE - A_MOMENT)
     night.until_ran("minutely", slot=TWO + MINUTE)
 
-    assert again == (["2026-02-09T02:00:00Z"],) * 3
-    night.until_now_all_is_told(TWO + MINUTE)
+    (incident,) = found["incidents"]
+    assert (incident["kind"], incident["severity"]) == ("clock", "warning")
+    assert "until 2026-02-09 02:00 UTC" in incident["cause"]
+    assert found["notes"] == [incident["cause"]]
+    assert "note    the clock was put back by" in shown
+    assert night.ran("daily") == ["2026-02-09T02:00:00Z"]
+    assert line.status(night.house)["incidents"] == []
+    for job, step in STEPS.items():
+        assert missing(night.house, job, TWO, TWO + MINUTE, step) == []
 
 
 def test_put_back_by_a_day_it_says_until_when_jobs_are_silent(night: Night) -> None:
@@ -129,3 +145,30 @@ def test_a_service_suspended_over_three_slots_runs_the_newest_of_them(night: Nig
     assert night.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-09T02:03:00Z"]
     night.until_now_all_is_told(TWO + 3 * MINUTE)
     assert outcomes(night.house, "minutely")[TWO + MINUTE] == "missed schedule"
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+def test_an_edit_and_a_restart_run_nothing_that_was_not_due(end: signal.Signals) -> None:
+    with House(JOBS) as house:
+        clock = Clock(house, "2026-02-09 01:59:01")
+        with supervised(house) as supervisor:
+            night = Night(house, clock, supervisor)
+            night.set(TWO - A_MOMENT)
+            for job in STEPS:  # one that was still running would be an overlap afterwards
+                until(lambda job=job: outcomes(house, job).get(TWO) == "success schedule")
+            supervisor.send_signal(end)
+            supervisor.wait(10)
+        edited = JOBS.replace("0 2 * * *", "58 1 * * *").replace("0 * * * *", "1 * * * *")
+        house.config.write_text(edited + f"  added: {{{NOTE}, cron: '*/2 * * * *'}}\n")
+        clock.set("2026-02-09 02:02:05")
+        with supervised(house):
+            until(lambda: outcomes(house, "minutely").get(TWO + 2 * MINUTE))
+            until(lambda: not line.status(house)["runs"])
+            found = {job: outcomes(house, job) for job in (*STEPS, "added")}
+            incidents = line.status(house)["incidents"]
+
+    assert list(found["daily"]) == [TWO]
+    assert sorted(found["hourly"]) == [TWO, TWO + MINUTE]
+    assert found["hourly"][TWO + MINUTE] == "success catch_up"
+    assert found["added"] == {}
+    assert incidents == []

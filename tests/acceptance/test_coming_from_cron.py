@@ -13,7 +13,13 @@ def test_every_command_of_coming_from_cron_succeeds():
         crontab.write_text(CRONTAB)
         crontab.chmod(0o755)
 
+        units = house.root / "units"
+        units.mkdir()
+        (units / "tidy.timer").write_text("[Timer]\nOnCalendar=daily\n")
+        (units / "tidy.service").write_text("[Service]\nExecStart=/bin/true\n")
+
         printed = typed(house, blocks("docs/coming-from-cron.md", "sh"))
 
         assert "no mistakes" in printed
+        assert "timers.yaml: 1 job, no mistakes" in printed
         assert "30 6 * * 1-5" in house.config.read_text()

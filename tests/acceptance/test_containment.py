@@ -1,5 +1,8 @@
 """Nothing escapes: six fugitives under four endings, and a child that was left behind."""
 
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +11,7 @@ import pytest
 
 from tests.acceptance import fugitives, line
 from tests.acceptance.account import instance
-from tests.acceptance.daemon import House, living, supervised
+from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, House, living, supervised
 from tests.acceptance.hunting import carrying, children, is_free_of
 from tests.waiting import until
 
@@ -93,6 +96,57 @@ def test_not_one_process_is_left_after_a_shutdown() -> None:
 
             assert supervisor.wait(WITHIN_S) == 0
         assert [token for token in tokens if not is_free_of(token)] == []
+
+
+HOLD = """
+import ctypes, sys
+assert ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), None, None) == 0
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_stop_names_what_sigkill_does_not_end_and_is_over_in_time() -> None:
+    """A process that another one traces from outside cannot be reaped."""
+    jobs = f"shutdown_grace: {GRACE_S}s\njobs:\n  held: {{command: 'sleep 600'}}\n"
+    with House(jobs) as house, supervised(house, "--log-format", "text") as supervisor:
+        (number,) = house.json("run", "held")["runs"]
+        until(lambda: line.run(house, number)["pid"])
+        pid = line.run(house, number)["pid"]
+        ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen([sys.executable, "-c", HOLD, str(pid)], text=True, **ends) as holder:
+            if holder.stdout.readline() != "held\n":
+                pytest.skip("a process may not trace another here")
+
+            supervisor.send_signal(signal.SIGTERM)
+
+            assert supervisor.wait(WITHIN_S) == 0
+            log = Path(house.root, "log").read_text()
+            holder.communicate()
+    assert f"run {number} of held is not gone at the end of the stop" in log
+    assert f"left behind, SIGKILL does not end them: {pid} [sh] (it has ended" in log
+
+
+@pytest.mark.root
+def test_without_proc_a_start_refuses_with_the_way_out() -> None:
+    if os.getuid() != 0:
+        pytest.skip("a mount needs root")
+    hide = 'mount -t tmpfs none /proc && exec "$@"'
+    with House("jobs:\n  a: {command: 'true'}\n") as house:
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", hide, "sh", *NIGHTSHIFT, "start"],
+            cwd=house.root,
+            env=house.environ,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr}")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("nightshift: /proc does not show the processes of this PID")
+    assert "mount -t proc proc /proc" in done.stderr
 
 
 def test_when_it_is_quiet_only_one_idle_keeper_is_left() -> None:

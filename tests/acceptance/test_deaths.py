@@ -167,6 +167,8 @@ def test_what_outlives_all_three_is_swept_by_the_next_start_and_rows_are_settled
     assert left
     assert not again & set(left)
     assert "strays of a dead predecessor" in Path(house.root, "log").read_text()
+    causes = rows(house, "SELECT cause FROM runs WHERE id <= 3 AND state = 'interrupted'")
+    assert set(causes) <= {("the supervisor died",)}
     of_the_first_life = rows(house, "SELECT state, reason FROM runs WHERE id <= 3")
     assert {state for state, _ in of_the_first_life} <= {"interrupted", "success"}
     assert carrying(mark) == []

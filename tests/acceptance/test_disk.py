@@ -244,6 +244,26 @@ def test_output_that_a_read_only_folder_cannot_keep_costs_lines_and_never_the_jo
 
 
 @pytest.mark.root
+def test_on_a_read_only_state_folder_a_reload_does_not_call_the_file_refused(house: House) -> None:
+    with supervised(house):
+        bind = [["--bind", str(house.state), str(house.state)]]
+        bind += [["-o", "remount,ro,bind", str(house.state)]]
+        if os.geteuid() != 0:
+            pytest.skip("a read-only mount needs root")
+        if any(subprocess.run(["mount", *each], capture_output=True).returncode for each in bind):
+            pytest.skip("this kernel or container lets nobody mount a folder")
+        try:
+            _, said = house.refuses("reload")
+        finally:
+            subprocess.run(["umount", "-l", str(house.state)], check=True)
+
+    assert (
+        f"jobs.yaml could not be read again: the state folder {house.state} is read-only" in said
+    )
+    assert "refused" not in said
+
+
+@pytest.mark.root
 def test_on_a_full_disk_it_starts_by_giving_up_its_ballast(small_disk: House) -> None:
     with supervised(small_disk):
         pass
@@ -282,7 +302,7 @@ def test_a_ledger_that_another_program_locks_forbids_a_start_in_words(house: Hou
 
         status, said = house.refuses("start")
 
-    assert (status, f"write ledger {path}: database is locked" in said) == (1, True)
+    assert (status, f"ledger {path}: database is locked" in said) == (1, True)
 
 
 def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(house: House) -> None:

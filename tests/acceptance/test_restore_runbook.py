@@ -22,4 +22,6 @@ def test_every_command_of_the_restore_runbook_succeeds(house):
     assert "verified" in printed
     assert "\n1000\n" in printed
     assert "success" in printed
+    assert "checked: both SHA-256" in printed
+    assert "checked: gzip's CRC-32 and length" in printed
     assert "damaged" not in printed

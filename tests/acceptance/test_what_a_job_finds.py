@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,10 @@ from tests.acceptance import line
 from tests.acceptance.daemon import House, supervised
 from tests.waiting import until
 
+# More than the kernel lets anybody have open, root included.
+TOO_MANY = int(Path("/proc/sys/fs/nr_open").read_text()) + 1
+CPU_LIMIT = "limits.cpu_seconds: a process used more than 1 s of CPU time"
+SIZE_LIMIT = "limits.file_size: a file would have become larger than 4000 bytes"
 TELL = """
 import json, os, resource, signal, sys
 print(json.dumps({
@@ -24,10 +29,22 @@ print(json.dumps({
     "ignored": [int(s) for s in signal.valid_signals() if signal.getsignal(s) == signal.SIG_IGN],
 }))
 """
+SPIN = """
+import signal, sys
+if sys.argv[1:]:
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+while True:
+    pass
+"""
 WORKERS = """
 import os, sys
 def glutton(params, report):
     return {"bytes": len(bytearray(1 << 40))}
+def hoarder(params, report):
+    files = [open(os.devnull) for _ in range(100)]
+def scribe(params, report):
+    open("large", "wb", 0).write(bytes(5000))
+    open("large", "ab", 0).write(bytes(5000))
 def tell(params, report):
     return {"python": sys.executable, "here": os.getcwd()}
 """
@@ -50,7 +67,17 @@ jobs:
   no-folder: {{command: ["true"], cwd: nowhere}}
   broken-text: {{command: [./broken]}}
   killed: {{command: kill -KILL $$}}
+  spinner: {{command: [{sys.executable}, -S, spin.py], limits: {{cpu_seconds: 1}}}}
+  spinner-in-shell: {{command: "{sys.executable} -S spin.py; exit $?", limits: {{cpu_seconds: 1}}}}
+  deaf-spinner: {{command: [{sys.executable}, -S, spin.py, deaf], limits: {{cpu_seconds: 1}}}}
+  writer: {{command: "head -c 5000 /dev/zero > large", limits: {{file_size: 4000}}}}
+  writer-itself: {{command: [dd, if=/dev/zero, of=big, count=9], limits: {{file_size: 4000}}}}
+  too-many-files: {{command: [./tell.py], limits: {{open_files: {TOO_MANY}}}}}
+  segfault: {{command: [{sys.executable}, -S, -c, "import os; os.kill(os.getpid(), 11)"]}}
+  windows: {{command: [./windows]}}
   patient: {{command: [sleep, "60"]}}
+  hoarder: {{worker: "house:hoarder", limits: {{open_files: 64}}}}
+  scribe: {{worker: "house:scribe", limits: {{file_size: 4000}}}}
   glutton: {{worker: "house:glutton", limits: {{address_space: 2GiB}}}}
   tell: {{worker: "house:tell"}}
   elsewhere: {{worker: "house:tell", python: other/bin/python}}
@@ -63,9 +90,12 @@ def house() -> Iterator[House]:
     with House(JOBS) as house:
         (house.root / "folder").mkdir()
         (house.root / "tell.py").write_text(TELL)
+        (house.root / "spin.py").write_text(SPIN)
         (house.root / "house.py").write_text(WORKERS)
         (house.root / "broken").write_bytes(b"\x7fELF nonsense")
         (house.root / "broken").chmod(0o700)
+        (house.root / "windows").write_bytes(b"#!/bin/sh\r\necho hello\r\n")
+        (house.root / "windows").chmod(0o700)
         for folder in ("other/bin", "gone"):
             (house.root / folder).mkdir(parents=True)
             (house.root / folder / "python").symlink_to(sys.executable)
@@ -132,10 +162,31 @@ def test_python_names_the_interpreter_of_a_worker(house: House) -> None:
         ("absent", "failed", 'start "/no/such/program": no such file or directory'),
         ("absent-name", "failed", 'start "no-such-program": no such file or directory'),
         ("absent-in-shell", "failed", "exit status 127 (command not found)"),
-        ("not-executable", "failed", 'start "./tell.py": permission denied'),
-        ("broken-text", "failed", 'start "./broken": exec format error'),
-        ("no-folder", "failed", 'start "{root}/nowhere": no such file or directory'),
+        (
+            "not-executable",
+            "failed",
+            'start "./tell.py": permission denied: it is not executable (chmod +x)',
+        ),
+        (
+            "broken-text",
+            "failed",
+            'start "./broken": exec format error: it is damaged, or built for another machine',
+        ),
+        ("no-folder", "failed", 'cwd "{root}/nowhere": no such file or directory'),
         ("killed", "failed", "killed by SIGKILL from outside (out of memory?)"),
+        (
+            "windows",
+            "failed",
+            'start "./windows": no such file or directory: its first line ends in CR LF, '
+            'so that its interpreter is "/bin/sh\\r": save it with UNIX line ends',
+        ),
+        ("segfault", "failed", "killed by SIGSEGV (invalid memory access)"),
+        ("spinner", "failed", f"{CPU_LIMIT} (SIGXCPU)"),
+        ("spinner-in-shell", "failed", f"exit status 152 (SIGXCPU: {CPU_LIMIT})"),
+        ("deaf-spinner", "failed", f"{CPU_LIMIT} (SIGKILL)"),
+        ("writer", "failed", f"exit status 153 (SIGXFSZ: {SIZE_LIMIT})"),
+        ("writer-itself", "failed", f"{SIZE_LIMIT} (SIGXFSZ)"),
+        ("scribe", "failed", "OSError: [Errno 27] File too large (limits.file_size?)"),
         ("gone", "failed", 'start "{root}/gone/python": no such file or directory'),
     ],
 )
@@ -143,6 +194,19 @@ def test_each_ending_says_what_it_is(house: House, job: str, state: str, cause: 
     run = ended(house, job)
 
     assert (run["state"], run["cause"]) == (state, cause.format(root=house.root))
+
+
+def test_a_limit_that_cannot_be_set_fails_before_anything_has_run(house: House) -> None:
+    run = ended(house, "too-many-files")
+
+    assert (run["state"], run["reason"], run["log_bytes"]) == ("failed", "launch", 0)
+    assert run["cause"].startswith(f"limits.open_files could not be set to {TOO_MANY}: not")
+
+
+def test_a_worker_that_met_its_limit_of_files_says_so(house: House) -> None:
+    cause = ended(house, "hoarder")["cause"]
+
+    assert cause == "OSError: [Errno 24] Too many open files: '/dev/null' (limits.open_files?)"
 
 
 def test_a_workers_memory_error_is_called_so(house: House) -> None:

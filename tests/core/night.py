@@ -17,18 +17,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from supervisor.core import asks, showing
+from supervisor.core import asks, effects, showing
 from supervisor.core import events as ev
+from supervisor.core.alert_model import Alert, Beat, Incident
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.graph import REMEMBERED
 from supervisor.core.model import (
-    Alert,
     Asking,
     Attempt,
-    Beat,
     Config,
     Gap,
-    Incident,
     Job,
     Mark,
     Pause,
@@ -44,6 +42,7 @@ from supervisor.core.view import Facts, Status
 from supervisor.core.world import World
 from workers import protocol
 
+WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
 MIDNIGHT = "2026-01-05 00:00"  # a Monday; every night begins here unless it says otherwise
 
 
@@ -88,6 +87,7 @@ class Ledger:
     alerts: list[Alert] = field(default_factory=list)
     askings: list[Asking] = field(default_factory=list)
     paused: Pause | None = None
+    tick: effects.RecordTick | None = None
 
 
 class Night:
@@ -115,8 +115,8 @@ class Night:
         self.journey: tuple[Alert, ...] = ()
         self.arrived: list[Alert] = []
         self.beats: list[Beat] = []
-        self.actions: list[ev.Action] = []
-        self.held_back: list[ev.Action] = []
+        self.actions: list[effects.Action] = []
+        self.held_back: list[effects.Action] = []
         self.ledger_error = ""
         self.has_calendar = calendar
         self.has_died = False
@@ -188,6 +188,12 @@ class Night:
         key = self._living(name, exited=None)
         del self.processes[key]
         self.send(ev.Emptied(self.clocks(), *key, strays=tuple(strays), cpu_s=1.5))
+
+    def survives(self, name: str, *left: str) -> None:
+        """Some of the job's tree lives after SIGKILL, and is let go."""
+        key = self._living(name, exited=None)
+        del self.processes[key]
+        self.send(ev.Survived(self.clocks(), *key, left))
 
     def says(self, name: str, message: protocol.Message | protocol.Garbage) -> None:
         """The job's worker speaks."""
@@ -342,7 +348,7 @@ class Night:
 
     def notes(self) -> list[str]:
         """Every line for the log."""
-        return [action.text for action in self.actions if isinstance(action, ev.Note)]
+        return [action.text for action in self.actions if isinstance(action, effects.Note)]
 
     def status(self) -> Status:
         """What `nightshift status` would show."""
@@ -359,7 +365,7 @@ class Night:
 
     # --- actions ----------------------------------------------------------------
 
-    def send(self, event: ev.Event) -> tuple[ev.Action, ...]:
+    def send(self, event: ev.Event) -> tuple[effects.Action, ...]:
         """Decide about an event, do what is asked for, and return that."""
         self.world, actions = decide(self.world, event)
         self.actions.extend(actions)
@@ -378,9 +384,11 @@ class Night:
             runs=tuple(self._remembered()),
             attempts=tuple(a for a in ledger.attempts.values() if a.ended_at is None),
             marks=tuple(ledger.marks.values()),
-            incidents=tuple(i for i in ledger.incidents.values() if i.closed_at is None),
+            incidents=tuple(i for i in ledger.incidents.values() if _is_remembered(i)),
             outbox=tuple(a for a in ledger.alerts if not (a.delivered_at or a.withheld)),
             paused=ledger.paused,
+            last_tick=ledger.tick.at if ledger.tick else None,
+            silent_until=ledger.tick.silent_until if ledger.tick else None,
             next_run=max(ledger.runs, default=0) + 1,
             next_incident=max(ledger.incidents, default=0) + 1,
             next_alert=len(ledger.alerts) + 1,
@@ -398,55 +406,60 @@ class Night:
             kept.update(ids[-REMEMBERED:], good[-1:])
         return [run for run in self.ledger.runs.values() if run.id in kept]
 
-    def _perform(self, action: ev.Action) -> tuple[int, int] | None:
+    def _perform(self, action: effects.Action) -> tuple[int, int] | None:
         """Do it; the attempt, if it was a launch that must not be."""
         match action:
-            case ev.Launch(run) if self.ledger_error:
+            case effects.Launch(run) if self.ledger_error:
                 return run.id, run.attempt
-            case ev.Launch(run, definition):
+            case effects.Launch(run, definition):
                 assert self.ledger.runs[run.id] == run, "recorded before it is launched"
                 self.processes[run.id, run.attempt] = Process(definition, run)
-            case ev.Signal(run_id, number, force):
+            case effects.Signal(run_id, number, force):
                 self._force((run_id, number), force)
-            case ev.Deliver(alerts):
+            case effects.Deliver(alerts):
                 assert not self.journey, "one journey at a time"
                 self.journey = alerts
             case Beat():
                 self.beats.append(action)
-            case ev.Stop():
+            case effects.Stop():
                 self.has_stopped = True
-            case ev.Record() | ev.RecordPause() | ev.ReleaseSlots() if self.ledger_error:
+            case (
+                effects.Record()
+                | effects.RecordPause()
+                | effects.RecordTick()
+                | effects.ReleaseSlots()
+            ) if self.ledger_error:
                 self.held_back.append(action)
             case _:
                 self._write(action)
         return None
 
-    def _force(self, key: tuple[int, int], force: ev.Force) -> None:
+    def _force(self, key: tuple[int, int], force: effects.Force) -> None:
         if key in self.processes:
             self.processes[key].forces.append(str(force))
-        if force is ev.Force.ABANDON:
-            self.processes.pop(key, None)
 
-    def _write(self, action: ev.Action) -> None:
+    def _write(self, action: effects.Action) -> None:
         ledger = self.ledger
         match action:
-            case ev.Record(Run() as row):
+            case effects.Record(Run() as row):
                 ledger.runs[row.id] = row
-            case ev.Record(Attempt() as row):
+            case effects.Record(Attempt() as row):
                 ledger.attempts[row.run, row.number] = row
-            case ev.Record(Mark() as row):
+            case effects.Record(Mark() as row):
                 ledger.marks[row.job] = row
-            case ev.Record(Incident() as row):
+            case effects.Record(Incident() as row):
                 ledger.incidents[row.id] = row
-            case ev.Record(Gap() as row):
+            case effects.Record(Gap() as row):
                 ledger.gaps.append(row)
-            case ev.Record(Alert() as row):
+            case effects.Record(Alert() as row):
                 ledger.alerts[row.id - 1 : row.id] = [row]
-            case ev.Record(Asking() as row):
+            case effects.Record(Asking() as row):
                 ledger.askings.append(row)
-            case ev.RecordPause(pause):
+            case effects.RecordPause(pause):
                 ledger.paused = pause
-            case ev.ReleaseSlots(name, after):
+            case effects.RecordTick():
+                ledger.tick = action
+            case effects.ReleaseSlots(name, after):
                 for run in self.runs(name):
                     if run.slot is not None and run.slot > after:
                         ledger.runs[run.id] = replace(run, slot=None)
@@ -459,3 +472,8 @@ def ran_before(name: str, until: str, state: State = State.SUCCESS) -> Ledger:
     seen = instant(until)
     last = Run(1, name, seen, Trigger.SCHEDULE, state, slot=seen, attempt=1, ended_at=seen)
     return Ledger(runs={1: last}, marks={name: Mark(name, seen)})
+
+
+def _is_remembered(incident: Incident) -> bool:
+    """Whether a new service is told of it: as `store.memory` does."""
+    return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

@@ -9,20 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from supervisor.core import asks
+from supervisor.core import asks, effects, schedule
 from supervisor.core import events as ev
+from supervisor.core.alert_model import Alert, Beat, Incident
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
-    Alert,
     Attempt,
-    Beat,
     Config,
     Gap,
-    Incident,
     Mark,
     Pause,
     Peer,
     Run,
+    Severity,
     State,
     Trigger,
     replace,
@@ -56,6 +55,7 @@ class Ledger:
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: dict[int, Alert] = field(default_factory=dict)
     paused: Pause | None = None
+    tick: effects.RecordTick | None = None
 
 
 class Storm:
@@ -66,13 +66,14 @@ class Storm:
         self.wall, self.mono = START, 1000.0
         self.config = config
         self.ledger = Ledger()
-        self.backlog: list[ev.Action] = []
+        self.backlog: list[effects.Action] = []
         self.ledger_broken = False
         self.processes: dict[tuple[int, int], Process] = {}
         self.journey: tuple[Alert, ...] = ()
         self.last_arrived = 0
         self.crashed = False
         self.stopped = False
+        self.may_release = False
         self.events = 0
         self.latest_wall = START
         self.ended: set[int] = set()
@@ -92,13 +93,13 @@ class Storm:
         self.count_ends(before, actions)
         self.perform(actions)
 
-    def count_ends(self, before: World, actions: tuple[ev.Action, ...]) -> None:
+    def count_ends(self, before: World, actions: tuple[effects.Action, ...]) -> None:
         """Each run comes to its end once, however often that is recorded."""
         ends = [run.id for run in transitions(before, actions) if not run.state.is_open]
         assert len(set(ends)) == len(ends), "a run ends once in a turn"
         assert not self.ended & set(ends), "a run ends once"
         self.ended.update(ends)
-        rows = [action.row for action in actions if isinstance(action, ev.Record)]
+        rows = [action.row for action in actions if isinstance(action, effects.Record)]
         final = {row.id for row in rows if isinstance(row, Run) and not row.state.is_open}
         assert final <= self.ended, "no end goes unnoticed"
 
@@ -112,9 +113,11 @@ class Storm:
             runs=tuple(self.ledger.runs.values()),
             attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
             marks=tuple(self.ledger.marks.values()),
-            incidents=tuple(i for i in self.ledger.incidents.values() if i.closed_at is None),
+            incidents=tuple(i for i in self.ledger.incidents.values() if _is_remembered(i)),
             outbox=tuple(a for a in self.ledger.alerts.values() if _waits(a)),
             paused=self.ledger.paused,
+            last_tick=self.ledger.tick.at if self.ledger.tick else None,
+            silent_until=self.ledger.tick.silent_until if self.ledger.tick else None,
             next_run=max(self.ledger.runs, default=0) + 1,
             next_incident=max(self.ledger.incidents, default=0) + 1,
             next_alert=max(self.ledger.alerts, default=0) + 1,
@@ -137,6 +140,15 @@ class Storm:
         self.wall += timedelta(seconds=seconds) + wall_step
         self.latest_wall = max(self.latest_wall, self.wall)
         self.send(ev.TimePassed(self.at()))
+        self.judge_silence()
+
+    def judge_silence(self) -> None:
+        """What is due each minute waits for no clock that was put back, or that is critical."""
+        clock = self.world.incidents.get(("", "clock"))
+        is_critical = clock is not None and clock.severity is Severity.CRITICAL
+        if self.world.life is Life.SERVING and not is_critical:
+            ahead = self.world.next_slot["every-minute"] - self.wall
+            assert ahead <= timedelta(minutes=2), "silent, and nothing says so"
 
     def to_next_moment(self) -> None:
         """Sleep as the loop does: to the next minute, deadline or backoff."""
@@ -147,7 +159,9 @@ class Storm:
 
     def ask(self, request: asks.Request) -> None:
         asked = len(self.replies)
+        self.may_release = isinstance(request, asks.ResumeJob) and request.from_now
         self.send(ev.Asked(self.at(), self.events, Peer(1000, 1), request))
+        self.may_release = False
         assert len(self.replies) == asked + 1, "each request gets exactly one reply"
 
     def mend_ledger(self) -> None:
@@ -185,32 +199,41 @@ class Storm:
 
     # --- actions ------------------------------------------------------------------
 
-    def perform(self, actions: tuple[ev.Action, ...]) -> None:
+    def perform(self, actions: tuple[effects.Action, ...]) -> None:
         unlaunched = []
         for action in actions:
             match action:
-                case ev.Record() | ev.RecordPause() | ev.ReleaseSlots():
+                case effects.ReleaseSlots(job):
+                    self._judge_release(job)
                     self._record(action)
-                case ev.Launch(run) if self.ledger_broken:
+                case effects.Record() | effects.RecordPause() | effects.RecordTick():
+                    self._record(action)
+                case effects.Launch(run) if self.ledger_broken:
                     unlaunched.append((run.id, run.attempt))
-                case ev.Launch():
+                case effects.Launch():
                     self._launch(action)
-                case ev.Signal(run, attempt, force):
+                case effects.Signal(run, attempt, force):
                     self._force(run, attempt, force)
                 case asks.Reply():
                     self.replies.append(action)
-                case ev.Deliver(alerts):
+                case effects.Deliver(alerts):
                     self._set_out(alerts)
-                case ev.Stop():
+                case effects.Stop():
                     self.stopped = True
-                case ev.Note() | Beat():
+                case effects.Note() | Beat():
                     pass
         if self.ledger_broken and (unlaunched or self.backlog) and not self.world.ledger_trouble:
             self.send(ev.Unrecorded(self.at(), tuple(unlaunched), "disk full"))
         else:
             assert not unlaunched, "nothing is launched while the ledger is in trouble"
 
-    def _record(self, action: ev.Action) -> None:
+    def _judge_release(self, name: str) -> None:
+        """Only a person lets the slots of a job come again that has fixed times alone."""
+        cron = next(job.cron for job in self.config.jobs if job.name == name)
+        is_repeated = any(schedule.is_interval_like(expression) for expression in cron)
+        assert self.may_release or is_repeated, f"fixed times of {name} come again"
+
+    def _record(self, action: effects.Action) -> None:
         if self.ledger_broken:
             self.backlog.append(action)
         else:
@@ -221,24 +244,26 @@ class Storm:
             self._write(action)
         self.backlog.clear()
 
-    def _write(self, action: ev.Action) -> None:
+    def _write(self, action: effects.Action) -> None:
         ledger = self.ledger
         match action:
-            case ev.Record(Run() as run):
+            case effects.Record(Run() as run):
                 self._write_run(run)
-            case ev.Record(Attempt() as attempt):
+            case effects.Record(Attempt() as attempt):
                 ledger.attempts[attempt.run, attempt.number] = attempt
-            case ev.Record(Mark() as mark):
+            case effects.Record(Mark() as mark):
                 ledger.marks[mark.job] = mark
-            case ev.Record(Gap() as gap):
+            case effects.Record(Gap() as gap):
                 ledger.gaps.append(gap)
-            case ev.Record(Incident() as incident):
+            case effects.Record(Incident() as incident):
                 self._write_incident(incident)
-            case ev.Record(Alert() as alert):
+            case effects.Record(Alert() as alert):
                 self._write_alert(alert)
-            case ev.RecordPause(pause):
+            case effects.RecordPause(pause):
                 ledger.paused = pause
-            case ev.ReleaseSlots(job, after):
+            case effects.RecordTick():
+                ledger.tick = action
+            case effects.ReleaseSlots(job, after):
                 for run in list(ledger.runs.values()):
                     if run.job == job and run.slot is not None and run.slot > after:
                         del ledger.slots[job, run.slot]
@@ -267,7 +292,8 @@ class Storm:
         ]
         assert not others, "an incident opens only after the one before it has closed"
         known = self.ledger.incidents.get(incident.id)
-        assert known is None or known.closed_at is None, "a closed incident stays closed"
+        is_over = known is not None and known.closed_at and known.recovery_at is None
+        assert not (is_over and incident.closed_at is None), "what has recovered stays closed"
         self.ledger.incidents[incident.id] = incident
 
     def _write_alert(self, alert: Alert) -> None:
@@ -288,7 +314,7 @@ class Storm:
         assert all(_waits(alert) for alert in known), "delivered twice"
         self.journey = alerts
 
-    def _launch(self, action: ev.Launch) -> None:
+    def _launch(self, action: effects.Launch) -> None:
         run, job = action.run, action.job
         recorded = self.ledger.runs[run.id]
         assert recorded.state is State.RUNNING, "recorded before launched"
@@ -305,13 +331,13 @@ class Storm:
     def most_at_once(self) -> int:
         return self.config.max_concurrent
 
-    def _force(self, run: int, attempt: int, force: ev.Force) -> None:
+    def _force(self, run: int, attempt: int, force: effects.Force) -> None:
         process = self.processes.get((run, attempt))
         if process is None:
             return
-        if force is ev.Force.TERM:
+        if force is effects.Force.TERM:
             process.told = True
-        elif force is ev.Force.KILL:
+        elif force is effects.Force.KILL:
             process.killed = True
         else:
             del self.processes[run, attempt]
@@ -319,3 +345,8 @@ class Storm:
 
 def _waits(alert: Alert) -> bool:
     return alert.delivered_at is None and not alert.withheld
+
+
+def _is_remembered(incident: Incident) -> bool:
+    """Whether a new service is told of it: as `store.memory` does."""
+    return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

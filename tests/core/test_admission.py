@@ -1,7 +1,6 @@
 """Admission: who begins first, and who holds up nobody."""
 
-from supervisor.core import asks
-from supervisor.core import events as ev
+from supervisor.core import asks, effects
 from supervisor.core.model import Overlap, Run
 from tests.core.night import Night, job
 
@@ -225,6 +224,6 @@ def test_those_who_wait_are_no_rows_when_one_of_many_has_ended():
     recorded = {
         action.row.job
         for action in night.actions
-        if isinstance(action, ev.Record) and isinstance(action.row, Run)
+        if isinstance(action, effects.Record) and isinstance(action.row, Run)
     }
     assert recorded == {"j0", "j1"}

@@ -63,14 +63,41 @@ def test_what_survives_kill_is_given_up_with_its_keeper_and_its_place_is_free():
     night.at("02:01:10")
 
     night.after(seconds=14)
-    before = night.run("undead").state
+    before = list(night.forces("undead"))
     night.after(seconds=1)
+    forces = list(night.forces("undead"))
+    state = night.run("undead").state
+    night.survives("undead", "7 dd if=/dead/mount", "8 sync")
 
-    assert before == "running"
+    assert before == ["term", "kill"]
+    assert (forces, state) == (["term", "kill", "abandon"], "running")
     assert night.run("undead").state == "failed"
     assert night.words("undead") == ["unkillable opened", "timeout opened"]
-    assert night.incidents("undead")[0].severity == "critical"
+    (unkillable,) = [i for i in night.incidents("undead") if i.kind == "unkillable"]
+    assert unkillable.severity == "critical"
+    assert unkillable.cause == ("processes of run 1 survive SIGKILL: 7 dd if=/dead/mount; 8 sync")
     assert night.living() == ["b"]
+
+
+def test_what_ends_with_its_keeper_is_no_incident():
+    night = Night(job("a", cron="0 2 * * *", timeout_s=60, kill_grace_s=10))
+    night.at("02:01:25")
+    night.loses("a")
+
+    assert night.run("a").cause == "timeout after 1m"
+    assert night.words("a") == ["timeout opened"]
+    assert night.living() == []
+
+
+def test_a_tree_of_which_nothing_is_heard_any_more_is_let_go_in_the_end():
+    night = Night(job("a", cron="0 2 * * *", timeout_s=60, kill_grace_s=10))
+    night.at("02:01:25")
+
+    night.after(seconds=3)
+
+    assert night.run("a").state == "failed"
+    (unkillable,) = [i for i in night.incidents("a") if i.kind == "unkillable"]
+    assert unkillable.cause == "processes of run 1 survive SIGKILL: which ones is not known"
 
 
 def test_a_cancelled_run_that_survives_kill_is_cancelled():
@@ -79,6 +106,7 @@ def test_a_cancelled_run_that_survives_kill_is_cancelled():
     night.asks(asks.CancelJob("a"))
 
     night.after(seconds=25)
+    night.survives("a", "7 sleep")
 
     assert night.states("a") == ["cancelled"]
     assert night.words("a") == ["unkillable opened"]
@@ -90,6 +118,7 @@ def test_leftovers_that_survive_kill_do_not_change_the_verdict():
     night.exits("a")
 
     night.after(seconds=15)
+    night.survives("a", "7 sleep")
 
     assert night.states("a") == ["success"]
     assert night.words("a") == ["unkillable opened"]

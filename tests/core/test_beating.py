@@ -2,7 +2,7 @@
 
 from supervisor.core import asks
 from supervisor.core import events as ev
-from supervisor.core.model import Beat
+from supervisor.core.alert_model import Beat
 from tests.core.night import Night, job
 
 URL = "https://hc.example/1"

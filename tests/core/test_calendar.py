@@ -245,3 +245,23 @@ def test_count_holds_over_the_day_that_apia_skipped(expression):
     since, until = instant("2011-12-25 00:00"), instant("2012-01-05 00:00")
 
     assert calendar.count(since, until) == len(list(calendar.slots(since, until)))
+
+
+@pytest.mark.parametrize("cron", [("30 2 * * *",), ("*/7 * * * *",), ("30 2 * * *", "0 * * * *")])
+@pytest.mark.parametrize("hours", [-3, 0, 2, 30, 100])
+def test_fixed_times_can_begin_later_than_what_is_interval_like(cron, hours):
+    since, until = instant("2026-03-27 12:00"), instant("2026-03-31 12:00")
+    begin = since + timedelta(hours=hours, minutes=30)
+    plain = schedule.calendar(cron, "Europe/Berlin")
+    later = schedule.calendar(cron, "Europe/Berlin", begin)
+
+    wanted = {
+        slot
+        for expression in cron
+        for slot in schedule.calendar((expression,), "Europe/Berlin").slots(since, until)
+        if schedule.is_interval_like(expression) or slot > begin
+    }
+
+    assert list(later.slots(since, until)) == sorted(wanted)
+    assert later.count(since, until) == len(wanted)
+    assert set(wanted) <= set(plain.slots(since, until))

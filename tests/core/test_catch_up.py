@@ -49,7 +49,7 @@ def test_a_missed_slot_says_since_when_nobody_ran_and_why(how, word):
     night.starts("02:10")
 
     assert night.run("a").cause == (
-        f"no supervisor ran after 2026-01-05 00:00 UTC (it {word}); covered by run 1"
+        f"no supervisor ran after 2026-01-05 00:30 UTC (it {word}); covered by run 1"
     )
 
 
@@ -101,7 +101,10 @@ def test_the_incident_of_missed_slots_closes_with_the_next_success():
     night.at("04:00")
 
     night.ends("a")
+    closed = night.incidents("a") == []
+    night.after(minutes=15)
 
+    assert closed
     assert night.words("a") == ["missed opened", "missed recovered"]
 
 

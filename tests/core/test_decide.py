@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import asks, effects
 from supervisor.core import events as ev
 from supervisor.core.decide import TABLE, decide, next_minute, next_wakeup
 from supervisor.core.model import Overlap, Problem, State
@@ -16,6 +16,7 @@ ATTEMPT_EVENTS = {
     ev.Emptied: ev.Emptied,
     ev.LaunchFailed: lambda at, run, n: ev.LaunchFailed(at, run, n, "no"),
     ev.Lost: ev.Lost,
+    ev.Survived: lambda at, run, n: ev.Survived(at, run, n, ("7 sleep",)),
 }
 
 
@@ -108,7 +109,7 @@ def test_a_pair_that_is_listed_is_acted_on_and_another_yields_one_note(state, ki
         assert repr(world) != before or actions or kind is ev.Lost
     else:
         assert repr(world) == before
-        assert [type(action) for action in actions] == [ev.Note]
+        assert [type(action) for action in actions] == [effects.Note]
 
 
 @pytest.mark.parametrize("kind", list(ATTEMPT_EVENTS), ids=lambda kind: kind.__name__)
@@ -120,7 +121,7 @@ def test_a_late_word_of_nobody_changes_nothing_and_yields_one_note(kind, key):
     world, actions = decide(night.world, ATTEMPT_EVENTS[kind](night.clocks(), *key))
 
     assert repr(world) == before
-    assert [type(action) for action in actions] == [ev.Note]
+    assert [type(action) for action in actions] == [effects.Note]
 
 
 def everything_at(night):
@@ -178,9 +179,9 @@ def test_a_launch_comes_after_its_record(state):
         _, actions = decide(night.world, event)
         recorded = set()
         for action in actions:
-            if isinstance(action, ev.Record) and hasattr(action.row, "trigger"):
+            if isinstance(action, effects.Record) and hasattr(action.row, "trigger"):
                 recorded.add((action.row.id, action.row.attempt, action.row.state))
-            if isinstance(action, ev.Launch):
+            if isinstance(action, effects.Launch):
                 assert (action.run.id, action.run.attempt, "running") in recorded
 
 

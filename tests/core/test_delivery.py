@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import asks, effects
 from supervisor.core import events as ev
 from supervisor.core.decide import next_wakeup
 from supervisor.core.model import Notify, Severity
@@ -37,8 +37,8 @@ def test_an_alert_sets_out_at_once_and_after_its_record():
 
     actions = night.send(ev.Exited(night.clocks(), 1, 1, 256))
 
-    recorded = [n for n, action in enumerate(actions) if isinstance(action, ev.Record)]
-    [journey] = [n for n, action in enumerate(actions) if isinstance(action, ev.Deliver)]
+    recorded = [n for n, action in enumerate(actions) if isinstance(action, effects.Record)]
+    [journey] = [n for n, action in enumerate(actions) if isinstance(action, effects.Deliver)]
     assert max(recorded) < journey
 
 
@@ -61,6 +61,7 @@ def test_alerts_arrive_in_the_order_in_which_they_were_written():
     night.cannot_deliver()
     night.at("04:00")
     night.ends("a")
+    night.at("04:15")
 
     night.delivers()
 
@@ -214,6 +215,8 @@ def test_reminders_and_the_recovery_are_as_loud_as_their_incident(word):
         for name in night.living():
             night.ends(name, status=1)
         night.after(minutes=1)
+    night.ends("a")
+    night.after(minutes=1)
     night.ends("a")
 
     severities = {each.severity for each in night.ledger.alerts if each.word == word}

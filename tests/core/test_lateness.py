@@ -35,6 +35,7 @@ def test_any_later_success_closes_it():
     night.at("03:30")
 
     night.ends("a")
+    night.after(minutes=15)
 
     assert night.words("a") == ["late opened", "late recovered"]
 

@@ -1,7 +1,6 @@
 """No record, no launch: what happens while the ledger cannot be written."""
 
-from supervisor.core import asks
-from supervisor.core import events as ev
+from supervisor.core import asks, effects
 from supervisor.core.model import Notify
 from tests.core.night import Ledger, Night, instant, job
 
@@ -47,6 +46,7 @@ def test_the_incident_is_opened_once_and_closed_with_the_recovery():
     night.at("05:00")
 
     night.mends_ledger()
+    night.after(minutes=15)
 
     assert night.words() == ["ledger opened", "ledger recovered"]
 
@@ -118,7 +118,7 @@ def test_no_launch_is_asked_for_while_the_trouble_is_known():
     night.at("2026-01-06 03:00")
 
     later = night.actions[before:]
-    assert not any(isinstance(action, ev.Launch) for action in later)
+    assert not any(isinstance(action, effects.Launch) for action in later)
 
 
 def test_a_retry_waits_for_the_ledger_too():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import asks, effects
 from supervisor.core import events as ev
 from supervisor.core.model import Attempt, CatchUp, Mark, Overlap, Run, State, Trigger
 from tests.core.night import Ledger, Night, instant, job
@@ -105,7 +105,9 @@ def test_a_second_attempt_is_in_the_ledger_before_it_is_launched():
 
     night.at("02:01")
 
-    rows = [each.row for each in night.actions if isinstance(each, ev.Record) and not each.soon]
+    rows = [
+        each.row for each in night.actions if isinstance(each, effects.Record) and not each.soon
+    ]
     attempts = [row for row in rows if isinstance(row, Attempt)]
     assert (attempts[-1].number, attempts[-1].ended_at) == (2, None)
 

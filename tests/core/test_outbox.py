@@ -14,7 +14,7 @@ OPENED, REMINDER, RECOVERED = Word.OPENED, Word.REMINDER, Word.RECOVERED
 
 def row(number, about, word, job="a", kind="exit"):
     """The alert of this number about the incident `about`."""
-    opened, _ = incident.opened(about, job, kind, "exit status 1", None, AT)
+    opened, _ = incident.opened(about, job, kind, Severity.ERROR, "exit status 1", None, AT)
     return outbox.alert(number, opened, word, AT + timedelta(minutes=number))
 
 

@@ -293,10 +293,26 @@ def test_a_bad_text_stands_in_status_until_it_is_mended():
     said = night.status().config.error
 
     night.reloads(A)
+    night.after(minutes=15)
 
     assert said == "jobs.a: no"
     assert night.status().config.error == ""
     assert night.words() == ["reload opened", "reload recovered"]
+
+
+def test_another_zone_moves_the_slots_and_is_said_for_a_day():
+    night = Night(job("a", cron="0 12 * * *", timezone="UTC"))
+
+    night.reloads(job("a", cron="0 12 * * *", timezone="Asia/Tokyo"), timezone="Asia/Tokyo")
+    notes = night.status().notes
+    night.at("03:00")
+    night.after(hours=24)
+
+    [note] = notes
+    assert note.startswith("the time zone changed from UTC to Asia/Tokyo")
+    assert note in night.notes()
+    assert night.slots("a")[0] == "05 03:00"
+    assert night.status().notes == ()
 
 
 def test_the_same_bad_text_is_told_of_once():
@@ -324,6 +340,7 @@ def test_a_start_with_a_good_text_closes_the_incident_of_the_bad_one():
     night.stops()
 
     night.starts("01:00")
+    night.at("01:15")
 
     assert night.words() == ["reload opened", "reload recovered"]
 
@@ -337,3 +354,16 @@ def test_a_listener_that_moves_is_said_to_move_at_the_next_start():
 
     # As long as the text wants what is not there; what is there needs no start.
     assert night.notes().count("metrics of jobs.yaml takes effect at the next start") == 2
+
+
+def test_a_file_that_could_not_be_read_here_is_not_called_refused():
+    night = Night(job("a", cron="0 2 * * *"))
+
+    night.send(ev.ReloadRefused(night.clocks(), (), "the state folder /s is read-only"))
+
+    (trouble,) = night.incidents("")
+    assert trouble.cause == (
+        "jobs.yaml could not be read again: the state folder /s is read-only; "
+        "the text in force stays"
+    )
+    assert night.world.problems == ()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core import asks
+from supervisor.core import asks, effects
 from supervisor.core import events as ev
 from supervisor.core.model import Notify
 from tests.core.night import Night, instant, job
@@ -247,7 +247,7 @@ def test_the_row_is_recorded_before_the_reply():
     asked.asks(asks.RunJobs(("worker",)))
 
     kinds = [
-        type(action.row).__name__ if isinstance(action, ev.Record) else type(action).__name__
+        type(action.row).__name__ if isinstance(action, effects.Record) else type(action).__name__
         for action in asked.actions
     ]
     assert kinds.index("Run") < kinds.index("Asking") < kinds.index("Reply")

@@ -92,7 +92,7 @@ def a_while(storm: Storm) -> None:
 
 
 def jump(storm: Storm) -> None:
-    hours = storm.random.choice([-25, -3, -1, -0.01, 0.01, 1, 5, 25])
+    hours = storm.random.choice([-25, -3, -1, -0.7, -0.1, -0.01, 0.01, 0.5, 1, 5, 25])
     storm.pass_time(1, timedelta(hours=hours))
 
 
@@ -229,7 +229,7 @@ def calm(storm: Storm) -> None:
     storm.ask(asks.ResumeJob("", from_now=False))
     for job in storm.config.jobs:
         storm.ask(asks.ResumeJob(job.name))
-    for _ in range(4000):
+    for _ in range(8000):
         if storm.world.life != "serving":
             storm.send(ev.StopAsked(storm.at()))
             storm.restart()

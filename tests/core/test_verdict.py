@@ -2,8 +2,8 @@
 
 import pytest
 
-from supervisor.core import verdict
-from supervisor.core.model import Reason, State
+from supervisor.core import signal_words, verdict
+from supervisor.core.model import Limits, Reason, State
 from supervisor.core.verdict import Heard
 from tests.core.night import job
 from workers.protocol import Done, Failed, Garbage
@@ -25,12 +25,23 @@ COMMANDS = [
     ("exit 126", status(126), "failed", "exit", "exit status 126 (not executable)"),
     ("exit 127", status(127), "failed", "exit", "exit status 127 (command not found)"),
     ("exit 255", status(255), "failed", "exit", "exit status 255"),
-    ("SIGTERM", 15, "failed", "signal", "killed by SIGTERM from outside"),
+    ("exit 137", status(137), "failed", "exit", "exit status 137 (SIGKILL: out of memory?)"),
+    ("exit 139", status(139), "failed", "exit",
+     "exit status 139 (SIGSEGV: invalid memory access)"),
+    ("exit 128", status(128), "failed", "exit", "exit status 128"),
+    ("exit 168", status(168), "failed", "exit", "exit status 168"),
+    ("SIGTERM", 15, "failed", "signal",
+     "killed by SIGTERM (a request to end, not from this service)"),
     ("SIGKILL", 9, "failed", "signal", "killed by SIGKILL from outside (out of memory?)"),
-    ("SIGSEGV", 11, "failed", "signal", "killed by SIGSEGV from outside"),
-    ("SIGSEGV with a core", 11 | 128, "failed", "signal", "killed by SIGSEGV from outside"),
-    ("a real-time signal", 40, "failed", "signal", "killed by signal 40 from outside"),
-]
+    ("SIGSEGV", 11, "failed", "signal", "killed by SIGSEGV (invalid memory access)"),
+    ("SIGSEGV with a core", 11 | 128, "failed", "signal",
+     "killed by SIGSEGV (invalid memory access)"),
+    ("SIGPIPE", 13, "failed", "signal",
+     "killed by SIGPIPE (it wrote to a pipe or socket that nothing reads any more)"),
+    ("SIGXCPU of another's limit", 24, "failed", "signal",
+     "killed by SIGXCPU (more CPU time than a limit allows)"),
+    ("a real-time signal", 40, "failed", "signal", "killed by SIGRTMIN+6"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -41,6 +52,48 @@ def test_a_command_is_judged_by_its_status(wait_status, state, reason, cause):
     found = verdict.ended(COMMAND, wait_status, Heard())
 
     assert (found.state, found.reason, found.cause) == (state, reason, cause)
+
+
+LIMITED = job("a", limits=Limits(cpu_seconds=5, file_size=4096, address_space=2**30))
+OF_CPU = "limits.cpu_seconds: a process used more than 5 s of CPU time"
+OF_SIZE = "limits.file_size: a file would have become larger than 4096 bytes"
+# wait status | CPU seconds of the process | cause
+MET = [
+    (24, 5.0, f"{OF_CPU} (SIGXCPU)"),
+    (9, 7.0, f"{OF_CPU} (SIGKILL)"),
+    (9, 4.9, "killed by SIGKILL from outside (out of memory?; limits.address_space?)"),
+    (25, 0.0, f"{OF_SIZE} (SIGXFSZ)"),
+    (6, 0.0, "killed by SIGABRT (it aborted itself, as after a failed assertion; "
+     "limits.address_space?)"),
+    (11, 0.0, "killed by SIGSEGV (invalid memory access; limits.address_space?)"),
+    (status(152), 0.0, f"exit status 152 (SIGXCPU: {OF_CPU})"),
+    (status(153), 0.0, f"exit status 153 (SIGXFSZ: {OF_SIZE})"),
+    (status(1), 9.0, "exit status 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wait_status", "cpu_s", "cause"), MET)
+def test_a_limit_of_the_job_itself_is_named(wait_status, cpu_s, cause):
+    assert verdict.ended(LIMITED, wait_status, Heard(), cpu_s).cause == cause
+
+
+def test_a_worker_that_met_its_limit_is_judged_like_a_command():
+    worker = job("a", worker="w.f", limits=Limits(cpu_seconds=5))
+
+    assert verdict.ended(worker, 24, DONE).cause == f"{OF_CPU} (SIGXCPU)"
+
+
+@pytest.mark.parametrize("number", range(1, 65))
+def test_every_signal_has_a_name_and_the_ordinary_ones_a_meaning(number):
+    name, meaning = signal_words.name(number), signal_words.meaning(number)
+
+    assert name.startswith("SIG") or number in (32, 33)
+    if number < 32 and number not in DO_NOT_END:
+        assert meaning
+    assert verdict.ended(COMMAND, number, Heard()).cause.startswith(f"killed by {name}")
+
+
+DO_NOT_END = {17, 18, 19, 20, 21, 22, 23, 28}  # they are ignored, stop or continue
 
 
 @pytest.mark.parametrize(
@@ -123,11 +176,12 @@ def test_a_timeout_says_after_how_long(seconds, cause):
         (verdict.interrupted(Reason.SHUTDOWN), "interrupted", "shutdown",
          "the supervisor was stopped"),
         (verdict.interrupted(Reason.CRASH), "interrupted", "crash",
-         "the process that kept it died"),
+         "the supervisor died"),
+        (verdict.keeper_lost(), "interrupted", "crash", "the process that kept it died"),
         (verdict.cancelled(Reason.PERSON, "cancelled by uid 1000"), "cancelled", "person",
          "cancelled by uid 1000"),
     ],
-    ids=["not launched", "shutdown", "crash", "cancelled"],
+    ids=["not launched", "shutdown", "crash", "keeper lost", "cancelled"],
 )  # fmt: skip
 def test_what_we_did_to_it_has_its_own_words(found, state, reason, cause):
     assert (found.state, found.reason, found.cause) == (state, reason, cause)

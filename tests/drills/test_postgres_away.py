@@ -94,6 +94,7 @@ def test_postgres_is_away_for_an_hour(server: embedded_postgres.Server, figures:
             service.live_through(FOUR + DAY)
             states.append(service.state(JOB, FOUR + DAY))
             after = service.health(FOUR + DAY)
+            service.live_through(FOUR + DAY + QUARTER)  # then the recovery has lasted
             until(lambda: rows(house, UNSENT) == [], within_s=40)
 
         figures.tell(

@@ -18,19 +18,11 @@ import pytest
 from cronsim import CronSim
 
 from supervisor import config
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.chance import Habit, foresight
-from supervisor.core.events import At, Launch, Memory, Record, Restored
-from supervisor.core.model import (
-    Alert,
-    Attempt,
-    Config,
-    Incident,
-    Job,
-    Notify,
-    Run,
-    State,
-    replace,
-)
+from supervisor.core.effects import Launch, Record
+from supervisor.core.events import At, Memory, Restored
+from supervisor.core.model import Attempt, Config, Job, Notify, Run, State, replace
 from supervisor.core.simulation import Ending, Step, simulate
 from tests.drills.conftest import Figures
 from workers.protocol import Failed

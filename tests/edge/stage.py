@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.containment.processes import Processes
-from supervisor.core import events
+from supervisor.core import effects, events
 from supervisor.core.model import Job, Run, State, Trigger
 from workers import protocol
 
@@ -25,7 +25,7 @@ def launch(number: int, attempt: int = 1, run: dict[str, Any] | None = None, **j
     definition = Job(name=f"job-{number}", place=0, **{"cwd": str(ROOT), **job})
     said = {"attempt": attempt, **(run or {})}
     row = Run(number, definition.name, DUE, Trigger.MANUAL, State.RUNNING, **said)
-    return events.Launch(row, definition)
+    return effects.Launch(row, definition)
 
 
 class Stage:
@@ -98,7 +98,7 @@ class Stage:
         """Wait until the worker's own code has spoken."""
         self.until(lambda: self.heard(run, protocol.Log))
 
-    def force(self, run: int, force: events.Force) -> None:
+    def force(self, run: int, force: effects.Force) -> None:
         self.processes.signal(run, 1, force)
 
     def log(self, run: int) -> str:

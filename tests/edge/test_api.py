@@ -80,6 +80,8 @@ def test_status_tells_of_service_and_jobs(path):
         ("/v1/runs?limit=99999999999999999999", 422),
         ("/v1/runs/1", 404),
         ("/v1/runs/x", 422),
+        ("/v1/runs/1/explain", 404),
+        ("/v1/runs/x/explain", 422),
         ("/v1/runs/1/log", 404),
         ("/v1/runs/1/log?follow=maybe", 404),
         ("/v1/runs?since=2026-02-09T02:00:00Z&before=7&job=sync", 200),

@@ -23,6 +23,7 @@ GET /v1/jobs/{job}/explain at
 GET /v1/actions
 GET /v1/runs job state since before limit
 GET /v1/runs/{run}
+GET /v1/runs/{run}/explain
 GET /v1/runs/{run}/log follow
 GET /v1/incidents
 GET /v1/events

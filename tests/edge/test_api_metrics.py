@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from supervisor.api import prometheus
 from supervisor.api.limits import Limits
 from supervisor.api.prometheus import Seen
-from supervisor.core import events as ev
+from supervisor.core import effects
 from supervisor.core import tally as tallies
 from supervisor.core.model import Gap, Notify, Reason, Run, State, Trigger, replace
 from supervisor.core.tally import Tally
@@ -120,7 +120,7 @@ def test_what_workers_measured_is_there_by_its_own_name_and_by_ours():
     assert found["nightshift_replication_lag_seconds", ("job", "check")] == 7200
     name = "nightshift_worker_metric"
     assert found[name, ("job", "backup"), ("name", "size_bytes")] == 4096
-    assert found[name, ("job", "check"), ("name", "l_g_of_x")] == 1
+    assert found[name, ("job", "check"), ("name", 'läg of "x"\n')] == 1
 
 
 def test_open_incidents_are_counted_by_severity():
@@ -135,7 +135,7 @@ def test_open_incidents_are_counted_by_severity():
 def test_what_was_counted_is_there_with_cumulative_buckets():
     night = busy_night()
     runs = [final(), replace(final(lasted_s=90), id=2), final(State.FAILED, Reason.TIMEOUT, 300)]
-    gap = ev.Record(Gap("odd", night.wall, night.wall, 600, "away"))
+    gap = effects.Record(Gap("odd", night.wall, night.wall, 600, "away"))
     tally = tallies.tick(tallies.count(Tally(), runs, [gap], night.world), 0.02)
 
     found = samples(seen(night, tally))
@@ -176,8 +176,40 @@ def test_labels_stay_bounded_whatever_workers_call_their_numbers():
     found = samples(seen(night))
 
     names = [key[2][1] for key in found if key[0] == "nightshift_worker_metric"]
-    assert len(names) == 100
-    assert max(map(len, names)) == 80
+    assert len(set(names)) == 100
+    assert max(map(len, names)) == 120
+
+
+NAMES = [
+    *("a b", "a-b", "a_b", "größe", "grösse", "дата", "行数", "👨‍👩‍👧", "{job=}", "", " "),
+    *('say "no"', "back\\slash", "two\nlines", "a\tb", "a\u2028b"),
+    *("a\rb", "\x1b[31mred", "nul\0", "caf\udce9", "caf\udcea", "x" * 500, "x" * 500 + "y"),
+]
+
+
+@pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])
+def test_each_name_of_a_worker_is_a_series_of_its_own_and_reads_as_it_was_written(accept):
+    night = Night(job("a", cron="0 1 * * *", worker="w.f"))
+    night.at("01:00")
+    for number, name in enumerate(NAMES):
+        night.says("a", Metric(name, number))
+
+    text, _ = text_of(seen(night), accept)
+
+    read = parse_open if accept else parse
+    found = {
+        sample.labels["name"]: sample.value
+        for family in read(text.decode())
+        for sample in family.samples
+        if sample.name == "nightshift_worker_metric"
+    }
+    assert sorted(found.values()) == list(range(len(NAMES)))
+    plain = [
+        name
+        for name in NAMES
+        if len(name) < 100 and not re.search("[\0\r\x1b\ud800-\udfff]", name)
+    ]
+    assert {name: found[name] for name in plain} == {name: NAMES.index(name) for name in plain}
 
 
 @pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core import events as ev
+from supervisor.core import effects
 from supervisor.core.model import Attempt, Job, Run, State, Trigger, replace
 from supervisor.ledger.backlog import RETRY_S, SOON_S, Backlog
 from supervisor.ledger.store import Store
@@ -15,7 +15,11 @@ from supervisor.ledger.store import Store
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 RUN = Run(1, "a", AT, Trigger.SCHEDULE, State.RUNNING, slot=AT, attempt=1, started_at=AT)
 FIRST = Attempt(1, 1, AT)
-LAUNCHED = (ev.Record(RUN), ev.Record(FIRST, soon=True), ev.Launch(RUN, Job("a", 0)))
+LAUNCHED = (
+    effects.Record(RUN),
+    effects.Record(FIRST, soon=True),
+    effects.Launch(RUN, Job("a", 0)),
+)
 ENDED = replace(FIRST, pid=7, ended_at=AT)
 
 
@@ -45,7 +49,7 @@ def test_a_run_is_in_the_ledger_before_its_launch_and_its_first_attempt_soon(bac
 
 def test_what_rests_is_written_when_its_time_has_come(backlog, tmp_path):
     backlog.take(LAUNCHED, 10.0)
-    backlog.take((ev.Record(replace(FIRST, pid=7), soon=True),), 10.1)
+    backlog.take((effects.Record(replace(FIRST, pid=7), soon=True),), 10.1)
 
     assert backlog.flush(10.5) == ""
 
@@ -55,7 +59,7 @@ def test_what_rests_is_written_when_its_time_has_come(backlog, tmp_path):
 
 def test_what_rests_does_not_come_after_what_took_its_place(backlog, tmp_path):
     backlog.take(LAUNCHED, 10.0)
-    backlog.take((ev.Record(ENDED),), 10.1)
+    backlog.take((effects.Record(ENDED),), 10.1)
 
     backlog.flush(10.5)
 
@@ -65,7 +69,7 @@ def test_what_rests_does_not_come_after_what_took_its_place(backlog, tmp_path):
 def test_another_commit_does_not_take_what_rests_with_it(backlog, tmp_path):
     backlog.take(LAUNCHED, 10.0)
 
-    backlog.take((ev.Record(replace(RUN, id=2, slot=None)),), 10.1)
+    backlog.take((effects.Record(replace(RUN, id=2, slot=None)),), 10.1)
 
     assert (runs(tmp_path), attempts(tmp_path)) == (["running", "running"], [])
 
@@ -75,7 +79,7 @@ def test_a_launch_that_cannot_be_recorded_leaves_no_attempt_behind(backlog, tmp_
         other.execute("BEGIN IMMEDIATE")
         assert "locked" in backlog.take(LAUNCHED, 10.0)
         assert backlog.flush_at == 10.0 + RETRY_S
-        backlog.take((ev.Record(replace(RUN, state=State.CANCELLED)),), 11.0)
+        backlog.take((effects.Record(replace(RUN, state=State.CANCELLED)),), 11.0)
 
     assert backlog.flush(15.0) == ""
 
@@ -88,7 +92,7 @@ def test_what_rested_when_the_ledger_broke_is_written_when_it_is_whole(backlog, 
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert "locked" in backlog.flush(10.5)
-    backlog.take((ev.Record(replace(FIRST, pid=7), soon=True),), 11.0)
+    backlog.take((effects.Record(replace(FIRST, pid=7), soon=True),), 11.0)
 
     assert backlog.flush(15.5) == ""
 

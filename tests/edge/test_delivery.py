@@ -8,8 +8,10 @@ import pytest
 
 from supervisor.alerts import journey
 from supervisor.alerts.courier import Courier, Trial
+from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.model import Alert, Config, Job, Notify, Run, Severity, State, Trigger
+from supervisor.core.alert_model import Alert
+from supervisor.core.model import Config, Job, Notify, Run, Severity, State, Trigger
 from supervisor.core.world import World
 from supervisor.ledger.store import Store
 from supervisor.log import Log
@@ -45,7 +47,7 @@ class Office:
 
     def sends(self, url: str, *alerts: Alert, **config) -> list[ev.Event]:
         """What came of these alerts."""
-        self.party.take(ev.Deliver(alerts), world_of(url, **config))
+        self.party.take(effects.Deliver(alerts), world_of(url, **config))
         self.until(lambda: self.heard)
         return self.heard
 
@@ -149,7 +151,7 @@ def impatient(params, report):
 
 def test_a_killed_child_has_told_what_arrived_before(office, hook):
     hook.answers(200).answers(200).reacts(swallows=True)
-    office.party.take(ev.Deliver((alert(1), alert(2), alert(3))), world_of(hook.url))
+    office.party.take(effects.Deliver((alert(1), alert(2), alert(3))), world_of(hook.url))
     office.until(lambda: len(hook.calls) == 3)
     [child] = office.stage.jobs()
 
@@ -162,7 +164,7 @@ def test_a_killed_child_has_told_what_arrived_before(office, hook):
 
 def test_a_dead_keeper_is_a_failure_and_not_a_silence(office, hook):
     hook.reacts(swallows=True)
-    office.party.take(ev.Deliver((alert(1),)), world_of(hook.url))
+    office.party.take(effects.Deliver((alert(1),)), world_of(hook.url))
     office.until(lambda: hook.calls)
     [keeper] = office.stage.keepers()
 
@@ -174,7 +176,7 @@ def test_a_dead_keeper_is_a_failure_and_not_a_silence(office, hook):
 
 def test_the_url_is_in_no_argument_no_environment_and_no_file(office, hook, tmp_path):
     hook.reacts(swallows=True)
-    office.party.take(ev.Deliver((alert(1),)), world_of(hook.url))
+    office.party.take(effects.Deliver((alert(1),)), world_of(hook.url))
     office.until(lambda: hook.calls)
 
     open_to_see = [
@@ -190,7 +192,7 @@ def test_the_url_is_in_no_argument_no_environment_and_no_file(office, hook, tmp_
 def test_a_message_tells_of_the_run_and_its_last_lines(office, hook, tmp_path):
     store = Store(tmp_path)
     run = Run(41, "a", DUE, Trigger.SCHEDULE, State.FAILED, attempt=2)
-    store.write([ev.Record(run)])
+    store.write([effects.Record(run)])
     (tmp_path / "runs" / "41.log").write_text("first\nreading <cards>\nno space left\n")
 
     office.sends(hook.url, alert(1, run=41))
@@ -200,6 +202,30 @@ def test_a_message_tells_of_the_run_and_its_last_lines(office, hook, tmp_path):
     assert "no space left" in text
     assert "&lt;cards&gt;" in text
     assert "41, attempt 2" in text
+
+
+@pytest.mark.parametrize(
+    ("log", "last"),
+    [
+        ("".join(f"\rcopied {n} of 5000" for n in range(5000)), "copied 4999 of 5000"),
+        ("".join(f"\rcopied {n} of 5000" for n in range(5000)) + "\n", "copied 4999 of 5000"),
+        ("\x1b[2K\r50 %" * 5000 + "\ngone\n", "50 %\ngone"),
+        ("." * 20_000 + " no space left", ". no space left"),
+        ("secret-word-" * 5000 + "end", "***end"),
+    ],
+    ids=["CR", "CR and an end", "erased", "one long line", "one long line of secrets"],
+)
+def test_the_last_lines_are_those_that_a_terminal_would_show(office, hook, tmp_path, log, last):
+    office.log.mask = masker(["secret-word-"])
+    (tmp_path / "runs" / "41.log").write_text(log)
+
+    office.sends(hook.url, alert(1, run=41))
+
+    posted = hook.calls[0].body
+    output = [each for each in map(str, hook.calls[0].json()["blocks"]) if "Last lines" in each]
+    assert f"{last}```" in output[0].replace("\\n", "\n")
+    assert "secret-w" not in posted
+    assert "cret-word" not in posted
 
 
 def test_without_ledger_or_output_the_alert_is_still_sent(office, hook):
@@ -217,7 +243,9 @@ def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
     world = world_of(hook.url)
     world.jobs = world.jobs.set("a", job)
 
-    office.party.take(ev.Deliver((alert(1, "login of root with hunter22 failed", run=41),)), world)
+    office.party.take(
+        effects.Deliver((alert(1, "login of root with hunter22 failed", run=41),)), world
+    )
     office.until(lambda: office.heard)
 
     text = hook.calls[0].body
@@ -232,7 +260,7 @@ def test_huge_texts_go_in_several_journeys_and_in_their_order(office, hook, tmp_
     world = world_of(hook.url)
     world.jobs = world.jobs.set("a", Job("a", 0, argv=("x",), description=text * 5000))
 
-    office.party.take(ev.Deliver(tuple(alerts)), world)
+    office.party.take(effects.Deliver(tuple(alerts)), world)
     office.until(lambda: len(delivered(office.heard)) == 10)
 
     assert [title.split()[3] for title in titles(hook)] == [str(n) for n in range(1, 11)]

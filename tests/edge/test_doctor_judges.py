@@ -93,6 +93,7 @@ TABLE = [
     (times.judge_zones, times.Zones(("UTC",), "2025b", date(2026, 2, 9)), "well", "2025b"),
     (times.judge_zones, times.Zones(("UTC",), "", date(2026, 2, 9)), "well", "is there"),
     (times.judge_zones, times.Zones(("UTC",), "2021a", date(2026, 2, 9)), "note", "tzdata"),
+    (times.judge_zones, times.Zones(("UTC",), "2025b", date(2026, 2, 9), "no"), "note", "TZ"),
     (times.judge_daylight, [], "well", "60 days"),
     (times.judge_daylight, [("sync", "02:30 does not exist")], "note", "sync: 02:30"),
     (times.judge_usual, [], "well", "too few"),

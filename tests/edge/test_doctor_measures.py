@@ -11,8 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from supervisor.core import events as ev
-from supervisor.core import model
+from supervisor.core import effects, model
 from supervisor.core.model import Attempt, Config, Job, Notify, Reason, Run, Trigger
 from supervisor.doctor import data, folders, machine, outside, service, times
 from supervisor.doctor.apart import examine
@@ -59,7 +58,7 @@ def job(worker: str, cwd: Path, **parameters: object) -> Job:
 def remember(state: Path, *records: Run | Attempt) -> None:
     """A ledger that holds these."""
     store = Store(state)
-    store.write([ev.Record(each) for each in records])
+    store.write([effects.Record(each) for each in records])
     store.close()
 
 

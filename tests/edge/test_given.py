@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from supervisor.core import events as ev
+from supervisor.core import effects
 from supervisor.core.asks import RunJobs
 from supervisor.core.model import Config, Run, State, Trigger
 from supervisor.given import REMEMBERED, Given, as_kept
@@ -35,13 +35,13 @@ def a_run(set_json):
     ids=["name", "number", "list", "libpq", "url", "within", "nothing secret", "nothing"],
 )
 def test_a_row_keeps_what_is_no_secret(given, kept):
-    found = as_kept(ev.Record(a_run(given), soon=True))
+    found = as_kept(effects.Record(a_run(given), soon=True))
 
-    assert found == ev.Record(a_run(kept), soon=True)
+    assert found == effects.Record(a_run(kept), soon=True)
 
 
 def test_what_is_launched_is_what_was_given():
-    launch = ev.Launch(a_run('{"token":"swordfish"}'), None)
+    launch = effects.Launch(a_run('{"token":"swordfish"}'), None)
 
     assert as_kept(launch) is launch
 

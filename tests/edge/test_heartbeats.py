@@ -9,7 +9,7 @@ import pytest
 from supervisor.alerts import heartbeats
 from supervisor.alerts.heartbeats import Heartbeats, target
 from supervisor.core import events as ev
-from supervisor.core.model import Beat, Pulse
+from supervisor.core.alert_model import Beat, Pulse
 from supervisor.log import Log
 from tests.edge.stage import Stage, at, carriers
 from tests.webhook import Webhook, nobody
@@ -37,6 +37,17 @@ class Chest:
         now = at()
         return ev.At(now.wall, now.mono + self.skip_s)
 
+    def hurry(self) -> None:
+        """Nothing happens before the next try: let it be then."""
+        due = self.hearts.next_instant()
+        if due is not None and not self.under_way:
+            self.skip_s += max(0.0, due - self.at().mono)
+
+    @property
+    def under_way(self) -> int:
+        """How many calls the child has been given and not answered."""
+        return len(self.hearts._under_way)
+
     def turn(self) -> None:
         launch = self.hearts.errand(self.at())
         if launch is not None:
@@ -49,7 +60,7 @@ class Chest:
         self.stage.until(lambda: self.turn() or condition(), within_s=25)
 
     def until_idle(self) -> None:
-        self.until(lambda: self.hearts.is_idle)
+        self.until(lambda: self.hurry() or self.hearts.is_idle)
 
     def logged(self) -> list[str]:
         self.log.close()
@@ -113,16 +124,16 @@ def test_one_child_serves_them_all(chest, hook):
     assert len([event for event in chest.stage.happened if isinstance(event, ev.Started)]) == 1
 
 
-def test_beats_of_one_job_come_in_their_order(chest, hook):
+def test_beats_to_one_url_come_in_their_order(chest, hook):
     hook.reacts(swallows=True)
     chest.hearts.take(Beat("a", hook.url, Pulse.START))
     chest.until(lambda: hook.calls)
 
     chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
-    chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
+    chest.hearts.take(Beat("b", f"{hook.url}/b", Pulse.SUCCESS))
     chest.until(lambda: len(hook.calls) == 2)
 
-    assert hook.paths() == ["sesame/start", "sesame"]
+    assert hook.paths() == ["sesame/start", "sesame/b"]
     assert chest.hearts.next_instant() is None
 
 
@@ -136,7 +147,8 @@ def test_of_what_waits_only_the_newest_of_a_job_is_told(chest, hook):
 
     chest.until_idle()
 
-    assert hook.paths() == ["sesame/start", "sesame"]
+    # What was swallowed may not have arrived.
+    assert hook.paths() == ["sesame/start", "sesame/start", "sesame"]
 
 
 def test_a_dead_endpoint_costs_a_count_and_one_line(chest):
@@ -147,7 +159,89 @@ def test_a_dead_endpoint_costs_a_count_and_one_line(chest):
 
     assert chest.hearts.failures == 5
     [line] = [line for line in chest.logged() if "heartbeat" in line]
-    assert "heartbeat of a: call 127.0.0.1: Connection refused" in line
+    assert "heartbeat of a: call 127.0.0.1: Connection refused (3 tries)" in line
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{"raw": b""}, {"status": 503}, {"status": 500}, {"status": 429}, {"status": 408}],
+    ids=["connection lost", "503", "500", "429", "408"],
+)
+def test_what_may_pass_is_tried_up_to_three_times(chest, hook, how):
+    hook.reacts(**how).reacts(**how)
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    assert hook.paths() == ["sesame"] * 3
+    assert chest.hearts.failures == 0
+    assert chest.skip_s <= heartbeats.WITHIN_S
+
+
+def test_after_three_tries_it_is_a_failure(chest, hook):
+    hook.always(503)
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    assert (len(hook.calls), chest.hearts.failures) == (3, 1)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 410])
+def test_who_says_no_is_not_asked_again(chest, hook, status):
+    hook.always(status)
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    assert (len(hook.calls), chest.hearts.failures) == (1, 1)
+
+
+@pytest.mark.parametrize(("asked_s", "calls"), [("9", 2), ("40", 2), ("61", 1), ("99999999", 1)])
+def test_retry_after_is_obeyed_within_the_minute(chest, hook, asked_s, calls):
+    hook.answers(429, {"Retry-After": asked_s})
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    assert len(hook.calls) == calls
+    assert chest.hearts.failures == 2 - calls
+    assert calls == 1 or float(asked_s) - 1 < chest.skip_s <= heartbeats.WITHIN_S
+
+
+def test_what_follows_to_the_same_url_waits_for_the_tries_before_it(chest, hook):
+    hook.answers(503).answers(503)
+    chest.hearts.take(Beat("a", hook.url, Pulse.START))
+    chest.until(lambda: hook.calls)
+    chest.hearts.take(Beat("a", hook.url, Pulse.FAIL, "exit status 1"))
+    chest.hearts.take(Beat("b", hook.url, Pulse.SUCCESS))
+
+    chest.until_idle()
+
+    assert hook.paths() == ["sesame/start"] * 3 + ["sesame/fail", "sesame"]
+
+
+def test_a_dead_endpoint_keeps_no_other_waiting(chest, hook):
+    for number in range(40):
+        chest.hearts.take(Beat(f"dead-{number}", f"{nobody()}/{number}", Pulse.SUCCESS))
+    chest.until(lambda: not chest.under_way)
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+
+    chest.until(lambda: hook.calls)
+
+    assert chest.skip_s == 0
+    assert chest.hearts.failures == 0
+
+
+def test_a_child_that_went_meanwhile_is_replaced_for_the_next_try(chest, hook, monkeypatch):
+    monkeypatch.setattr(heartbeats, "WORKER", "tests.edge.test_heartbeats:soon_idle")
+    hook.answers(503)
+    chest.hearts.take(Beat("a", hook.url, Pulse.SUCCESS))
+    chest.until(lambda: any(isinstance(e, ev.Emptied) for e in chest.stage.happened))
+
+    chest.until_idle()
+
+    assert (len(hook.calls), chest.hearts.failures) == (2, 0)
 
 
 def test_after_a_while_the_next_line_tells_how_many(chest):
@@ -155,7 +249,7 @@ def test_after_a_while_the_next_line_tells_how_many(chest):
     for _ in range(4):
         chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
         chest.until_idle()
-    chest.skip_s = heartbeats.LOG_EVERY_S
+    chest.skip_s += heartbeats.LOG_EVERY_S
     chest.hearts.take(Beat("a", url, Pulse.SUCCESS))
 
     chest.until_idle()
@@ -194,6 +288,20 @@ def test_a_killed_child_is_replaced_after_a_rest(chest, hook):
     assert chest.hearts.failures == 1
     assert waits_until > at().mono
     assert hook.paths() == ["sesame/start", "sesame"]
+
+
+def test_what_waits_for_its_next_try_is_not_tried_after_the_minute(chest, hook):
+    hook.answers(503).reacts(swallows=True)
+    chest.hearts.take(Beat("a", f"{hook.url}/a", Pulse.START))
+    chest.until(lambda: hook.calls and not chest.under_way)
+    chest.hearts.take(Beat("b", f"{hook.url}/b", Pulse.START))
+    chest.until(lambda: len(hook.calls) == 2)
+    [child] = chest.stage.jobs()
+    os.kill(child, 9)
+
+    chest.until(lambda: chest.hearts.is_idle)
+
+    assert (len(hook.calls), chest.hearts.failures) == (2, 2)
 
 
 def test_a_child_that_had_nothing_to_do_ends_and_nothing_is_lost(chest, hook, monkeypatch):

@@ -3,7 +3,7 @@
 from contextlib import closing
 from datetime import timedelta
 
-from supervisor.core import events as ev
+from supervisor.core import effects
 from supervisor.core.model import Attempt, Mark, Pause, State
 from supervisor.ledger.history import History
 from tests.edge.ledger_stage import AT, run
@@ -16,7 +16,7 @@ def ended(number, took_s, **changes):
     first = Attempt(number, 1, due, ended_at=due + timedelta(hours=1))
     begun = due + timedelta(hours=2)
     last = Attempt(number, 2, begun, ended_at=begun + timedelta(seconds=took_s))
-    return [ev.Record(made), ev.Record(first), ev.Record(last)]
+    return [effects.Record(made), effects.Record(first), effects.Record(last)]
 
 
 def test_durations_are_those_of_the_attempts_that_succeeded_newest_first(store, tmp_path):
@@ -40,7 +40,7 @@ def test_a_reader_remembers_what_a_new_supervisor_would(store, tmp_path):
     pause = Pause(None, "uid 1000")
     marks = [Mark("sync", AT), Mark("other", AT, pause)]
     runs = [action for number in range(1, 15) for action in ended(number, 1)]
-    store.write([*runs, *map(ev.Record, marks), ev.RecordPause(pause)])
+    store.write([*runs, *map(effects.Record, marks), effects.RecordPause(pause)])
 
     with closing(History(tmp_path)) as history:
         assert tuple(history.remembered()) == store.memory().runs

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from supervisor.core.events import Note
+from supervisor.core.effects import Note
 from supervisor.log import MOST_WAITING, MOST_WAITING_BYTES, Log
 from supervisor.masking import masker
 

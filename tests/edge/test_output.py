@@ -113,27 +113,40 @@ def test_a_link_laid_in_the_way_is_not_followed(tmp_path: Path):
     assert victim.read_text() == "precious"
 
 
-def test_the_last_lines_are_whole_lines(tmp_path: Path):
+def test_the_newest_output_begins_with_a_whole_line(tmp_path: Path):
     write(tmp_path, b"secret-one\nb\n\xff\nd")
 
-    assert output.last_lines(tmp_path, 7, 100) == ["secret-one", "b", "\ufffd", "d"]
-    assert output.last_lines(tmp_path, 7, 8) == ["b", "\ufffd", "d"]
-    assert output.last_lines(tmp_path, 8, 100) == []
+    assert output.newest(tmp_path, 7, 100) == (b"secret-one\nb\n\xff\nd", False)
+    assert output.newest(tmp_path, 7, 8) == (b"b\n\xff\nd", False)
+    assert output.newest(tmp_path, 8, 100) == (b"", False)
 
 
-def test_a_line_without_an_end_has_no_last_lines(tmp_path: Path):
-    write(tmp_path, b"x" * 1000)
+def test_what_is_written_over_a_line_begins_it_anew(tmp_path: Path):
+    write(tmp_path, b"".join(b"\rsecret-%d %%" % n for n in range(50)) + b"\n")
 
-    assert output.last_lines(tmp_path, 7, 100) == []
+    found, is_cut = output.newest(tmp_path, 7, 30)
+
+    assert (found, is_cut) == (b"secret-48 %\rsecret-49 %\n", False)
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+def test_a_line_without_a_beginning_is_told_to_be_cut(tmp_path: Path, ending: bytes):
+    write(tmp_path, b"x" * 1000 + ending)
+
+    found, is_cut = output.newest(tmp_path, 7, 100)
+
+    assert (len(found), is_cut) == (101, True)
 
 
 @pytest.mark.parametrize("count", [100, 40_000, 100_000, 250_000])
-def test_the_last_lines_go_back_over_the_segments(tmp_path: Path, count: int):
+def test_the_newest_output_goes_back_over_the_segments(tmp_path: Path, count: int):
     write(tmp_path, numbered(count))
     whole = output.join(tmp_path, 7).decode().splitlines()
 
-    found = output.last_lines(tmp_path, 7, 16 * 1024)
+    newest, is_cut = output.newest(tmp_path, 7, 16 * 1024)
+    found = newest.decode().splitlines()
 
+    assert not is_cut
     assert found == whole[-len(found) :]
     assert sum(len(line) + 1 for line in found) > 15 * 1024 or len(found) == len(whole)
 

@@ -1,7 +1,9 @@
 """Who dies under whom, and that nothing outlives its reason to exist."""
 
 import contextlib
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.containment import tree
+from supervisor.containment import refusals, tree
 from supervisor.core import events
-from supervisor.core.events import Force
+from supervisor.core.effects import Force
 from tests.edge.stage import ROOT, Stage, carriers, emptied, exited, lives, parent
 from tests.waiting import until
 from workers.protocol import Started
@@ -166,10 +168,37 @@ def test_a_nursery_that_cannot_begin_is_not_begun_again_and_again(stage: Stage, 
     monkeypatch.undo()
 
     assert idle <= 2
-    assert [type(event).__name__ for event in happened] == ["Lost", "Emptied"]
+    (failed,) = happened
+    assert failed.error.startswith("the process that starts runs ended at once")
     for _ in range(50):
         stage.turn()
     assert exited(stage.play(argv=("/bin/true",))) == 0
+
+
+def test_a_refused_process_has_one_verdict_wherever_it_is_refused(stage: Stage):
+    runs = [stage.begin(shell="sleep 600") for _ in range(2)]
+    stage.until(lambda: all(stage.words(run) == ["Started"] for run in runs))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Neither a socket to a new keeper nor a pipe to a worker can be had.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, hard))
+    try:
+        refused = stage.play(argv=("/bin/true",)) + stage.play("greeter")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    said = "the system refused a new process: too many open files"
+    assert [(type(event), event.error) for event in refused] == [(events.LaunchFailed, said)] * 2
+    assert exited(stage.play(argv=("/bin/true",))) == 0
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_fork_and_an_exec_that_are_refused_say_the_same(number: int):
+    error = OSError(number, os.strerror(number), "/bin/true")
+    said = f"the system refused a new process: {os.strerror(number).lower()}"
+
+    assert refusals.process_refused(error) == said
+    assert str(refusals.of_process(error)) == said
+    assert str(refusals.of_program(["/bin/true"], error, {})) == said
 
 
 # --- the supervisor dies ------------------------------------------------------------
@@ -190,7 +219,7 @@ def foreign(tmp_path: Path):
     process.kill()
     process.wait()
     process.stdout.close()
-    assert tree.sweep(instance) == []
+    assert tree.sweep(instance) == ([], [])
 
 
 def test_nothing_outlives_the_supervisor(foreign):
@@ -211,8 +240,9 @@ def test_what_outlives_all_three_is_swept_at_the_next_start(foreign):
     kill(supervisor.pid, nursery, *keepers)
     supervisor.wait()
 
-    swept = tree.sweep(instance)
+    swept, left = tree.sweep(instance)
 
+    assert left == []
     assert {"sleep 600", "sleep 601", "sleep 602"} <= {name.split(" ", 1)[1] for name in swept}
     assert carriers(instance) == []
 
@@ -221,7 +251,7 @@ def test_a_sweep_spares_itself_and_its_ancestors(tmp_path: Path):
     ask = (
         "import subprocess, sys; from supervisor.containment import tree;"
         "stray = subprocess.Popen(['sleep', '600']);"
-        "print(tree.sweep('mine'), stray.wait())"
+        "print(tree.sweep('mine').killed, stray.wait())"
     )
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ask!r}], check=True)"
     environment = {**os.environ, "NIGHTSHIFT_INSTANCE": "mine"}

@@ -3,8 +3,8 @@
 import os
 import signal
 
-from supervisor.core.events import Force
-from tests.edge.stage import Stage, emptied, exited, lives, state
+from supervisor.core.effects import Force
+from tests.edge.stage import Stage, emptied, exited, lives, parent, state
 from workers.protocol import Done, Started
 
 
@@ -82,14 +82,16 @@ def test_force_against_what_is_gone_is_nothing(stage: Stage):
     assert os.waitstatus_to_exitcode(exited(stage.play(argv=("/bin/true",)))) == 0
 
 
-def test_of_an_abandoned_attempt_nothing_more_is_said(stage: Stage):
+def test_to_abandon_an_attempt_ends_its_keeper_and_all_that_it_held(stage: Stage):
     run = stage.begin("deaf")
     stage.until_working(run)
     pid = stage.pid(run)
-    said = len(stage.of(run))
+    keeper = parent(pid)
 
     stage.force(run, Force.ABANDON)
+    stage.until_ended(run)
 
+    assert stage.words(run) == ["Started", "Lost", "Emptied"]
     assert stage.processes.living() == frozenset()
-    stage.until(lambda: not lives(pid))
-    assert len(stage.of(run)) == said
+    assert not lives(pid)
+    assert not lives(keeper)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core import events
-from supervisor.core.events import Force
+from supervisor.core.effects import Force
 from tests.edge.stage import Stage, exited, launch
 from workers.protocol import Done, Failed, Garbage, Progress, Started
 

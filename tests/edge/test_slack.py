@@ -9,7 +9,8 @@ import pytest
 
 from supervisor.alerts import slack
 from supervisor.core import incident, schedule
-from supervisor.core.model import Alert, Job, Run, Severity, State, Trigger, replace
+from supervisor.core.alert_model import Alert
+from supervisor.core.model import Job, Run, Severity, State, Trigger, replace
 from supervisor.masking import masker
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
@@ -233,3 +234,14 @@ def test_the_test_alert_says_what_it_is():
     body = slack.trial("box")
 
     assert body["text"] == "🔵 test alert of nightshift on box: alerts arrive here"
+
+
+def test_a_clock_put_back_a_little_wants_nothing_to_be_done():
+    clock = replace(ALERT, job="", kind="clock", run=None)
+
+    small = str(message(replace(clock, severity=Severity.WARNING)))
+    large = str(message(replace(clock, severity=Severity.CRITICAL)))
+
+    assert "nightshift status" in small
+    assert "--from-now" not in small
+    assert "--from-now" in large

@@ -8,14 +8,13 @@ from typing import get_type_hints
 
 import pytest
 
-from supervisor.core import events as ev
+from supervisor.core import effects
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.model import (
-    Alert,
     Asking,
     Attempt,
     Gap,
     History,
-    Incident,
     Mark,
     Pause,
     Peer,
@@ -24,10 +23,11 @@ from supervisor.core.model import (
     State,
     replace,
 )
+from supervisor.ledger.errors import LedgerTrouble
 from supervisor.ledger.history import History as Reader
 from supervisor.ledger.history import Wanted
 from supervisor.ledger.rows import TABLES
-from supervisor.ledger.store import LedgerTrouble, Store
+from supervisor.ledger.store import Store
 from tests.edge.ledger_stage import AT, alert, run
 
 EXAMPLES = [
@@ -52,7 +52,7 @@ EXAMPLES = [
 def test_every_value_comes_back_as_it_was_written(store, tmp_path, value):
     table = TABLES[type(value)]
 
-    store.write([ev.Record(value)])
+    store.write([effects.Record(value)])
 
     with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
         assert [table.decode(row) for row in db.execute(table.select())] == [value]
@@ -67,9 +67,9 @@ def test_the_schema_has_a_column_for_every_field(store, tmp_path, table):
 
 
 def test_a_later_record_replaces_an_earlier_one_of_its_key(store):
-    store.write([ev.Record(run(1, state=State.RUNNING))])
+    store.write([effects.Record(run(1, state=State.RUNNING))])
 
-    store.write([ev.Record(run(1, state=State.FAILED))])
+    store.write([effects.Record(run(1, state=State.FAILED))])
 
     assert [each.state for each in store.memory().runs] == [State.FAILED]
 
@@ -78,15 +78,21 @@ def test_a_turn_is_written_whole_or_not_at_all(store):
     one_slot = run(1)
 
     with pytest.raises(LedgerTrouble):
-        store.write([ev.Record(run(2)), ev.Record(one_slot), ev.Record(replace(one_slot, id=3))])
+        store.write(
+            [
+                effects.Record(run(2)),
+                effects.Record(one_slot),
+                effects.Record(replace(one_slot, id=3)),
+            ]
+        )
 
     assert store.memory().runs == ()
 
 
 def test_released_slots_leave_their_rows_and_may_come_again(store):
-    store.write([ev.Record(run(5))])
+    store.write([effects.Record(run(5))])
 
-    store.write([ev.ReleaseSlots("sync", AT), ev.Record(replace(run(5), id=6))])
+    store.write([effects.ReleaseSlots("sync", AT), effects.Record(replace(run(5), id=6))])
 
     has_slot = [(each.id, each.slot is not None) for each in store.memory().runs]
     assert has_slot == [(5, False), (6, True)]
@@ -95,7 +101,7 @@ def test_released_slots_leave_their_rows_and_may_come_again(store):
 def test_a_service_pause_survives(store):
     pause = Pause(AT, "uid 0", "moving house")
 
-    store.write([ev.RecordPause(pause)])
+    store.write([effects.RecordPause(pause)])
 
     assert store.memory().paused == pause
 
@@ -103,7 +109,7 @@ def test_a_service_pause_survives(store):
 def test_memory_holds_open_runs_the_newest_few_and_the_newest_success(store):
     failed = [run(number, state=State.FAILED) for number in range(3, 40)]
     rows = [run(1), run(2, state=State.RETRYING), *failed]
-    store.write([ev.Record(each) for each in rows])
+    store.write([effects.Record(each) for each in rows])
 
     remembered = [each.id for each in store.memory().runs]
 
@@ -111,7 +117,7 @@ def test_memory_holds_open_runs_the_newest_few_and_the_newest_success(store):
 
 
 def test_numbers_go_on_where_they_stopped(store):
-    store.write([ev.Record(run(41))])
+    store.write([effects.Record(run(41))])
 
     assert store.memory().next_run == 42
 
@@ -148,14 +154,14 @@ def test_memory_holds_the_alerts_that_wait_in_their_order(store):
         alert(4, withheld="error is below critical"),
     ]
 
-    store.write([ev.Record(each) for each in rows])
+    store.write([effects.Record(each) for each in rows])
 
     assert store.memory().outbox == (alert(1), alert(3))
 
 
 def test_old_alerts_are_purged_but_none_that_waits(store):
     old = {"delivered_at": AT}, {}, {"withheld": "no channel is configured"}, {}
-    store.write([ev.Record(alert(number, **how)) for number, how in enumerate(old, 1)])
+    store.write([effects.Record(alert(number, **how)) for number, how in enumerate(old, 1)])
 
     store.purge(History(days=90), AT + timedelta(days=400))
 
@@ -163,8 +169,43 @@ def test_old_alerts_are_purged_but_none_that_waits(store):
     assert store.memory().next_alert == 5
 
 
+def test_the_last_tick_survives(store):
+    store.write([effects.RecordTick(AT, None)])
+    store.write([effects.RecordTick(AT + timedelta(minutes=1), AT + timedelta(hours=1))])
+
+    memory = store.memory()
+
+    assert memory.last_tick == AT + timedelta(minutes=1)
+    assert memory.silent_until == AT + timedelta(hours=1)
+
+
+def test_memory_holds_the_incidents_that_are_not_over_and_those_with_an_ack(store):
+    settling = incident(2, closed_at=AT, recovery_at=AT)
+    acked = incident(3, closed_at=AT, acked_until=AT + timedelta(days=3))
+    rows = [incident(1), settling, acked, incident(4, closed_at=AT)]
+    store.write([effects.Record(row) for row in rows])
+
+    assert store.memory().incidents == (incident(1), settling, acked)
+
+
+def test_an_ack_in_force_outlasts_the_history(store):
+    old, now = AT, AT + timedelta(days=10)
+    acked = incident(1, closed_at=old, acked_until=now)
+    rows = [acked, incident(2, closed_at=old), incident(3)]
+    store.write([effects.Record(row) for row in rows])
+
+    store.purge(History(days=5), now)
+
+    assert store.memory().incidents == (acked, incident(3))
+
+
+def incident(number, **changes):
+    made = Incident(number, f"job-{number}", "exit", Severity.ERROR, AT, AT, "exit status 1")
+    return replace(made, **changes)
+
+
 def test_files_of_the_ledger_are_for_their_owner_only(store, tmp_path):
-    store.write([ev.Record(run(1))])
+    store.write([effects.Record(run(1))])
 
     assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
 
@@ -174,10 +215,10 @@ def test_a_ledger_locked_by_another_program_is_trouble_and_not_a_wait(store, tmp
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(LedgerTrouble, match="locked"):
-        store.write([ev.Record(run(1))])
+        store.write([effects.Record(run(1))])
 
     other.execute("ROLLBACK")
-    store.write([ev.Record(run(1))])
+    store.write([effects.Record(run(1))])
     other.close()
 
 
@@ -190,7 +231,7 @@ def test_history_is_purged_but_never_what_a_person_needs(store):
         run(4, due=old, slot=None, state=State.SKIPPED),
         run(5, due=old, slot=None, state=State.SKIPPED),
     ]
-    store.write([ev.Record(each) for each in rows])
+    store.write([effects.Record(each) for each in rows])
 
     gone = store.purge(History(days=90), datetime.now(UTC))
 
@@ -199,7 +240,7 @@ def test_history_is_purged_but_never_what_a_person_needs(store):
 
 
 def test_history_keeps_only_so_many_runs_of_a_job(store):
-    store.write([ev.Record(run(number)) for number in range(1, 21)])
+    store.write([effects.Record(run(number)) for number in range(1, 21)])
 
     gone = store.purge(History(days=10**5, runs=5), AT)
 
@@ -208,7 +249,7 @@ def test_history_keeps_only_so_many_runs_of_a_job(store):
 
 def test_the_oldest_logs_go_first_when_there_are_too_many_bytes(store):
     rows = [run(number, log_bytes=100) for number in range(1, 11)]
-    store.write([ev.Record(each) for each in [*rows, run(11, state=State.RETRYING)]])
+    store.write([effects.Record(each) for each in [*rows, run(11, state=State.RETRYING)]])
 
     gone = store.purge_logs(350)
 
@@ -217,7 +258,13 @@ def test_the_oldest_logs_go_first_when_there_are_too_many_bytes(store):
 
 
 def test_a_reader_finds_runs_by_job_state_and_time(store, tmp_path):
-    store.write([ev.Record(run(1)), ev.Record(run(2, state=State.FAILED)), ev.Record(run(3))])
+    store.write(
+        [
+            effects.Record(run(1)),
+            effects.Record(run(2, state=State.FAILED)),
+            effects.Record(run(3)),
+        ]
+    )
     reader = Reader(tmp_path)
 
     newest_first = [each.id for each in reader.runs(Wanted(job="sync"))]
@@ -257,9 +304,9 @@ def test_a_full_disk_is_trouble_until_the_ballast_is_given_up(small_disk):
     assert (small_disk / "ballast").exists()
 
     with pytest.raises(LedgerTrouble, match="full"):
-        store.write([ev.Record(run(number)) for number in range(1, 2000)])
+        store.write([effects.Record(run(number)) for number in range(1, 2000)])
 
     assert not (small_disk / "ballast").exists()
-    store.write([ev.Record(run(number)) for number in range(1, 2000)])
+    store.write([effects.Record(run(number)) for number in range(1, 2000)])
     assert store.memory().next_run == 2000
     store.close()

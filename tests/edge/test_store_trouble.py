@@ -6,12 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from supervisor.core import events as ev
+from supervisor.core import effects
 from supervisor.ledger import opening
+from supervisor.ledger.errors import LedgerTrouble
 from supervisor.ledger.history import History as Reader
 from supervisor.ledger.history import Wanted
 from supervisor.ledger.opening import SCHEMA_VERSION, LedgerRefused
-from supervisor.ledger.store import LedgerTrouble, Store
+from supervisor.ledger.store import Store
 from tests.edge.ledger_stage import alert, run
 
 
@@ -35,6 +36,10 @@ OUTBOX_OF_VERSION_1 = """
     );
     INSERT INTO outbox VALUES (7, 1, 'opened', 'error', 'sync', 'exit', 'exit status 1', 1, 3,
                                '2026-02-09T02:00:00+00:00', 0.0, NULL);
+    ALTER TABLE jobs DROP COLUMN removed_at;
+    ALTER TABLE jobs DROP COLUMN fixed_until;
+    ALTER TABLE incidents DROP COLUMN recovery_at;
+    ALTER TABLE incidents DROP COLUMN successes;
     PRAGMA user_version = 1;
 """
 
@@ -48,7 +53,7 @@ def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path
 
     memory = store.memory()
     assert (memory.outbox, memory.next_alert) == ((), 8)
-    store.write([ev.Record(alert(8))])
+    store.write([effects.Record(alert(8))])
     assert store.memory().outbox == (alert(8),)
     store.close()
     with sqlite3.connect(tmp_path / "ledger-v1.sqlite3") as old:
@@ -72,7 +77,7 @@ def test_a_ledger_whose_making_was_cut_off_is_made(tmp_path, begun):
         db.execute(begun)
 
     store = Store(tmp_path)
-    store.write([ev.Record(run(1))])
+    store.write([effects.Record(run(1))])
 
     assert store.instance != ""
     assert store.take_damage() == ""
@@ -81,7 +86,7 @@ def test_a_ledger_whose_making_was_cut_off_is_made(tmp_path, begun):
 
 def test_an_older_ledger_is_copied_beside_before_it_is_migrated(tmp_path, monkeypatch):
     first = Store(tmp_path)
-    first.write([ev.Record(run(1))])
+    first.write([effects.Record(run(1))])
     first.close()
     monkeypatch.setattr(opening, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     step = "ALTER TABLE reloads ADD COLUMN who TEXT; CREATE TABLE moons (name TEXT)"
@@ -127,7 +132,7 @@ def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
     assert aside.read_bytes().startswith(b"SQLite format 3\0")
     assert f"kept as {aside}" in store.take_damage()
     assert store.take_damage() == ""
-    store.write([ev.Record(run(1))])
+    store.write([effects.Record(run(1))])
     store.close()
 
 
@@ -143,12 +148,12 @@ def spoil(tmp_path, store):
 
 
 def test_damage_found_by_a_write_is_trouble_once_and_a_new_ledger_begins(store, tmp_path):
-    store.write([ev.Record(run(number)) for number in range(1, 100)])
+    store.write([effects.Record(run(number)) for number in range(1, 100)])
     spoil(tmp_path, store)
 
     with pytest.raises(LedgerTrouble, match="malformed"):
-        store.write([ev.Record(run(100))])
-    store.write([ev.Record(run(100))])
+        store.write([effects.Record(run(100))])
+    store.write([effects.Record(run(100))])
 
     (aside,) = tmp_path.glob("ledger-damaged-*.sqlite3")
     assert f"(database disk image is malformed): it is kept as {aside}" in store.take_damage()
@@ -157,11 +162,11 @@ def test_damage_found_by_a_write_is_trouble_once_and_a_new_ledger_begins(store, 
 
 def test_a_new_ledger_is_of_the_same_instance_so_that_strays_are_found(store, tmp_path):
     store.begin_life()
-    store.write([ev.Record(run(number)) for number in range(1, 100)])
+    store.write([effects.Record(run(number)) for number in range(1, 100)])
     spoil(tmp_path, store)
     with pytest.raises(LedgerTrouble):
-        store.write([ev.Record(run(100))])
-    store.write([ev.Record(run(100))])
+        store.write([effects.Record(run(100))])
+    store.write([effects.Record(run(100))])
 
     other = Store(tmp_path)
 
@@ -171,30 +176,30 @@ def test_a_new_ledger_is_of_the_same_instance_so_that_strays_are_found(store, tm
 
 
 def test_a_row_that_cannot_be_is_no_damage(store, tmp_path):
-    store.write([ev.Record(run(1))])
+    store.write([effects.Record(run(1))])
 
     with pytest.raises(LedgerTrouble, match="UNIQUE"):
-        store.write([ev.Record(run(2, slot=run(1).slot))])
+        store.write([effects.Record(run(2, slot=run(1).slot))])
 
     assert list(tmp_path.glob("ledger-damaged-*")) == []
 
 
 @pytest.mark.parametrize("names", [["ledger.sqlite3"], ["ledger.sqlite3*"]], ids=str)
 def test_a_ledger_deleted_while_in_use_is_written_anew_with_all_it_held(store, tmp_path, names):
-    store.write([ev.Record(run(1))])
+    store.write([effects.Record(run(1))])
     reader = Reader(tmp_path)
     for name in names:
         for path in tmp_path.glob(name):
             path.unlink()
 
     with pytest.raises(LedgerTrouble, match="was deleted while it was in use"):
-        store.write([ev.Record(run(2))])
-    store.write([ev.Record(run(2))])
+        store.write([effects.Record(run(2))])
+    store.write([effects.Record(run(2))])
 
     assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [2, 1]
     assert not reader.is_current()
     reader.close()
-    store.write([ev.Record(run(3))])
+    store.write([effects.Record(run(3))])
     store.close()
     assert [each.id for each in Reader(tmp_path).runs(Wanted())] == [3, 2, 1]
 
@@ -207,4 +212,4 @@ def test_a_ledger_replaced_while_in_use_is_left_alone(store, tmp_path):
 
     for _ in range(2):
         with pytest.raises(LedgerTrouble, match="was replaced while it was in use"):
-            store.write([ev.Record(run(1))])
+            store.write([effects.Record(run(1))])

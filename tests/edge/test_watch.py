@@ -1,10 +1,13 @@
 """jobs.yaml is taken up by content, when two looks a second apart agree."""
 
+import hashlib
 import os
+import socket
 
 import pytest
 
-from supervisor.watch import SETTLE_S, Watch, fingerprint
+from supervisor.look import LARGEST_BYTES, fingerprint
+from supervisor.watch import SETTLE_S, Watch
 
 
 @pytest.fixture
@@ -14,94 +17,157 @@ def path(tmp_path):
     return file
 
 
-def watch(path):
-    return Watch(path, fingerprint(path))
+class Looker:
+    """A watch, and looks that take no time."""
+
+    def __init__(self, path):
+        self.path = path
+        self.watch = Watch(fingerprint(path))
+
+    def look(self, mono):
+        """What the loop does once a minute."""
+        self.watch.want(mono)
+        return self.again(mono)
+
+    def again(self, mono):
+        """Whether the text is to be read, after the look that may be due now."""
+        return self.watch.begin(mono) and self.watch.saw(fingerprint(self.path), mono)
 
 
-def test_an_unchanged_file_is_not_looked_at_twice(path):
-    watching = watch(path)
-
-    watching.look(0.0)
-
-    assert watching.look_again_at is None
+@pytest.fixture
+def looker(path):
+    return Looker(path)
 
 
-def test_a_touched_file_with_the_same_content_is_no_change(path):
-    watching = watch(path)
+def test_an_unchanged_file_is_not_looked_at_twice(looker):
+    assert looker.look(0.0) is False
+    assert looker.watch.look_at is None
+
+
+def test_a_touched_file_with_the_same_content_is_no_change(looker, path):
     os.utime(path, (1, 1))
 
-    watching.look(0.0)
+    looker.look(0.0)
 
-    assert watching.look_again_at is None
+    assert looker.watch.look_at is None
 
 
-def test_a_change_that_stands_still_for_a_second_is_taken(path):
-    watching = watch(path)
+def test_a_change_that_stands_still_for_a_second_is_taken(looker, path):
     path.write_text("two")
 
-    watching.look(10.0)
+    looker.look(10.0)
 
-    assert watching.look_again(10.0 + SETTLE_S / 2) is False
-    assert watching.look_again(10.0 + SETTLE_S) is True
-    assert watching.look_again_at is None
+    assert looker.again(10.0 + SETTLE_S / 2) is False
+    assert looker.again(10.0 + SETTLE_S) is True
+    assert looker.watch.look_at is None
 
 
-def test_a_file_still_being_written_waits_another_second(path):
-    watching = watch(path)
+def test_a_file_still_being_written_waits_another_second(looker, path):
     path.write_text("tw")
-    watching.look(0.0)
+    looker.look(0.0)
     path.write_text("two")
 
-    assert watching.look_again(1.0) is False
-    assert watching.look_again(2.0) is True
+    assert looker.again(1.0) is False
+    assert looker.again(2.0) is True
 
 
-def test_a_change_taken_back_in_time_is_none(path):
-    watching = watch(path)
+def test_a_change_taken_back_in_time_is_none(looker, path):
     path.write_text("two")
-    watching.look(0.0)
+    looker.look(0.0)
     path.write_text("one")
 
-    assert [watching.look_again(1.0), watching.look_again(2.0)] == [False, False]
+    assert [looker.again(1.0), looker.again(2.0)] == [False, False]
 
 
-def test_a_replaced_file_is_a_change(path):
-    watching = watch(path)
+def test_a_replaced_file_is_a_change(looker, path):
     other = path.with_name("other")
     other.write_text("two")
     os.replace(other, path)
 
-    watching.look(0.0)
+    looker.look(0.0)
 
-    assert watching.look_again(1.0) is True
+    assert looker.again(1.0) is True
 
 
-def test_a_deleted_file_is_a_change_and_its_return_another(path):
-    watching = watch(path)
+def test_a_deleted_file_is_a_change_and_its_return_another(looker, path):
     path.unlink()
-    watching.look(0.0)
-    assert watching.look_again(1.0) is True
+    looker.look(0.0)
+    assert looker.again(1.0) is True
 
-    path.write_text("one")
-    watching.look(60.0)
+    path.write_text("three")
+    looker.look(60.0)
 
-    assert watching.look_again(61.0) is True
-
-
-def test_a_request_reads_even_an_unchanged_file(path):
-    watching = watch(path)
-
-    watching.insist(0.0)
-
-    assert watching.look_again(1.0) is True
+    assert looker.again(61.0) is True
 
 
-def test_what_was_refused_is_not_read_again_until_it_changes(path):
-    watching = watch(path)
+def test_a_request_reads_even_an_unchanged_file(looker):
+    looker.watch.insist(0.0)
+
+    assert looker.again(0.0) is False
+    assert looker.again(1.0) is True
+
+
+def test_a_request_while_a_look_is_under_way_is_not_lost(looker, path):
+    looker.watch.want(0.0)
+    looker.watch.begin(0.0)
+    looker.watch.insist(0.1)
+    looker.watch.saw(fingerprint(path), 0.2)
+
+    assert looker.again(0.2) is False
+    assert looker.again(1.2) is True
+
+
+def test_what_was_refused_is_not_read_again_until_it_changes(looker, path):
     path.write_text("bad")
-    watching.look(0.0)
-    watching.look_again(1.0)
+    looker.look(0.0)
+    looker.again(1.0)
 
-    watching.look(60.0)
+    looker.look(60.0)
 
-    assert watching.look_again_at is None
+    assert looker.watch.look_at is None
+
+
+def test_a_file_that_does_not_answer_is_news_once_and_so_is_its_return(looker):
+    assert looker.watch.gave_up("no answer") is True
+    assert looker.watch.gave_up("no answer") is False
+
+    looker.look(60.0)
+
+    assert looker.again(61.0) is True
+
+
+def a_socket(path):
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+def too_large(path):
+    path.touch()
+    os.truncate(path, 10 * 1024**3)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "is not a regular file"),
+        (os.mkdir, "is a folder, expected a file"),
+        (a_socket, "cannot be read: No such device or address"),
+        (too_large, "is larger than 16 MiB"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
+        (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic"),
+        (lambda path: None, "no such file"),
+    ],
+    ids=["fifo", "folder", "socket", "sparse", "zero", "loop", "none"],
+)
+def test_a_look_at_anything_ends_at_once(tmp_path, monkeypatch, make, said):
+    monkeypatch.chdir(tmp_path)  # the path of a socket may not be long
+    path = tmp_path.__class__("odd")
+    make(path)
+
+    assert fingerprint(path).startswith(said)
+
+
+def test_a_file_of_the_largest_size_is_looked_at(path):
+    path.write_bytes(b"#" * LARGEST_BYTES)
+
+    assert fingerprint(path) == hashlib.sha256(b"#" * LARGEST_BYTES).hexdigest()

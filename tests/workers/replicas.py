@@ -6,6 +6,7 @@ with the worker: it is the judge.
 
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,16 +40,39 @@ def write(path: Path, script: str) -> None:
     a_source(path, f"BEGIN; {script}; COMMIT")
 
 
+def a_job(path: Path, dsn: str, /, **more: Any) -> replication.Params:
+    """What a replication is told; small tables may lose all of their rows."""
+    return replication.Params(path, dsn, **{"max_delete": "100%", **more})
+
+
 def run(path: Path, dsn: str, /, **more: Any) -> dict[str, Any]:
     """A replication of `path`."""
-    return replication.run(replication.Params(path, dsn, **more), a_report())
+    return replication.run(a_job(path, dsn, **more), a_report())
 
 
 def logged(path: Path, dsn: str, /, **more: Any) -> str:
     """What a replication logged."""
+    return said_by(a_job(path, dsn, **more), a_report)
+
+
+def dry(path: Path, dsn: str, /, **more: Any) -> str:
+    """What a dry run logged."""
+    return said_by(a_job(path, dsn, **more), lambda said: a_report(said, dry_run=True))
+
+
+def said_by(job: replication.Params, report: Callable[[list[Message]], Report]) -> str:
+    """What a job logged with this report."""
     said: list[Message] = []
-    replication.run(replication.Params(path, dsn, **more), a_report(said))
+    replication.run(job, report(said))
     return "\n".join(message.text for message in said if isinstance(message, Log))
+
+
+def planned(path: Path, dsn: str, /, **more: Any) -> tuple[str, dict[str, Any]]:
+    """What a dry run logged, and its result."""
+    said: list[Message] = []
+    params = replication.Params(path, dsn, **more)
+    result = replication.run(params, a_report(said, dry_run=True))
+    return "\n".join(message.text for message in said if isinstance(message, Log)), result
 
 
 def failure(path: Path, dsn: str, /, **more: Any) -> WorkerFailed:

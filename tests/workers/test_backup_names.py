@@ -249,6 +249,10 @@ def test_a_copy_from_the_future_is_not_the_latest_while_there_is_another():
     assert choice.choose(known, "latest", NOW, BERLIN) is known[1]
     assert choice.choose(known[:1], "latest", NOW, BERLIN) is known[0]
     assert choice.choose(known, "2026-02-28", NOW, BERLIN) is known[0]
+    soon = [a_backup(NOW + timedelta(minutes=9)), *known]
+    assert choice.choose(soon, "today", NOW, BERLIN) is known[1]
+    assert choice.choose(soon, "2026-02-11 23:00", NOW, BERLIN) is known[1]
+    assert choice.choose(soon[:1], "today", NOW, BERLIN) is soon[0]
 
 
 def test_copies_of_several_databases_are_not_guessed_among():

@@ -1,9 +1,11 @@
 """Whatever happens to a copy or to what stands beside it is found and named."""
 
 import dataclasses
+import hashlib
 import os
 import random
 import shutil
+import subprocess
 
 import pytest
 
@@ -279,3 +281,60 @@ def test_only_a_copy_can_be_kept(copies):
 
     with pytest.raises(Trouble, match="expected the path of a copy"):
         keep.keep(copies / "notes.txt")
+
+
+def rewritten(copy, form):
+    """The sidecar of `copy` as another program writes it."""
+    path = beside(copy, names.SIDECAR)
+    sha256 = path.read_text()[:64]
+    path.write_bytes(form.format(hash=sha256, HASH=sha256.upper(), name=copy.name).encode())
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{hash} *{name}\n",
+        "{hash}  {name}",
+        "{hash}  {name}\r\n",
+        "{hash} *{name}\r\n",
+        "{HASH}  {name}\n",
+        "{hash}  ./{name}\n",
+        "{hash}  /mnt/nas/{name}\n",
+        "SHA256 ({name}) = {hash}\n",
+        "{hash}  other.gz\n{hash} *{name}\n",
+    ],
+)
+def test_a_sidecar_as_any_sha256sum_writes_it_is_good(copies, copy, form):
+    rewritten(copy, form)
+
+    assert verify.verify(copy)
+    assert {one.state for one in catalogue.list_backups(copies)} == {State.VERIFIED}
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("{hash}   {name}\n", "of another file"),
+        ("{hash} {name}\n", "no line of sha256sum"),
+        ("{hash}\n", "no line of sha256sum"),
+        ("{hash} *other.gz\n", "of another file"),
+        ("0{hash} *{name}\n", "no line of sha256sum"),
+        ("", "no line of sha256sum"),
+        ("\n\n", "no line of sha256sum"),
+    ],
+)
+def test_what_only_looks_like_a_line_of_sha256sum_is_not(copy, form, words):
+    rewritten(copy, form)
+
+    assert words in damage(copy)
+
+
+@pytest.mark.parametrize("name", ["a\\b", "a\nb", "a\rb", "\\n", "a*b", " a"])
+@pytest.mark.parametrize("options", [["-b"], ["-t"], ["--tag"]], ids=lambda words: words[0])
+def test_a_name_that_sha256sum_escapes_is_read_as_it_was(tmp_path, name, options):
+    file = tmp_path / f"{name}-2026-02-09T00-00-00Z.sqlite3.db.gz"
+    file.write_bytes(b"x")
+    done = subprocess.run(["sha256sum", *options, file.name], cwd=tmp_path, capture_output=True)
+    beside(file, names.SIDECAR).write_bytes(done.stdout)
+
+    assert records.sidecar_hash(file) == hashlib.sha256(b"x").hexdigest()

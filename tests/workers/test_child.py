@@ -263,3 +263,29 @@ def run(params, report):
     status, messages, _ = play(source)
 
     assert (status, messages[-1]) == (0, Done({"rows": 1}))
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("report.fail(OSError('full'))", "full"),
+        ("raise type('Odd', (Exception,), {'__str__': lambda self: 1 / 0})()", "Odd: (its text"),
+        ("import sys; sys.stderr.close(); raise ValueError('x')", "ValueError: x"),
+        ("raise ValueError('caf\\udce9')", r"ValueError: caf\xe9"),
+        ("raise SystemExit('caf\\udce9')", r"caf\xe9"),
+        ("return {'n': 10 ** 5000}", "result.n is a number of 16610 bits"),
+        ("return {'caf\\udce9': [1]}", r"result.caf\xe9 is list"),
+    ],
+)
+def test_whatever_a_worker_does_one_ending_is_said(play: Play, source, error):
+    _, messages, _ = play(f"def run(params, report): {source}")
+
+    assert messages[1].error.startswith(error)
+
+
+def test_a_line_for_people_is_said_though_the_worker_has_closed_its_output(play: Play):
+    source = "def run(params, report):\n import sys; sys.stderr.close(); report.log('hello')"
+
+    _, messages, _ = play(source)
+
+    assert messages[1:] == [Log("info", "hello"), Done({})]

@@ -290,3 +290,12 @@ def test_a_cancelled_run_says_so(path):
 
     with pytest.raises(WorkerFailed, match="cancelled"):
         health.run(wanted, report)
+
+
+def test_a_value_that_is_not_utf_8_is_no_damage(path, copies):
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE a_notes (text TEXT)")
+        database.execute("INSERT INTO a_notes VALUES (CAST(x'636166e9' AS TEXT))")
+        database.commit()
+
+    assert measured(path, copies)["word"] == "healthy"

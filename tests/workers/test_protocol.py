@@ -52,6 +52,62 @@ def test_what_is_said_is_heard_in_whatever_pieces_it_comes(said, cuts):
     assert lines.end() is None
 
 
+any_texts = st.text(st.characters(), max_size=60)  # lone surrogates among them
+said_by_strangers = st.one_of(
+    st.builds(Progress, numbers, st.none() | numbers, any_texts),
+    st.builds(Metric, any_texts, numbers),
+    st.builds(Log, st.sampled_from(LEVELS), any_texts),
+    st.builds(Done, st.dictionaries(any_texts, any_texts | numbers, max_size=5)),
+    st.builds(Failed, any_texts, st.booleans()),
+)
+
+
+def _strings(value: object) -> list[str]:
+    match value:
+        case str():
+            return [value]
+        case dict():
+            return [text for pair in value.items() for each in pair for text in _strings(each)]
+        case _:
+            return (
+                [text for name in value.__slots__ for text in _strings(getattr(value, name))]
+                if (hasattr(value, "__slots__"))
+                else []
+            )
+
+
+@given(said_by_strangers)
+def test_whatever_is_said_every_text_that_is_heard_can_be_encoded(said):
+    heard = decode(encode(said))
+
+    assert type(heard) is type(said)
+    for text in _strings(heard):
+        text.encode("utf-8")
+
+
+@given(st.binary(max_size=300))
+def test_every_text_of_any_line_can_be_encoded(line):
+    for text in _strings(decode(line)):
+        text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Log("info", "caf\udce9.csv"),
+        Progress(1, 2, "caf\udce9.csv"),
+        Metric("caf\udce9.csv", 1),
+        Failed("caf\udce9.csv", False),
+        Done({"caf\udce9.csv": "caf\udce9.csv"}),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_byte_that_is_not_utf_8_is_shown_by_its_number(message):
+    texts = [text for text in _strings(decode(encode(message))) if text != "info"]
+
+    assert set(texts) == {r"caf\xe9.csv"}
+
+
 @given(st.binary(max_size=2000), st.lists(st.integers(0), max_size=8))
 def test_any_bytes_become_values_and_the_cuts_make_no_difference(data, cuts):
     whole, cut = Lines(), Lines()

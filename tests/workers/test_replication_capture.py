@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.waiting import until
-from tests.workers.replicas import a_source, logged, run, sql, unequal, write
+from tests.workers.replicas import a_job, a_source, logged, run, sql, unequal, write
 from workers import replication
 from workers.protocol import Log
 from workers.replication import triggers
@@ -34,7 +34,7 @@ from pathlib import Path
 from workers.replication import Params, run
 from workers.report import Report
 print("up", flush=True)
-params = Params(Path(sys.argv[1]), sys.argv[2], capture=sys.argv[3])
+params = Params(Path(sys.argv[1]), sys.argv[2], capture=sys.argv[3], max_delete="100%")
 run(params, Report(lambda _: None, datetime.now(UTC)))
 """
 
@@ -59,7 +59,7 @@ def run_while(words, doing, path, dsn, **more):
         if isinstance(message, Log) and words in message.text and waiting:
             waiting.pop()()
 
-    replication.run(replication.Params(path, dsn, **more), Report(hear, datetime.now(UTC)))
+    replication.run(a_job(path, dsn, **more), Report(hear, datetime.now(UTC)))
     assert not waiting
 
 

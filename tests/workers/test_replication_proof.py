@@ -115,6 +115,87 @@ def test_a_trigger_of_the_target_that_changes_rows_is_found_when_they_are_sent(p
     assert "has it a trigger or a rule that changes them?" in failed.error
 
 
+@pytest.mark.parametrize("capture", ["compare", "triggers"])
+def test_what_the_target_changes_by_itself_in_another_table_is_found(capture, path, postgres):
+    run(path, postgres, capture=capture)
+    sql(
+        postgres,
+        "CREATE FUNCTION spoil() RETURNS trigger AS $$BEGIN UPDATE by_row SET v = 'spoilt'"
+        " WHERE v = 'v9'; RETURN NULL; END$$ LANGUAGE plpgsql; CREATE CONSTRAINT TRIGGER spoil"
+        " AFTER UPDATE ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION spoil()",
+    )
+    write(path, "UPDATE t SET v = 'soft' WHERE b = 5")
+
+    result = run(path, postgres, capture=capture, full=True)
+
+    assert result["healed"] == 1
+    assert unequal(path, postgres) == {}
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_rows_that_a_cascade_of_the_target_takes_are_brought_back(full, tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db",
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY); CREATE TABLE child (id INTEGER PRIMARY KEY,"
+        " up INTEGER); INSERT INTO parent VALUES (1), (2), (3); INSERT INTO child VALUES (7, 1)",
+    )
+    run(path, postgres)
+    sql(postgres, "CREATE TABLE log (id bigint REFERENCES parent ON DELETE CASCADE)")
+    sql(
+        postgres,
+        "CREATE FUNCTION take() RETURNS trigger AS $$BEGIN DELETE FROM child; RETURN OLD; END$$"
+        " LANGUAGE plpgsql; CREATE TRIGGER take AFTER DELETE ON parent FOR EACH ROW"
+        " EXECUTE FUNCTION take()",
+    )
+    write(path, "DELETE FROM parent WHERE id = 3")
+
+    result = run(path, postgres, full=full)
+
+    assert result["healed"] == 1
+    assert unequal(path, postgres) == {}
+
+
+def proved(dsn):
+    """By table, whether all of it was proved since the year 2020."""
+    query = "SELECT name, proved_since > '2021-01-01' FROM nightshift_replication_tables"
+    return dict(sql(dsn, query))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"capture": "compare", "full": True}, True),
+        ({"capture": "compare"}, True),
+        ({"capture": "compare", "proof_budget": 0}, False),
+        ({"capture": "triggers", "full": True}, True),
+        ({"capture": "triggers", "full": True, "proof_budget": 0}, True),
+        ({"capture": "triggers", "proof_budget": 0}, False),
+    ],
+)
+def test_only_what_was_compared_counts_as_proved(options, expected, path, postgres):
+    run(path, postgres, capture=options["capture"])
+    sql(postgres, "UPDATE nightshift_replication_tables SET proved_since = '2020-01-01'")
+    write(path, "UPDATE t SET v = 'soft' WHERE b = 5")
+
+    run(path, postgres, **options)
+
+    assert proved(postgres)["t"] is expected
+
+
+def test_a_trigger_that_changes_rows_is_found_without_a_proof(path, postgres):
+    run(path, postgres)
+    sql(
+        postgres,
+        "CREATE FUNCTION refuse() RETURNS trigger AS $$BEGIN RETURN NULL; END$$ LANGUAGE plpgsql;"
+        " CREATE TRIGGER refuse BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()",
+    )
+    write(path, "INSERT INTO t VALUES ('new', 1, 'v', 0.5)")
+
+    failed = failure(path, postgres, proof_budget=0)
+
+    assert "1 rows stand in" in failed.error
+
+
 def test_ten_rows_are_named_and_the_others_counted(path, postgres):
     run(path, postgres)
     sql(postgres, "UPDATE t SET v = 'hand' WHERE b < 25")

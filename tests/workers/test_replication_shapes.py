@@ -1,5 +1,6 @@
 """Tables of every shape that SQLite allows arrive; what cannot is named."""
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -224,7 +225,7 @@ def test_a_table_that_is_gone_from_the_source_stays_and_is_named(tmp_path, postg
     [
         (f'CREATE TABLE t (id INTEGER PRIMARY KEY, "{"x" * 64}")', "does not fit into PostgreSQL"),
         (f'CREATE TABLE "{"ü" * 32}" (id INTEGER PRIMARY KEY)', "does not fit into PostgreSQL"),
-        ("CREATE TABLE t (id INTEGER PRIMARY KEY, ctid TEXT)", 'column name "ctid" conflicts'),
+        ("CREATE TABLE t (id INTEGER PRIMARY KEY, ctid TEXT)", "rename: {t.ctid: NAME}"),
         ("CREATE TABLE t (rowid, _rowid_, oid)", "table t has no key"),
     ],
 )
@@ -275,7 +276,7 @@ def test_a_null_that_comes_into_a_key_later_is_named(tmp_path, postgres):
     ("options", "words"),
     [
         ({"tables": ("t", "nothing")}, "tables: no table nothing in"),
-        ({"exclude": ("nothing",)}, "exclude: no table nothing in"),
+        ({"exclude": ("nothing",)}, "exclude: no table or column nothing; the tables are"),
         ({"tables": ("seen",)}, "seen cannot be replicated: it is a view"),
     ],
 )
@@ -407,3 +408,98 @@ def test_our_own_tables_are_left_out_in_silence(capture, tmp_path, postgres):
 def test_an_empty_schema_is_named_as_the_mistake_it_is(tmp_path):
     with pytest.raises(ValueError, match=r'schema: expected the name of a schema .*, got ""'):
         Params(tmp_path / "a.db", schema="")
+
+
+@BOTH
+def test_an_identity_of_the_target_takes_the_keys_of_the_source(capture, tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (7, 1)",
+    )
+    sql(postgres, "CREATE TABLE t (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v bigint)")
+
+    run(path, postgres, capture=capture)
+    write(path, "INSERT INTO t VALUES (3, 2); UPDATE t SET v = 5 WHERE id = 7")
+    run(path, postgres, capture=capture)
+
+    assert sql(postgres, "SELECT * FROM t ORDER BY id") == [(3, 2), (7, 5)]
+
+
+@pytest.mark.parametrize(
+    "kind", ["GENERATED ALWAYS AS (id * 2) STORED", "GENERATED ALWAYS AS IDENTITY"]
+)
+def test_a_column_that_postgresql_fills_itself_is_refused_with_advice_that_works(
+    kind, tmp_path, postgres
+):
+    path = a_source(
+        tmp_path / "a.db",
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (7, 1)",
+    )
+    sql(postgres, f"CREATE TABLE t (id bigint PRIMARY KEY, v bigint {kind})")
+
+    failed = failure(path, postgres)
+    run(path, postgres, exclude=("t.v",))
+    sql(postgres, failed.error.split(": ")[2].split(";")[0])
+    run(path, postgres)
+
+    assert "table t: column v is" in failed.error
+    assert sql(postgres, "SELECT id, v FROM t") == [(7, 1)]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "kind",
+    ["uuid", "inet", "timestamptz", "numeric", "date", "char(36)", "real", "jsonb", "boolean"],
+)
+def test_a_key_that_the_target_gives_back_otherwise_is_refused_by_name(
+    kind, capture, tmp_path, postgres
+):
+    path = a_source(tmp_path / "a.db", "CREATE TABLE t (id TEXT PRIMARY KEY, v)")
+    sql(postgres, f"CREATE TABLE t (id {kind} PRIMARY KEY, v text)")
+
+    failed = failure(path, postgres, capture=capture)
+    verified = failure(path, postgres, verify_only=True)
+    sql(postgres, failed.error.split("double precision or bytea: ")[1])
+    run(path, postgres, capture=capture)
+
+    assert "table t: the key column id is" in failed.error
+    assert "in the target" in verified.error
+    assert failed.permanent
+
+
+@pytest.mark.parametrize("when", ["at first", "later"])
+def test_keys_that_become_one_by_widening_are_named_as_that(when, tmp_path, postgres):
+    path = a_source(
+        tmp_path / "a.db", "CREATE TABLE t (k PRIMARY KEY, v); INSERT INTO t VALUES (42, 1)"
+    )
+    if when == "later":
+        run(path, postgres, on_misfit="text")
+    write(path, "INSERT INTO t VALUES ('42', 2), ('x', 3)")
+
+    failed = failure(path, postgres, on_misfit="text")
+
+    assert "table t: 2 rows (integer and text) have the key (42) once it is text" in failed.error
+    assert "a unique index of its own" not in failed.error
+
+
+def test_a_key_whose_collation_takes_two_texts_for_one_is_refused(tmp_path, postgres):
+    try:
+        sql(
+            postgres,
+            "CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2',"
+            " deterministic = false)",
+        )
+    except psycopg.errors.FeatureNotSupported:
+        pytest.skip("this PostgreSQL is built without ICU")
+    sql(postgres, "CREATE TABLE t (id text COLLATE folded PRIMARY KEY)")
+    path = a_source(
+        tmp_path / "a.db",
+        "CREATE TABLE t (id TEXT PRIMARY KEY); INSERT INTO t VALUES ('a'), ('A')",
+    )
+
+    failed = failure(path, postgres)
+    sql(postgres, failed.error.split("texts for one: ")[1])
+    run(path, postgres)
+
+    assert "table t: the collation of the key column id" in failed.error
+    assert sql(postgres, "SELECT id FROM t ORDER BY 1") == [("A",), ("a",)]

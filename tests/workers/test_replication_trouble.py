@@ -236,13 +236,52 @@ def test_a_locked_table_is_named(path, postgres, monkeypatch):
     assert not failed.permanent
 
 
-def test_a_second_replication_into_the_same_schema_is_refused(path, postgres):
+def test_a_second_replication_into_the_same_schema_is_refused(path, postgres, monkeypatch):
+    monkeypatch.setattr(target, "SCHEMA_LIMIT_S", 1)
     with target.connected(postgres, "public", lambda: False):
         refused = failure(path, postgres)
         run(path, postgres, schema="elsewhere")
 
     assert "another replication into schema public of " in refused.error
+    assert "is running, and was waited for 1 s" in refused.error
     assert not refused.permanent
+
+
+WAITS = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+def test_a_replication_that_is_about_to_end_is_waited_for(isolation, path, postgres):
+    first = target.connected(postgres, "public", lambda: False)
+    holder = first.__enter__()
+
+    def end():
+        until(lambda: sql(postgres, WAITS), within_s=20)
+        holder.connection.commit()
+
+    asking = threading.Thread(target=end)
+    asking.start()
+    option = isolation.replace(" ", r"\\ ")
+    run(path, f"{postgres} options='-c default_transaction_isolation={option}'")
+    asking.join()
+    first.__exit__(None, None, None)
+
+    assert unequal(path, postgres) == {}
+
+
+def test_the_wait_for_another_replication_can_be_cancelled(path, postgres):
+    report = a_report()
+
+    def cancel():
+        until(lambda: sql(postgres, WAITS), within_s=20)
+        report.cancelled = True
+
+    asking = threading.Thread(target=cancel)
+    with target.connected(postgres, "public", lambda: False):
+        asking.start()
+        with pytest.raises(WorkerFailed, match="cancelled; nothing was changed"):
+            replication.run(replication.Params(path, postgres), report)
+    asking.join()
 
 
 @needs_account

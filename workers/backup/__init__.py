@@ -4,10 +4,13 @@ Here: the job `backup.run`, its plan, and how each trouble ends a run. A copy ma
 `work` the steps; `survey` what is found and needed, `space` whether it fits;
 `snapshot` holds the database still, `patience` waits for its lock, `tables` asks
 it; `stream` packs and unpacks, `codec` is the gzip in it; `prove` restores and
-checks; `folder` locks, sweeps, publishes; `second_copy` carries elsewhere.
+compares, `checks` asks SQLite, `stubs` stands in for what only the owner has,
+`newer` reads a newer SQLite's schema; `folder` locks, sweeps, publishes;
+`second_copy` carries elsewhere.
 On disk: `names` of files, `manifest` its bytes, `records` sidecar and manifest together.
 For people: `catalogue` lists, `verify` proves again, `choice` picks by time, `keep`
-exempts; `restore` puts back, `living` into a database in use.
+exempts; `restore` puts back, `living` into a database in use, `unproven`
+what has no manifest, with the `ownership` that it had.
 Everywhere: `params` from the `with` block, `trouble` in words.
 """
 
@@ -106,6 +109,9 @@ def _run(wanted: Params, report: Report) -> dict[str, Scalar]:
         "swept": made.swept,
         "sha256": manifest.sha256,
         "advice": made.advice[:300],
+        "warnings": len(manifest.unchecked) + len(manifest.findings),
+        "unchecked": "; ".join(manifest.unchecked)[:300],
+        "findings": "; ".join(manifest.findings)[:300],
     }
 
 

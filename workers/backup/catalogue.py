@@ -8,7 +8,7 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,8 +17,6 @@ from workers.backup.folder import existing
 from workers.backup.trouble import Damaged, Trouble, of_system
 from workers.units import format_size
 
-# Clocks of two machines differ by less; a copy from further ahead tells of a wrong one.
-_AHEAD = timedelta(hours=1)
 # Copies beyond these are safe to remove, as `keep_last` has it.
 _SAFE_BEYOND = 3
 
@@ -33,8 +31,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy. taken_at: aware, UTC, from its name; sizes in bytes.
+    """A copy. taken_at: aware, UTC; sizes in bytes.
 
+    taken_at is from its name, or from its manifest if that says that the name
+    is later, so as to follow a copy that was there. A later copy has a later
+    name (`order`) though the clock was set in between.
     source: absolute path of the database, empty if no manifest says it.
     why: what speaks against it, empty if verified. kept: by hand.
     database_size_bytes: of what it holds, 0 if not known.
@@ -50,10 +51,15 @@ class Backup:
     why: str
     kept: bool
 
+    @property
+    def order(self) -> tuple[str, str]:
+        """Sorts copies by age, the newest last."""
+        return names.order(self.path.name)
+
 
 def ahead(backup: Backup, now: datetime) -> bool:
     """Whether the copy is dated in the future, so that some clock was or is wrong."""
-    return backup.taken_at > now + _AHEAD
+    return backup.taken_at > now
 
 
 def list_backups(folder: Path) -> list[Backup]:
@@ -69,11 +75,7 @@ def list_backups(folder: Path) -> list[Backup]:
             paths = [Path(e.path) for e in found if e.is_file(follow_symlinks=False)]
     except OSError as error:
         raise of_system(f"list folder {folder}", folder, error) from error
-    return sorted(
-        (_backup(path) for path in paths),
-        key=lambda one: (one.taken_at, one.path.name),
-        reverse=True,
-    )
+    return sorted((_backup(path) for path in paths), key=lambda one: one.order, reverse=True)
 
 
 def removable(backups: Sequence[Backup], directory: Path) -> str:
@@ -99,22 +101,25 @@ def _backup(path: Path) -> Backup:
     named = names.parse(path.name)
     assert named is not None  # as `list_backups` has asked
     source, database_bytes, state, why = "", 0, State.VERIFIED, ""
+    taken_at = named.taken_at
     try:
         manifest = records.read(path)
         source, database_bytes = manifest.source, manifest.database_size_bytes
+        if manifest.name_is_later:
+            taken_at = min(taken_at, datetime.fromisoformat(manifest.taken_at).astimezone(UTC))
         if finding := verify.noted(path):
             state, why = State.DAMAGED, finding[:300]
     except Damaged as damaged:
         state, why = State.DAMAGED, damaged.what
     except Trouble as trouble:
         state, why = State.UNVERIFIED, str(trouble)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         state, why = State.UNVERIFIED, str(error)
     return Backup(
         path=path,
         stem=named.stem,
         source=source,
-        taken_at=named.taken_at,
+        taken_at=taken_at,
         size_bytes=_size(path),
         database_size_bytes=database_bytes,
         state=state,

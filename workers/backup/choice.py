@@ -29,20 +29,28 @@ def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> 
         Trouble: there is none, or `wanted` is no time; the text says what there is.
     """
     proven = sorted(
-        (one for one in backups if one.state is State.VERIFIED), key=lambda one: one.taken_at
+        (one for one in backups if one.state is State.VERIFIED), key=lambda one: one.order
     )
     if not proven:
-        raise Trouble(f"no verified copy among {len(backups)}; see: nightshift backups")
+        raise Trouble(
+            f"no verified copy among {len(backups)}; see: nightshift backups."
+            " One that nothing proves: restore FILE --unproven, or gunzip -c FILE > TARGET"
+        )
+    # A clock that was wrong once would else name the latest for years.
+    present = [one for one in proven if not ahead(one, now)] or proven
     if wanted == LATEST:
-        # A clock that was wrong once would else name the latest for years.
-        return next((one for one in reversed(proven) if not ahead(one, now)), proven[-1])
+        return present[-1]
     limit = instant(wanted, now, zone)
+    # The end of today is to come; what is dated until then is not taken yet. A
+    # later day can only mean a copy that is dated so.
+    if limit.astimezone(ZoneInfo(zone)).date() == now.astimezone(ZoneInfo(zone)).date():
+        proven = present
     older = [one for one in proven if one.taken_at <= limit]
     if not older:
-        local = ZoneInfo(zone)
+        local, oldest = ZoneInfo(zone), min(one.taken_at for one in proven)
         raise Trouble(
             f"no verified copy at or before {limit.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z};"
-            f" the oldest is of {proven[0].taken_at.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z}"
+            f" the oldest is of {oldest.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z}"
         )
     return older[-1]
 

@@ -78,15 +78,18 @@ def locked(folder: Path) -> Iterator[None]:
 def sweep(folder: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
     """Remove what unfinished runs left, and say what; call it with the lock held.
 
-    A scratch file that a living proof holds is left alone. `older_than_s`
-    spares what was written to since.
+    A scratch file that a living proof holds is left alone, and so is what
+    cannot be removed (`leftovers` names it). `older_than_s` spares what was
+    written to since.
     """
     gone = []
     for name in sorted(os.listdir(folder)):
         copy = names.leftover_of(name)
         if copy and is_abandoned(folder / name, older_than_s):
-            discard(folder, copy, name)
-            gone.append(name)
+            # One that cannot go must not keep a backup from being made.
+            with suppress(OSError):
+                discard(folder, copy, name)
+                gone.append(name)
     return tuple(gone)
 
 
@@ -111,6 +114,25 @@ def publish(folder: Path, name: str, companions: dict[str, bytes], mode: int) ->
     synced(folder)
 
 
+def next_name(folder: Path, stem: str, taken_at: datetime) -> tuple[str, bool]:
+    """The name for a new copy, and whether it says a later time than `taken_at`.
+
+    Call it with the lock held.
+
+    Raises:
+        Trouble: no later name can be made.
+        OSError: the folder cannot be read.
+    """
+    try:
+        name = names.next_name(stem, taken_at, os.listdir(folder))
+    except ValueError as error:
+        raise Trouble(
+            f"folder {folder} has a copy dated at the end of the calendar, {error}; a new one"
+            " could not be named after it: move it away"
+        ) from error
+    return name, name != names.copy_name(stem, taken_at)
+
+
 def withdraw(folder: Path, name: str) -> None:
     """Remove the copy `name` and all that stands beside it.
 
@@ -124,11 +146,22 @@ def withdraw(folder: Path, name: str) -> None:
 
 
 def discard(folder: Path, copy: str, leftover: str) -> None:
-    """Remove an unfinished file; with a copy's `.part` goes what stands beside it."""
+    """Remove an unfinished file; with a copy's `.part` goes what stands beside it.
+
+    Raises:
+        OSError: one of them could not be removed; the others are.
+    """
+    doomed = []
     if leftover == f"{copy}{names.PART}" and not os.path.lexists(folder / copy):
-        for ending in names.COMPANIONS:
-            (folder / f"{copy}{ending}").unlink(missing_ok=True)
-    (folder / leftover).unlink(missing_ok=True)
+        doomed = [f"{copy}{ending}" for ending in names.COMPANIONS]
+    failed = None
+    for name in (*doomed, leftover):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 def read_small(path: Path, most_bytes: int) -> bytes:
@@ -167,6 +200,11 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def writable(folder: Path) -> Path:
+    """`folder`, or where it cannot be written (a mount for reading) that of temporary files."""
+    return folder if os.access(folder, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 @dataclass(frozen=True, slots=True)

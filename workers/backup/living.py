@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers import database
-from workers.backup import folder, patience, stream, tables
+from workers.backup import folder, newer, ownership, patience, stream, tables
 from workers.backup.folder import Scratch
 from workers.backup.snapshot import fill
 from workers.backup.stream import Step
@@ -79,7 +79,7 @@ def refuse_misfit(target: Path, page_size: int, page_count: int) -> int:
         )
     try:
         size_bytes = database.look(target).size_bytes
-        with closing(patience.opened(target, _unchecked)) as opened:
+        with closing(newer.opened(target, _unchecked)) as opened:
             patience.begin_reading(opened, _unchecked)
             own = opened.execute("PRAGMA page_size").fetchone()[0]
             wal = opened.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
@@ -114,8 +114,8 @@ def write_into(target: Path, scratch: Scratch, aside: Path, prefix: str, step: S
     try:
         with (
             folder.scratch(aside.absolute().parent, prefix) as kept,
-            closing(patience.opened(target, lambda: step(0))) as living,
-            closing(tables.private(scratch.path)) as source,
+            closing(newer.opened(target, lambda: step(0))) as living,
+            closing(newer.lenient(tables.private(scratch.path))) as source,
         ):
             keep = _aside_of_wal if wal else _aside_of_file
 
@@ -156,6 +156,7 @@ def _written(
 def _aside_of_wal(target: Path, _descriptor: int, kept: Scratch) -> None:
     """Through a second reader, which a writer does not hinder."""
     with closing(tables.beside(target, database.BUSY_TIMEOUT_S)) as reader:
+        newer.lenient(reader)  # pages are copied, whatever stands in them
         fill(reader, kept.path, -1, lambda: None)
 
 
@@ -170,9 +171,7 @@ def _aside_of_file(target: Path, descriptor: int, kept: Scratch) -> None:
 def _name(target: Path, kept: Scratch, aside: Path) -> None:
     """On disk and under its name before the target changes; as readable as the target is."""
     found = os.stat(target)
-    os.fchmod(kept.descriptor, found.st_mode & 0o777)
-    with suppress(PermissionError):
-        os.fchown(kept.descriptor, found.st_uid, found.st_gid)
+    ownership.give(kept.descriptor, found.st_mode, found.st_uid, found.st_gid)
     os.fsync(kept.descriptor)
     os.rename(kept.path, aside)
     folder.synced(aside.absolute().parent)

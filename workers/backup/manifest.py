@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 
 FORMAT = 1
+# Written only if there is something to say: older manifests are read as they were written.
+_OPTIONAL = ("unchecked", "findings", "name_is_later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Manifest:
     wal: whether it was in WAL mode.
     rows: by table, counted inside the snapshot; virtual tables left out.
     method: `frozen` (main file read under a WAL lock) or `copied` (through SQLite).
+    unchecked: what could not be checked. findings: what integrity_check says
+    against the database's content. Both a phrase each.
+    name_is_later: its name says a later time than `taken_at`, so that it comes
+    after the copies that were there.
     """
 
     name: str
@@ -65,6 +71,9 @@ class Manifest:
     duration_seconds: float
     versions: dict[str, str]
     format: int = FORMAT
+    unchecked: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    name_is_later: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -79,6 +88,9 @@ class BadManifest(ValueError):  # noqa: N818 - what it says of the file
 def encode(manifest: Manifest) -> bytes:
     """The manifest as a file's content."""
     fields = dataclasses.asdict(manifest)
+    for name in _OPTIONAL:
+        if not fields[name]:
+            del fields[name]
     return _text({**fields, "checksum": hashlib.sha256(_text(fields)).hexdigest()})
 
 

@@ -7,8 +7,9 @@ what does not fit these names exactly is foreign and never touched.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 ENDING = ".sqlite3.db.gz"
@@ -26,6 +27,7 @@ _LEFTOVER = re.compile(
     r"(?:(?:\.sha256|\.json|\.keep|\.damaged)?\.part|\.scratch-[a-z0-9_]{8}(?:-journal|-wal|-shm)?)",
     re.DOTALL,
 )
+_TAIL = len(f"2026-02-09T00-00-00Z{ENDING}")
 # 255 bytes are a name's limit; the longest ending of ours takes the rest.
 _LONGEST_STEM_BYTES = 255 - len(f"-2026-02-09T00-00-00Z{ENDING}.scratch-12345678-journal")
 
@@ -56,6 +58,29 @@ def stem(database: Path) -> str:
 def copy_name(of_stem: str, taken_at: datetime) -> str:
     """The name of the copy taken then; fractions of a second are dropped."""
     return f"{of_stem}-{taken_at.astimezone(UTC).strftime(_STAMP)}{ENDING}"
+
+
+def next_name(of_stem: str, taken_at: datetime, there: Iterable[str]) -> str:
+    """The name of a copy taken then, or a second after the newest of its stem in `there`.
+
+    So a later copy has the later name, whatever the clock said in between.
+
+    Raises:
+        ValueError: one in `there` is dated in the last second of the calendar; its name.
+    """
+    stamps = [found for name in there if (found := parse(name)) and found.stem == of_stem]
+    newest = max(stamps, key=lambda one: one.taken_at, default=None)
+    if newest is None or newest.taken_at < taken_at.replace(microsecond=0):
+        return copy_name(of_stem, taken_at)
+    try:
+        return copy_name(of_stem, newest.taken_at + timedelta(seconds=1))
+    except OverflowError as error:
+        raise ValueError(newest.name) from error
+
+
+def order(name: str) -> tuple[str, str]:
+    """Sorts the names of copies by the instant that they say."""
+    return name[-_TAIL:], name
 
 
 def parse(name: str) -> Named | None:

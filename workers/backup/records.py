@@ -16,7 +16,13 @@ from workers.units import format_size
 
 # A thousand tables are 60 kB of manifest; more is no manifest.
 _MOST_BYTES = 16 << 20
-_LINE = re.compile(rb"([0-9a-f]{64})  (.+)\n", re.DOTALL)
+# `hash  name`, `hash *name` (read as binary), and with a `\\` before it if the name is escaped;
+# or what --tag writes. sha256sum -c takes both, with line ends of either kind.
+# In one case or the other: a letter of another case is a flipped bit.
+_HASH = rb"([0-9a-f]{64}|[0-9A-F]{64})"
+_LINE = re.compile(rb"(\\?)" + _HASH + rb" [ *](.+)", re.DOTALL)
+_TAGGED = re.compile(rb"(\\?)SHA256 \((.+)\) = " + _HASH, re.DOTALL)
+_ESCAPES = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
 
 
 def read(path: Path) -> Manifest:
@@ -34,7 +40,7 @@ def read(path: Path) -> Manifest:
         raise Damaged(path, f"cannot be judged: its manifest {path.name}.json {error}") from error
     if manifest.name != path.name:
         raise Damaged(path, f"has the manifest of another copy beside it: {manifest.name}")
-    sha256 = _sidecar_hash(path)
+    sha256 = sidecar_hash(path)
     if sha256 != manifest.sha256:
         raise Damaged(
             path, f"has a sidecar {path.name}.sha256 that names another hash than its manifest"
@@ -91,12 +97,34 @@ def _companion(path: Path, ending: str) -> bytes:
         raise of_system(f"read {beside}", path.parent, error) from error
 
 
-def _sidecar_hash(path: Path) -> str:
+def sidecar_hash(path: Path) -> str:
+    """The SHA-256 (hex) that the sidecar of the file at `path` names.
+
+    Raises:
+        Unproven: there is no sidecar.
+        Damaged: it is none of sha256sum, or of another file.
+    """
     content = _companion(path, names.SIDECAR)
-    found = _LINE.fullmatch(content)
-    if found is None:
+    lines = [line.rstrip(b"\r") for line in content.split(b"\n")]
+    found = [read for line in lines if line and (read := _read_line(line))]
+    if not found:
         raise Damaged(path, f"has a damaged sidecar {path.name}.sha256: no line of sha256sum")
-    if found[2] != os.fsencode(path.name):
-        other = os.fsdecode(found[2])
+    # Written elsewhere, it may name a path: the hash must fit the manifest in any case.
+    own = [sha256 for name, sha256 in found if os.path.basename(name) == os.fsencode(path.name)]
+    if not own:
+        other = os.fsdecode(found[0][0])
         raise Damaged(path, f"has the sidecar of another file beside it: it names {other!r}")
-    return found[1].decode()
+    return own[0]
+
+
+def _read_line(line: bytes) -> tuple[bytes, str] | None:
+    """Name and hash in a line of sha256sum; None for any other line."""
+    if found := _LINE.fullmatch(line):
+        escaped, sha256, name = found.groups()
+    elif found := _TAGGED.fullmatch(line):
+        escaped, name, sha256 = found.groups()
+    else:
+        return None
+    if escaped:
+        name = re.sub(rb"\\[\\nr]", lambda one: _ESCAPES[one[0]], name)
+    return name, sha256.decode().lower()

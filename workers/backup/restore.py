@@ -11,17 +11,30 @@ import os
 import re
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from workers import database
-from workers.backup import catalogue, choice, folder, living, prove, records, space
+from workers.backup import (
+    catalogue,
+    choice,
+    folder,
+    living,
+    names,
+    ownership,
+    prove,
+    records,
+    space,
+    unproven,
+)
 from workers.backup.folder import ANY_AGE_S, Scratch
-from workers.backup.manifest import Manifest
+from workers.backup.manifest import Manifest, Shape
+from workers.backup.prove import Content
 from workers.backup.stream import Step
-from workers.backup.trouble import Cancelled, Trouble, of_system
+from workers.backup.trouble import Cancelled, Damaged, Trouble, Unproven, of_system
 from workers.backup.verify import unheard
 from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
@@ -29,6 +42,7 @@ from workers.report import Report, WorkerFailed
 
 # What a database leaves beside itself; read into a new file, it would spoil it.
 _BESIDE = ("-wal", "-journal")
+_PROVEN = "both SHA-256, sizes and row counts of its manifest, integrity_check, foreign_key_check"
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -37,10 +51,15 @@ class Restored:
     """A database as it was. aside: where the one before is kept, None if there was none.
 
     writers_held_seconds: how long a living database was locked, 0 for a new path.
+    manifest: None if the copy had none. content: what was found in it just now.
+    checked: what speaks for it, in words.
     """
 
     target: Path
-    manifest: Manifest
+    file: str
+    manifest: Manifest | None
+    content: Content
+    checked: str
     aside: Path | None
     writers_held_seconds: float
     seconds: float
@@ -53,6 +72,7 @@ class Params:
     file: `latest`, a path, or a copy's name in `directory`. at: instead, the
     newest verified copy of that time (`Tue 08:00`). database: which one, where
     `directory` holds copies of several. force: write into a living database.
+    unproven: also a gzip file that has no manifest beside it.
     """
 
     target: Path
@@ -61,6 +81,7 @@ class Params:
     directory: Path | None = None
     database: Path | None = None
     force: bool = False
+    unproven: bool = False
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
@@ -81,19 +102,25 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
             kind = "the living database" if params.target.exists() else "a new file"
             report.log(f"prove {copy}, then restore it into {kind} {params.target}")
             return {"file": copy.name, "target": str(params.target)}
-        done = restore(copy, params.target, params.force, step)
+        put = restore_unproven if params.unproven else restore
+        done = put(copy, params.target, params.force, step)
     except Cancelled as cancelled:
         raise WorkerFailed(f"cancelled; {params.target} is as it was") from cancelled
     except (Trouble, DatabaseTrouble) as trouble:
         raise WorkerFailed(str(trouble), trouble.permanent) from trouble
+    for warning in done.content.warnings:
+        report.log(warning, "warning")
+    report.log(f"checked: {done.checked}")
     return {
-        "file": done.manifest.name,
+        "file": done.file,
         "target": str(done.target),
         "aside": str(done.aside or ""),
-        "rows": sum(done.manifest.rows.values()),
-        "database_bytes": done.manifest.database_size_bytes,
+        "rows": sum(done.content.rows.values()),
+        "database_bytes": done.content.size_bytes,
         "writers_held_seconds": round(done.writers_held_seconds, 6),
         "seconds": done.seconds,
+        "warnings": len(done.content.warnings) + (done.manifest is None),
+        "checked": done.checked,
     }
 
 
@@ -107,29 +134,97 @@ def restore(copy: Path, target: Path, force: bool, step: Step = unheard) -> Rest
         Damaged, Unproven: the copy is not what was written; nothing was changed.
         Trouble, DatabaseTrouble: the target may not be written so; it is as before.
     """
+    try:
+        manifest = records.read(copy)
+        about = _About(manifest.name, manifest.mode, manifest, manifest.shape, _PROVEN)
+    except Trouble as trouble:
+        if not copy.is_file():
+            raise
+        raise unproven.with_a_way_out(trouble, copy, target) from trouble
+
+    def prove_it(scratch: Scratch) -> Content:
+        return prove.prove(copy, copy, scratch, prove.expected(manifest), step)
+
+    try:
+        return _restored(about, prove_it, target, force, step)
+    except Damaged as damaged:
+        raise unproven.with_a_way_out(damaged, copy, target) from damaged
+
+
+def restore_unproven(copy: Path, target: Path, force: bool, step: Step = unheard) -> Restored:
+    """As `restore`, also from a gzip file of any name that nothing proves.
+
+    It must be a whole gzip file whose trailer fits, of a database with sound
+    pages, and have the SHA-256 that a sidecar names, if there is one.
+
+    Raises:
+        Damaged: it is not that; nothing was changed.
+        Trouble, DatabaseTrouble: the target may not be written so; it is as before.
+    """
+    copy = Path(os.path.realpath(copy))
+    if names.parse(copy.name):
+        with suppress(Unproven):
+            return restore(copy, target, force, step)
+    mode, sha256 = unproven.look(copy), unproven.known_hash(copy)
+    about = _About(copy.name, mode, None, None, unproven.checked(sha256))
+
+    def examine(scratch: Scratch) -> Content:
+        return unproven.examine(copy, sha256, scratch, step)
+
+    try:
+        return _restored(about, examine, target, force, step)
+    except Damaged as damaged:
+        raise unproven.with_a_way_out(damaged, copy, target) from damaged
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What is known of a copy before it is unpacked; shape: None if nothing tells it."""
+
+    file: str
+    mode: int
+    manifest: Manifest | None
+    shape: Shape | None
+    checked: str
+
+
+def _restored(
+    about: _About, prove_it: Callable[[Scratch], Content], target: Path, force: bool, step: Step
+) -> Restored:
+    """Unpack beside the target, prove, then write; what ends that leaves the target as it was."""
     began = time.monotonic()
-    manifest = records.read(copy)
-    aside, held = None, 0.0
+    aside, held, is_living = None, 0.0, False
     prefix = f".{target.name}.restore-"
     try:
-        is_living = _refuse(manifest, target, force)
+        # Before anything is unpacked where the shape is known, and after that where it is not.
+        if about.shape:
+            is_living = _refuse(about.file, about.shape, target, force)
+        directory = folder.existing(target.absolute().parent)
         _sweep(target)
-        with folder.scratch(target.absolute().parent, prefix) as scratch:
-            prove.prove(copy, copy, scratch, prove.expected(manifest), step)
+        with folder.scratch(directory, prefix) as scratch:
+            content = prove_it(scratch)
+            if about.shape is None:
+                is_living = _refuse(about.file, content.shape, target, force, unpacked=True)
             if is_living:
                 aside = _aside(target)
                 held = living.write_into(target, scratch, aside, prefix, step)
             else:
-                _put(scratch, target, manifest)
+                _put(scratch, target, about)
     except sqlite3.Error as error:
         raise database.trouble(target, error) from error
     except OSError as error:
         raise of_system(f"restore {target}", target.absolute().parent, error) from error
-    return Restored(target, manifest, aside, held, round(time.monotonic() - began, 3))
+    took = round(time.monotonic() - began, 3)
+    said = f"{about.checked}, {sum(content.rows.values())} rows in {len(content.rows)} tables"
+    return Restored(target, about.file, about.manifest, content, said, aside, held, took)
 
 
-def _refuse(manifest: Manifest, target: Path, force: bool) -> bool:
-    """Whether there is a living database at `target`, which the copy may be written into."""
+def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool = False) -> bool:
+    """Whether there is a living database at `target`, into which such a copy can be written.
+
+    Raises:
+        Trouble: a copy of this shape cannot be put there.
+    """
     directory = folder.existing(target.absolute().parent)
     present, is_living = 0, os.path.lexists(target)
     if is_living:
@@ -138,7 +233,7 @@ def _refuse(manifest: Manifest, target: Path, force: bool) -> bool:
                 f"target {target} exists; name a new path, or write into it with --force"
                 " (it is kept aside first)"
             )
-        present = living.refuse_misfit(target, manifest.page_size, manifest.page_count)
+        present = living.refuse_misfit(target, shape.page_size, shape.page_count)
     else:
         for ending in _BESIDE:
             if os.path.lexists(f"{target}{ending}"):
@@ -147,17 +242,19 @@ def _refuse(manifest: Manifest, target: Path, force: bool) -> bool:
                     " read it into the restored file; move it away first"
                 )
     # Beside the unpacked copy: the one kept aside, and the log of the change.
-    need = manifest.database_size_bytes * (2 if is_living else 1) + present
-    space.require(directory, need, f"to restore {manifest.name}")
+    size = shape.page_size * shape.page_count
+    need = size * (is_living + (not unpacked)) + present
+    space.require(directory, need, f"to restore {file}")
     return is_living
 
 
-def _put(scratch: Scratch, target: Path, manifest: Manifest) -> None:
+def _put(scratch: Scratch, target: Path, about: _About) -> None:
     """Give the proven file its name, unless somebody took that meanwhile."""
-    os.fchmod(scratch.descriptor, manifest.mode)
-    # Only root may; whoever restores as another user owns what it restored.
-    with suppress(PermissionError):
-        os.fchown(scratch.descriptor, manifest.uid, manifest.gid)
+    if about.manifest is not None:
+        uid, gid = about.manifest.uid, about.manifest.gid
+        ownership.give(scratch.descriptor, about.mode, uid, gid)
+    else:
+        os.fchmod(scratch.descriptor, about.mode)
     os.fsync(scratch.descriptor)
     try:
         os.link(scratch.path, target)
@@ -190,7 +287,9 @@ def leftovers(target: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
 def _sweep(target: Path) -> None:
     """Remove what a killed restore to the same target left."""
     for name in leftovers(target):
-        target.with_name(name).unlink(missing_ok=True)
+        # One that cannot go is no reason against a restore.
+        with suppress(OSError):
+            target.with_name(name).unlink(missing_ok=True)
 
 
 def _wanted(params: Params, report: Report) -> Path:

@@ -7,6 +7,7 @@ goes wrong here leaves the first copy as it is.
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from workers.backup import folder, names, records, space, stream
@@ -28,13 +29,14 @@ def carry(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
         folder.existing(target)
         with folder.locked(target):
             folder.sweep(target)
-            return _carried(copy, manifest, target, step)
+            _refuse_itself(copy, target)
+            return _carried(copy, _named(manifest, target), target, step)
     except OSError as error:
         raise of_system(f"write {manifest.name}", target, error) from error
 
 
 def _carried(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
-    _refuse(manifest, target)
+    space.require(target, manifest.size_bytes, f"for {manifest.name}")
     part = target / f"{manifest.name}{names.PART}"
     try:
         _write(copy, part, manifest, step)
@@ -46,10 +48,21 @@ def _carried(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
     return target / manifest.name
 
 
-def _refuse(manifest: Manifest, target: Path) -> None:
-    if os.path.lexists(target / manifest.name):
-        raise Trouble(f"folder {target} has a {manifest.name} already; it is left as it is")
-    space.require(target, manifest.size_bytes, f"for {manifest.name}")
+def _refuse_itself(copy: Path, target: Path) -> None:
+    there = target / copy.name
+    if there.exists() and os.path.samefile(there, copy):
+        raise Trouble(
+            f"folder {target} has a {copy.name} already; it is left as it is: the folder is the"
+            " first one by another name"
+        )
+
+
+def _named(manifest: Manifest, target: Path) -> Manifest:
+    """With a name after all copies in `target`, where another service may have put some."""
+    named = names.parse(manifest.name)
+    assert named is not None  # as `work` has made it
+    name, is_later = folder.next_name(target, named.stem, named.taken_at)
+    return replace(manifest, name=name, name_is_later=True) if is_later else manifest
 
 
 def _write(copy: Path, part: Path, manifest: Manifest, step: Step) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers import database
-from workers.backup import folder, patience, tables
+from workers.backup import folder, newer, patience, tables
 from workers.backup.manifest import Shape
 from workers.backup.trouble import Trouble, of_system
 from workers.units import format_duration
@@ -68,16 +68,18 @@ def snapshot(path: Path, prefix: Path, check: Callable[[], None]) -> Iterator[Sn
     database.refuse_lockout(face)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with closing(patience.opened(path, check)) as first:
+        with closing(newer.opened(path, check)) as first:
             _refuse_replaced(path, descriptor)
             why, held = "", 0.0
             if face.wal:
                 with closing(tables.beside(path, database.BUSY_TIMEOUT_S)) as second:
+                    if newer.is_lenient(first):
+                        newer.lenient(second)
                     held, why = _freeze(first, second)
                     if not why:
                         yield from _frozen(descriptor, second, held)
                         return
-            yield from _copied(path, first, prefix, check, (why, held))
+            yield from _copied((path, descriptor), first, prefix, check, (why, held))
     finally:
         os.close(descriptor)
 
@@ -121,13 +123,13 @@ def _frozen(descriptor: int, reader: sqlite3.Connection, held: float) -> Iterato
 
 
 def _copied(
-    path: Path,
+    main: tuple[Path, int],
     source: sqlite3.Connection,
     prefix: Path,
     check: Callable[[], None],
     failed: tuple[str, float],
 ) -> Iterator[Snapshot]:
-    why, held = failed
+    (path, descriptor), (why, held) = main, failed
     with folder.scratch(prefix.parent, prefix.name) as scratch:
         # With a read transaction open, a copy in steps does not start again
         # at each commit, and can be ended between them.
@@ -136,6 +138,7 @@ def _copied(
         step = max(1, _COPY_STEP_BYTES // tables.shape(source).page_size)
         fill(source, scratch.path, step, check)
         source.execute("ROLLBACK")
+        newer.keep_version(descriptor, scratch.descriptor)
         advice = f"copied through a scratch file: {why}"
         if not why:
             held = time.monotonic() - began
@@ -143,7 +146,7 @@ def _copied(
                 f"writers had to wait {format_duration(held)} for one copy of {path.name};"
                 f" {_USE_WAL}"
             )
-        with closing(tables.private(scratch.path)) as copy:
+        with closing(newer.private(scratch.path)) as copy:
             shape = tables.shape(copy)
             size_bytes = shape.page_size * shape.page_count
             with _counting(copy) as rows:

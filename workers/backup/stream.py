@@ -107,7 +107,9 @@ def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
             while piece := _inflated(inflater, chunk):
                 handed += len(piece)
                 if handed > most_bytes:
-                    raise BadCopy(f"holds more than the {most_bytes} bytes of its manifest")
+                    raise BadCopy(
+                        f"holds more than the {most_bytes} bytes that are expected or free"
+                    )
                 ahead.append(lane.submit(write_all, target, piece))
                 chunk = inflater.unconsumed_tail
                 while len(ahead) > AHEAD:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers import database
-from workers.backup import catalogue, folder, patience, space, stream, tables
+from workers.backup import catalogue, folder, newer, patience, space, stream, tables
 from workers.backup.params import Params
 from workers.backup.trouble import Trouble
 from workers.database import DatabaseTrouble, Face
@@ -59,6 +59,8 @@ def lack(params: Params, seen: Survey) -> str:
         Trouble, OSError: a folder cannot be read.
     """
     volumes = space.free([need.folder for need in seen.needs])
+    if not space.refusal(seen.needs, volumes, ""):
+        return ""  # thousands of copies need not be looked at
     known = [] if seen.makes_folder else catalogue.list_backups(params.directory)
     return space.refusal(seen.needs, volumes, catalogue.removable(known, params.directory))
 
@@ -74,7 +76,7 @@ def _source(params: Params, check: Callable[[], None]) -> Face:
         reason = f"{trouble.reason}: no header of one (encrypted, damaged, or another file)"
         raise DatabaseTrouble(path, reason, permanent=True) from trouble
     # Not read-only: the last reader of a log would leave -wal and -shm behind.
-    with closing(patience.opened(path, check)) as opened:
+    with closing(newer.opened(path, check)) as opened:
         try:
             patience.begin_reading(opened, check)
             empty = tables.count(opened) == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from workers.backup import folder, names, prove, records, space
 from workers.backup.manifest import Manifest
+from workers.backup.prove import Content
 from workers.backup.stream import Step
 from workers.backup.trouble import Damaged
 
@@ -21,10 +22,11 @@ _MOST_NOTED_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A copy that was proven just now, and how long that took."""
+    """A copy that was proven just now, what was found in it, and how long that took."""
 
     path: Path
     manifest: Manifest
+    content: Content
     seconds: float
 
 
@@ -33,8 +35,10 @@ def unheard(_done_bytes: int) -> None:
 
 
 def verify(path: Path, step: Step = unheard) -> Verified:
-    """The copy at `path`, proven again; a scratch file lies beside it meanwhile.
+    """The copy at `path`, proven again.
 
+    A scratch file lies beside it meanwhile; where nothing can be written
+    there, in the folder for temporary files ($TMPDIR).
     step: called with the bytes unpacked so far; may raise to end it.
 
     Raises:
@@ -47,16 +51,17 @@ def verify(path: Path, step: Step = unheard) -> Verified:
     try:
         manifest = records.read(path)
         # Filling the volume up to find out would be everybody's trouble.
-        space.require(path.parent, manifest.database_size_bytes, f"to prove {path.name}")
-        with folder.scratch(path.parent, f"{path.name}.scratch-") as scratch:
-            prove.prove(path, path, scratch, prove.expected(manifest), step)
+        place = folder.writable(path.parent)
+        space.require(place, manifest.database_size_bytes, f"to prove {path.name}")
+        with folder.scratch(place, f"{path.name}.scratch-") as scratch:
+            content = prove.prove(path, path, scratch, prove.expected(manifest), step)
     except Damaged as damaged:
         note(path, damaged.what)
         raise
     # Found well: what was noted before was mended, or was the disk's bad day.
     with suppress(OSError):
         mark_of(path).unlink(missing_ok=True)
-    return Verified(path, manifest, round(time.monotonic() - began, 3))
+    return Verified(path, manifest, content, round(time.monotonic() - began, 3))
 
 
 def mark_of(path: Path) -> Path:

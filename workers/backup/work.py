@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from workers import __version__
@@ -29,6 +29,7 @@ from workers.backup import (
 from workers.backup.folder import Scratch
 from workers.backup.manifest import Manifest
 from workers.backup.params import Params
+from workers.backup.prove import Content
 from workers.backup.snapshot import Snapshot, snapshot
 from workers.backup.stream import Sums
 from workers.backup.trouble import Cancelled, Trouble, Unsound, of_system
@@ -38,12 +39,16 @@ from workers.report import Report
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A run that has looked and swept; `at` is monotonic, `part` the file to be written."""
+    """A run that has looked and swept.
+
+    at: monotonic. part: the file to be written. name_is_later: as in a manifest.
+    """
 
     face: Face
     at: float
     swept: int
     part: Path
+    name_is_later: bool
 
     @property
     def name(self) -> str:
@@ -76,10 +81,12 @@ def make(params: Params, report: Report) -> Made:
         swept = len(folder.sweep(directory))
         if lacking := survey.lack(params, seen):
             raise Trouble(f"backup of {params.database} does not fit: {lacking}")
-        name = _free_name(directory, names.stem(params.database))
+        name, is_later = folder.next_name(
+            directory, names.stem(params.database), datetime.now(UTC)
+        )
         part = directory / f"{name}{names.PART}"
         try:
-            return _made(params, report, _Begun(seen.face, began_at, swept, part))
+            return _made(params, report, _Begun(seen.face, began_at, swept, part, is_later))
         except OSError as error:
             raise of_system(f"write {part}", directory, error) from error
         finally:
@@ -121,13 +128,16 @@ def _made(params: Params, report: Report, begun: _Begun) -> Made:
         report.log(shot.advice, "warning")
     packed_after = time.monotonic() - begun.at
     with folder.scratch(directory, prefix.name) as scratch:
-        violations = _proven(
-            begun, params, scratch, want, lambda done: step(shot.size_bytes + done)
+        content = _proven(begun, params, scratch, want, lambda done: step(shot.size_bytes + done))
+    if content.foreign_key_violations:
+        report.log(
+            f"{content.foreign_key_violations} foreign key violations stand in the database",
+            "warning",
         )
-    if violations:
-        report.log(f"{violations} foreign key violations stand in the database", "warning")
+    for warning in content.warnings:
+        report.log(warning, "warning")
     took = time.monotonic() - begun.at
-    manifest = _manifest(params, begun, shot, want, violations, took)
+    manifest = _manifest(params, begun, shot, sums, content, took)
     folder.publish(directory, name, records.companions(manifest), mode)
     verified_in = took - packed_after
     return Made(directory / name, manifest, packed_after, verified_in, shot.advice, begun.swept)
@@ -135,8 +145,8 @@ def _made(params: Params, report: Report, begun: _Begun) -> Made:
 
 def _proven(
     begun: _Begun, params: Params, scratch: Scratch, want: prove.Expected, step: stream.Step
-) -> int:
-    """How many foreign key violations the copy has; all else is as it must be."""
+) -> Content:
+    """What the copy holds, which is what was packed."""
     try:
         return prove.prove(begun.part, begun.part.with_name(begun.name), scratch, want, step)
     except Unsound as unsound:
@@ -162,11 +172,11 @@ def _manifest(
     params: Params,
     begun: _Begun,
     shot: Snapshot,
-    found: prove.Expected,
-    violations: int,
+    sums: Sums,
+    content: Content,
     took: float,
 ) -> Manifest:
-    sums, owner = found.sums, os.stat(params.database)
+    owner = os.stat(params.database)
     return Manifest(
         name=begun.name,
         source=os.path.abspath(params.database),
@@ -178,8 +188,8 @@ def _manifest(
         database_sha256=sums.database_sha256,
         database_size_bytes=sums.database_size_bytes,
         **dataclasses.asdict(shot.shape),
-        rows=found.rows,
-        foreign_key_violations=violations,
+        rows=content.rows,
+        foreign_key_violations=content.foreign_key_violations,
         wal=begun.face.wal,
         mode=begun.face.mode,
         uid=owner.st_uid,
@@ -193,15 +203,10 @@ def _manifest(
             "sqlite": sqlite3.sqlite_version,
             "codec": codec.name(params.level),
         },
+        unchecked=content.unchecked,
+        findings=content.findings,
+        name_is_later=begun.name_is_later,
     )
-
-
-def _free_name(directory: Path, stem: str) -> str:
-    """The name of a copy made now; of the next free second, if this one is taken."""
-    moment = datetime.now(UTC)
-    while os.path.lexists(directory / (name := names.copy_name(stem, moment))):
-        moment += timedelta(seconds=1)
-    return name
 
 
 def _step(report: Report, total_bytes: int) -> Callable[[int], None]:

@@ -4,7 +4,8 @@ Here: the job `replication.run`, its plan, and how each trouble ends a run.
 `work.py` leads; `sight.py` looks at both sides, `source.py` reads, `target.py`
 waits, `twins.py` makes tables, `merge.py` moves rows, `triggers.py` knows what
 changed, `proof.py` checks.
-`shape.py`, `types.py` and `encode.py` decide and touch nothing; `survey.py` plans.
+`keys.py` keeps keys the same, `guard.py` what is not ours. `shape.py`, `types.py`,
+`lookup.py` and `encode.py` decide and touch nothing; `survey.py` and `forecast.py` plan.
 """
 
 import sqlite3
@@ -12,10 +13,12 @@ import sqlite3
 from workers import database
 from workers.database import DatabaseTrouble
 from workers.protocol import Scalar
+from workers.replication import forecast
 from workers.replication.choice import chosen
 from workers.replication.params import Params
+from workers.replication.rehearsal import surveyed
 from workers.replication.source import snapshot
-from workers.replication.survey import plan, survey
+from workers.replication.survey import plan
 from workers.replication.trouble import Cancelled, Trouble
 from workers.replication.work import replicate, verify
 from workers.report import Report, WorkerFailed
@@ -45,9 +48,10 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 def _planned(params: Params, report: Report) -> dict[str, Scalar]:
     with snapshot(params, lambda: report.cancelled) as connection:
         names = chosen(connection, params, report)
-        tables = [survey(connection, params, name) for name in names]
+        tables = surveyed(connection, params, names, report)
+    deletions = forecast.tell(params, names, report)
     for line in plan(params, tables):
         report.log(line)
-    misfits = sum(len(seen.misfits) for seen in tables)
+    misfits = sum(len(seen.misfits) + len(seen.problems) for seen in tables)
     rows = sum(seen.rows for seen in tables)
-    return {"tables": len(tables), "rows": rows, "misfits": misfits}
+    return {"tables": len(tables), "rows": rows, "misfits": misfits, **deletions}

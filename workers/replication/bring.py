@@ -6,19 +6,30 @@ column's type and begin again. The law: deletions are only noted here, and
 made after every table has its rows, for the sake of foreign keys.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from workers.replication import merge, source, triggers, twins, types
+from workers.replication import (
+    deletions,
+    guard,
+    key_index,
+    keys,
+    merge,
+    source,
+    triggers,
+    twins,
+    types,
+)
 from workers.replication.carry import Between, MisfitFound, refuse_misfits
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Affinity, Table, Twin, Typed
-from workers.replication.trouble import Trouble
 
 # With more of a table changed than this, comparing all of it is cheaper.
 _LARGEST_PART = 0.25
 _ALWAYS_FEW = 1000
+# The types that a run chooses: while a column of one is empty, another may be chosen.
+_OURS = ("bigint", "double precision", "numeric", "text", "bytea")
 
 
 class Way(StrEnum):
@@ -48,13 +59,20 @@ class Tally:
 
 @dataclass(slots=True)
 class Bringing:
-    """What bringing needs to know, and its tally; noted: twins with deletions to make."""
+    """What bringing needs to know, and its tally.
+
+    adopted: tables whose rows may all go. noted: by the number of a table with deletions
+    to make, the rows that it had before. compared: the numbers of those of which every row
+    is known to be alike.
+    """
 
     between: Between
     params: Params
     tally: Tally
     log: Callable[[str, str], None]
-    noted: set[int] = field(default_factory=set)
+    adopted: Collection[str] = ()
+    noted: dict[int, int] = field(default_factory=dict)
+    compared: set[int] = field(default_factory=set)
 
     @property
     def proves(self) -> bool:
@@ -72,9 +90,8 @@ def new_twin(bringing: Bringing, table: Table) -> Twin:
     found = source.found_in(bringing.between.source, table, undecided)
     columns = []
     for column in table.columns:
-        wanted = types.wanted_type(bringing.params.types, table.name, column.name)
-        twins.refuse_key_type(column, types.long_word(wanted or "text"), table.name)
-        chosen = types.choose(column, found.get(column.name, types.Found()), wanted)
+        twins.refuse_key_type(column, types.long_word(column.wanted or "text"), table.name)
+        chosen = types.choose(column, found.get(column.name, types.Found()))
         columns.append(Typed(column, chosen.type))
     target = bringing.between.target
     planned = Twin(table, tuple(columns), target.named(table.name))
@@ -82,9 +99,7 @@ def new_twin(bringing: Bringing, table: Table) -> Twin:
     if table.rowid:
         bringing.log(f"table {table.name}: keyed by its row numbers ({ROWID})", "info")
     # As PostgreSQL spells the types: what was asked for may be an alias.
-    return twins.twin_of(
-        target, table, twins.columns_of(target, table.name), bringing.params.types
-    )
+    return twins.twin_of(target, table, twins.columns_of(target, table.name))
 
 
 def is_undecided(affinity: Affinity, declared: str) -> bool:
@@ -102,13 +117,10 @@ def with_new_columns(bringing: Bringing, twin: Twin) -> Twin:
     undecided = [c for c in added if is_undecided(c.affinity, c.declared)]
     found = source.found_in(bringing.between.source, table, undecided)
     for column in added:
-        wanted = types.wanted_type(bringing.params.types, table.name, column.name)
-        chosen = types.choose(column, found.get(column.name, types.Found()), wanted)
+        chosen = types.choose(column, found.get(column.name, types.Found()))
         twins.add_column(target, twin, Typed(column, chosen.type))
         bringing.log(f"table {table.name}: added column {column.name} {chosen.type}", "info")
-    return twins.twin_of(
-        target, table, twins.columns_of(target, table.name), bringing.params.types
-    )
+    return twins.twin_of(target, table, twins.columns_of(target, table.name))
 
 
 def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
@@ -119,25 +131,48 @@ def bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> Twin:
     """
     while True:
         try:
-            _bring(bringing, twin, path, is_new)
+            with key_index.readable(bringing.between.source, twin.table.name):
+                _bring(bringing, twin, path, is_new)
             return twin
         except MisfitFound as misfit:
             twin = _mended(bringing, twin, misfit)
             path = Way.FULL
 
 
+def refuse_deletions(bringing: Bringing, twins: Sequence[Twin]) -> None:
+    """Nothing, if the deletions that were noted are not too many.
+
+    Raises:
+        Trouble: they are; of which tables, and what allows them.
+    """
+    planned = [
+        guard.Deletion(
+            twin.table.name,
+            bringing.noted[twin.number],
+            deletions.deletions(bringing.between, twin),
+            deletions.names_to_delete(bringing.between, twin),
+        )
+        for twin in twins
+        if twin.number in bringing.noted and twin.table.name not in bringing.adopted
+    ]
+    guard.refuse_deletions(planned, bringing.params)
+
+
 def take_away(bringing: Bringing, twin: Twin) -> int:
     """Make the deletions that were noted; how many."""
     if twin.number not in bringing.noted:
         return 0
-    return merge.delete(bringing.between, twin)
+    del bringing.noted[twin.number]
+    return deletions.delete(bringing.between, twin)
 
 
 def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
     between, tally = bringing.between, bringing.tally
     if path is Way.CHANGES:
         wanted = source.want_from(between.source, twin, triggers.log_of(twin.table.name))
-        if wanted > _ALWAYS_FEW:
+        if not keys.log_fits(between.source, twin):
+            path = Way.FULL
+        elif wanted > _ALWAYS_FEW:
             total = source.count(between.source, twin.table)
             path = Way.FULL if wanted > total * _LARGEST_PART else path
         if source.wants_null(between.source, twin):
@@ -146,10 +181,12 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
     if path is Way.NOTHING:
         return
     if path is Way.CHANGES:
-        sent = _upsert_wanted(bringing, twin)
+        done = _upsert_wanted(bringing, twin)
         # A key has one row at most: as many rows as keys, and no key is gone.
-        if sent < wanted and merge.note_gone(between, twin):
-            bringing.noted.add(twin.number)
+        if done.sent < wanted:
+            keys.refuse_hidden(between, twin)
+            if deletions.note_gone(between, twin):
+                bringing.noted[twin.number] = between.target.count(twin.target) - done.inserted
     elif is_new:
         tally.inserted += merge.load(between, twin)
         twins.add_key(between.target, twin)
@@ -157,20 +194,23 @@ def _bring(bringing: Bringing, twin: Twin, path: Way, is_new: bool) -> None:
         found = merge.differing(between, twin, source.WHOLE)
         tally.compared += found.compared
         bring_found(bringing, twin, found)
+        if bringing.proves or not found.count:
+            bringing.compared.add(twin.number)
 
 
 def bring_found(bringing: Bringing, twin: Twin, found: merge.Differences) -> None:
     """The rows that `differing` has just found missing or different; the others are noted."""
+    between = bringing.between
     if found.to_delete:
-        bringing.noted.add(twin.number)
+        bringing.noted[twin.number] = between.target.count(twin.target)
     if found.to_bring:
-        between = bringing.between
         source.want(between.source, twin, merge.keys_to_bring(between, twin))
-        _upsert_wanted(bringing, twin)
+        done = _upsert_wanted(bringing, twin)
+        keys.refuse_lost(between, twin, found.to_bring, done.sent)
 
 
-def _upsert_wanted(bringing: Bringing, twin: Twin) -> int:
-    """How many of the wanted keys have a row."""
+def _upsert_wanted(bringing: Bringing, twin: Twin) -> merge.Upserted:
+    """Bring the wanted keys that have a row; what that changed."""
     between, tally = bringing.between, bringing.tally
     scope = source.wanted_scope(twin)
     done = merge.upsert(between, twin, scope)
@@ -179,11 +219,8 @@ def _upsert_wanted(bringing: Bringing, twin: Twin) -> int:
     if bringing.proves:
         unlike = merge.unlike_after(between, twin, scope)
         if unlike:
-            raise Trouble(
-                f"table {twin.table.name}: {unlike} rows stand in {twin.target} otherwise than"
-                " they were sent; has it a trigger or a rule that changes them?"
-            )
-    return done.sent
+            raise merge.not_as_sent(twin, unlike)
+    return done
 
 
 def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
@@ -191,21 +228,25 @@ def _mended(bringing: Bringing, twin: Twin, misfit: MisfitFound) -> Twin:
     between, table = bringing.between, twin.table
     name = misfit.misfit.column
     column = next(column for column in table.columns if column.name == name)
-    asked = types.wanted_type(bringing.params.types, table.name, name)
-    if asked or misfit.misfit.found == "null":
+    if column.wanted or misfit.misfit.found == "null":
         raise misfit
+    held = next(typed.type for typed in twin.columns if typed.column is column)
     found = source.found_in(between.source, table, [column])[name]
-    suggested = types.suggest(found)
-    fits = found.classes <= types.classes_of(suggested, found.large)
-    blank = is_undecided(column.affinity, column.declared) and twins.is_blank(
-        between.target, twin, name
-    )
-    if not (blank and fits):
+    suggested = types.wider(column, held, found)
+    # Another type than we would choose is the choice of the target's owner.
+    ours = _OURS if is_undecided(column.affinity, column.declared) else (types.declared(column),)
+    if held in ours and twins.is_blank(between.target, twin, name):
+        chosen = types.choose(column, found)
+        suggested = chosen.type if chosen.fits else ""
+    if not suggested:
         if not between.widen:
             raise misfit
         suggested = "text"
-    bringing.log(f"table {table.name}: column {name} becomes {suggested}: {misfit}", "warning")
+    bringing.log(
+        f"table {table.name}: column {name} becomes {suggested}, it was {held}: {misfit.reason}",
+        "warning",
+    )
     key = 'COLLATE "C"' if column.key and suggested == "text" else ""
     twins.retype(between.target, twin, name, suggested, key)
     present = twins.columns_of(between.target, table.name)
-    return twins.twin_of(between.target, table, present, bringing.params.types)
+    return keys.settled(between, twins.twin_of(between.target, table, present), twin.number)

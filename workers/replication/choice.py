@@ -6,7 +6,7 @@ the user gave and the source does not have ends the run.
 
 import sqlite3
 
-from workers.replication import source, triggers
+from workers.replication import columns, source, triggers
 from workers.replication.params import Params
 from workers.replication.trouble import Trouble
 from workers.report import Report
@@ -16,10 +16,11 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
     """The names of the tables to replicate; what is left out is said.
 
     Raises:
-        Trouble: a name in `tables`, `exclude` or `types` is not there.
+        Trouble: a name in `tables`, `exclude`, `rename`, `types` or `adopt` is not there.
     """
     found = dict(source.all_names(connection))
     _refuse_unknown(params, found)
+    columns.refuse_unknown(params, source.known_columns(connection, found))
     names = []
     for name, why in found.items():
         asked = params.all_tables or name in params.tables
@@ -37,16 +38,11 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
 
 def _refuse_unknown(params: Params, found: dict[str, str]) -> None:
     listed = () if params.all_tables else params.tables
-    for key, names in (("tables", listed), ("exclude", params.exclude)):
+    for key, names in (("tables", listed), ("adopt", params.adopt)):
         for name in names:
             if name not in found:
                 known = ", ".join(name for name, why in found.items() if not why)[:300]
                 raise Trouble(f"{key}: no table {name} in {params.database}; it has {known}")
-    for place in params.types:
-        if not any(place.startswith(f"{name}.") for name in found):
-            raise Trouble(
-                f'types: expected "table.column" of a table that is there, got "{place}"'
-            )
 
 
 def tell_leftovers(connection: sqlite3.Connection, report: Report) -> None:

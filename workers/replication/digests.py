@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from workers.replication import encode, fit, lines, source
+from workers.replication import encode, fit, lines, lookup, source
 from workers.replication.carry import Between, refuse_misfits
 from workers.replication.shape import Kind, Twin
 from workers.replication.source import Scope
@@ -36,12 +36,13 @@ _PLACE, _FIRST, _EDGES = "nightshift_place", "nightshift_first", "nightshift_edg
 class Unlike:
     """How many rows were looked at, and the scope of those that may differ.
 
-    empty: none do.
+    empty: none do. rows: how many of the source lie in the scope, if that was counted.
     """
 
     compared: int
     scope: Scope
     empty: bool = False
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,12 @@ def unlike(between: Between, twin: Twin, scope: Scope) -> Unlike:
         raise
     places = [n for n, sums in enumerate(ours) if sums != theirs.get(n, (0, 0))]
     compared = sum(rows for _, rows in ours)
-    if len(places) > len(ours) / 2:
+    # Through the index of a key a part of a range is no cheaper than the range.
+    by_index = twin.table.index_row and scope.source
+    if places and (len(places) > len(ours) / 2 or twin.scanned or by_index):
         return Unlike(compared, scope)
-    return Unlike(compared, _narrow(between, twin, scope, edges, places), not places)
+    rows = sum(ours[place][1] for place in places)
+    return Unlike(compared, _narrow(between, twin, scope, edges, places), not places, rows)
 
 
 def _edges(between: Between, twin: Twin, scope: Scope) -> Edges:
@@ -95,7 +99,8 @@ def _edges(between: Between, twin: Twin, scope: Scope) -> Edges:
     after = f"CAST(:edge AS {'TEXT' if _is_text(twin) else 'NUMERIC'})"
     word = "AND" if scope.source else "WHERE"
     step = max(_FEWEST_ROWS, rows // _MOST_RANGES)
-    start = f"SELECT {first} {source.from_wanted(twin, scope)}"
+    # By the index, since an edge may lie anywhere; `unlike` counts what lies between.
+    start = f"SELECT {first} FROM {twin.table.source} AS t {scope.source}"
     end = f"ORDER BY {first} LIMIT 1 OFFSET {step - 1}"
     found, values, query = Edges([], []), dict(scope.values or {}), f"{start} {end}"
     while True:
@@ -103,7 +108,9 @@ def _edges(between: Between, twin: Twin, scope: Scope) -> Edges:
             line = next(cursor, None)
         if line is None:
             return found
-        _add(found, twin, line[0])
+        if not found.source or line[0] > found.source[-1]:
+            # A damaged index gives them in another order.
+            _add(found, twin, line[0])
         values["edge"], query = line[0], f"{start} {word} {first} > {after} {end}"
 
 
@@ -198,10 +205,9 @@ def _narrow(
         between.source, _is_text(twin), [(begins[place], ends[place]) for place in places]
     )
     joined, place = _target_place(between, twin, edges)
-    first = twin.key[0].column.source
     more = f" AND {scope.source.removeprefix('WHERE ')}" if scope.source else ""
     return Scope(
-        f"WHERE {first} >= w.k0 AND {first} < w.k1{more}",
+        f"WHERE {lookup.between_edges(twin)}{more}",
         scope.values,
         f"{scope.target} AND {place} = ANY ({between.target.literal(list(places))}::integer[])",
         joined,

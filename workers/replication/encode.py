@@ -21,6 +21,7 @@ _ARGUMENTS = 50
 # What SQLite writes of a real has 15 digits; these have all. Both names are ours alone.
 _TEXT_OF_REAL = "nightshift_text"
 _BITS_OF_REAL = "nightshift_bits"
+_ESCAPED = "nightshift_escaped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Marks:
 
 def teach(connection: sqlite3.Connection) -> None:
     """Give SQLite the functions that the expressions here call."""
+    encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
+    connection.create_function(
+        _ESCAPED, 2, lambda kind, value: _escaped(kind, value, encoding), deterministic=True
+    )
     connection.create_function(_TEXT_OF_REAL, 1, _text, deterministic=True)
     connection.create_function(_BITS_OF_REAL, 1, _bits, deterministic=True)
 
@@ -60,6 +65,12 @@ def sent(typed: Typed, widen: bool) -> str:
             return rf"'\x'||lower(hex({source}))".join(_unless_null(source))
         case Kind.CAST:
             return _any_class(source)
+        case Kind.ESCAPED:
+            return (
+                f"CASE typeof({source}) WHEN 'real' THEN {_TEXT_OF_REAL}({source})"
+                f" WHEN 'integer' THEN {source}"
+                f" ELSE {_ESCAPED}(typeof({source}), CAST({source} AS BLOB)) END"
+            )
         case Kind.EXACT:
             return _any_class(source) if widen and not _whole(typed.type) else source
 
@@ -71,11 +82,14 @@ def body_sql(twin: Twin, widen: bool) -> str:
     return _joined([*_between(parts), "''"])
 
 
-def hash_sql(twin: Twin, marks: Marks) -> str:
-    """The same text, salted and hashed, in PostgreSQL; the marks are literals."""
+def hash_sql(twin: Twin, marks: Marks, of: str = "") -> str:
+    """The same text, salted and hashed, in PostgreSQL; the marks are literals.
+
+    of: what stands before the columns' names, such as `t.`.
+    """
     mark = _literal(marks.field)
     parts = [
-        f"coalesce({_in_postgres(typed)}, {_literal(marks.null)})"
+        f"coalesce({_in_postgres(typed, of)}, {_literal(marks.null)})"
         for typed in hashed_columns(twin)
     ]
     while len(parts) > _ARGUMENTS:
@@ -116,8 +130,8 @@ def cast_columns(twin: Twin) -> tuple[Typed, ...]:
 
 
 def hashed_columns(twin: Twin) -> tuple[Typed, ...]:
-    """What is compared by its hash."""
-    return tuple(typed for typed in twin.rest if typed.kind is not Kind.CAST)
+    """What is compared by its hash; the key, too, which PostgreSQL may take for another."""
+    return tuple(typed for typed in twin.columns if typed.kind is not Kind.CAST)
 
 
 def _hashed(typed: Typed, widen: bool) -> str:
@@ -126,14 +140,14 @@ def _hashed(typed: Typed, widen: bool) -> str:
     return sent(typed, widen)
 
 
-def _in_postgres(typed: Typed) -> str:
+def _in_postgres(typed: Typed, of: str = "") -> str:
     match typed.kind:
         case Kind.REAL:
-            return f"encode(float8send({typed.name}), 'hex')"
+            return f"encode(float8send({of}{typed.name}), 'hex')"
         case Kind.BYTES:
-            return rf"'\x' || encode({typed.name}, 'hex')"
+            return rf"'\x' || encode({of}{typed.name}, 'hex')"
         case _:
-            return f"{typed.name}::text"
+            return f"{of}{typed.name}::text"
 
 
 def _any_class(source: str) -> str:
@@ -168,6 +182,26 @@ def _joined(parts: list[str]) -> str:
 def _literal(text: str) -> str:
     # Marks hold letters, digits, - and _, after one control character.
     return f"'{text}'"
+
+
+def escaped(value: bytes) -> str:
+    r"""The bytes of a text as a text of PostgreSQL: `\\` is a backslash, `\xNN` a byte.
+
+    Only a NUL and what is not UTF-8 is written as a byte. To read it back:
+    replace each `\xNN` and `\\` from the left, all else stands as it is.
+    """
+    doubled = value.replace(b"\\", rb"\\").replace(b"\0", rb"\x00")
+    return doubled.decode("utf-8", errors="backslashreplace")
+
+
+def _escaped(kind: str, value: bytes | None, encoding: str) -> str | None:
+    if value is None:
+        return None
+    if kind == "blob":
+        return rf"\b{value.hex()}"
+    if encoding != "UTF-8":
+        value = value.decode(encoding.lower(), "surrogatepass").encode(errors="surrogatepass")
+    return escaped(value)
 
 
 def _text(value: float | None) -> str | None:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from workers.connection import text_of
 from workers.replication import source
-from workers.replication.shape import Affinity, Kind, Twin, Typed
+from workers.replication.shape import Affinity, Column, Kind, Twin, Typed
 from workers.replication.source import Scope
-from workers.replication.types import LARGEST_WHOLE, classes_of
+from workers.replication.types import LARGEST_WHOLE, classes_held
 
 # From then on json_array takes a blob for JSONB, and what it says for the value.
 _ARRAYS_REFUSE_BLOBS = sqlite3.sqlite_version_info < (3, 45)
@@ -89,6 +89,25 @@ def first_misfit_of(
     return Misfit(twin.table.name, typed.column.name, kind.decode(), held, tuple(texts))
 
 
+def longest(
+    connection: sqlite3.Connection, twin: Twin, scope: Scope
+) -> tuple[Column, int, tuple[object, ...]]:
+    """The longest value in the longest row of `scope`: column, bytes, and the row's key."""
+    keys = ", ".join(each.column.source for each in twin.key)
+    names = [typed.column.source for typed in twin.columns]
+    # The length of a blob costs no look at it.
+    sizes = [
+        f"ifnull(length(CASE typeof({n}) WHEN 'blob' THEN {n} ELSE CAST({n} AS BLOB) END), 0)"
+        for n in names
+    ]
+    start = source.from_wanted(twin, scope)
+    query = f"SELECT {', '.join(sizes)}, {keys} {start} ORDER BY {'+'.join(sizes)} DESC LIMIT 1"
+    line = connection.execute(query, scope.values or {}).fetchone()
+    found = line[: len(names)]
+    place = found.index(max(found))
+    return twin.columns[place].column, found[place], line[len(names) :]
+
+
 def _any(conditions: list[str]) -> str:
     """A balanced OR: SQLite refuses expressions that are a thousand deep."""
     if len(conditions) <= 50:
@@ -100,7 +119,7 @@ def _any(conditions: list[str]) -> str:
 def _is_text_but_for_blobs(typed: Typed) -> bool:
     """Whether SQLite made a text of all that such a column holds, NULL and blobs aside."""
     text = typed.column.affinity is Affinity.TEXT and typed.type == "text"
-    return text and not typed.column.key
+    return text and not typed.column.key and not typed.column.escaped
 
 
 def _wrong(typed: Typed, widen: bool) -> str:
@@ -108,7 +127,7 @@ def _wrong(typed: Typed, widen: bool) -> str:
     if _is_text_but_for_blobs(typed):
         # Blobs sort behind all texts: an eighth of typeof's cost.
         return "0" if widen else f"{name} >= x''"
-    allowed = set(classes_of(typed.type, kind=typed.kind))
+    allowed = set(classes_held(typed))
     if widen and typed.type == "text":
         allowed = {"integer", "real", "text", "blob"}
     if not typed.column.key:

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     EXACT = "exact"  # the text is the value: integers, text
     REAL = "real"  # compared by its bits
     BYTES = "bytes"  # written as hex
+    ESCAPED = "escaped"  # text in the form that `encode.escaped` writes
     CAST = "cast"  # PostgreSQL reads the text its own way: compared after that
 
 
@@ -36,13 +37,24 @@ class Kind(StrEnum):
 class Column:
     """A column of a source table.
 
-    source: how it is written in a query. key: place in the key from 1, 0: none.
+    name: in PostgreSQL. source: how it is written in a query of SQLite.
+    key: place in the key from 1, 0: none. origin: its name in SQLite, if that
+    is another. wanted: the type that the user asks for, or empty. escaped: its
+    texts go in the form that `encode.escaped` writes.
     """
 
     name: str
     declared: str
     source: str
     key: int = 0
+    origin: str = ""
+    wanted: str = ""
+    escaped: bool = False
+
+    @property
+    def called(self) -> str:
+        """Its name in SQLite."""
+        return self.origin or self.name
 
     @property
     def affinity(self) -> Affinity:
@@ -64,12 +76,19 @@ class Table:
     """A source table; `ordered`: both sides sort its key alike.
 
     rowid: how the row number is written, if that is the key; else empty.
+    excluded: the names of columns that are left out.
+    index_row: how it is written in an index, if the key has an index of its own;
+    empty: the rows lie in the key's order. scanned: that index cannot be used, so
+    rows are found by reading the table.
     """
 
     name: str
     columns: tuple[Column, ...]
     rowid: str = ""
     ordered: bool = True
+    excluded: tuple[str, ...] = ()
+    index_row: str = ""
+    scanned: bool = False
 
     @property
     def key(self) -> tuple[Column, ...]:
@@ -84,11 +103,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A column and its type in PostgreSQL; asked: it is the user's choice, not ours."""
+    """A column and its type in PostgreSQL; asked: it is the user's choice, not ours.
+
+    as_text: a key column whose values PostgreSQL gives back as other values than SQLite
+    stores (42 as '42'), so that rows are found again by the text that was sent.
+    """
 
     column: Column
     type: str
     asked: bool = False
+    as_text: bool = False
 
     @property
     def name(self) -> str:
@@ -103,6 +127,8 @@ class Typed:
         keys have to come back as they went.
         """
         kind = kind_of(self.type)
+        if self.column.escaped and self.type == "text":
+            return Kind.ESCAPED
         if self.asked and not self.column.key and kind is not Kind.BYTES:
             return Kind.CAST
         return kind
@@ -141,7 +167,14 @@ class Twin:
     @property
     def ordered(self) -> bool:
         """Whether a range of the key means the same rows on both sides."""
-        return self.table.ordered and all(t.kind in (Kind.EXACT, Kind.REAL) for t in self.key)
+        return self.table.ordered and all(
+            t.kind in (Kind.EXACT, Kind.REAL) and not t.as_text for t in self.key
+        )
+
+    @property
+    def scanned(self) -> bool:
+        """Whether rows are found by reading the whole source table, not by the key."""
+        return self.table.scanned or any(typed.as_text for typed in self.key)
 
 
 def kind_of(postgres_type: str) -> Kind:

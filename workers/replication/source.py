@@ -10,12 +10,12 @@ import re
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workers import database
 from workers.connection import is_utf8, text_of
-from workers.replication import encode
+from workers.replication import encode, key_index, lookup
 from workers.replication.params import Params
 from workers.replication.shape import ROWID, Column, Table, Twin, quoted
 from workers.replication.trouble import Cancelled, Trouble
@@ -55,11 +55,12 @@ def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.
     """
     connection = database.open_existing(params.database, read_only=True)
     try:
-        encode.teach(connection)
+        key_index.stand_in(connection)
         connection.execute("PRAGMA temp_store = FILE")
         connection.set_progress_handler(cancelled, _LOOK_EVERY_INSTRUCTIONS)
         connection.execute("BEGIN")
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        encode.teach(connection)
         yield connection
     except sqlite3.OperationalError as error:
         if cancelled():
@@ -76,6 +77,17 @@ def all_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
         " WHERE schema = 'main' ORDER BY name"
     )
     return [(name, _left_out(name, kind, raw)) for name, kind, raw in found]
+
+
+def known_columns(
+    connection: sqlite3.Connection, names: Mapping[str, str]
+) -> dict[str, Sequence[str]]:
+    """The columns of what `all_names` gives, by name; none of what is left out."""
+    query = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid"
+    return {
+        name: () if why else [column for (column,) in connection.execute(query, (name,))]
+        for name, why in names.items()
+    }
 
 
 def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None = None) -> Table:
@@ -102,10 +114,17 @@ def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None 
     if by_rowid is None:
         keyed = any(column.key for column in columns)
         by_rowid = not keyed or _key_has_null(connection, name, columns)
-    if not by_rowid:
-        return Table(name, columns, "", _binary(connection, name, columns))
     taken = {column.name.lower() for column in columns}
     number = next((word for word in _ROW_NUMBERS if word not in taken), "")
+    if not by_rowid:
+        index = key_index.key_index(connection, name, columns)
+        return Table(
+            name,
+            columns,
+            ordered=index.ordered,
+            index_row=number if index.is_beside and index.usable else "",
+            scanned=not index.usable or (index.is_beside and not number),
+        )
     if not number or ROWID in taken:
         raise Trouble(f"table {name} has no key, and columns called like its row number")
     plain = tuple(Column(c.name, c.declared, c.source) for c in columns)
@@ -127,7 +146,8 @@ def found_in(
     answers: list[Any] = []
     # SQLite takes at most 2,000 columns in a result.
     for place in range(0, len(parts), 1000):
-        query = f"SELECT {', '.join(parts[place : place + 1000])} FROM {table.source} AS t"
+        some = ", ".join(parts[place : place + 1000])
+        query = f"SELECT {some} FROM {table.source} AS t NOT INDEXED"
         answers += connection.execute(query).fetchone()
     words = ("integer", "real", "text", "blob")
     return {
@@ -180,20 +200,36 @@ def want_between(
 def want_from(connection: sqlite3.Connection, twin: Twin, table: str) -> int:
     """The same with the distinct keys in `table` (columns k0, k1, ...); how many."""
     _empty_wanted(connection, twin)
-    keys = ", ".join(f"k{number}" for number in range(len(twin.key)))
-    query = f"INSERT INTO {WANTED} SELECT DISTINCT {keys} FROM {table}"
+    keys = [
+        lookup.form(replace(typed, column=replace(typed.column, source=f"k{number}")))
+        if typed.as_text
+        else f"k{number}"
+        for number, typed in enumerate(twin.key)
+    ]
+    query = f"INSERT INTO {WANTED} SELECT DISTINCT {', '.join(keys)} FROM {table}"
     return connection.execute(query).rowcount
 
 
 def wanted_scope(twin: Twin) -> Scope:
     """The rows whose key is wanted; each once if each key was."""
-    return Scope(f"WHERE {_equal(twin)}")
+    return Scope(f"WHERE {lookup.equal_by_value(twin) if twin.scanned else lookup.equal(twin)}")
 
 
 def from_gone(twin: Twin) -> str:
     """The FROM clause for wanted keys (`w`) that no row of the table has."""
-    inner = f"SELECT 1 FROM {twin.table.source} AS t WHERE {_equal(twin)}"
-    return f"FROM {WANTED} AS w WHERE NOT EXISTS ({inner})"
+    if not twin.scanned:
+        return f"FROM {WANTED} AS w WHERE NOT EXISTS (SELECT 1 {from_index(twin)})"
+    keys = ", ".join(f"w.k{number}" for number in range(len(twin.key)))
+    values = ", ".join(lookup.value_of(typed) for typed in twin.key)
+    table = f"{twin.table.source} AS t NOT INDEXED"
+    return f"FROM {WANTED} AS w WHERE ({keys}) NOT IN (SELECT {values} FROM {table})"
+
+
+def from_index(twin: Twin) -> str:
+    """The FROM clause for the row that a wanted key (`w`, from outside) has by its index."""
+    table = twin.table.source
+    seek = f"{table} AS i CROSS JOIN " if twin.table.index_row else ""
+    return f"FROM {seek}{table} AS t NOT INDEXED WHERE {lookup.equal(twin)}"
 
 
 def wants_null(connection: sqlite3.Connection, twin: Twin) -> bool:
@@ -205,31 +241,46 @@ def wants_null(connection: sqlite3.Connection, twin: Twin) -> bool:
 
 
 def count(connection: sqlite3.Connection, table: Table) -> int:
-    """How many rows a table has."""
+    """How many rows a table has, by whatever is counted fastest."""
     return int(connection.execute(f"SELECT count(*) FROM {table.source}").fetchone()[0])
 
 
+def count_rows(connection: sqlite3.Connection, table: Table) -> int:
+    """How many rows lie in a table, whatever its indexes say."""
+    query = f"SELECT count(*) FROM {table.source} NOT INDEXED"
+    return int(connection.execute(query).fetchone()[0])
+
+
 def from_wanted(twin: Twin, scope: Scope) -> str:
-    """The FROM clause for `scope`, whose `source` may ask for wanted keys."""
-    if "w.k0" in scope.source:
-        return f"FROM {WANTED} AS w CROSS JOIN {twin.table.source} AS t {scope.source}"
-    return f"FROM {twin.table.source} AS t {scope.source}"
+    """The FROM clause for `scope`, whose `source` may ask for wanted keys.
+
+    An index may be damaged, or need what only the owner's program has; so rows are read
+    from the table itself, and from an index only where a range of keys is asked for.
+    """
+    table = f"{twin.table.source} AS t"
+    if "w.k0" not in scope.source:
+        by_index = scope.source and twin.table.index_row
+        return f"FROM {table}{'' if by_index else ' NOT INDEXED'} {scope.source}"
+    # CROSS JOIN keeps the order: a look into the second for each row of the first.
+    if twin.scanned:
+        return f"FROM {table} NOT INDEXED CROSS JOIN {WANTED} AS w {scope.source}"
+    seek = f"{twin.table.source} AS i CROSS JOIN " if twin.table.index_row else ""
+    return f"FROM {WANTED} AS w CROSS JOIN {seek}{table} NOT INDEXED {scope.source}"
 
 
 def _empty_wanted(connection: sqlite3.Connection, twin: Twin) -> None:
     places = ", ".join(f"k{number}" for number in range(len(twin.key)))
     connection.execute(f"DROP TABLE IF EXISTS {WANTED}")
     connection.execute(f"CREATE TEMP TABLE nightshift_wanted ({places})")
+    if twin.scanned:
+        index_wanted(connection, twin)
 
 
-def _equal(twin: Twin) -> str:
-    equal = []
-    for number, typed in enumerate(twin.key):
-        # The first finds by the index, whatever its collation; the second is exact.
-        source = typed.column.source
-        equal += [f"{source} = w.k{number}", f"{source} = w.k{number} COLLATE BINARY"]
-    # CROSS JOIN keeps the order: a look into the table for each wanted key.
-    return " AND ".join(equal)
+def index_wanted(connection: sqlite3.Connection, twin: Twin) -> None:
+    """Give the wanted keys an index, for `lookup.equal_by_value`, which goes through the table."""
+    places = ", ".join(f"k{number}" for number in range(len(twin.key)))
+    name = "temp.nightshift_wanted_keys"
+    connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON nightshift_wanted ({places})")
 
 
 def _left_out(name: str, kind: str, raw: bytes) -> str:
@@ -249,19 +300,3 @@ def _key_has_null(connection: sqlite3.Connection, name: str, columns: Sequence[C
     nulls = " OR ".join(f"{column.source} IS NULL" for column in columns if column.key)
     found = connection.execute(f"SELECT 1 FROM main.{quoted(name)} AS t WHERE {nulls} LIMIT 1")
     return found.fetchone() is not None
-
-
-def _binary(connection: sqlite3.Connection, name: str, columns: Sequence[Column]) -> bool:
-    """Whether SQLite sorts the key by the bytes of UTF-8, as the target does."""
-    if connection.execute("PRAGMA encoding").fetchone()[0] != "UTF-8":
-        return False
-    keys = {column.name for column in columns if column.key}
-    for index, origin in connection.execute(
-        "SELECT name, origin FROM pragma_index_list(?)", (name,)
-    ).fetchall():
-        if origin == "pk":
-            used = connection.execute(
-                "SELECT name, coll FROM pragma_index_xinfo(?) WHERE key", (index,)
-            )
-            return all(coll == "BINARY" for column, coll in used if column in keys)
-    return True

@@ -23,6 +23,8 @@ from workers.replication.trouble import Cancelled, Trouble, of_postgres
 
 CONNECT_LIMIT_S = 10
 LOCK_LIMIT_S = 30
+# A replication that has just ended may still hold the schema for a moment.
+SCHEMA_LIMIT_S = 10
 # No statement of ours is meant to take longer; the server is told.
 STATEMENT_LIMIT_S = 15 * 60
 # After so long without a byte the server is asked, by a second connection,
@@ -44,6 +46,7 @@ _ENVIRONMENT = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGA
 _SETTINGS = """
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, YMD';
+SET LOCAL IntervalStyle = 'postgres';
 SET LOCAL bytea_output = 'hex';
 SET LOCAL standard_conforming_strings = on;
 SET LOCAL extra_float_digits = 1;
@@ -132,22 +135,30 @@ class Target:
         """The first row, or None."""
         return self.execute(text, values).fetchone()
 
-    def copy_in(self, text: str, batches: Iterator[bytes]) -> int:
-        """COPY FROM STDIN; how many rows PostgreSQL took."""
+    def copy_in(self, text: str, batches: Iterator[tuple[int, bytes]]) -> int:
+        """COPY FROM STDIN of (rows, bytes); how many rows PostgreSQL took.
+
+        Raises:
+            Trouble: it took another number than was sent.
+        """
+        sent = 0
         with self.connection.cursor() as cursor:
             with cursor.copy(text) as copy:
-                for batch in batches:
+                for rows, batch in batches:
+                    sent += rows
                     copy.write(batch)
-            return cursor.rowcount
+            if cursor.rowcount != sent:
+                raise Trouble(f"{sent} rows were sent, PostgreSQL took {cursor.rowcount}: {text}")
+            return sent
 
     def savepoint(self) -> AbstractContextManager[object]:
         """What fails inside is undone, and the transaction goes on."""
         return self.connection.transaction()
 
-    def stream(self, text: str) -> Iterator[tuple[Any, ...]]:
-        """Rows of a query, a thousand at a time, whatever their number."""
+    def stream(self, text: str, at_once: int = 1000) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query, so many at a time, whatever their number."""
         with self.connection.cursor(name="nightshift_stream") as cursor:
-            cursor.itersize = 1000
+            cursor.itersize = at_once
             cursor.execute(text)
             yield from cursor
 
@@ -157,6 +168,10 @@ class Target:
         found: list[tuple[Any, ...]] = self.execute(text).fetchall()
         self.execute("SET LOCAL enable_sort = on")
         return found
+
+    def count(self, written: str) -> int:
+        """How many rows the table written so has."""
+        return int(self.one(f"SELECT count(*) FROM {written}")[0])
 
     def literal(self, value: object) -> str:
         """A value as it is written in a statement."""
@@ -185,6 +200,8 @@ def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[
         # Python's resolver says so of a host that cannot be one.
         raise Trouble(f"PostgreSQL at {where}: expected the name of a host: {error}") from None
     connection.cancelled, connection.given, connection.where = cancelled, given, where
+    # What another run commits while its lock is waited for has to be seen afterwards.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     target = Target(connection, schema)
     try:
         _settle(target, where)
@@ -237,10 +254,27 @@ def _settle(target: Target, where: str) -> None:
     query = f"SELECT {lock}, pg_catalog.pg_backend_pid();{settings}"
     is_ours, target.connection.pid = target.one(query)
     if not is_ours:
-        raise Trouble(
-            f"another replication into schema {target.schema} of {where} is running",
-            permanent=False,
+        _wait_for_schema(target, where, number)
+
+
+def _wait_for_schema(target: Target, where: str, number: str) -> None:
+    """Take the schema's lock as soon as the other replication lets go of it.
+
+    Raises:
+        Trouble: it does not within some seconds. Cancelled: meanwhile.
+    """
+    try:
+        target.execute(
+            f"SET LOCAL lock_timeout = '{SCHEMA_LIMIT_S}s';"
+            f"SELECT pg_catalog.pg_advisory_xact_lock({number})"
         )
+    except psycopg.errors.LockNotAvailable:
+        raise Trouble(
+            f"another replication into schema {target.schema} of {where} is running, and was"
+            f" waited for {SCHEMA_LIMIT_S} s",
+            permanent=False,
+        ) from None
+    target.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'")
 
 
 def _events(wanted: int) -> int:

@@ -159,7 +159,7 @@ def _wanted(tables: Sequence[Table]) -> dict[_Piece, str]:
 
 def _statements(table: Table) -> dict[_Piece, str]:
     """The log and its triggers, as `sqlite_master` keeps them."""
-    key = [quoted(column.name) if not table.rowid else table.rowid for column in table.key]
+    key = [quoted(column.called) if not table.rowid else table.rowid for column in table.key]
     log = _PREFIX + table.name
     places = ", ".join(f"k{number}" for number in range(len(key)))
     into = f"INSERT INTO {quoted(log)} ({places})"

@@ -12,18 +12,22 @@ import psycopg
 # a lock not got, an operator's hand, the system; 28 since rights may be about to come.
 _PASSING = ("08", "28", "40", "53", "55", "57", "58")
 _LONGEST = 400
-# Data exceptions and broken constraints: what PostgreSQL adds holds values, or whole rows.
-_OF_VALUES = ("22", "23")
-# The value may hold quotes itself. What stands quoted after such a word is a name.
-_QUOTED = re.compile(r'(?<!encoding )(?<!column )(?<!relation )(?<!type )".*"', re.DOTALL)
+# What PostgreSQL quotes of data: after a colon, and in what it says of a constraint.
+_QUOTED = re.compile(r'"(?:[^"]|"")*"?|\b(?:0x[0-9a-f]{2}\s?)+')
+_VALUES = re.compile(
+    r"(?<=\)=)\(.*\)(?= already| is not| conflicts| is still)|(?<=row contains )\(.*\)"
+)
 
 
 class Trouble(Exception):  # noqa: N818 - it is caught and told, not a defect of ours
-    """A run that cannot go on. permanent: a later attempt would meet the same."""
+    """A run that cannot go on. permanent: a later attempt would meet the same.
 
-    def __init__(self, text: str, permanent: bool = True) -> None:
+    column: the name in PostgreSQL of the column that it speaks of, or empty.
+    """
+
+    def __init__(self, text: str, permanent: bool = True, column: str = "") -> None:
         super().__init__(text)
-        self.permanent = permanent
+        self.permanent, self.column = permanent, column
 
 
 class Cancelled(Exception):  # noqa: N818 - a wish, not a mistake
@@ -33,22 +37,24 @@ class Cancelled(Exception):  # noqa: N818 - a wish, not a mistake
 def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> Trouble:
     """`error` as a sentence about the server at `where`; `secret` is cut out of it."""
     state = error.sqlstate or ""
-    words = primary_of(error) or type(error).__name__
+    words = " ".join(str(error.diag.message_primary or error).split()) or type(error).__name__
     detail = error.diag.message_detail
-    if detail and not state.startswith(_OF_VALUES):
+    # Of a data exception PostgreSQL adds values, or whole rows.
+    if detail and not state.startswith("22"):
         words += f" ({' '.join(detail.split())})"
+    if state.startswith("22"):
+        words = without_values(words)
+    elif state.startswith("23"):
+        words = _VALUES.sub("(...)", words)
     if secret:
         words = words.replace(secret, "***")
     passing = state.startswith(_PASSING) or (not state and isinstance(error, psycopg.Error))
     return Trouble(f"PostgreSQL at {where}: {words[:_LONGEST]}{_advice(state)}", not passing)
 
 
-def primary_of(error: psycopg.Error) -> str:
-    """PostgreSQL's sentence, without the value of which it speaks."""
-    words = " ".join(str(error.diag.message_primary or error).split())
-    if (error.sqlstate or "").startswith("22"):
-        words = _QUOTED.sub("a value", words).removesuffix(": a value")
-    return words
+def without_values(words: str) -> str:
+    """PostgreSQL's words about a value without the value, which may be a secret."""
+    return _QUOTED.sub("...", words)
 
 
 def shown(value: object) -> str:

@@ -9,8 +9,9 @@ failure says which statement would join them.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from workers.replication import types
-from workers.replication.params import LONGEST_NAME_BYTES
+from psycopg.errors import DatatypeMismatch, FeatureNotSupported, InvalidObjectDefinition
+
+from workers.replication import limits, unusable
 from workers.replication.shape import Column, Kind, Table, Twin, Typed, kind_of, quoted
 from workers.replication.target import Target
 from workers.replication.trouble import Trouble
@@ -20,9 +21,12 @@ from workers.replication.trouble import Trouble
 _COLUMNS = """
 SELECT asked.place, a.attnum, c.relkind::text, a.attname,
     format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
-    a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
+    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
+    a.attidentity = 'a', a.attgenerated <> '', coalesce(NOT l.collisdeterministic, false),
+    c.oid::bigint, row_security_active(c.oid)
 FROM unnest({ids}) WITH ORDINALITY AS asked (id, place)
 JOIN pg_class c ON c.oid = asked.id JOIN pg_attribute a ON a.attrelid = c.oid
+LEFT JOIN pg_collation l ON l.oid = a.attcollation
 WHERE a.attnum > 0 AND NOT a.attisdropped"""
 _TABLES = ("r", "p", "f")
 _OTHERS = {"v": "a view", "m": "a materialized view", "S": "a sequence", "c": "a type"}
@@ -33,6 +37,13 @@ JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
 WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
     AND c.relnamespace = to_regnamespace(%(schema)s) AND p.relnamespace = c.relnamespace"""
 
+# Those of foreign keys without an action, and of deferred uniqueness, only look.
+_ACTING = """
+SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = ANY ({ids}) AND NOT tgisinternal)
+    OR EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = ANY ({ids}))
+    OR EXISTS (SELECT 1 FROM pg_constraint WHERE confrelid = ANY ({ids}) AND contype = 'f'
+        AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')))"""
+
 
 def make_schema(target: Target) -> None:
     """Make the schema if it is missing; needs a right only then."""
@@ -42,11 +53,19 @@ def make_schema(target: Target) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """A column of the target; plain: its type without length; demands: no NULL, no default."""
+    """A column of the target; plain: its type without length; demands: no NULL, no default.
+
+    always: GENERATED ALWAYS AS IDENTITY; generated: computed from other columns;
+    blurs: its collation takes different texts for one. relation: the number of its table.
+    """
 
     type: str
     plain: str
     demands: bool
+    always: bool
+    generated: bool
+    blurs: bool
+    relation: int
 
 
 def columns_of(target: Target, table: str) -> dict[str, Present]:
@@ -68,8 +87,10 @@ def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str,
     ids = ", ".join(f"to_regclass({target.literal(target.named(table))})" for table in tables)
     # Sorted here, which costs less than a plan that sorts.
     found = sorted(target.execute(_COLUMNS.format(ids=f"ARRAY[{ids}]::oid[]")))
-    for place, _, kind, name, *rest in found:
+    for place, _, kind, name, *rest, is_filtered in found:
         table = tables[place - 1]
+        if is_filtered:
+            _refuse_row_security(target, table)
         if kind not in _TABLES:
             raise Trouble(
                 f"table {table}: {target.named(table)} is {_OTHERS.get(kind, 'an index')} in the"
@@ -80,31 +101,12 @@ def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str,
     return columns
 
 
-def refuse_names(table: Table) -> None:
-    """Nothing, if PostgreSQL takes every name whole.
-
-    Raises:
-        Trouble: one is too long, or holds what no name may.
-    """
-    for name in (table.name, *(column.name for column in table.columns)):
-        if not name or "\0" in name or len(name.encode()) > LONGEST_NAME_BYTES:
-            raise Trouble(
-                f"table {table.name}: the name {name!r} does not fit into PostgreSQL's"
-                f" 1 to {LONGEST_NAME_BYTES} bytes; rename it or exclude the table"
-            )
-
-
-def twin_of(
-    target: Target,
-    table: Table,
-    present: Mapping[str, Present],
-    wanted: Mapping[str, str],
-) -> Twin:
+def twin_of(target: Target, table: Table, present: Mapping[str, Present]) -> Twin:
     """The twin of a table that stands in the target, as far as its columns are there.
 
     Raises:
-        Trouble: the target has another key, another type than asked for, or a
-            column that demands a value and gets none.
+        Trouble: the target has another key, another type than asked for, a column
+            that demands a value and gets none, or one that takes no value of ours.
     """
     for name in extra(table, present):
         if present[name].demands:
@@ -117,14 +119,13 @@ def twin_of(
             f" DROP TABLE {target.named(table.name)}"
         )
     columns = [
-        Typed(c, present[c.name].type, bool(types.wanted_type(wanted, table.name, c.name)))
-        for c in table.columns
-        if c.name in present
+        Typed(c, present[c.name].type, bool(c.wanted)) for c in table.columns if c.name in present
     ]
     for typed in columns:
-        asked = types.wanted_type(wanted, table.name, typed.column.name)
-        if asked:
-            _refuse_retyped(target, table, typed.column.name, present[typed.column.name], asked)
+        there = present[typed.column.name]
+        if typed.column.wanted:
+            _refuse_retyped(target, table, typed.column, there)
+        _refuse_unusable(target, table, typed, there)
     return Twin(table, tuple(columns), target.named(table.name))
 
 
@@ -140,15 +141,29 @@ def refuse_dropped(
     """Nothing, if what only the target has is its user's own, and none of what we `brought`.
 
     Raises:
-        Trouble: the source had the column once; its values would stand there for ever.
+        Trouble: an earlier run brought the column; its values would stand there for ever.
     """
+    renamed = {column.called: column.name for column in table.columns}
+    alter = f"ALTER TABLE {target.named(table.name)}"
     for name in extra(table, present):
-        if name in brought:
+        if name not in brought:
+            continue
+        if name in table.excluded:
             raise Trouble(
-                f"table {table.name}: the source has no column {name} (dropped or renamed?):"
-                f" ALTER TABLE {target.named(table.name)} DROP COLUMN {quoted(name)}, or RENAME"
-                f" COLUMN {quoted(name)} TO its new name"
+                f"table {table.name}: column {name} is excluded, and an earlier run brought it:"
+                f" {alter} DROP COLUMN {quoted(name)}"
             )
+        if name in renamed:
+            raise Trouble(
+                f"table {table.name}: column {name} is to be called {renamed[name]}, and an"
+                f" earlier run brought it under another name: {alter} RENAME COLUMN {quoted(name)}"
+                f" TO {quoted(renamed[name])}"
+            )
+        raise Trouble(
+            f"table {table.name}: the source has no column {name} (dropped or renamed?):"
+            f" {alter} DROP COLUMN {quoted(name)}, or RENAME"
+            f" COLUMN {quoted(name)} TO its new name"
+        )
 
 
 def make(target: Target, twin: Twin) -> None:
@@ -158,8 +173,13 @@ def make(target: Target, twin: Twin) -> None:
 
 
 def add_key(target: Target, twin: Twin) -> None:
-    """Make the key; PostgreSQL's own analysis comes after the commit by itself."""
-    target.execute(f"ALTER TABLE {twin.target} ADD PRIMARY KEY ({twin.key_names})")
+    """Make the key; PostgreSQL's own analysis comes after the commit by itself.
+
+    Raises:
+        Trouble: a key is too long, or two are one in PostgreSQL.
+    """
+    with limits.named(target, twin, twin.target):
+        target.execute(f"ALTER TABLE {twin.target} ADD PRIMARY KEY ({twin.key_names})")
 
 
 def add_column(target: Target, twin: Twin, typed: Typed) -> None:
@@ -168,12 +188,40 @@ def add_column(target: Target, twin: Twin, typed: Typed) -> None:
 
 
 def retype(target: Target, twin: Twin, name: str, postgres_type: str, collation: str) -> None:
-    """Give a column another type that holds what it has."""
+    """Give a column another type that holds what it has.
+
+    Raises:
+        Trouble: something of the target depends on its type.
+    """
     column = quoted(name)
-    target.execute(
-        f"ALTER TABLE {twin.target} ALTER COLUMN {column} TYPE {postgres_type} {collation}"
-        f" USING {column}::text::{postgres_type}"
-    )
+    try:
+        with target.savepoint():
+            target.execute(
+                f"ALTER TABLE {twin.target} ALTER COLUMN {column} TYPE {postgres_type} {collation}"
+                f" USING {column}::text::{postgres_type}"
+            )
+    except (FeatureNotSupported, DatatypeMismatch, InvalidObjectDefinition) as error:
+        detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
+        raise Trouble(
+            f"table {twin.table.name}: column {name} has to become {postgres_type}, and PostgreSQL"
+            f" refuses: {error.diag.message_primary}{detail}; drop what depends on it, and make it"
+            " anew after the run"
+        ) from None
+
+
+def relations(target: Target, tables: Sequence[str]) -> dict[str, int]:
+    """The number of each table in the target, by its name."""
+    if not tables:
+        return {}
+    ids = ", ".join(f"to_regclass({target.literal(target.named(name))})" for name in tables)
+    found = target.execute(f"SELECT id::oid::bigint FROM unnest(ARRAY[{ids}]) AS t (id)")
+    return dict(zip(tables, (number for (number,) in found), strict=True))
+
+
+def act_by_themselves(target: Target, twins: Sequence[Twin]) -> bool:
+    """Whether a row written to one of the tables may change others: triggers, rules, cascades."""
+    ids = ", ".join(f"to_regclass({target.literal(twin.target)})" for twin in twins)
+    return bool(target.one(_ACTING.format(ids=f"ARRAY[{ids}]::oid[]"))[0])
 
 
 def is_blank(target: Target, twin: Twin, name: str) -> bool:
@@ -222,15 +270,38 @@ def _refuse_demanding(target: Target, table: Table, name: str) -> None:
     )
 
 
-def _refuse_retyped(target: Target, table: Table, name: str, there: Present, asked: str) -> None:
+def _refuse_unusable(target: Target, table: Table, typed: Typed, there: Present) -> None:
+    """Refuse a column that takes no value of ours, or gives it back as another."""
+    if there.generated:
+        raise unusable.generated(target, table, typed.column)
+    if there.always and not typed.column.key:
+        raise unusable.identity(target, table, typed.column)
+    if there.blurs and typed.column.key:
+        raise unusable.blurred(target, table, typed)
+    if typed.type == "money":
+        raise unusable.money(target, table, typed.column)
+
+
+def _refuse_row_security(target: Target, table: str) -> None:
+    raise Trouble(
+        f"table {table}: row-level security of {target.named(table)} hides rows from this role, so"
+        " that it can neither write nor compare them: give the role BYPASSRLS, or ALTER TABLE"
+        f" {target.named(table)} DISABLE ROW LEVEL SECURITY"
+    )
+
+
+def _refuse_retyped(target: Target, table: Table, column: Column, there: Present) -> None:
+    name, asked = column.name, column.wanted
     meant = target.one("SELECT to_regtype(%(t)s)::text", {"t": asked})[0]
     if meant is None:
-        raise Trouble(f"types: {table.name}.{name}: PostgreSQL has no type {asked}")
+        raise Trouble(f"types: {table.name}.{column.called}: PostgreSQL has no type {asked}")
     if there.plain != meant:
+        text = f"{quoted(name)}::text"
+        value = f"convert_to({text}, 'UTF8')" if meant == "bytea" else f"{text}::{asked}"
         raise Trouble(
             f"table {table.name}: column {name} is {there.type} in the target, and types: asks for"
             f" {asked}: ALTER TABLE {target.named(table.name)} ALTER COLUMN {quoted(name)}"
-            f" TYPE {asked} USING {quoted(name)}::text::{asked}"
+            f" TYPE {asked} USING {value}"
         )
 
 
@@ -242,6 +313,6 @@ def refuse_key_type(column: Column, postgres_type: str, table: str) -> None:
     """
     if column.key and kind_of(postgres_type) is Kind.CAST:
         raise Trouble(
-            f"types: {table}.{column.name}: a key column may be an integer type, text, double"
+            f"types: {table}.{column.called}: a key column may be an integer type, text, double"
             f" precision or bytea, got {postgres_type}"
         )

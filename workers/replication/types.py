@@ -2,18 +2,21 @@
 
 The law: a type is chosen only if every value keeps its text in it. Where none
 does, there is no type but a misfit, and a person decides (`types:`,
-`on_misfit`). Declared types decide; where SQLite takes anything (NUMERIC and
-untyped columns) the storage classes found do.
+`on_misfit`). Declared types decide where a value of their class is there; else,
+and where SQLite takes anything (NUMERIC and untyped columns), the storage
+classes found do.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from workers.replication.shape import Affinity, Column, Kind, kind_of
+from workers.replication.shape import Affinity, Column, Kind, Typed, kind_of
 
 # Beyond it a double no longer holds every whole number.
 LARGEST_WHOLE = 2**53
 _CLASSES = ("integer", "real", "text", "blob")
+_NUMBERS = frozenset({"integer", "real"})
+# Types that a run may change by itself, to one that holds every number of theirs.
+_WIDENED = ("bigint", "double precision")
 _BY_AFFINITY = {
     Affinity.INTEGER: "bigint",
     Affinity.TEXT: "text",
@@ -45,33 +48,64 @@ class Chosen:
     fits: bool
 
 
-def choose(column: Column, found: Found, wanted: str = "") -> Chosen:
-    """The type for `column`; `wanted` is the user's word and stands over all."""
-    if wanted:
-        kind = kind_of(long_word(wanted))
-        if not column.key and kind is not Kind.BYTES:
-            kind = Kind.CAST
-        fitting = classes_of(long_word(wanted), found.large, kind)
-        return Chosen(wanted, found.classes <= fitting)
-    by_name = _BY_AFFINITY.get(column.affinity)
-    if column.affinity is Affinity.BLOB and column.declared:
-        by_name = "bytea"
-    if by_name is None:
-        by_name = suggest(found) if found.classes else _guess(column)
+def choose(column: Column, found: Found) -> Chosen:
+    """The type for `column`; the user's word stands over all.
+
+    The declared type decides only if a value of its class is there; a whole
+    number in a wider type of numbers is the same value.
+    """
+    if column.wanted:
+        typed = Typed(column, long_word(column.wanted), asked=True)
+        return Chosen(column.wanted, found.classes <= classes_held(typed, found.large))
+    by_name = _by_name(column, found)
+    fitting = classes_of(by_name, found.large)
+    if found.classes and not found.classes & classes_of(by_name):
+        by_name = suggest(found)
+        fitting = classes_of(by_name, found.large)
+    if found.classes <= fitting:
+        return Chosen(by_name, True)
+    by_name = wider(column, by_name, found) or by_name
     return Chosen(by_name, found.classes <= classes_of(by_name, found.large))
+
+
+def wider(column: Column, postgres_type: str, found: Found) -> str:
+    """The type of numbers that holds what this one holds and all that was found, or empty."""
+    if postgres_type not in _WIDENED or not found.classes <= _NUMBERS:
+        return ""
+    if not found.large:
+        return "double precision"
+    return "" if column.key else "numeric"
+
+
+def declared(column: Column) -> str:
+    """The type for `column` by what it declares, whatever it holds."""
+    return _by_name(column, Found())
 
 
 def suggest(found: Found) -> str:
     """The narrowest type that holds all that was found; text if none does."""
     fitting = ("bigint", "double precision", "text", "bytea")
     whole = [name for name in fitting if found.classes <= classes_of(name, found.large)]
+    if not whole and found.classes <= _NUMBERS:
+        return "numeric"
     return whole[0] if whole else "text"
+
+
+def classes_held(typed: Typed, large: bool = False) -> frozenset[str]:
+    """The storage classes whose values keep their text in a column as it is written."""
+    if typed.kind is Kind.BYTES and typed.asked:
+        return frozenset({"blob", "text"})
+    if typed.type == "numeric" and not typed.asked and typed.column.affinity is not Affinity.TEXT:
+        return _NUMBERS
+    return classes_of(typed.type, large, typed.kind)
 
 
 def classes_of(
     postgres_type: str, large: bool = False, kind: Kind | None = None
 ) -> frozenset[str]:
     """The storage classes whose values keep their text in this type, read as `kind` of it."""
+    if postgres_type == "numeric" and kind is None:
+        return _NUMBERS
     match kind or kind_of(postgres_type):
         case Kind.REAL:
             return frozenset({"real"} if large else {"integer", "real"})
@@ -79,6 +113,8 @@ def classes_of(
             return frozenset({"blob"})
         case Kind.CAST:
             return frozenset(_CLASSES[:3])
+        case Kind.ESCAPED:
+            return frozenset(_CLASSES)
         case Kind.EXACT:
             word = long_word(postgres_type)
             whole = word in ("smallint", "integer", "bigint")
@@ -91,9 +127,11 @@ def long_word(postgres_type: str) -> str:
     return _LONG_WORDS.get(name.strip(), name.strip()) + bracket + rest
 
 
-def wanted_type(types: Mapping[str, str], table: str, column: str) -> str:
-    """What the user names for a column, or empty."""
-    return types.get(f"{table}.{column}", "")
+def _by_name(column: Column, found: Found) -> str:
+    by_name = _BY_AFFINITY.get(column.affinity)
+    if column.affinity is Affinity.BLOB and column.declared:
+        return "bytea"
+    return by_name or (suggest(found) if found.classes else _guess(column))
 
 
 def _guess(column: Column) -> str:

@@ -16,7 +16,19 @@ from datetime import UTC, datetime
 
 from workers import database
 from workers.protocol import Scalar
-from workers.replication import bring, choice, merge, proof, sight, source, state, triggers, twins
+from workers.replication import (
+    bring,
+    choice,
+    key_index,
+    keys,
+    merge,
+    proof,
+    sight,
+    source,
+    state,
+    triggers,
+    twins,
+)
 from workers.replication.bring import Bringing, Tally, Way
 from workers.replication.carry import Between
 from workers.replication.encode import Marks
@@ -74,12 +86,12 @@ def replicate(params: Params, report: Report) -> dict[str, Scalar]:
         remembered = state.recall(target)
         if not remembered.stands:
             twins.make_schema(target)
-        with sight.taken(params, target, report) as seen:
+        with sight.taken(params, target, report, remembered) as seen:
             connection, snapshot_at = seen.connection, seen.at
             between = Between(
                 connection, target, Marks(), params.on_misfit == "text", Counter(report)
             )
-            bringing = Bringing(between, params, Tally(), report.log)
+            bringing = Bringing(between, params, Tally(), report.log, seen.adopted)
             outcome = _all_tables(bringing, seen, remembered)
             schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
         with _generation(params, remembered.generation, outcome, report) as generation:
@@ -103,7 +115,7 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
         between = Between(connection, target, Marks(), params.on_misfit == "text", Counter(report))
         names = choice.chosen(connection, params, report)
         remembered = state.recall(target)
-        for number, pair in enumerate(sight.beside(connection, target, names)):
+        for number, pair in enumerate(sight.beside(connection, target, names, params)):
             table, present, name = pair.table, pair.present, pair.table.name
             missing = [c.name for c in table.columns if c.name not in present]
             if missing:
@@ -112,8 +124,9 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
                 )
                 continue
             twins.refuse_dropped(target, table, present, remembered.brought(name))
-            twin = _numbered(twins.twin_of(target, table, present, params.types), number)
-            found = merge.differing(between, twin, source.WHOLE)
+            twin = keys.settled(between, twins.twin_of(target, table, present), number)
+            with key_index.readable(connection, name):
+                found = merge.differing(between, twin, source.WHOLE)
             rows += found.compared
             if found.count:
                 wrong.append(proof.told(twin, found, "differ"))
@@ -136,11 +149,13 @@ def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outc
     plan: list[Twin] = []
     for number, pair in enumerate(seen.pairs):
         name = pair.table.name
-        twin, is_new = _twin(bringing, pair, number, remembered.brought(name))
+        with key_index.readable(connection, name):
+            twin, is_new = _twin(bringing, pair, number, remembered.brought(name))
         plan.append(twin)
         before = remembered.tables.get(name)
         epoch = memory.epochs.get(name, "")
         believed = known and before is not None and before.epoch == epoch
+        believed = believed and remembered.owns(name, pair.relation)
         # VACUUM gives tables without a key new row numbers, which no trigger sees.
         believed = believed and not (twin.table.rowid and moved)
         last = 0
@@ -149,7 +164,9 @@ def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outc
         ways[name] = (_way(believed, is_new, last, twin), is_new)
         if last:
             outcome.taken[name] = last
-        outcome.proved[name] = before if before and believed else Proved(name, epoch, now)
+        # Nothing of it is proved by this line: that is said when it was.
+        since = before.proved_since if before and not is_new else now
+        outcome.proved[name] = before if before and believed else Proved(name, epoch, since)
     outcome.rotate = bringing.params.capture == "triggers" and (not known or bool(outcome.taken))
     gone = sorted(remembered.tables.keys() - {pair.table.name for pair in seen.pairs})
     if gone:
@@ -158,9 +175,13 @@ def _all_tables(bringing: Bringing, seen: Sight, remembered: Remembered) -> Outc
             f"tables no longer in the source or asked for: {listed}; left as they are", "warning"
         )
     _bring_all(bringing, plan, ways, outcome, now)
+    relations = {pair.table.name: pair.relation for pair in seen.pairs}
+    made = [name for name, relation in relations.items() if not relation]
+    relations |= twins.relations(bringing.between.target, made)
     for twin in plan:
-        columns = tuple(column.name for column in twin.table.columns)
-        outcome.proved[twin.table.name] = replace(outcome.proved[twin.table.name], columns=columns)
+        name, columns = twin.table.name, tuple(column.name for column in twin.table.columns)
+        proved = outcome.proved[name]
+        outcome.proved[name] = replace(proved, columns=columns, relation=relations[name])
     return outcome
 
 
@@ -186,23 +207,35 @@ def _bring_all(
         bring.bring(bringing, twin, *ways[twin.table.name])
         for twin in twins.parents_first(target, plan)
     ]
+    bring.refuse_deletions(bringing, order)
     for twin in reversed(order):
-        if ways[twin.table.name][0] is not Way.NOTHING:
-            tally.deleted += bring.take_away(bringing, twin)
+        tally.deleted += bring.take_away(bringing, twin)
+    _prove(bringing, order, outcome, now)
+
+
+def _prove(bringing: Bringing, order: Sequence[Twin], outcome: Outcome, now: datetime) -> None:
+    """Prove what there is to commit, after its last change, as far as was asked for."""
+    target = bringing.between.target
     if bringing.params.full:
-        for twin in order:
-            way, is_new = ways[twin.table.name]
-            # An old table on the full way was compared row by row just now.
-            if is_new or way is not Way.FULL:
-                proof.prove(bringing, twin, source.WHOLE)
-            outcome.proved[twin.table.name] = _proved_now(outcome, twin, now)
-    elif bringing.proves:
+        # What the target does at the commit by itself is done before it is compared.
+        target.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        proof.prove_all(bringing, order)
+    elif bringing.compared and twins.act_by_themselves(target, order):
+        # A row that was written may have changed others, in tables compared before.
+        bringing.compared.clear()
+    if bringing.proves and not bringing.params.full:
+        target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for twin in order:
             if proof.counts_differ(bringing, twin):
                 proof.prove(bringing, twin, source.WHOLE)
-                outcome.proved[twin.table.name] = _proved_now(outcome, twin, now)
-        stale = [twin for twin in order if ways[twin.table.name][0] is not Way.FULL]
-        proof.rolling(bringing, stale, outcome.proved, now)
+                merge.refuse_counts(bringing.between, twin)
+                bringing.compared.add(twin.number)
+    for twin in order:
+        if twin.number in bringing.compared:
+            outcome.proved[twin.table.name] = _proved_now(outcome, twin, now)
+    if bringing.proves and not bringing.params.full:
+        rest = [twin for twin in order if twin.number not in bringing.compared]
+        proof.rolling(bringing, rest, outcome.proved, now)
 
 
 def _proved_now(outcome: Outcome, twin: Twin, now: datetime) -> Proved:
@@ -213,11 +246,12 @@ def _twin(
     bringing: Bringing, pair: Pair, number: int, brought: Collection[str]
 ) -> tuple[Twin, bool]:
     """The twin in the target, and whether it was made just now."""
-    target, table, present = bringing.between.target, pair.table, pair.present
+    between, table, present = bringing.between, pair.table, pair.present
+    target = between.target
     if not present:
-        return _numbered(bring.new_twin(bringing, table), number), True
+        return keys.settled(between, bring.new_twin(bringing, table), number), True
     twins.refuse_dropped(target, table, present, brought)
-    twin = twins.twin_of(target, table, present, bringing.params.types)
+    twin = twins.twin_of(target, table, present)
     extra = twins.extra(table, present)
     if extra:
         bringing.log(
@@ -225,11 +259,7 @@ def _twin(
             f" {', '.join(extra)[:300]}",
             "info",
         )
-    return _numbered(bring.with_new_columns(bringing, twin), number), False
-
-
-def _numbered(twin: Twin, number: int) -> Twin:
-    return Twin(twin.table, twin.columns, twin.target, number)
+    return keys.settled(between, bring.with_new_columns(bringing, twin), number), False
 
 
 @contextmanager

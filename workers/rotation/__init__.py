@@ -35,48 +35,72 @@ Check = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was decided, and how much room that made; leftovers by name."""
+    """What was decided, and how much room that made; leftovers by name.
+
+    failed: what could not be removed and why, a sentence each.
+    """
 
     decisions: tuple[Decision, ...]
     removed: int
     freed_bytes: int
     leftovers: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
     """Remove what the policy does not keep; counts, bytes, seconds.
 
     Raises:
-        WorkerFailed: a guard speaks against it (nothing is removed then), or
-            the folder cannot be read, locked or written.
+        WorkerFailed: a guard speaks against it (nothing is removed in that
+            folder then), or a folder cannot be read, locked or written, or a
+            copy cannot be removed; whatever else was to go is gone.
     """
     began = time.monotonic()
     now, zone = datetime.now(UTC), ZoneInfo(report.timezone)
+    done, troubles = list[Pruned](), list[Trouble]()
+    try:
+        for directory in (params.directory, *params.copies):
+            try:
+                done.append(_rotated(replace(params, directory=directory), report, now, zone))
+            except Trouble as trouble:
+                troubles.append(trouble)
+                if params.copies:
+                    report.log(f"{directory}: {trouble}", "error")
+    except Cancelled as cancelled:
+        raise WorkerFailed("cancelled between two copies") from cancelled
+    stuck = [sentence for one in done for sentence in one.failed]
+    if stuck or troubles:
+        removed = sum(one.removed for one in done)
+        said = [*map(str, troubles), *stuck]
+        rest = f" (removed: {removed})" if removed else ""
+        permanent = bool(stuck) or all(one.permanent for one in troubles)
+        raise WorkerFailed("; ".join(said) + rest, permanent)
+    return _result(done, began)
+
+
+def _rotated(params: Params, report: Report, now: datetime, zone: ZoneInfo) -> Pruned:
+    """What was done in `params.directory` alone. Raises: Trouble, Cancelled."""
 
     def check() -> None:
         if report.cancelled:
             raise Cancelled
 
-    try:
-        folder.existing(params.directory)
-        if report.dry_run:
-            decided = plan(catalogue.list_backups(params.directory), params.policy, now, zone)
-            _tell(report, decided)
-            if why := _objection(decided, params, now):
-                report.log(f"a run would fail: {why}; {_NOTHING}", "warning")
-            done = Pruned(decided, 0, 0, ())
-        else:
-            with folder.locked(params.directory):
-                decided = _proven_plan(params.directory, params.policy, now, zone, check)
-                _tell(report, decided)
-                if why := _objection(decided, params, now):
-                    raise Trouble(f"{why}; {_NOTHING}")
-                done = _removed(params.directory, decided, check)
-    except Cancelled as cancelled:
-        raise WorkerFailed("cancelled between two copies") from cancelled
-    except Trouble as trouble:
-        raise WorkerFailed(str(trouble), trouble.permanent) from trouble
-    return _result(done, began)
+    directory = folder.existing(params.directory)
+    if report.dry_run:
+        decided = plan(catalogue.list_backups(directory), params.policy, now, zone)
+        _tell(report, decided)
+        if why := _objection(decided, params, now):
+            report.log(f"a run would fail: {why}; {_NOTHING}", "warning")
+        return Pruned(decided, 0, 0, ())
+    with folder.locked(directory):
+        decided = _proven_plan(directory, params.policy, now, zone, check)
+        _tell(report, decided)
+        if why := _objection(decided, params, now):
+            raise Trouble(f"{why}; {_NOTHING}")
+        done = _removed(directory, decided, check)
+    for sentence in done.failed:
+        report.log(sentence, "error")
+    return done
 
 
 def prune(directory: Path, keep_last: int, zone: str, dry_run: bool) -> Pruned:
@@ -148,21 +172,29 @@ def _objection(decided: Sequence[Decision], params: Params, now: datetime) -> st
 def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pruned:
     """Carry the plan out, oldest first; then the leftovers of unfinished runs go."""
     removed = freed = 0
+    failed = list[str]()
     for decision in reversed(decided):
         if decision.keep:
             continue
         check()
+        path = decision.backup.path
         try:
-            folder.withdraw(directory, decision.backup.path.name)
+            folder.withdraw(directory, path.name)
+        except FileNotFoundError:
+            continue  # gone a moment ago, by another hand
         except OSError as error:
-            raise of_system(f"remove {decision.backup.path}", directory, error) from error
-        removed += 1
-        freed += decision.backup.size_bytes
+            # The next one may well go, and make the room that is needed.
+            failed.append(str(of_system(f"remove {path}", directory, error)))
+        else:
+            removed += 1
+            freed += decision.backup.size_bytes
     try:
         leftovers = folder.sweep(directory, _LEFTOVERS_AFTER_S)
+        stuck = folder.leftovers(directory, _LEFTOVERS_AFTER_S)
     except OSError as error:
         raise of_system(f"sweep {directory}", directory, error) from error
-    return Pruned(decided, removed, freed, leftovers)
+    failed += [f"{directory / name} is a leftover that cannot be removed" for name in stuck]
+    return Pruned(decided, removed, freed, leftovers, tuple(failed))
 
 
 def _tell(report: Report, decided: Sequence[Decision]) -> None:
@@ -173,16 +205,17 @@ def _tell(report: Report, decided: Sequence[Decision]) -> None:
         report.log(f"{word} {one.backup.path.name} ({size}): {one.reason}{against}")
 
 
-def _result(done: Pruned, began: float) -> dict[str, Scalar]:
-    keep = [one.backup for one in done.decisions if one.keep]
+def _result(done: Sequence[Pruned], began: float) -> dict[str, Scalar]:
+    decisions = [one for pruned in done for one in pruned.decisions]
+    keep = [one.backup for one in decisions if one.keep]
     return {
         "kept": len(keep),
         "kept_verified": sum(one.state is State.VERIFIED for one in keep),
         "kept_bytes": sum(one.size_bytes for one in keep),
-        "to_remove": len(done.decisions) - len(keep),
-        "removed": done.removed,
-        "freed_bytes": done.freed_bytes,
-        "leftovers": len(done.leftovers),
-        "damaged": sum(one.backup.state is State.DAMAGED for one in done.decisions),
+        "to_remove": len(decisions) - len(keep),
+        "removed": sum(one.removed for one in done),
+        "freed_bytes": sum(one.freed_bytes for one in done),
+        "leftovers": sum(len(one.leftovers) for one in done),
+        "damaged": sum(one.backup.state is State.DAMAGED for one in decisions),
         "seconds": round(time.monotonic() - began, 3),
     }

@@ -14,7 +14,9 @@ _TWO_DAYS = Duration(2 * 86400.0)
 class Params:
     """The parameters of `rotation.run`.
 
-    directory: the folder of copies. keep_last: the newest verified copies,
+    directory: the folder of copies. copies: folders of second copies, each
+    rotated by the same rules; one that is missing or fails does not keep the
+    others from it. keep_last: the newest verified copies,
     whatever their age. keep_daily ... keep_yearly: the newest of each of so
     many days, ISO weeks, months, years that have one. max_age: of the newest
     verified copy, beyond which nothing is deleted; none: dates are not
@@ -29,6 +31,7 @@ class Params:
     keep_yearly: int = 0
     max_age: Duration | None = _TWO_DAYS
     max_delete: int = 10
+    copies: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.keep_last < 1:

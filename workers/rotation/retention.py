@@ -7,6 +7,7 @@ verified neither counts nor pushes anything out. Enter at `plan`; `refusal`
 says whether a plan may be carried out at all.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Decision:
     reason: str
 
 
+_Orders = dict[str, dict[str, list[tuple[str, str]]]]
 Period = Callable[[datetime], tuple[int, ...]]
 
 # Longest first, as reasons are read.
@@ -59,7 +61,8 @@ def plan(
         raise ValueError(f"expected an aware instant, got {now}")
     newest_first = sorted(backups, key=_age_order, reverse=True)
     reasons = _reasons(newest_first, policy, now, zone)
-    return tuple(_decision(one, reasons, newest_first, policy, now) for one in newest_first)
+    orders = _verified_orders(newest_first, now)
+    return tuple(_decision(one, reasons, orders, policy, now) for one in newest_first)
 
 
 def refusal(
@@ -84,8 +87,8 @@ def newest_verified(backups: Sequence[Backup], now: datetime) -> list[Backup]:
     return [verified[0] for verified in _by_source(backups, now)]
 
 
-def _age_order(backup: Backup) -> tuple[datetime, str]:
-    return backup.taken_at, backup.path.name
+def _age_order(backup: Backup) -> tuple[str, str]:
+    return backup.order
 
 
 def _reasons(
@@ -125,7 +128,7 @@ def _first_of_each(verified: Sequence[Backup], period: Period, zone: tzinfo) -> 
 def _decision(
     backup: Backup,
     reasons: dict[Backup, list[str]],
-    newest_first: Sequence[Backup],
+    orders: _Orders,
     policy: Policy,
     now: datetime,
 ) -> Decision:
@@ -136,7 +139,7 @@ def _decision(
     words += reasons.get(backup, [])
     if backup.state is State.VERIFIED:
         return Decision(backup, bool(words), ", ".join(words) or "in no period to keep")
-    newer = _verified_since(backup, newest_first, now)
+    newer = _verified_since(backup, orders)
     if newer < policy.last:
         words.append(f"{backup.state}, with {newer} newer verified of {policy.last}")
     return Decision(
@@ -144,19 +147,24 @@ def _decision(
     )
 
 
-def _verified_since(backup: Backup, newest_first: Sequence[Backup], now: datetime) -> int:
+def _verified_orders(newest_first: Sequence[Backup], now: datetime) -> _Orders:
+    """Where the verified copies of each stem and source stand in time, oldest first."""
+    found: _Orders = defaultdict(lambda: defaultdict(list))
+    for backup in reversed(newest_first):
+        if backup.state is State.VERIFIED and not ahead(backup, now):
+            found[backup.stem][backup.source].append(backup.order)
+    return found
+
+
+def _verified_since(backup: Backup, orders: _Orders) -> int:
     """How many verified copies of its source are newer.
 
     Without a manifest the source is not known: then the one with the fewest,
     since it may be of any database of that name.
     """
-    counts: dict[str, int] = {}
-    for other in newest_first:
-        alike = other.stem == backup.stem and backup.source in ("", other.source)
-        if alike and other.state is State.VERIFIED and not ahead(other, now):
-            newer = _age_order(other) > _age_order(backup)
-            counts[other.source] = counts.get(other.source, 0) + newer
-    return min(counts.values(), default=0)
+    sources = orders.get(backup.stem, {})
+    alike = sources.values() if not backup.source else [sources.get(backup.source, [])]
+    return min((len(known) - bisect_right(known, backup.order) for known in alike), default=0)
 
 
 def _dates(

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers import paths
+
 # The API answers a larger pageSize with this many entries.
 LARGEST_PAGE = 250
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -29,10 +31,11 @@ class Params:
 
     def __post_init__(self) -> None:
         scheme = _SCHEME.match(self.catalogue)
-        if not self.catalogue or (scheme and scheme[1].lower() not in ("http", "https")):
-            raise ValueError(
-                f'catalogue: expected a folder or an http(s) URL, got "{self.catalogue}"'
-            )
+        is_remote = scheme is not None and scheme[1].lower() in ("http", "https")
+        wrong = "" if is_remote else paths.mistake(self.catalogue)
+        if not self.catalogue or wrong:
+            got = wrong.partition("got ")[2] or "nothing"
+            raise ValueError(f"catalogue: expected a folder or an http(s) URL, got {got}")
         if self.remote and any(mark in self.catalogue for mark in "?#"):
             raise ValueError("catalogue: expected a base URL, without ? and #")
         if not 1 <= self.batch_size <= LARGEST_PAGE:

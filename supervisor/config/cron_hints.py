@@ -1,0 +1,94 @@
+"""What to write instead of a text that looks like the calendar of another scheduler.
+
+Pure. Intervals (`@every 5m`, `rate(5 minutes)`), six and seven fields, words, OnCalendar
+of systemd: where a cron expression has the same slots, it is named.
+"""
+
+import re
+
+from supervisor.config.problems import Wrong
+from supervisor.config.systemd_calendar import to_cron
+from supervisor.core import schedule
+from workers.units import parse_duration
+
+_RATE = re.compile(r"(?:@every|every|rate\()\s*([0-9]*)\s*([a-z]*)\)?", re.IGNORECASE)
+_LENGTH = re.compile(r"@?every\s+(\S+)", re.IGNORECASE)
+_AWS = re.compile(r"cron\((.*)\)")
+_UNITS = {"": "m", "minute": "m", "min": "m", "hour": "h", "hr": "h", "day": "d", "second": "s"}
+_FORMS = ((60, 60, "*/{} * * * *"), (3600, 24, "0 */{} * * *"), (86400, 2, "0 0 * * *"))
+_LONGEST = 200
+
+
+def advice(text: str) -> str:
+    """What to write instead; "" where nothing is known of the text."""
+    text = text.strip()
+    if len(text) > _LONGEST:
+        return ""
+    interval = _RATE.fullmatch(text)
+    if interval:
+        return _of_interval(interval[1], interval[2])
+    length = _LENGTH.fullmatch(text)
+    if length:
+        return _of_length(length[1])
+    return _of_word(text) or _of_fields(text) or _of_systemd(text)
+
+
+def _of_interval(number: str, unit: str) -> str:
+    singular = unit.lower().removesuffix("s") if len(unit) > 1 else unit.lower()
+    return _of_length(f"{number or 1}{_UNITS.get(singular, unit)}")
+
+
+def _of_length(length: str) -> str:
+    try:
+        length_s = parse_duration(length)
+    except ValueError:
+        return 'write fields: "*/5 * * * *" is every five minutes'
+    for unit_s, cycle, form in _FORMS:
+        count, rest = divmod(length_s, unit_s)
+        if not rest and 0 < count < cycle and cycle % count == 0:
+            step = form.format(int(count)).replace("*/1 ", "* ", 1)
+            return f'write "{step}"'
+    return "no cron has this interval: one that divides an hour or a day is needed"
+
+
+def _of_word(text: str) -> str:
+    if f"@{text.lower()}" in schedule.MACROS:
+        return f'write "@{text.lower()}"'
+    if text.lower().lstrip("@") in ("minutely", "every_minute", "everyminute", "always"):
+        return 'write "* * * * *"'
+    return ""
+
+
+def _of_fields(text: str) -> str:
+    """For six or seven fields, of which the first is seconds or the last the year."""
+    aws = _AWS.fullmatch(text)
+    written = (aws[1] if aws else text).split()
+    fields = ["*" if field == "?" else field for field in written]
+    # Of minute ... weekday, year one day is "?"; of second ... weekday it stands elsewhere.
+    if len(fields) == 6 and (aws or "?" in (written[2], written[4])):
+        return _if_right(fields[:5], "; days of the week are counted from 0 (sun) here")
+    if len(fields) not in (6, 7):
+        return ""
+    if not fields[0].isdigit():
+        return "there are no seconds: five fields begin with the minute"
+    return _if_right(fields[1:6], "; there are no seconds and years")
+
+
+def _if_right(fields: list[str], why: str) -> str:
+    expression = " ".join(fields)
+    try:
+        schedule.Calendar((expression,), "UTC")
+    except schedule.BadCron:
+        return why.removeprefix("; ")
+    return f'write "{expression}"{why}'
+
+
+def _of_systemd(text: str) -> str:
+    if not re.search(r"[0-9*]:[0-9*]|\*-\*|\.\.", text):
+        return ""
+    try:
+        found = to_cron(text)
+    except Wrong:
+        return "this is no OnCalendar of systemd; nightshift import systemd reads those"
+    zone = f" and timezone: {found.zone}" if found.zone else ""
+    return f'write "{found.cron}"{zone}'

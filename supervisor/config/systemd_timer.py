@@ -1,0 +1,92 @@
+"""A timer of systemd -> when a job is due: cron, zone, catch-up, start of the service.
+
+Pure. What cannot be kept is added to the notes.
+"""
+
+from collections.abc import Iterator
+
+from supervisor.config import scalars
+from supervisor.config.problems import Wrong
+from supervisor.config.systemd_calendar import CronTime, to_cron
+from supervisor.config.systemd_exec import seconds
+from supervisor.config.systemd_units import Unit, specified, specifiers
+from supervisor.config.yaml_text import value
+
+TIMER = "Timer"
+_YES = ("1", "yes", "y", "true", "t", "on")
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
+
+
+def times_keys(timer: Unit, notes: list[str]) -> list[list[tuple[str, str]]]:
+    """cron, timezone, catch_up and run_on_startup: once for each zone. Raises: Wrong."""
+    found = [*_calendar(timer, notes), *_intervals(timer, notes)]
+    is_at_boot = any(
+        timer.all(TIMER, name) for name in ("OnBootSec", "OnStartupSec", "OnActiveSec")
+    )
+    if not found and not is_at_boot:
+        raise Wrong("the timer says no time")
+    zones = dict.fromkeys(each.zone for each in found) or {"": None}
+    if len(zones) > 1:
+        notes.append("its times are in several zones: one job for each")
+    jobs: list[list[tuple[str, str]]] = []
+    for zone in zones:
+        texts = list(dict.fromkeys(each.cron for each in found if each.zone == zone))
+        keys = [("cron", value(texts[0]) if len(texts) == 1 else _listed(texts))] if texts else []
+        keys += [("timezone", value(zone))] if zone else []
+        if is_at_boot and not jobs:
+            keys.append(("run_on_startup", "true"))
+        is_persistent = timer.last(TIMER, "Persistent").lower() in _YES
+        keys.append(("catch_up", "latest" if is_persistent else "none"))
+        jobs.append(keys)
+    return jobs
+
+
+def _calendar(timer: Unit, notes: list[str]) -> Iterator[CronTime]:
+    """The OnCalendar times; those that cannot be kept are noted, unless none is left."""
+    lost: Wrong | None = None
+    kept = 0
+    for setting in timer.all(TIMER, "OnCalendar"):
+        try:
+            found = to_cron(specified(setting.value, specifiers(timer, "")))
+        except Wrong as wrong:
+            lost = wrong
+            hint = f" ({wrong.hint})" if wrong.hint else ""
+            notes.append(f"OnCalendar={setting.value} is not kept: {wrong.message}{hint}")
+            continue
+        kept += 1
+        notes += [found.note] if found.note else []
+        yield found
+    if lost is not None and not kept:
+        raise lost
+
+
+def _intervals(timer: Unit, notes: list[str]) -> Iterator[CronTime]:
+    for name in ("OnUnitActiveSec", "OnUnitInactiveSec"):
+        text = timer.last(TIMER, name)
+        if text:
+            yield CronTime(_interval(seconds(text), f"{name}={text}"))
+            since = "its last start" if name == "OnUnitActiveSec" else "its last end"
+            notes.append(f"{name}={text} counts from {since}, cron from the full hour or day")
+    for name in ("OnBootSec", "OnStartupSec", "OnActiveSec"):
+        text = timer.last(TIMER, name)
+        if text:
+            notes.append(f"{name}={text}: it runs at each start of the service, at once")
+
+
+def _interval(length_s: float | None, text: str) -> str:
+    """A cron with about this interval. Raises: Wrong, where there is none."""
+    for unit_s, cycle, form in (
+        (_MINUTE_S, 60, "*/{} * * * *"),
+        (_HOUR_S, 24, "0 */{} * * *"),
+    ):
+        count, rest = divmod(length_s or 0, unit_s)
+        if not rest and 1 <= count < cycle and cycle % count == 0:
+            return scalars.cron(form.format(int(count)).replace("*/1 ", "* ", 1))
+    days = {_HOUR_S: "0 * * * *", _DAY_S: "0 0 * * *", 7 * _DAY_S: "0 0 * * 1"}
+    if length_s is not None and int(length_s) == length_s and int(length_s) in days:
+        return days[int(length_s)]
+    raise Wrong(f"no cron expression has the interval {text}", "divide an hour or a day")
+
+
+def _listed(texts: list[str]) -> str:
+    return "[" + ", ".join(map(value, texts)) + "]"

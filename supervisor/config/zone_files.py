@@ -1,0 +1,193 @@
+"""Which IANA zone is meant by the content of a zone file, or by a POSIX string?
+
+Everything here is kept by names of zones: they stand in answers, reach jobs, and
+a worker must be able to open them. `tzlocal` would give an object without a name for
+a copied file, and knows no POSIX strings at all, so the zone database is searched.
+Nothing of this is needed where /etc/localtime is the usual link.
+"""
+
+import re
+import struct
+import zoneinfo
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+
+MAGIC = b"TZif"
+LARGEST_BYTES = 64 * 1024
+
+_OFFSET = r"[+-]?\d{1,3}(?::\d{2}){0,2}"
+_NAME = r"<[A-Za-z0-9+-]{3,}>|[A-Za-z]{3,}"
+_DATE = r"(?:M\d{1,2}\.\d\.\d|J?\d{1,3})"
+_RULE = rf"({_DATE})(?:/({_OFFSET}))?"
+_POSIX = re.compile(rf"({_NAME})({_OFFSET})(?:({_NAME})({_OFFSET})?,{_RULE},{_RULE})?", re.ASCII)
+_HOUR_S = 3600
+# Where two zones are compared: all that jobs will see, and what tells namesakes apart.
+_FROM_NOW_ON = tuple(
+    datetime(year, month, day, tzinfo=UTC)
+    for year in range(2020, 2038)
+    for month in range(1, 13)
+    for day in (1, 15)
+)
+_EVER = tuple(
+    datetime(year, month, 1, tzinfo=UTC) for year in range(1900, 2038) for month in (1, 4, 7, 10)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A POSIX string without its abbreviations: seconds east of UTC, and the changes."""
+
+    standard_s: int
+    summer_s: int | None = None
+    begins: tuple[str, int] | None = None
+    ends: tuple[str, int] | None = None
+
+
+@lru_cache(maxsize=8)
+def zone_of_content(content: bytes, hint: str = "") -> str | None:
+    """The zone whose file has this content, or behaves like it; None: there is none.
+
+    hint: a name that is preferred among several that are the same.
+    """
+    if not content.startswith(MAGIC):
+        return None
+    same = [name for name, known in _database().items() if known == content]
+    if not same:
+        same = _behaving_like(content)
+    if same:
+        return hint if hint in same else min(same, key=_preference)
+    return zone_of_posix(_footer(content))
+
+
+@lru_cache(maxsize=64)
+def zone_of_posix(text: str) -> str | None:
+    """A zone that keeps the rule of a POSIX string from now on; None: there is none."""
+    parsed = _parse(text)
+    if parsed is None:
+        return None
+    abbreviations, rule = parsed
+    found = [name for name, (_, other) in _rules().items() if other == rule]
+    likely = [name for name in found if _rules()[name][0] == abbreviations]
+
+    def rank(name: str) -> tuple[bool, bool, tuple[bool, bool, bool, str]]:
+        is_fixed = rule.summer_s is None and not abbreviations[0].isalpha()
+        is_own = name == abbreviations[0] or text.startswith(name)
+        return not is_own, is_fixed and not name.startswith("Etc/"), _preference(name)
+
+    if likely:
+        return min(likely, key=rank)
+    # A place may change its rules tomorrow; a number of hours does not.
+    hours = [name for name in found if name.startswith("Etc/")]
+    return min(hours or found, key=rank, default=None)
+
+
+def _parse(text: str) -> tuple[tuple[str, str], Rule] | None:
+    match = _POSIX.fullmatch(text)
+    if match is None:
+        return None
+    standard, offset, summer, summer_offset, *changes = match.groups()
+    # POSIX counts westwards.
+    standard_s = -_seconds(offset)
+    abbreviations = standard.strip("<>"), (summer or "").strip("<>")
+    if summer is None:
+        return abbreviations, Rule(standard_s)
+    summer_s = standard_s + _HOUR_S if summer_offset is None else -_seconds(summer_offset)
+    first, first_at, last, last_at = changes
+    begins, ends = (first, _seconds(first_at or "2")), (last, _seconds(last_at or "2"))
+    return abbreviations, Rule(standard_s, summer_s, begins, ends)
+
+
+def _seconds(offset: str) -> int:
+    sign = -1 if offset.startswith("-") else 1
+    parts = [*map(int, offset.lstrip("+-").split(":")), 0, 0]
+    return sign * (parts[0] * _HOUR_S + parts[1] * 60 + parts[2])
+
+
+def _footer(content: bytes) -> str:
+    """The POSIX string at the end of a zone file; "" in one of the first version."""
+    lines = content.rsplit(b"\n", 2)
+    return lines[1].decode("ascii", "replace") if len(lines) == 3 and not lines[2] else ""
+
+
+@cache
+def _rules() -> dict[str, tuple[tuple[str, str], Rule]]:
+    parsed = {name: _parse(_footer(content)) for name, content in _database().items()}
+    return {name: rule for name, rule in parsed.items() if rule is not None}
+
+
+def _behaving_like(content: bytes) -> list[str]:
+    """Of another edition or another compiler: the zones that show the same times."""
+    try:
+        wanted = zoneinfo.ZoneInfo.from_file(BytesIO(content))
+    except (ValueError, OSError, struct.error):
+        return []
+    footer = _footer(content)
+    of_rule = [name for name, known in _database().items() if _footer(known) == footer]
+    now_on = _times(wanted, _FROM_NOW_ON)
+    found = {
+        name: zoneinfo.ZoneInfo(name)
+        for name in (of_rule if footer else _database())
+        if _times(zoneinfo.ZoneInfo(name), _FROM_NOW_ON) == now_on
+    }
+    ever = _times(wanted, _EVER)
+    alike = {name: _count_same(_times(zone, _EVER), ever) for name, zone in found.items()}
+    most = max(alike.values(), default=0)
+    return [name for name, count in alike.items() if count == most]
+
+
+def _times(zone: zoneinfo.ZoneInfo, instants: Iterable[datetime]) -> list[tuple[object, object]]:
+    walls = (instant.astimezone(zone) for instant in instants)
+    return [(wall.utcoffset(), wall.tzname()) for wall in walls]
+
+
+def _count_same(some: Iterable[object], others: Iterable[object]) -> int:
+    return sum(one == other for one, other in zip(some, others, strict=True))
+
+
+def _preference(name: str) -> tuple[bool, bool, bool, str]:
+    """What a person would call it: UTC, then the main name of a place, then the rest."""
+    return name != "UTC", name not in _main_names(), "/" not in name, name
+
+
+@cache
+def _database() -> dict[str, bytes]:
+    """The content of every zone that can be opened, by its name."""
+    read = (_reader(Path(folder)) for folder in zoneinfo.TZPATH)
+    readers = [*read, _of_package]
+    found = {}
+    for name in sorted(zoneinfo.available_timezones() - {"localtime", "Factory", "posixrules"}):
+        contents = (reader(name) for reader in readers)
+        content = next((each for each in contents if each.startswith(MAGIC)), b"")
+        if content:
+            found[name] = content
+    return found
+
+
+@cache
+def _main_names() -> frozenset[str]:
+    readers = [*(_reader(Path(folder)) for folder in zoneinfo.TZPATH), _of_package]
+    table = next((text for reader in readers if (text := reader("zone1970.tab"))), b"")
+    rows = (line.split("\t") for line in table.decode(errors="replace").splitlines())
+    return frozenset(row[2] for row in rows if len(row) > 2 and not row[0].startswith("#"))
+
+
+def _reader(folder: Path) -> Callable[[str], bytes]:
+    def read(name: str) -> bytes:
+        try:
+            return (folder / name).read_bytes()
+        except OSError:
+            return b""
+
+    return read
+
+
+def _of_package(name: str) -> bytes:
+    try:
+        return files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+    except (ImportError, OSError):
+        return b""

@@ -1,0 +1,116 @@
+"""Reading jobs.yaml at a start: in a child, so that no file can hold the start up.
+
+The child says first what the file is like, then what it means. A child that cannot
+even be killed, in a dead mount, is not waited for.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from supervisor.config import Loaded, load
+from supervisor.config.collector import collector_paused
+from supervisor.containment import tree
+from supervisor.core.model import Problem
+from supervisor.look import LIMIT_S, fingerprint
+
+READ_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class FirstReading:
+    """What was read; found: what a look at the file found (`look.fingerprint`)."""
+
+    loaded: Loaded
+    found: str
+
+
+def read_apart(
+    path: Path, environ: Mapping[str, str], cache_dir: Path, text: Path | None = None
+) -> FirstReading:
+    """Load jobs.yaml in a child; what does not come in time is a problem of the file.
+
+    text: a kept text that stands for the content of `path`.
+    """
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    asker = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _answer(path, environ, cache_dir, text, theirs, asker)
+    os.close(theirs)
+    try:
+        return _heard(ours)
+    finally:
+        os.close(ours)
+        _end(pid)
+
+
+def _answer(
+    path: Path,
+    environ: Mapping[str, str],
+    cache_dir: Path,
+    text: Path | None,
+    pipe: int,
+    asker: int,
+) -> NoReturn:
+    """The life of the child."""
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if tree.hear_of_death(asker, signal.SIGKILL):
+            _write(pipe, fingerprint(text or path).encode() + b"\n")
+            _write(pipe, msgspec.json.encode(load(path, environ, cache_dir, text)))
+    except BaseException:  # the outermost edge of this process
+        traceback.print_exc()
+    finally:
+        os._exit(0)
+
+
+def _write(pipe: int, said: bytes) -> None:
+    rest = memoryview(said)
+    while rest:
+        rest = rest[os.write(pipe, rest) :]
+
+
+def _heard(pipe: int) -> FirstReading:
+    said, limit_s = bytearray(), float(LIMIT_S)
+    deadline = time.monotonic() + limit_s
+    while True:
+        left_s = max(0.0, deadline - time.monotonic())
+        if not select.select([pipe], [], [], left_s)[0]:
+            return _unread(f"no answer within {limit_s:g} s")
+        piece = os.read(pipe, 1024**2)
+        if not piece:
+            break
+        if b"\n" not in said and b"\n" in piece:
+            limit_s = READ_LIMIT_S
+            deadline = time.monotonic() + limit_s
+        said += piece
+    found, _, outcome = said.partition(b"\n")
+    try:
+        with collector_paused():
+            return FirstReading(msgspec.json.decode(outcome, type=Loaded), found.decode())
+    except (msgspec.MsgspecError, UnicodeError):
+        return _unread("the process that read it died")
+
+
+def _unread(why: str) -> FirstReading:
+    why = f"cannot be read: {why}"
+    return FirstReading(Loaded(None, (Problem(1, 1, "", why),), "", ""), why)
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 1.0
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+            time.sleep(0.001)

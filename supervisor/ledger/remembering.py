@@ -1,0 +1,98 @@
+"""What a new supervisor must know of the past, read from an open ledger.
+
+Reads by the same statements at every start, so that whatever they raise is known
+before anything else is begun.
+"""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from supervisor.core.effects import RecordTick
+from supervisor.core.events import Memory
+from supervisor.core.model import Pause
+from supervisor.ledger.rows import (
+    ATTEMPTS,
+    INCIDENTS,
+    MARKS,
+    OUTBOX,
+    RUNS,
+    TABLES,
+    TO_REMEMBER,
+    RowError,
+    Table,
+)
+
+# An alert that is to be sent, by the next service if not by this one.
+_WAITS = "delivered_at IS NULL AND withheld = ''"
+# Open, or with a recovery still to be announced, or with an acknowledgement in force.
+_INCIDENTS = (
+    "WHERE closed_at IS NULL OR recovery_at IS NOT NULL OR acked_until IS NOT NULL ORDER BY id"
+)
+
+
+def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
+    """What the ledger remembers; newest_log: the largest run that has output on disk.
+
+    Raises:
+        RowError: a row cannot be read as what it is.
+        sqlite3.Error: the file cannot be read.
+    """
+    ticked = last_tick(meta(db, "last_tick"))
+    return Memory(
+        runs=tuple(_all(db, RUNS, TO_REMEMBER)),
+        attempts=tuple(_all(db, ATTEMPTS, ATTEMPTS.select("WHERE ended_at IS NULL"))),
+        marks=tuple(_all(db, MARKS, MARKS.select())),
+        incidents=tuple(_all(db, INCIDENTS, INCIDENTS.select(_INCIDENTS))),
+        outbox=tuple(_all(db, OUTBOX, OUTBOX.select(f"WHERE {_WAITS} ORDER BY id"))),
+        paused=pause(meta(db, "paused")),
+        last_tick=ticked.at if ticked else None,
+        silent_until=ticked.silent_until if ticked else None,
+        next_run=max(_next(db, "runs"), newest_log + 1),
+        next_incident=_next(db, "incidents"),
+        next_alert=_next(db, "outbox"),
+    )
+
+
+def meta(db: sqlite3.Connection, key: str) -> str:
+    """A value of the table `meta`; "": there is none."""
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    if row is not None and not isinstance(row[0], str):
+        raise RowError(f"meta: {key} is {row[0]!r}")
+    return row[0] if row else ""
+
+
+def pause(text: str) -> Pause | None:
+    """The pause over all jobs, from its text. Raises: RowError."""
+    try:
+        return msgspec.json.decode(text, type=Pause | None) if text else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RowError(f"meta: paused: {error}") from error
+
+
+def last_tick(text: str) -> RecordTick | None:
+    """Return the last tick of the life before, from its text. Raises: RowError."""
+    try:
+        return msgspec.json.decode(text, type=RecordTick) if text else None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RowError(f"meta: last_tick: {error}") from error
+
+
+def touch_columns(db: sqlite3.Connection) -> None:
+    """Be sure that every table and column is there. Raises: sqlite3.Error."""
+    for table in TABLES.values():
+        db.execute(table.select("LIMIT 0")).fetchall()
+    db.execute("SELECT at, sha256, accepted, said FROM reloads LIMIT 0").fetchall()
+    db.execute("SELECT key, value FROM meta LIMIT 0").fetchall()
+
+
+def _all(db: sqlite3.Connection, table: Table, text: str) -> list[Any]:
+    return [table.decode(row) for row in db.execute(text)]
+
+
+def _next(db: sqlite3.Connection, table: str) -> int:
+    (largest,) = db.execute(f"SELECT max(id) FROM {table}").fetchone()
+    if not isinstance(largest, int | None):
+        raise RowError(f"{table}: id is {largest!r}")
+    return (largest or 0) + 1

@@ -1,0 +1,31 @@
+"""A mount that never answers: FUSE without anybody behind it."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_MNT_DETACH = 2
+
+
+@contextmanager
+def dead_mount(folder: Path) -> Iterator[None]:
+    """Mount it over a folder; skips the test where that is not allowed."""
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        pytest.skip(f"/dev/fuse: {error.strerror}")
+    options = f"fd={device},rootmode=40000,user_id={os.geteuid()},group_id={os.getegid()}"
+    try:
+        if _LIBC.mount(b"dead", os.fsencode(folder), b"fuse", 0, options.encode()) != 0:
+            pytest.skip(f"mount: {os.strerror(ctypes.get_errno())}")
+        try:
+            yield
+        finally:
+            _LIBC.umount2(os.fsencode(folder), _MNT_DETACH)
+    finally:
+        os.close(device)  # whoever still waits is told that the connection has ended

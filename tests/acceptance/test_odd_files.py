@@ -1,0 +1,216 @@
+"""No file stops a start or the loop: not what it is, not what it holds, not that it is gone."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.daemon import NIGHTSHIFT, House, living, supervised
+from tests.acceptance.dead_mount import dead_mount
+from tests.waiting import until
+
+JOBS = "jobs:\n  a: {command: [echo, hello]}\n"
+EDITED = f"{JOBS}  b: {{command: [echo, hello]}}\n"
+
+
+def works(house: House) -> bool:
+    return house.ask("run", "a", "--wait").returncode == 0
+
+
+def a_socket(path: Path) -> None:
+    here = os.getcwd()
+    os.chdir(path.parent)  # its path may not be long
+    try:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+def a_sparse_file(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 10 * 1024**3)
+
+
+def a_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_full_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "x").touch()
+
+
+ODD = [os.mkfifo, a_full_folder, a_socket, a_loop, a_device, a_sparse_file]
+
+
+def named(make: object) -> str:
+    return getattr(make, "__name__", str(make))
+
+
+@pytest.mark.parametrize("make", ODD, ids=named)
+def test_anything_in_the_place_of_jobs_yaml_is_refused_and_the_service_goes_on(make):
+    with living(JOBS) as house:
+        house.config.unlink()
+        make(house.config)
+
+        status, said = house.refuses("reload")
+
+        assert status == 2
+        assert "jobs.yaml:1:1: " in said
+        assert works(house)
+        _removed(house.config)
+        house.config.write_text(EDITED)
+        assert "b" in house.says("reload")
+
+
+@pytest.mark.parametrize("make", ODD, ids=named)
+def test_a_start_with_anything_in_the_place_of_jobs_yaml_says_so_or_runs_the_last_good_text(make):
+    with House(JOBS) as house:
+        with supervised(house):
+            pass
+        house.config.unlink()
+        make(house.config)
+
+        status, said = house.refuses("start", "--strict")
+        with supervised(house):
+            assert works(house)
+
+    assert status == 2
+    assert "jobs.yaml is refused" in said
+
+
+def test_a_mount_that_does_not_answer_holds_up_neither_loop_nor_stop_nor_start():
+    with House() as house:
+        folder = house.root / "mount"
+        folder.mkdir()
+        house.config = folder / "jobs.yaml"
+        # Its working folder, too, is that of jobs.yaml if nothing else is said.
+        house.config.write_text(JOBS.replace("hello]", "hello], cwd: /"))
+        house.environ["NIGHTSHIFT_CONFIG"] = str(house.config)
+        with supervised(house) as process, dead_mount(folder):
+            _, said = house.refuses("reload")
+            assert "no answer within 10 s" in said
+            assert works(house)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+
+            with supervised_slowly(house):
+                assert works(house)
+                assert "no answer within 10 s" in house.says("incidents")
+
+
+NAMES = [
+    "runs", "tmp", "cache", "lock", "ledger.sqlite3", "ledger.sqlite3-wal", "ballast",
+    "jobs.accepted.yaml", "jobs.previous.yaml", "reload.json", "heartbeats.pipe",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [*ODD[:-1], Path.touch], ids=named)
+def test_whatever_lies_in_the_state_folder_a_start_goes_on(make):
+    with House(JOBS) as house:
+        with supervised(house):
+            assert works(house)
+        shutil.rmtree(house.state)
+        house.state.mkdir()
+        for name in NAMES:
+            make(house.state / name)
+
+        with supervised(house):
+            assert works(house)
+            house.config.write_text(EDITED)
+            assert "b" in house.says("reload")
+            kinds = [each["kind"] for each in house.json("incidents")["incidents"]]
+        with supervised(house):
+            assert works(house)
+
+    assert kinds == ["damage"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"jobs: [", b""], ids=repr)
+def test_a_damaged_kept_text_stops_nothing(content):
+    with House(JOBS) as house:
+        with supervised(house):
+            pass
+        for name in ("jobs.accepted.yaml", "jobs.previous.yaml", "reload.json"):
+            (house.state / name).write_bytes(content)
+        for entry in (house.state / "cache").iterdir():
+            entry.write_bytes(content)
+
+        with supervised(house):
+            house.config.write_text(EDITED)
+            assert "b" in house.says("reload")
+            assert works(house)
+
+
+def test_a_working_folder_that_is_gone_is_no_reason_to_stop():
+    with House(JOBS) as house:
+        here = house.root / "here"
+        here.mkdir()
+        with open(house.root / "log", "w") as log:
+            process = subprocess.Popen(
+                [*NIGHTSHIFT, "start", "--config", str(house.config)],
+                cwd=here, env=house.environ, stdout=log, stderr=log,
+            )  # fmt: skip
+        try:
+            until(lambda: house.ask("healthcheck").returncode == 0, within_s=10)
+            here.rmdir()
+            house.config.write_text(EDITED)
+            assert "b" in house.says("reload")
+            assert works(house)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+
+
+def test_a_state_folder_out_of_reach_for_a_moment_is_trouble_and_no_end():
+    with living(JOBS) as house:
+        away = house.root / "away"
+        house.state.rename(away)
+        socket_away = ("--socket", str(away / "nightshift.sock"))
+        refused = house.ask(*socket_away, "run", "a", "--wait")
+        history = house.ask(*socket_away, "history")
+        away.rename(house.state)
+
+        until(lambda: works(house), within_s=15)
+
+    assert refused.returncode == 1
+    assert "Traceback" not in history.stderr
+
+
+def test_an_outcome_that_is_a_folder_is_moved_aside():
+    with living(JOBS) as house:
+        a_full_folder(house.state / "reload.json")
+        house.config.write_text(EDITED)
+
+        assert "b" in house.says("reload")
+
+        assert (house.state / "reload.json.aside-1" / "x").exists()
+
+
+@contextmanager
+def supervised_slowly(house):
+    process = house.begin("start", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: house.ask("healthcheck").returncode == 0, within_s=40)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def _removed(path: Path) -> None:
+    """Remove it; opening a pipe, as `rmtree` does, would wait for good."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

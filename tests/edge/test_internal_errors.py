@@ -1,0 +1,219 @@
+"""A rule that raises ends nothing: it is told, the run concerned fails, the service goes on."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.core import asks
+from supervisor.core import events as ev
+from supervisor.core.decide import decide
+from supervisor.core.model import Peer, Run, State
+from supervisor.desk import Reload
+from supervisor.ledger.history import History, Wanted
+from supervisor.service import Service, Settings
+from tests.acceptance.daemon import House
+
+JOBS = """
+max_concurrent: 20
+jobs:
+  good: {command: [echo, hello]}
+  worker: {worker: "mine:run"}
+  missing: {command: [/no/such/program]}
+  long: {command: [sleep, "60"], kill_grace: 1s, retries: 3, retry_delay: 0s}
+"""
+ME = Peer(0, 1)
+FOLDER: dict[int, Path] = {}
+
+
+class DefectError(Exception):
+    """What no rule expects."""
+
+
+class Rules:
+    """The rules, which raise at the first events of one kind."""
+
+    def __init__(self, kind: type, times: int = 1) -> None:
+        self.kind, self.left = kind, times
+
+    def __call__(self, world: Any, event: ev.Event) -> Any:
+        if isinstance(event, self.kind) and self.left > 0:
+            self.left -= 1
+            raise DefectError("injected")
+        return decide(world, event)
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., Service]]:
+    """Begin a service with these rules; it is closed at the end."""
+    begun: list[Service] = []
+    with House(JOBS) as house:
+        (house.root / "mine.py").write_text("def run(params, report): report.log('hello')")
+
+        def make(rules: Any) -> Service:
+            service = Service(
+                Settings(house.config, house.state, house.socket, log_level="error"), rules
+            )
+            begun.append(service)
+            FOLDER[id(service)] = house.state
+            return service
+
+        yield make
+        for service in begun:
+            service.close()
+
+
+def ask(service: Service, request: Any) -> Any:
+    answer = service.desk.ask(ME, request)
+    until(service, answer.done)
+    return answer
+
+
+def until(service: Service, condition: Callable[[], object], within_s: float = 20.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        service.desk.wake()
+        service.loop.once()
+
+
+def last_of(service: Service, job: str) -> Run:
+    """The newest run of a job, once it is over and nothing of it lives."""
+    until(service, lambda: service.loop.world.lives(job) is None)
+    until(service, lambda: not service.loop.world.open_runs_of(job))
+    service.loop.flush()
+    return runs(service, job)[0]
+
+
+def runs(service: Service, job: str) -> list[Run]:
+    history = History(FOLDER[id(service)])
+    found = history.runs(Wanted(job=job))
+    history.close()
+    return found
+
+
+def incidents(service: Service) -> list[tuple[str, str]]:
+    return [(each.job, each.severity) for each in service.loop.world.incidents.values()
+            if each.kind == "internal"]  # fmt: skip
+
+
+def works(service: Service) -> bool:
+    """Whether a run can be asked for and succeeds."""
+    answer = ask(service, asks.RunJobs(("good",)))
+    assert answer.result().answer is asks.Answer.OK
+    return last_of(service, "good").state is State.SUCCESS
+
+
+OF_A_RUN = [
+    (ev.Started, "good"),
+    (ev.Exited, "good"),
+    (ev.Emptied, "good"),
+    (ev.Said, "worker"),
+    (ev.Started, "worker"),
+    (ev.Exited, "worker"),
+    (ev.LaunchFailed, "missing"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "job"), OF_A_RUN, ids=lambda part: getattr(part, "__name__", part)
+)
+def test_the_run_concerned_fails_and_leaves_its_place(begin, kind, job):
+    service = begin(Rules(kind))
+
+    ask(service, asks.RunJobs((job,)))
+    last = last_of(service, job)
+
+    assert (last.state, last.reason) == (State.FAILED, "internal") or kind is ev.Emptied
+    assert [severity for _, severity in incidents(service)] == ["critical"]
+    assert works(service)
+    assert not service.loop.world.living
+
+
+def test_a_run_whose_process_lives_is_killed(begin):
+    service = begin(Rules(ev.Started))
+
+    ask(service, asks.RunJobs(("long",)))
+    last = last_of(service, "long")
+
+    assert (last.state, last.reason, last.attempt) == (State.FAILED, "internal", 1)
+    assert "DefectError: injected (test_internal_errors.py:" in last.cause
+
+
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [
+        (ev.TimePassed, lambda at: ev.TimePassed(at)),
+        (ev.Recorded, lambda at: ev.Recorded(at)),
+        (ev.Unrecorded, lambda at: ev.Unrecorded(at, (), "full")),
+        (ev.Delivered, lambda at: ev.Delivered(at, ())),
+        (ev.Undelivered, lambda at: ev.Undelivered(at, "down")),
+        (ev.LedgerDamaged, lambda at: ev.LedgerDamaged(at, "a row")),
+        (ev.Lost, lambda at: ev.Lost(at, 77, 1)),
+        (ev.InternalError, lambda at: ev.InternalError(at, "here", "x", 77)),
+        (ev.ReloadRefused, lambda at: ev.ReloadRefused(at, ())),
+    ],
+    ids=lambda part: getattr(part, "__name__", ""),
+)
+def test_an_event_of_any_kind_is_dropped_and_told(begin, kind, event):
+    service = begin(Rules(kind))
+
+    service.loop.turn([event(service.loop.read_clocks())])
+
+    assert incidents(service) == [("", "critical")]
+    assert works(service)
+
+
+def test_a_request_that_cannot_be_decided_is_answered(begin):
+    service = begin(Rules(ev.Asked))
+
+    reply = ask(service, asks.RunJobs(("good",))).result()
+
+    assert reply.answer is asks.Answer.UNAVAILABLE
+    assert "DefectError: injected" in reply.error
+    assert works(service)
+
+
+def test_a_reload_that_cannot_be_decided_is_answered(begin):
+    service = begin(Rules(ev.Reloaded))
+
+    refused = ask(service, Reload()).exception()
+
+    assert "internal error" in refused.problems[0].message
+    assert works(service)
+
+
+def test_a_past_that_cannot_be_taken_in_does_not_stop_a_start(begin):
+    service = begin(Rules(ev.Restored))
+
+    assert incidents(service) == [("", "critical")]
+    assert works(service)
+
+
+def test_the_service_can_be_stopped_whatever_is_wrong(begin):
+    service = begin(Rules(ev.StopAsked))
+
+    service.loop.heed(signal.SIGTERM)
+    service.desk.wake()
+
+    service.run()
+
+
+def test_a_timer_that_always_fails_is_not_tried_at_once_again(begin):
+    rules = Rules(ev.TimePassed, times=0)
+    service = begin(rules)
+    ask(service, asks.RunJobs(("long",)))
+    until(service, lambda: service.loop.world.living)
+    ask(service, asks.CancelJob("long"))  # its grace is a timer
+
+    rules.left = 1000
+    service.loop.turn([ev.TimePassed(service.loop.read_clocks())])
+    for _ in range(50):
+        service.desk.wake()
+        service.loop.once()
+
+    assert rules.left >= 998
+    assert works(service)

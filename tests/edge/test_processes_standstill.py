@@ -1,0 +1,276 @@
+"""Keepers and nursery that a job stops or traces: runs end, and the next one starts."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.containment import marks, tree
+from supervisor.core import events
+from supervisor.core.effects import Force
+from tests.edge.stage import ROOT, Stage, at, exited, lives, parent, state
+from tests.waiting import until
+
+PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+# What a job knows of those who contain it: its parent, and the parent of that.
+ABOVE = """
+import os, signal, sys, time
+def parent(pid):
+    return int(open(f"/proc/{pid}/stat").read().rpartition(") ")[2].split()[1])
+keeper = os.getppid()
+above = [keeper, parent(keeper)]
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+"""
+STOPPER = ABOVE + "for pid in above: os.kill(pid, signal.SIGSTOP)\nprint('done', flush=True)\n"
+# Whom it stops is settled at its start: later its parent would be the tester.
+STORM = """
+print("done", flush=True)
+while True:
+    for pid in above:
+        try:
+            os.kill(pid, signal.SIGSTOP)
+        except ProcessLookupError:
+            pass
+"""
+TRACER = ABOVE + (
+    "import ctypes\nptrace = ctypes.CDLL(None).ptrace\n"
+    "for pid in above[:int(sys.argv[1])]:\n"
+    "    assert ptrace(0x4206, pid, None, None) == 0, pid\n"
+    "    assert ptrace(0x4207, pid, None, None) == 0, pid\n"
+    "print('done', flush=True)\n"
+)
+REST = "time.sleep(600)\n"
+
+
+class Guarded(Stage):
+    """A stage that looks after its processes, as the loop does."""
+
+    def turn(self) -> None:
+        super().turn()
+        self.processes.reap()
+        self.processes.rest(at())
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Guarded]:
+    stage = Guarded(tmp_path)
+    yield stage
+    stage.close()
+    assert tree.sweep(stage.instance) == ([], [])
+
+
+def begin(stage: Guarded, script: str, *words: str) -> int:
+    run = stage.begin(argv=(sys.executable, "-S", "-c", script, *words))
+    log = stage.runs_dir / f"{run}.log"
+    stage.until(lambda: log.exists() and "done" in log.read_text())
+    return run
+
+
+def is_at_work(stage: Guarded) -> bool:
+    return exited(stage.play(argv=("/bin/true",))) == 0
+
+
+@pytest.mark.parametrize(
+    "script", [STOPPER + REST, ABOVE + STORM], ids=["once", "again and again"]
+)
+def test_a_job_that_stops_keeper_and_nursery_is_killed_when_it_is_to_be(stage: Guarded, script):
+    run = begin(stage, script)
+
+    stage.force(run, Force.KILL)
+    stage.until_ended(run)
+
+    assert stage.words(run)[-1] == "Emptied"
+    assert is_at_work(stage)
+
+
+def test_other_jobs_start_and_end_beside_a_job_that_stops_what_contains_it(stage: Guarded):
+    begin(stage, STOPPER + REST)
+
+    assert all(is_at_work(stage) for _ in range(3))
+
+
+def test_a_keeper_that_was_stopped_once_goes_on_and_keeps_its_run(stage: Guarded):
+    run = stage.begin(shell="sleep 600")
+    keeper = parent(stage.pid(run))
+
+    os.kill(keeper, signal.SIGSTOP)
+    os.kill(stage.nursery(), signal.SIGSTOP)
+    stage.until(lambda: state(keeper) == state(stage.nursery()) == "S")
+
+    assert stage.words(run) == ["Started"]
+    assert stage.processes.keeper_deaths == 0
+
+
+@pytest.mark.parametrize("levels", ["1", "2"])
+def test_a_job_that_traces_what_contains_it_is_ended_and_all_is_replaced(stage: Guarded, levels):
+    probe = begin(stage, ABOVE + "print('done', flush=True)\n")
+    stage.until_ended(probe)
+    run = stage.begin(argv=(sys.executable, "-S", "-c", TRACER + REST, levels))
+    stage.until(lambda: stage.has_ended(run) or _is_refused(stage, run))
+    if _is_refused(stage, run):
+        pytest.skip("a process may not trace its parent here")
+
+    assert stage.words(run) == ["Started", "Lost", "Emptied"]
+    assert is_at_work(stage)
+
+
+def _is_refused(stage: Guarded, run: int) -> bool:
+    log = stage.runs_dir / f"{run}.log"
+    return log.exists() and "AssertionError" in log.read_text()
+
+
+# --- what SIGKILL does not end ------------------------------------------------------
+
+HOLD = """
+import ctypes, sys
+ptrace = ctypes.CDLL(None).ptrace
+assert ptrace(0x4206, int(sys.argv[1]), None, None) == 0
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+class Holder:
+    """A process outside of all trees that traces another, so that it cannot be reaped."""
+
+    def __init__(self, pid: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.holds = self._process.stdout.readline() == "held\n"
+
+    def let_go(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture
+def spared(tmp_path: Path) -> Iterator[Guarded]:
+    """A stage whose end spares children of the test."""
+    spare: list[int] = []
+    stage = Guarded(tmp_path, spare=spare)
+    stage.spare = spare
+    yield stage
+    stage.close()
+
+
+def hold(stage: Guarded, pid: int) -> Holder:
+    before = set(tree.children())
+    holder = Holder(pid)
+    stage.spare += set(tree.children()) - before
+    if not holder.holds:
+        holder.let_go()
+        pytest.skip("a process may not trace another here")
+    return holder
+
+
+def test_what_survives_sigkill_is_named_after_its_keeper_was_killed(spared: Guarded):
+    run = spared.begin(shell="sleep 600 & sleep 601")
+    spared.until(lambda: len(spared.jobs()) >= 3)
+    pid = spared.pid(run)
+    keeper = parent(pid)
+    holder = hold(spared, pid)
+
+    spared.force(run, Force.KILL)
+    spared.until(lambda: state(pid) == "Z")
+    spared.force(run, Force.ABANDON)
+    spared.until(lambda: any(isinstance(e, events.Survived) for e in spared.of(run)))
+
+    survived = spared.of(run)[-1]
+    assert survived.left == (f"{pid} [sh] (it has ended, but a process that traces it holds it)",)
+    assert not lives(keeper)
+    assert spared.processes.living() == frozenset()
+    assert is_at_work(spared)
+    other = spared.begin(shell="sleep 600")
+    os.kill(parent(spared.pid(other)), signal.SIGKILL)
+    spared.until_ended(other)  # what is held holds up nobody else
+    holder.let_go()
+
+
+def test_the_end_names_what_it_leaves_behind(spared: Guarded):
+    run = spared.begin(shell="sleep 600")
+    pid = spared.pid(run)
+    holder = hold(spared, pid)
+
+    left = spared.processes.close()
+    holder.let_go()
+
+    assert [name.split(" (")[0] for name in left] == [f"{pid} [sh]"]
+
+
+# --- the sweep ----------------------------------------------------------------------
+
+# Overwrites its environment where /proc shows it, or ends its main thread; says so.
+HIDDEN = """
+import ctypes, os, sys, threading, time
+what = sys.argv[1]
+if what == "overwritten":
+    for line in open("/proc/self/maps"):
+        if "[stack]" in line:
+            begin, end = (int(n, 16) for n in line.split()[0].split("-"))
+    fields = open("/proc/self/stat").read().rpartition(") ")[2].split()
+    start, stop = int(fields[47]), int(fields[48])
+    ctypes.memset(start, 0, stop - start)
+    assert b"NIGHTSHIFT" not in open("/proc/self/environ", "rb").read()
+open("ready", "w").write(str(os.getpid()))
+if what == "threaded":
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)
+time.sleep(600)
+"""
+SUPERVISOR = """
+import sys
+from pathlib import Path
+from tests.edge.stage import Stage
+stage = Stage(Path(sys.argv[1]))
+stage.begin(shell=sys.argv[2], cwd=sys.argv[1], inherit_env=True)
+stage.until(lambda: Path(sys.argv[1], "ready").exists())
+print(stage.instance, flush=True)
+while True:
+    stage.turn()
+"""
+
+
+@pytest.mark.parametrize("what", ["plain", "overwritten", "threaded", "cleared"])
+def test_what_hides_from_a_sweep_is_found_and_called_killed_when_it_is_dead(tmp_path: Path, what):
+    (tmp_path / "hidden.py").write_text(HIDDEN)
+    bare = "env -i" if what == "cleared" else ""
+    command = f"setsid {bare} {sys.executable} -S hidden.py {what} & sleep 600"
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, str(tmp_path), command],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+    )
+    assert supervisor.stdout is not None
+    instance = supervisor.stdout.readline().strip()
+    hidden = int((tmp_path / "ready").read_text())
+    if what == "threaded":
+        until(lambda: state(hidden) == "Z")
+    above = [supervisor.pid, *(pid for pid in _all() if parent(pid) == supervisor.pid)]
+    above += [pid for pid in _all() if parent(pid) in above[1:]]
+    for pid in above:
+        os.kill(pid, signal.SIGSTOP)
+    for pid in above:
+        os.kill(pid, signal.SIGKILL)
+    supervisor.wait()
+    supervisor.stdout.close()
+
+    killed, left = tree.sweep(instance)
+
+    assert left == []
+    assert hidden in {int(name.split()[0]) for name in killed}
+    assert state(hidden) in ("", "Z")
+    assert not any(marks.is_on(pid, instance) and lives(pid) for pid in _all())
+
+
+def _all() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]

@@ -1,0 +1,198 @@
+"""What cannot be removed, read or reached does not keep the rest from being rotated."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.workers.backup_folder import a_database, dated, ours, run, the_copy
+from tests.workers.catalogue_folder import a_report, logged
+from tests.workers.test_rotation_plan import a_backup
+from workers import params, rotation
+from workers.backup import catalogue, folder
+from workers.report import WorkerFailed
+from workers.rotation.retention import Policy, plan
+
+LAST_ONE = {"keep_last": 1, "keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One real copy, to be dated as each test needs it."""
+    room = tmp_path_factory.mktemp("made")
+    run(a_database(room / "a.db", rows=20), room / "copies")
+    return the_copy(room / "copies")
+
+
+def some_nights(made, directory):
+    """Five nightly copies, the newest of this hour; newest first."""
+    now = datetime.now(UTC)
+    return [dated(made, directory, now - timedelta(days=day)) for day in range(5)]
+
+
+@pytest.fixture
+def nights(made, tmp_path):
+    return some_nights(made, tmp_path / "copies")
+
+
+def rotated(directory, /, heard=None, **more):
+    wanted = params.parse(rotation.Params, {"directory": str(directory), **LAST_ONE, **more})
+    return rotation.run(wanted, a_report(heard))
+
+
+@contextmanager
+def immutable(path):
+    """A file that even root cannot unlink or rename; skips where there is no such thing."""
+    if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode:
+        pytest.skip("no file can be made immutable here")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
+
+
+def in_the_way(path):
+    """A folder under the name that the copy at `path` gets before it goes."""
+    path.with_name(f"{path.name}.part").mkdir()
+
+
+def listed(directory):
+    return [one.path for one in catalogue.list_backups(directory)]
+
+
+def test_a_copy_that_cannot_go_is_named_and_the_others_go(nights):
+    in_the_way(nights[3])
+
+    done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
+
+    assert listed(nights[0].parent) == [nights[0], nights[3]]
+    assert (done.removed, len(done.failed)) == (3, 1)
+    assert str(nights[3]) in done.failed[0]
+
+
+def test_an_immutable_copy_is_named_and_the_others_go(nights):
+    with immutable(nights[4]):
+        done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
+
+    assert listed(nights[0].parent) == [nights[0], nights[4]]
+    assert str(nights[4]) in done.failed[0]
+
+
+def test_a_rotation_with_a_copy_that_cannot_go_fails_by_its_name(nights):
+    in_the_way(nights[4])
+    heard = []
+
+    with pytest.raises(WorkerFailed, match=r"remove .*\(removed: 3\)") as failed:
+        rotated(nights[0].parent, heard)
+
+    assert nights[4].name in failed.value.error
+    assert f"remove {nights[4]}" in logged(heard)
+    assert listed(nights[0].parent) == [nights[0], nights[4]]
+
+
+def test_what_stands_beside_a_copy_and_cannot_go_takes_no_room_and_is_named(nights):
+    nights[2].with_name(f"{nights[2].name}.damaged").mkdir()
+    os.unlink(f"{nights[2]}.sha256")
+    os.mkdir(f"{nights[2]}.sha256")
+    os.unlink(f"{nights[2]}.json")
+
+    done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
+
+    left = [name for name in ours(nights[0].parent) if name.startswith(nights[2].name)]
+    assert left == [f"{nights[2].name}.damaged", f"{nights[2].name}.sha256"]
+    assert len(done.failed) == 1
+    assert nights[2].name in done.failed[0]
+
+
+def test_a_leftover_that_cannot_go_keeps_no_backup_from_being_made(tmp_path):
+    source, copies = a_database(tmp_path / "a.db", rows=5), tmp_path / "copies"
+    copies.mkdir()
+    stuck = copies / "a-2020-01-01T00-00-00Z.sqlite3.db.gz.part"
+    stuck.write_text("half")
+    (copies / "a-2020-01-01T00-00-00Z.sqlite3.db.gz.json").mkdir()
+
+    result = run(source, copies)
+
+    assert result["state"] == "verified"
+    assert (copies / str(result["file"])).exists()
+
+
+def test_a_copy_that_went_meanwhile_is_no_failure(nights, monkeypatch):
+    withdraw = folder.withdraw
+
+    def after_another(directory, name):
+        if name == nights[4].name:
+            nights[4].unlink()
+        withdraw(directory, name)
+
+    monkeypatch.setattr(folder, "withdraw", after_another)
+
+    done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
+
+    assert (done.failed, done.removed) == ((), 3)
+
+
+@pytest.mark.parametrize("kind", ["missing", "a file", "in use"])
+def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, nights, kind):
+    dead, third, heard = tmp_path / "nas", some_nights(made, tmp_path / "third"), []
+    if kind == "a file":
+        dead.write_text("no folder")
+    elif kind == "in use":
+        dead.mkdir()
+    places = [str(dead), str(third[0].parent)]
+
+    held = folder.locked(dead) if kind == "in use" else nullcontext()
+    with held, pytest.raises(WorkerFailed) as failed:
+        rotated(nights[0].parent, heard, copies=places)
+
+    assert f"folder {dead} " in failed.value.error
+    assert failed.value.permanent == (kind != "in use")
+    assert "(removed: 8)" in failed.value.error
+    assert listed(nights[0].parent) == nights[:1]
+    assert listed(third[0].parent) == third[:1]
+    assert f"{dead}: folder {dead} " in logged(heard)
+
+
+def test_all_places_are_rotated_and_counted(made, tmp_path, nights):
+    third = some_nights(made, tmp_path / "third")
+
+    result = rotated(nights[0].parent, copies=[str(third[0].parent)])
+
+    assert (result["kept"], result["removed"]) == (2, 8)
+
+
+def test_what_a_plan_costs_grows_with_the_copies_and_not_with_their_square():
+    now = datetime(2026, 2, 10, tzinfo=UTC)
+    half = [
+        [a_backup(now - timedelta(minutes=2 * n + odd), "?" * odd) for n in range(2000)]
+        for odd in (0, 1)
+    ]
+    copies, calls = half[0] + half[1], [0]
+
+    def count(_frame, event, _argument):
+        calls[0] += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        decided = plan(copies, Policy(last=3), now, UTC)
+    finally:
+        sys.setprofile(None)
+
+    assert sum(one.keep for one in decided) == 5
+    assert calls[0] < 60 * len(copies)
+
+
+def test_a_listing_never_opens_a_copy(nights):
+    for path in nights:
+        path.chmod(0)
+        os.utime(path, (0, 0))
+        for ending in (".json", ".sha256"):
+            path.with_name(path.name + ending).unlink()
+
+    catalogue.list_backups(nights[0].parent)
+
+    # A read would have set the time of access anew.
+    assert {path.stat().st_atime for path in nights} == {0}

@@ -1,0 +1,132 @@
+"""Which columns of a table are replicated, under which names and types.
+
+Pure. `exclude`, `rename` and `types` name a column as
+`table.column`, in the words of the source. Invariant: a name that is not there
+is an error, and so is a name that PostgreSQL cannot give to a column.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from workers.replication.params import LONGEST_NAME_BYTES, Params
+from workers.replication.shape import Column, Table
+from workers.replication.trouble import Trouble
+
+# Every table of PostgreSQL has these already.
+_SYSTEM = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+# Names of the temporary tables' own columns begin so.
+_OURS = "nightshift_"
+_MOST_COLUMNS = 1600
+
+
+def refuse_unknown(params: Params, known: Mapping[str, Sequence[str]]) -> None:
+    """Refuse an entry of `exclude`, `rename` or `types` that names no column of `known`.
+
+    Raises:
+        Trouble: with the nearest name that there is.
+    """
+    places = {f"{table}.{column}" for table, columns in known.items() for column in columns}
+    asked = (
+        ("exclude", [name for name in params.exclude if name not in known]),
+        ("rename", list(params.rename)),
+        ("types", list(params.types)),
+    )
+    for key, names in asked:
+        for name in names:
+            if name not in places:
+                raise Trouble(_unknown(key, name, known, places))
+
+
+def selected(table: Table, params: Params) -> Table:
+    """`table` without the columns that are excluded, the others as the user names them.
+
+    Raises:
+        Trouble: a column of the key is excluded.
+    """
+    kept, excluded = [], []
+    for column in table.columns:
+        place = f"{table.name}.{column.called}"
+        if place in params.exclude:
+            if column.key:
+                raise Trouble(
+                    f"exclude: {place} is part of the key of table {table.name}, which tells its"
+                    " rows apart; exclude the table"
+                )
+            excluded.append(column.called)
+        else:
+            kept.append(_as_asked(column, place, params))
+    return replace(table, columns=tuple(kept), excluded=tuple(excluded))
+
+
+def refuse_names(table: Table) -> None:
+    """Refuse a table or column that PostgreSQL cannot have under its name.
+
+    Raises:
+        Trouble: the first of them, with what to do.
+    """
+    if not _fits(table.name):
+        raise Trouble(
+            f"table {table.name}: the name {table.name!r} does not fit into PostgreSQL's"
+            f" 1 to {LONGEST_NAME_BYTES} bytes; rename it in the database or exclude the table"
+        )
+    for column in table.columns:
+        _refuse_name(table, column)
+    twice = [name for name, n in Counter(c.name for c in table.columns).items() if n > 1]
+    if twice:
+        raise Trouble(
+            f"table {table.name}: two columns would be called {twice[0]} in PostgreSQL; give one"
+            " another name (rename:)"
+        )
+    if len(table.columns) > _MOST_COLUMNS:
+        raise Trouble(
+            f"table {table.name} has {len(table.columns)} columns, and a table of PostgreSQL at"
+            f" most {_MOST_COLUMNS}; exclude columns (exclude: [{table.name}.COLUMN]) or the table"
+        )
+
+
+def _refuse_name(table: Table, column: Column) -> None:
+    name = column.name
+    if not _fits(name):
+        why = f"the name {name!r} does not fit into PostgreSQL's 1 to {LONGEST_NAME_BYTES} bytes"
+    elif name in _SYSTEM:
+        why = f"column {name} is called like a system column that every table of PostgreSQL has"
+    elif name.startswith(_OURS) and not (column.key and table.rowid):
+        why = f"column {name} is called like those that replication keeps for itself"
+    else:
+        return
+    place = f"{table.name}.{column.called}"
+    raise Trouble(
+        f"table {table.name}: {why}; give it another (rename: {{{place}: NAME}}) or leave it out"
+        f" (exclude: [{place}])"
+    )
+
+
+def _as_asked(column: Column, place: str, params: Params) -> Column:
+    wanted = params.types.get(place, "")
+    name = params.rename.get(place, column.name)
+    origin = column.called if name != column.called else ""
+    escaped = params.on_misfit == "escape" and wanted.strip().lower() == "text"
+    return replace(column, name=name, origin=origin, wanted=wanted, escaped=escaped)
+
+
+def _fits(name: str) -> bool:
+    return bool(name) and "\0" not in name and len(name.encode()) <= LONGEST_NAME_BYTES
+
+
+def _unknown(
+    key: str, name: str, known: Mapping[str, Sequence[str]], places: Iterable[str]
+) -> str:
+    candidates = [*places, *known] if key == "exclude" else list(places)
+    near = difflib.get_close_matches(name, candidates, 1)
+    table = next((t for t in sorted(known, key=len, reverse=True) if name.startswith(f"{t}.")), "")
+    if near:
+        hint = f'did you mean "{near[0]}"?'
+    elif table:
+        hint = f"table {table} has {', '.join(known[table])[:300]}"
+    else:
+        hint = f"the tables are {', '.join(known)[:300]}"
+    if key == "exclude":
+        return f"exclude: no table or column {name}; {hint}"
+    return f'{key}: expected "table.column" of a table that is there, got "{name}"; {hint}'

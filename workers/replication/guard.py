@@ -1,0 +1,134 @@
+"""Which rows of the target a run may change, and how many it may delete.
+
+A table is a run's own if the schema's record says that an earlier run filled it; one that
+holds no row can be taken by anybody. Any other is refused until its adoption is asked for.
+Even of its own tables a run deletes only so many rows at once: a source that was emptied
+or exchanged by mistake must not empty its replica.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from workers.replication.params import Params
+from workers.replication.state import Remembered
+from workers.replication.target import Target
+from workers.replication.trouble import Trouble
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Of a smaller table a part says little.
+_SMALL_ROWS = 100
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a run is about to delete of a table; rows: that it had before the run."""
+
+    table: str
+    rows: int
+    deleted: int
+    names: tuple[str, ...] = ()
+
+
+def foreign_tables(
+    target: Target, relations: Mapping[str, int], remembered: Remembered
+) -> list[str]:
+    """Return the names of tables in the target that hold rows and are in no record of ours.
+
+    relations: the number of each table by its name; 0: it is not there.
+    """
+    strange = [
+        name
+        for name, relation in relations.items()
+        if relation and not remembered.owns(name, relation)
+    ]
+    return [name for name in strange if _has_rows(target, name)]
+
+
+def _has_rows(target: Target, table: str) -> bool:
+    return target.one(f"SELECT 1 FROM {target.named(table)} LIMIT 1") is not None
+
+
+def refuse_foreign(target: Target, foreign: Sequence[str], adopt: Collection[str]) -> None:
+    """Refuse tables with rows of others, unless their adoption is asked for.
+
+    Raises:
+        Trouble: the tables, and how each can be adopted.
+    """
+    refused = [name for name in foreign if name not in adopt]
+    if refused:
+        raise Trouble(refusal(target, refused))
+
+
+def refusal(target: Target, refused: Sequence[str]) -> str:
+    """Say why these tables are left as they are, and how they can be adopted."""
+    rows = [
+        f"{target.named(name)} has {target.one(f'SELECT count(*) FROM {target.named(name)}')[0]}"
+        for name in refused[:_NAMED]
+    ]
+    more = f" and {len(refused) - _NAMED} more tables" if len(refused) > _NAMED else ""
+    return (
+        f"table {', '.join(refused[:_NAMED])}: {'; '.join(rows)} rows that no replication into"
+        f" schema {target.schema} has written{more}; nothing was changed. Choose another schema,"
+        " exclude the table, or let a run change them and delete what the source does not have:"
+        f" adopt: {_listed(refused)}, or once: --set {_adopt(refused)}"
+        " (--dry-run lists what would be deleted)"
+    )
+
+
+def refuse_deletions(planned: Sequence[Deletion], params: Params) -> None:
+    """Refuse to delete more of a table than `max_delete` allows.
+
+    Raises:
+        Trouble: every such table, with rows to be deleted, and the value that allows it.
+    """
+    refused = [each for each in planned if is_too_much(each, str(params.max_delete))]
+    if not refused:
+        return
+    told = "; ".join(
+        f"table {each.table}: {each.deleted} of {each.rows} rows would be deleted"
+        f" ({', '.join(each.names)}{', ...' if each.deleted > len(each.names) else ''})"
+        for each in refused[:_NAMED]
+    )
+    most = max(each.deleted for each in planned)
+    raise Trouble(
+        f"{told}; max_delete allows {_limit(str(params.max_delete))}; nothing was changed. If the"
+        f" source is what it should be, allow it once: --set max_delete={most}"
+    )
+
+
+def is_too_much(deletion: Deletion, most: str) -> bool:
+    """Return whether a deletion is more than `most` allows; pure.
+
+    most: a number of rows, or a part such as `20%` of a table with over 100 rows; by
+    less than `100%` no table may lose all of its rows.
+    """
+    if not deletion.deleted:
+        return False
+    if not most.endswith("%"):
+        return deletion.deleted > int(most)
+    part = Fraction(most.removesuffix("%").strip()) / 100
+    if part < 1 and deletion.deleted >= deletion.rows:
+        return True
+    return deletion.rows > _SMALL_ROWS and deletion.deleted > part * deletion.rows
+
+
+def _limit(most: str) -> str:
+    if not most.endswith("%"):
+        return f"{most} rows"
+    return f"{most} of a table with over {_SMALL_ROWS} rows, and never all rows of one"
+
+
+def _adopt(names: Sequence[str]) -> str:
+    if len(names) == 1 and _PLAIN.fullmatch(names[0]):
+        return f"adopt={names[0]}"
+    return shlex.quote(f"adopt={json.dumps(list(names), ensure_ascii=False)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Write names as a list of YAML."""
+    return f"[{', '.join(n if _PLAIN.fullmatch(n) else json.dumps(n) for n in names)}]"

@@ -1,0 +1,116 @@
+"""What the index of a source table's key can be used for, and what of a table cannot be read.
+
+Its order is the target's only if it sorts texts by their bytes. An index that needs a
+collation of the owner's program is not used at all; `stand_in` lets SQLite read the
+tables beside it. A column that a function of that program computes has no values for us.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from workers.replication.shape import Column, quoted
+from workers.replication.trouble import Trouble
+
+_FOREIGN = re.compile(r"(unknown|no such) function|no such collation")
+_OF_KEY = """
+SELECT x.cid, x.name, x.coll, x.desc FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) x
+WHERE l.origin = 'pk' AND (x.key OR x.cid = -1) ORDER BY x.seqno"""
+_NAMES_COLLATION = "SELECT 1 FROM sqlite_master WHERE name = ? AND sql LIKE '%collate%'"
+_KNOWN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
+_COLLATE = re.compile(
+    r"""\bCOLLATE\s*(?:"([^"]+)"|\[([^]]+)]|`([^`]+)`|'([^']+)'|\b(\w+))""", re.IGNORECASE
+)
+
+
+@contextmanager
+def readable(connection: sqlite3.Connection, name: str) -> Iterator[None]:
+    """Name the columns of the table `name` that only its owner's program can compute.
+
+    Raises:
+        Trouble: a query inside needed one.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if not _FOREIGN.match(str(error)):
+            raise
+        columns = ", ".join(f"{name}.{column}" for column in _unreadable(connection, name))
+        raise Trouble(
+            f"table {name}: {error}: only the program that owns the database has it;"
+            f" exclude: [{columns or name}]"
+        ) from None
+
+
+def _unreadable(connection: sqlite3.Connection, name: str) -> list[str]:
+    """The columns that no query can read."""
+    found = []
+    for (column,) in connection.execute("SELECT name FROM pragma_table_xinfo(?)", (name,)):
+        try:
+            query = f"SELECT {quoted(column)} FROM main.{quoted(name)} NOT INDEXED LIMIT 0"
+            connection.execute(query)
+        except sqlite3.OperationalError:
+            found.append(column)
+    return found
+
+
+class KeyIndex(NamedTuple):
+    """What the key's index is good for.
+
+    ordered: it sorts the key by the bytes of UTF-8, as the target does. usable: SQLite can
+    look into it; not with a collation that only the owner's program has. is_beside: it
+    is a tree of its own, beside the table's rows.
+    """
+
+    ordered: bool
+    usable: bool
+    is_beside: bool
+
+
+def key_index(connection: sqlite3.Connection, name: str, columns: Sequence[Column]) -> KeyIndex:
+    """Return what the index of a table's key is good for; of a row number it needs none."""
+    used = connection.execute(_OF_KEY, (name,)).fetchall()
+    is_utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == "UTF-8"
+    if not used:
+        return KeyIndex(is_utf8, True, False)
+    # Only the index of a table with row numbers ends in one.
+    is_beside = any(place == -1 for place, *_ in used)
+    keys = {column.name for column in columns if column.key}
+    sorted_by = [(column, coll.upper(), down) for _, column, coll, down in used if column in keys]
+    collations = {coll for _, coll, _ in sorted_by}
+    if not collations <= _KNOWN_COLLATIONS:
+        return KeyIndex(False, False, is_beside)
+    ordered = is_utf8 and collations == {"BINARY"}
+    return KeyIndex(ordered and _sorts_as_indexed(connection, name, sorted_by), True, is_beside)
+
+
+def _sorts_as_indexed(
+    connection: sqlite3.Connection, name: str, sorted_by: Sequence[tuple[str, str, int]]
+) -> bool:
+    """Whether the columns have the index's collation: then its order needs no sorting."""
+    if connection.execute(_NAMES_COLLATION, (name,)).fetchone() is None:
+        return True
+    order = [f"{quoted(column)} {'DESC' if down else 'ASC'}" for column, _, down in sorted_by]
+    columns = ", ".join(quoted(column) for column, _, _ in sorted_by)
+    query = f"SELECT {columns} FROM main.{quoted(name)} ORDER BY {', '.join(order)}"
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+    return not any("TEMP B-TREE" in line[3] for line in plan)
+
+
+def stand_in(connection: sqlite3.Connection) -> None:
+    """Let SQLite read a schema that names collations of the owner's program.
+
+    Nothing is sorted or looked up by them: such indexes are not used, see `from_wanted`.
+    """
+    query = "SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE sql LIKE '%collate%'"
+    for (statement,) in connection.execute(query).fetchall():
+        for found in _COLLATE.finditer(statement.decode(errors="replace")):
+            name = next(word for word in found.groups() if word)
+            if name.upper() not in _KNOWN_COLLATIONS:
+                connection.create_collation(name, _bytewise)
+
+
+def _bytewise(one: str, other: str) -> int:
+    return (one > other) - (one < other)

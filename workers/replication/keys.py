@@ -1,0 +1,177 @@
+"""Keys that stay the same on both sides, and how a row of the source is found by one.
+
+A row is found by its key in one of three ways. In a table whose rows lie in the
+key's order: directly. In one whose key has an index of its own: the index says where
+the row may be, the table says whether it is there, so that a damaged index hides a row
+but never lends it another key. Where the index cannot be used, or PostgreSQL gives a
+key back as another value: by reading the table.
+Invariant: two keys of the source never become one key of the target.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+from workers.replication import lookup, source
+from workers.replication.carry import Between
+from workers.replication.shape import Affinity, Kind, Twin, Typed, key_text, kind_of
+from workers.replication.trouble import Trouble
+
+_NAMED = 10
+_ADVICE = (
+    "nothing was changed; the index is damaged: PRAGMA integrity_check names it, REINDEX makes it"
+    " anew"
+)
+
+
+def settled(between: Between, twin: Twin, number: int) -> Twin:
+    """Return the pair numbered `number`, with the key columns marked that are found as text.
+
+    Raises:
+        Trouble: the target's key changes values, or two rows would have one key there.
+    """
+    _refuse_lossy(between, twin)
+    columns = tuple(_marked(between, twin, typed) for typed in twin.columns)
+    twin = replace(twin, columns=columns, number=number)
+    if any(typed.as_text for typed in twin.key):
+        _refuse_collision(between, twin)
+    return twin
+
+
+def log_fits(connection: sqlite3.Connection, twin: Twin) -> bool:
+    """Return whether every wanted key is of the class that its column holds.
+
+    A log of changes may name the number 42 where only the text '42' is left.
+    """
+    others = [
+        f"typeof(k{number}) <> 'text'"
+        for number, typed in enumerate(twin.key)
+        if _is_text(typed) and not typed.as_text
+    ]
+    if not others:
+        return True
+    query = f"SELECT 1 FROM {source.WANTED} WHERE {' OR '.join(others)} LIMIT 1"
+    return connection.execute(query).fetchone() is None
+
+
+def refuse_lost(between: Between, twin: Twin, asked: int, found: int) -> None:
+    """Refuse a source that has not given every row that was asked for by key.
+
+    Raises:
+        Trouble: fewer rows than keys; the table and the first of the keys.
+    """
+    if found >= asked:
+        return
+    refuse_hidden(between, twin)
+    named = _named(between, f"SELECT {_wanted_key(twin)} {source.from_gone(twin)}")
+    raise Trouble(
+        f"table {twin.table.name}: {asked - found} of {asked} rows that differ were not found"
+        f" again by their key ({'; '.join(named)}): {twin.target} gives keys back otherwise than"
+        " they were sent; nothing was changed"
+    )
+
+
+def refuse_hidden(between: Between, twin: Twin) -> None:
+    """Refuse an index of the source that does not find a row which is in its table.
+
+    Wanted keys without a row are about to be deleted from the target; the table itself
+    is read to make sure of that. A key that is no index of its own needs no second look.
+
+    Raises:
+        Trouble: a row is there; the table and the first of the keys.
+    """
+    if not twin.table.index_row or twin.scanned:
+        return
+    source.index_wanted(between.source, twin)
+    named = _named(
+        between,
+        f"SELECT {_wanted_key(twin)} FROM {twin.table.source} AS t NOT INDEXED"
+        f" CROSS JOIN {source.WANTED} AS w WHERE {lookup.equal_by_value(twin)}"
+        f" AND NOT EXISTS (SELECT 1 {source.from_index(twin)})",
+    )
+    if named:
+        raise Trouble(
+            f"table {twin.table.name}: rows were not found by their key ({'; '.join(named)});"
+            f" {_ADVICE}"
+        )
+
+
+def damaged_index(twin: Twin) -> Trouble:
+    """Return the failure of a table whose index gives other rows than the table itself."""
+    return Trouble(
+        f"table {twin.table.name}: the index of its key gives other rows than the table itself;"
+        f" {_ADVICE}"
+    )
+
+
+def _named(between: Between, query: str) -> list[str]:
+    """Return the first keys that `query` gives, for people."""
+    with closing(source.rows(between.source, f"{query} LIMIT {_NAMED}", {})) as found:
+        return [_key_for_people(key) for key in found]
+
+
+def _key_for_people(key: tuple[object, ...]) -> str:
+    texts = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in key]
+    return f"({key_text(tuple(texts))})"
+
+
+def _wanted_key(twin: Twin) -> str:
+    return ", ".join(f"w.k{number}" for number in range(len(twin.key)))
+
+
+def _marked(between: Between, twin: Twin, typed: Typed) -> Typed:
+    """Return the column, `as_text` if its values come back from PostgreSQL as others."""
+    if not typed.column.key:
+        return typed
+    if typed.kind is Kind.BYTES:
+        return replace(typed, as_text=typed.asked and typed.column.affinity is not Affinity.BLOB)
+    if typed.kind is Kind.ESCAPED:
+        return replace(typed, as_text=True)
+    if not (_is_text(typed) and (between.widen or typed.asked)):
+        return typed
+    # Numbers sort before every text and blobs behind, so an index answers at once.
+    table, name = twin.table.source, typed.column.source
+    numbers = f"SELECT 1 FROM {table} AS t WHERE {name} < '' LIMIT 1"
+    blobs = f"SELECT 1 FROM {table} AS t WHERE {name} >= x'' LIMIT 1"
+    found = any(between.source.execute(query).fetchone() for query in (blobs, numbers))
+    return replace(typed, as_text=found)
+
+
+def _is_text(typed: Typed) -> bool:
+    return typed.kind is Kind.EXACT and typed.type.startswith(("text", "character varying"))
+
+
+def _refuse_lossy(between: Between, twin: Twin) -> None:
+    for typed in twin.key:
+        if kind_of(typed.type) is Kind.CAST:
+            name, column = twin.target, typed.name
+            raise Trouble(
+                f"table {twin.table.name}: the key column {typed.column.name} is {typed.type} in"
+                " the target, which gives keys back otherwise than they were sent; a key may be"
+                " an integer type, text, double precision or bytea:"
+                f" ALTER TABLE {name} ALTER COLUMN {column} TYPE text USING {column}::text"
+            )
+
+
+def _refuse_collision(between: Between, twin: Twin) -> None:
+    forms = [lookup.form(typed) for typed in twin.key]
+    places = ", ".join(str(number + 1) for number in range(len(forms)))
+    kinds = ", ".join(
+        f"min(typeof({typed.column.source})), max(typeof({typed.column.source}))"
+        for typed in twin.key
+    )
+    query = (
+        f"SELECT {', '.join(forms)}, count(*), {kinds} FROM {twin.table.source} AS t NOT INDEXED"
+        f" GROUP BY {places} HAVING count(*) > 1 LIMIT 1"
+    )
+    with closing(source.rows(between.source, query, {})) as found:
+        line = next(found, None)
+    if line is None:
+        return
+    key, rows, classes = line[: len(forms)], line[len(forms)], line[len(forms) + 1 :]
+    named = " and ".join(sorted({str(each, "ascii") for each in classes}))
+    raise Trouble(
+        f"table {twin.table.name}: {rows} rows ({named}) have the key {_key_for_people(key)} once"
+        " it is text, and PostgreSQL would hold one of them; make their keys differ or exclude"
+        " the table"
+    )
