@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import waiting
+from tests.fix_postgres import needs_account
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -141,6 +142,7 @@ def test_a_few_runs_of_endurance_leave_a_curve(short_path):
     assert all(size_bytes > 0 for points in found.curves.values() for _, size_bytes in points)
 
 
+@needs_account
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
 @pytest.mark.skipif(shutil.which("psql") is None, reason="the peer of the row is psql")

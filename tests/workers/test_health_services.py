@@ -65,6 +65,7 @@ def test_an_empty_dsn_is_not_measured(path):
     assert "PostgreSQL" not in logged(heard)
 
 
+@needs_account
 def test_with_replication_libpqs_environment_says_where(path, monkeypatch):
     monkeypatch.setenv("PGHOST", "/nowhere/at/all")
 

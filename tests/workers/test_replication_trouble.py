@@ -38,6 +38,7 @@ def embedded(postgres):
     return postgres
 
 
+@needs_account
 def test_a_server_that_is_away_is_named_and_not_permanent(path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
