@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.failure import Exit, Failure
+from supervisor.cli.shortage import check_open_files, told_as_failure
 from supervisor.cli.verb import duration, places, verb
 from workers.units import parse_duration
 
@@ -52,11 +53,13 @@ def start(
     signal.signal(signal.SIGTERM, _leave)
     # A handler, and not "ignore", because only that is undone in what we exec.
     signal.signal(signal.SIGHUP, _read_anyway)
-    # Late: only this verb and `run --local` pay for the whole service.
-    from supervisor.log import wants_json
-    from supervisor.service import Settings
-
     here = places()
+    check_open_files()
+    # Late: only this verb and `run --local` pay for the whole service.
+    with told_as_failure("load the service"):
+        from supervisor.log import wants_json
+        from supervisor.service import Settings
+
     settings = Settings(
         config=here.config.absolute(),
         state=here.state,
@@ -88,7 +91,8 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     from supervisor.state_folder import FolderTrouble, Held
 
     try:
-        return Service(settings)
+        with told_as_failure(f"start over {settings.state}"):
+            return Service(settings)
     except BadConfig as error:
         said = mistakes.in_lines(error.problems, str(shown))
         raise Failure(Exit.USAGE, "\n".join(["jobs.yaml is refused", *said])) from error

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from scripts import embedded_postgres
+from tests.fix_postgres import needs_account
 from tests.waiting import until
 from tests.workers.proxy import proxied
 from tests.workers.replicas import a_report, a_source, failure, run, sql, unequal, write
@@ -37,6 +38,7 @@ def embedded(postgres):
     return postgres
 
 
+@needs_account
 def test_a_server_that_is_away_is_named_and_not_permanent(path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -93,6 +95,7 @@ def test_a_host_that_has_no_name_is_no_crash(host, path):
     assert f"PostgreSQL at {host}:5432: " in failure(path, f"host={host} port=5432").error
 
 
+@needs_account
 def test_a_wrong_password_is_refused_without_being_told(path, embedded, tmp_path):
     with embedded_postgres.throwaway() as server:
         sql(server.dsn, f"CREATE ROLE someone LOGIN PASSWORD '{SECRET}x'")
@@ -282,6 +285,7 @@ def test_the_wait_for_another_replication_can_be_cancelled(path, postgres):
     asking.join()
 
 
+@needs_account
 def test_a_server_that_is_stopped_meanwhile_fails_the_run(path):
     with embedded_postgres.throwaway() as server:
         run(path, server.dsn)
