@@ -8,6 +8,7 @@ allowed to create databases. Without either, the tests skip with the reason.
 """
 
 import os
+import pwd
 import uuid
 from collections.abc import Iterator
 
@@ -16,9 +17,24 @@ import pytest
 from scripts import embedded_postgres
 
 
+def has_account() -> bool:
+    """Whether our uid has a name; initdb and libpq refuse one that has none."""
+    try:
+        return bool(pwd.getpwuid(os.geteuid()))
+    except KeyError:
+        return False
+
+
+needs_account = pytest.mark.skipif(
+    not has_account(), reason=f"uid {os.geteuid()} has no account, and PostgreSQL needs one"
+)
+
+
 @pytest.fixture(scope="module")
 def postgres_server() -> Iterator[str]:
     """A libpq DSN of a server whose user may create databases and roles."""
+    if not has_account():
+        pytest.skip(needs_account.kwargs["reason"])
     named = os.environ.get("POSTGRES_DSN")
     if named:
         yield named

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from supervisor.core.dependencies import find_cycle
 
@@ -281,3 +282,8 @@ def test_what_is_listed_as_long_is_long():
     short = {name for name in LONG if (ROOT / name).read_text().count("\n") <= LONGEST}
 
     assert short == set()
+
+
+def test_no_property_test_is_timed():
+    assert settings.default is not None
+    assert settings.default.deadline is None

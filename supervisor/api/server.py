@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from uvicorn.config import Config as UvicornConfig
@@ -27,6 +28,7 @@ from supervisor.core.model import Api as Access
 
 STOP_LIMIT_S = 1.0
 FLUSH_LIMIT_S = 0.5
+RESTART_S = 1.0
 
 
 class ApiServer:
@@ -48,6 +50,7 @@ class ApiServer:
         self._folder = folder
         self._limits = limits
         self._is_serving = threading.Event()
+        self._is_closing = threading.Event()
         self._stop: Callable[[], object] = bool
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
@@ -61,8 +64,11 @@ class ApiServer:
 
     def close(self) -> None:
         """Stop answering; the socket file goes if it is still ours."""
+        self._is_closing.set()
         if self._thread.is_alive() and self._is_serving.wait(STOP_LIMIT_S):
-            self._stop()
+            # Its loop may have failed a moment ago, and be closed.
+            with contextlib.suppress(RuntimeError):
+                self._stop()
             self._thread.join(STOP_LIMIT_S)
         self._socket.close()
         if self._public is not None:
@@ -72,10 +78,17 @@ class ApiServer:
                 self._path.unlink()
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        """Serve until closed; begin again where memory or descriptors were lacking."""
+        while not self._is_closing.is_set():
+            try:
+                asyncio.run(self._serve())
+            except (OSError, MemoryError) as error:
+                _say(error)
+            self._is_closing.wait(RESTART_S)
 
     async def _serve(self) -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        loop.set_exception_handler(_say_in_short)
         ground = HandlerContext(self._desk, self._folder, self._limits)
         here, there = dict[LimitedConnection, None](), dict[LimitedConnection, None]()
         listening: list[asyncio.Server] = [
@@ -109,6 +122,22 @@ class ApiServer:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         state = ServerState()
         return lambda: kind(config, state, {}, self._limits, guests)
+
+
+def _say_in_short(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say in one line what the system refuses; asyncio tries again after a second."""
+    error = context.get("exception")
+    if isinstance(error, (OSError, MemoryError)):
+        _say(error)
+    else:
+        loop.default_exception_handler(context)
+
+
+def _say(error: OSError | MemoryError) -> None:
+    said = "not enough memory" if isinstance(error, MemoryError) else error
+    # The line itself may find no memory, and must not end the thread.
+    with contextlib.suppress(MemoryError):
+        logging.getLogger("nightshift").error("requests are not answered: %s", said)
 
 
 async def _flush_responses(*rooms: dict[LimitedConnection, None]) -> None:

@@ -106,6 +106,14 @@ class Client:
 
     def _not_running(self) -> CliError:
         what = "" if self.path.is_socket() or not self.path.exists() else ", which is no socket"
+        holder = _holder(self.path.parent / "lock")
+        if holder and not what:
+            return CliError(
+                ExitCode.NO_SUPERVISOR,
+                f"no supervisor answers at {self.path}, though one holds its folder ({holder})",
+                "its socket was removed, or it still begins or ends: end it with SIGTERM and "
+                "start it again if this stays so",
+            )
         return CliError(
             ExitCode.NO_SUPERVISOR,
             f"no supervisor answers at {self.path}{what}",
@@ -117,6 +125,16 @@ class Client:
             return CliError(ExitCode.NO, f"the supervisor at {self.path} does not answer in time")
         said = str(error) or type(error).__name__
         return CliError(ExitCode.NO, f"the supervisor at {self.path} broke off: {said}")
+
+
+def _holder(lock: Path) -> str:
+    """Return what the holder of a state folder wrote into its lock; "" if it is free."""
+    try:
+        # Looked at, not taken: a start at this moment must find it free.
+        held = f":{lock.stat().st_ino} " in Path("/proc/locks").read_text()
+        return lock.read_text(errors="replace").strip() if held else ""
+    except OSError:
+        return ""
 
 
 def _target(parts: tuple[str, ...], query: Mapping[str, object]) -> str:

@@ -44,7 +44,7 @@ def summary_view(
 ) -> Status:
     """The status around what is said of jobs and open runs."""
     problems = world.problems
-    error = f"{problems[0].path}: {problems[0].message}" if problems else ""
+    error = ": ".join(filter(None, (problems[0].path, problems[0].message))) if problems else ""
     pause = world.pause_over("", now)
     return Status(
         version=facts.version,

@@ -57,7 +57,8 @@ def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
     turn.world.problems = problems
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    where = f"jobs.yaml:{first.line}:{first.column}: {first.path}: {first.message}"
+    path = f"{first.path}: " if first.path else ""
+    where = f"jobs.yaml:{first.line}:{first.column}: {path}{first.message}"
     turn.open_incident("", incidents.RELOAD, f"jobs.yaml was refused: {where}{more}")
 
 

@@ -28,7 +28,7 @@ from supervisor.cli.main import COMMANDS, main
 from tests.waiting import until
 
 NIGHTSHIFT = (sys.executable, "-m", "supervisor")
-LIMIT_S = 20
+LIMIT_S = 40
 CRASHED = 99
 
 # Now, so that no fork has to.
@@ -147,8 +147,8 @@ def supervised(house: House, *words: str) -> Iterator["subprocess.Popen[str]"]:
     with open(house.root / "log", "w+") as log:
         process = house.begin("start", *words, stdout=log, stderr=log)
         try:
-            until(lambda: process.poll() is not None or house.socket.exists(), within_s=10)
-            until(lambda: house.ask("healthcheck").returncode == 0, within_s=10)
+            until(lambda: process.poll() is not None or house.socket.exists(), within_s=30)
+            until(lambda: house.ask("healthcheck").returncode == 0, within_s=30)
             yield process
         finally:
             if process.poll() is None:

@@ -101,7 +101,8 @@ def test_a_disabled_job_is_refused(house: House) -> None:
 def test_ctrl_c_while_waiting_leaves_the_run_alone(house: House) -> None:
     waiting = house.begin("run", "sleeper", "--wait")
     assert waiting.stdout is not None
-    assert "sleeper: running" in waiting.stdout.readline()
+    # On a busy machine it is seen to be pending before.
+    assert any("sleeper: running" in line for line in iter(waiting.stdout.readline, ""))
 
     waiting.send_signal(signal.SIGINT)
     _, complaint = waiting.communicate(timeout=10)

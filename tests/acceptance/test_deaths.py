@@ -238,7 +238,7 @@ def kill_again_and_again(house: House, clock: Clock, kills: int, seed: int) -> N
     dice = random.Random(seed)
     with open(house.root / "log", "w") as log:
         supervisor = house.begin("start", stdout=log, stderr=log)
-        until(lambda: raw_client.is_healthy(house), within_s=10)
+        until(lambda: raw_client.is_healthy(house))
         for _ in range(kills):
             if supervisor.poll() is not None:
                 supervisor = house.begin("start", stdout=log, stderr=log)
@@ -265,7 +265,7 @@ def play(house: House, kills: int) -> None:
 
     kill_again_and_again(house, clock, kills, seed)
     with supervised(house) as supervisor:
-        until(lambda: len(raw_client.status(house)["runs"]) == 2, within_s=10)
+        until(lambda: len(raw_client.status(house)["runs"]) == 2)
         mark, last = instance(house), clock.now.replace(second=0, microsecond=0)
         at_the_end = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
         zombies = zombies_of(supervisor.pid)

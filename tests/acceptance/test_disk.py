@@ -146,6 +146,21 @@ def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: Hou
 
 
 @pytest.mark.root
+def test_on_a_full_disk_the_first_start_names_the_disk_and_the_next_one_begins(
+    small_disk: House,
+) -> None:
+    fill(small_disk.state)
+
+    status, said = small_disk.refuses("start")
+
+    assert status == 1
+    assert f"start over {small_disk.state}: No space left on device" in " ".join(said.split())
+    (small_disk.state / "filler").unlink()
+    with supervised(small_disk):
+        assert small_disk.json("status")["runs"] == []
+
+
+@pytest.mark.root
 def test_on_a_read_only_disk_it_does_not_start_and_says_why(small_disk: House) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk.state)], check=True)
 

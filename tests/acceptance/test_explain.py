@@ -42,7 +42,7 @@ def house() -> Iterator[House]:
         with supervised(house) as supervisor:
             house.says("pause", "paused", "--reason", "the moon is full")
             go_to(clock, supervisor, THREE)
-            until(lambda: outcomes(house, "second").get(THREE) == "success schedule", within_s=10)
+            until(lambda: outcomes(house, "second").get(THREE) == "success schedule")
             go_to(clock, supervisor, THREE + MINUTE)
             until(lambda: THREE + MINUTE in outcomes(house, "long"))
             until(lambda: outcomes(house, "second").get(THREE + MINUTE) == "success schedule")

@@ -101,7 +101,7 @@ def unread() -> Iterator[House]:
         mine, theirs = os.pipe()
         process = house.begin("start", "--log-level", "debug", stdout=theirs, stderr=theirs)
         os.close(theirs)
-        until(lambda: raw_client.is_healthy(house), within_s=10)
+        until(lambda: raw_client.is_healthy(house))
         yield house
         house.says("stop")
         assert process.wait(LIMIT_S) == 0

@@ -77,7 +77,7 @@ def init() -> Iterator[Init]:
                 stdout=log,
                 stderr=log,
             )
-            until(lambda: raw_client.is_healthy(house), within_s=10)
+            until(lambda: raw_client.is_healthy(house))
             (pid,) = children(outer.pid)
             yield Init(house, pid)
             assert house.says("stop") == "stopped\n"

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fix_postgres import needs_account
+
 ROOT = Path(__file__).parents[2]
 NOT_IN_A_CLONE = shutil.ignore_patterns(".git", ".venv", "var", "*_cache", "*.egg-info", ".hypo*")
 # Twice, on a busy machine with a cold cache; one takes 20 s with a warm one.
@@ -27,6 +29,7 @@ def quickstart(clone):
     )
 
 
+@needs_account
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
 def test_a_bare_clone_runs_its_night_and_a_second_one(clone):

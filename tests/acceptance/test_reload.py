@@ -41,7 +41,7 @@ class Desk(Clocked):
 
     def until_on_time(self, job: str, slot: datetime) -> None:
         """Wait until the schedule has run it for this slot."""
-        until(lambda: outcomes(self.house, job).get(slot) == "success schedule", within_s=10)
+        until(lambda: outcomes(self.house, job).get(slot) == "success schedule")
 
     def open_runs(self, job: str) -> list[int]:
         return [run["id"] for run in raw_client.status(self.house)["runs"] if run["job"] == job]
@@ -207,7 +207,7 @@ def test_a_wish_to_reload_that_comes_during_the_start_does_no_harm() -> None:
 
         supervisor.send_signal(signal.SIGHUP)
 
-        until(lambda: raw_client.is_healthy(house), within_s=10)
+        until(lambda: raw_client.is_healthy(house))
         house.says("stop")
         assert supervisor.wait(LIMIT_S) == 0
 

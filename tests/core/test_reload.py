@@ -278,6 +278,15 @@ def test_a_bad_text_changes_nothing_and_opens_an_incident():
     )
 
 
+def test_a_text_that_cannot_be_read_is_named_without_a_key():
+    night = Night(A)
+
+    night.send(ev.ReloadRefused(night.clocks(), (Problem(1, 1, "", "no such file"),)))
+
+    assert night.incidents()[0].cause == "jobs.yaml was refused: jobs.yaml:1:1: no such file"
+    assert night.status().config.error == "no such file"
+
+
 def test_a_bad_text_stands_in_status_until_it_is_mended():
     night = Night(A)
     night.refuses("no")

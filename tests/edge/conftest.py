@@ -1,5 +1,6 @@
 """Fixtures for rooms that touch real processes, the socket or the ledger."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from tests.edge.fixtures_keepers import Stage, carriers
 from tests.edge.fixtures_ledger import store
 
 __all__ = ["api", "desk", "folder", "limits", "path", "stage", "store"]
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder for sockets: below `tmp_path` a long login name leaves no room for one."""
+    with tempfile.TemporaryDirectory(prefix="night-", dir="/tmp") as path:
+        yield Path(path)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests import waiting
+from tests.fix_postgres import needs_account
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -77,11 +78,11 @@ def test_a_wrong_option_is_named(words, said):
     assert said in refused.stderr
 
 
-def test_results_that_are_none_are_not_gone_on_with(tmp_path):
-    broken = tmp_path / "broken.json"
+def test_results_that_are_none_are_not_gone_on_with(short_path):
+    broken = short_path / "broken.json"
     broken.write_text("{")
 
-    for path in (broken, tmp_path / "missing.json"):
+    for path in (broken, short_path / "missing.json"):
         refused = run("sitting.py", "--into", str(path))
 
         assert refused.returncode == 1
@@ -90,22 +91,30 @@ def test_results_that_are_none_are_not_gone_on_with(tmp_path):
 
 
 @pytest.mark.timeout(LIMIT_S)
-def test_a_backup_of_a_megabyte_is_measured(tmp_path):
+def test_a_backup_of_a_megabyte_is_measured(short_path):
     done = run(
-        *("backup.py", "--megabytes", "1", "--rounds", "1", "--values", str(tmp_path / "values")),
-        TMPDIR=str(tmp_path),
+        *(
+            "backup.py",
+            "--megabytes",
+            "1",
+            "--rounds",
+            "1",
+            "--values",
+            str(short_path / "values"),
+        ),
+        TMPDIR=str(short_path),
     )
 
     assert done.returncode == 0, done.stderr
-    found = medians(measured.load(tmp_path / "values"))
+    found = medians(measured.load(short_path / "values"))
     assert found["backup 1 MB"] >= {"packed", "proved", "local"}
     assert "| backup of 1 MB, restored and verified | all | " in done.stdout
-    assert os.listdir(tmp_path) == ["values"]
+    assert os.listdir(short_path) == ["values"]
 
 
 @pytest.mark.timeout(LIMIT_S)
-def test_a_sync_of_a_small_catalogue_is_measured(tmp_path):
-    catalogue = tmp_path / "catalogue"
+def test_a_sync_of_a_small_catalogue_is_measured(short_path):
+    catalogue = short_path / "catalogue"
     subprocess.run(
         [ROOT / "scripts" / "generate-catalogue", catalogue, "--sets", "2", "--cards", "40"],
         check=True,
@@ -114,55 +123,56 @@ def test_a_sync_of_a_small_catalogue_is_measured(tmp_path):
 
     done = run(
         *("sync.py", "--catalogue", str(catalogue), "--rounds", "2"),
-        *("--values", str(tmp_path / "values")),
+        *("--values", str(short_path / "values")),
     )
 
     assert done.returncode == 0, done.stderr
-    found = measured.load(tmp_path / "values")
+    found = measured.load(short_path / "values")
     assert medians(found)["sync"] == {"ours", "limit", "bare", "peer", "nothing", "0.1 %"}
     assert {len(values) for values in found.values.values()} == {2}
 
 
 @pytest.mark.timeout(LIMIT_S)
-def test_a_few_runs_of_endurance_leave_a_curve(tmp_path):
-    done = run("endurance.py", "--runs", "50", "--every", "50", "--values", str(tmp_path / "v"))
+def test_a_few_runs_of_endurance_leave_a_curve(short_path):
+    done = run("endurance.py", "--runs", "50", "--every", "50", "--values", str(short_path / "v"))
 
     assert done.returncode == 0, done.stderr
-    found = measured.load(tmp_path / "v")
+    found = measured.load(short_path / "v")
     assert set(found.curves) == {("memory", kind) for kind in ("supervisor", "nursery", "keepers")}
     assert all(size_bytes > 0 for points in found.curves.values() for _, size_bytes in points)
 
 
+@needs_account
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
 @pytest.mark.skipif(shutil.which("psql") is None, reason="the peer of the row is psql")
-def test_a_small_replication_is_measured(tmp_path):
+def test_a_small_replication_is_measured(short_path):
     done = run(
         *("replication.py", "--rows", "500", "--rounds", "1"),
-        *("--values", str(tmp_path / "values")),
+        *("--values", str(short_path / "values")),
     )
 
     assert done.returncode == 0, done.stderr
-    assert {"pipe", "full", "tenth"} <= medians(measured.load(tmp_path / "values"))[
+    assert {"pipe", "full", "tenth"} <= medians(measured.load(short_path / "values"))[
         "replication 500"
     ]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(LIMIT_S)
-def test_a_service_is_measured_until_it_is_ready(tmp_path):
-    done = run("burst.py", "--only", "f", "--quick", "--values", str(tmp_path / "values"))
+def test_a_service_is_measured_until_it_is_ready(short_path):
+    done = run("burst.py", "--only", "f", "--quick", "--values", str(short_path / "values"))
 
     assert done.returncode == 0, done.stderr
-    assert set(medians(measured.load(tmp_path / "values"))) >= {"f 10", "f 1000 again"}
+    assert set(medians(measured.load(short_path / "values"))) >= {"f 10", "f 1000 again"}
 
 
 @pytest.mark.timeout(LIMIT_S)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_benchmark_that_is_ended_leaves_nothing(tmp_path, number):
+def test_a_benchmark_that_is_ended_leaves_nothing(short_path, number):
     process = subprocess.Popen(
         [sys.executable, BENCHMARKS / "endurance.py", "--runs", "100000"],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(short_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -176,7 +186,7 @@ def test_a_benchmark_that_is_ended_leaves_nothing(tmp_path, number):
         with pytest.raises(ProcessLookupError):
             signal.pidfd_send_signal(handle, 0)
         os.close(handle)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(short_path) == []
 
 
 PLAYED = """
@@ -207,8 +217,8 @@ subprocess.run(["sleep", "1000"])
         ("", "60", "measured  {} []"),
     ],
 )
-def test_a_part_is_bounded_and_what_it_measured_is_kept(tmp_path, script, bound_s, told):
-    program = tmp_path / "program.py"
+def test_a_part_is_bounded_and_what_it_measured_is_kept(short_path, script, bound_s, told):
+    program = short_path / "program.py"
     program.write_text(script)
 
     played = run("-c", PLAYED, str(program), bound_s, PYTHONPATH=str(BENCHMARKS))
@@ -216,15 +226,15 @@ def test_a_part_is_bounded_and_what_it_measured_is_kept(tmp_path, script, bound_
     assert played.stdout.startswith(told), played.stderr
 
 
-def test_what_is_saved_is_loaded_again(tmp_path):
+def test_what_is_saved_is_loaded_again(short_path):
     found = measured.Measured()
     found.add("a", 2, "nightshift", 0.5, 0.25)
     found.draw("burst 2", "nightshift", [(0.1, 1.0)])
 
-    found.save(tmp_path / "values")
+    found.save(short_path / "values")
 
-    assert measured.load(tmp_path / "values") == found
-    assert measured.load(tmp_path / "missing") == measured.Measured()
+    assert measured.load(short_path / "values") == found
+    assert measured.load(short_path / "missing") == measured.Measured()
 
 
 @pytest.mark.parametrize(
@@ -279,13 +289,13 @@ def test_every_row_that_is_claimed_has_a_part_that_measures_it():
     assert measuring >= claimed | {*rows.ENDURANCE}
 
 
-def test_a_sitting_is_written_and_read(tmp_path):
+def test_a_sitting_is_written_and_read(short_path):
     part = results.Part("sync", results.End.FAILED, 1.5, 3, "0.1, 0.1, 0.1", "no peer")
     found = replace(results.fresh(is_quick=False), absent=["cron"], parts=[part])
 
-    found.save(tmp_path / "one.json")
+    found.save(short_path / "one.json")
 
-    assert results.load(tmp_path / "one.json") == found
+    assert results.load(short_path / "one.json") == found
     page = results.page(found, list(rows.SYNC))
     assert "- sync: failed after 2 s. no peer" in page
     assert "Not installed: cron." in page
@@ -298,8 +308,8 @@ def test_a_sitting_is_written_and_read(tmp_path):
         ({"machine": "another one"}, "measured on another one, and this is "),
     ],
 )
-def test_a_sitting_goes_on_only_where_it_began(tmp_path, change, said):
-    path = tmp_path / "one.json"
+def test_a_sitting_goes_on_only_where_it_began(short_path, change, said):
+    path = short_path / "one.json"
     replace(results.fresh(is_quick=False), **change).save(path)
 
     refused = run("sitting.py", "--into", str(path))
@@ -308,8 +318,8 @@ def test_a_sitting_goes_on_only_where_it_began(tmp_path, change, said):
     assert f"go on with {path}: {said}" in refused.stderr
 
 
-def test_a_sitting_that_has_all_its_parts_measures_none_again(tmp_path):
-    path = tmp_path / "one.json"
+def test_a_sitting_that_has_all_its_parts_measures_none_again(short_path):
+    path = short_path / "one.json"
     had = [
         results.Part(each.name, results.End.MEASURED, 1.0, 1, "0.1, 0.1, 0.1")
         for each in parts.QUICK

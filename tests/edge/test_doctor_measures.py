@@ -18,6 +18,7 @@ from supervisor.doctor.context import DoctorContext
 from supervisor.doctor.finding import Check, State, ok
 from supervisor.doctor.isolation import examine
 from supervisor.ledger.store import Store
+from tests.fix_postgres import needs_account
 
 NOW = datetime.now(UTC)
 
@@ -256,6 +257,7 @@ def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
     assert "secret" not in repr(door)
 
 
+@needs_account
 def test_each_postgres_is_asked_once_and_in_time_where_nobody_listens(state):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

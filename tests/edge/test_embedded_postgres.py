@@ -12,8 +12,10 @@ import pytest
 
 from scripts import embedded_postgres
 from tests.acceptance.find_processes import is_dead
+from tests.fix_postgres import needs_account
 from tests.waiting import until
 
+pytestmark = needs_account
 SCRIPT = Path(embedded_postgres.__file__)
 ASK = """
 import os, psycopg

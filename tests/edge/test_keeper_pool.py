@@ -185,7 +185,7 @@ def test_a_run_finds_its_story_in_the_environment(stage: Stage):
 
     found = dict(line.split("=", 1) for line in stage.log(1).splitlines())
     assert found["COLOUR"] == "blue"
-    assert found["HOME"] == os.environ["HOME"]
+    assert found.get("HOME") == os.environ.get("HOME")
     assert {key: value for key, value in found.items() if key.startswith("NIGHTSHIFT_")} == {
         "NIGHTSHIFT_JOB": "job-1",
         "NIGHTSHIFT_RUN": "1",
@@ -212,7 +212,7 @@ def test_one_run_never_sees_the_environment_of_the_one_before(stage: Stage):
     stage.play(shell="echo $HOME $SECRET")
     happened = stage.play(worker=None, shell="env | grep -c SECRET; true")
 
-    assert stage.log(2) == f"{os.environ['HOME']}\n"
+    assert stage.log(2) == f"{os.environ.get('HOME', '')}\n"
     assert exited(happened) == 0
     assert stage.log(3) == "0\n"
 

@@ -13,8 +13,8 @@ PID = os.getpid()
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ManagerSocket]:
-    address = f"@nightshift-test-{PID}" if request.param == "abstract" else f"{tmp_path}/n"
+def manager(request: pytest.FixtureRequest, short_path: Path) -> Iterator[ManagerSocket]:
+    address = f"@nightshift-test-{PID}" if request.param == "abstract" else f"{short_path}/n"
     with ManagerSocket(address) as manager:
         yield manager
 
@@ -120,12 +120,12 @@ def test_words_that_find_no_room_stay_owed_and_are_said_later(manager, watchdog_
     assert full < again <= full + 1.0
 
 
-def test_a_manager_that_has_gone_costs_words_and_no_exception(tmp_path):
-    line = NotifySocket(f"{tmp_path}/nobody", watchdog_s=6.0)
+def test_a_manager_that_has_gone_costs_words_and_no_exception(short_path):
+    line = NotifySocket(f"{short_path}/nobody", watchdog_s=6.0)
 
     line.ready("3 jobs", 0.0)
 
-    assert line.trouble == f"$NOTIFY_SOCKET {tmp_path}/nobody: No such file or directory"
+    assert line.trouble == f"$NOTIFY_SOCKET {short_path}/nobody: No such file or directory"
     assert line.next_instant() == 2.0
 
 

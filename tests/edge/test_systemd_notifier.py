@@ -23,8 +23,8 @@ def at(mono: float) -> At:
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[ManagerSocket]:
-    with ManagerSocket(f"{tmp_path}/n") as manager:
+def manager(short_path: Path) -> Iterator[ManagerSocket]:
+    with ManagerSocket(f"{short_path}/n") as manager:
         yield manager
 
 

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from scripts import embedded_postgres
+from tests.fix_postgres import needs_account
 from tests.workers.card_database import card_database
 from tests.workers.catalogue_folder import logged
 from tests.workers.fixtures_health import measured
@@ -64,6 +65,7 @@ def test_an_empty_dsn_is_not_measured(path):
     assert "PostgreSQL" not in logged(heard)
 
 
+@needs_account
 def test_with_replication_libpqs_environment_says_where(path, monkeypatch):
     monkeypatch.setenv("PGHOST", "/nowhere/at/all")
 
@@ -73,6 +75,7 @@ def test_with_replication_libpqs_environment_says_where(path, monkeypatch):
     assert "/nowhere/at/all" in result["complaints"]
 
 
+@needs_account
 def test_a_postgres_that_was_stopped_is_degraded(path):
     try:
         embedded_postgres.find_binaries()

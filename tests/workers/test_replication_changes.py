@@ -103,7 +103,7 @@ def test_any_steps_are_followed(capture, tmp_path, postgres):
     @settings(
         max_examples=30,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        suppress_health_check=list(HealthCheck),
     )
     @given(st.lists(st.lists(STEPS, max_size=6), max_size=3))
     def followed(rounds):

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from scripts import embedded_postgres
+from tests.fix_postgres import needs_account
 from tests.waiting import until
 from tests.workers.fixtures_replication import (
     a_report,
@@ -45,6 +46,7 @@ def embedded(postgres):
     return postgres
 
 
+@needs_account
 def test_a_server_that_is_away_is_named_and_not_permanent(path):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -101,6 +103,7 @@ def test_a_host_that_has_no_name_is_no_crash(host, path):
     assert f"PostgreSQL at {host}:5432: " in failure(path, f"host={host} port=5432").error
 
 
+@needs_account
 def test_a_wrong_password_is_refused_without_being_told(path, embedded, tmp_path):
     with embedded_postgres.throwaway() as server:
         sql(server.dsn, f"CREATE ROLE someone LOGIN PASSWORD '{SECRET}x'")
@@ -290,6 +293,7 @@ def test_the_wait_for_another_replication_can_be_cancelled(path, postgres):
     asking.join()
 
 
+@needs_account
 def test_a_server_that_is_stopped_meanwhile_fails_the_run(path):
     with embedded_postgres.throwaway() as server:
         run(path, server.dsn)

@@ -174,7 +174,7 @@ def test_any_schema_arrives(tmp_path, postgres):
     @settings(
         max_examples=30,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        suppress_health_check=list(HealthCheck),
     )
     @given(schemas(), st.sampled_from(["compare", "triggers"]))
     def arrives(script, capture):

@@ -82,7 +82,7 @@ def test_any_value_arrives(tmp_path, postgres):
     @settings(
         max_examples=40,
         deadline=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture],
+        suppress_health_check=list(HealthCheck),
     )
     @given(st.lists(ROWS, max_size=8))
     def arrives(rows):

@@ -11,6 +11,7 @@ import click
 
 from supervisor.cli.command import command, duration, paths
 from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.start_errors import check_open_files, told_as_failure
 from workers.units import parse_duration
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ def start(
     signal.signal(signal.SIGTERM, _leave)
     # A handler, and not "ignore", because only that is undone in what we exec.
     signal.signal(signal.SIGHUP, _read_anyway)
-    # Late: only this verb and `run --local` pay for the whole service.
-    from supervisor.log import wants_json
-    from supervisor.service import Settings
-
     here = paths()
+    check_open_files()
+    # Late: only this verb and `run --local` pay for the whole service.
+    with told_as_failure("load the service"):
+        from supervisor.log import wants_json
+        from supervisor.service import Settings
+
     settings = Settings(
         config=here.config.absolute(),
         state=here.state,
@@ -88,7 +91,8 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     from supervisor.state_dir import AlreadyRunningError, StateDirError
 
     try:
-        return Service(settings)
+        with told_as_failure(f"start over {settings.state}"):
+            return Service(settings)
     except ConfigError as error:
         said = output.in_lines(error.problems, str(shown))
         raise CliError(ExitCode.USAGE, "\n".join(["jobs.yaml is refused", *said])) from error

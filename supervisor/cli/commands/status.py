@@ -79,9 +79,9 @@ def _about(found: answers.Status, when: TimeFormat) -> Iterator[str]:
     if found.heartbeat_failures:
         yield f"beats   {count(found.heartbeat_failures, 'heartbeat')} failed since the start"
     if found.config.problems:
-        first = found.config.problems[0]
+        first, mistakes = found.config.problems[0], count(len(found.config.problems), "mistake")
         yield (
-            f"REFUSED {len(found.config.problems)} mistakes in jobs.yaml, an older text runs; "
+            f"REFUSED {mistakes} in jobs.yaml, an older text runs; "
             f"the first: line {first.line}: {clean(first.message)} (nightshift check has all)"
         )
 
