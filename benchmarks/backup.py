@@ -24,18 +24,18 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import interleave
 import options
-import turns
 from launching import launched, missing_programs
 from measured import ALL, Measured
+from memory import machine
 from rows import BACKUP_MB, MB, Column, S, sides, table
 from rows import backup as backup_rows
-from weighing import machine
 
 SHELL = (
     'sqlite3 "$1" ".backup $2" && {} "$2" && sha256sum "$2.gz" > "$2.gz.sha256" && sync -f "$2.gz"'
 )
-OURS = Path(__file__).with_name("backup_side.py")
+OURS = Path(__file__).with_name("backup_peer.py")
 PEERS = {"gzip6": "gzip -6", "gzip1": "gzip -1", "pigz": "pigz -6"}
 WORDS = {
     "gzip6": "`.backup` + `gzip -6` + `sha256sum` (verifies nothing)",
@@ -66,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-backup-", dir=os.environ.get("TMPDIR")) as room:
         source = Path(room) / "bench.db"
         generate(source, given.megabytes * 1_000_000)
-        failures = turns.taken(
+        failures = interleave.taken(
             given.rounds,
             [name for name in WORDS if name not in missing],
             lambda name: play(name, source, Path(room) / "out", key, measured),

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import options
 from measured import Measured
+from memory import machine
+from peers import CRONSTABLE, NEVER, OURS, Side, living
 from rows import BURST, table
-from scenes import SCENES, Scene, not_due, ready_ten_thousand, touches
-from sides import CRONSTABLE, NEVER, OURS, Side, living
-from weighing import machine
+from workloads import SCENES, Scene, not_due, ready_ten_thousand, touches
 
 # What --quick leaves out.
 LONG = (ready_ten_thousand, not_due)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from weighing import ended
+from memory import ended
 
 END_S = 2.0
 _SPACE = ("unshare", "--mount", "--propagation", "private", "--")

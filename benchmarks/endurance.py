@@ -24,9 +24,9 @@ from pathlib import Path
 
 import options
 from measured import ALL, Measured
+from memory import children, descendants, machine, pss_bytes
+from peers import CONCURRENT, NEVER, OURS, Command, Living, living
 from rows import GROWN
-from sides import CONCURRENT, NEVER, OURS, Command, Living, living
-from weighing import children, descendants, machine, pss_bytes
 
 JOBS = 50
 ROUND_S = 60.0

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from weighing import ended
+from memory import ended
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_S = 1800.0

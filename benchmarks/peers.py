@@ -2,7 +2,7 @@
 
 What burst.py and endurance.py share: one `Side` a program, and `Living`, one
 process of it in a folder of its own. All is measured from outside, the same way
-for every side: the clock around exec and request, and what `weighing.py` reads
+for every side: the clock around exec and request, and what `memory.py` reads
 of processes. Nothing here knows a benchmark or prints.
 """
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from weighing import cpu_s, descendants, ended, pinned, pss_bytes
+from memory import cpu_s, descendants, ended, pinned, pss_bytes
 
 ROOT = Path(__file__).resolve().parents[1]
 CONCURRENT = 8

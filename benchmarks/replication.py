@@ -22,14 +22,14 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import interleave
 import options
 import psycopg
-import turns
 from launching import ROOT, launched, missing_programs
 from measured import ALL, Measured
+from memory import machine
 from rows import MB, REPLICATION_ROWS, Column, S, sides, table
 from rows import replication as replication_rows
-from weighing import machine
 
 sys.path.insert(0, str(ROOT))
 
@@ -54,7 +54,7 @@ WORDS = {
     "compare": "capture: compare, 0.1 % changed",
     "verify": "verify_only",
 }
-OURS = Path(__file__).with_name("replication_side.py")
+OURS = Path(__file__).with_name("replication_peer.py")
 PROGRAMS = {"pipe": ("sqlite3", "psql"), "pgloader": ("pgloader",)}
 TOLD = (("launch to exit", "", S), ("the worker's own", " own", S),
         ("memory", " memory", MB))  # fmt: skip
@@ -83,7 +83,7 @@ def main() -> None:
         generate(database, given.rows)
         print(f"{given.rows} rows, {database.stat().st_size / 1e6:.0f} MB", file=sys.stderr)
         missing = missing_programs(PROGRAMS)
-        failures = turns.taken(
+        failures = interleave.taken(
             given.rounds,
             [name for name in WORDS if name not in missing],
             lambda name: play(name, database, server.dsn, key, measured),

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 from crond import program
 from measured import Measured, Written
+from memory import hardware
 from rows import Row, table
-from weighing import hardware
 
 HERE = Path(__file__).parent
 DISTRIBUTIONS = (

@@ -27,9 +27,9 @@ import msgspec
 import options
 import parts
 import results
+from memory import children, ended, load
 from parts import Play
 from results import End, Part, Results
-from weighing import children, ended, load
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -24,12 +24,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import interleave
 import options
-import turns
 from launching import ROOT, launched
 from measured import ALL, Measured
+from memory import machine
 from rows import SYNC, Column, S, sides, table
-from weighing import machine
 
 CHANGED_ONE_IN = 1000
 WORDS = {
@@ -69,7 +69,7 @@ def main() -> None:
         measured = Measured()
         launch("ours", catalogue, room / "ready.db")
         numbers = itertools.count()
-        failures = turns.taken(
+        failures = interleave.taken(
             given.rounds,
             list(WORDS),
             lambda name: play(name, room, catalogue, numbers, measured),

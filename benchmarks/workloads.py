@@ -21,9 +21,9 @@ from pathlib import Path
 from crond import cron, crontab_of, is_here
 from launching import launched
 from measured import P99, WORST, Measured
+from memory import cores_of, pinned, wait_for_minute
+from peers import CONCURRENT, CRONSTABLE, NEVER, OURS, Command, Living, Side, living
 from rows import APSCHEDULER, CRON
-from sides import CONCURRENT, CRONSTABLE, NEVER, OURS, Command, Living, Side, living
-from weighing import cores_of, pinned, wait_for_minute
 
 FEW = 10
 MANY = 1000
@@ -229,8 +229,8 @@ def first_file(marks: Path) -> float:
 
 
 def forks(cores: int) -> float:
-    """Seconds of APScheduler's thousand functions; see forks.py."""
-    program = str(Path(__file__).with_name("forks.py"))
+    """Seconds of APScheduler's thousand functions; see apscheduler_peer.py."""
+    program = str(Path(__file__).with_name("apscheduler_peer.py"))
     with pinned(cores_of(cores)):
         return float(launched([sys.executable, program, str(MANY), str(CONCURRENT)]).said)
 

@@ -178,7 +178,7 @@ class AlertSender:
             return None
 
 
-class TestAlertSender:
+class TrialAlertSender:
     """Sends one test alert, and tells those who asked for it what came."""
 
     def __init__(self) -> None:

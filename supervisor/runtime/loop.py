@@ -28,7 +28,7 @@ from supervisor.core.views import Tick
 from supervisor.ledger.store import Store
 from supervisor.ledger.write_queue import WriteQueue
 from supervisor.log import ServiceLog
-from supervisor.notifications.alert_sender import AlertSender, TestAlertSender
+from supervisor.notifications.alert_sender import AlertSender, TrialAlertSender
 from supervisor.notifications.heartbeat_sender import HeartbeatSender
 from supervisor.redaction import redact_events
 from supervisor.redaction.request_secrets import RequestSecrets
@@ -68,7 +68,7 @@ class Loop:
         self._log = log
         self._herald = herald
         self._errors = InternalErrors(log)
-        self._courier, self._trial = AlertSender(reloader.folder.root, log), TestAlertSender()
+        self._courier, self._trial = AlertSender(reloader.folder.root, log), TrialAlertSender()
         self._heartbeats = HeartbeatSender(reloader.folder.heartbeats, log)
         parties: list[InternalJobOwner] = [reloader, self._courier, self._trial, self._heartbeats]
         self._parties = tuple(parties)

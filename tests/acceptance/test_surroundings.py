@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.ledger_reader import rows
 from tests.acceptance.daemon import NIGHTSHIFT, House, supervised
+from tests.acceptance.ledger_reader import rows
 from tests.waiting import until
 
 JOBS = """

@@ -26,9 +26,9 @@ import measured  # noqa: E402 - scripts beside each other, no package
 import parts  # noqa: E402
 import results  # noqa: E402
 import rows  # noqa: E402
-from weighing import descendants  # noqa: E402
+from memory import descendants  # noqa: E402
 
-PROGRAMS = ["backup.py", "burst.py", "endurance.py", "replication.py", "sync.py", "sitting.py"]
+PROGRAMS = ["backup.py", "burst.py", "endurance.py", "replication.py", "sync.py", "session.py"]
 LIMIT_S = 120
 
 
@@ -67,8 +67,8 @@ def test_a_benchmark_says_how_it_is_called(program):
         (["burst.py", "--cores", "2,x"], "at least 1, got 'x'"),
         (["backup.py", "--megabytes", "many"], "at least 1, got 'many'"),
         (["sync.py", "--catalogue", "/nowhere"], "no catalogue in /nowhere"),
-        (["sitting.py", "--only", "bakcup"], "unknown part 'bakcup': expected some of commands"),
-        (["sitting.py", "--quick", "--only", "tick"], "unknown part 'tick'"),
+        (["session.py", "--only", "bakcup"], "unknown part 'bakcup': expected some of commands"),
+        (["session.py", "--quick", "--only", "tick"], "unknown part 'tick'"),
     ],
 )
 def test_a_wrong_option_is_named(words, said):
@@ -83,7 +83,7 @@ def test_results_that_are_none_are_not_gone_on_with(short_path):
     broken.write_text("{")
 
     for path in (broken, short_path / "missing.json"):
-        refused = run("sitting.py", "--into", str(path))
+        refused = run("session.py", "--into", str(path))
 
         assert refused.returncode == 1
         assert f"go on with {path}: " in refused.stderr
@@ -192,11 +192,11 @@ def test_a_benchmark_that_is_ended_leaves_nothing(short_path, number):
 PLAYED = """
 import sys
 from pathlib import Path
-import sitting
+import session
 from parts import Play
-sitting.adopt()
-part, found = sitting.played(Play("one", (sys.argv[1],), float(sys.argv[2]), 0, ()), 1)
-print(part.end, part.said, found.values, sitting.children(sitting.os.getpid()))
+session.adopt()
+part, found = session.played(Play("one", (sys.argv[1],), float(sys.argv[2]), 0, ()), 1)
+print(part.end, part.said, found.values, session.children(session.os.getpid()))
 """
 HANGS = """
 import subprocess, sys
@@ -312,7 +312,7 @@ def test_a_sitting_goes_on_only_where_it_began(short_path, change, said):
     path = short_path / "one.json"
     replace(results.fresh(is_quick=False), **change).save(path)
 
-    refused = run("sitting.py", "--into", str(path))
+    refused = run("session.py", "--into", str(path))
 
     assert refused.returncode == 1
     assert f"go on with {path}: {said}" in refused.stderr
@@ -326,7 +326,7 @@ def test_a_sitting_that_has_all_its_parts_measures_none_again(short_path):
     ]
     replace(results.fresh(is_quick=True), parts=had).save(path)
 
-    done = run("sitting.py", "--quick", "--into", str(path))
+    done = run("session.py", "--quick", "--into", str(path))
 
     assert done.returncode == 0, done.stderr
     assert results.load(path).parts == had

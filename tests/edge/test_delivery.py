@@ -14,7 +14,7 @@ from supervisor.core.state import SchedulerState
 from supervisor.ledger.store import Store
 from supervisor.log import ServiceLog
 from supervisor.notifications import alert_sender
-from supervisor.notifications.alert_sender import AlertSender, TestAlertSender
+from supervisor.notifications.alert_sender import AlertSender, TrialAlertSender
 from supervisor.redaction.mask import make_mask
 from tests.edge.fixtures_keepers import DUE, ROOT, Stage, at, carriers
 from tests.webhook import Webhook, nobody
@@ -293,7 +293,7 @@ def test_texts_that_are_no_unicode_are_sent(office, hook):
 
 @pytest.fixture
 def bureau(tmp_path):
-    opened = Office(tmp_path, TestAlertSender())
+    opened = Office(tmp_path, TrialAlertSender())
     yield opened
     opened.stage.close()
 

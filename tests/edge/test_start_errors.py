@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from supervisor.cli.errors import CliError, ExitCode
 
+from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.start_errors import told_as_failure
 
 
