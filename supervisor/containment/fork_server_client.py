@@ -23,7 +23,7 @@ _DEAD_WITHIN_S = 0.1
 # Appended, so that no neighbour of this package can stand in for a standard module.
 _BEGIN = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from supervisor.containment import nursery; nursery.main(sys.argv[2])"
+    "from supervisor.containment import fork_server; fork_server.main(sys.argv[2])"
 )
 
 

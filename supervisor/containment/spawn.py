@@ -42,8 +42,8 @@ import sys, types
 workers = types.ModuleType("workers")
 workers.__path__ = [sys.argv[1]]
 sys.modules["workers"] = workers
-from workers import child
-child.main(int(sys.argv[2]), int(sys.argv[3]))
+from workers import bootstrap
+bootstrap.main(int(sys.argv[2]), int(sys.argv[3]))
 """
 _OWN_SIGNALS = (int(signal.SIGTERM), int(signal.SIGCHLD))
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)

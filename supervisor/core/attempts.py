@@ -65,11 +65,11 @@ def on_message(turn: Turn, event: MessageReceived, living: LiveAttempt) -> None:
         case protocol.Log(level, text):
             turn.note(text, level, run=run)
         case protocol.Done() as done_:
-            turn.set_live(replace(living, heard=replace(heard, done=done_)))
+            turn.set_live(replace(living, reported=replace(heard, done=done_)))
         case protocol.Failed() as failed:
-            turn.set_live(replace(living, heard=replace(heard, failed=failed)))
+            turn.set_live(replace(living, reported=replace(heard, failed=failed)))
         case protocol.Garbage() as garbage if heard.garbage is None:
-            turn.set_live(replace(living, heard=replace(heard, garbage=garbage)))
+            turn.set_live(replace(living, reported=replace(heard, garbage=garbage)))
         case _:
             pass
 
@@ -150,7 +150,7 @@ def settle_verdict(turn: Turn, living: LiveAttempt, found: Verdict) -> None:
             deadline=None,
             kill_at=None,
             give_up_at=living.give_up_at if living.is_abandoned else give_up_at,
-            settled=True,
+            exited=True,
             outcome=None if run.state.is_open else run,
         )
     )
@@ -186,7 +186,7 @@ def request_end(turn: Turn, living: LiveAttempt, wish: Verdict, grace_s: float) 
     kill_at = turn.at.mono + grace_s
     if living.kill_at is not None:
         kill_at = min(kill_at, living.kill_at)
-    turn.set_live(replace(living, wish=wish, deadline=None, kill_at=kill_at))
+    turn.set_live(replace(living, forced_verdict=wish, deadline=None, kill_at=kill_at))
     if not is_told:
         turn.actions.append(Signal(living.run, living.attempt.number, KillStep.TERM))
 
@@ -295,6 +295,11 @@ def _abandon(turn: Turn, living: LiveAttempt) -> None:
     """It is not gone in time after SIGKILL: its keeper may be at fault, and is killed, too."""
     wish = living.forced_verdict or (None if living.exited else verdict.timed_out(living.job))
     turn.set_live(
-        replace(living, wish=wish, give_up_at=turn.at.mono + ANSWER_WITHIN_S, is_abandoned=True)
+        replace(
+            living,
+            forced_verdict=wish,
+            give_up_at=turn.at.mono + ANSWER_WITHIN_S,
+            is_abandoned=True,
+        )
     )
     turn.actions.append(Signal(living.run, living.attempt.number, KillStep.ABANDON))

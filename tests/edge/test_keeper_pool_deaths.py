@@ -249,9 +249,9 @@ def test_what_outlives_all_three_is_swept_at_the_next_start(foreign):
 
 def test_a_sweep_spares_itself_and_its_ancestors(tmp_path: Path):
     ask = (
-        "import subprocess, sys; from supervisor.containment import tree;"
+        "import subprocess, sys; from supervisor.containment import process_tree;"
         "stray = subprocess.Popen(['sleep', '600']);"
-        "print(tree.sweep('mine').killed, stray.wait())"
+        "print(process_tree.kill_stray_instance('mine').killed, stray.wait())"
     )
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ask!r}], check=True)"
     environment = {**os.environ, "NIGHTSHIFT_INSTANCE": "mine"}

@@ -13,7 +13,11 @@ from workers import protocol
 from workers.protocol import Done, Failed, Log, Message, Metric, Started
 
 ROOT = Path(__file__).parents[2]
-BEGIN = "import sys; from workers import child; child.main(int(sys.argv[1]), int(sys.argv[2]))"
+BEGIN = """
+import sys
+from workers import bootstrap
+bootstrap.main(int(sys.argv[1]), int(sys.argv[2]))
+"""
 
 Play = Callable[..., tuple[int, list[Message], str]]
 

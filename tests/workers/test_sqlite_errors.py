@@ -244,11 +244,11 @@ def test_a_folder_that_may_not_be_written_is_named_for_a_wal_database(tmp_path):
     path = tmp_path / "a.db"
     execute(path, "PRAGMA journal_mode = WAL")
     code = (
-        "import os, sys; from pathlib import Path; from workers import database\n"
+        "import os, sys; from pathlib import Path; from workers import sqlite\n"
         "os.chmod(sys.argv[1], 0o555); os.chmod(sys.argv[2], 0o666)\n"
         "os.geteuid() or os.setuid(65534)\n"
-        "try: database.open_existing(Path(sys.argv[2]))\n"
-        "except database.DatabaseTrouble as trouble: print(trouble)"
+        "try: sqlite.open_existing(Path(sys.argv[2]))\n"
+        "except sqlite.DatabaseError as trouble: print(trouble)"
     )
     for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         os.chmod(above, 0o755)
