@@ -48,31 +48,32 @@ def get_endpoints(ground: HandlerContext) -> list[Endpoint]:
     """GET."""
     r = GetHandlers(ground)
     return [
-        _get("/v1/status", r.get_status, "The whole service at a glance", Status),
-        _get("/v1/jobs", r.get_jobs, "The definitions in force", responses.Jobs),
-        _get("/v1/jobs/{job}", r.get_job, "One job", responses.JobDetail, JOB, ENV),
-        _get("/v1/jobs/{job}/next", r.get_next, "Its coming slots", responses.Slots, JOB, SLOTS),
-        _get("/v1/jobs/{job}/explain", r.get_explain, "Why it ran or not",
+        _get("/v1/status", r.get_status, "Get the state of the service", Status),
+        _get("/v1/jobs", r.get_jobs, "List the definitions in force", responses.Jobs),
+        _get("/v1/jobs/{job}", r.get_job, "Get one job", responses.JobDetail, JOB, ENV),
+        _get("/v1/jobs/{job}/next", r.get_next, "List the next slots of a job",
+             responses.Slots, JOB, SLOTS),
+        _get("/v1/jobs/{job}/explain", r.get_explain, "Explain a job at an instant",
              responses.Explained, JOB, AT),
-        _get("/v1/runs", r.get_runs, "Runs, newest first", responses.Runs,
+        _get("/v1/runs", r.get_runs, "List runs, newest first", responses.Runs,
              OF_JOB, STATE, SINCE, BEFORE, LIMIT),
-        _get("/v1/runs/{run}", r.get_run, "One run with its attempts", RunView, RUN),
-        _get("/v1/runs/{run}/explain", r.get_run_explained, "Why it ran, waits or not",
+        _get("/v1/runs/{run}", r.get_run, "Get one run with its attempts", RunView, RUN),
+        _get("/v1/runs/{run}/explain", r.get_run_explained, "Explain a run",
              responses.Explained, RUN),
-        Endpoint("GET", "/v1/runs/{run}/log", r.get_log, "What it printed",
+        Endpoint("GET", "/v1/runs/{run}/log", r.get_log, "Get the output of a run",
                  media=_TEXT, parameters=(RUN, FOLLOW)),
-        _get("/v1/incidents", r.get_incidents, "Incidents, newest first",
+        _get("/v1/incidents", r.get_incidents, "List incidents, newest first",
              responses.Incidents, LIMIT),
-        _get("/v1/actions", r.get_actions, "Who asked what, newest first",
+        _get("/v1/actions", r.get_actions, "List requests of people, newest first",
              responses.Actions, LIMIT),
-        Endpoint("GET", "/v1/events", r.get_events, "Changes of runs, as they happen",
+        Endpoint("GET", "/v1/events", r.get_events, "Stream state changes of runs",
                  media="text/event-stream", parameters=(LAST_EVENT,)),
-        Endpoint("GET", "/healthz", r.get_health, "Is the tick alive?",
+        Endpoint("GET", "/healthz", r.get_health, "Check that the supervisor ticks",
                  responses.Health, errors=(503,)),
-        Endpoint("GET", "/readyz", r.get_ready, "Are runs admitted?",
+        Endpoint("GET", "/readyz", r.get_ready, "Check that runs are admitted",
                  responses.Readiness, errors=(503,)),
-        Endpoint("GET", "/metrics", MetricsHandler(ground).get_metrics, "For Prometheus",
-                 media=_TEXT, errors=(503,)),
+        Endpoint("GET", "/metrics", MetricsHandler(ground).get_metrics,
+                 "Get metrics for Prometheus", media=_TEXT, errors=(503,)),
     ]  # fmt: skip
 
 
@@ -80,31 +81,31 @@ def post_endpoints(ground: HandlerContext) -> list[Endpoint]:
     """POST."""
     a = PostHandlers(ground)
     return [
-        _post("/v1/jobs/{job}/run", a.post_run, "Run it now",
+        _post("/v1/jobs/{job}/run", a.post_run, "Run a job now",
               responses.Opened, request_bodies.RunBody, JOB, errors=(409,)),
         _post("/v1/run-all", a.post_run_all, "Run every enabled job once, one at a time",
               responses.OpenedAll, request_bodies.RunAllBody, errors=(404, 409)),
-        _post("/v1/jobs/{job}/cancel", a.post_cancel_job, "End its open runs",
+        _post("/v1/jobs/{job}/cancel", a.post_cancel_job, "Cancel the open runs of a job",
               responses.Cancelled, None, JOB, errors=(409,)),
-        _post("/v1/runs/{run}/cancel", a.post_cancel_run, "End one open run",
+        _post("/v1/runs/{run}/cancel", a.post_cancel_run, "Cancel one run",
               responses.Cancelled, None, RUN, errors=(409,)),
-        _post("/v1/jobs/{job}/pause", a.post_pause, "No slots of it for a time",
+        _post("/v1/jobs/{job}/pause", a.post_pause, "Pause a job",
               responses.Paused, request_bodies.PauseBody, JOB, status=200),
-        _post("/v1/jobs/{job}/resume", a.post_resume, "Lift its pause",
+        _post("/v1/jobs/{job}/resume", a.post_resume, "Resume a job",
               responses.Resumed, request_bodies.ResumeBody, JOB, status=200),
-        _post("/v1/pause", a.post_pause, "No slots of any job for a time",
+        _post("/v1/pause", a.post_pause, "Pause all jobs",
               responses.Paused, request_bodies.PauseBody, status=200),
-        _post("/v1/resume", a.post_resume, "Lift the pause over all",
+        _post("/v1/resume", a.post_resume, "Resume all jobs",
               responses.Resumed, request_bodies.ResumeBody, status=200),
         _post("/v1/reload", a.post_reload, "Read jobs.yaml now",
               Changes, request_bodies.ReloadBody, status=200, errors=(409,)),
-        _post("/v1/restore", a.post_restore, "Put a backup in place of a database",
+        _post("/v1/restore", a.post_restore, "Restore a backup",
               responses.Opened, request_bodies.RestoreBody, errors=(409,)),
-        _post("/v1/notify-test", a.post_notify_test, "Send one test alert",
+        _post("/v1/notify-test", a.post_notify_test, "Send a test alert",
               responses.Delivered, None, status=200, errors=(409, 502)),
         _post("/v1/stop", a.post_stop, "Stop the service",
               responses.Stopping, request_bodies.StopBody),
-        _post("/v1/incidents/{incident}/ack", a.post_ack, "No reminders of it for a time",
+        _post("/v1/incidents/{incident}/ack", a.post_ack, "Acknowledge an incident",
               responses.Acked, request_bodies.AckBody, INCIDENT, status=200, errors=(404,)),
     ]  # fmt: skip
 
@@ -114,7 +115,9 @@ def endpoints(ground: HandlerContext) -> list[Endpoint]:
     declared = [*get_endpoints(ground), *post_endpoints(ground)]
     document = OpenApiDocument()
     declared.append(
-        Endpoint("GET", "/openapi.json", document.get_openapi, "This list, for programs")
+        Endpoint(
+            "GET", "/openapi.json", document.get_openapi, "Get this list as an OpenAPI document"
+        )
     )
     document.describe(declared)
     return declared

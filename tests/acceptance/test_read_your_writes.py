@@ -20,11 +20,11 @@ peer = Peer(0, 0)
 def hears(request, look):
     def heard(_answer):
         print(type(request).__name__, look(service.desk.world))
-    service.desk.ask(peer, request).add_done_callback(heard)
+    service.desk.submit(peer, request).add_done_callback(heard)
     service.loop.once()
 
-hears(PauseJob("yearly", None), lambda world: world.marks["yearly"].pause is not None)
-hears(ResumeJob("yearly"), lambda world: world.marks["yearly"].pause is None)
+hears(PauseJob("yearly", None), lambda world: world.job_records["yearly"].pause is not None)
+hears(ResumeJob("yearly"), lambda world: world.job_records["yearly"].pause is None)
 hears(RunJobs(("yearly",)), lambda world: [run.job for run in world.runs.values()])
 service.close()
 """

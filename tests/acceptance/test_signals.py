@@ -16,7 +16,7 @@ from supervisor.service import Service, Settings
 config, state, wanted = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 service = Service(Settings(config, state, state / "nightshift.sock"))
 service.loop.install_signals()
-while service.loop.world.has_news:
+while service.loop.world.has_unsent_alerts:
     service.loop.once()
 calls = 0
 

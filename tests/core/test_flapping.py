@@ -249,7 +249,7 @@ def test_a_ledger_that_breaks_by_turns_is_no_storm():
         night.after(minutes=1)
 
     assert len(sent(night)) <= 3
-    assert incidents(night)[0].count == 60
+    assert ledger_incidents(night)[0].count == 60
 
 
 def test_a_text_that_is_mended_and_spoilt_by_turns_is_no_storm():
@@ -295,8 +295,8 @@ def test_whatever_comes_each_word_is_in_its_place_and_each_failure_is_counted(we
                 minutes(night, letters)
 
     failures = night.states("a").count("failed")
-    assert sum(each.count for each in incidents(night)) == failures
-    for each in incidents(night):
+    assert sum(each.count for each in ledger_incidents(night)) == failures
+    for each in ledger_incidents(night):
         told = [row for row in night.ledger.alerts if row.incident == each.id]
         assert [row.word for row in told].count("opened") == 1
         assert told[0].word == "opened"
@@ -306,7 +306,7 @@ def test_whatever_comes_each_word_is_in_its_place_and_each_failure_is_counted(we
             assert told[-1] is row
             assert lasted(night, row)
     for kind in ("exit", "signal"):
-        of_kind = [each for each in incidents(night) if each.kind == kind]
+        of_kind = [each for each in ledger_incidents(night) if each.kind == kind]
         assert sum(each.closed_at is None for each in of_kind) <= 1
 
 

@@ -126,7 +126,7 @@ def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, de
     asking.start()
     calls = []
     while not calls:
-        calls = desk.take()
+        calls = desk.take_requests()
 
     assert calls[0].peer.uid == os.getuid()
     assert calls[0].peer.pid == os.getpid()

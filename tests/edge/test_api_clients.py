@@ -122,7 +122,7 @@ def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
     busy = threading.Thread(target=ask, args=(folder / "s", "/v1/jobs/sync/run", "POST"))
     busy.start()
     calls = []
-    until(lambda: calls.extend(desk.take()) or calls)
+    until(lambda: calls.extend(desk.take_requests()) or calls)
 
     assert ask(folder / "s", "/healthz")[0] in (200, 503)
 
@@ -175,7 +175,7 @@ def test_a_reader_of_events_that_does_not_read_is_cut_off_and_nobody_else(path, 
     long = Run(4, "sync", AT.wall, Trigger.MANUAL, State.PENDING, cause="x" * 1000)
 
     def floods():
-        desk.tell([long] * 500)
+        desk.publish_changes([long] * 500)
         return gone(deaf)
 
     until(floods)

@@ -68,7 +68,7 @@ def test_only_names_of_this_machine_are_local(host, local):
 @pytest.mark.parametrize("headers", REFUSED.values(), ids=list(REFUSED))
 def test_what_a_foreign_page_sends_is_refused(path, desk, headers, method):
     assert answer_to(path, method, headers) == 403
-    assert not desk.take()
+    assert not desk.take_requests()
 
 
 @pytest.mark.parametrize("kind", FORMS.values(), ids=list(FORMS))
@@ -76,7 +76,7 @@ def test_what_a_form_can_send_is_no_request(path, desk, kind):
     headers = f"Host: localhost\r\nContent-Type: {kind}\r\n"
 
     assert answer_to(path, "POST /v1/stop", headers, b"drain_seconds=1") == 415
-    assert not desk.take()
+    assert not desk.take_requests()
 
 
 @pytest.mark.parametrize("headers", ANSWERED.values(), ids=list(ANSWERED))

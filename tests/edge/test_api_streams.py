@@ -33,8 +33,8 @@ def events(pieces):
 def test_changes_come_as_events_numbered_and_in_order(path, desk):
     client, status, pieces = stream(path, "/v1/events")
     greeting = next(pieces)
-    desk.tell([RUN, replace(RUN, state=State.RUNNING, attempt=1)])
-    desk.tell([replace(RUN, state=State.SUCCESS, attempt=1)])
+    desk.publish_changes([RUN, replace(RUN, state=State.RUNNING, attempt=1)])
+    desk.publish_changes([replace(RUN, state=State.SUCCESS, attempt=1)])
 
     found = [found for _, found in zip(range(3), events(pieces), strict=False)]
 
@@ -58,7 +58,9 @@ def test_a_silent_stream_says_that_it_lives(path):
 
 
 def test_a_reader_goes_on_where_it_was(path, desk):
-    desk.tell([RUN, replace(RUN, state=State.RUNNING), replace(RUN, state=State.SUCCESS)])
+    desk.publish_changes(
+        [RUN, replace(RUN, state=State.RUNNING), replace(RUN, state=State.SUCCESS)]
+    )
     first = desk.newest - 2
 
     client, _, pieces = stream(path, "/v1/events", f"Last-Event-ID: {first}\r\n")
@@ -74,7 +76,7 @@ def test_a_reader_that_missed_some_is_told_and_goes_on(path, desk, after):
     client, _, pieces = stream(path, "/v1/events", f"Last-Event-ID: {after}\r\n")
     found = events(pieces)
     missed = next(found)
-    desk.tell([RUN])
+    desk.publish_changes([RUN])
 
     assert missed["event"] == "missed"
     assert json.loads(next(found)["data"])["id"] == 4
@@ -83,7 +85,7 @@ def test_a_reader_that_missed_some_is_told_and_goes_on(path, desk, after):
 
 def test_the_ring_is_bounded_and_says_what_it_lost(desk):
     before = desk.newest
-    desk.tell([RUN] * (RING + 1))
+    desk.publish_changes([RUN] * (RING + 1))
 
     lost, whole = desk.changes_after(before), desk.changes_after(before + 1)
 
@@ -96,7 +98,7 @@ def test_a_last_event_that_is_no_number_is_refused(path):
 
 
 def test_without_a_listener_nobody_is_woken(path, desk):
-    desk.tell([RUN])
+    desk.publish_changes([RUN])
 
     assert desk.bell is None
 

@@ -101,17 +101,17 @@ def test_a_deleted_file_is_a_change_and_its_return_another(looker, path):
 
 
 def test_a_request_reads_even_an_unchanged_file(looker):
-    looker.watch.insist(0.0)
+    looker.watch.force(0.0)
 
     assert looker.again(0.0) is False
     assert looker.again(1.0) is True
 
 
 def test_a_request_while_a_look_is_under_way_is_not_lost(looker, path):
-    looker.watch.want(0.0)
+    looker.watch.request_look(0.0)
     looker.watch.begin(0.0)
-    looker.watch.insist(0.1)
-    looker.watch.saw(fingerprint(path), 0.2)
+    looker.watch.force(0.1)
+    looker.watch.observe(fingerprint(path), 0.2)
 
     assert looker.again(0.2) is False
     assert looker.again(1.2) is True
@@ -128,8 +128,8 @@ def test_what_was_refused_is_not_read_again_until_it_changes(looker, path):
 
 
 def test_a_file_that_does_not_answer_is_news_once_and_so_is_its_return(looker):
-    assert looker.watch.gave_up("no answer") is True
-    assert looker.watch.gave_up("no answer") is False
+    assert looker.watch.give_up("no answer") is True
+    assert looker.watch.give_up("no answer") is False
 
     looker.look(60.0)
 

@@ -138,7 +138,7 @@ def test_a_damaged_ledger_is_set_aside_and_a_fresh_one_begun(tmp_path):
 
 def spoil(tmp_path, store):
     """Damage what the store has written, under its eyes; its cache is made void, too."""
-    store.tidy()
+    store.checkpoint_and_optimize()
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as other:
         other.execute("INSERT INTO meta VALUES ('x', 'y')")
         other.commit()
@@ -156,7 +156,7 @@ def test_damage_found_by_a_write_is_trouble_once_and_a_new_ledger_begins(store, 
     store.write([effects.Record(run(100))])
 
     (aside,) = tmp_path.glob("ledger-damaged-*.sqlite3")
-    assert f"(database disk image is malformed): it is kept as {aside}" in store.take_damage()
+    assert f"(database disk image is malformed): it is kept as {aside}" in store.pop_damage()
     assert [each.id for each in Reader(tmp_path).runs(RunFilter())] == [100]
 
 

@@ -38,8 +38,8 @@ def herald(manager: ManagerSocket) -> SystemdNotifier:
 
 
 def test_turns_in_which_nothing_becomes_of_the_world_are_silent(herald, manager):
-    herald.look(WORLD, False, MINUTE, at(1.0))
-    herald.look(WORLD, False, NEXT, at(2.0))
+    herald.update(WORLD, False, MINUTE, at(1.0))
+    herald.update(WORLD, False, NEXT, at(2.0))
 
     assert manager.heard() == []
 
@@ -47,19 +47,19 @@ def test_turns_in_which_nothing_becomes_of_the_world_are_silent(herald, manager)
 def test_the_status_changes_with_the_minute_and_not_with_each_run(herald, manager):
     broken = replace(WORLD, ledger_trouble="disk full")
 
-    herald.look(broken, False, MINUTE, at(1.0))
+    herald.update(broken, False, MINUTE, at(1.0))
     assert manager.heard() == []
 
-    herald.look(broken, False, NEXT, at(2.0))
+    herald.update(broken, False, NEXT, at(2.0))
     assert manager.heard() == [
         {"STATUS": "0 jobs, 0 running, 0 pending, the ledger cannot be written"}
     ]
 
 
 def test_a_reading_is_a_reload_until_it_is_over(herald, manager):
-    herald.look(WORLD, True, MINUTE, at(1.0))
-    herald.look(WORLD, True, MINUTE, at(2.0))
-    herald.look(WORLD, False, MINUTE, at(3.0))
+    herald.update(WORLD, True, MINUTE, at(1.0))
+    herald.update(WORLD, True, MINUTE, at(2.0))
+    herald.update(WORLD, False, MINUTE, at(3.0))
 
     assert [set(said) for said in manager.heard()] == [
         {"RELOADING", "MONOTONIC_USEC"},
@@ -70,8 +70,8 @@ def test_a_reading_is_a_reload_until_it_is_over(herald, manager):
 def test_a_stop_ends_all_other_talk(herald, manager):
     stopping = replace(WORLD, life=ServicePhase.STOPPING)
 
-    herald.look(stopping, True, NEXT, at(1.0))
-    herald.look(stopping, False, NEXT, at(2.0))
+    herald.update(stopping, True, NEXT, at(1.0))
+    herald.update(stopping, False, NEXT, at(2.0))
 
     (said,) = manager.heard()
     assert said["STOPPING"] == "1"

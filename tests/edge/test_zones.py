@@ -289,16 +289,16 @@ def test_a_file_that_is_replaced_has_jobs_yaml_read_again(localtime, tmp_path):
 
 def looks(reloader, yaml, mono):
     """Play a minute's look and, if it is asked for, the second one; whether the file is read."""
-    reloader.look(ev.At(at().wall, mono))
+    reloader.poll(ev.At(at().wall, mono))
     for moment in (mono, mono + SETTLE_S):
         now = ev.At(at().wall, moment)
-        launch = reloader.errand(now)
+        launch = reloader.next_launch(now)
         if launch is None:
             return False
         found = protocol.Done({"found": fingerprint(yaml)})
         key = (launch.run.id, launch.run.attempt)
-        reloader.settled([ev.MessageReceived(now, *key, found), ev.Exited(now, *key, 0)], now)
-    read = reloader.errand(ev.At(at().wall, mono + 2 * SETTLE_S))
+        reloader.on_events([ev.MessageReceived(now, *key, found), ev.Exited(now, *key, 0)], now)
+    read = reloader.next_launch(ev.At(at().wall, mono + 2 * SETTLE_S))
     if read is not None:
-        reloader.settled([ev.Exited(now, read.run.id, read.run.attempt, 0)], now)
+        reloader.on_events([ev.Exited(now, read.run.id, read.run.attempt, 0)], now)
     return read is not None
