@@ -251,7 +251,7 @@ def test_the_row_is_recorded_before_the_reply():
         type(action.row).__name__ if isinstance(action, effects.Record) else type(action).__name__
         for action in asked.actions
     ]
-    assert kinds.index("Run") < kinds.index("Asking") < kinds.index("Reply")
+    assert kinds.index("Run") < kinds.index("AuditEntry") < kinds.index("Reply")
 
 
 @pytest.mark.parametrize(

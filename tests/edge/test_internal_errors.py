@@ -196,7 +196,7 @@ def test_a_past_that_cannot_be_taken_in_does_not_stop_a_start(begin):
 def test_the_service_can_be_stopped_whatever_is_wrong(begin):
     service = begin(Rules(ev.StopAsked))
 
-    service.loop.heed(signal.SIGTERM)
+    service.loop.on_signal(signal.SIGTERM)
     service.desk.wake()
 
     service.run()

@@ -16,7 +16,7 @@ from supervisor.core import events
 from tests.edge.fixtures_keepers import Stage, emptied, exited, launch, lives
 from workers.protocol import Log
 
-WHOLE_LIFE = ["Started", "Exited", "Emptied"]
+WHOLE_LIFE = ["Started", "Exited", "TreeEmpty"]
 
 
 # --- commands -------------------------------------------------------------------

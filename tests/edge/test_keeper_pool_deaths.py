@@ -61,7 +61,7 @@ def test_a_worker_killed_from_outside_is_an_ordinary_exit(stage: Stage):
     kill(stage.pid(run))
     stage.until_ended(run)
 
-    assert stage.words(run) == ["Started", "Exited", "Emptied"]
+    assert stage.words(run) == ["Started", "Exited", "TreeEmpty"]
     assert os.WTERMSIG(exited(stage.of(run))) == signal.SIGKILL
 
 
@@ -71,7 +71,7 @@ def test_a_keeper_takes_its_run_along_and_no_other(stage: Stage, two_runs):
     kill(parent(stage.pid(orphans)))
     stage.until_ended(orphans)
 
-    assert stage.words(orphans) == ["Started", "Lost", "Emptied"]
+    assert stage.words(orphans) == ["Started", "KeeperLost", "TreeEmpty"]
     assert stage.words(deaf) == ["Started"]
     assert stage.jobs() == {stage.pid(deaf)}
     assert stage.processes.keeper_deaths == 1
@@ -83,7 +83,7 @@ def test_a_keeper_takes_its_worker_along(stage: Stage, two_runs):
     kill(parent(stage.pid(deaf)))
     stage.until_ended(deaf)
 
-    assert stage.words(deaf) == ["Started", "Lost", "Emptied"]
+    assert stage.words(deaf) == ["Started", "KeeperLost", "TreeEmpty"]
     assert not lives(stage.pid(deaf))
     assert stage.words(orphans) == ["Started"]
 
@@ -106,7 +106,7 @@ def test_a_launch_onto_a_keeper_that_has_just_died_ends(stage: Stage):
     happened = stage.play(argv=("/bin/true",))
 
     kinds = [type(event).__name__ for event in happened]
-    assert kinds in (["Started", "Exited", "Emptied"], ["Lost", "Emptied"])
+    assert kinds in (["Started", "Exited", "TreeEmpty"], ["KeeperLost", "TreeEmpty"])
     assert exited(stage.play(argv=("/bin/true",))) == 0
 
 
@@ -117,7 +117,7 @@ def test_the_nursery_takes_every_run_along_and_another_takes_its_place(stage: St
     stage.until_ended(*two_runs)
     stage.until(lambda: stage.nursery() not in (0, nursery))
 
-    assert [stage.words(run) for run in two_runs] == [["Started", "Lost", "Emptied"]] * 2
+    assert [stage.words(run) for run in two_runs] == [["Started", "KeeperLost", "TreeEmpty"]] * 2
     assert stage.processes.living() == frozenset()
     assert exited(stage.play(argv=("/bin/true",))) == 0
     assert stage.nursery() != nursery
@@ -130,7 +130,7 @@ def test_nursery_and_keepers_together_leave_nothing(stage: Stage, two_runs):
     stage.until_ended(*two_runs)
     stage.until(lambda: stage.nursery() not in (0, nursery))
 
-    assert [stage.words(run) for run in two_runs] == [["Started", "Lost", "Emptied"]] * 2
+    assert [stage.words(run) for run in two_runs] == [["Started", "KeeperLost", "TreeEmpty"]] * 2
     assert exited(stage.play(argv=("/bin/true",))) == 0
     assert stage.jobs() == set()
 
@@ -274,7 +274,7 @@ def test_kill_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two_ru
     stage.force(deaf, KillStep.KILL)
     stage.until_ended(deaf)
 
-    assert stage.words(deaf) == ["Started", "Exited", "Emptied"]
+    assert stage.words(deaf) == ["Started", "Exited", "TreeEmpty"]
 
 
 def test_abandon_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two_runs):
@@ -353,5 +353,5 @@ def test_lost_is_not_said_of_what_had_exited(stage: Stage):
     kill(keeper)
     stage.until(lambda: stage.processes.keeper_deaths == 1)
 
-    assert stage.words(run) == ["Started", "Exited", "Emptied"]
+    assert stage.words(run) == ["Started", "Exited", "TreeEmpty"]
     assert isinstance(emptied(stage.of(run)), events.TreeEmpty)

@@ -91,7 +91,7 @@ def test_to_abandon_an_attempt_ends_its_keeper_and_all_that_it_held(stage: Stage
     stage.force(run, KillStep.ABANDON)
     stage.until_ended(run)
 
-    assert stage.words(run) == ["Started", "Lost", "Emptied"]
+    assert stage.words(run) == ["Started", "KeeperLost", "TreeEmpty"]
     assert stage.processes.living() == frozenset()
     assert not lives(pid)
     assert not lives(keeper)

@@ -20,7 +20,7 @@ def test_a_worker_speaks_before_its_exit_is_told(stage: Stage):
         type(event).__name__ for event in happened if isinstance(event, events.MessageReceived)
     ]
     words = [type(getattr(event, "message", event)).__name__ for event in happened]
-    assert words == ["Started", "Started", "Progress", "Done", "Exited", "Emptied"]
+    assert words == ["Started", "Started", "Progress", "Done", "Exited", "TreeEmpty"]
     assert stage.said(1)[-1].result["name"] == "Ada"
     assert stage.log(1) == "hello from Ada\n"
 

@@ -11,7 +11,7 @@ import pytest
 from scripts.run_summary import WORDS, account, of_the_night
 from supervisor.core.model import Run, State, Trigger
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "account.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "run_summary.py"
 RESULTS = [
     ("sync-missing-sets", {"sets_added": 2, "sets_changed": 1, "sets_unchanged": 17},
      "20 sets in the database"),

@@ -39,7 +39,7 @@ def test_a_second_holder_is_told_who_holds(tmp_path):
 
 
 def test_the_lock_goes_with_its_process(tmp_path):
-    take = f"from supervisor.state_dir import *; StateFolder(Path({str(tmp_path)!r})).lock()"
+    take = f"from supervisor.state_dir import *; StateDir(Path({str(tmp_path)!r})).lock()"
     subprocess.run([sys.executable, "-c", take], check=True)
 
     os.close(StateDir(tmp_path).lock())

@@ -83,7 +83,7 @@ def test_a_job_that_stops_keeper_and_nursery_is_killed_when_it_is_to_be(stage: G
     stage.force(run, KillStep.KILL)
     stage.until_ended(run)
 
-    assert stage.words(run)[-1] == "Emptied"
+    assert stage.words(run)[-1] == "TreeEmpty"
     assert is_at_work(stage)
 
 
@@ -114,7 +114,7 @@ def test_a_job_that_traces_what_contains_it_is_ended_and_all_is_replaced(stage: 
     if _is_refused(stage, run):
         pytest.skip("a process may not trace its parent here")
 
-    assert stage.words(run) == ["Started", "Lost", "Emptied"]
+    assert stage.words(run) == ["Started", "KeeperLost", "TreeEmpty"]
     assert is_at_work(stage)
 
 
