@@ -1,9 +1,10 @@
-"""The queue -> launches: which pending run may begin now.
+"""Admission: launch the pending runs that may start now.
 
-Looked at by (due, place, id), the first admissible first; one that waits for
-its group, its job or its dependencies holds up nobody. Waiting and retrying
-take no place in the pool. What a run waits for is told when somebody asks and
-never recorded: a thousand that wait for one would be a thousand rows at each turn.
+Call `admit` at the end of each turn. The queue is scanned in the order
+(due, place, id). A run that waits for its group, its job or its dependencies
+does not block the runs behind it. Pending and retrying runs take no pool place.
+`why_waiting` computes the cause on request. The cause is never recorded: if a
+thousand runs waited for one, each turn would write a thousand rows.
 """
 
 from supervisor.core.dependencies import Unsatisfied, Waiting, evaluate
@@ -14,7 +15,7 @@ from supervisor.core.verdict import Verdict
 
 
 def admit(turn: Turn) -> None:
-    """Launch what may begin, until the pool is full or nobody else may."""
+    """Launch admissible runs until the pool is full or no other run is admissible."""
     while turn.may_admit:
         turn.may_admit = False
         if turn.world.life is not ServicePhase.SERVING or turn.world.ledger_trouble:
@@ -28,14 +29,17 @@ def admit(turn: Turn) -> None:
 
 
 def jobs_depended_on(run: Run, job: Job) -> tuple[str, ...]:
-    """The dependencies that this run is judged by; a retry is not judged again."""
+    """Return the dependencies to evaluate for this run; () for a retry."""
     if run.attempt > 0:
         return ()
     return job.deps if run.after is None else run.after
 
 
 def why_waiting(world: SchedulerState, run: Run, job: Job) -> str:
-    """Why a pending run cannot begin now, apart from dependencies and pool; "": nothing."""
+    """Return why a pending run cannot start now, or "".
+
+    Dependencies and the size of the pool are not considered.
+    """
     for other in world.by_job.get(run.job, ()):
         if other == run.id:
             break
@@ -54,7 +58,7 @@ def why_waiting(world: SchedulerState, run: Run, job: Job) -> str:
 
 
 def _holder(world: SchedulerState, group: str | None) -> int | None:
-    """The run that lives in a group, if there is one."""
+    """Return the id of the live run that holds a group, or None."""
     return world.groups.get(group) if group else None
 
 
@@ -74,7 +78,7 @@ def _consider(turn: Turn, run: Run) -> None:
         return
     is_held = why_waiting(turn.world, run, job) != ""
     if jobs_depended_on(run, job):
-        run = replace(run, after=())  # once met, they are not judged again
+        run = replace(run, after=())  # dependencies are evaluated until met, then never again
         if is_held:
             turn.save_run(run)
     if not is_held:

@@ -1,8 +1,9 @@
-"""Delivering the outbox: when a journey begins, and what its end means.
+"""Delivery of the outbox: start a batch and process its result.
 
-One journey at a time, of the oldest alerts in their order. Its end comes as
-`Delivered`, `Undelivered`, or first the one and then the other. An alert that
-has arrived is never sent again, unless the answer was lost with its hearer.
+At most one batch is being sent, with the oldest alerts in order. The result is a
+`Delivered` event, an `Undelivered` event, or both in this order. A delivered alert is
+never sent again, unless the process that received the channel's answer died before the
+delivery was recorded. `outbox.py` holds the rules for folding and for retry delays.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from supervisor.core.turn import Turn
 
 
 def send(turn: Turn) -> None:
-    """Begin a journey, if something waits and the channel may be tried."""
+    """Start sending a batch if alerts are waiting and no retry delay is pending."""
     world = turn.world
     if not world.outbox or world.sending or world.life is ServicePhase.STOPPED:
         return
@@ -33,7 +34,7 @@ def send(turn: Turn) -> None:
 
 
 def delivered(turn: Turn, event: Delivered) -> None:
-    """These have arrived; the channel is open, so the rest need not wait."""
+    """Record delivered alerts and clear the retry delay, since the channel works."""
     world, arrived = turn.world, set(event.alerts)
     for row in world.outbox:
         if row.id in arrived:
@@ -47,7 +48,7 @@ def delivered(turn: Turn, event: Delivered) -> None:
 
 
 def undelivered(turn: Turn, event: Undelivered) -> None:
-    """The oldest on its way did not arrive; all that waits, waits for its next try."""
+    """Record the failure of the oldest alert being sent and delay the whole outbox."""
     world = turn.world
     if not world.sending:
         turn.note(f"late word of a delivery: {event.cause}", "debug")
@@ -61,14 +62,17 @@ def undelivered(turn: Turn, event: Undelivered) -> None:
     next_at = turn.now + timedelta(seconds=wait_s)
     failed = replace(row, attempts=failures, next_at=next_at, error=event.cause)
     _replace(turn, place, failed)
-    # Each of the quick tries would be a line that says nothing new.
+    # Quick retries that fail with the same error would only repeat this line.
     if failures == 1 or row.error != event.cause or wait_s >= outbox.SLOW_S:
         text = f"alert {number} is not delivered: {event.cause}; next try in {wait_s:.0f}s"
         turn.note(text, "warning", job=row.job)
 
 
 def restored(turn: Turn, waiting: tuple[Alert, ...]) -> None:
-    """What a predecessor did not deliver waits on, no longer than a try may."""
+    """Queue the alerts that the previous supervisor did not deliver.
+
+    The rest of the first alert's retry delay applies, at most LONGEST_DELAY_S.
+    """
     world = turn.world
     world.outbox = waiting
     if waiting and waiting[0].next_at is not None:
@@ -77,7 +81,7 @@ def restored(turn: Turn, waiting: tuple[Alert, ...]) -> None:
 
 
 def reconsider(turn: Turn, before: Notify) -> None:
-    """Another channel owes nothing to the failures of the one before it."""
+    """Reset the retry delay and failure count if the channel differs from `before`."""
     world = turn.world
     if world.config.notify.slack == before.slack:
         return
@@ -88,7 +92,7 @@ def reconsider(turn: Turn, before: Notify) -> None:
 
 
 def silence(turn: Turn, incident: int, by: str) -> None:
-    """Somebody knows of this incident: its waiting reminders are not sent."""
+    """Withhold the waiting reminders of an acknowledged incident."""
 
     def judged(row: Alert) -> Alert:
         is_idle = row.incident == incident and row.word == AlertKind.REMINDER
@@ -99,7 +103,7 @@ def silence(turn: Turn, incident: int, by: str) -> None:
 
 
 def _withhold(turn: Turn, judged: Callable[[Alert], Alert]) -> None:
-    """Take what is withheld out of the outbox."""
+    """Apply `judged` to each alert and remove withheld alerts from the outbox."""
     looked_at = [judged(row) for row in turn.world.outbox]
     for row in looked_at:
         if row.withheld:

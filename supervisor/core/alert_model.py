@@ -1,4 +1,4 @@
-"""The values of notifications: incidents, alerts and heartbeats. Frozen, as in `model.py`."""
+"""Values of notifications: incidents, alerts and heartbeats. Frozen, as in `model.py`."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -10,13 +10,14 @@ from supervisor.core.model import Severity
 
 
 class Incident(Struct, frozen=True):
-    """One trouble from its opening to its recovery.
+    """A problem of a job or of the service, from its first failure to its recovery.
 
-    job: "" where it is the service's own. kind: a word such as `exit`,
-    `timeout`, `late`, `missed`, `reload`. count: how often it failed so far.
-    reminders: how many were sent; reminded_count: the count the last alert told,
-        0 where an ack kept back even the first. successes: in a row since it closed.
-    recovery_at: it is closed, and announced then as recovered if it has not failed again.
+    job: "" for an incident of the service itself.
+    kind: for example `exit`, `timeout`, `late`, `missed` or `reload`.
+    count: failures so far. reminders: reminders sent so far.
+    reminded_count: `count` in the last alert, 0 if an ack withheld even the first alert.
+    recovery_at: set while closed; the recovery is announced at this time unless the
+        problem fails again. successes: consecutive successes since it was closed.
     """
 
     id: int
@@ -42,10 +43,11 @@ class Incident(Struct, frozen=True):
 class Alert(Struct, frozen=True):
     """A row of the outbox: one message about one incident.
 
-    word: opened, reminder or recovered. It waits while it is neither delivered
-    nor withheld. attempts: failed deliveries so far; error: why the last one
-    failed, next_at: when the next may be tried. folded: how many earlier words
-    about the same trouble it stands for. withheld: why it is not sent at all.
+    An alert is waiting while it is neither delivered nor withheld.
+    word: `opened`, `reminder` or `recovered` (see `AlertKind`).
+    attempts: failed deliveries so far. error: cause of the last failure.
+    next_at: earliest time of the next attempt. withheld: why it is not sent, or "".
+    folded: number of earlier alerts about the same problem that it replaces.
     """
 
     id: int
@@ -68,7 +70,7 @@ class Alert(Struct, frozen=True):
 
 
 class HeartbeatKind(StrEnum):
-    """What a heartbeat says."""
+    """The kind of a heartbeat."""
 
     START = "start"
     SUCCESS = "success"
@@ -76,7 +78,10 @@ class HeartbeatKind(StrEnum):
 
 
 class HeartbeatCall(Struct, frozen=True):
-    """A heartbeat URL is to be called; job "": the service's own. cause: for FAIL."""
+    """Action that calls a heartbeat URL.
+
+    job: "" for the heartbeat of the service itself. cause: only for FAIL.
+    """
 
     job: str
     url: str

@@ -1,9 +1,10 @@
-"""One attempt from its launch to its empty tree.
+"""Rules for one attempt, from its launch until its process tree is empty.
 
-What its process says, how it ends, what its own timers do: TERM at the
-deadline, KILL after the grace, and, where even that does not help, giving up
-the place. A run moves on when its own process has ended (`settle`); place,
-group and job are free when the tree is empty (`emptied`).
+Covers worker messages, exits and the attempt's own timers: SIGTERM at the deadline,
+SIGKILL after the grace period, and release of the pool place if processes survive that.
+The run changes state when its main process has ended (`settle_verdict`). Pool place,
+groups and job are released when the tree is empty (`on_tree_empty`).
+`decide.py` maps events to the functions here.
 """
 
 from collections.abc import Mapping
@@ -31,32 +32,36 @@ from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
 from workers import protocol
 
-# After SIGKILL and the grace, a tree that is still there will not go.
+# A tree that outlives SIGKILL by the grace period and this time does not end by itself.
 UNKILLABLE_AFTER_S = 5.0
-# When its keeper was killed as well, an answer comes within this, or not at all.
+# After the keeper is killed too, `TreeEmpty` or `Survived` follows within this time or never.
 ANSWER_WITHIN_S = 3.0
-# Names come from workers: so many are kept of a job, further ones are not.
+# Metric names kept for each job. Workers choose the names, so the number must be bounded.
 MOST_METRICS = 100
 _BEYOND = 1e300
-# An interrupted run is taken up again at most so often.
+# Maximum number of times that an interrupted run is resumed.
 MOST_INTERRUPTIONS = 3
 
 
 def on_started(turn: Turn, event: Started, living: LiveAttempt) -> None:
-    """The process lives: its pid goes into the ledger."""
+    """Record the pid of the started process."""
     attempt = replace(living.attempt, pid=event.pid)
     turn.set_live(replace(living, attempt=attempt))
     turn.actions.append(Record(attempt, soon=True))
 
 
 def on_message(turn: Turn, event: MessageReceived, living: LiveAttempt) -> None:
-    """The worker spoke: what matters at its end is kept, the rest is shown."""
+    """Process a worker message.
+
+    `Done`, `Failed` and the first `Garbage` are kept for the verdict; progress, metrics
+    and log lines are published.
+    """
     heard = living.reported
     run = turn.world.runs.get(event.run)
     match event.message:
         case protocol.Progress(done, total, unit) if run is not None:
             seconds = (turn.now - living.attempt.started_at).total_seconds()
-            # Not so long after a clock was put back.
+            # Zero or negative after the clock was set back.
             rate = done / seconds if seconds > 0 else None
             moved = replace(run, progress=Progress(done, total, unit, rate))
             turn.world.runs = turn.world.runs.set(run.id, moved)
@@ -75,9 +80,9 @@ def on_message(turn: Turn, event: MessageReceived, living: LiveAttempt) -> None:
 
 
 def on_exited(turn: Turn, event: Exited, living: LiveAttempt) -> None:
-    """The process ended: verdict, state and `ended_at` are settled now."""
+    """Settle the verdict, the state and `ended_at` when the main process has exited."""
     own = verdict.from_wait_status(living.job, event.wait_status, living.reported, event.cpu_s)
-    # A worker that had said `done` had done it, whatever we wished meanwhile.
+    # A worker that reported `done` has succeeded, even if a timeout or cancel came meanwhile.
     finished = own.state is State.SUCCESS and living.reported.done is not None
     found = own if living.forced_verdict is None or finished else living.forced_verdict
     attempt = replace(living.attempt, wait_status=event.wait_status)
@@ -85,19 +90,19 @@ def on_exited(turn: Turn, event: Exited, living: LiveAttempt) -> None:
 
 
 def on_launch_failed(turn: Turn, event: LaunchFailed, living: LiveAttempt) -> None:
-    """No process came of it; a failed attempt like any other, its tree empty."""
+    """Fail the attempt whose process could not be started, and release its place."""
     settle_verdict(turn, living, living.forced_verdict or verdict.not_launched(event.error))
     turn.free_place(turn.world.living[event.run])
 
 
 def on_keeper_lost(turn: Turn, event: KeeperLost, living: LiveAttempt) -> None:
-    """Its keeper died under it: an interrupted attempt, unless it had ended."""
+    """Interrupt the attempt whose keeper died, unless its process has exited."""
     if not living.exited:
         settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
 
 
 def on_tree_empty(turn: Turn, event: TreeEmpty, living: LiveAttempt) -> None:
-    """Nothing of it lives: its account is complete and its place free."""
+    """Record strays and resource usage of the attempt, and release its place."""
     if not living.exited:
         settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
         living = turn.world.living[event.run]
@@ -120,7 +125,7 @@ def on_tree_empty(turn: Turn, event: TreeEmpty, living: LiveAttempt) -> None:
 
 
 def survived(turn: Turn, event: Survived, living: LiveAttempt) -> None:
-    """What SIGKILL does not end is reported by name, and its place released."""
+    """Open an incident that names the processes that survive SIGKILL, and release the place."""
     named = "; ".join(event.left) or "which ones is not known"
     cause = f"processes of run {living.run} survive SIGKILL: {named}"
     turn.open_incident(living.job.name, UNKILLABLE, cause, living.run)
@@ -131,7 +136,7 @@ def survived(turn: Turn, event: Survived, living: LiveAttempt) -> None:
 
 
 def settle_verdict(turn: Turn, living: LiveAttempt, found: Verdict) -> None:
-    """The run moves on with this verdict: to its end, or to another attempt."""
+    """End the attempt with this verdict and move the run to its next or final state."""
     run = turn.world.runs[living.run]
     attempt = replace(living.attempt, ended_at=turn.now, reason=found.reason, cause=found.cause)
     turn.actions.append(Record(attempt))
@@ -157,8 +162,8 @@ def settle_verdict(turn: Turn, living: LiveAttempt, found: Verdict) -> None:
 
 
 def store_metrics(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) -> None:
-    """Keep the numbers among these for whoever draws curves of them."""
-    if turn.world.definition(job) is None:  # it was removed while its attempt lived
+    """Store the numeric values among these as the latest metrics of the job."""
+    if turn.world.definition(job) is None:  # the job was removed while the attempt ran
         return
     known: PersistentMap[str, float] = turn.world.metrics.get(job) or PersistentMap()
     for name, value in found.items():
@@ -168,18 +173,21 @@ def store_metrics(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) ->
 
 
 def cancel(turn: Turn, run: Run, found: Verdict) -> None:
-    """End an open run: at once if nothing of it runs, else by TERM and KILL."""
+    """Cancel an open run: at once if it is not running, else by SIGTERM and SIGKILL."""
     living = turn.world.living.get(run.id)
     if run.state is State.RUNNING and living is not None:
         request_end(turn, living, found, living.job.kill_grace_s)
     else:
         final = turn.finish(run, found)
-        if living is not None:  # of an attempt that has ended while its tree has not
+        if living is not None:  # the process has exited, its tree is not empty
             turn.set_live(replace(living, outcome=final))
 
 
 def request_end(turn: Turn, living: LiveAttempt, wish: Verdict, grace_s: float) -> None:
-    """SIGTERM now, SIGKILL after the grace; the verdict will be `wish`."""
+    """Send SIGTERM now and SIGKILL after the grace period, and force the verdict `wish`.
+
+    A second call sends no second SIGTERM and can only bring SIGKILL forward.
+    """
     if living.exited:
         return
     is_told = living.kill_at is not None
@@ -192,7 +200,7 @@ def request_end(turn: Turn, living: LiveAttempt, wish: Verdict, grace_s: float) 
 
 
 def expire(turn: Turn) -> None:
-    """Act on every timer of a living attempt that has run out."""
+    """Act on each expired timer of a live attempt."""
     for living in list(turn.world.living.values()):
         deadline = living.next_deadline()
         if deadline is not None and deadline <= turn.at.mono:
@@ -200,7 +208,7 @@ def expire(turn: Turn) -> None:
 
 
 def start_due_retries(turn: Turn) -> None:
-    """Put the runs whose backoff is over back into the queue."""
+    """Enqueue the runs whose retry delay has elapsed."""
     for number, at in list(turn.world.retry_at.items()):
         if at <= turn.at.mono:
             turn.save_run(
@@ -209,7 +217,7 @@ def start_due_retries(turn: Turn) -> None:
 
 
 def retry_in(turn: Turn, run: Run, delay_s: float, cause: str, reason: Reason | None) -> Run:
-    """The run, waiting so long for its next attempt."""
+    """Schedule the next attempt of the run in `delay_s` seconds and return the run."""
     waiting = replace(
         run,
         state=State.RETRYING,
@@ -224,7 +232,7 @@ def retry_in(turn: Turn, run: Run, delay_s: float, cause: str, reason: Reason | 
 
 
 def _is_number(value: protocol.Scalar) -> TypeGuard[float]:
-    """A finite one that a float can hold; a result may carry any that JSON can write."""
+    """Return whether the value is a finite number that fits a float; JSON allows larger ones."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return abs(value) < _BEYOND
@@ -255,7 +263,7 @@ def _interrupt(turn: Turn, run: Run, found: Verdict) -> Run:
 
 
 def _usage(turn: Turn, run: Run, event: TreeEmpty) -> None:
-    """Add what the keeper measured to the run's row."""
+    """Add the usage measured by the keeper to the run."""
     cpu_s = (run.cpu_s or 0) + (event.cpu_s or 0)
     changed = replace(
         run,
@@ -292,7 +300,7 @@ def _expire(turn: Turn, living: LiveAttempt) -> None:
 
 
 def _abandon(turn: Turn, living: LiveAttempt) -> None:
-    """It is not gone in time after SIGKILL: its keeper may be at fault, and is killed, too."""
+    """Kill the keeper of a tree that outlived SIGKILL, since the keeper may be at fault."""
     wish = living.forced_verdict or (None if living.exited else verdict.timed_out(living.job))
     turn.set_live(
         replace(

@@ -1,4 +1,7 @@
-"""The world as people and programs see it: the values of `view.py`, made from it."""
+"""Builds the values of `views.py` for the API, the CLI and the page from `SchedulerState`.
+
+Pure. Start at `status` for the whole service, `run_view` and `job_status` for its parts.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -29,7 +32,7 @@ _A_DAY = timedelta(days=1)
 
 
 def status(world: SchedulerState, facts: Facts, now: datetime) -> Status:
-    """The whole service at a glance."""
+    """Return the status of the whole service."""
     jobs = tuple(job_status(world, job, now) for job in jobs_in_file_order(world))
     runs = tuple(open_run(world, run) for run in jobs_by_age(world))
     return summary_view(world, facts, now, jobs, runs)
@@ -42,7 +45,7 @@ def summary_view(
     jobs: tuple[JobStatus, ...],
     runs: tuple[RunView, ...],
 ) -> Status:
-    """The status around what is said of jobs and open runs."""
+    """Return the status of the service with the given views of jobs and open runs."""
     problems = world.problems
     error = ": ".join(filter(None, (problems[0].path, problems[0].message))) if problems else ""
     pause = world.pause_over("", now)
@@ -71,7 +74,7 @@ def summary_view(
 
 
 def notes(world: SchedulerState, now: datetime) -> tuple[str, ...]:
-    """What is unusual about the service's time: a clock put back, another zone since a day."""
+    """Return notes about a clock that was set back or a zone changed within the last day."""
     found = []
     clock = world.incidents.get(("", CLOCK))
     if clock is not None and world.silent_until is not None:
@@ -82,17 +85,17 @@ def notes(world: SchedulerState, now: datetime) -> tuple[str, ...]:
 
 
 def jobs_in_file_order(world: SchedulerState) -> list[Job]:
-    """The jobs in the order of jobs.yaml."""
+    """Return the jobs in the order of jobs.yaml."""
     return sorted(world.jobs.values(), key=lambda job: job.place)
 
 
 def jobs_by_age(world: SchedulerState) -> list[Run]:
-    """The open runs, those first that are due first."""
+    """Return the open runs, earliest due time first."""
     return sorted(world.runs.values(), key=_age)
 
 
 def job_status(world: SchedulerState, job: Job, now: datetime) -> JobStatus:
-    """One job's last result and next slot."""
+    """Return the pause, the last result and the next slot of a job."""
     pause = world.pause_over(job.name, now)
     last = world.last_run.get(job.name)
     return JobStatus(
@@ -106,7 +109,10 @@ def job_status(world: SchedulerState, job: Job, now: datetime) -> JobStatus:
 
 
 def next_slots(world: SchedulerState, job: Job, now: datetime, most: int) -> list[datetime]:
-    """At most `most` coming slots that would run: after a pause, none if disabled."""
+    """Return at most `most` upcoming slots that would run.
+
+    Slots within a pause are left out. A disabled job has none.
+    """
     if not job.enabled or not job.cron:
         return []
     pause = world.pause_over(job.name, now)
@@ -118,19 +124,19 @@ def next_slots(world: SchedulerState, job: Job, now: datetime, most: int) -> lis
     mark = world.job_records.get(job.name)
     since = max(now, mark.seen_until if mark else now)
     if pause is not None and pause.until is not None:
-        # The end of a pause is no longer paused.
+        # A pause excludes its end: a slot at that instant runs.
         since = max(since, pause.until - timedelta(microseconds=1))
     calendar = world.calendar(job, since)
     return [slot for slot, _ in zip(calendar.slots_after(since), range(most), strict=False)]
 
 
 def open_run(world: SchedulerState, run: Run) -> RunView:
-    """An open run, with its pid and what it waits for."""
+    """Return the view of an open run, with its pid and what it waits for."""
     return run_view(run, pid=pid_of(world, run), cause=why_waiting_of(world, run) or run.cause)
 
 
 def pid_of(world: SchedulerState, run: Run) -> int | None:
-    """The process of an open run, while it lives."""
+    """Return the pid of an open run's process, or None if no process is running."""
     living = world.living.get(run.id)
     return living.attempt.pid if living is not None and not living.exited else None
 
@@ -138,7 +144,7 @@ def pid_of(world: SchedulerState, run: Run) -> int | None:
 def run_view(
     run: Run, attempts: Iterable[Attempt] = (), pid: int | None = None, cause: str | None = None
 ) -> RunView:
-    """A run as the API shows it."""
+    """Return the view of a run for the API. cause: replaces `run.cause` if given."""
     return RunView(
         id=run.id,
         job=run.job,
@@ -167,7 +173,7 @@ def run_view(
 
 
 def why_waiting_of(world: SchedulerState, run: Run) -> str:
-    """What a pending run waits for; nothing is recorded about it."""
+    """Return what a pending run waits for, or "" for other runs. Never recorded."""
     job = world.definition(run.job)
     if run.state is not State.PENDING or job is None:
         return ""
@@ -184,7 +190,7 @@ def why_waiting_of(world: SchedulerState, run: Run) -> str:
 
 
 def incident_view(world: SchedulerState, incident: Incident) -> IncidentView:
-    """An incident as the API shows it, with how many alerts about it wait."""
+    """Return the view of an incident for the API, with the number of its waiting alerts."""
     stored = set(IncidentView.__struct_fields__) - {"undelivered"}
     undelivered = sum(alert.incident == incident.id for alert in world.outbox)
     return IncidentView(
@@ -193,7 +199,7 @@ def incident_view(world: SchedulerState, incident: Incident) -> IncidentView:
 
 
 def alerts_view(world: SchedulerState) -> AlertsView:
-    """What waits to be delivered."""
+    """Return the delivery state: the channel, the waiting alerts and the last error."""
     oldest = world.outbox[0] if world.outbox else None
     return AlertsView(
         channel="none" if world.config.notify.slack is None else "slack",

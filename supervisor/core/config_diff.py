@@ -1,6 +1,7 @@
-"""What an edit of jobs.yaml changes: the answer to a reload, and what `check` shows.
+"""Compares two versions of jobs.yaml, for the reply to a reload and for `check`.
 
-Pure: two sets of definitions, or two whole texts, and an instant.
+Pure. `compare` takes two sets of job definitions, `at_next_start` two whole configs.
+Applying a new config is the task of `reload.py`.
 """
 
 from collections.abc import Mapping
@@ -11,12 +12,12 @@ from msgspec import Struct
 from supervisor.core import schedule
 from supervisor.core.model import Config, Job, replace
 
-# A day's slots of a minute job are named only so far.
+# Dropped slots listed for each job; a job that runs every minute has 1440 a day.
 MOST_DROPPED = 20
 
 
 class Rescheduled(Struct, frozen=True):
-    """A job whose calendar changed, with its next slot before and after."""
+    """A job whose calendar changed, with its next slot before and after the change."""
 
     job: str
     before: datetime | None
@@ -24,16 +25,16 @@ class Rescheduled(Struct, frozen=True):
 
 
 class DroppedSlot(Struct, frozen=True):
-    """A slot of today that will now not come."""
+    """A slot of today that no longer occurs."""
 
     job: str
     slot: datetime
 
 
 class Changes(Struct, frozen=True):
-    """`POST /v1/reload` and `check` beside a living supervisor.
+    """The effects of a new jobs.yaml: reply to `POST /v1/reload`, also shown by `check`.
 
-    at_next_start: changed top-level keys that a reload leaves as they are until then.
+    at_next_start: changed top-level keys that take effect only at the next start.
     """
 
     added: tuple[str, ...]
@@ -45,13 +46,13 @@ class Changes(Struct, frozen=True):
 
 
 def at_next_start(before: Config, after: Config) -> tuple[str, ...]:
-    """The changed keys of sockets, which are opened once in a life."""
+    """Return the changed keys that configure sockets, which are opened only at the start."""
     pairs = {"api": (before.api, after.api), "metrics": (before.metrics, after.metrics)}
     return tuple(key for key, (old, new) in pairs.items() if old != new)
 
 
 def compare(before: Mapping[str, Job], after: Mapping[str, Job], now: datetime) -> Changes:
-    """From these definitions to those, as seen at `now`."""
+    """Return the changes from `before` to `after`, with next and dropped slots as of `now`."""
     kept = [name for name in after if name in before]
     moved = [name for name in kept if _calendar(before[name]) != _calendar(after[name])]
     return Changes(

@@ -1,7 +1,7 @@
-"""How what people ask (`asks.py`) is granted or refused.
+"""Handles the requests of `control_requests.py`; enter by `handle_request`.
 
-Each request gets exactly one `Reply`. A request that cannot be granted changes
-nothing; one that opens several runs opens all of them or none.
+Each request gets exactly one `Reply` and one audit entry. A refused request changes
+nothing else. A request for several runs opens all of them or none.
 """
 
 import difflib
@@ -39,7 +39,7 @@ from supervisor.core.verdict import cancelled
 
 
 class RequestRefusedError(Exception):
-    """A request that is not granted, and why."""
+    """Refusal of a request, with its status, error text and hint."""
 
     def __init__(self, answer: ReplyStatus, error: str, hint: str = "") -> None:
         super().__init__(error)
@@ -47,7 +47,7 @@ class RequestRefusedError(Exception):
 
 
 def handle_request(turn: Turn, event: Requested) -> None:
-    """Grant the request or say why not; either way it stands in the ledger."""
+    """Grant or refuse a request, reply to it and record it in the audit log."""
     try:
         runs = _handle(turn, event.request, str(event.peer))
         reply = Reply(event.token, ReplyStatus.OK, tuple(runs))
@@ -61,7 +61,7 @@ def handle_request(turn: Turn, event: Requested) -> None:
 
 
 def audit_text(request: Request) -> tuple[str, str]:
-    """The verb of a request and what it is about, for the account."""
+    """Return the verb and the object of a request for the audit log."""
     match request:
         case RunJobs(jobs):
             return "run", " ".join(jobs)
@@ -156,7 +156,10 @@ def _run_all(turn: Turn, only: tuple[str, ...]) -> list[int]:
 
 
 def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int]:
-    """One manual run of each, under one instant, heeding dependencies among them."""
+    """Open one manual run for each job, all with the same due time, and return their ids.
+
+    With `with_deps`, a run waits for its dependencies among these jobs, unless it is dry.
+    """
     heeds = request.with_deps and not request.dry_run
     among = {job.name for job in jobs} if heeds else set()
     runs = []
@@ -179,7 +182,7 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
 
 
 def _restore(turn: Turn, request: RestoreBackup) -> list[int]:
-    """A run under the reserved name, in the group of everything that touches the data."""
+    """Open a run of the reserved job `restore`, which holds the group `exclusive`."""
     _require_serving(turn)
     job = RESERVED[RESTORE]
     _require_no_open_run(turn, [job])
@@ -197,7 +200,7 @@ def _require_serving(turn: Turn) -> None:
 
 
 def _check_restore(job: Job, dry_run: bool) -> Overlap:
-    """How a request heeds the open runs of a job: what only shows a plan ends none."""
+    """Return the overlap rule for a requested run: a dry run never replaces other runs."""
     return Overlap.QUEUE if dry_run and job.overlap is Overlap.REPLACE else job.overlap
 
 
@@ -253,14 +256,14 @@ def _pause_all(turn: Turn, pause: Pause | None) -> None:
 
 
 def _ack(turn: Turn, request: AckIncident, by: str) -> tuple[int, ...]:
-    # A job that fails by turns may be well at the moment when its incident is acked.
+    # An incident of an intermittent failure may be closed at the moment of its ack.
     for known in (*turn.world.incidents.values(), *turn.world.closed.values()):
         if known.id == request.incident:
             until = turn.now + timedelta(seconds=request.for_s)
             turn.put_incident(incidents.acknowledge(known, until, by, request.reason))
             alert_delivery.silence(turn, known.id, by)
             if known.kind in incidents.ENDED_BY_ACK and not known.job:
-                turn.end_incidents("", known.kind)  # it only wanted to be seen
+                turn.end_incidents("", known.kind)  # an ack is all it needs
             return ()
     raise RequestRefusedError(ReplyStatus.UNKNOWN, f"no open incident {request.incident}")
 

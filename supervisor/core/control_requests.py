@@ -1,6 +1,6 @@
-"""What people may ask over the socket, and how they are told what became of it.
+"""Values of the control requests that clients send over the socket, and of the replies.
 
-Values only; the rules by which a request is granted stand in `answering.py`.
+`control.py` decides whether a request is granted.
 """
 
 from enum import StrEnum
@@ -9,7 +9,10 @@ from msgspec import Struct
 
 
 class RunJobs(Struct, frozen=True):
-    """Run these jobs now; with_deps: their dependencies first, under one instant."""
+    """Request to run these jobs now.
+
+    with_deps: run their dependencies first, with the same due time.
+    """
 
     jobs: tuple[str, ...]
     with_deps: bool = False
@@ -18,25 +21,25 @@ class RunJobs(Struct, frozen=True):
 
 
 class RunAll(Struct, frozen=True):
-    """Run every enabled job once (or only these), one at a time."""
+    """Request to run each enabled job once, or only these, one at a time."""
 
     only: tuple[str, ...] = ()
 
 
 class CancelJob(Struct, frozen=True):
-    """End the open runs of a job."""
+    """Request to cancel the open runs of a job."""
 
     job: str
 
 
 class CancelRun(Struct, frozen=True):
-    """End one open run."""
+    """Request to cancel one open run."""
 
     run: int
 
 
 class PauseJob(Struct, frozen=True):
-    """No slots of this job ("": of any job) until resumed or for_s is over."""
+    """Request to stop scheduling a job ("": all jobs) until resumed or for `for_s` seconds."""
 
     job: str
     for_s: float | None
@@ -44,14 +47,14 @@ class PauseJob(Struct, frozen=True):
 
 
 class ResumeJob(Struct, frozen=True):
-    """Lift a pause; from_now: also forget that later slots were seen."""
+    """Request to lift a pause. from_now: also let slots after now run again if already done."""
 
     job: str
     from_now: bool = False
 
 
 class AckIncident(Struct, frozen=True):
-    """Send no reminders of an incident for a time."""
+    """Request to withhold reminders of an incident for `for_s` seconds."""
 
     incident: int
     for_s: float
@@ -59,16 +62,16 @@ class AckIncident(Struct, frozen=True):
 
 
 class StopService(Struct, frozen=True):
-    """Stop the service; drain_s: let living runs finish first, at most so long."""
+    """Request to stop the service. drain_s: seconds to let live runs finish first."""
 
     drain_s: float | None = None
 
 
 class RestoreBackup(Struct, frozen=True):
-    """Put a backup in place of a database; both paths are absolute.
+    """Request to restore a backup over a database; both paths are absolute.
 
-    force: the target may exist; what is there is copied aside first.
-    unproven: the file may be one that has no manifest beside it.
+    force: overwrite an existing target after copying it aside.
+    unproven: accept a file without a manifest beside it.
     """
 
     file: str
@@ -78,7 +81,7 @@ class RestoreBackup(Struct, frozen=True):
 
 
 class NotifyTest(Struct, frozen=True):
-    """See whether alerts arrive; granted if there is a channel, whatever comes of it."""
+    """Request to test the alert channel; granted if one is configured, whatever the result."""
 
 
 Request = (
@@ -96,7 +99,7 @@ Request = (
 
 
 class ReplyStatus(StrEnum):
-    """How a request was received; the API turns it into a status code."""
+    """Outcome of a request; the API maps it to an HTTP status code."""
 
     OK = "ok"
     UNKNOWN = "unknown"
@@ -106,7 +109,7 @@ class ReplyStatus(StrEnum):
 
 
 class Reply(Struct, frozen=True):
-    """Answer a request: ids of runs, or an error with a hint."""
+    """Action that answers a request with ids of runs, or with an error and a hint."""
 
     token: int
     answer: ReplyStatus

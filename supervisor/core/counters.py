@@ -1,7 +1,8 @@
-"""What is counted from the service's start on, as one value that only grows.
+"""Counters since the start of the service, as one immutable value.
 
-Pure. The loop folds each turn into it and publishes it; who renders it is
-another matter. Labels are bounded: jobs of the file and the reserved ones.
+Pure. `api/bridge.py` applies `count` after each turn and publishes the result;
+`api/metrics.py` renders it. Labels are bounded: only jobs of jobs.yaml and reserved
+jobs are counted. `restricted_to` drops the counts of removed jobs.
 """
 
 from bisect import bisect_left
@@ -16,9 +17,9 @@ from supervisor.core.state import SchedulerState
 
 
 def transitions(before: SchedulerState, actions: Iterable[Action]) -> list[Run]:
-    """The runs as they came into each new state, in order.
+    """Return a run for each new state or attempt among the recorded rows, in order.
 
-    before: the world that the actions were decided in.
+    before: the state from which the actions were decided.
     """
     found: list[Run] = []
     latest: dict[int, Run] = {}
@@ -27,7 +28,7 @@ def transitions(before: SchedulerState, actions: Iterable[Action]) -> list[Run]:
             run = action.row
             known = latest.get(run.id) or before.runs.get(run.id)
             if known is None:
-                # Neither open nor new: it had ended before, and this is its account.
+                # Neither open nor new: it had ended, and this row only adds its usage.
                 is_new = run.id >= before.next_run
             else:
                 is_new = (known.state, known.attempt) != (run.state, run.attempt)
@@ -43,20 +44,20 @@ LATENESSES_S = (0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 60.0)
 
 
 class Histogram(Struct, frozen=True):
-    """How many values fell into each bucket (not cumulative), and their sum."""
+    """Number of values in each bucket (not cumulative) and the sum of all values."""
 
     counts: tuple[int, ...]
     sum_s: float = 0.0
 
     def add(self, bounds_s: tuple[float, ...], value_s: float) -> "Histogram":
-        """With one value more."""
+        """Return the histogram with one more value."""
         place = bisect_left(bounds_s, value_s)
         counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
         return Histogram(counts, self.sum_s + value_s)
 
 
 def empty(bounds_s: tuple[float, ...]) -> Histogram:
-    """Nothing has been counted yet."""
+    """Return a histogram without values."""
     return Histogram((0,) * (len(bounds_s) + 1))
 
 
@@ -64,10 +65,11 @@ Outcome = tuple[str, State, Reason | None]
 
 
 class Counters(Struct, frozen=True):
-    """Counts since the start.
+    """Counts since the start of the service.
 
-    runs: final ones by job, state and reason. missed: slots of each job that
-    nobody ran, with and without a row of their own.
+    runs: final runs by job, state and reason. durations: by job.
+    missed: missed slots by job, with and without a row of their own.
+    lateness: delays of the minute ticks.
     """
 
     runs: PersistentMap[Outcome, int] = field(default_factory=PersistentMap)
@@ -79,7 +81,7 @@ class Counters(Struct, frozen=True):
 def count(
     tally: Counters, changed: Iterable[Run], actions: Iterable[Action], world: SchedulerState
 ) -> Counters:
-    """The tally after a turn that changed these runs; of jobs that this world defines."""
+    """Return the tally after a turn, with the changed runs of jobs that `world` defines."""
     for run in changed:
         if not run.state.is_open and not run.dry_run and world.definition(run.job):
             tally = _count_run(tally, run)
@@ -91,12 +93,12 @@ def count(
 
 
 def tick(tally: Counters, lateness_s: float) -> Counters:
-    """The tally after a full minute that was acted on so late."""
+    """Return the tally with one more minute tick, which was `lateness_s` late."""
     return replace(tally, lateness=tally.lateness.add(LATENESSES_S, lateness_s))
 
 
 def restricted_to(tally: Counters, world: SchedulerState) -> Counters:
-    """The tally without jobs that this world does not define."""
+    """Return the tally without jobs that `world` does not define."""
     known = world.definition
     runs = {key: value for key, value in tally.runs.items() if known(key[0])}
     durations = {job: value for job, value in tally.durations.items() if known(job)}
@@ -116,7 +118,7 @@ def _count_run(tally: Counters, run: Run) -> Counters:
         return _count_missed(tally, run.job, 1)
     if run.started_at is None or run.ended_at is None:
         return tally
-    # A clock that was put back must not make a duration negative.
+    # The duration would be negative if the clock was set back.
     lasted_s = max(0.0, (run.ended_at - run.started_at).total_seconds())
     spread = tally.durations.get(run.job) or empty(DURATIONS_S)
     durations = tally.durations.set(run.job, spread.add(DURATIONS_S, lasted_s))

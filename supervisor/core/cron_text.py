@@ -1,8 +1,8 @@
-"""The text of the five fields of cron: what may be meant, and what steps really do.
+"""Text of the five cron fields: normal form, values, advice and uneven steps.
 
-Pure. `schedule.py` makes calendars of expressions; here their fields are read
-one by one: ranges that end on Sunday, ranges that wrap round, steps that do not
-divide their field. A place is the index of a field, 0 (minute) to 4 (weekday).
+Pure. Works on single fields: ranges that end on Sunday, ranges that wrap around, and
+steps that do not divide their field. `schedule.py` builds calendars from whole
+expressions. A place is the index of a field, from 0 (minute) to 4 (day of week).
 """
 
 import re
@@ -13,7 +13,7 @@ from cronsim.cronsim import Field
 
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# title, numbers of a cycle, first number, unit, what the cycle is called, names
+# title, length of the cycle, first number, unit, name of the cycle, names of the values
 _CYCLES = (
     ("minute", 60, 0, "minutes", "hour", ()),
     ("hour", 24, 0, "hours", "day", ()),
@@ -26,17 +26,17 @@ _STEP = re.compile(r"(?:\*|[0-9]+|\w+-\w+)/([0-9]+)")
 _TO_SUNDAY = re.compile(r"(\w+)-(?:0|sun)(/[0-9]+)?", re.IGNORECASE)
 _OF_ONE = re.compile(r"(\w+)-\1/[0-9]+", re.IGNORECASE)
 _JENKINS = re.compile(r"H(?:\([0-9]+-[0-9]+\))?(?:/([0-9]+))?")
-# A list that is longer is told by its beginning and its end.
+# A longer list is shortened to its first values and its last one.
 _MOST_NAMED = 12
 
 
 def normal(parts: Sequence[str]) -> list[str]:
-    """The fields with Sunday as 7 at the end of a range, and a range of one as a number."""
+    """Return the fields with Sunday as 7 at the end of a range and `N-N/S` as `N`."""
     return [_normal_field(part, place) for place, part in enumerate(parts)]
 
 
 def field_values(place: int, text: str) -> frozenset[int] | None:
-    """The numbers of a field; None if it cannot be read, or depends on the month (L, #)."""
+    """Return the numbers of a field; None if it is invalid or depends on the month (L, #)."""
     try:
         found = Field(place + 1).parse(_normal_field(text, place).upper())
     except (CronSimError, AssertionError, ValueError, RecursionError):
@@ -46,7 +46,7 @@ def field_values(place: int, text: str) -> frozenset[int] | None:
 
 
 def is_known(place: int, text: str) -> bool:
-    """Whether jobs.yaml takes this field, be it an extension such as L or fri#2."""
+    """Return whether jobs.yaml accepts this field, including extensions such as L or fri#2."""
     try:
         return bool(Field(place + 1).parse(_normal_field(text, place).upper()))
     except (CronSimError, AssertionError, ValueError, RecursionError):
@@ -54,7 +54,7 @@ def is_known(place: int, text: str) -> bool:
 
 
 def advice(place: int, text: str) -> str:
-    """What to write instead of a field that is refused; "" where nothing is known."""
+    """Return what to write instead of a refused field, or "" if unknown."""
     wrapped = _wrapped_field(place, text)
     if wrapped:
         return f'a range does not wrap round: write "{wrapped}"'
@@ -69,12 +69,12 @@ def advice(place: int, text: str) -> str:
 
 
 def uneven_steps(parts: Sequence[str]) -> list[str]:
-    """A sentence for each step that is not as regular as it looks."""
+    """Return a sentence for each step that is less regular than it looks."""
     return [said for place, part in enumerate(parts) for said in _uneven(place, part)]
 
 
 def spelt_out(parts: Sequence[str]) -> list[str]:
-    """The fields with the numbers in place of uneven steps, where they are few."""
+    """Return the fields with short uneven steps replaced by lists of numbers."""
     written = list(parts)
     for place, part in enumerate(parts):
         values = field_values(place, part)
@@ -91,13 +91,13 @@ def _normal_term(term: str, place: int) -> str:
     to_sunday = _TO_SUNDAY.fullmatch(term) if place == 4 else None
     if to_sunday and to_sunday[1].lower() not in ("0", "sun"):
         term = f"{to_sunday[1]}-7{to_sunday[2] or ''}"
-    # cronsim lets a step go on behind a range of one number; no cron does.
+    # cronsim continues the step of `N-N/S` beyond N; no cron does.
     of_one = _OF_ONE.fullmatch(term)
     return of_one[1] if of_one else term
 
 
 def _sorted(values: frozenset[int], place: int) -> list[int]:
-    """In order; Sunday is 0 only."""
+    """Return the values in ascending order, with Sunday as 0 only."""
     return sorted({number % 7 for number in values} if place == 4 else values)
 
 
@@ -117,7 +117,7 @@ def _uneven(place: int, part: str) -> Iterator[str]:
 
 
 def _is_whole(place: int, term: str, values: frozenset[int]) -> bool:
-    """Whether the step runs to the end of the field, so that its next cycle follows."""
+    """Return whether the step covers the whole field, so that the next cycle follows it."""
     span = _RANGE.fullmatch(term)
     if span is None:
         return True
@@ -127,7 +127,10 @@ def _is_whole(place: int, term: str, values: frozenset[int]) -> bool:
 
 
 def _gap(place: int, numbers: Sequence[int], rest: int) -> str:
-    """How soon the first number follows the last one; months differ in their days."""
+    """Return the gap between the last and the next first number, in parentheses.
+
+    "" for a single number, and for days of the month, since months differ in length.
+    """
     if place == 2 or len(numbers) == 1:
         return ""
     unit = _CYCLES[place][3]
@@ -149,7 +152,10 @@ def _listed(numbers: Sequence[int], place: int) -> str:
 
 
 def _wrapped_field(place: int, text: str) -> str:
-    """The field with its ranges that wrap round parted in two; "" if there are none."""
+    """Return the field with its wrap-around ranges rewritten without wrapping.
+
+    "" if it has none, or if the result is invalid.
+    """
     terms = [_wrapped_term(place, _normal_term(term, place)) or term for term in text.split(",")]
     written = ",".join(terms)
     return written if written != text and field_values(place, written) is not None else ""
@@ -173,7 +179,11 @@ def _wrapped_term(place: int, term: str) -> str:
 
 
 def _span(place: int, word: str, low: int, high: int | None) -> str:
-    """`22-23` to the end of the field, or `0-5` from its beginning, in words like `word`."""
+    """Return `low` to the end of the field, or the start of the field to `high`.
+
+    high: None for the former, such as `22-23`; the latter is such as `0-5`. Names are used
+    if `word` is a name, else numbers.
+    """
     _, cycle, first, *_, names = _CYCLES[place]
     last = first + cycle - 1 + (place == 4)
     low, high = (low, last) if high is None else (low + (place == 4 and low == 0), high)
@@ -191,7 +201,10 @@ def _as_number(word: str, place: int) -> int | None:
 
 
 def _short_names(place: int, text: str) -> str:
-    """`mon-fri` of `Monday-Friday`."""
+    """Return the field with names cut to three letters: `mon-fri` for `Monday-Friday`.
+
+    "" if no name is longer, or if the result is invalid.
+    """
     names = _CYCLES[place][5]
     if not names or not re.search(r"[A-Za-z]{4}", text):
         return ""

@@ -1,9 +1,9 @@
-"""`decide(world, event) -> (world, actions)`: the whole mind of Nightshift.
+"""Pure state transition function: `decide(world, event) -> (world, actions)`.
 
-The table below is data and complete: for an event about an attempt it names,
-by the state of the run, what is done. A pair that is not listed changes
-nothing and yields one note. `next_wakeup` says when time itself is the next
-event. Enter the rules by the modules that the table names.
+TABLE maps the state of a run and the type of an attempt event to a rule. It is
+complete: a pair that is not listed changes nothing and logs one note. `next_wakeup`
+returns when the next timer expires. The rules live in the modules imported here, for
+example `attempts.py` and `control.py`.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ from supervisor.core.turn import Turn
 
 Rule = Callable[[Turn, Any, LiveAttempt], None]
 
-# An attempt that lives: its own process has not ended.
+# The main process of the attempt has not exited.
 _ALIVE: dict[type[AttemptEvent], Rule] = {
     Started: attempts.on_started,
     MessageReceived: attempts.on_message,
@@ -62,14 +62,14 @@ _ALIVE: dict[type[AttemptEvent], Rule] = {
     KeeperLost: attempts.on_keeper_lost,
     Survived: attempts.survived,
 }
-# An attempt whose run has moved on while its tree still has members.
+# The run has left RUNNING, but the attempt's process tree is not empty yet.
 _LEAVING: dict[type[AttemptEvent], Rule] = {
     TreeEmpty: attempts.on_tree_empty,
     KeeperLost: attempts.on_keeper_lost,
     Survived: attempts.survived,
 }
 TABLE: dict[State, dict[type[AttemptEvent], Rule]] = {
-    State.PENDING: _LEAVING,  # its backoff ended before the last tree was empty
+    State.PENDING: _LEAVING,  # retry is due, the previous attempt's processes still exit
     State.RUNNING: _ALIVE,
     State.RETRYING: _LEAVING,
     State.SUCCESS: _LEAVING,
@@ -82,7 +82,7 @@ TABLE: dict[State, dict[type[AttemptEvent], Rule]] = {
 
 
 def decide(world: SchedulerState, event: Event) -> tuple[SchedulerState, tuple[Action, ...]]:
-    """The world after an event, and what is to be done, in order."""
+    """Return the state after an event and the actions to perform, in order."""
     turn = Turn(world, event.at)
     match event:
         case (
@@ -130,7 +130,7 @@ def decide(world: SchedulerState, event: Event) -> tuple[SchedulerState, tuple[A
 
 
 def next_wakeup(world: SchedulerState) -> float | None:
-    """The monotonic instant of the nearest timer, or None: only the next minute matters."""
+    """Return the monotonic time of the nearest timer, or None if no timer is set."""
     nearest = [
         at for living in world.living.values() if (at := living.next_deadline()) is not None
     ]
@@ -143,7 +143,7 @@ def next_wakeup(world: SchedulerState) -> float | None:
 
 
 def next_minute(instant: datetime) -> datetime:
-    """The first full minute strictly after an instant."""
+    """Return the first full minute strictly after an instant."""
     return instant.replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 

@@ -1,7 +1,7 @@
-"""Dependencies: their order, their cycles, and whether a run may start.
+"""Dependencies between jobs: order, cycles, and whether a run may start.
 
-Pure. A dependency looks at what was recorded, never at the calendar: see
-`judge`, which is section "Dependencies" of the rules, word for word.
+Pure. A dependency is evaluated from recorded runs, never from the calendar.
+`evaluate` implements the dependency rule of docs/rules.md, section "What may begin".
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from supervisor.core.model import Reason, State
 
-# How many runs of a job are remembered for its dependents.
+# Number of runs of each job that are kept for its dependents.
 MOST_RECENT = 8
 
 
 class RunSummary(Struct, frozen=True):
-    """What is remembered of one run of a dependency."""
+    """The part of a run that dependents need."""
 
     run: int
     due: datetime
@@ -27,18 +27,18 @@ class RunSummary(Struct, frozen=True):
 
 
 class Satisfied(Struct, frozen=True):
-    """The dependency has succeeded."""
+    """Result for a dependency that has succeeded."""
 
 
 class Waiting(Struct, frozen=True):
-    """A run of the dependency is still open."""
+    """Result for a dependency with an open run."""
 
     job: str
     run: int
 
 
 class Unsatisfied(Struct, frozen=True):
-    """The dependency did not succeed; `cause` says what it did instead."""
+    """Result for a dependency that did not succeed; `cause` says what happened instead."""
 
     cause: str
 
@@ -49,14 +49,14 @@ DependencyStatus = Satisfied | Waiting | Unsatisfied
 def evaluate(
     name: str, due: datetime, newest_first: Sequence[RunSummary], last_success: datetime | None
 ) -> DependencyStatus:
-    """May a run that is due at `due` start, as far as the dependency `name` goes?
+    """Return whether the dependency `name` allows a run that is due at `due` to start.
 
-    newest_first: the dependency's runs by falling due; last_success: the
-    largest due among its successes, which may be older than those remembered.
+    newest_first: the latest runs of the dependency, largest `due` first.
+    last_success: the largest `due` of its successes, possibly of a run older than these.
     """
     newest = next((past for past in newest_first if past.due <= due), None)
     if newest is None and len(newest_first) == MOST_RECENT:
-        newest = newest_first[-1]  # it ran before, but so long ago that only this is remembered
+        newest = newest_first[-1]  # older runs existed, but this is the oldest one kept
     d = _is_decided_by(newest, newest_first)
     if d is None:
         if last_success is not None and last_success <= due:
@@ -71,7 +71,7 @@ def evaluate(
 
 
 def find_cycle(deps: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
-    """The first cycle as (a, b, a), or None. Unknown names are passed over."""
+    """Return the first cycle as (a, b, a), or None. Unknown names are ignored."""
     done: set[str] = set()
     for start in deps:
         trail: list[str] = []
@@ -93,7 +93,7 @@ def find_cycle(deps: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
 
 
 def in_order(names: Iterable[str], deps: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """These names in their own order, but each after its dependencies among them."""
+    """Return the names in the given order, but each after its dependencies among them."""
     wanted = dict.fromkeys(names)
     ordered: dict[str, None] = {}
     stack = [(name, False) for name in reversed(wanted)]
@@ -112,7 +112,7 @@ def in_order(names: Iterable[str], deps: Mapping[str, Sequence[str]]) -> tuple[s
 
 
 def with_all_deps(names: Iterable[str], deps: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """These names and all they depend on, each after its dependencies."""
+    """Return the names and all their dependencies, each after its dependencies."""
     found: dict[str, None] = {}
     waiting = list(names)
     while waiting:
@@ -124,7 +124,7 @@ def with_all_deps(names: Iterable[str], deps: Mapping[str, Sequence[str]]) -> tu
 
 
 def _is_decided_by(past: RunSummary | None, known: Sequence[RunSummary]) -> RunSummary | None:
-    """An overlap-skipped slot stands for the run that blocked it."""
+    """Return the run that decides, which for an overlap-skipped run is its blocker."""
     while past is not None and past.state is State.SKIPPED and past.reason is Reason.OVERLAP:
         blocker = next((other for other in known if other.run == past.blocked_by), None)
         if blocker is None or blocker is past:

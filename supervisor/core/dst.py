@@ -1,9 +1,10 @@
-"""What daylight saving will do to a job's slots, in words, before it does it.
+"""Predicts how changes of the zone's offset (daylight saving) affect a job's slots.
 
-Pure. A fixed time in the skipped hour is moved to its end; what keeps its
-rhythm but only in certain hours loses the slots of the skipped hour and doubles
-those of the repeated one. What keeps its rhythm all day long is not named, but
-where the clock moves by half an hour that is only what comes each half hour too.
+Pure. Enter by `describe` for sentences, `slot_changes` for values.
+A fixed time in the skipped hour moves to the end of that hour. An interval within
+certain hours loses the slots of the skipped hour and runs twice in the repeated hour.
+An interval over all hours is not affected by a change of whole hours. If the clock
+moves by half an hour, this holds only for intervals that also recur each half hour.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ _HOUR = timedelta(hours=1)
 
 
 class SlotChangeKind(StrEnum):
-    """What becomes of a slot in a night of change."""
+    """Effect of an offset change on a slot."""
 
     MOVED = "moved"
     DROPPED = "dropped"
@@ -29,7 +30,7 @@ class SlotChangeKind(StrEnum):
 
 
 class OffsetChange(Struct, frozen=True):
-    """A change of the clock: local times [since, until) are skipped, or repeated.
+    """An offset change: local times [since, until) are skipped (is_gap) or repeated.
 
     since, until: local, without a zone. at: the instant of the change.
     """
@@ -41,7 +42,7 @@ class OffsetChange(Struct, frozen=True):
 
 
 class SlotChange(Struct, frozen=True):
-    """One slot's fate; local: the time on the wall, without a zone."""
+    """Effect on one slot. local: local time without a zone. runs_at: set only for MOVED."""
 
     local: datetime
     fate: SlotChangeKind
@@ -49,7 +50,7 @@ class SlotChange(Struct, frozen=True):
 
 
 def offset_changes(zone: ZoneInfo, since: datetime, until: datetime) -> Iterator[OffsetChange]:
-    """The changes of a zone's clock in (since, until]."""
+    """Return the offset changes of a zone in (since, until]."""
     step = timedelta(days=1)
     before = since
     while before < until:
@@ -60,7 +61,7 @@ def offset_changes(zone: ZoneInfo, since: datetime, until: datetime) -> Iterator
 
 
 def slot_changes(job: Job, since: datetime, until: datetime) -> list[SlotChange]:
-    """What the changes of the clock in (since, until] do to the job's slots."""
+    """Return the slots of a job that offset changes in (since, until] affect."""
     if not job.cron:
         return []
     zone = schedule.zone(job.timezone)
@@ -73,7 +74,7 @@ def slot_changes(job: Job, since: datetime, until: datetime) -> list[SlotChange]
 
 
 def describe(job: Job, now: datetime, days: int = DAYS) -> list[str]:
-    """One sentence a slot that will be moved, dropped or doubled."""
+    """Return a sentence for each slot that will be moved, dropped or doubled."""
     said = []
     for move in slot_changes(job, now, now + timedelta(days=days)):
         at = f"{move.local:%Y-%m-%d %H:%M}"
@@ -93,18 +94,18 @@ def _slot_changes(expression: str, change: OffsetChange, zone: ZoneInfo) -> Iter
     _minute, hour, *_ = schedule.fields(expression)
     width = change.until - change.since
     if hour == "*" and not width % _HOUR:
-        return  # keeps its rhythm through both nights
+        return  # a change of whole hours does not affect it
     is_fixed = not schedule.is_interval_like(expression)
     if is_fixed and not change.is_gap:
-        return  # once, at its first occurrence
+        return  # runs once, at the first occurrence of its local time
     instant = timedelta(microseconds=1)
-    # The wall's own time, read as if it were UTC, knows no change of the clock.
+    # UTC has no offset changes, so it can stand for plain local time.
     wall = schedule.calendar((expression,), "UTC")
     since, until = change.since.replace(tzinfo=UTC), change.until.replace(tzinfo=UTC)
     for slot in wall.slots(since - instant, until - instant):
         local = slot.replace(tzinfo=None)
         if hour == "*" and wall.next_after(slot + width - instant) == slot + width:
-            continue  # another slot of the hour comes at the very instant
+            continue  # another slot occurs at the same instant
         if is_fixed:
             yield SlotChange(local, SlotChangeKind.MOVED, change.at.astimezone(zone))
         else:
@@ -114,7 +115,7 @@ def _slot_changes(expression: str, change: OffsetChange, zone: ZoneInfo) -> Iter
 
 
 def _change(zone: ZoneInfo, before: datetime, after: datetime) -> OffsetChange:
-    """The one change between two instants, found by halving."""
+    """Return the only offset change between two instants, by bisection to the second."""
     old = _offset(zone, before)
     while after - before > timedelta(seconds=1):
         middle = before + (after - before) / 2

@@ -1,7 +1,7 @@
-"""What a decision asks of the world (actions), as values.
+"""Actions that `decide` returns, as values.
 
-The actions of a turn are performed in the order given; a `Record` stands before its
-`Launch`. `supervisor/runtime/effects.py` performs them.
+The actions of a turn are ordered; the `Record` of an attempt precedes its `Launch`.
+`supervisor/runtime/effects.py` performs them.
 """
 
 from datetime import datetime
@@ -25,30 +25,34 @@ Row = Run | Attempt | MissedRange | JobRecord | Incident | Alert | AuditEntry
 
 
 class KillStep(StrEnum):
-    """What is done to an attempt's tree."""
+    """Means of ending an attempt's process tree."""
 
-    TERM = "term"  # SIGTERM to the session of the run's own process
-    KILL = "kill"  # SIGKILL to the whole tree, until the kernel says there is none
-    ABANDON = "abandon"  # kill its keeper, too; `Emptied` or `Survived` answers
+    TERM = "term"  # SIGTERM to the session of the attempt's main process
+    KILL = "kill"  # SIGKILL to the whole tree, until the kernel reports no process in it
+    ABANDON = "abandon"  # also kill its keeper; `TreeEmpty` or `Survived` follows
 
 
 class Record(Struct, frozen=True):
-    """Write this value, in place of an earlier one of its key; soon: half a second will do."""
+    """Action that writes a row to the ledger, replacing the row with the same key.
+
+    soon: the write may be delayed by up to half a second.
+    """
 
     row: Row
     soon: bool = False
 
 
 class RecordPause(Struct, frozen=True):
-    """Write the pause over all jobs (None: lifted)."""
+    """Action that writes the pause of all jobs; None lifts the pause."""
 
     pause: Pause | None
 
 
 class RecordTick(Struct, frozen=True):
-    """Write that the service acted on the slots up to this instant.
+    """Action that records that the slots up to this instant have been processed.
 
-    An absence begins here. silent_until: as `World` has it.
+    If the service stops, its absence begins at this instant.
+    silent_until: see `SchedulerState`.
     """
 
     at: datetime
@@ -56,21 +60,21 @@ class RecordTick(Struct, frozen=True):
 
 
 class ReleaseSlots(Struct, frozen=True):
-    """Rows of the job's slots after this instant no longer stand for them."""
+    """Action that clears `slot` in the job's rows for slots after this instant."""
 
     job: str
     after: datetime
 
 
 class Launch(Struct, frozen=True):
-    """Begin attempt `run.attempt` of a run with this definition."""
+    """Action that starts attempt `run.attempt` of a run with this definition."""
 
     run: Run
     job: Job
 
 
 class Signal(Struct, frozen=True):
-    """Use force on an attempt's tree."""
+    """Action that signals or kills an attempt's process tree."""
 
     run: int
     attempt: int
@@ -78,13 +82,13 @@ class Signal(Struct, frozen=True):
 
 
 class Deliver(Struct, frozen=True):
-    """Send these alerts in this order, none after one that does not arrive."""
+    """Action that sends alerts in this order and stops at the first failure."""
 
     alerts: tuple[Alert, ...]
 
 
 class Note(Struct, frozen=True):
-    """A line for the log."""
+    """Action that writes a line to the log."""
 
     level: str
     text: str
@@ -94,7 +98,7 @@ class Note(Struct, frozen=True):
 
 
 class Stop(Struct, frozen=True):
-    """Nothing lives any more and the service is to end."""
+    """Action that ends the service."""
 
 
 Action = (

@@ -1,8 +1,7 @@
-"""What may happen, as values.
+"""Events that `decide` takes, as values.
 
-Every event carries `at`: the one reading of clocks and dice for its turn. What a
-decision asks of the world stands in `effects.py`, what people ask over the socket
-in `asks.py`.
+Each event has `at`, the only reading of clocks and randomness in its turn.
+Actions are in `effects.py`, requests of clients in `control_requests.py`.
 """
 
 from datetime import datetime
@@ -24,7 +23,7 @@ from workers.protocol import Garbage, Message
 
 
 class At(Struct, frozen=True):
-    """One reading of the clocks: wall (aware, UTC), monotonic seconds, a die in [0, 1)."""
+    """Reading of the wall clock (aware, UTC), monotonic seconds and a random value in [0, 1)."""
 
     wall: datetime
     mono: float
@@ -32,13 +31,13 @@ class At(Struct, frozen=True):
 
 
 class Memory(Struct, frozen=True):
-    """What the ledger remembers at a start.
+    """State read from the ledger at the start.
 
-    runs: open runs, and the newest final ones of each job, oldest first.
-    attempts: those whose end nobody saw. outbox: alerts that wait, oldest first.
-    incidents: the open ones, those whose recovery is not announced yet, and closed
-        ones with an ack. last_tick: the last full minute that was acted on, None if
-        that was never kept; silent_until: as `World` has it.
+    runs: open runs and the newest final runs of each job, oldest first.
+    attempts: attempts without a recorded end. outbox: waiting alerts, oldest first.
+    incidents: open ones, closed ones whose recovery is not announced yet, and closed
+        ones with an ack. last_tick: the last minute that was processed, None if it was
+        never recorded. silent_until: see `SchedulerState`.
     """
 
     runs: tuple[Run, ...] = ()
@@ -55,12 +54,12 @@ class Memory(Struct, frozen=True):
 
 
 class Restored(Struct, frozen=True):
-    """The service starts: its definitions and its memory.
+    """Start of the service, with its config and the state read from the ledger.
 
-    calendar False: `run --local`; no slots, catch-up or start-up runs.
-    crashed: the supervisor before this one did not say goodbye.
-    problems: what is wrong with the file, if an older text stands in for it.
-    damage: what became of a damaged ledger, if a new one is in its place.
+    calendar: False for `run --local`, which has no slots, catch-up or start-up runs.
+    crashed: the previous supervisor did not record a clean shutdown.
+    problems: errors in jobs.yaml, if an older text is used instead.
+    damage: what happened to a damaged ledger, if a new one replaces it.
     """
 
     at: At
@@ -73,13 +72,13 @@ class Restored(Struct, frozen=True):
 
 
 class TimePassed(Struct, frozen=True):
-    """A minute began, or an instant asked for by `next_wakeup` came."""
+    """Start of a minute, or expiry of a timer returned by `next_wakeup`."""
 
     at: At
 
 
 class Started(Struct, frozen=True):
-    """An attempt's process lives."""
+    """Successful start of an attempt's process."""
 
     at: At
     run: int
@@ -88,7 +87,7 @@ class Started(Struct, frozen=True):
 
 
 class MessageReceived(Struct, frozen=True):
-    """An attempt's worker spoke (or wrote garbage)."""
+    """Message or garbage from an attempt's worker."""
 
     at: At
     run: int
@@ -97,7 +96,7 @@ class MessageReceived(Struct, frozen=True):
 
 
 class Exited(Struct, frozen=True):
-    """An attempt's own process ended; its tree may still have members.
+    """Exit of an attempt's main process; other processes of its tree may still run.
 
     cpu_s: CPU time of this process and of the children it waited for.
     """
@@ -110,7 +109,10 @@ class Exited(Struct, frozen=True):
 
 
 class TreeEmpty(Struct, frozen=True):
-    """Its tree is empty; `strays` had to be killed, `log_lost` says what was not kept and why."""
+    """End of the last process in an attempt's tree.
+
+    strays: processes that had to be killed. log_lost: which output was not kept, and why.
+    """
 
     at: At
     run: int
@@ -124,7 +126,7 @@ class TreeEmpty(Struct, frozen=True):
 
 
 class LaunchFailed(Struct, frozen=True):
-    """No process came of a launch; the tree is empty."""
+    """Failure to start an attempt's process; its tree is empty."""
 
     at: At
     run: int
@@ -133,7 +135,7 @@ class LaunchFailed(Struct, frozen=True):
 
 
 class KeeperLost(Struct, frozen=True):
-    """The keeper or the nursery died under an attempt; `Emptied` or `Survived` follows."""
+    """Death of an attempt's keeper or of the fork server; `TreeEmpty` or `Survived` follows."""
 
     at: At
     run: int
@@ -141,7 +143,7 @@ class KeeperLost(Struct, frozen=True):
 
 
 class Survived(Struct, frozen=True):
-    """SIGKILL was sent to these, `pid argv` each, and they are still there."""
+    """Survival of processes that were sent SIGKILL. left: `pid argv` of each process."""
 
     at: At
     run: int
@@ -150,7 +152,7 @@ class Survived(Struct, frozen=True):
 
 
 class Requested(Struct, frozen=True):
-    """A person asked; `token` says where the reply goes."""
+    """Control request of a client. token: identifies the caller for the reply."""
 
     at: At
     token: int
@@ -159,16 +161,16 @@ class Requested(Struct, frozen=True):
 
 
 class Reloaded(Struct, frozen=True):
-    """A new text of jobs.yaml was accepted."""
+    """Acceptance of a new text of jobs.yaml."""
 
     at: At
     config: Config
 
 
 class ReloadRefused(Struct, frozen=True):
-    """A new text of jobs.yaml is full of mistakes, or could not be read; the old one stays.
+    """Refusal of a new jobs.yaml that is invalid or unreadable; the old one stays in force.
 
-    error: what is wrong with our own surroundings, if that is it and not the text.
+    error: the fault of the system, if the text itself is not the cause.
     """
 
     at: At
@@ -177,13 +179,13 @@ class ReloadRefused(Struct, frozen=True):
 
 
 class StopAsked(Struct, frozen=True):
-    """A signal to stop; a second one kills at once."""
+    """Signal to stop the service; a second one kills all runs at once."""
 
     at: At
 
 
 class LedgerWriteFailed(Struct, frozen=True):
-    """The ledger could not be written; these launches were not performed."""
+    """Failure to write the ledger. launches: (run, attempt) pairs that were not started."""
 
     at: At
     launches: tuple[tuple[int, int], ...]
@@ -191,16 +193,20 @@ class LedgerWriteFailed(Struct, frozen=True):
 
 
 class LedgerRecovered(Struct, frozen=True):
-    """The ledger holds all that was kept back; damage: and is a new one, which holds no more."""
+    """Successful write of all delayed rows to the ledger.
+
+    damage: what happened to the old ledger, if a new one replaces it. The new ledger holds
+    only the delayed rows.
+    """
 
     at: At
     damage: str = ""
 
 
 class InternalError(Struct, frozen=True):
-    """An exception of no known kind was caught at the edge of the loop; the turn changed nothing.
+    """Unexpected exception caught by the loop; its turn changed nothing.
 
-    run: the one concerned; 0: none. is_empty: nothing of its tree lives.
+    run: the run concerned, or 0. is_empty: no process of its tree is left.
     """
 
     at: At
@@ -211,24 +217,24 @@ class InternalError(Struct, frozen=True):
 
 
 class LedgerDamaged(Struct, frozen=True):
-    """A reader of the ledger found rows that cannot be read; the rest of it is in use."""
+    """Discovery of unreadable rows in the ledger; the other rows stay in use."""
 
     at: At
     cause: str
 
 
 class Delivered(Struct, frozen=True):
-    """These alerts have arrived, and so the channel is open; () for a test alert."""
+    """Delivery of alerts, which shows that the channel works; () for a test alert."""
 
     at: At
     alerts: tuple[int, ...]
 
 
 class Undelivered(Struct, frozen=True):
-    """The first alert that is being sent did not arrive, and none after it was tried.
+    """Failure to deliver the first alert being sent; the alerts after it were not tried.
 
-    retry_after_s: what the channel asked for. refused: it is not the network
-    but the channel that says no, and asking often would not help.
+    retry_after_s: delay that the channel asked for.
+    refused: the channel itself, not the network, rejected it; quick retries would not help.
     """
 
     at: At

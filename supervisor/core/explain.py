@@ -1,6 +1,7 @@
-"""Why a job ran, waits, was skipped or missed: facts, one sentence each.
+"""Explains why a job ran, waits, was skipped or was missed, one fact a sentence.
 
-Pure; told from what was recorded, never computed anew from the rules.
+Pure. The facts come from recorded rows; the scheduling rules are not evaluated again.
+Enter by `run`, `in_gap` or `no_slot`, depending on what the ledger holds for an instant.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ _OPENINGS = {
 
 
 def no_slot(job: Job, at: datetime, zone: tzinfo) -> list[str]:
-    """For an instant that no row stands for."""
+    """Return sentences about an instant for which the ledger has no row."""
     said = [f"{_at(at, zone)} is no slot of {job.name} that this ledger knows."]
     if not job.cron:
         return [*said, f"{job.name} has no cron: it runs by request only."]
@@ -36,7 +37,7 @@ def no_slot(job: Job, at: datetime, zone: tzinfo) -> list[str]:
 
 
 def in_gap(gap: MissedRange, zone: tzinfo) -> list[str]:
-    """For a slot that shares one row with others."""
+    """Return sentences about a missed slot that shares one row with others."""
     return [
         f"{gap.job} had {gap.count} slots from {_at(gap.since, zone)} to {_at(gap.until, zone)} "
         "that were missed.",
@@ -45,7 +46,7 @@ def in_gap(gap: MissedRange, zone: tzinfo) -> list[str]:
 
 
 def run(found: Run, attempts: Sequence[Attempt], waits: str, zone: tzinfo) -> list[str]:
-    """The story of one run; waits: what an open one waits for now."""
+    """Return sentences about one run. waits: what an open run waits for now, or ""."""
     opening = _OPENINGS[found.trigger].format(due=_at(found.due, zone))
     said = [f"Run {found.id} of {found.job} {opening}."]
     if found.started_at is not None:

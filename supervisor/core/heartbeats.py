@@ -1,7 +1,8 @@
-"""Heartbeats: what is told to a URL of the user's about runs, and about the service.
+"""Heartbeats: calls to a URL of the user about runs and about the service.
 
-Pure. A dry run is no sign of life. A run that was cancelled or interrupted says
-nothing: whether that is trouble, the silence after its start will tell.
+Pure. A dry run sends none. A cancelled or interrupted run sends nothing at its end:
+the monitor behind the URL decides whether the missing signal is a problem.
+`supervisor/notifications/heartbeat_sender.py` makes the calls.
 """
 
 from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
@@ -9,14 +10,14 @@ from supervisor.core.model import Job, Run, State
 
 
 def on_start(job: Job, run: Run) -> list[HeartbeatCall]:
-    """The beat of a run that begins; of its later attempts there is none."""
+    """Return the heartbeat for the start of a run's first attempt; [] for later attempts."""
     if job.heartbeat is None or run.dry_run or run.attempt > 1:
         return []
     return [HeartbeatCall(job.name, job.heartbeat, HeartbeatKind.START)]
 
 
 def on_end(job: Job, run: Run) -> list[HeartbeatCall]:
-    """The beat of a run in its final state."""
+    """Return the heartbeat for a run in its final state."""
     if job.heartbeat is None or run.dry_run:
         return []
     if run.state is State.SUCCESS:
@@ -27,5 +28,5 @@ def on_end(job: Job, run: Run) -> list[HeartbeatCall]:
 
 
 def on_tick(url: str | None) -> list[HeartbeatCall]:
-    """The service's own beat."""
+    """Return the heartbeat of the service itself; [] without a URL."""
     return [] if url is None else [HeartbeatCall("", url, HeartbeatKind.SUCCESS)]
