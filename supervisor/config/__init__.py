@@ -1,9 +1,8 @@
-"""jobs.yaml -> values, or all that is wrong with it at once.
+"""Loads jobs.yaml: returns values, or all problems of the file at once.
 
-`keys.py` is the table of what may be said; `reading.py` goes through a text,
-`loading.py` through a file. Importing this package imports no YAML: the
-supervisor has `python -m supervisor.config` read the file in a child and takes
-what that wrote by `read_outcome`.
+`schema.py` is the table of keys, `parse_text.py` parses a text, `load_file.py` loads a
+file. Importing this package does not import YAML: the supervisor runs
+`supervisor.config.__main__` in a child and reads its output with `read_outcome`.
 """
 
 from collections.abc import Mapping
@@ -28,8 +27,8 @@ __all__ = [
 
 
 def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:
-    """What a text says; relative paths start from the folder of `path`."""
-    # Late, since only those who read a text are to pay for YAML.
+    """Parse a text; relative paths start from the folder of `path`."""
+    # Imported here, so that only processes that parse a text load YAML.
     from supervisor.config import parse_text
 
     return parse_text.parse(text, path, environ)
@@ -41,11 +40,11 @@ def load(
     cache_dir: Path | None = None,
     text: Path | None = None,
 ) -> Loaded:
-    """What a file says, its workers checked; kept in `cache_dir` if there is one.
+    """Load a file and check its workers; use the cache in `cache_dir`, if given.
 
-    text: a kept text that stands for the content of `path`.
+    text: a stored text to use as the content of `path`.
     """
-    # Late, as above.
+    # Imported here, as above.
     from supervisor.config import load_file
 
     return load_file.load(path, environ, cache_dir, text)

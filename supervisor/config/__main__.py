@@ -1,8 +1,8 @@
 """`python -m supervisor.config PATH --into OUT [--cache DIR] [--text FILE] [--limit SECONDS]`.
 
-Reads jobs.yaml in a process of its own and writes what came of it; exit status
-0: accepted, 2: not. --text: a kept text that stands for the content of PATH.
-After --limit an alarm ends the process, whatever it is doing.
+Loads jobs.yaml in a separate process and writes the outcome. Exit status 0: accepted,
+2: rejected. --text: a stored text to use as the content of PATH. An alarm ends the
+process after --limit seconds.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from supervisor.config.result import write_outcome
 
 
 def main() -> int:
-    """Load, write, and say by the exit status whether it was accepted."""
+    """Load the file, write the outcome, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m supervisor.config")
     parser.add_argument("path", type=Path)
     parser.add_argument("--into", type=Path, required=True)

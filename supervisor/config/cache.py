@@ -1,9 +1,9 @@
-"""Accepted texts, kept as JSON, so that ten thousand jobs are not read twice.
+"""Caches accepted texts as JSON, so that ten thousand jobs are not parsed twice.
 
-An entry is found by text, path and code, and holds only while all that came
-from outside the text - variables, files, the zone - is still the same. Entries
-contain secrets: only their owner reads them. A damaged one counts as none, and
-a folder that cannot be written costs time, not a load.
+An entry is keyed by text, path and code. It is valid only while all values from outside
+the text - variables, files, the zone - are unchanged. Entries contain secrets, so only
+their owner can read them. A damaged entry counts as missing, and a folder that cannot
+be written never fails a load.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ LARGEST_BYTES = 512 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An accepted text; `found` are the warnings about its built-in workers."""
+    """An accepted text; found: the warnings about its built-in workers."""
 
     parsed: Parsed
     found: tuple[Problem, ...]
 
 
 def cache_key(text: bytes, path: Path) -> str:
-    """What an entry is found by."""
+    """Return the key of an entry, in hex."""
     parts = (supervisor.__version__, _code(), str(path.absolute()))
     return hashlib.sha256("\0".join(parts).encode(errors="replace") + b"\0" + text).hexdigest()
 
 
 def find(folder: Path, key: str, sources: Sources) -> Entry | None:
-    """The entry, if there is one and the world has not changed since."""
+    """Return the entry, or None if it is missing or its outside values have changed."""
     path = folder / f"{key}.json"
     try:
         with gc_paused():
@@ -51,7 +51,7 @@ def find(folder: Path, key: str, sources: Sources) -> Entry | None:
 
 
 def store(folder: Path, key: str, entry: Entry) -> None:
-    """Keep an entry, and only the newest MOST_ENTRIES."""
+    """Write an entry and delete all but the newest MOST_ENTRIES."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(folder / f"{key}.json", msgspec.json.encode(entry))
@@ -63,7 +63,7 @@ def store(folder: Path, key: str, entry: Entry) -> None:
 
 
 def _code() -> str:
-    """What tells one state of the code that reads and checks from another."""
+    """Return a digest that changes with the code that parses and checks."""
     folders = (Path(__file__).parent, Path(supervisor.__file__).parent / "core")
     files = [file for folder in folders for file in folder.glob("*.py")]
     files += Path(workers.__file__).parent.rglob("*.py")

@@ -1,4 +1,4 @@
-"""What only all jobs together show: dependencies that do not exist, and circles."""
+"""Checks of dependencies across all jobs: unknown names and cycles."""
 
 from collections.abc import Collection, Sequence
 
@@ -6,12 +6,12 @@ from supervisor.config.parse_context import ParseContext
 from supervisor.config.parse_job import ParsedJob
 from supervisor.core import dependencies
 
-# Each further circle costs a walk over all jobs.
+# Finding each further cycle costs a walk over all jobs.
 MOST_CIRCLES = 10
 
 
 def check_deps(doc: ParseContext, drafts: Sequence[ParsedJob], names: Collection[str]) -> None:
-    """Report unknown dependencies, jobs that wait for themselves, and circles."""
+    """Report unknown dependencies, jobs that depend on themselves, and cycles."""
     deps: dict[str, list[str]] = {}
     for draft in drafts:
         if not draft.deps:

@@ -1,7 +1,8 @@
-"""What to write instead of a text that looks like the calendar of another scheduler.
+"""Hints for a cron value that is written in the syntax of another scheduler.
 
-Pure. Intervals (`@every 5m`, `rate(5 minutes)`), six and seven fields, words, OnCalendar
-of systemd: where a cron expression has the same slots, it is named.
+Pure. Covers intervals (`@every 5m`, `rate(5 minutes)`), expressions with six or seven
+fields, bare words, and OnCalendar of systemd. A hint names the cron expression with the
+same slots where one exists. Enter by `advice`.
 """
 
 import re
@@ -20,7 +21,7 @@ _LONGEST = 200
 
 
 def advice(text: str) -> str:
-    """What to write instead; "" where nothing is known of the text."""
+    """Return a hint on what to write instead, or "" for a text of unknown syntax."""
     text = text.strip()
     if len(text) > _LONGEST:
         return ""
@@ -60,11 +61,12 @@ def _of_word(text: str) -> str:
 
 
 def _of_fields(text: str) -> str:
-    """For six or seven fields, of which the first is seconds or the last the year."""
+    """Return a hint for six or seven fields, with seconds first or the year last."""
     aws = _AWS.fullmatch(text)
     written = (aws[1] if aws else text).split()
     fields = ["*" if field == "?" else field for field in written]
-    # Of minute ... weekday, year one day is "?"; of second ... weekday it stands elsewhere.
+    # AWS orders minute ... weekday, year and writes "?" at index 2 or 4; Quartz puts the
+    # seconds first, so there "?" is at another index.
     if len(fields) == 6 and (aws or "?" in (written[2], written[4])):
         return _if_right(fields[:5], "; days of the week are counted from 0 (sun) here")
     if len(fields) not in (6, 7):

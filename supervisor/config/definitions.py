@@ -1,4 +1,4 @@
-"""How a definition is shown to people: the keys of jobs.yaml, secrets masked."""
+"""Shows job definitions to people: keys of jobs.yaml, secrets masked."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ _OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER",
 
 
 class Definition(Struct, frozen=True):
-    """A definition as people wrote it; any text of it may be masked."""
+    """A job definition with the keys of jobs.yaml; any text in it may be masked."""
 
     name: str
     worker: str | None
@@ -52,7 +52,7 @@ class Definition(Struct, frozen=True):
 
 
 def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:
-    """A definition as people wrote it: keys of jobs.yaml, secrets masked."""
+    """Return a job as its definition in jobs.yaml, with secrets masked."""
     shown = Definition(
         name=definition.name,
         worker=definition.worker,
@@ -89,10 +89,10 @@ def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:
 
 
 def job_from(told: Definition, place: int) -> Job:
-    """The definition that `job` showed, as far as masks let it be known.
+    """Return the job that a definition describes; masked texts stay masked.
 
     Raises:
-        msgspec.ValidationError: it was shown by another version, which knows other values.
+        msgspec.ValidationError: another version with other values wrote the definition.
     """
     fields: dict[str, Any] = msgspec.to_builtins(told)
     fields |= {f"{key.removesuffix('_seconds')}_s": fields[key] for key in fields if "_sec" in key}
@@ -109,9 +109,9 @@ def job_from(told: Definition, place: int) -> Job:
 def environment(
     definition: Job, mask: Callable[[str], str], inherited: Mapping[str, str], folder: Path
 ) -> dict[str, str]:
-    """What a process of this job finds in its environment, secrets masked.
+    """Return the environment of the job's processes, with secrets masked.
 
-    inherited: the supervisor's own environment; folder: its state folder.
+    inherited: the supervisor's own environment. folder: its state folder.
     """
     some = Run(0, definition.name, datetime.now(UTC), Trigger.MANUAL, State.PENDING)
     own = launch_spec.environment(some, definition, {"TMPDIR": str(folder / "tmp")})
@@ -134,7 +134,7 @@ def _masked(value: Any, mask: Callable[[str], str]) -> Any:
 
 
 def _masked_under(name: str, value: Any, mask: Callable[[str], str]) -> Any:
-    # Any text would do here: it is the name that is asked about.
+    # Only the name decides here, so any text serves as the value.
     if isinstance(value, str) and value and secrets_among([(name, "a text")]):
         return "***"
     return _masked(value, mask)

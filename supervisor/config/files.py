@@ -1,4 +1,4 @@
-"""Files that are read within limits, and files that are written whole or not at all."""
+"""Reads files within size limits and writes files atomically."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ from workers.regular_file import read_regular as read_regular
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """The file holds `content`, whole or not at all, and only its owner may read it.
+    """Write a file atomically, readable and writable only by its owner.
 
     Raises:
-        OSError: nothing was changed.
+        OSError: the existing file is unchanged.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -1,7 +1,7 @@
-"""A look at jobs.yaml, by content: what a child of the service says of the file.
+"""Worker that fingerprints jobs.yaml by content, run in a child of the service.
 
-The file may lie on a mount that does not answer, so only a child opens it. It is
-forked from a lean process and imports next to nothing.
+Only a child opens the file, because its mount may hang. The child is forked from a
+lean process, so this module imports as little as possible.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ LARGEST_BYTES = 16 * 1024**2
 
 
 def run(params: dict[str, Any], report: Report) -> dict[str, str]:
-    """Look at the file at `path`; ended by an alarm after LIMIT_S."""
+    """Fingerprint the file at `path`; an alarm ends the process after LIMIT_S."""
     signal.alarm(LIMIT_S)
     return {"found": fingerprint(Path(params["path"]))}
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a file's content, or why it cannot be read."""
+    """Return the SHA-256 of a file's content in hex, or the reason it cannot be read."""
     try:
         return hashlib.sha256(read_regular(path, LARGEST_BYTES)).hexdigest()
     except UnreadableFileError as error:

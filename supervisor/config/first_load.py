@@ -1,7 +1,7 @@
-"""Reading jobs.yaml at a start: in a child, so that no file can hold the start up.
+"""Loads jobs.yaml at startup in a child process, so that no file can block the start.
 
-The child says first what the file is like, then what it means. A child that cannot
-even be killed, in a dead mount, is not waited for.
+The child first sends the fingerprint of the file, then the outcome of the load. A child
+that survives SIGKILL, on a dead mount, is abandoned after one second.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ READ_LIMIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class FirstReading:
-    """What was read; found: what a look at the file found (`look.fingerprint`)."""
+    """The loaded file; found: its fingerprint (see `fingerprint.fingerprint`)."""
 
     loaded: Loaded
     found: str
@@ -37,9 +37,9 @@ class FirstReading:
 def load_in_child(
     path: Path, environ: Mapping[str, str], cache_dir: Path, text: Path | None = None
 ) -> FirstReading:
-    """Load jobs.yaml in a child; what does not come in time is a problem of the file.
+    """Load jobs.yaml in a child; report a timeout as a problem of the file.
 
-    text: a kept text that stands for the content of `path`.
+    text: a stored text to use as the content of `path`.
     """
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     asker = os.getpid()
@@ -62,13 +62,13 @@ def _answer(
     pipe: int,
     asker: int,
 ) -> NoReturn:
-    """The life of the child."""
+    """Run the child: send the fingerprint and the outcome, then exit."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if process_tree.set_parent_death_signal(asker, signal.SIGKILL):
             _write(pipe, fingerprint(text or path).encode() + b"\n")
             _write(pipe, msgspec.json.encode(load(path, environ, cache_dir, text)))
-    except BaseException:  # the outermost edge of this process
+    except BaseException:  # top level of this process
         traceback.print_exc()
     finally:
         os._exit(0)

@@ -1,8 +1,8 @@
-"""Words of other schedulers -> the key of jobs.yaml with their meaning, or what to do instead.
+"""Maps keys and values of other schedulers to those of jobs.yaml, or to advice.
 
-Pure. For people who come from Kubernetes, systemd, GitHub Actions, Airflow, Ansible,
-docker compose, ofelia, yacron and supercronic: what a word means there is looked up
-before any word that is only spelled alike.
+Pure. Covers Kubernetes, systemd, GitHub Actions, Airflow, Ansible, docker compose, ofelia,
+yacron and supercronic. The meaning of a word there takes precedence over words of
+similar spelling.
 """
 
 import re
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """Where in jobs.yaml a key stands."""
+    """A level of keys in jobs.yaml."""
 
     TOP = "top"
     JOB = "job"
@@ -24,7 +24,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The key that means the same ("": there is none), and what to write or do."""
+    """The equivalent key ("" if there is none), and advice on what to write."""
 
     key: str
     advice: str
@@ -56,7 +56,7 @@ _HISTORY = 'a key of the whole file: "history: {days: 90, runs: 1000}"'
 _SECONDS = 'did you mean "timeout"? a number is seconds; "5m" is five minutes'
 _ANCHORS = "there is none; anchors (&name, *name, <<) may stand below a key such as x-common"
 
-# Words as they are compared: in small letters, with _ between their parts.
+# Words in normalized form: lower case, parts joined by _ (see _plain).
 _JOB: tuple[tuple[str, str, str], ...] = (
     ("cron", "", "schedule schedules crontab cron_expression cron_expr cron_schedule cronspec"
      " cron_spec expression calendar on_calendar when timetable schedule_interval"
@@ -219,7 +219,7 @@ _BLOCKS: Mapping[Level, tuple[tuple[str, str, str], ...]] = {
     ),
 }  # fmt: skip
 
-# Of values: key -> word -> what to write.
+# Values: key -> foreign word -> what to write.
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "overlap": {
         "forbid": "skip", "false": "skip", "no": "skip", "ignore": "skip", "drop": "skip",
@@ -244,7 +244,7 @@ _BOOLS = {
 
 
 def meaning(word: str, level: Level) -> Meaning | None:
-    """What a word of another scheduler means at this level; None: it is not known."""
+    """Return what a word of another scheduler means at this level, or None."""
     found = _TABLES[level].get(_plain(word))
     if found is None:
         return None
@@ -252,12 +252,12 @@ def meaning(word: str, level: Level) -> Meaning | None:
 
 
 def words(level: Level) -> Iterable[str]:
-    """All that are known at a level, to find one that is misspelled."""
+    """Return all words known at a level, for matching misspelled ones."""
     return _TABLES[level]
 
 
 def level_of(path: tuple[str, ...]) -> Level:
-    """The level of the keys below a path such as `("jobs", "backup")`."""
+    """Return the level of the keys below a path such as `("jobs", "backup")`."""
     if not path:
         return Level.TOP
     is_block = path[-1] in _BLOCK_NAMES and path != ("jobs", path[-1])
@@ -265,7 +265,7 @@ def level_of(path: tuple[str, ...]) -> Level:
 
 
 def value_advice(key: str, text: str) -> str:
-    """What to write for the word of another scheduler as the value of a key."""
+    """Return advice for a value in the words of another scheduler, or ""."""
     found = _VALUES.get(key, {}).get(text.lower())
     if found is None:
         return ""
@@ -273,13 +273,13 @@ def value_advice(key: str, text: str) -> str:
 
 
 def bool_advice(text: str) -> str:
-    """What to write for `yes`, `off` and the like."""
+    """Return advice for `yes`, `off` and the like, or ""."""
     found = _BOOLS.get(text.lower())
     return f'write "{found}"' if found else ""
 
 
 def _plain(word: str) -> str:
-    """`concurrency_policy` of `concurrencyPolicy` and of `concurrency-policy`."""
+    """Normalize: `concurrencyPolicy` and `concurrency-policy` become `concurrency_policy`."""
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word[:100])
     return re.sub(r"[\s.-]+", "_", parted.strip()).lower()
 

@@ -1,8 +1,8 @@
-"""`${NAME}`, `${NAME:-default}`, `${file:/path}`, `${file:/path:-default}` and `$${` in a text.
+"""Interpolation of `${NAME}`, `${NAME:-default}`, `${file:/path}`, `${file:/path:-default}`.
 
-`split` is pure: text -> parts. `Sources` gives the values and remembers which
-it gave, so that a cached result can be checked against the world. What was put
-in is not looked through again.
+`split` is pure: text -> parts; `$${` yields a literal `${`. `Sources` supplies the values
+and records each read, so that a cached result can be validated later. Inserted text is
+not interpolated again.
 """
 
 import hashlib
@@ -26,16 +26,16 @@ _RULE = "expected ${NAME}, ${NAME:-default} or ${file:/path}"
 
 
 class UnsetVariableError(BadValueError):
-    """A name without a value and without a default, or a file that cannot be read."""
+    """A variable without a value and without a default, or a file that cannot be read."""
 
 
 class MissingSecretFileError(UnsetVariableError):
-    """A file that is not there."""
+    """A file that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`${name:-default}`; default None: there is none."""
+    """`${name:-default}`; default is None if there is none."""
 
     name: str
     default: "tuple[Part, ...] | None"
@@ -43,7 +43,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """`${file:path}` or `${file:path:-default}`, the latter for a file that is not there."""
+    """`${file:path}` or `${file:path:-default}`; the default applies if the file is missing."""
 
     path: "tuple[Part, ...]"
     default: "tuple[Part, ...] | None" = None
@@ -54,7 +54,7 @@ Part = str | Variable | Content
 
 @dataclass(slots=True)
 class Sources:
-    """Where values come from; relative paths are relative to `folder`."""
+    """Source of interpolated values; relative paths are relative to `folder`."""
 
     environ: Mapping[str, str]
     folder: str
@@ -63,14 +63,14 @@ class Sources:
     _zone: MachineZone | None = None
 
     def variable(self, name: str) -> str | None:
-        """The value of an environment variable. Raises: Wrong if it is no text."""
+        """Return the value of a variable, or None. Raises: BadValueError if it is not UTF-8."""
         value = self._variables[name] = self.environ.get(name)
         if value is not None and any("\ud800" <= c <= "\udfff" for c in value):
             raise BadValueError(f"the value of ${{{name}}} is not UTF-8")
         return value
 
     def file(self, path: str) -> str:
-        """The content of a file without its last newline. Raises: Unset."""
+        """Return the content of a file without its last newline. Raises: UnsetVariableError."""
         where = str(Path(self.folder, path))
         self._files[where] = None
         try:
@@ -85,12 +85,12 @@ class Sources:
         return text.removesuffix("\n").removesuffix("\r")
 
     def zone(self) -> MachineZone:
-        """The zone of the machine, or of $TZ. Raises: Wrong."""
+        """Return the zone of the machine, or of $TZ. Raises: BadValueError."""
         self._zone = system_zone(self.environ)
         return self._zone
 
     def reads(self) -> tuple[SourceRead, ...]:
-        """All that was asked for so far."""
+        """Return all reads so far, with the digests of their values."""
         given = [("variable", *pair) for pair in self._variables.items()]
         given += [("file", *pair) for pair in self._files.items()]
         if self._zone is not None:
@@ -98,7 +98,7 @@ class Sources:
         return tuple(SourceRead(kind, name, digest(value)) for kind, name, value in given)
 
     def fingerprint_again(self, read: SourceRead) -> str:
-        """The digest that a read would have now."""
+        """Repeat a read and return the digest of its current value."""
         try:
             if read.kind == "file":
                 self.file(read.name)
@@ -112,7 +112,7 @@ class Sources:
 
 
 def digest(value: str | None) -> str:
-    """The SHA-256 of a value; "" for one that is not there."""
+    """Return the SHA-256 of a value in hex, or "" for None."""
     return (
         "" if value is None else hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()
     )
@@ -120,13 +120,16 @@ def digest(value: str | None) -> str:
 
 @lru_cache(maxsize=4096)
 def split(text: str) -> tuple[Part, ...]:
-    """The parts of a text. Raises: Wrong where `${` begins nothing known."""
+    """Return the parts of a text. Raises: BadValueError for an invalid `${`."""
     parts, _ = _parts(text, 0, 0)
     return parts
 
 
 def _parts(text: str, at: int, depth: int) -> tuple[tuple[Part, ...], int]:
-    """Parts from `at` to the closing brace (depth > 0) or the end; where they end."""
+    """Parse from `at` to the closing brace (depth > 0) or the end of the text.
+
+    Returns the parts and the index at which they end.
+    """
     if depth > DEEPEST:
         raise BadValueError(f"expected at most {DEEPEST} levels of ${{...}} in each other")
     parts: list[Part] = []
@@ -171,7 +174,7 @@ def _reference(text: str, at: int, depth: int) -> tuple[Part, int]:
 
 
 def _content(parts: tuple[Part, ...]) -> Content:
-    """A path, and what follows its first ":-" as the default."""
+    """Build a Content: the path, and the text after its first ":-" as the default."""
     for place, part in enumerate(parts):
         if isinstance(part, str) and ":-" in part:
             path, _, default = part.partition(":-")

@@ -1,4 +1,4 @@
-"""The JSON Schema (draft 2020-12) of jobs.yaml, made from the table of keys."""
+"""Builds the JSON Schema (draft 2020-12) of jobs.yaml from the table of keys."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from supervisor.core.schedule import MACROS
 
 Schema = dict[str, object]
 
-# Any scalar may hold a reference instead of what is expected of it.
+# Any scalar may hold a reference instead of a value of its kind.
 _REFERENCE: Schema = {"type": "string", "pattern": r"\$\{"}
 _TEXT: Schema = {"type": ["string", "number", "boolean", "null"]}
 _DURATION = r"^\s*([0-9]+(\.[0-9]+)?|([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+)\s*$"
@@ -19,12 +19,12 @@ _STATUS: Schema = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, 
 
 
 def schema() -> Schema:
-    """The schema, for editors that complete and check while one types."""
+    """Return the schema, for completion and checks in editors."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "jobs.yaml of Nightshift",
         **_mapping(TOP_KEYS),
-        # Homes for anchors; nothing of them is read.
+        # Places for anchors; these keys are ignored.
         "patternProperties": {"^x-": {}},
         "required": ["jobs"],
         "$defs": {"job": _mapping(JOB_KEYS)},
@@ -80,7 +80,7 @@ def _shape(key: Key) -> Schema:
 
 
 def _options(key: Key) -> list[Schema]:
-    """What may stand under a key that holds one scalar."""
+    """Return the alternatives for a key that holds one scalar."""
     match key.kind:
         case ValueKind.BOOL:
             return [{"type": "boolean"}]

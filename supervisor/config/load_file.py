@@ -1,4 +1,4 @@
-"""The file jobs.yaml -> Loaded: read, parsed or found in the cache, workers checked."""
+"""Loads the file jobs.yaml: reads it, parses it or uses the cache, checks its workers."""
 
 import hashlib
 import os
@@ -24,17 +24,17 @@ def load(
     cache_dir: Path | None = None,
     text: Path | None = None,
 ) -> Loaded:
-    """What the file says, or all that is wrong with it.
+    """Load the file; return its config or all its problems.
 
-    text: a kept text that stands for the content of `path`.
+    text: a stored text to use as the content of `path`.
     """
     try:
         content = read_regular(text or path, LARGEST_BYTES)
     except UnreadableFileError as error:
         return Loaded(None, (Problem(1, 1, "", str(error)),), "", "")
     entry = _entry(content, path, environ, cache_dir)
-    # The user's own code may have changed since; ours has not, or the entry
-    # would not have been found.
+    # The user's own workers may have changed since the entry was stored. Ours have not:
+    # the key of the entry covers our code.
     own = [use for use in entry.parsed.uses if use.is_own]
     found = (*entry.parsed.problems, *entry.found, *check_workers(own, environ))
     problems = in_order(_masked(found, entry.parsed.secrets))
@@ -45,7 +45,7 @@ def load(
 def _entry(
     content: bytes, path: Path, environ: Mapping[str, str], cache_dir: Path | None
 ) -> Entry:
-    """The text parsed and its built-in workers checked, now or at an earlier time."""
+    """Return the parsed text with its built-in workers checked, from the cache if possible."""
     key = cache.cache_key(content, path) if cache_dir is not None else ""
     if cache_dir is not None:
         sources = Sources(environ, os.path.dirname(os.path.abspath(path)))
@@ -61,7 +61,7 @@ def _entry(
 
 
 def _masked(problems: Iterable[Problem], secrets: Sequence[str]) -> list[Problem]:
-    """As they may be shown: what was got instead of a number may be a password."""
+    """Return problems with secrets masked: an invalid value in a message may be a password."""
     mask = make_mask(secrets)
     return [
         replace(

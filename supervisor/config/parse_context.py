@@ -1,7 +1,7 @@
-"""One jobs.yaml while it is read: its nodes made texts, its problems gathered.
+"""State of one parse of jobs.yaml: interpolates nodes to texts and collects problems.
 
-What is asked here costs from a purse, so that aliases that multiply into
-billions end in a problem. Merge keys (`<<`) are laid under a mapping's own.
+Each read spends from a budget, so that a file whose aliases expand exponentially is
+rejected. Merge keys (`<<`) are merged below a mapping's own keys.
 """
 
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ from supervisor.config.yaml_nodes import (
 from supervisor.core.model import Problem, Severity
 from supervisor.redaction.secrets import Secrets
 
-# What aliases may add to what is written. A long text counts by its length.
+# Budget for nodes that aliases add to those written. A long text counts by its length.
 MOST_ADDED = 1_000_000
 _LONG = 256
 _CHARACTERS_A_UNIT = 64
 
-# Nobody mends more at once, and each is kept, sent and shown.
+# Each problem is stored, sent and shown; more than this are of no use at once.
 MOST_KEPT = 100
 
 _TEXT_TAGS = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null"))
@@ -49,15 +49,15 @@ Pairs = dict[str, tuple[Node, Node]]
 
 
 class BudgetExceededError(Exception):
-    """Aliases expand to more than is sane; reading stops."""
+    """Aliases expand to more values than the budget allows; parsing stops."""
 
 
 class ParseContext:
-    """The state of one reading.
+    """The state of one parse.
 
-    lenient: whether what is unset is only a warning (in a disabled job).
-    left_as_written: whether the text read last holds a reference that stayed.
-    errors: how many were reported so far.
+    lenient: whether an unset reference is only a warning (in a disabled job).
+    left_as_written: whether the last text read kept an unresolved reference.
+    errors: the number of errors reported so far.
     """
 
     def __init__(self, sources: Sources, size: int) -> None:
@@ -68,14 +68,14 @@ class ParseContext:
         self.left_as_written = False
         self.errors = 0
         self._problems: list[Problem] = []
-        self._left_out: list[Problem] = []  # the first that was not kept, if any
+        self._left_out: list[Problem] = []  # the first problem beyond MOST_KEPT, if any
         self._left_out_count = 0
         self._purse = size + MOST_ADDED
         self._merged: dict[int, Pairs] = {}
         self._merging: set[int] = set()
 
     def problems(self) -> tuple[Problem, ...]:
-        """Return the first MOST_KEPT so far, in the order of the file, and how many there are."""
+        """Return the first MOST_KEPT problems in file order, plus a summary of the others."""
         return in_order([*self._problems, *map(self._summed_up, self._left_out)])
 
     def report(
@@ -86,7 +86,7 @@ class ParseContext:
         hint: str = "",
         severity: Severity = Severity.ERROR,
     ) -> None:
-        """There is a problem where `node` begins."""
+        """Record a problem at the start of `node`."""
         mark = node.start_mark
         self.errors += severity is Severity.ERROR
         problem = Problem(mark.line + 1, mark.column + 1, dotted(*path), message, hint, severity)
@@ -102,7 +102,7 @@ class ParseContext:
         return Problem(first.line, first.column, "", text, severity=severity)
 
     def report_wrong(self, node: Node, path: Sequence[str], wrong: BadValueError) -> None:
-        """The same for what a reader raised; nothing if the text was left as written."""
+        """Record the error of a reader, unless the text was left as written."""
         if not self.left_as_written:
             hint = (
                 self.nearest.match(wrong.word, wrong.known)
@@ -112,7 +112,7 @@ class ParseContext:
             self.report(node, path, wrong.message, wrong.hint or hint)
 
     def text(self, node: Node, path: Sequence[str]) -> str:
-        """The text of a scalar with what stands in `${}` put in. Raises: Wrong."""
+        """Return the text of a scalar with `${}` interpolated. Raises: BadValueError."""
         text = self.written(node)
         if "${" in text:
             text = self._replaced(node, path, text)
@@ -120,7 +120,7 @@ class ParseContext:
         return text
 
     def written(self, node: Node) -> str:
-        """The text of a scalar as it stands in the file. Raises: Wrong."""
+        """Return the text of a scalar as written in the file. Raises: BadValueError."""
         self.left_as_written = False
         if not isinstance(node, ScalarNode):
             raise BadValueError(f"expected text, got {kind_name(node)}")
@@ -131,7 +131,7 @@ class ParseContext:
         return text
 
     def pairs(self, node: Node, path: Sequence[str]) -> Pairs:
-        """The entries of a mapping by their keys. Raises: Wrong."""
+        """Return the entries of a mapping by key, merge keys applied. Raises: BadValueError."""
         if not isinstance(node, MappingNode):
             raise BadValueError(f"expected a mapping, got {kind_name(node)}")
         self.spend(len(node.value) + 1)
@@ -152,10 +152,10 @@ class ParseContext:
         return found
 
     def items(self, node: Node) -> list[Node]:
-        """The items of a list; a scalar is a list of one, nothing is an empty one.
+        """Return the items of a list; a scalar counts as one item, null as none.
 
         Raises:
-            Wrong: it is a mapping.
+            BadValueError: the node is a mapping.
         """
         if isinstance(node, SequenceNode):
             self.spend(len(node.value) + 1)
@@ -165,7 +165,7 @@ class ParseContext:
         raise BadValueError(f"expected a list, got {kind_name(node)}")
 
     def spend(self, units: int) -> None:
-        """Take from the purse. Raises: TooMuch when it is empty."""
+        """Spend from the budget. Raises: BudgetExceededError when it is exhausted."""
         self._purse -= units
         if self._purse < 0:
             raise BudgetExceededError
@@ -179,7 +179,7 @@ class ParseContext:
             self.secrets.add_passwords_in(text)
 
     def _merge(self, node: Node, path: Sequence[str], found: Pairs) -> None:
-        """Lay the mapping, or each of the mappings, of a merge key under `found`."""
+        """Merge the mapping or mappings of a merge key into `found`; existing keys win."""
         self.spend(1)
         for source in node.value if isinstance(node, SequenceNode) else [node]:
             try:
@@ -221,7 +221,7 @@ class ParseContext:
         if isinstance(part, Content):
             return self._content(part)
         value = self.sources.variable(part.name)
-        # As in a shell, `:-` also stands in for a value that is empty.
+        # As in a shell, `:-` also applies to an empty value.
         if value or (value is not None and part.default is None):
             self.secrets.add_named(part.name, value)
             return value
@@ -235,7 +235,7 @@ class ParseContext:
             content = self.sources.file("".join(map(self._value, part.path)))
         except (
             MissingSecretFileError
-        ):  # one that is there and may not be read is a mistake, default or not
+        ):  # an existing file that cannot be read is an error even with a default
             if part.default is None:
                 raise
             return "".join(map(self._value, part.default))
@@ -244,12 +244,12 @@ class ParseContext:
 
 
 def is_nothing(node: Node) -> bool:
-    """Whether a plain scalar stands for nothing: empty, `~` or `null`."""
+    """Return whether a node is a plain scalar for null: empty, `~` or `null`."""
     return isinstance(node, ScalarNode) and node.tag is PLAIN and node.value in _NOTHING
 
 
 def kind_name(node: Node) -> str:
-    """What a node is, in words."""
+    """Return a description of a node for messages."""
     if isinstance(node, ScalarNode):
         return "nothing" if is_nothing(node) else quote_value(node.value)
     return "a list" if isinstance(node, SequenceNode) else "a mapping"

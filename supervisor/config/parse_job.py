@@ -1,4 +1,4 @@
-"""One entry under `jobs:` -> a Job, with the defaults laid under it."""
+"""Reads one entry under `jobs:` and merges it with the defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from supervisor.core import schedule
 from supervisor.core.model import Job, Severity
 from workers.units import format_duration
 
-# Enough to see a week of a daily job, from a Monday without a change of the clock.
+# Eight gaps cover a week of a daily job; _FROM is a Monday with no DST change in that week.
 SLOTS = 9
 _FROM = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 def check_late_after(doc: ParseContext, job: Job, pairs: Pairs) -> None:
-    """Report a late_after that most slots of the job cannot live to see.
+    """Warn about a late_after that exceeds the time between most slots of the job.
 
-    pairs: the keys of the job, or of the defaults, that the value may stand in.
+    pairs: the keys of the job and of the defaults.
     """
     if job.late_after_s is None or not job.cron or "late_after" not in pairs:
         return
@@ -48,17 +48,17 @@ def check_late_after(doc: ParseContext, job: Job, pairs: Pairs) -> None:
 TABLE: Mapping[str, Key] = {key.name: key for key in JOB_KEYS}
 FIELDS: Mapping[str, str] = {key.name: key.field or key.name for key in JOB_KEYS}
 
-# `nightshift backups restore` is recorded as a run of this name.
+# `nightshift backups restore` records a run under this name.
 RESERVED_NAMES = frozenset({"restore"})
 _WAYS = frozenset({"worker", "command"})
 _WORKERS_ONLY = ("with", "python")
-# If these are right, a worker can be checked, whatever else is wrong with its job.
+# A worker can be checked if these keys are valid, even if others are not.
 _ABOUT_WORKERS = frozenset({"worker", "with", "python", "cwd", "env", "inherit_env"})
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What lies under each job: defaults (values and places), the file's zone, its folder."""
+    """Defaults of all jobs (values and nodes), the file's time zone, and its folder."""
 
     values: Mapping[str, object]
     pairs: Pairs
@@ -68,7 +68,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class ParsedJob:
-    """A job as far as it could be read; whether its dependencies hold is still open."""
+    """A job with its dependencies not yet checked; use is None if its worker cannot be checked."""
 
     job: Job
     deps: tuple[JobRef, ...]
@@ -76,7 +76,7 @@ class ParsedJob:
 
 
 def read_name(doc: ParseContext, name: str, node: Node) -> None:
-    """Report a name that no job may have."""
+    """Report a job name that is invalid or reserved."""
     try:
         scalars.name(name)
     except BadValueError as wrong:
@@ -88,7 +88,7 @@ def read_name(doc: ParseContext, name: str, node: Node) -> None:
 def read_job(
     doc: ParseContext, name: str, place: int, entry: tuple[Node, Node], ground: Defaults
 ) -> ParsedJob | None:
-    """The job, with all its problems reported; None if it is no mapping."""
+    """Return the job after reporting its problems; None if the entry is not a mapping."""
     key_node, node = entry
     path = ("jobs", name)
     read_name(doc, name, key_node)
@@ -126,19 +126,19 @@ def _is_disabled(doc: ParseContext, own: Pairs, ground: Defaults) -> bool:
         text = doc.text(own["enabled"][1], ())
         return scalars.read_scalar(TABLE["enabled"], text) is False
     except BadValueError:
-        return False  # reported when the key is read in its turn
+        return False  # reported when the key itself is read
 
 
 def _check_ways(
     doc: ParseContext, own: Pairs, key_node: Node, path: tuple[str, ...], ground: Defaults
 ) -> None:
-    """Report a job with two ways to run, with none, or with keys of the other way."""
+    """Report a job with both worker and command, with neither, or with keys of the other."""
     ways = own.keys() & _WAYS
     if len(ways) == 2:
         doc.report(own["command"][0], (*path, "command"), "expected one of worker and command")
         return
     if not ways and not ground.pairs.keys() & _WAYS:
-        # A misspelled `command` is reported already, and explains this.
+        # A misspelled `command` or `worker` is reported already.
         unknown = [name for name in own if name not in TABLE]
         hints = (meant(name, TABLE.keys(), path, doc.nearest).key for name in unknown)
         if not any(key in _WAYS for key in hints):
@@ -159,7 +159,7 @@ def _is_built_in(pairs: Pairs) -> bool:
 
 
 def _merge_defaults(ground: Defaults, own: Pairs, values: dict[str, object]) -> dict[str, object]:
-    """The job's values over the defaults; what cannot go with them falls away."""
+    """Merge the job's values over the defaults; drop defaults that conflict with them."""
     if not ground.values:
         return values
     laid = dict(ground.values)

@@ -1,6 +1,6 @@
-"""The whole text of jobs.yaml -> a Config, or all that is wrong with it.
+"""The whole text of jobs.yaml -> a Config, or all its problems.
 
-Pure but for the files that `${file:...}` names. Enter by `parse`.
+Pure, except that it reads the files named by `${file:...}`. Enter by `parse`.
 """
 
 import os
@@ -31,7 +31,7 @@ _APART = ("jobs", "defaults")
 
 
 def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:
-    """What a text says. `path` says which folder relative paths start from."""
+    """Parse a text; relative paths start from the folder of `path`."""
     try:
         decoded = decode(text)
         with gc_paused():
@@ -41,7 +41,7 @@ def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:
 
 
 def decode(text: bytes) -> str:
-    """The text without byte order mark. Raises: nodes.Broken."""
+    """Decode a text and remove its byte order mark. Raises: YamlError."""
     try:
         return text.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -88,7 +88,10 @@ def _config(doc: ParseContext, root: Node) -> tuple[Config, list[ParsedJob]]:
 
 
 def _zone_of_machine(doc: ParseContext, root: Node) -> str:
-    """What holds without `timezone`; a mistake in it is one of this file, which may say better."""
+    """Return the zone used without `timezone`.
+
+    An invalid $TZ is reported as a problem of this file, since `timezone` can override it.
+    """
     try:
         found = doc.sources.zone()
     except BadValueError as wrong:
@@ -118,7 +121,7 @@ def _drafts(doc: ParseContext, root: Node, pairs: Pairs, ground: Defaults) -> li
 
 
 def _mapping(doc: ParseContext, pairs: Pairs, name: str) -> Pairs:
-    """The entries of a mapping of the top level; none if it is none."""
+    """Return the entries of a top-level mapping; {} if absent or, with a report, invalid."""
     if name not in pairs or is_nothing(pairs[name][1]):
         return {}
     node = pairs[name][1]

@@ -1,7 +1,8 @@
-"""Values that are lists or mappings, and the way from a mapping to its values.
+"""Readers for values that are lists or mappings, and the dispatch from key to reader.
 
-A reader raises `Wrong` for a value as a whole and reports what is wrong inside
-one itself, so that the rest is still looked at.
+A reader raises `BadValueError` if the value as a whole is unusable. It reports problems
+inside the value itself and continues, so that one load finds them all. Scalars are read
+in `scalars.py`. Enter by `read_keys`.
 """
 
 import re
@@ -27,7 +28,7 @@ from supervisor.core.model import Api, History, Limits, Notify
 
 T = TypeVar("T")
 
-# What the service itself tells a job; it has the last word on them.
+# Variables that the service sets for each run; jobs.yaml cannot override them.
 RESERVED_ENV = frozenset(
     f"NIGHTSHIFT_{name}"
     for name in ("JOB", "RUN", "SLOT", "TRIGGER", "ATTEMPT", "TIMEZONE", "INSTANCE")
@@ -47,7 +48,7 @@ _BLOCKS: Mapping[str, tuple[type, Mapping[str, Key]]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobRef:
-    """The name of a job, and where it is written."""
+    """A job name and the node that holds it."""
 
     name: str
     node: Node
@@ -56,7 +57,7 @@ class JobRef:
 def read_keys(
     doc: ParseContext, pairs: Pairs, table: Mapping[str, Key], path: tuple[str, ...]
 ) -> dict[str, object]:
-    """The values of all keys that are known and right, by the keys' names."""
+    """Return the values of all known, valid keys, by key name; report the other keys."""
     values: dict[str, object] = {}
     for name, (key_node, node) in pairs.items():
         key = table.get(name)
@@ -74,7 +75,7 @@ def read_keys(
 
 
 def read_value(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> object:
-    """The value that stands under a key. Raises: Wrong."""
+    """Return the value of a key. Raises: BadValueError."""
     reader = _READERS.get(key.kind)
     if reader is not None:
         return reader(doc, key, node, path)
@@ -144,7 +145,7 @@ def _env(
     if is_nothing(node):
         return ()
     if not isinstance(node, MappingNode):
-        # Not the text itself: what is written as NAME=value may hold a secret.
+        # The message omits the text: NAME=value may hold a secret.
         got = "a text" if isinstance(node, ScalarNode) else "a list"
         raise BadValueError(f"expected {key.kind}, got {got}", _as_mapping(node))
     found = []
@@ -163,7 +164,7 @@ def _env(
 
 
 def _as_mapping(node: Node) -> str:
-    """How variables that are written as a list are written here; values may be secret."""
+    """Return a hint that shows `env` as a mapping; names only, values may be secret."""
     items = node.value if isinstance(node, SequenceNode) else [node]
     names = [name for name in map(_name_of_variable, items) if ENV_NAME.fullmatch(name)]
     listed = ", ".join(f"{name}: ..." for name in names[:3])
@@ -171,7 +172,7 @@ def _as_mapping(node: Node) -> str:
 
 
 def _name_of_variable(item: Node) -> str:
-    """`A` of `A=x`, of `A: x` and of `{name: A, value: x}`."""
+    """Return `A` for `A=x`, for `A: x` and for `{name: A, value: x}`."""
     if isinstance(item, ScalarNode):
         return str(item.value).partition("=")[0]
     if not isinstance(item, MappingNode):
@@ -195,7 +196,7 @@ def _block(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> ob
 def _item(
     doc: ParseContext, node: Node, path: Sequence[str], read: Callable[[str], T]
 ) -> T | None:
-    """The value of an item; None with its problem reported."""
+    """Return the value of one item; None after reporting a problem."""
     try:
         return read(doc.text(node, path))
     except BadValueError as wrong:

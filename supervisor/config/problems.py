@@ -1,6 +1,6 @@
-"""Mistakes: how one is raised, how all are gathered, how one is printed.
+"""Problems of jobs.yaml: exceptions of readers, hints for misspelled words, formatting.
 
-A reader raises `Wrong`; whoever knows the place turns it into a `Problem`.
+A reader raises `BadValueError`; a caller that knows the position turns it into a `Problem`.
 """
 
 import difflib
@@ -8,13 +8,13 @@ from collections.abc import Collection
 
 from supervisor.core.model import Problem
 
-# Comparing words costs some microseconds each; ten thousand unknown names among
-# ten thousand jobs would take an hour, and nobody reads the ten thousandth hint.
+# Each comparison takes some microseconds: ten thousand unknown names among ten thousand
+# jobs would take an hour. Hints stop at this bound.
 MOST_COMPARISONS = 100_000
 
 
 class BadValueError(ValueError):
-    """A value that cannot be used: what was expected, and what may be meant."""
+    """A value that cannot be used: what was expected, and a hint."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class BadValueError(ValueError):
 
 
 class UnknownNameError(BadValueError):
-    """A word that is none of those known; the nearest is sought where it is reported."""
+    """A word outside a known set; the nearest known word is searched when it is reported."""
 
     def __init__(self, message: str, word: str, known: Collection[str]) -> None:
         super().__init__(message)
@@ -32,13 +32,13 @@ class UnknownNameError(BadValueError):
 
 
 class Nearest:
-    """Finds the word that may have been meant, within a bound on the work."""
+    """Finds the nearest known word, with a bound on the total work."""
 
     def __init__(self) -> None:
         self._left = MOST_COMPARISONS
 
     def match(self, word: str, known: Collection[str]) -> str:
-        """A hint with the nearest known word, or with all if they are few, or ""."""
+        """Return a hint with the nearest known word, else with all words if few, else ""."""
         if self._left < len(known) or len(word) > 100:
             return ""
         found = next(iter(known)) if len(known) == 1 else self.word(word, known)
@@ -47,7 +47,7 @@ class Nearest:
         return f"known: {', '.join(known)}" if 0 < len(known) <= 10 else ""
 
     def word(self, word: str, known: Collection[str], cutoff: float = 0.6) -> str:
-        """The nearest known word, "" where none is near enough."""
+        """Return the nearest known word, or "" if none is close enough."""
         self._left -= len(known)
         if self._left < 0 or len(word) > 100:
             return ""
@@ -56,20 +56,20 @@ class Nearest:
 
 
 def quote_value(text: str) -> str:
-    """A text as it stands in a message: in quotes, on one line, not too long."""
+    """Return a text for use in a message: quoted, on one line, shortened."""
     cut = text if len(text) <= 60 else text[:57] + "..."
     return '"' + "".join(c if c.isprintable() else repr(c)[1:-1] for c in cut) + '"'
 
 
 def dotted(*parts: str) -> str:
-    """A path such as `jobs.backup.timeout`."""
+    """Return a path such as `jobs.backup.timeout`."""
     return ".".join(part if part.isprintable() and part else quote_value(part) for part in parts)[
         :200
     ]
 
 
 def format_problem(problem: Problem, filename: str) -> str:
-    """`jobs.yaml:14:5: jobs.backup.timeout: expected ..., got ... (a hint)`."""
+    """Format as `jobs.yaml:14:5: jobs.backup.timeout: expected ..., got ... (a hint)`."""
     where = f"{filename}:{problem.line}:{problem.column}: "
     path = f"{problem.path}: " if problem.path else ""
     hint = f" ({problem.hint})" if problem.hint else ""

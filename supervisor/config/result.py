@@ -1,7 +1,7 @@
-"""What came of reading jobs.yaml, and its way through a file to another process.
+"""Results of loading jobs.yaml, and their transfer to another process through a file.
 
-Imports neither YAML nor the readers: the supervisor has a child read the file
-and takes what that wrote.
+Imports neither YAML nor the readers: the supervisor loads the file in a child and
+reads only the outcome.
 """
 
 import gc
@@ -18,10 +18,10 @@ from supervisor.core.model import Config, Problem, Severity
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """No collection meanwhile.
+    """Disable garbage collection in the block.
 
-    It would look at each of the values again and again: two thirds of the time
-    that reading ten thousand jobs takes.
+    The collector would scan the new values repeatedly, which takes two thirds of the
+    time to read ten thousand jobs.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -37,7 +37,7 @@ LARGEST_BYTES = 512 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a key of a job stands: `worker`, `python`, `with`, `with.database`."""
+    """Position of a key of a job: `worker`, `python`, `with`, `with.database`."""
 
     key: str
     line: int
@@ -46,7 +46,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReference:
-    """A job that has a worker: what is to be checked, and where it stands in the file.
+    """A worker to be checked for one job, with the positions of its keys.
 
     spots: never empty, `worker` first.
     """
@@ -63,14 +63,14 @@ class WorkerReference:
 
     @property
     def is_own(self) -> bool:
-        """Whether the worker is the user's own, not one of ours."""
+        """Return whether the worker is the user's own, not a built-in one."""
         return ":" in self.worker
 
     def problem(self, key: str, message: str, hint: str = "") -> Problem:
-        """A problem at `key`, at what holds it, or at the worker if that stands nowhere.
+        """Return a problem at `key`, at its closest enclosing key, or else at the worker.
 
-        In a disabled job it is a warning: a job may be disabled because its
-        worker is broken.
+        For a disabled job the problem is a warning, because the job may be disabled on
+        account of its broken worker.
         """
         holding = [spot for spot in self.spots if f"{key}.".startswith(f"{spot.key}.")]
         spot = max(holding, key=lambda spot: len(spot.key), default=self.spots[0])
@@ -81,7 +81,7 @@ class WorkerReference:
 
 @dataclass(frozen=True, slots=True)
 class SourceRead:
-    """A value from outside the file: what it was, and its digest ("": not there)."""
+    """A value read from outside the file: its kind, name and digest ("" if absent)."""
 
     kind: str
     name: str
@@ -90,11 +90,11 @@ class SourceRead:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A text that was read. config is None if any problem is an error.
+    """A parsed text. config is None if any problem is an error.
 
-    problems are in the order of the file. uses: the workers still to be checked,
-    of all jobs that are right so far. reads: what came from outside the text.
-    secrets: of the text, whatever else is wrong with it.
+    problems: in file order. uses: workers still to be checked, of all jobs that are valid
+    so far. reads: values from outside the text. secrets: those of the text, collected even
+    if the text has errors.
     """
 
     config: Config | None
@@ -106,10 +106,10 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file that was read and whose workers were checked.
+    """A loaded file with its workers checked. config is None if any problem is an error.
 
-    config is None if any problem is an error. text: without byte order mark,
-    "" if it could not be read; sha256: of the bytes of the file, in hex.
+    text: without byte order mark, "" if it could not be read. sha256: of the bytes of the
+    file, in hex.
     """
 
     config: Config | None
@@ -119,27 +119,27 @@ class Loaded:
 
 
 def write_outcome(loaded: Loaded, path: Path) -> None:
-    """Keep an outcome, whole or not at all. Raises: OSError."""
+    """Write an outcome atomically. Raises: OSError."""
     write_private(path, msgspec.json.encode(loaded))
 
 
 def read_outcome(path: Path) -> Loaded:
-    """The outcome that was kept.
+    """Read an outcome.
 
     Raises:
-        OSError: there is none.
-        ValueError: it is damaged, or of another version.
+        OSError: the file is missing or cannot be read.
+        ValueError: it is damaged, or was written by another version.
     """
     with gc_paused():
         return msgspec.json.decode(read_regular(path, LARGEST_BYTES), type=Loaded)
 
 
 def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Problems in the order of the file, each once."""
+    """Return problems in file order, without duplicates."""
     once = dict.fromkeys(problems)
     return tuple(sorted(once, key=lambda p: (p.line, p.column, p.path, p.message)))
 
 
 def has_error(problems: tuple[Problem, ...]) -> bool:
-    """Whether any of them stops a load."""
+    """Return whether any problem is an error."""
     return any(problem.severity is Severity.ERROR for problem in problems)

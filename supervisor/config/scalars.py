@@ -1,7 +1,7 @@
-"""The text of one scalar -> its value, by the kind of its key.
+"""Parses the text of one scalar into a value, by the kind of its key.
 
-Pure. Nothing is guessed from the looks of a text: `1:30`, `010`, `on` and `no`
-are what their key makes of them.
+Pure. Types are never inferred from the text: the key alone decides what `1:30`, `010`,
+`on` and `no` mean. Enter by `read_scalar`.
 """
 
 import re
@@ -33,10 +33,10 @@ _ADDRESS = re.compile(r"([A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 
 
 def read_scalar(key: Key, text: str) -> object:
-    """The value of `text` under `key`; None where it says that there is none.
+    """Return the value of `text` under `key`, or None if `text` means no value.
 
     Raises:
-        Wrong: what was expected and what was found.
+        BadValueError: with what was expected and what was found.
     """
     if key.none and (text in _NONE or (not text and key.kind in _EMPTY_IS_NONE)):
         return None
@@ -44,7 +44,7 @@ def read_scalar(key: Key, text: str) -> object:
 
 
 def expected_text(key: Key) -> str:
-    """What is to stand under a key, in words."""
+    """Return a description of the values that a key expects."""
     if key.kind is ValueKind.CHOICE:
         return ", ".join(key.choices[:-1]) + " or " + key.choices[-1]
     if key.kind in (ValueKind.COUNT, ValueKind.NUMBER) and key.least is not None:
@@ -54,16 +54,16 @@ def expected_text(key: Key) -> str:
 
 
 def bad_value(key: Key, text: str, hint: str = "") -> BadValueError:
-    """The usual words for a text that does not fit its key."""
+    """Return the standard error for a text that does not fit its key."""
     return BadValueError(f"expected {expected_text(key)}, got {quote_value(text)}", hint)
 
 
 @lru_cache(maxsize=65536)
 def cron(text: str) -> str:
-    """A cron expression, checked, macros spelt out, one space between fields.
+    """Validate a cron expression; return it with macros expanded and single spaces.
 
     Raises:
-        Wrong: it cannot be read, or never fires.
+        BadValueError: it cannot be parsed, or never fires.
     """
     words = text.split()
     first = words[0].lower() if words else ""
@@ -84,7 +84,7 @@ def cron(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """A name of a job or group. Raises: Wrong."""
+    """Return a valid name of a job or group unchanged. Raises: BadValueError."""
     if NAME.fullmatch(text):
         return text
     slug = re.sub(r"[^a-z0-9._-]+", "-", text[:63].lower()).strip("-._")
@@ -151,7 +151,7 @@ def _group(_: Key, text: str) -> str | None:
 
 
 def _url(key: Key, text: str) -> str:
-    # The text is not repeated in the message: a URL of this kind is a secret.
+    # The message omits the text: such a URL is a secret.
     wrong = BadValueError(f"expected {expected_text(key)}")
     try:
         parts = urlsplit(text)

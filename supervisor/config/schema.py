@@ -1,8 +1,7 @@
-"""The one table of what jobs.yaml may say: every key, its kind, default and words.
+"""The table of all keys of jobs.yaml: name, kind, default and description.
 
-Reading, the JSON Schema and the reference are all made from it. A default is
-written as a person would write it in the file; what it means is found by the
-same reader that reads the file.
+The reader, the JSON Schema and the reference are derived from it. A default is written
+as in the file and is parsed by the same reader.
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from supervisor.core.model import CatchUp, Overlap, Severity
 
 
 class ValueKind(StrEnum):
-    """How the text of a key is read; the value is what is expected there."""
+    """How the text of a key is read; the value describes what is expected there."""
 
     TEXT = "text"
     BOOL = "true or false"
@@ -41,13 +40,12 @@ class ValueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: what it is called, how it is read, what holds without it.
+    """One key: its name, its kind, its default.
 
-    default: as written in the file; "" where there is none, or where `doc`
-        says what holds.
-    field: the field of the model, where it is called otherwise.
-    none: whether `none` may be written, and means that there is none.
-    keys: those of a BLOCK.
+    default: as written in the file; "" if there is none, or if `doc` describes it.
+    field: the name of the model's field, if different.
+    none: whether `none` may be written to mean that there is no value.
+    keys: the keys of a BLOCK.
     """
 
     name: str

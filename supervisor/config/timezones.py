@@ -1,4 +1,4 @@
-"""Time zones: is a name one, and which zone does this machine keep."""
+"""Time zones: validates zone names and finds the zone of this machine."""
 
 import difflib
 import os
@@ -16,14 +16,14 @@ from supervisor.config.zone_files import LARGEST_BYTES, zone_of_content, zone_of
 from supervisor.core import schedule
 
 LOCALTIME = Path("/etc/localtime")
-# `zoneinfo-posix`, `zoneinfo/uclibc` and the like are further copies of the database.
+# `zoneinfo-posix`, `zoneinfo/uclibc` and the like are copies of the database.
 _IN_DATABASE = re.compile(r"/zoneinfo(?:[-.][a-z]+)?/(?:uclibc/)?")
-# Names in the database that stand for whatever this machine keeps, or for nothing.
+# Entries of the database that are not zones: machine-dependent or placeholders.
 _NO_NAMES = frozenset({"", "localtime", "posixrules", "Factory"})
 
 
 def check_zone(name: str) -> None:
-    """Nothing, if `name` is a zone. Raises: Wrong."""
+    """Check that `name` is a known zone. Raises: BadValueError."""
     if not is_zone(name):
         message = f'expected an IANA name such as "Europe/Berlin", got {quote_value(name)}'
         is_spelling = name.lower() in _all_by_lower_case()
@@ -35,7 +35,7 @@ def check_zone(name: str) -> None:
 
 @lru_cache(maxsize=1024)
 def is_zone(name: str) -> bool:
-    """Whether `name` is an IANA name that this machine knows."""
+    """Return whether `name` is an IANA name known on this machine."""
     try:
         schedule.zone(name)
     except schedule.CronError:
@@ -45,24 +45,24 @@ def is_zone(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MachineZone:
-    """The zone of this machine; trouble: why UTC stands in for it, "" if it does not."""
+    """The zone of this machine; trouble: why UTC is used instead, or ""."""
 
     name: str
     trouble: str = ""
 
 
 def system_zone(environ: Mapping[str, str], localtime: Path | None = None) -> MachineZone:
-    """The zone that `date` would show: of $TZ if it is set, else of /etc/localtime.
+    """Return the zone that `date` would use: of $TZ if set, else of /etc/localtime.
 
     Raises:
-        Wrong: $TZ names no zone.
+        BadValueError: $TZ names no zone.
     """
     if "TZ" not in environ:
         return _of_localtime(localtime or LOCALTIME)
     value = environ["TZ"].removeprefix(":")
     if value == "localtime":
         return _of_localtime(localtime or LOCALTIME)
-    # As the C library has it: set and empty is UTC.
+    # As in the C library, a TZ that is set but empty means UTC.
     return MachineZone(_of_variable(value) if value else "UTC")
 
 
@@ -86,7 +86,7 @@ def _of_localtime(localtime: Path) -> MachineZone:
     if found is not None:
         return MachineZone(found)
     if not os.path.lexists(localtime):
-        # The C library reads nothing else, and so shows UTC.
+        # The C library reads no other file, so it falls back to UTC.
         is_other = is_zone(hint) and hint not in ("UTC", "Etc/UTC")
         said = f"there is no {localtime}, though {localtime.with_name('timezone')} says {hint}"
         return MachineZone("UTC", said if is_other else "")
@@ -96,7 +96,7 @@ def _of_localtime(localtime: Path) -> MachineZone:
 
 
 def _of_path(path: Path, hint: str = "") -> str | None:
-    """The zone of a file: by its place in a zone database, or by its content."""
+    """Return the zone of a file, by its path in a zone database or else by its content."""
     where = os.path.realpath(path)
     _, found, name = _IN_DATABASE.sub("/zoneinfo/", where).partition("/zoneinfo/")
     named = _of_name(name) if found else None
@@ -109,7 +109,7 @@ def _of_path(path: Path, hint: str = "") -> str | None:
 
 
 def _of_name(name: str) -> str | None:
-    # `posix/` holds the same zones again, `right/` those that count leap seconds.
+    # `posix/` holds the same zones, `right/` those with leap seconds.
     plain = name.removeprefix("posix/").removeprefix("right/")
     return plain if plain not in _NO_NAMES and is_zone(plain) else None
 

@@ -1,6 +1,6 @@
-"""A key that jobs.yaml does not have -> the one that is meant, and what to write.
+"""Suggests the intended key for an unknown key of jobs.yaml.
 
-What a word means to other schedulers comes before any word that is spelled alike.
+The meaning of a word in other schedulers takes precedence over similar spelling.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,8 @@ from supervisor.config.foreign_keys import Level, Meaning
 from supervisor.config.problems import Nearest
 from supervisor.config.schema import JOB_KEYS, TOP_KEYS
 
-# Below this a misspelled word of another scheduler is as likely as one of ours.
+# Cutoffs of difflib. Below _NEAR, a misspelled word of another scheduler is as likely as
+# a misspelled key of ours.
 _NEAR, _FOREIGN_NEAR = 0.75, 0.85
 _OF_JOBS = frozenset(key.name for key in JOB_KEYS)
 _OF_FILE = frozenset(key.name for key in TOP_KEYS)
@@ -24,7 +25,7 @@ _OTHER_LEVEL = {
 
 
 def meant(word: str, known: Collection[str], path: tuple[str, ...], nearest: Nearest) -> Meaning:
-    """The key ("": none) and the hint for an unknown word below this path."""
+    """Return the intended key ("" if unknown) and a hint for an unknown word below `path`."""
     level = foreign_keys.level_of(path)
     others, advice = _OTHER_LEVEL.get(level, (frozenset[str](), ""))
     if word in others and word not in ("env",):

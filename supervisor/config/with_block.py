@@ -1,7 +1,7 @@
-"""A `with` block -> JSON, typed as YAML 1.2 types it, if nothing is lost by that.
+"""A `with` block -> JSON, with the types of YAML 1.2 where the conversion is lossless.
 
-`010`, `1.10` and `1e3` stay texts: the worker's own `Params` makes of them
-what it declares, and a version number is not shortened on the way.
+`010`, `1.10` and `1e3` stay texts, so that a version number is not shortened. The
+worker's own `Params` converts them to its declared types.
 """
 
 import math
@@ -32,7 +32,7 @@ _FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,20}")
 
 
 def params_json(doc: ParseContext, node: Node, path: Sequence[str]) -> str:
-    """The JSON object of a `with` block. Raises: Wrong."""
+    """Return the JSON object of a `with` block. Raises: BadValueError."""
     if is_nothing(node):
         return "{}"
     if not isinstance(node, MappingNode):
@@ -43,7 +43,7 @@ def params_json(doc: ParseContext, node: Node, path: Sequence[str]) -> str:
 
 
 def typed(text: str) -> object:
-    """What a plain scalar is: true, 5, 0.5, None - or the text itself."""
+    """Return the value of a plain scalar: a bool, an int, a float, None, or the text itself."""
     if text in _WORDS:
         return _WORDS[text]
     if _WHOLE.fullmatch(text):
@@ -67,7 +67,7 @@ def _value(doc: ParseContext, node: Node, path: tuple[str, ...], name: str) -> o
 
 
 def _inner(doc: ParseContext, node: Node, path: tuple[str, ...], name: str) -> object:
-    """The value, or None with its problem reported: the others are still looked at."""
+    """Return the value; None after reporting a problem, so that the other values are read."""
     try:
         return _value(doc, node, path, name)
     except BadValueError as wrong:

@@ -1,9 +1,9 @@
-"""Asks a child process whether the workers are there and their parameters fit.
+"""Checks in child processes that workers exist and that their parameters are valid.
 
-This process never imports a worker. Jobs that would run in the same place
-(interpreter, folder, environment) are asked about together; all together must
-be answered within LIMIT_S. Whatever a module left running is killed, also what made
-itself a daemon: each child carries a mark of its own, which is then swept for.
+This process never imports a worker. Jobs with the same interpreter, folder and
+environment share one child; all children together must answer within LIMIT_S. Every
+process that a module leaves running is killed, daemons included: each child carries a
+mark of its own, and all processes with that mark are swept afterwards.
 """
 
 import os
@@ -25,13 +25,13 @@ from supervisor.containment import instance_mark, process_tree
 from supervisor.core.model import Problem
 
 LIMIT_S = 10.0
-# A child that says more is not one of ours; nobody mends more mistakes at once.
+# A child that writes more is not `workers.validate`.
 _MOST_SAID_BYTES = 4 * 1024 * 1024
 MOST_PROBLEMS = 100
 SWEEP_S = 2.0
 
-# Another environment has no `workers`; it is loaded from our folder, alone, so
-# that nothing else of ours becomes importable there.
+# Another Python environment has no `workers` package. Only that package is loaded from
+# our folder, so that nothing else of ours becomes importable there.
 _BOOT = """
 import sys, types
 if sys.version_info < (3, 11):
@@ -44,7 +44,7 @@ main()
 
 
 class ChildAnswer(msgspec.Struct, frozen=True):
-    """A line of the child: it begins with a question, found a problem, or has done all."""
+    """One line from the child: a check begins, found a problem, or all checks are done."""
 
     begin: int | None = None
     key: str = ""
@@ -55,7 +55,7 @@ class ChildAnswer(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class WorkerEnvironment:
-    """Where a worker is asked for; python None: our own interpreter."""
+    """Where a worker is checked; python None: our own interpreter."""
 
     python: str | None = None
     cwd: str = "/"
@@ -65,7 +65,7 @@ class WorkerEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class ChildAnswers:
-    """All that a child said, and how it ended."""
+    """All answers of a child, and how it ended."""
 
     answers: tuple[ChildAnswer, ...]
     ended: str
@@ -76,7 +76,7 @@ class ChildAnswers:
 def check_workers(
     uses: Iterable[WorkerReference], environ: Mapping[str, str], limit_s: float = LIMIT_S
 ) -> tuple[Problem, ...]:
-    """What is wrong with the workers and parameters of these jobs, in any order."""
+    """Return the problems of these jobs' workers and parameters, in any order."""
     deadline = time.monotonic() + limit_s
     problems: list[Problem] = []
     for place, asked in _by_environment(uses).items():
@@ -113,8 +113,8 @@ def _ask(
     instance = f"check-{os.getpid()}-{time.monotonic_ns()}"
     fields = ("worker", "params_json", "cwd")
     asked = [{field: getattr(use, field) for field in fields} for use in uses]
-    # Files in memory, not pipes: a grandchild that keeps them open holds up
-    # nobody, and parameters with secrets touch no disk.
+    # Memory files instead of pipes: a grandchild that keeps them open blocks
+    # nothing, and parameters with secrets are not written to disk.
     with _memory(msgspec.json.encode(asked)) as stdin, _memory() as out, _memory() as err:
         try:
             child = subprocess.Popen(
@@ -146,14 +146,17 @@ def _ask(
 
 def _command(python: str | None) -> list[str]:
     if python is None:
-        # -P: what lies in the current folder must not stand in for our modules.
+        # -P: files in the current folder must not shadow our modules.
         return [sys.executable, "-X", "utf8", "-P", "-m", "workers.validate"]
-    # UTF-8 whatever the locale, as the keeper will start it.
+    # UTF-8 regardless of the locale, as in supervisor/containment/spawn.py.
     return [python, "-X", "utf8", "-c", _BOOT, str(Path(workers.__file__).parent)]
 
 
 def _wait(child: "subprocess.Popen[bytes]", deadline: float) -> bool:
-    """Whether the child ended by itself in time; it and its group are gone after."""
+    """Wait for the child until the deadline, then kill its group and reap it.
+
+    Returns whether it exited by itself in time.
+    """
     pidfd = os.pidfd_open(child.pid)
     try:
         poll = select.poll()
@@ -161,7 +164,7 @@ def _wait(child: "subprocess.Popen[bytes]", deadline: float) -> bool:
         in_time = bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
     finally:
         os.close(pidfd)
-        # Before it is reaped, so that the number cannot be another group's yet.
+        # Kill before reaping, while the process group ID cannot have been reused.
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     return in_time
@@ -170,7 +173,7 @@ def _wait(child: "subprocess.Popen[bytes]", deadline: float) -> bool:
 def _problems(
     heard: ChildAnswers, uses: Sequence[WorkerReference], limit_s: float
 ) -> tuple[list[Problem], int]:
-    """The problems that were heard of, and how many of the jobs are done with."""
+    """Return the problems in the answers, and the number of jobs that are finished."""
     problems: list[Problem] = []
     current: WorkerReference | None = None
     begun = 0
@@ -207,12 +210,12 @@ def _answers(content: bytes) -> tuple[ChildAnswer, ...]:
         try:
             answers.append(msgspec.json.decode(line, type=ChildAnswer))
         except msgspec.DecodeError:
-            break  # half a line: it was killed while it wrote
+            break  # a partial line: the child was killed while writing
     return tuple(answers)
 
 
 def _memory(content: bytes = b"") -> BinaryIO:
-    """A file in memory that begins with `content`, to be read from there."""
+    """Return a memory file that holds `content`, positioned at its start."""
     file = os.fdopen(os.memfd_create("check"), "w+b")
     file.write(content)
     file.seek(0)

@@ -1,7 +1,7 @@
-"""YAML text -> a tree of nodes with places; nothing is typed or constructed.
+"""YAML text -> a tree of nodes with positions; no types, no construction.
 
-PyYAML composes, in C where it can. Every scalar is left a text: `tag` is PLAIN
-or QUOTED, or the tag that was written. Depth is bounded here, since the
+PyYAML composes the tree, with libyaml if available. Every scalar stays text: its `tag`
+is PLAIN, QUOTED, or the tag written in the file. Depth is bounded here, because the
 composer in C would otherwise overflow its stack. Enter by `compose`.
 """
 
@@ -18,10 +18,10 @@ from yaml.scanner import Scanner
 
 try:
     from yaml.cyaml import CParser  # type: ignore[attr-defined]
-except ImportError:  # a PyYAML that was built without libyaml
+except ImportError:  # PyYAML built without libyaml
 
     class CParser(Reader, Scanner, Parser, Composer):  # type: ignore[no-redef]
-        """The same in Python: slower, and no other difference."""
+        """The pure Python parser: slower, otherwise equivalent."""
 
         def __init__(self, stream: str) -> None:
             Reader.__init__(self, stream)
@@ -42,7 +42,7 @@ _FORBIDDEN = re.compile(
 
 
 class YamlError(ValueError):
-    """A text that is not YAML; line and column count from 1."""
+    """Invalid YAML; line and column count from 1."""
 
     def __init__(self, line: int, column: int, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -54,14 +54,14 @@ class YamlError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A composed text: its root (None: an empty text) and how many nodes it has."""
+    """A composed text: its root node (None for an empty text) and its number of nodes."""
 
     root: Node | None
     size: int
 
 
 def compose(text: str) -> Tree:
-    """The tree of a text. Raises: Broken."""
+    """Return the node tree of a text. Raises: YamlError."""
     try:
         composer = _Composer(text)
         root = composer.get_single_node()
@@ -103,7 +103,7 @@ def _unreadable(text: str) -> YamlError:
 
 
 def position_of(text: str, at: int) -> tuple[int, int]:
-    """Line and column, from 1, of the character at `at`."""
+    """Return the line and column, from 1, of the character at index `at`."""
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 

@@ -1,4 +1,4 @@
-"""Texts as jobs.yaml holds them: quoted, on one line, with `${` kept from being replaced.
+"""Writes texts as jobs.yaml holds them: quoted, on one line, with `${` escaped.
 
 Pure.
 """
@@ -7,23 +7,23 @@ import yaml
 
 
 def mapping(pairs: tuple[tuple[str, str], ...]) -> str:
-    """`{A: "x", B: "y"}`."""
+    """Return pairs as `{A: "x", B: "y"}`."""
     return "{" + ", ".join(f"{name}: {value(text)}" for name, text in pairs) + "}"
 
 
 def value(text: str) -> str:
-    """A text where `${` would be replaced: it is written `$${`."""
+    """Return a quoted text with `${` escaped as `$${`, for keys that are interpolated."""
     return scalar(text.replace("${", "$${"))
 
 
 def scalar(text: str) -> str:
-    """A text in double quotes, on one line, as YAML writes it."""
+    """Return a text in double quotes, on one line, as YAML writes it."""
     dumped: str = yaml.dump(text, default_style='"', width=float("inf"), allow_unicode=True)
     return dumped.strip()
 
 
 def comment(text: str) -> str:
-    """A comment as YAML can hold it."""
+    """Return a comment with unprintable characters escaped."""
     return "".join(
         c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text
     )

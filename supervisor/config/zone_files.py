@@ -1,9 +1,9 @@
-"""Which IANA zone is meant by the content of a zone file, or by a POSIX string?
+"""Finds the IANA zone that a zone file's content or a POSIX TZ string stands for.
 
-Everything here is kept by names of zones: they stand in answers, reach jobs, and
-a worker must be able to open them. `tzlocal` would give an object without a name for
-a copied file, and knows no POSIX strings at all, so the zone database is searched.
-Nothing of this is needed where /etc/localtime is the usual link.
+The result is always a zone name: names appear in API answers, are passed to jobs, and
+a worker must be able to open them. `tzlocal` returns an object without a name for a
+copied file and does not support POSIX strings, so the zone database is searched here.
+None of this runs where /etc/localtime is the usual link.
 """
 
 import re
@@ -26,7 +26,8 @@ _DATE = r"(?:M\d{1,2}\.\d\.\d|J?\d{1,3})"
 _RULE = rf"({_DATE})(?:/({_OFFSET}))?"
 _POSIX = re.compile(rf"({_NAME})({_OFFSET})(?:({_NAME})({_OFFSET})?,{_RULE},{_RULE})?", re.ASCII)
 _HOUR_S = 3600
-# Where two zones are compared: all that jobs will see, and what tells namesakes apart.
+# Instants at which two zones are compared: those that jobs will see, and historical
+# ones that distinguish zones which are equal today.
 _FROM_NOW_ON = tuple(
     datetime(year, month, day, tzinfo=UTC)
     for year in range(2020, 2038)
@@ -40,7 +41,10 @@ _EVER = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A POSIX string without its abbreviations: seconds east of UTC, and the changes."""
+    """A POSIX TZ string without its abbreviations.
+
+    Offsets are seconds east of UTC. begins, ends: date and second of day of each change.
+    """
 
     standard_s: int
     summer_s: int | None = None
@@ -50,9 +54,9 @@ class Rule:
 
 @lru_cache(maxsize=8)
 def zone_of_content(content: bytes, hint: str = "") -> str | None:
-    """The zone whose file has this content, or behaves like it; None: there is none.
+    """Return the zone whose file has this content or the same behaviour, or None.
 
-    hint: a name that is preferred among several that are the same.
+    hint: the name to prefer among several equal zones.
     """
     if not content.startswith(MAGIC):
         return None
@@ -66,7 +70,7 @@ def zone_of_content(content: bytes, hint: str = "") -> str | None:
 
 @lru_cache(maxsize=64)
 def zone_of_posix(text: str) -> str | None:
-    """A zone that keeps the rule of a POSIX string from now on; None: there is none."""
+    """Return a zone that follows the rule of a POSIX string from now on, or None."""
     parsed = _parse(text)
     if parsed is None:
         return None
@@ -81,7 +85,7 @@ def zone_of_posix(text: str) -> str | None:
 
     if likely:
         return min(likely, key=rank)
-    # A place may change its rules tomorrow; a number of hours does not.
+    # Prefer a fixed offset: a place may change its rules, Etc/GMT+N cannot.
     hours = [name for name in found if name.startswith("Etc/")]
     return min(hours or found, key=rank, default=None)
 
@@ -91,7 +95,7 @@ def _parse(text: str) -> tuple[tuple[str, str], Rule] | None:
     if match is None:
         return None
     standard, offset, summer, summer_offset, *changes = match.groups()
-    # POSIX counts westwards.
+    # POSIX offsets count west of UTC.
     standard_s = -_seconds(offset)
     abbreviations = standard.strip("<>"), (summer or "").strip("<>")
     if summer is None:
@@ -109,7 +113,7 @@ def _seconds(offset: str) -> int:
 
 
 def _footer(content: bytes) -> str:
-    """The POSIX string at the end of a zone file; "" in one of the first version."""
+    """Return the POSIX string at the end of a zone file, or "" for a version 1 file."""
     lines = content.rsplit(b"\n", 2)
     return lines[1].decode("ascii", "replace") if len(lines) == 3 and not lines[2] else ""
 
@@ -121,7 +125,7 @@ def _rules() -> dict[str, tuple[tuple[str, str], Rule]]:
 
 
 def _behaving_like(content: bytes) -> list[str]:
-    """Of another edition or another compiler: the zones that show the same times."""
+    """Return the zones with the same times as a file of another tzdata edition or compiler."""
     try:
         wanted = zoneinfo.ZoneInfo.from_file(BytesIO(content))
     except (ValueError, OSError, struct.error):
@@ -150,13 +154,13 @@ def _count_same(some: Iterable[object], others: Iterable[object]) -> int:
 
 
 def _preference(name: str) -> tuple[bool, bool, bool, str]:
-    """What a person would call it: UTC, then the main name of a place, then the rest."""
+    """Return a sort key: UTC first, then main names of places, then all others."""
     return name != "UTC", name not in _main_names(), "/" not in name, name
 
 
 @cache
 def _database() -> dict[str, bytes]:
-    """The content of every zone that can be opened, by its name."""
+    """Return the content of every zone file that can be opened, by zone name."""
     read = (_reader(Path(folder)) for folder in zoneinfo.TZPATH)
     readers = [*read, _of_package]
     found = {}

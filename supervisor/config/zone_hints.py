@@ -1,7 +1,7 @@
-"""What to write instead of a zone that is no IANA name; and the names that mislead.
+"""Hints for time zones that are not IANA names, and warnings for misleading names.
 
-Pure. Abbreviations have no rules of their own (CST is three zones); of `Etc/GMT+2`
-the sign is that of POSIX, the reverse of what people mean.
+Pure. Abbreviations are ambiguous (CST is three zones). The sign of `Etc/GMT+2` is that of
+POSIX, the reverse of what people expect.
 """
 
 import re
@@ -45,9 +45,9 @@ _POSIX_RULE = re.compile(r"[A-Za-z]{3,}[+-]?[0-9:]+(?:[A-Za-z]{3,}.*)?")
 
 
 def advice(name: str, by_city: Mapping[str, Sequence[str]]) -> str:
-    """What to write instead of a name that is no zone; "" where only the spelling is off.
+    """Return what to write instead of an unknown zone; "" for a mere misspelling.
 
-    by_city: all zones by the last part of their names, in small letters.
+    by_city: all zones by the last part of their names, in lower case.
     """
     text = name.strip()
     lower = text.lower()
@@ -70,7 +70,7 @@ def advice(name: str, by_city: Mapping[str, Sequence[str]]) -> str:
 
 
 def warning(name: str) -> str:
-    """What misleads in a zone that exists; "" for most."""
+    """Return why the name of an existing zone is misleading; "" for most zones."""
     found = _POSIX_NAME.fullmatch(name)
     if found and int(found[2]):
         sign = "-" if found[1] == "+" else "+"

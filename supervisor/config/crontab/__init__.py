@@ -1,1 +1,1 @@
-"""`import crontab`: tables of cron -> jobs.yaml."""
+"""`import crontab`: converts crontabs to jobs.yaml."""

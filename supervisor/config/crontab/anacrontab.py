@@ -1,8 +1,8 @@
-"""The text of an anacrontab -> the same items as those of a crontab.
+"""Parses an anacrontab into the same items as a crontab.
 
-Pure. A line says how many days may pass, how many minutes to wait, a name and a
-command. anacron makes up for days on which the machine was off: so do its jobs
-here (`catch_up: latest`), at the hour where its range of hours begins.
+Pure. A line holds a period in days, a delay in minutes, a name and a command. anacron
+makes up for days on which the machine was off, so these jobs get `catch_up: latest`. They
+run at the beginning of START_HOURS_RANGE, plus the delay.
 """
 
 import re
@@ -29,13 +29,13 @@ _CALENDAR = {1: "* * *", 7: "* * 1", 30: _OF_MONTH, 31: _OF_MONTH, 366: "1 1 *",
 
 
 def is_anacrontab(text: str) -> bool:
-    """Whether every line that is a job has a name in its third place, and there is one."""
+    """Return whether the text has jobs, all of them with a name in the third field."""
     lines = [line for _, line in _lines(text) if not ASSIGNMENT.fullmatch(line)]
     return bool(lines) and all(map(_is_job, lines))
 
 
 def read_anacrontab(text: str, options: Options) -> list[Item]:
-    """All lines but the blank ones, in order."""
+    """Return all lines except blank ones, in order."""
     items: list[Item] = []
     settings = Settings()
     for number, raw in enumerate(text.split("\n"), 1):
@@ -80,7 +80,7 @@ def _item(number: int, line: str, settings: Settings) -> Item:
 
 
 def _entry(number: int, line: str, settings: Settings) -> Entry:
-    """The job of a line. Raises: Wrong, if it cannot be kept."""
+    """Return the job of a line. Raises: BadValueError, if it cannot be converted."""
     job = _JOB.fullmatch(line)
     if job is None:
         raise BadValueError("expected days, minutes of delay, a name and a command")

@@ -1,7 +1,7 @@
 """The comment above a job of a crontab -> its description, if it describes the job.
 
-Pure. Heads of tools ("DO NOT EDIT"), titles of columns and jobs that were
-switched off describe nothing; the names that Ansible, Puppet and Chef write do.
+Pure. Banners of tools ("DO NOT EDIT"), column titles and commented-out jobs are not
+descriptions. The names that Ansible, Puppet and Chef write are.
 """
 
 import re
@@ -24,7 +24,7 @@ _NAMED_BY_A_TOOL = re.compile(r"(?:Ansible|Puppet\s+Name|Chef\s+Name):\s*(.+)", 
 
 
 def description_of(block: Sequence[Remark], is_switched_off: Callable[[str], bool]) -> str:
-    """The comment that stands directly above a job, in one line; "" if it tells nothing."""
+    """Return the comment directly above a job as one line; "" if it describes nothing."""
     lines = [remark.text.lstrip("#").strip() for remark in block]
     named = [found[1] for found in map(_NAMED_BY_A_TOOL.fullmatch, lines) if found]
     if named:

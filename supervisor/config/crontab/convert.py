@@ -1,7 +1,7 @@
-"""The lines of a crontab -> the text of a jobs.yaml that does what cron did.
+"""Items of a crontab -> the text of a jobs.yaml with the same behaviour.
 
-Pure. Where we cannot do as cron does, the text says what differs; a line that
-is lost stays in it as a comment with the reason.
+Pure. Comments in the text state where the behaviour differs. A lost line is kept as a
+comment with the reason.
 """
 
 import shlex
@@ -13,7 +13,7 @@ from supervisor.config.crontab.settings import SH, Lost, Remark
 from supervisor.config.parse_job import RESERVED_NAMES
 from supervisor.config.yaml_writer import comment, mapping, scalar, value
 
-# What max_concurrent may be at most.
+# The upper bound of max_concurrent.
 _MOST_AT_ONCE = 1000
 _HEAD = """\
 # Made of a crontab by `nightshift import crontab`. Otherwise than with cron:
@@ -33,7 +33,7 @@ defaults:
 
 
 def jobs_yaml(items: Sequence[Item]) -> str:
-    """The whole file; without an Entry its jobs are none, which `check` refuses."""
+    """Return the whole file; without any Entry it has no jobs, which `check` refuses."""
     entries = [item for item in items if isinstance(item, Entry)]
     places = min(max(1, len(entries)), _MOST_AT_ONCE)
     shared = _shared_env(entries)
@@ -47,7 +47,7 @@ def jobs_yaml(items: Sequence[Item]) -> str:
 def _blocks(
     items: Iterable[Item], shared: tuple[tuple[str, str], ...], names: JobNames
 ) -> Iterator[str]:
-    """Each item's lines, a blank line after each job."""
+    """Yield the lines of each item, with a blank line after each job."""
     for item in items:
         match item:
             case Remark(_, text):
@@ -85,7 +85,7 @@ def _job(name: str, entry: Entry, shared: tuple[tuple[str, str], ...]) -> Iterat
 
 
 def _command(entry: Entry) -> str:
-    """A text for /bin/sh; with another shell a list; with input, fed by printf."""
+    """Return a text for /bin/sh, a list for another shell; input is fed by printf."""
     shell = entry.settings.shell
     if entry.stdin is not None:
         return scalar(_fed(entry.command, entry.stdin, shell))
@@ -95,12 +95,12 @@ def _command(entry: Entry) -> str:
 
 
 def _fed(command: str, stdin: str, shell: str) -> str:
-    """The command in a shell of its own, so that all of it has the input, whatever it is."""
+    """Return the command in a separate shell, so that all parts of it share the input."""
     lines = " ".join(shlex.quote(line) for line in stdin.split("\n")[:-1])
     return f"printf '%s\\n' {lines} | {shlex.quote(shell)} -c {shlex.quote(command)}"
 
 
 def _shared_env(entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
-    """The environment of all jobs, if it is the same for all."""
+    """Return the environment of all jobs if they have the same one, else ()."""
     kinds = {entry.settings.env for entry in entries}
     return kinds.pop() if len(kinds) == 1 else ()

@@ -1,10 +1,10 @@
-"""What the two crons of Linux make of a field of times and of backslashes.
+"""How the two crons of Linux read time fields and backslashes.
 
-Pure. Debian's cron (3.0pl1) and cronie read the same text differently, and both
-accept what they then ignore: for Debian's `fri#2` is every Friday, and `22-5` is no
-hour at all. The values are found here as each program finds them, and a text is
-written that means the same in jobs.yaml. Compared with both programs: the table
-in `tests/edge/cron_dialects_table.txt`.
+Pure. Debian's cron (3.0pl1) and cronie read the same text differently, and both accept
+text that they then ignore: for Debian's cron `fri#2` is every Friday, and `22-5` matches
+no hour. This module computes the values that each program computes, and writes a text
+with the same meaning in jobs.yaml. `tests/edge/test_cron_dialects.py` holds a table of
+what both programs do.
 """
 
 import re
@@ -22,7 +22,7 @@ _STAR = re.compile(r"\*(?:/[0-9]+)?")
 
 
 class Dialect(StrEnum):
-    """A cron program whose reading is followed."""
+    """A cron program whose syntax is followed."""
 
     DEBIAN = "debian"
     CRONIE = "cronie"
@@ -33,7 +33,7 @@ _TITLES = {Dialect.DEBIAN: "Debian's cron", Dialect.CRONIE: "cronie"}
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One of the five: what it is called, its least and greatest number, its names."""
+    """One of the five fields: its title, its least and greatest number, its names."""
 
     title: str
     least: int
@@ -52,17 +52,17 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The five fields as jobs.yaml has them, and where the crons differ."""
+    """The five fields as written in jobs.yaml, and notes on differences between the crons."""
 
     text: str
     notes: tuple[str, ...] = ()
 
 
 def read_times(fields: Sequence[str], dialect: Dialect) -> Times:
-    """The text for jobs.yaml that means what the dialect means by these fields.
+    """Return the text for jobs.yaml with the meaning that the dialect gives to these fields.
 
     Raises:
-        Wrong: the dialect refuses it, or never runs it.
+        BadValueError: the dialect refuses the fields, or never runs them.
     """
     texts, notes = [], []
     for place, text in enumerate(fields):
@@ -83,26 +83,26 @@ def read_times(fields: Sequence[str], dialect: Dialect) -> Times:
 
 
 def read_field(text: str, place: int, dialect: Dialect) -> frozenset[int]:
-    """The numbers that a field stands for; Sunday is 0 and 7. Raises: Wrong."""
+    """Return the numbers of a field; Sunday is 0 and 7. Raises: BadValueError."""
     field = FIELDS[place]
     found: set[int] = set()
     at = -1
     while at < 0 or text[at : at + 1] == ",":
         numbers, at = _term(text, at + 1, field, dialect)
         found.update(numbers)
-    # Behind a term Debian's cron skips all up to the next blank.
+    # After a term, Debian's cron ignores everything up to the next blank.
     if at < len(text) and dialect is Dialect.CRONIE:
         raise _refusal(field, text)
     return frozenset(found)
 
 
 def collapses_backslashes(dialect: Dialect) -> bool:
-    r"""Whether `\\` in a command becomes `\`."""
+    r"""Return whether `\\` in a command becomes `\`."""
     return dialect is Dialect.DEBIAN
 
 
 def _outcome(text: str, place: int, dialect: Dialect) -> str | BadValueError:
-    """What jobs.yaml writes for the field ("": it never matches), or the refusal."""
+    """Return the field for jobs.yaml ("" if it never matches), or the refusal."""
     try:
         return _written(text, place, read_field(text, place, dialect))
     except BadValueError as wrong:
@@ -116,7 +116,7 @@ def _in_words(outcome: str | BadValueError) -> str:
 
 
 def _term(text: str, at: int, field: Field, dialect: Dialect) -> tuple[Sequence[int], int]:
-    """The numbers of the term that begins at `at`, and where it ends."""
+    """Return the numbers of the term that begins at `at`, and the index of its end."""
     if text[at : at + 1] == "*":
         return _stepped(text, at + 1, (field.least, field.most), field)
     low, at = _number(text, at, field)
@@ -173,7 +173,7 @@ def _refusal(field: Field, text: str) -> BadValueError:
 
 
 def _written(text: str, place: int, numbers: frozenset[int]) -> str:
-    """A text that jobs.yaml reads as these numbers: the given one, if it does."""
+    """Return a text that jobs.yaml reads as these numbers; the original one if possible."""
     attempts: list[str] = [text, *_STAR.findall(text)[:1]]
     for attempt in attempts:
         if _as_days(cron_text.field_values(place, attempt), place) == _as_days(numbers, place):
@@ -189,7 +189,7 @@ def _as_days(numbers: frozenset[int] | None, place: int) -> frozenset[int] | Non
 
 
 def _ranges(numbers: Sequence[int]) -> str:
-    """`1-3,5` of 1, 2, 3, 5."""
+    """Return `1-3,5` for 1, 2, 3, 5."""
     spans: list[list[int]] = []
     for number in numbers:
         if spans and spans[-1][1] == number - 1:
@@ -200,7 +200,13 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 def _without_empty(texts: list[str], fields: Sequence[str], dialect: Dialect) -> str:
-    """The expression; a field of days that never matches leaves it to the other one."""
+    """Return the expression.
+
+    A day field that never matches becomes `*` if the other one restricts the days.
+
+    Raises:
+        BadValueError: another field never matches.
+    """
     if texts[2] and not texts[2].startswith("*") and not texts[4]:
         texts[4] = "*"
     elif texts[4] and not texts[4].startswith("*") and not texts[2]:

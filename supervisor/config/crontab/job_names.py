@@ -1,8 +1,8 @@
-"""A name for a job that has only a command line: that of its real program.
+"""Derives a job name from a command line: the name of the program that does the work.
 
-Pure. `cd /srv/app && ./manage.py cleanup --all` is `manage-cleanup`; what only
-prepares (cd, export, sleep, a test), and what runs another program (nice, sudo,
-timeout, a shell), is passed over.
+Pure. `cd /srv/app && ./manage.py cleanup --all` becomes `manage-cleanup`. Commands that
+only prepare (cd, export, sleep, a test) or run another program (nice, sudo, timeout,
+a shell) are skipped.
 """
 
 import re
@@ -13,7 +13,7 @@ from supervisor.config.scalars import NAME
 
 _LONGEST = 40
 _DEEPEST = 5
-# Only prepare the ground; `echo` and `true` are names only where there is nothing else.
+# Commands that only prepare. `echo` and `true` (_SAYS) are used only as a last resort.
 _PREPARES = set_of(
     """
     cd pushd popd . source sleep export set unset umask ulimit test [ [[ : trap local readonly
@@ -28,7 +28,7 @@ _WORDS_OF_THE_SHELL = set_of(
     """
 )
 _LOOPS = frozenset(("for", "case", "select"))
-# Runs the program behind it; how many words without a dash it takes first.
+# Programs that run another program -> the number of operands before that program.
 _RUNS = {
     **dict.fromkeys(
         set_of(
@@ -65,17 +65,17 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=.*", re.DOTALL)
 
 
 class JobNames:
-    """Names that were given so far, so that each is given once."""
+    """Names given so far, so that each name is unique."""
 
     def __init__(self, reserved: frozenset[str]) -> None:
         self._taken = dict.fromkeys(reserved, 1)
 
     def of(self, command: str) -> str:
-        """A new name for a job of this command."""
+        """Return a new, unique name for a job with this command."""
         return self.like("-".join(_telling(command)))
 
     def like(self, words: str) -> str:
-        """A new name as near to these words as a name can be."""
+        """Return a new, unique name that is as close as possible to `words`."""
         slug = re.sub(r"[^a-z0-9._-]+", "-", words.lower())[:_LONGEST].strip("-._")
         if not NAME.fullmatch(slug):
             slug = f"job-{slug}"[:_LONGEST].rstrip("-._")
@@ -88,7 +88,7 @@ class JobNames:
 
 
 def _telling(command: str) -> list[str]:
-    """`["manage", "cleanup"]` of `cd /srv/app && ./manage.py cleanup --all`."""
+    """Return `["manage", "cleanup"]` for `cd /srv/app && ./manage.py cleanup --all`."""
     found = list(_programs(command, _DEEPEST))
     for words in found:
         if words[0] not in _SAYS:
@@ -97,16 +97,16 @@ def _telling(command: str) -> list[str]:
 
 
 def _fallback(command: str) -> list[str]:
-    """The first word that has a letter, where all only prepares."""
+    """Return the first word with a letter, for a command of preparations only."""
     words = [program(word) for words in simple_commands(command) for word in words]
     return [word for word in words if re.search(r"[A-Za-z]", word)][:1] or ["job"]
 
 
 def _programs(command: str, depth: int) -> Iterator[list[str]]:
-    """The program, and its first plain word, of each simple command that is one."""
+    """Yield the program of each simple command, with its first argument if it is a plain word."""
     for words in simple_commands(command):
         if len(words) > 1 and words[0] == "command" and words[1].startswith("-"):
-            continue  # command -v: only asks whether there is one
+            continue  # command -v: only tests whether a program exists
         rest = _behind_runners(words)
         scripts = list(scripts_within(words)) if depth else []
         if scripts:
@@ -119,7 +119,7 @@ def _named(rest: list[str]) -> Iterator[list[str]]:
     name, behind = program(rest[0]), rest[1:]
     if _INTERPRETERS.fullmatch(name):
         if any(word in ("-e", "-r") for word in behind[:2]) and "sleep" in " ".join(behind):
-            return  # waits for a random time
+            return  # a random sleep
         script = next((n for n, word in enumerate(behind) if not word.startswith("-")), None)
         if script is not None and not {"-e", "-r", "-c"} & set(behind[:script]):
             name, behind = program(behind[script]), behind[script + 1 :]
@@ -136,7 +136,7 @@ def _is_program(word: str) -> bool:
 
 
 def _behind_runners(words: list[str]) -> list[str]:
-    """From the program on: without assignments, words of the shell, nice, sudo and the like."""
+    """Return the words from the program on, without assignments, keywords and runners."""
     rest = list(words)
     while rest:
         name = program(rest[0])

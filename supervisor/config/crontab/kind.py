@@ -1,8 +1,8 @@
-"""Whose table a crontab is: a user's own, or a system one with a column of users.
+"""Detects whether a crontab is a user's own or a system one with a user column.
 
-Pure. Judged by the path, then by the sixth word of every line. Where that is not
-sure the answer names the line, and the person decides: read in the wrong way,
-`www-data` becomes a program, or a program is taken for a user.
+Pure. Judges by the path, then by the sixth word of every line. If these are
+inconclusive, the result names the doubtful line and the user must decide: read in the
+wrong way, `www-data` would become a program, or a program would be taken for a user.
 """
 
 import re
@@ -14,7 +14,7 @@ from pathlib import PurePath
 from supervisor.config.crontab.parse import USER_AND_COMMAND, job_lines
 from supervisor.config.crontab.shell_text import set_of
 
-# Accounts that packages of the usual systems make for daemons, and those of images.
+# Accounts that packages of common distributions create for daemons, and those of images.
 ACCOUNTS = set_of(
     """
     root daemon bin sys adm www-data www wwwrun apache apache2 httpd http nginx nobody postgres
@@ -35,7 +35,7 @@ ACCOUNTS = set_of(
     nsd knot powerdns pdns
     """
 )
-# Programs that are called like an account of the list.
+# Programs with the same name as an account above.
 PROGRAMS = set_of(
     """
     mail sync git man lp news at mysql nginx named squid puppet salt vagrant ansible redis tor
@@ -44,7 +44,7 @@ PROGRAMS = set_of(
     mirror apt-mirror syncthing sa-update apache2 httpd openvpn asterisk hdfs yarn
     """
 )
-# Programs that are given a path, whether this machine has them or not.
+# Programs that take a path as argument, whether installed on this machine or not.
 _INTERPRETERS = re.compile(
     r"(python|php|perl|ruby|node|bash|sh|dash|zsh|ksh|java|lua|Rscript|pypy|deno|bun|dotnet|go)"
     r"[0-9.]*"
@@ -54,7 +54,7 @@ _SURE_COMMAND = re.compile(r"[/.$\[(~\"'!{:]|(cd|test|if|sh|bash|env|nice|ionice
 
 
 class Kind(StrEnum):
-    """What a table is, or that it cannot be told."""
+    """The kind of a crontab, or that it is unclear."""
 
     USER = "user"
     SYSTEM = "system"
@@ -62,7 +62,7 @@ class Kind(StrEnum):
 
 
 class _Word(StrEnum):
-    """What a line's sixth word may be."""
+    """What the sixth word of a line can be."""
 
     ACCOUNT = "account"
     BOTH = "account or program"
@@ -72,7 +72,7 @@ class _Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A kind, and the line that makes it unclear (0: none does)."""
+    """A kind, and the line that makes it unclear (0 if none)."""
 
     kind: Kind
     line: int = 0
@@ -80,7 +80,7 @@ class Judgement:
 
 
 def kind_of_path(path: str) -> Kind:
-    """By where the file lies; UNCLEAR where that says nothing."""
+    """Return the kind implied by the path; UNCLEAR if it implies none."""
     parts = PurePath(path).parts
     if parts[-2:] == ("etc", "crontab") or parts[-3:-1] == ("etc", "cron.d"):
         return Kind.SYSTEM
@@ -88,7 +88,7 @@ def kind_of_path(path: str) -> Kind:
 
 
 def owner_of_path(path: str) -> str:
-    """The user whose table a file of cron's spool is; "" for any other file."""
+    """Return the user that owns a crontab in cron's spool; "" for any other file."""
     parts = PurePath(path).parts
     in_debian = parts[-4:-1] == ("spool", "cron", "crontabs") or parts[-3:-1] == (
         "cron",
@@ -101,7 +101,10 @@ def owner_of_path(path: str) -> str:
 def kind_of_text(
     text: str, users: Collection[str], is_program: Callable[[str], bool]
 ) -> Judgement:
-    """By the sixth words. users, is_program: what this machine has."""
+    """Return the kind implied by the sixth words.
+
+    users, is_program: accounts and programs of this machine.
+    """
     words = [(line, *_judged(rest, users, is_program)) for line, rest in job_lines(text)]
     kinds = {kind for _, kind, _ in words}
     if kinds and kinds <= {_Word.ACCOUNT, _Word.BOTH} and _Word.ACCOUNT in kinds:
@@ -113,7 +116,7 @@ def kind_of_text(
 
 
 def names_user(text: str, user: str) -> bool:
-    """Whether some line has this user where a system table names users."""
+    """Return whether any line has this user in the user column of a system crontab."""
     found = (USER_AND_COMMAND.fullmatch(rest) for _, rest in job_lines(text))
     return any(each is not None and each[1] == user for each in found)
 

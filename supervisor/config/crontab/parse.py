@@ -1,9 +1,9 @@
-"""The text of a crontab -> its lines as values: what is due when, under which settings.
+"""Parses a crontab into its lines: times, command and settings of each job.
 
-Pure. Read as Debian's cron or cronie reads it: settings hold for the lines below
-them, an unescaped `%` ends the command and begins its input, only blanks and tabs
-are blanks. A line that we cannot keep is `Lost`, with the reason; nothing is
-dropped in silence. `from_crontab.py` writes jobs.yaml of what is found here.
+Pure. Follows Debian's cron or cronie: a setting applies to the lines below it, an
+unescaped `%` ends the command and begins its input, and only spaces and tabs count as
+blanks. A line that cannot be converted becomes `Lost`, with the reason; no line is
+dropped silently. `convert.py` writes jobs.yaml from the result. Enter by `read`.
 """
 
 import re
@@ -29,10 +29,10 @@ _TIME_FIELD = re.compile(r"[0-9*?][0-9*,/?-]*")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a table is read.
+    """How a crontab is read.
 
-    user: None for a user's own crontab; for a system one, with its column of
-    users, the one whose lines are kept. is_folder: whether a HOME can be a cwd.
+    user: None for a user's own crontab; for a system crontab, with its user column, the user
+    whose lines are kept. is_folder: whether a path, here a HOME, can be a cwd.
     """
 
     user: str | None = None
@@ -44,8 +44,8 @@ class Options:
 class Entry:
     """A line that becomes a job.
 
-    stdin: None, or its input with all newlines. notes: what is otherwise than the
-    line says. catch_up_days: how long a missed slot is made up for; 0: never.
+    stdin: the input with all newlines, or None. notes: differences from the line.
+    catch_up_days: maximum age of a missed slot that is made up for; 0: never.
     """
 
     line: int
@@ -63,7 +63,7 @@ Item = Entry | Remark | Lost
 
 
 def read(text: str, options: Options | None = None) -> list[Item]:
-    """All lines of a crontab but the blank ones, in order."""
+    """Return all lines of a crontab except blank ones, in order."""
     options = options or Options()
     items: list[Item] = []
     block: list[Remark] = []
@@ -82,7 +82,7 @@ def read(text: str, options: Options | None = None) -> list[Item]:
 
 
 def job_lines(text: str) -> Iterator[tuple[int, str]]:
-    """The number of each line that is a job, and what stands behind its times."""
+    """Yield the line number of each job, and the text after its times."""
     for number, line in _lines(text):
         job = JOB.fullmatch(line)
         if job and not line.startswith("#") and not ASSIGNMENT.fullmatch(line):
@@ -90,7 +90,7 @@ def job_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines without blanks around them; one that is a carriage return alone is blank."""
+    """Yield numbered lines without surrounding blanks; a lone carriage return counts as blank."""
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip(BLANKS)
         yield number, "" if line == "\r" else line
@@ -99,8 +99,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _line(
     number: int, line: str, options: Options, settings: Settings
 ) -> tuple[Item | None, Settings]:
-    """What a line that is no comment is, and the settings below it."""
-    # Behind a value cron takes every kind of blank away, behind a command none.
+    """Return the item of a line that is not a comment, and the settings for the lines below."""
+    # cron strips whitespace of every kind after a value, but none after a command.
     assignment = ASSIGNMENT.fullmatch(line.rstrip(" \t\r\f\v"))
     bad = unfit(assignment[0] if assignment else line)
     if bad:
@@ -114,7 +114,7 @@ def _line(
 
 
 def unfit(line: str) -> str:
-    """Why a line can be no command of jobs.yaml; "" where it can."""
+    """Return why a line cannot be a command in jobs.yaml, or "" if it can."""
     if line.endswith("\r"):
         return "it ends with a carriage return, which cron hands to the command (sed 's/\\r$//')"
     bad = next((c for c in line if c != "\t" and (c < " " or "\ud800" <= c <= "\udfff")), None)
@@ -124,7 +124,7 @@ def unfit(line: str) -> str:
 
 
 def _entry(number: int, line: str, options: Options, settings: Settings) -> Entry:
-    """The job of a line. Raises: Wrong, if it cannot be kept."""
+    """Return the job of a line. Raises: BadValueError, if it cannot be converted."""
     job = JOB.fullmatch(line)
     if job is None:
         raise BadValueError("expected five fields (or @daily and the like) and a command")
@@ -141,7 +141,7 @@ def _entry(number: int, line: str, options: Options, settings: Settings) -> Entr
 
 
 def with_command(entry: Entry, notes: list[str]) -> Entry:
-    """The entry with a command that a shell waits for. Raises: Wrong, if there is none."""
+    """Return the entry with a command in the foreground. Raises: BadValueError if it is empty."""
     kept = in_foreground(entry.command, entry.settings.shell)
     if not kept.command.strip():
         raise BadValueError("there is no command")
@@ -151,7 +151,7 @@ def with_command(entry: Entry, notes: list[str]) -> Entry:
 
 
 def _times(written: str, rest: str, dialect: Dialect) -> tuple[str, list[str]]:
-    """The times as jobs.yaml has them, and what is to be said of them. Raises: Wrong."""
+    """Return the times as written in jobs.yaml, and notes on them. Raises: BadValueError."""
     if written.startswith("@"):
         _check_name(written)
         if written != REBOOT:
@@ -164,7 +164,7 @@ def _times(written: str, rest: str, dialect: Dialect) -> tuple[str, list[str]]:
 
 
 def _of_user(rest: str, user: str) -> str:
-    """What follows the user's column. Raises: Wrong, if the user is another."""
+    """Return the text after the user column. Raises: BadValueError for another user."""
     found = USER_AND_COMMAND.fullmatch(rest)
     if found is None:
         raise BadValueError("expected a user and a command after the times")
@@ -185,11 +185,11 @@ def _check_name(times: str) -> None:
 
 
 def split_percent(text: str, dialect: Dialect = Dialect.DEBIAN) -> tuple[str, str | None]:
-    r"""The command up to the first unescaped `%`, and its input (None: nothing).
+    r"""Return the command up to the first unescaped `%`, and its input or None.
 
-    `\%` is a percent sign in both, further `%` of the input are newlines, and
-    the input ends with a newline, as cron sees to. Debian's cron makes one
-    backslash of two, in the command only.
+    `\%` is a percent sign in both. Further `%` of the input are newlines, and the input
+    always ends with a newline, as with cron. Debian's cron collapses two backslashes into
+    one, in the command only.
     """
     parts: list[str] = [""]
     is_escaped = False
@@ -200,7 +200,8 @@ def split_percent(text: str, dialect: Dialect = Dialect.DEBIAN) -> tuple[str, st
             parts.append("")
         elif not (is_escaped and letter == "\\" and _is_paired(parts, dialect)):
             parts[-1] += letter
-        # In the input cron lets each backslash escape, in the command a pair escapes nothing.
+        # In the input, cron treats each backslash as an escape; in the command, a pair of
+        # backslashes escapes nothing.
         is_escaped = letter == "\\" and (len(parts) > 1 or not is_escaped)
     command, *lines = parts
     given = "\n".join(lines)
@@ -214,7 +215,7 @@ def _is_paired(parts: list[str], dialect: Dialect) -> bool:
 
 
 def is_switched_off(line: str) -> bool:
-    """Whether a comment is a setting or a job, but for its `#`."""
+    """Return whether a comment is a commented-out setting or job."""
     job = JOB.fullmatch(line)
     if job is None or ASSIGNMENT.fullmatch(line):
         return job is None and ASSIGNMENT.fullmatch(line) is not None

@@ -1,8 +1,8 @@
-"""The settings of a crontab: what an assignment means for the lines below it.
+"""The settings of a crontab: the effect of an assignment on the lines below it.
 
-Pure. Most become the environment of jobs; those that cron keeps for itself are
-told apart here, each with what takes its place. As cron puts all of them into the
-environment, a command that uses one of cron's own finds it there too.
+Pure. Most settings become environment variables of jobs. Those that cron interprets
+itself are handled separately, each with its replacement. cron exports these too, so they
+are added to the environment of a command that names them.
 """
 
 import re
@@ -15,17 +15,17 @@ from supervisor.config.problems import BadValueError
 from supervisor.config.timezones import check_zone
 
 SH = "/bin/sh"
-# What stands around a value without belonging to it.
+# Blanks that are stripped from a value.
 _BLANKS = " \t\r\f\v"
 Env = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the assignments so far have made of the lines below them.
+    """The combined effect of the assignments above a line.
 
-    own: settings of cron's own, for commands that use them. zone: of the times, ""
-    for the machine's. bad_shell, bad_zone: why no line below can be kept.
+    own: settings that cron interprets itself, for commands that use them. zone: of the
+    times, "" for the machine's. bad_shell, bad_zone: why no line below can be converted.
     """
 
     env: Env = ()
@@ -37,16 +37,16 @@ class Settings:
     bad_zone: str = ""
 
     def used_by(self, command: str) -> "Settings":
-        """The same with those of cron's own in the environment that the command names."""
+        """Return settings with cron's own variables in env, where the command names them."""
         used = [pair for pair in self.own if re.search(rf"\b{re.escape(pair[0])}\b", command)]
         return replace(self, env=_laid_over(self.env, used))
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A comment, or a setting of cron's own and what takes its place.
+    """A comment, or a setting that cron interprets itself with its replacement.
 
-    warning: what a person is to be told of it; "" where it does no harm.
+    warning: text to show to the user; "" if the setting is harmless.
     """
 
     line: int
@@ -56,7 +56,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A line that cannot be kept, and why."""
+    """A line that cannot be converted, and the reason."""
 
     line: int
     text: str
@@ -65,7 +65,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class _Assignment:
-    """One assignment: where, as it is written, and what it may ask of its surroundings."""
+    """One assignment: its position, its text, and the context it is evaluated in."""
 
     line: int
     text: str
@@ -75,11 +75,11 @@ class _Assignment:
     is_folder: Callable[[str], bool]
 
     def remark(self, why: str, warning: str = "") -> Remark:
-        """What stands in its place, as a comment."""
+        """Return a comment that replaces the assignment."""
         return Remark(self.line, f"# {self.text} ({why})", warning)
 
     def lost(self, reason: str) -> Lost:
-        """It cannot be kept."""
+        """Return the assignment as a lost line."""
         return Lost(self.line, self.text, reason)
 
 
@@ -93,7 +93,7 @@ def assign(
     is_folder: Callable[[str], bool],
     settings: Settings,
 ) -> Read:
-    """What a setting comes to: a word about it (None: none needed), and the settings below it."""
+    """Return an item for a setting (None if not needed), and the settings for the lines below."""
     name, value = _unquoted(found[1]), _unquoted(found[2])
     given = _Assignment(number, found[0], name, value, dialect, is_folder)
     if name in _OF_CRON:
@@ -124,7 +124,7 @@ def _unquoted(text: str) -> str:
 
 
 def words(wrong: BadValueError) -> str:
-    """Why a line is lost."""
+    """Return the text of an error with its hint."""
     return f"{wrong.message} ({wrong.hint})" if wrong.hint else wrong.message
 
 

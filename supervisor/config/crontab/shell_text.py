@@ -1,8 +1,8 @@
-"""What can be said of a command line for the shell without running it.
+"""Static analysis of shell command lines.
 
-Pure. Not a parser of the whole language: quotes, comments, groups and operators
-are told apart, so that a `&` which starts something in the background is not
-taken for `&&`, `2>&1`, `&>` or a letter of a text.
+Pure. Not a full parser of the language: it separates words, quotes, comments, groups and
+operators, so that a background `&` is not confused with `&&`, `2>&1`, `&>` or an `&`
+inside a quoted text.
 """
 
 import re
@@ -17,7 +17,7 @@ _SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash"))
 _BEFORE = r"(?:^|[\s/])"
 _KEEPS = "what the job starts ends with the job's own process; a daemon belongs to systemd"
 _OUTSIDE = "it runs outside of this service, which does not see how it ends"
-# What parts from the shell that waits for it, and what becomes of it here.
+# Commands that detach from the waiting shell, and the note for each.
 _DETACHING = tuple(
     (re.compile(_BEFORE + pattern), said)
     for pattern, said in (
@@ -37,7 +37,7 @@ _QUEUING = re.compile(r"(?:sudo\s+)?(?:\S*/)?(?:at|batch)(?:\s+(?!-[lcdrV])|$)")
 
 
 class JobRecord(StrEnum):
-    """What a piece of a command line is."""
+    """Kind of a piece of a command line."""
 
     WORD = "word"
     OPERATOR = "operator"
@@ -46,7 +46,7 @@ class JobRecord(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A word as it is written, an operator, or a comment; where it begins and how deep."""
+    """A word as written, an operator, or a comment; with its start index and group depth."""
 
     mark: JobRecord
     text: str
@@ -56,19 +56,19 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Foreground:
-    """A command that the shell waits for, and what was changed or is still in doubt."""
+    """A command that the shell waits for; notes: what was changed, or is uncertain."""
 
     command: str
     notes: tuple[str, ...] = ()
 
 
 def set_of(words: str) -> frozenset[str]:
-    """The words of a text that lists them."""
+    """Return the words of a whitespace-separated list."""
     return frozenset(words.split())
 
 
 def pieces(command: str) -> Iterator[Piece]:
-    """The words, operators and comments of a command, in order."""
+    """Yield the words, operators and comments of a command, in order."""
     at, depth = 0, 0
     while at < len(command):
         if command[at] in " \t":
@@ -93,7 +93,7 @@ def pieces(command: str) -> Iterator[Piece]:
 
 
 def simple_commands(command: str) -> list[list[str]]:
-    """The words of each simple command, without what is redirected where."""
+    """Return the words of each simple command, without redirections."""
     found: list[list[str]] = [[]]
     is_target = False
     for piece in pieces(command):
@@ -109,10 +109,10 @@ def simple_commands(command: str) -> list[list[str]]:
 
 
 def in_foreground(command: str, shell: str = "/bin/sh") -> Foreground:
-    """The command without the `&` that would let its job end at once.
+    """Return the command without a background `&` that would end its job at once.
 
-    A last `&` goes; behind one that has a command after it, the shell is made to
-    wait. What leaves the shell in other ways is only named.
+    A final `&` is removed. For an `&` before another command, a `wait` is added. Other ways
+    to detach from the shell are only noted.
     """
     written, notes = _redirected(command, shell)
     found = list(pieces(written))
@@ -138,7 +138,7 @@ def in_foreground(command: str, shell: str = "/bin/sh") -> Foreground:
 
 
 def _with_wait(command: str) -> str:
-    """The command with a wait at its end, or before the `exit` that ends it."""
+    """Append `wait` to the command, or insert it before a final `exit`."""
     ends = [
         p for p in pieces(command) if p.mark is JobRecord.WORD and p.text == "exit" and not p.depth
     ]
@@ -148,7 +148,7 @@ def _with_wait(command: str) -> str:
 
 
 def _redirected(command: str, shell: str) -> tuple[str, list[str]]:
-    """`&> file` as `> file 2>&1`, since it is a `&` and a `>` to a shell that is no bash."""
+    """Rewrite `&> file` as `> file 2>&1`: a shell other than bash parses `&>` as `&` and `>`."""
     found = list(pieces(command))
     written = command
     for n in range(len(found) - 2, -1, -1):
@@ -165,20 +165,20 @@ def _is_operator(piece: Piece) -> bool:
 
 
 def program(word: str) -> str:
-    """The name of a program without its folder and quotes."""
+    """Return the name of a program without its folder and quotes."""
     bare = word.strip("\"'`$(){}")
     return bare.rstrip("/").rpartition("/")[2] or bare
 
 
 def unquoted(word: str) -> str:
-    """A word without its quotes and backslashes."""
+    """Return a word without its quotes and backslashes."""
     if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"":
         return word[1:-1]
     return re.sub(r"\\(.)|[\"']", r"\1", word)
 
 
 def scripts_within(words: list[str]) -> Iterator[str]:
-    """The command lines that a simple command hands to a shell: `sh -c '...'`, `su -c '...'`."""
+    """Yield the scripts that a simple command passes to a shell: `sh -c '...'`, `su -c '...'`."""
     runs_shell = any(program(word) in _SHELLS | {"su", "runuser"} for word in words)
     for option, text in pairwise(words):
         if runs_shell and re.fullmatch(r"-[a-z]*c|--command", option):
@@ -186,7 +186,7 @@ def scripts_within(words: list[str]) -> Iterator[str]:
 
 
 def _word_end(command: str, at: int) -> int:
-    """Where the word that begins at `at` ends; quotes and substitutions belong to it."""
+    """Return the end of the word at `at`, including its quotes and substitutions."""
     while at < len(command) and command[at] not in " \t\n;&|<>()":
         letter = command[at]
         if letter == "\\":
@@ -199,7 +199,7 @@ def _word_end(command: str, at: int) -> int:
             at += 1
     if at < len(command) and command.startswith("((", at):
         return _balanced(command, at)
-    # `name()` and `x=(a b)` go on as operators; a stray sign is a word of its own.
+    # `name()` and `x=(a b)` continue as operators; a stray sign is a separate word.
     return at
 
 
@@ -210,7 +210,7 @@ def _closing(command: str, at: int, quote: str) -> int:
 
 
 def _balanced(command: str, at: int) -> int:
-    """Behind the bracket that closes the one at `at`."""
+    """Return the index after the bracket that closes the one at `at`."""
     opening = command[at]
     closing = {"(": ")", "{": "}"}[opening]
     depth = 0
@@ -230,13 +230,13 @@ def _balanced(command: str, at: int) -> int:
 
 
 def _is_last(found: list[Piece], place: int) -> bool:
-    """Whether nothing but comments and ends of groups follow the `&` there."""
+    """Return whether only comments and ends of groups follow the `&` at `place`."""
     rest = [piece for piece in found[place + 1 :] if piece.mark is not JobRecord.COMMENT]
     return all(piece.text in (")", "}", ";", "\n") for piece in rest)
 
 
 def _detached(command: str) -> Iterator[str]:
-    """What is said of each simple command that does not stay with its shell."""
+    """Yield a note for each simple command that detaches from its shell."""
     for words in simple_commands(command):
         line = " ".join(words) + " "
         yield from (said for pattern, said in _DETACHING if pattern.search(line))

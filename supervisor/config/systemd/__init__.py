@@ -1,1 +1,1 @@
-"""`import systemd`: timers and services -> jobs.yaml."""
+"""`import systemd`: converts timers and services to jobs.yaml."""

@@ -1,8 +1,8 @@
 """An OnCalendar= expression of systemd.time(7) -> the cron expression with the same slots.
 
-Pure. systemd wants weekday *and* day of the month, where cron wants either: a week
-of the month becomes `sat#1`, the last days of a month `L`. Compared with
-`systemd-analyze calendar` where that is installed.
+Pure. systemd requires weekday *and* day of the month to match, where cron requires either.
+So a week of the month becomes `sat#1`, and the last days of a month `L`. Tests compare the
+result with `systemd-analyze calendar` where it is installed.
 """
 
 import re
@@ -36,7 +36,7 @@ _DATE = re.compile(r"(?:([0-9*.,/]+)-)?([0-9*.,/]+)([-~])([0-9*.,/]+)")
 _TIME = re.compile(r"([0-9*.,/]+)(?::([0-9*.,/]+))?(?::([0-9*.,/]+))?")
 _TERM = re.compile(r"([0-9]+)(?:\.\.([0-9]+))?(?:/([0-9]+))?")
 _SECONDS = re.compile(r"([0-9]+)(?:\.[0-9]+)?")
-# The days of a month that its n-th Saturday may be.
+# The days of a month on which its n-th Saturday can fall, and that n.
 _WEEKS = {frozenset(range(7 * n - 6, 7 * n + 1)): n for n in (1, 2, 3, 4)} | {
     frozenset((29, 30, 31)): 5
 }
@@ -45,7 +45,7 @@ Numbers = frozenset[int]
 
 @dataclass(frozen=True, slots=True)
 class CronTime:
-    """A cron expression, its zone ("": the machine's), and what differs from the original."""
+    """A cron expression, its zone ("": the machine's), and a note on differences."""
 
     cron: str
     zone: str = ""
@@ -54,17 +54,17 @@ class CronTime:
 
 @dataclass(frozen=True, slots=True)
 class _Days:
-    """Days of the month: their numbers, or how many days before its end they begin."""
+    """Days of the month, counted from its beginning or from its end."""
 
     numbers: Numbers
     is_from_end: bool
 
 
 def to_cron(text: str) -> CronTime:
-    """The cron expression of an OnCalendar= value.
+    """Return the cron expression of an OnCalendar= value.
 
     Raises:
-        Wrong: it cannot be read, or no cron expression has these slots.
+        BadValueError: it is invalid, or no cron expression has these slots.
     """
     if not text.strip():
         raise BadValueError("expected a calendar expression of systemd, got nothing")
@@ -96,7 +96,7 @@ def to_cron(text: str) -> CronTime:
 
 
 def _without_zone(words: list[str], text: str) -> tuple[list[str], str]:
-    """The words before the zone, and the zone."""
+    """Return the words before the zone, and the zone or ""."""
     if words and (words[-1] == "UTC" or ("/" in words[-1] and words[-1][0].isalpha())):
         if not _is_zone(words[-1]):
             raise BadValueError(f"expected an IANA name of a zone in {quote_value(text)}")
@@ -120,7 +120,7 @@ def _weekdays(word: str, text: str) -> Numbers:
     found: set[int] = set()
     for term in filter(None, word.split(",")):
         ends = [_weekday(name, text) for name in re.split(r"\.\.|-", term)]
-        # systemd's week begins on Monday.
+        # The week of systemd begins on Monday.
         low, high = ((end - 1) % 7 for end in (ends[0], ends[-1]))
         if low > high:
             raise BadValueError(f"expected weekdays from Monday on in {quote_value(text)}")
@@ -151,7 +151,7 @@ def _date(word: str, text: str) -> tuple[Numbers, _Days]:
 
 
 def _downwards(word: str) -> str:
-    """Days before the end of a month, of which `7/1` goes on to the last one: `1..7/1`."""
+    """Rewrite days before the end of a month: `7/1` counts towards the end, so `1..7/1`."""
     written = []
     for term in word.split(","):
         found = re.fullmatch(r"([0-9]+)/([0-9]+)", term)
@@ -176,7 +176,7 @@ def _time(word: str, text: str) -> tuple[Numbers, Numbers, str]:
 
 
 def _seconds(word: str, text: str) -> str:
-    """What is said of a second other than 0. Raises: Wrong, for more than one a minute."""
+    """Return a note on a second other than 0. Raises: BadValueError for several per minute."""
     found = _SECONDS.fullmatch(word)
     if found is None:
         raise BadValueError(f"runs more often than once a minute: {quote_value(text)}")
@@ -207,10 +207,10 @@ def _component(word: str, least: int, most: int, text: str) -> Numbers:
 
 
 def _both_days(days: _Days, weekdays: Numbers, text: str) -> tuple[str, str]:
-    """The fields for the day of the month and the weekday, of which both must hold.
+    """Return the fields for the day of the month and the weekday; both must match.
 
     Raises:
-        Wrong: cron has no way to say it.
+        BadValueError: cron cannot express it.
     """
     every_day = len(days.numbers) == 31
     every_weekday = not weekdays or len(weekdays) == 7
@@ -224,7 +224,7 @@ def _both_days(days: _Days, weekdays: Numbers, text: str) -> tuple[str, str]:
     if days.numbers in _WEEKS:
         week = _WEEKS[days.numbers]
         return "*", ",".join(f"{number}#{week}" for number in sorted(weekdays))
-    # In Debian's rule a field that begins with a star makes both fields count.
+    # By Debian's rule, both fields must match if one of them begins with a star.
     if 1 in days.numbers:
         rest = _ranges(sorted(days.numbers - {1}))
         return f"*/31,{rest}" if rest else "*/31", weekday
@@ -247,7 +247,7 @@ def _from_end(
 
 
 def _written(numbers: Numbers, least: int, most: int) -> str:
-    """`*`, `*/15`, `9-17`, `1,3-5`."""
+    """Return numbers as a cron field: `*`, `*/15`, `9-17` or `1,3-5`."""
     found = sorted(numbers)
     if len(found) == most - least + 1:
         return "*"

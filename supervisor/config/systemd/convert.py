@@ -1,6 +1,6 @@
-"""Jobs of systemd's units -> the text of a jobs.yaml that does what the timers did.
+"""Jobs of systemd units -> the text of a jobs.yaml that replaces the timers.
 
-Pure. What differs stands beside each job; a timer that is lost stays as a comment.
+Pure. Differences are comments next to each job. A lost timer is kept as a comment.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ max_concurrent: {places}
 
 
 def checked(item: UnitJob | UnitLost) -> UnitJob | UnitLost:
-    """The job, if `check` accepts it; else why it does not."""
+    """Return the job if `check` accepts it, else the reason as UnitLost."""
     if isinstance(item, UnitLost):
         return item
     text = "\n".join(["jobs:", *_lines("job", item)])
@@ -35,7 +35,7 @@ def checked(item: UnitJob | UnitLost) -> UnitJob | UnitLost:
 
 
 def jobs_yaml(items: Sequence[UnitJob | UnitLost]) -> str:
-    """The whole file; without a job its jobs are none, which `check` refuses."""
+    """Return the whole file; without any job it has no jobs, which `check` refuses."""
     count = sum(isinstance(item, UnitJob) for item in items)
     text = _HEAD.format(places=min(max(1, count), _MOST_AT_ONCE))
     text += "\njobs:\n" if count else "\njobs: {}\n"

@@ -1,8 +1,8 @@
-"""ExecStart= and its like -> a command of jobs.yaml; time spans -> seconds.
+"""Converts ExecStart= and similar settings to a command, and time spans to seconds.
 
-Pure. As systemd.service(5) has it: prefixes before the program, `${NAME}` within a
-word and `$NAME` as one, `$$` for a dollar. What needs variables, more than one
-command or an ignored failure becomes a line for the shell.
+Pure. Follows systemd.service(5): prefixes before the program, `${NAME}` inside a word,
+`$NAME` as a whole word, `$$` for a dollar sign. A command becomes a line for the shell if
+it needs variables, several commands, or an ignored failure.
 """
 
 import re
@@ -31,7 +31,10 @@ _UNITS = {
 
 @dataclass(frozen=True, slots=True)
 class Exec:
-    """One command. expands: whether variables are put in. has_rights: `+`, `!` or `!!`."""
+    """One command.
+
+    expands: whether variables are substituted. has_rights: prefix `+`, `!` or `!!`.
+    """
 
     words: tuple[str, ...]
     ignores_failure: bool = False
@@ -40,13 +43,13 @@ class Exec:
 
 
 def read_exec(words: Sequence[str], values: Mapping[str, str]) -> Exec:
-    """A command from the words of its setting. Raises: Wrong."""
+    """Return the command of a setting, given its words. Raises: BadValueError."""
     first = words[0]
     program = first.lstrip("-@:+!|")
     prefix = first[: len(first) - len(program)]
     rest = [program, *words[1:]]
     if "@" in prefix:
-        # The second word is only what the program finds as its own name.
+        # With @, the second word is argv[0], not an argument.
         del rest[1:2]
     if not program:
         raise BadValueError(f"no program in {quote_value(' '.join(words))}")
@@ -55,21 +58,21 @@ def read_exec(words: Sequence[str], values: Mapping[str, str]) -> Exec:
 
 
 def is_plain(found: Exec) -> bool:
-    """Whether it can be a list of words, executed as it is."""
+    """Return whether the command can be a list of words, executed without a shell."""
     words = [word.replace("$$", "") for word in found.words]
     has_variable = any("${" in word or _OWN_WORD.fullmatch(word) for word in words)
     return not found.ignores_failure and not (found.expands and has_variable)
 
 
 def as_words(found: Exec) -> list[str]:
-    """The words of a plain command."""
+    """Return the words of a plain command."""
     if not found.expands:
         return list(found.words)
     return [word.replace("$$", "$") for word in found.words]
 
 
 def as_shell(found: Sequence[Exec]) -> str:
-    """A line for the shell that runs all of them until one fails."""
+    """Return a shell line that runs all commands until one fails."""
     lines = []
     for each in found:
         line = " ".join(_shell_word(word, each.expands) for word in each.words)
@@ -93,7 +96,11 @@ def _shell_word(word: str, expands: bool) -> str:
 
 
 def seconds(text: str) -> float | None:
-    """A time span such as `5min 20s`; None: infinity. Raises: Wrong."""
+    """Return the seconds of a time span such as `5min 20s`; None for infinity.
+
+    Raises:
+        BadValueError: it is not a time span.
+    """
     if text == "infinity":
         return None
     total, at = 0.0, 0

@@ -1,7 +1,6 @@
-"""A timer and its service -> the keys of a job, and what of them has no counterpart.
+"""A timer and its service -> the keys of a job, and the settings without a counterpart.
 
-Pure. `from_systemd.py` writes jobs.yaml of what is found here; nothing is dropped
-in silence.
+Pure. `convert.py` writes jobs.yaml from the result. No setting is dropped silently.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from supervisor.config.systemd.units import Setting, Unit, specified, specifiers
 from supervisor.config.yaml_writer import value
 
 UNIT = "Unit"
-# What needs no word: it is kept in another way, or says nothing of what runs when.
+# Settings that need no note: they are converted, or do not affect what runs or when.
 _KEPT = {
     TIMER: set_of(
         """
@@ -41,7 +40,7 @@ _KEPT = {
 
 @dataclass(frozen=True, slots=True)
 class UnitJob:
-    """A job: its name-to-be, its keys as jobs.yaml writes them, and what differs."""
+    """A job: its proposed name, its keys as written in jobs.yaml, and notes on differences."""
 
     unit: str
     name: str
@@ -50,20 +49,20 @@ class UnitJob:
 
     @property
     def lost_times(self) -> int:
-        """How many of its times no cron has, beside others that are kept."""
+        """Return the number of OnCalendar times that could not be converted."""
         return sum(note.startswith("OnCalendar=") for note in self.notes)
 
 
 @dataclass(frozen=True, slots=True)
 class UnitLost:
-    """A unit of which no job can be made, and why."""
+    """A unit that cannot become a job, and the reason."""
 
     unit: str
     reason: str
 
 
 def jobs_of(timer: Unit, service: Unit, machine: Machine) -> list[UnitJob | UnitLost]:
-    """The job of a timer; one for each zone, if it names several."""
+    """Return the job of a timer; one for each zone, if its times use several."""
     notes: list[str] = []
     try:
         keys = [*_described(timer, service, notes), *run_keys(service, machine, notes)]
@@ -79,7 +78,7 @@ def jobs_of(timer: Unit, service: Unit, machine: Machine) -> list[UnitJob | Unit
 
 
 def service_name(timer: Unit, home: str) -> str:
-    """The unit that a timer starts. Raises: Wrong."""
+    """Return the unit that a timer starts. Raises: BadValueError."""
     named = timer.last(TIMER, "Unit")
     return specified(named, specifiers(timer, home)) if named else f"{timer.stem}.service"
 
@@ -101,7 +100,7 @@ def _described(timer: Unit, service: Unit, notes: list[str]) -> Iterator[tuple[s
 
 
 def _without_counterpart(timer: Unit, service: Unit) -> Iterator[str]:
-    """A sentence for each kind of setting that is not kept."""
+    """Yield a note for each kind of setting that is not converted."""
     for unit in (timer, service):
         others: list[str] = []
         for setting in _in_force(unit):

@@ -1,6 +1,6 @@
-"""A service of systemd -> what a job runs: command, folder, environment, bounds.
+"""A systemd service -> what a job runs: command, folder, environment, limits.
 
-Pure. What cannot be kept is added to the notes.
+Pure. Settings that cannot be converted are added to the notes.
 """
 
 import re
@@ -23,7 +23,7 @@ _LIMITS = {
     "LimitNPROC": "processes",
 }
 _SUFFIXES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-# The names that systemd takes from sysexits.h, from 64 on.
+# The names that systemd takes from sysexits.h, numbered from 64.
 _SYSEXITS = (
     "USAGE DATAERR NOINPUT NOUSER NOHOST UNAVAILABLE SOFTWARE OSERR OSFILE CANTCREAT IOERR"
     " TEMPFAIL PROTOCOL NOPERM CONFIG"
@@ -32,14 +32,14 @@ _SYSEXITS = (
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a unit takes from where it runs: the home of root, the user of the service."""
+    """Facts about the target machine: root's home, and the user that runs the service."""
 
     home: str
     user: str
 
 
 def run_keys(service: Unit, machine: Machine, notes: list[str]) -> Iterator[tuple[str, str]]:
-    """What runs, where, and within which bounds. Raises: Wrong."""
+    """Yield the keys for command, folder, environment and limits. Raises: BadValueError."""
     values = specifiers(service, machine.home)
     yield "command", _command(service, values, notes)
     yield "cwd", value(_folder(service, values, machine))
@@ -66,7 +66,7 @@ def _command(service: Unit, values: dict[str, str], notes: list[str]) -> str:
         notes.append(f"Type={kind}: a daemon belongs to systemd; here it ends with its job")
     if len(found) == 1 and is_plain(found[0]):
         return "[" + ", ".join(map(value, as_words(found[0]))) + "]"
-    # The shell, not jobs.yaml, puts variables into a command that is one text.
+    # In a command that is one text, the shell expands variables, not jobs.yaml.
     return scalar(as_shell(found))
 
 
@@ -92,7 +92,7 @@ def _environment(
 
 
 def _bounds(service: Unit, notes: list[str]) -> Iterator[tuple[str, str]]:
-    """timeout, kill_grace, nice, limits and success_exit_status. Raises: Wrong."""
+    """Yield timeout, kill_grace, nice, limits and success_exit_status. Raises: BadValueError."""
     is_oneshot = service.last(SERVICE, "Type") == "oneshot"
     start = service.last(SERVICE, "TimeoutStartSec") or service.last(SERVICE, "TimeoutSec")
     text = service.last(SERVICE, "RuntimeMaxSec") or (start if is_oneshot else "")
@@ -153,7 +153,7 @@ def _whole(text: str, least: int, most: int, name: str) -> str:
 
 
 def _status(word: str) -> int:
-    """The number of an exit status; 0 where it has none."""
+    """Return the number of an exit status, or 0 for an unknown name."""
     if word.isdigit():
         return int(word[:4])
     names = _SYSEXITS.split()

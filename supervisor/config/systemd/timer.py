@@ -1,6 +1,6 @@
-"""A timer of systemd -> when a job is due: cron, zone, catch-up, start of the service.
+"""A systemd timer -> when a job is due: cron, time zone, catch-up, run on startup.
 
-Pure. What cannot be kept is added to the notes.
+Pure. Settings that cannot be converted are added to the notes.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,11 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
 def times_keys(timer: Unit, notes: list[str]) -> list[list[tuple[str, str]]]:
-    """cron, timezone, catch_up and run_on_startup: once for each zone. Raises: Wrong."""
+    """Return the keys for cron, timezone, catch_up and run_on_startup, once for each zone.
+
+    Raises:
+        BadValueError: no time can be converted.
+    """
     found = [*_calendar(timer, notes), *_intervals(timer, notes)]
     is_at_boot = any(
         timer.all(TIMER, name) for name in ("OnBootSec", "OnStartupSec", "OnActiveSec")
@@ -42,7 +46,7 @@ def times_keys(timer: Unit, notes: list[str]) -> list[list[tuple[str, str]]]:
 
 
 def _calendar(timer: Unit, notes: list[str]) -> Iterator[CronTime]:
-    """The OnCalendar times; those that cannot be kept are noted, unless none is left."""
+    """Yield the OnCalendar times; note those that cannot be converted, raise if none can."""
     lost: BadValueError | None = None
     kept = 0
     for setting in timer.all(TIMER, "OnCalendar"):
@@ -74,7 +78,7 @@ def _intervals(timer: Unit, notes: list[str]) -> Iterator[CronTime]:
 
 
 def _interval(length_s: float | None, text: str) -> str:
-    """A cron with about this interval. Raises: Wrong, where there is none."""
+    """Return a cron expression with about this interval. Raises: BadValueError."""
     for unit_s, cycle, form in (
         (_MINUTE_S, 60, "*/{} * * * *"),
         (_HOUR_S, 24, "0 */{} * * *"),

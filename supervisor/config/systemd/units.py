@@ -1,7 +1,8 @@
-"""The text of systemd's unit files -> their settings, with drop-ins laid over.
+"""Parses the text of systemd unit files into settings.
 
-Pure. Sections, comments, continued lines and specifiers, as systemd.unit(5) and
-systemd.syntax(7) have them. What the settings mean is said in `from_systemd.py`.
+Pure. Handles sections, comments, continued lines and specifiers, as described in
+systemd.unit(5) and systemd.syntax(7). The meaning of settings is in `service.py`,
+`timer.py` and `jobs.py`.
 """
 
 import re
@@ -20,7 +21,7 @@ _CODED = re.compile(r"x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One assignment: its section, name, value, and where it stands."""
+    """One assignment: its section, name, value and position."""
 
     section: str
     name: str
@@ -31,13 +32,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit: its whole name (`foo@bar.timer`), and all that is set, in order."""
+    """A unit: its full name (`foo@bar.timer`), and all its settings in order."""
 
     name: str
     settings: tuple[Setting, ...] = ()
 
     def all(self, section: str, name: str) -> list[Setting]:
-        """The settings of a name; an empty one takes back those before it."""
+        """Return the settings of this name; an empty value resets the ones before it."""
         found: list[Setting] = []
         for setting in self.settings:
             if (setting.section, setting.name) == (section, name):
@@ -45,23 +46,23 @@ class Unit:
         return found
 
     def last(self, section: str, name: str) -> str:
-        """The value that holds where only one can; "" where there is none."""
+        """Return the effective value of a setting that takes only one, or ""."""
         found = self.all(section, name)
         return found[-1].value if found else ""
 
     @property
     def stem(self) -> str:
-        """Its name without its kind: `foo@bar`."""
+        """Return the name without its type: `foo@bar`."""
         return self.name.rpartition(".")[0] or self.name
 
     @property
     def instance(self) -> str:
-        """`bar` of `foo@bar.timer`."""
+        """Return `bar` for `foo@bar.timer`."""
         return self.stem.partition("@")[2]
 
 
 def parse_unit(text: str, file: str) -> tuple[Setting, ...]:
-    """The settings of one file. Lines that are none are passed over, as systemd does."""
+    """Return the settings of one file. Invalid lines are ignored, as in systemd."""
     settings = []
     section = ""
     for number, line in _logical_lines(text):
@@ -77,12 +78,12 @@ def parse_unit(text: str, file: str) -> tuple[Setting, ...]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines without comments, those that end with a backslash joined with the next."""
+    """Yield lines without comments; a line that ends with a backslash is joined to the next."""
     begun, kept = 0, ""
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip(_BLANKS)
         if line.startswith(("#", ";")):
-            continue  # also within a line that goes on
+            continue  # also between continued lines
         if not kept:
             begun = number
         if line.endswith("\\"):
@@ -96,7 +97,11 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def specified(text: str, values: Mapping[str, str]) -> str:
-    """The text with its specifiers (`%i`) put in. Raises: Wrong, for one without a value."""
+    """Return the text with its specifiers (`%i`) expanded.
+
+    Raises:
+        BadValueError: a specifier has no value.
+    """
 
     def put_in(found: re.Match[str]) -> str:
         if found[1] == "%":
@@ -109,7 +114,7 @@ def specified(text: str, values: Mapping[str, str]) -> str:
 
 
 def specifiers(unit: Unit, home: str) -> dict[str, str]:
-    """What specifiers stand for in a unit of the system, as far as a file can tell."""
+    """Return the values of specifiers in a system unit that are known without systemd."""
     prefix = unit.stem.partition("@")[0]
     return {
         "n": unit.name,
@@ -133,7 +138,7 @@ def specifiers(unit: Unit, home: str) -> dict[str, str]:
 
 
 def unescaped(text: str) -> str:
-    r"""`/srv/a-b` of `srv-a\x2db`."""
+    r"""Return `/srv/a-b` for `srv-a\x2db`."""
     coded = re.compile(r"\\x([0-9a-fA-F]{2})")
     return coded.sub(lambda found: chr(int(found[1], 16)), text.replace("-", "/"))
 
@@ -147,7 +152,7 @@ class Word:
 
 
 def split_words(text: str) -> list[Word]:
-    """The words of a value. Raises: Wrong."""
+    """Return the words of a value. Raises: BadValueError."""
     words: list[Word] = []
     current: Word | None = None
     quote = ""
@@ -173,7 +178,7 @@ def split_words(text: str) -> list[Word]:
 
 
 def _escaped(text: str, at: int) -> tuple[str, int]:
-    """What stands behind a backslash, and where the text goes on."""
+    """Return the character after a backslash, and the index of the text after it."""
     if at >= len(text):
         raise BadValueError(f"a backslash without a letter in {quote_value(text)}")
     if text[at] in _ESCAPES:
@@ -189,7 +194,11 @@ def _escaped(text: str, at: int) -> tuple[str, int]:
 
 
 def commands(settings: Sequence[Setting]) -> Iterator[list[str]]:
-    """The commands of Exec settings, as words; a bare `;` parts two. Raises: Wrong."""
+    """Yield the words of each command in Exec settings; a bare `;` separates two.
+
+    Raises:
+        BadValueError: a value cannot be split into words.
+    """
     for setting in settings:
         words: list[str] = []
         for word in [*split_words(setting.value), Word(";")]:
