@@ -31,7 +31,7 @@ COMMANDS = {
     "status": ("status", "status", "supervisor, open runs, each job's last result and next slot"),
     "jobs": ("jobs", "jobs", "the definitions in force"),
     "show": ("show", "show", "one job: definition, last result, next slots"),
-    "next": ("next", "coming", "upcoming slots"),
+    "next": ("next", "next_", "upcoming slots"),
     "simulate": ("simulate", "simulate_", "the coming days of jobs.yaml, through the rules"),
     "run": ("run", "run", "run jobs now"),
     "cancel": ("cancel", "cancel", "end the open runs of a job, or one run"),

@@ -7,11 +7,11 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from supervisor.config import scalars
+from supervisor.config.key_table import JOB_KEYS, Key
 from supervisor.config.parse_context import Pairs, ParseContext, kind_name
 from supervisor.config.parse_values import JobRef, read_keys
 from supervisor.config.problems import BadValueError
 from supervisor.config.result import Location, WorkerReference
-from supervisor.config.schema import JOB_KEYS, Key
 from supervisor.config.unknown_keys import meant
 from supervisor.config.yaml_nodes import MappingNode, Node, ScalarNode
 from supervisor.core import schedule

@@ -10,6 +10,7 @@ from pathlib import Path
 from supervisor.config import yaml_nodes
 from supervisor.config.check_dependencies import check_deps
 from supervisor.config.interpolation import Sources
+from supervisor.config.key_table import TOP_KEYS
 from supervisor.config.parse_context import (
     BudgetExceededError,
     Pairs,
@@ -21,7 +22,6 @@ from supervisor.config.parse_job import TABLE, Defaults, ParsedJob, read_job
 from supervisor.config.parse_values import read_keys
 from supervisor.config.problems import BadValueError
 from supervisor.config.result import Parsed, gc_paused
-from supervisor.config.schema import TOP_KEYS
 from supervisor.config.unknown_keys import meant
 from supervisor.config.yaml_nodes import Node, SequenceNode
 from supervisor.core.model import Config, Problem, Severity

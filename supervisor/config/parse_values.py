@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from supervisor.config import scalars
-from supervisor.config.parse_context import Pairs, ParseContext, is_nothing, kind_name
-from supervisor.config.problems import BadValueError, quote_value
-from supervisor.config.schema import (
+from supervisor.config.key_table import (
     API_KEYS,
     HISTORY_KEYS,
     LIMIT_KEYS,
@@ -21,6 +19,8 @@ from supervisor.config.schema import (
     Key,
     ValueKind,
 )
+from supervisor.config.parse_context import Pairs, ParseContext, is_nothing, kind_name
+from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.unknown_keys import meant
 from supervisor.config.with_block import params_json
 from supervisor.config.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode

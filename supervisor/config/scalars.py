@@ -10,8 +10,8 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from supervisor.config import cron_hints, foreign_keys
+from supervisor.config.key_table import Key, ValueKind
 from supervisor.config.problems import BadValueError, quote_value
-from supervisor.config.schema import Key, ValueKind
 from supervisor.config.timezones import check_zone
 from supervisor.core import schedule
 from workers import path_text

@@ -7,8 +7,8 @@ from collections.abc import Collection
 
 from supervisor.config import foreign_keys
 from supervisor.config.foreign_keys import Level, Meaning
+from supervisor.config.key_table import JOB_KEYS, TOP_KEYS
 from supervisor.config.problems import Nearest
-from supervisor.config.schema import JOB_KEYS, TOP_KEYS
 
 # Cutoffs of difflib. Below _NEAR, a misspelled word of another scheduler is as likely as
 # a misspelled key of ours.

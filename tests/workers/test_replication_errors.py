@@ -373,7 +373,7 @@ run(params, Report(print, datetime.now(UTC)))
         env={**os.environ, "PYTHONPATH": "."},
     )
 
-    assert "WorkerFailed" in told.stderr
+    assert "WorkerError" in told.stderr
     assert SECRET not in told.stdout + told.stderr.replace(script, "")
 
 

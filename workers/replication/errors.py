@@ -12,8 +12,11 @@ import psycopg
 # a lock not got, an operator's hand, the system; 28 since rights may be about to come.
 _PASSING = ("08", "28", "40", "53", "55", "57", "58")
 _LONGEST = 400
-# What PostgreSQL quotes of data: after a colon, and in what it says of a constraint.
-_QUOTED = re.compile(r'"(?:[^"]|"")*"?|\b(?:0x[0-9a-f]{2}\s?)+')
+# What PostgreSQL quotes of data, up to the last quote, since a value may hold quotes itself.
+# What stands quoted after such a word is a name.
+_QUOTED = re.compile(
+    r'(?<!encoding )(?<!column )(?<!relation )(?<!type )".*"|\b(?:0x[0-9a-f]{2}\s?)+', re.DOTALL
+)
 _VALUES = re.compile(
     r"(?<=\)=)\(.*\)(?= already| is not| conflicts| is still)|(?<=row contains )\(.*\)"
 )
