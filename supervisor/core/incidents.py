@@ -1,12 +1,12 @@
-"""Incidents, not messages: when to alert, when to remind, when to close.
+"""Incident lifecycle: when to open, remind, close and reopen.
 
-Pure. An incident is (job, kind): opened by the first failure, counted while it
-lasts, reminded of after 1 h, 4 h, then daily - and only if it failed again
-since - and closed by the first success. Its recovery is announced only after two
-successes in a row, or SETTLING without a new failure; a failure before that opens
-the same incident again, silently. An ack lasts for its term, also for the next
-incident of the same job and kind. Each function returns the incident as it now
-is, and the word to send about it, or None.
+Pure. An incident is identified by (job, kind). The first failure opens it, and
+further failures are counted. Reminders are due after 1 h, 4 h, then daily, and
+only if it failed again since the last alert. The first success closes it. The
+recovery is announced only after two successes in a row, or after SETTLING without a
+new failure. A failure before that reopens the incident without an `opened` alert.
+An ack lasts until its end, also for the next incident of the same job and kind.
+Functions return the changed incident, and the kind of alert to send or None.
 """
 
 from datetime import datetime, timedelta
@@ -17,23 +17,24 @@ from supervisor.core.model import Reason, Severity, replace
 
 
 class AlertKind(StrEnum):
-    """What an alert says of its incident."""
+    """Kind of an alert about an incident."""
 
     OPENED = "opened"
     REMINDER = "reminder"
     RECOVERED = "recovered"
 
 
-# Kinds beside the reasons of a failed run.
+# Kinds of incident other than the reasons of a failed run.
 LATE, MISSED, RELOAD = "late", "missed", "reload"
 UNKILLABLE, CLOCK, LEDGER = "unkillable", "clock", "ledger"
-# A damaged ledger was put aside: its history is in another file. A person's ack ends
-# it, or the next start, which has found the new ledger sound.
+# A damaged ledger was moved aside, so its history is in another file. An ack ends the
+# incident, or the next start, which has checked the new ledger.
 DAMAGE = "damage"
-# Our own code raised. Of a job, its next success ends it; of the service, as with damage.
+# The supervisor's own code raised an exception. A job's incident ends with its next
+# success, the service's like DAMAGE.
 INTERNAL = Reason.INTERNAL
 
-# Of a clock that was put back by an hour or less it is `warning`.
+# CLOCK is a `warning` if the clock was put back by an hour or less (see tick.py).
 SEVERITY: dict[str, Severity] = {
     **dict.fromkeys((UNKILLABLE, CLOCK, LEDGER, DAMAGE, INTERNAL), Severity.CRITICAL),
     **dict.fromkeys((LATE, MISSED, RELOAD), Severity.ERROR),
@@ -51,13 +52,13 @@ SEVERITY: dict[str, Severity] = {
     ),
 }
 
-# A success of the job mends all of these.
+# Kinds that a success of the job closes.
 CLOSED_BY_SUCCESS = tuple(kind for kind in SEVERITY if kind not in (CLOCK, LEDGER, DAMAGE, RELOAD))
 
-# Incidents of the service that nothing but a look at them, or the next start, ends.
+# Incidents of the service that end only with an ack or the next start.
 ENDED_BY_ACK = (DAMAGE, INTERNAL)
-# How long a closed incident must stay closed before its recovery is announced, if
-# no second success comes sooner.
+# How long an incident must stay closed before its recovery is announced, if no second
+# success comes sooner.
 SETTLING = timedelta(minutes=15)
 _SUCCESSES = 2
 
@@ -74,7 +75,7 @@ def open_new(
     run: int | None,
     at: datetime,
 ) -> tuple[Incident, AlertKind]:
-    """A new incident and its first word."""
+    """Return a new incident and the kind of its first alert."""
     incident = Incident(
         id=number,
         job=job,
@@ -90,7 +91,7 @@ def open_new(
 
 
 def inheriting(incident: Incident, before: Incident) -> Incident:
-    """A new incident under the ack of the one before it, which keeps back its first alert."""
+    """Return a new incident under the ack of its predecessor; its first alert is withheld."""
     return replace(
         incident,
         acked_until=before.acked_until,
@@ -103,13 +104,13 @@ def inheriting(incident: Incident, before: Incident) -> Incident:
 def repeat(
     incident: Incident, cause: str, run: int | None, at: datetime
 ) -> tuple[Incident, AlertKind | None]:
-    """The same trouble once more; a reminder if one is due."""
+    """Count one more failure, and return the incident with a reminder if one is due."""
     counted = replace(incident, count=incident.count + 1, last_at=at, cause=cause, run=run)
     return remind(counted, at)
 
 
 def remind(incident: Incident, at: datetime) -> tuple[Incident, AlertKind | None]:
-    """A reminder, if it is time and it failed again since the last word."""
+    """Return a reminder if it is time and the incident failed again since the last alert."""
     if incident.next_reminder_at is None or at < incident.next_reminder_at:
         return incident, None
     if incident.count <= incident.reminded_count or is_acked(incident, at):
@@ -124,7 +125,7 @@ def remind(incident: Incident, at: datetime) -> tuple[Incident, AlertKind | None
 
 
 def next_alert_at(incident: Incident) -> datetime | None:
-    """From when on `remind` would speak; None: not before it has failed again."""
+    """Return when `remind` can return a reminder; None: not before the next failure."""
     at = incident.next_reminder_at
     if at is None or incident.count <= incident.reminded_count:
         return None
@@ -134,13 +135,13 @@ def next_alert_at(incident: Incident) -> datetime | None:
 def reopened(
     incident: Incident, cause: str, run: int | None, at: datetime
 ) -> tuple[Incident, AlertKind | None]:
-    """A closed incident whose recovery was not announced, open again."""
+    """Reopen a closed incident whose recovery was not announced."""
     counting = replace(incident, closed_at=None, recovery_at=None, successes=0)
     return repeat(counting, cause, run, at)
 
 
 def succeeded(incident: Incident, at: datetime) -> tuple[Incident, AlertKind | None]:
-    """The incident after a success: closed by the first, recovered with the second in a row."""
+    """Return the incident after a success: the first closes it, the second recovers it."""
     if incident.closed_at is None:
         return replace(incident, closed_at=at, recovery_at=at + SETTLING, successes=1), None
     if incident.successes + 1 >= _SUCCESSES:
@@ -149,41 +150,41 @@ def succeeded(incident: Incident, at: datetime) -> tuple[Incident, AlertKind | N
 
 
 def unsettled(incident: Incident, at: datetime) -> Incident:
-    """A closed incident whose job has failed in another way: its recovery has to wait."""
+    """Restart the settling of a closed incident whose job failed in another way."""
     return replace(incident, recovery_at=at + SETTLING, successes=0)
 
 
 def recovered(incident: Incident, at: datetime) -> tuple[Incident, AlertKind]:
-    """The incident, closed for good."""
+    """Return the incident closed for good, and the recovery alert."""
     closed_at = incident.closed_at or at
     over = replace(incident, closed_at=closed_at, recovery_at=None, next_reminder_at=None)
     return over, AlertKind.RECOVERED
 
 
 def is_settling(incident: Incident) -> bool:
-    """Whether it is closed and its recovery is not announced."""
+    """Return whether the incident is closed and its recovery not announced yet."""
     return incident.recovery_at is not None
 
 
 def has_settled(incident: Incident, at: datetime) -> bool:
-    """Whether its recovery is to be announced now, if no second success has come."""
+    """Return whether the recovery is due now without a second success."""
     due = incident.recovery_at
-    # A clock that was put back must not make the wait much longer.
+    # If the clock was put back, the wait must not become much longer.
     return due is not None and not due - 2 * SETTLING <= at < due
 
 
 def is_silent(incident: Incident) -> bool:
-    """Whether an ack has kept back all that was to be sent about it."""
+    """Return whether an ack has withheld every alert of the incident so far."""
     return incident.reminded_count == 0
 
 
 def acknowledge(incident: Incident, until: datetime, by: str, reason: str) -> Incident:
-    """The incident, silenced until then."""
+    """Return the incident with its alerts silenced until `until`."""
     return replace(incident, acked_until=until, ack_by=by, ack_reason=reason)
 
 
 def is_acked(incident: Incident, at: datetime) -> bool:
-    """Whether an ack silences it at this instant."""
+    """Return whether an ack silences the incident at this instant."""
     return incident.acked_until is not None and at < incident.acked_until
 
 

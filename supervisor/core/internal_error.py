@@ -1,7 +1,7 @@
-"""A defect of our own: an exception that no rule expects, told by the loop.
+"""Handle `InternalError`: an unexpected exception that the loop caught.
 
-The turn in which it was raised has changed nothing. The run concerned, if one is,
-fails, because what the supervisor knows of it may be wrong from here on.
+The turn that raised it changed nothing. The run concerned, if any, fails, because
+what the supervisor knows about it may be wrong from now on.
 """
 
 from supervisor.core import attempts, incidents, outbox
@@ -15,9 +15,9 @@ _OF_DELIVERY = (Delivered.__name__, Undelivered.__name__)
 
 
 def internal_error(turn: Turn, event: InternalError) -> None:
-    """Fail the run concerned, and open the incident `internal` of its job or of the service."""
+    """Fail the run concerned, and open an `internal` incident of its job or of the service."""
     cause = f"internal error in {event.where}: {event.cause}"
-    if event.where in _OF_DELIVERY:  # else nothing would ever be sent again
+    if event.where in _OF_DELIVERY:  # else no alert would ever be sent again
         turn.world.sending = ()
         turn.world.deliver_at = turn.at.mono + outbox.SLOW_S
     if not (event.run and _fail(turn, event, Verdict(State.FAILED, Reason.INTERNAL, cause))):
@@ -25,7 +25,7 @@ def internal_error(turn: Turn, event: InternalError) -> None:
 
 
 def _fail(turn: Turn, event: InternalError, found: Verdict) -> bool:
-    """End the run; False: no incident of its job tells of that."""
+    """End the run, and return whether its job has an open `internal` incident."""
     living, run = turn.world.living.get(event.run), turn.world.runs.get(event.run)
     if living is not None and not living.exited:
         if not event.is_empty:

@@ -1,8 +1,8 @@
-"""No record, no launch: what happens while the ledger cannot be written.
+"""Handle a ledger that cannot be written, recovers, or was replaced after damage.
 
-Due runs stay pending with that cause; the ends of living runs are held back by
-the loop and written first on recovery. A new ledger in the place of a damaged one
-is told all that is still known.
+A run is launched only after its record is written. Until then due runs stay pending
+with that cause. The loop holds back the ends of live runs and writes them first on
+recovery. A new ledger that replaces a damaged one gets everything still known.
 """
 
 from supervisor.core import incidents
@@ -13,7 +13,7 @@ from supervisor.core.turn import Turn
 
 
 def on_write_failed(turn: Turn, event: LedgerWriteFailed) -> None:
-    """No record, no launch: these runs wait until the ledger can be written."""
+    """Open the incident, and put launches that were not performed back into the queue."""
     if not turn.world.ledger_trouble:
         turn.open_incident("", incidents.LEDGER, f"the ledger cannot be written: {event.cause}")
     turn.world.ledger_trouble = event.cause
@@ -27,7 +27,7 @@ def on_write_failed(turn: Turn, event: LedgerWriteFailed) -> None:
 
 
 def on_recovered(turn: Turn, event: LedgerRecovered) -> None:
-    """The ledger can be written again."""
+    """Close the incident and admit runs again; fill a ledger that replaced a damaged one."""
     turn.world.ledger_trouble = ""
     if event.damage:
         _record_everything(turn)
@@ -37,13 +37,13 @@ def on_recovered(turn: Turn, event: LedgerRecovered) -> None:
 
 
 def damaged(turn: Turn, event: LedgerDamaged) -> None:
-    """Open the incident; once it is open, another such row adds nothing."""
+    """Open the incident of damaged rows, unless it is open already."""
     if ("", incidents.DAMAGE) not in turn.world.incidents:
         turn.open_incident("", incidents.DAMAGE, event.cause)
 
 
 def _record_everything(turn: Turn) -> None:
-    """Record what a start would want to remember."""
+    """Record everything that a start restores."""
     world = turn.world
     living = world.living.values()
     rows: list[Row] = [

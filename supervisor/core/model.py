@@ -1,9 +1,10 @@
-"""The values everything is said in: jobs, runs, attempts, incidents, marks.
+"""Core values: jobs, runs, attempts, the config and rows of the ledger.
 
-Frozen; a change is `replace`, to be had here. They are structs of msgspec rather
-than dataclasses: defined, made and replaced ten times as fast. Instants are aware
-datetimes in UTC, durations are seconds and say so (`_s`). What the file may say
-has its defaults resolved before it gets here: None always means "none".
+Frozen; change a value with `replace`, which is exported here. They are msgspec structs
+rather than dataclasses: defining, making and replacing them is ten times as fast.
+Instants are aware datetimes in UTC. Durations are seconds, with names that end in `_s`.
+Defaults of jobs.yaml are resolved before a value is made: None always means "none".
+Incidents and alerts are in `alert_model.py`, the views of the API in `views.py`.
 """
 
 from datetime import datetime
@@ -14,21 +15,21 @@ from msgspec.structs import replace as replace
 
 
 class State(StrEnum):
-    """Where a run stands; the last five are final."""
+    """State of a run; all but the first three are final."""
 
-    PENDING = "pending"  # due; waits for dependencies, group, place or ledger
-    RUNNING = "running"  # an attempt's process lives
-    RETRYING = "retrying"  # an attempt failed or was interrupted; the next waits
-    SUCCESS = "success"  # the run's own process ended well
-    FAILED = "failed"  # no attempt is left
-    SKIPPED = "skipped"  # due, but forbidden
+    PENDING = "pending"  # due; waits for dependencies, group, pool or ledger
+    RUNNING = "running"  # the process of an attempt is alive
+    RETRYING = "retrying"  # an attempt failed or was interrupted; the next is not due yet
+    SUCCESS = "success"  # the run's own process succeeded
+    FAILED = "failed"  # no attempts are left
+    SKIPPED = "skipped"  # due, but not allowed to run
     MISSED = "missed"  # due while no supervisor could run it
-    CANCELLED = "cancelled"  # a person, a reload or a replacement ended it
-    INTERRUPTED = "interrupted"  # shutdown or a crash ended it for good
+    CANCELLED = "cancelled"  # ended by a user, a reload or a replacement
+    INTERRUPTED = "interrupted"  # ended for good by a shutdown or a crash
 
     @property
     def is_open(self) -> bool:
-        """Whether the run may still change by itself."""
+        """Return whether the run can still change state by itself."""
         return self in OPEN
 
 
@@ -36,7 +37,7 @@ OPEN = frozenset({State.PENDING, State.RUNNING, State.RETRYING})
 
 
 class Trigger(StrEnum):
-    """Why a run was opened."""
+    """Origin of a run."""
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
@@ -45,7 +46,7 @@ class Trigger(StrEnum):
 
 
 class Reason(StrEnum):
-    """The closed list of words for how a run came to its state."""
+    """Reason for the state of a run, from a closed list."""
 
     EXIT = "exit"
     SIGNAL = "signal"
@@ -69,7 +70,7 @@ class Reason(StrEnum):
 
 
 class Overlap(StrEnum):
-    """What a slot does that comes while a run of its job is open."""
+    """Rule for a slot that comes due while a run of its job is open."""
 
     SKIP = "skip"
     QUEUE = "queue"
@@ -77,14 +78,14 @@ class Overlap(StrEnum):
 
 
 class CatchUp(StrEnum):
-    """What is done about slots that came while no supervisor lived."""
+    """Rule for slots that came due while no supervisor was running."""
 
     NONE = "none"
     LATEST = "latest"
 
 
 class Severity(StrEnum):
-    """How loud an incident is, in rising order."""
+    """Severity of an incident, in ascending order."""
 
     INFO = "info"
     WARNING = "warning"
@@ -93,7 +94,7 @@ class Severity(StrEnum):
 
 
 class Limits(Struct, frozen=True):
-    """Resource limits of a job's processes, in force from the start; None: inherited."""
+    """Resource limits of a job's processes, set before they start; None: inherited."""
 
     address_space: int | None = None
     open_files: int | None = None
@@ -103,11 +104,11 @@ class Limits(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """A definition in jobs.yaml, defaults resolved, text replaced, types checked.
+    """Job definition from jobs.yaml: defaults resolved, variables replaced, types checked.
 
     Exactly one of worker, argv and shell is set. `params_json` is the `with`
-    block as a JSON object. `exclusive` is the name of a group. `place` counts
-    from 0 in the order of the file. `cwd` and `python` are absolute paths.
+    block as a JSON object. `exclusive` is the name of a group. `place` is the position
+    in the file, from 0. `cwd` and `python` are absolute paths.
     """
 
     name: str
@@ -145,14 +146,14 @@ class Job(Struct, frozen=True):
 
 
 class Notify(Struct, frozen=True):
-    """Where alerts go and how loud they must be; slack None: nowhere."""
+    """Channel and minimum severity of alerts; slack None: no channel."""
 
     slack: str | None = None
     min_severity: Severity = Severity.ERROR
 
 
 class History(Struct, frozen=True):
-    """How much of the past is kept: whichever limit is met first."""
+    """Retention limits of the history; the limit that is reached first applies."""
 
     days: int = 90
     runs: int = 1000
@@ -160,14 +161,14 @@ class History(Struct, frozen=True):
 
 
 class Api(Struct, frozen=True):
-    """Who may open the socket."""
+    """Permissions of the API socket."""
 
     socket_mode: int = 0o600
     socket_group: str | None = None
 
 
 class Config(Struct, frozen=True):
-    """One accepted text of jobs.yaml. `secrets` are texts to mask everywhere."""
+    """One accepted version of jobs.yaml; `secrets` are texts to mask everywhere."""
 
     jobs: tuple[Job, ...]
     timezone: str = "UTC"
@@ -182,9 +183,9 @@ class Config(Struct, frozen=True):
 
 
 class Problem(Struct, frozen=True):
-    """One mistake in jobs.yaml; line and column count from 1.
+    """Problem in jobs.yaml; line and column count from 1.
 
-    `path` is dotted (`jobs.backup.timeout`); a warning does not stop a load.
+    `path` is dotted (`jobs.backup.timeout`). A warning does not prevent loading.
     """
 
     line: int
@@ -196,9 +197,9 @@ class Problem(Struct, frozen=True):
 
 
 class Progress(Struct, frozen=True):
-    """How far a run says it is; total None: not known.
+    """Progress reported by a run; total None: unknown.
 
-    per_second: of what is done, since the attempt began; None in its first instant.
+    per_second: rate of `done` since the attempt began; None while no time has passed.
     """
 
     done: float
@@ -210,8 +211,8 @@ class Progress(Struct, frozen=True):
 class Attempt(Struct, frozen=True):
     """One process of a run; `number` counts from 1.
 
-    `stray` processes are those found alive after the attempt's own had ended,
-    as `pid argv`. `wait_status` is what waitpid said.
+    strays: processes found alive after the attempt's own process had ended, each as
+    `pid argv`. wait_status: as returned by waitpid.
     """
 
     run: int
@@ -228,19 +229,20 @@ class Attempt(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """One fulfilment of a slot, of a request or of a start-up.
+    """One execution of a job for a slot, a request or a start-up.
 
-    slot: the instant of the calendar, None for manual and start-up runs.
-    due: that instant; what dependencies and order are judged by.
-    place: order among runs of one due instant.
-    attempt: how many attempts were begun; retries_used and interruptions are
-        counted apart, for an interruption uses no retry.
-    after: the dependencies this run still heeds; None: those of its job.
-    batch: a name shared by runs that are to go one at a time; "" for none.
-    set_json: parameters given with a request, laid over the job's `with`.
-    blocked_by: for an overlap skip, the run that stood in the way.
+    slot: the scheduled instant; None for manual and start-up runs.
+    due: the slot or, without one, when the run was opened; dependencies and the
+        order of the queue are based on it.
+    place: order among runs with the same due.
+    attempt: number of attempts begun. retries_used and interruptions are counted
+        separately, because an interruption uses no retry.
+    after: the dependencies that still apply to this run; None: those of its job.
+    batch: a name shared by runs that must run one at a time; "": none.
+    set_json: parameters given with a request, which override the job's `with`.
+    blocked_by: for a run skipped because of overlap, the run that blocked it.
     next_attempt_at: for RETRYING, when the next attempt is due.
-    result_json: what the worker said with `done`.
+    result_json: the result that the worker sent with `done`.
     """
 
     id: int
@@ -274,7 +276,7 @@ class Run(Struct, frozen=True):
 
 
 class MissedRange(Struct, frozen=True):
-    """Slots of one job in (since, until] that no row stands for, and why."""
+    """Slots of one job in (since, until] that have no rows of their own, and the cause."""
 
     job: str
     since: datetime
@@ -284,7 +286,7 @@ class MissedRange(Struct, frozen=True):
 
 
 class Pause(Struct, frozen=True):
-    """A pause in force; until None: without an end."""
+    """Pause in force; until None: without an end."""
 
     until: datetime | None
     by: str
@@ -292,10 +294,10 @@ class Pause(Struct, frozen=True):
 
 
 class JobRecord(Struct, frozen=True):
-    """What the ledger keeps of a job itself; no slot <= seen_until is opened again.
+    """Ledger row of a job; slots up to seen_until are not opened again.
 
     removed_at: since when jobs.yaml does not define the job; None: it does.
-    fixed_until: its fixed times up to here are done, though interval-like ones after
+    fixed_until: fixed times up to here are done, though interval-like ones after
         seen_until are not (the clock was put back); None: there is no such difference.
     """
 
@@ -307,7 +309,7 @@ class JobRecord(Struct, frozen=True):
 
 
 class Peer(Struct, frozen=True):
-    """Who asked, as the kernel says (SO_PEERCRED)."""
+    """Client of the API socket, as reported by the kernel (SO_PEERCRED)."""
 
     uid: int
     pid: int
@@ -317,7 +319,7 @@ class Peer(Struct, frozen=True):
 
 
 class AuditEntry(Struct, frozen=True):
-    """A row of `actions`: who asked what, when, and what was answered."""
+    """Row of the table `actions`: a request, its time, its client and the answer."""
 
     at: datetime
     peer: Peer

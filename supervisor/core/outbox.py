@@ -1,8 +1,9 @@
-"""The outbox: what waits to be delivered, what is folded meanwhile, at what pace it is tried.
+"""The outbox: which alerts wait for delivery, how they are folded, when to retry.
 
-Pure. Order is the law: an alert leaves only after all that stood before it. While
-nobody answers, words that a later one makes idle are folded into it, so that what
-waits is bounded by jobs and kinds, not by the length of the silence.
+Pure. Alerts leave in order: none is sent before an older one. While the channel does
+not respond, alerts that a later one makes redundant are folded into it. So the number
+of waiting alerts is bounded by jobs and kinds, not by the length of the outage.
+`alert_delivery.py` applies these rules.
 """
 
 from collections.abc import Collection
@@ -12,14 +13,15 @@ from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Notify, Severity, replace
 
-# At most so many alerts go out in one journey.
+# Maximum number of alerts in one delivery.
 BATCH = 10
-# Waits after the first, second, ... failure in a row; then STEADY_S for ten minutes.
+# Delays after the first and second consecutive failure; then STEADY_S for ten minutes,
+# then SLOW_S.
 QUICK_S = (5.0, 15.0)
 STEADY_S = 30.0
 STEADY_TIMES = 20
 SLOW_S = 300.0
-# A channel may ask for more patience than that, within reason.
+# A channel may ask for a longer delay than that, up to this.
 LONGEST_DELAY_S = 3600.0
 
 _SEVERITY_ORDER = {severity: place for place, severity in enumerate(Severity)}
@@ -28,7 +30,7 @@ Outbox = tuple[Alert, ...]
 
 
 def alert(number: int, incident: Incident, word: AlertKind, at: datetime) -> Alert:
-    """A word about an incident as it is now; it carries its incident's severity."""
+    """Return an alert about the current state of an incident."""
     return Alert(
         id=number,
         incident=incident.id,
@@ -45,7 +47,7 @@ def alert(number: int, incident: Incident, word: AlertKind, at: datetime) -> Ale
 
 
 def with_filter_applied(row: Alert, notify: Notify) -> Alert:
-    """The alert, withheld if nobody is to get it."""
+    """Return the alert, withheld if there is no channel or its severity is too low."""
     if notify.slack is None:
         return replace(row, withheld="no channel is configured")
     if _SEVERITY_ORDER[row.severity] < _SEVERITY_ORDER[notify.min_severity]:
@@ -54,9 +56,9 @@ def with_filter_applied(row: Alert, notify: Notify) -> Alert:
 
 
 def add(waiting: Outbox, new: Alert, sending: Collection[int]) -> tuple[Outbox, list[Alert]]:
-    """The outbox with a new alert, and the rows that are to be recorded.
+    """Return the outbox with a new alert, and the rows to record.
 
-    sending: alerts that are on their way; those are never folded.
+    sending: ids of alerts that are being sent; those are never folded.
     """
     if new.withheld:
         return waiting, [new]
@@ -68,9 +70,9 @@ def add(waiting: Outbox, new: Alert, sending: Collection[int]) -> tuple[Outbox, 
 
 
 def retry_delay_s(failures: int, refused: bool, retry_after_s: float | None) -> float:
-    """Seconds to the next try after so many failures in a row (at least one).
+    """Return the seconds to the next try after `failures` in a row (at least one).
 
-    refused: the channel itself said no, which a quick repetition would not change.
+    refused: the channel itself refused the alert, so a quick retry would not help.
     """
     if refused or failures > len(QUICK_S) + STEADY_TIMES:
         pace = SLOW_S
@@ -80,9 +82,9 @@ def retry_delay_s(failures: int, refused: bool, retry_after_s: float | None) -> 
 
 
 def _idle(waiting: list[Alert], new: Alert) -> list[Alert]:
-    """What need not be said any more once `new` is."""
+    """Return the waiting alerts that `new` makes redundant."""
     same = [row for row in waiting if (row.job, row.kind) == (new.job, new.kind)]
-    if new.word == AlertKind.OPENED:  # an earlier trouble that came and went in the silence
+    if new.word == AlertKind.OPENED:  # incidents that came and went undelivered
         over = {row.incident for row in same if row.word == AlertKind.RECOVERED}
         unheard = {row.incident for row in same if row.word == AlertKind.OPENED}
         return [row for row in same if row.incident in over & unheard]

@@ -1,12 +1,12 @@
-"""A map that never changes: each change returns a new map that shares what it can.
+"""An immutable map: each change returns a new map that shares unchanged parts.
 
-`SchedulerState` is copied once a turn and published to other threads by one
-assignment, so its maps must be cheap to change and safe to read meanwhile. Keys lie in
-small dicts ("buckets"), chosen by hash; a change copies one bucket and the list
-of buckets. With at most FULL entries a bucket on average, a change costs about 1 us
-up to 10,000 entries, and reading and iterating run at the speed of dict.
+`SchedulerState` is copied once per turn and published to other threads by one
+assignment, so its maps must be cheap to change and safe to read at the same time. Keys
+are kept in small dicts ("buckets"), chosen by hash. A change copies one bucket and the
+list of buckets. With at most FULL entries per bucket on average, a change costs about
+1 us up to 10,000 entries. Reading and iterating run at the speed of dict.
 
-Written here because no kept library has both wheels for every supported Python
+Written here because no maintained library has both wheels for every supported Python
 and this speed: rpds takes ten times as long, pyrsistent fifteen times.
 """
 
@@ -18,16 +18,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 D = TypeVar("D")
 
-FULL = 128  # entries a bucket, on average, before the number of buckets doubles
-SPARSE = 2  # below this average it is reduced
+FULL = 128  # average entries per bucket above which the number of buckets doubles
+SPARSE = 2  # average entries per bucket below which it is reduced
 
 
 class PersistentMap(Mapping[K, V], Generic[K, V]):
-    """An immutable mapping of hashable keys; unordered, equal to any equal mapping."""
+    """Immutable mapping of hashable keys; unordered, equal to any equal mapping."""
 
     __slots__ = ("_buckets", "_size")
 
-    _buckets: list[dict[K, V]]  # never changed once the map is made; a power of two of them
+    _buckets: list[dict[K, V]]  # never changed after construction; a power of two of them
     _size: int
 
     def __init__(self, entries: Mapping[K, V] | Iterable[tuple[K, V]] = ()) -> None:
@@ -48,7 +48,7 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
         """Return this map without the key.
 
         Raises:
-            KeyError: the map does not have it.
+            KeyError: the map does not have the key.
         """
         buckets = self._buckets
         index = hash(key) & (len(buckets) - 1)
@@ -63,10 +63,10 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
         return self._made(_distributed(merged.items(), len(merged)), len(merged))
 
     def delete_many(self, keys: Iterable[K]) -> Self:
-        """Return this map without any of the keys; each touched bucket is copied once.
+        """Return this map without any of the keys; each affected bucket is copied once.
 
         Raises:
-            KeyError: the map lacks one of them.
+            KeyError: the map does not have one of the keys.
         """
         buckets, mask = self._buckets[:], len(self._buckets) - 1
         copied: set[int] = set()
@@ -94,8 +94,8 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
         made._size = size
         return made
 
-    # Mapping's own versions of these raise and catch a KeyError; they are on the path of
-    # every event, so each is one look-up here.
+    # Mapping's own versions of these raise and catch a KeyError. They are called for every
+    # event, so each is a single look-up here.
 
     def __getitem__(self, key: K) -> V:
         return self._buckets[hash(key) & (len(self._buckets) - 1)][key]
@@ -153,7 +153,10 @@ _items = dict.items
 
 
 def _distributed(entries: Iterable[tuple[K, V]], size: int) -> list[dict[K, V]]:
-    """Return the entries in a power of two of buckets, half full on average."""
+    """Return the entries in a power of two of buckets, on average at most half FULL.
+
+    Up to FULL entries are put into a single bucket.
+    """
     count = 1
     while count * FULL < size * 2 and size > FULL:
         count *= 2

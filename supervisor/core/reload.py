@@ -1,8 +1,8 @@
-"""New definitions: what changes with an accepted text of jobs.yaml.
+"""Apply a new version of jobs.yaml, or report why it was refused.
 
-The calendar changes from the last tick on and a new job begins now. A living
-attempt keeps its definition; what waits for a removed or disabled job is
-cancelled. A refused text changes nothing.
+Schedules change from the last tick on, and a new job starts now. A live attempt keeps
+the definition it began with. Runs of a removed or disabled job that wait are
+cancelled. A refused version changes nothing in force.
 """
 
 from supervisor.core import alert_delivery, config_diff, incidents
@@ -14,14 +14,14 @@ from supervisor.core.verdict import cancelled
 
 
 def reloaded(turn: Turn, event: Reloaded) -> None:
-    """A new text is in force; a job begins now, a living attempt keeps its own."""
+    """Put a new version of jobs.yaml in force."""
     world = turn.world
     before, notify, config = world.jobs, world.config.notify, event.config
     if config.timezone != world.config.timezone:
         _tell_of_zone(turn, world.config.timezone, config.timezone)
     for key in config_diff.at_next_start(world.config, config):
         turn.note(f"{key} of jobs.yaml takes effect at the next start", "warning")
-    # What was opened at the start stays in force.
+    # The sockets of these are opened once, at the start.
     world.config = replace(config, api=world.config.api, metrics=world.config.metrics)
     alert_delivery.reconsider(turn, notify)
     world.problems = ()
@@ -37,14 +37,20 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
 
 
 def _tell_of_zone(turn: Turn, before: str, after: str) -> None:
-    """The calendar of most jobs changes at once; it may be the machine that did it."""
+    """Report a changed time zone: the schedules of most jobs move at once.
+
+    The zone of the machine may have changed, rather than jobs.yaml.
+    """
     said = f"the time zone changed from {before} to {after}: slots that follow it have moved"
     turn.world.zone_changed = (turn.now, said)
     turn.note(said, "warning")
 
 
 def reload_refused(turn: Turn, event: ReloadRefused) -> None:
-    """The bad text changes nothing and stands in `status` until it is mended."""
+    """Keep the version in force, and open an incident.
+
+    The problems are shown in `status` until they are fixed.
+    """
     if event.error:
         cause = f"jobs.yaml could not be read again: {event.error}; the text in force stays"
         turn.open_incident("", incidents.RELOAD, cause)
@@ -53,7 +59,7 @@ def reload_refused(turn: Turn, event: ReloadRefused) -> None:
 
 
 def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
-    """Keep the problems, and open (or count) the incident."""
+    """Store the problems, and open (or count) the incident."""
     turn.world.problems = problems
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

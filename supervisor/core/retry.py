@@ -1,12 +1,12 @@
-"""Whether another attempt is allowed, and how long it waits.
+"""Retry policy: whether another attempt is allowed, and after what delay.
 
-Pure: the die is an argument.
+Pure: the random number is an argument.
 """
 
 from supervisor.core.model import Job, Reason
 
-# What may be tried again: an error, a timeout, an outside kill. A permanent
-# error, a cancel and an interruption use no retry.
+# Reasons that allow a retry: an error, a timeout, a kill from outside. A permanent
+# error, a cancellation and an interruption use no retry.
 RETRIABLE = frozenset(
     {Reason.EXIT, Reason.SIGNAL, Reason.TIMEOUT, Reason.ERROR, Reason.PROTOCOL, Reason.LAUNCH}
 )
@@ -14,15 +14,15 @@ JITTER = 0.1
 
 
 def is_allowed(job: Job, reason: Reason, retries_used: int) -> bool:
-    """Whether a run that failed for this reason gets another attempt."""
+    """Return whether a run that failed for this reason gets another attempt."""
     return reason in RETRIABLE and retries_used < job.retries
 
 
 def delay_s(job: Job, retries_used: int, dice: float) -> float:
-    """Seconds before the retry that follows `retries_used` earlier ones.
+    """Return the seconds before the retry that follows `retries_used` earlier ones.
 
     retry_delay x backoff^retries_used, capped at retry_max_delay, +-10 % by
-    the die in [0, 1). The first retry waits retry_delay.
+    `dice` in [0, 1). The first retry waits retry_delay.
     """
     try:
         grown = job.retry_delay_s * job.retry_backoff**retries_used

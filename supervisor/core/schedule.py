@@ -1,12 +1,12 @@
-"""The calendar: cron text and a zone -> slots.
+"""Schedules: cron expressions and a time zone -> slots.
 
-Pure; no clock is read, every instant is an argument. Slots are aware UTC
-datetimes on full minutes, intervals are (since, until]. Daylight saving is
-decided by cronsim, which follows Debian's cron: a fixed time in the skipped
-hour runs right after it, in the repeated hour once, at its first occurrence;
-what begins with `*` in minute or hour keeps its rhythm, which near a change of the
-clock is looked up minute by minute. A list of expressions is their union.
-`moves.py` says in words what a night of change does.
+Pure: no clock is read, every instant is an argument. Slots are aware UTC
+datetimes on full minutes; intervals are (since, until]. A list of expressions is the
+union of their slots. Daylight saving is left to cronsim, which follows Debian's cron:
+a fixed time in the skipped hour runs right after it, one in the repeated hour runs
+once, at its first occurrence. An expression whose minute or hour begins with `*`
+keeps its interval; near a clock change its slots are searched minute by minute.
+`dst.py` describes the effect of a clock change in words. Enter at `calendar`.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ MACROS = {
     "@annually": "0 0 1 1 *",
 }
 
-# cronsim's word for a field -> (its place, what it may hold)
+# cronsim's error text -> (position of the field, its name, what it may hold)
 _FIELDS = {
     "Bad minute": (0, "minute", "0-59"),
     "Bad hour": (1, "hour", "0-23"),
@@ -38,25 +38,25 @@ _FIELDS = {
     "Bad day-of-week": (4, "day of week", "0-7 or sun-sat, fri#2, 5L"),
 }
 
-# Jobs that share a calendar ask it for the same few instants, one after another.
+# Cached answers per calendar. Jobs that share one ask for the same few instants in turn.
 CACHE_SIZE = 6
 MINUTE = timedelta(minutes=1)
-# An instant to parse expressions at; any would do.
+# CronSim needs an instant to parse an expression; any would do.
 _ANY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class CronError(ValueError):
-    """A cron expression or zone that cannot be used; the text names the value."""
+    """Unusable cron expression or time zone; the message names the value."""
 
 
 class Calendar:
-    """The slots of a union of cron expressions in one zone.
+    """Slots of a union of cron expressions in one time zone.
 
-    fixed_after: fixed times have slots after this instant only (the clock was put
-    back); what is interval-like has them all.
+    fixed_after: fixed times have slots only after this instant (the clock was put back);
+    interval-like expressions keep all of theirs.
 
     Raises:
-        BadCron: an expression or zone that cannot be read, or never fires.
+        CronError: an expression or zone cannot be read, or an expression never fires.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Calendar:
         for expression, sim in zip(expressions, self._sims, strict=True):
             if self._next(sim, _ANY) is None:
                 raise CronError(f'cron "{expression}" never fires')
-        # Where each of them begins, at the earliest.
+        # The instant after which the slots of each expression begin; None: no limit.
         self._begins = [
             None if is_interval_like(expression) else fixed_after for expression in expressions
         ]
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first slot strictly after `instant`; None: there is none."""
+        """Return the first slot strictly after `instant`; None: there is none."""
         if instant in self._answers:
             return self._answers[instant]
         found = [
@@ -88,24 +88,24 @@ class Calendar:
             for sim, begin in zip(self._sims, self._begins, strict=True)
         ]
         slot = min((slot for slot in found if slot is not None), default=None)
-        # A new dict, since the calendar is shared with other threads.
+        # Made anew, not changed: the calendar is shared with other threads.
         few = self._answers if len(self._answers) < CACHE_SIZE else {}
         self._answers = {**few, instant: slot}
         return slot
 
     def slots_after(self, since: datetime) -> Iterator[datetime]:
-        """All slots strictly after `since`, in order, each once."""
+        """Yield all slots strictly after `since`, in order, each once."""
         slot = self.next_after(since)
         while slot is not None:
             yield slot
             slot = self.next_after(slot)
 
     def slots(self, since: datetime, until: datetime) -> Iterator[datetime]:
-        """The slots in (since, until], in order."""
+        """Return an iterator over the slots in (since, until], in order."""
         return takewhile(lambda slot: slot <= until, self.slots_after(since))
 
     def newest(self, most: int, since: datetime, until: datetime) -> list[datetime]:
-        """At most the `most` newest slots in (since, until], in order."""
+        """Return at most the `most` newest slots in (since, until], in order."""
         step = timedelta(hours=2)
         start = until
         while start > since:
@@ -117,7 +117,7 @@ class Calendar:
         return list(self.slots(since, until))
 
     def count(self, since: datetime, until: datetime) -> int:
-        """How many slots lie in (since, until]: by whole days where it can be."""
+        """Return the number of slots in (since, until]; count by whole days where possible."""
         middle = until if self._fixed_after is None else min(self._fixed_after, until)
         if self._fixed_after is not None and since < middle:
             return sum(1 for _ in self.slots(since, middle)) + self.count(middle, until)
@@ -125,7 +125,7 @@ class Calendar:
         last = _midnight(until, self.zone)
         if first >= last:
             return sum(1 for _ in self.slots(since, until))
-        # A slot on midnight belongs to the day it begins: intervals are (since, until].
+        # A slot at midnight belongs to the day that begins, but intervals are (since, until].
         instant = timedelta(microseconds=1)
         total = sum(1 for _ in self.slots(since, first - instant))
         day = first
@@ -136,7 +136,7 @@ class Calendar:
         return total + sum(1 for _ in self.slots(last - instant, until))
 
     def _count_day(self, day: datetime, following: datetime, instant: timedelta) -> int:
-        # After a change of the clock a slot may have been moved into the next day.
+        # A clock change may move a slot into the next day.
         before = (day - timedelta(days=1)).astimezone(self.zone).utcoffset()
         if before != following.astimezone(self.zone).utcoffset():
             return sum(1 for _ in self.slots(day - instant, following - instant))
@@ -160,10 +160,10 @@ class Calendar:
         return self._next_in_rhythm(sim, instant)
 
     def _next_in_rhythm(self, sim: CronSim, instant: datetime) -> datetime | None:
-        """The next slot of what is interval-like.
+        """Return the next slot of an interval-like expression.
 
-        cronsim leaps by whole hours, also over a change of half an hour, and to a
-        midnight, also to one that was skipped: days of change are walked through.
+        cronsim steps by whole hours, also over a change of half an hour, and to
+        midnight, also to a skipped one. So days with a clock change are searched by minute.
         """
         slot = self._next_by_cronsim(sim, instant)
         day, one_day = instant, timedelta(days=1)
@@ -182,7 +182,7 @@ class Calendar:
         return slot
 
     def _scan_minutes(self, sim: CronSim, since: datetime, until: datetime) -> datetime | None:
-        """The first minute in (since, until] that the wall shows as the expression has it."""
+        """Return the first minute in (since, until] whose local time matches the expression."""
         minute = since.replace(second=0, microsecond=0)
         while minute < until:
             minute += MINUTE
@@ -196,8 +196,8 @@ class Calendar:
         begun = _restarted_at(sim, instant, self.zone)
         for local in begun:
             slot: datetime = local.astimezone(UTC)
-            # A fixed time in the repeated hour stands for its first occurrence,
-            # which lies before an instant in the second one.
+            # A fixed time in the repeated hour means its first occurrence, which
+            # lies before an instant in the second one.
             if slot > instant:
                 return slot
         return None
@@ -206,12 +206,12 @@ class Calendar:
 def calendar(
     expressions: tuple[str, ...], timezone: str, fixed_after: datetime | None = None
 ) -> Calendar:
-    """The (shared) calendar of these expressions. Raises: BadCron."""
+    """Return the (shared) calendar of these expressions. Raises: CronError."""
     return _calendar(expressions, timezone, fixed_after)
 
 
 def zone(name: str) -> ZoneInfo:
-    """The zone of an IANA name. Raises: BadCron."""
+    """Return the zone with this IANA name. Raises: CronError."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
@@ -221,24 +221,24 @@ def zone(name: str) -> ZoneInfo:
 
 
 def is_interval_like(expression: str) -> bool:
-    """Whether minute or hour begin with `*`: such jobs keep their rhythm."""
+    """Return whether minute or hour begin with `*`: such jobs keep their interval."""
     minute, hour, *_ = fields(expression)
     return minute.startswith("*") or hour.startswith("*")
 
 
 def explain(expression: str) -> str:
-    """English words for one expression: `At 02:00 every day`. Raises: BadCron."""
+    """Return one expression in English: `At 02:00 every day`. Raises: CronError."""
     parts = cron_text.spelt_out(cron_text.normal(fields(expression)))
     return str(_parse(" ".join(parts), zone("UTC")).explain())
 
 
 def uneven_steps(expression: str) -> list[str]:
-    """A sentence for each step that does not divide its field. Raises: BadCron."""
+    """Return a sentence for each step that does not divide its field. Raises: CronError."""
     return cron_text.uneven_steps(fields(expression))
 
 
 def at_minute(instant: datetime) -> int:
-    """Full minutes since 1970: the key that agenda and tick share."""
+    """Return the full minutes since 1970, as in the keys of `jobs_by_minute`."""
     return int(instant.timestamp()) // 60
 
 
@@ -250,7 +250,7 @@ def _calendar(
 
 
 def fields(expression: str) -> list[str]:
-    """The five fields of an expression or @macro. Raises: BadCron."""
+    """Return the five fields of an expression or @macro. Raises: CronError."""
     found = MACROS.get(expression.strip().lower(), expression).split()
     if len(found) != 5:
         raise CronError(
@@ -276,9 +276,9 @@ def _parse(expression: str, where: ZoneInfo) -> CronSim:
 
 
 def _restarted_at(sim: CronSim, instant: datetime, where: ZoneInfo) -> CronSim:
-    """A copy of a parsed expression that starts after `instant`.
+    """Return a copy of a parsed expression that starts after `instant`.
 
-    Parsing costs as much as ten steps, so it is done once.
+    Parsing costs as much as ten steps, so an expression is parsed once.
     """
     begun: CronSim = object.__new__(CronSim)
     begun.__dict__.update(sim.__dict__)
@@ -288,7 +288,7 @@ def _restarted_at(sim: CronSim, instant: datetime, where: ZoneInfo) -> CronSim:
 
 
 def _midnight(instant: datetime, where: ZoneInfo) -> datetime:
-    """The beginning of the local day that holds `instant`, in UTC."""
+    """Return the beginning of the local day that contains `instant`, in UTC."""
     return datetime.combine(instant.astimezone(where).date(), time(), where).astimezone(UTC)
 
 

@@ -1,8 +1,8 @@
-"""The end: admit nothing, TERM to every tree at once, KILL after the grace.
+"""Shutdown: stop admitting runs, SIGTERM every tree at once, SIGKILL after the grace.
 
-A drain lets living runs finish first. Alerts are delivered meanwhile; one that
-has not been tried yet is waited for, within the grace. The last action of a
-service is `Stop`.
+A drain lets live runs finish first. Alerts are delivered meanwhile; one that
+has not been tried yet is waited for, within the grace. `Stop` is the last action of
+a service.
 """
 
 from supervisor.core import attempts, verdict
@@ -12,12 +12,12 @@ from supervisor.core.model import Reason
 from supervisor.core.state import ServicePhase
 from supervisor.core.turn import Turn
 
-# What lives after SIGKILL at a stop is left to the keepers after this.
+# Time after SIGKILL at a stop until surviving processes are left to their keepers.
 STOP_MARGIN_S = 1.0
 
 
 def stop_asked(turn: Turn, event: StopAsked) -> None:
-    """A signal: stop; a second one kills at once."""
+    """Stop on a signal; kill all trees at once on a second one."""
     if turn.world.life is ServicePhase.STOPPING:
         for living in turn.world.living.values():
             turn.actions.append(Signal(living.run, living.attempt.number, KillStep.KILL))
@@ -27,7 +27,7 @@ def stop_asked(turn: Turn, event: StopAsked) -> None:
 
 
 def stop(turn: Turn) -> None:
-    """Admit nothing more; TERM to every tree at once, KILL after the grace."""
+    """Admit no more runs; SIGTERM every tree now, SIGKILL after the grace."""
     world = turn.world
     if world.life in (ServicePhase.STOPPING, ServicePhase.STOPPED):
         return
@@ -42,7 +42,7 @@ def stop(turn: Turn) -> None:
 
 
 def drain(turn: Turn, drain_s: float) -> None:
-    """Admit nothing more and let living runs finish, at most so long."""
+    """Admit no more runs, and let live ones finish for at most `drain_s`."""
     if turn.world.life is ServicePhase.SERVING:
         turn.world.life = ServicePhase.DRAINING
         turn.world.stop_by = turn.at.mono + drain_s
@@ -51,7 +51,7 @@ def drain(turn: Turn, drain_s: float) -> None:
 
 
 def stop_if_idle(turn: Turn) -> None:
-    """End the drain or the stop when nothing lives, or its time is up."""
+    """End the drain or the stop when there is nothing left to wait for, or its time is up."""
     world = turn.world
     is_over = world.stop_by is not None and turn.at.mono >= world.stop_by
     if world.life is ServicePhase.DRAINING and (is_over or not world.living):

@@ -1,4 +1,4 @@
-"""A signal's number -> its name and its usual meaning, for people. Pure."""
+"""Names and usual meanings of signals, for people. Pure."""
 
 import signal
 
@@ -27,12 +27,12 @@ _MEANINGS = {
     "SIGPWR": "power failure",
     "SIGSYS": "a system call that is forbidden here",
 }
-_FIRST_REAL_TIME = 34  # of glibc, which keeps 32 and 33 for itself
+_FIRST_REAL_TIME = 34  # SIGRTMIN of glibc, which reserves 32 and 33
 _LAST = 64
 
 
 def name(number: int) -> str:
-    """SIGTERM, SIGRTMIN+3, or `signal 99` for a number without a name."""
+    """Return SIGTERM, SIGRTMIN+3, or `signal 99` for a number without a name."""
     if _FIRST_REAL_TIME < number <= _LAST:
         return f"SIGRTMIN+{number - _FIRST_REAL_TIME}"
     try:
@@ -42,5 +42,5 @@ def name(number: int) -> str:
 
 
 def meaning(number: int) -> str:
-    """What such an end usually means; "" where that is not known."""
+    """Return what an end by this signal usually means; "": unknown."""
     return _MEANINGS.get(name(number), "")

@@ -1,9 +1,9 @@
-"""Slots -> runs: what a due instant becomes.
+"""Slots -> runs: decide what becomes of each due slot.
 
 Every slot in (seen_until, now] gets exactly one outcome here: a pending run, a
-`skipped` or `missed` row, or a share of one `Gap`. The same rules serve the
-ordinary tick, a suspended service, a clock put forward and the start after an
-absence.
+`skipped` or `missed` row, or a share of one `MissedRange`. The same rules apply to
+the ordinary tick, a suspended service, a clock put forward and the start after an
+absence. Enter at `open_due`.
 """
 
 from datetime import datetime, timedelta
@@ -27,9 +27,9 @@ from supervisor.core.schedule import Calendar
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
 
-# A slot looked at within its minute is on time.
+# A slot handled within its minute is on time.
 ON_TIME = timedelta(minutes=1)
-# At most so many slots of one absence get a row of their own.
+# At most this many older slots of one absence get rows of their own; the rest share one.
 ROWS = 100
 
 _DAY_S = 86400.0
@@ -38,7 +38,7 @@ _DAY_S = 86400.0
 def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
     """Give every slot of the job in (since, now] its outcome.
 
-    away: the cause for slots that nobody could run.
+    away: the cause for slots that no supervisor could run.
     """
     calendar = turn.world.calendar(job, since)
     first = calendar.next_after(since)
@@ -54,7 +54,7 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
     turn.advance_seen_until(job.name, slots[-1])
     is_on_time = turn.now - slots[-1] < ON_TIME
     trigger = Trigger.SCHEDULE if is_on_time else Trigger.CATCH_UP
-    # A pause holds back the slots before its end, though it may be over by now.
+    # A pause applies to the slots before its end, even if it is over by now.
     refusals = {slot: why_not_opened(turn, job, slot) for slot in slots}
     for slot, refusal in refusals.items():
         if refusal is not None:
@@ -65,7 +65,7 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
 
 
 def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
-    """The row of one slot (or start-up): a pending run, or why there is none."""
+    """Return the row of one slot (or start-up): a pending run, or why there is none."""
     refusal = why_not_opened(turn, job, slot)
     if refusal is not None:
         return turn.record_skipped_or_missed(job, slot, trigger, State.SKIPPED, *refusal)
@@ -82,7 +82,7 @@ def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
 
 
 def find_blocker(turn: Turn, job: Job, rule: Overlap) -> tuple[int, str] | None:
-    """The open run that forbids another one of this job by this rule, and the words for it."""
+    """Return the open run that blocks another one under this rule, with the cause; or None."""
     open_runs = turn.world.open_runs_of(job.name)
     if not open_runs or rule is Overlap.REPLACE:
         return None
@@ -94,7 +94,7 @@ def find_blocker(turn: Turn, job: Job, rule: Overlap) -> tuple[int, str] | None:
 
 
 def why_not_opened(turn: Turn, job: Job, at: datetime) -> tuple[Reason, str] | None:
-    """Why no slot of this job may open at this instant, if so."""
+    """Return why no slot of this job may open at this instant, or None."""
     if not job.enabled:
         return Reason.DISABLED, "enabled: false"
     pause = turn.world.pause_over(job.name, at)
@@ -102,7 +102,7 @@ def why_not_opened(turn: Turn, job: Job, at: datetime) -> tuple[Reason, str] | N
 
 
 def replace_others(turn: Turn, by: Run) -> None:
-    """End the job's other open runs in favour of this one."""
+    """Cancel the job's other open runs in favour of this one."""
     verdict = cancelled(Reason.REPLACED, f"replaced by run {by.id}")
     for other in turn.world.open_runs_of(by.job):
         if other.id != by.id:
@@ -110,7 +110,7 @@ def replace_others(turn: Turn, by: Run) -> None:
 
 
 def catch_up_window(job: Job, calendar: Calendar, slot: datetime) -> timedelta:
-    """How old a slot may be to be caught up: the larger of a day and one interval."""
+    """Return the maximum age of a slot to catch up: by default a day or an interval."""
     if job.catch_up_window_s is not None:
         return timedelta(seconds=job.catch_up_window_s)
     following = calendar.next_after(slot)
@@ -134,13 +134,13 @@ def check_late(turn: Turn) -> None:
 
 
 def pause_cause(pause: Pause) -> str:
-    """`paused by uid 1000 until 2026-02-09 12:00 UTC: reason`."""
+    """Return `paused by uid 1000 until 2026-02-09 12:00 UTC: reason`."""
     until = f" until {format_instant(pause.until)}" if pause.until else ""
     return f"paused by {pause.by}{until}" + (f": {pause.reason}" if pause.reason else "")
 
 
 def format_instant(instant: datetime) -> str:
-    """An instant for a cause: `2026-02-09 00:00 UTC`."""
+    """Return an instant as text for a cause: `2026-02-09 00:00 UTC`."""
     return instant.strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -149,7 +149,7 @@ def _may_be_late(turn: Turn, job: Job) -> bool:
 
 
 def _open_newest(turn: Turn, job: Job, slots: list[datetime], trigger: Trigger, away: str) -> None:
-    """Run the newest of these slots if it is not too late; the others are covered or missed."""
+    """Run the newest of these slots if it is not too late; record the others as missed."""
     *older, newest = slots
     if job.late_after_s is not None:
         turn.world.late = turn.world.late.set(job.name, newest)
@@ -158,7 +158,7 @@ def _open_newest(turn: Turn, job: Job, slots: list[datetime], trigger: Trigger, 
         turn.open_incident(job.name, MISSED, _missed_cause(slots, away))
         return
     run = open_slot(turn, job, newest, trigger)
-    # One that is an overlap stands for the run that blocked it.
+    # If the newest is skipped for overlap, the run that blocked it covers the others.
     covering = run.blocked_by or run.id
     _record_missed(turn, job, older, Reason.COVERED, f"{away}; covered by run {covering}")
 
@@ -180,7 +180,7 @@ def _record_missed(
 def _open_gap(
     turn: Turn, job: Job, calendar: Calendar, since: datetime, slots: list[datetime], away: str
 ) -> None:
-    """One row for all slots older than the newest ROWS + 1."""
+    """Record one row for all slots older than the newest ROWS + 1."""
     until = slots[0] - timedelta(microseconds=1)
     count = calendar.count(since, until)
     if count:

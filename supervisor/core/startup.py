@@ -1,7 +1,7 @@
-"""The start: what a predecessor left, and what came due while nobody ran.
+"""Start-up: settle what the previous supervisor left, and catch up on the absence.
 
-Open rows are settled first - each goes on in the same row or ends - then every
-slot of the absence gets its outcome, then start-up runs are opened.
+Open rows are settled first: each continues in the same row or ends. Then every slot
+of the absence gets its outcome, and start-up runs are opened. Enter at `restored`.
 """
 
 from datetime import datetime, timedelta
@@ -20,10 +20,10 @@ from supervisor.core.verdict import Verdict, cancelled
 
 
 def restored(turn: Turn, event: Restored) -> None:
-    """The service begins with what its ledger remembers."""
+    """Build the state from what the ledger remembers, then settle and catch up."""
     turn.world = _initial_state(event)
     by_age = sorted(event.memory.runs, key=lambda each: (each.due, each.id))
-    # `run --local` leaves the open slots of the calendar as they are.
+    # `run --local` leaves the open runs of slots as they are.
     left_alone = set() if event.calendar else {run for run in by_age if _is_open_slot(run)}
     rows = [run for run in by_age if run not in left_alone]
     for run in rows:
@@ -38,7 +38,7 @@ def restored(turn: Turn, event: Restored) -> None:
     for incident in event.memory.incidents:
         if incident.job and turn.world.definition(incident.job) is None:
             turn.end_incidents(incident.job, incident.kind)
-    turn.close_incidents("", LEDGER)  # it was found sound, and written a moment ago
+    turn.close_incidents("", LEDGER)  # it was just checked and written
     turn.end_incidents("", *ENDED_BY_ACK)
     if event.damage:
         turn.open_incident("", DAMAGE, event.damage)
@@ -62,7 +62,7 @@ def _initial_state(event: Restored) -> SchedulerState:
         config=event.config,
         paused=memory.paused,
         has_calendar=event.calendar,
-        # `run --local` makes no tick, and so leaves the absence as long as it is.
+        # `run --local` makes no tick, so the absence goes on.
         last_tick=event.at.wall if event.calendar else memory.last_tick,
         latest_wall=event.at.wall,
         silent_until=memory.silent_until,
@@ -72,7 +72,7 @@ def _initial_state(event: Restored) -> SchedulerState:
     )
     world.jobs = world.jobs.update({job.name: job for job in event.config.jobs})
     world.job_records = world.job_records.update({mark.job: mark for mark in memory.marks})
-    # Of the closed ones of a job and kind the newest counts; they come oldest first.
+    # Only the newest of each job and kind counts; they are ordered oldest first.
     newest = {(each.job, each.kind): each for each in memory.incidents}
     world.incidents = world.incidents.update(
         {key: each for key, each in newest.items() if each.closed_at is None}
@@ -84,7 +84,7 @@ def _initial_state(event: Restored) -> SchedulerState:
 
 
 def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
-    """An open row of a predecessor goes on in the same row, or ends."""
+    """Continue an open row of the previous supervisor in the same row, or end it."""
     end = verdict.interrupted(Reason.CRASH if event.crashed else Reason.SHUTDOWN)
     if run.state is State.RUNNING:
         _end_attempts(turn, run, event.memory.attempts, end)
@@ -108,7 +108,7 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
 
 
 def _end_attempts(turn: Turn, run: Run, unfinished: tuple[Attempt, ...], end: Verdict) -> None:
-    # One that was cut off in its first moments may have no row of its own yet.
+    # An attempt that was cut off in its first moments may not have a row yet.
     begun = Attempt(run.id, run.attempt, run.started_at or turn.now)
     for attempt in [each for each in unfinished if each.run == run.id] or [begun]:
         ended = replace(attempt, ended_at=turn.now, reason=end.reason, cause=end.cause)
@@ -129,7 +129,7 @@ def _resume(turn: Turn, run: Run) -> None:
         turn.save_run(replace(run, cause="taken up again after a restart"))
         return
     left = timedelta(0) if run.next_attempt_at is None else run.next_attempt_at - turn.now
-    # A clock that moved while nobody looked must not make a backoff endless.
+    # The clock may have moved during the absence: do not make the backoff endless.
     delay_s = min(max(0.0, left.total_seconds()), turn.world.jobs[run.job].retry_max_delay_s)
     attempts.retry_in(turn, run, delay_s, run.cause, run.reason)
 
@@ -143,7 +143,7 @@ def _catch_up(turn: Turn, event: Restored) -> None:
         if mark is None:
             turn.update_job_record(job.name, seen_until=turn.now)
         elif mark.removed_at is not None:
-            # It was not defined when the absence began: it begins now, as any new job.
+            # Not defined when the absence began, so it starts now like any new job.
             turn.update_job_record(
                 job.name, seen_until=max(turn.now, mark.seen_until), removed_at=None
             )
@@ -164,11 +164,11 @@ def _catch_up(turn: Turn, event: Restored) -> None:
 
 
 def _lived_until(event: Restored) -> datetime | None:
-    """When the last tick before this start was: the absence begins then.
+    """Return the time of the last tick before this start, when the absence began.
 
-    Slots of a newer text before it are neither missed nor to be caught up. A ledger
-    that has not kept it proves as much with its newest mark: a turn settles the due
-    slots of all jobs together, so nothing up to there is without its outcome.
+    Slots before it that only a newer jobs.yaml defines are neither missed nor caught up.
+    If the ledger has no last tick, the newest `seen_until` serves as well: a turn settles
+    the due slots of all jobs together, so every slot up to it has its outcome.
     """
     if event.memory.last_tick is not None:
         return event.memory.last_tick
@@ -177,10 +177,10 @@ def _lived_until(event: Restored) -> datetime | None:
 
 
 def _arm_late_checks(turn: Turn, job: Job, seen_until: datetime, since: datetime) -> None:
-    """A slot of an earlier life may still be waiting for its success.
+    """Watch the newest slot before this start that may still have no success.
 
-    since: the absence began then. Slots of a newer text between `seen_until` and that
-    were never due.
+    since: when the absence began. Slots of a newer jobs.yaml between `seen_until` and
+    `since` were never due.
     """
     if job.late_after_s is None or (job.name, LATE) in turn.world.incidents:
         return

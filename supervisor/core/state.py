@@ -1,9 +1,9 @@
-"""Everything the core knows, as one value: `World`.
+"""`SchedulerState`: everything the core knows, as one value.
 
-Its fields hold persistent values (PersistentMap, tuples, frozen values),
-so a copy shares all it can and publishing one to another thread is a single
-assignment. `decide` works on a copy and never changes the world it was given.
-Only `turn.py` and its `indexes.py` keep by_job, queue, groups and past true.
+Its fields hold persistent values (PersistentMap, tuples, frozen values), so a copy
+shares unchanged parts, and publishing one to another thread is a single assignment.
+`decide` works on a copy and never changes the state it was given. Only `turn.py` and
+its `state_indexes.py` maintain by_job, queue, groups and recent_runs.
 """
 
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Verdict, WorkerMessages
 
-# Runs of these are opened by a request of their own; the name is refused in jobs.yaml.
+# Jobs that only a request of their own opens; jobs.yaml must not use these names.
 RESTORE = "restore"
 RESERVED = {
     RESTORE: Job(
@@ -34,23 +34,27 @@ RESERVED = {
 
 
 class ServicePhase(StrEnum):
-    """What the service as a whole is doing."""
+    """Phase of the service as a whole."""
 
     SERVING = "serving"
-    DRAINING = "draining"  # admits nothing, lets living runs finish
-    STOPPING = "stopping"  # admits nothing, ends what lives
+    DRAINING = "draining"  # admits no runs, lets live ones finish
+    STOPPING = "stopping"  # admits no runs, ends live ones
     STOPPED = "stopped"
 
 
 class LiveAttempt(Struct, frozen=True):
-    """An attempt whose tree is not known to be empty.
+    """Attempt whose process tree is not known to be empty.
 
-    It keeps the definition it was begun with and holds a place, its groups and
-    its job until the tree is empty. deadline, kill_at and give_up_at are
-    monotonic seconds. wish: the verdict that our own doing (a timeout, a
-    cancel) gives it. settled: its own process has ended and the run has moved on.
-    outcome: the run, if that was its end. is_abandoned: its keeper was killed to
-    end it, and what became of its tree is awaited.
+    It keeps the definition it began with. It holds a place in the pool, its groups and
+    its job until the tree is empty.
+
+    deadline, kill_at, give_up_at: monotonic seconds.
+    forced_verdict: the verdict that the supervisor's own action (a timeout, a
+        cancellation) imposes.
+    reported: what its worker sent.
+    exited: its own process has ended and the run has moved on.
+    outcome: the run, if this attempt ended it.
+    is_abandoned: its keeper was killed to end it; the state of its tree is not known yet.
     """
 
     run: int
@@ -67,7 +71,7 @@ class LiveAttempt(Struct, frozen=True):
     is_abandoned: bool = False
 
     def next_deadline(self) -> float | None:
-        """The nearest of the three, or None."""
+        """Return the earliest of the three deadlines, or None."""
         nearest = self.deadline
         for at in (self.kill_at, self.give_up_at):
             if at is not None and (nearest is None or at < nearest):
@@ -75,29 +79,29 @@ class LiveAttempt(Struct, frozen=True):
         return nearest
 
 
-# (due, place, id): the order in which pending runs are looked at.
+# (due, place, id): the order in which pending runs are considered.
 QueueKey = tuple[datetime, int, int]
 
 
 class SchedulerState(Struct):
-    """The state of the service; see the module for the law.
+    """State of the service; see the module for the invariants.
 
-    agenda: minute since 1970 -> names of jobs with a slot then; next_slot: its
-        inverse. A job without a coming slot is in neither.
-    runs: the open ones, by id. by_job: ids of open or living runs of a job.
-    past: the newest few runs of each job, largest due first.
-    retry_at: monotonic instants of retrying runs. late: the newest slot of each
-        job that has `late_after` and has not succeeded for it.
+    jobs_by_minute: minute since 1970 -> names of jobs with a slot then. next_slot: job
+        -> that slot. A job without a future slot is in neither.
+    runs: the open ones, by id. by_job: ids of the open or live runs of each job.
+    recent_runs: the newest few runs of each job, largest due first.
+    retry_at: when retrying runs are due, in monotonic seconds. late: the newest slot of
+        each job that has `late_after` and has had no success for it.
     incidents: the open ones. closed: those whose recovery is not announced yet, and
         others whose ack is in force.
-    outbox: alerts that wait, oldest first. sending: ids of those that are on
-        their way. deliver_at: monotonic, the channel is left alone until then.
-    metrics: what workers measured last and the numbers of their last results, by
-        job and name.
+    outbox: alerts that wait, oldest first. sending: ids of those being sent.
+        deliver_at: the channel is not tried before this, in monotonic seconds.
+    metrics: the latest values that workers measured and the numbers of their last
+        results, by job and name.
     latest_wall: the latest reading of the clock since it was last put back.
-        silent_until: it was put back, and slots up to then count as done.
-    zone_changed: when `timezone` changed last in this life, and in words how.
-    ledger_trouble: "" or why the ledger cannot be written.
+    silent_until: the clock was put back, and slots up to then count as done.
+    zone_changed: when `timezone` last changed since the start, and a sentence about it.
+    ledger_trouble: why the ledger cannot be written; "": it can.
     """
 
     config: Config
@@ -140,43 +144,43 @@ class SchedulerState(Struct):
     next_alert: int = 1
 
     def open_runs_of(self, job: str) -> list[Run]:
-        """The job's pending, running and retrying runs, oldest first."""
+        """Return the job's pending, running and retrying runs, oldest first."""
         return [self.runs[run] for run in self.by_job.get(job, ()) if run in self.runs]
 
     def lives(self, job: str) -> int | None:
-        """The run of the job whose tree is not empty, if any."""
+        """Return the run of the job whose tree is not empty, if any."""
         return next((run for run in self.by_job.get(job, ()) if run in self.living), None)
 
     def pause_over(self, job: str, at: datetime) -> Pause | None:
-        """The pause that holds back this job's slots the longest from this instant."""
+        """Return the pause that applies to this job at this instant and ends last, if any."""
         mark = self.job_records.get(job)
         pauses = (self.paused, mark.pause if mark else None)
         in_force = [p for p in pauses if p is not None and (p.until is None or at < p.until)]
         return max(in_force, key=_pause_end, default=None)
 
     def calendar(self, job: Job, since: datetime) -> Calendar:
-        """The job's slots after an instant, without fixed times that are done already."""
+        """Return the job's calendar after an instant, without fixed times that are done."""
         mark = self.job_records.get(job.name)
         done = None if mark is None else mark.fixed_until
         fixed_after = done if done is not None and done > since else None
         return schedule.calendar(job.cron, job.timezone, fixed_after)
 
     def definition(self, name: str) -> Job | None:
-        """The job of this name, also one that no jobs.yaml may define."""
+        """Return the job with this name, including the reserved ones."""
         return self.jobs.get(name) or RESERVED.get(name)
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is open and nothing lives."""
+        """Return whether no run is open and no attempt is alive."""
         return not self.runs and not self.living
 
     @property
     def has_unsent_alerts(self) -> bool:
-        """An alert is on its way, or was never tried."""
+        """Return whether an alert is being sent or the oldest was never tried."""
         return bool(self.sending) or (bool(self.outbox) and not self.outbox[0].attempts)
 
     def pending(self) -> int:
-        """How many runs wait to begin."""
+        """Return the number of pending runs."""
         return sum(run.state is State.PENDING for run in self.runs.values())
 
 

@@ -1,7 +1,7 @@
-"""What the world looks up by: queue, by_job, retry_at, past and last.
+"""Indexes of `SchedulerState`: queue, by_job, retry_at, recent_runs, last_run, last_success.
 
-Each function changes the world it is given, which is the copy that a Turn works
-on, and keeps one fact true in all of them. Called by `turn.py` only.
+Each function changes the state it is given, which is the copy that a `Turn` works on,
+and keeps one fact consistent in all of them. Called only by `turn.py`.
 """
 
 from bisect import insort
@@ -12,7 +12,10 @@ from supervisor.core.state import SchedulerState
 
 
 def index_run(world: SchedulerState, before: Run | None, run: Run) -> None:
-    """A run as it now is; before: as it was, None if it is new."""
+    """Update the indexes for a new or changed run.
+
+    before: its earlier value; None: it is new.
+    """
     is_pending = run.state is State.PENDING
     if is_pending != (before is not None and before.state is State.PENDING):
         _enqueue(world, run) if is_pending else _dequeue(world, run)
@@ -28,7 +31,7 @@ def index_run(world: SchedulerState, before: Run | None, run: Run) -> None:
 
 
 def leave_job(world: SchedulerState, job: str, run: int) -> None:
-    """A run that is neither open nor living is its job's no longer."""
+    """Remove a run from its job if it is neither open nor alive."""
     if run in world.runs or run in world.living:
         return
     rest = tuple(other for other in world.by_job.get(job, ()) if other != run)
@@ -36,7 +39,7 @@ def leave_job(world: SchedulerState, job: str, run: int) -> None:
 
 
 def remember_outcome(world: SchedulerState, run: Run) -> None:
-    """What dependents and people will ask of a run that came into a new state."""
+    """Remember a run that entered a new state, for dependents and for views."""
     if run.dry_run or _is_represented(world, run):
         return
     past = RunSummary(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
@@ -61,9 +64,9 @@ def _remember_final(world: SchedulerState, run: Run) -> None:
 
 
 def _is_represented(world: SchedulerState, run: Run) -> bool:
-    """A slot skipped for an earlier run: that one is remembered in its place.
+    """Return whether the run was skipped for an earlier run that is remembered instead.
 
-    Not so a dry run, which stands for nothing.
+    A dry run represents no other run.
     """
     if run.reason is not Reason.OVERLAP:
         return False
@@ -73,7 +76,7 @@ def _is_represented(world: SchedulerState, run: Run) -> bool:
 
 def _enqueue(world: SchedulerState, run: Run) -> None:
     entry, queue = (run.due, run.place, run.id), world.queue
-    # In a burst runs come in their order: one copy, no search.
+    # In a burst runs are added in order: one copy, no search.
     if not queue or queue[-1] < entry:
         world.queue = (*queue, entry)
     else:
@@ -84,7 +87,7 @@ def _enqueue(world: SchedulerState, run: Run) -> None:
 
 def _dequeue(world: SchedulerState, run: Run) -> None:
     entry, queue = (run.due, run.place, run.id), world.queue
-    # In a burst runs go from the front: one copy, no search.
+    # In a burst runs leave from the front: one copy, no search.
     if queue[0] == entry:
         world.queue = queue[1:]
     else:

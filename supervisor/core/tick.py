@@ -1,7 +1,8 @@
-"""Time: timers, then the slots of every minute since the last look.
+"""Passing time: expire timers, then handle the slots of every minute since the last tick.
 
 Nothing polls: a turn comes at each full minute and at the instants that
-`next_wakeup` names.
+`decide.next_wakeup` returns. Clocks that were put back are handled here, too.
+Enter at `time_passed`.
 """
 
 from datetime import datetime, timedelta
@@ -13,15 +14,15 @@ from supervisor.core.state import SchedulerState, ServicePhase
 from supervisor.core.turn import Turn
 from workers.units import format_duration
 
-# Less is the usual correction of a clock: no more than one minute comes twice then,
-# and it is not repeated.
+# A smaller step back is an ordinary clock correction: at most one minute comes twice,
+# and its slots are not repeated.
 BACK_STEP = timedelta(minutes=1)
-# Above that it is for a person to say what is right.
+# After a larger step back a user must decide which time is right.
 CLOCK_STEP = timedelta(hours=1)
 
 
 def check_clock(turn: Turn) -> None:
-    """Compare this turn's wall clock with the latest one seen; small steps back add up."""
+    """Compare this turn's wall clock with the latest reading; small steps back add up."""
     world = turn.world
     latest = world.latest_wall or turn.now
     world.latest_wall = max(latest, turn.now)
@@ -33,9 +34,9 @@ def check_clock(turn: Turn) -> None:
 
 
 def begin(turn: Turn, lived_until: datetime | None) -> None:
-    """At a start: compare the clock with the last tick, and with the slots that are done.
+    """Compare the clock at a start with the last tick and with the slots that are done.
 
-    lived_until: the last tick of the service before this one, where it is known.
+    lived_until: the last tick of the previous service, if known.
     """
     world = turn.world
     done = _done_until(turn)
@@ -50,7 +51,11 @@ def begin(turn: Turn, lived_until: datetime | None) -> None:
 
 
 def redefined(turn: Turn, job: Job) -> None:
-    """A job has another calendar: what is interval-like in it now goes on, too."""
+    """Let interval-like expressions of a job with a new schedule go on, too.
+
+    This applies only while `silent_until` is set, and only if the job's `seen_until` is
+    at most CLOCK_STEP ahead.
+    """
     mark = turn.world.job_records[job.name]
     is_small = mark.seen_until <= turn.now + CLOCK_STEP
     if turn.world.silent_until is not None and is_small:
@@ -58,7 +63,7 @@ def redefined(turn: Turn, job: Job) -> None:
 
 
 def _went_back(turn: Turn, latest: datetime) -> None:
-    """The clock shows an earlier time than `latest`, which it has shown before."""
+    """Handle a clock that shows an earlier time than `latest`, which it showed before."""
     done = _done_until(turn)
     if done > turn.now + CLOCK_STEP:
         _stay_silent(turn, done)
@@ -81,7 +86,10 @@ def _stay_silent(turn: Turn, until: datetime) -> None:
 
 
 def _go_on(turn: Turn, until: datetime) -> None:
-    """What is interval-like goes on by the new time; fixed times wait for their next one."""
+    """Let interval-like expressions go on by the new time.
+
+    Fixed times that have passed already wait for their next slot.
+    """
     turn.world.silent_until = until
     for job in turn.world.jobs.values():
         _repeat(turn, job)
@@ -113,7 +121,7 @@ def _caught_up(turn: Turn) -> None:
 
 
 def _done_until(turn: Turn) -> datetime:
-    """Up to when slots count as done, at the latest; now, if none lies ahead."""
+    """Return up to when slots count as done, at the latest; now, if no job has slots."""
     jobs = turn.world.jobs
     ahead = [
         max(mark.seen_until, mark.fixed_until or mark.seen_until)
@@ -124,7 +132,7 @@ def _done_until(turn: Turn) -> datetime:
 
 
 def time_passed(turn: Turn) -> None:
-    """Timers first, then the slots of every minute since the last look."""
+    """Expire timers, then handle the slots of every minute since the last tick."""
     attempts.expire(turn)
     attempts.start_due_retries(turn)
     shutdown.stop_if_idle(turn)
@@ -144,7 +152,7 @@ def _tick(turn: Turn) -> None:
     for job in turn.pop_due(_due_minutes(world, since, until)):
         mark = world.job_records.get(job.name)
         seen = mark.seen_until if mark is not None else turn.now - timedelta(minutes=1)
-        # Slots of a newer text before the last tick were never due.
+        # Slots of a newer jobs.yaml before the last tick were never due.
         unsettled = seen if world.last_tick is None else max(seen, world.last_tick)
         open_due(
             turn, job, unsettled, "the supervisor was not running or the clock was put forward"
@@ -158,7 +166,7 @@ def _tick(turn: Turn) -> None:
 
 
 def _due_minutes(world: SchedulerState, since: int, until: int) -> list[int]:
-    """The minutes of the agenda up to `until`."""
+    """Return the minutes up to `until` that have slots, in order."""
     if 0 <= until - since <= len(world.jobs_by_minute):
         return [minute for minute in range(since + 1, until + 1) if minute in world.jobs_by_minute]
     return sorted(minute for minute in world.jobs_by_minute if minute <= until)

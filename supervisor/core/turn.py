@@ -1,8 +1,8 @@
-"""One turn of `decide`: a world being changed and the actions it asks for.
+"""`Turn`: the state while one event is decided, and the actions so far.
 
-Every change of the world goes through the primitives here (`indexes.py` keeps
-what is looked up by true), and the rules are written in them. A Turn belongs to one
-call of `decide` and is not kept.
+The rules change runs, attempts and job records through the methods here, and
+`state_indexes.py` keeps the indexes consistent. A Turn belongs to one call of
+`decide` and is not kept.
 """
 
 from collections.abc import Iterable
@@ -31,12 +31,12 @@ _NO_JOBS: PersistentMap[str, None] = PersistentMap()
 
 
 class Turn(IncidentTurn):
-    """The world as it is being changed, the instant, and the actions so far."""
+    """The state as it is being changed, the instant, and the actions so far."""
 
     # --- runs -----------------------------------------------------------------
 
     def open_run(self, job: Job, due: datetime, trigger: Trigger, **fields: Any) -> Run:
-        """A new pending run, in the queue and in the ledger."""
+        """Open a new pending run, in the queue and in the ledger."""
         run = self._new_run(job, due, trigger, State.PENDING, **fields)
         self.save_run(run)
         return run
@@ -51,7 +51,7 @@ class Turn(IncidentTurn):
         cause: str,
         blocked_by: int | None = None,
     ) -> Run:
-        """A row for a slot that came to nothing: skipped or missed."""
+        """Record a slot that did not run: skipped or missed."""
         run = self._new_run(
             job, slot, trigger, state,
             slot=None if trigger is Trigger.STARTUP else slot,
@@ -62,12 +62,12 @@ class Turn(IncidentTurn):
         return run
 
     def restore(self, run: Run) -> None:
-        """Take a row of an earlier life into the indexes; the ledger has it."""
+        """Index a row of the previous supervisor; the ledger already has it."""
         state_indexes.index_run(self.world, None, run)
         state_indexes.remember_outcome(self.world, run)
 
     def save_run(self, run: Run) -> None:
-        """Take a new or changed run into ledger and indexes."""
+        """Record a new or changed run and index it."""
         before = self.world.runs.get(run.id)
         self.actions.append(Record(run))
         state_indexes.index_run(self.world, before, run)
@@ -76,7 +76,7 @@ class Turn(IncidentTurn):
             self.may_admit = self.may_admit or run.state is State.PENDING
 
     def finish(self, run: Run, verdict: Verdict) -> Run:
-        """The run in its final state; its incident opens or closes with it."""
+        """Put the run into its final state, open or close its incident, and return it."""
         final = replace(
             run,
             state=verdict.state,
@@ -106,7 +106,7 @@ class Turn(IncidentTurn):
     # --- attempts -------------------------------------------------------------
 
     def launch(self, run: Run, job: Job) -> None:
-        """Begin the run's next attempt; its record stands before its launch."""
+        """Begin the run's next attempt; its record precedes its launch."""
         running = replace(
             run,
             state=State.RUNNING,
@@ -127,25 +127,25 @@ class Turn(IncidentTurn):
         for group in groups:
             world.groups = world.groups.set(group, run.id)
         self.save_run(running)
-        # All of a first attempt can be told from its run, until it has ended.
+        # A first attempt can be derived from its run until it ends, so its row may come later.
         self.actions.append(Record(attempt, soon=attempt.number == 1))
         self.actions.append(Launch(running, job))
         self.actions.extend(heartbeats.on_start(job, running))
         self.note("starts", run=running)
 
     def undo_launch(self, run: Run) -> None:
-        """Take back a launch that was not performed; the attempt never was."""
+        """Take back a launch that was not performed, as if the attempt had never begun."""
         self.free_place(self.world.living[run.id])
         begun = run.attempt - 1
         started_at = run.started_at if begun else None
         self.save_run(replace(run, state=State.PENDING, attempt=begun, started_at=started_at))
 
     def set_live(self, living: LiveAttempt) -> None:
-        """Take a changed living attempt into the world."""
+        """Store a changed live attempt."""
         self.world.living = self.world.living.set(living.run, living)
 
     def free_place(self, living: LiveAttempt) -> None:
-        """The attempt's tree is empty: place, groups and job are free."""
+        """Free the attempt's place in the pool, its groups and its job."""
         world = self.world
         world.living = world.living.delete(living.run)
         for group in living.groups:
@@ -156,7 +156,7 @@ class Turn(IncidentTurn):
     # --- jobs -----------------------------------------------------------------
 
     def ticked(self) -> None:
-        """All slots up to now have their outcome: an absence can begin here at the earliest."""
+        """Record that all slots up to now have their outcome: an absence begins here or later."""
         self.world.last_tick = self.now
         self.actions.append(RecordTick(self.now, self.world.silent_until))
 
@@ -168,15 +168,15 @@ class Turn(IncidentTurn):
         self.actions.append(Record(changed))
 
     def advance_seen_until(self, job: str, instant: datetime) -> None:
-        """Slots of this job up to here are settled for good."""
+        """Settle the job's slots up to this instant for good."""
         known = self.world.job_records.get(job)
         if known is None or known.seen_until < instant:
             self.update_job_record(job, seen_until=instant)
 
     def rewind_seen_until(self, job: Job, fixed_until: datetime | None = None) -> None:
-        """Let slots after now come again, though a wrong clock had them done.
+        """Let slots after now come again that a wrong clock had marked as done.
 
-        fixed_until: but fixed times only after that.
+        fixed_until: fixed times come again only after this.
         """
         self.actions.append(ReleaseSlots(job.name, self.now))
         self.update_job_record(job.name, seen_until=self.now, fixed_until=fixed_until)
@@ -195,7 +195,7 @@ class Turn(IncidentTurn):
             world.last_success = world.last_success.set(job.name, self.now)
 
     def schedule_next(self, job: Job, after: datetime) -> None:
-        """Put the job's next slot after this instant into the agenda."""
+        """Schedule the job's next slot after this instant."""
         self.unschedule(job.name)
         if not job.cron or not self.world.has_calendar:
             return
@@ -208,7 +208,7 @@ class Turn(IncidentTurn):
         world.next_slot = world.next_slot.set(job.name, slot)
 
     def pop_due(self, minutes: Iterable[int]) -> list[Job]:
-        """Take the jobs of these minutes out of the agenda; in the order of the file."""
+        """Unschedule the jobs of these minutes and return them, in the order of the file."""
         world = self.world
         found: list[str] = []
         for minute in minutes:
@@ -218,7 +218,7 @@ class Turn(IncidentTurn):
         return sorted((world.jobs[name] for name in found), key=lambda job: job.place)
 
     def unschedule(self, job: str) -> None:
-        """Take the job's next slot out of the agenda."""
+        """Remove the job's next slot from the schedule."""
         world = self.world
         slot = world.next_slot.get(job)
         if slot is None:

@@ -1,7 +1,7 @@
 """The part of a turn that opens, counts, closes and announces incidents.
 
-`incident.py` has the rules; here they are applied to the world, with the record and
-the alert of each change. `turn.py` builds on it.
+`incidents.py` has the rules. The methods here apply them to the state, and add the
+record and the alert of each change. `turn.py` builds on this class.
 """
 
 import copy
@@ -20,21 +20,21 @@ from supervisor.core.state import SchedulerState
 
 
 class IncidentTurn:
-    """The world as it is being changed, the instant, and the actions so far."""
+    """The state as it is being changed, the instant, and the actions so far."""
 
     def __init__(self, world: SchedulerState, at: At) -> None:
         self.world = copy.copy(world)
         self.at = at
         self.actions: list[Action] = []
-        self.may_admit = False  # something came or went: look at the queue
+        self.may_admit = False  # a run may have become admissible
 
     @property
     def now(self) -> datetime:
-        """The wall clock of this turn."""
+        """Return the wall clock of this turn."""
         return self.at.wall
 
     def note(self, text: str, level: str = "info", run: Run | None = None, job: str = "") -> None:
-        """A line for the log."""
+        """Add a log line to the actions."""
         if run is None:
             self.actions.append(Note(level, text, job))
         else:
@@ -50,12 +50,12 @@ class IncidentTurn:
     ) -> None:
         """Open the incident (job, kind), or count it once more.
 
-        severity: another one than is usual for this kind.
+        severity: replaces the usual one of this kind.
         """
         severity = severity or incidents.SEVERITY[kind]
         self._unsettle_others(job, kind)
         for other in self._unrecovered(job, [kind]):
-            # How loud an incident is does not change: another one takes its place.
+            # The severity of an incident does not change: a new incident replaces it.
             if other.severity is not severity:
                 self._put_incident(*incidents.recovered(other, self.now))
         known = self.world.incidents.get((job, kind))
@@ -76,24 +76,24 @@ class IncidentTurn:
         self._put_incident(opened, word)
 
     def remind(self) -> None:
-        """Send the reminders whose time has come."""
+        """Send the reminders that are due."""
         for known in list(self.world.incidents.values()):
             reminded, word = incidents.remind(known, self.now)
             if word is not None:
                 self._put_incident(reminded, word)
 
     def close_incidents(self, job: str, *kinds: str) -> None:
-        """A success for the job's incidents of these kinds: close them, or announce that."""
+        """Count a success for the job's incidents of these kinds: close or recover them."""
         for known in self._unrecovered(job, kinds):
             self._put_incident(*incidents.succeeded(known, self.now))
 
     def end_incidents(self, job: str, *kinds: str) -> None:
-        """Close the job's incidents of these kinds for good: they cannot come again."""
+        """Recover the job's incidents of these kinds at once: they cannot come again."""
         for known in self._unrecovered(job, kinds):
             self._put_incident(*incidents.recovered(known, self.now))
 
     def settle(self) -> None:
-        """Announce the recoveries that have lasted; forget acks that are over."""
+        """Announce the recoveries that have settled; forget acks that are over."""
         for key, known in list(self.world.closed.items()):
             if incidents.has_settled(known, self.now):
                 self._put_incident(*incidents.recovered(known, self.now))
@@ -101,11 +101,11 @@ class IncidentTurn:
                 self.world.closed = self.world.closed.delete(key)
 
     def put_incident(self, incident: Incident) -> None:
-        """Take a changed incident into ledger and world, without a word."""
+        """Store and record a changed incident without an alert."""
         self._put_incident(incident, None)
 
     def _unrecovered(self, job: str, kinds: Iterable[str]) -> list[Incident]:
-        """The job's incidents of these kinds that are open, or closed and settling."""
+        """Return the job's incidents of these kinds that are open, or closed and settling."""
         world = self.world
         if not (world.incidents or world.closed):
             return []
@@ -119,7 +119,10 @@ class IncidentTurn:
         ]
 
     def _unsettle_others(self, job: str, kind: str) -> None:
-        """The job has failed, if in another way: none of its recoveries is certain."""
+        """Restart the settling of the job's incidents of other kinds.
+
+        After a failure of any kind, no recovery of the job is certain.
+        """
         for known in list(self.world.closed.values()):
             is_other = job and known.job == job and known.kind != kind
             if is_other and incidents.is_settling(known):
@@ -131,7 +134,7 @@ class IncidentTurn:
     def _put_incident(self, incident: Incident, word: AlertKind | None) -> None:
         world, key = self.world, (incident.job, incident.kind)
         before = world.incidents.get(key) or world.closed.get(key)
-        # At most one of the two holds a key.
+        # At most one of the two maps has the key.
         world.incidents = _without(world.incidents, key)
         world.closed = _without(world.closed, key)
         if incident.closed_at is None:

@@ -1,8 +1,8 @@
-"""How an attempt ended -> what that means, in a sentence.
+"""How an attempt ended -> its verdict: state, reason and a cause as a sentence.
 
-Pure. One value made by named constructors, so that impossible combinations
-cannot be built. Precedence: what we did to it (a timeout, a person) explains
-an ending better than the status it left behind.
+Pure. Verdicts are made by named constructors, so that impossible combinations cannot
+be built. Precedence: what the supervisor did to the attempt (a timeout, a
+cancellation) explains an end better than the exit status.
 """
 
 import os
@@ -16,14 +16,14 @@ from workers.protocol import Done, Failed, Garbage
 from workers.units import format_duration
 
 _OF_SHELLS = {126: "not executable", 127: "command not found"}
-# A shell ends with this and the number of the signal that ended its last command.
+# A shell exits with this plus the number of the signal that ended its last command.
 _KILLED_IN_A_SHELL = 128
-# How programs end that cannot go on without memory.
+# Signals that typically end a program that runs out of memory.
 _SHORT_OF_MEMORY = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGKILL)
 
 
 class Verdict(Struct, frozen=True):
-    """An attempt's end: `state` is what the run becomes if nothing is tried again.
+    """End of an attempt; `state` is what the run becomes without another attempt.
 
     reason and cause are for the ledger and people; exit_status is None after
     a signal.
@@ -36,7 +36,7 @@ class Verdict(Struct, frozen=True):
 
 
 class WorkerMessages(Struct, frozen=True):
-    """What a worker said last: `done`, `failed`, garbage, or nothing yet."""
+    """What a worker sent about its end: `done`, `failed`, garbage, or nothing yet."""
 
     done: Done | None = None
     failed: Failed | None = None
@@ -44,19 +44,19 @@ class WorkerMessages(Struct, frozen=True):
 
 
 def timed_out(job: Job) -> Verdict:
-    """Its time was up and it was killed."""
+    """Return the verdict of an attempt that was killed at its timeout."""
     return Verdict(
         State.FAILED, Reason.TIMEOUT, f"timeout after {format_duration(job.timeout_s or 0)}"
     )
 
 
 def not_launched(error: str) -> Verdict:
-    """No process came of it."""
+    """Return the verdict of a launch that started no process."""
     return Verdict(State.FAILED, Reason.LAUNCH, error)
 
 
 def interrupted(by: Reason) -> Verdict:
-    """The end of the supervisor ended it; uses no retry."""
+    """Return the verdict of an attempt that the supervisor's end ended; uses no retry."""
     words = {
         Reason.SHUTDOWN: "the supervisor was stopped",
         Reason.CRASH: "the supervisor died",
@@ -65,21 +65,21 @@ def interrupted(by: Reason) -> Verdict:
 
 
 def keeper_lost() -> Verdict:
-    """The process that watched over its tree died under it; uses no retry."""
+    """Return the verdict of an attempt whose keeper process died; uses no retry."""
     return Verdict(State.INTERRUPTED, Reason.CRASH, "the process that kept it died")
 
 
 def cancelled(reason: Reason, cause: str) -> Verdict:
-    """A person, a reload or a replacement ended it."""
+    """Return the verdict of a run ended by a user, a reload or a replacement."""
     return Verdict(State.CANCELLED, reason, cause)
 
 
 def from_wait_status(
     job: Job, wait_status: int, heard: WorkerMessages, cpu_s: float = 0.0
 ) -> Verdict:
-    """What a process's own ending means.
+    """Return the verdict that follows from a process's own end.
 
-    wait_status: as waitpid returns it. cpu_s: CPU time that the process used.
+    wait_status: as returned by waitpid. cpu_s: CPU time that the process used.
     """
     if os.WIFSIGNALED(wait_status):
         return _killed(job, os.WTERMSIG(wait_status), cpu_s)
@@ -108,7 +108,7 @@ def _worker(status: int, heard: WorkerMessages) -> Verdict:
         said = f"exit status {status} after the worker had said done"
         return Verdict(State.FAILED, Reason.EXIT, said, status)
     warnings = heard.done.result.get("warnings")
-    # `True` is an int to Python, and no count.
+    # `True` is an int in Python, but not a count.
     counted = warnings if isinstance(warnings, int) and warnings is not True else 0
     cause = f"{counted} warning{'' if counted == 1 else 's'}" if counted else ""
     return Verdict(State.SUCCESS, None, cause, 0)
@@ -122,14 +122,14 @@ def _killed(job: Job, number: int, cpu_s: float) -> Verdict:
     meaning = signal_words.meaning(number)
     if number in _SHORT_OF_MEMORY and job.limits.address_space is not None:
         meaning += "; limits.address_space?"
-    # SIGKILL is the one that a process hardly ever sends to itself.
+    # A process hardly ever sends SIGKILL to itself.
     origin = " from outside" if number == signal.SIGKILL else ""
     explained = f" ({meaning})" if meaning else ""
     return Verdict(State.FAILED, Reason.SIGNAL, f"killed by {name}{origin}{explained}")
 
 
 def _limit_met(job: Job, number: int, cpu_s: float) -> str:
-    """Which of the job's own limits this signal stands for; "": none."""
+    """Return which of the job's own limits this signal means; "": none."""
     cpu_seconds, file_size = job.limits.cpu_seconds, job.limits.file_size
     if cpu_seconds is not None and (
         number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_s >= cpu_seconds)
@@ -141,7 +141,7 @@ def _limit_met(job: Job, number: int, cpu_s: float) -> str:
 
 
 def _hint(job: Job, status: int) -> str:
-    """What an exit status says by the conventions of shells."""
+    """Return what an exit status means by the conventions of shells; "": unknown."""
     if status in _OF_SHELLS:
         return f" ({_OF_SHELLS[status]})"
     number = status - _KILLED_IN_A_SHELL

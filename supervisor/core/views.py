@@ -1,7 +1,7 @@
-"""What people and programs see: plain values for API, CLI and page.
+"""Views for the API, the CLI and the status page: plain values.
 
-Field names are the contract of the API; durations are `*_seconds`, instants
-are aware UTC. Nothing here is stored; `showing.py` makes them from the world.
+Field names are the contract of the API. Durations are named `*_seconds`, instants
+are aware UTC. Nothing here is stored; `build_views.py` makes views from the state.
 """
 
 from datetime import datetime
@@ -27,7 +27,7 @@ class AttemptView(Struct, frozen=True):
 
 
 class RunView(Struct, frozen=True):
-    """A run as the API shows it; `attempts` only where one run is asked for."""
+    """A run in the API; `attempts` is filled only when a single run is requested."""
 
     id: int
     job: str
@@ -66,7 +66,7 @@ class LastRun(Struct, frozen=True):
 
 
 class JobStatus(Struct, frozen=True):
-    """A job in one line of `status`."""
+    """A job as one line of `status`."""
 
     name: str
     enabled: bool
@@ -77,9 +77,9 @@ class JobStatus(Struct, frozen=True):
 
 
 class IncidentView(Struct, frozen=True):
-    """An incident as the API shows it.
+    """An incident in the API.
 
-    recovery_at: it is closed, and its recovery is announced then if it has not failed again.
+    recovery_at: when a closed incident is announced as recovered, unless it fails again.
     """
 
     id: int
@@ -100,7 +100,7 @@ class IncidentView(Struct, frozen=True):
 
 
 class AlertsView(Struct, frozen=True):
-    """Alerts that wait, and why the oldest of them was not delivered; "": not tried yet."""
+    """Alerts that wait, and why the oldest was not delivered; "": not tried yet."""
 
     channel: str
     waiting: int
@@ -110,7 +110,7 @@ class AlertsView(Struct, frozen=True):
 
 
 class ConfigStatus(Struct, frozen=True):
-    """The text in force, and what is wrong with the one on disk."""
+    """The version of jobs.yaml in force, and the problems of the one on disk."""
 
     path: str
     loaded_at: datetime
@@ -119,14 +119,14 @@ class ConfigStatus(Struct, frozen=True):
 
 
 class Tick(Struct, frozen=True):
-    """The last full minute that was acted on, and how late."""
+    """The last full minute that was handled, and how late."""
 
     last_at: datetime | None
     lateness_seconds: float
 
 
 class Pool(Struct, frozen=True):
-    """Places and who waits for them."""
+    """Places in the pool, and runs that hold or wait for one."""
 
     max: int
     running: int
@@ -134,7 +134,7 @@ class Pool(Struct, frozen=True):
 
 
 class PauseView(Struct, frozen=True):
-    """A pause over all jobs."""
+    """A pause of all jobs."""
 
     until: datetime | None
     by: str
@@ -142,14 +142,14 @@ class PauseView(Struct, frozen=True):
 
 
 class Listening(Struct, frozen=True):
-    """Where /metrics may be read by TCP; error: why it may not, after all."""
+    """TCP address of /metrics; error: why it cannot be read there."""
 
     address: str
     error: str
 
 
 class Facts(Struct, frozen=True):
-    """What the edge knows and the world does not."""
+    """What the runtime knows and `SchedulerState` does not."""
 
     version: str
     pid: int
@@ -164,9 +164,9 @@ class Facts(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """`GET /v1/status`.
+    """Response of `GET /v1/status`.
 
-    notes: sentences about the service as a whole that a reader of the rest must know.
+    notes: sentences about the whole service that matter for the rest of the response.
     """
 
     version: str

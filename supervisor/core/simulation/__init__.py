@@ -1,1 +1,1 @@
-"""`simulate`: the coming days through the rules, without processes or time."""
+"""`simulate`: run the coming days through the rules, without processes or waiting."""

@@ -1,12 +1,11 @@
-"""The coming days through the real rules: a clock that is told, processes that only end.
+"""Run the coming days through the real rules, with a simulated clock and processes.
 
-Pure: `decide` gets the events that the loop would send, and nothing is read,
-waited for or thrown. An injected `Foresight` says how each attempt will end
-where nobody ends it before; a process obeys SIGTERM at once, and an alert that
-is sent has arrived. A `Pace` says at which full minute time is looked at next:
-`next_moment` leaves out the minutes in which nothing can happen, `every_minute`
-leaves out none, and both must tell the same story. What the story means is told
-in `forecast.py`.
+Pure: `decide` gets the events that the loop would send; nothing is read, waited for
+or random. An injected `OutcomeSampler` says how each attempt ends unless something
+ends it earlier. A process obeys SIGTERM at once, and a sent alert is delivered. A
+`TickStrategy` returns the full minute of the next tick: `next_moment` skips minutes
+in which nothing can happen, `every_minute` skips none, and both must give the same
+outcome. Enter at `simulate`; `forecast.py` summarises its steps.
 """
 
 import math
@@ -39,9 +38,9 @@ _SOON = 30
 
 
 class Ending(Struct, frozen=True):
-    """How an attempt ends if nobody ends it: after so long (inf: never), with this status.
+    """End of an attempt if nothing ends it earlier; after_s inf: never.
 
-    message: what its worker says last.
+    message: the last message of its worker.
     """
 
     after_s: float
@@ -50,7 +49,7 @@ class Ending(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """One turn: the event, the world after it, and what was asked for."""
+    """One turn: the event, the state after it, and the actions."""
 
     event: Event
     world: SchedulerState
@@ -58,26 +57,25 @@ class Step(Struct, frozen=True):
 
 
 OutcomeSampler = Callable[[Launch], Ending]
-# (world, instant of the last look, monotonic seconds -> wall) -> the next look
+# (state, wall clock of the last tick, monotonic seconds -> wall) -> the next tick
 TickStrategy = Callable[[SchedulerState, datetime, Callable[[float], datetime]], datetime | None]
 
 
 def every_minute(
     world: SchedulerState, since: datetime, wall: Callable[[float], datetime]
 ) -> datetime | None:
-    """The next full minute, as the loop ticks."""
+    """Return the next full minute, as the loop ticks."""
     return next_minute(since)
 
 
 def next_moment(
     world: SchedulerState, since: datetime, wall: Callable[[float], datetime]
 ) -> datetime | None:
-    """The first full minute after `since` at which a tick may change anything.
+    """Return the first full minute after `since` at which a tick may change anything.
 
-    A timer counts with the minute it lies in, since the first look of a minute
-    is its tick. No minute is left out where the service has a heartbeat, or
-    where something is due that was not done: what it waits for (the end of a
-    pause) is not known here.
+    A timer counts as the minute that contains it, since the first `TimePassed` of a
+    minute is its tick. No minute is skipped if the service has a heartbeat, or if
+    something due was not done: what it waits for (the end of a pause) is not known here.
     """
     if world.config.heartbeat is not None:
         return next_minute(since)
@@ -93,7 +91,7 @@ def next_moment(
 def simulate(
     restored: Restored, until: datetime, foresee: OutcomeSampler, pace: TickStrategy = next_moment
 ) -> Iterator[Step]:
-    """Every turn from the start of the service up to `until`, in order."""
+    """Yield every turn from the start of the service up to `until`, in order."""
     days = _Days(restored, foresee)
     yield days.turn(restored)
     for event in days.events(until, pace):
@@ -101,7 +99,11 @@ def simulate(
 
 
 def _first_in_agenda(world: SchedulerState, since: int) -> int:
-    """A full agenda has a slot soon, and one without has few to look through."""
+    """Return the next minute that has a slot.
+
+    Minutes up to _SOON ahead are tried first: with many slots one is near, and with few
+    the search of all of them is short.
+    """
     soon = (
         minute for minute in range(since + 1, since + 1 + _SOON) if minute in world.jobs_by_minute
     )
@@ -111,7 +113,7 @@ def _first_in_agenda(world: SchedulerState, since: int) -> int:
 def _instants(
     world: SchedulerState, wall: Callable[[float], datetime]
 ) -> Iterator[datetime | None]:
-    """The minutes of timers, lateness, reminders, and of a clock that was put back."""
+    """Yield the minutes of timers, late checks, reminders, recoveries and `silent_until`."""
     wake = next_wakeup(world)
     if wake is not None:
         yield wall(wake).replace(second=0, microsecond=0)
@@ -128,13 +130,13 @@ def _instants(
 
 
 def _full_minute(instant: datetime) -> datetime:
-    """The first full minute at or after an instant."""
+    """Return the first full minute at or after an instant."""
     floor = instant.replace(second=0, microsecond=0)
     return floor if floor == instant else floor + _MINUTE
 
 
 class _Days:
-    """The service, its fake clock, and the ends that are still to come."""
+    """The service, its simulated clock, and the ends that are still to come."""
 
     def __init__(self, restored: Restored, foresee: OutcomeSampler) -> None:
         self._start = restored.at
@@ -142,16 +144,16 @@ class _Days:
         self._world = SchedulerState(restored.config)
         self._now = restored.at.mono
         self._looked_at = restored.at.wall
-        # (monotonic instant, order of launch, run, attempt, how)
+        # (monotonic instant, order of launch, run, attempt, ending)
         self._ends: list[tuple[float, int, int, int, Ending]] = []
         self._living: dict[tuple[int, int], int] = {}
-        # what happens at once
+        # events that follow at once
         self._follow: list[Event] = []
         self._launched = 0
         self._is_over = False
 
     def turn(self, event: Event) -> Step:
-        """Decide about an event, and foresee what it began or ended."""
+        """Decide about an event, and plan the ends of what it launched or signalled."""
         self._world, actions = decide(self._world, event)
         for action in actions:
             match action:
@@ -167,7 +169,7 @@ class _Days:
         return Step(event, self._world, actions)
 
     def events(self, until: datetime, pace: TickStrategy) -> Iterator[Event]:
-        """What happens next, again and again; each must be handed to `turn`."""
+        """Yield the next events, one by one; each must be passed to `turn`."""
         last = self._mono(until)
         while not self._is_over:
             while self._follow:
@@ -190,7 +192,7 @@ class _Days:
     def _end(self) -> Iterator[Event]:
         _, _, run, attempt, ending = heappop(self._ends)
         if self._living.pop((run, attempt), None) is None:
-            return  # ended before its time
+            return  # something ended it earlier
         at = self._at(self._now)
         if ending.message is not None:
             yield MessageReceived(at, run, attempt, ending.message)

@@ -1,7 +1,7 @@
-"""What a simulation tells: counts, waits, runs that came to nothing, busy minutes.
+"""Summarise a simulation: counts, waits, runs without success, busy minutes.
 
-Pure: the steps of `simulation.py` in, one value out. Enter at `forecast`;
-`compare` names the jobs that fare otherwise in two of them.
+Pure: takes the steps of `engine.py` and returns one `Forecast`. Enter at `forecast`;
+`compare` returns the jobs whose counts differ between two forecasts.
 """
 
 from collections import Counter
@@ -17,12 +17,12 @@ from supervisor.core.simulation.engine import Step
 from supervisor.core.simulation.wait_times import Wait, WaitRecorder, in_full
 
 MOST_MINUTES = 5
-# Two attempts that begin together are nothing to speak of; one is none.
+# A minute is listed if at least this many attempts begin in it.
 _BUSY = 2
 
 
 class Count(Struct, frozen=True, rename=in_full):
-    """What became of a job's runs; other: missed, cancelled, interrupted.
+    """Number of a job's runs by outcome; other: missed, cancelled, interrupted.
 
     busy_s: of all its attempts together. waited: how many of its runs waited.
     """
@@ -53,14 +53,14 @@ class FailureCount(Struct, frozen=True):
 
 
 class MovedSlot(Struct, frozen=True):
-    """What daylight saving does to a job's slots, in a sentence."""
+    """Effect of daylight saving on a job's slots, as a sentence."""
 
     job: str
     words: str
 
 
 class Minute(Struct, frozen=True):
-    """Minutes in which the same attempts began together; jobs: in the order they did."""
+    """Minutes in which the same attempts began together; jobs: in order of launch."""
 
     jobs: tuple[str, ...]
     times: int
@@ -68,7 +68,7 @@ class Minute(Struct, frozen=True):
 
 
 class Forecast(Struct, frozen=True, rename=in_full):
-    """The days in (since, until]; open_runs: those not ended at their end."""
+    """Forecast of the days in (since, until]; open_runs: runs not ended at `until`."""
 
     since: datetime
     until: datetime
@@ -84,7 +84,7 @@ class Forecast(Struct, frozen=True, rename=in_full):
 
 
 class Difference(Struct, frozen=True):
-    """A job that fares otherwise; None: it is not there."""
+    """A job whose counts differ between two forecasts; None: it is missing there."""
 
     job: str
     before: Count | None
@@ -92,7 +92,7 @@ class Difference(Struct, frozen=True):
 
 
 def forecast(steps: Iterable[Step], config: Config, since: datetime, until: datetime) -> Forecast:
-    """All that these steps, from `since` up to `until`, tell."""
+    """Return the summary of these steps, from `since` up to `until`."""
     account = ForecastBuilder(since)
     for step in steps:
         account.add_step(step)
@@ -113,7 +113,7 @@ def forecast(steps: Iterable[Step], config: Config, since: datetime, until: date
 
 
 def compare(before: Forecast, after: Forecast) -> tuple[Difference, ...]:
-    """The jobs whose counts differ, those of the second first."""
+    """Return the jobs whose counts differ, those of the second forecast first."""
     old = {count.job: count for count in before.jobs}
     new = {count.job: count for count in after.jobs}
     return tuple(
@@ -124,7 +124,7 @@ def compare(before: Forecast, after: Forecast) -> tuple[Difference, ...]:
 
 
 class ForecastBuilder:
-    """What the steps so far have told."""
+    """Counts of the steps so far."""
 
     def __init__(self, since: datetime) -> None:
         self.waiting = WaitRecorder()
@@ -137,12 +137,12 @@ class ForecastBuilder:
         self._attempts: Counter[str] = Counter()
         self._ends: Counter[tuple[str, State]] = Counter()
         self._busy_s: dict[str, float] = {}
-        # runs that were seen, and whether they have ended; attempts that live
+        # run -> whether it has ended; (run, attempt) -> job and start, while it is alive
         self._seen: dict[int, bool] = {}
         self._began: dict[tuple[int, int], tuple[str, datetime]] = {}
 
     def add_step(self, step: Step) -> None:
-        """One more turn."""
+        """Add one more turn."""
         now = step.event.at.wall
         for action in step.actions:
             match action:
@@ -161,14 +161,14 @@ class ForecastBuilder:
         self.open_runs = len(step.world.runs)
 
     def close(self, until: datetime) -> None:
-        """The end: what still lives or waits has done so up to here."""
+        """End the account: live attempts and waits are counted up to `until`."""
         self.waiting.close(until)
         self._sample_pool(0, 1, until)
         for job, began in self._began.values():
             self._add_busy(job, began, until)
 
     def count(self, job: Job) -> Count:
-        """What became of this job's runs."""
+        """Return the counts of this job's runs."""
         ends = {state: self._ends[job.name, state] for state in State}
         named = (State.SUCCESS, State.FAILED, State.SKIPPED)
         waits = self.waiting.of_job(job.name)
@@ -187,7 +187,7 @@ class ForecastBuilder:
         )
 
     def _on_action(self, run: Run) -> None:
-        """A row as it now is; the first word of its end counts."""
+        """Count a row of a run; only its first final state counts."""
         if run.id not in self._seen:
             self._runs[run.job] += 1
         if not run.state.is_open and not self._seen.get(run.id, False):

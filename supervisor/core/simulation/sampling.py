@@ -1,8 +1,8 @@
-"""How long attempts take and which of them fail, for a simulation: by habit and a seed.
+"""Durations and failures of simulated attempts, from profiles and a seed.
 
-Pure and without dice: the die of an attempt follows from the seed, the name
-of its job, its due instant and its number. So an edit of one job changes the
-luck of no other.
+Pure and without random state: the number for an attempt follows from the seed, the
+name of its job, its due instant and its attempt number. So an edit of one job does
+not change the outcomes of another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,16 @@ from supervisor.core.simulation.engine import Ending, OutcomeSampler
 from supervisor.core.simulation.wait_times import in_full
 from workers.protocol import Done, Failed
 
-# One attempt in ten takes as long as the slowest tenth did.
+# One attempt in ten takes as long as the slowest tenth of the past runs.
 SLOW = 0.1
 _FAILED = Failed("failed by chance", permanent=False)
 _EXIT_1, _KILLED = 1 << 8, 9
 
 
 class DurationProfile(Struct, frozen=True, rename=in_full):
-    """What is known of a job: its usual and its slow duration, how often it fails.
+    """Profile of a job: its usual and its slow duration, and its failure rate.
 
-    seen: from how many runs that is known; 0: it is assumed.
+    seen: the number of runs that it is based on; 0: it is assumed.
     """
 
     usual_s: float
@@ -33,7 +33,7 @@ class DurationProfile(Struct, frozen=True, rename=in_full):
 
 
 def profile_of(durations_s: Sequence[float], failure: float = 0.0) -> DurationProfile:
-    """The habit of a job that took so long; at least one duration."""
+    """Return the profile of a job from at least one duration."""
     ordered = sorted(durations_s)
     last = len(ordered) - 1
     return DurationProfile(
@@ -45,7 +45,7 @@ def profile_of(durations_s: Sequence[float], failure: float = 0.0) -> DurationPr
 
 
 def outcome_sampler(habits: Mapping[str, DurationProfile], seed: int) -> OutcomeSampler:
-    """How each attempt ends, by the habit of its job; every job must have one."""
+    """Return a function that ends attempts by profile; every job must have one."""
 
     def foresee(launch: Launch) -> Ending:
         run = launch.run
@@ -61,9 +61,9 @@ def outcome_sampler(habits: Mapping[str, DurationProfile], seed: int) -> Outcome
 
 
 def seeded_fraction(seed: int, words: str) -> float:
-    """A number in [0, 1) that looks like chance and is always the same."""
+    """Return a number in [0, 1) that looks random and depends only on the arguments."""
     text = f"{seed} {words}".encode()
-    # The text as a number, modulo a prime; then the mixing of splitmix64.
+    # The text as a number modulo a prime, then the mixing steps of splitmix64.
     mixed = int.from_bytes(text) % (2**61 - 1)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = ((mixed ^ (mixed >> shift)) * factor) % 2**64
@@ -71,6 +71,9 @@ def seeded_fraction(seed: int, words: str) -> float:
 
 
 def _status(success: tuple[int, ...], fails: bool) -> int:
-    """The wait status of an exit that is, or is not, one of these; SIGKILL where none is left."""
+    """Return a wait status that fails (or succeeds), given the successful exit statuses.
+
+    SIGKILL if no such exit status is left.
+    """
     found = next((status for status in range(256) if (status in success) is not fails), None)
     return _KILLED if found is None else found << 8

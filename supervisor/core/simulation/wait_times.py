@@ -1,9 +1,9 @@
-"""What pending runs waited for, and for how long, while a world went by.
+"""What pending runs waited for, and for how long, during a simulation.
 
-Pure. A wait is told by what stood in the way: a dependency, an earlier run of
-the job, the holder of its group, or a full pool. A run that waited for two
-things in turn has a share in both. Where very many wait, what each waits for is
-looked at once a minute; when a wait begins and ends is always exact.
+Pure. A wait is named by what blocked the run: a dependency, an earlier run of the
+job, the holder of its group, or a full pool. A run that waited for two things in turn
+counts for both. If very many runs wait, what each waits for is checked once a
+minute; the beginning and end of a wait are always exact.
 """
 
 from datetime import datetime
@@ -20,12 +20,12 @@ from supervisor.core.state import SchedulerState
 
 
 def in_full(name: str) -> str | None:
-    """The name that a field has outside: durations are `*_seconds` there."""
+    """Return the external name of a duration field, `*_seconds`; None: unchanged."""
     return f"{name[:-2]}_seconds" if name.endswith("_s") else None
 
 
 class Wait(Struct, frozen=True, rename=in_full):
-    """Runs of a job that waited for the same; longest: the due of the longest wait."""
+    """Waits of a job's runs for the same thing; longest: due of the run that waited longest."""
 
     job: str
     waited_for: str
@@ -35,12 +35,12 @@ class Wait(Struct, frozen=True, rename=in_full):
     longest: datetime
 
 
-# So many that wait are looked at after each turn.
+# Up to this many waiting runs are checked after each turn.
 FEW = 16
 
 
 class Share(Struct, frozen=True):
-    """A run that waits for one thing, since when."""
+    """A run, what it waits for, and since when."""
 
     run: Run
     waited_for: str
@@ -48,7 +48,7 @@ class Share(Struct, frozen=True):
 
 
 class WaitRecorder:
-    """Who waits now, and what has been waited for so far."""
+    """Waits in progress, and totals of those that ended."""
 
     def __init__(self) -> None:
         self.waits: dict[tuple[str, str], Wait] = {}
@@ -56,7 +56,7 @@ class WaitRecorder:
         self._shares: dict[int, Share] = {}
 
     def observe(self, step: Step) -> None:
-        """The world after a turn: waits that ended, changed or began."""
+        """Record the waits that ended, changed or began in a turn."""
         now, world = step.event.at.wall, step.world
         changed = [
             action.row
@@ -79,12 +79,12 @@ class WaitRecorder:
                 self._wait(run_now, waits_for(world, run_now), now)
 
     def close(self, now: datetime) -> None:
-        """The end: whoever still waits has waited up to here."""
+        """End the waits that are still in progress."""
         for number in list(self._shares):
             self._end(number, now)
 
     def of_job(self, job: str) -> list[float]:
-        """How long each run of a job waited, of those that did; seconds."""
+        """Return how long each run of a job waited, in seconds, for those that did."""
         return list(self._waited_s.get(job, {}).values())
 
     def _wait(self, run: Run, obstacle: str, now: datetime) -> None:
@@ -112,7 +112,7 @@ class WaitRecorder:
 
 
 def waits_for(world: SchedulerState, run: Run) -> str:
-    """What a pending run waits for, by name, so that equal waits have equal words."""
+    """Return what a pending run waits for, by name, so that equal waits have equal texts."""
     job = world.definition(run.job)
     if job is None:
         return "a job that is gone"
