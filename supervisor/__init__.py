@@ -1,12 +1,12 @@
-"""Nightshift's supervisor: decides what runs, contains it, and keeps the account.
+"""Nightshift's supervisor: decides what runs, contains each run and keeps the ledger.
 
-Enter by `core/decide.py` for what happens and why, by `loop.py` for how the
-outside reaches it, by `__main__.py` for the command line.
+Start reading at `core/decide.py` for what happens and why, at `runtime/loop.py`
+for how requests and events arrive, and at `__main__.py` for the command line.
 """
 
 DISTRIBUTION = "nightshift-cron"
 
 try:
     from workers import __version__ as __version__
-except ImportError:  # a stranger's `workers`: __main__ refuses to begin, in words
+except ImportError:  # another package named `workers`: __main__ refuses to start and says why
     __version__ = ""

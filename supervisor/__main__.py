@@ -1,7 +1,7 @@
-"""`python -m supervisor` is `nightshift`.
+"""Entry point: `python -m supervisor` is `nightshift`.
 
-`supervisor` and `workers` are common names of packages: before anything else of
-them is imported, this looks whether both are ours, and refuses to go on if not.
+`supervisor` and `workers` are common package names. Before importing anything else,
+`main` checks that both belong to Nightshift and refuses to run if they do not.
 """
 
 import sys
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    """Run one verb; its exit status."""
+    """Run one command and return its exit status."""
     for package, place in ((supervisor, HERE), (workers, HERE.parent / "workers")):
         if not _is_ours(package, place):
             print(
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def _is_ours(package: ModuleType, place: Path) -> bool:
-    """Whether it lies beside us, and no other package was installed over it."""
+    """Return whether the package lies next to this one and was not overwritten by another."""
     return _place(package) == place and getattr(package, "DISTRIBUTION", "") == DISTRIBUTION
 
 

@@ -1,8 +1,8 @@
-"""What a process inherits and cannot work with: closed descriptors, signals, a locale.
+"""Repairs inherited process state: closed descriptors, signals, environment, locale.
 
-`settle` comes before everything else of `nightshift`. A parent may have closed
-standard streams, ignored SIGCHLD, blocked SIGTERM or chosen a locale whose encoding
-lacks half of our text. Jobs get defaults from the nursery (`containment/fork_server.py`).
+`settle` runs before everything else in `nightshift`. A parent may have closed standard
+streams, ignored SIGCHLD, blocked SIGTERM or chosen a locale whose encoding lacks half
+of our text. Jobs get their defaults from the fork server (`containment/fork_server.py`).
 """
 
 import os
@@ -13,20 +13,20 @@ from workers import environment
 
 
 def settle() -> None:
-    """Put standard streams, signals, environment and encoding in order."""
+    """Reset standard streams, signals, environment and encoding."""
     environment.restore()
     _speak_utf8()
     _open_closed_streams()
-    # Ignored, the kernel would reap our children itself and keep their statuses.
+    # If SIGCHLD is ignored, the kernel reaps our children and discards their statuses.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _speak_utf8() -> None:
-    """Begin again in Python's UTF-8 mode where the locale has another encoding.
+    """Re-execute Python in UTF-8 mode if the locale has another encoding.
 
-    Names, definitions and output are bytes to us; in that mode each of them survives
-    the way in and out. The flag, and not $PYTHONUTF8, because jobs would inherit that.
+    Names, definitions and output are bytes; UTF-8 mode keeps each of them unchanged on
+    input and output. Use the flag and not $PYTHONUTF8, which jobs would inherit.
     """
     if sys.flags.utf8_mode or sys.getfilesystemencoding().lower() == "utf-8":
         return
@@ -34,16 +34,16 @@ def _speak_utf8() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Put /dev/null in the place of each standard stream that is closed.
+    """Open /dev/null in place of each closed standard stream.
 
-    The next file that is opened would take its number, and get what is printed.
+    Otherwise the next opened file would get the stream's number and receive its output.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    # They stay open as long as the process, like those that Python opens itself.
+    # Open for the lifetime of the process, like the streams that Python opens itself.
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115

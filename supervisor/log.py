@@ -1,8 +1,8 @@
-"""The service's own log: one line a transition, to stderr, never in the way.
+"""The service's own log: one line per transition, to stderr, without blocking the loop.
 
-Lines go through a bounded queue to a thread of their own: a reader that does
-not read costs dropped lines, which are counted, and never a tick. Text for a
-terminal, JSON for a pipe, or as `--log-format` says.
+Lines pass through a bounded queue to a writer thread. If the reader of stderr is
+slow, lines are dropped and counted; the loop never waits. The format is text on a
+terminal and JSON on a pipe, unless `--log-format` selects one.
 """
 
 import os
@@ -20,13 +20,13 @@ from workers.text import readable
 
 LEVELS = ("debug", "info", "warning", "error")
 MOST_WAITING = 10_000
-# A worker's line may be 64 KiB long, so that lines alone are no bound.
+# A worker's line may be 64 KiB long, so a limit on the number of lines is not enough.
 MOST_WAITING_BYTES = 4 * 1024**2
 LAST_LINES_S = 1.0
 
 
 class ServiceLog:
-    """Takes notes, writes lines; `dropped` counts those that found no room."""
+    """Log that writes notes as lines; `dropped` counts lines for which there was no room."""
 
     def __init__(self, level: str, as_json: bool, fd: int = 2) -> None:
         self.dropped = 0
@@ -35,16 +35,16 @@ class ServiceLog:
         self._as_json = as_json
         self._fd = fd
         self._pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        # Each has one writer, so none needs a lock: the loop, and the thread.
+        # Each counter has one writer (the loop or the thread), so none needs a lock.
         self._taken_lines = self._taken_bytes = 0
         self._written_lines = self._written_bytes = 0
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
 
     def note(self, at: datetime, *notes: Note) -> None:
-        """Queue the lines of a turn, or count them as dropped.
+        """Queue the lines of one turn, or count them as dropped.
 
-        Each waking of the thread costs more than its line, so a turn wakes it once.
+        Waking the thread costs more than writing a line, so each turn wakes it at most once.
         """
         loud = [note for note in notes if LEVELS.index(note.level) >= self._threshold]
         if not loud:
@@ -60,7 +60,7 @@ class ServiceLog:
         self._pieces.put(piece)
 
     def close(self) -> None:
-        """Write what waits, for at most LAST_LINES_S."""
+        """Write the queued lines, for at most LAST_LINES_S seconds."""
         self._pieces.put(None)
         self._writer.join(LAST_LINES_S)
 
@@ -82,7 +82,7 @@ class ServiceLog:
 
 
 def wants_json(choice: str | None) -> bool:
-    """`text`, `json`, or None: JSON unless stderr is a terminal."""
+    """Return whether to log JSON: as chosen, or for None, unless stderr is a terminal."""
     return choice == "json" or (choice is None and not sys.stderr.isatty())
 
 

@@ -1,8 +1,8 @@
-"""Reloading jobs.yaml: a child looks at it, another reads it, the loop hears what came of it.
+"""Reloads jobs.yaml: one child checks the file, another parses it, and the loop acts on it.
 
-The supervisor itself opens and parses nothing: a child may hang, be huge or import
-what it likes; it has a limit, and leaves its outcome in a file. Every accepted
-text is kept, so that a restart and `reload --previous` have one to go back to.
+The supervisor itself neither opens nor parses the file. A child may hang, use much
+memory or import anything; it has a time limit and leaves its outcome in a file. Each
+accepted text is kept, so that a restart or `reload --previous` can return to it.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from supervisor.state_dir import StateDir, put_aside
 from workers import protocol
 
 READ_LIMIT_S = 60
-# Appended, and without the working folder: a `supervisor` there may be anybody's.
+# Appended, and without the working folder, which may hold another `supervisor`.
 _BEGIN = (
     "import sys; sys.path.append(sys.argv.pop(1)); "
     "from supervisor.config import __main__; sys.exit(__main__.main())"
@@ -42,7 +42,7 @@ _BEGIN = (
 
 
 class ReloadRefusedError(Exception):
-    """The text was refused; its problems."""
+    """Refusal of a text of jobs.yaml, with its problems."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(f"{len(problems)} problems")
@@ -50,27 +50,27 @@ class ReloadRefusedError(Exception):
 
 
 class ReloadError(Exception):
-    """Nothing is known of the text, because it could not be read here and now."""
+    """Failure to read jobs.yaml; nothing is known about its text."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadRequest:
-    """Who waits for a reload, and where the answer goes; previous: of the text before."""
+    """A request for a reload and the future for its answer; previous: reload the text before."""
 
     peer: Peer
     answer: "Future[Any]"
     previous: bool = False
 
     def row(self, at: datetime, said: str) -> effects.Record:
-        """What the ledger keeps of it."""
+        """Return the audit record of this request."""
         what = "previous" if self.previous else ""
         return effects.Record(AuditEntry(at, self.peer, "reload", what, said))
 
 
 class Reloader:
-    """The file, the child that reads it, and those who wait for the outcome.
+    """The definitions file, the child that reads it and the requests that wait for the outcome.
 
-    settle: lays what stands before the file (flags, environment) over it.
+    settle: applies the overrides of flags and environment to a config.
     """
 
     def __init__(
@@ -82,15 +82,18 @@ class Reloader:
         self._watch = ConfigWatch(acted_on)
         self._zone = _machine_zone()
         self._looking = InternalJob(LOOK, "look")
-        self._look_by = 0.0  # monotonic: then the child that looks has had its time
-        self._is_wanted = False  # the text stood still and is to be read
+        self._look_by = 0.0  # monotonic deadline of the child that checks the file
+        self._is_wanted = False  # the text is stable and due to be read
         self._waiting: list[ReloadRequest] = []
         self._reading = InternalJob(RELOAD, "reload")
         self._previous_wanted = False
         self._found = ""
 
     def poll(self, at: ev.At) -> None:
-        """Look at the file, as once a minute, and at the zone that holds where it names none."""
+        """Request a check of the file (once a minute), or a reload if the machine's zone changed.
+
+        Jobs that name no zone use the machine's.
+        """
         zone = _machine_zone()
         if zone == self._zone:
             self._watch.request_look(at.mono)
@@ -99,7 +102,7 @@ class Reloader:
             self._watch.force(at.mono)
 
     def request(self, asker: ReloadRequest | None, at: ev.At) -> None:
-        """Somebody wants a reload, and perhaps an answer."""
+        """Request a reload; asker: the request to answer, if any."""
         if asker is not None:
             self._waiting.append(asker)
         if asker is not None and asker.previous:
@@ -109,11 +112,11 @@ class Reloader:
 
     @property
     def is_reading(self) -> bool:
-        """Whether the child lives."""
+        """Return whether the reading child is alive."""
         return self._reading.is_out
 
     def next_instant(self) -> float | None:
-        """When there is something to do here, monotonic."""
+        """Return the monotonic time of the next action; None if there is none."""
         if self._reading.is_out:
             return None
         if self._previous_wanted or self._is_wanted:
@@ -121,7 +124,7 @@ class Reloader:
         return self._look_by if self._looking.is_out else self._watch.look_at
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
-        """The child to be started now, if the file is to be looked at or read."""
+        """Return the launch of a child that is due now to check or read the file, if any."""
         if self._reading.is_out:
             return None
         if self._previous_wanted:
@@ -142,11 +145,11 @@ class Reloader:
         argv += [str(self._path), *source]
         argv += ["--into", str(self.folder.outcome), "--cache", str(self.folder.cache)]
         argv += ["--limit", str(READ_LIMIT_S)]
-        # All paths are absolute, and the working folder may be gone.
+        # All paths are absolute, and the working folder may have been deleted.
         return self._reading.begin(at, argv=tuple(argv), cwd="/")
 
     def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
-        """What a child's end means: a new text for the core, or a refusal."""
+        """Return what the end of a child means for the core: a new text, or a refusal."""
         heard = list(heard)
         for message in self._looking.said(heard):
             if isinstance(message, protocol.Done):
@@ -156,7 +159,7 @@ class Reloader:
         return happened if looked is None else [*happened, *self._looked(looked, at)]
 
     def overdue(self, at: ev.At) -> list[ev.Event]:
-        """The refusal of a file at which a child has looked for too long, told once."""
+        """Return a refusal, once, if the child that checks the file is past its time limit."""
         if not self._looking.is_out or at.mono < self._look_by:
             return []
         self._look_by = math.inf
@@ -178,7 +181,7 @@ class Reloader:
         return [ev.ReloadRefused(at, (Problem(1, 1, "", why),))]
 
     def accepted(self, changes: Changes, at: datetime) -> list[effects.Record]:
-        """Tell those who wait what the new text changed; what the ledger keeps of it."""
+        """Answer the waiting requests with the changes; return their audit records."""
         waiting, self._waiting = self._waiting, []
         for asker in waiting:
             if asker.answer.set_running_or_notify_cancel():
@@ -186,13 +189,13 @@ class Reloader:
         return [asker.row(at, "ok") for asker in waiting]
 
     def refused(self, problems: tuple[Problem, ...], at: datetime) -> list[effects.Record]:
-        """Tell those who wait why the text was refused; what the ledger keeps of it."""
+        """Answer the waiting requests with the problems; return their audit records."""
         return self._answer(
             ReloadRefusedError(problems), f"jobs.yaml is refused: {len(problems)} problems", at
         )
 
     def failed(self, error: str, at: datetime) -> list[effects.Record]:
-        """Tell those who wait why nothing was read; what the ledger keeps of it."""
+        """Answer the waiting requests with the reason; return their audit records."""
         said = f"jobs.yaml could not be read again: {error}"
         return self._answer(ReloadError(said), said, at)
 
@@ -205,7 +208,7 @@ class Reloader:
 
     def _outcome(self, end: End, at: ev.At) -> ev.Event:
         try:
-            if not _has_written(end):  # what lies there may be an older one's
+            if not _has_written(end):  # the file may be that of an earlier child
                 raise FileNotFoundError("it wrote nothing")
             loaded = read_outcome(self.folder.outcome)
         except (OSError, ValueError, RecursionError) as error:
@@ -217,11 +220,11 @@ class Reloader:
         return self._accept(loaded, loaded.config, at)
 
     def _remove_outcome(self) -> None:
-        """Remove an earlier outcome; what is not ours in its place is moved aside."""
+        """Remove an earlier outcome; move anything else in its place aside."""
         try:
             self.folder.outcome.unlink(missing_ok=True)
         except OSError:
-            with contextlib.suppress(OSError):  # a read-only disk: reading the file tells it
+            with contextlib.suppress(OSError):  # on a read-only disk, reading reports it
                 put_aside(self.folder.outcome)
 
     def _accept(self, loaded: Loaded, config: Config, at: ev.At) -> ev.Event:
@@ -234,12 +237,12 @@ def _machine_zone() -> MachineZone | None:
         return system_zone(os.environ)
     except (
         BadValueError
-    ):  # it does not change while this process lives, and reading the file tells it
+    ):  # $TZ does not change while this process lives, and reading the file reports it
         return None
 
 
 def save_accepted_text(folder: StateDir, text: str) -> None:
-    """Keep an accepted text, and the one before it. A full disk costs only that."""
+    """Save an accepted text and keep the one before it; ignore errors such as a full disk."""
     before = b""
     with contextlib.suppress(UnreadableFileError):
         before = read_regular(folder.accepted, fingerprint.LARGEST_BYTES)
@@ -252,7 +255,7 @@ def save_accepted_text(folder: StateDir, text: str) -> None:
 
 
 def _has_written(end: End) -> bool:
-    """Whether the child came to its end: its status says what it wrote."""
+    """Return whether the child wrote its outcome: it exited with status 0 or 2."""
     return isinstance(end, ev.Exited) and end.wait_status in (0, 2 << 8)
 
 

@@ -1,8 +1,8 @@
-"""One service, put together: folder, definitions, ledger, processes, API, loop.
+"""One service and its parts: state folder, definitions, ledger, processes, API, loop.
 
-The order of a start is the contract: hold the folder, read jobs.yaml, open the
-ledger, sweep strays of a dead predecessor, settle and catch up; only then does
-the socket answer. `start` and `run --local` differ by one word: the calendar.
+The order of a start is a contract: lock the folder, read jobs.yaml, open the ledger,
+kill strays of a crashed predecessor, settle and catch up. Only then does the socket
+answer. `start` and `run --local` differ only in `Settings.calendar`.
 """
 
 import contextlib
@@ -35,13 +35,13 @@ from supervisor.runtime.turns import Decide
 from supervisor.state_dir import StateDir, check_socket_path
 from supervisor.systemd import SystemdNotifier, from_environ
 
-# Pipes and sockets of many keepers; jobs get the original limit back.
+# Enough for the pipes and sockets of many keepers; jobs get the original limit back.
 WANTED_FILES = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What flags and environment decide, before jobs.yaml has a say."""
+    """Values of flags and environment, which take precedence over jobs.yaml."""
 
     config: Path
     state: Path
@@ -53,9 +53,9 @@ class Settings:
     calendar: bool = True
 
     def apply_overrides(self, config: Config) -> Config:
-        """The definitions, with what stands before them laid over.
+        """Return the config with the overrides of flags and environment.
 
-        Jobs inherit our environment, so what is secret in it is to be masked, too.
+        Jobs inherit our environment, so its secrets are masked, too.
         """
         secrets = (*config.secrets, *secrets_among(os.environ.items()))
         config = replace(config, secrets=tuple(dict.fromkeys(secrets)))
@@ -65,7 +65,7 @@ class Settings:
 
 
 class ConfigError(Exception):
-    """jobs.yaml is refused and no earlier text may stand in for it."""
+    """Refusal of jobs.yaml when no earlier text may replace it."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(f"{len(problems)} problems")
@@ -73,15 +73,15 @@ class ConfigError(Exception):
 
 
 class Service:
-    """A service that has begun; `desk` is how the outside sees and asks it.
+    """A started service; `desk` is the bridge through which the API sees and asks it.
 
-    Raises (at construction): NoProcError, FolderTrouble, BadConfig, LedgerTrouble,
-    LedgerRefused.
+    Raises (at construction): NoProcError, StateDirError, ConfigError,
+    LedgerUnavailableError, LedgerVersionError.
     """
 
     def __init__(self, settings: Settings, decide: Decide = decide.decide) -> None:
         process_tree.need_proc()
-        # Before anything is started that would inherit it.
+        # Before any child is started, which would inherit $NOTIFY_SOCKET.
         self._notify = from_environ(os.environ, os.getpid())
         umask = os.umask(0o077)
         check_socket_path(settings.socket)
@@ -92,7 +92,7 @@ class Service:
         reading, refused = _load(settings, folder)
         config = settings.apply_overrides(reading.loaded.config or Config(()))
         self.desk = LoopBridge(_initial_facts(settings))
-        # Bound before anything runs, so that nothing runs if it cannot be.
+        # Bind before anything runs, so that nothing runs if binding fails.
         self._api = ApiServer(settings.socket, config.api, self.desk, folder.root)
         self.desk.facts = replace(self.desk.facts, metrics=self._listen(settings, config))
         try:
@@ -129,7 +129,7 @@ class Service:
     def _begin(
         self, settings: Settings, config: Config, refused: tuple[Problem, ...], crashed: bool
     ) -> None:
-        """Settle, catch up, launch what is due; only then does the socket answer."""
+        """Settle, catch up and launch what is due; then open the socket for requests."""
         at, memory = self.loop.read_clocks(), self._store.memory()
         damage = "; ".join(filter(None, (self._store.pop_damage(), *self._put_aside)))
         self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused, damage))
@@ -139,13 +139,13 @@ class Service:
         if settings.calendar:
             jobs = f"{len(config.jobs)} job{'s'[: len(config.jobs) != 1]}"
             self._note("info", f"ready: {jobs}, answers at {settings.socket}")
-        # What lives now lives on: the collector need not walk through it at every burst.
+        # Everything allocated so far is permanent: exclude it from garbage collection.
         gc.freeze()
-        # A burst makes many values and no cycles; looking for them took a seventh of it.
+        # A burst makes many values and no cycles; collection took a seventh of its time.
         gc.set_threshold(50_000, 20, 100)
 
     def _listen(self, settings: Settings, config: Config) -> Listening | None:
-        """Open the TCP listener; jobs do not go unrun for want of it."""
+        """Open the TCP listener for metrics; return an error as a value, since jobs must run."""
         if config.metrics is None or not settings.calendar:
             return None
         try:
@@ -155,14 +155,14 @@ class Service:
         return Listening(config.metrics, "")
 
     def run(self, until_idle: bool = False) -> None:
-        """Serve until stopped; then leave nothing behind."""
+        """Serve until stopped, then close everything."""
         try:
             self.loop.run(until_idle)
         finally:
             self.close()
 
     def close(self) -> None:
-        """End every process, the API and the ledger; each also if another one cannot be ended."""
+        """End all processes, the API and the ledger; an error in one step skips no other."""
         with contextlib.ExitStack() as last_first:
             last_first.callback(self._notify.close)
             last_first.callback(self._log.close)
@@ -195,7 +195,7 @@ class Service:
 
 
 def _load(settings: Settings, folder: StateDir) -> tuple[FirstReading, tuple[Problem, ...]]:
-    """What is to run, and the problems of the file if that is an older text."""
+    """Return the definitions to run, and the file's problems if an older text runs instead."""
     reading = load_in_child(settings.config, os.environ, folder.cache)
     loaded = reading.loaded
     if loaded.config is not None:

@@ -1,7 +1,7 @@
-"""The state folder: what lies where in it, and who holds it.
+"""The state folder: the paths in it, and the lock on it.
 
-Made 0700 (an existing one of ours is tightened), files 0600. The lock is a
-`flock`: it goes with its process, however that ends.
+The folder is created with mode 0700 (an existing one of ours is tightened), files with
+0600. The lock is a `flock`, which the kernel releases however the process ends.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ LONGEST_SOCKET_PATH = 107
 
 
 class StateDirError(Exception):
-    """The state folder cannot be used; the text says why and what to do."""
+    """A state folder that cannot be used; the text says why and what to do."""
 
 
 class AlreadyRunningError(StateDirError):
-    """Another supervisor holds the folder."""
+    """A state folder that another supervisor holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +38,41 @@ class StateDir:
 
     @property
     def runs(self) -> Path:
-        """Output of runs."""
+        """Return the folder of the runs' output."""
         return self.root / "runs"
 
     @property
     def tmp(self) -> Path:
-        """TMPDIR of jobs."""
+        """Return the TMPDIR of jobs."""
         return self.root / "tmp"
 
     @property
     def cache(self) -> Path:
-        """Accepted texts as values, by their hash."""
+        """Return the folder of accepted texts in parsed form, by hash."""
         return self.root / "cache"
 
     @property
     def accepted(self) -> Path:
-        """The text of jobs.yaml in force."""
+        """Return the path of the text of jobs.yaml in force."""
         return self.root / "jobs.accepted.yaml"
 
     @property
     def previous(self) -> Path:
-        """The text of jobs.yaml in force before."""
+        """Return the path of the text of jobs.yaml that was in force before."""
         return self.root / "jobs.previous.yaml"
 
     @property
     def outcome(self) -> Path:
-        """Where the child that reads jobs.yaml leaves what came of it."""
+        """Return the path of the outcome of the child that reads jobs.yaml."""
         return self.root / "reload.json"
 
     @property
     def heartbeats(self) -> Path:
-        """The pipe to the child that calls heartbeat URLs."""
+        """Return the path of the pipe to the child that calls heartbeat URLs."""
         return self.root / "heartbeats.pipe"
 
     def make(self) -> None:
-        """Make what is missing, tighten what is open. Raises: FolderTrouble."""
+        """Create missing folders and tighten permissions. Raises: StateDirError."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _tighten(self.root)
@@ -88,9 +88,9 @@ class StateDir:
             ) from error
 
     def make_inside(self) -> list[str]:
-        """Make the folders inside; what was in the place of something is named, and kept.
+        """Create the inner folders; return a description of each misplaced file moved aside.
 
-        Call it while the lock is held. Raises: FolderTrouble.
+        Call only while holding the lock. Raises: StateDirError.
         """
         put: list[str] = []
         try:
@@ -107,7 +107,7 @@ class StateDir:
         return put
 
     def empty_tmp(self) -> None:
-        """Remove what jobs left in their TMPDIR; call it while none of them lives."""
+        """Remove what jobs left in their TMPDIR; call only while no job is running."""
         try:
             entries = list(os.scandir(self.tmp))
         except OSError:
@@ -120,13 +120,13 @@ class StateDir:
                     os.unlink(entry.path)
 
     def lock(self) -> int:
-        """Hold the folder until this process ends; the descriptor of the lock.
+        """Lock the folder until this process ends and return the lock's descriptor.
 
-        Raises: Held, naming the holder; FolderTrouble.
+        Raises: AlreadyRunningError, naming the holder; StateDirError.
         """
         path = self.root / "lock"
         try:
-            # Nobody can hold what is no file.
+            # Anything but a regular file cannot be a lock that is held.
             _clear(path, stat.S_ISREG)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         except OSError as error:
@@ -148,7 +148,7 @@ class StateDir:
 
 
 def put_aside(path: Path) -> Path:
-    """Move what lies at a path to a name beside it that is free; that name. Raises: OSError."""
+    """Rename a path to a free name next to it and return that name. Raises: OSError."""
     number = 1
     while os.path.lexists(aside := path.with_name(f"{path.name}.aside-{number}")):
         number += 1
@@ -157,10 +157,10 @@ def put_aside(path: Path) -> Path:
 
 
 def _clear(path: Path, is_right: Callable[[int], bool]) -> list[str]:
-    """Move away what is not of the right kind; what was moved, in words. Raises: OSError."""
+    """Move a path of the wrong kind aside; return a description of the move. Raises: OSError."""
     if not os.path.lexists(path):
         return []
-    with contextlib.suppress(OSError):  # a link that leads nowhere, or in a circle
+    with contextlib.suppress(OSError):  # a dangling or circular link
         if is_right(os.stat(path).st_mode):
             return []
     return [f"{path} was not what it should be: it is kept as {put_aside(path)}"]
@@ -172,7 +172,7 @@ def _tighten(folder: Path) -> None:
 
 
 def check_socket_path(path: Path) -> None:
-    """Raises: FolderTrouble where a UNIX socket cannot have this path."""
+    """Raise StateDirError if the path is too long for a UNIX socket."""
     size = len(os.fsencode(path))
     if size > LONGEST_SOCKET_PATH:
         raise StateDirError(

@@ -1,9 +1,9 @@
-"""What the service manager (systemd) is told: ready, reloading, stopping, alive.
+"""Notifies the service manager (systemd) of readiness, reloads, stopping and liveness.
 
-Datagrams to $NOTIFY_SOCKET, without waiting and without an answer; sd_notify(3)
-is the law of the words. Words that find no room stay owed and go with the next.
-Where nobody listens nothing is said, and nothing wakes the loop for it. Decides
-nothing: the loop says when, and only the loop may say that it is alive.
+Sends datagrams to $NOTIFY_SOCKET as specified in sd_notify(3), without waiting and
+without an answer. If the socket would block, the message is sent with the next one.
+Without a socket nothing is sent and the loop is not woken. Nothing is decided here:
+the loop says when to send, and only the loop may report that it is alive.
 """
 
 import os
@@ -18,7 +18,7 @@ from supervisor.log import ServiceLog
 
 
 def summary(world: SchedulerState) -> str:
-    """How much there is, what runs and waits, and what is wrong."""
+    """Return a one-line summary: jobs, running and pending runs, and what is wrong."""
     parts = [
         f"{len(world.jobs)} jobs",
         f"{len(world.living)} running",
@@ -37,7 +37,7 @@ def summary(world: SchedulerState) -> str:
 
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
-# Words of life in one period of the watchdog: one may come late, or be lost.
+# Keep-alive pings per watchdog period: one may come late or be lost.
 PINGS_A_PERIOD = 3
 SHORTEST_S = 0.01
 AGAIN_S = 1.0
@@ -47,11 +47,11 @@ LONGEST_ADDRESS = 108
 
 
 class NotifySocket:
-    """One line to the service manager, or to nobody.
+    """Connection to the service manager, or a no-op if there is none.
 
-    address: of its socket, "@" first for an abstract one; "": nobody listens.
-    watchdog_s: the longest silence, in seconds; None: nobody minds.
-    trouble: why the last words did not arrive, or never will; "" if they did.
+    address: of its socket, "@" first for an abstract one; "": no service manager.
+    watchdog_s: longest allowed silence in seconds; None: no watchdog.
+    trouble: why the last message did not arrive, or never can; "" if it did.
     """
 
     def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
@@ -70,18 +70,18 @@ class NotifySocket:
             self._socket.setblocking(False)
 
     def ready(self, status: str, mono: float) -> None:
-        """It answers, for the first time or after a reload; from now on life is owed."""
+        """Report readiness, at the start or after a reload; pings are due from now on."""
         if self._is_stopping:
             return
         self._owed["READY"] = "1"
-        if not self._was_ready and os.getpid() != 1:  # outside, 1 would be somebody else
+        if not self._was_ready and os.getpid() != 1:  # 1 is another process for systemd
             self._owed["MAINPID"] = str(os.getpid())
         self._was_ready = True
         self._describe(status)
         self._send(mono)
 
     def reloading(self, mono: float) -> None:
-        """A text of jobs.yaml is being read; `ready` ends it."""
+        """Report that jobs.yaml is being read; `ready` ends this state."""
         if self._is_stopping:
             return
         self._owed.pop("READY", None)
@@ -89,7 +89,7 @@ class NotifySocket:
         self._send(mono)
 
     def stopping(self, status: str, mono: float) -> None:
-        """It is ending; only the first time counts."""
+        """Report that the service is stopping; later calls have no effect."""
         if self._is_stopping:
             return
         self._is_stopping = True
@@ -98,21 +98,21 @@ class NotifySocket:
         self._send(mono)
 
     def status(self, text: str, mono: float) -> None:
-        """A line for `systemctl status`, sent if it is another one."""
+        """Send the line for `systemctl status` if it has changed."""
         if self._describe(text):
             self._send(mono)
 
     def send_due(self, mono: float) -> None:
-        """What is due: a word of life, or words that found no room before."""
+        """Send what is due: a keep-alive ping, or messages that would have blocked before."""
         if self._speak_at is not None and mono >= self._speak_at:
             self._send(mono)
 
     def next_instant(self) -> float | None:
-        """When `speak` has something to do, monotonic; None: never."""
+        """Return the monotonic time at which `send_due` has work; None if never."""
         return self._speak_at
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the socket."""
         if self._socket is not None:
             self._socket.close()
         self._socket = self._speak_at = None
@@ -125,7 +125,7 @@ class NotifySocket:
         return is_new
 
     def _send(self, mono: float) -> None:
-        """Send all that is owed, with a word of life, and settle when to speak next."""
+        """Send all pending values with a keep-alive ping, and set the time of the next send."""
         if self._socket is None:
             return
         is_watched = self._silence_s is not None and self._was_ready
@@ -138,16 +138,17 @@ class NotifySocket:
         except BlockingIOError:
             self._speak_at = mono + min(AGAIN_S, self._silence_s or AGAIN_S)
             return
-        except OSError as error:  # nobody is there; what was owed to him is owed no more
+        except OSError as error:  # no receiver: drop what is pending
             self.trouble = f"$NOTIFY_SOCKET {self._address}: {error.strerror or error}"
         self._owed.clear()
         self._speak_at = mono + (self._silence_s or 0.0) if is_watched else None
 
 
 def from_environ(environ: MutableMapping[str, str], pid: int) -> NotifySocket:
-    """The line that the environment names, taken out of it: jobs must not speak in our name.
+    """Return the notify socket that the environment names and remove its variables.
 
-    pid: ours; a watchdog that was meant for another process is not ours to feed.
+    Jobs must not be able to notify in our name. pid: our own; a watchdog for another
+    process is ignored.
     """
     given = {name: environ.pop(name, "") for name in VARIABLES}
     address, watchdog_s, trouble = given["NOTIFY_SOCKET"], None, ""
@@ -181,7 +182,7 @@ def _refusal(name: str, expected: str, got: str) -> str:
 
 
 class SystemdNotifier:
-    """Remembers what was told, so that nothing is told twice."""
+    """Sender of state changes to systemd that remembers what was sent, to send it once."""
 
     def __init__(self, line: NotifySocket, log: ServiceLog) -> None:
         self._line = line
@@ -191,11 +192,11 @@ class SystemdNotifier:
         self._told_trouble = line.trouble
 
     def begin(self, world: SchedulerState, mono: float) -> None:
-        """The socket answers."""
+        """Report readiness, once the API answers."""
         self._line.ready(summary(world), mono)
 
     def update(self, world: SchedulerState, is_reading: bool, minute: datetime, at: At) -> None:
-        """Tell what is new; log why it could not be told, once.
+        """Report what has changed; log once why it could not be sent.
 
         is_reading: whether jobs.yaml is being read again. minute: the next full one.
         """
@@ -207,14 +208,14 @@ class SystemdNotifier:
                 self._line.reloading(at.mono)
             else:
                 self._line.ready(summary(world), at.mono)
-        elif minute != self._told_minute:  # a line a minute, not one for each run
+        elif minute != self._told_minute:  # one status line per minute, not one per run
             self._told_minute = minute
             self._line.status(summary(world), at.mono)
         self._line.send_due(at.mono)
         self._log_failure(at)
 
     def next_instant(self) -> float | None:
-        """When there is something to say though nothing happens, monotonic."""
+        """Return the monotonic time of the next message that no event triggers; None if none."""
         return self._line.next_instant()
 
     def _log_failure(self, at: At) -> None:

@@ -1,8 +1,8 @@
-"""Containment: every run in a tree of processes that can be killed whole.
+"""Containment: runs each attempt in a process tree that can be killed as a whole.
 
-On the supervisor's side `processes.py` is the way in: launches out, events in
-(`nurse.py`, `places.py`, `mail.py`, `orders.py` are its parts). On the other
-side of a socket live `nursery.py`, which forks keepers, and `keeper.py`, the init
-of one run at a time (`births.py` starts, `output.py` writes, `tree.py` kills).
-`packets.py` is what the two sides say to each other.
+On the supervisor's side `keeper_pool.py` is the entry point: launches in, events out
+(`fork_server_client.py`, `keeper_client.py`, `message_pipe.py` and `launch_spec.py` are
+its parts). On the other side of a socket, `fork_server.py` forks keepers, and `keeper.py`
+is the init process of one run at a time (`spawn.py` starts it, `run_log.py` writes its
+output, `process_tree.py` kills it). `ipc.py` defines the messages between the two sides.
 """

@@ -1,4 +1,4 @@
-"""What is to be called when a descriptor becomes readable."""
+"""Callbacks for descriptors that become readable."""
 
 import selectors
 from collections.abc import Callable
@@ -29,11 +29,11 @@ class Callbacks:
         self._selector.register(fd, selectors.EVENT_READ, self._owner)
 
     def remove(self, fd: int) -> None:
-        """Stop watching the descriptor, before it is closed."""
+        """Stop watching the descriptor; call before it is closed."""
         self._selector.unregister(fd)
         del self._by_fd[fd]
 
     def call(self, fd: int, at: events.At) -> Happened:
-        """Read a readable descriptor; [] for one that was removed earlier in the same turn."""
+        """Read a readable descriptor; return [] if it was removed earlier in the same turn."""
         callback = self._by_fd.get(fd)
         return callback(at) if callback is not None else []

@@ -1,14 +1,14 @@
 """The clean process that forks keepers: one thread, few descriptors, no secrets.
 
-Exec'd by the supervisor (`processes.py`) with one argument, a JSON object; asked
-by packets. A keeper that dies leaves its tree to the nursery, which kills it
-and says `swept`. It knows no runs.
+The supervisor executes it (`fork_server_client.py`) with one argument, a JSON object,
+and sends it requests as packets. When a keeper dies, the fork server inherits its tree,
+kills it and sends `swept`. It knows nothing about runs.
 
-The law: every child is a keeper, or doomed. When the supervisor is gone (end
-of file; SIGTERM from the kernel) the keepers get LAST_S to empty their trees,
-and then nothing is left.
+Invariant: every child is a keeper or about to be killed. When the supervisor is gone
+(end of file; SIGTERM from the kernel) the keepers get LAST_S to empty their trees;
+then the rest is killed.
 
-Keep it lean: its memory is copied into every keeper and every worker.
+Keep this lean: its memory is copied into every keeper and every worker.
 """
 
 import contextlib
@@ -31,15 +31,15 @@ from workers import bootstrap
 LAST_S = 0.3
 LAST_KILL_S = 0.1
 ROUND_MS = 20
-# What lives so long after its keeper's end, killed in each round, will not go.
+# A process that survives its keeper this long, killed in each round, will not die.
 SURVIVES_S = 1.0
 HELD_ROUND_MS = 1000
-MOST_WAKES = 64  # in one turn
-_MORE_KILLABLE = 100  # of 1000, for keepers and runs: the supervisor goes last
+MOST_WAKES = 64  # per turn
+_MORE_KILLABLE = 100  # added to oom_score_adj (maximum 1000) so that the supervisor is killed last
 
 
 class Settings(typing.NamedTuple):
-    """What the supervisor says at the start. limits: (resource, soft, hard)."""
+    """What the supervisor passes at the start. limits: (resource, soft, hard)."""
 
     control_fd: int
     supervisor: int
@@ -50,24 +50,24 @@ class Settings(typing.NamedTuple):
 
 
 class ForkServer:
-    """The loop: orders from the supervisor, deaths of children."""
+    """The loop: requests from the supervisor, deaths of children."""
 
     def __init__(self, control: socket.socket, settings: Settings, wakeup: int) -> None:
         self._control = control
         self._settings = settings
         self._wakeup = wakeup
         self._keepers: dict[int, int] = {}  # pid -> number
-        self._unswept: list[int] = []  # numbers of dead keepers whose trees may live
+        self._unswept: list[int] = []  # numbers of dead keepers whose trees may be alive
         self._unswept_since = 0.0
-        self._doomed: dict[int, float] = {}  # keepers that were killed, and when
-        self._held: set[int] = set()  # children that SIGKILL does not end; told already
+        self._doomed: dict[int, float] = {}  # killed keepers -> time of the kill
+        self._held: set[int] = set()  # children that survived SIGKILL; already reported
         self._stops: dict[int, Stops] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._poll.register(wakeup, select.POLLIN)
 
     def serve(self) -> None:
-        """Until the supervisor is gone; returns only in the nursery, never in a keeper."""
+        """Serve until the supervisor is gone; only the fork server returns, never a keeper."""
         self._send({"ready": True})
         while True:
             ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
@@ -85,7 +85,7 @@ class ForkServer:
         return HELD_ROUND_MS if self._held else None
 
     def end(self) -> None:
-        """Let the keepers finish, for LAST_S; then kill whatever is left."""
+        """Let the keepers finish, for LAST_S; then kill what is left."""
         for pid in self._keepers:
             os.kill(pid, signal.SIGCONT)
         waited = select.poll()
@@ -100,7 +100,7 @@ class ForkServer:
         process_tree.end_children(within_s=LAST_KILL_S)
 
     def _handle_packet(self) -> bool:
-        """Do what one packet asks; False: there will be no other."""
+        """Process one packet; return False at end of file."""
         packet, descriptors = ipc.receive(self._control)
         if not packet:
             return False
@@ -151,7 +151,7 @@ class ForkServer:
                 os.kill(pid, by)
 
     def _reap(self) -> None:
-        """Reap the dead, kill what dead keepers left, and tell when it is gone."""
+        """Reap dead children, kill what dead keepers left, and report when it is gone."""
         self._wake_stopped()
         for pid in process_tree.reap():
             self._forget(pid)
@@ -172,7 +172,7 @@ class ForkServer:
             self._unswept = []
 
     def _forget(self, pid: int) -> None:
-        """A child has ended; if it was a keeper, its tree is to be killed."""
+        """Forget a child that has ended; if it was a keeper, mark its tree for killing."""
         self._doomed.pop(pid, None)
         self._stops.pop(pid, None)
         number = self._keepers.pop(pid, None)
@@ -181,7 +181,7 @@ class ForkServer:
             self._unswept_since = time.monotonic()
 
     def _give_up_held_keepers(self) -> None:
-        """A keeper that was killed may not be reaped while somebody traces it."""
+        """Give up on killed keepers that cannot be reaped because a process traces them."""
         for pid, since in list(self._doomed.items()):
             if process_tree.state(pid) == "Z":
                 self._forget(pid)
@@ -190,7 +190,7 @@ class ForkServer:
                 del self._doomed[pid]
 
     def _wake_stopped(self) -> None:
-        """Continue keepers that somebody stopped; kill one that is stopped without end."""
+        """Continue stopped keepers; kill one that is stopped again and again."""
         for _ in range(MOST_WAKES):
             try:
                 stopped = os.waitid(os.P_ALL, 0, os.WSTOPPED | os.WNOHANG)
@@ -215,9 +215,9 @@ class ForkServer:
 
 
 def signal_pipe() -> int:
-    """A descriptor that becomes readable when SIGCHLD or SIGTERM comes.
+    """Return a descriptor that becomes readable on SIGCHLD and SIGTERM.
 
-    Handlers, and not "ignore", because only those are undone by an exec.
+    Install handlers rather than SIG_IGN, because only handlers are reset by an exec.
     """
     mine, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     previous = signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
@@ -229,9 +229,9 @@ def signal_pipe() -> int:
 
 
 def take_default_signals() -> None:
-    """Block and ignore nothing, whatever our parent did: jobs inherit it from here.
+    """Reset signal dispositions and unblock all signals, since jobs inherit them from here.
 
-    Python itself ignores two signals; each way to start a job undoes that.
+    Python itself ignores SIGPIPE and SIGXFSZ; each way to start a job undoes that.
     """
     for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(number) == signal.SIG_IGN:
@@ -241,7 +241,7 @@ def take_default_signals() -> None:
 
 
 def main(argument: str) -> None:
-    """Run the nursery as the supervisor's settings say."""
+    """Run the fork server with the supervisor's settings."""
     settings = Settings(**json.loads(argument))
     control = socket.socket(fileno=settings.control_fd)
     control.set_inheritable(False)
@@ -262,7 +262,7 @@ def main(argument: str) -> None:
     os.chdir("/")
     bootstrap.line_buffer_stdio()
     gc.collect()
-    gc.freeze()  # what is copied at every fork should not be written to by the collector
+    gc.freeze()  # the collector must not write to pages that forks share
     nursery = ForkServer(control, settings, wakeup)
     nursery.serve()
     nursery.end()

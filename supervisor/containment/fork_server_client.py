@@ -1,6 +1,6 @@
-"""The supervisor's line to the nursery: start it, tell it, hear it, end it.
+"""The supervisor's connection to the fork server: start it, send requests, end it.
 
-Knows the nursery's command line and nothing of keepers or runs.
+Knows the fork server's command line and nothing of keepers or runs.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from supervisor.containment import ipc, process_tree
 from supervisor.containment.stopped_processes import Looks, Stops
 
 _DEAD_WITHIN_S = 0.1
-# Appended, so that no neighbour of this package can stand in for a standard module.
+# Appended, so that no package next to this one can shadow a standard module.
 _BEGIN = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from supervisor.containment import fork_server; fork_server.main(sys.argv[2])"
@@ -28,7 +28,7 @@ _BEGIN = (
 
 
 class ForkServerPacket(msgspec.Struct):
-    """One packet of the nursery."""
+    """One packet of the fork server."""
 
     ready: bool = False
     swept: int = 0
@@ -41,13 +41,13 @@ class ForkServerPacket(msgspec.Struct):
 
 
 class ForkServerClient:
-    """One nursery, from its exec to its end."""
+    """One fork server, from its exec to its end."""
 
     def __init__(self, settings: Mapping[str, object], environment: Mapping[str, str]) -> None:
-        """Start it; from the main thread, whose end would be its own.
+        """Start the fork server. Call from the main thread: it dies with the calling thread.
 
         Raises:
-            OSError: it cannot be exec'd.
+            OSError: it cannot be executed.
         """
         process_tree.adopt_orphans()
         self.was_ready = False
@@ -77,14 +77,14 @@ class ForkServerClient:
 
     @property
     def pid(self) -> int:
-        """Its process id; never given away while this object lives."""
+        """Return its process id; the kernel does not reuse it while this object lives."""
         return self._process.pid
 
     def spawn_keeper(self, number: int) -> socket.socket:
-        """Have a keeper made; our end of the line to it, which works at once.
+        """Request a keeper; return our end of its socket, which is usable at once.
 
         Raises:
-            OSError: the nursery is gone or does not read.
+            OSError: the fork server is gone or does not read.
         """
         mine, theirs = ipc.pair()
         with theirs:
@@ -97,18 +97,18 @@ class ForkServerClient:
         return mine
 
     def wake(self, number: int) -> None:
-        """Let a keeper go on that somebody has stopped."""
+        """Send SIGCONT to a keeper that was stopped."""
         self._send(b'{"wake":%d}' % number)
 
     def kill(self, number: int) -> None:
-        """Kill a keeper; its tree falls to the nursery."""
+        """Kill a keeper; the fork server inherits its tree."""
         self._send(b'{"kill":%d}' % number)
 
     def receive(self) -> ForkServerPacket | None:
-        """One packet; None: the nursery is dead.
+        """Return one packet; None: the fork server is dead.
 
         Raises:
-            BlockingIOError: nothing has come.
+            BlockingIOError: no packet has arrived.
         """
         packet, _ = ipc.receive(self.control)
         if not packet:
@@ -118,11 +118,11 @@ class ForkServerClient:
         return told
 
     def go_on(self) -> None:
-        """Continue it, if somebody has stopped it."""
+        """Send SIGCONT to the fork server."""
         os.kill(self.pid, signal.SIGCONT)
 
     def go_on_if_stopped(self) -> None:
-        """After a SIGCHLD: continue it, or kill it if it is stopped again and again."""
+        """Continue a stopped fork server after a SIGCHLD; kill it if it is stopped repeatedly."""
         with contextlib.suppress(ChildProcessError):
             if os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG) is None:
                 return
@@ -132,9 +132,9 @@ class ForkServerClient:
                 self.go_on()
 
     def look_after(self, keepers: Mapping[int, int]) -> None:
-        """Continue it and keepers that were stopped; kill those that stay still, or are traced.
+        """Continue stopped processes; kill those that stay stopped or are traced.
 
-        keepers: pid -> number; pid 0: not known yet.
+        keepers: pid -> number, checked besides the fork server; pid 0: not known yet.
         """
         fresh, hopeless = self._looks.look([self.pid, *filter(None, keepers)])
         if self.pid in hopeless:
@@ -147,23 +147,23 @@ class ForkServerClient:
             self.kill(keepers[pid])
 
     def shoot(self) -> None:
-        """Kill it; its keepers end what they hold, and what they leave falls to us."""
+        """Kill the fork server; keepers kill their trees, and we inherit what is left."""
         self._process.kill()
 
     def end(self, within_s: float) -> None:
-        """Hang up, let it end all that it holds, and make sure of its own end."""
+        """Close the socket, wait for a clean exit, then SIGKILL."""
         self.control.close()
         with contextlib.suppress(ProcessLookupError):
             self.go_on()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(within_s)
         self._process.kill()
-        # Not for good: a process that traces it may hold what is left of it.
+        # With a limit: a process that traces it may keep it from being reaped.
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_DEAD_WITHIN_S)
 
     def _send(self, packet: bytes) -> None:
-        # A dead one has an end of file on its socket, which says more than an error here.
+        # If it is dead, `receive` returns end of file, so the error here is redundant.
         with contextlib.suppress(OSError):
             ipc.send(self.control, packet)
 
@@ -171,7 +171,7 @@ class ForkServerClient:
 def settings(
     runs_dir: Path, instance: str, umask: int | None, limits: Sequence[tuple[int, int, int]]
 ) -> dict[str, object]:
-    """What every nursery of this supervisor is told (nursery.Settings)."""
+    """Return the settings of every fork server of this supervisor (`fork_server.Settings`)."""
     return {
         "runs_dir": str(runs_dir),
         "instance": instance,

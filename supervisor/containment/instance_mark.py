@@ -1,4 +1,4 @@
-"""The mark of a service on its processes: an environment variable, and a limit.
+"""Marks the processes of a service instance by an environment variable and a limit.
 
 A process may overwrite or clear its environment. The limit stays: it is inherited by
 every fork and exec, shown in /proc/PID/limits, and has had no effect since Linux 2.4.
@@ -14,14 +14,14 @@ _LIMIT_LINE = b"Max file locks"
 
 
 def put_on(pid: int, instance: str) -> None:
-    """Mark a process (0: this one) and all that it will start from now on, by the limit."""
+    """Set the limit that marks a process (0: this one) and all that it starts from now on."""
     value = _limit_of(instance)
-    with contextlib.suppress(OSError, ValueError):  # a lower one was set, and cannot be raised
+    with contextlib.suppress(OSError, ValueError):  # a lower hard limit cannot be raised
         resource.prlimit(pid, _RLIMIT_LOCKS, (value, value))
 
 
 def is_on(pid: int, instance: str) -> bool:
-    """Whether a process carries the mark of this instance; False if it may not be read."""
+    """Return whether a process carries the mark of this instance; False if it is unreadable."""
     limit = b"%d" % _limit_of(instance)
     for line in _content(f"/proc/{pid}/limits").splitlines():
         if line.startswith(_LIMIT_LINE) and limit in line.split():
@@ -30,7 +30,7 @@ def is_on(pid: int, instance: str) -> bool:
     environ = _content(f"/proc/{pid}/environ")
     if environ:
         return variable in environ.split(b"\0")
-    # Where the main thread has ended, the others still have it.
+    # If the main thread has ended, the other threads still have the environment.
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
             if variable in _content(f"/proc/{pid}/task/{thread}/environ").split(b"\0"):
@@ -39,7 +39,7 @@ def is_on(pid: int, instance: str) -> bool:
 
 
 def _limit_of(instance: str) -> int:
-    """A number of 56 bits for an instance; no real limit is as high as that."""
+    """Return a 56-bit number for an instance; no real limit is as high as that."""
     number = 0
     for byte in instance.encode():
         number = (number * 1_000_003 ^ byte) & ((1 << 55) - 1)

@@ -1,8 +1,8 @@
-"""Errands: the service's own processes - whatever of its own work could hang.
+"""Internal jobs: child processes for work of the service itself that could hang.
 
-Each runs like a run, under a keeper, outside the pool, unknown to the core and to
-the ledger; a run id that no run can have tells them apart. At most one process of
-an errand lives at a time. It limits itself, by an alarm that the kernel keeps.
+Each runs under a keeper like a run, outside the pool of runs, unknown to the core and
+to the ledger. A run id of at most 0 distinguishes it from runs. At most one process of
+an internal job is alive at a time. It limits itself with an alarm in the kernel.
 """
 
 import os
@@ -14,27 +14,27 @@ from supervisor.core import events as ev
 from supervisor.core.model import Job, Run, State, Trigger
 from workers import protocol
 
-# Run ids; those of runs begin at 1.
+# Run ids; ids of real runs begin at 1.
 RELOAD, DELIVERY, TEST, BEATS, LOOK = 0, -1, -2, -3, -4
 
 End = ev.Exited | ev.LaunchFailed | ev.KeeperLost
 
 
 class InternalJobOwner(Protocol):
-    """One that sends somebody on errands; the loop asks each of them at every turn."""
+    """Owner of an internal child process; the loop polls each owner in every turn."""
 
     def next_instant(self) -> float | None:
-        """When there is something to do, monotonic; None: nothing by itself."""
+        """Return the monotonic time of the next action; None if only events cause one."""
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
-        """The process that is to begin now, if any."""
+        """Return the launch that is due now, if any."""
 
     def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
-        """What the words and the end of its processes mean to the core."""
+        """Return the core events that follow from messages and the end of its processes."""
 
 
 class InternalJob:
-    """One kind of errand; `is_out` while its process lives."""
+    """One kind of internal job; `is_out` is true while its process is alive."""
 
     def __init__(self, run: int, name: str) -> None:
         self.is_out = False
@@ -42,7 +42,7 @@ class InternalJob:
         self._number = 0
 
     def begin(self, at: ev.At, **definition: Any) -> effects.Launch:
-        """Its next process: `argv` in a `cwd`, or a `worker` with `params_json`."""
+        """Return the launch of its next process: `argv` and `cwd`, or a worker and parameters."""
         self.is_out = True
         self._number += 1
         job = Job(self._name, 0, **definition)
@@ -52,7 +52,7 @@ class InternalJob:
         return effects.Launch(run, job)
 
     def said(self, heard: Iterable[ev.Event]) -> list[protocol.Message | protocol.Garbage]:
-        """What its process said."""
+        """Return the messages of its process."""
         return [
             event.message
             for event in heard
@@ -60,7 +60,7 @@ class InternalJob:
         ]
 
     def end(self, heard: Iterable[ev.Event]) -> End | None:
-        """How its process ended, if it has."""
+        """Return the event that ended its process, if any."""
         for event in heard:
             if isinstance(event, End) and self._is_mine(event):
                 self.is_out = False
@@ -72,12 +72,12 @@ class InternalJob:
 
 
 def is_internal(event: ev.Event) -> bool:
-    """Whether the core has nothing to do with it."""
+    """Return whether the event belongs to an internal job and not to the core."""
     return isinstance(event, ev.AttemptEvent) and event.run <= RELOAD
 
 
 def why_ended(end: End, limit_s: float) -> str:
-    """In words, why a process came to its end without saying so itself."""
+    """Return why a process ended without reporting its own end, as text."""
     if isinstance(end, ev.KeeperLost):
         return "was lost"
     if isinstance(end, ev.LaunchFailed):

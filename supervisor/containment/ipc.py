@@ -1,17 +1,15 @@
-"""What supervisor, nursery and keepers say to each other, and on what.
+"""Packets between supervisor, fork server and keepers, and the sockets that carry them.
 
-Every packet is one JSON object in one datagram of a SOCK_SEQPACKET pair, so
-that there are no halves to put together and a death is an end of file.
+Each packet is one JSON object in one SOCK_SEQPACKET datagram; a death is end of file.
 
-supervisor -> nursery  {"keeper": n} and its socket; {"wake": n}; {"kill": n}
-nursery -> supervisor  {"ready": true}; {"born": n, "pid"}; {"unborn": n, "error": text};
-                       {"swept": n}; {"survived": [n], "left": [text]}
-supervisor -> keeper   an order (see orders.py); {"force": "term" or "kill"}
-keeper -> supervisor   {"failed": text}; or {"pid"}; {"status", "exit_cpu_s"};
-                       {"emptied": true, ...}, in one packet those that came soon after
-                       each other
+supervisor -> fork server  {"keeper": n} and its socket; {"wake": n}; {"kill": n}
+fork server -> supervisor  {"ready": true}; {"born": n, "pid"}; {"unborn": n, "error": text};
+                           {"swept": n}; {"survived": [n], "left": [text]}
+supervisor -> keeper       an order (see launch_spec.py); {"force": "term" or "kill"}
+keeper -> supervisor       {"failed": text}; or {"pid"}; {"status", "exit_cpu_s"};
+                           {"emptied": true, ...}, merged if they follow each other soon
 
-Standard library only, and little of it: nursery and keepers live on this.
+Standard library only, and little of it: fork server and keepers import this.
 """
 
 import array
@@ -26,11 +24,11 @@ _SO_SNDBUFFORCE = 32  # <asm-generic/socket.h>; the socket module has no name fo
 
 
 class PacketTooLargeError(Exception):
-    """A packet that the kernel refuses to carry whole."""
+    """A packet that the kernel cannot send as a whole."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Two connected ends; neither is inherited by an exec."""
+    """Return two connected sockets; neither is inherited by an exec."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
         enlarge_buffers(end)
@@ -49,7 +47,7 @@ def send(end: socket.socket, packet: bytes, *descriptors: int) -> None:
     """Send one packet, and copies of these descriptors with it.
 
     Raises:
-        TooLarge: with both sizes named.
+        PacketTooLargeError: with both sizes named.
         OSError: the other side is gone, or does not read.
     """
     if len(packet) > PACKET_BYTES:
@@ -68,10 +66,10 @@ def send(end: socket.socket, packet: bytes, *descriptors: int) -> None:
 
 
 def receive(end: socket.socket) -> tuple[bytes, list[int]]:
-    """One packet and the descriptors that came with it; b"" is the end.
+    """Return one packet and the descriptors that came with it; b"" is end of file.
 
     Raises:
-        BlockingIOError: nothing has come, on a non-blocking end.
+        BlockingIOError: nothing has arrived, on a non-blocking socket.
     """
     try:
         packet, extras, _, _ = end.recvmsg(
@@ -81,6 +79,6 @@ def receive(end: socket.socket) -> tuple[bytes, list[int]]:
         return b"", []
     received = array.array("i")
     for _, _, rights in extras:
-        with contextlib.suppress(ValueError):  # an odd number of bytes is no descriptor
+        with contextlib.suppress(ValueError):  # a partial descriptor is ignored
             received.frombytes(rights)
     return packet, list(received)

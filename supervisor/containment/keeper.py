@@ -1,14 +1,12 @@
-"""The init of one run's tree at a time: start it, hear it out, reap it, empty it.
+"""Supervises the process tree of one run at a time: spawn, read output, reap, kill leftovers.
 
-A keeper is forked by the nursery and takes its orders from the supervisor, one
-packet each (`packets.py`, `orders.py`). It decides nothing about runs: no
-retries, no deadlines. How a process is started stands in `births.py`, how a
-tree is killed in `tree.py`.
+A keeper is forked by the fork server and takes orders from the supervisor, one packet
+each (`ipc.py`, `launch_spec.py`). It decides nothing about runs: no retries, no deadlines.
+`spawn.py` starts processes, `process_tree.py` kills trees.
 
-The law: nothing that a run started is left when `emptied` is said - the kernel
-itself has said ECHILD. If the supervisor or the nursery goes away, the tree is
-killed to the same point before the keeper goes too. End of file on the output
-means nothing.
+Invariant: no process of a run is left when `emptied` is sent; the kernel has said ECHILD.
+If the supervisor or the fork server dies, the keeper kills the tree just as completely
+before it exits. End of file on the output means nothing.
 """
 
 import contextlib
@@ -25,16 +23,16 @@ from supervisor.containment.launch_errors import StartError
 
 NAMED_STRAYS = 20
 READ_BYTES = 64 * 1024
-TURN_BYTES = 1024 * 1024  # output read before other events get their turn
-LAST_BYTES = 4 * 1024 * 1024  # and of a pipe that somebody outside the tree still fills
+TURN_BYTES = 1024 * 1024  # output read before other events are handled
+LAST_BYTES = 4 * 1024 * 1024  # limit for a pipe that a process outside the tree keeps filling
 TAIL_BYTES = 4 * 1024
 ROUND_MS = 20
-# What ends within this is told of in one packet, which halves the supervisor's wake-ups.
+# A run that ends within this is reported in one packet: half the wake-ups.
 BRIEF_S = 0.01
 
 
 class OutputTail:
-    """The last output of an errand (run 0 or less), which has no log on disk."""
+    """The last output of an internal job (run 0 or less), which has no log on disk."""
 
     def __init__(self) -> None:
         self.kept = b""
@@ -44,45 +42,45 @@ class OutputTail:
         self.kept = (self.kept + piece)[-TAIL_BYTES:]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing; no file is open."""
 
 
 class HeldRun:
-    """The run that is held, and what is known of it."""
+    """The current run and its accounting."""
 
     def __init__(self, birth: spawn.Spawned, log: run_log.RunLog | OutputTail) -> None:
         self.pid: int | None = birth.pid  # None: reaped
-        self.untold: int | None = birth.pid  # None: its pid was told
+        self.untold: int | None = birth.pid  # None: its pid was sent
         self.tell_at = time.monotonic() + BRIEF_S
-        self.output: int | None = birth.output  # None: all its writers are gone
+        self.output: int | None = birth.output  # None: closed; all writers are gone
         self.log = log
-        self.killed = False  # whole, by order: what dies with it is no stray
+        self.killed = False  # as a whole, by order: its processes are no strays
         self.cpu_s = 0.0
         self.max_rss_kib = 0
         self.strays: dict[int, str] = {}
 
     def pid_once(self) -> dict[str, object]:
-        """Its pid, for the first packet about it; {} ever after."""
+        """Return its pid for the first packet about it, later {}."""
         pid, self.untold = self.untold, None
         return {} if pid is None else {"pid": pid}
 
     def account(self, usage: typing.Any) -> None:
-        """Add what wait4 says of one process and of those it waited for."""
+        """Add what wait4 reports for one process and those it waited for."""
         self.cpu_s += usage.ru_utime + usage.ru_stime
         self.max_rss_kib = max(self.max_rss_kib, usage.ru_maxrss)
 
     def named_strays(self) -> list[str]:
-        """The first NAMED_STRAYS, and how many more there were."""
+        """Return the first NAMED_STRAYS, and how many more there were."""
         named = list(self.strays.values())
         more = len(named) - NAMED_STRAYS
         return named if more <= 0 else [*named[:NAMED_STRAYS], f"and {more} more"]
 
 
 class Keeper:
-    """One keeper's loop; all its waiting is one poll."""
+    """The loop of one keeper; all its waiting is one poll."""
 
     def __init__(self, control: socket.socket, nursery: int, runs_dir: str, wakeup: int) -> None:
-        self._control: socket.socket | None = control  # None: nobody gives orders any more
+        self._control: socket.socket | None = control  # None: no more orders will come
         self._nursery = nursery
         self._runs_dir = runs_dir
         self._wakeup = wakeup
@@ -92,10 +90,10 @@ class Keeper:
         self._poll.register(wakeup, select.POLLIN)
 
     def serve(self) -> None:
-        """Take orders while anybody gives them; then end what is held.
+        """Process orders until end of file; then kill the current run.
 
-        The nursery's death comes as SIGTERM. Any other SIGTERM, such as one
-        to a whole control group, leaves the care of its runs to the supervisor.
+        The fork server's death arrives as SIGTERM. Any other SIGTERM, such as one to a whole
+        control group, is ignored: the supervisor decides about its runs.
         """
         if not process_tree.set_parent_death_signal(self._nursery, signal.SIGTERM):
             return
@@ -115,7 +113,7 @@ class Keeper:
                 self._handle_packet(self._control)
 
     def _patience_ms(self) -> int | None:
-        """Only a new tree, or one that is being killed, is looked at without a sign from it."""
+        """Return the poll timeout in ms; only a tree that is new or being killed needs one."""
         tenant = self._tenant
         if tenant is None:
             return None
@@ -128,7 +126,7 @@ class Keeper:
         if tenant is not None and tenant.untold is not None and time.monotonic() >= tenant.tell_at:
             self._send(tenant.pid_once())
 
-    # --- orders ---------------------------------------------------------------
+    # --- orders from the supervisor ------------------------------------------
 
     def _handle_packet(self, control: socket.socket) -> None:
         packet, descriptors = ipc.receive(control)
@@ -157,13 +155,13 @@ class Keeper:
         self._poll.register(birth.output, select.POLLIN)
 
     def _force(self, tenant: HeldRun, force: str) -> None:
-        if tenant.pid is None:  # what is left is being killed already
+        if tenant.pid is None:  # what is left is already being killed
             return
         if force == "kill":
             tenant.killed = True
             process_tree.kill(process_tree.children())
         else:
-            # CONT, so that one who stands still can heed it.
+            # Send SIGCONT so that a stopped process can handle SIGTERM.
             for number in (signal.SIGTERM, signal.SIGCONT):
                 _signal_group(tenant.pid, number)
 
@@ -176,7 +174,7 @@ class Keeper:
             self._tenant.killed = True
             process_tree.kill(process_tree.children())
 
-    # --- endings --------------------------------------------------------------
+    # --- ends of processes ---------------------------------------------------
 
     def _reap(self, tenant: HeldRun) -> None:
         ended, empty = self._reap_dead(tenant)
@@ -188,7 +186,11 @@ class Keeper:
             self._finish(tenant, ended)
 
     def _reap_dead(self, tenant: HeldRun) -> tuple[dict[str, object], bool]:
-        """(what to tell of the run's own process if it was among the dead, nothing is left)."""
+        """Reap dead children.
+
+        Return the packet fields for the run's own process if it was among them, and whether
+        no child is left.
+        """
         ended: dict[str, object] = {}
         while True:
             try:
@@ -206,7 +208,7 @@ class Keeper:
                 ended = {"status": code, "exit_cpu_s": usage.ru_utime + usage.ru_stime}
 
     def _before_reaping(self, tenant: HeldRun, pid: int) -> None:
-        """Kill the group of the run's own process while its number is still taken."""
+        """Kill the group of the run's own process while its pid cannot be reused."""
         left = [child for child in process_tree.children() if child != pid]
         if not left:
             return
@@ -244,7 +246,7 @@ class Keeper:
         self._send(packet)
 
     def _read(self, tenant: HeldRun, most: int) -> None:
-        """Move output to the log until there is none, or about `most` bytes were read."""
+        """Move output to the log until there is no more, or about `most` bytes were read."""
         with contextlib.suppress(BlockingIOError):
             while tenant.output is not None and most > 0:
                 piece = os.read(tenant.output, READ_BYTES)
@@ -261,7 +263,7 @@ class Keeper:
 
     def _send(self, packet: dict[str, object]) -> None:
         if self._control is not None:
-            # If nobody is there, the end of the socket says so in the next turn.
+            # If the supervisor is gone, the next turn reads end of file.
             with contextlib.suppress(ConnectionError):
                 ipc.send(self._control, json.dumps(packet).encode())
 
@@ -270,5 +272,5 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(PermissionError):
         try:
             os.killpg(pid, number)
-        except ProcessLookupError:  # forked, and not yet the leader of its session
+        except ProcessLookupError:  # forked, but not yet the leader of its session
             os.kill(pid, number)

@@ -1,7 +1,6 @@
-"""One place for a run: a keeper as the supervisor sees it.
+"""A keeper as the supervisor sees it: its socket, its current attempt and its messages.
 
-Holds its socket, the attempt it has, and that attempt's messages. Knows no
-selector and no events; `processes.py` makes those of what is heard here.
+Knows no selector and no events; `keeper_pool.py` turns packets into events.
 """
 
 import os
@@ -38,25 +37,25 @@ _decode = msgspec.json.Decoder(KeeperPacket).decode
 
 
 class KeeperHandle:
-    """Free (no key), taken, or lost (its keeper is dead, or we hung up)."""
+    """A keeper: free (no key), in use, or lost (it is dead, or we closed its socket)."""
 
     __slots__ = ("control", "exited", "is_lost", "key", "mail", "number", "pid")
 
     def __init__(self, number: int, control: socket.socket) -> None:
         self.number = number
         self.control = control
-        self.pid = 0  # of the keeper, once the nursery has told it
+        self.pid = 0  # of the keeper, once the fork server has reported it
         self.key: Key | None = None
         self.mail: MessagePipe | None = None
-        self.exited = False  # the attempt's own process
+        self.exited = False  # whether the attempt's own process has ended
         self.is_lost = False
 
     def hand_over(self, order: bytes, speaks: bool) -> None:
-        """Give the keeper an order, and its worker a pipe to speak on, if it does.
+        """Send the keeper an order; if `speaks`, also the write end of a pipe for its worker.
 
         Raises:
-            packets.TooLarge: and the keeper knows nothing of it.
-            OSError: the keeper is gone, or the descriptors are.
+            PacketTooLargeError: the keeper has not received the order.
+            OSError: the keeper is gone, or no descriptors are left.
         """
         if not speaks:
             ipc.send(self.control, order)
@@ -73,10 +72,10 @@ class KeeperHandle:
         self.mail = MessagePipe(mine)
 
     def receive(self) -> tuple[list[KeeperPacket], bool]:
-        """What the keeper told, up to the end of its attempt; False: it is gone.
+        """Return its packets up to the end of an attempt, and False if the keeper is gone.
 
         Raises:
-            msgspec.MsgspecError: it is not our keeper's code that speaks here.
+            msgspec.MsgspecError: a packet did not come from our keeper's code.
         """
         told: list[KeeperPacket] = []
         while len(told) < _PACKETS_A_TURN:
@@ -92,5 +91,5 @@ class KeeperHandle:
         return told, True
 
     def shrink(self) -> list[ReceivedMessages]:
-        """The last messages of a worker that has ended."""
+        """Return the last messages of a worker that has ended."""
         return self.mail.rest() if self.mail is not None else []

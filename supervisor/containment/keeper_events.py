@@ -1,4 +1,4 @@
-"""What a keeper and a worker told, as events of the core. Pure."""
+"""Converts packets of keepers and messages of workers to events of the core. Pure."""
 
 from supervisor.containment.keeper_client import KeeperPacket, Key
 from supervisor.containment.message_pipe import ReceivedMessages
@@ -8,12 +8,12 @@ from supervisor.core import events
 def message_event(
     heard: list[ReceivedMessages], key: Key, at: events.At
 ) -> list[events.AttemptEvent]:
-    """An event for each message of a worker."""
+    """Return an event for each message of a worker."""
     return [events.MessageReceived(at, *key, message) for message in heard]
 
 
 def tree_empty_event(told: KeeperPacket, key: Key, at: events.At) -> events.TreeEmpty:
-    """The account that a keeper gives when nothing of its run is left."""
+    """Return the event for the packet that reports an empty tree."""
     return events.TreeEmpty(
         at,
         *key,

@@ -1,13 +1,13 @@
-"""The supervisor's side of nursery and keepers: launches out, events in.
+"""The supervisor's side of fork server and keepers: launches in, events out.
 
-One thread, never waiting: every descriptor stands in the loop's selector, and
-the loop calls `ready` for those that can be read. Decides nothing about runs;
-an attempt is (run id, attempt number) here.
+One thread, never blocking: every descriptor is in the loop's selector, and the loop
+calls `ready` for readable ones. Decides nothing about runs. An attempt is a
+(run id, attempt number) pair.
 
-The law: of each launch come, in this order, either `LaunchFailed` alone, or
-`Started`, any number of `Said`, `Exited`, `Emptied`. Where a keeper or the
-nursery died, `Lost` stands for whatever is missing of `Started` and `Exited`; and
-where something survives SIGKILL, `Survived` stands for `Emptied`.
+Invariant: each launch yields either `LaunchFailed` alone, or `Started`, any number of
+`MessageReceived`, `Exited`, `TreeEmpty`, in this order. If a keeper or the fork server
+died, `KeeperLost` replaces what is missing of `Started` and `Exited`. If a process
+survives SIGKILL, `Survived` replaces `TreeEmpty`.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ from supervisor.core import effects, events
 from workers import protocol
 
 IDLE_KEEPERS = 16
-# So long after the last word of any process idle keepers, 2 MB each, are sent away.
+# Idle keepers, 2 MB each, are ended this long after the last event of any process.
 REST_S = 3.0
-# While runs live, so often is looked whether their keepers and the nursery can act.
+# How often keepers and fork server are checked for being stopped while runs are alive.
 LOOK_S = 0.75
 CLOSE_S = 0.5
-LAST_S = 0.1  # for what is left when the nursery has ended as it should
-END_S = 2.0  # for what is left when it has died
+LAST_S = 0.1  # for what is left after a clean exit of the fork server
+END_S = 2.0  # for what is left after its death
 _LAST_TURNS = 4
 _NO_NURSERY = (
     "the process that starts runs ended at once: is the system short of memory or processes?"
@@ -40,12 +40,11 @@ _NO_NURSERY = (
 
 
 class KeeperPool:
-    """Every process of every run.
+    """The processes of all runs.
 
-    house: what each run's environment carries besides, such as TMPDIR.
-    umask, limits: what runs get back where the supervisor changed its own;
-        limits as (resource, soft, hard).
-    spare: pids of children that somebody else waits for.
+    house: variables added to each run's environment, such as TMPDIR.
+    umask, limits: original values that runs get back; limits as (resource, soft, hard).
+    spare: pids of children that other code waits for.
     """
 
     def __init__(
@@ -60,31 +59,31 @@ class KeeperPool:
     ) -> None:
         self.strays_killed = 0
         self.keeper_deaths = 0
-        self.rest_at: float | None = None  # monotonic: when idle keepers are sent away
+        self.rest_at: float | None = None  # monotonic: when idle keepers are ended
         self._look_at: float | None = None
         self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
         self._settings = settings(runs_dir, instance, umask, limits)
         self._spare = spare
         self._nurse: ForkServerClient | None = None
-        self._places: dict[int, KeeperHandle] = {}  # until swept, or sent away
+        self._places: dict[int, KeeperHandle] = {}  # until swept or ended
         self._free: list[KeeperHandle] = []
         self._taken: dict[Key, KeeperHandle] = {}
         self._last_number = 0
         self._callbacks = Callbacks(selector, self)
 
     def start(self) -> None:
-        """Start the nursery; from the main thread, whose end would be its own.
+        """Start the fork server. Call from the main thread: it dies with the calling thread.
 
         Raises:
-            OSError: it cannot be exec'd.
+            OSError: it cannot be executed.
         """
         self._nurse = ForkServerClient(self._settings, {**os.environ, **self._house})
         self._callbacks.add(self._nurse.control.fileno(), self._on_fork_server_packet)
-        with contextlib.suppress(OSError):  # the first launch will say why
-            self._release(self._new_keeper())  # which need not wait for its keeper's birth
+        with contextlib.suppress(OSError):  # the first launch reports the reason
+            self._release(self._new_keeper())  # one keeper in advance
 
     def launch(self, launch: effects.Launch, at: events.At) -> Happened:
-        """Begin an attempt; nothing yet, or that it cannot even be tried."""
+        """Start an attempt; return no events, or the reason why it could not be tried."""
         key = (launch.run.id, launch.run.attempt)
         self._look_at = self._look_at or at.mono + LOOK_S
         speaks = launch.job.worker is not None
@@ -92,7 +91,7 @@ class KeeperPool:
             self._hand_over(key, launch_spec.launch_order(launch, self._house), speaks)
         except ipc.PacketTooLargeError as error:
             return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
-        except ConnectionError:  # the nursery is dead, and its socket has yet to say so
+        except ConnectionError:  # the fork server is dead, but its end of file not yet read
             if self._nurse is None or self._nurse.was_ready:
                 return [events.KeeperLost(at, *key), events.TreeEmpty(at, *key)]
             return [events.LaunchFailed(at, *key, _NO_NURSERY)]
@@ -103,7 +102,7 @@ class KeeperPool:
         return []
 
     def signal(self, run: int, attempt: int, force: effects.KillStep) -> None:
-        """Use force on a living attempt; one that is gone is left alone."""
+        """Apply force to a living attempt; ignore one that is gone."""
         place = self._taken.get((run, attempt))
         if place is None:
             return
@@ -113,26 +112,23 @@ class KeeperPool:
             self._send_force(place, force)
 
     def ready(self, key: selectors.SelectorKey, at: events.At) -> Happened:
-        """What came on a descriptor that the selector calls readable."""
+        """Return the events of a descriptor that the selector reports as readable."""
         self.rest_at = at.mono + REST_S
         return self._callbacks.call(key.fd, at)
 
     def reap(self) -> None:
-        """After a SIGCHLD: continue a stopped nursery, reap what fell to us as a subreaper."""
+        """Handle SIGCHLD: continue a stopped fork server, reap orphans that we adopted."""
         nursery = [self._nurse.pid] if self._nurse else []
         if self._nurse:
             self._nurse.go_on_if_stopped()
         process_tree.reap([*nursery, *self._spare])
 
     def next_instant(self) -> float | None:
-        """When `rest` has something to do, monotonic; None: nothing by itself."""
+        """Return the monotonic time at which `shrink_idle` has work; None if there is none."""
         return min((at for at in (self.rest_at, self._look_at) if at is not None), default=None)
 
     def shrink_idle(self, at: events.At) -> None:
-        """Look after keepers and nursery, and send idle keepers away when it is quiet.
-
-        All but one are sent away: the next run will want it.
-        """
+        """Check keepers and fork server; end all but one idle keeper when nothing happens."""
         if self._look_at is not None and at.mono >= self._look_at:
             self._look_at = at.mono + LOOK_S if self._taken else None
             if self._nurse is not None:
@@ -145,13 +141,13 @@ class KeeperPool:
                 self._drop(place)
 
     def living(self) -> frozenset[Key]:
-        """The attempts whose trees are not known to be empty."""
+        """Return the attempts whose trees are not known to be empty."""
         return frozenset(self._taken)
 
     def close(self) -> list[str]:
-        """End every tree, the keepers and the nursery; waits for them, within limits.
+        """End every tree, the keepers and the fork server, and wait for them within limits.
 
-        What survives SIGKILL is named: `pid argv` of each.
+        Return `pid argv` of each process that survives SIGKILL.
         """
         for place in list(self._places.values()):
             self._drop(place)
@@ -162,7 +158,7 @@ class KeeperPool:
             self._nurse = None
         return process_tree.survivors(process_tree.end_children(self._spare, LAST_S))
 
-    # --- places ---------------------------------------------------------------
+    # --- keepers --------------------------------------------------------------
 
     def _new_keeper(self) -> KeeperHandle:
         assert self._nurse is not None
@@ -173,7 +169,7 @@ class KeeperPool:
         return place
 
     def _hand_over(self, key: Key, order: bytes, speaks: bool) -> None:
-        """Give an order to the first keeper that is not dead."""
+        """Send an order to the first keeper that is not dead."""
         while True:
             if self._nurse is None:
                 self.start()
@@ -199,20 +195,20 @@ class KeeperPool:
             return
         try:
             ipc.send(place.control, b'{"force":"%s"}' % force.value.encode())
-        except BlockingIOError:  # it has not read for very long
+        except BlockingIOError:  # its socket is full
             self._nurse.kill(place.number)
-        except OSError:  # it is dead, which its socket will say
+        except OSError:  # it is dead; end of file will follow
             return
-        if force is effects.KillStep.KILL:  # a keeper that was stopped would never hear it
+        if force is effects.KillStep.KILL:  # a stopped keeper would not read it
             self._nurse.wake(place.number)
 
     def _abandon(self, place: KeeperHandle) -> None:
-        """Kill the keeper, too; the nursery kills its tree, and tells what becomes of it."""
+        """Kill the keeper, too; the fork server kills its tree and reports the result."""
         if self._nurse is not None:
             self._nurse.kill(place.number)
 
     def _release(self, place: KeeperHandle) -> None:
-        """The keeper is free again; send it away if there are enough of them."""
+        """Return a keeper to the idle ones; end it if there are enough."""
         place.key = None
         place.exited = False
         if len(self._free) < IDLE_KEEPERS:
@@ -221,7 +217,7 @@ class KeeperPool:
             self._drop(place)
 
     def _drop(self, place: KeeperHandle) -> None:
-        """Hang up and forget; a keeper that lives kills what it holds and goes."""
+        """Close the socket and forget; a living keeper kills its tree and exits."""
         self._close_handle(place)
         self._places.pop(place.number, None)
         if place in self._free:
@@ -234,7 +230,7 @@ class KeeperPool:
             self._callbacks.remove(place.control.fileno())
             place.control.close()
 
-    # --- what is heard --------------------------------------------------------
+    # --- packets and messages -------------------------------------------------
 
     def _on_keeper_packet(self, place: KeeperHandle, at: events.At) -> Happened:
         happened: Happened = []
@@ -255,7 +251,7 @@ class KeeperPool:
         happened: Happened = []
         if told.pid is not None:
             happened.append(events.Started(at, *key, told.pid))
-            if place.mail is not None and told.status is None:  # not before it has started
+            if place.mail is not None and told.status is None:  # only after it has started
                 self._callbacks.add(place.mail.fd, lambda at: self._on_worker_message(place, at))
         if told.status is not None:
             happened += self._drain_messages(place, key, at)
@@ -294,24 +290,24 @@ class KeeperPool:
             os.close(place.mail.fd)
             place.mail = None
 
-    # --- deaths ---------------------------------------------------------------
+    # --- deaths of keepers and fork server ------------------------------------
 
     def _on_keeper_lost(self, place: KeeperHandle, at: events.At) -> Happened:
-        """A keeper is dead; the nursery will say when nothing is left of its tree."""
+        """Handle a keeper's death; the fork server reports when its tree is gone."""
         self.keeper_deaths += 1
         if place.key is None:
             self._drop(place)
             return []
         happened = self._drain_messages(place, place.key, at)
         self._close_handle(place)
-        # Under a nursery that never began there was no keeper to lose.
+        # A fork server that never became ready had no keeper to lose.
         has_begun = self._nurse is None or self._nurse.was_ready
         if not place.exited and has_begun:
             happened.append(events.KeeperLost(at, *place.key))
         return happened
 
     def _swept(self, place: KeeperHandle, at: events.At) -> Happened:
-        """Nothing lives of a keeper or its tree; its own last packets come first."""
+        """Return the events for a keeper whose tree is gone; its last packets come first."""
         happened = self._last_packets(place, at)
         if place.key is not None:
             del self._taken[place.key]
@@ -319,7 +315,7 @@ class KeeperPool:
         return happened
 
     def _survived(self, place: KeeperHandle, left: tuple[str, ...], at: events.At) -> Happened:
-        """A keeper is dead, and some of these, which SIGKILL does not end, were its tree."""
+        """Return the events for a dead keeper; SIGKILL's survivors in its tree are in `left`."""
         happened = self._last_packets(place, at)
         if place.key is not None:
             del self._taken[place.key]
@@ -356,7 +352,7 @@ class KeeperPool:
         return self._not_begun(place, told.error, at) if told.unborn else self._swept(place, at)
 
     def _not_begun(self, place: KeeperHandle, error: str, at: events.At) -> Happened:
-        """There never was a keeper in this place, so nothing of its run has begun."""
+        """Return the events for a keeper that was never forked: nothing of its run has begun."""
         key = place.key
         self._drop(place)
         if key is None:
@@ -365,7 +361,7 @@ class KeeperPool:
         return [events.LaunchFailed(at, *key, error)]
 
     def _on_fork_server_lost(self, nurse: ForkServerClient, at: events.At) -> Happened:
-        """The nursery is dead; all that it and its keepers left has fallen to us."""
+        """Handle the fork server's death: kill all that we inherit, then restart it."""
         self._callbacks.remove(nurse.control.fileno())
         nurse.shoot()
         self._nurse = None
@@ -379,13 +375,13 @@ class KeeperPool:
                 happened += self._survived(place, left, at)
             else:
                 happened += self._swept(place, at)
-        if nurse.was_ready:  # one that cannot even begin is tried again at the next launch
+        if nurse.was_ready:  # if it never became ready, the next launch restarts it
             with contextlib.suppress(OSError):
                 self.start()
         return happened
 
     def let_go(self, fd: int, at: events.At) -> Happened:
-        """Hear no more of a descriptor that nobody can listen to; its attempt is lost."""
+        """Stop watching a descriptor that cannot be read; its attempt is lost."""
         if self._nurse is not None and fd == self._nurse.control.fileno():
             return self._on_fork_server_lost(self._nurse, at)
         for place in list(self._places.values()):

@@ -1,8 +1,8 @@
-"""Why a program could not be started, in words that name what is wrong with it.
+"""Explains why a program could not be started, in words that name the cause.
 
-execve answers with one number: "no such file" also stands for a script whose
-interpreter is missing. After a failure this looks at the file and says more.
-Nothing here is imported before it is needed, and nothing is changed.
+execve returns one number: ENOENT also means a script whose interpreter is missing.
+After a failure this module inspects the file for the actual cause. It changes nothing
+and imports nothing before it is needed.
 """
 
 import errno
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 _HEAD_BYTES = 4096
-_CHAIN = 4  # interpreters that are scripts themselves
+_CHAIN = 4  # maximum number of interpreters that are scripts themselves
 _LONGEST_TEXT_BYTES = 128 * 1024 - 1  # MAX_ARG_STRLEN, without its NUL
 _MACHINES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390", 40: "arm", 62: "x86_64",
              183: "aarch64", 243: "riscv", 258: "loongarch"}  # fmt: skip
@@ -20,18 +20,18 @@ _NEW_PROCESS = (errno.EAGAIN, errno.ENOMEM)
 
 
 class StartError(Exception):
-    """No process came of an order; the text is for people."""
+    """Failure to start a process for an order; the text is meant for users."""
 
 
 def of_folder(cwd: str, error: OSError) -> StartError:
-    """The working folder cannot be entered."""
+    """Return the error for a working folder that cannot be entered."""
     return StartError(f'cwd "{cwd}": {_reason(error)}')
 
 
 def of_program(
     argv: Sequence[str], error: OSError | ValueError, environment: Mapping[str, str]
 ) -> StartError:
-    """The program, or the interpreter of a worker, was not executed."""
+    """Return the error for a program, or a worker's interpreter, that was not executed."""
     if is_process_refused(error):
         return of_process(error)
     path = str(getattr(error, "filename", None) or argv[0])
@@ -45,18 +45,18 @@ def of_program(
 
 
 def of_process(error: BaseException) -> StartError:
-    """The system has no process, memory or descriptor for it."""
+    """Return the error for a shortage of processes, memory or descriptors."""
     return StartError(process_refused(error))
 
 
 def process_refused(error: BaseException) -> str:
-    """The one sentence for a process that the system refused."""
+    """Return the message for a process that the system refused."""
     why = _reason(error) if isinstance(error, OSError) else "cannot allocate memory"
     return f"the system refused a new process: {why}"
 
 
 def is_process_refused(error: BaseException) -> bool:
-    """Whether the system was short of processes or memory."""
+    """Return whether the system was short of processes or memory."""
     return isinstance(error, OSError) and error.errno in _NEW_PROCESS
 
 
@@ -78,7 +78,7 @@ def _more(path: str, number: int) -> str:
 
 
 def _missing(path: str, depth: int = 0) -> str:
-    """The file is there, and what it needs to be run is not."""
+    """Return what is missing if the file exists but the system reports that it does not."""
     if not os.path.lexists(path):
         return ""
     if not os.path.exists(path):
@@ -131,7 +131,7 @@ def _no_program(path: str) -> str:
 
 
 def _interpreter(path: str) -> tuple[str, str]:
-    """("interpreter" or "loader", its path); "" where the file names none."""
+    """Return ("interpreter" or "loader", its path), or empty strings if the file names none."""
     head = _head(path)
     if head.startswith(b"#!"):
         words = head[2:].partition(b"\n")[0].strip(b" \t").split(b" ")[0].split(b"\t")[0]
@@ -142,7 +142,7 @@ def _interpreter(path: str) -> tuple[str, str]:
 
 
 def _loader(head: bytes) -> str:
-    """The path in PT_INTERP of an ELF file, "" if its head does not hold it."""
+    """Return the path in PT_INTERP of an ELF file, "" if its head does not contain it."""
     order, is_64 = _byte_order(head), head[4:5] == b"\x02"
 
     def number(at: int, size: int) -> int:

@@ -1,10 +1,10 @@
-"""A launch in the words of a keeper: one packet, made of a run and its job.
+"""Encodes a launch as one packet for a keeper, from a run and its job.
 
 Pure. An order is a JSON object:
 
   run, attempt, cwd, nice, limits    always; limits: (key of jobs.yaml, value) pairs
-  env, bare                          what differs from the keeper's own environment;
-                                     bare: nothing of that one is handed on
+  env, bare                          differences from the keeper's own environment;
+                                     bare: nothing is inherited from the keeper
   argv                               a command, or
   worker, params, set, slot,         a Python function; python: the interpreter,
   timezone, dry_run, python          or null for the keeper's own
@@ -25,12 +25,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def launch_order(launch: Launch, house: Mapping[str, str]) -> bytes:
-    """The packet that begins this attempt.
+    """Return the packet that starts this attempt.
 
-    house: what every run's environment must carry, inherited or not.
+    house: variables that every run's environment must contain, inherited or not.
 
     Raises:
-        ValueError: a text in the job cannot be told to anybody.
+        ValueError: a text in the job cannot be encoded.
     """
     run, job = launch.run, launch.job
     packet: dict[str, object] = {
@@ -61,11 +61,11 @@ def launch_order(launch: Launch, house: Mapping[str, str]) -> bytes:
 
 
 def environment(run: Run, job: Job, house: Mapping[str, str]) -> dict[str, str]:
-    """What a run finds in its environment beside what it inherits."""
+    """Return the variables of a run beyond those it inherits."""
     plain = {} if job.inherit_env else {"PATH": PLAIN_PATH}
     return {
         **plain,
-        "PWD": job.cwd,  # of the supervisor it would be another folder's
+        "PWD": job.cwd,  # the inherited one names the supervisor's folder
         **house,
         **dict(job.env),
         "NIGHTSHIFT_JOB": job.name,
@@ -79,7 +79,7 @@ def environment(run: Run, job: Job, house: Mapping[str, str]) -> dict[str, str]:
 
 
 def instant(at: datetime) -> str:
-    """RFC 3339 in UTC, to the second."""
+    """Return the time as RFC 3339 in UTC, to the second."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 

@@ -1,18 +1,18 @@
-"""One worker's messages, as they come out of its pipe. Bounded whatever it writes."""
+"""Reads one worker's messages from its pipe, bounded whatever the worker writes."""
 
 import os
 
 from workers import protocol
 
 TURN_BYTES = 64 * 1024
-LAST_BYTES = 1024 * 1024  # as much as a pipe may hold when its worker has ended
+LAST_BYTES = 1024 * 1024  # maximum that a pipe may hold when its worker has ended
 FLOOD_BYTES = 16 * 1024 * 1024
 
 ReceivedMessages = protocol.Message | protocol.Garbage
 
 
 class MessagePipe:
-    """The reading, non-blocking end of one attempt's pipe."""
+    """The non-blocking read end of one attempt's pipe."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -20,7 +20,7 @@ class MessagePipe:
         self._bytes = 0
 
     def read(self) -> tuple[list[ReceivedMessages], bool]:
-        """What one turn brings; False: nothing can follow, or nothing may."""
+        """Return the messages of one turn; False: no more will follow, or may be read."""
         heard, count = self._turn()
         if self._bytes > FLOOD_BYTES or count == 0:
             half = self._lines.end() if count == 0 else None
@@ -28,7 +28,7 @@ class MessagePipe:
         return _newest_progress(heard), True
 
     def rest(self) -> list[ReceivedMessages]:
-        """What is left in the pipe of a worker that has ended."""
+        """Return the messages left in the pipe of a worker that has ended."""
         heard: list[ReceivedMessages] = []
         for _ in range(LAST_BYTES // TURN_BYTES):
             now, count = self._turn()
@@ -39,7 +39,7 @@ class MessagePipe:
         return _newest_progress([*heard, half] if half else heard)
 
     def _turn(self) -> tuple[list[ReceivedMessages], int | None]:
-        """(messages, bytes read); None bytes: nothing has come."""
+        """Return (messages, bytes read); None bytes: nothing has arrived."""
         try:
             piece = os.read(self.fd, TURN_BYTES)
         except BlockingIOError:
@@ -52,7 +52,7 @@ class MessagePipe:
 
 
 def _newest_progress(heard: list[ReceivedMessages]) -> list[ReceivedMessages]:
-    """Of several reports of progress only the last; everything else in its order."""
+    """Return the messages in order, with only the last of several progress reports."""
     newest = None
     for message in heard:
         if isinstance(message, protocol.Progress):

@@ -1,13 +1,11 @@
-"""Whose child is whose, and how a tree of processes is ended.
+"""Process tree helpers: adopt orphans, list and name children, kill until none are left.
 
-Adopts orphans, lists and names children, and kills in rounds. Knows nothing of
-runs, jobs or packets; nursery, keepers and supervisor all end trees with it.
+Knows nothing of runs, jobs or packets. Fork server, keepers and supervisor all use it.
 
-The law: a pid is signalled only while it is an unreaped child of this very
-process, and a group only while such a child is in it: no number that the kernel
-has given away again is ever hit (`sweep`, which knows no parents, goes by pidfd).
-What hides deeper becomes a child as soon as its parent dies
-(PR_SET_CHILD_SUBREAPER), so rounds reach everything.
+Invariant: a pid is signalled only while it is an unreaped child of this process, and a
+group only while such a child is in it, so a recycled pid is never signalled
+(`kill_stray_instance`, where parents do not help, uses pidfds). A descendant becomes a
+child when its parent dies (PR_SET_CHILD_SUBREAPER), so repeated rounds reach all.
 
 Standard library only, and little of it.
 """
@@ -32,18 +30,18 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
 class NoProcError(Exception):
-    """/proc does not show the processes of this PID namespace; the text says what to do."""
+    """A /proc that does not show this PID namespace's processes; the text says what to do."""
 
 
 class Swept(typing.NamedTuple):
-    """`pid argv` of what a sweep killed, and of what is still there."""
+    """`pid argv` of the processes that a sweep killed, and of those that are left."""
 
     killed: list[str]
     left: list[str]
 
 
 def need_proc() -> None:
-    """Make sure that processes can be seen. Raises: NoProcError."""
+    """Check that processes are visible in /proc. Raises: NoProcError."""
     try:
         seen = os.readlink("/proc/self")
         _numbers(f"/proc/self/task/{seen}/children")
@@ -59,25 +57,25 @@ def need_proc() -> None:
 
 
 def adopt_orphans() -> None:
-    """From now on descendants whose parent dies become children of this process."""
+    """Make this process adopt descendants whose parent dies."""
     if _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def set_parent_death_signal(of_parent: int, by: signal.Signals) -> bool:
-    """Ask for a signal when the parent dies; False: it is dead already.
+    """Request a signal when the parent dies; return False if it is already dead.
 
-    The kernel means the parent's *thread* that forked, and says nothing of a
-    parent that died before the call.
+    The kernel watches the parent's *thread* that forked, and does not report a parent
+    that died before the call.
     """
     _prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0)
     return os.getppid() == of_parent
 
 
 def children() -> list[int]:
-    """The pids of this process' children, zombies included."""
+    """Return the pids of this process' children, zombies included."""
     try:
-        # One thread, as keepers and nursery have, is one link beside "." and "..".
+        # One thread, as in keepers and the fork server, is one link beside "." and "..".
         if os.stat("/proc/self/task").st_nlink == 3:
             return _numbers("/proc/thread-self/children")
         found: list[int] = []
@@ -89,7 +87,7 @@ def children() -> list[int]:
 
 
 def names(pids: Collection[int]) -> dict[int, str]:
-    """`pid argv` of those of `pids` and of their descendants that still live."""
+    """Return `pid argv` of the living ones among `pids` and their descendants."""
     named: dict[int, str] = {}
     waiting = list(pids)
     while waiting and len(named) < 1000:
@@ -104,20 +102,19 @@ def names(pids: Collection[int]) -> dict[int, str]:
 
 
 def state(pid: int) -> str:
-    """The kernel's letter for what a process does (proc(5)); "": there is none."""
+    """Return the kernel's state letter of a process (proc(5)); "" if there is no such process."""
     return _short_and_state(pid)[1]
 
 
 def survivors(pids: Collection[int]) -> list[str]:
-    """`pid argv` of each, and why SIGKILL does not end it, where that can be seen."""
+    """Return `pid argv` of each, and why SIGKILL does not end it, if that is visible."""
     return [f"{pid} {_name(pid)}{_why_it_survives(pid)}" for pid in pids]
 
 
 def kill(pids: Collection[int]) -> None:
-    """SIGKILL to these children and to the groups they are in.
+    """Send SIGKILL to these children and to the groups they are in.
 
-    The group first: against a fork bomb that is the one blow which no fork in
-    progress escapes.
+    Groups first: against a fork bomb, no fork in progress escapes a signal to its group.
     """
     ours = os.getpgrp()
     groups: set[int] = set()
@@ -133,7 +130,7 @@ def kill(pids: Collection[int]) -> None:
 
 
 def end_children(spare: Collection[int] = (), within_s: float = 2.0) -> list[int]:
-    """Kill and reap every child but the spared; the pids that would not die in time."""
+    """Kill and reap every child not in `spare`; return the pids that did not die in time."""
     deadline = time.monotonic() + within_s
     while True:
         doomed = [pid for pid in children() if pid not in spare]
@@ -146,16 +143,16 @@ def end_children(spare: Collection[int] = (), within_s: float = 2.0) -> list[int
 
 
 def reap(spare: Collection[int] = ()) -> list[int]:
-    """Reap the children that are dead, but never one of the spared; their pids."""
+    """Reap dead children not in `spare` and return their pids."""
     return [pid for pid in children() if pid not in spare and _reaped(pid)]
 
 
 def kill_stray_instance(instance: str, within_s: float = 5.0) -> Swept:
-    """Kill what carries the instance, in its environment or as its mark.
+    """Kill processes that carry the instance, in their environment or by the limit.
 
-    For the trees of a supervisor that was killed together with its nursery and
-    keepers. Never this process or its ancestors. What belongs to another user may
-    be out of reach, and is told as left.
+    For the trees of a supervisor that was killed together with its fork server and
+    keepers. Never kills this process or its ancestors. Processes of another user may
+    be out of reach and are returned as left.
     """
     spared = _lineage()
     deadline = time.monotonic() + within_s
@@ -181,7 +178,7 @@ def _lineage() -> set[int]:
 
 
 def _has_instance(pid: int, instance: str) -> bool:
-    """Whether a process carries the mark and is more than what is left of one."""
+    """Return whether a process carries the mark and is not only a zombie."""
     is_dead = state(pid) in ("Z", "X", "") and not _has_threads(pid)
     return not is_dead and instance_mark.is_on(pid, instance)
 
@@ -190,7 +187,7 @@ def _kill_if_instance(pid: int, instance: str) -> None:
     with contextlib.suppress(OSError):
         handle = os.pidfd_open(pid)
         try:
-            # From here on the handle means this very process.
+            # From here on the handle refers to this process, even if its pid is reused.
             if _has_instance(pid, instance):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
@@ -218,7 +215,7 @@ def _numbers(path: str) -> list[int]:
 
 
 def _argv(pid: int) -> str:
-    """The argv of a living process, [its short name] if it has none, "" if it is dead."""
+    """Return the argv of a living process, [its short name] if it has none, "" if it is dead."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb", buffering=0) as file:
             argv = file.read(4 * NAME_CHARACTERS) or b""
@@ -232,7 +229,7 @@ def _argv(pid: int) -> str:
 
 
 def _name(pid: int) -> str:
-    """The argv of a process, or its short name where it has none, dead or alive."""
+    """Return the argv of a process, or its short name if it has none, dead or alive."""
     return _argv(pid) or f"[{_short_and_state(pid)[0]}]"
 
 
@@ -247,7 +244,7 @@ def _short_and_state(pid: int) -> tuple[str, str]:
 
 
 def _has_threads(pid: int) -> bool:
-    """Whether threads of a process live whose main thread has ended."""
+    """Return whether a process whose main thread has ended still has threads."""
     with contextlib.suppress(OSError):
         return os.stat(f"/proc/{pid}/task").st_nlink > 3
     return False
@@ -275,7 +272,7 @@ def _all_pids() -> list[int]:
 
 
 def _parent(pid: int) -> int:
-    """The parent's pid; 0 where there is none, or no such process."""
+    """Return the parent's pid; 0 if there is none, or no such process."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b") ")[2].split()[1])

@@ -1,9 +1,8 @@
-"""Nice and limits of a run, set by its own process before its first instruction.
+"""Nice value and limits of a run, set by its own process before its first instruction.
 
-The keeper forks, the child restrains itself and then execs the program or calls
-the worker. A limit that is set from outside comes too late for what the job forks
-at once. The child reports a refusal through a `Gate`, so that a job whose limits
-cannot be set is never begun.
+The keeper forks; the child limits itself and then executes the program or calls the
+worker. A limit set from outside would come too late for what the job forks at once. The
+child reports a refusal through a `Gate`, so a job whose limits cannot be set never begins.
 
 A fork costs more than posix_spawn. Only jobs with nice or limits pay for it.
 """
@@ -30,19 +29,19 @@ _NO_MEMORY = b"""{"restraint": true,
 
 
 class ResourceLimitError(ValueError):
-    """Nice or a limit cannot be set; the text names it."""
+    """Failure to set nice or a limit; the text names it."""
 
 
 def has_limits(order: Mapping[str, typing.Any]) -> bool:
-    """Whether the order asks for nice or limits."""
+    """Return whether the order asks for nice or limits."""
     return bool(order["nice"] or order["limits"])
 
 
 def apply_limits(order: Mapping[str, typing.Any]) -> None:
-    """Set nice and limits of this very process.
+    """Set nice and limits of this process.
 
     Raises:
-        RestraintError: the system refuses one of them.
+        ResourceLimitError: the system refuses one of them.
     """
     if order["nice"]:
         try:
@@ -63,18 +62,18 @@ def apply_limits(order: Mapping[str, typing.Any]) -> None:
 
 
 class Gate:
-    """A forked child's way to its own code, and what it says if it does not get there."""
+    """Pipe through which a forked child reports why it could not begin its own code."""
 
     def __init__(self) -> None:
         self._mine, self._theirs = os.pipe2(os.O_CLOEXEC)
 
     def open(self) -> None:
-        """In the child: its own code begins. An exec says so by itself."""
+        """Report, in the child, that its own code begins. An exec reports that by itself."""
         os.close(self._mine)
         os.close(self._theirs)
 
     def refuse(self, error: Exception) -> None:
-        """In the child: tell the parent why it ends here."""
+        """Report, in the child, why it ends here."""
         try:
             said = json.dumps(_packed(error)).encode()
         except MemoryError:
@@ -82,10 +81,10 @@ class Gate:
         os.write(self._theirs, said)
 
     def passed(self, fork: Callable[[], int]) -> int:
-        """Fork a child and wait for its own code to begin; its pid.
+        """Fork a child, wait until its own code begins and return its pid.
 
         Raises:
-            OSError, ValueError: what kept it from that; the child is reaped.
+            OSError, ValueError: what prevented it; the child is reaped.
         """
         try:
             pid = fork()

@@ -1,12 +1,12 @@
 """A run's log on disk: the first 256 KiB, and the newest 768 KiB to 1.5 MiB.
 
-`Log` is what a keeper writes with; `join`, `newest`, `size` and `remove` are for
-those who read. Nothing here knows processes or the ledger.
+Keepers write with `RunLog`; readers use `join`, `after`, `newest`, `size` and `remove`.
+Knows nothing of processes or the ledger.
 
-`<run>.log` is the head. `<run>.log.1` and `.2` take turns for the newest: each
-begins with a line that tells where in the whole output it starts, so a reader
-sees by itself how much was dropped. Attempts of one run follow each other in
-the same files. A disk that is full costs lines, never the job.
+`<run>.log` is the head. `<run>.log.1` and `.2` alternate for the newest output. Each
+begins with a line that holds its start position in the whole output, so a reader
+can tell how much was dropped. Attempts of one run are appended to the same files. A
+full disk costs log lines, never the job.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _LINE_END = re.compile(rb"[\r\n]")
 
 
 class RunLog:
-    """The log of one attempt; no file is made before the first byte."""
+    """The log of one attempt; no file is created before the first byte."""
 
     def __init__(self, runs_dir: str | Path, run: int, attempt: int) -> None:
         self._runs_dir, self._run = runs_dir, run
@@ -31,14 +31,14 @@ class RunLog:
         self._attempt = attempt
         self._file = -1
         self._room = 0
-        self._next = 1  # which segment comes after the file that is open
+        self._next = 1  # number of the segment after the open file
         self._written = 0  # position in the whole output
         self._error: OSError | None = None
         self._dropped = 0
         self._overwritten = 0
 
     def write(self, piece: bytes) -> None:
-        """Keep `piece`; after the first failure it is only counted."""
+        """Write `piece`; after the first failure only count it."""
         if self._error is not None:
             self._dropped += len(piece)
             return
@@ -50,28 +50,28 @@ class RunLog:
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes that the whole run's log takes on disk."""
+        """Return the bytes of the whole run's log on disk."""
         if self._attempt == 1 and not self._written:
             return 0
         return size(self._runs_dir, self._run)
 
     @property
     def dropped_bytes(self) -> int:
-        """Bytes that this attempt's output cost: what did not fit, its own or older."""
+        """Return the bytes lost or overwritten during this attempt, of it or of earlier ones."""
         return self._dropped + self._overwritten
 
     @property
     def lost(self) -> str:
-        """What could not be kept, and why; "": nothing was lost."""
+        """Return how much was lost and why; "" if nothing was."""
         return "" if self._error is None else f"{self._dropped} bytes lost: {self._error}"
 
     def close(self) -> None:
-        """Say what a full disk took, if there is room for that, and close."""
+        """Append a line about lost bytes, if there is room, and close."""
         if self._error is not None:
             with contextlib.suppress(OSError):
                 self._append(f"\n--- {self.lost} ---\n".encode())
         if self._file >= 0:
-            with contextlib.suppress(OSError):  # some disks say only now that they are full
+            with contextlib.suppress(OSError):  # some file systems report a full disk only now
                 os.close(self._file)
             self._file = -1
 
@@ -88,7 +88,7 @@ class RunLog:
             rest = rest[count:]
 
     def _resume(self) -> None:
-        """Go on where an earlier attempt ended."""
+        """Continue where an earlier attempt ended."""
         newest = max(_segments(self._path), default=None)
         if newest is None:
             self._open(self._path, os.O_APPEND)
@@ -120,14 +120,14 @@ class RunLog:
 
 
 def runs_path(runs_dir: str | Path, run: int) -> Path:
-    """Where the head of a run's log lies."""
+    """Return the path of the head of a run's log."""
     return Path(runs_dir, f"{run}.log")
 
 
 def join(runs_dir: str | Path, run: int) -> bytes:
-    """All that is kept of a run's output, with one line for what was dropped.
+    """Return all that is kept of a run's output, with one line for what was dropped.
 
-    At most HEAD_BYTES + 2 * SEGMENT_BYTES and that line; b"" where nothing is.
+    At most HEAD_BYTES + 2 * SEGMENT_BYTES and that line; b"" if there is no output.
     """
     return after(runs_dir, run, 0, MOST_KEPT_BYTES)[0]
 
@@ -135,8 +135,8 @@ def join(runs_dir: str | Path, run: int) -> bytes:
 def after(runs_dir: str | Path, run: int, position: int, most_bytes: int) -> tuple[bytes, int]:
     """Return what is kept of a run's output from a position on, and the position after it.
 
-    Reads at most `most_bytes`. Positions count bytes of the whole output, also those
-    that were dropped.
+    Reads at most `most_bytes`. Positions count bytes of the whole output, including
+    those that were dropped.
     """
     path = str(runs_path(runs_dir, run))
     found = [(0, path, 0, HEAD_BYTES)]
@@ -151,7 +151,7 @@ def after(runs_dir: str | Path, run: int, position: int, most_bytes: int) -> tup
             end += start - position
             pieces.append(b"\n--- %d bytes dropped ---\n" % (start - position))
             position = start
-        # Whoever follows a log asks five times a second: only what is new is read.
+        # Clients that follow a log ask five times a second: read only what is new.
         if start + most > position:
             piece = _read(name, header_bytes + position - start, min(start + most, end) - position)
             pieces.append(piece)
@@ -160,11 +160,11 @@ def after(runs_dir: str | Path, run: int, position: int, most_bytes: int) -> tup
 
 
 def newest(runs_dir: str | Path, run: int, most_bytes: int) -> tuple[bytes, bool]:
-    """The newest of a run's output, and whether it begins in the middle of a line.
+    """Return the newest of a run's output, and whether it begins in the middle of a line.
 
-    Reads no more than `most_bytes`. A line whose beginning is not among them is left
-    out, if another one begins later (also one that is written over it, behind a CR):
-    half a line could begin with half a secret, which no mask would know.
+    Reads at most `most_bytes`. A line whose beginning is not included is left out if
+    another line begins later (also one that overwrites it after a CR): half a line
+    could begin with half a secret, which no mask would recognise.
     """
     path = str(runs_path(runs_dir, run))
     pieces, room = [], most_bytes + 1
@@ -186,7 +186,7 @@ def newest(runs_dir: str | Path, run: int, most_bytes: int) -> tuple[bytes, bool
 
 
 def size(runs_dir: str | Path, run: int) -> int:
-    """Bytes that a run's log takes on disk."""
+    """Return the bytes of a run's log on disk."""
     path = str(runs_path(runs_dir, run))
     total = 0
     for name in (path, f"{path}.1", f"{path}.2"):
@@ -196,7 +196,7 @@ def size(runs_dir: str | Path, run: int) -> int:
 
 
 def remove(runs_dir: str | Path, run: int) -> None:
-    """Delete a run's log; one that is not there is deleted already."""
+    """Delete a run's log; a missing one is no error."""
     path = str(runs_path(runs_dir, run))
     for name in (path, f"{path}.1", f"{path}.2"):
         with contextlib.suppress(FileNotFoundError):
@@ -204,7 +204,7 @@ def remove(runs_dir: str | Path, run: int) -> None:
 
 
 def _segments(path: str) -> list[tuple[int, int, int]]:
-    """(start in the whole output, its number, bytes of output in it) of each segment."""
+    """Return (start in the whole output, number, bytes of output) of each segment."""
     found = []
     for number in (1, 2):
         with contextlib.suppress(FileNotFoundError), open(f"{path}.{number}", "rb") as file:
@@ -225,7 +225,7 @@ def _read(path: str, offset: int, most: int) -> bytes:
 
 
 def _end(path: str, begin: int, room: int) -> bytes:
-    """At most so many of the newest bytes of a file, none from before `begin`."""
+    """Return at most `room` of the newest bytes of a file, none from before `begin`."""
     try:
         with open(path, "rb") as file:
             file.seek(max(begin, os.fstat(file.fileno()).st_size - room))

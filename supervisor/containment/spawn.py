@@ -1,16 +1,16 @@
-"""How a run's own process is started from its order; three ways, one result.
+"""Starts a run's own process from its order; three ways, one result.
 
 A command by posix_spawn, a Python function by fork, or by posix_spawn of another
-interpreter. Used by keepers only. Where nice or limits are asked for, a fork takes
-the place of posix_spawn, and the child sets them before anything else
-(`restraints.py`): they hold from the job's first instruction on.
+interpreter. Only keepers use this. With nice or limits, a fork replaces posix_spawn
+and the child sets them first (`resource_limits.py`), so that they hold from the job's
+first instruction on.
 
-Invariant: whatever goes wrong here leaves no process and no descriptor behind;
-and nothing that a job could see differs from one way to the next.
+Invariant: a failure leaves no process and no descriptor behind, and a job cannot
+see which way it was started.
 
-No `subprocess` here: it needs `threading`, whose work after each fork costs as
-much as the fork itself. posix_spawn knows no folder to start in, so the keeper
-goes there for the moment: it has one thread, and nobody else to mislead.
+No `subprocess` here: it needs `threading`, whose work after each fork costs as much as
+the fork itself. posix_spawn cannot set the working folder, so the keeper, which has
+only one thread, changes its own for a moment.
 """
 
 import _signal  # the functions of `signal`, without its enums: half a fork's worth of pages
@@ -32,11 +32,11 @@ from workers import bootstrap, environment
 Order = Mapping[str, typing.Any]
 
 environment.restore()
-# A variable without a name is possible, and posix_spawn refuses to hand it on.
+# An environment may have a variable without a name, which posix_spawn refuses.
 _INHERITED = {name: value for name, value in os.environ.items() if name}
-_current_environ = dict(_INHERITED)  # what os.environ holds now, without its price for asking
+_current_environ = dict(_INHERITED)  # cached copy of os.environ, which is slow to read
 _WORKERS_DIR = str(Path(bootstrap.__file__).parent)
-# A `workers` package of that one folder, whatever else is called so over there.
+# Use the `workers` package of our folder, whatever the other interpreter has installed.
 _OTHER_PYTHON = """\
 import sys, types
 workers = types.ModuleType("workers")
@@ -50,19 +50,19 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Spawned(typing.NamedTuple):
-    """A run's own process, and the end of the pipe its output comes from."""
+    """A run's own process, and the read end of its output pipe."""
 
     pid: int
     output: int
 
 
 def spawn(order: Order, message_fd: int | None) -> Spawned:
-    """Start what the order says; it leads a session of its own.
+    """Start the process of an order, as leader of a new session.
 
-    message_fd: the worker's end of its pipe; stays open here.
+    message_fd: the worker's end of its pipe; it stays open here.
 
     Raises:
-        StartError: no process came of it, and why.
+        StartError: no process was started; the text says why.
     """
     try:
         mine, theirs = os.pipe2(os.O_CLOEXEC)
@@ -109,7 +109,7 @@ def _start(order: Order, write_end: int, message_fd: int | None) -> int:
 
 
 def _environment(order: Order) -> dict[str, str]:
-    """The whole environment of the process; its PWD names the folder without `..`."""
+    """Return the whole environment of the process; PWD names the folder without `..`."""
     told = dict(order["env"])
     if told.get("PWD") == order["cwd"] and "/../" in f"{order['cwd']}/":
         told["PWD"] = os.getcwd()
@@ -120,7 +120,7 @@ def _environment(order: Order) -> dict[str, str]:
 
 
 def _execute(argv: list[str], environment: Mapping[str, str], write_end: int, order: Order) -> int:
-    """Start a program, restrained if the order says so. Raises: StartError."""
+    """Start a program, with nice and limits if the order has them. Raises: StartError."""
     try:
         if resource_limits.has_limits(order):
             return _execute_restrained(argv, environment, write_end, order)
@@ -172,14 +172,14 @@ def _execute_restrained(
 
 
 def _first(attempt: Callable[[str], int], program: str, environment: Mapping[str, str]) -> int:
-    """The result of the first path of a program that can be executed. Raises: OSError."""
+    """Return the result for the first path that can be executed. Raises: OSError."""
     failure: OSError | None = None
     for path in _candidates(program, environment):
         try:
             return attempt(path)
         except (FileNotFoundError, NotADirectoryError) as error:
-            failure = failure or error  # a script whose interpreter is missing, perhaps
-        except OSError as error:  # found, but not to be executed: so says execvp, too
+            failure = failure or error  # possibly a script whose interpreter is missing
+        except OSError as error:  # found, but not executable: execvp reports the same
             failure = error
     raise failure or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
 
@@ -195,13 +195,13 @@ def _candidates(program: str, environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _is_missing(path: str) -> bool:
-    """Whether there is nothing; to find that out by a process costs a hundred times as much."""
+    """Return whether the path does not exist; a stat costs a hundredth of a failed process."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
-        return False  # the attempt to start it says why
+        return False  # the attempt to start it reports why
     return False
 
 
@@ -222,7 +222,7 @@ def _spawn_other_python(
         os.write(fd, json.dumps(fields).encode())
         os.lseek(fd, 0, os.SEEK_SET)
         os.set_inheritable(assignment.message_fd, True)
-        # UTF-8 whatever the locale, as workers of our own interpreter have it.
+        # UTF-8 whatever the locale, as for workers of our own interpreter.
         argv = [python, "-X", "utf8", "-c", _OTHER_PYTHON]
         argv += [_WORKERS_DIR, str(fd), str(os.getpid())]
         return _execute(argv, environment, write_end, order)
@@ -237,8 +237,8 @@ def _work(
     assignment: bootstrap.Assignment, environment: Mapping[str, str], write_end: int, order: Order
 ) -> int:
     """Fork a worker of this interpreter. Raises: StartError."""
-    # All that can be done before the fork is done before: each page that the child
-    # is the first to write costs it microseconds, and its code is many pages.
+    # Do as much as possible before the fork: each page that the child is the first
+    # to write costs it microseconds, and its code is many pages.
     _set_environ(environment)
     keeper = os.getpid()
 
@@ -275,8 +275,8 @@ def _restrained(live: Callable[[], int], order: Order) -> int:
 
 
 def _fork(live: Callable[[], int]) -> int:
-    """Fork; the child lives as told, and ends with the status that this returns."""
-    # A TERM that comes before the child has dropped the keeper's handlers would be lost.
+    """Fork; the child calls `live` and exits with the status that it returns."""
+    # A SIGTERM before the child has reset the keeper's handlers would be lost.
     _signal.pthread_sigmask(_signal.SIG_BLOCK, _OWN_SIGNALS)
     try:
         pid = os.fork()
@@ -298,7 +298,7 @@ def _live(live: Callable[[], int]) -> typing.NoReturn:
 
 
 def _step_out(write_end: int) -> None:
-    """Give a forked child the session, signals and output of its own."""
+    """Give a forked child its own session, signal handlers and output."""
     _signal.set_wakeup_fd(-1)
     for number in _OWN_SIGNALS:
         _signal.signal(number, _signal.SIG_DFL)
@@ -309,7 +309,7 @@ def _step_out(write_end: int) -> None:
 
 
 def _set_environ(environment: Mapping[str, str]) -> None:
-    """Make this very process' environment that of the child to be."""
+    """Set os.environ to the child's environment before the fork."""
     for name in _current_environ.keys() - environment.keys():
         del os.environ[name], _current_environ[name]
     for name, value in environment.items():

@@ -1,5 +1,6 @@
-"""The ledger: what happened, in SQLite, whatever happens.
+"""The ledger: the history of jobs and runs in SQLite.
 
-`store.py` is its one writer and `backlog.py` what waits for it; `history.py`
-reads for people; `rows.py` turns values into rows of `schema.sql` and back.
+`store.py` is the only writer and `write_queue.py` holds what waits for it. `queries.py`
+reads for the API and the command line. `rows.py` converts values to rows of
+`schema.sql` and back. `file.py` opens, checks and migrates the file.
 """

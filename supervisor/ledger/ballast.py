@@ -1,4 +1,4 @@
-"""A few MiB beside the ledger, to be given up when the disk is full, so that it can go on."""
+"""A file of 4 MiB beside the ledger, removed when the disk is full so that it can be written."""
 
 import contextlib
 import os
@@ -8,10 +8,10 @@ BALLAST_BYTES = 4 * 1024**2
 
 
 def keep(path: Path) -> None:
-    """Make the file, if there is room for it.
+    """Create the file if there is room for it.
 
-    Taken only where a quarter of it is left besides: else a disk that is still
-    full would be so again a minute after it was given up.
+    Requires a quarter of its size in addition: otherwise a disk that is still full
+    would be full again a minute after the file was removed.
     """
     with contextlib.suppress(OSError):
         if path.exists():
@@ -28,11 +28,11 @@ def keep(path: Path) -> None:
 
 
 def give_up(path: Path) -> None:
-    """Remove the file; the disk may be read-only."""
+    """Remove the file; ignore errors, such as of a read-only disk."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)
 
 
 def would_help(error: Exception) -> bool:
-    """Whether a full disk may be what is wrong; where memory is mapped it has no name."""
+    """Return whether a full disk may be the cause; with mapped memory it is a disk I/O error."""
     return "full" in str(error) or "disk I/O" in str(error)

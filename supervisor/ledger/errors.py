@@ -1,4 +1,4 @@
-"""Why the ledger cannot be written: the file, or one record of it."""
+"""Errors of writing the ledger: of the file, or of one record."""
 
 import sqlite3
 
@@ -8,18 +8,18 @@ Written = Record | RecordPause | RecordTick | ReleaseSlots
 
 
 class LedgerUnavailableError(Exception):
-    """The ledger cannot be written now; the text says why."""
+    """A ledger that cannot be written now; the text says why."""
 
 
 class RowRefusedError(LedgerUnavailableError):
-    """One record can never be written: its value does not fit, or breaks a rule of the table."""
+    """A record that can never be written: its value does not fit or violates a constraint."""
 
     def __init__(self, action: Written, error: Exception) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
         self.action = action
 
 
-# What SQLite, or the way to it, says of a value and not of the file.
+# Exceptions of SQLite, or of encoding, that concern a value and not the file.
 OF_A_VALUE = (
     sqlite3.IntegrityError,
     sqlite3.InterfaceError,

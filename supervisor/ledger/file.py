@@ -1,8 +1,7 @@
-"""A ledger's file: made, opened, checked, migrated, put aside, copied.
+"""The ledger's file: create, open, check, migrate, quarantine and copy it.
 
-Knows the file and its schema, and nothing of what is written in it. The law: no
-byte of a ledger that could be somebody's history is ever overwritten here; what
-cannot be used is refused, or kept under another name.
+Knows the file and its schema, but not the rows. Invariant: a file that could hold
+history is never overwritten; an unusable one is refused or kept under another name.
 """
 
 import contextlib
@@ -18,7 +17,7 @@ from pathlib import Path
 from supervisor.ledger.migrations import MIGRATIONS, SCHEMA_VERSION
 
 _BESIDE = ("", "-wal", "-shm", "-journal")
-# A version beyond this many releases is no version.
+# A version further ahead than this is damage, not a newer release.
 FURTHEST_VERSION = 1000
 _OF_THE_CONTENT = (
     sqlite3.SQLITE_ERROR,  # no such table or column
@@ -34,36 +33,36 @@ LedgerPath = tuple[int, int]  # device and inode
 
 
 class LedgerVersionError(Exception):
-    """The ledger cannot be used at all; the text says what to do."""
+    """A ledger that cannot be used at all; the text says what to do."""
 
 
 class LedgerDamagedError(sqlite3.DatabaseError):
-    """The file is not whole, though SQLite could open it."""
+    """A file that SQLite could open but that is damaged."""
 
 
 class MigrationError(sqlite3.OperationalError):
-    """A step from an older version failed, and changed nothing."""
+    """A failed migration step from an older version; nothing was changed."""
 
 
 def open_ledger(path: Path) -> sqlite3.Connection:
-    """The ledger at `path`, made if there is none, and found to be sound.
+    """Open the ledger at `path`, create it if missing, and check it.
 
     Raises:
-        LedgerRefused: it is of a newer version, or no ledger.
+        LedgerVersionError: it is of a newer version, or no ledger.
         sqlite3.OperationalError: it cannot be opened now.
         sqlite3.DatabaseError: it is damaged.
     """
     if os.path.exists(path):
-        with contextlib.suppress(OSError):  # then SQLite says what is wrong
+        with contextlib.suppress(OSError):  # SQLite reports the cause
             os.chmod(path, 0o600)
     db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
     try:
         os.chmod(path, 0o600)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        # `Store.tidy` does it in quiet moments; this is for a day that has none.
+        # `Store.checkpoint_and_optimize` does it once a minute; this is the fallback.
         db.execute("PRAGMA wal_autocheckpoint = 10000")
-        # Not told from the file's size: who died at its making left the first page of one.
+        # Not by the file's size: a process killed while creating it leaves a first page.
         if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             if db.execute("PRAGMA page_count").fetchone()[0] > 1:
                 raise LedgerDamagedError("its first page is empty")
@@ -73,13 +72,13 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     except BaseException:
         db.close()
         raise
-    # Waiting for another program's lock would make a tick late.
+    # A longer wait for another program's lock would delay a tick.
     db.execute("PRAGMA busy_timeout = 100")
     return db
 
 
 def ledger_path(path: Path) -> LedgerPath | None:
-    """Which file lies at `path` now; None: there is none."""
+    """Return the device and inode of the file at `path`; None if there is none."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
@@ -88,18 +87,18 @@ def ledger_path(path: Path) -> LedgerPath | None:
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the file itself is what is wrong, and will be tomorrow."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what it extends
+    """Return whether the error means that the file itself is damaged, permanently."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # primary code of an extended one
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(
         error, LedgerDamagedError
     )
 
 
 def is_damage_at_start(error: Exception, path: Path) -> bool:
-    """Whether an error of the first reading means that the file cannot be used as it is.
+    """Return whether an error of the first read means that the file is unusable.
 
-    Nothing else writes the ledger, so a table, a column or a letter that is not as it
-    should be is damage, too. A lock, a full disk or a read-only one is not.
+    Nothing else writes the ledger, so an unexpected table, column or character is
+    damage, too. A lock, or a full or read-only disk, is not.
     """
     if isinstance(error, MigrationError):
         return False
@@ -115,12 +114,12 @@ def is_damage_at_start(error: Exception, path: Path) -> bool:
 
 
 def is_undecoded(error: Exception) -> bool:
-    """Whether a text of a row is not UTF-8."""
+    """Return whether the error means that a text of a row is not UTF-8."""
     return isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error)
 
 
 def quarantine(path: Path) -> Path:
-    """Move a damaged ledger to a name that tells what it is; that name."""
+    """Rename a damaged ledger and the files beside it; return the new name."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     aside = path.with_name(f"ledger-damaged-{now}.sqlite3")
     number = 1
@@ -135,7 +134,7 @@ def quarantine(path: Path) -> Path:
 
 
 def what_is_odd(path: Path) -> str:
-    """Why what lies in the ledger's place cannot be one; "": it can, or nothing is there."""
+    """Return why the path cannot hold a ledger; "" if it can, or if nothing is there."""
     for ending in _BESIDE:
         part = path.with_name(path.name + ending)
         if os.path.lexists(part):
@@ -149,9 +148,9 @@ def what_is_odd(path: Path) -> str:
 
 
 def what_is_lost(path: Path, newest_log: int) -> str:
-    """Why a ledger that was there is gone; "": it is there, or never was.
+    """Return a description of a ledger that disappeared; "" if it is there, or never was.
 
-    The ballast is made after the ledger, the output of a run after its row.
+    The ballast is created after the ledger, and the output of a run after its row.
     """
     if os.path.lexists(path) and os.stat(path).st_size > 0:
         return ""
@@ -163,7 +162,7 @@ def what_is_lost(path: Path, newest_log: int) -> str:
 
 
 def newest_log(runs_dir: Path) -> int:
-    """The largest number of a run that has output on disk; 0: none has."""
+    """Return the largest run number with output on disk; 0 if there is none."""
     with contextlib.suppress(OSError), os.scandir(runs_dir) as entries:
         numbers = (entry.name.partition(".log")[0] for entry in entries if ".log" in entry.name)
         return max(
@@ -173,12 +172,12 @@ def newest_log(runs_dir: Path) -> int:
 
 
 def copy_beside(db: sqlite3.Connection, path: Path) -> Path:
-    """A whole copy of an open ledger, under another name beside `path`."""
+    """Copy an open ledger to another name beside `path` and return that name."""
     rescued = path.with_name("ledger-rescued.sqlite3")
     rescued.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(rescued)) as copy:
         db.backup(copy)
-    for ending in _BESIDE[1:]:  # of the file that is gone; they would be taken for the copy's
+    for ending in _BESIDE[1:]:  # of the deleted file; SQLite would use them for the copy
         path.with_name(path.name + ending).unlink(missing_ok=True)
     return rescued
 

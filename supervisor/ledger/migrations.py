@@ -1,12 +1,12 @@
-"""From an older ledger to this one: the statements, a version at a time.
+"""SQL statements that migrate an older ledger, one version at a time.
 
-`opening.py` copies the ledger beside itself first and runs all steps in one
-transaction. A step is never changed once it has left this house.
+`file.py` copies the ledger beside itself first and runs all steps in one
+transaction. A step is never changed once it has been released.
 """
 
 SCHEMA_VERSION = 3
 
-# From version n to n + 1. Version 0 never left this house.
+# From version n to n + 1. Version 0 was never released.
 MIGRATIONS: dict[int, str] = {
     1: """
         ALTER TABLE outbox ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
@@ -19,8 +19,8 @@ MIGRATIONS: dict[int, str] = {
         CREATE INDEX outbox_waiting ON outbox (id)
         WHERE delivered_at IS NULL AND withheld = ''
     """,
-    # The last tick stands in `meta` from the first minute on; until then the newest
-    # `seen_until` stands for it (core/startup.py says why that is safe).
+    # The last tick is in `meta` from the first minute on; until then the newest
+    # `seen_until` replaces it (core/startup.py explains why that is safe).
     2: """
         ALTER TABLE jobs ADD COLUMN removed_at TEXT;
         ALTER TABLE jobs ADD COLUMN fixed_until TEXT;

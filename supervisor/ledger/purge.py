@@ -1,8 +1,8 @@
-"""What of the past may be forgotten, in SQL; `store.py` does it, a step at a time."""
+"""SQL that selects what may be purged; `store.py` deletes it, a step at a time."""
 
-# When a row of these tables was over; NULL: it is not.
+# When a row of these tables ended; NULL: it is still open.
 ENDED = {
-    # An ack lasts for its term, also of an incident that is closed.
+    # An acknowledgement stays in force for its term, even if the incident is closed.
     "incidents": "max(closed_at, coalesce(acked_until, closed_at))",
     "outbox": "(CASE WHEN withheld = '' THEN delivered_at ELSE at END)",
 }

@@ -1,7 +1,7 @@
-"""Reading the ledger for people: runs, attempts, gaps, incidents, actions.
+"""Read access to the ledger: runs, attempts, gaps, incidents, actions.
 
-A read-only connection of its own, beside the one writer; a reader never makes
-the writer wait (WAL). One instance a thread.
+Uses a read-only connection beside the one writer; a reader never makes the
+writer wait (WAL). One instance per thread.
 """
 
 import sqlite3
@@ -33,7 +33,7 @@ MOST = 1000
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Which runs: newest first, at most `limit`; before: only smaller ids."""
+    """Selection of runs, newest first, at most `limit`; before: only smaller ids."""
 
     job: str | None = None
     state: str | None = None
@@ -43,9 +43,9 @@ class RunFilter:
 
 
 class History:
-    """The ledger of a state folder, to be read. Raises: sqlite3.Error.
+    """Reader of the ledger in a state folder. Raises: sqlite3.Error.
 
-    A row that cannot be read is left out, and told to `on_damage`.
+    A row that cannot be read is left out and reported to `on_damage`.
     """
 
     def __init__(self, folder: Path, on_damage: Callable[[str], object] = bool) -> None:
@@ -56,15 +56,15 @@ class History:
         self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
 
     def is_current(self) -> bool:
-        """Whether the file that is read is still the one that is written."""
+        """Return whether the open file is still the one at the ledger's path."""
         return self._place == ledger_path(self._path)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the connection."""
         self._db.close()
 
     def runs(self, wanted: RunFilter) -> list[Run]:
-        """Runs, newest first."""
+        """Return the selected runs, newest first."""
         conditions = {
             "job = ?": wanted.job,
             "state = ?": wanted.state,
@@ -77,39 +77,39 @@ class History:
         return self._all(RUNS, rest, *given.values(), min(wanted.limit, MOST))
 
     def run(self, number: int) -> Run | None:
-        """One run."""
+        """Return one run; None if there is none."""
         return next(iter(self._all(RUNS, "WHERE id = ?", number)), None)
 
     def newest_run(self, job: str) -> Run | None:
-        """The newest run of a job that was begun (for its log), or its newest one."""
+        """Return a job's newest run that was started (for its log), or else its newest run."""
         begun = self._all(RUNS, "WHERE job = ? AND attempt > 0 ORDER BY id DESC LIMIT 1", job)
         return next(iter(begun or self.runs(RunFilter(job=job, limit=1))), None)
 
     def attempts(self, run: int) -> list[Attempt]:
-        """The attempts of a run, in order."""
+        """Return the attempts of a run, in order."""
         return self._all(ATTEMPTS, "WHERE run = ? ORDER BY number", run)
 
     def runs_at(self, job: str, instant: datetime) -> list[Run]:
-        """The runs of a job that are due at this very instant."""
+        """Return the runs of a job that are due at exactly this time."""
         at = instant.isoformat()
         return self._all(RUNS, "WHERE job = ? AND (slot = ? OR due = ?) ORDER BY id", job, at, at)
 
     def gap_at(self, job: str, instant: datetime) -> MissedRange | None:
-        """The gap of a job that holds this instant."""
+        """Return the gap of a job that contains this time."""
         at = instant.isoformat()
         found = self._all(GAPS, "WHERE job = ? AND since < ? AND until >= ?", job, at, at)
         return next(iter(found), None)
 
     def incidents(self, limit: int = 100) -> list[Incident]:
-        """Incidents, newest first, open and closed."""
+        """Return incidents, open and closed, newest first."""
         return self._all(INCIDENTS, "ORDER BY id DESC LIMIT ?", min(limit, MOST))
 
     def actions(self, limit: int = 100) -> list[AuditEntry]:
-        """Who asked what, newest first."""
+        """Return the audit entries, newest first."""
         return self._all(ACTIONS, "ORDER BY rowid DESC LIMIT ?", min(limit, MOST))
 
     def durations_s(self, job: str, most: int = MOST) -> list[float]:
-        """How long the successful attempts of a job took, newest first; no dry runs."""
+        """Return durations of a job's successful attempts, newest first, without dry runs."""
         rows = self._db.execute(
             """SELECT attempts.started_at, attempts.ended_at FROM runs
             JOIN attempts ON attempts.run = runs.id AND attempts.number = runs.attempt
@@ -120,21 +120,21 @@ class History:
         durations_s = []
         with closing(rows):
             for started, ended in rows:
-                with suppress(ValueError, TypeError):  # such a row is told where it is listed
+                with suppress(ValueError, TypeError):  # reported when the row is listed
                     begun = datetime.fromisoformat(started)
                     durations_s.append((datetime.fromisoformat(ended) - begun).total_seconds())
         return durations_s
 
     def remembered(self) -> list[Run]:
-        """What a supervisor that starts now would remember, oldest first."""
+        """Return the runs that a supervisor would load at a start, oldest first."""
         return self._read(RUNS, TO_REMEMBER)
 
     def marks(self) -> list[JobRecord]:
-        """What is kept of each job itself."""
+        """Return what is stored about each job itself."""
         return self._all(MARKS, "")
 
     def paused(self) -> Pause | None:
-        """The pause over all jobs."""
+        """Return the pause over all jobs."""
         return pause(meta(self._db, "paused"))
 
     def _all(self, table: Table, rest: str, *values: Any) -> list[Any]:
@@ -147,7 +147,7 @@ class History:
         except (sqlite3.OperationalError, UnicodeDecodeError) as error:
             if not is_undecoded(error):
                 raise
-            # Slower, and so only for a ledger that needs it.
+            # Slower, so used only for a ledger that needs it.
             self._db.text_factory = lambda text: text.decode(errors="backslashreplace")
             with closing(self._db.execute(text, values)) as rows:
                 fetched = rows.fetchall()

@@ -1,8 +1,8 @@
-"""Rows of a damaged ledger, brought into a new one as far as they can be read.
+"""Copies the readable rows of a damaged ledger into a new one.
 
-Works on a copy, whose header is written anew: every ledger of ours has the same one.
-Each row is read as what it is, or left out. Around what SQLite cannot read it goes on
-with the next key that it can.
+Works on a copy of the file and rewrites its header, which is the same in each of our
+ledgers. Each row is decoded or left out. After a part that SQLite cannot read, it
+continues with the next readable key.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from supervisor.ledger.rows import TABLES, RowError, Table
 from supervisor.ledger.startup_memory import last_tick, pause
 
 _ALONGSIDE = ("-wal", "-shm")
-# Newest first: what is not reached in time is the oldest.
+# Newest first: if time runs out, the oldest rows are lost.
 _BY_NUMBER = ("runs", "incidents", "outbox")
 _MOST_LEAPS = 300
 _INSTANCE_DIGITS = 32
 
 
 def rescue(damaged: Path, into: sqlite3.Connection, within_s: float) -> int:
-    """Copy what can be read into a new ledger; the number of rows. Raises: sqlite3.Error."""
+    """Copy readable rows into a new ledger; return their number. Raises: sqlite3.Error."""
     copy = damaged.with_name("ledger-rescue.tmp")
     count, deadline = 0, time.monotonic() + within_s
     try:
@@ -59,7 +59,7 @@ def _opened(damaged: Path, copy: Path) -> sqlite3.Connection:
             file.write(head)
     db = sqlite3.connect(copy, isolation_level=None)
     db.text_factory = lambda text: text.decode(errors="backslashreplace")
-    db.execute("PRAGMA writable_schema = ON")  # a table that cannot be parsed spoils no other
+    db.execute("PRAGMA writable_schema = ON")  # an unparsable table must not block the others
     return db
 
 
@@ -77,7 +77,7 @@ def _table(db: sqlite3.Connection, into: sqlite3.Connection, table: Table, deadl
 
 
 def _by_number(db: sqlite3.Connection, table: Table) -> Iterator[tuple[Any, ...]]:
-    """Rows by falling number, over gaps that cannot be read."""
+    """Yield rows by descending number, skipping unreadable parts."""
     below, leap = 2**62, 0
     text = table.select("WHERE id < ? ORDER BY id DESC")
     for _ in range(_MOST_LEAPS):
@@ -97,7 +97,7 @@ def _by_number(db: sqlite3.Connection, table: Table) -> Iterator[tuple[Any, ...]
 
 
 def _largest(db: sqlite3.Connection, table: Table) -> int:
-    """A number from which on nothing is found, by halves."""
+    """Return a number above which no row is found, by bisection."""
     low, high = 0, 2**62
     while low < high - 1:
         middle = (low + high) // 2
@@ -110,7 +110,7 @@ def _largest(db: sqlite3.Connection, table: Table) -> int:
 
 
 def _from_both_ends(db: sqlite3.Connection, table: Table) -> Iterator[tuple[Any, ...]]:
-    """Rows as they lie; from the other end, too, if something in the middle cannot be read."""
+    """Yield rows in key order; also from the other end, if a part cannot be read."""
     order = ", ".join(table.columns[:2])
     for way in ("ASC", "DESC"):
         try:

@@ -1,8 +1,8 @@
-"""Frozen values <-> rows of the ledger, by the names of their fields.
+"""Converts frozen values to rows of the ledger and back, by the names of their fields.
 
-No SQL runs here. `TABLES` says which value lives in which table under which
-key; the converters follow from the annotations, so a new field is written the
-moment it stands in model.py and schema.sql (a test compares the two).
+No SQL is executed here. `TABLES` maps each type to its table and key. The converters
+follow from the annotations, so a new field is stored as soon as it is in core/model.py
+and schema.sql (a test compares the two).
 """
 
 import types
@@ -25,15 +25,15 @@ Convert = Callable[[Any], Any]
 
 
 class RowError(ValueError):
-    """A row that does not hold what it should: damage, or the work of another program."""
+    """A row with an unexpected value: damage, or a change by another program."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One kind of value: its table, columns, key and how each column is read.
+    """One type of value: its table, columns, key and converters.
 
-    key: what a value replaces an earlier one by; None: each is a row of its own.
-    encoders: only of the columns that are not written as they are, by position.
+    key: returns what a value replaces an earlier one by; None: each is a row of its own.
+    encoders: by position, only for columns that are not stored unchanged.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Table:
     upsert: str
 
     def encode(self, value: object) -> list[Any]:
-        """The row of a value, in the order of the columns."""
+        """Return the row of a value, in the order of the columns."""
         row = list(self.fields(value))
         for place, encode in self.encoders:
             item = row[place]
@@ -56,9 +56,9 @@ class Table:
         return row
 
     def decode(self, row: typing.Sequence[Any]) -> Any:
-        """The value of a row that was read with `select`. Raises: RowError.
+        """Return the value of a row that was read with `select`. Raises: RowError.
 
-        SQLite keeps any kind of value in any column, so each is looked at.
+        SQLite keeps any type of value in any column, so each value is checked.
         """
         values: list[Any] = []
         try:
@@ -73,12 +73,15 @@ class Table:
         return self.kind(*values)
 
     def select(self, rest: str = "") -> str:
-        """SELECT of all columns, in their order."""
+        """Return a SELECT of all columns, in their order."""
         return f"SELECT {', '.join(self.columns)} FROM {self.name} {rest}"
 
 
 def _table(kind: type, name: str, *key: str, fixed: tuple[str, ...] = ()) -> Table:
-    """fixed: columns that never change; SQLite rewrites every index of what it is told to set."""
+    """Return the table of a type.
+
+    fixed: columns that never change; SQLite rewrites each index of a column that is set.
+    """
     hints = typing.get_type_hints(kind)
     columns = tuple(hints)
     marks = ", ".join("?" * len(columns))
@@ -104,7 +107,7 @@ def _table(kind: type, name: str, *key: str, fixed: tuple[str, ...] = ()) -> Tab
 
 
 def _codec(hint: Any) -> tuple[Convert | None, Convert]:
-    """How a field is written (None: as it is) and read."""
+    """Return how a field is encoded (None: unchanged) and decoded."""
     if isinstance(hint, types.UnionType):
         hint = next(arg for arg in hint.__args__ if arg is not type(None))
     if hint is datetime:
@@ -122,7 +125,7 @@ def _codec(hint: Any) -> tuple[Convert | None, Convert]:
 
 @lru_cache(maxsize=256)
 def _to_text(instant: datetime) -> str:
-    # The rows of a turn share a few instants, and the text of one costs a microsecond.
+    # The rows of a turn share a few instants, and formatting one costs a microsecond.
     return instant.isoformat()
 
 
@@ -190,7 +193,7 @@ TABLES: dict[type, Table] = {
     table.kind: table for table in (RUNS, ATTEMPTS, GAPS, MARKS, INCIDENTS, OUTBOX, ACTIONS)
 }
 
-# Open runs, and of each job the newest few and the newest success, oldest first.
+# Open runs, and for each job the newest few and the newest success, oldest first.
 TO_REMEMBER = RUNS.select(
     f"""WHERE id IN (
     SELECT id FROM (

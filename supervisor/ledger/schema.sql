@@ -1,5 +1,5 @@
--- The ledger. Columns carry the names of the fields in core/model.py; instants
--- are RFC 3339 in UTC, lists are JSON text, booleans 0 or 1.
+-- Schema of the ledger. Columns have the names of the fields in core/model.py and
+-- core/alert_model.py. Instants are RFC 3339 in UTC, lists JSON text, booleans 0 or 1.
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,

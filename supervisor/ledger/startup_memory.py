@@ -1,7 +1,7 @@
-"""What a new supervisor must know of the past, read from an open ledger.
+"""Reads from an open ledger what a new supervisor must know of the past.
 
-Reads by the same statements at every start, so that whatever they raise is known
-before anything else is begun.
+Every start runs the same statements, so any error in them is known before
+anything else begins.
 """
 
 import sqlite3
@@ -24,19 +24,19 @@ from supervisor.ledger.rows import (
     Table,
 )
 
-# An alert that is to be sent, by the next service if not by this one.
+# Alerts still to be sent, by this service or by the next one.
 _WAITS = "delivered_at IS NULL AND withheld = ''"
-# Open, or with a recovery still to be announced, or with an acknowledgement in force.
+# Open, or with a recovery still to be announced, or acknowledged (core/incidents.py).
 _INCIDENTS = (
     "WHERE closed_at IS NULL OR recovery_at IS NOT NULL OR acked_until IS NOT NULL ORDER BY id"
 )
 
 
 def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
-    """What the ledger remembers; newest_log: the largest run that has output on disk.
+    """Return what the ledger remembers; newest_log: the largest run with output on disk.
 
     Raises:
-        RowError: a row cannot be read as what it is.
+        RowError: a row cannot be decoded.
         sqlite3.Error: the file cannot be read.
     """
     ticked = last_tick(meta(db, "last_tick"))
@@ -56,7 +56,7 @@ def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
 
 
 def meta(db: sqlite3.Connection, key: str) -> str:
-    """A value of the table `meta`; "": there is none."""
+    """Return a value of the table `meta`; "" if there is none. Raises: RowError."""
     row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     if row is not None and not isinstance(row[0], str):
         raise RowError(f"meta: {key} is {row[0]!r}")
@@ -64,7 +64,7 @@ def meta(db: sqlite3.Connection, key: str) -> str:
 
 
 def pause(text: str) -> Pause | None:
-    """The pause over all jobs, from its text. Raises: RowError."""
+    """Return the pause over all jobs, from its text. Raises: RowError."""
     try:
         return msgspec.json.decode(text, type=Pause | None) if text else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -72,7 +72,7 @@ def pause(text: str) -> Pause | None:
 
 
 def last_tick(text: str) -> RecordTick | None:
-    """Return the last tick of the life before, from its text. Raises: RowError."""
+    """Return the last tick of the previous supervisor, from its text. Raises: RowError."""
     try:
         return msgspec.json.decode(text, type=RecordTick) if text else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -80,7 +80,7 @@ def last_tick(text: str) -> RecordTick | None:
 
 
 def touch_columns(db: sqlite3.Connection) -> None:
-    """Be sure that every table and column is there. Raises: sqlite3.Error."""
+    """Check that every table and column exists. Raises: sqlite3.Error."""
     for table in TABLES.values():
         db.execute(table.select("LIMIT 0")).fetchall()
     db.execute("SELECT at, sha256, accepted, said FROM reloads LIMIT 0").fetchall()

@@ -1,10 +1,9 @@
-"""The ledger's one writer: SQLite, WAL, synchronous FULL, one transaction a turn.
+"""The ledger's only writer: SQLite, WAL, synchronous FULL, one transaction per turn.
 
-No record, no launch: `write` either commits everything it was given or raises
-`LedgerTrouble` and has changed nothing. A file that turns out to be damaged, or
-is deleted while it is in use, is trouble once: a sound one is put in its place, and
-`take_damage` says what the new one does not know. How a file is opened and put
-aside stands in `opening.py`; reading for people is `history.py`.
+No record, no launch: `write` either commits everything or raises
+LedgerUnavailableError and changes nothing. A file that is damaged, or deleted while
+in use, causes one such error; then a sound file takes its place, and `pop_damage` says
+what is missing in it. `file.py` opens and quarantines files; `queries.py` reads.
 """
 
 import contextlib
@@ -24,19 +23,20 @@ from supervisor.ledger import ballast, file, purge, rescue, startup_memory
 from supervisor.ledger.errors import OF_A_VALUE, LedgerUnavailableError, RowRefusedError, Written
 from supervisor.ledger.rows import TABLES
 
-# How long rows of a damaged ledger may be brought over: at a start, and between two turns.
+# Time limits for copying rows of a damaged ledger: at a start, and between two turns.
 RESCUE_AT_START_S, RESCUE_S = 20.0, 1.0
-# At most so many runs are purged in one step, so that no tick is late for it.
+# At most this many runs are purged in one step, so that no tick is delayed.
 PURGE_STEP = 200
-
-# What a new service must know of incidents: `core/incidents.py` says why.
 
 
 class Store:
     """The open ledger of one state folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Open or make `folder`/ledger.sqlite3. Raises: LedgerRefused, LedgerTrouble."""
+        """Open or create ledger.sqlite3 in `folder`.
+
+        Raises: LedgerVersionError, LedgerUnavailableError.
+        """
         self.path = folder / "ledger.sqlite3"
         self._ballast = folder / "ballast"
         self._newest_log = file.newest_log(folder / "runs")
@@ -48,20 +48,20 @@ class Store:
         self.keep_ballast()
 
     def pop_damage(self) -> str:
-        """What became of a damaged ledger in whose place this one is new; told once."""
+        """Return, once, what happened to a damaged ledger that this one replaces."""
         told, self._damage = self._damage, ""
         return told
 
     def close(self) -> None:
-        """Say goodbye, which tells the next start that nothing was left behind."""
+        """Mark a clean shutdown and close."""
         with contextlib.suppress(sqlite3.Error):
             self._note("clean", "1")
         self._db.close()
 
     def begin_life(self) -> bool:
-        """Mark the ledger as in use; whether the life before this one crashed.
+        """Mark the ledger as in use; return whether the previous supervisor crashed.
 
-        Raises: LedgerTrouble.
+        Raises: LedgerUnavailableError.
         """
         try:
             crashed = startup_memory.meta(self._db, "clean") == "0"
@@ -73,7 +73,7 @@ class Store:
     # --- writing ----------------------------------------------------------------
 
     def write(self, actions: Iterable[Written]) -> None:
-        """Commit all of these, or none. Raises: RowRefused, LedgerTrouble."""
+        """Commit all of these or none. Raises: RowRefusedError, LedgerUnavailableError."""
         self._memory = None
         try:
             self._stay_in_place()
@@ -95,7 +95,7 @@ class Store:
             raise LedgerUnavailableError(str(error)) from error
 
     def note_reload(self, at: datetime, sha256: str, accepted: bool, said: str) -> None:
-        """Keep that a text of jobs.yaml was accepted or refused. Raises: LedgerTrouble."""
+        """Store whether a text of jobs.yaml was accepted. Raises: LedgerUnavailableError."""
         try:
             self._db.execute(
                 "INSERT INTO reloads VALUES (?, ?, ?, ?)",
@@ -126,7 +126,7 @@ class Store:
                 )
 
     def checkpoint_and_optimize(self) -> None:
-        """Move the WAL into the file, and the ballast back. Raises: LedgerTrouble."""
+        """Checkpoint the WAL and restore the ballast. Raises: LedgerUnavailableError."""
         try:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
@@ -134,14 +134,14 @@ class Store:
         self.keep_ballast()
 
     def keep_ballast(self) -> None:
-        """Make the ballast again, if it was given up and there is room."""
+        """Create the ballast again if it was removed and there is room."""
         ballast.keep(self._ballast)
 
     def purge(self, keep: History, now: datetime) -> list[int]:
-        """Forget a few runs beyond the limits of `history`; their ids.
+        """Delete a few runs beyond the limits of `history`; return their ids.
 
-        Never open runs, nor each job's newest run, newest success, newest failure.
-        Raises: LedgerTrouble.
+        Keeps open runs, and each job's newest run, newest success and newest failure.
+        Raises: LedgerUnavailableError.
         """
         oldest = (now - timedelta(days=keep.days)).isoformat()
         try:
@@ -152,7 +152,7 @@ class Store:
             self._db.execute(f"DELETE FROM runs WHERE id IN ({marks})", ids)
             self._db.execute(f"DELETE FROM attempts WHERE run IN ({marks})", ids)
             self._db.execute("DELETE FROM gaps WHERE until < ?", (oldest,))
-            # The newest row stays: the next number is counted from it.
+            # Keep the newest row: the next number is derived from it.
             for table, ended in purge.ENDED.items():
                 older = f"{ended} < ? AND id < (SELECT max(id) FROM {table})"
                 self._db.execute(f"DELETE FROM {table} WHERE {older}", (oldest,))
@@ -166,9 +166,9 @@ class Store:
         return ids
 
     def purge_logs(self, most_bytes: int) -> list[int]:
-        """Runs whose output is to go, oldest first, until the rest fits into `most_bytes`.
+        """Return runs whose output to remove, oldest first, until the rest fits `most_bytes`.
 
-        Raises: LedgerTrouble.
+        Raises: LedgerUnavailableError.
         """
         try:
             found = self._db.execute(purge.LOGS_BEYOND, (most_bytes, PURGE_STEP))
@@ -179,10 +179,10 @@ class Store:
             raise self._trouble(error) from error
         return ids
 
-    # --- remembering ------------------------------------------------------------
+    # --- reading at the start ---------------------------------------------------
 
     def memory(self) -> Memory:
-        """What a new supervisor must know of the past."""
+        """Return what a new supervisor must know of the past."""
         known, self._memory = self._memory, None
         return known or startup_memory.memory(self._db, self._newest_log)
 
@@ -208,7 +208,7 @@ class Store:
             self._open()
 
     def _open_whatever_is_there(self) -> None:
-        """Open the ledger and read what a start reads; a new one where that cannot be done."""
+        """Open the ledger and read what a start needs; create a new one if that fails."""
         odd = file.what_is_odd(self.path)
         lost = "" if odd else file.what_is_lost(self.path, self._newest_log)
         try:
@@ -219,7 +219,7 @@ class Store:
             self._read_all()
         except file.LedgerVersionError:
             raise
-        except (sqlite3.Error, ValueError) as error:  # also of a message that cannot be decoded
+        except (sqlite3.Error, ValueError) as error:  # or an undecodable text
             if not file.is_damage_at_start(error, self.path):
                 raise LedgerUnavailableError(f"open ledger {self.path}: {error}") from error
             self._replace(str(error))
@@ -233,11 +233,11 @@ class Store:
         startup_memory.touch_columns(self._db)
         self._memory = startup_memory.memory(self._db, self._newest_log)
         self.instance = startup_memory.meta(self._db, "instance") or self._new_instance()
-        # Whether it can be written is part of whether it can be used.
+        # A ledger that cannot be written is not usable, so write once.
         self._note("clean", startup_memory.meta(self._db, "clean") or "1")
 
     def _replace(self, why: str) -> None:
-        """Put what lies in the ledger's place aside, whatever it is. Raises: OSError."""
+        """Quarantine what is in the ledger's place, of any kind. Raises: OSError."""
         if self._db is not None:
             self._db.close()
         was_there = os.path.lexists(self.path)
@@ -246,7 +246,7 @@ class Store:
         self._damage = f"the ledger{kept}" if was_there else f"{why}: a new one begins"
 
     def _rescue(self, within_s: float) -> None:
-        """Bring over what can be read of the one that was put aside."""
+        """Copy what is readable in the quarantined ledger."""
         if self._aside is not None:
             aside, self._aside = self._aside, None
             count = rescue.rescue(aside, self._db, within_s)
@@ -259,23 +259,23 @@ class Store:
         return instance
 
     def _trouble(self, error: sqlite3.Error) -> LedgerUnavailableError:
-        """What an error between two writes means; a damaged file is put aside."""
+        """Return the error to raise for an SQLite error; quarantine a damaged file."""
         if file.is_damage(error):
             self._start_new_ledger(error)
         return LedgerUnavailableError(str(error))
 
     def _start_new_ledger(self, error: sqlite3.Error) -> None:
-        """Put the damaged file aside; the next `write` opens a new one."""
+        """Quarantine the damaged file; the next `write` opens a new one."""
         self._place = None
-        with contextlib.suppress(OSError):  # then that write finds the damage again
+        with contextlib.suppress(OSError):  # that write will find the damage again
             self._replace(str(error))
 
     def _stay_in_place(self) -> None:
-        """Be sure that what is written is what the next start will find.
+        """Ensure that writes go to the file that the next start will open.
 
-        SQLite itself goes on for ever in a file that was deleted under it.
+        SQLite continues to write to a file that was deleted while open.
 
-        Raises: LedgerTrouble, OSError, sqlite3.Error.
+        Raises: LedgerUnavailableError, OSError, sqlite3.Error.
         """
         if self._place is None:
             self._db = file.open_ledger(self.path)

@@ -1,9 +1,9 @@
-"""Records on their way into the ledger: committed a turn at a time, never lost.
+"""Queue of records for the ledger: committed once per turn, never lost.
 
-What cannot be written is kept, the newest value of each key, and written first
-when the ledger can be written again; so the backlog is bounded by what is open.
-What nothing depends on waits for SOON_S, and is mostly replaced before that is over:
-a brief attempt is one row written once. Instants are monotonic seconds.
+If the ledger cannot be written, the newest value of each key is kept and written
+first when writing works again, so the queue is bounded by the number of open rows.
+Records on which nothing depends wait for SOON_S and are mostly replaced within it:
+a brief attempt is one row, written once. Instants are monotonic seconds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,28 +13,28 @@ from supervisor.ledger.errors import LedgerUnavailableError, RowRefusedError, Wr
 from supervisor.ledger.rows import ATTEMPTS, TABLES
 from supervisor.ledger.store import Store
 
-# How often a ledger that could not be written is tried again.
+# Retry interval for a ledger that could not be written.
 RETRY_S = 5.0
-# How long a record that nothing depends on may wait for one that takes its place.
+# How long a record on which nothing depends may wait for one that replaces it.
 SOON_S = 0.5
 
 _WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
 
 
 class WriteQueue:
-    """What is not in the ledger yet, and when it is to be tried (flush_at)."""
+    """Records that are not in the ledger yet; flush_at: when to try the next write."""
 
     def __init__(self, store: Store) -> None:
         self.flush_at: float | None = None
         self.is_broken = False
         self._store = store
-        self._waiting: dict[object, Written] = {}  # for the ledger
-        self._resting: dict[object, Written] = {}  # for what takes its place, or SOON_S
+        self._waiting: dict[object, Written] = {}  # for the next commit
+        self._resting: dict[object, Written] = {}  # until replaced, or for SOON_S
         self._trouble = ""
         self._refused: list[tuple[Written, str]] = []
 
     def take(self, actions: Sequence[effects.Action], mono: float) -> str:
-        """Commit the records of a turn that may not rest; "" or why that cannot be."""
+        """Commit the records of a turn that may not wait; return "" or the reason for failure."""
         for action in actions:
             if isinstance(action, _WRITTEN):
                 self._put(action, mono)
@@ -44,12 +44,12 @@ class WriteQueue:
         return trouble
 
     def take_refused(self) -> list[tuple[Written, str]]:
-        """Records that no ledger takes, dropped since the last time, and why."""
+        """Return records that can never be written, dropped since the last call, and why."""
         taken, self._refused = self._refused, []
         return taken
 
     def flush(self, mono: float) -> str:
-        """Commit all that waits and all that rests; "" or why that cannot be."""
+        """Commit all records, deferred ones included; return "" or the reason for failure."""
         self._waiting |= self._resting
         self._resting.clear()
         self.flush_at = None
@@ -77,7 +77,7 @@ class WriteQueue:
         return ""
 
     def _write_all(self) -> None:
-        """Write what waits; a record that no ledger takes must not hold up the others."""
+        """Write the queue; drop a refused record, which must not block the others."""
         while self._waiting:
             try:
                 self._store.write(self._waiting.values())
@@ -87,7 +87,7 @@ class WriteQueue:
                 del self._waiting[_key(refused.action)]
 
     def _forget_launches(self, actions: Iterable[effects.Action]) -> None:
-        """No record, no launch; and no launch, no attempt."""
+        """Drop the attempts of launches: no record, no launch; no launch, no attempt."""
         for action in actions:
             if isinstance(action, effects.Launch):
                 key = (ATTEMPTS.name, (action.run.id, action.run.attempt))
@@ -96,7 +96,7 @@ class WriteQueue:
 
 
 def _key(action: Written) -> object:
-    """What makes a later record replace an earlier one that still waits."""
+    """Return the key by which a later record replaces an earlier one in the queue."""
     if isinstance(action, effects.Record):
         table = TABLES[type(action.row)]
         return id(action) if table.key is None else (table.name, table.key(action.row))

@@ -1,9 +1,9 @@
-"""Secrets -> `***`, in every text that leaves: logs, alerts, rows, answers, metrics.
+"""Masks secrets as `***` in every text that leaves: logs, alerts, rows, answers, metrics.
 
-Pure. What counts as a secret is decided where jobs.yaml is read
-(`redaction/secrets.py`); here each is found in all the forms a program may print it in:
-as it is, and as JSON, Python's repr, a shell, HTML or a URL write it. Passwords inside
-URLs and connection strings are masked wherever they turn up.
+Pure. What counts as a secret is decided in `redaction/secrets.py`, while jobs.yaml is
+read. Here each secret is found in every form in which a program may print it: as it is,
+or as JSON, Python's repr, a shell, HTML or a URL writes it. Passwords in URLs and
+connection strings are masked wherever they appear.
 
 A short or plain word such as `backup` is masked only where it stands alone, and never
 inside the names and paths of the configuration: `backup-nightly` stays readable.
@@ -21,9 +21,9 @@ from supervisor.core.model import Config, Reason, State
 Mask = Callable[[str], str]
 SHOWN = "***"
 
-# From this length on a secret that is no plain word is masked inside other words too.
+# Secrets of at least this length that are not plain words are masked inside words, too.
 LONG = 8
-# So much of the beginning of a secret is recognised where a text was cut off.
+# Leading characters by which a secret is recognised where a text was cut off.
 HEAD = 12
 
 _HEX_ESCAPE = re.compile(r"(?:%|\\\\x|\\\\u[0-9a-fA-F]{2})[0-9a-fA-F]{2}")
@@ -45,9 +45,9 @@ _NAMED_PASSWORD = re.compile(
 
 
 def make_mask(secrets: Iterable[str], names: Iterable[str] = ()) -> Mask:
-    """Return a function that masks these texts in every form, and passwords of any URL.
+    """Return a function that masks these secrets in every form, and passwords of any URL.
 
-    names: texts that stay as they are, even where a secret stands in them.
+    names: texts that stay unchanged even if they contain a secret.
     """
     known = {form for secret in secrets if secret for form in forms(secret)}
     names = set(names)
@@ -66,7 +66,7 @@ def make_mask(secrets: Iterable[str], names: Iterable[str] = ()) -> Mask:
 
 
 def mask_of(config: Config, secrets: Iterable[str] = ()) -> Mask:
-    """Return the mask of a configuration, and of the secrets given besides."""
+    """Return the mask of a configuration and of additional secrets."""
     hidden = (*config.secrets, *secrets)
     tokens = [text for text in hidden if is_distinctive(text) and not text.startswith("/")]
     paths = {path for path in paths_of(config) if not any(token in path for token in tokens)}
@@ -74,7 +74,7 @@ def mask_of(config: Config, secrets: Iterable[str] = ()) -> Mask:
 
 
 def names_of(config: Config) -> Iterator[str]:
-    """Yield the words that answers are made of: jobs, groups, workers, states, kinds."""
+    """Yield the words that answers consist of: jobs, groups, workers, states, kinds."""
     yield from State
     yield from Reason
     for job in config.jobs:
@@ -113,7 +113,7 @@ def _paths(value: object) -> Iterator[str]:
 
 
 def _pattern(secrets: Iterable[str], names: Iterable[str]) -> re.Pattern[str] | None:
-    """Return one pattern: a match in a group is a name to keep, any other a secret."""
+    """Return one pattern: a match in a group is a name to keep, any other match a secret."""
     longest_first = sorted(secrets, key=len, reverse=True)
     inside = [text for text in longest_first if any(text in name for name in names)]
     others = [text for text in longest_first if text not in inside]
@@ -136,17 +136,17 @@ def _alternatives(secrets: Sequence[str]) -> Iterator[str]:
 
 
 def _literal(text: str) -> str:
-    """Return a pattern of the text; hexadecimal digits of an escape may be of either case."""
+    """Return a pattern for the text in which hex digits of escapes match in either case."""
     return _HEX_ESCAPE.sub(lambda found: f"(?i:{found[0]})", re.escape(text))
 
 
 def is_distinctive(secret: str) -> bool:
-    """Return whether the secret may be masked inside other words as well."""
+    """Return whether the secret may also be masked inside other words."""
     return len(secret) >= LONG and _PLAIN.fullmatch(secret) is None
 
 
 class _Beginnings:
-    """Masks what is left of a long secret where a text was cut off in its middle."""
+    """Mask for the remainder of a long secret where a text was cut off in its middle."""
 
     def __init__(self, secrets: Iterable[str], names: Collection[str]) -> None:
         self._by_head: dict[str, list[str]] = {}
@@ -159,7 +159,7 @@ class _Beginnings:
         self._heads = re.compile("|".join(heads)) if heads else None
 
     def mask(self, text: str) -> str:
-        """Return the text without beginnings of secrets, each as long as it is alike."""
+        """Return the text with each beginning of a secret masked, as far as the two agree."""
         if self._heads is None:
             return text
         pieces, done = list[str](), 0
@@ -181,7 +181,7 @@ def _common_length(first: str, second: str) -> int:
 def _head(secret: str) -> str:
     """Return the beginning by which a secret is recognised.
 
-    Many texts begin as a path, a URL or a connection string does: more of it is asked for.
+    Many texts begin like a path, a URL or a connection string, so those need a longer one.
     """
     is_address = secret.startswith("/") or "://" in secret or _DSN.match(secret) is not None
     return secret[: max(HEAD, len(secret) * 3 // 4)] if is_address else secret[:HEAD]

@@ -1,8 +1,8 @@
-"""What is heard from processes, with secrets masked before anybody keeps it.
+"""Masks secrets in events from processes and requests before they are stored.
 
-Pure. The one gate through which texts of jobs come in: rows, alerts, heartbeats,
-answers and the log are all made of what has passed here. Output is not heard but
-lies in files; who reads those masks it.
+Pure. All texts of jobs enter through this module: rows, alerts, heartbeats, answers
+and the log are made of events that have passed it. Run output is not an event: it
+is stored raw and masked when it is read.
 """
 
 from supervisor.core import control_requests
@@ -13,7 +13,7 @@ from workers import protocol
 
 
 def redact_event(event: ev.Event, mask: Mask) -> ev.Event:
-    """The same event, its texts masked."""
+    """Return the event with its texts masked."""
     match event:
         case ev.MessageReceived(message=message):
             return replace(event, message=_message(message, mask))

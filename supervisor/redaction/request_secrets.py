@@ -1,8 +1,8 @@
-"""Secrets that a request brings along (`run --set token=...`): used, and never kept.
+"""Secrets in requests (`run --set token=...`): passed to the worker, never stored.
 
-Pure but for what it remembers. The worker gets what was given, for as long as this life
-has the run; the ledger gets `***`, which loses nothing, since a manual run is not taken
-up again by the next life.
+Holds the newest request secrets in memory; no I/O. The worker gets the given values
+for as long as this process has the run. The ledger gets `***`, which loses nothing:
+a manual run is not resumed after a restart.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ from supervisor.core.model import Config, Run, replace
 from supervisor.redaction.mask import Mask, make_mask, mask_of
 from supervisor.redaction.secrets import is_secret_name, secrets_among
 
-# Whose words may still hold one; older runs are over.
+# Number of secrets kept; runs of older requests have finished.
 REMEMBERED = 100
 
 
@@ -27,11 +27,11 @@ class RequestSecrets:
         self._newest: deque[str] = deque(maxlen=REMEMBERED)
 
     def mask(self, config: Config) -> Mask:
-        """Return what masks them, and what jobs.yaml says."""
+        """Return a mask of these secrets and of those in the configuration."""
         return mask_of(config, self._newest)
 
     def remember(self, request: Request) -> bool:
-        """Remember what is secret in a request; whether there was anything new."""
+        """Remember the secrets in a request; return whether any of them is new."""
         if not isinstance(request, RunJobs) or request.set_json == "{}":
             return False
         given = msgspec.json.decode(request.set_json, type=dict[str, object])
@@ -42,7 +42,7 @@ class RequestSecrets:
 
 
 def redacted_record(action: effects.Action) -> effects.Action:
-    """The action, its record without the secrets that were given with the run."""
+    """Return the action with the secrets of its run's `set_json` masked."""
     match action:
         case effects.Record(Run(set_json=given) as run) if given != "{}":
             return replace(action, row=replace(run, set_json=_masked(given)))
@@ -56,7 +56,7 @@ def _masked(set_json: str) -> str:
 
 
 def _texts(name: str, value: object) -> Iterator[tuple[str, str]]:
-    """The texts of a value, each with the name it stands under."""
+    """Yield the texts of a value, each with the name of the key that holds it."""
     match value:
         case str():
             yield name, value

@@ -1,16 +1,16 @@
-"""Which texts are to be masked wherever they turn up: what counts as a secret.
+"""Decides which texts count as secrets and must be masked wherever they appear.
 
-Collected while the file is read, because only there is it known which value
-stood under which name. In which forms a secret is found, and which words are
-never masked, is decided in `supervisor/redaction/mask.py`.
+Secrets are collected while the file is read, because only then is the name of each
+value known. `supervisor/redaction/mask.py` decides in which forms a secret is found
+and which words are never masked.
 """
 
 import re
 from collections.abc import Iterable
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-# Words of a name that say that its value is a secret: a word may end in one of the
-# first (PGPASSWORD), and is one of the others (API_KEY, but not MONKEY; URL, but not CURL).
+# Words of a name whose value is a secret: a word may end in one of _ENDINGS (PGPASSWORD)
+# or equal one of _WORDS (API_KEY, but not MONKEY; URL, but not CURL).
 _ENDINGS = (
     *("PASSWORD", "PASSWORDS", "PASSWD", "PASSPHRASE"),
     *("SECRET", "SECRETS", "TOKEN", "TOKENS"),
@@ -20,7 +20,7 @@ _WORDS = frozenset(
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
-# user:password@ up to the last @; a port is no password.
+# user:password@ up to the last @; a port is not a password.
 _IN_URL = re.compile(r"://[^/\s:@\"'<>]*:(?!\d{1,5}(?:[/?#,]|$))([^\s\"'<>]+)@")
 _IN_DSN = re.compile(
     r"(?:\b(?:ssl)?passw(?:or)?d|(?:^|;)\s*pwd)\s*=\s*"
@@ -28,12 +28,12 @@ _IN_DSN = re.compile(
     re.IGNORECASE,
 )
 
-# One or two characters would be found in every second line of a log, and so would a small number.
+# One or two characters, or a small number, would match in every second line of a log.
 SHORTEST = 3
 _SMALL_NUMBER = re.compile(r"\d{1,3}(\.\d{1,2})?")
-# A switch such as USE_TOKEN=true must not mask each "true" in an answer.
+# A switch such as USE_TOKEN=true must not mask every "true" in an answer.
 _SWITCHES = frozenset({"true", "false", "none", "null", "yes", "no", "on", "off"})
-# A path such as /data or /api/v1 is known to all; one that holds a token is a secret.
+# A path such as /data or /api/v1 is public; one that holds a token is a secret.
 _KNOWN_PATH = re.compile(r"/?[a-z]*(/[a-z]+|/v\d+)*/?")
 
 
@@ -44,19 +44,19 @@ class Secrets:
         self._found: set[str] = set()
 
     def add(self, text: str) -> None:
-        """Take the text for a secret, whatever it is called; so is each line of it."""
+        """Add the text and each of its lines, whatever its name."""
         for part in (text, *text.splitlines()):
             is_common = part.lower() in _SWITCHES or _SMALL_NUMBER.fullmatch(part)
             if len(part) >= SHORTEST and not is_common:
                 self._found.add(part)
 
     def add_named(self, name: str, text: str) -> None:
-        """Take the text for a secret if its name says so."""
+        """Add the text if its name says that it is a secret."""
         if is_secret_name(name):
             self.add(text)
 
     def add_webhook(self, url: str) -> None:
-        """Take path and query of a URL, which are all that a caller needs to know."""
+        """Add the path and query of a URL, which are all that a caller needs to know."""
         parts = urlsplit(url)
         for part in (parts.path, parts.query):
             if part and _KNOWN_PATH.fullmatch(part) is None:
@@ -65,7 +65,7 @@ class Secrets:
                 self.add(f"{parts.netloc.rpartition('@')[2]}{part}")
 
     def add_passwords_in(self, text: str) -> None:
-        """Take the passwords inside URLs, libpq and ODBC connection strings."""
+        """Add the passwords inside URLs, libpq and ODBC connection strings."""
         for match in _IN_URL.finditer(text):
             self._add_password(match[1], unquote(match[1]))
         for match in _IN_DSN.finditer(text):
@@ -79,7 +79,7 @@ class Secrets:
                 self._add_password(bare, *re.split("[;&]", bare)[:1], unquote_plus(bare))
 
     def as_tuple(self) -> tuple[str, ...]:
-        """Return all of them, longest first, so that one inside another hides nothing."""
+        """Return all secrets, longest first, so that one inside another does not hide it."""
         return tuple(sorted(self._found, key=lambda text: (-len(text), text)))
 
     def _add_password(self, *spellings: str) -> None:

@@ -1,1 +1,1 @@
-"""The running service: the loop, its turns, what they cause, and how errors are contained."""
+"""The running service: the loop, its turns, their effects, and containment of errors."""

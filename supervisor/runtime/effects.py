@@ -1,7 +1,7 @@
-"""What a decision asks for, done: records first, then everything else, in order.
+"""Performs the actions of a turn: records first, then everything else in order.
 
-The loop hands over the actions of a turn. Each is done by itself: one that raises
-what nobody expects keeps none of the others from being done.
+The loop passes the actions. Each one is performed separately, so an unexpected
+exception in one does not prevent the others.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ Masked = Callable[[Iterable[ev.Event]], list[ev.Event]]
 
 
 class Effects:
-    """The hands of the loop; `is_over` once the service is to end."""
+    """Performer of actions; `is_over` is true once the service is to end."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Effects:
     def perform(
         self, actions: list[effects.Action], world: SchedulerState, at: ev.At
     ) -> list[ev.Event]:
-        """Do all of it, in order, records first; what that made happen."""
+        """Perform all actions, records first; return the events that result."""
         launches = [action for action in actions if isinstance(action, effects.Launch)]
         trouble = self._backlog.take([redacted_record(action) for action in actions], at.mono)
         launches = self._tell_refused(launches, at)
@@ -114,7 +114,7 @@ class Effects:
             return []
 
     def _tell_refused(self, launches: list[effects.Launch], at: ev.At) -> list[effects.Launch]:
-        """Tell of records that no ledger takes; the launches that are left: no record, none."""
+        """Report records that the ledger refused; return the launches whose runs are recorded."""
         refused = self._backlog.take_refused()
         if not refused:
             return launches
@@ -128,7 +128,7 @@ class Effects:
 
 
 def _run_of(action: effects.Action) -> int:
-    """The run that a record is about; 0: none."""
+    """Return the run that a record is about; 0 if none."""
     match action:
         case effects.Record(Run(id=number)) | effects.Record(Attempt(run=number)):
             return number

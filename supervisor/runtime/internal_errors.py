@@ -1,8 +1,8 @@
-"""The outermost edge of the loop: exceptions of no known kind, caught and told.
+"""Catches and reports unexpected exceptions in the loop.
 
-Each is logged with its traceback and becomes an `InternalError` for the core. What
-fails at the same place twice in a row is left alone for REST_S, so that nothing is
-tried again and again. It belongs to the loop's thread.
+Each exception is logged with its traceback and becomes an `InternalError` for the core.
+A step that fails twice in a row is suspended for REST_S, so that nothing is retried
+continuously. Only the loop's thread uses this module.
 """
 
 import traceback
@@ -19,24 +19,24 @@ _MOST_CAUSE = 300
 
 
 class InternalErrors:
-    """What was caught, until the loop takes it as events."""
+    """Caught errors, until the loop takes them as events."""
 
     def __init__(self, log: ServiceLog) -> None:
         self._log = log
         self._waiting: list[ev.InternalError] = []
         self._failures: dict[str, int] = {}
-        self._rests: dict[str, float] = {}  # monotonic: until then a place is left alone
+        self._rests: dict[str, float] = {}  # monotonic time until which a step is suspended
         self._logged: dict[tuple[str, str], float] = {}
 
     @property
     def is_waiting(self) -> bool:
-        """Whether there is something to be taken."""
+        """Return whether there are errors to take."""
         return bool(self._waiting)
 
     def caught(
         self, error: Exception, where: str, at: ev.At, run: int = 0, is_empty: bool = False
     ) -> None:
-        """Log what was raised at a place, and keep it as an event for the next turn."""
+        """Log an exception of a step and keep it as an event for the next turn."""
         failures = self._failures[where] = self._failures.get(where, 0) + 1
         event = self.logged(error, where, at, run, is_empty)
         if failures > 1:
@@ -45,7 +45,7 @@ class InternalErrors:
             self._waiting.append(event)
 
     def report(self, cause: str, where: str, at: ev.At, run: int, is_empty: bool) -> None:
-        """Keep what was found wrong without an exception of its own."""
+        """Log a failure without an exception and keep it as an event for the next turn."""
         self._log.note(
             at.wall, effects.Note("error", f"internal error in {where}: {cause}", run=run)
         )
@@ -54,7 +54,7 @@ class InternalErrors:
     def logged(
         self, error: Exception, where: str, at: ev.At, run: int = 0, is_empty: bool = False
     ) -> ev.InternalError:
-        """Log what was raised; the event that tells of it. A traceback at most once a minute."""
+        """Log an exception and return its event. A traceback is logged at most once a minute."""
         cause = _cause(error)
         said = f"internal error in {where}: {cause}"
         if at.mono >= self._logged.get((where, cause), at.mono):
@@ -66,28 +66,28 @@ class InternalErrors:
         return ev.InternalError(at, where, cause, run, is_empty)
 
     def went_well(self, where: str) -> None:
-        """A place has done its work: an earlier failure there no longer counts."""
+        """Forget earlier failures of a step that succeeded."""
         if self._failures:
             self._failures.pop(where, None)
             self._rests.pop(where, None)
 
     def has_failed_twice(self, where: str) -> bool:
-        """Whether a place failed the last two times."""
+        """Return whether a step failed the last two times."""
         return self._failures.get(where, 0) > 1
 
     def rests_until(self, where: str, mono: float) -> float | None:
-        """Until when a place is to be left alone; None: it is not."""
+        """Return the time until which a step is suspended; None if it is not."""
         until = self._rests.get(where)
         return until if until is not None and mono < until else None
 
     def take(self) -> list[ev.InternalError]:
-        """What was caught since the last time."""
+        """Return the errors caught since the last call."""
         taken, self._waiting = self._waiting, []
         return taken
 
 
 def in_its_place(event: ev.Event, error: ev.InternalError) -> list[ev.Event]:
-    """What the core is told instead of an event that it could not take in."""
+    """Return the events that replace an event that the core could not process."""
     match event:
         case ev.InternalError(run=0):
             return []
@@ -109,7 +109,7 @@ def in_its_place(event: ev.Event, error: ev.InternalError) -> list[ev.Event]:
 
 
 def _cause(error: Exception) -> str:
-    """The kind and text of an exception, and the line that raised it."""
+    """Return the type and text of an exception, and the line that raised it."""
     try:
         text = f"{type(error).__name__}: {error}"
     except Exception:  # its own text cannot be made

@@ -1,10 +1,9 @@
-"""The loop: wait -> event -> decide -> perform. The only reader of clocks and dice.
+"""The loop: wait -> event -> decide -> perform. The only reader of clocks and randomness.
 
-One thread over one selector. It sleeps to the next full minute, deadline or
-backoff, on the monotonic clock; nothing polls. `Record`s of a turn are
-committed in one transaction before anything else of the turn is done: no
-record, no launch (`effects.py`). Each step of a turn is an edge of its own: what it
-raises is caught and told (`internal_errors.py`), and ends nothing but the step.
+One thread over one selector. It sleeps until the next full minute, deadline or backoff,
+on the monotonic clock; nothing polls. The `Record`s of a turn are committed in one
+transaction before any other action: no record, no launch (`effects.py`). An exception
+in a step of a turn is caught, reported (`internal_errors.py`) and ends only that step.
 """
 
 import random
@@ -39,7 +38,7 @@ from supervisor.runtime.maintenance import Maintenance
 from supervisor.runtime.turns import Decide, Turns
 from supervisor.systemd import SystemdNotifier
 
-# How long the end waits for heartbeats that tell of the last runs.
+# How long the shutdown waits for the heartbeats of the last runs.
 LAST_BEATS_S = 1.0
 _HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -47,7 +46,7 @@ T = TypeVar("T")
 
 
 class Loop:
-    """One life of the service, from `Restored` to `Stop`; decide: the rules."""
+    """One run of the service, from `Restored` to `Stop`; decide: the transition function."""
 
     def __init__(
         self,
@@ -88,7 +87,7 @@ class Loop:
         self._end_by: float | None = None
 
     def begin(self, restored: ev.Restored) -> None:
-        """The first turn: settle, catch up, launch what is due."""
+        """Run the first turn: settle, catch up and launch what is due."""
         self._selector.register(self._desk.wake_fd, selectors.EVENT_READ, self._desk)
         self._minute = next_minute(restored.at.wall)
         self._look_at = restored.at.mono + seconds_to_poll(restored.at.wall)
@@ -96,7 +95,7 @@ class Loop:
         self._decisions.begin(restored)
 
     def run(self, until_idle: bool = False) -> None:
-        """Turn until stopped (or, for `run --local`, until nothing is open)."""
+        """Run turns until stopped (or, for `run --local`, until nothing is open)."""
         while not self._effects.is_over and not (until_idle and self._is_idle):
             self.once()
         self._end_by = self.read_clocks().mono + LAST_BEATS_S
@@ -107,7 +106,7 @@ class Loop:
         self._heartbeats.close()
 
     def once(self) -> None:
-        """Sleep to the next thing that happens, and act on it."""
+        """Sleep until something happens, and process it."""
         ready = self._wait()
         self._desk.drain_wakeup()
         at = self.read_clocks()
@@ -137,7 +136,7 @@ class Loop:
     def _step(
         self, where: str, at: ev.At, otherwise: T, act: Callable[..., T], *given: object
     ) -> T:
-        """Do one step of a turn; `otherwise` if it raises, or did so twice a moment ago."""
+        """Run one step of a turn; return `otherwise` if it raises or is suspended."""
         if self._errors.rests_until(where, at.mono) is not None:
             return otherwise
         try:
@@ -149,7 +148,7 @@ class Loop:
         return done
 
     def _hear(self, key: selectors.SelectorKey, at: ev.At) -> list[ev.Event]:
-        """What came on a descriptor; one that raises twice in a row is let go."""
+        """Read a descriptor; drop one that raises twice in a row."""
         where = f"descriptor {key.fd}"
         try:
             heard = self._events_of(self._processes.ready(key, at))
@@ -157,37 +156,35 @@ class Loop:
             self._errors.caught(error, where, at)
             if not self._errors.has_failed_twice(where):
                 return []
-            self._errors.went_well(where)  # the next one of this number is another one
+            self._errors.went_well(where)  # the number may be reused for another descriptor
             return self._step(where, at, [], lambda: [*self._processes.let_go(key.fd, at)])
         self._errors.went_well(where)
         return heard
 
     def turn(self, happened: Iterable[ev.Event]) -> None:
-        """Decide about these, and do what comes of it."""
+        """Decide about these events and perform the resulting actions."""
         self._decisions.turn(happened)
 
     def flush(self) -> None:
-        """Write what still waits, before the ledger is closed."""
+        """Write the queued records; call before the ledger is closed."""
         self._backlog.flush(self.read_clocks().mono)
 
     def read_clocks(self) -> ev.At:
-        """This turn's one reading of clocks and dice."""
+        """Return the current wall clock, monotonic clock and a random number."""
         return ev.At(datetime.now(UTC), time.monotonic(), random.random())
 
     def on_signal(self, number: int, _frame: object = None) -> None:
-        """A signal handler: note it; the wake-up descriptor does the rest."""
+        """Record a signal (signal handler); the wake-up descriptor wakes the loop."""
         self._signals.append(number)
 
     def install_signals(self) -> None:
-        """SIGTERM and SIGINT stop, SIGHUP reloads, SIGCHLD buries."""
+        """Install handlers: SIGTERM and SIGINT stop, SIGHUP reloads, SIGCHLD reaps children."""
         signal.set_wakeup_fd(self._desk.signal_fd, warn_on_full_buffer=False)
         for number in (*_HANDLED_SIGNALS, signal.SIGCHLD):
             signal.signal(number, self.on_signal)
 
     def _events_of(self, said: Iterable[ev.Event]) -> list[ev.Event]:
         return [redact_events.redact_event(event, self._log.mask) for event in said]
-
-    # --- what happens -------------------------------------------------------------
 
     def _timeout_s(self) -> float:
         at = self.read_clocks()
@@ -209,14 +206,14 @@ class Loop:
         return party.next_instant() if resting is None else resting
 
     def _pass_time(self, at: ev.At) -> list[ev.Event]:
-        """Time itself as an event: a minute began, a timer ran out, a clock was put back."""
+        """Return the events of time: a minute began, a timer expired, a clock was set back."""
         happened: list[ev.Event] = []
         flush_at = self._backlog.flush_at
         if flush_at is not None and at.mono >= flush_at:
             happened += self._flush_deferred(at)
         wake = self._decisions.wake_at(at.mono)
         minute_began = at.wall >= self._minute
-        # A clock put back leaves a minute that lies too far ahead.
+        # After a clock was set back, the next minute lies too far ahead.
         clock_back = (self._minute - at.wall).total_seconds() > 61
         if minute_began or clock_back or (wake is not None and wake <= at.mono):
             happened.append(ev.TimePassed(at))
@@ -275,7 +272,7 @@ class Loop:
         happened: list[ev.Event] = []
         for party in self._parties:
             name = type(party).__name__
-            if theirs:  # what has ended is told once
+            if theirs:  # the end of a job is reported once
                 happened += self._step(f"end in {name}", at, [], party.on_events, theirs, at)
             happened += self._step(name, at, [], self._send_out, party, at)
         happened += self._step("look", at, [], self._reloader.overdue, at)
@@ -289,17 +286,15 @@ class Loop:
 
     @property
     def world(self) -> SchedulerState:
-        """The world after the last turn."""
+        """Return the scheduler state after the last turn."""
         return self._decisions.world
 
     @property
     def _is_idle(self) -> bool:
         return self.world.is_idle and not self.world.has_unsent_alerts
 
-    # --- what is done -------------------------------------------------------------
-
     def _flush_deferred(self, at: ev.At) -> list[ev.Event]:
-        """Write what waited, for a moment or for a ledger that could not be written."""
+        """Write deferred records and those of a ledger that could not be written."""
         was_broken = self._backlog.is_broken
         trouble = self._backlog.flush(at.mono)
         if trouble:

@@ -1,4 +1,4 @@
-"""Once a minute: forget what is too old, a little at a time, far from the full minute."""
+"""Once a minute, far from the full minute: purges old history, a little at a time."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +14,7 @@ from supervisor.log import ServiceLog
 
 
 class Maintenance:
-    """Purges the ledger and the logs of runs, and looks after the ledger's file."""
+    """Purges the ledger and the logs of runs, and maintains the ledger's file."""
 
     def __init__(self, store: Store, backlog: WriteQueue, runs_dir: Path, log: ServiceLog) -> None:
         self._store = store
@@ -24,7 +24,7 @@ class Maintenance:
         self._stuck = ""
 
     def run(self, world: SchedulerState, at: ev.At) -> list[ev.Event]:
-        """Purge a little; that the ledger is another one now, or can be written, if so."""
+        """Purge a little; return an event if the ledger was replaced or can be written again."""
         history = world.config.history
         try:
             self._remove_logs(self._store.purge(history, at.wall), at)
@@ -35,11 +35,11 @@ class Maintenance:
         if self._backlog.is_broken:
             return []
         damage = self._store.pop_damage()
-        # Trouble that is over, but whose end the core could not take in.
+        # The outage may be over although the core failed to process its end.
         return [ev.LedgerRecovered(at, damage)] if damage or world.ledger_trouble else []
 
     def _remove_logs(self, runs: Iterable[int], at: ev.At) -> None:
-        """Remove the output of runs; why some cannot be removed is told once."""
+        """Remove the output of runs; log once why some cannot be removed."""
         stuck: list[OSError] = []
         for run in runs:
             try:

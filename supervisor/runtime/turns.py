@@ -1,8 +1,8 @@
-"""Turns: events through the rules, and what comes of them, until nothing follows.
+"""Turns: pass events through `decide` and perform the actions until no event follows.
 
-The rules are a function that is passed in. An event that they cannot take in is told
-to the core by what it means (`internal_errors.in_its_place`); the world stays as it was
-before it. It belongs to the loop's thread.
+The decision function is a parameter. An event that it cannot process is replaced
+by its consequence (`internal_errors.in_its_place`), and the state from before the
+event is kept. Only the loop's thread uses this module.
 """
 
 from collections import deque
@@ -22,10 +22,10 @@ Decide = Callable[[SchedulerState, ev.Event], tuple[SchedulerState, tuple[effect
 
 
 class Turns:
-    """The world, and the turns that change it.
+    """The scheduler state and the turns that change it.
 
-    publish: shows the world to others, with facts that changed. mask: masks from now on
-    what these definitions hold of secrets.
+    publish: shows the state to other threads, with changed facts. mask: sets the mask
+    to the secrets of these definitions.
     """
 
     def __init__(
@@ -47,20 +47,20 @@ class Turns:
         self._publish = publish
         self._mask = mask
         self._wake_at: float | None = None
-        self._rest_until = 0.0  # monotonic: timers that failed are left alone until then
+        self._rest_until = 0.0  # monotonic time until which failed timers are suspended
 
     def begin(self, restored: ev.Restored) -> None:
-        """The first turn; with less of the past if the rules cannot take all of it in."""
+        """Run the first turn; with less memory if `decide` cannot process all of it."""
         try:
             self._take_in(restored)
         except Exception as error:
-            # Rows that are whole and yet make no sense; what they say is still in the ledger.
+            # Rows that are intact but make no sense; they remain in the ledger.
             told = self._errors.logged(error, "Restored", restored.at)
             self._take_in(replace(restored, memory=_without_rows(restored.memory)))
             self.turn([told])
 
     def wake_at(self, mono: float) -> float | None:
-        """When the nearest timer runs out, monotonic; None: there is none."""
+        """Return the monotonic time of the next timer; None if there is none."""
         if self._wake_at is None or mono >= self._rest_until:
             return self._wake_at
         return max(self._wake_at, self._rest_until)
@@ -72,7 +72,7 @@ class Turns:
         self.turn(self._effects.perform(list(actions), self.world, restored.at))
 
     def turn(self, happened: Iterable[ev.Event]) -> None:
-        """Decide about each of these, and about what follows from it."""
+        """Decide about these events and the events that follow from them."""
         waiting = list(happened)
         while waiting:
             actions: list[effects.Action] = []
@@ -85,7 +85,7 @@ class Turns:
                     actions += [*asked, *self._finish_reload(event, before)]
                 except Exception as error:
                     self.world = before
-                    # At once: the next event may be of the same run.
+                    # Process the replacement first: the next event may concern the same run.
                     rest.extendleft(reversed(self._give_up(event, error)))
             at = waiting[-1].at
             waiting = self._effects.perform(actions, self.world, at) if actions else []
@@ -94,13 +94,13 @@ class Turns:
         self._witness.publish()
 
     def _give_up(self, event: ev.Event, error: Exception) -> list[ev.Event]:
-        """An event that could not be decided: what is owed for it, and what the core is told."""
+        """Clean up after an event that could not be decided; return the events that replace it."""
         at, where = event.at, type(event).__name__
         told = self._errors.logged(error, where, at)
         match event:
-            case ev.TimePassed():  # a timer that stays in the past must not be met at once
+            case ev.TimePassed():  # a timer that stays in the past must not fire at once
                 self._rest_until = at.mono + REST_S
-            case ev.StopAsked():  # whatever is wrong, the service can be stopped
+            case ev.StopAsked():  # stopping must always work
                 self._effects.is_over = True
             case ev.Requested(token=token):
                 self._effects.refuse(token, f"internal error: {told.cause}", self.world)
@@ -110,7 +110,7 @@ class Turns:
         return in_its_place(event, told)
 
     def _finish_reload(self, event: ev.Event, before: SchedulerState) -> list[effects.Record]:
-        """Answer those who asked for a reload; what the ledger keeps of them."""
+        """Answer the requests for a reload; return their audit records."""
         if isinstance(event, ev.Reloaded):
             self._mask(event.config)
             self._publish(config_loaded_at=event.at.wall)
@@ -125,7 +125,7 @@ class Turns:
 
 
 def _without_rows(memory: ev.Memory) -> ev.Memory:
-    """Only what must not be given out twice."""
+    """Return the memory without rows: the pause and the numbers that must not be issued twice."""
     return ev.Memory(
         paused=memory.paused,
         next_run=memory.next_run,
