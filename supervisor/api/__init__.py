@@ -1,9 +1,9 @@
-"""HTTP/1.1 with JSON over the UNIX socket: the servant thread.
+"""HTTP API: HTTP/1.1 with JSON over the UNIX socket, served by one thread.
 
-It renders what the loop has published, reads history through its own
-read-only connection, and hands in what people ask. It never touches the
-world. Enter by `routes.py` for what may be asked, `server.py` for the thread
-and its limits.
+The thread renders the state that the loop has published, reads history through
+its own read-only connection to the ledger, and submits requests to the loop. It
+never changes the scheduler state. `routes.py` lists the endpoints, `server.py`
+runs the thread, `bridge.py` connects it to the loop.
 """
 
 from supervisor.api.server import ApiServer

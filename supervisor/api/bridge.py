@@ -1,9 +1,9 @@
-"""Where the API thread and the loop meet, without ever touching the same value.
+"""Thread-safe bridge between the API thread and the loop, without shared mutable state.
 
-The loop publishes a world and facts by one assignment each; other threads read
-them as they please. Changes of runs go into a ring, numbered, the newest few hundred.
-Other threads hand in calls with a slot for the answer; the loop is woken and
-takes them when it likes. Nothing here decides.
+The loop publishes an immutable state and facts by one assignment each; other threads
+read them at any time. State changes of runs are numbered and kept in a ring of the
+newest `RING`. Other threads submit requests, each with a future for the answer; the
+loop is woken and takes the requests in its next turn. Nothing here makes decisions.
 """
 
 import contextlib
@@ -24,32 +24,35 @@ from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
 from supervisor.redaction.mask import Mask, make_mask
 
-# As many changes as a reader may fall behind.
+# How many changes a reader may fall behind before it misses some.
 RING = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Read jobs.yaml now; previous: go back to the text accepted before."""
+    """Request to read jobs.yaml now.
+
+    previous: return to the text that was accepted before the current one.
+    """
 
     previous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TestAlert:
-    """Send a test alert, whatever `min_severity` says."""
+    """Request to send a test alert, regardless of `min_severity`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DamageSeen:
-    """Rows of the ledger that cannot be read were left out of an answer."""
+    """Report that unreadable rows of the ledger were left out of an answer."""
 
     cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class PendingRequest:
-    """Something asked from outside, by whom, and where the answer goes."""
+    """A request from another thread, its sender, and the future for the answer."""
 
     peer: Peer
     what: Request | Reload | TestAlert | DamageSeen
@@ -58,7 +61,10 @@ class PendingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A run that came into a new state; numbers rise, also over restarts."""
+    """A run that entered a new state.
+
+    Numbers increase monotonically, also across restarts.
+    """
 
     number: int
     run: Run
@@ -66,7 +72,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangesSince:
-    """What came after a number, up to the newest; missed: some of it is no longer kept."""
+    """The changes after a given number.
+
+    missed: whether some of them are no longer in the ring.
+    """
 
     changes: tuple[Change, ...]
     newest: int
@@ -74,10 +83,10 @@ class ChangesSince:
 
 
 class LoopBridge:
-    """One published view, one ring of changes, one queue of calls, and what wakes whom.
+    """The published state, the ring of changes, the queue of requests, and the wake-up pipe.
 
-    bell: called (by the loop) when changes have come, while somebody wants to know.
-    mask: hides the secrets of jobs.yaml, of the environment and of the newest requests.
+    bell: called by the loop when there are new changes; None while there are no listeners.
+    mask: redacts the secrets of jobs.yaml, of the environment and of the newest requests.
     """
 
     def __init__(self, facts: Facts) -> None:
@@ -88,53 +97,55 @@ class LoopBridge:
         self.bell: Callable[[], object] | None = None
         self.is_ready = False
         self.ticked_mono = 0.0
-        # A million numbers a second: no life uses up what lies before the next one's start.
+        # Microseconds since 1970: a process that makes fewer than a million changes a second
+        # never reaches the first number of the next process.
         self.newest = int(facts.started_at.timestamp() * 1e6)
         self._ring: deque[Change] = deque(maxlen=RING)
         self._calls: queue.SimpleQueue[PendingRequest] = queue.SimpleQueue()
         self.wake_fd, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def publish_changes(self, changed: Iterable[Run]) -> None:
-        """Put changes into the ring, and ring the bell (the loop only)."""
+        """Append changes to the ring and call the bell (loop thread only)."""
         for run in changed:
             self._ring.append(Change(self.newest + 1, run))
             self.newest += 1
         bell = self.bell
         if bell is not None:
-            with contextlib.suppress(RuntimeError):  # whoever wanted to know has gone
+            with contextlib.suppress(RuntimeError):  # the listener's event loop is closed
                 bell()
 
     def changes_after(self, number: int) -> ChangesSince:
-        """The changes after this one, as far as they are kept (any thread)."""
-        newest = self.newest  # before the ring: what comes in between is found next time
-        kept = tuple(self._ring)  # at once: the loop may append meanwhile
+        """Return the changes after this number that are still in the ring (any thread)."""
+        newest = self.newest  # read before the ring: later changes are found by the next call
+        kept = tuple(self._ring)  # one atomic copy: the loop may append meanwhile
         newest = kept[-1].number if kept else newest
         oldest = kept[0].number if kept else newest + 1
         found = tuple(change for change in kept if change.number > number)
         return ChangesSince(found, newest, number < oldest - 1 or number > newest)
 
     def submit(self, peer: Peer, what: Request | Reload | TestAlert | DamageSeen) -> "Future[Any]":
-        """Hand in a call; its future holds the answer (from any thread)."""
+        """Enqueue a request and return the future for its answer (any thread)."""
         call = PendingRequest(peer, what, Future())
         self._calls.put(call)
         self.wake()
         return call.answer
 
     def wake(self) -> None:
-        """Make the loop look (from any thread, or a signal's)."""
-        with contextlib.suppress(BlockingIOError):  # it is full: the loop will look anyway
+        """Wake the loop (any thread, or a signal handler)."""
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: the loop will wake anyway
             os.write(self._waker, b"\0")
 
     def drain_wakeup(self) -> None:
-        """The loop is awake. It says so before it looks at what woke it (the loop only).
+        """Drain the wake-up pipe (loop thread only).
 
-        What comes after its look wakes it again; said later, that would be slept over.
+        Call this before reading the queue. A request that arrives afterwards wakes the
+        loop again; draining after reading would lose that wake-up.
         """
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake_fd, 4096)
 
     def take_requests(self) -> list[PendingRequest]:
-        """The calls handed in so far (the loop only)."""
+        """Take all requests from the queue (loop thread only)."""
         taken = []
         while True:
             try:
@@ -143,20 +154,23 @@ class LoopBridge:
                 return taken
 
     def answer(self, asker: "Future[Any]", reply: Reply, world: SchedulerState) -> None:
-        """Answer out of a world that is published first: whoever hears it may look (the loop)."""
+        """Publish the state, then resolve the future with the reply (loop thread only).
+
+        In this order the caller sees the state that its reply describes.
+        """
         self.world = world
-        # Nobody may cancel it between a look and the result.
+        # Mark the future as running so the caller cannot cancel it before set_result.
         if asker.set_running_or_notify_cancel():
             asker.set_result(reply)
 
     @property
     def signal_fd(self) -> int:
-        """Where `signal.set_wakeup_fd` may write."""
+        """Return the write end of the wake-up pipe, for `signal.set_wakeup_fd`."""
         return self._waker
 
 
 class TurnObserver:
-    """Sees each decision, counts it, and keeps its changes until they are told."""
+    """Observer of decisions: updates the counters and collects changes until published."""
 
     def __init__(self, desk: LoopBridge) -> None:
         self._desk = desk
@@ -165,7 +179,7 @@ class TurnObserver:
     def record(
         self, before: SchedulerState, after: SchedulerState, actions: Sequence[Action]
     ) -> None:
-        """A decision: the world before and after it, and what it asked for."""
+        """Count one decision, given the states before and after it and its actions."""
         if after.jobs is not before.jobs:
             self._desk.tally = counters.restricted_to(self._desk.tally, after)
         if not actions:
@@ -175,11 +189,11 @@ class TurnObserver:
         self._changed += changed
 
     def record_tick(self, lateness_s: float) -> None:
-        """A full minute was acted on."""
+        """Count a tick and its lateness."""
         self._desk.tally = counters.tick(self._desk.tally, lateness_s)
 
     def publish(self) -> None:
-        """Tell what changed since the last time."""
+        """Publish the changes collected since the last call."""
         if self._changed:
             self._desk.publish_changes(self._changed)
             self._changed = []

@@ -1,9 +1,9 @@
-"""One connection: who it is, how long it may take, and when it is hung up on.
+"""Limits for one HTTP connection, on top of uvicorn's h11 protocol.
 
-uvicorn's protocol does HTTP; what is here are the limits. A whole request comes
-within `request_s`; an answer that is not read for `stalled_s` is broken off; who
-sends on after a refusal is hung up on. For one client too many, the oldest one
-that has not sent a whole request is closed.
+A complete request must arrive within `request_s`. A response that the client does
+not read for `stalled_s` is aborted. The connection is also closed if the client keeps
+sending after an error. When there is one connection too many, the oldest one without
+a complete request is closed. `UnixConnection` also reads the peer's credentials.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from uvicorn.server import ServerState
 class ClientLimits(Struct, frozen=True):
     """Seconds, connections and bytes for the clients of one listening socket.
 
-    request_s: from the connection, or the answer before, to a whole request.
-    stalled_s: how long a client may leave what was sent to it unread.
-    clients: connections at once; streams: how many of them may be log followers
-        and event readers, so that those can never take all.
-    ping_s: how often a silent stream of events says that it lives.
+    request_s: time from the connection, or the previous response, to a complete request.
+    stalled_s: how long a client may leave a response unread.
+    clients: concurrent connections; streams: how many of them may be log followers
+        and event readers, so that streams cannot use up all connections.
+    ping_s: interval of keep-alive comments in an idle event stream.
     """
 
     request_s: float = 5.0
@@ -35,13 +35,13 @@ class ClientLimits(Struct, frozen=True):
     ping_s: float = 15.0
 
 
-# What is beyond a body's limit is refused with an answer, and read no further than this.
+# A body above `body_bytes` is refused with a response; above this size the connection is aborted.
 MOST_BYTES = 1024 * 1024
 _UCRED = struct.Struct("3i")
 
 
 class LimitedConnection(H11Protocol):
-    """A connection within limits; `guests` holds all of a socket, oldest first."""
+    """A connection with limits; `guests` holds all connections of its socket, oldest first."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class LimitedConnection(H11Protocol):
         self._check_request()
 
     def on_response_complete(self) -> None:
-        # Before the next request, which may have been waiting, is looked at.
+        # Before uvicorn handles the next request, which may already be in its buffer.
         self._expect_request()
         super().on_response_complete()
         self._check_request()
@@ -97,12 +97,12 @@ class LimitedConnection(H11Protocol):
 
     @property
     def is_answered(self) -> bool:
-        """Whether nothing of an answer is still to be sent."""
+        """Return whether no response is pending or in progress."""
         return self.cycle is None or self.cycle.response_complete
 
     @property
     def is_waiting(self) -> bool:
-        """Whether no whole request has come yet."""
+        """Return whether no complete request has arrived yet."""
         return self._deadline is not None
 
     def _check_request(self) -> None:
@@ -122,7 +122,7 @@ class LimitedConnection(H11Protocol):
             self._deadline = None
 
     def _close_oldest(self) -> None:
-        """The oldest one that has not sent a whole request."""
+        """Abort the oldest other connection without a complete request, else this one."""
         for guest in self._guests:
             if guest.is_waiting and guest is not self:
                 guest.transport.abort()
@@ -132,7 +132,7 @@ class LimitedConnection(H11Protocol):
 
 
 class UnixConnection(LimitedConnection):
-    """A client on this machine: the kernel says who it is (SO_PEERCRED)."""
+    """A connection over the UNIX socket; the kernel gives the peer's pid and uid (SO_PEERCRED)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

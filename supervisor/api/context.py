@@ -1,4 +1,4 @@
-"""What every answer stands on: the published world, the ledger, the words of a path."""
+"""State shared by all request handlers: the published state, the ledger, path parameters."""
 
 import os
 from datetime import UTC, datetime
@@ -17,12 +17,12 @@ from supervisor.core.state import SchedulerState
 from supervisor.core.views import RunView
 from supervisor.ledger.queries import History
 
-# Damaged rows that are remembered as told.
+# How many damaged rows are remembered as reported.
 MOST_TOLD = 100
 
 
 class HandlerContext:
-    """One desk and one state folder, as the API's thread sees them."""
+    """The bridge and the state folder, as used by the API thread."""
 
     def __init__(self, desk: LoopBridge, folder: Path, limits: ClientLimits) -> None:
         self.desk = desk
@@ -34,14 +34,17 @@ class HandlerContext:
 
     @property
     def world(self) -> SchedulerState:
-        """The published world."""
+        """Return the published state. Raises: HttpError 503 before the first one."""
         if self.desk.world is None:
             raise HttpError(503, "the supervisor is starting")
         return self.desk.world
 
     @property
     def history(self) -> History:
-        """The ledger, opened by this thread at its first use, and when it is another file."""
+        """Return the ledger's history.
+
+        Opened at first use, and reopened when the ledger is another file.
+        """
         if self._history is not None and not self._history.is_current():
             self._history.close()
             self._history = None
@@ -50,13 +53,13 @@ class HandlerContext:
         return self._history
 
     def _tell_damage(self, cause: str) -> None:
-        """Tell the loop of a row that was left out, once."""
+        """Report a row that was left out to the loop, once per cause."""
         if cause not in self._told:
             self._told = {cause, *list(self._told)[:MOST_TOLD]}
             self.desk.submit(Peer(os.getuid(), os.getpid()), DamageSeen(cause))
 
     def job(self, request: Request) -> Job:
-        """The job that the path names."""
+        """Return the job named in the path. Raises: HttpError 404."""
         name = JOB.of(request)
         job = self.world.jobs.get(name)
         if job is None:
@@ -64,30 +67,33 @@ class HandlerContext:
         return job
 
     def run(self, request: Request) -> Run:
-        """The run that the path names, as it is now."""
+        """Return the current state of the run named in the path. Raises: HttpError 404."""
         return self.run_of(RUN.of(request))
 
     def run_of(self, number: int) -> Run:
-        """The run of this number, as it is now."""
+        """Return the current state of the run with this number. Raises: HttpError 404."""
         found = self.world.runs.get(number) or self.history.run(number)
         if found is None:
             raise HttpError(404, f"no run {number} is known", "nightshift history lists them")
         return found
 
     def run_view(self, run: Run) -> RunView:
-        """A run as it is now, if it is open; else as it was."""
+        """Return the view of a run: its current state if it is open, else as given."""
         world = self.world
         if run.id in world.runs:
             return build_views.open_run(world, world.runs[run.id])
         return build_views.run_view(run)
 
     def run_view_with_attempts(self, run: Run) -> RunView:
-        """A run with its attempts."""
+        """Return the view of a run with its attempts."""
         shown = self.run_view(run)
         return build_views.run_view(run, self.attempts(run), shown.pid, shown.cause)
 
     def attempts(self, run: Run) -> list[Attempt]:
-        """The attempts of a run; of the last one what is known before the ledger is."""
+        """Return the attempts of a run.
+
+        A running attempt comes from the published state, which is newer than the ledger.
+        """
         known = self.history.attempts(run.id)
         living = self.world.living.get(run.id)
         if living is None or living.exited:
@@ -96,5 +102,5 @@ class HandlerContext:
 
 
 def now() -> datetime:
-    """The instant of an answer."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

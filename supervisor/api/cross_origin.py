@@ -1,15 +1,14 @@
-"""Refuses requests that a web page makes, should the socket be forwarded to TCP.
+"""Middleware that refuses requests of web pages if the socket is forwarded to TCP.
 
-`ssh -L 8080:/run/nightshift.sock host` puts the socket within reach of every page that
-a browser on this machine shows: an empty form posted to /v1/stop needs no
-permission of the page's own. A browser says where a request comes from, and
-programs say nothing of the kind, so what is refused is:
+`ssh -L 8080:/run/nightshift.sock host` exposes the socket to every page in a local
+browser: posting an empty form to /v1/stop needs no CORS preflight. Browsers send the
+origin of a request and other programs do not. Refused are:
 
-* an Origin other than the host asked (Fetch standard, "Origin header"; also `null`),
+* an Origin other than the requested host (Fetch standard, "Origin header"; also `null`),
 * a Sec-Fetch-Site other than `none` or `same-origin` (Fetch Metadata),
-* a body of a type that an HTML form can send without asking first (Fetch
+* a body of a type that an HTML form can send without a preflight (Fetch
   standard, "CORS-safelisted request-header": the three types below),
-* a Host that is no name of this machine, which stops DNS rebinding.
+* a Host that is not a name of this machine, which stops DNS rebinding.
 """
 
 import ipaddress
@@ -31,13 +30,13 @@ _READING = frozenset(("GET", "HEAD"))
 
 
 class CrossOriginProtection:
-    """ASGI middleware: answers 403 or 415 to what a foreign page may have sent."""
+    """ASGI middleware that answers 403 or 415 to requests a foreign page may have sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with the reason for its refusal."""
+        """Pass the request on, or answer with the reason for the refusal."""
         headers = Headers(scope=scope)
         if reason := why_foreign(headers):
             hint = "only programs on this machine are answered, such as nightshift and curl"
@@ -53,7 +52,7 @@ class CrossOriginProtection:
 
 
 def why_foreign(headers: Headers) -> str:
-    """Return why the headers are those of a foreign page, or "" if they are not."""
+    """Return why the headers indicate a foreign page, or "" if they do not."""
     for host in headers.getlist("host"):
         if not is_local(host):
             return f"Host: {host!r} is not a name of this machine"
@@ -69,7 +68,7 @@ def why_foreign(headers: Headers) -> str:
 def form_type(headers: Headers) -> str:
     """Return the content type if an HTML form can send it, else ""."""
     for value in headers.getlist("content-type"):
-        # A type that cannot be read is sniffed as none of the three; commas join repeated headers.
+        # A type that cannot be parsed is none of the three; commas join repeated headers.
         for part in value.split(","):
             essence = part.split(";")[0].strip().lower()
             if essence in FORM_TYPES:

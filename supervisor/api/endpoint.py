@@ -1,4 +1,4 @@
-"""What a route is: one value, from which both the router and the document are made."""
+"""Definition of a route, from which the router and the OpenAPI document are built."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +14,10 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One thing that may be asked.
+    """One route of the API.
 
-    answer: the shape of the JSON that a yes carries; None: text of `media`.
-    errors: statuses of this route beside those that follow from the rest.
+    response: type of the JSON body on success; None: text of type `media`.
+    errors: error statuses in addition to those derived from the other fields.
     """
 
     method: str
@@ -33,7 +33,7 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """A name for programs: `post_jobs_run`."""
+        """Return the OpenAPI operation id, such as `post_jobs_run`."""
         words = [part for part in self.path.strip("/").split("/") if part[0] != "{"]
         rest = "_".join(words).removeprefix("v1_").replace("-", "_").replace(".", "_")
         number = "_one" if self.path.endswith("}") else ""
@@ -42,12 +42,12 @@ class Endpoint:
 
     @property
     def is_strict(self) -> bool:
-        """Whether a query key that it does not declare is refused; probes may add their own."""
+        """Return whether undeclared query keys are refused; probes may send extra ones."""
         return self.path.startswith("/v1/")
 
     @property
     def statuses(self) -> tuple[int, ...]:
-        """Every error that may be answered, in order."""
+        """Return all error statuses of this route, sorted."""
         found = set(self.errors)
         if self.is_strict:
             found |= {422, 503}
@@ -58,6 +58,6 @@ class Endpoint:
         return tuple(sorted(found))
 
     def error_shape(self, status: int) -> type[Struct]:
-        """What an error of this status carries."""
+        """Return the type of the body of an error with this status."""
         is_reload = self.response is not None and self.path == "/v1/reload"
         return responses.ReloadError if is_reload and status == 422 else responses.ErrorBody

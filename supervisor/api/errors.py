@@ -1,4 +1,4 @@
-"""How an answer looks: JSON bodies, and one shape for every error."""
+"""JSON responses, and the mapping of exceptions to error responses."""
 
 import logging
 import sqlite3
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class HttpError(Exception):
-    """An error answer: status, what is wrong, what may help."""
+    """An error response: status, cause, and a hint."""
 
     def __init__(self, status: int, error: str, hint: str = "") -> None:
         super().__init__(error)
@@ -35,19 +35,19 @@ class HttpError(Exception):
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    """A value as a JSON answer."""
+    """Return a JSON response with this value."""
     return Response(_encode(value), status, media_type="application/json")
 
 
 def require_ok(reply: Reply) -> Reply:
-    """The reply of a granted request. Raises: Problem, for one that was not."""
+    """Return the reply if the request was granted. Raises: HttpError otherwise."""
     if reply.answer is not ReplyStatus.OK:
         raise HttpError(STATUS[reply.answer], reply.error, reply.hint)
     return reply
 
 
 def with_error_responses(ask: Handler) -> Handler:
-    """The route with its errors turned into answers: the request's outermost edge."""
+    """Wrap a handler so that its exceptions become error responses."""
 
     async def answer(request: Request) -> Response:
         try:
@@ -76,7 +76,7 @@ def with_error_responses(ask: Handler) -> Handler:
 
 
 async def not_found(request: Request, error: Exception) -> Response:
-    """For a path or a verb that no route knows."""
+    """Answer a request whose path or method matches no route."""
     status = getattr(error, "status_code", 404)
     text = f"{request.method} {request.url.path} is no route"
     answer = as_json(responses.ErrorBody(text, "GET /openapi.json lists them"), status)

@@ -1,4 +1,4 @@
-"""GET: what is published, what the ledger holds, what a run prints."""
+"""GET handlers: published state, history from the ledger, logs, events, metrics."""
 
 import asyncio
 import os
@@ -20,13 +20,13 @@ from supervisor.ledger.queries import RunFilter
 
 
 class MetricsHandler:
-    """The answers to scrapes."""
+    """Handler of `/metrics`."""
 
     def __init__(self, ground: HandlerContext) -> None:
         self._ground = ground
 
     async def get_metrics(self, request: Request) -> Response:
-        # Late: 14 MB and 70 ms, which only those pay who scrape.
+        # Imported late: it costs 14 MB and 70 ms, and only scrapes need it.
         from supervisor.api import metrics
 
         desk = self._ground.desk
@@ -35,16 +35,16 @@ class MetricsHandler:
         text = bytearray()
         for piece in pieces:
             text += piece
-            await asyncio.sleep(0)  # let others have their answers
+            await asyncio.sleep(0)  # let other requests run between pieces
         return Response(bytes(text), headers={"Content-Type": kind})
 
 
-# The tick is alive if it came within this; the container's health check asks.
+# The service is healthy if the last tick is more recent; used by the container health check.
 ALIVE_S = 90.0
 
 
 class GetHandlers:
-    """The answers to questions."""
+    """Handlers of all other GET routes."""
 
     def __init__(self, ground: HandlerContext) -> None:
         self._ground = ground
@@ -146,20 +146,20 @@ class GetHandlers:
         return as_json(responses.Readiness(True))
 
     def _facts_of(self, run: Run) -> list[str]:
-        """The story of a run, as it is now."""
+        """Return the sentences that explain the current state of a run."""
         zone = schedule.zone(self._ground.world.config.timezone)
         open_now = self._ground.world.runs.get(run.id, run)
         waits = build_views.why_waiting_of(self._ground.world, open_now)
         return explain.run(open_now, self._ground.attempts(run), waits, zone)
 
     def _newest(self, job: Job) -> list[Run]:
-        """The open runs of a job, or its newest one."""
+        """Return the open runs of a job, or its newest run if none is open."""
         return self._ground.world.open_runs_of(job.name) or self._ground.history.runs(
             RunFilter(job=job.name, limit=1)
         )
 
     def _why_none(self, job: Job, at: datetime | None) -> list[str]:
-        """What is to be said where no run is."""
+        """Return the sentences that explain why there is no run."""
         if at is None:
             return [f"{job.name} has not run yet."]
         zone = schedule.zone(self._ground.world.config.timezone)

@@ -1,7 +1,7 @@
-"""Reads a run's log in pieces, masked, so that no reader costs more than a piece.
+"""Reads a run's log in masked pieces, so that each reader holds one piece in memory.
 
-A log has up to 1.75 MiB. Many readers at once, each slow, would otherwise hold as
-many copies of it, and masking one whole would keep all other answers waiting.
+A log has up to 1.75 MiB. Many slow readers would otherwise hold a full copy each,
+and masking a whole log at once would block all other requests.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from supervisor.containment import run_log
 from supervisor.redaction.mask import Mask
 
 PIECE_BYTES = 64 * 1024
-# A line that is longer is not waited for.
+# A longer line is passed on before its newline arrives.
 LONGEST_LINE_BYTES = 4 * PIECE_BYTES
 
 
 class LogReader:
-    """One reading of a run's log, from its beginning on."""
+    """Reader of one run's log, starting at its beginning."""
 
     def __init__(self, runs_dir: Path, run: int, mask: Mask) -> None:
         self._runs_dir, self._run, self._mask = runs_dir, run, mask
@@ -25,9 +25,9 @@ class LogReader:
         self._rest = b""
 
     async def new(self) -> AsyncIterator[bytes]:
-        """Yield what has come since the last call, whole lines at a time."""
+        """Yield the output since the last call, in whole lines."""
         read_bytes = 0
-        # A job that writes faster than this reads must not keep it here for ever.
+        # Stop here even if the job writes faster than this loop reads.
         while read_bytes <= run_log.MOST_KEPT_BYTES:
             piece, self._position = run_log.after(
                 self._runs_dir, self._run, self._position, PIECE_BYTES
@@ -37,22 +37,22 @@ class LogReader:
             read_bytes += len(piece)
             if lines := self._whole_lines(piece):
                 yield self._masked(lines)
-            # Other requests are answered between two pieces.
+            # Let other requests run between two pieces.
             await asyncio.sleep(0)
 
     async def kept(self) -> AsyncIterator[bytes]:
-        """Yield all that is kept now, also an open line at its end."""
+        """Yield everything that is kept now, including an incomplete last line."""
         async for piece in self.new():
             yield piece
         yield self.open_line()
 
     def open_line(self) -> bytes:
-        """Return what came after the last newline; it counts as read."""
+        """Return and consume the text after the last newline."""
         line, self._rest = self._rest, b""
         return self._masked(line)
 
     def _whole_lines(self, piece: bytes) -> bytes:
-        """Return all lines that are complete: a secret or a letter must not be cut in two."""
+        """Return the complete lines, so that no secret or UTF-8 character is split."""
         found = self._rest + piece
         end = found.rfind(b"\n") + 1
         if end == 0 and len(found) > LONGEST_LINE_BYTES:

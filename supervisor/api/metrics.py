@@ -1,9 +1,9 @@
-"""What is published, as families of samples for Prometheus.
+"""Prometheus metrics of the published state.
 
-A function of values: `Seen` in, text out. Nothing is counted here, and no
-registry of the client's is used but one that holds a single scrape. Labels are
-bounded: jobs of the file and reserved ones, closed lists, and the names of
-workers' numbers, of which the core keeps so many a job.
+A pure function: a `Snapshot` in, text out. Counting is done in `core/counters.py`.
+Of the client library only the metric families and encoders are used, with a
+registry per family. The number of label values is bounded: jobs of the file and
+reserved ones, closed lists, and metric names of workers, which the core limits per job.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
 
 BACKUP_WORKER = "backup.run"
-# Our name -> its help, and what workers call it, the first one that a job says.
+# Metric name -> its help text, and the workers' names for it; the first one present counts.
 WELL_KNOWN = {
     "nightshift_health_score": (
         "Score of the last health check, 0 to 100.",
@@ -48,7 +48,7 @@ WELL_KNOWN = {
     ),
 }
 _NOTHING: PersistentMap[str, float] = PersistentMap()
-# Control characters other than a tab and a newline, and halves of surrogate pairs.
+# Control characters other than tab and newline, and lone surrogates.
 _NO_LABEL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_NAME = 120
 MOST_SAMPLES = 400
@@ -59,7 +59,7 @@ Encode = Callable[[Any], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one scrape is about."""
+    """The input of one scrape."""
 
     world: SchedulerState
     facts: Facts
@@ -68,25 +68,25 @@ class Snapshot:
 
 
 class _Registry:
-    """A registry of one family, as far as the client's encoders ask for one."""
+    """A registry of one family, with the only method that the client's encoders call."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family
 
     def collect(self) -> Iterable[Metric]:
-        """The family."""
+        """Return the family."""
         return (self._family,)
 
 
 def pieces(seen: Snapshot, accept: str) -> tuple[Iterator[bytes], str]:
-    """A scrape in the format that the reader likes best, piece by piece, and its name."""
+    """Return the scrape in pieces and its content type, chosen by the Accept header."""
     encode, kind = choose_encoder(accept)
     is_open = kind.startswith("application/openmetrics-text")
     return _pieces(seen, encode, _END if is_open else b""), kind
 
 
 def _pieces(seen: Snapshot, encode: Encode, end: bytes) -> Iterator[bytes]:
-    """Some samples at a time: a thousand jobs take a tenth of a second."""
+    """Yield at most `MOST_SAMPLES` samples at a time: 1000 jobs take 0.1 s to encode."""
     for family in _families(seen):
         for start in range(0, len(family.samples) or 1, MOST_SAMPLES):
             part = Metric(family.name, family.documentation, family.type, family.unit)
@@ -255,10 +255,10 @@ def _backups(seen: Snapshot) -> Iterator[Metric]:
 
 
 def _label(name: str) -> str:
-    """A worker's own name as a label value: any UTF-8, and no two names the same.
+    """Return a worker's metric name as a label value: valid UTF-8, and unique per name.
 
-    The encoder escapes what the format asks for. What could end a line or a text for
-    some reader, is no UTF-8, or is too long is shown otherwise, with a digest.
+    The encoder escapes what the format requires. Names with control characters or
+    surrogates, and names that are too long, are rewritten and get a digest as suffix.
     """
     if len(name) <= _LONGEST_NAME and not _NO_LABEL.search(name):
         return name
@@ -270,7 +270,7 @@ def _label(name: str) -> str:
 def _buckets(
     bounds_s: tuple[float, ...], spread: Histogram
 ) -> tuple[list[tuple[str, float]], float]:
-    """Cumulative counts by upper bound, and the sum."""
+    """Return the cumulative counts by upper bound, and the sum."""
     names = [*map(str, bounds_s), "+Inf"]
     counts = [float(count) for count in accumulate(spread.counts)]
     return list(zip(names, counts, strict=True)), spread.sum_s

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1, made from the table of routes and the shapes of what they carry."""
+"""OpenAPI 3.1 document, generated from the endpoints and the types of their bodies."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -16,7 +16,7 @@ from supervisor.api.parameters import Parameter
 
 
 def routes_table(declared: Iterable[Endpoint]) -> str:
-    """The routes as a table in Markdown."""
+    """Return the routes as a Markdown table."""
     lines = ["| | what it does | answers |", "| --- | --- | --- |"]
     for each in declared:
         carries = "text" if each.media != JSON else "this document"
@@ -30,7 +30,7 @@ def routes_table(declared: Iterable[Endpoint]) -> str:
 
 
 def _takes(declared: Endpoint) -> str:
-    """` ?query=` and ` {keys of the body}`."""
+    """Return the parameters of a route as ` ?query=` and ` {keys of the body}`."""
     given = [each for each in declared.parameters if each.place != "path"]
     queries = "&".join(f"{each.name}=" for each in given if each.place == "query")
     headers = ", ".join(each.name for each in given if each.place == "header")
@@ -48,14 +48,14 @@ HTTP/1.1 over a UNIX socket. Times are RFC 3339 with an offset, durations are se
 
 
 class OpenApiDocument:
-    """The answer to `GET /openapi.json`; made at the first question."""
+    """Handler of `GET /openapi.json`; the document is built at the first request."""
 
     def __init__(self) -> None:
         self._declared: tuple[Endpoint, ...] = ()
         self._made: dict[str, Any] | None = None
 
     def describe(self, declared: Iterable[Endpoint]) -> None:
-        """What it is a document of."""
+        """Set the endpoints that the document describes."""
         self._declared = tuple(declared)
 
     async def get_openapi(self, request: Request) -> Response:
@@ -65,7 +65,7 @@ class OpenApiDocument:
 
 
 def openapi(declared: Iterable[Endpoint]) -> dict[str, Any]:
-    """The document as a value."""
+    """Return the OpenAPI document of these endpoints."""
     routes = list(declared)
     shapes = _shapes(routes)
     schemas, components = msgspec.json.schema_components(

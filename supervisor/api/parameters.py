@@ -1,8 +1,8 @@
-"""What a path or a query may carry: each value declared once, read and described.
+"""Path, query and header parameters of the API.
 
-A `Parameter` reads itself out of a request and says in JSON Schema what it
-accepts, so that a route and its documentation cannot part. A query key that a
-route does not declare is refused by `strangers_among`.
+A `Parameter` both parses its value from a request and describes it in JSON Schema,
+so that a route and its documentation cannot differ. `reject_unknown_query` refuses
+query keys that a route does not declare.
 """
 
 import contextlib
@@ -18,9 +18,10 @@ from supervisor.api.errors import HttpError
 from supervisor.core.model import State
 from supervisor.ledger.queries import MOST
 
-# A calendar cannot be asked at the ends of time, nor before the last zone changed at midnight.
+# Calendars fail at both ends of the datetime range, and before the last change of a zone
+# at midnight.
 _YEARS = range(2012, 9000)
-# SQLite counts so far.
+# 18 digits, which fit SQLite's 64-bit integer.
 _LARGEST = 10**18 - 1
 
 T = TypeVar("T")
@@ -28,9 +29,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Parameter(Generic[T]):
-    """One value: its name, where it stands, how it is read, what it may be.
+    """One parameter: its name, location, parser and JSON Schema.
 
-    place: path, query or header. otherwise: what an absent one means.
+    place: path, query or header. otherwise: the value if it is absent.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Parameter(Generic[T]):
     otherwise: T
 
     def of(self, request: Request) -> T:
-        """Its value in a request. Raises: Problem."""
+        """Return the value in a request. Raises: HttpError if it is invalid."""
         if self.place == "path":
             return self.read(request.path_params[self.name], self.name)
         found: Mapping[str, str] = (
@@ -52,7 +53,7 @@ class Parameter(Generic[T]):
 
 
 def reject_unknown_query(request: Request, declared: Iterable[Parameter[Any]]) -> None:
-    """Refuse query keys that are not declared, or given twice. Raises: Problem."""
+    """Refuse query keys that are not declared, or given twice. Raises: HttpError."""
     known = [each.name for each in declared if each.place == "query"]
     given = [name for name, _ in request.query_params.multi_items()]
     for name in given:
@@ -66,7 +67,7 @@ def reject_unknown_query(request: Request, declared: Iterable[Parameter[Any]]) -
 
 
 def number_in(text: str, name: str) -> int:
-    """A whole number. Raises: Problem."""
+    """Return the text as an integer of at most 18 digits. Raises: HttpError."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise HttpError(422, f'{name} "{text[:40]}": expected a whole number')
     return int(text)
@@ -81,7 +82,7 @@ def _up_to_most(text: str, name: str) -> int:
 
 def _instant_in(text: str, name: str) -> datetime:
     with contextlib.suppress(ValueError, OverflowError):
-        # A plus sign in a query string means a blank.
+        # A plus sign in a query string is decoded as a blank.
         instant = datetime.fromisoformat(text.replace(" ", "+"))
         if instant.tzinfo is not None and instant.year in _YEARS:
             return instant.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""POST: requests handed to the loop, and its replies."""
+"""POST handlers: each submits a request to the loop and returns the reply."""
 
 import asyncio
 from typing import TypeVar
@@ -18,14 +18,14 @@ from supervisor.state_dir import StateDir
 
 REPLY_S = 30.0
 RELOAD_S = 90.0
-# Longer than a call may take, and the child that makes it.
+# Longer than one call may take, including the start of its child process.
 TEST_S = 45.0
 
 B = TypeVar("B")
 
 
 class PostHandlers:
-    """The answers to requests."""
+    """Handlers of all POST routes."""
 
     def __init__(self, ground: HandlerContext) -> None:
         self._ground = ground
@@ -105,7 +105,7 @@ class PostHandlers:
         return require_ok(reply)
 
     def _opened(self, reply: control_requests.Reply) -> Response:
-        """The run that was asked for is the last one: its dependencies stand before it."""
+        """Return the requested run, which is the last one, after its dependencies."""
         run = self._ground.run_view(self._ground.run_of(reply.runs[-1]))
         return as_json(responses.Opened(run, reply.runs), 202)
 
@@ -118,7 +118,11 @@ class PostHandlers:
             raise HttpError(422, f"the body does not hold: {error}") from error
 
     async def _bytes(self, request: Request) -> bytes:
-        """The body; of one that is too large the rest is taken, for many read no answer before."""
+        """Return the body. Raises: HttpError 413 if it is too large.
+
+        The rest of a large body is read first: many clients read no response before
+        they have sent all of it.
+        """
         most, size = self._ground.limits.body_bytes, 0
         pieces: list[bytes] = []
         async for piece in request.stream():

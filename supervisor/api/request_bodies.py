@@ -1,4 +1,4 @@
-"""What a request may carry; a key that is not here is refused."""
+"""Types of request bodies; unknown keys are refused."""
 
 from typing import Annotated, Any
 
@@ -57,7 +57,7 @@ class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RestoreBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /v1/restore`; paths are absolute, for the supervisor has its own folder."""
+    """`POST /v1/restore`; paths are absolute: the supervisor has its own working directory."""
 
     file: Annotated[str, msgspec.Meta(pattern="^/")]
     target: Annotated[str, msgspec.Meta(pattern="^/")]

@@ -1,6 +1,6 @@
-"""What answers look like, where `core/views.py` has not said it already.
+"""Types of response bodies that are not in `core/views.py`.
 
-Values only: the routes send them, the document describes them.
+The docstrings of these classes appear in the OpenAPI document.
 """
 
 from datetime import datetime
@@ -19,9 +19,9 @@ class Jobs(Struct, frozen=True):
 
 
 class JobDetail(Definition, frozen=True, kw_only=True):
-    """A definition, how the job stands, and its open runs.
+    """A definition, the status of the job, and its open runs.
 
-    environment: only if it was asked for.
+    environment: only if requested.
     """
 
     status: JobStatus
@@ -30,7 +30,7 @@ class JobDetail(Definition, frozen=True, kw_only=True):
 
 
 class Slots(Struct, frozen=True):
-    """Coming slots, in the job's zone."""
+    """Coming slots, in the job's time zone."""
 
     slots: tuple[datetime, ...]
 
@@ -55,13 +55,13 @@ class Incidents(Struct, frozen=True):
 
 
 class Actions(Struct, frozen=True):
-    """Who asked what, newest first."""
+    """Who requested what, newest first."""
 
     actions: tuple[AuditEntry, ...]
 
 
 class Health(Struct, frozen=True):
-    """The tick is alive."""
+    """The last tick is recent."""
 
     healthy: bool
     tick_age_seconds: float
@@ -74,20 +74,20 @@ class Readiness(Struct, frozen=True):
 
 
 class Opened(Struct, frozen=True):
-    """The run that was asked for; runs: the numbers of all that were opened with it."""
+    """The run that was requested; runs: the numbers of all runs opened with it."""
 
     run: RunView
     runs: tuple[int, ...]
 
 
 class OpenedAll(Struct, frozen=True):
-    """The numbers of the runs that were opened, in their order."""
+    """The numbers of the runs that were opened, in order."""
 
     runs: tuple[int, ...]
 
 
 class Cancelled(Struct, frozen=True):
-    """The numbers of the runs that end."""
+    """The numbers of the runs that are being cancelled."""
 
     cancelled: tuple[int, ...]
 
@@ -105,32 +105,32 @@ class Resumed(Struct, frozen=True):
 
 
 class Acked(Struct, frozen=True):
-    """The incident that sends no reminders for a time."""
+    """The incident whose reminders are suspended for a time."""
 
     acked: int
 
 
 class Delivered(Struct, frozen=True):
-    """The channel that took a test alert."""
+    """The channel that accepted a test alert."""
 
     delivered: str
 
 
 class Stopping(Struct, frozen=True):
-    """The service is ending."""
+    """The service is stopping."""
 
     stopping: bool
 
 
 class ErrorBody(Struct, frozen=True):
-    """Why the answer is no, and what may help ("": nothing known)."""
+    """Why the request failed, and a hint ("" if there is none)."""
 
     error: str
     hint: str
 
 
 class ReloadError(Struct, frozen=True):
-    """Why jobs.yaml is refused, or why the request is (no problems then)."""
+    """Why jobs.yaml, or the request itself (then without problems), was refused."""
 
     error: str
     hint: str

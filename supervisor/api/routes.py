@@ -1,7 +1,7 @@
-"""What may be asked, as one list: nouns for GET, verbs for POST.
+"""The endpoints of the API, as one list: nouns for GET, verbs for POST.
 
-The list makes the router here and the document in `document.py`: a route that
-is not in it does not exist, and one that is cannot be undocumented.
+The router here and the document in `openapi.py` are both built from this list, so
+that every route is documented and every documented route exists.
 """
 
 from typing import Any
@@ -39,13 +39,13 @@ from supervisor.api.post_handlers import PostHandlers
 from supervisor.core.config_diff import Changes
 from supervisor.core.views import RunView, Status
 
-# What may also be read by TCP.
+# Paths that are also served over TCP.
 PUBLIC = ("/metrics", "/healthz")
 _TEXT = "text/plain"
 
 
 def get_endpoints(ground: HandlerContext) -> list[Endpoint]:
-    """GET."""
+    """Return the GET endpoints."""
     r = GetHandlers(ground)
     return [
         _get("/v1/status", r.get_status, "Get the state of the service", Status),
@@ -78,7 +78,7 @@ def get_endpoints(ground: HandlerContext) -> list[Endpoint]:
 
 
 def post_endpoints(ground: HandlerContext) -> list[Endpoint]:
-    """POST."""
+    """Return the POST endpoints."""
     a = PostHandlers(ground)
     return [
         _post("/v1/jobs/{job}/run", a.post_run, "Run a job now",
@@ -111,7 +111,7 @@ def post_endpoints(ground: HandlerContext) -> list[Endpoint]:
 
 
 def endpoints(ground: HandlerContext) -> list[Endpoint]:
-    """All of it, with the document of itself."""
+    """Return all endpoints, including the OpenAPI document."""
     declared = [*get_endpoints(ground), *post_endpoints(ground)]
     document = OpenApiDocument()
     declared.append(
@@ -124,12 +124,12 @@ def endpoints(ground: HandlerContext) -> list[Endpoint]:
 
 
 def application(ground: HandlerContext) -> Starlette:
-    """Everything, for the UNIX socket; a page that reaches a forwarded one is refused."""
+    """Return the application for the UNIX socket, with cross-origin protection."""
     return _application(endpoints(ground), Middleware(CrossOriginProtection))
 
 
 def public_application(ground: HandlerContext) -> Starlette:
-    """What strangers may read."""
+    """Return the application for the TCP socket, with the `PUBLIC` paths only."""
     return _application([each for each in endpoints(ground) if each.path in PUBLIC])
 
 
@@ -145,7 +145,7 @@ def _application(declared: list[Endpoint], *middleware: Middleware) -> Starlette
 
 
 def _checked(declared: Endpoint) -> Handler:
-    """The route, for requests that carry nothing undeclared."""
+    """Wrap a handler so that undeclared query keys are refused."""
     if not declared.is_strict:
         return declared.handler
 

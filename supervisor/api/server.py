@@ -1,9 +1,9 @@
-"""The thread that answers: one asyncio loop, its sockets, hard limits.
+"""The API thread: one asyncio loop and its listening sockets.
 
-We bind the sockets ourselves (uvicorn would open its own to all) and use
-uvicorn's protocol without its server, which polls. What a client may cost is
-in `limits.py`, how it is held to that in `guests.py`. Each socket counts its
-clients apart: whoever crowds the TCP one shuts nobody out of the other.
+The sockets are bound in `sockets.py`, because uvicorn would make its UNIX socket
+accessible to all users. uvicorn's protocol is used without its server, which polls.
+`connection.py` defines and enforces the limits per client. Each socket counts its
+clients separately: a flood on the TCP socket does not block the UNIX socket.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ RESTART_S = 1.0
 
 
 class ApiServer:
-    """The sockets and the thread that serves them. Raises: FolderTrouble."""
+    """The sockets and the thread that serves them. Raises: StateDirError."""
 
     def __init__(
         self,
@@ -55,18 +55,18 @@ class ApiServer:
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
     def open_metrics(self, address: str) -> None:
-        """Let /metrics and /healthz be read by TCP, from `start` on. Raises: OSError."""
+        """Bind a TCP socket for /metrics and /healthz; `start` serves it. Raises: OSError."""
         self._public = bind_tcp(address)
 
     def start(self) -> None:
-        """Answer from now on; who connected before waits in the backlog."""
+        """Start the thread; earlier connections wait in the backlog."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering; the socket file goes if it is still ours."""
+        """Stop the thread, and remove the socket file unless it was replaced."""
         self._is_closing.set()
         if self._thread.is_alive() and self._is_serving.wait(STOP_LIMIT_S):
-            # Its loop may have failed a moment ago, and be closed.
+            # The thread's loop may have failed and closed in the meantime.
             with contextlib.suppress(RuntimeError):
                 self._stop()
             self._thread.join(STOP_LIMIT_S)
@@ -78,7 +78,7 @@ class ApiServer:
                 self._path.unlink()
 
     def _run(self) -> None:
-        """Serve until closed; begin again where memory or descriptors were lacking."""
+        """Serve until closed; restart after a lack of memory or file descriptors."""
         while not self._is_closing.is_set():
             try:
                 asyncio.run(self._serve())
@@ -114,18 +114,18 @@ class ApiServer:
     def _protocol_factory(
         self, app: Starlette, kind: type[LimitedConnection], guests: dict[LimitedConnection, None]
     ) -> Callable[[], LimitedConnection]:
-        """What makes a guest of a connection."""
+        """Return the factory of protocol objects for one socket."""
         config = UvicornConfig(app, log_config=None, access_log=False, lifespan="off", ws="none")
         config.load()
-        # Its warnings are about clients, who may have as many as they like; what would be a
-        # fault of ours is still said.
+        # uvicorn's warnings are about invalid requests, which clients can send without limit.
+        # Errors are faults of the service and are still logged.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         state = ServerState()
         return lambda: kind(config, state, {}, self._limits, guests)
 
 
 def _say_in_short(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Say in one line what the system refuses; asyncio tries again after a second."""
+    """Log a system error in one line; asyncio retries accept after a second."""
     error = context.get("exception")
     if isinstance(error, (OSError, MemoryError)):
         _say(error)
@@ -135,13 +135,13 @@ def _say_in_short(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> N
 
 def _say(error: OSError | MemoryError) -> None:
     said = "not enough memory" if isinstance(error, MemoryError) else error
-    # The line itself may find no memory, and must not end the thread.
+    # Logging may itself run out of memory, which must not end the thread.
     with contextlib.suppress(MemoryError):
         logging.getLogger("nightshift").error("requests are not answered: %s", said)
 
 
 async def _flush_responses(*rooms: dict[LimitedConnection, None]) -> None:
-    """Let answers that are on their way arrive - that to `stop` among them - for a moment."""
+    """Wait up to `FLUSH_LIMIT_S` for pending responses, such as the one to `stop`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + FLUSH_LIMIT_S
     while loop.time() < deadline and not all(

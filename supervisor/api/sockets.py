@@ -1,4 +1,4 @@
-"""The listening sockets: where they are made, with whose rights, and what they replace."""
+"""Creation of the listening sockets: permissions, stale files, addresses."""
 
 import contextlib
 import grp
@@ -15,9 +15,9 @@ BACKLOG = 512
 
 
 def bind(path: Path, access: Access) -> socket.socket:
-    """A listening socket with its mode and group; a stale one is replaced.
+    """Return a listening UNIX socket with its mode and group; replace a stale one.
 
-    Raises: FolderTrouble.
+    Raises: StateDirError.
     """
     _remove_stale(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -41,13 +41,15 @@ def bind(path: Path, access: Access) -> socket.socket:
 
 
 def bind_tcp(address: str) -> socket.socket:
-    """A listening socket at `host:port`, `[v6]:port` or `:port`; host in numbers or localhost.
+    """Return a listening socket at `host:port`, `[v6]:port` or `:port`.
+
+    The host is an IP address or `localhost`.
 
     Raises: OSError.
     """
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    # Another name would be asked of servers that may not answer, before any job runs.
+    # Resolving other names could wait for DNS servers, and this runs before any job.
     numeric = 0 if host in ("", "localhost") else socket.AI_NUMERICHOST
     try:
         found = socket.getaddrinfo(
@@ -57,7 +59,7 @@ def bind_tcp(address: str) -> socket.socket:
         text = f'expected an address such as 127.0.0.1 or localhost, got "{host}"'
         raise OSError(text) from error
     for family, kind, protocol, _, at in found[:-1]:
-        with contextlib.suppress(OSError):  # a localhost that only has the other family
+        with contextlib.suppress(OSError):  # localhost may exist in the other address family only
             return _listen_at(at, family, kind, protocol)
     family, kind, protocol, _, at = found[-1]
     return _listen_at(at, family, kind, protocol)
@@ -77,7 +79,7 @@ def _listen_at(at: Any, *kind: int) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that nobody answers; anything else is never deleted."""
+    """Remove a socket that refuses connections. Raises: StateDirError for anything else."""
     try:
         kind = path.lstat().st_mode
     except FileNotFoundError:

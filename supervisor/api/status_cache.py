@@ -1,8 +1,8 @@
-"""The status as JSON, written piece by piece: what has not changed is not written again.
+"""Caches the encoded JSON of unchanged jobs and runs for `GET /v1/status`.
 
-A thousand jobs and as many open runs are half a megabyte, and in a burst each
-turn changes a few of them. Each piece is kept with the values it was made of;
-a piece whose words depend on the clock (a pause, a calendar) is always made anew.
+1000 jobs and as many open runs are 0.5 MB, and in a burst each turn changes a few of
+them. Each piece is kept with the values from which it was encoded. A piece that
+depends on the clock (a pause, a calendar) is always encoded again.
 """
 
 from datetime import datetime
@@ -23,7 +23,7 @@ _Piece = tuple[tuple[Any, ...], Raw]
 
 
 class StatusCache:
-    """The pieces of the last answer; it belongs to one thread."""
+    """The encoded pieces of the last response; not thread-safe."""
 
     def __init__(self) -> None:
         self._known: PersistentMap[str, Job] | None = None
@@ -32,7 +32,7 @@ class StatusCache:
         self._runs: dict[int, _Piece] = {}
 
     def status(self, world: SchedulerState, facts: Facts, now: datetime) -> Status:
-        """The status, to be encoded; its jobs and runs are JSON already."""
+        """Return the status, in which jobs and runs are already encoded as JSON."""
         if self._known is not world.jobs:
             self._known, self._in_file = world.jobs, build_views.jobs_in_file_order(world)
         self._jobs = {job.name: self._job(world, job, now) for job in self._in_file}
@@ -66,5 +66,5 @@ class StatusCache:
 
 
 def _are_same(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
-    """Whether these are the very values; to compare them would cost more than to write them."""
+    """Return whether the values are identical; equality would cost more than encoding."""
     return len(before) == len(after) and all(map(is_, before, after))

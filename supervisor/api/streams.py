@@ -1,9 +1,9 @@
-"""Streams: the changes of runs as server-sent events, and logs as they grow.
+"""Streaming responses: state changes of runs as server-sent events, and growing logs.
 
-The loop puts each change of a run's state, numbered, into a bounded ring of the
-desk and rings a bell only while somebody listens here. A reader that is slow
-is held back by its own socket, loses what the ring has moved past, and is told
-so; one that reads nothing is cut off (`guests.py`). Nothing is kept per reader.
+The loop appends each numbered change to the bounded ring of `bridge.py`, and calls
+the bell only while there are listeners. A slow reader is throttled by its socket,
+misses the changes that have left the ring, and gets a `missed` event. A reader that
+stops reading is disconnected (`connection.py`). Nothing is buffered per reader.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class EventStreams:
-    """The bell, and those who wait for it."""
+    """Factory of the streams; counts readers and wakes event listeners."""
 
     def __init__(self, desk: LoopBridge, folder: Path, limits: ClientLimits) -> None:
         self._desk = desk
@@ -39,24 +39,30 @@ class EventStreams:
         self._is_over = False
 
     def events(self, after: int | None) -> "Stream":
-        """Changes after this number (None: from now on). Raises: Problem, if too many listen."""
+        """Return the stream of changes after this number (None: from now on).
+
+        Raises: HttpError 503 if too many streams are open.
+        """
         self._require_room()
         pieces = self._listening(self._desk.newest if after is None else after)
         return Stream(self, pieces, "text/event-stream")
 
     def log(self, run: int, mask: Mask) -> "Stream":
-        """Return the log of a run as it grows. Raises: Problem, if too many listen."""
+        """Return the log of a run as it grows.
+
+        Raises: HttpError 503 if too many streams are open.
+        """
         self._require_room()
         return Stream(self, self._follow(run, mask), "text/plain; charset=utf-8")
 
     def kept_log(self, run: int, mask: Mask) -> StreamingResponse:
-        """Return the log of a run as far as it is kept now; it ends by itself."""
+        """Return the log of a run as it is kept now, without following it."""
         pieces = LogReader(self._runs_dir, run, mask).kept()
         return StreamingResponse(pieces, media_type="text/plain; charset=utf-8")
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[None]:
-        """One reader more, for as long as its answer takes."""
+        """Count one more reader while the context is active."""
         self._readers += 1
         try:
             yield
@@ -91,7 +97,7 @@ class EventStreams:
             self._listen(-1)
 
     async def _follow(self, run: int, mask: Mask) -> AsyncIterator[bytes]:
-        """Yield the log as it grows, whole lines at a time, until the run is over."""
+        """Yield the log as it grows, in whole lines, until the run has ended."""
         log = LogReader(self._runs_dir, run, mask)
         while True:
             world = self._desk.world
@@ -118,7 +124,10 @@ class EventStreams:
 
 
 class Stream(StreamingResponse):
-    """An answer that goes on; nothing is awaited between the look for room and its count."""
+    """A streaming response that is counted as a reader.
+
+    Nothing is awaited between the check for room and the count.
+    """
 
     def __init__(self, feed: EventStreams, pieces: AsyncIterator[bytes], media_type: str) -> None:
         super().__init__(pieces, media_type=media_type, headers={"Cache-Control": "no-store"})
@@ -130,7 +139,7 @@ class Stream(StreamingResponse):
 
 
 async def _rings(bell: asyncio.Event, within_s: float) -> bool:
-    """Whether it rang in time."""
+    """Return whether the bell rang within this time."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(bell.wait(), within_s)
         return True

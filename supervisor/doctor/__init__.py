@@ -1,8 +1,8 @@
-"""doctor: everything that can be known beforehand about why a night would fail.
+"""`nightshift doctor`: checks for problems that would make runs fail.
 
-A check is two functions: one measures on the ground, one judges what was measured and
-is pure. `checks.py` is the table of them, `finding.py` what a judge may say,
-`ground.py` what all measure from. The law: nothing is left behind and nobody is sent
-anything; and every check lives in a process of its own with a limit (`apart.py`), for
-a dead mount, a server that swallows bytes and a resolver can each hang for ever.
+A check is two functions: one measures, given a `DoctorContext`, and one judges the
+measurement and is pure. `checks.py` is the table of all checks, `finding.py` defines
+their results, `context.py` their input. Invariant: a check leaves nothing behind and
+sends no message. `isolation.py` runs each check in its own process with a time
+limit, because a dead mount, an unresponsive server and a resolver can hang forever.
 """

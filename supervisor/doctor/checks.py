@@ -1,4 +1,4 @@
-"""The table of all checks, in the order in which they are read."""
+"""The table of all checks, in the order of the report."""
 
 from typing import Any
 

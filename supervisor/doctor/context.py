@@ -1,6 +1,6 @@
-"""What every check measures from: places, definitions, and who answers at the socket.
+"""The input of all checks: paths, job definitions, and the running service.
 
-Values, and the few questions to them that several checks ask.
+Values, and a few helpers that several checks share.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,10 +15,10 @@ from supervisor.core.model import Config, Job
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """The supervisor that answers.
+    """The supervisor that answers at the socket.
 
-    pid: 0 if it is out of our sight. alerts_waiting, alerts_error: of those that were
-    not delivered.
+    pid: 0 if it is not visible. alerts_waiting, alerts_error: the number of undelivered
+    alerts, and why they were not delivered.
     """
 
     pid: int
@@ -29,12 +29,12 @@ class RunningService:
 
 @dataclass(frozen=True, slots=True)
 class DoctorContext:
-    """One installation, as the person who asks sees it.
+    """One installation, as seen by the user of this command.
 
-    config: None, if jobs.yaml has so many `mistakes`, or is not there: `no_file` says so.
-    living: None, and then `silence` says why nobody answers, and `way_out` what to do.
-    version: ours. zone_trouble: what is wrong with the zone that holds where jobs.yaml
-    names none.
+    config: None if jobs.yaml has errors (`mistakes` is their number) or does not exist
+    (`no_file` is the reason). living: None if no supervisor answers; then `silence` is
+    the reason and `way_out` the remedy. version: of this command. zone_trouble: what is
+    wrong with the default time zone, which is used if jobs.yaml sets none.
     """
 
     file: Path | None
@@ -52,7 +52,7 @@ class DoctorContext:
 
     @property
     def is_new(self) -> bool:
-        """Whether no supervisor has lived here yet; who may not look, cannot say so."""
+        """Return whether there is no ledger yet; False if permission to look is missing."""
         try:
             self.ledger.stat()
         except OSError as error:
@@ -61,33 +61,33 @@ class DoctorContext:
 
     @property
     def ledger(self) -> Path:
-        """The file of the ledger."""
+        """Return the path of the ledger."""
         return self.state / "ledger.sqlite3"
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """The enabled jobs."""
+        """Return the enabled jobs."""
         found = self.config.jobs if self.config is not None else ()
         return tuple(job for job in found if job.enabled)
 
     def of_worker(self, *workers: str) -> Iterator[tuple[Job, dict[str, Any]]]:
-        """The enabled jobs of these workers, each with its parameters."""
+        """Yield the enabled jobs of these workers, each with its parameters."""
         for job in self.jobs:
             if job.worker in workers:
                 yield job, parameters(job)
 
 
 def parameters(job: Job) -> dict[str, Any]:
-    """The `with` block."""
+    """Return the `with` block of a job."""
     found: dict[str, Any] = msgspec.json.decode(job.params_json)
     return found
 
 
 def path_in(job: Job, text: object) -> Path:
-    """A path of a `with` block, as the job's own process will read it."""
+    """Return a path from a `with` block, relative to the working directory of the job."""
     return Path(job.cwd, str(text))
 
 
 def in_container(root: Path = Path("/")) -> bool:
-    """Whether we are in a container, as far as one leaves a mark."""
+    """Return whether a marker file of Docker or Podman exists."""
     return any((root / mark).exists() for mark in (".dockerenv", "run/.containerenv"))

@@ -1,6 +1,6 @@
-"""The data that jobs care for: may its owner go on using it, and how old is its newest copy.
+"""Checks of SQLite databases and of the age of their backups.
 
-Asks the workers themselves, in whose words a run would fail.
+Calls the workers' own code, so that a problem is worded like the error of a run.
 """
 
 import os
@@ -20,17 +20,17 @@ from workers.backup import filenames, listing
 from workers.backup.errors import BackupError
 from workers.units import format_duration
 
-# Beyond its interval a copy may be as late as this: health's own limit for a daily one.
+# How much later than its interval a copy may be: the health worker's limit for a daily one.
 LATE_S = 86400.0
 _MAKERS = ("sync.missing_sets", "sync.missing_cards")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A SQLite database of some jobs.
+    """A SQLite database and the jobs that use it.
 
-    trouble: why a run would refuse it, without the subject; empty if none would.
-    made_by: the job that will make it, empty if none will.
+    trouble: why a run would refuse it, without the subject; empty if it would not.
+    made_by: the job that creates it, empty if there is none.
     """
 
     path: Path
@@ -42,9 +42,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """The newest verified copy of one backup job; age_s None: there is none, and why.
+    """The newest verified copy of one backup job.
 
-    expected_s: how old it may be. is_new: no supervisor has lived here yet.
+    age_s: None if there is no copy; `why` is the reason. expected_s: its maximum age.
+    is_new: whether no supervisor has run here yet.
     """
 
     job: str
@@ -55,7 +56,7 @@ class Copies:
 
 
 def sources(ground: DoctorContext) -> list[Source]:
-    """Every database that a worker of ours opens."""
+    """Return each database that a built-in worker opens."""
     users: dict[Path, list[Job]] = {}
     for job in ground.jobs:
         given = parameters(job)
@@ -65,7 +66,7 @@ def sources(ground: DoctorContext) -> list[Source]:
 
 
 def judge_sources(found: Iterable[Source]) -> Iterator[Finding]:
-    """There, SQLite, readable, and its owner is not locked out by our -wal and -shm."""
+    """Check that each database is readable, and that our -wal and -shm lock no owner out."""
     found = list(found)
     for source in found:
         more = f" and {len(source.jobs) - 2} more" if len(source.jobs) > 2 else ""
@@ -86,7 +87,7 @@ def judge_sources(found: Iterable[Source]) -> Iterator[Finding]:
 
 
 def copies(ground: DoctorContext) -> list[Copies]:
-    """Of each backup job, the newest verified copy."""
+    """Return the newest verified copy of each backup job."""
     return [
         _copies(job, path_in(job, given["database"]), path_in(job, given["directory"]), ground)
         for job, given in ground.of_worker("backup.run")
@@ -94,7 +95,7 @@ def copies(ground: DoctorContext) -> list[Copies]:
 
 
 def judge_copies(found: Iterable[Copies]) -> Iterator[Finding]:
-    """Not older than the calendar promises."""
+    """Check that no copy is older than its schedule implies."""
     found = list(found)
     for each in found:
         run = f"nightshift run {each.job} --wait"
@@ -141,7 +142,7 @@ def _copies(job: Job, path: Path, folder: Path, ground: DoctorContext) -> Copies
 
 
 def _interval_s(job: Job, now: datetime) -> float:
-    """From one slot to the next; a job without a calendar is asked for a copy a week."""
+    """Return the seconds between the next two slots; a week for a job without cron."""
     week_s = 7 * 86400.0
     if not job.cron:
         return week_s

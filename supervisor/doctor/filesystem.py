@@ -1,4 +1,4 @@
-"""Folders: may we write where we must, how long will the room last, how is jobs.yaml mounted."""
+"""Checks of folders: write permission, free space, and how jobs.yaml is mounted."""
 
 import os
 import pwd
@@ -18,13 +18,14 @@ from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_size
 
 _DAY_S = 86400.0
-# How far back growth is looked for, and how many days of it must have room.
+# The period in which growth is measured, the days of growth that must fit, and the
+# minimum free part of a volume.
 SEEN, LEAST_DAYS, LEAST_RATIO = timedelta(days=30), 14.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whose eyes we see with, and whose folder it is (None: there is none yet)."""
+    """The effective user, and the owner of the state folder (None: it does not exist)."""
 
     uid: int
     owner: int | None
@@ -32,10 +33,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder or file that is written to.
+    """A folder or file to which the service writes.
 
-    writable: or, if it is missing and made by us, whether it can be made.
-    read_only: its file system is.
+    writable: if it is missing, whether it can be created. read_only: whether its file
+    system is mounted read-only. made_by_us: whether the service creates it if missing.
     """
 
     path: Path
@@ -47,7 +48,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume; written_a_day: bytes, nothing taken away; None: nothing seen yet."""
+    """A volume.
+
+    written_a_day: bytes, without deletions; None: nothing measured yet.
+    """
 
     folder: Path
     free_bytes: int
@@ -56,20 +60,20 @@ class Volume:
 
     @property
     def days(self) -> float | None:
-        """For how long there is room at this rate."""
+        """Return the days until the volume is full at this rate."""
         return self.free_bytes / self.written_a_day if self.written_a_day else None
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """jobs.yaml (None: not there), and whether it is a mount point itself."""
+    """jobs.yaml (None: it does not exist), and whether the file itself is a mount point."""
 
     file: Path | None
     is_mount_point: bool
 
 
 def user(ground: DoctorContext) -> User:
-    """The effective user, and the owner of the state folder."""
+    """Return the effective user, and the owner of the state folder."""
     try:
         return User(os.geteuid(), ground.state.stat().st_uid)
     except OSError:
@@ -77,7 +81,7 @@ def user(ground: DoctorContext) -> User:
 
 
 def judge_user(found: User) -> Iterator[Finding]:
-    """What another user may do says nothing about the service."""
+    """Check that the command runs as the user of the service: permissions depend on it."""
     if found.owner in (None, found.uid):
         yield ok(_name(found.uid))
         return
@@ -90,14 +94,17 @@ def judge_user(found: User) -> Iterator[Finding]:
 
 
 def state(ground: DoctorContext) -> list[Place]:
-    """The state folder and what is written in it: ledger, output of runs, files of jobs."""
+    """Return the state folder and its contents: ledger, output of runs, files of jobs."""
     inside = [ground.state / name for name in ("runs", "tmp", "cache", "lock")]
     inside = [path for path in (ground.ledger, *inside) if os.path.lexists(path)]
     return [_place(ground.state, True), *(_place(path, True) for path in inside)]
 
 
 def backups(ground: DoctorContext) -> list[Place]:
-    """The folders of copies; a second copy's folder is never made, it may be unmounted."""
+    """Return the folders of backups.
+
+    The folder of a second copy is never created: it may be an unmounted volume.
+    """
     found: dict[Path, Place] = {}
     for job, given in ground.of_worker("backup.run"):
         main = path_in(job, given["directory"])
@@ -108,7 +115,7 @@ def backups(ground: DoctorContext) -> list[Place]:
 
 
 def judge_places(places: Iterable[Place]) -> Iterator[Finding]:
-    """One line for all that may be written, one for each that may not."""
+    """Report all writable places in one finding, and each other place in its own."""
     fine = []
     for place in places:
         named = shlex.quote(str(place.path))
@@ -134,7 +141,7 @@ def judge_places(places: Iterable[Place]) -> Iterator[Finding]:
 
 
 def disks(ground: DoctorContext) -> list[Volume]:
-    """Each volume that grows, with what the ledger saw written to it."""
+    """Return each volume to which the service writes, with the rate taken from the ledger."""
     folders = [ground.state]
     for job, given in ground.of_worker("backup.run"):
         folders += [path_in(job, text) for text in (given["directory"], *given.get("copies", ()))]
@@ -156,7 +163,7 @@ def disks(ground: DoctorContext) -> list[Volume]:
 
 
 def judge_disks(volumes: Iterable[Volume]) -> Iterator[Finding]:
-    """Room for two weeks, even if nothing were removed."""
+    """Check that each volume has room for two weeks, assuming nothing is deleted."""
     for volume in volumes:
         free = f"{format_size(volume.free_bytes)} free at {volume.folder}"
         total = volume.free_bytes + volume.used_bytes
@@ -174,7 +181,7 @@ def judge_disks(volumes: Iterable[Volume]) -> Iterator[Finding]:
 
 
 def mount(ground: DoctorContext) -> Mount:
-    """Whether jobs.yaml is mounted alone, as the kernel tells it."""
+    """Return whether jobs.yaml is a mount point, according to /proc/self/mountinfo."""
     if ground.file is None:
         return Mount(None, False)
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
@@ -183,7 +190,7 @@ def mount(ground: DoctorContext) -> Mount:
 
 
 def judge_mount(found: Mount) -> Iterator[Finding]:
-    """A file that is mounted alone never shows an editor's rename."""
+    """Check that jobs.yaml is not a mount point: such a mount hides an editor's rename."""
     if found.file is None:
         yield ok("not mounted, since it is not there")
     elif found.is_mount_point:
@@ -209,13 +216,13 @@ def _place(path: Path, made_by_us: bool) -> Place:
 
 
 def _there(path: Path) -> Path:
-    """It, or the nearest folder above it that we can see."""
+    """Return the path, or its nearest visible parent."""
     seen = (each for each in (path, *path.parents) if os.path.exists(each))
     return next(seen, Path("/"))
 
 
 def _rates(ground: DoctorContext) -> dict[Path, float]:
-    """Bytes a day, by folder: copies of the backup jobs, and the output of all runs."""
+    """Return bytes per day by folder: backups, and the output of all runs."""
     if ground.is_new:
         return {}
     since = datetime.now(UTC) - SEEN
@@ -238,7 +245,10 @@ def _rates(ground: DoctorContext) -> dict[Path, float]:
 
 
 def _a_day(written: list[tuple[Run, int]]) -> float:
-    """At least a day counts as seen, so that one loud hour is not taken for a habit."""
+    """Return bytes per day.
+
+    The period is at least a day, so that one busy hour is not extrapolated.
+    """
     if not written:
         return 0.0
     first = min(run.due for run, _ in written)
@@ -247,7 +257,7 @@ def _a_day(written: list[tuple[Run, int]]) -> float:
 
 
 def _size(run: Run) -> int:
-    """The bytes of the copy that a run made, 0 if it made none."""
+    """Return the size of the copy that a run made in bytes, 0 if it made none."""
     found = msgspec.json.decode(run.result_json) if run.result_json else {}
     size = found.get("size_bytes", 0) if isinstance(found, dict) else 0
     return size if isinstance(size, int) else 0
@@ -262,7 +272,10 @@ def _room(folder: Path) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """mountinfo writes blanks, tabs, line ends and backslashes as \\040, \\011, \\012, \\134."""
+    """Decode blanks, tabs, newlines and backslashes of mountinfo.
+
+    The kernel writes them as \\040, \\011, \\012, \\134.
+    """
     for code, letter in (("040", " "), ("011", "\t"), ("012", "\n"), ("134", "\\")):
         text = text.replace(f"\\{code}", letter)
     return text

@@ -1,4 +1,4 @@
-"""What a check may say, and what a check is. Values only."""
+"""Definition of a check and of its findings. Values only."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ M = TypeVar("M")
 
 
 class State(StrEnum):
-    """How a finding stands; only `mend` makes the verb end with 1."""
+    """Severity of a finding; only `mend` makes the command exit with status 1."""
 
     WELL = "well"
-    NOTE = "note"  # worth knowing; nothing fails for it
+    NOTE = "note"  # for information: no run fails because of it
     MEND = "mend"
 
 
 class Finding(Struct, frozen=True):
-    """One sentence about one thing.
+    """One finding of a check.
 
-    check: its name in the table; a judge leaves it empty. value: what was measured.
-    expected: what should be there instead, empty if all is well. mend: the command
-    that does it, or the line for the file that is named.
+    check: its name in the table; the judging function leaves it empty. value: the
+    measurement. expected: the required value, empty if there is no problem. mend: the
+    command that fixes it, or the line to put in the named file.
     """
 
     check: str
@@ -36,23 +36,23 @@ class Finding(Struct, frozen=True):
 
 
 def ok(value: str) -> Finding:
-    """Nothing to do."""
+    """Return a finding that needs no action."""
     return Finding("", State.WELL, value)
 
 
 def info(value: str, expected: str = "", mend: str = "") -> Finding:
-    """Nothing fails for it, and yet it should be known."""
+    """Return a finding for information: no run fails because of it."""
     return Finding("", State.NOTE, value, expected, mend)
 
 
 def problem(value: str, expected: str, mend: str) -> Finding:
-    """Somebody has to do something."""
+    """Return a finding that needs action."""
     return Finding("", State.MEND, value, expected, mend)
 
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[M]):
-    """One line of the table: measured on the ground, then judged."""
+    """One check: `measure` reads the system, `judge` turns the measurement into findings."""
 
     name: str
     measure: Callable[[DoctorContext], M]

@@ -1,4 +1,4 @@
-"""The machine: kernel, Python, descriptors, clock, and a container's root."""
+"""Checks of the machine: kernel, Python, file descriptors, clock, container root."""
 
 import os
 import re
@@ -17,19 +17,19 @@ from supervisor.doctor.finding import Finding, info, ok, problem
 from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_duration
 
-# pidfd_open, by which the end of a process is waited for.
+# pidfd_open, which is used to wait for the end of a process.
 OLDEST_KERNEL = (5, 3)
 OLDEST_PYTHON = (3, 11)
-# Of one run: a socket and two pipes here, and a keeper that inherits none of them.
+# Per run: a socket and two pipes in this process, and a keeper that inherits none of them.
 FILES_A_RUN, FILES_OF_OURS = 8, 256
-# A run may end some milliseconds after our own clock was read.
+# LEDGER_AHEAD_S: a run may end some milliseconds after the clock was read here.
 LEDGER_AHEAD_S, FILE_SKEW_S, JUMP_S = 60.0, 5.0, 0.1
 _WATCHED_S, _READINGS = 0.2, 9
 
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """The interpreter, and the SQLite in it."""
+    """The versions of the interpreter and of its SQLite."""
 
     version: tuple[int, ...]
     sqlite: str
@@ -37,7 +37,7 @@ class Python:
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """The hard limit of open files (-1: none), and how many runs may live at once."""
+    """The hard limit of open files (-1: no limit), and the maximum of concurrent runs."""
 
     hard: int
     places: int
@@ -45,11 +45,11 @@ class Descriptors:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The wall clock beside other clocks, in seconds.
+    """The wall clock compared with other clocks, in seconds.
 
-    ledger_ahead_s: how far the ledger's newest instant lies in the future.
-    file_skew_s: what the file system of the state folder says later than we do.
-    jump_s: what the wall clock gained on the monotonic one within a moment.
+    ledger_ahead_s: how far the newest time in the ledger lies in the future.
+    file_skew_s: how far the clock of the state folder's file system is ahead.
+    jump_s: what the wall clock gained on the monotonic clock during the measurement.
     """
 
     ledger_ahead_s: float | None
@@ -59,19 +59,19 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The root file system."""
+    """The root file system, and whether this is a container."""
 
     in_container: bool
     read_only: bool
 
 
 def kernel(_ground: DoctorContext) -> str:
-    """The release of the kernel."""
+    """Return the release of the kernel."""
     return os.uname().release
 
 
 def judge_kernel(release: str) -> Iterator[Finding]:
-    """It must know pidfds."""
+    """Check that the kernel supports pidfds."""
     number = re.match(r"(\d+)\.(\d+)", release)
     if number and (int(number[1]), int(number[2])) >= OLDEST_KERNEL:
         yield ok(f"Linux {release}")
@@ -81,12 +81,12 @@ def judge_kernel(release: str) -> Iterator[Finding]:
 
 
 def python(_ground: DoctorContext) -> Python:
-    """The interpreter that runs this."""
+    """Return the version of the running interpreter."""
     return Python(tuple(sys.version_info[:3]), sqlite3.sqlite_version)
 
 
 def judge_python(found: Python) -> Iterator[Finding]:
-    """It must be one that the code was written for."""
+    """Check that the Python version is supported."""
     value = f"{'.'.join(map(str, found.version))}, SQLite {found.sqlite}"
     if found.version[:2] >= OLDEST_PYTHON:
         yield ok(value)
@@ -96,7 +96,7 @@ def judge_python(found: Python) -> Iterator[Finding]:
 
 
 def descriptors(ground: DoctorContext) -> Descriptors:
-    """The limit of the supervisor's process if it can be seen, else of ours."""
+    """Return the limit of the supervisor's process if readable, else of this process."""
     places = ground.config.max_concurrent if ground.config is not None else 3
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if ground.living is not None and ground.living.pid:
@@ -111,7 +111,7 @@ def descriptors(ground: DoctorContext) -> Descriptors:
 
 
 def judge_descriptors(found: Descriptors) -> Iterator[Finding]:
-    """Enough for as many runs as may live at once."""
+    """Check that the limit suffices for the maximum of concurrent runs."""
     needed = FILES_OF_OURS + FILES_A_RUN * found.places
     if found.hard < 0 or found.hard >= needed:
         yield ok("no limit" if found.hard < 0 else f"up to {found.hard}")
@@ -124,7 +124,7 @@ def judge_descriptors(found: Descriptors) -> Iterator[Finding]:
 
 
 def clock(ground: DoctorContext) -> Clock:
-    """The clocks within reach."""
+    """Compare the wall clock with the ledger, the file system and the monotonic clock."""
     before = _wall_beside_monotonic_s()
     ahead_s, skew_s = _ledger_ahead_s(ground), _file_skew_s(ground)
     time.sleep(_WATCHED_S)
@@ -132,7 +132,7 @@ def clock(ground: DoctorContext) -> Clock:
 
 
 def judge_clock(found: Clock) -> Iterator[Finding]:
-    """It goes forward, and agrees with what it said before."""
+    """Check that the clock agrees with the ledger and the file system, and does not jump."""
     is_well = True
     if found.ledger_ahead_s is not None and found.ledger_ahead_s > LEDGER_AHEAD_S:
         is_well = False
@@ -157,12 +157,12 @@ def judge_clock(found: Clock) -> Iterator[Finding]:
 
 
 def root(_ground: DoctorContext) -> Root:
-    """What / is mounted as."""
+    """Return whether / is mounted read-only, and whether this is a container."""
     return Root(in_container(), bool(os.statvfs("/").f_flag & os.ST_RDONLY))
 
 
 def judge_root(found: Root) -> Iterator[Finding]:
-    """Read-only in a container; elsewhere it is as it is."""
+    """Check that / is read-only in a container; elsewhere anything is accepted."""
     if found.read_only or not found.in_container:
         yield ok("read-only" if found.read_only else "not in a container")
     else:
@@ -170,7 +170,7 @@ def judge_root(found: Root) -> Iterator[Finding]:
 
 
 def _wall_beside_monotonic_s() -> float:
-    """One clock less the other, from the readings that were least torn apart."""
+    """Return wall clock minus monotonic clock, from the reading with the shortest interval."""
     read = [(time.monotonic(), time.time(), time.monotonic()) for _ in range(_READINGS)]
     first, wall, last = min(read, key=lambda each: each[2] - each[0])
     return wall - (first + last) / 2
@@ -192,5 +192,5 @@ def _file_skew_s(ground: DoctorContext) -> float | None:
     try:
         with tempfile.TemporaryFile(dir=ground.state) as file:
             return os.fstat(file.fileno()).st_mtime - time.time()
-    except OSError:  # another check's business
+    except OSError:  # reported by the check `state`
         return None

@@ -1,8 +1,8 @@
-"""Each check in a process of its own, all at once, each with a limit.
+"""Runs each check in its own process, all at once, with a time limit.
 
-The process that asks has one thread and no descriptor worth guarding, so a fork is
-enough. What hangs is killed; what cannot be killed, in a dead mount, is not waited for.
-What a check started carries a mark, by which daemons are found and killed, too.
+The parent has one thread and no descriptor that needs protection, so a plain fork is
+enough. A check that hangs is killed; one that cannot be killed, in a dead mount, is
+not waited for. All processes of a check carry a mark, so that daemons are killed too.
 """
 
 import os
@@ -28,7 +28,7 @@ _LARGEST_BYTES = 1024**2
 
 @dataclass(frozen=True, slots=True)
 class RunningCheck:
-    """A check that has begun; `answer` is a pipe that ends with its process."""
+    """A check that was started; `answer` is the read end of a pipe from its process."""
 
     check: Check[Any]
     pid: int
@@ -38,7 +38,7 @@ class RunningCheck:
 def examine(
     checks: Sequence[Check[Any]], ground: DoctorContext, limit_s: float = LIMIT_S
 ) -> Iterator[Finding]:
-    """What the checks find, in their order."""
+    """Run the checks and yield their findings, in the order of the checks."""
     deadline = time.monotonic() + limit_s
     instance = f"doctor-{os.getpid()}-{time.monotonic_ns()}"
     begun = [_begin(check, ground, instance) for check in checks]
@@ -65,10 +65,10 @@ def _begin(check: Check[Any], ground: DoctorContext, instance: str) -> RunningCh
 
 
 def _answer(check: Check[Any], ground: DoctorContext, pipe: int, asker: int) -> NoReturn:
-    """The life of the child; whatever it imports may print, raise or hang."""
+    """Run the check in the child and write its findings; imports may print, raise or hang."""
     try:
         if not process_tree.set_parent_death_signal(asker, signal.SIGKILL):
-            os._exit(1)  # nobody listens any more
+            os._exit(1)  # the parent has already exited
         os.setpgid(0, 0)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
@@ -81,7 +81,7 @@ def _answer(check: Check[Any], ground: DoctorContext, pipe: int, asker: int) -> 
 def _findings(check: Check[Any], ground: DoctorContext) -> list[Finding]:
     try:
         return list(check.judge(check.measure(ground)))
-    # The outermost edge of a process: it must answer, whatever it meets.
+    # Outermost handler of the child: every error must become a finding.
     except Exception as error:
         return [_unmeasured(f"{type(error).__name__}: {error}")]
 

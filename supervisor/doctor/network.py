@@ -1,8 +1,8 @@
-"""What lies outside: PostgreSQL with the rights that replication needs, and webhooks.
+"""Checks of PostgreSQL, including the rights that replication needs, and of webhooks.
 
-The law: nobody is sent anything. A webhook is connected to, its certificate looked at,
-and the connection closed; a message is sent by `nightshift notify --test` alone. No
-path or query of a URL, and no DSN, gets out of here.
+Invariant: no message is sent. A webhook is only connected to, its certificate is
+verified, and the connection is closed; `nightshift notify --test` sends a message.
+Findings contain no path or query of a URL, and no DSN.
 """
 
 import os
@@ -31,7 +31,7 @@ SELECT current_database(), current_user,
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What our role may do; schema None: it is not there."""
+    """The rights of our role; schema None: the schema does not exist."""
 
     database: str
     role: str
@@ -42,9 +42,9 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """PostgreSQL as some jobs reach it.
+    """A PostgreSQL server with the connection settings of some jobs.
 
-    trouble: why it cannot be asked. schema: where replication writes; empty, and
+    trouble: why it cannot be queried. schema: the target of replication; empty, with
     rights None, if no job replicates.
     """
 
@@ -56,7 +56,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Host and port of a webhook or heartbeat. via: the proxy it would go through."""
+    """Host and port of a webhook or heartbeat.
+
+    via: "proxy" if requests go through a proxy, else empty.
+    """
 
     host: str
     trouble: str
@@ -64,7 +67,7 @@ class Webhook:
 
 
 def servers(ground: DoctorContext) -> list[Server]:
-    """Each PostgreSQL in use, asked once."""
+    """Query each PostgreSQL server in use once."""
     asked: dict[tuple[Any, ...], list[str]] = {}
     for job, given in ground.of_worker("replication.run", "health.run"):
         is_target = job.worker == "replication.run"
@@ -76,7 +79,7 @@ def servers(ground: DoctorContext) -> list[Server]:
 
 
 def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
-    """It answers, and the role may do what replication does."""
+    """Check that each server answers, and that the role has the rights for replication."""
     found = list(found)
     for server in found:
         jobs = ", ".join(server.jobs)
@@ -97,7 +100,7 @@ def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
 
 
 def webhooks(ground: DoctorContext) -> list[Webhook]:
-    """Each host that alerts or heartbeats are sent to."""
+    """Connect to each host to which alerts or heartbeats are sent."""
     if ground.config is None:
         return []
     config = ground.config
@@ -107,7 +110,7 @@ def webhooks(ground: DoctorContext) -> list[Webhook]:
 
 
 def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
-    """A connection and a certificate; whether a message is taken, only a message tells."""
+    """Check connection and certificate; only a test message shows whether alerts arrive."""
     found = list(found)
     test = "nightshift notify --test"
     for door in found:
@@ -124,8 +127,8 @@ def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
 
 
 def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[str]) -> Server:
-    """Our process is a child of its own, and may take the environment of the job."""
-    # Late: only this check needs it, and the supervisor's own process never does.
+    """Connect with the environment of the job; safe because this runs in its own process."""
+    # Imported late: only this check needs it, and the supervisor itself never does.
     import psycopg
 
     for name in [name for name in os.environ if name.startswith("PG")]:
@@ -149,7 +152,7 @@ def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[
 
 
 def _grants(rights: Rights, schema: str) -> Iterator[str]:
-    """The statements that give the role what it lacks."""
+    """Yield the statements that grant the missing rights to the role."""
     database, role, name = (_quoted(text) for text in (rights.database, rights.role, schema))
     if not rights.temporary:
         yield f"GRANT TEMPORARY ON DATABASE {database} TO {role}"
@@ -160,7 +163,7 @@ def _grants(rights: Rights, schema: str) -> Iterator[str]:
 
 
 def _libpq(job: Job) -> tuple[tuple[str, str], ...]:
-    """What libpq will find in the environment of the job; an empty one is as good as none."""
+    """Return the libpq variables in the environment of the job; empty ones count as unset."""
     inherited = os.environ if job.inherit_env else {}
     found = {**inherited, **dict(job.env)}
     return tuple(
@@ -169,7 +172,7 @@ def _libpq(job: Job) -> tuple[tuple[str, str], ...]:
 
 
 def _host(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port."""
+    """Return the scheme, host and port of a URL."""
     parts = urlsplit(url)
     usual = 443 if parts.scheme == "https" else 80
     return (parts.scheme, parts.hostname or "", parts.port or usual)

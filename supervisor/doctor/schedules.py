@@ -1,4 +1,4 @@
-"""Times: zone data, what daylight saving will do soon, and timeouts beside usual times."""
+"""Checks of time zone data, coming daylight saving changes, and timeouts."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from workers.units import format_duration
 
 SOON_DAYS = 60
 OLD_YEARS = 2
-# Fewer runs than this tell of no habit; p95 must leave a fifth of the timeout.
+# At least LEAST_RUNS attempts give a usable p95, which must leave a fifth of the timeout.
 LEAST_RUNS, MOST_RUNS, FULL = 5, 100, 0.8
 _TABLE = Path("/usr/share/zoneinfo/tzdata.zi")
 
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """The zones in use, and of which year their data is (`2025b`; empty: not told).
+    """The time zones in use, and the edition of their data (`2025b`; empty: unknown).
 
-    trouble: why the zone of the machine is not known, "" if it is.
+    trouble: why the time zone of the machine is unknown, "" if it is known.
     """
 
     names: tuple[str, ...]
@@ -36,7 +36,7 @@ class Zones:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """How long a job takes: the 95th of 100 of its attempts, and how many hit the timeout."""
+    """How long a job takes: the 95th percentile of its attempts, and the number of timeouts."""
 
     job: str
     timeout_s: float
@@ -46,7 +46,7 @@ class Usual:
 
 
 def zones(ground: DoctorContext) -> Zones:
-    """Every zone of jobs.yaml, and the edition of the table they come from."""
+    """Return every time zone in jobs.yaml, and the edition of the zone data."""
     named = {job.timezone for job in ground.jobs}
     if ground.config is not None:
         named.add(ground.config.timezone)
@@ -55,7 +55,7 @@ def zones(ground: DoctorContext) -> Zones:
 
 
 def judge_zones(found: Zones) -> Iterator[Finding]:
-    """Governments change their clocks; a table of years ago does not know it."""
+    """Check that the zone data is recent enough to contain new rules."""
     if found.trouble:
         yield info(found.trouble, "a zone", 'set "timezone" in jobs.yaml, or TZ')
     value = f"{', '.join(found.names) or 'none in use'}; zone data {found.edition or 'is there'}"
@@ -68,14 +68,14 @@ def judge_zones(found: Zones) -> Iterator[Finding]:
 
 
 def daylight(ground: DoctorContext) -> list[tuple[str, str]]:
-    """What the clock will do to jobs soon: (job, sentence)."""
+    """Return the effects of coming clock changes on jobs, as (job, sentence)."""
     now = datetime.now(UTC)
     told = ((job.name, dst.describe(job, now, SOON_DAYS)) for job in ground.jobs)
     return [(name, said) for name, sentences in told for said in sentences]
 
 
 def judge_daylight(moved: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    """Known beforehand, it is no surprise."""
+    """Report each slot that a clock change affects."""
     moved = list(moved)
     for job, said in moved:
         yield info(f"{job}: {said}", "", "another hour in its cron, if that must not be")
@@ -84,7 +84,7 @@ def judge_daylight(moved: Iterable[tuple[str, str]]) -> Iterator[Finding]:
 
 
 def usual(ground: DoctorContext) -> list[Usual]:
-    """Of each job with a timeout, how long its newest attempts took."""
+    """Return for each job with a timeout how long its newest attempts took."""
     if ground.is_new:
         return []
     history = History(ground.state)
@@ -100,7 +100,7 @@ def usual(ground: DoctorContext) -> list[Usual]:
 
 
 def judge_usual(found: Iterable[Usual]) -> Iterator[Finding]:
-    """A timeout is for what is wrong, not for a slow night."""
+    """Check that each timeout is well above the usual duration of its job."""
     fine = 0
     for job in found:
         if job.p95_s <= FULL * job.timeout_s and not job.timed_out * 10 > job.runs:
@@ -127,7 +127,10 @@ def _usual(job: Job, attempts: Iterable[Attempt]) -> Iterator[Usual]:
 
 
 def _edition() -> str:
-    """`2025b`: of the system's table, which is asked first, else of the package's."""
+    """Return the edition of the zone data, such as `2025b`.
+
+    The system's zone data takes precedence over the tzdata package.
+    """
     try:
         with open(_TABLE, encoding="ascii", errors="replace") as table:
             return table.readline().removeprefix("# version").strip()[:8]

@@ -1,4 +1,4 @@
-"""The service itself: its file, its socket, its processes, and how it will be stopped."""
+"""Checks of the service: its config file, socket, processes, and shutdown time."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from supervisor.doctor.context import DoctorContext, in_container
 from supervisor.doctor.finding import Finding, info, ok, problem
 from workers.units import format_duration, parse_duration
 
-# docker stop, where nobody says otherwise; and what is left for the end itself.
+# Default timeout of docker stop; and the time that the shutdown needs after the grace.
 DOCKER_STOP_S, MARGIN_S = 10.0, 2.0
 _SYSTEMCTL_S = 3.0
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0}
@@ -22,11 +22,11 @@ _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "day": 8
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """Who adopts orphans here.
+    """Process 1, the supervisor, and the handling of orphans.
 
-    first: the name of process 1. pid: of the supervisor, 0 if nobody answers.
-    adopts: whether the kernel lets a process adopt its orphans. zombies: of the
-    supervisor's own dead children that it has not asked for.
+    first: the name of process 1. pid: of the supervisor, 0 if none answers.
+    adopts: whether the kernel permits PR_SET_CHILD_SUBREAPER. zombies: the number of
+    children that the supervisor has not reaped.
     """
 
     first: str
@@ -39,7 +39,8 @@ class Init:
 class Stop:
     """How long the service takes to stop, and how long it is given.
 
-    unit, unit_s: of systemd, if it is a unit's; unit_s None: not known, or no end.
+    unit: its systemd unit, if any. unit_s: the unit's stop timeout; None: unknown or
+    infinite.
     """
 
     grace_s: float
@@ -49,12 +50,12 @@ class Stop:
 
 
 def file(ground: DoctorContext) -> DoctorContext:
-    """jobs.yaml was read before."""
+    """Return the context: jobs.yaml was already read."""
     return ground
 
 
 def judge_file(ground: DoctorContext) -> Iterator[Finding]:
-    """Without mistakes."""
+    """Check that jobs.yaml exists and has no errors."""
     if ground.file is None:
         yield problem(ground.no_file, "a jobs.yaml", "nightshift init")
     elif ground.config is None:
@@ -66,12 +67,12 @@ def judge_file(ground: DoctorContext) -> Iterator[Finding]:
 
 
 def answers(ground: DoctorContext) -> DoctorContext:
-    """The supervisor was asked before."""
+    """Return the context: the supervisor was already queried."""
     return ground
 
 
 def judge_answers(ground: DoctorContext) -> Iterator[Finding]:
-    """Somebody answers, of our version, and its alerts arrive."""
+    """Check that a supervisor of this version answers, and that its alerts are delivered."""
     if ground.living is None and ground.is_new:
         yield info(
             f"no supervisor has lived at {ground.state} yet",
@@ -89,7 +90,7 @@ def judge_answers(ground: DoctorContext) -> Iterator[Finding]:
 
 
 def init(ground: DoctorContext) -> Init:
-    """Process 1, the supervisor, and what it leaves lying."""
+    """Return process 1, the supervisor, and its number of zombies."""
     pid = ground.living.pid if ground.living is not None else 0
     try:
         process_tree.adopt_orphans()
@@ -104,7 +105,7 @@ def init(ground: DoctorContext) -> Init:
 
 
 def judge_init(found: Init) -> Iterator[Finding]:
-    """Orphans are adopted, and the dead are asked for."""
+    """Check that orphans are adopted and dead children are reaped."""
     first = "nightshift is process 1" if found.pid == 1 else f"process 1 is {found.first}"
     if not found.adopts:
         yield problem(
@@ -120,17 +121,17 @@ def judge_init(found: Init) -> Iterator[Finding]:
 
 
 def stop(ground: DoctorContext) -> Stop:
-    """The shutdown grace, and the patience of whoever stops the service."""
+    """Return the shutdown grace, and the stop timeout of systemd."""
     grace_s = ground.config.shutdown_grace_s if ground.config is not None else 30.0
     typed = ground.environ.get("NIGHTSHIFT_SHUTDOWN_GRACE", "")
-    with contextlib.suppress(ValueError):  # `start` refuses it, in words
+    with contextlib.suppress(ValueError):  # `nightshift start` reports an invalid value
         grace_s = parse_duration(typed) if typed else grace_s
     unit = _unit(ground.living.pid) if ground.living is not None else ""
     return Stop(grace_s, unit, _timeout_stop_s(unit) if unit else None, in_container())
 
 
 def judge_stop(found: Stop) -> Iterator[Finding]:
-    """Whoever stops it waits longer than it takes."""
+    """Check that systemd or docker waits longer than the shutdown takes."""
     grace = format_duration(found.grace_s)
     needed_s = found.grace_s + MARGIN_S
     if found.unit_s is not None and found.unit_s < needed_s:
@@ -157,13 +158,13 @@ def _of_version(theirs: str, ours: str) -> Iterator[Finding]:
 
 
 def zombies(pid: int) -> int:
-    """Dead children of a process; what may not be seen is not counted."""
+    """Return the number of zombie children of a process, as far as they are visible."""
     found = 0
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
         try:
-            # After the name, which may hold blanks and brackets: state, parent.
+            # The name may contain blanks and brackets; after it: state, parent pid (proc(5)).
             fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
@@ -172,7 +173,7 @@ def zombies(pid: int) -> int:
 
 
 def _unit(pid: int) -> str:
-    """The systemd service of a process, empty if it is none's."""
+    """Return the systemd service of a process, empty if there is none."""
     try:
         text = Path(f"/proc/{pid}/cgroup").read_text()
     except OSError:
@@ -182,7 +183,7 @@ def _unit(pid: int) -> str:
 
 
 def _timeout_stop_s(unit: str) -> float | None:
-    """What systemd says of it: `1min 30s`; None: infinity, or nothing that we understand."""
+    """Return the stop timeout of a unit in seconds; None: infinite or unknown."""
     words = ["systemctl", "show", "--value", "-p", "TimeoutStopUSec", "--", unit]
     try:
         done = subprocess.run(
@@ -194,7 +195,7 @@ def _timeout_stop_s(unit: str) -> float | None:
 
 
 def seconds_of(text: str) -> float | None:
-    """Seconds of `1min 30s` as systemd writes them; None: it is no such text."""
+    """Parse a systemd duration such as `1min 30s` to seconds; None if it is not one."""
     found = 0.0
     for word in text.split():
         match = re.fullmatch(r"(\d+)([a-z]+)", word)

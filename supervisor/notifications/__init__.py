@@ -1,6 +1,7 @@
-"""Telling the world outside: alerts to a channel, heartbeats to URLs.
+"""Delivery of alerts to a channel and of heartbeats to URLs.
 
-What is to be told, in what order and when is decided in the core; here it becomes
-texts and calls. `posting` and `heart` run in children, the only places where
-requests is imported; all else runs in the supervisor and never waits.
+The core decides what is sent, in which order and when; this package builds the
+messages and makes the HTTP calls. `child` runs in child processes, the only place
+that imports requests. Everything else runs in the supervisor and never blocks. Start
+with `alert_sender.py` and `heartbeat_sender.py`.
 """

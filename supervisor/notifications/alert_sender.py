@@ -1,7 +1,8 @@
-"""The supervisor's side of alerts: `Deliver` -> a journey -> `Delivered`, `Undelivered`.
+"""Alert delivery in the supervisor: `Deliver` -> child -> `Delivered` or `Undelivered`.
 
-What a message tells beside its alert - the run, its output, the last success - is
-read here, at delivery; nothing of it is needed: a message without is still sent.
+The child process is `child/post_alerts.py`. The details of a message (the run, its
+output, the last success) are read here, at delivery. If they cannot be read, the
+message is sent without them.
 """
 
 import contextlib
@@ -33,7 +34,7 @@ WORKER = "supervisor.notifications.child.post_alerts:run"
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How many messages arrived; why the next one did not, "" if all did."""
+    """The number of messages that arrived, and the error of the next one ("" if all did)."""
 
     arrived: int
     cause: str = ""
@@ -42,7 +43,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class PostBatch:
-    """Journeys of one kind, one at a time."""
+    """Sender of message batches through child processes, one batch at a time."""
 
     def __init__(self, run: int, name: str) -> None:
         self._errand = InternalJob(run, name)
@@ -53,18 +54,18 @@ class PostBatch:
 
     @property
     def is_out(self) -> bool:
-        """Whether one has begun and not ended."""
+        """Return whether a batch is in progress."""
         return self._errand.is_out
 
     def begin(self, at: ev.At, url: str, messages: list[dict[str, Any]]) -> effects.Launch:
-        """The child that is to post these, in this order."""
+        """Return the launch of a child that posts these messages in order."""
         self._length, self._arrived = len(messages), 0
         self._retry_after_s = self._failed = None
         params = msgspec.json.encode({"url": url, "messages": messages}).decode()
         return self._errand.begin(at, worker=WORKER, params_json=params)
 
     def outcome(self, heard: Iterable[ev.Event]) -> Outcome | None:
-        """What came of it, once its end is among what was heard."""
+        """Return the outcome once the end of the child is among the events, else None."""
         heard = list(heard)
         for message in self._errand.said(heard):
             self._hear(message)
@@ -93,14 +94,14 @@ class PostBatch:
 
 
 OUTPUT_BYTES = 16 * 1024
-# More than the longest message, less than the smallest packet that a kernel carries.
+# More than the longest message, less than the smallest packet limit of any kernel.
 JOURNEY_BYTES = 64 * 1024
 
 Message = dict[str, Any]
 
 
 class AlertSender:
-    """Sends the alerts that the core asks to be delivered."""
+    """Sender of the alerts in the core's `Deliver` actions."""
 
     def __init__(self, folder: Path, log: ServiceLog) -> None:
         self._folder = folder
@@ -112,16 +113,16 @@ class AlertSender:
         self._host = readable(socket.gethostname())
 
     def take(self, deliver: effects.Deliver, world: SchedulerState) -> None:
-        """These are to go, in one journey or in several."""
+        """Queue these alerts for delivery, in one or more batches."""
         self._url = world.config.notify.slack or ""
         self._ahead = [(alert, self._message(alert, world)) for alert in deliver.alerts]
 
     def next_instant(self) -> float | None:
-        """At once, if something is to go."""
+        """Return 0 if a batch can be launched now, else None."""
         return 0.0 if self._ahead and not self._journey.is_out else None
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
-        """The journey of the next few that fit into a packet."""
+        """Return the launch for the next messages that fit into a packet, or None."""
         if not self._ahead or self._journey.is_out:
             return None
         count = _fitting([message for _, message in self._ahead])
@@ -130,7 +131,7 @@ class AlertSender:
         return self._journey.begin(at, self._url, [message for _, message in going])
 
     def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
-        """What its end means for the outbox."""
+        """Return the events for the outbox if the batch has ended."""
         outcome = self._journey.outcome(heard)
         if outcome is None:
             return []
@@ -162,9 +163,9 @@ class AlertSender:
 
     def _last_lines(self, run: int) -> list[str]:
         found, is_cut = run_log.newest(self._folder / "runs", run, OUTPUT_BYTES)
-        # Masked before anything is cut or written over; the message is masked again.
+        # Mask before cutting or rendering; the whole message is masked again.
         text = self._log.mask(found.decode(errors="replace"))
-        if is_cut:  # it may begin with half a secret, which is not in its second half
+        if is_cut:  # the text may begin inside a secret, which cannot reach into its second half
             text = text[len(text) // 2 :]
         return terminal_screen.shown(text)
 
@@ -179,7 +180,7 @@ class AlertSender:
 
 
 class TrialAlertSender:
-    """Sends one test alert, and tells those who asked for it what came."""
+    """Sender of a test alert; resolves the futures that wait for its outcome."""
 
     def __init__(self) -> None:
         self._journey = PostBatch(TEST, "test-alert")
@@ -187,7 +188,7 @@ class TrialAlertSender:
         self._url = ""
 
     def ask(self, answer: "Future[Outcome]", world: SchedulerState) -> None:
-        """Somebody wants to know whether alerts arrive."""
+        """Request a test alert; the future gets the outcome."""
         if world.config.notify.slack is None:
             answer.set_result(Outcome(0, "no channel is configured"))
             return
@@ -195,11 +196,11 @@ class TrialAlertSender:
         self._waiting.append(answer)
 
     def next_instant(self) -> float | None:
-        """At once, if somebody asked."""
+        """Return 0 if a test alert can be launched now, else None."""
         return 0.0 if self._waiting and not self._journey.is_out else None
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
-        """The journey of the test alert."""
+        """Return the launch for the test alert, or None."""
         if not self._waiting or self._journey.is_out:
             return None
         return self._journey.begin(
@@ -207,20 +208,23 @@ class TrialAlertSender:
         )
 
     def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
-        """Answer those who asked; a channel that is open may take the rest, too."""
+        """Resolve the waiting futures; on success an empty `Delivered` retries the outbox."""
         outcome = self._journey.outcome(heard)
         if outcome is None:
             return []
         waiting, self._waiting = self._waiting, []
         for answer in waiting:
-            # Nobody may cancel it between a look and the result.
+            # Mark the future as running so the caller cannot cancel it before set_result.
             if answer.set_running_or_notify_cancel():
                 answer.set_result(outcome)
         return [] if outcome.cause else [ev.Delivered(at, ())]
 
 
 def _fitting(messages: list[Message]) -> int:
-    """How many of these go in one packet, where they are text within text; at least one."""
+    """Return how many of these messages fit into one packet, at least one.
+
+    Each is JSON text inside JSON text, so its quotes are escaped twice.
+    """
     count, room = 0, JOURNEY_BYTES
     for message in messages:
         room -= len(msgspec.json.encode(msgspec.json.encode(message).decode()))

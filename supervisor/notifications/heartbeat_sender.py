@@ -1,9 +1,10 @@
-"""The supervisor's side of heartbeats: one pipe, one warm child, never in the way.
+"""Heartbeats in the supervisor: queued here, sent by one child through a pipe.
 
-Of each job only the newest beat waits, so that what waits is bounded by the jobs.
-A heartbeat that is not taken is tried up to three times within a minute, unless the
-other side says no; what is to go to the same URL waits for that, so that it arrives
-in its order. A dead endpoint costs a count and, now and then, a line in the log.
+The child process is `child/call_heartbeats.py`; it stays alive between heartbeats. Only
+the newest heartbeat of each job is queued, which bounds the queue. A failed heartbeat
+is tried up to three times within a minute, unless the server refuses it; later
+heartbeats to the same URL wait, so that the order is kept. A dead endpoint increments
+a counter and logs a line at most every `LOG_EVERY_S`.
 """
 
 import contextlib
@@ -25,20 +26,20 @@ from workers import protocol
 
 WORKER = "supervisor.notifications.child.call_heartbeats:run"
 MOST_UNDER_WAY = 32
-_PIPE_BUF = 4096  # so much is written whole or not at all
+_PIPE_BUF = 4096  # writes up to this size are atomic (pipe(7))
 MOST_BODY_BYTES = 1000
 LOG_EVERY_S = 600.0
-# Before the second and the third try. A call takes up to 15 s, so that the third begins
-# within the minute; the service's own next beat is a minute away.
+# Delays before the second and the third try. A call takes up to 15 s, so the third begins
+# within a minute, before the service's own next heartbeat.
 PAUSES_S = (5.0, 20.0)
 WITHIN_S = 60.0
-# After a child that ended badly, or could not begin.
+# Delay after a child that failed or could not be started.
 REST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A beat that is under way, or waits for its next try; instants are monotonic seconds."""
+    """A heartbeat in progress or waiting for a retry; instants are monotonic seconds."""
 
     beat: HeartbeatCall
     began_at: float
@@ -48,7 +49,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why the beat that is answered next was not taken."""
+    """The error of the heartbeat whose end is reported next."""
 
     cause: str
     retry_after_s: float = 0.0
@@ -56,7 +57,7 @@ class Failed:
 
 
 class HeartbeatSender:
-    """Takes beats; has them called by a child that it starts when it is needed."""
+    """Queue of heartbeats, sent through a child process that is started on demand."""
 
     def __init__(self, pipe: Path, log: ServiceLog) -> None:
         self.failures = 0
@@ -76,16 +77,16 @@ class HeartbeatSender:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits and nothing is under way."""
+        """Return whether nothing is queued, in progress or waiting for a retry."""
         return not (self._waiting or self._under_way or self._again)
 
     def take(self, beat: HeartbeatCall) -> None:
-        """This beat instead of one of the same job that still waits."""
+        """Queue a heartbeat, replacing a queued one of the same job."""
         self._waiting.pop(beat.job, None)
         self._waiting[beat.job] = beat
 
     def next_instant(self) -> float | None:
-        """When something can be done for what waits."""
+        """Return the monotonic time of the next possible call, or None."""
         if self._has_no_room:
             return None
         earliest = 0.0 if self._errand.is_out else self._begin_at
@@ -95,7 +96,7 @@ class HeartbeatSender:
         return None if soonest is None else max(earliest, soonest)
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
-        """Feed the child; start one, if something waits and none lives."""
+        """Feed the child, or return the launch of a new one if something is due."""
         if self._errand.is_out:
             self._feed(at)
             return None
@@ -111,7 +112,7 @@ class HeartbeatSender:
         return self._errand.begin(at, worker=WORKER, params_json=params)
 
     def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
-        """Count what was answered; nothing of it is news for the core."""
+        """Process the child's reports; returns no events for the core."""
         heard = list(heard)
         for message in self._errand.said(heard):
             self._hear(message, at)
@@ -121,7 +122,7 @@ class HeartbeatSender:
         return []
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Close and remove the pipe."""
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
@@ -129,10 +130,10 @@ class HeartbeatSender:
             self._path.unlink()
 
     def _open(self) -> None:
-        """A fresh pipe: in an old one there may be what a dead child never read."""
+        """Create a new pipe: an old one may contain data that a dead child never read."""
         self.close()
         os.mkfifo(self._path, 0o600)
-        # For reading, too, or its opening and its closing would depend on the child.
+        # O_RDWR: opening needs no reader, and the child's exit does not break the pipe (fifo(7)).
         self._pipe = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
     @property
@@ -140,12 +141,12 @@ class HeartbeatSender:
         return self._is_full or len(self._under_way) >= MOST_UNDER_WAY
 
     def _next_waiting(self) -> HeartbeatCall | None:
-        """The first beat whose URL is free: those of one URL go one after the other."""
+        """Return the first queued heartbeat whose URL has no call in progress, or None."""
         busy = {call.beat.url for call in self._under_way.values()} | self._again.keys()
         return next((beat for beat in self._waiting.values() if beat.url not in busy), None)
 
     def _next(self, mono: float) -> Call | None:
-        """What may be called now; a repetition before all that has not been tried."""
+        """Return the call that may start now, or None; retries come first."""
         if self._has_no_room:
             return None
         again = (call for call in self._again.values() if call.again_at <= mono)
@@ -195,7 +196,7 @@ class HeartbeatSender:
                 pass
 
     def _try_again(self, call: Call | None, failed: Failed, at: ev.At) -> None:
-        """Put it off, if another try may help and still belongs to this minute."""
+        """Schedule a retry if one may help and fits into `WITHIN_S`, else count a failure."""
         if call is not None and failed.may_be_tried_again and call.tries <= len(PAUSES_S):
             again_at = at.mono + max(PAUSES_S[call.tries - 1], failed.retry_after_s)
             if again_at - call.began_at <= WITHIN_S:
@@ -210,10 +211,10 @@ class HeartbeatSender:
         self._under_way.clear()
         self._is_full, self._failed = False, None
         if isinstance(end, ev.Exited) and end.wait_status == 0:
-            for beat in lost:  # it went while they came
+            for beat in lost:  # the child exited normally before it read them
                 self._waiting.setdefault(beat.job, beat)
         else:
-            # The rest after this is longer than the minute in which they may be tried.
+            # The delay REST_S is as long as WITHIN_S, so no retry would be in time.
             lost += [call.beat for call in self._again.values()]
             self._again.clear()
             self._give_up(
@@ -226,7 +227,7 @@ class HeartbeatSender:
             self._fail(at, cause)
 
     def _fail(self, at: ev.At, cause: str) -> None:
-        """Count it, and say so now and then."""
+        """Count a failure, and log at most one line every `LOG_EVERY_S`."""
         self.failures += 1
         self._unlogged += 1
         if at.mono < self._log_at:
@@ -239,7 +240,7 @@ class HeartbeatSender:
 
 
 def target(beat: HeartbeatCall) -> str:
-    """The URL that is called: `/start` and `/fail` go before a query."""
+    """Return the URL to call, with `/start` or `/fail` before the query."""
     if beat.pulse is HeartbeatKind.SUCCESS:
         return beat.url
     parts = urlsplit(beat.url)
@@ -251,6 +252,6 @@ def _whose(beat: HeartbeatCall) -> str:
 
 
 def _body(cause: str) -> str:
-    """What fits, and can be sent: a cause may be of any length and hold anything."""
+    """Return a cause as a request body: printable, valid UTF-8, at most 1000 bytes."""
     seen = "".join(letter if letter.isprintable() else " " for letter in cause[:MOST_BODY_BYTES])
     return seen.encode(errors="replace")[:MOST_BODY_BYTES].decode(errors="ignore")

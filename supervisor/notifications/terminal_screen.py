@@ -1,14 +1,14 @@
-"""Output as a terminal would show it: what was written over is gone, colours are, too.
+"""Renders output as a terminal would show it: without overwritten text and colours.
 
-Pure. Progress bars go back to the beginning of their line (CR), or up some lines
-and erase; read as a file, all that they ever showed would stand in one line.
-Nothing scrolls off and nothing wraps: the lines are as long as they were written.
+Pure. Progress bars return to the start of their line (CR), or move up some lines and
+erase. Without rendering, everything they ever showed would be on one line.
+Lines neither scroll off nor wrap: they keep their full length.
 """
 
 import re
 import unicodedata
 
-# No sequence moves further than that, so that a few bytes cost no memory.
+# Maximum distance of a cursor movement, so that a few bytes cannot allocate much memory.
 MOST_STEPS = 500
 _TAB = 8
 
@@ -23,7 +23,7 @@ _TOKEN = re.compile(
 
 
 def shown(text: str) -> list[str]:
-    """The lines that stand on a terminal after it was sent this, without blank ones at the end."""
+    """Return the lines that a terminal shows for this text, without trailing blank lines."""
     screen = _Screen()
     for token in _TOKEN.finditer(text):
         if token["text"]:
@@ -38,7 +38,7 @@ def shown(text: str) -> list[str]:
 
 
 class _Screen:
-    """Rows of cells without end; a wide character has an empty cell behind it."""
+    """Unbounded rows of cells; a wide character is followed by an empty cell."""
 
     def __init__(self) -> None:
         self._rows: list[list[str]] = [[]]
@@ -46,20 +46,20 @@ class _Screen:
         self._column = 0
 
     def lines(self) -> list[str]:
-        """What stands in the rows."""
+        """Return the rows as text, without trailing blanks and blank lines."""
         found = ["".join(row).rstrip() for row in self._rows]
         while found and not found[-1]:
             found.pop()
         return found
 
     def write(self, text: str) -> None:
-        """Characters from the cursor on, over those that stand there."""
+        """Write characters at the cursor, replacing those in the row."""
         row = self._rows[self._row]
         if len(row) < self._column:
             row += [" "] * (self._column - len(row))
         cells = list(text) if text.isascii() else self._cells(text)
         end = self._column + len(cells)
-        # Half a wide character is none.
+        # Overwriting one half of a wide character blanks the other half.
         if self._column and row[self._column : self._column + 1] == [""]:
             row[self._column - 1] = " "
         if row[end : end + 1] == [""]:
@@ -68,7 +68,7 @@ class _Screen:
         self._column = end
 
     def control(self, letter: str) -> None:
-        """A control character that moves the cursor; others do nothing that stays."""
+        """Handle a control character that moves the cursor; ignore all others."""
         if letter == "\r":
             self._column = 0
         elif letter == "\b":
@@ -80,7 +80,7 @@ class _Screen:
             self._move_rows(1)
 
     def sequence(self, final: str, number: int | None) -> None:
-        """A control sequence with its first number; colours and all unknown do nothing."""
+        """Handle a control sequence with its first number; ignore colours and unknown ones."""
         steps = min(number or 1, MOST_STEPS)
         match final:
             case "A" | "B" | "E" | "F":
@@ -88,7 +88,7 @@ class _Screen:
                 self._column = 0 if final in "EF" else self._column
             case "C" | "D" | "G" | "`":
                 self._column = max(0, self._target(final, steps))
-            case "H" | "f":  # where the top of the window is, is not known
+            case "H" | "f":  # the position of the window's top is unknown
                 self._rows, self._row, self._column = [[]], 0, 0
             case "J":
                 self._erase_rows(number or 0)
@@ -105,14 +105,14 @@ class _Screen:
             return steps - 1
         if final == "D":
             return self._column - steps
-        # A line that is longer was written so; a movement alone makes none longer.
+        # Only text makes a line longer than MOST_STEPS; a cursor movement does not.
         return max(self._column, min(self._column + steps, MOST_STEPS))
 
     def _cells(self, text: str) -> list[str]:
         cells: list[str] = []
         for letter in text:
             if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
-                if cells:  # it belongs to the character before it
+                if cells:  # a combining mark joins the character before it
                     cells[-1 if cells[-1] else -2] += letter
                 continue
             cells.append(letter)

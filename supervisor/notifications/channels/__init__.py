@@ -1,1 +1,1 @@
-"""One module for each service that alerts are sent to."""
+"""Message formats: one module for each service to which alerts are sent."""

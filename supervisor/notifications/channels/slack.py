@@ -1,8 +1,8 @@
-"""An alert as a message for Slack: Block Kit, and the same in one plain line.
+"""Formats an alert as a Slack message: Block Kit blocks, and one line of plain text.
 
-Pure. Every text goes through `_plain`: masked first, so that no escaping hides a
-secret from the mask, then freed of control characters, escaped, and cut to what
-Slack takes (3,000 characters a text, 50 blocks).
+Pure. Every text is masked first (`_seen`), because escaping could hide a secret from
+the mask. Then control characters are removed, and the text is escaped and cut to
+Slack's limits (3,000 characters per text, 50 blocks).
 """
 
 import re
@@ -27,18 +27,18 @@ MOST_FIELD = 1900  # of 2,000
 MOST_HEADER = 140  # of 150
 LAST_LINES = 12
 
-# Backticks that would end a frame of three, or become a part of its ends.
+# Backticks that would end a code block, or merge with its delimiters.
 _FRAME_ENDS = re.compile(r"```|\A`+|`+\Z")
 QUOTE = "'"
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-# Colours and cursor movements of a terminal, then all that no reader sees.
+# Escape sequences of terminals (colours, cursor movements), then invisible characters.
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _HALF_ENTITY = re.compile(r"&[a-z]*$")
 
 _SIGNS = {"critical": "🚨", "error": "🔴", "warning": "🟠", "info": "🔵"}
-# What a trouble is called where no run has failed.
+# Titles of incidents other than failed runs.
 _TITLES = {
     incidents.LATE: "{job} is late",
     incidents.MISSED: "{job} missed a slot",
@@ -63,7 +63,7 @@ _NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class AlertContext:
-    """An alert, and what its reader wants to know besides; None: not known.
+    """An alert and its details; None: unknown.
 
     output: the newest lines of the run's output. host: where the service runs.
     """
@@ -78,14 +78,14 @@ class AlertContext:
 
 
 def message(about: AlertContext, mask: Mask) -> dict[str, Any]:
-    """The body of one POST to a webhook."""
+    """Return the JSON body of one POST to a webhook."""
     title = f"{_sign(about.alert)} {_title(about.alert)}"
     line = title if about.alert.word == AlertKind.RECOVERED else f"{title}: {about.alert.cause}"
     return {"text": _mrkdwn(line, mask, MOST_TEXT), "blocks": list(_blocks(about, title, mask))}
 
 
 def test_message(host: str) -> dict[str, Any]:
-    """The body of a test alert."""
+    """Return the JSON body of a test alert."""
     line = f"🔵 test alert of nightshift on {host}: alerts arrive here"
     return {"text": line, "blocks": [_section(line)]}
 
@@ -154,7 +154,7 @@ def _commands(alert: Alert) -> list[str]:
     if alert.word == AlertKind.RECOVERED:
         return []
     if alert.kind == incidents.CLOCK and alert.severity is Severity.WARNING:
-        return ["nightshift status"]  # it passes by itself, and no fixed time is to be repeated
+        return ["nightshift status"]  # it resolves by itself, and no slot needs to be repeated
     of_a_failure = ("nightshift logs {run}", "nightshift run {job}")
     wanted = (*_NEXT.get(alert.kind, of_a_failure), "nightshift incidents ack {incident} --for 1d")
     names = {"job": alert.job, "run": alert.run, "incident": alert.incident}
@@ -162,18 +162,18 @@ def _commands(alert: Alert) -> list[str]:
 
 
 def _last_lines(lines: tuple[str, ...], mask: Mask) -> str:
-    """The newest lines that fit, masked as one text, since a secret may have several."""
+    """Return the newest lines that fit, masked together: a secret may span lines."""
     text = _escaped("\n".join(lines), mask)
     kept = "\n".join(text.splitlines()[-LAST_LINES:])
     if len(kept) <= MOST_TEXT - 100:
         return kept
     cut = kept[-(MOST_TEXT - 100) :]
-    # Nothing may begin in the middle of `&amp;`.
+    # Remove the rest of an entity that was cut, such as `&amp;`.
     return "…" + re.sub(r"^[a-z]{0,4};", "", cut)
 
 
 def _framed(escaped: str) -> str:
-    """As it is: in a frame Slack takes no `*`, `_`, `~` or backtick for markup."""
+    """Return the text in a code block, where Slack ignores `*`, `_`, `~` and backticks."""
     return f"```{_FRAME_ENDS.sub(lambda found: QUOTE * len(found[0]), escaped)}```"
 
 
@@ -207,5 +207,5 @@ def _moment(at: datetime, zone: ZoneInfo) -> str:
 
 
 def _duration(seconds: float) -> str:
-    # A clock that was put back must not make a text impossible.
+    # Clamp: the difference is negative if the clock was set back.
     return format_duration(max(0.0, seconds))

@@ -1,1 +1,1 @@
-"""What runs in child processes because it may hang: HTTP calls of alerts and heartbeats."""
+"""HTTP calls of alerts and heartbeats, in child processes because they may hang."""

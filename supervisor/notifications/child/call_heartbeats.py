@@ -1,9 +1,9 @@
-"""The child that beats: URLs out of a pipe, called eight at a time.
+"""Worker that sends heartbeats: reads URLs from a pipe, calls up to eight at a time.
 
-One process serves many beats, since importing requests costs more than a hundred
-of them; when none has come for a while it ends. It says which it has `answered`,
-and of each failure why, and whether to try `again`: the supervisor's side waits for
-that, so that no thread here sleeps while others have something to call.
+One process serves many heartbeats, because importing requests costs more than a
+hundred of them; it exits when idle. It reports the number of each finished call
+(`answered`), and for each failure the cause and whether a retry may help (`again`).
+`heartbeat_sender.py` waits before retries, so that no thread sleeps here.
 """
 
 import json
@@ -21,9 +21,9 @@ from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RET
 from workers.report import Report
 
 THREADS = 8
-# Longer than a minute, so that a beat a minute keeps it warm.
+# Longer than a minute, so that a heartbeat a minute keeps the process alive.
 IDLE_S = 90.0
-# What a worker may say in its life is bounded, so that its life is, too.
+# The number of messages from a worker is limited, so limit the calls per process.
 MOST_BEATS = 10_000
 MOST_BYTES = 64 * 1024
 
@@ -41,7 +41,7 @@ def run(params: dict[str, Any], report: Report) -> None:
             if not ready:
                 continue
             read = os.read(pipe, MOST_BYTES)
-            if not read:  # the pipe was taken away
+            if not read:  # the supervisor closed the pipe
                 break
             *lines, rest = (rest + read).split(b"\n")
             for line in lines:
@@ -51,7 +51,7 @@ def run(params: dict[str, Any], report: Report) -> None:
 
 
 class HeartbeatCaller:
-    """Calls that are under way, and the account of those that are over."""
+    """Calls of URLs by several threads, and the reports of their results."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -62,11 +62,11 @@ class HeartbeatCaller:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is under way."""
+        """Return whether no call is in progress."""
         return self.expected == self._answered
 
     def expect(self) -> None:
-        """One more is to be called."""
+        """Count one more call; start the alarm if it is the only one."""
         with self._lock:
             self.expected += 1
             if self.expected == self._answered + 1:
@@ -83,7 +83,7 @@ class HeartbeatCaller:
     def _call(self, wanted: dict[str, Any]) -> CallResult:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
-            # By the next beat the other side has hung up, which would look like a failure.
+            # The server closes idle connections between heartbeats; reusing one would fail.
             self._local.session.headers["Connection"] = "close"
         url, body = wanted["url"], wanted["body"]
         if body is None:
@@ -100,5 +100,5 @@ class HeartbeatCaller:
                     self._report.metric(AGAIN, wanted["number"])
             self._answered += 1
             self._report.metric(ANSWERED, wanted["number"])
-            # While others are under way they have their time from here on.
+            # Restart the alarm for the calls that are still in progress.
             signal.alarm(0 if self.is_idle else CALL_S)

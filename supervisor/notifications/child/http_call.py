@@ -1,7 +1,7 @@
-"""One call of a URL, and what came of it. In children only: it imports requests.
+"""One HTTP call and its result. For child processes only: it imports requests.
 
-No text made here holds the URL: whoever knows its path may call it. What an
-answer's body says is quoted, and masked by whoever hears of it.
+Causes never contain the URL, because its path is the credential. They quote the
+body of the response, which the supervisor masks.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ QUOTED_BYTES = 200
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """ok, or why not.
+    """The result of a call: success, or the cause of the failure.
 
-    refused: the other side itself says no, which a repetition would not change.
-    is_misread: it does not understand what it was sent.
+    refused: the server rejects the request, so a retry would not help.
+    is_bad_request: the server does not understand the body.
     """
 
     ok: bool
@@ -36,7 +36,7 @@ class CallResult:
 def call(
     session: requests.Session, method: str, url: str, body: bytes | None, kind: str
 ) -> CallResult:
-    """Call once; a POST follows no redirect, for its text is meant for one address."""
+    """Make one call; a POST follows no redirect, because its body is for one address only."""
     host = _host(url)
     headers = {} if body is None else {"Content-Type": kind}
     try:
@@ -61,7 +61,7 @@ def call(
 
 
 def retry_after_s(text: str, now: datetime) -> float | None:
-    """Seconds, from the header in either of its two forms; None: it says nothing."""
+    """Parse a Retry-After header, seconds or a date; None if it is neither."""
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
@@ -74,7 +74,7 @@ def retry_after_s(text: str, now: datetime) -> float | None:
 
 
 def _host(url: str) -> str:
-    """What of a URL may be told."""
+    """Return the host of a URL, the only part that may be shown."""
     with contextlib.suppress(ValueError):
         return urlsplit(url).hostname or "no host"
     return "no host"
@@ -105,11 +105,11 @@ def _quoted(response: requests.Response) -> str:
 
 
 def root_cause(error: BaseException) -> str:
-    """What the system said, if it is to be found in a chain of errors."""
+    """Return the innermost system error in a chain of exceptions, else the type name."""
     said, seen = type(error).__name__, 0
     inner: BaseException | None = error
     while inner is not None and seen < 20:
-        # What requests itself says repeats the URL.
+        # The messages of requests contain the URL.
         if isinstance(inner, OSError) and inner.strerror:
             said = inner.strerror
         elif isinstance(inner, urllib3.exceptions.ProtocolError):

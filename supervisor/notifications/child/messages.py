@@ -1,12 +1,12 @@
-"""What both sides of an errand of this room know: metrics that count, and the limit."""
+"""Metric names and the time limit shared by the senders and their child processes."""
 
-# A call that takes longer ends its process: the kernel's alarm, whatever the other side drips.
+# A longer call kills its process by SIGALRM, even if the server sends a byte now and then.
 CALL_S = 20
-# How many messages of a journey have arrived.
+# How many messages of a batch have arrived.
 DELIVERED = "delivered"
-# What a channel asked for.
+# The Retry-After of the channel or endpoint, in seconds.
 RETRY_AFTER = "retry_after_seconds"
-# The number of a beat that was called, well or not.
+# The number of a heartbeat whose call has finished, successfully or not.
 ANSWERED = "answered"
-# The number of a beat that was not taken, though a repetition may be: it comes before ANSWERED.
+# The number of a failed heartbeat that may be retried; sent before ANSWERED.
 AGAIN = "again"

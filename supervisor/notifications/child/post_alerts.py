@@ -1,7 +1,7 @@
-"""The child that posts: messages in their order, none after one that did not arrive.
+"""Worker that posts alert messages in order and stops at the first failure.
 
-It speaks as any worker does: `delivered` counts what has arrived, the text of a
-failure is its cause, a permanent one is a channel that says no.
+It uses the worker protocol: the metric `delivered` counts the messages that arrived,
+and the error text is the cause. The error is permanent if the channel refuses.
 """
 
 import json
@@ -16,7 +16,7 @@ from workers.report import Report
 
 
 def run(params: dict[str, Any], report: Report) -> None:
-    """Post `messages` to `url`, one after the other."""
+    """Post `messages` to `url`, one after another."""
     session = requests.Session()
     for count, message in enumerate(params["messages"], 1):
         signal.alarm(CALL_S)
@@ -31,7 +31,7 @@ def run(params: dict[str, Any], report: Report) -> None:
 
 
 def post(session: requests.Session, url: str, message: dict[str, Any]) -> CallResult:
-    """Post a message; as plain text, if the channel does not understand its blocks."""
+    """Post a message; retry as plain text if the channel does not understand its blocks."""
     answer = _post(session, url, message)
     if answer.is_bad_request and "blocks" in message:
         return _post(session, url, {"text": message["text"]})
