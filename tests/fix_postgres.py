@@ -1,10 +1,10 @@
-"""A real PostgreSQL for tests: one server a file, one database a test.
+"""A real PostgreSQL for tests: one server per module, one database per test.
 
-Not one for all: tests of containment kill what their process has for children,
-as a supervisor must whose nursery has died.
+The server is not shared by all modules: containment tests kill the children of their
+process, as the supervisor must when its fork server has died.
 
-`POSTGRES_DSN` names another server than the embedded one; its user must be
-allowed to create databases. Without either, the tests skip with the reason.
+`POSTGRES_DSN` selects another server than the embedded one; its user must be allowed to
+create databases. Without either, the tests skip with the reason.
 """
 
 import os
@@ -18,7 +18,7 @@ from scripts import embedded_postgres
 
 
 def has_account() -> bool:
-    """Whether our uid has a name; initdb and libpq refuse one that has none."""
+    """Return whether our uid has a name, which initdb and libpq require."""
     try:
         return bool(pwd.getpwuid(os.geteuid()))
     except KeyError:
@@ -32,7 +32,7 @@ needs_account = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def postgres_server() -> Iterator[str]:
-    """A libpq DSN of a server whose user may create databases and roles."""
+    """Yield the libpq DSN of a server whose user may create databases and roles."""
     if not has_account():
         pytest.skip(needs_account.kwargs["reason"])
     named = os.environ.get("POSTGRES_DSN")
@@ -49,7 +49,7 @@ def postgres_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgres(postgres_server: str) -> Iterator[str]:
-    """A libpq DSN of an empty database that is gone after the test."""
+    """Yield the libpq DSN of an empty database that is dropped after the test."""
     import psycopg
     from psycopg import conninfo, sql
 

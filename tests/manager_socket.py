@@ -1,4 +1,4 @@
-"""A service manager's end of the notify socket: it listens and remembers."""
+"""Service manager end of the notify socket, which records what it receives."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import socket
 
 
 class ManagerSocket:
-    """A bound datagram socket; `address` is what NOTIFY_SOCKET would hold."""
+    """A bound datagram socket; `address` is the value of NOTIFY_SOCKET."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -23,7 +23,7 @@ class ManagerSocket:
         self._socket.close()
 
     def heard(self) -> list[dict[str, str]]:
-        """The messages that came since the last look, oldest first."""
+        """Return the messages received since the last call, oldest first."""
         messages = []
         with contextlib.suppress(BlockingIOError):
             while True:
@@ -32,5 +32,5 @@ class ManagerSocket:
         return messages
 
     def is_silent_for(self, seconds: float) -> bool:
-        """Whether nothing comes for so long."""
+        """Return whether no message arrives for this many seconds."""
         return select.select([self._socket], [], [], seconds)[0] == []

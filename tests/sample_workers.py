@@ -1,4 +1,4 @@
-"""Tiny workers to launch as `tests.sample_workers:<name>`; each does one thing to its keeper."""
+"""Small workers to launch as `tests.sample_workers:<name>`; each tests one keeper behaviour."""
 
 import os
 import resource
@@ -8,28 +8,28 @@ import time
 
 
 def obedient(params, report):
-    """Works until it is told to stop, and says so."""
+    """Work until cancelled, and report that."""
     while not report.cancelled:
         signal.sigtimedwait([signal.SIGUSR2], 0.02)
     return {"stopped": True}
 
 
 def deaf(params, report):
-    """Hears no TERM."""
+    """Ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     report.log("deaf")
     time.sleep(600)
 
 
 def greeter(params, report):
-    """Ends well at once, with what it was given."""
+    """Succeed at once and return the input."""
     report.progress(1, 2, "words")
     print("hello from", params.get("name", "nobody"))
     return {"name": params.get("name"), "dry": report.dry_run, "slot": str(report.slot)}
 
 
 def parent_of_orphans(params, report):
-    """Leaves a deaf grandchild in a session of its own, twice removed."""
+    """Leave a daemonised grandchild that ignores SIGTERM in its own session."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
@@ -40,7 +40,7 @@ def parent_of_orphans(params, report):
 
 
 def fork_chain(params, report):
-    """A process that forks itself and ends, over and over, each in a new session."""
+    """Fork and exit over and over, each time in a new session."""
     if os.fork() == 0:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
@@ -51,7 +51,7 @@ def fork_chain(params, report):
 
 
 def fork_bomb(params, report):
-    """Up to 200 deaf processes, each a child of the one before."""
+    """Create up to 200 processes that ignore SIGTERM, each the child of the previous one."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     for _ in range(200):
         if os.fork() > 0:
@@ -60,7 +60,7 @@ def fork_bomb(params, report):
 
 
 def stopper(params, report):
-    """Stops itself, as ^Z would."""
+    """Stop itself, like ^Z."""
     report.log("standing still")
     os.kill(os.getpid(), signal.SIGSTOP)
     while not report.cancelled:
@@ -68,81 +68,81 @@ def stopper(params, report):
 
 
 def closer(params, report):
-    """Closes every descriptor it has."""
+    """Close every file descriptor."""
     os.closerange(0, 1000)
     return {"closed": True}
 
 
 def chatterbox(params, report):
-    """One megabyte of output."""
+    """Print one megabyte."""
     for number in range(16_384):
         print(f"{number:063d}")
 
 
 def printer(params, report):
-    """A hundred megabytes of output."""
+    """Print a hundred megabytes."""
     for _ in range(100):
         os.write(1, b"x" * 1023 * 1024 + b"\n" * 1024)
     os.write(1, b"the end\n")
 
 
 def half_spoken(params, report):
-    """Dies in the middle of a message."""
+    """Exit in the middle of a message."""
     fd = _message_fd(report)
     os.write(fd, b'{"message": "done", "resu')
     os._exit(0)
 
 
 def garbler(params, report):
-    """Writes what is no message, and then a proper one."""
+    """Write invalid messages, then return normally."""
     os.write(_message_fd(report), b"\xff\xfe{nonsense\n[1,2]\n")
     return {}
 
 
 def flooder(params, report):
-    """Speaks more than anybody can want to hear."""
+    """Send log messages without end."""
     while True:
         report.log("x" * 50_000)
 
 
 def runner(params, report):
-    """Reports progress a thousand times at once."""
+    """Report progress a thousand times at once."""
     for number in range(1000):
         report.progress(number, 999, "steps")
 
 
 def silent(params, report):
-    """Leaves without a word."""
+    """Exit without a message."""
     os._exit(0)
 
 
 def crasher(params, report):
-    """Raises."""
+    """Raise ValueError."""
     raise ValueError("the moon is in the wrong house")
 
 
 def quitter(params, report):
-    """Calls sys.exit."""
+    """Call sys.exit."""
     sys.exit(3)
 
 
 def failing(params, report):
-    """Fails by its own decision."""
+    """Fail with report.fail."""
     report.fail("nothing to be done", permanent=True)
 
 
 def glutton(params, report):
-    """Wants more memory than there is."""
+    """Raise MemoryError."""
     raise MemoryError
 
 
 def babbler(params, report):
-    """Returns what no ledger can hold."""
+    """Return a result that the ledger cannot store."""
     return {"fine": 1, "list": [1, 2]}
 
 
 def needs_missing_package(params, report):
-    """Cannot even import what it needs."""
+    """Import a package that is not installed."""
     import a_package_nobody_has.inside  # noqa: F401
 
 
@@ -151,7 +151,7 @@ def _message_fd(report):
 
 
 def bound(params, report):
-    """Says by what it is bound: first a child that it forks at once, then itself."""
+    """Print nice value and RLIMIT_NOFILE: first of a child forked at once, then its own."""
     child = os.fork()
     if child == 0:
         print(os.nice(0), resource.getrlimit(resource.RLIMIT_NOFILE)[0], flush=True)
@@ -161,5 +161,5 @@ def bound(params, report):
 
 
 def toucher(params, report):
-    """Makes a file in its folder."""
+    """Create a file in the working folder."""
     open("begun", "w").close()

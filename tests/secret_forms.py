@@ -1,11 +1,11 @@
-"""In which forms a program prints a secret, and whether a text still gives one away."""
+"""Forms in which a program may print a secret, and a check whether a text contains one."""
 
 import html
 import json
 import shlex
 from urllib.parse import quote, quote_plus
 
-# Blanks, quotes, signs of URLs, DSNs, format strings, and letters beyond ASCII.
+# Blanks, quotes, characters of URLs, DSNs and format strings, and non-ASCII letters.
 SECRETS = (
     "S3cr3t-t0ken/with+signs=1",
     "p@ss;w'o\"r%d{1}\\n",
@@ -33,6 +33,6 @@ FORMS = {
 
 
 def leaks(text: str, secret: str) -> bool:
-    """Return whether the text holds the secret in a form, or more than its first letters."""
+    """Return whether the text holds the secret in any form, or its first 13 characters."""
     whole = [form(secret) for name, form in FORMS.items() if "cut off" not in name]
     return any(form.strip("'\"b") in text for form in [*whole, secret[:13]])

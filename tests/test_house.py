@@ -1,7 +1,7 @@
-"""The house (DESIGN, section 4): who may import whom, read from the imports themselves.
+"""Architecture test: which module may import which, read from the imports themselves.
 
-`ARROWS` is the plan of the house. A new arrow is a decision: draw it there, with
-its reason, or do without it.
+`ARROWS` is the plan of allowed imports. A new import between packages is a decision:
+add it there with a reason, or do without it.
 """
 
 import ast
@@ -18,15 +18,15 @@ from supervisor.core.dependencies import find_cycle
 ROOT = Path(__file__).parent.parent
 FILES = sorted([*ROOT.glob("supervisor/**/*.py"), *ROOT.glob("workers/**/*.py")])
 
-# A room (a module, or a package with all its members) -> what it may import of ours; the
-# longest name that fits a module counts. `x.*` is x and all its members, `x` is x alone.
+# A module, or a package with all its members -> which of our modules it may import. The
+# longest name that matches a module counts. `x.*` is x and all its members, `x` is x alone.
 ARROWS = {
     # the rules
     "supervisor.core": "supervisor.core.* workers.protocol workers.units",
     # jobs.yaml: read in a child process, or by the command line
     "supervisor.config": "supervisor.config.* supervisor.core.* supervisor.redaction.secrets"
     " workers.path_text workers.regular_file workers.units",
-    # mistakes are shown, and may quote what is secret
+    # error messages are shown, and may quote secrets
     "supervisor.config.load_file": "supervisor.config.* supervisor.core.*"
     " supervisor.redaction.mask workers.regular_file",
     "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
@@ -49,12 +49,12 @@ ARROWS = {
     " supervisor.config.definitions supervisor.reloader supervisor.state_dir"
     " supervisor.ledger.queries supervisor.containment.run_log",
     "supervisor.api.bridge": "supervisor.core.* supervisor.redaction.mask",
-    # notifications; what may hang runs in child processes
+    # notifications; calls that may hang run in child processes
     "supervisor.notifications": "supervisor.notifications.* supervisor.core.*"
     " supervisor.containment.internal_jobs supervisor.log supervisor.ledger.queries"
     " supervisor.containment.run_log workers.protocol workers.text workers.units",
     "supervisor.notifications.child": "supervisor.notifications.* workers.report",
-    # small edges, each for itself
+    # small adapters, independent of each other
     "supervisor.log": "supervisor.core.* workers.text",
     "supervisor.systemd": "supervisor.core.* supervisor.log",
     "supervisor.state_dir": "workers.text",
@@ -66,7 +66,7 @@ ARROWS = {
     " supervisor.containment.instance_mark supervisor.containment.process_tree workers.units",
     "supervisor.doctor.databases": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.sqlite workers.backup.*",
-    # what puts it together
+    # assembly: may import everything
     "supervisor.runtime": "supervisor.*",
     "supervisor.service": "supervisor.*",
     "supervisor.cli": "supervisor.* workers.text workers.units",
@@ -75,23 +75,23 @@ ARROWS = {
     " workers.rotation.* workers.sqlite",
     "supervisor.cli.backup_folders": "supervisor.* workers.backup.*",
     "supervisor.cli.restore_without_config": "supervisor.* workers.backup.*",
-    # simulated copies are judged by the pure plan that rotation itself carries out
+    # a simulation uses the pure plan that rotation itself carries out
     "supervisor.cli.simulated_rotation": "supervisor.* workers.backup.* workers.params"
     " workers.rotation.params workers.rotation.retention",
-    # the version stands in workers; packages of our names that are not ours are refused here
+    # the version is defined in workers; foreign packages with our names are refused here
     "supervisor.__main__": "supervisor supervisor.cli.* supervisor.inherited_state workers",
     "supervisor": "workers",
     "workers": "workers.*",
 }
 
-# What both packages use: values, texts and files, and nothing of a worker's work.
+# Modules used by both packages: values, texts and files, no code of the workers proper.
 DOOR = ("environment", "path_text", "protocol", "regular_file", "text", "units")
 
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",
     "heapq", "itertools", "math", "re", "typing", "zoneinfo", "cronsim", "msgspec",
 }  # fmt: skip
-# What verdicts need of the system: names of signals, and how to read a wait status.
+# System functions that verdicts need: signal names, and decoding of a wait status.
 OF_THE_SYSTEM = {
     "supervisor.core.simulation.engine": {"signal.SIGKILL", "signal.SIGTERM"},
     "supervisor.core.signal_words": {"signal.Signals"},
@@ -120,7 +120,7 @@ CORE = sorted(name for name in TREES if name.startswith("supervisor.core"))
 
 
 def imports(module: str) -> Iterator[str]:
-    """Every module that this one names in an import, wherever the import stands."""
+    """Yield every module that this module imports, anywhere in its code."""
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -137,7 +137,7 @@ def is_ours(module: str) -> bool:
 
 
 def room(module: str) -> str:
-    """The longest name in the plan that this module lives in."""
+    """Return the longest name in the plan that contains this module."""
     fitting = [name for name in ARROWS if module == name or module.startswith(name + ".")]
     return max(fitting, key=len)
 

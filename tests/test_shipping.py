@@ -1,7 +1,7 @@
-"""What an operator gets besides the program: unit, image, compose file, lock, licences.
+"""Files shipped besides the program: unit, image, compose file, lock file, licences.
 
-Read as text or by the tool that will read them; `scripts/verify-image` and
-`scripts/release-check` are the proofs that they work.
+They are checked as text or with the tool that reads them; `scripts/verify-image` and
+`scripts/release-check` prove that they work.
 """
 
 import configparser
@@ -22,9 +22,9 @@ ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "contrib" / "nightshift.service"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
-# What is written after the last process is gone.
+# Time to write the outcomes after the last process is gone.
 LAST_WORDS_S = 2.0
-# `systemd-analyze security` says OK below 5.0, in tenths here.
+# `systemd-analyze security` says OK below 5.0; this is in tenths.
 MOST_EXPOSED = 20
 
 with_systemd = pytest.mark.skipif(
@@ -33,13 +33,13 @@ with_systemd = pytest.mark.skipif(
 
 
 def pinned() -> set[str]:
-    """The distributions of requirements.txt."""
+    """Return the distributions in requirements.txt."""
     text = (ROOT / "requirements.txt").read_text()
     return set(re.findall(r"^([a-z0-9-]+)==", text, flags=re.M))
 
 
 def settings(section: str) -> dict[str, list[str]]:
-    """The unit's settings; one may stand there more than once."""
+    """Return the unit's settings; a setting may occur more than once."""
     found: dict[str, list[str]] = {}
     inside = ""
     for line in UNIT.read_text().splitlines():
@@ -80,7 +80,7 @@ def test_systemd_waits_longer_than_the_grace():
     stop_s = parse_duration(service["TimeoutStopSec"][0])
 
     assert stop_s > parse_duration(grace.partition("=")[2]) + LAST_WORDS_S
-    # Ours is the only TERM that jobs get; what is left then is killed with the unit.
+    # Jobs get SIGTERM only from the supervisor; what is left is killed with the unit.
     assert service["KillMode"] == ["mixed"]
 
 

@@ -1,6 +1,7 @@
-"""The one way in which tests wait: for a condition, with a limit.
+"""The one way in which tests wait: for a condition, with a time limit.
 
-The limit is for what never comes. What is only slow on a busy machine passes.
+The limit is for a condition that never holds. It is generous, so that a test that is
+only slow on a busy machine passes.
 """
 
 import time
@@ -8,7 +9,7 @@ from collections.abc import Callable
 
 
 def until(condition: Callable[[], object], within_s: float = 20.0) -> None:
-    """Return as soon as `condition()` holds; fail after `within_s`."""
+    """Return as soon as `condition()` holds; fail after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s} s"

@@ -1,7 +1,7 @@
-"""A real server on this machine that keeps what it is sent and answers as it is told.
+"""A real HTTP server on this machine that records requests and replies as the test says.
 
 with Webhook() as hook:
-    hook.answers(429, {"Retry-After": "7"}), then 200 for ever
+    hook.answers(429, {"Retry-After": "7"})  # then 200 for all further requests
     ...
     assert hook.bodies() == [...]
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that came."""
+    """One received request."""
 
     method: str
     path: str
@@ -26,13 +26,13 @@ class Call:
     headers: Mapping[str, str]
 
     def json(self) -> Any:
-        """The body as a value."""
+        """Return the decoded body."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What is done about a request; raw: these bytes instead of an answer."""
+    """Reply to a request; raw: send these bytes instead of a response."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Reaction:
 
 
 class Webhook:
-    """The server; without a reaction in store it answers 200."""
+    """The server; it replies 200 unless a reaction is queued."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -78,38 +78,38 @@ class Webhook:
 
     @property
     def url(self) -> str:
-        """Where it listens, with a path that nobody else may know."""
+        """Return the URL of the server, with a secret path."""
         return f"http://127.0.0.1:{self._server.server_port}/services/T0/B0/sesame"
 
     @property
     def waiting(self) -> int:
-        """Reactions that no request has met yet."""
+        """Return the number of queued reactions that no request has used yet."""
         return len(self._reactions)
 
     def answers(self, status: int, headers: Mapping[str, str] | None = None, body: bytes = b""):
-        """The next request that nothing is in store for is answered so."""
+        """Queue a reply for the next request that has none."""
         self._reactions.append(Reaction(status, headers or {}, body))
         return self
 
     def reacts(self, **how: Any):
-        """As `answers`, in other ways: raw=b"...", swallows=True, drips=True."""
+        """Queue another kind of reaction: raw=b"...", swallows=True or drips=True."""
         self._reactions.append(Reaction(**how))
         return self
 
     def always(self, status: int) -> None:
-        """From now on every request is answered so, until `always` says otherwise."""
+        """Reply to all further requests with this status."""
         self._always = Reaction(status)
 
     def release(self) -> None:
-        """Hang up on whom it swallowed."""
+        """Close the connections of the swallowed requests."""
         self._released.set()
 
     def bodies(self) -> list[Any]:
-        """What was posted, as values."""
+        """Return the decoded bodies of all requests."""
         return [call.json() for call in self.calls]
 
     def paths(self) -> list[str]:
-        """What was called, below the secret path."""
+        """Return the requested paths, below the secret path."""
         return [call.path.removeprefix("/services/T0/B0/") for call in self.calls]
 
     def __enter__(self) -> "Webhook":
@@ -148,7 +148,7 @@ class Webhook:
 
 
 def nobody() -> str:
-    """A URL at which nobody listens."""
+    """Return a URL that refuses connections."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{sock.getsockname()[1]}/services/T0/B0/sesame"

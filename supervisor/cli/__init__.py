@@ -1,7 +1,7 @@
-"""The command line: parse, ask, print.
+"""The command line: parse arguments, call the API, print.
 
-One file a family of verbs. `program.py` is the table of them and what
-`nightshift` starts; a verb's file is imported when the verb is typed, so that
-`status` pays for nothing but itself. `client.py` is the only way to a living
-supervisor, `answers.py` what is read of its answers.
+There is one module per command in `commands/`. `main.py` holds the table of commands
+and the entry point. A command's module is imported only when that command is typed, so
+`status` does not pay for the imports of the others. `client.py` is the only connection
+to a running supervisor; `answers.py` defines the types of its responses.
 """

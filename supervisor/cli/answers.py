@@ -1,7 +1,7 @@
-"""What the command line reads of the supervisor's answers.
+"""Types of the supervisor's responses, as the command line reads them.
 
-Values only. A field that an older supervisor does not send has its default,
-one that a newer one adds is ignored. Instants are aware.
+A field that an older supervisor does not send takes its default. A field that a newer
+one adds is ignored. All datetimes are timezone-aware.
 """
 
 from datetime import datetime
@@ -14,13 +14,13 @@ from workers.units import format_size
 
 A = TypeVar("A")
 _BYTES = "bytes"
-# From here on nobody reads what stands after the point.
+# From this value on decimals are noise.
 _WHOLE = 10
 FINAL = frozenset({"success", "failed", "skipped", "missed", "cancelled", "interrupted"})
 
 
 class Progress(msgspec.Struct):
-    """How far a run says it is."""
+    """Progress of a run, as its worker reports it."""
 
     done: float
     total: float | None = None
@@ -28,7 +28,7 @@ class Progress(msgspec.Struct):
     per_second: float | None = None
 
     def __str__(self) -> str:
-        """`30 of 120 sets (2.5/s)`; bytes are written as sizes."""
+        """Return `30 of 120 sets (2.5/s)`; bytes are formatted as sizes."""
         of = f" of {self._amount(self.total)}" if self.total is not None else ""
         rate = f" ({self._amount(self.per_second)}/s)" if self.per_second else ""
         unit = "" if self.unit == _BYTES else f" {self.unit}".rstrip()
@@ -41,7 +41,7 @@ class Progress(msgspec.Struct):
 
 
 class Run(msgspec.Struct):
-    """A run."""
+    """A run: response of `GET /v1/runs/{run}`."""
 
     id: int
     job: str
@@ -59,23 +59,23 @@ class Run(msgspec.Struct):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Return whether the state can no longer change."""
         return self.state in FINAL
 
     @property
     def detail(self) -> str:
-        """`30 of 120 sets` while it says so, else the cause of its state."""
+        """Return the progress while the run reports any, else the cause of its state."""
         return self.cause if self.progress is None or self.is_final else str(self.progress)
 
 
 class Runs(msgspec.Struct):
-    """`GET /v1/runs`."""
+    """Response of `GET /v1/runs`."""
 
     runs: list[Run]
 
 
 class Last(msgspec.Struct):
-    """A job's newest result."""
+    """The newest result of a job."""
 
     run: int
     state: str
@@ -85,7 +85,7 @@ class Last(msgspec.Struct):
 
 
 class JobStatus(msgspec.Struct):
-    """A job in one line of `status`."""
+    """The state of one job in `GET /v1/status`."""
 
     name: str
     enabled: bool = True
@@ -113,13 +113,13 @@ class Incident(msgspec.Struct):
 
 
 class Incidents(msgspec.Struct):
-    """`GET /v1/incidents`."""
+    """Response of `GET /v1/incidents`."""
 
     incidents: list[Incident]
 
 
 class Problem(msgspec.Struct):
-    """A mistake in jobs.yaml."""
+    """An error in jobs.yaml."""
 
     line: int
     column: int
@@ -129,7 +129,7 @@ class Problem(msgspec.Struct):
 
 
 class Alerts(msgspec.Struct):
-    """Alerts that wait to be delivered."""
+    """Alerts that are not delivered yet."""
 
     waiting: int = 0
     error: str = ""
@@ -137,7 +137,7 @@ class Alerts(msgspec.Struct):
 
 
 class ConfigStatus(msgspec.Struct):
-    """The text in force, and what is wrong with the one on disk."""
+    """The configuration in use, and the problems of the file on disk."""
 
     path: str
     loaded_at: datetime
@@ -145,13 +145,13 @@ class ConfigStatus(msgspec.Struct):
 
 
 class Tick(msgspec.Struct):
-    """The last full minute that was acted on."""
+    """The last full minute that the scheduler handled."""
 
     last_at: datetime | None = None
 
 
 class Pool(msgspec.Struct):
-    """Places and who waits for them."""
+    """Limit, running and pending runs of the pool."""
 
     max: int
     running: int
@@ -159,7 +159,7 @@ class Pool(msgspec.Struct):
 
 
 class Pause(msgspec.Struct):
-    """A pause over all jobs."""
+    """A pause of all jobs."""
 
     until: datetime | None = None
     by: str = ""
@@ -167,14 +167,14 @@ class Pause(msgspec.Struct):
 
 
 class Listening(msgspec.Struct):
-    """Where /metrics may be read by TCP."""
+    """TCP address of /metrics, and the error if it cannot listen."""
 
     address: str
     error: str = ""
 
 
 class Status(msgspec.Struct):
-    """`GET /v1/status`."""
+    """Response of `GET /v1/status`."""
 
     version: str
     pid: int
@@ -197,19 +197,19 @@ class Status(msgspec.Struct):
 
 
 class Zone(msgspec.Struct):
-    """`GET /v1/status`, for those who only want to tell the time."""
+    """The time zone from `GET /v1/status`."""
 
     timezone: str
 
 
 class Slots(msgspec.Struct):
-    """`GET /v1/jobs/{job}/next`."""
+    """Response of `GET /v1/jobs/{job}/next`."""
 
     slots: list[datetime]
 
 
 class Job(msgspec.Struct):
-    """A definition in one line of `jobs`."""
+    """One job definition in `GET /v1/jobs`."""
 
     name: str
     worker: str | None = None
@@ -222,7 +222,7 @@ class Job(msgspec.Struct):
 
 
 class Shown(msgspec.Struct):
-    """`GET /v1/jobs/{job}`, beside the definition."""
+    """Response of `GET /v1/jobs/{job}`, without the definition."""
 
     timezone: str
     status: JobStatus
@@ -231,27 +231,27 @@ class Shown(msgspec.Struct):
 
 
 class Jobs(msgspec.Struct):
-    """`GET /v1/jobs`."""
+    """Response of `GET /v1/jobs`."""
 
     jobs: list[Job]
 
 
 class Opened(msgspec.Struct):
-    """`POST /v1/jobs/{job}/run`: the run asked for, and all that were opened with it."""
+    """Response of `POST /v1/jobs/{job}/run`: the requested run, and all runs opened for it."""
 
     run: Run
     runs: list[int] = []
 
 
 class Numbers(msgspec.Struct):
-    """`POST /v1/run-all` and `…/cancel`: ids of runs."""
+    """Response of `POST /v1/run-all` and `…/cancel`: run ids."""
 
     runs: list[int] = []
     cancelled: list[int] = []
 
 
 class Rescheduled(msgspec.Struct):
-    """A job whose calendar changed."""
+    """A job whose schedule changed."""
 
     job: str
     before: datetime | None = None
@@ -259,14 +259,14 @@ class Rescheduled(msgspec.Struct):
 
 
 class DroppedSlot(msgspec.Struct):
-    """A slot of today that will now not come."""
+    """A slot of today that no longer exists."""
 
     job: str
     slot: datetime
 
 
 class Changes(msgspec.Struct):
-    """`POST /v1/reload`."""
+    """Response of `POST /v1/reload`."""
 
     added: list[str] = []
     removed: list[str] = []
@@ -277,21 +277,21 @@ class Changes(msgspec.Struct):
 
 
 class Refused(msgspec.Struct):
-    """`POST /v1/reload` of a text that is refused."""
+    """Response of `POST /v1/reload` when the file is rejected."""
 
     error: str
     problems: list[Problem] = []
 
 
 class Peer(msgspec.Struct):
-    """Who asked."""
+    """Uid and pid of the client that sent a request."""
 
     uid: int
     pid: int
 
 
 class AuditEntry(msgspec.Struct):
-    """Who asked what, when, and what was answered."""
+    """One request: client, time, verb and reply."""
 
     at: datetime
     peer: Peer
@@ -301,26 +301,30 @@ class AuditEntry(msgspec.Struct):
 
 
 class Actions(msgspec.Struct):
-    """`GET /v1/actions`."""
+    """Response of `GET /v1/actions`."""
 
     actions: list[AuditEntry]
 
 
 class Explained(msgspec.Struct):
-    """`GET /v1/jobs/{job}/explain`, `GET /v1/runs/{run}/explain`."""
+    """Response of `GET /v1/jobs/{job}/explain` and `GET /v1/runs/{run}/explain`."""
 
     job: str
     facts: list[str]
 
 
 class Health(msgspec.Struct):
-    """`GET /healthz`."""
+    """Response of `GET /healthz`."""
 
     tick_age_seconds: float
 
 
 def read(body: bytes, kind: type[A]) -> A:
-    """The body as a value. Raises: Failure, if it is nothing of the kind."""
+    """Return the response body decoded as `kind`.
+
+    Raises:
+        CliError: the body does not match `kind`.
+    """
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

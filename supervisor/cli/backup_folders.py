@@ -1,7 +1,8 @@
-"""The folders of copies that a command is about, and the copies in them.
+"""The backup folders that a command works on, and the copies in them.
 
-They are those of the `backup.run` jobs in jobs.yaml, or one that was typed. Of
-several, one that cannot be read is noted, and the others serve.
+These are the folders of the `backup.run` jobs in jobs.yaml, or the one given on the
+command line. If one of several cannot be read, its error is collected and the others
+are used.
 """
 
 import os
@@ -22,7 +23,11 @@ _MAKER = "backup.run"
 
 
 def folders(directory: Path | None) -> list[Path]:
-    """The folders that are meant. Raises: Failure."""
+    """Return the folders to work on: `directory`, or those in jobs.yaml.
+
+    Raises:
+        CliError: jobs.yaml is missing or invalid, or has no `backup.run` job.
+    """
     if directory is not None:
         return [directory]
     try:
@@ -39,10 +44,10 @@ def folders(directory: Path | None) -> list[Path]:
 
 
 def copies(directory: Path | None) -> tuple[list[Backup], list[str]]:
-    """The copies in all folders, and of each folder that cannot be read, why.
+    """Return the copies in all folders, newest first, and an error for each unreadable folder.
 
     Raises:
-        Trouble: there is one folder, and it cannot be read.
+        BackupError: the only folder cannot be read.
     """
     found: list[Backup] = []
     dead: list[str] = []
@@ -55,7 +60,7 @@ def copies(directory: Path | None) -> tuple[list[Backup], list[str]]:
 
 @contextmanager
 def or_unreadable(dead: list[str], alone: bool) -> Iterator[None]:
-    """One place of several may be dead, which is noted; the only one may not."""
+    """Append a BackupError to `dead`; re-raise it if `alone`."""
     try:
         yield
     except BackupError as trouble:
@@ -65,7 +70,7 @@ def or_unreadable(dead: list[str], alone: bool) -> Iterator[None]:
 
 
 def path_of(file: Path, directory: Path | None) -> Path:
-    """A copy by its path, or by its name in one of the folders."""
+    """Return `file` if it exists, else the copy of that name in one of the folders."""
     if file.exists() or file.name != str(file):
         return file
     found = [folder / file for folder in folders(directory) if (folder / file).exists()]

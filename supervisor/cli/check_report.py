@@ -1,4 +1,4 @@
-"""What `check` finds in a file without mistakes, and beside a living supervisor."""
+"""Findings of `check` for a valid file, and the comparison with a running supervisor."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,9 +21,9 @@ NEXT_SLOTS = 2
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """When a job will run: in words, the next slots, and what daylight saving does.
+    """When a job will run: description, next slots, and effect of daylight saving.
 
-    notes: steps that are less regular than they look, a zone whose name misleads.
+    notes: steps that are less regular than they look, and misleading zone names.
     """
 
     name: str
@@ -38,9 +38,10 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that `check` knows. difference None: no supervisor to compare with.
+    """The result of `check`.
 
-    fares: the jobs that would fare otherwise in the coming `days`, if that was asked.
+    difference: None if no supervisor is running.
+    fares: jobs with another outcome in the next `days` days; None if not requested.
     """
 
     ok: bool
@@ -52,12 +53,12 @@ class Findings:
 
 
 def findings(loaded: Loaded, client: Client, utc: bool, days: int | None) -> Findings:
-    """What came of reading the file, its calendar as seen from now.
+    """Return the findings for a loaded file, with slots computed from now.
 
-    days: also simulate so many, with the definitions in force and with the file's.
+    days: also simulate this many days, with the running definitions and with the file's.
 
     Raises:
-        Failure: there is nobody to compare the days with.
+        CliError: `days` is given but no supervisor is running.
     """
     if loaded.config is None:
         return Findings(False, loaded.problems)
@@ -76,7 +77,7 @@ def findings(loaded: Loaded, client: Client, utc: bool, days: int | None) -> Fin
 
 
 def show(found: Findings, when: TimeFormat) -> None:
-    """Print the jobs, what daylight saving does to them, and what would change."""
+    """Print the jobs, their daylight saving notes, and the changes."""
     table = Table("JOB", "SCHEDULE", "NEXT", "AFTER THAT", spare=("AFTER THAT",))
     for job in found.jobs:
         slots = [f"{slot:%a %Y-%m-%d %H:%M %Z} ({when.relative(slot)})" for slot in job.next[:1]]
@@ -97,7 +98,7 @@ def show(found: Findings, when: TimeFormat) -> None:
 
 
 def _list(title: str, lines: list[str]) -> None:
-    """Print a title and what stands below it, if there is any."""
+    """Print `title` and the lines below it, if there are any lines."""
     if lines:
         echo()
         echo(title)

@@ -1,7 +1,7 @@
-"""The one way to a living supervisor: HTTP over its UNIX socket.
+"""HTTP client for the supervisor's UNIX socket.
 
-A connection a request, each with a limit. What is not a plain yes becomes a
-`Failure` with the exit status that the answer stands for.
+Each request uses its own connection and has a time limit. Any response other than
+success becomes a `CliError` with the matching exit status.
 """
 
 import contextlib
@@ -22,28 +22,28 @@ READ_S = 15.0
 # Longer than the supervisor itself waits for its loop.
 ASK_S = 35.0
 RELOAD_S = 100.0
-# A log that is followed may be silent for as long as its run lives.
+# A followed log may be silent for as long as its run lives.
 FOLLOW_S = 366 * 86400.0
 
 _STATUS = {400: ExitCode.USAGE, 404: ExitCode.USAGE, 422: ExitCode.USAGE}
 
 
 class Client:
-    """Asks the supervisor at one socket. Every method raises: Failure."""
+    """Client of the supervisor at one socket. Every method may raise CliError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def get(self, *parts: str, limit_s: float = READ_S, **query: object) -> bytes:
-        """The body of `GET /part/part?query`; a query of None is left out."""
+        """Return the body of `GET /part/part?query`; a query value of None is left out."""
         return self._whole("GET", _target(parts, query), None, limit_s)
 
     def post(self, *parts: str, body: Mapping[str, object], limit_s: float = ASK_S) -> bytes:
-        """The body of the answer to `POST /part/part`."""
+        """Return the response body of `POST /part/part`."""
         return self._whole("POST", _target(parts, {}), msgspec.json.encode(body), limit_s)
 
     def stream(self, *parts: str, **query: object) -> Iterator[bytes]:
-        """The body of `GET /part/part?query`, as it comes."""
+        """Yield the body of `GET /part/part?query` as it arrives."""
         answer = self._send("GET", _target(parts, query), None, FOLLOW_S)
         if answer.status >= 300:
             raise _refusal(answer.status, answer.read())
@@ -54,7 +54,10 @@ class Client:
             raise self._connection_lost(error) from error
 
     def supervisor_pid(self) -> int:
-        """The process that listens, as the kernel says; 0: out of our sight."""
+        """Return the pid that the kernel reports for the listening process.
+
+        The result is 0 if that process is in a pid namespace that is not visible from here.
+        """
         with socket.socket(socket.AF_UNIX) as probe:
             self._connect(probe, READ_S)
             return int.from_bytes(
@@ -81,7 +84,7 @@ class Client:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            # An answer may come, and the connection end, before our body is sent.
+            # The server may reply and close before the whole body is sent.
             with contextlib.suppress(BrokenPipeError):
                 connection.request(method, target, body, headers)
             return connection.getresponse()
@@ -130,7 +133,7 @@ class Client:
 def _holder(lock: Path) -> str:
     """Return what the holder of a state folder wrote into its lock; "" if it is free."""
     try:
-        # Looked at, not taken: a start at this moment must find it free.
+        # Only inspected, not locked: a concurrent start must find it free.
         held = f":{lock.stat().st_ino} " in Path("/proc/locks").read_text()
         return lock.read_text(errors="replace").strip() if held else ""
     except OSError:
@@ -144,7 +147,7 @@ def _target(parts: tuple[str, ...], query: Mapping[str, object]) -> str:
 
 
 def _refusal(status: int, body: bytes) -> CliError:
-    """What an answer other than 2xx means for the person who asked."""
+    """Return the error for a response whose status is not 2xx."""
     exit_status = _STATUS.get(status, ExitCode.NO)
     try:
         said: Any = msgspec.json.decode(body)

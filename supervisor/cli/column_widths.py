@@ -1,18 +1,18 @@
-"""How wide the columns of a table are. Pure.
+"""Compute the column widths of a table. Pure functions.
 
-Some columns are never folded: numbers, states, instants. Names and texts fold; each
-has a least width at which it can still be read, and shares what is left. Where even
-that is too much, the spare columns go first, and then the texts become narrower still.
+Numbers, states and times are never folded. Names and texts fold: each has a minimum
+readable width, and they share the remaining width. If the minimums do not fit, spare
+columns are dropped first, and then the texts become narrower still.
 """
 
 from collections.abc import Mapping, Sequence
 
 GAP = "  "
-# Narrower than this a text is a tower of letters.
+# A narrower column would be unreadable: a few letters per line.
 _TIGHT = 6
-# A name is read as a whole, and gets up to so much of the width before texts grow.
+# A name is read as a whole: it gets up to this share of the width before texts grow.
 _NAME, _NAME_SHARE = "JOB", 0.4
-# The columns that fold, with the width at which they can be read.
+# The columns that fold, with their minimum readable width.
 _LEAST = {
     "DESCRIPTION": 30,
     "COPY": 40,
@@ -21,14 +21,15 @@ _LEAST = {
 
 
 def folds(header: str) -> bool:
-    """Whether cells under this header may take several lines."""
+    """Return whether cells under this header may take several lines."""
     return header in _LEAST
 
 
 def fitting(wanted: Mapping[str, int], spare: Sequence[str], total: int) -> dict[str, int]:
-    """The columns that are shown in so many characters, each with its width.
+    """Return the columns that fit into `total` characters, each with its width.
 
-    wanted: header -> width of its longest cell. spare: headers that go first.
+    wanted: header -> width of its longest cell.
+    spare: headers to drop, the first one first.
     """
     kept = dict(wanted)
     for header in spare:
@@ -39,7 +40,7 @@ def fitting(wanted: Mapping[str, int], spare: Sequence[str], total: int) -> dict
 
 
 def _shared(wanted: Mapping[str, int], total: int) -> dict[str, int]:
-    """Character for character: to the narrowest that wants more, or from the widest."""
+    """Grow the narrowest unsatisfied columns, or shrink the widest, until they fill `total`."""
     found = _at_least(wanted, total)
     left = _left(found, total)
     while left > 0 and (hungry := [each for each in found if found[each] < wanted[each]]):

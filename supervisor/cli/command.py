@@ -1,7 +1,7 @@
-"""A verb of the command line, and the options that verbs share.
+"""Base classes and options that the commands share.
 
-`--state`, `--socket` and `--config` are understood before the verb and after
-it; the later one wins. A verb returns its exit status, or raises `Failure`.
+`--state`, `--socket` and `--config` are accepted before and after the command name;
+the later one wins. A command returns its exit status or raises `CliError`.
 """
 
 import os
@@ -24,13 +24,13 @@ _PATH_OPTIONS = {
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
-# Ten years; a simulated year takes seconds.
+# At most ten years: a simulated year takes seconds.
 coming_days = click.IntRange(1, 3660)
 utc_option = click.option("--utc", is_flag=True, help="Times in UTC, not in the service's zone.")
 
 
 class Command(click.Command):
-    """A verb; it also takes the places after its name, if it has no such option itself."""
+    """A command that also accepts the path options, unless it defines options of that name."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,11 +46,11 @@ class Command(click.Command):
 
 
 class CommandGroup(Command, click.Group):
-    """A verb that has verbs of its own."""
+    """A command with subcommands."""
 
 
 class HealthcheckCommand(Command):
-    """A verb that answers 0 or 1 and nothing else, even to a usage error."""
+    """A command that exits with 0 or 1 only, even on a usage error."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -63,13 +63,17 @@ class HealthcheckCommand(Command):
 
 
 class NoAnswerError(click.UsageError):
-    """A usage error where only 0 and 1 are understood."""
+    """A usage error of a command that must exit with 0 or 1."""
 
     exit_code = ExitCode.NO
 
 
 def duration(text: str) -> float:
-    """An option's seconds, from `90`, `5m`, `1h30m`. Raises: click.BadParameter."""
+    """Parse `90`, `5m` or `1h30m` into seconds.
+
+    Raises:
+        click.BadParameter: the text is not a duration.
+    """
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -77,12 +81,12 @@ def duration(text: str) -> float:
 
 
 def command(name: str, kind: type[Command] = Command) -> Callable[[Callable[..., int]], Command]:
-    """Make a verb of a function that returns an exit status."""
+    """Make a command from a function that returns an exit status."""
     return click.command(name, cls=kind)
 
 
 def path_options() -> list[click.Option]:
-    """Fresh options for the three places."""
+    """Return new option objects for --state, --socket and --config."""
     return [
         click.Option(
             [f"--{name}"], metavar=metavar, help=text, expose_value=False, callback=_remember
@@ -92,19 +96,19 @@ def path_options() -> list[click.Option]:
 
 
 def paths() -> Paths:
-    """What was typed on this command line, over this process' environment."""
+    """Return the paths of the current command: typed options first, then the environment."""
     return paths_in(click.get_current_context())
 
 
 def paths_in(ctx: click.Context) -> Paths:
-    """What was typed so far, if no verb runs yet."""
+    """Return the paths of `ctx`, for code that runs before a command does."""
     typed = {name: ctx.meta.get(f"nightshift.{name}", "") for name in _PATH_OPTIONS}
     return Paths(typed, os.environ)
 
 
 def supervisor() -> "Client":
-    """The way to the living supervisor, if there is one."""
-    # `start` asks nobody, and need not import HTTP to be ready.
+    """Return a client for the supervisor's socket."""
+    # Late: `start` needs no client, and must not wait for the import of HTTP.
     from supervisor.cli.client import Client
 
     return Client(paths().socket)

@@ -1,4 +1,4 @@
-"""Files and folders with crontabs -> their lines, each read as what the file is."""
+"""Read crontab files and folders into parsed lines, according to the kind of each file."""
 
 import os
 import pwd
@@ -24,16 +24,16 @@ from supervisor.config.load_file import LARGEST_BYTES
 
 STDIN = "-"
 _PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
-# Of a folder cron reads such names only: no copies of editors and packages.
+# In a folder cron reads only such names: no editor or package backups.
 _NAME_IN_FOLDER = re.compile(r"[A-Za-z0-9_-]+")
 _OF_SCRIPTS = re.compile(r"cron\.(hourly|daily|weekly|monthly|yearly)")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for on the command line.
+    """What the command line says about the tables.
 
-    user: None where it was not said, "" for a user's own table, else a name.
+    user: None if not given, "" for a user's own table, else a user name.
     """
 
     is_system: bool
@@ -43,35 +43,35 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One file and what stands in it."""
+    """The parsed lines of one file."""
 
     name: str
     items: tuple[Item, ...]
 
 
 def installed_dialect() -> Dialect:
-    """The cron of this machine; Debian's where there is none."""
+    """Return the dialect of the installed cron; Debian's if there is none."""
     found = shutil.which("crond", path=_PROGRAMS)
     is_cronie = found is not None and Path(os.path.realpath(found)).name == "crond"
     return Dialect.CRONIE if is_cronie else Dialect.DEBIAN
 
 
 def read_tables(files: Sequence[str], asked: Asked) -> list[Table]:
-    """The tables of all files, and of the files in all folders, in this order.
+    """Return the tables of all files, and of all files in the folders, in the given order.
 
     Raises:
-        Failure: one cannot be read, or it is not clear what it is.
+        CliError: a file cannot be read, or its kind is ambiguous.
     """
     return [_table(file, asked) for given in files for file in _files(given)]
 
 
 def shown(file: str) -> str:
-    """A file as it is named in a message."""
+    """Return the name of a file for messages."""
     return "standard input" if file == STDIN else file
 
 
 def _files(given: str) -> Iterator[str]:
-    """The file itself, or those of a folder that cron would read."""
+    """Yield the file itself, or the files of a folder that cron would read."""
     if given == STDIN or not os.path.isdir(given):
         yield given
         return
@@ -112,7 +112,11 @@ def _table(file: str, asked: Asked) -> Table:
 
 
 def _kind(file: str, path: str, text: str, asked: Asked) -> Kind:
-    """Whether the table has a column of users. Raises: Failure."""
+    """Return whether the table has a user column.
+
+    Raises:
+        CliError: it cannot be told from the path or the text.
+    """
     if asked.is_system:
         return Kind.SYSTEM
     by_path = kind.kind_of_path(path)
@@ -131,7 +135,7 @@ def _kind(file: str, path: str, text: str, asked: Asked) -> Kind:
 
 
 def _is_program(word: str) -> bool:
-    """Whether cron would find a program of this name, or the shell has it."""
+    """Return whether cron would find this program, or the shell has it built in."""
     is_built_in = word in ("test", "cd", "echo", "exec", "export", "if", "for", "while", "sleep")
     return is_built_in or shutil.which(word, path=_PROGRAMS) is not None
 
@@ -144,7 +148,11 @@ def _of_another(item: Item, owner: str, keeper: str) -> Item:
 
 
 def _text(file: str) -> str:
-    """The whole table; what is no UTF-8 in it stays to be named. Raises: Failure."""
+    """Return the whole table; invalid UTF-8 is kept as surrogate escapes.
+
+    Raises:
+        CliError: the file cannot be read or is too large.
+    """
     try:
         if file == STDIN:
             content = sys.stdin.buffer.read(LARGEST_BYTES + 1)
@@ -160,7 +168,7 @@ def _text(file: str) -> str:
 
 
 def own_name() -> str:
-    """The name of this process' user; its number where it has none."""
+    """Return the name of the process' user, or its uid if it has no name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -168,10 +176,13 @@ def own_name() -> str:
 
 
 def files_and_user(files: tuple[str, ...], user: str | None) -> tuple[tuple[str, ...], str | None]:
-    """What `--user` took for a name is a file where no user is called so and a file is.
+    """Return files and user, treating the value of `--user` as a file if it can only be one.
+
+    That is so if no other file is given, the value names an existing file, and no such
+    user exists.
 
     Raises:
-        click.UsageError: neither a file nor a pipe was given.
+        click.UsageError: no file is given and standard input is a terminal.
     """
     if user and not files and os.path.exists(user) and not _is_user(user):
         files, user = (user,), ""

@@ -1,7 +1,7 @@
-"""What an edit of jobs.yaml would change beside the living supervisor.
+"""Compare an edited jobs.yaml with the definitions of the running supervisor.
 
-The definitions in force are asked for and read back into values, secrets
-masked; so keys are compared as they are shown, and calendars as they are.
+The running definitions are fetched from the API and parsed again. Secrets are masked
+there, so keys are compared in their masked form; schedules are compared exactly.
 """
 
 import os
@@ -27,7 +27,7 @@ from supervisor.redaction.secrets import secrets_among
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What the file would change; changed: job -> key -> (now, then)."""
+    """The changes that the file would make; changed: job -> key -> (old, new)."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -42,13 +42,13 @@ class Difference:
 
 
 class InForce(msgspec.Struct, frozen=True):
-    """`GET /v1/jobs`, to be read back whole."""
+    """Response of `GET /v1/jobs`, decoded into complete definitions."""
 
     jobs: tuple[definitions.Definition, ...]
 
 
 class Calendars(Protocol):
-    """What an answer to a reload and a difference have in common."""
+    """Fields that a reload response and a Difference have in common."""
 
     @property
     def added(self) -> Sequence[str]: ...
@@ -63,9 +63,9 @@ class Calendars(Protocol):
 
 
 def read_in_force(client: Client, config: Config) -> Config | None:
-    """The definitions and the metrics address that it has, else the settings of `config`.
+    """Return the running definitions and metrics address, with other settings from `config`.
 
-    None: no supervisor answers, or one of another version.
+    None if no supervisor answers, or one of another version.
     """
     try:
         told = answers.read(client.get("v1", "jobs"), InForce).jobs
@@ -78,7 +78,7 @@ def read_in_force(client: Client, config: Config) -> Config | None:
 
 
 def difference(before: Config, after: Config) -> Difference:
-    """From the definitions in force to those of the file, as seen from now."""
+    """Return the changes from the running definitions to the file, as of now."""
     mask = mask_of(after, secrets_among(os.environ.items()))
     old = {job.name: job for job in before.jobs}
     new = {job.name: job for job in after.jobs}
@@ -101,7 +101,7 @@ def difference(before: Config, after: Config) -> Difference:
 
 
 def show(found: Difference, when: TimeFormat) -> None:
-    """Print it, one line a change."""
+    """Print the changes, one line per change."""
     echo()
     echo("Beside the living supervisor:")
     for line in format_lines(found, when):
@@ -116,7 +116,7 @@ def show(found: Difference, when: TimeFormat) -> None:
 
 
 def format_lines(found: Calendars, when: TimeFormat) -> Iterator[str]:
-    """What is added, removed and rescheduled, what will not come, and what comes later."""
+    """Yield a line for each added, removed, rescheduled or dropped item, and each delayed key."""
     for name in found.added:
         yield f"added        {name}"
     for name in found.removed:
@@ -142,5 +142,5 @@ def _changed(
 
 
 def _as_written(definition: definitions.Definition) -> dict[str, Any]:
-    """With lists, as people write them."""
+    """Return the definition as plain JSON values, with lists instead of tuples."""
     return msgspec.json.decode(msgspec.json.encode(definition), type=dict[str, Any])

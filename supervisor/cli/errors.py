@@ -1,7 +1,7 @@
-"""How a verb may end: the exit statuses, and the one exception that says no.
+"""Exit statuses, and the exception that ends a command with a status other than 0.
 
-Whoever raises a `Failure` knows the text, the hint and the status; whoever
-catches it (`verb.py`) only prints.
+The code that raises a `CliError` sets text, hint and status. The code that catches it
+(`command.py`) only prints.
 """
 
 import sys
@@ -16,17 +16,17 @@ class ExitCode(IntEnum):
     """Exit statuses that scripts may rely on."""
 
     YES = 0
-    NO = 1  # the thing asked for failed
+    NO = 1  # the request failed
     USAGE = 2  # usage or configuration
     NO_SUPERVISOR = 3  # no supervisor
     DETACHED = 130  # Ctrl-C
 
 
 class CliError(Exception):
-    """A verb that ends with a status other than 0.
+    """Error that ends a command with a status other than 0.
 
-    text may have several lines; hint: what the person may do.
-    body: the API's own words, for `--json`.
+    text: may have several lines. hint: what the user can do.
+    body: the response body of the API, for `--json`.
     """
 
     def __init__(self, status: ExitCode, text: str, hint: str = "", body: bytes = b"") -> None:
@@ -34,7 +34,7 @@ class CliError(Exception):
         self.status, self.text, self.hint, self.body = status, text, hint, body
 
     def show(self, as_json: bool) -> None:
-        """Print the API's words on standard output, or ours on standard error."""
+        """Print the API's response on standard output, or the text on standard error."""
         if as_json and self.body:
             print(self.body.decode(errors="replace"))
             return

@@ -1,7 +1,7 @@
-"""A bell that rings when one of these runs changes: a thread that reads /v1/events.
+"""Wake a waiting command when one of its runs changes, by reading /v1/events in a thread.
 
-Where there is no stream (too many read it, or the supervisor is an older one)
-a short sleep does instead, so that whoever waits asks again soon.
+Without a stream (too many clients read it, or the supervisor is older), `wait` sleeps
+for a short time instead, so that the caller polls again soon.
 """
 
 import contextlib
@@ -23,7 +23,11 @@ class _Changed(msgspec.Struct):
 
 
 class EventListener:
-    """Rings from the moment it is made: what changes later is not missed."""
+    """Signals changes of a set of runs.
+
+    The constructor waits until the stream is open (at most GREETING_S), so later changes are
+    not missed.
+    """
 
     def __init__(self, client: Client, runs: Container[int]) -> None:
         self._client, self._runs = client, runs
@@ -34,7 +38,7 @@ class EventListener:
         self._greeted.wait(GREETING_S)
 
     def wait(self, within_s: float) -> None:
-        """Return when it has rung since the last time, or after so long."""
+        """Return when a run has changed since the last call, or after `within_s` seconds."""
         if not self._works:
             time.sleep(min(within_s, WITHOUT_S))
         elif self._rung.wait(within_s):
@@ -58,4 +62,4 @@ class EventListener:
             return False
         with contextlib.suppress(msgspec.MsgspecError):
             return msgspec.json.decode(value, type=_Changed).id in self._runs
-        return True  # some were missed: look
+        return True  # events were dropped: poll

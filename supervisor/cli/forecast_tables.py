@@ -1,4 +1,4 @@
-"""How the coming days are told: tables of a forecast, one after another."""
+"""Print a forecast of the coming days as tables."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,14 +9,14 @@ from supervisor.cli.time_format import TimeFormat
 from supervisor.core.simulation.forecast import Count, Difference, Forecast
 from supervisor.core.simulation.sampling import DurationProfile
 
-# The longest waits and the first losses; --json tells all of them.
+# Rows of the longest waits and first losses; --json has all of them.
 MOST_ROWS = 20
 
 
 def show(
     found: Forecast, habits: Mapping[str, DurationProfile], source: str, when: TimeFormat
 ) -> None:
-    """The days, job by job, and what stands out in them."""
+    """Print the period, the totals per job, and the notable waits and losses."""
     days = (found.until - found.since).days
     echo_wrapped(f"{count(days, 'day')} from {when.slot(found.since)} to {when.slot(found.until)}")
     echo_wrapped(f"durations: {source}")
@@ -38,7 +38,7 @@ def show(
 
 
 def show_rotation(rotations: Sequence[Rotation], when: TimeFormat) -> None:
-    """What each rotation job would leave in its folder."""
+    """Print what each rotation job would keep in its folder."""
     for one in rotations:
         copies = f"{len(one.kept)} {'copy' if len(one.kept) == 1 else 'copies'}"
         did = f"{one.made} made, {one.removed} removed"
@@ -53,7 +53,7 @@ def show_rotation(rotations: Sequence[Rotation], when: TimeFormat) -> None:
 
 
 def show_differences(found: Sequence[Difference], days: int) -> None:
-    """Which jobs would fare otherwise in the coming days."""
+    """Print the jobs whose outcome would differ in the coming days."""
     echo()
     echo(f"In the coming {count(days, 'day')}, through the rules themselves:")
     if not found:
@@ -137,7 +137,7 @@ def _say_more(rows: int) -> None:
 
 
 def _change(one: Difference, told: Callable[[Count], str]) -> str:
-    """`7`, `7 -> 14`, `- -> 7`."""
+    """Return `7`, `7 -> 14` or `- -> 7`."""
     before = "-" if one.before is None else told(one.before)
     after = "-" if one.after is None else told(one.after)
     return before if before == after else f"{before} -> {after}"

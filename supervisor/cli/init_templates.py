@@ -1,4 +1,4 @@
-"""The jobs.yaml that `init` writes. Pure: texts."""
+"""Templates of the jobs.yaml that `init` writes. Pure functions."""
 
 import json
 
@@ -46,15 +46,15 @@ _BACKUP = """\
 
 
 def commands() -> str:
-    """Two commands, to see it run."""
+    """Return a jobs.yaml with two example commands."""
     return _HEAD + _COMMANDS
 
 
 def backup(database: str, directory: str) -> str:
-    """Backups of one SQLite database."""
+    """Return a jobs.yaml that backs up one SQLite database."""
     return _HEAD + _BACKUP.format(database=_quoted(database), directory=_quoted(directory))
 
 
 def _quoted(text: str) -> str:
-    """A text as jobs.yaml must quote it: JSON's quotes are YAML's, `$${` stands for `${`."""
+    """Quote a text for jobs.yaml as a JSON string, with `${` escaped as `$${`."""
     return json.dumps(text.replace("${", "$${"), ensure_ascii=False)

@@ -1,7 +1,8 @@
-"""Names of jobs on the command line: what can be one, and which there are to complete.
+"""Validation and shell completion of job names.
 
-A shell asks at every key; so the living supervisor is asked first, which has them at
-hand, and jobs.yaml is read only where nobody answers, and never its workers.
+A shell completes on every key. The running supervisor is asked first because it has
+the names in memory; jobs.yaml is parsed only if no supervisor answers, and its workers
+are never loaded.
 """
 
 import os
@@ -24,12 +25,12 @@ LARGEST_BYTES = 1024**2
 
 
 class JobName(click.ParamType):  # type: ignore[type-arg]  # generic in newer ones only
-    """A text that can be the name of a job; whether there is one, the supervisor knows."""
+    """Type of an argument that is a valid job name; the supervisor checks that it exists."""
 
     name = "job"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as it is, or a usage error."""
+        """Return the name unchanged, or fail with a usage error."""
         if not value or "/" in value or not value.isprintable():
             self.fail(f'expected the name of a job, got "{value}"', param, ctx)
         return value
@@ -37,8 +38,8 @@ class JobName(click.ParamType):  # type: ignore[type-arg]  # generic in newer on
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list["CompletionItem"]:
-        """The jobs whose names begin so, and are not typed yet."""
-        # Late: only a shell that completes needs it.
+        """Return the names that start with `incomplete` and are not typed yet."""
+        # Late: only shell completion needs it.
         from click.shell_completion import CompletionItem
 
         typed: Any = ctx.params.get(param.name or "") or ()
@@ -50,7 +51,7 @@ job_name = JobName()
 
 
 def known(here: Paths) -> Iterable[str]:
-    """The names of all jobs, in the order of jobs.yaml; none, if there is trouble."""
+    """Return the names of all jobs in the order of jobs.yaml; none on any error."""
     try:
         body = Client(here.socket).get("v1", "jobs", limit_s=ASK_S)
         return [job.name for job in answers.read(body, answers.Jobs).jobs]
@@ -59,7 +60,7 @@ def known(here: Paths) -> Iterable[str]:
 
 
 def _of_file(here: Paths) -> list[str]:
-    # Late: where a supervisor answers nobody reads YAML.
+    # Late: YAML is not needed if a supervisor answers.
     from supervisor.config.files import UnreadableFileError, read_regular
     from supervisor.config.parse_text import parse
 

@@ -1,7 +1,7 @@
-"""`nightshift`: the table of its verbs, and the outermost edge of each.
+"""Entry point of `nightshift`: the table of commands, and the handling of their errors.
 
-A verb's file is imported when the verb is typed; its help in the list stands
-here, so that the list imports nothing.
+A command's module is imported when the command is typed. Its one-line help is kept in
+the table, so that listing the commands imports nothing.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import complain, mute
 from workers.text import readable
 
-# verb -> (file, function, what the list says)
+# command -> (module, function, one-line help)
 COMMANDS = {
     "init": ("init", "init", "write a short jobs.yaml that runs as it is"),
     "check": ("check", "check", "all mistakes of jobs.yaml, or when its jobs will run"),
@@ -46,12 +46,12 @@ COMMANDS = {
     "completion": ("completion", "completion", "what a shell needs to complete all this"),
     "doctor": ("doctor", "doctor", "what would let a night fail, and what mends it"),
 }
-# Characters of an argument that a complaint about it repeats.
+# At most this many characters of an argument are repeated in an error.
 MOST_SHOWN = 200
 
 
 class NightshiftGroup(click.Group):
-    """The group of all verbs, each imported when it is typed."""
+    """The group of all commands; each one is imported when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -92,9 +92,9 @@ program = click.version_option(__version__, prog_name="nightshift")(program)
 
 
 def main() -> int:
-    """Run one verb; its exit status. Nothing that a person may do ends in a traceback."""
+    """Run one command and return its exit status; user errors never show a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding lacks must not end a listing.
+        # A character that the terminal's encoding lacks must not abort a listing.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         status = program.main(prog_name="nightshift", standalone_mode=False)
@@ -109,7 +109,7 @@ def main() -> int:
         _flush_errors()
         return error.exit_code
     except UnicodeEncodeError as error:
-        # Of a name or an argument; the bytes of a path mean nothing to the supervisor.
+        # Raised for a name or an argument that is sent as JSON, which must be UTF-8.
         text = readable(error.object[:MOST_SHOWN])
         complain(f'nightshift: "{text}" is not UTF-8')
         return ExitCode.USAGE
@@ -123,7 +123,7 @@ def main() -> int:
 
 
 def _closed_output() -> int:
-    """End quietly, though what is left of the output cannot be written."""
+    """Return exit status 1 after redirecting unwritable output to /dev/null."""
     mute(sys.stdout)
     return ExitCode.NO
 

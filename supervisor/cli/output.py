@@ -1,8 +1,8 @@
-"""Print: lines, JSON, and tables that know whether a person looks at them.
+"""Print lines, JSON and tables, depending on whether standard output is a terminal.
 
-On a terminal a table is drawn by rich, folded to its width and coloured
-(unless $NO_COLOR says no); in a pipe it is plain aligned text, one row a line,
-nothing cut. Texts from outside lose what a terminal could take for a command.
+On a terminal, rich draws a table, folded to the width and coloured (unless $NO_COLOR is
+set). In a pipe it is plain aligned text, one row per line, nothing cut. Control
+characters in text from outside are escaped.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from workers.units import format_duration
 
 
 def in_lines(problems: Sequence[Problem], filename: str) -> list[str]:
-    """Return `jobs.yaml:14:5: jobs.backup.timeout: expected ..., got ... (hint)` of each."""
+    """Return `jobs.yaml:14:5: jobs.backup.timeout: expected ..., got ... (hint)` for each."""
     return [format_problem(_marked(problem), filename) for problem in problems]
 
 
@@ -54,24 +54,24 @@ _STYLES = {
     "mend": "red",
 }
 MOST_RESULTS = 6
-# On a terminal one of them for so many columns, beyond those of the other cells.
+# Columns per result on a terminal, and columns that the other cells need.
 _COLUMNS_A_RESULT, _COLUMNS_BESIDE = 20, 60
-# Drawing costs a millisecond a row; who lists more than this wants them soon.
+# Drawing costs a millisecond per row; a longer listing is printed plain.
 MOST_DRAWN = 300
 
 
 def echo(text: str = "") -> None:
-    """Print a line for people; what cannot be seen in it is written out."""
+    """Print a line, with control characters escaped."""
     print(escape_control(readable(text)))
 
 
 def say_output(text: str) -> None:
-    """Print what a program printed; a terminal is sent its lines and colours only."""
+    """Print a program's output; on a terminal only its line breaks and colours pass."""
     print(keep_colours(text) if sys.stdout.isatty() else text)
 
 
 def complain(text: str) -> None:
-    """A line on standard error; where it cannot be written, the exit status says it alone."""
+    """Print a line on standard error; ignore a failure to write it."""
     try:
         print(text.encode(errors="replace").decode(), file=sys.stderr, flush=True)
     except OSError:
@@ -79,21 +79,21 @@ def complain(text: str) -> None:
 
 
 def mute(stream: TextIO) -> None:
-    """Let a stream that cannot be written end in /dev/null: Python would try once more."""
+    """Redirect a stream to /dev/null: Python flushes it again at exit and would fail again."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def echo_wrapped(text: str, indent: int = 0) -> None:
-    """A sentence for people, folded where they look at it; indent: of its further lines."""
+    """Print a sentence, folded on a terminal; indent: of the continuation lines."""
     print(folded(escape_control(readable(text)), columns(sys.stdout), " " * indent))
 
 
 def folded(text: str, width: int | None, indent: str = "", first: str = "") -> str:
-    """In lines of this width, broken between words; None: as it is, behind `first`."""
+    """Fold text between words to `width` columns; None: return it unfolded after `first`."""
     if width is None:
         return first + text
-    # Late: nothing is folded in a pipe.
+    # Late: not needed in a pipe.
     import textwrap
 
     return textwrap.fill(
@@ -101,24 +101,24 @@ def folded(text: str, width: int | None, indent: str = "", first: str = "") -> s
         width=width,
         initial_indent=first,
         subsequent_indent=indent,
-        # A path is copied from the screen; the terminal breaks it where it must.
+        # A path must be copyable from the screen; the terminal wraps long ones.
         break_long_words=False,
         break_on_hyphens=False,
     )
 
 
 def columns(stream: TextIO) -> int | None:
-    """The width of the terminal (or $COLUMNS); None: nobody looks."""
+    """Return the width of the terminal (or $COLUMNS); None if it is not a terminal."""
     return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def print_json(body: bytes) -> None:
-    """An answer of the API, unchanged."""
+    """Print a response body of the API unchanged."""
     print(body.decode(errors="replace"))
 
 
 def print_value(value: Any) -> None:
-    """A value of our own as JSON."""
+    """Print a value as JSON."""
     try:
         body = msgspec.json.encode(value, enc_hook=str)
     except UnicodeEncodeError:  # names of files that are not UTF-8
@@ -139,29 +139,32 @@ def _all_readable(value: Any) -> Any:
 
 
 def clean(text: str) -> str:
-    """Return the text on one line; what cannot be seen is written out."""
+    """Return the text on one line, stripped, with control characters escaped."""
     return escape_control(readable(text).strip())
 
 
 def count(number: int, noun: str) -> str:
-    """`1 job`, `3 jobs`."""
+    """Return `1 job`, `3 jobs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def styled(text: str, word: str) -> str:
-    """`text` in the colour of this word, where a person sees colours."""
+    """Return `text` in the colour of `word`, unless colours are off."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     return click.style(text, fg=_STYLES.get(word))
 
 
 def format_seconds(seconds: float | None) -> str:
-    """A duration in short, or a dash."""
+    """Return a short duration, or a dash for None."""
     return "-" if seconds is None else format_duration(seconds)
 
 
 def results(result: Mapping[str, Any] | None) -> str:
-    """The first few of a worker's results: `added=12 changed=0`; fewer where it is narrow."""
+    """Return the first results of a worker: `added=12 changed=0`.
+
+    Fewer are shown on a narrow terminal.
+    """
     items = [(key, value) for key, value in (result or {}).items() if value != ""]
     width = columns(sys.stdout)
     most = MOST_RESULTS
@@ -172,9 +175,9 @@ def results(result: Mapping[str, Any] | None) -> str:
 
 
 class Table:
-    """Rows under headers, printed at once.
+    """Rows under headers, printed together by `show`.
 
-    spare: headers that a narrow terminal goes without, the first to go first.
+    spare: headers to drop on a narrow terminal, in this order.
     """
 
     def __init__(self, *headers: str, spare: Sequence[str] = ()) -> None:
@@ -183,11 +186,11 @@ class Table:
         self._rows: list[tuple[str, ...]] = []
 
     def add(self, *cells: str) -> None:
-        """One row; as many cells as there are headers."""
+        """Add a row with one cell per header."""
         self._rows.append(tuple(clean(cell) for cell in cells))
 
     def show(self) -> None:
-        """Print it, if it has rows."""
+        """Print the table, if it has rows."""
         if not self._rows:
             return
         if sys.stdout.isatty() and len(self._rows) <= MOST_DRAWN:

@@ -1,8 +1,8 @@
-"""Where things are: state folder, socket, jobs.yaml.
+"""Locations of the state folder, the socket and jobs.yaml.
 
-Pure but for looking whether a file is there. Precedence: what was typed, the
-environment, the built-in places. An empty variable counts as none. Each place
-is sought when it is asked for: who names a socket needs no state folder.
+The only I/O is checking whether a file exists. Precedence: command line, environment,
+built-in defaults. An empty variable counts as unset. Each location is resolved when it
+is used, so a command that gets a socket does not need a state folder.
 """
 
 import os
@@ -20,23 +20,27 @@ INSTALLED = Path("/etc/nightshift/jobs.yaml")
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """What was typed (`state`, `socket`, `config`), over an environment."""
+    """Paths given on the command line (`state`, `socket`, `config`), and the environment."""
 
     typed: Mapping[str, str]
     environ: Mapping[str, str]
 
     @property
     def state(self) -> Path:
-        """The state folder, absolute: jobs are told of folders in it."""
+        """Return the state folder as an absolute path: jobs receive paths inside it.
+
+        Raises:
+            CliError: the path is not UTF-8, or the user has no home folder.
+        """
         found = self._first("state", "NIGHTSHIFT_STATE_DIR")
-        # systemd gives several folders with colons in between.
+        # systemd separates several folders with colons.
         found = found or self.environ.get("STATE_DIRECTORY", "").split(":")[0]
         place = Path(found).absolute() if found else _own_state(self.environ)
         return _sayable(place, "state folder", "choose another with --state")
 
     @property
     def socket(self) -> Path:
-        """The socket; as typed, since an absolute path may be too long for one."""
+        """Return the socket as typed, since an absolute path may be too long for one."""
         found = self._first("socket", "NIGHTSHIFT_SOCKET")
         if found:
             return _sayable(Path(found), "socket", "choose another with --socket")
@@ -45,7 +49,11 @@ class Paths:
 
     @property
     def config(self) -> Path:
-        """jobs.yaml, as typed. Raises: Failure, if none is named and none lies about."""
+        """Return jobs.yaml, as typed.
+
+        Raises:
+            CliError: none is given and none exists in the default places.
+        """
         found = self._first("config", "NIGHTSHIFT_CONFIG")
         for path in (Path(found),) if found else (HERE, INSTALLED):
             if found or os.path.lexists(path):
@@ -59,7 +67,7 @@ class Paths:
 
     @property
     def new_config(self) -> Path:
-        """Where a jobs.yaml is to be written."""
+        """Return the path where `init` writes jobs.yaml."""
         return Path(self._first("config", "NIGHTSHIFT_CONFIG") or HERE)
 
     def _first(self, option: str, variable: str) -> str:
@@ -67,7 +75,11 @@ class Paths:
 
 
 def _sayable(path: Path, what: str, hint: str) -> Path:
-    """Return a path that can be said in JSON and to the supervisor. Raises: Failure."""
+    """Return `path` if it is valid UTF-8, as JSON and the API require.
+
+    Raises:
+        CliError: it is not.
+    """
     if not is_utf8(str(path)):
         raise CliError(
             ExitCode.USAGE, f"{what} {readable(str(path))}: its name is not UTF-8", hint

@@ -1,7 +1,7 @@
-"""A restore on a machine that has nothing of Nightshift but the program.
+"""Restore a backup on a machine where only the program is installed.
 
-Where there is no jobs.yaml, or no folder in which a ledger could be, there is
-nothing that a restore would have to wait for: it is done in this process.
+Without jobs.yaml, or without a writable folder for a ledger, there are no runs to wait
+for, so the restore is done in this process.
 """
 
 import os
@@ -16,7 +16,7 @@ from workers.backup.restore import Restored
 
 
 def is_bare(here: Paths) -> bool:
-    """Whether there is no jobs.yaml, or no folder in which a ledger could be."""
+    """Return whether there is no jobs.yaml, or no writable folder for a ledger."""
     try:
         config, state = here.config, here.state
     except CliError:
@@ -27,10 +27,10 @@ def is_bare(here: Paths) -> bool:
 
 
 def restore(wanted: RestoreBackup, as_json: bool) -> int:
-    """Restore here and print what was checked.
+    """Restore in this process and print what was checked.
 
     Raises:
-        Trouble, DatabaseTrouble, OSError: the target is as it was.
+        BackupError, DatabaseError, OSError: the target is unchanged.
     """
     put = backup_restore.restore_unproven if wanted.unproven else backup_restore.restore
     done = put(Path(wanted.file), Path(wanted.target), wanted.force)

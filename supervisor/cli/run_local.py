@@ -1,7 +1,7 @@
-"""run --local: the ordinary supervisor in this process, with the calendar off.
+"""`run --local`: a supervisor in this process that schedules nothing by itself.
 
-The main thread is the loop. Another one looks at the published world a few
-times a second and shows it: it reads, and touches nothing.
+The main thread runs the loop. A second thread polls the published state a few times a
+second and displays it; it never writes to it.
 """
 
 import os
@@ -40,7 +40,11 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 def run_local(wish: RunOptions) -> int:
-    """Run them here until nothing is open; 0 only if all succeeded. Raises: Failure."""
+    """Run the jobs in this process until none is open; exit status 0 only if all succeeded.
+
+    Raises:
+        CliError: the configuration or the request is rejected.
+    """
     jobs = definitions(paths().config).jobs if wish.every else ()
     if wish.every and not wish.is_confirmed(wish.chosen(jobs), sys.stdin.isatty()):
         echo("nothing is run")
@@ -54,12 +58,12 @@ def serve(
     shows_output: bool = False,
     log_level: str | None = None,
 ) -> int:
-    """Begin a service, hand it one request, and leave when nothing is open.
+    """Start a service, submit one request, and stop when no run is open.
 
-    shows_output: print what the runs printed, as a dry run wants it.
+    shows_output: print the output of the runs, as a dry run needs.
 
     Raises:
-        Failure: another supervisor lives, or the request is refused.
+        CliError: another supervisor is running, or the request is rejected.
     """
     here = paths()
     service = begun(_settings(here, log_level), here.config)
@@ -83,7 +87,7 @@ def serve(
 
 
 class ProgressThread(threading.Thread):
-    """Shows the runs of this request, as the loop publishes them."""
+    """Thread that displays the runs of this request from the published state."""
 
     def __init__(self, desk: LoopBridge, numbers: Sequence[int], shown: Display) -> None:
         super().__init__(name="onlooker", daemon=True)
@@ -92,17 +96,17 @@ class ProgressThread(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Look, until told that all is over."""
+        """Poll until `close` is called."""
         while not self._over.wait(LOOK_EVERY_S):
             self.poll()
 
     def poll(self) -> None:
-        """Show the world as it was last published."""
+        """Show the runs as last published by the loop."""
         if self._desk.world is not None:
             self._shown.show(self._runs(self._desk.world))
 
     def close(self) -> None:
-        """Show the end, and look no more."""
+        """Stop the thread and show the final state."""
         self._over.set()
         self.join()
         self.poll()
@@ -132,7 +136,11 @@ def _settings(here: Paths, log_level: str | None) -> Settings:
 
 
 def definitions(config: Path) -> Config:
-    """What jobs.yaml says, before anything is held. Raises: Failure."""
+    """Return the configuration in jobs.yaml, before any lock is taken.
+
+    Raises:
+        CliError: jobs.yaml has errors.
+    """
     loaded = load(config, os.environ)
     if loaded.config is None:
         said = output.in_lines(loaded.problems, str(config))
@@ -148,9 +156,13 @@ def _request(wish: RunOptions) -> control_requests.Request:
 
 
 def _asked(service: Service, request: control_requests.Request) -> tuple[int, ...]:
-    """The runs that the request opened. Raises: Failure, with the service closed."""
+    """Return the ids of the runs that the request opened.
+
+    Raises:
+        CliError: the request is rejected; the service is closed.
+    """
     answer = service.desk.submit(Peer(os.getuid(), os.getpid()), request)
-    # An idle loop that is to run until it is idle would end before it was asked.
+    # An idle loop would end at once under until_idle, before the request arrives.
     service.loop.once()
     reply: control_requests.Reply = answer.result(timeout=0)
     if reply.answer is not control_requests.ReplyStatus.OK:
@@ -160,7 +172,7 @@ def _asked(service: Service, request: control_requests.Request) -> tuple[int, ..
 
 
 def _bodies(state: Path, numbers: Sequence[int]) -> list[bytes]:
-    """The runs as `GET /v1/runs/{id}` shows them."""
+    """Return the runs in the form of `GET /v1/runs/{run}`."""
     history = History(state)
     try:
         runs = [history.run(number) for number in numbers]

@@ -1,4 +1,4 @@
-"""What `run` was asked for: checked, and in the words of the API and of the core."""
+"""Options of `run`: validated, and translated into API requests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from workers.text import is_utf8, readable
 
 
 class Listed(Protocol):
-    """What of a job the list before `run --all` needs."""
+    """Fields of a job that the list of `run --all` needs."""
 
     @property
     def name(self) -> str: ...
@@ -25,7 +25,11 @@ class Listed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The options of `run`. Raises (at construction): click.UsageError."""
+    """The options of `run`.
+
+    Raises:
+        click.UsageError: the options contradict each other.
+    """
 
     jobs: tuple[str, ...]
     every: bool
@@ -51,10 +55,14 @@ class RunOptions:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """`--set key=value`, typed as a `with` block types it. Raises: click.UsageError."""
+        """Return the values of `--set key=value`, typed as in a `with` block.
+
+        Raises:
+            click.UsageError: a value is malformed.
+        """
         if not self.given:
             return {}
-        # Late: it reads values as jobs.yaml does, and with its reader.
+        # Late: it imports the YAML reader of jobs.yaml.
         from supervisor.config.with_block import typed
 
         found: dict[str, Any] = {}
@@ -69,14 +77,14 @@ class RunOptions:
 
     @property
     def body(self) -> Mapping[str, object]:
-        """The body of `POST /v1/jobs/{job}/run`."""
+        """Return the body of `POST /v1/jobs/{job}/run`."""
         return {"with_deps": self.with_deps, "set": self.parameters, "dry_run": self.dry_run}
 
     def chosen(self, jobs: Sequence[Listed]) -> list[str]:
-        """What --all means among these definitions, in the order in which it goes.
+        """Return the names of the jobs that --all runs, in dependency order.
 
         Raises:
-            Failure: --only names a job that is not there.
+            CliError: --only names an unknown job.
         """
         # Late: only --all needs the core.
         from supervisor.core import dependencies
@@ -93,10 +101,10 @@ class RunOptions:
         return list(dependencies.in_order(names, {job.name: tuple(job.deps) for job in jobs}))
 
     def is_confirmed(self, names: Sequence[str], at_terminal: bool) -> bool:
-        """Whether to go on with --all: lists the jobs, and asks a person for leave.
+        """List the jobs of --all, ask for confirmation, and return the answer.
 
         Raises:
-            Failure: there is nobody to ask, and no --yes.
+            CliError: standard input is not a terminal and --yes is not given.
         """
         if not self.as_json:
             for place, name in enumerate(names, 1):

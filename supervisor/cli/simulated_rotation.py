@@ -1,9 +1,9 @@
-"""What rotation keeps of the copies that simulated backups make.
+"""Simulate which copies rotation keeps of the backups that a simulation makes.
 
-The steps of a simulation pass through `Shelves.watch`; each successful
-`backup.run` puts a verified copy on its folder's shelf, each successful
-`rotation.run` thins the shelf by the plan of the worker itself. What lies in
-the folders now is there from the beginning; nothing is written.
+The steps of a simulation pass through `BackupFolders.watch`. Each successful
+`backup.run` adds a verified copy to its folder; each successful `rotation.run` removes
+copies by the worker's own plan. The copies that exist today are there from the start.
+Nothing is written to disk.
 """
 
 import os
@@ -29,7 +29,7 @@ from workers.rotation.retention import Decision, plan, refusal
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A copy that stays: taken when, why; is_there: it lies in the folder today."""
+    """A remaining copy; is_there: it exists in the folder today."""
 
     copy: str
     taken_at: datetime
@@ -39,9 +39,9 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What one rotation job did in the simulated days, and left.
+    """What one rotation job did in the simulated days, and the copies it left.
 
-    refusal: why its last run would not have removed anything, "" if it would.
+    refusal: why its last run would have removed nothing; "" if it would not refuse.
     """
 
     job: str
@@ -54,7 +54,7 @@ class Rotation:
 
 
 class BackupFolder:
-    """One folder of copies, as it would be."""
+    """Simulated contents of one backup folder."""
 
     def __init__(self, rotation: Job, now: datetime) -> None:
         self.rotation = rotation
@@ -67,7 +67,7 @@ class BackupFolder:
         self._refusal = ""
 
     def put(self, backup: Job, taken_at: datetime) -> None:
-        """A backup job has made a copy."""
+        """Add the copy that a backup job made."""
         database = Path(os.path.join(backup.cwd, str(_with(backup)["database"])))
         stem, self._made = filenames.stem(database), self._made + 1
         path = self.folder / filenames.copy_name(stem, taken_at)
@@ -77,7 +77,7 @@ class BackupFolder:
         self._copies.append(copy)
 
     def rotate(self, now: datetime) -> None:
-        """The rotation job has run."""
+        """Apply one run of the rotation job."""
         decided = self._plan(now)
         max_age_s = self.params.max_age
         max_age = None if max_age_s is None else timedelta(seconds=max_age_s)
@@ -89,7 +89,7 @@ class BackupFolder:
         self._removed += len(decided) - len(self._copies)
 
     def summary(self, until: datetime) -> Rotation:
-        """What is left at the end, newest first."""
+        """Return the counts and the remaining copies, newest first."""
         kept = [
             Kept(
                 one.backup.path.name,
@@ -122,7 +122,7 @@ class BackupFolders:
         self._shelves = {job.name: BackupFolder(job, now) for job in rotations}
 
     def watch(self, steps: Iterator[Step]) -> Iterator[Step]:
-        """The same steps, looked at in passing."""
+        """Yield the steps unchanged, and apply the successful runs among them."""
         ended: set[int] = set()
         for step in steps:
             for action in step.actions if self._shelves else ():
@@ -133,7 +133,7 @@ class BackupFolders:
             yield step
 
     def summaries(self, until: datetime) -> tuple[Rotation, ...]:
-        """What is left on each, at the end."""
+        """Return the summary of each folder at the end."""
         return tuple(shelf.summary(until) for shelf in self._shelves.values())
 
     def _take(self, run: Run, now: datetime) -> None:
@@ -156,7 +156,7 @@ def _folder(job: Job) -> Path:
 
 
 def _copies(folder: Path) -> list[Backup]:
-    """The copies that are there today; none in a folder that cannot be read."""
+    """Return today's copies; none if the folder cannot be read."""
     try:
         return listing.list_backups(folder)
     except BackupError:

@@ -1,7 +1,7 @@
-"""What a simulation starts from: what the ledger remembers, and each job's habits.
+"""Input of a simulation: the state in the ledger, and each job's past durations.
 
-Only reads, beside a living supervisor or without one. A ledger that is not
-there or cannot be read is no mistake: then all is assumed, and `source` says so.
+The ledger is only read, with or without a running supervisor. A missing or unreadable
+ledger is no error: durations are then assumed, and `source` says so.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ from supervisor.core.model import JobRecord, replace
 from supervisor.core.simulation.sampling import DurationProfile, profile_of
 from supervisor.ledger.queries import History
 
-# An attempt of a job that has never succeeded is assumed to take so long.
+# Assumed duration of an attempt for a job that has never succeeded.
 ASSUMED_S = 10.0
 _HOW = (
     "an attempt takes the median of those that succeeded, one in ten what the slowest tenth took"
@@ -26,7 +26,7 @@ _HOW = (
 
 @dataclass(frozen=True, slots=True)
 class SimulationInput:
-    """source: where it is from, and how it is used, in words."""
+    """Start state and duration profiles; source: their origin, as text."""
 
     memory: Memory
     habits: Mapping[str, DurationProfile]
@@ -36,7 +36,10 @@ class SimulationInput:
 def read_input(
     here: Paths, jobs: Iterable[str], at: datetime, failures: Mapping[str, float]
 ) -> SimulationInput:
-    """What is known at an instant; failures: how often a job is to fail by chance."""
+    """Return the state and duration profiles at an instant.
+
+    failures: job -> probability of a random failure.
+    """
     names = list(jobs)
     try:
         path = here.state / "ledger.sqlite3"
@@ -68,7 +71,7 @@ def _habit(history: History, job: str, failure: float) -> DurationProfile:
 
 
 def _memory(history: History, at: datetime) -> Memory:
-    """Ended runs and pauses; nothing is open, and all slots up to `at` are settled."""
+    """Return ended runs and pauses, with no open runs, and all slots up to `at` handled."""
     runs = [run for run in history.remembered() if run.due <= at and not run.state.is_open]
     marks: list[JobRecord] = [replace(mark, seen_until=at) for mark in history.marks()]
     return Memory(

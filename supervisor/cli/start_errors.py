@@ -1,7 +1,7 @@
-"""What the operating system lacks or refuses when a service is to begin, in one line.
+"""Turn limits of the operating system, met when a service starts, into one-line errors.
 
-Each of these is a limit that was set from outside. A traceback would name the
-place in our code, and not the limit.
+Each of them is set from outside: a traceback would show a place in this code instead of
+the limit.
 """
 
 import contextlib
@@ -30,11 +30,12 @@ _WAYS_OUT = {
 
 @contextlib.contextmanager
 def told_as_failure(what: str) -> Iterator[None]:
-    """Turn a refusal of the operating system into one line and exit status 1.
+    """Turn an error of the operating system into a CliError with exit status 1.
 
-    what: what was to be done, such as "start over /var/lib/nightshift".
+    what: the attempted action, such as "start over /var/lib/nightshift".
 
-    Raises: CliError.
+    Raises:
+        CliError: the block ran into a limit.
     """
     try:
         yield
@@ -43,19 +44,23 @@ def told_as_failure(what: str) -> Iterator[None]:
         said = f"{what}: {where}{error.strerror or error}"
         raise CliError(ExitCode.NO, said, _WAYS_OUT.get(error.errno or 0, "")) from error
     except (MemoryError, ImportError) as error:
-        # The dynamic loader reports lacking memory as an import that failed.
+        # The dynamic loader reports lack of memory as a failed import.
         if isinstance(error, ImportError) and "failed to map segment" not in str(error):
             raise
         raise CliError(ExitCode.NO, f"{what}: not enough memory", _MEMORY) from error
     except RuntimeError as error:
-        # Python has no type of its own for a thread that could not be made.
+        # Python has no own exception type for a thread that cannot be created.
         if "start new thread" not in str(error):
             raise
         raise CliError(ExitCode.NO, f"{what}: no thread can be made", _PROCESSES) from error
 
 
 def check_open_files() -> None:
-    """Refuse a limit under which requests would not be answered. Raises: CliError."""
+    """Check the limit of open files before the service starts.
+
+    Raises:
+        CliError: it is too low to serve requests.
+    """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if 0 <= hard < FEWEST_FILES:
         said = f"at most {hard} files may be open, expected {FEWEST_FILES} or more"

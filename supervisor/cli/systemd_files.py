@@ -1,7 +1,7 @@
-"""Timers of systemd and what belongs to them, found as systemd finds them.
+"""Find systemd timers and their related units, with systemd's search rules.
 
-A unit's file, its drop-ins (`foo.timer.d/*.conf`), and the template of an instance
-are sought in the folder that was named and in systemd's own, the first one first.
+A unit's file, its drop-ins (`foo.timer.d/*.conf`) and the template of an instance are
+looked up first in the given folder and then in systemd's own folders.
 """
 
 import os
@@ -27,17 +27,17 @@ _TIMER = re.compile(r"[^/]+\.timer")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The name of a timer, and where it and its service are sought."""
+    """A timer, and the folders where it and its service are looked up."""
 
     name: str
     folders: tuple[str, ...]
 
 
 def timers(named: str) -> list[Found]:
-    """The timers of a folder, or the one of a path, or of a name.
+    """Return all timers in a folder, or the one with the given path or name.
 
     Raises:
-        Failure: there is none.
+        CliError: there is none.
     """
     if os.path.isdir(named) and not named.endswith(".d"):
         folder = os.path.abspath(named)
@@ -58,10 +58,10 @@ def timers(named: str) -> list[Found]:
 
 
 def unit(place: Found, name: str) -> Unit | None:
-    """A unit with its drop-ins; None: there is none, or it is masked.
+    """Return a unit with its drop-ins; None if it does not exist or is masked.
 
     Raises:
-        Failure: a file cannot be read.
+        CliError: a file cannot be read.
     """
     path = _path_of(place, name)
     if path is None or os.path.realpath(path) == os.devnull:
@@ -74,18 +74,18 @@ def unit(place: Found, name: str) -> Unit | None:
 
 
 def home(place: Found) -> str:
-    """Where %h points: root's home, or that of this user for a user's own units."""
+    """Return the meaning of %h: this user's home for a user unit, else root's."""
     is_users = re.search(r"/systemd/user(/|$)", place.folders[0]) is not None
     return os.path.expanduser("~" if is_users else "~root")
 
 
 def is_template(name: str) -> bool:
-    """Whether a name stands for all its instances: `foo@.timer`."""
+    """Return whether the name is a template without an instance: `foo@.timer`."""
     return name.partition("@")[2].startswith(".")
 
 
 def _in_folder(folder: str) -> Iterator[str]:
-    """The timers of a folder; instances of templates as far as they are enabled."""
+    """Yield the timers of a folder; template instances only if they are enabled."""
     for entry in os.listdir(folder):
         if entry.endswith(".wants") and os.path.isdir(os.path.join(folder, entry)):
             wanted = os.listdir(os.path.join(folder, entry))
@@ -105,7 +105,7 @@ def _path_of(place: Found, name: str) -> Path | None:
 
 
 def _drop_ins(place: Found, name: str) -> list[Path]:
-    """The files of all folders of drop-ins, by their names; the first of a name counts."""
+    """Return the drop-in files sorted by name; for equal names the first folder wins."""
     found: dict[str, Path] = {}
     for drop_in_folder in _drop_in_folders(name):
         for folder in place.folders:
@@ -120,7 +120,7 @@ def _drop_ins(place: Found, name: str) -> list[Path]:
 
 
 def _drop_in_folders(name: str) -> Sequence[str]:
-    """`foo-bar.timer.d`, `foo-.timer.d`, `timer.d`: the most particular first."""
+    """Return `foo-bar.timer.d`, `foo-.timer.d`, `timer.d`: most specific first."""
     stem, _, kind = name.rpartition(".")
     template = [re.sub(r"@.*", "@", stem)] if "@" in stem else []
     parts = stem.split("-")

@@ -1,6 +1,6 @@
-"""Telling the time: instants in one zone, ages in words, and back.
+"""Format times in one time zone, format ages, and parse times.
 
-The clock is read here and in the verbs, nowhere deeper.
+The clock is read only here and in the commands, never in deeper layers.
 """
 
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ _EXAMPLES = '"02:00", "2026-02-09 02:00" or "2026-02-09T02:00:00Z"'
 
 @dataclass(frozen=True, slots=True)
 class TimeFormat:
-    """One zone and one reading of the clock, for all that a verb prints."""
+    """One zone and one reading of the clock, shared by all output of a command."""
 
     zone: tzinfo
     now: datetime
 
     def full(self, at: datetime | None) -> str:
-        """`2026-02-09 02:00:00 CET`, or a dash."""
+        """Return `2026-02-09 02:00:00 CET`, or a dash."""
         return "-" if at is None else f"{at.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
 
     def slot(self, at: datetime) -> str:
-        """`Mon 2026-02-09 02:00 CET`: a full minute, as calendars have it."""
+        """Return `Mon 2026-02-09 02:00 CET`, at minute precision."""
         return f"{at.astimezone(self.zone):%a %Y-%m-%d %H:%M %Z}"
 
     def relative(self, at: datetime | None) -> str:
-        """`3m ago`, `in 2h`, or a dash."""
+        """Return `3m ago`, `in 2h`, or a dash."""
         if at is None:
             return "-"
         seconds = (at - self.now).total_seconds()
@@ -44,12 +44,12 @@ class TimeFormat:
         return f"in {size}" if seconds > 0 else f"{size} ago"
 
     def instant(self, text: str) -> datetime:
-        """The instant that a person names; without an offset it is told in this zone.
+        """Parse a time; without an offset it is in this zone.
 
-        A time of day alone is the newest such time that is past.
+        A time of day alone means its most recent occurrence.
 
         Raises:
-            click.BadParameter: it names no instant.
+            click.BadParameter: the text is not a time.
         """
         try:
             return self._time_of_day(time.fromisoformat(text))
@@ -64,7 +64,7 @@ class TimeFormat:
             ) from error
 
     def since(self, text: str) -> datetime:
-        """The instant that lies so long ago (`7d`), or that is named itself."""
+        """Return now minus a duration (`7d`), or the parsed time."""
         try:
             return max(_EPOCH, self.now - timedelta(seconds=parse_duration(text)))
         except ValueError:
@@ -81,20 +81,20 @@ class TimeFormat:
 
 @dataclass(frozen=True, slots=True)
 class DateFormat(TimeFormat):
-    """As Moments, for whoever asked for instants and not for ages."""
+    """A TimeFormat for output that shows dates instead of ages."""
 
     def near(self, at: datetime | None) -> str:
-        """`2026-02-09 02:00Z`, or a dash."""
+        """Return `2026-02-09 02:00Z`, or a dash."""
         return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
 def date_format() -> DateFormat:
-    """Now, told in UTC."""
+    """Return a DateFormat for now, in UTC."""
     return DateFormat(UTC, datetime.now(UTC))
 
 
 def time_format(zone: str) -> TimeFormat:
-    """Now, told in the zone of this IANA name; in UTC if this machine lacks it."""
+    """Return a TimeFormat for now in an IANA zone; UTC if this machine lacks the zone."""
     try:
         return TimeFormat(ZoneInfo(zone), datetime.now(UTC))
     except (KeyError, ValueError, OSError):
@@ -102,7 +102,7 @@ def time_format(zone: str) -> TimeFormat:
 
 
 def time_format_of(client: Client, utc: bool) -> TimeFormat:
-    """In the zone of the service that is asked, or in UTC."""
+    """Return a TimeFormat for now in the service's zone, or in UTC."""
     if utc:
         return time_format("UTC")
     return time_format(answers.read(client.get("v1", "status"), answers.Zone).timezone)

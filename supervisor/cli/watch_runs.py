@@ -1,7 +1,7 @@
-"""Watching runs until they end: what is shown meanwhile, and the account at the end.
+"""Watch runs until they end: show progress meanwhile, then print the outcomes.
 
-A display is given the same runs again and again and shows what is new: bars on
-a terminal, a line for each change in a pipe, nothing beside JSON.
+A display receives the same runs repeatedly and shows what is new: bars on a terminal, a
+line per change in a pipe, nothing with JSON.
 """
 
 import sys
@@ -16,40 +16,40 @@ from supervisor.cli.output import Table, clean, echo, format_seconds, print_json
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-# How often a bar is moved while its run only tells its progress.
+# Interval of redrawing bars while runs report only progress.
 REDRAW_S = 0.2
-# Changes ring a bell; this is only for one that was missed.
+# Changes wake the wait; this interval covers a missed event.
 GIVE_UP_S = 5.0
 # Of a hundred pending runs only the first few can change soon.
 MOST_ASKED = 20
 
 
 class Display(Protocol):
-    """Where a person watches runs; look_s: how often it wants to see one that goes on."""
+    """Output of running runs; look_s: poll interval in seconds."""
 
     look_s: float
 
     def show(self, runs: Sequence[answers.Run]) -> None:
-        """These runs as they are now."""
+        """Show the current state of the runs."""
 
     def close(self) -> None:
-        """Nothing more will be shown."""
+        """Finish the output."""
 
 
 class Silence:
-    """Shows nothing."""
+    """Display that shows nothing."""
 
     look_s = GIVE_UP_S
 
     def show(self, runs: Sequence[answers.Run]) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class Lines:
-    """A line for each change of state."""
+    """Display that prints a line for each change of state."""
 
     look_s = GIVE_UP_S
 
@@ -57,7 +57,7 @@ class Lines:
         self._states: dict[int, tuple[str, int]] = {}
 
     def show(self, runs: Sequence[answers.Run]) -> None:
-        """The changes since the last call."""
+        """Print the changes since the last call."""
         for run in runs:
             state = (run.state, run.attempt)
             if self._states.get(run.id) != state:
@@ -66,11 +66,11 @@ class Lines:
                 sys.stdout.flush()
 
     def close(self) -> None:
-        """Nothing is left to be said."""
+        """Do nothing."""
 
 
 class Bars:
-    """A progress bar for each run."""
+    """Display with a progress bar for each run."""
 
     look_s = REDRAW_S
 
@@ -88,7 +88,7 @@ class Bars:
         self._progress.start()
 
     def show(self, runs: Sequence[answers.Run]) -> None:
-        """Move the bars."""
+        """Update the bars."""
         for run in runs:
             if run.id not in self._tasks:
                 self._tasks[run.id] = self._progress.add_task(
@@ -102,19 +102,23 @@ class Bars:
                 self._progress.stop_task(task)
 
     def close(self) -> None:
-        """Leave the bars as they are."""
+        """Stop updating and leave the bars on screen."""
         self._progress.stop()
 
 
 def display(as_json: bool) -> Display:
-    """What fits where the output goes."""
+    """Return the display that fits standard output."""
     if as_json:
         return Silence()
     return Bars() if sys.stdout.isatty() else Lines()
 
 
 def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[bytes]:
-    """The bodies of these runs, once all of them are final. Raises: Failure."""
+    """Return the response bodies of these runs, once all are final.
+
+    Raises:
+        CliError: a request fails.
+    """
     bodies: dict[int, bytes] = {}
     is_open = list(numbers)
     bell = EventListener(client, frozenset(numbers))
@@ -131,7 +135,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
 
 
 def print_outcomes(bodies: Sequence[bytes], as_json: bool) -> bool:
-    """Print how each run stands; whether all of them succeeded."""
+    """Print the outcome of each run; return whether all succeeded."""
     runs = [answers.read(body, answers.Run) for body in bodies]
     if as_json:
         for body in bodies:
@@ -146,7 +150,7 @@ def print_outcomes(bodies: Sequence[bytes], as_json: bool) -> bool:
 
 
 def outcome(run: answers.Run) -> str:
-    """Why it stands where it does, and what its worker counted."""
+    """Return the detail of the run, and the results of its worker."""
     return "; ".join(text for text in (run.detail, results(run.result)) if text)
 
 
@@ -160,7 +164,7 @@ def _state(run: answers.Run) -> str:
 
 
 def _bar(run: answers.Run) -> dict[str, float | None]:
-    """A bar without a total moves by itself until its run ends."""
+    """Return the bar's total and progress; without a total the bar pulses until the run ends."""
     if run.is_final:
         return {"total": 1.0, "completed": float(run.state == "success")}
     if run.progress is None:

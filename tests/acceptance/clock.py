@@ -1,7 +1,7 @@
-"""A clock for one supervisor, which a test may set while it runs, and the hand at it.
+"""Control the wall clock of one supervisor while it runs.
 
-Only the time of day is moved, as `time_of_day.py` says; what runs on the monotonic clock
-runs as always.
+Only the time of day is moved, as described in `time_of_day.py`; the monotonic clock is
+unchanged.
 """
 
 import mmap
@@ -20,16 +20,16 @@ from tests.waiting import until
 
 TIME_OF_DAY = Path(__file__).with_name("time_of_day.py")
 
-# A job that writes down the slots it ran for.
+# Command of a job that records the slots it ran for.
 NOTE = "command: 'echo $NIGHTSHIFT_SLOT >> $NIGHTSHIFT_JOB.ran'"
 A_MOMENT = timedelta(milliseconds=300)
 
 
 class Clock:
-    """The time of day of each Python that is started in this house."""
+    """The wall clock of each Python process started in this House."""
 
     def __init__(self, house: House, local: str) -> None:
-        """From here on it goes on from `local`, such as 2026-02-09 01:59:58 (UTC)."""
+        """Start the clock at `local`, such as 2026-02-09 01:59:58 (UTC)."""
         folder = house.root / "clock"
         folder.mkdir()
         shutil.copy(TIME_OF_DAY, folder / "sitecustomize.py")
@@ -41,22 +41,22 @@ class Clock:
         house.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{others}".rstrip(os.pathsep)
 
     def set(self, local: str) -> None:
-        """Now it is `local`, and goes on from there."""
+        """Set the clock to `local`; it runs on from there."""
         wanted = datetime.fromisoformat(local).replace(tzinfo=UTC)
         self._offset_ns[0] = int(wanted.timestamp() * 1_000_000) * 1000 - time.time_ns()
 
     def move(self, seconds: float) -> None:
-        """Forward, or back."""
+        """Move the clock forward, or back if negative."""
         self._offset_ns[0] += int(seconds * 1_000_000_000)
 
     @property
     def now(self) -> datetime:
-        """What it shows."""
+        """Return the time that the clock shows."""
         return datetime.fromtimestamp((time.time_ns() + self._offset_ns[0]) / 1e9, UTC)
 
 
 class Clocked:
-    """A living supervisor, and the hand at its clock."""
+    """A running supervisor and its clock."""
 
     def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
         self.house = house
@@ -64,12 +64,12 @@ class Clocked:
         self.supervisor = supervisor
 
     def set(self, instant: datetime) -> None:
-        """Set the clock, and let the service look at it: by itself it does so once a minute."""
+        """Set the clock and make the service read it: it only does so once a minute by itself."""
         self.clock.set(instant.strftime("%Y-%m-%d %H:%M:%S.%f"))
         self.supervisor.send_signal(signal.SIGHUP)
 
     def until_ticked(self, slot: datetime) -> None:
-        """Wait until the service has acted on this full minute."""
+        """Wait until the service has handled this minute."""
         until(lambda: self._ticked() == slot)
 
     def until_ran(self, *jobs: str, slot: datetime) -> None:
@@ -77,7 +77,7 @@ class Clocked:
             until(lambda job=job: outcomes(self.house, job).get(slot, "").startswith("success"))
 
     def ran(self, job: str) -> list[str]:
-        """The slots that a `NOTE`'s own processes have written down, in order."""
+        """Return the slots that `NOTE` jobs have written, in order."""
         path = self.house.root / f"{job}.ran"
         return path.read_text().split() if path.exists() else []
 

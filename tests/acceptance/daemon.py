@@ -1,11 +1,11 @@
-"""The real supervisor in a folder of its own, driven by its command line.
+"""Run the real supervisor in a temporary folder, driven by its command line.
 
-Everything lies in a short folder under /tmp, because a socket's path may not be
-long. Nothing of the tester's own environment reaches it but PATH.
+The folder is directly under /tmp, because a socket path may not be long. The tester's
+environment is not inherited, except PATH.
 
-A supervisor is a Python of its own. A verb is a fork of this one that becomes
-`nightshift`: two hundred fresh Pythons would take half a minute, and another
-user may not read the files of this one.
+A supervisor is a new Python process. A command is a fork of this process that runs
+`nightshift`: two hundred new interpreters would take half a minute, and another user may
+not be able to read the files of this interpreter.
 """
 
 import importlib
@@ -31,7 +31,7 @@ NIGHTSHIFT = (sys.executable, "-m", "supervisor")
 LIMIT_S = 40
 CRASHED = 99
 
-# Now, so that no fork has to.
+# Imported here, so that no fork has to import them.
 importlib.import_module("supervisor.cli.run_local")
 for name, _, _ in COMMANDS.values():
     importlib.import_module(f"supervisor.cli.commands.{name}")
@@ -39,7 +39,7 @@ for name, _, _ in COMMANDS.values():
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """How a verb ended, and what it printed."""
+    """Exit status and output of a command."""
 
     returncode: int
     stdout: str
@@ -47,7 +47,7 @@ class Said:
 
 
 class House:
-    """A folder with a jobs.yaml, a state folder and a socket; nobody lives in it yet."""
+    """A folder with jobs.yaml, state folder and socket; no supervisor runs in it yet."""
 
     def __init__(self, jobs: str = "") -> None:
         self.root = Path(tempfile.mkdtemp(prefix="night-", dir="/tmp"))
@@ -71,7 +71,7 @@ class House:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def ask(self, *words: str, uid: int | None = None, **environ: str) -> Said:
-        """What `nightshift words…` prints, and its exit status."""
+        """Run `nightshift words…` and return its exit status and output."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             pid = os.fork()
             if pid == 0:
@@ -81,24 +81,24 @@ class House:
             return Said(status, _content(out), _content(err))
 
     def says(self, *words: str) -> str:
-        """The standard output of a verb that must succeed."""
+        """Return the standard output of a command that must succeed."""
         done = self.ask(*words)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
 
     def json(self, *words: str) -> Any:
-        """The answer of a verb that must succeed, as a value."""
+        """Return the decoded JSON output of a command that must succeed."""
         return json.loads(self.says(*words, "--json"))
 
     def refuses(self, *words: str) -> tuple[int, str]:
-        """Exit status and complaint of a verb that must not succeed."""
+        """Return exit status and standard error of a command that must fail."""
         done = self.ask(*words)
         assert "Traceback" not in done.stderr
         assert done.returncode != 0
         return done.returncode, done.stderr
 
     def begin(self, *words: str, **pipes: IO[Any] | int) -> "subprocess.Popen[str]":
-        """A verb that goes on for a while, in a Python of its own."""
+        """Start a long-running command in a new Python process."""
         ends = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
             [*NIGHTSHIFT, *words],
@@ -112,7 +112,7 @@ class House:
 def _become(
     words: tuple[str, ...], outputs: tuple[int, int], environ: Mapping[str, str], uid: int | None
 ) -> NoReturn:
-    """This process is `nightshift words…` from now on."""
+    """Replace this forked process by `nightshift words…`."""
     status = CRASHED
     try:
         for place, fd in enumerate((os.open(os.devnull, os.O_RDONLY), *outputs)):
@@ -143,7 +143,7 @@ def _content(file: IO[bytes]) -> str:
 
 @contextmanager
 def supervised(house: House, *words: str) -> Iterator["subprocess.Popen[str]"]:
-    """A supervisor that answers; it is stopped at the end, if it has not ended by itself."""
+    """Run a supervisor that answers, and stop it at the end unless it has exited."""
     with open(house.root / "log", "w+") as log:
         process = house.begin("start", *words, stdout=log, stderr=log)
         try:
@@ -158,6 +158,6 @@ def supervised(house: House, *words: str) -> Iterator["subprocess.Popen[str]"]:
 
 @contextmanager
 def living(jobs: str, *words: str) -> Iterator[House]:
-    """A house with a supervisor in it."""
+    """Yield a House with a running supervisor."""
     with House(jobs) as house, supervised(house, *words):
         yield house

@@ -1,4 +1,4 @@
-"""Pages of the handbook as tests read them: their blocks, and a shell to type them into."""
+"""Read the handbook's pages in tests: their code blocks, and a shell to run them."""
 
 import os
 import re
@@ -15,25 +15,25 @@ ROOT = Path(__file__).parents[2]
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The fenced blocks of a page in that language, in order."""
+    """Return the fenced blocks of a page in this language, in order."""
     text = (ROOT / page).read_text()
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
 
 
 def generate_catalogue(house: House, *words: str) -> None:
-    """A made-up catalogue where the shipped jobs.yaml looks for one."""
+    """Generate an example catalogue where the shipped jobs.yaml expects one."""
     generate = [sys.executable, ROOT / "scripts" / "generate-catalogue", "var/catalogue", *words]
     subprocess.run(generate, cwd=house.root, check=True, capture_output=True)
 
 
 def typed(house: House, commands: Iterable[str]) -> str:
-    """What blocks of commands print, typed one after the other; each must succeed."""
+    """Run the blocks in order and return their output; each must succeed."""
     _install(house)
     return "".join(_type(house, block) for block in commands)
 
 
 def _type(house: House, block: str) -> str:
-    """Type a block of commands into a shell that stops at the first failure."""
+    """Run a block in a shell that stops at the first failure."""
     path = f"{house.root / 'bin'}:{house.environ['PATH']}"
     done = subprocess.run(
         ["/bin/sh", "-eu", "-c", block],
@@ -47,10 +47,10 @@ def _type(house: House, block: str) -> str:
 
 
 def _install(house: House) -> None:
-    """The commands a reader has: nightshift, and the shell of SQLite."""
+    """Install the commands that a reader has: nightshift and sqlite3."""
     _write(house.root / "bin" / "nightshift", f'exec {sys.executable} -m supervisor "$@"\n')
     if shutil.which("sqlite3") is None:
-        # For machines without it: the questions that the pages ask.
+        # A replacement for machines without it, for the queries on the pages.
         asks = (
             "import sqlite3, sys;"
             " print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone())"

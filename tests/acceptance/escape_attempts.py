@@ -1,6 +1,6 @@
-"""Commands that would like to outlive their end: `python fugitives.py NAME TOKEN`.
+"""Commands that try to outlive their run: `python escape_attempts.py NAME TOKEN`.
 
-Each says that it is at work by making a file `TOKEN`, in the folder it is started in.
+Each one creates a file `TOKEN` in its working folder when it is running.
 """
 
 import os
@@ -12,14 +12,14 @@ LIFE_S = 600
 
 
 def deaf() -> None:
-    """Hears no TERM."""
+    """Ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     at_work()
     time.sleep(LIFE_S)
 
 
 def daemon() -> None:
-    """Its grandchild is in a session of its own, twice removed, and deaf."""
+    """Start a daemonised grandchild in its own session that ignores SIGTERM."""
     if os.fork() == 0:
         os.setsid()
         if os.fork() > 0:
@@ -30,7 +30,7 @@ def daemon() -> None:
 
 
 def restless() -> None:
-    """Forks itself and ends, hundreds of times a second, each time in a new session."""
+    """Fork and exit hundreds of times a second, each time in a new session."""
     if os.fork() == 0:
         while os.fork() == 0:
             os.setsid()
@@ -41,7 +41,7 @@ def restless() -> None:
 
 
 def statue() -> None:
-    """Stops itself, and its child too."""
+    """Stop itself and a child with SIGSTOP."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.fork()
     at_work()
@@ -50,14 +50,14 @@ def statue() -> None:
 
 
 def mute() -> None:
-    """Closes every descriptor that it has, and so does its deaf child."""
+    """Close every descriptor, also in a child that ignores SIGTERM."""
     os.fork()
     os.closerange(0, 65536)
     deaf()
 
 
 def nameless() -> None:
-    """Lives on with an empty environment, and so does its deaf child in another session."""
+    """Run on with an empty environment, also in a child in another session."""
     if "PATH" in os.environ:
         os.execve(sys.executable, [sys.executable, "-S", *sys.argv], {})
     if os.fork() == 0:
@@ -66,7 +66,7 @@ def nameless() -> None:
 
 
 def at_work() -> None:
-    """Make the file that tells so."""
+    """Create the file that signals the start."""
     os.close(os.open(sys.argv[2], os.O_CREAT | os.O_WRONLY))
 
 

@@ -1,4 +1,4 @@
-"""Reading a ledger from outside, and the law that every slot has exactly one outcome."""
+"""Read a ledger from outside, and check that every slot has exactly one outcome."""
 
 import sqlite3
 from contextlib import closing
@@ -11,27 +11,27 @@ MINUTE = timedelta(minutes=1)
 
 
 def rows(house: House, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What the ledger answers, while somebody writes it or after."""
+    """Return the rows of a query, while the ledger is being written or after."""
     uri = f"file:{house.state}/ledger.sqlite3?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5)) as ledger:
         return ledger.execute(query, values).fetchall()
 
 
 def instance(house: House) -> str:
-    """The mark that all processes of this state folder carry."""
+    """Return the instance mark of all processes of this state folder."""
     ((found,),) = rows(house, "SELECT value FROM meta WHERE key = 'instance'")
     return str(found)
 
 
 def outcomes(house: House, job: str) -> dict[datetime, str]:
-    """Slot -> `state trigger`, of each slot that has a row."""
+    """Return slot -> `state trigger` for each slot that has a run."""
     query = "SELECT slot, state, trigger FROM runs WHERE job = ? AND slot NOT NULL"
     found = rows(house, query, job)
     return {datetime.fromisoformat(slot): f"{state} {trigger}" for slot, state, trigger in found}
 
 
 def missing(house: House, job: str, first: datetime, last: datetime, step: timedelta) -> list[str]:
-    """The slots first, first + step ... last that have neither a row nor a share in a gap."""
+    """Return the slots first, first + step ... last that have neither a run nor a gap."""
     held = outcomes(house, job)
     gaps = [
         (datetime.fromisoformat(since), datetime.fromisoformat(until))

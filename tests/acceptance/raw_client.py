@@ -1,4 +1,4 @@
-"""Straight to the socket: what is asked again and again needs no process for each time."""
+"""Query the API over the socket, without starting a process for each request."""
 
 import contextlib
 import http.client
@@ -10,34 +10,34 @@ from tests.acceptance.daemon import House
 
 
 def code(house: House, path: str) -> int:
-    """The HTTP status of a path of the API."""
+    """Return the HTTP status of an API path."""
     return _get(house, path)[0]
 
 
 def answer(house: House, path: str) -> Any:
-    """The answer to a GET that must succeed, as a value."""
+    """Return the decoded response of a GET that must succeed."""
     status, body = _get(house, path)
     assert status == 200, body
     return json.loads(body)
 
 
 def text(house: House, path: str) -> str:
-    """The answer to a GET, whatever it is."""
+    """Return the response body of a GET with any status."""
     return _get(house, path)[1].decode()
 
 
 def status(house: House) -> dict[str, Any]:
-    """`nightshift status`."""
+    """Return the response of `/v1/status`."""
     return dict(answer(house, "/v1/status"))
 
 
 def run(house: House, number: int) -> dict[str, Any]:
-    """One run as it is now."""
+    """Return the current state of one run."""
     return dict(answer(house, f"/v1/runs/{number}"))
 
 
 def is_healthy(house: House) -> bool:
-    """Whether it is there and ticks."""
+    """Return whether the supervisor answers and ticks."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         return code(house, "/healthz") == 200
     return False

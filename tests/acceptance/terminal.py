@@ -1,4 +1,4 @@
-"""A verb on a terminal of its own: what a person would see."""
+"""Run a command on a pseudo-terminal and read what a user would see."""
 
 import os
 import pty
@@ -13,12 +13,12 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def plain(said: str) -> str:
-    """Without colours."""
+    """Return the text without colours."""
     return _COLOUR.sub("", said)
 
 
 def pseudo_terminal() -> tuple[int, int]:
-    """Return both ends of a new terminal; skip the test where there are none (no /dev/pts)."""
+    """Return both ends of a new terminal; skip the test if there is no /dev/pts."""
     try:
         return pty.openpty()
     except OSError as error:
@@ -28,7 +28,7 @@ def pseudo_terminal() -> tuple[int, int]:
 def at_terminal(
     house: House, *words: str, types: str = "", reads: Callable[[bytes], object] = bool
 ) -> tuple[int, str]:
-    """Exit status, and what the terminal was sent; reads: shown all that has come so far."""
+    """Return exit status and terminal output; reads: called with all output so far."""
     ours, theirs = pseudo_terminal()
     process = house.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
@@ -37,7 +37,7 @@ def at_terminal(
     while True:
         try:
             piece = os.read(ours, 65536)
-        except OSError:  # how Linux says that the other side is closed
+        except OSError:  # EIO: the other end of the terminal is closed
             break
         said += piece
         reads(said)

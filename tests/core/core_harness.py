@@ -1,9 +1,9 @@
-"""One night of a service, told in sentences: no clock, no process, no file.
+"""Simulate a service for tests: `decide` with a simulated clock, processes and ledger.
 
-`Night` performs what `decide` asks for, like `storm.py`, but nothing in it is
-left to chance: time goes where the test sends it, minute by minute and timer by
-timer as the loop would; a process does what the test says and nothing else.
-What would survive a crash is in `ledger`; the rest is lost with `dies`.
+`Night` performs the actions of `decide`, like `random_events.py`, but without chance:
+time advances only when the test says so, minute by minute and timer by timer as in the
+loop, and a process does only what the test says. What survives a crash is in `ledger`;
+everything else is lost with `dies`.
 
     night = Night(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *", deps=["a"]))
     night.at("02:00")
@@ -43,16 +43,16 @@ from supervisor.core.views import Facts, Status
 from workers import protocol
 
 WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
-MIDNIGHT = "2026-01-05 00:00"  # a Monday; every night begins here unless it says otherwise
+MIDNIGHT = "2026-01-05 00:00"  # a Monday; the default start
 
 
 def instant(text: str) -> datetime:
-    """`2026-01-05 02:00` or `2026-01-05 02:00:30`, in UTC."""
+    """Parse `2026-01-05 02:00` or `2026-01-05 02:00:30` as UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def job(name: str, cron: str | Sequence[str] = (), deps: Sequence[str] = (), **fields: Any) -> Job:
-    """A command without a time limit, unless the fields say otherwise."""
+    """Return a job that runs a command and has no time limit, unless `fields` say otherwise."""
     if not fields.get("worker"):
         fields.setdefault("argv", ("x",))
     fields.setdefault("timeout_s", None)
@@ -61,13 +61,13 @@ def job(name: str, cron: str | Sequence[str] = (), deps: Sequence[str] = (), **f
 
 
 def in_file(jobs: Sequence[Job]) -> tuple[Job, ...]:
-    """The jobs with their places in the file."""
+    """Return the jobs numbered by their place in the file."""
     return tuple(replace(each, place=place) for place, each in enumerate(jobs))
 
 
 @dataclass
 class Process:
-    """A pretended attempt: its own process, and the force that was used on its tree."""
+    """A simulated attempt: its process, and the signals sent to its tree."""
 
     job: Job
     run: Run
@@ -77,7 +77,7 @@ class Process:
 
 @dataclass
 class Ledger:
-    """What survives a crash."""
+    """State that survives a crash."""
 
     runs: dict[int, Run] = field(default_factory=dict)
     attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
@@ -91,11 +91,11 @@ class Ledger:
 
 
 class Night:
-    """A service that has begun at `start` with these jobs.
+    """A simulated service that starts at `start` with these jobs.
 
-    remembers: the ledger it finds; without one it is the first start of all.
-    damage: what became of the one before it.
-    calendar False: `run --local`.
+    remembers: the ledger that it finds; without one it is the first start.
+    damage: description of the damage of the previous ledger.
+    calendar False: as in `run --local`.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Night:
     # --- time -------------------------------------------------------------------
 
     def at(self, text: str) -> None:
-        """Time goes on to an instant; `02:00` is the next 02:00 from now (or now)."""
+        """Advance time to an instant; `02:00` is the next 02:00 (or now)."""
         until = self.when(text)
         while self.wall < until:
             assert self.is_up, "time goes on with `starts` while no service lives"
@@ -142,30 +142,30 @@ class Night:
             self.send(ev.TimePassed(self.clocks()))
 
     def after(self, **length: float) -> None:
-        """Time goes on for so long."""
+        """Advance time by a timedelta with these fields."""
         self.at((self.wall + timedelta(**length)).replace(tzinfo=None).isoformat())
 
     def sleeps_until(self, text: str) -> None:
-        """The machine is suspended: nobody looks at a clock before then."""
+        """Suspend the machine: nothing happens until this instant."""
         until = self.when(text)
         self.mono += (until - self.wall).total_seconds()
         self.wall = until
         self.send(ev.TimePassed(self.clocks()))
 
     def clock_is_set_to(self, text: str) -> None:
-        """The wall clock jumps, forward or back; a second goes by."""
+        """Set the wall clock, forward or back; one second passes."""
         self.wall, self.mono = instant(text), self.mono + 1
         self.send(ev.TimePassed(self.clocks()))
 
     def when(self, text: str) -> datetime:
-        """The instant that a text means tonight."""
+        """Return the instant of a text, relative to the current time."""
         if len(text) > 8:
             return instant(text)
         found = instant(f"{self.wall:%Y-%m-%d} {text}")
         return found if found >= self.wall else found + timedelta(days=1)
 
     def clocks(self) -> ev.At:
-        """One reading of the clocks and the die."""
+        """Return one reading of the clocks and the random number."""
         return ev.At(self.wall, self.mono, self.dice)
 
     # --- processes --------------------------------------------------------------
@@ -173,51 +173,51 @@ class Night:
     def ends(
         self, name: str, status: int = 0, signal: int = 0, strays: Sequence[str] = ()
     ) -> None:
-        """The job's process ends, and its tree is empty at once."""
+        """End the job's process and its whole tree at once."""
         self.exits(name, status, signal)
         self.empties(name, strays)
 
     def exits(self, name: str, status: int = 0, signal: int = 0) -> None:
-        """The job's own process ends; its tree still has members."""
+        """End the job's process; its tree still has members."""
         key = self._living(name, exited=False)
         self.processes[key].exited = True
         self.send(ev.Exited(self.clocks(), *key, signal or status << 8))
 
     def empties(self, name: str, strays: Sequence[str] = ()) -> None:
-        """Nothing of the job's tree lives any more."""
+        """End the rest of the job's tree."""
         key = self._living(name, exited=None)
         del self.processes[key]
         self.send(ev.TreeEmpty(self.clocks(), *key, strays=tuple(strays), cpu_s=1.5))
 
     def survives(self, name: str, *left: str) -> None:
-        """Some of the job's tree lives after SIGKILL, and is let go."""
+        """Report that part of the tree lives after SIGKILL and is abandoned."""
         key = self._living(name, exited=None)
         del self.processes[key]
         self.send(ev.Survived(self.clocks(), *key, left))
 
     def says(self, name: str, message: protocol.Message | protocol.Garbage) -> None:
-        """The job's worker speaks."""
+        """Send a message of the job's worker."""
         self.send(ev.MessageReceived(self.clocks(), *self._living(name, exited=False), message))
 
     def loses(self, name: str) -> None:
-        """The keeper of the job's process dies, and the whole tree with it."""
+        """Kill the keeper of the job's process, and the whole tree with it."""
         key = self._living(name, exited=False)
         del self.processes[key]
         self.send(ev.KeeperLost(self.clocks(), *key))
         self.send(ev.TreeEmpty(self.clocks(), *key))
 
     def cannot_launch(self, name: str, error: str = "no such file") -> None:
-        """No process comes of the job's launch."""
+        """Fail the job's launch."""
         key = self._living(name, exited=False)
         del self.processes[key]
         self.send(ev.LaunchFailed(self.clocks(), *key, error))
 
     def living(self) -> list[str]:
-        """Names of jobs with a process, in the order of their launch."""
+        """Return the names of jobs with a process, in launch order."""
         return [process.job.name for process in self.processes.values() if not process.exited]
 
     def forces(self, name: str) -> list[str]:
-        """What was done to the job's living tree: `term`, `kill`, `abandon`."""
+        """Return the signals sent to the job's living tree: `term`, `kill`, `abandon`."""
         return self.processes[self._living(name, exited=None)].forces
 
     def _living(self, name: str, exited: bool | None) -> tuple[int, int]:
@@ -232,7 +232,7 @@ class Night:
     # --- the channel ------------------------------------------------------------
 
     def delivers(self, at_most: int = 1000) -> None:
-        """What is on its way arrives, and what follows it, while anything follows."""
+        """Deliver the alerts in flight, and any that follow."""
         for _ in range(at_most):
             if not self.journey:
                 return
@@ -242,7 +242,7 @@ class Night:
             self.send(ev.Delivered(self.clocks(), numbers))
 
     def cannot_deliver(self, cause: str = "no answer", after: int = 0, **said: Any) -> None:
-        """Of what is on its way so many arrive, and the next one does not."""
+        """Deliver the first `after` alerts in flight, and fail the next one."""
         arrived, self.journey = self.journey[:after], ()
         if arrived:
             self.arrived += arrived
@@ -250,21 +250,21 @@ class Night:
         self.send(ev.Undelivered(self.clocks(), cause, **said))
 
     def waiting(self) -> list[str]:
-        """`exit opened`: kind and word of each alert that stands undelivered."""
+        """Return `exit opened`: kind and word of each undelivered alert."""
         rows = [each for each in self.ledger.alerts if not (each.delivered_at or each.withheld)]
         return [f"{each.kind} {each.word}" for each in rows]
 
     # --- the service ------------------------------------------------------------
 
     def stops(self) -> None:
-        """SIGTERM to the service; every process obeys it."""
+        """Send SIGTERM to the service; every process ends."""
         self.send(ev.StopAsked(self.clocks()))
         for name in self.living():
             self.ends(name, signal=15)
         assert self.has_stopped, "nothing lives, so the service has ended"
 
     def dies(self) -> None:
-        """SIGKILL to the service; its processes go with it."""
+        """Kill the service with SIGKILL, and its processes with it."""
         self.processes.clear()
         self.held_back.clear()
         self.journey = ()
@@ -272,7 +272,7 @@ class Night:
         self.has_died = True
 
     def starts(self, text: str, *jobs: Job) -> None:
-        """The next service begins, with the same jobs or with others."""
+        """Start the next service, with the same jobs or with others."""
         until = self.when(text)
         self.mono += (until - self.wall).total_seconds()
         self.wall = until
@@ -281,22 +281,22 @@ class Night:
         self._begin()
 
     def reloads(self, *jobs: Job, **settings: Any) -> None:
-        """A new text of jobs.yaml is accepted."""
+        """Reload jobs.yaml with a valid text."""
         self.config = replace(self.config, jobs=in_file(jobs), **settings)
         self.send(ev.Reloaded(self.clocks(), self.config))
 
     def refuses(self, message: str) -> None:
-        """A new text of jobs.yaml has a mistake."""
+        """Reload jobs.yaml with an invalid text."""
         self.send(ev.ReloadRefused(self.clocks(), (Problem(14, 5, "jobs.a", message),)))
 
     def breaks_ledger(self, cause: str = "disk full") -> None:
-        """From now on nothing can be written."""
+        """Make every write to the ledger fail."""
         self.ledger_error = cause
 
     def mends_ledger(self, damage: str = "") -> None:
-        """The ledger can be written again; what was held back is written first.
+        """Make the ledger writable again, after writing the held back actions.
 
-        damage: what became of the one that was written before.
+        damage: description of the damage of the previous ledger.
         """
         self.ledger_error = ""
         for action in self.held_back:
@@ -305,7 +305,7 @@ class Night:
         self.send(ev.LedgerRecovered(self.clocks(), damage))
 
     def asks(self, request: control_requests.Request) -> control_requests.Reply:
-        """A person (uid 1000) asks; there is exactly one reply."""
+        """Send a request as uid 1000 and return its one reply."""
         before = len(self.actions)
         self.send(ev.Requested(self.clocks(), 7, Peer(1000, 1), request))
         [reply] = [
@@ -315,33 +315,33 @@ class Night:
 
     @property
     def is_up(self) -> bool:
-        """Whether a service lives."""
+        """Return whether the service is running."""
         return not self.has_died and not self.has_stopped
 
     # --- what became of it ------------------------------------------------------
 
     def runs(self, name: str) -> list[Run]:
-        """All rows of a job, oldest first."""
+        """Return all runs of a job, oldest first."""
         return [run for run in self.ledger.runs.values() if run.job == name]
 
     def run(self, name: str) -> Run:
-        """The newest row of a job."""
+        """Return the newest run of a job."""
         return self.runs(name)[-1]
 
     def states(self, name: str) -> list[str]:
-        """The states of a job's rows, oldest first."""
+        """Return the states of a job's runs, oldest first."""
         return [str(run.state) for run in self.runs(name)]
 
     def slots(self, name: str) -> list[str]:
-        """`05 02:00` of each of a job's rows that fulfils a slot."""
+        """Return `05 02:00` for each run of a job that fulfils a slot."""
         return [f"{run.slot:%d %H:%M}" for run in self.runs(name) if run.slot]
 
     def words(self, name: str = "") -> list[str]:
-        """`exit opened`: kind and word of each alert about a job ("": the service)."""
+        """Return `exit opened`: kind and word of each alert about a job ("": the service)."""
         return [f"{each.kind} {each.word}" for each in self.ledger.alerts if each.job == name]
 
     def incidents(self, name: str = "") -> list[Incident]:
-        """The open incidents of a job ("": of the service)."""
+        """Return the open incidents of a job ("": of the service)."""
         return [
             each
             for each in self.ledger.incidents.values()
@@ -349,26 +349,26 @@ class Night:
         ]
 
     def notes(self) -> list[str]:
-        """Every line for the log."""
+        """Return all log lines."""
         return [action.text for action in self.actions if isinstance(action, effects.Note)]
 
     def status(self) -> Status:
-        """What `nightshift status` would show."""
+        """Return the data that `nightshift status` shows."""
         facts = Facts("0", 1, self.wall, "jobs.yaml", self.wall)
         return build_views.status(self.world, facts, self.wall)
 
     def waits(self, name: str) -> str:
-        """What `status` says that the job's open run waits for."""
+        """Return what the job's open run waits for, according to `status`."""
         return next(run.cause for run in self.status().runs if run.job == name)
 
     def next_at(self, name: str) -> datetime | None:
-        """What `status` says about the job's next slot."""
+        """Return the job's next slot, according to `status`."""
         return next(each.next_at for each in self.status().jobs if each.name == name)
 
     # --- actions ----------------------------------------------------------------
 
     def send(self, event: ev.Event) -> tuple[effects.Action, ...]:
-        """Decide about an event, do what is asked for, and return that."""
+        """Decide on an event, perform the actions, and return them."""
         self.world, actions = decide(self.world, event)
         self.actions.extend(actions)
         unlaunched = [key for action in actions if (key := self._perform(action))]
@@ -400,7 +400,7 @@ class Night:
         self.send(ev.Restored(at, self.config, memory, self.has_calendar, crashed, damage=damage))
 
     def _remembered(self) -> list[Run]:
-        """The runs that the ledger tells a new service of: as `store.memory` does."""
+        """Return the runs that a new service reads back: as `startup_memory.memory` does."""
         kept = {run.id for run in self.ledger.runs.values() if run.state.is_open}
         for name in {run.job for run in self.ledger.runs.values()}:
             ids = [run.id for run in self.runs(name) if run.reason is not Reason.OVERLAP]
@@ -409,7 +409,7 @@ class Night:
         return [run for run in self.ledger.runs.values() if run.id in kept]
 
     def _perform(self, action: effects.Action) -> tuple[int, int] | None:
-        """Do it; the attempt, if it was a launch that must not be."""
+        """Perform an action; return the attempt if a launch was refused."""
         match action:
             case effects.Launch(run) if self.ledger_error:
                 return run.id, run.attempt
@@ -470,12 +470,12 @@ class Night:
 
 
 def ran_before(name: str, until: str, state: State = State.SUCCESS) -> Ledger:
-    """A ledger in which the job has been seen until then, its last slot with this end."""
+    """Return a ledger where the job was seen up to `until`, with a run in `state` at that slot."""
     seen = instant(until)
     last = Run(1, name, seen, Trigger.SCHEDULE, state, slot=seen, attempt=1, ended_at=seen)
     return Ledger(runs={1: last}, marks={name: JobRecord(name, seen)})
 
 
 def _is_remembered(incident: Incident) -> bool:
-    """Whether a new service is told of it: as `store.memory` does."""
+    """Return whether a new service reads it back: as `startup_memory.memory` does."""
     return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

@@ -1,6 +1,6 @@
-"""The tables of daylight saving in docs/rules.md: made by the calendar itself.
+"""Generate the daylight saving tables of docs/rules.md from the calendar itself.
 
-`python -m tests.core.daylight_tables` writes them anew.
+`python -m tests.core.daylight_tables` rewrites them.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -22,13 +22,13 @@ EXPRESSIONS = (
     "*/30 2 * * *",
 )
 YEAR = datetime(2026, 1, 1, tzinfo=UTC)
-# The tables show what runs from 01:00 to 04:00, on the clock on the wall.
+# The tables show what runs from 01:00 to 04:00 in local time.
 HOURS = (1, 2, 3)
 AROUND = timedelta(hours=4)
 
 
 def table(zone_name: str) -> str:
-    """What becomes of each expression in the two nights of 2026, as Markdown."""
+    """Return the slots of each expression in the two clock changes of 2026, as Markdown."""
     zone = schedule.zone(zone_name)
     spring, autumn = dst.offset_changes(zone, YEAR, YEAR + timedelta(days=365))
     rows = [
@@ -57,7 +57,7 @@ def _slots(expression: str, zone_name: str, change: dst.OffsetChange) -> str:
 
 
 def rewritten(text: str) -> str:
-    """The document with its tables made anew."""
+    """Return the document with its tables generated again."""
     for zone_name in ZONES:
         head, rest = text.split(f"<!-- {zone_name} -->\n")
         tail = rest.partition("\n\n")[2]

@@ -1,10 +1,10 @@
-"""Debian's cron, minute by minute: the rules of the calendar, computed another way.
+"""Debian's cron as a reference implementation: the calendar rules, minute by minute.
 
-It walks through real minutes and keeps the latest wall time it has acted on, as
-cron(8) does: what begins with `*` in minute or hour fires whenever the clock on
-the wall shows it; a fixed time fires when the wall clock first reaches or passes
-it, and never for a wall time that was already reached. Nothing of `schedule.py`
-or cronsim is used. Fields: `*`, numbers, lists, ranges, steps.
+It walks through real minutes and keeps the latest wall time it has handled, as cron(8)
+does. An expression with `*` in minute or hour fires whenever the wall clock shows it. A
+fixed time fires when the wall clock first reaches or passes it, and never for a wall time
+that was reached before. Nothing of `schedule.py` or cronsim is used. Fields: `*`, numbers,
+lists, ranges, steps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
 class Expression:
-    """One expression, asked about wall times."""
+    """One cron expression."""
 
     def __init__(self, text: str) -> None:
         fields = text.split()
@@ -27,7 +27,7 @@ class Expression:
         self.both_days = fields[2].startswith("*") or fields[4].startswith("*")
 
     def matches(self, wall: datetime) -> bool:
-        """Whether the clock on the wall shows a time of this expression."""
+        """Return whether a wall time matches this expression."""
         if wall.minute not in self.minute or wall.hour not in self.hour:
             return False
         is_day = wall.day in self.day
@@ -37,7 +37,7 @@ class Expression:
 
 
 def slots(texts: Sequence[str], zone: str, since: datetime, until: datetime) -> list[datetime]:
-    """The slots in (since, until] of a union of expressions; both on full minutes, in UTC."""
+    """Return the slots in (since, until] of several expressions; all at full minutes, in UTC."""
     expressions = [Expression(text) for text in texts]
     where = ZoneInfo(zone)
     found = []
@@ -61,7 +61,7 @@ def _wall(instant: datetime, where: ZoneInfo) -> datetime:
 
 
 def _walls_between(since: datetime, until: datetime) -> Iterator[datetime]:
-    """The wall times in (since, until], minute by minute; none if it went back."""
+    """Yield the wall times in (since, until]; none if the clock went back."""
     wall = since + MINUTE
     while wall <= until:
         yield wall

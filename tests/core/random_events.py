@@ -1,7 +1,7 @@
-"""A world without time: a ledger in a dict, processes that live in a set.
+"""Simulate a service without real time: the ledger is a dict, processes are in a set.
 
-`Storm` performs what `decide` asks for and breaks a law loudly (AssertionError)
-the moment it is broken. `test_storm.py` says which weather is made.
+`Storm` performs the actions of `decide` and raises AssertionError as soon as an
+invariant is violated. `test_random_events.py` generates the events.
 """
 
 from collections.abc import Callable
@@ -29,12 +29,12 @@ from supervisor.core.model import (
 )
 from supervisor.core.state import SchedulerState, ServicePhase
 
-START = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)  # a spring night of Berlin lies ahead
+START = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)  # before the spring clock change in Berlin
 
 
 @dataclass
 class Process:
-    """A pretended attempt: alive, then exited, then gone."""
+    """A simulated attempt: alive, exited, then gone."""
 
     job: str
     groups: tuple[str, ...]
@@ -45,7 +45,7 @@ class Process:
 
 @dataclass
 class Ledger:
-    """What survives a crash."""
+    """State that survives a crash."""
 
     runs: dict[int, Run] = field(default_factory=dict)
     slots: dict[tuple[str, datetime], int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Ledger:
 
 
 class Storm:
-    """One service in bad weather, and the laws it must keep."""
+    """One service under random events, and the invariants it must keep."""
 
     def __init__(self, seed: int, config: Config) -> None:
         self.random = Random(seed)
@@ -94,7 +94,7 @@ class Storm:
         self.perform(actions)
 
     def count_ends(self, before: SchedulerState, actions: tuple[effects.Action, ...]) -> None:
-        """Each run comes to its end once, however often that is recorded."""
+        """Check that each run ends once, however often that is recorded."""
         ends = [run.id for run in transitions(before, actions) if not run.state.is_open]
         assert len(set(ends)) == len(ends), "a run ends once in a turn"
         assert not self.ended & set(ends), "a run ends once"
@@ -104,7 +104,7 @@ class Storm:
         assert final <= self.ended, "no end goes unnoticed"
 
     def restart(self) -> None:
-        """A new supervisor: the old one's processes are gone by then."""
+        """Start a new supervisor; the processes of the old one are gone."""
         self.processes.clear()
         self.journey = ()
         self._write_backlog()
@@ -129,7 +129,7 @@ class Storm:
         self.crashed = False
 
     def crash(self) -> None:
-        """SIGKILL: what was not written is lost, and so is the world."""
+        """Kill the supervisor: unwritten data and the state are lost."""
         self.backlog.clear()
         self.ledger_broken = False
         self.crashed = True
@@ -143,7 +143,7 @@ class Storm:
         self.judge_silence()
 
     def judge_silence(self) -> None:
-        """What is due each minute waits for no clock that was put back, or that is critical."""
+        """Check that minutely slots do not wait for a set-back clock, unless it is critical."""
         clock = self.world.incidents.get(("", "clock"))
         is_critical = clock is not None and clock.severity is Severity.CRITICAL
         if self.world.life is ServicePhase.SERVING and not is_critical:
@@ -151,7 +151,7 @@ class Storm:
             assert ahead <= timedelta(minutes=2), "silent, and nothing says so"
 
     def to_next_moment(self) -> None:
-        """Sleep as the loop does: to the next minute, deadline or backoff."""
+        """Advance to the next minute, deadline or backoff, as the loop does."""
         to_minute = (next_minute(self.wall) - self.wall).total_seconds()
         wake = next_wakeup(self.world)
         to_timer = to_minute if wake is None else max(0.0, wake - self.mono)
@@ -187,7 +187,7 @@ class Storm:
     # --- the channel --------------------------------------------------------------
 
     def bring_back(self, arrived: int) -> None:
-        """So many of those on their way arrive; the next one, if there is one, does not."""
+        """Deliver the first `arrived` alerts in flight; fail the next one, if any."""
         journey, self.journey = self.journey, ()
         if arrived:
             numbers = tuple(alert.id for alert in journey[:arrived])
@@ -228,7 +228,7 @@ class Storm:
             assert not unlaunched, "nothing is launched while the ledger is in trouble"
 
     def _judge_release(self, name: str) -> None:
-        """Only a person lets the slots of a job come again that has fixed times alone."""
+        """Check that fixed times of a job fire again only by request of a user."""
         cron = next(job.cron for job in self.config.jobs if job.name == name)
         is_repeated = any(schedule.is_interval_like(expression) for expression in cron)
         assert self.may_release or is_repeated, f"fixed times of {name} come again"
@@ -348,5 +348,5 @@ def _waits(alert: Alert) -> bool:
 
 
 def _is_remembered(incident: Incident) -> bool:
-    """Whether a new service is told of it: as `store.memory` does."""
+    """Return whether a new service reads it back: as `startup_memory.memory` does."""
     return bool(incident.closed_at is None or incident.recovery_at or incident.acked_until)

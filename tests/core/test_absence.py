@@ -1,4 +1,4 @@
-"""The absence begins with the last tick, whatever the text of jobs.yaml says since then."""
+"""Absence: it starts at the last tick, whatever the new jobs.yaml says."""
 
 from datetime import timedelta
 
@@ -16,12 +16,12 @@ WORDS = {"stops": "was stopped", "dies": "died"}
 
 @pytest.fixture(params=["stops", "dies"])
 def end(request):
-    """How the service before this one came to its end."""
+    """Return how the previous service ended."""
     return request.param
 
 
 def restarted(before, after, end="stops", until="11:59:30", start="12:00:30"):
-    """A service that lived from midnight until shortly before noon, and is there again."""
+    """Return a service that ran from midnight to shortly before noon and was restarted."""
     night = Night(before)
     night.at(until)
     getattr(night, end)()

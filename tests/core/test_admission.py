@@ -1,4 +1,4 @@
-"""Admission: who begins first, and who holds up nobody."""
+"""Admission: the order of pending runs, and which runs do not block others."""
 
 from supervisor.core import control_requests, effects
 from supervisor.core.model import Overlap, Run

@@ -1,4 +1,4 @@
-"""Delivery: in order, once, patiently, across restarts; what is loud enough and no more."""
+"""Alert delivery: in order, once, with retries, across restarts; severity threshold."""
 
 from datetime import timedelta
 
@@ -27,7 +27,7 @@ def fails_at(night, text, *names):
 
 
 def sent(night):
-    """`a opened`: job and word of all that arrived, in order."""
+    """Return `a opened`: job and word of all delivered alerts, in order."""
     return [f"{each.job} {each.word}" for each in night.arrived]
 
 

@@ -1,4 +1,4 @@
-"""One attempt: its deadline, its force, its leftovers, and what cannot be killed."""
+"""One attempt: timeout, kill steps, leftover processes, and unkillable ones."""
 
 import pytest
 
@@ -305,7 +305,7 @@ def test_the_numbers_of_a_removed_job_go_with_it():
     assert "a" not in night.world.metrics
 
 
-# --- what ends it, against what we wished --------------------------------------------------
+# --- actual end versus requested end -------------------------------------------------------
 
 
 def test_a_command_that_ends_well_after_a_cancel_is_cancelled_all_the_same():
@@ -409,7 +409,7 @@ def test_leftovers_are_not_told_that_the_time_of_their_process_is_up():
     assert night.states("a") == ["success"]
 
 
-# --- its account ------------------------------------------------------------------------------
+# --- resource use -----------------------------------------------------------------------------
 
 
 def test_the_row_of_an_attempt_has_its_end_at_once_and_its_cost_when_the_tree_is_empty():

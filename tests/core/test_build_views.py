@@ -1,4 +1,4 @@
-"""What `status` shows of a world."""
+"""Views: what `status` shows of a state."""
 
 import pytest
 

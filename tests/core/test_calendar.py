@@ -1,4 +1,4 @@
-"""The calendar: cron text and a zone -> slots."""
+"""Calendar: cron text and zone -> slots."""
 
 from datetime import timedelta
 from itertools import islice
@@ -177,7 +177,7 @@ def test_words_for_people():
     assert schedule.explain("0 2 * * *") == "At 02:00 every day"
 
 
-# --- laws --------------------------------------------------------------------------------
+# --- invariants --------------------------------------------------------------------------
 
 LAWS = settings(
     max_examples=60,

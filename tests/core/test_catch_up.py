@@ -1,4 +1,4 @@
-"""Catch-up: what an absence leaves behind."""
+"""Catch-up: missed slots after an absence."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A clock put back by an hour or less: as cron(8), and said."""
+"""A clock set back by an hour or less: behaviour of cron(8), and the notes about it."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ MINUTELY = job("a", cron="* * * * *")
 
 
 def lives_until(text, *jobs):
-    """A service whose runs end at once, up to an instant."""
+    """Return a service whose runs end at once, run until an instant."""
     night = Night(*jobs)
     goes_on(night, text)
     return night
@@ -29,7 +29,7 @@ def goes_on(night, text):
 
 
 def due(night, name, after=0):
-    """`05:30` of each run of a job, from the n-th on."""
+    """Return `05:30` for each run of a job, from index `after` on."""
     return [f"{run.due:%H:%M}" for run in night.runs(name)[after:]]
 
 
@@ -229,7 +229,7 @@ def test_a_clock_put_forward_and_back_again_repeats_no_fixed_time():
     assert due(night, "a")[-1] == "05:50"
 
 
-# --- laws ---------------------------------------------------------------------------
+# --- invariants ---------------------------------------------------------------------
 
 STEPS = st.lists(
     st.tuples(st.integers(1, 90), st.integers(0, 59), st.sampled_from(["", "dies", "stops"])),
@@ -255,7 +255,7 @@ def test_no_fixed_time_runs_twice_and_nothing_interval_like_is_silent(steps):
         if end:
             getattr(night, end)()
             night.starts((night.wall + timedelta(seconds=1)).isoformat()[:19])
-        # As far as it may go in all without being critical.
+        # The total setback stays within the hour that is not critical.
         room = timedelta(hours=1) - (highest - night.wall)
         step = min(timedelta(minutes=back), room).total_seconds() // 60 * 60
         night.clock_is_set_to((night.wall - timedelta(seconds=step)).isoformat()[:19])

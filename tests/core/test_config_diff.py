@@ -1,4 +1,4 @@
-"""What an edit of jobs.yaml changes."""
+"""Differences between two versions of jobs.yaml."""
 
 from supervisor.core import config_diff
 from supervisor.core.config_diff import MOST_DROPPED, DroppedSlot, Rescheduled

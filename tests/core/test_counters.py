@@ -1,4 +1,4 @@
-"""What is told of runs, and what is counted: each change of state once."""
+"""Transitions and counters: each change of state counts once."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from workers import protocol
 
 
 class Counted(Night):
-    """A night whose changes are told and counted, as the loop does it."""
+    """A Night that records and counts transitions, as the loop does."""
 
     def __init__(self, *args, **kwargs):
         self.told: list[Run] = []

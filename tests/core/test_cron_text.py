@@ -1,4 +1,4 @@
-"""Fields of cron, one by one: what wraps round, what steps really do."""
+"""Cron fields: ranges that wrap around, and the effect of steps."""
 
 from datetime import UTC, datetime
 from itertools import islice

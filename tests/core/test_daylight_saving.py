@@ -1,4 +1,4 @@
-"""Daylight saving as Debian's cron has it: tables of single nights, and a second opinion."""
+"""Daylight saving as in Debian's cron: tables of single nights, and a reference check."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from supervisor.core import schedule
 from tests.core import debian_cron
 from tests.core.core_harness import Night, instant, job
 
-# The night | its zone | first and last instant (UTC)
+# date of the change | zone | first and last instant (UTC)
 NIGHTS = {
     "new york spring": ("America/New_York", "2026-03-08 05:00", "2026-03-08 09:00"),
     "new york autumn": ("America/New_York", "2026-11-01 04:00", "2026-11-01 09:00"),
@@ -23,7 +23,7 @@ NIGHTS = {
     "apia 2011": ("Pacific/Apia", "2011-12-29 10:00", "2011-12-31 09:59"),
 }
 
-# night | expression | what the clock on the wall shows at each slot
+# date | expression | local time of each slot
 FIXED = """
 new york spring  | 30 1 * * *      | 01:30
 new york spring  | 0 2 * * *       | 03:00
@@ -89,7 +89,7 @@ def rows(table):
 
 
 def shown(slots, where, expected):
-    """The slots as the wall shows them, with the offset where the table names one."""
+    """Return the slots in local time, with the offset where the table states one."""
     found = []
     for slot, want in zip(slots, [*expected, *[""] * len(slots)], strict=False):
         local = slot.astimezone(ZoneInfo(where))
@@ -207,7 +207,7 @@ def test_the_slots_of_a_night_are_the_same_from_wherever_one_looks(night, calend
     assert pieces == whole
 
 
-# --- a second opinion --------------------------------------------------------------------
+# --- reference implementation ----------------------------------------------------------------
 
 number = st.integers
 

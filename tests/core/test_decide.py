@@ -1,4 +1,4 @@
-"""`decide` as a function: its table is complete, and it changes nothing it was given."""
+"""`decide` as a function: its table is complete, and its arguments are not modified."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def interrupted():
     return night
 
 
-# A night in which the attempt 1.1 has a tree and its run is in this state.
+# A Night in which attempt 1.1 has a process tree and its run is in this state.
 SCENES = {
     State.PENDING: pending,
     State.RUNNING: running,
@@ -126,7 +126,7 @@ def test_a_late_word_of_nobody_changes_nothing_and_yields_one_note(kind, key):
 
 
 def everything_at(night):
-    """One of each event, at this moment of a night."""
+    """Return one event of each type, at the current time."""
     at = night.clocks()
     later = ev.At(instant("2026-01-06 12:00"), night.mono + 100_000)
     requests = [

@@ -1,4 +1,4 @@
-"""Dependencies look at what is recorded, never at the calendar."""
+"""Dependencies: decided by recorded runs, never by the calendar."""
 
 from supervisor.core import control_requests
 from supervisor.core.model import CatchUp, Overlap

@@ -1,4 +1,4 @@
-"""Dependencies as a graph: cycles, order, and the judgement of one of them."""
+"""Dependency graph: cycles, order, and the verdict on one dependency."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -122,12 +122,12 @@ def test_with_all_deps_is_closed_and_holds_nothing_else(names, deps):
     assert set(found) == needed
 
 
-# --- the judgement of one dependency -----------------------------------------------------
+# --- verdict on one dependency -----------------------------------------------------------
 
 HOUR = timedelta(hours=1)
 T = instant("2026-01-05 12:00")
 
-# The dependency's runs, oldest first: hours before my due, state | what is said
+# The dependency's runs, oldest first: hours before the run's due time, state | verdict
 JUDGEMENTS = [
     ("no run", [], "a has not run yet"),
     ("a success", [(1, "success")], Satisfied()),
@@ -214,7 +214,7 @@ def remembered(known):
 
 
 def by_the_rules(known):
-    """Section 3, "Dependencies", as it is written."""
+    """Return the verdict by a literal implementation of the dependency rule."""
     earlier = [past for past in known if past.due <= T]
     if not earlier:
         return Unsatisfied

@@ -1,4 +1,4 @@
-"""What a night of change will do to a job's slots, said beforehand."""
+"""Forecast of what a clock change does to a job's slots."""
 
 from datetime import UTC, timedelta
 
@@ -10,7 +10,7 @@ from tests.core.test_daylight_saving import MOMENTS
 
 WINTER = instant("2026-01-05 00:00")
 
-# zone | expression | what is said for the next 400 days
+# zone | expression | forecast for the next 400 days
 TABLE = """
 Europe/Berlin       | 30 2 * * *   | 2026-03-29 02:30 does not exist in Europe/Berlin: it runs at 03:00
 Europe/Berlin       | 0 3 * * *    |
@@ -36,7 +36,7 @@ def test_slots_that_will_be_moved_dropped_or_doubled_are_named(zone, expression,
     assert "; ".join(found) == said
 
 
-# Each with no hour or with some: what is said of `*` hours is only what breaks their rhythm.
+# Expressions with and without fixed hours: for `*` hours only breaks in the rhythm are shown.
 EXPRESSIONS = [
     "30 2 * * *",
     "0,30 0-3 * * *",
@@ -53,7 +53,7 @@ EXPRESSIONS = [
 
 
 def foretold(expression, where, since, until, told):
-    """The slots in (since, until]: each time on the wall once, but for what is told of it."""
+    """Return the slots in (since, until]: each local time once, plus the forecast changes."""
     walls = [each.astimezone(where).replace(tzinfo=UTC) for each in (since, until)]
     found = set()
     for slot in schedule.calendar((expression,), "UTC").slots(*walls):

@@ -1,4 +1,4 @@
-"""Text from outside shows what it holds, and commands no terminal."""
+"""Escaping of control characters in text from outside."""
 
 import pytest
 from hypothesis import given

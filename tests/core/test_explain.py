@@ -1,4 +1,4 @@
-"""Why a job ran, waits, was skipped or missed: facts, one sentence each."""
+"""Explanations of why a job ran, waits, was skipped or missed: one sentence per fact."""
 
 from zoneinfo import ZoneInfo
 

@@ -1,4 +1,4 @@
-"""A job that fails by turns: few messages, one incident, and all of it in the ledger."""
+"""Flapping jobs: few messages, one incident, and every run in the ledger."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ def night_of(*jobs):
 
 
 def minutes(night, outcomes):
-    """A minute and a run for each letter: f fails, s succeeds, k is killed, - does not run."""
+    """Run one minute per letter: f fails, s succeeds, k is killed, - does not run."""
     for letter in outcomes:
         if letter == "-":
             night.asks(control_requests.PauseJob("a", None))
@@ -32,7 +32,7 @@ def minutes(night, outcomes):
 
 
 def sent(night):
-    """Kind and word of what was not withheld."""
+    """Return kind and word of each alert that was not withheld."""
     return [f"{each.kind} {each.word}" for each in night.ledger.alerts if not each.withheld]
 
 
@@ -265,7 +265,7 @@ def test_a_text_that_is_mended_and_spoilt_by_turns_is_no_storm():
     assert len(ledger_incidents(night)) == 1
 
 
-# --- laws ---------------------------------------------------------------------------
+# --- invariants ---------------------------------------------------------------------
 
 WEATHER = st.lists(
     st.one_of(
@@ -311,7 +311,7 @@ def test_whatever_comes_each_word_is_in_its_place_and_each_failure_is_counted(we
 
 
 def lasted(night, recovery):
-    """Two successes in a row, or a quarter of an hour without a failure, stand before it."""
+    """Return whether two successes, or 15 minutes without a failure, precede the recovery."""
     ended = [run for run in night.runs("a") if run.ended_at and run.ended_at <= recovery.at]
     good = [run for run in ended if str(run.state) in ("success", "failed")]
     failed = [run.ended_at for run in good if str(run.state) == "failed"]

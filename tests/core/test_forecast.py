@@ -1,4 +1,4 @@
-"""What a simulation tells: counts, waits, losses, busy minutes."""
+"""Forecast of a simulation: counts, waits, losses, busy minutes."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ START = instant("2026-01-05 00:00")
 
 
 def told(*jobs, days=1, takes_s=None, foresee=None, start=START, **settings):
-    """The forecast of these jobs; takes_s: of each by its name, 10 s otherwise."""
+    """Return the forecast of these jobs; takes_s: duration by job name, 10 s by default."""
     settings.setdefault("max_concurrent", 10)
     config = Config(in_file(jobs), **settings)
     until = start + timedelta(days=days)

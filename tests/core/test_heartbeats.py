@@ -1,4 +1,4 @@
-"""Heartbeats: start, success, fail with its cause; once a tick for the service."""
+"""Heartbeats: start, success, failure with its cause; once per tick for the service."""
 
 from supervisor.core import control_requests
 from supervisor.core import events as ev

@@ -1,4 +1,4 @@
-"""Incidents, not messages: one opening, few reminders, one recovery."""
+"""Incidents: one opening alert, few reminders, one recovery."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ EVERY_MINUTE = job("a", cron="* * * * *")
 
 
 def fails_for(night, until, status=1):
-    """Every run of the job fails until then."""
+    """Make every run of the job fail until this instant."""
     while night.wall < instant(until):
         night.after(minutes=1)
         for name in night.living():

@@ -1,4 +1,4 @@
-"""No record, no launch: what happens while the ledger cannot be written."""
+"""Ledger outage: nothing is launched without a record."""
 
 from supervisor.core import control_requests, effects
 from supervisor.core.model import Notify
@@ -8,7 +8,7 @@ A = job("a", cron="0 2 * * *")
 
 
 def broken_at_two():
-    """A night in which the ledger breaks before the slot of 02:00."""
+    """Return a Night whose ledger breaks before the slot of 02:00."""
     night = Night(A, job("long", cron="0 1 * * *"))
     night.at("01:00")
     night.breaks_ledger("disk full")
@@ -152,7 +152,7 @@ DAMAGE = "the ledger was damaged (malformed): it is kept as /state/old, a new on
 
 
 def damaged_at_two():
-    """A night in which the ledger is found damaged at the slot of 02:00."""
+    """Return a Night whose ledger is found damaged at the slot of 02:00."""
     night = broken_at_two()
     night.ledger = Ledger()
     night.mends_ledger(damage=DAMAGE)

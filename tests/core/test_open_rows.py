@@ -1,4 +1,4 @@
-"""Open rows: what goes on, and what ends, after a stop or a crash."""
+"""Open runs after a stop or a crash: which continue, and which end."""
 
 import pytest
 
@@ -89,7 +89,7 @@ def test_an_attempt_that_had_no_row_yet_when_all_died_is_told_from_its_run():
     night = Night(NIGHTLY)
     night.at("02:00")
     night.dies()
-    del night.ledger.attempts[1, 1]  # it may come half a second after the launch
+    del night.ledger.attempts[1, 1]  # the ledger may write it half a second after the launch
 
     night.starts("02:10")
 
@@ -152,7 +152,7 @@ def test_a_row_older_than_the_window_ends_interrupted_if_it_had_started():
 
 
 def night_of_a_slot_that_never_began():
-    """The service died while the run waited; its window is an hour."""
+    """Return a Night that died while a run waited; its window is one hour."""
     night = Night(
         job("a", cron="0 2 1 * *", catch_up_window_s=3600.0, exclusive="data"),
         job("hog", cron="0 1 1 * *", exclusive="data"),

@@ -1,4 +1,4 @@
-"""What is folded, what is withheld, and how patient a failing channel makes us."""
+"""Outbox: folding, withholding, and the delay after failed deliveries."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,13 +13,13 @@ OPENED, REMINDER, RECOVERED = AlertKind.OPENED, AlertKind.REMINDER, AlertKind.RE
 
 
 def row(number, about, word, job="a", kind="exit"):
-    """The alert of this number about the incident `about`."""
+    """Return alert `number` about incident `about`."""
     opened, _ = incidents.open_new(about, job, kind, Severity.ERROR, "exit status 1", None, AT)
     return outbox.alert(number, opened, word, AT + timedelta(minutes=number))
 
 
 def waiting(*words, sending=()):
-    """(ids that wait, ids that were folded, what the last stands for) of (incident, word)s."""
+    """Return (waiting ids, folded ids, folded count of the last) for these (incident, word)s."""
     rows, changed = (), {}
     for number, (about, word) in enumerate(words, 1):
         rows, recorded = outbox.add(rows, row(number, about, word), sending)

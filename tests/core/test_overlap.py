@@ -1,4 +1,4 @@
-"""Overlap: a slot or a request that comes while a run of the job is open."""
+"""Overlap: a slot or request that arrives while a run of the job is open."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.core.core_harness import Night, job
 
 SKIP, QUEUE, REPLACE = Overlap.SKIP, Overlap.QUEUE, Overlap.REPLACE
 
-# how it comes | overlap | what is open | what becomes of the open run | of the new one
+# origin | overlap | state of the open run | outcome of the open run | of the new one
 TABLE = """
 slot     skip     running   running    skipped
 slot     skip     retrying  retrying   skipped
@@ -37,7 +37,7 @@ ROWS = [tuple(line.split()) for line in TABLE.strip().splitlines()]
 
 
 def open_run(overlap, state, worker=""):
-    """A night in which a job of 02:00 has an open run in this state, at 02:30."""
+    """Return a Night at 02:30 with an open run of the 02:00 slot in this state."""
     night = Night(
         job("a", cron="0 2,3 * * *", worker=worker or None, overlap=Overlap(overlap), retries=1,
             retry_delay_s=7200, retry_max_delay_s=7200, exclusive="data", kill_grace_s=7200),
@@ -59,7 +59,7 @@ def open_run(overlap, state, worker=""):
     ids=[f"{comes} {overlap} {state}" for comes, overlap, state, _, _ in ROWS],
 )
 def test_overlap_decides_about_the_open_run_and_the_new_one(comes, overlap, state, old, new):
-    # Only a worker has a plan to show.
+    # Only a worker can show a plan.
     night = open_run(overlap, state, "mine:a" if comes == "dry" else "")
 
     if comes == "slot":

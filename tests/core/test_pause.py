@@ -1,4 +1,4 @@
-"""Pause: which runs it holds back, and what is said of the next slot."""
+"""Pause: which runs it holds back, and what is shown as the next slot."""
 
 import pytest
 
@@ -216,7 +216,7 @@ def test_a_skipped_slot_opens_no_incident():
     assert night.words("a") == []
 
 
-# --- what is said of the next slot -------------------------------------------------------
+# --- display of the next slot ------------------------------------------------------------
 
 
 def test_next_at_is_the_next_slot():

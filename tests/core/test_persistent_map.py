@@ -1,4 +1,4 @@
-"""PersistentMap behaves as a dict whose every version is kept."""
+"""PersistentMap behaves like a dict that keeps every version."""
 
 import pytest
 from hypothesis import given, settings
@@ -7,12 +7,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from supervisor.core.persistent_map import PersistentMap
 
-# Few keys, so that they meet again; many equal low bits, so that they share buckets.
+# Few keys, so that they repeat; many equal low bits, so that they share buckets.
 KEYS = st.one_of(st.integers(0, 60), st.integers(0, 40).map(lambda n: n * 1440), st.text("ab"))
 
 
 class Versions(RuleBasedStateMachine):
-    """Change a map and a dict alike; no earlier version may change with them."""
+    """Change a map and a dict alike, and check that earlier versions stay the same."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ def test_a_missing_key_is_a_key_error_that_names_it() -> None:
 
 
 def test_a_map_that_was_large_becomes_small_again() -> None:
-    """Else iterating an emptied map of runs would cost what its largest size did."""
+    """Iterating an emptied map of runs must not cost what its largest size did."""
     large = PersistentMap({number: number for number in range(10_000)})
 
     small = large.delete_many(range(3, 10_000))

@@ -1,4 +1,4 @@
-"""Tens of thousands of random events, without real time, and every law of the rules.
+"""Tens of thousands of random events, without real time, against every invariant.
 
 A failing seed is printed; `STORM_SEED=7 pytest tests/core/test_random_events.py` replays it.
 """
@@ -31,7 +31,7 @@ STABLE = ("every-minute", "nightly", "quarter")
 
 
 def jobs(dice: Random) -> tuple[Job, ...]:
-    """Three jobs whose calendar never changes and a few that do."""
+    """Return three jobs with a fixed calendar and a few with a changing one."""
     definitions = [
         Job("every-minute", 0, argv=("x",), cron=("* * * * *",), overlap=Overlap.SKIP),
         Job(
@@ -71,13 +71,13 @@ def jobs(dice: Random) -> tuple[Job, ...]:
 
 
 def notify(dice: Random) -> Notify:
-    """Mostly a channel, now and then another, a quieter one, or none."""
+    """Return mostly one channel, sometimes another, a quieter one, or none."""
     slack = dice.choice(["http://one", "http://one", "http://one", "http://two", None])
     return Notify(slack, dice.choice([Severity.ERROR, Severity.ERROR, Severity.CRITICAL]))
 
 
 def weather(storm: Storm) -> None:
-    """One random thing happens."""
+    """Generate one random event."""
     dice = storm.random
     kind = dice.choices(list(KINDS), list(KINDS.values()))[0]
     kind(storm)
@@ -153,7 +153,7 @@ def post(storm: Storm) -> None:
 
 
 def echo(storm: Storm) -> None:
-    """A word that comes late, twice, or of nobody."""
+    """Send an event of an attempt that is late, repeated or unknown."""
     run = storm.random.randint(1, storm.world.next_run)
     word = storm.random.choice([ev.Exited, ev.Started])
     if (run, 1) not in storm.processes:
@@ -187,7 +187,7 @@ def reload(storm: Storm) -> None:
     if dice.random() < 0.2:
         storm.send(ev.ReloadRefused(storm.at(), (Problem(1, 1, "jobs", "bad"),)))
         return
-    # The pool may only grow while runs live, or the law would be broken by the file.
+    # The pool may only grow while runs are active: a lower limit would break the invariant.
     size = max(storm.config.max_concurrent, dice.randint(2, 4))
     storm.config = Config(
         jobs(dice), max_concurrent=size, shutdown_grace_s=5.0, notify=notify(dice)
@@ -222,7 +222,7 @@ KINDS = {
 
 
 def calm(storm: Storm) -> None:
-    """The weather ends: everything that lives may finish."""
+    """Stop the random events and let everything that is running finish."""
     storm.mend_ledger()
     if storm.stopped:
         storm.restart()

@@ -1,4 +1,4 @@
-"""Reload: a new text is in force from the last tick on; a bad one changes nothing."""
+"""Reload: a new file applies from the last tick on; an invalid one changes nothing."""
 
 import pytest
 
@@ -352,7 +352,7 @@ def test_a_listener_that_moves_is_said_to_move_at_the_next_start():
     night.reloads(job("a", retries=1), metrics="127.0.0.1:9187")
     night.reloads(job("a"), metrics=None)
 
-    # As long as the text wants what is not there; what is there needs no start.
+    # Noted only when a setting differs from the running one; going back needs no restart.
     assert night.notes().count("metrics of jobs.yaml takes effect at the next start") == 2
 
 

@@ -1,4 +1,4 @@
-"""Requests: what people ask, and how it is answered."""
+"""Requests over the API, and their replies."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Retries: what is tried again, how often, and how long it waits."""
+"""Retries: what is retried, how often, and with which delay."""
 
 from itertools import pairwise
 
@@ -9,7 +9,7 @@ from supervisor.core.model import Reason
 from tests.core.core_harness import Night, instant, job
 from workers.protocol import Done, Failed, Garbage
 
-MIDDLE = 0.5  # the die that changes nothing
+MIDDLE = 0.5  # the random number that leaves the delay unchanged
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""docs/rules.md says what the calendar does."""
+"""docs/rules.md agrees with the calendar."""
 
 from tests.core.daylight_tables import RULES, rewritten
 

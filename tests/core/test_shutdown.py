@@ -1,4 +1,4 @@
-"""Shutdown: nobody is admitted, everybody is told, and it ends in time."""
+"""Shutdown: no admission, every run is signalled, and it ends in time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The coming days through the real rules: what is left out changes nothing."""
+"""Simulation of the coming days: skipping quiet minutes changes no result."""
 
 import math
 import random
@@ -22,7 +22,7 @@ from supervisor.core.simulation.engine import Ending, every_minute, next_moment,
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
 from tests.core.core_harness import in_file, instant, job
 
-START = instant("2026-03-06 17:30:20")  # two days before the spring night of New York
+START = instant("2026-03-06 17:30:20")  # two days before the spring clock change in New York
 PACES = [next_moment, every_minute]
 CALENDARS = ["* * * * *", "*/7 * * * *", "0 2 * * *", "30 1,2 * * *", "15 */3 * * *", "0 0 1 * *"]
 
@@ -34,7 +34,7 @@ def begun(*jobs, memory=None, **settings):
 
 
 def told(steps):
-    """All that was asked for, with its instant; but that a minute was acted on."""
+    """Return all actions with their times, except RecordTick."""
     return [
         (step.event.at.wall, action)
         for step in steps
@@ -44,7 +44,7 @@ def told(steps):
 
 
 def final(steps):
-    """The last row of each run."""
+    """Return the last row of each run."""
     rows = {}
     for _, action in told(steps):
         if isinstance(action, effects.Record) and isinstance(action.row, Run):
@@ -53,7 +53,7 @@ def final(steps):
 
 
 def some_service(seed):
-    """A service with much to go wrong: groups, dependencies, timeouts, lateness, a pause."""
+    """Return a service with groups, dependencies, timeouts, lateness and a pause."""
     dice = random.Random(seed)
     names = ["a", "b", "c", "d", "e"]
     jobs = [

@@ -1,4 +1,4 @@
-"""The service in one line."""
+"""Status of the service in one line."""
 
 from supervisor.core.events import StopAsked
 from supervisor.core.model import Problem, replace

@@ -1,4 +1,4 @@
-"""Ticks: what is opened at a full minute, and what is never opened again."""
+"""Ticks: what is opened at a full minute, and never again."""
 
 import pytest
 

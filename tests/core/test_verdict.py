@@ -1,4 +1,4 @@
-"""How an attempt ended -> state, reason and sentence."""
+"""How an attempt ended -> state, reason and cause."""
 
 import pytest
 
@@ -95,7 +95,7 @@ def test_every_signal_has_a_name_and_the_ordinary_ones_a_meaning(number):
     )
 
 
-DO_NOT_END = {17, 18, 19, 20, 21, 22, 23, 28}  # they are ignored, stop or continue
+DO_NOT_END = {17, 18, 19, 20, 21, 22, 23, 28}  # they are ignored, or stop or continue a process
 
 
 @pytest.mark.parametrize(

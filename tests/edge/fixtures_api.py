@@ -1,6 +1,6 @@
-"""A stage for the API: a desk with a world on it, and clients that speak HTTP by hand.
+"""Fixtures for the API: a bridge with a published state, and a client that writes raw HTTP.
 
-A file of tests that wants other limits has a fixture `limits` of its own.
+A test module that needs other limits overrides the fixture `limits`.
 """
 
 import json
@@ -30,7 +30,7 @@ JOBS = (Job("sync", 0, argv=("x",), cron=("0 2 * * *",)), Job("by-hand", 1, shel
 
 
 def made_desk(*jobs: Job) -> LoopBridge:
-    """A desk with these jobs at 01:59; nothing has run."""
+    """Return a bridge with these jobs at 01:59; nothing has run."""
     config = Config(jobs or JOBS)
     desk = LoopBridge(Facts("1.2.3", 7, AT.wall, "/etc/jobs.yaml", AT.wall))
     desk.world, _ = decide(SchedulerState(config), ev.Restored(AT, config, ev.Memory()))
@@ -40,14 +40,14 @@ def made_desk(*jobs: Job) -> LoopBridge:
 
 @pytest.fixture
 def desk() -> LoopBridge:
-    """One of the stage's own jobs."""
+    """Return a bridge with the jobs of JOBS."""
     return made_desk()
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A state folder with an empty ledger."""
-    # A UNIX path holds 107 bytes, and pytest's folders may be longer.
+    """Yield a state folder with an empty ledger."""
+    # A UNIX socket path holds 107 bytes, and pytest's folders may be longer.
     made = Path(tempfile.mkdtemp(dir="/tmp"))
     (made / "runs").mkdir()
     Store(made).close()
@@ -57,13 +57,13 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def limits() -> ClientLimits:
-    """Those of the service."""
+    """Return the limits of the service."""
     return ClientLimits()
 
 
 @pytest.fixture
 def api(folder: Path, desk: LoopBridge, limits: ClientLimits) -> Iterator[ApiServer]:
-    """The API on the folder's socket, which is bound; nobody answers yet."""
+    """Yield the API bound to the folder's socket, but not started."""
     made = ApiServer(folder / "s", Access(), desk, folder, limits)
     yield made
     made.close()
@@ -71,7 +71,7 @@ def api(folder: Path, desk: LoopBridge, limits: ClientLimits) -> Iterator[ApiSer
 
 @pytest.fixture
 def path(folder: Path, api: ApiServer) -> Path:
-    """The socket, answered."""
+    """Return the socket of the started API."""
     api.start()
     return folder / "s"
 
@@ -89,7 +89,7 @@ def read_all(client):
 
 
 def ask(path, what, verb="GET", body=b"", headers=""):
-    """Status and body of an answer on a connection of its own."""
+    """Return status and body of a request on its own connection."""
     request = (
         f"{verb} {what} HTTP/1.1\r\nHost: nightshift\r\nConnection: close\r\n"
         f"Content-Length: {len(body)}\r\n{headers}\r\n"
@@ -106,7 +106,7 @@ def ask_json(path, *args, **kwargs):
 
 
 def stream(path, what, headers=""):
-    """A connection on which the head of a long answer has come, and its pieces follow."""
+    """Return client, status and chunk iterator of a streamed response."""
     client = connect(path)
     client.sendall(f"GET {what} HTTP/1.1\r\nHost: nightshift\r\n{headers}\r\n".encode())
     answer = client.makefile("rb")
@@ -117,7 +117,7 @@ def stream(path, what, headers=""):
 
 
 def pieces(answer):
-    """The chunks of a body, as they come."""
+    """Yield the chunks of a body as they arrive."""
     while size := int(answer.readline(), 16):
         yield answer.read(size)
         answer.readline()

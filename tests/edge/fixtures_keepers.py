@@ -1,4 +1,4 @@
-"""A stage for processes: launches by short words, and what they made happen."""
+"""Fixtures for processes: launch runs by short names, and collect their events."""
 
 import os
 import selectors
@@ -29,7 +29,7 @@ def launch(number: int, attempt: int = 1, run: dict[str, Any] | None = None, **j
 
 
 class Stage:
-    """Processes on a selector, and the list of all that happened."""
+    """A keeper pool on a selector, and the list of all its events."""
 
     def __init__(self, runs_dir: Path, **options: Any) -> None:
         self.instance = f"test-{os.getpid()}-{time.monotonic_ns()}"
@@ -41,7 +41,7 @@ class Stage:
         self._last = 0
 
     def begin(self, worker: str | None = None, number: int = 0, **job: Any) -> int:
-        """Launch a run (an actor, or what `job` says); its id."""
+        """Launch a run (a sample worker, or what `job` says) and return its id."""
         self._last = number or self._last + 1
         if worker is not None:
             job["worker"] = worker if ":" in worker else f"tests.sample_workers:{worker}"
@@ -49,7 +49,7 @@ class Stage:
         return self._last
 
     def turn(self) -> None:
-        """Take what happens within a hundredth of a second."""
+        """Collect the events of a hundredth of a second."""
         for key, _ in self.selector.select(0.01):
             self.happened += self.processes.ready(key, at())
 
@@ -60,7 +60,7 @@ class Stage:
             self.turn()
 
     def play(self, worker: str | None = None, **job: Any) -> list[events.AttemptEvent]:
-        """Launch one and wait for its end; all that happened to it."""
+        """Launch a run, wait for its end, and return its events."""
         run = self.begin(worker, **job)
         self.until_ended(run)
         return self.of(run)
@@ -80,7 +80,7 @@ class Stage:
         return [event for event in self.happened if event.run == run]
 
     def words(self, run: int) -> list[str]:
-        """The kinds of what happened to a run, messages left out."""
+        """Return the type names of a run's events, without messages."""
         return [
             type(e).__name__ for e in self.of(run) if not isinstance(e, events.MessageReceived)
         ]
@@ -94,12 +94,12 @@ class Stage:
         return any(isinstance(message, kind) for message in self.said(run))
 
     def pid(self, run: int) -> int:
-        """The pid of the run's own process, once it has started."""
+        """Return the pid of the run's process, once it has started."""
         self.until(lambda: "Started" in self.words(run))
         return next(e.pid for e in self.of(run) if isinstance(e, events.Started))
 
     def until_working(self, run: int) -> None:
-        """Wait until the worker's own code has spoken."""
+        """Wait until the worker's own code has logged something."""
         self.until(lambda: self.heard(run, protocol.Log))
 
     def force(self, run: int, force: effects.KillStep) -> None:
@@ -109,7 +109,7 @@ class Stage:
         return (self.runs_dir / f"{run}.log").read_text()
 
     def nursery(self) -> int:
-        """The pid of the one child of ours that carries the instance; 0: there is none."""
+        """Return the pid of the fork server; 0 if there is none."""
         return next((pid for pid in carriers(self.instance) if parent(pid) == os.getpid()), 0)
 
     def keepers(self) -> set[int]:
@@ -117,7 +117,7 @@ class Stage:
         return {pid for pid in carriers(self.instance) if parent(pid) == nursery}
 
     def jobs(self) -> set[int]:
-        """What belongs to runs: neither nursery nor keeper."""
+        """Return the pids that belong to runs, without fork server and keepers."""
         nursery = self.nursery()
         return {
             pid
@@ -127,7 +127,7 @@ class Stage:
 
 
 def parent(pid: int) -> int:
-    """The parent's pid; 0: the process is gone."""
+    """Return the parent's pid; 0 if the process is gone."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
     except (FileNotFoundError, ProcessLookupError):
@@ -135,7 +135,7 @@ def parent(pid: int) -> int:
 
 
 def state(pid: int) -> str:
-    """The kernel's letter for what a process is doing; "": there is none."""
+    """Return the kernel's state letter of a process; "" if it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -144,12 +144,12 @@ def state(pid: int) -> str:
 
 
 def lives(pid: int) -> bool:
-    """Whether a process exists and is more than a zombie."""
+    """Return whether a process exists and is not a zombie."""
     return state(pid) not in ("", "Z", "X")
 
 
 def carriers(instance: str) -> list[int]:
-    """Every living process that carries the instance in its environment."""
+    """Return the pids of all processes with this instance mark in their environment."""
     mark = f"NIGHTSHIFT_INSTANCE={instance}".encode()
     found = []
     for entry in Path("/proc").iterdir():

@@ -1,4 +1,4 @@
-"""A stage for the ledger: one on a real disk, and rows to be written into it."""
+"""Fixtures for the ledger: one on a real disk, and rows to write into it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,20 +16,20 @@ AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """An open ledger that holds nothing."""
+    """Yield an open, empty ledger."""
     opened = Store(tmp_path)
     yield opened
     opened.close()
 
 
 def run(number: int, **changes: Any) -> Run:
-    """A successful run of the slot so many minutes after `AT`."""
+    """Return a successful run of the slot `number` minutes after `AT`."""
     due = AT + timedelta(minutes=number)
     made = Run(number, "sync", due, Trigger.SCHEDULE, State.SUCCESS, slot=due)
     return replace(made, **changes)
 
 
 def alert(number: int, **changes: Any) -> Alert:
-    """An alert about incident 1 that waits to be delivered."""
+    """Return an undelivered alert about incident 1."""
     made = Alert(number, 1, "opened", Severity.ERROR, "sync", "exit", "exit status 1", 1, 3, AT)
     return replace(made, **changes)

@@ -1,8 +1,8 @@
-"""backups: the copies that `backup.run` jobs made; proven again, put back, kept, thinned out.
+"""`nightshift backups`: list, verify, restore, keep and prune the copies of `backup.run` jobs.
 
-Listing, proving, keeping and pruning are done in this process, on the folders
-that jobs.yaml names. A restore is a run: it stands in the ledger and waits for
-whatever else touches the data.
+Listing, verifying, keeping and pruning run in this process, on the folders in
+jobs.yaml. A restore is a run: it is recorded in the ledger and waits for other runs
+that use the data.
 """
 
 import os
@@ -221,7 +221,7 @@ def prune(keep_last: int, dry_run: bool, directory: Path | None, as_json: bool) 
 
 @contextmanager
 def _in_words() -> Iterator[None]:
-    """What copies and folders may be up to, as an ending of the verb."""
+    """Turn errors of backup, database and file access into a CliError."""
     try:
         yield
     except (BackupError, DatabaseError) as trouble:
@@ -236,7 +236,11 @@ def _warn(sentences: Sequence[str]) -> None:
 
 
 def _asked(wanted: RestoreBackup, as_json: bool) -> int:
-    """Have the supervisor do it, and watch. Raises: Failure."""
+    """Have the supervisor restore, and watch the run.
+
+    Raises:
+        CliError: no supervisor answers, or the request is rejected.
+    """
     client = supervisor()
     try:
         body = client.post("v1", "restore", body=msgspec.to_builtins(wanted))
@@ -266,7 +270,7 @@ def _chosen(
 
 
 def _prove(path: Path) -> tuple[str, list[str]]:
-    """What speaks against a copy, empty if nothing does; and its warnings."""
+    """Return the error that verifying a copy found, "" if none, and its warnings."""
     try:
         return "", proof.verify(path).content.warnings
     except (BackupError, OSError, sqlite3.Error) as error:
@@ -274,7 +278,7 @@ def _prove(path: Path) -> tuple[str, list[str]]:
 
 
 def _zone() -> str:
-    """The zone of jobs.yaml; where there is none, that of the machine."""
+    """Return the time zone of jobs.yaml, or of the machine if there is no jobs.yaml."""
     try:
         return definitions(paths().config).timezone
     except CliError:

@@ -1,4 +1,4 @@
-"""`nightshift check`: the mistakes of jobs.yaml, or when its jobs will run."""
+"""`nightshift check`: report the errors of jobs.yaml, or when its jobs will run."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""completion: what a shell must be told, so that it completes verbs, options and names of jobs."""
+"""`nightshift completion`: print a shell script that completes commands, options and jobs."""
 
 import click
 
@@ -21,14 +21,14 @@ def completion(shell: str) -> int:
       nightshift completion zsh > ~/.zfunc/_nightshift
       nightshift completion fish > ~/.config/fish/completions/nightshift.fish
     """
-    # Late: the table of verbs imports this file.
+    # Late: `main` imports this file from its table.
     from click.shell_completion import get_completion_class
 
     from supervisor.cli.main import program
 
     found = get_completion_class(shell)
     assert found is not None  # one of ours
-    # Not source(): it starts a bash to ask for its version, which need not be there.
+    # Not source(): it starts bash to ask for its version, and bash may be missing.
     script = found(program, {}, "nightshift", VARIABLE)
     print(script.source_template % script.source_vars())
     return 0

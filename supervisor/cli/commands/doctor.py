@@ -1,4 +1,4 @@
-"""doctor: everything that can be known beforehand about why a night would fail."""
+"""`nightshift doctor`: check the installation for problems that would make jobs fail."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ _INDENT = " " * (len("mend") + 2 + _NAME + 2)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `--json` prints."""
+    """Output of `--json`."""
 
     ok: bool
     findings: tuple[Finding, ...]
@@ -104,7 +104,7 @@ def _masked(finding: Finding, mask: Any) -> Finding:
 
 
 def _show(found: Sequence[Finding]) -> None:
-    """State, check, value; below it what is expected, and what mends it."""
+    """Print state, check and value, and below it what is expected and how to fix it."""
     width = columns(sys.stdout)
     for finding in found:
         state = styled(f"{finding.state:<4}", finding.state)

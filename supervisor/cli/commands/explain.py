@@ -1,4 +1,4 @@
-"""`nightshift explain`: why a job ran, waits, was skipped or missed."""
+"""`nightshift explain`: print why a job ran, waits, was skipped or missed."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`nightshift healthcheck`: is the supervisor ticking?"""
+"""`nightshift healthcheck`: test whether the supervisor is ticking."""
 
 from supervisor.cli import answers
 from supervisor.cli.command import HealthcheckCommand, command, json_option, supervisor

@@ -1,4 +1,4 @@
-"""history, logs, explain: what the ledger knows."""
+"""`nightshift history`: list past and open runs, or API requests, from the ledger."""
 
 import click
 
@@ -53,11 +53,11 @@ def history(
     body = client.get("v1", "runs", job=job, state=state, since=after, limit=count)
     runs = answers.read(body, answers.Runs).runs
     if not runs and job is not None:
-        client.get("v1", "jobs", job)  # 404, if nobody knows it
+        client.get("v1", "jobs", job)  # raises on 404
     if as_json:
         print_json(body)
     elif when is not None:
-        # Where it is narrow: the instants to whoever asked for them, else the ages.
+        # On a narrow terminal keep the dates with --utc, else the ages.
         _show_history(runs, when, "WHEN" if utc else "DUE")
     return ExitCode.YES
 

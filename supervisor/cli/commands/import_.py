@@ -1,4 +1,4 @@
-"""import: what other schedulers run -> jobs.yaml on standard output."""
+"""`nightshift import`: convert the jobs of other schedulers to jobs.yaml on standard output."""
 
 import sys
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def _headed(table: Table, several: bool) -> Sequence[Item]:
 
 
 def _report(name: str, item: Item) -> None:
-    """Name a line that is lost or differs, on standard error."""
+    """Print a line that is lost or differs on standard error."""
     match item:
         case Lost(line, text, reason):
             complain(clean(f"{name}:{line}: not kept: {reason}: {text}"))
@@ -89,10 +89,10 @@ def _report(name: str, item: Item) -> None:
 
 
 def conclude(name: str, items: Sequence[Item]) -> int:
-    """The exit status: 0 if all is kept; the counts are said where anything is to be said.
+    """Return exit status 0, and print the counts if there are warnings.
 
     Raises:
-        Failure: a line is lost, or there is no job.
+        CliError: a line is lost, or there is no job.
     """
     kept = sum(isinstance(item, Entry) for item in items)
     lost = sum(isinstance(item, Lost) for item in items)
@@ -141,7 +141,11 @@ def systemd(units: tuple[str, ...]) -> int:
 
 
 def conclude_units(units: Sequence[str], items: Sequence[UnitJob | UnitLost]) -> int:
-    """The exit status, and the counts where anything is to be said. Raises: Failure."""
+    """Return exit status 0, and print the counts if there are warnings.
+
+    Raises:
+        CliError: a timer or a time is lost, or there is no job.
+    """
     kept = [item for item in items if isinstance(item, UnitJob)]
     lost = len(items) - len(kept)
     times = sum(item.lost_times for item in kept)

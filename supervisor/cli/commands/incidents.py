@@ -1,4 +1,4 @@
-"""incidents, notify: what is in trouble, and whether anybody is told of it."""
+"""`nightshift incidents`: list incidents, and acknowledge one."""
 
 import click
 
@@ -84,7 +84,7 @@ def _stands(incident: answers.Incident, when: TimeFormat) -> str:
         closed = f"closed {when.relative(incident.closed_at)}"
         if incident.recovery_at is None:
             return closed
-        # It may open again until then; nobody has been told that it is over.
+        # It may reopen until then, and no recovery alert was sent yet.
         return f"{closed}, recovers {when.relative(incident.recovery_at)}"
     if incident.acked_until is not None and incident.acked_until > when.now:
         return f"acked, reminds {when.relative(incident.acked_until)}"

@@ -1,4 +1,4 @@
-"""init, check, schema: jobs.yaml before a supervisor reads it."""
+"""`nightshift init`: write a jobs.yaml from a template."""
 
 from importlib.util import find_spec
 from pathlib import Path

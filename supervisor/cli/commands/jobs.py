@@ -1,4 +1,4 @@
-"""`nightshift jobs`: the definitions in force."""
+"""`nightshift jobs`: list the definitions of the running supervisor."""
 
 from supervisor.cli import answers
 from supervisor.cli.command import command, json_option, supervisor
@@ -36,10 +36,10 @@ def jobs(as_json: bool) -> int:
 
 
 def what_it_runs(job: answers.Job) -> str:
-    """A job's worker, or its command as one would type it."""
+    """Return the job's worker, or its command as typed in a shell."""
     if job.worker is not None:
         return job.worker
-    # Late: only those who look at commands pay for it.
+    # Late: only jobs with a list command need it.
     import shlex
 
     return job.command if isinstance(job.command, str) else shlex.join(job.command or [])

@@ -1,4 +1,4 @@
-"""`nightshift logs`: the output of a run."""
+"""`nightshift logs`: print the output of a run."""
 
 import io
 import sys
@@ -12,7 +12,7 @@ from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.core.escape import keep_colours
 
-# Among so many of a job's newest runs the one is sought whose log is meant.
+# How many of a job's newest runs are searched for one that started.
 RECENT = 50
 
 
@@ -48,10 +48,14 @@ def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
 
 
 def _newest(client: Client, job: str) -> int:
-    """The newest run of a job that was begun, or its newest one. Raises: Failure."""
+    """Return the id of the job's newest run that started, else of its newest run.
+
+    Raises:
+        CliError: the job has no runs.
+    """
     runs = answers.read(client.get("v1", "runs", job=job, limit=RECENT), answers.Runs).runs
     if not runs:
-        client.get("v1", "jobs", job)  # 404, if nobody knows it
+        client.get("v1", "jobs", job)  # raises on 404
         raise CliError(ExitCode.NO, f"{job} has not run yet", f"nightshift run {job}")
     return next((run.id for run in runs if run.attempt), runs[0].id)
 
@@ -59,7 +63,7 @@ def _newest(client: Client, job: str) -> int:
 def _last_lines(text: bytes, count: int | None) -> bytes:
     if count is None:
         return text
-    # Unlike splitlines, readlines takes no progress bar for a hundred lines.
+    # Unlike splitlines, readlines does not split a progress bar at \r.
     return b"".join(io.BytesIO(text).readlines()[-count:]) if count else b""
 
 
@@ -68,7 +72,7 @@ def _write_safely(piece: bytes) -> None:
 
 
 def _write(piece: bytes) -> None:
-    """Bytes as they are: what a job printed may be in any encoding."""
+    """Write raw bytes: a job's output may be in any encoding."""
     sys.stdout.flush()
     sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""next: upcoming slots, of one job, of all, or of an expression without a supervisor."""
+"""`nightshift next`: list upcoming slots of jobs, or of a cron expression without a supervisor."""
 
 import heapq
 import os
@@ -16,7 +16,7 @@ from supervisor.cli.output import Table, echo, print_json, print_value
 from supervisor.cli.time_format import TimeFormat, time_format
 
 DEFAULT_COUNT = 10
-# The API's limit; without a supervisor only patience is one.
+# The API's limit; without a supervisor a higher limit applies.
 MOST_ASKED = 1000
 MOST = 1_000_000
 
@@ -64,7 +64,7 @@ def next_(
 def _of_expressions(
     cron: tuple[str, ...], timezone: str | None, since: str | None, count: int, as_json: bool
 ) -> None:
-    # Late: other verbs know no calendar.
+    # Late: other commands do not need the calendar.
     from supervisor.core import schedule
 
     name = timezone or _zone_of_machine()
@@ -131,7 +131,10 @@ def _of_all(count: int, as_json: bool, utc: bool) -> None:
 def _earliest(
     client: Client, jobs: list[answers.JobStatus], count: int
 ) -> list[tuple[datetime, str]]:
-    """The next slots of all; they can only be of the `count` jobs that are due first."""
+    """Return the earliest `count` slots of all jobs.
+
+    Only the `count` jobs with the earliest next slot can have one of them.
+    """
     due = [(job.next_at, job.name) for job in jobs if job.next_at is not None]
     slots: list[tuple[datetime, str]] = []
     for first, name in heapq.nsmallest(count, due):

@@ -10,7 +10,7 @@ from supervisor.cli.command import (
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import echo, print_json
 
-# Longer than the supervisor waits for what came of a test alert.
+# Longer than the supervisor waits for the result of a test alert.
 TEST_S = 60.0
 
 

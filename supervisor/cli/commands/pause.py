@@ -1,4 +1,4 @@
-"""`nightshift pause` and `nightshift resume`."""
+"""`nightshift pause` and `nightshift resume`: stop and resume scheduling jobs."""
 
 import click
 

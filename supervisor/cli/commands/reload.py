@@ -1,4 +1,4 @@
-"""`nightshift reload`: read jobs.yaml again and print what changed."""
+"""`nightshift reload`: read jobs.yaml again and print the changes."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ def reload(previous: bool, as_json: bool, utc: bool) -> int:
 
 
 def _refusal(client: Client, failure: CliError) -> str:
-    """The refusal of a text with all its mistakes."""
+    """Return the rejection of a jobs.yaml with all its errors."""
     from supervisor.cli import output
     from supervisor.core.model import Problem
 
@@ -54,7 +54,7 @@ def _refusal(client: Client, failure: CliError) -> str:
 
 
 def _changes(changes: answers.Changes, when: TimeFormat) -> Iterator[str]:
-    # Late: it knows definitions, which stop and healthcheck need not.
+    # Late: it imports definitions, which `stop` and `healthcheck` do not need.
     from supervisor.cli import definition_diff
 
     yield from definition_diff.format_lines(changes, when)

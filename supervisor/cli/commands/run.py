@@ -1,4 +1,4 @@
-"""run, cancel, pause, resume: what is asked of the supervisor."""
+"""`nightshift run`: start runs, and watch them if asked to."""
 
 import sys
 from typing import Any
@@ -40,7 +40,7 @@ def run(**options: Any) -> int:
     """
     wish = RunOptions(**options)
     if wish.is_local:
-        # Late: the whole service is only for those who run it.
+        # Late: only --local needs to import the whole service.
         from supervisor.cli.run_local import run_local
 
         return run_local(wish)
@@ -64,7 +64,7 @@ def run(**options: Any) -> int:
 def _run_jobs(client: Client, wish: RunOptions) -> int:
     if len(wish.jobs) > 1:
         for job in wish.jobs:
-            client.get("v1", "jobs", job)  # 404, before any of them begins
+            client.get("v1", "jobs", job)  # raises on 404 before any run starts
     waits = wish.wait or wish.dry_run
     numbers: list[int] = []
     status = ExitCode.YES

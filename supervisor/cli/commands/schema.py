@@ -1,4 +1,4 @@
-"""`nightshift schema`: the JSON Schema of jobs.yaml."""
+"""`nightshift schema`: print the JSON Schema of jobs.yaml."""
 
 from supervisor.cli.command import command
 from supervisor.cli.errors import ExitCode

@@ -1,4 +1,4 @@
-"""`nightshift show`: one job with its definition, last result and next slots."""
+"""`nightshift show`: print one job with its definition, last result and next slots."""
 
 import sys
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from supervisor.cli.output import clean, columns, echo, echo_wrapped, print_json
 from supervisor.cli.time_format import TimeFormat, time_format
 from workers.units import format_duration
 
-# `show` names so many slots; `next` has more.
+# `next` lists more.
 SHOWN_SLOTS = 5
-# YAML breaks a line behind the word with which it is too long.
+# PyYAML breaks a line after the word that exceeds the width.
 _WIDE, _WORD = 100, 20
 _ROUTINE = frozenset({"name", "status", "runs", "environment"})
 
@@ -54,8 +54,8 @@ def show(job: str, env: bool, as_json: bool, utc: bool) -> int:
 
 
 def _show_definition(shown: dict[str, Any]) -> None:
-    """The definition in the words of jobs.yaml; what is empty is left out."""
-    # Late: `status` must not pay for YAML.
+    """Print the definition with the keys of jobs.yaml; empty values are left out."""
+    # Late: PyYAML is slow to import.
     import yaml
 
     definition = {}
@@ -81,7 +81,7 @@ def _show_definition(shown: dict[str, Any]) -> None:
 
 
 def _filled(value: dict[str, Any]) -> dict[str, Any]:
-    """What says something: no nulls, no empty texts, lists and mappings."""
+    """Return the mapping without nulls, empty texts, empty lists and empty mappings."""
     inner = {key: _filled(item) if isinstance(item, dict) else item for key, item in value.items()}
     return {
         key: item for key, item in inner.items() if item is not None and item not in ({}, [], "")

@@ -1,7 +1,7 @@
-"""simulate: the coming days of jobs.yaml, through the rules themselves.
+"""`nightshift simulate`: predict the coming days of jobs.yaml with the supervisor's rules.
 
-Nothing is run and nothing is written. The service is thought to be running
-already: start-up runs do not come.
+Nothing is run and nothing is written. The service is assumed to be running already, so
+there are no start-up runs.
 """
 
 import difflib
@@ -27,13 +27,13 @@ from supervisor.core.simulation.forecast import Forecast, forecast
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
 
 DEFAULT_DAYS = 7
-# What JSON readers hold.
+# The largest integer range that JSON readers keep exact.
 SEED = click.IntRange(0, 2**53)
 
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """All that `simulate` tells. durations: where the habits are from, in words."""
+    """Output of `simulate`; durations: the origin of the habits, as text."""
 
     seed: int
     durations: str
@@ -84,9 +84,13 @@ def simulate_(
 
 
 def in_days(config: Config, known: SimulationInput, start: datetime, days: int, seed: int) -> Days:
-    """What these definitions make of the days after `start`. Raises: Failure."""
+    """Simulate `days` days after `start` with these definitions.
+
+    Raises:
+        CliError: the period leaves the years 1 to 9999.
+    """
     jobs = tuple(replace(job, run_on_startup=False, heartbeat=None) for job in config.jobs)
-    # Nobody is to hear of it, and a heartbeat a minute would leave no minute out.
+    # No alerts are sent, and heartbeats would add an event in every minute.
     running = replace(config, jobs=jobs, notify=Notify(), heartbeat=None)
     shelves = BackupFolders(jobs, start)
     try:
@@ -102,7 +106,11 @@ def in_days(config: Config, known: SimulationInput, start: datetime, days: int, 
 
 
 def _failures(given: tuple[str, ...], jobs: list[str]) -> dict[str, float]:
-    """JOB=P, each read. Raises: click.BadParameter."""
+    """Parse JOB=P options into job -> probability.
+
+    Raises:
+        click.BadParameter: an unknown job, or a probability outside 0 to 1.
+    """
     found = {}
     for text in given:
         job, equals, number = text.partition("=")

@@ -1,4 +1,4 @@
-"""start: the supervisor in the foreground; and how any service of ours begins."""
+"""`nightshift start`: run the supervisor in the foreground; also starts it for `run --local`."""
 
 import os
 import signal
@@ -49,13 +49,13 @@ def start(
     """
     if job:
         raise click.UsageError(f'start takes no job: did you mean "nightshift run {job[0]}"?')
-    # Until the loop listens: as process 1 we would not even die of a SIGTERM.
+    # Needed until the loop installs its handlers: the kernel drops SIGTERM to PID 1.
     signal.signal(signal.SIGTERM, _leave)
-    # A handler, and not "ignore", because only that is undone in what we exec.
+    # A handler and not SIG_IGN: only a handler is reset in an executed program.
     signal.signal(signal.SIGHUP, _read_anyway)
     here = paths()
     check_open_files()
-    # Late: only this verb and `run --local` pay for the whole service.
+    # Late: only this command and `run --local` need the whole service.
     with told_as_failure("load the service"):
         from supervisor.log import wants_json
         from supervisor.service import Settings
@@ -76,12 +76,12 @@ def start(
 
 
 def begun(settings: "Settings", shown: Path) -> "Service":
-    """A service that has begun.
+    """Return a started service.
 
-    shown: jobs.yaml as it was typed, for its mistakes.
+    shown: jobs.yaml as typed, for the messages about its errors.
 
     Raises:
-        Failure: with the text of whatever forbids it.
+        CliError: the service cannot start.
     """
     from supervisor.cli import output
     from supervisor.containment.process_tree import NoProcError
@@ -103,7 +103,11 @@ def begun(settings: "Settings", shown: Path) -> "Service":
 
 
 def level(typed: str | None, otherwise: str) -> str:
-    """The log level that was asked for. Raises: Failure."""
+    """Return the requested log level.
+
+    Raises:
+        CliError: the level is unknown.
+    """
     text = typed or otherwise
     found = {"warn": "warning"}.get(text.lower(), text.lower())
     if found not in LEVELS:
@@ -115,7 +119,11 @@ def level(typed: str | None, otherwise: str) -> str:
 
 
 def grace_s(typed: float | None) -> float | None:
-    """The shutdown grace that stands before the file's. Raises: Failure."""
+    """Return the shutdown grace in seconds that overrides the file's; None if there is none.
+
+    Raises:
+        CliError: $NIGHTSHIFT_SHUTDOWN_GRACE is not a duration.
+    """
     text = os.environ.get("NIGHTSHIFT_SHUTDOWN_GRACE")
     if typed is not None or not text:
         return typed
@@ -130,4 +138,4 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 def _read_anyway(_number: int, _frame: FrameType | None) -> None:
-    """A wish to read jobs.yaml again comes while it is read for the first time."""
+    """Ignore SIGHUP: jobs.yaml is being read for the first time anyway."""

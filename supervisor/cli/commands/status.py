@@ -1,4 +1,4 @@
-"""status, jobs, show: the service and its definitions, as they are now."""
+"""`nightshift status`: print the service, its open runs and the state of each job."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,9 +16,9 @@ from supervisor.cli.output import (
 from supervisor.cli.time_format import TimeFormat, date_format, time_format
 from workers.units import format_duration
 
-# `jobs` shows the beginning of what is longer; `show JOB` has all of it.
+# `jobs` cuts longer texts; `show JOB` prints them whole.
 _SHORT, _SHORT_COMMAND = 100, 60
-# Where the words begin that stand beside a name such as `config`.
+# Column where the text after a name such as `config` starts.
 _ABOUT = 8
 
 
@@ -41,15 +41,15 @@ def status(as_json: bool, utc: bool) -> int:
     for line in _about(found, when):
         echo_wrapped(line, _ABOUT)
     _show_runs(found, when)
-    # Two instants and a name are too much for 60 columns.
+    # Two dates and a name do not fit into 60 columns.
     _show_jobs(found, when, ("TOOK", "ENDED") if utc else ("TOOK",))
     _show_incidents(found, when)
     return 0
 
 
 def _shortened(text: str, most: int) -> str:
-    """The text on one line, its end replaced by `...` where it is longer than `most`."""
-    # A command of megabytes is looked at no further than it is shown.
+    """Return the text on one line, with `...` in place of everything beyond `most`."""
+    # A command may be megabytes long: only process the part that can be shown.
     words = " ".join(text[: 4 * most].split())
     is_whole = len(text) <= 4 * most and len(words) <= most
     return words if is_whole else f"{words[: most - 3].rstrip()}..."

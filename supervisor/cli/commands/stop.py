@@ -1,4 +1,4 @@
-"""stop, reload, healthcheck: the life of the supervisor, from outside."""
+"""`nightshift stop`: stop the supervisor and wait until it is gone."""
 
 import select
 import sys
@@ -13,7 +13,7 @@ from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import echo, print_json
 from workers.units import format_duration
 
-# Beyond its drain a supervisor needs its shutdown grace, which may be this long.
+# After the drain the supervisor needs its shutdown grace, which may be this long.
 STOP_LIMIT_S = 3600.0
 LOOK_EVERY_S = 0.1
 
@@ -46,7 +46,7 @@ def stop(drain: float | None, as_json: bool) -> int:
 
 
 def _process(pid: int) -> int | None:
-    """A descriptor that speaks when the process ends; None: it is out of our sight."""
+    """Return a pidfd that is readable when the process ends; None if it is not visible."""
     try:
         return pidfd_open(pid)
     except OSError:
@@ -58,7 +58,7 @@ def _ended(process: int, within_s: float) -> bool:
 
 
 def _silent(client: Client, within_s: float) -> bool:
-    """Whether nobody listens any more; for a supervisor in another pid namespace."""
+    """Return whether the socket closes in time; for a supervisor in another pid namespace."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         try:
