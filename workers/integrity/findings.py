@@ -13,7 +13,7 @@ _LONGEST_EXAMPLE = 120
 
 
 class Severity(StrEnum):
-    """failure: the data is wrong; warning: it may be right; note: it is right."""
+    """Severity; failure: the data is wrong; warning: it may be right; note: it is right."""
 
     FAILURE = "failure"
     WARNING = "warning"
