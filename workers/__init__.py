@@ -1,11 +1,10 @@
-"""Nightshift's built-in workers: what a night does with a data set.
+"""Nightshift's built-in workers: sync, backup, rotation, cleanup, health, integrity, replication.
 
-Workers know nothing of the supervisor. Each is a little house of the same
-plan: `Params`, a pure `plan`, and `run(params, report) -> dict`.
-`protocol.py` is the one door between the two packages; `child.py` is the first
-code that runs in a worker's process.
+This package does not import the supervisor. Each worker defines `Params`, a pure `plan`,
+and `run(params, report) -> dict`. `protocol.py` is the only interface between the two
+packages. `bootstrap.py` is the first code that runs in a worker process.
 """
 
 DISTRIBUTION = "nightshift-cron"
-# The one place of the version.
+# The version is defined only here.
 __version__ = "0.1.0"

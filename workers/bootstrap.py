@@ -1,11 +1,11 @@
-"""The first code in a worker's process: from an assignment to an exit status.
+"""The first code in a worker process: run an assignment and return an exit status.
 
-Forked by a keeper, or exec'd in another interpreter (`main`); hence standard
-library only, and nothing of the supervisor. It speaks on one pipe, in the
-words of `protocol`, and decides nothing but how an ending is called.
+The process is forked by the keeper, or started in another interpreter (`main`), so this
+module uses the standard library only and does not import the supervisor. It writes
+`protocol` messages to one pipe.
 
-The law: whatever a worker does - raises, exits, returns nonsense - one `done`
-or `failed` is said, unless there is nobody left to hear it.
+Invariant: whatever a worker does (raise, exit, return a wrong type), exactly one `done`
+or `failed` message is sent, unless the reader of the pipe is gone.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from workers import environment, loader, params, protocol
 from workers.report import Report, WorkerError
 
 PROGRESS_EVERY_S = 0.1
-# Python writes no longer number as text than one of 4,300 digits.
+# Python's default limit for int to str conversion is 4,300 digits.
 _MOST_BITS = 14_000
 _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None).prctl
@@ -35,11 +35,11 @@ _prctl = ctypes.CDLL(None).prctl
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Assignment:
-    """What a keeper tells a worker's process.
+    """What the keeper passes to a worker process.
 
-    worker: `module.function` among the built-in ones, `package.module:function`
-        of a user's. params, set_json: JSON objects, the second laid over the
-        first. slot: RFC 3339. message_fd: where to speak.
+    worker: `module.function` for a built-in worker, `package.module:function` for a
+        user's function. params, set_json: JSON objects; the second overrides the
+        first. slot: RFC 3339. message_fd: descriptor to write messages to.
     """
 
     worker: str
@@ -52,14 +52,14 @@ class Assignment:
 
 
 class BootstrapError(Exception):
-    """An ending that is known before, or in spite of, the worker's own code."""
+    """A failure detected by this module rather than raised by the worker."""
 
 
 def main(assignment_fd: int, keeper: int) -> typing.NoReturn:
-    """The way in for another interpreter: the assignment lies in a file without a name."""
+    """Run the assignment read from an anonymous file; entry point of another interpreter."""
     die_with_parent(keeper)
     environment.restore()
-    if sys.path[:1] == [""]:  # the `-c` of the command line; a user's function gets it back
+    if sys.path[:1] == [""]:  # added by `python -c`; _find_entry() adds the working directory
         del sys.path[0]
     line_buffer_stdio()
     with open(assignment_fd, "rb") as file:
@@ -68,29 +68,29 @@ def main(assignment_fd: int, keeper: int) -> typing.NoReturn:
 
 
 def die_with_parent(keeper: int) -> None:
-    """Be killed when the keeper dies, also if it has died already."""
+    """Arrange to be killed when the keeper dies, including when it has died already."""
     _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != keeper:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def line_buffer_stdio() -> None:
-    """Let each printed line stand in the log at once, in UTF-8, whatever characters it has."""
+    """Make stdout and stderr line-buffered UTF-8 that escapes unencodable characters."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", line_buffering=True, errors="backslashreplace")
 
 
 def leave(status: int) -> typing.NoReturn:
-    """End this process without running what an importer left in atexit."""
+    """Exit without running atexit handlers that imported modules registered."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads
+        with contextlib.suppress(OSError, ValueError):  # closed, or no reader
             stream.flush()
     os._exit(status)
 
 
 def run(assignment: Assignment) -> int:
-    """Do the work and say how it ended; 0 after done, 1 after failed."""
+    """Run the worker and report the outcome; return 0 after done, 1 after failed."""
     sys.argv = [assignment.worker]
     voice = MessageWriter(assignment.message_fd)
     report = Report(
@@ -108,17 +108,17 @@ def run(assignment: Assignment) -> int:
         voice.send(protocol.Started())
         ending = _ending(assignment, report)
         if report.cancelled and isinstance(ending, protocol.Failed):
-            # Why the supervisor ends a run it knows better: its own words then stand.
+            # A stop by the supervisor has its own reason there, which replaces this text.
             words = f"ended by SIGTERM from outside: {ending.error}"
             ending = dataclasses.replace(ending, error=words)
         voice.send(ending)
-    except BrokenPipeError:  # the supervisor is gone, or has heard enough
+    except BrokenPipeError:  # the supervisor is gone or has closed the pipe
         return 1
     return 0 if isinstance(ending, protocol.Done) else 1
 
 
 class MessageWriter:
-    """Messages onto a pipe; of progress at most ten a second."""
+    """Writer of messages to a pipe; sends at most ten progress messages a second."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -126,10 +126,12 @@ class MessageWriter:
         self._next_progress = 0.0
 
     def send(self, message: protocol.Message) -> None:
-        """Write one message; progress that comes too fast waits for the next word.
+        """Write one message; hold back a progress message that follows too soon.
+
+        The last held progress message is sent before `done` or `failed`.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the pipe has no reader.
         """
         if isinstance(message, protocol.Progress):
             now = time.monotonic()
@@ -139,7 +141,7 @@ class MessageWriter:
             self._next_progress = now + PROGRESS_EVERY_S
             self._held = None
         elif isinstance(message, protocol.Log):
-            with contextlib.suppress(OSError, ValueError):  # the worker may have closed it
+            with contextlib.suppress(OSError, ValueError):  # the worker may have closed stderr
                 print(message.text, file=sys.stderr)
         elif self._held is not None and isinstance(message, protocol.Done | protocol.Failed):
             held, self._held = self._held, None
@@ -164,7 +166,7 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
         _print_traceback()
         return protocol.Failed(_lacks(assignment.worker, missing.name or ""), permanent=True)
     except WorkerError as failed:
-        # `fail(error)` instead of `fail(str(error))` is what many write.
+        # Workers often pass an exception to `fail` instead of its text.
         return protocol.Failed(_words(failed.error), bool(failed.permanent))
     except (BootstrapError, params.ParamsError) as failed:
         return protocol.Failed(str(failed), permanent=True)
@@ -172,14 +174,14 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
         return protocol.Failed("out of memory (limits.address_space?)", permanent=False)
     except SystemExit as leaving:
         return _exit(leaving.code)
-    except BaseException as error:  # the outermost edge of this process
+    except BaseException as error:  # last handler of this process
         _print_traceback()
         said = f"{type(error).__name__}: {_words(error)}{_limit_met(error)}"
         return protocol.Failed(said, permanent=False)
 
 
 def _limit_met(error: BaseException) -> str:
-    """Which limit of the job may be behind an error."""
+    """Return a hint at the job limit that may have caused an error, or an empty string."""
     number = error.errno if isinstance(error, OSError) else None
     name = {errno.EFBIG: "file_size", errno.EMFILE: "open_files"}.get(number or 0)
     return f" (limits.{name}?)" if name else ""
@@ -225,15 +227,15 @@ def _flat(result: object) -> dict[str, protocol.Scalar]:
 
 
 def _words(said: object) -> str:
-    """Return the text of an error, also of one whose own `__str__` raises."""
+    """Return the text of an error, even if its `__str__` raises."""
     try:
         return str(said)
-    except Exception as error:  # of the worker's own class; its ending must be said anyway
+    except Exception as error:  # raised by the worker's own class; the outcome must be sent anyway
         return f"(its text cannot be made: {type(error).__name__})"
 
 
 def _print_traceback() -> None:
-    with contextlib.suppress(OSError, ValueError):  # the worker may have closed it
+    with contextlib.suppress(OSError, ValueError):  # the worker may have closed stderr
         traceback.print_exc()
 
 

@@ -1,16 +1,16 @@
-"""The environment that this process was given at its exec, without what Python added.
+"""Restore the environment that this process received at exec.
 
-Standard library only: this also runs in the interpreter of another environment.
+Standard library only, because this module also runs in other interpreters.
 """
 
 import os
 
-# PEP 538: a Python that finds no locale sets this for itself and for all it starts.
+# PEP 538: if Python finds no locale it sets LC_CTYPE, which child processes inherit.
 _COERCED = "LC_CTYPE"
 
 
 def restore() -> None:
-    """Make os.environ again what it was before this interpreter began.
+    """Undo Python's own change to os.environ.
 
     The interpreter keeps the locale that it chose.
     """

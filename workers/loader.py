@@ -1,8 +1,8 @@
-"""From the text of a worker to its function and what it takes.
+"""Find a worker's function and its Params class by name.
 
-Standard library only: this also runs in the interpreter of another
-environment. `module.function` is one of ours, `package.module:function` the
-user's own. Importing may do anything; the caller contains it.
+Standard library only, because this module also runs in other interpreters.
+`module.function` is a built-in worker; `package.module:function` is a user's function.
+Importing a module can have any effect; the caller must isolate it.
 """
 
 import dataclasses
@@ -16,27 +16,27 @@ from collections.abc import Callable
 
 import workers
 
-# What the arguments of our own workers are called; by it they are known.
+# Names of a built-in worker's arguments; they distinguish a worker from a helper.
 _ARGUMENTS = ["params", "report"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """A worker: its function, and its Params; None: it takes the mapping as it is."""
+    """A worker's function and its Params class; None if it takes the plain mapping."""
 
     function: Callable[..., object]
     params: type | None
 
 
 class EntryNotFoundError(Exception):
-    """There is no such worker, or it cannot be called as one."""
+    """The worker does not exist or cannot be called as a worker."""
 
 
 def find(worker: str) -> Entry:
-    """The worker of this name; its module is imported.
+    """Import the module of a worker and return its entry.
 
     Raises:
-        NoEntry: there is no such module or function.
+        EntryNotFoundError: the module or function does not exist, or has another signature.
         BaseException: whatever the module raises at import.
     """
     module_name, function_name = _split(worker)
@@ -59,15 +59,15 @@ def find(worker: str) -> Entry:
 
 @functools.cache
 def built_in() -> tuple[str, ...]:
-    """All `module.function` that the modules of this package offer in their `__all__`.
+    """Return every worker as `module.function` that a module of this package lists in `__all__`.
 
-    Modules that do not import are left out.
+    Modules that cannot be imported are left out.
     """
     found = []
     for module in pkgutil.iter_modules(workers.__path__):
         try:
             content = vars(importlib.import_module(f"workers.{module.name}"))
-        except Exception:  # what a module needs may not be installed; it is then no suggestion
+        except Exception:  # a dependency may be missing; such a module is not suggested
             continue
         found += [
             f"{module.name}.{name}"
@@ -90,7 +90,7 @@ def _takes_two(function: Callable[..., object]) -> bool:
         inspect.signature(function).bind(None, None)
     except TypeError:
         return False
-    except ValueError:  # a function in C that does not say what it takes
+    except ValueError:  # a C function without a signature
         return True
     return True
 
@@ -100,12 +100,12 @@ def _first_names(function: Callable[..., object]) -> list[str]:
 
 
 def _params(function: Callable[..., object]) -> type | None:
-    """The first argument's class if it is annotated with one, else its module's `Params`."""
+    """Return the annotated class of the first argument, or else the module's `Params`."""
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     try:
         hints = typing.get_type_hints(function)
         names = _first_names(function)
-    except (NameError, TypeError, ValueError, AttributeError):  # names known to checkers only
+    except (NameError, TypeError, ValueError, AttributeError):  # names known only to type checkers
         hints, names = {}, []
     kinds = [hints.get(names[0]) if names else None, getattr(module, "Params", None)]
     return next((kind for kind in kinds if _is_params(kind)), None)

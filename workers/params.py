@@ -1,11 +1,11 @@
-"""A worker's `with` block, typed by what its `Params` declares.
+"""Convert a worker's `with` block to the types that its `Params` class declares.
 
-Pure, standard library only. `Params` is a frozen dataclass; a field's
-annotation says how its text is read: `str`, `int`, `float`, `bool`, `Path`,
-`Duration`, `Size`, `tuple[str, ...]`, `tuple[Path, ...]`, `X | None`, and another
-such dataclass, whose keys are named `field.key`. A field without a default is
-required. All problems are found at once, each with the name of its key. Names
-and types only: whether a path or a server exists is for the run to find.
+Pure, standard library only. `Params` is a frozen dataclass. A field's annotation selects
+the conversion: `str`, `int`, `float`, `bool`, `Path`, `Duration`, `Size`,
+`tuple[str, ...]`, `tuple[Path, ...]`, `X | None`, or another such dataclass, whose keys
+are named `field.key`. A field without a default is required. All problems are reported
+together, each with its key. Only names and types are checked; the run itself checks
+whether a path or server exists.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ P = typing.TypeVar("P")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ParamError:
-    """One mistake in a `with` block: the key, what is wrong, what may be meant."""
+    """One mistake in a `with` block: the key, the problem and a suggestion."""
 
     key: str
     text: str
@@ -33,7 +33,7 @@ class ParamError:
 
 
 class ParamsError(ValueError):
-    """Every mistake of one `with` block."""
+    """All mistakes of one `with` block."""
 
     def __init__(self, problems: list[ParamError]) -> None:
         super().__init__("; ".join(f"{p.key}: {p.text}" for p in problems))
@@ -41,10 +41,10 @@ class ParamsError(ValueError):
 
 
 def parse(kind: type[P], given: Mapping[str, object]) -> P:
-    """The Params that `given` (JSON values) describes.
+    """Return the Params described by `given` (JSON values).
 
     Raises:
-        BadParams: unknown keys, missing keys and wrong types, all of them.
+        ParamsError: all unknown keys, missing keys and wrong types.
     """
     declared = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     annotations = typing.get_type_hints(kind)
@@ -64,7 +64,7 @@ def parse(kind: type[P], given: Mapping[str, object]) -> P:
         raise ParamsError(problems)
     try:
         return kind(**values)
-    except ValueError as error:  # a check that Params makes on itself: "key: what is wrong"
+    except ValueError as error:  # raised by the check of Params itself, as "key: what is wrong"
         key, _, text = str(error).partition(": ")
         found = ParamError(key, text) if key in declared else ParamError("", str(error))
         raise ParamsError([found]) from error
@@ -138,5 +138,5 @@ def _name(kind: object) -> str:
 
 
 def _shown(value: object) -> str:
-    # An empty value of YAML and of `--set key=` is None, which nobody has typed.
+    # None is also an empty YAML value or `--set key=`, so "None" was not typed.
     return "nothing" if value is None else f'"{str(value)[:60]}"'

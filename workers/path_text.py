@@ -1,7 +1,7 @@
-"""Texts that stand where a path is wanted, and are none: URLs, places on other machines.
+"""Detect texts given as a path that are not local paths, such as URLs and remote paths.
 
-Pure, standard library only. Taken as a path, `s3://bucket` is a folder called `s3:`,
-which is made, filled, and lost with the machine.
+Pure, standard library only. Used as a path, `s3://bucket` would create a local folder
+named `s3:`, whose backups are lost with the machine.
 """
 
 import re
@@ -20,9 +20,9 @@ _LOCAL = re.compile(r"(?:file|sqlite3?):(?://(?:localhost)?)?(/.*)", re.DOTALL)
 
 
 def mistake(text: str) -> str:
-    """Why a text is no path of this machine, and what to write; "" where it may be one.
+    """Return why a text is not a local path and what to write, or "" if it may be one.
 
-    What stands behind a scheme is not repeated: it may hold a password.
+    Text after a scheme is not repeated, because it may contain a password.
     """
     scheme = _URL.match(text) or _SCHEME.match(text)
     if scheme:

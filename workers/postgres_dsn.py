@@ -1,4 +1,4 @@
-"""What a libpq DSN says. The law: nothing of one that cannot be read is repeated."""
+"""Parse libpq DSNs. Invariant: no text of an unreadable DSN is repeated in an error."""
 
 import os
 from typing import Any
@@ -8,23 +8,23 @@ from psycopg import conninfo
 
 
 class DsnError(ValueError):
-    """It cannot be used; the text says why, and holds no secret."""
+    """A DSN that cannot be used; the message contains no secret."""
 
 
 def read(dsn: str) -> dict[str, Any]:
-    """The parameters by name.
+    """Return the parameters of a DSN by name.
 
     Raises:
-        BadDsn: libpq reads it as none, or it gives one as the name of a database.
+        DsnError: libpq cannot parse it, or its database name is a whole DSN.
     """
     try:
         given = conninfo.conninfo_to_dict(dsn)
     except (psycopg.ProgrammingError, UnicodeError):
-        # libpq repeats what it does not understand, which may be a password.
+        # libpq repeats the text that it cannot parse, which may be a password.
         raise DsnError("expected a libpq DSN or URL, and libpq reads it as none") from None
     database = str(given.get("dbname") or os.environ.get("PGDATABASE", ""))
     if any(mark in database for mark in ("://", "password=")):
-        # PostgreSQL repeats the name of the database.
+        # PostgreSQL repeats the database name in its errors.
         raise DsnError(
             "expected the name of a database in dbname or PGDATABASE, got a whole DSN;"
             " give that one as postgres"

@@ -1,10 +1,9 @@
-"""The messages of a worker: one JSON object a line, at most 64 KiB a line.
+"""Messages of a worker: one JSON object per line, at most 64 KiB per line.
 
-Pure, standard library only. This is the one door between the two packages:
-`child.py` writes these lines, the supervisor reads them. Never pickles: a
-worker cannot run code in its supervisor, and whatever it writes - half a
-line, garbage, a flood - comes out of `Lines` as a value, whose texts can be
-encoded as UTF-8 (`workers/text.py`).
+Pure, standard library only. This is the only interface between the two packages:
+`bootstrap.py` writes these lines and the supervisor reads them. The format is not pickle,
+so a worker cannot run code in the supervisor. Any input (half a line, garbage, a flood)
+leaves `Lines` as a value whose texts can be encoded as UTF-8 (`workers/text.py`).
 """
 
 import json
@@ -20,12 +19,12 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The worker's own code is about to run; sent once by `child.py`."""
+    """The worker's own code is about to run; sent once by `bootstrap.py`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` (None: not known) in `unit`."""
+    """Amount done of `total` (None: unknown), in `unit`."""
 
     done: float
     total: float | None
@@ -34,7 +33,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number worth a gauge of its own."""
+    """A number to export as its own gauge."""
 
     name: str
     value: float
@@ -42,7 +41,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A line for people; `level` is one of LEVELS."""
+    """A log line; `level` is one of LEVELS."""
 
     level: str
     text: str
@@ -50,14 +49,14 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The worker ended well; `result` holds numbers and short strings."""
+    """The worker succeeded; `result` holds numbers and short strings."""
 
     result: dict[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The worker ended badly; a `permanent` error is not retried."""
+    """The worker failed; a `permanent` error is not retried."""
 
     error: str
     permanent: bool
@@ -65,7 +64,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A line that is no message, and why; made by the reader, never sent."""
+    """A line that is not a message, and why; created by the reader, never sent."""
 
     why: str
 
@@ -83,7 +82,7 @@ _WORDS: dict[type, str] = {
 
 
 def encode(message: Message) -> bytes:
-    """One line, newline included; texts are cut so that it fits MAX_LINE_BYTES."""
+    """Return one line including the newline, with texts cut to fit MAX_LINE_BYTES."""
     fields = {name: getattr(message, name) for name in type(message).__slots__}
     line = _line(message, fields)
     if len(line) <= MAX_LINE_BYTES:
@@ -94,7 +93,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(line: bytes) -> Message | Garbage:
-    """The message on a line, or why it is none."""
+    """Return the message on a line, or Garbage with the reason if the line is not one."""
     if len(line) > MAX_LINE_BYTES:
         return Garbage(f"a line of more than {MAX_LINE_BYTES} bytes")
     try:
@@ -110,14 +109,14 @@ def decode(line: bytes) -> Message | Garbage:
 
 
 class Lines:
-    """Bytes in, messages out; holds at most one line of MAX_LINE_BYTES."""
+    """Parser of a byte stream into messages; buffers at most one line of MAX_LINE_BYTES."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._dropping = False
 
     def feed(self, piece: bytes) -> list[Message | Garbage]:
-        """The messages that `piece` completes; an over-long line is one Garbage."""
+        """Return the messages that `piece` completes; a line that is too long is one Garbage."""
         heard: list[Message | Garbage] = []
         *whole, rest = piece.split(b"\n")
         for line in whole:
@@ -135,7 +134,7 @@ class Lines:
         return heard
 
     def end(self) -> Garbage | None:
-        """What the last line lacks, when the other side has gone."""
+        """Return Garbage if the stream ended inside a line, else None."""
         if self._rest:
             return Garbage(f"half a line: {bytes(self._rest[:60])!r}")
         return None

@@ -1,6 +1,6 @@
-"""Reading a file that may be missing, a folder, a pipe, or without end.
+"""Read a file that may be missing, a folder, a pipe or endless.
 
-Standard library only: it is also read in a lean child.
+Standard library only, so that small child processes can import it.
 """
 
 import os
@@ -9,17 +9,21 @@ from pathlib import Path
 
 
 class UnreadableFileError(OSError):
-    """A file that cannot be read, and why."""
+    """A file that cannot be read, with the reason."""
 
 
 class MissingFileError(UnreadableFileError):
-    """No file is there."""
+    """The file does not exist."""
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
-    """The content of a regular file of at most `most_bytes`. Raises: Unreadable."""
+    """Return the content of a regular file of at most `most_bytes`.
+
+    Raises:
+        UnreadableFileError: it cannot be read, is not a regular file or is larger.
+    """
     try:
-        # Without O_NONBLOCK, opening a pipe that nobody writes to waits for good.
+        # Without O_NONBLOCK, open() of a FIFO without a writer blocks for ever.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):

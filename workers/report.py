@@ -1,7 +1,7 @@
-"""What a worker is given to speak with: `run(params, report)`.
+"""The object through which a worker reports: `run(params, report)`.
 
-Standard library only, since a worker may live in another interpreter. A
-report writes messages; it decides nothing and reads no clock.
+Standard library only, because a worker may run in another interpreter. A report only
+sends messages; it decides nothing and reads no clock.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from workers.protocol import Log, Message, Metric, Progress
 
 
 class WorkerError(Exception):
-    """Raised by `Report.fail`: the run ends as failed with this text."""
+    """Failure of a run with this text; raised by `Report.fail`."""
 
     def __init__(self, error: str, permanent: bool = False) -> None:
         super().__init__(error)
@@ -22,12 +22,12 @@ class WorkerError(Exception):
 
 @dataclass(slots=True)
 class Report:
-    """One run's voice.
+    """The channel from a run to the supervisor.
 
-    slot: the instant (aware, UTC) at which the run is due.
-    timezone: IANA name of the job's zone.
-    dry_run: say what would be done, change nothing.
-    cancelled: True once SIGTERM came; look at it between batches.
+    slot: the time at which the run is due (aware, UTC).
+    timezone: IANA name of the job's time zone.
+    dry_run: report what would be done and change nothing.
+    cancelled: True after SIGTERM; check it between batches.
     """
 
     send: Callable[[Message], None]
@@ -37,21 +37,21 @@ class Report:
     cancelled: bool = field(default=False)
 
     def log(self, text: str, level: str = "info") -> None:
-        """A line for people, kept with the run."""
+        """Send a log line, which is stored with the run."""
         self.send(Log(level, text))
 
     def progress(self, done: float, total: float | None = None, unit: str = "") -> None:
-        """How far the run is; replaces what was said before."""
+        """Send the progress of the run; replaces the previous value."""
         self.send(Progress(done, total, unit))
 
     def metric(self, name: str, value: float) -> None:
-        """A number to be exported as a gauge."""
+        """Send a number to be exported as a gauge."""
         self.send(Metric(name, value))
 
     def fail(self, text: str, permanent: bool = False) -> None:
         """End the run as failed; a permanent error is not retried.
 
         Raises:
-            WorkerFailed: always.
+            WorkerError: always.
         """
         raise WorkerError(text, permanent)

@@ -1,11 +1,10 @@
-"""Opening a SQLite database of another program without harming it.
+"""Open a SQLite database of another program without harming it.
 
-Here: what must hold before a worker connects - the file is there, is SQLite,
-and its owner will still be able to use it afterwards - and one sentence for
-each way in which SQLite refuses. Not here: any schema, any query of a worker.
-The law: nothing in this file creates a database, and nothing is opened that
-has not been looked at first. Enter at `open_existing`; name what goes wrong
-later with `trouble`.
+This module checks what must hold before a worker connects: the file exists, is SQLite,
+and its owner can still use it afterwards. It also turns SQLite's errors into sentences.
+Schemas and the workers' queries are elsewhere.
+Invariant: no function here creates a database, and every file is inspected before it is
+opened. Enter at `open_existing`; describe later errors with `error_of`.
 """
 
 import math
@@ -24,26 +23,26 @@ from urllib.parse import quote
 from workers.sqlite_connection import connect, is_lock_error, kind_of, name_of
 
 BUSY_TIMEOUT_S = 10.0
-# How long a wish to end may wait while SQLite works.
+# Longest delay before a cancellation is noticed while SQLite works.
 _LOOK_EVERY_S = 0.1
 _HEADER_BYTES = 20
 _MAGIC = b"SQLite format 3\0"
-# A lock, a full disk or an I/O error may pass by itself; these do not.
+# Locks, full disks and I/O errors may be temporary; these errors are not.
 _PERMANENT = frozenset(
     {"SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_PERM", "SQLITE_READONLY"}
 )
-# A writer was killed, and only who may write can undo what it had begun.
+# A writer was killed; only a connection that may write can roll back its changes.
 _TO_BE_UNDONE = ("SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY")
-# What SQLite asks for at least when it makes the index of a WAL.
+# SQLite allocates at least this much for the index of a WAL (-shm).
 _INDEX_BYTES = 32 * 1024
 T = TypeVar("T")
 
 
 class DatabaseError(Exception):
-    """A database that cannot be used as it is.
+    """A database that cannot be used in its present state.
 
-    path: the database. reason: a sentence without its subject. permanent:
-    whether a later attempt would meet the same.
+    path: the database. reason: a sentence without its subject. permanent: whether a
+    later attempt would fail in the same way.
     """
 
     def __init__(self, path: Path, reason: str, permanent: bool) -> None:
@@ -54,10 +53,10 @@ class DatabaseError(Exception):
 
 
 class DatabaseLockedError(DatabaseError):
-    """A lock stands in the way; waited_s: for how long it did."""
+    """A database locked by another connection; waited_s: how long the lock was awaited."""
 
     def __init__(self, path: Path, waited_s: float, by: str = "another program") -> None:
-        # Less is no waiting: SQLite says at once that it would wait for ever.
+        # Below 1 s nothing was awaited: SQLite fails at once if waiting would deadlock.
         how_long = f" for more than {int(waited_s)} s" if waited_s >= 1 else ""
         super().__init__(path, f"is locked by {by}{how_long}", permanent=False)
         self.waited_s = waited_s
@@ -65,7 +64,7 @@ class DatabaseLockedError(DatabaseError):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseInfo:
-    """What a database file shows from outside; `size_bytes` may be 0."""
+    """Properties of a database file read without SQLite; `size_bytes` may be 0."""
 
     path: Path
     size_bytes: int
@@ -76,13 +75,13 @@ class DatabaseInfo:
 
 
 def inspect(path: Path) -> DatabaseInfo:
-    """The face of the SQLite database at `path`; an empty file counts as one.
+    """Return the properties of the SQLite database at `path`; an empty file counts as one.
 
-    Call it before connecting: closing a descriptor of a database drops the
+    Call this before connecting: closing any descriptor of a database drops the
     locks that SQLite holds on it in the same process.
 
     Raises:
-        DatabaseTrouble: missing, not readable, no plain file, not SQLite.
+        DatabaseError: missing, unreadable, not a regular file or not SQLite.
     """
     try:
         found = os.stat(path)
@@ -97,23 +96,22 @@ def inspect(path: Path) -> DatabaseInfo:
         raise DatabaseError(path, reason, permanent=True) from error
     if header and not (header.startswith(_MAGIC) and len(header) == _HEADER_BYTES):
         raise DatabaseError(path, "is no SQLite database", permanent=True)
-    # Bytes 18 and 19 are the versions needed to write and to read: 2 is WAL.
+    # Header bytes 18 and 19 are the write and read versions; 2 means WAL.
     wal = header[18:20] == b"\2\2"
     mode = stat.S_IMODE(found.st_mode)
     return DatabaseInfo(path, found.st_size, wal, found.st_uid, found.st_gid, mode)
 
 
 def refuse_lockout(face: DatabaseInfo) -> None:
-    """Nothing, if the owner can go on using the database after we opened it.
+    """Raise if opening the database could leave its owner unable to use it.
 
-    Whoever opens a WAL database first makes its `-wal` and `-shm`, as a user
-    of its own and with the database's mode; killed, it leaves them behind,
-    and an owner who cannot write them is locked out. Root is free to come:
-    SQLite then gives both files to the database's owner. That they exist at
-    this moment proves nothing, since the owner may close meanwhile.
+    The first process to open a WAL database creates `-wal` and `-shm` as its own user with
+    the database's mode. If it is killed they remain, and an owner who cannot write them is
+    locked out. Root is allowed, because SQLite then gives both files to the database's
+    owner. Existing files prove nothing, since the owner may close meanwhile.
 
     Raises:
-        DatabaseTrouble: a WAL database of another user without a shared group.
+        DatabaseError: a WAL database of another user without a shared group.
     """
     ours = os.geteuid()
     if not face.wal or ours in (0, face.owner_uid) or face.owner_uid == 0:
@@ -134,17 +132,17 @@ def refuse_lockout(face: DatabaseInfo) -> None:
 def open_existing(
     path: Path, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S
 ) -> sqlite3.Connection:
-    """A connection to the database at `path`, in autocommit mode, never a new one.
+    """Return a connection to the existing database at `path`, in autocommit mode.
 
-    Any thread may use and interrupt it, one at a time.
+    Any thread may use and interrupt the connection, one at a time.
 
     Raises:
-        DatabaseTrouble: whatever `look` and `refuse_lockout` find, or SQLite.
+        DatabaseError: `inspect` or `refuse_lockout` failed, or SQLite cannot open it.
     """
     face = inspect(path)
     refuse_lockout(face)
     mode = "ro" if read_only else "rw"
-    # Absolute and quoted: a URI would read `?`, `#` and `%` of a path as its own.
+    # Absolute and quoted, because a URI gives `?`, `#` and `%` a meaning.
     uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"
     try:
         database = connect(uri, busy_timeout_s)
@@ -164,11 +162,11 @@ def open_existing(
 def with_progress(
     connection: sqlite3.Connection, work: Callable[[], T], check: Callable[[], None]
 ) -> T:
-    """What `work()` answers; it is done in a thread and uses `connection` alone.
+    """Return the result of `work()`, run in a thread that alone uses `connection`.
 
-    Before it and ten times a second meanwhile `check` is called. What it raises
-    interrupts the work and comes out of here: a signal is not seen by a thread that waits
-    for SQLite, and one PRAGMA may take minutes.
+    `check` is called first, and then ten times a second. An exception from it interrupts
+    the work and is re-raised. Reason: a thread that waits for SQLite does not see a signal,
+    and one PRAGMA may take minutes.
     """
     check()
     with ThreadPoolExecutor(1, "sqlite") as lane:
@@ -177,7 +175,7 @@ def with_progress(
             while wait((doing,), timeout=_LOOK_EVERY_S).not_done:
                 check()
         except BaseException:
-            # Again and again: an interrupt between two statements is lost.
+            # Repeatedly, because an interrupt between two statements has no effect.
             while wait((doing,), timeout=_LOOK_EVERY_S).not_done:
                 connection.interrupt()
             raise
@@ -185,37 +183,37 @@ def with_progress(
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file itself is broken."""
+    """Return whether the error says that the file itself is corrupt."""
     return kind_of(error) in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 def is_foreign(error: sqlite3.Error) -> bool:
-    """Whether a statement of ours needs a collation or function that only the owner has."""
+    """Return whether a statement needs a collation or function of the owner's program."""
     return kind_of(error) == "SQLITE_ERROR"
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is written inside, or nothing of it; holds the write lock."""
+    """Hold the write lock and commit all changes made inside, or none of them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # A full disk may have rolled back by itself.
+        # After a full disk SQLite may have rolled back already.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
 
 
 def error_of(path: Path, error: sqlite3.Error) -> DatabaseError:
-    """`error` as a sentence about `path`, and whether it can mend itself."""
+    """Return `error` as a DatabaseError about `path`."""
     if is_lock_error(error):
-        # LOCKED is said of a table, and within one process.
+        # SQLITE_LOCKED is a conflict on a table within one process.
         by = "another connection" if kind_of(error) == "SQLITE_LOCKED" else "another program"
         return DatabaseLockedError(path, getattr(error, "waited_s", 0.0), by)
     name, folder = kind_of(error), _folder(path)
-    # The index of a WAL is mapped; that it cannot grow is an I/O error without a reason.
+    # If the mapped index of a WAL cannot grow, SQLite reports an I/O error without a reason.
     if name == "SQLITE_IOERR" and _free_bytes(folder) < _INDEX_BYTES:
         name = "SQLITE_FULL"
     permanent = name in _PERMANENT or isinstance(error, sqlite3.IntegrityError)
@@ -225,9 +223,9 @@ def error_of(path: Path, error: sqlite3.Error) -> DatabaseError:
 
 
 def _refused(face: DatabaseInfo, error: sqlite3.Error) -> DatabaseError:
-    """Why a database could not be opened."""
+    """Return the error for a database that could not be opened."""
     told, folder = error_of(face.path, error), _folder(face.path)
-    if kind_of(error) == "SQLITE_ERROR":  # of its own schema, which it cannot read
+    if kind_of(error) == "SQLITE_ERROR":  # an error in its own schema, which SQLite cannot parse
         return DatabaseError(face.path, told.reason, permanent=True)
     lacks_files = kind_of(error) in ("SQLITE_CANTOPEN", "SQLITE_READONLY")
     if not (face.wal and lacks_files) or os.access(folder, os.W_OK):
@@ -247,7 +245,7 @@ def _refused(face: DatabaseInfo, error: sqlite3.Error) -> DatabaseError:
 
 
 def _words(name: str, error: sqlite3.Error, folder: Path) -> str:
-    """What SQLite's error means for the database; no part of it is ever a template."""
+    """Return what SQLite's error means for the database; no text is used as a template."""
     if _is_read_only(folder):
         access = f"{folder} is on a read-only file system"
     else:
@@ -270,7 +268,7 @@ def _words(name: str, error: sqlite3.Error, folder: Path) -> str:
 
 
 def _folder(path: Path) -> Path:
-    """The folder of the file itself; SQLite keeps its -wal there, not beside a link to it."""
+    """Return the folder of the file after links are resolved; SQLite puts -wal there."""
     return Path(os.path.realpath(path)).parent
 
 
@@ -282,7 +280,7 @@ def _is_read_only(folder: Path) -> bool:
 
 
 def _free_bytes(folder: Path) -> float:
-    """What we may still write there; without end where nobody can tell."""
+    """Return the bytes free for this user on the folder's volume; infinity if unknown."""
     try:
         found = os.statvfs(folder)
     except OSError:
@@ -291,11 +289,11 @@ def _free_bytes(folder: Path) -> float:
 
 
 def _shares_group(face: DatabaseInfo) -> bool:
-    """Whether the owner is in the group that a file made by us beside it gets."""
+    """Return whether the owner is in the group that a file created by us beside it gets."""
     folder = os.stat(face.path.absolute().parent)
     made_gid = folder.st_gid if folder.st_mode & stat.S_ISGID else os.getegid()
     groups = {face.group_gid}
-    # A container's uid has no name; then the database's own group must do.
+    # A container's uid may have no name; then only the database's own group counts.
     with suppress(KeyError):
         owner = pwd.getpwuid(face.owner_uid)
         groups |= set(os.getgrouplist(owner.pw_name, owner.pw_gid))

@@ -1,8 +1,8 @@
-"""Text from outside -> text that can be encoded, shown and stored everywhere.
+"""Convert external text so that it can be encoded, shown and stored.
 
-Python keeps a byte that is not UTF-8 as a lone surrogate (file names, the environment,
-arguments, host names), and JSON can spell one. UTF-8, JSON and SQLite have no form for
-it, so it is replaced where a text comes in. Standard library only.
+Python keeps a byte that is not UTF-8 as a lone surrogate (file names, environment,
+arguments, host names), and JSON can contain one. UTF-8, JSON and SQLite cannot store it,
+so it is replaced on input. Standard library only.
 """
 
 import re
@@ -13,8 +13,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def readable(text: str) -> str:
     r"""Return the text with `\xe9` in place of a byte that is not UTF-8.
 
-    A surrogate that stands for no byte becomes `\ud800`. A text without any is returned
-    as it is.
+    A surrogate that encodes no byte becomes `\ud800`. A text without surrogates is
+    returned unchanged.
     """
     if text.isascii():
         return text

@@ -1,7 +1,6 @@
-"""Durations and sizes as people write them: `1h30m`, `2GB`, `64KiB`.
+"""Parse and format durations and sizes: `1h30m`, `2GB`, `64KiB`.
 
-Pure. Both packages read these units, so they live behind the door that is
-open to both; nothing else of either package is known here.
+Pure. Both packages import this module; it depends on neither.
 """
 
 import re
@@ -17,18 +16,18 @@ _BYTES = {
 _LARGER = ("kB", "MB", "GB", "TB", "PB")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)")
 
-# Longer than anything meant; the patterns take quadratic time on endless digits.
+# Longer than any real value; the patterns take quadratic time on long digit strings.
 _LONGEST_TEXT = 64
 
-# A thousand years: beyond it a datetime overflows, and nobody means it.
+# A thousand years; a datetime overflows beyond that.
 LONGEST_S = 1000 * 366 * 86400
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `90`, `90s`, `1h30m`, `2d`, `250ms`; a bare number is seconds.
+    """Return the seconds of `90`, `90s`, `1h30m`, `2d` or `250ms`; a bare number is seconds.
 
     Raises:
-        ValueError: what was expected and what was found.
+        ValueError: not a duration; the text says what was expected.
     """
     body = text.strip().lower() if len(text) <= _LONGEST_TEXT else ""
     if re.fullmatch(r"\d+(\.\d+)?", body):
@@ -40,10 +39,10 @@ def parse_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of `4096`, `64KiB`, `2GB`; KB is 1000 bytes, KiB is 1024.
+    """Return the bytes of `4096`, `64KiB` or `2GB`; KB is 1000 bytes, KiB is 1024.
 
     Raises:
-        ValueError: what was expected and what was found.
+        ValueError: not a size; the text says what was expected.
     """
     match = _SIZE.fullmatch(text.strip().lower()) if len(text) <= _LONGEST_TEXT else None
     if match is None or match[2] not in _BYTES:
@@ -55,7 +54,7 @@ def parse_size(text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest words for a duration: `0.4s`, `45s`, `5m`, `1h30m`, `2d`."""
+    """Return a duration as short text: `0.4s`, `45s`, `5m`, `1h30m`, `2d`."""
     if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f}s" if seconds >= 0.1 else f"{seconds * 1000:.0f}ms"
     rest = round(seconds)
@@ -68,7 +67,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(size_bytes: float) -> str:
-    """A size with one digit after the point: `18.8 MB`, `948 bytes`."""
+    """Return a size with one decimal: `18.8 MB`, `948 bytes`."""
     if size_bytes < 1000:
         return f"{size_bytes:.0f} bytes"
     power = 0

@@ -1,10 +1,10 @@
-"""Are the workers of jobs.yaml there, and do their parameters fit?
+"""Check that the workers of jobs.yaml exist and that their parameters fit.
 
-Runs in a process of its own, since importing a module may print, exit, hang
-or crash. Questions come as one JSON list on stdin; answers go out as JSON
-lines: `{"begin": 3}` before question 3 is looked at, so that the asker knows
-whom to blame; `{"key", "text", "hint"}` for each problem of it; `{"end": true}`.
-Standard library only, as `entry.py`.
+Runs in its own process, because importing a module may print, exit, hang or crash. The
+questions are one JSON list on stdin. The answers are JSON lines: `{"begin": 3}` before
+question 3 is checked, so that the caller knows which one failed;
+`{"key", "text", "hint"}` for each problem; `{"end": true}`.
+Standard library only, like `loader.py`.
 """
 
 import difflib
@@ -22,7 +22,7 @@ from workers.text import readable
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a job's worker; key is `worker`, `with` or `with.name`."""
+    """A problem of a job's worker; key is `worker`, `with` or `with.name`."""
 
     key: str
     text: str
@@ -30,13 +30,13 @@ class Finding:
 
 
 def check(worker: str, params_json: str) -> list[Finding]:
-    """What is wrong with one worker and its parameters."""
+    """Return the problems of one worker and its parameters."""
     try:
         found = loader.find(worker)
     except loader.EntryNotFoundError as error:
         word = "worker" if ":" in worker else "built-in worker"
         return [Finding("worker", f'no {word} "{worker}": {error}', _nearest(worker))]
-    # Imported code may raise anything, SystemExit too; all of it is an answer.
+    # Imported code may raise anything, including SystemExit; report all of it.
     except BaseException as error:
         module = worker.partition(":")[0]
         return [Finding("worker", f"import {module}: {_words(error)}")]
@@ -49,16 +49,16 @@ def check(worker: str, params_json: str) -> list[Finding]:
             Finding(f"with.{bad.key}" if bad.key else "with", bad.text, bad.hint)
             for bad in error.problems
         ]
-    except BaseException as error:  # as above: Params may check themselves in code
+    except BaseException as error:  # as above: the checks of Params are code, too
         return [Finding("with", _words(error))]
     return []
 
 
 def main() -> None:
-    """Answer the questions on stdin; the process ends here."""
+    """Answer the questions on stdin, then exit."""
     die_with_parent(os.getppid())
     questions = json.load(sys.stdin)
-    # What is imported may print; only this descriptor leads to the asker.
+    # Imported code may print; only this descriptor leads to the caller.
     answers = os.dup(1)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -70,12 +70,12 @@ def main() -> None:
             fields = {"key": finding.key, "text": finding.text, "hint": finding.hint}
             _print_answer(answers, fields)
     _print_answer(answers, {"end": True})
-    # Threads and exit hooks of what was imported are not waited for.
+    # Do not wait for threads and exit hooks of imported code.
     os._exit(0)
 
 
 def _enter(question: dict[str, str]) -> None:
-    """Stand where the job will stand; its own modules are found from there."""
+    """Change to the job's working directory, from which its modules are imported."""
     if ":" not in question["worker"]:
         return
     cwd = question["cwd"]
@@ -84,7 +84,7 @@ def _enter(question: dict[str, str]) -> None:
     try:
         os.chdir(cwd)
     except OSError:
-        return  # whether a folder exists is for the run to find
+        return  # the run reports a missing folder
 
 
 def _print_answer(descriptor: int, answer: Mapping[str, object]) -> None:

@@ -1,7 +1,7 @@
-"""Virtual tables as a schema declares them: `CREATE VIRTUAL TABLE x USING fts5(a, content='t')`.
+"""Parse virtual tables from a schema: `CREATE VIRTUAL TABLE x USING fts5(a, content='t')`.
 
-SQLite keeps the statement as it was written, and only its module reads the
-arguments. Their quoting is SQL's: '', "", `` or [], or none.
+SQLite stores the statement as written; only the table's module interprets the arguments.
+They are quoted as in SQL: '', "", `` or [], or not at all.
 """
 
 import re
@@ -20,10 +20,10 @@ _FTS, _RTREE = ("fts3", "fts4", "fts5"), ("rtree", "rtree_i32", "geopoly")
 
 @dataclass(frozen=True, slots=True)
 class Virtual:
-    """A virtual table; module: in lower case, empty if the statement cannot be read.
+    """A virtual table; module: in lower case, empty if the statement cannot be parsed.
 
     options: the arguments `key=value`, keys in lower case, values without quotes.
-    has_content: it keeps its rows itself, in a table `<name>_content`.
+    has_content: it stores its rows itself, in a table `<name>_content`.
     """
 
     name: str
@@ -33,27 +33,27 @@ class Virtual:
 
     @property
     def is_fts(self) -> bool:
-        """Whether it is a full-text index of SQLite's own."""
+        """Return whether it is one of SQLite's own full-text indexes."""
         return self.module in _FTS
 
     @property
     def is_rtree(self) -> bool:
-        """Whether it is an R*Tree of SQLite's own."""
+        """Return whether it is one of SQLite's own R*Trees."""
         return self.module in _RTREE
 
     @property
     def content(self) -> str:
-        """The table or view that an FTS index was made of; empty: itself, or nothing."""
+        """Return the table or view that an FTS index indexes; empty if itself or none."""
         return self._option("content") if self.is_fts else ""
 
     @property
     def content_key(self) -> str:
-        """The column that identifies rows of `content`, in lower case; empty: the row number."""
+        """Return the column that identifies rows of `content`, in lower case; empty for rowid."""
         return self._option("content_rowid").lower()
 
     @property
     def holds_row_numbers(self) -> bool:
-        """Whether its entries are nothing without rows that another table has."""
+        """Return whether its entries refer to row numbers of another table."""
         is_declared = any(key == "content" for key, _ in self.options)
         is_elsewhere = self.is_fts and (is_declared or not self.has_content)
         return not self.module or self.is_rtree or is_elsewhere
@@ -63,15 +63,15 @@ class Virtual:
 
 
 def is_of_its_own(line: str) -> bool:
-    """Whether a line of integrity_check says only that an index cannot be compared.
+    """Return whether a line of integrity_check says only that an index cannot be compared.
 
-    SQLite says so from 3.44 on: an FTS4 index without content holds nothing to compare.
+    SQLite 3.44 and later print it: an FTS4 index without content has nothing to compare.
     """
     return line.startswith("unable to validate ")
 
 
 def tables(connection: sqlite3.Connection) -> tuple[Virtual, ...]:
-    """Read the virtual tables of a database, in the order in which they were made."""
+    """Return the virtual tables of a database, in order of creation."""
     declared = connection.execute(_DECLARED).fetchall()
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND lower(name) = lower(?)"
     return tuple(
@@ -83,9 +83,9 @@ def tables(connection: sqlite3.Connection) -> tuple[Virtual, ...]:
 
 
 def read(name: str, sql: str, has_content: bool) -> Virtual:
-    """Read what the statement `sql` says of the virtual table `name`. Pure."""
+    """Return the virtual table `name` as declared by the statement `sql`. Pure."""
     tokens = [token for token in _TOKEN.findall(sql) if not _is_blank(token)]
-    # The table may be called `using`, too, but stands before the word.
+    # A table may itself be named `using`; its name comes before the keyword.
     places = [place for place, token in enumerate(tokens) if token.lower() == "using"]
     place = next((place for place in places if place > 3), None)
     if place is None or place + 1 >= len(tokens):
@@ -95,7 +95,7 @@ def read(name: str, sql: str, has_content: bool) -> Virtual:
 
 
 def _options(tokens: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The arguments `key = value` among those between the brackets."""
+    """Yield the arguments `key = value` among those between the brackets."""
     for argument in _arguments(tokens):
         if len(argument) > 1 and argument[1] == "=":
             value = argument[2:]

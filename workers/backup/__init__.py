@@ -1,17 +1,12 @@
-"""Backup: a copy of a living SQLite database, done when it has been restored.
+"""Backup: copy a SQLite database in use; a backup succeeds once the copy was restored.
 
-Here: the job `backup.run`, its plan, and how each trouble ends a run. A copy made:
-`work` the steps; `survey` what is found and needed, `space` whether it fits;
-`snapshot` holds the database still, `patience` waits for its lock, `tables` asks
-it; `stream` packs and unpacks, `codec` is the gzip in it; `prove` restores and
-compares, `checks` asks SQLite, `stubs` stands in for what only the owner has,
-`newer` reads a newer SQLite's schema; `folder` locks, sweeps, publishes;
-`second_copy` carries elsewhere.
-On disk: `names` of files, `manifest` its bytes, `records` sidecar and manifest together.
-For people: `catalogue` lists, `verify` proves again, `choice` picks by time, `keep`
-exempts; `restore` puts back, `living` into a database in use, `unproven`
-what has no manifest, with the `ownership` that it had.
-Everywhere: `params` from the `with` block, `trouble` in words.
+This module holds the job `backup.run` and its plan. Creating: `preflight` and `disk_space`
+check first, `create` leads, `lock_wait` and `snapshot` read the database, `stream` and
+`gzip_codec` pack, `verify` unpacks and compares, `sqlite_checks`, `stub_functions` and
+`newer_schema` query the copy, `repository` locks, sweeps and publishes, `secondary_copy`
+makes second copies. Files: `filenames`, `manifest`, `marks`. Using: `listing`, `selection`,
+`restore`, `restore_live` (database in use), `unproven` (no manifest), `ownership`.
+Shared: `params`, `errors`, `introspection`.
 """
 
 import sqlite3
@@ -33,10 +28,10 @@ __all__ = ["Params", "plan", "run"]
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
-    """Make a copy and prove it; its name, sizes in bytes, rows, seconds.
+    """Make and verify a copy; return its name, sizes in bytes, rows and seconds.
 
     Raises:
-        WorkerFailed: with the trouble in words; no unproven copy is left.
+        WorkerError: with the reason; no unverified copy remains.
     """
     try:
         return _planned(params, report) if report.dry_run else _run(params, report)
@@ -55,7 +50,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 def plan(
     params: Params, seen: Preflight, leftovers: Sequence[str], lacking: str
 ) -> tuple[str, ...]:
-    """What a run would do, a line each; pure.
+    """Return what a run would do, one line each; pure.
 
     leftovers: names that would be swept. lacking: why it does not fit, or empty.
     """

@@ -1,7 +1,7 @@
-"""One backup, step by step: refuse, copy, prove, name, carry elsewhere.
+"""Make one backup: check, copy, verify, publish, make second copies.
 
-The law: what has its final name was unpacked from disk and passed every
-check; whatever ends a run before that leaves nothing under such a name.
+Invariant: a file with a final name was unpacked from disk and passed every check. A run that
+ends before that leaves no file with such a name.
 """
 
 import dataclasses
@@ -43,9 +43,9 @@ from workers.sqlite import DatabaseError, DatabaseInfo
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A run that has looked and swept.
+    """A run after its preflight check and sweep.
 
-    at: monotonic. part: the file to be written. name_is_later: as in a manifest.
+    at: monotonic. part: the file to write. name_is_later: see Manifest.
     """
 
     face: DatabaseInfo
@@ -56,13 +56,13 @@ class _Begun:
 
     @property
     def name(self) -> str:
-        """What the copy will be called."""
+        """Return the final name of the copy."""
         return self.part.name.removesuffix(filenames.PART)
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedBackup:
-    """A verified copy, and what making it took."""
+    """A verified copy and how long making it took."""
 
     path: Path
     manifest: Manifest
@@ -73,10 +73,11 @@ class CreatedBackup:
 
 
 def create_backup(params: Params, report: Report) -> CreatedBackup:
-    """A verified copy in `params.directory`.
+    """Make a verified copy in `params.directory` and return it.
 
     Raises:
-        Trouble, DatabaseTrouble, sqlite3.Error, OSError, Cancelled: there is none then.
+        BackupError, DatabaseError, sqlite3.Error, OSError, BackupCancelledError: no copy
+            was made.
     """
     began_at = time.monotonic()
     seen = preflight.check_source(params, lambda: _step(report, 1)(0))
@@ -99,10 +100,10 @@ def create_backup(params: Params, report: Report) -> CreatedBackup:
 
 
 def carry(made: CreatedBackup, params: Params, report: Report) -> None:
-    """Second copies in every folder of `params.copies`.
+    """Make second copies in all folders of `params.copies`.
 
     Raises:
-        Trouble: some failed, each named; the others and the first copy stand.
+        BackupError: some failed, each is named; the others and the first copy are kept.
     """
     failed = []
     for target in params.copies:
@@ -114,7 +115,7 @@ def carry(made: CreatedBackup, params: Params, report: Report) -> None:
             report.log(f"second copy in {target}: {trouble}", "error")
             failed.append(f"{target}: {trouble}")
     if failed:
-        # Permanent: a retry would make, and keep, one more first copy each time.
+        # Permanent: each retry would make and keep another first copy.
         raise BackupError(
             f"second copy failed in {'; '.join(failed)}"
             f" (the first copy {made.path} is verified and kept)"
@@ -152,7 +153,7 @@ def _made(params: Params, report: Report, begun: _Begun) -> CreatedBackup:
 def _proven(
     begun: _Begun, params: Params, scratch: ScratchFile, want: verify.Expected, step: stream.Step
 ) -> Content:
-    """What the copy holds, which is what was packed."""
+    """Verify the copy and return its content."""
     try:
         return verify.prove(begun.part, begun.part.with_name(begun.name), scratch, want, step)
     except SourceDamagedError as unsound:

@@ -1,7 +1,7 @@
-"""Is there room? What a backup will need on each volume, and what is free.
+"""Compute the disk space that a backup needs on each volume and compare it with what is free.
 
-`needs` and `refusal` are pure; `free` and `require` ask the system. The law: a refusal
-gives the numbers and says what is safe to remove.
+`needs` and `refusal` are pure; `free` and `require` ask the system. Invariant: a refusal
+contains the numbers and what is safe to remove.
 """
 
 import os
@@ -12,13 +12,13 @@ from pathlib import Path
 from workers.backup.errors import BackupError, free_bytes
 from workers.units import format_size
 
-# Of the database's size, what writers may add to the WAL until the copy is made.
+# Fraction of the database's size that writers may add to the WAL during a backup.
 _WAL_GROWTH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """So many bytes on the volume of `folder`, and for what."""
+    """A number of bytes needed on the volume of `folder`, and their purpose."""
 
     folder: Path
     size_bytes: int
@@ -27,7 +27,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """Where a folder lies, by the system's number for it, and what is free there."""
+    """The device number of a folder's volume, and the bytes free on it."""
 
     number: int
     free_bytes: int
@@ -36,7 +36,7 @@ class Volume:
 def needs(
     source: Path, directory: Path, database_bytes: int, copy_bytes: int, wal: bool
 ) -> tuple[Need, ...]:
-    """What a backup takes: the copy, one scratch file of the database's size, the WAL's growth."""
+    """Return the space for the copy, a scratch file of the database's size and WAL growth."""
     found = [
         Need(directory, copy_bytes, "the copy"),
         Need(directory, database_bytes, "the scratch file that proves it"),
@@ -48,10 +48,10 @@ def needs(
 
 
 def refusal(needed: Sequence[Need], volumes: Mapping[Path, Volume], removable: str) -> str:
-    """Why the backup does not fit, with all numbers; empty if it does.
+    """Return why the backup does not fit, with all numbers, or an empty string.
 
-    volumes: for each folder of `needed`; folders on one volume share its room.
-    removable: what is safe to remove, in words.
+    volumes: for each folder of `needed`; folders on one volume share its space.
+    removable: what is safe to remove, as text.
     """
     texts = []
     for number in {volume.number for volume in volumes.values()}:
@@ -70,10 +70,10 @@ def refusal(needed: Sequence[Need], volumes: Mapping[Path, Volume], removable: s
 
 
 def require(folder: Path, size_bytes: int, purpose: str) -> None:
-    """Nothing, if the volume of `folder` has that much free; purpose: `to prove x`.
+    """Raise unless the volume of `folder` has `size_bytes` free; purpose: `to prove x`.
 
     Raises:
-        Trouble: it has less; with both numbers.
+        BackupError: less is free; with both numbers.
     """
     free_here = free_bytes(folder)
     if size_bytes > free_here:
@@ -84,7 +84,7 @@ def require(folder: Path, size_bytes: int, purpose: str) -> None:
 
 
 def free(folders: Sequence[Path]) -> dict[Path, Volume]:
-    """The volume of each folder; of its parent, if it is not made yet."""
+    """Return the volume of each folder, or of its parent if it does not exist yet."""
     found = {}
     for folder in folders:
         there = folder if folder.exists() else folder.absolute().parent

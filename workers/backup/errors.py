@@ -1,8 +1,8 @@
-"""How a backup, a proof or a restore can end badly, as exceptions.
+"""Exceptions of backup, verification and restore.
 
-`Trouble` is whatever stands in the way, in a sentence that names the thing,
-its value, what was expected and what to do. `Damaged` and `Unproven` are
-said of a copy and of nothing else. `Cancelled` is a person's wish.
+`BackupError` names the object, its value, what was expected and what to do.
+`DamagedBackupError` and `UnprovenError` always concern a copy. `BackupCancelledError` is
+raised when a run is cancelled.
 """
 
 import errno
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from workers.units import format_size
 
-# What a full disk or quota says.
+# Errors of a full disk or an exceeded quota.
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class BackupError(Exception):
-    """What stands in the way; `permanent` if a later attempt would meet the same."""
+    """A failed operation; `permanent` if a later attempt would fail in the same way."""
 
     def __init__(self, text: str, permanent: bool = True) -> None:
         super().__init__(text)
@@ -25,7 +25,7 @@ class BackupError(Exception):
 
 
 class DamagedBackupError(BackupError):
-    """A copy, or what stands beside it, is not what was written.
+    """A copy, or a file beside it, that differs from what was written.
 
     path: the copy. what: a sentence without its subject.
     """
@@ -37,19 +37,19 @@ class DamagedBackupError(BackupError):
 
 
 class SourceDamagedError(DamagedBackupError):
-    """A copy that is what was written, of a database that fails its own checks."""
+    """An exact copy of a database that fails its own checks."""
 
 
 class UnprovenError(BackupError):
-    """A copy without its sidecar or manifest: nothing says what it should be."""
+    """A copy without sidecar or manifest, so that its expected content is unknown."""
 
 
 class BackupCancelledError(Exception):
-    """SIGTERM came; nothing was left under a final name."""
+    """SIGTERM was received; no file with a final name was left."""
 
 
 def from_os_error(doing: str, folder: Path, error: OSError) -> BackupError:
-    """`error` as Trouble: `doing` is a verb phrase, `folder` the place it happened in."""
+    """Return `error` as a BackupError; doing: a verb phrase, folder: where it happened."""
     if error.errno in _FULL:
         free, named = free_bytes(folder), shlex.quote(str(folder))
         return BackupError(
@@ -66,7 +66,7 @@ def from_os_error(doing: str, folder: Path, error: OSError) -> BackupError:
 
 
 def free_bytes(folder: Path) -> int:
-    """What an ordinary user may still write on the volume of `folder`; 0 if it cannot be asked."""
+    """Return the bytes free for ordinary users on the volume of `folder`; 0 if unknown."""
     try:
         volume = os.statvfs(folder)
     except OSError:

@@ -1,9 +1,8 @@
-"""What the files of a backup are called, and what a name says.
+"""Names of the files of a backup, and how to parse them.
 
-Pure. A copy is `<stem>-2026-02-09T00-00-00Z.sqlite3.db.gz`; beside it stand
-`<copy>.sha256`, `<copy>.json`, and, made later, `<copy>.keep` and
-`<copy>.damaged`. The law: a `.part` is no backup, whatever stands beside it;
-what does not fit these names exactly is foreign and never touched.
+Pure. A copy is `<stem>-2026-02-09T00-00-00Z.sqlite3.db.gz`. Beside it are `<copy>.sha256`,
+`<copy>.json`, and, if made later, `<copy>.keep` and `<copy>.damaged`. Invariant: a `.part`
+file is never a backup, and a file whose name does not match exactly is never touched.
 """
 
 import re
@@ -28,13 +27,13 @@ _LEFTOVER = re.compile(
     re.DOTALL,
 )
 _TAIL = len(f"2026-02-09T00-00-00Z{ENDING}")
-# 255 bytes are a name's limit; the longest ending of ours takes the rest.
+# A file name has at most 255 bytes; the longest ending of ours is subtracted.
 _LONGEST_STEM_BYTES = 255 - len(f"-2026-02-09T00-00-00Z{ENDING}.scratch-12345678-journal")
 
 
 @dataclass(frozen=True, slots=True)
 class BackupName:
-    """A copy's name, read: of which stem, taken when (aware, UTC, whole seconds)."""
+    """The parsed name of a copy; taken_at: aware, UTC, whole seconds."""
 
     name: str
     stem: str
@@ -42,10 +41,10 @@ class BackupName:
 
 
 def stem(database: Path) -> str:
-    """The database's name up to its first dot.
+    """Return the database's name up to its first dot.
 
     Raises:
-        ValueError: a name that sha256sum would write otherwise, or a too long one.
+        ValueError: sha256sum would escape the name, or it is too long.
     """
     name = database.name.lstrip(".").partition(".")[0]
     if not name or any(letter == "\\" or ord(letter) < 32 for letter in name):
@@ -56,17 +55,18 @@ def stem(database: Path) -> str:
 
 
 def copy_name(of_stem: str, taken_at: datetime) -> str:
-    """The name of the copy taken then; fractions of a second are dropped."""
+    """Return the name of the copy taken at `taken_at`, without fractions of a second."""
     return f"{of_stem}-{taken_at.astimezone(UTC).strftime(_STAMP)}{ENDING}"
 
 
 def next_name(of_stem: str, taken_at: datetime, there: Iterable[str]) -> str:
-    """The name of a copy taken then, or a second after the newest of its stem in `there`.
+    """Return the name of a copy taken at `taken_at`, or 1 s after the newest of its stem.
 
-    So a later copy has the later name, whatever the clock said in between.
+    The newest is searched in `there`. A later copy so has a later name, even if the clock
+    was set back.
 
     Raises:
-        ValueError: one in `there` is dated in the last second of the calendar; its name.
+        ValueError: a name in `there` has the last second of the calendar; the text is that name.
     """
     stamps = [found for name in there if (found := parse(name)) and found.stem == of_stem]
     newest = max(stamps, key=lambda one: one.taken_at, default=None)
@@ -79,28 +79,28 @@ def next_name(of_stem: str, taken_at: datetime, there: Iterable[str]) -> str:
 
 
 def order(name: str) -> tuple[str, str]:
-    """Sorts the names of copies by the instant that they say."""
+    """Return a key that sorts the names of copies by their time."""
     return name[-_TAIL:], name
 
 
 def parse(name: str) -> BackupName | None:
-    """What a copy's name says; None for any other name."""
+    """Return the parsed name of a copy, or None for any other name."""
     found = _COPY.fullmatch(name)
     if found is None:
         return None
     try:
         taken_at = datetime.strptime(found["stamp"], _STAMP).replace(tzinfo=UTC)
-    except ValueError:  # the 31st of February
+    except ValueError:  # such as 31 February
         return None
     return BackupName(name, found["stem"], taken_at)
 
 
 def leftover_of(name: str) -> str | None:
-    """The copy to which an unfinished or scratch file belongs; None for any other name."""
+    """Return the copy to which an unfinished or scratch file belongs; None for other names."""
     found = _LEFTOVER.fullmatch(name)
     return found["copy"] if found and parse(found["copy"]) else None
 
 
 def sidecar_line(name: str, sha256: str) -> bytes:
-    """What `<name>.sha256` holds, as sha256sum writes and reads it."""
+    """Return the content of `<name>.sha256` in the format of sha256sum."""
     return f"{sha256}  {name}\n".encode(errors="surrogateescape")

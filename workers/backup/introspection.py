@@ -1,6 +1,6 @@
-"""What a database says of itself: its shape, its tables, how many rows each has.
+"""Query a database's header values, tables and row counts, and open scratch databases.
 
-Queries over a connection; when and in which snapshot is the caller's to say.
+The caller chooses the connection and its snapshot.
 """
 
 import os
@@ -14,8 +14,8 @@ from workers.backup.manifest import Shape
 from workers.backup.stub_functions import Stubs, is_uncheckable
 from workers.sqlite_connection import connect
 
-# Virtual tables need their module, which we may not have; what they store
-# stands in ordinary shadow tables, and those are counted.
+# Virtual tables need their module, which may be missing here; their content is
+# in ordinary shadow tables, and those are counted.
 _TABLES = """
 SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0
 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"""
@@ -25,7 +25,7 @@ _ALL = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'"
 
 
 def shape(connection: sqlite3.Connection) -> Shape:
-    """The shape of the database in the connection's present snapshot."""
+    """Return the shape of the database in the connection's current snapshot."""
 
     def pragma(name: str) -> int:
         return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
@@ -41,31 +41,31 @@ def shape(connection: sqlite3.Connection) -> Shape:
 
 
 def count(connection: sqlite3.Connection) -> int:
-    """How many tables there are, virtual ones included."""
+    """Return the number of tables, including virtual ones."""
     return int(connection.execute(_ALL).fetchone()[0])
 
 
 def names(connection: sqlite3.Connection) -> list[str]:
-    """The tables that hold rows of their own and can be named in a statement.
+    """Return the tables with rows of their own whose names can be used in a statement.
 
-    Virtual ones and SQLite's own are left out. A name that is no UTF-8 is one
-    that only another library can say.
+    Virtual tables and SQLite's own tables are left out, and so are names that are not
+    UTF-8, which only another library can use.
     """
     return texts(connection, _TABLES)
 
 
 def count_ordinary(connection: sqlite3.Connection) -> int:
-    """How many tables `names` means, those that cannot be named included."""
+    """Return the number of tables in `names` plus those whose names cannot be used."""
     return int(connection.execute(_ORDINARY).fetchone()[0])
 
 
 def definitions(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Name and CREATE TABLE of the tables that hold rows of their own."""
+    """Return the name and CREATE TABLE of each table with rows of its own."""
     return [(str(name), str(sql)) for name, sql in connection.execute(_DEFINITIONS).fetchall()]
 
 
 def texts(connection: sqlite3.Connection, query: str) -> list[str]:
-    """The first column of what `query` returns, without what no statement of ours can hold."""
+    """Return the first column of `query`, without values that a statement cannot contain."""
     before, connection.text_factory = connection.text_factory, bytes
     try:
         found = [row[0] for row in connection.execute(query).fetchall()]
@@ -79,26 +79,25 @@ def texts(connection: sqlite3.Connection, query: str) -> list[str]:
 
 
 def rows(connection: sqlite3.Connection) -> dict[str, int]:
-    """Rows by table, each counted in whatever index of it is smallest.
+    """Return the number of rows by table, counted in the smallest index of each.
 
-    Where integrity_check finds no fault, that is what `rows_not_indexed`
-    counts, at a fraction of its cost. Left out are virtual tables, SQLite's
-    own, and tables that cannot be read here; `connection` may get stubs, which
-    counting does not look at.
+    If integrity_check finds no fault, this equals `rows_not_indexed` at a fraction of the
+    cost. Virtual tables, SQLite's own tables and unreadable tables are left out. Stubs may
+    be added to `connection`; they do not affect counting.
 
     Raises:
-        sqlite3.Error: the database is damaged, or cannot be read.
+        sqlite3.Error: the database is damaged or cannot be read.
     """
     return _counts(connection, "")
 
 
 def rows_not_indexed(connection: sqlite3.Connection) -> dict[str, int]:
-    """As `rows`, counted in the tables themselves, whatever their indexes hold."""
+    """Return the same as `rows`, counted in the tables regardless of their indexes."""
     return _counts(connection, " NOT INDEXED")
 
 
 def foreign_key_violations(connection: sqlite3.Connection, name: str) -> int:
-    """Rows of a table without their parent; keys that do not fit their parent's count as one."""
+    """Return the number of rows without their parent; a key that mismatches its parent's is 1."""
     try:
         check = connection.execute(f'PRAGMA foreign_key_check("{quoted(name)}")')
         return sum(1 for _ in check)
@@ -109,27 +108,27 @@ def foreign_key_violations(connection: sqlite3.Connection, name: str) -> int:
 
 
 def quoted(name: str) -> str:
-    """`name` as it stands between double quotes in SQL."""
+    """Return `name` escaped for use between double quotes in SQL."""
     return name.replace('"', '""')
 
 
 def beside(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
-    """One more connection to a database that this process has open already.
+    """Return another connection to a database that this process has open already.
 
-    No look at the file before, unlike `database.open_existing`: closing a
-    descriptor of it would drop the locks of the first connection. It may be
-    used, and interrupted, from any thread, though by one at a time.
+    The file is not inspected first, unlike in `sqlite.open_existing`, because closing a
+    descriptor of it would drop the locks of the first connection. Any thread may use and
+    interrupt the connection, one at a time.
     """
     return _connected(f"{_uri(path)}?mode=rw", busy_timeout_s)
 
 
 def private(path: Path) -> sqlite3.Connection:
-    """A reading connection to a scratch file that nobody else uses; no locks, no -wal."""
+    """Return a read-only connection to a scratch file of this process; no locks, no -wal."""
     return _connected(f"{_uri(path)}?mode=ro&immutable=1", 0)
 
 
 def to_be_filled(path: Path) -> sqlite3.Connection:
-    """A connection to an empty scratch file into which SQLite shall copy; nothing is synced."""
+    """Return a connection to an empty scratch file as a backup target; nothing is synced."""
     connection = _connected(f"{_uri(path)}?mode=rw&nolock=1", 0)
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")

@@ -1,7 +1,7 @@
-"""The copies in a folder, and what each is worth.
+"""List the copies in a folder with their state.
 
-Reads names, sidecars, manifests and marks; never a copy's content. What is
-not named as a copy of ours, a link or a folder is foreign and not listed.
+Reads names, sidecars, manifests and marks, but not the content of copies. Links, folders
+and files with other names are foreign and are not listed.
 """
 
 import os
@@ -18,28 +18,28 @@ from workers.backup.manifest import read
 from workers.backup.repository import existing
 from workers.units import format_size
 
-# Copies beyond these are safe to remove, as `keep_last` has it.
+# Copies beyond this number are safe to remove; equals rotation's default `keep_last`.
 _SAFE_BEYOND = 3
 
 
 class State(StrEnum):
-    """verified: proven when made, and nothing speaks against it since."""
+    """State of a copy; verified: proven when made, and nothing contradicts it since."""
 
     VERIFIED = "verified"
-    UNVERIFIED = "unverified"  # nothing beside it says what it should be
-    DAMAGED = "damaged"  # what stands beside it, its size or a finding speaks against it
+    UNVERIFIED = "unverified"  # no manifest or sidecar gives the expected content
+    DAMAGED = "damaged"  # a file beside it, its size or a mark contradicts it
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
     """A copy. taken_at: aware, UTC; sizes in bytes.
 
-    taken_at is from its name, or from its manifest if that says that the name
-    is later, so as to follow a copy that was there. A later copy has a later
-    name (`order`) though the clock was set in between.
-    source: absolute path of the database, empty if no manifest says it.
-    why: what speaks against it, empty if verified. kept: by hand.
-    database_size_bytes: of what it holds, 0 if not known.
+    taken_at is from the name, or from the manifest if the manifest says that the name is
+    later, in order to follow an earlier copy. A later copy has a later name (`order`) even
+    if the clock was set back.
+    source: absolute path of the database, empty if there is no manifest.
+    why: the reason for its state, empty if verified. kept: exempted by hand.
+    database_size_bytes: size of its content, 0 if unknown.
     """
 
     path: Path
@@ -54,20 +54,20 @@ class Backup:
 
     @property
     def order(self) -> tuple[str, str]:
-        """Sorts copies by age, the newest last."""
+        """Return a key that sorts copies by age, newest last."""
         return filenames.order(self.path.name)
 
 
 def is_in_future(backup: Backup, now: datetime) -> bool:
-    """Whether the copy is dated in the future, so that some clock was or is wrong."""
+    """Return whether the copy is dated in the future, so that a clock is or was wrong."""
     return backup.taken_at > now
 
 
 def list_backups(folder: Path) -> list[Backup]:
-    """The copies in `folder`, newest first.
+    """Return the copies in `folder`, newest first.
 
     Raises:
-        Trouble: no such folder, or it cannot be read.
+        BackupError: the folder does not exist or cannot be read.
     """
     existing(folder)
     try:
@@ -80,9 +80,10 @@ def list_backups(folder: Path) -> list[Backup]:
 
 
 def removable(backups: Sequence[Backup], directory: Path) -> str:
-    """What may go without harm, in words: old verified copies that nobody kept by hand.
+    """Return which old verified copies may be removed safely, as text.
 
-    backups: newest first, as `list_backups` gives them; each source is judged apart.
+    Copies kept by hand are excluded. backups: newest first, as from `list_backups`; each
+    source is judged separately.
     """
     sources: dict[tuple[str, str], list[Backup]] = defaultdict(list)
     for one in backups:
@@ -100,7 +101,7 @@ def removable(backups: Sequence[Backup], directory: Path) -> str:
 
 def _backup(path: Path) -> Backup:
     named = filenames.parse(path.name)
-    assert named is not None  # as `list_backups` has asked
+    assert named is not None  # list_backups() has checked the name
     source, database_bytes, state, why = "", 0, State.VERIFIED, ""
     taken_at = named.taken_at
     try:
@@ -132,5 +133,5 @@ def _backup(path: Path) -> Backup:
 def _size(path: Path) -> int:
     try:
         return path.lstat().st_size
-    except OSError:  # removed a moment ago
+    except OSError:  # removed meanwhile
         return 0

@@ -1,8 +1,8 @@
-"""Reading a database whose writers leave its lock free for moments only.
+"""Acquire a read lock on a database with very frequent writers.
 
-Under a rollback journal a writer that commits a thousand times a second holds
-readers off nearly all the time, and SQLite's own waiting, which soon looks
-only ten times a second, may miss every gap. Many short tries find one.
+Under a rollback journal a writer that commits a thousand times a second blocks readers
+nearly all the time. SQLite's busy handler soon retries only ten times a second and may miss
+every gap. Many short tries find one.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from pathlib import Path
 from workers import sqlite
 from workers.sqlite import DatabaseLockedError
 
-# Longer than any run of bad luck; a lock that is simply kept ends as SQLite has it.
+# Long enough to find a gap; a lock that is held throughout ends as SQLite's own wait.
 _TRYING_S = 30.0
 _TRY_S = 0.02
 
@@ -21,13 +21,13 @@ Check = Callable[[], None]
 
 
 def open_when_free(path: Path, check: Check) -> sqlite3.Connection:
-    """As `database.open_existing`; `check` is called between tries and may raise.
+    """Return a connection like `sqlite.open_existing`, retrying while the database is locked.
 
-    Only a lock is tried for: what else keeps a database from being opened, a
-    moment's waiting does not mend.
+    `check` is called between tries and may raise. Only locks are retried, because waiting
+    does not help with other errors.
 
     Raises:
-        DatabaseTrouble: it cannot be opened, or is locked for good.
+        DatabaseError: it cannot be opened, or stays locked.
     """
     began = time.monotonic()
     while time.monotonic() - began < _TRYING_S:
@@ -45,10 +45,10 @@ def open_when_free(path: Path, check: Check) -> sqlite3.Connection:
 
 
 def begin_reading(connection: sqlite3.Connection, check: Check) -> None:
-    """Begin a read transaction, its lock taken; `check` as in `opened`.
+    """Begin a read transaction and take its lock; `check` as in `open_when_free`.
 
     Raises:
-        sqlite3.Error: it cannot be read, or is locked for good.
+        sqlite3.Error: it cannot be read, or stays locked.
     """
     began = time.monotonic()
     _wait_at_most(connection, _TRY_S)
@@ -60,7 +60,7 @@ def begin_reading(connection: sqlite3.Connection, check: Check) -> None:
         except sqlite3.OperationalError as error:
             waited_s = time.monotonic() - began
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited_s > _TRYING_S:
-                # Of the last try alone it would say a fiftieth of a second.
+                # The last try alone would report 20 ms.
                 error.waited_s = waited_s  # type: ignore[attr-defined]
                 raise
             connection.execute("ROLLBACK")

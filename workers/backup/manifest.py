@@ -1,8 +1,8 @@
-"""What stands beside a copy: of which database, how large, what is in it.
+"""Manifests of copies: the database, its size and its content; and their sidecars.
 
-Pure. A manifest is JSON that protects itself: its last field is the SHA-256
-of the others, and it is read only if writing it again gives the same bytes,
-so that no bit of it can change unseen. Enter at `encode` and `decode`.
+`encode` and `decode` are pure, `read` reads files. A manifest is JSON with a checksum: its
+last field is the SHA-256 of the others. It is accepted only if encoding it again gives the
+same bytes, so that every changed bit is detected. Enter at `read` and `companions`.
 """
 
 import dataclasses
@@ -22,13 +22,13 @@ from workers.backup.errors import BackupError, DamagedBackupError, UnprovenError
 from workers.units import format_size
 
 FORMAT = 1
-# Written only if there is something to say: older manifests are read as they were written.
+# Written only if not empty, so that older manifests encode to the same bytes.
 _OPTIONAL = ("unchecked", "findings", "name_is_later")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a database's header says; `auto_vacuum` 0 none, 1 full, 2 incremental."""
+    """Values of a database's header; `auto_vacuum`: 0 none, 1 full, 2 incremental."""
 
     page_size: int
     page_count: int
@@ -40,17 +40,17 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One copy. Sizes are bytes, times RFC 3339 in UTC, hashes SHA-256 in hex.
+    """The description of one copy. Sizes: bytes; times: RFC 3339, UTC; hashes: SHA-256, hex.
 
-    source: the database's absolute path; mode, uid, gid: what it had.
-    sha256, size_bytes: of the compressed copy; database_*: of what is in it.
-    wal: whether it was in WAL mode.
-    rows: by table, counted inside the snapshot; virtual tables left out.
+    source: the database's absolute path; mode, uid, gid: those of the database.
+    sha256, size_bytes: of the compressed copy; database_*: of its content.
+    wal: whether the database was in WAL mode.
+    rows: by table, counted inside the snapshot, without virtual tables.
     method: `frozen` (main file read under a WAL lock) or `copied` (through SQLite).
-    unchecked: what could not be checked. findings: what integrity_check says
-    against the database's content. Both a phrase each.
-    name_is_later: its name says a later time than `taken_at`, so that it comes
-    after the copies that were there.
+    unchecked: what could not be checked. findings: faults of the database's content that
+    integrity_check found. Each is a list of phrases.
+    name_is_later: the time in its name is after `taken_at`, in order to follow earlier
+    copies.
     """
 
     name: str
@@ -85,16 +85,16 @@ class Manifest:
 
     @property
     def shape(self) -> Shape:
-        """What the database's header said."""
+        """Return the values of the database's header."""
         return Shape(**{one.name: getattr(self, one.name) for one in dataclasses.fields(Shape)})
 
 
 class ManifestError(ValueError):
-    """These bytes are no manifest as it was written; the text says how."""
+    """Bytes that are not a manifest as it was written; the text says why."""
 
 
 def encode(manifest: Manifest) -> bytes:
-    """The manifest as a file's content."""
+    """Return the manifest as a file's content."""
     fields = dataclasses.asdict(manifest)
     for name in _OPTIONAL:
         if not fields[name]:
@@ -103,10 +103,10 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(content: bytes) -> Manifest:
-    """The manifest in a file's content.
+    """Return the manifest in a file's content.
 
     Raises:
-        BadManifest: no JSON, fields missing or of wrong type, or changed since.
+        ManifestError: not JSON, fields missing or of wrong type, or changed since.
     """
     try:
         fields = json.loads(content)
@@ -130,11 +130,11 @@ def _text(fields: dict[str, Any]) -> bytes:
     return json.dumps(fields, indent=2).encode() + b"\n"
 
 
-# A thousand tables are 60 kB of manifest; more is no manifest.
+# A thousand tables are 60 kB of manifest; a larger file is not a manifest.
 _MOST_BYTES = 16 << 20
-# `hash  name`, `hash *name` (read as binary), and with a `\\` before it if the name is escaped;
-# or what --tag writes. sha256sum -c takes both, with line ends of either kind.
-# In one case or the other: a letter of another case is a flipped bit.
+# `hash  name`, `hash *name` (binary mode), each with a leading `\\` if the name is escaped,
+# or the format of --tag. sha256sum -c accepts them all, with either kind of line end.
+# A hash has one case only: a letter of another case is a flipped bit.
 _HASH = rb"([0-9a-f]{64}|[0-9A-F]{64})"
 _LINE = re.compile(rb"(\\?)" + _HASH + rb" [ *](.+)", re.DOTALL)
 _TAGGED = re.compile(rb"(\\?)SHA256 \((.+)\) = " + _HASH, re.DOTALL)
@@ -142,12 +142,12 @@ _ESCAPES = {b"\\\\": b"\\", b"\\n": b"\n", b"\\r": b"\r"}
 
 
 def read(path: Path) -> Manifest:
-    """The manifest of the copy at `path`, which its sidecar and its size confirm.
+    """Return the manifest of the copy at `path`, checked against its sidecar and size.
 
     Raises:
-        Trouble: no such copy, or not a copy's name.
-        Unproven: the sidecar or the manifest is missing.
-        Damaged: they, or the copy's size, do not fit together.
+        BackupError: the copy does not exist, or the name is not a copy's.
+        UnprovenError: the sidecar or the manifest is missing.
+        DamagedBackupError: they, or the copy's size, do not match.
     """
     size_bytes = _size(path)
     try:
@@ -177,10 +177,10 @@ def read(path: Path) -> Manifest:
 
 
 def companions(manifest: Manifest) -> dict[str, bytes]:
-    """What stands beside a copy, by ending.
+    """Return the files to write beside a copy: content by ending.
 
     Raises:
-        Trouble: there are so many tables that `read` would refuse the manifest.
+        BackupError: there are so many tables that `read` would refuse the manifest.
     """
     encoded = encode(manifest)
     if len(encoded) > _MOST_BYTES:
@@ -224,11 +224,11 @@ def _companion(path: Path, ending: str) -> bytes:
 
 
 def sidecar_hash(path: Path) -> str:
-    """The SHA-256 (hex) that the sidecar of the file at `path` names.
+    """Return the SHA-256 (hex) in the sidecar of the file at `path`.
 
     Raises:
-        Unproven: there is no sidecar.
-        Damaged: it is none of sha256sum, or of another file.
+        UnprovenError: there is no sidecar.
+        DamagedBackupError: it is not in the format of sha256sum, or is of another file.
     """
     content = _companion(path, filenames.SIDECAR)
     lines = [line.rstrip(b"\r") for line in content.split(b"\n")]
@@ -237,7 +237,7 @@ def sidecar_hash(path: Path) -> str:
         raise DamagedBackupError(
             path, f"has a damaged sidecar {path.name}.sha256: no line of sha256sum"
         )
-    # Written elsewhere, it may name a path: the hash must fit the manifest in any case.
+    # A sidecar made elsewhere may contain a path; the hash must match the manifest anyway.
     own = [sha256 for name, sha256 in found if os.path.basename(name) == os.fsencode(path.name)]
     if not own:
         other = os.fsdecode(found[0][0])
@@ -248,7 +248,7 @@ def sidecar_hash(path: Path) -> str:
 
 
 def _read_line(line: bytes) -> tuple[bytes, str] | None:
-    """Name and hash in a line of sha256sum; None for any other line."""
+    """Return the name and hash of a sha256sum line, or None for any other line."""
     if found := _LINE.fullmatch(line):
         escaped, sha256, name = found.groups()
     elif found := _TAGGED.fullmatch(line):

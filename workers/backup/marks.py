@@ -1,4 +1,4 @@
-"""Copies that rotation must leave alone: a mark beside them, made by hand."""
+"""Marks beside copies: `.keep` exempts from rotation, `.damaged` records a finding."""
 
 import os
 from contextlib import suppress
@@ -9,10 +9,10 @@ from workers.backup.errors import BackupError, from_os_error
 
 
 def keep(path: Path) -> Path:
-    """The mark that exempts the copy at `path` from rotation, made if it is not there.
+    """Exempt the copy at `path` from rotation and return the mark; create it if missing.
 
     Raises:
-        Trouble: no such copy, not a copy's name, or the folder cannot be written.
+        BackupError: not a copy, or the folder cannot be written.
     """
     if filenames.parse(path.name) is None or not path.is_file():
         raise BackupError(f"keep {path}: expected the path of a copy (see: nightshift backups)")
@@ -26,10 +26,10 @@ def keep(path: Path) -> Path:
 
 
 def release(path: Path) -> bool:
-    """Whether a mark was there; rotation judges the copy at `path` from now on.
+    """Remove the exemption of the copy at `path`; return whether there was one.
 
     Raises:
-        Trouble: the mark cannot be removed.
+        BackupError: the mark cannot be removed.
     """
     mark = path.with_name(f"{path.name}{filenames.KEEP}")
     try:
@@ -46,12 +46,12 @@ _MOST_NOTED_BYTES = 1 << 16
 
 
 def mark_path(path: Path) -> Path:
-    """Where a finding against the copy is noted."""
+    """Return the path of the file that records a finding about the copy."""
     return path.with_name(f"{path.name}{filenames.DAMAGED}")
 
 
 def read_mark(path: Path) -> str:
-    """The finding that is kept against the copy at `path`; empty if there is none."""
+    """Return the recorded finding about the copy at `path`, or an empty string."""
     mark = mark_path(path)
     if not os.path.lexists(mark):
         return ""
@@ -63,7 +63,7 @@ def read_mark(path: Path) -> str:
 
 
 def write_mark(path: Path, what: str) -> None:
-    """Keep a finding against the copy at `path`; on a read-only folder it is not kept."""
+    """Record a finding about the copy at `path`; do nothing if the folder is read-only."""
     with suppress(OSError):
         repository.write_whole(mark_path(path), f"{what}\n".encode(errors="replace"), 0o640)
         repository.synced(path.parent)

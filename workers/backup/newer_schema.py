@@ -1,9 +1,9 @@
-"""A database whose schema was written by a newer SQLite than ours.
+"""Read a database whose schema was written by a newer SQLite than ours.
 
-SQLite refuses all of a database of whose schema it cannot read one line, and
-calls it damaged. If the file says that a newer SQLite wrote to it last, that
-is no damage: its pages can be copied, checked and counted all the same. The
-law: an older file, whose schema its own SQLite could read, gets no such grace.
+If SQLite cannot parse one line of a schema, it refuses the whole database as malformed. If
+the file says that a newer SQLite wrote to it last, this is not damage, and its pages can
+still be copied, checked and counted.
+Invariant: an older file is refused, because its own SQLite could parse its schema.
 """
 
 import os
@@ -16,47 +16,47 @@ from workers import sqlite
 from workers.backup import introspection, lock_wait
 from workers.sqlite import DatabaseError
 
-# The file format has here the number of the SQLite that wrote last: 3046001 is 3.46.1.
+# Header offset of the version of the SQLite that wrote last: 3046001 is 3.46.1.
 _VERSION_AT, _VERSION_BYTES = 96, 4
 _MALFORMED = "malformed database schema"
-# Reads on past what it cannot read of a schema; nothing is written through it here.
+# SQLite then skips schema lines that it cannot parse; nothing is written through it here.
 _LENIENT = "PRAGMA writable_schema = ON"
 
 
 def opened(path: Path, check: Callable[[], None]) -> sqlite3.Connection:
-    """As `patience.opened`, lenient towards a newer schema.
+    """Return a connection like `lock_wait.open_when_free`, lenient towards a newer schema.
 
     Raises:
-        DatabaseTrouble: it cannot be opened, or is locked for good.
+        DatabaseError: it cannot be opened, or stays locked.
     """
     try:
         return lock_wait.open_when_free(path, check)
     except DatabaseError as trouble:
-        # Nothing of ours is open there any more, so that no lock is lost by a look.
+        # No connection of ours is open any more, so reading the file drops no lock.
         if not (_MALFORMED in str(trouble.__cause__) and is_newer(path)):
             raise
     return lenient(introspection.beside(path, sqlite.BUSY_TIMEOUT_S))
 
 
 def lenient(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """`connection`, reading what it can of the schema."""
+    """Make `connection` skip schema lines that it cannot parse, and return it."""
     connection.execute(_LENIENT)
     return connection
 
 
 def is_lenient(connection: sqlite3.Connection) -> bool:
-    """Whether `lenient` was called for it."""
+    """Return whether `lenient` was called for the connection."""
     return bool(connection.execute("PRAGMA writable_schema").fetchone()[0])
 
 
 def private(path: Path) -> sqlite3.Connection:
-    """As `tables.private`, lenient if a newer SQLite wrote the file."""
+    """Return `introspection.private(path)`, lenient if a newer SQLite wrote the file."""
     connection = introspection.private(path)
     return lenient(connection) if is_newer(path) else connection
 
 
 def is_newer(path: Path) -> bool:
-    """Whether a newer SQLite than ours was the last to write to the file."""
+    """Return whether a newer SQLite than ours wrote to the file last."""
     with open(path, "rb") as file:
         header = file.read(_VERSION_AT + _VERSION_BYTES)
     major, minor, patch = sqlite3.sqlite_version_info
@@ -65,12 +65,12 @@ def is_newer(path: Path) -> bool:
 
 
 def keep_version(source: int, copy: int) -> None:
-    """Have the copy say which SQLite wrote the source; its backup call has put down ours."""
+    """Copy the SQLite version in the header, because the backup call wrote our own."""
     os.pwrite(copy, os.pread(source, _VERSION_BYTES, _VERSION_AT), _VERSION_AT)
 
 
 def unreadable(path: Path) -> tuple[str, ...]:
-    """A phrase about what cannot be read of the schema in a scratch file, if there is such."""
+    """Return a phrase about the schema line that cannot be parsed in a scratch file, if any."""
     with closing(introspection.private(path)) as strict:
         try:
             strict.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()

@@ -1,13 +1,13 @@
-"""Owner and mode of a file that we restore or keep aside."""
+"""Set the owner and mode of a file that is restored or kept aside."""
 
 import os
 
 
 def give(descriptor: int, mode: int, uid: int, gid: int) -> None:
-    """Give a file of ours this owner and mode, as far as the system allows.
+    """Set the mode, owner and group of a file as far as permitted.
 
-    Only root may give a file away. Others keep it: with this group, if they
-    are in it; else their own group may do what everybody may.
+    Only root may change the owner. Other users keep the file: with this group if they are
+    in it, otherwise their own group gets the permissions of others.
     """
     mode &= 0o777
     try:
@@ -17,5 +17,5 @@ def give(descriptor: int, mode: int, uid: int, gid: int) -> None:
             os.fchown(descriptor, -1, gid)
         except PermissionError:
             mode = mode & 0o707 | (mode & 0o007) << 3
-    # After the owner, whose change may clear bits of the mode.
+    # After fchown, which may clear bits of the mode.
     os.fchmod(descriptor, mode)

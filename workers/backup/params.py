@@ -1,4 +1,4 @@
-"""What a backup job is told in its `with` block; names and types only."""
+"""Parameters of a backup job from its `with` block."""
 
 import os
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""What a backup will find and need, before anything is written.
+"""Check what a backup will find and need, before anything is written.
 
-The law: nothing is changed here. What speaks against a backup from the start
-is said here, in words: a source that is missing, damaged, encrypted or empty, a folder
-that is not there, a volume without room. Enter at `look`, then `lack`.
+Invariant: nothing is changed here. Problems known from the start are reported as text: a
+source that is missing, damaged, encrypted or empty, a missing folder, a full volume. Enter
+at `check_source`, then `why_not_enough_space`.
 """
 
 import os
@@ -29,7 +29,7 @@ from workers.sqlite import DatabaseError, DatabaseInfo
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What is known before anything is written; sizes in bytes."""
+    """The facts known before anything is written; sizes in bytes."""
 
     face: DatabaseInfo
     copy_bytes: int
@@ -38,13 +38,13 @@ class Preflight:
 
 
 def check_source(params: Params, check: Callable[[], None]) -> Preflight:
-    """What a backup will find; nothing is written.
+    """Return what a backup will find and need, without writing anything.
 
     check: called while the database is locked; may raise.
 
     Raises:
-        DatabaseTrouble: the source is missing, a folder, no database, damaged.
-        Trouble: it has no tables, or the folders are not there.
+        DatabaseError: the source is missing, a folder, not a database, or damaged.
+        BackupError: it has no tables, or a folder does not exist.
     """
     face = _source(params, check)
     makes_folder = not os.path.lexists(params.directory)
@@ -53,7 +53,7 @@ def check_source(params: Params, check: Callable[[], None]) -> Preflight:
         copy_bytes = stream.estimate(file.fileno(), face.size_bytes, params.level)
     # SQLite keeps the WAL beside the file itself, not beside a link to it.
     source = Path(os.path.realpath(params.database))
-    # What lies in the WAL will be in the copy.
+    # The content of the WAL will be in the copy.
     pending = _size_of(Path(f"{source}-wal")) if face.wal else 0
     size = face.size_bytes + pending
     needed = disk_space.needs(source, params.directory, size, copy_bytes + pending, face.wal)
@@ -61,20 +61,20 @@ def check_source(params: Params, check: Callable[[], None]) -> Preflight:
 
 
 def why_not_enough_space(params: Params, seen: Preflight) -> str:
-    """Why the backup does not fit, with the numbers and what may go; empty if it does.
+    """Return why the backup does not fit and what may be removed, or an empty string.
 
     Raises:
-        Trouble, OSError: a folder cannot be read.
+        BackupError, OSError: a folder cannot be read.
     """
     volumes = disk_space.free([need.folder for need in seen.needs])
     if not disk_space.refusal(seen.needs, volumes, ""):
-        return ""  # thousands of copies need not be looked at
+        return ""  # avoids listing thousands of copies
     known = [] if seen.makes_folder else listing.list_backups(params.directory)
     return disk_space.refusal(seen.needs, volumes, listing.removable(known, params.directory))
 
 
 def _source(params: Params, check: Callable[[], None]) -> DatabaseInfo:
-    """The database's face, when it is one with tables."""
+    """Return the properties of the database after checking that it has tables."""
     path = params.database
     try:
         face = sqlite.inspect(path)
@@ -83,7 +83,7 @@ def _source(params: Params, check: Callable[[], None]) -> DatabaseInfo:
             raise
         reason = f"{trouble.reason}: no header of one (encrypted, damaged, or another file)"
         raise DatabaseError(path, reason, permanent=True) from trouble
-    # Not read-only: the last reader of a log would leave -wal and -shm behind.
+    # Not read-only: closing the last read-only connection would leave -wal and -shm behind.
     with closing(newer_schema.opened(path, check)) as opened:
         try:
             lock_wait.begin_reading(opened, check)

@@ -1,8 +1,8 @@
-"""A folder of copies: locked, swept, and written so that a crash shows nothing.
+"""A folder of copies: locked, swept, and written so that a crash leaves no partial copy.
 
-The law: `<copy>` appears by one rename, after all that stands beside it is
-on disk, and disappears by one rename, before any of that goes. In between
-there is `<copy>.part`, which is no backup. Whoever has the lock may sweep.
+Invariant: `<copy>` appears by one rename, after all files beside it are on disk, and
+disappears by one rename, before any of them is removed. In between there is `<copy>.part`,
+which is not a backup. Only the holder of the lock may sweep.
 """
 
 import fcntl
@@ -22,15 +22,15 @@ from workers.backup import filenames
 from workers.backup.errors import BackupError, from_os_error
 from workers.units import format_size
 
-# With the lock held; a clock that was put back makes what a killed run left look young.
+# With the lock held, age is ignored: after a clock was set back, leftovers look young.
 ANY_AGE_S = -math.inf
 
 
 def existing(folder: Path) -> Path:
-    """`folder`, if it is one.
+    """Return `folder` if it is a folder.
 
     Raises:
-        Trouble: nothing is there (an unmounted disk?), or no folder.
+        BackupError: it does not exist (unmounted disk?) or is not a folder.
     """
     if not folder.is_dir():
         what = "is no folder" if os.path.lexists(folder) else "does not exist"
@@ -40,10 +40,10 @@ def existing(folder: Path) -> Path:
 
 
 def made(folder: Path) -> Path:
-    """`folder`, its last component made if nothing is there.
+    """Return `folder`, creating its last component if it does not exist.
 
     Raises:
-        Trouble: its parent does not exist, it is no folder, or it may not be made.
+        BackupError: its parent is missing, it is not a folder, or it cannot be created.
     """
     if not os.path.lexists(folder):
         existing(folder.absolute().parent)
@@ -59,10 +59,10 @@ def made(folder: Path) -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the kernel lets go of it when the process ends.
+    """Hold the folder's lock, which the kernel releases when the process ends.
 
     Raises:
-        Trouble: another service or run has it (named), or it cannot be locked.
+        BackupError: another process (named) holds it, or it cannot be locked.
     """
     path = folder / filenames.LOCK
     try:
@@ -78,17 +78,17 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
-    """Remove what unfinished runs left, and say what; call it with the lock held.
+    """Remove the files of unfinished runs and return their names; call it with the lock held.
 
-    A scratch file that a living proof holds is left alone, and so is what
-    cannot be removed (`leftovers` names it). `older_than_s` spares what was
-    written to since.
+    A scratch file that a running verification holds is skipped, and so is a file that
+    cannot be removed (`leftovers` names it). Files modified in the last `older_than_s`
+    are kept.
     """
     gone = []
     for name in sorted(os.listdir(folder)):
         copy = filenames.leftover_of(name)
         if copy and is_abandoned(folder / name, older_than_s):
-            # One that cannot go must not keep a backup from being made.
+            # A leftover that cannot be removed must not prevent a backup.
             with suppress(OSError):
                 discard(folder, copy, name)
                 gone.append(name)
@@ -96,7 +96,7 @@ def sweep(folder: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
 
 
 def leftovers(folder: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
-    """What `sweep` would remove, by name; nothing if there is no folder."""
+    """Return the names that `sweep` would remove; empty if the folder does not exist."""
     if not folder.is_dir():
         return ()
     found = sorted(name for name in os.listdir(folder) if filenames.leftover_of(name))
@@ -104,10 +104,10 @@ def leftovers(folder: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
 
 
 def publish(folder: Path, name: str, companions: dict[str, bytes], mode: int) -> None:
-    """Give `<name>.part` its final name, with `companions` (ending -> content) beside it.
+    """Rename `<name>.part` to its final name, after writing `companions` (ending to content).
 
     Raises:
-        OSError: nothing is under the final name then.
+        OSError: no file has the final name.
     """
     for ending, content in companions.items():
         write_whole(folder / f"{name}{ending}", content, mode)
@@ -117,12 +117,12 @@ def publish(folder: Path, name: str, companions: dict[str, bytes], mode: int) ->
 
 
 def next_name(folder: Path, stem: str, taken_at: datetime) -> tuple[str, bool]:
-    """The name for a new copy, and whether it says a later time than `taken_at`.
+    """Return the name for a new copy, and whether its time is later than `taken_at`.
 
     Call it with the lock held.
 
     Raises:
-        Trouble: no later name can be made.
+        BackupError: no later name can be made.
         OSError: the folder cannot be read.
     """
     try:
@@ -136,10 +136,10 @@ def next_name(folder: Path, stem: str, taken_at: datetime) -> tuple[str, bool]:
 
 
 def remove(folder: Path, name: str) -> None:
-    """Remove the copy `name` and all that stands beside it.
+    """Remove the copy `name` and all files beside it.
 
     Raises:
-        OSError: it, or a part of it, could not be removed.
+        OSError: one of them could not be removed.
     """
     os.rename(folder / name, folder / f"{name}{filenames.PART}")
     synced(folder)
@@ -148,10 +148,10 @@ def remove(folder: Path, name: str) -> None:
 
 
 def discard(folder: Path, copy: str, leftover: str) -> None:
-    """Remove an unfinished file; with a copy's `.part` goes what stands beside it.
+    """Remove an unfinished file; for a copy's `.part` also the files beside it.
 
     Raises:
-        OSError: one of them could not be removed; the others are.
+        OSError: one could not be removed; the others were.
     """
     doomed = []
     if leftover == f"{copy}{filenames.PART}" and not os.path.lexists(folder / copy):
@@ -167,11 +167,11 @@ def discard(folder: Path, copy: str, leftover: str) -> None:
 
 
 def read_small(path: Path, most_bytes: int) -> bytes:
-    """The content of a plain file, which must be small; never waits for a pipe's other end.
+    """Return the content of a small regular file; never wait for the writer of a FIFO.
 
     Raises:
-        OSError: it is not there, or cannot be read.
-        ValueError: it is something else, or larger; the text says what it is.
+        OSError: it does not exist or cannot be read.
+        ValueError: it is not a regular file, or larger; the text says which.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         found = os.fstat(file.fileno())
@@ -184,13 +184,13 @@ def read_small(path: Path, most_bytes: int) -> bytes:
 
 
 def write_whole(path: Path, content: bytes, mode: int) -> None:
-    """Put `content` under `path` in one step, on disk; the folder is not synced.
+    """Replace the content of `path` atomically and sync it; the folder is not synced.
 
     Raises:
-        OSError: what was there before still is.
+        OSError: the previous content is unchanged.
     """
     part = path.with_name(f"{path.name}{filenames.PART}")
-    # O_NONBLOCK: a pipe of that name is an error then, and not waited for.
+    # O_NONBLOCK: opening a FIFO of that name fails instead of blocking.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(part, flags, mode)
     try:
@@ -205,13 +205,13 @@ def write_whole(path: Path, content: bytes, mode: int) -> None:
 
 
 def writable(folder: Path) -> Path:
-    """`folder`, or where it cannot be written (a mount for reading) that of temporary files."""
+    """Return `folder`, or the folder for temporary files if `folder` is read-only."""
     return folder if os.access(folder, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
 
 
 @dataclass(frozen=True, slots=True)
 class ScratchFile:
-    """A file of our own under a name that the next sweep knows; `descriptor` is locked."""
+    """A temporary file whose name the next sweep recognises; `descriptor` is locked."""
 
     path: Path
     descriptor: int
@@ -219,17 +219,17 @@ class ScratchFile:
 
 @contextmanager
 def scratch(folder: Path, prefix: str) -> Iterator[ScratchFile]:
-    """An empty scratch file `<prefix>XXXXXXXX`, mode 0600, removed in the end.
+    """Create an empty scratch file `<prefix>XXXXXXXX`, mode 0600, and remove it at the end.
 
     Raises:
-        Trouble: it cannot be made.
+        BackupError: it cannot be created.
     """
     try:
         descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
     except OSError as error:
         raise from_os_error(f"make a scratch file in {folder}", folder, error) from error
     try:
-        # Against sweepers only; a file system without locks has no sweeper either.
+        # Protects from sweeps only; without flock there are no sweeps, either.
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield ScratchFile(Path(name), descriptor)
@@ -240,10 +240,10 @@ def scratch(folder: Path, prefix: str) -> Iterator[ScratchFile]:
 
 
 def is_abandoned(path: Path, older_than_s: float = ANY_AGE_S) -> bool:
-    """Whether `path` is a plain file that nobody holds, and nobody wrote to for so long."""
+    """Return whether `path` is a regular file that is not locked and not recently modified."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:  # gone meanwhile, a link, or not ours to read
+    except OSError:  # removed meanwhile, a link, or not readable
         return False
     try:
         found = os.fstat(descriptor)
@@ -258,10 +258,10 @@ def is_abandoned(path: Path, older_than_s: float = ANY_AGE_S) -> bool:
 
 
 def synced(folder: Path) -> None:
-    """Put the folder's names on disk.
+    """Sync the folder's directory entries to disk.
 
     Raises:
-        OSError: it could not be.
+        OSError: fsync failed.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -288,7 +288,7 @@ def _take(folder: Path, descriptor: int) -> None:
 
 
 def _sign(descriptor: int) -> None:
-    """Say who has the lock; on a full disk it stays unsaid."""
+    """Write the holder into the lock file; skip it on a full disk."""
     who = (
         f"pid {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     )

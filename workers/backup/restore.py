@@ -1,9 +1,9 @@
-"""A copy back into use: to a new path, or into a living database.
+"""Restore a copy to a new path or into a database in use.
 
-The copy is proven first, unpacked beside the target; one that is not what was
-written is not restored. A living database is never replaced by a rename: its
-writers would go on in the old file, and its old log would be read into the
-new one. SQLite writes into it under its own locks, in one transaction.
+The copy is verified first, unpacked beside the target; a copy that differs from what was
+written is not restored. A database in use is never replaced by a rename: its writers would
+continue in the old file, and its old log would be replayed into the new one. SQLite writes
+into it under its own locks, in one transaction.
 """
 
 import errno
@@ -44,7 +44,7 @@ from workers.protocol import Scalar
 from workers.report import Report, WorkerError
 from workers.sqlite import DatabaseError
 
-# What a database leaves beside itself; read into a new file, it would spoil it.
+# Files of a former database; replayed into a new file they would corrupt it.
 _BESIDE = ("-wal", "-journal")
 _PROVEN = "both SHA-256, sizes and row counts of its manifest, integrity_check, foreign_key_check"
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -52,11 +52,11 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A database as it was. aside: where the one before is kept, None if there was none.
+    """A restored database. aside: where the previous one is kept, None if there was none.
 
-    writers_held_seconds: how long a living database was locked, 0 for a new path.
-    manifest: None if the copy had none. content: what was found in it just now.
-    checked: what speaks for it, in words.
+    writers_held_seconds: how long a database in use was locked, 0 for a new path.
+    manifest: None if the copy had none. content: what was just found in the copy.
+    checked: the checks that passed, as text.
     """
 
     target: Path
@@ -89,10 +89,10 @@ class Params:
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
-    """Restore as a job: what was restored, where the one before lies, rows, seconds.
+    """Restore as a job; return the copy, where the previous database is kept, rows and seconds.
 
     Raises:
-        WorkerFailed: with the trouble in words; the target is as it was.
+        WorkerError: with the reason; the target is unchanged.
     """
 
     def step(done_bytes: int) -> None:
@@ -129,14 +129,14 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 
 
 def restore(copy: Path, target: Path, force: bool, step: Step = no_cancel) -> Restored:
-    """The database at `target`, as the proven `copy` has it.
+    """Restore the verified `copy` to `target`.
 
-    force: `target` may be a living database; the present one is kept aside.
-    step: called with the bytes done so far; may raise to end it.
+    force: `target` may be a database in use; its content is kept aside.
+    step: called with the bytes done so far; may raise to cancel.
 
     Raises:
-        Damaged, Unproven: the copy is not what was written; nothing was changed.
-        Trouble, DatabaseTrouble: the target may not be written so; it is as before.
+        DamagedBackupError, UnprovenError: the copy is not what was written; nothing was changed.
+        BackupError, DatabaseError: the target cannot be written and is unchanged.
     """
     try:
         manifest = read(copy)
@@ -156,14 +156,14 @@ def restore(copy: Path, target: Path, force: bool, step: Step = no_cancel) -> Re
 
 
 def restore_unproven(copy: Path, target: Path, force: bool, step: Step = no_cancel) -> Restored:
-    """As `restore`, also from a gzip file of any name that nothing proves.
+    """Restore like `restore`, also from a gzip file of any name without a manifest.
 
-    It must be a whole gzip file whose trailer fits, of a database with sound
-    pages, and have the SHA-256 that a sidecar names, if there is one.
+    It must be a complete gzip file with a valid trailer, of a database with sound pages,
+    and have the SHA-256 of its sidecar if there is one.
 
     Raises:
-        Damaged: it is not that; nothing was changed.
-        Trouble, DatabaseTrouble: the target may not be written so; it is as before.
+        DamagedBackupError: it is not such a file; nothing was changed.
+        BackupError, DatabaseError: the target cannot be written and is unchanged.
     """
     copy = Path(os.path.realpath(copy))
     if filenames.parse(copy.name):
@@ -183,7 +183,7 @@ def restore_unproven(copy: Path, target: Path, force: bool, step: Step = no_canc
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What is known of a copy before it is unpacked; shape: None if nothing tells it."""
+    """What is known of a copy before it is unpacked; shape: None if unknown."""
 
     file: str
     mode: int
@@ -199,12 +199,12 @@ def _restored(
     force: bool,
     step: Step,
 ) -> Restored:
-    """Unpack beside the target, prove, then write; what ends that leaves the target as it was."""
+    """Unpack beside the target, verify, then write; on failure the target is unchanged."""
     began = time.monotonic()
     aside, held, is_living = None, 0.0, False
     prefix = f".{target.name}.restore-"
     try:
-        # Before anything is unpacked where the shape is known, and after that where it is not.
+        # Before unpacking if the shape is known, otherwise after it.
         if about.shape:
             is_living = _refuse(about.file, about.shape, target, force)
         directory = repository.existing(target.absolute().parent)
@@ -228,10 +228,10 @@ def _restored(
 
 
 def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool = False) -> bool:
-    """Whether there is a living database at `target`, into which such a copy can be written.
+    """Return whether `target` is a database in use into which the copy can be written.
 
     Raises:
-        Trouble: a copy of this shape cannot be put there.
+        BackupError: a copy of this shape cannot be restored there.
     """
     directory = repository.existing(target.absolute().parent)
     present, is_living = 0, os.path.lexists(target)
@@ -249,7 +249,7 @@ def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool =
                     f"target {target} is not there, but {target.name}{ending} is: SQLite would"
                     " read it into the restored file; move it away first"
                 )
-    # Beside the unpacked copy: the one kept aside, and the log of the change.
+    # Space beside the unpacked copy: for the one kept aside and the log of the change.
     size = shape.page_size * shape.page_count
     need = size * (is_living + (not unpacked)) + present
     disk_space.require(directory, need, f"to restore {file}")
@@ -257,7 +257,7 @@ def _refuse(file: str, shape: Shape, target: Path, force: bool, unpacked: bool =
 
 
 def _put(scratch: ScratchFile, target: Path, about: _About) -> None:
-    """Give the proven file its name, unless somebody took that meanwhile."""
+    """Link the verified file to its name, unless another program has created that meanwhile."""
     if about.manifest is not None:
         uid, gid = about.manifest.uid, about.manifest.gid
         ownership.give(scratch.descriptor, about.mode, uid, gid)
@@ -285,7 +285,7 @@ def _aside(target: Path) -> Path:
 
 
 def leftovers(target: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
-    """What killed restores to `target` left beside it, by name, if nobody wrote to it since."""
+    """Return the names of files beside `target` from killed restores, if not modified since."""
     ours = re.compile(rf"\.{re.escape(target.name)}\.restore-[a-z0-9_]{{8}}")
     directory = target.absolute().parent
     found = sorted(name for name in os.listdir(directory) if ours.fullmatch(name))
@@ -293,9 +293,9 @@ def leftovers(target: Path, older_than_s: float = ANY_AGE_S) -> tuple[str, ...]:
 
 
 def _sweep(target: Path) -> None:
-    """Remove what a killed restore to the same target left."""
+    """Remove the files of killed restores to the same target."""
     for name in leftovers(target):
-        # One that cannot go is no reason against a restore.
+        # A file that cannot be removed must not prevent a restore.
         with suppress(OSError):
             target.with_name(name).unlink(missing_ok=True)
 

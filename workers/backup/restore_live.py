@@ -1,10 +1,10 @@
-"""Writing a proven database into a living one, under its own locks.
+"""Write a verified database into one in use, under its own locks.
 
-SQLite's backup call takes the write lock of the target with its first step
-and lets go with its last, in one transaction: writers wait, and then read the
-restored rows; a crash leaves the target as it was. The present content is
-copied aside between those steps, so that no commit can fall in between.
-The law: as in `snapshot.py`, our own descriptor is opened first, closed last.
+SQLite's backup call takes the write lock of the target with its first step and releases it
+after the last, in one transaction: writers wait and then read the restored rows, and a crash
+leaves the target unchanged. The previous content is copied aside between those steps, so
+that no commit can come in between.
+Invariant: as in `snapshot.py`, our own descriptor is opened first and closed last.
 """
 
 import os
@@ -23,12 +23,12 @@ from workers.backup.snapshot import fill
 from workers.backup.stream import Step
 from workers.sqlite import DatabaseError
 
-# Pages of one step stay in this cache: none reaches the file before the copy aside is made.
+# The first step's pages fit this cache, so the file is unchanged until it is copied aside.
 _CACHE_KIB = 16 * 1024
 _STEP_BYTES = 1 << 20
-# A person waits for a restore, and busy writers leave the lock free for moments
-# only: many short tries. Inside one, new readers are held off while the present
-# ones leave.
+# A person waits for a restore, and busy writers release the lock only briefly,
+# so make many short tries. During each one, new readers are blocked while
+# the present ones finish.
 LOCK_WAIT_S = 30.0
 _TRY_MS = 100
 _BETWEEN_TRIES_S = 0.005
@@ -38,7 +38,7 @@ _ROLLBACK_JOURNAL = b"\1\1"
 
 @dataclass(slots=True)
 class _Turn:
-    """Between the steps of one backup call; `locked_at` is monotonic, None before the lock."""
+    """Progress callback of a backup call; `locked_at` is monotonic, None before the lock."""
 
     keep_aside: Callable[[], None]
     deadline: float
@@ -47,7 +47,7 @@ class _Turn:
     locked_at: float | None = None
 
     def __call__(self, status: int, remaining: int, total: int) -> None:
-        """SQLite has made a step; `status` is its code."""
+        """Handle one step of SQLite, which returned the code `status`."""
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             if time.monotonic() > self.deadline:
                 raise BackupError(
@@ -63,14 +63,14 @@ class _Turn:
 
 
 def _unchecked() -> None:
-    """Nothing can be ended yet."""
+    """Do nothing, because nothing can be cancelled yet."""
 
 
 def refuse_misfit(target: Path, page_size: int, page_count: int) -> int:
-    """The target's size in bytes, if a copy of this shape can be written into it.
+    """Return the target's size in bytes if a copy of this shape can be written into it.
 
     Raises:
-        Trouble: it cannot be opened as a database, or its shape forbids it.
+        BackupError: it cannot be opened as a database, or its shape does not allow it.
     """
     if page_count < 2:
         raise BackupError(
@@ -98,17 +98,17 @@ def refuse_misfit(target: Path, page_size: int, page_count: int) -> int:
 
 
 def write_into(target: Path, scratch: ScratchFile, aside: Path, prefix: str, step: Step) -> float:
-    """Make the content of `target` that of `scratch`; how long it was locked, in seconds.
+    """Replace the content of `target` with `scratch`; return how long it was locked, in seconds.
 
-    aside: where the content before is kept; there only if all went well.
+    aside: where the previous content is kept; it exists only after success.
 
     Raises:
-        DatabaseTrouble, Trouble, sqlite3.Error, OSError: the target is as before.
+        DatabaseError, BackupError, sqlite3.Error, OSError: the target is unchanged.
     """
     wal = sqlite.inspect(target).wal
     if not wal:
-        # A log's mark in the copied header would turn the target to WAL under
-        # the feet of its users.
+        # A copied header that says WAL would switch the target to WAL while
+        # other programs use it.
         os.pwrite(scratch.descriptor, _ROLLBACK_JOURNAL, _WRITE_VERSION_AT)
     descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -140,13 +140,13 @@ def _written(
     keep_aside: Callable[[], None],
     step: Step,
 ) -> float:
-    """SQLite's backup call from `source` into `living`; how long it held the lock, in seconds."""
+    """Run SQLite's backup call from `source` to `living`; return the seconds of the lock."""
     living.execute(f"PRAGMA busy_timeout = {_TRY_MS}")
     living.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     source.execute("BEGIN")
     shape = introspection.shape(source)
     turn = _Turn(keep_aside, time.monotonic() + LOCK_WAIT_S, shape.page_size, step)
-    # Half at most: the first step must not be the last, too.
+    # At most half of the pages, so that the first step is not the last one.
     pages = min(max(1, _STEP_BYTES // shape.page_size), shape.page_count // 2)
     source.backup(living, pages=pages, progress=turn, sleep=_BETWEEN_TRIES_S)
     ended_at = time.monotonic()
@@ -154,14 +154,14 @@ def _written(
 
 
 def _aside_of_wal(target: Path, _descriptor: int, kept: ScratchFile) -> None:
-    """Through a second reader, which a writer does not hinder."""
+    """Copy the content through a second reader, which a WAL writer does not block."""
     with closing(introspection.beside(target, sqlite.BUSY_TIMEOUT_S)) as reader:
-        newer_schema.lenient(reader)  # pages are copied, whatever stands in them
+        newer_schema.lenient(reader)  # pages are copied regardless of their content
         fill(reader, kept.path, -1, lambda: None)
 
 
 def _aside_of_file(target: Path, descriptor: int, kept: ScratchFile) -> None:
-    """Under a rollback journal the lock lets no reader in; nothing is in the file yet."""
+    """Copy the file itself: a rollback journal locks readers out, but it is unchanged yet."""
     place = 0
     while block := os.pread(descriptor, stream.BLOCK_BYTES, place):
         stream.write_all(kept.descriptor, block)
@@ -169,7 +169,7 @@ def _aside_of_file(target: Path, descriptor: int, kept: ScratchFile) -> None:
 
 
 def _name(target: Path, kept: ScratchFile, aside: Path) -> None:
-    """On disk and under its name before the target changes; as readable as the target is."""
+    """Sync and rename the kept content before the target changes; copy owner and mode."""
     found = os.stat(target)
     ownership.give(kept.descriptor, found.st_mode, found.st_uid, found.st_gid)
     os.fsync(kept.descriptor)
@@ -178,7 +178,7 @@ def _name(target: Path, kept: ScratchFile, aside: Path) -> None:
 
 
 def _empty_log(living: sqlite3.Connection) -> None:
-    """The log is as long as the database now; if readers keep it, it stays so for a while."""
+    """Truncate the log, which is as large as the database; skip it while readers use it."""
     with suppress(sqlite3.OperationalError):
         living.execute("PRAGMA busy_timeout = 1000")
         living.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,8 +1,7 @@
-"""Second copies in other folders: carried over, read back, then named.
+"""Make second copies in other folders: copy, read back, then publish.
 
-The copy in the first folder is proven already; here it is only to arrive
-byte for byte. The law: a folder that is missing is never made, and whatever
-goes wrong here leaves the first copy as it is.
+The first copy is verified already, so only equal bytes are checked here. Invariant: a
+missing folder is never created, and a failure leaves the first copy unchanged.
 """
 
 import hashlib
@@ -17,13 +16,13 @@ from workers.backup.stream import Step
 
 
 def carry(copy: Path, manifest: Manifest, target: Path, step: Step) -> Path:
-    """The second copy of `copy` in the folder `target`, verified.
+    """Copy `copy` to the folder `target`, verify it and return its path.
 
-    step: called with the bytes carried so far; may raise.
+    step: called with the bytes copied so far; may raise.
 
     Raises:
-        Trouble: the folder is missing, full, in use or not writable, or what
-            was read back differs; nothing is left under the copy's name.
+        BackupError: the folder is missing, full, in use or not writable, or the bytes
+            read back differ; no file with the copy's name is left.
     """
     try:
         repository.existing(target)
@@ -58,9 +57,9 @@ def _refuse_itself(copy: Path, target: Path) -> None:
 
 
 def _named(manifest: Manifest, target: Path) -> Manifest:
-    """With a name after all copies in `target`, where another service may have put some."""
+    """Return the manifest with a name after all copies in `target`, which services may share."""
     named = filenames.parse(manifest.name)
-    assert named is not None  # as `work` has made it
+    assert named is not None  # create_backup() made the name
     name, is_later = repository.next_name(target, named.stem, named.taken_at)
     return replace(manifest, name=name, name_is_later=True) if is_later else manifest
 

@@ -1,7 +1,7 @@
-"""Which copy is meant by `latest`, or by a time as people say it.
+"""Find the copy meant by `latest` or by a time such as `Tue 08:00`.
 
-Pure: the instant and the zone are given. The law: only a verified copy is
-chosen, and the one taken at or before the time that was said.
+Pure: the time and the time zone are arguments. Invariant: only a verified copy is chosen,
+and the newest one taken at or before the requested time.
 """
 
 import os
@@ -23,10 +23,10 @@ _EXPECTED = 'expected "latest", "Tue 08:00", "yesterday 08:00", "08:00" or "2026
 
 
 def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> Backup:
-    """The newest verified copy, of the time `wanted` if that is not `latest`.
+    """Return the newest verified copy, at or before the time `wanted` unless it is `latest`.
 
     Raises:
-        Trouble: there is none, or `wanted` is no time; the text says what there is.
+        BackupError: there is none, or `wanted` is not a time; the text says what exists.
     """
     proven = sorted(
         (one for one in backups if one.state is State.VERIFIED), key=lambda one: one.order
@@ -36,13 +36,13 @@ def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> 
             f"no verified copy among {len(backups)}; see: nightshift backups."
             " One that nothing proves: restore FILE --unproven, or gunzip -c FILE > TARGET"
         )
-    # A clock that was wrong once would else name the latest for years.
+    # Otherwise a copy made with a wrong clock would be the latest for years.
     present = [one for one in proven if not is_in_future(one, now)] or proven
     if wanted == LATEST:
         return present[-1]
     limit = instant(wanted, now, zone)
-    # The end of today is to come; what is dated until then is not taken yet. A
-    # later day can only mean a copy that is dated so.
+    # The end of today is in the future; ignore copies dated between now and then. A
+    # later day can only mean a copy with such a date.
     if limit.astimezone(ZoneInfo(zone)).date() == now.astimezone(ZoneInfo(zone)).date():
         proven = present
     older = [one for one in proven if one.taken_at <= limit]
@@ -56,10 +56,10 @@ def choose(backups: Sequence[Backup], wanted: str, now: datetime, zone: str) -> 
 
 
 def of_database(backups: Sequence[Backup], database: Path | None) -> list[Backup]:
-    """Those of one database; of the only one, if none is named.
+    """Return the copies of one database, or of the only one if none is given.
 
     Raises:
-        Trouble: there are copies of several, and none is named; or of others only.
+        BackupError: several databases have copies and none is given, or it has no copy.
     """
     sources = sorted({one.source for one in backups if one.source})
     if database is not None:
@@ -75,12 +75,12 @@ def of_database(backups: Sequence[Backup], database: Path | None) -> list[Backup
 
 
 def instant(text: str, now: datetime, zone: str) -> datetime:
-    """The instant (aware, UTC) that `text` means in `zone`.
+    """Return the time (aware, UTC) that `text` means in `zone`.
 
-    A weekday or a clock time is the last one before `now`; a day alone is its end.
+    A weekday or a clock time is the last one before `now`; a date alone is its end.
 
     Raises:
-        Trouble: it is no time.
+        BackupError: it is not a time.
     """
     said = text.strip() if len(text) <= _LONGEST else ""
     dated = _dated(said, ZoneInfo(zone))
@@ -102,7 +102,7 @@ def _dated(said: str, zone: ZoneInfo) -> datetime | None:
         found = datetime.fromisoformat(said)
     except ValueError:
         return None
-    # Nobody has copies of other years; near the ends of time a zone leads out of it.
+    # No copies exist of other years; near the limits a zone conversion overflows.
     if found.year not in _YEARS:
         return None
     if re.fullmatch(r"[0-9-]+", said):
@@ -111,7 +111,7 @@ def _dated(said: str, zone: ZoneInfo) -> datetime | None:
 
 
 def _days_back(day: str | None, local: datetime, text: str) -> tuple[int, int]:
-    """How many days ago, and how many if that is still to come."""
+    """Return how many days ago, and how many if that time is still in the future."""
     match day:
         case None:
             return 0, 1

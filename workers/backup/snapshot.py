@@ -1,13 +1,12 @@
-"""A consistent snapshot of a living database, as bytes to be read once.
+"""Take a consistent snapshot of a database in use, as bytes to be read once.
 
-Two ways. *Frozen*, in WAL mode: with the write lock held for an instant the
-log is emptied into the main file, and a reader is put on read-lock 0, under
-which nobody may write to the main file; the file is then read as it stands,
-while writers go on into the log. *Copied*, for a rollback journal and for
-whatever keeps the log from being emptied: SQLite copies the pages into a
-scratch file under one read transaction, which no writer can starve.
-The law: our own descriptor of the main file is opened before SQLite's and
-closed after them, since closing it drops SQLite's locks in this process.
+*Frozen*, in WAL mode: with the write lock held briefly, the log is checkpointed completely
+and a reader takes read-lock 0, under which no process may write to the main file. The file
+is then read directly while writers append to the log. *Copied*, for a rollback journal or
+when the log cannot be emptied: SQLite copies the pages into a scratch file under one read
+transaction, which no writer can starve.
+Invariant: our own descriptor of the main file is opened before SQLite's and closed after
+them, because closing it drops SQLite's locks in this process.
 """
 
 import errno
@@ -28,19 +27,19 @@ from workers.units import format_duration
 
 FROZEN, COPIED = "frozen", "copied"
 _USE_WAL = "with PRAGMA journal_mode = WAL they would wait for milliseconds"
-# The log is emptied beforehand this often, so that little is left to do while writers wait.
+# Checkpoints before the lock is taken, so that little is left to do while writers wait.
 _CHECKPOINTS_BEFORE = 3
 _COPY_STEP_BYTES = 16 << 20
-# Who holds the write lock for longer is not waited for: the other way needs no such lock.
+# If the write lock is held for longer, use the other method, which needs no such lock.
 _LOCK_WAIT_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The first `size_bytes` of `descriptor` are the database at one instant.
+    """The first `size_bytes` of `descriptor`, which are the database at one time.
 
-    taken_at: seconds since the epoch. rows: by table, being counted meanwhile.
-    advice: what would spare the writers, or empty.
+    taken_at: seconds since the epoch. rows: by table, counted concurrently.
+    advice: how to make writers wait less, or empty.
     """
 
     descriptor: int
@@ -55,14 +54,14 @@ class Snapshot:
 
 @contextmanager
 def snapshot(path: Path, prefix: Path, check: Callable[[], None]) -> Iterator[Snapshot]:
-    """The database at `path`, held still as long as the context lasts.
+    """Yield a snapshot of the database at `path`, valid inside the context.
 
-    prefix: of a scratch file, should one be needed. check: called now and
-    then while SQLite copies; what it raises ends the snapshot.
+    prefix: of a scratch file, if one is needed. check: called regularly while SQLite
+    copies; an exception from it ends the snapshot.
 
     Raises:
-        DatabaseTrouble, sqlite3.Error: it cannot be read.
-        Trouble: it was replaced meanwhile, or there is no room for scratch.
+        DatabaseError, sqlite3.Error: it cannot be read.
+        BackupError: it was replaced meanwhile, or there is no room for the scratch file.
     """
     face = sqlite.inspect(path)
     sqlite.refuse_lockout(face)
@@ -85,7 +84,7 @@ def snapshot(path: Path, prefix: Path, check: Callable[[], None]) -> Iterator[Sn
 
 
 def _freeze(first: sqlite3.Connection, second: sqlite3.Connection) -> tuple[float, str]:
-    """Leave `second` on read-lock 0; how long writers were held, and why it failed."""
+    """Put `second` on read-lock 0; return how long writers were held, and why it failed."""
     try:
         for _ in range(_CHECKPOINTS_BEFORE):
             busy, pages, moved = first.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -97,7 +96,7 @@ def _freeze(first: sqlite3.Connection, second: sqlite3.Connection) -> tuple[floa
         return 0.0, f"the write lock could not be had ({error})"
     began = time.monotonic()
     try:
-        # On `first` it would fail: a connection that writes cannot checkpoint.
+        # A connection that holds the write lock cannot checkpoint, so use `second`.
         busy, pages, moved = second.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if busy or pages < 0 or pages != moved:
             return time.monotonic() - began, "an old reader or a checkpoint keeps the WAL in use"
@@ -116,8 +115,8 @@ def _frozen(descriptor: int, reader: sqlite3.Connection, held: float) -> Iterato
     with _counting(reader) as rows:
         yield Snapshot(descriptor, size_bytes, shape, rows, taken_at, FROZEN, held, "")
     after = os.fstat(descriptor)
-    # Cannot be while read-lock 0 is held; a file system whose locks do not
-    # hold, or a program that ignores them, shows itself here.
+    # Impossible while read-lock 0 is held; detects a file system whose locks do
+    # not work, or a program that ignores them.
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
         raise BackupError("the database's main file was written to in spite of our lock", False)
 
@@ -131,8 +130,8 @@ def _copied(
 ) -> Iterator[Snapshot]:
     (path, descriptor), (why, held) = main, failed
     with repository.scratch(prefix.parent, prefix.name) as scratch:
-        # With a read transaction open, a copy in steps does not start again
-        # at each commit, and can be ended between them.
+        # With an open read transaction a copy in steps does not restart at each
+        # commit, and can be cancelled between the steps.
         lock_wait.begin_reading(source, check)
         began, taken_at = time.monotonic(), time.time()
         step = max(1, _COPY_STEP_BYTES // introspection.shape(source).page_size)
@@ -159,7 +158,7 @@ def fill(source: sqlite3.Connection, scratch: Path, pages: int, check: Callable[
     """Copy what `source` reads into an empty scratch file, `pages` at a time.
 
     Raises:
-        Trouble: the scratch file's volume is full.
+        BackupError: the scratch file's volume is full.
         sqlite3.Error: the source cannot be read.
     """
     try:
@@ -174,7 +173,7 @@ def fill(source: sqlite3.Connection, scratch: Path, pages: int, check: Callable[
 
 @contextmanager
 def _counting(connection: sqlite3.Connection) -> Iterator[Future[dict[str, int]]]:
-    """Rows by table, counted in a thread beside whatever the context does."""
+    """Count the rows by table in a thread while the context runs."""
     with ThreadPoolExecutor(1, "rows") as lane:
         try:
             yield lane.submit(introspection.rows, connection)

@@ -1,10 +1,10 @@
-"""What SQLite can say about a database, and what it cannot say here.
+"""Run SQLite's checks on a database and tell damage from what cannot be checked here.
 
-integrity_check is read in three kinds: damage of pages; findings about
-content, which the owner may live with (NULL in NOT NULL, an index that the
-owner's own SQLite orders otherwise); and checks that need something that only
-the owner's program has. The law: a check that cannot be made is a warning in
-words, never a silence and never damage. Enter at `integrity`, `foreign_keys`.
+Lines of integrity_check are of three kinds: damaged pages; faults of the content, which the
+owner may accept (NULL in NOT NULL, an index that the owner's SQLite sorts differently); and
+checks that need a function or collation of the owner's program.
+Invariant: a check that cannot be made is reported as a warning and never as damage. Enter at
+`integrity` and `foreign_keys`.
 """
 
 import re
@@ -19,28 +19,28 @@ from workers.backup.stub_functions import Missing, Stubs
 
 _SHOWN = 3
 _LONGEST_LINE = 160
-# integrity_check looks each row up in each index: with SQLite's usual 2 MB it
-# took twice as long on 1 GB. More would not fit into the 64 MB of a run.
+# integrity_check looks up each row in each index; SQLite's default cache of 2 MB doubled
+# its time on 1 GB. A larger one would not fit into the 64 MB of a run.
 _CACHE_KIB = 20 * 1024
-# An index of an unknown order gives one false finding a row; each must have its turn.
+# An index with an unknown order gives one false line per row; none may hide real ones.
 _ALL_LINES = 2**31 - 1
 _PAGES = "*** in database "
-# Pages that no tree holds are lost room and no lost content.
+# Pages in no tree are wasted space, not lost content.
 _UNUSED = re.compile(r"Page \d+(?: is|:) never used")
 _INDEX, _TABLE = "{} index", "{} table"
 _KEYS, _ROWS = "foreign keys of {} table", "rows of {} table"
 _PLURALS = {_INDEX: "es", _TABLE: "s", _KEYS: "s", _ROWS: "s"}
 _INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index' AND rootpage > 0"
-# A constraint or a computed column; a collation of a plain column is used by its indexes only.
+# A constraint or a computed column; only indexes use the collation of a plain column.
 _COMPUTED = re.compile(r"\bcheck\b|\bas\s*\(", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What integrity_check said, in words.
+    """The result of integrity_check as text.
 
-    damage: of pages, empty if there is none. unchecked: what it cannot say
-    here. findings: what it says against the content. Both a phrase each.
+    damage: damaged pages, empty if there are none. unchecked: what could not be checked
+    here. findings: faults of the content. Each is a list of phrases.
     """
 
     damage: str = ""
@@ -50,29 +50,29 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class _Untold:
-    """Indexes and tables of which integrity_check can say nothing; what each needs."""
+    """Indexes and tables that integrity_check cannot judge, and what each needs."""
 
     indexes: dict[str, Missing]
     tables: dict[str, Missing]
 
     def is_about(self, line: str) -> bool:
-        """Whether a line of integrity_check rests on a stub."""
+        """Return whether a line of integrity_check depends on a stub."""
         if any(line.endswith(f" index {name}") for name in self.indexes):
             return True
         return any(line.endswith(f" {name}") or f" {name}." in line for name in self.tables)
 
     def phrases(self) -> tuple[str, ...]:
-        """How many need what, a phrase for each missing thing."""
+        """Return a phrase for each missing thing with the number of objects that need it."""
         indexes = Counter(f"need {one}" for one in self.indexes.values())
         of_tables = Counter(f"need {one}" for one in self.tables.values())
         return (*_unchecked(_INDEX, indexes), *_unchecked(_TABLE, of_tables))
 
 
 def integrity(connection: sqlite3.Connection) -> Checked:
-    """All that integrity_check says about the database; `connection` may get stubs.
+    """Return the result of integrity_check; stubs may be added to `connection`.
 
     Raises:
-        sqlite3.Error: for a reason that says nothing about the database.
+        sqlite3.Error: for a reason unrelated to the database's content.
     """
     try:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -89,10 +89,10 @@ def integrity(connection: sqlite3.Connection) -> Checked:
 
 
 def foreign_keys(connection: sqlite3.Connection) -> tuple[int, tuple[str, ...]]:
-    """Rows whose parent is missing, and a phrase for each kind of key that cannot be checked here.
+    """Return the number of rows whose parent is missing, and phrases about unchecked keys.
 
     Raises:
-        sqlite3.Error: the database is damaged, or cannot be read.
+        sqlite3.Error: the database is damaged or cannot be read.
     """
     found, reasons = 0, Counter[str]()
     for name in introspection.names(connection):
@@ -106,13 +106,13 @@ def foreign_keys(connection: sqlite3.Connection) -> tuple[int, tuple[str, ...]]:
 
 
 def uncounted(connection: sqlite3.Connection, counted: int) -> tuple[str, ...]:
-    """A phrase about tables whose rows were not counted, if there are any."""
+    """Return a phrase about tables whose rows were not counted, if there are any."""
     lacking = introspection.count_ordinary(connection) - counted
     return _unchecked(_ROWS, Counter({"cannot be named or read here": lacking}))
 
 
 def _with_stubs(connection: sqlite3.Connection) -> Checked:
-    """As `integrity`, with stubs for what is missing; lines that rest on them are left out."""
+    """Check with stubs for what is missing, and drop the lines that depend on them."""
     indexes = _indexes_that_lack(connection)
     supply = Stubs(connection)
 
@@ -122,7 +122,7 @@ def _with_stubs(connection: sqlite3.Connection) -> Checked:
         return _judged(line for line in lines if not untold.is_about(line)), untold
 
     try:
-        # Pages first, with SQLite's own limit of lines: each takes memory inside SQLite.
+        # Pages first, with SQLite's own limit of lines, because each takes memory in SQLite.
         pages = supply.run(lambda: _judged(_lines(connection, "quick_check")))
         if pages.damage:
             return pages
@@ -135,7 +135,7 @@ def _with_stubs(connection: sqlite3.Connection) -> Checked:
 
 
 def _by_table(connection: sqlite3.Connection) -> Checked:
-    """Table by table, where one of them makes the check of all impossible."""
+    """Check each table by itself, where one table makes the check of all impossible."""
     damage, findings, reasons = "", list[str](), Counter[str]()
     for name in introspection.names(connection):
         check = f'integrity_check("{introspection.quoted(name)}")'
@@ -153,11 +153,11 @@ def _by_table(connection: sqlite3.Connection) -> Checked:
 
 
 def _indexes_that_lack(connection: sqlite3.Connection) -> dict[str, Missing]:
-    """The indexes that need what we have not, found out without reading them."""
+    """Return the indexes that need something missing, without reading them."""
     found = {}
     for name in introspection.texts(connection, _INDEXES):
         try:
-            # Prepared and not run: an index is built by all that it is checked with.
+            # Only prepared: building an index needs everything that checking it needs.
             connection.execute(f'EXPLAIN REINDEX main."{introspection.quoted(name)}"').close()
         except (sqlite3.Error, UnicodeError) as error:
             if lack := stub_functions.missing(error):
@@ -166,7 +166,7 @@ def _indexes_that_lack(connection: sqlite3.Connection) -> dict[str, Missing]:
 
 
 def _tables_that_lack(connection: sqlite3.Connection, missing: Set[Missing]) -> dict[str, Missing]:
-    """The tables whose own order, constraints or computed columns need one of `missing`."""
+    """Return the tables whose order, constraints or computed columns need one of `missing`."""
     found = {}
     for name, sql in introspection.definitions(connection):
         is_index = re.search(r"\bwithout\s+rowid\b", sql, re.IGNORECASE) is not None
@@ -178,13 +178,13 @@ def _tables_that_lack(connection: sqlite3.Connection, missing: Set[Missing]) -> 
 
 
 def _lines(connection: sqlite3.Connection, check: str) -> Iterator[str]:
-    """What a check says, a row each; nothing if all is well."""
+    """Return the rows of a check; empty if it found nothing."""
     rows = connection.execute(f"PRAGMA {check}")
     return (str(row[0]) for row in rows if row[0] != "ok")
 
 
 def _judged(rows: Iterable[str]) -> Checked:
-    """Rows of integrity_check as damage and findings: the first few of each, and how many."""
+    """Return rows of integrity_check as damage and findings: the first of each, and counts."""
     damage, unused, content = _Some(), _Some(), _Some()
     for row in rows:
         if not row.startswith(_PAGES):
@@ -196,7 +196,7 @@ def _judged(rows: Iterable[str]) -> Checked:
 
 
 class _Some:
-    """The first few of many lines, and how many there are."""
+    """The first few of many lines, and their number."""
 
     def __init__(self) -> None:
         self._shown: list[str] = []
@@ -205,7 +205,7 @@ class _Some:
     def add(self, line: str) -> None:
         self.count += 1
         if len(self._shown) < _SHOWN:
-            # Names come from anybody: a line break would forge a line of the log.
+            # Names are untrusted: a line break would forge a log line.
             text = line if line.isprintable() else ascii(line)[1:-1]
             self._shown.append(text[:_LONGEST_LINE])
 
@@ -215,13 +215,13 @@ class _Some:
 
 
 def _reason(error: Exception) -> str:
-    """Why a check cannot be made, as the end of a sentence about several things."""
+    """Return why a check cannot be made, as the predicate of a sentence in the plural."""
     lack = stub_functions.missing(error)
     return f"need {lack}" if lack else f"cannot be checked here: {error}"
 
 
 def _unchecked(what: str, reasons: Counter[str]) -> tuple[str, ...]:
-    """`1 index needs collation x`, a phrase for each reason; what: `{} index`."""
+    """Return a phrase such as `1 index needs collation x` for each reason; what: `{} index`."""
     said = []
     for reason, count in sorted(reasons.items()):
         subject = what.format(count) + ("" if count == 1 else _PLURALS[what])

@@ -1,9 +1,9 @@
-"""Database bytes into a copy and back, in one pass each, memory bounded.
+"""Pack a database into a copy and unpack it, in one pass each, with bounded memory.
 
-Hashes are made on the way, so that what is packed is read once. The law: about
-AHEAD blocks, or pieces of _MOST_INFLATED_BYTES, are in memory, whatever the
-size; `step(done_bytes)` is called after each and may raise, which ends the pass.
-Threads pay here: isal, zlib and hashlib let go of the interpreter's lock.
+Hashes are computed in the same pass. Invariant: about AHEAD blocks, or pieces of
+_MOST_INFLATED_BYTES, are in memory regardless of the size. `step(done_bytes)` is called
+after each; an exception from it ends the pass. Threads help because isal, zlib and hashlib
+release the GIL.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from typing import Any
 from workers.backup import gzip_codec
 
 BLOCK_BYTES = 1 << 19
-# What one piece of this inflates to nearly always fits; of larger ones the rest
-# is copied again and again, smaller ones are many to hand over.
+# What one piece of this size inflates to nearly always fits. The rest of a larger
+# piece is copied repeatedly, and smaller ones cost more hand-overs.
 _READ_BYTES, _MOST_INFLATED_BYTES = 1 << 17, 1 << 20
-# Compressing threads beside the one that reads, hashes and writes. isal takes
-# about as long as that one: on two cores a second would only be in its way.
-# More than two take more cores than a service should.
+# Compressing threads beside the thread that reads, hashes and writes. isal takes
+# about as long as that thread, so on two cores a second one would only compete.
+# More than two use more cores than a service should.
 _MOST_COMPRESSORS = 2
 AHEAD = 6
-# malloc.h: from which size memory is given back at once, and how much may lie idle.
+# malloc.h: size from which memory is returned at once, and how much may stay unused.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 4 * 1024 * 1024
 _SAMPLES, _SAMPLE_BYTES = 16, 1 << 18
@@ -37,7 +37,7 @@ Step = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Hash (SHA-256, hex) and size of both forms; `database_*` is the uncompressed one."""
+    """SHA-256 (hex) and size of both forms; `database_*` is the uncompressed one."""
 
     sha256: str
     size_bytes: int
@@ -47,7 +47,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """Hash (SHA-256, hex) and size of a copy, and how many bytes it held."""
+    """SHA-256 (hex) and size of a copy, and the size of its content in bytes."""
 
     sha256: str
     size_bytes: int
@@ -55,13 +55,13 @@ class Unpacked:
 
 
 class BadCopyError(Exception):
-    """The bytes are no whole gzip member, or hold more than they should."""
+    """Bytes that are not one complete gzip member, or that hold more than expected."""
 
 
 def pack(
     source: int, size_bytes: int, target: int, level: int, made_at: float, step: Step
 ) -> Sums:
-    """Write the first `size_bytes` of descriptor `source` to `target`, compressed.
+    """Compress the first `size_bytes` of descriptor `source` into `target`; return the sums.
 
     Raises:
         EOFError: the source is shorter.
@@ -89,10 +89,10 @@ def pack(
 
 
 def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
-    """Write what the copy in descriptor `source` holds to `target`.
+    """Decompress the copy in descriptor `source` into `target`; return its hash and sizes.
 
     Raises:
-        BadCopy: no whole gzip member, something after its end, or more than `most_bytes`.
+        BadCopyError: not one complete gzip member, or more than `most_bytes`.
         OSError: reading or writing failed.
     """
     _keep_memory()
@@ -123,7 +123,7 @@ def unpack(source: int, target: int, most_bytes: int, step: Step) -> Unpacked:
 
 
 def digest(source: int, step: Step) -> tuple[str, int]:
-    """SHA-256 and size of all that descriptor `source` holds from its place on."""
+    """Return the SHA-256 and size of descriptor `source` from its current position on."""
     whole, size_bytes = hashlib.sha256(), 0
     while chunk := os.read(source, BLOCK_BYTES):
         whole.update(chunk)
@@ -133,7 +133,7 @@ def digest(source: int, step: Step) -> tuple[str, int]:
 
 
 def estimate(source: int, size_bytes: int, level: int) -> int:
-    """About how many bytes the copy will have, from samples all over the file."""
+    """Return the approximate size of the copy in bytes, from samples across the file."""
     if not size_bytes:
         return 0
     stride = max(size_bytes // _SAMPLES, _SAMPLE_BYTES)
@@ -146,18 +146,18 @@ def estimate(source: int, size_bytes: int, level: int) -> int:
 
 
 def write_all(target: int, piece: bytes) -> None:
-    """Write all of `piece`; a write may take a part at a time."""
+    """Write all of `piece`, in several writes if needed."""
     rest = memoryview(piece)
     while rest:
         rest = rest[os.write(target, rest) :]
 
 
 def _keep_memory() -> None:
-    """Have each block in the memory of the one before it.
+    """Make malloc reuse the memory of earlier blocks.
 
-    glibc would give it back and take it anew, page by page: a tenth of the time.
+    glibc would return and fault it in again page by page, which costs a tenth of the time.
     """
-    # Other libraries of C have no such switch.
+    # Other C libraries have no mallopt.
     with contextlib.suppress(AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
@@ -165,7 +165,7 @@ def _keep_memory() -> None:
 
 
 class _Sink:
-    """A descriptor that hashes and counts what it is given."""
+    """A descriptor wrapper that hashes and counts what is written."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -194,7 +194,7 @@ def _exactly(source: int, place: int, count: int) -> bytes:
 
 
 def _inflated(inflater: Any, chunk: bytes) -> bytes:
-    """At most _MOST_INFLATED_BYTES of what `chunk` holds; empty when it holds no more."""
+    """Return at most _MOST_INFLATED_BYTES of the content of `chunk`; empty at its end."""
     if not chunk:
         return b""
     if inflater.eof:

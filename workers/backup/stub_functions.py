@@ -1,9 +1,8 @@
-"""Stubs for what a database needs of its owner's program: collations and functions.
+"""Stubs for collations and functions that only the owner's program registers.
 
-A database may name collations and SQL functions that only its own program
-registers; SQLite then refuses statements that touch them. With a stub such a
-statement can be prepared, but whatever it finds out about order or computed
-values means nothing. The law: a stub lives in a connection of ours alone.
+SQLite refuses statements that use a missing collation or function. With a stub the
+statement can be prepared, but its results about order or computed values mean nothing.
+Invariant: a stub is added to our own connections only.
 """
 
 import locale
@@ -15,7 +14,7 @@ from typing import TypeVar
 
 from workers import sqlite
 
-# More different names than any schema has; a database made to tease us has an end.
+# More names than any real schema has; bounds the work for a malicious database.
 _MOST_STUBS = 1000
 _COLLATION = re.compile(r"no such collation sequence: (.+)", re.DOTALL)
 _FUNCTION = re.compile(
@@ -23,7 +22,7 @@ _FUNCTION = re.compile(
     r"(.+?)(?:\(\))?",
     re.DOTALL,
 )
-# What SQLite says with these is about the database; anything else is about the moment.
+# Temporary conditions such as locks; any other error is about the database.
 _OF_THE_MOMENT = frozenset(
     {"SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_INTERRUPT", "SQLITE_IOERR", "SQLITE_NOMEM"}
     | {"SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL"}
@@ -33,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Something that only the owner's program has; kind: `collation` or `function`."""
+    """A part of the owner's program that is missing; kind: `collation` or `function`."""
 
     kind: str
     name: str
@@ -43,7 +42,7 @@ class Missing:
 
 
 def missing(error: Exception) -> Missing | None:
-    """What a statement lacked, as SQLite's error tells it; None for any other error."""
+    """Return what a statement lacked according to SQLite's error; None for other errors."""
     for kind, pattern in (("collation", _COLLATION), ("function", _FUNCTION)):
         if found := pattern.fullmatch(str(error)):
             return Missing(kind, found[1])
@@ -51,9 +50,9 @@ def missing(error: Exception) -> Missing | None:
 
 
 def is_uncheckable(error: Exception) -> bool:
-    """Whether `error` says that a check cannot be made here, and nothing about the pages.
+    """Return whether `error` says that a check cannot be made here, rather than damage.
 
-    A message with a name that is no UTF-8 reaches us as a UnicodeError.
+    A message with a name that is not UTF-8 arrives as a UnicodeError.
     """
     if not isinstance(error, sqlite3.Error):
         return isinstance(error, UnicodeError)
@@ -63,17 +62,17 @@ def is_uncheckable(error: Exception) -> bool:
 
 
 class Stubs:
-    """The stubs of one connection, added as its statements turn out to need them."""
+    """The stubs of one connection, added when its statements need them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.missing = set[Missing]()
 
     def run(self, query: Callable[[], T]) -> T:
-        """What `query()` returns, once all that it lacks is there.
+        """Return the result of `query()`, retried with stubs for all that it lacks.
 
         Raises:
-            sqlite3.Error, UnicodeError: it fails for another reason.
+            sqlite3.Error, UnicodeError: it failed for another reason.
         """
         while True:
             try:
@@ -88,11 +87,11 @@ class Stubs:
 
 def _supply(connection: sqlite3.Connection, lacking: Missing) -> None:
     if lacking.kind == "collation":
-        # Written in C: one of Python would be called for each comparison of a check.
+        # In C, because a check calls it for each comparison.
         connection.create_collation(lacking.name, locale.strcoll)
     else:
         connection.create_function(lacking.name, -1, _nothing, deterministic=True)
 
 
 def _nothing(*_values: object) -> None:
-    """NULL, which no constraint refuses."""
+    """Return NULL, which satisfies every constraint."""

@@ -1,8 +1,8 @@
-"""A gzip file that nothing proves: what can be checked of it all the same.
+"""Check a gzip file without a manifest as far as possible.
 
-A copy is nothing but gzip, so that it is of use without its sidecar, its
-manifest and its name. Then gzip's own checksum and SQLite speak for it, and a
-hash beside it, where there is one.
+A copy is a plain gzip file, so it can be used without its sidecar, manifest and name.
+It is then checked by gzip's own checksum, by SQLite, and by the hash of a sidecar if there
+is one.
 """
 
 import os
@@ -26,10 +26,10 @@ _MAGIC = b"SQLite format 3\0"
 
 
 def look(copy: Path) -> int:
-    """The mode that a database restored from the file gets.
+    """Return the mode that a database restored from the file gets.
 
     Raises:
-        Trouble: there is no such file, or it is no plain one.
+        BackupError: the file does not exist or is not a regular file.
     """
     try:
         found = os.stat(copy)
@@ -39,15 +39,15 @@ def look(copy: Path) -> int:
         raise from_os_error(f"look at copy {copy}", copy.parent, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise BackupError(f"copy {copy} is no plain file")
-    # A copy may be there for reading only; a database is to be used.
+    # A copy may be read-only, but a database must be writable.
     return stat.S_IMODE(found.st_mode) & 0o666 | 0o600
 
 
 def known_hash(copy: Path) -> str:
-    """The SHA-256 (hex) of which a sidecar of the file tells; empty if there is none.
+    """Return the SHA-256 (hex) in the sidecar of the file, or an empty string without one.
 
     Raises:
-        Damaged: there is one, and it cannot be read or is of another file.
+        DamagedBackupError: the sidecar cannot be read or is of another file.
     """
     try:
         return manifest.sidecar_hash(copy)
@@ -56,19 +56,19 @@ def known_hash(copy: Path) -> str:
 
 
 def checked(sha256: str) -> str:
-    """What `examine` checks, in words."""
+    """Return what `examine` checks, as text."""
     known = f"the SHA-256 of its {filenames.SIDECAR}" if sha256 else "no SHA-256, as none is known"
     return f"gzip's CRC-32 and length, {known}, no manifest, integrity_check, foreign_key_check"
 
 
 def examine(copy: Path, sha256: str, scratch: ScratchFile, step: Step) -> Content:
-    """What is in the file, when it is whole; `scratch` holds it afterwards.
+    """Return the content of the file if it is complete; `scratch` then holds the database.
 
-    sha256: what the file's hash must be, empty if not known.
+    sha256: the expected hash of the file, empty if unknown.
 
     Raises:
-        Damaged: it is no whole gzip file of a sound database, or has another hash.
-        Trouble, sqlite3.Error: reading or writing failed.
+        DamagedBackupError: not a complete gzip file of a sound database, or another hash.
+        BackupError, sqlite3.Error: reading or writing failed.
     """
     most_bytes = free_bytes(scratch.path.parent)
     found = verify.unpacked(copy, copy, scratch, most_bytes, step)
@@ -83,7 +83,7 @@ def examine(copy: Path, sha256: str, scratch: ScratchFile, step: Step) -> Conten
 
 
 def with_a_way_out(trouble: BackupError, copy: Path, target: Path) -> BackupError:
-    """`trouble`, with what can be done all the same."""
+    """Return `trouble` with a hint at how to restore anyway."""
     by_hand = (
         f"by hand, unchecked: gunzip -c {shlex.quote(str(copy))} > {shlex.quote(str(target))}"
     )

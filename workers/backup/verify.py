@@ -1,8 +1,7 @@
-"""Is a copy still what was written? Read whole, unpacked, checked, counted.
+"""Verify a copy: read all of it, unpack, check and count.
 
-The finding is kept beside the copy (`<copy>.damaged`), since rotation must
-not count on a copy that somebody has seen to be damaged, and cannot afford
-to read them all.
+A negative result is recorded beside the copy (`<copy>.damaged`), because rotation must not
+rely on a copy known to be damaged and cannot afford to read all copies.
 """
 
 import os
@@ -31,14 +30,14 @@ from workers.backup.repository import ScratchFile
 from workers.backup.sqlite_checks import Checked
 from workers.backup.stream import Step, Sums, Unpacked
 
-# How long a wish to end may wait while SQLite checks.
+# Longest delay before a cancellation is noticed while SQLite checks.
 _LOOK_EVERY_S = 0.1
 _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a copy must turn out to be; `foreign_key_violations` None: to be found out."""
+    """The expected properties of a copy; `foreign_key_violations` None: not known."""
 
     sums: Sums
     shape: Shape
@@ -47,7 +46,7 @@ class Expected:
 
 
 def expected(manifest: Manifest) -> Expected:
-    """What a manifest promises."""
+    """Return what a manifest says about its copy."""
     sums = Sums(
         manifest.sha256,
         manifest.size_bytes,
@@ -59,11 +58,11 @@ def expected(manifest: Manifest) -> Expected:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a database with sound pages holds.
+    """The content of a database with sound pages.
 
-    rows: by table. indexed_rows: what the smallest index of each says of that.
-    unchecked: what could not be checked here. findings: what integrity_check
-    says against its content. Both a phrase each.
+    rows: by table. indexed_rows: the same, counted in the smallest index of each table.
+    unchecked: what could not be checked here. findings: faults of the content that
+    integrity_check found. Each is a list of phrases.
     """
 
     shape: Shape
@@ -75,26 +74,26 @@ class Content:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the database."""
+        """Return the size of the database."""
         return self.shape.page_size * self.shape.page_count
 
     @property
     def warnings(self) -> list[str]:
-        """Both, as sentences that stand alone."""
+        """Return `unchecked` and `findings` as complete sentences."""
         said = [f"integrity_check of the source says: {one}" for one in self.findings]
         return [*(f"unchecked: {one}" for one in self.unchecked), *said]
 
 
 def prove(copy: Path, name: Path, scratch: ScratchFile, want: Expected, step: Step) -> Content:
-    """What the copy holds, when it is what was written and its pages are sound.
+    """Return the content of the copy if it is what was written and its pages are sound.
 
-    copy: the file to read, whatever it is called yet; `name`: how to call it.
-    scratch: empty, holds the proven database afterwards.
+    copy: the file to read; name: its final path, for messages.
+    scratch: empty; holds the verified database afterwards.
 
     Raises:
-        Damaged: the copy is not what was written.
-        Unsound: it is, but the pages of the database in it are damaged.
-        Trouble, sqlite3.Error: reading or writing failed.
+        DamagedBackupError: the copy is not what was written.
+        SourceDamagedError: it is, but the pages of its database are damaged.
+        BackupError, sqlite3.Error: reading or writing failed.
     """
     found = unpacked(copy, name, scratch, want.sums.database_size_bytes, step)
     for what, have, must in (
@@ -119,16 +118,16 @@ def _judge(name: Path, what: str, have: object, must: object) -> None:
 def unpacked(
     copy: Path, name: Path, scratch: ScratchFile, most_bytes: int, step: Step
 ) -> Unpacked:
-    """The copy's hash and sizes; `scratch` holds what is in it.
+    """Unpack the copy into `scratch` and return its hash and sizes.
 
     Raises:
-        Damaged: it is no whole gzip file, or holds more than `most_bytes`.
-        Trouble: reading or writing failed.
+        DamagedBackupError: not a complete gzip file, or more than `most_bytes`.
+        BackupError: reading or writing failed.
     """
     try:
         descriptor = os.open(copy, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            # What was just written lies in memory; the proof is about the disk.
+            # Drop the page cache of a file just written, so that the disk is read.
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             return stream.unpack(descriptor, scratch.descriptor, most_bytes, step)
         finally:
@@ -140,12 +139,12 @@ def unpacked(
 
 
 def checked(scratch: ScratchFile, name: Path, sha256: str, check: Callable[[], None]) -> Content:
-    """What the database in `scratch` holds; sha256: what its hash must be, empty if not known.
+    """Return the content of the database in `scratch`; sha256: its hash, empty if unknown.
 
     Raises:
-        Damaged: it has another hash.
-        Unsound: its pages are damaged.
-        sqlite3.Error: it cannot be read, for a reason that says nothing about it.
+        DamagedBackupError: it has another hash.
+        SourceDamagedError: its pages are damaged.
+        sqlite3.Error: it cannot be read, for a reason unrelated to its content.
     """
     with (
         closing(newer_schema.private(scratch.path)) as one,
@@ -155,11 +154,11 @@ def checked(scratch: ScratchFile, name: Path, sha256: str, check: Callable[[], N
         running: list[Future[Any]] = [problems := lanes.submit(sqlite_checks.integrity, one)]
         try:
             if sha256:
-                # Here, where integrity_check leaves a core free, and not while unpacking.
+                # Here, while integrity_check leaves a core free, rather than while unpacking.
                 os.lseek(scratch.descriptor, 0, os.SEEK_SET)
                 found, _ = stream.digest(scratch.descriptor, lambda _: check())
                 _judge(name, "unpacks to SHA-256", found, sha256)
-            # Not before: integrity_check takes longest, and would have to share its core.
+            # Not earlier: integrity_check takes longest and would have to share its core.
             running.append(contents := lanes.submit(_contents, other))
             _await(running, check)
         except BaseException:
@@ -170,7 +169,7 @@ def checked(scratch: ScratchFile, name: Path, sha256: str, check: Callable[[], N
             unread = newer_schema.unreadable(scratch.path)
             content = replace(content, unchecked=(*unread, *content.unchecked))
         if content.warnings:
-            # Indexes are not to be trusted then.
+            # The indexes cannot be trusted.
             content = replace(content, rows=_attended(lanes, other, check))
         return content
 
@@ -193,7 +192,7 @@ def _attended(
 
 
 def _end(running: Sequence[Future[Any]], *connections: sqlite3.Connection) -> None:
-    # Again and again: an interrupt between two statements is lost.
+    # Repeatedly, because an interrupt between two statements has no effect.
     while wait(running, timeout=_LOOK_EVERY_S).not_done:
         for connection in connections:
             connection.interrupt()
@@ -224,7 +223,7 @@ def _compare(name: Path, have: Content, want: Expected) -> None:
         raise DamagedBackupError(
             name, f"holds a database of another shape: {have.shape}, expected {want.shape}"
         )
-    # A snapshot is counted by index, before anything is known of them.
+    # A snapshot counts rows through indexes, which have not been checked yet.
     if want.rows not in (have.rows, have.indexed_rows):
         raise DamagedBackupError(
             name, f"holds other rows than its snapshot: {_differences(have.rows, want.rows)}"
@@ -245,7 +244,7 @@ def _differences(have: dict[str, int], want: dict[str, int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A copy that was proven just now, what was found in it, and how long that took."""
+    """A copy that was just verified, its content and how long that took."""
 
     path: Path
     manifest: Manifest
@@ -254,26 +253,26 @@ class Verified:
 
 
 def no_cancel(_done_bytes: int) -> None:
-    """A step of which nobody wants to hear."""
+    """Ignore the progress and never cancel."""
 
 
 def verify(path: Path, step: Step = no_cancel) -> Verified:
-    """The copy at `path`, proven again.
+    """Verify the copy at `path` again and return the result.
 
-    A scratch file lies beside it meanwhile; where nothing can be written
-    there, in the folder for temporary files ($TMPDIR).
-    step: called with the bytes unpacked so far; may raise to end it.
+    A scratch file is created beside it, or in the folder for temporary files ($TMPDIR) if
+    the copy's folder is read-only.
+    step: called with the bytes unpacked so far; may raise to cancel.
 
     Raises:
-        Damaged: it, its sidecar or its manifest is not what was written; the
-            text names which. Noted beside the copy.
-        Unproven: sidecar or manifest are missing.
-        Trouble: it is no copy, or cannot be read, or there is no room.
+        DamagedBackupError: the copy, its sidecar or its manifest (the text names which)
+            is not what was written. Recorded beside the copy.
+        UnprovenError: the sidecar or the manifest is missing.
+        BackupError: it is not a copy, it cannot be read, or there is no room.
     """
     began = time.monotonic()
     try:
         manifest = read(path)
-        # Filling the volume up to find out would be everybody's trouble.
+        # Do not find out by filling the volume, which other programs use.
         place = repository.writable(path.parent)
         disk_space.require(place, manifest.database_size_bytes, f"to prove {path.name}")
         with repository.scratch(place, f"{path.name}.scratch-") as scratch:
@@ -281,7 +280,7 @@ def verify(path: Path, step: Step = no_cancel) -> Verified:
     except DamagedBackupError as damaged:
         write_mark(path, damaged.what)
         raise
-    # Found well: what was noted before was mended, or was the disk's bad day.
+    # Verified: the earlier finding was repaired, or was a temporary read error.
     with suppress(OSError):
         mark_path(path).unlink(missing_ok=True)
     return Verified(path, manifest, content, round(time.monotonic() - began, 3))

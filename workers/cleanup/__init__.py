@@ -1,9 +1,9 @@
-"""Cleanup: what nights leave behind goes, and a database is kept in shape.
+"""Cleanup: remove temporary files of killed runs and maintain a database.
 
-Here: the job `cleanup.run` and its plan. `leftovers.py` removes temporary
-files of killed runs, `pages.py` does ANALYZE, checkpoint and VACUUM, unless
-`row_numbers.py` speaks against it (`workers.virtual_tables` reads what indexes hold). The
-law: a database in use is no failure; what could not be done is a warning.
+This module holds the job `cleanup.run` and its plan. `leftovers.py` removes files,
+`maintenance.py` runs ANALYZE, checkpoint and VACUUM. `row_numbers.py` can object to VACUUM
+(`workers.virtual_tables` reads what indexes hold). Invariant: a database in use is not a
+failure; a step that was skipped is a warning.
 """
 
 import os
@@ -63,9 +63,9 @@ class Params:
 
 @dataclass(frozen=True, slots=True)
 class CleanupResult:
-    """What was done to the database; `warnings`: what was not, and why.
+    """What was done to the database; `warnings`: what was skipped, and why.
 
-    left_out: why VACUUM was not made, though it would pay; else empty.
+    left_out: why VACUUM was skipped although it would pay, or empty.
     """
 
     found: Pages
@@ -77,14 +77,14 @@ class CleanupResult:
 
 
 class CleanupCancelledError(Exception):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
-    """Clean up; counts, bytes freed, what was done, warnings, seconds.
+    """Clean up; return counts, bytes freed, steps done, warnings and seconds.
 
     Raises:
-        WorkerFailed: a path is wrong, the database is damaged or may not be written.
+        WorkerError: a path is wrong, or the database is damaged or cannot be written.
     """
     began = time.monotonic()
     try:
@@ -124,7 +124,10 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 
 
 def plan(params: Params, left: Sequence[Path], found: Pages, against: str) -> tuple[str, ...]:
-    """What a run would do, a line each; pure. against: why VACUUM is left out, or empty."""
+    """Return what a run would do, one line each; pure.
+
+    against: why VACUUM is skipped, or empty.
+    """
     share = f"{found.free_ratio:.1%} of its pages are free ({format_size(_free_bytes(found))})"
     if not maintenance.wants_vacuum(found, params.vacuum_free_ratio):
         vacuum = f"no VACUUM: {share}, it pays from {params.vacuum_free_ratio:.0%}"
@@ -185,11 +188,11 @@ def _vacuum(
     emptied: str,
     attended: Callable[[Callable[[], str]], str],
 ) -> tuple[str, str]:
-    """VACUUM if it pays: `done`, `not needed` or `left out`; and why it was left out."""
+    """Run VACUUM if it pays; return `done`, `not needed` or `left out`, and why it was skipped."""
     if not maintenance.wants_vacuum(found, params.vacuum_free_ratio):
         return "not needed", ""
     if emptied == "busy":
-        # It would write the whole database into a log that cannot be emptied.
+        # VACUUM would write the whole database into a log that cannot be emptied.
         return "left out", "VACUUM is left out while the WAL cannot be emptied"
     if against := _against(params, connection, found):
         return "left out", against
@@ -200,13 +203,13 @@ def _vacuum(
 
 
 def _against(params: Params, connection: sqlite3.Connection, found: Pages) -> str:
-    """Why VACUUM is left out, though it would pay; empty if it is not."""
+    """Return why VACUUM is skipped although it would pay, or an empty string."""
     objection = row_numbers.objection(row_numbers.schema(connection), params.vacuum_rowids)
     return objection or _lack(params.database, connection, found)
 
 
 def _lack(path: Path, connection: sqlite3.Connection, found: Pages) -> str:
-    """Why VACUUM has no room, with the numbers; empty if it has."""
+    """Return why VACUUM has no room, with the numbers, or an empty string."""
     wal = connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     needed = maintenance.needs(path, found, wal)
     volumes = disk_space.free([need.folder for need in needed])
@@ -227,12 +230,12 @@ def _free_bytes(found: Pages) -> int:
 
 
 def _size(path: Path) -> int:
-    """The main file and its log."""
+    """Return the size of the main file and its log in bytes."""
     sizes = 0
     # SQLite keeps the log beside the file itself, not beside a link to it.
     for file in (path, Path(f"{os.path.realpath(path)}-wal")):
         try:
             sizes += file.stat().st_size
-        except OSError:  # no log, or gone a moment ago
+        except OSError:  # no log, or removed meanwhile
             continue
     return sizes

@@ -1,7 +1,7 @@
-"""What killed runs left in folders of copies and beside a database.
+"""Remove files of killed runs from folders of copies and from beside a database.
 
-Known by the names that only our workers give, and old enough that no living
-run can own them. The law: nothing else is ever removed.
+The files are recognised by names that only these workers use, and are old enough that no
+running worker can own them. Invariant: nothing else is removed.
 """
 
 from collections.abc import Sequence, Set
@@ -12,13 +12,13 @@ from pathlib import Path
 from workers.backup import repository, restore
 from workers.backup.errors import BackupError, from_os_error
 
-# Younger ones may belong to a proof on another machine.
+# Younger files may belong to a verification on another machine.
 OLDER_THAN_S = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Which files went, their bytes, and what stood in the way of others."""
+    """The removed files, their size, and why others could not be removed."""
 
     paths: tuple[Path, ...]
     freed_bytes: int
@@ -26,10 +26,10 @@ class Removed:
 
 
 def found(path: Path, directories: Sequence[Path]) -> tuple[Path, ...]:
-    """Leftovers in `directories` and of restores to the database at `path`.
+    """Return the leftovers in `directories` and of restores to the database at `path`.
 
     Raises:
-        Trouble: a folder is not there, or cannot be read.
+        BackupError: a folder does not exist or cannot be read.
     """
     left = list[Path]()
     for directory in directories:
@@ -38,16 +38,16 @@ def found(path: Path, directories: Sequence[Path]) -> tuple[Path, ...]:
             left += [directory / name for name in repository.leftovers(directory, OLDER_THAN_S)]
         except OSError as error:
             raise from_os_error(f"list folder {directory}", directory, error) from error
-    with suppress(OSError):  # that the database's folder is not there is said of the database
+    with suppress(OSError):  # a missing folder is reported when the database is opened
         left += [path.with_name(name) for name in restore.leftovers(path, OLDER_THAN_S)]
     return tuple(left)
 
 
 def removed(path: Path, left: Sequence[Path]) -> Removed:
-    """Remove what `found` found.
+    """Remove the files that `found` returned.
 
     Raises:
-        Trouble: one could not be removed.
+        BackupError: one could not be removed.
     """
     gone, hindrances = dict[Path, int](), list[str]()
     for directory in sorted({one.parent for one in left}):
@@ -66,7 +66,7 @@ def removed(path: Path, left: Sequence[Path]) -> Removed:
 
 
 def _swept(path: Path, directory: Path, here: Set[str]) -> list[str]:
-    """The names that went: of restores by themselves, of copies under the folder's lock."""
+    """Remove leftovers and return their names; those of copies under the folder's lock."""
     restores = set(restore.leftovers(path, OLDER_THAN_S)) if directory == path.parent else set()
     gone = sorted(restores & here)
     for name in gone:
@@ -80,5 +80,5 @@ def _swept(path: Path, directory: Path, here: Set[str]) -> list[str]:
 def _size(path: Path) -> int:
     try:
         return path.lstat().st_size
-    except OSError:  # gone a moment ago
+    except OSError:  # removed meanwhile
         return 0

@@ -1,8 +1,7 @@
-"""The upkeep of a database's pages: statistics, log, free pages.
+"""Maintain the pages of a database: statistics, log and free pages.
 
-`wants_vacuum` and `needs` are pure; the rest are single steps over a
-connection. The law: a step that finds the database in use is no failure; it
-is left out and said.
+`wants_vacuum` and `needs` are pure; the other functions are single steps over a connection.
+Invariant: a step that finds the database in use does not fail; it is skipped and reported.
 """
 
 import os
@@ -15,16 +14,16 @@ from pathlib import Path
 from workers import sqlite
 from workers.backup.disk_space import Need
 
-# Writers wait while ANALYZE reads: so many rows of each index are enough for
-# the planner, and take milliseconds where all of them take seconds a gigabyte.
+# Writers wait while ANALYZE reads. This many rows of each index are enough for the
+# planner and take milliseconds; all rows would take seconds per gigabyte.
 _ANALYZED_ROWS = 1000
-# While a checkpoint waits for a reader, writers wait for it.
+# While a checkpoint waits for a reader, writers wait for the checkpoint.
 _CHECKPOINT_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """All pages of the main file, those that hold nothing, and how large one is."""
+    """The number of pages of the main file, of free pages, and the size of a page in bytes."""
 
     count: int
     free: int
@@ -32,12 +31,12 @@ class Pages:
 
     @property
     def free_ratio(self) -> float:
-        """The part that holds nothing, 0 to 1."""
+        """Return the free part, 0 to 1."""
         return self.free / self.count if self.count else 0.0
 
 
 def pages(connection: sqlite3.Connection) -> Pages:
-    """The pages as of now."""
+    """Return the current page counts of the database."""
 
     def pragma(name: str) -> int:
         return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
@@ -46,14 +45,14 @@ def pages(connection: sqlite3.Connection) -> Pages:
 
 
 def wants_vacuum(found: Pages, ratio: float) -> bool:
-    """Whether so many pages are free that writing the file anew pays."""
+    """Return whether enough pages are free to rewrite the file."""
     return found.free > 0 and found.free_ratio >= ratio
 
 
 def needs(path: Path, found: Pages, wal: bool) -> tuple[Need, ...]:
-    """What VACUUM takes until it is done."""
+    """Return the disk space that VACUUM needs while it runs."""
     content = (found.count - found.free) * found.size_bytes
-    # Under a rollback journal all pages that change are kept there first.
+    # A rollback journal first stores all pages that change.
     beside = content if wal else found.count * found.size_bytes
     scratch = Path(os.environ.get("SQLITE_TMPDIR") or tempfile.gettempdir())
     return (
@@ -63,7 +62,7 @@ def needs(path: Path, found: Pages, wal: bool) -> tuple[Need, ...]:
 
 
 def analyze(connection: sqlite3.Connection) -> None:
-    """Bring the planner's statistics up to date.
+    """Update the planner's statistics.
 
     Raises:
         sqlite3.Error: they could not be written; see `left_out`.
@@ -73,7 +72,7 @@ def analyze(connection: sqlite3.Connection) -> None:
 
 
 def checkpoint(connection: sqlite3.Connection, patience_s: float) -> str:
-    """Bring the log into the main file and empty it: `done`, `busy`, or `none` without a log.
+    """Move the log into the main file; return `done`, `busy`, or `none` without a log.
 
     patience_s: the connection's busy timeout, of which a part is used here.
 
@@ -96,16 +95,16 @@ def checkpoint(connection: sqlite3.Connection, patience_s: float) -> str:
 
 
 def vacuum(connection: sqlite3.Connection) -> None:
-    """Write the file anew, without its free pages.
+    """Rewrite the file without its free pages.
 
     Raises:
-        sqlite3.Error: it is as before; see `left_out`.
+        sqlite3.Error: the file is unchanged; see `left_out`.
     """
     connection.execute("VACUUM")
 
 
 def left_out(step: str, work: Callable[[], None]) -> str:
-    """Why `step` could not be done this time, in words; empty if it was.
+    """Run `work` and return why `step` was skipped, or an empty string if it was done.
 
     Raises:
         sqlite3.Error: for reasons that need a person, such as damage.

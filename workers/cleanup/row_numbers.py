@@ -1,9 +1,9 @@
-"""Which tables VACUUM may renumber, and what may hold their row numbers.
+"""Find the tables that VACUUM may renumber, and the indexes that hold their row numbers.
 
 VACUUM gives the rows of a table without an INTEGER PRIMARY KEY new numbers
-(sqlite.org/lang_vacuum.html). An index that holds the old ones - FTS with
-external content or none, R*Tree - then finds other rows, or "malformed". The
-law: the schema decides, and what it does not say counts as held.
+(sqlite.org/lang_vacuum.html). An index that holds the old ones (FTS with external or no
+content, R*Tree) then returns other rows, or "malformed". Invariant: the schema decides, and
+an index whose source it does not name counts as holding row numbers.
 """
 
 import sqlite3
@@ -14,9 +14,9 @@ from workers import virtual_tables
 from workers.virtual_tables import Virtual
 
 _SHOWN = 3
-# An alias of the row number is the one key that SQLite builds no index for, which tells
-# `INTEGER PRIMARY KEY` from `INT PRIMARY KEY` and `INTEGER PRIMARY KEY DESC`. What SQLite,
-# its modules (shadow tables) and this package make for themselves holds no numbers.
+# The only key without an index is an alias of the row number. This distinguishes
+# `INTEGER PRIMARY KEY` from `INT PRIMARY KEY` and `INTEGER PRIMARY KEY DESC`. Tables made by
+# SQLite, its modules (shadow tables) and this package hold no row numbers.
 _RENUMBERED = """
 SELECT t.name FROM pragma_table_list AS t
 WHERE t.schema = 'main' AND t.type = 'table' AND NOT t.wr
@@ -31,7 +31,7 @@ _ALLOWED = "if no program keeps row numbers of such tables: vacuum_rowids: true"
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a database has. renumbered: tables whose rows VACUUM may number anew."""
+    """The parts of a schema that matter here. renumbered: tables that VACUUM may renumber."""
 
     renumbered: tuple[str, ...]
     views: frozenset[str]
@@ -39,17 +39,17 @@ class Schema:
 
 
 def schema(connection: sqlite3.Connection) -> Schema:
-    """Read the schema, as far as row numbers are concerned."""
+    """Return the schema as far as row numbers are concerned."""
     renumbered = tuple(name for (name,) in connection.execute(_RENUMBERED))
     views = frozenset(name.lower() for (name,) in connection.execute(_VIEWS))
     return Schema(renumbered, views, virtual_tables.tables(connection))
 
 
 def objection(found: Schema, may_renumber: bool) -> str:
-    """Say why VACUUM must not renumber; empty if it may. Pure.
+    """Return why VACUUM must not renumber, or an empty string if it may. Pure.
 
-    may_renumber: no program keeps row numbers. An index that holds them is one
-    all the same.
+    may_renumber: no program stores row numbers. Indexes that hold them are still an
+    objection.
     """
     if not found.renumbered:
         return ""
@@ -68,7 +68,7 @@ def objection(found: Schema, may_renumber: bool) -> str:
 
 
 def _held(index: Virtual, renumbered: Mapping[str, str], views: frozenset[str]) -> str:
-    """The table among `renumbered` whose row numbers the index holds; empty if none."""
+    """Return the table among `renumbered` whose row numbers the index holds; empty if none."""
     if not index.holds_row_numbers:
         return ""
     content = index.content.lower()
@@ -76,7 +76,7 @@ def _held(index: Virtual, renumbered: Mapping[str, str], views: frozenset[str]) 
         return f"table {renumbered[content]}" if index.content_key in _ROW_NUMBERS else ""
     if content and content not in views:
         return ""
-    # A view, or nothing at all, does not say whose numbers they are.
+    # A view, or no content at all, does not tell which table the numbers refer to.
     first, *others = renumbered.values()
     return f"table {first}" + (f" (and {len(others)} more)" if others else "")
 

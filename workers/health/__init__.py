@@ -1,9 +1,9 @@
-"""Health: can everything be reached that the night needs, and is there room for it?
+"""Health: check that databases, disks, backups and services are usable.
 
-Here: the job `health.run`. `files.py` and `services.py` measure,
-`measures.py` says what, `judgement.py` what it means; the last two are pure.
-The law: a measure that fails is a value that is judged, never an exception,
-so that one trouble does not hide another.
+This module holds the job `health.run`. `local_checks.py` and `remote_checks.py` measure;
+`measurements.py` defines the results and `evaluation.py` rates them, both pure.
+Invariant: a failed measurement is a value that is rated, never an exception, so that one
+problem does not hide another.
 """
 
 import time
@@ -40,15 +40,15 @@ _LONGEST_COMPLAINT = 300
 
 
 class HealthCancelledError(Exception):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
-    """Measure and judge; score, word, complaints, figures.
+    """Measure and rate; return the score, the worst word, complaints and figures.
 
     Raises:
-        WorkerFailed: the score is too low or a check is critical; not
-            permanent, since the next attempt looks again.
+        WorkerError: the score is too low or a check is critical. Not permanent,
+            because the next attempt measures again.
     """
     if report.dry_run:
         lines = plan(params)
@@ -77,7 +77,7 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 
 
 def plan(params: Params) -> tuple[str, ...]:
-    """What a run would measure, a line each; pure."""
+    """Return what a run would measure, one line each; pure."""
     limits = params.limits
     lines = [
         f"{params.database}: readable, size, WAL, sample query, quick_check for at most"
@@ -105,7 +105,7 @@ def _measured(params: Params, report: Report) -> list[Measure]:
     found += local_checks.of_disks(path, folder)
     if folder is not None:
         found.append(local_checks.newest_backup(path, folder))
-        # What cannot be read has been said; that it cannot be copied follows.
+        # An unreadable database is reported already, and implies that it cannot be copied.
         if Database(path, "") in found:
             found.append(local_checks.next_backup(path, folder, limits.answer, check))
     found += chain.from_iterable(one.answer(deadline, check) for one in asked)
@@ -121,7 +121,7 @@ def _asked(params: Params) -> Iterator[remote_checks.RemoteCheck]:
 
 
 def _figures(measures: list[Measure]) -> Iterator[tuple[str, float]]:
-    """The numbers among what was measured, by the names of their gauges."""
+    """Yield the measured numbers with the names of their gauges."""
     for measure in measures:
         match measure:
             case DatabaseSize(size):

@@ -1,7 +1,7 @@
-"""What measures mean: checks, a score and a word. Pure.
+"""Rate measurements: checks, a score and a word. Pure.
 
-The law: the score begins at 100 and each check that is not healthy takes its
-points; the word is the worst check's. Enter at `judge`.
+Invariant: the score starts at 100 and each check that is not healthy subtracts its points;
+the word is that of the worst check. Enter at `judge`.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,11 +39,11 @@ _SECOND, _FIVE, _TEN = Duration(1.0), Duration(5.0), Duration(10.0)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Beyond which a measure is no longer healthy, and how long to measure.
+    """Limits up to which a measurement is healthy, and the time allowed for measuring.
 
-    disk_free: the part of a volume that must be free, 0 to 1. quick_check:
-    how long it may take; a larger database is checked by integrity.run.
-    answer: how long a server, or a lock on the database, may keep us waiting.
+    disk_free: the fraction of a volume that must be free, 0 to 1. quick_check: how long
+    it may take; integrity.run checks larger databases completely.
+    answer: how long to wait for a server or for a lock on the database.
     """
 
     backup_age: Duration = _TWO_DAYS
@@ -64,7 +64,7 @@ class Limits:
 
 
 class Word(StrEnum):
-    """From best to worst."""
+    """The rating of a check, from best to worst."""
 
     HEALTHY = "healthy"
     WARNING = "warning"
@@ -74,7 +74,7 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One measure, judged: what it costs, and a sentence that says what was found."""
+    """A rated measurement: its rating, the points it costs, and a sentence with the result."""
 
     name: str
     word: Word
@@ -84,7 +84,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All checks, as measured; the score, 0 to 100; the worst word."""
+    """All checks in order of measurement, the score (0 to 100) and the worst word."""
 
     checks: tuple[Check, ...]
     score: int
@@ -92,18 +92,18 @@ class Judgement:
 
     @property
     def fails(self) -> bool:
-        """Whether a person is needed."""
+        """Return whether the run fails, because a person is needed."""
         return self.score < FAILS_UNDER or self.word is Word.CRITICAL
 
     @property
     def complaints(self) -> tuple[Check, ...]:
-        """What is not healthy, the worst first."""
+        """Return the checks that are not healthy, worst first."""
         found = [check for check in self.checks if check.word is not Word.HEALTHY]
         return tuple(sorted(found, key=lambda check: (-_rank(check.word), -check.points)))
 
 
 def judge(measures: Sequence[Measure], limits: Limits) -> Judgement:
-    """The checks, the score and the word for what was measured."""
+    """Return the checks, the score and the word for the measurements."""
     checks = tuple(_check(measure, limits) for measure in measures)
     score = max(0, 100 - sum(check.points for check in checks))
     word = max((check.word for check in checks), key=_rank, default=Word.HEALTHY)
@@ -111,7 +111,7 @@ def judge(measures: Sequence[Measure], limits: Limits) -> Judgement:
 
 
 def sentence(judgement: Judgement) -> str:
-    """`health 65/100: the worst; the next`."""
+    """Return the result as text: `health 65/100: the worst; the next`."""
     texts = "; ".join(check.text for check in judgement.complaints)
     return f"health {judgement.score}/100: {texts or 'all is well'}"
 
@@ -223,7 +223,7 @@ def _amount(
     shown: Callable[[float], str],
     beyond: Word = Word.WARNING,
 ) -> Check:
-    """Healthy up to the limit, `beyond` above it."""
+    """Return a healthy check up to the limit, and one rated `beyond` above it."""
     if value > limit:
         return Check(name, beyond, _OTHER, f"{text}, expected at most {shown(limit)}")
     return _healthy(name, text)

@@ -1,8 +1,8 @@
-"""Measures taken on this machine: the database, its disks, its copies.
+"""Measure the local machine: the database, its disks and its copies.
 
-The law: every wait is bounded, and no file of the database is opened beside a
-connection to it, since closing it would drop SQLite's locks: one measure is
-over before the next begins.
+Invariant: every wait is bounded. No file of the database is opened while a connection to it
+exists, because closing the file would drop SQLite's locks; each measurement ends before the
+next one begins.
 """
 
 import os
@@ -44,11 +44,11 @@ Check = Callable[[], None]
 
 
 class LateError(Exception):
-    """A measure was not finished within its limit."""
+    """A measurement did not finish within its limit."""
 
 
 def newest_backup(path: Path, folder: Path) -> NewestBackup | NoBackup:
-    """The newest verified copy of the database at `path` in `folder`."""
+    """Return the age of the newest verified copy of the database at `path` in `folder`."""
     now = datetime.now(UTC)
     try:
         stem = filenames.stem(path)
@@ -65,7 +65,7 @@ def newest_backup(path: Path, folder: Path) -> NewestBackup | NoBackup:
 
 
 def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextBackup:
-    """Whether a backup could be made now, as the backup itself would say it."""
+    """Return whether a backup could be made now, using the backup's own checks."""
     try:
         wanted = backup.Params(path, folder)
         return NextBackup(
@@ -82,11 +82,11 @@ def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextB
 
 
 def of_disks(path: Path, folder: Path | None) -> Iterator[Disk]:
-    """The volumes of the database, of its copies and of temporary files, each once."""
+    """Yield the volumes of the database, its copies and temporary files, each once."""
     seen = set()
     beside = Path(os.path.realpath(path)).parent
     for place in (beside, folder, Path(tempfile.gettempdir())):
-        # A folder that is not there is another check's business.
+        # Another check reports a missing folder.
         with suppress(OSError):
             if place is not None and (number := os.stat(place).st_dev) not in seen:
                 seen.add(number)
@@ -95,12 +95,12 @@ def of_disks(path: Path, folder: Path | None) -> Iterator[Disk]:
 
 
 def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
-    """The database's own: can it be read, is it sound, how large, how fast."""
+    """Yield whether the database is readable and sound, its size, and its query time."""
     # SQLite keeps the log beside the file itself, not beside a link to it.
     wal_bytes = _size(Path(f"{os.path.realpath(path)}-wal"))
     try:
         in_time = _until(limits.answer, check)
-        # Not read-only: the last reader of a log would leave -wal and -shm behind.
+        # Not read-only: closing the last read-only connection would leave -wal and -shm behind.
         with closing(lock_wait.open_when_free(path, in_time)) as connection:
             connection.execute("PRAGMA query_only = ON")
             lock_wait.begin_reading(connection, in_time)
@@ -131,7 +131,7 @@ def _of_content(
 
 
 def _sampled(connection: sqlite3.Connection, there: list[str]) -> QuickCheck | None:
-    """Read the first rows of the first tables; what it finds, if it finds damage."""
+    """Read the first rows of the first tables; return the damage found, or None."""
     for name in there[:_SAMPLED_TABLES]:
         try:
             rows = f'SELECT * FROM "{introspection.quoted(name)}" LIMIT {_SAMPLED_ROWS}'
@@ -184,7 +184,7 @@ def _words(error: OSError) -> str:
 
 
 def _until(limit_s: float, check: Check) -> Check:
-    """`check`, and Late when the time is over, which begins now."""
+    """Return a check that calls `check` and raises LateError once `limit_s` is over."""
     deadline = time.monotonic() + limit_s
 
     def look() -> None:

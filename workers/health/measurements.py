@@ -1,7 +1,7 @@
-"""What health measures, as values. Pure.
+"""The results of health measurements, as values. Pure.
 
-What was not measured has no value here: a measure that is not taken is not
-judged. A `trouble` is a sentence without its subject, empty if there is none.
+A measurement that was not made has no value and is not rated. A `trouble` is a sentence
+without its subject, empty if there is none.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class QuickCheck:
-    """Lines of quick_check; `finished` is false if its time was over, `seconds` what it took."""
+    """Lines of quick_check; `finished` is false if the time limit ended it after `seconds`."""
 
     problems: tuple[str, ...]
     finished: bool
@@ -27,35 +27,35 @@ class QuickCheck:
 
 @dataclass(frozen=True, slots=True)
 class NoQuickCheck:
-    """quick_check could not be made, and why: a collation that only the owner has."""
+    """quick_check could not run, and why: for example a collation of the owner's program."""
 
     trouble: str
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSize:
-    """The main file."""
+    """The size of the main file."""
 
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class WalSize:
-    """The write-ahead log beside it, 0 if there is none."""
+    """The size of the write-ahead log, 0 if there is none."""
 
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """How long the sample query took."""
+    """The duration of the sample query."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """The volume of a folder in use; what root alone may write counts as neither."""
+    """The volume of a folder in use; space reserved for root is excluded."""
 
     folder: Path
     free_bytes: int
@@ -63,21 +63,21 @@ class Disk:
 
     @property
     def free_ratio(self) -> float:
-        """Of what an ordinary user may write; 1 on a file system that counts nothing."""
+        """Return the free fraction of the space for ordinary users; 1 if the total is 0."""
         total = self.free_bytes + self.used_bytes
         return self.free_bytes / total if total else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class NextBackup:
-    """Why the next backup could not be made, for lack of room most likely."""
+    """Why the next backup could not be made (usually lack of space), or empty."""
 
     trouble: str
 
 
 @dataclass(frozen=True, slots=True)
 class NewestBackup:
-    """How old the newest verified copy is."""
+    """The age of the newest verified copy."""
 
     age_s: float
 
@@ -91,7 +91,7 @@ class NoBackup:
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """How PostgreSQL answered: connection and first query."""
+    """The response of PostgreSQL: connection and first query."""
 
     trouble: str
     seconds: float
@@ -99,21 +99,21 @@ class Postgres:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """How old the moment of the source is that the replica shows."""
+    """The age of the source's snapshot that the replica holds."""
 
     lag_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class NoReplica:
-    """PostgreSQL answers, but nothing says that anything was replicated."""
+    """PostgreSQL responds, but has no readable replication state."""
 
     trouble: str
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How a URL answered; `name` shows it without its secrets."""
+    """The response of a URL; `name` is the URL without secrets."""
 
     name: str
     trouble: str

@@ -1,4 +1,4 @@
-"""What a health job is told in its `with` block; names and types only."""
+"""Parameters of a health job from its `with` block."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ class Params:
 
     def __post_init__(self) -> None:
         if not all(_is_url(url) for url in self.http):
-            # Not shown: a URL may hold a password.
+            # Not shown, because a URL may contain a password.
             raise ValueError("http: expected URLs such as https://host/path")
 
 
@@ -39,5 +39,5 @@ def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port or an address that is none
+    except ValueError:  # an invalid port or address
         return False

@@ -1,8 +1,8 @@
-"""Measures taken on other machines: PostgreSQL and URLs.
+"""Measure other machines: PostgreSQL and URLs.
 
-Each question is asked in a thread of its own that nobody has to wait for: a
-peer that swallows bytes may keep it for ever. The law: no text that a library
-made of a DSN or of a URL gets out, since both may hold secrets.
+Each request runs in its own daemon thread, because a peer that accepts a connection and
+never answers may block it for ever. Invariant: no text that a library made from a DSN or a
+URL is reported, because both may contain secrets.
 """
 
 import threading
@@ -22,7 +22,7 @@ _LOOK_EVERY_S = 0.05
 _LONGEST_LINE = 200
 _APPLICATION = "nightshift health"
 _STATE = "nightshift_replication"
-# In whichever schema replication keeps it; normally there is one.
+# In the schema that replication uses; normally there is one such table.
 _STATES = """
 SELECT format('%%I.%%I', n.nspname, c.relname)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -31,7 +31,7 @@ _NEWEST = "SELECT MAX(snapshot_at)::timestamptz FROM {table}"
 
 
 class RemoteCheck:
-    """A question that was asked; `late` makes the answer if none comes, of the seconds waited."""
+    """A pending request; `late` makes the result from the seconds waited if there is no answer."""
 
     def __init__(
         self, ask: Callable[[], Sequence[Measure]], late: Callable[[float], Measure]
@@ -43,7 +43,7 @@ class RemoteCheck:
         self._thread.start()
 
     def answer(self, deadline: float, check: Callable[[], None]) -> Sequence[Measure]:
-        """What came until `deadline` (monotonic); `check` is called meanwhile, and may raise."""
+        """Return the result at `deadline` (monotonic); `check` is called meanwhile, may raise."""
         while self._thread.is_alive() and time.monotonic() < deadline:
             check()
             self._thread.join(_LOOK_EVERY_S)
@@ -54,7 +54,7 @@ class RemoteCheck:
 
 
 def ask_postgres(dsn: str, replication: bool, limit_s: float) -> RemoteCheck:
-    """Whether PostgreSQL answers; with `replication` also when it was last written to."""
+    """Start measuring whether PostgreSQL responds, and with `replication` the replica's age."""
 
     def late(waited_s: float) -> Postgres:
         return Postgres(_silent(waited_s), waited_s)
@@ -63,7 +63,7 @@ def ask_postgres(dsn: str, replication: bool, limit_s: float) -> RemoteCheck:
 
 
 def ask_page(url: str, limit_s: float) -> RemoteCheck:
-    """Whether a URL answers."""
+    """Start measuring whether a URL responds."""
     name = shown(url)
 
     def late(waited_s: float) -> Page:
@@ -73,7 +73,7 @@ def ask_page(url: str, limit_s: float) -> RemoteCheck:
 
 
 def shown(url: str) -> str:
-    """`url` without user, password and query."""
+    """Return `url` without user, password and query."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
@@ -93,30 +93,30 @@ def _postgres(dsn: str, replication: bool, limit_s: float) -> Sequence[Measure]:
         with psycopg.connect(
             dsn,
             autocommit=True,
-            connect_timeout=max(2, int(limit_s)),  # libpq takes no less
+            connect_timeout=max(2, int(limit_s)),  # libpq's minimum is 2 s
             application_name=_APPLICATION,
         ) as connection:
             limit = (str(int(limit_s * 1000)),)
             connection.execute("SELECT set_config('statement_timeout', %s, false)", limit)
             answered = Postgres("", time.monotonic() - began)
             return [answered, _replica(connection)] if replication else [answered]
-    except (psycopg.Error, UnicodeError) as error:  # the second of a host that cannot be one
+    except (psycopg.Error, UnicodeError) as error:  # UnicodeError: an invalid host name
         return [Postgres(f"does not answer: {_line(error)}", time.monotonic() - began)]
 
 
 def _replica(connection: "psycopg.Connection[tuple[Any, ...]]") -> Replica | NoReplica:
-    """How old the moment of the source is that stands in PostgreSQL."""
+    """Return the age of the source's snapshot that PostgreSQL holds."""
     import psycopg
 
     try:
         states = connection.execute(_STATES, (_STATE,)).fetchall()
         found = [connection.execute(_NEWEST.format(table=name)).fetchall() for (name,) in states]
-    except psycopg.ProgrammingError as error:  # no rights, or a table of another make
+    except psycopg.ProgrammingError as error:  # missing privileges, or a table of another version
         return NoReplica(f"cannot be judged: {_line(error)}")
     known = [moment for ((moment,),) in found if moment is not None]
     if not known:
         return NoReplica("has never committed")
-    # The moment was read from the source's clock, which is ours.
+    # The snapshot time was read from this machine's clock.
     return Replica(max(0.0, (datetime.now(UTC) - max(known)).total_seconds()))
 
 
@@ -125,7 +125,7 @@ def _page(url: str, name: str, limit_s: float) -> Sequence[Measure]:
 
     began = time.monotonic()
     try:
-        # The status is the answer; the body stays where it is.
+        # The status is enough; the body is not read.
         with requests.get(url, timeout=limit_s, stream=True) as answer:
             trouble = "" if answer.ok else f"answers {answer.status_code}"
     except requests.exceptions.SSLError:

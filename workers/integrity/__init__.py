@@ -1,9 +1,9 @@
-"""Integrity: is what a database holds what it should be?
+"""Integrity: check the content of a database.
 
-Here: the job `integrity.run`, and how what was found ends a run. `findings.py`
-is pure; `generic.py` and `indexes.py` ask what any SQLite database can be asked,
-`cards.py` what the tables of sync must hold besides. The law: nothing is changed, and
-all checks see one snapshot.
+This module holds the job `integrity.run`, and maps findings to the outcome of a run.
+`findings.py` is pure. `sqlite_checks.py` and `indexes.py` check any SQLite database,
+`card_checks.py` the tables of sync. Invariant: nothing is changed, and all checks read the
+same snapshot.
 """
 
 import sqlite3
@@ -25,8 +25,8 @@ from workers.sqlite import DatabaseError
 
 __all__ = ["Params", "plan", "run"]
 
-# integrity_check looks each row up in each index; SQLite's usual 2 MB make it
-# twice as long on 1 GB.
+# integrity_check looks up each row in each index; SQLite's default cache of 2 MB
+# doubles its time on 1 GB.
 _CACHE_KIB = 20 * 1024
 _GENERIC = ("integrity_check", "foreign_key_check")
 _OF_CARDS = ("required fields", "JSON", "orphaned cards", "sets and their claims")
@@ -48,15 +48,14 @@ class Params:
 
 
 class IntegrityCancelledError(Exception):
-    """SIGTERM came."""
+    """SIGTERM was received."""
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
-    """Check the database; what each check counted, warnings, seconds.
+    """Check the database; return the count of each check, warnings and seconds.
 
     Raises:
-        WorkerFailed: something is wrong with the data (permanent), or it could
-            not be read.
+        WorkerError: the data is wrong (permanent), or it could not be read.
     """
     began = time.monotonic()
 
@@ -93,9 +92,9 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 
 
 def plan(path: Path, known: card_checks.Columns, checked: Sequence[str] = ()) -> tuple[str, ...]:
-    """What a run would check, a line each; pure.
+    """Return what a run would check, one line each; pure.
 
-    known: the card tables that are there. checked: the indexes that are.
+    known: the card tables that exist. checked: the indexes that exist.
     """
     lines = tuple(f"{check} of {path}" for check in _GENERIC)
     of_cards = (f"{check} of {', '.join(sorted(known))}" for check in _OF_CARDS if known)
@@ -105,8 +104,8 @@ def plan(path: Path, known: card_checks.Columns, checked: Sequence[str] = ()) ->
 def _snapshot(
     path: Path, connection: sqlite3.Connection, check: Callable[[], None]
 ) -> card_checks.Columns:
-    """The card tables, in a snapshot that stands until the connection is closed."""
-    # Not opened read-only: the last reader of a log would leave -wal and -shm behind.
+    """Begin a snapshot that lasts until the connection is closed; return the card tables."""
+    # Not read-only: closing the last read-only connection would leave -wal and -shm behind.
     connection.execute("PRAGMA query_only = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     lock_wait.begin_reading(connection, check)

@@ -1,8 +1,8 @@
-"""What the two tables of a synced database must hold besides.
+"""Check the content of the two tables of a synced database.
 
-Queries over a connection inside one snapshot. Each looks at the columns that
-are there, so that a table of another make is checked as far as it goes and
-what it lacks is said. Texts of SQL are made of our own names only.
+Queries over a connection inside one snapshot. Each query uses only the columns that exist,
+so that a different table is checked as far as possible and missing columns are reported.
+SQL is built from our own names only.
 """
 
 import sqlite3
@@ -26,14 +26,14 @@ JSON: Mapping[str, Sequence[str]] = {
 }
 
 _EMPTY = "coalesce(trim({column}, ' ' || char(9, 10, 13)), '') = ''"
-# CASE, since json_valid fails on a blob.
+# CASE, because json_valid fails on a blob.
 _NO_JSON = (
     "{column} IS NOT NULL"
     " AND CASE typeof({column}) WHEN 'blob' THEN 1 ELSE NOT json_valid({column}) END"
 )
 _ORPHANS = f"""
 FROM {CARDS} AS cards WHERE NOT EXISTS (SELECT 1 FROM {SETS} WHERE id = cards.set_id)"""
-# A claim that is no number is another check's business.
+# A total that is not an integer is reported by another check.
 _CLAIMS = f"""
 FROM {SETS} AS sets LEFT JOIN (
     SELECT set_id, COUNT(*) AS cards FROM {CARDS} GROUP BY set_id
@@ -45,7 +45,7 @@ Columns = Mapping[str, frozenset[str]]
 
 
 def columns(connection: sqlite3.Connection) -> Columns:
-    """The columns of those of the two tables that are there."""
+    """Return the columns of those of the two tables that exist."""
     there = set(introspection.names(connection)) & {SETS, CARDS}
     return {
         table: frozenset(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
@@ -54,7 +54,7 @@ def columns(connection: sqlite3.Connection) -> Columns:
 
 
 def lacking(known: Columns) -> Finding:
-    """Columns, or one of the tables, that the checks would need."""
+    """Return the missing tables and columns that the checks need."""
     absent = [table for table in (SETS, CARDS) if table not in known]
     for table, there in known.items():
         needed = (*REQUIRED[table], *JSON[table])
@@ -64,17 +64,17 @@ def lacking(known: Columns) -> Finding:
 
 
 def empty_fields(connection: sqlite3.Connection, known: Columns) -> Finding:
-    """Required fields that are NULL or blank."""
+    """Return the required fields that are NULL or blank."""
     return _fields(connection, known, REQUIRED, _EMPTY, ("empty_fields", "empty required fields"))
 
 
 def invalid_json(connection: sqlite3.Connection, known: Columns) -> Finding:
-    """Fields that hold something other than JSON text."""
+    """Return the fields that are not JSON text."""
     return _fields(connection, known, JSON, _NO_JSON, ("invalid_json", "fields that hold no JSON"))
 
 
 def orphans(connection: sqlite3.Connection, known: Columns) -> Finding:
-    """Cards whose set is not there."""
+    """Return the cards whose set is missing."""
     name, what = "orphaned_cards", "cards without their set"
     if not _joinable(known):
         return Finding(name, Severity.FAILURE, 0, what)
@@ -85,14 +85,14 @@ def orphans(connection: sqlite3.Connection, known: Columns) -> Finding:
 
 
 def short_sets(connection: sqlite3.Connection, known: Columns) -> Finding:
-    """Sets with fewer cards than their total claims, as `base1 100/102`."""
+    """Return the sets with fewer cards than their total, as `base1 100/102`."""
     count, examples = _claims(connection, known, "<")
     what = "sets with fewer cards than they claim"
     return Finding("short_sets", Severity.WARNING, count, what, examples)
 
 
 def fuller_sets(connection: sqlite3.Connection, known: Columns) -> Finding:
-    """Sets with more cards than their total claims, as real catalogues have them."""
+    """Return the sets with more cards than their total, which real catalogues contain."""
     count, examples = _claims(connection, known, ">")
     what = "sets with more cards than they claim"
     return Finding("fuller_sets", Severity.NOTE, count, what, examples)
@@ -101,7 +101,7 @@ def fuller_sets(connection: sqlite3.Connection, known: Columns) -> Finding:
 def _claims(
     connection: sqlite3.Connection, known: Columns, comparison: str
 ) -> tuple[int, tuple[str, ...]]:
-    """How many sets' cards compare so to their claim, and the first of them."""
+    """Return how many sets' card counts compare so to their total, and the first of them."""
     if not _joinable(known) or "total" not in known[SETS]:
         return 0, ()
     sets = _CLAIMS.format(comparison=comparison)
@@ -121,7 +121,7 @@ def _fields(
     condition: str,
     words: tuple[str, str],
 ) -> Finding:
-    """The fields that meet `condition`; one pass a table, another for what it found."""
+    """Return the fields that meet `condition`, with one pass per table and one per example."""
     count, examples = 0, list[str]()
     for table, there in sorted(known.items()):
         wrong = {name: condition.format(column=name) for name in looked_at[table] if name in there}

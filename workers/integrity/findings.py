@@ -1,7 +1,7 @@
-"""What a check of a database found, and what that means for the run.
+"""Findings of the checks of a database, and their severity.
 
-Pure. A finding counts in full and shows a few; a check that found nothing is
-a finding that counts 0, so that the result names each check that was made.
+Pure. A finding has the full count and a few examples. A check without findings returns a
+finding with count 0, so that the result names each check that was made.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _LONGEST_EXAMPLE = 120
 
 
 class Severity(StrEnum):
-    """failure: the data is wrong and a person must look; warning: it may be right; note: it is."""
+    """Severity; failure: the data is wrong; warning: it may be right; note: it is right."""
 
     FAILURE = "failure"
     WARNING = "warning"
@@ -22,9 +22,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`count` things of one kind.
+    """A number of things of one kind.
 
-    check: the name of the check, a key of the result. what: their name, in
+    check: the name of the check, a key of the result. what: the name of the things, in
     the plural. examples: the first of them, at most SHOWN.
     """
 
@@ -36,7 +36,7 @@ class Finding:
 
 
 def sentence(finding: Finding) -> str:
-    """What was found, how many, and the examples: `cards without a set: 2 (a-1, a-2)`."""
+    """Return the finding as text with examples: `cards without a set: 2 (a-1, a-2)`."""
     if not finding.examples:
         return f"{finding.what}: {finding.count}"
     shown = ", ".join(_shown(example) for example in finding.examples[:SHOWN])
@@ -45,12 +45,12 @@ def sentence(finding: Finding) -> str:
 
 
 def of(severity: Severity, findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Those of this severity that found anything."""
+    """Return the findings of this severity with a count above 0."""
     return tuple(one for one in findings if one.count and one.severity is severity)
 
 
 def counts(findings: Sequence[Finding]) -> dict[str, int]:
-    """How many things each check found, 0 included."""
+    """Return the count of each check, including 0."""
     found: dict[str, int] = {}
     for one in findings:
         found[one.check] = found.get(one.check, 0) + one.count
@@ -58,7 +58,7 @@ def counts(findings: Sequence[Finding]) -> dict[str, int]:
 
 
 def merged(findings: Sequence[Finding]) -> list[Finding]:
-    """Return one finding for each kind of thing, with the counts of all and the first examples."""
+    """Return one finding for each kind of thing, with the sum of counts and the first examples."""
     kinds: dict[tuple[str, Severity, str], list[Finding]] = {}
     for one in findings:
         kinds.setdefault((one.check, one.severity, one.what), []).append(one)
@@ -73,6 +73,6 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _shown(example: str) -> str:
-    # Ids and JSON come from anybody: a line break would forge a line of the log.
+    # Ids and JSON are untrusted: a line break would forge a log line.
     text = example if example.isprintable() else ascii(example)[1:-1]
     return text if len(text) <= _LONGEST_EXAMPLE else text[:_LONGEST_EXAMPLE] + "..."

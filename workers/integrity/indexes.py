@@ -1,10 +1,11 @@
-"""Do full-text and R*Tree indexes hold what their tables hold?
+"""Check that full-text and R*Tree indexes match their tables.
 
-PRAGMA integrity_check reads the pages of such indexes, and what is in them
-only from SQLite 3.44 on. R*Tree has a function for it, which reads. FTS checks
-itself by an INSERT, which SQLite treats as writing: it is made in a private
-copy, in a temporary database that SQLite removes by itself. The law: nothing
-is written to the database, and an index that could not be checked is named.
+PRAGMA integrity_check reads the pages of such indexes, but their content only from SQLite
+3.44 on. R*Tree has a read-only check function. FTS checks itself with an INSERT, which
+SQLite treats as writing, so the check runs in a private copy: a temporary database that
+SQLite removes by itself.
+Invariant: nothing is written to the database, and an index that could not be checked is
+reported.
 """
 
 import os
@@ -32,10 +33,10 @@ Check = Callable[[], None]
 
 
 def findings(connection: sqlite3.Connection, copy_limit_bytes: int, check: Check) -> list[Finding]:
-    """Check every index in the connection's snapshot; nothing if there is none.
+    """Check every index in the connection's snapshot; return an empty list if there is none.
 
-    copy_limit_bytes: a larger database is not copied. check: called now and
-    then; what it raises ends the checks.
+    copy_limit_bytes: a larger database is not copied. check: called regularly; an
+    exception from it ends the checks.
     """
     found = virtual_tables.tables(connection)
     rtrees = [one for one in found if one.is_rtree]
@@ -52,7 +53,7 @@ def findings(connection: sqlite3.Connection, copy_limit_bytes: int, check: Check
 
 
 def checked(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Name the indexes that `findings` checks, each with its module."""
+    """Return the indexes that `findings` checks, each with its module."""
     found = virtual_tables.tables(connection)
     return tuple(
         _called(one) for one in found if one.is_rtree or (one.is_fts and not _is_beyond_check(one))
@@ -66,7 +67,7 @@ def _of_texts(
     if lacking := _lack(shape.page_size * shape.page_count, limit_bytes):
         return [_not_copied(texts, lacking)]
     results = list[Finding]()
-    # Without a name: SQLite unlinks the file as soon as it has opened it.
+    # With an empty name SQLite unlinks the file as soon as it has opened it.
     with closing(connect("", 0)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
         pages = max(1, _COPY_STEP_BYTES // shape.page_size)
@@ -76,7 +77,7 @@ def _of_texts(
             if kind_of(error) != "SQLITE_FULL":
                 raise
             return [_not_copied(texts, f"no room for the copy in {_scratch()}")]
-        # The mark of a WAL is copied, too, and a temporary database cannot have one.
+        # The copied header says WAL, and a temporary database cannot use WAL.
         copy.execute("PRAGMA journal_mode = OFF")
         for one in texts:
             results += sqlite.with_progress(copy, partial(_made, one, copy), check)
@@ -112,7 +113,7 @@ def _rtree(one: Virtual, connection: sqlite3.Connection) -> str:
 
 def _text(one: Virtual, connection: sqlite3.Connection) -> str:
     name = f'"{introspection.quoted(one.name)}"'
-    # Of external content FTS5 looks at its own pages only, unless it is asked for more.
+    # With external content, FTS5 compares the content only if rank is 1.
     rank, value = (", rank", ", 1") if one.module == "fts5" else ("", "")
     statement = f"INSERT INTO {name} ({name}{rank}) VALUES ('integrity-check'{value})"
     try:
@@ -125,7 +126,7 @@ def _text(one: Virtual, connection: sqlite3.Connection) -> str:
 
 
 def _is_beyond_check(one: Virtual) -> bool:
-    """Whether it is an FTS4 index without content, which has nothing to be compared with."""
+    """Return whether it is an FTS4 index without content, which has nothing to compare with."""
     return one.module == "fts4" and not one.content and one.holds_row_numbers
 
 
@@ -135,7 +136,7 @@ def _unchecked(others: Sequence[Virtual]) -> Finding:
 
 
 def _lack(size_bytes: int, limit_bytes: int) -> str:
-    """Why no copy is made; empty if one may be."""
+    """Return why no copy is made, or an empty string."""
     if size_bytes > limit_bytes:
         size, limit = format_size(size_bytes), format_size(limit_bytes)
         return f"the database has {size}, and a copy is made up to {limit} (copy_limit)"
@@ -144,5 +145,5 @@ def _lack(size_bytes: int, limit_bytes: int) -> str:
 
 
 def _scratch() -> Path:
-    """Where SQLite keeps a temporary database."""
+    """Return the folder in which SQLite creates temporary databases."""
     return Path(os.environ.get("SQLITE_TMPDIR") or tempfile.gettempdir())

@@ -1,7 +1,7 @@
-"""What any SQLite database can be asked: are its pages sound, do its keys hold.
+"""Check the pages and foreign keys of any SQLite database.
 
-Queries over a connection inside one snapshot. The law: a check that could not
-be made is a finding, never a silence.
+Queries over a connection inside one snapshot. Invariant: a check that could not be made is
+a finding.
 """
 
 import sqlite3
@@ -12,17 +12,17 @@ from workers.backup import introspection
 from workers.integrity.findings import SHOWN, Finding, Severity
 from workers.sqlite_connection import is_utf8
 
-# Each line takes memory inside SQLite; a database with more is beyond counting.
+# Each line takes memory inside SQLite; counting beyond this has no use.
 MOST_LINES = 100_000
 _OF_TABLES = " WHERE type = 'table' AND rootpage > 0"
 NOT_MADE = "checks that could not be made"
 
 
 def pages(connection: sqlite3.Connection) -> list[Finding]:
-    """All that integrity_check says; SQLite stops at MOST_LINES, or where it can read no more.
+    """Return the lines of integrity_check, which stops at MOST_LINES or at unreadable data.
 
-    What only its owner can check ends it; then each table is checked by itself, and a
-    second finding names those that could not be.
+    If it needs a function or collation of the owner's program, each table is checked by
+    itself, and a second finding names the tables that could not be checked.
     """
     try:
         return [_damage(_lines(connection, f"{MOST_LINES}"))]
@@ -38,12 +38,12 @@ def pages(connection: sqlite3.Connection) -> list[Finding]:
             if not sqlite.is_foreign(error):
                 raise
             unchecked.append(f"integrity_check of {name}: {error}")
-    # The first says nothing that another does not, where a table is to blame.
+    # If a table is the cause, its own error repeats the first one.
     return [_damage(lines), _not_made(unchecked[1:] or unchecked)]
 
 
 def foreign_keys(connection: sqlite3.Connection) -> list[Finding]:
-    """Rows whose parent is missing, tables whose keys do not fit their parent's.
+    """Return the rows whose parent is missing and the keys that do not match their parent's.
 
     A second finding names the tables that could not be checked.
     """
@@ -54,7 +54,7 @@ def foreign_keys(connection: sqlite3.Connection) -> list[Finding]:
         if name in unnamed:
             continue
         try:
-            # Table by table: one misfit in a schema would end the check of them all.
+            # Table by table, because one mismatch in the schema ends a check of all tables.
             check = connection.execute(f'PRAGMA foreign_key_check("{introspection.quoted(name)}")')
             for _, rowid, parent, _ in check:
                 count += 1
@@ -75,10 +75,10 @@ def foreign_keys(connection: sqlite3.Connection) -> list[Finding]:
 
 
 def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
-    """What `check` found; or that it could not be made, and why.
+    """Return the findings of `check`, or a finding that it could not be made and why.
 
     Raises:
-        sqlite3.Error: for reasons that say nothing of the data, such as a lock.
+        sqlite3.Error: for reasons unrelated to the data, such as a lock.
     """
     try:
         return check()
@@ -91,7 +91,7 @@ def made(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
 
 
 def _unnamed(connection: sqlite3.Connection) -> list[str]:
-    """The tables, escaped, that no statement can name: SQLite takes any bytes for a name."""
+    """Return the tables, escaped, whose names are not UTF-8 and cannot be used in a statement."""
     found = connection.execute("SELECT name, CAST(name AS BLOB) FROM sqlite_master" + _OF_TABLES)
     return [name for name, raw in found if not is_utf8(raw)]
 

@@ -1,10 +1,9 @@
-"""Rotation: old copies go, and it is said why each other one stays.
+"""Rotation: remove old copies and report why each other copy is kept.
 
-Here: the job `rotation.run`, `prune` for a full disk, and what both do to the
-folder. What stays is decided in `retention.py`, which is pure. The law: a
-copy is removed only while the newest verified one of its source has just
-been read and has the hash that its manifest says; foreign files are never
-touched.
+This module holds the job `rotation.run`, `prune` for a full disk, and the removal itself.
+`retention.py`, which is pure, decides what is kept. Invariant: a copy is removed only after
+the newest verified copy of its source was read and had the hash of its manifest. Foreign
+files are never touched.
 """
 
 import os
@@ -32,7 +31,7 @@ from workers.units import format_size
 
 __all__ = ["Decision", "Params", "Policy", "Pruned", "plan", "prune", "run"]
 
-# Younger ones may belong to a proof on another machine.
+# Younger files may belong to a verification on another machine.
 _LEFTOVERS_AFTER_S = 86400.0
 _NOTHING = "nothing is removed"
 
@@ -41,9 +40,9 @@ Check = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was decided, and how much room that made; leftovers by name.
+    """The decisions, and the space that removing made; leftovers by name.
 
-    failed: what could not be removed and why, a sentence each.
+    failed: what could not be removed and why, one sentence each.
     """
 
     decisions: tuple[Decision, ...]
@@ -54,12 +53,12 @@ class Pruned:
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
-    """Remove what the policy does not keep; counts, bytes, seconds.
+    """Remove the copies that the policy does not keep; return counts, bytes and seconds.
 
     Raises:
-        WorkerFailed: a guard speaks against it (nothing is removed in that
-            folder then), or a folder cannot be read, locked or written, or a
-            copy cannot be removed; whatever else was to go is gone.
+        WorkerError: a guard refused (then nothing is removed in that folder), a folder
+            cannot be read, locked or written, or a copy cannot be removed. All other
+            removals were made.
     """
     began = time.monotonic()
     now, zone = datetime.now(UTC), ZoneInfo(report.timezone)
@@ -85,7 +84,11 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 
 
 def _rotated(params: Params, report: Report, now: datetime, zone: ZoneInfo) -> Pruned:
-    """What was done in `params.directory` alone. Raises: Trouble, Cancelled."""
+    """Rotate `params.directory` alone and return the result.
+
+    Raises:
+        BackupError, BackupCancelledError.
+    """
 
     def check() -> None:
         if report.cancelled:
@@ -110,13 +113,12 @@ def _rotated(params: Params, report: Report, now: datetime, zone: ZoneInfo) -> P
 
 
 def prune(directory: Path, keep_last: int, zone: str, dry_run: bool) -> Pruned:
-    """Keep the newest verified copies and what was kept by hand; the way out of a full disk.
+    """Remove all but the newest verified copies and those kept by hand, to free disk space.
 
-    Each source keeps `keep_last` (at least 1). With `dry_run` only the
-    decisions are made.
+    Each source keeps `keep_last` copies (at least 1). With `dry_run` nothing is removed.
 
     Raises:
-        Trouble: no such folder, it is in use, or cannot be written.
+        BackupError: the folder does not exist, is in use or cannot be written.
     """
     if keep_last < 1:
         raise BackupError(f"keep-last: expected at least 1, got {keep_last}")
@@ -133,7 +135,7 @@ def prune(directory: Path, keep_last: int, zone: str, dry_run: bool) -> Pruned:
 def _proven_plan(
     directory: Path, policy: Policy, now: datetime, zone: ZoneInfo, check: Check
 ) -> tuple[Decision, ...]:
-    """A plan whose newest verified copies were read a moment ago, where anything goes."""
+    """Return a plan; where it removes copies, their newest verified copy has just been read."""
     backups, proven = listing.list_backups(directory), set[Path]()
     while True:
         decided = plan(backups, policy, now, zone)
@@ -151,7 +153,7 @@ def _proven_plan(
 
 
 def _damage(backup: Backup, check: Check) -> str:
-    """What is wrong with the copy's content; noted beside it, empty if nothing."""
+    """Return what is wrong with the copy's content, or an empty string; also write a mark."""
     try:
         manifest = read(backup.path)
         descriptor = os.open(backup.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -176,7 +178,7 @@ def _objection(decided: Sequence[Decision], params: Params, now: datetime) -> st
 
 
 def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pruned:
-    """Carry the plan out, oldest first; then the leftovers of unfinished runs go."""
+    """Remove the copies of the plan, oldest first, then leftovers of unfinished runs."""
     removed = freed = 0
     failed = list[str]()
     for decision in reversed(decided):
@@ -187,9 +189,9 @@ def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pr
         try:
             repository.remove(directory, path.name)
         except FileNotFoundError:
-            continue  # gone a moment ago, by another hand
+            continue  # removed meanwhile by another program
         except OSError as error:
-            # The next one may well go, and make the room that is needed.
+            # Continue: another removal may succeed and free the space.
             failed.append(str(from_os_error(f"remove {path}", directory, error)))
         else:
             removed += 1

@@ -1,4 +1,4 @@
-"""What a rotation job is told in its `with` block; names and types only."""
+"""Parameters of a rotation job from its `with` block."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ class Params:
 
     @property
     def policy(self) -> Policy:
-        """What of it says which copies stay."""
+        """Return the fields that decide which copies are kept."""
         return Policy(
             last=self.keep_last,
             daily=self.keep_daily,

@@ -1,10 +1,9 @@
-"""Which copies stay, which go, and why, in words.
+"""Decide which copies are kept, which are removed, and why.
 
-Pure: the copies, the instant and the zone are given. The laws: kept and
-removed together are all; whoever stays has a reason; of each source the
-newest verified copy and at least `last` verified ones stay; what is not
-verified neither counts nor pushes anything out. Enter at `plan`; `refusal`
-says whether a plan may be carried out at all.
+Pure: the copies, the time and the time zone are arguments. Invariants: every copy is either
+kept or removed; every kept copy has a reason; the newest verified copy and at least `last`
+verified copies of each source are kept; an unverified copy neither counts nor displaces
+another. Enter at `plan`; `refusal` returns whether a plan may be carried out.
 """
 
 from bisect import bisect_right
@@ -19,7 +18,7 @@ from workers.units import format_duration
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many of each kind stay; a period counts only if it has a verified copy."""
+    """How many copies of each kind are kept; only periods with a verified copy count."""
 
     last: int
     daily: int = 0
@@ -30,7 +29,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A copy, whether it stays, and why."""
+    """A copy, whether it is kept, and why."""
 
     backup: Backup
     keep: bool
@@ -40,7 +39,7 @@ class Decision:
 _Orders = dict[str, dict[str, list[tuple[str, str]]]]
 Period = Callable[[datetime], tuple[int, ...]]
 
-# Longest first, as reasons are read.
+# Longest first, which is the order of the reasons.
 _PERIODS: tuple[tuple[str, Period], ...] = (
     ("yearly", lambda local: (local.year,)),
     ("monthly", lambda local: (local.year, local.month)),
@@ -52,7 +51,7 @@ _PERIODS: tuple[tuple[str, Period], ...] = (
 def plan(
     backups: Sequence[Backup], policy: Policy, now: datetime, zone: tzinfo
 ) -> tuple[Decision, ...]:
-    """A decision for each copy, newest first; `zone` says when a day begins.
+    """Return a decision for each copy, newest first; `zone` determines when a day begins.
 
     Raises:
         ValueError: `now` is naive.
@@ -68,7 +67,7 @@ def plan(
 def refusal(
     decisions: Sequence[Decision], max_age: timedelta | None, max_delete: int, now: datetime
 ) -> str:
-    """Why nothing may be removed, and what would allow it; empty if it may, or need not be."""
+    """Return why nothing may be removed and what would allow it; empty if removal is allowed."""
     going = [one.backup for one in decisions if not one.keep]
     if not going:
         return ""
@@ -83,7 +82,7 @@ def refusal(
 
 
 def newest_verified(backups: Sequence[Backup], now: datetime) -> list[Backup]:
-    """The newest verified copy of each source: what a removal relies on."""
+    """Return the newest verified copy of each source, on which a removal relies."""
     return [verified[0] for verified in _by_source(backups, now)]
 
 
@@ -94,7 +93,7 @@ def _age_order(backup: Backup) -> tuple[str, str]:
 def _reasons(
     newest_first: Sequence[Backup], policy: Policy, now: datetime, zone: tzinfo
 ) -> dict[Backup, list[str]]:
-    """Why each verified copy stays; each source is judged apart."""
+    """Return why each verified copy is kept; each source is judged separately."""
     reasons: dict[Backup, list[str]] = defaultdict(list)
     for verified in _by_source(newest_first, now):
         reasons[verified[0]].append("newest verified")
@@ -108,17 +107,17 @@ def _reasons(
 
 
 def _by_source(backups: Sequence[Backup], now: datetime) -> list[list[Backup]]:
-    """The verified copies of each source, newest first; two databases may share a name."""
+    """Return the verified copies of each source, newest first; databases may share a name."""
     sources: dict[tuple[str, str], list[Backup]] = defaultdict(list)
     for backup in sorted(backups, key=_age_order, reverse=True):
-        # A copy from the future would be the newest for as long as that lasts.
+        # A copy dated in the future would stay the newest until that time.
         if backup.state is State.VERIFIED and not is_in_future(backup, now):
             sources[backup.stem, backup.source].append(backup)
     return list(sources.values())
 
 
 def _first_of_each(verified: Sequence[Backup], period: Period, zone: tzinfo) -> list[Backup]:
-    """The newest copy of each period that has one, newest first."""
+    """Return the newest copy of each period that has one, newest first."""
     found: dict[tuple[int, ...], Backup] = {}
     for backup in verified:
         found.setdefault(period(backup.taken_at.astimezone(zone)), backup)
@@ -148,7 +147,7 @@ def _decision(
 
 
 def _verified_orders(newest_first: Sequence[Backup], now: datetime) -> _Orders:
-    """Where the verified copies of each stem and source stand in time, oldest first."""
+    """Return the sort keys of the verified copies by stem and source, oldest first."""
     found: _Orders = defaultdict(lambda: defaultdict(list))
     for backup in reversed(newest_first):
         if backup.state is State.VERIFIED and not is_in_future(backup, now):
@@ -157,10 +156,10 @@ def _verified_orders(newest_first: Sequence[Backup], now: datetime) -> _Orders:
 
 
 def _verified_since(backup: Backup, orders: _Orders) -> int:
-    """How many verified copies of its source are newer.
+    """Return how many verified copies of the same source are newer.
 
-    Without a manifest the source is not known: then the one with the fewest,
-    since it may be of any database of that name.
+    Without a manifest the source is unknown, so return the lowest count of all sources of
+    that name.
     """
     sources = orders.get(backup.stem, {})
     alike = sources.values() if not backup.source else [sources.get(backup.source, [])]
@@ -181,7 +180,7 @@ def _dates(
     for stem, source in sorted({(one.stem, one.source) for one in going}):
         age = _age_of_newest(everything, stem, source, now)
         if age is not None and age > max_age:
-            # A day more, so that the run that follows is still inside.
+            # One day more, so that the next run is still within the limit.
             enough = format_duration((age + timedelta(days=1)).total_seconds())
             objections.append(
                 f"the newest verified copy of {source or stem} is"

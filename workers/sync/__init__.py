@@ -1,9 +1,9 @@
-"""Sync: a JSON catalogue, in a folder or behind an API, into SQLite.
+"""Sync: copy a JSON catalogue from a folder or an API into SQLite.
 
-Here: the two jobs, `missing_sets` and `missing_cards`, and how each of their
-troubles ends a run. `rows.py` (entries -> rows) and `changes.py` (what
-differs) are pure; `source.py` and `api.py` read, `store.py` writes; `sets.py`
-and `cards.py` lead from one to the other.
+This module holds the two jobs, `missing_sets` and `missing_cards`, and maps their errors to
+the outcome of a run. `rows.py` (entries to rows), `diff.py` (differences) and `schema.py`
+(table definitions) are pure. `source.py` and `api.py` read, `card_database.py` writes;
+`sets.py` and `cards.py` connect them.
 """
 
 import sqlite3
@@ -26,19 +26,19 @@ _Sync = Callable[[Params, Source, Report], dict[str, Scalar]]
 
 
 def missing_sets(params: Params, report: Report) -> dict[str, Scalar]:
-    """Add and correct the sets; counts, names of what vanished, seconds.
+    """Add and update the sets; return counts, names of vanished sets and seconds.
 
     Raises:
-        WorkerFailed: with the catalogue's or the database's trouble in words.
+        WorkerError: the catalogue or the database failed.
     """
     return _run(sets.sync, params, report)
 
 
 def missing_cards(params: Params, report: Report) -> dict[str, Scalar]:
-    """Add and correct the cards of every set; counts, names, seconds.
+    """Add and update the cards of every set; return counts, names and seconds.
 
     Raises:
-        WorkerFailed: with the catalogue's or the database's trouble in words.
+        WorkerError: the catalogue or the database failed.
     """
     return _run(cards.sync, params, report)
 
@@ -63,7 +63,7 @@ def _run(sync: _Sync, params: Params, report: Report) -> dict[str, Scalar]:
 def _source(params: Params, report: Report) -> Source:
     if not params.remote:
         return Folder(Path(params.catalogue))
-    # requests takes 0.12 s to import, more than a run with nothing to do.
+    # Importing requests takes 0.12 s, more than a run with nothing to do.
     from workers.sync.api import CatalogueApi
 
     return CatalogueApi(

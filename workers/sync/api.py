@@ -1,9 +1,9 @@
-"""A catalogue behind HTTP: the pages of a Pokémon TCG API.
+"""Read a catalogue over HTTP: the pages of a Pokémon TCG API.
 
-`GET /sets` and `GET /cards?q=set.id:…`, each with `page` and `pageSize`,
-answering `{"data": [...], "totalCount": n}`. The law: every request has a
-time-out and a last try, a document is handed out only when all of it came,
-and neither the key nor a password in the URL is ever told to anybody.
+The requests are `GET /sets` and `GET /cards?q=set.id:…`, each with `page` and `pageSize`;
+the answer is `{"data": [...], "totalCount": n}`.
+Invariant: every request has a timeout and a limited number of tries, a document is
+returned only when it is complete, and no error text contains the key or a URL's password.
 """
 
 import email.utils
@@ -30,10 +30,10 @@ _CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often a page is asked for, and the waits in between, in seconds.
+    """How often a page is requested, and the waits between tries, in seconds.
 
-    tries: requests for one page, the first included. first_wait_s: doubled
-    after each failure. longest_wait_s: a Retry-After beyond it is not waited for.
+    tries: requests for one page, including the first. first_wait_s: doubled after each
+    failure. longest_wait_s: the longest Retry-After that is obeyed; a longer one is a failure.
     """
 
     tries: int = 4
@@ -45,7 +45,7 @@ PATIENCE = Patience()
 
 
 class Envelope(msgspec.Struct, rename="camel"):
-    """What a page says about itself; its entries are left unread."""
+    """The metadata of a page; its entries are not decoded."""
 
     data: list[msgspec.Raw]
     page_size: int | None = None
@@ -53,7 +53,7 @@ class Envelope(msgspec.Struct, rename="camel"):
 
 
 class ApiRefusedError(Exception):
-    """One request that brought nothing; `wait_s` is what the server asked for."""
+    """One failed request; `wait_s` is the wait that the server asked for."""
 
     def __init__(self, text: str, wait_s: float | None = None) -> None:
         super().__init__(text)
@@ -61,9 +61,9 @@ class ApiRefusedError(Exception):
 
 
 class CatalogueApi:
-    """The API at `base_url`; `page_size` entries a page.
+    """The API at `base_url`, read with `page_size` entries per page.
 
-    cancelled: asked before each request and during each wait.
+    cancelled: called before each request and during each wait.
     """
 
     def __init__(
@@ -84,23 +84,23 @@ class CatalogueApi:
             self._session.headers["X-Api-Key"] = api_key
 
     def sets(self) -> Document:
-        """The pages of all sets.
+        """Return the pages of all sets.
 
         Raises:
-            Unreadable, Cancelled.
+            UnreadableCatalogueError, SyncCancelledError.
         """
         return self._document("/sets", {})
 
     def cards(self, set_id: str) -> Document:
-        """The pages of a set's cards.
+        """Return the pages of a set's cards.
 
         Raises:
-            Unreadable, Cancelled.
+            UnreadableCatalogueError, SyncCancelledError.
         """
         return self._document("/cards", {"q": f"set.id:{set_id}"})
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the pooled connections."""
         self._session.close()
 
     def _document(self, path: str, query: dict[str, str]) -> Document:
@@ -155,17 +155,17 @@ class CatalogueApi:
                 params={**query, "pageSize": str(self._page_size)},
                 timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S),
                 stream=True,
-                # requests would carry X-Api-Key along to any other host.
+                # requests would send X-Api-Key to the redirect's host.
                 allow_redirects=False,
             ) as response:
                 if response.status_code == 200:
                     return _body(where, response)
                 raise _refusal(where, response)
         except requests.RequestException as error:
-            # Its text holds the URL, and with it what may be a password.
+            # The error's text contains the URL, which may include a password.
             raise ApiRefusedError(_reason(error)) from error
         except ValueError as error:
-            # requests reads a Location itself, though it is not to follow it.
+            # requests parses Location even when redirects are not followed.
             raise ApiRefusedError("an answer with headers that cannot be read") from error
 
     def _wait(self, wait_s: float) -> None:
@@ -173,7 +173,7 @@ class CatalogueApi:
         while (left_s := until - time.monotonic()) > 0:
             if self._cancelled():
                 raise SyncCancelledError
-            # sleep() goes on after a signal, so SIGTERM is looked for in between.
+            # sleep() resumes after a signal, so check for SIGTERM in between.
             time.sleep(min(left_s, 0.1))
 
 
@@ -217,7 +217,7 @@ def _refusal(where: str, response: requests.Response) -> Exception:
 
 
 def _retry_after_s(text: str | None, now: datetime) -> float | None:
-    """Seconds of a Retry-After header: digits, or an HTTP date; None if neither."""
+    """Return the seconds of a Retry-After header (digits or an HTTP date), or None if invalid."""
     if text is None:
         return None
     if text.strip().isdecimal():

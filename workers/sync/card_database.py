@@ -1,8 +1,8 @@
-"""The synced SQLite database: opened or made, read, written.
+"""Create, open, read and write the synced SQLite database.
 
-Functions over a connection in autocommit mode; what is to be written is
-decided elsewhere. The law: whatever belongs together is written inside one
-`transaction`, and a card's row never stands without its set's.
+Functions over a connection in autocommit mode; the callers decide what to write.
+Invariant: related changes are written inside one `transaction`, and a card's row is never
+in the database without the row of its set.
 """
 
 import json
@@ -43,7 +43,7 @@ WHERE id IN (SELECT value FROM json_each(?)) AND set_id <> ? LIMIT 10"""
 
 
 class StrangeIdError(Exception):
-    """Rows that cannot be deleted by their ids, since those are not texts in UTF-8."""
+    """Rows that cannot be deleted by id, because their ids are not UTF-8 text."""
 
     def __init__(self, table: str, count: int) -> None:
         rows = "1 row has an id" if count == 1 else f"{count} rows have ids"
@@ -54,11 +54,11 @@ class StrangeIdError(Exception):
 
 
 def create_or_open(path: Path) -> sqlite3.Connection:
-    """A connection to the database at `path`, made if nothing is there, tables complete.
+    """Return a connection to the database at `path`, creating it and its tables if missing.
 
     Raises:
-        DatabaseTrouble: its folder is missing, it is no database, or it has
-            tables of our names in another shape; then nothing was written.
+        DatabaseError: its folder is missing, it is not a database, or it has
+            tables with our names and another shape. Nothing was written.
     """
     made = _made(path)
     try:
@@ -78,10 +78,10 @@ def create_or_open(path: Path) -> sqlite3.Connection:
 
 
 def open_with_sets(path: Path) -> sqlite3.Connection | None:
-    """Like `create_or_open`, but None if there is no database or no set in it.
+    """Return a connection like `create_or_open`, or None if there is no database or no set.
 
     Raises:
-        DatabaseTrouble: as `create_or_open`.
+        DatabaseError: see `create_or_open`.
     """
     _require_folder(path)
     if not os.path.lexists(path):
@@ -101,10 +101,10 @@ def open_with_sets(path: Path) -> sqlite3.Connection | None:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that changes nothing; an empty one if nothing is there yet.
+    """Return a read-only connection, or an empty in-memory database if tables are missing.
 
     Raises:
-        DatabaseTrouble: as `create_or_open`.
+        DatabaseError: see `create_or_open`.
     """
     _require_folder(path)
     if os.path.lexists(path):
@@ -118,37 +118,37 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         if complete:
             return connection
         connection.close()
-    # A part of the tables is as good as none: sets without cards are added first.
+    # Incomplete tables count as none: a real run adds sets before cards.
     connection = connect(":memory:", 0)
     _create(connection)
     return connection
 
 
 def all_sets(connection: sqlite3.Connection) -> dict[str, Row]:
-    """Rows of SET_COLUMNS by id."""
+    """Return the rows of SET_COLUMNS by id."""
     return {_id(row[0]): row for row in connection.execute(_ALL_SETS)}
 
 
 def card_counts(connection: sqlite3.Connection) -> dict[str, int]:
-    """How many cards each set has here; sets without cards included."""
+    """Return the number of cards in the database by set, including sets without cards."""
     return {_id(set_id): count for set_id, count in connection.execute(_COUNTS)}
 
 
 def cards_of(connection: sqlite3.Connection, set_id: str) -> dict[str, Row]:
-    """Rows of CARD_COLUMNS by id, in the order in which they were added."""
+    """Return the rows of CARD_COLUMNS of a set by id, in order of insertion."""
     return {_id(row[0]): row for row in connection.execute(_CARDS_OF, (set_id,))}
 
 
 def cards_elsewhere(
     connection: sqlite3.Connection, set_id: str, rows: Sequence[Row]
 ) -> list[tuple[str, str]]:
-    """(card, set) of those `rows` whose id stands under a set other than `set_id`; at most 10."""
+    """Return (card, set) for each of `rows` whose id is stored under another set; at most 10."""
     ids = json.dumps([row[0] for row in rows])
     return connection.execute(_ELSEWHERE, (ids, set_id)).fetchall()
 
 
 def remembered(connection: sqlite3.Connection) -> dict[str, tuple[str, int]]:
-    """(digest, entries) by set; nothing, if the triggers that keep it true are gone."""
+    """Return (digest, entries) by set; empty if the triggers that maintain it are not intact."""
     if _triggers(connection) != schema.TRIGGERS:
         return {}
     found = connection.execute("SELECT set_id, digest, entries FROM nightshift_sync")
@@ -156,26 +156,26 @@ def remembered(connection: sqlite3.Connection) -> dict[str, tuple[str, int]]:
 
 
 def remember(connection: sqlite3.Connection, set_id: str, digest: str, entries: int) -> None:
-    """Note what the set's rows were made from; call it after they are written."""
+    """Store which document a set's rows were made from; call it after writing them."""
     statement = "INSERT OR REPLACE INTO nightshift_sync (set_id, digest, entries) VALUES (?, ?, ?)"
     connection.execute(statement, (set_id, digest, entries))
 
 
 def insert_sets(connection: sqlite3.Connection, rows: Sequence[Row], created_at: str) -> None:
-    """Add sets; `created_at` is ISO 8601, UTC."""
+    """Insert sets; `created_at` is ISO 8601, UTC."""
     connection.executemany(_INSERT_SET, [(*row, created_at) for row in rows])
 
 
 def update_sets(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Correct sets, by id; `created_at` stays."""
+    """Update sets by id; `created_at` is kept."""
     connection.executemany(_UPDATE_SET, rows)
 
 
 def delete_set(connection: sqlite3.Connection, set_id: str) -> int:
-    """Delete a set and its cards; how many cards there were.
+    """Delete a set and its cards, and return the number of cards.
 
     Raises:
-        StrangeIdError: the set was not found again by its id.
+        StrangeIdError: no row with this id was found.
     """
     cards = connection.execute("DELETE FROM pokemon_cards WHERE set_id = ?", (set_id,)).rowcount
     if not connection.execute("DELETE FROM pokemon_card_sets WHERE id = ?", (set_id,)).rowcount:
@@ -184,20 +184,20 @@ def delete_set(connection: sqlite3.Connection, set_id: str) -> int:
 
 
 def insert_cards(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Add cards of a set that is there."""
+    """Insert cards of a set that is in the database."""
     connection.executemany(_INSERT_CARD, rows)
 
 
 def update_cards(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Correct cards, by id."""
+    """Update cards by id."""
     connection.executemany(_UPDATE_CARD, rows)
 
 
 def delete_cards(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
-    """Delete cards, by id.
+    """Delete cards by id.
 
     Raises:
-        StrangeIdError: some were not found again by their ids.
+        StrangeIdError: some ids were not found.
     """
     statement = "DELETE FROM pokemon_cards WHERE id = ?"
     deleted = connection.executemany(statement, [(card_id,) for card_id in ids]).rowcount
@@ -206,7 +206,7 @@ def delete_cards(connection: sqlite3.Connection, ids: Sequence[str]) -> None:
 
 
 def _id(value: object) -> str:
-    """An id as a text; SQLite keeps a blob in a column of texts, too."""
+    """Return an id as text; a TEXT column of SQLite can also hold a blob."""
     return f"x'{value.hex()}'" if isinstance(value, bytes) else str(value)
 
 
@@ -215,7 +215,7 @@ def _made(path: Path) -> bool:
     if os.path.lexists(path):
         return False
     try:
-        # 0644 is what SQLite itself would give it, whatever the umask allows beyond.
+        # SQLite itself would also create it with 0644 and the umask.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
     except OSError as error:
         reason = f"cannot be created: {error.strerror}"
@@ -234,14 +234,14 @@ def _require_folder(path: Path) -> None:
 def _prepare(path: Path, connection: sqlite3.Connection, new: bool) -> None:
     try:
         _refuse_misfits(path, connection)
-        # A database that was there keeps the journal that its owner chose. WAL
-        # lets readers go on while a set is written, and syncs once a checkpoint
-        # instead of once a set.
+        # An existing database keeps its owner's journal mode. WAL lets readers
+        # continue while a set is written, and syncs once per checkpoint
+        # instead of once per set.
         words = "PRAGMA journal_mode = WAL" if new else "PRAGMA journal_mode"
         if connection.execute(words).fetchone()[0] == "wal":
-            # In WAL this cannot tear the file; a power cut may lose the last
-            # sets, which the next run adds again. Under a rollback journal it
-            # could tear, and SQLite's default, FULL, stays.
+            # In WAL mode NORMAL cannot corrupt the file; a power failure may lose
+            # the last sets, which the next run adds again. With a rollback journal
+            # NORMAL can corrupt it, so SQLite's default FULL is kept.
             connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         complete = _tables(connection) >= schema.DEMANDED.keys()
@@ -258,7 +258,7 @@ def _create(connection: sqlite3.Connection) -> None:
     for name, statement in schema.TRIGGERS.items():
         connection.execute(f"DROP TRIGGER IF EXISTS {name}")
         connection.execute(statement)
-    # Rows may have changed while a trigger was not there to see it.
+    # Rows may have changed while a trigger was missing.
     connection.execute("DELETE FROM nightshift_sync")
 
 

@@ -1,10 +1,10 @@
-"""`missing_cards`: the rows of pokemon_cards become those of the catalogue.
+"""`missing_cards`: make the rows of pokemon_cards equal to the catalogue.
 
-Set by set, newest first, each in one transaction: whatever ends the run, the
-database holds whole sets, and the next run takes up the rest. A set whose
-document and number of rows are as they were is not looked at further. The
-law: a set that is wrong in any entry stays as it was, is named, and does not
-hold up the others.
+Sets are synced one at a time, newest first, each in one transaction. A run that ends early
+leaves only complete sets, and the next run continues with the rest. A set is skipped if its
+document and its number of rows are unchanged.
+Invariant: a set with any invalid entry keeps its rows and is reported; the other sets are
+synced.
 """
 
 import sqlite3
@@ -23,19 +23,19 @@ from workers.sync.rows import Row
 from workers.sync.sets import Listed
 from workers.sync.source import Source, SyncCancelledError, UnreadableCatalogueError, digest
 
-# A server that is away costs each set all its tries: do not ask 170 times.
+# A server that is down costs each set all its tries; do not try all 170 sets.
 _MOST_UNREACHABLE = 3
 _PROGRESS_EVERY_S = 0.1
 _TOTAL = rows.SET_COLUMNS.index("total")
 
 
 class SetRefusedError(Exception):
-    """A set that stays as it was, and why."""
+    """A set that is left unchanged, with the reason."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a run has done so far; `cards_left` is what the sets claim to hold."""
+    """The results of a run so far; `cards_left` is the sum of the remaining sets' totals."""
 
     cards_left: int
     sets_done: int = 0
@@ -48,16 +48,16 @@ class Tally:
 
     @property
     def cards_done(self) -> int:
-        """The catalogue's cards that the database now holds as they are."""
+        """Return the number of catalogue cards that the database now holds unchanged."""
         return self.added + self.changed + self.unchanged
 
     @property
     def outcome(self) -> str:
-        """The counts in words."""
+        """Return the counts as text."""
         return f"{self.added} cards added, {self.changed} changed, {self.unchanged} unchanged"
 
     def count(self, found: Changes, prune: bool) -> None:
-        """Add what one set came to."""
+        """Add the changes of one set."""
         self.sets_done += 1
         self.added += len(found.added)
         self.changed += len(found.changed)
@@ -68,10 +68,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class CardSync:
-    """What each set's sync has in common: where from, where to, how.
+    """What the syncs of all sets share.
 
-    counts: cards by set as they are in the database. memory: (digest,
-    entries) by set as `store.remember` left them.
+    counts: number of cards by set in the database. memory: (digest, entries) by set as
+    `card_database.remember` stored them.
     """
 
     params: Params
@@ -83,11 +83,11 @@ class CardSync:
 
 
 def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
-    """What was added, changed, deleted, and how long it took.
+    """Sync the cards; return counts of added, changed and deleted cards, and seconds.
 
     Raises:
-        Unreadable, Cancelled, DatabaseTrouble, sqlite3.Error.
-        WorkerFailed: no set is there yet, or some failed; the others are whole.
+        UnreadableCatalogueError, SyncCancelledError, DatabaseError, sqlite3.Error.
+        WorkerError: there are no sets yet, or some sets failed; the others are complete.
     """
     started = time.monotonic()
     catalogue = sets.listed(source)
@@ -184,7 +184,7 @@ def _compared(desk: CardSync, set_id: str, want: Sequence[Row]) -> Changes:
         text = ", ".join(f"{rows.shown(card)} is a card of {other}" for card, other in elsewhere)
         raise SetRefusedError(f"{text} in the database")
     if desk.params.prune and have and not want:
-        # A listed set without cards is rather an error of the catalogue's.
+        # A listed set without cards is more likely an error of the catalogue.
         raise SetRefusedError(
             f"it lists no cards where the database has {len(have)}; none is pruned"
         )
@@ -208,7 +208,7 @@ def _batches(desk: CardSync, whole: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 
 def _sync_gone(desk: CardSync, listed: Iterable[str], tally: Tally) -> None:
-    """The cards of sets that the catalogue no longer lists have vanished too."""
+    """Handle the cards of sets that the catalogue no longer lists."""
     for set_id in sorted(desk.counts.keys() - set(listed)):
         if desk.report.cancelled:
             raise SyncCancelledError

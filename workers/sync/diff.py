@@ -1,8 +1,7 @@
-"""What a catalogue and a database differ in, and how a run speaks of it.
+"""Compute and describe the differences between a catalogue and a database.
 
-Pure: rows in, values and sentences out. `plan` is all that a dry run prints
-and all that a real run applies. The law: added, changed and unchanged
-together are exactly the catalogue's rows.
+Pure: rows in, values and sentences out. A dry run prints `plan` and a real run applies it.
+Invariant: added, changed and unchanged together are exactly the catalogue's rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +16,9 @@ _LONGEST_NAME_LIST = 300
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """added, changed: whole rows as they shall be. unchanged: how many.
+    """The differences between catalogue and database.
 
+    added, changed: complete rows as in the catalogue. unchanged: a count.
     vanished: ids that only the database has.
     """
 
@@ -29,13 +29,13 @@ class Changes:
 
     @property
     def any(self) -> bool:
-        """Whether catalogue and database differ at all."""
+        """Return whether catalogue and database differ."""
         return bool(self.added or self.changed or self.vanished)
 
 
 @dataclass(frozen=True, slots=True)
 class FailedSet:
-    """A set that was left as it stood, and why; `permanent` if a person must look."""
+    """A set that was left unchanged and why; `permanent` if a retry does not help."""
 
     set_id: str
     text: str
@@ -43,7 +43,7 @@ class FailedSet:
 
 
 def plan(have: Mapping[str, Row], want: Sequence[Row]) -> Changes:
-    """What makes `have` (rows by id) equal to `want` (the id first in each row)."""
+    """Return the changes that make `have` (rows by id) equal to `want` (id first in each row)."""
     added, changed, unchanged = [], [], 0
     wanted = set()
     for row in want:
@@ -61,7 +61,7 @@ def plan(have: Mapping[str, Row], want: Sequence[Row]) -> Changes:
 
 
 def described(subject: str, changes: Changes, prune: bool) -> str:
-    """One line: `swsh1: 2 to add (a, b), 1 to change (c), 1 vanished (d)`."""
+    """Return the changes as one line: `swsh1: 2 to add (a, b), 1 to change (c)`."""
     fate = "vanished, to delete" if prune else "vanished"
     parts = [
         f"{len(ids)} {word} ({named(ids)})"
@@ -76,24 +76,24 @@ def described(subject: str, changes: Changes, prune: bool) -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
+    """Return the first names and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return (", ".join(shown(name) for name in names[:_NAMED]) + more)[:_LONGEST_NAME_LIST]
 
 
 def failure(failed: Sequence[FailedSet], total: int, outcome: str) -> str:
-    """The run's error: how many sets failed, the first of them, what was done."""
+    """Return the run's error: how many sets failed, the first of them, and what was done."""
     first = "; ".join(f"{shown(one.set_id)}: {one.text}" for one in failed[:_NAMED])
     more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
     return f"{len(failed)} of {total} sets failed: {first}{more} (the others are whole: {outcome})"
 
 
 def summed(texts: Iterable[str]) -> str:
-    """The first text, and how many others there are."""
+    """Return the first text and how many others there are."""
     first, *others = texts
     return f"{first} (and {len(others)} more)" if others else first
 
 
 def permanent(failed: Iterable[FailedSet]) -> bool:
-    """Whether no retry would mend any of it: one passing trouble is worth a retry."""
+    """Return whether all failures are permanent; one temporary failure is worth a retry."""
     return all(one.permanent for one in failed)

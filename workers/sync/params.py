@@ -1,4 +1,4 @@
-"""What a sync job is told in its `with` block; names and types only."""
+"""Parameters of a sync job from its `with` block."""
 
 import re
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workers import path_text
 
-# The API answers a larger pageSize with this many entries.
+# The API returns at most this many entries for a larger pageSize.
 LARGEST_PAGE = 250
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -45,5 +45,5 @@ class Params:
 
     @property
     def remote(self) -> bool:
-        """Whether the catalogue is an API rather than a folder."""
+        """Return whether the catalogue is an API rather than a folder."""
         return _SCHEME.match(self.catalogue) is not None

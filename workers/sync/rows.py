@@ -1,9 +1,8 @@
-"""Entries of a catalogue -> rows of the two tables, or what is wrong with them.
+"""Convert entries of a catalogue to rows of the two tables, or report what is wrong.
 
-Pure. A document that is right throughout is decoded at once into typed
-structs; only one that is not is taken apart entry by entry, so that each
-mistake is named. The law: a row that leaves here fits its table, and no entry
-is dropped without a Problem. Enter at `sets` and `cards`.
+Pure. A valid document is decoded at once into typed structs. Only an invalid one is decoded
+entry by entry, to name each mistake. Invariant: every returned row fits its table, and no
+entry is dropped without an EntryProblem. Enter at `sets` and `cards`.
 """
 
 import json
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-# Part of what makes a document "unchanged": raise it when rows are made otherwise.
+# Part of the digest of a document: increment it when the conversion changes.
 ROWS_VERSION = 1
 
 SET_COLUMNS = (
@@ -37,16 +36,16 @@ _Texts = list[str]
 _Things = list[dict[str, Any]]
 _Thing = dict[str, Any]
 
-# A set's id becomes part of a path and of a query: no slash, blank or quote.
+# A set's id becomes part of a path and of a query: no slash, space or quote.
 _SET_ID = re.compile(r"\w[\w.-]{0,99}")
-# 18 digits always fit SQLite's 64 bits.
+# 18 digits always fit SQLite's 64-bit integers.
 _HP = re.compile(r"[0-9]{1,18}")
-# RecursionError: a document nested 10,000 deep is data like any other.
+# RecursionError: a document nested 10,000 levels deep.
 _NOT_DECODED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class SetEntry(msgspec.Struct, rename="camel"):
-    """A set as the catalogue has it; what is unknown here is ignored."""
+    """A set in the catalogue; unknown fields are ignored."""
 
     id: _Id
     name: str
@@ -61,19 +60,19 @@ class SetEntry(msgspec.Struct, rename="camel"):
 
 
 class Named(msgspec.Struct):
-    """Of the set that each card repeats: only who it is."""
+    """The id of the set that each card repeats."""
 
     id: str
 
 
 class Linked(msgspec.Struct):
-    """Of a shop's prices: only where they stand."""
+    """The URL of a shop's prices."""
 
     url: str | None = None
 
 
 class CardEntry(msgspec.Struct, rename="camel"):
-    """A card as the catalogue has it; null and absent mean the same."""
+    """A card in the catalogue; null and absent mean the same."""
 
     id: _Id
     name: str
@@ -127,7 +126,7 @@ class EntryProblem:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The rows of the entries that are right, and a Problem for each other."""
+    """The rows of the valid entries, and an EntryProblem for each other entry."""
 
     rows: tuple[Row, ...]
     problems: tuple[EntryProblem, ...]
@@ -135,7 +134,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How to decode a page (to something with `data`) and a single entry."""
+    """The decoders of a page (to an object with `data`) and of a single entry."""
 
     page: Callable[[bytes], Any]
     entry: Callable[[bytes], Any]
@@ -147,12 +146,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def sets(document: Sequence[bytes]) -> Parsed:
-    """Rows of SET_COLUMNS; ids are unique and fit to be part of a path."""
+    """Return rows of SET_COLUMNS with unique ids that can be part of a path."""
     return _parsed(document, _SETS, _set_row)
 
 
 def cards(document: Sequence[bytes], set_id: str) -> Parsed:
-    """Rows of CARD_COLUMNS, all of the set `set_id`; ids are unique."""
+    """Return rows of CARD_COLUMNS of the set `set_id`, with unique ids."""
 
     def row(card: CardEntry) -> Row:
         if card.set is not None and card.set.id != set_id:
@@ -163,7 +162,7 @@ def cards(document: Sequence[bytes], set_id: str) -> Parsed:
 
 
 def shown(text: str) -> str:
-    """`text` short and encodable, whatever it holds."""
+    """Return `text` shortened and safe to encode as UTF-8."""
     return text[:80].encode("utf-8", "backslashreplace").decode()
 
 
@@ -191,7 +190,7 @@ def _parsed(
 
 
 def _entries(page: bytes, kind: _Kind, before: int) -> list[Any]:
-    """Structs, or Problems in the places of those that are none."""
+    """Return the structs of a page, with an EntryProblem in place of each invalid entry."""
     try:
         return list(kind.page(page).data)
     except _NOT_DECODED:
@@ -199,8 +198,8 @@ def _entries(page: bytes, kind: _Kind, before: int) -> list[Any]:
 
 
 def _taken_apart(page: bytes, kind: _Kind, before: int) -> list[Any]:
-    # The standard library's decoder takes NaN and lone surrogates, and so can
-    # say which entry holds them; msgspec calls the whole page "truncated".
+    # The standard library's decoder accepts NaN and lone surrogates, so it can tell
+    # which entry has them; msgspec reports the whole page as "truncated".
     try:
         value = json.loads(page)
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,8 @@
-"""The tables of a synced database, as SQL and as the shape that is demanded.
+"""The tables of a synced database, as SQL and as the required columns.
 
-Pure: texts, and judgements on what PRAGMA table_info answers. The law: a
-table that is there is used only if every column we write has the type that
-keeps our values as they are; nothing of anybody else's is ever altered.
+Pure: texts, and checks of the output of PRAGMA table_info. Invariant: an existing table is
+used only if every column we write has the type that keeps our values unchanged; tables of
+other programs are never altered.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from workers.sync.rows import CARD_COLUMNS, SET_COLUMNS
 
-# Lists and objects are JSON text; dates are text as the catalogue writes them.
+# Lists and objects are JSON text; dates are text as in the catalogue.
 SETS = """
 CREATE TABLE IF NOT EXISTS pokemon_card_sets (
     id            TEXT PRIMARY KEY NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS pokemon_cards (
 
 CARDS_BY_SET = "CREATE INDEX IF NOT EXISTS pokemon_cards_by_set ON pokemon_cards (set_id)"
 
-# What each set's document was when its rows were written, in the same transaction.
+# The digest of the document from which each set's rows were written, in one transaction.
 MEMORY = """
 CREATE TABLE IF NOT EXISTS nightshift_sync (
     set_id  TEXT PRIMARY KEY NOT NULL,
@@ -70,9 +70,9 @@ CREATE TABLE IF NOT EXISTS nightshift_sync (
 
 _FORGET = "DELETE FROM nightshift_sync WHERE set_id ="
 
-# Rows that somebody else writes make their set's document count as unread, so
-# that the next run compares them again: 1 microsecond a row, where comparing
-# all rows each night would cost 0.3 s.
+# If another program changes rows, these triggers forget the digest of the set, so that
+# the next run compares the rows again. They cost 1 microsecond per row; comparing all
+# rows in every run would cost 0.3 s.
 TRIGGERS = {
     name: f"CREATE TRIGGER {name} AFTER {event} ON pokemon_cards BEGIN {' '.join(forget)} END"
     for name, event, forget in (
@@ -96,7 +96,7 @@ DEMANDED: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One line of PRAGMA table_info; `key` counts from 1, 0 is no key."""
+    """One line of PRAGMA table_info; `key` counts from 1, and 0 means no key."""
 
     name: str
     declared: str
@@ -105,7 +105,7 @@ class Column:
 
 
 def misfit(table: str, columns: Sequence[Column]) -> str | None:
-    """Why `table` with these columns is not ours to write to, or None."""
+    """Return why we must not write to `table` with these columns, or None if we may."""
     present = {column.name: column for column in columns}
     missing = [name for name in DEMANDED[table] if name not in present]
     if missing:
@@ -126,7 +126,7 @@ def misfit(table: str, columns: Sequence[Column]) -> str | None:
 
 
 def _affinity(declared: str) -> str:
-    # SQLite's own rules, in its order; what it would convert is not for us.
+    # SQLite's affinity rules, in its order; a column that would convert values is refused.
     kind = declared.upper()
     if "INT" in kind:
         return "INTEGER"

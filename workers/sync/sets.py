@@ -1,7 +1,7 @@
-"""`missing_sets`: the rows of pokemon_card_sets become those of the catalogue.
+"""`missing_sets`: make the rows of pokemon_card_sets equal to the catalogue.
 
-The law: everything is read and judged before the database is touched, and a
-set whose entry is wrong keeps the row it had.
+Invariant: the whole catalogue is read and checked before the database is opened, and a set
+with an invalid entry keeps its row.
 """
 
 import dataclasses
@@ -27,18 +27,18 @@ _RELEASED = rows.SET_COLUMNS.index("release_date")
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The sets of a catalogue, newest first, and those whose entries are wrong."""
+    """The sets of a catalogue, newest first, and those with invalid entries."""
 
     rows: tuple[Row, ...]
     failed: tuple[FailedSet, ...]
 
 
 def listed(source: Source) -> Listed:
-    """The sets that `source` lists.
+    """Return the sets that `source` lists.
 
     Raises:
-        Unreadable: not to be read, or no entry in it is right. A catalogue
-            without sets is a mistake, and to act on it would prune everything.
+        UnreadableCatalogueError: it cannot be read, or has no valid entry. A catalogue
+            without sets is an error, because using it would prune everything.
     """
     parsed = rows.sets(source.sets())
     failed = tuple(FailedSet(one.entry_id or "sets", one.text) for one in parsed.problems)
@@ -54,11 +54,11 @@ def listed(source: Source) -> Listed:
 
 
 def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
-    """What was added, changed, deleted, and how long it took.
+    """Sync the sets; return counts of added, changed and deleted sets, and seconds.
 
     Raises:
-        Unreadable, Cancelled, DatabaseTrouble, sqlite3.Error.
-        WorkerFailed: some entries are wrong; the others have been written.
+        UnreadableCatalogueError, SyncCancelledError, DatabaseError, sqlite3.Error.
+        WorkerError: some entries are invalid; the other sets have been written.
     """
     started = time.monotonic()
     catalogue = listed(source)
@@ -105,14 +105,14 @@ def _written(database: sqlite3.Connection, catalogue: Listed) -> Changes:
 
 def _compared(database: sqlite3.Connection, catalogue: Listed) -> Changes:
     found = diff.plan(card_database.all_sets(database), catalogue.rows)
-    # An entry that cannot be read may be any of the sets that seem to be gone.
+    # An invalid entry may be any of the sets that seem to have vanished.
     return dataclasses.replace(found, vanished=()) if catalogue.failed else found
 
 
 def _prune(
     database: sqlite3.Connection, set_ids: Sequence[str], report: Report
 ) -> tuple[int, int]:
-    """Delete sets with their cards, each in one transaction; how many of both."""
+    """Delete sets with their cards, one transaction each; return the numbers of both."""
     cards = 0
     for place, set_id in enumerate(set_ids):
         if report.cancelled:
