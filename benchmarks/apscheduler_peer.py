@@ -1,10 +1,10 @@
-"""APScheduler with a fork a job: the peer of row (d) of burst.py.
+"""APScheduler with one forked process per job: the peer of row (d) of burst.py.
 
     python benchmarks/apscheduler_peer.py JOBS CONCURRENT
 
-Prints the seconds from the instant at which so many Python functions are due
-to the last of their results. APScheduler's own process pool shares processes
-between jobs, so its threads fork one for each, as one would write it.
+Prints the seconds from the time at which JOBS Python functions are due to the last result.
+APScheduler's own process pool reuses processes between jobs. To get one process per job,
+each thread of its thread pool forks one, as a user would write it.
 """
 
 import logging
@@ -24,7 +24,7 @@ RESULT = {"sum": 3}
 
 
 def main() -> None:
-    """Wait for all the results, and say when the last one was there."""
+    """Wait for all results, and print how many seconds after the due time the last one arrived."""
     jobs, concurrent = map(int, sys.argv[1:])
     logging.disable()
     lock, finished, results = threading.Lock(), threading.Event(), list[object]()
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def forked() -> object:
-    """What the function gives back from a process of its own."""
+    """Return what the function returns, run in a forked process."""
     context = multiprocessing.get_context("fork")
     mine, theirs = context.Pipe(duplex=False)
     process = context.Process(target=small, args=(theirs,))
@@ -67,7 +67,7 @@ def forked() -> object:
 
 
 def small(line: Connection) -> None:
-    """The same function as ours, and its way back."""
+    """Send the result of the same small function as ours through the pipe."""
     line.send(RESULT)
 
 

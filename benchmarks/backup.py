@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def generate(path: Path, size_bytes: int) -> None:
-    """A made-up catalogue of cards, about as compressible as the real one."""
+    """Write a made-up catalogue of cards, about as compressible as the real one."""
     dice = random.Random(7)
     words = ["".join(dice.choices("aeioulnrst", k=dice.randint(3, 9))) for _ in range(900)]
 
@@ -117,7 +117,7 @@ def generate(path: Path, size_bytes: int) -> None:
 
 
 def play(name: str, source: Path, folder: Path, key: str, measured: Measured) -> None:
-    """One side on an empty folder and a quiet disk."""
+    """Measure one side, with an empty folder and after a sync of the disk."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     os.sync()
@@ -130,7 +130,7 @@ def play(name: str, source: Path, folder: Path, key: str, measured: Measured) ->
 
 
 def command_of(name: str, source: Path, folder: Path) -> list[str]:
-    """The command line of a side."""
+    """Return the command line of a side."""
     if name in PEERS:
         script = SHELL.format(PEERS[name])
         return ["/bin/sh", "-c", script, "sh", str(source), str(folder / "bench.db")]

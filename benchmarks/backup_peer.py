@@ -1,4 +1,4 @@
-"""A side of ours in backup.py, in a process that has nothing else to load.
+"""One of our sides of backup.py, in a process that loads nothing else.
 
 python benchmarks/backup_peer.py packed|proved DATABASE FOLDER
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def packed(database: Path, folder: Path) -> None:
-    """Our own pass without the proof, on disk as the peers' is."""
+    """Make and compress a snapshot without the proof; sync it to disk, as the peers do."""
     from workers.backup import stream
     from workers.backup.snapshot import snapshot
 
@@ -26,7 +26,7 @@ def packed(database: Path, folder: Path) -> None:
 
 
 def proved(database: Path, folder: Path) -> None:
-    """The whole worker."""
+    """Run the whole worker."""
     from workers import backup
     from workers.report import Report
 

@@ -25,7 +25,7 @@ from peers import CRONSTABLE, NEVER, OURS, Side, living
 from rows import BURST, table
 from workloads import SCENES, Scene, not_due, ready_ten_thousand, touches
 
-# What --quick leaves out.
+# The scenes that --quick leaves out.
 LONG = (ready_ten_thousand, not_due)
 
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def letters(text: str) -> list[str]:
-    """Rows by their letters. Raises: argparse.ArgumentTypeError."""
+    """Parse letters of rows. Raises: argparse.ArgumentTypeError."""
     found = text.split(",")
     strange = [each for each in found if each not in BURST]
     if strange:
@@ -66,12 +66,12 @@ def letters(text: str) -> list[str]:
 
 
 def numbers(text: str) -> list[int]:
-    """Numbers of cores. Raises: argparse.ArgumentTypeError."""
+    """Parse numbers of cores. Raises: argparse.ArgumentTypeError."""
     return [options.count(each) for each in text.split(",")]
 
 
 def played(scene: Scene, cores: int, measured: Measured) -> list[str]:
-    """One scene with each side that is installed; what failed."""
+    """Play one scene with each installed side; return the failures."""
     failures = []
     for side in (OURS, CRONSTABLE):
         if find_spec(side.module) is None:
@@ -79,7 +79,7 @@ def played(scene: Scene, cores: int, measured: Measured) -> list[str]:
         try:
             played_by(side, scene, cores, measured)
             said = measured.newest(side.name, cores)
-        except (OSError, RuntimeError) as error:  # the other rows are worth having
+        except (OSError, RuntimeError) as error:  # still measure the other rows
             said = f"failed: {error}"
             failures.append(f"{scene.__name__}, {cores} cores: {side.name} {said}")
         say(f"{scene.__name__}, {cores} cores: {side.name} {said}")
@@ -87,7 +87,7 @@ def played(scene: Scene, cores: int, measured: Measured) -> list[str]:
 
 
 def played_by(side: Side, scene: Scene, cores: int, measured: Measured) -> None:
-    """One scene with one side, whose compiled modules are there as after an installation."""
+    """Play one scene with one side, whose modules are compiled as after an installation."""
     with tempfile.TemporaryDirectory(prefix="burst-") as name:
         with living(side, Path(name) / "warm", touches(Path(name), 1), NEVER):
             pass
@@ -97,12 +97,12 @@ def played_by(side: Side, scene: Scene, cores: int, measured: Measured) -> None:
 
 
 def report(measured: Measured, only: list[str]) -> str:
-    """The rows that were asked for."""
+    """Return the table of the requested rows."""
     return table(measured, (row for letter in only for row in BURST[letter]))
 
 
 def say(text: str) -> None:
-    """Progress, apart from the table."""
+    """Print progress to stderr, so that it is not mixed with the table."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr)
 
 

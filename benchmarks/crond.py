@@ -1,8 +1,8 @@
-"""Debian's cron as a peer, with tables of its own and away from the machine's.
+"""Debian's cron as a peer, with its own crontabs, isolated from the machine's.
 
-cron reads fixed places. In a mount namespace these are empty folders of its own,
-so that it runs nothing else and disturbs no other cron; that needs the rights
-to make one. The program is `cron` on PATH or $CRON.
+cron reads fixed paths. In a private mount namespace these are empty folders, so that it
+runs nothing else and disturbs no other cron. That needs root. The program is $CRON, or
+`cron` on PATH.
 """
 
 import os
@@ -17,7 +17,7 @@ from memory import ended
 
 END_S = 2.0
 _SPACE = ("unshare", "--mount", "--propagation", "private", "--")
-# Debian's tables, spool and lock; what is there is hidden from this one process.
+# Debian's crontabs, spool and lock; their content is hidden from this process only.
 _STAGE = """
 set -e
 for place in /etc/cron.d /var/spool /run; do
@@ -33,27 +33,27 @@ exec "$1" -f
 
 
 def program() -> str | None:
-    """The cron to measure; None where there is none."""
+    """Return the path of the cron to measure, or None if there is none."""
     return os.environ.get("CRON") or shutil.which("cron", path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 @cache
 def is_here() -> bool:
-    """Whether there is one, and it may have a space of its own."""
+    """Return whether there is a cron, and a mount namespace can be created for it."""
     if program() is None or os.geteuid() != 0 or shutil.which("unshare") is None:
         return False
     return subprocess.run([*_SPACE, "true"], capture_output=True).returncode == 0
 
 
 def crontab_of(commands: Mapping[str, Sequence[str]]) -> str:
-    """These commands, once a minute."""
+    """Return a crontab that runs each command every minute."""
     lines = (f"* * * * * {' '.join(words)}" for words in commands.values())
     return "\n".join(['MAILTO=""', *lines]) + "\n"
 
 
 @contextmanager
 def cron(folder: Path, text: str) -> Iterator[None]:
-    """A cron that runs these lines, until the end of the block."""
+    """Run cron with this crontab until the end of the block."""
     table = folder / "crontab"
     table.write_text(text)
     process = subprocess.Popen(

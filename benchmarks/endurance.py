@@ -31,7 +31,7 @@ from rows import GROWN
 JOBS = 50
 ROUND_S = 60.0
 LOOK_S = 0.01
-QUIET_S = 1.0  # what is written late, and who is sent away
+QUIET_S = 1.0  # time for late writes, and for idle processes to exit
 MB = 1e6
 # The kinds of processes of a sample.
 KINDS = ("supervisor", "nursery", "keepers")
@@ -40,7 +40,7 @@ _WORKER = "def small(params, report):\n    report.progress(1, 1, 'rows')\n    re
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """One kind of process at one instant: how many, and all of theirs together."""
+    """Sums over the processes of one kind at one time, and their number."""
 
     processes: int
     rss_bytes: int
@@ -51,7 +51,7 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The service after so many runs. litter: zombies, runs' processes, temporary files."""
+    """The service after a number of runs. litter: zombies, runs' processes, temporary files."""
 
     runs: int
     supervisor: Weight
@@ -61,7 +61,7 @@ class Sample:
 
 
 def main() -> None:
-    """Run, weigh, and print the curve and the verdict."""
+    """Run the jobs, take the samples, and print the curve and the verdict."""
     parser = options.parser(__doc__, "what thousands of runs leave behind", rounds=1)
     parser.add_argument("--runs", type=options.count, default=5000)
     parser.add_argument("--every", type=options.count, default=250)
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def endured(runs: int, every: int) -> tuple[list[Sample], float]:
-    """The samples of one service, and the seconds it took."""
+    """Return the samples of one service, and the seconds it took."""
     with tempfile.TemporaryDirectory(prefix="endurance-") as name:
         folder = Path(name) / "one"
         package = folder / "burst_work"
@@ -89,7 +89,7 @@ def endured(runs: int, every: int) -> tuple[list[Sample], float]:
 
 
 def taken(samples: list[Sample], measured: Measured) -> None:
-    """The picture of the memory, and the row of its growth."""
+    """Add the curves of the memory, and the row of its growth, to `measured`."""
     for place, kind in enumerate(KINDS):
         points = [(float(one.runs), float(weights(one)[place].pss_bytes)) for one in samples]
         measured.draw("memory", kind, points)
@@ -99,12 +99,12 @@ def taken(samples: list[Sample], measured: Measured) -> None:
 
 
 def weights(one: Sample) -> tuple[Weight, Weight, Weight]:
-    """The three kinds, in the order of KINDS."""
+    """Return the weights of the three kinds, in the order of KINDS."""
     return one.supervisor, one.nursery, one.keepers
 
 
 def ends(samples: list[Sample], of: Callable[[Sample], int]) -> tuple[float, float]:
-    """The means of the first and of the last quarter."""
+    """Return the means of the first and of the last quarter of the samples."""
     quarter = max(1, len(samples) // 4)
     return statistics.mean(map(of, samples[:quarter])), statistics.mean(
         map(of, samples[-quarter:])
@@ -112,7 +112,7 @@ def ends(samples: list[Sample], of: Callable[[Sample], int]) -> tuple[float, flo
 
 
 def jobs() -> dict[str, Command]:
-    """Fifty jobs of six kinds."""
+    """Return fifty jobs of six kinds."""
     kinds: list[Command] = [
         ["/bin/true"],
         "true",
@@ -125,7 +125,7 @@ def jobs() -> dict[str, Command]:
 
 
 def curve(service: Living, folder: Path, runs: int, every: int) -> list[Sample]:
-    """The samples, from after the first round to after the last."""
+    """Return the samples, from after the first round to after the last."""
     ask_all(service)
     done, samples = JOBS, [weighed(service, folder, JOBS)]
     while done < runs:
@@ -137,7 +137,7 @@ def curve(service: Living, folder: Path, runs: int, every: int) -> list[Sample]:
 
 
 def ask_all(service: Living) -> None:
-    """Every job once, and until nothing of them is left."""
+    """Run every job once, and wait until all of them have ended."""
     for name in jobs():
         service.ask(f"/v1/jobs/{name}/run", "POST")
     until = time.monotonic() + ROUND_S
@@ -150,7 +150,7 @@ def ask_all(service: Living) -> None:
 
 
 def weighed(service: Living, folder: Path, runs: int) -> Sample:
-    """The service at rest."""
+    """Return a sample of the idle service."""
     time.sleep(QUIET_S)
     nursery = children(service.pid)
     keepers = [pid for one in nursery for pid in children(one)]
@@ -168,7 +168,7 @@ def weighed(service: Living, folder: Path, runs: int) -> Sample:
 
 
 def table(samples: list[Sample], took_s: float) -> str:
-    """The curve, a line a sample, and what became of it."""
+    """Return the curve, one line per sample, and the verdict."""
     lines = [
         f"{samples[-1].runs} runs of {JOBS} jobs, {CONCURRENT} at a time, in {took_s:.0f} s; "
         f"{machine()}",
@@ -189,7 +189,7 @@ def table(samples: list[Sample], took_s: float) -> str:
 
 
 def verdict(samples: list[Sample]) -> str:
-    """Whether anything grew, and what."""
+    """Return whether anything grew, and by how much."""
     watched: dict[str, Callable[[Sample], int]] = {
         "supervisor RSS": lambda one: one.supervisor.rss_bytes,
         "nursery RSS": lambda one: one.nursery.rss_bytes,
@@ -229,7 +229,7 @@ def _number(pid: int, name: str) -> int:
 
 
 def _field(pid: int, name: str) -> str:
-    """A line of a process' status; "" where it or the line is missing."""
+    """Return a line of a process's status; "" if the process or the line is missing."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith(name):

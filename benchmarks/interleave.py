@@ -1,7 +1,7 @@
-"""Sides in turn, several times: what loads the machine for a while meets them all.
+"""Run the sides in turn, for several rounds, so that load on the machine affects all of them.
 
-Values are saved after each side. One that fails is not asked again, and is told
-of at the end; the others go on.
+Values are saved after each side. A side that fails is not run again, and is reported at
+the end; the others continue.
 """
 
 import sys
@@ -18,7 +18,7 @@ def taken(
     measured: Measured,
     values: Path | None,
 ) -> list[str]:
-    """What failed, by side; `play` adds to what is measured."""
+    """Play each side in each round; return the failures. `play` adds values to `measured`."""
     failures: dict[str, str] = {}
     for number in range(rounds):
         for name in names:

@@ -1,10 +1,9 @@
-"""One program from launch to exit: seconds, CPU, memory, and what it printed.
+"""Run one program from launch to exit: seconds, CPU, memory, and its output.
 
-The way in which each side of a benchmark that is not a service is timed. A small
-process stands between, whose only child is the program: the kernel counts as a
-child's peak memory also what its parent had when it forked, and this one has
-little (some 8 MB, the least that is ever shown). Whoever leaves the wait, by a
-signal or a limit, leaves nothing running.
+Every side that is not a service is timed this way. A small process is started in between,
+whose only child is the program. The kernel counts in a child's peak memory also what its
+parent had at the fork, and the small process has little (some 8 MB, the lower limit of any
+result). On a signal or a timeout, nothing is left running.
 """
 
 import shutil
@@ -24,7 +23,7 @@ _SAID_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class Launch:
-    """One program, once: seconds, CPU seconds and peak memory of it and its children."""
+    """One launch of a program: seconds, CPU seconds and peak memory, with its children."""
 
     wall_s: float
     cpu_s: float
@@ -37,7 +36,7 @@ def launched(
     environment: Mapping[str, str] | None = None,
     limit_s: float = LIMIT_S,
 ) -> Launch:
-    """What a program took. Raises: RuntimeError, if it failed or took longer than that."""
+    """Measure a program. Raises: RuntimeError, if it failed or took longer than `limit_s`."""
     with tempfile.NamedTemporaryFile("r") as meter:
         own = [sys.executable, "-S", "-E", "-c", _METER, meter.name, *command]
         with subprocess.Popen(
@@ -64,7 +63,7 @@ def launched(
 
 
 def missing_programs(needed: Mapping[str, Sequence[str]]) -> set[str]:
-    """The sides that need a program that is not here; says so to those who watch."""
+    """Return the sides whose programs are not installed, and report them on stderr."""
     missing = {name for name, programs in needed.items() if not all(map(shutil.which, programs))}
     for name in sorted(missing):
         print(f"left out: {name}, which needs {' and '.join(needed[name])}", file=sys.stderr)

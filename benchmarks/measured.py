@@ -1,8 +1,8 @@
-"""What was measured: values by row, cores and side, and the curves of pictures.
+"""Measured values by row, cores and side, and the curves of pictures.
 
-Values are seconds or bytes, one for each round; a table is made of them in
-`rows.py`. A benchmark saves them after each side, so that what was measured
-stays when it is cut. Nothing here measures, compares or prints.
+Values are seconds or bytes, one for each round; `rows.py` makes a table of them. A
+benchmark saves them after each side, so that an interrupted one keeps what it measured.
+Nothing here measures, compares or prints.
 """
 
 import math
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-# For rows that have all the cores there are.
+# The number of cores of rows that use all of them.
 ALL = 0
-# For what of many requests almost all and all were quicker than: not the median.
+# Suffixes of rows that show the 99th percentile or the maximum, not the median.
 P99, WORST = "p99", "worst"
 Points = list[tuple[float, float]]
 
@@ -28,15 +28,15 @@ class Measured:
     curves: dict[tuple[str, str], Points] = field(default_factory=dict)
 
     def add(self, row: str, cores: int, side: str, *found: float) -> None:
-        """Take in what one round found."""
+        """Add the values of one round."""
         self.values.setdefault((row, cores, side), []).extend(found)
 
     def draw(self, picture: str, side: str, points: Points) -> None:
-        """Take in a curve in the place of an earlier one: a picture shows one round."""
+        """Set a curve, replacing an earlier one, because a picture shows one round."""
         self.curves[picture, side] = points
 
     def newest(self, side: str, cores: int) -> str:
-        """The last value of each row so far, for those who watch."""
+        """Return the last value of each row so far, for progress messages."""
         found = [
             f"({row}) {values[-1]:.4g}"
             for (row, count, name), values in self.values.items()
@@ -45,11 +45,11 @@ class Measured:
         return ", ".join(found)
 
     def cores(self, row: str) -> list[int]:
-        """The numbers of cores that a row was measured on, the most first."""
+        """Return the numbers of cores that a row was measured on, largest first."""
         return sorted({cores for key, cores, _ in self.values if key == row}, reverse=True)
 
     def weighed(self, row: str, cores: int, side: str) -> float | None:
-        """The median of a row, or what its last word says; None if it was not measured."""
+        """Return the median of a row, or its P99 or WORST value; None if it was not measured."""
         found = self.values.get((row, cores, side))
         if not found:
             return None
@@ -58,12 +58,12 @@ class Measured:
         return max(found) if row.endswith(WORST) else statistics.median(found)
 
     def take(self, other: "Measured") -> None:
-        """Take in all of another one; where both have a row, a side or a curve, its own."""
+        """Add everything of `other`, which replaces values and curves with the same key."""
         self.values |= other.values
         self.curves |= other.curves
 
     def save(self, path: Path | None) -> None:
-        """Write all to a file at once, if there is to be one."""
+        """Write everything to `path` atomically; do nothing without a path."""
         if path is None:
             return
         fresh = path.with_name(f"{path.name}.fresh")
@@ -71,7 +71,7 @@ class Measured:
         os.replace(fresh, path)
 
     def written(self) -> "Written":
-        """All, as it stands in a file."""
+        """Return everything in the form of the file."""
         return Written(
             [Values(*key, found) for key, found in self.values.items()],
             [Curve(*key, points) for key, points in self.curves.items()],
@@ -99,13 +99,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Written:
-    """What a benchmark leaves in a file."""
+    """The content of a benchmark's file of values."""
 
     values: list[Values] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
 
     def measured(self) -> Measured:
-        """The same to work with."""
+        """Return the content as `Measured`."""
         return Measured(
             {(each.row, each.cores, each.side): each.values for each in self.values},
             {(each.picture, each.side): each.points for each in self.curves},
@@ -113,7 +113,7 @@ class Written:
 
 
 def load(path: Path) -> Measured:
-    """What a benchmark has saved; nothing, if it was cut before that.
+    """Return what a benchmark has saved; empty if it was interrupted before that.
 
     Raises: msgspec.DecodeError.
     """

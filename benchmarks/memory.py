@@ -1,7 +1,7 @@
-"""What the kernel says of processes, their end, and the clock of full minutes.
+"""What the kernel reports about processes; ending processes; waiting for a full minute.
 
-CPU clocks, proportional memory, children and cores; all from outside, the same
-way for every program that is measured. Knows no service.
+CPU clocks, proportional memory, children and cores are read from outside, in the same way
+for every measured program. Nothing here is specific to a service.
 """
 
 import math
@@ -16,14 +16,17 @@ from pathlib import Path
 
 
 def cpu_s(pid: int) -> float:
-    """CPU that a process has used by itself; 0 where it is gone. See CPUCLOCK_SCHED."""
+    """Return the CPU seconds of a process without its children; 0 if it is gone.
+
+    The clock is CPUCLOCK_SCHED of the whole process.
+    """
     with suppress(OSError):
         return time.clock_gettime((~pid << 3) | 2)
     return 0.0
 
 
 def pss_bytes(pid: int) -> int:
-    """A process' proportional share of memory; 0 where it is gone."""
+    """Return a process's proportional share of memory; 0 if it is gone."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -32,7 +35,7 @@ def pss_bytes(pid: int) -> int:
 
 
 def children(pid: int) -> list[int]:
-    """The living children of a process, of all its threads."""
+    """Return the living children of all threads of a process."""
     found: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -41,15 +44,15 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(pid: int) -> list[int]:
-    """The living children of a process, and theirs."""
+    """Return all living descendants of a process."""
     found = children(pid)
-    for one in found:  # grows as it is walked
+    for one in found:  # grows during the iteration
         found += children(one)
     return found
 
 
 def ended(process: subprocess.Popen[bytes] | subprocess.Popen[str], grace_s: float) -> None:
-    """End a process, and every process that it had; nothing is left running."""
+    """End a process and all of its descendants; nothing is left running."""
     left = _handles(descendants(process.pid))
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
@@ -63,7 +66,7 @@ def ended(process: subprocess.Popen[bytes] | subprocess.Popen[str], grace_s: flo
 
 
 def _handles(pids: list[int]) -> list[int]:
-    """Descriptors that mean these very processes, whoever gets their numbers."""
+    """Return pidfds of these processes, which stay valid if a PID is reused."""
     found = []
     for pid in pids:
         with suppress(ProcessLookupError):
@@ -72,17 +75,17 @@ def _handles(pids: list[int]) -> list[int]:
 
 
 def cores_of(count: int) -> list[int]:
-    """The first `count` cores that this process may use."""
+    """Return the first `count` cores that this process may use."""
     return sorted(os.sched_getaffinity(0))[:count]
 
 
 def machine() -> str:
-    """What the numbers were measured on, and what else it does."""
+    """Return a description of the machine and its load."""
     return f"{hardware()}, load {load()}"
 
 
 def hardware() -> str:
-    """What the numbers were measured on."""
+    """Return a description of the machine."""
     model = "an unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -94,12 +97,12 @@ def hardware() -> str:
 
 
 def load() -> str:
-    """The load of the last minute, five and fifteen."""
+    """Return the load averages of the last one, five and fifteen minutes."""
     return ", ".join(f"{each:.1f}" for each in os.getloadavg())
 
 
 def wait_for_minute(lead_s: float) -> float:
-    """Sleep until `lead_s` before a full minute; that minute, in seconds since 1970."""
+    """Sleep until `lead_s` before a full minute; return that minute in seconds since 1970."""
     minute = math.ceil((time.time() + lead_s) / 60) * 60.0
     time.sleep(max(0.0, minute - lead_s - time.time()))
     return minute
@@ -107,7 +110,7 @@ def wait_for_minute(lead_s: float) -> float:
 
 @contextmanager
 def pinned(cores: Collection[int]) -> Iterator[None]:
-    """What is started in this block stays on these cores; none: on ours."""
+    """Pin processes started in this block to these cores; none: to the present ones."""
     mine = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores or mine)
     try:

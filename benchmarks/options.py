@@ -1,8 +1,8 @@
-"""What every benchmark asks of its command line, and how it is cut.
+"""Command-line options shared by all benchmarks, and their reaction to signals.
 
-A signal ends a benchmark as an exit would: with statements end what was started
-and remove what was written. A second signal, which a terminal and `run` both
-send, does not disturb that.
+A signal ends a benchmark with SystemExit, so that `with` statements end the processes they
+started and remove their files. Further signals are ignored, because the terminal and `run`
+both send one.
 """
 
 import argparse
@@ -15,7 +15,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def parser(module: str, description: str, rounds: int) -> argparse.ArgumentParser:
-    """The options that all benchmarks have; `module` is the text that says what is measured."""
+    """Return a parser with the common options; `module`: the benchmark's docstring, for help."""
     found = argparse.ArgumentParser(
         description=description, epilog=module, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -27,7 +27,7 @@ def parser(module: str, description: str, rounds: int) -> argparse.ArgumentParse
 
 
 def count(text: str) -> int:
-    """A number of at least one. Raises: argparse.ArgumentTypeError."""
+    """Parse a number of at least one. Raises: argparse.ArgumentTypeError."""
     try:
         number = int(text)
     except ValueError:
@@ -38,7 +38,7 @@ def count(text: str) -> int:
 
 
 def end_on_signals() -> None:
-    """From now on a signal to end raises SystemExit, once."""
+    """Raise SystemExit on the first signal that ends a process; ignore further ones."""
     for each in _ENDING:
         signal.signal(each, _end)
 

@@ -1,8 +1,8 @@
-"""The parts of a sitting: the command of each, its bound, and the rows it measures.
+"""The parts of a session: the command of each, its time limit, and the rows it measures.
 
-Bounds are some three times what a part takes on two cores: they are for what
-hangs. The quick ones show in minutes that each part runs; their numbers say
-little, and what needs ten thousand jobs is not among them.
+Limits are about three times what a part takes on two cores; they exist for parts that
+hang. The quick parts show within minutes that each part runs. Their numbers mean little,
+and they leave out what needs ten thousand jobs.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from rows import BACKUP_MB, BURST, ENDURANCE, REPLICATION_ROWS, SYNC, Row, backu
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """One part: a benchmark with its options, the seconds for one round and for the rest."""
+    """One part: a benchmark with options, and the time limit for one round and for the rest."""
 
     name: str
     command: tuple[str, ...]
@@ -22,11 +22,11 @@ class Play:
     most_rounds: int = 99
 
     def rounds(self, wanted: int) -> int:
-        """How many of the rounds that are wanted it has."""
+        """Return how many of the wanted rounds are played."""
         return min(wanted, self.most_rounds)
 
     def bound_s(self, rounds: int) -> float:
-        """When to give it up."""
+        """Return the time limit for this number of rounds."""
         return self.rest_s + self.round_s * rounds
 
 

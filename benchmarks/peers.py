@@ -1,9 +1,9 @@
-"""A service under measurement: configured, started, asked, weighed and ended.
+"""A measured service: configured, started, queried, measured and ended.
 
-What burst.py and endurance.py share: one `Side` a program, and `Living`, one
-process of it in a folder of its own. All is measured from outside, the same way
-for every side: the clock around exec and request, and what `memory.py` reads
-of processes. Nothing here knows a benchmark or prints.
+Shared by burst.py and endurance.py: a `Side` is a program, and `Living` is one process of
+it in its own folder. Everything is measured from outside, in the same way for every side:
+wall-clock time of exec and requests, and what `memory.py` reads about processes. Nothing
+here knows a benchmark or prints.
 """
 
 import atexit
@@ -35,13 +35,13 @@ _PIECE_BYTES = 1024 * 1024
 EVERY_MINUTE = "* * * * *"
 NEVER = "0 0 29 2 *"
 
-# A list is executed as it is, a text goes to /bin/sh -c.
+# A list is executed directly, a text by /bin/sh -c.
 Command = Sequence[str] | str
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One program: its module, how its file is written, where it answers.
+    """A program: its module, how its config is written, and its API paths.
 
     module: what `python -m` runs; distribution: what pip installs.
     """
@@ -56,7 +56,7 @@ class Side:
 
     @property
     def version(self) -> str:
-        """The version that is installed; "" if none is."""
+        """Return the installed version; "" if there is none."""
         try:
             return importlib.metadata.version(self.distribution)
         except importlib.metadata.PackageNotFoundError:
@@ -64,9 +64,9 @@ class Side:
 
 
 class Living:
-    """One process of a side, started, and ready to answer about `job`.
+    """One running process of a side, ready to answer requests about `job`.
 
-    ready_s: seconds from exec to the first whole answer about that job.
+    ready_s: seconds from exec to the first complete answer about that job.
     """
 
     def __init__(self, side: Side, folder: Path, job: str, cores: Collection[int]) -> None:
@@ -93,7 +93,7 @@ class Living:
         self.ready_s = time.perf_counter() - before
 
     def ask(self, path: str, method: str = "GET") -> bytes:
-        """The body of an answer, on a connection that is kept while the other side keeps it.
+        """Return the body of an answer; reuses the connection while the server keeps it open.
 
         Raises: OSError.
         """
@@ -109,25 +109,25 @@ class Living:
         return body
 
     def cpu_s(self) -> float:
-        """CPU of the process that was started, all its threads, without its children."""
+        """Return the CPU seconds of the main process with all threads, without its children."""
         return cpu_s(self.pid)
 
     def others_cpu_s(self) -> float:
-        """CPU of its living descendants, as far as it is their own."""
+        """Return the CPU seconds of its living descendants, without their ended children."""
         return sum(cpu_s(pid) for pid in descendants(self.pid))
 
     def pss_bytes(self) -> int:
-        """Memory of all its processes; what they share with others is divided."""
+        """Return the memory of all its processes; memory shared with others is divided (PSS)."""
         return sum(pss_bytes(pid) for pid in (self.pid, *descendants(self.pid)))
 
     def end(self) -> None:
-        """End it, and every process that it had; nothing is left running."""
+        """End the process and all of its descendants."""
         if self._connection is not None:
             self._connection.close()
         ended(self._process, END_S)
 
     def _line(self) -> socket.socket:
-        """The connection that was kept, unless it was hung up, or a new one."""
+        """Return the kept connection, unless the server has closed it; else a new one."""
         kept, self._connection = self._connection, None
         if kept is not None:
             if not select.select([kept], [], [], 0)[0]:
@@ -160,7 +160,7 @@ def living(
     cron: str = EVERY_MINUTE,
     cores: Collection[int] = (),
 ) -> Iterator[Living]:
-    """A side that runs these commands, until the end of the block."""
+    """Run a side with these commands until the end of the block."""
     folder.mkdir(exist_ok=True)
     (folder / "jobs.yaml").write_text(side.text(commands, cron, folder))
     service = Living(side, folder, next(iter(commands)), cores)
@@ -171,7 +171,7 @@ def living(
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The same little for each side; without a locale, which programs would only load."""
+    """Return the same minimal environment for each side, without a locale that would be loaded."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -183,14 +183,14 @@ def environment(folder: Path) -> dict[str, str]:
 
 @cache
 def _compiled() -> Path:
-    """Where compiled modules lie for as long as we live, as an installation has them."""
+    """Return a folder for compiled modules, as an installation has; removed at exit."""
     name = tempfile.mkdtemp(prefix="compiled-")
     atexit.register(shutil.rmtree, name, ignore_errors=True)
     return Path(name)
 
 
 def _answer(connection: socket.socket) -> bytes:
-    """One HTTP answer that says its length. Raises: OSError, if it is no 2xx."""
+    """Return the body of an HTTP answer with Content-Length. Raises: OSError, unless 2xx."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += _piece(connection)

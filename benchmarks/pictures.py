@@ -1,10 +1,10 @@
-"""Pictures of what a table says less well, as small SVG files.
+"""Draw curves that are hard to read from a table, as small SVG files.
 
     python benchmarks/pictures.py RESULTS.json
 
-burst.svg: how many of a thousand jobs had begun when, both services on two
-cores. memory.svg: what the processes of one service weigh over thousands of
-runs. A picture whose curves were not measured is not made.
+burst.svg: the number of started jobs over time, of a thousand, for both services on two
+cores. memory.svg: the memory of the processes of one service over thousands of runs. A
+picture whose curves were not measured is left out.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from measured import Measured, Points
 from results import load
 
 HERE = Path(__file__).parent / "pictures"
-# Every so many points of a curve is enough for the eye, and keeps a file small.
+# More points would not be visible, and would make the file larger.
 MOST_POINTS = 200
 MB = 1e6
 SIZE_INCHES = (6.4, 3.6)
 
 
 def main() -> None:
-    """Make the pictures of a file of results."""
+    """Draw the pictures of a results file."""
     parser = argparse.ArgumentParser(description="pictures of results")
     parser.add_argument("results", type=Path, help="a file that benchmarks/run has made")
     parser.add_argument("--to", type=Path, default=HERE, help=f"default: {HERE}")
@@ -39,8 +39,8 @@ def main() -> None:
 
 
 def draw(measured: Measured, folder: Path) -> list[Path]:
-    """The pictures that could be made."""
-    # The same file for the same numbers: no random names, no date, text as text.
+    """Draw the pictures whose curves were measured; return their paths."""
+    # Reproducible files: no random ids, no date, text not converted to paths.
     matplotlib.rcParams.update({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"})
     folder.mkdir(parents=True, exist_ok=True)
     return [
@@ -54,7 +54,7 @@ def draw(measured: Measured, folder: Path) -> list[Path]:
 
 
 def _burst(measured: Measured, path: Path) -> Path | None:
-    """Starts over time of each side."""
+    """Draw the starts of each side over time."""
     curves = _curves(measured, "burst 2")
     if not curves:
         return None
@@ -68,7 +68,7 @@ def _burst(measured: Measured, path: Path) -> Path | None:
 
 
 def _memory(measured: Measured, path: Path) -> Path | None:
-    """Memory over runs, one kind of process on the other."""
+    """Draw the memory over runs, stacked by kind of process."""
     curves = _curves(measured, "memory")
     if not curves:
         return None
@@ -83,7 +83,7 @@ def _memory(measured: Measured, path: Path) -> Path | None:
 
 
 def _curves(measured: Measured, picture: str) -> list[tuple[str, Points]]:
-    """The curves of one picture, by side."""
+    """Return the curves of one picture, by side."""
     return [(side, points) for (name, side), points in measured.curves.items() if name == picture]
 
 

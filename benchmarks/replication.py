@@ -59,9 +59,10 @@ PROGRAMS = {"pipe": ("sqlite3", "psql"), "pgloader": ("pgloader",)}
 TOLD = (("launch to exit", "", S), ("the worker's own", " own", S),
         ("memory", " memory", MB))  # fmt: skip
 PIPE = 'sqlite3 -csv "$1" "SELECT * FROM cards" | psql "$2" -qc "\\copy pipe.cards from stdin csv"'
-# In a database of its own, by its own ways: the table, the rows, then the key. It is told
-# the one table, since it would stumble over the log of changes that `full` leaves, and to
-# read fewer rows ahead than 100,000, of which its heap does not hold a million's share.
+# In a separate database, with pgloader's own order: the table, the rows, then the key. Only
+# one table is included, because pgloader fails on the change log that `full` leaves. It
+# prefetches fewer rows than its default of 100,000, because its heap cannot hold that many
+# rows of a table with a million.
 PGLOADER = """LOAD DATABASE FROM sqlite://{database} INTO {target}
 WITH include drop, create tables, create indexes, reset sequences, prefetch rows = 25000
 INCLUDING ONLY TABLE NAMES LIKE 'cards';
@@ -98,7 +99,7 @@ def main() -> None:
 
 
 def generate(path: Path, rows: int) -> None:
-    """Cards as the catalogue has them: short texts, some JSON, many NULLs."""
+    """Write cards like those of the catalogue: short texts, some JSON, many NULLs."""
     declared = ", ".join(f"{name} {'INTEGER' if name in INTEGERS else 'TEXT'}" for name in COLUMNS)
     values = dict.fromkeys(COLUMNS, "NULL")
     for place, name in enumerate(COLUMNS):
@@ -125,7 +126,7 @@ def generate(path: Path, rows: int) -> None:
 
 
 def play(name: str, database: Path, dsn: str, key: str, measured: Measured) -> None:
-    """One side, once; what it needs is made before its clock starts."""
+    """Measure one side once; its preparation is not timed."""
     prepare(name, database, dsn)
     if name == "pipe":
         command = ["sh", "-c", PIPE, "pipe", str(database), dsn]
@@ -143,7 +144,7 @@ def play(name: str, database: Path, dsn: str, key: str, measured: Measured) -> N
 
 
 def prepare(name: str, database: Path, dsn: str) -> None:
-    """An empty target for what fills one; changes for what follows them."""
+    """Empty the target of a side that fills one; change rows for a side that needs changes."""
     with psycopg.connect(dsn, autocommit=True) as server:
         if name == "pgloader":
             server.execute("DROP DATABASE IF EXISTS pgloader")
@@ -168,7 +169,7 @@ def prepare(name: str, database: Path, dsn: str) -> None:
 
 
 def url(dsn: str, name: str) -> str:
-    """Another database of the DSN as pgloader takes it: a socket folder in the host's place."""
+    """Return a URL for pgloader to another database of the DSN, with the socket folder as host."""
     given = psycopg.conninfo.conninfo_to_dict(dsn)
     return f"postgresql://{given['user']}@unix:{given['host']}:{given['port']}/{name}"
 

@@ -1,8 +1,8 @@
-"""A side of ours in replication.py, in a process that has nothing else to load.
+"""One of our sides of replication.py, in a process that loads nothing else.
 
     python benchmarks/replication_peer.py NAME DATABASE DSN
 
-NAME is a word of replication.py; the result of the worker goes to stdout.
+NAME is a side of replication.py; the worker's result goes to stdout.
 """
 
 import json
@@ -15,7 +15,7 @@ from workers.report import Report
 
 
 def side(name: str, database: str, dsn: str) -> None:
-    """The worker, once."""
+    """Run the worker once."""
     capture = "compare" if name == "compare" else "triggers"
     params = replication.Params(
         Path(database),

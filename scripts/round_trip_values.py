@@ -1,8 +1,8 @@
-"""Compare a SQLite file and its replica value by value; shares no code with the worker.
+"""Compare a SQLite file and its replica value by value, without any code of the worker.
 
-Every row of every ordinary table is read on both sides. Values are equal as
-numbers, texts or bytes; a column that was widened to text holds the text of its
-numbers, and its blobs as PostgreSQL writes bytea (`\\x` and hexadecimal digits).
+Every row of every ordinary table is read on both sides. Values are equal as numbers, texts
+or bytes. A column that was widened to text holds its numbers as text, and its blobs as
+PostgreSQL writes bytea (`\\x` and hexadecimal digits).
 """
 
 import sqlite3
@@ -40,7 +40,7 @@ def tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
         if schema != b"main" or kind != b"table" or text.startswith(("sqlite_", "nightshift_")):
             continue
         columns = connection.execute(f"PRAGMA table_xinfo({quoted(text)})").fetchall()
-        # 0: a plain column; 2 and 3: generated; 1: hidden
+        # hidden is 0 for a plain column, 1 for a hidden one, 2 or 3 for a generated one
         found[text] = [row[1].decode("utf-8", "surrogateescape") for row in columns if row[6] != 1]
     return found
 
@@ -89,14 +89,14 @@ def _column_types(target: psycopg.Connection[Any], schema: str, table: str) -> d
 def _source_rows(
     source: sqlite3.Connection, table: str, columns: Sequence[str]
 ) -> Iterator[list[tuple[bytes, Any]]]:
-    """Rows as pairs of (storage class, value), read without any index."""
+    """Yield rows as pairs of (storage class, value), read without any index."""
     pairs = ", ".join(f"typeof({quoted(name)}), {quoted(name)}" for name in columns)
     for row in source.execute(f"SELECT {pairs} FROM {quoted(table)} NOT INDEXED"):
         yield list(zip(row[::2], row[1::2], strict=True))
 
 
 def _of_source(kind: bytes, value: Any, wanted: str) -> object:
-    """Return the value as the replica's column should give it back."""
+    """Return the value as the replica's column should return it."""
     if kind == b"null":
         return None
     if wanted == "text":
@@ -118,7 +118,7 @@ def _of_target(value: Any, kind: str) -> object:
 
 
 def _number_or_text(text: bytes) -> object:
-    """Return a float for the text of a number, since 1e3 and 1000.0 are one value."""
+    """Return a float for the text of a number, because 1e3 and 1000.0 are the same value."""
     try:
         return float(text) if text.strip() == text and b"_" not in text else text
     except ValueError:

@@ -75,7 +75,7 @@ WORDS: Mapping[str, Callable[[Result], str]] = {
 
 
 def of_the_night(runs: Sequence[Run]) -> list[Run]:
-    """Each job's newest run since all jobs were last asked for together, the oldest first."""
+    """Return each job's newest run since the last request to run all jobs, oldest first."""
     since = max((run.due for run in runs if run.batch), default=None)
     oldest_first = sorted(runs, key=lambda run: run.id)
     newest = {run.job: run for run in oldest_first if since is not None and run.due >= since}
@@ -83,7 +83,7 @@ def of_the_night(runs: Sequence[Run]) -> list[Run]:
 
 
 def account(runs: Sequence[Run]) -> list[str]:
-    """A line for each run."""
+    """Return a line for each run."""
     return [f"  {run.job:<24}{_line(run)}" for run in runs]
 
 
@@ -91,7 +91,7 @@ def _line(run: Run) -> str:
     if run.state is not State.SUCCESS:
         return f"{run.state}: {run.cause}"
     words = WORDS.get(run.job)
-    # A jobs.yaml of the user's own may call another worker by this name.
+    # A user's jobs.yaml may use this job name for another worker.
     try:
         return words(json.loads(run.result_json or "{}")) if words else run.cause or "done"
     except KeyError:
@@ -103,7 +103,7 @@ def _sum(result: Result, *names: str) -> int:
 
 
 def main() -> int:
-    """Print the account; 1 if there is no ledger to read."""
+    """Print the summary; return 1 if the ledger cannot be read."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("state", type=Path, help="the state folder")
     given = parser.parse_args()

@@ -169,7 +169,7 @@ def test_a_collation_whose_name_is_no_text_is_no_reason_to_refuse(tmp_path):
 
     result, _, manifest = backed_up(source, tmp_path / "copies")
 
-    assert "1 table cannot be checked here" in result["unchecked"]
+    assert "1 table needs collation" in result["unchecked"]
     assert manifest.rows == {"t": 1, "plain": 1}
 
 

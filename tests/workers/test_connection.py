@@ -75,4 +75,4 @@ def test_all_workers_connect_in_one_place():
         if re.search(r"sqlite3\.connect\(|text_factory = (?!bytes|text_of)", file.read_text())
     ]
 
-    assert connecting == ["connection.py"]
+    assert connecting == ["sqlite_connection.py"]

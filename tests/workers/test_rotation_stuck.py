@@ -121,14 +121,14 @@ def test_a_leftover_that_cannot_go_keeps_no_backup_from_being_made(tmp_path):
 
 
 def test_a_copy_that_went_meanwhile_is_no_failure(nights, monkeypatch):
-    withdraw = repository.remove
+    remove = repository.remove
 
     def after_another(directory, name):
         if name == nights[4].name:
             nights[4].unlink()
-        withdraw(directory, name)
+        remove(directory, name)
 
-    monkeypatch.setattr(repository, "withdraw", after_another)
+    monkeypatch.setattr(repository, "remove", after_another)
 
     done = rotation.prune(nights[0].parent, 1, "UTC", dry_run=False)
 

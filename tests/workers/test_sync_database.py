@@ -171,12 +171,12 @@ def test_a_full_disk_is_told_and_leaves_whole_sets(params, tmp_path):
 AS_SOMEBODY = """
 import os, sys
 from pathlib import Path
-from workers import database
+from workers import sqlite
 uid, gid = int(sys.argv[2]), int(sys.argv[3])
 os.setgroups([]); os.setresgid(gid, gid, gid); os.setresuid(uid, uid, uid)
 try:
-    connection = database.open_existing(Path(sys.argv[1]))
-except database.DatabaseTrouble as trouble:
+    connection = sqlite.open_existing(Path(sys.argv[1]))
+except sqlite.DatabaseError as trouble:
     print(trouble.reason)
 else:
     connection.execute("SELECT COUNT(*) FROM t").fetchone()

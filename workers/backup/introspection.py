@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from workers.backup.manifest import Shape
 from workers.backup.stub_functions import Stubs, is_uncheckable
-from workers.sqlite_connection import connect
+from workers.sqlite_connection import connect, text_of
 
 # Virtual tables need their module, which may be missing here; their content is
 # in ordinary shadow tables, and those are counted.
@@ -66,11 +66,11 @@ def definitions(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 def texts(connection: sqlite3.Connection, query: str) -> list[str]:
     """Return the first column of `query`, without values that a statement cannot contain."""
-    before, connection.text_factory = connection.text_factory, bytes
+    connection.text_factory = bytes
     try:
         found = [row[0] for row in connection.execute(query).fetchall()]
     finally:
-        connection.text_factory = before
+        connection.text_factory = text_of
     said = []
     for text in found:
         with suppress(UnicodeDecodeError, AttributeError):

@@ -1,11 +1,13 @@
-"""Replication: a SQLite database into PostgreSQL, provably equal.
+"""Replication of a SQLite database into PostgreSQL, with proof that both are equal.
 
-Here: the job `replication.run`, its plan, and how each trouble ends a run.
-`work.py` leads; `sight.py` looks at both sides, `source.py` reads, `target.py`
-waits, `twins.py` makes tables, `merge.py` moves rows, `triggers.py` knows what
-changed, `proof.py` checks.
-`keys.py` keeps keys the same, `guard.py` what is not ours. `shape.py`, `types.py`,
-`lookup.py` and `encode.py` decide and touch nothing; `survey.py` and `forecast.py` plan.
+This module runs the job `replication.run`, logs its plan for a dry run, and turns every
+failure into a `WorkerError`. Enter at `run`.
+`replicate.py` orders a run; `session.py` pairs the tables of both sides; `source.py` reads
+SQLite; `target.py` holds the PostgreSQL connection; `target_schema.py` does DDL; `merge.py`
+moves rows; `change_log.py` tracks changed keys; `proof.py` verifies rows. `keys.py` keeps
+keys equal on both sides; `deletion_guard.py` protects rows that no run has written.
+`column_settings.py`, `type_mapping.py`, `key_lookup.py` and `row_encoding.py` are pure.
+`dry_run.py` and `deletion_forecast.py` serve `--dry-run`.
 """
 
 import sqlite3
@@ -27,10 +29,10 @@ __all__ = ["Params", "plan", "run"]
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
-    """Make PostgreSQL equal to the database, or say whether it is; rows, seconds.
+    """Replicate or verify the database; return the result with row counts and seconds.
 
     Raises:
-        WorkerFailed: with the trouble in words; nothing was half done.
+        WorkerError: the run failed; the message gives the cause.
     """
     try:
         if report.dry_run:

@@ -1,18 +1,14 @@
-"""capture: triggers - a log of changed keys in the source, and whether to believe it.
+"""Change log for `capture: triggers`: changed keys in the source, and whether to trust them.
 
-Each table has a log (`nightshift_changes_<table>`) of the keys that were
-written, kept by three triggers. A run takes every key in it, brings the rows
-as they are *now*, and empties what it took: so a key may stand there twice,
-and a run may be killed at any moment.
-
-What the log cannot say is that the file was replaced by another one. Hence a
-generation: the source keeps (current, next), the target its own. `next` is
-drawn afresh and written before the target commits it together with the data,
-and becomes current after that; the log is believed if the target's is one of
-the source's two. An older copy knows neither, nor does a target whose run
-another target's has overtaken. An epoch for each table is drawn
-whenever its triggers had to be made: what was written without them is unknown.
-The law: only this file writes in the source, in three short transactions.
+Three triggers write each changed key into the table's log (`nightshift_changes_<table>`).
+A run processes every logged key with its *present* row, then deletes what it processed.
+Keys may repeat, and a run may be killed at any time.
+Generations detect a replaced source file, or the run of another target. The source stores
+(current, next), the target its own. A run writes a random `next` before the target commits
+it with the data, and makes it current afterwards. The log is trusted if the target's
+generation is current or next. Each table has an epoch, drawn anew when its triggers had to
+be created, because writes without triggers are unknown.
+Invariant: only this file writes to the source, in three short transactions.
 """
 
 import secrets
@@ -39,7 +35,7 @@ ON CONFLICT (name) DO UPDATE SET token = excluded.token, next = NULL"""
 
 
 class _Piece(NamedTuple):
-    """What a capture made in the source; a log may be called like another table's trigger."""
+    """A schema object in the source; a log may have the name of another table's trigger."""
 
     kind: str
     name: str
@@ -47,34 +43,34 @@ class _Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """What the source says of itself in a snapshot; epochs by table."""
+    """The capture state in a snapshot; epochs by table."""
 
     current: str
     next: str
     epochs: dict[str, str]
 
     def knows(self, generation: str) -> bool:
-        """Whether a target of this generation has seen all but what the logs hold."""
+        """Return whether a target of this generation lacks only the changes in the logs."""
         return bool(generation) and generation in (self.current, self.next)
 
 
 def log_of(table: str) -> str:
-    """The written name of a table's log."""
+    """Return the quoted name of a table's log, with its schema."""
     return f"main.{quoted(_PREFIX + table)}"
 
 
 def stand(connection: sqlite3.Connection, tables: Sequence[Table]) -> bool:
-    """Whether a snapshot has the logs, triggers and epochs of these tables, and no others."""
+    """Return whether the snapshot has exactly the logs, triggers and epochs of these tables."""
     return _standing(connection) == _wanted(tables) and _knows_all(connection, tables)
 
 
 def prepare(path: Path, tables: Sequence[Table]) -> list[str]:
-    """Make the logs and triggers that are not there as they should be; the tables that lacked one.
+    """Create missing or outdated logs and triggers; return the tables that needed it.
 
-    Those of tables that are no longer replicated are removed: they cost writers.
+    Those of tables that are no longer replicated are removed, because they slow writers.
 
     Raises:
-        DatabaseTrouble, sqlite3.Error: the source cannot be written.
+        DatabaseError, sqlite3.Error: the source cannot be written.
     """
     wanted = _wanted(tables)
     with (
@@ -93,7 +89,7 @@ def prepare(path: Path, tables: Sequence[Table]) -> list[str]:
 
 
 def memory(connection: sqlite3.Connection) -> LogState:
-    """What the snapshot says; nothing known if there was never a capture."""
+    """Return the capture state of the snapshot; empty if there was never a capture."""
     if not _exists(connection, "nightshift_capture"):
         return LogState("", "", {})
     line = connection.execute("SELECT token, next FROM nightshift_capture WHERE name = ''")
@@ -102,15 +98,15 @@ def memory(connection: sqlite3.Connection) -> LogState:
 
 
 def last_of(connection: sqlite3.Connection, table: str) -> int:
-    """The highest entry of a table's log in the snapshot; 0: the log is empty."""
+    """Return the highest entry of a table's log in the snapshot; 0: the log is empty."""
     return int(connection.execute(f"SELECT max(seq) FROM {log_of(table)}").fetchone()[0] or 0)
 
 
 def announce(connection: sqlite3.Connection, current: str) -> str:
-    """The next generation, drawn and written; call it before the target commits it.
+    """Draw and store the next generation; call it before the target commits it.
 
-    current: what it was in the snapshot. If another target's run has become
-    current since, the log lost what this one has not seen, and next is left.
+    current: the generation in the snapshot. If a run into another target has changed it since,
+    the log lost changes that this target has not seen, and `next` is not written.
     """
     following = secrets.token_hex(16)
     with sqlite.transaction(connection):
@@ -122,9 +118,9 @@ def announce(connection: sqlite3.Connection, current: str) -> str:
 
 
 def settle(connection: sqlite3.Connection, generation: str, taken: dict[str, int]) -> None:
-    """After the target's commit: it is current, and the logs up to `taken` are done with.
+    """Make the generation current after the target's commit, and delete log entries up to `taken`.
 
-    Not if another one is announced by now: that one counts on the logs.
+    Does nothing if another run has announced a generation, because that run needs the logs.
     """
     settled = (
         "UPDATE nightshift_capture SET token = next, next = NULL WHERE name = '' AND next = ?"
@@ -136,7 +132,7 @@ def settle(connection: sqlite3.Connection, generation: str, taken: dict[str, int
 
 
 def leftovers(connection: sqlite3.Connection) -> list[str]:
-    """The logs that stand in a source; they cost its writers."""
+    """Return the logs that exist in a source; they slow its writers."""
     return [piece.name for piece in _standing(connection) if piece.kind == "table"]
 
 
@@ -158,7 +154,7 @@ def _wanted(tables: Sequence[Table]) -> dict[_Piece, str]:
 
 
 def _statements(table: Table) -> dict[_Piece, str]:
-    """The log and its triggers, as `sqlite_master` keeps them."""
+    """Return the SQL of the log and its triggers, as `sqlite_master` stores it."""
     key = [quoted(column.called) if not table.rowid else table.rowid for column in table.key]
     log = _PREFIX + table.name
     places = ", ".join(f"k{number}" for number in range(len(key)))
@@ -203,7 +199,7 @@ def _epochs(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def _drop(connection: sqlite3.Connection, pieces: Sequence[_Piece]) -> None:
-    # Triggers first: a table takes with it those that stand on it.
+    # Triggers first, because dropping a table also drops its triggers.
     for kind, name in sorted(pieces, reverse=True):
         connection.execute(f"DROP {kind.upper()} IF EXISTS {quoted(name)}")
 

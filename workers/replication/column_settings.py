@@ -1,8 +1,8 @@
-"""Which columns of a table are replicated, under which names and types.
+"""Apply `exclude`, `rename` and `types` to the columns of a table; pure.
 
-Pure. `exclude`, `rename` and `types` name a column as
-`table.column`, in the words of the source. Invariant: a name that is not there
-is an error, and so is a name that PostgreSQL cannot give to a column.
+Their entries name a column as `table.column`, with the source's names.
+Invariant: an unknown name is an error, and so is a name that PostgreSQL cannot give to a
+column.
 """
 
 import difflib
@@ -14,9 +14,9 @@ from workers.replication.errors import ReplicationError
 from workers.replication.params import LONGEST_NAME_BYTES, Params
 from workers.replication.tables import Column, Table
 
-# Every table of PostgreSQL has these already.
+# System columns, which every table of PostgreSQL has.
 _SYSTEM = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
-# Names of the temporary tables' own columns begin so.
+# Prefix of the columns that are added to temporary tables.
 _OURS = "nightshift_"
 _MOST_COLUMNS = 1600
 
@@ -25,7 +25,7 @@ def refuse_unknown(params: Params, known: Mapping[str, Sequence[str]]) -> None:
     """Refuse an entry of `exclude`, `rename` or `types` that names no column of `known`.
 
     Raises:
-        Trouble: with the nearest name that there is.
+        ReplicationError: there is one; the message suggests the nearest name.
     """
     places = {f"{table}.{column}" for table, columns in known.items() for column in columns}
     asked = (
@@ -40,10 +40,10 @@ def refuse_unknown(params: Params, known: Mapping[str, Sequence[str]]) -> None:
 
 
 def selected(table: Table, params: Params) -> Table:
-    """`table` without the columns that are excluded, the others as the user names them.
+    """Return `table` without its excluded columns, the others with requested names and types.
 
     Raises:
-        Trouble: a column of the key is excluded.
+        ReplicationError: a column of the key is excluded.
     """
     kept, excluded = [], []
     for column in table.columns:
@@ -61,10 +61,10 @@ def selected(table: Table, params: Params) -> Table:
 
 
 def refuse_names(table: Table) -> None:
-    """Refuse a table or column that PostgreSQL cannot have under its name.
+    """Refuse a table or column whose name is not possible in PostgreSQL.
 
     Raises:
-        Trouble: the first of them, with what to do.
+        ReplicationError: the message has the first such name, and what to do.
     """
     if not _fits(table.name):
         raise ReplicationError(

@@ -1,11 +1,11 @@
-"""Rows on their way: JSON arrays of SQLite, written as the CSV that COPY reads.
+"""The format of rows for COPY: JSON arrays from SQLite, sent as CSV.
 
-SQLite puts a row together itself, which costs half of `||` and a third of
-Python's `csv`. Its JSON is CSV already, with `\\` as the escape, as long as no
-text holds a control character; where one does, its escape is undone. NULL is a
-bare `null`, which no text is, since texts stand in quotes. The law: whatever
-lies in SQLite, NUL and broken UTF-8 too, goes on as it lies there, and is for
-PostgreSQL to refuse.
+SQLite builds the whole row, which costs half of `||` and a third of Python's `csv`. Its
+JSON is already CSV, with `\\` as the escape, unless a text contains a control character,
+whose escape is then undone. NULL is a bare `null`, which no text is, because texts are
+quoted.
+Invariant: whatever SQLite stores, also NUL and invalid UTF-8, is sent unchanged, so that
+PostgreSQL refuses it.
 """
 
 import hashlib
@@ -17,23 +17,23 @@ from workers.replication.errors import ReplicationError
 from workers.replication.row_encoding import sent
 from workers.replication.tables import MappedColumn
 
-# What COPY has to know to read such lines.
+# The COPY options for such lines.
 OPTIONS = r"(FORMAT csv, NULL 'null', ESCAPE '\')"
 _BATCH_BYTES = 128 * 1024
 # SQLite takes at most 127 arguments in one call.
 _ARGUMENTS = 100
-# An escape of JSON that is none of this CSV; or an escaped backslash and a letter.
+# A JSON escape that this CSV does not have, or an escaped backslash before a letter.
 _DOUBTFUL = re.compile(rb"\\[bfnrtu]")
 _NUMBERED = re.compile(rb"\\u([0-9a-fA-F]{4})")
 _ESCAPES = ((rb"\n", b"\n"), (rb"\r", b"\r"), (rb"\t", b"\t"), (rb"\b", b"\b"), (rb"\f", b"\f"))
 
 
 class UnfitValueError(ReplicationError):
-    """A row holds a value that its column cannot; which one is to be looked up."""
+    """A row has a value that its column cannot hold; the caller has to find out which."""
 
 
 def array_sql(columns: Sequence[MappedColumn], widen: bool) -> str:
-    """A whole row as one JSON array; SQLite refuses to put a blob there.
+    """Return the SQLite expression of a row as one JSON array; SQLite refuses blobs there.
 
     widen: a text column takes any class, as text.
     """
@@ -49,26 +49,26 @@ def array_sql(columns: Sequence[MappedColumn], widen: bool) -> str:
 
 
 def whole_rows(cursor: Iterable[tuple[bytes | None]]) -> Iterator[tuple[int, bytes]]:
-    """(rows, COPY bytes) in batches, of `array_sql`.
+    """Yield batches of (rows, COPY bytes) from rows of `array_sql`.
 
     Raises:
-        Unfit: at the first NULL, which a query gives for a row it was told to refuse.
+        UnfitValueError: at the first NULL, which the query returns for a row that does not fit.
     """
     return _batches(_whole(cursor))
 
 
 def hashed_rows(cursor: Iterable[tuple[bytes, bytes]], salt: str) -> Iterator[tuple[int, bytes]]:
-    """(rows, COPY bytes) in batches, of `array_sql` and a text, whose hash comes last."""
+    """Yield batches of (rows, COPY bytes) from `array_sql` and a text, whose hash comes last."""
     return _batches(_hashed(cursor, salt))
 
 
 def line_of(row: bytes) -> bytes:
-    """A row of `array_sql` as it is sent; a text may spread it over several lines."""
+    """Return a row of `array_sql` as it is sent; a text may contain line ends."""
     return _written([row])
 
 
 def fields_of(row: bytes) -> list[bytes | None]:
-    """The values in a row of `array_sql`, as they lie in SQLite; None is NULL."""
+    """Return the values in a row of `array_sql` as SQLite stores them; None is NULL."""
     values = json.loads(row.decode(errors="surrogateescape"))
     return [
         None if value is None else str(value).encode(errors="surrogateescape") for value in values
@@ -83,7 +83,7 @@ def _whole(cursor: Iterable[tuple[bytes | None]]) -> Iterator[bytes]:
 
 
 def _hashed(cursor: Iterable[tuple[bytes, bytes]], salt: str) -> Iterator[bytes]:
-    # Nobody who could look for two texts with one hash knows the salt beforehand.
+    # MD5 is safe here: collisions cannot be prepared without the salt, random for each run.
     salted = hashlib.md5(salt.encode(), usedforsecurity=False)
     for row, body in cursor:
         digest = salted.copy()
@@ -108,7 +108,7 @@ def _written(rows: Sequence[bytes]) -> bytes:
     text = b"\n".join([row[1:-1] for row in rows]) + b"\n"
     if _DOUBTFUL.search(text) is None:
         return text
-    # Between escaped backslashes every backslash begins an escape of its own.
+    # Between escaped backslashes, every backslash begins an escape.
     return rb"\\".join(_undone(part) for part in text.split(rb"\\"))
 
 

@@ -1,9 +1,9 @@
-"""Rows on their way: COPY from one side to the other, and what it refuses.
+"""Copy rows from SQLite to PostgreSQL with COPY, and explain every refused value.
 
-Here every row passes, whole or as a hash, and every value that does not fit
-gets its name: table, key, column. The law: memory does not grow with the
-rows, and a refusal names the very value, since the same query gives the same
-rows again in a snapshot.
+All rows pass through here, whole or as a hash. An error names table, key and column of the
+value.
+Invariant: memory does not grow with the number of rows. The same query returns the same
+rows again within the snapshot, so that the refused row can be found by its position.
 """
 
 import re
@@ -25,21 +25,21 @@ from workers.replication.target import Target
 from workers.replication.value_fit import Misfit
 from workers.sqlite_connection import text_of
 
-# The hash of a row, in a column beside those of a user.
+# The column for a row's hash, added to those of the table.
 HASH = "nightshift_hash"
-# What is found of a value that its type takes and keeps as another one.
+# `Misfit.found` of a value that its type accepts but stores as another value.
 LOSS = "loss"
 REFUSED = "refused"
-# So many rows PostgreSQL writes at once, at most.
+# PostgreSQL inserts at most this many rows of a COPY at once.
 _PACKED_ROWS = 1000
 _PLACE = re.compile(r"^COPY .*?, line (\d+)(?:, column (.*))?$", re.MULTILINE)
 
 
 @dataclass(slots=True)
 class Connections:
-    """The two sides of one run, and what it says while it works.
+    """The two sides of a run, and its progress callback.
 
-    widen: text columns take every class. advance: told how many rows went by.
+    widen: text columns take every storage class. advance: called with the number of rows.
     """
 
     source: sqlite3.Connection
@@ -50,7 +50,7 @@ class Connections:
 
 
 class MisfitError(ReplicationError):
-    """A value that its column cannot hold; where it is, and what would pass."""
+    """A value that its column cannot hold: where it is, and how to let it pass."""
 
     def __init__(self, twin: TablePair, misfit: Misfit) -> None:
         typed = next(t for t in twin.columns if t.column.name == misfit.column)
@@ -70,7 +70,7 @@ class MisfitError(ReplicationError):
 
 
 def _advice(typed: MappedColumn, place: str, found: str) -> str:
-    """What lets the row through; only what works."""
+    """Return the ways to let the row pass; only those that work."""
     if typed.column.key and found in ("null", LOSS, REFUSED):
         return "mend the value or exclude the table"
     if typed.type == "bytea" or (found == "blob" and typed.column.affinity is Affinity.TEXT):
@@ -86,10 +86,10 @@ def _advice(typed: MappedColumn, place: str, found: str) -> str:
 
 
 def refuse_misfits(between: Connections, twin: TablePair, scope: Scope) -> None:
-    """Nothing, if every value in `scope` can be held by its column.
+    """Refuse the first value in `scope` that its column cannot hold.
 
     Raises:
-        Trouble: the first that cannot, with table, key, column and value.
+        MisfitError: there is one; the message has its table, key and column.
     """
     found = value_fit.first_misfit(between.source, twin, scope, between.widen)
     if found is not None:
@@ -97,17 +97,17 @@ def refuse_misfits(between: Connections, twin: TablePair, scope: Scope) -> None:
 
 
 def copy_rows(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
-    """Whole rows of `scope` into the table written `into`; how many.
+    """Copy whole rows of `scope` into the table with the quoted name `into`; return how many.
 
     Raises:
-        Trouble: a value does not fit, or PostgreSQL refused it; which one.
+        ReplicationError: a value does not fit, or PostgreSQL refused it; the message names it.
     """
-    # Whether all fits is asked on the way, by which a second look at every row is saved.
+    # The check for misfits is part of the query, which saves a second scan.
     unfit = value_fit.unfit_sql_beside_array(twin, between.widen)
     row = copy_format.array_sql(twin.columns, between.widen)
     query = f"SELECT iif({unfit}, NULL, {row}) {source.from_wanted(twin, scope)}"
     try:
-        # What does not fit may get another column, after which all is sent again.
+        # After a misfit the column may be retyped and everything sent again.
         with (
             between.target.savepoint(),
             closing(source.rows(between.source, query, scope.values or {})) as cursor,
@@ -124,10 +124,10 @@ def copy_rows(between: Connections, twin: TablePair, scope: Scope, into: str) ->
 
 
 def copy_hashes(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
-    """Key, cast columns and HASH of the rows of `scope`; how many.
+    """Copy key, cast columns and HASH of the rows of `scope`; return how many.
 
     Raises:
-        Trouble: PostgreSQL refused a value; which one.
+        ReplicationError: PostgreSQL refused a value; the message names it.
     """
     columns = (*twin.key, *row_encoding.cast_columns(twin))
     head = copy_format.array_sql(columns, between.widen)
@@ -145,10 +145,10 @@ def copy_hashes(between: Connections, twin: TablePair, scope: Scope, into: str) 
 
 
 def copy_texts(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
-    """The columns of `twin` of the rows of `scope`, as they are; how many.
+    """Copy the columns of `twin` for the rows of `scope`, without a check; return how many.
 
     Raises:
-        Trouble: PostgreSQL refused a value; which one.
+        ReplicationError: PostgreSQL refused a value; the message names it.
     """
     row = copy_format.array_sql(twin.columns, between.widen)
     query = f"SELECT {row} {source.from_wanted(twin, scope)}"
@@ -168,13 +168,13 @@ def _refused(
     query: str,
     values: Mapping[str, object],
 ) -> ReplicationError:
-    """The value that PostgreSQL refused: the same query gives the same rows in a snapshot."""
+    """Find the value that PostgreSQL refused, by the line number in its error context."""
     context = error.diag.context or ""
     place = _PLACE.search(context)
     primary = " ".join(str(error.diag.message_primary or error).split())
     if place is None:
         return ReplicationError(f"table {twin.table.name}: {primary}")
-    # PostgreSQL counts line ends in quotes, too: those of the kind it has seen, CR until then.
+    # PostgreSQL counts line ends inside quotes, too: of the kind it has detected, CR until then.
     last, ending = 0, b"\r"
     seen: deque[bytes] = deque(maxlen=_PACKED_ROWS)
     with closing(source.rows(between.source, query, values)) as cursor:
@@ -186,13 +186,13 @@ def _refused(
             ending = b"\n"
     fields = copy_format.fields_of(seen[-1])
     if isinstance(error, ProgramLimitExceeded) and not place[2]:
-        # Said of a whole pack of rows, with the line of the last.
+        # The error is about a batch of rows and has the line of the last one.
         fields = max(map(copy_format.fields_of, seen), key=_inline_bytes)
     return _told(twin, fields, place[2] or "", primary)
 
 
 def _inline_bytes(fields: Sequence[bytes | None]) -> int:
-    """About what a row takes in its page: of a long value only where it lies."""
+    """Estimate the bytes of a row in its page; a long value counts as its TOAST pointer."""
     return sum(8 if len(value) < 8 else min(len(value) + 1, 18) for value in fields if value)
 
 
@@ -224,7 +224,7 @@ def _told(
 
 
 def _too_long(between: Connections, twin: TablePair, scope: Scope) -> ReplicationError:
-    """The row of which SQLite itself cannot make a text."""
+    """Return the error for a row that exceeds SQLite's own limit on the length of a text."""
     column, size, key = value_fit.longest(between.source, twin, scope)
     place = f"{twin.table.name}.{column.called}"
     return ReplicationError(
@@ -254,5 +254,5 @@ def _advancing(
 
 
 def copy_sql(into: str, names: str) -> str:
-    """The COPY statement that reads our lines."""
+    """Return the COPY statement that reads the lines of `copy_format`."""
     return f"COPY {into} ({names}) FROM STDIN {copy_format.OPTIONS}"

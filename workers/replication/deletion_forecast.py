@@ -1,7 +1,7 @@
 """What a run would delete in the target, for a dry run; nothing is written.
 
-Only keys are compared: whether the values of a row fit is said by `survey.py`. All is
-done in a transaction that is rolled back.
+Only keys are compared; whether the values fit is checked by `dry_run.py` and
+`trial_load.py`. The transaction is rolled back. Enter at `log_forecast`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,16 +26,15 @@ from workers.replication.session import Pair
 from workers.replication.target import Target, connected
 from workers.report import Report
 
-# A dry run lists more than an error message does.
+# A dry run lists more keys than an error message.
 _NAMED = 100
 
 
 def log_forecast(params: Params, names: Sequence[str], report: Report) -> dict[str, int]:
-    """Log what would be deleted or refused; the number of rows, none if it is not known.
+    """Log what would be deleted or refused; return the number of rows, or nothing if unknown.
 
-    names: of the tables to replicate.
-
-    A server that cannot be reached is a warning: the plan of the source is still right.
+    names: the tables to replicate. If the server cannot be reached, a warning is logged, because
+    the plan for the source is still valid.
     """
     try:
         with (
@@ -55,7 +54,7 @@ def log_forecast(params: Params, names: Sequence[str], report: Report) -> dict[s
 def _tables(
     between: Connections, pairs: list[Pair], params: Params, report: Report
 ) -> Iterator[int]:
-    """Log each table of the target that would lose rows; give how many."""
+    """Log each target table that would lose rows; yield how many."""
     target = between.target
     remembered = watermark.recall(target)
     foreign = deletion_guard.foreign_tables(
@@ -97,7 +96,7 @@ def _tell_refusals(
 
 
 def _deletion(between: Connections, pair: Pair, number: int) -> deletion_guard.Deletion:
-    """Return what would go of a table: the rows whose key the source does not have."""
+    """Return the rows of a table that would be deleted: those whose key the source lacks."""
     target, table = between.target, pair.table
     twin = keys.settled(between, target_schema.pair_of(target, table, pair.present), number)
     only_keys = replace(twin, columns=twin.key)

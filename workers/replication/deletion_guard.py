@@ -1,9 +1,9 @@
 """Which rows of the target a run may change, and how many it may delete.
 
-A table is a run's own if the schema's record says that an earlier run filled it; one that
-holds no row can be taken by anybody. Any other is refused until its adoption is asked for.
-Even of its own tables a run deletes only so many rows at once: a source that was emptied
-or exchanged by mistake must not empty its replica.
+A run may write to a table that an earlier run filled, by the schema's record, and to an
+empty one. Any other table is refused until `adopt` names it. Even from its own tables, a
+run deletes only a limited number of rows, because a source that was emptied or exchanged by
+mistake must not empty its replica.
 """
 
 import json
@@ -19,14 +19,14 @@ from workers.replication.target import Target
 from workers.replication.watermark import SavedState
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Of a smaller table a part says little.
+# For smaller tables a percentage says little.
 _SMALL_ROWS = 100
 _NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What a run is about to delete of a table; rows: that it had before the run."""
+    """What a run would delete from a table; rows: the number before the run."""
 
     table: str
     rows: int
@@ -37,9 +37,9 @@ class Deletion:
 def foreign_tables(
     target: Target, relations: Mapping[str, int], remembered: SavedState
 ) -> list[str]:
-    """Return the names of tables in the target that hold rows and are in no record of ours.
+    """Return the target tables that hold rows and that no recorded run has filled.
 
-    relations: the number of each table by its name; 0: it is not there.
+    relations: the OID of each table by name; 0: the table does not exist.
     """
     strange = [
         name
@@ -54,10 +54,10 @@ def _has_rows(target: Target, table: str) -> bool:
 
 
 def refuse_foreign(target: Target, foreign: Sequence[str], adopt: Collection[str]) -> None:
-    """Refuse tables with rows of others, unless their adoption is asked for.
+    """Refuse tables with rows that no run has written, unless `adopt` names them.
 
     Raises:
-        Trouble: the tables, and how each can be adopted.
+        ReplicationError: the message has the tables, and how each can be adopted.
     """
     refused = [name for name in foreign if name not in adopt]
     if refused:
@@ -65,7 +65,7 @@ def refuse_foreign(target: Target, foreign: Sequence[str], adopt: Collection[str
 
 
 def refusal(target: Target, refused: Sequence[str]) -> str:
-    """Say why these tables are left as they are, and how they can be adopted."""
+    """Return why these tables are left unchanged, and how they can be adopted."""
     rows = [
         f"{target.named(name)} has {target.one(f'SELECT count(*) FROM {target.named(name)}')[0]}"
         for name in refused[:_NAMED]
@@ -84,7 +84,7 @@ def refuse_deletions(planned: Sequence[Deletion], params: Params) -> None:
     """Refuse to delete more of a table than `max_delete` allows.
 
     Raises:
-        Trouble: every such table, with rows to be deleted, and the value that allows it.
+        ReplicationError: the message has every such table, and the value that allows it.
     """
     refused = [each for each in planned if is_too_much(each, str(params.max_delete))]
     if not refused:
@@ -102,10 +102,10 @@ def refuse_deletions(planned: Sequence[Deletion], params: Params) -> None:
 
 
 def is_too_much(deletion: Deletion, most: str) -> bool:
-    """Return whether a deletion is more than `most` allows; pure.
+    """Return whether a deletion exceeds `most`; pure.
 
-    most: a number of rows, or a part such as `20%` of a table with over 100 rows; by
-    less than `100%` no table may lose all of its rows.
+    most: a number of rows, or a part such as `20%` of a table with over 100 rows. With a part
+    below `100%`, a table may never lose all of its rows.
     """
     if not deletion.deleted:
         return False
@@ -130,5 +130,5 @@ def _adopt(names: Sequence[str]) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Write names as a list of YAML."""
+    """Return names as a YAML list."""
     return f"[{', '.join(n if _PLAIN.fullmatch(n) else json.dumps(n) for n in names)}]"

@@ -1,4 +1,4 @@
-"""Rows of the target that are not in the source: counted, named, removed."""
+"""Count, name and delete the rows of the target that are not in the source."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -21,14 +21,14 @@ def deletions(between: Connections, twin: TablePair) -> int:
 def names_to_delete(
     between: Connections, twin: TablePair, most: int = MOST_NAMED
 ) -> tuple[str, ...]:
-    """Return the first keys that `delete` would remove, for people."""
+    """Return the first keys that `delete` would remove, for messages."""
     query = f"SELECT {twin.key_names} FROM {temporary(twin, 'gap')} WHERE {EXTRA}"
     found = between.target.execute(f"{query} ORDER BY {twin.key_names} LIMIT {most}")
     return tuple(key_words(tuple(key)) for key in found)
 
 
 def delete(between: Connections, twin: TablePair) -> int:
-    """Delete the rows that `differing` found too many; return how many."""
+    """Delete the extra rows found by `differing` or `stage_deletes`; return how many."""
     gap = temporary(twin, "gap")
     same = " AND ".join(f"g.{t.name} = t.{t.name}" for t in twin.key)
     query = f"DELETE FROM {twin.target} t USING {gap} g WHERE g.{EXTRA} AND {same}"
@@ -38,7 +38,7 @@ def delete(between: Connections, twin: TablePair) -> int:
 def stage_deletes(between: Connections, twin: TablePair) -> int:
     """Stage the wanted keys that are not in the source for `delete`; return how many."""
     target, gap = between.target, temporary(twin, "gap")
-    # What is found by its text is wanted by it, too.
+    # A key that is found by its text is also staged as text.
     wanted = [
         MappedColumn(
             replace(typed.column, source=f"w.k{number}", wanted="", escaped=False),
@@ -46,7 +46,7 @@ def stage_deletes(between: Connections, twin: TablePair) -> int:
         )
         for number, typed in enumerate(twin.key)
     ]
-    # A key that its column cannot hold never came there.
+    # A key that its column cannot hold was never written there.
     unfit = value_fit.unfit_sql(replace(twin, columns=tuple(wanted)), between.widen)
     row = copy_format.array_sql(wanted, between.widen)
     query = f"SELECT {row} {source.from_gone(twin)} AND NOT ({unfit})"

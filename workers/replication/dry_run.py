@@ -1,9 +1,8 @@
-"""What a run would do, for a person who has not run it yet (`--dry-run`).
+"""The plan of a run for `--dry-run`: what a run would do.
 
-`survey` looks at every row of the source; `plan` is pure and writes the
-lines: each column's declared type, the classes found, the type chosen, what
-does not fit, and the `types:` block with which all would. What only PostgreSQL
-can say is for `rehearsal.py`.
+`survey` reads every row of the source. `plan` is pure and returns the lines: each column's
+declared type, the storage classes found, the type chosen, what does not fit, and a `types:`
+block with which everything fits. What only PostgreSQL can tell is in `trial_load.py`.
 """
 
 import sqlite3
@@ -23,7 +22,7 @@ from workers.replication.value_fit import Misfit
 class TableSurvey:
     """A table as a run would find it; `found`, `chosen` and `misfits` by column.
 
-    problems: what would end the run, beside the misfits.
+    problems: what would make the run fail, besides the misfits.
     """
 
     table: Table
@@ -37,10 +36,10 @@ class TableSurvey:
 def survey(
     connection: sqlite3.Connection, params: Params, name: str, present: Mapping[str, TargetColumn]
 ) -> TableSurvey:
-    """Everything about one table; reads every row of it. present: the target's columns.
+    """Survey one table by reading all of its rows. present: the target's columns.
 
     Raises:
-        Trouble: the table cannot stand in PostgreSQL.
+        ReplicationError: the table cannot exist in PostgreSQL.
     """
     by_rowid = (ROWID in present) if present else None
     table = column_settings.selected(source.read_table(connection, name, by_rowid), params)
@@ -57,12 +56,12 @@ def survey(
 
 
 def refused(name: str, trouble: ReplicationError) -> TableSurvey:
-    """What is known of a table that cannot be replicated."""
+    """Return the survey of a table that cannot be replicated."""
     return TableSurvey(Table(name, ()), 0, {}, {}, {}, (str(trouble),))
 
 
 def plan(params: Params, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
-    """What a run would do, a line each; pure."""
+    """Return the lines of the plan; pure."""
     lines = [f"replicate {len(tables)} tables of {params.database} into schema {params.schema}"]
     block = []
     for seen in tables:
@@ -85,7 +84,7 @@ def plan(params: Params, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
 
 
 def _chosen(column: Column, found: Found, there: TargetColumn | None) -> Chosen:
-    """The type that a run would choose for a column, or has to take."""
+    """Return the type that a run would choose for a column, or that the target prescribes."""
     if there is None:
         return type_mapping.choose(column, found)
     typed = MappedColumn(column, there.type, bool(column.wanted))

@@ -1,15 +1,16 @@
-"""What can go wrong between two databases, each as one sentence for a person.
+"""Replication errors, and the translation of PostgreSQL's errors into one sentence.
 
-Values only, and the translation of PostgreSQL's errors. The law: no text here
-holds a password, and none of psycopg's errors goes further than this file.
+Invariant: no message holds a password, and psycopg's errors do not leave
+`target.connected` without a translation by `of_postgres`.
 """
 
 import re
 
 import psycopg
 
-# Those that a later attempt may not meet again: connection, rollback, resources,
-# a lock not got, an operator's hand, the system; 28 since rights may be about to come.
+# SQLSTATE classes that may pass by a retry: connection (08), rollback (40), resources (53),
+# lock not available (55), operator intervention (57), system (58). 28 (authorization) is
+# included because rights may be granted later.
 _PASSING = ("08", "28", "40", "53", "55", "57", "58")
 _LONGEST = 400
 # What PostgreSQL quotes of data, up to the last quote, since a value may hold quotes itself.
@@ -23,9 +24,9 @@ _VALUES = re.compile(
 
 
 class ReplicationError(Exception):
-    """A run that cannot go on. permanent: a later attempt would meet the same.
+    """A run that cannot go on. permanent: a retry would fail the same way.
 
-    column: the name in PostgreSQL of the column that it speaks of, or empty.
+    column: the PostgreSQL name of the column that caused it, or empty.
     """
 
     def __init__(self, text: str, permanent: bool = True, column: str = "") -> None:
@@ -34,15 +35,15 @@ class ReplicationError(Exception):
 
 
 class ReplicationCancelledError(Exception):
-    """The run was asked to end; nothing was committed."""
+    """The run was cancelled; the target was not changed."""
 
 
 def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> ReplicationError:
-    """`error` as a sentence about the server at `where`; `secret` is cut out of it."""
+    """Translate `error` of the server at `where`; remove `secret` from the message."""
     state = error.sqlstate or ""
     words = " ".join(str(error.diag.message_primary or error).split()) or type(error).__name__
     detail = error.diag.message_detail
-    # Of a data exception PostgreSQL adds values, or whole rows.
+    # The detail of a data exception (class 22) contains values or whole rows.
     if detail and not state.startswith("22"):
         words += f" ({' '.join(detail.split())})"
     if state.startswith("22"):
@@ -58,12 +59,12 @@ def of_postgres(where: str, error: psycopg.Error, secret: str = "") -> Replicati
 
 
 def without_values(words: str) -> str:
-    """PostgreSQL's words about a value without the value, which may be a secret."""
+    """Return PostgreSQL's message without quoted values, which may be secrets."""
     return _QUOTED.sub("...", words)
 
 
 def shown(value: object) -> str:
-    """What a message says of a value: how long it is, and nothing of what it holds."""
+    """Return the length of a value for a message, never its content."""
     if isinstance(value, str):
         return f" of {len(value)} character{'' if len(value) == 1 else 's'}"
     if isinstance(value, bytes):

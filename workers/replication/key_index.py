@@ -1,8 +1,8 @@
-"""What the index of a source table's key can be used for, and what of a table cannot be read.
+"""What the index of a source table's key is good for, and which columns are not readable.
 
-Its order is the target's only if it sorts texts by their bytes. An index that needs a
-collation of the owner's program is not used at all; `stand_in` lets SQLite read the
-tables beside it. A column that a function of that program computes has no values for us.
+The index has the target's order only if it sorts texts bytewise. An index that needs a
+collation of the owner's program is not used at all; `stand_in` lets SQLite read the table
+without it. A column computed by a function of that program cannot be read.
 """
 
 import re
@@ -27,10 +27,10 @@ _COLLATE = re.compile(
 
 @contextmanager
 def readable(connection: sqlite3.Connection, name: str) -> Iterator[None]:
-    """Name the columns of the table `name` that only its owner's program can compute.
+    """Turn SQLite's error about a missing function into one that names the table's columns.
 
     Raises:
-        Trouble: a query inside needed one.
+        ReplicationError: a query inside needed a function of the owner's program.
     """
     try:
         yield
@@ -45,7 +45,7 @@ def readable(connection: sqlite3.Connection, name: str) -> Iterator[None]:
 
 
 def _unreadable(connection: sqlite3.Connection, name: str) -> list[str]:
-    """The columns that no query can read."""
+    """Return the columns that no query can read."""
     found = []
     for (column,) in connection.execute("SELECT name FROM pragma_table_xinfo(?)", (name,)):
         try:
@@ -57,11 +57,11 @@ def _unreadable(connection: sqlite3.Connection, name: str) -> list[str]:
 
 
 class KeyIndex(NamedTuple):
-    """What the key's index is good for.
+    """Properties of the key's index.
 
     ordered: it sorts the key by the bytes of UTF-8, as the target does. usable: SQLite can
-    look into it; not with a collation that only the owner's program has. is_beside: it
-    is a tree of its own, beside the table's rows.
+    search it; false with a collation that only the owner's program has. is_beside: it is a
+    separate b-tree, not the table itself.
     """
 
     ordered: bool
@@ -70,12 +70,12 @@ class KeyIndex(NamedTuple):
 
 
 def key_index(connection: sqlite3.Connection, name: str, columns: Sequence[Column]) -> KeyIndex:
-    """Return what the index of a table's key is good for; of a row number it needs none."""
+    """Return the properties of the index of a table's key; a row number has no index."""
     used = connection.execute(_OF_KEY, (name,)).fetchall()
     is_utf8 = connection.execute("PRAGMA encoding").fetchone()[0] == "UTF-8"
     if not used:
         return KeyIndex(is_utf8, True, False)
-    # Only the index of a table with row numbers ends in one.
+    # Only an index of a table with row numbers contains one (cid -1).
     is_beside = any(place == -1 for place, *_ in used)
     keys = {column.name for column in columns if column.key}
     sorted_by = [(column, coll.upper(), down) for _, column, coll, down in used if column in keys]
@@ -89,7 +89,7 @@ def key_index(connection: sqlite3.Connection, name: str, columns: Sequence[Colum
 def _sorts_as_indexed(
     connection: sqlite3.Connection, name: str, sorted_by: Sequence[tuple[str, str, int]]
 ) -> bool:
-    """Whether the columns have the index's collation: then its order needs no sorting."""
+    """Return whether the columns have the index's collations, so that its order needs no sort."""
     if connection.execute(_NAMES_COLLATION, (name,)).fetchone() is None:
         return True
     order = [f"{quoted(column)} {'DESC' if down else 'ASC'}" for column, _, down in sorted_by]
@@ -100,9 +100,9 @@ def _sorts_as_indexed(
 
 
 def stand_in(connection: sqlite3.Connection) -> None:
-    """Let SQLite read a schema that names collations of the owner's program.
+    """Register stand-ins for unknown collations, so that SQLite can read the schema.
 
-    Nothing is sorted or looked up by them: such indexes are not used, see `from_wanted`.
+    They never sort or search, because such indexes are not used; see `source.from_wanted`.
     """
     query = "SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE sql LIKE '%collate%'"
     for (statement,) in connection.execute(query).fetchall():

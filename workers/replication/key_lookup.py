@@ -1,8 +1,8 @@
-"""The conditions by which a row of the source is found again by its key; pure.
+"""SQL conditions that find a row of the source by its key; pure.
 
-In a query `t` is the table, `w` the wanted key (columns k0, k1, ...) and `i` the same
-table once more, read by the index of its key. The index says where a row may be, and
-the table whether it is there: a damaged index may hide a row, but lends it no other key.
+In a query, `t` is the table, `w` the staged keys (columns k0, k1, ...) and `i` the same
+table again, read by its key's index. The index says where a row may be, and the table
+whether it is there: a damaged index can hide a row, but not return it for another key.
 """
 
 from workers.replication import row_encoding
@@ -10,19 +10,19 @@ from workers.replication.tables import MappedColumn, TablePair, quoted
 
 
 def equal_by_value(twin: TablePair) -> str:
-    """The condition that `t` has the wanted key `w`, for which no index of `t` is used."""
+    """Return the condition that `t` has the staged key `w`, without use of an index of `t`."""
     return " AND ".join(
         f"w.k{number} = {value_of(typed)}" for number, typed in enumerate(twin.key)
     )
 
 
 def form(typed: MappedColumn) -> str:
-    """The text of a value as it stands in the target; of a column that is `as_text`."""
+    """Return the expression for the text of an `as_text` value, as the target stores it."""
     return f"CAST({row_encoding.sent(typed, True)} AS TEXT) COLLATE BINARY"
 
 
 def between_edges(twin: TablePair) -> str:
-    """The condition that the first key column of `t` lies between `w.k0` and `w.k1`."""
+    """Return the condition that the first key column of `t` is in `w.k0` to `w.k1` (exclusive)."""
     name = twin.key[0].column.called
     seek = f" AND {_of_index(name)} >= w.k0 AND {_of_index(name)} < w.k1"
     first = twin.key[0].column.source
@@ -30,10 +30,10 @@ def between_edges(twin: TablePair) -> str:
 
 
 def equal(twin: TablePair) -> str:
-    """The condition that `t` has the wanted key `w`, found by whatever index there is."""
+    """Return the condition that `t` has the staged key `w`, found by the key's index."""
     seek, exact = [], []
     for number, typed in enumerate(twin.key):
-        # The first finds by the index, whatever its collation; the second is exact.
+        # The first condition uses the index, whatever its collation; the second is exact.
         name, source = typed.column.called, typed.column.source
         finds = _of_index(name) if twin.table.index_row else source
         seek.append(f"{finds} = w.k{number}")
@@ -42,7 +42,7 @@ def equal(twin: TablePair) -> str:
 
 
 def _same_row(twin: TablePair, seek: str) -> str:
-    """What joins the index's row to the table's, after what is asked of the index."""
+    """Return the condition `seek` on the index, joined to the table's row."""
     number = twin.table.index_row
     return f"{seek} AND t.{number} = i.{number}" if number else ""
 
@@ -52,6 +52,6 @@ def _of_index(name: str) -> str:
 
 
 def value_of(typed: MappedColumn) -> str:
-    """A key's value as it is compared without an index."""
-    # The sign takes affinity and index away, and changes no value.
+    """Return the expression for a key's value, compared without an index."""
+    # Unary plus disables affinity and index use, and changes no value.
     return form(typed) if typed.as_text else f"+{typed.column.source} COLLATE BINARY"

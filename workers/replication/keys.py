@@ -1,10 +1,9 @@
-"""Keys that stay the same on both sides, and how a row of the source is found by one.
+"""Keep keys equal on both sides, and find a row of the source by its key.
 
-A row is found by its key in one of three ways. In a table whose rows lie in the
-key's order: directly. In one whose key has an index of its own: the index says where
-the row may be, the table says whether it is there, so that a damaged index hides a row
-but never lends it another key. Where the index cannot be used, or PostgreSQL gives a
-key back as another value: by reading the table.
+There are three ways to find a row. If rows are stored in key order: directly. If the key
+has a separate index: the index says where the row may be, and the table whether it is
+there, so that a damaged index can hide a row but not return it for another key. If the
+index is not usable, or PostgreSQL returns a key as another value: by a scan of the table.
 Invariant: two keys of the source never become one key of the target.
 """
 
@@ -25,10 +24,10 @@ _ADVICE = (
 
 
 def settled(between: Connections, twin: TablePair, number: int) -> TablePair:
-    """Return the pair numbered `number`, with the key columns marked that are found as text.
+    """Return the pair with `number`, and with `as_text` set on key columns that need it.
 
     Raises:
-        Trouble: the target's key changes values, or two rows would have one key there.
+        ReplicationError: the target's key changes values, or two rows would get the same key.
     """
     _refuse_lossy(between, twin)
     columns = tuple(_marked(between, twin, typed) for typed in twin.columns)
@@ -39,9 +38,9 @@ def settled(between: Connections, twin: TablePair, number: int) -> TablePair:
 
 
 def log_fits(connection: sqlite3.Connection, twin: TablePair) -> bool:
-    """Return whether every wanted key is of the class that its column holds.
+    """Return whether every staged key has the class that its column holds.
 
-    A log of changes may name the number 42 where only the text '42' is left.
+    A change log may contain the number 42 where only the text '42' is left.
     """
     others = [
         f"typeof(k{number}) <> 'text'"
@@ -55,10 +54,10 @@ def log_fits(connection: sqlite3.Connection, twin: TablePair) -> bool:
 
 
 def refuse_lost(between: Connections, twin: TablePair, asked: int, found: int) -> None:
-    """Refuse a source that has not given every row that was asked for by key.
+    """Refuse a source that did not return a row for every requested key.
 
     Raises:
-        Trouble: fewer rows than keys; the table and the first of the keys.
+        ReplicationError: fewer rows than keys; the message has the table and the first keys.
     """
     if found >= asked:
         return
@@ -72,13 +71,13 @@ def refuse_lost(between: Connections, twin: TablePair, asked: int, found: int) -
 
 
 def refuse_hidden(between: Connections, twin: TablePair) -> None:
-    """Refuse an index of the source that does not find a row which is in its table.
+    """Refuse an index of the source that does not find a row of its table.
 
-    Wanted keys without a row are about to be deleted from the target; the table itself
-    is read to make sure of that. A key that is no index of its own needs no second look.
+    Staged keys without a row are about to be deleted from the target, so the table itself is
+    read to check them. A key without a separate index needs no check.
 
     Raises:
-        Trouble: a row is there; the table and the first of the keys.
+        ReplicationError: such a row exists; the message has the table and the first keys.
     """
     if not twin.table.index_row or twin.scanned:
         return
@@ -97,7 +96,7 @@ def refuse_hidden(between: Connections, twin: TablePair) -> None:
 
 
 def damaged_index(twin: TablePair) -> ReplicationError:
-    """Return the failure of a table whose index gives other rows than the table itself."""
+    """Return the error for a table whose index returns other rows than the table itself."""
     return ReplicationError(
         f"table {twin.table.name}: the index of its key gives other rows than the table itself;"
         f" {_ADVICE}"
@@ -105,7 +104,7 @@ def damaged_index(twin: TablePair) -> ReplicationError:
 
 
 def _named(between: Connections, query: str) -> list[str]:
-    """Return the first keys that `query` gives, for people."""
+    """Return the first keys of `query`, for messages."""
     with closing(source.rows(between.source, f"{query} LIMIT {_NAMED}", {})) as found:
         return [_key_for_people(key) for key in found]
 
@@ -120,7 +119,7 @@ def _wanted_key(twin: TablePair) -> str:
 
 
 def _marked(between: Connections, twin: TablePair, typed: MappedColumn) -> MappedColumn:
-    """Return the column, `as_text` if its values come back from PostgreSQL as others."""
+    """Return the column, `as_text` if PostgreSQL returns its values as other values."""
     if not typed.column.key:
         return typed
     if typed.kind is Kind.BYTES:
@@ -129,7 +128,7 @@ def _marked(between: Connections, twin: TablePair, typed: MappedColumn) -> Mappe
         return replace(typed, as_text=True)
     if not (_is_text(typed) and (between.widen or typed.asked)):
         return typed
-    # Numbers sort before every text and blobs behind, so an index answers at once.
+    # Numbers sort before every text and blobs after, so an index can answer at once.
     table, name = twin.table.source, typed.column.source
     numbers = f"SELECT 1 FROM {table} AS t WHERE {name} < '' LIMIT 1"
     blobs = f"SELECT 1 FROM {table} AS t WHERE {name} >= x'' LIMIT 1"

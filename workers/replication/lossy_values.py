@@ -1,10 +1,10 @@
-"""Values that PostgreSQL takes, and keeps as others.
+"""Refuse values that PostgreSQL accepts but stores as other values.
 
-Whoever asks for `date`, or has a table with `varchar(5)` in the target, gets
-what PostgreSQL makes of a text. Each value of such a column is sent twice, as
-the type reads it and as a text, and compared by `roundtrip.same` before a row
-is written. Invariant: columns of the types that a run chooses by itself cost
-nothing here, since what lies in them comes back as it went.
+A requested type such as `date`, or a target column such as `varchar(5)`, may change a text.
+Each value of such a column is sent twice, as that type and as text, and both are compared
+with `value_roundtrip.same` before a row is written.
+Invariant: columns of the types that a run chooses itself cost nothing here, because their
+values come back as they were sent.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from workers.replication.target import Target
 from workers.replication.value_fit import Misfit
 
 _PLACE = "nightshift_texts"
-# Documents may be large, and each comes twice.
+# Documents may be large, and each is returned twice.
 _AT_ONCE = 100
-# A domain holds what the type does that it is made of.
+# A domain stores what its base type stores.
 _PLAIN_TYPE = """
 WITH RECURSIVE made (type, modifier, base) AS (
     SELECT a.atttypid, a.atttypmod, t.typbasetype FROM pg_attribute a
@@ -32,17 +32,17 @@ SELECT format_type(type, modifier) FROM made WHERE base = 0"""
 
 
 def is_risky(typed: MappedColumn) -> bool:
-    """Whether PostgreSQL may take a value of such a column and keep another one."""
+    """Return whether PostgreSQL may accept a value of such a column and store another one."""
     if typed.kind is Kind.EXACT:
         return "(" in typed.type
     return typed.kind is Kind.CAST and typed.type != "text"
 
 
 def refuse_losses(between: Connections, twin: TablePair, scope: Scope) -> None:
-    """Refuse the first value in `scope` that would not come back as it went.
+    """Refuse the first value in `scope` that would not come back as it was sent.
 
     Raises:
-        Trouble: with table, key and column.
+        MisfitError: there is one; the message has its table, key and column.
     """
     risky = [typed for typed in twin.columns if is_risky(typed)]
     if not risky:
@@ -71,7 +71,7 @@ def _as_text(typed: MappedColumn, number: int) -> MappedColumn:
 def _refuse_loss(target: Target, twin: TablePair, typed: MappedColumn, text: MappedColumn) -> None:
     values = {"place": f"pg_temp.{_PLACE}", "name": typed.column.name}
     plain = str(target.one(_PLAIN_TYPE, values)[0])
-    # concat gives what clients are given: a cast would drop the blanks of char(n).
+    # concat returns what clients see; a cast would drop the trailing blanks of char(n).
     query = (
         f"SELECT {text.name}, concat({typed.name}), {listed(twin.key)} FROM pg_temp.{_PLACE}"
         f" WHERE {text.name} IS DISTINCT FROM concat({typed.name}) AND {text.name} IS NOT NULL"

@@ -1,10 +1,10 @@
-"""Rows of the source into the target: all at once, or those that differ.
+"""Move rows of the source into the target: all of them, or those that differ.
 
-Four steps, each over a `Scope` of rows: `load` fills an empty table;
-`differing` finds by hashes which keys are missing, differ or are too many;
-`upsert` brings wanted keys as the source has them now; `delete` removes keys.
-The law: what is counted is what PostgreSQL changed, and a row that is already
-right is not touched. Memory does not grow with the rows on either side.
+Each step works on a `Scope`: `load` fills an empty table, `differing` compares hashes to
+find missing, different and extra keys, and `upsert` writes the staged keys as the source
+has them now. `deletions.py` removes extra keys.
+Invariant: counts are those that PostgreSQL reports, and a row that is already equal is not
+written. Memory does not grow with the number of rows on either side.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,15 +27,15 @@ from workers.replication.target import Target
 from workers.replication.temporary_tables import make_temporary, temporary, without_schema
 
 MOST_NAMED = 10
-# Columns beside those of a user.
+# Columns added to those of the table.
 EXTRA, _MISSING = "nightshift_extra", "nightshift_missing"
-# More rows than this, and PostgreSQL plans better with their statistics.
+# Above this number of rows, PostgreSQL plans better with statistics.
 _WORTH_ANALYZING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """Rows that were sent, and those of them that were new or different."""
+    """Number of rows sent, and of those inserted or updated."""
 
     sent: int
     inserted: int
@@ -44,10 +44,10 @@ class Upserted:
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """What differs in a scope; `names`: the first ten, for people.
+    """What differs in a scope; names: the first ten keys, for messages.
 
-    to_bring: keys missing or different, to_delete: keys too many; if there are
-    any, they stand in a temporary table of the target.
+    to_bring: number of keys missing or different; to_delete: number of extra keys. The keys
+    are in a temporary table of the target, if there are any.
     """
 
     compared: int = 0
@@ -57,25 +57,25 @@ class Differences:
 
     @property
     def count(self) -> int:
-        """How many rows differ."""
+        """Return how many rows differ."""
         return self.to_bring + self.to_delete
 
 
 def load(between: Connections, twin: TablePair) -> int:
-    """Every row into the empty table `twin`; how many.
+    """Copy every row into the empty target table; return how many.
 
     Raises:
-        Trouble: a value that its column cannot hold.
+        ReplicationError: a value does not fit its column.
     """
     lossy_values.refuse_losses(between, twin, source.WHOLE)
     return copy_rows.copy_rows(between, twin, source.WHOLE, twin.target)
 
 
 def differing(between: Connections, twin: TablePair, scope: Scope) -> Differences:
-    """Which rows of `scope` are not alike on both sides.
+    """Find the rows of `scope` that are not equal on both sides.
 
     Raises:
-        Trouble: a value that its column cannot hold.
+        ReplicationError: a value does not fit its column.
     """
     lossy_values.refuse_losses(between, twin, scope)
     if not range_digests.possible(between, twin):
@@ -95,10 +95,10 @@ def differing(between: Connections, twin: TablePair, scope: Scope) -> Difference
 
 
 def refuse_counts(between: Connections, twin: TablePair) -> None:
-    """Refuse a target with another number of rows than the source, though all keys are there.
+    """Refuse a target whose number of rows differs from the source's, though all keys match.
 
     Raises:
-        Trouble: that is so, as where a key may stand in the target twice.
+        ReplicationError: the counts differ, as when the target has a key twice.
     """
     there = between.target.count(twin.target)
     here = source.count_rows(between.source, twin.table)
@@ -111,7 +111,7 @@ def refuse_counts(between: Connections, twin: TablePair) -> None:
 
 
 def _differing(between: Connections, twin: TablePair, scope: Scope) -> Differences:
-    """The same, row by row."""
+    """Find the rows of `scope` that differ, row by row."""
     target = between.target
     seen, gap = temporary(twin, "seen"), temporary(twin, "gap")
     make_temporary(
@@ -142,7 +142,7 @@ def _differing(between: Connections, twin: TablePair, scope: Scope) -> Differenc
 
 
 def unlike_after(between: Connections, twin: TablePair, scope: Scope) -> int:
-    """How many rows of `scope` are not in the target as the source has them."""
+    """Return how many rows of `scope` the target does not have as the source does."""
     target, seen = between.target, temporary(twin, "seen")
     make_temporary(
         target, twin, seen, (*twin.key, *row_encoding.cast_columns(twin)), f"{HASH} uuid"
@@ -163,16 +163,16 @@ def unlike_after(between: Connections, twin: TablePair, scope: Scope) -> int:
 
 
 def keys_to_bring(between: Connections, twin: TablePair) -> Iterator[Sequence[object]]:
-    """Keys that `differing` found missing or different, as `source.want` takes them."""
+    """Yield the missing and different keys found by `differing`, for `source.stage_keys`."""
     names = ", ".join(f"{t.name}::text" if t.as_text else t.name for t in twin.key)
     return between.target.stream(f"SELECT {names} FROM {temporary(twin, 'gap')} WHERE NOT {EXTRA}")
 
 
 def upsert(between: Connections, twin: TablePair, scope: Scope) -> Upserted:
-    """The rows of `scope` as the source has them.
+    """Write the rows of `scope` as the source has them; return the counts.
 
     Raises:
-        Trouble: a value that its column cannot hold.
+        ReplicationError: a value does not fit its column, or a row was not stored as sent.
     """
     lossy_values.refuse_losses(between, twin, scope)
     target, stage = between.target, temporary(twin, "stage")
@@ -194,7 +194,7 @@ def upsert(between: Connections, twin: TablePair, scope: Scope) -> Upserted:
 
 
 def _applied(target: Target, twin: TablePair, stage: str) -> tuple[int, int]:
-    """The rows of `stage` into the target; how many were updated, and inserted."""
+    """Apply the rows of `stage` to the target; return how many were updated and inserted."""
     same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
     written = _written(twin)
     updated = 0
@@ -205,7 +205,7 @@ def _applied(target: Target, twin: TablePair, stage: str) -> tuple[int, int]:
             f" WHERE {same} AND ({' OR '.join(_unlike(written))})"
         ).rowcount
     names = twin.names
-    # A key of the target that is GENERATED ALWAYS AS IDENTITY takes ours only so.
+    # A key that is GENERATED ALWAYS AS IDENTITY accepts values only with OVERRIDING.
     inserted = target.execute(
         f"INSERT INTO {twin.target} ({names}) OVERRIDING SYSTEM VALUE"
         f" SELECT {names} FROM {stage} s"
@@ -215,12 +215,12 @@ def _applied(target: Target, twin: TablePair, stage: str) -> tuple[int, int]:
 
 
 def _written(twin: TablePair) -> tuple[MappedColumn, ...]:
-    """The columns that an update writes: -0 and 0 are one key, and two values."""
+    """Return the columns that an update writes; real keys too, as -0 and 0 are equal keys."""
     return (*twin.rest, *(t for t in twin.key if t.kind is Kind.REAL))
 
 
 def not_as_sent(twin: TablePair, rows: int) -> ReplicationError:
-    """The failure of rows that are in the target otherwise than they were sent."""
+    """Return the error for rows that the target stores otherwise than they were sent."""
     return ReplicationError(
         f"table {twin.table.name}: {rows} rows stand in {twin.target} otherwise than they were"
         " sent; has it a trigger or a rule that changes them?"
@@ -228,16 +228,16 @@ def not_as_sent(twin: TablePair, rows: int) -> ReplicationError:
 
 
 def _from_target(twin: TablePair, scope: Scope) -> str:
-    """What follows FROM for the rows of `scope` in PostgreSQL."""
+    """Return the FROM clause for the rows of `scope` in PostgreSQL."""
     if not scope.joined:
         return f"{twin.target} WHERE {scope.target}"
-    # Without a fence PostgreSQL would hash every row before it leaves any out.
+    # OFFSET 0 is an optimization fence: without it, PostgreSQL hashes rows before filtering.
     inner = f"SELECT {twin.names} FROM {twin.target} {scope.joined} WHERE {scope.target} OFFSET 0"
     return f"({inner}) nightshift_narrowed"
 
 
 def _unlike(columns: Sequence[MappedColumn]) -> list[str]:
-    """Conditions between `s` and `t`; types without `=`, and -0, are compared as text."""
+    """Return conditions between `s` and `t`; types without `=`, and -0, are compared as text."""
     return [
         f"s.{t.name}::text IS DISTINCT FROM t.{t.name}::text"
         if t.kind in (Kind.CAST, Kind.REAL)

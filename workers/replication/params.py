@@ -1,4 +1,4 @@
-"""What `replication.run` is told in its `with` block; names and types only."""
+"""Parameters of `replication.run`, from its `with` block; names and types only."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ from workers.params import Duration
 
 _CAPTURES = ("compare", "triggers")
 _ON_MISFIT = ("fail", "text", "escape")
-# It becomes a part of a statement; whether there is such a type is PostgreSQL's to say.
+# The type is put into a statement; whether it exists is checked by PostgreSQL.
 _TYPE = re.compile(r'[A-Za-z_"][A-Za-z0-9_ ,.()"\[\]]*')
 _MOST = re.compile(r"[0-9]{1,18}|(100|[0-9]{1,2}(\.[0-9]+)?) ?%")
-# PostgreSQL cuts longer names, and two would become one.
+# PostgreSQL truncates longer names, so two names could become the same.
 LONGEST_NAME_BYTES = 63
 
 
@@ -78,5 +78,5 @@ class Params:
 
     @property
     def all_tables(self) -> bool:
-        """Whether every table goes that is not excluded."""
+        """Return whether every table is replicated that is not excluded."""
         return self.tables == ("all",)

@@ -1,9 +1,10 @@
-"""The proof: rows that nobody said had changed, compared range by range.
+"""The proof: compare rows that are not known to have changed, range by range.
 
-After each run the rolling proof goes on from where the last one ended, as far
-as its budget of seconds reaches, the longest unproved table first; what
-differs is named and healed. The law: a range is proved only by comparing
-every row of it, on both sides, in the snapshot of the run.
+After each run, `rolling` continues where the last run stopped, until its budget of seconds
+is spent. The table that was not proved for the longest time comes first. Rows that differ
+are logged and healed.
+Invariant: a range is proved only by a comparison of all of its rows on both sides, in the
+run's snapshot.
 """
 
 import json
@@ -27,16 +28,16 @@ _NAMED = 10
 
 
 def counts_differ(bringing: TableSync, twin: TablePair) -> bool:
-    """Whether the two sides have not the same number of rows."""
+    """Return whether the two sides have different numbers of rows."""
     there = bringing.between.target.count(twin.target)
     return there != source.count_rows(bringing.between.source, twin.table)
 
 
 def prove_all(bringing: TableSync, twins: Sequence[TablePair]) -> None:
-    """Compare every row of every table, after the last change; heal what differs, by name.
+    """Compare every row of every table after the last change; log and heal those that differ.
 
     Raises:
-        Trouble: what differs does not heal, or healing one table changes another.
+        ReplicationError: rows do not heal, or healing one table changes another.
     """
     before = bringing.tally.healed
     for twin in twins:
@@ -50,17 +51,17 @@ def prove_all(bringing: TableSync, twins: Sequence[TablePair]) -> None:
 
 
 def prove(bringing: TableSync, twin: TablePair, scope: Scope) -> None:
-    """Compare `scope`, and heal what differs, by name.
+    """Compare `scope`; log and heal the rows that differ.
 
     Raises:
-        Trouble: what differs does not heal.
+        ReplicationError: rows do not heal.
     """
     found = merge.differing(bringing.between, twin, scope)
     bringing.tally.compared += found.compared
     if not found.count:
         return
     if scope is not WHOLE and (twin.table.index_row or twin.scanned):
-        # The range was read by an index, which may be wrong; the table itself decides.
+        # The range was read by an index, which may be damaged; only the table itself decides.
         scope, found = WHOLE, merge.differing(bringing.between, twin, WHOLE)
         if not found.count:
             raise keys.damaged_index(twin)
@@ -84,7 +85,7 @@ def _restless(twin: TablePair) -> ReplicationError:
 
 
 def describe(twin: TablePair, found: Differences, what: str) -> str:
-    """What differs, for people: the number and the first ten keys."""
+    """Return the number and the first ten keys of differing rows, for a message."""
     more = f" and {found.count - _NAMED} more" if found.count > _NAMED else ""
     return f"table {twin.table.name}: {found.count} rows {what}: {'; '.join(found.names)}{more}"
 
@@ -92,7 +93,7 @@ def describe(twin: TablePair, found: Differences, what: str) -> str:
 def rolling(
     bringing: TableSync, twins: Sequence[TablePair], proved: dict[str, TableProof], now: datetime
 ) -> None:
-    """Prove on within the budget; `proved` is brought up to date by name."""
+    """Continue the proof within the budget; updates `proved` by name."""
     deadline = time.monotonic() + bringing.params.proof_budget
     for twin in sorted(twins, key=lambda twin: proved[twin.table.name].proved_since):
         name = twin.table.name
@@ -119,7 +120,7 @@ def _one_range(
 def _key_after(
     between: Connections, twin: TablePair, start: Sequence[Any] | None
 ) -> tuple[Any, ...] | None:
-    """The last key of the range that begins after `start`; None: the table ends before."""
+    """Return the last key of the range that begins after `start`; None: the table ends first."""
     keys = ", ".join(typed.column.source for typed in twin.key)
     where, values = ("", {}) if start is None else _source_side(twin, ">", "a", start)
     query = (
@@ -169,12 +170,12 @@ def _bytewise(typed: MappedColumn) -> str:
 
 
 def _text(key: Sequence[Any]) -> str:
-    # Texts with lone halves of a character cannot be here: they fit nowhere.
+    # Texts with lone surrogates cannot occur here, because no column holds them.
     return json.dumps([repr(value) if isinstance(value, float) else value for value in key])
 
 
 def _key(text: str | None, twin: TablePair) -> list[Any] | None:
-    """The key that was kept; None: none, or one of another shape."""
+    """Return the saved key, or None if there is none or it does not match the table's key."""
     values = [] if text is None else json.loads(text)
     if len(values) != len(twin.key):
         return None

@@ -1,12 +1,12 @@
-"""Which ranges of a key are unlike, found without sending a row.
+"""Find ranges of a key whose rows differ, without sending rows.
 
-Each side adds up its rows by ranges of the key: the exclusive or of their
-salted MD5 sums, 128 bits, and their number. PostgreSQL does so in a thread's
-time while SQLite is read here, so that two cores work at once. A row is the
-same text on both sides, a JSON array of its columns' texts: in SQLite that
-costs half of `||`, and it tells NULL and NUL apart. The law: an answer here
-only narrows what `merge.differing` then compares row by row; where the two
-write a text differently, the cost is time.
+Each side computes for each range of the key the XOR of the rows' salted 128-bit MD5 sums,
+and the row count. PostgreSQL does so while a thread waits for it and SQLite is read here,
+so that two cores work at once. Both sides encode a row as the same text, a JSON array of
+its columns' texts: in SQLite that costs half of `||`, and NULL and NUL stay distinct.
+Enter at `differing_ranges`, if `possible`.
+Invariant: the result only narrows what `merge.differing` then compares row by row. Where
+the two sides encode a text differently, that costs only time.
 """
 
 import hashlib
@@ -27,16 +27,16 @@ from workers.replication.tables import Kind, TablePair
 _MOST_RANGES = 8192
 _FEWEST_ROWS = 64
 _BATCH_ROWS = 1000
-# Of PostgreSQL, whose exclusive or of many is younger than the rest we ask for.
+# PostgreSQL 14 added the aggregate bit_xor.
 _OLDEST_SERVER = 140000
 _PLACE, _FIRST, _EDGES = "nightshift_place", "nightshift_first", "nightshift_edges"
 
 
 @dataclass(frozen=True, slots=True)
 class DifferingRows:
-    """How many rows were looked at, and the scope of those that may differ.
+    """Number of rows compared, and the scope of those that may differ.
 
-    empty: none do. rows: how many of the source lie in the scope, if that was counted.
+    empty: no row differs. rows: number of source rows in the scope, or None if not counted.
     """
 
     compared: int
@@ -47,9 +47,9 @@ class DifferingRows:
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Where ranges of the first key column begin: range n ends before edge n.
+    """Boundaries between ranges of the first key column: range n ends before edge n.
 
-    source: as SQLite gives them, texts as bytes; target: as PostgreSQL is given them.
+    source: values as SQLite returns them, texts as bytes; target: values for PostgreSQL.
     """
 
     source: list[Any]
@@ -57,16 +57,16 @@ class Edges:
 
 
 def possible(between: Connections, twin: TablePair) -> bool:
-    """Whether both sides can say what they have in this way."""
+    """Return whether both sides can compute comparable digests."""
     server = between.target.connection.info.server_version
     return twin.ordered and not row_encoding.cast_columns(twin) and server >= _OLDEST_SERVER
 
 
 def differing_ranges(between: Connections, twin: TablePair, scope: Scope) -> DifferingRows:
-    """The part of `scope` whose ranges are not alike.
+    """Return the part of `scope` whose ranges are not equal.
 
     Raises:
-        Trouble: a value that its column cannot hold.
+        ReplicationError: a value does not fit its column.
     """
     edges = _edges(between, twin, scope)
     joined, place = _target_place(between, twin, edges)
@@ -84,7 +84,7 @@ def differing_ranges(between: Connections, twin: TablePair, scope: Scope) -> Dif
         raise
     places = [n for n, sums in enumerate(ours) if sums != theirs.get(n, (0, 0))]
     compared = sum(rows for _, rows in ours)
-    # Through the index of a key a part of a range is no cheaper than the range.
+    # Through a separate key index, some ranges are no cheaper to read than the whole scope.
     by_index = twin.table.index_row and scope.source
     if places and (len(places) > len(ours) / 2 or twin.scanned or by_index):
         return DifferingRows(compared, scope)
@@ -93,13 +93,13 @@ def differing_ranges(between: Connections, twin: TablePair, scope: Scope) -> Dif
 
 
 def _edges(between: Connections, twin: TablePair, scope: Scope) -> Edges:
-    """Every so many rows a first key; those that PostgreSQL could not read are left out."""
+    """Return the first key column of every n-th row, except values PostgreSQL could not read."""
     first = twin.key[0].column.source
     rows = 0 if scope.source else source.count(between.source, twin.table)
     after = f"CAST(:edge AS {'TEXT' if _is_text(twin) else 'NUMERIC'})"
     word = "AND" if scope.source else "WHERE"
     step = max(_FEWEST_ROWS, rows // _MOST_RANGES)
-    # By the index, since an edge may lie anywhere; `unlike` counts what lies between.
+    # Read from the index: edges may be anywhere, and the digests count the rows between them.
     start = f"SELECT {first} FROM {twin.table.source} AS t {scope.source}"
     end = f"ORDER BY {first} LIMIT 1 OFFSET {step - 1}"
     found, values, query = Edges([], []), dict(scope.values or {}), f"{start} {end}"
@@ -109,7 +109,7 @@ def _edges(between: Connections, twin: TablePair, scope: Scope) -> Edges:
         if line is None:
             return found
         if not found.source or line[0] > found.source[-1]:
-            # A damaged index gives them in another order.
+            # A damaged index returns keys out of order.
             _add(found, twin, line[0])
         values["edge"], query = line[0], f"{start} {word} {first} > {after} {end}"
 
@@ -131,7 +131,7 @@ def _add(edges: Edges, twin: TablePair, key: object) -> None:
 def _ours(
     between: Connections, twin: TablePair, scope: Scope, edges: Edges, look: Callable[[], None]
 ) -> list[tuple[int, int]]:
-    """By range the digest and the number of rows, of SQLite."""
+    """Return SQLite's digest and row count for each range."""
     sums, counts = [0] * (len(edges.source) + 1), [0] * (len(edges.source) + 1)
     salted = hashlib.md5(between.marks.salt.encode(), usedforsecurity=False)
     unfit_sql = value_fit.unfit_sql_beside_array(twin, between.widen)
@@ -156,7 +156,7 @@ def _ours(
 
 
 def _failing(asked: Future[Any]) -> Callable[[], None]:
-    """What raises as soon as the other side has failed."""
+    """Return a function that raises as soon as the PostgreSQL query has failed."""
 
     def look() -> None:
         if asked.done():
@@ -171,9 +171,9 @@ def _target_digest(between: Connections, twin: TablePair) -> str:
 
 
 def _target_place(between: Connections, twin: TablePair, edges: Edges) -> tuple[str, str]:
-    """What to join, and the number of a row's range, as `bisect_right` gives it.
+    """Return the join, and the expression for a row's range number, as `bisect_right` has it.
 
-    In two steps, since PostgreSQL walks through an array of texts from its head.
+    The lookup takes two steps, because PostgreSQL scans an array of texts from its start.
     """
     if not edges.target:
         return "", "0"
@@ -181,7 +181,7 @@ def _target_place(between: Connections, twin: TablePair, edges: Edges) -> tuple[
     size = max(1, int(len(edges.target) ** 0.5))
     groups = [edges.target[n : n + size] for n in range(0, len(edges.target), size)]
     tops = f"{between.target.literal([group[0] for group in groups])}::{of_array}"
-    # Before the first group's edge there is only the range 0, which it gives as well.
+    # Before the first group's edge is only range 0, which the first group yields as well.
     lines = [(0, 0, groups[0]), *((n + 1, n * size, group) for n, group in enumerate(groups))]
     values = ", ".join(
         f"({place}, {first}, {between.target.literal(group)}::{of_array})"
@@ -197,8 +197,8 @@ def _target_place(between: Connections, twin: TablePair, edges: Edges) -> tuple[
 def _narrow(
     between: Connections, twin: TablePair, scope: Scope, edges: Edges, places: Sequence[int]
 ) -> Scope:
-    """The rows of `scope` in these ranges; the source's are told by a temporary table."""
-    # Every text is at least '', every number at least -inf; a blob is behind them all.
+    """Return the rows of `scope` in these ranges; stages the ranges in the source."""
+    # Every text is at least '', every number at least -inf; a blob sorts after all of them.
     lowest = b"" if _is_text(twin) else float("-inf")
     begins, ends = [lowest, *edges.source], [*edges.source, None]
     source.stage_keys_between(

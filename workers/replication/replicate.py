@@ -1,10 +1,11 @@
-"""A run from its first look to its last commit, in the order that makes it safe.
+"""A whole run, in an order that is safe to interrupt.
 
-The target is connected and locked first, so that a server that is away costs
-seconds; then the source's snapshot; then each table; then, with the snapshot
-closed, the commits: source says what comes next, target commits, source says
-that it came. The law: whatever ends a run before the target's commit leaves
-both sides as they were, and after it the next run finds nothing lost.
+Enter at `replicate` or `verify`. The target is connected and locked first, because an
+unreachable server then costs only seconds. Next come the source's snapshot and each table.
+After the snapshot is closed, the commits follow: the source records the next generation,
+the target commits, and the source marks that generation as current.
+Invariant: if a run ends before the target's commit, the target is unchanged and the change
+logs are kept; if it ends after the commit, the next run misses no change.
 """
 
 import sqlite3
@@ -45,16 +46,16 @@ _TELL_EVERY_ROWS = 10_000
 
 @dataclass(slots=True)
 class Counter:
-    """Rows that went by, told to the report from time to time."""
+    """Count of processed rows, reported as progress every `_TELL_EVERY_ROWS` rows."""
 
     report: Report
     done: int = 0
 
     def __call__(self, rows: int) -> None:
-        """So many more.
+        """Add `rows` to the count.
 
         Raises:
-            Cancelled: the run was asked to end.
+            ReplicationCancelledError: the run was asked to end.
         """
         if self.report.cancelled:
             raise ReplicationCancelledError
@@ -65,7 +66,7 @@ class Counter:
 
 @dataclass(slots=True)
 class RunResult:
-    """What there is to commit, and to say; `current`: the source's generation."""
+    """What a run has to commit and report; `current`: the source's generation."""
 
     tally: Tally
     tables: int
@@ -76,10 +77,10 @@ class RunResult:
 
 
 def replicate(params: Params, report: Report) -> dict[str, Scalar]:
-    """Make the target equal to the source; numbers of it.
+    """Make the target equal to the source; return counts and seconds.
 
     Raises:
-        Trouble, DatabaseTrouble, Cancelled: the target is as before.
+        ReplicationError, DatabaseError, ReplicationCancelledError: the run failed.
     """
     began = time.monotonic()
     with connected(params.postgres, params.schema, lambda: report.cancelled) as target:
@@ -102,10 +103,10 @@ def replicate(params: Params, report: Report) -> dict[str, Scalar]:
 
 
 def verify(params: Params, report: Report) -> dict[str, Scalar]:
-    """Compare every row and change nothing; numbers of it.
+    """Compare every row without any change; return counts and seconds.
 
     Raises:
-        Trouble: rows differ; how many, and the first of them by name.
+        ReplicationError: rows differ; the message has their number and the first keys.
     """
     began, rows, wrong = time.monotonic(), 0, []
     with (
@@ -158,7 +159,7 @@ def _all_tables(bringing: TableSync, seen: Session, remembered: SavedState) -> R
         epoch = memory.epochs.get(name, "")
         believed = known and before is not None and before.epoch == epoch
         believed = believed and remembered.owns(name, pair.relation)
-        # VACUUM gives tables without a key new row numbers, which no trigger sees.
+        # VACUUM renumbers the rows of tables without a key, and fires no trigger.
         believed = believed and not (twin.table.rowid and moved)
         last = 0
         if bringing.params.capture == "triggers":
@@ -166,7 +167,7 @@ def _all_tables(bringing: TableSync, seen: Session, remembered: SavedState) -> R
         ways[name] = (_way(believed, is_new, last, twin), is_new)
         if last:
             outcome.taken[name] = last
-        # Nothing of it is proved by this line: that is said when it was.
+        # This entry proves nothing; `_prove` replaces it once the rows are proved.
         since = before.proved_since if before and not is_new else now
         outcome.proved[name] = before if before and believed else TableProof(name, epoch, since)
     outcome.rotate = bringing.params.capture == "triggers" and (not known or bool(outcome.taken))
@@ -218,14 +219,14 @@ def _bring_all(
 def _prove(
     bringing: TableSync, order: Sequence[TablePair], outcome: RunResult, now: datetime
 ) -> None:
-    """Prove what there is to commit, after its last change, as far as was asked for."""
+    """Prove the tables after their last change, as far as the parameters ask."""
     target = bringing.between.target
     if bringing.params.full:
-        # What the target does at the commit by itself is done before it is compared.
+        # Run the target's deferred constraints and triggers before rows are compared.
         target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         proof.prove_all(bringing, order)
     elif bringing.compared and target_schema.act_by_themselves(target, order):
-        # A row that was written may have changed others, in tables compared before.
+        # Triggers, rules or cascades may have changed tables that were already compared.
         bringing.compared.clear()
     if bringing.proves and not bringing.params.full:
         target.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -249,7 +250,7 @@ def _proved_now(outcome: RunResult, twin: TablePair, now: datetime) -> TableProo
 def _twin(
     bringing: TableSync, pair: Pair, number: int, brought: Collection[str]
 ) -> tuple[TablePair, bool]:
-    """The twin in the target, and whether it was made just now."""
+    """Return the table pair, and whether its target table was created just now."""
     between, table, present = bringing.between, pair.table, pair.present
     target = between.target
     if not present:
@@ -268,18 +269,18 @@ def _twin(
 
 @contextmanager
 def _generation(params: Params, present: str, outcome: RunResult, report: Report) -> Iterator[str]:
-    """What the target commits under: if rotated, the source hears of it before and after."""
+    """Yield the generation to commit; if rotated, update the source before and after."""
     if not outcome.rotate:
         yield present
         return
-    # One connection for both: closing a database's last one moves all of its log.
+    # Use one connection for both: closing a database's last one checkpoints its whole WAL.
     with closing(sqlite.open_existing(params.database)) as connection:
         generation = change_log.announce(connection, outcome.current)
         yield generation
         try:
             change_log.settle(connection, generation, outcome.taken)
         except sqlite3.Error as error:
-            # The target has committed; the next run takes the same keys again.
+            # The target has committed; the next run processes the same keys again.
             words = sqlite.error_of(params.database, error)
             report.log(f"the log of changes was not emptied: {words}", "warning")
 

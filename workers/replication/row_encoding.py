@@ -1,11 +1,11 @@
-"""What is sent of a value, and the text that two sides are compared by.
+"""The form in which values are sent, and the text by which rows are compared.
 
-`sent` is a value in SQLite's words, as PostgreSQL shall read it. Rows are
-compared by their columns' texts between marks, salted and hashed: `body_sql`
-says it in SQLite's words, `hash_sql` in PostgreSQL's; ranges of rows by JSON
-arrays, which are cheaper and may differ between the two. The law: what is sent
-and what is hashed come from the same expression, except for reals (hashed by
-their bits) and types that PostgreSQL reads its own way (compared there).
+`sent` is the SQLite expression of a value for PostgreSQL. To compare rows, their columns'
+texts are joined with marks, salted and hashed: `body_sql` in SQLite, `hash_sql` in
+PostgreSQL. Ranges of rows are compared by JSON arrays, which are cheaper and may differ
+between the two sides.
+Invariant: sent and hashed values come from the same expression, except for reals (hashed by
+their bits) and types that PostgreSQL parses (compared there).
 """
 
 import secrets
@@ -18,7 +18,7 @@ from workers.replication.tables import Affinity, Kind, MappedColumn, TablePair
 
 # PostgreSQL takes at most 100 arguments in one call.
 _ARGUMENTS = 50
-# What SQLite writes of a real has 15 digits; these have all. Both names are ours alone.
+# SQLite writes a real with 15 digits; these functions keep all. Their names are our own.
 _TEXT_OF_REAL = "nightshift_text"
 _BITS_OF_REAL = "nightshift_bits"
 _ESCAPED = "nightshift_escaped"
@@ -26,10 +26,10 @@ _ESCAPED = "nightshift_escaped"
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What stands between texts and for NULL, in this run only.
+    """The field separator, the mark for NULL and the salt, random for each run.
 
-    No value can hold what it cannot know. The salt makes equal hashes of
-    different rows a matter of chance, whoever wrote the rows.
+    No value can contain marks that are not known beforehand. With the salt, equal hashes of
+    different rows are a matter of chance, even if an attacker wrote the rows.
     """
 
     field: str = drawn(default_factory=lambda: "\x1f" + secrets.token_urlsafe(6))
@@ -38,12 +38,12 @@ class Marks:
 
     @property
     def values(self) -> dict[str, str]:
-        """As parameters of a query."""
+        """Return the marks as query parameters."""
         return {"field": self.field, "null": self.null}
 
 
 def register_functions(connection: sqlite3.Connection) -> None:
-    """Give SQLite the functions that the expressions here call."""
+    """Register the SQLite functions that the expressions here call."""
     encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
     connection.create_function(
         _ESCAPED, 2, lambda kind, value: _escaped(kind, value, encoding), deterministic=True
@@ -53,7 +53,7 @@ def register_functions(connection: sqlite3.Connection) -> None:
 
 
 def sent(typed: MappedColumn, widen: bool) -> str:
-    """The SQLite expression whose text goes to PostgreSQL; NULL stays NULL.
+    """Return the SQLite expression whose text is sent to PostgreSQL; NULL stays NULL.
 
     widen: a text column takes any class, as text.
     """
@@ -76,16 +76,16 @@ def sent(typed: MappedColumn, widen: bool) -> str:
 
 
 def body_sql(twin: TablePair, widen: bool) -> str:
-    """What is hashed of a row in SQLite."""
+    """Return the SQLite expression for the text of a row that is hashed."""
     parts = [f"ifnull({_hashed(typed, widen)}, :null)" for typed in hashed_columns(twin)]
-    # The empty text makes one of a single number, too.
+    # The empty text turns a single number into a text, too.
     return _joined([*_between(parts), "''"])
 
 
 def hash_sql(twin: TablePair, marks: Marks, of: str = "") -> str:
-    """The same text, salted and hashed, in PostgreSQL; the marks are literals.
+    """Return the PostgreSQL expression for a row's hash; the marks are literals.
 
-    of: what stands before the columns' names, such as `t.`.
+    of: prefix of the column names, such as `t.`.
     """
     mark = _literal(marks.field)
     parts = [
@@ -102,7 +102,7 @@ def hash_sql(twin: TablePair, marks: Marks, of: str = "") -> str:
 
 
 def json_sql(twin: TablePair, widen: bool) -> str:
-    """A whole row as JSON arrays of texts, in SQLite, which refuses to put a blob there."""
+    """Return the SQLite expression of a row as JSON arrays of texts; it fails for blobs."""
     parts = [
         _hashed(typed, widen)
         if typed.column.affinity is Affinity.TEXT
@@ -116,7 +116,7 @@ def json_sql(twin: TablePair, widen: bool) -> str:
 
 
 def json_in_postgres(twin: TablePair) -> str:
-    """The same text in PostgreSQL."""
+    """Return the PostgreSQL expression for the same text as `json_sql`."""
     parts = [_in_postgres(typed) for typed in twin.columns]
     return " || ".join(
         f"array_to_json(ARRAY[{', '.join(parts[place : place + _ARGUMENTS])}]::text[])::text"
@@ -125,12 +125,12 @@ def json_in_postgres(twin: TablePair) -> str:
 
 
 def cast_columns(twin: TablePair) -> tuple[MappedColumn, ...]:
-    """What is compared by PostgreSQL after it has read it."""
+    """Return the columns that are compared in PostgreSQL after it has parsed them."""
     return tuple(typed for typed in twin.rest if typed.kind is Kind.CAST)
 
 
 def hashed_columns(twin: TablePair) -> tuple[MappedColumn, ...]:
-    """What is compared by its hash; the key, too, which PostgreSQL may take for another."""
+    """Return the columns that are compared by hash; the key too, as PostgreSQL may change it."""
     return tuple(typed for typed in twin.columns if typed.kind is not Kind.CAST)
 
 
@@ -159,7 +159,7 @@ def _any_class(source: str) -> str:
 
 
 def _unless_null(source: str) -> tuple[str, str]:
-    # hex(NULL) is an empty text.
+    # hex(NULL) is an empty text, not NULL.
     return f"CASE WHEN {source} IS NOT NULL THEN ", " END"
 
 
@@ -172,7 +172,7 @@ def _between(parts: list[str]) -> list[str]:
 
 
 def _joined(parts: list[str]) -> str:
-    """A balanced `||`: SQLite refuses expressions that are a thousand deep."""
+    """Return a balanced `||`, because SQLite refuses expressions of depth 1000."""
     if len(parts) <= _ARGUMENTS:
         return "||".join(parts)
     middle = len(parts) // 2
@@ -180,15 +180,15 @@ def _joined(parts: list[str]) -> str:
 
 
 def _literal(text: str) -> str:
-    # Marks hold letters, digits, - and _, after one control character.
+    # Marks consist of one control character, then letters, digits, - and _.
     return f"'{text}'"
 
 
 def escaped(value: bytes) -> str:
-    r"""The bytes of a text as a text of PostgreSQL: `\\` is a backslash, `\xNN` a byte.
+    r"""Return the bytes of a text as PostgreSQL text: `\\` for a backslash, `\xNN` for a byte.
 
-    Only a NUL and what is not UTF-8 is written as a byte. To read it back:
-    replace each `\xNN` and `\\` from the left, all else stands as it is.
+    Only a NUL and bytes that are not UTF-8 are written as `\xNN`. To decode, replace each
+    `\xNN` and `\\` from the left; everything else is literal.
     """
     doubled = value.replace(b"\\", rb"\\").replace(b"\0", rb"\x00")
     return doubled.decode("utf-8", errors="backslashreplace")

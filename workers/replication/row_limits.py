@@ -1,6 +1,6 @@
-"""What PostgreSQL refuses of whole rows and keys: too large, or two that become one.
+"""Errors for whole rows and keys: too large for PostgreSQL, or two keys that become one.
 
-Its errors speak of sizes and indexes; here they get the name of table and key.
+PostgreSQL's messages have only sizes and indexes; here table and key are added.
 """
 
 import re
@@ -19,10 +19,10 @@ _TUPLE = re.compile(r"tuple (\(\d+,\d+\))")
 
 @contextmanager
 def named(target: Target, twin: TablePair, rows: str) -> Iterator[None]:
-    """Name the row at which PostgreSQL refuses what is done inside; `rows`: where they lie.
+    """Run the block in a savepoint; on an error name the row. rows: the table that holds the rows.
 
     Raises:
-        Trouble: a row or key is too large, or two keys are one in the target.
+        ReplicationError: a row or key is too large, or two keys are one in the target.
     """
     try:
         with target.savepoint():
@@ -34,7 +34,7 @@ def named(target: Target, twin: TablePair, rows: str) -> Iterator[None]:
 
 
 def _collision(target: Target, twin: TablePair, rows: str) -> ReplicationError | None:
-    """Two rows with one key, or None: then another index of the target refuses."""
+    """Return the error for two rows with one key; None: another unique index refused the rows."""
     keys = twin.key_names
     twice = f"GROUP BY {keys} HAVING count(*) > 1"
     line = target.one(f"SELECT {keys} FROM {rows} {twice} LIMIT 1")
@@ -67,5 +67,5 @@ def _too_large(
 
 
 def advice(twin: TablePair) -> str:
-    """What to do about a row that is too large."""
+    """Return what to do about a row that is too large."""
     return f"exclude columns (exclude: [{twin.table.name}.COLUMN]) or the table"

@@ -1,7 +1,8 @@
-"""What a run works on: a snapshot of the source, its tables beside what the target has.
+"""What a run works on: a snapshot of the source, and its tables paired with the target's.
 
-The law: with `capture: triggers` the triggers stand in the very snapshot whose
-rows are read, so that no log of changes is believed which somebody has cut off.
+Enter at `taken`; `beside` pairs tables without any check of ownership.
+Invariant: with `capture: triggers` the triggers exist in the same snapshot whose rows are
+read. A change log whose triggers were removed meanwhile is never trusted.
 """
 
 import sqlite3
@@ -29,22 +30,22 @@ from workers.report import Report
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A table of the source, and the columns that stand in the target; none: no table yet."""
+    """A source table, and the columns that its target table has (empty: no target table yet)."""
 
     table: Table
     present: Mapping[str, TargetColumn]
 
     @property
     def relation(self) -> int:
-        """The number of the target's table; 0: there is none yet."""
+        """Return the OID of the target table, or 0 if there is none yet."""
         return next((column.relation for column in self.present.values()), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A snapshot that was taken at or after `at`, and the tables to bring.
+    """A snapshot taken at or after `at`, and the tables to replicate.
 
-    adopted: those of them that hold rows which no run has written.
+    adopted: names of the tables that hold rows which no run has written.
     """
 
     connection: sqlite3.Connection
@@ -57,14 +58,14 @@ class Session:
 def taken(
     params: Params, target: Target, report: Report, remembered: SavedState
 ) -> Iterator[Session]:
-    """A snapshot in which every table has its triggers, if there are to be any.
+    """Yield a session in which every table has its triggers, if `capture` needs them.
 
-    Those that are missing are made, and begin a new epoch; a second snapshot has them.
+    Missing triggers are created, which begins a new epoch; a second snapshot then includes them.
 
     Raises:
-        DatabaseTrouble: the source cannot be opened, or not be written for its triggers.
-        Trouble: a table is not there, or cannot stand in the target, or holds rows
-            there that are not ours; or the triggers did not last until the second snapshot.
+        DatabaseError: the source cannot be opened, or its triggers cannot be written.
+        ReplicationError: a table is missing, cannot exist in the target, or has rows there that
+            no run has written; or the new triggers were gone in the second snapshot.
     """
     at = datetime.now(UTC)
     with source.snapshot(params, lambda: report.cancelled) as connection:
@@ -100,10 +101,10 @@ def taken(
 def beside(
     connection: sqlite3.Connection, target: Target, names: Sequence[str], params: Params
 ) -> list[Pair]:
-    """The tables called so, as both sides have them.
+    """Return the named tables as they are on both sides.
 
     Raises:
-        Trouble: a table cannot stand in the target.
+        ReplicationError: a table cannot exist in the target.
     """
     present = target_schema.columns_of_all(target, names)
     tables = [
@@ -113,6 +114,6 @@ def beside(
         for name, there in present.items()
     ]
     for table in tables:
-        # Cut to what PostgreSQL takes, it would be another table's name.
+        # PostgreSQL truncates long names, so two tables could get the same name.
         column_settings.refuse_names(table)
     return [Pair(table, present[table.name]) for table in tables]

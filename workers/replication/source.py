@@ -1,9 +1,9 @@
-"""The SQLite side: what tables there are, what they hold, and their rows.
+"""The SQLite side: table names, schemas, storage classes and rows.
 
-One connection in one read transaction, the snapshot that a run replicates.
-Nothing is written here but temporary tables, which live in memory or in
-SQLite's own temporary file. The law: a row is read through `rows`, so that
-bytes come out as they lie there, whatever they are.
+A run uses one connection in one read transaction, the snapshot; enter at `snapshot`.
+Only temporary tables are written, in memory or in SQLite's own temporary file.
+Invariant: table data is read through `rows`, so that texts come out as their stored bytes,
+even if they are not UTF-8.
 """
 
 import re
@@ -25,16 +25,16 @@ _LOOK_EVERY_INSTRUCTIONS = 100_000
 _ROW_NUMBERS = ("rowid", "_rowid_", "oid")
 _GENERATED = re.compile(r"\s*\bGENERATED\s+ALWAYS\b.*$", re.IGNORECASE | re.DOTALL)
 WANTED = "temp.nightshift_wanted"
-# Why a table of ours is left out, which nobody needs to be told.
+# Reason for leaving out Nightshift's own tables; it is not logged.
 OURS = "nightshift's own"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which rows of a table are meant, in a query of either side.
+    """A subset of a table's rows, for queries on either side.
 
-    source: what follows the table's name in SQLite; target: a condition;
-    joined: what it speaks of, after the table's name in PostgreSQL.
+    source: the clause after the table's name in SQLite; target: a condition in PostgreSQL;
+    joined: what that condition refers to, after the table's name in PostgreSQL.
     """
 
     source: str = ""
@@ -48,10 +48,11 @@ WHOLE = Scope()
 
 @contextmanager
 def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.Connection]:
-    """A connection that sees one state of the database, and is interruptible.
+    """Yield an interruptible connection that sees one state of the database.
 
     Raises:
-        DatabaseTrouble: it cannot be opened. Cancelled: while SQLite worked.
+        DatabaseError: the database cannot be opened.
+        ReplicationCancelledError: the run was cancelled while SQLite worked.
     """
     connection = sqlite.open_existing(params.database, read_only=True)
     try:
@@ -71,7 +72,7 @@ def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.
 
 
 def all_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """(name, why it is left out or empty) of every table and view."""
+    """Return (name, reason for leaving it out, or empty) for every table and view."""
     found = connection.execute(
         "SELECT name, type, CAST(name AS BLOB) FROM pragma_table_list"
         " WHERE schema = 'main' ORDER BY name"
@@ -82,7 +83,7 @@ def all_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 def known_columns(
     connection: sqlite3.Connection, names: Mapping[str, str]
 ) -> dict[str, Sequence[str]]:
-    """The columns of what `all_names` gives, by name; none of what is left out."""
+    """Return the columns by table, for names from `all_names`; none for tables left out."""
     query = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid"
     return {
         name: () if why else [column for (column,) in connection.execute(query, (name,))]
@@ -91,10 +92,13 @@ def known_columns(
 
 
 def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None = None) -> Table:
-    """The shape of the table called `name`.
+    """Return the `Table` called `name`.
 
-    by_rowid: whether its target is keyed by the row number; None: there is none
-    yet, and what the table holds decides.
+    by_rowid: whether the target's key is the row number; None: there is no target table yet,
+    and the source's key decides.
+
+    Raises:
+        ReplicationError: a column's name is not UTF-8, or the row number cannot be read.
     """
     lines = connection.execute(
         "SELECT name, type, pk, CAST(name AS BLOB) FROM pragma_table_xinfo(?)"
@@ -134,7 +138,7 @@ def read_table(connection: sqlite3.Connection, name: str, by_rowid: bool | None 
 def found_in(
     connection: sqlite3.Connection, table: Table, columns: Sequence[Column]
 ) -> dict[str, Found]:
-    """What each of `columns` holds, by one look at every row."""
+    """Return what each of `columns` holds, from one scan of the table."""
     if not columns:
         return {}
     parts = []
@@ -164,9 +168,9 @@ def found_in(
 def rows(
     connection: sqlite3.Connection, query: str, values: Mapping[str, object]
 ) -> Generator[tuple[Any, ...], None, None]:
-    """Rows of `query` with texts as the bytes that lie there, one at a time.
+    """Yield the rows of `query`, one at a time, with texts as their stored bytes.
 
-    Nothing else may be read on the connection until it is at its end, or closed.
+    The connection must not be used otherwise until the generator is exhausted or closed.
     """
     connection.text_factory = bytes
     try:
@@ -178,7 +182,7 @@ def rows(
 def stage_keys(
     connection: sqlite3.Connection, twin: TablePair, keys: Iterator[Sequence[object]]
 ) -> None:
-    """Let `wanted_scope` mean the rows with these keys."""
+    """Stage these keys for `wanted_scope`."""
     _empty_wanted(connection, twin)
     marks = ", ".join("?" * len(twin.key))
     connection.executemany(f"INSERT INTO {WANTED} VALUES ({marks})", keys)
@@ -187,20 +191,20 @@ def stage_keys(
 def stage_keys_between(
     connection: sqlite3.Connection, as_text: bool, ranges: Sequence[tuple[Any, Any]]
 ) -> None:
-    """Let `w.k0` and `w.k1` in a scope be the ends of these ranges; None: no end.
+    """Stage key ranges as `w.k0` (inclusive) and `w.k1` (exclusive); None: no upper end.
 
     as_text: bounds are texts, given as their bytes.
     """
     connection.execute(f"DROP TABLE IF EXISTS {WANTED}")
     connection.execute("CREATE TEMP TABLE nightshift_wanted (k0, k1)")
     bound = "CAST(? AS TEXT)" if as_text else "?"
-    # A blob is behind every number and every text.
+    # A blob sorts after every number and every text.
     query = f"INSERT INTO {WANTED} VALUES ({bound}, ifnull({bound}, x'ff'))"
     connection.executemany(query, ranges)
 
 
 def stage_keys_from(connection: sqlite3.Connection, twin: TablePair, table: str) -> int:
-    """The same with the distinct keys in `table` (columns k0, k1, ...); how many."""
+    """Stage the distinct keys in `table` (columns k0, k1, ...); return how many."""
     _empty_wanted(connection, twin)
     keys = [
         key_lookup.form(replace(typed, column=replace(typed.column, source=f"k{number}")))
@@ -213,14 +217,14 @@ def stage_keys_from(connection: sqlite3.Connection, twin: TablePair, table: str)
 
 
 def wanted_scope(twin: TablePair) -> Scope:
-    """The rows whose key is wanted; each once if each key was."""
+    """Return the scope of rows with a staged key; each row once if each key was staged once."""
     return Scope(
         f"WHERE {key_lookup.equal_by_value(twin) if twin.scanned else key_lookup.equal(twin)}"
     )
 
 
 def from_gone(twin: TablePair) -> str:
-    """The FROM clause for wanted keys (`w`) that no row of the table has."""
+    """Return the FROM clause for staged keys (`w`) that no row of the table has."""
     if not twin.scanned:
         return f"FROM {WANTED} AS w WHERE NOT EXISTS (SELECT 1 {from_index(twin)})"
     keys = ", ".join(f"w.k{number}" for number in range(len(twin.key)))
@@ -230,14 +234,14 @@ def from_gone(twin: TablePair) -> str:
 
 
 def from_index(twin: TablePair) -> str:
-    """The FROM clause for the row that a wanted key (`w`, from outside) has by its index."""
+    """Return the FROM clause that finds the row of a staged key (`w`, from outside) by index."""
     table = twin.table.source
     seek = f"{table} AS i CROSS JOIN " if twin.table.index_row else ""
     return f"FROM {seek}{table} AS t NOT INDEXED WHERE {key_lookup.equal(twin)}"
 
 
 def wants_null(connection: sqlite3.Connection, twin: TablePair) -> bool:
-    """Whether a wanted key has a NULL, which no comparison would find."""
+    """Return whether a staged key contains a NULL, which no comparison would find."""
     nulls = " OR ".join(f"k{number} IS NULL" for number in range(len(twin.key)))
     return (
         connection.execute(f"SELECT 1 FROM {WANTED} WHERE {nulls} LIMIT 1").fetchone() is not None
@@ -245,27 +249,27 @@ def wants_null(connection: sqlite3.Connection, twin: TablePair) -> bool:
 
 
 def count(connection: sqlite3.Connection, table: Table) -> int:
-    """How many rows a table has, by whatever is counted fastest."""
+    """Return the number of rows in a table; SQLite may count an index."""
     return int(connection.execute(f"SELECT count(*) FROM {table.source}").fetchone()[0])
 
 
 def count_rows(connection: sqlite3.Connection, table: Table) -> int:
-    """How many rows lie in a table, whatever its indexes say."""
+    """Return the number of rows in a table, without use of its indexes."""
     query = f"SELECT count(*) FROM {table.source} NOT INDEXED"
     return int(connection.execute(query).fetchone()[0])
 
 
 def from_wanted(twin: TablePair, scope: Scope) -> str:
-    """The FROM clause for `scope`, whose `source` may ask for wanted keys.
+    """Return the FROM clause for `scope`, whose `source` may refer to staged keys.
 
-    An index may be damaged, or need what only the owner's program has; so rows are read
-    from the table itself, and from an index only where a range of keys is asked for.
+    An index may be damaged, or need a function of the owner's program. So rows are read from
+    the table itself, and from an index only where the scope asks for a range of keys.
     """
     table = f"{twin.table.source} AS t"
     if "w.k0" not in scope.source:
         by_index = scope.source and twin.table.index_row
         return f"FROM {table}{'' if by_index else ' NOT INDEXED'} {scope.source}"
-    # CROSS JOIN keeps the order: a look into the second for each row of the first.
+    # CROSS JOIN fixes the order: SQLite looks into the second for each row of the first.
     if twin.scanned:
         return f"FROM {table} NOT INDEXED CROSS JOIN {WANTED} AS w {scope.source}"
     seek = f"{twin.table.source} AS i CROSS JOIN " if twin.table.index_row else ""
@@ -281,7 +285,7 @@ def _empty_wanted(connection: sqlite3.Connection, twin: TablePair) -> None:
 
 
 def index_wanted(connection: sqlite3.Connection, twin: TablePair) -> None:
-    """Give the wanted keys an index, for `lookup.equal_by_value`, which goes through the table."""
+    """Index the staged keys for `key_lookup.equal_by_value`, which scans the table."""
     places = ", ".join(f"k{number}" for number in range(len(twin.key)))
     name = "temp.nightshift_wanted_keys"
     connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON nightshift_wanted ({places})")
@@ -300,7 +304,7 @@ def _left_out(name: str, kind: str, raw: bytes) -> str:
 
 
 def _key_has_null(connection: sqlite3.Connection, name: str, columns: Sequence[Column]) -> bool:
-    # Only SQLite's oldest mistake lets NULL into a primary key.
+    # SQLite allows NULL in a primary key, because of a bug kept for compatibility.
     nulls = " OR ".join(f"{column.source} IS NULL" for column in columns if column.key)
     found = connection.execute(f"SELECT 1 FROM main.{quoted(name)} AS t WHERE {nulls} LIMIT 1")
     return found.fetchone() is not None

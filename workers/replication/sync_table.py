@@ -1,9 +1,10 @@
-"""One table brought to what the snapshot says, by the cheapest way that is right.
+"""Synchronise one table with the snapshot, by the cheapest safe method.
 
-Three ways: FULL fills an empty target or compares all; CHANGES takes the keys
-of the log; NOTHING has none to take. A value that does not fit may change the
-column's type and begin again. The law: deletions are only noted here, and
-made after every table has its rows, for the sake of foreign keys.
+Enter at `sync_table`. FULL fills a new table or compares all rows; CHANGES processes the
+keys of the change log; NOTHING does nothing. If a value does not fit, its column's type may
+be changed, and the table begins again with FULL.
+Invariant: deletions are only noted here, and applied by `apply_deletes` after every table
+has its rows, because of the target's foreign keys.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -25,15 +26,15 @@ from workers.replication.copy_rows import Connections, MisfitError, refuse_misfi
 from workers.replication.params import Params
 from workers.replication.tables import ROWID, Affinity, MappedColumn, Table, TablePair
 
-# With more of a table changed than this, comparing all of it is cheaper.
+# If more than this part of a table has changed, comparing all rows is cheaper.
 _LARGEST_PART = 0.25
 _ALWAYS_FEW = 1000
-# The types that a run chooses: while a column of one is empty, another may be chosen.
+# The types that a run chooses; a column of one may be retyped freely while it is all NULL.
 _OURS = ("bigint", "double precision", "numeric", "text", "bytea")
 
 
 class SyncMethod(StrEnum):
-    """How a table's changes were found; the words of the result."""
+    """How a table's changes were found; the values appear in the result."""
 
     FULL = "full"
     CHANGES = "changes"
@@ -42,7 +43,7 @@ class SyncMethod(StrEnum):
 
 @dataclass(slots=True)
 class Tally:
-    """What a run did; `named`: rows that a proof found and healed."""
+    """Counts of a run; healed: rows that a proof found different and repaired."""
 
     inserted: int = 0
     updated: int = 0
@@ -53,17 +54,17 @@ class Tally:
 
     @property
     def path(self) -> str:
-        """The dearest way that a table took."""
+        """Return the most expensive method that a table used."""
         return str(next((way for way in SyncMethod if way in self.paths), SyncMethod.NOTHING))
 
 
 @dataclass(slots=True)
 class TableSync:
-    """What bringing needs to know, and its tally.
+    """The context for synchronising tables, with the run's tally.
 
-    adopted: tables whose rows may all go. noted: by the number of a table with deletions
-    to make, the rows that it had before. compared: the numbers of those of which every row
-    is known to be alike.
+    adopted: tables without a limit on deletions. noted: for each table number with pending
+    deletions, the rows that the table had before. compared: numbers of the tables whose rows
+    are all known to be equal.
     """
 
     between: Connections
@@ -76,15 +77,15 @@ class TableSync:
 
     @property
     def proves(self) -> bool:
-        """Whether what was sent is looked at again."""
+        """Return whether rows are verified after they were sent."""
         return self.params.proof_budget > 0
 
 
 def new_twin(bringing: TableSync, table: Table) -> TablePair:
-    """The twin of a table that the target does not have, made there, empty.
+    """Create the missing target table, empty and without its key; return the pair.
 
     Raises:
-        Trouble: a key that PostgreSQL cannot have.
+        ReplicationError: the key's type is not possible in PostgreSQL.
     """
     undecided = [c for c in table.columns if is_undecided(c.affinity, c.declared)]
     found = source.found_in(bringing.between.source, table, undecided)
@@ -100,17 +101,17 @@ def new_twin(bringing: TableSync, table: Table) -> TablePair:
     target_schema.make(target, planned)
     if table.rowid:
         bringing.log(f"table {table.name}: keyed by its row numbers ({ROWID})", "info")
-    # As PostgreSQL spells the types: what was asked for may be an alias.
+    # Read the types back, because a requested type may be an alias.
     return target_schema.pair_of(target, table, target_schema.columns_of(target, table.name))
 
 
 def is_undecided(affinity: Affinity, declared: str) -> bool:
-    """Whether SQLite takes anything in such a column, so that what is there decides."""
+    """Return whether a column's values decide its type, because SQLite stores any class there."""
     return affinity is Affinity.NUMERIC or not declared
 
 
 def with_new_columns(bringing: TableSync, twin: TablePair) -> TablePair:
-    """The twin with every column that the source has got since, added there."""
+    """Add the columns that the source has gained to the target; return the pair with them."""
     have = {typed.column.name for typed in twin.columns}
     added = [column for column in twin.table.columns if column.name not in have]
     if not added:
@@ -126,10 +127,10 @@ def with_new_columns(bringing: TableSync, twin: TablePair) -> TablePair:
 
 
 def sync_table(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: bool) -> TablePair:
-    """The table as the snapshot has it, all but its deletions; perhaps with other types.
+    """Synchronise a table except for its deletions; return the pair, whose types may have changed.
 
     Raises:
-        Trouble: a value that no column can hold.
+        ReplicationError: a value fits no column type.
     """
     while True:
         try:
@@ -142,10 +143,10 @@ def sync_table(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: b
 
 
 def refuse_deletions(bringing: TableSync, twins: Sequence[TablePair]) -> None:
-    """Nothing, if the deletions that were noted are not too many.
+    """Refuse the noted deletions if they exceed `max_delete`.
 
     Raises:
-        Trouble: they are; of which tables, and what allows them.
+        ReplicationError: they do; the message has the tables and the value that allows them.
     """
     planned = [
         deletion_guard.Deletion(
@@ -161,7 +162,7 @@ def refuse_deletions(bringing: TableSync, twins: Sequence[TablePair]) -> None:
 
 
 def apply_deletes(bringing: TableSync, twin: TablePair) -> int:
-    """Make the deletions that were noted; how many."""
+    """Apply the noted deletions of a table; return how many rows were deleted."""
     if twin.number not in bringing.noted:
         return 0
     del bringing.noted[twin.number]
@@ -184,7 +185,7 @@ def _bring(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: bool)
         return
     if path is SyncMethod.CHANGES:
         done = _upsert_wanted(bringing, twin)
-        # A key has one row at most: as many rows as keys, and no key is gone.
+        # A key has at most one row: if as many rows as keys were sent, no key is deleted.
         if done.sent < wanted:
             keys.refuse_hidden(between, twin)
             if deletions.stage_deletes(between, twin):
@@ -201,7 +202,7 @@ def _bring(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: bool)
 
 
 def sync_found(bringing: TableSync, twin: TablePair, found: merge.Differences) -> None:
-    """The rows that `differing` has just found missing or different; the others are noted."""
+    """Write the missing and different rows that `differing` has found; note the deletions."""
     between = bringing.between
     if found.to_delete:
         bringing.noted[twin.number] = between.target.count(twin.target)
@@ -212,7 +213,7 @@ def sync_found(bringing: TableSync, twin: TablePair, found: merge.Differences) -
 
 
 def _upsert_wanted(bringing: TableSync, twin: TablePair) -> merge.Upserted:
-    """Bring the wanted keys that have a row; what that changed."""
+    """Upsert the rows with a staged key; return the counts."""
     between, tally = bringing.between, bringing.tally
     scope = source.wanted_scope(twin)
     done = merge.upsert(between, twin, scope)
@@ -226,7 +227,7 @@ def _upsert_wanted(bringing: TableSync, twin: TablePair) -> merge.Upserted:
 
 
 def _mended(bringing: TableSync, twin: TablePair, misfit: MisfitError) -> TablePair:
-    """The twin whose column can hold the value, if that may be; else the misfit is raised."""
+    """Retype the column so that it holds the value; raise the misfit if that is not possible."""
     between, table = bringing.between, twin.table
     name = misfit.misfit.column
     column = next(column for column in table.columns if column.name == name)
@@ -235,7 +236,7 @@ def _mended(bringing: TableSync, twin: TablePair, misfit: MisfitError) -> TableP
     held = next(typed.type for typed in twin.columns if typed.column is column)
     found = source.found_in(between.source, table, [column])[name]
     suggested = type_mapping.wider(column, held, found)
-    # Another type than we would choose is the choice of the target's owner.
+    # A type that a run would not choose is the choice of the target's owner.
     ours = (
         _OURS
         if is_undecided(column.affinity, column.declared)

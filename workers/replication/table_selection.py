@@ -1,7 +1,7 @@
-"""Which tables are replicated, and what is said of the others.
+"""Select the tables to replicate, and log those that are left out.
 
-Names only. The law: nothing of the user's is left out in silence, and a name that
-the user gave and the source does not have ends the run.
+Only names are checked. Invariant: no table of the user is left out silently, and a
+configured name that the source does not have ends the run.
 """
 
 import sqlite3
@@ -13,10 +13,11 @@ from workers.report import Report
 
 
 def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> list[str]:
-    """The names of the tables to replicate; what is left out is said.
+    """Return the names of the tables to replicate; log those that are left out.
 
     Raises:
-        Trouble: a name in `tables`, `exclude`, `rename`, `types` or `adopt` is not there.
+        ReplicationError: a name in `tables`, `exclude`, `rename`, `types` or `adopt` is unknown,
+            or a table in `tables` cannot be replicated.
     """
     found = dict(source.all_names(connection))
     _refuse_unknown(params, found)
@@ -48,7 +49,7 @@ def _refuse_unknown(params: Params, found: dict[str, str]) -> None:
 
 
 def tell_leftovers(connection: sqlite3.Connection, report: Report) -> None:
-    """Warn of logs that an earlier `capture: triggers` left in the source."""
+    """Warn about change logs that an earlier `capture: triggers` left in the source."""
     logs = change_log.leftovers(connection)
     if logs:
         report.log(

@@ -1,20 +1,20 @@
-"""Tables and columns of both sides as values, and how their names are written.
+"""Tables and columns of both sides as values, and the quoting of names; pure.
 
-Pure. A `Table` is what SQLite declares; a `Twin` is the table with the
-PostgreSQL type of every column. The law: a name of a user stands in a
-statement only as `quoted` writes it, which is right on both sides.
+A `Table` is what SQLite declares; a `TablePair` adds the PostgreSQL type of each column.
+Invariant: a user's name gets into a statement only through `quoted`, whose result is valid
+in both databases.
 """
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-# The key of a table that declares none.
+# Name of the key column of a table that declares no key.
 ROWID = "nightshift_rowid"
 
 
 class Affinity(StrEnum):
-    """What SQLite would like to store in a column; its own five words."""
+    """SQLite's five column affinities."""
 
     INTEGER = "integer"
     TEXT = "text"
@@ -24,23 +24,22 @@ class Affinity(StrEnum):
 
 
 class Kind(StrEnum):
-    """How a PostgreSQL type's values are written and compared."""
+    """How values of a PostgreSQL type are written and compared."""
 
     EXACT = "exact"  # the text is the value: integers, text
     REAL = "real"  # compared by its bits
     BYTES = "bytes"  # written as hex
-    ESCAPED = "escaped"  # text in the form that `encode.escaped` writes
-    CAST = "cast"  # PostgreSQL reads the text its own way: compared after that
+    ESCAPED = "escaped"  # text in the form of `row_encoding.escaped`
+    CAST = "cast"  # PostgreSQL parses the text, and the results are compared
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a source table.
 
-    name: in PostgreSQL. source: how it is written in a query of SQLite.
-    key: place in the key from 1, 0: none. origin: its name in SQLite, if that
-    is another. wanted: the type that the user asks for, or empty. escaped: its
-    texts go in the form that `encode.escaped` writes.
+    name: in PostgreSQL. source: its expression in a SQLite query. key: place in the key from
+    1, 0: none. origin: its name in SQLite, if different. wanted: the type from `types`, or
+    empty. escaped: its texts are sent in the form of `row_encoding.escaped`.
     """
 
     name: str
@@ -53,12 +52,12 @@ class Column:
 
     @property
     def called(self) -> str:
-        """Its name in SQLite."""
+        """Return the column's name in SQLite."""
         return self.origin or self.name
 
     @property
     def affinity(self) -> Affinity:
-        """By SQLite's rules, in their order."""
+        """Return the affinity by SQLite's rules, in their order."""
         kind = self.declared.upper()
         if "INT" in kind:
             return Affinity.INTEGER
@@ -73,13 +72,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A source table; `ordered`: both sides sort its key alike.
+    """A source table; ordered: both sides sort its key alike.
 
-    rowid: how the row number is written, if that is the key; else empty.
-    excluded: the names of columns that are left out.
-    index_row: how it is written in an index, if the key has an index of its own;
-    empty: the rows lie in the key's order. scanned: that index cannot be used, so
-    rows are found by reading the table.
+    rowid: the expression of the row number, if that is the key; else empty. excluded: the
+    names of the excluded columns. index_row: the name of the row number, by which the key's
+    separate index refers to rows; empty: rows are stored in key order. scanned: that index is
+    not usable, so rows are found by a scan of the table.
     """
 
     name: str
@@ -92,21 +90,21 @@ class Table:
 
     @property
     def key(self) -> tuple[Column, ...]:
-        """The columns of the key in its order."""
+        """Return the key's columns in key order."""
         return tuple(sorted((c for c in self.columns if c.key), key=lambda column: column.key))
 
     @property
     def source(self) -> str:
-        """How the table is written in a query of SQLite."""
+        """Return the table's quoted name in SQLite, with its schema."""
         return f"main.{quoted(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
 class MappedColumn:
-    """A column and its type in PostgreSQL; asked: it is the user's choice, not ours.
+    """A column and its type in PostgreSQL; asked: the type comes from `types`.
 
-    as_text: a key column whose values PostgreSQL gives back as other values than SQLite
-    stores (42 as '42'), so that rows are found again by the text that was sent.
+    as_text: a key column whose values PostgreSQL returns as other values than SQLite stores
+    (42 as '42'), so that rows are found again by the text that was sent.
     """
 
     column: Column
@@ -116,15 +114,15 @@ class MappedColumn:
 
     @property
     def name(self) -> str:
-        """Its quoted name."""
+        """Return the quoted name in PostgreSQL."""
         return quoted(self.column.name)
 
     @property
     def kind(self) -> Kind:
-        """How its values are written and compared.
+        """Return how the values are written and compared.
 
-        What a user asks for, PostgreSQL may read in its own way; bytes and
-        keys have to come back as they went.
+        PostgreSQL may parse values of a requested type in its own way; bytes and keys must come
+        back as they were sent.
         """
         kind = kind_of(self.type)
         if self.column.escaped and self.type == "text":
@@ -136,7 +134,7 @@ class MappedColumn:
 
 @dataclass(frozen=True, slots=True)
 class TablePair:
-    """A table as it stands on both sides; `target` is its written name there."""
+    """A table on both sides; target: its quoted name in PostgreSQL."""
 
     table: Table
     columns: tuple[MappedColumn, ...]
@@ -145,40 +143,40 @@ class TablePair:
 
     @property
     def key(self) -> tuple[MappedColumn, ...]:
-        """The columns of the key in its order."""
+        """Return the key's columns in key order."""
         found = [typed for typed in self.columns if typed.column.key]
         return tuple(sorted(found, key=lambda typed: typed.column.key))
 
     @property
     def rest(self) -> tuple[MappedColumn, ...]:
-        """The columns that are no part of the key."""
+        """Return the columns outside of the key."""
         return tuple(typed for typed in self.columns if not typed.column.key)
 
     @property
     def names(self) -> str:
-        """All columns, written, with commas."""
+        """Return all columns as a comma-separated list of quoted names."""
         return listed(self.columns)
 
     @property
     def key_names(self) -> str:
-        """The key's columns, written, with commas."""
+        """Return the key's columns as a comma-separated list of quoted names."""
         return listed(self.key)
 
     @property
     def ordered(self) -> bool:
-        """Whether a range of the key means the same rows on both sides."""
+        """Return whether a range of the key means the same rows on both sides."""
         return self.table.ordered and all(
             t.kind in (Kind.EXACT, Kind.REAL) and not t.as_text for t in self.key
         )
 
     @property
     def scanned(self) -> bool:
-        """Whether rows are found by reading the whole source table, not by the key."""
+        """Return whether rows are found by a scan of the source table, not by the key."""
         return self.table.scanned or any(typed.as_text for typed in self.key)
 
 
 def kind_of(postgres_type: str) -> Kind:
-    """The kind of a type as PostgreSQL writes it (`format_type`)."""
+    """Return the kind of a type as spelled by PostgreSQL's `format_type`."""
     name = re.sub(r"\(.*\)", "", postgres_type).strip().lower()
     if name in ("smallint", "integer", "bigint", "text", "character varying"):
         return Kind.EXACT
@@ -188,16 +186,16 @@ def kind_of(postgres_type: str) -> Kind:
 
 
 def quoted(name: str) -> str:
-    """A name in double quotes, in either database."""
+    """Quote an identifier, for either database."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def listed(columns: tuple[MappedColumn, ...]) -> str:
-    """Names with commas; `NULL` would be no column list, so it is never empty."""
+    """Return the quoted names, separated by commas; `columns` must not be empty."""
     return ", ".join(typed.name for typed in columns)
 
 
 def key_text(values: tuple[object, ...]) -> str:
-    """A key for a message, shortened."""
+    """Return a key for a message, each value shortened to 40 characters."""
     texts = [str(value) if not isinstance(value, bytes) else value.hex() for value in values]
     return ", ".join(text if len(text) <= 40 else f"{text[:40]}..." for text in texts)

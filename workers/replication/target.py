@@ -1,10 +1,10 @@
-"""The PostgreSQL side: one connection, and how long it may be waited for.
+"""The PostgreSQL side: one connection in one transaction, with a limit on every wait.
 
-psycopg says in its generators what it waits for; `Patient` is the heart that
-drives them (`wait`), so that each wait has a limit, a wish to end is heard in
-the middle of a statement, and a server that swallows what it is sent is left.
-The law: every wait here ends, and nothing is sent that `quoted` or `literal`
-has not written. Enter at `connected`; afterwards all is one transaction.
+psycopg's generators say what they wait for, and `DeadlineConnection.wait` drives them. So
+a run can be cancelled in the middle of a statement, and a connection that silently loses
+data is given up.
+Invariant: every wait ends, and every name or value in a statement is written by `quoted`
+or `literal`, or passed as a parameter. Enter at `connected`.
 """
 
 import os
@@ -23,15 +23,15 @@ from workers.replication.tables import quoted
 
 CONNECT_LIMIT_S = 10
 LOCK_LIMIT_S = 30
-# A replication that has just ended may still hold the schema for a moment.
+# A run that has just ended may still hold the schema's lock for a moment.
 SCHEMA_LIMIT_S = 10
-# No statement of ours is meant to take longer; the server is told.
+# Sent to the server as statement_timeout; no statement should take longer.
 STATEMENT_LIMIT_S = 15 * 60
-# After so long without a byte the server is asked, by a second connection,
-# whether it still works for us.
+# After this time without a byte, a second connection asks the server whether the
+# backend is still working.
 SILENCE_S = 20.0
 _LOOK_EVERY_MS = 200
-# A peer that is gone is noticed by the system after about half a minute.
+# The kernel detects a dead peer after about 30 s.
 _PATIENCE = {
     "connect_timeout": CONNECT_LIMIT_S,
     "application_name": "nightshift replication",
@@ -41,8 +41,8 @@ _PATIENCE = {
     "tcp_user_timeout": 30_000,
 }
 _ENVIRONMENT = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
-# Doubles are compared by their whole text, types by their plain names.
-# The last four: a session whose client is gone must not keep its locks for hours.
+# Doubles are compared by their full text, types by their plain names.
+# The last four make the server end a session whose client is gone, which frees its locks.
 _SETTINGS = """
 SET LOCAL TimeZone = 'UTC';
 SET LOCAL DateStyle = 'ISO, YMD';
@@ -63,9 +63,9 @@ _OUR_STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s"
 
 
 class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose waits look at `cancelled` and end when the server is gone.
+    """A connection whose waits check `cancelled` and end when the server is gone.
 
-    given: what it was made with. pid: of the server's process, once it has said so.
+    given: its connection parameters. pid: the server's backend PID, once known.
     """
 
     cancelled: Callable[[], bool] = staticmethod(lambda: False)
@@ -75,10 +75,11 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
     why_left: Exception | None = None
 
     def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:
-        """Drive psycopg's generator to its value; see `psycopg.waiting`.
+        """Drive psycopg's generator and return its value; see `psycopg.waiting`.
 
         Raises:
-            Cancelled: the run was asked to end. Trouble: the server is silent.
+            ReplicationCancelledError: the run was asked to end.
+            ReplicationError: the server does not answer, or has lost the request.
         """
         try:
             wanted = next(gen)
@@ -99,8 +100,8 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
         except StopIteration as done:
             return done.value
         except (ReplicationCancelledError, ReplicationError) as reason:
-            # Closing is the one message that needs no answer; the server rolls back.
-            # What psycopg says of a closed connection afterwards is not the reason.
+            # Closing needs no answer, and the server rolls back. Keep the reason, because psycopg
+            # will only report a closed connection.
             self.why_left = reason
             self.pgconn.finish()
             raise
@@ -111,7 +112,7 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
             with psycopg.connect(**self.given, autocommit=True) as second:
                 line = second.execute(_OUR_STATE, (pid,)).fetchone()
         except psycopg.OperationalError as error:
-            if error.sqlstate:  # it lives, and is full or stopping
+            if error.sqlstate:  # the server is up, but full or stopping
                 return
             text = f"does not answer any more: nothing for {SILENCE_S:.0f} s"
             raise ReplicationError(f"PostgreSQL at {self.where} {text}", permanent=False) from None
@@ -121,25 +122,25 @@ class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
 
 
 class Target:
-    """A schema in a transaction of its own; `schema` is a plain name."""
+    """A schema, in the transaction of its connection; `schema` is the unquoted name."""
 
     def __init__(self, connection: DeadlineConnection, schema: str) -> None:
         self.connection = connection
         self.schema = schema
 
     def execute(self, text: str, values: Mapping[str, object] | None = None) -> Any:
-        """Run a statement; a cursor with its rows. `values` only where no name stands."""
+        """Run a statement and return its cursor; with `values`, a literal % must be doubled."""
         return self.connection.execute(text, values)
 
     def one(self, text: str, values: Mapping[str, object] | None = None) -> Any:
-        """The first row, or None."""
+        """Return the first row, or None."""
         return self.execute(text, values).fetchone()
 
     def copy_in(self, text: str, batches: Iterator[tuple[int, bytes]]) -> int:
-        """COPY FROM STDIN of (rows, bytes); how many rows PostgreSQL took.
+        """Run COPY FROM STDIN with batches of (rows, bytes); return the number of rows copied.
 
         Raises:
-            Trouble: it took another number than was sent.
+            ReplicationError: PostgreSQL copied another number of rows than were sent.
         """
         sent = 0
         with self.connection.cursor() as cursor:
@@ -154,43 +155,43 @@ class Target:
             return sent
 
     def savepoint(self) -> AbstractContextManager[object]:
-        """What fails inside is undone, and the transaction goes on."""
+        """Return a context manager that rolls back only its own block on failure."""
         return self.connection.transaction()
 
     def stream(self, text: str, at_once: int = 1000) -> Iterator[tuple[Any, ...]]:
-        """Rows of a query, so many at a time, whatever their number."""
+        """Yield the rows of a query through a server-side cursor, `at_once` rows at a time."""
         with self.connection.cursor(name="nightshift_stream") as cursor:
             cursor.itersize = at_once
             cursor.execute(text)
             yield from cursor
 
     def unsorted(self, text: str) -> list[tuple[Any, ...]]:
-        """All rows of a query that groups; PostgreSQL would sort whole rows to do so."""
+        """Return all rows of a grouping query, planned without a sort of whole rows."""
         self.execute("SET LOCAL enable_sort = off")
         found: list[tuple[Any, ...]] = self.execute(text).fetchall()
         self.execute("SET LOCAL enable_sort = on")
         return found
 
     def count(self, written: str) -> int:
-        """How many rows the table written so has."""
+        """Return the number of rows in a table, given by its quoted name."""
         return int(self.one(f"SELECT count(*) FROM {written}")[0])
 
     def literal(self, value: object) -> str:
-        """A value as it is written in a statement."""
+        """Return a value as an SQL literal."""
         return sql.Literal(value).as_string(self.connection)
 
     def named(self, table: str) -> str:
-        """A table of the schema as it is written in a statement."""
+        """Return the quoted name of a table, with its schema."""
         return f"{quoted(self.schema)}.{quoted(table)}"
 
 
 @contextmanager
 def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[Target]:
-    """The schema's only replication, in a transaction that is rolled back unless committed.
+    """Yield a target that holds the schema's lock; its transaction rolls back unless committed.
 
     Raises:
-        Trouble: the server cannot be reached, refuses, or has another one of
-            us in this schema; or whatever it says later.
+        ReplicationError: the server cannot be reached or refuses, another replication runs
+            into this schema, or a later statement fails.
     """
     given = _given(dsn)
     where, secret = _place(given), str(given.get("password") or "")
@@ -199,12 +200,12 @@ def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[
     except psycopg.Error as error:
         raise of_postgres(where, error, secret) from None
     except UnicodeError as error:
-        # Python's resolver says so of a host that cannot be one.
+        # Python's resolver raises it for an invalid host name.
         raise ReplicationError(
             f"PostgreSQL at {where}: expected the name of a host: {error}"
         ) from None
     connection.cancelled, connection.given, connection.where = cancelled, given, where
-    # What another run commits while its lock is waited for has to be seen afterwards.
+    # What another run commits while this one waits for its lock must be visible afterwards.
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     target = Target(connection, schema)
     try:
@@ -218,7 +219,7 @@ def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[
 
 
 def _place(given: Mapping[str, Any]) -> str:
-    """Where a connection leads, for people: host, port and database, no secret."""
+    """Return host, port and database of a connection for messages, without secrets."""
     host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST")
     port = given.get("port") or os.environ.get("PGPORT") or "5432"
     name = given.get("dbname") or os.environ.get("PGDATABASE") or ""
@@ -229,7 +230,7 @@ def _place(given: Mapping[str, Any]) -> str:
 
 
 def _given(dsn: str) -> dict[str, Any]:
-    """What a DSN says, and our patience where neither it nor the environment says anything."""
+    """Return the DSN's parameters, with our defaults where DSN and environment set nothing."""
     try:
         given = read(dsn)
     except DsnError as error:
@@ -239,24 +240,24 @@ def _given(dsn: str) -> dict[str, Any]:
         for name, value in _PATIENCE.items()
         if not os.environ.get(_ENVIRONMENT.get(name, ""))
     }
-    # From the first byte on: a schema's name is in our first statement.
+    # Set before connecting, because the first statement already contains the schema's name.
     return {**ours, **given, "client_encoding": "UTF8"}
 
 
 def _settle(target: Target, where: str) -> None:
-    """Limits, spelling and the lock; the transaction has begun with it."""
+    """Set limits and formats and take the schema's lock, which begins the transaction."""
     encoding = target.connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise ReplicationError(
             f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8"
         )
     settings = _SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S)
-    # One message for both: the first answer is the lock's.
+    # One message for both; `one` reads the first result, which is the lock's.
     name = target.literal(f"nightshift replication {target.schema}")
-    # Spelled out, since the search path is settled only afterwards.
+    # Qualified with pg_catalog, because the search path is only set afterwards.
     number = f"pg_catalog.hashtextextended({name}, 0)"
     lock = f"pg_catalog.pg_try_advisory_xact_lock({number})"
-    # A pooler gives sessions numbers of its own: only the server knows who works for us.
+    # A pooler reports PIDs of its own; only the server knows the backend's PID.
     query = f"SELECT {lock}, pg_catalog.pg_backend_pid();{settings}"
     is_ours, target.connection.pid = target.one(query)
     if not is_ours:
@@ -264,10 +265,11 @@ def _settle(target: Target, where: str) -> None:
 
 
 def _wait_for_schema(target: Target, where: str, number: str) -> None:
-    """Take the schema's lock as soon as the other replication lets go of it.
+    """Wait for the schema's lock, at most `SCHEMA_LIMIT_S` seconds.
 
     Raises:
-        Trouble: it does not within some seconds. Cancelled: meanwhile.
+        ReplicationError: another replication still holds the lock.
+        ReplicationCancelledError: the run was cancelled while waiting.
     """
     try:
         target.execute(
@@ -290,5 +292,5 @@ def _events(wanted: int) -> int:
 
 def _ready(events: int, wanted: int) -> int:
     if events & ~(select.POLLIN | select.POLLOUT):
-        return wanted  # an error: the next read or write says which
+        return wanted  # an error: the next read or write reports it
     return (1 if events & select.POLLIN else 0) | (2 if events & select.POLLOUT else 0)

@@ -1,9 +1,9 @@
-"""The tables of the target: made, compared with the source's, and changed.
+"""The target's tables: create them, compare them with the source's, and alter them.
 
-Here all DDL. The law: what stands in PostgreSQL decides a column's type, and
-nothing that holds a value is ever changed or dropped here, except to the
-wider `text` under `on_misfit: text`; where source and target part, the
-failure says which statement would join them.
+All DDL is here, but for temporary tables and `watermark.py`. Invariant: an existing column
+decides its type, and nothing that holds a value is dropped. Only `retype` changes a type,
+to one that holds every value. Where both sides disagree, the error names the statement
+that reconciles them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,8 +24,8 @@ from workers.replication.tables import (
 )
 from workers.replication.target import Target
 
-# Whatever has columns and stands under a name: views, sequences, types, indexes have, too.
-# Each name is looked up once: beside the columns it would be anew for each of them.
+# Matches every relation with columns: views, sequences, types and indexes, too.
+# Resolve each name once; in a join it would be resolved anew for each column.
 _COLUMNS = """
 SELECT asked.place, a.attnum, c.relkind::text, a.attname,
     format_type(a.atttypid, a.atttypmod), a.atttypid::regtype::text,
@@ -45,7 +45,8 @@ JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class p ON p.oid = k.confrelid
 WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
     AND c.relnamespace = to_regnamespace(%(schema)s) AND p.relnamespace = c.relnamespace"""
 
-# Those of foreign keys without an action, and of deferred uniqueness, only look.
+# Internal triggers are not counted: foreign keys without an action, and deferred unique
+# constraints, only check.
 _ACTING = """
 SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = ANY ({ids}) AND NOT tgisinternal)
     OR EXISTS (SELECT 1 FROM pg_rewrite WHERE ev_class = ANY ({ids}))
@@ -54,17 +55,18 @@ SELECT EXISTS (SELECT 1 FROM pg_trigger WHERE tgrelid = ANY ({ids}) AND NOT tgis
 
 
 def make_schema(target: Target) -> None:
-    """Make the schema if it is missing; needs a right only then."""
+    """Create the schema if it is missing; only then the role needs the right to."""
     if target.one(_EXISTS, {"schema": target.schema}) is None:
         target.execute(f"CREATE SCHEMA {quoted(target.schema)}")
 
 
 @dataclass(frozen=True, slots=True)
 class TargetColumn:
-    """A column of the target; plain: its type without length; demands: no NULL, no default.
+    """A column of the target. plain: its type without length or precision.
 
-    always: GENERATED ALWAYS AS IDENTITY; generated: computed from other columns;
-    blurs: its collation takes different texts for one. relation: the number of its table.
+    is_required: NOT NULL without a default; always: GENERATED ALWAYS AS IDENTITY; generated:
+    computed from other columns; blurs: its collation treats different texts as equal;
+    relation: the OID of its table.
     """
 
     type: str
@@ -77,23 +79,19 @@ class TargetColumn:
 
 
 def columns_of(target: Target, table: str) -> dict[str, TargetColumn]:
-    """The columns of a table by name; empty if there is no such table.
-
-    Raises:
-        Trouble: something else has its name.
-    """
+    """Return the columns of a table by name; see `columns_of_all`."""
     return columns_of_all(target, [table])[table]
 
 
 def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str, TargetColumn]]:
-    """The same of many tables, by one question.
+    """Return the columns of several tables, with one query; empty for a missing table.
 
     Raises:
-        Trouble: something else has the name of one.
+        ReplicationError: another kind of relation has such a name, or row security applies.
     """
     columns: dict[str, dict[str, TargetColumn]] = {table: {} for table in tables}
     ids = ", ".join(f"to_regclass({target.literal(target.named(table))})" for table in tables)
-    # Sorted here, which costs less than a plan that sorts.
+    # Sorting here is cheaper than in the query plan.
     found = sorted(target.execute(_COLUMNS.format(ids=f"ARRAY[{ids}]::oid[]")))
     for place, _, kind, name, *rest, is_filtered in found:
         table = tables[place - 1]
@@ -110,11 +108,11 @@ def columns_of_all(target: Target, tables: Sequence[str]) -> dict[str, dict[str,
 
 
 def pair_of(target: Target, table: Table, present: Mapping[str, TargetColumn]) -> TablePair:
-    """The twin of a table that stands in the target, as far as its columns are there.
+    """Return the pair of a table that exists in the target, with the columns that exist there.
 
     Raises:
-        Trouble: the target has another key, another type than asked for, a column
-            that demands a value and gets none, or one that takes no value of ours.
+        ReplicationError: the target has another key, another type than `types` asks for, a
+            required column that the source lacks, or a column that cannot be written.
     """
     for name in extra(table, present):
         if present[name].is_required:
@@ -140,7 +138,7 @@ def pair_of(target: Target, table: Table, present: Mapping[str, TargetColumn]) -
 
 
 def extra(table: Table, present: Mapping[str, TargetColumn]) -> list[str]:
-    """The columns that only the target has, in its order."""
+    """Return the columns that only the target has, in its order."""
     have = {column.name for column in table.columns}
     return [name for name in present if name not in have]
 
@@ -148,10 +146,9 @@ def extra(table: Table, present: Mapping[str, TargetColumn]) -> list[str]:
 def refuse_dropped(
     target: Target, table: Table, present: Mapping[str, TargetColumn], brought: Collection[str]
 ) -> None:
-    """Nothing, if what only the target has is its user's own, and none of what we `brought`.
+    """Refuse a column that an earlier run replicated (`brought`) and this one would not.
 
-    Raises:
-        Trouble: an earlier run brought the column; its values would stand there for ever.
+    Its values would stay in the target for ever.
     """
     renamed = {column.called: column.name for column in table.columns}
     alter = f"ALTER TABLE {target.named(table.name)}"
@@ -177,32 +174,27 @@ def refuse_dropped(
 
 
 def make(target: Target, twin: TablePair) -> None:
-    """Make the table, without its key: that is built faster over rows."""
+    """Create the table without its key, which is built faster after the rows are loaded."""
     lines = [f"{typed.name} {_declared(typed)}" for typed in twin.columns]
     target.execute(f"CREATE TABLE {twin.target} ({', '.join(lines)})")
 
 
 def add_key(target: Target, twin: TablePair) -> None:
-    """Make the key; PostgreSQL's own analysis comes after the commit by itself.
+    """Add the primary key; raise `ReplicationError` if keys are too long, or two are equal.
 
-    Raises:
-        Trouble: a key is too long, or two are one in PostgreSQL.
+    PostgreSQL's autovacuum analyzes the table after the commit.
     """
     with row_limits.named(target, twin, twin.target):
         target.execute(f"ALTER TABLE {twin.target} ADD PRIMARY KEY ({twin.key_names})")
 
 
 def add_column(target: Target, twin: TablePair, typed: MappedColumn) -> None:
-    """A column that the source has got since."""
+    """Add a column that the source has gained since the last run."""
     target.execute(f"ALTER TABLE {twin.target} ADD COLUMN {typed.name} {_declared(typed)}")
 
 
 def retype(target: Target, twin: TablePair, name: str, postgres_type: str, collation: str) -> None:
-    """Give a column another type that holds what it has.
-
-    Raises:
-        Trouble: something of the target depends on its type.
-    """
+    """Retype a column so that it holds all values; raise `ReplicationError` if that is refused."""
     column = quoted(name)
     try:
         with target.savepoint():
@@ -220,7 +212,7 @@ def retype(target: Target, twin: TablePair, name: str, postgres_type: str, colla
 
 
 def relations(target: Target, tables: Sequence[str]) -> dict[str, int]:
-    """The number of each table in the target, by its name."""
+    """Return the OID of each table in the target, by name."""
     if not tables:
         return {}
     ids = ", ".join(f"to_regclass({target.literal(target.named(name))})" for name in tables)
@@ -229,26 +221,26 @@ def relations(target: Target, tables: Sequence[str]) -> dict[str, int]:
 
 
 def act_by_themselves(target: Target, twins: Sequence[TablePair]) -> bool:
-    """Whether a row written to one of the tables may change others: triggers, rules, cascades."""
+    """Return whether a write to one of the tables may fire triggers, rules or cascades."""
     ids = ", ".join(f"to_regclass({target.literal(twin.target)})" for twin in twins)
     return bool(target.one(_ACTING.format(ids=f"ARRAY[{ids}]::oid[]"))[0])
 
 
 def is_all_null(target: Target, twin: TablePair, name: str) -> bool:
-    """Whether a column holds no value at all."""
+    """Return whether a column holds only NULL."""
     query = f"SELECT 1 FROM {twin.target} WHERE {quoted(name)} IS NOT NULL LIMIT 1"
     return target.one(query) is None
 
 
 def lock(target: Target, twins: Sequence[TablePair]) -> None:
-    """Let nobody else write them until the end; readers go on."""
+    """Block other writers of these tables until the transaction ends; readers continue."""
     if twins:
         names = ", ".join(twin.target for twin in twins)
         target.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def parents_first(target: Target, twins: Sequence[TablePair]) -> list[TablePair]:
-    """In the order of the target's own foreign keys; a circle in any order."""
+    """Return the pairs in the order of the target's foreign keys; cycles in any order."""
     if len(twins) < 2:
         return list(twins)
     parents: dict[str, set[str]] = {twin.table.name: set() for twin in twins}
@@ -267,7 +259,7 @@ def parents_first(target: Target, twins: Sequence[TablePair]) -> list[TablePair]
 
 
 def _declared(typed: MappedColumn) -> str:
-    # SQLite sorts keys by their bytes; ranges of a proof have to mean the same rows.
+    # SQLite sorts keys bytewise; a range must mean the same rows on both sides.
     bytewise = typed.column.key and typed.type == "text"
     return f'{typed.type} COLLATE "C"' if bytewise else typed.type
 
@@ -283,7 +275,7 @@ def _refuse_demanding(target: Target, table: Table, name: str) -> None:
 def _refuse_unusable(
     target: Target, table: Table, typed: MappedColumn, there: TargetColumn
 ) -> None:
-    """Refuse a column that takes no value of ours, or gives it back as another."""
+    """Refuse a column that cannot be written, or that returns another value than was written."""
     if there.generated:
         raise unusable_columns.generated(target, table, typed.column)
     if there.always and not typed.column.key:
@@ -320,11 +312,7 @@ def _refuse_retyped(target: Target, table: Table, column: Column, there: TargetC
 
 
 def refuse_key_type(column: Column, postgres_type: str, table: str) -> None:
-    """Nothing, if a key of this type comes back from PostgreSQL as it went.
-
-    Raises:
-        Trouble: it is a type that PostgreSQL reads in a way of its own.
-    """
+    """Refuse a key type whose values PostgreSQL does not return as they were sent."""
     if column.key and kind_of(postgres_type) is Kind.CAST:
         raise ReplicationError(
             f"types: {table}.{column.called}: a key column may be an integer type, text, double"

@@ -1,27 +1,27 @@
-"""Temporary tables beside a table of the target: their names, and how one is made."""
+"""Temporary tables for a target table: their names, and how to create one."""
 
 from workers.replication.tables import MappedColumn, TablePair, listed
 from workers.replication.target import Target
 
 
 def temporary(twin: TablePair, word: str) -> str:
-    """Return the name of the table's temporary table of this kind."""
+    """Return the name of the table's temporary table of the kind `word`."""
     return f"pg_temp.nightshift_{word}_{twin.number}"
 
 
 def without_schema(name: str) -> str:
-    """Return the name as CREATE TEMP TABLE takes it."""
+    """Return the name without its schema, as CREATE TEMP TABLE needs it."""
     return name.removeprefix("pg_temp.")
 
 
 def make_temporary(
     target: Target, twin: TablePair, name: str, columns: tuple[MappedColumn, ...], more: str = ""
 ) -> None:
-    """Make an empty temporary table with these columns of the target.
+    """Create an empty temporary table with these columns of the target.
 
     more: a further column, as SQL declares it.
     """
-    # Of the target itself: types and collations are then the same.
+    # Derived from the target table, so that types and collations are the same.
     made = (
         f"DROP TABLE IF EXISTS {name};"
         f"CREATE TEMP TABLE {without_schema(name)} ON COMMIT DROP AS"

@@ -1,8 +1,8 @@
-"""A run's own work into temporary tables: what a dry run finds that only PostgreSQL can say.
+"""Load every row into temporary tables, for what a dry run can only learn from PostgreSQL.
 
-Every row goes the way of a first run, with the types that stand in the target
-or would be made, and the key is built over them; afterwards all is rolled back.
-Invariant: nothing of the schema itself is written or locked.
+Each table is loaded as in a first run, with the types that the target has or would get, and
+its key is built. Then everything is rolled back. Enter at `surveyed`.
+Invariant: nothing in the schema itself is written or locked.
 """
 
 import sqlite3
@@ -23,15 +23,15 @@ from workers.replication.target import Target, connected
 from workers.replication.target_schema import TargetColumn
 from workers.report import Report
 
-# PostgreSQL's own name for the schema of a session's temporary tables.
+# PostgreSQL's alias for the schema of a session's temporary tables.
 _SCRATCH = "pg_temp"
-# Errors that speak of the server, not of a table.
+# SQLSTATE classes of errors that concern the server, not a table.
 _PASSING = ("08", "57", "58")
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The two sides of a rehearsal; advance: told how many rows went by."""
+    """The two sides of a trial load; advance: called with the number of rows."""
 
     source: sqlite3.Connection
     target: Target
@@ -42,7 +42,7 @@ class Stage:
 def surveyed(
     connection: sqlite3.Connection, params: Params, names: Sequence[str], report: Report
 ) -> list[TableSurvey]:
-    """Each table as a run would find it; without PostgreSQL, as far as the source can say."""
+    """Return each table as a run would find it; without PostgreSQL, from the source alone."""
 
     def advance(rows: int) -> None:
         if report.cancelled:
@@ -77,7 +77,7 @@ def _surveyed(stage: Stage, name: str) -> TableSurvey:
 def problems(
     stage: Stage, seen: TableSurvey, present: Mapping[str, TargetColumn]
 ) -> tuple[str, ...]:
-    """What would end a run at this table, beside the misfits that `seen` has found.
+    """Return what would make a run fail at this table, besides the misfits in `seen`.
 
     A column with a problem is left out, and the rest is tried again.
     """
@@ -130,6 +130,6 @@ def _bring(stage: Stage, seen: TableSurvey, table: Table) -> None:
         )
     typed = tuple(MappedColumn(column, seen.chosen[column.name].type) for column in table.columns)
     target_schema.make(scratch, TablePair(table, typed, scratch.named(table.name)))
-    # As PostgreSQL spells the types: what was asked for may be an alias.
+    # Read the types back, because a requested type may be an alias.
     twin = target_schema.pair_of(scratch, table, target_schema.columns_of(scratch, table.name))
     sync_table.sync_table(bringing, keys.settled(between, twin, 0), SyncMethod.FULL, True)

@@ -1,28 +1,27 @@
-"""From what SQLite declares and holds to a type of PostgreSQL; pure.
+"""Choose a PostgreSQL type from what SQLite declares and stores; pure.
 
-The law: a type is chosen only if every value keeps its text in it. Where none
-does, there is no type but a misfit, and a person decides (`types:`,
-`on_misfit`). Declared types decide where a value of their class is there; else,
-and where SQLite takes anything (NUMERIC and untyped columns), the storage
-classes found do.
+Invariant: a type fits only if it keeps the text of every value. If none does, the column
+is a misfit, and the user decides with `types` or `on_misfit`. The declared type decides if
+the column holds a value of its class. Otherwise, and where SQLite stores anything (NUMERIC
+and untyped columns), the storage classes found decide.
 """
 
 from dataclasses import dataclass
 
 from workers.replication.tables import Affinity, Column, Kind, MappedColumn, kind_of
 
-# Beyond it a double no longer holds every whole number.
+# Beyond this, a double does not hold every whole number.
 LARGEST_WHOLE = 2**53
 _CLASSES = ("integer", "real", "text", "blob")
 _NUMBERS = frozenset({"integer", "real"})
-# Types that a run may change by itself, to one that holds every number of theirs.
+# Types that a run may change by itself, to one that holds all of their numbers.
 _WIDENED = ("bigint", "double precision")
 _BY_AFFINITY = {
     Affinity.INTEGER: "bigint",
     Affinity.TEXT: "text",
     Affinity.REAL: "double precision",
 }
-# An empty column of such a type; changed for nothing while it is empty.
+# First types of empty columns; a change costs nothing while the column is empty.
 _GUESSES = (("BOOL", "bigint"), ("DATE", "text"), ("TIME", "text"))
 _LONG_WORDS = {
     "int": "integer", "int2": "smallint", "int4": "integer", "int8": "bigint",
@@ -34,7 +33,7 @@ _LONG_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a column holds: its storage classes, and whole numbers no double holds."""
+    """Storage classes in a column. large: it has whole numbers that a double may not hold."""
 
     classes: frozenset[str] = frozenset()
     large: bool = False
@@ -42,17 +41,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The type of a column; `fits`: every value found keeps its text in it."""
+    """The type of a column; fits: it keeps the text of every value found."""
 
     type: str
     fits: bool
 
 
 def choose(column: Column, found: Found) -> Chosen:
-    """The type for `column`; the user's word stands over all.
+    """Return the type for `column`; a type from `types` takes precedence.
 
-    The declared type decides only if a value of its class is there; a whole
-    number in a wider type of numbers is the same value.
+    The declared type decides only if a value of its class was found. A whole number in a wider
+    numeric type is the same value.
     """
     if column.wanted:
         typed = MappedColumn(column, long_word(column.wanted), asked=True)
@@ -69,7 +68,7 @@ def choose(column: Column, found: Found) -> Chosen:
 
 
 def wider(column: Column, postgres_type: str, found: Found) -> str:
-    """The type of numbers that holds what this one holds and all that was found, or empty."""
+    """Return a numeric type that holds this type's values and all found ones, or empty."""
     if postgres_type not in _WIDENED or not found.classes <= _NUMBERS:
         return ""
     if not found.large:
@@ -78,12 +77,12 @@ def wider(column: Column, postgres_type: str, found: Found) -> str:
 
 
 def declared(column: Column) -> str:
-    """The type for `column` by what it declares, whatever it holds."""
+    """Return the type for `column` by its declaration alone."""
     return _by_name(column, Found())
 
 
 def suggest(found: Found) -> str:
-    """The narrowest type that holds all that was found; text if none does."""
+    """Return the narrowest type that holds everything found; text if none does."""
     fitting = ("bigint", "double precision", "text", "bytea")
     whole = [name for name in fitting if found.classes <= classes_of(name, found.large)]
     if not whole and found.classes <= _NUMBERS:
@@ -92,7 +91,7 @@ def suggest(found: Found) -> str:
 
 
 def classes_held(typed: MappedColumn, large: bool = False) -> frozenset[str]:
-    """The storage classes whose values keep their text in a column as it is written."""
+    """Return the storage classes whose values keep their text in the column."""
     if typed.kind is Kind.BYTES and typed.asked:
         return frozenset({"blob", "text"})
     if typed.type == "numeric" and not typed.asked and typed.column.affinity is not Affinity.TEXT:
@@ -103,7 +102,7 @@ def classes_held(typed: MappedColumn, large: bool = False) -> frozenset[str]:
 def classes_of(
     postgres_type: str, large: bool = False, kind: Kind | None = None
 ) -> frozenset[str]:
-    """The storage classes whose values keep their text in this type, read as `kind` of it."""
+    """Return the storage classes whose values keep their text in this type, treated as `kind`."""
     if postgres_type == "numeric" and kind is None:
         return _NUMBERS
     match kind or kind_of(postgres_type):
@@ -122,7 +121,7 @@ def classes_of(
 
 
 def long_word(postgres_type: str) -> str:
-    """`int8` -> `bigint`: the word that PostgreSQL itself answers with."""
+    """Return PostgreSQL's own name of a type: `int8` -> `bigint`."""
     name, bracket, rest = postgres_type.strip().lower().partition("(")
     return _LONG_WORDS.get(name.strip(), name.strip()) + bracket + rest
 

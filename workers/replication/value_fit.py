@@ -1,8 +1,8 @@
-"""Does every value fit its column, by its storage class, and which one does not?
+"""Check whether every value fits its column, by storage class, and find one that does not.
 
-Questions to SQLite only; which class fits which type is for `types.py`. The
-law: a class that does not fit is found before PostgreSQL could take its text
-for something else.
+This module queries SQLite only; which class fits which type is in `type_mapping.py`.
+Invariant: a value of a wrong class is found before PostgreSQL could parse its text as
+something else.
 """
 
 import sqlite3
@@ -15,13 +15,13 @@ from workers.replication.tables import Affinity, Column, Kind, MappedColumn, Tab
 from workers.replication.type_mapping import LARGEST_WHOLE, classes_held
 from workers.sqlite_connection import text_of
 
-# From then on json_array takes a blob for JSONB, and what it says for the value.
+# Since SQLite 3.45, json_array interprets a blob as JSONB instead of refusing it.
 _ARRAYS_REFUSE_BLOBS = sqlite3.sqlite_version_info < (3, 45)
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A value that its column cannot hold; `key` is for people."""
+    """A value that its column cannot hold; key: for messages."""
 
     table: str
     column: str
@@ -33,7 +33,7 @@ class Misfit:
 def first_misfit(
     connection: sqlite3.Connection, twin: TablePair, scope: Scope, widen: bool
 ) -> Misfit | None:
-    """The first value in `scope` whose class its column's type cannot hold.
+    """Return the first value in `scope` whose class its column's type cannot hold.
 
     widen: text columns take every class.
     """
@@ -51,12 +51,12 @@ def first_misfit(
 
 
 def unfit_sql(twin: TablePair, widen: bool) -> str:
-    """The condition that a row holds a value which its column's type cannot."""
+    """Return the condition that a row has a value that its column's type cannot hold."""
     return _any([f"({_wrong(typed, widen)})" for typed in twin.columns])
 
 
 def unfit_sql_beside_array(twin: TablePair, widen: bool) -> str:
-    """The same, but for what an array of the row's values is refused for by SQLite itself."""
+    """Return `unfit_sql` without the columns whose misfits SQLite's json_array itself refuses."""
     if not _ARRAYS_REFUSE_BLOBS:
         return unfit_sql(twin, widen)
     asked = tuple(typed for typed in twin.columns if not _is_text_but_for_blobs(typed))
@@ -70,10 +70,10 @@ def first_misfit_of(
     scope: Scope = source.WHOLE,
     widen: bool = False,
 ) -> Misfit | None:
-    """The same for one column of `twin`."""
+    """Return the first misfit of one column of `twin`."""
     keys = ", ".join(each.column.source for each in twin.key)
     name = typed.column.source
-    # As bytes, since a text may not be one.
+    # As bytes, because a text may be invalid UTF-8.
     value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
     word = "AND" if scope.source else "WHERE"
     query = (
@@ -92,10 +92,10 @@ def first_misfit_of(
 def longest(
     connection: sqlite3.Connection, twin: TablePair, scope: Scope
 ) -> tuple[Column, int, tuple[object, ...]]:
-    """The longest value in the longest row of `scope`: column, bytes, and the row's key."""
+    """Return the longest value in the longest row of `scope`: column, bytes, and the row's key."""
     keys = ", ".join(each.column.source for each in twin.key)
     names = [typed.column.source for typed in twin.columns]
-    # The length of a blob costs no look at it.
+    # SQLite knows the length of a blob without reading it.
     sizes = [
         f"ifnull(length(CASE typeof({n}) WHEN 'blob' THEN {n} ELSE CAST({n} AS BLOB) END), 0)"
         for n in names
@@ -109,7 +109,7 @@ def longest(
 
 
 def _any(conditions: list[str]) -> str:
-    """A balanced OR: SQLite refuses expressions that are a thousand deep."""
+    """Return a balanced OR, because SQLite refuses expressions of depth 1000."""
     if len(conditions) <= 50:
         return " OR ".join(conditions)
     middle = len(conditions) // 2
@@ -117,7 +117,7 @@ def _any(conditions: list[str]) -> str:
 
 
 def _is_text_but_for_blobs(typed: MappedColumn) -> bool:
-    """Whether SQLite made a text of all that such a column holds, NULL and blobs aside."""
+    """Return whether SQLite converts all values of such a column to text, but NULL and blobs."""
     text = typed.column.affinity is Affinity.TEXT and typed.type == "text"
     return text and not typed.column.key and not typed.column.escaped
 
@@ -125,7 +125,7 @@ def _is_text_but_for_blobs(typed: MappedColumn) -> bool:
 def _wrong(typed: MappedColumn, widen: bool) -> str:
     name = typed.column.source
     if _is_text_but_for_blobs(typed):
-        # Blobs sort behind all texts: an eighth of typeof's cost.
+        # Blobs sort after all texts; the comparison costs an eighth of typeof.
         return "0" if widen else f"{name} >= x''"
     allowed = set(classes_held(typed))
     if widen and typed.type == "text":

@@ -1,10 +1,10 @@
-"""Is what PostgreSQL gives back of a value the same value? Pure.
+"""Decide whether PostgreSQL returned a value as it was sent; pure.
 
-A type that PostgreSQL reads in its own way may take a text and keep another
-one: `date` drops a time, `real` rounds, `now` becomes the moment of the run.
-`same` compares the text that was sent with the text that came back: as number,
-instant, document or whatever the type means, read here and not by PostgreSQL.
-Invariant: what this file cannot read is the same only if the texts are equal.
+A type may accept a text and store another value: `date` drops a time, `real` rounds, `now`
+becomes the time of the run. `same` compares the text that was sent with the text that came
+back as number, instant, document or whatever the type means, parsed here and not by
+PostgreSQL.
+Invariant: values that this module cannot parse are the same only if the texts are equal.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
-# Longer texts seldom come twice, and a thousand of them would fill the memory.
+# Longer texts seldom repeat, and thousands of them in the cache would take much memory.
 _WORTH_KEEPING = 80
 _DATE = re.compile(r"(\d{4,6})[-/.](\d{1,2})[-/.](\d{1,2})|(\d{4})(\d\d)(\d\d)")
 _TIME = re.compile(
@@ -37,7 +37,7 @@ _ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|((?:[^{},"\\]|\\.)+)', re.DOTALL)
 
 
 def same(postgres_type: str, sent: str, held: str) -> bool:
-    """Whether `held`, which a column of this type gives back, is the value that was `sent`."""
+    """Return whether `held`, read back from such a column, is the value that was `sent`."""
     if sent == held:
         return True
     if len(sent) > _WORTH_KEEPING:
@@ -70,7 +70,7 @@ def _number(text: str) -> Decimal | str:
 
 
 def _instant(text: str) -> Decimal:
-    """Seconds since 1970, UTC where no zone stands, with every digit."""
+    """Return seconds since 1970 with every digit, in UTC if no zone is given."""
     if text.lower() in ("infinity", "-infinity"):
         return Decimal(text)
     text, before_christ = text.strip(), text.strip().endswith(" BC")
@@ -92,7 +92,7 @@ def _instant(text: str) -> Decimal:
 
 
 def _days(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01 of the Gregorian calendar, before its beginning, too."""
+    """Return days since 1970-01-01 in the proleptic Gregorian calendar."""
     year -= month <= 2
     era, of_era = divmod(year, 400)
     of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
@@ -100,7 +100,7 @@ def _days(year: int, month: int, day: int) -> int:
 
 
 def _clock(text: str) -> tuple[Decimal, Decimal]:
-    """Seconds of the day, and those by which its zone is before UTC; none counts as UTC."""
+    """Return the seconds of the day, and the UTC offset in seconds, 0 without a zone."""
     found = _TIME.fullmatch(text.strip())
     if found is None:
         raise ValueError(text)
@@ -119,7 +119,7 @@ def _offset(zone: str) -> Decimal:
 
 
 def _interval(text: str) -> tuple[int, int, Decimal]:
-    """Months, days and seconds, which PostgreSQL keeps apart."""
+    """Return months, days and seconds, which PostgreSQL keeps apart."""
     text = text.strip().lower()
     months, days, seconds = 0, 0, Decimal(0)
     clock = _CLOCK.search(text)
@@ -141,7 +141,7 @@ def _interval(text: str) -> tuple[int, int, Decimal]:
 
 
 def _document(text: str) -> Any:
-    """A JSON text whose objects have each key once; 1 and 1.0 are one number."""
+    """Parse a JSON text whose objects must have unique keys; 1 and 1.0 are one number."""
     return json.loads(text, parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_once)
 
 
@@ -184,7 +184,7 @@ def _same_arrays(element: str, sent: str, held: str) -> bool:
 
 
 def _elements(text: str) -> list[str | None]:
-    """The braces and elements of an array in their order; None is NULL."""
+    """Return the braces and elements of an array literal in order; None is NULL."""
     found: list[str | None] = []
     place = 0
     while place < len(text):

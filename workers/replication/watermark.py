@@ -1,7 +1,8 @@
-"""What the target remembers of the last run, committed with that run's rows.
+"""The state that the target keeps between runs, committed together with the rows.
 
-Two tables in the schema itself: one line for the whole, one for each table.
-The law: nothing here is trusted that the same transaction did not write.
+It is in two tables of the schema itself: one with a single row, one with a row per table.
+Read it with `recall`, write it with `save`.
+Invariant: the state is only written in the transaction that writes the rows.
 """
 
 from collections.abc import Iterable
@@ -31,13 +32,13 @@ CREATE TABLE {} (
     columns text[], -- those that the source had; any other is somebody else's
     relation oid -- of the table that was filled; another one of its name is not ours
 )"""
-# Those that later versions added; asked first, since only the tables' owner may add one.
+# Columns of later versions; checked first, because only the owner may add a column.
 _ADDED = "columns", "relation", "record"
 _STANDING = """
 SELECT to_regclass(%(whole)s) IS NOT NULL AND to_regclass(%(tables)s) IS NOT NULL,
     ARRAY(SELECT attname::text FROM pg_attribute WHERE NOT attisdropped
         AND attrelid IN (to_regclass(%(tables)s), to_regclass(%(whole)s)))"""
-# One line at least, whatever is there.
+# Returns at least one row, even if both tables are empty.
 _RECALL = """
 SELECT coalesce(w.generation, ''), coalesce(w.schema_version, -1),
     {record} IS DISTINCT FROM to_regclass(%(tables)s)::oid,
@@ -61,7 +62,7 @@ ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch, position = excluded.pos
 
 @dataclass(frozen=True, slots=True)
 class TableProof:
-    """How far the proof of a table has come; see the columns of the table above."""
+    """How far the proof of a table has come; see the columns in `_MAKE_TABLES`."""
 
     name: str
     epoch: str
@@ -74,10 +75,10 @@ class TableProof:
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """What the last run left; `tables` by name. stands: there is where to keep it.
+    """The state left by the last run; tables by name. stands: both tables exist with all columns.
 
-    moved: the record itself was made anew, as by a restored dump, so that the numbers
-    of relations in it mean nothing.
+    moved: the state table itself was created anew, as by a restored dump, so that the recorded
+    OIDs are meaningless.
     """
 
     generation: str = ""
@@ -87,9 +88,9 @@ class SavedState:
     moved: bool = False
 
     def owns(self, table: str, relation: int) -> bool:
-        """Whether an earlier run has filled the table that is `relation` now.
+        """Return whether an earlier run filled the target table whose OID is `relation`.
 
-        Version 0.1 recorded names alone.
+        Version 0.1 recorded only names.
         """
         if table not in self.tables:
             return False
@@ -97,12 +98,12 @@ class SavedState:
         return self.moved or recorded is None or recorded == relation
 
     def brought(self, table: str) -> tuple[str, ...]:
-        """The columns that the source had; none, if the table was never brought."""
+        """Return the source's columns in the last run; empty if the table was never replicated."""
         return self.tables[table].columns if table in self.tables else ()
 
 
 def recall(target: Target) -> SavedState:
-    """What the last run left; nothing, if there was none."""
+    """Return the state left by the last run; empty if there was none."""
     is_there, added = _standing(target)
     if not is_there:
         return SavedState()
@@ -125,7 +126,7 @@ def recall(target: Target) -> SavedState:
 
 
 def make(target: Target, remembered: SavedState) -> None:
-    """Make the two tables, where they are missing."""
+    """Create the two tables, or add their columns, where they are missing."""
     if remembered.stands:
         return
     for name, statement in ((_WHOLE, _MAKE_WHOLE), (_TABLES, _MAKE_TABLES)):
@@ -146,7 +147,7 @@ def save(
     snapshot_at: datetime,
     tables: Iterable[TableProof],
 ) -> None:
-    """Remember this run, in its transaction; `before`: what stands there."""
+    """Save the state of this run, in its transaction; `before`: the saved state."""
     oldest = snapshot_at
     for proved in tables:
         oldest = min(oldest, proved.proved_since)
@@ -166,12 +167,12 @@ def save(
 
 
 def _standing(target: Target) -> tuple[bool, set[str]]:
-    """Whether both tables are there, and the names of their columns."""
+    """Return whether both tables exist, and the names of their columns."""
     names = {"whole": target.named(_WHOLE), "tables": target.named(_TABLES)}
     is_there, columns = target.one(_STANDING, names)
     return is_there, set(columns)
 
 
 def _percent(name: str) -> str:
-    # A name beside values: psycopg reads its percent signs.
+    # With parameters, psycopg interprets percent signs, so those of a name are doubled.
     return name.replace("%", "%%")
