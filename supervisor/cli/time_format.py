@@ -83,7 +83,7 @@ class TimeFormat:
 class DateFormat(TimeFormat):
     """A TimeFormat for output that shows dates instead of ages."""
 
-    def near(self, at: datetime | None) -> str:
+    def relative(self, at: datetime | None) -> str:
         """Return `2026-02-09 02:00Z`, or a dash."""
         return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
