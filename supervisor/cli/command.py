@@ -23,10 +23,12 @@ _PATH_OPTIONS = {
     "config": ("FILE", "jobs.yaml [$NIGHTSHIFT_CONFIG, ./jobs.yaml, /etc/nightshift/jobs.yaml]"),
 }
 
-json_option = click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 # At most ten years: a simulated year takes seconds.
 coming_days = click.IntRange(1, 3660)
-utc_option = click.option("--utc", is_flag=True, help="Times in UTC, not in the service's zone.")
+utc_option = click.option(
+    "--utc", is_flag=True, help="Show times in UTC, not in the service's time zone."
+)
 
 
 class Command(click.Command):

@@ -21,30 +21,34 @@ from workers.text import readable
 # command -> (module, function, one-line help)
 COMMANDS = {
     "init": ("init", "init", "write a short jobs.yaml that runs as it is"),
-    "check": ("check", "check", "all mistakes of jobs.yaml, or when its jobs will run"),
-    "import": ("import_", "import_", "a jobs.yaml made of crontabs or systemd timers"),
-    "schema": ("schema", "print_schema", "JSON Schema of jobs.yaml, for editors"),
-    "start": ("start", "start", "run the supervisor, in the foreground"),
-    "stop": ("stop", "stop", "stop the supervisor and all that it runs"),
+    "check": ("check", "check", "report every mistake in jobs.yaml, or when its jobs will run"),
+    "import": ("import_", "import_", "make a jobs.yaml from crontabs or systemd timers"),
+    "schema": ("schema", "print_schema", "print the JSON Schema of jobs.yaml, for editors"),
+    "start": ("start", "start", "run the supervisor in the foreground"),
+    "stop": ("stop", "stop", "stop the supervisor and everything it runs"),
     "reload": ("reload", "reload", "read jobs.yaml again now"),
-    "healthcheck": ("healthcheck", "healthcheck", "0 if the supervisor ticks, else 1"),
-    "status": ("status", "status", "supervisor, open runs, each job's last result and next slot"),
-    "jobs": ("jobs", "jobs", "the definitions in force"),
-    "show": ("show", "show", "one job: definition, last result, next slots"),
-    "next": ("next", "next_", "upcoming slots"),
-    "simulate": ("simulate", "simulate_", "the coming days of jobs.yaml, through the rules"),
+    "healthcheck": (
+        "healthcheck",
+        "healthcheck",
+        "exit with 0 if the supervisor ticks, else with 1",
+    ),
+    "status": ("status", "status", "show the supervisor, open runs, last results and next slots"),
+    "jobs": ("jobs", "jobs", "list the definitions in force"),
+    "show": ("show", "show", "show one job: definition, last result, next slots"),
+    "next": ("next", "next_", "list upcoming slots"),
+    "simulate": ("simulate", "simulate_", "simulate the coming days of jobs.yaml"),
     "run": ("run", "run", "run jobs now"),
     "cancel": ("cancel", "cancel", "end the open runs of a job, or one run"),
-    "pause": ("pause", "pause", "no slots of a job, or of any, for a time"),
-    "resume": ("pause", "resume", "lift a pause"),
-    "history": ("history", "history", "what ran, was skipped or missed, and how it ended"),
-    "logs": ("logs", "logs", "what a run printed"),
-    "explain": ("explain", "explain", "why a job ran, waits, was skipped or missed"),
-    "backups": ("backups", "backups", "the copies; verify, restore, keep, prune"),
-    "incidents": ("incidents", "incidents", "what is in trouble; ack silences one"),
+    "pause": ("pause", "pause", "start no slots of a job, or of any job, for a time"),
+    "resume": ("pause", "resume", "end a pause"),
+    "history": ("history", "history", "list what ran, was skipped or missed, and how it ended"),
+    "logs": ("logs", "logs", "print the log of a run"),
+    "explain": ("explain", "explain", "tell why a job ran, waits, was skipped or missed"),
+    "backups": ("backups", "backups", "list, verify, restore, keep and prune backups"),
+    "incidents": ("incidents", "incidents", "list incidents; ack silences one"),
     "notify": ("notify", "notify", "send a test alert"),
-    "completion": ("completion", "completion", "what a shell needs to complete all this"),
-    "doctor": ("doctor", "doctor", "what would let a night fail, and what mends it"),
+    "completion": ("completion", "completion", "print the completion script of a shell"),
+    "doctor": ("doctor", "doctor", "check the installation, and name a command for each problem"),
 }
 # At most this many characters of an argument are repeated in an error.
 MOST_SHOWN = 200
@@ -71,22 +75,22 @@ class NightshiftGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f'did you mean "{near[0]}"?' if near else "nightshift --help lists them"
-            ctx.fail(f'there is no verb "{args[0]}": {hint}')
+            ctx.fail(f'there is no command "{args[0]}": {hint}')
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
 
 
 program = NightshiftGroup(
     name="nightshift",
     params=[*path_options()],
-    subcommand_metavar="VERB [ARGS]...",
+    subcommand_metavar="COMMAND [ARGS]...",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="A cron service that contains every job, records every slot and proves every backup.\n\n"
     "Exit status: 0 yes, 1 no, 2 usage or configuration, 3 no supervisor.",
-    epilog="nightshift VERB --help says more, with an example.",
+    epilog="Run nightshift COMMAND --help for its options and examples.",
 )
 program = click.version_option(__version__, prog_name="nightshift")(program)
 

@@ -97,7 +97,8 @@ def _content(path: str) -> bytes:
                 raise UnreadableCatalogueError(f"{path} is no plain file", permanent=True)
             if found.st_size > MAX_DOCUMENT_BYTES:
                 raise UnreadableCatalogueError(
-                    f"{path} has {found.st_size} bytes; at most 1 GiB", permanent=True
+                    f"{path} has {found.st_size} bytes; at most {MAX_DOCUMENT_BYTES}",
+                    permanent=True,
                 )
             return file.read()
     except FileNotFoundError as error:

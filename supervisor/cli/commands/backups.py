@@ -42,10 +42,10 @@ from workers.sqlite import DatabaseError
 from workers.units import format_size
 
 folder_option = click.option(
-    "--directory", type=Path, metavar="DIR", help="This folder, not those of jobs.yaml."
+    "--directory", type=Path, metavar="DIR", help="Use this folder instead of those of jobs.yaml."
 )
 database_option = click.option(
-    "--database", type=Path, metavar="PATH", help="Of this database, where there are several."
+    "--database", type=Path, metavar="PATH", help="Only backups of this database."
 )
 
 
@@ -55,7 +55,7 @@ database_option = click.option(
 @utc_option
 @click.pass_context
 def backups(ctx: click.Context, directory: Path | None, as_json: bool, utc: bool) -> int:
-    """The copies there are, newest first, and what each is worth.
+    """List the backups, newest first, with the state of each.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def backups(ctx: click.Context, directory: Path | None, as_json: bool, utc: bool
 
 @backups.command("verify", cls=Command)
 @click.argument("file", metavar="[FILE]", type=Path, required=False)
-@click.option("--all", "every", is_flag=True, help="Every copy.")
+@click.option("--all", "every", is_flag=True, help="Every backup.")
 @folder_option
 @json_option
 def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool) -> int:
@@ -124,9 +124,11 @@ def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool
 @backups.command("restore", cls=Command)
 @click.argument("file", metavar="[latest|FILE]", required=False)
 @click.option("--at", metavar="TIME", help='The newest of that time: "Tue 08:00".')
-@click.option("--target", type=Path, required=True, metavar="PATH", help="Where it is to stand.")
-@click.option("--force", is_flag=True, help="Into an existing database; it is kept aside first.")
-@click.option("--unproven", is_flag=True, help="Also a gzip file with nothing beside it.")
+@click.option("--target", type=Path, required=True, metavar="PATH", help="Destination path.")
+@click.option(
+    "--force", is_flag=True, help="Replace an existing database; it is kept aside first."
+)
+@click.option("--unproven", is_flag=True, help="Accept a gzip file that has no manifest.")
 @click.option("--local", "is_local", is_flag=True, help="Without a supervisor.")
 @folder_option
 @database_option
@@ -165,7 +167,7 @@ def restore(
 
 @backups.command("keep", cls=Command)
 @click.argument("file", metavar="FILE", type=Path)
-@click.option("--release", is_flag=True, help="Let rotation judge it again.")
+@click.option("--release", is_flag=True, help="Let rotation delete it again.")
 @folder_option
 def keep_(file: Path, release: bool, directory: Path | None) -> int:
     """Exempt a copy from rotation.
@@ -187,8 +189,14 @@ def keep_(file: Path, release: bool, directory: Path | None) -> int:
 
 
 @backups.command("prune", cls=Command)
-@click.option("--keep-last", type=click.IntRange(1), required=True, metavar="N", help="Of each.")
-@click.option("--dry-run", is_flag=True, help="Say what would go.")
+@click.option(
+    "--keep-last",
+    type=click.IntRange(1),
+    required=True,
+    metavar="N",
+    help="How many backups to keep of each database.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @folder_option
 @json_option
 def prune(keep_last: int, dry_run: bool, directory: Path | None, as_json: bool) -> int:

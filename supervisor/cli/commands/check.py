@@ -19,7 +19,10 @@ from supervisor.core.model import Severity
 @command("check")
 @click.argument("file", type=FILE, required=False)
 @click.option(
-    "--simulate", type=coming_days, metavar="DAYS", help="Also how so many days would differ."
+    "--simulate",
+    type=coming_days,
+    metavar="DAYS",
+    help="Also simulate this many days, and show what differs.",
 )
 @json_option
 @utc_option

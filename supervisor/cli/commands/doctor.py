@@ -38,9 +38,9 @@ class Report:
 @command("doctor")
 @json_option
 def doctor(as_json: bool) -> int:
-    """What would let a night fail, and the command that mends it; changes nothing.
+    """Check the installation, and name a command for each problem; change nothing.
 
-    Exit status 0: all is well; 1: something is to be mended. Ask as the user of the
+    Exit status 0: no problem; 1: a problem was found. Run it as the user of the
     service, with its environment; nobody is sent a message.
 
     \b

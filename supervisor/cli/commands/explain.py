@@ -12,8 +12,8 @@ from supervisor.cli.time_format import time_format_of
 
 @command("explain")
 @click.argument("which", metavar="JOB|RUN", type=job_name)
-@click.option("--at", metavar="TIME", help="About the slot or request of this instant.")
-@click.option("--run", type=click.IntRange(1), metavar="RUN", help="About the run of this number.")
+@click.option("--at", metavar="TIME", help="The slot or request of this instant.")
+@click.option("--run", type=click.IntRange(1), metavar="RUN", help="The run with this number.")
 @json_option
 def explain(which: str, at: str | None, run: int | None, as_json: bool) -> int:
     """Why a job or a run ran, waits, was skipped or missed: facts from the ledger.

@@ -17,10 +17,10 @@ COUNT = click.IntRange(1, 1000)
 
 @command("history")
 @click.argument("job", type=job_name, required=False)
-@click.option("--since", metavar="TIME", help="Due since then: 7d, or a time.")
+@click.option("--since", metavar="TIME", help="Only runs due since then: 7d, or a time.")
 @click.option("--state", metavar="STATE", help=f"Only these: {', '.join(STATES)}.")
-@click.option("--actions", is_flag=True, help="Instead of runs, who asked for what.")
-@click.option("-n", "count", type=COUNT, default=20, help="At most so many, the newest (20).")
+@click.option("--actions", is_flag=True, help="List who asked for what, instead of runs.")
+@click.option("-n", "count", type=COUNT, default=20, help="How many of the newest (default 20).")
 @json_option
 @utc_option
 def history(
@@ -32,7 +32,7 @@ def history(
     as_json: bool,
     utc: bool,
 ) -> int:
-    """What ran, was skipped or missed, and how it ended; newest first.
+    """List what ran, was skipped or missed, and how it ended; newest first.
 
     \b
     Examples:

@@ -34,18 +34,18 @@ def import_() -> int:
 
 @import_.command("crontab", cls=Command)
 @click.argument("files", metavar="[-|FILE|DIR]...", nargs=-1)
-@click.option("--system", is_flag=True, help="With a column of users, as in /etc/crontab.")
+@click.option("--system", is_flag=True, help="The lines have a user column, as in /etc/crontab.")
 @click.option(
     "--user",
     metavar="[NAME]",
     is_flag=False,
     flag_value="",
-    help="A user's own crontab; NAME: of a system one, keep the lines of NAME (yours).",
+    help="A user's own crontab; of a system crontab, keep the lines of NAME (default: yours).",
 )
 @click.option(
     "--cron",
     type=click.Choice([each.value for each in Dialect]),
-    help="Read it as this cron does (the one installed, else debian).",
+    help="Read it as this cron does (default: the installed one, else debian).",
 )
 def crontab(files: tuple[str, ...], system: bool, user: str | None, cron: str | None) -> int:
     """Write a jobs.yaml that does what these crontabs do.

@@ -20,12 +20,12 @@ from workers.units import format_duration
 
 
 @click.group("incidents", cls=CommandGroup, invoke_without_command=True)
-@click.option("-n", "most", type=COUNT, default=20, help="At most so many, the newest (20).")
+@click.option("-n", "most", type=COUNT, default=20, help="How many of the newest (default 20).")
 @json_option
 @utc_option
 @click.pass_context
 def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> int:
-    """What is in trouble, and what was; newest first.
+    """List the open and closed incidents, newest first.
 
     \b
     Examples:
@@ -61,8 +61,8 @@ def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> in
 
 @incidents.command("ack", cls=Command)
 @click.argument("incident", metavar="ID", type=click.IntRange(1))
-@click.option("--for", "for_s", type=duration, default="1d", help="For so long (1d).")
-@click.option("--reason", default="", help="Why, for the others.")
+@click.option("--for", "for_s", type=duration, default="1d", help="Duration (default 1d).")
+@click.option("--reason", default="", help="Reason, shown in status and history.")
 @json_option
 def ack(incident: int, for_s: float, reason: str, as_json: bool) -> int:
     """No reminders of an incident for a time.

@@ -14,7 +14,7 @@ FILE = click.Path(path_type=Path)
 
 
 @command("init")
-@click.option("--sqlite", type=FILE, metavar="PATH", help="Backups of this SQLite database.")
+@click.option("--sqlite", type=FILE, metavar="PATH", help="Back up this SQLite database.")
 def init(sqlite: Path | None) -> int:
     """Write a short jobs.yaml that runs as it is; never overwrites.
 

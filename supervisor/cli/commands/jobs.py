@@ -9,7 +9,7 @@ from supervisor.cli.output import Table, print_json
 @command("jobs")
 @json_option
 def jobs(as_json: bool) -> int:
-    """The definitions in force, in the order of jobs.yaml.
+    """List the definitions in force, in the order of jobs.yaml.
 
     \b
     Example:

@@ -18,11 +18,11 @@ RECENT = 50
 
 @command("logs")
 @click.argument("which", metavar="JOB|RUN", type=job_name)
-@click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
-@click.option("-n", "count", type=click.IntRange(0), help="Only the last lines (all).")
-@click.option("--raw", is_flag=True, help="Every byte, also commands to the terminal.")
+@click.option("-f", "--follow", is_flag=True, help="Print new lines until the run ends.")
+@click.option("-n", "count", type=click.IntRange(0), help="Only the last N lines (default: all).")
+@click.option("--raw", is_flag=True, help="Print every byte, terminal escape sequences too.")
 def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
-    """What a run printed: the run of this number, or the newest one of a job.
+    """Print the log of a run: by its number, or the newest run of a job.
 
     On a terminal colours are kept, and other sequences that control it are left out.
 

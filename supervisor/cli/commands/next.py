@@ -23,10 +23,16 @@ MOST = 1_000_000
 
 @command("next")
 @click.argument("job", type=job_name, required=False)
-@click.option("-n", "count", type=click.IntRange(1, MOST), help="How many slots (10).")
-@click.option("--cron", multiple=True, metavar="EXPR", help="Of this expression; no supervisor.")
-@click.option("--timezone", metavar="TZ", help="Zone of the expression (the machine's).")
-@click.option("--from", "since", metavar="TIME", help="Strictly after this instant (now).")
+@click.option("-n", "count", type=click.IntRange(1, MOST), help="How many slots (default 10).")
+@click.option(
+    "--cron", multiple=True, metavar="EXPR", help="Slots of this expression; needs no supervisor."
+)
+@click.option(
+    "--timezone", metavar="TZ", help="Time zone of the expression (default: the machine's)."
+)
+@click.option(
+    "--from", "since", metavar="TIME", help="Only slots after this instant (default: now)."
+)
 @json_option
 @utc_option
 def next_(

@@ -15,7 +15,9 @@ TEST_S = 60.0
 
 
 @command("notify")
-@click.option("--test", "is_test", is_flag=True, help="One test alert, whatever min_severity.")
+@click.option(
+    "--test", "is_test", is_flag=True, help="Send one test alert, whatever min_severity says."
+)
 @json_option
 def notify(is_test: bool, as_json: bool) -> int:
     """Send a test alert the way alerts go, and wait for what comes of it.

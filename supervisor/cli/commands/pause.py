@@ -12,8 +12,10 @@ from workers.units import format_duration
 
 @command("pause")
 @click.argument("job", type=job_name, required=False)
-@click.option("--for", "for_s", type=duration, help="For so long; otherwise until resumed.")
-@click.option("--reason", default="", help="Why, for the others.")
+@click.option(
+    "--for", "for_s", type=duration, help="Duration, such as 2h (default: until resumed)."
+)
+@click.option("--reason", default="", help="Reason, shown in status and history.")
 @json_option
 def pause(job: str | None, for_s: float | None, reason: str, as_json: bool) -> int:
     """No slots of a job, or of any; open and requested runs go on.

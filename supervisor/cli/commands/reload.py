@@ -13,7 +13,7 @@ from supervisor.cli.time_format import TimeFormat, time_format
 
 
 @command("reload")
-@click.option("--previous", is_flag=True, help="Go back to the text accepted before.")
+@click.option("--previous", is_flag=True, help="Go back to the version accepted before.")
 @json_option
 @utc_option
 def reload(previous: bool, as_json: bool, utc: bool) -> int:

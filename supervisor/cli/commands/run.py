@@ -17,15 +17,25 @@ from supervisor.cli.watch_runs import display, print_outcomes, until_final
 
 @command("run")
 @click.argument("jobs", nargs=-1, type=job_name, metavar="[JOB]...")
-@click.option("--all", "every", is_flag=True, help="Every enabled job once, one at a time.")
-@click.option("--only", multiple=True, type=job_name, metavar="JOB", help="Of --all only these.")
-@click.option("--wait", is_flag=True, help="Until they end; Ctrl-C leaves them running.")
-@click.option("--with-deps", is_flag=True, help="Their dependencies first.")
-@click.option("--dry-run", is_flag=True, help="A worker's plan; nothing is changed.")
-@click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="Another parameter.")
-@click.option("--local", "is_local", is_flag=True, help="In this process, without a supervisor.")
+@click.option("--all", "every", is_flag=True, help="Run every enabled job once, one at a time.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=job_name,
+    metavar="JOB",
+    help="With --all, run only JOB; repeatable.",
+)
+@click.option("--wait", is_flag=True, help="Wait until the runs end; Ctrl-C leaves them running.")
+@click.option("--with-deps", is_flag=True, help="Run their dependencies first.")
+@click.option("--dry-run", is_flag=True, help="Show what the worker would do; change nothing.")
+@click.option(
+    "--set", "given", multiple=True, metavar="KEY=VALUE", help="Replace a parameter; repeatable."
+)
+@click.option(
+    "--local", "is_local", is_flag=True, help="Run in this process, without a supervisor."
+)
 @click.option("--yes", is_flag=True, help="Do not ask before --all.")
-@click.option("--log-level", metavar="LEVEL", help="Of --local (warning).")
+@click.option("--log-level", metavar="LEVEL", help="Log level of --local (default: warning).")
 @json_option
 def run(**options: Any) -> int:
     """Run jobs now; exit status 0 only if they begin (with --wait: if all succeed).

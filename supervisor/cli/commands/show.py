@@ -23,7 +23,7 @@ _ROUTINE = frozenset({"name", "status", "runs", "environment"})
 
 @command("show")
 @click.argument("job", type=job_name)
-@click.option("--env", is_flag=True, help="Also the environment of its process, masked.")
+@click.option("--env", is_flag=True, help="Also show the environment of its process, masked.")
 @json_option
 @utc_option
 def show(job: str, env: bool, as_json: bool, utc: bool) -> int:

@@ -43,21 +43,21 @@ class Days:
 
 
 @command("simulate")
-@click.option("--days", type=coming_days, default=DEFAULT_DAYS, help="How many days (7).")
-@click.option("--from", "since", metavar="TIME", help="From this instant (now).")
-@click.option("--seed", type=SEED, default=0, help="Another number is another luck (0).")
+@click.option("--days", type=coming_days, default=DEFAULT_DAYS, help="How many days (default 7).")
+@click.option("--from", "since", metavar="TIME", help="Start at this instant (default: now).")
+@click.option("--seed", type=SEED, default=0, help="Random seed (default 0).")
 @click.option(
     "--fail",
     multiple=True,
     metavar="JOB=P",
-    help="Let JOB fail so often, from 0 to 1; repeatable.",
+    help="Let JOB fail with this probability, 0 to 1; repeatable.",
 )
 @json_option
 @utc_option
 def simulate_(
     days: int, since: str | None, seed: int, fail: tuple[str, ...], as_json: bool, utc: bool
 ) -> int:
-    """The coming days of jobs.yaml: what will run, wait, be skipped and be kept.
+    """Simulate the coming days: what will run, wait, be skipped and be kept.
 
     The rules are those of the supervisor, the clock is not; nothing is run. How
     long an attempt takes is known from the ledger, where there is one.

@@ -22,15 +22,19 @@ LEVELS = ("debug", "info", "warning", "error")
 
 @command("start")
 @click.argument("job", nargs=-1, metavar="")
-@click.option("--strict", is_flag=True, help="Refuse a bad jobs.yaml, even with a good one kept.")
+@click.option(
+    "--strict", is_flag=True, help="Refuse an invalid jobs.yaml, even if a valid copy is kept."
+)
 @click.option(
     "--shutdown-grace",
     type=duration,
-    help="From SIGTERM to SIGKILL, such as 7s [$NIGHTSHIFT_SHUTDOWN_GRACE, jobs.yaml].",
+    help="Time from SIGTERM to SIGKILL, e.g. 7s [$NIGHTSHIFT_SHUTDOWN_GRACE, jobs.yaml].",
 )
 @click.option("--log-level", metavar="LEVEL", help=f"{', '.join(LEVELS)} [$CRON_LOG_LEVEL].")
 @click.option(
-    "--log-format", type=click.Choice(["text", "json"]), help="Text on a terminal, else JSON."
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    help="Format of its log (text on a terminal, else json).",
 )
 def start(
     job: tuple[str, ...],

@@ -26,7 +26,7 @@ _ABOUT = 8
 @json_option
 @utc_option
 def status(as_json: bool, utc: bool) -> int:
-    """The supervisor, its open runs, and each job's last result and next slot.
+    """Show the supervisor, its open runs, and each job's last result and next slot.
 
     \b
     Example:

@@ -19,7 +19,7 @@ LOOK_EVERY_S = 0.1
 
 
 @command("stop")
-@click.option("--drain", type=duration, help="Let living runs finish first, at most so long.")
+@click.option("--drain", type=duration, help="Let open runs finish first, for at most this long.")
 @json_option
 def stop(drain: float | None, as_json: bool) -> int:
     """Stop the supervisor and all that it runs, and wait until it is gone.
