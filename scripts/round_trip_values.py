@@ -89,9 +89,15 @@ def _column_types(target: psycopg.Connection[Any], schema: str, table: str) -> d
 def _source_rows(
     source: sqlite3.Connection, table: str, columns: Sequence[str]
 ) -> Iterator[list[tuple[bytes, Any]]]:
-    """Yield rows as pairs of (storage class, value), read without any index."""
+    """Yield rows as pairs of (storage class, value), read without any secondary index."""
     pairs = ", ".join(f"typeof({quoted(name)}), {quoted(name)}" for name in columns)
-    for row in source.execute(f"SELECT {pairs} FROM {quoted(table)} NOT INDEXED"):
+    query = f"SELECT {pairs} FROM {quoted(table)}"
+    try:
+        rows = source.execute(f"{query} NOT INDEXED")
+    except sqlite3.OperationalError:
+        # A WITHOUT ROWID table whose key has an unknown collation has no other plan.
+        rows = source.execute(query)
+    for row in rows:
         yield list(zip(row[::2], row[1::2], strict=True))
 
 

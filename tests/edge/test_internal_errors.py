@@ -1,5 +1,6 @@
 """A rule that raises ends nothing: it is told, the run concerned fails, the service goes on."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ class Rules:
 def begin() -> Iterator[Callable[..., Service]]:
     """Begin a service with these rules; it is closed at the end."""
     begun: list[Service] = []
+    umask = os.umask(0o022)
     with House(JOBS) as house:
         (house.root / "mine.py").write_text("def run(params, report): report.log('hello')")
 
@@ -64,6 +66,8 @@ def begin() -> Iterator[Callable[..., Service]]:
         yield make
         for service in begun:
             service.close()
+    # A service narrows the umask of its process, which is here that of all later tests.
+    os.umask(umask)
 
 
 def ask(service: Service, request: Any) -> Any:
