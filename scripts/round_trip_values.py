@@ -5,6 +5,7 @@ or bytes. A column that was widened to text holds its numbers as text, and its b
 PostgreSQL writes bytea (`\\x` and hexadecimal digits).
 """
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from psycopg import sql
 
 ROW_NUMBER = "nightshift_rowid"
 SHOWN = 200
+BUILT_IN = {b"binary", b"nocase", b"rtrim"}
 
 
 def difference(database: Path, dsn: str, schema: str) -> str:
@@ -23,6 +25,7 @@ def difference(database: Path, dsn: str, schema: str) -> str:
     with psycopg.connect(dsn) as target:
         source = sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)
         source.text_factory = bytes
+        _define_collations(source)
         try:
             for table, columns in tables(source).items():
                 if found := _table_difference(source, target, schema, table, columns):
@@ -30,6 +33,18 @@ def difference(database: Path, dsn: str, schema: str) -> str:
         finally:
             source.close()
     return ""
+
+
+def _define_collations(source: sqlite3.Connection) -> None:
+    # A WITHOUT ROWID table whose key has an unknown collation cannot be read at all. A
+    # whole read asks for no order, so it is enough that the collation has a name.
+    statements = source.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    for (statement,) in statements:
+        for name in re.findall(rb"(?i)\bcollate\s+[\"'`\[]?(\w+)", statement):
+            if name.lower() not in BUILT_IN:
+                source.create_collation(
+                    name.decode(), lambda one, other: (one > other) - (one < other)
+                )
 
 
 def tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
@@ -89,15 +104,9 @@ def _column_types(target: psycopg.Connection[Any], schema: str, table: str) -> d
 def _source_rows(
     source: sqlite3.Connection, table: str, columns: Sequence[str]
 ) -> Iterator[list[tuple[bytes, Any]]]:
-    """Yield rows as pairs of (storage class, value), read without any secondary index."""
+    """Yield rows as pairs of (storage class, value), read without any index."""
     pairs = ", ".join(f"typeof({quoted(name)}), {quoted(name)}" for name in columns)
-    query = f"SELECT {pairs} FROM {quoted(table)}"
-    try:
-        rows = source.execute(f"{query} NOT INDEXED")
-    except sqlite3.OperationalError:
-        # A WITHOUT ROWID table whose key has an unknown collation has no other plan.
-        rows = source.execute(query)
-    for row in rows:
+    for row in source.execute(f"SELECT {pairs} FROM {quoted(table)} NOT INDEXED"):
         yield list(zip(row[::2], row[1::2], strict=True))
 
 
