@@ -14,6 +14,9 @@ from tests.waiting import until
 # with an environment that says nothing of where it comes from.
 DAEMON = """
 import os, subprocess, sys
+def written():
+    return open("pids").read() if os.path.exists("pids") else ""
+before = written()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
@@ -24,7 +27,7 @@ if os.fork() == 0:
         daemon.wait()
     os._exit(0)
 os.wait()
-while not os.path.exists("pids") or not open("pids").read().endswith("\\n"):
+while written() == before or not written().endswith("\\n"):
     pass
 def work(params, report):
     return {}
