@@ -15,6 +15,7 @@ from supervisor.cli.client import Client
 from supervisor.cli.errors import CliError
 
 WITHOUT_S = 0.2
+SLICE_S = 0.5
 GREETING_S = 2.0
 
 
@@ -41,8 +42,12 @@ class EventListener:
         """Return when a run has changed since the last call, or after `within_s` seconds."""
         if not self._works:
             time.sleep(min(within_s, WITHOUT_S))
-        elif self._rung.wait(within_s):
-            self._rung.clear()
+            return
+        deadline = time.monotonic() + within_s
+        # In slices: a Ctrl-C that comes just before a wait begins is seen when it ends.
+        while not self._rung.wait(min(within_s, SLICE_S)) and time.monotonic() < deadline:
+            pass
+        self._rung.clear()
 
     def _listen(self) -> None:
         rest = b""
