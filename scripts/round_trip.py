@@ -198,7 +198,12 @@ def _change(database: Path, dice: random.Random) -> None:
     connection = sqlite3.connect(database, isolation_level=None)
     connection.text_factory = bytes
     try:
-        for table, columns in round_trip_values.tables(connection).items():
+        found = round_trip_values.tables(connection)
+    except sqlite3.DatabaseError:
+        connection.close()
+        return  # a damaged file
+    try:
+        for table, columns in found.items():
             name = round_trip_values.quoted(table)
             for _ in range(ROWS_CHANGED):
                 some = round_trip_values.quoted(dice.choice(columns))
