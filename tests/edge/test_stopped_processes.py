@@ -66,7 +66,10 @@ def stage(tmp_path: Path) -> Iterator[Guarded]:
 def begin(stage: Guarded, script: str, *words: str) -> int:
     run = stage.begin(argv=(sys.executable, "-S", "-c", script, *words))
     log = stage.runs_dir / f"{run}.log"
-    stage.until(lambda: log.exists() and "done" in log.read_text())
+    # Its keeper may have been given up before the first line arrived.
+    stage.until(
+        lambda: stage.has_ended(run) or (log.exists() and "done" in log.read_text()), within_s=30.0
+    )
     return run
 
 
