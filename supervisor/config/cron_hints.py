@@ -7,6 +7,7 @@ same slots where one exists. Enter by `advice`.
 
 import re
 
+from supervisor.config import intervals
 from supervisor.config.problems import BadValueError
 from supervisor.config.systemd.calendar import to_cron
 from supervisor.core import schedule
@@ -16,7 +17,6 @@ _RATE = re.compile(r"(?:@every|every|rate\()\s*([0-9]*)\s*([a-z]*)\)?", re.IGNOR
 _LENGTH = re.compile(r"@?every\s+(\S+)", re.IGNORECASE)
 _AWS = re.compile(r"cron\((.*)\)")
 _UNITS = {"": "m", "minute": "m", "min": "m", "hour": "h", "hr": "h", "day": "d", "second": "s"}
-_FORMS = ((60, 60, "*/{} * * * *"), (3600, 24, "0 */{} * * *"), (86400, 2, "0 0 * * *"))
 _LONGEST = 200
 
 
@@ -44,12 +44,10 @@ def _of_length(length: str) -> str:
         length_s = parse_duration(length)
     except ValueError:
         return 'write fields: "*/5 * * * *" is every five minutes'
-    for unit_s, cycle, form in _FORMS:
-        count, rest = divmod(length_s, unit_s)
-        if not rest and 0 < count < cycle and cycle % count == 0:
-            step = form.format(int(count)).replace("*/1 ", "* ", 1)
-            return f'write "{step}"'
-    return "no cron has this interval: one that divides an hour or a day is needed"
+    expression = intervals.expression(length_s)
+    if not expression:
+        return "no cron has this interval: one that divides an hour or a day is needed"
+    return f'write "{expression}"'
 
 
 def _of_word(text: str) -> str:

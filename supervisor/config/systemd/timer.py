@@ -5,7 +5,7 @@ Pure. Settings that cannot be converted are added to the notes.
 
 from collections.abc import Iterator
 
-from supervisor.config import scalars
+from supervisor.config import intervals
 from supervisor.config.problems import BadValueError
 from supervisor.config.systemd.calendar import CronTime, to_cron
 from supervisor.config.systemd.exec_line import seconds
@@ -14,7 +14,6 @@ from supervisor.config.yaml_writer import value
 
 TIMER = "Timer"
 _YES = ("1", "yes", "y", "true", "t", "on")
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
 def times_keys(timer: Unit, notes: list[str]) -> list[list[tuple[str, str]]]:
@@ -79,16 +78,9 @@ def _intervals(timer: Unit, notes: list[str]) -> Iterator[CronTime]:
 
 def _interval(length_s: float | None, text: str) -> str:
     """Return a cron expression with about this interval. Raises: BadValueError."""
-    for unit_s, cycle, form in (
-        (_MINUTE_S, 60, "*/{} * * * *"),
-        (_HOUR_S, 24, "0 */{} * * *"),
-    ):
-        count, rest = divmod(length_s or 0, unit_s)
-        if not rest and 1 <= count < cycle and cycle % count == 0:
-            return scalars.cron(form.format(int(count)).replace("*/1 ", "* ", 1))
-    days = {_HOUR_S: "0 * * * *", _DAY_S: "0 0 * * *", 7 * _DAY_S: "0 0 * * 1"}
-    if length_s is not None and int(length_s) == length_s and int(length_s) in days:
-        return days[int(length_s)]
+    expression = intervals.expression(length_s or 0)
+    if expression:
+        return expression
     raise BadValueError(f"no cron expression has the interval {text}", "divide an hour or a day")
 
 
