@@ -85,7 +85,7 @@ class ChangesSince:
 class LoopBridge:
     """The published state, the ring of changes, the queue of requests, and the wake-up pipe.
 
-    bell: called by the loop when there are new changes; None while there are no listeners.
+    on_changes: called by the loop when there are new changes; None while there are no listeners.
     mask: redacts the secrets of jobs.yaml, of the environment and of the newest requests.
     """
 
@@ -94,7 +94,7 @@ class LoopBridge:
         self.facts = facts
         self.tally = Counters()
         self.mask: Mask = make_mask(())
-        self.bell: Callable[[], object] | None = None
+        self.on_changes: Callable[[], object] | None = None
         self.is_ready = False
         self.ticked_mono = 0.0
         # Microseconds since 1970: a process that makes fewer than a million changes a second
@@ -105,14 +105,14 @@ class LoopBridge:
         self.wake_fd, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def publish_changes(self, changed: Iterable[Run]) -> None:
-        """Append changes to the ring and call the bell (loop thread only)."""
+        """Append changes to the ring and call `on_changes` (loop thread only)."""
         for run in changed:
             self._ring.append(Change(self.newest + 1, run))
             self.newest += 1
-        bell = self.bell
-        if bell is not None:
+        on_changes = self.on_changes
+        if on_changes is not None:
             with contextlib.suppress(RuntimeError):  # the listener's event loop is closed
-                bell()
+                on_changes()
 
     def changes_after(self, number: int) -> ChangesSince:
         """Return the changes after this number that are still in the ring (any thread)."""

@@ -1,7 +1,7 @@
 """Streaming responses: state changes of runs as server-sent events, and growing logs.
 
 The loop appends each numbered change to the bounded ring of `bridge.py`, and calls
-the bell only while there are listeners. A slow reader is throttled by its socket,
+`on_changes` only while there are listeners. A slow reader is throttled by its socket,
 misses the changes that have left the ring, and gets a `missed` event. A reader that
 stops reading is disconnected (`connection.py`). Nothing is buffered per reader.
 """
@@ -35,7 +35,7 @@ class EventStreams:
         self._limits = limits
         self._readers = 0
         self._listeners = 0
-        self._bell = asyncio.Event()
+        self._changed = asyncio.Event()
         self._is_over = False
 
     def events(self, after: int | None) -> "Stream":
@@ -72,7 +72,7 @@ class EventStreams:
     def close(self) -> None:
         """End all streams."""
         self._is_over = True
-        self._ring()
+        self._announce()
 
     def _require_room(self) -> None:
         if self._readers >= self._limits.streams:
@@ -84,14 +84,14 @@ class EventStreams:
         try:
             yield b": changes of runs follow\nretry: 2000\n\n"
             while not self._is_over:
-                bell = self._bell
+                changed = self._changed
                 since = self._desk.changes_after(seen)
                 seen = since.newest
                 if since.missed:
                     yield b"event: missed\ndata: {}\n\n"
                 for change in since.changes:
                     yield _event(change)
-                if not since.changes and not await _rings(bell, self._limits.ping_s):
+                if not since.changes and not await _changed_within(changed, self._limits.ping_s):
                     yield b": alive\n\n"
         finally:
             self._listen(-1)
@@ -114,13 +114,13 @@ class EventStreams:
     def _listen(self, more: int) -> None:
         self._listeners += more
         loop = asyncio.get_running_loop()
-        self._desk.bell = (
-            (lambda: loop.call_soon_threadsafe(self._ring)) if self._listeners else None
+        self._desk.on_changes = (
+            (lambda: loop.call_soon_threadsafe(self._announce)) if self._listeners else None
         )
 
-    def _ring(self) -> None:
-        bell, self._bell = self._bell, asyncio.Event()
-        bell.set()
+    def _announce(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
 class Stream(StreamingResponse):
@@ -138,10 +138,10 @@ class Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _rings(bell: asyncio.Event, within_s: float) -> bool:
-    """Return whether the bell rang within this time."""
+async def _changed_within(changed: asyncio.Event, within_s: float) -> bool:
+    """Return whether something changed within this time."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(bell.wait(), within_s)
+        await asyncio.wait_for(changed.wait(), within_s)
         return True
     return False
 

@@ -32,10 +32,10 @@ class EventListener:
 
     def __init__(self, client: Client, runs: Container[int]) -> None:
         self._client, self._runs = client, runs
-        self._rung = threading.Event()
+        self._changed = threading.Event()
         self._greeted = threading.Event()
         self._works = True
-        threading.Thread(target=self._listen, name="bell", daemon=True).start()
+        threading.Thread(target=self._listen, name="events", daemon=True).start()
         self._greeted.wait(GREETING_S)
 
     def wait(self, within_s: float) -> None:
@@ -45,9 +45,9 @@ class EventListener:
             return
         deadline = time.monotonic() + within_s
         # In slices: a Ctrl-C that comes just before a wait begins is seen when it ends.
-        while not self._rung.wait(min(within_s, SLICE_S)) and time.monotonic() < deadline:
+        while not self._changed.wait(min(within_s, SLICE_S)) and time.monotonic() < deadline:
             pass
-        self._rung.clear()
+        self._changed.clear()
 
     def _listen(self) -> None:
         rest = b""
@@ -56,10 +56,10 @@ class EventListener:
                 self._greeted.set()
                 *whole, rest = (rest + piece).split(b"\n")
                 if any(map(self._is_relevant, whole)):
-                    self._rung.set()
+                    self._changed.set()
         self._works = False
         self._greeted.set()
-        self._rung.set()
+        self._changed.set()
 
     def _is_relevant(self, line: bytes) -> bool:
         name, _, value = line.partition(b": ")

@@ -121,7 +121,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
     """
     bodies: dict[int, bytes] = {}
     is_open = list(numbers)
-    bell = EventListener(client, frozenset(numbers))
+    listener = EventListener(client, frozenset(numbers))
     while is_open:
         asked = {number: client.get("v1", "runs", str(number)) for number in is_open[:MOST_ASKED]}
         bodies |= asked
@@ -130,7 +130,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
         over = {run.id for run in runs if run.is_final}
         is_open = [number for number in is_open if number not in over]
         if is_open and not over:
-            bell.wait(shown.look_s)
+            listener.wait(shown.look_s)
     return [bodies[number] for number in numbers]
 
 

@@ -132,13 +132,13 @@ class ForkServer:
     def _become_keeper(self, fd: int) -> typing.NoReturn:
         status = 1
         try:
-            nursery = os.getppid()
+            fork_server = os.getppid()
             self._control.close()
             os.close(self._wakeup)
             os.setsid()
             control = socket.socket(fileno=fd)
             ipc.enlarge_buffers(control)
-            Keeper(control, nursery, self._settings.runs_dir, signal_pipe()).serve()
+            Keeper(control, fork_server, self._settings.runs_dir, signal_pipe()).serve()
             status = 0
         finally:
             if status:
@@ -263,6 +263,6 @@ def main(argument: str) -> None:
     bootstrap.line_buffer_stdio()
     gc.collect()
     gc.freeze()  # the collector must not write to pages that forks share
-    nursery = ForkServer(control, settings, wakeup)
-    nursery.serve()
-    nursery.end()
+    fork_server = ForkServer(control, settings, wakeup)
+    fork_server.serve()
+    fork_server.end()

@@ -79,9 +79,11 @@ class HeldRun:
 class Keeper:
     """The loop of one keeper; all its waiting is one poll."""
 
-    def __init__(self, control: socket.socket, nursery: int, runs_dir: str, wakeup: int) -> None:
+    def __init__(
+        self, control: socket.socket, fork_server: int, runs_dir: str, wakeup: int
+    ) -> None:
         self._control: socket.socket | None = control  # None: no more orders will come
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._runs_dir = runs_dir
         self._wakeup = wakeup
         self._tenant: HeldRun | None = None
@@ -95,14 +97,14 @@ class Keeper:
         The fork server's death arrives as SIGTERM. Any other SIGTERM, such as one to a whole
         control group, is ignored: the supervisor decides about its runs.
         """
-        if not process_tree.set_parent_death_signal(self._nursery, signal.SIGTERM):
+        if not process_tree.set_parent_death_signal(self._fork_server, signal.SIGTERM):
             return
         process_tree.adopt_orphans()
         while self._control is not None or self._tenant is not None:
             ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
-                if os.getppid() != self._nursery:
+                if os.getppid() != self._fork_server:
                     self._retire()
             if self._tenant is not None:
                 if self._tenant.output in ready:

@@ -64,7 +64,7 @@ class KeeperPool:
         self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
         self._settings = settings(runs_dir, instance, umask, limits)
         self._spare = spare
-        self._nurse: ForkServerClient | None = None
+        self._fork_server: ForkServerClient | None = None
         self._places: dict[int, KeeperHandle] = {}  # until swept or ended
         self._free: list[KeeperHandle] = []
         self._taken: dict[Key, KeeperHandle] = {}
@@ -77,8 +77,8 @@ class KeeperPool:
         Raises:
             OSError: it cannot be executed.
         """
-        self._nurse = ForkServerClient(self._settings, {**os.environ, **self._house})
-        self._callbacks.add(self._nurse.control.fileno(), self._on_fork_server_packet)
+        self._fork_server = ForkServerClient(self._settings, {**os.environ, **self._house})
+        self._callbacks.add(self._fork_server.control.fileno(), self._on_fork_server_packet)
         with contextlib.suppress(OSError):  # the first launch reports the reason
             self._release(self._new_keeper())  # one keeper in advance
 
@@ -92,7 +92,7 @@ class KeeperPool:
         except ipc.PacketTooLargeError as error:
             return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
         except ConnectionError:  # the fork server is dead, but its end of file not yet read
-            if self._nurse is None or self._nurse.was_ready:
+            if self._fork_server is None or self._fork_server.was_ready:
                 return [events.KeeperLost(at, *key), events.TreeEmpty(at, *key)]
             return [events.LaunchFailed(at, *key, _NO_NURSERY)]
         except OSError as error:
@@ -118,10 +118,10 @@ class KeeperPool:
 
     def reap(self) -> None:
         """Handle SIGCHLD: continue a stopped fork server, reap orphans that we adopted."""
-        nursery = [self._nurse.pid] if self._nurse else []
-        if self._nurse:
-            self._nurse.go_on_if_stopped()
-        process_tree.reap([*nursery, *self._spare])
+        fork_server = [self._fork_server.pid] if self._fork_server else []
+        if self._fork_server:
+            self._fork_server.go_on_if_stopped()
+        process_tree.reap([*fork_server, *self._spare])
 
     def next_instant(self) -> float | None:
         """Return the monotonic time at which `shrink_idle` has work; None if there is none."""
@@ -131,8 +131,8 @@ class KeeperPool:
         """Check keepers and fork server; end all but one idle keeper when nothing happens."""
         if self._look_at is not None and at.mono >= self._look_at:
             self._look_at = at.mono + LOOK_S if self._taken else None
-            if self._nurse is not None:
-                self._nurse.look_after(
+            if self._fork_server is not None:
+                self._fork_server.look_after(
                     {place.pid: place.number for place in self._places.values()}
                 )
         if self.rest_at is not None and at.mono >= self.rest_at:
@@ -152,18 +152,18 @@ class KeeperPool:
         for place in list(self._places.values()):
             self._drop(place)
         self._taken.clear()
-        if self._nurse is not None:
-            self._callbacks.remove(self._nurse.control.fileno())
-            self._nurse.end(CLOSE_S)
-            self._nurse = None
+        if self._fork_server is not None:
+            self._callbacks.remove(self._fork_server.control.fileno())
+            self._fork_server.end(CLOSE_S)
+            self._fork_server = None
         return process_tree.survivors(process_tree.end_children(self._spare, LAST_S))
 
     # --- keepers --------------------------------------------------------------
 
     def _new_keeper(self) -> KeeperHandle:
-        assert self._nurse is not None
+        assert self._fork_server is not None
         self._last_number += 1
-        place = KeeperHandle(self._last_number, self._nurse.spawn_keeper(self._last_number))
+        place = KeeperHandle(self._last_number, self._fork_server.spawn_keeper(self._last_number))
         self._places[place.number] = place
         self._callbacks.add(place.control.fileno(), lambda at: self._on_keeper_packet(place, at))
         return place
@@ -171,7 +171,7 @@ class KeeperPool:
     def _hand_over(self, key: Key, order: bytes, speaks: bool) -> None:
         """Send an order to the first keeper that is not dead."""
         while True:
-            if self._nurse is None:
+            if self._fork_server is None:
                 self.start()
             is_new = not self._free
             place = self._new_keeper() if is_new else self._free.pop()
@@ -191,21 +191,21 @@ class KeeperPool:
         self._taken[key] = place
 
     def _send_force(self, place: KeeperHandle, force: effects.KillStep) -> None:
-        if self._nurse is None:
+        if self._fork_server is None:
             return
         try:
             ipc.send(place.control, b'{"force":"%s"}' % force.value.encode())
         except BlockingIOError:  # its socket is full
-            self._nurse.kill(place.number)
+            self._fork_server.kill(place.number)
         except OSError:  # it is dead; end of file will follow
             return
         if force is effects.KillStep.KILL:  # a stopped keeper would not read it
-            self._nurse.wake(place.number)
+            self._fork_server.wake(place.number)
 
     def _abandon(self, place: KeeperHandle) -> None:
         """Kill the keeper, too; the fork server kills its tree and reports the result."""
-        if self._nurse is not None:
-            self._nurse.kill(place.number)
+        if self._fork_server is not None:
+            self._fork_server.kill(place.number)
 
     def _release(self, place: KeeperHandle) -> None:
         """Return a keeper to the idle ones; end it if there are enough."""
@@ -238,8 +238,8 @@ class KeeperPool:
             told, is_there = place.receive()
         except msgspec.MsgspecError:
             told, is_there = [], False
-            if self._nurse is not None:
-                self._nurse.kill(place.number)
+            if self._fork_server is not None:
+                self._fork_server.kill(place.number)
         for packet in told:
             if place.key is not None:
                 happened += self._to_events(place, place.key, packet, at)
@@ -301,7 +301,7 @@ class KeeperPool:
         happened = self._drain_messages(place, place.key, at)
         self._close_handle(place)
         # A fork server that never became ready had no keeper to lose.
-        has_begun = self._nurse is None or self._nurse.was_ready
+        has_begun = self._fork_server is None or self._fork_server.was_ready
         if not place.exited and has_begun:
             happened.append(events.KeeperLost(at, *place.key))
         return happened
@@ -333,13 +333,13 @@ class KeeperPool:
         return happened
 
     def _on_fork_server_packet(self, at: events.At) -> Happened:
-        assert self._nurse is not None
+        assert self._fork_server is not None
         try:
-            told = self._nurse.receive()
+            told = self._fork_server.receive()
         except BlockingIOError:
             return []
         if told is None:
-            return self._on_fork_server_lost(self._nurse, at)
+            return self._on_fork_server_lost(self._fork_server, at)
         if told.survived:
             found = [self._places[number] for number in told.survived if number in self._places]
             return [event for place in found for event in self._survived(place, told.left, at)]
@@ -360,30 +360,30 @@ class KeeperPool:
         del self._taken[key]
         return [events.LaunchFailed(at, *key, error)]
 
-    def _on_fork_server_lost(self, nurse: ForkServerClient, at: events.At) -> Happened:
+    def _on_fork_server_lost(self, lost: ForkServerClient, at: events.At) -> Happened:
         """Handle the fork server's death: kill all that we inherit, then restart it."""
-        self._callbacks.remove(nurse.control.fileno())
-        nurse.shoot()
-        self._nurse = None
+        self._callbacks.remove(lost.control.fileno())
+        lost.shoot()
+        self._fork_server = None
         left = tuple(process_tree.survivors(process_tree.end_children(self._spare, END_S)))
-        nurse.end(0)
+        lost.end(0)
         happened: Happened = []
         for place in list(self._places.values()):
-            if not nurse.was_ready:
+            if not lost.was_ready:
                 happened += self._not_begun(place, _NO_NURSERY, at)
             elif left:
                 happened += self._survived(place, left, at)
             else:
                 happened += self._swept(place, at)
-        if nurse.was_ready:  # if it never became ready, the next launch restarts it
+        if lost.was_ready:  # if it never became ready, the next launch restarts it
             with contextlib.suppress(OSError):
                 self.start()
         return happened
 
     def let_go(self, fd: int, at: events.At) -> Happened:
         """Stop watching a descriptor that cannot be read; its attempt is lost."""
-        if self._nurse is not None and fd == self._nurse.control.fileno():
-            return self._on_fork_server_lost(self._nurse, at)
+        if self._fork_server is not None and fd == self._fork_server.control.fileno():
+            return self._on_fork_server_lost(self._fork_server, at)
         for place in list(self._places.values()):
             mail = -1 if place.mail is None else place.mail.fd
             if fd == mail or (not place.is_lost and fd == place.control.fileno()):

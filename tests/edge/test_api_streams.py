@@ -100,7 +100,7 @@ def test_a_last_event_that_is_no_number_is_refused(path):
 def test_without_a_listener_nobody_is_woken(path, desk):
     desk.publish_changes([RUN])
 
-    assert desk.bell is None
+    assert desk.on_changes is None
 
 
 def test_streams_end_with_the_service(folder, desk):
