@@ -55,7 +55,7 @@ class Sample:
 
     runs: int
     supervisor: Weight
-    nursery: Weight
+    fork_server: Weight
     keepers: Weight
     litter: int
 
@@ -100,7 +100,7 @@ def taken(samples: list[Sample], measured: Measured) -> None:
 
 def weights(one: Sample) -> tuple[Weight, Weight, Weight]:
     """Return the weights of the three kinds, in the order of KINDS."""
-    return one.supervisor, one.nursery, one.keepers
+    return one.supervisor, one.fork_server, one.keepers
 
 
 def ends(samples: list[Sample], of: Callable[[Sample], int]) -> tuple[float, float]:
@@ -152,16 +152,16 @@ def ask_all(service: Living) -> None:
 def weighed(service: Living, folder: Path, runs: int) -> Sample:
     """Return a sample of the idle service."""
     time.sleep(QUIET_S)
-    nursery = children(service.pid)
-    keepers = [pid for one in nursery for pid in children(one)]
-    others = set(descendants(service.pid)) - {*nursery, *keepers}
+    fork_server = children(service.pid)
+    keepers = [pid for one in fork_server for pid in children(one)]
+    others = set(descendants(service.pid)) - {*fork_server, *keepers}
     temporary = folder / "state" / "tmp"
     files = len(os.listdir(temporary)) if temporary.exists() else 0
-    zombies = sum(_field(pid, "State:").startswith("Z") for pid in (*nursery, *keepers))
+    zombies = sum(_field(pid, "State:").startswith("Z") for pid in (*fork_server, *keepers))
     return Sample(
         runs,
         _weight([service.pid]),
-        _weight(nursery),
+        _weight(fork_server),
         _weight(keepers),
         len(others) + files + zombies,
     )
@@ -177,11 +177,11 @@ def table(samples: list[Sample], took_s: float) -> str:
         "  runs    RSS   PSS  fds thr      RSS   PSS  fds     n    RSS    PSS  fds   litter",
     ]
     for one in samples:
-        own, nursery, keepers = one.supervisor, one.nursery, one.keepers
+        own, server, keepers = one.supervisor, one.fork_server, one.keepers
         lines.append(
             f"{one.runs:6d} {own.rss_bytes / MB:6.1f} {own.pss_bytes / MB:5.1f} "
-            f"{own.descriptors:4d} {own.threads:3d}   {nursery.rss_bytes / MB:6.1f} "
-            f"{nursery.pss_bytes / MB:5.1f} {nursery.descriptors:4d}   {keepers.processes:3d} "
+            f"{own.descriptors:4d} {own.threads:3d}   {server.rss_bytes / MB:6.1f} "
+            f"{server.pss_bytes / MB:5.1f} {server.descriptors:4d}   {keepers.processes:3d} "
             f"{keepers.rss_bytes / MB:6.1f} {keepers.pss_bytes / MB:6.1f} "
             f"{keepers.descriptors:4d}   {one.litter:6d}"
         )
@@ -192,7 +192,7 @@ def verdict(samples: list[Sample]) -> str:
     """Return whether anything grew, and by how much."""
     watched: dict[str, Callable[[Sample], int]] = {
         "supervisor RSS": lambda one: one.supervisor.rss_bytes,
-        "nursery RSS": lambda one: one.nursery.rss_bytes,
+        "nursery RSS": lambda one: one.fork_server.rss_bytes,
         "RSS a keeper": lambda one: one.keepers.rss_bytes // max(1, one.keepers.processes),
         "PSS of all": lambda one: sum(kind.pss_bytes for kind in weights(one)),
         "descriptors": lambda one: sum(kind.descriptors for kind in weights(one)),

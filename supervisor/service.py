@@ -73,7 +73,7 @@ class ConfigError(Exception):
 
 
 class Service:
-    """A started service; `desk` is the bridge through which the API sees and asks it.
+    """A started service; `bridge` is the bridge through which the API sees and asks it.
 
     Raises (at construction): NoProcError, StateDirError, ConfigError,
     LedgerUnavailableError, LedgerVersionError.
@@ -91,10 +91,10 @@ class Service:
         self._put_aside = folder.make_inside()
         reading, refused = _load(settings, folder)
         config = settings.apply_overrides(reading.loaded.config or Config(()))
-        self.desk = LoopBridge(_initial_facts(settings))
+        self.bridge = LoopBridge(_initial_facts(settings))
         # Bind before anything runs, so that nothing runs if binding fails.
-        self._api = ApiServer(settings.socket, config.api, self.desk, folder.root)
-        self.desk.facts = replace(self.desk.facts, metrics=self._listen(settings, config))
+        self._api = ApiServer(settings.socket, config.api, self.bridge, folder.root)
+        self.bridge.facts = replace(self.bridge.facts, metrics=self._listen(settings, config))
         try:
             self._store = Store(folder.root)
             crashed = self._store.begin_life()
@@ -102,26 +102,26 @@ class Service:
             self._api.close()
             raise
         self._log = ServiceLog(settings.log_level, settings.log_json)
-        self._log.mask = self.desk.mask = mask_of(config)
+        self._log.mask = self.bridge.mask = mask_of(config)
         swept = process_tree.kill_stray_instance(self._store.instance)
         folder.empty_tmp()
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()
         reloader = Reloader(settings.config, folder, reading.found, settings.apply_overrides)
-        self._herald = SystemdNotifier(self._notify, self._log)
+        self._notifier = SystemdNotifier(self._notify, self._log)
         self.loop = Loop(
             selector,
             self._store,
             self._processes,
             reloader,
-            self.desk,
+            self.bridge,
             self._log,
-            self._herald,
+            self._notifier,
             decide,
         )
         self._report_startup(refused, swept)
-        listening = self.desk.facts.metrics
+        listening = self.bridge.facts.metrics
         if listening is not None and listening.error:
             self._note("warning", f"metrics: {listening.address}: {listening.error}; goes on")
         self._begin(settings, config, refused, crashed)
@@ -134,8 +134,8 @@ class Service:
         damage = "; ".join(filter(None, (self._store.pop_damage(), *self._put_aside)))
         self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused, damage))
         self._api.start()
-        self.desk.is_ready = True
-        self._herald.begin(self.loop.world, at.mono)
+        self.bridge.is_ready = True
+        self._notifier.begin(self.loop.scheduler, at.mono)
         if settings.calendar:
             jobs = f"{len(config.jobs)} job{'s'[: len(config.jobs) != 1]}"
             self._note("info", f"ready: {jobs}, answers at {settings.socket}")
@@ -218,7 +218,7 @@ def _processes(
         selector,
         folder.runs,
         instance,
-        house={"TMPDIR": str(folder.tmp)},
+        variables={"TMPDIR": str(folder.tmp)},
         umask=umask,
         limits=[(resource.RLIMIT_NOFILE, soft, hard)],
     )

@@ -17,22 +17,22 @@ from supervisor.core.state import SchedulerState, ServicePhase
 from supervisor.log import ServiceLog
 
 
-def summary(world: SchedulerState) -> str:
+def summary(scheduler: SchedulerState) -> str:
     """Return a one-line summary: jobs, running and pending runs, and what is wrong."""
     parts = [
-        f"{len(world.jobs)} jobs",
-        f"{len(world.living)} running",
-        f"{world.pending()} pending",
+        f"{len(scheduler.jobs)} jobs",
+        f"{len(scheduler.live_attempts)} running",
+        f"{scheduler.pending()} pending",
     ]
-    if world.incidents:
-        parts.append(f"{len(world.incidents)} in trouble")
-    if world.paused is not None:
+    if scheduler.incidents:
+        parts.append(f"{len(scheduler.incidents)} in trouble")
+    if scheduler.paused is not None:
         parts.append("paused")
-    if world.problems:
+    if scheduler.problems:
         parts.append("jobs.yaml is refused")
-    if world.ledger_trouble:
+    if scheduler.ledger_trouble:
         parts.append("the ledger cannot be written")
-    prefix = "" if world.life is ServicePhase.SERVING else f"{world.life}: "
+    prefix = "" if scheduler.life is ServicePhase.SERVING else f"{scheduler.life}: "
     return prefix + ", ".join(parts)
 
 
@@ -191,26 +191,28 @@ class SystemdNotifier:
         self._told_reading = False
         self._told_trouble = line.trouble
 
-    def begin(self, world: SchedulerState, mono: float) -> None:
+    def begin(self, scheduler: SchedulerState, mono: float) -> None:
         """Report readiness, once the API answers."""
-        self._line.ready(summary(world), mono)
+        self._line.ready(summary(scheduler), mono)
 
-    def update(self, world: SchedulerState, is_reading: bool, minute: datetime, at: At) -> None:
+    def update(
+        self, scheduler: SchedulerState, is_reading: bool, minute: datetime, at: At
+    ) -> None:
         """Report what has changed; log once why it could not be sent.
 
         is_reading: whether jobs.yaml is being read again. minute: the next full one.
         """
-        if world.life in (ServicePhase.STOPPING, ServicePhase.STOPPED):
-            self._line.stopping(summary(world), at.mono)
+        if scheduler.life in (ServicePhase.STOPPING, ServicePhase.STOPPED):
+            self._line.stopping(summary(scheduler), at.mono)
         elif is_reading != self._told_reading:
             self._told_reading = is_reading
             if is_reading:
                 self._line.reloading(at.mono)
             else:
-                self._line.ready(summary(world), at.mono)
+                self._line.ready(summary(scheduler), at.mono)
         elif minute != self._told_minute:  # one status line per minute, not one per run
             self._told_minute = minute
-            self._line.status(summary(world), at.mono)
+            self._line.status(summary(scheduler), at.mono)
         self._line.send_due(at.mono)
         self._log_failure(at)
 

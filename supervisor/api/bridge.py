@@ -90,7 +90,7 @@ class LoopBridge:
     """
 
     def __init__(self, facts: Facts) -> None:
-        self.world: SchedulerState | None = None
+        self.scheduler: SchedulerState | None = None
         self.facts = facts
         self.tally = Counters()
         self.mask: Mask = make_mask(())
@@ -153,12 +153,12 @@ class LoopBridge:
             except queue.Empty:
                 return taken
 
-    def answer(self, asker: "Future[Any]", reply: Reply, world: SchedulerState) -> None:
+    def answer(self, asker: "Future[Any]", reply: Reply, scheduler: SchedulerState) -> None:
         """Publish the state, then resolve the future with the reply (loop thread only).
 
         In this order the caller sees the state that its reply describes.
         """
-        self.world = world
+        self.scheduler = scheduler
         # Mark the future as running so the caller cannot cancel it before set_result.
         if asker.set_running_or_notify_cancel():
             asker.set_result(reply)
@@ -172,8 +172,8 @@ class LoopBridge:
 class TurnObserver:
     """Observer of decisions: updates the counters and collects changes until published."""
 
-    def __init__(self, desk: LoopBridge) -> None:
-        self._desk = desk
+    def __init__(self, bridge: LoopBridge) -> None:
+        self._bridge = bridge
         self._changed: list[Run] = []
 
     def record(
@@ -181,19 +181,19 @@ class TurnObserver:
     ) -> None:
         """Count one decision, given the states before and after it and its actions."""
         if after.jobs is not before.jobs:
-            self._desk.tally = counters.restricted_to(self._desk.tally, after)
+            self._bridge.tally = counters.restricted_to(self._bridge.tally, after)
         if not actions:
             return
         changed = transitions(before, actions)
-        self._desk.tally = counters.count(self._desk.tally, changed, actions, after)
+        self._bridge.tally = counters.count(self._bridge.tally, changed, actions, after)
         self._changed += changed
 
     def record_tick(self, lateness_s: float) -> None:
         """Count a tick and its lateness."""
-        self._desk.tally = counters.tick(self._desk.tally, lateness_s)
+        self._bridge.tally = counters.tick(self._bridge.tally, lateness_s)
 
     def publish(self) -> None:
         """Publish the changes collected since the last call."""
         if self._changed:
-            self._desk.publish_changes(self._changed)
+            self._bridge.publish_changes(self._changed)
             self._changed = []

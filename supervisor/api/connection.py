@@ -41,7 +41,7 @@ _UCRED = struct.Struct("3i")
 
 
 class LimitedConnection(H11Protocol):
-    """A connection with limits; `guests` holds all connections of its socket, oldest first."""
+    """A connection with limits; `clients` holds all connections of its socket, oldest first."""
 
     def __init__(
         self,
@@ -49,24 +49,24 @@ class LimitedConnection(H11Protocol):
         state: ServerState,
         app_state: dict[str, Any],
         limits: ClientLimits,
-        guests: "dict[LimitedConnection, None]",
+        clients: "dict[LimitedConnection, None]",
     ) -> None:
         super().__init__(config, state, app_state)
         self._limits = limits
-        self._guests = guests
+        self._clients = clients
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._received_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._guests[self] = None
-        if len(self._guests) > self._limits.clients:
+        self._clients[self] = None
+        if len(self._clients) > self._limits.clients:
             self._close_oldest()
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._guests.pop(self, None)
+        self._clients.pop(self, None)
         self._cancel_deadline()
         self.resume_writing()
         super().connection_lost(exc)
@@ -123,10 +123,10 @@ class LimitedConnection(H11Protocol):
 
     def _close_oldest(self) -> None:
         """Abort the oldest other connection without a complete request, else this one."""
-        for guest in self._guests:
-            if guest.is_waiting and guest is not self:
-                guest.transport.abort()
-                del self._guests[guest]
+        for client in self._clients:
+            if client.is_waiting and client is not self:
+                client.transport.abort()
+                del self._clients[client]
                 return
         self.transport.abort()
 

@@ -24,20 +24,20 @@ MOST_TOLD = 100
 class HandlerContext:
     """The bridge and the state folder, as used by the API thread."""
 
-    def __init__(self, desk: LoopBridge, folder: Path, limits: ClientLimits) -> None:
-        self.desk = desk
+    def __init__(self, bridge: LoopBridge, folder: Path, limits: ClientLimits) -> None:
+        self.bridge = bridge
         self.folder = folder
         self.limits = limits
-        self.feed = EventStreams(desk, folder, limits)
+        self.feed = EventStreams(bridge, folder, limits)
         self._history: History | None = None
         self._told: set[str] = set()
 
     @property
-    def world(self) -> SchedulerState:
+    def scheduler(self) -> SchedulerState:
         """Return the published state. Raises: HttpError 503 before the first one."""
-        if self.desk.world is None:
+        if self.bridge.scheduler is None:
             raise HttpError(503, "the supervisor is starting")
-        return self.desk.world
+        return self.bridge.scheduler
 
     @property
     def history(self) -> History:
@@ -56,12 +56,12 @@ class HandlerContext:
         """Report a row that was left out to the loop, once per cause."""
         if cause not in self._told:
             self._told = {cause, *list(self._told)[:MOST_TOLD]}
-            self.desk.submit(Peer(os.getuid(), os.getpid()), DamageSeen(cause))
+            self.bridge.submit(Peer(os.getuid(), os.getpid()), DamageSeen(cause))
 
     def job(self, request: Request) -> Job:
         """Return the job named in the path. Raises: HttpError 404."""
         name = JOB.of(request)
-        job = self.world.jobs.get(name)
+        job = self.scheduler.jobs.get(name)
         if job is None:
             raise HttpError(404, f'no job is called "{name}"', "nightshift jobs lists them")
         return job
@@ -72,16 +72,16 @@ class HandlerContext:
 
     def run_of(self, number: int) -> Run:
         """Return the current state of the run with this number. Raises: HttpError 404."""
-        found = self.world.runs.get(number) or self.history.run(number)
+        found = self.scheduler.runs.get(number) or self.history.run(number)
         if found is None:
             raise HttpError(404, f"no run {number} is known", "nightshift history lists them")
         return found
 
     def run_view(self, run: Run) -> RunView:
         """Return the view of a run: its current state if it is open, else as given."""
-        world = self.world
-        if run.id in world.runs:
-            return build_views.open_run(world, world.runs[run.id])
+        scheduler = self.scheduler
+        if run.id in scheduler.runs:
+            return build_views.open_run(scheduler, scheduler.runs[run.id])
         return build_views.run_view(run)
 
     def run_view_with_attempts(self, run: Run) -> RunView:
@@ -95,10 +95,10 @@ class HandlerContext:
         A running attempt comes from the published state, which is newer than the ledger.
         """
         known = self.history.attempts(run.id)
-        living = self.world.living.get(run.id)
-        if living is None or living.exited:
+        live = self.scheduler.live_attempts.get(run.id)
+        if live is None or live.exited:
             return known
-        return [each for each in known if each.number != living.attempt.number] + [living.attempt]
+        return [each for each in known if each.number != live.attempt.number] + [live.attempt]
 
 
 def now() -> datetime:

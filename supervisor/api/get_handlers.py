@@ -22,15 +22,15 @@ from supervisor.ledger.queries import RunFilter
 class MetricsHandler:
     """Handler of `/metrics`."""
 
-    def __init__(self, ground: HandlerContext) -> None:
-        self._ground = ground
+    def __init__(self, context: HandlerContext) -> None:
+        self._context = context
 
     async def get_metrics(self, request: Request) -> Response:
         # Imported late: it costs 14 MB and 70 ms, and only scrapes need it.
         from supervisor.api import metrics
 
-        desk = self._ground.desk
-        seen = metrics.Snapshot(self._ground.world, desk.facts, desk.tally, now())
+        bridge = self._context.bridge
+        seen = metrics.Snapshot(self._context.scheduler, bridge.facts, bridge.tally, now())
         pieces, kind = metrics.pieces(seen, request.headers.get("accept", ""))
         text = bytearray()
         for piece in pieces:
@@ -46,54 +46,63 @@ ALIVE_S = 90.0
 class GetHandlers:
     """Handlers of all other GET routes."""
 
-    def __init__(self, ground: HandlerContext) -> None:
-        self._ground = ground
+    def __init__(self, context: HandlerContext) -> None:
+        self._context = context
         self._roll = StatusCache()
 
     async def get_status(self, request: Request) -> Response:
-        return as_json(self._roll.status(self._ground.world, self._ground.desk.facts, now()))
+        return as_json(
+            self._roll.status(self._context.scheduler, self._context.bridge.facts, now())
+        )
 
     async def get_jobs(self, request: Request) -> Response:
-        mask, in_file = self._ground.desk.mask, build_views.jobs_in_file_order(self._ground.world)
+        mask, in_file = (
+            self._context.bridge.mask,
+            build_views.jobs_in_file_order(self._context.scheduler),
+        )
         return as_json(
             responses.Jobs(tuple(definitions.definition_of(job, mask) for job in in_file))
         )
 
     async def get_job(self, request: Request) -> Response:
-        job, world = self._ground.job(request), self._ground.world
-        mask = self._ground.desk.mask
+        job, scheduler = self._context.job(request), self._context.scheduler
+        mask = self._context.bridge.mask
         environment = None
         if given.ENV.of(request):
-            environment = definitions.environment(job, mask, os.environ, self._ground.folder)
+            environment = definitions.environment(job, mask, os.environ, self._context.folder)
         definition = definitions.definition_of(job, mask)
         whole = responses.JobDetail(
             *(getattr(definition, name) for name in definition.__struct_fields__),
-            status=build_views.job_status(world, job, now()),
-            runs=tuple(build_views.open_run(world, run) for run in world.open_runs_of(job.name)),
+            status=build_views.job_status(scheduler, job, now()),
+            runs=tuple(
+                build_views.open_run(scheduler, run) for run in scheduler.open_runs_of(job.name)
+            ),
             environment=environment,
         )
         return as_json(whole)
 
     async def get_next(self, request: Request) -> Response:
-        job = self._ground.job(request)
+        job = self._context.job(request)
         zone = schedule.zone(job.timezone)
-        slots = build_views.next_slots(self._ground.world, job, now(), given.SLOTS.of(request))
+        slots = build_views.next_slots(
+            self._context.scheduler, job, now(), given.SLOTS.of(request)
+        )
         return as_json(responses.Slots(tuple(slot.astimezone(zone) for slot in slots)))
 
     async def get_explain(self, request: Request) -> Response:
-        job, at = self._ground.job(request), given.AT.of(request)
-        zone = schedule.zone(self._ground.world.config.timezone)
-        runs = self._newest(job) if at is None else self._ground.history.runs_at(job.name, at)
+        job, at = self._context.job(request), given.AT.of(request)
+        zone = schedule.zone(self._context.scheduler.config.timezone)
+        runs = self._newest(job) if at is None else self._context.history.runs_at(job.name, at)
         facts = [] if runs else self._why_none(job, at)
         for run in runs:
             facts += self._facts_of(run)
-        following = build_views.job_status(self._ground.world, job, now()).next_at
+        following = build_views.job_status(self._context.scheduler, job, now()).next_at
         if at is None and following is not None:
             facts.append(f"Its next slot is {following.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}.")
         return as_json(responses.Explained(job.name, tuple(facts)))
 
     async def get_run_explained(self, request: Request) -> Response:
-        run = self._ground.run(request)
+        run = self._context.run(request)
         return as_json(responses.Explained(run.job, tuple(self._facts_of(run))))
 
     async def get_runs(self, request: Request) -> Response:
@@ -104,57 +113,62 @@ class GetHandlers:
             before=given.BEFORE.of(request),
             limit=given.LIMIT.of(request),
         )
-        found = self._ground.history.runs(wanted)
-        return as_json(responses.Runs(tuple(self._ground.run_view(run) for run in found)))
+        found = self._context.history.runs(wanted)
+        return as_json(responses.Runs(tuple(self._context.run_view(run) for run in found)))
 
     async def get_run(self, request: Request) -> Response:
-        return as_json(self._ground.run_view_with_attempts(self._ground.run(request)))
+        return as_json(self._context.run_view_with_attempts(self._context.run(request)))
 
     async def get_log(self, request: Request) -> Response:
-        run = self._ground.run(request)
-        mask = self._ground.desk.mask
+        run = self._context.run(request)
+        mask = self._context.bridge.mask
         if given.FOLLOW.of(request):
-            return self._ground.feed.log(run.id, mask)
-        return self._ground.feed.kept_log(run.id, mask)
+            return self._context.feed.log(run.id, mask)
+        return self._context.feed.kept_log(run.id, mask)
 
     async def get_incidents(self, request: Request) -> Response:
-        found, world = self._ground.history.incidents(given.LIMIT.of(request)), self._ground.world
+        found, scheduler = (
+            self._context.history.incidents(given.LIMIT.of(request)),
+            self._context.scheduler,
+        )
         return as_json(
-            responses.Incidents(tuple(build_views.incident_view(world, each) for each in found))
+            responses.Incidents(
+                tuple(build_views.incident_view(scheduler, each) for each in found)
+            )
         )
 
     async def get_actions(self, request: Request) -> Response:
         return as_json(
-            responses.Actions(tuple(self._ground.history.actions(given.LIMIT.of(request))))
+            responses.Actions(tuple(self._context.history.actions(given.LIMIT.of(request))))
         )
 
     async def get_events(self, request: Request) -> Response:
-        return self._ground.feed.events(given.LAST_EVENT.of(request))
+        return self._context.feed.events(given.LAST_EVENT.of(request))
 
     async def get_health(self, request: Request) -> Response:
-        age_s = time.monotonic() - self._ground.desk.ticked_mono
-        if self._ground.desk.is_ready and age_s < ALIVE_S:
+        age_s = time.monotonic() - self._context.bridge.ticked_mono
+        if self._context.bridge.is_ready and age_s < ALIVE_S:
             return as_json(responses.Health(True, round(age_s, 3)))
         raise HttpError(503, f"the last tick was {age_s:.0f} s ago")
 
     async def get_ready(self, request: Request) -> Response:
-        world = self._ground.world
-        if world.ledger_trouble:
-            raise HttpError(503, f"the ledger cannot be written: {world.ledger_trouble}")
-        if not self._ground.desk.is_ready or world.life != "serving":
-            raise HttpError(503, f"the supervisor is {world.life}")
+        scheduler = self._context.scheduler
+        if scheduler.ledger_trouble:
+            raise HttpError(503, f"the ledger cannot be written: {scheduler.ledger_trouble}")
+        if not self._context.bridge.is_ready or scheduler.life != "serving":
+            raise HttpError(503, f"the supervisor is {scheduler.life}")
         return as_json(responses.Readiness(True))
 
     def _facts_of(self, run: Run) -> list[str]:
         """Return the sentences that explain the current state of a run."""
-        zone = schedule.zone(self._ground.world.config.timezone)
-        open_now = self._ground.world.runs.get(run.id, run)
-        waits = build_views.why_waiting_of(self._ground.world, open_now)
-        return explain.run(open_now, self._ground.attempts(run), waits, zone)
+        zone = schedule.zone(self._context.scheduler.config.timezone)
+        open_now = self._context.scheduler.runs.get(run.id, run)
+        waits = build_views.why_waiting_of(self._context.scheduler, open_now)
+        return explain.run(open_now, self._context.attempts(run), waits, zone)
 
     def _newest(self, job: Job) -> list[Run]:
         """Return the open runs of a job, or its newest run if none is open."""
-        return self._ground.world.open_runs_of(job.name) or self._ground.history.runs(
+        return self._context.scheduler.open_runs_of(job.name) or self._context.history.runs(
             RunFilter(job=job.name, limit=1)
         )
 
@@ -162,6 +176,6 @@ class GetHandlers:
         """Return the sentences that explain why there is no run."""
         if at is None:
             return [f"{job.name} has not run yet."]
-        zone = schedule.zone(self._ground.world.config.timezone)
-        gap = self._ground.history.gap_at(job.name, at)
+        zone = schedule.zone(self._context.scheduler.config.timezone)
+        gap = self._context.history.gap_at(job.name, at)
         return list((explain.in_gap(gap, zone) if gap else []) or explain.no_slot(job, at, zone))

@@ -61,7 +61,7 @@ Encode = Callable[[Any], bytes]
 class Snapshot:
     """The input of one scrape."""
 
-    world: SchedulerState
+    scheduler: SchedulerState
     facts: Facts
     tally: Counters
     at: datetime
@@ -104,7 +104,7 @@ def _families(seen: Snapshot) -> Iterator[Metric]:
 
 
 def _service(seen: Snapshot) -> Iterator[Metric]:
-    world, facts = seen.world, seen.facts
+    scheduler, facts = seen.scheduler, seen.facts
     yield InfoMetricFamily("nightshift", "The supervisor.", {"version": facts.version})
     yield GaugeMetricFamily(
         "nightshift_start_time_seconds",
@@ -123,18 +123,21 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
     lateness.add_metric([], *_buckets(LATENESSES_S, seen.tally.lateness))
     yield lateness
     gauges = {
-        "pool_places": ("Attempts that may live at once.", world.config.max_concurrent),
-        "pool_running": ("Attempts that live.", len(world.living)),
-        "pool_pending": ("Runs that wait to begin.", world.pending()),
-        "ledger_writable": ("1 if the ledger can be written.", int(not world.ledger_trouble)),
-        "config_problems": ("Mistakes in the jobs.yaml on disk.", len(world.problems)),
-        "alerts_undelivered": ("Alerts that still wait for delivery.", len(world.outbox)),
+        "pool_places": ("Attempts that may live at once.", scheduler.config.max_concurrent),
+        "pool_running": ("Attempts that live.", len(scheduler.live_attempts)),
+        "pool_pending": ("Runs that wait to begin.", scheduler.pending()),
+        "ledger_writable": ("1 if the ledger can be written.", int(not scheduler.ledger_trouble)),
+        "config_problems": ("Mistakes in the jobs.yaml on disk.", len(scheduler.problems)),
+        "alerts_undelivered": ("Alerts that still wait for delivery.", len(scheduler.outbox)),
     }
     for name, (about, value) in gauges.items():
         yield GaugeMetricFamily(f"nightshift_{name}", about, value)
     counters = {
-        "output_dropped_bytes": ("Output of jobs that was not kept.", world.output_bytes_dropped),
-        "strays_killed": ("Processes found and killed after their run.", world.strays_killed),
+        "output_dropped_bytes": (
+            "Output of jobs that was not kept.",
+            scheduler.output_bytes_dropped,
+        ),
+        "strays_killed": ("Processes found and killed after their run.", scheduler.strays_killed),
         "keeper_deaths": ("Keepers that died under a run.", facts.keeper_deaths),
         "heartbeat_failures": ("Heartbeats that nobody took.", facts.heartbeat_failures),
         "log_lines_dropped": ("Lines of the service's log lost.", facts.log_lines_dropped),
@@ -153,7 +156,7 @@ def _incidents(seen: Snapshot) -> Iterator[Metric]:
         "Failures that an open incident has counted; job is empty for the service's own.",
         labels=["job", "kind", "severity"],
     )
-    found = list(seen.world.incidents.values())
+    found = list(seen.scheduler.incidents.values())
     counted = Counter(incident.severity for incident in found)
     for severity in Severity:
         by_severity.add_metric([severity], counted[severity])
@@ -187,7 +190,7 @@ def _runs(seen: Snapshot) -> Iterator[Metric]:
 
 
 def _jobs(seen: Snapshot) -> Iterator[Metric]:
-    world = seen.world
+    scheduler = seen.scheduler
     success = GaugeMetricFamily(
         "nightshift_job_last_success_timestamp_seconds",
         "When the newest successful run was due, since 1970.",
@@ -202,12 +205,12 @@ def _jobs(seen: Snapshot) -> Iterator[Metric]:
         "or without cron.",
         labels=["job"],
     )
-    for job in world.jobs.values():
-        if job.name in world.last_success:
-            success.add_metric([job.name], world.last_success[job.name].timestamp())
-        if job.name in world.last_run:
-            failed.add_metric([job.name], int(world.last_run[job.name].state is State.FAILED))
-        for slot in build_views.next_slots(world, job, seen.at, 1):
+    for job in scheduler.jobs.values():
+        if job.name in scheduler.last_success:
+            success.add_metric([job.name], scheduler.last_success[job.name].timestamp())
+        if job.name in scheduler.last_run:
+            failed.add_metric([job.name], int(scheduler.last_run[job.name].state is State.FAILED))
+        for slot in build_views.next_slots(scheduler, job, seen.at, 1):
             following.add_metric([job.name], slot.timestamp())
     yield success
     yield failed
@@ -215,19 +218,19 @@ def _jobs(seen: Snapshot) -> Iterator[Metric]:
 
 
 def _workers(seen: Snapshot) -> Iterator[Metric]:
-    world = seen.world
+    scheduler = seen.scheduler
     every = GaugeMetricFamily(
         "nightshift_worker_metric",
         "What a worker measured or counted last, by its own name.",
         labels=["job", "name"],
     )
-    for job, found in world.metrics.items():
+    for job, found in scheduler.metrics.items():
         for name, value in found.items():
             every.add_metric([job, _label(name)], value)
     yield every
     for name, (about, said) in WELL_KNOWN.items():
         known = GaugeMetricFamily(name, about, labels=["job"])
-        for job, found in world.metrics.items():
+        for job, found in scheduler.metrics.items():
             word = next((each for each in said if each in found), None)
             if word is not None:
                 known.add_metric([job], found[word])
@@ -236,18 +239,18 @@ def _workers(seen: Snapshot) -> Iterator[Metric]:
 
 
 def _backups(seen: Snapshot) -> Iterator[Metric]:
-    world = seen.world
+    scheduler = seen.scheduler
     age = GaugeMetricFamily(
         "nightshift_backup_age_seconds", "Age of the newest verified backup.", labels=["job"]
     )
     size = GaugeMetricFamily(
         "nightshift_backup_size_bytes", "Size of the newest verified backup.", labels=["job"]
     )
-    for job in world.jobs.values():
-        if job.worker == BACKUP_WORKER and job.name in world.last_success:
-            made_at = world.last_success[job.name]
+    for job in scheduler.jobs.values():
+        if job.worker == BACKUP_WORKER and job.name in scheduler.last_success:
+            made_at = scheduler.last_success[job.name]
             age.add_metric([job.name], max(0.0, (seen.at - made_at).total_seconds()))
-            size_bytes = world.metrics.get(job.name, _NOTHING).get("size_bytes")
+            size_bytes = scheduler.metrics.get(job.name, _NOTHING).get("size_bytes")
             if size_bytes is not None:
                 size.add_metric([job.name], size_bytes)
     yield age

@@ -27,8 +27,8 @@ B = TypeVar("B")
 class PostHandlers:
     """Handlers of all POST routes."""
 
-    def __init__(self, ground: HandlerContext) -> None:
-        self._ground = ground
+    def __init__(self, context: HandlerContext) -> None:
+        self._context = context
 
     async def post_run(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.RunBody)
@@ -46,7 +46,7 @@ class PostHandlers:
         return as_json(responses.Cancelled(reply.runs), 202)
 
     async def post_cancel_run(self, request: Request) -> Response:
-        run = self._ground.run(request)
+        run = self._context.run(request)
         reply = await self._submit(request, control_requests.CancelRun(run.id))
         return as_json(responses.Cancelled(reply.runs), 202)
 
@@ -82,15 +82,15 @@ class PostHandlers:
 
     async def post_reload(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.ReloadBody)
-        if body.previous and not StateDir(self._ground.folder).previous.exists():
+        if body.previous and not StateDir(self._context.folder).previous.exists():
             hint = "one is kept as soon as a second text of jobs.yaml was accepted"
             raise HttpError(409, "no earlier text of jobs.yaml is kept", hint)
-        answer = self._ground.desk.submit(_peer(request), Reload(body.previous))
+        answer = self._context.bridge.submit(_peer(request), Reload(body.previous))
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
 
     async def post_notify_test(self, request: Request) -> Response:
         await self._submit(request, control_requests.NotifyTest())
-        answer = self._ground.desk.submit(_peer(request), TestAlert())
+        answer = self._context.bridge.submit(_peer(request), TestAlert())
         outcome = await asyncio.wait_for(asyncio.wrap_future(answer), TEST_S)
         if outcome.cause:
             hint = "notify.slack in jobs.yaml is its URL; nightshift status says what waits"
@@ -100,13 +100,13 @@ class PostHandlers:
     async def _submit(
         self, request: Request, what: control_requests.Request
     ) -> control_requests.Reply:
-        answer = self._ground.desk.submit(_peer(request), what)
+        answer = self._context.bridge.submit(_peer(request), what)
         reply = await asyncio.wait_for(asyncio.wrap_future(answer), REPLY_S)
         return require_ok(reply)
 
     def _opened(self, reply: control_requests.Reply) -> Response:
         """Return the requested run, which is the last one, after its dependencies."""
-        run = self._ground.run_view(self._ground.run_of(reply.runs[-1]))
+        run = self._context.run_view(self._context.run_of(reply.runs[-1]))
         return as_json(responses.Opened(run, reply.runs), 202)
 
     async def _body(self, request: Request, kind: type[B]) -> B:
@@ -123,7 +123,7 @@ class PostHandlers:
         The rest of a large body is read first: many clients read no response before
         they have sent all of it.
         """
-        most, size = self._ground.limits.body_bytes, 0
+        most, size = self._context.limits.body_bytes, 0
         pieces: list[bytes] = []
         async for piece in request.stream():
             size += len(piece)

@@ -44,9 +44,9 @@ PUBLIC = ("/metrics", "/healthz")
 _TEXT = "text/plain"
 
 
-def get_endpoints(ground: HandlerContext) -> list[Endpoint]:
+def get_endpoints(context: HandlerContext) -> list[Endpoint]:
     """Return the GET endpoints."""
-    r = GetHandlers(ground)
+    r = GetHandlers(context)
     return [
         _get("/v1/status", r.get_status, "Get the state of the service", Status),
         _get("/v1/jobs", r.get_jobs, "List the definitions in force", responses.Jobs),
@@ -72,14 +72,14 @@ def get_endpoints(ground: HandlerContext) -> list[Endpoint]:
                  responses.Health, errors=(503,)),
         Endpoint("GET", "/readyz", r.get_ready, "Check that runs are admitted",
                  responses.Readiness, errors=(503,)),
-        Endpoint("GET", "/metrics", MetricsHandler(ground).get_metrics,
+        Endpoint("GET", "/metrics", MetricsHandler(context).get_metrics,
                  "Get metrics for Prometheus", media=_TEXT, errors=(503,)),
     ]  # fmt: skip
 
 
-def post_endpoints(ground: HandlerContext) -> list[Endpoint]:
+def post_endpoints(context: HandlerContext) -> list[Endpoint]:
     """Return the POST endpoints."""
-    a = PostHandlers(ground)
+    a = PostHandlers(context)
     return [
         _post("/v1/jobs/{job}/run", a.post_run, "Run a job now",
               responses.Opened, request_bodies.RunBody, JOB, errors=(409,)),
@@ -110,9 +110,9 @@ def post_endpoints(ground: HandlerContext) -> list[Endpoint]:
     ]  # fmt: skip
 
 
-def endpoints(ground: HandlerContext) -> list[Endpoint]:
+def endpoints(context: HandlerContext) -> list[Endpoint]:
     """Return all endpoints, including the OpenAPI document."""
-    declared = [*get_endpoints(ground), *post_endpoints(ground)]
+    declared = [*get_endpoints(context), *post_endpoints(context)]
     document = OpenApiDocument()
     declared.append(
         Endpoint(
@@ -123,14 +123,14 @@ def endpoints(ground: HandlerContext) -> list[Endpoint]:
     return declared
 
 
-def application(ground: HandlerContext) -> Starlette:
+def application(context: HandlerContext) -> Starlette:
     """Return the application for the UNIX socket, with cross-origin protection."""
-    return _application(endpoints(ground), Middleware(CrossOriginProtection))
+    return _application(endpoints(context), Middleware(CrossOriginProtection))
 
 
-def public_application(ground: HandlerContext) -> Starlette:
+def public_application(context: HandlerContext) -> Starlette:
     """Return the application for the TCP socket, with the `PUBLIC` paths only."""
-    return _application([each for each in endpoints(ground) if each.path in PUBLIC])
+    return _application([each for each in endpoints(context) if each.path in PUBLIC])
 
 
 def _application(declared: list[Endpoint], *middleware: Middleware) -> Starlette:

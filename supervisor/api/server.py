@@ -38,7 +38,7 @@ class ApiServer:
         self,
         path: Path,
         access: Access,
-        desk: LoopBridge,
+        bridge: LoopBridge,
         folder: Path,
         limits: ClientLimits = ClientLimits(),  # noqa: B008 - frozen
     ) -> None:
@@ -46,7 +46,7 @@ class ApiServer:
         self._socket = bind(path, access)
         self._public: socket.socket | None = None
         self._inode = path.stat().st_ino
-        self._desk = desk
+        self._bridge = bridge
         self._folder = folder
         self._limits = limits
         self._is_serving = threading.Event()
@@ -89,30 +89,34 @@ class ApiServer:
     async def _serve(self) -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
         loop.set_exception_handler(_say_in_short)
-        ground = HandlerContext(self._desk, self._folder, self._limits)
+        context = HandlerContext(self._bridge, self._folder, self._limits)
         here, there = dict[LimitedConnection, None](), dict[LimitedConnection, None]()
         listening: list[asyncio.Server] = [
             await loop.create_unix_server(
-                self._protocol_factory(application(ground), UnixConnection, here),
+                self._protocol_factory(application(context), UnixConnection, here),
                 sock=self._socket,
                 backlog=BACKLOG,
             )
         ]
         if self._public is not None:
-            door = self._protocol_factory(public_application(ground), LimitedConnection, there)
-            listening.append(await loop.create_server(door, sock=self._public, backlog=BACKLOG))
+            protocol = self._protocol_factory(
+                public_application(context), LimitedConnection, there
+            )
+            listening.append(
+                await loop.create_server(protocol, sock=self._public, backlog=BACKLOG)
+            )
         self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
         self._is_serving.set()
         await stopped.wait()
         for server in listening:
             server.close()
-        ground.feed.close()
+        context.feed.close()
         await _flush_responses(here, there)
-        for guest in [*here, *there]:
-            guest.transport.abort()
+        for client in [*here, *there]:
+            client.transport.abort()
 
     def _protocol_factory(
-        self, app: Starlette, kind: type[LimitedConnection], guests: dict[LimitedConnection, None]
+        self, app: Starlette, kind: type[LimitedConnection], clients: dict[LimitedConnection, None]
     ) -> Callable[[], LimitedConnection]:
         """Return the factory of protocol objects for one socket."""
         config = UvicornConfig(app, log_config=None, access_log=False, lifespan="off", ws="none")
@@ -121,7 +125,7 @@ class ApiServer:
         # Errors are faults of the service and are still logged.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         state = ServerState()
-        return lambda: kind(config, state, {}, self._limits, guests)
+        return lambda: kind(config, state, {}, self._limits, clients)
 
 
 def _say_in_short(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -145,6 +149,6 @@ async def _flush_responses(*rooms: dict[LimitedConnection, None]) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + FLUSH_LIMIT_S
     while loop.time() < deadline and not all(
-        guest.is_answered for guests in rooms for guest in guests
+        client.is_answered for clients in rooms for client in clients
     ):
         await asyncio.sleep(0.01)

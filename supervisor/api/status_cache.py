@@ -31,31 +31,33 @@ class StatusCache:
         self._jobs: dict[str, _Piece] = {}
         self._runs: dict[int, _Piece] = {}
 
-    def status(self, world: SchedulerState, facts: Facts, now: datetime) -> Status:
+    def status(self, scheduler: SchedulerState, facts: Facts, now: datetime) -> Status:
         """Return the status, in which jobs and runs are already encoded as JSON."""
-        if self._known is not world.jobs:
-            self._known, self._in_file = world.jobs, build_views.jobs_in_file_order(world)
-        self._jobs = {job.name: self._job(world, job, now) for job in self._in_file}
-        self._runs = {run.id: self._run(world, run) for run in build_views.jobs_by_age(world)}
+        if self._known is not scheduler.jobs:
+            self._known, self._in_file = scheduler.jobs, build_views.jobs_in_file_order(scheduler)
+        self._jobs = {job.name: self._job(scheduler, job, now) for job in self._in_file}
+        self._runs = {
+            run.id: self._run(scheduler, run) for run in build_views.jobs_by_age(scheduler)
+        }
         jobs: Any = tuple(piece for _, piece in self._jobs.values())
         runs: Any = tuple(piece for _, piece in self._runs.values())
-        return build_views.summary_view(world, facts, now, jobs, runs)
+        return build_views.summary_view(scheduler, facts, now, jobs, runs)
 
-    def _job(self, world: SchedulerState, job: Job, now: datetime) -> _Piece:
-        mark, slot = world.job_records.get(job.name), world.next_slot.get(job.name)
-        of = (job, world.last_run.get(job.name), slot)
-        is_paused = world.paused is not None or (mark is not None and mark.pause is not None)
+    def _job(self, scheduler: SchedulerState, job: Job, now: datetime) -> _Piece:
+        mark, slot = scheduler.job_records.get(job.name), scheduler.next_slot.get(job.name)
+        of = (job, scheduler.last_run.get(job.name), slot)
+        is_paused = scheduler.paused is not None or (mark is not None and mark.pause is not None)
         if is_paused or (slot is None and job.cron):
-            return (), Raw(_encode(build_views.job_status(world, job, now)))
+            return (), Raw(_encode(build_views.job_status(scheduler, job, now)))
         known = self._jobs.get(job.name)
         if known is not None and _are_same(known[0], of):
             return known
-        return of, Raw(_encode(build_views.job_status(world, job, now)))
+        return of, Raw(_encode(build_views.job_status(scheduler, job, now)))
 
-    def _run(self, world: SchedulerState, run: Run) -> _Piece:
+    def _run(self, scheduler: SchedulerState, run: Run) -> _Piece:
         pid, cause = (
-            build_views.pid_of(world, run),
-            build_views.why_waiting_of(world, run) or run.cause,
+            build_views.pid_of(scheduler, run),
+            build_views.why_waiting_of(scheduler, run) or run.cause,
         )
         known = self._runs.get(run.id)
         if known is not None:

@@ -29,8 +29,8 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 class EventStreams:
     """Factory of the streams; counts readers and wakes event listeners."""
 
-    def __init__(self, desk: LoopBridge, folder: Path, limits: ClientLimits) -> None:
-        self._desk = desk
+    def __init__(self, bridge: LoopBridge, folder: Path, limits: ClientLimits) -> None:
+        self._bridge = bridge
         self._runs_dir = folder / "runs"
         self._limits = limits
         self._readers = 0
@@ -44,7 +44,7 @@ class EventStreams:
         Raises: HttpError 503 if too many streams are open.
         """
         self._require_room()
-        pieces = self._listening(self._desk.newest if after is None else after)
+        pieces = self._listening(self._bridge.newest if after is None else after)
         return Stream(self, pieces, "text/event-stream")
 
     def log(self, run: int, mask: Mask) -> "Stream":
@@ -85,7 +85,7 @@ class EventStreams:
             yield b": changes of runs follow\nretry: 2000\n\n"
             while not self._is_over:
                 changed = self._changed
-                since = self._desk.changes_after(seen)
+                since = self._bridge.changes_after(seen)
                 seen = since.newest
                 if since.missed:
                     yield b"event: missed\ndata: {}\n\n"
@@ -100,9 +100,9 @@ class EventStreams:
         """Yield the log as it grows, in whole lines, until the run has ended."""
         log = LogReader(self._runs_dir, run, mask)
         while True:
-            world = self._desk.world
+            scheduler = self._bridge.scheduler
             is_over = self._is_over or not (
-                world is not None and (run in world.runs or run in world.living)
+                scheduler is not None and (run in scheduler.runs or run in scheduler.live_attempts)
             )
             async for piece in log.new():
                 yield piece
@@ -114,7 +114,7 @@ class EventStreams:
     def _listen(self, more: int) -> None:
         self._listeners += more
         loop = asyncio.get_running_loop()
-        self._desk.on_changes = (
+        self._bridge.on_changes = (
             (lambda: loop.call_soon_threadsafe(self._announce)) if self._listeners else None
         )
 

@@ -39,17 +39,21 @@ _NO = {
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def run_local(wish: RunOptions) -> int:
+def run_local(run_options: RunOptions) -> int:
     """Run the jobs in this process until none is open; exit status 0 only if all succeeded.
 
     Raises:
         CliError: the configuration or the request is rejected.
     """
-    jobs = definitions(paths().config).jobs if wish.every else ()
-    if wish.every and not wish.is_confirmed(wish.chosen(jobs), sys.stdin.isatty()):
+    jobs = definitions(paths().config).jobs if run_options.every else ()
+    if run_options.every and not run_options.is_confirmed(
+        run_options.chosen(jobs), sys.stdin.isatty()
+    ):
         echo("nothing is run")
         return ExitCode.NO
-    return serve(_request(wish), wish.as_json, wish.dry_run, wish.log_level)
+    return serve(
+        _request(run_options), run_options.as_json, run_options.dry_run, run_options.log_level
+    )
 
 
 def serve(
@@ -70,7 +74,7 @@ def serve(
     service.loop.install_signals()
     numbers = _asked(service, request)
     shown = display(as_json)
-    onlooker = ProgressThread(service.desk, numbers, shown)
+    onlooker = ProgressThread(service.bridge, numbers, shown)
     onlooker.poll()
     onlooker.start()
     try:
@@ -89,9 +93,9 @@ def serve(
 class ProgressThread(threading.Thread):
     """Thread that displays the runs of this request from the published state."""
 
-    def __init__(self, desk: LoopBridge, numbers: Sequence[int], shown: Display) -> None:
+    def __init__(self, bridge: LoopBridge, numbers: Sequence[int], shown: Display) -> None:
         super().__init__(name="onlooker", daemon=True)
-        self._desk, self._numbers, self._shown = desk, numbers, shown
+        self._bridge, self._numbers, self._shown = bridge, numbers, shown
         self._known: dict[int, str] = {}
         self._over = threading.Event()
 
@@ -102,8 +106,8 @@ class ProgressThread(threading.Thread):
 
     def poll(self) -> None:
         """Show the runs as last published by the loop."""
-        if self._desk.world is not None:
-            self._shown.show(self._runs(self._desk.world))
+        if self._bridge.scheduler is not None:
+            self._shown.show(self._runs(self._bridge.scheduler))
 
     def close(self) -> None:
         """Stop the thread and show the final state."""
@@ -111,14 +115,16 @@ class ProgressThread(threading.Thread):
         self.join()
         self.poll()
 
-    def _runs(self, world: SchedulerState) -> list[answers.Run]:
+    def _runs(self, scheduler: SchedulerState) -> list[answers.Run]:
         found = []
         for number in self._numbers:
-            run = world.runs.get(number)
+            run = scheduler.runs.get(number)
             if run is not None:
                 self._known[number] = run.job
-                found.append(_shown(build_views.open_run(world, run)))
-            elif (last := world.last_run.get(self._known.get(number, ""))) and last.id == number:
+                found.append(_shown(build_views.open_run(scheduler, run)))
+            elif (
+                last := scheduler.last_run.get(self._known.get(number, ""))
+            ) and last.id == number:
                 found.append(_shown(build_views.run_view(last)))
         return found
 
@@ -148,11 +154,13 @@ def definitions(config: Path) -> Config:
     return loaded.config
 
 
-def _request(wish: RunOptions) -> control_requests.Request:
-    if wish.every:
-        return control_requests.RunAll(wish.only)
-    given = msgspec.json.encode(wish.parameters).decode()
-    return control_requests.RunJobs(wish.jobs, wish.with_deps, given, wish.dry_run)
+def _request(run_options: RunOptions) -> control_requests.Request:
+    if run_options.every:
+        return control_requests.RunAll(run_options.only)
+    given = msgspec.json.encode(run_options.parameters).decode()
+    return control_requests.RunJobs(
+        run_options.jobs, run_options.with_deps, given, run_options.dry_run
+    )
 
 
 def _asked(service: Service, request: control_requests.Request) -> tuple[int, ...]:
@@ -161,7 +169,7 @@ def _asked(service: Service, request: control_requests.Request) -> tuple[int, ..
     Raises:
         CliError: the request is rejected; the service is closed.
     """
-    answer = service.desk.submit(Peer(os.getuid(), os.getpid()), request)
+    answer = service.bridge.submit(Peer(os.getuid(), os.getpid()), request)
     # An idle loop would end at once under until_idle, before the request arrives.
     service.loop.once()
     reply: control_requests.Reply = answer.result(timeout=0)

@@ -70,7 +70,7 @@ class ParseContext:
         self._problems: list[Problem] = []
         self._left_out: list[Problem] = []  # the first problem beyond MOST_KEPT, if any
         self._left_out_count = 0
-        self._purse = size + MOST_ADDED
+        self._budget = size + MOST_ADDED
         self._merged: dict[int, Pairs] = {}
         self._merging: set[int] = set()
 
@@ -166,8 +166,8 @@ class ParseContext:
 
     def spend(self, units: int) -> None:
         """Spend from the budget. Raises: BudgetExceededError when it is exhausted."""
-        self._purse -= units
-        if self._purse < 0:
+        self._budget -= units
+        if self._budget < 0:
             raise BudgetExceededError
 
     def _visit(self, text: str) -> None:

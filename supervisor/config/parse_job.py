@@ -86,7 +86,7 @@ def read_name(doc: ParseContext, name: str, node: Node) -> None:
 
 
 def read_job(
-    doc: ParseContext, name: str, place: int, entry: tuple[Node, Node], ground: Defaults
+    doc: ParseContext, name: str, place: int, entry: tuple[Node, Node], defaults: Defaults
 ) -> ParsedJob | None:
     """Return the job after reporting its problems; None if the entry is not a mapping."""
     key_node, node = entry
@@ -98,30 +98,30 @@ def read_job(
         doc.report(node, path, f"expected a mapping of keys of a job, got {kind_name(node)}")
         return None
     errors_before = doc.errors
-    doc.lenient = _is_disabled(doc, own, ground)
+    doc.lenient = _is_disabled(doc, own, defaults)
     values = read_keys(doc, {key: own[key] for key in own if key in _ABOUT_WORKERS}, TABLE, path)
     is_checkable = doc.errors == errors_before
     rest = {key: own[key] for key in own if key not in _ABOUT_WORKERS}
     values.update(read_keys(doc, rest, TABLE, path))
     doc.lenient = False
-    _check_ways(doc, own, key_node, path, ground)
-    laid = _merge_defaults(ground, own, values)
+    _check_ways(doc, own, key_node, path, defaults)
+    laid = _merge_defaults(defaults, own, values)
     if "worker" in own and not laid.keys() & _WAYS and doc.errors == errors_before:
         doc.report(
             own["worker"][1], (*path, "worker"), "names nothing: what it refers to is unset"
         )
     deps = laid.pop("deps", ())
     assert isinstance(deps, tuple)
-    job = _job(name, place, tuple(named.name for named in deps), laid, ground)
+    job = _job(name, place, tuple(named.name for named in deps), laid, defaults)
     if doc.errors == errors_before:
-        check_late_after(doc, job, {**ground.pairs, **own})
+        check_late_after(doc, job, {**defaults.pairs, **own})
     has_use = is_checkable and job.worker is not None
-    return ParsedJob(job, deps, _use(job, {**ground.pairs, **own}) if has_use else None)
+    return ParsedJob(job, deps, _use(job, {**defaults.pairs, **own}) if has_use else None)
 
 
-def _is_disabled(doc: ParseContext, own: Pairs, ground: Defaults) -> bool:
+def _is_disabled(doc: ParseContext, own: Pairs, defaults: Defaults) -> bool:
     if "enabled" not in own:
-        return ground.values.get("enabled") is False
+        return defaults.values.get("enabled") is False
     try:
         text = doc.text(own["enabled"][1], ())
         return scalars.read_scalar(TABLE["enabled"], text) is False
@@ -130,26 +130,26 @@ def _is_disabled(doc: ParseContext, own: Pairs, ground: Defaults) -> bool:
 
 
 def _check_ways(
-    doc: ParseContext, own: Pairs, key_node: Node, path: tuple[str, ...], ground: Defaults
+    doc: ParseContext, own: Pairs, key_node: Node, path: tuple[str, ...], defaults: Defaults
 ) -> None:
     """Report a job with both worker and command, with neither, or with keys of the other."""
     ways = own.keys() & _WAYS
     if len(ways) == 2:
         doc.report(own["command"][0], (*path, "command"), "expected one of worker and command")
         return
-    if not ways and not ground.pairs.keys() & _WAYS:
+    if not ways and not defaults.pairs.keys() & _WAYS:
         # A misspelled `command` or `worker` is reported already.
         unknown = [name for name in own if name not in TABLE]
         hints = (meant(name, TABLE.keys(), path, doc.nearest).key for name in unknown)
         if not any(key in _WAYS for key in hints):
             doc.report(key_node, path, "expected worker or command, got neither")
         return
-    way = ways.pop() if ways else next(iter(ground.pairs.keys() & _WAYS))
+    way = ways.pop() if ways else next(iter(defaults.pairs.keys() & _WAYS))
     if way == "command":
         for key in _WORKERS_ONLY:
             if key in own:
                 doc.report(own[key][0], (*path, key), "is for a worker; this job has a command")
-    elif "python" in own and _is_built_in(own if way in own else ground.pairs):
+    elif "python" in own and _is_built_in(own if way in own else defaults.pairs):
         doc.report(own["python"][0], (*path, "python"), "is for a worker of your own")
 
 
@@ -158,11 +158,13 @@ def _is_built_in(pairs: Pairs) -> bool:
     return isinstance(node, ScalarNode) and ":" not in node.value
 
 
-def _merge_defaults(ground: Defaults, own: Pairs, values: dict[str, object]) -> dict[str, object]:
+def _merge_defaults(
+    defaults: Defaults, own: Pairs, values: dict[str, object]
+) -> dict[str, object]:
     """Merge the job's values over the defaults; drop defaults that conflict with them."""
-    if not ground.values:
+    if not defaults.values:
         return values
-    laid = dict(ground.values)
+    laid = dict(defaults.values)
     if own.keys() & _WAYS:
         for way in _WAYS:
             laid.pop(way, None)
@@ -175,18 +177,18 @@ def _merge_defaults(ground: Defaults, own: Pairs, values: dict[str, object]) -> 
 
 
 def _job(
-    name: str, place: int, deps: tuple[str, ...], laid: dict[str, object], ground: Defaults
+    name: str, place: int, deps: tuple[str, ...], laid: dict[str, object], defaults: Defaults
 ) -> Job:
-    fields: dict[str, object] = {"timezone": ground.timezone}
+    fields: dict[str, object] = {"timezone": defaults.timezone}
     for key, value in laid.items():
         fields[FIELDS[key]] = value
     command = fields.pop("command", None)
     if command is not None:
         fields["shell" if isinstance(command, str) else "argv"] = command
     cwd, python = fields.get("cwd"), fields.get("python")
-    fields["cwd"] = str(Path(ground.folder, str(cwd))) if cwd else ground.folder
+    fields["cwd"] = str(Path(defaults.folder, str(cwd))) if cwd else defaults.folder
     if isinstance(python, str) and "/" in python:
-        fields["python"] = str(Path(ground.folder, python))
+        fields["python"] = str(Path(defaults.folder, python))
     return Job(name=name, place=place, deps=deps, **fields)  # type: ignore[arg-type]
 
 

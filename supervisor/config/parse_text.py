@@ -79,8 +79,8 @@ def _config(doc: ParseContext, root: Node) -> tuple[Config, list[ParsedJob]]:
         node = default_pairs["command"][0]
         doc.report(node, ("defaults", "command"), "expected one of worker and command")
     defaults = read_keys(doc, default_pairs, TABLE, ("defaults",))
-    ground = Defaults(defaults, default_pairs, str(zone), folder)
-    drafts = _drafts(doc, root, pairs, ground)
+    job_defaults = Defaults(defaults, default_pairs, str(zone), folder)
+    drafts = _drafts(doc, root, pairs, job_defaults)
     fields = {_TOP[name].field or name: value for name, value in values.items()}
     jobs = tuple(draft.job for draft in drafts)
     secrets = doc.secrets.as_tuple()
@@ -103,7 +103,9 @@ def _zone_of_machine(doc: ParseContext, root: Node) -> str:
     return found.name
 
 
-def _drafts(doc: ParseContext, root: Node, pairs: Pairs, ground: Defaults) -> list[ParsedJob]:
+def _drafts(
+    doc: ParseContext, root: Node, pairs: Pairs, job_defaults: Defaults
+) -> list[ParsedJob]:
     if "jobs" in pairs and isinstance(pairs["jobs"][1], SequenceNode):
         hint = 'write "jobs:" and below it "name-of-job: {...}"'
         doc.report(pairs["jobs"][1], ("jobs",), "expected a mapping, got a list", hint)
@@ -114,7 +116,7 @@ def _drafts(doc: ParseContext, root: Node, pairs: Pairs, ground: Defaults) -> li
     if not jobs and doc.errors == errors_before and ("jobs" in pairs or "jobs" not in elsewhere):
         doc.report(pairs["jobs"][0] if "jobs" in pairs else root, ("jobs",), "no jobs")
     entries = enumerate(jobs.items())
-    read = [read_job(doc, name, place, entry, ground) for place, (name, entry) in entries]
+    read = [read_job(doc, name, place, entry, job_defaults) for place, (name, entry) in entries]
     drafts = [draft for draft in read if draft is not None]
     check_deps(doc, drafts, jobs.keys())
     return drafts

@@ -113,9 +113,9 @@ class ForkServerClient:
         packet, _ = ipc.receive(self.control)
         if not packet:
             return None
-        told = msgspec.json.decode(packet, type=ForkServerPacket)
-        self.was_ready |= told.ready
-        return told
+        message = msgspec.json.decode(packet, type=ForkServerPacket)
+        self.was_ready |= message.ready
+        return message
 
     def go_on(self) -> None:
         """Send SIGCONT to the fork server."""

@@ -48,11 +48,11 @@ class OutputTail:
 class HeldRun:
     """The current run and its accounting."""
 
-    def __init__(self, birth: spawn.Spawned, log: run_log.RunLog | OutputTail) -> None:
-        self.pid: int | None = birth.pid  # None: reaped
-        self.untold: int | None = birth.pid  # None: its pid was sent
+    def __init__(self, spawned: spawn.Spawned, log: run_log.RunLog | OutputTail) -> None:
+        self.pid: int | None = spawned.pid  # None: reaped
+        self.unreported_pid: int | None = spawned.pid  # None: its pid was sent
         self.tell_at = time.monotonic() + BRIEF_S
-        self.output: int | None = birth.output  # None: closed; all writers are gone
+        self.output: int | None = spawned.output  # None: closed; all writers are gone
         self.log = log
         self.killed = False  # as a whole, by order: its processes are no strays
         self.cpu_s = 0.0
@@ -61,7 +61,7 @@ class HeldRun:
 
     def pid_once(self) -> dict[str, object]:
         """Return its pid for the first packet about it, later {}."""
-        pid, self.untold = self.untold, None
+        pid, self.unreported_pid = self.unreported_pid, None
         return {} if pid is None else {"pid": pid}
 
     def account(self, usage: typing.Any) -> None:
@@ -86,7 +86,7 @@ class Keeper:
         self._fork_server = fork_server
         self._runs_dir = runs_dir
         self._wakeup = wakeup
-        self._tenant: HeldRun | None = None
+        self._held: HeldRun | None = None
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._poll.register(wakeup, select.POLLIN)
@@ -100,33 +100,37 @@ class Keeper:
         if not process_tree.set_parent_death_signal(self._fork_server, signal.SIGTERM):
             return
         process_tree.adopt_orphans()
-        while self._control is not None or self._tenant is not None:
+        while self._control is not None or self._held is not None:
             ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
             if self._wakeup in ready:
                 os.read(self._wakeup, 4096)
                 if os.getppid() != self._fork_server:
                     self._retire()
-            if self._tenant is not None:
-                if self._tenant.output in ready:
-                    self._read(self._tenant, TURN_BYTES)
-                self._reap(self._tenant)
+            if self._held is not None:
+                if self._held.output in ready:
+                    self._read(self._held, TURN_BYTES)
+                self._reap(self._held)
                 self._tell_pid_in_time()
             if self._control is not None and self._control.fileno() in ready:
                 self._handle_packet(self._control)
 
     def _patience_ms(self) -> int | None:
         """Return the poll timeout in ms; only a tree that is new or being killed needs one."""
-        tenant = self._tenant
-        if tenant is None:
+        held = self._held
+        if held is None:
             return None
-        if tenant.untold is not None:
-            return max(1, round((tenant.tell_at - time.monotonic()) * 1000))
-        return ROUND_MS if tenant.pid is None or tenant.killed else None
+        if held.unreported_pid is not None:
+            return max(1, round((held.tell_at - time.monotonic()) * 1000))
+        return ROUND_MS if held.pid is None or held.killed else None
 
     def _tell_pid_in_time(self) -> None:
-        tenant = self._tenant
-        if tenant is not None and tenant.untold is not None and time.monotonic() >= tenant.tell_at:
-            self._send(tenant.pid_once())
+        held = self._held
+        if (
+            held is not None
+            and held.unreported_pid is not None
+            and time.monotonic() >= held.tell_at
+        ):
+            self._send(held.pid_once())
 
     # --- orders from the supervisor ------------------------------------------
 
@@ -139,55 +143,55 @@ class Keeper:
             order = json.loads(packet)
             if "force" not in order:
                 self._begin(order, descriptors[0] if descriptors else None)
-            elif self._tenant is not None:
-                self._force(self._tenant, order["force"])
+            elif self._held is not None:
+                self._force(self._held, order["force"])
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
 
     def _begin(self, order: spawn.Order, message_fd: int | None) -> None:
         try:
-            birth = spawn.spawn(order, message_fd)
+            spawned = spawn.spawn(order, message_fd)
         except StartError as error:
             self._send({"failed": str(error)})
             return
         run = order["run"]
         log = run_log.RunLog(self._runs_dir, run, order["attempt"]) if run > 0 else OutputTail()
-        self._tenant = HeldRun(birth, log)
-        self._poll.register(birth.output, select.POLLIN)
+        self._held = HeldRun(spawned, log)
+        self._poll.register(spawned.output, select.POLLIN)
 
-    def _force(self, tenant: HeldRun, force: str) -> None:
-        if tenant.pid is None:  # what is left is already being killed
+    def _force(self, held: HeldRun, force: str) -> None:
+        if held.pid is None:  # what is left is already being killed
             return
         if force == "kill":
-            tenant.killed = True
+            held.killed = True
             process_tree.kill(process_tree.children())
         else:
             # Send SIGCONT so that a stopped process can handle SIGTERM.
             for number in (signal.SIGTERM, signal.SIGCONT):
-                _signal_group(tenant.pid, number)
+                _signal_group(held.pid, number)
 
     def _retire(self) -> None:
         if self._control is not None:
             self._poll.unregister(self._control)
             self._control.close()
             self._control = None
-        if self._tenant is not None:
-            self._tenant.killed = True
+        if self._held is not None:
+            self._held.killed = True
             process_tree.kill(process_tree.children())
 
     # --- ends of processes ---------------------------------------------------
 
-    def _reap(self, tenant: HeldRun) -> None:
-        ended, empty = self._reap_dead(tenant)
-        if not empty and (tenant.pid is None or tenant.killed):
+    def _reap(self, held: HeldRun) -> None:
+        ended, empty = self._reap_dead(held)
+        if not empty and (held.pid is None or held.killed):
             if ended:
-                self._send({**tenant.pid_once(), **ended})
-            self._kill_left(tenant)
+                self._send({**held.pid_once(), **ended})
+            self._kill_left(held)
         elif empty:
-            self._finish(tenant, ended)
+            self._finish(held, ended)
 
-    def _reap_dead(self, tenant: HeldRun) -> tuple[dict[str, object], bool]:
+    def _reap_dead(self, held: HeldRun) -> tuple[dict[str, object], bool]:
         """Reap dead children.
 
         Return the packet fields for the run's own process if it was among them, and whether
@@ -199,69 +203,69 @@ class Keeper:
                 dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
                 if dead is None:
                     return ended, False
-                if dead.si_pid == tenant.pid:
-                    self._before_reaping(tenant, dead.si_pid)
+                if dead.si_pid == held.pid:
+                    self._before_reaping(held, dead.si_pid)
                 _, code, usage = os.wait4(dead.si_pid, 0)
             except ChildProcessError:
                 return ended, True
-            tenant.account(usage)
-            if dead.si_pid == tenant.pid:
-                tenant.pid = None
+            held.account(usage)
+            if dead.si_pid == held.pid:
+                held.pid = None
                 ended = {"status": code, "exit_cpu_s": usage.ru_utime + usage.ru_stime}
 
-    def _before_reaping(self, tenant: HeldRun, pid: int) -> None:
+    def _before_reaping(self, held: HeldRun, pid: int) -> None:
         """Kill the group of the run's own process while its pid cannot be reused."""
         left = [child for child in process_tree.children() if child != pid]
         if not left:
             return
-        if not tenant.killed:
-            tenant.strays |= process_tree.names(left)
+        if not held.killed:
+            held.strays |= process_tree.names(left)
         process_tree.kill([pid, *left])
 
-    def _kill_left(self, tenant: HeldRun) -> None:
+    def _kill_left(self, held: HeldRun) -> None:
         left = process_tree.children()
-        if not tenant.killed:
-            new = [pid for pid in left if pid not in tenant.strays]
-            tenant.strays |= process_tree.names(new)
+        if not held.killed:
+            new = [pid for pid in left if pid not in held.strays]
+            held.strays |= process_tree.names(new)
         process_tree.kill(left)
 
-    def _finish(self, tenant: HeldRun, packet: dict[str, object]) -> None:
-        if tenant.output is not None:
-            self._read(tenant, LAST_BYTES)
-        tenant.log.close()
-        if tenant.output is not None:
-            self._stop_reading(tenant, tenant.output)
-        self._tenant = None
-        packet |= tenant.pid_once()
+    def _finish(self, held: HeldRun, packet: dict[str, object]) -> None:
+        if held.output is not None:
+            self._read(held, LAST_BYTES)
+        held.log.close()
+        if held.output is not None:
+            self._stop_reading(held, held.output)
+        self._held = None
+        packet |= held.pid_once()
         packet |= {
             "emptied": True,
-            "strays": tenant.named_strays(),
-            "cpu_s": tenant.cpu_s,
-            "max_rss_bytes": tenant.max_rss_kib * 1024,
+            "strays": held.named_strays(),
+            "cpu_s": held.cpu_s,
+            "max_rss_bytes": held.max_rss_kib * 1024,
         }
-        if isinstance(tenant.log, OutputTail):
-            packet["tail"] = tenant.log.kept.decode(errors="replace")
+        if isinstance(held.log, OutputTail):
+            packet["tail"] = held.log.kept.decode(errors="replace")
         else:
-            packet["log_bytes"] = tenant.log.kept_bytes
-            packet["log_lost"] = tenant.log.lost
-            packet["dropped_bytes"] = tenant.log.dropped_bytes
+            packet["log_bytes"] = held.log.kept_bytes
+            packet["log_lost"] = held.log.lost
+            packet["dropped_bytes"] = held.log.dropped_bytes
         self._send(packet)
 
-    def _read(self, tenant: HeldRun, most: int) -> None:
+    def _read(self, held: HeldRun, most: int) -> None:
         """Move output to the log until there is no more, or about `most` bytes were read."""
         with contextlib.suppress(BlockingIOError):
-            while tenant.output is not None and most > 0:
-                piece = os.read(tenant.output, READ_BYTES)
+            while held.output is not None and most > 0:
+                piece = os.read(held.output, READ_BYTES)
                 if piece:
-                    tenant.log.write(piece)
+                    held.log.write(piece)
                     most -= len(piece)
                 else:
-                    self._stop_reading(tenant, tenant.output)
+                    self._stop_reading(held, held.output)
 
-    def _stop_reading(self, tenant: HeldRun, fd: int) -> None:
+    def _stop_reading(self, held: HeldRun, fd: int) -> None:
         self._poll.unregister(fd)
         os.close(fd)
-        tenant.output = None
+        held.output = None
 
     def _send(self, packet: dict[str, object]) -> None:
         if self._control is not None:

@@ -77,18 +77,18 @@ class KeeperHandle:
         Raises:
             msgspec.MsgspecError: a packet did not come from our keeper's code.
         """
-        told: list[KeeperPacket] = []
-        while len(told) < _PACKETS_A_TURN:
+        packets: list[KeeperPacket] = []
+        while len(packets) < _PACKETS_A_TURN:
             try:
                 packet, _ = ipc.receive(self.control)
             except BlockingIOError:
                 break
             if not packet:
-                return told, False
-            told.append(_decode(packet))
-            if told[-1].emptied or told[-1].failed is not None:
+                return packets, False
+            packets.append(_decode(packet))
+            if packets[-1].emptied or packets[-1].failed is not None:
                 break
-        return told, True
+        return packets, True
 
     def shrink(self) -> list[ReceivedMessages]:
         """Return the last messages of a worker that has ended."""

@@ -12,15 +12,15 @@ def message_event(
     return [events.MessageReceived(at, *key, message) for message in heard]
 
 
-def tree_empty_event(told: KeeperPacket, key: Key, at: events.At) -> events.TreeEmpty:
+def tree_empty_event(packet: KeeperPacket, key: Key, at: events.At) -> events.TreeEmpty:
     """Return the event for the packet that reports an empty tree."""
     return events.TreeEmpty(
         at,
         *key,
-        strays=told.strays,
-        cpu_s=told.cpu_s,
-        max_rss_bytes=told.max_rss_bytes,
-        log_bytes=told.log_bytes,
-        dropped_bytes=told.dropped_bytes,
-        log_lost=told.log_lost,
+        strays=packet.strays,
+        cpu_s=packet.cpu_s,
+        max_rss_bytes=packet.max_rss_bytes,
+        log_bytes=packet.log_bytes,
+        dropped_bytes=packet.dropped_bytes,
+        log_lost=packet.log_lost,
     )

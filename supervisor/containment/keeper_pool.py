@@ -34,7 +34,7 @@ CLOSE_S = 0.5
 LAST_S = 0.1  # for what is left after a clean exit of the fork server
 END_S = 2.0  # for what is left after its death
 _LAST_TURNS = 4
-_NO_NURSERY = (
+_NO_FORK_SERVER = (
     "the process that starts runs ended at once: is the system short of memory or processes?"
 )
 
@@ -42,7 +42,7 @@ _NO_NURSERY = (
 class KeeperPool:
     """The processes of all runs.
 
-    house: variables added to each run's environment, such as TMPDIR.
+    variables: variables added to each run's environment, such as TMPDIR.
     umask, limits: original values that runs get back; limits as (resource, soft, hard).
     spare: pids of children that other code waits for.
     """
@@ -52,7 +52,7 @@ class KeeperPool:
         selector: selectors.BaseSelector,
         runs_dir: Path,
         instance: str,
-        house: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
         umask: int | None = None,
         limits: Sequence[tuple[int, int, int]] = (),
         spare: Collection[int] = (),
@@ -61,7 +61,7 @@ class KeeperPool:
         self.keeper_deaths = 0
         self.rest_at: float | None = None  # monotonic: when idle keepers are ended
         self._look_at: float | None = None
-        self._house = {**(house or {}), "NIGHTSHIFT_INSTANCE": instance}
+        self._variables = {**(variables or {}), "NIGHTSHIFT_INSTANCE": instance}
         self._settings = settings(runs_dir, instance, umask, limits)
         self._spare = spare
         self._fork_server: ForkServerClient | None = None
@@ -77,7 +77,7 @@ class KeeperPool:
         Raises:
             OSError: it cannot be executed.
         """
-        self._fork_server = ForkServerClient(self._settings, {**os.environ, **self._house})
+        self._fork_server = ForkServerClient(self._settings, {**os.environ, **self._variables})
         self._callbacks.add(self._fork_server.control.fileno(), self._on_fork_server_packet)
         with contextlib.suppress(OSError):  # the first launch reports the reason
             self._release(self._new_keeper())  # one keeper in advance
@@ -88,13 +88,13 @@ class KeeperPool:
         self._look_at = self._look_at or at.mono + LOOK_S
         speaks = launch.job.worker is not None
         try:
-            self._hand_over(key, launch_spec.launch_order(launch, self._house), speaks)
+            self._hand_over(key, launch_spec.launch_order(launch, self._variables), speaks)
         except ipc.PacketTooLargeError as error:
             return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
         except ConnectionError:  # the fork server is dead, but its end of file not yet read
             if self._fork_server is None or self._fork_server.was_ready:
                 return [events.KeeperLost(at, *key), events.TreeEmpty(at, *key)]
-            return [events.LaunchFailed(at, *key, _NO_NURSERY)]
+            return [events.LaunchFailed(at, *key, _NO_FORK_SERVER)]
         except OSError as error:
             return [events.LaunchFailed(at, *key, launch_errors.process_refused(error))]
         except ValueError as error:
@@ -235,37 +235,37 @@ class KeeperPool:
     def _on_keeper_packet(self, place: KeeperHandle, at: events.At) -> Happened:
         happened: Happened = []
         try:
-            told, is_there = place.receive()
+            packets, is_there = place.receive()
         except msgspec.MsgspecError:
-            told, is_there = [], False
+            packets, is_there = [], False
             if self._fork_server is not None:
                 self._fork_server.kill(place.number)
-        for packet in told:
+        for packet in packets:
             if place.key is not None:
                 happened += self._to_events(place, place.key, packet, at)
         return happened if is_there else happened + self._on_keeper_lost(place, at)
 
     def _to_events(
-        self, place: KeeperHandle, key: Key, told: KeeperPacket, at: events.At
+        self, place: KeeperHandle, key: Key, packet: KeeperPacket, at: events.At
     ) -> Happened:
         happened: Happened = []
-        if told.pid is not None:
-            happened.append(events.Started(at, *key, told.pid))
-            if place.mail is not None and told.status is None:  # only after it has started
+        if packet.pid is not None:
+            happened.append(events.Started(at, *key, packet.pid))
+            if place.mail is not None and packet.status is None:  # only after it has started
                 self._callbacks.add(place.mail.fd, lambda at: self._on_worker_message(place, at))
-        if told.status is not None:
+        if packet.status is not None:
             happened += self._drain_messages(place, key, at)
-            happened.append(events.Exited(at, *key, told.status, told.exit_cpu_s))
+            happened.append(events.Exited(at, *key, packet.status, packet.exit_cpu_s))
             place.exited = True
-        if told.tail:
-            happened.append(events.MessageReceived(at, *key, protocol.Log("info", told.tail)))
-        if told.emptied:
-            self.strays_killed += len(told.strays)
-            happened.append(keeper_events.tree_empty_event(told, key, at))
-        if told.failed is not None:
+        if packet.tail:
+            happened.append(events.MessageReceived(at, *key, protocol.Log("info", packet.tail)))
+        if packet.emptied:
+            self.strays_killed += len(packet.strays)
+            happened.append(keeper_events.tree_empty_event(packet, key, at))
+        if packet.failed is not None:
             self._close_pipe(place)
-            happened.append(events.LaunchFailed(at, *key, told.failed))
-        if told.emptied or told.failed is not None:
+            happened.append(events.LaunchFailed(at, *key, packet.failed))
+        if packet.emptied or packet.failed is not None:
             del self._taken[key]
             self._release(place)
         return happened
@@ -335,21 +335,23 @@ class KeeperPool:
     def _on_fork_server_packet(self, at: events.At) -> Happened:
         assert self._fork_server is not None
         try:
-            told = self._fork_server.receive()
+            packet = self._fork_server.receive()
         except BlockingIOError:
             return []
-        if told is None:
+        if packet is None:
             return self._on_fork_server_lost(self._fork_server, at)
-        if told.survived:
-            found = [self._places[number] for number in told.survived if number in self._places]
-            return [event for place in found for event in self._survived(place, told.left, at)]
-        place = self._places.get(told.swept or told.unborn or told.born)
+        if packet.survived:
+            found = [self._places[number] for number in packet.survived if number in self._places]
+            return [event for place in found for event in self._survived(place, packet.left, at)]
+        place = self._places.get(packet.swept or packet.unborn or packet.born)
         if place is None:
             return []
-        if told.born:
-            place.pid = told.pid
+        if packet.born:
+            place.pid = packet.pid
             return []
-        return self._not_begun(place, told.error, at) if told.unborn else self._swept(place, at)
+        return (
+            self._not_begun(place, packet.error, at) if packet.unborn else self._swept(place, at)
+        )
 
     def _not_begun(self, place: KeeperHandle, error: str, at: events.At) -> Happened:
         """Return the events for a keeper that was never forked: nothing of its run has begun."""
@@ -370,7 +372,7 @@ class KeeperPool:
         happened: Happened = []
         for place in list(self._places.values()):
             if not lost.was_ready:
-                happened += self._not_begun(place, _NO_NURSERY, at)
+                happened += self._not_begun(place, _NO_FORK_SERVER, at)
             elif left:
                 happened += self._survived(place, left, at)
             else:

@@ -24,10 +24,10 @@ _NO_LIMITS = Limits()
 _encode = msgspec.json.Encoder().encode
 
 
-def launch_order(launch: Launch, house: Mapping[str, str]) -> bytes:
+def launch_order(launch: Launch, variables: Mapping[str, str]) -> bytes:
     """Return the packet that starts this attempt.
 
-    house: variables that every run's environment must contain, inherited or not.
+    variables: variables that every run's environment must contain, inherited or not.
 
     Raises:
         ValueError: a text in the job cannot be encoded.
@@ -39,7 +39,7 @@ def launch_order(launch: Launch, house: Mapping[str, str]) -> bytes:
         "cwd": job.cwd,
         "nice": job.nice,
         "limits": _limits(job.limits),
-        "env": environment(run, job, house),
+        "env": environment(run, job, variables),
         "bare": not job.inherit_env,
     }
     if job.worker is not None:
@@ -60,13 +60,13 @@ def launch_order(launch: Launch, house: Mapping[str, str]) -> bytes:
         raise ValueError(f"its definition cannot be handed to a process: {error}") from error
 
 
-def environment(run: Run, job: Job, house: Mapping[str, str]) -> dict[str, str]:
+def environment(run: Run, job: Job, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of a run beyond those it inherits."""
     plain = {} if job.inherit_env else {"PATH": PLAIN_PATH}
     return {
         **plain,
         "PWD": job.cwd,  # the inherited one names the supervisor's folder
-        **house,
+        **variables,
         **dict(job.env),
         "NIGHTSHIFT_JOB": job.name,
         "NIGHTSHIFT_RUN": str(run.id),
@@ -74,7 +74,7 @@ def environment(run: Run, job: Job, house: Mapping[str, str]) -> dict[str, str]:
         "NIGHTSHIFT_TRIGGER": run.trigger.value,
         "NIGHTSHIFT_ATTEMPT": str(run.attempt),
         "NIGHTSHIFT_TIMEZONE": job.timezone,
-        "NIGHTSHIFT_INSTANCE": house.get("NIGHTSHIFT_INSTANCE", ""),
+        "NIGHTSHIFT_INSTANCE": variables.get("NIGHTSHIFT_INSTANCE", ""),
     }
 
 

@@ -18,12 +18,12 @@ def admit(turn: Turn) -> None:
     """Launch admissible runs until the pool is full or no other run is admissible."""
     while turn.may_admit:
         turn.may_admit = False
-        if turn.world.life is not ServicePhase.SERVING or turn.world.ledger_trouble:
+        if turn.scheduler.life is not ServicePhase.SERVING or turn.scheduler.ledger_trouble:
             return
-        for _, _, number in turn.world.queue:
-            if len(turn.world.living) >= turn.world.config.max_concurrent:
+        for _, _, number in turn.scheduler.queue:
+            if len(turn.scheduler.live_attempts) >= turn.scheduler.config.max_concurrent:
                 return
-            run = turn.world.runs.get(number)
+            run = turn.scheduler.runs.get(number)
             if run is not None and run.state is State.PENDING:
                 _consider(turn, run)
 
@@ -35,40 +35,43 @@ def jobs_depended_on(run: Run, job: Job) -> tuple[str, ...]:
     return job.deps if run.after is None else run.after
 
 
-def why_waiting(world: SchedulerState, run: Run, job: Job) -> str:
+def why_waiting(scheduler: SchedulerState, run: Run, job: Job) -> str:
     """Return why a pending run cannot start now, or "".
 
     Dependencies and the size of the pool are not considered.
     """
-    for other in world.by_job.get(run.job, ()):
+    for other in scheduler.by_job.get(run.job, ()):
         if other == run.id:
             break
-        if other in world.runs:
-            return f"waits for run {other}, which is {world.runs[other].state}"
+        if other in scheduler.runs:
+            return f"waits for run {other}, which is {scheduler.runs[other].state}"
         return f"waits for the processes of run {other} to end"
-    if run.id in world.living:
+    if run.id in scheduler.live_attempts:
         return f"waits for the processes of run {run.id} to end"
-    if (holder := _holder(world, run.batch)) is not None:
-        name = world.living[holder].job.name
+    if (holder := _holder(scheduler, run.batch)) is not None:
+        name = scheduler.live_attempts[holder].job.name
         return f"waits for run {holder} of {name}: all of them run one at a time"
-    if (holder := _holder(world, job.exclusive)) is not None:
-        name = world.living[holder].job.name
+    if (holder := _holder(scheduler, job.exclusive)) is not None:
+        name = scheduler.live_attempts[holder].job.name
         return f"waits for {name} (run {holder}), which holds the group {job.exclusive}"
     return ""
 
 
-def _holder(world: SchedulerState, group: str | None) -> int | None:
+def _holder(scheduler: SchedulerState, group: str | None) -> int | None:
     """Return the id of the live run that holds a group, or None."""
-    return world.groups.get(group) if group else None
+    return scheduler.groups.get(group) if group else None
 
 
 def _consider(turn: Turn, run: Run) -> None:
-    job = turn.world.definition(run.job)
+    job = turn.scheduler.definition(run.job)
     assert job is not None, "a pending run of a removed job is cancelled with it"
     waits = False
     for name in jobs_depended_on(run, job):
         judgement = evaluate(
-            name, run.due, turn.world.recent_runs.get(name, ()), turn.world.last_success.get(name)
+            name,
+            run.due,
+            turn.scheduler.recent_runs.get(name, ()),
+            turn.scheduler.last_success.get(name),
         )
         if isinstance(judgement, Unsatisfied):
             turn.finish(run, Verdict(State.SKIPPED, Reason.DEPENDENCY, judgement.cause))
@@ -76,7 +79,7 @@ def _consider(turn: Turn, run: Run) -> None:
         waits = waits or isinstance(judgement, Waiting)
     if waits:
         return
-    is_held = why_waiting(turn.world, run, job) != ""
+    is_held = why_waiting(turn.scheduler, run, job) != ""
     if jobs_depended_on(run, job):
         run = replace(run, after=())  # dependencies are evaluated until met, then never again
         if is_held:

@@ -21,44 +21,46 @@ from supervisor.core.turn import Turn
 
 def send(turn: Turn) -> None:
     """Start sending a batch if alerts are waiting and no retry delay is pending."""
-    world = turn.world
-    if not world.outbox or world.sending or world.life is ServicePhase.STOPPED:
+    scheduler = turn.scheduler
+    if not scheduler.outbox or scheduler.sending or scheduler.life is ServicePhase.STOPPED:
         return
-    _withhold(turn, lambda row: outbox.with_filter_applied(row, world.config.notify))
-    if not world.outbox or (world.deliver_at is not None and turn.at.mono < world.deliver_at):
+    _withhold(turn, lambda row: outbox.with_filter_applied(row, scheduler.config.notify))
+    if not scheduler.outbox or (
+        scheduler.deliver_at is not None and turn.at.mono < scheduler.deliver_at
+    ):
         return
-    batch = world.outbox[: outbox.BATCH]
-    world.sending = tuple(row.id for row in batch)
-    world.deliver_at = None
+    batch = scheduler.outbox[: outbox.BATCH]
+    scheduler.sending = tuple(row.id for row in batch)
+    scheduler.deliver_at = None
     turn.actions.append(Deliver(batch))
 
 
 def delivered(turn: Turn, event: Delivered) -> None:
     """Record delivered alerts and clear the retry delay, since the channel works."""
-    world, arrived = turn.world, set(event.alerts)
-    for row in world.outbox:
+    scheduler, arrived = turn.scheduler, set(event.alerts)
+    for row in scheduler.outbox:
         if row.id in arrived:
             done = replace(row, delivered_at=turn.now, next_at=None, error="")
             turn.actions.append(Record(done))
             after = f" after {row.attempts} failures" if row.attempts else ""
             turn.note(f"alert {row.id} delivered{after}", job=row.job)
-    world.outbox = tuple(row for row in world.outbox if row.id not in arrived)
-    world.sending = tuple(number for number in world.sending if number not in arrived)
-    world.deliver_at = None
+    scheduler.outbox = tuple(row for row in scheduler.outbox if row.id not in arrived)
+    scheduler.sending = tuple(number for number in scheduler.sending if number not in arrived)
+    scheduler.deliver_at = None
 
 
 def undelivered(turn: Turn, event: Undelivered) -> None:
     """Record the failure of the oldest alert being sent and delay the whole outbox."""
-    world = turn.world
-    if not world.sending:
+    scheduler = turn.scheduler
+    if not scheduler.sending:
         turn.note(f"late word of a delivery: {event.cause}", "debug")
         return
-    number, world.sending = world.sending[0], ()
-    place = next(n for n, row in enumerate(world.outbox) if row.id == number)
-    row = world.outbox[place]
+    number, scheduler.sending = scheduler.sending[0], ()
+    place = next(n for n, row in enumerate(scheduler.outbox) if row.id == number)
+    row = scheduler.outbox[place]
     failures = row.attempts + 1
     wait_s = outbox.retry_delay_s(failures, event.refused, event.retry_after_s)
-    world.deliver_at = turn.at.mono + wait_s
+    scheduler.deliver_at = turn.at.mono + wait_s
     next_at = turn.now + timedelta(seconds=wait_s)
     failed = replace(row, attempts=failures, next_at=next_at, error=event.cause)
     _replace(turn, place, failed)
@@ -73,21 +75,21 @@ def restored(turn: Turn, waiting: tuple[Alert, ...]) -> None:
 
     The rest of the first alert's retry delay applies, at most LONGEST_DELAY_S.
     """
-    world = turn.world
-    world.outbox = waiting
+    scheduler = turn.scheduler
+    scheduler.outbox = waiting
     if waiting and waiting[0].next_at is not None:
         left_s = (waiting[0].next_at - turn.now).total_seconds()
-        world.deliver_at = turn.at.mono + min(max(0.0, left_s), outbox.LONGEST_DELAY_S)
+        scheduler.deliver_at = turn.at.mono + min(max(0.0, left_s), outbox.LONGEST_DELAY_S)
 
 
 def reconsider(turn: Turn, before: Notify) -> None:
     """Reset the retry delay and failure count if the channel differs from `before`."""
-    world = turn.world
-    if world.config.notify.slack == before.slack:
+    scheduler = turn.scheduler
+    if scheduler.config.notify.slack == before.slack:
         return
-    world.deliver_at = None
-    if world.outbox and world.outbox[0].attempts:
-        fresh = replace(world.outbox[0], attempts=0, next_at=None, error="")
+    scheduler.deliver_at = None
+    if scheduler.outbox and scheduler.outbox[0].attempts:
+        fresh = replace(scheduler.outbox[0], attempts=0, next_at=None, error="")
         _replace(turn, 0, fresh)
 
 
@@ -96,7 +98,7 @@ def silence(turn: Turn, incident: int, by: str) -> None:
 
     def judged(row: Alert) -> Alert:
         is_idle = row.incident == incident and row.word == AlertKind.REMINDER
-        is_idle = is_idle and row.id not in turn.world.sending
+        is_idle = is_idle and row.id not in turn.scheduler.sending
         return replace(row, withheld=f"acknowledged by {by}") if is_idle else row
 
     _withhold(turn, judged)
@@ -104,15 +106,15 @@ def silence(turn: Turn, incident: int, by: str) -> None:
 
 def _withhold(turn: Turn, judged: Callable[[Alert], Alert]) -> None:
     """Apply `judged` to each alert and remove withheld alerts from the outbox."""
-    looked_at = [judged(row) for row in turn.world.outbox]
+    looked_at = [judged(row) for row in turn.scheduler.outbox]
     for row in looked_at:
         if row.withheld:
             turn.actions.append(Record(row))
             turn.note(f"alert {row.id} is not sent: {row.withheld}", job=row.job)
-    turn.world.outbox = tuple(row for row in looked_at if not row.withheld)
+    turn.scheduler.outbox = tuple(row for row in looked_at if not row.withheld)
 
 
 def _replace(turn: Turn, place: int, row: Alert) -> None:
     turn.actions.append(Record(row))
-    before = turn.world.outbox
-    turn.world.outbox = (*before[:place], row, *before[place + 1 :])
+    before = turn.scheduler.outbox
+    turn.scheduler.outbox = (*before[:place], row, *before[place + 1 :])

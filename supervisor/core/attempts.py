@@ -43,118 +43,118 @@ _BEYOND = 1e300
 MOST_INTERRUPTIONS = 3
 
 
-def on_started(turn: Turn, event: Started, living: LiveAttempt) -> None:
+def on_started(turn: Turn, event: Started, live: LiveAttempt) -> None:
     """Record the pid of the started process."""
-    attempt = replace(living.attempt, pid=event.pid)
-    turn.set_live(replace(living, attempt=attempt))
+    attempt = replace(live.attempt, pid=event.pid)
+    turn.set_live(replace(live, attempt=attempt))
     turn.actions.append(Record(attempt, soon=True))
 
 
-def on_message(turn: Turn, event: MessageReceived, living: LiveAttempt) -> None:
+def on_message(turn: Turn, event: MessageReceived, live: LiveAttempt) -> None:
     """Process a worker message.
 
     `Done`, `Failed` and the first `Garbage` are kept for the verdict; progress, metrics
     and log lines are published.
     """
-    heard = living.reported
-    run = turn.world.runs.get(event.run)
+    heard = live.reported
+    run = turn.scheduler.runs.get(event.run)
     match event.message:
         case protocol.Progress(done, total, unit) if run is not None:
-            seconds = (turn.now - living.attempt.started_at).total_seconds()
+            seconds = (turn.now - live.attempt.started_at).total_seconds()
             # Zero or negative after the clock was set back.
             rate = done / seconds if seconds > 0 else None
             moved = replace(run, progress=Progress(done, total, unit, rate))
-            turn.world.runs = turn.world.runs.set(run.id, moved)
+            turn.scheduler.runs = turn.scheduler.runs.set(run.id, moved)
         case protocol.Metric(name, value):
-            store_metrics(turn, living.job.name, {name: value})
+            store_metrics(turn, live.job.name, {name: value})
         case protocol.Log(level, text):
             turn.note(text, level, run=run)
         case protocol.Done() as done_:
-            turn.set_live(replace(living, reported=replace(heard, done=done_)))
+            turn.set_live(replace(live, reported=replace(heard, done=done_)))
         case protocol.Failed() as failed:
-            turn.set_live(replace(living, reported=replace(heard, failed=failed)))
+            turn.set_live(replace(live, reported=replace(heard, failed=failed)))
         case protocol.Garbage() as garbage if heard.garbage is None:
-            turn.set_live(replace(living, reported=replace(heard, garbage=garbage)))
+            turn.set_live(replace(live, reported=replace(heard, garbage=garbage)))
         case _:
             pass
 
 
-def on_exited(turn: Turn, event: Exited, living: LiveAttempt) -> None:
+def on_exited(turn: Turn, event: Exited, live: LiveAttempt) -> None:
     """Settle the verdict, the state and `ended_at` when the main process has exited."""
-    own = verdict.from_wait_status(living.job, event.wait_status, living.reported, event.cpu_s)
+    own = verdict.from_wait_status(live.job, event.wait_status, live.reported, event.cpu_s)
     # A worker that reported `done` has succeeded, even if a timeout or cancel came meanwhile.
-    finished = own.state is State.SUCCESS and living.reported.done is not None
-    found = own if living.forced_verdict is None or finished else living.forced_verdict
-    attempt = replace(living.attempt, wait_status=event.wait_status)
-    settle_verdict(turn, replace(living, attempt=attempt), found)
+    finished = own.state is State.SUCCESS and live.reported.done is not None
+    found = own if live.forced_verdict is None or finished else live.forced_verdict
+    attempt = replace(live.attempt, wait_status=event.wait_status)
+    settle_verdict(turn, replace(live, attempt=attempt), found)
 
 
-def on_launch_failed(turn: Turn, event: LaunchFailed, living: LiveAttempt) -> None:
+def on_launch_failed(turn: Turn, event: LaunchFailed, live: LiveAttempt) -> None:
     """Fail the attempt whose process could not be started, and release its place."""
-    settle_verdict(turn, living, living.forced_verdict or verdict.not_launched(event.error))
-    turn.free_place(turn.world.living[event.run])
+    settle_verdict(turn, live, live.forced_verdict or verdict.not_launched(event.error))
+    turn.free_place(turn.scheduler.live_attempts[event.run])
 
 
-def on_keeper_lost(turn: Turn, event: KeeperLost, living: LiveAttempt) -> None:
+def on_keeper_lost(turn: Turn, event: KeeperLost, live: LiveAttempt) -> None:
     """Interrupt the attempt whose keeper died, unless its process has exited."""
-    if not living.exited:
-        settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
+    if not live.exited:
+        settle_verdict(turn, live, live.forced_verdict or verdict.keeper_lost())
 
 
-def on_tree_empty(turn: Turn, event: TreeEmpty, living: LiveAttempt) -> None:
+def on_tree_empty(turn: Turn, event: TreeEmpty, live: LiveAttempt) -> None:
     """Record strays and resource usage of the attempt, and release its place."""
-    if not living.exited:
-        settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
-        living = turn.world.living[event.run]
+    if not live.exited:
+        settle_verdict(turn, live, live.forced_verdict or verdict.keeper_lost())
+        live = turn.scheduler.live_attempts[event.run]
     turn.actions.append(
         Record(
             replace(
-                living.attempt,
+                live.attempt,
                 strays=event.strays,
                 cpu_s=event.cpu_s,
                 max_rss_bytes=event.max_rss_bytes,
             )
         )
     )
-    turn.world.strays_killed += len(event.strays)
-    turn.world.output_bytes_dropped += event.dropped_bytes
-    run = turn.world.runs.get(event.run) or living.outcome
+    turn.scheduler.strays_killed += len(event.strays)
+    turn.scheduler.output_bytes_dropped += event.dropped_bytes
+    run = turn.scheduler.runs.get(event.run) or live.outcome
     if run is not None:
         _usage(turn, run, event)
-    turn.free_place(living)
+    turn.free_place(live)
 
 
-def survived(turn: Turn, event: Survived, living: LiveAttempt) -> None:
+def survived(turn: Turn, event: Survived, live: LiveAttempt) -> None:
     """Open an incident that names the processes that survive SIGKILL, and release the place."""
     named = "; ".join(event.left) or "which ones is not known"
-    cause = f"processes of run {living.run} survive SIGKILL: {named}"
-    turn.open_incident(living.job.name, UNKILLABLE, cause, living.run)
-    if not living.exited:
-        settle_verdict(turn, living, living.forced_verdict or verdict.keeper_lost())
-        living = turn.world.living[living.run]
-    turn.free_place(living)
+    cause = f"processes of run {live.run} survive SIGKILL: {named}"
+    turn.open_incident(live.job.name, UNKILLABLE, cause, live.run)
+    if not live.exited:
+        settle_verdict(turn, live, live.forced_verdict or verdict.keeper_lost())
+        live = turn.scheduler.live_attempts[live.run]
+    turn.free_place(live)
 
 
-def settle_verdict(turn: Turn, living: LiveAttempt, found: Verdict) -> None:
+def settle_verdict(turn: Turn, live: LiveAttempt, found: Verdict) -> None:
     """End the attempt with this verdict and move the run to its next or final state."""
-    run = turn.world.runs[living.run]
-    attempt = replace(living.attempt, ended_at=turn.now, reason=found.reason, cause=found.cause)
+    run = turn.scheduler.runs[live.run]
+    attempt = replace(live.attempt, ended_at=turn.now, reason=found.reason, cause=found.cause)
     turn.actions.append(Record(attempt))
     run = replace(run, exit_status=found.exit_status)
-    if found.state is State.SUCCESS and living.reported.done is not None:
-        result = living.reported.done.result
+    if found.state is State.SUCCESS and live.reported.done is not None:
+        result = live.reported.done.result
         run = replace(run, result_json=msgspec.json.encode(result).decode())
         if not run.dry_run:
             store_metrics(turn, run.job, result)
-    run = _next_state(turn, run, living, found)
-    give_up_at = turn.at.mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S
+    run = _next_state(turn, run, live, found)
+    give_up_at = turn.at.mono + live.job.kill_grace_s + UNKILLABLE_AFTER_S
     turn.set_live(
         replace(
-            living,
+            live,
             attempt=attempt,
             deadline=None,
             kill_at=None,
-            give_up_at=living.give_up_at if living.is_abandoned else give_up_at,
+            give_up_at=live.give_up_at if live.is_abandoned else give_up_at,
             exited=True,
             outcome=None if run.state.is_open else run,
         )
@@ -163,56 +163,56 @@ def settle_verdict(turn: Turn, living: LiveAttempt, found: Verdict) -> None:
 
 def store_metrics(turn: Turn, job: str, found: Mapping[str, protocol.Scalar]) -> None:
     """Store the numeric values among these as the latest metrics of the job."""
-    if turn.world.definition(job) is None:  # the job was removed while the attempt ran
+    if turn.scheduler.definition(job) is None:  # the job was removed while the attempt ran
         return
-    known: PersistentMap[str, float] = turn.world.metrics.get(job) or PersistentMap()
+    known: PersistentMap[str, float] = turn.scheduler.metrics.get(job) or PersistentMap()
     for name, value in found.items():
         if _is_number(value) and (name in known or len(known) < MOST_METRICS):
             known = known.set(name, float(value))
-    turn.world.metrics = turn.world.metrics.set(job, known)
+    turn.scheduler.metrics = turn.scheduler.metrics.set(job, known)
 
 
 def cancel(turn: Turn, run: Run, found: Verdict) -> None:
     """Cancel an open run: at once if it is not running, else by SIGTERM and SIGKILL."""
-    living = turn.world.living.get(run.id)
-    if run.state is State.RUNNING and living is not None:
-        request_end(turn, living, found, living.job.kill_grace_s)
+    live = turn.scheduler.live_attempts.get(run.id)
+    if run.state is State.RUNNING and live is not None:
+        request_end(turn, live, found, live.job.kill_grace_s)
     else:
         final = turn.finish(run, found)
-        if living is not None:  # the process has exited, its tree is not empty
-            turn.set_live(replace(living, outcome=final))
+        if live is not None:  # the process has exited, its tree is not empty
+            turn.set_live(replace(live, outcome=final))
 
 
-def request_end(turn: Turn, living: LiveAttempt, wish: Verdict, grace_s: float) -> None:
-    """Send SIGTERM now and SIGKILL after the grace period, and force the verdict `wish`.
+def request_end(turn: Turn, live: LiveAttempt, forced: Verdict, grace_s: float) -> None:
+    """Send SIGTERM now and SIGKILL after the grace period, and force the verdict `forced`.
 
     A second call sends no second SIGTERM and can only bring SIGKILL forward.
     """
-    if living.exited:
+    if live.exited:
         return
-    is_told = living.kill_at is not None
+    is_told = live.kill_at is not None
     kill_at = turn.at.mono + grace_s
-    if living.kill_at is not None:
-        kill_at = min(kill_at, living.kill_at)
-    turn.set_live(replace(living, forced_verdict=wish, deadline=None, kill_at=kill_at))
+    if live.kill_at is not None:
+        kill_at = min(kill_at, live.kill_at)
+    turn.set_live(replace(live, forced_verdict=forced, deadline=None, kill_at=kill_at))
     if not is_told:
-        turn.actions.append(Signal(living.run, living.attempt.number, KillStep.TERM))
+        turn.actions.append(Signal(live.run, live.attempt.number, KillStep.TERM))
 
 
 def expire(turn: Turn) -> None:
     """Act on each expired timer of a live attempt."""
-    for living in list(turn.world.living.values()):
-        deadline = living.next_deadline()
+    for live in list(turn.scheduler.live_attempts.values()):
+        deadline = live.next_deadline()
         if deadline is not None and deadline <= turn.at.mono:
-            _expire(turn, living)
+            _expire(turn, live)
 
 
 def start_due_retries(turn: Turn) -> None:
     """Enqueue the runs whose retry delay has elapsed."""
-    for number, at in list(turn.world.retry_at.items()):
+    for number, at in list(turn.scheduler.retry_at.items()):
         if at <= turn.at.mono:
             turn.save_run(
-                replace(turn.world.runs[number], state=State.PENDING, next_attempt_at=None)
+                replace(turn.scheduler.runs[number], state=State.PENDING, next_attempt_at=None)
             )
 
 
@@ -225,7 +225,7 @@ def retry_in(turn: Turn, run: Run, delay_s: float, cause: str, reason: Reason | 
         cause=cause,
         next_attempt_at=turn.now + timedelta(seconds=delay_s),
     )
-    turn.world.retry_at = turn.world.retry_at.set(run.id, turn.at.mono + delay_s)
+    turn.scheduler.retry_at = turn.scheduler.retry_at.set(run.id, turn.at.mono + delay_s)
     turn.save_run(waiting)
     turn.note(f"retrying in {delay_s:.0f}s: {cause}", "warning", run=waiting)
     return waiting
@@ -238,12 +238,12 @@ def _is_number(value: protocol.Scalar) -> TypeGuard[float]:
     return abs(value) < _BEYOND
 
 
-def _next_state(turn: Turn, run: Run, living: LiveAttempt, found: Verdict) -> Run:
-    job = turn.world.definition(run.job) or living.job
+def _next_state(turn: Turn, run: Run, live: LiveAttempt, found: Verdict) -> Run:
+    job = turn.scheduler.definition(run.job) or live.job
     if found.state is State.INTERRUPTED:
         return _interrupt(turn, run, found)
     if found.state is State.FAILED and found.reason is not None:
-        is_wanted = turn.world.definition(run.job) is not None and job.enabled
+        is_wanted = turn.scheduler.definition(run.job) is not None and job.enabled
         if is_wanted and retry.is_allowed(job, found.reason, run.retries_used):
             delay_s = retry.delay_s(job, run.retries_used, turn.at.dice)
             again = replace(run, retries_used=run.retries_used + 1)
@@ -253,7 +253,7 @@ def _next_state(turn: Turn, run: Run, living: LiveAttempt, found: Verdict) -> Ru
 
 def _interrupt(turn: Turn, run: Run, found: Verdict) -> Run:
     run = replace(run, interruptions=run.interruptions + 1)
-    known = turn.world.definition(run.job)
+    known = turn.scheduler.definition(run.job)
     if run.interruptions > MOST_INTERRUPTIONS or known is None or not known.enabled:
         return turn.finish(run, found)
     if found.reason is Reason.SHUTDOWN and run.slot is None:
@@ -276,38 +276,38 @@ def _usage(turn: Turn, run: Run, event: TreeEmpty) -> None:
         turn.save_run(changed)
     else:
         turn.actions.append(Record(changed))
-        if turn.world.last_run.get(run.job) is run:
-            turn.world.last_run = turn.world.last_run.set(run.job, changed)
+        if turn.scheduler.last_run.get(run.job) is run:
+            turn.scheduler.last_run = turn.scheduler.last_run.set(run.job, changed)
     if event.strays:
         turn.note(f"left behind and killed: {'; '.join(event.strays)}", "warning", run=changed)
     if event.log_lost:
         turn.note(f"its output was not kept: {event.log_lost}", "warning", run=changed)
 
 
-def _expire(turn: Turn, living: LiveAttempt) -> None:
-    mono, run, number = turn.at.mono, living.run, living.attempt.number
-    if living.give_up_at is not None and living.give_up_at <= mono:
-        if living.is_abandoned:
-            survived(turn, Survived(turn.at, run, number), living)
+def _expire(turn: Turn, live: LiveAttempt) -> None:
+    mono, run, number = turn.at.mono, live.run, live.attempt.number
+    if live.give_up_at is not None and live.give_up_at <= mono:
+        if live.is_abandoned:
+            survived(turn, Survived(turn.at, run, number), live)
         else:
-            _abandon(turn, living)
-    elif living.kill_at is not None and living.kill_at <= mono:
-        give_up_at = mono + living.job.kill_grace_s + UNKILLABLE_AFTER_S
-        turn.set_live(replace(living, kill_at=None, give_up_at=give_up_at))
+            _abandon(turn, live)
+    elif live.kill_at is not None and live.kill_at <= mono:
+        give_up_at = mono + live.job.kill_grace_s + UNKILLABLE_AFTER_S
+        turn.set_live(replace(live, kill_at=None, give_up_at=give_up_at))
         turn.actions.append(Signal(run, number, KillStep.KILL))
-    elif living.deadline is not None and living.deadline <= mono:
-        request_end(turn, living, verdict.timed_out(living.job), living.job.kill_grace_s)
+    elif live.deadline is not None and live.deadline <= mono:
+        request_end(turn, live, verdict.timed_out(live.job), live.job.kill_grace_s)
 
 
-def _abandon(turn: Turn, living: LiveAttempt) -> None:
+def _abandon(turn: Turn, live: LiveAttempt) -> None:
     """Kill the keeper of a tree that outlived SIGKILL, since the keeper may be at fault."""
-    wish = living.forced_verdict or (None if living.exited else verdict.timed_out(living.job))
+    forced = live.forced_verdict or (None if live.exited else verdict.timed_out(live.job))
     turn.set_live(
         replace(
-            living,
-            forced_verdict=wish,
+            live,
+            forced_verdict=forced,
             give_up_at=turn.at.mono + ANSWER_WITHIN_S,
             is_abandoned=True,
         )
     )
-    turn.actions.append(Signal(living.run, living.attempt.number, KillStep.ABANDON))
+    turn.actions.append(Signal(live.run, live.attempt.number, KillStep.ABANDON))

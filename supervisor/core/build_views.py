@@ -31,114 +31,118 @@ from supervisor.core.views import (
 _A_DAY = timedelta(days=1)
 
 
-def status(world: SchedulerState, facts: Facts, now: datetime) -> Status:
+def status(scheduler: SchedulerState, facts: Facts, now: datetime) -> Status:
     """Return the status of the whole service."""
-    jobs = tuple(job_status(world, job, now) for job in jobs_in_file_order(world))
-    runs = tuple(open_run(world, run) for run in jobs_by_age(world))
-    return summary_view(world, facts, now, jobs, runs)
+    jobs = tuple(job_status(scheduler, job, now) for job in jobs_in_file_order(scheduler))
+    runs = tuple(open_run(scheduler, run) for run in jobs_by_age(scheduler))
+    return summary_view(scheduler, facts, now, jobs, runs)
 
 
 def summary_view(
-    world: SchedulerState,
+    scheduler: SchedulerState,
     facts: Facts,
     now: datetime,
     jobs: tuple[JobStatus, ...],
     runs: tuple[RunView, ...],
 ) -> Status:
     """Return the status of the service with the given views of jobs and open runs."""
-    problems = world.problems
+    problems = scheduler.problems
     error = ": ".join(filter(None, (problems[0].path, problems[0].message))) if problems else ""
-    pause = world.pause_over("", now)
+    pause = scheduler.pause_over("", now)
     return Status(
         version=facts.version,
         pid=facts.pid,
         started_at=facts.started_at,
-        life=str(world.life),
-        timezone=world.config.timezone,
+        life=str(scheduler.life),
+        timezone=scheduler.config.timezone,
         config=ConfigStatus(facts.config_path, facts.config_loaded_at, error, problems),
         tick=facts.tick,
-        pool=Pool(world.config.max_concurrent, len(world.living), world.pending()),
+        pool=Pool(
+            scheduler.config.max_concurrent, len(scheduler.live_attempts), scheduler.pending()
+        ),
         paused=None if pause is None else PauseView(pause.until, pause.by, pause.reason),
-        notes=notes(world, now),
-        ledger_error=world.ledger_trouble,
+        notes=notes(scheduler, now),
+        ledger_error=scheduler.ledger_trouble,
         metrics=facts.metrics,
-        strays_killed=world.strays_killed,
+        strays_killed=scheduler.strays_killed,
         keeper_deaths=facts.keeper_deaths,
         log_lines_dropped=facts.log_lines_dropped,
         heartbeat_failures=facts.heartbeat_failures,
-        alerts=alerts_view(world),
+        alerts=alerts_view(scheduler),
         jobs=jobs,
         runs=runs,
-        incidents=tuple(incident_view(world, each) for each in world.incidents.values()),
+        incidents=tuple(incident_view(scheduler, each) for each in scheduler.incidents.values()),
     )
 
 
-def notes(world: SchedulerState, now: datetime) -> tuple[str, ...]:
+def notes(scheduler: SchedulerState, now: datetime) -> tuple[str, ...]:
     """Return notes about a clock that was set back or a zone changed within the last day."""
     found = []
-    clock = world.incidents.get(("", CLOCK))
-    if clock is not None and world.silent_until is not None:
+    clock = scheduler.incidents.get(("", CLOCK))
+    if clock is not None and scheduler.silent_until is not None:
         found.append(clock.cause)
-    if world.zone_changed is not None and now - world.zone_changed[0] < _A_DAY:
-        found.append(world.zone_changed[1])
+    if scheduler.zone_changed is not None and now - scheduler.zone_changed[0] < _A_DAY:
+        found.append(scheduler.zone_changed[1])
     return tuple(found)
 
 
-def jobs_in_file_order(world: SchedulerState) -> list[Job]:
+def jobs_in_file_order(scheduler: SchedulerState) -> list[Job]:
     """Return the jobs in the order of jobs.yaml."""
-    return sorted(world.jobs.values(), key=lambda job: job.place)
+    return sorted(scheduler.jobs.values(), key=lambda job: job.place)
 
 
-def jobs_by_age(world: SchedulerState) -> list[Run]:
+def jobs_by_age(scheduler: SchedulerState) -> list[Run]:
     """Return the open runs, earliest due time first."""
-    return sorted(world.runs.values(), key=_age)
+    return sorted(scheduler.runs.values(), key=_age)
 
 
-def job_status(world: SchedulerState, job: Job, now: datetime) -> JobStatus:
+def job_status(scheduler: SchedulerState, job: Job, now: datetime) -> JobStatus:
     """Return the pause, the last result and the next slot of a job."""
-    pause = world.pause_over(job.name, now)
-    last = world.last_run.get(job.name)
+    pause = scheduler.pause_over(job.name, now)
+    last = scheduler.last_run.get(job.name)
     return JobStatus(
         name=job.name,
         enabled=job.enabled,
         paused_until=None if pause is None else pause.until,
         is_paused=pause is not None,
-        next_at=next(iter(next_slots(world, job, now, 1)), None),
+        next_at=next(iter(next_slots(scheduler, job, now, 1)), None),
         last=None if last is None else _last(last),
     )
 
 
-def next_slots(world: SchedulerState, job: Job, now: datetime, most: int) -> list[datetime]:
+def next_slots(scheduler: SchedulerState, job: Job, now: datetime, most: int) -> list[datetime]:
     """Return at most `most` upcoming slots that would run.
 
     Slots within a pause are left out. A disabled job has none.
     """
     if not job.enabled or not job.cron:
         return []
-    pause = world.pause_over(job.name, now)
+    pause = scheduler.pause_over(job.name, now)
     if pause is not None and pause.until is None:
         return []
-    known = world.next_slot.get(job.name)
+    known = scheduler.next_slot.get(job.name)
     if pause is None and known is not None and most == 1:
         return [known]
-    mark = world.job_records.get(job.name)
+    mark = scheduler.job_records.get(job.name)
     since = max(now, mark.seen_until if mark else now)
     if pause is not None and pause.until is not None:
         # A pause excludes its end: a slot at that instant runs.
         since = max(since, pause.until - timedelta(microseconds=1))
-    calendar = world.calendar(job, since)
+    calendar = scheduler.calendar(job, since)
     return [slot for slot, _ in zip(calendar.slots_after(since), range(most), strict=False)]
 
 
-def open_run(world: SchedulerState, run: Run) -> RunView:
+def open_run(scheduler: SchedulerState, run: Run) -> RunView:
     """Return the view of an open run, with its pid and what it waits for."""
-    return run_view(run, pid=pid_of(world, run), cause=why_waiting_of(world, run) or run.cause)
+    return run_view(
+        run, pid=pid_of(scheduler, run), cause=why_waiting_of(scheduler, run) or run.cause
+    )
 
 
-def pid_of(world: SchedulerState, run: Run) -> int | None:
+def pid_of(scheduler: SchedulerState, run: Run) -> int | None:
     """Return the pid of an open run's process, or None if no process is running."""
-    living = world.living.get(run.id)
-    return living.attempt.pid if living is not None and not living.exited else None
+    live = scheduler.live_attempts.get(run.id)
+    return live.attempt.pid if live is not None and not live.exited else None
 
 
 def run_view(
@@ -172,38 +176,38 @@ def run_view(
     )
 
 
-def why_waiting_of(world: SchedulerState, run: Run) -> str:
+def why_waiting_of(scheduler: SchedulerState, run: Run) -> str:
     """Return what a pending run waits for, or "" for other runs. Never recorded."""
-    job = world.definition(run.job)
+    job = scheduler.definition(run.job)
     if run.state is not State.PENDING or job is None:
         return ""
-    if world.ledger_trouble:
-        return f"waits for the ledger: {world.ledger_trouble}"
+    if scheduler.ledger_trouble:
+        return f"waits for the ledger: {scheduler.ledger_trouble}"
     for name in jobs_depended_on(run, job):
         found = evaluate(
-            name, run.due, world.recent_runs.get(name, ()), world.last_success.get(name)
+            name, run.due, scheduler.recent_runs.get(name, ()), scheduler.last_success.get(name)
         )
         if isinstance(found, Waiting):
             return f"waits for run {found.run} of {found.job}"
-    places = world.config.max_concurrent
-    return why_waiting(world, run, job) or f"waits for one of {places} places in the pool"
+    places = scheduler.config.max_concurrent
+    return why_waiting(scheduler, run, job) or f"waits for one of {places} places in the pool"
 
 
-def incident_view(world: SchedulerState, incident: Incident) -> IncidentView:
+def incident_view(scheduler: SchedulerState, incident: Incident) -> IncidentView:
     """Return the view of an incident for the API, with the number of its waiting alerts."""
     stored = set(IncidentView.__struct_fields__) - {"undelivered"}
-    undelivered = sum(alert.incident == incident.id for alert in world.outbox)
+    undelivered = sum(alert.incident == incident.id for alert in scheduler.outbox)
     return IncidentView(
         **{name: getattr(incident, name) for name in stored}, undelivered=undelivered
     )
 
 
-def alerts_view(world: SchedulerState) -> AlertsView:
+def alerts_view(scheduler: SchedulerState) -> AlertsView:
     """Return the delivery state: the channel, the waiting alerts and the last error."""
-    oldest = world.outbox[0] if world.outbox else None
+    oldest = scheduler.outbox[0] if scheduler.outbox else None
     return AlertsView(
-        channel="none" if world.config.notify.slack is None else "slack",
-        waiting=len(world.outbox),
+        channel="none" if scheduler.config.notify.slack is None else "slack",
+        waiting=len(scheduler.outbox),
         failures=0 if oldest is None else oldest.attempts,
         error="" if oldest is None else oldest.error,
         next_at=None if oldest is None else oldest.next_at,

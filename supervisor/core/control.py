@@ -92,14 +92,14 @@ def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case RunAll(only):
             return _run_all(turn, only)
         case CancelJob(job):
-            found = turn.world.open_runs_of(_job(turn, job).name)
+            found = turn.scheduler.open_runs_of(_job(turn, job).name)
             if not found:
                 raise RequestRefusedError(ReplyStatus.CONFLICT, f"no run of {job} is open")
             return _cancel(turn, found, by)
         case CancelRun(run):
-            if run not in turn.world.runs:
+            if run not in turn.scheduler.runs:
                 raise RequestRefusedError(ReplyStatus.CONFLICT, f"run {run} is not open")
-            return _cancel(turn, [turn.world.runs[run]], by)
+            return _cancel(turn, [turn.scheduler.runs[run]], by)
         case PauseJob():
             return _pause(turn, request, by)
         case ResumeJob(job, from_now):
@@ -109,7 +109,7 @@ def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case RestoreBackup():
             return _restore(turn, request)
         case NotifyTest():
-            if turn.world.config.notify.slack is None:
+            if turn.scheduler.config.notify.slack is None:
                 hint = "set notify: {slack: URL of a Slack webhook} in jobs.yaml"
                 raise RequestRefusedError(ReplyStatus.CONFLICT, "no channel is configured", hint)
             return ()
@@ -142,10 +142,10 @@ def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:
 def _run_all(turn: Turn, only: tuple[str, ...]) -> list[int]:
     _require_serving(turn)
     chosen = [_job(turn, name).name for name in only]
-    in_file = sorted(turn.world.jobs.values(), key=lambda job: job.place)
+    in_file = sorted(turn.scheduler.jobs.values(), key=lambda job: job.place)
     names = [job.name for job in in_file if job.enabled and (not only or job.name in chosen)]
-    jobs = [turn.world.jobs[name] for name in dependencies.in_order(names, _deps(turn))]
-    disabled = [name for name in chosen if not turn.world.jobs[name].enabled]
+    jobs = [turn.scheduler.jobs[name] for name in dependencies.in_order(names, _deps(turn))]
+    disabled = [name for name in chosen if not turn.scheduler.jobs[name].enabled]
     if disabled:
         raise RequestRefusedError(ReplyStatus.CONFLICT, f"{disabled[0]} is disabled in jobs.yaml")
     if not jobs:
@@ -191,11 +191,12 @@ def _restore(turn: Turn, request: RestoreBackup) -> list[int]:
 
 
 def _require_serving(turn: Turn) -> None:
-    if turn.world.life is not ServicePhase.SERVING:
+    if turn.scheduler.life is not ServicePhase.SERVING:
         raise RequestRefusedError(ReplyStatus.UNAVAILABLE, "the supervisor is stopping")
-    if turn.world.ledger_trouble:
+    if turn.scheduler.ledger_trouble:
         raise RequestRefusedError(
-            ReplyStatus.UNAVAILABLE, f"the ledger cannot be written: {turn.world.ledger_trouble}"
+            ReplyStatus.UNAVAILABLE,
+            f"the ledger cannot be written: {turn.scheduler.ledger_trouble}",
         )
 
 
@@ -234,7 +235,7 @@ def _pause(turn: Turn, request: PauseJob, by: str) -> tuple[int, ...]:
 
 
 def _resume(turn: Turn, name: str, from_now: bool) -> tuple[int, ...]:
-    jobs = [_job(turn, name)] if name else list(turn.world.jobs.values())
+    jobs = [_job(turn, name)] if name else list(turn.scheduler.jobs.values())
     if name:
         turn.update_job_record(name, pause=None)
     else:
@@ -243,21 +244,21 @@ def _resume(turn: Turn, name: str, from_now: bool) -> tuple[int, ...]:
         for job in jobs:
             turn.rewind_seen_until(job)
         if not name:
-            turn.world.silent_until = None
+            turn.scheduler.silent_until = None
             turn.close_incidents("", CLOCK)
-            if turn.world.last_tick is not None:
-                turn.actions.append(RecordTick(turn.world.last_tick, None))
+            if turn.scheduler.last_tick is not None:
+                turn.actions.append(RecordTick(turn.scheduler.last_tick, None))
     return ()
 
 
 def _pause_all(turn: Turn, pause: Pause | None) -> None:
-    turn.world.paused = pause
+    turn.scheduler.paused = pause
     turn.actions.append(RecordPause(pause))
 
 
 def _ack(turn: Turn, request: AckIncident, by: str) -> tuple[int, ...]:
     # An incident of an intermittent failure may be closed at the moment of its ack.
-    for known in (*turn.world.incidents.values(), *turn.world.closed.values()):
+    for known in (*turn.scheduler.incidents.values(), *turn.scheduler.closed.values()):
         if known.id == request.incident:
             until = turn.now + timedelta(seconds=request.for_s)
             turn.put_incident(incidents.acknowledge(known, until, by, request.reason))
@@ -269,13 +270,13 @@ def _ack(turn: Turn, request: AckIncident, by: str) -> tuple[int, ...]:
 
 
 def _job(turn: Turn, name: str) -> Job:
-    job = turn.world.jobs.get(name)
+    job = turn.scheduler.jobs.get(name)
     if job is not None:
         return job
-    near = difflib.get_close_matches(name, turn.world.jobs, 1)
+    near = difflib.get_close_matches(name, turn.scheduler.jobs, 1)
     hint = f'did you mean "{near[0]}"?' if near else "nightshift jobs lists them"
     raise RequestRefusedError(ReplyStatus.UNKNOWN, f'no job is called "{name}"', hint)
 
 
 def _deps(turn: Turn) -> dict[str, tuple[str, ...]]:
-    return {name: job.deps for name, job in turn.world.jobs.items()}
+    return {name: job.deps for name, job in turn.scheduler.jobs.items()}

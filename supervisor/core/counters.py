@@ -79,15 +79,15 @@ class Counters(Struct, frozen=True):
 
 
 def count(
-    tally: Counters, changed: Iterable[Run], actions: Iterable[Action], world: SchedulerState
+    tally: Counters, changed: Iterable[Run], actions: Iterable[Action], scheduler: SchedulerState
 ) -> Counters:
-    """Return the tally after a turn, with the changed runs of jobs that `world` defines."""
+    """Return the tally after a turn, with the changed runs of jobs that `scheduler` defines."""
     for run in changed:
-        if not run.state.is_open and not run.dry_run and world.definition(run.job):
+        if not run.state.is_open and not run.dry_run and scheduler.definition(run.job):
             tally = _count_run(tally, run)
     for action in actions:
         match action:
-            case Record(MissedRange(job=job, count=slots)) if world.definition(job):
+            case Record(MissedRange(job=job, count=slots)) if scheduler.definition(job):
                 tally = _count_missed(tally, job, slots)
     return tally
 
@@ -97,9 +97,9 @@ def tick(tally: Counters, lateness_s: float) -> Counters:
     return replace(tally, lateness=tally.lateness.add(LATENESSES_S, lateness_s))
 
 
-def restricted_to(tally: Counters, world: SchedulerState) -> Counters:
-    """Return the tally without jobs that `world` does not define."""
-    known = world.definition
+def restricted_to(tally: Counters, scheduler: SchedulerState) -> Counters:
+    """Return the tally without jobs that `scheduler` does not define."""
+    known = scheduler.definition
     runs = {key: value for key, value in tally.runs.items() if known(key[0])}
     durations = {job: value for job, value in tally.durations.items() if known(job)}
     missed = {job: value for job, value in tally.missed.items() if known(job)}

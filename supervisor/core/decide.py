@@ -1,4 +1,4 @@
-"""Pure state transition function: `decide(world, event) -> (world, actions)`.
+"""Pure state transition function: `decide(scheduler, event) -> (scheduler, actions)`.
 
 TABLE maps the state of a run and the type of an attempt event to a rule. It is
 complete: a pair that is not listed changes nothing and logs one note. `next_wakeup`
@@ -81,9 +81,9 @@ TABLE: dict[State, dict[type[AttemptEvent], Rule]] = {
 }
 
 
-def decide(world: SchedulerState, event: Event) -> tuple[SchedulerState, tuple[Action, ...]]:
+def decide(scheduler: SchedulerState, event: Event) -> tuple[SchedulerState, tuple[Action, ...]]:
     """Return the state after an event and the actions to perform, in order."""
-    turn = Turn(world, event.at)
+    turn = Turn(scheduler, event.at)
     match event:
         case (
             Started()
@@ -126,19 +126,19 @@ def decide(world: SchedulerState, event: Event) -> tuple[SchedulerState, tuple[A
             assert_never(event)
     admit(turn)
     alert_delivery.send(turn)
-    return turn.world, tuple(turn.actions)
+    return turn.scheduler, tuple(turn.actions)
 
 
-def next_wakeup(world: SchedulerState) -> float | None:
+def next_wakeup(scheduler: SchedulerState) -> float | None:
     """Return the monotonic time of the nearest timer, or None if no timer is set."""
     nearest = [
-        at for living in world.living.values() if (at := living.next_deadline()) is not None
+        at for live in scheduler.live_attempts.values() if (at := live.next_deadline()) is not None
     ]
-    nearest.extend(world.retry_at.values())
-    if world.stop_by is not None:
-        nearest.append(world.stop_by)
-    if world.deliver_at is not None and world.outbox and not world.sending:
-        nearest.append(world.deliver_at)
+    nearest.extend(scheduler.retry_at.values())
+    if scheduler.stop_by is not None:
+        nearest.append(scheduler.stop_by)
+    if scheduler.deliver_at is not None and scheduler.outbox and not scheduler.sending:
+        nearest.append(scheduler.deliver_at)
     return min(nearest, default=None)
 
 
@@ -148,17 +148,17 @@ def next_minute(instant: datetime) -> datetime:
 
 
 def _attempt(turn: Turn, event: AttemptEvent) -> None:
-    living = turn.world.living.get(event.run)
-    if living is None or living.attempt.number != event.attempt:
+    live = turn.scheduler.live_attempts.get(event.run)
+    if live is None or live.attempt.number != event.attempt:
         kind = type(event).__name__
         turn.note(f"late word of run {event.run}.{event.attempt}: {kind}", "debug")
         return
-    run = turn.world.runs.get(event.run) or living.outcome
+    run = turn.scheduler.runs.get(event.run) or live.outcome
     state = run.state if run is not None else State.INTERRUPTED
     rule = TABLE[state].get(type(event))
     if rule is None:
         turn.note(f"{type(event).__name__} of a run that is {state}", "debug", run=run)
         return
-    rule(turn, event, living)
-    if event.run not in turn.world.living:
+    rule(turn, event, live)
+    if event.run not in turn.scheduler.live_attempts:
         shutdown.stop_if_idle(turn)

@@ -18,22 +18,22 @@ def internal_error(turn: Turn, event: InternalError) -> None:
     """Fail the run concerned, and open an `internal` incident of its job or of the service."""
     cause = f"internal error in {event.where}: {event.cause}"
     if event.where in _OF_DELIVERY:  # else no alert would ever be sent again
-        turn.world.sending = ()
-        turn.world.deliver_at = turn.at.mono + outbox.SLOW_S
+        turn.scheduler.sending = ()
+        turn.scheduler.deliver_at = turn.at.mono + outbox.SLOW_S
     if not (event.run and _fail(turn, event, Verdict(State.FAILED, Reason.INTERNAL, cause))):
         turn.open_incident("", incidents.INTERNAL, cause)
 
 
 def _fail(turn: Turn, event: InternalError, found: Verdict) -> bool:
     """End the run, and return whether its job has an open `internal` incident."""
-    living, run = turn.world.living.get(event.run), turn.world.runs.get(event.run)
-    if living is not None and not living.exited:
+    live, run = turn.scheduler.live_attempts.get(event.run), turn.scheduler.runs.get(event.run)
+    if live is not None and not live.exited:
         if not event.is_empty:
-            turn.actions.append(Signal(living.run, living.attempt.number, KillStep.KILL))
-        attempts.settle_verdict(turn, living, found)
+            turn.actions.append(Signal(live.run, live.attempt.number, KillStep.KILL))
+        attempts.settle_verdict(turn, live, found)
     elif run is not None and run.state.is_open:
         attempts.cancel(turn, run, found)
-    if living is not None and event.is_empty:
-        turn.free_place(turn.world.living[living.run])
+    if live is not None and event.is_empty:
+        turn.free_place(turn.scheduler.live_attempts[live.run])
     job = "" if run is None else run.job
-    return (job, incidents.INTERNAL) in turn.world.incidents
+    return (job, incidents.INTERNAL) in turn.scheduler.incidents

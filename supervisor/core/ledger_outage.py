@@ -14,13 +14,13 @@ from supervisor.core.turn import Turn
 
 def on_write_failed(turn: Turn, event: LedgerWriteFailed) -> None:
     """Open the incident, and put launches that were not performed back into the queue."""
-    if not turn.world.ledger_trouble:
+    if not turn.scheduler.ledger_trouble:
         turn.open_incident("", incidents.LEDGER, f"the ledger cannot be written: {event.cause}")
-    turn.world.ledger_trouble = event.cause
+    turn.scheduler.ledger_trouble = event.cause
     for number, attempt in event.launches:
-        living = turn.world.living.get(number)
-        run = turn.world.runs.get(number)
-        if living is None or run is None or living.attempt.number != attempt:
+        live = turn.scheduler.live_attempts.get(number)
+        run = turn.scheduler.runs.get(number)
+        if live is None or run is None or live.attempt.number != attempt:
             turn.actions.append(Note("error", f"run {number} was not launched and is not known"))
         else:
             turn.undo_launch(replace(run, cause=f"waits for the ledger: {event.cause}"))
@@ -28,7 +28,7 @@ def on_write_failed(turn: Turn, event: LedgerWriteFailed) -> None:
 
 def on_recovered(turn: Turn, event: LedgerRecovered) -> None:
     """Close the incident and admit runs again; fill a ledger that replaced a damaged one."""
-    turn.world.ledger_trouble = ""
+    turn.scheduler.ledger_trouble = ""
     if event.damage:
         _record_everything(turn)
         turn.open_incident("", incidents.DAMAGE, event.damage)
@@ -38,25 +38,25 @@ def on_recovered(turn: Turn, event: LedgerRecovered) -> None:
 
 def damaged(turn: Turn, event: LedgerDamaged) -> None:
     """Open the incident of damaged rows, unless it is open already."""
-    if ("", incidents.DAMAGE) not in turn.world.incidents:
+    if ("", incidents.DAMAGE) not in turn.scheduler.incidents:
         turn.open_incident("", incidents.DAMAGE, event.cause)
 
 
 def _record_everything(turn: Turn) -> None:
     """Record everything that a start restores."""
-    world = turn.world
-    living = world.living.values()
+    scheduler = turn.scheduler
+    live = scheduler.live_attempts.values()
     rows: list[Row] = [
-        *world.last_run.values(),
-        *(each.outcome for each in living if each.outcome is not None),
-        *world.runs.values(),
-        *(each.attempt for each in living),
-        *world.job_records.values(),
-        *world.incidents.values(),
-        *world.closed.values(),
-        *world.outbox,
+        *scheduler.last_run.values(),
+        *(each.outcome for each in live if each.outcome is not None),
+        *scheduler.runs.values(),
+        *(each.attempt for each in live),
+        *scheduler.job_records.values(),
+        *scheduler.incidents.values(),
+        *scheduler.closed.values(),
+        *scheduler.outbox,
     ]
     turn.actions += [Record(row) for row in rows]
-    turn.actions.append(RecordPause(world.paused))
-    if world.last_tick is not None:
-        turn.actions.append(RecordTick(world.last_tick, world.silent_until))
+    turn.actions.append(RecordPause(scheduler.paused))
+    if scheduler.last_tick is not None:
+        turn.actions.append(RecordTick(scheduler.last_tick, scheduler.silent_until))

@@ -15,19 +15,19 @@ from supervisor.core.verdict import cancelled
 
 def reloaded(turn: Turn, event: Reloaded) -> None:
     """Put a new version of jobs.yaml in force."""
-    world = turn.world
-    before, notify, config = world.jobs, world.config.notify, event.config
-    if config.timezone != world.config.timezone:
-        _tell_of_zone(turn, world.config.timezone, config.timezone)
-    for key in config_diff.at_next_start(world.config, config):
+    scheduler = turn.scheduler
+    before, notify, config = scheduler.jobs, scheduler.config.notify, event.config
+    if config.timezone != scheduler.config.timezone:
+        _tell_of_zone(turn, scheduler.config.timezone, config.timezone)
+    for key in config_diff.at_next_start(scheduler.config, config):
         turn.note(f"{key} of jobs.yaml takes effect at the next start", "warning")
     # The sockets of these are opened once, at the start.
-    world.config = replace(config, api=world.config.api, metrics=world.config.metrics)
+    scheduler.config = replace(config, api=scheduler.config.api, metrics=scheduler.config.metrics)
     alert_delivery.reconsider(turn, notify)
-    world.problems = ()
-    world.jobs = type(world.jobs)({job.name: job for job in config.jobs})
+    scheduler.problems = ()
+    scheduler.jobs = type(scheduler.jobs)({job.name: job for job in config.jobs})
     for name in before:
-        if name not in world.jobs:
+        if name not in scheduler.jobs:
             _remove(turn, name)
     for job in config.jobs:
         _take(turn, before.get(job.name), job)
@@ -42,7 +42,7 @@ def _tell_of_zone(turn: Turn, before: str, after: str) -> None:
     The zone of the machine may have changed, rather than jobs.yaml.
     """
     said = f"the time zone changed from {before} to {after}: slots that follow it have moved"
-    turn.world.zone_changed = (turn.now, said)
+    turn.scheduler.zone_changed = (turn.now, said)
     turn.note(said, "warning")
 
 
@@ -54,13 +54,13 @@ def reload_refused(turn: Turn, event: ReloadRefused) -> None:
     if event.error:
         cause = f"jobs.yaml could not be read again: {event.error}; the text in force stays"
         turn.open_incident("", incidents.RELOAD, cause)
-    elif event.problems != turn.world.problems:
+    elif event.problems != turn.scheduler.problems:
         refuse(turn, event.problems)
 
 
 def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
     """Store the problems, and open (or count) the incident."""
-    turn.world.problems = problems
+    turn.scheduler.problems = problems
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     path = f"{first.path}: " if first.path else ""
@@ -71,33 +71,33 @@ def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
 def _take(turn: Turn, before: Job | None, job: Job) -> None:
     if not job.enabled:
         _cancel_waiting(turn, job.name, Reason.DISABLED, "disabled in jobs.yaml")
-    if not turn.world.has_calendar:
+    if not turn.scheduler.has_calendar:
         return
     if before is None:
         turn.advance_seen_until(job.name, turn.now)
-        if turn.world.job_records[job.name].removed_at is not None:
+        if turn.scheduler.job_records[job.name].removed_at is not None:
             turn.update_job_record(job.name, removed_at=None)
     elif (before.cron, before.timezone) == (job.cron, job.timezone):
         return
-    tick = turn.world.last_tick or turn.now
+    tick = turn.scheduler.last_tick or turn.now
     turn.advance_seen_until(job.name, tick)
     redefined(turn, job)
-    turn.schedule_next(job, max(tick, turn.world.job_records[job.name].seen_until))
+    turn.schedule_next(job, max(tick, turn.scheduler.job_records[job.name].seen_until))
 
 
 def _remove(turn: Turn, name: str) -> None:
     turn.unschedule(name)
     _cancel_waiting(turn, name, Reason.REMOVED, "removed from jobs.yaml")
     turn.end_incidents(name, *incidents.SEVERITY)
-    if turn.world.has_calendar:
+    if turn.scheduler.has_calendar:
         turn.update_job_record(name, removed_at=turn.now)
-    if name in turn.world.late:
-        turn.world.late = turn.world.late.delete(name)
-    if name in turn.world.metrics:
-        turn.world.metrics = turn.world.metrics.delete(name)
+    if name in turn.scheduler.late:
+        turn.scheduler.late = turn.scheduler.late.delete(name)
+    if name in turn.scheduler.metrics:
+        turn.scheduler.metrics = turn.scheduler.metrics.delete(name)
 
 
 def _cancel_waiting(turn: Turn, name: str, reason: Reason, cause: str) -> None:
-    for run in turn.world.open_runs_of(name):
+    for run in turn.scheduler.open_runs_of(name):
         if run.state is not State.RUNNING:
             turn.finish(run, cancelled(reason, cause))

@@ -18,51 +18,51 @@ STOP_MARGIN_S = 1.0
 
 def stop_asked(turn: Turn, event: StopAsked) -> None:
     """Stop on a signal; kill all trees at once on a second one."""
-    if turn.world.life is ServicePhase.STOPPING:
-        for living in turn.world.living.values():
-            turn.actions.append(Signal(living.run, living.attempt.number, KillStep.KILL))
-        turn.world.stop_by = turn.at.mono + STOP_MARGIN_S
+    if turn.scheduler.life is ServicePhase.STOPPING:
+        for live in turn.scheduler.live_attempts.values():
+            turn.actions.append(Signal(live.run, live.attempt.number, KillStep.KILL))
+        turn.scheduler.stop_by = turn.at.mono + STOP_MARGIN_S
     else:
         stop(turn)
 
 
 def stop(turn: Turn) -> None:
     """Admit no more runs; SIGTERM every tree now, SIGKILL after the grace."""
-    world = turn.world
-    if world.life in (ServicePhase.STOPPING, ServicePhase.STOPPED):
+    scheduler = turn.scheduler
+    if scheduler.life in (ServicePhase.STOPPING, ServicePhase.STOPPED):
         return
-    world.life = ServicePhase.STOPPING
-    grace_s = world.config.shutdown_grace_s
-    world.stop_by = turn.at.mono + grace_s + STOP_MARGIN_S
-    turn.note(f"stopping: {len(world.living)} runs live")
-    for living in list(world.living.values()):
-        wish = living.forced_verdict or verdict.interrupted(Reason.SHUTDOWN)
-        attempts.request_end(turn, living, wish, grace_s)
+    scheduler.life = ServicePhase.STOPPING
+    grace_s = scheduler.config.shutdown_grace_s
+    scheduler.stop_by = turn.at.mono + grace_s + STOP_MARGIN_S
+    turn.note(f"stopping: {len(scheduler.live_attempts)} runs live")
+    for live in list(scheduler.live_attempts.values()):
+        forced = live.forced_verdict or verdict.interrupted(Reason.SHUTDOWN)
+        attempts.request_end(turn, live, forced, grace_s)
     stop_if_idle(turn)
 
 
 def drain(turn: Turn, drain_s: float) -> None:
     """Admit no more runs, and let live ones finish for at most `drain_s`."""
-    if turn.world.life is ServicePhase.SERVING:
-        turn.world.life = ServicePhase.DRAINING
-        turn.world.stop_by = turn.at.mono + drain_s
-        turn.note(f"draining: {len(turn.world.living)} runs live")
+    if turn.scheduler.life is ServicePhase.SERVING:
+        turn.scheduler.life = ServicePhase.DRAINING
+        turn.scheduler.stop_by = turn.at.mono + drain_s
+        turn.note(f"draining: {len(turn.scheduler.live_attempts)} runs live")
     stop_if_idle(turn)
 
 
 def stop_if_idle(turn: Turn) -> None:
     """End the drain or the stop when there is nothing left to wait for, or its time is up."""
-    world = turn.world
-    is_over = world.stop_by is not None and turn.at.mono >= world.stop_by
-    if world.life is ServicePhase.DRAINING and (is_over or not world.living):
+    scheduler = turn.scheduler
+    is_over = scheduler.stop_by is not None and turn.at.mono >= scheduler.stop_by
+    if scheduler.life is ServicePhase.DRAINING and (is_over or not scheduler.live_attempts):
         stop(turn)
-    elif world.life is ServicePhase.STOPPING and (
-        is_over or not (world.living or world.has_unsent_alerts)
+    elif scheduler.life is ServicePhase.STOPPING and (
+        is_over or not (scheduler.live_attempts or scheduler.has_unsent_alerts)
     ):
-        world.life = ServicePhase.STOPPED
-        for living in world.living.values():
+        scheduler.life = ServicePhase.STOPPED
+        for live in scheduler.live_attempts.values():
             turn.note(
-                f"run {living.run} of {living.job.name} is not gone at the end of the stop",
+                f"run {live.run} of {live.job.name} is not gone at the end of the stop",
                 "warning",
             )
         turn.actions.append(Stop())

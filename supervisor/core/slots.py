@@ -40,7 +40,7 @@ def open_due(turn: Turn, job: Job, since: datetime, away: str) -> None:
 
     away: the cause for slots that no supervisor could run.
     """
-    calendar = turn.world.calendar(job, since)
+    calendar = turn.scheduler.calendar(job, since)
     first = calendar.next_after(since)
     if first is None or first > turn.now:
         return
@@ -83,7 +83,7 @@ def open_slot(turn: Turn, job: Job, slot: datetime, trigger: Trigger) -> Run:
 
 def find_blocker(turn: Turn, job: Job, rule: Overlap) -> tuple[int, str] | None:
     """Return the open run that blocks another one under this rule, with the cause; or None."""
-    open_runs = turn.world.open_runs_of(job.name)
+    open_runs = turn.scheduler.open_runs_of(job.name)
     if not open_runs or rule is Overlap.REPLACE:
         return None
     if rule is Overlap.SKIP:
@@ -97,14 +97,14 @@ def why_not_opened(turn: Turn, job: Job, at: datetime) -> tuple[Reason, str] | N
     """Return why no slot of this job may open at this instant, or None."""
     if not job.enabled:
         return Reason.DISABLED, "enabled: false"
-    pause = turn.world.pause_over(job.name, at)
+    pause = turn.scheduler.pause_over(job.name, at)
     return None if pause is None else (Reason.PAUSED, pause_cause(pause))
 
 
 def replace_others(turn: Turn, by: Run) -> None:
     """Cancel the job's other open runs in favour of this one."""
     verdict = cancelled(Reason.REPLACED, f"replaced by run {by.id}")
-    for other in turn.world.open_runs_of(by.job):
+    for other in turn.scheduler.open_runs_of(by.job):
         if other.id != by.id:
             cancel(turn, other, verdict)
 
@@ -120,13 +120,13 @@ def catch_up_window(job: Job, calendar: Calendar, slot: datetime) -> timedelta:
 
 def check_late(turn: Turn) -> None:
     """Open the incidents of slots that have had no success in time."""
-    for name, slot in list(turn.world.late.items()):
-        job = turn.world.jobs.get(name)
+    for name, slot in list(turn.scheduler.late.items()):
+        job = turn.scheduler.jobs.get(name)
         if job is None or job.late_after_s is None:
-            turn.world.late = turn.world.late.delete(name)
+            turn.scheduler.late = turn.scheduler.late.delete(name)
         elif turn.now >= slot + timedelta(seconds=job.late_after_s) and _may_be_late(turn, job):
-            turn.world.late = turn.world.late.delete(name)
-            success = turn.world.last_success.get(name)
+            turn.scheduler.late = turn.scheduler.late.delete(name)
+            success = turn.scheduler.last_success.get(name)
             if success is None or success < slot:
                 turn.open_incident(
                     name, LATE, f"no success since the slot of {format_instant(slot)}"
@@ -152,7 +152,7 @@ def _open_newest(turn: Turn, job: Job, slots: list[datetime], trigger: Trigger, 
     """Run the newest of these slots if it is not too late; record the others as missed."""
     *older, newest = slots
     if job.late_after_s is not None:
-        turn.world.late = turn.world.late.set(job.name, newest)
+        turn.scheduler.late = turn.scheduler.late.set(job.name, newest)
     if trigger is Trigger.CATCH_UP and not _may_be_caught_up(turn, job, newest):
         _record_missed(turn, job, slots, Reason.AWAY, away)
         turn.open_incident(job.name, MISSED, _missed_cause(slots, away))

@@ -21,7 +21,7 @@ from supervisor.core.verdict import Verdict, cancelled
 
 def restored(turn: Turn, event: Restored) -> None:
     """Build the state from what the ledger remembers, then settle and catch up."""
-    turn.world = _initial_state(event)
+    turn.scheduler = _initial_state(event)
     by_age = sorted(event.memory.runs, key=lambda each: (each.due, each.id))
     # `run --local` leaves the open runs of slots as they are.
     left_alone = set() if event.calendar else {run for run in by_age if _is_open_slot(run)}
@@ -36,7 +36,7 @@ def restored(turn: Turn, event: Restored) -> None:
         if run.state.is_open:
             _settle_row(turn, run, newest.get(run.job) == run.id, event)
     for incident in event.memory.incidents:
-        if incident.job and turn.world.definition(incident.job) is None:
+        if incident.job and turn.scheduler.definition(incident.job) is None:
             turn.end_incidents(incident.job, incident.kind)
     turn.close_incidents("", LEDGER)  # it was just checked and written
     turn.end_incidents("", *ENDED_BY_ACK)
@@ -58,7 +58,7 @@ def _is_open_slot(run: Run) -> bool:
 
 def _initial_state(event: Restored) -> SchedulerState:
     memory = event.memory
-    world = SchedulerState(
+    scheduler = SchedulerState(
         config=event.config,
         paused=memory.paused,
         has_calendar=event.calendar,
@@ -70,17 +70,17 @@ def _initial_state(event: Restored) -> SchedulerState:
         next_incident=memory.next_incident,
         next_alert=memory.next_alert,
     )
-    world.jobs = world.jobs.update({job.name: job for job in event.config.jobs})
-    world.job_records = world.job_records.update({mark.job: mark for mark in memory.marks})
+    scheduler.jobs = scheduler.jobs.update({job.name: job for job in event.config.jobs})
+    scheduler.job_records = scheduler.job_records.update({mark.job: mark for mark in memory.marks})
     # Only the newest of each job and kind counts; they are ordered oldest first.
     newest = {(each.job, each.kind): each for each in memory.incidents}
-    world.incidents = world.incidents.update(
+    scheduler.incidents = scheduler.incidents.update(
         {key: each for key, each in newest.items() if each.closed_at is None}
     )
-    world.closed = world.closed.update(
+    scheduler.closed = scheduler.closed.update(
         {key: each for key, each in newest.items() if each.closed_at is not None}
     )
-    return world
+    return scheduler
 
 
 def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
@@ -89,7 +89,7 @@ def _settle_row(turn: Turn, run: Run, is_newest: bool, event: Restored) -> None:
     if run.state is State.RUNNING:
         _end_attempts(turn, run, event.memory.attempts, end)
         run = replace(run, interruptions=run.interruptions + 1, cause=end.cause)
-    job = turn.world.definition(run.job)
+    job = turn.scheduler.definition(run.job)
     if job is None:
         turn.finish(run, cancelled(Reason.REMOVED, "removed from jobs.yaml"))
     elif not job.enabled:
@@ -130,16 +130,16 @@ def _resume(turn: Turn, run: Run) -> None:
         return
     left = timedelta(0) if run.next_attempt_at is None else run.next_attempt_at - turn.now
     # The clock may have moved during the absence: do not make the backoff endless.
-    delay_s = min(max(0.0, left.total_seconds()), turn.world.jobs[run.job].retry_max_delay_s)
+    delay_s = min(max(0.0, left.total_seconds()), turn.scheduler.jobs[run.job].retry_max_delay_s)
     attempts.retry_in(turn, run, delay_s, run.cause, run.reason)
 
 
 def _catch_up(turn: Turn, event: Restored) -> None:
     word = "died" if event.crashed else "was stopped"
-    jobs = sorted(turn.world.jobs.values(), key=lambda job: job.place)
+    jobs = sorted(turn.scheduler.jobs.values(), key=lambda job: job.place)
     lived_until = _lived_until(event)
     for job in jobs:
-        mark = turn.world.job_records.get(job.name)
+        mark = turn.scheduler.job_records.get(job.name)
         if mark is None:
             turn.update_job_record(job.name, seen_until=turn.now)
         elif mark.removed_at is not None:
@@ -152,9 +152,9 @@ def _catch_up(turn: Turn, event: Restored) -> None:
             away = f"no supervisor ran after {format_instant(lived_until or since)} (it {word})"
             open_due(turn, job, since, away)
             _arm_late_checks(turn, job, mark.seen_until, since)
-        turn.schedule_next(job, max(turn.now, turn.world.job_records[job.name].seen_until))
+        turn.schedule_next(job, max(turn.now, turn.scheduler.job_records[job.name].seen_until))
     for mark in event.memory.marks:
-        if mark.job not in turn.world.jobs and mark.removed_at is None:
+        if mark.job not in turn.scheduler.jobs and mark.removed_at is None:
             turn.update_job_record(mark.job, removed_at=turn.now)
     tick.begin(turn, lived_until)
     turn.ticked()
@@ -182,15 +182,15 @@ def _arm_late_checks(turn: Turn, job: Job, seen_until: datetime, since: datetime
     since: when the absence began. Slots of a newer jobs.yaml between `seen_until` and
     `since` were never due.
     """
-    if job.late_after_s is None or (job.name, LATE) in turn.world.incidents:
+    if job.late_after_s is None or (job.name, LATE) in turn.scheduler.incidents:
         return
     calendar = schedule.calendar(job.cron, job.timezone)
     slots = calendar.newest(1, since, turn.now)
     slots = slots or calendar.newest(1, seen_until - timedelta(minutes=1), seen_until)
-    success = turn.world.last_success.get(job.name)
+    success = turn.scheduler.last_success.get(job.name)
     if not slots or (success is not None and success >= slots[-1]):
         return
     forbidden = (Reason.PAUSED, Reason.DISABLED)
-    past = turn.world.recent_runs.get(job.name, ())
+    past = turn.scheduler.recent_runs.get(job.name, ())
     if not any(each.due == slots[-1] and each.reason in forbidden for each in past):
-        turn.world.late = turn.world.late.set(job.name, slots[-1])
+        turn.scheduler.late = turn.scheduler.late.set(job.name, slots[-1])

@@ -113,7 +113,7 @@ class SchedulerState(Struct):
     job_records: PersistentMap[str, JobRecord] = field(default_factory=PersistentMap)
     paused: Pause | None = None
     runs: PersistentMap[int, Run] = field(default_factory=PersistentMap)
-    living: PersistentMap[int, LiveAttempt] = field(default_factory=PersistentMap)
+    live_attempts: PersistentMap[int, LiveAttempt] = field(default_factory=PersistentMap)
     by_job: PersistentMap[str, tuple[int, ...]] = field(default_factory=PersistentMap)
     queue: tuple[QueueKey, ...] = ()
     groups: PersistentMap[str, int] = field(default_factory=PersistentMap)
@@ -149,7 +149,7 @@ class SchedulerState(Struct):
 
     def lives(self, job: str) -> int | None:
         """Return the run of the job whose tree is not empty, if any."""
-        return next((run for run in self.by_job.get(job, ()) if run in self.living), None)
+        return next((run for run in self.by_job.get(job, ()) if run in self.live_attempts), None)
 
     def pause_over(self, job: str, at: datetime) -> Pause | None:
         """Return the pause that applies to this job at this instant and ends last, if any."""
@@ -172,7 +172,7 @@ class SchedulerState(Struct):
     @property
     def is_idle(self) -> bool:
         """Return whether no run is open and no attempt is alive."""
-        return not self.runs and not self.living
+        return not self.runs and not self.live_attempts
 
     @property
     def has_unsent_alerts(self) -> bool:

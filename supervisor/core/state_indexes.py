@@ -11,86 +11,88 @@ from supervisor.core.model import Reason, Run, State
 from supervisor.core.state import SchedulerState
 
 
-def index_run(world: SchedulerState, before: Run | None, run: Run) -> None:
+def index_run(scheduler: SchedulerState, before: Run | None, run: Run) -> None:
     """Update the indexes for a new or changed run.
 
     before: its earlier value; None: it is new.
     """
     is_pending = run.state is State.PENDING
     if is_pending != (before is not None and before.state is State.PENDING):
-        _enqueue(world, run) if is_pending else _dequeue(world, run)
-    if run.state is not State.RETRYING and run.id in world.retry_at:
-        world.retry_at = world.retry_at.delete(run.id)
+        _enqueue(scheduler, run) if is_pending else _dequeue(scheduler, run)
+    if run.state is not State.RETRYING and run.id in scheduler.retry_at:
+        scheduler.retry_at = scheduler.retry_at.delete(run.id)
     if run.state.is_open:
-        world.runs = world.runs.set(run.id, run)
+        scheduler.runs = scheduler.runs.set(run.id, run)
         if before is None:
-            world.by_job = world.by_job.set(run.job, (*world.by_job.get(run.job, ()), run.id))
+            scheduler.by_job = scheduler.by_job.set(
+                run.job, (*scheduler.by_job.get(run.job, ()), run.id)
+            )
     elif before is not None:
-        world.runs = world.runs.delete(run.id)
-        leave_job(world, run.job, run.id)
+        scheduler.runs = scheduler.runs.delete(run.id)
+        leave_job(scheduler, run.job, run.id)
 
 
-def leave_job(world: SchedulerState, job: str, run: int) -> None:
+def leave_job(scheduler: SchedulerState, job: str, run: int) -> None:
     """Remove a run from its job if it is neither open nor alive."""
-    if run in world.runs or run in world.living:
+    if run in scheduler.runs or run in scheduler.live_attempts:
         return
-    rest = tuple(other for other in world.by_job.get(job, ()) if other != run)
-    world.by_job = world.by_job.set(job, rest) if rest else world.by_job.delete(job)
+    rest = tuple(other for other in scheduler.by_job.get(job, ()) if other != run)
+    scheduler.by_job = scheduler.by_job.set(job, rest) if rest else scheduler.by_job.delete(job)
 
 
-def remember_outcome(world: SchedulerState, run: Run) -> None:
+def remember_outcome(scheduler: SchedulerState, run: Run) -> None:
     """Remember a run that entered a new state, for dependents and for views."""
-    if run.dry_run or _is_represented(world, run):
+    if run.dry_run or _is_represented(scheduler, run):
         return
     past = RunSummary(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)
-    others = [other for other in world.recent_runs.get(run.job, ()) if other.run != run.id]
+    others = [other for other in scheduler.recent_runs.get(run.job, ()) if other.run != run.id]
     if others and others[0].due > run.due:
         newest = sorted([past, *others], key=lambda each: (each.due, each.run), reverse=True)
     else:
         newest = [past, *others]
-    world.recent_runs = world.recent_runs.set(run.job, tuple(newest[:MOST_RECENT]))
+    scheduler.recent_runs = scheduler.recent_runs.set(run.job, tuple(newest[:MOST_RECENT]))
     if not run.state.is_open:
-        _remember_final(world, run)
+        _remember_final(scheduler, run)
 
 
-def _remember_final(world: SchedulerState, run: Run) -> None:
-    latest = world.last_run.get(run.job)
+def _remember_final(scheduler: SchedulerState, run: Run) -> None:
+    latest = scheduler.last_run.get(run.job)
     if latest is None or latest.id <= run.id:
-        world.last_run = world.last_run.set(run.job, run)
+        scheduler.last_run = scheduler.last_run.set(run.job, run)
     if run.state is State.SUCCESS:
-        best = world.last_success.get(run.job)
+        best = scheduler.last_success.get(run.job)
         if best is None or best < run.due:
-            world.last_success = world.last_success.set(run.job, run.due)
+            scheduler.last_success = scheduler.last_success.set(run.job, run.due)
 
 
-def _is_represented(world: SchedulerState, run: Run) -> bool:
+def _is_represented(scheduler: SchedulerState, run: Run) -> bool:
     """Return whether the run was skipped for an earlier run that is remembered instead.
 
     A dry run represents no other run.
     """
     if run.reason is not Reason.OVERLAP:
         return False
-    blocker = world.runs.get(run.blocked_by or 0)
+    blocker = scheduler.runs.get(run.blocked_by or 0)
     return blocker is None or (blocker.due <= run.due and not blocker.dry_run)
 
 
-def _enqueue(world: SchedulerState, run: Run) -> None:
-    entry, queue = (run.due, run.place, run.id), world.queue
+def _enqueue(scheduler: SchedulerState, run: Run) -> None:
+    entry, queue = (run.due, run.place, run.id), scheduler.queue
     # In a burst runs are added in order: one copy, no search.
     if not queue or queue[-1] < entry:
-        world.queue = (*queue, entry)
+        scheduler.queue = (*queue, entry)
     else:
         changed = list(queue)
         insort(changed, entry)
-        world.queue = tuple(changed)
+        scheduler.queue = tuple(changed)
 
 
-def _dequeue(world: SchedulerState, run: Run) -> None:
-    entry, queue = (run.due, run.place, run.id), world.queue
+def _dequeue(scheduler: SchedulerState, run: Run) -> None:
+    entry, queue = (run.due, run.place, run.id), scheduler.queue
     # In a burst runs leave from the front: one copy, no search.
     if queue[0] == entry:
-        world.queue = queue[1:]
+        scheduler.queue = queue[1:]
     else:
         changed = list(queue)
         changed.remove(entry)
-        world.queue = tuple(changed)
+        scheduler.queue = tuple(changed)

@@ -23,13 +23,13 @@ CLOCK_STEP = timedelta(hours=1)
 
 def check_clock(turn: Turn) -> None:
     """Compare this turn's wall clock with the latest reading; small steps back add up."""
-    world = turn.world
-    latest = world.latest_wall or turn.now
-    world.latest_wall = max(latest, turn.now)
+    scheduler = turn.scheduler
+    latest = scheduler.latest_wall or turn.now
+    scheduler.latest_wall = max(latest, turn.now)
     if turn.now <= latest - BACK_STEP:
-        world.latest_wall = turn.now
-        _went_back(turn, max(latest, world.silent_until or latest))
-    elif world.silent_until is not None and turn.now >= world.silent_until:
+        scheduler.latest_wall = turn.now
+        _went_back(turn, max(latest, scheduler.silent_until or latest))
+    elif scheduler.silent_until is not None and turn.now >= scheduler.silent_until:
         _caught_up(turn)
 
 
@@ -38,15 +38,15 @@ def begin(turn: Turn, lived_until: datetime | None) -> None:
 
     lived_until: the last tick of the previous service, if known.
     """
-    world = turn.world
+    scheduler = turn.scheduler
     done = _done_until(turn)
-    if world.silent_until is not None and turn.now >= world.silent_until:
-        world.silent_until = None
+    if scheduler.silent_until is not None and turn.now >= scheduler.silent_until:
+        scheduler.silent_until = None
     if lived_until is not None and turn.now <= lived_until - BACK_STEP:
-        _went_back(turn, max(lived_until, world.silent_until or lived_until))
+        _went_back(turn, max(lived_until, scheduler.silent_until or lived_until))
     elif done > turn.now + CLOCK_STEP:
         _stay_silent(turn, done)
-    elif world.silent_until is None:
+    elif scheduler.silent_until is None:
         _went_back(turn, done) if done > turn.now else _caught_up(turn)
 
 
@@ -56,9 +56,9 @@ def redefined(turn: Turn, job: Job) -> None:
     This applies only while `silent_until` is set, and only if the job's `seen_until` is
     at most CLOCK_STEP ahead.
     """
-    mark = turn.world.job_records[job.name]
+    mark = turn.scheduler.job_records[job.name]
     is_small = mark.seen_until <= turn.now + CLOCK_STEP
-    if turn.world.silent_until is not None and is_small:
+    if turn.scheduler.silent_until is not None and is_small:
         _repeat(turn, job)
 
 
@@ -76,7 +76,7 @@ def _went_back(turn: Turn, latest: datetime) -> None:
 
 
 def _stay_silent(turn: Turn, until: datetime) -> None:
-    turn.world.silent_until = until
+    turn.scheduler.silent_until = until
     turn.open_incident(
         "",
         incidents.CLOCK,
@@ -90,8 +90,8 @@ def _go_on(turn: Turn, until: datetime) -> None:
 
     Fixed times that have passed already wait for their next slot.
     """
-    turn.world.silent_until = until
-    for job in turn.world.jobs.values():
+    turn.scheduler.silent_until = until
+    for job in turn.scheduler.jobs.values():
         _repeat(turn, job)
     length = format_duration(round((until - turn.now).total_seconds()))
     turn.open_incident(
@@ -104,7 +104,7 @@ def _go_on(turn: Turn, until: datetime) -> None:
 
 
 def _repeat(turn: Turn, job: Job) -> None:
-    mark = turn.world.job_records.get(job.name)
+    mark = turn.scheduler.job_records.get(job.name)
     if not job.cron or mark is None or mark.seen_until <= turn.now:
         return
     like_intervals = [schedule.is_interval_like(expression) for expression in job.cron]
@@ -116,16 +116,16 @@ def _repeat(turn: Turn, job: Job) -> None:
 
 
 def _caught_up(turn: Turn) -> None:
-    turn.world.silent_until = None
+    turn.scheduler.silent_until = None
     turn.close_incidents("", incidents.CLOCK)
 
 
 def _done_until(turn: Turn) -> datetime:
     """Return up to when slots count as done, at the latest; now, if no job has slots."""
-    jobs = turn.world.jobs
+    jobs = turn.scheduler.jobs
     ahead = [
         max(mark.seen_until, mark.fixed_until or mark.seen_until)
-        for mark in turn.world.job_records.values()
+        for mark in turn.scheduler.job_records.values()
         if mark.job in jobs and jobs[mark.job].cron
     ]
     return max(ahead, default=turn.now)
@@ -136,24 +136,24 @@ def time_passed(turn: Turn) -> None:
     attempts.expire(turn)
     attempts.start_due_retries(turn)
     shutdown.stop_if_idle(turn)
-    if turn.world.life is ServicePhase.SERVING and turn.world.has_calendar:
+    if turn.scheduler.life is ServicePhase.SERVING and turn.scheduler.has_calendar:
         _tick(turn)
     turn.may_admit = True
 
 
 def _tick(turn: Turn) -> None:
-    world = turn.world
+    scheduler = turn.scheduler
     check_clock(turn)
-    since = schedule.at_minute(world.last_tick or turn.now)
+    since = schedule.at_minute(scheduler.last_tick or turn.now)
     until = schedule.at_minute(turn.now)
     if until == since:
         check_late(turn)
         return
-    for job in turn.pop_due(_due_minutes(world, since, until)):
-        mark = world.job_records.get(job.name)
+    for job in turn.pop_due(_due_minutes(scheduler, since, until)):
+        mark = scheduler.job_records.get(job.name)
         seen = mark.seen_until if mark is not None else turn.now - timedelta(minutes=1)
         # Slots of a newer jobs.yaml before the last tick were never due.
-        unsettled = seen if world.last_tick is None else max(seen, world.last_tick)
+        unsettled = seen if scheduler.last_tick is None else max(seen, scheduler.last_tick)
         open_due(
             turn, job, unsettled, "the supervisor was not running or the clock was put forward"
         )
@@ -162,11 +162,13 @@ def _tick(turn: Turn) -> None:
     check_late(turn)
     turn.settle()
     turn.remind()
-    turn.actions.extend(heartbeats.on_tick(world.config.heartbeat))
+    turn.actions.extend(heartbeats.on_tick(scheduler.config.heartbeat))
 
 
-def _due_minutes(world: SchedulerState, since: int, until: int) -> list[int]:
+def _due_minutes(scheduler: SchedulerState, since: int, until: int) -> list[int]:
     """Return the minutes up to `until` that have slots, in order."""
-    if 0 <= until - since <= len(world.jobs_by_minute):
-        return [minute for minute in range(since + 1, until + 1) if minute in world.jobs_by_minute]
-    return sorted(minute for minute in world.jobs_by_minute if minute <= until)
+    if 0 <= until - since <= len(scheduler.jobs_by_minute):
+        return [
+            minute for minute in range(since + 1, until + 1) if minute in scheduler.jobs_by_minute
+        ]
+    return sorted(minute for minute in scheduler.jobs_by_minute if minute <= until)

@@ -63,16 +63,16 @@ class Turn(IncidentTurn):
 
     def restore(self, run: Run) -> None:
         """Index a row of the previous supervisor; the ledger already has it."""
-        state_indexes.index_run(self.world, None, run)
-        state_indexes.remember_outcome(self.world, run)
+        state_indexes.index_run(self.scheduler, None, run)
+        state_indexes.remember_outcome(self.scheduler, run)
 
     def save_run(self, run: Run) -> None:
         """Record a new or changed run and index it."""
-        before = self.world.runs.get(run.id)
+        before = self.scheduler.runs.get(run.id)
         self.actions.append(Record(run))
-        state_indexes.index_run(self.world, before, run)
+        state_indexes.index_run(self.scheduler, before, run)
         if before is None or before.state is not run.state:
-            state_indexes.remember_outcome(self.world, run)
+            state_indexes.remember_outcome(self.scheduler, run)
             self.may_admit = self.may_admit or run.state is State.PENDING
 
     def finish(self, run: Run, verdict: Verdict) -> Run:
@@ -88,7 +88,7 @@ class Turn(IncidentTurn):
         self.save_run(final)
         said = f"{final.state}: {final.cause}" if final.cause else str(final.state)
         self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
-        job = self.world.definition(final.job)
+        job = self.scheduler.definition(final.job)
         if job is not None and not final.dry_run:
             self._update_incidents(final)
             self.actions.extend(heartbeats.on_end(job, final))
@@ -98,8 +98,8 @@ class Turn(IncidentTurn):
     def _new_run(
         self, job: Job, due: datetime, trigger: Trigger, state: State, **fields: Any
     ) -> Run:
-        number = self.world.next_run
-        self.world.next_run = number + 1
+        number = self.scheduler.next_run
+        self.scheduler.next_run = number + 1
         fields.setdefault("place", job.place)
         return Run(number, job.name, due, trigger, state, opened_at=self.now, **fields)
 
@@ -120,12 +120,12 @@ class Turn(IncidentTurn):
         attempt = Attempt(run.id, running.attempt, self.now)
         groups = tuple(group for group in (job.exclusive, run.batch) if group)
         deadline = None if job.timeout_s is None else self.at.mono + job.timeout_s
-        world = self.world
-        world.living = world.living.set(
+        scheduler = self.scheduler
+        scheduler.live_attempts = scheduler.live_attempts.set(
             run.id, LiveAttempt(run.id, job, attempt, groups, deadline)
         )
         for group in groups:
-            world.groups = world.groups.set(group, run.id)
+            scheduler.groups = scheduler.groups.set(group, run.id)
         self.save_run(running)
         # A first attempt can be derived from its run until it ends, so its row may come later.
         self.actions.append(Record(attempt, soon=attempt.number == 1))
@@ -135,41 +135,41 @@ class Turn(IncidentTurn):
 
     def undo_launch(self, run: Run) -> None:
         """Take back a launch that was not performed, as if the attempt had never begun."""
-        self.free_place(self.world.living[run.id])
+        self.free_place(self.scheduler.live_attempts[run.id])
         begun = run.attempt - 1
         started_at = run.started_at if begun else None
         self.save_run(replace(run, state=State.PENDING, attempt=begun, started_at=started_at))
 
-    def set_live(self, living: LiveAttempt) -> None:
+    def set_live(self, live: LiveAttempt) -> None:
         """Store a changed live attempt."""
-        self.world.living = self.world.living.set(living.run, living)
+        self.scheduler.live_attempts = self.scheduler.live_attempts.set(live.run, live)
 
-    def free_place(self, living: LiveAttempt) -> None:
+    def free_place(self, live: LiveAttempt) -> None:
         """Free the attempt's place in the pool, its groups and its job."""
-        world = self.world
-        world.living = world.living.delete(living.run)
-        for group in living.groups:
-            world.groups = world.groups.delete(group)
-        state_indexes.leave_job(world, living.job.name, living.run)
+        scheduler = self.scheduler
+        scheduler.live_attempts = scheduler.live_attempts.delete(live.run)
+        for group in live.groups:
+            scheduler.groups = scheduler.groups.delete(group)
+        state_indexes.leave_job(scheduler, live.job.name, live.run)
         self.may_admit = True
 
     # --- jobs -----------------------------------------------------------------
 
     def ticked(self) -> None:
         """Record that all slots up to now have their outcome: an absence begins here or later."""
-        self.world.last_tick = self.now
-        self.actions.append(RecordTick(self.now, self.world.silent_until))
+        self.scheduler.last_tick = self.now
+        self.actions.append(RecordTick(self.now, self.scheduler.silent_until))
 
     def update_job_record(self, job: str, **fields: Any) -> None:
         """Change what the ledger keeps of a job."""
-        known = self.world.job_records.get(job) or JobRecord(job, self.now)
+        known = self.scheduler.job_records.get(job) or JobRecord(job, self.now)
         changed = replace(known, **fields)
-        self.world.job_records = self.world.job_records.set(job, changed)
+        self.scheduler.job_records = self.scheduler.job_records.set(job, changed)
         self.actions.append(Record(changed))
 
     def advance_seen_until(self, job: str, instant: datetime) -> None:
         """Settle the job's slots up to this instant for good."""
-        known = self.world.job_records.get(job)
+        known = self.scheduler.job_records.get(job)
         if known is None or known.seen_until < instant:
             self.update_job_record(job, seen_until=instant)
 
@@ -181,62 +181,64 @@ class Turn(IncidentTurn):
         self.actions.append(ReleaseSlots(job.name, self.now))
         self.update_job_record(job.name, seen_until=self.now, fixed_until=fixed_until)
         self.schedule_next(job, self.now)
-        world = self.world
-        for run in world.open_runs_of(job.name):
+        scheduler = self.scheduler
+        for run in scheduler.open_runs_of(job.name):
             if run.slot is not None and run.slot > self.now:
-                world.runs = world.runs.set(run.id, replace(run, slot=None))
-        for living in list(world.living.values()):
-            outcome = living.outcome
+                scheduler.runs = scheduler.runs.set(run.id, replace(run, slot=None))
+        for live in list(scheduler.live_attempts.values()):
+            outcome = live.outcome
             if outcome and outcome.job == job.name and outcome.slot and outcome.slot > self.now:
-                self.set_live(replace(living, outcome=replace(outcome, slot=None)))
-        kept = tuple(past for past in world.recent_runs.get(job.name, ()) if past.due <= self.now)
-        world.recent_runs = world.recent_runs.set(job.name, kept)
-        if job.name in world.last_success and world.last_success[job.name] > self.now:
-            world.last_success = world.last_success.set(job.name, self.now)
+                self.set_live(replace(live, outcome=replace(outcome, slot=None)))
+        kept = tuple(
+            past for past in scheduler.recent_runs.get(job.name, ()) if past.due <= self.now
+        )
+        scheduler.recent_runs = scheduler.recent_runs.set(job.name, kept)
+        if job.name in scheduler.last_success and scheduler.last_success[job.name] > self.now:
+            scheduler.last_success = scheduler.last_success.set(job.name, self.now)
 
     def schedule_next(self, job: Job, after: datetime) -> None:
         """Schedule the job's next slot after this instant."""
         self.unschedule(job.name)
-        if not job.cron or not self.world.has_calendar:
+        if not job.cron or not self.scheduler.has_calendar:
             return
-        slot = self.world.calendar(job, after).next_after(after)
+        slot = self.scheduler.calendar(job, after).next_after(after)
         if slot is None:
             return
-        world, minute = self.world, schedule.at_minute(slot)
-        names = world.jobs_by_minute.get(minute, _NO_JOBS)
-        world.jobs_by_minute = world.jobs_by_minute.set(minute, names.set(job.name, None))
-        world.next_slot = world.next_slot.set(job.name, slot)
+        scheduler, minute = self.scheduler, schedule.at_minute(slot)
+        names = scheduler.jobs_by_minute.get(minute, _NO_JOBS)
+        scheduler.jobs_by_minute = scheduler.jobs_by_minute.set(minute, names.set(job.name, None))
+        scheduler.next_slot = scheduler.next_slot.set(job.name, slot)
 
     def pop_due(self, minutes: Iterable[int]) -> list[Job]:
         """Unschedule the jobs of these minutes and return them, in the order of the file."""
-        world = self.world
+        scheduler = self.scheduler
         found: list[str] = []
         for minute in minutes:
-            found += world.jobs_by_minute[minute]
-            world.jobs_by_minute = world.jobs_by_minute.delete(minute)
-        world.next_slot = world.next_slot.delete_many(found)
-        return sorted((world.jobs[name] for name in found), key=lambda job: job.place)
+            found += scheduler.jobs_by_minute[minute]
+            scheduler.jobs_by_minute = scheduler.jobs_by_minute.delete(minute)
+        scheduler.next_slot = scheduler.next_slot.delete_many(found)
+        return sorted((scheduler.jobs[name] for name in found), key=lambda job: job.place)
 
     def unschedule(self, job: str) -> None:
         """Remove the job's next slot from the schedule."""
-        world = self.world
-        slot = world.next_slot.get(job)
+        scheduler = self.scheduler
+        slot = scheduler.next_slot.get(job)
         if slot is None:
             return
         minute = schedule.at_minute(slot)
-        names = world.jobs_by_minute[minute].delete(job)
-        world.jobs_by_minute = (
-            world.jobs_by_minute.set(minute, names)
+        names = scheduler.jobs_by_minute[minute].delete(job)
+        scheduler.jobs_by_minute = (
+            scheduler.jobs_by_minute.set(minute, names)
             if names
-            else world.jobs_by_minute.delete(minute)
+            else scheduler.jobs_by_minute.delete(minute)
         )
-        world.next_slot = world.next_slot.delete(job)
+        scheduler.next_slot = scheduler.next_slot.delete(job)
 
     def _update_incidents(self, run: Run) -> None:
         if run.state is State.SUCCESS:
             self.close_incidents(run.job, *incidents.CLOSED_BY_SUCCESS)
-            slot = self.world.late.get(run.job)
+            slot = self.scheduler.late.get(run.job)
             if slot is not None and run.due >= slot:
-                self.world.late = self.world.late.delete(run.job)
+                self.scheduler.late = self.scheduler.late.delete(run.job)
         elif run.state is State.FAILED and run.reason is not None:
             self.open_incident(run.job, run.reason, run.cause, run.id)

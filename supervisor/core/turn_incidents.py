@@ -22,8 +22,8 @@ from supervisor.core.state import SchedulerState
 class IncidentTurn:
     """The state as it is being changed, the instant, and the actions so far."""
 
-    def __init__(self, world: SchedulerState, at: At) -> None:
-        self.world = copy.copy(world)
+    def __init__(self, scheduler: SchedulerState, at: At) -> None:
+        self.scheduler = copy.copy(scheduler)
         self.at = at
         self.actions: list[Action] = []
         self.may_admit = False  # a run may have become admissible
@@ -58,18 +58,18 @@ class IncidentTurn:
             # The severity of an incident does not change: a new incident replaces it.
             if other.severity is not severity:
                 self._put_incident(*incidents.recovered(other, self.now))
-        known = self.world.incidents.get((job, kind))
+        known = self.scheduler.incidents.get((job, kind))
         if known is not None:
             self._put_incident(*incidents.repeat(known, cause, run, self.now))
             return
-        before = self.world.closed.get((job, kind))
+        before = self.scheduler.closed.get((job, kind))
         if before is not None and incidents.has_settled(before, self.now):
             self._put_incident(*incidents.recovered(before, self.now))
         elif before is not None and incidents.is_settling(before):
             self._put_incident(*incidents.reopened(before, cause, run, self.now))
             return
-        number = self.world.next_incident
-        self.world.next_incident = number + 1
+        number = self.scheduler.next_incident
+        self.scheduler.next_incident = number + 1
         opened, word = incidents.open_new(number, job, kind, severity, cause, run, self.now)
         if before is not None and incidents.is_acked(before, self.now):
             opened = incidents.inheriting(opened, before)
@@ -77,7 +77,7 @@ class IncidentTurn:
 
     def remind(self) -> None:
         """Send the reminders that are due."""
-        for known in list(self.world.incidents.values()):
+        for known in list(self.scheduler.incidents.values()):
             reminded, word = incidents.remind(known, self.now)
             if word is not None:
                 self._put_incident(reminded, word)
@@ -94,11 +94,11 @@ class IncidentTurn:
 
     def settle(self) -> None:
         """Announce the recoveries that have settled; forget acks that are over."""
-        for key, known in list(self.world.closed.items()):
+        for key, known in list(self.scheduler.closed.items()):
             if incidents.has_settled(known, self.now):
                 self._put_incident(*incidents.recovered(known, self.now))
             elif not self._matters(known):
-                self.world.closed = self.world.closed.delete(key)
+                self.scheduler.closed = self.scheduler.closed.delete(key)
 
     def put_incident(self, incident: Incident) -> None:
         """Store and record a changed incident without an alert."""
@@ -106,11 +106,12 @@ class IncidentTurn:
 
     def _unrecovered(self, job: str, kinds: Iterable[str]) -> list[Incident]:
         """Return the job's incidents of these kinds that are open, or closed and settling."""
-        world = self.world
-        if not (world.incidents or world.closed):
+        scheduler = self.scheduler
+        if not (scheduler.incidents or scheduler.closed):
             return []
         found = [
-            world.incidents.get((job, kind)) or world.closed.get((job, kind)) for kind in kinds
+            scheduler.incidents.get((job, kind)) or scheduler.closed.get((job, kind))
+            for kind in kinds
         ]
         return [
             each
@@ -123,7 +124,7 @@ class IncidentTurn:
 
         After a failure of any kind, no recovery of the job is certain.
         """
-        for known in list(self.world.closed.values()):
+        for known in list(self.scheduler.closed.values()):
             is_other = job and known.job == job and known.kind != kind
             if is_other and incidents.is_settling(known):
                 self._put_incident(incidents.unsettled(known, self.now), None)
@@ -132,15 +133,15 @@ class IncidentTurn:
         return incidents.is_settling(closed) or incidents.is_acked(closed, self.now)
 
     def _put_incident(self, incident: Incident, word: AlertKind | None) -> None:
-        world, key = self.world, (incident.job, incident.kind)
-        before = world.incidents.get(key) or world.closed.get(key)
+        scheduler, key = self.scheduler, (incident.job, incident.kind)
+        before = scheduler.incidents.get(key) or scheduler.closed.get(key)
         # At most one of the two maps has the key.
-        world.incidents = _without(world.incidents, key)
-        world.closed = _without(world.closed, key)
+        scheduler.incidents = _without(scheduler.incidents, key)
+        scheduler.closed = _without(scheduler.closed, key)
         if incident.closed_at is None:
-            world.incidents = world.incidents.set(key, incident)
+            scheduler.incidents = scheduler.incidents.set(key, incident)
         elif self._matters(incident):
-            world.closed = world.closed.set(key, incident)
+            scheduler.closed = scheduler.closed.set(key, incident)
         self.actions.append(Record(incident))
         if word is not None:
             self._alert(incident, word)
@@ -149,13 +150,13 @@ class IncidentTurn:
             self.note(f"incident {incident.id} ({incident.kind}) {state}", job=incident.job)
 
     def _alert(self, incident: Incident, word: AlertKind) -> None:
-        world = self.world
-        alert = outbox.alert(world.next_alert, incident, word, self.now)
-        world.next_alert = alert.id + 1
-        alert = outbox.with_filter_applied(alert, world.config.notify)
+        scheduler = self.scheduler
+        alert = outbox.alert(scheduler.next_alert, incident, word, self.now)
+        scheduler.next_alert = alert.id + 1
+        alert = outbox.with_filter_applied(alert, scheduler.config.notify)
         if incidents.is_silent(incident) and not alert.withheld:
             alert = replace(alert, withheld=f"acknowledged by {incident.ack_by}")
-        world.outbox, rows = outbox.add(world.outbox, alert, world.sending)
+        scheduler.outbox, rows = outbox.add(scheduler.outbox, alert, scheduler.sending)
         self.actions.extend(Record(row) for row in rows)
         level = "info" if word is AlertKind.RECOVERED else "error"
         self.note(

@@ -45,7 +45,7 @@ class DoctorContext:
     socket: Path
     environ: Mapping[str, str]
     version: str
-    living: RunningService | None
+    running: RunningService | None
     silence: str
     way_out: str
     zone_trouble: str = ""

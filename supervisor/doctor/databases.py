@@ -29,14 +29,14 @@ _MAKERS = ("sync.missing_sets", "sync.missing_cards")
 class Source:
     """A SQLite database and the jobs that use it.
 
-    trouble: why a run would refuse it, without the subject; empty if it would not.
+    error: why a run would refuse it, without the subject; empty if it would not.
     made_by: the job that creates it, empty if there is none.
     """
 
     path: Path
     jobs: tuple[str, ...]
     exists: bool
-    trouble: str
+    error: str
     made_by: str
 
 
@@ -55,10 +55,10 @@ class Copies:
     is_new: bool
 
 
-def sources(ground: DoctorContext) -> list[Source]:
+def sources(context: DoctorContext) -> list[Source]:
     """Return each database that a built-in worker opens."""
     users: dict[Path, list[Job]] = {}
-    for job in ground.jobs:
+    for job in context.jobs:
         given = parameters(job)
         if job.worker is not None and ":" not in job.worker and given.get("database"):
             users.setdefault(path_in(job, given["database"]), []).append(job)
@@ -71,7 +71,7 @@ def judge_sources(found: Iterable[Source]) -> Iterator[Finding]:
     for source in found:
         more = f" and {len(source.jobs) - 2} more" if len(source.jobs) > 2 else ""
         jobs = ", ".join(source.jobs[:2]) + more
-        if not source.trouble:
+        if not source.error:
             yield ok(f"{source.path}, of {jobs}")
         elif not source.exists and source.made_by:
             run = f"nightshift run {source.made_by} --wait"
@@ -81,16 +81,16 @@ def judge_sources(found: Iterable[Source]) -> Iterator[Finding]:
             yield problem(f"{source.path} does not exist", "a SQLite database", where)
         else:
             remedy = f"as the sentence says; who may what: ls -l {shlex.quote(str(source.path))}"
-            yield problem(f"{source.path} {source.trouble}", f"what {jobs} can open", remedy)
+            yield problem(f"{source.path} {source.error}", f"what {jobs} can open", remedy)
     if not found:
         yield ok("no job of ours opens one")
 
 
-def copies(ground: DoctorContext) -> list[Copies]:
+def copies(context: DoctorContext) -> list[Copies]:
     """Return the newest verified copy of each backup job."""
     return [
-        _copies(job, path_in(job, given["database"]), path_in(job, given["directory"]), ground)
-        for job, given in ground.of_worker("backup.run")
+        _copies(job, path_in(job, given["database"]), path_in(job, given["directory"]), context)
+        for job, given in context.of_worker("backup.run")
     ]
 
 
@@ -115,16 +115,16 @@ def judge_copies(found: Iterable[Copies]) -> Iterator[Finding]:
 
 
 def _source(path: Path, jobs: list[Job]) -> Source:
-    trouble = ""
+    error = ""
     try:
         sqlite.refuse_lockout(sqlite.inspect(path))
     except sqlite.DatabaseError as refused:
-        trouble = refused.reason
+        error = refused.reason
     made_by = next((job.name for job in jobs if job.worker in _MAKERS), "")
-    return Source(path, tuple(job.name for job in jobs), os.path.exists(path), trouble, made_by)
+    return Source(path, tuple(job.name for job in jobs), os.path.exists(path), error, made_by)
 
 
-def _copies(job: Job, path: Path, folder: Path, ground: DoctorContext) -> Copies:
+def _copies(job: Job, path: Path, folder: Path, context: DoctorContext) -> Copies:
     now, why = datetime.now(UTC), f"none in {folder}"
     newest = None
     try:
@@ -138,7 +138,7 @@ def _copies(job: Job, path: Path, folder: Path, ground: DoctorContext) -> Copies
     except (BackupError, ValueError) as error:
         why = str(error)
     age_s = max(0.0, (now - newest).total_seconds()) if newest is not None else None
-    return Copies(job.name, age_s, why, _interval_s(job, now) + LATE_S, ground.is_new)
+    return Copies(job.name, age_s, why, _interval_s(job, now) + LATE_S, context.is_new)
 
 
 def _interval_s(job: Job, now: datetime) -> float:

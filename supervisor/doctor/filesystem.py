@@ -72,10 +72,10 @@ class Mount:
     is_mount_point: bool
 
 
-def user(ground: DoctorContext) -> User:
+def user(context: DoctorContext) -> User:
     """Return the effective user, and the owner of the state folder."""
     try:
-        return User(os.geteuid(), ground.state.stat().st_uid)
+        return User(os.geteuid(), context.state.stat().st_uid)
     except OSError:
         return User(os.geteuid(), None)
 
@@ -93,20 +93,20 @@ def judge_user(found: User) -> Iterator[Finding]:
     )
 
 
-def state(ground: DoctorContext) -> list[Place]:
+def state(context: DoctorContext) -> list[Place]:
     """Return the state folder and its contents: ledger, output of runs, files of jobs."""
-    inside = [ground.state / name for name in ("runs", "tmp", "cache", "lock")]
-    inside = [path for path in (ground.ledger, *inside) if os.path.lexists(path)]
-    return [_place(ground.state, True), *(_place(path, True) for path in inside)]
+    inside = [context.state / name for name in ("runs", "tmp", "cache", "lock")]
+    inside = [path for path in (context.ledger, *inside) if os.path.lexists(path)]
+    return [_place(context.state, True), *(_place(path, True) for path in inside)]
 
 
-def backups(ground: DoctorContext) -> list[Place]:
+def backups(context: DoctorContext) -> list[Place]:
     """Return the folders of backups.
 
     The folder of a second copy is never created: it may be an unmounted volume.
     """
     found: dict[Path, Place] = {}
-    for job, given in ground.of_worker("backup.run"):
+    for job, given in context.of_worker("backup.run"):
         main = path_in(job, given["directory"])
         found.setdefault(main, _place(main, os.path.exists(main.parent)))
         for text in given.get("copies") or ():
@@ -140,12 +140,12 @@ def judge_places(places: Iterable[Place]) -> Iterator[Finding]:
         yield ok(f"{fine[0]}{inside}, writable")
 
 
-def disks(ground: DoctorContext) -> list[Volume]:
+def disks(context: DoctorContext) -> list[Volume]:
     """Return each volume to which the service writes, with the rate taken from the ledger."""
-    folders = [ground.state]
-    for job, given in ground.of_worker("backup.run"):
+    folders = [context.state]
+    for job, given in context.of_worker("backup.run"):
         folders += [path_in(job, text) for text in (given["directory"], *given.get("copies", ()))]
-    rates = _rates(ground)
+    rates = _rates(context)
     volumes: dict[int, Volume] = {}
     for folder in folders:
         there = _there(folder)
@@ -180,13 +180,13 @@ def judge_disks(volumes: Iterable[Volume]) -> Iterator[Finding]:
                 yield ok(value)
 
 
-def mount(ground: DoctorContext) -> Mount:
+def mount(context: DoctorContext) -> Mount:
     """Return whether jobs.yaml is a mount point, according to /proc/self/mountinfo."""
-    if ground.file is None:
+    if context.file is None:
         return Mount(None, False)
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     points = {_unescaped(line.split()[4]) for line in mounts}
-    return Mount(ground.file, os.path.realpath(ground.file) in points)
+    return Mount(context.file, os.path.realpath(context.file) in points)
 
 
 def judge_mount(found: Mount) -> Iterator[Finding]:
@@ -221,23 +221,23 @@ def _there(path: Path) -> Path:
     return next(seen, Path("/"))
 
 
-def _rates(ground: DoctorContext) -> dict[Path, float]:
+def _rates(context: DoctorContext) -> dict[Path, float]:
     """Return bytes per day by folder: backups, and the output of all runs."""
-    if ground.is_new:
+    if context.is_new:
         return {}
     since = datetime.now(UTC) - SEEN
-    history = History(ground.state)
+    history = History(context.state)
     try:
         runs = history.runs(RunFilter(since=since, limit=1000))
         made = {
             job: history.runs(RunFilter(job=job.name, since=since, limit=1000))
-            for job, _ in ground.of_worker("backup.run")
+            for job, _ in context.of_worker("backup.run")
         }
     finally:
         history.close()
     rates: dict[Path, float] = defaultdict(float)
-    rates[ground.state] += _a_day([(run, run.log_bytes) for run in runs])
-    for job, given in ground.of_worker("backup.run"):
+    rates[context.state] += _a_day([(run, run.log_bytes) for run in runs])
+    for job, given in context.of_worker("backup.run"):
         rate = _a_day([(run, _size(run)) for run in made[job]])
         for text in (given["directory"], *given.get("copies", ())):
             rates[path_in(job, text)] += rate

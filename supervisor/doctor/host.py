@@ -65,7 +65,7 @@ class Root:
     read_only: bool
 
 
-def kernel(_ground: DoctorContext) -> str:
+def kernel(_context: DoctorContext) -> str:
     """Return the release of the kernel."""
     return os.uname().release
 
@@ -80,7 +80,7 @@ def judge_kernel(release: str) -> Iterator[Finding]:
         yield problem(f"Linux {release}", f"{oldest} or newer (pidfds)", "boot a newer kernel")
 
 
-def python(_ground: DoctorContext) -> Python:
+def python(_context: DoctorContext) -> Python:
     """Return the version of the running interpreter."""
     return Python(tuple(sys.version_info[:3]), sqlite3.sqlite_version)
 
@@ -95,13 +95,13 @@ def judge_python(found: Python) -> Iterator[Finding]:
         yield problem(value, f"{oldest} or newer", "install into an environment of a newer Python")
 
 
-def descriptors(ground: DoctorContext) -> Descriptors:
+def descriptors(context: DoctorContext) -> Descriptors:
     """Return the limit of the supervisor's process if readable, else of this process."""
-    places = ground.config.max_concurrent if ground.config is not None else 3
+    places = context.config.max_concurrent if context.config is not None else 3
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if ground.living is not None and ground.living.pid:
+    if context.running is not None and context.running.pid:
         try:
-            limits = Path(f"/proc/{ground.living.pid}/limits").read_text()
+            limits = Path(f"/proc/{context.running.pid}/limits").read_text()
         except OSError:
             return Descriptors(hard, places)
         found = re.search(r"Max open files\s+\S+\s+(\d+|unlimited)", limits)
@@ -123,10 +123,10 @@ def judge_descriptors(found: Descriptors) -> Iterator[Finding]:
         )
 
 
-def clock(ground: DoctorContext) -> Clock:
+def clock(context: DoctorContext) -> Clock:
     """Compare the wall clock with the ledger, the file system and the monotonic clock."""
     before = _wall_beside_monotonic_s()
-    ahead_s, skew_s = _ledger_ahead_s(ground), _file_skew_s(ground)
+    ahead_s, skew_s = _ledger_ahead_s(context), _file_skew_s(context)
     time.sleep(_WATCHED_S)
     return Clock(ahead_s, skew_s, _wall_beside_monotonic_s() - before)
 
@@ -156,7 +156,7 @@ def judge_clock(found: Clock) -> Iterator[Finding]:
         yield ok(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, agrees with ledger and files")
 
 
-def root(_ground: DoctorContext) -> Root:
+def root(_context: DoctorContext) -> Root:
     """Return whether / is mounted read-only, and whether this is a container."""
     return Root(in_container(), bool(os.statvfs("/").f_flag & os.ST_RDONLY))
 
@@ -176,10 +176,10 @@ def _wall_beside_monotonic_s() -> float:
     return wall - (first + last) / 2
 
 
-def _ledger_ahead_s(ground: DoctorContext) -> float | None:
-    if ground.is_new:
+def _ledger_ahead_s(context: DoctorContext) -> float | None:
+    if context.is_new:
         return None
-    history = History(ground.state)
+    history = History(context.state)
     try:
         runs = history.runs(RunFilter(limit=100))
     finally:
@@ -188,9 +188,9 @@ def _ledger_ahead_s(ground: DoctorContext) -> float | None:
     return (max(known) - datetime.now(UTC)).total_seconds() if known else None
 
 
-def _file_skew_s(ground: DoctorContext) -> float | None:
+def _file_skew_s(context: DoctorContext) -> float | None:
     try:
-        with tempfile.TemporaryFile(dir=ground.state) as file:
+        with tempfile.TemporaryFile(dir=context.state) as file:
             return os.fstat(file.fileno()).st_mtime - time.time()
     except OSError:  # reported by the check `state`
         return None

@@ -36,12 +36,12 @@ class RunningCheck:
 
 
 def examine(
-    checks: Sequence[Check[Any]], ground: DoctorContext, limit_s: float = LIMIT_S
+    checks: Sequence[Check[Any]], context: DoctorContext, limit_s: float = LIMIT_S
 ) -> Iterator[Finding]:
     """Run the checks and yield their findings, in the order of the checks."""
     deadline = time.monotonic() + limit_s
     instance = f"doctor-{os.getpid()}-{time.monotonic_ns()}"
-    begun = [_begin(check, ground, instance) for check in checks]
+    begun = [_begin(check, context, instance) for check in checks]
     try:
         for each in begun:
             found = _heard(each, deadline, limit_s)
@@ -52,19 +52,19 @@ def examine(
         process_tree.kill_stray_instance(instance, SWEEP_S)
 
 
-def _begin(check: Check[Any], ground: DoctorContext, instance: str) -> RunningCheck:
+def _begin(check: Check[Any], context: DoctorContext, instance: str) -> RunningCheck:
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     asker = os.getpid()
     pid = os.fork()
     if pid == 0:
         instance_mark.put_on(0, instance)
         os.environ[instance_mark.VARIABLE] = instance
-        _answer(check, ground, theirs, asker)
+        _answer(check, context, theirs, asker)
     os.close(theirs)
     return RunningCheck(check, pid, ours)
 
 
-def _answer(check: Check[Any], ground: DoctorContext, pipe: int, asker: int) -> NoReturn:
+def _answer(check: Check[Any], context: DoctorContext, pipe: int, asker: int) -> NoReturn:
     """Run the check in the child and write its findings; imports may print, raise or hang."""
     try:
         if not process_tree.set_parent_death_signal(asker, signal.SIGKILL):
@@ -73,14 +73,14 @@ def _answer(check: Check[Any], ground: DoctorContext, pipe: int, asker: int) -> 
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)
-        os.write(pipe, msgspec.json.encode(_findings(check, ground))[:_LARGEST_BYTES])
+        os.write(pipe, msgspec.json.encode(_findings(check, context))[:_LARGEST_BYTES])
     finally:
         os._exit(0)
 
 
-def _findings(check: Check[Any], ground: DoctorContext) -> list[Finding]:
+def _findings(check: Check[Any], context: DoctorContext) -> list[Finding]:
     try:
-        return list(check.judge(check.measure(ground)))
+        return list(check.judge(check.measure(context)))
     # Outermost handler of the child: every error must become a finding.
     except Exception as error:
         return [_unmeasured(f"{type(error).__name__}: {error}")]

@@ -44,12 +44,12 @@ class Rights:
 class Server:
     """A PostgreSQL server with the connection settings of some jobs.
 
-    trouble: why it cannot be queried. schema: the target of replication; empty, with
+    error: why it cannot be queried. schema: the target of replication; empty, with
     rights None, if no job replicates.
     """
 
     jobs: tuple[str, ...]
-    trouble: str
+    error: str
     schema: str = ""
     rights: Rights | None = None
 
@@ -62,14 +62,14 @@ class Webhook:
     """
 
     host: str
-    trouble: str
+    error: str
     via: str = ""
 
 
-def servers(ground: DoctorContext) -> list[Server]:
+def servers(context: DoctorContext) -> list[Server]:
     """Query each PostgreSQL server in use once."""
     asked: dict[tuple[Any, ...], list[str]] = {}
-    for job, given in ground.of_worker("replication.run", "health.run"):
+    for job, given in context.of_worker("replication.run", "health.run"):
         is_target = job.worker == "replication.run"
         if is_target or given.get("postgres"):
             schema = str(given.get("schema", "public")) if is_target else ""
@@ -83,9 +83,9 @@ def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
     found = list(found)
     for server in found:
         jobs = ", ".join(server.jobs)
-        if server.trouble:
+        if server.error:
             remedy = f"nightshift show {server.jobs[0]} --env, then psql with its PG* settings"
-            yield problem(f"{jobs}: {server.trouble}", "an answer", remedy)
+            yield problem(f"{jobs}: {server.error}", "an answer", remedy)
         elif server.rights is None:
             yield ok(f"{jobs}: answers")
         else:
@@ -99,12 +99,12 @@ def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
         yield ok("no job uses one")
 
 
-def webhooks(ground: DoctorContext) -> list[Webhook]:
+def webhooks(context: DoctorContext) -> list[Webhook]:
     """Connect to each host to which alerts or heartbeats are sent."""
-    if ground.config is None:
+    if context.config is None:
         return []
-    config = ground.config
-    urls = [config.notify.slack, config.heartbeat, *(job.heartbeat for job in ground.jobs)]
+    config = context.config
+    urls = [config.notify.slack, config.heartbeat, *(job.heartbeat for job in context.jobs)]
     hosts = dict.fromkeys(_host(url) for url in urls if url)
     return [_door(*host) for host in hosts]
 
@@ -113,14 +113,14 @@ def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
     """Check connection and certificate; only a test message shows whether alerts arrive."""
     found = list(found)
     test = "nightshift notify --test"
-    for door in found:
-        if door.trouble:
+    for webhook in found:
+        if webhook.error:
             remedy = f"look at DNS, firewall and proxy of this machine; then {test}"
-            yield problem(f"{door.host} {door.trouble}", "a connection", remedy)
-        elif door.via:
-            yield info(f"{door.host} goes through a proxy and was not tried", "", test)
+            yield problem(f"{webhook.host} {webhook.error}", "a connection", remedy)
+        elif webhook.via:
+            yield info(f"{webhook.host} goes through a proxy and was not tried", "", test)
         else:
-            yield ok(f"{door.host} takes connections (nothing was sent; {test} does)")
+            yield ok(f"{webhook.host} takes connections (nothing was sent; {test} does)")
     if not found:
         remedy = "notify: {slack: URL} in jobs.yaml, then nightshift notify --test"
         yield info("nobody is told of trouble", "a webhook", remedy)

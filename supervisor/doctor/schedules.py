@@ -25,13 +25,13 @@ _TABLE = Path("/usr/share/zoneinfo/tzdata.zi")
 class Zones:
     """The time zones in use, and the edition of their data (`2025b`; empty: unknown).
 
-    trouble: why the time zone of the machine is unknown, "" if it is known.
+    error: why the time zone of the machine is unknown, "" if it is known.
     """
 
     names: tuple[str, ...]
     edition: str
     today: date
-    trouble: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,19 @@ class Usual:
     timed_out: int
 
 
-def zones(ground: DoctorContext) -> Zones:
+def zones(context: DoctorContext) -> Zones:
     """Return every time zone in jobs.yaml, and the edition of the zone data."""
-    named = {job.timezone for job in ground.jobs}
-    if ground.config is not None:
-        named.add(ground.config.timezone)
+    named = {job.timezone for job in context.jobs}
+    if context.config is not None:
+        named.add(context.config.timezone)
     today = datetime.now(UTC).date()
-    return Zones(tuple(sorted(named)), _edition(), today, ground.zone_trouble)
+    return Zones(tuple(sorted(named)), _edition(), today, context.zone_trouble)
 
 
 def judge_zones(found: Zones) -> Iterator[Finding]:
     """Check that the zone data is recent enough to contain new rules."""
-    if found.trouble:
-        yield info(found.trouble, "a zone", 'set "timezone" in jobs.yaml, or TZ')
+    if found.error:
+        yield info(found.error, "a zone", 'set "timezone" in jobs.yaml, or TZ')
     value = f"{', '.join(found.names) or 'none in use'}; zone data {found.edition or 'is there'}"
     year = int(found.edition[:4]) if found.edition[:4].isdigit() else found.today.year
     if found.today.year - year > OLD_YEARS:
@@ -67,10 +67,10 @@ def judge_zones(found: Zones) -> Iterator[Finding]:
         yield ok(value)
 
 
-def daylight(ground: DoctorContext) -> list[tuple[str, str]]:
+def daylight(context: DoctorContext) -> list[tuple[str, str]]:
     """Return the effects of coming clock changes on jobs, as (job, sentence)."""
     now = datetime.now(UTC)
-    told = ((job.name, dst.describe(job, now, SOON_DAYS)) for job in ground.jobs)
+    told = ((job.name, dst.describe(job, now, SOON_DAYS)) for job in context.jobs)
     return [(name, said) for name, sentences in told for said in sentences]
 
 
@@ -83,14 +83,14 @@ def judge_daylight(moved: Iterable[tuple[str, str]]) -> Iterator[Finding]:
         yield ok(f"no slot is moved, dropped or doubled within {SOON_DAYS} days")
 
 
-def usual(ground: DoctorContext) -> list[Usual]:
+def usual(context: DoctorContext) -> list[Usual]:
     """Return for each job with a timeout how long its newest attempts took."""
-    if ground.is_new:
+    if context.is_new:
         return []
-    history = History(ground.state)
+    history = History(context.state)
     try:
         found = list[Usual]()
-        for job in ground.jobs:
+        for job in context.jobs:
             runs = history.runs(RunFilter(job=job.name, limit=MOST_RUNS))
             attempts = [each for run in runs if run.attempt for each in history.attempts(run.id)]
             found += _usual(job, attempts)

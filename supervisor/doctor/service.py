@@ -49,49 +49,49 @@ class Stop:
     in_container: bool
 
 
-def file(ground: DoctorContext) -> DoctorContext:
+def file(context: DoctorContext) -> DoctorContext:
     """Return the context: jobs.yaml was already read."""
-    return ground
+    return context
 
 
-def judge_file(ground: DoctorContext) -> Iterator[Finding]:
+def judge_file(context: DoctorContext) -> Iterator[Finding]:
     """Check that jobs.yaml exists and has no errors."""
-    if ground.file is None:
-        yield problem(ground.no_file, "a jobs.yaml", "nightshift init")
-    elif ground.config is None:
-        mistakes = f"{ground.mistakes} mistake{'s' * (ground.mistakes != 1)}"
-        check = f"nightshift check {shlex.quote(str(ground.file))}"
-        yield problem(f"{ground.file}: {mistakes}; jobs are not looked at", "none", check)
+    if context.file is None:
+        yield problem(context.no_file, "a jobs.yaml", "nightshift init")
+    elif context.config is None:
+        mistakes = f"{context.mistakes} mistake{'s' * (context.mistakes != 1)}"
+        check = f"nightshift check {shlex.quote(str(context.file))}"
+        yield problem(f"{context.file}: {mistakes}; jobs are not looked at", "none", check)
     else:
-        yield ok(f"{ground.file}: {len(ground.jobs)} of {len(ground.config.jobs)} jobs enabled")
+        yield ok(f"{context.file}: {len(context.jobs)} of {len(context.config.jobs)} jobs enabled")
 
 
-def answers(ground: DoctorContext) -> DoctorContext:
+def answers(context: DoctorContext) -> DoctorContext:
     """Return the context: the supervisor was already queried."""
-    return ground
+    return context
 
 
-def judge_answers(ground: DoctorContext) -> Iterator[Finding]:
+def judge_answers(context: DoctorContext) -> Iterator[Finding]:
     """Check that a supervisor of this version answers, and that its alerts are delivered."""
-    if ground.living is None and ground.is_new:
+    if context.running is None and context.is_new:
         yield info(
-            f"no supervisor has lived at {ground.state} yet",
+            f"no supervisor has lived at {context.state} yet",
             "one that answers",
             "nightshift start",
         )
-    elif ground.living is None:
-        yield problem(ground.silence, "a supervisor that answers", ground.way_out)
+    elif context.running is None:
+        yield problem(context.silence, "a supervisor that answers", context.way_out)
     else:
-        yield ok(f"answers at {ground.socket}")
-        yield from _of_version(ground.living.version, ground.version)
-        if ground.living.alerts_error:
-            waits = f"{ground.living.alerts_waiting} alerts wait: {ground.living.alerts_error}"
+        yield ok(f"answers at {context.socket}")
+        yield from _of_version(context.running.version, context.version)
+        if context.running.alerts_error:
+            waits = f"{context.running.alerts_waiting} alerts wait: {context.running.alerts_error}"
             yield problem(waits, "delivered alerts", "nightshift notify --test")
 
 
-def init(ground: DoctorContext) -> Init:
+def init(context: DoctorContext) -> Init:
     """Return process 1, the supervisor, and its number of zombies."""
-    pid = ground.living.pid if ground.living is not None else 0
+    pid = context.running.pid if context.running is not None else 0
     try:
         process_tree.adopt_orphans()
         adopts = True
@@ -120,13 +120,13 @@ def judge_init(found: Init) -> Iterator[Finding]:
         yield ok(f"{first}; keepers adopt orphans; nothing dead lies about")
 
 
-def stop(ground: DoctorContext) -> Stop:
+def stop(context: DoctorContext) -> Stop:
     """Return the shutdown grace, and the stop timeout of systemd."""
-    grace_s = ground.config.shutdown_grace_s if ground.config is not None else 30.0
-    typed = ground.environ.get("NIGHTSHIFT_SHUTDOWN_GRACE", "")
+    grace_s = context.config.shutdown_grace_s if context.config is not None else 30.0
+    typed = context.environ.get("NIGHTSHIFT_SHUTDOWN_GRACE", "")
     with contextlib.suppress(ValueError):  # `nightshift start` reports an invalid value
         grace_s = parse_duration(typed) if typed else grace_s
-    unit = _unit(ground.living.pid) if ground.living is not None else ""
+    unit = _unit(context.running.pid) if context.running is not None else ""
     return Stop(grace_s, unit, _timeout_stop_s(unit) if unit else None, in_container())
 
 

@@ -46,7 +46,7 @@ class PostBatch:
     """Sender of message batches through child processes, one batch at a time."""
 
     def __init__(self, run: int, name: str) -> None:
-        self._errand = InternalJob(run, name)
+        self._job = InternalJob(run, name)
         self._length = 0
         self._arrived = 0
         self._retry_after_s: float | None = None
@@ -55,21 +55,21 @@ class PostBatch:
     @property
     def is_out(self) -> bool:
         """Return whether a batch is in progress."""
-        return self._errand.is_out
+        return self._job.is_out
 
     def begin(self, at: ev.At, url: str, messages: list[dict[str, Any]]) -> effects.Launch:
         """Return the launch of a child that posts these messages in order."""
         self._length, self._arrived = len(messages), 0
         self._retry_after_s = self._failed = None
         params = msgspec.json.encode({"url": url, "messages": messages}).decode()
-        return self._errand.begin(at, worker=WORKER, params_json=params)
+        return self._job.begin(at, worker=WORKER, params_json=params)
 
     def outcome(self, heard: Iterable[ev.Event]) -> Outcome | None:
         """Return the outcome once the end of the child is among the events, else None."""
         heard = list(heard)
-        for message in self._errand.said(heard):
+        for message in self._job.said(heard):
             self._hear(message)
-        end = self._errand.end(heard)
+        end = self._job.end(heard)
         return None if end is None else self._account(end)
 
     def _hear(self, message: protocol.Message | protocol.Garbage) -> None:
@@ -89,8 +89,8 @@ class PostBatch:
         if self._failed is None:
             cause = f"the process that delivers {why_ended(end, CALL_S)}"
             return Outcome(self._arrived, cause)
-        failed, wish = self._failed, self._retry_after_s
-        return Outcome(self._arrived, failed.error, wish, failed.permanent)
+        failed, retry_after = self._failed, self._retry_after_s
+        return Outcome(self._arrived, failed.error, retry_after, failed.permanent)
 
 
 OUTPUT_BYTES = 16 * 1024
@@ -106,33 +106,33 @@ class AlertSender:
     def __init__(self, folder: Path, log: ServiceLog) -> None:
         self._folder = folder
         self._log = log
-        self._journey = PostBatch(DELIVERY, "deliver-alerts")
+        self._batch = PostBatch(DELIVERY, "deliver-alerts")
         self._url = ""
         self._ahead: list[tuple[Alert, Message]] = []
         self._on_the_way: list[Alert] = []
         self._host = readable(socket.gethostname())
 
-    def take(self, deliver: effects.Deliver, world: SchedulerState) -> None:
+    def take(self, deliver: effects.Deliver, scheduler: SchedulerState) -> None:
         """Queue these alerts for delivery, in one or more batches."""
-        self._url = world.config.notify.slack or ""
-        self._ahead = [(alert, self._message(alert, world)) for alert in deliver.alerts]
+        self._url = scheduler.config.notify.slack or ""
+        self._ahead = [(alert, self._message(alert, scheduler)) for alert in deliver.alerts]
 
     def next_instant(self) -> float | None:
         """Return 0 if a batch can be launched now, else None."""
-        return 0.0 if self._ahead and not self._journey.is_out else None
+        return 0.0 if self._ahead and not self._batch.is_out else None
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
         """Return the launch for the next messages that fit into a packet, or None."""
-        if not self._ahead or self._journey.is_out:
+        if not self._ahead or self._batch.is_out:
             return None
         count = _fitting([message for _, message in self._ahead])
         going, self._ahead = self._ahead[:count], self._ahead[count:]
         self._on_the_way = [alert for alert, _ in going]
-        return self._journey.begin(at, self._url, [message for _, message in going])
+        return self._batch.begin(at, self._url, [message for _, message in going])
 
     def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Return the events for the outbox if the batch has ended."""
-        outcome = self._journey.outcome(heard)
+        outcome = self._batch.outcome(heard)
         if outcome is None:
             return []
         happened: list[ev.Event] = []
@@ -145,18 +145,18 @@ class AlertSender:
             happened.append(ev.Undelivered(at, *why))
         return happened
 
-    def _message(self, alert: Alert, world: SchedulerState) -> Message:
+    def _message(self, alert: Alert, scheduler: SchedulerState) -> Message:
         lines: list[str] = []
         if alert.run is not None:
             with contextlib.suppress(OSError):
                 lines = self._last_lines(alert.run)
         about = slack.AlertContext(
             alert=alert,
-            zone=schedule.zone(world.config.timezone),
+            zone=schedule.zone(scheduler.config.timezone),
             host=self._host,
-            run=None if alert.run is None else self._run(alert.run, world),
-            job=world.definition(alert.job),
-            last_success=world.last_success.get(alert.job),
+            run=None if alert.run is None else self._run(alert.run, scheduler),
+            job=scheduler.definition(alert.job),
+            last_success=scheduler.last_success.get(alert.job),
             output=tuple(lines),
         )
         return slack.message(about, self._log.mask)
@@ -169,9 +169,9 @@ class AlertSender:
             text = text[len(text) // 2 :]
         return terminal_screen.shown(text)
 
-    def _run(self, number: int, world: SchedulerState) -> Run | None:
-        if number in world.runs:
-            return world.runs[number]
+    def _run(self, number: int, scheduler: SchedulerState) -> Run | None:
+        if number in scheduler.runs:
+            return scheduler.runs[number]
         try:
             with contextlib.closing(History(self._folder)) as history:
                 return history.run(number)
@@ -183,33 +183,33 @@ class TrialAlertSender:
     """Sender of a test alert; resolves the futures that wait for its outcome."""
 
     def __init__(self) -> None:
-        self._journey = PostBatch(TEST, "test-alert")
+        self._batch = PostBatch(TEST, "test-alert")
         self._waiting: list[Future[Outcome]] = []
         self._url = ""
 
-    def ask(self, answer: "Future[Outcome]", world: SchedulerState) -> None:
+    def ask(self, answer: "Future[Outcome]", scheduler: SchedulerState) -> None:
         """Request a test alert; the future gets the outcome."""
-        if world.config.notify.slack is None:
+        if scheduler.config.notify.slack is None:
             answer.set_result(Outcome(0, "no channel is configured"))
             return
-        self._url = world.config.notify.slack
+        self._url = scheduler.config.notify.slack
         self._waiting.append(answer)
 
     def next_instant(self) -> float | None:
         """Return 0 if a test alert can be launched now, else None."""
-        return 0.0 if self._waiting and not self._journey.is_out else None
+        return 0.0 if self._waiting and not self._batch.is_out else None
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
         """Return the launch for the test alert, or None."""
-        if not self._waiting or self._journey.is_out:
+        if not self._waiting or self._batch.is_out:
             return None
-        return self._journey.begin(
+        return self._batch.begin(
             at, self._url, [slack.test_message(readable(socket.gethostname()))]
         )
 
     def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Resolve the waiting futures; on success an empty `Delivered` retries the outbox."""
-        outcome = self._journey.outcome(heard)
+        outcome = self._batch.outcome(heard)
         if outcome is None:
             return []
         waiting, self._waiting = self._waiting, []

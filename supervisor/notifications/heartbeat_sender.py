@@ -63,7 +63,7 @@ class HeartbeatSender:
         self.failures = 0
         self._path = pipe
         self._log = log
-        self._errand = InternalJob(BEATS, "heartbeats")
+        self._job = InternalJob(BEATS, "heartbeats")
         self._pipe = -1
         self._waiting: dict[str, HeartbeatCall] = {}
         self._under_way: dict[int, Call] = {}
@@ -89,7 +89,7 @@ class HeartbeatSender:
         """Return the monotonic time of the next possible call, or None."""
         if self._has_no_room:
             return None
-        earliest = 0.0 if self._errand.is_out else self._begin_at
+        earliest = 0.0 if self._job.is_out else self._begin_at
         if self._next_waiting() is not None:
             return earliest
         soonest = min((call.again_at for call in self._again.values()), default=None)
@@ -97,7 +97,7 @@ class HeartbeatSender:
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
         """Feed the child, or return the launch of a new one if something is due."""
-        if self._errand.is_out:
+        if self._job.is_out:
             self._feed(at)
             return None
         if at.mono < self._begin_at or self._next(at.mono) is None:
@@ -109,14 +109,14 @@ class HeartbeatSender:
             return None
         self._feed(at)
         params = msgspec.json.encode({"pipe": str(self._path)}).decode()
-        return self._errand.begin(at, worker=WORKER, params_json=params)
+        return self._job.begin(at, worker=WORKER, params_json=params)
 
     def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Process the child's reports; returns no events for the core."""
         heard = list(heard)
-        for message in self._errand.said(heard):
+        for message in self._job.said(heard):
             self._hear(message, at)
-        end = self._errand.end(heard)
+        end = self._job.end(heard)
         if end is not None:
             self._ended(end, at)
         return []

@@ -32,8 +32,8 @@ class Effects:
         self,
         backlog: WriteQueue,
         processes: KeeperPool,
-        desk: LoopBridge,
-        courier: AlertSender,
+        bridge: LoopBridge,
+        alerts: AlertSender,
         heartbeats: HeartbeatSender,
         log: ServiceLog,
         errors: InternalErrors,
@@ -41,31 +41,31 @@ class Effects:
     ) -> None:
         self.is_over = False
         self.answers: dict[int, Future[Any]] = {}
-        self._backlog = backlog
+        self._queue = backlog
         self._processes = processes
-        self._desk = desk
-        self._courier = courier
+        self._bridge = bridge
+        self._alerts = alerts
         self._heartbeats = heartbeats
         self._log = log
         self._errors = errors
         self._masked = masked
 
     def perform(
-        self, actions: list[effects.Action], world: SchedulerState, at: ev.At
+        self, actions: list[effects.Action], scheduler: SchedulerState, at: ev.At
     ) -> list[ev.Event]:
         """Perform all actions, records first; return the events that result."""
         launches = [action for action in actions if isinstance(action, effects.Launch)]
-        trouble = self._backlog.take([redacted_record(action) for action in actions], at.mono)
+        trouble = self._queue.take([redacted_record(action) for action in actions], at.mono)
         launches = self._tell_refused(launches, at)
         follow: list[ev.Event] = []
         if trouble:
             keys = tuple((launch.run.id, launch.run.attempt) for launch in launches)
-            if launches or not world.ledger_trouble:
+            if launches or not scheduler.ledger_trouble:
                 follow.append(ev.LedgerWriteFailed(at, keys, trouble))
             launches = []
         for action in actions:
             if not isinstance(action, effects.Launch | effects.Record):
-                self._try(action, world, trouble, at)
+                self._try(action, scheduler, trouble, at)
         for launch in launches:
             follow += self._launched(launch, at)
         self._log.note(
@@ -73,7 +73,7 @@ class Effects:
         )
         return follow
 
-    def refuse(self, token: int, error: str, world: SchedulerState) -> None:
+    def refuse(self, token: int, error: str, scheduler: SchedulerState) -> None:
         """Answer a request that could not be decided."""
         answer = self.answers.pop(token, None)
         if answer is not None:
@@ -81,26 +81,28 @@ class Effects:
             reply = control_requests.Reply(
                 token, control_requests.ReplyStatus.UNAVAILABLE, (), error, hint
             )
-            self._desk.answer(answer, reply, world)
+            self._bridge.answer(answer, reply, scheduler)
 
-    def _try(self, action: effects.Action, world: SchedulerState, trouble: str, at: ev.At) -> None:
+    def _try(
+        self, action: effects.Action, scheduler: SchedulerState, trouble: str, at: ev.At
+    ) -> None:
         where = type(action).__name__
         try:
-            self._do(action, world, trouble)
+            self._do(action, scheduler, trouble)
         except Exception as error:
             run = action.run if isinstance(action, effects.Signal) else 0
             self._errors.caught(error, where, at, run)
         else:
             self._errors.went_well(where)
 
-    def _do(self, action: effects.Action, world: SchedulerState, trouble: str) -> None:
+    def _do(self, action: effects.Action, scheduler: SchedulerState, trouble: str) -> None:
         match action:
             case effects.Signal(run, attempt, force):
                 self._processes.signal(run, attempt, force)
             case control_requests.Reply(token=token):
-                self._desk.answer(self.answers.pop(token), action, world)
+                self._bridge.answer(self.answers.pop(token), action, scheduler)
             case effects.Deliver():
-                self._courier.take(action, world)
+                self._alerts.take(action, scheduler)
             case HeartbeatCall(pulse=pulse) if not (trouble and pulse is HeartbeatKind.START):
                 self._heartbeats.take(action)
             case effects.Stop():
@@ -115,7 +117,7 @@ class Effects:
 
     def _tell_refused(self, launches: list[effects.Launch], at: ev.At) -> list[effects.Launch]:
         """Report records that the ledger refused; return the launches whose runs are recorded."""
-        refused = self._backlog.take_refused()
+        refused = self._queue.take_refused()
         if not refused:
             return launches
         unrecorded = {launch.run.id for launch in launches} & {

@@ -54,53 +54,52 @@ class Loop:
         store: Store,
         processes: KeeperPool,
         reloader: Reloader,
-        desk: LoopBridge,
+        bridge: LoopBridge,
         log: ServiceLog,
-        herald: SystemdNotifier,
+        notifier: SystemdNotifier,
         decide: Decide = decide.decide,
     ) -> None:
         self._selector = selector
         self._store = store
         self._processes = processes
         self._reloader = reloader
-        self._desk = desk
+        self._bridge = bridge
         self._log = log
-        self._herald = herald
+        self._notifier = notifier
         self._errors = InternalErrors(log)
-        self._courier, self._trial = AlertSender(reloader.folder.root, log), TrialAlertSender()
+        self._alerts, self._trial = AlertSender(reloader.folder.root, log), TrialAlertSender()
         self._heartbeats = HeartbeatSender(reloader.folder.heartbeats, log)
-        parties: list[InternalJobOwner] = [reloader, self._courier, self._trial, self._heartbeats]
-        self._parties = tuple(parties)
-        self._witness = TurnObserver(desk)
+        internal = (reloader, self._alerts, self._trial, self._heartbeats)
+        self._owners: tuple[InternalJobOwner, ...] = internal
+        self._observer = TurnObserver(bridge)
         self._given = RequestSecrets()
-        self._backlog = WriteQueue(store)
-        sending = self._courier, self._heartbeats
+        self._queue = WriteQueue(store)
+        sending = self._alerts, self._heartbeats
         self._effects = Effects(
-            self._backlog, processes, desk, *sending, log, self._errors, self._events_of
+            self._queue, processes, bridge, *sending, log, self._errors, self._events_of
         )
-        self._decisions = Turns(
-            decide, self._effects, reloader, self._errors, self._witness, self._publish, self._mask
-        )
-        self._upkeep = Maintenance(store, self._backlog, reloader.folder.runs, log)
+        after_turn = self._observer, self._publish, self._mask
+        self._turns = Turns(decide, self._effects, reloader, self._errors, *after_turn)
+        self._maintenance = Maintenance(store, self._queue, reloader.folder.runs, log)
         self._signals: list[int] = []
         self._last_token = 0
         self._end_by: float | None = None
 
     def begin(self, restored: ev.Restored) -> None:
         """Run the first turn: settle, catch up and launch what is due."""
-        self._selector.register(self._desk.wake_fd, selectors.EVENT_READ, self._desk)
+        self._selector.register(self._bridge.wake_fd, selectors.EVENT_READ, self._bridge)
         self._minute = next_minute(restored.at.wall)
         self._look_at = restored.at.mono + seconds_to_poll(restored.at.wall)
-        self._desk.ticked_mono = restored.at.mono
-        self._decisions.begin(restored)
+        self._bridge.ticked_mono = restored.at.mono
+        self._turns.begin(restored)
 
     def run(self, until_idle: bool = False) -> None:
         """Run turns until stopped (or, for `run --local`, until nothing is open)."""
         while not self._effects.is_over and not (until_idle and self._is_idle):
             self.once()
         self._end_by = self.read_clocks().mono + LAST_BEATS_S
-        if self.world.stop_by is not None:
-            self._end_by = min(self._end_by, self.world.stop_by)
+        if self.scheduler.stop_by is not None:
+            self._end_by = min(self._end_by, self.scheduler.stop_by)
         while not self._heartbeats.is_idle and self.read_clocks().mono < self._end_by:
             self.once()
         self._heartbeats.close()
@@ -108,7 +107,7 @@ class Loop:
     def once(self) -> None:
         """Sleep until something happens, and process it."""
         ready = self._wait()
-        self._desk.drain_wakeup()
+        self._bridge.drain_wakeup()
         at = self.read_clocks()
         heard: list[ev.Event] = []
         for key, _ in ready:
@@ -121,9 +120,9 @@ class Loop:
         happened += self._run_internal_jobs(heard, at)
         happened += self._step("time", at, [], self._pass_time, at)
         happened += self._errors.take()
-        self._step("turn", at, None, self._decisions.turn, happened)
-        seen = (self.world, self._reloader.is_reading, self._minute, at)
-        self._step("service manager", at, None, self._herald.update, *seen)
+        self._step("turn", at, None, self._turns.turn, happened)
+        seen = (self.scheduler, self._reloader.is_reading, self._minute, at)
+        self._step("service manager", at, None, self._notifier.update, *seen)
         self._step("idle keepers", at, None, self._processes.shrink_idle, at)
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
@@ -163,11 +162,11 @@ class Loop:
 
     def turn(self, happened: Iterable[ev.Event]) -> None:
         """Decide about these events and perform the resulting actions."""
-        self._decisions.turn(happened)
+        self._turns.turn(happened)
 
     def flush(self) -> None:
         """Write the queued records; call before the ledger is closed."""
-        self._backlog.flush(self.read_clocks().mono)
+        self._queue.flush(self.read_clocks().mono)
 
     def read_clocks(self) -> ev.At:
         """Return the current wall clock, monotonic clock and a random number."""
@@ -179,7 +178,7 @@ class Loop:
 
     def install_signals(self) -> None:
         """Install handlers: SIGTERM and SIGINT stop, SIGHUP reloads, SIGCHLD reaps children."""
-        signal.set_wakeup_fd(self._desk.signal_fd, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._bridge.signal_fd, warn_on_full_buffer=False)
         for number in (*_HANDLED_SIGNALS, signal.SIGCHLD):
             signal.signal(number, self.on_signal)
 
@@ -191,27 +190,27 @@ class Loop:
         instants = [
             at.mono + (self._minute - at.wall).total_seconds(),
             self._look_at,
-            self._decisions.wake_at(at.mono),
-            self._backlog.flush_at,
+            self._turns.wake_at(at.mono),
+            self._queue.flush_at,
             self._end_by,
             self._processes.next_instant(),
-            *(self._instant_of(party, at) for party in self._parties),
-            self._herald.next_instant(),
+            *(self._instant_of(owner, at) for owner in self._owners),
+            self._notifier.next_instant(),
             0.0 if self._errors.is_waiting else None,
         ]
         return max(0.0, min(each for each in instants if each is not None) - at.mono)
 
-    def _instant_of(self, party: InternalJobOwner, at: ev.At) -> float | None:
-        resting = self._errors.rests_until(type(party).__name__, at.mono)
-        return party.next_instant() if resting is None else resting
+    def _instant_of(self, owner: InternalJobOwner, at: ev.At) -> float | None:
+        resting = self._errors.rests_until(type(owner).__name__, at.mono)
+        return owner.next_instant() if resting is None else resting
 
     def _pass_time(self, at: ev.At) -> list[ev.Event]:
         """Return the events of time: a minute began, a timer expired, a clock was set back."""
         happened: list[ev.Event] = []
-        flush_at = self._backlog.flush_at
+        flush_at = self._queue.flush_at
         if flush_at is not None and at.mono >= flush_at:
             happened += self._flush_deferred(at)
-        wake = self._decisions.wake_at(at.mono)
+        wake = self._turns.wake_at(at.mono)
         minute_began = at.wall >= self._minute
         # After a clock was set back, the next minute lies too far ahead.
         clock_back = (self._minute - at.wall).total_seconds() > 61
@@ -224,8 +223,8 @@ class Loop:
 
     def _tick(self, at: ev.At, lateness_s: float) -> None:
         self._minute = next_minute(at.wall)
-        self._desk.ticked_mono = at.mono
-        self._witness.record_tick(lateness_s)
+        self._bridge.ticked_mono = at.mono
+        self._observer.record_tick(lateness_s)
         self._publish(tick=Tick(at.wall, lateness_s))
 
     def _handle_signals(self, at: ev.At) -> list[ev.Event]:
@@ -242,18 +241,18 @@ class Loop:
 
     def _take_requests(self, at: ev.At) -> list[ev.Event]:
         happened: list[ev.Event] = []
-        for call in self._desk.take_requests():
+        for call in self._bridge.take_requests():
             if isinstance(call.what, Reload):
                 self._reloader.request(
                     ReloadRequest(call.peer, call.answer, call.what.previous), at
                 )
             elif isinstance(call.what, TestAlert):
-                self._trial.ask(call.answer, self.world)
+                self._trial.ask(call.answer, self.scheduler)
             elif isinstance(call.what, DamageSeen):
                 happened.append(ev.LedgerDamaged(at, call.what.cause))
             else:
                 if self._given.remember(call.what):
-                    self._mask(self.world.config)
+                    self._mask(self.scheduler.config)
                 self._last_token += 1
                 self._effects.answers[self._last_token] = call.answer
                 asked = ev.Requested(at, self._last_token, call.peer, call.what)
@@ -265,44 +264,44 @@ class Loop:
             return []
         self._look_at = at.mono + seconds_to_poll(at.wall)
         self._reloader.poll(at)
-        return self._upkeep.run(self.world, at)
+        return self._maintenance.run(self.scheduler, at)
 
     def _run_internal_jobs(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
         theirs = [event for event in heard if is_internal(event)]
         happened: list[ev.Event] = []
-        for party in self._parties:
-            name = type(party).__name__
+        for owner in self._owners:
+            name = type(owner).__name__
             if theirs:  # the end of a job is reported once
-                happened += self._step(f"end in {name}", at, [], party.on_events, theirs, at)
-            happened += self._step(name, at, [], self._send_out, party, at)
+                happened += self._step(f"end in {name}", at, [], owner.on_events, theirs, at)
+            happened += self._step(name, at, [], self._send_out, owner, at)
         happened += self._step("look", at, [], self._reloader.overdue, at)
         return happened
 
-    def _send_out(self, party: InternalJobOwner, at: ev.At) -> list[ev.Event]:
-        launch = party.next_launch(at)
+    def _send_out(self, owner: InternalJobOwner, at: ev.At) -> list[ev.Event]:
+        launch = owner.next_launch(at)
         if launch is None:
             return []
-        return party.on_events(self._events_of(self._processes.launch(launch, at)), at)
+        return owner.on_events(self._events_of(self._processes.launch(launch, at)), at)
 
     @property
-    def world(self) -> SchedulerState:
+    def scheduler(self) -> SchedulerState:
         """Return the scheduler state after the last turn."""
-        return self._decisions.world
+        return self._turns.scheduler
 
     @property
     def _is_idle(self) -> bool:
-        return self.world.is_idle and not self.world.has_unsent_alerts
+        return self.scheduler.is_idle and not self.scheduler.has_unsent_alerts
 
     def _flush_deferred(self, at: ev.At) -> list[ev.Event]:
         """Write deferred records and those of a ledger that could not be written."""
-        was_broken = self._backlog.is_broken
-        trouble = self._backlog.flush(at.mono)
+        was_broken = self._queue.is_broken
+        trouble = self._queue.flush(at.mono)
         if trouble:
             return [] if was_broken else [ev.LedgerWriteFailed(at, (), trouble)]
         return [ev.LedgerRecovered(at, self._store.pop_damage())] if was_broken else []
 
     def _mask(self, config: Config) -> None:
-        self._log.mask = self._desk.mask = self._given.mask(config)
+        self._log.mask = self._bridge.mask = self._given.mask(config)
 
     def _publish(self, **facts: Any) -> None:
         counted = {
@@ -310,7 +309,7 @@ class Loop:
             "keeper_deaths": self._processes.keeper_deaths,
             "heartbeat_failures": self._heartbeats.failures,
         }
-        changed = replace(self._desk.facts, **counted, **facts)
-        if changed != self._desk.facts:
-            self._desk.facts = changed
-        self._desk.world = self.world
+        changed = replace(self._bridge.facts, **counted, **facts)
+        if changed != self._bridge.facts:
+            self._bridge.facts = changed
+        self._bridge.scheduler = self.scheduler

@@ -18,25 +18,25 @@ class Maintenance:
 
     def __init__(self, store: Store, backlog: WriteQueue, runs_dir: Path, log: ServiceLog) -> None:
         self._store = store
-        self._backlog = backlog
+        self._queue = backlog
         self._runs_dir = runs_dir
         self._log = log
         self._stuck = ""
 
-    def run(self, world: SchedulerState, at: ev.At) -> list[ev.Event]:
+    def run(self, scheduler: SchedulerState, at: ev.At) -> list[ev.Event]:
         """Purge a little; return an event if the ledger was replaced or can be written again."""
-        history = world.config.history
+        history = scheduler.config.history
         try:
             self._remove_logs(self._store.purge(history, at.wall), at)
             self._remove_logs(self._store.purge_logs(history.log_bytes), at)
             self._store.checkpoint_and_optimize()
         except LedgerUnavailableError as trouble:
             self._log.note(at.wall, effects.Note("warning", f"purge history: {trouble}"))
-        if self._backlog.is_broken:
+        if self._queue.is_broken:
             return []
         damage = self._store.pop_damage()
         # The outage may be over although the core failed to process its end.
-        return [ev.LedgerRecovered(at, damage)] if damage or world.ledger_trouble else []
+        return [ev.LedgerRecovered(at, damage)] if damage or scheduler.ledger_trouble else []
 
     def _remove_logs(self, runs: Iterable[int], at: ev.At) -> None:
         """Remove the output of runs; log once why some cannot be removed."""

@@ -34,16 +34,16 @@ class Turns:
         effects: Effects,
         reloader: Reloader,
         errors: InternalErrors,
-        witness: TurnObserver,
+        observer: TurnObserver,
         publish: Callable[..., None],
         mask: Callable[[Config], None],
     ) -> None:
-        self.world: SchedulerState
+        self.scheduler: SchedulerState
         self._decide = decide
         self._effects = effects
         self._reloader = reloader
         self._errors = errors
-        self._witness = witness
+        self._observer = observer
         self._publish = publish
         self._mask = mask
         self._wake_at: float | None = None
@@ -67,9 +67,9 @@ class Turns:
 
     def _take_in(self, restored: ev.Restored) -> None:
         before = SchedulerState(restored.config)
-        self.world, actions = self._decide(before, restored)
-        self._witness.record(before, self.world, actions)
-        self.turn(self._effects.perform(list(actions), self.world, restored.at))
+        self.scheduler, actions = self._decide(before, restored)
+        self._observer.record(before, self.scheduler, actions)
+        self.turn(self._effects.perform(list(actions), self.scheduler, restored.at))
 
     def turn(self, happened: Iterable[ev.Event]) -> None:
         """Decide about these events and the events that follow from them."""
@@ -78,20 +78,20 @@ class Turns:
             actions: list[effects.Action] = []
             rest = deque(waiting)
             while rest:
-                event, before = rest.popleft(), self.world
+                event, before = rest.popleft(), self.scheduler
                 try:
-                    self.world, asked = self._decide(before, event)
-                    self._witness.record(before, self.world, asked)
+                    self.scheduler, asked = self._decide(before, event)
+                    self._observer.record(before, self.scheduler, asked)
                     actions += [*asked, *self._finish_reload(event, before)]
                 except Exception as error:
-                    self.world = before
+                    self.scheduler = before
                     # Process the replacement first: the next event may concern the same run.
                     rest.extendleft(reversed(self._give_up(event, error)))
             at = waiting[-1].at
-            waiting = self._effects.perform(actions, self.world, at) if actions else []
-        self._wake_at = next_wakeup(self.world)
+            waiting = self._effects.perform(actions, self.scheduler, at) if actions else []
+        self._wake_at = next_wakeup(self.scheduler)
         self._publish()
-        self._witness.publish()
+        self._observer.publish()
 
     def _give_up(self, event: ev.Event, error: Exception) -> list[ev.Event]:
         """Clean up after an event that could not be decided; return the events that replace it."""
@@ -103,7 +103,7 @@ class Turns:
             case ev.StopAsked():  # stopping must always work
                 self._effects.is_over = True
             case ev.Requested(token=token):
-                self._effects.refuse(token, f"internal error: {told.cause}", self.world)
+                self._effects.refuse(token, f"internal error: {told.cause}", self.scheduler)
             case ev.Reloaded() | ev.ReloadRefused():
                 problem = Problem(1, 1, "", f"internal error: {told.cause}")
                 self._reloader.refused((problem,), at.wall)
@@ -114,7 +114,7 @@ class Turns:
         if isinstance(event, ev.Reloaded):
             self._mask(event.config)
             self._publish(config_loaded_at=event.at.wall)
-            found = config_diff.compare(before.jobs, self.world.jobs, event.at.wall)
+            found = config_diff.compare(before.jobs, self.scheduler.jobs, event.at.wall)
             later = config_diff.at_next_start(before.config, event.config)
             return self._reloader.accepted(replace(found, at_next_start=later), event.at.wall)
         if isinstance(event, ev.ReloadRefused) and event.error:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 from tests.acceptance.ledger_reader import outcomes
 from tests.waiting import until
 
@@ -28,17 +28,17 @@ A_MOMENT = timedelta(milliseconds=300)
 class Clock:
     """The wall clock of each Python process started in this House."""
 
-    def __init__(self, house: House, local: str) -> None:
+    def __init__(self, sandbox: Sandbox, local: str) -> None:
         """Start the clock at `local`, such as 2026-02-09 01:59:58 (UTC)."""
-        folder = house.root / "clock"
+        folder = sandbox.root / "clock"
         folder.mkdir()
         shutil.copy(TIME_OF_DAY, folder / "sitecustomize.py")
         (folder / "offset").write_bytes(bytes(8))
         with open(folder / "offset", "r+b") as file:
             self._offset_ns = memoryview(mmap.mmap(file.fileno(), 8)).cast("q")
         self.set(local)
-        others = house.environ.get("PYTHONPATH", "")
-        house.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{others}".rstrip(os.pathsep)
+        others = sandbox.environ.get("PYTHONPATH", "")
+        sandbox.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{others}".rstrip(os.pathsep)
 
     def set(self, local: str) -> None:
         """Set the clock to `local`; it runs on from there."""
@@ -58,8 +58,10 @@ class Clock:
 class Clocked:
     """A running supervisor and its clock."""
 
-    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
-        self.house = house
+    def __init__(
+        self, sandbox: Sandbox, clock: Clock, supervisor: "subprocess.Popen[str]"
+    ) -> None:
+        self.sandbox = sandbox
         self.clock = clock
         self.supervisor = supervisor
 
@@ -74,13 +76,13 @@ class Clocked:
 
     def until_ran(self, *jobs: str, slot: datetime) -> None:
         for job in jobs:
-            until(lambda job=job: outcomes(self.house, job).get(slot, "").startswith("success"))
+            until(lambda job=job: outcomes(self.sandbox, job).get(slot, "").startswith("success"))
 
     def ran(self, job: str) -> list[str]:
         """Return the slots that `NOTE` jobs have written, in order."""
-        path = self.house.root / f"{job}.ran"
+        path = self.sandbox.root / f"{job}.ran"
         return path.read_text().split() if path.exists() else []
 
     def _ticked(self) -> datetime | None:
-        last = raw_client.status(self.house)["tick"]["last_at"]
+        last = raw_client.status(self.sandbox)["tick"]["last_at"]
         return datetime.fromisoformat(last).replace(second=0, microsecond=0) if last else None

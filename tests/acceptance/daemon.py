@@ -46,7 +46,7 @@ class Said:
     stderr: str
 
 
-class House:
+class Sandbox:
     """A folder with jobs.yaml, state folder and socket; no supervisor runs in it yet."""
 
     def __init__(self, jobs: str = "") -> None:
@@ -64,7 +64,7 @@ class House:
         if jobs:
             self.config.write_text(jobs)
 
-    def __enter__(self) -> "House":
+    def __enter__(self) -> "Sandbox":
         return self
 
     def __exit__(self, *ended: object) -> None:
@@ -142,13 +142,13 @@ def _content(file: IO[bytes]) -> str:
 
 
 @contextmanager
-def supervised(house: House, *words: str) -> Iterator["subprocess.Popen[str]"]:
+def supervised(sandbox: Sandbox, *words: str) -> Iterator["subprocess.Popen[str]"]:
     """Run a supervisor that answers, and stop it at the end unless it has exited."""
-    with open(house.root / "log", "w+") as log:
-        process = house.begin("start", *words, stdout=log, stderr=log)
+    with open(sandbox.root / "log", "w+") as log:
+        process = sandbox.begin("start", *words, stdout=log, stderr=log)
         try:
-            until(lambda: process.poll() is not None or house.socket.exists(), within_s=30)
-            until(lambda: house.ask("healthcheck").returncode == 0, within_s=30)
+            until(lambda: process.poll() is not None or sandbox.socket.exists(), within_s=30)
+            until(lambda: sandbox.ask("healthcheck").returncode == 0, within_s=30)
             yield process
         finally:
             if process.poll() is None:
@@ -157,7 +157,7 @@ def supervised(house: House, *words: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 @contextmanager
-def living(jobs: str, *words: str) -> Iterator[House]:
+def living(jobs: str, *words: str) -> Iterator[Sandbox]:
     """Yield a House with a running supervisor."""
-    with House(jobs) as house, supervised(house, *words):
-        yield house
+    with Sandbox(jobs) as sandbox, supervised(sandbox, *words):
+        yield sandbox

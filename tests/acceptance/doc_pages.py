@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,25 +20,25 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
 
 
-def generate_catalogue(house: House, *words: str) -> None:
+def generate_catalogue(sandbox: Sandbox, *words: str) -> None:
     """Generate an example catalogue where the shipped jobs.yaml expects one."""
     generate = [sys.executable, ROOT / "scripts" / "generate-catalogue", "var/catalogue", *words]
-    subprocess.run(generate, cwd=house.root, check=True, capture_output=True)
+    subprocess.run(generate, cwd=sandbox.root, check=True, capture_output=True)
 
 
-def typed(house: House, commands: Iterable[str]) -> str:
+def typed(sandbox: Sandbox, commands: Iterable[str]) -> str:
     """Run the blocks in order and return their output; each must succeed."""
-    _install(house)
-    return "".join(_type(house, block) for block in commands)
+    _install(sandbox)
+    return "".join(_type(sandbox, block) for block in commands)
 
 
-def _type(house: House, block: str) -> str:
+def _type(sandbox: Sandbox, block: str) -> str:
     """Run a block in a shell that stops at the first failure."""
-    path = f"{house.root / 'bin'}:{house.environ['PATH']}"
+    path = f"{sandbox.root / 'bin'}:{sandbox.environ['PATH']}"
     done = subprocess.run(
         ["/bin/sh", "-eu", "-c", block],
-        cwd=house.root,
-        env={**house.environ, "PATH": path},
+        cwd=sandbox.root,
+        env={**sandbox.environ, "PATH": path},
         capture_output=True,
         text=True,
     )
@@ -46,16 +46,16 @@ def _type(house: House, block: str) -> str:
     return done.stdout
 
 
-def _install(house: House) -> None:
+def _install(sandbox: Sandbox) -> None:
     """Install the commands that a reader has: nightshift and sqlite3."""
-    _write(house.root / "bin" / "nightshift", f'exec {sys.executable} -m supervisor "$@"\n')
+    _write(sandbox.root / "bin" / "nightshift", f'exec {sys.executable} -m supervisor "$@"\n')
     if shutil.which("sqlite3") is None:
         # A replacement for machines without it, for the queries on the pages.
         asks = (
             "import sqlite3, sys;"
             " print(*sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone())"
         )
-        _write(house.root / "bin" / "sqlite3", f'exec {sys.executable} -c "{asks}" "$@"\n')
+        _write(sandbox.root / "bin" / "sqlite3", f'exec {sys.executable} -c "{asks}" "$@"\n')
 
 
 def _write(path: Path, script: str) -> None:

@@ -5,37 +5,39 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 
 MINUTE = timedelta(minutes=1)
 
 
-def rows(house: House, query: str, *values: Any) -> list[tuple[Any, ...]]:
+def rows(sandbox: Sandbox, query: str, *values: Any) -> list[tuple[Any, ...]]:
     """Return the rows of a query, while the ledger is being written or after."""
-    uri = f"file:{house.state}/ledger.sqlite3?mode=ro"
+    uri = f"file:{sandbox.state}/ledger.sqlite3?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5)) as ledger:
         return ledger.execute(query, values).fetchall()
 
 
-def instance(house: House) -> str:
+def instance(sandbox: Sandbox) -> str:
     """Return the instance mark of all processes of this state folder."""
-    ((found,),) = rows(house, "SELECT value FROM meta WHERE key = 'instance'")
+    ((found,),) = rows(sandbox, "SELECT value FROM meta WHERE key = 'instance'")
     return str(found)
 
 
-def outcomes(house: House, job: str) -> dict[datetime, str]:
+def outcomes(sandbox: Sandbox, job: str) -> dict[datetime, str]:
     """Return slot -> `state trigger` for each slot that has a run."""
     query = "SELECT slot, state, trigger FROM runs WHERE job = ? AND slot NOT NULL"
-    found = rows(house, query, job)
+    found = rows(sandbox, query, job)
     return {datetime.fromisoformat(slot): f"{state} {trigger}" for slot, state, trigger in found}
 
 
-def missing(house: House, job: str, first: datetime, last: datetime, step: timedelta) -> list[str]:
+def missing(
+    sandbox: Sandbox, job: str, first: datetime, last: datetime, step: timedelta
+) -> list[str]:
     """Return the slots first, first + step ... last that have neither a run nor a gap."""
-    held = outcomes(house, job)
+    held = outcomes(sandbox, job)
     gaps = [
         (datetime.fromisoformat(since), datetime.fromisoformat(until))
-        for since, until in rows(house, "SELECT since, until FROM gaps WHERE job = ?", job)
+        for since, until in rows(sandbox, "SELECT since, until FROM gaps WHERE job = ?", job)
     ]
     lost, slot = [], first
     while slot <= last:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -26,11 +26,11 @@ def pseudo_terminal() -> tuple[int, int]:
 
 
 def at_terminal(
-    house: House, *words: str, types: str = "", reads: Callable[[bytes], object] = bool
+    sandbox: Sandbox, *words: str, types: str = "", reads: Callable[[bytes], object] = bool
 ) -> tuple[int, str]:
     """Return exit status and terminal output; reads: called with all output so far."""
     ours, theirs = pseudo_terminal()
-    process = house.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = sandbox.begin(*words, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     os.write(ours, types.encode())
     said = b""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import rows
 from tests.waiting import until
 from tests.webhook import Webhook, nobody
@@ -44,11 +44,11 @@ def hook() -> Iterator[Webhook]:
 
 
 @pytest.fixture
-def house(hook: Webhook) -> Iterator[House]:
-    with House(JOBS) as house:
-        house.environ |= {"HOOK": hook.url, "MAILBOX_PASSWORD": PASSWORD}
-        Path(house.root, "talker.py").write_text(TALKER)
-        yield house
+def sandbox(hook: Webhook) -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        sandbox.environ |= {"HOOK": hook.url, "MAILBOX_PASSWORD": PASSWORD}
+        Path(sandbox.root, "talker.py").write_text(TALKER)
+        yield sandbox
 
 
 def told(hook: Webhook) -> list[str]:
@@ -56,175 +56,179 @@ def told(hook: Webhook) -> list[str]:
     return [call.json()["text"] for call in hook.calls if call.path.endswith("sesame")]
 
 
-def waits(house: House) -> int:
+def waits(sandbox: Sandbox) -> int:
     """How many alerts wait to be delivered."""
-    return int(raw_client.status(house)["alerts"]["waiting"])
+    return int(raw_client.status(sandbox)["alerts"]["waiting"])
 
 
-def run(house: House, job: str) -> None:
+def run(sandbox: Sandbox, job: str) -> None:
     """Run a job to its end, whatever that is."""
-    house.ask("run", job, "--wait")
+    sandbox.ask("run", job, "--wait")
 
 
-def test_one_alert_and_one_recovery_however_often_it_failed(house: House, hook: Webhook) -> None:
-    with supervised(house):
+def test_one_alert_and_one_recovery_however_often_it_failed(
+    sandbox: Sandbox, hook: Webhook
+) -> None:
+    with supervised(sandbox):
         for _ in range(3):
-            run(house, "flaky")
+            run(sandbox, "flaky")
         until(lambda: len(told(hook)) == 1)
-        Path(house.root, "healthy").touch()
+        Path(sandbox.root, "healthy").touch()
         for _ in range(2):
-            run(house, "flaky")
-        until(lambda: len(told(hook)) == 2 and waits(house) == 0)
+            run(sandbox, "flaky")
+        until(lambda: len(told(hook)) == 2 and waits(sandbox) == 0)
 
     opened, recovered = told(hook)
     assert opened == "🔴 flaky failed: exit status 1"
     assert recovered.startswith("🟢 over after ")
     assert recovered.endswith("flaky failed, 3 times")
     delivered = "SELECT count(*) FROM outbox WHERE delivered_at IS NOT NULL"
-    assert rows(house, delivered) == [(2,)]
+    assert rows(sandbox, delivered) == [(2,)]
 
 
 def test_a_job_that_fails_by_turns_is_one_incident_with_one_alert(
-    house: House, hook: Webhook
+    sandbox: Sandbox, hook: Webhook
 ) -> None:
-    healthy = Path(house.root, "healthy")
-    with supervised(house) as first:
+    healthy = Path(sandbox.root, "healthy")
+    with supervised(sandbox) as first:
         for _ in range(3):
-            run(house, "flaky")
+            run(sandbox, "flaky")
             healthy.touch()
-            run(house, "flaky")
+            run(sandbox, "flaky")
             healthy.unlink()
-        until(lambda: len(told(hook)) == 1 and waits(house) == 0)
-        listed = house.says("incidents")
+        until(lambda: len(told(hook)) == 1 and waits(sandbox) == 0)
+        listed = sandbox.says("incidents")
         first.kill()
-    with supervised(house):
-        run(house, "flaky")
-        house.says("incidents", "ack", "1", "--for", "3d")
+    with supervised(sandbox):
+        run(sandbox, "flaky")
+        sandbox.says("incidents", "ack", "1", "--for", "3d")
         healthy.touch()
         for _ in range(2):
-            run(house, "flaky")
+            run(sandbox, "flaky")
         healthy.unlink()
-        run(house, "flaky")
-        house.says("notify", "--test")
+        run(sandbox, "flaky")
+        sandbox.says("notify", "--test")
 
     assert "recovers" in listed
-    assert rows(house, "SELECT id, count FROM incidents") == [(1, 4), (2, 1)]
+    assert rows(sandbox, "SELECT id, count FROM incidents") == [(1, 4), (2, 1)]
     alerts = [text for text in told(hook) if "flaky" in text]
     assert [text.split()[0] for text in alerts] == ["🔴", "🟢"]
 
 
 def test_a_channel_that_is_down_delays_an_alert_and_loses_none(
-    house: House, hook: Webhook
+    sandbox: Sandbox, hook: Webhook
 ) -> None:
     hook.answers(500).always(500)
-    with supervised(house):
-        run(house, "flaky")
-        until(lambda: "answered 500" in raw_client.status(house)["alerts"]["error"])
-        shown, listed = house.says("status"), house.says("incidents")
+    with supervised(sandbox):
+        run(sandbox, "flaky")
+        until(lambda: "answered 500" in raw_client.status(sandbox)["alerts"]["error"])
+        shown, listed = sandbox.says("status"), sandbox.says("incidents")
         hook.always(200)
         posted = len(hook.calls)
-        until(lambda: waits(house) == 0, within_s=RETRIED_WITHIN_S)
+        until(lambda: waits(sandbox) == 0, within_s=RETRIED_WITHIN_S)
 
     assert "1 alert not delivered: 127.0.0.1 answered 500" in shown
     assert "1 wait" in listed
     assert len(hook.calls) == posted + 1
 
 
-def test_what_was_delivered_is_not_sent_again_after_a_kill(house: House, hook: Webhook) -> None:
-    with supervised(house) as first:
-        run(house, "flaky")
-        until(lambda: told(hook) and waits(house) == 0)
+def test_what_was_delivered_is_not_sent_again_after_a_kill(
+    sandbox: Sandbox, hook: Webhook
+) -> None:
+    with supervised(sandbox) as first:
+        run(sandbox, "flaky")
+        until(lambda: told(hook) and waits(sandbox) == 0)
         first.kill()
-    with supervised(house):
-        run(house, "flaky")
-        house.says("notify", "--test")
+    with supervised(sandbox):
+        run(sandbox, "flaky")
+        sandbox.says("notify", "--test")
 
     assert [text for text in told(hook) if "flaky" in text] == ["🔴 flaky failed: exit status 1"]
 
 
 def test_what_was_not_answered_before_a_kill_is_sent_by_the_next(
-    house: House, hook: Webhook
+    sandbox: Sandbox, hook: Webhook
 ) -> None:
     hook.reacts(swallows=True)
-    with supervised(house) as first:
-        run(house, "flaky")
+    with supervised(sandbox) as first:
+        run(sandbox, "flaky")
         until(lambda: hook.calls)
         first.kill()
-    with supervised(house):
-        until(lambda: len(told(hook)) == 2 and waits(house) == 0)
+    with supervised(sandbox):
+        until(lambda: len(told(hook)) == 2 and waits(sandbox) == 0)
 
     assert set(told(hook)) == {"🔴 flaky failed: exit status 1"}
 
 
 def test_many_kills_while_the_channel_is_down_lose_and_double_nothing(
-    house: House, hook: Webhook
+    sandbox: Sandbox, hook: Webhook
 ) -> None:
     hook.always(503)
     for job in ("flaky", "talker", "shaky"):
-        with supervised(house) as supervisor:
-            run(house, job)
+        with supervised(sandbox) as supervisor:
+            run(sandbox, job)
             supervisor.kill()
     posted = len(told(hook))
     hook.always(200)
-    with supervised(house):
-        until(lambda: waits(house) == 0, within_s=60)
+    with supervised(sandbox):
+        until(lambda: waits(sandbox) == 0, within_s=60)
 
     arrived = told(hook)[posted:]
     assert [text.split()[1] for text in arrived] == ["flaky", "talker", "shaky"]
 
 
-def test_a_stop_lets_the_last_alert_arrive(house: House, hook: Webhook) -> None:
-    with supervised(house) as supervisor:
-        number = house.json("run", "flaky")["run"]["id"]
-        until(lambda: raw_client.run(house, number)["state"] == "failed")
+def test_a_stop_lets_the_last_alert_arrive(sandbox: Sandbox, hook: Webhook) -> None:
+    with supervised(sandbox) as supervisor:
+        number = sandbox.json("run", "flaky")["run"]["id"]
+        until(lambda: raw_client.run(sandbox, number)["state"] == "failed")
         supervisor.send_signal(signal.SIGTERM)
         assert supervisor.wait(12) == 0
 
     assert told(hook) == ["🔴 flaky failed: exit status 1"]
 
 
-def test_a_stop_is_not_kept_by_a_server_that_swallows(house: House, hook: Webhook) -> None:
-    house.config.write_text(JOBS.replace("shutdown_grace: 10s", "shutdown_grace: 500ms"))
+def test_a_stop_is_not_kept_by_a_server_that_swallows(sandbox: Sandbox, hook: Webhook) -> None:
+    sandbox.config.write_text(JOBS.replace("shutdown_grace: 10s", "shutdown_grace: 500ms"))
     hook.reacts(swallows=True)
-    with supervised(house) as supervisor:
-        run(house, "flaky")
+    with supervised(sandbox) as supervisor:
+        run(sandbox, "flaky")
         until(lambda: hook.calls)
         supervisor.send_signal(signal.SIGTERM)
 
         # The call itself may take twenty seconds.
         assert supervisor.wait(10) == 0
 
-    assert rows(house, "SELECT count(*) FROM outbox WHERE delivered_at IS NULL") == [(1,)]
+    assert rows(sandbox, "SELECT count(*) FROM outbox WHERE delivered_at IS NULL") == [(1,)]
 
 
-def test_a_local_run_ends_after_its_alert(house: House, hook: Webhook) -> None:
-    done = house.ask("run", "flaky", "--local")
+def test_a_local_run_ends_after_its_alert(sandbox: Sandbox, hook: Webhook) -> None:
+    done = sandbox.ask("run", "flaky", "--local")
 
     assert done.returncode == 1
     assert told(hook) == ["🔴 flaky failed: exit status 1"]
 
 
-def test_a_local_run_is_not_kept_by_a_channel_that_is_down(house: House) -> None:
-    house.environ["HOOK"] = nobody()
+def test_a_local_run_is_not_kept_by_a_channel_that_is_down(sandbox: Sandbox) -> None:
+    sandbox.environ["HOOK"] = nobody()
 
-    done = house.ask("run", "flaky", "--local")
+    done = sandbox.ask("run", "flaky", "--local")
 
     assert done.returncode == 1
-    assert rows(house, "SELECT attempts FROM outbox WHERE delivered_at IS NULL") == [(1,)]
+    assert rows(sandbox, "SELECT attempts FROM outbox WHERE delivered_at IS NULL") == [(1,)]
 
 
-def test_secrets_leave_by_no_way(house: House, hook: Webhook) -> None:
-    with supervised(house):
+def test_secrets_leave_by_no_way(sandbox: Sandbox, hook: Webhook) -> None:
+    with supervised(sandbox):
         for job in ("flaky", "talker"):
-            run(house, job)
+            run(sandbox, job)
         until(lambda: len(told(hook)) == 2)
         answers = [
-            house.says(*words, "--json") for words in (("status",), ("incidents",), ("history",))
+            sandbox.says(*words, "--json") for words in (("status",), ("incidents",), ("history",))
         ]
-        logs = house.says("logs", "flaky") + house.says("logs", "talker")
-    with sqlite3.connect(house.state / "ledger.sqlite3") as ledger:
+        logs = sandbox.says("logs", "flaky") + sandbox.says("logs", "talker")
+    with sqlite3.connect(sandbox.state / "ledger.sqlite3") as ledger:
         rows_of_all = "\n".join(ledger.iterdump())
-    log = (house.root / "log").read_text()
+    log = (sandbox.root / "log").read_text()
 
     posted = "\n".join(call.body for call in hook.calls)
     for text in (posted, *answers, logs, rows_of_all, log):
@@ -237,18 +241,18 @@ def test_secrets_leave_by_no_way(house: House, hook: Webhook) -> None:
 # --- the test alert -----------------------------------------------------------------
 
 
-def test_a_test_alert_arrives(house: House, hook: Webhook) -> None:
-    with supervised(house):
-        assert house.says("notify", "--test") == "the test alert has arrived\n"
-        assert house.json("notify", "--test") == {"delivered": "slack"}
+def test_a_test_alert_arrives(sandbox: Sandbox, hook: Webhook) -> None:
+    with supervised(sandbox):
+        assert sandbox.says("notify", "--test") == "the test alert has arrived\n"
+        assert sandbox.json("notify", "--test") == {"delivered": "slack"}
 
     assert all("test alert" in text for text in told(hook))
 
 
-def test_a_test_alert_that_fails_says_why_and_exits_1(house: House, hook: Webhook) -> None:
+def test_a_test_alert_that_fails_says_why_and_exits_1(sandbox: Sandbox, hook: Webhook) -> None:
     hook.answers(404, body=b"no_service")
-    with supervised(house):
-        status, said = house.refuses("notify", "--test")
+    with supervised(sandbox):
+        status, said = sandbox.refuses("notify", "--test")
 
     assert status == 1
     assert "the test alert did not arrive: 127.0.0.1 answered 404: no_service" in said
@@ -261,21 +265,21 @@ def test_a_test_alert_that_fails_says_why_and_exits_1(house: House, hook: Webhoo
     ids=["no channel", "no word"],
 )
 def test_what_cannot_be_tested_says_so(words, status, complaint) -> None:
-    with House("jobs: {a: {command: 'true'}}") as house, supervised(house):
-        found = house.refuses(*words)
+    with Sandbox("jobs: {a: {command: 'true'}}") as sandbox, supervised(sandbox):
+        found = sandbox.refuses(*words)
 
     assert found[0] == status
     assert complaint in found[1]
 
 
-def test_a_test_alert_that_arrives_brings_what_waits(house: House, hook: Webhook) -> None:
+def test_a_test_alert_that_arrives_brings_what_waits(sandbox: Sandbox, hook: Webhook) -> None:
     hook.answers(410, body=b"channel_is_archived")
-    with supervised(house):
-        run(house, "flaky")
-        until(lambda: raw_client.status(house)["alerts"]["error"])
-        before = waits(house)
-        house.says("notify", "--test")
-        until(lambda: waits(house) == 0)
+    with supervised(sandbox):
+        run(sandbox, "flaky")
+        until(lambda: raw_client.status(sandbox)["alerts"]["error"])
+        before = waits(sandbox)
+        sandbox.says("notify", "--test")
+        until(lambda: waits(sandbox) == 0)
 
     assert before == 1
     assert len(told(hook)) == 3
@@ -288,10 +292,10 @@ def beats(hook: Webhook) -> list[str]:
     return [path.removeprefix("sesame/") for path in hook.paths() if path != "sesame"]
 
 
-def test_runs_beat_at_their_start_and_at_their_end(house: House, hook: Webhook) -> None:
-    with supervised(house):
+def test_runs_beat_at_their_start_and_at_their_end(sandbox: Sandbox, hook: Webhook) -> None:
+    with supervised(sandbox):
         for job in ("steady", "shaky"):
-            run(house, job)
+            run(sandbox, job)
             until(lambda job=job: [beat.startswith(job) for beat in beats(hook)].count(True) == 2)
 
     assert beats(hook) == ["steady/start", "steady", "shaky/start", "shaky/fail"]
@@ -299,23 +303,23 @@ def test_runs_beat_at_their_start_and_at_their_end(house: House, hook: Webhook) 
     assert (failure.method, failure.body) == ("POST", "exit status 3")
 
 
-def test_a_local_run_beats_too(house: House, hook: Webhook) -> None:
-    house.says("run", "steady", "--local")
+def test_a_local_run_beats_too(sandbox: Sandbox, hook: Webhook) -> None:
+    sandbox.says("run", "steady", "--local")
 
     assert beats(hook)[-1:] == ["steady"]
 
 
 def test_the_service_beats_when_it_ticks(hook: Webhook) -> None:
-    with House("heartbeat: ${HOOK}/self\njobs: {a: {command: 'true'}}") as house:
-        house.environ["HOOK"] = hook.url
-        clock = Clock(house, "2026-02-09 01:59:01")
-        with supervised(house) as supervisor:
+    with Sandbox("heartbeat: ${HOOK}/self\njobs: {a: {command: 'true'}}") as sandbox:
+        sandbox.environ["HOOK"] = hook.url
+        clock = Clock(sandbox, "2026-02-09 01:59:01")
+        with supervised(sandbox) as supervisor:
             for minute in ("02:00", "02:01"):
                 clock.set(f"2026-02-09 {minute}:00")
                 supervisor.send_signal(signal.SIGCHLD)
                 until(
                     lambda minute=minute: (
-                        minute in str(raw_client.status(house)["tick"]["last_at"])
+                        minute in str(raw_client.status(sandbox)["tick"]["last_at"])
                     )
                 )
             until(lambda: len(beats(hook)) == 2)
@@ -323,15 +327,15 @@ def test_the_service_beats_when_it_ticks(hook: Webhook) -> None:
     assert beats(hook) == ["self", "self"]
 
 
-def test_a_dead_endpoint_is_counted_and_costs_no_start(house: House, hook: Webhook) -> None:
+def test_a_dead_endpoint_is_counted_and_costs_no_start(sandbox: Sandbox, hook: Webhook) -> None:
     # One that says no is not asked again, and so is counted at once.
     hook.always(410)
-    with supervised(house):
+    with supervised(sandbox):
         for _ in range(3):
-            house.says("run", "steady", "--wait")
-        until(lambda: raw_client.status(house)["heartbeat_failures"] >= 1)
+            sandbox.says("run", "steady", "--wait")
+        until(lambda: raw_client.status(sandbox)["heartbeat_failures"] >= 1)
 
-        assert "failed since the start" in house.says("status")
+        assert "failed since the start" in sandbox.says("status")
 
 
 # --- a full disk --------------------------------------------------------------------
@@ -339,27 +343,27 @@ def test_a_dead_endpoint_is_counted_and_costs_no_start(house: House, hook: Webho
 
 @pytest.mark.root
 def test_the_alert_about_a_full_disk_is_not_kept_back_by_it(
-    house: House, hook: Webhook, small_disk: Path
+    sandbox: Sandbox, hook: Webhook, small_disk: Path
 ) -> None:
-    house.environ["NIGHTSHIFT_STATE_DIR"] = str(small_disk)
-    house.state = small_disk
-    house.socket = small_disk / "nightshift.sock"
-    with supervised(house):
+    sandbox.environ["NIGHTSHIFT_STATE_DIR"] = str(small_disk)
+    sandbox.state = small_disk
+    sandbox.socket = small_disk / "nightshift.sock"
+    with supervised(sandbox):
         subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/filler"], capture_output=True)
         (small_disk / "ballast").unlink(missing_ok=True)
         subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/more"], capture_output=True)
         for _ in range(40):
-            house.ask("run", "flaky")
+            sandbox.ask("run", "flaky")
             if told(hook):
                 break
         until(lambda: any("ledger" in text for text in told(hook)), within_s=20)
 
 
 @pytest.fixture
-def small_disk(house: House) -> Iterator[Path]:
+def small_disk(sandbox: Sandbox) -> Iterator[Path]:
     if os.getuid() != 0:
         pytest.skip("mounting a small tmpfs needs root")
-    folder = house.root / "disk"
+    folder = sandbox.root / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode != 0:

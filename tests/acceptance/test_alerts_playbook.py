@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core import incidents
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.doc_pages import ROOT, blocks, typed
 from tests.webhook import Webhook
 
@@ -16,13 +16,13 @@ jobs:
 
 
 def test_every_command_of_the_playbook_succeeds():
-    with Webhook() as hook, House(JOBS) as house:
-        house.environ["HOOK"] = hook.url
-        with supervised(house):
-            house.ask("run", "backup-database", "--wait")
-            (house.root / "mended").touch()
+    with Webhook() as hook, Sandbox(JOBS) as sandbox:
+        sandbox.environ["HOOK"] = hook.url
+        with supervised(sandbox):
+            sandbox.ask("run", "backup-database", "--wait")
+            (sandbox.root / "mended").touch()
 
-            everything = typed(house, blocks(PAGE, "sh"))
+            everything = typed(sandbox, blocks(PAGE, "sh"))
 
     assert "the test alert has arrived" in everything
     assert "no reminders for 3d" in everything

@@ -28,7 +28,7 @@ from supervisor.api.openapi import openapi
 from supervisor.api.routes import endpoints
 from supervisor.core.views import Facts
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.socket_session import HOST, session
 from tests.edge.fixtures_api import AT
 
@@ -53,8 +53,8 @@ WORKER = "def work(params, report):\n    return {'size': 1}\n"
 
 def documented() -> schemathesis.BaseSchema:
     """What the supervisor says of itself, without asking one while tests are collected."""
-    desk = LoopBridge(Facts("", 0, AT.wall, "", AT.wall))
-    found = openapi(endpoints(HandlerContext(desk, Path(tempfile.gettempdir()), ClientLimits())))
+    bridge = LoopBridge(Facts("", 0, AT.wall, "", AT.wall))
+    found = openapi(endpoints(HandlerContext(bridge, Path(tempfile.gettempdir()), ClientLimits())))
     # A name thrown at random would never be that of a job.
     for operation in (each for verbs in found["paths"].values() for each in verbs.values()):
         for parameter in operation["parameters"]:
@@ -68,18 +68,18 @@ schema = documented().exclude(path=["/v1/stop", "/v1/events"])
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        Path(house.root, "mine.py").write_text(WORKER)
-        with supervised(house):
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "mine.py").write_text(WORKER)
+        with supervised(sandbox):
             for job in ("hello", "broken", "mine"):
-                house.ask("run", job, "--wait")
-            yield house
+                sandbox.ask("run", job, "--wait")
+            yield sandbox
 
 
 @pytest.fixture(scope="module")
-def attacker(house: House) -> Iterator[requests.Session]:
-    with session(house.socket) as made:
+def attacker(sandbox: Sandbox) -> Iterator[requests.Session]:
+    with session(sandbox.socket) as made:
         yield made
 
 
@@ -99,10 +99,10 @@ def test_every_answer_is_as_documented(
     case.validate_response(answer, checks=CHECKS)
 
 
-def test_the_supervisor_is_none_the_worse_for_it(house: House) -> None:
-    house.says("resume")
+def test_the_supervisor_is_none_the_worse_for_it(sandbox: Sandbox) -> None:
+    sandbox.says("resume")
     for job in ("hello", "mine"):
-        house.says("resume", job)
+        sandbox.says("resume", job)
 
-    assert raw_client.answer(house, "/healthz")["healthy"]
-    assert house.json("run", "hello", "--wait")["state"] == "success"
+    assert raw_client.answer(sandbox, "/healthz")["healthy"]
+    assert sandbox.json("run", "hello", "--wait")["state"] == "success"

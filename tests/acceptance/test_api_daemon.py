@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from supervisor.api.connection import ClientLimits
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import House, living, supervised
+from tests.acceptance.daemon import Sandbox, living, supervised
 from tests.edge.fixtures_api import connect, read_all, stream
 from tests.waiting import until
 
@@ -34,18 +34,18 @@ WORKER = 'def work(params, report):\n    report.metric("depth", 3)\n    return {
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        Path(house.root, "mine.py").write_text(WORKER)
-        with supervised(house):
-            yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "mine.py").write_text(WORKER)
+        with supervised(sandbox):
+            yield sandbox
 
 
-def metrics(house: House, connection: http.client.HTTPConnection | None = None) -> dict:
+def metrics(sandbox: Sandbox, connection: http.client.HTTPConnection | None = None) -> dict:
     """Name and labels of each sample -> its value."""
     if connection is None:
         connection = http.client.HTTPConnection("nightshift")
-        connection.sock = connect(house.socket)
+        connection.sock = connect(sandbox.socket)
     connection.request("GET", "/metrics", headers={"Connection": "close"})
     text = connection.getresponse().read().decode()
     return {
@@ -55,10 +55,10 @@ def metrics(house: House, connection: http.client.HTTPConnection | None = None) 
     }
 
 
-def test_every_change_of_a_run_comes_as_an_event(house: House) -> None:
-    client, _, pieces = stream(house.socket, "/v1/events")
+def test_every_change_of_a_run_comes_as_an_event(sandbox: Sandbox) -> None:
+    client, _, pieces = stream(sandbox.socket, "/v1/events")
     next(pieces)
-    house.ask("run", "twice", "--wait")
+    sandbox.ask("run", "twice", "--wait")
 
     told = []
     while not told or told[-1][0] != "failed":
@@ -74,27 +74,27 @@ def test_every_change_of_a_run_comes_as_an_event(house: House) -> None:
     client.close()
 
 
-def test_a_follower_sees_lines_as_they_come_and_ends_with_the_run(house: House) -> None:
-    number = house.json("run", "talker")["run"]["id"]
-    follower = house.begin("logs", "-f", str(number))
+def test_a_follower_sees_lines_as_they_come_and_ends_with_the_run(sandbox: Sandbox) -> None:
+    number = sandbox.json("run", "talker")["run"]["id"]
+    follower = sandbox.begin("logs", "-f", str(number))
     assert follower.stdout is not None
 
     first = [follower.stdout.readline(), follower.stdout.readline()]
-    assert raw_client.run(house, number)["state"] == "running"
-    Path(house.root, "go").touch()
+    assert raw_client.run(sandbox, number)["state"] == "running"
+    Path(sandbox.root, "go").touch()
     rest = follower.communicate(timeout=20)[0]
 
     assert (first, rest, follower.returncode) == (["one\n", "two\n"], "three\n", 0)
 
 
-def test_each_command_is_kept_with_who_asked(house: House) -> None:
-    house.says("run", "hello", "--wait")
-    house.says("pause", "hello", "--reason", "tea")
-    house.says("resume", "hello")
-    house.says("reload")
-    house.refuses("cancel", "hello")
+def test_each_command_is_kept_with_who_asked(sandbox: Sandbox) -> None:
+    sandbox.says("run", "hello", "--wait")
+    sandbox.says("pause", "hello", "--reason", "tea")
+    sandbox.says("resume", "hello")
+    sandbox.says("reload")
+    sandbox.refuses("cancel", "hello")
 
-    kept = house.json("history", "--actions", "-n", "5")["actions"]
+    kept = sandbox.json("history", "--actions", "-n", "5")["actions"]
 
     assert [(each["verb"], each["what"]) for each in reversed(kept)] == [
         ("run", "hello"),
@@ -108,14 +108,14 @@ def test_each_command_is_kept_with_who_asked(house: House) -> None:
     assert kept[0]["answer"] == "no run of hello is open"
 
 
-def test_a_refused_reload_is_kept_with_who_asked(house: House) -> None:
-    good = house.config.read_text()
-    house.config.write_text("jobs: {}\n")
-    house.refuses("reload")
-    house.config.write_text(good)
-    house.says("reload")
+def test_a_refused_reload_is_kept_with_who_asked(sandbox: Sandbox) -> None:
+    good = sandbox.config.read_text()
+    sandbox.config.write_text("jobs: {}\n")
+    sandbox.refuses("reload")
+    sandbox.config.write_text(good)
+    sandbox.says("reload")
 
-    accepted, refused = house.json("history", "--actions", "-n", "2")["actions"]
+    accepted, refused = sandbox.json("history", "--actions", "-n", "2")["actions"]
 
     assert (refused["verb"], refused["answer"]) == (
         "reload",
@@ -124,11 +124,11 @@ def test_a_refused_reload_is_kept_with_who_asked(house: House) -> None:
     assert (accepted["answer"], accepted["peer"]["uid"]) == ("ok", os.getuid())
 
 
-def test_what_ran_is_counted(house: House) -> None:
-    before = metrics(house)
+def test_what_ran_is_counted(sandbox: Sandbox) -> None:
+    before = metrics(sandbox)
     for job in ("twice", "mine"):
-        house.ask("run", job, "--wait")
-    after = metrics(house)
+        sandbox.ask("run", job, "--wait")
+    after = metrics(sandbox)
 
     failed = ("nightshift_runs_total", "exit", "failed", "twice")
     assert after[failed] == before.get(failed, 0) + 1
@@ -137,34 +137,34 @@ def test_what_ran_is_counted(house: House) -> None:
     assert after["nightshift_worker_metric", "mine", "size"] == 7
 
 
-def test_output_that_is_not_kept_is_counted(house: House) -> None:
-    house.says("run", "flood", "--wait")
-    until(lambda: metrics(house)["nightshift_output_dropped_bytes_total",] > 0)
+def test_output_that_is_not_kept_is_counted(sandbox: Sandbox) -> None:
+    sandbox.says("run", "flood", "--wait")
+    until(lambda: metrics(sandbox)["nightshift_output_dropped_bytes_total",] > 0)
 
-    kept = len(house.says("logs", "flood"))
-    dropped = metrics(house)["nightshift_output_dropped_bytes_total",]
+    kept = len(sandbox.says("logs", "flood"))
+    dropped = metrics(sandbox)["nightshift_output_dropped_bytes_total",]
     notice = len("\n--- 2000000 bytes dropped ---\n")
     assert kept - notice + dropped == 4_000_000
 
 
-def test_a_crowd_holds_up_neither_jobs_nor_others(house: House) -> None:
-    crowd = [connect(house.socket) for _ in range(150)]
+def test_a_crowd_holds_up_neither_jobs_nor_others(sandbox: Sandbox) -> None:
+    crowd = [connect(sandbox.socket) for _ in range(150)]
     for each in crowd[::2]:
         each.send(b"POST /v1/run-all HTTP/1.1\r\nContent-Length: 5000\r\n")
 
-    said = house.says("run", "hello", "--wait")
+    said = sandbox.says("run", "hello", "--wait")
 
     assert "success" in said
     for each in crowd:
         each.close()
 
 
-def test_where_no_stream_is_left_waiting_goes_on_without_one(house: House) -> None:
-    readers = [stream(house.socket, "/v1/events") for _ in range(ClientLimits().streams)]
+def test_where_no_stream_is_left_waiting_goes_on_without_one(sandbox: Sandbox) -> None:
+    readers = [stream(sandbox.socket, "/v1/events") for _ in range(ClientLimits().streams)]
     for _, _, pieces in readers:
         next(pieces)
 
-    assert "success" in house.says("run", "hello", "--wait")
+    assert "success" in sandbox.says("run", "hello", "--wait")
 
     for client, _, _ in readers:
         client.shutdown(socket.SHUT_RDWR)
@@ -178,15 +178,15 @@ def free_port() -> int:
 
 def test_metrics_may_be_read_by_tcp_and_nothing_be_asked() -> None:
     port = free_port()
-    with living(f"metrics: 127.0.0.1:{port}\n{PLAIN}") as house:
-        found = metrics(house, http.client.HTTPConnection("127.0.0.1", port, timeout=10))
+    with living(f"metrics: 127.0.0.1:{port}\n{PLAIN}") as sandbox:
+        found = metrics(sandbox, http.client.HTTPConnection("127.0.0.1", port, timeout=10))
         with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
             stranger.sendall(b"POST /v1/stop HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
             refused = read_all(stranger)
 
         assert found["nightshift_pool_places",] == 4
         assert refused.startswith(b"HTTP/1.1 404")
-        assert f"metrics http://127.0.0.1:{port}/metrics\n" in house.says("status")
+        assert f"metrics http://127.0.0.1:{port}/metrics\n" in sandbox.says("status")
 
 
 def test_a_metrics_address_in_use_is_a_warning_and_jobs_run_all_the_same() -> None:
@@ -194,18 +194,18 @@ def test_a_metrics_address_in_use_is_a_warning_and_jobs_run_all_the_same() -> No
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        with living(f"metrics: {address}\n{PLAIN}") as house:
-            log = Path(house.root, "log").read_text()
+        with living(f"metrics: {address}\n{PLAIN}") as sandbox:
+            log = Path(sandbox.root, "log").read_text()
 
             assert f"metrics: {address}: Address already in use" in log
-            assert "cannot be had: Address already in use" in house.says("status")
-            assert house.json("run", "hello", "--wait")["state"] == "success"
+            assert "cannot be had: Address already in use" in sandbox.says("status")
+            assert sandbox.json("run", "hello", "--wait")["state"] == "success"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_the_handbook_says_what_works(house: House) -> None:
+def test_the_handbook_says_what_works(sandbox: Sandbox) -> None:
     text = HANDBOOK.read_text()
-    environ = {**house.environ, "NIGHTSHIFT_SOCKET": str(house.socket)}
+    environ = {**sandbox.environ, "NIGHTSHIFT_SOCKET": str(sandbox.socket)}
     (shell, *_) = re.findall(r"```sh\n(.*?)```", text, re.S)
     (python,) = re.findall(r"```python\n(.*?)```", text, re.S)
 
@@ -214,8 +214,8 @@ def test_the_handbook_says_what_works(house: House) -> None:
             ["sh", "-c", command], env=environ, capture_output=True, check=True, timeout=20
         )
         assert "error" not in json.loads(done.stdout), command
-    until(lambda: not raw_client.status(house)["runs"])
+    until(lambda: not raw_client.status(sandbox)["runs"])
     scope: dict = {}
-    code = python.replace('os.environ["NIGHTSHIFT_SOCKET"]', repr(str(house.socket)))
+    code = python.replace('os.environ["NIGHTSHIFT_SOCKET"]', repr(str(sandbox.socket)))
     exec(code, scope)
     assert scope["status"] == 202

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 
 JOBS = """
 jobs:
@@ -17,8 +17,8 @@ jobs:
 
 
 @pytest.fixture(scope="module")
-def house():
-    with House(JOBS) as made:
+def sandbox():
+    with Sandbox(JOBS) as made:
         with sqlite3.connect(made.root / "cards.db") as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("CREATE TABLE cards (name TEXT)")
@@ -28,8 +28,8 @@ def house():
 
 
 @pytest.fixture
-def copy(house):
-    return house.json("backups")["backups"][0]["path"]
+def copy(sandbox):
+    return sandbox.json("backups")["backups"][0]["path"]
 
 
 def names(path):
@@ -37,20 +37,20 @@ def names(path):
         return [row[0] for row in db.execute("SELECT name FROM cards")]
 
 
-def test_a_copy_is_listed_as_verified(house):
-    (found,) = house.json("backups")["backups"]
+def test_a_copy_is_listed_as_verified(sandbox):
+    (found,) = sandbox.json("backups")["backups"]
 
     assert found["state"] == "verified"
-    assert found["source"] == str(house.root / "cards.db")
-    assert "verified" in house.says("backups")
+    assert found["source"] == str(sandbox.root / "cards.db")
+    assert "verified" in sandbox.says("backups")
 
 
-def test_a_copy_is_proven_again_by_path_or_by_name(house, copy):
-    assert house.says("backups", "verify", copy).endswith(": verified\n")
-    assert house.says("backups", "verify", copy.rpartition("/")[2]).endswith(": verified\n")
+def test_a_copy_is_proven_again_by_path_or_by_name(sandbox, copy):
+    assert sandbox.says("backups", "verify", copy).endswith(": verified\n")
+    assert sandbox.says("backups", "verify", copy.rpartition("/")[2]).endswith(": verified\n")
 
 
-def test_a_damaged_copy_is_named_and_the_exit_status_is_1(house, copy, tmp_path):
+def test_a_damaged_copy_is_named_and_the_exit_status_is_1(sandbox, copy, tmp_path):
     for ending in ("", ".json", ".sha256"):
         shutil.copy(copy + ending, tmp_path)
     damaged = tmp_path / copy.rpartition("/")[2]
@@ -58,7 +58,7 @@ def test_a_damaged_copy_is_named_and_the_exit_status_is_1(house, copy, tmp_path)
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
 
-    done = house.ask("backups", "verify", "--all", "--directory", str(tmp_path), "--json")
+    done = sandbox.ask("backups", "verify", "--all", "--directory", str(tmp_path), "--json")
 
     assert done.returncode == 1
     (result,) = json.loads(done.stdout)["verified"]
@@ -66,10 +66,10 @@ def test_a_damaged_copy_is_named_and_the_exit_status_is_1(house, copy, tmp_path)
     assert result["error"]
 
 
-def test_what_a_backup_counted_stands_in_the_ledger_and_in_history(house):
-    with supervised(house):
-        (run,) = house.json("history", "backup")["runs"]
-        told = house.says("history", "backup")
+def test_what_a_backup_counted_stands_in_the_ledger_and_in_history(sandbox):
+    with supervised(sandbox):
+        (run,) = sandbox.json("history", "backup")["runs"]
+        told = sandbox.says("history", "backup")
 
     result = run["result"]
     assert (result["state"], result["rows"], result["tables"]) == ("verified", 1, 1)
@@ -78,42 +78,42 @@ def test_what_a_backup_counted_stands_in_the_ledger_and_in_history(house):
     assert f"size_bytes={result['size_bytes']}" in told
 
 
-def test_a_restore_is_a_run_in_the_ledger(house):
-    target = house.root / "restored.db"
+def test_a_restore_is_a_run_in_the_ledger(sandbox):
+    target = sandbox.root / "restored.db"
 
-    with supervised(house):
-        house.says("backups", "restore", "latest", "--target", "restored.db")
-        newest = house.json("history", "restore")["runs"][0]
+    with supervised(sandbox):
+        sandbox.says("backups", "restore", "latest", "--target", "restored.db")
+        newest = sandbox.json("history", "restore")["runs"][0]
 
     assert names(target) == ["one"]
     assert (newest["job"], newest["state"]) == ("restore", "success")
     assert newest["result"]["target"] == str(target)
 
 
-def test_an_existing_target_is_left_alone_without_force(house):
-    target = house.root / "there.db"
+def test_an_existing_target_is_left_alone_without_force(sandbox):
+    target = sandbox.root / "there.db"
     target.write_bytes(b"mine")
 
-    done = house.ask("backups", "restore", "latest", "--target", "there.db", "--local")
+    done = sandbox.ask("backups", "restore", "latest", "--target", "there.db", "--local")
 
     assert done.returncode == 1
     assert "--force" in done.stdout
     assert target.read_bytes() == b"mine"
 
 
-def test_a_living_database_reads_the_restored_rows_and_writes_on(house):
-    with sqlite3.connect(house.root / "cards.db") as living:
+def test_a_living_database_reads_the_restored_rows_and_writes_on(sandbox):
+    with sqlite3.connect(sandbox.root / "cards.db") as living:
         living.execute("INSERT INTO cards VALUES ('two')")
         living.commit()
 
-        house.says("backups", "restore", "latest", "--target", "cards.db", "--force", "--local")
+        sandbox.says("backups", "restore", "latest", "--target", "cards.db", "--force", "--local")
 
         assert living.execute("SELECT name FROM cards").fetchall() == [("one",)]
         living.execute("INSERT INTO cards VALUES ('three')")
         living.commit()
 
-    assert names(house.root / "cards.db") == ["one", "three"]
-    (aside,) = house.root.glob("cards.db.before-restore-*")
+    assert names(sandbox.root / "cards.db") == ["one", "three"]
+    (aside,) = sandbox.root.glob("cards.db.before-restore-*")
     assert names(aside) == ["one", "two"]
 
 
@@ -131,19 +131,19 @@ def test_a_living_database_reads_the_restored_rows_and_writes_on(house):
     ],
     ids=lambda given: " ".join(given) if isinstance(given, tuple) else str(given),
 )
-def test_what_cannot_be_done_is_refused_in_words(house, words, status):
-    returncode, said = house.refuses(*words)
+def test_what_cannot_be_done_is_refused_in_words(sandbox, words, status):
+    returncode, said = sandbox.refuses(*words)
 
     assert returncode == status
     assert said or status == 1
 
 
-def test_a_copy_kept_by_hand_outlives_a_prune(house, copy):
-    house.says("backups", "keep", copy)
+def test_a_copy_kept_by_hand_outlives_a_prune(sandbox, copy):
+    sandbox.says("backups", "keep", copy)
 
-    said = house.says("backups", "prune", "--keep-last", "1", "--dry-run")
+    said = sandbox.says("backups", "prune", "--keep-last", "1", "--dry-run")
 
-    assert "kept by hand" in house.says("backups")
+    assert "kept by hand" in sandbox.says("backups")
     assert "nothing was removed (--dry-run)" in said
-    house.says("backups", "keep", copy, "--release")
-    assert "kept by hand" not in house.says("backups")
+    sandbox.says("backups", "keep", copy, "--release")
+    assert "kept by hand" not in sandbox.says("backups")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.daemon import House, living
+from tests.acceptance.daemon import Sandbox, living
 
 JOBS = """
 jobs:
@@ -40,41 +40,43 @@ SAYS = [
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with living(JOBS) as house:
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with living(JOBS) as sandbox:
+        yield sandbox
 
 
 @pytest.mark.parametrize("words", USAGE)
-def test_what_cannot_be_meant_is_a_usage_error(house: House, words: str) -> None:
-    status, said = house.refuses(*shlex.split(words))
+def test_what_cannot_be_meant_is_a_usage_error(sandbox: Sandbox, words: str) -> None:
+    status, said = sandbox.refuses(*shlex.split(words))
 
     assert (status, said.strip() != "") == (2, True)
 
 
 @pytest.mark.parametrize(("words", "said"), SAYS)
-def test_the_answer_says_what_was_meant(house: House, words: str, said: str) -> None:
-    assert said in house.refuses(*shlex.split(words))[1]
+def test_the_answer_says_what_was_meant(sandbox: Sandbox, words: str, said: str) -> None:
+    assert said in sandbox.refuses(*shlex.split(words))[1]
 
 
 @pytest.mark.parametrize("socket", ["/nonexistent/sock", "/tmp", "jobs.yaml"])
 @pytest.mark.parametrize("verb", ["status", "jobs", "history", "incidents", "next", "stop"])
-def test_where_no_supervisor_listens_the_status_is_3(house: House, verb: str, socket: str) -> None:
-    status, said = house.refuses(verb, "--socket", socket)
+def test_where_no_supervisor_listens_the_status_is_3(
+    sandbox: Sandbox, verb: str, socket: str
+) -> None:
+    status, said = sandbox.refuses(verb, "--socket", socket)
 
     assert (status, socket in said) == (3, True)
 
 
 @pytest.mark.parametrize("verb", ["status", "history", "doctor", "healthcheck"])
-def test_a_socket_of_another_program_is_a_no(house: House, verb: str) -> None:
-    path = house.root / "foreign"
+def test_a_socket_of_another_program_is_a_no(sandbox: Sandbox, verb: str) -> None:
+    path = sandbox.root / "foreign"
     with socket.socket(socket.AF_UNIX) as foreign:
         foreign.bind(str(path))
         foreign.listen()
         stranger = threading.Thread(target=_speak_of_other_things, args=(foreign,), daemon=True)
         stranger.start()
 
-        said = house.ask(verb, "--socket", str(path))
+        said = sandbox.ask(verb, "--socket", str(path))
 
         assert (said.returncode, "Traceback" in said.stderr) == (1, False)
         assert "broke off" in said.stdout + said.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 from tests.workers.backup_folder import a_database, run, the_copy
 
 # Python imports it at the first parse of a date, and another user may not read our Python.
@@ -29,7 +29,7 @@ def copies(tmp_path_factory):
 @pytest.fixture
 def machine(copies):
     """An empty home with the copies in `copies`, and another user's `theirs`."""
-    with House() as made:
+    with Sandbox() as made:
         made.config.unlink(missing_ok=True)
         made.environ |= NOWHERE
         shutil.copytree(copies, made.root / "copies")
@@ -164,7 +164,7 @@ jobs:
 
 @pytest.fixture
 def two_places():
-    with House(JOBS) as made:
+    with Sandbox(JOBS) as made:
         for name in ("one", "two"):
             a_database(made.root / f"{name}.db", rows=5)
             for _ in range(2):

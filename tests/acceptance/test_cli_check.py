@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 
 JOBS = """
 timezone: Europe/Berlin
@@ -17,36 +17,36 @@ jobs:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House() as house:
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
-def test_init_writes_a_file_that_runs_as_it_is(house: House) -> None:
-    said = house.says("init")
-    text = house.config.read_text()
-    again = house.ask("init")
-    ran = house.ask("run", "--all", "--local", "--yes")
+def test_init_writes_a_file_that_runs_as_it_is(sandbox: Sandbox) -> None:
+    said = sandbox.says("init")
+    text = sandbox.config.read_text()
+    again = sandbox.ask("init")
+    ran = sandbox.ask("run", "--all", "--local", "--yes")
 
     assert "jobs.yaml is written" in said
-    assert "no mistakes" in house.says("check")
-    assert (again.returncode, house.config.read_text()) == (1, text)
+    assert "no mistakes" in sandbox.says("check")
+    assert (again.returncode, sandbox.config.read_text()) == (1, text)
     assert ran.returncode == 0
 
 
-def test_init_writes_where_config_points(house: House) -> None:
-    house.says("init", "--config", "other.yaml")
+def test_init_writes_where_config_points(sandbox: Sandbox) -> None:
+    sandbox.says("init", "--config", "other.yaml")
 
-    assert (house.root / "other.yaml").exists()
-    assert not house.config.exists()
-    assert house.refuses("init", "--config", "no/folder.yaml")[0] == 1
+    assert (sandbox.root / "other.yaml").exists()
+    assert not sandbox.config.exists()
+    assert sandbox.refuses("init", "--config", "no/folder.yaml")[0] == 1
 
 
-def test_check_names_every_mistake_with_its_place(house: House) -> None:
-    house.config.write_text("jobs:\n  a: {command: x, timeout: 5 parsecs, corn: '* * * * *'}\n")
+def test_check_names_every_mistake_with_its_place(sandbox: Sandbox) -> None:
+    sandbox.config.write_text("jobs:\n  a: {command: x, timeout: 5 parsecs, corn: '* * * * *'}\n")
 
-    done = house.ask("check")
-    found = json.loads(house.ask("check", "--json").stdout)
+    done = sandbox.ask("check")
+    found = json.loads(sandbox.ask("check", "--json").stdout)
 
     assert done.returncode == 2
     assert 'jobs.yaml:2:28: jobs.a.timeout: expected a duration such as "5m"' in done.stdout
@@ -54,30 +54,30 @@ def test_check_names_every_mistake_with_its_place(house: House) -> None:
     assert (found["ok"], len(found["problems"])) == (False, 2)
 
 
-def test_check_tells_of_a_disabled_job_what_it_would_refuse_in_another(house: House) -> None:
-    house.config.write_text(f"{JOBS}\n  off: {{worker: nowhere.run, enabled: false}}\n")
+def test_check_tells_of_a_disabled_job_what_it_would_refuse_in_another(sandbox: Sandbox) -> None:
+    sandbox.config.write_text(f"{JOBS}\n  off: {{worker: nowhere.run, enabled: false}}\n")
 
-    done = house.ask("check")
+    done = sandbox.ask("check")
 
     assert done.returncode == 0
     assert 'jobs.off.worker: warning: no built-in worker "nowhere.run"' in done.stdout
     assert "1 warning" in done.stdout
 
 
-def test_check_warns_of_a_late_after_that_never_comes(house: House) -> None:
-    house.config.write_text('jobs:\n  a: {command: x, cron: "*/5 * * * *", late_after: 1h}\n')
+def test_check_warns_of_a_late_after_that_never_comes(sandbox: Sandbox) -> None:
+    sandbox.config.write_text('jobs:\n  a: {command: x, cron: "*/5 * * * *", late_after: 1h}\n')
 
-    said = house.says("check")
+    said = sandbox.says("check")
 
     assert "jobs.yaml:2:52: jobs.a.late_after: warning: 1h is not shorter than the 5m" in said
     assert "1 job, no mistakes, 1 warning" in said
 
 
-def test_check_tells_when_jobs_will_run_and_what_daylight_saving_does(house: House) -> None:
-    (house.root / "new.yaml").write_text(JOBS)
+def test_check_tells_when_jobs_will_run_and_what_daylight_saving_does(sandbox: Sandbox) -> None:
+    (sandbox.root / "new.yaml").write_text(JOBS)
 
-    said = house.says("check", "new.yaml")
-    found = house.json("check", "new.yaml")
+    said = sandbox.says("check", "new.yaml")
+    found = sandbox.json("check", "new.yaml")
 
     assert "new.yaml: 2 jobs, no mistakes" in said
     assert "At 02:30" in said
@@ -88,13 +88,13 @@ def test_check_tells_when_jobs_will_run_and_what_daylight_saving_does(house: Hou
     assert found["difference"] is None
 
 
-def test_check_beside_a_supervisor_tells_what_would_change(house: House) -> None:
-    house.config.write_text(JOBS)
-    with supervised(house):
-        same = house.says("check")
-        house.config.write_text(JOBS.replace("30 2", "30 3").replace("asked", "other"))
+def test_check_beside_a_supervisor_tells_what_would_change(sandbox: Sandbox) -> None:
+    sandbox.config.write_text(JOBS)
+    with supervised(sandbox):
+        same = sandbox.says("check")
+        sandbox.config.write_text(JOBS.replace("30 2", "30 3").replace("asked", "other"))
 
-        said = house.says("check")
+        said = sandbox.says("check")
 
     assert "nothing would change" in same
     assert "night: cron: ['30 2 * * *'] -> ['30 3 * * *']" in said
@@ -102,14 +102,14 @@ def test_check_beside_a_supervisor_tells_what_would_change(house: House) -> None
     assert "removed      asked" in said
 
 
-def test_schema_is_a_json_schema(house: House) -> None:
-    assert json.loads(house.says("schema"))["$schema"].startswith("https://json-schema.org/")
+def test_schema_is_a_json_schema(sandbox: Sandbox) -> None:
+    assert json.loads(sandbox.says("schema"))["$schema"].startswith("https://json-schema.org/")
 
 
-def test_next_of_an_expression_needs_no_supervisor(house: House) -> None:
+def test_next_of_an_expression_needs_no_supervisor(sandbox: Sandbox) -> None:
     words = ("--cron", "30 2 * * *", "--timezone", "Europe/Berlin", "-n", "3")
 
-    found = house.json("next", *words, "--from", "2026-03-28T02:30:00+01:00")
+    found = sandbox.json("next", *words, "--from", "2026-03-28T02:30:00+01:00")
 
     assert found == {
         "slots": [
@@ -118,7 +118,7 @@ def test_next_of_an_expression_needs_no_supervisor(house: House) -> None:
             "2026-03-31T02:30:00+02:00",
         ]
     }
-    assert "Sat 2026-03-28 02:30 CET" in house.says("next", *words, "--from", "2026-03-28")
+    assert "Sat 2026-03-28 02:30 CET" in sandbox.says("next", *words, "--from", "2026-03-28")
 
 
 @pytest.mark.parametrize(
@@ -135,16 +135,16 @@ def test_next_of_an_expression_needs_no_supervisor(house: House) -> None:
     ],
     ids=" ".join,
 )
-def test_a_calendar_that_cannot_be_exits_2(house: House, words: tuple[str, ...]) -> None:
-    assert house.refuses("next", *words)[0] == 2
+def test_a_calendar_that_cannot_be_exits_2(sandbox: Sandbox, words: tuple[str, ...]) -> None:
+    assert sandbox.refuses("next", *words)[0] == 2
 
 
 def test_init_for_a_database_backs_it_up_and_runs_as_it_is():
-    with House() as house:
-        with sqlite3.connect(house.root / "shop.sqlite3") as db:
+    with Sandbox() as sandbox:
+        with sqlite3.connect(sandbox.root / "shop.sqlite3") as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
 
-        house.says("init", "--sqlite", "shop.sqlite3")
+        sandbox.says("init", "--sqlite", "shop.sqlite3")
 
-        assert "verified" in house.says("run", "--all", "--local", "--yes")
+        assert "verified" in sandbox.says("run", "--all", "--local", "--yes")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House, living
+from tests.acceptance.daemon import Sandbox, living
 
 JOBS = """
 jobs:
@@ -17,37 +17,39 @@ BAD = "jobs: {hello: {command: [], croon: 7}}"
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with living(JOBS) as house:
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with living(JOBS) as sandbox:
+        yield sandbox
 
 
-def findings(house: House, *words: str, **environ: str) -> tuple[int, dict[str, dict[str, str]]]:
+def findings(
+    sandbox: Sandbox, *words: str, **environ: str
+) -> tuple[int, dict[str, dict[str, str]]]:
     """Exit status, and the last finding of each check."""
-    said = house.ask("doctor", *words, "--json", **environ)
+    said = sandbox.ask("doctor", *words, "--json", **environ)
     assert said.stderr == ""
     found = json.loads(said.stdout)
     assert found["ok"] == (said.returncode == 0)
     return said.returncode, {each["check"]: each for each in found["findings"]}
 
 
-def files(house: House) -> set[Path]:
-    return {path for path in house.root.rglob("*") if path.name != "log"}
+def files(sandbox: Sandbox) -> set[Path]:
+    return {path for path in sandbox.root.rglob("*") if path.name != "log"}
 
 
-def test_a_living_service_has_nothing_to_mend(house: House) -> None:
-    before = files(house)
+def test_a_living_service_has_nothing_to_mend(sandbox: Sandbox) -> None:
+    before = files(sandbox)
 
-    status, found = findings(house)
+    status, found = findings(sandbox)
 
     assert [each for each in found.values() if each["state"] == "mend"] == []
     assert status == 0
-    assert found["supervisor"]["value"] == f"answers at {house.socket}"
-    assert files(house) == before
+    assert found["supervisor"]["value"] == f"answers at {sandbox.socket}"
+    assert files(sandbox) == before
 
 
-def test_each_thing_to_mend_is_said_with_what_is_expected_and_how(house: House) -> None:
-    said = house.ask("doctor", "--config", "/nonexistent/jobs.yaml")
+def test_each_thing_to_mend_is_said_with_what_is_expected_and_how(sandbox: Sandbox) -> None:
+    said = sandbox.ask("doctor", "--config", "/nonexistent/jobs.yaml")
 
     assert (said.returncode, said.stderr) == (1, "")
     assert "mend  jobs.yaml" in said.stdout
@@ -55,60 +57,60 @@ def test_each_thing_to_mend_is_said_with_what_is_expected_and_how(house: House) 
     assert said.stdout.endswith("\n1 thing to mend\n")
 
 
-def test_a_service_that_is_gone_is_to_be_mended(house: House) -> None:
-    status, found = findings(house, "--socket", "/nonexistent/sock")
+def test_a_service_that_is_gone_is_to_be_mended(sandbox: Sandbox) -> None:
+    status, found = findings(sandbox, "--socket", "/nonexistent/sock")
 
     assert (status, found["supervisor"]["state"]) == (1, "mend")
     assert "nightshift start" in found["supervisor"]["mend"]
 
 
 def test_before_the_first_start_it_says_what_will_be() -> None:
-    with House(JOBS) as house:
-        status, found = findings(house)
+    with Sandbox(JOBS) as sandbox:
+        status, found = findings(sandbox)
 
         assert (status, found["supervisor"]["state"]) == (0, "note")
-        assert not house.state.exists()
+        assert not sandbox.state.exists()
 
 
 def test_a_bad_jobs_yaml_is_counted_and_the_rest_is_looked_at() -> None:
-    with House(BAD) as house:
-        status, found = findings(house)
+    with Sandbox(BAD) as sandbox:
+        status, found = findings(sandbox)
 
     assert (status, "2 mistakes" in found["jobs.yaml"]["value"]) == (1, True)
     assert found["kernel"]["state"] == "well"
 
 
 def test_without_any_jobs_yaml_it_says_how_to_make_one() -> None:
-    with House() as house:
-        _, found = findings(house)
+    with Sandbox() as sandbox:
+        _, found = findings(sandbox)
 
     assert (found["jobs.yaml"]["state"], found["jobs.yaml"]["mend"]) == ("mend", "nightshift init")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root alone can ask as another user")
-def test_another_user_is_told_that_it_is_another_one(house: House) -> None:
-    house.root.chmod(0o755)
-    said = house.ask("doctor", "--json", uid=65534)
+def test_another_user_is_told_that_it_is_another_one(sandbox: Sandbox) -> None:
+    sandbox.root.chmod(0o755)
+    said = sandbox.ask("doctor", "--json", uid=65534)
 
     found = {each["check"]: each for each in json.loads(said.stdout)["findings"]}
     assert said.returncode == 1
     assert "uid 65534 may not" in found["supervisor"]["value"]
 
 
-def test_no_secret_is_shown(house: House) -> None:
+def test_no_secret_is_shown(sandbox: Sandbox) -> None:
     secret = "hunter2secret"
     text = JOBS + f"notify: {{slack: 'http://127.0.0.1:1/services/{secret}'}}\n"
-    other = house.root / "other.yaml"
+    other = sandbox.root / "other.yaml"
     other.write_text(text)
 
-    said = house.ask("doctor", "--config", str(other), MY_TOKEN=secret)
+    said = sandbox.ask("doctor", "--config", str(other), MY_TOKEN=secret)
 
     assert "webhooks" in said.stdout
     assert secret not in said.stdout + said.stderr
 
 
 @pytest.mark.parametrize("words", [("extra",), ("--jsn",), ("--json", "x")], ids=" ".join)
-def test_what_it_does_not_take_is_a_usage_error(house: House, words: tuple[str, ...]) -> None:
-    status, _ = house.refuses("doctor", *words)
+def test_what_it_does_not_take_is_a_usage_error(sandbox: Sandbox, words: tuple[str, ...]) -> None:
+    status, _ = sandbox.refuses("doctor", *words)
 
     assert status == 2

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.terminal import at_terminal, plain
 
 TEXT = "[red]x[/red] [/] {0} } {a.b[c]} %s %(x)s `b` <!channel> 'q' \"r\" :smile: \\n"
@@ -29,16 +29,16 @@ def work(params, report):
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def sandbox() -> Iterator[Sandbox]:
     described = TEXT.replace("\\", "\\\\").replace('"', '\\"')
-    with House(JOBS % described) as house:
-        (house.root / "said.py").write_text(WORKERS)
-        with supervised(house):
-            house.environ |= {"TERM": "xterm-256color", "COLUMNS": "400"}
-            house.ask("run", "fails", "--wait")
-            house.ask("run", "works", "--wait")
-            house.says("pause", "works", "--reason", TEXT)
-            yield house
+    with Sandbox(JOBS % described) as sandbox:
+        (sandbox.root / "said.py").write_text(WORKERS)
+        with supervised(sandbox):
+            sandbox.environ |= {"TERM": "xterm-256color", "COLUMNS": "400"}
+            sandbox.ask("run", "fails", "--wait")
+            sandbox.ask("run", "works", "--wait")
+            sandbox.says("pause", "works", "--reason", TEXT)
+            yield sandbox
 
 
 VERBS = [
@@ -55,8 +55,8 @@ VERBS = [
 
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)
-def test_a_text_is_printed_as_it_is(house: House, words: tuple[str, ...]) -> None:
-    done = house.ask(*words)
+def test_a_text_is_printed_as_it_is(sandbox: Sandbox, words: tuple[str, ...]) -> None:
+    done = sandbox.ask(*words)
 
     said = done.stdout + done.stderr
     assert "Traceback" not in said
@@ -66,8 +66,8 @@ def test_a_text_is_printed_as_it_is(house: House, words: tuple[str, ...]) -> Non
 
 
 @pytest.mark.parametrize("words", VERBS, ids=" ".join)
-def test_a_text_is_drawn_as_it_is(house: House, words: tuple[str, ...]) -> None:
-    _, said = at_terminal(house, *words)
+def test_a_text_is_drawn_as_it_is(sandbox: Sandbox, words: tuple[str, ...]) -> None:
+    _, said = at_terminal(sandbox, *words)
 
     # Colours of ours are red, too; its title and its bell are not ours.
     assert "Traceback" not in said
@@ -76,8 +76,8 @@ def test_a_text_is_drawn_as_it_is(house: House, words: tuple[str, ...]) -> None:
     assert "\x1b]" not in said
 
 
-def test_the_answer_for_programs_holds_the_text_itself(house: House) -> None:
-    (run,) = [run for run in house.json("history")["runs"] if run["job"] == "works"]
+def test_the_answer_for_programs_holds_the_text_itself(sandbox: Sandbox) -> None:
+    (run,) = [run for run in sandbox.json("history")["runs"] if run["job"] == "works"]
 
     assert run["result"]["k"] == TEXT + COMMANDS
 
@@ -85,10 +85,10 @@ def test_the_answer_for_programs_holds_the_text_itself(house: House) -> None:
 @pytest.mark.parametrize(
     "words", [("run",), ("logs",), ("explain",), ("show",), ("history",)], ids=" ".join
 )
-def test_a_wrong_name_is_repeated_as_it_is(house: House, words: tuple[str, ...]) -> None:
+def test_a_wrong_name_is_repeated_as_it_is(sandbox: Sandbox, words: tuple[str, ...]) -> None:
     name = TEXT.replace("/", "|")
 
-    status, said = house.refuses(*words, name)
+    status, said = sandbox.refuses(*words, name)
 
     assert status in (1, 2)
     assert name in said

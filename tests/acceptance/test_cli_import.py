@@ -2,7 +2,7 @@
 
 import os
 
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 
 CRONTAB = """\
 MAILTO=ops@example.org
@@ -14,24 +14,24 @@ MAILTO=ops@example.org
 
 
 def test_what_is_imported_passes_check_and_runs():
-    with House() as house:
-        (house.root / "table").write_text(CRONTAB)
-        house.config.write_text(house.says("import", "crontab", "table"))
+    with Sandbox() as sandbox:
+        (sandbox.root / "table").write_text(CRONTAB)
+        sandbox.config.write_text(sandbox.says("import", "crontab", "table"))
 
-        said = house.says("check")
-        house.says("run", "echo-hello", "--local")
+        said = sandbox.says("check")
+        sandbox.says("run", "echo-hello", "--local")
 
     assert "3 jobs, no mistakes" in said
     assert "Every 15th minute from 09:00 through 17:59 on Monday through Friday" in said
 
 
 def test_a_crontab_comes_through_a_pipe():
-    with House() as house:
+    with Sandbox() as sandbox:
         read_end, write_end = os.pipe()
         os.write(write_end, b"0 2 * * * x\n")
         os.close(write_end)
 
-        process = house.begin("import", "crontab", "-", stdin=read_end)
+        process = sandbox.begin("import", "crontab", "-", stdin=read_end)
 
         out, err = process.communicate(timeout=20)
         os.close(read_end)
@@ -41,10 +41,10 @@ def test_a_crontab_comes_through_a_pipe():
 
 
 def test_lines_that_are_lost_are_named_and_exit_1():
-    with House() as house:
-        (house.root / "table").write_bytes(CRONTAB.encode() + b"@every 5m x\n0 2 * * * \xff\n")
+    with Sandbox() as sandbox:
+        (sandbox.root / "table").write_bytes(CRONTAB.encode() + b"@every 5m x\n0 2 * * * \xff\n")
 
-        done = house.ask("import", "crontab", "table")
+        done = sandbox.ask("import", "crontab", "table")
 
     assert done.returncode == 1
     assert "table:6: not kept: @every is not known to cron" in done.stderr
@@ -54,13 +54,13 @@ def test_lines_that_are_lost_are_named_and_exit_1():
 
 
 def test_a_system_crontab_keeps_the_lines_of_one_user():
-    with House() as house:
-        (house.root / "table").write_text("0 2 * * * root a\n0 3 * * * bob b\n")
+    with Sandbox() as sandbox:
+        (sandbox.root / "table").write_text("0 2 * * * root a\n0 3 * * * bob b\n")
 
-        unclear = house.refuses("import", "crontab", "table")
-        known = house.ask("import", "crontab", "table", "--user", "root")
-        told = house.ask("import", "crontab", "table", "--system", "--user", "bob")
-        own = house.ask("import", "crontab", "--user", "table")
+        unclear = sandbox.refuses("import", "crontab", "table")
+        known = sandbox.ask("import", "crontab", "table", "--user", "root")
+        told = sandbox.ask("import", "crontab", "table", "--system", "--user", "bob")
+        own = sandbox.ask("import", "crontab", "--user", "table")
 
     # bob is no user of this machine: it may be a user's own crontab.
     assert unclear[0] == 2
@@ -76,12 +76,12 @@ def test_a_system_crontab_keeps_the_lines_of_one_user():
 
 
 def test_a_system_crontab_without_a_line_of_root_is_known():
-    with House() as house:
+    with Sandbox() as sandbox:
         table = "0 2 * * * www-data /usr/bin/php /srv/cron.php\n"
-        (house.root / "table").write_text(table)
+        (sandbox.root / "table").write_text(table)
 
-        done = house.ask("import", "crontab", "table", "--user", "www-data")
-        other = house.ask("import", "crontab", "table", "--user", "postgres")
+        done = sandbox.ask("import", "crontab", "table", "--user", "www-data")
+        other = sandbox.ask("import", "crontab", "table", "--user", "postgres")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert 'command: "/usr/bin/php /srv/cron.php"' in done.stdout
@@ -90,17 +90,17 @@ def test_a_system_crontab_without_a_line_of_root_is_known():
 
 
 def test_several_tables_keep_their_own_settings_in_one_file():
-    with House() as house:
-        folder = house.root / "etc" / "cron.d"
+    with Sandbox() as sandbox:
+        folder = sandbox.root / "etc" / "cron.d"
         folder.mkdir(parents=True)
         (folder / "one").write_text("MAILTO=joe\nA=1\n0 2 * * * me report\n")
         (folder / "two").write_text("SHELL=/bin/bash\n0 3 * * * me report &\n0 4 * * * x y\n")
         (folder / "old.dpkg-old").write_text("0 3 * * * me never\n")
-        (house.root / "own").write_text("@daily report\n")
+        (sandbox.root / "own").write_text("@daily report\n")
 
-        done = house.ask("import", "crontab", "etc/cron.d", "own", "--user", "me")
-        house.config.write_text(done.stdout)
-        shown = house.json("check")
+        done = sandbox.ask("import", "crontab", "etc/cron.d", "own", "--user", "me")
+        sandbox.config.write_text(done.stdout)
+        shown = sandbox.json("check")
 
     assert done.returncode == 1
     assert "etc/cron.d/two:2: warning: the last & is left out" in done.stderr
@@ -113,25 +113,25 @@ def test_several_tables_keep_their_own_settings_in_one_file():
 
 
 def test_a_background_job_is_waited_for():
-    with House() as house:
-        (house.root / "table").write_text("0 2 * * * (sleep 0.2; echo done > made) &\n")
-        done = house.ask("import", "crontab", "table")
-        house.config.write_text(done.stdout)
+    with Sandbox() as sandbox:
+        (sandbox.root / "table").write_text("0 2 * * * (sleep 0.2; echo done > made) &\n")
+        done = sandbox.ask("import", "crontab", "table")
+        sandbox.config.write_text(done.stdout)
 
-        house.says("run", "echo-done", "--local")
+        sandbox.says("run", "echo-done", "--local")
 
-        assert (house.root / "made").read_text() == "done\n"
+        assert (sandbox.root / "made").read_text() == "done\n"
     assert done.returncode == 0
     assert "table:1: warning: the last & is left out" in done.stderr
     assert "nightshift: table: 1 job; 0 lines not kept; 1 warning\n" in done.stderr
 
 
 def test_the_dialect_can_be_chosen():
-    with House() as house:
-        (house.root / "table").write_text("CRON_TZ=Asia/Tokyo\n0 2 * * sat-sun x\n")
+    with Sandbox() as sandbox:
+        (sandbox.root / "table").write_text("CRON_TZ=Asia/Tokyo\n0 2 * * sat-sun x\n")
 
-        debian = house.ask("import", "crontab", "table", "--cron", "debian")
-        cronie = house.ask("import", "crontab", "table", "--cron", "cronie")
+        debian = sandbox.ask("import", "crontab", "table", "--cron", "debian")
+        cronie = sandbox.ask("import", "crontab", "table", "--cron", "cronie")
 
     assert debian.returncode == 1
     assert "Debian's cron never runs it" in debian.stderr
@@ -142,15 +142,15 @@ def test_the_dialect_can_be_chosen():
 
 
 def test_what_is_no_crontab_is_refused():
-    with House() as house:
-        (house.root / "empty").write_text("# nothing\n")
+    with Sandbox() as sandbox:
+        (sandbox.root / "empty").write_text("# nothing\n")
 
-        missing = house.refuses("import", "crontab", "none")
-        folder = house.refuses("import", "crontab", ".")
-        empty = house.refuses("import", "crontab", "empty")
-        nothing = house.refuses("import")
-        (house.root / "cron.daily").mkdir()
-        scripts = house.refuses("import", "crontab", "cron.daily")
+        missing = sandbox.refuses("import", "crontab", "none")
+        folder = sandbox.refuses("import", "crontab", ".")
+        empty = sandbox.refuses("import", "crontab", "empty")
+        nothing = sandbox.refuses("import")
+        (sandbox.root / "cron.daily").mkdir()
+        scripts = sandbox.refuses("import", "crontab", "cron.daily")
 
     assert missing == (2, "nightshift: none: no such file\n")
     assert folder[0] == 1
@@ -164,18 +164,18 @@ SERVICE = "[Service]\nType=oneshot\nExecStart=/bin/echo {}\n"
 TIMER = "[Timer]\nOnCalendar={}\nPersistent=true\n"
 
 
-def units(house, texts):
+def units(sandbox, texts):
     """Files of units, by their names."""
     for name, text in texts.items():
-        path = house.root / "units" / name
+        path = sandbox.root / "units" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
 
 def test_timers_of_systemd_become_jobs_that_pass_check_and_run():
-    with House() as house:
+    with Sandbox() as sandbox:
         units(
-            house,
+            sandbox,
             {
                 "one.timer": TIMER.format("Mon..Fri 6:30"),
                 "one.service": SERVICE.format("from %N"),
@@ -185,18 +185,18 @@ def test_timers_of_systemd_become_jobs_that_pass_check_and_run():
                 "tpl@.service": SERVICE.format("%i"),
             },
         )
-        (house.root / "units" / "one.timer.d").mkdir()
+        (sandbox.root / "units" / "one.timer.d").mkdir()
         drop_in = "[Timer]\nOnCalendar=\nOnCalendar=weekly\n"
-        (house.root / "units" / "one.timer.d" / "10-when.conf").write_text(drop_in)
-        (house.root / "units" / "masked.timer").symlink_to("/dev/null")
-        wants = house.root / "units" / "timers.target.wants"
+        (sandbox.root / "units" / "one.timer.d" / "10-when.conf").write_text(drop_in)
+        (sandbox.root / "units" / "masked.timer").symlink_to("/dev/null")
+        wants = sandbox.root / "units" / "timers.target.wants"
         wants.mkdir()
         (wants / "tpl@night.timer").symlink_to("../tpl@.timer")
 
-        done = house.ask("import", "systemd", "units")
-        house.config.write_text(done.stdout)
-        jobs = {job["name"]: job["cron"] for job in house.json("check")["jobs"]}
-        printed = house.says("run", "one", "--local")
+        done = sandbox.ask("import", "systemd", "units")
+        sandbox.config.write_text(done.stdout)
+        jobs = {job["name"]: job["cron"] for job in sandbox.json("check")["jobs"]}
+        printed = sandbox.says("run", "one", "--local")
 
     assert done.returncode == 1
     assert jobs == {"one": ["0 0 * * 1"], "tpl-night": ["0 0 * * *"], "two": ["0 * * * *"]}
@@ -210,15 +210,15 @@ def test_timers_of_systemd_become_jobs_that_pass_check_and_run():
 
 
 def test_one_timer_can_be_named():
-    with House() as house:
-        units(house, {"a.timer": TIMER.format("daily"), "a.service": SERVICE.format("a")})
+    with Sandbox() as sandbox:
+        units(sandbox, {"a.timer": TIMER.format("daily"), "a.service": SERVICE.format("a")})
 
-        by_path = house.says("import", "systemd", "units/a.timer")
-        by_service = house.says("import", "systemd", "units/a.service")
-        missing = house.refuses("import", "systemd", "units/b.timer")
-        no_service = house.root / "units" / "c.timer"
+        by_path = sandbox.says("import", "systemd", "units/a.timer")
+        by_service = sandbox.says("import", "systemd", "units/a.service")
+        missing = sandbox.refuses("import", "systemd", "units/b.timer")
+        no_service = sandbox.root / "units" / "c.timer"
         no_service.write_text(TIMER.format("daily"))
-        alone = house.refuses("import", "systemd", "units/c.timer")
+        alone = sandbox.refuses("import", "systemd", "units/c.timer")
 
     assert by_path == by_service
     assert 'cron: "0 0 * * *"' in by_path
@@ -228,11 +228,11 @@ def test_one_timer_can_be_named():
 
 
 def test_a_time_that_is_lost_beside_others_makes_the_exit_status_1():
-    with House() as house:
+    with Sandbox() as sandbox:
         timer = TIMER.format("daily") + "OnCalendar=2030-01-01\n"
-        units(house, {"a.timer": timer, "a.service": SERVICE.format("a")})
+        units(sandbox, {"a.timer": timer, "a.service": SERVICE.format("a")})
 
-        done = house.ask("import", "systemd", "units")
+        done = sandbox.ask("import", "systemd", "units")
 
     assert done.returncode == 1
     assert 'cron: "0 0 * * *"' in done.stdout

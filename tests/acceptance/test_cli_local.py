@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 
 JOBS = """
@@ -26,23 +26,23 @@ def work(params, report):
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        Path(house.root, "mine.py").write_text(WORKER)
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "mine.py").write_text(WORKER)
+        yield sandbox
 
 
-def test_a_local_run_succeeds_and_gives_its_account(house: House) -> None:
-    done = house.ask("run", "mine", "--local")
+def test_a_local_run_succeeds_and_gives_its_account(sandbox: Sandbox) -> None:
+    done = sandbox.ask("run", "mine", "--local")
 
     assert (done.returncode, done.stderr) == (0, "")
     row = done.stdout.splitlines()[-1].split()
     assert (row[1], row[2], row[-1]) == ("mine", "success", "counted=7")
-    assert not house.socket.exists()
+    assert not sandbox.socket.exists()
 
 
-def test_a_local_run_that_fails_exits_1_and_runs_nothing_else(house: House) -> None:
-    done = house.ask("run", "broken", "hello", "--local", "--json")
+def test_a_local_run_that_fails_exits_1_and_runs_nothing_else(sandbox: Sandbox) -> None:
+    done = sandbox.ask("run", "broken", "hello", "--local", "--json")
 
     runs = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
@@ -52,21 +52,21 @@ def test_a_local_run_that_fails_exits_1_and_runs_nothing_else(house: House) -> N
     ]
 
 
-def test_what_ran_locally_stands_in_the_ledger(house: House) -> None:
-    house.says("run", "after", "--with-deps", "--local")
+def test_what_ran_locally_stands_in_the_ledger(sandbox: Sandbox) -> None:
+    sandbox.says("run", "after", "--with-deps", "--local")
 
-    with supervised(house):
-        jobs = [run["job"] for run in house.json("history", "--state", "success")["runs"]]
+    with supervised(sandbox):
+        jobs = [run["job"] for run in sandbox.json("history", "--state", "success")["runs"]]
 
     assert sorted(jobs) == ["after", "hello"]
 
 
-def test_a_local_dry_run_prints_the_plan(house: House) -> None:
-    assert "would count to 7" in house.says("run", "mine", "--local", "--dry-run")
+def test_a_local_dry_run_prints_the_plan(sandbox: Sandbox) -> None:
+    assert "would count to 7" in sandbox.says("run", "mine", "--local", "--dry-run")
 
 
-def test_ctrl_c_ends_a_local_run_and_its_process(house: House) -> None:
-    running = house.begin("run", "sleeper", "--local")
+def test_ctrl_c_ends_a_local_run_and_its_process(sandbox: Sandbox) -> None:
+    running = sandbox.begin("run", "sleeper", "--local")
     assert running.stdout is not None
     until(lambda: "sleeper: running" in running.stdout.readline())
 
@@ -84,14 +84,14 @@ def test_ctrl_c_ends_a_local_run_and_its_process(house: House) -> None:
     ids=lambda each: " ".join(each) if isinstance(each, tuple) else str(each),
 )
 def test_a_local_run_that_cannot_begin_says_why(
-    house: House, words: tuple[str, ...], status: int
+    sandbox: Sandbox, words: tuple[str, ...], status: int
 ) -> None:
-    assert house.refuses("run", *words, "--local")[0] == status
+    assert sandbox.refuses("run", *words, "--local")[0] == status
 
 
-def test_a_local_run_of_a_bad_file_exits_2(house: House) -> None:
-    house.config.write_text("jobs: {a: {comand: x}}\n")
+def test_a_local_run_of_a_bad_file_exits_2(sandbox: Sandbox) -> None:
+    sandbox.config.write_text("jobs: {a: {comand: x}}\n")
 
     for words in (("run", "a", "--local"), ("run", "--all", "--local", "--yes")):
-        status, said = house.refuses(*words)
+        status, said = sandbox.refuses(*words)
         assert (status, "jobs.yaml:1:12: jobs.a.comand:" in said) == (2, True)

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from supervisor.cli.main import program
-from tests.acceptance.daemon import NIGHTSHIFT, House
+from tests.acceptance.daemon import NIGHTSHIFT, Sandbox
 
 VERBS = program.list_commands(None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House() as house:
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield sandbox
 
 
-def test_help_lists_every_verb_without_importing_it(house: House) -> None:
-    said = house.says("--help")
+def test_help_lists_every_verb_without_importing_it(sandbox: Sandbox) -> None:
+    said = sandbox.says("--help")
 
     assert all(f"\n  {verb} " in said for verb in VERBS)
 
@@ -34,8 +34,8 @@ def test_each_verb_has_help_with_an_example(verb: str) -> None:
     assert f"nightshift {verb}" in found.help or verb == "healthcheck"
 
 
-def test_a_verb_that_is_not_there_is_answered_with_the_nearest(house: House) -> None:
-    status, said = house.refuses("statsu")
+def test_a_verb_that_is_not_there_is_answered_with_the_nearest(sandbox: Sandbox) -> None:
+    status, said = sandbox.refuses("statsu")
 
     assert (status, 'did you mean "status"?' in said) == (2, True)
 
@@ -46,19 +46,19 @@ def test_a_verb_that_is_not_there_is_answered_with_the_nearest(house: House) -> 
     ids=" ".join,
 )
 def test_without_a_supervisor_the_socket_is_named_and_the_status_is_3(
-    house: House, words: tuple[str, ...]
+    sandbox: Sandbox, words: tuple[str, ...]
 ) -> None:
-    status, said = house.refuses(*words)
+    status, said = sandbox.refuses(*words)
 
     assert status == 3
-    assert str(house.socket) in said
+    assert str(sandbox.socket) in said
     assert "nightshift start" in said
 
 
-def test_a_reader_that_goes_away_is_met_with_silence(house: House) -> None:
+def test_a_reader_that_goes_away_is_met_with_silence(sandbox: Sandbox) -> None:
     writer = subprocess.Popen(
         [*NIGHTSHIFT, "next", "--cron", "* * * * *", "-n", "5000"],
-        env=house.environ,
+        env=sandbox.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -71,10 +71,10 @@ def test_a_reader_that_goes_away_is_met_with_silence(house: House) -> None:
     assert writer.stderr.read() == b""
 
 
-def test_a_full_disk_under_standard_output_is_named(house: House) -> None:
+def test_a_full_disk_under_standard_output_is_named(sandbox: Sandbox) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [*NIGHTSHIFT, "schema"], env=house.environ, stdout=full, stderr=subprocess.PIPE
+            [*NIGHTSHIFT, "schema"], env=sandbox.environ, stdout=full, stderr=subprocess.PIPE
         )
 
     assert done.returncode == 1
@@ -89,15 +89,15 @@ PRINTING = (
 
 
 @pytest.fixture(scope="module")
-def furnished() -> Iterator[House]:
-    with House("jobs: {hello: {command: [echo, hi], cron: '@daily'}}\n") as house:
-        (house.root / "table").write_text("0 2 * * * x &\n")
-        yield house
+def furnished() -> Iterator[Sandbox]:
+    with Sandbox("jobs: {hello: {command: [echo, hi], cron: '@daily'}}\n") as sandbox:
+        (sandbox.root / "table").write_text("0 2 * * * x &\n")
+        yield sandbox
 
 
 @pytest.mark.parametrize("words", PRINTING)
 def test_output_that_cannot_be_written_is_a_failure_without_a_traceback(
-    furnished: House, words: str
+    furnished: Sandbox, words: str
 ) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -122,7 +122,7 @@ def test_output_that_cannot_be_written_is_a_failure_without_a_traceback(
     [("nosuch", 2), ("check nosuch", 2), ("show x", 3), ("import crontab nosuch", 2)],
 )
 def test_a_complaint_that_cannot_be_written_leaves_the_exit_status(
-    furnished: House, words: str, status: int
+    furnished: Sandbox, words: str, status: int
 ) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -140,8 +140,10 @@ def test_a_complaint_that_cannot_be_written_leaves_the_exit_status(
             assert done.returncode == status
 
 
-def test_a_home_that_is_nowhere_does_not_matter_where_the_socket_is_named(house: House) -> None:
-    environ = {"PATH": house.environ["PATH"], "NIGHTSHIFT_SOCKET": "/tmp/nowhere.sock"}
+def test_a_home_that_is_nowhere_does_not_matter_where_the_socket_is_named(
+    sandbox: Sandbox,
+) -> None:
+    environ = {"PATH": sandbox.environ["PATH"], "NIGHTSHIFT_SOCKET": "/tmp/nowhere.sock"}
 
     done = subprocess.run(
         [*NIGHTSHIFT, "status"], env=environ, capture_output=True, text=True, cwd="/"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 
 JOBS = """
@@ -31,23 +31,23 @@ def work(params, report):
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        Path(house.root, "mine.py").write_text(WORKER)
-        with supervised(house):
-            yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "mine.py").write_text(WORKER)
+        with supervised(sandbox):
+            yield sandbox
 
 
-def test_run_says_which_run_it_began(house: House) -> None:
-    body = house.json("run", "hello", "--wait")
-    said = house.says("run", "hello")
+def test_run_says_which_run_it_began(sandbox: Sandbox) -> None:
+    body = sandbox.json("run", "hello", "--wait")
+    said = sandbox.says("run", "hello")
 
     assert (body["job"], body["state"], body["trigger"]) == ("hello", "success", "manual")
     assert said.startswith(f"run {body['id'] + 1} of hello is ")
 
 
-def test_waiting_for_a_failure_exits_1_with_a_line_for_each_change(house: House) -> None:
-    done = house.ask("run", "twice", "--wait")
+def test_waiting_for_a_failure_exits_1_with_a_line_for_each_change(sandbox: Sandbox) -> None:
+    done = sandbox.ask("run", "twice", "--wait")
 
     assert done.returncode == 1
     assert "retrying: exit status 4" in done.stdout
@@ -55,51 +55,51 @@ def test_waiting_for_a_failure_exits_1_with_a_line_for_each_change(house: House)
     assert done.stdout.splitlines()[-1].endswith("exit status 4")
 
 
-def test_several_jobs_are_waited_for_together(house: House) -> None:
-    done = house.ask("run", "hello", "broken", "--wait", "--json")
+def test_several_jobs_are_waited_for_together(sandbox: Sandbox) -> None:
+    done = sandbox.ask("run", "hello", "broken", "--wait", "--json")
 
     states = [json.loads(line)["state"] for line in done.stdout.splitlines()]
     assert (done.returncode, states) == (1, ["success", "failed"])
 
 
-def test_with_deps_the_dependency_goes_first(house: House) -> None:
-    done = house.ask("run", "later", "--with-deps", "--wait")
+def test_with_deps_the_dependency_goes_first(sandbox: Sandbox) -> None:
+    done = sandbox.ask("run", "later", "--with-deps", "--wait")
 
     assert done.returncode == 1
     assert "dependency broken failed" in done.stdout
 
 
-def test_a_dry_run_prints_the_plan_of_the_worker(house: House) -> None:
-    said = house.says("run", "mine", "--dry-run", "--set", "size=5")
+def test_a_dry_run_prints_the_plan_of_the_worker(sandbox: Sandbox) -> None:
+    said = sandbox.says("run", "mine", "--dry-run", "--set", "size=5")
 
     assert "would add 5 sets" in said
     assert "added=5" in said
     assert "empty" not in said
 
 
-def test_a_dry_run_of_a_command_is_a_mistake_of_usage(house: House) -> None:
-    status, said = house.refuses("run", "hello", "--dry-run")
+def test_a_dry_run_of_a_command_is_a_mistake_of_usage(sandbox: Sandbox) -> None:
+    status, said = sandbox.refuses("run", "hello", "--dry-run")
 
     assert (status, "hello is a command" in said) == (2, True)
 
 
-def test_none_of_several_jobs_begins_if_one_is_unknown(house: House) -> None:
-    before = house.json("history", "hello")["runs"]
+def test_none_of_several_jobs_begins_if_one_is_unknown(sandbox: Sandbox) -> None:
+    before = sandbox.json("history", "hello")["runs"]
 
-    status, said = house.refuses("run", "hello", "helo")
+    status, said = sandbox.refuses("run", "hello", "helo")
 
     assert (status, "helo" in said) == (2, True)
-    assert house.json("history", "hello")["runs"] == before
+    assert sandbox.json("history", "hello")["runs"] == before
 
 
-def test_a_disabled_job_is_refused(house: House) -> None:
-    status, said = house.refuses("run", "off")
+def test_a_disabled_job_is_refused(sandbox: Sandbox) -> None:
+    status, said = sandbox.refuses("run", "off")
 
     assert (status, "disabled" in said, "hint:" in said) == (1, True, True)
 
 
-def test_ctrl_c_while_waiting_leaves_the_run_alone(house: House) -> None:
-    waiting = house.begin("run", "sleeper", "--wait")
+def test_ctrl_c_while_waiting_leaves_the_run_alone(sandbox: Sandbox) -> None:
+    waiting = sandbox.begin("run", "sleeper", "--wait")
     assert waiting.stdout is not None
     # On a busy machine it is seen to be pending before.
     assert any("sleeper: running" in line for line in iter(waiting.stdout.readline, ""))
@@ -110,36 +110,36 @@ def test_ctrl_c_while_waiting_leaves_the_run_alone(house: House) -> None:
     assert waiting.returncode == 130
     assert "goes on" in complaint
     assert "Traceback" not in complaint
-    assert "run" in house.says("show", "sleeper")
-    assert house.refuses("run", "sleeper")[0] == 1
-    assert house.says("cancel", "sleeper").startswith("cancelled: run ")
+    assert "run" in sandbox.says("show", "sleeper")
+    assert sandbox.refuses("run", "sleeper")[0] == 1
+    assert sandbox.says("cancel", "sleeper").startswith("cancelled: run ")
 
 
-def test_a_run_is_cancelled_by_its_number(house: House) -> None:
-    run = house.json("run", "snoozer")["run"]["id"]
+def test_a_run_is_cancelled_by_its_number(sandbox: Sandbox) -> None:
+    run = sandbox.json("run", "snoozer")["run"]["id"]
 
-    assert house.json("cancel", str(run)) == {"cancelled": [run]}
-    until(lambda: house.json("history", "snoozer")["runs"][0]["state"] == "cancelled")
-    assert house.refuses("cancel", "snoozer")[0] == 1
-    status, said = house.refuses("cancel", "999")
+    assert sandbox.json("cancel", str(run)) == {"cancelled": [run]}
+    until(lambda: sandbox.json("history", "snoozer")["runs"][0]["state"] == "cancelled")
+    assert sandbox.refuses("cancel", "snoozer")[0] == 1
+    status, said = sandbox.refuses("cancel", "999")
     assert (status, "no run 999 is known" in said) == (2, True), said
 
 
-def test_a_pause_is_shown_and_lifted(house: House) -> None:
-    house.says("pause", "hello", "--for", "2h", "--reason", "moving")
-    shown = house.says("show", "hello")
-    house.says("resume", "hello")
+def test_a_pause_is_shown_and_lifted(sandbox: Sandbox) -> None:
+    sandbox.says("pause", "hello", "--for", "2h", "--reason", "moving")
+    shown = sandbox.says("show", "hello")
+    sandbox.says("resume", "hello")
 
     assert "paused  until" in shown
-    assert "paused" not in house.says("show", "hello")
-    assert house.json("pause") == {"paused": "all"}
-    assert "paused  all jobs, until resumed, by uid" in house.says("status")
-    assert house.json("resume") == {"resumed": "all"}
-    assert house.refuses("pause", "helo")[0] == 2
+    assert "paused" not in sandbox.says("show", "hello")
+    assert sandbox.json("pause") == {"paused": "all"}
+    assert "paused  all jobs, until resumed, by uid" in sandbox.says("status")
+    assert sandbox.json("resume") == {"resumed": "all"}
+    assert sandbox.refuses("pause", "helo")[0] == 2
 
 
-def test_all_jobs_are_not_run_without_a_yes(house: House) -> None:
-    done = house.ask("run", "--all")
+def test_all_jobs_are_not_run_without_a_yes(sandbox: Sandbox) -> None:
+    done = sandbox.ask("run", "--all")
 
     assert done.returncode == 2
     assert "--yes" in done.stderr
@@ -150,8 +150,8 @@ def test_all_jobs_are_not_run_without_a_yes(house: House) -> None:
     ]
 
 
-def test_all_and_only_run_the_chosen_jobs(house: House) -> None:
-    done = house.ask("run", "--all", "--only", "mine", "--only", "hello", "--yes", "--wait")
+def test_all_and_only_run_the_chosen_jobs(sandbox: Sandbox) -> None:
+    done = sandbox.ask("run", "--all", "--only", "mine", "--only", "hello", "--yes", "--wait")
 
     assert done.returncode == 0
     rows = [line.split() for line in done.stdout.splitlines()[-2:]]
@@ -172,5 +172,5 @@ def test_all_and_only_run_the_chosen_jobs(house: House) -> None:
     ],
     ids=" ".join,
 )
-def test_what_makes_no_sense_exits_2(house: House, words: tuple[str, ...]) -> None:
-    assert house.refuses(*words)[0] == 2
+def test_what_makes_no_sense_exits_2(sandbox: Sandbox, words: tuple[str, ...]) -> None:
+    assert sandbox.refuses(*words)[0] == 2

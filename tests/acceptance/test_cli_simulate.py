@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 
 JOBS = """
 timezone: Europe/Berlin
@@ -31,9 +31,9 @@ BERLIN = ("--from", "2026-03-28T12:00")
 
 
 def test_the_coming_days_are_told_without_a_supervisor_or_a_ledger():
-    with House(JOBS) as house:
-        said = house.says("simulate", "--days", "2", *BERLIN)
-        found = house.json("simulate", "--days", "2", *BERLIN)
+    with Sandbox(JOBS) as sandbox:
+        said = sandbox.says("simulate", "--days", "2", *BERLIN)
+        found = sandbox.json("simulate", "--days", "2", *BERLIN)
 
     assert "2 days from Sat 2026-03-28 12:00 CET to Mon 2026-03-30 13:00 CEST" in said
     assert "there is no ledger in" in said
@@ -45,17 +45,17 @@ def test_the_coming_days_are_told_without_a_supervisor_or_a_ledger():
 
 
 def test_nothing_is_written_and_nothing_is_run():
-    with House(JOBS.replace('"true"', "touch it")) as house:
-        house.says("simulate")
+    with Sandbox(JOBS.replace('"true"', "touch it")) as sandbox:
+        sandbox.says("simulate")
 
-        assert sorted(path.name for path in house.root.iterdir()) == ["jobs.yaml"]
+        assert sorted(path.name for path in sandbox.root.iterdir()) == ["jobs.yaml"]
 
 
 def test_durations_and_dependencies_come_from_the_ledger():
-    with House(JOBS) as house:
-        house.says("run", "load", "--local")
+    with Sandbox(JOBS) as sandbox:
+        sandbox.says("run", "load", "--local")
 
-        found = house.json("simulate", "--days", "1")
+        found = sandbox.json("simulate", "--days", "1")
 
     habits = found["habits"]
     assert (habits["load"]["seen"], habits["hello"]["seen"]) == (1, 0)
@@ -64,21 +64,21 @@ def test_durations_and_dependencies_come_from_the_ledger():
 
 
 def test_a_damaged_ledger_is_said_and_not_used():
-    with House(JOBS) as house:
-        house.state.mkdir()
-        (house.state / "ledger.sqlite3").write_text("this is no database" * 100)
+    with Sandbox(JOBS) as sandbox:
+        sandbox.state.mkdir()
+        (sandbox.state / "ledger.sqlite3").write_text("this is no database" * 100)
 
-        found = house.json("simulate", "--days", "1")
+        found = sandbox.json("simulate", "--days", "1")
 
     assert "the ledger cannot be read (file is not a database)" in found["durations"]
 
 
 def test_failures_by_chance_skip_what_depends_on_them():
-    with House(JOBS) as house:
-        said = house.says("simulate", *BERLIN, "--fail", "load=1")
+    with Sandbox(JOBS) as sandbox:
+        said = sandbox.says("simulate", *BERLIN, "--fail", "load=1")
         rows = [line.split()[:5] for line in said.splitlines()]
         one, two = (
-            house.json("simulate", "--fail", "hello=0.5", "--from", "2026-01-01", "--seed", seed)
+            sandbox.json("simulate", "--fail", "hello=0.5", "--from", "2026-01-01", "--seed", seed)
             for seed in ("1", "2")
         )
 
@@ -90,9 +90,9 @@ def test_failures_by_chance_skip_what_depends_on_them():
 
 def test_what_rotation_keeps_is_told_copy_by_copy():
     words = ("simulate", "--days", "10", "--from", "2026-02-01T12:00")
-    with House(COPIES) as house:
-        said = house.says(*words)
-        [rotation] = house.json(*words)["rotation"]
+    with Sandbox(COPIES) as sandbox:
+        said = sandbox.says(*words)
+        [rotation] = sandbox.json(*words)["rotation"]
 
     assert (rotation["made"], rotation["removed"], rotation["refusals"]) == (10, 7, 0)
     assert [copy["taken_at"][:10] for copy in rotation["kept"]] == [
@@ -120,20 +120,20 @@ def test_what_rotation_keeps_is_told_copy_by_copy():
     ids=lambda words: " ".join(words) if isinstance(words, tuple) else "",
 )
 def test_bad_input_exits_2_with_a_reason(words, complaint):
-    with House(JOBS) as house:
-        status, said = house.refuses("simulate", *words)
+    with Sandbox(JOBS) as sandbox:
+        status, said = sandbox.refuses("simulate", *words)
 
     assert status == 2
     assert complaint in said
 
 
 def test_check_tells_what_an_edit_changes_today_and_in_the_coming_days():
-    with House(JOBS) as house, supervised(house):
-        same = house.says("check", "--simulate", "3")
-        house.config.write_text(JOBS.replace("30 * * * *", "59 23 * * *"))
+    with Sandbox(JOBS) as sandbox, supervised(sandbox):
+        same = sandbox.says("check", "--simulate", "3")
+        sandbox.config.write_text(JOBS.replace("30 * * * *", "59 23 * * *"))
 
-        said = house.says("check", "--simulate", "3")
-        found = house.json("check", "--simulate", "3")
+        said = sandbox.says("check", "--simulate", "3")
+        found = sandbox.json("check", "--simulate", "3")
 
     assert "nothing would change" in same
     assert "no job would fare otherwise" in same
@@ -146,9 +146,9 @@ def test_check_tells_what_an_edit_changes_today_and_in_the_coming_days():
 
 
 def test_check_cannot_compare_days_with_nobody():
-    with House(JOBS) as house:
-        status, said = house.refuses("check", "--simulate", "3")
+    with Sandbox(JOBS) as sandbox:
+        status, said = sandbox.refuses("check", "--simulate", "3")
 
-        assert json.loads(house.ask("check", "--json").stdout)["fares"] is None
+        assert json.loads(sandbox.ask("check", "--json").stdout)["fares"] is None
     assert status == 3
     assert "nightshift simulate tells" in said

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.terminal import at_terminal, plain
 from tests.waiting import until
 
@@ -30,21 +30,21 @@ WIDTH = 60
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        (house.root / "packer.py").write_text(PACKER)
-        os.mkfifo(house.root / "pipe")
-        with supervised(house):
-            house.environ |= {"TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
-            house.ask("run", "a-job-with-quite-a-long-name", "--wait")
-            yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        (sandbox.root / "packer.py").write_text(PACKER)
+        os.mkfifo(sandbox.root / "pipe")
+        with supervised(sandbox):
+            sandbox.environ |= {"TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
+            sandbox.ask("run", "a-job-with-quite-a-long-name", "--wait")
+            yield sandbox
 
 
 @pytest.mark.parametrize(
     "verb", ["status", "jobs", "history", "incidents", "next"], ids=lambda verb: verb
 )
-def test_a_table_is_folded_to_the_width_of_the_terminal(house: House, verb: str) -> None:
-    status, said = at_terminal(house, verb)
+def test_a_table_is_folded_to_the_width_of_the_terminal(sandbox: Sandbox, verb: str) -> None:
+    status, said = at_terminal(sandbox, verb)
 
     table = plain(said).split("\r\n\r\n")[-1]
     assert status == 0
@@ -52,9 +52,9 @@ def test_a_table_is_folded_to_the_width_of_the_terminal(house: House, verb: str)
     assert max(len(line.rstrip()) for line in table.splitlines()) <= WIDTH
 
 
-def test_the_coming_days_fit_a_narrow_terminal(house: House) -> None:
+def test_the_coming_days_fit_a_narrow_terminal(sandbox: Sandbox) -> None:
     words = ("--from", "2028-02-28", "--fail", "a-job-with-quite-a-long-name=1")
-    status, said = at_terminal(house, "simulate", *words)
+    status, said = at_terminal(sandbox, "simulate", *words)
 
     _, jobs, losses, _ = plain(said).split("\r\n\r\n")
     assert status == 0
@@ -65,60 +65,60 @@ def test_the_coming_days_fit_a_narrow_terminal(house: House) -> None:
     assert max(len(line.rstrip()) for line in f"{jobs}\n{losses}".splitlines()) <= WIDTH
 
 
-def test_a_terminal_is_sent_the_colours_of_a_log_and_no_other_command(house: House) -> None:
-    house.says("run", "painter", "--wait")
+def test_a_terminal_is_sent_the_colours_of_a_log_and_no_other_command(sandbox: Sandbox) -> None:
+    sandbox.says("run", "painter", "--wait")
 
-    _, shown = at_terminal(house, "logs", "painter")
-    _, raw = at_terminal(house, "logs", "painter", "--raw")
+    _, shown = at_terminal(sandbox, "logs", "painter")
+    _, raw = at_terminal(sandbox, "logs", "painter", "--raw")
 
     assert shown == "\x1b[31mred\x1b[0m  end\r\n"
     assert raw == "\x1b[31mred\x1b[0m \x1b[2J\x1b]0;title\x07 end\r\n"
-    assert house.says("logs", "painter") == raw.replace("\r\n", "\n")
+    assert sandbox.says("logs", "painter") == raw.replace("\r\n", "\n")
 
 
-def test_no_color_is_obeyed(house: House) -> None:
-    house.environ["NO_COLOR"] = "1"
+def test_no_color_is_obeyed(sandbox: Sandbox) -> None:
+    sandbox.environ["NO_COLOR"] = "1"
 
-    _, said = at_terminal(house, "status")
+    _, said = at_terminal(sandbox, "status")
 
-    del house.environ["NO_COLOR"]
+    del sandbox.environ["NO_COLOR"]
     assert "\x1b[3" not in said
     assert "failed" in said
 
 
-def test_waiting_shows_a_bar_and_ends_with_the_account(house: House) -> None:
-    status, said = at_terminal(house, "run", "hello", "--wait")
+def test_waiting_shows_a_bar_and_ends_with_the_account(sandbox: Sandbox) -> None:
+    status, said = at_terminal(sandbox, "run", "hello", "--wait")
 
     assert status == 0
     assert "━" in said
     assert plain(said).splitlines()[-1].split()[1:3] == ["hello", "success"]
 
 
-def test_progress_in_bytes_is_told_as_sizes_with_a_rate(house: House) -> None:
-    waiting = house.begin("run", "packer", "--wait")
+def test_progress_in_bytes_is_told_as_sizes_with_a_rate(sandbox: Sandbox) -> None:
+    waiting = sandbox.begin("run", "packer", "--wait")
     told = re.compile(r"120\.0 MB of 380\.0 MB \([0-9.]+ [kMGTP]B/s\)")
 
-    until(lambda: told.search(house.ask("status", NO_COLOR="1", COLUMNS="200").stdout))
-    (house.root / "pipe").write_text("")
+    until(lambda: told.search(sandbox.ask("status", NO_COLOR="1", COLUMNS="200").stdout))
+    (sandbox.root / "pipe").write_text("")
 
     assert waiting.wait(10) == 0
 
 
-def test_a_bar_moves_while_its_run_goes_on(house: House) -> None:
+def test_a_bar_moves_while_its_run_goes_on(sandbox: Sandbox) -> None:
     ended = []
 
     def reads(said: bytes) -> None:
         if b"120.0 MB of 380.0 MB" in said and not ended:
-            ended.append((house.root / "pipe").write_text(""))
+            ended.append((sandbox.root / "pipe").write_text(""))
 
-    status, said = at_terminal(house, "run", "packer", "--wait", reads=reads)
+    status, said = at_terminal(sandbox, "run", "packer", "--wait", reads=reads)
 
     assert (status, len(ended)) == (0, 1), said
 
 
-def test_all_jobs_are_run_only_after_a_yes(house: House) -> None:
-    refused = at_terminal(house, "run", "--all", "--only", "hello", types="n\n")
-    granted = at_terminal(house, "run", "--all", "--only", "hello", types="y\n")
+def test_all_jobs_are_run_only_after_a_yes(sandbox: Sandbox) -> None:
+    refused = at_terminal(sandbox, "run", "--all", "--only", "hello", types="n\n")
+    granted = at_terminal(sandbox, "run", "--all", "--only", "hello", types="y\n")
 
     assert (refused[0], "nothing is run" in refused[1]) == (1, True)
     assert (granted[0], "1 run opened" in granted[1]) == (0, True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.terminal import at_terminal, plain
 
 JOBS = """
@@ -35,25 +35,25 @@ SCREENS = [
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        (house.root / "own.py").write_text(OWN)
-        (house.root / "copies").mkdir()
-        with sqlite3.connect(house.root / "shop.db") as database:
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        (sandbox.root / "own.py").write_text(OWN)
+        (sandbox.root / "copies").mkdir()
+        with sqlite3.connect(sandbox.root / "shop.db") as database:
             database.execute("CREATE TABLE t (a)")
-        with supervised(house):
-            house.environ |= {"TERM": "xterm-256color"}
+        with supervised(sandbox):
+            sandbox.environ |= {"TERM": "xterm-256color"}
             for job in ("the-report-of-the-night-to-the-warehouse", "tally", "copy-of-the-shop"):
-                house.ask("run", job, "--wait")
-            yield house
+                sandbox.ask("run", job, "--wait")
+            yield sandbox
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("words", SCREENS)
-def test_a_screen_keeps_to_the_width(house: House, words: str, width: int) -> None:
-    house.environ["COLUMNS"] = str(width)
+def test_a_screen_keeps_to_the_width(sandbox: Sandbox, words: str, width: int) -> None:
+    sandbox.environ["COLUMNS"] = str(width)
 
-    _, said = at_terminal(house, *words.split())
+    _, said = at_terminal(sandbox, *words.split())
 
     for line in plain(said).splitlines():
         indent = len(line) - len(line.lstrip())
@@ -66,11 +66,13 @@ def test_a_screen_keeps_to_the_width(house: House, words: str, width: int) -> No
 
 
 @pytest.mark.parametrize("verb", ["status", "history", "incidents"])
-def test_ages_for_people_and_instants_for_whoever_asks_for_utc(house: House, verb: str) -> None:
-    house.environ["COLUMNS"] = "80"
+def test_ages_for_people_and_instants_for_whoever_asks_for_utc(
+    sandbox: Sandbox, verb: str
+) -> None:
+    sandbox.environ["COLUMNS"] = "80"
 
-    _, ages = at_terminal(house, verb)
-    _, instants = at_terminal(house, verb, "--utc")
+    _, ages = at_terminal(sandbox, verb)
+    _, instants = at_terminal(sandbox, verb, "--utc")
 
     assert " ago" in plain(ages)
     assert not AN_INSTANT.search(plain(ages))

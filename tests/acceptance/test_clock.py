@@ -8,7 +8,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import MINUTE, missing, outcomes, rows
 from tests.waiting import until
 
@@ -24,7 +24,7 @@ jobs:
 TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 
 
-class Night(Clocked):
+class Harness(Clocked):
     """A supervisor whose clock showed two o'clock a moment ago."""
 
     def ran_at(self, job: str, slot: datetime) -> list[str]:
@@ -34,138 +34,138 @@ class Night(Clocked):
     def until_now_all_is_told(self, last: datetime) -> None:
         """No slot from two o'clock to `last` ran twice or is lost."""
         for job, step in STEPS.items():
-            assert missing(self.house, job, TWO, last, step) == []
+            assert missing(self.sandbox, job, TWO, last, step) == []
             assert len(self.ran(job)) == len(set(self.ran(job)))
 
 
 @pytest.fixture
-def night() -> Iterator[Night]:
-    with House(JOBS) as house:
-        clock = Clock(house, "2026-02-09 01:59:01")
-        with supervised(house) as supervisor:
-            night = Night(house, clock, supervisor)
-            night.set(TWO - A_MOMENT)
-            night.until_ran(*STEPS, slot=TWO)
-            yield night
+def harness() -> Iterator[Harness]:
+    with Sandbox(JOBS) as sandbox:
+        clock = Clock(sandbox, "2026-02-09 01:59:01")
+        with supervised(sandbox) as supervisor:
+            harness = Harness(sandbox, clock, supervisor)
+            harness.set(TWO - A_MOMENT)
+            harness.until_ran(*STEPS, slot=TWO)
+            yield harness
 
 
 @pytest.mark.parametrize("step", [HOUR, DAY])
 def test_put_forward_the_newest_slot_runs_and_the_others_have_rows(
-    night: Night, step: timedelta
+    harness: Harness, step: timedelta
 ) -> None:
-    night.set(TWO + step + timedelta(seconds=5))
+    harness.set(TWO + step + timedelta(seconds=5))
 
-    night.until_ran("minutely", "hourly", slot=TWO + step)
+    harness.until_ran("minutely", "hourly", slot=TWO + step)
     if step == DAY:
-        night.until_ran("daily", slot=TWO + step)
-    night.set(TWO + step + MINUTE - A_MOMENT)
-    night.until_ran("minutely", slot=TWO + step + MINUTE)
+        harness.until_ran("daily", slot=TWO + step)
+    harness.set(TWO + step + MINUTE - A_MOMENT)
+    harness.until_ran("minutely", slot=TWO + step + MINUTE)
 
-    night.until_now_all_is_told(TWO + step + MINUTE)
-    assert len(night.ran("minutely")) == 3
-    assert len(night.ran("hourly")) == 2
-    assert len(night.ran("daily")) == (2 if step == DAY else 1)
+    harness.until_now_all_is_told(TWO + step + MINUTE)
+    assert len(harness.ran("minutely")) == 3
+    assert len(harness.ran("hourly")) == 2
+    assert len(harness.ran("daily")) == (2 if step == DAY else 1)
 
 
-def test_put_forward_by_a_day_a_gap_holds_what_is_too_much_for_rows(night: Night) -> None:
-    night.set(TWO + DAY + timedelta(seconds=5))
-    night.until_ran("minutely", slot=TWO + DAY)
+def test_put_forward_by_a_day_a_gap_holds_what_is_too_much_for_rows(harness: Harness) -> None:
+    harness.set(TWO + DAY + timedelta(seconds=5))
+    harness.until_ran("minutely", slot=TWO + DAY)
 
-    ((count,),) = rows(night.house, "SELECT count FROM gaps WHERE job = 'minutely'")
-    missed = [each for each in outcomes(night.house, "minutely").values() if "missed" in each]
+    ((count,),) = rows(harness.sandbox, "SELECT count FROM gaps WHERE job = 'minutely'")
+    missed = [each for each in outcomes(harness.sandbox, "minutely").values() if "missed" in each]
 
     assert (count, len(missed)) == (1440 - 101, 100)
-    said = night.house.says("explain", "minutely", "--at", "2026-02-09 03:00")
+    said = harness.sandbox.says("explain", "minutely", "--at", "2026-02-09 03:00")
     assert "1339 slots" in said
     assert "the clock was put forward" in said
 
 
 def test_put_back_by_an_hour_what_is_interval_like_goes_on_and_no_fixed_time_is_repeated(
-    night: Night,
+    harness: Harness,
 ) -> None:
-    night.set(TWO - HOUR + MINUTE - A_MOMENT)
-    night.until_ran("minutely", slot=TWO - HOUR + MINUTE)
-    found = raw_client.status(night.house)
-    shown = night.house.says("status")
-    night.set(TWO - MINUTE + timedelta(seconds=1))
-    night.until_ran("minutely", slot=TWO - MINUTE)
-    night.set(TWO - A_MOMENT)
-    until(lambda: all(len(night.ran_at(job, TWO)) == 2 for job in ("minutely", "hourly")))
-    night.set(TWO + MINUTE - A_MOMENT)
-    night.until_ran("minutely", slot=TWO + MINUTE)
+    harness.set(TWO - HOUR + MINUTE - A_MOMENT)
+    harness.until_ran("minutely", slot=TWO - HOUR + MINUTE)
+    found = raw_client.status(harness.sandbox)
+    shown = harness.sandbox.says("status")
+    harness.set(TWO - MINUTE + timedelta(seconds=1))
+    harness.until_ran("minutely", slot=TWO - MINUTE)
+    harness.set(TWO - A_MOMENT)
+    until(lambda: all(len(harness.ran_at(job, TWO)) == 2 for job in ("minutely", "hourly")))
+    harness.set(TWO + MINUTE - A_MOMENT)
+    harness.until_ran("minutely", slot=TWO + MINUTE)
 
     (incident,) = found["incidents"]
     assert (incident["kind"], incident["severity"]) == ("clock", "warning")
     assert "until 2026-02-09 02:00 UTC" in incident["cause"]
     assert found["notes"] == [incident["cause"]]
     assert "note    the clock was put back by" in shown
-    assert night.ran("daily") == ["2026-02-09T02:00:00Z"]
-    assert raw_client.status(night.house)["incidents"] == []
+    assert harness.ran("daily") == ["2026-02-09T02:00:00Z"]
+    assert raw_client.status(harness.sandbox)["incidents"] == []
     for job, step in STEPS.items():
-        assert missing(night.house, job, TWO, TWO + MINUTE, step) == []
+        assert missing(harness.sandbox, job, TWO, TWO + MINUTE, step) == []
 
 
-def test_put_back_by_a_day_it_says_until_when_jobs_are_silent(night: Night) -> None:
-    night.set(TWO - DAY + MINUTE - A_MOMENT)
-    night.until_ticked(TWO - DAY + MINUTE)
+def test_put_back_by_a_day_it_says_until_when_jobs_are_silent(harness: Harness) -> None:
+    harness.set(TWO - DAY + MINUTE - A_MOMENT)
+    harness.until_ticked(TWO - DAY + MINUTE)
 
-    (incident,) = raw_client.status(night.house)["incidents"]
+    (incident,) = raw_client.status(harness.sandbox)["incidents"]
     assert incident["kind"] == "clock"
     assert "stay silent until then" in incident["cause"]
-    assert night.ran("minutely") == ["2026-02-09T02:00:00Z"]
+    assert harness.ran("minutely") == ["2026-02-09T02:00:00Z"]
 
-    night.set(TWO + MINUTE - A_MOMENT)
-    night.until_ran("minutely", slot=TWO + MINUTE)
-    night.until_now_all_is_told(TWO + MINUTE)
-    assert raw_client.status(night.house)["incidents"] == []
-
-
-def test_put_back_by_a_day_jobs_may_be_told_to_go_on(night: Night) -> None:
-    night.set(TWO - DAY + timedelta(seconds=5))
-    until(lambda: raw_client.status(night.house)["incidents"])
-
-    night.house.says("resume", "--from-now")
-    night.set(TWO - DAY + MINUTE - A_MOMENT)
-    night.until_ran("minutely", slot=TWO - DAY + MINUTE)
-
-    assert night.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-08T02:01:00Z"]
-    assert raw_client.status(night.house)["incidents"] == []
+    harness.set(TWO + MINUTE - A_MOMENT)
+    harness.until_ran("minutely", slot=TWO + MINUTE)
+    harness.until_now_all_is_told(TWO + MINUTE)
+    assert raw_client.status(harness.sandbox)["incidents"] == []
 
 
-def test_a_service_suspended_over_three_slots_runs_the_newest_of_them(night: Night) -> None:
-    night.set(TWO + MINUTE - 3 * A_MOMENT)
-    night.until_ticked(TWO)
-    night.supervisor.send_signal(signal.SIGSTOP)
-    night.clock.move(120)
+def test_put_back_by_a_day_jobs_may_be_told_to_go_on(harness: Harness) -> None:
+    harness.set(TWO - DAY + timedelta(seconds=5))
+    until(lambda: raw_client.status(harness.sandbox)["incidents"])
 
-    until(lambda: night.clock.now > TWO + 3 * MINUTE)
-    night.supervisor.send_signal(signal.SIGCONT)
-    night.until_ran("minutely", slot=TWO + 3 * MINUTE)
+    harness.sandbox.says("resume", "--from-now")
+    harness.set(TWO - DAY + MINUTE - A_MOMENT)
+    harness.until_ran("minutely", slot=TWO - DAY + MINUTE)
 
-    assert night.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-09T02:03:00Z"]
-    night.until_now_all_is_told(TWO + 3 * MINUTE)
-    assert outcomes(night.house, "minutely")[TWO + MINUTE] == "missed schedule"
+    assert harness.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-08T02:01:00Z"]
+    assert raw_client.status(harness.sandbox)["incidents"] == []
+
+
+def test_a_service_suspended_over_three_slots_runs_the_newest_of_them(harness: Harness) -> None:
+    harness.set(TWO + MINUTE - 3 * A_MOMENT)
+    harness.until_ticked(TWO)
+    harness.supervisor.send_signal(signal.SIGSTOP)
+    harness.clock.move(120)
+
+    until(lambda: harness.clock.now > TWO + 3 * MINUTE)
+    harness.supervisor.send_signal(signal.SIGCONT)
+    harness.until_ran("minutely", slot=TWO + 3 * MINUTE)
+
+    assert harness.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-09T02:03:00Z"]
+    harness.until_now_all_is_told(TWO + 3 * MINUTE)
+    assert outcomes(harness.sandbox, "minutely")[TWO + MINUTE] == "missed schedule"
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_an_edit_and_a_restart_run_nothing_that_was_not_due(end: signal.Signals) -> None:
-    with House(JOBS) as house:
-        clock = Clock(house, "2026-02-09 01:59:01")
-        with supervised(house) as supervisor:
-            night = Night(house, clock, supervisor)
-            night.set(TWO - A_MOMENT)
+    with Sandbox(JOBS) as sandbox:
+        clock = Clock(sandbox, "2026-02-09 01:59:01")
+        with supervised(sandbox) as supervisor:
+            harness = Harness(sandbox, clock, supervisor)
+            harness.set(TWO - A_MOMENT)
             for job in STEPS:  # one that was still running would be an overlap afterwards
-                until(lambda job=job: outcomes(house, job).get(TWO) == "success schedule")
+                until(lambda job=job: outcomes(sandbox, job).get(TWO) == "success schedule")
             supervisor.send_signal(end)
             supervisor.wait(10)
         edited = JOBS.replace("0 2 * * *", "58 1 * * *").replace("0 * * * *", "1 * * * *")
-        house.config.write_text(edited + f"  added: {{{NOTE}, cron: '*/2 * * * *'}}\n")
+        sandbox.config.write_text(edited + f"  added: {{{NOTE}, cron: '*/2 * * * *'}}\n")
         clock.set("2026-02-09 02:02:05")
-        with supervised(house):
-            until(lambda: outcomes(house, "minutely").get(TWO + 2 * MINUTE))
-            until(lambda: not raw_client.status(house)["runs"])
-            found = {job: outcomes(house, job) for job in (*STEPS, "added")}
-            incidents = raw_client.status(house)["incidents"]
+        with supervised(sandbox):
+            until(lambda: outcomes(sandbox, "minutely").get(TWO + 2 * MINUTE))
+            until(lambda: not raw_client.status(sandbox)["runs"])
+            found = {job: outcomes(sandbox, job) for job in (*STEPS, "added")}
+            incidents = raw_client.status(sandbox)["incidents"]
 
     assert list(found["daily"]) == [TWO]
     assert sorted(found["hourly"]) == [TWO, TWO + MINUTE]

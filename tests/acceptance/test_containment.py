@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import escape_attempts, raw_client
-from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, House, living, supervised
+from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, Sandbox, living, supervised
 from tests.acceptance.find_processes import carrying, children, is_free_of
 from tests.acceptance.ledger_reader import instance
 from tests.waiting import until
@@ -40,60 +40,60 @@ def jobs() -> str:
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with living(jobs()) as house:
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with living(jobs()) as sandbox:
+        yield sandbox
 
 
-def begin(house: House, job: str, fugitive: str) -> int:
+def begin(sandbox: Sandbox, job: str, fugitive: str) -> int:
     """Request a run and wait until it is at work; its number."""
-    (run,) = house.json("run", job)["runs"]
-    until(lambda: Path(house.root, f"{fugitive}-{run}").exists())
+    (run,) = sandbox.json("run", job)["runs"]
+    until(lambda: Path(sandbox.root, f"{fugitive}-{run}").exists())
     return int(run)
 
 
-def timed_out(house: House, fugitive: str) -> tuple[int, str]:
-    run = begin(house, f"{fugitive}-late", fugitive)
-    until(lambda: raw_client.run(house, run)["state"] != "running")
+def timed_out(sandbox: Sandbox, fugitive: str) -> tuple[int, str]:
+    run = begin(sandbox, f"{fugitive}-late", fugitive)
+    until(lambda: raw_client.run(sandbox, run)["state"] != "running")
     return run, "failed"
 
 
-def cancelled(house: House, fugitive: str) -> tuple[int, str]:
-    run = begin(house, fugitive, fugitive)
-    house.says("cancel", str(run))
+def cancelled(sandbox: Sandbox, fugitive: str) -> tuple[int, str]:
+    run = begin(sandbox, fugitive, fugitive)
+    sandbox.says("cancel", str(run))
     return run, "cancelled"
 
 
-def replaced(house: House, fugitive: str) -> tuple[int, str]:
+def replaced(sandbox: Sandbox, fugitive: str) -> tuple[int, str]:
     job = f"{fugitive}-replaced"
-    run = begin(house, job, fugitive)
-    house.says("run", job)
+    run = begin(sandbox, job, fugitive)
+    sandbox.says("run", job)
     return run, "cancelled"
 
 
-Ending = Callable[[House, str], tuple[int, str]]
+Ending = Callable[[Sandbox, str], tuple[int, str]]
 
 
 @pytest.mark.parametrize("fugitive", FUGITIVES)
 @pytest.mark.parametrize("end", [timed_out, cancelled, replaced])
-def test_not_one_process_is_left(house: House, end: Ending, fugitive: str) -> None:
-    run, state = end(house, fugitive)
+def test_not_one_process_is_left(sandbox: Sandbox, end: Ending, fugitive: str) -> None:
+    run, state = end(sandbox, fugitive)
 
     until(lambda: is_free_of(f"{fugitive}-{run}"), within_s=WITHIN_S)
 
-    until(lambda: raw_client.run(house, run)["state"] == state)
+    until(lambda: raw_client.run(sandbox, run)["state"] == state)
     if end is replaced:
-        until(lambda: Path(house.root, f"{fugitive}-{run + 1}").exists())
-        house.says("cancel", str(run + 1))
+        until(lambda: Path(sandbox.root, f"{fugitive}-{run + 1}").exists())
+        sandbox.says("cancel", str(run + 1))
         until(lambda: is_free_of(f"{fugitive}-{run + 1}"), within_s=WITHIN_S)
 
 
 def test_not_one_process_is_left_after_a_shutdown() -> None:
-    with House(jobs()) as house:
-        with supervised(house) as supervisor:
-            tokens = [f"{name}-{begin(house, name, name)}" for name in FUGITIVES]
+    with Sandbox(jobs()) as sandbox:
+        with supervised(sandbox) as supervisor:
+            tokens = [f"{name}-{begin(sandbox, name, name)}" for name in FUGITIVES]
 
-            house.says("stop")
+            sandbox.says("stop")
 
             assert supervisor.wait(WITHIN_S) == 0
         assert [token for token in tokens if not is_free_of(token)] == []
@@ -110,10 +110,10 @@ sys.stdin.read()
 def test_a_stop_names_what_sigkill_does_not_end_and_is_over_in_time() -> None:
     """A process that another one traces from outside cannot be reaped."""
     jobs = f"shutdown_grace: {GRACE_S}s\njobs:\n  held: {{command: 'sleep 600'}}\n"
-    with House(jobs) as house, supervised(house, "--log-format", "text") as supervisor:
-        (number,) = house.json("run", "held")["runs"]
-        until(lambda: raw_client.run(house, number)["pid"])
-        pid = raw_client.run(house, number)["pid"]
+    with Sandbox(jobs) as sandbox, supervised(sandbox, "--log-format", "text") as supervisor:
+        (number,) = sandbox.json("run", "held")["runs"]
+        until(lambda: raw_client.run(sandbox, number)["pid"])
+        pid = raw_client.run(sandbox, number)["pid"]
         ends = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         with subprocess.Popen([sys.executable, "-c", HOLD, str(pid)], text=True, **ends) as holder:
             if holder.stdout.readline() != "held\n":
@@ -122,7 +122,7 @@ def test_a_stop_names_what_sigkill_does_not_end_and_is_over_in_time() -> None:
             supervisor.send_signal(signal.SIGTERM)
 
             assert supervisor.wait(WITHIN_S) == 0
-            log = Path(house.root, "log").read_text()
+            log = Path(sandbox.root, "log").read_text()
             holder.communicate()
     assert f"run {number} of held is not gone at the end of the stop" in log
     assert f"left behind, SIGKILL does not end them: {pid} [sh] (it has ended" in log
@@ -133,11 +133,11 @@ def test_without_proc_a_start_refuses_with_the_way_out() -> None:
     if os.getuid() != 0:
         pytest.skip("a mount needs root")
     hide = 'mount -t tmpfs none /proc && exec "$@"'
-    with House("jobs:\n  a: {command: 'true'}\n") as house:
+    with Sandbox("jobs:\n  a: {command: 'true'}\n") as sandbox:
         done = subprocess.run(
             ["unshare", "--mount", "sh", "-c", hide, "sh", *NIGHTSHIFT, "start"],
-            cwd=house.root,
-            env=house.environ,
+            cwd=sandbox.root,
+            env=sandbox.environ,
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
@@ -154,20 +154,20 @@ def test_when_it_is_quiet_only_one_idle_keeper_is_left() -> None:
     jobs = "max_concurrent: 4\njobs:\n" + "".join(
         f"  nap-{n}: {{command: 'sleep 0.5', run_on_startup: true}}\n" for n in range(4)
     )
-    with House(jobs) as house, supervised(house) as supervisor:
-        until(lambda: len(carrying(instance(house))) > 5)
+    with Sandbox(jobs) as sandbox, supervised(sandbox) as supervisor:
+        until(lambda: len(carrying(instance(sandbox))) > 5)
 
-        (nursery,) = children(supervisor.pid)
+        (fork_server,) = children(supervisor.pid)
 
-        until(lambda: len(children(nursery)) == 1)
+        until(lambda: len(children(fork_server)) == 1)
 
 
-def test_a_job_that_leaves_a_child_has_succeeded_and_the_child_is_named(house: House) -> None:
+def test_a_job_that_leaves_a_child_has_succeeded_and_the_child_is_named(sandbox: Sandbox) -> None:
     for _ in range(2):  # the second run finds its job free
-        (number,) = house.json("run", "parent")["runs"]
-        until(lambda number=number: raw_client.run(house, number)["strays"])
+        (number,) = sandbox.json("run", "parent")["runs"]
+        until(lambda number=number: raw_client.run(sandbox, number)["strays"])
 
-        newest = raw_client.run(house, number)
+        newest = raw_client.run(sandbox, number)
 
         assert newest["state"] == "success"
         assert newest["duration_seconds"] < 2
@@ -176,4 +176,4 @@ def test_a_job_that_leaves_a_child_has_succeeded_and_the_child_is_named(house: H
         # It may have been caught before it became a `sleep`.
         assert argv in ("sleep 600", "[sleep]", "/bin/sh -c sleep 600 & echo done")
         assert not Path("/proc", pid).exists()
-        assert f"It left behind {stray}, which was killed." in house.says("explain", "parent")
+        assert f"It left behind {stray}, which was killed." in sandbox.says("explain", "parent")

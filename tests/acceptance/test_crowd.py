@@ -16,7 +16,7 @@ import pytest
 from supervisor.api.connection import ClientLimits
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import MINUTE, outcomes, rows
 from tests.waiting import until
 
@@ -49,8 +49,8 @@ EVERYBODY = (SILENT, SLOW) * (ClientLimits().clients // 2) + (HUGE, ENDLESS, DEA
 class Guest:
     """A client of one kind that comes back whenever it is hung up on, and reads nothing."""
 
-    def __init__(self, house: House, kind: tuple[bytes, bytes]) -> None:
-        self._path = str(house.socket)
+    def __init__(self, sandbox: Sandbox, kind: tuple[bytes, bytes]) -> None:
+        self._path = str(sandbox.socket)
         self._greeting, self._rest = kind
         self._come()
 
@@ -82,8 +82,8 @@ class Guest:
 class Crowd:
     """More clients than are let in, some of each kind."""
 
-    def __init__(self, house: House) -> None:
-        self._guests = [Guest(house, kind) for kind in EVERYBODY]
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._guests = [Guest(sandbox, kind) for kind in EVERYBODY]
 
     def press(self) -> None:
         for guest in self._guests:
@@ -103,71 +103,71 @@ class Crowd:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
+def sandbox() -> Iterator[Sandbox]:
     """Its world outside takes every call (the kernel does) and answers none."""
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as dead, House(JOBS) as made:
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as dead, Sandbox(JOBS) as made:
         made.environ["DEAD"] = f"http://127.0.0.1:{dead.getsockname()[1]}/x"
         yield made
 
 
-def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(house: House) -> None:
-    clock = Clock(house, "2026-02-09 01:59:01")
-    with supervised(house) as supervisor, Crowd(house) as crowd:
+def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(sandbox: Sandbox) -> None:
+    clock = Clock(sandbox, "2026-02-09 01:59:01")
+    with supervised(sandbox) as supervisor, Crowd(sandbox) as crowd:
         for slot in SLOTS:
             clock.set((slot - BEFORE).isoformat(sep=" ").removesuffix("+00:00"))
             supervisor.send_signal(signal.SIGCHLD)  # it looks at the clock, and does no more
             crowd.press()
-            until(lambda slot=slot: slot in outcomes(house, "noter"), PATIENCE_S)
+            until(lambda slot=slot: slot in outcomes(sandbox, "noter"), PATIENCE_S)
             crowd.press()
-            until(lambda slot=slot: has_ended(house, slot), PATIENCE_S)
+            until(lambda slot=slot: has_ended(sandbox, slot), PATIENCE_S)
 
-            until(lambda slot=slot: minute_of_tick(house) == slot, PATIENCE_S)
-        waiting = raw_client.status(house)["alerts"]["waiting"]
+            until(lambda slot=slot: minute_of_tick(sandbox) == slot, PATIENCE_S)
+        waiting = raw_client.status(sandbox)["alerts"]["waiting"]
 
     assert waiting == 1
     for job, end in (("noter", "success schedule"), ("flaky", "failed schedule")):
-        assert outcomes(house, job) == dict.fromkeys(SLOTS, end)
-    assert (house.root / "slots").read_text().split() == [f"{slot:%FT%TZ}" for slot in SLOTS]
-    for slot, began in began_at(house):
+        assert outcomes(sandbox, job) == dict.fromkeys(SLOTS, end)
+    assert (sandbox.root / "slots").read_text().split() == [f"{slot:%FT%TZ}" for slot in SLOTS]
+    for slot, began in began_at(sandbox):
         assert slot <= began < slot + MINUTE
 
 
-def minute_of_tick(house: House) -> datetime | None:
+def minute_of_tick(sandbox: Sandbox) -> datetime | None:
     """The minute that the service acted on last, as it says itself; None: no answer yet."""
     with contextlib.suppress(TimeoutError):
-        told = datetime.fromisoformat(raw_client.status(house)["tick"]["last_at"])
+        told = datetime.fromisoformat(raw_client.status(sandbox)["tick"]["last_at"])
         return told.replace(second=0, microsecond=0)
     return None
 
 
-def has_ended(house: House, slot: datetime) -> bool:
+def has_ended(sandbox: Sandbox, slot: datetime) -> bool:
     """Whether both jobs have an outcome of this slot."""
-    ends = [outcomes(house, job).get(slot, "") for job in ("noter", "flaky")]
+    ends = [outcomes(sandbox, job).get(slot, "") for job in ("noter", "flaky")]
     return [each.split(" ")[0] for each in ends] == ["success", "failed"]
 
 
-def began_at(house: House) -> list[tuple[datetime, datetime]]:
+def began_at(sandbox: Sandbox) -> list[tuple[datetime, datetime]]:
     """The slot and the beginning of every attempt."""
     query = "SELECT slot, a.started_at FROM attempts a JOIN runs ON runs.id = a.run"
     return [
         (datetime.fromisoformat(slot), datetime.fromisoformat(began))
-        for slot, began in rows(house, query)
+        for slot, began in rows(sandbox, query)
     ]
 
 
-def test_readers_that_never_read_a_log_cost_little_memory(house: House) -> None:
+def test_readers_that_never_read_a_log_cost_little_memory(sandbox: Sandbox) -> None:
     """Each asks for 1.7 MB; what is buffered is bounded for each."""
-    house.config.write_text("jobs: {a: {command: 'yes 0123456789abcdef | head -c 1700000'}}")
-    with supervised(house):
-        house.says("run", "a", "--wait")
-        pid = house.json("status")["pid"]
+    sandbox.config.write_text("jobs: {a: {command: 'yes 0123456789abcdef | head -c 1700000'}}")
+    with supervised(sandbox):
+        sandbox.says("run", "a", "--wait")
+        pid = sandbox.json("status")["pid"]
         before = resident_kib(pid)
         deaf = [
-            connected(house, b"GET /v1/runs/1/log HTTP/1.1\r\nHost:\r\n\r\n") for _ in range(60)
+            connected(sandbox, b"GET /v1/runs/1/log HTTP/1.1\r\nHost:\r\n\r\n") for _ in range(60)
         ]
         until(lambda: all(has_answer(each) for each in deaf), PATIENCE_S)
 
-        assert house.ask("status").returncode == 0
+        assert sandbox.ask("status").returncode == 0
         assert resident_kib(pid) - before < 64 * 1024
         for each in deaf:
             each.close()
@@ -178,9 +178,9 @@ def resident_kib(pid: int) -> int:
         return next(int(row.split()[1]) for row in file if row.startswith("VmRSS"))
 
 
-def connected(house: House, request: bytes) -> socket.socket:
+def connected(sandbox: Sandbox, request: bytes) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
-    client.connect(str(house.socket))
+    client.connect(str(sandbox.socket))
     client.sendall(request)
     return client
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.find_processes import carrying, children, parent, zombies_of
 from tests.acceptance.ledger_reader import MINUTE, instance, missing, outcomes, rows
 from tests.waiting import until
@@ -46,11 +46,11 @@ jobs:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        Path(house.root, "steady.py").write_text(WORKER)
-        house.environ["PYTHONPATH"] = str(house.root)
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "steady.py").write_text(WORKER)
+        sandbox.environ["PYTHONPATH"] = str(sandbox.root)
+        yield sandbox
 
 
 def kill(*pids: int) -> None:
@@ -65,8 +65,8 @@ def nursery_of(supervisor: int) -> int:
 
 
 def keepers_of(supervisor: int) -> list[int]:
-    nursery = nursery_of(supervisor)
-    return children(nursery) if nursery else []
+    fork_server = nursery_of(supervisor)
+    return children(fork_server) if fork_server else []
 
 
 def workers_of(supervisor: int) -> list[int]:
@@ -79,19 +79,19 @@ def _leads(pid: int) -> bool:
     return False
 
 
-def at_work(house: House, supervisor: int) -> None:
+def at_work(sandbox: Sandbox, supervisor: int) -> None:
     """Wait until all three jobs have processes, and their pids have been told."""
-    until(lambda: len(workers_of(supervisor)) >= 3 and Path(house.root, "alone.lock").exists())
-    until(lambda: all(run["pid"] for run in raw_client.status(house)["runs"]))
+    until(lambda: len(workers_of(supervisor)) >= 3 and Path(sandbox.root, "alone.lock").exists())
+    until(lambda: all(run["pid"] for run in raw_client.status(sandbox)["runs"]))
 
 
 # --- one death ------------------------------------------------------------------------
 
 
-def test_nothing_outlives_the_supervisor(house: House) -> None:
-    with supervised(house) as supervisor:
-        mark = instance(house)
-        at_work(house, supervisor.pid)
+def test_nothing_outlives_the_supervisor(sandbox: Sandbox) -> None:
+    with supervised(sandbox) as supervisor:
+        mark = instance(sandbox)
+        at_work(sandbox, supervisor.pid)
 
         supervisor.kill()
         supervisor.wait()
@@ -99,43 +99,43 @@ def test_nothing_outlives_the_supervisor(house: House) -> None:
         until(lambda: not carrying(mark), within_s=GONE_WITHIN_S)
 
 
-def test_nothing_outlives_the_nursery_but_the_service_goes_on(house: House) -> None:
-    with supervised(house) as supervisor:
-        at_work(house, supervisor.pid)
-        nursery = nursery_of(supervisor.pid)
-        before = {nursery, *keepers_of(supervisor.pid), *workers_of(supervisor.pid)}
+def test_nothing_outlives_the_nursery_but_the_service_goes_on(sandbox: Sandbox) -> None:
+    with supervised(sandbox) as supervisor:
+        at_work(sandbox, supervisor.pid)
+        fork_server = nursery_of(supervisor.pid)
+        before = {fork_server, *keepers_of(supervisor.pid), *workers_of(supervisor.pid)}
 
-        kill(nursery)
+        kill(fork_server)
 
-        until(lambda: not before & set(carrying(instance(house))), within_s=GONE_WITHIN_S)
+        until(lambda: not before & set(carrying(instance(sandbox))), within_s=GONE_WITHIN_S)
         until(lambda: len(workers_of(supervisor.pid)) >= 2)
         assert zombies_of(supervisor.pid) == []
-        assert raw_client.status(house)["keeper_deaths"] >= 3
+        assert raw_client.status(sandbox)["keeper_deaths"] >= 3
 
 
-def test_a_keeper_takes_its_own_run_along_and_that_run_is_tried_again(house: House) -> None:
-    with supervised(house) as supervisor:
-        at_work(house, supervisor.pid)
-        (run,) = [r for r in raw_client.status(house)["runs"] if r["job"] == "orphans"]
-        others = {r["pid"] for r in raw_client.status(house)["runs"] if r["job"] == "worker"}
+def test_a_keeper_takes_its_own_run_along_and_that_run_is_tried_again(sandbox: Sandbox) -> None:
+    with supervised(sandbox) as supervisor:
+        at_work(sandbox, supervisor.pid)
+        (run,) = [r for r in raw_client.status(sandbox)["runs"] if r["job"] == "orphans"]
+        others = {r["pid"] for r in raw_client.status(sandbox)["runs"] if r["job"] == "worker"}
 
         kill(parent(run["pid"]))
 
-        until(lambda: raw_client.run(house, run["id"])["attempt"] == 2)
+        until(lambda: raw_client.run(sandbox, run["id"])["attempt"] == 2)
         assert others <= set(workers_of(supervisor.pid))
-        assert "the process that kept it died" in house.says("explain", "orphans")
+        assert "the process that kept it died" in sandbox.says("explain", "orphans")
 
 
-def test_a_worker_that_is_killed_has_failed_by_a_foreign_signal(house: House) -> None:
-    with supervised(house) as supervisor:
-        at_work(house, supervisor.pid)
-        (run,) = [r for r in raw_client.status(house)["runs"] if r["job"] == "worker"]
+def test_a_worker_that_is_killed_has_failed_by_a_foreign_signal(sandbox: Sandbox) -> None:
+    with supervised(sandbox) as supervisor:
+        at_work(sandbox, supervisor.pid)
+        (run,) = [r for r in raw_client.status(sandbox)["runs"] if r["job"] == "worker"]
 
         kill(run["pid"])
 
-        until(lambda: raw_client.run(house, run["id"])["state"] == "failed")
+        until(lambda: raw_client.run(sandbox, run["id"])["state"] == "failed")
         assert (
-            raw_client.run(house, run["id"])["cause"]
+            raw_client.run(sandbox, run["id"])["cause"]
             == "killed by SIGKILL from outside (out of memory?)"
         )
 
@@ -152,42 +152,42 @@ def kill_all_three(supervisor: int) -> None:
 
 
 def test_what_outlives_all_three_is_swept_by_the_next_start_and_rows_are_settled(
-    house: House,
+    sandbox: Sandbox,
 ) -> None:
-    with supervised(house) as supervisor:
-        at_work(house, supervisor.pid)
-        mark = instance(house)
+    with supervised(sandbox) as supervisor:
+        at_work(sandbox, supervisor.pid)
+        mark = instance(sandbox)
         kill_all_three(supervisor.pid)
         supervisor.wait()
     left = carrying(mark)
 
-    with supervised(house, "--log-format", "text") as supervisor:
+    with supervised(sandbox, "--log-format", "text") as supervisor:
         again = set(carrying(mark))
 
     assert left
     assert not again & set(left)
-    assert "strays of a dead predecessor" in Path(house.root, "log").read_text()
-    causes = rows(house, "SELECT cause FROM runs WHERE id <= 3 AND state = 'interrupted'")
+    assert "strays of a dead predecessor" in Path(sandbox.root, "log").read_text()
+    causes = rows(sandbox, "SELECT cause FROM runs WHERE id <= 3 AND state = 'interrupted'")
     assert set(causes) <= {("the supervisor died",)}
-    of_the_first_life = rows(house, "SELECT state, reason FROM runs WHERE id <= 3")
+    of_the_first_life = rows(sandbox, "SELECT state, reason FROM runs WHERE id <= 3")
     assert {state for state, _ in of_the_first_life} <= {"interrupted", "success"}
     assert carrying(mark) == []
 
 
-def test_two_services_on_one_host_do_not_touch_each_others_jobs(house: House) -> None:
-    with House(JOBS) as other:
+def test_two_services_on_one_host_do_not_touch_each_others_jobs(sandbox: Sandbox) -> None:
+    with Sandbox(JOBS) as other:
         Path(other.root, "steady.py").write_text(WORKER)
         other.environ["PYTHONPATH"] = str(other.root)
         with supervised(other) as neighbour:
             at_work(other, neighbour.pid)
             runs = [r["pid"] for r in other.json("status")["runs"] if r["job"] != "alone"]
-            with supervised(house) as supervisor:
-                at_work(house, supervisor.pid)
+            with supervised(sandbox) as supervisor:
+                at_work(sandbox, supervisor.pid)
                 kill_all_three(supervisor.pid)
                 supervisor.wait()
 
-            with supervised(house):
-                house.says("stop")
+            with supervised(sandbox):
+                sandbox.says("stop")
 
             assert set(runs) <= set(workers_of(neighbour.pid))
 
@@ -226,23 +226,23 @@ def wait_a_moment(seconds: float) -> None:
     until(lambda: time.monotonic() >= deadline)
 
 
-def go_to_next_minute(clock: Clock, house: House, supervisor: int) -> None:
+def go_to_next_minute(clock: Clock, sandbox: Sandbox, supervisor: int) -> None:
     """Now is a moment before a minute that has not been; who listens already hears of it."""
     clock.move(59.9 - clock.now.second - clock.now.microsecond / 1e6)
-    if house.socket.exists():
+    if sandbox.socket.exists():
         os.kill(supervisor, signal.SIGHUP)
 
 
-def kill_again_and_again(house: House, clock: Clock, kills: int, seed: int) -> None:
+def kill_again_and_again(sandbox: Sandbox, clock: Clock, kills: int, seed: int) -> None:
     """A minute begins, a moment goes by, somebody dies; a dead supervisor is begun again."""
     dice = random.Random(seed)
-    with open(house.root / "log", "w") as log:
-        supervisor = house.begin("start", stdout=log, stderr=log)
-        until(lambda: raw_client.is_healthy(house))
+    with open(sandbox.root / "log", "w") as log:
+        supervisor = sandbox.begin("start", stdout=log, stderr=log)
+        until(lambda: raw_client.is_healthy(sandbox))
         for _ in range(kills):
             if supervisor.poll() is not None:
-                supervisor = house.begin("start", stdout=log, stderr=log)
-            go_to_next_minute(clock, house, supervisor.pid)
+                supervisor = sandbox.begin("start", stdout=log, stderr=log)
+            go_to_next_minute(clock, sandbox, supervisor.pid)
             wait_a_moment(dice.uniform(0, 0.8))
             kill(*dice.choice(VICTIMS)(supervisor.pid, dice))
             wait_a_moment(0.02)
@@ -250,42 +250,42 @@ def kill_again_and_again(house: House, clock: Clock, kills: int, seed: int) -> N
         supervisor.wait()
 
 
-def play(house: House, kills: int) -> None:
+def play(sandbox: Sandbox, kills: int) -> None:
     """A series of kills, and then the account of it."""
     seed = int(os.environ.get("NIGHT_SEED", random.SystemRandom().randrange(10**6)))
     print(f"NIGHT_SEED={seed}", file=sys.stderr)
-    clock = Clock(house, "2026-02-09 01:59:59")
-    with supervised(house) as supervisor:
-        until(lambda: len(raw_client.status(house)["runs"]) == 2)
-        go_to_next_minute(clock, house, supervisor.pid)
-        until(lambda: "success schedule" in outcomes(house, "alone").values())
-        until(lambda: len(raw_client.status(house)["runs"]) == 2)
+    clock = Clock(sandbox, "2026-02-09 01:59:59")
+    with supervised(sandbox) as supervisor:
+        until(lambda: len(raw_client.status(sandbox)["runs"]) == 2)
+        go_to_next_minute(clock, sandbox, supervisor.pid)
+        until(lambda: "success schedule" in outcomes(sandbox, "alone").values())
+        until(lambda: len(raw_client.status(sandbox)["runs"]) == 2)
         descriptors = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
-        first = min(outcomes(house, "alone"))
+        first = min(outcomes(sandbox, "alone"))
 
-    kill_again_and_again(house, clock, kills, seed)
-    with supervised(house) as supervisor:
-        until(lambda: len(raw_client.status(house)["runs"]) == 2)
-        mark, last = instance(house), clock.now.replace(second=0, microsecond=0)
+    kill_again_and_again(sandbox, clock, kills, seed)
+    with supervised(sandbox) as supervisor:
+        until(lambda: len(raw_client.status(sandbox)["runs"]) == 2)
+        mark, last = instance(sandbox), clock.now.replace(second=0, microsecond=0)
         at_the_end = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
         zombies = zombies_of(supervisor.pid)
 
-    assert missing(house, "alone", first, last, MINUTE) == []
-    assert rows(house, "SELECT run, number FROM attempts WHERE ended_at IS NULL") == []
-    assert rows(house, "SELECT id FROM runs WHERE state IN ('pending', 'running')") == []
-    assert not Path(house.root, "doubled").exists()
+    assert missing(sandbox, "alone", first, last, MINUTE) == []
+    assert rows(sandbox, "SELECT run, number FROM attempts WHERE ended_at IS NULL") == []
+    assert rows(sandbox, "SELECT id FROM runs WHERE state IN ('pending', 'running')") == []
+    assert not Path(sandbox.root, "doubled").exists()
     assert zombies == []
     assert abs(at_the_end - descriptors) <= 2
     assert carrying(mark) == []
-    assert os.listdir(house.state / "tmp") == []
-    assert len(os.listdir(house.state)) <= 12
+    assert os.listdir(sandbox.state / "tmp") == []
+    assert len(os.listdir(sandbox.state)) <= 12
 
 
-def test_a_dozen_kills_at_any_moment_leave_one_outcome_a_slot(house: House) -> None:
-    play(house, 12)
+def test_a_dozen_kills_at_any_moment_leave_one_outcome_a_slot(sandbox: Sandbox) -> None:
+    play(sandbox, 12)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_hundred_kills_at_any_moment_leave_one_outcome_a_slot(house: House) -> None:
-    play(house, 100)
+def test_a_hundred_kills_at_any_moment_leave_one_outcome_a_slot(sandbox: Sandbox) -> None:
+    play(sandbox, 100)

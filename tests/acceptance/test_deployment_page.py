@@ -3,20 +3,20 @@
 The other ways need a container engine: tests/deployment types them.
 """
 
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 from tests.acceptance.doc_pages import blocks, typed
 from tests.waiting import until
 
 
 def test_every_command_of_the_plain_way_succeeds():
     _compose, _folder, _by_hand, _systemd, *commands = blocks("docs/deployment.md", "sh")
-    with House() as house:
+    with Sandbox() as sandbox:
         try:
-            printed = typed(house, commands)
+            printed = typed(sandbox, commands)
         finally:
-            house.ask("stop")  # if a command before it has failed
+            sandbox.ask("stop")  # if a command before it has failed
 
         assert len(commands) == 3
         assert "healthy" in printed
         assert "stopped" in printed
-        until(lambda: house.ask("status").returncode == 3)
+        until(lambda: sandbox.ask("status").returncode == 3)

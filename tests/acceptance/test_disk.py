@@ -19,7 +19,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import outcomes, rows
 from tests.waiting import until
 
@@ -39,11 +39,13 @@ RECOVERED_WITHIN_S = 12.0
 class Cellar:
     """A supervisor at 01:59 with a living run, over a state folder that may be spoilt."""
 
-    def __init__(self, house: House, clock: Clock, supervisor: "subprocess.Popen[str]") -> None:
-        self.house = house
+    def __init__(
+        self, sandbox: Sandbox, clock: Clock, supervisor: "subprocess.Popen[str]"
+    ) -> None:
+        self.sandbox = sandbox
         self.clock = clock
         self.supervisor = supervisor
-        (self.reader,) = house.json("run", "reader")["runs"]
+        (self.reader,) = sandbox.json("run", "reader")["runs"]
         until(lambda: self.status()["runs"])
 
     def go_to_two(self) -> None:
@@ -52,10 +54,10 @@ class Cellar:
         self.supervisor.send_signal(signal.SIGCHLD)
 
     def let_the_reader_end(self) -> None:
-        Path(self.house.root, "fifo").write_text("go on\n")
+        Path(self.sandbox.root, "fifo").write_text("go on\n")
 
     def status(self) -> dict[str, Any]:
-        return raw_client.status(self.house)
+        return raw_client.status(self.sandbox)
 
     def waiting_run(self) -> dict[str, Any]:
         """The open run of the slot; {} before it is due."""
@@ -63,11 +65,11 @@ class Cellar:
 
 
 @contextlib.contextmanager
-def cellar(house: House) -> Iterator[Cellar]:
-    os.mkfifo(house.root / "fifo")
-    clock = Clock(house, "2026-02-09 01:59:01")
-    with supervised(house) as supervisor:
-        yield Cellar(house, clock, supervisor)
+def cellar(sandbox: Sandbox) -> Iterator[Cellar]:
+    os.mkfifo(sandbox.root / "fifo")
+    clock = Clock(sandbox, "2026-02-09 01:59:01")
+    with supervised(sandbox) as supervisor:
+        yield Cellar(sandbox, clock, supervisor)
 
 
 def no_record_no_launch(cellar: Cellar, words: str, mend: Callable[[], None]) -> None:
@@ -76,15 +78,15 @@ def no_record_no_launch(cellar: Cellar, words: str, mend: Callable[[], None]) ->
     waiting_for_the_ledger(cellar, words)
     cellar.let_the_reader_end()
     until(lambda: all(run["id"] != cellar.reader for run in cellar.status()["runs"]))
-    assert outcomes(cellar.house, "minutely") == {}
+    assert outcomes(cellar.sandbox, "minutely") == {}
 
     mend()
 
-    until(lambda: raw_client.code(cellar.house, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
-    until(lambda: outcomes(cellar.house, "minutely") == {TWO: "success schedule"})
+    until(lambda: raw_client.code(cellar.sandbox, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
+    until(lambda: outcomes(cellar.sandbox, "minutely") == {TWO: "success schedule"})
     query = "SELECT state, exit_status FROM runs WHERE id = ?"
-    assert rows(cellar.house, query, cellar.reader) == [("success", 0)]
-    assert rows(cellar.house, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
+    assert rows(cellar.sandbox, query, cellar.reader) == [("success", 0)]
+    assert rows(cellar.sandbox, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
     assert cellar.status()["incidents"] == []
 
 
@@ -96,31 +98,31 @@ def waiting_for_the_ledger(cellar: Cellar, words: str) -> None:
     assert (waiting["state"], waiting["pid"]) == ("pending", None)
     assert words in waiting["cause"]
     assert words in cellar.status()["ledger_error"]
-    assert raw_client.code(cellar.house, "/readyz") == 503
-    assert raw_client.code(cellar.house, "/healthz") == 200
+    assert raw_client.code(cellar.sandbox, "/readyz") == 503
+    assert raw_client.code(cellar.sandbox, "/healthz") == 200
 
 
-def log_of(house: House) -> str:
-    return Path(house.root, "log").read_text()
+def log_of(sandbox: Sandbox) -> str:
+    return Path(sandbox.root, "log").read_text()
 
 
 # --- the disk ---------------------------------------------------------------------------
 
 
 @pytest.fixture
-def small_disk() -> Iterator[House]:
+def small_disk() -> Iterator[Sandbox]:
     """A house whose state folder is a disk of 8 MiB."""
-    with House(JOBS) as house:
-        house.state.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(house.state)]
+    with Sandbox(JOBS) as sandbox:
+        sandbox.state.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(sandbox.state)]
         if os.geteuid() != 0:
             pytest.skip("mounting a small tmpfs needs root")
         if subprocess.run(mount, capture_output=True).returncode != 0:
             pytest.skip("this kernel or container lets nobody mount a tmpfs")
         try:
-            yield house
+            yield sandbox
         finally:
-            subprocess.run(["umount", "-l", str(house.state)], check=True)
+            subprocess.run(["umount", "-l", str(sandbox.state)], check=True)
 
 
 def fill(disk: Path) -> None:
@@ -134,11 +136,11 @@ def fill(disk: Path) -> None:
 
 
 @pytest.mark.root
-def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: House) -> None:
+def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: Sandbox) -> None:
     with cellar(small_disk) as found:
         ballast = small_disk.state / "ballast"
         fill(small_disk.state)
-        found.house.ask("resume", "minutely")  # what is recorded of it takes the ballast
+        found.sandbox.ask("resume", "minutely")  # what is recorded of it takes the ballast
         until(lambda: not ballast.exists())
         fill(small_disk.state)
 
@@ -147,7 +149,7 @@ def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: Hou
 
 @pytest.mark.root
 def test_on_a_full_disk_the_first_start_names_the_disk_and_the_next_one_begins(
-    small_disk: House,
+    small_disk: Sandbox,
 ) -> None:
     fill(small_disk.state)
 
@@ -161,7 +163,7 @@ def test_on_a_full_disk_the_first_start_names_the_disk_and_the_next_one_begins(
 
 
 @pytest.mark.root
-def test_on_a_read_only_disk_it_does_not_start_and_says_why(small_disk: House) -> None:
+def test_on_a_read_only_disk_it_does_not_start_and_says_why(small_disk: Sandbox) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk.state)], check=True)
 
     status, said = small_disk.refuses("start")
@@ -171,11 +173,11 @@ def test_on_a_read_only_disk_it_does_not_start_and_says_why(small_disk: House) -
 
 
 @pytest.fixture
-def failing_disk() -> Iterator[tuple[House, Path]]:
+def failing_disk() -> Iterator[tuple[Sandbox, Path]]:
     """A house on a disk that turns read-only at its first error, and where to make one."""
-    with House(JOBS) as house:
-        house.state.mkdir()
-        image = house.root / "image"
+    with Sandbox(JOBS) as sandbox:
+        sandbox.state.mkdir()
+        image = sandbox.root / "image"
         image.write_bytes(b"")
         os.truncate(image, 32 << 20)
         if os.geteuid() != 0:
@@ -183,16 +185,16 @@ def failing_disk() -> Iterator[tuple[House, Path]]:
         if shutil.which("mkfs.ext4") is None:
             pytest.skip("mkfs.ext4 is not installed")
         subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
-        if not mounted(image, house.state):
+        if not mounted(image, sandbox.state):
             pytest.skip("this kernel or container lets nobody mount an image")
         try:
-            device = subprocess.check_output(["findmnt", "-nro", "SOURCE", str(house.state)])
+            device = subprocess.check_output(["findmnt", "-nro", "SOURCE", str(sandbox.state)])
             fault = Path("/sys/fs/ext4", Path(device.decode().strip()).name, "trigger_fs_error")
             if not fault.exists():
                 pytest.skip("this kernel lets nobody make an error of ext4")
-            yield house, fault
+            yield sandbox, fault
         finally:
-            subprocess.run(["umount", "-l", str(house.state)], check=True)
+            subprocess.run(["umount", "-l", str(sandbox.state)], check=True)
 
 
 def mounted(image: Path, folder: Path) -> bool:
@@ -203,10 +205,10 @@ def mounted(image: Path, folder: Path) -> bool:
 
 @pytest.mark.root
 def test_a_disk_that_turns_read_only_forbids_launches_until_a_start_on_a_sound_one(
-    failing_disk: tuple[House, Path],
+    failing_disk: tuple[Sandbox, Path],
 ) -> None:
-    house, fault = failing_disk
-    with cellar(house) as found:
+    sandbox, fault = failing_disk
+    with cellar(sandbox) as found:
         fault.write_text("1")
 
         found.go_to_two()
@@ -215,56 +217,58 @@ def test_a_disk_that_turns_read_only_forbids_launches_until_a_start_on_a_sound_o
         until(lambda: all(run["id"] != found.reader for run in found.status()["runs"]))
         assert found.supervisor.poll() is None
     assert found.supervisor.returncode == 0
-    subprocess.run(["umount", str(house.state)], check=True)
-    assert mounted(house.root / "image", house.state)
+    subprocess.run(["umount", str(sandbox.state)], check=True)
+    assert mounted(sandbox.root / "image", sandbox.state)
 
-    with supervised(house):
-        until(lambda: outcomes(house, "minutely") == {TWO: "success schedule"})
+    with supervised(sandbox):
+        until(lambda: outcomes(sandbox, "minutely") == {TWO: "success schedule"})
 
-    assert rows(house, "SELECT state FROM runs WHERE id = ?", found.reader) == [("interrupted",)]
+    assert rows(sandbox, "SELECT state FROM runs WHERE id = ?", found.reader) == [("interrupted",)]
 
 
 @pytest.mark.root
 def test_output_that_a_read_only_folder_cannot_keep_costs_lines_and_never_the_job(
-    house: House,
+    sandbox: Sandbox,
 ) -> None:
-    runs = house.state / "runs"
-    with supervised(house):
+    runs = sandbox.state / "runs"
+    with supervised(sandbox):
         bind = [["--bind", str(runs), str(runs)], ["-o", "remount,ro,bind", str(runs)]]
         if os.geteuid() != 0:
             pytest.skip("a read-only mount needs root")
         if any(subprocess.run(["mount", *each], capture_output=True).returncode for each in bind):
             pytest.skip("this kernel or container lets nobody mount a folder")
         try:
-            house.says("run", "speaker", "--wait")
+            sandbox.says("run", "speaker", "--wait")
         finally:
             subprocess.run(["umount", "-l", str(runs)], check=True)
 
-    assert "its output was not kept: 6 bytes lost: [Errno 30] Read-only" in log_of(house)
+    assert "its output was not kept: 6 bytes lost: [Errno 30] Read-only" in log_of(sandbox)
 
 
 @pytest.mark.root
-def test_on_a_read_only_state_folder_a_reload_does_not_call_the_file_refused(house: House) -> None:
-    with supervised(house):
-        bind = [["--bind", str(house.state), str(house.state)]]
-        bind += [["-o", "remount,ro,bind", str(house.state)]]
+def test_on_a_read_only_state_folder_a_reload_does_not_call_the_file_refused(
+    sandbox: Sandbox,
+) -> None:
+    with supervised(sandbox):
+        bind = [["--bind", str(sandbox.state), str(sandbox.state)]]
+        bind += [["-o", "remount,ro,bind", str(sandbox.state)]]
         if os.geteuid() != 0:
             pytest.skip("a read-only mount needs root")
         if any(subprocess.run(["mount", *each], capture_output=True).returncode for each in bind):
             pytest.skip("this kernel or container lets nobody mount a folder")
         try:
-            _, said = house.refuses("reload")
+            _, said = sandbox.refuses("reload")
         finally:
-            subprocess.run(["umount", "-l", str(house.state)], check=True)
+            subprocess.run(["umount", "-l", str(sandbox.state)], check=True)
 
     assert (
-        f"jobs.yaml could not be read again: the state folder {house.state} is read-only" in said
+        f"jobs.yaml could not be read again: the state folder {sandbox.state} is read-only" in said
     )
     assert "refused" not in said
 
 
 @pytest.mark.root
-def test_on_a_full_disk_it_starts_by_giving_up_its_ballast(small_disk: House) -> None:
+def test_on_a_full_disk_it_starts_by_giving_up_its_ballast(small_disk: Sandbox) -> None:
     with supervised(small_disk):
         pass
     fill(small_disk.state)
@@ -279,59 +283,59 @@ def test_on_a_full_disk_it_starts_by_giving_up_its_ballast(small_disk: House) ->
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        yield sandbox
 
 
-def test_while_another_program_locks_the_ledger_due_runs_wait(house: House) -> None:
-    with cellar(house) as found:
-        path = house.state / "ledger.sqlite3"
+def test_while_another_program_locks_the_ledger_due_runs_wait(sandbox: Sandbox) -> None:
+    with cellar(sandbox) as found:
+        path = sandbox.state / "ledger.sqlite3"
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
 
             no_record_no_launch(found, "locked", lambda: other.execute("ROLLBACK") and None)
 
 
-def test_a_ledger_that_another_program_locks_forbids_a_start_in_words(house: House) -> None:
-    with supervised(house):
+def test_a_ledger_that_another_program_locks_forbids_a_start_in_words(sandbox: Sandbox) -> None:
+    with supervised(sandbox):
         pass
-    path = house.state / "ledger.sqlite3"
+    path = sandbox.state / "ledger.sqlite3"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
 
-        status, said = house.refuses("start")
+        status, said = sandbox.refuses("start")
 
     assert (status, f"ledger {path}: database is locked" in said) == (1, True)
 
 
-def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(house: House) -> None:
-    with supervised(house):
-        house.says("run", "minutely", "--wait")
-    (house.state / "ledger.sqlite3-wal").unlink(missing_ok=True)
-    with open(house.state / "ledger.sqlite3", "r+b") as ledger:
+def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(sandbox: Sandbox) -> None:
+    with supervised(sandbox):
+        sandbox.says("run", "minutely", "--wait")
+    (sandbox.state / "ledger.sqlite3-wal").unlink(missing_ok=True)
+    with open(sandbox.state / "ledger.sqlite3", "r+b") as ledger:
         ledger.seek(100)
         ledger.write(os.urandom(20_000))
 
-    with supervised(house, "--log-format", "text"):
-        house.says("run", "minutely", "--wait")
-        said = house.json("history")["runs"]
-        (found,) = raw_client.status(house)["incidents"]
-        house.says("incidents", "ack", str(found["id"]), "--for", "1h")
-        seen = raw_client.status(house)["incidents"]
+    with supervised(sandbox, "--log-format", "text"):
+        sandbox.says("run", "minutely", "--wait")
+        said = sandbox.json("history")["runs"]
+        (found,) = raw_client.status(sandbox)["incidents"]
+        sandbox.says("incidents", "ack", str(found["id"]), "--for", "1h")
+        seen = raw_client.status(sandbox)["incidents"]
 
     assert [run["id"] for run in said] == [1]
-    (aside,) = house.state.glob("ledger-damaged-*.sqlite3")
+    (aside,) = sandbox.state.glob("ledger-damaged-*.sqlite3")
     assert (found["kind"], found["severity"], seen) == ("damage", "critical", [])
     assert str(aside) in found["cause"]
-    assert f"it is kept as {aside}, a new one begins" in log_of(house)
+    assert f"it is kept as {aside}, a new one begins" in log_of(sandbox)
 
 
 def test_a_ledger_damaged_while_in_use_is_set_aside_and_nothing_that_lives_is_forgotten(
-    house: House,
+    sandbox: Sandbox,
 ) -> None:
-    with cellar(house) as found:
-        path = house.state / "ledger.sqlite3"
+    with cellar(sandbox) as found:
+        path = sandbox.state / "ledger.sqlite3"
         with contextlib.closing(sqlite3.connect(path)) as other:
             other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             other.execute("INSERT INTO meta VALUES ('x', 'y')")
@@ -342,43 +346,45 @@ def test_a_ledger_damaged_while_in_use_is_set_aside_and_nothing_that_lives_is_fo
 
         found.go_to_two()
 
-        until(lambda: outcomes_if_any(house) == {TWO: "success schedule"}, RECOVERED_WITHIN_S)
+        until(lambda: outcomes_if_any(sandbox) == {TWO: "success schedule"}, RECOVERED_WITHIN_S)
         (incident,) = found.status()["incidents"]
         assert (incident["kind"], incident["severity"]) == ("damage", "critical")
-        assert raw_client.run(house, found.reader)["state"] == "running"
+        assert raw_client.run(sandbox, found.reader)["state"] == "running"
         found.let_the_reader_end()
-        until(lambda: raw_client.run(house, found.reader)["state"] == "success")
+        until(lambda: raw_client.run(sandbox, found.reader)["state"] == "success")
 
-    assert rows(house, "SELECT state FROM runs WHERE id = ?", found.reader) == [("success",)]
+    assert rows(sandbox, "SELECT state FROM runs WHERE id = ?", found.reader) == [("success",)]
 
 
-def test_a_ledger_deleted_while_in_use_is_written_anew_and_nothing_is_lost(house: House) -> None:
-    house.config.write_text(JOBS)
-    with cellar(house) as found:
-        house.says("run", "speaker", "--wait")
-        for path in house.state.glob("ledger.sqlite3*"):
+def test_a_ledger_deleted_while_in_use_is_written_anew_and_nothing_is_lost(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.config.write_text(JOBS)
+    with cellar(sandbox) as found:
+        sandbox.says("run", "speaker", "--wait")
+        for path in sandbox.state.glob("ledger.sqlite3*"):
             path.unlink()
 
         no_record_no_launch(found, "was deleted while it was in use", lambda: None)
-        assert [run["job"] for run in house.json("history", "speaker")["runs"]] == ["speaker"]
+        assert [run["job"] for run in sandbox.json("history", "speaker")["runs"]] == ["speaker"]
 
 
-def outcomes_if_any(house: House) -> dict[datetime, str]:
+def outcomes_if_any(sandbox: Sandbox) -> dict[datetime, str]:
     """The outcomes of the minutely job; {} while there is no ledger to ask."""
     with contextlib.suppress(sqlite3.Error):
-        return outcomes(house, "minutely")
+        return outcomes(sandbox, "minutely")
     return {}
 
 
-def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(house: House) -> None:
-    with supervised(house):
+def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(sandbox: Sandbox) -> None:
+    with supervised(sandbox):
         pass
-    path = house.state / "ledger.sqlite3"
+    path = sandbox.state / "ledger.sqlite3"
     with contextlib.closing(sqlite3.connect(path)) as ledger:
         ledger.execute("PRAGMA user_version = 99")
     before = path.read_bytes()
 
-    status, said = house.refuses("start")
+    status, said = sandbox.refuses("start")
 
     assert (status, "is of a newer version (99" in said) == (2, True)
     assert path.read_bytes() == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
@@ -23,39 +23,41 @@ NAMES = {
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House((ROOT / "jobs.yaml").read_text()) as made:
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox((ROOT / "jobs.yaml").read_text()) as made:
         yield made
 
 
-def test_data_and_copies_lie_where_the_names_say_and_each_retention_counts(house: House) -> None:
-    (house.root / "elsewhere").mkdir()
+def test_data_and_copies_lie_where_the_names_say_and_each_retention_counts(
+    sandbox: Sandbox,
+) -> None:
+    (sandbox.root / "elsewhere").mkdir()
     generate = [sys.executable, ROOT / "scripts" / "generate-catalogue", "elsewhere/catalogue"]
-    subprocess.run(generate, cwd=house.root, check=True, capture_output=True)
-    house.environ |= NAMES
+    subprocess.run(generate, cwd=sandbox.root, check=True, capture_output=True)
+    sandbox.environ |= NAMES
 
     night = ["sync-missing-sets", "sync-missing-cards", "backup-database"]
-    house.says("run", *night, "--local", "--yes")
-    told = house.says("run", "rotate-backups", "--local", "--dry-run")
+    sandbox.says("run", *night, "--local", "--yes")
+    told = sandbox.says("run", "rotate-backups", "--local", "--dry-run")
 
-    assert (house.root / "elsewhere" / "cards.db").is_file()
-    assert len(list((house.root / "elsewhere" / "copies").glob("cards-*.gz"))) == 1
+    assert (sandbox.root / "elsewhere" / "cards.db").is_file()
+    assert len(list((sandbox.root / "elsewhere" / "copies").glob("cards-*.gz"))) == 1
     assert "newest verified, monthly 1/6, weekly 1/5, daily 1/2, last 1/9" in told
-    assert not (house.root / "var" / "backups").exists()
+    assert not (sandbox.root / "var" / "backups").exists()
 
 
-def test_the_zone_is_that_in_which_slots_are_told(house: House) -> None:
-    house.environ["CRON_TIMEZONE"] = "Asia/Tokyo"
+def test_the_zone_is_that_in_which_slots_are_told(sandbox: Sandbox) -> None:
+    sandbox.environ["CRON_TIMEZONE"] = "Asia/Tokyo"
 
-    with supervised(house):
-        assert "times in Asia/Tokyo" in house.says("status")
+    with supervised(sandbox):
+        assert "times in Asia/Tokyo" in sandbox.says("status")
 
 
 @pytest.mark.parametrize(("level", "is_told"), [("info", True), ("error", False)])
-def test_the_log_level_says_what_is_logged(house: House, level: str, is_told: bool) -> None:
-    house.environ["CRON_LOG_LEVEL"] = level
+def test_the_log_level_says_what_is_logged(sandbox: Sandbox, level: str, is_told: bool) -> None:
+    sandbox.environ["CRON_LOG_LEVEL"] = level
 
-    with supervised(house):
+    with supervised(sandbox):
         pass
 
-    assert ('"level":"info"' in (house.root / "log").read_text()) is is_told
+    assert ('"level":"info"' in (sandbox.root / "log").read_text()) is is_told

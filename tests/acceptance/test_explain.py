@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import outcomes
 from tests.waiting import until
 
@@ -35,21 +35,21 @@ LATER = THREE + timedelta(days=1, minutes=30)
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def sandbox() -> Iterator[Sandbox]:
     """After two slots (03:00 and 03:01 in Berlin) and an absence of a day and a half hour."""
-    with House(JOBS) as house:
-        clock = Clock(house, "2026-02-09 01:59:01")
-        with supervised(house) as supervisor:
-            house.says("pause", "paused", "--reason", "the moon is full")
+    with Sandbox(JOBS) as sandbox:
+        clock = Clock(sandbox, "2026-02-09 01:59:01")
+        with supervised(sandbox) as supervisor:
+            sandbox.says("pause", "paused", "--reason", "the moon is full")
             go_to(clock, supervisor, THREE)
-            until(lambda: outcomes(house, "second").get(THREE) == "success schedule")
+            until(lambda: outcomes(sandbox, "second").get(THREE) == "success schedule")
             go_to(clock, supervisor, THREE + MINUTE)
-            until(lambda: THREE + MINUTE in outcomes(house, "long"))
-            until(lambda: outcomes(house, "second").get(THREE + MINUTE) == "success schedule")
-            house.says("stop")
+            until(lambda: THREE + MINUTE in outcomes(sandbox, "long"))
+            until(lambda: outcomes(sandbox, "second").get(THREE + MINUTE) == "success schedule")
+            sandbox.says("stop")
         clock.set(LATER.strftime("%Y-%m-%d %H:%M:05"))
-        with supervised(house):
-            yield house
+        with supervised(sandbox):
+            yield sandbox
 
 
 def go_to(clock: Clock, supervisor: "subprocess.Popen[str]", slot: datetime) -> None:
@@ -78,17 +78,17 @@ def go_to(clock: Clock, supervisor: "subprocess.Popen[str]", slot: datetime) -> 
         ("by-request", "03:00", ["is no slot of by-request", "it runs by request only"]),
     ],
 )
-def test_every_slot_has_its_story(house: House, job: str, at: str, words: list[str]) -> None:
+def test_every_slot_has_its_story(sandbox: Sandbox, job: str, at: str, words: list[str]) -> None:
     at = at if at.startswith("2026") else f"2026-02-09 {at}"
 
-    said = house.says("explain", job, "--at", at)
+    said = sandbox.says("explain", job, "--at", at)
 
     for word in words:
         assert word in said
 
 
-def test_each_fact_is_one_sentence(house: House) -> None:
-    facts = house.json("explain", "second", "--at", "2026-02-09 03:00")["facts"]
+def test_each_fact_is_one_sentence(sandbox: Sandbox) -> None:
+    facts = sandbox.json("explain", "second", "--at", "2026-02-09 03:00")["facts"]
 
     assert len(facts) == 4
     for fact in facts:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = "import sys; from supervisor.__main__ import main; sys.exit(main())"
@@ -45,14 +45,14 @@ def test_a_package_of_our_name_before_ours_is_refused_in_words(tmp_path, name, t
 
 
 def test_packages_in_the_working_folder_are_not_looked_at():
-    with House("jobs: {hello: {command: [/bin/echo, hi]}}\n") as house:
+    with Sandbox("jobs: {hello: {command: [/bin/echo, hi]}}\n") as sandbox:
         for name in ("supervisor", "workers"):
-            (house.root / name).mkdir()
-            (house.root / name / "__init__.py").write_text("raise SystemExit('a stranger')\n")
+            (sandbox.root / name).mkdir()
+            (sandbox.root / name / "__init__.py").write_text("raise SystemExit('a stranger')\n")
         # `python -m` looks into the working folder first; the installed command does not.
-        house.environ["PYTHONSAFEPATH"] = "1"
-        with supervised(house):
-            del house.environ["PYTHONSAFEPATH"]
+        sandbox.environ["PYTHONSAFEPATH"] = "1"
+        with supervised(sandbox):
+            del sandbox.environ["PYTHONSAFEPATH"]
 
-            assert "nothing changed" in house.says("reload")
-            assert "success" in house.says("run", "hello", "--wait")
+            assert "nothing changed" in sandbox.says("reload")
+            assert "success" in sandbox.says("run", "hello", "--wait")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.test_disk import RECOVERED_WITHIN_S, fill, small_disk
 from tests.waiting import until
 from tests.webhook import Webhook
@@ -34,16 +34,16 @@ def beats(hook: Webhook) -> list[str]:
 
 
 def no_start_is_told_before_there_is_one(
-    house: House, hook: Webhook, spoil: Callable[[], None], mend: Callable[[], None]
+    sandbox: Sandbox, hook: Webhook, spoil: Callable[[], None], mend: Callable[[], None]
 ) -> None:
-    house.config.write_text(JOBS)
-    house.environ["HOOK"] = hook.url
-    clock = Clock(house, "2026-02-09 01:59:01")
-    with supervised(house) as supervisor:
+    sandbox.config.write_text(JOBS)
+    sandbox.environ["HOOK"] = hook.url
+    clock = Clock(sandbox, "2026-02-09 01:59:01")
+    with supervised(sandbox) as supervisor:
         spoil()
         clock.set("2026-02-09 01:59:59.8")
         supervisor.send_signal(signal.SIGCHLD)  # it looks at the clock, and does no more
-        until(lambda: waits_for_the_ledger(house))
+        until(lambda: waits_for_the_ledger(sandbox))
         # Whatever that minute had to tell has been told when its own beat has come.
         until(lambda: "self" in beats(hook))
         told = beats(hook)
@@ -54,13 +54,15 @@ def no_start_is_told_before_there_is_one(
     assert beats(hook) == ["self", "minutely/start", "minutely"]
 
 
-def waits_for_the_ledger(house: House) -> bool:
-    causes = [run["cause"] for run in raw_client.status(house)["runs"]]
+def waits_for_the_ledger(sandbox: Sandbox) -> bool:
+    causes = [run["cause"] for run in raw_client.status(sandbox)["runs"]]
     return any(cause.startswith("waits for the ledger") for cause in causes)
 
 
 @pytest.mark.root
-def test_a_launch_that_a_full_disk_forbade_has_no_start(small_disk: House, hook: Webhook) -> None:
+def test_a_launch_that_a_full_disk_forbade_has_no_start(
+    small_disk: Sandbox, hook: Webhook
+) -> None:
     def spoil() -> None:
         # Not through the service: the launch is to be the first thing it cannot write.
         (small_disk.state / "ballast").unlink()
@@ -72,15 +74,15 @@ def test_a_launch_that_a_full_disk_forbade_has_no_start(small_disk: House, hook:
 
 
 def test_a_launch_that_a_locked_ledger_forbade_has_no_start(hook: Webhook) -> None:
-    with House(JOBS) as house, contextlib.ExitStack() as stack:
+    with Sandbox(JOBS) as sandbox, contextlib.ExitStack() as stack:
         other: list[sqlite3.Connection] = []
 
         def spoil() -> None:
-            path = house.state / "ledger.sqlite3"
+            path = sandbox.state / "ledger.sqlite3"
             ledger = sqlite3.connect(path, isolation_level=None)
             other.append(stack.enter_context(contextlib.closing(ledger)))
             ledger.execute("BEGIN IMMEDIATE")
 
         no_start_is_told_before_there_is_one(
-            house, hook, spoil, lambda: other[0].execute("ROLLBACK") and None
+            sandbox, hook, spoil, lambda: other[0].execute("ROLLBACK") and None
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, House
+from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, Sandbox
 from tests.waiting import until
 
 TELL = """
@@ -59,24 +59,26 @@ def write(params, report):
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        (house.root / "folder").mkdir()
-        (house.root / "tell.py").write_text(WORKER + "print(__import__('json').dumps(found))\n")
-        (house.root / "umlaut.py").write_text(UMLAUT)
-        del house.environ["LANG"]
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        (sandbox.root / "folder").mkdir()
+        (sandbox.root / "tell.py").write_text(WORKER + "print(__import__('json').dumps(found))\n")
+        (sandbox.root / "umlaut.py").write_text(UMLAUT)
+        del sandbox.environ["LANG"]
+        yield sandbox
 
 
 @contextmanager
-def served(house: House, prepare: Callable[[], object] | None = None) -> Iterator[int]:
+def served(sandbox: Sandbox, prepare: Callable[[], object] | None = None) -> Iterator[int]:
     """A supervisor whose parent did something before it became it; its pid."""
-    with open(house.root / "log", "w+") as log:
+    with open(sandbox.root / "log", "w+") as log:
         pipes = {"stdin": log, "stdout": log, "stderr": log}
-        process = house.begin("start", **pipes, preexec_fn=prepare)
+        process = sandbox.begin("start", **pipes, preexec_fn=prepare)
         try:
-            until(lambda: process.poll() is not None or raw_client.is_healthy(house), within_s=10)
-            assert process.poll() is None, Path(house.root, "log").read_text(errors="replace")
+            until(
+                lambda: process.poll() is not None or raw_client.is_healthy(sandbox), within_s=10
+            )
+            assert process.poll() is None, Path(sandbox.root, "log").read_text(errors="replace")
             yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
@@ -84,19 +86,19 @@ def served(house: House, prepare: Callable[[], object] | None = None) -> Iterato
     assert status == 0
 
 
-def ended(house: House, job: str) -> int:
+def ended(sandbox: Sandbox, job: str) -> int:
     """The number of a run of this job that succeeded."""
-    run = json.loads(house.ask("run", job, "--wait", "--json", LANG="C.UTF-8").stdout)
+    run = json.loads(sandbox.ask("run", job, "--wait", "--json", LANG="C.UTF-8").stdout)
     assert (run["state"], run["cause"]) == ("success", "")
     return int(run["id"])
 
 
-def output(house: House, job: str) -> bytes:
-    return Path(house.state, "runs", f"{ended(house, job)}.log").read_bytes()
+def output(sandbox: Sandbox, job: str) -> bytes:
+    return Path(sandbox.state, "runs", f"{ended(sandbox, job)}.log").read_bytes()
 
 
-def environment(house: House, job: str) -> dict[bytes, bytes]:
-    lines = output(house, job).splitlines()
+def environment(sandbox: Sandbox, job: str) -> dict[bytes, bytes]:
+    lines = output(sandbox, job).splitlines()
     return dict(each.split(b"=", 1) for each in lines if b"=" in each)
 
 
@@ -115,21 +117,21 @@ CLOSED = [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)]
 
 
 @pytest.mark.parametrize("closed", CLOSED, ids=str)
-def test_the_service_and_its_jobs_live_without_streams(house: House, closed) -> None:
-    with served(house, close(*closed)) as pid:
+def test_the_service_and_its_jobs_live_without_streams(sandbox: Sandbox, closed) -> None:
+    with served(sandbox, close(*closed)) as pid:
         for descriptor in closed:
             assert os.readlink(f"/proc/{pid}/fd/{descriptor}") == "/dev/null"
-        assert b"NIGHTSHIFT_JOB=shell" in output(house, "shell")
+        assert b"NIGHTSHIFT_JOB=shell" in output(sandbox, "shell")
 
 
 @pytest.mark.parametrize("closed", CLOSED, ids=str)
-def test_verbs_answer_by_their_status_without_streams(house: House, closed) -> None:
-    with served(house):
+def test_verbs_answer_by_their_status_without_streams(sandbox: Sandbox, closed) -> None:
+    with served(sandbox):
         statuses = {
             verb: subprocess.run(
                 [*NIGHTSHIFT, *verb.split()],
-                cwd=house.root,
-                env=house.environ,
+                cwd=sandbox.root,
+                env=sandbox.environ,
                 preexec_fn=close(*closed),
                 timeout=LIMIT_S,
             ).returncode
@@ -151,17 +153,17 @@ def ignore_and_block() -> None:
 
 
 @pytest.mark.parametrize("job", ["command", "worker", "other"])
-def test_jobs_find_default_signals_and_an_empty_mask(house: House, job: str) -> None:
-    with served(house, ignore_and_block):
-        found = json.loads(output(house, job).splitlines()[-1])
+def test_jobs_find_default_signals_and_an_empty_mask(sandbox: Sandbox, job: str) -> None:
+    with served(sandbox, ignore_and_block):
+        found = json.loads(output(sandbox, job).splitlines()[-1])
 
     assert (found["ignored"], found["blocked"]) == ([], [])
 
 
-def test_a_status_is_not_lost_to_an_ignored_sigchld(house: House) -> None:
-    house.config.write_text("jobs:\n  seven: {command: exit 7}\n")
-    with served(house, ignore_and_block):
-        run = json.loads(house.ask("run", "seven", "--wait", "--json").stdout)
+def test_a_status_is_not_lost_to_an_ignored_sigchld(sandbox: Sandbox) -> None:
+    sandbox.config.write_text("jobs:\n  seven: {command: exit 7}\n")
+    with served(sandbox, ignore_and_block):
+        run = json.loads(sandbox.ask("run", "seven", "--wait", "--json").stdout)
 
     assert run["cause"] == "exit status 7"
 
@@ -170,33 +172,35 @@ def test_a_status_is_not_lost_to_an_ignored_sigchld(house: House) -> None:
 
 
 @pytest.mark.parametrize("job", ["shell", "worker", "other", "limited"])
-def test_a_service_without_a_locale_gives_none_to_its_jobs(house: House, job: str) -> None:
-    with served(house):
-        told = output(house, job)
+def test_a_service_without_a_locale_gives_none_to_its_jobs(sandbox: Sandbox, job: str) -> None:
+    with served(sandbox):
+        told = output(sandbox, job)
 
     assert b"LC_CTYPE" not in told
     assert b"LANG" not in told
 
 
 @pytest.mark.parametrize("job", ["shell", "worker", "other"])
-def test_a_locale_that_python_would_change_is_handed_on_as_it_was(house: House, job: str) -> None:
-    house.environ["LC_CTYPE"] = "C"
+def test_a_locale_that_python_would_change_is_handed_on_as_it_was(
+    sandbox: Sandbox, job: str
+) -> None:
+    sandbox.environ["LC_CTYPE"] = "C"
 
-    with served(house):
-        told = output(house, job)
+    with served(sandbox):
+        told = output(sandbox, job)
 
     assert b"LC_CTYPE=C\n" in told or b'"LC_CTYPE": "C"' in told
 
 
-def test_a_job_finds_what_the_parent_had_and_what_is_documented(house: House) -> None:
-    house.environ |= {"LATIN": os.fsdecode(b"caf\xe9 \xff"), "EMPTY": "", "OLDPWD": "/tmp",
+def test_a_job_finds_what_the_parent_had_and_what_is_documented(sandbox: Sandbox) -> None:
+    sandbox.environ |= {"LATIN": os.fsdecode(b"caf\xe9 \xff"), "EMPTY": "", "OLDPWD": "/tmp",
                       "SHLVL": "3", "_": "/usr/bin/nightshift", "PWD": "/stale"}  # fmt: skip
-    with served(house):
-        found = environment(house, "shell")
+    with served(sandbox):
+        found = environment(sandbox, "shell")
 
     assert found[b"LATIN"] == b"caf\xe9 \xff"
     documented = {name for name in found if name.startswith(b"NIGHTSHIFT_")} | {b"TMPDIR", b"PWD"}
-    given = {os.fsencode(name): os.fsencode(value) for name, value in house.environ.items()}
+    given = {os.fsencode(name): os.fsencode(value) for name, value in sandbox.environ.items()}
     rest = {name: value for name, value in found.items() if name not in documented}
     # /bin/sh itself counts its level and names its last program.
     of_the_shell = {b"_", b"SHLVL", b"OLDPWD"}
@@ -209,34 +213,34 @@ def test_a_job_finds_what_the_parent_had_and_what_is_documented(house: House) ->
     ("job", "folder"),
     [("shell", ""), ("elsewhere", "folder"), ("dotted", "folder"), ("limited", "folder")],
 )
-def test_pwd_is_the_folder_of_the_job(house: House, job: str, folder: str) -> None:
-    house.environ["PWD"] = "/stale"
+def test_pwd_is_the_folder_of_the_job(sandbox: Sandbox, job: str, folder: str) -> None:
+    sandbox.environ["PWD"] = "/stale"
 
-    with served(house):
-        found = environment(house, job)
+    with served(sandbox):
+        found = environment(sandbox, job)
 
-    assert found[b"PWD"] == os.fsencode(house.root / folder).rstrip(b"/")
+    assert found[b"PWD"] == os.fsencode(sandbox.root / folder).rstrip(b"/")
 
 
-def test_a_job_may_name_its_own_pwd_and_show_tells_it(house: House) -> None:
-    with served(house):
-        assert environment(house, "own-pwd")[b"PWD"] == b"mine"
-        shown = house.json("show", "elsewhere", "--env")["environment"]
+def test_a_job_may_name_its_own_pwd_and_show_tells_it(sandbox: Sandbox) -> None:
+    with served(sandbox):
+        assert environment(sandbox, "own-pwd")[b"PWD"] == b"mine"
+        shown = sandbox.json("show", "elsewhere", "--env")["environment"]
 
-    assert shown["PWD"] == str(house.root / "folder")
+    assert shown["PWD"] == str(sandbox.root / "folder")
     assert "LC_CTYPE" not in shown
 
 
-def test_a_bare_job_finds_the_documented_variables_and_no_other(house: House) -> None:
-    with served(house):
-        found = environment(house, "bare")
+def test_a_bare_job_finds_the_documented_variables_and_no_other(sandbox: Sandbox) -> None:
+    with served(sandbox):
+        found = environment(sandbox, "bare")
 
     rest = {name for name in found if not name.startswith(b"NIGHTSHIFT_")}
     assert rest - {b"_", b"SHLVL", b"OLDPWD"} == {b"PATH", b"TMPDIR", b"PWD"}
 
 
-def test_doubled_and_nameless_variables_harm_nothing(house: House) -> None:
-    raw = [f"{name}={value}".encode() for name, value in house.environ.items()]
+def test_doubled_and_nameless_variables_harm_nothing(sandbox: Sandbox) -> None:
+    raw = [f"{name}={value}".encode() for name, value in sandbox.environ.items()]
     raw += [b"TWICE=first", b"TWICE=second", b"=nameless", b"no value"]
     begin = (
         "import ctypes, os, sys\n"
@@ -249,15 +253,15 @@ def test_doubled_and_nameless_variables_harm_nothing(house: House) -> None:
     done = subprocess.run(
         [sys.executable, "-c", begin, *NIGHTSHIFT, "run", "shell", "--local"],
         input=repr(said),
-        cwd=house.root,
-        env={**house.environ, "PYTHONPATH": os.getcwd()},
+        cwd=sandbox.root,
+        env={**sandbox.environ, "PYTHONPATH": os.getcwd()},
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
     )
 
     assert done.returncode == 0, done.stderr + done.stdout
-    (log,) = Path(house.state, "runs").iterdir()
+    (log,) = Path(sandbox.state, "runs").iterdir()
     assert b"TWICE=first\n" in log.read_bytes()
 
 
@@ -265,23 +269,23 @@ def test_doubled_and_nameless_variables_harm_nothing(house: House) -> None:
 
 
 @pytest.fixture(params=["ascii", "latin-1"])
-def foreign(request: pytest.FixtureRequest, house: House, tmp_path: Path) -> House:
+def foreign(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Sandbox:
     """A house in a locale that has no word for half of what is said there."""
     if request.param == "ascii":
-        house.environ |= {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-        return house
+        sandbox.environ |= {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        return sandbox
     if shutil.which("localedef") is None:
         pytest.skip("there is no localedef(1)")
     name = "de_DE.ISO-8859-1"
     made = ["localedef", "-i", "de_DE", "-f", "ISO-8859-1", str(tmp_path / name)]
     if subprocess.run(made, capture_output=True).returncode:
         pytest.skip("the sources of locales are not installed")
-    house.environ |= {"LOCPATH": str(tmp_path), "LANG": name}
-    return house
+    sandbox.environ |= {"LOCPATH": str(tmp_path), "LANG": name}
+    return sandbox
 
 
 @pytest.mark.parametrize("job", ["umlaut", "umlaut-worker", "umlaut-other"])
-def test_definitions_are_utf_8_whatever_the_locale(foreign: House, job: str) -> None:
+def test_definitions_are_utf_8_whatever_the_locale(foreign: Sandbox, job: str) -> None:
     foreign.environ["MINE"] = "größe €"
     with served(foreign):
         told = output(foreign, job).rstrip(b"\n")
@@ -294,7 +298,7 @@ def test_definitions_are_utf_8_whatever_the_locale(foreign: House, job: str) -> 
         assert (foreign.root / "größe €").exists()
 
 
-def test_verbs_speak_utf_8_whatever_the_locale(foreign: House) -> None:
+def test_verbs_speak_utf_8_whatever_the_locale(foreign: Sandbox) -> None:
     done = subprocess.run(
         [*NIGHTSHIFT, "check"],
         cwd=foreign.root,
@@ -307,7 +311,7 @@ def test_verbs_speak_utf_8_whatever_the_locale(foreign: House) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
-def test_reload_previous_goes_back_whatever_ends_the_lines(foreign: House, end: bytes) -> None:
+def test_reload_previous_goes_back_whatever_ends_the_lines(foreign: Sandbox, end: bytes) -> None:
     def write(description: str) -> None:
         text = f"jobs:\n  a:\n    command: 'true'\n    description: {description}\n"
         foreign.config.write_bytes(text.encode().replace(b"\n", end))

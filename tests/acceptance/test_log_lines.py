@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.daemon import House, living, supervised
+from tests.acceptance.daemon import Sandbox, living, supervised
 from tests.waiting import until
 
 SECRET = "hunter2secret"
@@ -28,29 +28,30 @@ BAD = JOBS + f"    timeout: {SECRET}\n"
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def sandbox() -> Iterator[Sandbox]:
     """One run that failed twice, and a text that was refused."""
-    with House(JOBS) as house:
-        (house.root / "own.py").write_text(OWN)
-        with supervised(house):
-            assert house.ask("run", "boom", "--wait").returncode == 1
-            house.config.write_text(BAD)
-            assert house.ask("reload").returncode == 2
-            yield house
+    with Sandbox(JOBS) as sandbox:
+        (sandbox.root / "own.py").write_text(OWN)
+        with supervised(sandbox):
+            assert sandbox.ask("run", "boom", "--wait").returncode == 1
+            sandbox.config.write_text(BAD)
+            assert sandbox.ask("reload").returncode == 2
+            yield sandbox
 
 
-def lines(house: House, about: str = "") -> list[dict[str, Any]]:
+def lines(sandbox: Sandbox, about: str = "") -> list[dict[str, Any]]:
     """The log, or those lines of it that are about a job's run."""
-    text = (house.root / "log").read_text()
+    text = (sandbox.root / "log").read_text()
     found: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
     return [
         line for line in found if not about or (line.get("job"), "run" in line) == (about, True)
     ]
 
 
-def test_each_transition_of_a_run_is_one_line_with_job_run_and_attempt(house: House) -> None:
+def test_each_transition_of_a_run_is_one_line_with_job_run_and_attempt(sandbox: Sandbox) -> None:
     said = [
-        (line["run"], line["attempt"], line["text"].split(":")[0]) for line in lines(house, "boom")
+        (line["run"], line["attempt"], line["text"].split(":")[0])
+        for line in lines(sandbox, "boom")
     ]
 
     assert said == [
@@ -63,14 +64,14 @@ def test_each_transition_of_a_run_is_one_line_with_job_run_and_attempt(house: Ho
     ]
 
 
-def test_no_secret_is_in_the_log_the_answers_or_the_ledger(house: House) -> None:
-    said = [house.ask(*words) for words in (("status",), ("incidents",), ("history",))]
-    said += [house.ask("logs", "boom"), house.ask("reload"), house.ask("explain", "boom")]
-    kept = (house.state / "ledger.sqlite3").read_bytes()
-    kept += (house.state / "ledger.sqlite3-wal").read_bytes()
+def test_no_secret_is_in_the_log_the_answers_or_the_ledger(sandbox: Sandbox) -> None:
+    said = [sandbox.ask(*words) for words in (("status",), ("incidents",), ("history",))]
+    said += [sandbox.ask("logs", "boom"), sandbox.ask("reload"), sandbox.ask("explain", "boom")]
+    kept = (sandbox.state / "ledger.sqlite3").read_bytes()
+    kept += (sandbox.state / "ledger.sqlite3-wal").read_bytes()
 
     everything = "".join(each.stdout + each.stderr for each in said)
-    everything += (house.root / "log").read_text()
+    everything += (sandbox.root / "log").read_text()
     assert "***" in everything
     assert SECRET not in everything
     assert SECRET.encode() not in kept
@@ -89,19 +90,19 @@ def test_no_secret_is_in_the_log_the_answers_or_the_ledger(house: House) -> None
 def test_the_level_is_the_flags_then_the_environments(
     environ: str, words: tuple[str, ...], is_said: bool
 ) -> None:
-    with House("jobs: {hello: {command: [/bin/echo, hi]}}") as house:
-        house.environ["CRON_LOG_LEVEL"] = environ
-        with supervised(house, *words) as process:
+    with Sandbox("jobs: {hello: {command: [/bin/echo, hi]}}") as sandbox:
+        sandbox.environ["CRON_LOG_LEVEL"] = environ
+        with supervised(sandbox, *words) as process:
             process.send_signal(signal.SIGTERM)
             until(lambda: process.poll() is not None)
 
-        assert ("ready: 1 job, " in (house.root / "log").read_text()) == is_said
+        assert ("ready: 1 job, " in (sandbox.root / "log").read_text()) == is_said
 
 
 def test_text_is_asked_for_by_a_flag() -> None:
-    with living("jobs: {hello: {command: [/bin/echo, hi]}}", "--log-format", "text") as house:
-        house.ask("run", "hello", "--wait")
+    with living("jobs: {hello: {command: [/bin/echo, hi]}}", "--log-format", "text") as sandbox:
+        sandbox.ask("run", "hello", "--wait")
 
-        said = (house.root / "log").read_text()
+        said = (sandbox.root / "log").read_text()
 
     assert "info    job=hello run=1 attempt=1 success\n" in said

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import NIGHTSHIFT, House, living, supervised
+from tests.acceptance.daemon import NIGHTSHIFT, Sandbox, living, supervised
 from tests.acceptance.dead_mount import dead_mount
 from tests.waiting import until
 
@@ -18,8 +18,8 @@ JOBS = "jobs:\n  a: {command: [echo, hello]}\n"
 EDITED = f"{JOBS}  b: {{command: [echo, hello]}}\n"
 
 
-def works(house: House) -> bool:
-    return house.ask("run", "a", "--wait").returncode == 0
+def works(sandbox: Sandbox) -> bool:
+    return sandbox.ask("run", "a", "--wait").returncode == 0
 
 
 def a_socket(path: Path) -> None:
@@ -59,54 +59,54 @@ def named(make: object) -> str:
 
 @pytest.mark.parametrize("make", ODD, ids=named)
 def test_anything_in_the_place_of_jobs_yaml_is_refused_and_the_service_goes_on(make):
-    with living(JOBS) as house:
-        house.config.unlink()
-        make(house.config)
+    with living(JOBS) as sandbox:
+        sandbox.config.unlink()
+        make(sandbox.config)
 
-        status, said = house.refuses("reload")
+        status, said = sandbox.refuses("reload")
 
         assert status == 2
         assert "jobs.yaml:1:1: " in said
-        assert works(house)
-        _removed(house.config)
-        house.config.write_text(EDITED)
-        assert "b" in house.says("reload")
+        assert works(sandbox)
+        _removed(sandbox.config)
+        sandbox.config.write_text(EDITED)
+        assert "b" in sandbox.says("reload")
 
 
 @pytest.mark.parametrize("make", ODD, ids=named)
 def test_a_start_with_anything_in_the_place_of_jobs_yaml_says_so_or_runs_the_last_good_text(make):
-    with House(JOBS) as house:
-        with supervised(house):
+    with Sandbox(JOBS) as sandbox:
+        with supervised(sandbox):
             pass
-        house.config.unlink()
-        make(house.config)
+        sandbox.config.unlink()
+        make(sandbox.config)
 
-        status, said = house.refuses("start", "--strict")
-        with supervised(house):
-            assert works(house)
+        status, said = sandbox.refuses("start", "--strict")
+        with supervised(sandbox):
+            assert works(sandbox)
 
     assert status == 2
     assert "jobs.yaml is refused" in said
 
 
 def test_a_mount_that_does_not_answer_holds_up_neither_loop_nor_stop_nor_start():
-    with House() as house:
-        folder = house.root / "mount"
+    with Sandbox() as sandbox:
+        folder = sandbox.root / "mount"
         folder.mkdir()
-        house.config = folder / "jobs.yaml"
+        sandbox.config = folder / "jobs.yaml"
         # Its working folder, too, is that of jobs.yaml if nothing else is said.
-        house.config.write_text(JOBS.replace("hello]", "hello], cwd: /"))
-        house.environ["NIGHTSHIFT_CONFIG"] = str(house.config)
-        with supervised(house) as process, dead_mount(folder):
-            _, said = house.refuses("reload")
+        sandbox.config.write_text(JOBS.replace("hello]", "hello], cwd: /"))
+        sandbox.environ["NIGHTSHIFT_CONFIG"] = str(sandbox.config)
+        with supervised(sandbox) as process, dead_mount(folder):
+            _, said = sandbox.refuses("reload")
             assert "no answer within 10 s" in said
-            assert works(house)
+            assert works(sandbox)
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
 
-            with supervised_slowly(house):
-                assert works(house)
-                assert "no answer within 10 s" in house.says("incidents")
+            with supervised_slowly(sandbox):
+                assert works(sandbox)
+                assert "no answer within 10 s" in sandbox.says("incidents")
 
 
 NAMES = [
@@ -117,91 +117,91 @@ NAMES = [
 
 @pytest.mark.parametrize("make", [*ODD[:-1], Path.touch], ids=named)
 def test_whatever_lies_in_the_state_folder_a_start_goes_on(make):
-    with House(JOBS) as house:
-        with supervised(house):
-            assert works(house)
-        shutil.rmtree(house.state)
-        house.state.mkdir()
+    with Sandbox(JOBS) as sandbox:
+        with supervised(sandbox):
+            assert works(sandbox)
+        shutil.rmtree(sandbox.state)
+        sandbox.state.mkdir()
         for name in NAMES:
-            make(house.state / name)
+            make(sandbox.state / name)
 
-        with supervised(house):
-            assert works(house)
-            house.config.write_text(EDITED)
-            assert "b" in house.says("reload")
-            kinds = [each["kind"] for each in house.json("incidents")["incidents"]]
-        with supervised(house):
-            assert works(house)
+        with supervised(sandbox):
+            assert works(sandbox)
+            sandbox.config.write_text(EDITED)
+            assert "b" in sandbox.says("reload")
+            kinds = [each["kind"] for each in sandbox.json("incidents")["incidents"]]
+        with supervised(sandbox):
+            assert works(sandbox)
 
     assert kinds == ["damage"]
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"jobs: [", b""], ids=repr)
 def test_a_damaged_kept_text_stops_nothing(content):
-    with House(JOBS) as house:
-        with supervised(house):
+    with Sandbox(JOBS) as sandbox:
+        with supervised(sandbox):
             pass
         for name in ("jobs.accepted.yaml", "jobs.previous.yaml", "reload.json"):
-            (house.state / name).write_bytes(content)
-        for entry in (house.state / "cache").iterdir():
+            (sandbox.state / name).write_bytes(content)
+        for entry in (sandbox.state / "cache").iterdir():
             entry.write_bytes(content)
 
-        with supervised(house):
-            house.config.write_text(EDITED)
-            assert "b" in house.says("reload")
-            assert works(house)
+        with supervised(sandbox):
+            sandbox.config.write_text(EDITED)
+            assert "b" in sandbox.says("reload")
+            assert works(sandbox)
 
 
 def test_a_working_folder_that_is_gone_is_no_reason_to_stop():
-    with House(JOBS) as house:
-        here = house.root / "here"
+    with Sandbox(JOBS) as sandbox:
+        here = sandbox.root / "here"
         here.mkdir()
-        with open(house.root / "log", "w") as log:
+        with open(sandbox.root / "log", "w") as log:
             process = subprocess.Popen(
-                [*NIGHTSHIFT, "start", "--config", str(house.config)],
-                cwd=here, env=house.environ, stdout=log, stderr=log,
+                [*NIGHTSHIFT, "start", "--config", str(sandbox.config)],
+                cwd=here, env=sandbox.environ, stdout=log, stderr=log,
             )  # fmt: skip
         try:
-            until(lambda: house.ask("healthcheck").returncode == 0, within_s=10)
+            until(lambda: sandbox.ask("healthcheck").returncode == 0, within_s=10)
             here.rmdir()
-            house.config.write_text(EDITED)
-            assert "b" in house.says("reload")
-            assert works(house)
+            sandbox.config.write_text(EDITED)
+            assert "b" in sandbox.says("reload")
+            assert works(sandbox)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(20)
 
 
 def test_a_state_folder_out_of_reach_for_a_moment_is_trouble_and_no_end():
-    with living(JOBS) as house:
-        away = house.root / "away"
-        house.state.rename(away)
+    with living(JOBS) as sandbox:
+        away = sandbox.root / "away"
+        sandbox.state.rename(away)
         socket_away = ("--socket", str(away / "nightshift.sock"))
-        refused = house.ask(*socket_away, "run", "a", "--wait")
-        history = house.ask(*socket_away, "history")
-        away.rename(house.state)
+        refused = sandbox.ask(*socket_away, "run", "a", "--wait")
+        history = sandbox.ask(*socket_away, "history")
+        away.rename(sandbox.state)
 
-        until(lambda: works(house), within_s=15)
+        until(lambda: works(sandbox), within_s=15)
 
     assert refused.returncode == 1
     assert "Traceback" not in history.stderr
 
 
 def test_an_outcome_that_is_a_folder_is_moved_aside():
-    with living(JOBS) as house:
-        a_full_folder(house.state / "reload.json")
-        house.config.write_text(EDITED)
+    with living(JOBS) as sandbox:
+        a_full_folder(sandbox.state / "reload.json")
+        sandbox.config.write_text(EDITED)
 
-        assert "b" in house.says("reload")
+        assert "b" in sandbox.says("reload")
 
-        assert (house.state / "reload.json.aside-1" / "x").exists()
+        assert (sandbox.state / "reload.json.aside-1" / "x").exists()
 
 
 @contextmanager
-def supervised_slowly(house):
-    process = house.begin("start", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def supervised_slowly(sandbox):
+    process = sandbox.begin("start", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(lambda: house.ask("healthcheck").returncode == 0, within_s=40)
+        until(lambda: sandbox.ask("healthcheck").returncode == 0, within_s=40)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.containment import run_log
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import LIMIT_S, House, supervised
+from tests.acceptance.daemon import LIMIT_S, Sandbox, supervised
 from tests.acceptance.find_processes import children, pss_bytes
 from tests.waiting import until
 
@@ -35,8 +35,8 @@ jobs:
   small: {{command: [{sys.executable}, -S, print.py, "64"]}}
   large: {{command: [{sys.executable}, -S, print.py, "1024"], timeout: 2m}}
   other: {{command: ["true"]}}
-  speaker: {{worker: "house:speaker"}}
-  rambler: {{worker: "house:rambler", overlap: queue}}
+  speaker: {{worker: "sandbox:speaker"}}
+  rambler: {{worker: "sandbox:rambler", overlap: queue}}
 """
 
 
@@ -46,70 +46,70 @@ def ours(supervisor: int) -> list[int]:
     return [supervisor, *nurseries, *(pid for each in nurseries for pid in children(each))]
 
 
-def play(house: House, job: str, printed: int) -> None:
+def play(sandbox: Sandbox, job: str, printed: int) -> None:
     """One run prints and prints, while others begin."""
-    supervisor = raw_client.status(house)["pid"]
-    house.says("run", "other", "--wait")
+    supervisor = raw_client.status(sandbox)["pid"]
+    sandbox.says("run", "other", "--wait")
     before = pss_bytes(*ours(supervisor))
     most, delays_s = 0, []
-    (number,) = house.json("run", job)["runs"]
+    (number,) = sandbox.json("run", job)["runs"]
 
-    while raw_client.run(house, number)["state"] == "running":
+    while raw_client.run(sandbox, number)["state"] == "running":
         most = max(most, pss_bytes(*ours(supervisor)))
-        other = raw_client.run(house, house.json("run", "other")["runs"][0])
-        until(lambda other=other: raw_client.run(house, other["id"])["state"] == "success")
-        delays_s.append(raw_client.run(house, other["id"])["duration_seconds"])
+        other = raw_client.run(sandbox, sandbox.json("run", "other")["runs"][0])
+        until(lambda other=other: raw_client.run(sandbox, other["id"])["state"] == "success")
+        delays_s.append(raw_client.run(sandbox, other["id"])["duration_seconds"])
 
-    assert raw_client.run(house, number)["state"] == "success"
+    assert raw_client.run(sandbox, number)["state"] == "success"
     assert most - before <= MOST_MEMORY
     assert delays_s
     assert max(delays_s) < 1
     limit = run_log.HEAD_BYTES + 2 * run_log.SEGMENT_BYTES + 1024
-    until(lambda: run_log.HEAD_BYTES < raw_client.run(house, number)["log_bytes"] <= limit)
-    assert run_log.size(house.state / "runs", number) <= limit
-    (dropped,) = re.findall(r"--- (\d+) bytes dropped ---", house.says("logs", str(number)))
+    until(lambda: run_log.HEAD_BYTES < raw_client.run(sandbox, number)["log_bytes"] <= limit)
+    assert run_log.size(sandbox.state / "runs", number) <= limit
+    (dropped,) = re.findall(r"--- (\d+) bytes dropped ---", sandbox.says("logs", str(number)))
     assert int(dropped) >= printed - limit
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        Path(house.root, "print.py").write_text(PRINT)
-        Path(house.root, "house.py").write_text(SPEAKER)
-        with supervised(house):
-            yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "print.py").write_text(PRINT)
+        Path(sandbox.root, "house.py").write_text(SPEAKER)
+        with supervised(sandbox):
+            yield sandbox
 
 
-def test_64_megabytes_of_output_cost_neither_memory_nor_anybody_else(house: House) -> None:
-    play(house, "small", 64 * MIB)
+def test_64_megabytes_of_output_cost_neither_memory_nor_anybody_else(sandbox: Sandbox) -> None:
+    play(sandbox, "small", 64 * MIB)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_gigabyte_of_output_costs_neither_memory_nor_anybody_else(house: House) -> None:
-    play(house, "large", 1024 * MIB)
+def test_a_gigabyte_of_output_costs_neither_memory_nor_anybody_else(sandbox: Sandbox) -> None:
+    play(sandbox, "large", 1024 * MIB)
 
 
 # --- our own log ------------------------------------------------------------------------
 
 
 @pytest.fixture
-def unread() -> Iterator[House]:
+def unread() -> Iterator[Sandbox]:
     """A service whose standard error is a pipe that nobody reads."""
-    with House(JOBS) as house:
-        Path(house.root, "house.py").write_text(SPEAKER)
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "house.py").write_text(SPEAKER)
         mine, theirs = os.pipe()
-        process = house.begin("start", "--log-level", "debug", stdout=theirs, stderr=theirs)
+        process = sandbox.begin("start", "--log-level", "debug", stdout=theirs, stderr=theirs)
         os.close(theirs)
-        until(lambda: raw_client.is_healthy(house))
-        yield house
-        house.says("stop")
+        until(lambda: raw_client.is_healthy(sandbox))
+        yield sandbox
+        sandbox.says("stop")
         assert process.wait(LIMIT_S) == 0
         os.close(mine)
 
 
 def test_lines_that_nobody_reads_are_dropped_and_counted_and_everything_goes_on(
-    unread: House,
+    unread: Sandbox,
 ) -> None:
     unread.says("run", "speaker", "--wait")
 
@@ -119,7 +119,7 @@ def test_lines_that_nobody_reads_are_dropped_and_counted_and_everything_goes_on(
     unread.says("healthcheck")
 
 
-def test_long_lines_that_nobody_reads_cost_little_memory(unread: House) -> None:
+def test_long_lines_that_nobody_reads_cost_little_memory(unread: Sandbox) -> None:
     supervisor = unread.json("status")["pid"]
     before = pss_bytes(supervisor)
 

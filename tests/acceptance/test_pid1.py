@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, House
+from tests.acceptance.daemon import LIMIT_S, NIGHTSHIFT, Sandbox
 from tests.acceptance.find_processes import children, zombies_of
 from tests.waiting import until
 
@@ -51,8 +51,8 @@ jobs:
 class Init:
     """A supervisor that is process 1, seen from outside."""
 
-    def __init__(self, house: House, pid: int) -> None:
-        self.house = house
+    def __init__(self, sandbox: Sandbox, pid: int) -> None:
+        self.sandbox = sandbox
         self.pid = pid
 
     def inside(self, shell: str) -> None:
@@ -61,31 +61,31 @@ class Init:
         subprocess.run(argv, check=True, timeout=LIMIT_S)
 
     def ended(self, job: str) -> dict[str, Any]:
-        return dict(json.loads(self.house.ask("run", job, "--wait", "--json").stdout))
+        return dict(json.loads(self.sandbox.ask("run", job, "--wait", "--json").stdout))
 
 
 @pytest.fixture
 def init() -> Iterator[Init]:
-    with House(JOBS) as house:
-        Path(house.root, "house.py").write_text(WORKERS)
-        with open(house.root / "log", "w") as log:
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "house.py").write_text(WORKERS)
+        with open(sandbox.root / "log", "w") as log:
             outer = subprocess.Popen(
                 [*INTO, *NIGHTSHIFT, "start"],
-                cwd=house.root,
-                env=house.environ,
+                cwd=sandbox.root,
+                env=sandbox.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-            until(lambda: raw_client.is_healthy(house))
+            until(lambda: raw_client.is_healthy(sandbox))
             (pid,) = children(outer.pid)
-            yield Init(house, pid)
-            assert house.says("stop") == "stopped\n"
+            yield Init(sandbox, pid)
+            assert sandbox.says("stop") == "stopped\n"
             assert outer.wait(LIMIT_S) == 0
 
 
 def test_it_is_process_1(init: Init) -> None:
-    assert raw_client.status(init.house)["pid"] == 1
+    assert raw_client.status(init.sandbox)["pid"] == 1
 
 
 def test_orphans_by_the_dozen_leave_no_zombies(init: Init) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.acceptance.daemon import LIMIT_S, House
+from tests.acceptance.daemon import LIMIT_S, Sandbox
 
 # What an answer is heard by looks at what is published, before anybody else does anything.
 HEARD = """
@@ -31,8 +31,8 @@ service.close()
 
 
 def test_what_was_answered_is_already_seen() -> None:
-    with House("jobs:\n  yearly: {command: [true], cron: '0 0 1 1 *'}\n") as house:
-        command = [sys.executable, "-c", HEARD, house.config, house.state]
+    with Sandbox("jobs:\n  yearly: {command: [true], cron: '0 0 1 1 *'}\n") as sandbox:
+        command = [sys.executable, "-c", HEARD, sandbox.config, sandbox.state]
         done = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S
         )

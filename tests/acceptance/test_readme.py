@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import LIMIT_S, House, supervised
+from tests.acceptance.daemon import LIMIT_S, Sandbox, supervised
 from tests.acceptance.doc_pages import ROOT, blocks, generate_catalogue, typed
 from tests.waiting import until
 from tests.webhook import Webhook
@@ -53,23 +53,23 @@ def test_the_two_commands_are_there_to_be_run() -> None:
 
 def test_the_service_is_begun_and_looked_at_as_readme_says() -> None:
     begin, look = SERVICE.splitlines()
-    with House((ROOT / "jobs.yaml").read_text()) as house:
-        del house.environ["NIGHTSHIFT_STATE_DIR"]
-        venv = house.root / ".venv" / "bin" / "nightshift"
+    with Sandbox((ROOT / "jobs.yaml").read_text()) as sandbox:
+        del sandbox.environ["NIGHTSHIFT_STATE_DIR"]
+        venv = sandbox.root / ".venv" / "bin" / "nightshift"
         venv.parent.mkdir(parents=True)
         venv.write_text(f'#!/bin/sh\nexec {sys.executable} -m supervisor "$@"\n')
         venv.chmod(0o755)
-        (house.root / "var").mkdir()
-        house.socket = house.root / "var" / "state" / "nightshift.sock"
+        (sandbox.root / "var").mkdir()
+        sandbox.socket = sandbox.root / "var" / "state" / "nightshift.sock"
         service = subprocess.Popen(
             ["/bin/sh", "-c", f"exec {begin}"],
-            cwd=house.root,
-            env=house.environ,
+            cwd=sandbox.root,
+            env=sandbox.environ,
             stderr=subprocess.DEVNULL,
         )
         try:
-            until(lambda: raw_client.is_healthy(house), within_s=LIMIT_S)
-            seen = typed(house, [look])
+            until(lambda: raw_client.is_healthy(sandbox), within_s=LIMIT_S)
+            seen = typed(sandbox, [look])
         finally:
             service.terminate()
             service.wait(LIMIT_S)
@@ -79,37 +79,37 @@ def test_the_service_is_begun_and_looked_at_as_readme_says() -> None:
 
 
 def test_a_crontab_becomes_a_jobs_yaml_without_mistakes() -> None:
-    with House() as house:
-        crontab = house.root / "bin" / "crontab"
+    with Sandbox() as sandbox:
+        crontab = sandbox.root / "bin" / "crontab"
         crontab.parent.mkdir()
         crontab.write_text("#!/bin/sh\necho '30 6 * * 1-5 echo morning'\n")
         crontab.chmod(0o755)
 
-        assert "no mistakes" in typed(house, [FROM_CRON])
+        assert "no mistakes" in typed(sandbox, [FROM_CRON])
 
 
 def test_last_tuesdays_copy_is_restored_beside_the_database() -> None:
-    with House((ROOT / "jobs.yaml").read_text()) as house:
-        generate_catalogue(house)
-        clock = Clock(house, "2026-02-09 22:00:00")  # a Monday
-        house.says("run", "--all", "--local", "--yes", "--log-level", "error")
+    with Sandbox((ROOT / "jobs.yaml").read_text()) as sandbox:
+        generate_catalogue(sandbox)
+        clock = Clock(sandbox, "2026-02-09 22:00:00")  # a Monday
+        sandbox.says("run", "--all", "--local", "--yes", "--log-level", "error")
         clock.set("2026-02-12 15:00:00")
 
-        with supervised(house):
-            typed(house, [RESTORE])
+        with supervised(sandbox):
+            typed(sandbox, [RESTORE])
 
-        assert (house.root / "look.sqlite3.db").read_bytes().startswith(b"SQLite format 3")
+        assert (sandbox.root / "look.sqlite3.db").read_bytes().startswith(b"SQLite format 3")
 
 
 def test_every_command_of_day_by_day_succeeds() -> None:
-    with House(A_DAY) as house, supervised(house) as supervisor:
+    with Sandbox(A_DAY) as sandbox, supervised(sandbox) as supervisor:
         for job in "abc":
-            house.ask("run", job, "--wait")
-        house.says("run", "long")
-        until(lambda: [run["pid"] for run in raw_client.status(house)["runs"]])
+            sandbox.ask("run", job, "--wait")
+        sandbox.says("run", "long")
+        until(lambda: [run["pid"] for run in raw_client.status(sandbox)["runs"]])
         commands = DAY_BY_DAY.replace("cancel JOB", "cancel long").replace("JOB", "report")
 
-        printed = typed(house, [commands])
+        printed = typed(sandbox, [commands])
         supervisor.wait(LIMIT_S)
 
     assert supervisor.returncode == 0
@@ -119,7 +119,7 @@ def test_every_command_of_day_by_day_succeeds() -> None:
 
 
 @pytest.mark.parametrize("command", in_the_text())
-def test_a_command_in_the_text_is_one(served: House, command: str) -> None:
+def test_a_command_in_the_text_is_one(served: Sandbox, command: str) -> None:
     if command.startswith("curl") and shutil.which("curl") is None:
         pytest.skip("there is no curl")
     words, _, choice = COMPLETED.get(command, command).rpartition(" ")
@@ -129,16 +129,16 @@ def test_a_command_in_the_text_is_one(served: House, command: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[House]:
+def served() -> Iterator[Sandbox]:
     """The shipped jobs after a night, with a service that may be asked."""
-    with Webhook() as hook, House((ROOT / "jobs.yaml").read_text()) as house:
-        house.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
-        house.state = house.root / "var" / "state"
-        house.socket = house.state / "nightshift.sock"
-        house.environ["NIGHTSHIFT_STATE_DIR"] = str(house.state)
-        generate_catalogue(house)
-        house.says("run", "--all", "--local", "--yes", "--log-level", "error")
-        edited = house.config.read_text().replace('"0 2 * * *"', '"15 2 * * *"')
-        (house.root / "new.yaml").write_text(edited)
-        with supervised(house):
-            yield house
+    with Webhook() as hook, Sandbox((ROOT / "jobs.yaml").read_text()) as sandbox:
+        sandbox.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
+        sandbox.state = sandbox.root / "var" / "state"
+        sandbox.socket = sandbox.state / "nightshift.sock"
+        sandbox.environ["NIGHTSHIFT_STATE_DIR"] = str(sandbox.state)
+        generate_catalogue(sandbox)
+        sandbox.says("run", "--all", "--local", "--yes", "--log-level", "error")
+        edited = sandbox.config.read_text().replace('"0 2 * * *"', '"15 2 * * *"')
+        (sandbox.root / "new.yaml").write_text(edited)
+        with supervised(sandbox):
+            yield sandbox

@@ -10,7 +10,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
-from tests.acceptance.daemon import LIMIT_S, House, living, supervised
+from tests.acceptance.daemon import LIMIT_S, Sandbox, living, supervised
 from tests.acceptance.ledger_reader import MINUTE, missing, outcomes, rows
 from tests.waiting import until
 
@@ -30,37 +30,37 @@ class Desk(Clocked):
 
     def write(self, text: str) -> None:
         """As an editor does it: another file, renamed into the place."""
-        fresh = self.house.config.with_suffix(".new")
+        fresh = self.sandbox.config.with_suffix(".new")
         fresh.write_text(text)
-        fresh.replace(self.house.config)
+        fresh.replace(self.sandbox.config)
 
     def set(self, instant: datetime) -> None:
         """Set the clock; a request makes the service look at it, since SIGHUP would reload."""
         self.clock.set(f"{instant:%Y-%m-%d %H:%M:%S.%f}")
-        self.house.says("resume", "steady")
+        self.sandbox.says("resume", "steady")
 
     def until_on_time(self, job: str, slot: datetime) -> None:
         """Wait until the schedule has run it for this slot."""
-        until(lambda: outcomes(self.house, job).get(slot) == "success schedule")
+        until(lambda: outcomes(self.sandbox, job).get(slot) == "success schedule")
 
     def open_runs(self, job: str) -> list[int]:
-        return [run["id"] for run in raw_client.status(self.house)["runs"] if run["job"] == job]
+        return [run["id"] for run in raw_client.status(self.sandbox)["runs"] if run["job"] == job]
 
     def successes(self, job: str) -> int:
-        return list(outcomes(self.house, job).values()).count("success schedule")
+        return list(outcomes(self.sandbox, job).values()).count("success schedule")
 
     @property
     def error(self) -> str:
         """What `status` says of the file."""
-        return str(raw_client.status(self.house)["config"]["error"])
+        return str(raw_client.status(self.sandbox)["config"]["error"])
 
 
 @pytest.fixture
 def desk() -> Iterator[Desk]:
-    with House(JOBS) as house:
-        clock = Clock(house, "2026-02-09 01:59:01")
-        with supervised(house) as supervisor:
-            desk = Desk(house, clock, supervisor)
+    with Sandbox(JOBS) as sandbox:
+        clock = Clock(sandbox, "2026-02-09 01:59:01")
+        with supervised(sandbox) as supervisor:
+            desk = Desk(sandbox, clock, supervisor)
             desk.set(TWO - A_MOMENT)
             desk.until_on_time("steady", TWO)
             yield desk
@@ -71,7 +71,7 @@ def desk() -> Iterator[Desk]:
 
 def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(desk: Desk) -> None:
     desk.write(JOBS.replace(f'moved: {{{NOTE}, cron: "1 2', f'moved: {{{NOTE}, cron: "2 2'))
-    said = desk.house.json("reload")
+    said = desk.sandbox.json("reload")
     desk.set(TWO + MINUTE - A_MOMENT)
     desk.until_on_time("steady", TWO + MINUTE)
     desk.set(TWO + 2 * MINUTE - A_MOMENT)
@@ -80,64 +80,64 @@ def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(desk: Des
     (change,) = said["rescheduled"]
     assert change["job"] == "moved"
     assert (change["before"][11:16], change["after"][11:16]) == ("02:01", "02:02")
-    assert list(outcomes(desk.house, "moved")) == [TWO + 2 * MINUTE]
+    assert list(outcomes(desk.sandbox, "moved")) == [TWO + 2 * MINUTE]
 
 
 def test_a_rename_is_remove_and_add_and_names_the_slot_that_will_not_come(desk: Desk) -> None:
     desk.write(JOBS.replace("old-name", "new-name"))
-    said = desk.house.json("reload")
+    said = desk.sandbox.json("reload")
     desk.set(TWO + MINUTE - A_MOMENT)
     desk.until_on_time("new-name", TWO + MINUTE)
 
     assert (said["added"], said["removed"]) == (["new-name"], ["old-name"])
     assert [each["job"] for each in said["dropped_slots"]] == ["old-name"]
-    assert outcomes(desk.house, "old-name") == {}
+    assert outcomes(desk.sandbox, "old-name") == {}
 
 
 def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
     desk.write(BAD)
-    refused = desk.house.ask("reload")
+    refused = desk.sandbox.ask("reload")
     desk.set(TWO + MINUTE - A_MOMENT)
     desk.until_on_time("moved", TWO + MINUTE)
 
     assert refused.returncode == 2
     assert 'did you mean "cron"?' in refused.stderr
     assert desk.error
-    assert [each["kind"] for each in raw_client.status(desk.house)["incidents"]] == ["reload"]
+    assert [each["kind"] for each in raw_client.status(desk.sandbox)["incidents"]] == ["reload"]
 
     desk.write(JOBS)
-    desk.house.says("reload")
+    desk.sandbox.says("reload")
 
-    assert (desk.error, raw_client.status(desk.house)["incidents"]) == ("", [])
+    assert (desk.error, raw_client.status(desk.sandbox)["incidents"]) == ("", [])
 
 
 def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
-    with House(JOBS) as house:
-        Clock(house, "2026-02-09 01:59:43")
-        with supervised(house):
-            house.config.write_text(JOBS + f"  added: {{{NOTE}}}\n")
+    with Sandbox(JOBS) as sandbox:
+        Clock(sandbox, "2026-02-09 01:59:43")
+        with supervised(sandbox):
+            sandbox.config.write_text(JOBS + f"  added: {{{NOTE}}}\n")
 
-            until(lambda: raw_client.code(house, "/v1/jobs/added") == 200, within_s=15)
+            until(lambda: raw_client.code(sandbox, "/v1/jobs/added") == 200, within_s=15)
 
 
 def test_a_file_written_in_two_halves_is_taken_whole(desk: Desk) -> None:
     half = len(JOBS) // 2
     text = JOBS + f"  added: {{{NOTE}}}\n"
-    with open(desk.house.config, "w") as file:
+    with open(desk.sandbox.config, "w") as file:
         file.write(text[:half])
         file.flush()
         desk.supervisor.send_signal(signal.SIGHUP)
-        until(lambda: "steady" in desk.house.says("jobs"))
+        until(lambda: "steady" in desk.sandbox.says("jobs"))
         file.write(text[half:])
 
-    until(lambda: raw_client.code(desk.house, "/v1/jobs/added") == 200)
+    until(lambda: raw_client.code(desk.sandbox, "/v1/jobs/added") == 200)
 
-    assert rows(desk.house, "SELECT kind FROM incidents") == []
+    assert rows(desk.sandbox, "SELECT kind FROM incidents") == []
 
 
 def test_a_deleted_file_changes_nothing_and_may_come_back(desk: Desk) -> None:
-    desk.house.config.unlink()
-    refused = desk.house.ask("reload")
+    desk.sandbox.config.unlink()
+    refused = desk.sandbox.ask("reload")
     desk.set(TWO + MINUTE - A_MOMENT)
     desk.until_on_time("steady", TWO + MINUTE)
 
@@ -173,10 +173,10 @@ def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk, edits: int) -> N
             desk.set(last - A_MOMENT)
             desk.until_on_time("steady", last)
     desk.write(JOBS)
-    desk.house.says("reload")
+    desk.sandbox.says("reload")
 
     for job in ("steady", "load-0", "load-9"):
-        until(lambda job=job: missing(desk.house, job, TWO, last, MINUTE) == [])
+        until(lambda job=job: missing(desk.sandbox, job, TWO, last, MINUTE) == [])
         until(lambda job=job: not desk.open_runs(job))
         assert len(desk.ran(job)) == len(set(desk.ran(job)))
         assert len(desk.ran(job)) == desk.successes(job)
@@ -187,57 +187,57 @@ def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk, edits: int) -> N
 
 
 def test_the_last_good_text_carries_a_restart_but_not_a_strict_one() -> None:
-    with House(f"jobs:\n{STEADY}") as house:
-        with supervised(house):
-            house.config.write_text(BAD)
-            assert house.ask("reload").returncode == 2
-        with supervised(house):
-            said = raw_client.status(house)
+    with Sandbox(f"jobs:\n{STEADY}") as sandbox:
+        with supervised(sandbox):
+            sandbox.config.write_text(BAD)
+            assert sandbox.ask("reload").returncode == 2
+        with supervised(sandbox):
+            said = raw_client.status(sandbox)
 
         assert [job["name"] for job in said["jobs"]] == ["steady"]
         assert [each["kind"] for each in said["incidents"]] == ["reload"]
-        assert "refused" in Path(house.root, "log").read_text()
-        assert house.refuses("start", "--strict")[0] == 2
+        assert "refused" in Path(sandbox.root, "log").read_text()
+        assert sandbox.refuses("start", "--strict")[0] == 2
 
 
 def test_a_wish_to_reload_that_comes_during_the_start_does_no_harm() -> None:
-    with House(f"jobs:\n{STEADY}") as house, open(house.root / "log", "w") as log:
-        supervisor = house.begin("start", stdout=log, stderr=log)
-        until((house.state / "lock").exists)
+    with Sandbox(f"jobs:\n{STEADY}") as sandbox, open(sandbox.root / "log", "w") as log:
+        supervisor = sandbox.begin("start", stdout=log, stderr=log)
+        until((sandbox.state / "lock").exists)
 
         supervisor.send_signal(signal.SIGHUP)
 
-        until(lambda: raw_client.is_healthy(house))
-        house.says("stop")
+        until(lambda: raw_client.is_healthy(sandbox))
+        sandbox.says("stop")
         assert supervisor.wait(LIMIT_S) == 0
 
 
 def test_an_open_run_of_a_job_that_is_removed_finishes_and_its_waiting_one_is_cancelled() -> None:
     text = "jobs:\n  long: {command: 'read line < fifo', overlap: queue}\n"
-    with living(text + "  other: {command: ['true']}\n") as house:
-        subprocess.run(["mkfifo", house.root / "fifo"], check=True)
-        first, second = (house.json("run", "long")["runs"][0] for _ in range(2))
-        house.config.write_text("jobs:\n  other: {command: ['true']}\n")
-        house.says("reload")
-        Path(house.root, "fifo").write_text("go on\n")
+    with living(text + "  other: {command: ['true']}\n") as sandbox:
+        subprocess.run(["mkfifo", sandbox.root / "fifo"], check=True)
+        first, second = (sandbox.json("run", "long")["runs"][0] for _ in range(2))
+        sandbox.config.write_text("jobs:\n  other: {command: ['true']}\n")
+        sandbox.says("reload")
+        Path(sandbox.root, "fifo").write_text("go on\n")
 
-        until(lambda: raw_client.run(house, first)["state"] == "success")
-        assert raw_client.run(house, second)["state"] == "cancelled"
-        assert "removed from jobs.yaml" in house.says("history", "-n", "5")
+        until(lambda: raw_client.run(sandbox, first)["state"] == "success")
+        assert raw_client.run(sandbox, second)["state"] == "cancelled"
+        assert "removed from jobs.yaml" in sandbox.says("history", "-n", "5")
 
 
 def test_what_waits_for_the_next_start_is_said_before_and_after_a_reload(desk: Desk) -> None:
     desk.write(f"metrics: 127.0.0.1:9\napi: {{socket_mode: 0660}}\n{JOBS}")
-    foretold = desk.house.says("check")
-    said = desk.house.says("reload")
-    answer = desk.house.json("reload")
+    foretold = desk.sandbox.says("check")
+    said = desk.sandbox.says("reload")
+    answer = desk.sandbox.json("reload")
     desk.write(JOBS)
-    back = desk.house.json("reload")
+    back = desk.sandbox.json("reload")
 
     assert "later        metrics: takes effect at the next start" in foretold
     assert "later        api: takes effect at the next start" in said
     assert "later        metrics: takes effect at the next start" in said
     assert answer["at_next_start"] == ["api", "metrics"]
     assert back["at_next_start"] == []
-    log = (desk.house.root / "log").read_text()
+    log = (desk.sandbox.root / "log").read_text()
     assert log.count("metrics of jobs.yaml takes effect at the next start") == 2

@@ -2,22 +2,22 @@
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.doc_pages import ROOT, blocks, generate_catalogue, typed
 
 
 @pytest.fixture
-def house():
-    with House((ROOT / "jobs.yaml").read_text()) as made:
+def sandbox():
+    with Sandbox((ROOT / "jobs.yaml").read_text()) as made:
         generate_catalogue(made)
         yield made
 
 
-def test_every_command_of_the_restore_runbook_succeeds(house):
-    house.says("run", "--all", "--local", "--yes", "--log-level", "error")
+def test_every_command_of_the_restore_runbook_succeeds(sandbox):
+    sandbox.says("run", "--all", "--local", "--yes", "--log-level", "error")
 
-    with supervised(house):
-        printed = typed(house, blocks("docs/restore.md", "sh"))
+    with supervised(sandbox):
+        printed = typed(sandbox, blocks("docs/restore.md", "sh"))
 
     assert "verified" in printed
     assert "\n1000\n" in printed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.secret_forms import FORMS, SECRETS, leaks
 from tests.waiting import until
 from tests.webhook import Webhook
@@ -52,21 +52,23 @@ def hook() -> Iterator[Webhook]:
 
 
 @pytest.fixture(scope="module")
-def house(hook: Webhook) -> Iterator[House]:
-    with House(JOBS) as house:
+def sandbox(hook: Webhook) -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
         texts = [form(secret) for secret in SECRETS for form in FORMS.values()]
         named = {f"SECRET_{number}": secret for number, secret in enumerate(SECRETS)}
-        house.environ |= {"HOOK": hook.url, "FILE_TOKEN": f"/nowhere/{SECRETS[0]}", **named}
-        house.environ["TEXTS"] = json.dumps(texts)
-        Path(house.root, "leaking.py").write_text(WORKERS)
-        with supervised(house):
+        sandbox.environ |= {"HOOK": hook.url, "FILE_TOKEN": f"/nowhere/{SECRETS[0]}", **named}
+        sandbox.environ["TEXTS"] = json.dumps(texts)
+        Path(sandbox.root, "leaking.py").write_text(WORKERS)
+        with supervised(sandbox):
             for job in ("leak", "fail", "missing"):
-                house.ask("run", job, "--wait")
-            house.ask("run", "given", "--set", f"token={NUMBER}", "--set", "api_key=swordfish-42")
-            until(lambda: len(house.json("history")["runs"]) == 4)
-            until(lambda: not house.json("status")["runs"], within_s=20)
+                sandbox.ask("run", job, "--wait")
+            sandbox.ask(
+                "run", "given", "--set", f"token={NUMBER}", "--set", "api_key=swordfish-42"
+            )
+            until(lambda: len(sandbox.json("history")["runs"]) == 4)
+            until(lambda: not sandbox.json("status")["runs"], within_s=20)
             until(lambda: len(hook.calls) >= 3, within_s=20)
-            yield house
+            yield sandbox
 
 
 def has_none(text: str) -> None:
@@ -86,21 +88,21 @@ def has_none(text: str) -> None:
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_no_answer_gives_a_secret_away(house, words):
-    said = house.ask(*words)
+def test_no_answer_gives_a_secret_away(sandbox, words):
+    said = sandbox.ask(*words)
 
     assert "***" in said.stdout or words[0] in ("status", "history", "check", "jobs", "show")
     has_none(said.stdout + said.stderr)
 
 
-def test_the_log_of_the_service_gives_none_away(house):
-    has_none((house.root / "log").read_text())
+def test_the_log_of_the_service_gives_none_away(sandbox):
+    has_none((sandbox.root / "log").read_text())
 
 
-def test_metrics_give_none_away(house):
+def test_metrics_give_none_away(sandbox):
     connection = http.client.HTTPConnection("nightshift")
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(house.socket))
+    connection.sock.connect(str(sandbox.socket))
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
 
@@ -108,7 +110,7 @@ def test_metrics_give_none_away(house):
     has_none(text)
 
 
-def test_alerts_give_none_away(house, hook):
+def test_alerts_give_none_away(sandbox, hook):
     bodies = [call.body for call in hook.calls]
 
     assert any("***" in body for body in bodies)
@@ -116,9 +118,9 @@ def test_alerts_give_none_away(house, hook):
         has_none(body)
 
 
-def test_no_file_at_rest_gives_one_away(house):
+def test_no_file_at_rest_gives_one_away(sandbox):
     """But the raw output of runs and the definitions, which docs/security.md names."""
-    found = [path for path in house.state.rglob("*") if path.is_file()]
+    found = [path for path in sandbox.state.rglob("*") if path.is_file()]
     kept = [path for path in found if path.parent.name not in ("runs", "cache", "tmp")]
 
     assert any(path.name.startswith("ledger") for path in kept)
@@ -126,12 +128,12 @@ def test_no_file_at_rest_gives_one_away(house):
         has_none(path.read_bytes().decode(errors="replace"))
 
 
-def test_a_mistake_quotes_no_secret(house):
-    file = house.root / "bad.yaml"
+def test_a_mistake_quotes_no_secret(sandbox):
+    file = sandbox.root / "bad.yaml"
     file.write_text(BAD)
 
     tokens = {"A_TOKEN": SECRETS[0] * 3, "B_TOKEN": SECRETS[1], "C_TOKEN": "k" * 99}
-    said = house.ask("check", str(file), **tokens)
+    said = sandbox.ask("check", str(file), **tokens)
 
     assert said.returncode == 2
     assert "***" in said.stderr + said.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 from tests.webhook import Webhook
 
@@ -38,17 +38,17 @@ SECRET = "correct horse"
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        Path(house.root, "house.py").write_text(WORKERS)
-        Path(house.root, "secret").write_text(SECRET)
-        with supervised(house):
-            yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        Path(sandbox.root, "house.py").write_text(WORKERS)
+        Path(sandbox.root, "secret").write_text(SECRET)
+        with supervised(sandbox):
+            yield sandbox
 
 
-def test_nothing_of_the_state_is_open_to_others(house):
-    house.says("run", "secret", "--wait")
-    found = [house.state, *house.state.rglob("*")]
+def test_nothing_of_the_state_is_open_to_others(sandbox):
+    sandbox.says("run", "secret", "--wait")
+    found = [sandbox.state, *sandbox.state.rglob("*")]
 
     open_to_others = {str(path) for path in found if stat.S_IMODE(path.lstat().st_mode) & 0o077}
 
@@ -56,26 +56,26 @@ def test_nothing_of_the_state_is_open_to_others(house):
     assert open_to_others == set()
 
 
-def test_a_job_has_no_descriptor_of_the_ledger_or_the_socket(house):
+def test_a_job_has_no_descriptor_of_the_ledger_or_the_socket(sandbox):
     for job in ("look", "look-too"):
-        house.says("run", job, "--wait")
-        said = house.says("logs", job)
+        sandbox.says("run", job, "--wait")
+        said = sandbox.says("logs", job)
 
         assert "/dev/null" in said
-        assert str(house.state) not in said.replace(str(house.state / "tmp"), "")
+        assert str(sandbox.state) not in said.replace(str(sandbox.state / "tmp"), "")
         assert "ledger" not in said
 
 
-def test_a_worker_has_no_socket_of_its_keeper(house):
-    house.says("run", "look", "--wait")
+def test_a_worker_has_no_socket_of_its_keeper(sandbox):
+    sandbox.says("run", "look", "--wait")
 
-    links = json.loads(house.says("logs", "look").strip())
+    links = json.loads(sandbox.says("logs", "look").strip())
 
     assert [link for link in links if link.startswith(("socket:", "anon_inode:"))] == []
 
 
-def test_no_tcp_port_is_opened(house):
-    pid = house.json("status")["pid"]
+def test_no_tcp_port_is_opened(sandbox):
+    pid = sandbox.json("status")["pid"]
     sockets = {os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir()}
     tcp = Path(f"/proc/{pid}/net/tcp").read_text() + Path(f"/proc/{pid}/net/tcp6").read_text()
 
@@ -87,43 +87,43 @@ def test_no_tcp_port_is_opened(house):
     assert inodes & sockets == set()
 
 
-def test_every_request_is_kept_with_the_uid_and_pid_of_who_asked(house):
-    house.says("run", "look", "--wait")
+def test_every_request_is_kept_with_the_uid_and_pid_of_who_asked(sandbox):
+    sandbox.says("run", "look", "--wait")
 
-    newest = house.json("history", "--actions")["actions"][0]
+    newest = sandbox.json("history", "--actions")["actions"][0]
 
     assert newest["peer"]["uid"] == os.getuid()
     assert newest["peer"]["pid"] > 0
 
 
-def test_a_secret_file_is_masked_where_it_is_shown(house):
-    house.says("run", "secret", "--wait")
+def test_a_secret_file_is_masked_where_it_is_shown(sandbox):
+    sandbox.says("run", "secret", "--wait")
 
-    assert house.says("logs", "secret").strip() == "***"
-    assert SECRET not in house.says("show", "secret", "--env")
-    assert SECRET not in (house.root / "log").read_text()
+    assert sandbox.says("logs", "secret").strip() == "***"
+    assert SECRET not in sandbox.says("show", "secret", "--env")
+    assert SECRET not in (sandbox.root / "log").read_text()
     # As the page says: the file itself holds what the job printed.
-    runs = [path.read_text() for path in (house.state / "runs").iterdir()]
+    runs = [path.read_text() for path in (sandbox.state / "runs").iterdir()]
     assert any(SECRET in text for text in runs)
 
 
-def test_a_secret_in_the_words_of_a_worker_is_not_even_kept(house):
-    house.ask("run", "leak", "--wait")
+def test_a_secret_in_the_words_of_a_worker_is_not_even_kept(sandbox):
+    sandbox.ask("run", "leak", "--wait")
 
-    assert "refused with ***" in house.says("explain", "leak")
-    kept = [(house.state / f"ledger.sqlite3{end}").read_bytes() for end in ("", "-wal")]
+    assert "refused with ***" in sandbox.says("explain", "leak")
+    kept = [(sandbox.state / f"ledger.sqlite3{end}").read_bytes() for end in ("", "-wal")]
     assert SECRET.encode() not in b"".join(kept)
 
 
-def test_a_secret_given_with_a_run_reaches_the_worker_and_is_kept_nowhere(house):
+def test_a_secret_given_with_a_run_reaches_the_worker_and_is_kept_nowhere(sandbox):
     given = "swordfish-42"
-    house.ask("run", "leak", "--set", f"token={given}", "--wait")
-    told = [house.says(*words) for words in (("explain", "leak"), ("incidents",), ("status",))]
+    sandbox.ask("run", "leak", "--set", f"token={given}", "--wait")
+    told = [sandbox.says(*words) for words in (("explain", "leak"), ("incidents",), ("status",))]
 
-    kept = [(house.state / f"ledger.sqlite3{end}").read_bytes() for end in ("", "-wal")]
-    assert (house.root / "given").read_text() == given
+    kept = [(sandbox.state / f"ledger.sqlite3{end}").read_bytes() for end in ("", "-wal")]
+    assert (sandbox.root / "given").read_text() == given
     assert "refused with ***" in told[0]
-    for text in (*told, (house.root / "log").read_text()):
+    for text in (*told, (sandbox.root / "log").read_text()):
         assert given not in text
     assert given.encode() not in b"".join(kept)
     assert b'{"token":"***"}' in b"".join(kept)
@@ -138,23 +138,23 @@ notify: {slack: "${HOOK}"}
 heartbeat: "${HOOK}&self"
 jobs: {a: {command: "exit 3", heartbeat: "${HOOK}&a"}}
 """
-    with Webhook() as hook, House(jobs) as house:
+    with Webhook() as hook, Sandbox(jobs) as sandbox:
         # Both parts that whoever knows may call it with; the server repeats them.
-        house.environ["HOOK"] = f"{hook.url}?token=open-barley"
+        sandbox.environ["HOOK"] = f"{hook.url}?token=open-barley"
         echo = f"unknown {ECHO}?token=open-barley".encode()
         for _ in range(9):
             hook.answers(404, body=echo)
-        with supervised(house):
-            house.ask("run", "a", "--wait")
+        with supervised(sandbox):
+            sandbox.ask("run", "a", "--wait")
             until(lambda: hook.waiting < 7)
             said = [
-                house.ask("notify", "--test"),
-                house.ask("doctor"),
-                house.ask("doctor", "--json"),
+                sandbox.ask("notify", "--test"),
+                sandbox.ask("doctor"),
+                sandbox.ask("doctor", "--json"),
             ]
-            said += [house.ask("status"), house.ask("show", "a"), house.ask("incidents")]
+            said += [sandbox.ask("status"), sandbox.ask("show", "a"), sandbox.ask("incidents")]
         texts = [each.stdout + each.stderr for each in said]
-        texts.append((house.root / "log").read_text())
+        texts.append((sandbox.root / "log").read_text())
 
     assert "did not arrive: 127.0.0.1 answered 404" in texts[0]
     assert "127.0.0.1" in texts[1]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.manager_socket import ManagerSocket
 from tests.waiting import until
 
@@ -37,57 +37,57 @@ class Manager:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, house: House) -> Iterator[Manager]:
-    address = str(house.root / "notify")
+def manager(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Manager]:
+    address = str(sandbox.root / "notify")
     if request.param == "abstract":
-        address = f"@{house.root.name}"
-    house.environ["NOTIFY_SOCKET"] = address
+        address = f"@{sandbox.root.name}"
+    sandbox.environ["NOTIFY_SOCKET"] = address
     with ManagerSocket(address) as socket:
         yield Manager(socket)
 
 
-def test_it_is_ready_when_the_socket_answers_and_says_so_once(house, manager):
-    with supervised(house) as process:
+def test_it_is_ready_when_the_socket_answers_and_says_so_once(sandbox, manager):
+    with supervised(sandbox) as process:
         until(lambda: manager.heard("READY"))
 
-        assert house.ask("status").returncode == 0
+        assert sandbox.ask("status").returncode == 0
         assert manager.heard("READY") == ["1"]
         assert manager.heard("MAINPID") == [str(process.pid)]
         assert manager.heard("STATUS") == ["3 jobs, 0 running, 0 pending"]
         assert manager.heard("WATCHDOG") == []
 
 
-def test_who_cannot_start_is_never_ready(house, manager):
-    house.config.write_text("jobs: {}\n")
+def test_who_cannot_start_is_never_ready(sandbox, manager):
+    sandbox.config.write_text("jobs: {}\n")
 
-    house.refuses("start")
+    sandbox.refuses("start")
 
     assert manager.heard("READY") == []
 
 
 @pytest.mark.parametrize("text", [JOBS + "  new: {command: ['true']}\n", "jobs: {}\n"])
-def test_a_reload_begins_and_ends_also_when_it_is_refused(house, manager, text):
-    with supervised(house):
+def test_a_reload_begins_and_ends_also_when_it_is_refused(sandbox, manager, text):
+    with supervised(sandbox):
         until(lambda: manager.heard("READY"))
         manager.forget()
-        house.config.write_text(text)
-        house.ask("reload")
+        sandbox.config.write_text(text)
+        sandbox.ask("reload")
 
         until(lambda: manager.heard("READY"))
         assert manager.heard("RELOADING") == ["1"]
         assert int(manager.heard("MONOTONIC_USEC")[0]) > 0
 
 
-def test_stopping_is_said_before_the_grace_begins(house, manager):
-    with supervised(house, "--shutdown-grace", "60s") as process:
-        house.says("run", "deaf")
-        until(lambda: "up" in house.ask("logs", "deaf").stdout)
+def test_stopping_is_said_before_the_grace_begins(sandbox, manager):
+    with supervised(sandbox, "--shutdown-grace", "60s") as process:
+        sandbox.says("run", "deaf")
+        until(lambda: "up" in sandbox.ask("logs", "deaf").stdout)
         process.send_signal(signal.SIGTERM)
 
         until(lambda: manager.heard("STOPPING"))
@@ -97,11 +97,11 @@ def test_stopping_is_said_before_the_grace_begins(house, manager):
     assert manager.heard("STOPPING") == ["1"]
 
 
-def test_a_drain_is_no_stop_until_it_is_over(house, manager):
-    with supervised(house) as process:
-        house.says("run", "sleeper")
-        stopping = house.begin("stop", "--drain", "1h")
-        until(lambda: house.json("status")["runs"][0]["state"] == "running")
+def test_a_drain_is_no_stop_until_it_is_over(sandbox, manager):
+    with supervised(sandbox) as process:
+        sandbox.says("run", "sleeper")
+        stopping = sandbox.begin("stop", "--drain", "1h")
+        until(lambda: sandbox.json("status")["runs"][0]["state"] == "running")
 
         assert manager.heard("STOPPING") == []
         process.send_signal(signal.SIGTERM)
@@ -110,9 +110,9 @@ def test_a_drain_is_no_stop_until_it_is_over(house, manager):
         stopping.communicate(timeout=10)
 
 
-def test_a_stopped_loop_says_no_more_that_it_is_alive(house, manager):
-    house.environ["WATCHDOG_USEC"] = "600000"  # a word each 0.2 s
-    with supervised(house) as process:
+def test_a_stopped_loop_says_no_more_that_it_is_alive(sandbox, manager):
+    sandbox.environ["WATCHDOG_USEC"] = "600000"  # a word each 0.2 s
+    with supervised(sandbox) as process:
         until(lambda: len(manager.heard("WATCHDOG")) > 3)
 
         process.send_signal(signal.SIGSTOP)
@@ -123,18 +123,18 @@ def test_a_stopped_loop_says_no_more_that_it_is_alive(house, manager):
         until(lambda: manager.heard("WATCHDOG"))
 
 
-def test_jobs_cannot_speak_in_its_name(house, manager):
-    house.environ |= {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
-    with supervised(house):
-        house.says("run", "variables", "--wait")
+def test_jobs_cannot_speak_in_its_name(sandbox, manager):
+    sandbox.environ |= {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
+    with supervised(sandbox):
+        sandbox.says("run", "variables", "--wait")
 
-        assert house.says("logs", "variables").strip().endswith("none of them")
+        assert sandbox.says("logs", "variables").strip().endswith("none of them")
 
 
-def test_a_socket_that_is_none_is_named_in_the_log_and_keeps_nothing_from_running(house):
-    house.environ["NOTIFY_SOCKET"] = str(house.root / "nobody")
-    with supervised(house):
-        log = house.root / "log"
+def test_a_socket_that_is_none_is_named_in_the_log_and_keeps_nothing_from_running(sandbox):
+    sandbox.environ["NOTIFY_SOCKET"] = str(sandbox.root / "nobody")
+    with supervised(sandbox):
+        log = sandbox.root / "log"
 
         until(lambda: "No such file" in log.read_text())
         assert log.read_text().count("the service manager is not told") == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 from tests.workers.catalogue_folder import execute
 
 ROOT = Path(__file__).parents[2]
@@ -16,39 +16,39 @@ DATABASE = "var/pokemon-data.sqlite3.db"
 
 
 @pytest.fixture
-def house():
-    with House((ROOT / "jobs.yaml").read_text()) as made:
+def sandbox():
+    with Sandbox((ROOT / "jobs.yaml").read_text()) as made:
         generate = [sys.executable, ROOT / "scripts" / "generate-catalogue", "var/catalogue"]
         subprocess.run(generate, cwd=made.root, check=True, capture_output=True)
         made.says("run", "--all", "--local", "--yes", "--log-level", "error")
         yield made
 
 
-def ran(house, *jobs):
+def ran(sandbox, *jobs):
     """Exit status and output of these jobs, run now."""
-    told = house.ask("run", *jobs, "--local", "--yes")
+    told = sandbox.ask("run", *jobs, "--local", "--yes")
     return told.returncode, told.stdout + told.stderr
 
 
-def test_a_fresh_clone_is_healthy_and_no_postgres_is_looked_for(house):
-    status, told = ran(house, "database-health-check")
+def test_a_fresh_clone_is_healthy_and_no_postgres_is_looked_for(sandbox):
+    status, told = ran(sandbox, "database-health-check")
 
     assert status == 0
     assert "score=100 word=healthy" in told
 
 
-def test_damage_fails_the_checks_and_says_what_it_is(house):
-    execute(house.root / DATABASE, ORPHANS)
+def test_damage_fails_the_checks_and_says_what_it_is(sandbox):
+    execute(sandbox.root / DATABASE, ORPHANS)
 
-    status, told = ran(house, "validate-data-integrity")
+    status, told = ran(sandbox, "validate-data-integrity")
 
     assert status == 1
     assert "cards without their set: " in told
     assert "attempt 2" not in told
 
 
-def test_a_short_set_is_a_warning_in_the_cause(house):
-    status, told = ran(house, "validate-data-integrity")
+def test_a_short_set_is_a_warning_in_the_cause(sandbox):
+    status, told = ran(sandbox, "validate-data-integrity")
 
     assert status == 0
     assert "success in" in told
@@ -58,19 +58,19 @@ def test_a_short_set_is_a_warning_in_the_cause(house):
 @pytest.mark.parametrize(
     ("name", "value"), [("POSTGRES_DSN", "host=/nowhere"), ("POSTGRES_HOST", "/nowhere")]
 )
-def test_a_postgres_that_is_away_is_seen_where_one_is_in_use(house, name, value):
-    house.environ |= {name: value, "REPLICATION_ENABLED": "true"}
+def test_a_postgres_that_is_away_is_seen_where_one_is_in_use(sandbox, name, value):
+    sandbox.environ |= {name: value, "REPLICATION_ENABLED": "true"}
 
-    status, told = ran(house, "database-health-check")
+    status, told = ran(sandbox, "database-health-check")
 
     assert status == 0
     assert "PostgreSQL does not answer" in told
     assert "score=90 word=degraded" in told
 
 
-def test_postgres_is_found_by_the_names_of_its_users(house, postgres):
+def test_postgres_is_found_by_the_names_of_its_users(sandbox, postgres):
     parts = conninfo_to_dict(postgres)
-    house.environ |= {
+    sandbox.environ |= {
         "REPLICATION_ENABLED": "true",
         "POSTGRES_HOST": str(parts["host"]),
         "POSTGRES_PORT": str(parts.get("port", 5432)),
@@ -79,15 +79,15 @@ def test_postgres_is_found_by_the_names_of_its_users(house, postgres):
         "POSTGRES_DB": str(parts["dbname"]),
     }
 
-    status, told = ran(house, "database-health-check")
+    status, told = ran(sandbox, "database-health-check")
 
     assert status == 0
     assert "replication has never committed" in told
 
 
-def test_libpqs_own_names_do_as_well(house, postgres):
+def test_libpqs_own_names_do_as_well(sandbox, postgres):
     parts = conninfo_to_dict(postgres)
-    house.environ |= {
+    sandbox.environ |= {
         "REPLICATION_ENABLED": "true",
         "PGHOST": str(parts["host"]),
         "PGUSER": str(parts["user"]),
@@ -95,7 +95,7 @@ def test_libpqs_own_names_do_as_well(house, postgres):
         "PGDATABASE": str(parts["dbname"]),
     }
 
-    assert "replication has never committed" in ran(house, "database-health-check")[1]
+    assert "replication has never committed" in ran(sandbox, "database-health-check")[1]
 
 
 ELSEWHERE = [
@@ -110,9 +110,12 @@ ELSEWHERE = [
 def test_the_names_of_database_and_copies_reach_the_rounds(job, words):
     # No retry: what is told of one attempt is enough.
     jobs = (ROOT / "jobs.yaml").read_text().replace("retries: 1", "retries: 0")
-    with House(jobs) as house:
-        house.environ |= {"DATABASE_PATH": "elsewhere/cards.db", "BACKUP_DIR": "elsewhere/copies"}
+    with Sandbox(jobs) as sandbox:
+        sandbox.environ |= {
+            "DATABASE_PATH": "elsewhere/cards.db",
+            "BACKUP_DIR": "elsewhere/copies",
+        }
 
-        status, told = ran(house, job)
+        status, told = ran(sandbox, job)
 
     assert (status, words in told) == (1, True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.daemon import NIGHTSHIFT, House, living
+from tests.acceptance.daemon import NIGHTSHIFT, Sandbox, living
 from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(
@@ -23,17 +23,17 @@ MANY = "max_concurrent: 40\njobs:\n" + "".join(
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    with House("jobs:\n  a: {command: 'true'}\n") as house:
-        yield house
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox("jobs:\n  a: {command: 'true'}\n") as sandbox:
+        yield sandbox
 
 
-def refused(house: House, limit: str) -> tuple[int, str]:
+def refused(sandbox: Sandbox, limit: str) -> tuple[int, str]:
     """Exit status and standard error of a start under a limit, such as `--nofile=16:16`."""
     done = subprocess.run(
         ["prlimit", limit, *NIGHTSHIFT, "start"],
-        cwd=house.root,
-        env=house.environ,
+        cwd=sandbox.root,
+        env=sandbox.environ,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -43,62 +43,62 @@ def refused(house: House, limit: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def refused_without_processes(house: House) -> tuple[int, str]:
+def refused_without_processes(sandbox: Sandbox) -> tuple[int, str]:
     """The same where no process and no thread may be started."""
     if os.geteuid() != 0:
-        return refused(house, "--nproc=0:0")
+        return refused(sandbox, "--nproc=0:0")
     # The kernel lets root start as many as it likes.
-    for path in (house.root, house.config):
+    for path in (sandbox.root, sandbox.config):
         os.chown(path, UNUSED_UID, UNUSED_UID)
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))
     try:
-        done = house.ask("start", uid=UNUSED_UID)
+        done = sandbox.ask("start", uid=UNUSED_UID)
     finally:
         resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
     return done.returncode, done.stderr
 
 
-def test_a_start_with_too_few_open_files_is_refused(house: House) -> None:
-    status, said = refused(house, "--nofile=16:16")
+def test_a_start_with_too_few_open_files_is_refused(sandbox: Sandbox) -> None:
+    status, said = refused(sandbox, "--nofile=16:16")
 
     assert status == 2
     assert "at most 16 files may be open, expected 32 or more" in said
     assert "hint: raise ulimit -n" in said
 
 
-def test_a_start_that_may_not_start_a_process_says_so_in_one_line(house: House) -> None:
-    status, said = refused_without_processes(house)
+def test_a_start_that_may_not_start_a_process_says_so_in_one_line(sandbox: Sandbox) -> None:
+    status, said = refused_without_processes(sandbox)
 
     assert status == 1
-    assert f"start over {house.state}: " in said
+    assert f"start over {sandbox.state}: " in said
     assert "raise ulimit -u" in said
 
 
 @pytest.mark.timeout(180)
 def test_with_few_open_files_runs_fail_by_name_and_requests_are_answered_again() -> None:
-    with House(MANY) as house:
+    with Sandbox(MANY) as sandbox:
         limits = ("prlimit", "--nofile=32:32")
-        log = house.root / "log"
+        log = sandbox.root / "log"
         with open(log, "w") as written:
             service = subprocess.Popen(
                 [*limits, *NIGHTSHIFT, "start"],
-                cwd=house.root,
-                env=house.environ,
+                cwd=sandbox.root,
+                env=sandbox.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=written,
                 stderr=written,
             )
         try:
-            until(lambda: house.ask("healthcheck").returncode == 0, within_s=30)
+            until(lambda: sandbox.ask("healthcheck").returncode == 0, within_s=30)
             for number in range(40):
                 if "Too many open files" in log.read_text():
                     break
-                house.ask("run", f"job-{number}")
-            (house.root / "end").touch()
+                sandbox.ask("run", f"job-{number}")
+            (sandbox.root / "end").touch()
 
             until(lambda: "Too many open files" in log.read_text(), within_s=30)
-            until(lambda: house.json("status")["runs"] == [], within_s=30)
+            until(lambda: sandbox.json("status")["runs"] == [], within_s=30)
         finally:
             service.terminate()
             service.wait(30)
@@ -108,10 +108,10 @@ def test_with_few_open_files_runs_fail_by_name_and_requests_are_answered_again()
 
 
 def test_who_asks_while_the_socket_is_gone_is_told_who_holds_the_folder() -> None:
-    with living("jobs:\n  a: {command: 'true'}\n") as house:
-        house.socket.unlink()
+    with living("jobs:\n  a: {command: 'true'}\n") as sandbox:
+        sandbox.socket.unlink()
 
-        status, said = house.refuses("status")
+        status, said = sandbox.refuses("status")
 
     assert status == 3
     assert "though one holds its folder (host " in " ".join(said.split())

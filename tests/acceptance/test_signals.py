@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.acceptance.daemon import LIMIT_S, House
+from tests.acceptance.daemon import LIMIT_S, Sandbox
 
 # A service whose loop is woken, and which gets a SIGTERM as `once` makes its call number N.
 STRUCK = """
@@ -53,8 +53,8 @@ def test_a_sigterm_at_any_step_of_the_loop_is_heeded_at_once_or_wakes_it_again()
 
 
 def _struck_at(step: int) -> str:
-    with House("jobs:\n  yearly: {command: [true], cron: '0 0 1 1 *'}\n") as house:
-        command = [sys.executable, "-c", STRUCK, house.config, house.state, str(step)]
+    with Sandbox("jobs:\n  yearly: {command: [true], cron: '0 0 1 1 *'}\n") as sandbox:
+        command = [sys.executable, "-c", STRUCK, sandbox.config, sandbox.state, str(step)]
         done = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 
 # A module that leaves a daemon at each import: in a session of its own, twice forked, and
@@ -35,21 +35,21 @@ def work(params, report):
 
 
 @pytest.fixture(params=["plain", "bare"])
-def house(request: pytest.FixtureRequest) -> Iterator[House]:
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     name = f"{request.param}_daemon"
     jobs = f"jobs:\n  a: {{worker: '{name}:work'}}\n"
     jobs += f"  b: {{worker: '{name}:work', python: {sys.executable}}}\n"
-    with House(jobs) as house:
-        Path(house.root, f"{name}.py").write_text(DAEMON)
-        yield house
+    with Sandbox(jobs) as sandbox:
+        Path(sandbox.root, f"{name}.py").write_text(DAEMON)
+        yield sandbox
 
 
-def daemons(house: House) -> list[int]:
-    return [int(pid) for pid in Path(house.root, "pids").read_text().split()]
+def daemons(sandbox: Sandbox) -> list[int]:
+    return [int(pid) for pid in Path(sandbox.root, "pids").read_text().split()]
 
 
-def living(house: House) -> list[int]:
-    return [pid for pid in daemons(house) if _lives(pid)]
+def living(sandbox: Sandbox) -> list[int]:
+    return [pid for pid in daemons(sandbox) if _lives(pid)]
 
 
 def _lives(pid: int) -> bool:
@@ -60,20 +60,20 @@ def _lives(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("verb", ["check", "doctor"])
-def test_a_command_leaves_no_daemon_of_a_module(house: House, verb: str) -> None:
-    house.ask(verb)
+def test_a_command_leaves_no_daemon_of_a_module(sandbox: Sandbox, verb: str) -> None:
+    sandbox.ask(verb)
 
-    assert daemons(house)
-    assert living(house) == []
+    assert daemons(sandbox)
+    assert living(sandbox) == []
 
 
-def test_a_start_and_a_reload_leave_no_daemon_of_a_module(house: House) -> None:
-    with supervised(house):
-        at_the_start = daemons(house)
-        assert living(house) == []
+def test_a_start_and_a_reload_leave_no_daemon_of_a_module(sandbox: Sandbox) -> None:
+    with supervised(sandbox):
+        at_the_start = daemons(sandbox)
+        assert living(sandbox) == []
 
-        house.says("reload")
+        sandbox.says("reload")
 
-        until(lambda: len(daemons(house)) > len(at_the_start))
-        until(lambda: living(house) == [])
-        assert os.path.exists(house.socket)
+        until(lambda: len(daemons(sandbox)) > len(at_the_start))
+        until(lambda: living(sandbox) == [])
+        assert os.path.exists(sandbox.socket)

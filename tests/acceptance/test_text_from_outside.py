@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.acceptance.daemon import NIGHTSHIFT, House, supervised
+from tests.acceptance.daemon import NIGHTSHIFT, Sandbox, supervised
 from tests.waiting import until
 
 JOBS = """
@@ -41,19 +41,19 @@ ODD = b"caf\xe9"
 
 
 @pytest.fixture
-def house():
-    with House(JOBS) as made:
+def sandbox():
+    with Sandbox(JOBS) as made:
         (made.root / "odd.py").write_text(WORKERS)
         made.environ["ODD_TOKEN"] = os.fsdecode(b"s\xe9cret-token")
         made.environ["ODD"] = os.fsdecode(ODD)
         yield made
 
 
-def test_a_worker_may_say_any_text_by_every_way(house):
-    with supervised(house):
-        until(lambda: {"success", "failed"} == {run["state"] for run in _runs(house)})
-        runs = {run["job"]: run for run in house.json("history")["runs"]}
-        house.says("run", "fine", "--wait")
+def test_a_worker_may_say_any_text_by_every_way(sandbox):
+    with supervised(sandbox):
+        until(lambda: {"success", "failed"} == {run["state"] for run in _runs(sandbox)})
+        runs = {run["job"]: run for run in sandbox.json("history")["runs"]}
+        sandbox.says("run", "fine", "--wait")
 
     assert runs["odd"]["state"] == "success"
     assert runs["odd"]["result"] == {r"caf\xe9.csv": r"caf\xe9.csv"}
@@ -61,20 +61,20 @@ def test_a_worker_may_say_any_text_by_every_way(house):
     assert runs["raises"]["cause"] == r"OSError: no caf\xe9.csv"
 
 
-def test_the_environment_of_a_job_may_hold_any_text(house):
-    with supervised(house):
-        environment = house.json("show", "fine", "--env")["environment"]
-        text = house.says("show", "fine", "--env")
+def test_the_environment_of_a_job_may_hold_any_text(sandbox):
+    with supervised(sandbox):
+        environment = sandbox.json("show", "fine", "--env")["environment"]
+        text = sandbox.says("show", "fine", "--env")
 
     assert environment["ODD"] == r"caf\xe9"
     assert environment["ODD_TOKEN"] == "***"
     assert r"caf\xe9" in text
 
 
-def test_a_reason_may_be_any_text(house):
-    with supervised(house):
-        assert _bytes(house, "pause", "--reason", ODD) == (0, "")
-        said = house.says("status")
+def test_a_reason_may_be_any_text(sandbox):
+    with supervised(sandbox):
+        assert _bytes(sandbox, "pause", "--reason", ODD) == (0, "")
+        said = sandbox.says("status")
 
     assert r"caf\xe9" in said
 
@@ -101,34 +101,38 @@ def test_a_reason_may_be_any_text(house):
     ],
     ids=repr,
 )
-def test_what_cannot_be_said_is_one_clear_line(house, words):
-    (house.root / os.fsdecode(ODD)).mkdir()
-    (house.root / os.fsdecode(ODD) / "jobs.yaml").write_text(JOBS)
-    with supervised(house):
-        status, said = _bytes(house, *words)
+def test_what_cannot_be_said_is_one_clear_line(sandbox, words):
+    (sandbox.root / os.fsdecode(ODD)).mkdir()
+    (sandbox.root / os.fsdecode(ODD) / "jobs.yaml").write_text(JOBS)
+    with supervised(sandbox):
+        status, said = _bytes(sandbox, *words)
 
     assert "Traceback" not in said
     assert r"caf\xe9" in said
     assert status in (1, 2)
 
 
-def test_a_folder_of_copies_may_hold_any_name(house):
-    copies = house.root / "copies"
+def test_a_folder_of_copies_may_hold_any_name(sandbox):
+    copies = sandbox.root / "copies"
     copies.mkdir()
     (copies / os.fsdecode(b"caf\xe9-2026-02-09T02-00-00Z.sqlite3.db.gz")).write_bytes(b"x")
 
     for words in (("backups",), ("backups", "--json")):
-        status, said = _bytes(house, *words, "--directory", "copies")
+        status, said = _bytes(sandbox, *words, "--directory", "copies")
         assert (status, said) == (0, "")
 
 
-def _runs(house: House) -> list[dict[str, str]]:
-    return [run for run in house.json("history")["runs"] if run["job"] != "leaves"]
+def _runs(sandbox: Sandbox) -> list[dict[str, str]]:
+    return [run for run in sandbox.json("history")["runs"] if run["job"] != "leaves"]
 
 
-def _bytes(house: House, *words: "str | bytes") -> tuple[int, str]:
+def _bytes(sandbox: Sandbox, *words: "str | bytes") -> tuple[int, str]:
     """A verb whose words may be any bytes: its exit status and what it complains of."""
     done = subprocess.run(
-        [*NIGHTSHIFT, *words], cwd=house.root, env=house.environ, capture_output=True, timeout=60
+        [*NIGHTSHIFT, *words],
+        cwd=sandbox.root,
+        env=sandbox.environ,
+        capture_output=True,
+        timeout=60,
     )
     return done.returncode, done.stderr.decode()

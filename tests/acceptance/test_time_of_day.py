@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import A_MOMENT, Clock, Clocked
-from tests.acceptance.daemon import LIMIT_S, House, supervised
+from tests.acceptance.daemon import LIMIT_S, Sandbox, supervised
 from tests.acceptance.doc_pages import ROOT, generate_catalogue
 from tests.acceptance.ledger_reader import rows
 from tests.waiting import until
@@ -86,17 +86,17 @@ class Answers:
 
 @pytest.fixture(scope="module")
 def answers() -> Answers:
-    with House() as house:
-        clock = Clock(house, "2001-09-09 01:46:40")
+    with Sandbox() as sandbox:
+        clock = Clock(sandbox, "2001-09-09 01:46:40")
         before = clock.now.timestamp()
-        told = ask(house, *WAYS)
+        told = ask(sandbox, *WAYS)
         return Answers(before, dict(zip(WAYS, told, strict=True)), clock.now.timestamp())
 
 
-def ask(house: House, *ways: str) -> list[float]:
+def ask(sandbox: Sandbox, *ways: str) -> list[float]:
     """What a Python that is started in this house answers."""
     argv = [sys.executable, "-c", ASK, json.dumps(ways)]
-    said = subprocess.run(argv, env=house.environ, stdout=subprocess.PIPE, check=True).stdout
+    said = subprocess.run(argv, env=sandbox.environ, stdout=subprocess.PIPE, check=True).stdout
     return list(json.loads(said))
 
 
@@ -106,20 +106,20 @@ def test_each_way_to_ask_for_the_time_of_day_is_moved(answers: Answers, way: str
 
 
 def test_the_monotonic_clock_goes_by_the_real_one() -> None:
-    with House() as house:
-        Clock(house, "2001-09-09 01:46:40")
+    with Sandbox() as sandbox:
+        Clock(sandbox, "2001-09-09 01:46:40")
         before = time.monotonic()
-        told = ask(house, "time.monotonic()", "time.clock_gettime(time.CLOCK_MONOTONIC)")
+        told = ask(sandbox, "time.monotonic()", "time.clock_gettime(time.CLOCK_MONOTONIC)")
         after = time.monotonic()
 
     assert all(before <= each <= after for each in told)
 
 
 def test_threads_that_ask_while_it_is_set_are_told_of_before_or_after() -> None:
-    with House() as house:
-        clock = Clock(house, "2001-07-01 00:00:00")
+    with Sandbox() as sandbox:
+        clock = Clock(sandbox, "2001-07-01 00:00:00")
         argv = [sys.executable, "-c", ASK_IN_THREADS]
-        asking = subprocess.Popen(argv, env=house.environ, stdout=subprocess.PIPE, text=True)
+        asking = subprocess.Popen(argv, env=sandbox.environ, stdout=subprocess.PIPE, text=True)
         while asking.poll() is None:
             clock.set("2011-07-01 00:00:00")
             clock.set("2001-07-01 00:00:00")
@@ -129,30 +129,32 @@ def test_threads_that_ask_while_it_is_set_are_told_of_before_or_after() -> None:
 
 def test_nothing_that_a_service_writes_or_says_is_of_the_real_day() -> None:
     """The shipped jobs and one that fails, with its alert: no path of them goes past the clock."""
-    with Webhook() as hook, House((ROOT / "jobs.yaml").read_text() + FAILING) as house:
-        house.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
-        generate_catalogue(house)
-        shutil.move(house.root / "var" / "catalogue", house.root / "made")
-        house.environ["CATALOGUE_PATH"] = str(house.root / "made")
-        clock = Clock(house, "2001-09-09 01:46:01")
-        with supervised(house) as supervisor:
-            Clocked(house, clock, supervisor).set(SLOT - A_MOMENT)
-            until(lambda: rows(house, ENDED) == [("failing", "schedule")])
-            house.says("run", "--all", "--yes")
-            until(lambda: rows(house, OPEN) == [], within_s=LIMIT_S)
+    with Webhook() as hook, Sandbox((ROOT / "jobs.yaml").read_text() + FAILING) as sandbox:
+        sandbox.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
+        generate_catalogue(sandbox)
+        shutil.move(sandbox.root / "var" / "catalogue", sandbox.root / "made")
+        sandbox.environ["CATALOGUE_PATH"] = str(sandbox.root / "made")
+        clock = Clock(sandbox, "2001-09-09 01:46:01")
+        with supervised(sandbox) as supervisor:
+            Clocked(sandbox, clock, supervisor).set(SLOT - A_MOMENT)
+            until(lambda: rows(sandbox, ENDED) == [("failing", "schedule")])
+            sandbox.says("run", "--all", "--yes")
+            until(lambda: rows(sandbox, OPEN) == [], within_s=LIMIT_S)
             until(lambda: hook.calls)
-            said = {path: raw_client.text(house, path) for path in QUESTIONS}
+            said = {path: raw_client.text(sandbox, path) for path in QUESTIONS}
 
         assert [path for path in QUESTIONS if of_today(said[path])] == []
         assert [call.body for call in hook.calls if of_today(call.body)] == []
-        assert [path for path in written(house) if of_today(path.read_text("latin-1"))] == []
+        assert [path for path in written(sandbox) if of_today(path.read_text("latin-1"))] == []
         assert moments(said["/metrics"]) == []
 
 
-def written(house: House) -> list[Path]:
+def written(sandbox: Sandbox) -> list[Path]:
     """The files that a service and its jobs have left behind."""
-    made = house.root / "made"
-    return [each for each in house.root.rglob("*") if each.is_file() and made not in each.parents]
+    made = sandbox.root / "made"
+    return [
+        each for each in sandbox.root.rglob("*") if each.is_file() and made not in each.parents
+    ]
 
 
 def of_today(text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
 
 # More than the kernel lets anybody have open, root included.
@@ -79,53 +79,53 @@ jobs:
   hoarder: {{worker: "house:hoarder", limits: {{open_files: 64}}}}
   scribe: {{worker: "house:scribe", limits: {{file_size: 4000}}}}
   glutton: {{worker: "house:glutton", limits: {{address_space: 2GiB}}}}
-  tell: {{worker: "house:tell"}}
-  elsewhere: {{worker: "house:tell", python: other/bin/python}}
-  gone: {{worker: "house:tell", python: gone/python}}
+  tell: {{worker: "sandbox:tell"}}
+  elsewhere: {{worker: "sandbox:tell", python: other/bin/python}}
+  gone: {{worker: "sandbox:tell", python: gone/python}}
 """
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(JOBS) as house:
-        (house.root / "folder").mkdir()
-        (house.root / "tell.py").write_text(TELL)
-        (house.root / "spin.py").write_text(SPIN)
-        (house.root / "house.py").write_text(WORKERS)
-        (house.root / "broken").write_bytes(b"\x7fELF nonsense")
-        (house.root / "broken").chmod(0o700)
-        (house.root / "windows").write_bytes(b"#!/bin/sh\r\necho hello\r\n")
-        (house.root / "windows").chmod(0o700)
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(JOBS) as sandbox:
+        (sandbox.root / "folder").mkdir()
+        (sandbox.root / "tell.py").write_text(TELL)
+        (sandbox.root / "spin.py").write_text(SPIN)
+        (sandbox.root / "house.py").write_text(WORKERS)
+        (sandbox.root / "broken").write_bytes(b"\x7fELF nonsense")
+        (sandbox.root / "broken").chmod(0o700)
+        (sandbox.root / "windows").write_bytes(b"#!/bin/sh\r\necho hello\r\n")
+        (sandbox.root / "windows").chmod(0o700)
         for folder in ("other/bin", "gone"):
-            (house.root / folder).mkdir(parents=True)
-            (house.root / folder / "python").symlink_to(sys.executable)
-        house.environ["ONE_OF_OURS"] = "inherited"
-        with supervised(house):
-            (house.root / "gone/python").unlink()
-            yield house
+            (sandbox.root / folder).mkdir(parents=True)
+            (sandbox.root / folder / "python").symlink_to(sys.executable)
+        sandbox.environ["ONE_OF_OURS"] = "inherited"
+        with supervised(sandbox):
+            (sandbox.root / "gone/python").unlink()
+            yield sandbox
 
 
-def ended(house: House, job: str) -> dict[str, Any]:
+def ended(sandbox: Sandbox, job: str) -> dict[str, Any]:
     """The run of a job, asked for and waited for."""
-    return dict(json.loads(house.ask("run", job, "--wait", "--json").stdout))
+    return dict(json.loads(sandbox.ask("run", job, "--wait", "--json").stdout))
 
 
-def told(house: House, job: str) -> dict[str, Any]:
+def told(sandbox: Sandbox, job: str) -> dict[str, Any]:
     """What a run of TELL printed."""
-    assert ended(house, job)["state"] == "success"
-    return dict(json.loads(house.says("logs", job)))
+    assert ended(sandbox, job)["state"] == "success"
+    return dict(json.loads(sandbox.says("logs", job)))
 
 
-def test_a_plain_job_finds_what_the_parent_of_the_service_had(house: House) -> None:
-    found = told(house, "plain")
+def test_a_plain_job_finds_what_the_parent_of_the_service_had(sandbox: Sandbox) -> None:
+    found = told(sandbox, "plain")
 
     assert found["env"]["ONE_OF_OURS"] == "inherited"
     assert found["env"]["NIGHTSHIFT_JOB"] == "plain"
     assert found["env"]["NIGHTSHIFT_TRIGGER"] == "manual"
     assert found["env"]["NIGHTSHIFT_ATTEMPT"] == "1"
     assert found["env"]["NIGHTSHIFT_TIMEZONE"] == "UTC"
-    assert found["env"]["TMPDIR"] == str(house.state / "tmp")
-    assert found["cwd"] == str(house.root)
+    assert found["env"]["TMPDIR"] == str(sandbox.state / "tmp")
+    assert found["cwd"] == str(sandbox.root)
     assert found["stdin"] == "/dev/null"
     assert (found["nice"], found["umask"]) == (os.nice(0), _umask())
     assert found["files"] == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -133,11 +133,11 @@ def test_a_plain_job_finds_what_the_parent_of_the_service_had(house: House) -> N
     assert set(found["ignored"]) <= {signal.SIGPIPE, signal.SIGXFSZ}
 
 
-def test_env_cwd_nice_limits_and_inherit_env_take_effect(house: House) -> None:
-    found = told(house, "shaped")
+def test_env_cwd_nice_limits_and_inherit_env_take_effect(sandbox: Sandbox) -> None:
+    found = told(sandbox, "shaped")
 
     assert found["argv"][1:] == ["two words"]
-    assert found["cwd"] == str(house.root / "folder")
+    assert found["cwd"] == str(sandbox.root / "folder")
     assert found["env"]["MOON"] == "full"
     assert found["env"]["NIGHTSHIFT_JOB"] == "shaped"
     assert "ONE_OF_OURS" not in found["env"]
@@ -146,12 +146,12 @@ def test_env_cwd_nice_limits_and_inherit_env_take_effect(house: House) -> None:
     assert (found["files"], found["space"]) == (77, 1 << 30)
 
 
-def test_python_names_the_interpreter_of_a_worker(house: House) -> None:
-    ours, theirs = ended(house, "tell"), ended(house, "elsewhere")
+def test_python_names_the_interpreter_of_a_worker(sandbox: Sandbox) -> None:
+    ours, theirs = ended(sandbox, "tell"), ended(sandbox, "elsewhere")
 
     assert ours["result"]["python"] == sys.executable
-    assert theirs["result"]["python"] == str(house.root / "other/bin/python")
-    assert theirs["result"]["here"] == str(house.root)
+    assert theirs["result"]["python"] == str(sandbox.root / "other/bin/python")
+    assert theirs["result"]["here"] == str(sandbox.root)
 
 
 @pytest.mark.parametrize(
@@ -190,40 +190,41 @@ def test_python_names_the_interpreter_of_a_worker(house: House) -> None:
         ("gone", "failed", 'start "{root}/gone/python": no such file or directory'),
     ],
 )
-def test_each_ending_says_what_it_is(house: House, job: str, state: str, cause: str) -> None:
-    run = ended(house, job)
+def test_each_ending_says_what_it_is(sandbox: Sandbox, job: str, state: str, cause: str) -> None:
+    run = ended(sandbox, job)
 
-    assert (run["state"], run["cause"]) == (state, cause.format(root=house.root))
+    assert (run["state"], run["cause"]) == (state, cause.format(root=sandbox.root))
 
 
-def test_a_limit_that_cannot_be_set_fails_before_anything_has_run(house: House) -> None:
-    run = ended(house, "too-many-files")
+def test_a_limit_that_cannot_be_set_fails_before_anything_has_run(sandbox: Sandbox) -> None:
+    run = ended(sandbox, "too-many-files")
 
     assert (run["state"], run["reason"], run["log_bytes"]) == ("failed", "launch", 0)
     assert run["cause"].startswith(f"limits.open_files could not be set to {TOO_MANY}: not")
 
 
-def test_a_worker_that_met_its_limit_of_files_says_so(house: House) -> None:
-    cause = ended(house, "hoarder")["cause"]
+def test_a_worker_that_met_its_limit_of_files_says_so(sandbox: Sandbox) -> None:
+    cause = ended(sandbox, "hoarder")["cause"]
 
     assert cause == "OSError: [Errno 24] Too many open files: '/dev/null' (limits.open_files?)"
 
 
-def test_a_workers_memory_error_is_called_so(house: House) -> None:
-    run = ended(house, "glutton")
+def test_a_workers_memory_error_is_called_so(sandbox: Sandbox) -> None:
+    run = ended(sandbox, "glutton")
 
     assert (run["state"], run["cause"]) == ("failed", "out of memory (limits.address_space?)")
 
 
-def test_a_kill_from_outside_is_told_from_our_own(house: House) -> None:
-    (number,) = house.json("run", "patient")["runs"]
-    until(lambda: raw_client.run(house, number)["pid"])
+def test_a_kill_from_outside_is_told_from_our_own(sandbox: Sandbox) -> None:
+    (number,) = sandbox.json("run", "patient")["runs"]
+    until(lambda: raw_client.run(sandbox, number)["pid"])
 
-    os.kill(raw_client.run(house, number)["pid"], signal.SIGKILL)
+    os.kill(raw_client.run(sandbox, number)["pid"], signal.SIGKILL)
 
-    until(lambda: raw_client.run(house, number)["state"] == "failed")
+    until(lambda: raw_client.run(sandbox, number)["state"] == "failed")
     assert (
-        raw_client.run(house, number)["cause"] == "killed by SIGKILL from outside (out of memory?)"
+        raw_client.run(sandbox, number)["cause"]
+        == "killed by SIGKILL from outside (out of memory?)"
     )
 
 

@@ -1,6 +1,6 @@
 """Simulate a service for tests: `decide` with a simulated clock, processes and ledger.
 
-`Night` performs the actions of `decide`, like `random_events.py`, but without chance:
+`Harness` performs the actions of `decide`, like `random_events.py`, but without chance:
 time advances only when the test says so, minute by minute and timer by timer as in the
 loop, and a process does only what the test says. What survives a crash is in `ledger`;
 everything else is lost with `dies`.
@@ -90,7 +90,7 @@ class Ledger:
     tick: effects.RecordTick | None = None
 
 
-class Night:
+class Harness:
     """A simulated service that starts at `start` with these jobs.
 
     remembers: the ledger that it finds; without one it is the first start.
@@ -121,7 +121,7 @@ class Night:
         self.has_calendar = calendar
         self.has_died = False
         self.has_stopped = False
-        self.world = SchedulerState(self.config)
+        self.scheduler = SchedulerState(self.config)
         self._begin(damage)
 
     # --- time -------------------------------------------------------------------
@@ -133,7 +133,7 @@ class Night:
             assert self.is_up, "time goes on with `starts` while no service lives"
             minute = min(next_minute(self.wall), until)
             to_minute_s = (minute - self.wall).total_seconds()
-            wake = next_wakeup(self.world)
+            wake = next_wakeup(self.scheduler)
             if wake is not None and wake - self.mono < to_minute_s:
                 self.wall += timedelta(seconds=max(0.0, wake - self.mono))
                 self.mono = max(self.mono, wake)
@@ -212,7 +212,7 @@ class Night:
         del self.processes[key]
         self.send(ev.LaunchFailed(self.clocks(), *key, error))
 
-    def living(self) -> list[str]:
+    def live(self) -> list[str]:
         """Return the names of jobs with a process, in launch order."""
         return [process.job.name for process in self.processes.values() if not process.exited]
 
@@ -226,7 +226,7 @@ class Night:
             for key, process in self.processes.items()
             if process.job.name == name and exited in (None, process.exited)
         ]
-        assert found, f"no process of {name} lives at {self.wall}: {self.living()} do"
+        assert found, f"no process of {name} lives at {self.wall}: {self.live()} do"
         return found[-1]
 
     # --- the channel ------------------------------------------------------------
@@ -259,7 +259,7 @@ class Night:
     def stops(self) -> None:
         """Send SIGTERM to the service; every process ends."""
         self.send(ev.StopAsked(self.clocks()))
-        for name in self.living():
+        for name in self.live():
             self.ends(name, signal=15)
         assert self.has_stopped, "nothing lives, so the service has ended"
 
@@ -355,7 +355,7 @@ class Night:
     def status(self) -> Status:
         """Return the data that `nightshift status` shows."""
         facts = Facts("0", 1, self.wall, "jobs.yaml", self.wall)
-        return build_views.status(self.world, facts, self.wall)
+        return build_views.status(self.scheduler, facts, self.wall)
 
     def waits(self, name: str) -> str:
         """Return what the job's open run waits for, according to `status`."""
@@ -369,11 +369,11 @@ class Night:
 
     def send(self, event: ev.Event) -> tuple[effects.Action, ...]:
         """Decide on an event, perform the actions, and return them."""
-        self.world, actions = decide(self.world, event)
+        self.scheduler, actions = decide(self.scheduler, event)
         self.actions.extend(actions)
         unlaunched = [key for action in actions if (key := self._perform(action))]
         has_news = unlaunched or (self.ledger_error and self.held_back)
-        if has_news and not self.world.ledger_trouble:
+        if has_news and not self.scheduler.ledger_trouble:
             self.send(ev.LedgerWriteFailed(self.clocks(), tuple(unlaunched), self.ledger_error))
         return actions
 
@@ -381,7 +381,7 @@ class Night:
         self.actions.clear()
         self.journey = ()
         self.has_stopped = False
-        ledger, self.world = self.ledger, SchedulerState(self.config)
+        ledger, self.scheduler = self.ledger, SchedulerState(self.config)
         memory = ev.Memory(
             runs=tuple(self._remembered()),
             attempts=tuple(a for a in ledger.attempts.values() if a.ended_at is None),

@@ -78,7 +78,7 @@ class Storm:
         self.latest_wall = START
         self.ended: set[int] = set()
         self.replies: list[control_requests.Reply] = []
-        self.world: SchedulerState = SchedulerState(config)
+        self.scheduler: SchedulerState = SchedulerState(config)
         self.restart()
 
     # --- events -----------------------------------------------------------------
@@ -88,8 +88,8 @@ class Storm:
 
     def send(self, event: ev.Event) -> None:
         self.events += 1
-        before = self.world
-        self.world, actions = decide(before, event)
+        before = self.scheduler
+        self.scheduler, actions = decide(before, event)
         self.count_ends(before, actions)
         self.perform(actions)
 
@@ -123,7 +123,7 @@ class Storm:
             next_alert=max(self.ledger.alerts, default=0) + 1,
         )
         self.stopped = False
-        self.world = SchedulerState(self.config)
+        self.scheduler = SchedulerState(self.config)
         self.ended = {run.id for run in self.ledger.runs.values() if not run.state.is_open}
         self.send(ev.Restored(self.at(), self.config, memory, crashed=self.crashed))
         self.crashed = False
@@ -144,16 +144,16 @@ class Storm:
 
     def judge_silence(self) -> None:
         """Check that minutely slots do not wait for a set-back clock, unless it is critical."""
-        clock = self.world.incidents.get(("", "clock"))
+        clock = self.scheduler.incidents.get(("", "clock"))
         is_critical = clock is not None and clock.severity is Severity.CRITICAL
-        if self.world.life is ServicePhase.SERVING and not is_critical:
-            ahead = self.world.next_slot["every-minute"] - self.wall
+        if self.scheduler.life is ServicePhase.SERVING and not is_critical:
+            ahead = self.scheduler.next_slot["every-minute"] - self.wall
             assert ahead <= timedelta(minutes=2), "silent, and nothing says so"
 
     def to_next_moment(self) -> None:
         """Advance to the next minute, deadline or backoff, as the loop does."""
         to_minute = (next_minute(self.wall) - self.wall).total_seconds()
-        wake = next_wakeup(self.world)
+        wake = next_wakeup(self.scheduler)
         to_timer = to_minute if wake is None else max(0.0, wake - self.mono)
         self.pass_time(min(to_minute, to_timer))
 
@@ -167,7 +167,7 @@ class Storm:
     def mend_ledger(self) -> None:
         self.ledger_broken = False
         self._write_backlog()
-        if self.world.ledger_trouble:
+        if self.scheduler.ledger_trouble:
             self.send(ev.LedgerRecovered(self.at()))
 
     # --- processes ----------------------------------------------------------------
@@ -193,9 +193,9 @@ class Storm:
             numbers = tuple(alert.id for alert in journey[:arrived])
             self.send(ev.Delivered(self.at(), numbers))
         if arrived < len(journey):
-            wish = self.random.choice([None, 7.0, 1e9])
+            retry_after = self.random.choice([None, 7.0, 1e9])
             refused = self.random.random() < 0.1
-            self.send(ev.Undelivered(self.at(), "no answer", wish, refused))
+            self.send(ev.Undelivered(self.at(), "no answer", retry_after, refused))
 
     # --- actions ------------------------------------------------------------------
 
@@ -222,7 +222,11 @@ class Storm:
                     self.stopped = True
                 case effects.Note() | HeartbeatCall():
                     pass
-        if self.ledger_broken and (unlaunched or self.backlog) and not self.world.ledger_trouble:
+        if (
+            self.ledger_broken
+            and (unlaunched or self.backlog)
+            and not self.scheduler.ledger_trouble
+        ):
             self.send(ev.LedgerWriteFailed(self.at(), tuple(unlaunched), "disk full"))
         else:
             assert not unlaunched, "nothing is launched while the ledger is in trouble"
@@ -319,7 +323,7 @@ class Storm:
         recorded = self.ledger.runs[run.id]
         assert recorded.state is State.RUNNING, "recorded before launched"
         assert recorded.attempt == run.attempt
-        assert self.world.life is ServicePhase.SERVING, "nothing starts while stopping"
+        assert self.scheduler.life is ServicePhase.SERVING, "nothing starts while stopping"
         groups = tuple(group for group in (job.exclusive, run.batch) if group)
         for other in self.processes.values():
             assert other.job != run.job, f"two living attempts of {run.job}"

@@ -2,228 +2,228 @@
 
 from supervisor.core import control_requests, effects
 from supervisor.core.model import Overlap, Run
-from tests.core.core_harness import Night, job
+from tests.core.core_harness import Harness, job
 
 
 def test_slots_of_a_minute_begin_in_the_order_of_the_file():
-    night = Night(
+    harness = Harness(
         job("c", cron="0 2 * * *"), job("a", cron="0 2 * * *"), job("b", cron="0 2 * * *")
     )
 
-    night.at("02:00")
+    harness.at("02:00")
 
-    assert night.living() == ["c", "a", "b"]
+    assert harness.live() == ["c", "a", "b"]
 
 
 def test_what_was_due_earlier_begins_before_what_stands_earlier_in_the_file():
-    night = Night(
+    harness = Harness(
         job("first", cron="1 2 * * *"),
         job("second", cron="0 2 * * *"),
         job("long", cron="59 1 * * *"),
         max_concurrent=1,
     )
-    night.at("02:01")
+    harness.at("02:01")
 
-    night.ends("long")
+    harness.ends("long")
 
-    assert night.living() == ["second"]
+    assert harness.live() == ["second"]
 
 
 def test_no_more_runs_live_than_the_pool_has_places():
     jobs = [job(name, cron="0 2 * * *") for name in "abcde"]
-    night = Night(*jobs, max_concurrent=2)
+    harness = Harness(*jobs, max_concurrent=2)
 
-    night.at("02:00")
+    harness.at("02:00")
 
-    assert night.living() == ["a", "b"]
-    assert [night.run(name).state for name in "cde"] == ["pending"] * 3
+    assert harness.live() == ["a", "b"]
+    assert [harness.run(name).state for name in "cde"] == ["pending"] * 3
 
 
 def test_a_place_is_given_on_as_soon_as_a_tree_is_empty():
     jobs = [job(name, cron="0 2 * * *") for name in "ab"]
-    night = Night(*jobs, max_concurrent=1)
-    night.at("02:00")
+    harness = Harness(*jobs, max_concurrent=1)
+    harness.at("02:00")
 
-    night.exits("a")
-    while_tree_lives = night.living()
-    night.empties("a")
+    harness.exits("a")
+    while_tree_lives = harness.live()
+    harness.empties("a")
 
     assert while_tree_lives == []
-    assert night.living() == ["b"]
+    assert harness.live() == ["b"]
 
 
 def test_a_run_that_waits_for_its_group_holds_up_nobody():
-    night = Night(
+    harness = Harness(
         job("a", cron="0 2 * * *", exclusive="data"),
         job("b", cron="0 2 * * *", exclusive="data"),
         job("c", cron="0 2 * * *"),
         max_concurrent=2,
     )
 
-    night.at("02:00")
+    harness.at("02:00")
 
-    assert night.living() == ["a", "c"]
-    assert night.waits("b") == "waits for a (run 1), which holds the group data"
+    assert harness.live() == ["a", "c"]
+    assert harness.waits("b") == "waits for a (run 1), which holds the group data"
 
 
 def test_a_run_that_waits_for_its_dependency_holds_up_nobody():
-    night = Night(
+    harness = Harness(
         job("slow", cron="0 2 * * *"),
         job("after", cron="0 2 * * *", deps=["slow"]),
         job("other", cron="0 2 * * *"),
         max_concurrent=2,
     )
 
-    night.at("02:00")
+    harness.at("02:00")
 
-    assert night.living() == ["slow", "other"]
+    assert harness.live() == ["slow", "other"]
 
 
 def test_a_retrying_run_takes_no_place():
-    night = Night(
+    harness = Harness(
         job("a", cron="0 2 * * *", retries=1), job("b", cron="0 2 * * *"), max_concurrent=1
     )
-    night.at("02:00")
+    harness.at("02:00")
 
-    night.ends("a", status=1)
+    harness.ends("a", status=1)
 
-    assert night.run("a").state == "retrying"
-    assert night.living() == ["b"]
+    assert harness.run("a").state == "retrying"
+    assert harness.live() == ["b"]
 
 
 def test_a_retry_begins_before_what_was_due_after_its_run():
-    night = Night(
+    harness = Harness(
         job("b", cron="1 1 * * *"), job("a", cron="0 1 * * *", retries=1, retry_delay_s=60.0),
         job("hog", cron="0 1 * * *"), max_concurrent=1,
     )  # fmt: skip
-    night.at("01:00")
-    night.ends("a", status=1)
-    night.at("01:02")
+    harness.at("01:00")
+    harness.ends("a", status=1)
+    harness.at("01:02")
 
-    night.ends("hog")
+    harness.ends("hog")
 
-    assert night.living() == ["a"]
+    assert harness.live() == ["a"]
 
 
 def test_between_attempts_the_group_is_free():
-    night = Night(
+    harness = Harness(
         job("a", cron="0 2 * * *", retries=1, exclusive="data"),
         job("b", cron="0 2 * * *", exclusive="data"),
     )
-    night.at("02:00")
+    harness.at("02:00")
 
-    night.ends("a", status=1)
+    harness.ends("a", status=1)
 
-    assert night.living() == ["b"]
+    assert harness.live() == ["b"]
 
 
 def test_two_runs_of_a_group_never_live_together_though_one_tree_has_only_leftovers():
-    night = Night(
+    harness = Harness(
         job("a", cron="0 2 * * *", exclusive="data"),
         job("b", cron="0 2 * * *", exclusive="data"),
     )
-    night.at("02:00")
+    harness.at("02:00")
 
-    night.exits("a")
+    harness.exits("a")
 
-    assert night.run("a").state == "success"
-    assert night.run("b").state == "pending"
+    assert harness.run("a").state == "success"
+    assert harness.run("b").state == "pending"
 
 
 def test_groups_of_different_names_do_not_wait_for_each_other():
-    night = Night(
+    harness = Harness(
         job("a", cron="0 2 * * *", exclusive="data"),
         job("b", cron="0 2 * * *", exclusive="mail"),
     )
 
-    night.at("02:00")
+    harness.at("02:00")
 
-    assert night.living() == ["a", "b"]
+    assert harness.live() == ["a", "b"]
 
 
 def test_a_group_is_kept_by_the_definition_that_was_launched():
-    night = Night(job("a", cron="0 2 * * *", exclusive="data"), job("b", exclusive="data"))
-    night.at("02:00")
+    harness = Harness(job("a", cron="0 2 * * *", exclusive="data"), job("b", exclusive="data"))
+    harness.at("02:00")
 
-    night.reloads(job("a", cron="0 2 * * *"), job("b", exclusive="data"))
-    night.asks(control_requests.RunJobs(("b",)))
+    harness.reloads(job("a", cron="0 2 * * *"), job("b", exclusive="data"))
+    harness.asks(control_requests.RunJobs(("b",)))
 
-    assert night.living() == ["a"]
+    assert harness.live() == ["a"]
 
 
 def test_a_larger_pool_admits_at_once():
     jobs = [job(name, cron="0 2 * * *") for name in "ab"]
-    night = Night(*jobs, max_concurrent=1)
-    night.at("02:00")
+    harness = Harness(*jobs, max_concurrent=1)
+    harness.at("02:00")
 
-    night.reloads(*jobs, max_concurrent=2)
+    harness.reloads(*jobs, max_concurrent=2)
 
-    assert night.living() == ["a", "b"]
+    assert harness.live() == ["a", "b"]
 
 
 def test_a_smaller_pool_lets_the_living_finish_and_admits_nobody_until_then():
     jobs = [job(name, cron="0 2 * * *") for name in "abc"]
-    night = Night(*jobs, max_concurrent=2)
-    night.at("02:00")
+    harness = Harness(*jobs, max_concurrent=2)
+    harness.at("02:00")
 
-    night.reloads(*jobs, max_concurrent=1)
-    night.ends("a")
+    harness.reloads(*jobs, max_concurrent=1)
+    harness.ends("a")
 
-    assert night.living() == ["b"]
+    assert harness.live() == ["b"]
 
 
 def test_replacing_a_run_that_will_not_end_delays_no_other_job():
-    night = Night(
+    harness = Harness(
         job("deaf", cron="* * * * *", overlap=Overlap.REPLACE),
         job("other", cron="2 0 * * *"),
         max_concurrent=2,
     )
-    night.at("00:01")
+    harness.at("00:01")
 
-    night.at("00:02")
+    harness.at("00:02")
 
-    assert night.living() == ["deaf", "other"]
+    assert harness.live() == ["deaf", "other"]
 
 
 def test_run_all_goes_one_at_a_time_in_the_order_of_the_file():
-    night = Night(*[job(name) for name in "cab"])
-    night.asks(control_requests.RunAll())
+    harness = Harness(*[job(name) for name in "cab"])
+    harness.asks(control_requests.RunAll())
 
     order = []
-    while night.living():
-        [name] = night.living()
+    while harness.live():
+        [name] = harness.live()
         order.append(name)
-        night.ends(name)
+        harness.ends(name)
 
     assert order == ["c", "a", "b"]
 
 
 def test_a_run_asked_for_with_all_others_says_whom_it_waits_for():
-    night = Night(job("a"), job("b", exclusive="data"))
-    night.asks(control_requests.RunAll())
+    harness = Harness(job("a"), job("b", exclusive="data"))
+    harness.asks(control_requests.RunAll())
 
-    assert night.waits("b") == "waits for run 1 of a: all of them run one at a time"
+    assert harness.waits("b") == "waits for run 1 of a: all of them run one at a time"
 
 
 def test_run_all_goes_after_dependencies_first():
-    night = Night(job("last", deps=["first"]), job("first"))
-    night.asks(control_requests.RunAll())
+    harness = Harness(job("last", deps=["first"]), job("first"))
+    harness.asks(control_requests.RunAll())
 
-    night.ends("first")
+    harness.ends("first")
 
-    assert night.living() == ["last"]
+    assert harness.live() == ["last"]
 
 
 def test_those_who_wait_are_no_rows_when_one_of_many_has_ended():
-    night = Night(*[job(f"j{n}", exclusive="data") for n in range(20)])
-    night.asks(control_requests.RunAll())
-    night.actions.clear()
+    harness = Harness(*[job(f"j{n}", exclusive="data") for n in range(20)])
+    harness.asks(control_requests.RunAll())
+    harness.actions.clear()
 
-    night.ends("j0")
+    harness.ends("j0")
 
     recorded = {
         action.row.job
-        for action in night.actions
+        for action in harness.actions
         if isinstance(action, effects.Record) and isinstance(action.row, Run)
     }
     assert recorded == {"j0", "j1"}

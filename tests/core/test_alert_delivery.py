@@ -8,7 +8,7 @@ from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.decide import next_wakeup
 from supervisor.core.model import Notify, Severity
-from tests.core.core_harness import Night, instant, job
+from tests.core.core_harness import Harness, instant, job
 
 SLACK = Notify("http://127.0.0.1/slack")
 A = job("a", cron="0 2,3,4,5 * * *")
@@ -17,25 +17,25 @@ EVERY_MINUTE = job("a", cron="* * * * *")
 
 
 def night_of(*jobs, notify=SLACK, **settings):
-    return Night(*jobs, notify=notify, **settings)
+    return Harness(*jobs, notify=notify, **settings)
 
 
-def fails_at(night, text, *names):
-    night.at(text)
+def fails_at(harness, text, *names):
+    harness.at(text)
     for name in names or ("a",):
-        night.ends(name, status=1)
+        harness.ends(name, status=1)
 
 
-def sent(night):
+def sent(harness):
     """Return `a opened`: job and word of all delivered alerts, in order."""
-    return [f"{each.job} {each.word}" for each in night.arrived]
+    return [f"{each.job} {each.word}" for each in harness.arrived]
 
 
 def test_an_alert_sets_out_at_once_and_after_its_record():
-    night = night_of(A)
-    night.at("02:00")
+    harness = night_of(A)
+    harness.at("02:00")
 
-    actions = night.send(ev.Exited(night.clocks(), 1, 1, 256))
+    actions = harness.send(ev.Exited(harness.clocks(), 1, 1, 256))
 
     recorded = [n for n, action in enumerate(actions) if isinstance(action, effects.Record)]
     [journey] = [n for n, action in enumerate(actions) if isinstance(action, effects.Deliver)]
@@ -43,124 +43,124 @@ def test_an_alert_sets_out_at_once_and_after_its_record():
 
 
 def test_what_arrived_is_recorded_and_never_sent_again():
-    night = night_of(A)
-    fails_at(night, "02:00")
+    harness = night_of(A)
+    fails_at(harness, "02:00")
 
-    night.delivers()
-    night.at("02:59")
+    harness.delivers()
+    harness.at("02:59")
 
-    assert sent(night) == ["a opened"]
-    assert night.ledger.alerts[0].delivered_at == instant("2026-01-05 02:00")
-    assert night.journey == ()
+    assert sent(harness) == ["a opened"]
+    assert harness.ledger.alerts[0].delivered_at == instant("2026-01-05 02:00")
+    assert harness.journey == ()
 
 
 def test_alerts_arrive_in_the_order_in_which_they_were_written():
-    night = night_of(A, B)
-    fails_at(night, "02:00", "b", "a")
-    fails_at(night, "03:00")
-    night.cannot_deliver()
-    night.at("04:00")
-    night.ends("a")
-    night.at("04:15")
+    harness = night_of(A, B)
+    fails_at(harness, "02:00", "b", "a")
+    fails_at(harness, "03:00")
+    harness.cannot_deliver()
+    harness.at("04:00")
+    harness.ends("a")
+    harness.at("04:15")
 
-    night.delivers()
+    harness.delivers()
 
-    assert [each.id for each in night.arrived] == [1, 2, 3, 4]
+    assert [each.id for each in harness.arrived] == [1, 2, 3, 4]
 
 
 def test_a_failure_halfway_keeps_the_rest_in_order():
-    night = night_of(A, B, job("c", cron="0 2 * * *"))
-    night.at("02:00")
-    night.exits("a", status=1)
-    night.cannot_deliver()
+    harness = night_of(A, B, job("c", cron="0 2 * * *"))
+    harness.at("02:00")
+    harness.exits("a", status=1)
+    harness.cannot_deliver()
     for name in ("b", "c"):
-        night.ends(name, status=1)
-    night.after(seconds=5)
+        harness.ends(name, status=1)
+    harness.after(seconds=5)
 
-    night.cannot_deliver(after=1)
-    night.after(seconds=5)
-    night.delivers()
+    harness.cannot_deliver(after=1)
+    harness.after(seconds=5)
+    harness.delivers()
 
-    assert sent(night) == ["a opened", "b opened", "c opened"]
+    assert sent(harness) == ["a opened", "b opened", "c opened"]
 
 
 def test_a_failed_delivery_is_tried_again_after_5_s_15_s_and_then_every_30():
-    night = night_of(A)
-    fails_at(night, "02:00")
+    harness = night_of(A)
+    fails_at(harness, "02:00")
     tried = []
     for _ in range(5):
-        night.cannot_deliver()
-        while not night.journey:
-            night.after(seconds=1)
-        tried.append((night.wall - instant("2026-01-05 02:00")).total_seconds())
+        harness.cannot_deliver()
+        while not harness.journey:
+            harness.after(seconds=1)
+        tried.append((harness.wall - instant("2026-01-05 02:00")).total_seconds())
 
     assert tried == [5, 20, 50, 80, 110]
 
 
 def test_ten_minutes_of_silence_make_it_slow():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    while night.wall < instant("2026-01-05 02:59"):
-        night.cannot_deliver()
-        night.after(seconds=30)
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    while harness.wall < instant("2026-01-05 02:59"):
+        harness.cannot_deliver()
+        harness.after(seconds=30)
 
-    gap = night.ledger.alerts[0].next_at - night.wall
+    gap = harness.ledger.alerts[0].next_at - harness.wall
 
     assert timedelta(seconds=30) < gap <= timedelta(minutes=5)
 
 
 def test_the_next_try_is_a_reason_to_wake_up_and_nothing_else_is():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    on_its_way = next_wakeup(night.world)
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    on_its_way = next_wakeup(harness.scheduler)
 
-    night.cannot_deliver()
+    harness.cannot_deliver()
 
     assert on_its_way is None
-    assert next_wakeup(night.world) == night.mono + 5
+    assert next_wakeup(harness.scheduler) == harness.mono + 5
 
 
 def test_retry_after_is_obeyed():
-    night = night_of(A)
-    fails_at(night, "02:00")
+    harness = night_of(A)
+    fails_at(harness, "02:00")
 
-    night.cannot_deliver("429", retry_after_s=120.0)
+    harness.cannot_deliver("429", retry_after_s=120.0)
 
-    assert next_wakeup(night.world) == night.mono + 120
-    assert night.ledger.alerts[0].next_at == instant("2026-01-05 02:02")
+    assert next_wakeup(harness.scheduler) == harness.mono + 120
+    assert harness.ledger.alerts[0].next_at == instant("2026-01-05 02:02")
 
 
 def test_a_channel_that_says_no_is_asked_slowly_and_the_alert_is_kept():
-    night = night_of(A)
-    fails_at(night, "02:00")
+    harness = night_of(A)
+    fails_at(harness, "02:00")
 
-    night.cannot_deliver("answered 404 no_service", refused=True)
+    harness.cannot_deliver("answered 404 no_service", refused=True)
 
-    assert next_wakeup(night.world) == night.mono + 300
-    assert night.waiting() == ["exit opened"]
+    assert next_wakeup(harness.scheduler) == harness.mono + 300
+    assert harness.waiting() == ["exit opened"]
 
 
 def test_the_ledger_says_how_often_and_why_it_failed():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.cannot_deliver("no route to host")
-    night.after(seconds=5)
-    night.cannot_deliver("answered 500")
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.cannot_deliver("no route to host")
+    harness.after(seconds=5)
+    harness.cannot_deliver("answered 500")
 
-    [alert] = night.ledger.alerts
+    [alert] = harness.ledger.alerts
 
     assert (alert.attempts, alert.error, alert.delivered_at) == (2, "answered 500", None)
 
 
 def test_repeated_failures_are_logged_when_they_say_something_new():
-    night = night_of(A)
-    fails_at(night, "02:00")
+    harness = night_of(A)
+    fails_at(harness, "02:00")
     for cause in ("no answer", "no answer", "no answer", "answered 500"):
-        night.cannot_deliver(cause)
-        while not night.journey:
-            night.after(seconds=1)
+        harness.cannot_deliver(cause)
+        while not harness.journey:
+            harness.after(seconds=1)
 
-    said = [note for note in night.notes() if "is not delivered" in note]
+    said = [note for note in harness.notes() if "is not delivered" in note]
 
     assert [note.partition(": ")[2] for note in said] == [
         "no answer; next try in 5s",
@@ -169,254 +169,254 @@ def test_repeated_failures_are_logged_when_they_say_something_new():
 
 
 def test_while_nobody_answers_reminders_become_one_with_the_count():
-    night = night_of(EVERY_MINUTE)
-    night.at("00:01")
-    while night.wall < instant("2026-01-06 06:00"):
-        for name in night.living():
-            night.ends(name, status=1)
-        if night.journey:
-            night.cannot_deliver()
-        night.after(minutes=1)
+    harness = night_of(EVERY_MINUTE)
+    harness.at("00:01")
+    while harness.wall < instant("2026-01-06 06:00"):
+        for name in harness.live():
+            harness.ends(name, status=1)
+        if harness.journey:
+            harness.cannot_deliver()
+        harness.after(minutes=1)
 
-    night.after(minutes=5)
-    night.delivers()
+    harness.after(minutes=5)
+    harness.delivers()
 
-    assert sent(night) == ["a opened", "a reminder"]
-    assert (night.arrived[1].count, night.arrived[1].folded) == (1440, 2)
+    assert sent(harness) == ["a opened", "a reminder"]
+    assert (harness.arrived[1].count, harness.arrived[1].folded) == (1440, 2)
 
 
 def test_a_job_that_fails_every_minute_for_a_day_sends_at_most_eight_messages():
-    night = night_of(EVERY_MINUTE)
-    while night.wall < instant("2026-01-06 00:00"):
-        night.after(minutes=1)
-        for name in night.living():
-            night.ends(name, status=1)
-        night.delivers()
+    harness = night_of(EVERY_MINUTE)
+    while harness.wall < instant("2026-01-06 00:00"):
+        harness.after(minutes=1)
+        for name in harness.live():
+            harness.ends(name, status=1)
+        harness.delivers()
 
-    assert 1 < len(night.arrived) <= 8
+    assert 1 < len(harness.arrived) <= 8
 
 
 def test_what_is_too_quiet_is_recorded_and_logged_but_not_sent():
-    night = night_of(A, notify=Notify("http://x", Severity.CRITICAL))
+    harness = night_of(A, notify=Notify("http://x", Severity.CRITICAL))
 
-    fails_at(night, "02:00")
+    fails_at(harness, "02:00")
 
-    assert night.journey == ()
-    assert night.words("a") == ["exit opened"]
-    assert night.ledger.alerts[0].withheld == "error is below critical"
-    assert any("opened: exit status 1" in note for note in night.notes())
+    assert harness.journey == ()
+    assert harness.words("a") == ["exit opened"]
+    assert harness.ledger.alerts[0].withheld == "error is below critical"
+    assert any("opened: exit status 1" in note for note in harness.notes())
 
 
 @pytest.mark.parametrize("word", ["reminder", "recovered"])
 def test_reminders_and_the_recovery_are_as_loud_as_their_incident(word):
-    night = night_of(EVERY_MINUTE)
-    night.at("01:30")
+    harness = night_of(EVERY_MINUTE)
+    harness.at("01:30")
     for _ in range(70):
-        for name in night.living():
-            night.ends(name, status=1)
-        night.after(minutes=1)
-    night.ends("a")
-    night.after(minutes=1)
-    night.ends("a")
+        for name in harness.live():
+            harness.ends(name, status=1)
+        harness.after(minutes=1)
+    harness.ends("a")
+    harness.after(minutes=1)
+    harness.ends("a")
 
-    severities = {each.severity for each in night.ledger.alerts if each.word == word}
+    severities = {each.severity for each in harness.ledger.alerts if each.word == word}
 
     assert severities == {Severity.ERROR}
 
 
 def test_without_a_channel_nothing_waits():
-    night = night_of(A, notify=Notify())
+    harness = night_of(A, notify=Notify())
 
-    fails_at(night, "02:00")
+    fails_at(harness, "02:00")
 
-    assert night.waiting() == []
-    assert night.ledger.alerts[0].withheld == "no channel is configured"
+    assert harness.waiting() == []
+    assert harness.ledger.alerts[0].withheld == "no channel is configured"
 
 
 def test_a_channel_that_comes_later_is_not_flooded_with_the_past():
-    night = night_of(A, notify=Notify())
-    fails_at(night, "02:00")
+    harness = night_of(A, notify=Notify())
+    fails_at(harness, "02:00")
 
-    night.reloads(A, notify=SLACK)
-    night.at("02:10")
+    harness.reloads(A, notify=SLACK)
+    harness.at("02:10")
 
-    assert night.journey == ()
+    assert harness.journey == ()
 
 
 def test_a_channel_that_goes_lets_what_waits_go_too():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.cannot_deliver()
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.cannot_deliver()
 
-    night.reloads(A, notify=Notify())
+    harness.reloads(A, notify=Notify())
 
-    assert night.ledger.alerts[0].withheld == "no channel is configured"
-    assert next_wakeup(night.world) is None
+    assert harness.ledger.alerts[0].withheld == "no channel is configured"
+    assert next_wakeup(harness.scheduler) is None
 
 
 def test_a_mended_url_is_tried_at_once_and_quickly():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.cannot_deliver("answered 404", refused=True)
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.cannot_deliver("answered 404", refused=True)
 
-    night.reloads(A, notify=Notify("http://127.0.0.1/mended"))
+    harness.reloads(A, notify=Notify("http://127.0.0.1/mended"))
 
-    assert [alert.id for alert in night.journey] == [1]
-    assert night.ledger.alerts[0].attempts == 0
+    assert [alert.id for alert in harness.journey] == [1]
+    assert harness.ledger.alerts[0].attempts == 0
 
 
 def test_a_test_alert_that_arrives_opens_the_way_for_what_waits():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.cannot_deliver("answered 404", refused=True)
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.cannot_deliver("answered 404", refused=True)
 
-    night.send(ev.Delivered(night.clocks(), ()))
+    harness.send(ev.Delivered(harness.clocks(), ()))
 
-    assert [alert.id for alert in night.journey] == [1]
+    assert [alert.id for alert in harness.journey] == [1]
 
 
 def test_an_acknowledged_incident_sends_no_waiting_reminder():
-    night = night_of(EVERY_MINUTE)
-    night.at("00:01")
-    while night.wall < instant("2026-01-05 01:10"):
-        night.ends("a", status=1)
-        if night.journey:
-            night.cannot_deliver()
-        night.after(minutes=1)
-    before = night.waiting()
+    harness = night_of(EVERY_MINUTE)
+    harness.at("00:01")
+    while harness.wall < instant("2026-01-05 01:10"):
+        harness.ends("a", status=1)
+        if harness.journey:
+            harness.cannot_deliver()
+        harness.after(minutes=1)
+    before = harness.waiting()
 
-    night.asks(control_requests.AckIncident(1, 3600.0))
+    harness.asks(control_requests.AckIncident(1, 3600.0))
 
     assert before == ["exit opened", "exit reminder"]
-    assert night.waiting() == ["exit opened"]
+    assert harness.waiting() == ["exit opened"]
 
 
 def test_a_removed_job_closes_its_incident_and_says_so():
-    night = night_of(A, B)
-    fails_at(night, "02:00")
-    night.delivers()
+    harness = night_of(A, B)
+    fails_at(harness, "02:00")
+    harness.delivers()
 
-    night.reloads(B)
-    night.delivers()
+    harness.reloads(B)
+    harness.delivers()
 
-    assert sent(night) == ["a opened", "a recovered"]
+    assert sent(harness) == ["a opened", "a recovered"]
 
 
 def test_what_was_not_delivered_is_delivered_by_the_next_service():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.cannot_deliver()
-    night.dies()
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.cannot_deliver()
+    harness.dies()
 
-    night.starts("02:30")
-    night.delivers()
+    harness.starts("02:30")
+    harness.delivers()
 
-    assert sent(night) == ["a opened"]
-    assert night.waiting() == []
+    assert sent(harness) == ["a opened"]
+    assert harness.waiting() == []
 
 
 def test_what_arrived_before_a_crash_is_not_sent_by_the_next_service():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.delivers()
-    night.dies()
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.delivers()
+    harness.dies()
 
-    night.starts("02:30")
+    harness.starts("02:30")
 
-    assert night.journey == ()
+    assert harness.journey == ()
 
 
 def test_a_restart_is_no_way_around_the_patience_a_channel_asked_for():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.cannot_deliver("answered 429", retry_after_s=600.0)
-    night.dies()
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.cannot_deliver("answered 429", retry_after_s=600.0)
+    harness.dies()
 
-    night.starts("02:04")
+    harness.starts("02:04")
 
-    assert night.journey == ()
-    assert next_wakeup(night.world) == night.mono + 360
+    assert harness.journey == ()
+    assert next_wakeup(harness.scheduler) == harness.mono + 360
 
 
 def test_a_clock_put_back_does_not_make_a_wait_endless():
-    night = night_of(A)
-    fails_at(night, "2026-01-06 02:00")
-    night.cannot_deliver()
-    night.dies()
+    harness = night_of(A)
+    fails_at(harness, "2026-01-06 02:00")
+    harness.cannot_deliver()
+    harness.dies()
 
-    night.wall = instant("2025-01-01 00:00")
-    night.starts("2025-01-01 00:01")
+    harness.wall = instant("2025-01-01 00:00")
+    harness.starts("2025-01-01 00:01")
 
-    assert next_wakeup(night.world) <= night.mono + 3600
+    assert next_wakeup(harness.scheduler) <= harness.mono + 3600
 
 
 def test_a_word_of_a_journey_that_nobody_is_on_changes_nothing():
-    night = night_of(A)
-    before = night.world.outbox, night.world.deliver_at
+    harness = night_of(A)
+    before = harness.scheduler.outbox, harness.scheduler.deliver_at
 
-    night.send(ev.Undelivered(night.clocks(), "late"))
-    night.send(ev.Delivered(night.clocks(), (77,)))
+    harness.send(ev.Undelivered(harness.clocks(), "late"))
+    harness.send(ev.Delivered(harness.clocks(), (77,)))
 
-    assert (night.world.outbox, night.world.deliver_at) == before
+    assert (harness.scheduler.outbox, harness.scheduler.deliver_at) == before
 
 
 # --- the end of a service -----------------------------------------------------------
 
 
 def test_a_stop_waits_for_an_alert_that_was_not_tried_yet():
-    night = night_of(A, shutdown_grace_s=30.0)
-    fails_at(night, "02:00")
+    harness = night_of(A, shutdown_grace_s=30.0)
+    fails_at(harness, "02:00")
 
-    night.send(ev.StopAsked(night.clocks()))
-    before = night.has_stopped
-    night.delivers()
+    harness.send(ev.StopAsked(harness.clocks()))
+    before = harness.has_stopped
+    harness.delivers()
 
-    assert (before, night.has_stopped) == (False, True)
-    assert sent(night) == ["a opened"]
+    assert (before, harness.has_stopped) == (False, True)
+    assert sent(harness) == ["a opened"]
 
 
 def test_a_stop_waits_no_longer_than_its_grace():
-    night = night_of(A, shutdown_grace_s=30.0)
-    fails_at(night, "02:00")
+    harness = night_of(A, shutdown_grace_s=30.0)
+    fails_at(harness, "02:00")
 
-    night.send(ev.StopAsked(night.clocks()))
-    night.after(seconds=31)
+    harness.send(ev.StopAsked(harness.clocks()))
+    harness.after(seconds=31)
 
-    assert night.has_stopped
-    assert night.waiting() == ["exit opened"]
+    assert harness.has_stopped
+    assert harness.waiting() == ["exit opened"]
 
 
 def test_a_stop_does_not_wait_for_a_channel_that_is_known_to_be_dead():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.cannot_deliver()
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.cannot_deliver()
 
-    night.send(ev.StopAsked(night.clocks()))
+    harness.send(ev.StopAsked(harness.clocks()))
 
-    assert night.has_stopped
+    assert harness.has_stopped
 
 
 def test_nothing_sets_out_when_all_is_over():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.cannot_deliver()
-    night.send(ev.StopAsked(night.clocks()))
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.cannot_deliver()
+    harness.send(ev.StopAsked(harness.clocks()))
 
-    night.mono += 3600
-    night.send(ev.TimePassed(night.clocks()))
+    harness.mono += 3600
+    harness.send(ev.TimePassed(harness.clocks()))
 
-    assert night.journey == ()
+    assert harness.journey == ()
 
 
 # --- what people see ----------------------------------------------------------------
 
 
 def test_status_says_what_waits_and_why():
-    night = night_of(A, B)
-    fails_at(night, "02:00", "a", "b")
-    night.cannot_deliver("answered 500")
+    harness = night_of(A, B)
+    fails_at(harness, "02:00", "a", "b")
+    harness.cannot_deliver("answered 500")
 
-    shown = night.status()
+    shown = harness.status()
 
     assert (shown.alerts.channel, shown.alerts.waiting, shown.alerts.failures) == ("slack", 2, 1)
     assert shown.alerts.error == "answered 500"
@@ -425,11 +425,11 @@ def test_status_says_what_waits_and_why():
 
 
 def test_status_is_silent_about_a_channel_that_works():
-    night = night_of(A)
-    fails_at(night, "02:00")
-    night.delivers()
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.delivers()
 
-    shown = night.status()
+    shown = harness.status()
 
     assert (shown.alerts.waiting, shown.alerts.error) == (0, "")
     assert shown.incidents[0].undelivered == 0

@@ -4,35 +4,35 @@ import pytest
 
 from supervisor.core import control_requests
 from supervisor.core.model import CatchUp, JobRecord
-from tests.core.core_harness import Ledger, Night, instant, job, ran_before
+from tests.core.core_harness import Harness, Ledger, instant, job, ran_before
 
 HOURLY = job("a", cron="0 * * * *")
 NIGHTLY = job("a", cron="0 2 * * *")
 
 
 def test_at_the_first_start_nothing_was_missed():
-    night = Night(HOURLY, start="2026-01-05 12:30")
+    harness = Harness(HOURLY, start="2026-01-05 12:30")
 
-    assert night.runs("a") == []
+    assert harness.runs("a") == []
 
 
 def test_a_job_not_seen_before_has_missed_nothing():
-    night = Night(HOURLY)
-    night.stops()
+    harness = Harness(HOURLY)
+    harness.stops()
 
-    night.starts("12:30", HOURLY, job("b", cron="0 * * * *"))
+    harness.starts("12:30", HOURLY, job("b", cron="0 * * * *"))
 
-    assert night.runs("b") == []
+    assert harness.runs("b") == []
 
 
 def test_the_newest_slot_of_an_absence_runs_and_the_others_are_covered_by_it():
-    night = Night(HOURLY)
-    night.at("00:30")
-    night.stops()
+    harness = Harness(HOURLY)
+    harness.at("00:30")
+    harness.stops()
 
-    night.starts("04:10")
+    harness.starts("04:10")
 
-    newest, *others = night.runs("a")
+    newest, *others = harness.runs("a")
     assert (newest.slot, newest.trigger) == (instant("2026-01-05 04:00"), "catch_up")
     assert newest.state == "running"
     assert [f"{run.slot:%H:%M}" for run in others] == ["01:00", "02:00", "03:00"]
@@ -42,70 +42,72 @@ def test_the_newest_slot_of_an_absence_runs_and_the_others_are_covered_by_it():
 
 @pytest.mark.parametrize(("how", "word"), [("stops", "was stopped"), ("dies", "died")])
 def test_a_missed_slot_says_since_when_nobody_ran_and_why(how, word):
-    night = Night(HOURLY)
-    night.at("00:30")
-    getattr(night, how)()
+    harness = Harness(HOURLY)
+    harness.at("00:30")
+    getattr(harness, how)()
 
-    night.starts("02:10")
+    harness.starts("02:10")
 
-    assert night.run("a").cause == (
+    assert harness.run("a").cause == (
         f"no supervisor ran after 2026-01-05 00:30 UTC (it {word}); covered by run 1"
     )
 
 
 def test_a_slot_that_comes_in_the_minute_of_the_start_is_on_time():
-    night = Night(HOURLY)
-    night.stops()
+    harness = Harness(HOURLY)
+    harness.stops()
 
-    night.starts("01:00:20")
+    harness.starts("01:00:20")
 
-    assert night.run("a").trigger == "schedule"
+    assert harness.run("a").trigger == "schedule"
 
 
 def test_covered_slots_open_no_incident():
-    night = Night(HOURLY)
-    night.stops()
+    harness = Harness(HOURLY)
+    harness.stops()
 
-    night.starts("04:10")
+    harness.starts("04:10")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_a_slot_older_than_the_window_is_missed_and_opens_one_incident():
-    night = Night(job("a", cron="0 2,3 1 * *", catch_up_window_s=3600.0), start="2026-02-01 00:00")
-    night.stops()
+    harness = Harness(
+        job("a", cron="0 2,3 1 * *", catch_up_window_s=3600.0), start="2026-02-01 00:00"
+    )
+    harness.stops()
 
-    night.starts("05:00")
+    harness.starts("05:00")
 
-    assert night.states("a") == ["missed", "missed"]
-    assert night.words("a") == ["missed opened"]
-    assert night.incidents("a")[0].cause.startswith(
+    assert harness.states("a") == ["missed", "missed"]
+    assert harness.words("a") == ["missed opened"]
+    assert harness.incidents("a")[0].cause.startswith(
         "slots from 2026-02-01 02:00 UTC to 2026-02-01 03:00 UTC were missed"
     )
 
 
 def test_without_catch_up_every_slot_of_an_absence_is_missed():
-    night = Night(job("a", cron="0 * * * *", catch_up=CatchUp.NONE))
-    night.stops()
+    harness = Harness(job("a", cron="0 * * * *", catch_up=CatchUp.NONE))
+    harness.stops()
 
-    night.starts("03:30")
+    harness.starts("03:30")
 
-    assert night.states("a") == ["missed"] * 3
-    assert night.words("a") == ["missed opened"]
+    assert harness.states("a") == ["missed"] * 3
+    assert harness.words("a") == ["missed opened"]
 
 
 def test_the_incident_of_missed_slots_closes_with_the_next_success():
-    night = Night(job("a", cron="0 * * * *", catch_up=CatchUp.NONE))
-    night.stops()
-    night.starts("03:30")
-    night.at("04:00")
+    harness = Harness(job("a", cron="0 * * * *", catch_up=CatchUp.NONE))
+    harness.stops()
+    harness.starts("03:30")
+    harness.at("04:00")
 
-    night.ends("a")
-    closed = night.incidents("a") == []
-    night.after(minutes=15)
+    harness.ends("a")
+    closed = harness.incidents("a") == []
+    harness.after(minutes=15)
 
     assert closed
-    assert night.words("a") == ["missed opened", "missed recovered"]
+    assert harness.words("a") == ["missed opened", "missed recovered"]
 
 
 @pytest.mark.parametrize(
@@ -121,18 +123,18 @@ def test_the_incident_of_missed_slots_closes_with_the_next_success():
 def test_without_a_window_of_its_own_a_slot_is_caught_up_until_the_next_one(cron, start):
     seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 01:00"))})
 
-    night = Night(job("a", cron=cron), start=start, remembers=seen)
+    harness = Harness(job("a", cron=cron), start=start, remembers=seen)
 
-    assert night.states("a") == ["running"]
-    assert night.run("a").slot == instant("2026-01-05 02:00")
+    assert harness.states("a") == ["running"]
+    assert harness.run("a").slot == instant("2026-01-05 02:00")
 
 
 def test_the_window_is_a_day_at_least():
     seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 01:00"))})
 
-    night = Night(job("a", cron="*/5 1-2 5 1 *"), start="2026-01-06 02:50", remembers=seen)
+    harness = Harness(job("a", cron="*/5 1-2 5 1 *"), start="2026-01-06 02:50", remembers=seen)
 
-    assert night.states("a")[0] == "running"
+    assert harness.states("a")[0] == "running"
 
 
 @pytest.mark.parametrize(
@@ -141,20 +143,20 @@ def test_the_window_is_a_day_at_least():
 def test_a_window_of_its_own_stands_before_the_default(start, state):
     seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 01:00"))})
 
-    night = Night(
+    harness = Harness(
         job("a", cron="0 2 * * *", catch_up_window_s=7200.0), start=start, remembers=seen
     )
 
-    assert night.states("a") == [state]
+    assert harness.states("a") == [state]
 
 
 def test_a_single_missed_slot_is_named_as_one():
-    night = Night(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
-    night.stops()
+    harness = Harness(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
+    harness.stops()
 
-    night.starts("05:00")
+    harness.starts("05:00")
 
-    assert night.incidents("a")[0].cause == (
+    assert harness.incidents("a")[0].cause == (
         "the slot of 2026-01-05 02:00 UTC was missed: "
         "no supervisor ran after 2026-01-05 00:00 UTC (it was stopped)"
     )
@@ -169,77 +171,79 @@ def test_at_most_a_hundred_others_get_a_row_and_older_ones_share_a_gap(slots, ro
     days, minutes = divmod(slots, 1440)
     start = f"2026-01-{5 + days:02} {minutes // 60:02}:{minutes % 60:02}:30"
 
-    night = Night(job("a", cron="* * * * *"), start=start, remembers=seen)
+    harness = Harness(job("a", cron="* * * * *"), start=start, remembers=seen)
 
-    assert len(night.runs("a")) == rows
-    assert sum(gap.count for gap in night.ledger.gaps) == in_gap
-    assert len(night.ledger.gaps) == (1 if in_gap else 0)
+    assert len(harness.runs("a")) == rows
+    assert sum(gap.count for gap in harness.ledger.gaps) == in_gap
+    assert len(harness.ledger.gaps) == (1 if in_gap else 0)
 
 
 def test_a_gap_ends_where_the_rows_begin():
     seen = Ledger(marks={"a": JobRecord("a", instant("2026-01-05 00:00"))})
 
-    night = Night(job("a", cron="* * * * *"), start="2026-01-05 12:00", remembers=seen)
+    harness = Harness(job("a", cron="* * * * *"), start="2026-01-05 12:00", remembers=seen)
 
-    [gap] = night.ledger.gaps
-    rows = sorted(run.slot for run in night.runs("a"))
+    [gap] = harness.ledger.gaps
+    rows = sorted(run.slot for run in harness.runs("a"))
     assert gap.since == instant("2026-01-05 00:00")
     assert instant("2026-01-05 10:19") <= gap.until < rows[0] == instant("2026-01-05 10:20")
     assert gap.count + len(rows) == 720
 
 
 def test_a_disabled_job_has_skipped_slots_in_an_absence_and_no_missed_ones():
-    night = Night(job("a", cron="0 * * * *", enabled=False))
-    night.stops()
+    harness = Harness(job("a", cron="0 * * * *", enabled=False))
+    harness.stops()
 
-    night.starts("03:30")
+    harness.starts("03:30")
 
-    assert night.states("a") == ["skipped"] * 3
-    assert {run.cause for run in night.runs("a")} == {"enabled: false"}
+    assert harness.states("a") == ["skipped"] * 3
+    assert {run.cause for run in harness.runs("a")} == {"enabled: false"}
 
 
 def test_a_paused_job_has_skipped_slots_in_an_absence():
-    night = Night(HOURLY)
-    night.asks(control_requests.PauseJob("a", None))
-    night.stops()
+    harness = Harness(HOURLY)
+    harness.asks(control_requests.PauseJob("a", None))
+    harness.stops()
 
-    night.starts("03:30")
+    harness.starts("03:30")
 
-    assert night.states("a") == ["skipped"] * 3
+    assert harness.states("a") == ["skipped"] * 3
 
 
 def test_a_caught_up_run_waits_for_the_caught_up_run_it_depends_on():
-    night = Night(NIGHTLY, job("b", cron="0 3 * * *", deps=["a"]))
-    night.at("01:00")
-    night.stops()
+    harness = Harness(NIGHTLY, job("b", cron="0 3 * * *", deps=["a"]))
+    harness.at("01:00")
+    harness.stops()
 
-    night.starts("05:00")
-    begun = night.living()
-    night.ends("a")
+    harness.starts("05:00")
+    begun = harness.live()
+    harness.ends("a")
 
     assert begun == ["a"]
-    assert night.living() == ["b"]
+    assert harness.live() == ["b"]
 
 
 def test_nothing_is_caught_up_twice():
-    night = Night(HOURLY)
-    night.stops()
-    night.starts("03:30")
-    night.ends("a")
-    night.stops()
+    harness = Harness(HOURLY)
+    harness.stops()
+    harness.starts("03:30")
+    harness.ends("a")
+    harness.stops()
 
-    night.starts("03:40")
+    harness.starts("03:40")
 
-    assert night.slots("a") == ["05 03:00", "05 01:00", "05 02:00"]
+    assert harness.slots("a") == ["05 03:00", "05 01:00", "05 02:00"]
 
 
 def test_a_slot_that_ran_before_the_crash_is_not_run_again():
-    night = Night(NIGHTLY, remembers=ran_before("a", "2026-01-04 02:00"), start="2026-01-05 01:00")
-    night.at("02:00")
-    night.ends("a")
-    night.dies()
+    harness = Harness(
+        NIGHTLY, remembers=ran_before("a", "2026-01-04 02:00"), start="2026-01-05 01:00"
+    )
+    harness.at("02:00")
+    harness.ends("a")
+    harness.dies()
 
-    night.starts("02:01")
-    night.at("12:00")
+    harness.starts("02:01")
+    harness.at("12:00")
 
-    assert night.states("a") == ["success", "success"]
+    assert harness.states("a") == ["success", "success"]

@@ -6,11 +6,11 @@ from supervisor.core import control_requests
 from supervisor.core import counters as tallies
 from supervisor.core.counters import DURATIONS_S, Counters, transitions
 from supervisor.core.model import Run
-from tests.core.core_harness import Night, job, ran_before
+from tests.core.core_harness import Harness, job, ran_before
 from workers import protocol
 
 
-class Counted(Night):
+class Counted(Harness):
     """A Night that records and counts transitions, as the loop does."""
 
     def __init__(self, *args, **kwargs):
@@ -19,11 +19,11 @@ class Counted(Night):
         super().__init__(*args, **kwargs)
 
     def send(self, event):
-        before = self.world
+        before = self.scheduler
         actions = super().send(event)
         changed = transitions(before, actions)
         self.told += changed
-        self.tally = tallies.count(self.tally, changed, actions, self.world)
+        self.tally = tallies.count(self.tally, changed, actions, self.scheduler)
         return actions
 
     def states_told(self):
@@ -31,107 +31,107 @@ class Counted(Night):
 
 
 def test_each_new_state_of_a_run_is_told_once():
-    night = Counted(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
-    night.at("02:00")
-    night.ends("a", status=1)
-    night.at("02:05")
-    night.ends("a")
+    harness = Counted(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    harness.at("02:05")
+    harness.ends("a")
 
     wanted = ["pending", "running", "retrying", "pending", "running", "success"]
-    assert night.states_told() == wanted
-    assert [run.attempt for run in night.told] == [0, 1, 1, 1, 2, 2]
+    assert harness.states_told() == wanted
+    assert [run.attempt for run in harness.told] == [0, 1, 1, 1, 2, 2]
 
 
 def test_the_account_of_a_run_that_has_ended_is_no_change():
-    night = Counted(job("a", cron="0 2 * * *"))
-    night.at("02:00")
-    night.exits("a")
-    told = night.states_told()
-    night.empties("a", strays=["7 sleep"])
+    harness = Counted(job("a", cron="0 2 * * *"))
+    harness.at("02:00")
+    harness.exits("a")
+    told = harness.states_told()
+    harness.empties("a", strays=["7 sleep"])
 
-    assert night.run("a").strays == ("7 sleep",)
-    assert night.states_told() == told == ["pending", "running", "success"]
+    assert harness.run("a").strays == ("7 sleep",)
+    assert harness.states_told() == told == ["pending", "running", "success"]
 
 
 def test_a_slot_that_comes_to_nothing_is_told_as_its_end():
-    night = Counted(job("a", cron="* * * * *"))
-    night.at("00:01")
-    night.at("00:02")
+    harness = Counted(job("a", cron="* * * * *"))
+    harness.at("00:01")
+    harness.at("00:02")
 
-    assert night.states_told() == ["pending", "running", "skipped"]
+    assert harness.states_told() == ["pending", "running", "skipped"]
 
 
 def test_a_launch_that_could_not_be_recorded_is_told_as_taken_back():
-    night = Counted(job("a", cron="0 2 * * *"))
-    night.at("01:59:30")
-    night.breaks_ledger()
-    night.at("02:00")
+    harness = Counted(job("a", cron="0 2 * * *"))
+    harness.at("01:59:30")
+    harness.breaks_ledger()
+    harness.at("02:00")
 
-    assert sorted(night.states_told()) == ["pending", "pending", "running"]
+    assert sorted(harness.states_told()) == ["pending", "pending", "running"]
 
 
 def test_what_a_start_settles_is_told():
-    night = Counted(job("a", cron="0 2 * * *", catch_up="none"))
-    night.at("02:00")
-    night.dies()
-    night.starts("02:30")
+    harness = Counted(job("a", cron="0 2 * * *", catch_up="none"))
+    harness.at("02:00")
+    harness.dies()
+    harness.starts("02:30")
 
-    assert night.states_told()[-1] == "interrupted"
+    assert harness.states_told()[-1] == "interrupted"
 
 
 def test_runs_are_counted_by_how_they_ended():
-    night = Counted(job("a", cron="* * * * *"))
+    harness = Counted(job("a", cron="* * * * *"))
     for minute, status in (("00:01", 0), ("00:02", 3), ("00:03", 3)):
-        night.at(minute)
-        night.ends("a", status=status)
+        harness.at(minute)
+        harness.ends("a", status=status)
 
-    assert dict(night.tally.runs) == {("a", "success", None): 1, ("a", "failed", "exit"): 2}
+    assert dict(harness.tally.runs) == {("a", "success", None): 1, ("a", "failed", "exit"): 2}
 
 
 def test_durations_fall_into_buckets_and_add_up():
-    night = Counted(job("a", cron="0 * * * *"))
+    harness = Counted(job("a", cron="0 * * * *"))
     for length_s in (1, 2, 100_000 % 3000):
-        night.at(f"{night.wall + timedelta(hours=1):%H}:00")
-        night.after(seconds=length_s)
-        night.ends("a")
+        harness.at(f"{harness.wall + timedelta(hours=1):%H}:00")
+        harness.after(seconds=length_s)
+        harness.ends("a")
 
-    spread = night.tally.durations["a"]
+    spread = harness.tally.durations["a"]
     assert spread.sum_s == 1 + 2 + 1000
     assert spread.counts == (1, 1, 0, 0, 0, 0, 1, 0, 0)
     assert len(spread.counts) == len(DURATIONS_S) + 1
 
 
 def test_missed_slots_are_counted_with_those_that_have_no_row():
-    night = Counted(
+    harness = Counted(
         job("a", cron="* * * * *"),
         start="2026-01-05 10:00",
         remembers=ran_before("a", "2026-01-05 00:00"),
     )
 
-    rows = sum(run.state == "missed" for run in night.told)
-    assert (rows, night.tally.missed["a"]) == (100, 599)
+    rows = sum(run.state == "missed" for run in harness.told)
+    assert (rows, harness.tally.missed["a"]) == (100, 599)
 
 
 def test_dry_runs_are_not_counted():
-    night = Counted(job("a", worker="w.f"))
-    night.asks(control_requests.RunJobs(("a",), dry_run=True))
-    night.says("a", protocol.Done({}))
-    night.ends("a")
+    harness = Counted(job("a", worker="w.f"))
+    harness.asks(control_requests.RunJobs(("a",), dry_run=True))
+    harness.says("a", protocol.Done({}))
+    harness.ends("a")
 
-    assert night.run("a").state == "success"
-    assert dict(night.tally.runs) == {}
+    assert harness.run("a").state == "success"
+    assert dict(harness.tally.runs) == {}
 
 
 def test_a_job_that_is_removed_is_counted_no_longer():
-    night = Counted(job("a", cron="* * * * *"), job("b"))
-    night.at("00:01")
-    night.ends("a", status=1)
-    night.at("00:02")
-    night.reloads(job("b"))
-    night.tally = tallies.restricted_to(night.tally, night.world)
-    night.ends("a", status=1)
+    harness = Counted(job("a", cron="* * * * *"), job("b"))
+    harness.at("00:01")
+    harness.ends("a", status=1)
+    harness.at("00:02")
+    harness.reloads(job("b"))
+    harness.tally = tallies.restricted_to(harness.tally, harness.scheduler)
+    harness.ends("a", status=1)
 
-    assert (dict(night.tally.runs), dict(night.tally.durations)) == ({}, {})
+    assert (dict(harness.tally.runs), dict(harness.tally.durations)) == ({}, {})
 
 
 def test_lateness_is_counted_in_buckets():

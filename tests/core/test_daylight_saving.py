@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from supervisor.core import schedule
 from tests.core import debian_cron
-from tests.core.core_harness import Night, instant, job
+from tests.core.core_harness import Harness, instant, job
 
 # date of the change | zone | first and last instant (UTC)
 NIGHTS = {
@@ -157,7 +157,9 @@ def test_two_slots_that_fall_together_are_one():
 
 
 def test_a_fixed_time_in_the_skipped_hour_is_run_once_by_the_service():
-    night = Night(job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-03-28 22:00")
+    night = Harness(
+        job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-03-28 22:00"
+    )
 
     night.at("2026-03-29 22:00")
 
@@ -165,7 +167,9 @@ def test_a_fixed_time_in_the_skipped_hour_is_run_once_by_the_service():
 
 
 def test_a_fixed_time_in_the_repeated_hour_is_run_once_by_the_service():
-    night = Night(job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-10-24 22:00")
+    night = Harness(
+        job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-10-24 22:00"
+    )
 
     night.at("2026-10-25 22:00")
 
@@ -173,7 +177,9 @@ def test_a_fixed_time_in_the_repeated_hour_is_run_once_by_the_service():
 
 
 def test_a_restart_between_the_two_occurrences_does_not_run_it_again():
-    night = Night(job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-10-24 22:00")
+    night = Harness(
+        job("a", cron="30 2 * * *", timezone="Europe/Berlin"), start="2026-10-24 22:00"
+    )
     night.at("2026-10-25 00:40")
     night.ends("a")
     night.stops()

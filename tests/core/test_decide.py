@@ -7,7 +7,7 @@ from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.decide import TABLE, decide, next_minute, next_wakeup
 from supervisor.core.model import Overlap, Problem, State
-from tests.core.core_harness import Night, instant, job
+from tests.core.core_harness import Harness, instant, job
 from workers.protocol import Done
 
 ATTEMPT_EVENTS = {
@@ -22,50 +22,50 @@ ATTEMPT_EVENTS = {
 
 
 def running():
-    night = Night(job("a", worker="w.f", cron="0 2 * * *", retries=1, retry_delay_s=5))
-    night.at("02:00")
-    return night
+    harness = Harness(job("a", worker="w.f", cron="0 2 * * *", retries=1, retry_delay_s=5))
+    harness.at("02:00")
+    return harness
 
 
 def retrying():
-    night = running()
-    night.exits("a", status=1)
-    return night
+    harness = running()
+    harness.exits("a", status=1)
+    return harness
 
 
 def pending():
-    night = retrying()
-    night.after(seconds=6)
-    return night
+    harness = retrying()
+    harness.after(seconds=6)
+    return harness
 
 
 def success():
-    night = running()
-    night.says("a", Done({}))
-    night.exits("a")
-    return night
+    harness = running()
+    harness.says("a", Done({}))
+    harness.exits("a")
+    return harness
 
 
 def failed():
-    night = Night(job("a", cron="0 2 * * *"))
-    night.at("02:00")
-    night.exits("a", status=1)
-    return night
+    harness = Harness(job("a", cron="0 2 * * *"))
+    harness.at("02:00")
+    harness.exits("a", status=1)
+    return harness
 
 
 def cancelled():
-    night = running()
-    night.asks(req.CancelJob("a"))
-    night.exits("a", signal=15)
-    return night
+    harness = running()
+    harness.asks(req.CancelJob("a"))
+    harness.exits("a", signal=15)
+    return harness
 
 
 def interrupted():
-    night = Night(job("a"))
-    night.asks(req.RunJobs(("a",)))
-    night.send(ev.StopAsked(night.clocks()))
-    night.exits("a", signal=15)
-    return night
+    harness = Harness(job("a"))
+    harness.asks(req.RunJobs(("a",)))
+    harness.send(ev.StopAsked(harness.clocks()))
+    harness.exits("a", signal=15)
+    return harness
 
 
 # A Night in which attempt 1.1 has a process tree and its run is in this state.
@@ -101,34 +101,34 @@ def test_what_never_began_heeds_no_event(state):
 @pytest.mark.parametrize("state", list(SCENES))
 @pytest.mark.parametrize("kind", list(ATTEMPT_EVENTS), ids=lambda kind: kind.__name__)
 def test_a_pair_that_is_listed_is_acted_on_and_another_yields_one_note(state, kind):
-    night = SCENES[state]()
-    before = repr(night.world)
+    harness = SCENES[state]()
+    before = repr(harness.scheduler)
 
-    world, actions = decide(night.world, ATTEMPT_EVENTS[kind](night.clocks(), 1, 1))
+    scheduler, actions = decide(harness.scheduler, ATTEMPT_EVENTS[kind](harness.clocks(), 1, 1))
 
     if kind in TABLE[state]:
-        assert repr(world) != before or actions or kind is ev.KeeperLost
+        assert repr(scheduler) != before or actions or kind is ev.KeeperLost
     else:
-        assert repr(world) == before
+        assert repr(scheduler) == before
         assert [type(action) for action in actions] == [effects.Note]
 
 
 @pytest.mark.parametrize("kind", list(ATTEMPT_EVENTS), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("key", [(1, 2), (77, 1)], ids=["another attempt", "another run"])
 def test_a_late_word_of_nobody_changes_nothing_and_yields_one_note(kind, key):
-    night = running()
-    before = repr(night.world)
+    harness = running()
+    before = repr(harness.scheduler)
 
-    world, actions = decide(night.world, ATTEMPT_EVENTS[kind](night.clocks(), *key))
+    scheduler, actions = decide(harness.scheduler, ATTEMPT_EVENTS[kind](harness.clocks(), *key))
 
-    assert repr(world) == before
+    assert repr(scheduler) == before
     assert [type(action) for action in actions] == [effects.Note]
 
 
-def everything_at(night):
+def everything_at(harness):
     """Return one event of each type, at the current time."""
-    at = night.clocks()
-    later = ev.At(instant("2026-01-06 12:00"), night.mono + 100_000)
+    at = harness.clocks()
+    later = ev.At(instant("2026-01-06 12:00"), harness.mono + 100_000)
     requests = [
         req.RunJobs(("a",)), req.RunAll(), req.CancelJob("a"), req.CancelRun(1),
         req.PauseJob("a", 60), req.PauseJob("", None), req.ResumeJob("a", from_now=True),
@@ -139,24 +139,24 @@ def everything_at(night):
         *(make(at, 1, 1) for make in ATTEMPT_EVENTS.values()),
         *(ev.Requested(at, 1, ev.Peer(0, 1), request) for request in requests),
         ev.TimePassed(later),
-        ev.TimePassed(ev.At(instant("2026-01-01 00:00"), night.mono + 1)),
-        ev.Reloaded(at, night.config),
-        ev.Reloaded(at, type(night.config)(())),
+        ev.TimePassed(ev.At(instant("2026-01-01 00:00"), harness.mono + 1)),
+        ev.Reloaded(at, harness.config),
+        ev.Reloaded(at, type(harness.config)(())),
         ev.ReloadRefused(at, (Problem(1, 1, "jobs", "bad"),)),
         ev.StopAsked(at),
         ev.LedgerWriteFailed(at, ((1, 1),), "disk full"),
         ev.LedgerRecovered(at),
-        ev.Restored(later, night.config, ev.Memory(tuple(night.ledger.runs.values()))),
+        ev.Restored(later, harness.config, ev.Memory(tuple(harness.ledger.runs.values()))),
     ]
 
 
 @pytest.mark.parametrize("state", list(SCENES))
 def test_the_world_that_was_given_is_never_changed(state):
-    night = SCENES[state]()
-    given = night.world
+    harness = SCENES[state]()
+    given = harness.scheduler
     before = repr(given)
 
-    for event in everything_at(night):
+    for event in everything_at(harness):
         decide(given, event)
 
     assert repr(given) == before
@@ -164,20 +164,20 @@ def test_the_world_that_was_given_is_never_changed(state):
 
 @pytest.mark.parametrize("state", list(SCENES))
 def test_the_same_event_has_the_same_outcome(state):
-    night = SCENES[state]()
+    harness = SCENES[state]()
 
-    first = [repr(decide(night.world, event)) for event in everything_at(night)]
-    second = [repr(decide(night.world, event)) for event in everything_at(night)]
+    first = [repr(decide(harness.scheduler, event)) for event in everything_at(harness)]
+    second = [repr(decide(harness.scheduler, event)) for event in everything_at(harness)]
 
     assert first == second
 
 
 @pytest.mark.parametrize("state", list(SCENES))
 def test_a_launch_comes_after_its_record(state):
-    night = SCENES[state]()
+    harness = SCENES[state]()
 
-    for event in everything_at(night):
-        _, actions = decide(night.world, event)
+    for event in everything_at(harness):
+        _, actions = decide(harness.scheduler, event)
         recorded = set()
         for action in actions:
             if isinstance(action, effects.Record) and hasattr(action.row, "trigger"):
@@ -199,7 +199,7 @@ def test_the_next_minute_is_strictly_later(now, expected):
 
 
 def test_without_timers_only_the_next_minute_matters():
-    assert next_wakeup(Night(job("a", cron="* * * * *")).world) is None
+    assert next_wakeup(Harness(job("a", cron="* * * * *")).scheduler) is None
 
 
 @pytest.mark.parametrize(
@@ -211,17 +211,17 @@ def test_without_timers_only_the_next_minute_matters():
     ids=["a deadline", "a backoff"],
 )
 def test_the_next_waking_is_the_nearest_timer(fields, ending, expected_s):
-    night = Night(job("a", cron="0 2 * * *", **fields))
-    night.at("02:00")
+    harness = Harness(job("a", cron="0 2 * * *", **fields))
+    harness.at("02:00")
 
     if ending is not None:
-        night.ends("a", status=ending)
+        harness.ends("a", status=ending)
 
-    assert next_wakeup(night.world) == pytest.approx(night.mono + expected_s)
+    assert next_wakeup(harness.scheduler) == pytest.approx(harness.mono + expected_s)
 
 
 def test_the_end_of_a_grace_is_a_timer_too():
-    night = Night(job("a", cron="* * * * *", overlap=Overlap.REPLACE, kill_grace_s=7))
-    night.at("00:02")
+    harness = Harness(job("a", cron="* * * * *", overlap=Overlap.REPLACE, kill_grace_s=7))
+    harness.at("00:02")
 
-    assert next_wakeup(night.world) == night.mono + 7
+    assert next_wakeup(harness.scheduler) == harness.mono + 7

@@ -6,26 +6,26 @@ import pytest
 
 from supervisor.core import control_requests, explain
 from supervisor.core.model import CatchUp, MissedRange
-from tests.core.core_harness import Night, instant, job
+from tests.core.core_harness import Harness, instant, job
 
 UTC = ZoneInfo("UTC")
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHTLY = job("a", cron="0 2 * * *")
 
 
-def story(night, waits=""):
-    run = night.run("a")
-    attempts = [each for each in night.ledger.attempts.values() if each.run == run.id]
+def story(harness, waits=""):
+    run = harness.run("a")
+    attempts = [each for each in harness.ledger.attempts.values() if each.run == run.id]
     return explain.run(run, attempts, waits, UTC)
 
 
 def test_a_run_that_succeeded():
-    night = Night(NIGHTLY)
-    night.at("02:00")
-    night.after(seconds=90)
-    night.ends("a")
+    harness = Harness(NIGHTLY)
+    harness.at("02:00")
+    harness.after(seconds=90)
+    harness.ends("a")
 
-    assert story(night) == [
+    assert story(harness) == [
         "Run 1 of a was due by its calendar at 2026-01-05 02:00:00 UTC.",
         "Attempt 1 began at 2026-01-05 02:00:00 UTC and ended after 1m30s.",
         "It succeeded at 2026-01-05 02:01:30 UTC.",
@@ -33,13 +33,13 @@ def test_a_run_that_succeeded():
 
 
 def test_a_run_that_failed_after_a_retry():
-    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
-    night.at("02:00")
-    night.ends("a", status=1)
-    night.at("02:01")
-    night.ends("a", status=2)
+    harness = Harness(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    harness.at("02:01")
+    harness.ends("a", status=2)
 
-    assert story(night)[1:] == [
+    assert story(harness)[1:] == [
         "Attempt 1 began at 2026-01-05 02:00:00 UTC and ended after 0s: exit status 1.",
         "Attempt 2 began at 2026-01-05 02:01:00 UTC and ended after 0s: exit status 2.",
         "It failed at 2026-01-05 02:01:00 UTC: exit status 2.",
@@ -47,35 +47,35 @@ def test_a_run_that_failed_after_a_retry():
 
 
 def test_a_run_that_waited_says_how_long():
-    night = Night(NIGHTLY, job("hog", cron="0 1 * * *"), max_concurrent=1)
-    night.at("02:10")
-    night.ends("hog")
+    harness = Harness(NIGHTLY, job("hog", cron="0 1 * * *"), max_concurrent=1)
+    harness.at("02:10")
+    harness.ends("hog")
 
-    assert "It waited 10m before it began." in story(night)
-    assert story(night)[-1] == "It is running."
+    assert "It waited 10m before it began." in story(harness)
+    assert story(harness)[-1] == "It is running."
 
 
 def test_a_skipped_run_says_why():
-    night = Night(job("x"), job("a", cron="0 2 * * *", deps=["x"]))
-    night.at("02:00")
+    harness = Harness(job("x"), job("a", cron="0 2 * * *", deps=["x"]))
+    harness.at("02:00")
 
-    assert story(night)[-1] == ("It was skipped at 2026-01-05 02:00:00 UTC: x has not run yet.")
+    assert story(harness)[-1] == ("It was skipped at 2026-01-05 02:00:00 UTC: x has not run yet.")
 
 
 def test_a_pending_run_says_what_it_waits_for():
-    night = Night(NIGHTLY, job("hog", cron="0 1 * * *"), max_concurrent=1)
-    night.at("02:00")
+    harness = Harness(NIGHTLY, job("hog", cron="0 1 * * *"), max_concurrent=1)
+    harness.at("02:00")
 
-    assert story(night, "waits for a place")[-1] == "It is pending: waits for a place."
+    assert story(harness, "waits for a place")[-1] == "It is pending: waits for a place."
 
 
 def test_a_cancelled_run_says_by_whom():
-    night = Night(NIGHTLY)
-    night.at("02:00")
-    night.asks(control_requests.CancelJob("a"))
-    night.ends("a", signal=15)
+    harness = Harness(NIGHTLY)
+    harness.at("02:00")
+    harness.asks(control_requests.CancelJob("a"))
+    harness.ends("a", signal=15)
 
-    assert story(night)[1:] == [
+    assert story(harness)[1:] == [
         "Attempt 1 began at 2026-01-05 02:00:00 UTC and ended after 0s: cancelled by uid 1000.",
         "It was cancelled at 2026-01-05 02:00:00 UTC: cancelled by uid 1000.",
     ]
@@ -85,59 +85,59 @@ def test_a_cancelled_run_says_by_whom():
     ("how", "words"), [("stops", "the supervisor was stopped"), ("dies", "the supervisor died")]
 )
 def test_an_interrupted_run_says_by_what(how, words):
-    night = Night(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
-    night.at("02:00")
-    getattr(night, how)()
+    harness = Harness(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
+    harness.at("02:00")
+    getattr(harness, how)()
 
-    night.starts("02:10")
+    harness.starts("02:10")
 
-    assert words in story(night)[1]
-    assert story(night)[-1].startswith("It was interrupted at 2026-01-05 02:")
+    assert words in story(harness)[1]
+    assert story(harness)[-1].startswith("It was interrupted at 2026-01-05 02:")
 
 
 def test_a_missed_run_says_why():
-    night = Night(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
-    night.stops()
+    harness = Harness(job("a", cron="0 2 * * *", catch_up=CatchUp.NONE))
+    harness.stops()
 
-    night.starts("03:00")
+    harness.starts("03:00")
 
-    assert story(night)[-1] == (
+    assert story(harness)[-1] == (
         "It was missed at 2026-01-05 03:00:00 UTC: "
         "no supervisor ran after 2026-01-05 00:00 UTC (it was stopped)."
     )
 
 
 def test_a_retrying_run_says_when():
-    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
-    night.at("02:00")
-    night.ends("a", status=1)
+    harness = Harness(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    harness.at("02:00")
+    harness.ends("a", status=1)
 
-    assert story(night)[-1] == "Its next attempt is at 2026-01-05 02:01:00 UTC."
+    assert story(harness)[-1] == "Its next attempt is at 2026-01-05 02:01:00 UTC."
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda night: night.asks(control_requests.RunJobs(("a",))), "was asked for at"),
-        (lambda night: night.at("02:00"), "was due by its calendar at"),
-        (lambda night: night.sleeps_until("02:30"), "while no supervisor could run it"),
+        (lambda harness: harness.asks(control_requests.RunJobs(("a",))), "was asked for at"),
+        (lambda harness: harness.at("02:00"), "was due by its calendar at"),
+        (lambda harness: harness.sleeps_until("02:30"), "while no supervisor could run it"),
     ],
     ids=["manual", "schedule", "catch-up"],
 )
 def test_the_trigger_is_told(make, words):
-    night = Night(NIGHTLY)
+    harness = Harness(NIGHTLY)
 
-    make(night)
+    make(harness)
 
-    assert words in story(night)[0]
+    assert words in story(harness)[0]
 
 
 def test_leftovers_are_named():
-    night = Night(NIGHTLY)
-    night.at("02:00")
-    night.ends("a", strays=["77 sleep 1000"])
+    harness = Harness(NIGHTLY)
+    harness.at("02:00")
+    harness.ends("a", strays=["77 sleep 1000"])
 
-    assert "It left behind 77 sleep 1000, which was killed." in story(night)
+    assert "It left behind 77 sleep 1000, which was killed." in story(harness)
 
 
 def test_a_slot_in_a_gap_names_all_of_it():

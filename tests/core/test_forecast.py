@@ -139,9 +139,9 @@ def test_the_busiest_minutes_come_first_and_equal_ones_are_one():
 
 
 def test_moves_of_daylight_saving_are_told_and_happen():
-    night = job("a", cron="30 2 * * *", timezone="Europe/Berlin")
+    harness = job("a", cron="30 2 * * *", timezone="Europe/Berlin")
 
-    found = told(night, start=instant("2026-03-28 12:00"))
+    found = told(harness, start=instant("2026-03-28 12:00"))
 
     assert [moved.words for moved in found.daylight_saving] == [
         "2026-03-29 02:30 does not exist in Europe/Berlin: it runs at 03:00"

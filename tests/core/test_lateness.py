@@ -3,240 +3,240 @@
 import pytest
 
 from supervisor.core import control_requests
-from tests.core.core_harness import Night, job
+from tests.core.core_harness import Harness, job
 
 WATCHED = job("a", cron="0 2 * * *", late_after_s=3600.0)
 
 
 def test_a_slot_without_a_success_in_time_opens_the_incident():
-    night = Night(WATCHED)
+    harness = Harness(WATCHED)
 
-    night.at("02:59")
-    before = night.words("a")
-    night.at("03:00")
+    harness.at("02:59")
+    before = harness.words("a")
+    harness.at("03:00")
 
     assert before == []
-    assert night.words("a") == ["late opened"]
-    assert night.incidents("a")[0].cause == "no success since the slot of 2026-01-05 02:00 UTC"
+    assert harness.words("a") == ["late opened"]
+    assert harness.incidents("a")[0].cause == "no success since the slot of 2026-01-05 02:00 UTC"
 
 
 def test_a_success_in_time_keeps_it_quiet():
-    night = Night(WATCHED)
-    night.at("02:59")
+    harness = Harness(WATCHED)
+    harness.at("02:59")
 
-    night.ends("a")
-    night.at("2026-01-06 01:59")
+    harness.ends("a")
+    harness.at("2026-01-06 01:59")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_any_later_success_closes_it():
-    night = Night(WATCHED)
-    night.at("03:30")
+    harness = Harness(WATCHED)
+    harness.at("03:30")
 
-    night.ends("a")
-    night.after(minutes=15)
+    harness.ends("a")
+    harness.after(minutes=15)
 
-    assert night.words("a") == ["late opened", "late recovered"]
+    assert harness.words("a") == ["late opened", "late recovered"]
 
 
 def test_a_success_by_hand_after_the_slot_counts():
-    night = Night(job("a", cron="0 2 * * *", late_after_s=3600.0))
-    night.at("02:10")
-    night.ends("a", status=1)
-    night.asks(control_requests.RunJobs(("a",)))
-    night.ends("a")
+    harness = Harness(job("a", cron="0 2 * * *", late_after_s=3600.0))
+    harness.at("02:10")
+    harness.ends("a", status=1)
+    harness.asks(control_requests.RunJobs(("a",)))
+    harness.ends("a")
 
-    night.at("12:00")
+    harness.at("12:00")
 
-    assert "late opened" not in night.words("a")
+    assert "late opened" not in harness.words("a")
 
 
 def test_a_success_of_an_earlier_slot_does_not_count():
-    night = Night(job("a", cron="0 2,3 * * *", late_after_s=1800.0))
-    night.at("02:00")
-    night.ends("a")
-    night.at("03:00")
+    harness = Harness(job("a", cron="0 2,3 * * *", late_after_s=1800.0))
+    harness.at("02:00")
+    harness.ends("a")
+    harness.at("03:00")
 
-    night.at("03:30")
+    harness.at("03:30")
 
-    assert night.words("a") == ["late opened"]
+    assert harness.words("a") == ["late opened"]
 
 
 def test_a_failed_run_is_late_too():
-    night = Night(WATCHED)
-    night.at("02:00")
-    night.ends("a", status=1)
+    harness = Harness(WATCHED)
+    harness.at("02:00")
+    harness.ends("a", status=1)
 
-    night.at("03:00")
+    harness.at("03:00")
 
-    assert night.words("a") == ["exit opened", "late opened"]
+    assert harness.words("a") == ["exit opened", "late opened"]
 
 
 def test_only_the_newest_slot_counts():
-    night = Night(job("a", cron="0 2,3 * * *", late_after_s=5400.0))
+    harness = Harness(job("a", cron="0 2,3 * * *", late_after_s=5400.0))
 
-    night.at("04:29")
-    before = night.words("a")
-    night.at("04:30")
+    harness.at("04:29")
+    before = harness.words("a")
+    harness.at("04:30")
 
     assert before == []
-    assert night.words("a") == ["late opened"]
+    assert harness.words("a") == ["late opened"]
 
 
 def test_a_late_after_as_long_as_the_interval_never_comes():
-    night = Night(job("a", cron="*/5 * * * *", late_after_s=300.0))
+    harness = Harness(job("a", cron="*/5 * * * *", late_after_s=300.0))
 
-    night.at("2026-01-06 00:00")
+    harness.at("2026-01-06 00:00")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_a_late_slot_is_told_of_once():
-    night = Night(WATCHED)
+    harness = Harness(WATCHED)
 
-    night.at("2026-01-06 01:00")
+    harness.at("2026-01-06 01:00")
 
-    assert night.words("a") == ["late opened"]
+    assert harness.words("a") == ["late opened"]
 
 
 def test_a_paused_job_is_not_late():
-    night = Night(WATCHED)
-    night.asks(control_requests.PauseJob("a", None))
+    harness = Harness(WATCHED)
+    harness.asks(control_requests.PauseJob("a", None))
 
-    night.at("12:00")
+    harness.at("12:00")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_a_disabled_job_is_not_late():
-    night = Night(job("a", cron="0 2 * * *", late_after_s=3600.0, enabled=False))
+    harness = Harness(job("a", cron="0 2 * * *", late_after_s=3600.0, enabled=False))
 
-    night.at("12:00")
+    harness.at("12:00")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_a_slot_skipped_by_a_pause_is_not_late_when_the_pause_is_over():
-    night = Night(WATCHED)
-    night.asks(control_requests.PauseJob("a", 3 * 3600))
+    harness = Harness(WATCHED)
+    harness.asks(control_requests.PauseJob("a", 3 * 3600))
 
-    night.at("12:00")
+    harness.at("12:00")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_a_slot_skipped_by_a_pause_is_not_late_after_a_restart():
-    night = Night(WATCHED)
-    night.asks(control_requests.PauseJob("a", 2 * 3600 + 30))
-    night.at("02:00:10")
-    night.stops()
+    harness = Harness(WATCHED)
+    harness.asks(control_requests.PauseJob("a", 2 * 3600 + 30))
+    harness.at("02:00:10")
+    harness.stops()
 
-    night.starts("02:00:45")
-    night.at("12:00")
+    harness.starts("02:00:45")
+    harness.at("12:00")
 
-    assert night.states("a") == ["skipped"]
-    assert night.words("a") == []
+    assert harness.states("a") == ["skipped"]
+    assert harness.words("a") == []
 
 
 @pytest.mark.parametrize("how", ["stops", "dies"])
 def test_lateness_is_watched_over_a_restart(how):
-    night = Night(WATCHED)
-    night.at("02:10")
-    getattr(night, how)()
+    harness = Harness(WATCHED)
+    harness.at("02:10")
+    getattr(harness, how)()
 
-    night.starts("02:20")
-    night.at("03:00")
+    harness.starts("02:20")
+    harness.at("03:00")
 
-    assert night.words("a") == ["late opened"]
+    assert harness.words("a") == ["late opened"]
 
 
 def test_a_slot_that_was_missed_may_be_late():
-    night = Night(WATCHED)
-    night.stops()
+    harness = Harness(WATCHED)
+    harness.stops()
 
-    night.starts("04:00")
-    night.at("04:01")
+    harness.starts("04:00")
+    harness.at("04:01")
 
-    assert night.words("a") == ["late opened"]
+    assert harness.words("a") == ["late opened"]
 
 
 def test_late_after_taken_out_of_the_file_is_watched_no_more():
-    night = Night(WATCHED)
-    night.at("02:30")
+    harness = Harness(WATCHED)
+    harness.at("02:30")
 
-    night.reloads(job("a", cron="0 2 * * *"))
-    night.at("12:00")
+    harness.reloads(job("a", cron="0 2 * * *"))
+    harness.at("12:00")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_a_dry_run_is_no_success():
-    night = Night(job("a", worker="w.f", cron="0 2 * * *", late_after_s=3600.0))
-    night.at("02:00")
-    night.ends("a", status=1)
-    night.asks(control_requests.RunJobs(("a",), dry_run=True))
-    night.ends("a", status=0)
+    harness = Harness(job("a", worker="w.f", cron="0 2 * * *", late_after_s=3600.0))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    harness.asks(control_requests.RunJobs(("a",), dry_run=True))
+    harness.ends("a", status=0)
 
-    night.at("03:00")
+    harness.at("03:00")
 
-    assert "late opened" in night.words("a")
+    assert "late opened" in harness.words("a")
 
 
 def test_a_job_paused_after_its_slot_is_not_late_until_the_pause_is_over():
-    night = Night(WATCHED)
-    night.at("02:30")
-    night.asks(control_requests.PauseJob("a", 3600.0))
+    harness = Harness(WATCHED)
+    harness.at("02:30")
+    harness.asks(control_requests.PauseJob("a", 3600.0))
 
-    night.at("03:29")
-    before = night.words("a")
-    night.at("03:30")
+    harness.at("03:29")
+    before = harness.words("a")
+    harness.at("03:30")
 
     assert before == []
-    assert night.words("a") == ["late opened"]
+    assert harness.words("a") == ["late opened"]
 
 
 def test_a_success_in_time_keeps_it_quiet_over_a_restart():
-    night = Night(WATCHED)
-    night.at("02:10")
-    night.ends("a")
-    night.stops()
+    harness = Harness(WATCHED)
+    harness.at("02:10")
+    harness.ends("a")
+    harness.stops()
 
-    night.starts("02:20")
-    night.at("12:00")
+    harness.starts("02:20")
+    harness.at("12:00")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_a_late_slot_is_told_of_once_over_a_restart():
-    night = Night(WATCHED)
-    night.at("03:10")
-    night.dies()
+    harness = Harness(WATCHED)
+    harness.at("03:10")
+    harness.dies()
 
-    night.starts("03:20")
-    night.at("12:00")
+    harness.starts("03:20")
+    harness.at("12:00")
 
-    assert night.words("a") == ["late opened"]
-    assert night.incidents("a")[0].count == 1
+    assert harness.words("a") == ["late opened"]
+    assert harness.incidents("a")[0].count == 1
 
 
 def test_before_its_first_slot_a_job_is_not_late_after_a_restart():
-    night = Night(WATCHED)
-    night.stops()
+    harness = Harness(WATCHED)
+    harness.stops()
 
-    night.starts("01:00")
-    night.at("01:59")
+    harness.starts("01:00")
+    harness.at("01:59")
 
-    assert night.words("a") == []
+    assert harness.words("a") == []
 
 
 def test_a_pause_over_an_older_slot_excuses_no_newer_one():
-    night = Night(WATCHED)
-    night.asks(control_requests.PauseJob("a", 3 * 3600))
-    night.at("2026-01-06 02:10")
-    night.dies()
+    harness = Harness(WATCHED)
+    harness.asks(control_requests.PauseJob("a", 3 * 3600))
+    harness.at("2026-01-06 02:10")
+    harness.dies()
 
-    night.starts("2026-01-06 02:20")
-    night.at("2026-01-06 03:00")
+    harness.starts("2026-01-06 02:20")
+    harness.at("2026-01-06 03:00")
 
-    assert night.words("a") == ["late opened"]
+    assert harness.words("a") == ["late opened"]

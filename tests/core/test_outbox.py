@@ -102,7 +102,7 @@ def test_the_pace_is_quick_then_steady_for_ten_minutes_then_slow():
 
 
 @pytest.mark.parametrize(
-    ("failures", "refused", "wish", "pace"),
+    ("failures", "refused", "retry_after", "pace"),
     [
         (1, False, 2.0, 5.0),
         (1, False, 90.0, 90.0),
@@ -112,8 +112,8 @@ def test_the_pace_is_quick_then_steady_for_ten_minutes_then_slow():
         (1, True, 900.0, 900.0),
     ],
 )
-def test_a_channel_may_ask_for_patience_within_reason(failures, refused, wish, pace):
-    assert outbox.retry_delay_s(failures, refused, wish) == pace
+def test_a_channel_may_ask_for_patience_within_reason(failures, refused, retry_after, pace):
+    assert outbox.retry_delay_s(failures, refused, retry_after) == pace
 
 
 def test_an_endless_row_of_failures_stays_slow():

@@ -154,7 +154,7 @@ def post(storm: Storm) -> None:
 
 def echo(storm: Storm) -> None:
     """Send an event of an attempt that is late, repeated or unknown."""
-    run = storm.random.randint(1, storm.world.next_run)
+    run = storm.random.randint(1, storm.scheduler.next_run)
     word = storm.random.choice([ev.Exited, ev.Started])
     if (run, 1) not in storm.processes:
         storm.send(word(storm.at(), run, 1, 0))
@@ -163,7 +163,7 @@ def echo(storm: Storm) -> None:
 def ask(storm: Storm) -> None:
     dice = storm.random
     name = dice.choice([job.name for job in storm.config.jobs] + ["nobody"])
-    open_runs = [*storm.world.runs, 10**6]
+    open_runs = [*storm.scheduler.runs, 10**6]
     storm.ask(
         dice.choice(
             [
@@ -230,7 +230,7 @@ def calm(storm: Storm) -> None:
     for job in storm.config.jobs:
         storm.ask(control_requests.ResumeJob(job.name))
     for _ in range(8000):
-        if storm.world.life != "serving":
+        if storm.scheduler.life != "serving":
             storm.send(ev.StopAsked(storm.at()))
             storm.restart()
         for key in list(storm.processes):
@@ -239,7 +239,7 @@ def calm(storm: Storm) -> None:
             storm.empty(key)
         storm.bring_back(len(storm.journey))
         is_later = storm.wall >= storm.latest_wall + timedelta(hours=1)
-        if is_later and not storm.world.runs and not storm.world.outbox:
+        if is_later and not storm.scheduler.runs and not storm.scheduler.outbox:
             return
         storm.to_next_moment()
 
@@ -278,7 +278,7 @@ def every_stable_slot_has_an_outcome(storm: Storm) -> None:
 
 def every_run_is_final(storm: Storm) -> None:
     waiting = [run for run in storm.ledger.runs.values() if run.state.is_open]
-    young = [run for run in waiting if run.id in storm.world.runs]
+    young = [run for run in waiting if run.id in storm.scheduler.runs]
     assert waiting == young, "an open row that nobody remembers"
 
 

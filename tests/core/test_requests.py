@@ -6,14 +6,14 @@ from supervisor.core import control_requests as req
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.model import Notify
-from tests.core.core_harness import Night, instant, job
+from tests.core.core_harness import Harness, instant, job
 
 SYNC = job("sync-sets", cron="0 2 * * *")
 RESTORING = req.RestoreBackup("/b/cards.gz", "/data/cards")
 
 
-def night():
-    return Night(
+def harness():
+    return Harness(
         SYNC,
         job("worker", worker="w.f"),
         job("off", cron="0 2 * * *", enabled=False),
@@ -23,36 +23,36 @@ def night():
 
 
 def busy():
-    found = night()
+    found = harness()
     found.at("00:30")
     return found
 
 
 def all_off():
-    return Night(job("off", enabled=False))
+    return Harness(job("off", enabled=False))
 
 
 ANSWERS = [
-    ("run", night, req.RunJobs(("sync-sets",)), "ok", ""),
-    ("run two", night, req.RunJobs(("sync-sets", "worker")), "ok", ""),
-    ("run a dry run", night, req.RunJobs(("worker",), dry_run=True), "ok", ""),
-    ("run with parameters", night, req.RunJobs(("worker",), set_json='{"a": 1}'), "ok", ""),
-    ("run an unknown job", night, req.RunJobs(("sync-set",)), "unknown",
+    ("run", harness, req.RunJobs(("sync-sets",)), "ok", ""),
+    ("run two", harness, req.RunJobs(("sync-sets", "worker")), "ok", ""),
+    ("run a dry run", harness, req.RunJobs(("worker",), dry_run=True), "ok", ""),
+    ("run with parameters", harness, req.RunJobs(("worker",), set_json='{"a": 1}'), "ok", ""),
+    ("run an unknown job", harness, req.RunJobs(("sync-set",)), "unknown",
      'no job is called "sync-set"'),
-    ("run a disabled job", night, req.RunJobs(("off",)), "conflict",
+    ("run a disabled job", harness, req.RunJobs(("off",)), "conflict",
      "off is disabled in jobs.yaml"),
-    ("run with a disabled dependency", night, req.RunJobs(("needs-off",), with_deps=True),
+    ("run with a disabled dependency", harness, req.RunJobs(("needs-off",), with_deps=True),
      "conflict", "off is disabled in jobs.yaml"),
     ("run an open job", busy, req.RunJobs(("busy",)), "conflict", "busy: run 1 is still running"),
-    ("dry run of a command", night, req.RunJobs(("busy",), dry_run=True), "bad",
+    ("dry run of a command", harness, req.RunJobs(("busy",), dry_run=True), "bad",
      "busy is a command"),
-    ("parameters for a command", night, req.RunJobs(("busy",), set_json='{"a": 1}'), "bad",
+    ("parameters for a command", harness, req.RunJobs(("busy",), set_json='{"a": 1}'), "bad",
      "busy is a command and has no parameters"),
-    ("run all", night, req.RunAll(), "ok", ""),
-    ("run all of these", night, req.RunAll(("worker", "busy")), "ok", ""),
-    ("run all with an unknown job", night, req.RunAll(("nobody",)), "unknown",
+    ("run all", harness, req.RunAll(), "ok", ""),
+    ("run all of these", harness, req.RunAll(("worker", "busy")), "ok", ""),
+    ("run all with an unknown job", harness, req.RunAll(("nobody",)), "unknown",
      'no job is called "nobody"'),
-    ("run all with a disabled job", night, req.RunAll(("off",)), "conflict",
+    ("run all with a disabled job", harness, req.RunAll(("off",)), "conflict",
      "off is disabled in jobs.yaml"),
     ("run all while one is open", busy, req.RunAll(), "conflict", "busy: run 1 is still running"),
     ("run all where none is enabled", all_off, req.RunAll(), "conflict", "no job is enabled"),
@@ -62,16 +62,16 @@ ANSWERS = [
      'no job is called "nobody"'),
     ("cancel a run", busy, req.CancelRun(1), "ok", ""),
     ("cancel a run that is not open", busy, req.CancelRun(77), "conflict", "run 77 is not open"),
-    ("pause", night, req.PauseJob("worker", 60), "ok", ""),
-    ("pause all", night, req.PauseJob("", None), "ok", ""),
-    ("pause an unknown job", night, req.PauseJob("nobody", 60), "unknown",
+    ("pause", harness, req.PauseJob("worker", 60), "ok", ""),
+    ("pause all", harness, req.PauseJob("", None), "ok", ""),
+    ("pause an unknown job", harness, req.PauseJob("nobody", 60), "unknown",
      'no job is called "nobody"'),
-    ("resume what is not paused", night, req.ResumeJob("worker"), "ok", ""),
-    ("resume all", night, req.ResumeJob(""), "ok", ""),
-    ("resume an unknown job", night, req.ResumeJob("nobody"), "unknown",
+    ("resume what is not paused", harness, req.ResumeJob("worker"), "ok", ""),
+    ("resume all", harness, req.ResumeJob(""), "ok", ""),
+    ("resume an unknown job", harness, req.ResumeJob("nobody"), "unknown",
      'no job is called "nobody"'),
-    ("acknowledge nothing", night, req.AckIncident(9, 60), "unknown", "no open incident 9"),
-    ("stop", night, req.StopService(), "ok", ""),
+    ("acknowledge nothing", harness, req.AckIncident(9, 60), "unknown", "no open incident 9"),
+    ("stop", harness, req.StopService(), "ok", ""),
     ("drain", busy, req.StopService(drain_s=60), "ok", ""),
 ]  # fmt: skip
 
@@ -93,11 +93,11 @@ def test_a_request_has_exactly_one_answer(scene, request_, answer, error):
 )
 def test_a_request_that_is_not_granted_changes_nothing(scene, request_):
     asked = scene()
-    before = repr(asked.world)
+    before = repr(asked.scheduler)
 
     asked.asks(request_)
 
-    assert repr(asked.world) == before
+    assert repr(asked.scheduler) == before
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_request_that_is_not_granted_changes_nothing(scene, request_):
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
-    assert night().asks(req.RunJobs((name,))).hint == hint
+    assert harness().asks(req.RunJobs((name,))).hint == hint
 
 
 @pytest.mark.parametrize(
@@ -135,13 +135,13 @@ def test_of_several_jobs_all_are_opened_or_none():
 
 
 def test_a_job_named_twice_is_run_once():
-    reply = night().asks(req.RunJobs(("worker", "worker")))
+    reply = harness().asks(req.RunJobs(("worker", "worker")))
 
     assert len(reply.runs) == 1
 
 
 def test_the_reply_names_the_runs():
-    asked = night()
+    asked = harness()
 
     reply = asked.asks(req.RunJobs(("worker", "sync-sets")))
 
@@ -149,7 +149,7 @@ def test_the_reply_names_the_runs():
 
 
 def test_a_manual_run_has_no_slot_and_is_due_now():
-    asked = night()
+    asked = harness()
     asked.at("00:10:20")
 
     asked.asks(req.RunJobs(("worker",)))
@@ -159,7 +159,7 @@ def test_a_manual_run_has_no_slot_and_is_due_now():
 
 
 def test_parameters_are_for_the_named_job_and_not_for_its_dependencies():
-    asked = Night(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
+    asked = Harness(job("a", worker="w.f"), job("b", worker="w.f", deps=["a"]))
 
     asked.asks(req.RunJobs(("b",), with_deps=True, set_json='{"n": 1}'))
 
@@ -167,7 +167,7 @@ def test_parameters_are_for_the_named_job_and_not_for_its_dependencies():
 
 
 def test_run_all_leaves_out_disabled_jobs():
-    asked = night()
+    asked = harness()
 
     asked.asks(req.RunAll())
 
@@ -176,7 +176,7 @@ def test_run_all_leaves_out_disabled_jobs():
 
 
 def test_run_all_of_these_runs_these():
-    found = night()
+    found = harness()
 
     reply = found.asks(req.RunAll(("busy", "worker")))
 
@@ -185,25 +185,25 @@ def test_run_all_of_these_runs_these():
 
 
 def test_run_all_skips_what_depends_on_a_failure():
-    found = Night(job("a"), job("b", deps=["a"]), job("c"))
+    found = Harness(job("a"), job("b", deps=["a"]), job("c"))
     found.asks(req.RunAll())
 
     found.ends("a", status=1)
 
     assert found.states("b") == ["skipped"]
-    assert found.living() == ["c"]
+    assert found.live() == ["c"]
 
 
 def test_jobs_asked_for_together_heed_each_other_with_deps_only():
-    found = Night(job("a"), job("b", deps=["a"]))
+    found = Harness(job("a"), job("b", deps=["a"]))
 
     found.asks(req.RunJobs(("a", "b")))
 
-    assert found.living() == ["a", "b"]
+    assert found.live() == ["a", "b"]
 
 
 def test_a_restore_is_a_run_that_waits_for_the_group_of_the_data():
-    found = Night(job("sync", exclusive="exclusive"))
+    found = Harness(job("sync", exclusive="exclusive"))
     found.asks(req.RunJobs(("sync",)))
 
     [run] = found.asks(RESTORING).runs
@@ -214,11 +214,11 @@ def test_a_restore_is_a_run_that_waits_for_the_group_of_the_data():
     assert (found.run("restore").id, found.run("restore").trigger) == (run, "manual")
     assert waits == "waits for sync (run 1), which holds the group exclusive"
     assert again.error == f"restore: run {run} is still pending"
-    assert found.living() == ["restore"]
+    assert found.live() == ["restore"]
 
 
 def test_cancelling_a_job_ends_all_its_open_runs():
-    asked = Night(job("a", overlap="queue"))
+    asked = Harness(job("a", overlap="queue"))
     asked.asks(req.RunJobs(("a",)))
     asked.asks(req.RunJobs(("a",)))
 
@@ -230,7 +230,7 @@ def test_cancelling_a_job_ends_all_its_open_runs():
 
 
 def test_what_was_asked_and_answered_stands_in_the_ledger():
-    asked = night()
+    asked = harness()
 
     asked.asks(req.RunJobs(("worker",)))
     asked.asks(req.CancelJob("nobody"))
@@ -243,7 +243,7 @@ def test_what_was_asked_and_answered_stands_in_the_ledger():
 
 
 def test_the_row_is_recorded_before_the_reply():
-    asked = night()
+    asked = harness()
 
     asked.asks(req.RunJobs(("worker",)))
 
@@ -263,7 +263,7 @@ def test_the_row_is_recorded_before_the_reply():
     ids=["a channel", "none"],
 )
 def test_a_test_alert_is_granted_if_there_is_a_channel(notify, answer, said):
-    found = Night(SYNC, notify=notify)
+    found = Harness(SYNC, notify=notify)
 
     reply = found.asks(req.NotifyTest())
 

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core import control_requests, retry
 from supervisor.core.model import Reason
-from tests.core.core_harness import Night, instant, job
+from tests.core.core_harness import Harness, instant, job
 from workers.protocol import Done, Failed, Garbage
 
 MIDDLE = 0.5  # the random number that leaves the delay unchanged
@@ -72,87 +72,87 @@ def test_a_large_backoff_meets_the_cap_and_no_overflow():
 
 
 def test_a_failed_attempt_is_followed_by_the_next_in_the_same_row():
-    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
-    night.at("02:00")
+    harness = Harness(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    harness.at("02:00")
 
-    night.ends("a", status=1)
-    waiting = night.run("a")
-    night.at("02:01")
+    harness.ends("a", status=1)
+    waiting = harness.run("a")
+    harness.at("02:01")
 
     assert (waiting.state, waiting.attempt) == ("retrying", 1)
     assert waiting.next_attempt_at == instant("2026-01-05 02:01")
-    assert len(night.runs("a")) == 1
-    assert (night.run("a").state, night.run("a").attempt) == ("running", 2)
+    assert len(harness.runs("a")) == 1
+    assert (harness.run("a").state, harness.run("a").attempt) == ("running", 2)
 
 
 def test_a_run_has_the_start_of_its_first_attempt_and_the_end_of_its_last():
-    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
-    night.at("02:00")
-    night.ends("a", status=1)
-    night.at("02:01")
-    again = night.run("a")
-    night.after(minutes=3)
+    harness = Harness(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    harness.at("02:01")
+    again = harness.run("a")
+    harness.after(minutes=3)
 
-    night.ends("a", status=3)
+    harness.ends("a", status=3)
 
     assert (again.reason, again.cause, again.next_attempt_at) == (None, "", None)
-    assert night.run("a").started_at == instant("2026-01-05 02:00")
-    assert night.run("a").ended_at == instant("2026-01-05 02:04")
-    assert night.run("a").next_attempt_at is None
+    assert harness.run("a").started_at == instant("2026-01-05 02:00")
+    assert harness.run("a").ended_at == instant("2026-01-05 02:04")
+    assert harness.run("a").next_attempt_at is None
 
 
 def test_the_last_failure_is_the_runs_own():
-    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
-    night.at("02:00")
-    night.ends("a", status=1)
-    night.at("02:01")
+    harness = Harness(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    harness.at("02:01")
 
-    night.ends("a", status=2)
+    harness.ends("a", status=2)
 
-    assert night.states("a") == ["failed"]
-    assert night.run("a").cause == "exit status 2"
-    assert night.run("a").retries_used == 1
+    assert harness.states("a") == ["failed"]
+    assert harness.run("a").cause == "exit status 2"
+    assert harness.run("a").retries_used == 1
 
 
 def test_a_retry_may_succeed():
-    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
-    night.at("02:00")
-    night.ends("a", status=1)
-    night.at("02:01")
+    harness = Harness(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    harness.at("02:01")
 
-    night.ends("a")
+    harness.ends("a")
 
-    assert night.states("a") == ["success"]
-    assert night.run("a").cause == ""
+    assert harness.states("a") == ["success"]
+    assert harness.run("a").cause == ""
 
 
 def test_backoffs_are_waited_for_by_the_second():
-    night = Night(
+    harness = Harness(
         job("a", cron="0 2 * * *", retries=3, retry_delay_s=10, retry_backoff=3.0),
         start="2026-01-05 01:59",
     )
-    night.at("02:00")
+    harness.at("02:00")
 
-    begun = [night.wall]
+    begun = [harness.wall]
     for _ in range(3):
-        night.ends("a", status=1)
-        while not night.living():
-            night.after(seconds=1)
-        begun.append(night.wall)
+        harness.ends("a", status=1)
+        while not harness.live():
+            harness.after(seconds=1)
+        begun.append(harness.wall)
 
     waits = [int((b - a).total_seconds()) for a, b in pairwise(begun)]
     assert waits == [10, 30, 90]
 
 
 def test_a_permanent_error_is_not_tried_again():
-    night = Night(job("a", worker="w.f", cron="0 2 * * *", retries=3))
-    night.at("02:00")
+    harness = Harness(job("a", worker="w.f", cron="0 2 * * *", retries=3))
+    harness.at("02:00")
 
-    night.says("a", Failed("no such table", permanent=True))
-    night.ends("a", status=1)
+    harness.says("a", Failed("no such table", permanent=True))
+    harness.ends("a", status=1)
 
-    assert night.states("a") == ["failed"]
-    assert night.run("a").reason == "permanent"
+    assert harness.states("a") == ["failed"]
+    assert harness.run("a").reason == "permanent"
 
 
 @pytest.mark.parametrize(
@@ -161,119 +161,119 @@ def test_a_permanent_error_is_not_tried_again():
     ids=["error", "garbage", "silence"],
 )
 def test_what_a_worker_may_do_badly_is_tried_again(message):
-    night = Night(job("a", worker="w.f", cron="0 2 * * *", retries=1))
-    night.at("02:00")
+    harness = Harness(job("a", worker="w.f", cron="0 2 * * *", retries=1))
+    harness.at("02:00")
 
     if message:
-        night.says("a", message)
-    night.ends("a", status=1)
+        harness.says("a", message)
+    harness.ends("a", status=1)
 
-    assert night.states("a") == ["retrying"]
+    assert harness.states("a") == ["retrying"]
 
 
 def test_an_outside_kill_is_tried_again():
-    night = Night(job("a", cron="0 2 * * *", retries=1))
-    night.at("02:00")
+    harness = Harness(job("a", cron="0 2 * * *", retries=1))
+    harness.at("02:00")
 
-    night.ends("a", signal=9)
+    harness.ends("a", signal=9)
 
-    assert night.states("a") == ["retrying"]
+    assert harness.states("a") == ["retrying"]
 
 
 def test_a_timeout_is_tried_again():
-    night = Night(job("a", cron="0 2 * * *", retries=1, timeout_s=60))
-    night.at("02:01")
+    harness = Harness(job("a", cron="0 2 * * *", retries=1, timeout_s=60))
+    harness.at("02:01")
 
-    night.ends("a", signal=15)
+    harness.ends("a", signal=15)
 
-    assert night.states("a") == ["retrying"]
-    assert night.run("a").cause == "timeout after 1m"
+    assert harness.states("a") == ["retrying"]
+    assert harness.run("a").cause == "timeout after 1m"
 
 
 def test_a_launch_that_failed_is_tried_again():
-    night = Night(job("a", cron="0 2 * * *", retries=1))
-    night.at("02:00")
+    harness = Harness(job("a", cron="0 2 * * *", retries=1))
+    harness.at("02:00")
 
-    night.cannot_launch("a", "no such file: /x")
+    harness.cannot_launch("a", "no such file: /x")
 
-    assert night.states("a") == ["retrying"]
-    assert night.run("a").cause == "no such file: /x"
+    assert harness.states("a") == ["retrying"]
+    assert harness.run("a").cause == "no such file: /x"
 
 
 def test_a_cancelled_run_is_not_tried_again():
-    night = Night(job("a", cron="0 2 * * *", retries=3))
-    night.at("02:00")
+    harness = Harness(job("a", cron="0 2 * * *", retries=3))
+    harness.at("02:00")
 
-    night.asks(control_requests.CancelJob("a"))
-    night.ends("a", signal=15)
+    harness.asks(control_requests.CancelJob("a"))
+    harness.ends("a", signal=15)
 
-    assert night.states("a") == ["cancelled"]
+    assert harness.states("a") == ["cancelled"]
 
 
 def test_a_retrying_run_can_be_cancelled():
-    night = Night(job("a", cron="0 2 * * *", retries=3))
-    night.at("02:00")
-    night.ends("a", status=1)
+    harness = Harness(job("a", cron="0 2 * * *", retries=3))
+    harness.at("02:00")
+    harness.ends("a", status=1)
 
-    night.asks(control_requests.CancelJob("a"))
-    night.at("04:00")
+    harness.asks(control_requests.CancelJob("a"))
+    harness.at("04:00")
 
-    assert night.states("a") == ["cancelled"]
-    assert night.run("a").attempt == 1
+    assert harness.states("a") == ["cancelled"]
+    assert harness.run("a").attempt == 1
 
 
 def test_a_manual_run_is_tried_again_like_others():
-    night = Night(job("a", retries=1))
-    night.asks(control_requests.RunJobs(("a",)))
+    harness = Harness(job("a", retries=1))
+    harness.asks(control_requests.RunJobs(("a",)))
 
-    night.ends("a", status=1)
+    harness.ends("a", status=1)
 
-    assert night.states("a") == ["retrying"]
+    assert harness.states("a") == ["retrying"]
 
 
 def test_a_lost_keeper_is_an_interruption_that_uses_no_retry():
-    night = Night(job("a", cron="0 2 * * *", retries=0, retry_delay_s=60))
-    night.at("02:00")
+    harness = Harness(job("a", cron="0 2 * * *", retries=0, retry_delay_s=60))
+    harness.at("02:00")
 
-    night.loses("a")
-    waiting = night.run("a")
-    night.at("02:01")
+    harness.loses("a")
+    waiting = harness.run("a")
+    harness.at("02:01")
 
     assert (waiting.state, waiting.retries_used, waiting.interruptions) == ("retrying", 0, 1)
-    assert night.run("a").state == "running"
+    assert harness.run("a").state == "running"
 
 
 def test_a_run_whose_keeper_is_lost_again_and_again_ends_after_three_new_attempts():
-    night = Night(job("a", cron="0 2 * * *", retry_delay_s=60))
-    night.at("02:00")
+    harness = Harness(job("a", cron="0 2 * * *", retry_delay_s=60))
+    harness.at("02:00")
 
     for _ in range(4):
-        night.loses("a")
-        night.after(minutes=1)
+        harness.loses("a")
+        harness.after(minutes=1)
 
-    assert night.states("a") == ["interrupted"]
-    assert night.run("a").attempt == 4
+    assert harness.states("a") == ["interrupted"]
+    assert harness.run("a").attempt == 4
 
 
 def test_a_worker_that_said_done_before_the_deadline_killed_it_has_succeeded():
-    night = Night(job("a", worker="w.f", cron="0 2 * * *", timeout_s=60))
-    night.at("02:00:59")
-    night.says("a", Done({"rows": 3}))
-    night.at("02:01")
+    harness = Harness(job("a", worker="w.f", cron="0 2 * * *", timeout_s=60))
+    harness.at("02:00:59")
+    harness.says("a", Done({"rows": 3}))
+    harness.at("02:01")
 
-    night.ends("a")
+    harness.ends("a")
 
-    assert night.states("a") == ["success"]
-    assert night.run("a").result_json == '{"rows":3}'
+    assert harness.states("a") == ["success"]
+    assert harness.run("a").result_json == '{"rows":3}'
 
 
 def test_the_retry_uses_the_definition_in_force():
-    night = Night(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
-    night.at("02:00")
-    night.ends("a", status=1)
+    harness = Harness(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
+    harness.at("02:00")
+    harness.ends("a", status=1)
 
-    night.reloads(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60, nice=7))
-    night.at("02:01")
+    harness.reloads(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60, nice=7))
+    harness.at("02:01")
 
-    [process] = night.processes.values()
+    [process] = harness.processes.values()
     assert process.job.nice == 7

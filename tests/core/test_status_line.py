@@ -3,26 +3,28 @@
 from supervisor.core.events import StopAsked
 from supervisor.core.model import Problem, replace
 from supervisor.systemd import summary
-from tests.core.core_harness import Night, job
+from tests.core.core_harness import Harness, job
 
 
 def test_it_counts_jobs_and_what_runs_and_waits():
-    night = Night(job("a", cron="0 2 * * *"), job("b", cron="0 2 * * *", deps=["a"]))
+    harness = Harness(job("a", cron="0 2 * * *"), job("b", cron="0 2 * * *", deps=["a"]))
 
-    assert summary(night.world) == "2 jobs, 0 running, 0 pending"
+    assert summary(harness.scheduler) == "2 jobs, 0 running, 0 pending"
 
-    night.at("02:00")
+    harness.at("02:00")
 
-    assert summary(night.world) == "2 jobs, 1 running, 1 pending"
+    assert summary(harness.scheduler) == "2 jobs, 1 running, 1 pending"
 
 
 def test_it_says_what_is_wrong():
-    night = Night(job("a", cron="0 2 * * *"))
-    night.at("02:00")
-    night.ends("a", status=1)
-    world = replace(night.world, problems=(Problem(1, 1, "", "x"),), ledger_trouble="disk full")
+    harness = Harness(job("a", cron="0 2 * * *"))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    scheduler = replace(
+        harness.scheduler, problems=(Problem(1, 1, "", "x"),), ledger_trouble="disk full"
+    )
 
-    said = summary(world)
+    said = summary(scheduler)
 
     assert "1 in trouble" in said
     assert "jobs.yaml is refused" in said
@@ -30,8 +32,8 @@ def test_it_says_what_is_wrong():
 
 
 def test_it_says_that_the_service_is_ending():
-    night = Night(job("a", cron="0 2 * * *"))
-    night.at("02:00")
-    night.send(StopAsked(night.clocks()))
+    harness = Harness(job("a", cron="0 2 * * *"))
+    harness.at("02:00")
+    harness.send(StopAsked(harness.clocks()))
 
-    assert summary(night.world) == "stopping: 1 jobs, 1 running, 0 pending"
+    assert summary(harness.scheduler) == "stopping: 1 jobs, 1 running, 0 pending"

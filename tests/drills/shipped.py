@@ -11,7 +11,7 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 from tests.acceptance.ledger_reader import rows
 
 ROOT = Path(__file__).parents[2]
@@ -20,46 +20,46 @@ DATABASE = "var/pokemon-data.sqlite3.db"
 BACKUPS = "var/backups"
 
 
-def shipped(postgres: str = "") -> House:
+def shipped(postgres: str = "") -> Sandbox:
     """A house with the shipped jobs; postgres: a libpq DSN to replicate to."""
     text = (ROOT / "jobs.yaml").read_text()
-    house = House(re.sub(r"retry_delay: \d+s", DELAY, text))
-    house.environ["CRON_TIMEZONE"] = "UTC"
+    sandbox = Sandbox(re.sub(r"retry_delay: \d+s", DELAY, text))
+    sandbox.environ["CRON_TIMEZONE"] = "UTC"
     if postgres:
-        house.environ |= {"POSTGRES_DSN": postgres, "REPLICATION_ENABLED": "true"}
-    (house.root / "var").mkdir()
-    return house
+        sandbox.environ |= {"POSTGRES_DSN": postgres, "REPLICATION_ENABLED": "true"}
+    (sandbox.root / "var").mkdir()
+    return sandbox
 
 
-def feed(house: House, sets: int, cards: int) -> None:
+def feed(sandbox: Sandbox, sets: int, cards: int) -> None:
     """The catalogue has so many entries from now on."""
     script = ROOT / "scripts" / "generate-catalogue"
     words = [sys.executable, script, "var/catalogue", "--sets", str(sets), "--cards", str(cards)]
-    subprocess.run(words, cwd=house.root, check=True, capture_output=True)
+    subprocess.run(words, cwd=sandbox.root, check=True, capture_output=True)
 
 
-def run_all(house: House) -> None:
+def run_all(sandbox: Sandbox) -> None:
     """Every job once, by the clock of the house, which a fork of the tester has not."""
-    process = house.begin("run", "--all", "--local", "--yes", "--log-level", "error")
+    process = sandbox.begin("run", "--all", "--local", "--yes", "--log-level", "error")
     said = process.communicate(timeout=120)
     assert process.returncode == 0, said
 
 
-def durations(house: House) -> dict[str, timedelta]:
+def durations(sandbox: Sandbox) -> dict[str, timedelta]:
     """How long the newest success of each job took."""
     query = "SELECT job, started_at, ended_at FROM runs WHERE state = 'success' ORDER BY id"
     return {
         job: datetime.fromisoformat(ended) - datetime.fromisoformat(started)
-        for job, started, ended in rows(house, query)
+        for job, started, ended in rows(sandbox, query)
     }
 
 
-def leftovers(house: House) -> list[str]:
+def leftovers(sandbox: Sandbox) -> list[str]:
     """Files that no finished run leaves: parts, scratch files, and TMPDIR of runs."""
-    var = [path for path in (house.root / "var").rglob("*") if path.is_file()]
+    var = [path for path in (sandbox.root / "var").rglob("*") if path.is_file()]
     mine = ("", ".gz", ".json", ".sha256", ".lock", "-wal", "-shm", ".db")
     odd = [path for path in var if "catalogue" not in path.parts and path.suffix not in mine]
-    return [str(path.name) for path in [*odd, *(house.state / "tmp").iterdir()]]
+    return [str(path.name) for path in [*odd, *(sandbox.state / "tmp").iterdir()]]
 
 
 def free_bytes(folder: Path) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import A_MOMENT, NOTE, Clock, Clocked
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import MINUTE, missing, outcomes, rows
 from tests.drills.conftest import Figures
 from tests.waiting import until
@@ -45,31 +45,31 @@ class Service(Clocked):
     def until_all_ran(self, slot: datetime) -> None:
         """Wait for the minute's job, and for all that runs beside it."""
         self.until_ran("minutely", slot=slot)
-        until(lambda: not raw_client.status(self.house)["runs"])
+        until(lambda: not raw_client.status(self.sandbox)["runs"])
 
     def incidents(self) -> list[str]:
         """Kinds of the open ones."""
-        return [each["kind"] for each in raw_client.status(self.house)["incidents"]]
+        return [each["kind"] for each in raw_client.status(self.sandbox)["incidents"]]
 
 
 def test_the_clock_is_set_six_times_in_one_life(figures: Figures) -> None:
-    with House(JOBS) as house:
-        clock = Clock(house, "2026-02-09 01:59:01")
-        with supervised(house) as supervisor:
-            service = Service(house, clock, supervisor)
+    with Sandbox(JOBS) as sandbox:
+        clock = Clock(sandbox, "2026-02-09 01:59:01")
+        with supervised(sandbox) as supervisor:
+            service = Service(sandbox, clock, supervisor)
             last, released = play(service)
 
         for job, step in STEPS.items():
-            assert missing(house, job, TWO, last, step) == [], job
+            assert missing(sandbox, job, TWO, last, step) == [], job
             twice = [slot for slot, times in Counter(service.ran(job)).items() if times > 1]
             assert all(times <= 2 for times in Counter(service.ran(job)).values())
             repeated = released if job == "daily" else (*released, (TWO, TWO + HOUR + MINUTE))
             for slot in map(datetime.fromisoformat, twice):
                 assert any(since < slot <= until for since, until in repeated)
             query = "SELECT count(*) FROM runs WHERE job = ? AND state = 'success'"
-            assert rows(house, query, job) == [(len(service.ran(job)),)]
-            tell(house, job, len(service.ran(job)), len(twice), figures)
-        assert rows(house, "SELECT job, kind FROM incidents WHERE closed_at IS NULL") == []
+            assert rows(sandbox, query, job) == [(len(service.ran(job)),)]
+            tell(sandbox, job, len(service.ran(job)), len(twice), figures)
+        assert rows(sandbox, "SELECT job, kind FROM incidents WHERE closed_at IS NULL") == []
 
 
 def play(service: Service) -> tuple[datetime, tuple[tuple[datetime, datetime], ...]]:
@@ -98,7 +98,7 @@ def play(service: Service) -> tuple[datetime, tuple[tuple[datetime, datetime], .
     service.live_through(silent + MINUTE, 3)
     assert {job: service.ran(job) for job in STEPS} == before, "it stays silent"
 
-    service.house.says("resume", "--from-now")
+    service.sandbox.says("resume", "--from-now")
     until(lambda: service.incidents() == [])
     service.live_through(silent + 4 * MINUTE, 6)
     service.until_all_ran(silent + 9 * MINUTE)
@@ -108,10 +108,10 @@ def play(service: Service) -> tuple[datetime, tuple[tuple[datetime, datetime], .
     return tomorrow + MINUTE, ((silent + 3 * MINUTE, tomorrow),)
 
 
-def tell(house: House, job: str, ran: int, twice: int, figures: Figures) -> None:
+def tell(sandbox: Sandbox, job: str, ran: int, twice: int, figures: Figures) -> None:
     """The account of one job."""
-    missed = sum("missed" in each for each in outcomes(house, job).values())
-    ((in_gaps,),) = rows(house, "SELECT total(count) FROM gaps WHERE job = ?", job)
+    missed = sum("missed" in each for each in outcomes(sandbox, job).values())
+    ((in_gaps,),) = rows(sandbox, "SELECT total(count) FROM gaps WHERE job = ?", job)
     figures.tell(
         job, f"{ran} ran, {twice} again when released, {missed} missed, {in_gaps:.0f} in gaps"
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.find_processes import carrying, children, is_dead
 from tests.acceptance.ledger_reader import instance, rows
 from tests.drills.conftest import Figures
@@ -75,20 +75,20 @@ QUANTITIES: dict[str, Callable[[Weight], int]] = {
 }
 
 
-def weigh(house: House, supervisor: int) -> Weight:
+def weigh(sandbox: Sandbox, supervisor: int) -> Weight:
     """From outside, when no run lives and its keepers have tidied up."""
-    ours = instance(house)
-    (nursery,) = (pid for pid in children(supervisor) if pid in carrying(ours))
-    keepers = [pid for pid in children(nursery) if not is_dead(pid)]
-    family = (supervisor, nursery, *keepers)
+    ours = instance(sandbox)
+    (fork_server,) = (pid for pid in children(supervisor) if pid in carrying(ours))
+    keepers = [pid for pid in children(fork_server) if not is_dead(pid)]
+    family = (supervisor, fork_server, *keepers)
     return Weight(
         supervisor_rss=_status(supervisor, "VmRSS:") * 1024,
-        nursery_rss=_status(nursery, "VmRSS:") * 1024,
+        nursery_rss=_status(fork_server, "VmRSS:") * 1024,
         keeper_rss=sum(_status(pid, "VmRSS:") for pid in keepers) * 1024 // len(keepers),
         descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in family),
         threads=sum(_status(pid, "Threads:") for pid in family),
         keepers=len(keepers),
-        tmp_files=len(os.listdir(house.state / "tmp")),
+        tmp_files=len(os.listdir(sandbox.state / "tmp")),
     )
 
 
@@ -97,40 +97,40 @@ def _status(pid: int, name: str) -> int:
     return next(int(each.split()[1]) for each in lines if each.startswith(name))
 
 
-def ask(house: House, job: str) -> None:
+def ask(sandbox: Sandbox, job: str) -> None:
     """POST a run of the job, on a connection of its own."""
     client = http.client.HTTPConnection("localhost")
     client.sock = socket.socket(socket.AF_UNIX)
     with contextlib.closing(client):
-        client.sock.connect(str(house.socket))
+        client.sock.connect(str(sandbox.socket))
         client.request("POST", f"/v1/jobs/{job}/run", "{}", {"Content-Type": "application/json"})
         assert client.getresponse().status == 202, job
 
 
-def live(house: House, supervisor: int) -> list[Weight]:
+def live(sandbox: Sandbox, supervisor: int) -> list[Weight]:
     """All the rounds, one after another."""
     weights = []
     for number in range(1, ROUNDS + 1):
         for job in NAMES:
-            ask(house, job)
-        until(lambda: rows(house, OPEN) == [(0,)], within_s=60)
-        until(lambda: raw_client.status(house)["pool"]["running"] == 0, within_s=20)
+            ask(sandbox, job)
+        until(lambda: rows(sandbox, OPEN) == [(0,)], within_s=60)
+        until(lambda: raw_client.status(sandbox)["pool"]["running"] == 0, within_s=20)
         if number % EVERY == 0:
-            weights.append(weigh(house, supervisor))
+            weights.append(weigh(sandbox, supervisor))
     return weights
 
 
 def test_nine_thousand_runs_leave_the_service_as_it_was(figures: Figures) -> None:
-    with House(JOBS) as house:
-        (house.root / "small.py").write_text(WORKER)
-        house.environ["PYTHONPATH"] = str(house.root)
-        with supervised(house) as supervisor:
+    with Sandbox(JOBS) as sandbox:
+        (sandbox.root / "small.py").write_text(WORKER)
+        sandbox.environ["PYTHONPATH"] = str(sandbox.root)
+        with supervised(sandbox) as supervisor:
             began = time.perf_counter()
-            weights = live(house, supervisor.pid)
+            weights = live(sandbox, supervisor.pid)
             figures.tell("rounds", f"{ROUNDS} in {time.perf_counter() - began:.0f} s")
-            mark = instance(house)
+            mark = instance(sandbox)
 
-        states = rows(house, "SELECT state, count(*) FROM runs GROUP BY state ORDER BY state")
+        states = rows(sandbox, "SELECT state, count(*) FROM runs GROUP BY state ORDER BY state")
         figures.tell("runs", ", ".join(f"{count} {state}" for state, count in states))
         assert dict(states) == {"failed": ROUNDS, "success": ROUNDS * (len(NAMES) - 1)}
         assert carrying(mark) == []

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import rows
 from tests.drills import shipped
 from tests.drills.conftest import Figures
@@ -36,17 +36,17 @@ CONTENT = (
 
 
 @pytest.fixture
-def house(postgres: str) -> Iterator[House]:
+def sandbox(postgres: str) -> Iterator[Sandbox]:
     """The shipped jobs over three small disks; every job has run well once."""
-    with shipped.shipped(postgres) as house, ExitStack() as disks:
-        house.environ |= {"DATABASE_PATH": "data/cards.db", "BACKUP_DIR": "copies"}
+    with shipped.shipped(postgres) as sandbox, ExitStack() as disks:
+        sandbox.environ |= {"DATABASE_PATH": "data/cards.db", "BACKUP_DIR": "copies"}
         for name in ("data", "copies", "state"):
-            disks.enter_context(backup_folder.a_small_disk(house.root / name, "16m"))
-        shipped.feed(house, sets=20, cards=1000)
-        house.says("run", "--all", "--local", "--yes", "--log-level", "error")
-        with supervised(house):
-            house.says("pause")  # the calendar; what is asked for runs
-            yield house
+            disks.enter_context(backup_folder.a_small_disk(sandbox.root / name, "16m"))
+        shipped.feed(sandbox, sets=20, cards=1000)
+        sandbox.says("run", "--all", "--local", "--yes", "--log-level", "error")
+        with supervised(sandbox):
+            sandbox.says("pause")  # the calendar; what is asked for runs
+            yield sandbox
 
 
 def fill(disk: Path) -> None:
@@ -62,115 +62,117 @@ def empty(disk: Path) -> None:
     (disk / "filler").unlink()
 
 
-def content(house: House) -> str:
+def content(sandbox: Sandbox) -> str:
     """A digest of all that the database holds."""
-    with closing(sqlite3.connect(house.root / "data" / "cards.db")) as database:
+    with closing(sqlite3.connect(sandbox.root / "data" / "cards.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         found = [database.execute(query).fetchall() for query in CONTENT]
     return hashlib.sha256(repr(found).encode()).hexdigest()
 
 
-def verified(house: House) -> set[str]:
+def verified(sandbox: Sandbox) -> set[str]:
     """The copies, each proven now."""
-    found = house.json("backups", "verify", "--all")["verified"]
+    found = sandbox.json("backups", "verify", "--all")["verified"]
     assert [each["error"] for each in found if each["error"]] == []
     return {each["file"] for each in found}
 
 
-def digests(house: House) -> dict[str, str]:
+def digests(sandbox: Sandbox) -> dict[str, str]:
     """The copies byte for byte; to prove one takes room for a scratch file."""
-    copies = (house.root / "copies").glob("*.gz")
+    copies = (sandbox.root / "copies").glob("*.gz")
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in copies}
 
 
-def outcome(house: House, job: str) -> tuple[str, str]:
+def outcome(sandbox: Sandbox, job: str) -> tuple[str, str]:
     """State and cause of the job's run, asked for now."""
-    house.ask("run", job, "--wait")
+    sandbox.ask("run", job, "--wait")
     found = rows(
-        house, "SELECT state, cause FROM runs WHERE job = ? ORDER BY id DESC LIMIT 1", job
+        sandbox, "SELECT state, cause FROM runs WHERE job = ? ORDER BY id DESC LIMIT 1", job
     )
     return found[0]
 
 
-def test_the_disk_of_the_database_is_full(house: House, postgres: str, figures: Figures) -> None:
-    disk = house.root / "data"
-    shipped.feed(house, sets=30, cards=2000)
+def test_the_disk_of_the_database_is_full(
+    sandbox: Sandbox, postgres: str, figures: Figures
+) -> None:
+    disk = sandbox.root / "data"
+    shipped.feed(sandbox, sets=30, cards=2000)
     for job in WRITERS:
-        before, copies = content(house), verified(house)
+        before, copies = content(sandbox), verified(sandbox)
         fill(disk)
 
-        state, cause = outcome(house, job)
+        state, cause = outcome(sandbox, job)
 
         empty(disk)
         figures.tell(f"{job}, disk full", f"{state}: {cause[:110]}")
-        assert content(house) == before
-        assert verified(house) == copies
+        assert content(sandbox) == before
+        assert verified(sandbox) == copies
         assert state == "failed"
         assert is_named(cause), cause
-        assert outcome(house, job)[0] == "success"
+        assert outcome(sandbox, job)[0] == "success"
     assert fixtures_replication.unequal(disk / "cards.db", postgres) == {}
 
-    before = content(house)
+    before = content(sandbox)
     fill(disk)
-    told = {job: outcome(house, job) for job in READERS}
+    told = {job: outcome(sandbox, job) for job in READERS}
     empty(disk)
-    assert content(house) == before
+    assert content(sandbox) == before
     for job, (state, cause) in told.items():
         figures.tell(f"{job}, disk full", f"{state}: {cause[:110]}")
         assert state == "success" or is_named(cause), cause
-        assert outcome(house, job)[0] == "success"
+        assert outcome(sandbox, job)[0] == "success"
 
 
-def test_the_disk_of_the_copies_is_full(house: House, figures: Figures) -> None:
-    disk = house.root / "copies"
+def test_the_disk_of_the_copies_is_full(sandbox: Sandbox, figures: Figures) -> None:
+    disk = sandbox.root / "copies"
     for _ in range(3):
-        assert outcome(house, "backup-database")[0] == "success"
-    before, copies = content(house), digests(house)
+        assert outcome(sandbox, "backup-database")[0] == "success"
+    before, copies = content(sandbox), digests(sandbox)
     fill(disk)
 
-    state, cause = outcome(house, "backup-database")
+    state, cause = outcome(sandbox, "backup-database")
 
     figures.tell("backup-database, disk full", f"{state}: {cause[:160]}")
     assert state == "failed"
     assert is_named(cause), cause
-    assert digests(house) == copies
-    assert content(house) == before
-    assert outcome(house, "rotate-backups")[0] == "success"
-    free_by(house, lambda: house.says("backups", "prune", "--keep-last", "1"), figures)
-    assert len(digests(house)) == 1
+    assert digests(sandbox) == copies
+    assert content(sandbox) == before
+    assert outcome(sandbox, "rotate-backups")[0] == "success"
+    free_by(sandbox, lambda: sandbox.says("backups", "prune", "--keep-last", "1"), figures)
+    assert len(digests(sandbox)) == 1
     empty(disk)
-    assert len(verified(house)) == 1
-    assert outcome(house, "backup-database")[0] == "success"
-    assert len(verified(house)) == 2
+    assert len(verified(sandbox)) == 1
+    assert outcome(sandbox, "backup-database")[0] == "success"
+    assert len(verified(sandbox)) == 2
     assert [path.name for path in disk.iterdir() if path.suffix == ".part"] == []
 
 
-def free_by(house: House, prune: Callable[[], str], figures: Figures) -> None:
+def free_by(sandbox: Sandbox, prune: Callable[[], str], figures: Figures) -> None:
     """What a prune says on a full disk, and that it makes room."""
-    before = shipped.free_bytes(house.root / "copies")
+    before = shipped.free_bytes(sandbox.root / "copies")
     prune()
-    freed = shipped.free_bytes(house.root / "copies") - before
+    freed = shipped.free_bytes(sandbox.root / "copies") - before
     figures.tell("prune --keep-last 1 freed", f"{freed} bytes")
     assert freed > 0
 
 
-def test_the_disk_of_the_state_is_full(house: House, figures: Figures) -> None:
-    copies = verified(house)
+def test_the_disk_of_the_state_is_full(sandbox: Sandbox, figures: Figures) -> None:
+    copies = verified(sandbox)
     for job in (*WRITERS, "backup-database", "rotate-backups", *READERS):
-        before = content(house)
-        while (house.state / "ballast").exists() or raw_client.code(house, "/readyz") == 200:
-            fill(house.state)
-            house.ask("resume", job)  # something to record, which takes the ballast
+        before = content(sandbox)
+        while (sandbox.state / "ballast").exists() or raw_client.code(sandbox, "/readyz") == 200:
+            fill(sandbox.state)
+            sandbox.ask("resume", job)  # something to record, which takes the ballast
 
-        refused = house.ask("run", job)
-        empty(house.state)
+        refused = sandbox.ask("run", job)
+        empty(sandbox.state)
 
-        until(lambda: raw_client.code(house, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
+        until(lambda: raw_client.code(sandbox, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
         assert (refused.returncode, "full" in refused.stderr) == (1, True), job
-        assert content(house) == before, job
-        assert outcome(house, job)[0] == "success", job
+        assert content(sandbox) == before, job
+        assert outcome(sandbox, job)[0] == "success", job
     figures.tell("each of eight jobs", refused.stderr.strip().removeprefix("nightshift: "))
-    assert copies <= verified(house)
+    assert copies <= verified(sandbox)
 
 
 def is_named(cause: str) -> bool:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.find_processes import carrying, zombies_of
 from tests.acceptance.ledger_reader import instance, missing, outcomes, rows
 from tests.drills import shipped
@@ -52,26 +52,28 @@ OPEN = "SELECT job FROM runs WHERE state IN ('pending', 'running', 'retrying')"
 FIRST = "SELECT reason FROM attempts WHERE run = ? AND number = 1 AND ended_at NOT NULL"
 
 
-class Night:
+class Harness:
     """A supervisor at midnight, a hand at its clock and one with dice at its workers."""
 
-    def __init__(self, house: House, clock: Clock, supervisor: int, dice: random.Random) -> None:
-        self.house = house
+    def __init__(
+        self, sandbox: Sandbox, clock: Clock, supervisor: int, dice: random.Random
+    ) -> None:
+        self.sandbox = sandbox
         self.clock = clock
         self.supervisor = supervisor
         self.dice = dice
-        self.usual = shipped.durations(house)
+        self.usual = shipped.durations(sandbox)
         self.killed: dict[str, int] = {}
 
     def go_to(self, slot: datetime) -> None:
         """This quarter begins, and is acted on."""
         self.clock.set((slot - timedelta(milliseconds=100)).strftime("%Y-%m-%d %H:%M:%S.%f"))
         os.kill(self.supervisor, signal.SIGCHLD)  # it looks at its clock, and does nothing else
-        until(lambda: slot in outcomes(self.house, HEALTH), within_s=60)
+        until(lambda: slot in outcomes(self.sandbox, HEALTH), within_s=60)
 
     def rest(self) -> None:
         """Until all that was begun has ended."""
-        until(lambda: rows(self.house, OPEN) == [], within_s=60)
+        until(lambda: rows(self.sandbox, OPEN) == [], within_s=60)
 
     def kill(self, job: str) -> float:
         """Its worker, at a random moment; how many seconds after its start."""
@@ -80,7 +82,7 @@ class Night:
             if self._kill_after(moment_s, job):
                 return moment_s
             self.rest()
-            again = self.house.ask("run", job)
+            again = self.sandbox.ask("run", job)
             assert again.returncode == 0, again.stderr
         raise AssertionError(f"{job} was always faster")
 
@@ -94,19 +96,19 @@ class Night:
         until(lambda: time.monotonic() >= deadline, within_s=60)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        until(lambda: rows(self.house, FIRST, run) != [], within_s=60)
-        if rows(self.house, FIRST, run) != [("signal",)]:
+        until(lambda: rows(self.sandbox, FIRST, run) != [], within_s=60)
+        if rows(self.sandbox, FIRST, run) != [("signal",)]:
             return False
         self.killed[job] = run
         return True
 
     def _begun(self, job: str) -> list[dict[str, Any]]:
         """Its first attempt, as the service publishes it before the ledger has the pid."""
-        runs = raw_client.status(self.house)["runs"]
+        runs = raw_client.status(self.sandbox)["runs"]
         return [r for r in runs if r["job"] == job and r["pid"] and r["attempt"] == 1]
 
     def _is_open(self, job: str) -> bool:
-        return (job,) in rows(self.house, OPEN)
+        return (job,) in rows(self.sandbox, OPEN)
 
 
 def test_every_worker_is_killed_once_and_in_the_morning_all_is_well(
@@ -114,50 +116,50 @@ def test_every_worker_is_killed_once_and_in_the_morning_all_is_well(
 ) -> None:
     seed = int(os.environ.get(SEED, random.SystemRandom().randrange(10**6)))
     figures.tell(SEED, seed)
-    with shipped.shipped(postgres) as house:
-        shipped.feed(house, sets=60, cards=2000)
-        clock = Clock(house, "2026-02-07 12:00:10")
-        shipped.run_all(house)
-        shipped.feed(house, sets=70, cards=3000)
+    with shipped.shipped(postgres) as sandbox:
+        shipped.feed(sandbox, sets=60, cards=2000)
+        clock = Clock(sandbox, "2026-02-07 12:00:10")
+        shipped.run_all(sandbox)
+        shipped.feed(sandbox, sets=70, cards=3000)
 
         clock.set("2026-02-07 23:45:10")
-        with supervised(house) as supervisor:
-            night = Night(house, clock, supervisor.pid, random.Random(seed))
+        with supervised(sandbox) as supervisor:
+            harness = Harness(sandbox, clock, supervisor.pid, random.Random(seed))
             slot = MIDNIGHT
             while slot < MORNING:
-                night.go_to(slot)
+                harness.go_to(slot)
                 if slot in TURNS:
-                    moment_s = night.kill(TURNS[slot])
+                    moment_s = harness.kill(TURNS[slot])
                     figures.tell(TURNS[slot], f"killed after {moment_s * 1000:.0f} ms")
-                night.rest()
+                harness.rest()
                 slot += QUARTER
             assert zombies_of(supervisor.pid) == []
-            mark = instance(house)
+            mark = instance(sandbox)
 
-        judge(house, night.killed, figures)
-        assert fixtures_replication.unequal(house.root / shipped.DATABASE, postgres) == {}
+        judge(sandbox, harness.killed, figures)
+        assert fixtures_replication.unequal(sandbox.root / shipped.DATABASE, postgres) == {}
         assert carrying(mark) == []
 
 
-def judge(house: House, killed: dict[str, int], figures: Figures) -> None:
+def judge(sandbox: Sandbox, killed: dict[str, int], figures: Figures) -> None:
     """The account of the night, the copies, and what lies about."""
     assert killed.keys() == set(TURNS.values())
     for job, run in killed.items():
         query = "SELECT number, reason, cause FROM attempts WHERE run = ? ORDER BY number"
-        first, *others = rows(house, query, run)
+        first, *others = rows(sandbox, query, run)
         assert first == (1, "signal", "killed by SIGKILL from outside (out of memory?)"), job
         assert [(number, reason) for number, reason, _ in others] == [(2, None)], (job, others)
-        found = outcomes(house, job)
+        found = outcomes(sandbox, job)
         assert set(found.values()) == {"success schedule"}, job
         due = MIDNIGHT if job == HEALTH else next(at for at, name in TURNS.items() if name == job)
         step = QUARTER if job == HEALTH else timedelta(days=1)
-        assert missing(house, job, due, MORNING - QUARTER, step) == [], job
-    assert rows(house, "SELECT count(*) FROM incidents") == [(0,)]
-    assert rows(house, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
-    proven = house.json("backups", "verify", "--all")["verified"]
+        assert missing(sandbox, job, due, MORNING - QUARTER, step) == [], job
+    assert rows(sandbox, "SELECT count(*) FROM incidents") == [(0,)]
+    assert rows(sandbox, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
+    proven = sandbox.json("backups", "verify", "--all")["verified"]
     assert [each["error"] for each in proven if each["error"]] == []
     assert len(proven) >= 2
-    assert shipped.leftovers(house) == []
-    ((count,),) = rows(house, "SELECT count(*) FROM runs WHERE slot NOT NULL")
+    assert shipped.leftovers(sandbox) == []
+    ((count,),) = rows(sandbox, "SELECT count(*) FROM runs WHERE slot NOT NULL")
     figures.tell("slots, each with one success", count)
     figures.tell("copies, each proven again", len(proven))

@@ -16,7 +16,7 @@ import pytest
 
 from scripts import embedded_postgres
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import rows
 from tests.drills import shipped
 from tests.drills.conftest import Figures
@@ -46,8 +46,8 @@ def server() -> Iterator[embedded_postgres.Server]:
 class Service:
     """A living supervisor, and the hand at its clock."""
 
-    def __init__(self, house: House, clock: Clock, supervisor: int) -> None:
-        self.house = house
+    def __init__(self, sandbox: Sandbox, clock: Clock, supervisor: int) -> None:
+        self.sandbox = sandbox
         self.clock = clock
         self.supervisor = supervisor
 
@@ -55,29 +55,29 @@ class Service:
         """This quarter begins, and all that is due has ended."""
         self.clock.set((slot - timedelta(milliseconds=100)).strftime("%Y-%m-%d %H:%M:%S.%f"))
         os.kill(self.supervisor, signal.SIGCHLD)  # it looks at its clock, and does nothing else
-        until(lambda: self.state(HEALTH, slot) and rows(self.house, OPEN) == [], within_s=90)
+        until(lambda: self.state(HEALTH, slot) and rows(self.sandbox, OPEN) == [], within_s=90)
 
     def state(self, job: str, slot: datetime) -> str:
         """Of the run of this slot; "" before there is one."""
         query = "SELECT state FROM runs WHERE job = ? AND slot = ?"
-        found = rows(self.house, query, job, slot.isoformat())
+        found = rows(self.sandbox, query, job, slot.isoformat())
         return str(found[0][0]) if found else ""
 
     def health(self, slot: datetime) -> str:
         """The word of the round of this slot."""
         query = "SELECT result_json FROM runs WHERE job = ? AND slot = ?"
-        ((result,),) = rows(self.house, query, HEALTH, slot.isoformat())
+        ((result,),) = rows(self.sandbox, query, HEALTH, slot.isoformat())
         return str(json.loads(result)["word"])
 
 
 def test_postgres_is_away_for_an_hour(server: embedded_postgres.Server, figures: Figures) -> None:
-    with Webhook() as hook, shipped.shipped(server.dsn) as house:
-        house.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
-        shipped.feed(house, sets=10, cards=400)
-        clock = Clock(house, "2026-02-10 03:30:10")
-        shipped.run_all(house)
-        with supervised(house) as supervisor:
-            service = Service(house, clock, supervisor.pid)
+    with Webhook() as hook, shipped.shipped(server.dsn) as sandbox:
+        sandbox.environ["NOTIFICATION_WEBHOOK_URL"] = hook.url
+        shipped.feed(sandbox, sets=10, cards=400)
+        clock = Clock(sandbox, "2026-02-10 03:30:10")
+        shipped.run_all(sandbox)
+        with supervised(sandbox) as supervisor:
+            service = Service(sandbox, clock, supervisor.pid)
             service.live_through(FOUR - QUARTER)
             before = service.health(FOUR - QUARTER)
 
@@ -89,13 +89,13 @@ def test_postgres_is_away_for_an_hour(server: embedded_postgres.Server, figures:
             states = [service.state(JOB, FOUR)]
 
             server.start()
-            shipped.feed(house, sets=11, cards=500)
+            shipped.feed(sandbox, sets=11, cards=500)
             service.live_through(FOUR + DAY - QUARTER)
             service.live_through(FOUR + DAY)
             states.append(service.state(JOB, FOUR + DAY))
             after = service.health(FOUR + DAY)
             service.live_through(FOUR + DAY + QUARTER)  # then the recovery has lasted
-            until(lambda: rows(house, UNSENT) == [], within_s=40)
+            until(lambda: rows(sandbox, UNSENT) == [], within_s=40)
 
         figures.tell(
             "health before, meanwhile, after", f"{before}, {len(words)} rounds {words[0]}, {after}"
@@ -103,23 +103,23 @@ def test_postgres_is_away_for_an_hour(server: embedded_postgres.Server, figures:
         assert states == ["failed", "success"]
         assert "degraded" not in (before, after)
         assert set(words) == {"degraded"}
-        judge(house, hook, figures)
-        assert fixtures_replication.unequal(house.root / shipped.DATABASE, server.dsn) == {}
+        judge(sandbox, hook, figures)
+        assert fixtures_replication.unequal(sandbox.root / shipped.DATABASE, server.dsn) == {}
 
 
-def judge(house: House, hook: Webhook, figures: Figures) -> None:
+def judge(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:
     """One failure after all its attempts, one incident, two messages."""
     query = "SELECT attempt, retries_used, cause FROM runs WHERE job = ? AND slot = ?"
-    ((attempts, retries, cause),) = rows(house, query, JOB, FOUR.isoformat())
+    ((attempts, retries, cause),) = rows(sandbox, query, JOB, FOUR.isoformat())
     assert (attempts, retries) == (3, 2)
     assert "PostgreSQL" in cause
     ((kind, count, closed),) = rows(
-        house, "SELECT kind, count, closed_at FROM incidents WHERE job = ?", JOB
+        sandbox, "SELECT kind, count, closed_at FROM incidents WHERE job = ?", JOB
     )
     assert (count, bool(closed)) == (1, True)
     words = "SELECT word FROM outbox WHERE job = ? AND delivered_at NOT NULL ORDER BY id"
-    assert rows(house, words, JOB) == [("opened",), ("recovered",)]
+    assert rows(sandbox, words, JOB) == [("opened",), ("recovered",)]
     figures.tell("messages", len(hook.calls))
-    assert rows(house, "SELECT count(*) FROM incidents WHERE closed_at IS NULL") == [(0,)]
+    assert rows(sandbox, "SELECT count(*) FROM incidents WHERE closed_at IS NULL") == [(0,)]
     figures.tell("the run", f"{attempts} attempts, {cause[:90]}")
     figures.tell("the incident", f"{kind}, opened and recovered, told once each")

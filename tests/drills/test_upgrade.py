@@ -19,7 +19,7 @@ import pytest
 
 from supervisor.ledger.migrations import SCHEMA_VERSION
 from tests.acceptance.clock import Clock
-from tests.acceptance.daemon import House, supervised
+from tests.acceptance.daemon import Sandbox, supervised
 from tests.acceptance.ledger_reader import MINUTE, missing, outcomes, rows
 from tests.drills.conftest import Figures
 from tests.waiting import until
@@ -59,75 +59,77 @@ def tables(path: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {name: ledger.execute(f"SELECT * FROM {name}").fetchall() for (name,) in names}
 
 
-def ending(house: House, run: int) -> tuple[Any, ...]:
+def ending(sandbox: Sandbox, run: int) -> tuple[Any, ...]:
     """State, attempts, interruptions and retries of a run."""
     query = "SELECT state, attempt, interruptions, retries_used FROM runs WHERE id = ?"
-    (found,) = rows(house, query, run)
+    (found,) = rows(sandbox, query, run)
     return found
 
 
 def test_an_older_ledger_of_a_broken_night_goes_on_and_loses_nothing(
     hook: Webhook, figures: Figures
 ) -> None:
-    with House(JOBS % hook.url) as house:
-        house.state.mkdir(mode=0o700)
-        path = house.state / "ledger.sqlite3"
+    with Sandbox(JOBS % hook.url) as sandbox:
+        sandbox.state.mkdir(mode=0o700)
+        path = sandbox.state / "ledger.sqlite3"
         with closing(sqlite3.connect(path)) as ledger:
             ledger.executescript(DUMP.read_text())
         before = tables(path)
-        clock = Clock(house, "2026-02-09 02:08:59")
+        clock = Clock(sandbox, "2026-02-09 02:08:59")
 
-        with supervised(house) as supervisor:
-            until(lambda: ending(house, 4)[0] == "success", within_s=20)
-            until(lambda: NINE_PAST in outcomes(house, "minutely"), within_s=5)
+        with supervised(sandbox) as supervisor:
+            until(lambda: ending(sandbox, 4)[0] == "success", within_s=20)
+            until(lambda: NINE_PAST in outcomes(sandbox, "minutely"), within_s=5)
             clock.set("2026-02-10 01:59:59.8")
             supervisor.send_signal(signal.SIGHUP)
             for job in (*DAILY, "minutely"):
                 until(
-                    lambda job=job: "success" in outcomes(house, job).get(NEXT_NIGHT, ""),
+                    lambda job=job: "success" in outcomes(sandbox, job).get(NEXT_NIGHT, ""),
                     within_s=10,
                 )
-            house.says("run", "loud", "--wait")  # the second success in a row is told
+            sandbox.says("run", "loud", "--wait")  # the second success in a row is told
             until(lambda: any("loud" in call.body for call in hook.calls), within_s=10)
-            explained = house.says("explain", "minutely", "--at", "2026-02-09 02:04")
+            explained = sandbox.says("explain", "minutely", "--at", "2026-02-09 02:04")
 
-        judge_the_rows(house, before, figures)
-        judge_the_alerts(house, hook, figures)
+        judge_the_rows(sandbox, before, figures)
+        judge_the_alerts(sandbox, hook, figures)
         assert "no supervisor" in explained
 
 
 def judge_the_rows(
-    house: House, before: dict[str, list[tuple[Any, ...]]], figures: Figures
+    sandbox: Sandbox, before: dict[str, list[tuple[Any, ...]]], figures: Figures
 ) -> None:
     """The copy beside is the old ledger; each old row is there and has ended well."""
-    copy = house.state / "ledger-v1.sqlite3"
+    copy = sandbox.state / "ledger-v1.sqlite3"
     assert tables(copy) == before
-    assert rows(house, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert rows(sandbox, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
     columns = "id, job, due, trigger, slot, place, opened_at"
-    kept = rows(house, f"SELECT {columns} FROM runs WHERE id <= 6 ORDER BY id")
+    kept = rows(sandbox, f"SELECT {columns} FROM runs WHERE id <= 6 ORDER BY id")
     with closing(sqlite3.connect(copy)) as old:
         assert kept == old.execute(f"SELECT {columns} FROM runs ORDER BY id").fetchall()
-    assert rows(house, "SELECT * FROM runs WHERE id IN (1, 5, 6)") == [
+    assert rows(sandbox, "SELECT * FROM runs WHERE id IN (1, 5, 6)") == [
         row for row in before["runs"] if row[0] in (1, 5, 6)
     ]
-    assert ending(house, 2) == ("success", 2, 1, 0)  # running: again, and no retry is used
-    assert ending(house, 3) == ("success", 1, 0, 0)  # pending: after it
-    assert ending(house, 4) == ("success", 2, 0, 1)  # retrying: at its time
-    assert rows(house, "SELECT reason FROM attempts WHERE run = 2 AND number = 1") == [("crash",)]
-    assert rows(house, "SELECT run FROM attempts WHERE ended_at IS NULL") == []
+    assert ending(sandbox, 2) == ("success", 2, 1, 0)  # running: again, and no retry is used
+    assert ending(sandbox, 3) == ("success", 1, 0, 0)  # pending: after it
+    assert ending(sandbox, 4) == ("success", 2, 0, 1)  # retrying: at its time
+    assert rows(sandbox, "SELECT reason FROM attempts WHERE run = 2 AND number = 1") == [
+        ("crash",)
+    ]
+    assert rows(sandbox, "SELECT run FROM attempts WHERE ended_at IS NULL") == []
     for job in DAILY:
-        assert missing(house, job, TWO, NEXT_NIGHT, timedelta(days=1)) == [], job
-    assert missing(house, "minutely", TWO, NEXT_NIGHT, MINUTE) == []
+        assert missing(sandbox, job, TWO, NEXT_NIGHT, timedelta(days=1)) == [], job
+    assert missing(sandbox, "minutely", TWO, NEXT_NIGHT, MINUTE) == []
     figures.tell("ledger", f"version 1 to {SCHEMA_VERSION}, {len(before['runs'])} runs kept")
-    figures.tell("runs afterwards", rows(house, "SELECT count(*) FROM runs")[0][0])
+    figures.tell("runs afterwards", rows(sandbox, "SELECT count(*) FROM runs")[0][0])
 
 
-def judge_the_alerts(house: House, hook: Webhook, figures: Figures) -> None:
+def judge_the_alerts(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:
     """What version 1 could not send is kept with the reason; the recovery is sent."""
     query = "SELECT word, withheld, delivered_at IS NOT NULL FROM outbox WHERE job = 'loud'"
-    assert rows(house, query + " ORDER BY id") == [
+    assert rows(sandbox, query + " ORDER BY id") == [
         ("opened", "written before alerts were delivered", 0),
         ("recovered", "", 1),
     ]
-    assert rows(house, "SELECT count, closed_at IS NULL FROM incidents WHERE id = 1") == [(1, 0)]
+    assert rows(sandbox, "SELECT count, closed_at IS NULL FROM incidents WHERE id = 1") == [(1, 0)]
     figures.tell("messages", len(hook.calls))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.fixtures_api import api, desk, folder, limits, path
+from tests.edge.fixtures_api import api, bridge, folder, limits, path
 from tests.edge.fixtures_keepers import Stage, carriers
 from tests.edge.fixtures_ledger import store
 
-__all__ = ["api", "desk", "folder", "limits", "path", "stage", "store"]
+__all__ = ["api", "bridge", "folder", "limits", "path", "stage", "store"]
 
 
 @pytest.fixture

@@ -32,14 +32,14 @@ JOBS = (Job("sync", 0, argv=("x",), cron=("0 2 * * *",)), Job("by-hand", 1, shel
 def made_desk(*jobs: Job) -> LoopBridge:
     """Return a bridge with these jobs at 01:59; nothing has run."""
     config = Config(jobs or JOBS)
-    desk = LoopBridge(Facts("1.2.3", 7, AT.wall, "/etc/jobs.yaml", AT.wall))
-    desk.world, _ = decide(SchedulerState(config), ev.Restored(AT, config, ev.Memory()))
-    desk.is_ready = True
-    return desk
+    bridge = LoopBridge(Facts("1.2.3", 7, AT.wall, "/etc/jobs.yaml", AT.wall))
+    bridge.scheduler, _ = decide(SchedulerState(config), ev.Restored(AT, config, ev.Memory()))
+    bridge.is_ready = True
+    return bridge
 
 
 @pytest.fixture
-def desk() -> LoopBridge:
+def bridge() -> LoopBridge:
     """Return a bridge with the jobs of JOBS."""
     return made_desk()
 
@@ -62,9 +62,9 @@ def limits() -> ClientLimits:
 
 
 @pytest.fixture
-def api(folder: Path, desk: LoopBridge, limits: ClientLimits) -> Iterator[ApiServer]:
+def api(folder: Path, bridge: LoopBridge, limits: ClientLimits) -> Iterator[ApiServer]:
     """Yield the API bound to the folder's socket, but not started."""
-    made = ApiServer(folder / "s", Access(), desk, folder, limits)
+    made = ApiServer(folder / "s", Access(), bridge, folder, limits)
     yield made
     made.close()
 

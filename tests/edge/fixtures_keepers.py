@@ -108,21 +108,21 @@ class Stage:
     def log(self, run: int) -> str:
         return (self.runs_dir / f"{run}.log").read_text()
 
-    def nursery(self) -> int:
+    def fork_server(self) -> int:
         """Return the pid of the fork server; 0 if there is none."""
         return next((pid for pid in carriers(self.instance) if parent(pid) == os.getpid()), 0)
 
     def keepers(self) -> set[int]:
-        nursery = self.nursery()
-        return {pid for pid in carriers(self.instance) if parent(pid) == nursery}
+        fork_server = self.fork_server()
+        return {pid for pid in carriers(self.instance) if parent(pid) == fork_server}
 
     def jobs(self) -> set[int]:
         """Return the pids that belong to runs, without fork server and keepers."""
-        nursery = self.nursery()
+        fork_server = self.fork_server()
         return {
             pid
             for pid in carriers(self.instance)
-            if pid != nursery and parent(pid) not in (0, nursery)
+            if pid != fork_server and parent(pid) not in (0, fork_server)
         }
 
 

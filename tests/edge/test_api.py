@@ -18,38 +18,38 @@ def test_the_socket_is_for_its_owner_only(path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_mode_is_what_the_file_says(folder, desk):
-    api = ApiServer(folder / "open", Access(socket_mode=0o660), desk, folder)
+def test_the_mode_is_what_the_file_says(folder, bridge):
+    api = ApiServer(folder / "open", Access(socket_mode=0o660), bridge, folder)
     api.start()
 
     assert (folder / "open").stat().st_mode & 0o777 == 0o660
     api.close()
 
 
-def test_a_stale_socket_is_replaced(folder, desk):
+def test_a_stale_socket_is_replaced(folder, bridge):
     dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     dead.bind(str(folder / "s"))
     dead.close()
 
-    api = ApiServer(folder / "s", Access(), desk, folder)
+    api = ApiServer(folder / "s", Access(), bridge, folder)
 
     connect(folder / "s").close()
     api.close()
 
 
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir], ids=["a file", "a folder"])
-def test_what_is_no_socket_is_never_deleted(folder, desk, make):
+def test_what_is_no_socket_is_never_deleted(folder, bridge, make):
     make(folder / "s")
 
     with pytest.raises(StateDirError, match="no socket is in its place"):
-        ApiServer(folder / "s", Access(), desk, folder)
+        ApiServer(folder / "s", Access(), bridge, folder)
 
     assert (folder / "s").exists()
 
 
-def test_a_socket_that_answers_is_left_to_its_owner(path, folder, desk):
+def test_a_socket_that_answers_is_left_to_its_owner(path, folder, bridge):
     with pytest.raises(StateDirError, match="another program answers"):
-        ApiServer(path, Access(), desk, folder)
+        ApiServer(path, Access(), bridge, folder)
 
 
 def test_status_tells_of_service_and_jobs(path):
@@ -121,12 +121,12 @@ def test_a_body_that_does_not_hold_is_422_and_says_why(path, body):
     assert told["error"].startswith("the body does not hold")
 
 
-def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, desk):
+def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, bridge):
     asking = threading.Thread(target=ask, args=(path, "/v1/jobs/sync/run", "POST"))
     asking.start()
     calls = []
     while not calls:
-        calls = desk.take_requests()
+        calls = bridge.take_requests()
 
     assert calls[0].peer.uid == os.getuid()
     assert calls[0].peer.pid == os.getpid()
@@ -137,8 +137,8 @@ def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, de
     asking.join()
 
 
-def test_healthz_fails_when_the_tick_is_old(path, desk):
-    desk.ticked_mono = -1000.0
+def test_healthz_fails_when_the_tick_is_old(path, bridge):
+    bridge.ticked_mono = -1000.0
 
     status, told = ask_json(path, "/healthz")
 
@@ -146,8 +146,8 @@ def test_healthz_fails_when_the_tick_is_old(path, desk):
     assert "the last tick was" in told["error"]
 
 
-def test_the_socket_file_goes_with_the_service(folder, desk):
-    api = ApiServer(folder / "s", Access(), desk, folder)
+def test_the_socket_file_goes_with_the_service(folder, bridge):
+    api = ApiServer(folder / "s", Access(), bridge, folder)
     api.start()
 
     api.close()

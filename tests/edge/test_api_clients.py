@@ -113,8 +113,8 @@ def test_a_crowd_of_silent_clients_shuts_nobody_out(path):
         client.close()
 
 
-def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
-    api = ApiServer(folder / "s", Access(), desk, folder, ClientLimits(clients=4))
+def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, bridge):
+    api = ApiServer(folder / "s", Access(), bridge, folder, ClientLimits(clients=4))
     api.start()
     reading, _, events = stream(folder / "s", "/v1/events")
     next(events)
@@ -122,7 +122,7 @@ def test_for_one_too_many_the_oldest_without_a_whole_request_goes(folder, desk):
     busy = threading.Thread(target=ask, args=(folder / "s", "/v1/jobs/sync/run", "POST"))
     busy.start()
     calls = []
-    until(lambda: calls.extend(desk.take_requests()) or calls)
+    until(lambda: calls.extend(bridge.take_requests()) or calls)
 
     assert ask(folder / "s", "/healthz")[0] in (200, 503)
 
@@ -169,13 +169,13 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(folder):
     api.close()
 
 
-def test_a_reader_of_events_that_does_not_read_is_cut_off_and_nobody_else(path, desk):
+def test_a_reader_of_events_that_does_not_read_is_cut_off_and_nobody_else(path, bridge):
     deaf, _, pieces = stream(path, "/v1/events")
     next(pieces)
     long = Run(4, "sync", AT.wall, Trigger.MANUAL, State.PENDING, cause="x" * 1000)
 
     def floods():
-        desk.publish_changes([long] * 500)
+        bridge.publish_changes([long] * 500)
         return gone(deaf)
 
     until(floods)

@@ -66,17 +66,17 @@ def test_only_names_of_this_machine_are_local(host, local):
 
 @pytest.mark.parametrize("method", ["POST /v1/run-all", "GET /v1/status", "GET /nowhere"])
 @pytest.mark.parametrize("headers", REFUSED.values(), ids=list(REFUSED))
-def test_what_a_foreign_page_sends_is_refused(path, desk, headers, method):
+def test_what_a_foreign_page_sends_is_refused(path, bridge, headers, method):
     assert answer_to(path, method, headers) == 403
-    assert not desk.take_requests()
+    assert not bridge.take_requests()
 
 
 @pytest.mark.parametrize("kind", FORMS.values(), ids=list(FORMS))
-def test_what_a_form_can_send_is_no_request(path, desk, kind):
+def test_what_a_form_can_send_is_no_request(path, bridge, kind):
     headers = f"Host: localhost\r\nContent-Type: {kind}\r\n"
 
     assert answer_to(path, "POST /v1/stop", headers, b"drain_seconds=1") == 415
-    assert not desk.take_requests()
+    assert not bridge.take_requests()
 
 
 @pytest.mark.parametrize("headers", ANSWERED.values(), ids=list(ANSWERED))

@@ -18,7 +18,7 @@ from supervisor.core import effects
 from supervisor.core.counters import Counters
 from supervisor.core.model import MissedRange, Notify, Reason, Run, State, Trigger, replace
 from supervisor.core.views import Facts, Tick
-from tests.core.core_harness import Night, job
+from tests.core.core_harness import Harness, job
 from tests.edge.fixtures_api import ask, connect, read_all
 from tests.waiting import until
 from workers.protocol import Done, Metric
@@ -27,9 +27,11 @@ RULES = Path(__file__).parents[2] / "contrib" / "prometheus-alerts.yaml"
 OPEN = "application/openmetrics-text; version=1.0.0"
 
 
-def seen(night: Night, tally: Counters | None = None) -> Snapshot:
-    facts = Facts("1.2.3", 7, night.wall, "/etc/jobs.yaml", night.wall, Tick(night.wall, 0.01))
-    return Snapshot(night.world, facts, tally or Counters(), night.wall)
+def seen(harness: Harness, tally: Counters | None = None) -> Snapshot:
+    facts = Facts(
+        "1.2.3", 7, harness.wall, "/etc/jobs.yaml", harness.wall, Tick(harness.wall, 0.01)
+    )
+    return Snapshot(harness.scheduler, facts, tally or Counters(), harness.wall)
 
 
 def text_of(found: Snapshot, accept: str) -> tuple[bytes, str]:
@@ -48,37 +50,37 @@ def samples(found: Snapshot, accept: str = "") -> dict[tuple, float]:
     }
 
 
-def busy_night() -> Night:
+def busy_night() -> Harness:
     """A backup that is done, a job that failed, one that runs, one that was never seen."""
-    night = Night(
+    harness = Harness(
         job("backup", cron="0 1 * * *", worker="backup.run"),
         job("check", cron="0 1 * * *", worker="health.run"),
         job("odd", cron="0 2 * * *"),
         job("asleep", enabled=False, cron="0 3 * * *"),
         notify=Notify("http://127.0.0.1/slack"),
     )
-    night.at("01:00")
-    night.says("backup", Done({"size_bytes": 4096, "file": "x"}))
-    night.ends("backup")
-    night.says("check", Metric("health_score", 65))
-    night.says("check", Metric("replication_lag_seconds", 7200))
-    night.says("check", Metric('läg of "x"\n', 1))
-    night.ends("check", status=1)
-    night.at("02:00")
-    return night
+    harness.at("01:00")
+    harness.says("backup", Done({"size_bytes": 4096, "file": "x"}))
+    harness.ends("backup")
+    harness.says("check", Metric("health_score", 65))
+    harness.says("check", Metric("replication_lag_seconds", 7200))
+    harness.says("check", Metric('läg of "x"\n', 1))
+    harness.ends("check", status=1)
+    harness.at("02:00")
+    return harness
 
 
 def final(state=State.SUCCESS, reason=None, lasted_s=3.0):
-    night = Night(job("backup"))
+    harness = Harness(job("backup"))
     return Run(
         1,
         "backup",
-        night.wall,
+        harness.wall,
         Trigger.MANUAL,
         state,
         reason=reason,
-        started_at=night.wall,
-        ended_at=night.wall + timedelta(seconds=lasted_s),
+        started_at=harness.wall,
+        ended_at=harness.wall + timedelta(seconds=lasted_s),
     )
 
 
@@ -100,11 +102,11 @@ def test_the_format_is_the_one_that_the_reader_asks_for():
 
 
 def test_jobs_have_their_last_success_and_next_slot():
-    night = busy_night()
-    found = samples(seen(night))
+    harness = busy_night()
+    found = samples(seen(harness))
 
     name = "nightshift_job_last_success_timestamp_seconds"
-    assert found[name, ("job", "backup")] == night.when("2026-01-05 01:00").timestamp()
+    assert found[name, ("job", "backup")] == harness.when("2026-01-05 01:00").timestamp()
     assert (name, ("job", "check")) not in found
     assert found["nightshift_job_last_run_failed", ("job", "check")] == 1
     slots = {key[1][1] for key in found if key[0] == "nightshift_job_next_slot_timestamp_seconds"}
@@ -133,12 +135,12 @@ def test_open_incidents_are_counted_by_severity():
 
 
 def test_what_was_counted_is_there_with_cumulative_buckets():
-    night = busy_night()
+    harness = busy_night()
     runs = [final(), replace(final(lasted_s=90), id=2), final(State.FAILED, Reason.TIMEOUT, 300)]
-    gap = effects.Record(MissedRange("odd", night.wall, night.wall, 600, "away"))
-    tally = tallies.tick(tallies.count(Counters(), runs, [gap], night.world), 0.02)
+    gap = effects.Record(MissedRange("odd", harness.wall, harness.wall, 600, "away"))
+    tally = tallies.tick(tallies.count(Counters(), runs, [gap], harness.scheduler), 0.02)
 
-    found = samples(seen(night, tally))
+    found = samples(seen(harness, tally))
 
     ended = ("nightshift_runs_total", ("job", "backup"))
     assert found[(*ended, ("reason", ""), ("state", "success"))] == 2
@@ -168,12 +170,12 @@ def test_every_family_says_what_it_is_and_is_named_as_prometheus_wants_it():
 
 
 def test_labels_stay_bounded_whatever_workers_call_their_numbers():
-    night = Night(job("a", cron="0 1 * * *", worker="w.f"))
-    night.at("01:00")
+    harness = Harness(job("a", cron="0 1 * * *", worker="w.f"))
+    harness.at("01:00")
     for number in range(500):
-        night.says("a", Metric(f"n{number}" + "x" * 150, number))
+        harness.says("a", Metric(f"n{number}" + "x" * 150, number))
 
-    found = samples(seen(night))
+    found = samples(seen(harness))
 
     names = [key[2][1] for key in found if key[0] == "nightshift_worker_metric"]
     assert len(set(names)) == 100
@@ -189,12 +191,12 @@ NAMES = [
 
 @pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])
 def test_each_name_of_a_worker_is_a_series_of_its_own_and_reads_as_it_was_written(accept):
-    night = Night(job("a", cron="0 1 * * *", worker="w.f"))
-    night.at("01:00")
+    harness = Harness(job("a", cron="0 1 * * *", worker="w.f"))
+    harness.at("01:00")
     for number, name in enumerate(NAMES):
-        night.says("a", Metric(name, number))
+        harness.says("a", Metric(name, number))
 
-    text, _ = text_of(seen(night), accept)
+    text, _ = text_of(seen(harness), accept)
 
     read = parse_open if accept else parse
     found = {
@@ -214,13 +216,13 @@ def test_each_name_of_a_worker_is_a_series_of_its_own_and_reads_as_it_was_writte
 
 @pytest.mark.parametrize("accept", ["", OPEN], ids=["text", "openmetrics"])
 def test_what_is_written_in_pieces_is_whole(accept):
-    night = Night(*(job(f"job-{number}", cron="0 1 * * *") for number in range(500)))
+    harness = Harness(*(job(f"job-{number}", cron="0 1 * * *") for number in range(500)))
     runs = [replace(final(), id=number, job=f"job-{number}") for number in range(500)]
-    tally = tallies.count(Counters(), runs, [], night.world)
+    tally = tallies.count(Counters(), runs, [], harness.scheduler)
 
-    text, _ = text_of(seen(night, tally), accept)
+    text, _ = text_of(seen(harness, tally), accept)
 
-    found = samples(seen(night, tally), accept)
+    found = samples(seen(harness, tally), accept)
     counts = [key for key in found if key[0] == "nightshift_run_duration_seconds_count"]
     assert len(counts) == 500
     assert text.count(b"# TYPE nightshift_run_duration_seconds histogram\n") == 1
@@ -228,9 +230,9 @@ def test_what_is_written_in_pieces_is_whole(accept):
 
 
 def test_alert_rules_name_only_what_there_is():
-    night = busy_night()
-    tally = tallies.count(Counters(), [final()], [], night.world)
-    text, _ = text_of(seen(night, tally), "")
+    harness = busy_night()
+    tally = tallies.count(Counters(), [final()], [], harness.scheduler)
+    text, _ = text_of(seen(harness, tally), "")
     there = set(re.findall(r"^# TYPE (\S+)", text.decode(), re.M))
     there |= {f"{name}_{part}" for name in there for part in ("sum", "count", "bucket")}
     rules = [

@@ -30,11 +30,11 @@ def events(pieces):
     return (event(piece) for piece in pieces if not piece.startswith(b":"))
 
 
-def test_changes_come_as_events_numbered_and_in_order(path, desk):
+def test_changes_come_as_events_numbered_and_in_order(path, bridge):
     client, status, pieces = stream(path, "/v1/events")
     greeting = next(pieces)
-    desk.publish_changes([RUN, replace(RUN, state=State.RUNNING, attempt=1)])
-    desk.publish_changes([replace(RUN, state=State.SUCCESS, attempt=1)])
+    bridge.publish_changes([RUN, replace(RUN, state=State.RUNNING, attempt=1)])
+    bridge.publish_changes([replace(RUN, state=State.SUCCESS, attempt=1)])
 
     found = [found for _, found in zip(range(3), events(pieces), strict=False)]
 
@@ -57,11 +57,11 @@ def test_a_silent_stream_says_that_it_lives(path):
     client.close()
 
 
-def test_a_reader_goes_on_where_it_was(path, desk):
-    desk.publish_changes(
+def test_a_reader_goes_on_where_it_was(path, bridge):
+    bridge.publish_changes(
         [RUN, replace(RUN, state=State.RUNNING), replace(RUN, state=State.SUCCESS)]
     )
-    first = desk.newest - 2
+    first = bridge.newest - 2
 
     client, _, pieces = stream(path, "/v1/events", f"Last-Event-ID: {first}\r\n")
     found = events(pieces)
@@ -72,22 +72,22 @@ def test_a_reader_goes_on_where_it_was(path, desk):
 
 
 @pytest.mark.parametrize("after", ["1", "999999999999999999"], ids=["an old life", "the future"])
-def test_a_reader_that_missed_some_is_told_and_goes_on(path, desk, after):
+def test_a_reader_that_missed_some_is_told_and_goes_on(path, bridge, after):
     client, _, pieces = stream(path, "/v1/events", f"Last-Event-ID: {after}\r\n")
     found = events(pieces)
     missed = next(found)
-    desk.publish_changes([RUN])
+    bridge.publish_changes([RUN])
 
     assert missed["event"] == "missed"
     assert json.loads(next(found)["data"])["id"] == 4
     client.close()
 
 
-def test_the_ring_is_bounded_and_says_what_it_lost(desk):
-    before = desk.newest
-    desk.publish_changes([RUN] * (RING + 1))
+def test_the_ring_is_bounded_and_says_what_it_lost(bridge):
+    before = bridge.newest
+    bridge.publish_changes([RUN] * (RING + 1))
 
-    lost, whole = desk.changes_after(before), desk.changes_after(before + 1)
+    lost, whole = bridge.changes_after(before), bridge.changes_after(before + 1)
 
     assert (len(lost.changes), lost.missed) == (RING, True)
     assert (len(whole.changes), whole.missed) == (RING, False)
@@ -97,14 +97,14 @@ def test_a_last_event_that_is_no_number_is_refused(path):
     assert ask(path, "/v1/events", headers="Last-Event-ID: x\r\n")[0] == 422
 
 
-def test_without_a_listener_nobody_is_woken(path, desk):
-    desk.publish_changes([RUN])
+def test_without_a_listener_nobody_is_woken(path, bridge):
+    bridge.publish_changes([RUN])
 
-    assert desk.on_changes is None
+    assert bridge.on_changes is None
 
 
-def test_streams_end_with_the_service(folder, desk):
-    api = ApiServer(folder / "s", Access(), desk, folder)
+def test_streams_end_with_the_service(folder, bridge):
+    api = ApiServer(folder / "s", Access(), bridge, folder)
     api.start()
     client, _, pieces = stream(folder / "s", "/v1/events")
     next(pieces)
@@ -115,13 +115,13 @@ def test_streams_end_with_the_service(folder, desk):
     client.close()
 
 
-def open_run(desk):
+def open_run(bridge):
     """The run, open in the published world."""
-    desk.world.runs = desk.world.runs.set(RUN.id, RUN)
+    bridge.scheduler.runs = bridge.scheduler.runs.set(RUN.id, RUN)
 
 
-def test_a_log_is_followed_by_whole_lines_until_the_run_ends(path, folder, desk):
-    open_run(desk)
+def test_a_log_is_followed_by_whole_lines_until_the_run_ends(path, folder, bridge):
+    open_run(bridge)
     log = folder / "runs" / "4.log"
     log.write_bytes(b"one\ntw")
     client, status, pieces = stream(path, "/v1/runs/4/log?follow=1")
@@ -129,19 +129,19 @@ def test_a_log_is_followed_by_whole_lines_until_the_run_ends(path, folder, desk)
     with log.open("ab") as more:
         more.write(b"o\nthree")
     second = next(pieces)
-    desk.world.runs = desk.world.runs.delete(RUN.id)
+    bridge.scheduler.runs = bridge.scheduler.runs.delete(RUN.id)
 
     assert (status, first, second) == (200, b"one\n", b"two\n")
     assert list(pieces) == [b"three"]
     client.close()
 
 
-def test_a_log_that_is_long_is_followed_from_its_head_to_its_tail(path, folder, desk):
-    open_run(desk)
+def test_a_log_that_is_long_is_followed_from_its_head_to_its_tail(path, folder, bridge):
+    open_run(bridge)
     (folder / "runs" / "4.log").write_bytes(b"a" * 1023 + b"\n")
     (folder / "runs" / "4.log.1").write_bytes(b"%020d\n" % 5000 + b"end\n")
     client, _, pieces = stream(path, "/v1/runs/4/log?follow=true")
-    desk.world.runs = desk.world.runs.delete(RUN.id)
+    bridge.scheduler.runs = bridge.scheduler.runs.delete(RUN.id)
 
     text = b"".join(pieces)
 

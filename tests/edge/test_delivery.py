@@ -242,11 +242,11 @@ def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
     log = "user root, password hunter22\nline one\nline two\ndsn postgres://u:geheim@db/x\n"
     (tmp_path / "runs" / "41.log").write_text(log)
     job = Job("a", 0, argv=("x",), description="uses hunter22", docs="http://u:geheim@wiki/")
-    world = world_of(hook.url)
-    world.jobs = world.jobs.set("a", job)
+    scheduler = world_of(hook.url)
+    scheduler.jobs = scheduler.jobs.set("a", job)
 
     office.party.take(
-        effects.Deliver((alert(1, "login of root with hunter22 failed", run=41),)), world
+        effects.Deliver((alert(1, "login of root with hunter22 failed", run=41),)), scheduler
     )
     office.until(lambda: office.heard)
 
@@ -259,10 +259,10 @@ def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
 def test_huge_texts_go_in_several_journeys_and_in_their_order(office, hook, tmp_path, text):
     (tmp_path / "runs" / "41.log").write_text(f"{text * 500}\n" * 20)
     alerts = [alert(number, f"{number} {text * 30_000}", run=41) for number in range(1, 11)]
-    world = world_of(hook.url)
-    world.jobs = world.jobs.set("a", Job("a", 0, argv=("x",), description=text * 5000))
+    scheduler = world_of(hook.url)
+    scheduler.jobs = scheduler.jobs.set("a", Job("a", 0, argv=("x",), description=text * 5000))
 
-    office.party.take(effects.Deliver(tuple(alerts)), world)
+    office.party.take(effects.Deliver(tuple(alerts)), scheduler)
     office.until(lambda: len(delivered(office.heard)) == 10)
 
     assert [title.split()[3] for title in titles(hook)] == [str(n) for n in range(1, 11)]

@@ -18,7 +18,7 @@ GROUND = DoctorContext(
     socket=Path("/nonexistent/sock"),
     environ={},
     version="1.0",
-    living=None,
+    running=None,
     silence="nobody",
     way_out="nightshift start",
 )
@@ -36,7 +36,7 @@ def rights(**fields):
     return network.Server(("replicate",), "", "catalogue", network.Rights(**known))
 
 
-def ground(**fields):
+def context(**fields):
     return DoctorContext(**{name: getattr(GROUND, name) for name in GROUND.__slots__} | fields)
 
 
@@ -95,14 +95,14 @@ TABLE = [
     (filesystem.judge_mount, filesystem.Mount(None, False), "well", "not there"),
     (filesystem.judge_mount, filesystem.Mount(Path("/e/jobs.yaml"), False), "well", "no inotify"),
     (filesystem.judge_mount, filesystem.Mount(Path("/e/jobs.yaml"), True), "mend", "-v ./e:/e:ro"),
-    (service.judge_file, ground(file=None, no_file="no jobs.yaml"), "mend", "nightshift init"),
+    (service.judge_file, context(file=None, no_file="no jobs.yaml"), "mend", "nightshift init"),
     (service.judge_file, GROUND, "mend", "3 mistakes"),
     (service.judge_answers, GROUND, "note", "no supervisor has lived"),
-    (service.judge_answers, ground(living=RunningService(7, "1.0")), "well", "answers"),
-    (service.judge_answers, ground(living=RunningService(7, "0.9")), "mend", "version 0.9"),
+    (service.judge_answers, context(running=RunningService(7, "1.0")), "well", "answers"),
+    (service.judge_answers, context(running=RunningService(7, "0.9")), "mend", "version 0.9"),
     (
         service.judge_answers,
-        ground(living=RunningService(7, "1.0", 2, "HTTP 404")),
+        context(running=RunningService(7, "1.0", 2, "HTTP 404")),
         "mend",
         "HTTP 404",
     ),

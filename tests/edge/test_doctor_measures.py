@@ -30,7 +30,7 @@ def state(tmp_path: Path) -> Path:
     return folder
 
 
-def ground(state: Path, *jobs: Job, **config: object) -> DoctorContext:
+def context(state: Path, *jobs: Job, **config: object) -> DoctorContext:
     return DoctorContext(
         file=state.parent / "jobs.yaml",
         config=Config(jobs, **config),  # type: ignore[arg-type]
@@ -40,14 +40,14 @@ def ground(state: Path, *jobs: Job, **config: object) -> DoctorContext:
         socket=state / "sock",
         environ={},
         version="1.0",
-        living=None,
+        running=None,
         silence="nobody",
         way_out="nightshift start",
     )
 
 
-def _fields(ground: DoctorContext) -> dict[str, object]:
-    return {name: getattr(ground, name) for name in DoctorContext.__slots__}
+def _fields(context: DoctorContext) -> dict[str, object]:
+    return {name: getattr(context, name) for name in DoctorContext.__slots__}
 
 
 def job(worker: str, cwd: Path, **parameters: object) -> Job:
@@ -81,7 +81,7 @@ def runs(job: str, *took_s: float, **of_the_last: object) -> list[Run | Attempt]
 def test_the_findings_come_in_the_order_of_the_table_with_the_name_of_their_check(state):
     checks = [Check(name, lambda _: 7, lambda _: [ok("fine")]) for name in "abc"]
 
-    found = list(examine(checks, ground(state)))
+    found = list(examine(checks, context(state)))
 
     assert [each.check for each in found] == ["a", "b", "c"]
 
@@ -91,7 +91,7 @@ def test_a_check_that_hangs_is_killed_and_the_others_are_heard(state):
     hung = Check("hung", lambda _: os.read(read, 1), lambda _: [])
     fine = Check("fine", lambda _: 7, lambda seven: [ok(f"{seven}")])
 
-    found = list(examine([hung, fine], ground(state), limit_s=0.3))
+    found = list(examine([hung, fine], context(state), limit_s=0.3))
 
     os.close(read)
     os.close(write)
@@ -106,7 +106,7 @@ def test_a_check_that_crashes_says_so(state):
     raising = Check("raising", lambda _: 1 // 0, lambda _: [])
     dying = Check("dying", lambda _: os.kill(os.getpid(), 9), lambda _: [])
 
-    one, other = examine([raising, dying], ground(state))
+    one, other = examine([raising, dying], context(state))
 
     assert "ZeroDivisionError" in one.value
     assert (other.state, "died" in other.value) == (State.MEND, True)
@@ -118,7 +118,7 @@ def test_a_check_dies_with_the_one_who_asks(state):
     hung = Check("hung", lambda _: os.write(write, b"begun") and os.read(never, 1), lambda _: [])
     asker = os.fork()
     if asker == 0:
-        list(examine([hung], ground(state), limit_s=1000))
+        list(examine([hung], context(state), limit_s=1000))
         os._exit(0)
     os.close(write)
     assert os.read(read, 5) == b"begun"
@@ -130,20 +130,20 @@ def test_a_check_dies_with_the_one_who_asks(state):
 
 
 def test_what_a_check_prints_goes_nowhere(state, capfd):
-    list(examine([Check("loud", lambda _: os.write(1, b"noise"), lambda _: [])], ground(state)))
+    list(examine([Check("loud", lambda _: os.write(1, b"noise"), lambda _: [])], context(state)))
 
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_state_folder_that_is_not_there_yet_can_be_made(state):
-    (place,) = filesystem.state(ground(state / "deep" / "er"))
+    (place,) = filesystem.state(context(state / "deep" / "er"))
 
     assert (place.exists, place.writable, place.made_by_us) == (False, True, True)
 
 
 def test_nothing_is_left_in_a_folder_that_is_looked_at(state):
     for measure in (filesystem.state, filesystem.user, filesystem.disks, host.clock, service.init):
-        measure(ground(state))
+        measure(context(state))
 
     assert list(state.iterdir()) == []
 
@@ -151,7 +151,7 @@ def test_nothing_is_left_in_a_folder_that_is_looked_at(state):
 def test_a_second_copys_folder_is_never_said_to_be_made(state):
     backup = job("backup.run", state, database="d", directory="b", copies=["/nonexistent/nas"])
 
-    first, second = filesystem.backups(ground(state, backup))
+    first, second = filesystem.backups(context(state, backup))
 
     assert (first.path, first.made_by_us) == (state / "b", True)
     assert (second.path, second.made_by_us) == (Path("/nonexistent/nas"), False)
@@ -163,16 +163,16 @@ def test_growth_is_what_backups_and_output_were_in_the_ledger(state):
     days = [NOW - timedelta(days=10), NOW - timedelta(days=5)]
     remember(state, *(run(n, backup.name, at, **made) for n, at in enumerate(days, 1)))
 
-    (volume,) = filesystem.disks(ground(state, backup))
+    (volume,) = filesystem.disks(context(state, backup))
 
     assert volume.written_a_day == pytest.approx(1_000_020, rel=0.01)
 
 
 def test_a_file_that_is_no_mount_point_is_known_as_such(state):
     a_mount_point = Path("/proc")
-    mounted = DoctorContext(**{**_fields(ground(state)), "file": a_mount_point})
+    mounted = DoctorContext(**{**_fields(context(state)), "file": a_mount_point})
 
-    assert not filesystem.mount(ground(state)).is_mount_point
+    assert not filesystem.mount(context(state)).is_mount_point
     assert filesystem.mount(mounted).is_mount_point
 
 
@@ -180,7 +180,7 @@ def test_the_usual_time_of_a_job_is_that_of_its_attempts(state):
     slow = Job("slow", 0, timeout_s=60.0)
     remember(state, *runs("slow", *range(50, 60), 60, reason=Reason.TIMEOUT))
 
-    (found,) = schedules.usual(ground(state, slow))
+    (found,) = schedules.usual(context(state, slow))
 
     assert (found.p95_s, found.runs, found.timed_out) == (60.0, 11, 1)
 
@@ -188,13 +188,13 @@ def test_the_usual_time_of_a_job_is_that_of_its_attempts(state):
 def test_four_runs_are_no_habit(state):
     remember(state, *runs("slow", 59, 59, 59, 59))
 
-    assert schedules.usual(ground(state, Job("slow", 0, timeout_s=60.0))) == []
+    assert schedules.usual(context(state, Job("slow", 0, timeout_s=60.0))) == []
 
 
 def test_a_ledger_of_the_future_shows_that_the_clock_went_back(state):
     remember(state, run(1, "a", datetime.now(UTC) + timedelta(hours=2)))
 
-    found = host.clock(ground(state))
+    found = host.clock(context(state))
 
     assert found.ledger_ahead_s is not None
     assert 0 < found.ledger_ahead_s <= 7200
@@ -202,8 +202,8 @@ def test_a_ledger_of_the_future_shows_that_the_clock_went_back(state):
 
 
 def test_without_a_ledger_nothing_of_the_past_is_judged(state):
-    assert host.clock(ground(state)).ledger_ahead_s is None
-    assert schedules.usual(ground(state, Job("a", 0))) == []
+    assert host.clock(context(state)).ledger_ahead_s is None
+    assert schedules.usual(context(state, Job("a", 0))) == []
 
 
 def test_a_database_is_looked_at_as_its_worker_would(state):
@@ -216,18 +216,18 @@ def test_a_database_is_looked_at_as_its_worker_would(state):
     (state / "text.db").write_text("no database, but a text of some length")
     foreign = job("cleanup.run", state, database="text.db")
 
-    one, two, three, four = databases.sources(ground(state, fine, missing, made, foreign))
+    one, two, three, four = databases.sources(context(state, fine, missing, made, foreign))
 
-    assert (one.path, one.trouble) == (path, "")
-    assert (two.exists, two.made_by, two.trouble) == (False, "", "does not exist")
+    assert (one.path, one.error) == (path, "")
+    assert (two.exists, two.made_by, two.error) == (False, "", "does not exist")
     assert (three.exists, three.made_by) == (False, made.name)
-    assert four.trouble == "is no SQLite database"
+    assert four.error == "is no SQLite database"
 
 
 def test_a_folder_without_a_copy_has_none_that_is_new_enough(state):
     backup = job("backup.run", state, database="shop.db", directory="gone")
 
-    (found,) = databases.copies(ground(state, backup))
+    (found,) = databases.copies(context(state, backup))
 
     assert (found.age_s, found.is_new) == (None, True)
     assert "gone" in found.why
@@ -238,12 +238,12 @@ def test_a_webhook_is_connected_to_and_told_nothing(state):
         port = server.getsockname()[1]
         told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
 
-        (door,) = network.webhooks(ground(state, notify=told))
+        (webhook,) = network.webhooks(context(state, notify=told))
 
         connection, _ = server.accept()
         with connection:
             assert connection.recv(100) == b""
-    assert door == network.Webhook(f"127.0.0.1:{port}", "")
+    assert webhook == network.Webhook(f"127.0.0.1:{port}", "")
 
 
 def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
@@ -251,10 +251,10 @@ def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
         port = server.getsockname()[1]
     told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
 
-    (door,) = network.webhooks(ground(state, notify=told))
+    (webhook,) = network.webhooks(context(state, notify=told))
 
-    assert "refused" in door.trouble
-    assert "secret" not in repr(door)
+    assert "refused" in webhook.error
+    assert "secret" not in repr(webhook)
 
 
 @needs_account
@@ -266,37 +266,37 @@ def test_each_postgres_is_asked_once_and_in_time_where_nobody_listens(state):
     other = Job("second", 1, worker="health.run", cwd=str(state), params_json=one.params_json)
     began_at = time.monotonic()
 
-    (found,) = network.servers(ground(state, one, other))
+    (found,) = network.servers(context(state, one, other))
 
     assert time.monotonic() - began_at < network.CONNECT_S + 2
     assert found.jobs == (one.name, "second")
-    assert "refused" in found.trouble
-    assert "hunter2secret" not in found.trouble
+    assert "refused" in found.error
+    assert "hunter2secret" not in found.error
 
 
 def test_a_dsn_that_is_none_is_not_repeated(state):
     (found,) = network.servers(
-        ground(state, job("health.run", state, database="d", postgres="hunter2secret"))
+        context(state, job("health.run", state, database="d", postgres="hunter2secret"))
     )
 
-    assert found.trouble.startswith("its DSN is none")
-    assert "hunter2secret" not in found.trouble
+    assert found.error.startswith("its DSN is none")
+    assert "hunter2secret" not in found.error
 
 
 def test_the_rights_of_a_role_are_those_that_postgres_knows(state, postgres):
     psycopg = pytest.importorskip("psycopg")
     target = job("replication.run", state, database="d", postgres=postgres, schema="catalogue")
-    (owner,) = network.servers(ground(state, target))
+    (owner,) = network.servers(context(state, target))
     role = f"poor_{os.getpid()}"
     with psycopg.connect(postgres, autocommit=True) as admin:
         admin.execute(f'CREATE ROLE "{role}" LOGIN')
         try:
             poor = psycopg.conninfo.make_conninfo(postgres, user=role)
             target = job("replication.run", state, database="d", postgres=poor, schema="catalogue")
-            (stranger,) = network.servers(ground(state, target))
+            (stranger,) = network.servers(context(state, target))
             (told,) = network.judge_servers([stranger])
             admin.execute(told.expected)
-            (granted,) = network.servers(ground(state, target))
+            (granted,) = network.servers(context(state, target))
         finally:
             admin.execute(f'DROP OWNED BY "{role}"')
             admin.execute(f'DROP ROLE "{role}"')

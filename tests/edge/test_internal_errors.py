@@ -16,7 +16,7 @@ from supervisor.core.decide import decide
 from supervisor.core.model import Peer, Run, State
 from supervisor.ledger.queries import History, RunFilter
 from supervisor.service import Service, Settings
-from tests.acceptance.daemon import House
+from tests.acceptance.daemon import Sandbox
 
 JOBS = """
 max_concurrent: 20
@@ -40,11 +40,11 @@ class Rules:
     def __init__(self, kind: type, times: int = 1) -> None:
         self.kind, self.left = kind, times
 
-    def __call__(self, world: Any, event: ev.Event) -> Any:
+    def __call__(self, scheduler: Any, event: ev.Event) -> Any:
         if isinstance(event, self.kind) and self.left > 0:
             self.left -= 1
             raise DefectError("injected")
-        return decide(world, event)
+        return decide(scheduler, event)
 
 
 @pytest.fixture
@@ -52,15 +52,15 @@ def begin() -> Iterator[Callable[..., Service]]:
     """Begin a service with these rules; it is closed at the end."""
     begun: list[Service] = []
     umask = os.umask(0o022)
-    with House(JOBS) as house:
-        (house.root / "mine.py").write_text("def run(params, report): report.log('hello')")
+    with Sandbox(JOBS) as sandbox:
+        (sandbox.root / "mine.py").write_text("def run(params, report): report.log('hello')")
 
         def make(rules: Any) -> Service:
             service = Service(
-                Settings(house.config, house.state, house.socket, log_level="error"), rules
+                Settings(sandbox.config, sandbox.state, sandbox.socket, log_level="error"), rules
             )
             begun.append(service)
-            FOLDER[id(service)] = house.state
+            FOLDER[id(service)] = sandbox.state
             return service
 
         yield make
@@ -71,7 +71,7 @@ def begin() -> Iterator[Callable[..., Service]]:
 
 
 def ask(service: Service, request: Any) -> Any:
-    answer = service.desk.submit(ME, request)
+    answer = service.bridge.submit(ME, request)
     until(service, answer.done)
     return answer
 
@@ -80,14 +80,14 @@ def until(service: Service, condition: Callable[[], object], within_s: float = 2
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s} s"
-        service.desk.wake()
+        service.bridge.wake()
         service.loop.once()
 
 
 def last_of(service: Service, job: str) -> Run:
     """The newest run of a job, once it is over and nothing of it lives."""
-    until(service, lambda: service.loop.world.lives(job) is None)
-    until(service, lambda: not service.loop.world.open_runs_of(job))
+    until(service, lambda: service.loop.scheduler.lives(job) is None)
+    until(service, lambda: not service.loop.scheduler.open_runs_of(job))
     service.loop.flush()
     return runs(service, job)[0]
 
@@ -100,7 +100,7 @@ def runs(service: Service, job: str) -> list[Run]:
 
 
 def incidents(service: Service) -> list[tuple[str, str]]:
-    return [(each.job, each.severity) for each in service.loop.world.incidents.values()
+    return [(each.job, each.severity) for each in service.loop.scheduler.incidents.values()
             if each.kind == "internal"]  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def test_the_run_concerned_fails_and_leaves_its_place(begin, kind, job):
     assert (last.state, last.reason) == (State.FAILED, "internal") or kind is ev.TreeEmpty
     assert [severity for _, severity in incidents(service)] == ["critical"]
     assert works(service)
-    assert not service.loop.world.living
+    assert not service.loop.scheduler.live_attempts
 
 
 def test_a_run_whose_process_lives_is_killed(begin):
@@ -201,7 +201,7 @@ def test_the_service_can_be_stopped_whatever_is_wrong(begin):
     service = begin(Rules(ev.StopAsked))
 
     service.loop.on_signal(signal.SIGTERM)
-    service.desk.wake()
+    service.bridge.wake()
 
     service.run()
 
@@ -210,13 +210,13 @@ def test_a_timer_that_always_fails_is_not_tried_at_once_again(begin):
     rules = Rules(ev.TimePassed, times=0)
     service = begin(rules)
     ask(service, control_requests.RunJobs(("long",)))
-    until(service, lambda: service.loop.world.living)
+    until(service, lambda: service.loop.scheduler.live_attempts)
     ask(service, control_requests.CancelJob("long"))  # its grace is a timer
 
     rules.left = 1000
     service.loop.turn([ev.TimePassed(service.loop.read_clocks())])
     for _ in range(50):
-        service.desk.wake()
+        service.bridge.wake()
         service.loop.once()
 
     assert rules.left >= 998

@@ -111,24 +111,24 @@ def test_a_launch_onto_a_keeper_that_has_just_died_ends(stage: Stage):
 
 
 def test_the_nursery_takes_every_run_along_and_another_takes_its_place(stage: Stage, two_runs):
-    nursery = stage.nursery()
+    fork_server = stage.fork_server()
 
-    kill(nursery)
+    kill(fork_server)
     stage.until_ended(*two_runs)
-    stage.until(lambda: stage.nursery() not in (0, nursery))
+    stage.until(lambda: stage.fork_server() not in (0, fork_server))
 
     assert [stage.words(run) for run in two_runs] == [["Started", "KeeperLost", "TreeEmpty"]] * 2
     assert stage.processes.living() == frozenset()
     assert exited(stage.play(argv=("/bin/true",))) == 0
-    assert stage.nursery() != nursery
+    assert stage.fork_server() != fork_server
     assert stage.jobs() == set()
 
 
 def test_nursery_and_keepers_together_leave_nothing(stage: Stage, two_runs):
-    nursery = stage.nursery()
-    kill(*stage.keepers(), nursery)
+    fork_server = stage.fork_server()
+    kill(*stage.keepers(), fork_server)
     stage.until_ended(*two_runs)
-    stage.until(lambda: stage.nursery() not in (0, nursery))
+    stage.until(lambda: stage.fork_server() not in (0, fork_server))
 
     assert [stage.words(run) for run in two_runs] == [["Started", "KeeperLost", "TreeEmpty"]] * 2
     assert exited(stage.play(argv=("/bin/true",))) == 0
@@ -140,7 +140,7 @@ def test_a_child_that_is_to_be_spared_survives_the_nursery(tmp_path: Path):
     stage = Stage(tmp_path, spare=[other.pid])
     stage.play(argv=("/bin/true",))
 
-    kill(stage.nursery())
+    kill(stage.fork_server())
     stage.until(lambda: stage.processes.keeper_deaths == 1)
     stage.close()
 
@@ -159,7 +159,7 @@ def test_a_nursery_that_cannot_begin_is_not_begun_again_and_again(stage: Stage, 
 
     monkeypatch.setattr(subprocess, "Popen", Counted)
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    kill(stage.nursery())
+    kill(stage.fork_server())
     for _ in range(50):
         stage.turn()
     idle = len(begun)
@@ -233,11 +233,11 @@ def test_nothing_outlives_the_supervisor(foreign):
 
 def test_what_outlives_all_three_is_swept_at_the_next_start(foreign):
     supervisor, instance = foreign
-    (nursery,) = [pid for pid in carriers(instance) if parent(pid) == supervisor.pid]
-    keepers = [pid for pid in carriers(instance) if parent(pid) == nursery]
-    for pid in (supervisor.pid, nursery, *keepers):
+    (fork_server,) = [pid for pid in carriers(instance) if parent(pid) == supervisor.pid]
+    keepers = [pid for pid in carriers(instance) if parent(pid) == fork_server]
+    for pid in (supervisor.pid, fork_server, *keepers):
         os.kill(pid, signal.SIGSTOP)
-    kill(supervisor.pid, nursery, *keepers)
+    kill(supervisor.pid, fork_server, *keepers)
     supervisor.wait()
 
     swept, left = process_tree.kill_stray_instance(instance)
@@ -287,13 +287,13 @@ def test_abandon_reaches_the_tree_of_a_keeper_that_was_stopped(stage: Stage, two
 
 
 def test_a_term_to_a_whole_control_group_leaves_runs_to_the_supervisor(stage: Stage, two_runs):
-    keepers, nursery = stage.keepers(), stage.nursery()
-    for pid in (*keepers, nursery):
+    keepers, fork_server = stage.keepers(), stage.fork_server()
+    for pid in (*keepers, fork_server):
         os.kill(pid, signal.SIGTERM)
     for _ in range(20):
         stage.turn()
 
-    assert (stage.keepers(), stage.nursery()) == (keepers, nursery)
+    assert (stage.keepers(), stage.fork_server()) == (keepers, fork_server)
     assert all(stage.words(run) == ["Started"] for run in two_runs)
 
 
@@ -306,7 +306,7 @@ def test_what_falls_to_the_supervisor_is_buried(stage: Stage):
 
     stage.processes.reap()
 
-    assert set(process_tree.children()) == {stage.nursery()}
+    assert set(process_tree.children()) == {stage.fork_server()}
 
 
 @pytest.mark.root

@@ -101,8 +101,8 @@ def test_a_keeper_that_was_stopped_once_goes_on_and_keeps_its_run(stage: Guarded
     keeper = parent(stage.pid(run))
 
     os.kill(keeper, signal.SIGSTOP)
-    os.kill(stage.nursery(), signal.SIGSTOP)
-    stage.until(lambda: state(keeper) == state(stage.nursery()) == "S")
+    os.kill(stage.fork_server(), signal.SIGSTOP)
+    stage.until(lambda: state(keeper) == state(stage.fork_server()) == "S")
 
     assert stage.words(run) == ["Started"]
     assert stage.processes.keeper_deaths == 0

@@ -55,8 +55,8 @@ def plan(
     leftovers: names that would be swept. lacking: why it does not fit, or empty.
     """
     name = f"{filenames.stem(params.database)}-<UTC>{filenames.ENDING}"
-    how = "in WAL mode" if seen.face.wal else "under a rollback journal: writers wait for one copy"
-    size, copy = format_size(seen.face.size_bytes), format_size(seen.copy_bytes)
+    how = "in WAL mode" if seen.info.wal else "under a rollback journal: writers wait for one copy"
+    size, copy = format_size(seen.info.size_bytes), format_size(seen.copy_bytes)
     made = " (to be made)" if seen.makes_folder else ""
     lines = [
         f"copy {params.database} ({size}, {how}) to {params.directory}{made} as {name},"
@@ -78,7 +78,7 @@ def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
     for line in plan(wanted, seen, leftovers, lacking):
         report.log(line)
     return {
-        "database_bytes": seen.face.size_bytes,
+        "database_bytes": seen.info.size_bytes,
         "size_bytes_expected": seen.copy_bytes,
         "fits": not lacking,
         "leftovers": len(leftovers),

@@ -48,7 +48,7 @@ class _Begun:
     at: monotonic. part: the file to write. name_is_later: see Manifest.
     """
 
-    face: DatabaseInfo
+    info: DatabaseInfo
     at: float
     swept: int
     part: Path
@@ -91,7 +91,7 @@ def create_backup(params: Params, report: Report) -> CreatedBackup:
         )
         part = directory / f"{name}{filenames.PART}"
         try:
-            return _made(params, report, _Begun(seen.face, began_at, swept, part, is_later))
+            return _made(params, report, _Begun(seen.info, began_at, swept, part, is_later))
         except OSError as error:
             raise from_os_error(f"write {part}", directory, error) from error
         finally:
@@ -123,9 +123,9 @@ def carry(made: CreatedBackup, params: Params, report: Report) -> None:
 
 
 def _made(params: Params, report: Report, begun: _Begun) -> CreatedBackup:
-    directory, name, mode = begun.part.parent, begun.name, begun.face.mode & 0o666
+    directory, name, mode = begun.part.parent, begun.name, begun.info.mode & 0o666
     prefix = directory / f"{name}.scratch-"
-    step = _step(report, 2 * begun.face.size_bytes)
+    step = _step(report, 2 * begun.info.size_bytes)
     with snapshot(params.database, prefix, lambda: step(0)) as shot:
         sums = _packed(begun.part, shot, params.level, mode, step)
         want = verify.Expected(sums, shot.shape, shot.rows.result(), None)
@@ -199,8 +199,8 @@ def _manifest(
         **dataclasses.asdict(shot.shape),
         rows=content.rows,
         foreign_key_violations=content.foreign_key_violations,
-        wal=begun.face.wal,
-        mode=begun.face.mode,
+        wal=begun.info.wal,
+        mode=begun.info.mode,
         uid=owner.st_uid,
         gid=owner.st_gid,
         method=shot.method,

@@ -31,7 +31,7 @@ from workers.sqlite import DatabaseError, DatabaseInfo
 class Preflight:
     """The facts known before anything is written; sizes in bytes."""
 
-    face: DatabaseInfo
+    info: DatabaseInfo
     copy_bytes: int
     needs: tuple[disk_space.Need, ...]
     makes_folder: bool
@@ -46,18 +46,18 @@ def check_source(params: Params, check: Callable[[], None]) -> Preflight:
         DatabaseError: the source is missing, a folder, not a database, or damaged.
         BackupError: it has no tables, or a folder does not exist.
     """
-    face = _source(params, check)
+    info = _source(params, check)
     makes_folder = not os.path.lexists(params.directory)
     repository.existing(params.directory.absolute().parent if makes_folder else params.directory)
     with open(params.database, "rb") as file:
-        copy_bytes = stream.estimate(file.fileno(), face.size_bytes, params.level)
+        copy_bytes = stream.estimate(file.fileno(), info.size_bytes, params.level)
     # SQLite keeps the WAL beside the file itself, not beside a link to it.
     source = Path(os.path.realpath(params.database))
     # The content of the WAL will be in the copy.
-    pending = _size_of(Path(f"{source}-wal")) if face.wal else 0
-    size = face.size_bytes + pending
-    needed = disk_space.needs(source, params.directory, size, copy_bytes + pending, face.wal)
-    return Preflight(face, copy_bytes, needed, makes_folder)
+    pending = _size_of(Path(f"{source}-wal")) if info.wal else 0
+    size = info.size_bytes + pending
+    needed = disk_space.needs(source, params.directory, size, copy_bytes + pending, info.wal)
+    return Preflight(info, copy_bytes, needed, makes_folder)
 
 
 def why_not_enough_space(params: Params, seen: Preflight) -> str:
@@ -77,7 +77,7 @@ def _source(params: Params, check: Callable[[], None]) -> DatabaseInfo:
     """Return the properties of the database after checking that it has tables."""
     path = params.database
     try:
-        face = sqlite.inspect(path)
+        info = sqlite.inspect(path)
     except DatabaseError as trouble:
         if "is no SQLite database" not in trouble.reason:
             raise
@@ -92,10 +92,10 @@ def _source(params: Params, check: Callable[[], None]) -> DatabaseInfo:
             raise sqlite.error_of(path, error) from error
     if empty and not params.allow_empty:
         raise BackupError(
-            f"database {path} has no tables ({face.size_bytes} bytes); is it the right path?"
+            f"database {path} has no tables ({info.size_bytes} bytes); is it the right path?"
             " To back it up all the same: allow_empty: true"
         )
-    return face
+    return info
 
 
 def _size_of(path: Path) -> int:

@@ -63,14 +63,14 @@ def snapshot(path: Path, prefix: Path, check: Callable[[], None]) -> Iterator[Sn
         DatabaseError, sqlite3.Error: it cannot be read.
         BackupError: it was replaced meanwhile, or there is no room for the scratch file.
     """
-    face = sqlite.inspect(path)
-    sqlite.refuse_lockout(face)
+    info = sqlite.inspect(path)
+    sqlite.refuse_lockout(info)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with closing(newer_schema.opened(path, check)) as first:
             _refuse_replaced(path, descriptor)
             why, held = "", 0.0
-            if face.wal:
+            if info.wal:
                 with closing(introspection.beside(path, sqlite.BUSY_TIMEOUT_S)) as second:
                     if newer_schema.is_lenient(first):
                         newer_schema.lenient(second)

@@ -52,8 +52,8 @@ class Connections:
 class MisfitError(ReplicationError):
     """A value that its column cannot hold: where it is, and how to let it pass."""
 
-    def __init__(self, twin: TablePair, misfit: Misfit) -> None:
-        typed = next(t for t in twin.columns if t.column.name == misfit.column)
+    def __init__(self, pair: TablePair, misfit: Misfit) -> None:
+        typed = next(t for t in pair.columns if t.column.name == misfit.column)
         place = f"{misfit.table}.{typed.column.called}"
         if misfit.found == "null":
             what = "is NULL, which no key of PostgreSQL may be"
@@ -66,7 +66,7 @@ class MisfitError(ReplicationError):
         super().__init__(
             f"{self.reason}; {_advice(typed, place, misfit.found)}", column=misfit.column
         )
-        self.twin, self.misfit = twin, misfit
+        self.pair, self.misfit = pair, misfit
 
 
 def _advice(typed: MappedColumn, place: str, found: str) -> str:
@@ -85,27 +85,27 @@ def _advice(typed: MappedColumn, place: str, found: str) -> str:
     return f"mend the value, or set {', or '.join(ways)}"
 
 
-def refuse_misfits(between: Connections, twin: TablePair, scope: Scope) -> None:
+def refuse_misfits(between: Connections, pair: TablePair, scope: Scope) -> None:
     """Refuse the first value in `scope` that its column cannot hold.
 
     Raises:
         MisfitError: there is one; the message has its table, key and column.
     """
-    found = value_fit.first_misfit(between.source, twin, scope, between.widen)
+    found = value_fit.first_misfit(between.source, pair, scope, between.widen)
     if found is not None:
-        raise MisfitError(twin, found)
+        raise MisfitError(pair, found)
 
 
-def copy_rows(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
+def copy_rows(between: Connections, pair: TablePair, scope: Scope, into: str) -> int:
     """Copy whole rows of `scope` into the table with the quoted name `into`; return how many.
 
     Raises:
         ReplicationError: a value does not fit, or PostgreSQL refused it; the message names it.
     """
     # The check for misfits is part of the query, which saves a second scan.
-    unfit = value_fit.unfit_sql_beside_array(twin, between.widen)
-    row = copy_format.array_sql(twin.columns, between.widen)
-    query = f"SELECT iif({unfit}, NULL, {row}) {source.from_wanted(twin, scope)}"
+    unfit = value_fit.unfit_sql_beside_array(pair, between.widen)
+    row = copy_format.array_sql(pair.columns, between.widen)
+    query = f"SELECT iif({unfit}, NULL, {row}) {source.from_wanted(pair, scope)}"
     try:
         # After a misfit the column may be retyped and everything sent again.
         with (
@@ -113,26 +113,26 @@ def copy_rows(between: Connections, twin: TablePair, scope: Scope, into: str) ->
             closing(source.rows(between.source, query, scope.values or {})) as cursor,
         ):
             told = _advancing(between, copy_format.whole_rows(cursor))
-            return between.target.copy_in(copy_sql(into, twin.names), told)
+            return between.target.copy_in(copy_sql(into, pair.names), told)
     except (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded) as error:
-        raise _refused(between, twin, error, query, scope.values or {}) from None
+        raise _refused(between, pair, error, query, scope.values or {}) from None
     except sqlite3.DataError:
-        raise _too_long(between, twin, scope) from None
+        raise _too_long(between, pair, scope) from None
     except (copy_format.UnfitValueError, sqlite3.OperationalError):
-        refuse_misfits(between, twin, scope)
+        refuse_misfits(between, pair, scope)
         raise
 
 
-def copy_hashes(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
+def copy_hashes(between: Connections, pair: TablePair, scope: Scope, into: str) -> int:
     """Copy key, cast columns and HASH of the rows of `scope`; return how many.
 
     Raises:
         ReplicationError: PostgreSQL refused a value; the message names it.
     """
-    columns = (*twin.key, *row_encoding.cast_columns(twin))
+    columns = (*pair.key, *row_encoding.cast_columns(pair))
     head = copy_format.array_sql(columns, between.widen)
-    body = row_encoding.body_sql(twin, between.widen)
-    query = f"SELECT {head}, {body} {source.from_wanted(twin, scope)}"
+    body = row_encoding.body_sql(pair, between.widen)
+    query = f"SELECT {head}, {body} {source.from_wanted(pair, scope)}"
     values = {**between.marks.values, **(scope.values or {})}
     names = f"{listed(columns)}, {HASH}"
     try:
@@ -140,30 +140,30 @@ def copy_hashes(between: Connections, twin: TablePair, scope: Scope, into: str) 
             told = _advancing(between, copy_format.hashed_rows(cursor, between.marks.salt))
             return between.target.copy_in(copy_sql(into, names), told)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        twin = replace(twin, columns=columns, target=into)
-        raise _refused(between, twin, error, query, values) from None
+        pair = replace(pair, columns=columns, target=into)
+        raise _refused(between, pair, error, query, values) from None
 
 
-def copy_texts(between: Connections, twin: TablePair, scope: Scope, into: str) -> int:
-    """Copy the columns of `twin` for the rows of `scope`, without a check; return how many.
+def copy_texts(between: Connections, pair: TablePair, scope: Scope, into: str) -> int:
+    """Copy the columns of `pair` for the rows of `scope`, without a check; return how many.
 
     Raises:
         ReplicationError: PostgreSQL refused a value; the message names it.
     """
-    row = copy_format.array_sql(twin.columns, between.widen)
-    query = f"SELECT {row} {source.from_wanted(twin, scope)}"
+    row = copy_format.array_sql(pair.columns, between.widen)
+    query = f"SELECT {row} {source.from_wanted(pair, scope)}"
     try:
         with closing(source.rows(between.source, query, scope.values or {})) as cursor:
             return between.target.copy_in(
-                copy_sql(into, twin.names), copy_format.whole_rows(cursor)
+                copy_sql(into, pair.names), copy_format.whole_rows(cursor)
             )
     except (psycopg.DataError, psycopg.IntegrityError) as error:
-        raise _refused(between, twin, error, query, scope.values or {}) from None
+        raise _refused(between, pair, error, query, scope.values or {}) from None
 
 
 def _refused(
     between: Connections,
-    twin: TablePair,
+    pair: TablePair,
     error: psycopg.Error,
     query: str,
     values: Mapping[str, object],
@@ -173,7 +173,7 @@ def _refused(
     place = _PLACE.search(context)
     primary = " ".join(str(error.diag.message_primary or error).split())
     if place is None:
-        return ReplicationError(f"table {twin.table.name}: {primary}")
+        return ReplicationError(f"table {pair.table.name}: {primary}")
     # PostgreSQL counts line ends inside quotes, too: of the kind it has detected, CR until then.
     last, ending = 0, b"\r"
     seen: deque[bytes] = deque(maxlen=_PACKED_ROWS)
@@ -188,7 +188,7 @@ def _refused(
     if isinstance(error, ProgramLimitExceeded) and not place[2]:
         # The error is about a batch of rows and has the line of the last one.
         fields = max(map(copy_format.fields_of, seen), key=_inline_bytes)
-    return _told(twin, fields, place[2] or "", primary)
+    return _told(pair, fields, place[2] or "", primary)
 
 
 def _inline_bytes(fields: Sequence[bytes | None]) -> int:
@@ -197,18 +197,18 @@ def _inline_bytes(fields: Sequence[bytes | None]) -> int:
 
 
 def _told(
-    twin: TablePair, fields: Sequence[bytes | None], column: str, primary: str
+    pair: TablePair, fields: Sequence[bytes | None], column: str, primary: str
 ) -> ReplicationError:
-    by_name = dict(zip([t.column.name for t in twin.columns], fields, strict=True))
+    by_name = dict(zip([t.column.name for t in pair.columns], fields, strict=True))
     bad = [name for name, value in by_name.items() if value and _unreadable(value)]
     named = [name for name in by_name if column.startswith((f"{name}:", f"{name},"))]
     name = (bad or sorted(named, key=len, reverse=True) or [""])[0]
-    key = tuple(text_of(by_name[t.column.name] or b"") for t in twin.key)
-    where = f"table {twin.table.name}, key ({key_text(key)})"
-    typed = next((t for t in twin.columns if t.column.name == name), None)
+    key = tuple(text_of(by_name[t.column.name] or b"") for t in pair.key)
+    where = f"table {pair.table.name}, key ({key_text(key)})"
+    typed = next((t for t in pair.columns if t.column.name == name), None)
     if typed is None:
-        return ReplicationError(f"{where}: {without_values(primary)}; {row_limits.advice(twin)}")
-    place = f"{twin.table.name}.{typed.column.called}"
+        return ReplicationError(f"{where}: {without_values(primary)}; {row_limits.advice(pair)}")
+    place = f"{pair.table.name}.{typed.column.called}"
     if bad:
         what = "a NUL" if b"\0" in (by_name[name] or b"") else "bytes that are not UTF-8"
         reason = f"holds {what}, which no {typed.type} of PostgreSQL can"
@@ -223,12 +223,12 @@ def _told(
     )
 
 
-def _too_long(between: Connections, twin: TablePair, scope: Scope) -> ReplicationError:
+def _too_long(between: Connections, pair: TablePair, scope: Scope) -> ReplicationError:
     """Return the error for a row that exceeds SQLite's own limit on the length of a text."""
-    column, size, key = value_fit.longest(between.source, twin, scope)
-    place = f"{twin.table.name}.{column.called}"
+    column, size, key = value_fit.longest(between.source, pair, scope)
+    place = f"{pair.table.name}.{column.called}"
     return ReplicationError(
-        f"table {twin.table.name}, key ({key_text(key)}): the row is too long to be sent, column"
+        f"table {pair.table.name}, key ({key_text(key)}): the row is too long to be sent, column"
         f" {column.called} alone has {size} bytes; exclude: [{place}], or the table",
         column="" if column.key else column.name,
     )

@@ -58,21 +58,21 @@ def _tables(
     target = between.target
     remembered = watermark.recall(target)
     foreign = deletion_guard.foreign_tables(
-        target, {pair.table.name: pair.relation for pair in pairs}, remembered
+        target, {candidate.table.name: candidate.relation for candidate in pairs}, remembered
     )
     planned = []
-    for number, pair in enumerate(pairs):
-        if not pair.present:
+    for number, candidate in enumerate(pairs):
+        if not candidate.present:
             continue
         try:
-            found = _deletion(between, pair, number)
+            found = _deletion(between, candidate, number)
         except ReplicationError as trouble:
             report.log(f"a run would fail: {trouble}", "warning")
             continue
         if found.deleted:
             report.log(_line(found))
             yield found.deleted
-        if pair.table.name not in foreign:
+        if candidate.table.name not in foreign:
             planned.append(found)
     _tell_refusals(target, foreign, planned, params, report)
 
@@ -95,13 +95,13 @@ def _tell_refusals(
             report.log(f"a run would fail: {trouble}", "warning")
 
 
-def _deletion(between: Connections, pair: Pair, number: int) -> deletion_guard.Deletion:
+def _deletion(between: Connections, candidate: Pair, number: int) -> deletion_guard.Deletion:
     """Return the rows of a table that would be deleted: those whose key the source lacks."""
-    target, table = between.target, pair.table
-    twin = keys.settled(between, target_schema.pair_of(target, table, pair.present), number)
-    only_keys = replace(twin, columns=twin.key)
+    target, table = between.target, candidate.table
+    pair = keys.settled(between, target_schema.pair_of(target, table, candidate.present), number)
+    only_keys = replace(pair, columns=pair.key)
     found = merge.differing(between, only_keys, source.WHOLE)
-    rows = target.count(twin.target)
+    rows = target.count(pair.target)
     if not found.to_delete:
         return deletion_guard.Deletion(table.name, rows, 0)
     names = deletions.names_to_delete(between, only_keys, _NAMED)

@@ -9,10 +9,10 @@ from workers.replication import row_encoding
 from workers.replication.tables import MappedColumn, TablePair, quoted
 
 
-def equal_by_value(twin: TablePair) -> str:
+def equal_by_value(pair: TablePair) -> str:
     """Return the condition that `t` has the staged key `w`, without use of an index of `t`."""
     return " AND ".join(
-        f"w.k{number} = {value_of(typed)}" for number, typed in enumerate(twin.key)
+        f"w.k{number} = {value_of(typed)}" for number, typed in enumerate(pair.key)
     )
 
 
@@ -21,29 +21,29 @@ def form(typed: MappedColumn) -> str:
     return f"CAST({row_encoding.sent(typed, True)} AS TEXT) COLLATE BINARY"
 
 
-def between_edges(twin: TablePair) -> str:
+def between_edges(pair: TablePair) -> str:
     """Return the condition that the first key column of `t` is in `w.k0` to `w.k1` (exclusive)."""
-    name = twin.key[0].column.called
+    name = pair.key[0].column.called
     seek = f" AND {_of_index(name)} >= w.k0 AND {_of_index(name)} < w.k1"
-    first = twin.key[0].column.source
-    return f"{first} >= w.k0 AND {first} < w.k1{_same_row(twin, seek)}"
+    first = pair.key[0].column.source
+    return f"{first} >= w.k0 AND {first} < w.k1{_same_row(pair, seek)}"
 
 
-def equal(twin: TablePair) -> str:
+def equal(pair: TablePair) -> str:
     """Return the condition that `t` has the staged key `w`, found by the key's index."""
     seek, exact = [], []
-    for number, typed in enumerate(twin.key):
+    for number, typed in enumerate(pair.key):
         # The first condition uses the index, whatever its collation; the second is exact.
         name, source = typed.column.called, typed.column.source
-        finds = _of_index(name) if twin.table.index_row else source
+        finds = _of_index(name) if pair.table.index_row else source
         seek.append(f"{finds} = w.k{number}")
         exact.append(f"{source} = w.k{number} COLLATE BINARY")
-    return " AND ".join([*seek, *exact]) + _same_row(twin, "")
+    return " AND ".join([*seek, *exact]) + _same_row(pair, "")
 
 
-def _same_row(twin: TablePair, seek: str) -> str:
+def _same_row(pair: TablePair, seek: str) -> str:
     """Return the condition `seek` on the index, joined to the table's row."""
-    number = twin.table.index_row
+    number = pair.table.index_row
     return f"{seek} AND t.{number} = i.{number}" if number else ""
 
 

@@ -23,28 +23,28 @@ _ADVICE = (
 )
 
 
-def settled(between: Connections, twin: TablePair, number: int) -> TablePair:
+def settled(between: Connections, pair: TablePair, number: int) -> TablePair:
     """Return the pair with `number`, and with `as_text` set on key columns that need it.
 
     Raises:
         ReplicationError: the target's key changes values, or two rows would get the same key.
     """
-    _refuse_lossy(between, twin)
-    columns = tuple(_marked(between, twin, typed) for typed in twin.columns)
-    twin = replace(twin, columns=columns, number=number)
-    if any(typed.as_text for typed in twin.key):
-        _refuse_collision(between, twin)
-    return twin
+    _refuse_lossy(between, pair)
+    columns = tuple(_marked(between, pair, typed) for typed in pair.columns)
+    pair = replace(pair, columns=columns, number=number)
+    if any(typed.as_text for typed in pair.key):
+        _refuse_collision(between, pair)
+    return pair
 
 
-def log_fits(connection: sqlite3.Connection, twin: TablePair) -> bool:
+def log_fits(connection: sqlite3.Connection, pair: TablePair) -> bool:
     """Return whether every staged key has the class that its column holds.
 
     A change log may contain the number 42 where only the text '42' is left.
     """
     others = [
         f"typeof(k{number}) <> 'text'"
-        for number, typed in enumerate(twin.key)
+        for number, typed in enumerate(pair.key)
         if _is_text(typed) and not typed.as_text
     ]
     if not others:
@@ -53,7 +53,7 @@ def log_fits(connection: sqlite3.Connection, twin: TablePair) -> bool:
     return connection.execute(query).fetchone() is None
 
 
-def refuse_lost(between: Connections, twin: TablePair, asked: int, found: int) -> None:
+def refuse_lost(between: Connections, pair: TablePair, asked: int, found: int) -> None:
     """Refuse a source that did not return a row for every requested key.
 
     Raises:
@@ -61,16 +61,16 @@ def refuse_lost(between: Connections, twin: TablePair, asked: int, found: int) -
     """
     if found >= asked:
         return
-    refuse_hidden(between, twin)
-    named = _named(between, f"SELECT {_wanted_key(twin)} {source.from_gone(twin)}")
+    refuse_hidden(between, pair)
+    named = _named(between, f"SELECT {_wanted_key(pair)} {source.from_gone(pair)}")
     raise ReplicationError(
-        f"table {twin.table.name}: {asked - found} of {asked} rows that differ were not found"
-        f" again by their key ({'; '.join(named)}): {twin.target} gives keys back otherwise than"
+        f"table {pair.table.name}: {asked - found} of {asked} rows that differ were not found"
+        f" again by their key ({'; '.join(named)}): {pair.target} gives keys back otherwise than"
         " they were sent; nothing was changed"
     )
 
 
-def refuse_hidden(between: Connections, twin: TablePair) -> None:
+def refuse_hidden(between: Connections, pair: TablePair) -> None:
     """Refuse an index of the source that does not find a row of its table.
 
     Staged keys without a row are about to be deleted from the target, so the table itself is
@@ -79,26 +79,26 @@ def refuse_hidden(between: Connections, twin: TablePair) -> None:
     Raises:
         ReplicationError: such a row exists; the message has the table and the first keys.
     """
-    if not twin.table.index_row or twin.scanned:
+    if not pair.table.index_row or pair.scanned:
         return
-    source.index_wanted(between.source, twin)
+    source.index_wanted(between.source, pair)
     named = _named(
         between,
-        f"SELECT {_wanted_key(twin)} FROM {twin.table.source} AS t NOT INDEXED"
-        f" CROSS JOIN {source.WANTED} AS w WHERE {key_lookup.equal_by_value(twin)}"
-        f" AND NOT EXISTS (SELECT 1 {source.from_index(twin)})",
+        f"SELECT {_wanted_key(pair)} FROM {pair.table.source} AS t NOT INDEXED"
+        f" CROSS JOIN {source.WANTED} AS w WHERE {key_lookup.equal_by_value(pair)}"
+        f" AND NOT EXISTS (SELECT 1 {source.from_index(pair)})",
     )
     if named:
         raise ReplicationError(
-            f"table {twin.table.name}: rows were not found by their key ({'; '.join(named)});"
+            f"table {pair.table.name}: rows were not found by their key ({'; '.join(named)});"
             f" {_ADVICE}"
         )
 
 
-def damaged_index(twin: TablePair) -> ReplicationError:
+def damaged_index(pair: TablePair) -> ReplicationError:
     """Return the error for a table whose index returns other rows than the table itself."""
     return ReplicationError(
-        f"table {twin.table.name}: the index of its key gives other rows than the table itself;"
+        f"table {pair.table.name}: the index of its key gives other rows than the table itself;"
         f" {_ADVICE}"
     )
 
@@ -114,11 +114,11 @@ def _key_for_people(key: tuple[object, ...]) -> str:
     return f"({key_text(tuple(texts))})"
 
 
-def _wanted_key(twin: TablePair) -> str:
-    return ", ".join(f"w.k{number}" for number in range(len(twin.key)))
+def _wanted_key(pair: TablePair) -> str:
+    return ", ".join(f"w.k{number}" for number in range(len(pair.key)))
 
 
-def _marked(between: Connections, twin: TablePair, typed: MappedColumn) -> MappedColumn:
+def _marked(between: Connections, pair: TablePair, typed: MappedColumn) -> MappedColumn:
     """Return the column, `as_text` if PostgreSQL returns its values as other values."""
     if not typed.column.key:
         return typed
@@ -129,7 +129,7 @@ def _marked(between: Connections, twin: TablePair, typed: MappedColumn) -> Mappe
     if not (_is_text(typed) and (between.widen or typed.asked)):
         return typed
     # Numbers sort before every text and blobs after, so an index can answer at once.
-    table, name = twin.table.source, typed.column.source
+    table, name = pair.table.source, typed.column.source
     numbers = f"SELECT 1 FROM {table} AS t WHERE {name} < '' LIMIT 1"
     blobs = f"SELECT 1 FROM {table} AS t WHERE {name} >= x'' LIMIT 1"
     found = any(between.source.execute(query).fetchone() for query in (blobs, numbers))
@@ -140,27 +140,27 @@ def _is_text(typed: MappedColumn) -> bool:
     return typed.kind is Kind.EXACT and typed.type.startswith(("text", "character varying"))
 
 
-def _refuse_lossy(between: Connections, twin: TablePair) -> None:
-    for typed in twin.key:
+def _refuse_lossy(between: Connections, pair: TablePair) -> None:
+    for typed in pair.key:
         if kind_of(typed.type) is Kind.CAST:
-            name, column = twin.target, typed.name
+            name, column = pair.target, typed.name
             raise ReplicationError(
-                f"table {twin.table.name}: the key column {typed.column.name} is {typed.type} in"
+                f"table {pair.table.name}: the key column {typed.column.name} is {typed.type} in"
                 " the target, which gives keys back otherwise than they were sent; a key may be"
                 " an integer type, text, double precision or bytea:"
                 f" ALTER TABLE {name} ALTER COLUMN {column} TYPE text USING {column}::text"
             )
 
 
-def _refuse_collision(between: Connections, twin: TablePair) -> None:
-    forms = [key_lookup.form(typed) for typed in twin.key]
+def _refuse_collision(between: Connections, pair: TablePair) -> None:
+    forms = [key_lookup.form(typed) for typed in pair.key]
     places = ", ".join(str(number + 1) for number in range(len(forms)))
     kinds = ", ".join(
         f"min(typeof({typed.column.source})), max(typeof({typed.column.source}))"
-        for typed in twin.key
+        for typed in pair.key
     )
     query = (
-        f"SELECT {', '.join(forms)}, count(*), {kinds} FROM {twin.table.source} AS t NOT INDEXED"
+        f"SELECT {', '.join(forms)}, count(*), {kinds} FROM {pair.table.source} AS t NOT INDEXED"
         f" GROUP BY {places} HAVING count(*) > 1 LIMIT 1"
     )
     with closing(source.rows(between.source, query, {})) as found:
@@ -170,7 +170,7 @@ def _refuse_collision(between: Connections, twin: TablePair) -> None:
     key, rows, classes = line[: len(forms)], line[len(forms)], line[len(forms) + 1 :]
     named = " and ".join(sorted({str(each, "ascii") for each in classes}))
     raise ReplicationError(
-        f"table {twin.table.name}: {rows} rows ({named}) have the key {_key_for_people(key)} once"
+        f"table {pair.table.name}: {rows} rows ({named}) have the key {_key_for_people(key)} once"
         " it is text, and PostgreSQL would hold one of them; make their keys differ or exclude"
         " the table"
     )

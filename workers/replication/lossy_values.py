@@ -38,28 +38,28 @@ def is_risky(typed: MappedColumn) -> bool:
     return typed.kind is Kind.CAST and typed.type != "text"
 
 
-def refuse_losses(between: Connections, twin: TablePair, scope: Scope) -> None:
+def refuse_losses(between: Connections, pair: TablePair, scope: Scope) -> None:
     """Refuse the first value in `scope` that would not come back as it was sent.
 
     Raises:
         MisfitError: there is one; the message has its table, key and column.
     """
-    risky = [typed for typed in twin.columns if is_risky(typed)]
+    risky = [typed for typed in pair.columns if is_risky(typed)]
     if not risky:
         return
-    refuse_misfits(between, twin, scope)
+    refuse_misfits(between, pair, scope)
     target = between.target
-    typed = (*twin.key, *(each for each in risky if not each.column.key))
+    typed = (*pair.key, *(each for each in risky if not each.column.key))
     texts = tuple(_as_text(each, number) for number, each in enumerate(risky))
     more = ", ".join(f"NULL::text AS {text.name}" for text in texts)
     target.execute(
         f"DROP TABLE IF EXISTS pg_temp.{_PLACE}; CREATE TEMP TABLE {_PLACE} ON COMMIT DROP AS"
-        f" SELECT {listed(typed)}, {more} FROM {twin.target} WITH NO DATA"
+        f" SELECT {listed(typed)}, {more} FROM {pair.target} WITH NO DATA"
     )
-    sent = replace(twin, columns=(*typed, *texts))
+    sent = replace(pair, columns=(*typed, *texts))
     copy_rows.copy_texts(between, sent, scope, f"pg_temp.{_PLACE}")
     for each, text in zip(risky, texts, strict=True):
-        _refuse_loss(target, twin, each, text)
+        _refuse_loss(target, pair, each, text)
     target.execute(f"DROP TABLE pg_temp.{_PLACE}")
 
 
@@ -68,18 +68,18 @@ def _as_text(typed: MappedColumn, number: int) -> MappedColumn:
     return MappedColumn(column, "text", asked=True)
 
 
-def _refuse_loss(target: Target, twin: TablePair, typed: MappedColumn, text: MappedColumn) -> None:
+def _refuse_loss(target: Target, pair: TablePair, typed: MappedColumn, text: MappedColumn) -> None:
     values = {"place": f"pg_temp.{_PLACE}", "name": typed.column.name}
     plain = str(target.one(_PLAIN_TYPE, values)[0])
     # concat returns what clients see; a cast would drop the trailing blanks of char(n).
     query = (
-        f"SELECT {text.name}, concat({typed.name}), {listed(twin.key)} FROM pg_temp.{_PLACE}"
+        f"SELECT {text.name}, concat({typed.name}), {listed(pair.key)} FROM pg_temp.{_PLACE}"
         f" WHERE {text.name} IS DISTINCT FROM concat({typed.name}) AND {text.name} IS NOT NULL"
     )
     for sent, held, *key in target.stream(query, _AT_ONCE):
         if not value_roundtrip.same(plain, sent, held):
-            raise MisfitError(twin, _misfit(twin, typed, sent, key))
+            raise MisfitError(pair, _misfit(pair, typed, sent, key))
 
 
-def _misfit(twin: TablePair, typed: MappedColumn, sent: str, key: Sequence[object]) -> Misfit:
-    return Misfit(twin.table.name, typed.column.name, LOSS, sent, tuple(key))
+def _misfit(pair: TablePair, typed: MappedColumn, sent: str, key: Sequence[object]) -> Misfit:
+    return Misfit(pair.table.name, typed.column.name, LOSS, sent, tuple(key))

@@ -61,178 +61,178 @@ class Differences:
         return self.to_bring + self.to_delete
 
 
-def load(between: Connections, twin: TablePair) -> int:
+def load(between: Connections, pair: TablePair) -> int:
     """Copy every row into the empty target table; return how many.
 
     Raises:
         ReplicationError: a value does not fit its column.
     """
-    lossy_values.refuse_losses(between, twin, source.WHOLE)
-    return copy_rows.copy_rows(between, twin, source.WHOLE, twin.target)
+    lossy_values.refuse_losses(between, pair, source.WHOLE)
+    return copy_rows.copy_rows(between, pair, source.WHOLE, pair.target)
 
 
-def differing(between: Connections, twin: TablePair, scope: Scope) -> Differences:
+def differing(between: Connections, pair: TablePair, scope: Scope) -> Differences:
     """Find the rows of `scope` that are not equal on both sides.
 
     Raises:
         ReplicationError: a value does not fit its column.
     """
-    lossy_values.refuse_losses(between, twin, scope)
-    if not range_digests.possible(between, twin):
-        refuse_misfits(between, twin, scope)
-        found = _differing(between, twin, scope)
+    lossy_values.refuse_losses(between, pair, scope)
+    if not range_digests.possible(between, pair):
+        refuse_misfits(between, pair, scope)
+        found = _differing(between, pair, scope)
     else:
-        unlike = range_digests.differing_ranges(between, twin, scope)
+        unlike = range_digests.differing_ranges(between, pair, scope)
         if unlike.empty:
             return Differences(unlike.compared)
-        found = _differing(between, twin, unlike.scope)
+        found = _differing(between, pair, unlike.scope)
         if unlike.rows is not None and found.compared != unlike.rows:
-            raise keys.damaged_index(twin)
+            raise keys.damaged_index(pair)
         found = replace(found, compared=unlike.compared)
     if not found.count and scope is source.WHOLE:
-        refuse_counts(between, twin)
+        refuse_counts(between, pair)
     return found
 
 
-def refuse_counts(between: Connections, twin: TablePair) -> None:
+def refuse_counts(between: Connections, pair: TablePair) -> None:
     """Refuse a target whose number of rows differs from the source's, though all keys match.
 
     Raises:
         ReplicationError: the counts differ, as when the target has a key twice.
     """
-    there = between.target.count(twin.target)
-    here = source.count_rows(between.source, twin.table)
+    there = between.target.count(pair.target)
+    here = source.count_rows(between.source, pair.table)
     if there != here:
         raise ReplicationError(
-            f"table {twin.table.name}: {twin.target} has {there} rows and the source {here},"
+            f"table {pair.table.name}: {pair.target} has {there} rows and the source {here},"
             " though each key is there: a key stands there twice. Delete what is too many and add"
-            f" PRIMARY KEY ({twin.key_names})"
+            f" PRIMARY KEY ({pair.key_names})"
         )
 
 
-def _differing(between: Connections, twin: TablePair, scope: Scope) -> Differences:
+def _differing(between: Connections, pair: TablePair, scope: Scope) -> Differences:
     """Find the rows of `scope` that differ, row by row."""
     target = between.target
-    seen, gap = temporary(twin, "seen"), temporary(twin, "gap")
+    seen, gap = temporary(pair, "seen"), temporary(pair, "gap")
     make_temporary(
-        target, twin, seen, (*twin.key, *row_encoding.cast_columns(twin)), f"{HASH} uuid"
+        target, pair, seen, (*pair.key, *row_encoding.cast_columns(pair)), f"{HASH} uuid"
     )
-    compared = copy_rows.copy_hashes(between, twin, scope, seen)
+    compared = copy_rows.copy_hashes(between, pair, scope, seen)
     if compared > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {seen}")
-    key_names = twin.key_names
-    either = ", ".join(f"coalesce(s.{t.name}, t.{t.name}) AS {t.name}" for t in twin.key)
-    cast_names = "".join(f", {t.name}" for t in row_encoding.cast_columns(twin))
-    unlike = [f"s.{HASH} IS DISTINCT FROM t.{HASH}", *_unlike(row_encoding.cast_columns(twin))]
-    first = twin.key[0].name
+    key_names = pair.key_names
+    either = ", ".join(f"coalesce(s.{t.name}, t.{t.name}) AS {t.name}" for t in pair.key)
+    cast_names = "".join(f", {t.name}" for t in row_encoding.cast_columns(pair))
+    unlike = [f"s.{HASH} IS DISTINCT FROM t.{HASH}", *_unlike(row_encoding.cast_columns(pair))]
+    first = pair.key[0].name
     target.execute(f"DROP TABLE IF EXISTS {gap}")
     target.execute(
         f"CREATE TEMP TABLE {without_schema(gap)} ON COMMIT DROP AS SELECT {either},"
         f" s.{first} IS NULL AS {EXTRA}, t.{first} IS NULL AS {_MISSING} FROM {seen} s"
         f" FULL JOIN (SELECT {key_names}{cast_names},"
-        f" {row_encoding.hash_sql(twin, between.marks)} AS {HASH}"
-        f" FROM {_from_target(twin, scope)}) t USING ({key_names})"
+        f" {row_encoding.hash_sql(pair, between.marks)} AS {HASH}"
+        f" FROM {_from_target(pair, scope)}) t USING ({key_names})"
         f" WHERE {' OR '.join(unlike)}"
     )
     target.execute(f"DROP TABLE {seen}")
     bring, to_delete = target.one(
         f"SELECT count(*) FILTER (WHERE NOT {EXTRA}), count(*) FILTER (WHERE {EXTRA}) FROM {gap}"
     )
-    return Differences(compared, bring, to_delete, _names(target, twin, gap))
+    return Differences(compared, bring, to_delete, _names(target, pair, gap))
 
 
-def unlike_after(between: Connections, twin: TablePair, scope: Scope) -> int:
+def unlike_after(between: Connections, pair: TablePair, scope: Scope) -> int:
     """Return how many rows of `scope` the target does not have as the source does."""
-    target, seen = between.target, temporary(twin, "seen")
+    target, seen = between.target, temporary(pair, "seen")
     make_temporary(
-        target, twin, seen, (*twin.key, *row_encoding.cast_columns(twin)), f"{HASH} uuid"
+        target, pair, seen, (*pair.key, *row_encoding.cast_columns(pair)), f"{HASH} uuid"
     )
-    copy_rows.copy_hashes(between, twin, scope, seen)
-    same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
+    copy_rows.copy_hashes(between, pair, scope, seen)
+    same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in pair.key)
     unlike = [
-        f"s.{HASH} IS DISTINCT FROM {row_encoding.hash_sql(twin, between.marks, 't.')}",
-        *_unlike(row_encoding.cast_columns(twin)),
+        f"s.{HASH} IS DISTINCT FROM {row_encoding.hash_sql(pair, between.marks, 't.')}",
+        *_unlike(row_encoding.cast_columns(pair)),
     ]
-    first = twin.key[0].name
+    first = pair.key[0].name
     found = target.one(
-        f"SELECT count(*) FROM {seen} s LEFT JOIN {twin.target} t ON {same}"
+        f"SELECT count(*) FROM {seen} s LEFT JOIN {pair.target} t ON {same}"
         f" WHERE t.{first} IS NULL OR {' OR '.join(unlike)}"
     )
     target.execute(f"DROP TABLE {seen}")
     return int(found[0])
 
 
-def keys_to_bring(between: Connections, twin: TablePair) -> Iterator[Sequence[object]]:
+def keys_to_bring(between: Connections, pair: TablePair) -> Iterator[Sequence[object]]:
     """Yield the missing and different keys found by `differing`, for `source.stage_keys`."""
-    names = ", ".join(f"{t.name}::text" if t.as_text else t.name for t in twin.key)
-    return between.target.stream(f"SELECT {names} FROM {temporary(twin, 'gap')} WHERE NOT {EXTRA}")
+    names = ", ".join(f"{t.name}::text" if t.as_text else t.name for t in pair.key)
+    return between.target.stream(f"SELECT {names} FROM {temporary(pair, 'gap')} WHERE NOT {EXTRA}")
 
 
-def upsert(between: Connections, twin: TablePair, scope: Scope) -> Upserted:
+def upsert(between: Connections, pair: TablePair, scope: Scope) -> Upserted:
     """Write the rows of `scope` as the source has them; return the counts.
 
     Raises:
         ReplicationError: a value does not fit its column, or a row was not stored as sent.
     """
-    lossy_values.refuse_losses(between, twin, scope)
-    target, stage = between.target, temporary(twin, "stage")
-    make_temporary(target, twin, stage, twin.columns)
-    sent = copy_rows.copy_rows(between, twin, scope, stage)
+    lossy_values.refuse_losses(between, pair, scope)
+    target, stage = between.target, temporary(pair, "stage")
+    make_temporary(target, pair, stage, pair.columns)
+    sent = copy_rows.copy_rows(between, pair, scope, stage)
     if sent > _WORTH_ANALYZING:
         target.execute(f"ANALYZE {stage}")
-    with row_limits.named(target, twin, stage):
-        updated, inserted = _applied(target, twin, stage)
-    same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
+    with row_limits.named(target, pair, stage):
+        updated, inserted = _applied(target, pair, stage)
+    same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in pair.key)
     wrong = target.one(
-        f"SELECT count(*) FROM {stage} s LEFT JOIN {twin.target} t ON {same}"
-        f" WHERE t.{twin.key[0].name} IS NULL OR {' OR '.join(_unlike(_written(twin))) or 'false'}"
+        f"SELECT count(*) FROM {stage} s LEFT JOIN {pair.target} t ON {same}"
+        f" WHERE t.{pair.key[0].name} IS NULL OR {' OR '.join(_unlike(_written(pair))) or 'false'}"
     )[0]
     if wrong:
-        raise not_as_sent(twin, wrong)
+        raise not_as_sent(pair, wrong)
     target.execute(f"DROP TABLE {stage}")
     return Upserted(sent, inserted, updated)
 
 
-def _applied(target: Target, twin: TablePair, stage: str) -> tuple[int, int]:
+def _applied(target: Target, pair: TablePair, stage: str) -> tuple[int, int]:
     """Apply the rows of `stage` to the target; return how many were updated and inserted."""
-    same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in twin.key)
-    written = _written(twin)
+    same = " AND ".join(f"s.{t.name} = t.{t.name}" for t in pair.key)
+    written = _written(pair)
     updated = 0
     if written:
         changes = ", ".join(f"{t.name} = s.{t.name}" for t in written)
         updated = target.execute(
-            f"UPDATE {twin.target} t SET {changes} FROM {stage} s"
+            f"UPDATE {pair.target} t SET {changes} FROM {stage} s"
             f" WHERE {same} AND ({' OR '.join(_unlike(written))})"
         ).rowcount
-    names = twin.names
+    names = pair.names
     # A key that is GENERATED ALWAYS AS IDENTITY accepts values only with OVERRIDING.
     inserted = target.execute(
-        f"INSERT INTO {twin.target} ({names}) OVERRIDING SYSTEM VALUE"
+        f"INSERT INTO {pair.target} ({names}) OVERRIDING SYSTEM VALUE"
         f" SELECT {names} FROM {stage} s"
-        f" WHERE NOT EXISTS (SELECT 1 FROM {twin.target} t WHERE {same})"
+        f" WHERE NOT EXISTS (SELECT 1 FROM {pair.target} t WHERE {same})"
     ).rowcount
     return updated, inserted
 
 
-def _written(twin: TablePair) -> tuple[MappedColumn, ...]:
+def _written(pair: TablePair) -> tuple[MappedColumn, ...]:
     """Return the columns that an update writes; real keys too, as -0 and 0 are equal keys."""
-    return (*twin.rest, *(t for t in twin.key if t.kind is Kind.REAL))
+    return (*pair.rest, *(t for t in pair.key if t.kind is Kind.REAL))
 
 
-def not_as_sent(twin: TablePair, rows: int) -> ReplicationError:
+def not_as_sent(pair: TablePair, rows: int) -> ReplicationError:
     """Return the error for rows that the target stores otherwise than they were sent."""
     return ReplicationError(
-        f"table {twin.table.name}: {rows} rows stand in {twin.target} otherwise than they were"
+        f"table {pair.table.name}: {rows} rows stand in {pair.target} otherwise than they were"
         " sent; has it a trigger or a rule that changes them?"
     )
 
 
-def _from_target(twin: TablePair, scope: Scope) -> str:
+def _from_target(pair: TablePair, scope: Scope) -> str:
     """Return the FROM clause for the rows of `scope` in PostgreSQL."""
     if not scope.joined:
-        return f"{twin.target} WHERE {scope.target}"
+        return f"{pair.target} WHERE {scope.target}"
     # OFFSET 0 is an optimization fence: without it, PostgreSQL hashes rows before filtering.
-    inner = f"SELECT {twin.names} FROM {twin.target} {scope.joined} WHERE {scope.target} OFFSET 0"
+    inner = f"SELECT {pair.names} FROM {pair.target} {scope.joined} WHERE {scope.target} OFFSET 0"
     return f"({inner}) nightshift_narrowed"
 
 
@@ -246,9 +246,9 @@ def _unlike(columns: Sequence[MappedColumn]) -> list[str]:
     ]
 
 
-def _names(target: Target, twin: TablePair, gap: str) -> tuple[str, ...]:
+def _names(target: Target, pair: TablePair, gap: str) -> tuple[str, ...]:
     found = target.execute(
-        f"SELECT {EXTRA}, {_MISSING}, {twin.key_names} FROM {gap} LIMIT {MOST_NAMED}"
+        f"SELECT {EXTRA}, {_MISSING}, {pair.key_names} FROM {gap} LIMIT {MOST_NAMED}"
     )
     return tuple(
         f"{'extra' if extra else 'missing' if missing else 'different'} {key_words(tuple(key))}"

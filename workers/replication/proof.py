@@ -27,10 +27,10 @@ RANGE_ROWS = 5000
 _NAMED = 10
 
 
-def counts_differ(bringing: TableSync, twin: TablePair) -> bool:
+def counts_differ(bringing: TableSync, pair: TablePair) -> bool:
     """Return whether the two sides have different numbers of rows."""
-    there = bringing.between.target.count(twin.target)
-    return there != source.count_rows(bringing.between.source, twin.table)
+    there = bringing.between.target.count(pair.target)
+    return there != source.count_rows(bringing.between.source, pair.table)
 
 
 def prove_all(bringing: TableSync, twins: Sequence[TablePair]) -> None:
@@ -40,54 +40,54 @@ def prove_all(bringing: TableSync, twins: Sequence[TablePair]) -> None:
         ReplicationError: rows do not heal, or healing one table changes another.
     """
     before = bringing.tally.healed
-    for twin in twins:
-        prove(bringing, twin, WHOLE)
+    for pair in twins:
+        prove(bringing, pair, WHOLE)
     healed = bringing.tally.healed - before
-    for twin in twins:
-        if healed and merge.differing(bringing.between, twin, WHOLE).count:
-            raise _restless(twin)
-        merge.refuse_counts(bringing.between, twin)
-        bringing.compared.add(twin.number)
+    for pair in twins:
+        if healed and merge.differing(bringing.between, pair, WHOLE).count:
+            raise _restless(pair)
+        merge.refuse_counts(bringing.between, pair)
+        bringing.compared.add(pair.number)
 
 
-def prove(bringing: TableSync, twin: TablePair, scope: Scope) -> None:
+def prove(bringing: TableSync, pair: TablePair, scope: Scope) -> None:
     """Compare `scope`; log and heal the rows that differ.
 
     Raises:
         ReplicationError: rows do not heal.
     """
-    found = merge.differing(bringing.between, twin, scope)
+    found = merge.differing(bringing.between, pair, scope)
     bringing.tally.compared += found.compared
     if not found.count:
         return
-    if scope is not WHOLE and (twin.table.index_row or twin.scanned):
+    if scope is not WHOLE and (pair.table.index_row or pair.scanned):
         # The range was read by an index, which may be damaged; only the table itself decides.
-        scope, found = WHOLE, merge.differing(bringing.between, twin, WHOLE)
+        scope, found = WHOLE, merge.differing(bringing.between, pair, WHOLE)
         if not found.count:
-            raise keys.damaged_index(twin)
-    bringing.log(describe(twin, found, "healed"), "warning")
+            raise keys.damaged_index(pair)
+    bringing.log(describe(pair, found, "healed"), "warning")
     tally = bringing.tally
     before = (tally.inserted, tally.updated)
-    sync_table.sync_found(bringing, twin, found)
-    sync_table.refuse_deletions(bringing, [twin])
-    sync_table.apply_deletes(bringing, twin)
+    sync_table.sync_found(bringing, pair, found)
+    sync_table.refuse_deletions(bringing, [pair])
+    sync_table.apply_deletes(bringing, pair)
     tally.inserted, tally.updated = before
     tally.healed += found.count
-    if merge.differing(bringing.between, twin, scope).count:
-        raise _restless(twin)
+    if merge.differing(bringing.between, pair, scope).count:
+        raise _restless(pair)
 
 
-def _restless(twin: TablePair) -> ReplicationError:
+def _restless(pair: TablePair) -> ReplicationError:
     return ReplicationError(
-        f"table {twin.table.name}: rows of {twin.target} do not stay as written; has it a trigger,"
+        f"table {pair.table.name}: rows of {pair.target} do not stay as written; has it a trigger,"
         " a rule or a foreign key that changes them?"
     )
 
 
-def describe(twin: TablePair, found: Differences, what: str) -> str:
+def describe(pair: TablePair, found: Differences, what: str) -> str:
     """Return the number and the first ten keys of differing rows, for a message."""
     more = f" and {found.count - _NAMED} more" if found.count > _NAMED else ""
-    return f"table {twin.table.name}: {found.count} rows {what}: {'; '.join(found.names)}{more}"
+    return f"table {pair.table.name}: {found.count} rows {what}: {'; '.join(found.names)}{more}"
 
 
 def rolling(
@@ -95,36 +95,36 @@ def rolling(
 ) -> None:
     """Continue the proof within the budget; updates `proved` by name."""
     deadline = time.monotonic() + bringing.params.proof_budget
-    for twin in sorted(twins, key=lambda twin: proved[twin.table.name].proved_since):
-        name = twin.table.name
+    for pair in sorted(twins, key=lambda pair: proved[pair.table.name].proved_since):
+        name = pair.table.name
         while time.monotonic() < deadline:
-            proved[name] = _one_range(bringing, twin, proved[name], now)
+            proved[name] = _one_range(bringing, pair, proved[name], now)
             if proved[name].position is None:
                 break
 
 
 def _one_range(
-    bringing: TableSync, twin: TablePair, known: TableProof, now: datetime
+    bringing: TableSync, pair: TablePair, known: TableProof, now: datetime
 ) -> TableProof:
-    position = _key(known.position, twin)
+    position = _key(known.position, pair)
     if position is None:
         position, known = None, replace(known, position=None, began_at=now)
-    end = _key_after(bringing.between, twin, position) if twin.ordered else None
-    scope = _between(bringing.between, twin, position, end) if twin.ordered else WHOLE
-    prove(bringing, twin, scope)
+    end = _key_after(bringing.between, pair, position) if pair.ordered else None
+    scope = _between(bringing.between, pair, position, end) if pair.ordered else WHOLE
+    prove(bringing, pair, scope)
     if end is None:
         return replace(known, position=None, began_at=None, proved_since=known.began_at or now)
     return replace(known, position=_text(end))
 
 
 def _key_after(
-    between: Connections, twin: TablePair, start: Sequence[Any] | None
+    between: Connections, pair: TablePair, start: Sequence[Any] | None
 ) -> tuple[Any, ...] | None:
     """Return the last key of the range that begins after `start`; None: the table ends first."""
-    keys = ", ".join(typed.column.source for typed in twin.key)
-    where, values = ("", {}) if start is None else _source_side(twin, ">", "a", start)
+    keys = ", ".join(typed.column.source for typed in pair.key)
+    where, values = ("", {}) if start is None else _source_side(pair, ">", "a", start)
     query = (
-        f"SELECT {keys} FROM {twin.table.source} AS t {where and 'WHERE ' + where}"
+        f"SELECT {keys} FROM {pair.table.source} AS t {where and 'WHERE ' + where}"
         f" ORDER BY {keys} LIMIT 1 OFFSET {RANGE_ROWS - 1}"
     )
     found: tuple[Any, ...] | None = between.source.execute(query, values).fetchone()
@@ -132,34 +132,34 @@ def _key_after(
 
 
 def _between(
-    between: Connections, twin: TablePair, start: Sequence[Any] | None, end: Sequence[Any] | None
+    between: Connections, pair: TablePair, start: Sequence[Any] | None, end: Sequence[Any] | None
 ) -> Scope:
     wheres, values, targets = [], {}, []
     for sign, letter, key in ((">", "a", start), ("<=", "b", end)):
         if key is not None:
-            where, more = _source_side(twin, sign, letter, key)
+            where, more = _source_side(pair, sign, letter, key)
             wheres.append(where)
             values.update(more)
-            targets.append(_target_side(between, twin, sign, key))
+            targets.append(_target_side(between, pair, sign, key))
     if not wheres:
         return WHOLE
     return Scope(f"WHERE {' AND '.join(wheres)}", values, " AND ".join(targets))
 
 
 def _source_side(
-    twin: TablePair, sign: str, letter: str, key: Sequence[Any]
+    pair: TablePair, sign: str, letter: str, key: Sequence[Any]
 ) -> tuple[str, dict[str, object]]:
-    keys = ", ".join(typed.column.source for typed in twin.key)
+    keys = ", ".join(typed.column.source for typed in pair.key)
     marks = ", ".join(f":{letter}{number}" for number in range(len(key)))
     values = {f"{letter}{number}": value for number, value in enumerate(key)}
     return (f"({keys}) {sign} ({marks})" if len(key) > 1 else f"{keys} {sign} {marks}"), values
 
 
-def _target_side(between: Connections, twin: TablePair, sign: str, key: Sequence[Any]) -> str:
-    keys = ", ".join(_bytewise(typed) for typed in twin.key)
+def _target_side(between: Connections, pair: TablePair, sign: str, key: Sequence[Any]) -> str:
+    keys = ", ".join(_bytewise(typed) for typed in pair.key)
     values = ", ".join(
         f"{between.target.literal(value)}::{typed.type}"
-        for value, typed in zip(key, twin.key, strict=True)
+        for value, typed in zip(key, pair.key, strict=True)
     )
     return f"({keys}) {sign} ({values})"
 
@@ -174,12 +174,12 @@ def _text(key: Sequence[Any]) -> str:
     return json.dumps([repr(value) if isinstance(value, float) else value for value in key])
 
 
-def _key(text: str | None, twin: TablePair) -> list[Any] | None:
+def _key(text: str | None, pair: TablePair) -> list[Any] | None:
     """Return the saved key, or None if there is none or it does not match the table's key."""
     values = [] if text is None else json.loads(text)
-    if len(values) != len(twin.key):
+    if len(values) != len(pair.key):
         return None
     return [
         float(value) if typed.kind is Kind.REAL else value
-        for value, typed in zip(values, twin.key, strict=True)
+        for value, typed in zip(values, pair.key, strict=True)
     ]

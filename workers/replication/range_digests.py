@@ -56,51 +56,51 @@ class Edges:
     target: list[Any]
 
 
-def possible(between: Connections, twin: TablePair) -> bool:
+def possible(between: Connections, pair: TablePair) -> bool:
     """Return whether both sides can compute comparable digests."""
     server = between.target.connection.info.server_version
-    return twin.ordered and not row_encoding.cast_columns(twin) and server >= _OLDEST_SERVER
+    return pair.ordered and not row_encoding.cast_columns(pair) and server >= _OLDEST_SERVER
 
 
-def differing_ranges(between: Connections, twin: TablePair, scope: Scope) -> DifferingRows:
+def differing_ranges(between: Connections, pair: TablePair, scope: Scope) -> DifferingRows:
     """Return the part of `scope` whose ranges are not equal.
 
     Raises:
         ReplicationError: a value does not fit its column.
     """
-    edges = _edges(between, twin, scope)
-    joined, place = _target_place(between, twin, edges)
+    edges = _edges(between, pair, scope)
+    joined, place = _target_place(between, pair, edges)
     query = (
-        f"SELECT {place}, bit_xor({_target_digest(between, twin)}), count(*)"
-        f" FROM {twin.target} {joined} WHERE {scope.target} GROUP BY 1"
+        f"SELECT {place}, bit_xor({_target_digest(between, pair)}), count(*)"
+        f" FROM {pair.target} {joined} WHERE {scope.target} GROUP BY 1"
     )
     try:
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(between.target.unsorted, query)
-            ours = _ours(between, twin, scope, edges, _failing(asked))
+            ours = _ours(between, pair, scope, edges, _failing(asked))
             theirs = {number: (int(bits, 2), rows) for number, bits, rows in asked.result()}
     except (copy_format.UnfitValueError, sqlite3.OperationalError):
-        refuse_misfits(between, twin, scope)
+        refuse_misfits(between, pair, scope)
         raise
     places = [n for n, sums in enumerate(ours) if sums != theirs.get(n, (0, 0))]
     compared = sum(rows for _, rows in ours)
     # Through a separate key index, some ranges are no cheaper to read than the whole scope.
-    by_index = twin.table.index_row and scope.source
-    if places and (len(places) > len(ours) / 2 or twin.scanned or by_index):
+    by_index = pair.table.index_row and scope.source
+    if places and (len(places) > len(ours) / 2 or pair.scanned or by_index):
         return DifferingRows(compared, scope)
     rows = sum(ours[place][1] for place in places)
-    return DifferingRows(compared, _narrow(between, twin, scope, edges, places), not places, rows)
+    return DifferingRows(compared, _narrow(between, pair, scope, edges, places), not places, rows)
 
 
-def _edges(between: Connections, twin: TablePair, scope: Scope) -> Edges:
+def _edges(between: Connections, pair: TablePair, scope: Scope) -> Edges:
     """Return the first key column of every n-th row, except values PostgreSQL could not read."""
-    first = twin.key[0].column.source
-    rows = 0 if scope.source else source.count(between.source, twin.table)
-    after = f"CAST(:edge AS {'TEXT' if _is_text(twin) else 'NUMERIC'})"
+    first = pair.key[0].column.source
+    rows = 0 if scope.source else source.count(between.source, pair.table)
+    after = f"CAST(:edge AS {'TEXT' if _is_text(pair) else 'NUMERIC'})"
     word = "AND" if scope.source else "WHERE"
     step = max(_FEWEST_ROWS, rows // _MOST_RANGES)
     # Read from the index: edges may be anywhere, and the digests count the rows between them.
-    start = f"SELECT {first} FROM {twin.table.source} AS t {scope.source}"
+    start = f"SELECT {first} FROM {pair.table.source} AS t {scope.source}"
     end = f"ORDER BY {first} LIMIT 1 OFFSET {step - 1}"
     found, values, query = Edges([], []), dict(scope.values or {}), f"{start} {end}"
     while True:
@@ -110,12 +110,12 @@ def _edges(between: Connections, twin: TablePair, scope: Scope) -> Edges:
             return found
         if not found.source or line[0] > found.source[-1]:
             # A damaged index returns keys out of order.
-            _add(found, twin, line[0])
+            _add(found, pair, line[0])
         values["edge"], query = line[0], f"{start} {word} {first} > {after} {end}"
 
 
-def _add(edges: Edges, twin: TablePair, key: object) -> None:
-    if isinstance(key, bytes) and _is_text(twin):
+def _add(edges: Edges, pair: TablePair, key: object) -> None:
+    if isinstance(key, bytes) and _is_text(pair):
         try:
             text = key.decode()
         except UnicodeDecodeError:
@@ -123,21 +123,21 @@ def _add(edges: Edges, twin: TablePair, key: object) -> None:
         if "\0" not in text:
             edges.source.append(key)
             edges.target.append(text)
-    elif isinstance(key, float if twin.key[0].kind is Kind.REAL else int) and not _is_text(twin):
+    elif isinstance(key, float if pair.key[0].kind is Kind.REAL else int) and not _is_text(pair):
         edges.source.append(key)
         edges.target.append(key)
 
 
 def _ours(
-    between: Connections, twin: TablePair, scope: Scope, edges: Edges, look: Callable[[], None]
+    between: Connections, pair: TablePair, scope: Scope, edges: Edges, look: Callable[[], None]
 ) -> list[tuple[int, int]]:
     """Return SQLite's digest and row count for each range."""
     sums, counts = [0] * (len(edges.source) + 1), [0] * (len(edges.source) + 1)
     salted = hashlib.md5(between.marks.salt.encode(), usedforsecurity=False)
-    unfit_sql = value_fit.unfit_sql_beside_array(twin, between.widen)
+    unfit_sql = value_fit.unfit_sql_beside_array(pair, between.widen)
     query = (
-        f"SELECT {twin.key[0].column.source}, {row_encoding.json_sql(twin, between.widen)},"
-        f" {unfit_sql} {source.from_wanted(twin, scope)}"
+        f"SELECT {pair.key[0].column.source}, {row_encoding.json_sql(pair, between.widen)},"
+        f" {unfit_sql} {source.from_wanted(pair, scope)}"
     )
     begins, number_of = edges.source, int.from_bytes
     with closing(source.rows(between.source, query, scope.values or {})) as cursor:
@@ -165,19 +165,19 @@ def _failing(asked: Future[Any]) -> Callable[[], None]:
     return look
 
 
-def _target_digest(between: Connections, twin: TablePair) -> str:
-    text = f"'{between.marks.salt}' || {row_encoding.json_in_postgres(twin)}"
+def _target_digest(between: Connections, pair: TablePair) -> str:
+    text = f"'{between.marks.salt}' || {row_encoding.json_in_postgres(pair)}"
     return f"('x' || md5({text}))::bit(128)"
 
 
-def _target_place(between: Connections, twin: TablePair, edges: Edges) -> tuple[str, str]:
+def _target_place(between: Connections, pair: TablePair, edges: Edges) -> tuple[str, str]:
     """Return the join, and the expression for a row's range number, as `bisect_right` has it.
 
     The lookup takes two steps, because PostgreSQL scans an array of texts from its start.
     """
     if not edges.target:
         return "", "0"
-    key, of_array = _bytewise(twin), _array_type(twin)
+    key, of_array = _bytewise(pair), _array_type(pair)
     size = max(1, int(len(edges.target) ** 0.5))
     groups = [edges.target[n : n + size] for n in range(0, len(edges.target), size)]
     tops = f"{between.target.literal([group[0] for group in groups])}::{of_array}"
@@ -195,35 +195,35 @@ def _target_place(between: Connections, twin: TablePair, edges: Edges) -> tuple[
 
 
 def _narrow(
-    between: Connections, twin: TablePair, scope: Scope, edges: Edges, places: Sequence[int]
+    between: Connections, pair: TablePair, scope: Scope, edges: Edges, places: Sequence[int]
 ) -> Scope:
     """Return the rows of `scope` in these ranges; stages the ranges in the source."""
     # Every text is at least '', every number at least -inf; a blob sorts after all of them.
-    lowest = b"" if _is_text(twin) else float("-inf")
+    lowest = b"" if _is_text(pair) else float("-inf")
     begins, ends = [lowest, *edges.source], [*edges.source, None]
     source.stage_keys_between(
-        between.source, _is_text(twin), [(begins[place], ends[place]) for place in places]
+        between.source, _is_text(pair), [(begins[place], ends[place]) for place in places]
     )
-    joined, place = _target_place(between, twin, edges)
+    joined, place = _target_place(between, pair, edges)
     more = f" AND {scope.source.removeprefix('WHERE ')}" if scope.source else ""
     return Scope(
-        f"WHERE {key_lookup.between_edges(twin)}{more}",
+        f"WHERE {key_lookup.between_edges(pair)}{more}",
         scope.values,
         f"{scope.target} AND {place} = ANY ({between.target.literal(list(places))}::integer[])",
         joined,
     )
 
 
-def _is_text(twin: TablePair) -> bool:
-    return twin.key[0].type.startswith(("text", "character varying"))
+def _is_text(pair: TablePair) -> bool:
+    return pair.key[0].type.startswith(("text", "character varying"))
 
 
-def _bytewise(twin: TablePair) -> str:
-    name = twin.key[0].name
-    return f'{name}::text COLLATE "C"' if _is_text(twin) else name
+def _bytewise(pair: TablePair) -> str:
+    name = pair.key[0].name
+    return f'{name}::text COLLATE "C"' if _is_text(pair) else name
 
 
-def _array_type(twin: TablePair) -> str:
-    if _is_text(twin):
+def _array_type(pair: TablePair) -> str:
+    if _is_text(pair):
         return "text[]"
-    return "double precision[]" if twin.key[0].kind is Kind.REAL else "bigint[]"
+    return "double precision[]" if pair.key[0].kind is Kind.REAL else "bigint[]"

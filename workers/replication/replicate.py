@@ -118,8 +118,8 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
         )
         names = table_selection.chosen(connection, params, report)
         remembered = watermark.recall(target)
-        for number, pair in enumerate(session.beside(connection, target, names, params)):
-            table, present, name = pair.table, pair.present, pair.table.name
+        for number, candidate in enumerate(session.beside(connection, target, names, params)):
+            table, present, name = candidate.table, candidate.present, candidate.table.name
             missing = [c.name for c in table.columns if c.name not in present]
             if missing:
                 wrong.append(
@@ -127,12 +127,12 @@ def verify(params: Params, report: Report) -> dict[str, Scalar]:
                 )
                 continue
             target_schema.refuse_dropped(target, table, present, remembered.brought(name))
-            twin = keys.settled(between, target_schema.pair_of(target, table, present), number)
+            pair = keys.settled(between, target_schema.pair_of(target, table, present), number)
             with key_index.readable(connection, name):
-                found = merge.differing(between, twin, source.WHOLE)
+                found = merge.differing(between, pair, source.WHOLE)
             rows += found.compared
             if found.count:
-                wrong.append(proof.describe(twin, found, "differ"))
+                wrong.append(proof.describe(pair, found, "differ"))
     if wrong:
         for line in wrong:
             report.log(line, "error")
@@ -150,45 +150,45 @@ def _all_tables(bringing: TableSync, seen: Session, remembered: SavedState) -> R
     moved = connection.execute("PRAGMA schema_version").fetchone()[0] != remembered.schema_version
     ways: dict[str, tuple[SyncMethod, bool]] = {}
     plan: list[TablePair] = []
-    for number, pair in enumerate(seen.pairs):
-        name = pair.table.name
+    for number, candidate in enumerate(seen.pairs):
+        name = candidate.table.name
         with key_index.readable(connection, name):
-            twin, is_new = _twin(bringing, pair, number, remembered.brought(name))
-        plan.append(twin)
+            pair, is_new = _twin(bringing, candidate, number, remembered.brought(name))
+        plan.append(pair)
         before = remembered.tables.get(name)
         epoch = memory.epochs.get(name, "")
         believed = known and before is not None and before.epoch == epoch
-        believed = believed and remembered.owns(name, pair.relation)
+        believed = believed and remembered.owns(name, candidate.relation)
         # VACUUM renumbers the rows of tables without a key, and fires no trigger.
-        believed = believed and not (twin.table.rowid and moved)
+        believed = believed and not (pair.table.rowid and moved)
         last = 0
         if bringing.params.capture == "triggers":
             last = change_log.last_of(connection, name)
-        ways[name] = (_way(believed, is_new, last, twin), is_new)
+        ways[name] = (_way(believed, is_new, last, pair), is_new)
         if last:
             outcome.taken[name] = last
         # This entry proves nothing; `_prove` replaces it once the rows are proved.
         since = before.proved_since if before and not is_new else now
         outcome.proved[name] = before if before and believed else TableProof(name, epoch, since)
     outcome.rotate = bringing.params.capture == "triggers" and (not known or bool(outcome.taken))
-    gone = sorted(remembered.tables.keys() - {pair.table.name for pair in seen.pairs})
+    gone = sorted(remembered.tables.keys() - {candidate.table.name for candidate in seen.pairs})
     if gone:
         listed = ", ".join(gone)[:300]
         bringing.log(
             f"tables no longer in the source or asked for: {listed}; left as they are", "warning"
         )
     _bring_all(bringing, plan, ways, outcome, now)
-    relations = {pair.table.name: pair.relation for pair in seen.pairs}
+    relations = {candidate.table.name: candidate.relation for candidate in seen.pairs}
     made = [name for name, relation in relations.items() if not relation]
     relations |= target_schema.relations(bringing.between.target, made)
-    for twin in plan:
-        name, columns = twin.table.name, tuple(column.name for column in twin.table.columns)
+    for pair in plan:
+        name, columns = pair.table.name, tuple(column.name for column in pair.table.columns)
         proved = outcome.proved[name]
         outcome.proved[name] = replace(proved, columns=columns, relation=relations[name])
     return outcome
 
 
-def _way(believed: bool, is_new: bool, last: int, twin: TablePair) -> SyncMethod:
+def _way(believed: bool, is_new: bool, last: int, pair: TablePair) -> SyncMethod:
     if is_new or not believed:
         return SyncMethod.FULL
     return SyncMethod.CHANGES if last else SyncMethod.NOTHING
@@ -207,12 +207,12 @@ def _bring_all(
         return
     target_schema.lock(target, plan)
     order = [
-        sync_table.sync_table(bringing, twin, *ways[twin.table.name])
-        for twin in target_schema.parents_first(target, plan)
+        sync_table.sync_table(bringing, pair, *ways[pair.table.name])
+        for pair in target_schema.parents_first(target, plan)
     ]
     sync_table.refuse_deletions(bringing, order)
-    for twin in reversed(order):
-        tally.deleted += sync_table.apply_deletes(bringing, twin)
+    for pair in reversed(order):
+        tally.deleted += sync_table.apply_deletes(bringing, pair)
     _prove(bringing, order, outcome, now)
 
 
@@ -230,33 +230,33 @@ def _prove(
         bringing.compared.clear()
     if bringing.proves and not bringing.params.full:
         target.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        for twin in order:
-            if proof.counts_differ(bringing, twin):
-                proof.prove(bringing, twin, source.WHOLE)
-                merge.refuse_counts(bringing.between, twin)
-                bringing.compared.add(twin.number)
-    for twin in order:
-        if twin.number in bringing.compared:
-            outcome.proved[twin.table.name] = _proved_now(outcome, twin, now)
+        for pair in order:
+            if proof.counts_differ(bringing, pair):
+                proof.prove(bringing, pair, source.WHOLE)
+                merge.refuse_counts(bringing.between, pair)
+                bringing.compared.add(pair.number)
+    for pair in order:
+        if pair.number in bringing.compared:
+            outcome.proved[pair.table.name] = _proved_now(outcome, pair, now)
     if bringing.proves and not bringing.params.full:
-        rest = [twin for twin in order if twin.number not in bringing.compared]
+        rest = [pair for pair in order if pair.number not in bringing.compared]
         proof.rolling(bringing, rest, outcome.proved, now)
 
 
-def _proved_now(outcome: RunResult, twin: TablePair, now: datetime) -> TableProof:
-    return TableProof(twin.table.name, outcome.proved[twin.table.name].epoch, now)
+def _proved_now(outcome: RunResult, pair: TablePair, now: datetime) -> TableProof:
+    return TableProof(pair.table.name, outcome.proved[pair.table.name].epoch, now)
 
 
 def _twin(
-    bringing: TableSync, pair: Pair, number: int, brought: Collection[str]
+    bringing: TableSync, candidate: Pair, number: int, brought: Collection[str]
 ) -> tuple[TablePair, bool]:
     """Return the table pair, and whether its target table was created just now."""
-    between, table, present = bringing.between, pair.table, pair.present
+    between, table, present = bringing.between, candidate.table, candidate.present
     target = between.target
     if not present:
-        return keys.settled(between, sync_table.new_twin(bringing, table), number), True
+        return keys.settled(between, sync_table.new_pair(bringing, table), number), True
     target_schema.refuse_dropped(target, table, present, brought)
-    twin = target_schema.pair_of(target, table, present)
+    pair = target_schema.pair_of(target, table, present)
     extra = target_schema.extra(table, present)
     if extra:
         bringing.log(
@@ -264,7 +264,7 @@ def _twin(
             f" {', '.join(extra)[:300]}",
             "info",
         )
-    return keys.settled(between, sync_table.with_new_columns(bringing, twin), number), False
+    return keys.settled(between, sync_table.with_new_columns(bringing, pair), number), False
 
 
 @contextmanager

@@ -75,14 +75,14 @@ def sent(typed: MappedColumn, widen: bool) -> str:
             return _any_class(source) if widen and not _whole(typed.type) else source
 
 
-def body_sql(twin: TablePair, widen: bool) -> str:
+def body_sql(pair: TablePair, widen: bool) -> str:
     """Return the SQLite expression for the text of a row that is hashed."""
-    parts = [f"ifnull({_hashed(typed, widen)}, :null)" for typed in hashed_columns(twin)]
+    parts = [f"ifnull({_hashed(typed, widen)}, :null)" for typed in hashed_columns(pair)]
     # The empty text turns a single number into a text, too.
     return _joined([*_between(parts), "''"])
 
 
-def hash_sql(twin: TablePair, marks: Marks, of: str = "") -> str:
+def hash_sql(pair: TablePair, marks: Marks, of: str = "") -> str:
     """Return the PostgreSQL expression for a row's hash; the marks are literals.
 
     of: prefix of the column names, such as `t.`.
@@ -90,7 +90,7 @@ def hash_sql(twin: TablePair, marks: Marks, of: str = "") -> str:
     mark = _literal(marks.field)
     parts = [
         f"coalesce({_in_postgres(typed, of)}, {_literal(marks.null)})"
-        for typed in hashed_columns(twin)
+        for typed in hashed_columns(pair)
     ]
     while len(parts) > _ARGUMENTS:
         parts = [
@@ -101,13 +101,13 @@ def hash_sql(twin: TablePair, marks: Marks, of: str = "") -> str:
     return f"md5(concat({_literal(marks.salt)}, {body}))::uuid"
 
 
-def json_sql(twin: TablePair, widen: bool) -> str:
+def json_sql(pair: TablePair, widen: bool) -> str:
     """Return the SQLite expression of a row as JSON arrays of texts; it fails for blobs."""
     parts = [
         _hashed(typed, widen)
         if typed.column.affinity is Affinity.TEXT
         else f"CAST({_hashed(typed, widen)} AS TEXT)"
-        for typed in twin.columns
+        for typed in pair.columns
     ]
     return "||".join(
         f"json_array({', '.join(parts[place : place + _ARGUMENTS])})"
@@ -115,23 +115,23 @@ def json_sql(twin: TablePair, widen: bool) -> str:
     )
 
 
-def json_in_postgres(twin: TablePair) -> str:
+def json_in_postgres(pair: TablePair) -> str:
     """Return the PostgreSQL expression for the same text as `json_sql`."""
-    parts = [_in_postgres(typed) for typed in twin.columns]
+    parts = [_in_postgres(typed) for typed in pair.columns]
     return " || ".join(
         f"array_to_json(ARRAY[{', '.join(parts[place : place + _ARGUMENTS])}]::text[])::text"
         for place in range(0, len(parts), _ARGUMENTS)
     )
 
 
-def cast_columns(twin: TablePair) -> tuple[MappedColumn, ...]:
+def cast_columns(pair: TablePair) -> tuple[MappedColumn, ...]:
     """Return the columns that are compared in PostgreSQL after it has parsed them."""
-    return tuple(typed for typed in twin.rest if typed.kind is Kind.CAST)
+    return tuple(typed for typed in pair.rest if typed.kind is Kind.CAST)
 
 
-def hashed_columns(twin: TablePair) -> tuple[MappedColumn, ...]:
+def hashed_columns(pair: TablePair) -> tuple[MappedColumn, ...]:
     """Return the columns that are compared by hash; the key too, as PostgreSQL may change it."""
-    return tuple(typed for typed in twin.columns if typed.kind is not Kind.CAST)
+    return tuple(typed for typed in pair.columns if typed.kind is not Kind.CAST)
 
 
 def _hashed(typed: MappedColumn, widen: bool) -> str:

@@ -180,11 +180,11 @@ def rows(
 
 
 def stage_keys(
-    connection: sqlite3.Connection, twin: TablePair, keys: Iterator[Sequence[object]]
+    connection: sqlite3.Connection, pair: TablePair, keys: Iterator[Sequence[object]]
 ) -> None:
     """Stage these keys for `wanted_scope`."""
-    _empty_wanted(connection, twin)
-    marks = ", ".join("?" * len(twin.key))
+    _empty_wanted(connection, pair)
+    marks = ", ".join("?" * len(pair.key))
     connection.executemany(f"INSERT INTO {WANTED} VALUES ({marks})", keys)
 
 
@@ -203,46 +203,46 @@ def stage_keys_between(
     connection.executemany(query, ranges)
 
 
-def stage_keys_from(connection: sqlite3.Connection, twin: TablePair, table: str) -> int:
+def stage_keys_from(connection: sqlite3.Connection, pair: TablePair, table: str) -> int:
     """Stage the distinct keys in `table` (columns k0, k1, ...); return how many."""
-    _empty_wanted(connection, twin)
+    _empty_wanted(connection, pair)
     keys = [
         key_lookup.form(replace(typed, column=replace(typed.column, source=f"k{number}")))
         if typed.as_text
         else f"k{number}"
-        for number, typed in enumerate(twin.key)
+        for number, typed in enumerate(pair.key)
     ]
     query = f"INSERT INTO {WANTED} SELECT DISTINCT {', '.join(keys)} FROM {table}"
     return connection.execute(query).rowcount
 
 
-def wanted_scope(twin: TablePair) -> Scope:
+def wanted_scope(pair: TablePair) -> Scope:
     """Return the scope of rows with a staged key; each row once if each key was staged once."""
     return Scope(
-        f"WHERE {key_lookup.equal_by_value(twin) if twin.scanned else key_lookup.equal(twin)}"
+        f"WHERE {key_lookup.equal_by_value(pair) if pair.scanned else key_lookup.equal(pair)}"
     )
 
 
-def from_gone(twin: TablePair) -> str:
+def from_gone(pair: TablePair) -> str:
     """Return the FROM clause for staged keys (`w`) that no row of the table has."""
-    if not twin.scanned:
-        return f"FROM {WANTED} AS w WHERE NOT EXISTS (SELECT 1 {from_index(twin)})"
-    keys = ", ".join(f"w.k{number}" for number in range(len(twin.key)))
-    values = ", ".join(key_lookup.value_of(typed) for typed in twin.key)
-    table = f"{twin.table.source} AS t NOT INDEXED"
+    if not pair.scanned:
+        return f"FROM {WANTED} AS w WHERE NOT EXISTS (SELECT 1 {from_index(pair)})"
+    keys = ", ".join(f"w.k{number}" for number in range(len(pair.key)))
+    values = ", ".join(key_lookup.value_of(typed) for typed in pair.key)
+    table = f"{pair.table.source} AS t NOT INDEXED"
     return f"FROM {WANTED} AS w WHERE ({keys}) NOT IN (SELECT {values} FROM {table})"
 
 
-def from_index(twin: TablePair) -> str:
+def from_index(pair: TablePair) -> str:
     """Return the FROM clause that finds the row of a staged key (`w`, from outside) by index."""
-    table = twin.table.source
-    seek = f"{table} AS i CROSS JOIN " if twin.table.index_row else ""
-    return f"FROM {seek}{table} AS t NOT INDEXED WHERE {key_lookup.equal(twin)}"
+    table = pair.table.source
+    seek = f"{table} AS i CROSS JOIN " if pair.table.index_row else ""
+    return f"FROM {seek}{table} AS t NOT INDEXED WHERE {key_lookup.equal(pair)}"
 
 
-def wants_null(connection: sqlite3.Connection, twin: TablePair) -> bool:
+def wants_null(connection: sqlite3.Connection, pair: TablePair) -> bool:
     """Return whether a staged key contains a NULL, which no comparison would find."""
-    nulls = " OR ".join(f"k{number} IS NULL" for number in range(len(twin.key)))
+    nulls = " OR ".join(f"k{number} IS NULL" for number in range(len(pair.key)))
     return (
         connection.execute(f"SELECT 1 FROM {WANTED} WHERE {nulls} LIMIT 1").fetchone() is not None
     )
@@ -259,34 +259,34 @@ def count_rows(connection: sqlite3.Connection, table: Table) -> int:
     return int(connection.execute(query).fetchone()[0])
 
 
-def from_wanted(twin: TablePair, scope: Scope) -> str:
+def from_wanted(pair: TablePair, scope: Scope) -> str:
     """Return the FROM clause for `scope`, whose `source` may refer to staged keys.
 
     An index may be damaged, or need a function of the owner's program. So rows are read from
     the table itself, and from an index only where the scope asks for a range of keys.
     """
-    table = f"{twin.table.source} AS t"
+    table = f"{pair.table.source} AS t"
     if "w.k0" not in scope.source:
-        by_index = scope.source and twin.table.index_row
+        by_index = scope.source and pair.table.index_row
         return f"FROM {table}{'' if by_index else ' NOT INDEXED'} {scope.source}"
     # CROSS JOIN fixes the order: SQLite looks into the second for each row of the first.
-    if twin.scanned:
+    if pair.scanned:
         return f"FROM {table} NOT INDEXED CROSS JOIN {WANTED} AS w {scope.source}"
-    seek = f"{twin.table.source} AS i CROSS JOIN " if twin.table.index_row else ""
+    seek = f"{pair.table.source} AS i CROSS JOIN " if pair.table.index_row else ""
     return f"FROM {WANTED} AS w CROSS JOIN {seek}{table} NOT INDEXED {scope.source}"
 
 
-def _empty_wanted(connection: sqlite3.Connection, twin: TablePair) -> None:
-    places = ", ".join(f"k{number}" for number in range(len(twin.key)))
+def _empty_wanted(connection: sqlite3.Connection, pair: TablePair) -> None:
+    places = ", ".join(f"k{number}" for number in range(len(pair.key)))
     connection.execute(f"DROP TABLE IF EXISTS {WANTED}")
     connection.execute(f"CREATE TEMP TABLE nightshift_wanted ({places})")
-    if twin.scanned:
-        index_wanted(connection, twin)
+    if pair.scanned:
+        index_wanted(connection, pair)
 
 
-def index_wanted(connection: sqlite3.Connection, twin: TablePair) -> None:
+def index_wanted(connection: sqlite3.Connection, pair: TablePair) -> None:
     """Index the staged keys for `key_lookup.equal_by_value`, which scans the table."""
-    places = ", ".join(f"k{number}" for number in range(len(twin.key)))
+    places = ", ".join(f"k{number}" for number in range(len(pair.key)))
     name = "temp.nightshift_wanted_keys"
     connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON nightshift_wanted ({places})")
 

@@ -81,7 +81,7 @@ class TableSync:
         return self.params.proof_budget > 0
 
 
-def new_twin(bringing: TableSync, table: Table) -> TablePair:
+def new_pair(bringing: TableSync, table: Table) -> TablePair:
     """Create the missing target table, empty and without its key; return the pair.
 
     Raises:
@@ -110,23 +110,23 @@ def is_undecided(affinity: Affinity, declared: str) -> bool:
     return affinity is Affinity.NUMERIC or not declared
 
 
-def with_new_columns(bringing: TableSync, twin: TablePair) -> TablePair:
+def with_new_columns(bringing: TableSync, pair: TablePair) -> TablePair:
     """Add the columns that the source has gained to the target; return the pair with them."""
-    have = {typed.column.name for typed in twin.columns}
-    added = [column for column in twin.table.columns if column.name not in have]
+    have = {typed.column.name for typed in pair.columns}
+    added = [column for column in pair.table.columns if column.name not in have]
     if not added:
-        return twin
-    target, table = bringing.between.target, twin.table
+        return pair
+    target, table = bringing.between.target, pair.table
     undecided = [c for c in added if is_undecided(c.affinity, c.declared)]
     found = source.found_in(bringing.between.source, table, undecided)
     for column in added:
         chosen = type_mapping.choose(column, found.get(column.name, type_mapping.Found()))
-        target_schema.add_column(target, twin, MappedColumn(column, chosen.type))
+        target_schema.add_column(target, pair, MappedColumn(column, chosen.type))
         bringing.log(f"table {table.name}: added column {column.name} {chosen.type}", "info")
     return target_schema.pair_of(target, table, target_schema.columns_of(target, table.name))
 
 
-def sync_table(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: bool) -> TablePair:
+def sync_table(bringing: TableSync, pair: TablePair, path: SyncMethod, is_new: bool) -> TablePair:
     """Synchronise a table except for its deletions; return the pair, whose types may have changed.
 
     Raises:
@@ -134,11 +134,11 @@ def sync_table(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: b
     """
     while True:
         try:
-            with key_index.readable(bringing.between.source, twin.table.name):
-                _bring(bringing, twin, path, is_new)
-            return twin
+            with key_index.readable(bringing.between.source, pair.table.name):
+                _bring(bringing, pair, path, is_new)
+            return pair
         except MisfitError as misfit:
-            twin = _mended(bringing, twin, misfit)
+            pair = _mended(bringing, pair, misfit)
             path = SyncMethod.FULL
 
 
@@ -150,90 +150,90 @@ def refuse_deletions(bringing: TableSync, twins: Sequence[TablePair]) -> None:
     """
     planned = [
         deletion_guard.Deletion(
-            twin.table.name,
-            bringing.noted[twin.number],
-            deletions.deletions(bringing.between, twin),
-            deletions.names_to_delete(bringing.between, twin),
+            pair.table.name,
+            bringing.noted[pair.number],
+            deletions.deletions(bringing.between, pair),
+            deletions.names_to_delete(bringing.between, pair),
         )
-        for twin in twins
-        if twin.number in bringing.noted and twin.table.name not in bringing.adopted
+        for pair in twins
+        if pair.number in bringing.noted and pair.table.name not in bringing.adopted
     ]
     deletion_guard.refuse_deletions(planned, bringing.params)
 
 
-def apply_deletes(bringing: TableSync, twin: TablePair) -> int:
+def apply_deletes(bringing: TableSync, pair: TablePair) -> int:
     """Apply the noted deletions of a table; return how many rows were deleted."""
-    if twin.number not in bringing.noted:
+    if pair.number not in bringing.noted:
         return 0
-    del bringing.noted[twin.number]
-    return deletions.delete(bringing.between, twin)
+    del bringing.noted[pair.number]
+    return deletions.delete(bringing.between, pair)
 
 
-def _bring(bringing: TableSync, twin: TablePair, path: SyncMethod, is_new: bool) -> None:
+def _bring(bringing: TableSync, pair: TablePair, path: SyncMethod, is_new: bool) -> None:
     between, tally = bringing.between, bringing.tally
     if path is SyncMethod.CHANGES:
-        wanted = source.stage_keys_from(between.source, twin, change_log.log_of(twin.table.name))
-        if not keys.log_fits(between.source, twin):
+        wanted = source.stage_keys_from(between.source, pair, change_log.log_of(pair.table.name))
+        if not keys.log_fits(between.source, pair):
             path = SyncMethod.FULL
         elif wanted > _ALWAYS_FEW:
-            total = source.count(between.source, twin.table)
+            total = source.count(between.source, pair.table)
             path = SyncMethod.FULL if wanted > total * _LARGEST_PART else path
-        if source.wants_null(between.source, twin):
-            refuse_misfits(between, twin, source.WHOLE)
+        if source.wants_null(between.source, pair):
+            refuse_misfits(between, pair, source.WHOLE)
     tally.paths.add(path)
     if path is SyncMethod.NOTHING:
         return
     if path is SyncMethod.CHANGES:
-        done = _upsert_wanted(bringing, twin)
+        done = _upsert_wanted(bringing, pair)
         # A key has at most one row: if as many rows as keys were sent, no key is deleted.
         if done.sent < wanted:
-            keys.refuse_hidden(between, twin)
-            if deletions.stage_deletes(between, twin):
-                bringing.noted[twin.number] = between.target.count(twin.target) - done.inserted
+            keys.refuse_hidden(between, pair)
+            if deletions.stage_deletes(between, pair):
+                bringing.noted[pair.number] = between.target.count(pair.target) - done.inserted
     elif is_new:
-        tally.inserted += merge.load(between, twin)
-        target_schema.add_key(between.target, twin)
+        tally.inserted += merge.load(between, pair)
+        target_schema.add_key(between.target, pair)
     else:
-        found = merge.differing(between, twin, source.WHOLE)
+        found = merge.differing(between, pair, source.WHOLE)
         tally.compared += found.compared
-        sync_found(bringing, twin, found)
+        sync_found(bringing, pair, found)
         if bringing.proves or not found.count:
-            bringing.compared.add(twin.number)
+            bringing.compared.add(pair.number)
 
 
-def sync_found(bringing: TableSync, twin: TablePair, found: merge.Differences) -> None:
+def sync_found(bringing: TableSync, pair: TablePair, found: merge.Differences) -> None:
     """Write the missing and different rows that `differing` has found; note the deletions."""
     between = bringing.between
     if found.to_delete:
-        bringing.noted[twin.number] = between.target.count(twin.target)
+        bringing.noted[pair.number] = between.target.count(pair.target)
     if found.to_bring:
-        source.stage_keys(between.source, twin, merge.keys_to_bring(between, twin))
-        done = _upsert_wanted(bringing, twin)
-        keys.refuse_lost(between, twin, found.to_bring, done.sent)
+        source.stage_keys(between.source, pair, merge.keys_to_bring(between, pair))
+        done = _upsert_wanted(bringing, pair)
+        keys.refuse_lost(between, pair, found.to_bring, done.sent)
 
 
-def _upsert_wanted(bringing: TableSync, twin: TablePair) -> merge.Upserted:
+def _upsert_wanted(bringing: TableSync, pair: TablePair) -> merge.Upserted:
     """Upsert the rows with a staged key; return the counts."""
     between, tally = bringing.between, bringing.tally
-    scope = source.wanted_scope(twin)
-    done = merge.upsert(between, twin, scope)
+    scope = source.wanted_scope(pair)
+    done = merge.upsert(between, pair, scope)
     tally.inserted += done.inserted
     tally.updated += done.updated
     if bringing.proves:
-        unlike = merge.unlike_after(between, twin, scope)
+        unlike = merge.unlike_after(between, pair, scope)
         if unlike:
-            raise merge.not_as_sent(twin, unlike)
+            raise merge.not_as_sent(pair, unlike)
     return done
 
 
-def _mended(bringing: TableSync, twin: TablePair, misfit: MisfitError) -> TablePair:
+def _mended(bringing: TableSync, pair: TablePair, misfit: MisfitError) -> TablePair:
     """Retype the column so that it holds the value; raise the misfit if that is not possible."""
-    between, table = bringing.between, twin.table
+    between, table = bringing.between, pair.table
     name = misfit.misfit.column
     column = next(column for column in table.columns if column.name == name)
     if column.wanted or misfit.misfit.found == "null":
         raise misfit
-    held = next(typed.type for typed in twin.columns if typed.column is column)
+    held = next(typed.type for typed in pair.columns if typed.column is column)
     found = source.found_in(between.source, table, [column])[name]
     suggested = type_mapping.wider(column, held, found)
     # A type that a run would not choose is the choice of the target's owner.
@@ -242,7 +242,7 @@ def _mended(bringing: TableSync, twin: TablePair, misfit: MisfitError) -> TableP
         if is_undecided(column.affinity, column.declared)
         else (type_mapping.declared(column),)
     )
-    if held in ours and target_schema.is_all_null(between.target, twin, name):
+    if held in ours and target_schema.is_all_null(between.target, pair, name):
         chosen = type_mapping.choose(column, found)
         suggested = chosen.type if chosen.fits else ""
     if not suggested:
@@ -254,8 +254,8 @@ def _mended(bringing: TableSync, twin: TablePair, misfit: MisfitError) -> TableP
         "warning",
     )
     key = 'COLLATE "C"' if column.key and suggested == "text" else ""
-    target_schema.retype(between.target, twin, name, suggested, key)
+    target_schema.retype(between.target, pair, name, suggested, key)
     present = target_schema.columns_of(between.target, table.name)
     return keys.settled(
-        between, target_schema.pair_of(between.target, table, present), twin.number
+        between, target_schema.pair_of(between.target, table, present), pair.number
     )

@@ -173,39 +173,39 @@ def refuse_dropped(
         )
 
 
-def make(target: Target, twin: TablePair) -> None:
+def make(target: Target, pair: TablePair) -> None:
     """Create the table without its key, which is built faster after the rows are loaded."""
-    lines = [f"{typed.name} {_declared(typed)}" for typed in twin.columns]
-    target.execute(f"CREATE TABLE {twin.target} ({', '.join(lines)})")
+    lines = [f"{typed.name} {_declared(typed)}" for typed in pair.columns]
+    target.execute(f"CREATE TABLE {pair.target} ({', '.join(lines)})")
 
 
-def add_key(target: Target, twin: TablePair) -> None:
+def add_key(target: Target, pair: TablePair) -> None:
     """Add the primary key; raise `ReplicationError` if keys are too long, or two are equal.
 
     PostgreSQL's autovacuum analyzes the table after the commit.
     """
-    with row_limits.named(target, twin, twin.target):
-        target.execute(f"ALTER TABLE {twin.target} ADD PRIMARY KEY ({twin.key_names})")
+    with row_limits.named(target, pair, pair.target):
+        target.execute(f"ALTER TABLE {pair.target} ADD PRIMARY KEY ({pair.key_names})")
 
 
-def add_column(target: Target, twin: TablePair, typed: MappedColumn) -> None:
+def add_column(target: Target, pair: TablePair, typed: MappedColumn) -> None:
     """Add a column that the source has gained since the last run."""
-    target.execute(f"ALTER TABLE {twin.target} ADD COLUMN {typed.name} {_declared(typed)}")
+    target.execute(f"ALTER TABLE {pair.target} ADD COLUMN {typed.name} {_declared(typed)}")
 
 
-def retype(target: Target, twin: TablePair, name: str, postgres_type: str, collation: str) -> None:
+def retype(target: Target, pair: TablePair, name: str, postgres_type: str, collation: str) -> None:
     """Retype a column so that it holds all values; raise `ReplicationError` if that is refused."""
     column = quoted(name)
     try:
         with target.savepoint():
             target.execute(
-                f"ALTER TABLE {twin.target} ALTER COLUMN {column} TYPE {postgres_type} {collation}"
+                f"ALTER TABLE {pair.target} ALTER COLUMN {column} TYPE {postgres_type} {collation}"
                 f" USING {column}::text::{postgres_type}"
             )
     except (FeatureNotSupported, DatatypeMismatch, InvalidObjectDefinition) as error:
         detail = f" ({error.diag.message_detail})" if error.diag.message_detail else ""
         raise ReplicationError(
-            f"table {twin.table.name}: column {name} has to become {postgres_type}, and PostgreSQL"
+            f"table {pair.table.name}: column {name} has to become {postgres_type}, and PostgreSQL"
             f" refuses: {error.diag.message_primary}{detail}; drop what depends on it, and make it"
             " anew after the run"
         ) from None
@@ -222,20 +222,20 @@ def relations(target: Target, tables: Sequence[str]) -> dict[str, int]:
 
 def act_by_themselves(target: Target, twins: Sequence[TablePair]) -> bool:
     """Return whether a write to one of the tables may fire triggers, rules or cascades."""
-    ids = ", ".join(f"to_regclass({target.literal(twin.target)})" for twin in twins)
+    ids = ", ".join(f"to_regclass({target.literal(pair.target)})" for pair in twins)
     return bool(target.one(_ACTING.format(ids=f"ARRAY[{ids}]::oid[]"))[0])
 
 
-def is_all_null(target: Target, twin: TablePair, name: str) -> bool:
+def is_all_null(target: Target, pair: TablePair, name: str) -> bool:
     """Return whether a column holds only NULL."""
-    query = f"SELECT 1 FROM {twin.target} WHERE {quoted(name)} IS NOT NULL LIMIT 1"
+    query = f"SELECT 1 FROM {pair.target} WHERE {quoted(name)} IS NOT NULL LIMIT 1"
     return target.one(query) is None
 
 
 def lock(target: Target, twins: Sequence[TablePair]) -> None:
     """Block other writers of these tables until the transaction ends; readers continue."""
     if twins:
-        names = ", ".join(twin.target for twin in twins)
+        names = ", ".join(pair.target for pair in twins)
         target.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
 
 
@@ -243,18 +243,18 @@ def parents_first(target: Target, twins: Sequence[TablePair]) -> list[TablePair]
     """Return the pairs in the order of the target's foreign keys; cycles in any order."""
     if len(twins) < 2:
         return list(twins)
-    parents: dict[str, set[str]] = {twin.table.name: set() for twin in twins}
+    parents: dict[str, set[str]] = {pair.table.name: set() for pair in twins}
     for child, parent in target.execute(_REFERENCES, {"schema": quoted(target.schema)}):
         if child in parents and parent in parents:
             parents[child].add(parent)
     ordered: list[TablePair] = []
     rest = list(twins)
     while rest:
-        waiting = {twin.table.name for twin in rest}
-        free = [twin for twin in rest if not parents[twin.table.name] & waiting] or rest[:1]
+        waiting = {pair.table.name for pair in rest}
+        free = [pair for pair in rest if not parents[pair.table.name] & waiting] or rest[:1]
         ordered += free
-        done = {twin.table.name for twin in free}
-        rest = [twin for twin in rest if twin.table.name not in done]
+        done = {pair.table.name for pair in free}
+        rest = [pair for pair in rest if pair.table.name not in done]
     return ordered
 
 

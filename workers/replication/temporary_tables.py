@@ -4,9 +4,9 @@ from workers.replication.tables import MappedColumn, TablePair, listed
 from workers.replication.target import Target
 
 
-def temporary(twin: TablePair, word: str) -> str:
+def temporary(pair: TablePair, word: str) -> str:
     """Return the name of the table's temporary table of the kind `word`."""
-    return f"pg_temp.nightshift_{word}_{twin.number}"
+    return f"pg_temp.nightshift_{word}_{pair.number}"
 
 
 def without_schema(name: str) -> str:
@@ -15,7 +15,7 @@ def without_schema(name: str) -> str:
 
 
 def make_temporary(
-    target: Target, twin: TablePair, name: str, columns: tuple[MappedColumn, ...], more: str = ""
+    target: Target, pair: TablePair, name: str, columns: tuple[MappedColumn, ...], more: str = ""
 ) -> None:
     """Create an empty temporary table with these columns of the target.
 
@@ -25,6 +25,6 @@ def make_temporary(
     made = (
         f"DROP TABLE IF EXISTS {name};"
         f"CREATE TEMP TABLE {without_schema(name)} ON COMMIT DROP AS"
-        f" SELECT {listed(columns)} FROM {twin.target} WITH NO DATA"
+        f" SELECT {listed(columns)} FROM {pair.target} WITH NO DATA"
     )
     target.execute(f"{made};ALTER TABLE {name} ADD COLUMN {more}" if more else made)

@@ -131,5 +131,5 @@ def _bring(stage: Stage, seen: TableSurvey, table: Table) -> None:
     typed = tuple(MappedColumn(column, seen.chosen[column.name].type) for column in table.columns)
     target_schema.make(scratch, TablePair(table, typed, scratch.named(table.name)))
     # Read the types back, because a requested type may be an alias.
-    twin = target_schema.pair_of(scratch, table, target_schema.columns_of(scratch, table.name))
-    sync_table.sync_table(bringing, keys.settled(between, twin, 0), SyncMethod.FULL, True)
+    pair = target_schema.pair_of(scratch, table, target_schema.columns_of(scratch, table.name))
+    sync_table.sync_table(bringing, keys.settled(between, pair, 0), SyncMethod.FULL, True)

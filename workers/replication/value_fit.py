@@ -31,53 +31,53 @@ class Misfit:
 
 
 def first_misfit(
-    connection: sqlite3.Connection, twin: TablePair, scope: Scope, widen: bool
+    connection: sqlite3.Connection, pair: TablePair, scope: Scope, widen: bool
 ) -> Misfit | None:
     """Return the first value in `scope` whose class its column's type cannot hold.
 
     widen: text columns take every class.
     """
-    every = unfit_sql(twin, widen)
+    every = unfit_sql(pair, widen)
     values = dict(scope.values or {})
-    start = source.from_wanted(twin, scope)
+    start = source.from_wanted(pair, scope)
     word = "AND" if scope.source else "WHERE"
     if connection.execute(f"SELECT 1 {start} {word} ({every}) LIMIT 1", values).fetchone() is None:
         return None
-    for typed in twin.columns:
-        found = first_misfit_of(connection, twin, typed, scope, widen)
+    for typed in pair.columns:
+        found = first_misfit_of(connection, pair, typed, scope, widen)
         if found is not None:
             return found
     return None
 
 
-def unfit_sql(twin: TablePair, widen: bool) -> str:
+def unfit_sql(pair: TablePair, widen: bool) -> str:
     """Return the condition that a row has a value that its column's type cannot hold."""
-    return _any([f"({_wrong(typed, widen)})" for typed in twin.columns])
+    return _any([f"({_wrong(typed, widen)})" for typed in pair.columns])
 
 
-def unfit_sql_beside_array(twin: TablePair, widen: bool) -> str:
+def unfit_sql_beside_array(pair: TablePair, widen: bool) -> str:
     """Return `unfit_sql` without the columns whose misfits SQLite's json_array itself refuses."""
     if not _ARRAYS_REFUSE_BLOBS:
-        return unfit_sql(twin, widen)
-    asked = tuple(typed for typed in twin.columns if not _is_text_but_for_blobs(typed))
-    return unfit_sql(replace(twin, columns=asked), widen)
+        return unfit_sql(pair, widen)
+    asked = tuple(typed for typed in pair.columns if not _is_text_but_for_blobs(typed))
+    return unfit_sql(replace(pair, columns=asked), widen)
 
 
 def first_misfit_of(
     connection: sqlite3.Connection,
-    twin: TablePair,
+    pair: TablePair,
     typed: MappedColumn,
     scope: Scope = source.WHOLE,
     widen: bool = False,
 ) -> Misfit | None:
-    """Return the first misfit of one column of `twin`."""
-    keys = ", ".join(each.column.source for each in twin.key)
+    """Return the first misfit of one column of `pair`."""
+    keys = ", ".join(each.column.source for each in pair.key)
     name = typed.column.source
     # As bytes, because a text may be invalid UTF-8.
     value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
     word = "AND" if scope.source else "WHERE"
     query = (
-        f"SELECT typeof({name}), {value}, {keys} {source.from_wanted(twin, scope)}"
+        f"SELECT typeof({name}), {value}, {keys} {source.from_wanted(pair, scope)}"
         f" {word} ({_wrong(typed, widen)}) LIMIT 1"
     )
     with closing(source.rows(connection, query, scope.values or {})) as found:
@@ -86,26 +86,26 @@ def first_misfit_of(
         return None
     kind, held, *key = line
     texts = [text_of(each) if isinstance(each, bytes) else each for each in key]
-    return Misfit(twin.table.name, typed.column.name, kind.decode(), held, tuple(texts))
+    return Misfit(pair.table.name, typed.column.name, kind.decode(), held, tuple(texts))
 
 
 def longest(
-    connection: sqlite3.Connection, twin: TablePair, scope: Scope
+    connection: sqlite3.Connection, pair: TablePair, scope: Scope
 ) -> tuple[Column, int, tuple[object, ...]]:
     """Return the longest value in the longest row of `scope`: column, bytes, and the row's key."""
-    keys = ", ".join(each.column.source for each in twin.key)
-    names = [typed.column.source for typed in twin.columns]
+    keys = ", ".join(each.column.source for each in pair.key)
+    names = [typed.column.source for typed in pair.columns]
     # SQLite knows the length of a blob without reading it.
     sizes = [
         f"ifnull(length(CASE typeof({n}) WHEN 'blob' THEN {n} ELSE CAST({n} AS BLOB) END), 0)"
         for n in names
     ]
-    start = source.from_wanted(twin, scope)
+    start = source.from_wanted(pair, scope)
     query = f"SELECT {', '.join(sizes)}, {keys} {start} ORDER BY {'+'.join(sizes)} DESC LIMIT 1"
     line = connection.execute(query, scope.values or {}).fetchone()
     found = line[: len(names)]
     place = found.index(max(found))
-    return twin.columns[place].column, found[place], line[len(names) :]
+    return pair.columns[place].column, found[place], line[len(names) :]
 
 
 def _any(conditions: list[str]) -> str:

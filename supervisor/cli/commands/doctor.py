@@ -48,9 +48,9 @@ def doctor(as_json: bool) -> int:
       nightshift doctor
       nightshift doctor --json | jq '.findings[] | select(.state == "mend")'
     """
-    ground = _ground(paths(), supervisor())
-    mask = mask_of(ground.config or Config(()), secrets_among(os.environ.items()))
-    found = tuple(_masked(finding, mask) for finding in examine(CHECKS, ground))
+    context = _context(paths(), supervisor())
+    mask = mask_of(context.config or Config(()), secrets_among(os.environ.items()))
+    found = tuple(_masked(finding, mask) for finding in examine(CHECKS, context))
     to_mend = sum(finding.state is State.MEND for finding in found)
     if as_json:
         print_value(Report(not to_mend, found))
@@ -61,14 +61,14 @@ def doctor(as_json: bool) -> int:
     return ExitCode.NO if to_mend else ExitCode.YES
 
 
-def _ground(here: Paths, client: Client) -> DoctorContext:
+def _context(here: Paths, client: Client) -> DoctorContext:
     file, no_file, loaded = None, "", Loaded(None, (), "", "")
     try:
         file = here.config
         loaded = load(file, os.environ)
     except CliError as failure:
         no_file = failure.text
-    living, silence, way_out = _living(client)
+    running, silence, way_out = _living(client)
     return DoctorContext(
         file=file,
         config=loaded.config,
@@ -78,7 +78,7 @@ def _ground(here: Paths, client: Client) -> DoctorContext:
         socket=here.socket,
         environ=dict(os.environ),
         version=__version__,
-        living=living,
+        running=running,
         silence=silence,
         way_out=way_out,
         zone_trouble="; ".join(

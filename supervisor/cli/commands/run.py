@@ -48,50 +48,50 @@ def run(**options: Any) -> int:
       nightshift run rotate-backups --dry-run --set max_delete=50
       nightshift run --all --yes --local
     """
-    wish = RunOptions(**options)
-    if wish.is_local:
+    run_options = RunOptions(**options)
+    if run_options.is_local:
         # Late: only --local needs to import the whole service.
         from supervisor.cli.run_local import run_local
 
-        return run_local(wish)
+        return run_local(run_options)
     client = supervisor()
-    if not wish.every:
-        return _run_jobs(client, wish)
+    if not run_options.every:
+        return _run_jobs(client, run_options)
     found = answers.read(client.get("v1", "jobs"), answers.Jobs).jobs
-    if not wish.is_confirmed(wish.chosen(found), sys.stdin.isatty()):
+    if not run_options.is_confirmed(run_options.chosen(found), sys.stdin.isatty()):
         echo("nothing is run")
         return ExitCode.NO
-    body = client.post("v1", "run-all", body={"only": wish.only})
+    body = client.post("v1", "run-all", body={"only": run_options.only})
     numbers = answers.read(body, answers.Numbers).runs
-    if wish.wait:
-        return _wait(client, numbers, wish)
-    print_json(body) if wish.as_json else echo(
+    if run_options.wait:
+        return _wait(client, numbers, run_options)
+    print_json(body) if run_options.as_json else echo(
         f"{count(len(numbers), 'run')} opened: nightshift status"
     )
     return ExitCode.YES
 
 
-def _run_jobs(client: Client, wish: RunOptions) -> int:
-    if len(wish.jobs) > 1:
-        for job in wish.jobs:
+def _run_jobs(client: Client, run_options: RunOptions) -> int:
+    if len(run_options.jobs) > 1:
+        for job in run_options.jobs:
             client.get("v1", "jobs", job)  # raises on 404 before any run starts
-    waits = wish.wait or wish.dry_run
+    waits = run_options.wait or run_options.dry_run
     numbers: list[int] = []
     status = ExitCode.YES
-    for job in wish.jobs:
+    for job in run_options.jobs:
         try:
-            body = client.post("v1", "jobs", job, "run", body=wish.body)
+            body = client.post("v1", "jobs", job, "run", body=run_options.body)
         except CliError as failure:
-            if len(wish.jobs) == 1 or failure.status is ExitCode.NO_SUPERVISOR:
+            if len(run_options.jobs) == 1 or failure.status is ExitCode.NO_SUPERVISOR:
                 raise
-            failure.show(wish.as_json)
+            failure.show(run_options.as_json)
             status = max(status, failure.status)
             continue
         opened = answers.read(body, answers.Opened)
         numbers += opened.runs or [opened.run.id]
         if not waits:
-            _say_opened(body, opened, wish.as_json)
-    return max(status, _wait(client, numbers, wish)) if waits and numbers else status
+            _say_opened(body, opened, run_options.as_json)
+    return max(status, _wait(client, numbers, run_options)) if waits and numbers else status
 
 
 def _say_opened(body: bytes, opened: answers.Opened, as_json: bool) -> None:
@@ -104,8 +104,8 @@ def _say_opened(body: bytes, opened: answers.Opened, as_json: bool) -> None:
     echo(f"run {run.id} of {run.job} is {run.state}{detail}{others}")
 
 
-def _wait(client: Client, numbers: list[int], wish: RunOptions) -> int:
-    shown = display(wish.as_json)
+def _wait(client: Client, numbers: list[int], run_options: RunOptions) -> int:
+    shown = display(run_options.as_json)
     try:
         bodies = until_final(client, numbers, shown)
     except KeyboardInterrupt:
@@ -115,8 +115,8 @@ def _wait(client: Client, numbers: list[int], wish: RunOptions) -> int:
         return ExitCode.DETACHED
     finally:
         shown.close()
-    if wish.dry_run and not wish.as_json:
+    if run_options.dry_run and not run_options.as_json:
         for number in numbers:
             printed = client.get("v1", "runs", str(number), "log")
             say_output(printed.decode(errors="replace").rstrip())
-    return ExitCode.YES if print_outcomes(bodies, wish.as_json) else ExitCode.NO
+    return ExitCode.YES if print_outcomes(bodies, run_options.as_json) else ExitCode.NO

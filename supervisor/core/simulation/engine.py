@@ -52,7 +52,7 @@ class Step(Struct, frozen=True):
     """One turn: the event, the state after it, and the actions."""
 
     event: Event
-    world: SchedulerState
+    scheduler: SchedulerState
     actions: tuple[Action, ...]
 
 
@@ -62,14 +62,14 @@ TickStrategy = Callable[[SchedulerState, datetime, Callable[[float], datetime]],
 
 
 def every_minute(
-    world: SchedulerState, since: datetime, wall: Callable[[float], datetime]
+    scheduler: SchedulerState, since: datetime, wall: Callable[[float], datetime]
 ) -> datetime | None:
     """Return the next full minute, as the loop ticks."""
     return next_minute(since)
 
 
 def next_moment(
-    world: SchedulerState, since: datetime, wall: Callable[[float], datetime]
+    scheduler: SchedulerState, since: datetime, wall: Callable[[float], datetime]
 ) -> datetime | None:
     """Return the first full minute after `since` at which a tick may change anything.
 
@@ -77,11 +77,11 @@ def next_moment(
     minute is its tick. No minute is skipped if the service has a heartbeat, or if
     something due was not done: what it waits for (the end of a pause) is not known here.
     """
-    if world.config.heartbeat is not None:
+    if scheduler.config.heartbeat is not None:
         return next_minute(since)
-    minutes = [instant for instant in _instants(world, wall) if instant is not None]
-    if world.jobs_by_minute:
-        minute = _first_in_agenda(world, schedule.at_minute(since))
+    minutes = [instant for instant in _instants(scheduler, wall) if instant is not None]
+    if scheduler.jobs_by_minute:
+        minute = _first_in_agenda(scheduler, schedule.at_minute(since))
         minutes.append(datetime.fromtimestamp(minute * 60, since.tzinfo))
     if not minutes:
         return None
@@ -98,35 +98,37 @@ def simulate(
         yield days.turn(event)
 
 
-def _first_in_agenda(world: SchedulerState, since: int) -> int:
+def _first_in_agenda(scheduler: SchedulerState, since: int) -> int:
     """Return the next minute that has a slot.
 
     Minutes up to _SOON ahead are tried first: with many slots one is near, and with few
     the search of all of them is short.
     """
     soon = (
-        minute for minute in range(since + 1, since + 1 + _SOON) if minute in world.jobs_by_minute
+        minute
+        for minute in range(since + 1, since + 1 + _SOON)
+        if minute in scheduler.jobs_by_minute
     )
-    return next(soon, None) or min(world.jobs_by_minute)
+    return next(soon, None) or min(scheduler.jobs_by_minute)
 
 
 def _instants(
-    world: SchedulerState, wall: Callable[[float], datetime]
+    scheduler: SchedulerState, wall: Callable[[float], datetime]
 ) -> Iterator[datetime | None]:
     """Yield the minutes of timers, late checks, reminders, recoveries and `silent_until`."""
-    wake = next_wakeup(world)
+    wake = next_wakeup(scheduler)
     if wake is not None:
         yield wall(wake).replace(second=0, microsecond=0)
-    for name, slot in world.late.items():
-        job = world.jobs.get(name)
+    for name, slot in scheduler.late.items():
+        job = scheduler.jobs.get(name)
         late_s = 0.0 if job is None or job.late_after_s is None else job.late_after_s
         yield _full_minute(slot + timedelta(seconds=late_s))
-    for each in world.incidents.values():
+    for each in scheduler.incidents.values():
         at = incidents.next_alert_at(each)
         yield None if at is None else _full_minute(at)
-    for each in world.closed.values():
+    for each in scheduler.closed.values():
         yield None if each.recovery_at is None else _full_minute(each.recovery_at)
-    yield None if world.silent_until is None else _full_minute(world.silent_until)
+    yield None if scheduler.silent_until is None else _full_minute(scheduler.silent_until)
 
 
 def _full_minute(instant: datetime) -> datetime:
@@ -141,7 +143,7 @@ class _Days:
     def __init__(self, restored: Restored, foresee: OutcomeSampler) -> None:
         self._start = restored.at
         self._foresee = foresee
-        self._world = SchedulerState(restored.config)
+        self._scheduler = SchedulerState(restored.config)
         self._now = restored.at.mono
         self._looked_at = restored.at.wall
         # (monotonic instant, order of launch, run, attempt, ending)
@@ -154,7 +156,7 @@ class _Days:
 
     def turn(self, event: Event) -> Step:
         """Decide about an event, and plan the ends of what it launched or signalled."""
-        self._world, actions = decide(self._world, event)
+        self._scheduler, actions = decide(self._scheduler, event)
         for action in actions:
             match action:
                 case Launch():
@@ -166,7 +168,7 @@ class _Days:
                     self._follow.append(Delivered(event.at, arrived))
                 case Stop():
                     self._is_over = True
-        return Step(event, self._world, actions)
+        return Step(event, self._scheduler, actions)
 
     def events(self, until: datetime, pace: TickStrategy) -> Iterator[Event]:
         """Yield the next events, one by one; each must be passed to `turn`."""
@@ -174,9 +176,9 @@ class _Days:
         while not self._is_over:
             while self._follow:
                 yield self._follow.pop(0)
-            minute = pace(self._world, self._looked_at, self._wall)
+            minute = pace(self._scheduler, self._looked_at, self._wall)
             tick = math.inf if minute is None else self._mono(minute)
-            wake = next_wakeup(self._world)
+            wake = next_wakeup(self._scheduler)
             timer = math.inf if wake is None else wake
             end = self._ends[0][0] if self._ends else math.inf
             self._now = min(tick, timer, end)

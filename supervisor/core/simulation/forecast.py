@@ -156,9 +156,9 @@ class ForecastBuilder:
                 case Record(Run() as run):
                     self._on_action(run)
         self.waiting.observe(step)
-        living, places = len(step.world.living), step.world.config.max_concurrent
-        self._sample_pool(living, places, now)
-        self.open_runs = len(step.world.runs)
+        live, places = len(step.scheduler.live_attempts), step.scheduler.config.max_concurrent
+        self._sample_pool(live, places, now)
+        self.open_runs = len(step.scheduler.runs)
 
     def close(self, until: datetime) -> None:
         """End the account: live attempts and waits are counted up to `until`."""
@@ -214,9 +214,9 @@ class ForecastBuilder:
         seconds = (until - since).total_seconds()
         self._busy_s[job] = self._busy_s.get(job, 0.0) + seconds
 
-    def _sample_pool(self, living: int, places: int, now: datetime) -> None:
-        self.most_living = max(self.most_living, living)
-        if living >= places:
+    def _sample_pool(self, live: int, places: int, now: datetime) -> None:
+        self.most_living = max(self.most_living, live)
+        if live >= places:
             self._full_since = self._full_since or now
         elif self._full_since is not None:
             self.full_s += (now - self._full_since).total_seconds()

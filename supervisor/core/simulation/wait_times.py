@@ -57,7 +57,7 @@ class WaitRecorder:
 
     def observe(self, step: Step) -> None:
         """Record the waits that ended, changed or began in a turn."""
-        now, world = step.event.at.wall, step.world
+        now, scheduler = step.event.at.wall, step.scheduler
         changed = [
             action.row
             for action in step.actions
@@ -66,17 +66,17 @@ class WaitRecorder:
         for run in changed:
             if run.state is not State.PENDING:
                 self._end(run.id, now)
-        if not world.queue:
+        if not scheduler.queue:
             return
         is_minute = isinstance(step.event, TimePassed)
-        if is_minute or len(world.queue) <= FEW:
-            numbers = [number for _, _, number in world.queue]
+        if is_minute or len(scheduler.queue) <= FEW:
+            numbers = [number for _, _, number in scheduler.queue]
         else:
             numbers = [run.id for run in changed]
         for number in numbers:
-            run_now = world.runs.get(number)
+            run_now = scheduler.runs.get(number)
             if run_now is not None and run_now.state is State.PENDING:
-                self._wait(run_now, waits_for(world, run_now), now)
+                self._wait(run_now, waits_for(scheduler, run_now), now)
 
     def close(self, now: datetime) -> None:
         """End the waits that are still in progress."""
@@ -111,21 +111,21 @@ class WaitRecorder:
         self.waits[job, share.waited_for] = found
 
 
-def waits_for(world: SchedulerState, run: Run) -> str:
+def waits_for(scheduler: SchedulerState, run: Run) -> str:
     """Return what a pending run waits for, by name, so that equal waits have equal texts."""
-    job = world.definition(run.job)
+    job = scheduler.definition(run.job)
     if job is None:
         return "a job that is gone"
     for name in jobs_depended_on(run, job):
         found = evaluate(
-            name, run.due, world.recent_runs.get(name, ()), world.last_success.get(name)
+            name, run.due, scheduler.recent_runs.get(name, ()), scheduler.last_success.get(name)
         )
         if isinstance(found, Waiting):
             return f"{name} (dependency)"
-    if any(other != run.id for other in world.by_job.get(run.job, ())):
+    if any(other != run.id for other in scheduler.by_job.get(run.job, ())):
         return "an earlier run of its own"
     for group in (job.exclusive, run.batch):
-        holder = world.groups.get(group) if group else None
+        holder = scheduler.groups.get(group) if group else None
         if holder is not None:
-            return f"{world.living[holder].job.name} (group {group})"
-    return f"one of {world.config.max_concurrent} places in the pool"
+            return f"{scheduler.live_attempts[holder].job.name} (group {group})"
+    return f"one of {scheduler.config.max_concurrent} places in the pool"

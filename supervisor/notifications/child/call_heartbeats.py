@@ -30,13 +30,13 @@ MOST_BYTES = 64 * 1024
 
 def run(params: dict[str, Any], report: Report) -> None:
     """Serve `pipe` until nothing has come for IDLE_S."""
-    heart = HeartbeatCaller(report)
+    caller = HeartbeatCaller(report)
     pipe = os.open(params["pipe"], os.O_RDONLY | os.O_NONBLOCK)
     rest = b""
     with ThreadPoolExecutor(THREADS) as threads:
-        while not report.cancelled and heart.expected < MOST_BEATS:
+        while not report.cancelled and caller.expected < MOST_BEATS:
             ready, _, _ = select.select([pipe], [], [], IDLE_S)
-            if not ready and heart.is_idle:
+            if not ready and caller.is_idle:
                 break
             if not ready:
                 continue
@@ -45,8 +45,8 @@ def run(params: dict[str, Any], report: Report) -> None:
                 break
             *lines, rest = (rest + read).split(b"\n")
             for line in lines:
-                heart.expect()
-                threads.submit(heart.call_next, json.loads(line))
+                caller.expect()
+                threads.submit(caller.call_next, json.loads(line))
     signal.alarm(0)
 
 

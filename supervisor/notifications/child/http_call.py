@@ -89,10 +89,12 @@ def _meaning(response: requests.Response, host: str) -> CallResult:
         return CallResult(False, f"{cause}: it has moved", refused=True)
     quoted = _quoted(response)
     cause += f": {quoted}" if quoted else f" {response.reason or ''}".rstrip()
-    wish = retry_after_s(response.headers.get("Retry-After", ""), datetime.now(UTC))
+    retry_after = retry_after_s(response.headers.get("Retry-After", ""), datetime.now(UTC))
     if status in (408, 425, 429) or status >= 500:
-        return CallResult(False, cause, wish)
-    return CallResult(False, cause, wish, refused=True, is_bad_request=status in (400, 413, 422))
+        return CallResult(False, cause, retry_after)
+    return CallResult(
+        False, cause, retry_after, refused=True, is_bad_request=status in (400, 413, 422)
+    )
 
 
 def _quoted(response: requests.Response) -> str:
