@@ -142,8 +142,8 @@ def ask_all(service: Living) -> None:
         service.ask(f"/v1/jobs/{name}/run", "POST")
     until = time.monotonic() + ROUND_S
     while time.monotonic() < until:
-        told = json.loads(service.ask(OURS.status))
-        if not told["runs"] and not told["pool"]["running"]:
+        answer = json.loads(service.ask(OURS.status))
+        if not answer["runs"] and not answer["pool"]["running"]:
             return
         time.sleep(LOOK_S)
     raise RuntimeError(f"{JOBS} runs took longer than {ROUND_S:.0f} s")

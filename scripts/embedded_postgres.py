@@ -269,8 +269,8 @@ def _of_pg_config() -> list[Path]:
     command = shutil.which("pg_config")
     if command is None:
         return []
-    told = subprocess.run([command, "--bindir"], capture_output=True, text=True, timeout=10)
-    return [Path(told.stdout.strip())] if told.returncode == 0 and told.stdout.strip() else []
+    done = subprocess.run([command, "--bindir"], capture_output=True, text=True, timeout=10)
+    return [Path(done.stdout.strip())] if done.returncode == 0 and done.stdout.strip() else []
 
 
 def _newest(folder: Path, pattern: str) -> list[Path]:

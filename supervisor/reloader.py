@@ -148,13 +148,13 @@ class Reloader:
         # All paths are absolute, and the working folder may have been deleted.
         return self._reading.begin(at, argv=tuple(argv), cwd="/")
 
-    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Return what the end of a child means for the core: a new text, or a refusal."""
-        heard = list(heard)
-        for message in self._looking.said(heard):
+        events = list(events)
+        for message in self._looking.said(events):
             if isinstance(message, protocol.Done):
                 self._found = str(message.result.get("found", ""))
-        looked, read = self._looking.end(heard), self._reading.end(heard)
+        looked, read = self._looking.end(events), self._reading.end(events)
         happened = [] if read is None else [self._outcome(read, at)]
         return happened if looked is None else [*happened, *self._looked(looked, at)]
 

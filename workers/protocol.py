@@ -117,21 +117,21 @@ class Lines:
 
     def feed(self, piece: bytes) -> list[Message | Garbage]:
         """Return the messages that `piece` completes; a line that is too long is one Garbage."""
-        heard: list[Message | Garbage] = []
+        messages: list[Message | Garbage] = []
         *whole, rest = piece.split(b"\n")
         for line in whole:
             if self._dropping:
                 self._dropping = False
             else:
-                heard.append(decode(bytes(self._rest) + line))
+                messages.append(decode(bytes(self._rest) + line))
             self._rest.clear()
         if not self._dropping:
             self._rest += rest
         if len(self._rest) > MAX_LINE_BYTES:
             self._rest.clear()
             self._dropping = True
-            heard.append(Garbage(f"a line of more than {MAX_LINE_BYTES} bytes"))
-        return heard
+            messages.append(Garbage(f"a line of more than {MAX_LINE_BYTES} bytes"))
+        return messages
 
     def end(self) -> Garbage | None:
         """Return Garbage if the stream ended inside a line, else None."""

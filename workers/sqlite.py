@@ -224,12 +224,12 @@ def error_of(path: Path, error: sqlite3.Error) -> DatabaseError:
 
 def _refused(face: DatabaseInfo, error: sqlite3.Error) -> DatabaseError:
     """Return the error for a database that could not be opened."""
-    told, folder = error_of(face.path, error), _folder(face.path)
+    failure, folder = error_of(face.path, error), _folder(face.path)
     if kind_of(error) == "SQLITE_ERROR":  # an error in its own schema, which SQLite cannot parse
-        return DatabaseError(face.path, told.reason, permanent=True)
+        return DatabaseError(face.path, failure.reason, permanent=True)
     lacks_files = kind_of(error) in ("SQLITE_CANTOPEN", "SQLITE_READONLY")
     if not (face.wal and lacks_files) or os.access(folder, os.W_OK):
-        return told
+        return failure
     why = (
         "is on a read-only file system"
         if _is_read_only(folder)

@@ -106,7 +106,7 @@ def _operation(each: Endpoint, named: dict[type[Struct], Any]) -> dict[str, Any]
             "description": HTTPStatus(status).phrase,
             "content": {JSON: {"schema": named[each.error_shape(status)]}},
         }
-    told = {
+    operation = {
         "operationId": each.name,
         "summary": each.summary,
         "parameters": [_parameter(parameter) for parameter in each.parameters],
@@ -114,11 +114,11 @@ def _operation(each: Endpoint, named: dict[type[Struct], Any]) -> dict[str, Any]
     }
     if each.body is not None:
         required = any(field.required for field in msgspec.structs.fields(each.body))
-        told["requestBody"] = {
+        operation["requestBody"] = {
             "required": required,
             "content": {JSON: {"schema": named[each.body]}},
         }
-    return told
+    return operation
 
 
 def _parameter(parameter: Parameter[Any]) -> dict[str, Any]:

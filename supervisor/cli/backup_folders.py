@@ -39,8 +39,8 @@ def folders(directory: Path | None) -> list[Path]:
     if not makers:
         hint = "--directory names a folder"
         raise CliError(ExitCode.USAGE, f"no job of jobs.yaml has the worker {_MAKER}", hint)
-    told = [(job.cwd, msgspec.json.decode(job.params_json)["directory"]) for job in makers]
-    return list(dict.fromkeys(Path(os.path.join(cwd, folder)) for cwd, folder in told))
+    configured = [(job.cwd, msgspec.json.decode(job.params_json)["directory"]) for job in makers]
+    return list(dict.fromkeys(Path(os.path.join(cwd, folder)) for cwd, folder in configured))
 
 
 def copies(directory: Path | None) -> tuple[list[Backup], list[str]]:

@@ -113,12 +113,19 @@ def _outlook(job: Job, now: datetime, utc: bool) -> Outlook:
         coming = schedule.calendar(job.cron, job.timezone).slots_after(now)
         slots = [slot.astimezone(zone) for slot in islice(coming, NEXT_SLOTS)]
     words = tuple(schedule.explain(each) for each in job.cron)
-    told = tuple(dst.describe(job, now)) if job.enabled else ()
+    clock_changes = tuple(dst.describe(job, now)) if job.enabled else ()
     notes = [said for each in job.cron for said in schedule.uneven_steps(each)]
     misleading = zone_hints.warning(job.timezone)
     notes += [misleading] if misleading and job.cron else []
     return Outlook(
-        job.name, job.enabled, job.cron, words, job.timezone, tuple(slots), told, tuple(notes)
+        job.name,
+        job.enabled,
+        job.cron,
+        words,
+        job.timezone,
+        tuple(slots),
+        clock_changes,
+        tuple(notes),
     )
 
 

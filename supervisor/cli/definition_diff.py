@@ -68,9 +68,9 @@ def read_in_force(client: Client, config: Config) -> Config | None:
     None if no supervisor answers, or one of another version.
     """
     try:
-        told = answers.read(client.get("v1", "jobs"), InForce).jobs
+        in_force = answers.read(client.get("v1", "jobs"), InForce).jobs
         status = answers.read(client.get("v1", "status"), answers.Status)
-        jobs = tuple(definitions.job_from(each, place) for place, each in enumerate(told))
+        jobs = tuple(definitions.job_from(each, place) for place, each in enumerate(in_force))
     except (CliError, msgspec.ValidationError):
         return None
     metrics = status.metrics.address if status.metrics else None

@@ -136,8 +136,8 @@ def _say_more(rows: int) -> None:
         echo(f"and {rows - MOST_ROWS} more (--json)")
 
 
-def _change(one: Difference, told: Callable[[Count], str]) -> str:
+def _change(one: Difference, render: Callable[[Count], str]) -> str:
     """Return `7`, `7 -> 14` or `- -> 7`."""
-    before = "-" if one.before is None else told(one.before)
-    after = "-" if one.after is None else told(one.after)
+    before = "-" if one.before is None else render(one.before)
+    after = "-" if one.after is None else render(one.after)
     return before if before == after else f"{before} -> {after}"

@@ -49,9 +49,9 @@ _STYLES = {
     "warning": "yellow",
     "disabled": "dim",
     "paused": "yellow",
-    "well": "green",
-    "note": "yellow",
-    "mend": "red",
+    "ok": "green",
+    "info": "cyan",
+    "error": "red",
 }
 MOST_RESULTS = 6
 # Columns per result on a terminal, and columns that the other cells need.

@@ -88,20 +88,20 @@ def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:
     return msgspec.convert(_masked(msgspec.to_builtins(shown), mask), Definition)
 
 
-def job_from(told: Definition, place: int) -> Job:
+def job_from(shown: Definition, place: int) -> Job:
     """Return the job that a definition describes; masked texts stay masked.
 
     Raises:
         msgspec.ValidationError: another version with other values wrote the definition.
     """
-    fields: dict[str, Any] = msgspec.to_builtins(told)
+    fields: dict[str, Any] = msgspec.to_builtins(shown)
     fields |= {f"{key.removesuffix('_seconds')}_s": fields[key] for key in fields if "_sec" in key}
     fields |= {
         "place": place,
-        "shell": told.command if isinstance(told.command, str) else None,
-        "argv": None if isinstance(told.command, str) else told.command,
-        "params_json": msgspec.json.encode(told.with_).decode(),
-        "env": tuple(told.env.items()),
+        "shell": shown.command if isinstance(shown.command, str) else None,
+        "argv": None if isinstance(shown.command, str) else shown.command,
+        "params_json": msgspec.json.encode(shown.with_).decode(),
+        "env": tuple(shown.env.items()),
     }
     return msgspec.convert(fields, Job)
 

@@ -82,8 +82,8 @@ def check_workers(
     for place, asked in _by_environment(uses).items():
         rest = asked
         while rest:
-            heard = _ask(place, rest, environ, deadline)
-            found, answered = _problems(heard, rest, limit_s)
+            replies = _ask(place, rest, environ, deadline)
+            found, answered = _problems(replies, rest, limit_s)
             problems += found
             rest = rest[answered:]
     return tuple(problems[:MOST_PROBLEMS])
@@ -171,13 +171,13 @@ def _wait(child: "subprocess.Popen[bytes]", deadline: float) -> bool:
 
 
 def _problems(
-    heard: ChildAnswers, uses: Sequence[WorkerReference], limit_s: float
+    replies: ChildAnswers, uses: Sequence[WorkerReference], limit_s: float
 ) -> tuple[list[Problem], int]:
     """Return the problems in the answers, and the number of jobs that are finished."""
     problems: list[Problem] = []
     current: WorkerReference | None = None
     begun = 0
-    for answer in heard.answers:
+    for answer in replies.answers:
         if answer.end:
             return problems, len(uses)
         if answer.begin is not None and 0 <= answer.begin < len(uses):
@@ -185,14 +185,16 @@ def _problems(
         elif current is not None:
             problems.append(current.problem(answer.key, answer.text, answer.hint))
     if current is None:
-        why = heard.error or heard.ended if heard.in_time else f"no answer within {limit_s:g}s"
+        why = (
+            replies.error or replies.ended if replies.in_time else f"no answer within {limit_s:g}s"
+        )
         problems += [_interpreter(use, why) for use in uses]
         return problems, len(uses)
-    if not heard.in_time:
+    if not replies.in_time:
         text = f"import {current.worker}: not done within {limit_s:g}s"
         problems.append(current.problem("worker", text))
         return problems, len(uses)
-    text = f"import {current.worker}: ended its process ({heard.ended})"
+    text = f"import {current.worker}: ended its process ({replies.ended})"
     problems.append(current.problem("worker", text))
     return problems, begun
 

@@ -29,7 +29,7 @@ class InternalJobOwner(Protocol):
     def next_launch(self, at: ev.At) -> effects.Launch | None:
         """Return the launch that is due now, if any."""
 
-    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Return the core events that follow from messages and the end of its processes."""
 
 
@@ -51,17 +51,17 @@ class InternalJob:
         )
         return effects.Launch(run, job)
 
-    def said(self, heard: Iterable[ev.Event]) -> list[protocol.Message | protocol.Garbage]:
+    def said(self, events: Iterable[ev.Event]) -> list[protocol.Message | protocol.Garbage]:
         """Return the messages of its process."""
         return [
             event.message
-            for event in heard
+            for event in events
             if isinstance(event, ev.MessageReceived) and self._is_mine(event)
         ]
 
-    def end(self, heard: Iterable[ev.Event]) -> End | None:
+    def end(self, events: Iterable[ev.Event]) -> End | None:
         """Return the event that ended its process, if any."""
-        for event in heard:
+        for event in events:
             if isinstance(event, End) and self._is_mine(event):
                 self.is_out = False
                 return event

@@ -50,14 +50,14 @@ class KeeperHandle:
         self.exited = False  # whether the attempt's own process has ended
         self.is_lost = False
 
-    def hand_over(self, order: bytes, speaks: bool) -> None:
-        """Send the keeper an order; if `speaks`, also the write end of a pipe for its worker.
+    def hand_over(self, order: bytes, sends_messages: bool) -> None:
+        """Send the keeper an order, and for a worker also the write end of its message pipe.
 
         Raises:
             PacketTooLargeError: the keeper has not received the order.
             OSError: the keeper is gone, or no descriptors are left.
         """
-        if not speaks:
+        if not sends_messages:
             ipc.send(self.control, order)
             return
         mine, theirs = os.pipe2(os.O_CLOEXEC)

@@ -6,10 +6,10 @@ from supervisor.core import events
 
 
 def message_event(
-    heard: list[ReceivedMessages], key: Key, at: events.At
+    messages: list[ReceivedMessages], key: Key, at: events.At
 ) -> list[events.AttemptEvent]:
     """Return an event for each message of a worker."""
-    return [events.MessageReceived(at, *key, message) for message in heard]
+    return [events.MessageReceived(at, *key, message) for message in messages]
 
 
 def tree_empty_event(packet: KeeperPacket, key: Key, at: events.At) -> events.TreeEmpty:

@@ -86,9 +86,9 @@ class KeeperPool:
         """Start an attempt; return no events, or the reason why it could not be tried."""
         key = (launch.run.id, launch.run.attempt)
         self._look_at = self._look_at or at.mono + LOOK_S
-        speaks = launch.job.worker is not None
+        sends_messages = launch.job.worker is not None
         try:
-            self._hand_over(key, launch_spec.launch_order(launch, self._variables), speaks)
+            self._hand_over(key, launch_spec.launch_order(launch, self._variables), sends_messages)
         except ipc.PacketTooLargeError as error:
             return [events.LaunchFailed(at, *key, f"the definition is too large: {error}")]
         except ConnectionError:  # the fork server is dead, but its end of file not yet read
@@ -168,7 +168,7 @@ class KeeperPool:
         self._callbacks.add(place.control.fileno(), lambda at: self._on_keeper_packet(place, at))
         return place
 
-    def _hand_over(self, key: Key, order: bytes, speaks: bool) -> None:
+    def _hand_over(self, key: Key, order: bytes, sends_messages: bool) -> None:
         """Send an order to the first keeper that is not dead."""
         while True:
             if self._fork_server is None:
@@ -176,7 +176,7 @@ class KeeperPool:
             is_new = not self._free
             place = self._new_keeper() if is_new else self._free.pop()
             try:
-                place.hand_over(order, speaks)
+                place.hand_over(order, sends_messages)
             except ConnectionError:
                 self._drop(place)
                 if is_new:
@@ -273,15 +273,15 @@ class KeeperPool:
     def _on_worker_message(self, place: KeeperHandle, at: events.At) -> Happened:
         if place.mail is None or place.key is None:
             return []
-        heard, more = place.mail.read()
+        messages, more = place.mail.read()
         if not more:
             self._close_pipe(place)
-        return keeper_events.message_event(heard, place.key, at)
+        return keeper_events.message_event(messages, place.key, at)
 
     def _drain_messages(self, place: KeeperHandle, key: Key, at: events.At) -> Happened:
-        heard = place.shrink()
+        messages = place.shrink()
         self._close_pipe(place)
-        return keeper_events.message_event(heard, key, at)
+        return keeper_events.message_event(messages, key, at)
 
     def _close_pipe(self, place: KeeperHandle) -> None:
         if place.mail is not None:

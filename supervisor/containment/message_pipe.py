@@ -21,22 +21,22 @@ class MessagePipe:
 
     def read(self) -> tuple[list[ReceivedMessages], bool]:
         """Return the messages of one turn; False: no more will follow, or may be read."""
-        heard, count = self._turn()
+        messages, count = self._turn()
         if self._bytes > FLOOD_BYTES or count == 0:
             half = self._lines.end() if count == 0 else None
-            return _newest_progress([*heard, half] if half else heard), False
-        return _newest_progress(heard), True
+            return _newest_progress([*messages, half] if half else messages), False
+        return _newest_progress(messages), True
 
     def rest(self) -> list[ReceivedMessages]:
         """Return the messages left in the pipe of a worker that has ended."""
-        heard: list[ReceivedMessages] = []
+        messages: list[ReceivedMessages] = []
         for _ in range(LAST_BYTES // TURN_BYTES):
             now, count = self._turn()
-            heard += now
+            messages += now
             if not count or self._bytes > FLOOD_BYTES:
                 break
         half = self._lines.end()
-        return _newest_progress([*heard, half] if half else heard)
+        return _newest_progress([*messages, half] if half else messages)
 
     def _turn(self) -> tuple[list[ReceivedMessages], int | None]:
         """Return (messages, bytes read); None bytes: nothing has arrived."""
@@ -51,12 +51,12 @@ class MessagePipe:
         return list(self._lines.feed(piece)), len(piece)
 
 
-def _newest_progress(heard: list[ReceivedMessages]) -> list[ReceivedMessages]:
+def _newest_progress(messages: list[ReceivedMessages]) -> list[ReceivedMessages]:
     """Return the messages in order, with only the last of several progress reports."""
     newest = None
-    for message in heard:
+    for message in messages:
         if isinstance(message, protocol.Progress):
             newest = message
     if newest is None:
-        return heard
-    return [m for m in heard if m is newest or not isinstance(m, protocol.Progress)]
+        return messages
+    return [m for m in messages if m is newest or not isinstance(m, protocol.Progress)]

@@ -110,10 +110,10 @@ def _start(order: Order, write_end: int, message_fd: int | None) -> int:
 
 def _environment(order: Order) -> dict[str, str]:
     """Return the whole environment of the process; PWD names the folder without `..`."""
-    told = dict(order["env"])
-    if told.get("PWD") == order["cwd"] and "/../" in f"{order['cwd']}/":
-        told["PWD"] = os.getcwd()
-    return told if order["bare"] else {**_INHERITED, **told}
+    variables = dict(order["env"])
+    if variables.get("PWD") == order["cwd"] and "/../" in f"{order['cwd']}/":
+        variables["PWD"] = os.getcwd()
+    return variables if order["bare"] else {**_INHERITED, **variables}
 
 
 # --- programs ---------------------------------------------------------------------

@@ -56,7 +56,7 @@ def on_message(turn: Turn, event: MessageReceived, live: LiveAttempt) -> None:
     `Done`, `Failed` and the first `Garbage` are kept for the verdict; progress, metrics
     and log lines are published.
     """
-    heard = live.reported
+    reported = live.reported
     run = turn.scheduler.runs.get(event.run)
     match event.message:
         case protocol.Progress(done, total, unit) if run is not None:
@@ -70,11 +70,11 @@ def on_message(turn: Turn, event: MessageReceived, live: LiveAttempt) -> None:
         case protocol.Log(level, text):
             turn.note(text, level, run=run)
         case protocol.Done() as done_:
-            turn.set_live(replace(live, reported=replace(heard, done=done_)))
+            turn.set_live(replace(live, reported=replace(reported, done=done_)))
         case protocol.Failed() as failed:
-            turn.set_live(replace(live, reported=replace(heard, failed=failed)))
-        case protocol.Garbage() as garbage if heard.garbage is None:
-            turn.set_live(replace(live, reported=replace(heard, garbage=garbage)))
+            turn.set_live(replace(live, reported=replace(reported, failed=failed)))
+        case protocol.Garbage() as garbage if reported.garbage is None:
+            turn.set_live(replace(live, reported=replace(reported, garbage=garbage)))
         case _:
             pass
 

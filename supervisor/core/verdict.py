@@ -75,7 +75,7 @@ def cancelled(reason: Reason, cause: str) -> Verdict:
 
 
 def from_wait_status(
-    job: Job, wait_status: int, heard: WorkerMessages, cpu_s: float = 0.0
+    job: Job, wait_status: int, reported: WorkerMessages, cpu_s: float = 0.0
 ) -> Verdict:
     """Return the verdict that follows from a process's own end.
 
@@ -84,7 +84,7 @@ def from_wait_status(
     if os.WIFSIGNALED(wait_status):
         return _killed(job, os.WTERMSIG(wait_status), cpu_s)
     status = os.waitstatus_to_exitcode(wait_status)
-    return _command(job, status) if job.worker is None else _worker(status, heard)
+    return _command(job, status) if job.worker is None else _worker(status, reported)
 
 
 def _command(job: Job, status: int) -> Verdict:
@@ -93,21 +93,21 @@ def _command(job: Job, status: int) -> Verdict:
     return Verdict(State.FAILED, Reason.EXIT, f"exit status {status}{_hint(job, status)}", status)
 
 
-def _worker(status: int, heard: WorkerMessages) -> Verdict:
-    if heard.failed is not None:
-        reason = Reason.PERMANENT if heard.failed.permanent else Reason.ERROR
-        return Verdict(State.FAILED, reason, heard.failed.error, status)
-    if heard.garbage is not None:
+def _worker(status: int, reported: WorkerMessages) -> Verdict:
+    if reported.failed is not None:
+        reason = Reason.PERMANENT if reported.failed.permanent else Reason.ERROR
+        return Verdict(State.FAILED, reason, reported.failed.error, status)
+    if reported.garbage is not None:
         return Verdict(
-            State.FAILED, Reason.PROTOCOL, f"the worker sent {heard.garbage.why}", status
+            State.FAILED, Reason.PROTOCOL, f"the worker sent {reported.garbage.why}", status
         )
-    if heard.done is None:
+    if reported.done is None:
         said = f"the worker ended with exit status {status} without a word"
         return Verdict(State.FAILED, Reason.PROTOCOL, said, status)
     if status != 0:
         said = f"exit status {status} after the worker had said done"
         return Verdict(State.FAILED, Reason.EXIT, said, status)
-    warnings = heard.done.result.get("warnings")
+    warnings = reported.done.result.get("warnings")
     # `True` is an int in Python, but not a count.
     counted = warnings if isinstance(warnings, int) and warnings is not True else 0
     cause = f"{counted} warning{'' if counted == 1 else 's'}" if counted else ""

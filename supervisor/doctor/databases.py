@@ -14,7 +14,7 @@ from pathlib import Path
 from supervisor.core import schedule
 from supervisor.core.model import Job
 from supervisor.doctor.context import DoctorContext, parameters, path_in
-from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.doctor.finding import Finding, error, info, ok
 from workers import sqlite
 from workers.backup import filenames, listing
 from workers.backup.errors import BackupError
@@ -75,13 +75,13 @@ def judge_sources(found: Iterable[Source]) -> Iterator[Finding]:
             yield ok(f"{source.path}, of {jobs}")
         elif not source.exists and source.made_by:
             run = f"nightshift run {source.made_by} --wait"
-            yield info(f"{source.path} is not there yet; {source.made_by} makes it", "", run)
+            yield info(f"{source.path} is not there yet; {source.made_by} makes it", run)
         elif not source.exists:
             where = f"its true path, in the `with` of {jobs}"
-            yield problem(f"{source.path} does not exist", "a SQLite database", where)
+            yield error(f"{source.path} does not exist", "a SQLite database", where)
         else:
             remedy = f"as the sentence says; who may what: ls -l {shlex.quote(str(source.path))}"
-            yield problem(f"{source.path} {source.error}", f"what {jobs} can open", remedy)
+            yield error(f"{source.path} {source.error}", f"what {jobs} can open", remedy)
     if not found:
         yield ok("no job of ours opens one")
 
@@ -101,12 +101,12 @@ def judge_copies(found: Iterable[Copies]) -> Iterator[Finding]:
         run = f"nightshift run {each.job} --wait"
         expected = f"one of the last {format_duration(each.expected_s)}"
         if each.age_s is None and each.is_new:
-            yield info(f"{each.job}: no verified copy yet", expected, run)
+            yield info(f"{each.job}: no verified copy yet", run)
         elif each.age_s is None:
-            yield problem(f"{each.job}: no verified copy: {each.why}", expected, run)
+            yield error(f"{each.job}: no verified copy: {each.why}", expected, run)
         elif each.age_s > each.expected_s:
             age = format_duration(round(each.age_s))
-            yield problem(f"{each.job}: the newest verified copy is {age} old", expected, run)
+            yield error(f"{each.job}: the newest verified copy is {age} old", expected, run)
         else:
             age = format_duration(round(each.age_s))
             yield ok(f"{each.job}: the newest verified copy is {age} old")

@@ -13,7 +13,7 @@ import msgspec
 
 from supervisor.core.model import Run
 from supervisor.doctor.context import DoctorContext, path_in
-from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.doctor.finding import Finding, error, ok, warning
 from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_size
 
@@ -86,9 +86,9 @@ def judge_user(found: User) -> Iterator[Finding]:
         yield ok(_name(found.uid))
         return
     again = f"sudo -u {shlex.quote(_sudo_name(found.owner or 0))} nightshift doctor"
-    yield info(
+    yield warning(
         f"{_name(found.uid)}, and the state folder belongs to {_name(found.owner or 0)}",
-        "the user of the service: these findings are of somebody else",
+        "the user of the service: these findings are of another user",
         again,
     )
 
@@ -120,19 +120,17 @@ def judge_places(places: Iterable[Place]) -> Iterator[Finding]:
     for place in places:
         named = shlex.quote(str(place.path))
         if not place.exists and not place.made_by_us:
-            yield problem(
-                f"{place.path} is not there", "a folder", f"mkdir -p {named}, or mount it"
-            )
+            yield error(f"{place.path} is not there", "a folder", f"mkdir -p {named}, or mount it")
         elif place.read_only:
             remedy = f"mount it writable (mount -o remount,rw, a volume without :ro): {named}"
-            yield problem(f"{place.path} is on a read-only file system", "a writable one", remedy)
+            yield error(f"{place.path} is on a read-only file system", "a writable one", remedy)
         elif not place.writable:
             who = _name(os.geteuid())
             what = place.path if place.exists else place.path.parent
             remedy = (
                 f"chown -R {os.geteuid()} {shlex.quote(str(what))}, if it is the service's user"
             )
-            yield problem(f"{who} may not write {what}", "leave to write", remedy)
+            yield error(f"{who} may not write {what}", "leave to write", remedy)
         else:
             fine.append(str(place.path))
     if fine:
@@ -168,14 +166,14 @@ def judge_disks(volumes: Iterable[Volume]) -> Iterator[Finding]:
         free = f"{format_size(volume.free_bytes)} free at {volume.folder}"
         total = volume.free_bytes + volume.used_bytes
         if total and volume.free_bytes / total < LEAST_RATIO:
-            yield problem(free, f"{LEAST_RATIO:.0%} of {format_size(total)}", _room(volume.folder))
+            yield error(free, f"{LEAST_RATIO:.0%} of {format_size(total)}", _room(volume.folder))
         elif volume.days is None or volume.written_a_day is None:
             yield ok(f"{free}; no growth seen yet")
         else:
             rate = f"{format_size(volume.written_a_day)} a day are written"
             value = f"{free}: {volume.days:.0f} days ({rate}, if nothing were removed)"
             if volume.days < LEAST_DAYS:
-                yield problem(value, f"{LEAST_DAYS:.0f} days", _room(volume.folder))
+                yield error(value, f"{LEAST_DAYS:.0f} days", _room(volume.folder))
             else:
                 yield ok(value)
 
@@ -195,7 +193,7 @@ def judge_mount(found: Mount) -> Iterator[Finding]:
         yield ok("not mounted, since it is not there")
     elif found.is_mount_point:
         folder = found.file.absolute().parent
-        yield problem(
+        yield error(
             f"{found.file} is mounted as a single file: an edit that renames is never seen",
             "its folder mounted",
             f"-v ./{folder.name}:{folder}:ro in place of the file, then the container anew",

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from supervisor.doctor.context import DoctorContext, in_container
-from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.doctor.finding import Finding, error, ok, warning
 from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_duration
 
@@ -77,7 +77,7 @@ def judge_kernel(release: str) -> Iterator[Finding]:
         yield ok(f"Linux {release}")
     else:
         oldest = ".".join(map(str, OLDEST_KERNEL))
-        yield problem(f"Linux {release}", f"{oldest} or newer (pidfds)", "boot a newer kernel")
+        yield error(f"Linux {release}", f"{oldest} or newer (pidfds)", "boot a newer kernel")
 
 
 def python(_context: DoctorContext) -> Python:
@@ -92,7 +92,7 @@ def judge_python(found: Python) -> Iterator[Finding]:
         yield ok(value)
     else:
         oldest = ".".join(map(str, OLDEST_PYTHON))
-        yield problem(value, f"{oldest} or newer", "install into an environment of a newer Python")
+        yield error(value, f"{oldest} or newer", "install into an environment of a newer Python")
 
 
 def descriptors(context: DoctorContext) -> Descriptors:
@@ -116,7 +116,7 @@ def judge_descriptors(found: Descriptors) -> Iterator[Finding]:
     if found.hard < 0 or found.hard >= needed:
         yield ok("no limit" if found.hard < 0 else f"up to {found.hard}")
     else:
-        yield problem(
+        yield error(
             f"up to {found.hard}",
             f"{needed} for max_concurrent: {found.places}",
             "LimitNOFILE=65536 in the unit, ulimits: {nofile: 65536} in compose",
@@ -137,21 +137,21 @@ def judge_clock(found: Clock) -> Iterator[Finding]:
     if found.ledger_ahead_s is not None and found.ledger_ahead_s > LEDGER_AHEAD_S:
         is_well = False
         behind = format_duration(found.ledger_ahead_s)
-        yield problem(
+        yield error(
             f"stands {behind} before the ledger's newest entry",
             "a clock that never goes back",
             "timedatectl set-ntp true; then nightshift history says what was judged meanwhile",
         )
     if found.file_skew_s is not None and abs(found.file_skew_s) > FILE_SKEW_S:
         is_well = False
-        yield problem(
+        yield error(
             f"the file system of the state folder differs by {found.file_skew_s:+.0f} s",
             f"at most {FILE_SKEW_S:.0f} s",
             "set the clock of its server (chronyc makestep), or of this machine",
         )
     if abs(found.jump_s) > JUMP_S:
         is_well = False
-        yield info(f"moved by {found.jump_s:+.1f} s within a moment", "a clock that is slewed")
+        yield warning(f"moved by {found.jump_s:+.1f} s within a moment", "a clock that is slewed")
     if is_well:
         yield ok(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, agrees with ledger and files")
 
@@ -166,7 +166,7 @@ def judge_root(found: Root) -> Iterator[Finding]:
     if found.read_only or not found.in_container:
         yield ok("read-only" if found.read_only else "not in a container")
     else:
-        yield info("writable, in a container", "read-only", "read_only: true in compose")
+        yield warning("writable, in a container", "read-only", "read_only: true in compose")
 
 
 def _wall_beside_monotonic_s() -> float:

@@ -19,7 +19,7 @@ import msgspec
 from supervisor.containment import instance_mark, process_tree
 from supervisor.core.model import replace
 from supervisor.doctor.context import DoctorContext
-from supervisor.doctor.finding import Check, Finding, problem
+from supervisor.doctor.finding import Check, Finding, error
 
 LIMIT_S = 10.0
 SWEEP_S = 1.0
@@ -104,7 +104,7 @@ def _heard(each: RunningCheck, deadline: float, limit_s: float) -> list[Finding]
 
 def _unmeasured(why: str) -> Finding:
     hint = "look at what it names: a dead mount, a file that may not be read"
-    return problem(f"cannot be measured: {why}", "an answer", hint)
+    return error(f"cannot be measured: {why}", "an answer", hint)
 
 
 def _end(each: RunningCheck) -> None:

@@ -17,7 +17,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from supervisor.core.model import Job
 from supervisor.doctor.context import DoctorContext
-from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.doctor.finding import Finding, error, info, ok, warning
 
 CONNECT_S = 4
 _LONGEST_LINE = 200
@@ -85,14 +85,14 @@ def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
         jobs = ", ".join(server.jobs)
         if server.error:
             remedy = f"nightshift show {server.jobs[0]} --env, then psql with its PG* settings"
-            yield problem(f"{jobs}: {server.error}", "an answer", remedy)
+            yield error(f"{jobs}: {server.error}", "an answer", remedy)
         elif server.rights is None:
             yield ok(f"{jobs}: answers")
         else:
             missing = list(_grants(server.rights, server.schema))
             for grant in missing:
                 remedy = f"psql -c {shlex.quote(grant)}"
-                yield problem(f"{jobs}: {server.rights.role} lacks a right", grant, remedy)
+                yield error(f"{jobs}: {server.rights.role} lacks a right", grant, remedy)
             if not missing:
                 yield ok(f"{jobs}: answers, {server.rights.role} has the rights it needs")
     if not found:
@@ -116,14 +116,14 @@ def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
     for webhook in found:
         if webhook.error:
             remedy = f"look at DNS, firewall and proxy of this machine; then {test}"
-            yield problem(f"{webhook.host} {webhook.error}", "a connection", remedy)
+            yield error(f"{webhook.host} {webhook.error}", "a connection", remedy)
         elif webhook.via:
-            yield info(f"{webhook.host} goes through a proxy and was not tried", "", test)
+            yield info(f"{webhook.host} goes through a proxy and was not tried", test)
         else:
             yield ok(f"{webhook.host} takes connections (nothing was sent; {test} does)")
     if not found:
         remedy = "notify: {slack: URL} in jobs.yaml, then nightshift notify --test"
-        yield info("nobody is told of trouble", "a webhook", remedy)
+        yield warning("alerts are not sent anywhere", "a webhook", remedy)
 
 
 def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[str]) -> Server:

@@ -10,7 +10,7 @@ from pathlib import Path
 from supervisor.core import dst
 from supervisor.core.model import Attempt, Job, Reason
 from supervisor.doctor.context import DoctorContext
-from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.doctor.finding import Finding, error, info, ok, warning
 from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_duration
 
@@ -57,12 +57,12 @@ def zones(context: DoctorContext) -> Zones:
 def judge_zones(found: Zones) -> Iterator[Finding]:
     """Check that the zone data is recent enough to contain new rules."""
     if found.error:
-        yield info(found.error, "a zone", 'set "timezone" in jobs.yaml, or TZ')
+        yield warning(found.error, "a zone", 'set "timezone" in jobs.yaml, or TZ')
     value = f"{', '.join(found.names) or 'none in use'}; zone data {found.edition or 'is there'}"
     year = int(found.edition[:4]) if found.edition[:4].isdigit() else found.today.year
     if found.today.year - year > OLD_YEARS:
         newer = "pip install --upgrade tzdata, apt-get install --only-upgrade tzdata"
-        yield info(value, f"of {found.today.year - OLD_YEARS} or later", newer)
+        yield warning(value, f"of {found.today.year - OLD_YEARS} or later", newer)
     else:
         yield ok(value)
 
@@ -70,15 +70,15 @@ def judge_zones(found: Zones) -> Iterator[Finding]:
 def daylight(context: DoctorContext) -> list[tuple[str, str]]:
     """Return the effects of coming clock changes on jobs, as (job, sentence)."""
     now = datetime.now(UTC)
-    told = ((job.name, dst.describe(job, now, SOON_DAYS)) for job in context.jobs)
-    return [(name, said) for name, sentences in told for said in sentences]
+    changes = ((job.name, dst.describe(job, now, SOON_DAYS)) for job in context.jobs)
+    return [(name, sentence) for name, sentences in changes for sentence in sentences]
 
 
 def judge_daylight(moved: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     """Report each slot that a clock change affects."""
     moved = list(moved)
-    for job, said in moved:
-        yield info(f"{job}: {said}", "", "another hour in its cron, if that must not be")
+    for job, sentence in moved:
+        yield info(f"{job}: {sentence}", "another hour in its cron, if that must not be")
     if not moved:
         yield ok(f"no slot is moved, dropped or doubled within {SOON_DAYS} days")
 
@@ -107,7 +107,7 @@ def judge_usual(found: Iterable[Usual]) -> Iterator[Finding]:
             fine += 1
             continue
         hits = f", {job.timed_out} of {job.runs} hit it" if job.timed_out else ""
-        yield problem(
+        yield error(
             f"{job.job}: timeout {format_duration(job.timeout_s)}, "
             f"95 % take up to {format_duration(job.p95_s)}{hits}",
             f"at least {format_duration(ceil(job.p95_s / FULL))}",

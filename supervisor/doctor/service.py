@@ -11,7 +11,7 @@ from pathlib import Path
 
 from supervisor.containment import process_tree
 from supervisor.doctor.context import DoctorContext, in_container
-from supervisor.doctor.finding import Finding, info, ok, problem
+from supervisor.doctor.finding import Finding, error, info, ok, warning
 from workers.units import format_duration, parse_duration
 
 # Default timeout of docker stop; and the time that the shutdown needs after the grace.
@@ -57,11 +57,11 @@ def file(context: DoctorContext) -> DoctorContext:
 def judge_file(context: DoctorContext) -> Iterator[Finding]:
     """Check that jobs.yaml exists and has no errors."""
     if context.file is None:
-        yield problem(context.no_file, "a jobs.yaml", "nightshift init")
+        yield error(context.no_file, "a jobs.yaml", "nightshift init")
     elif context.config is None:
         mistakes = f"{context.mistakes} mistake{'s' * (context.mistakes != 1)}"
         check = f"nightshift check {shlex.quote(str(context.file))}"
-        yield problem(f"{context.file}: {mistakes}; jobs are not looked at", "none", check)
+        yield error(f"{context.file}: {mistakes}; jobs are not looked at", "none", check)
     else:
         yield ok(f"{context.file}: {len(context.jobs)} of {len(context.config.jobs)} jobs enabled")
 
@@ -74,19 +74,15 @@ def answers(context: DoctorContext) -> DoctorContext:
 def judge_answers(context: DoctorContext) -> Iterator[Finding]:
     """Check that a supervisor of this version answers, and that its alerts are delivered."""
     if context.running is None and context.is_new:
-        yield info(
-            f"no supervisor has lived at {context.state} yet",
-            "one that answers",
-            "nightshift start",
-        )
+        yield info(f"no supervisor has run at {context.state} yet", "nightshift start")
     elif context.running is None:
-        yield problem(context.silence, "a supervisor that answers", context.way_out)
+        yield error(context.silence, "a supervisor that answers", context.way_out)
     else:
         yield ok(f"answers at {context.socket}")
         yield from _of_version(context.running.version, context.version)
         if context.running.alerts_error:
             waits = f"{context.running.alerts_waiting} alerts wait: {context.running.alerts_error}"
-            yield problem(waits, "delivered alerts", "nightshift notify --test")
+            yield error(waits, "delivered alerts", "nightshift notify --test")
 
 
 def init(context: DoctorContext) -> Init:
@@ -108,14 +104,14 @@ def judge_init(found: Init) -> Iterator[Finding]:
     """Check that orphans are adopted and dead children are reaped."""
     first = "nightshift is process 1" if found.pid == 1 else f"process 1 is {found.first}"
     if not found.adopts:
-        yield problem(
+        yield error(
             "the kernel refuses PR_SET_CHILD_SUBREAPER: what a job leaves behind gets away",
             "keepers that adopt orphans",
             "allow prctl in the seccomp profile (docker's own does)",
         )
     if found.zombies > 1:
         value = f"{found.zombies} dead children of pid {found.pid} are not reaped"
-        yield problem(value, "at most one, for a moment", "nightshift stop, then start")
+        yield error(value, "at most one, for a moment", "nightshift stop, then start")
     elif found.adopts:
         yield ok(f"{first}; keepers adopt orphans; nothing dead lies about")
 
@@ -135,14 +131,14 @@ def judge_stop(found: Stop) -> Iterator[Finding]:
     grace = format_duration(found.grace_s)
     needed_s = found.grace_s + MARGIN_S
     if found.unit_s is not None and found.unit_s < needed_s:
-        yield problem(
+        yield error(
             f"{found.unit} is killed after {format_duration(found.unit_s)}, the grace is {grace}",
             f"at least {format_duration(needed_s)}",
             f"systemctl edit {found.unit}, with TimeoutStopSec={needed_s:.0f} below [Service]",
         )
     elif found.in_container and needed_s > DOCKER_STOP_S:
-        yield info(
-            f"the grace is {grace}; docker kills after {DOCKER_STOP_S:.0f}s if not told otherwise",
+        yield warning(
+            f"the grace is {grace}; docker kills after {DOCKER_STOP_S:.0f}s unless it is set",
             f"at least {format_duration(needed_s)}",
             f"stop_grace_period: {needed_s:.0f}s in compose, or NIGHTSHIFT_SHUTDOWN_GRACE=7s",
         )
@@ -154,7 +150,7 @@ def judge_stop(found: Stop) -> Iterator[Finding]:
 def _of_version(theirs: str, ours: str) -> Iterator[Finding]:
     if theirs != ours:
         restart = "nightshift stop, then start (systemctl restart nightshift)"
-        yield problem(f"it is version {theirs}, this command is {ours}", "one version", restart)
+        yield error(f"it is version {theirs}, this command is {ours}", "one version", restart)
 
 
 def zombies(pid: int) -> int:

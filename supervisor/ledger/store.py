@@ -49,8 +49,8 @@ class Store:
 
     def pop_damage(self) -> str:
         """Return, once, what happened to a damaged ledger that this one replaces."""
-        told, self._damage = self._damage, ""
-        return told
+        damage, self._damage = self._damage, ""
+        return damage
 
     def close(self) -> None:
         """Mark a clean shutdown and close."""

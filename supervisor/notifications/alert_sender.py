@@ -64,12 +64,12 @@ class PostBatch:
         params = msgspec.json.encode({"url": url, "messages": messages}).decode()
         return self._job.begin(at, worker=WORKER, params_json=params)
 
-    def outcome(self, heard: Iterable[ev.Event]) -> Outcome | None:
+    def outcome(self, events: Iterable[ev.Event]) -> Outcome | None:
         """Return the outcome once the end of the child is among the events, else None."""
-        heard = list(heard)
-        for message in self._job.said(heard):
+        events = list(events)
+        for message in self._job.said(events):
             self._hear(message)
-        end = self._job.end(heard)
+        end = self._job.end(events)
         return None if end is None else self._account(end)
 
     def _hear(self, message: protocol.Message | protocol.Garbage) -> None:
@@ -130,9 +130,9 @@ class AlertSender:
         self._on_the_way = [alert for alert, _ in going]
         return self._batch.begin(at, self._url, [message for _, message in going])
 
-    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Return the events for the outbox if the batch has ended."""
-        outcome = self._batch.outcome(heard)
+        outcome = self._batch.outcome(events)
         if outcome is None:
             return []
         happened: list[ev.Event] = []
@@ -207,9 +207,9 @@ class TrialAlertSender:
             at, self._url, [slack.test_message(readable(socket.gethostname()))]
         )
 
-    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Resolve the waiting futures; on success an empty `Delivered` retries the outbox."""
-        outcome = self._batch.outcome(heard)
+        outcome = self._batch.outcome(events)
         if outcome is None:
             return []
         waiting, self._waiting = self._waiting, []

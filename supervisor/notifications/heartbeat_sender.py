@@ -111,12 +111,12 @@ class HeartbeatSender:
         params = msgspec.json.encode({"pipe": str(self._path)}).decode()
         return self._job.begin(at, worker=WORKER, params_json=params)
 
-    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Process the child's reports; returns no events for the core."""
-        heard = list(heard)
-        for message in self._job.said(heard):
+        events = list(events)
+        for message in self._job.said(events):
             self._hear(message, at)
-        end = self._job.end(heard)
+        end = self._job.end(events)
         if end is not None:
             self._ended(end, at)
         return []

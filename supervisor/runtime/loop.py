@@ -109,15 +109,15 @@ class Loop:
         ready = self._wait()
         self._bridge.drain_wakeup()
         at = self.read_clocks()
-        heard: list[ev.Event] = []
+        events: list[ev.Event] = []
         for key, _ in ready:
             if key.data is self._processes:
-                heard += self._hear(key, at)
-        heard += self._step("signals", at, [], self._handle_signals, at)
-        heard += self._step("requests", at, [], self._take_requests, at)
-        happened = [event for event in heard if not is_internal(event)]
+                events += self._receive(key, at)
+        events += self._step("signals", at, [], self._handle_signals, at)
+        events += self._step("requests", at, [], self._take_requests, at)
+        happened = [event for event in events if not is_internal(event)]
         happened += self._step("minute", at, [], self._poll_config, at)
-        happened += self._run_internal_jobs(heard, at)
+        happened += self._run_internal_jobs(events, at)
         happened += self._step("time", at, [], self._pass_time, at)
         happened += self._errors.take()
         self._step("turn", at, None, self._turns.turn, happened)
@@ -146,11 +146,11 @@ class Loop:
         self._errors.went_well(where)
         return done
 
-    def _hear(self, key: selectors.SelectorKey, at: ev.At) -> list[ev.Event]:
+    def _receive(self, key: selectors.SelectorKey, at: ev.At) -> list[ev.Event]:
         """Read a descriptor; drop one that raises twice in a row."""
         where = f"descriptor {key.fd}"
         try:
-            heard = self._events_of(self._processes.ready(key, at))
+            events = self._events_of(self._processes.ready(key, at))
         except Exception as error:
             self._errors.caught(error, where, at)
             if not self._errors.has_failed_twice(where):
@@ -158,7 +158,7 @@ class Loop:
             self._errors.went_well(where)  # the number may be reused for another descriptor
             return self._step(where, at, [], lambda: [*self._processes.let_go(key.fd, at)])
         self._errors.went_well(where)
-        return heard
+        return events
 
     def turn(self, happened: Iterable[ev.Event]) -> None:
         """Decide about these events and perform the resulting actions."""
@@ -266,8 +266,8 @@ class Loop:
         self._reloader.poll(at)
         return self._maintenance.run(self.scheduler, at)
 
-    def _run_internal_jobs(self, heard: list[ev.Event], at: ev.At) -> list[ev.Event]:
-        theirs = [event for event in heard if is_internal(event)]
+    def _run_internal_jobs(self, events: list[ev.Event], at: ev.At) -> list[ev.Event]:
+        theirs = [event for event in events if is_internal(event)]
         happened: list[ev.Event] = []
         for owner in self._owners:
             name = type(owner).__name__

@@ -55,9 +55,9 @@ class Turns:
             self._take_in(restored)
         except Exception as error:
             # Rows that are intact but make no sense; they remain in the ledger.
-            told = self._errors.logged(error, "Restored", restored.at)
+            failure = self._errors.logged(error, "Restored", restored.at)
             self._take_in(replace(restored, memory=_without_rows(restored.memory)))
-            self.turn([told])
+            self.turn([failure])
 
     def wake_at(self, mono: float) -> float | None:
         """Return the monotonic time of the next timer; None if there is none."""
@@ -96,18 +96,18 @@ class Turns:
     def _give_up(self, event: ev.Event, error: Exception) -> list[ev.Event]:
         """Clean up after an event that could not be decided; return the events that replace it."""
         at, where = event.at, type(event).__name__
-        told = self._errors.logged(error, where, at)
+        failure = self._errors.logged(error, where, at)
         match event:
             case ev.TimePassed():  # a timer that stays in the past must not fire at once
                 self._rest_until = at.mono + REST_S
             case ev.StopAsked():  # stopping must always work
                 self._effects.is_over = True
             case ev.Requested(token=token):
-                self._effects.refuse(token, f"internal error: {told.cause}", self.scheduler)
+                self._effects.refuse(token, f"internal error: {failure.cause}", self.scheduler)
             case ev.Reloaded() | ev.ReloadRefused():
-                problem = Problem(1, 1, "", f"internal error: {told.cause}")
+                problem = Problem(1, 1, "", f"internal error: {failure.cause}")
                 self._reloader.refused((problem,), at.wall)
-        return in_its_place(event, told)
+        return in_its_place(event, failure)
 
     def _finish_reload(self, event: ev.Event, before: SchedulerState) -> list[effects.Record]:
         """Answer the requests for a reload; return their audit records."""

@@ -42,7 +42,7 @@ def test_a_living_service_has_nothing_to_mend(sandbox: Sandbox) -> None:
 
     status, found = findings(sandbox)
 
-    assert [each for each in found.values() if each["state"] == "mend"] == []
+    assert [each for each in found.values() if each["state"] == "error"] == []
     assert status == 0
     assert found["supervisor"]["value"] == f"answers at {sandbox.socket}"
     assert files(sandbox) == before
@@ -52,23 +52,23 @@ def test_each_thing_to_mend_is_said_with_what_is_expected_and_how(sandbox: Sandb
     said = sandbox.ask("doctor", "--config", "/nonexistent/jobs.yaml")
 
     assert (said.returncode, said.stderr) == (1, "")
-    assert "mend  jobs.yaml" in said.stdout
-    assert "mend: nightshift check /nonexistent/jobs.yaml" in said.stdout
-    assert said.stdout.endswith("\n1 thing to mend\n")
+    assert "error    jobs.yaml" in said.stdout
+    assert "fix: nightshift check /nonexistent/jobs.yaml" in said.stdout
+    assert "\n1 error, " in said.stdout
 
 
 def test_a_service_that_is_gone_is_to_be_mended(sandbox: Sandbox) -> None:
     status, found = findings(sandbox, "--socket", "/nonexistent/sock")
 
-    assert (status, found["supervisor"]["state"]) == (1, "mend")
-    assert "nightshift start" in found["supervisor"]["mend"]
+    assert (status, found["supervisor"]["state"]) == (1, "error")
+    assert "nightshift start" in found["supervisor"]["fix"]
 
 
 def test_before_the_first_start_it_says_what_will_be() -> None:
     with Sandbox(JOBS) as sandbox:
         status, found = findings(sandbox)
 
-        assert (status, found["supervisor"]["state"]) == (0, "note")
+        assert (status, found["supervisor"]["state"]) == (0, "info")
         assert not sandbox.state.exists()
 
 
@@ -77,14 +77,14 @@ def test_a_bad_jobs_yaml_is_counted_and_the_rest_is_looked_at() -> None:
         status, found = findings(sandbox)
 
     assert (status, "2 mistakes" in found["jobs.yaml"]["value"]) == (1, True)
-    assert found["kernel"]["state"] == "well"
+    assert found["kernel"]["state"] == "ok"
 
 
 def test_without_any_jobs_yaml_it_says_how_to_make_one() -> None:
     with Sandbox() as sandbox:
         _, found = findings(sandbox)
 
-    assert (found["jobs.yaml"]["state"], found["jobs.yaml"]["mend"]) == ("mend", "nightshift init")
+    assert (found["jobs.yaml"]["state"], found["jobs.yaml"]["fix"]) == ("error", "nightshift init")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root alone can ask as another user")

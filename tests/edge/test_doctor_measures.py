@@ -96,8 +96,8 @@ def test_a_check_that_hangs_is_killed_and_the_others_are_heard(state):
     os.close(read)
     os.close(write)
     assert [(each.check, each.state) for each in found] == [
-        ("hung", State.MEND),
-        ("fine", State.WELL),
+        ("hung", State.ERROR),
+        ("fine", State.OK),
     ]
     assert "no answer for 0.3 s" in found[0].value
 
@@ -109,7 +109,7 @@ def test_a_check_that_crashes_says_so(state):
     one, other = examine([raising, dying], context(state))
 
     assert "ZeroDivisionError" in one.value
-    assert (other.state, "died" in other.value) == (State.MEND, True)
+    assert (other.state, "died" in other.value) == (State.ERROR, True)
 
 
 def test_a_check_dies_with_the_one_who_asks(state):
@@ -198,7 +198,7 @@ def test_a_ledger_of_the_future_shows_that_the_clock_went_back(state):
 
     assert found.ledger_ahead_s is not None
     assert 0 < found.ledger_ahead_s <= 7200
-    assert [each.state for each in host.judge_clock(found)] == [State.MEND]
+    assert [each.state for each in host.judge_clock(found)] == [State.ERROR]
 
 
 def test_without_a_ledger_nothing_of_the_past_is_judged(state):
@@ -301,9 +301,9 @@ def test_the_rights_of_a_role_are_those_that_postgres_knows(state, postgres):
             admin.execute(f'DROP OWNED BY "{role}"')
             admin.execute(f'DROP ROLE "{role}"')
 
-    assert [each.state for each in network.judge_servers([owner])] == [State.WELL]
+    assert [each.state for each in network.judge_servers([owner])] == [State.OK]
     assert told.expected == f'CREATE SCHEMA "catalogue" AUTHORIZATION "{role}"'
-    assert [each.state for each in network.judge_servers([granted])] == [State.WELL]
+    assert [each.state for each in network.judge_servers([granted])] == [State.OK]
 
 
 def test_a_dead_child_that_nobody_asked_for_is_counted():

@@ -101,8 +101,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     except (BackupError, DatabaseError) as trouble:
         raise WorkerError(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = sqlite.error_of(params.database, error)
-        raise WorkerError(str(told), told.permanent) from error
+        failure = sqlite.error_of(params.database, error)
+        raise WorkerError(str(failure), failure.permanent) from error
     except OSError as error:
         system = from_os_error(f"clean up {params.database}", params.database.parent, error)
         raise WorkerError(str(system), system.permanent) from error

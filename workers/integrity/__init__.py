@@ -80,8 +80,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     except DatabaseError as trouble:
         raise WorkerError(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = sqlite.error_of(params.database, error)
-        raise WorkerError(str(told), told.permanent) from error
+        failure = sqlite.error_of(params.database, error)
+        raise WorkerError(str(failure), failure.permanent) from error
     _tell(report, found, known)
     _judge(params.database, found)
     return {

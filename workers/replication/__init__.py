@@ -43,8 +43,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     except (ReplicationError, DatabaseError) as trouble:
         raise WorkerError(str(trouble), trouble.permanent) from None
     except sqlite3.Error as error:
-        told = sqlite.error_of(params.database, error)
-        raise WorkerError(str(told), told.permanent) from None
+        failure = sqlite.error_of(params.database, error)
+        raise WorkerError(str(failure), failure.permanent) from None
 
 
 def _planned(params: Params, report: Report) -> dict[str, Scalar]:

@@ -112,8 +112,8 @@ def copy_rows(between: Connections, pair: TablePair, scope: Scope, into: str) ->
             between.target.savepoint(),
             closing(source.rows(between.source, query, scope.values or {})) as cursor,
         ):
-            told = _advancing(between, copy_format.whole_rows(cursor))
-            return between.target.copy_in(copy_sql(into, pair.names), told)
+            rows = _advancing(between, copy_format.whole_rows(cursor))
+            return between.target.copy_in(copy_sql(into, pair.names), rows)
     except (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded) as error:
         raise _refused(between, pair, error, query, scope.values or {}) from None
     except sqlite3.DataError:
@@ -137,8 +137,8 @@ def copy_hashes(between: Connections, pair: TablePair, scope: Scope, into: str) 
     names = f"{listed(columns)}, {HASH}"
     try:
         with closing(source.rows(between.source, query, values)) as cursor:
-            told = _advancing(between, copy_format.hashed_rows(cursor, between.marks.salt))
-            return between.target.copy_in(copy_sql(into, names), told)
+            rows = _advancing(between, copy_format.hashed_rows(cursor, between.marks.salt))
+            return between.target.copy_in(copy_sql(into, names), rows)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         pair = replace(pair, columns=columns, target=into)
         raise _refused(between, pair, error, query, values) from None

@@ -89,15 +89,15 @@ def refuse_deletions(planned: Sequence[Deletion], params: Params) -> None:
     refused = [each for each in planned if is_too_much(each, str(params.max_delete))]
     if not refused:
         return
-    told = "; ".join(
+    counts = "; ".join(
         f"table {each.table}: {each.deleted} of {each.rows} rows would be deleted"
         f" ({', '.join(each.names)}{', ...' if each.deleted > len(each.names) else ''})"
         for each in refused[:_NAMED]
     )
     most = max(each.deleted for each in planned)
     raise ReplicationError(
-        f"{told}; max_delete allows {_limit(str(params.max_delete))}; nothing was changed. If the"
-        f" source is what it should be, allow it once: --set max_delete={most}"
+        f"{counts}; max_delete allows {_limit(str(params.max_delete))}; nothing was changed. If"
+        f" the source is what it should be, allow it once: --set max_delete={most}"
     )
 
 

@@ -91,14 +91,14 @@ def problems(
         return ()
     if stage.params.on_misfit != "text":
         table = _without(table, set(seen.misfits))
-    told: list[str] = []
+    problems: list[str] = []
     while (trouble_found := _tried(stage, seen, table)) is not None:
-        told.append(str(trouble_found))
+        problems.append(str(trouble_found))
         smaller = _without(table, {trouble_found.column})
         if smaller == table:
             break
         table = smaller
-    return tuple(told)
+    return tuple(problems)
 
 
 def _without(table: Table, names: set[str]) -> Table:

@@ -54,8 +54,8 @@ def _run(sync: _Sync, params: Params, report: Report) -> dict[str, Scalar]:
     except (UnreadableCatalogueError, DatabaseError) as trouble:
         raise WorkerError(str(trouble), trouble.permanent) from trouble
     except sqlite3.Error as error:
-        told = sqlite.error_of(params.database, error)
-        raise WorkerError(str(told), told.permanent) from error
+        failure = sqlite.error_of(params.database, error)
+        raise WorkerError(str(failure), failure.permanent) from error
     finally:
         source.close()
 

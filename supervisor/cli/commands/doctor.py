@@ -24,7 +24,8 @@ from supervisor.redaction.secrets import secrets_among
 
 ASK_S = 5.0
 _NAME = max(len(check.name) for check in CHECKS)
-_INDENT = " " * (len("mend") + 2 + _NAME + 2)
+_STATE = max(len(state) for state in State)
+_INDENT = " " * (_STATE + 2 + _NAME + 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +42,24 @@ def doctor(as_json: bool) -> int:
     """Check the installation, and name a command for each problem; change nothing.
 
     Exit status 0: no problem; 1: a problem was found. Run it as the user of the
-    service, with its environment; nobody is sent a message.
+    service, with its environment; no message is sent.
 
     \b
     Examples:
       nightshift doctor
-      nightshift doctor --json | jq '.findings[] | select(.state == "mend")'
+      nightshift doctor --json | jq '.findings[] | select(.state == "error")'
     """
     context = _context(paths(), supervisor())
     mask = mask_of(context.config or Config(()), secrets_among(os.environ.items()))
     found = tuple(_masked(finding, mask) for finding in examine(CHECKS, context))
-    to_mend = sum(finding.state is State.MEND for finding in found)
+    errors = sum(finding.state is State.ERROR for finding in found)
     if as_json:
-        print_value(Report(not to_mend, found))
+        print_value(Report(not errors, found))
     else:
         _show(found)
         echo()
-        echo(f"{count(to_mend, 'thing')} to mend" if to_mend else "\nnothing to mend")
-    return ExitCode.NO if to_mend else ExitCode.YES
+        echo(_summary(errors, sum(finding.state is State.WARNING for finding in found)))
+    return ExitCode.NO if errors else ExitCode.YES
 
 
 def _context(here: Paths, client: Client) -> DoctorContext:
@@ -96,23 +97,29 @@ def _living(client: Client) -> tuple[RunningService | None, str, str]:
     return RunningService(pid, found.version, found.alerts.waiting, found.alerts.error), "", ""
 
 
+def _summary(errors: int, warnings: int) -> str:
+    if not errors and not warnings:
+        return "no problems found"
+    return f"{count(errors, 'error')}, {count(warnings, 'warning')}"
+
+
 def _masked(finding: Finding, mask: Any) -> Finding:
-    value, expected, mend = (
-        clean(mask(text)) for text in (finding.value, finding.expected, finding.mend)
+    value, expected, fix = (
+        clean(mask(text)) for text in (finding.value, finding.expected, finding.fix)
     )
-    return replace(finding, value=value, expected=expected, mend=mend)
+    return replace(finding, value=value, expected=expected, fix=fix)
 
 
 def _show(found: Sequence[Finding]) -> None:
     """Print state, check and value, and below it what is expected and how to fix it."""
     width = columns(sys.stdout)
     for finding in found:
-        state = styled(f"{finding.state:<4}", finding.state)
+        state = styled(f"{finding.state:<{_STATE}}", finding.state)
         head = f"  {finding.check:<{_NAME}}  "
         print(state + head + folded(finding.value, width, _INDENT, _INDENT).lstrip())
-        if finding.state is State.WELL:
+        if finding.state is State.OK:
             continue
         if finding.expected:
             print(folded(f"expected: {finding.expected}", width, _INDENT, _INDENT))
-        if finding.mend:
-            print(folded(f"mend: {finding.mend}", width, _INDENT, _INDENT))
+        if finding.fix:
+            print(folded(f"fix: {finding.fix}", width, _INDENT, _INDENT))

@@ -98,11 +98,11 @@ def in_days(config: Config, known: SimulationInput, start: datetime, days: int, 
         with gc_paused():
             restored = Restored(At(start, 0.0), running, known.memory)
             steps = simulate(restored, until, outcome_sampler(known.habits, seed))
-            told = forecast(shelves.watch(steps), running, start, until)
+            predicted = forecast(shelves.watch(steps), running, start, until)
     except OverflowError as error:
         text = f"{days} days from {start:%Y-%m-%d} leave the years 1 to 9999"
         raise CliError(ExitCode.USAGE, text) from error
-    return Days(seed, known.source, known.habits, told, shelves.summaries(until))
+    return Days(seed, known.source, known.habits, predicted, shelves.summaries(until))
 
 
 def _failures(given: tuple[str, ...], jobs: list[str]) -> dict[str, float]:
