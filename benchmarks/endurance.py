@@ -8,7 +8,7 @@ leave a child behind. Every so many runs its processes are weighed from outside,
 while nothing runs: memory, descriptors, threads; and what there should be none
 of: zombies, processes of runs, files in the folder for temporary ones.
 
-Growth is told between the means of the first and the last quarter of the curve;
+Growth is measured between the means of the first and the last quarter of the curve;
 the first weighing comes after one round of all jobs, when every keeper is there.
 """
 
@@ -34,7 +34,7 @@ LOOK_S = 0.01
 QUIET_S = 1.0  # time for late writes, and for idle processes to exit
 MB = 1e6
 # The kinds of processes of a sample.
-KINDS = ("supervisor", "nursery", "keepers")
+KINDS = ("supervisor", "fork server", "keepers")
 _WORKER = "def small(params, report):\n    report.progress(1, 1, 'rows')\n    return {'sum': 3}\n"
 
 
@@ -173,7 +173,7 @@ def table(samples: list[Sample], took_s: float) -> str:
         f"{samples[-1].runs} runs of {JOBS} jobs, {CONCURRENT} at a time, in {took_s:.0f} s; "
         f"{machine()}",
         "",
-        "        supervisor                nursery               keepers",
+        "        supervisor            fork server               keepers",
         "  runs    RSS   PSS  fds thr      RSS   PSS  fds     n    RSS    PSS  fds   litter",
     ]
     for one in samples:
@@ -192,7 +192,7 @@ def verdict(samples: list[Sample]) -> str:
     """Return whether anything grew, and by how much."""
     watched: dict[str, Callable[[Sample], int]] = {
         "supervisor RSS": lambda one: one.supervisor.rss_bytes,
-        "nursery RSS": lambda one: one.fork_server.rss_bytes,
+        "fork server RSS": lambda one: one.fork_server.rss_bytes,
         "RSS a keeper": lambda one: one.keepers.rss_bytes // max(1, one.keepers.processes),
         "PSS of all": lambda one: sum(kind.pss_bytes for kind in weights(one)),
         "descriptors": lambda one: sum(kind.descriptors for kind in weights(one)),

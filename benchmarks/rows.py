@@ -59,7 +59,7 @@ BURST: dict[str, tuple[Row, ...]] = {
     "d": (Row("d", "1,000 Python functions, a process each, to the last result", S, APSCHEDULER,
               0.20),),
     "e": (Row("e", "supervisor's own CPU per start", PER_START, CRONSTABLE, limit=0.2),
-          Row("e all", "CPU per start with nursery and keepers", PER_START, CRONSTABLE)),
+          Row("e all", "CPU per start with fork server and keepers", PER_START, CRONSTABLE)),
     "f": (Row("f 10", "ready with 10 jobs, read for the first time", S, CRONSTABLE, 0.5),
           Row("f 1000", "ready with 1,000 jobs, for the first time", S, CRONSTABLE, 0.5),
           Row("f 10000", "ready with 10,000 jobs, for the first time", S, CRONSTABLE, 0.25),

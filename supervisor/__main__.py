@@ -27,7 +27,7 @@ def main() -> int:
                 file=sys.stderr,
             )
             return 2
-    from supervisor import inherited_state
+    from supervisor.cli import inherited_state
 
     inherited_state.settle()
     from supervisor.cli.main import main as run_command

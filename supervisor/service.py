@@ -185,8 +185,8 @@ class Service:
             self._note("error", f"strays of a dead predecessor survive SIGKILL: {named}")
         for text in self._put_aside:
             self._note("warning", text)
-        if self._notify.trouble:
-            self._note("warning", self._notify.trouble)
+        if self._notify.error:
+            self._note("warning", self._notify.error)
         if refused:
             self._note("error", "jobs.yaml is refused; the last good text of it runs")
 

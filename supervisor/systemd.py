@@ -25,12 +25,12 @@ def summary(scheduler: SchedulerState) -> str:
         f"{scheduler.pending()} pending",
     ]
     if scheduler.incidents:
-        parts.append(f"{len(scheduler.incidents)} in trouble")
+        parts.append(f"{len(scheduler.incidents)} with an incident")
     if scheduler.paused is not None:
         parts.append("paused")
     if scheduler.problems:
         parts.append("jobs.yaml is refused")
-    if scheduler.ledger_trouble:
+    if scheduler.ledger_error:
         parts.append("the ledger cannot be written")
     prefix = "" if scheduler.life is ServicePhase.SERVING else f"{scheduler.life}: "
     return prefix + ", ".join(parts)
@@ -51,11 +51,11 @@ class NotifySocket:
 
     address: of its socket, "@" first for an abstract one; "": no service manager.
     watchdog_s: longest allowed silence in seconds; None: no watchdog.
-    trouble: why the last message did not arrive, or never can; "" if it did.
+    error: why the last message did not arrive, or never can; "" if it did.
     """
 
     def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
-        self.trouble = ""
+        self.error = ""
         self._address = address
         self._silence_s: float | None = None
         if address and watchdog_s is not None:
@@ -134,12 +134,12 @@ class NotifySocket:
         said = "".join(f"{name}={value}\n" for name, value in self._owed.items())
         try:
             self._socket.sendto(said.encode(errors="replace"), _sockaddr(self._address))
-            self.trouble = ""
+            self.error = ""
         except BlockingIOError:
             self._speak_at = mono + min(AGAIN_S, self._silence_s or AGAIN_S)
             return
         except OSError as error:  # no receiver: drop what is pending
-            self.trouble = f"$NOTIFY_SOCKET {self._address}: {error.strerror or error}"
+            self.error = f"$NOTIFY_SOCKET {self._address}: {error.strerror or error}"
         self._owed.clear()
         self._speak_at = mono + (self._silence_s or 0.0) if is_watched else None
 
@@ -151,18 +151,18 @@ def from_environ(environ: MutableMapping[str, str], pid: int) -> NotifySocket:
     process is ignored.
     """
     given = {name: environ.pop(name, "") for name in VARIABLES}
-    address, watchdog_s, trouble = given["NOTIFY_SOCKET"], None, ""
+    address, watchdog_s, refusal = given["NOTIFY_SOCKET"], None, ""
     if not address:
         return NotifySocket()
     if address[0] not in "/@" or len(os.fsencode(address)) > LONGEST_ADDRESS:
-        address, trouble = "", _refusal("NOTIFY_SOCKET", "an absolute path or @name", address)
+        address, refusal = "", _refusal("NOTIFY_SOCKET", "an absolute path or @name", address)
     elif given["WATCHDOG_USEC"] and given["WATCHDOG_PID"] in ("", str(pid)):
         try:
             watchdog_s = _microseconds(given["WATCHDOG_USEC"]) / 1e6
         except ValueError:
-            trouble = _refusal("WATCHDOG_USEC", "microseconds above 0", given["WATCHDOG_USEC"])
+            refusal = _refusal("WATCHDOG_USEC", "microseconds above 0", given["WATCHDOG_USEC"])
     line = NotifySocket(address, watchdog_s)
-    line.trouble = trouble
+    line.error = refusal
     return line
 
 
@@ -187,9 +187,9 @@ class SystemdNotifier:
     def __init__(self, line: NotifySocket, log: ServiceLog) -> None:
         self._line = line
         self._log = log
-        self._told_minute: datetime | None = None
-        self._told_reading = False
-        self._told_trouble = line.trouble
+        self._sent_minute: datetime | None = None
+        self._sent_reading = False
+        self._logged_error = line.error
 
     def begin(self, scheduler: SchedulerState, mono: float) -> None:
         """Report readiness, once the API answers."""
@@ -204,14 +204,14 @@ class SystemdNotifier:
         """
         if scheduler.life in (ServicePhase.STOPPING, ServicePhase.STOPPED):
             self._line.stopping(summary(scheduler), at.mono)
-        elif is_reading != self._told_reading:
-            self._told_reading = is_reading
+        elif is_reading != self._sent_reading:
+            self._sent_reading = is_reading
             if is_reading:
                 self._line.reloading(at.mono)
             else:
                 self._line.ready(summary(scheduler), at.mono)
-        elif minute != self._told_minute:  # one status line per minute, not one per run
-            self._told_minute = minute
+        elif minute != self._sent_minute:  # one status line per minute, not one per run
+            self._sent_minute = minute
             self._line.status(summary(scheduler), at.mono)
         self._line.send_due(at.mono)
         self._log_failure(at)
@@ -221,8 +221,8 @@ class SystemdNotifier:
         return self._line.next_instant()
 
     def _log_failure(self, at: At) -> None:
-        trouble = self._line.trouble
-        if trouble and trouble != self._told_trouble:
-            text = f"the service manager is not told: {trouble}"
+        error = self._line.error
+        if error and error != self._logged_error:
+            text = f"the service manager was not notified: {error}"
             self._log.note(at.wall, Note("warning", text))
-        self._told_trouble = trouble
+        self._logged_error = error

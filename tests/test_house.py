@@ -60,7 +60,7 @@ ARROWS = {
     "supervisor.state_dir": "workers.text",
     "supervisor.reloader": "supervisor supervisor.core.* supervisor.config.*"
     " supervisor.state_dir supervisor.containment.internal_jobs workers.protocol",
-    "supervisor.inherited_state": "workers.environment",
+    "supervisor.cli.inherited_state": "workers.environment",
     # doctor runs in a command's own process and its children, which may load a worker
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.queries"
     " supervisor.containment.instance_mark supervisor.containment.process_tree workers.units",
@@ -79,7 +79,7 @@ ARROWS = {
     "supervisor.cli.simulated_rotation": "supervisor.* workers.backup.* workers.params"
     " workers.rotation.params workers.rotation.retention",
     # the version is defined in workers; foreign packages with our names are refused here
-    "supervisor.__main__": "supervisor supervisor.cli.* supervisor.inherited_state workers",
+    "supervisor.__main__": "supervisor supervisor.cli.* workers",
     "supervisor": "workers",
     "workers": "workers.*",
 }

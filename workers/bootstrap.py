@@ -164,7 +164,7 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
         raise
     except ModuleNotFoundError as missing:
         _print_traceback()
-        return protocol.Failed(_lacks(assignment.worker, missing.name or ""), permanent=True)
+        return protocol.Failed(_missing(assignment.worker, missing.name or ""), permanent=True)
     except WorkerError as failed:
         # Workers often pass an exception to `fail` instead of its text.
         return protocol.Failed(_words(failed.error), bool(failed.permanent))
@@ -197,7 +197,7 @@ def _find_entry(name: str) -> loader.Entry:
         raise BootstrapError(f"worker {name}: {missing}{where}") from missing
 
 
-def _lacks(name: str, missing: str) -> str:
+def _missing(name: str, missing: str) -> str:
     package = missing.partition(".")[0]
     return f'worker {name} needs the package "{package}", which this interpreter does not have'
 

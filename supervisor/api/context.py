@@ -18,7 +18,7 @@ from supervisor.core.views import RunView
 from supervisor.ledger.queries import History
 
 # How many damaged rows are remembered as reported.
-MOST_TOLD = 100
+MOST_LOGGED_CAUSES = 100
 
 
 class HandlerContext:
@@ -30,7 +30,7 @@ class HandlerContext:
         self.limits = limits
         self.feed = EventStreams(bridge, folder, limits)
         self._history: History | None = None
-        self._told: set[str] = set()
+        self._logged_causes: set[str] = set()
 
     @property
     def scheduler(self) -> SchedulerState:
@@ -54,8 +54,8 @@ class HandlerContext:
 
     def _tell_damage(self, cause: str) -> None:
         """Report a row that was left out to the loop, once per cause."""
-        if cause not in self._told:
-            self._told = {cause, *list(self._told)[:MOST_TOLD]}
+        if cause not in self._logged_causes:
+            self._logged_causes = {cause, *list(self._logged_causes)[:MOST_LOGGED_CAUSES]}
             self.bridge.submit(Peer(os.getuid(), os.getpid()), DamageSeen(cause))
 
     def job(self, request: Request) -> Job:

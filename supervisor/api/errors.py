@@ -70,7 +70,7 @@ def with_error_responses(ask: Handler) -> Handler:
         except Exception as error:
             _log.exception("internal error: %s %s", request.method, request.url.path)
             text = f"internal error: {type(error).__name__}"
-            return as_json(responses.ErrorBody(text, "the log of the supervisor says more"), 500)
+            return as_json(responses.ErrorBody(text, "see the log of the supervisor"), 500)
 
     return answer
 

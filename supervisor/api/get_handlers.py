@@ -153,8 +153,8 @@ class GetHandlers:
 
     async def get_ready(self, request: Request) -> Response:
         scheduler = self._context.scheduler
-        if scheduler.ledger_trouble:
-            raise HttpError(503, f"the ledger cannot be written: {scheduler.ledger_trouble}")
+        if scheduler.ledger_error:
+            raise HttpError(503, f"the ledger cannot be written: {scheduler.ledger_error}")
         if not self._context.bridge.is_ready or scheduler.life != "serving":
             raise HttpError(503, f"the supervisor is {scheduler.life}")
         return as_json(responses.Readiness(True))

@@ -123,10 +123,13 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
     lateness.add_metric([], *_buckets(LATENESSES_S, seen.tally.lateness))
     yield lateness
     gauges = {
-        "pool_places": ("Attempts that may live at once.", scheduler.config.max_concurrent),
-        "pool_running": ("Attempts that live.", len(scheduler.live_attempts)),
+        "pool_places": (
+            "Limit of attempts that run at once.",
+            scheduler.config.max_concurrent,
+        ),
+        "pool_running": ("Attempts that are running.", len(scheduler.live_attempts)),
         "pool_pending": ("Runs that wait to begin.", scheduler.pending()),
-        "ledger_writable": ("1 if the ledger can be written.", int(not scheduler.ledger_trouble)),
+        "ledger_writable": ("1 if the ledger can be written.", int(not scheduler.ledger_error)),
         "config_problems": ("Mistakes in the jobs.yaml on disk.", len(scheduler.problems)),
         "alerts_undelivered": ("Alerts that still wait for delivery.", len(scheduler.outbox)),
     }
@@ -139,7 +142,7 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
         ),
         "strays_killed": ("Processes found and killed after their run.", scheduler.strays_killed),
         "keeper_deaths": ("Keepers that died under a run.", facts.keeper_deaths),
-        "heartbeat_failures": ("Heartbeats that nobody took.", facts.heartbeat_failures),
+        "heartbeat_failures": ("Heartbeats that were not accepted.", facts.heartbeat_failures),
         "log_lines_dropped": ("Lines of the service's log lost.", facts.log_lines_dropped),
     }
     for name, (about, value) in counters.items():
@@ -182,7 +185,7 @@ def _runs(seen: Snapshot) -> Iterator[Metric]:
         lasted.add_metric([job], *_buckets(DURATIONS_S, spread))
     yield lasted
     missed = CounterMetricFamily(
-        "nightshift_slots_missed", "Slots that came while nobody could run them.", labels=["job"]
+        "nightshift_slots_missed", "Slots that came while no supervisor ran.", labels=["job"]
     )
     for job, count in seen.tally.missed.items():
         missed.add_metric([job], count)

@@ -93,7 +93,7 @@ class PostHandlers:
         answer = self._context.bridge.submit(_peer(request), TestAlert())
         outcome = await asyncio.wait_for(asyncio.wrap_future(answer), TEST_S)
         if outcome.cause:
-            hint = "notify.slack in jobs.yaml is its URL; nightshift status says what waits"
+            hint = "notify.slack in jobs.yaml is its URL; nightshift status shows what waits"
             raise HttpError(502, f"the test alert did not arrive: {outcome.cause}", hint)
         return as_json(responses.Delivered("slack"))
 

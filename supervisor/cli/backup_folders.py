@@ -63,10 +63,10 @@ def or_unreadable(dead: list[str], alone: bool) -> Iterator[None]:
     """Append a BackupError to `dead`; re-raise it if `alone`."""
     try:
         yield
-    except BackupError as trouble:
+    except BackupError as problem:
         if alone:
             raise
-        dead.append(str(trouble))
+        dead.append(str(problem))
 
 
 def path_of(file: Path, directory: Path | None) -> Path:

@@ -115,7 +115,7 @@ def _kind(file: str, path: str, text: str, asked: Asked) -> Kind:
     """Return whether the table has a user column.
 
     Raises:
-        CliError: it cannot be told from the path or the text.
+        CliError: it cannot be determined from the path or the text.
     """
     if asked.is_system:
         return Kind.SYSTEM

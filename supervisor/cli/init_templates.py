@@ -3,6 +3,7 @@
 import json
 
 _HEAD = """\
+# yaml-language-server: $schema={schema}
 # What Nightshift runs here, and when.
 #
 #   nightshift check               every mistake, or when the jobs will run
@@ -11,12 +12,13 @@ _HEAD = """\
 #   nightshift schema              JSON Schema of this file, for an editor
 
 # timezone: Europe/Berlin    # of all cron expressions; otherwise $TZ or the machine's
-defaults: {timeout: 5m}
+defaults: {{timeout: 5m}}
 
 jobs:
 """
 
-_COMMANDS = """\
+# Two example commands.
+COMMANDS = """\
   hello:
     description: Says hello each hour
     command: ["/bin/echo", "hello from Nightshift"]    # a list is executed as it is
@@ -45,14 +47,14 @@ _BACKUP = """\
 """
 
 
-def commands() -> str:
-    """Return a jobs.yaml with two example commands."""
-    return _HEAD + _COMMANDS
+def head(schema: str) -> str:
+    """Return the text before the jobs; schema: URI of the JSON Schema, for editors."""
+    return _HEAD.format(schema=schema)
 
 
 def backup(database: str, directory: str) -> str:
-    """Return a jobs.yaml that backs up one SQLite database."""
-    return _HEAD + _BACKUP.format(database=_quoted(database), directory=_quoted(directory))
+    """Return a job that backs up one SQLite database."""
+    return _BACKUP.format(database=_quoted(database), directory=_quoted(directory))
 
 
 def _quoted(text: str) -> str:

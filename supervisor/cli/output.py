@@ -51,7 +51,6 @@ _STYLES = {
     "paused": "yellow",
     "ok": "green",
     "info": "cyan",
-    "error": "red",
 }
 MOST_RESULTS = 6
 # Columns per result on a terminal, and columns that the other cells need.

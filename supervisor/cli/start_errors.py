@@ -29,7 +29,7 @@ _WAYS_OUT = {
 
 
 @contextlib.contextmanager
-def told_as_failure(what: str) -> Iterator[None]:
+def as_start_failure(what: str) -> Iterator[None]:
     """Turn an error of the operating system into a CliError with exit status 1.
 
     what: the attempted action, such as "start over /var/lib/nightshift".

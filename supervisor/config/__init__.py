@@ -14,6 +14,7 @@ from supervisor.config.result import Loaded, Parsed, WorkerReference, read_outco
 from supervisor.config.worker_check import check_workers
 
 __all__ = [
+    "SCHEMA_FILE",
     "Loaded",
     "Parsed",
     "WorkerReference",
@@ -24,6 +25,8 @@ __all__ = [
     "read_outcome",
     "schema",
 ]
+# What `schema` returns, as a file that an editor can read.
+SCHEMA_FILE = Path(__file__).resolve().with_name("jobs.schema.json")
 
 
 def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:

@@ -38,7 +38,7 @@ _NO_USER = (
     'command: ["sudo", "-n", "-u", "NAME", ...]'
 )
 _NO_FILE = "there is none: write the variables into env, a secret as ${file:/run/secrets/x}"
-_TOLD = (
+_ALERTED = (
     "a job has none: notify, at the top of the file, sends every incident; heartbeat calls a "
     "URL for one job"
 )
@@ -107,7 +107,7 @@ _JOB: tuple[tuple[str, str, str], ...] = (
      " exit_status success_code"),
     ("exclusive", "", "lock lock_file lockfile mutex concurrency_group pool singleton flock"
      " exclusive_group semaphore"),
-    ("exclusive", "for jobs that must not live together: exclusive; all jobs run as the group of"
+    ("exclusive", "for jobs that must not run together: exclusive; all jobs run as the group of"
      " the service", "group"),
     ("overlap", _OVERLAP, "concurrency concurrency_policy no_overlap allow_overlap overlapping"
      " on_overlap prevent_overlap prevent_overlapping without_overlapping skip_if_running"
@@ -134,7 +134,7 @@ _JOB: tuple[tuple[str, str, str], ...] = (
     ("", _NO_USER, "user username user_name uid gid run_as runas run_as_user become become_user"
      " sudo"
      " service_account_name service_account groups"),
-    ("", _TOLD, "on_failure on_success on_error on_permanent_failure on_complete on_retry alert"
+    ("", _ALERTED, "on_failure on_success on_error on_permanent_failure on_complete on_retry alert"
      " alerts alerting"
      " email emails email_on_failure email_on_retry mail mailto mail_to notification notifications"
      " slack webhook webhooks on_failure_callback on_success_callback report notify_on notifiers"
@@ -269,7 +269,7 @@ def value_advice(key: str, text: str) -> str:
     found = _VALUES.get(key, {}).get(text.lower())
     if found is None:
         return ""
-    return f'write "{found}"' if found else "two runs of a job never live together"
+    return f'write "{found}"' if found else "two runs of a job never run at the same time"
 
 
 def bool_advice(text: str) -> str:

@@ -94,7 +94,7 @@ class Sources:
         given = [("variable", *pair) for pair in self._variables.items()]
         given += [("file", *pair) for pair in self._files.items()]
         if self._zone is not None:
-            given.append(("zone", "", f"{self._zone.name} {self._zone.trouble}"))
+            given.append(("zone", "", f"{self._zone.name} {self._zone.error}"))
         return tuple(SourceRead(kind, name, digest(value)) for kind, name, value in given)
 
     def fingerprint_again(self, read: SourceRead) -> str:
@@ -105,7 +105,7 @@ class Sources:
                 return digest(self._files[read.name])
             if read.kind == "zone":
                 zone = self.zone()
-                return digest(f"{zone.name} {zone.trouble}")
+                return digest(f"{zone.name} {zone.error}")
             return digest(self.variable(read.name))
         except BadValueError:
             return ""

@@ -153,7 +153,7 @@ JOB_KEYS = (
         "exclusive",
         ValueKind.GROUP,
         "false",
-        "a group of which one run lives at a time; true is the group exclusive",
+        "a group of which one run is active at a time; true is the group exclusive",
         examples=("true", "nas"),
         none=True,
     ),
@@ -270,7 +270,7 @@ TOP_KEYS = (
         "",
         "the zone of all calendars; otherwise $TZ, /etc/localtime, UTC",
     ),
-    Key("max_concurrent", ValueKind.COUNT, "3", "runs that may live at once", least=1, most=1000),
+    Key("max_concurrent", ValueKind.COUNT, "3", "runs at the same time", least=1, most=1000),
     Key(
         "shutdown_grace",
         ValueKind.DURATION,

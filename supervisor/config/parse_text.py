@@ -97,9 +97,9 @@ def _zone_of_machine(doc: ParseContext, root: Node) -> str:
     except BadValueError as wrong:
         doc.report(root, ("timezone",), wrong.message, wrong.hint)
         return "UTC"
-    if found.trouble:
+    if found.error:
         hint = 'set "timezone" in jobs.yaml, or TZ'
-        doc.report(root, ("timezone",), f"{found.trouble}; UTC is used", hint, Severity.WARNING)
+        doc.report(root, ("timezone",), f"{found.error}; UTC is used", hint, Severity.WARNING)
     return found.name
 
 

@@ -45,10 +45,10 @@ def is_zone(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MachineZone:
-    """The zone of this machine; trouble: why UTC is used instead, or ""."""
+    """The zone of this machine; error: why UTC is used instead, or ""."""
 
     name: str
-    trouble: str = ""
+    error: str = ""
 
 
 def system_zone(environ: Mapping[str, str], localtime: Path | None = None) -> MachineZone:

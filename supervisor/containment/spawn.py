@@ -93,7 +93,7 @@ def _start(order: Order, write_end: int, message_fd: int | None) -> int:
     if "argv" in order:
         return _execute(order["argv"], environment, write_end, order)
     if message_fd is None:
-        raise StartError("a worker without a pipe to speak on")
+        raise StartError("a worker without a message pipe")
     assignment = bootstrap.Assignment(
         worker=order["worker"],
         params=order["params"],

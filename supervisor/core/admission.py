@@ -18,7 +18,7 @@ def admit(turn: Turn) -> None:
     """Launch admissible runs until the pool is full or no other run is admissible."""
     while turn.may_admit:
         turn.may_admit = False
-        if turn.scheduler.life is not ServicePhase.SERVING or turn.scheduler.ledger_trouble:
+        if turn.scheduler.life is not ServicePhase.SERVING or turn.scheduler.ledger_error:
             return
         for _, _, number in turn.scheduler.queue:
             if len(turn.scheduler.live_attempts) >= turn.scheduler.config.max_concurrent:

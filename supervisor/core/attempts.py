@@ -190,12 +190,12 @@ def request_end(turn: Turn, live: LiveAttempt, forced: Verdict, grace_s: float) 
     """
     if live.exited:
         return
-    is_told = live.kill_at is not None
+    is_ending = live.kill_at is not None
     kill_at = turn.at.mono + grace_s
     if live.kill_at is not None:
         kill_at = min(kill_at, live.kill_at)
     turn.set_live(replace(live, forced_verdict=forced, deadline=None, kill_at=kill_at))
-    if not is_told:
+    if not is_ending:
         turn.actions.append(Signal(live.run, live.attempt.number, KillStep.TERM))
 
 

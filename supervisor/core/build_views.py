@@ -62,7 +62,7 @@ def summary_view(
         ),
         paused=None if pause is None else PauseView(pause.until, pause.by, pause.reason),
         notes=notes(scheduler, now),
-        ledger_error=scheduler.ledger_trouble,
+        ledger_error=scheduler.ledger_error,
         metrics=facts.metrics,
         strays_killed=scheduler.strays_killed,
         keeper_deaths=facts.keeper_deaths,
@@ -181,8 +181,8 @@ def why_waiting_of(scheduler: SchedulerState, run: Run) -> str:
     job = scheduler.definition(run.job)
     if run.state is not State.PENDING or job is None:
         return ""
-    if scheduler.ledger_trouble:
-        return f"waits for the ledger: {scheduler.ledger_trouble}"
+    if scheduler.ledger_error:
+        return f"waits for the ledger: {scheduler.ledger_error}"
     for name in jobs_depended_on(run, job):
         found = evaluate(
             name, run.due, scheduler.recent_runs.get(name, ()), scheduler.last_success.get(name)

@@ -193,10 +193,10 @@ def _restore(turn: Turn, request: RestoreBackup) -> list[int]:
 def _require_serving(turn: Turn) -> None:
     if turn.scheduler.life is not ServicePhase.SERVING:
         raise RequestRefusedError(ReplyStatus.UNAVAILABLE, "the supervisor is stopping")
-    if turn.scheduler.ledger_trouble:
+    if turn.scheduler.ledger_error:
         raise RequestRefusedError(
             ReplyStatus.UNAVAILABLE,
-            f"the ledger cannot be written: {turn.scheduler.ledger_trouble}",
+            f"the ledger cannot be written: {turn.scheduler.ledger_error}",
         )
 
 

@@ -14,9 +14,9 @@ from supervisor.core.turn import Turn
 
 def on_write_failed(turn: Turn, event: LedgerWriteFailed) -> None:
     """Open the incident, and put launches that were not performed back into the queue."""
-    if not turn.scheduler.ledger_trouble:
+    if not turn.scheduler.ledger_error:
         turn.open_incident("", incidents.LEDGER, f"the ledger cannot be written: {event.cause}")
-    turn.scheduler.ledger_trouble = event.cause
+    turn.scheduler.ledger_error = event.cause
     for number, attempt in event.launches:
         live = turn.scheduler.live_attempts.get(number)
         run = turn.scheduler.runs.get(number)
@@ -28,7 +28,7 @@ def on_write_failed(turn: Turn, event: LedgerWriteFailed) -> None:
 
 def on_recovered(turn: Turn, event: LedgerRecovered) -> None:
     """Close the incident and admit runs again; fill a ledger that replaced a damaged one."""
-    turn.scheduler.ledger_trouble = ""
+    turn.scheduler.ledger_error = ""
     if event.damage:
         _record_everything(turn)
         turn.open_incident("", incidents.DAMAGE, event.damage)

@@ -62,7 +62,7 @@ def stop_if_idle(turn: Turn) -> None:
         scheduler.life = ServicePhase.STOPPED
         for live in scheduler.live_attempts.values():
             turn.note(
-                f"run {live.run} of {live.job.name} is not gone at the end of the stop",
+                f"run {live.run} of {live.job.name} has not exited by the end of the stop",
                 "warning",
             )
         turn.actions.append(Stop())

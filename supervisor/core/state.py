@@ -101,7 +101,7 @@ class SchedulerState(Struct):
     latest_wall: the latest reading of the clock since it was last put back.
     silent_until: the clock was put back, and slots up to then count as done.
     zone_changed: when `timezone` last changed since the start, and a sentence about it.
-    ledger_trouble: why the ledger cannot be written; "": it can.
+    ledger_error: why the ledger cannot be written; "": it can.
     """
 
     config: Config
@@ -131,7 +131,7 @@ class SchedulerState(Struct):
     has_calendar: bool = True
     stop_by: float | None = None
     problems: tuple[Problem, ...] = ()
-    ledger_trouble: str = ""
+    ledger_error: str = ""
     last_tick: datetime | None = None
     latest_wall: datetime | None = None
     silent_until: datetime | None = None

@@ -33,7 +33,7 @@ class DoctorContext:
 
     config: None if jobs.yaml has errors (`mistakes` is their number) or does not exist
     (`no_file` is the reason). living: None if no supervisor answers; then `silence` is
-    the reason and `way_out` the remedy. version: of this command. zone_trouble: what is
+    the reason and `way_out` the remedy. version: of this command. zone_error: what is
     wrong with the default time zone, which is used if jobs.yaml sets none.
     """
 
@@ -48,7 +48,7 @@ class DoctorContext:
     running: RunningService | None
     silence: str
     way_out: str
-    zone_trouble: str = ""
+    zone_error: str = ""
 
     @property
     def is_new(self) -> bool:

@@ -140,7 +140,7 @@ def judge_clock(found: Clock) -> Iterator[Finding]:
         yield error(
             f"stands {behind} before the ledger's newest entry",
             "a clock that never goes back",
-            "timedatectl set-ntp true; then nightshift history says what was judged meanwhile",
+            "timedatectl set-ntp true; then nightshift history shows what ran meanwhile",
         )
     if found.file_skew_s is not None and abs(found.file_skew_s) > FILE_SKEW_S:
         is_well = False

@@ -44,7 +44,7 @@ def examine(
     begun = [_begin(check, context, instance) for check in checks]
     try:
         for each in begun:
-            found = _heard(each, deadline, limit_s)
+            found = _findings_of(each, deadline, limit_s)
             yield from (replace(finding, check=each.check.name) for finding in found)
     finally:
         for each in begun:
@@ -86,7 +86,7 @@ def _findings(check: Check[Any], context: DoctorContext) -> list[Finding]:
         return [_unmeasured(f"{type(error).__name__}: {error}")]
 
 
-def _heard(each: RunningCheck, deadline: float, limit_s: float) -> list[Finding]:
+def _findings_of(each: RunningCheck, deadline: float, limit_s: float) -> list[Finding]:
     said = b""
     while True:
         left_s = max(0.0, deadline - time.monotonic())

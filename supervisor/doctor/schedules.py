@@ -51,7 +51,7 @@ def zones(context: DoctorContext) -> Zones:
     if context.config is not None:
         named.add(context.config.timezone)
     today = datetime.now(UTC).date()
-    return Zones(tuple(sorted(named)), _edition(), today, context.zone_trouble)
+    return Zones(tuple(sorted(named)), _edition(), today, context.zone_error)
 
 
 def judge_zones(found: Zones) -> Iterator[Finding]:

@@ -102,7 +102,7 @@ class Store:
                 (at.isoformat(), sha256, accepted, said),
             )
         except sqlite3.Error as error:
-            raise self._trouble(error) from error
+            raise self._unavailable(error) from error
 
     def _write_one(self, action: Written) -> None:
         try:
@@ -130,7 +130,7 @@ class Store:
         try:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
-            raise self._trouble(error) from error
+            raise self._unavailable(error) from error
         self.keep_ballast()
 
     def keep_ballast(self) -> None:
@@ -162,7 +162,7 @@ class Store:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
-            raise self._trouble(error) from error
+            raise self._unavailable(error) from error
         return ids
 
     def purge_logs(self, most_bytes: int) -> list[int]:
@@ -176,7 +176,7 @@ class Store:
             marks = ", ".join("?" * len(ids))
             self._db.execute(f"UPDATE runs SET log_bytes = 0 WHERE id IN ({marks})", ids)
         except sqlite3.Error as error:
-            raise self._trouble(error) from error
+            raise self._unavailable(error) from error
         return ids
 
     # --- reading at the start ---------------------------------------------------
@@ -258,7 +258,7 @@ class Store:
         self._note("instance", instance)
         return instance
 
-    def _trouble(self, error: sqlite3.Error) -> LedgerUnavailableError:
+    def _unavailable(self, error: sqlite3.Error) -> LedgerUnavailableError:
         """Return the error to raise for an SQLite error; quarantine a damaged file."""
         if file.is_damage(error):
             self._start_new_ledger(error)

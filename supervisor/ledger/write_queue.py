@@ -30,7 +30,7 @@ class WriteQueue:
         self._store = store
         self._waiting: dict[object, Written] = {}  # for the next commit
         self._resting: dict[object, Written] = {}  # until replaced, or for SOON_S
-        self._trouble = ""
+        self._problem = ""
         self._refused: list[tuple[Written, str]] = []
 
     def take(self, actions: Sequence[effects.Action], mono: float) -> str:
@@ -38,10 +38,10 @@ class WriteQueue:
         for action in actions:
             if isinstance(action, _WRITTEN):
                 self._put(action, mono)
-        trouble = self._trouble if self.is_broken else self._commit(mono)
-        if trouble:
+        problem = self._problem if self.is_broken else self._commit(mono)
+        if problem:
             self._forget_launches(actions)
-        return trouble
+        return problem
 
     def take_refused(self) -> list[tuple[Written, str]]:
         """Return records that can never be written, dropped since the last call, and why."""
@@ -68,10 +68,10 @@ class WriteQueue:
     def _commit(self, mono: float) -> str:
         try:
             self._write_all()
-        except LedgerUnavailableError as trouble:
-            self.is_broken, self._trouble = True, str(trouble)
+        except LedgerUnavailableError as problem:
+            self.is_broken, self._problem = True, str(problem)
             self.flush_at = mono + RETRY_S
-            return self._trouble
+            return self._problem
         self._waiting.clear()
         self.is_broken = False
         return ""

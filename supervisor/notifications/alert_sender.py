@@ -95,7 +95,7 @@ class PostBatch:
 
 OUTPUT_BYTES = 16 * 1024
 # More than the longest message, less than the smallest packet limit of any kernel.
-JOURNEY_BYTES = 64 * 1024
+BATCH_BYTES = 64 * 1024
 
 Message = dict[str, Any]
 
@@ -225,7 +225,7 @@ def _fitting(messages: list[Message]) -> int:
 
     Each is JSON text inside JSON text, so its quotes are escaped twice.
     """
-    count, room = 0, JOURNEY_BYTES
+    count, room = 0, BATCH_BYTES
     for message in messages:
         room -= len(msgspec.json.encode(msgspec.json.encode(message).decode()))
         if count and room < 0:

@@ -55,17 +55,17 @@ class Effects:
     ) -> list[ev.Event]:
         """Perform all actions, records first; return the events that result."""
         launches = [action for action in actions if isinstance(action, effects.Launch)]
-        trouble = self._queue.take([redacted_record(action) for action in actions], at.mono)
+        problem = self._queue.take([redacted_record(action) for action in actions], at.mono)
         launches = self._tell_refused(launches, at)
         follow: list[ev.Event] = []
-        if trouble:
+        if problem:
             keys = tuple((launch.run.id, launch.run.attempt) for launch in launches)
-            if launches or not scheduler.ledger_trouble:
-                follow.append(ev.LedgerWriteFailed(at, keys, trouble))
+            if launches or not scheduler.ledger_error:
+                follow.append(ev.LedgerWriteFailed(at, keys, problem))
             launches = []
         for action in actions:
             if not isinstance(action, effects.Launch | effects.Record):
-                self._try(action, scheduler, trouble, at)
+                self._try(action, scheduler, problem, at)
         for launch in launches:
             follow += self._launched(launch, at)
         self._log.note(
@@ -77,25 +77,25 @@ class Effects:
         """Answer a request that could not be decided."""
         answer = self.answers.pop(token, None)
         if answer is not None:
-            hint = "the log of the supervisor says more"
+            hint = "see the log of the supervisor"
             reply = control_requests.Reply(
                 token, control_requests.ReplyStatus.UNAVAILABLE, (), error, hint
             )
             self._bridge.answer(answer, reply, scheduler)
 
     def _try(
-        self, action: effects.Action, scheduler: SchedulerState, trouble: str, at: ev.At
+        self, action: effects.Action, scheduler: SchedulerState, problem: str, at: ev.At
     ) -> None:
         where = type(action).__name__
         try:
-            self._do(action, scheduler, trouble)
+            self._do(action, scheduler, problem)
         except Exception as error:
             run = action.run if isinstance(action, effects.Signal) else 0
             self._errors.caught(error, where, at, run)
         else:
             self._errors.went_well(where)
 
-    def _do(self, action: effects.Action, scheduler: SchedulerState, trouble: str) -> None:
+    def _do(self, action: effects.Action, scheduler: SchedulerState, problem: str) -> None:
         match action:
             case effects.Signal(run, attempt, force):
                 self._processes.signal(run, attempt, force)
@@ -103,7 +103,7 @@ class Effects:
                 self._bridge.answer(self.answers.pop(token), action, scheduler)
             case effects.Deliver():
                 self._alerts.take(action, scheduler)
-            case HeartbeatCall(pulse=pulse) if not (trouble and pulse is HeartbeatKind.START):
+            case HeartbeatCall(pulse=pulse) if not (problem and pulse is HeartbeatKind.START):
                 self._heartbeats.take(action)
             case effects.Stop():
                 self.is_over = True

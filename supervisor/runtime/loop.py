@@ -295,9 +295,9 @@ class Loop:
     def _flush_deferred(self, at: ev.At) -> list[ev.Event]:
         """Write deferred records and those of a ledger that could not be written."""
         was_broken = self._queue.is_broken
-        trouble = self._queue.flush(at.mono)
-        if trouble:
-            return [] if was_broken else [ev.LedgerWriteFailed(at, (), trouble)]
+        problem = self._queue.flush(at.mono)
+        if problem:
+            return [] if was_broken else [ev.LedgerWriteFailed(at, (), problem)]
         return [ev.LedgerRecovered(at, self._store.pop_damage())] if was_broken else []
 
     def _mask(self, config: Config) -> None:

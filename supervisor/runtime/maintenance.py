@@ -30,13 +30,13 @@ class Maintenance:
             self._remove_logs(self._store.purge(history, at.wall), at)
             self._remove_logs(self._store.purge_logs(history.log_bytes), at)
             self._store.checkpoint_and_optimize()
-        except LedgerUnavailableError as trouble:
-            self._log.note(at.wall, effects.Note("warning", f"purge history: {trouble}"))
+        except LedgerUnavailableError as problem:
+            self._log.note(at.wall, effects.Note("warning", f"purge history: {problem}"))
         if self._queue.is_broken:
             return []
         damage = self._store.pop_damage()
         # The outage may be over although the core failed to process its end.
-        return [ev.LedgerRecovered(at, damage)] if damage or scheduler.ledger_trouble else []
+        return [ev.LedgerRecovered(at, damage)] if damage or scheduler.ledger_error else []
 
     def _remove_logs(self, runs: Iterable[int], at: ev.At) -> None:
         """Remove the output of runs; log once why some cannot be removed."""

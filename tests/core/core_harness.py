@@ -373,7 +373,7 @@ class Harness:
         self.actions.extend(actions)
         unlaunched = [key for action in actions if (key := self._perform(action))]
         has_news = unlaunched or (self.ledger_error and self.held_back)
-        if has_news and not self.scheduler.ledger_trouble:
+        if has_news and not self.scheduler.ledger_error:
             self.send(ev.LedgerWriteFailed(self.clocks(), tuple(unlaunched), self.ledger_error))
         return actions
 

@@ -167,7 +167,7 @@ class Storm:
     def mend_ledger(self) -> None:
         self.ledger_broken = False
         self._write_backlog()
-        if self.scheduler.ledger_trouble:
+        if self.scheduler.ledger_error:
             self.send(ev.LedgerRecovered(self.at()))
 
     # --- processes ----------------------------------------------------------------
@@ -222,14 +222,10 @@ class Storm:
                     self.stopped = True
                 case effects.Note() | HeartbeatCall():
                     pass
-        if (
-            self.ledger_broken
-            and (unlaunched or self.backlog)
-            and not self.scheduler.ledger_trouble
-        ):
+        if self.ledger_broken and (unlaunched or self.backlog) and not self.scheduler.ledger_error:
             self.send(ev.LedgerWriteFailed(self.at(), tuple(unlaunched), "disk full"))
         else:
-            assert not unlaunched, "nothing is launched while the ledger is in trouble"
+            assert not unlaunched, "nothing is launched while the ledger has a problem"
 
     def _judge_release(self, name: str) -> None:
         """Check that fixed times of a job fire again only by request of a user."""

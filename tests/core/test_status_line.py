@@ -21,12 +21,12 @@ def test_it_says_what_is_wrong():
     harness.at("02:00")
     harness.ends("a", status=1)
     scheduler = replace(
-        harness.scheduler, problems=(Problem(1, 1, "", "x"),), ledger_trouble="disk full"
+        harness.scheduler, problems=(Problem(1, 1, "", "x"),), ledger_error="disk full"
     )
 
     said = summary(scheduler)
 
-    assert "1 in trouble" in said
+    assert "1 with an incident" in said
     assert "jobs.yaml is refused" in said
     assert "the ledger cannot be written" in said
 

@@ -146,7 +146,7 @@ def test_within_a_job_a_key_that_begins_with_x_is_unknown() -> None:
     [
         ("overlap", "Forbid", 'write "skip"'),
         ("overlap", "Replace", "expected skip, queue or replace"),
-        ("overlap", "Allow", "two runs of a job never live together"),
+        ("overlap", "Allow", "two runs of a job never run at the same time"),
         ("catch_up", "true", 'write "latest"'),
         ("catch_up", "false", 'write "none"'),
         ("enabled", "yes", 'write "true"'),

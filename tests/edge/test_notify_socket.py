@@ -99,7 +99,7 @@ def test_without_a_manager_nothing_is_said_or_due():
     line.ready("3 jobs", 0.0)
     line.send_due(1.0)
 
-    assert (line.next_instant(), line.trouble) == (None, "")
+    assert (line.next_instant(), line.error) == (None, "")
 
 
 @pytest.mark.parametrize("watchdog_s", [None, 60.0])
@@ -125,7 +125,7 @@ def test_a_manager_that_has_gone_costs_words_and_no_exception(short_path):
 
     line.ready("3 jobs", 0.0)
 
-    assert line.trouble == f"$NOTIFY_SOCKET {short_path}/nobody: No such file or directory"
+    assert line.error == f"$NOTIFY_SOCKET {short_path}/nobody: No such file or directory"
     assert line.next_instant() == 2.0
 
 
@@ -163,7 +163,7 @@ def test_a_watchdog_of_another_process_is_not_ours_to_feed(manager):
 def test_a_period_that_is_none_is_named_and_not_heeded(manager, text):
     line = from_environ({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": text}, PID)
 
-    assert "expected microseconds above 0" in line.trouble
+    assert "expected microseconds above 0" in line.error
     line.ready("", 0.0)
     assert line.next_instant() is None
     assert "WATCHDOG" not in manager.heard()[0]
@@ -173,6 +173,6 @@ def test_a_period_that_is_none_is_named_and_not_heeded(manager, text):
 def test_an_address_that_is_none_is_named_and_not_heeded(address):
     line = from_environ({"NOTIFY_SOCKET": address}, PID)
 
-    assert "expected an absolute path or @name" in line.trouble
+    assert "expected an absolute path or @name" in line.error
     line.ready("", 0.0)
     assert line.next_instant() is None

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from supervisor.config import load
+from supervisor.config import SCHEMA_FILE, load
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "jobs-yaml.md"
@@ -20,6 +20,18 @@ def test_the_reference_is_what_the_table_of_keys_makes_of_it():
     )
 
     assert PAGE.read_text() == made.stdout, "scripts/jobs-reference > docs/jobs-yaml.md"
+
+
+def test_the_schema_in_the_package_is_what_the_command_prints():
+    made = subprocess.run(
+        [sys.executable, "-m", "supervisor", "schema"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert SCHEMA_FILE.read_text() == made.stdout, f"nightshift schema > {SCHEMA_FILE}"
 
 
 def test_the_example_of_the_reference_holds(tmp_path):

@@ -98,7 +98,7 @@ def test_what_stood_in_for_others_says_so():
         ("unkillable", "backup left processes that cannot be killed", "nightshift show backup"),
         ("reload", "jobs.yaml was refused", "nightshift check"),
         ("clock", "the clock went back", "nightshift resume --from-now"),
-        ("ledger", "the ledger is in trouble", "nightshift status"),
+        ("ledger", "the ledger has a problem", "nightshift status"),
         ("timeout", "backup failed", "nightshift logs 41"),
     ],
 )

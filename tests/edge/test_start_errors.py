@@ -5,11 +5,11 @@ import os
 import pytest
 
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.cli.start_errors import told_as_failure
+from supervisor.cli.start_errors import as_start_failure
 
 
 def test_memory_that_is_not_there_is_named_with_a_way_out():
-    with pytest.raises(CliError) as failed, told_as_failure("start over /state"):
+    with pytest.raises(CliError) as failed, as_start_failure("start over /state"):
         bytearray(1 << 60)
 
     assert failed.value.status == ExitCode.NO
@@ -18,7 +18,7 @@ def test_memory_that_is_not_there_is_named_with_a_way_out():
 
 
 def test_a_file_that_cannot_be_opened_is_named(tmp_path):
-    with pytest.raises(CliError) as failed, told_as_failure("start over /state"):
+    with pytest.raises(CliError) as failed, as_start_failure("start over /state"):
         os.open(tmp_path / "missing", os.O_RDONLY)
 
     assert failed.value.text == f"start over /state: {tmp_path}/missing: No such file or directory"
@@ -27,7 +27,7 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
 def test_a_full_device_has_its_way_out():
     with (
         pytest.raises(CliError) as failed,
-        told_as_failure("start over /state"),
+        as_start_failure("start over /state"),
         open("/dev/full", "wb", buffering=0) as full,
     ):
         full.write(b"x")
@@ -40,5 +40,5 @@ def test_a_full_device_has_its_way_out():
     "wrong", [RuntimeError("of ours"), ImportError("no module"), KeyError("x")]
 )
 def test_a_fault_of_our_own_stays_what_it_is(wrong):
-    with pytest.raises(type(wrong)), told_as_failure("start over /state"):
+    with pytest.raises(type(wrong)), as_start_failure("start over /state"):
         raise wrong

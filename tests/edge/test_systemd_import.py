@@ -246,7 +246,7 @@ def test_intervals_and_resets_become_times(timer, cron, startup):
         ("OnUnitActiveSec=7min", "ExecStart=/bin/x", "no cron expression has the interval"),
         ("OnUnitActiveSec=30", "ExecStart=/bin/x", "no cron expression has the interval"),
         ("OnCalendar=2030-01-01", "ExecStart=/bin/x", "years cannot be kept"),
-        ("AccuracySec=1s", "ExecStart=/bin/x", "the timer says no time"),
+        ("AccuracySec=1s", "ExecStart=/bin/x", "the timer has no time"),
         (DAILY, "Type=oneshot", "has no ExecStart="),
         (DAILY, "ExecStart=/bin/x 'a", "a quote without its end"),
         (DAILY, "ExecStart=/bin/x %H", "the specifier %H"),

@@ -45,7 +45,7 @@ def test_turns_in_which_nothing_becomes_of_the_world_are_silent(herald, manager)
 
 
 def test_the_status_changes_with_the_minute_and_not_with_each_run(herald, manager):
-    broken = replace(WORLD, ledger_trouble="disk full")
+    broken = replace(WORLD, ledger_error="disk full")
 
     herald.update(broken, False, MINUTE, at(1.0))
     assert manager.heard() == []
@@ -84,9 +84,9 @@ def test_trouble_is_logged_once_until_there_is_another(tmp_path):
         herald.begin(WORLD, 0.0)
 
         herald.update(WORLD, False, MINUTE, at(0.0))
-        herald.update(replace(WORLD, ledger_trouble="x"), False, NEXT, at(60.0))
+        herald.update(replace(WORLD, ledger_error="x"), False, NEXT, at(60.0))
         log.close()
         lines = (tmp_path / "log").read_text().splitlines()
 
     assert len(lines) == 1
-    assert "the service manager is not told: $NOTIFY_SOCKET" in lines[0]
+    assert "the service manager was not notified: $NOTIFY_SOCKET" in lines[0]

@@ -166,7 +166,7 @@ def test_no_file_beside_another_word_is_told(tmp_path):
     found = system_zone({}, tmp_path / "localtime")
 
     assert found.name == "UTC"
-    assert "Europe/Berlin" in found.trouble
+    assert "Europe/Berlin" in found.error
 
 
 @pytest.mark.parametrize("kind", ["noise", "folder", "fifo", "link to nothing", "empty", "huge"])
@@ -190,7 +190,7 @@ def test_what_is_no_zone_file_is_utc_and_told(tmp_path, kind):
     found = system_zone({}, localtime)
 
     assert found.name == "UTC"
-    assert str(localtime) in found.trouble
+    assert str(localtime) in found.error
 
 
 @needs_database

@@ -37,8 +37,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         return _planned(params, report) if report.dry_run else _run(params, report)
     except BackupCancelledError as cancelled:
         raise WorkerError("cancelled; what was begun is removed") from cancelled
-    except (BackupError, DatabaseError) as trouble:
-        raise WorkerError(str(trouble), trouble.permanent) from trouble
+    except (BackupError, DatabaseError) as problem:
+        raise WorkerError(str(problem), problem.permanent) from problem
     except sqlite3.Error as error:
         failure = sqlite.error_of(params.database, error)
         raise WorkerError(str(failure), failure.permanent) from error

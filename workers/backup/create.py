@@ -111,9 +111,9 @@ def carry(made: CreatedBackup, params: Params, report: Report) -> None:
             secondary_copy.carry(
                 made.path, made.manifest, target, _step(report, made.manifest.size_bytes)
             )
-        except BackupError as trouble:
-            report.log(f"second copy in {target}: {trouble}", "error")
-            failed.append(f"{target}: {trouble}")
+        except BackupError as problem:
+            report.log(f"second copy in {target}: {problem}", "error")
+            failed.append(f"{target}: {problem}")
     if failed:
         # Permanent: each retry would make and keep another first copy.
         raise BackupError(

@@ -113,8 +113,8 @@ def _backup(path: Path) -> Backup:
             state, why = State.DAMAGED, finding[:300]
     except DamagedBackupError as damaged:
         state, why = State.DAMAGED, damaged.what
-    except BackupError as trouble:
-        state, why = State.UNVERIFIED, str(trouble)
+    except BackupError as problem:
+        state, why = State.UNVERIFIED, str(problem)
     except (OSError, ValueError) as error:
         state, why = State.UNVERIFIED, str(error)
     return Backup(

@@ -31,9 +31,9 @@ def opened(path: Path, check: Callable[[], None]) -> sqlite3.Connection:
     """
     try:
         return lock_wait.open_when_free(path, check)
-    except DatabaseError as trouble:
+    except DatabaseError as problem:
         # No connection of ours is open any more, so reading the file drops no lock.
-        if not (_MALFORMED in str(trouble.__cause__) and is_newer(path)):
+        if not (_MALFORMED in str(problem.__cause__) and is_newer(path)):
             raise
     return lenient(introspection.beside(path, sqlite.BUSY_TIMEOUT_S))
 

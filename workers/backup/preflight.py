@@ -78,11 +78,11 @@ def _source(params: Params, check: Callable[[], None]) -> DatabaseInfo:
     path = params.database
     try:
         info = sqlite.inspect(path)
-    except DatabaseError as trouble:
-        if "is no SQLite database" not in trouble.reason:
+    except DatabaseError as problem:
+        if "is no SQLite database" not in problem.reason:
             raise
-        reason = f"{trouble.reason}: no header of one (encrypted, damaged, or another file)"
-        raise DatabaseError(path, reason, permanent=True) from trouble
+        reason = f"{problem.reason}: no header of one (encrypted, damaged, or another file)"
+        raise DatabaseError(path, reason, permanent=True) from problem
     # Not read-only: closing the last read-only connection would leave -wal and -shm behind.
     with closing(newer_schema.opened(path, check)) as opened:
         try:

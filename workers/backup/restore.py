@@ -110,8 +110,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         done = put(copy, params.target, params.force, step)
     except BackupCancelledError as cancelled:
         raise WorkerError(f"cancelled; {params.target} is as it was") from cancelled
-    except (BackupError, DatabaseError) as trouble:
-        raise WorkerError(str(trouble), trouble.permanent) from trouble
+    except (BackupError, DatabaseError) as problem:
+        raise WorkerError(str(problem), problem.permanent) from problem
     for warning in done.content.warnings:
         report.log(warning, "warning")
     report.log(f"checked: {done.checked}")
@@ -141,10 +141,10 @@ def restore(copy: Path, target: Path, force: bool, step: Step = no_cancel) -> Re
     try:
         manifest = read(copy)
         about = _About(manifest.name, manifest.mode, manifest, manifest.shape, _PROVEN)
-    except BackupError as trouble:
+    except BackupError as problem:
         if not copy.is_file():
             raise
-        raise unproven.with_a_way_out(trouble, copy, target) from trouble
+        raise unproven.with_a_way_out(problem, copy, target) from problem
 
     def prove_it(scratch: ScratchFile) -> Content:
         return verify.prove(copy, copy, scratch, verify.expected(manifest), step)

@@ -83,11 +83,11 @@ def refuse_misfit(target: Path, page_size: int, page_count: int) -> int:
             lock_wait.begin_reading(opened, _unchecked)
             own = opened.execute("PRAGMA page_size").fetchone()[0]
             wal = opened.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    except DatabaseError as trouble:
+    except DatabaseError as problem:
         raise BackupError(
-            f"{trouble}; so SQLite's locks cannot guard it. Stop its users, move it and its -wal"
+            f"{problem}; so SQLite's locks cannot guard it. Stop its users, move it and its -wal"
             " away, then restore to its path"
-        ) from trouble
+        ) from problem
     if wal and own != page_size:
         raise BackupError(
             f"target {target} is in WAL mode with pages of {own} bytes, the copy has {page_size}:"

@@ -82,11 +82,11 @@ def examine(copy: Path, sha256: str, scratch: ScratchFile, step: Step) -> Conten
     return verify.checked(scratch, copy, "", lambda: step(found.database_size_bytes))
 
 
-def with_a_way_out(trouble: BackupError, copy: Path, target: Path) -> BackupError:
-    """Return `trouble` with a hint at how to restore anyway."""
+def with_a_way_out(problem: BackupError, copy: Path, target: Path) -> BackupError:
+    """Return `problem` with a hint at how to restore anyway."""
     by_hand = (
         f"by hand, unchecked: gunzip -c {shlex.quote(str(copy))} > {shlex.quote(str(target))}"
     )
-    if isinstance(trouble, DamagedBackupError):
-        return DamagedBackupError(trouble.path, f"{trouble.what}; {by_hand}")
-    return UnprovenError(f"{trouble}; to restore it all the same: --unproven; or {by_hand}")
+    if isinstance(problem, DamagedBackupError):
+        return DamagedBackupError(problem.path, f"{problem.what}; {by_hand}")
+    return UnprovenError(f"{problem}; to restore it all the same: --unproven; or {by_hand}")

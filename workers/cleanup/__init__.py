@@ -98,8 +98,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
             done = _kept_in_shape(params, connection, report)
     except CleanupCancelledError as cancelled:
         raise WorkerError("cancelled between two steps; what was done stays") from cancelled
-    except (BackupError, DatabaseError) as trouble:
-        raise WorkerError(str(trouble), trouble.permanent) from trouble
+    except (BackupError, DatabaseError) as problem:
+        raise WorkerError(str(problem), problem.permanent) from problem
     except sqlite3.Error as error:
         failure = sqlite.error_of(params.database, error)
         raise WorkerError(str(failure), failure.permanent) from error

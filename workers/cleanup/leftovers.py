@@ -56,10 +56,10 @@ def removed(path: Path, left: Sequence[Path]) -> Removed:
             names = _swept(path, directory, here.keys())
         except OSError as error:
             raise from_os_error(f"sweep {directory}", directory, error) from error
-        except BackupError as trouble:
-            if trouble.permanent:
+        except BackupError as problem:
+            if problem.permanent:
                 raise
-            hindrances.append(str(trouble))
+            hindrances.append(str(problem))
         else:
             gone |= {directory / name: here.get(name, 0) for name in names}
     return Removed(tuple(gone), sum(gone.values()), tuple(hindrances))

@@ -131,15 +131,15 @@ def _check(measure: Measure, limits: Limits) -> Check:
 
 def _of_content(measure: Database | QuickCheck | NoQuickCheck) -> Check:
     match measure:
-        case Database(path, trouble):
-            if trouble:
-                text = f"database {path} {trouble}"
+        case Database(path, problem):
+            if problem:
+                text = f"database {path} {problem}"
                 return Check("sqlite", Word.CRITICAL, _UNREACHABLE, text)
             return _healthy("sqlite", f"database {path} can be read")
         case QuickCheck(problems, finished, seconds):
             return _quick_check(problems, finished, seconds)
-        case NoQuickCheck(trouble):
-            text = f"quick_check cannot be made: {trouble}"
+        case NoQuickCheck(problem):
+            text = f"quick_check cannot be made: {problem}"
             return Check("integrity", Word.WARNING, _OTHER, text)
     assert_never(measure)
 
@@ -169,37 +169,37 @@ def _of_disk(measure: Disk | NextBackup | NewestBackup | NoBackup, limits: Limit
                 expected = f"{text}, expected {limits.disk_free:.1%}"
                 return Check("disk", Word.WARNING, _OTHER, expected)
             return _healthy("disk", text)
-        case NextBackup(trouble):
-            if trouble:
-                text = f"the next backup cannot be made: {trouble}"
+        case NextBackup(problem):
+            if problem:
+                text = f"the next backup cannot be made: {problem}"
                 return Check("next_backup", Word.CRITICAL, _OTHER, text)
             return _healthy("next_backup", "the next backup fits")
         case NewestBackup(age_s):
             text = f"the newest verified backup is {format_duration(age_s)} old"
             shown = format_duration
             return _amount("newest_backup", text, age_s, limits.backup_age, shown, Word.CRITICAL)
-        case NoBackup(trouble):
-            text = f"there is no verified backup: {trouble}"
+        case NoBackup(problem):
+            text = f"there is no verified backup: {problem}"
             return Check("newest_backup", Word.CRITICAL, _OTHER, text)
     assert_never(measure)
 
 
 def _of_services(measure: Postgres | Replica | NoReplica | Page, limits: Limits) -> Check:
     match measure:
-        case Postgres(trouble, seconds):
-            if trouble:
-                return Check("postgres", Word.DEGRADED, _POSTGRES, f"PostgreSQL {trouble}")
+        case Postgres(problem, seconds):
+            if problem:
+                return Check("postgres", Word.DEGRADED, _POSTGRES, f"PostgreSQL {problem}")
             text = f"PostgreSQL answered in {format_duration(seconds)}"
             return _amount("postgres", text, seconds, limits.postgres, format_duration)
         case Replica(lag_s):
             text = f"the replica is {format_duration(lag_s)} old"
             limit = limits.replication_lag
             return _amount("replication", text, lag_s, limit, format_duration, Word.DEGRADED)
-        case NoReplica(trouble):
-            return Check("replication", Word.DEGRADED, _OTHER, f"replication {trouble}")
-        case Page(name, trouble, seconds):
-            if trouble:
-                return Check("http", Word.DEGRADED, _OTHER, f"{name} {trouble}")
+        case NoReplica(problem):
+            return Check("replication", Word.DEGRADED, _OTHER, f"replication {problem}")
+        case Page(name, problem, seconds):
+            if problem:
+                return Check("http", Word.DEGRADED, _OTHER, f"{name} {problem}")
             return _healthy("http", f"{name} answered in {format_duration(seconds)}")
     assert_never(measure)
 

@@ -107,8 +107,8 @@ def of_database(path: Path, limits: Limits, check: Check) -> Iterator[Measure]:
             measured = list(_of_content(path, connection, limits, check))
     except LateError:
         yield Database(path, _kept(limits.answer))
-    except DatabaseError as trouble:
-        yield Database(path, trouble.reason)
+    except DatabaseError as problem:
+        yield Database(path, problem.reason)
     except sqlite3.Error as error:
         yield Database(path, sqlite.error_of(path, error).reason)
     else:

@@ -1,6 +1,6 @@
 """The results of health measurements, as values. Pure.
 
-A measurement that was not made has no value and is not rated. A `trouble` is a sentence
+A measurement that was not made has no value and is not rated. An `error` is a sentence
 without its subject, empty if there is none.
 """
 
@@ -13,7 +13,7 @@ class Database:
     """Whether the SQLite database can be read."""
 
     path: Path
-    trouble: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class QuickCheck:
 class NoQuickCheck:
     """quick_check could not run, and why: for example a collation of the owner's program."""
 
-    trouble: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Disk:
 class NextBackup:
     """Why the next backup could not be made (usually lack of space), or empty."""
 
-    trouble: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,14 @@ class NewestBackup:
 class NoBackup:
     """There is no verified copy, and why."""
 
-    trouble: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
     """The response of PostgreSQL: connection and first query."""
 
-    trouble: str
+    error: str
     seconds: float
 
 
@@ -108,7 +108,7 @@ class Replica:
 class NoReplica:
     """PostgreSQL responds, but has no readable replication state."""
 
-    trouble: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Page:
     """The response of a URL; `name` is the URL without secrets."""
 
     name: str
-    trouble: str
+    error: str
     seconds: float
 
 

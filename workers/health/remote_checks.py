@@ -127,16 +127,16 @@ def _page(url: str, name: str, limit_s: float) -> Sequence[Measure]:
     try:
         # The status is enough; the body is not read.
         with requests.get(url, timeout=limit_s, stream=True) as answer:
-            trouble = "" if answer.ok else f"answers {answer.status_code}"
+            problem = "" if answer.ok else f"answers {answer.status_code}"
     except requests.exceptions.SSLError:
-        trouble = "shows a certificate that is not trusted here"
+        problem = "shows a certificate that is not trusted here"
     except requests.exceptions.Timeout:
-        trouble = _silent(limit_s)
+        problem = _silent(limit_s)
     except requests.exceptions.ConnectionError:
-        trouble = "cannot be connected to"
+        problem = "cannot be connected to"
     except (requests.exceptions.RequestException, ValueError) as error:
-        trouble = f"cannot be asked ({type(error).__name__})"
-    return [Page(name, trouble, time.monotonic() - began)]
+        problem = f"cannot be asked ({type(error).__name__})"
+    return [Page(name, problem, time.monotonic() - began)]
 
 
 def _silent(waited_s: float) -> str:

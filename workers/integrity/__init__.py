@@ -77,8 +77,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
             )
     except IntegrityCancelledError as cancelled:
         raise WorkerError("cancelled; nothing was changed") from cancelled
-    except DatabaseError as trouble:
-        raise WorkerError(str(trouble), trouble.permanent) from trouble
+    except DatabaseError as problem:
+        raise WorkerError(str(problem), problem.permanent) from problem
     except sqlite3.Error as error:
         failure = sqlite.error_of(params.database, error)
         raise WorkerError(str(failure), failure.permanent) from error

@@ -40,8 +40,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         return verify(params, report) if params.verify_only else replicate(params, report)
     except ReplicationCancelledError:
         raise WorkerError("cancelled; nothing was changed") from None
-    except (ReplicationError, DatabaseError) as trouble:
-        raise WorkerError(str(trouble), trouble.permanent) from None
+    except (ReplicationError, DatabaseError) as problem:
+        raise WorkerError(str(problem), problem.permanent) from None
     except sqlite3.Error as error:
         failure = sqlite.error_of(params.database, error)
         raise WorkerError(str(failure), failure.permanent) from None

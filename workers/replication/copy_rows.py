@@ -72,7 +72,7 @@ class MisfitError(ReplicationError):
 def _advice(typed: MappedColumn, place: str, found: str) -> str:
     """Return the ways to let the row pass; only those that work."""
     if typed.column.key and found in ("null", LOSS, REFUSED):
-        return "mend the value or exclude the table"
+        return "correct the value or exclude the table"
     if typed.type == "bytea" or (found == "blob" and typed.column.affinity is Affinity.TEXT):
         fitting = f"types: {{{place}: bytea}}"
     elif found == "blob" or typed.type == "text":
@@ -82,7 +82,7 @@ def _advice(typed: MappedColumn, place: str, found: str) -> str:
     ways = [fitting, "exclude the table" if typed.column.key else f"exclude: [{place}]"]
     if not typed.column.wanted and found != REFUSED:
         ways.insert(1, "on_misfit: text, which widens it")
-    return f"mend the value, or set {', or '.join(ways)}"
+    return f"correct the value, or set {', or '.join(ways)}"
 
 
 def refuse_misfits(between: Connections, pair: TablePair, scope: Scope) -> None:
@@ -188,7 +188,7 @@ def _refused(
     if isinstance(error, ProgramLimitExceeded) and not place[2]:
         # The error is about a batch of rows and has the line of the last one.
         fields = max(map(copy_format.fields_of, seen), key=_inline_bytes)
-    return _told(pair, fields, place[2] or "", primary)
+    return _misfit_error(pair, fields, place[2] or "", primary)
 
 
 def _inline_bytes(fields: Sequence[bytes | None]) -> int:
@@ -196,7 +196,7 @@ def _inline_bytes(fields: Sequence[bytes | None]) -> int:
     return sum(8 if len(value) < 8 else min(len(value) + 1, 18) for value in fields if value)
 
 
-def _told(
+def _misfit_error(
     pair: TablePair, fields: Sequence[bytes | None], column: str, primary: str
 ) -> ReplicationError:
     by_name = dict(zip([t.column.name for t in pair.columns], fields, strict=True))

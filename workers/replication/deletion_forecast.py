@@ -46,8 +46,8 @@ def log_forecast(params: Params, names: Sequence[str], report: Report) -> dict[s
             )
             pairs = session.beside(connection, target, names, params)
             return {"to_delete": sum(_tables(between, pairs, params, report))}
-    except ReplicationError as trouble:
-        report.log(f"what would be deleted in PostgreSQL is not known: {trouble}", "warning")
+    except ReplicationError as problem:
+        report.log(f"what would be deleted in PostgreSQL is not known: {problem}", "warning")
         return {}
 
 
@@ -66,8 +66,8 @@ def _tables(
             continue
         try:
             found = _deletion(between, candidate, number)
-        except ReplicationError as trouble:
-            report.log(f"a run would fail: {trouble}", "warning")
+        except ReplicationError as problem:
+            report.log(f"a run would fail: {problem}", "warning")
             continue
         if found.deleted:
             report.log(_line(found))
@@ -91,8 +91,8 @@ def _tell_refusals(
     for refuse in refusals:
         try:
             refuse()
-        except ReplicationError as trouble:
-            report.log(f"a run would fail: {trouble}", "warning")
+        except ReplicationError as problem:
+            report.log(f"a run would fail: {problem}", "warning")
 
 
 def _deletion(between: Connections, candidate: Pair, number: int) -> deletion_guard.Deletion:

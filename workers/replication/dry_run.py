@@ -55,9 +55,9 @@ def survey(
     return TableSurvey(table, source.count(connection, table), found, chosen, misfits)
 
 
-def refused(name: str, trouble: ReplicationError) -> TableSurvey:
+def refused(name: str, failure: ReplicationError) -> TableSurvey:
     """Return the survey of a table that cannot be replicated."""
-    return TableSurvey(Table(name, ()), 0, {}, {}, {}, (str(trouble),))
+    return TableSurvey(Table(name, ()), 0, {}, {}, {}, (str(failure),))
 
 
 def plan(params: Params, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def plan(params: Params, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
             lines.append(f"  {_line(column, seen.found[column.name], chosen)}")
             misfit = seen.misfits.get(column.name)
             if misfit is not None:
-                lines.append(f"    does not fit: {_told(misfit)}")
+                lines.append(f"    does not fit: {_describe(misfit)}")
             if not chosen.fits:
                 fitting = type_mapping.suggest(seen.found[column.name])
                 block.append(f'  "{seen.table.name}.{column.called}": {fitting}')
@@ -120,7 +120,7 @@ def _line(column: Column, found: Found, chosen: Chosen) -> str:
     return f"{name}: {declared}; found {classes}{large} -> {chosen.type}"
 
 
-def _told(misfit: Misfit) -> str:
+def _describe(misfit: Misfit) -> str:
     value = misfit.value
     if isinstance(value, bytes) and misfit.found == "text":
         value = value.decode(errors="replace")

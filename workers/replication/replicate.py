@@ -153,7 +153,7 @@ def _all_tables(bringing: TableSync, seen: Session, remembered: SavedState) -> R
     for number, candidate in enumerate(seen.pairs):
         name = candidate.table.name
         with key_index.readable(connection, name):
-            pair, is_new = _twin(bringing, candidate, number, remembered.brought(name))
+            pair, is_new = _pair(bringing, candidate, number, remembered.brought(name))
         plan.append(pair)
         before = remembered.tables.get(name)
         epoch = memory.epochs.get(name, "")
@@ -247,7 +247,7 @@ def _proved_now(outcome: RunResult, pair: TablePair, now: datetime) -> TableProo
     return TableProof(pair.table.name, outcome.proved[pair.table.name].epoch, now)
 
 
-def _twin(
+def _pair(
     bringing: TableSync, candidate: Pair, number: int, brought: Collection[str]
 ) -> tuple[TablePair, bool]:
     """Return the table pair, and whether its target table was created just now."""

@@ -138,7 +138,7 @@ def sync_table(bringing: TableSync, pair: TablePair, path: SyncMethod, is_new: b
                 _bring(bringing, pair, path, is_new)
             return pair
         except MisfitError as misfit:
-            pair = _mended(bringing, pair, misfit)
+            pair = _with_new_type(bringing, pair, misfit)
             path = SyncMethod.FULL
 
 
@@ -226,7 +226,7 @@ def _upsert_wanted(bringing: TableSync, pair: TablePair) -> merge.Upserted:
     return done
 
 
-def _mended(bringing: TableSync, pair: TablePair, misfit: MisfitError) -> TablePair:
+def _with_new_type(bringing: TableSync, pair: TablePair, misfit: MisfitError) -> TablePair:
     """Retype the column so that it holds the value; raise the misfit if that is not possible."""
     between, table = bringing.between, pair.table
     name = misfit.misfit.column

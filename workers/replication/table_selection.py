@@ -54,6 +54,6 @@ def tell_leftovers(connection: sqlite3.Connection, report: Report) -> None:
     if logs:
         report.log(
             f"the source still has logs of changes ({', '.join(logs)[:200]}), which grow and slow"
-            " its writers; docs/replication.md says how to remove them",
+            " its writers; docs/replication.md shows how to remove them",
             "warning",
         )

@@ -52,15 +52,15 @@ def surveyed(
         with connected(params.postgres, params.schema, lambda: report.cancelled) as target:
             stage = Stage(connection, target, params, advance)
             return [_surveyed(stage, name) for name in names]
-    except ReplicationError as trouble:
-        report.log(f"only the database was looked at, not PostgreSQL: {trouble}", "warning")
+    except ReplicationError as problem:
+        report.log(f"only the database was looked at, not PostgreSQL: {problem}", "warning")
     found = []
     for name in names:
         try:
             with key_index.readable(connection, name):
                 found.append(dry_run.survey(connection, params, name, {}))
-        except ReplicationError as trouble:
-            found.append(dry_run.refused(name, trouble))
+        except ReplicationError as problem:
+            found.append(dry_run.refused(name, problem))
     return found
 
 
@@ -70,8 +70,8 @@ def _surveyed(stage: Stage, name: str) -> TableSurvey:
             present = target_schema.columns_of(stage.target, name)
             seen = dry_run.survey(stage.source, stage.params, name, present)
             return replace(seen, problems=problems(stage, seen, present))
-    except ReplicationError as trouble:
-        return dry_run.refused(name, trouble)
+    except ReplicationError as problem:
+        return dry_run.refused(name, problem)
 
 
 def problems(
@@ -85,16 +85,16 @@ def problems(
     try:
         if present:
             target_schema.pair_of(stage.target, table, present)
-    except ReplicationError as trouble:
-        return (str(trouble),)
+    except ReplicationError as problem:
+        return (str(problem),)
     if any(column.name in seen.misfits for column in table.key):
         return ()
     if stage.params.on_misfit != "text":
         table = _without(table, set(seen.misfits))
     problems: list[str] = []
-    while (trouble_found := _tried(stage, seen, table)) is not None:
-        problems.append(str(trouble_found))
-        smaller = _without(table, {trouble_found.column})
+    while (misfit := _tried(stage, seen, table)) is not None:
+        problems.append(str(misfit))
+        smaller = _without(table, {misfit.column})
         if smaller == table:
             break
         table = smaller
@@ -110,8 +110,8 @@ def _tried(stage: Stage, seen: TableSurvey, table: Table) -> ReplicationError | 
     try:
         with stage.target.connection.transaction(force_rollback=True):
             _bring(stage, seen, table)
-    except ReplicationError as trouble:
-        return trouble
+    except ReplicationError as problem:
+        return problem
     except psycopg.Error as error:
         if not error.sqlstate or error.sqlstate.startswith(_PASSING):
             raise

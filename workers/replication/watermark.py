@@ -29,7 +29,7 @@ CREATE TABLE {} (
     position text, -- the key up to which the rolling proof has come, as JSON
     began_at timestamptz, -- when the proof was at its first row
     proved_since timestamptz NOT NULL, -- every row was proved at or after this
-    columns text[], -- those that the source had; any other is somebody else's
+    columns text[], -- those that the source had; others belong to someone else
     relation oid -- of the table that was filled; another one of its name is not ours
 )"""
 # Columns of later versions; checked first, because only the owner may add a column.

@@ -67,10 +67,10 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         for directory in (params.directory, *params.copies):
             try:
                 done.append(_rotated(replace(params, directory=directory), report, now, zone))
-            except BackupError as trouble:
-                troubles.append(trouble)
+            except BackupError as problem:
+                troubles.append(problem)
                 if params.copies:
-                    report.log(f"{directory}: {trouble}", "error")
+                    report.log(f"{directory}: {problem}", "error")
     except BackupCancelledError as cancelled:
         raise WorkerError("cancelled between two copies") from cancelled
     stuck = [sentence for one in done for sentence in one.failed]

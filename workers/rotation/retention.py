@@ -174,7 +174,7 @@ def _dates(
     if strange:
         objections.append(
             f"{strange[0].path.name} is dated in the future (now {now.astimezone(UTC):%FT%TZ}):"
-            " a clock was or is wrong; mend it or move the copy away, or to allow it:"
+            " a clock was or is wrong; correct it or move the copy away, or to allow it:"
             " --set max_age=none"
         )
     for stem, source in sorted({(one.stem, one.source) for one in going}):

@@ -51,8 +51,8 @@ def _run(sync: _Sync, params: Params, report: Report) -> dict[str, Scalar]:
         raise WorkerError("cancelled after 0 sets") from cancelled
     except StrangeIdError as error:
         raise WorkerError(f"database {params.database}, {error}", permanent=True) from error
-    except (UnreadableCatalogueError, DatabaseError) as trouble:
-        raise WorkerError(str(trouble), trouble.permanent) from trouble
+    except (UnreadableCatalogueError, DatabaseError) as problem:
+        raise WorkerError(str(problem), problem.permanent) from problem
     except sqlite3.Error as error:
         failure = sqlite.error_of(params.database, error)
         raise WorkerError(str(failure), failure.permanent) from error

@@ -97,8 +97,8 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
         raise WorkerError(text, permanent=True)
     with closing(database):
         counts, memory = card_database.card_counts(database), card_database.remembered(database)
-        desk = CardSync(params, source, report, database, counts, memory)
-        tally = _synced(desk, catalogue)
+        run = CardSync(params, source, report, database, counts, memory)
+        tally = _synced(run, catalogue)
     _tell(report, tally, params.prune)
     if tally.failed:
         total = len(catalogue.rows) + len(catalogue.failed)
@@ -107,13 +107,13 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
     return _result(tally, time.monotonic() - started)
 
 
-def _synced(desk: CardSync, catalogue: Listed) -> Tally:
+def _synced(run: CardSync, catalogue: Listed) -> Tally:
     tally = Tally(sum(int(row[_TOTAL] or 0) for row in catalogue.rows))
     tally.failed += catalogue.failed
     try:
-        _sync_listed(desk, catalogue.rows, tally)
+        _sync_listed(run, catalogue.rows, tally)
         if not catalogue.failed:
-            _sync_gone(desk, [str(row[0]) for row in catalogue.rows], tally)
+            _sync_gone(run, [str(row[0]) for row in catalogue.rows], tally)
     except SyncCancelledError as cancelled:
         text = f"cancelled after {tally.sets_done} sets, which are whole: {tally.outcome}"
         raise WorkerError(text) from cancelled
@@ -130,14 +130,14 @@ def _opened(params: Params, report: Report) -> sqlite3.Connection | None:
     return None
 
 
-def _sync_listed(desk: CardSync, set_rows: Sequence[Row], tally: Tally) -> None:
+def _sync_listed(run: CardSync, set_rows: Sequence[Row], tally: Tally) -> None:
     said_at, unreachable = 0.0, 0
     for row in set_rows:
         set_id = str(row[0])
-        if desk.report.cancelled:
+        if run.report.cancelled:
             raise SyncCancelledError
         try:
-            tally.count(_one_set(desk, set_id), _deletes(desk))
+            tally.count(_one_set(run, set_id), _deletes(run))
             unreachable = 0
         except SetRefusedError as refused:
             tally.failed.append(FailedSet(set_id, str(refused)))
@@ -151,39 +151,39 @@ def _sync_listed(desk: CardSync, set_rows: Sequence[Row], tally: Tally) -> None:
         if time.monotonic() - said_at >= _PROGRESS_EVERY_S or row is set_rows[-1]:
             said_at = time.monotonic()
             done = tally.cards_done
-            desk.report.progress(done, done + tally.cards_left, "cards")
+            run.report.progress(done, done + tally.cards_left, "cards")
 
 
-def _one_set(desk: CardSync, set_id: str) -> Changes:
-    if set_id not in desk.counts:
+def _one_set(run: CardSync, set_id: str) -> Changes:
+    if set_id not in run.counts:
         raise SetRefusedError("its row is missing; run sync.missing_sets first")
-    document = desk.source.cards(set_id)
+    document = run.source.cards(set_id)
     now = digest(document)
-    if desk.memory.get(set_id) == (now, desk.counts[set_id]):
-        return Changes(unchanged=desk.counts[set_id])
+    if run.memory.get(set_id) == (now, run.counts[set_id]):
+        return Changes(unchanged=run.counts[set_id])
     parsed = rows.cards(document, set_id)
     if parsed.problems:
         raise SetRefusedError(diff.summed([one.text for one in parsed.problems]))
-    if desk.report.dry_run:
-        found = _compared(desk, set_id, parsed.rows)
+    if run.report.dry_run:
+        found = _compared(run, set_id, parsed.rows)
         if found.any:
-            desk.report.log(diff.described(set_id, found, desk.params.prune))
+            run.report.log(diff.described(set_id, found, run.params.prune))
         return found
-    with transaction(desk.database):
-        found = _compared(desk, set_id, parsed.rows)
-        _write(desk, found)
-        card_database.remember(desk.database, set_id, now, len(parsed.rows))
+    with transaction(run.database):
+        found = _compared(run, set_id, parsed.rows)
+        _write(run, found)
+        card_database.remember(run.database, set_id, now, len(parsed.rows))
     return found
 
 
-def _compared(desk: CardSync, set_id: str, want: Sequence[Row]) -> Changes:
-    have = card_database.cards_of(desk.database, set_id)
+def _compared(run: CardSync, set_id: str, want: Sequence[Row]) -> Changes:
+    have = card_database.cards_of(run.database, set_id)
     found = diff.plan(have, want)
-    elsewhere = card_database.cards_elsewhere(desk.database, set_id, found.added)
+    elsewhere = card_database.cards_elsewhere(run.database, set_id, found.added)
     if elsewhere:
         text = ", ".join(f"{rows.shown(card)} is a card of {other}" for card, other in elsewhere)
         raise SetRefusedError(f"{text} in the database")
-    if desk.params.prune and have and not want:
+    if run.params.prune and have and not want:
         # A listed set without cards is more likely an error of the catalogue.
         raise SetRefusedError(
             f"it lists no cards where the database has {len(have)}; none is pruned"
@@ -191,39 +191,39 @@ def _compared(desk: CardSync, set_id: str, want: Sequence[Row]) -> Changes:
     return found
 
 
-def _write(desk: CardSync, found: Changes) -> None:
-    for batch in _batches(desk, found.added):
-        card_database.insert_cards(desk.database, batch)
-    for batch in _batches(desk, found.changed):
-        card_database.update_cards(desk.database, batch)
-    if desk.params.prune:
-        card_database.delete_cards(desk.database, found.vanished)
+def _write(run: CardSync, found: Changes) -> None:
+    for batch in _batches(run, found.added):
+        card_database.insert_cards(run.database, batch)
+    for batch in _batches(run, found.changed):
+        card_database.update_cards(run.database, batch)
+    if run.params.prune:
+        card_database.delete_cards(run.database, found.vanished)
 
 
-def _batches(desk: CardSync, whole: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    for start in range(0, len(whole), desk.params.batch_size):
-        if desk.report.cancelled:
+def _batches(run: CardSync, whole: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(whole), run.params.batch_size):
+        if run.report.cancelled:
             raise SyncCancelledError
-        yield whole[start : start + desk.params.batch_size]
+        yield whole[start : start + run.params.batch_size]
 
 
-def _sync_gone(desk: CardSync, listed: Iterable[str], tally: Tally) -> None:
+def _sync_gone(run: CardSync, listed: Iterable[str], tally: Tally) -> None:
     """Handle the cards of sets that the catalogue no longer lists."""
-    for set_id in sorted(desk.counts.keys() - set(listed)):
-        if desk.report.cancelled:
+    for set_id in sorted(run.counts.keys() - set(listed)):
+        if run.report.cancelled:
             raise SyncCancelledError
-        found = Changes(vanished=tuple(card_database.cards_of(desk.database, set_id)))
-        if found.vanished and desk.report.dry_run:
-            desk.report.log(diff.described(set_id, found, desk.params.prune))
-        elif found.vanished and desk.params.prune:
-            with transaction(desk.database):
-                card_database.delete_cards(desk.database, found.vanished)
+        found = Changes(vanished=tuple(card_database.cards_of(run.database, set_id)))
+        if found.vanished and run.report.dry_run:
+            run.report.log(diff.described(set_id, found, run.params.prune))
+        elif found.vanished and run.params.prune:
+            with transaction(run.database):
+                card_database.delete_cards(run.database, found.vanished)
         tally.vanished += found.vanished
-        tally.pruned += len(found.vanished) if _deletes(desk) else 0
+        tally.pruned += len(found.vanished) if _deletes(run) else 0
 
 
-def _deletes(desk: CardSync) -> bool:
-    return desk.params.prune and not desk.report.dry_run
+def _deletes(run: CardSync) -> bool:
+    return run.params.prune and not run.report.dry_run
 
 
 def _tell(report: Report, tally: Tally, prune: bool) -> None:

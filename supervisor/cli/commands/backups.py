@@ -232,8 +232,8 @@ def _in_words() -> Iterator[None]:
     """Turn errors of backup, database and file access into a CliError."""
     try:
         yield
-    except (BackupError, DatabaseError) as trouble:
-        raise CliError(ExitCode.NO, str(trouble)) from trouble
+    except (BackupError, DatabaseError) as problem:
+        raise CliError(ExitCode.NO, str(problem)) from problem
     except (OSError, sqlite3.Error) as error:
         raise CliError(ExitCode.NO, f"backups: {error}") from error
 

@@ -82,7 +82,7 @@ def _context(here: Paths, client: Client) -> DoctorContext:
         running=running,
         silence=silence,
         way_out=way_out,
-        zone_trouble="; ".join(
+        zone_error="; ".join(
             problem.message for problem in loaded.problems if problem.path == "timezone"
         ),
     )

@@ -9,6 +9,7 @@ from supervisor.cli import init_templates
 from supervisor.cli.command import command, paths
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import echo
+from supervisor.config import SCHEMA_FILE
 
 FILE = click.Path(path_type=Path)
 
@@ -24,12 +25,13 @@ def init(sqlite: Path | None) -> int:
       nightshift init --sqlite /srv/shop/shop.sqlite3
     """
     path = paths().new_config
-    text = init_templates.commands() if sqlite is None else _of_database(sqlite, path)
+    head = init_templates.head(SCHEMA_FILE.as_uri())
+    text = head + (init_templates.COMMANDS if sqlite is None else _of_database(sqlite, path))
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:
-        hint = "nightshift check says what is in it"
+        hint = "nightshift check shows its jobs"
         raise CliError(ExitCode.NO, f"{path} is there already and stays as it is", hint) from error
     except OSError as error:
         raise CliError(ExitCode.NO, f"write {path}: {error.strerror}") from error

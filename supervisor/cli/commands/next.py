@@ -97,8 +97,8 @@ def _zone_of_machine() -> str:
         found = system_zone(os.environ)
     except BadValueError as wrong:
         raise CliError(ExitCode.USAGE, wrong.message, "--timezone stands before TZ") from wrong
-    if found.trouble:
-        click.echo(f"{found.trouble}; UTC is used", err=True)
+    if found.error:
+        click.echo(f"{found.error}; UTC is used", err=True)
     return found.name
 
 

@@ -27,7 +27,7 @@ def notify(is_test: bool, as_json: bool) -> int:
       nightshift notify --test
     """
     if not is_test:
-        raise click.UsageError("notify sends what it is told to: --test sends a test alert")
+        raise click.UsageError("notify needs an option: --test sends a test alert")
     body = supervisor().post("v1", "notify-test", body={}, limit_s=TEST_S)
     print_json(body) if as_json else echo("the test alert has arrived")
     return ExitCode.YES

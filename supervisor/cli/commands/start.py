@@ -11,7 +11,7 @@ import click
 
 from supervisor.cli.command import command, duration, paths
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.cli.start_errors import check_open_files, told_as_failure
+from supervisor.cli.start_errors import as_start_failure, check_open_files
 from workers.units import parse_duration
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def start(
     here = paths()
     check_open_files()
     # Late: only this command and `run --local` need the whole service.
-    with told_as_failure("load the service"):
+    with as_start_failure("load the service"):
         from supervisor.log import wants_json
         from supervisor.service import Settings
 
@@ -95,7 +95,7 @@ def begun(settings: "Settings", shown: Path) -> "Service":
     from supervisor.state_dir import AlreadyRunningError, StateDirError
 
     try:
-        with told_as_failure(f"start over {settings.state}"):
+        with as_start_failure(f"start over {settings.state}"):
             return Service(settings)
     except ConfigError as error:
         said = output.in_lines(error.problems, str(shown))

@@ -68,8 +68,8 @@ def _about(found: answers.Status, when: TimeFormat) -> Iterator[str]:
     if found.paused is not None:
         yield f"paused  {_pause(found.paused, when)}"
     if found.metrics is not None:
-        trouble = f" cannot be had: {clean(found.metrics.error)}" if found.metrics.error else ""
-        yield f"metrics http://{found.metrics.address}/metrics{trouble}"
+        problem = f" cannot be had: {clean(found.metrics.error)}" if found.metrics.error else ""
+        yield f"metrics http://{found.metrics.address}/metrics{problem}"
     if found.ledger_error:
         yield f"LEDGER  cannot be written: {clean(found.ledger_error)}"
     if found.alerts.error:

@@ -40,7 +40,7 @@ def stop(drain: float | None, as_json: bool) -> int:
         print("\nnightshift: it goes on stopping", file=sys.stderr)
         return ExitCode.DETACHED
     if not is_gone:
-        raise CliError(ExitCode.NO, f"pid {pid} still lives after {format_duration(limit_s)}")
+        raise CliError(ExitCode.NO, f"pid {pid} is still running after {format_duration(limit_s)}")
     print_json(body) if as_json else echo("stopped")
     return ExitCode.YES
 

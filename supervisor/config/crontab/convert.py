@@ -20,7 +20,7 @@ _HEAD = """\
 # - cron starts a second process beside one that still runs. Here the second run
 #   waits until the first has ended, and a third is skipped (overlap: queue).
 # - Output is kept, not mailed: nightshift logs JOB. An exit status other than 0
-#   is a failure: it opens an incident, and notify says where that is told.
+#   is a failure: it opens an incident, and notify says where it is sent.
 # - Jobs run as the user of the service, with its environment and PATH.
 
 max_concurrent: {places}

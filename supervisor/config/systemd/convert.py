@@ -19,7 +19,7 @@ _HEAD = """\
 #   systemd, but it is recorded. Output is kept: nightshift logs JOB.
 # - Jobs run as the user of the service, with its environment. Nothing of the
 #   sandboxes of units is kept.
-# - An exit status other than 0 opens an incident, and notify says where it is told.
+# - An exit status other than 0 opens an incident, and notify says where it is sent.
 
 max_concurrent: {places}
 """

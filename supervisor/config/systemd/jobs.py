@@ -136,7 +136,7 @@ _SAID: dict[str, Callable[[Setting], str]] = {
     "ExecCondition": _said("not kept; put the test into the command"),
     "ExecStop": _said("not kept; a job is ended by SIGTERM, then SIGKILL"),
     "ExecStopPost": _said("not kept; put it into the command"),
-    "OnFailure": _said("not kept; an incident is opened, notify says where it is told"),
+    "OnFailure": _said("not kept; an incident is opened, notify says where it is sent"),
     "StandardInput": _said("a job has /dev/null"),
     "StandardOutput": _said("nightshift logs JOB shows it"),
     "StandardError": _said("nightshift logs JOB shows it"),

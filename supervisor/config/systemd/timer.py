@@ -27,7 +27,7 @@ def times_keys(timer: Unit, notes: list[str]) -> list[list[tuple[str, str]]]:
         timer.all(TIMER, name) for name in ("OnBootSec", "OnStartupSec", "OnActiveSec")
     )
     if not found and not is_at_boot:
-        raise BadValueError("the timer says no time")
+        raise BadValueError("the timer has no time")
     zones = dict.fromkeys(each.zone for each in found) or {"": None}
     if len(zones) > 1:
         notes.append("its times are in several zones: one job for each")

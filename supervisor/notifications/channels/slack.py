@@ -45,7 +45,7 @@ _TITLES = {
     incidents.RELOAD: "jobs.yaml was refused",
     incidents.UNKILLABLE: "{job} left processes that cannot be killed",
     incidents.CLOCK: "the clock went back",
-    incidents.LEDGER: "the ledger is in trouble",
+    incidents.LEDGER: "the ledger has a problem",
     incidents.DAMAGE: "the ledger was damaged",
     incidents.INTERNAL: "internal error of nightshift ({job})",
 }
