@@ -105,7 +105,7 @@ def test_ctrl_c_while_waiting_leaves_the_run_alone(sandbox: Sandbox) -> None:
     assert any("sleeper: running" in line for line in iter(waiting.stdout.readline, ""))
 
     waiting.send_signal(signal.SIGINT)
-    _, complaint = waiting.communicate(timeout=10)
+    _, complaint = waiting.communicate(timeout=60)
 
     assert waiting.returncode == 130
     assert "goes on" in complaint

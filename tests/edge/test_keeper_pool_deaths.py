@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import os
 import resource
 import signal
@@ -179,8 +180,12 @@ def test_a_refused_process_has_one_verdict_wherever_it_is_refused(stage: Stage):
     runs = [stage.begin(shell="sleep 600") for _ in range(2)]
     stage.until(lambda: all(stage.words(run) == ["Started"] for run in runs))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Neither a socket to a new keeper nor a pipe to a worker can be had.
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, hard))
+    # Neither a socket to a new keeper nor a pipe to a worker can be had: the lowest
+    # descriptor that is free is over the limit.
+    gc.collect()
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
     try:
         refused = stage.play(argv=("/bin/true",)) + stage.play("greeter")
     finally:

@@ -255,6 +255,7 @@ def test_what_hides_from_a_sweep_is_found_and_called_killed_when_it_is_dead(tmp_
     )
     assert supervisor.stdout is not None
     instance = supervisor.stdout.readline().strip()
+    until(lambda: (tmp_path / "ready").read_text().strip())
     hidden = int((tmp_path / "ready").read_text())
     if what == "threaded":
         until(lambda: state(hidden) == "Z")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.other_user import let_others_enter
 from tests.workers.backup_folder import (
     a_database,
     a_small_disk,
@@ -144,8 +145,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_and_is_named(tmp_path, wa
 def test_no_permission_says_who_needs_to_write_where(tmp_path, copies):
     source = a_database(tmp_path / "theirs.db", wal=False)
     copies.mkdir(mode=0o755)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_others_enter(tmp_path)
 
     command = [sys.executable, "-c", AS_NOBODY, source, copies]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.other_user import let_others_enter
 from tests.workers.backup_folder import (
     BROKEN,
     a_database,
@@ -177,8 +178,7 @@ def test_a_wal_database_of_another_user_is_refused_before_it_is_opened(tmp_path)
     copies = tmp_path / "copies"
     copies.mkdir()
     os.chown(copies, 12346, 12346)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777)
+    let_others_enter(tmp_path, 0o777)
 
     command = [sys.executable, "-c", AS_ANOTHER, source, copies, "12346", "12346"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

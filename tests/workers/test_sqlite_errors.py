@@ -1,6 +1,5 @@
 """One sentence for each way in which SQLite refuses."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from contextlib import closing, suppress
 
 import pytest
 
+from tests.other_user import let_others_enter
 from tests.workers.backup_folder import a_small_disk, root_only
 from tests.workers.catalogue_folder import execute
 from workers import sqlite
@@ -250,8 +250,7 @@ def test_a_folder_that_may_not_be_written_is_named_for_a_wal_database(tmp_path):
         "try: sqlite.open_existing(Path(sys.argv[2]))\n"
         "except sqlite.DatabaseError as trouble: print(trouble)"
     )
-    for above in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        os.chmod(above, 0o755)
+    let_others_enter(tmp_path)
 
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path), str(path)], capture_output=True, text=True

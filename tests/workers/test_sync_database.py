@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.other_user import let_others_enter
 from tests.workers.catalogue_folder import (
     a_card,
     a_report,
@@ -194,9 +195,7 @@ def opened_as(path, uid, gid):
 @pytest.fixture
 def owned(tmp_path):
     """A WAL database of uid 4242 in a folder that everybody may write."""
-    tmp_path.chmod(0o777)
-    for folder in tmp_path.parents[:3]:
-        folder.chmod(folder.stat().st_mode | 0o055)
+    let_others_enter(tmp_path, 0o777)
     path = tmp_path / "theirs.db"
     execute(path, "PRAGMA journal_mode = WAL")
     execute(path, "CREATE TABLE t (a)")

@@ -1,0 +1,13 @@
+"""Folders of a test that a process of another user may enter."""
+
+import tempfile
+from pathlib import Path
+
+
+def let_others_enter(folder: Path, mode: int = 0o755) -> None:
+    """Add the bits of `mode` to a folder and to those above it, below the temporary one."""
+    above = Path(tempfile.gettempdir())
+    for each in (folder, *folder.parents):
+        if each == above:
+            return
+        each.chmod(each.stat().st_mode & 0o7777 | mode)
