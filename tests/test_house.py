@@ -104,7 +104,6 @@ CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "monotonic_n
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
 LONGEST = 320
 LONG = {
-    "supervisor/cli/answers.py": "values only",
     "supervisor/containment/keeper_pool.py": "the supervisor's side of every process",
     "supervisor/core/model.py": "values only",
 }
@@ -266,6 +265,25 @@ def test_the_supervisors_own_process_never_loads_a_worker(module):
     assert workers <= {f"workers.{name}" for name in (*DOOR, "report")}
     late = {"prometheus_client"}  # at the first scrape
     assert loaded & {"requests", "urllib3", "psycopg", "psutil", "multiprocess", *late} == set()
+
+
+@pytest.mark.parametrize("command", ["status", "history", "logs", "stop", "healthcheck"])
+def test_a_command_that_only_asks_loads_neither_jobs_yaml_nor_calendars(command):
+    script = f"import sys, supervisor.cli.commands.{command}; print(*sys.modules)"
+    loaded = set(
+        subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
+
+    late = (
+        "supervisor.config",
+        "supervisor.core.schedule",
+        "supervisor.ledger",
+        "sqlite3",
+        "yaml",
+    )
+    assert loaded & set(late) == set()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))

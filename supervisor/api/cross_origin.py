@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from supervisor.api import responses
 from supervisor.api.errors import as_json
+from supervisor.core import responses
 
 FORM_TYPES = frozenset(("application/x-www-form-urlencoded", "multipart/form-data", "text/plain"))
 LOCAL_NAMES = frozenset(("", "localhost", "nightshift"))

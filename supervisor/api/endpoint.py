@@ -5,9 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from supervisor.api import responses
 from supervisor.api.errors import Handler
 from supervisor.api.parameters import JOB, RUN, Parameter
+from supervisor.core import responses
 
 JSON = "application/json"
 

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from supervisor.api import responses
+from supervisor.core import responses
 from supervisor.core.control_requests import Reply, ReplyStatus
 from supervisor.reloader import ReloadError, ReloadRefusedError
 

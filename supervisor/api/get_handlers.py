@@ -9,12 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from supervisor.api import parameters as given
-from supervisor.api import responses
 from supervisor.api.context import HandlerContext, now
 from supervisor.api.errors import HttpError, as_json
 from supervisor.api.status_cache import StatusCache
 from supervisor.config import definitions
-from supervisor.core import build_views, explain, schedule
+from supervisor.core import build_views, explain, responses, schedule
 from supervisor.core.model import Job, Run
 from supervisor.ledger.queries import RunFilter
 
@@ -148,7 +147,7 @@ class GetHandlers:
     async def get_health(self, request: Request) -> Response:
         age_s = time.monotonic() - self._context.bridge.ticked_mono
         if self._context.bridge.is_ready and age_s < ALIVE_S:
-            return as_json(responses.Health(True, round(age_s, 3)))
+            return as_json(responses.Health(healthy=True, tick_age_seconds=round(age_s, 3)))
         raise HttpError(503, f"the last tick was {age_s:.0f} s ago")
 
     async def get_ready(self, request: Request) -> Response:

@@ -72,6 +72,9 @@ def openapi(declared: Iterable[Endpoint]) -> dict[str, Any]:
         shapes, ref_template="#/components/schemas/{name}"
     )
     named = dict(zip(shapes, schemas, strict=True))
+    bodies = {each.body.__name__ for each in routes if each.body is not None}
+    for name in components.keys() - bodies:
+        _require_all(components[name])
     paths: dict[str, dict[str, Any]] = {}
     for each in routes:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, named)
@@ -89,6 +92,18 @@ def _shapes(routes: Iterable[Endpoint]) -> list[type[Struct]]:
         carried = [each.response, each.body, *map(each.error_shape, each.statuses)]
         found |= dict.fromkeys(shape for shape in carried if shape is not None)
     return list(found)
+
+
+def _require_all(schema: dict[str, Any]) -> None:
+    """Require every field of an answer: the API sends all of them.
+
+    Their defaults are only for clients that read the answer of an older supervisor.
+    """
+    properties = schema.get("properties", {})
+    if properties:
+        schema["required"] = list(properties)
+    for field in properties.values():
+        field.pop("default", None)
 
 
 def _operation(each: Endpoint, named: dict[type[Struct], Any]) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from supervisor.api import request_bodies, responses
+from supervisor.api import request_bodies
 from supervisor.api.bridge import Reload, TestAlert
 from supervisor.api.context import HandlerContext
 from supervisor.api.errors import HttpError, as_json, require_ok
 from supervisor.api.parameters import INCIDENT, JOB
-from supervisor.core import control_requests
+from supervisor.core import control_requests, responses
 from supervisor.core.model import Peer
 from supervisor.state_dir import StateDir
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from supervisor.api import parameters, request_bodies, responses
+from supervisor.api import parameters, request_bodies
 from supervisor.api.context import HandlerContext
 from supervisor.api.cross_origin import CrossOriginProtection
 from supervisor.api.endpoint import Endpoint
@@ -36,6 +36,7 @@ from supervisor.api.parameters import (
     Parameter,
 )
 from supervisor.api.post_handlers import PostHandlers
+from supervisor.core import responses
 from supervisor.core.config_diff import Changes
 from supervisor.core.views import RunView, Status
 

@@ -10,12 +10,12 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from supervisor.cli.errors import CliError, ExitCode
+from supervisor.core.responses import ErrorBody
 from supervisor.state_dir import StateDirError, check_socket_path
 
 READ_S = 15.0
@@ -150,7 +150,7 @@ def _refusal(status: int, body: bytes) -> CliError:
     """Return the error for a response whose status is not 2xx."""
     exit_status = _STATUS.get(status, ExitCode.NO)
     try:
-        said: Any = msgspec.json.decode(body)
-        return CliError(exit_status, str(said["error"]), str(said.get("hint", "")), body)
-    except (msgspec.MsgspecError, KeyError, TypeError, AttributeError):
+        refused = msgspec.json.decode(body, type=ErrorBody)
+        return CliError(exit_status, refused.error, refused.hint, body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return CliError(exit_status, f"the supervisor answered with status {status}")

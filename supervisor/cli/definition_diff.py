@@ -12,15 +12,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from supervisor.cli import answers
 from supervisor.cli.client import Client
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError
 from supervisor.cli.output import clean, echo, echo_wrapped
 from supervisor.cli.time_format import TimeFormat
 from supervisor.config import definitions
-from supervisor.core import config_diff
+from supervisor.core import config_diff, responses
 from supervisor.core.config_diff import DroppedSlot, Rescheduled
 from supervisor.core.model import Config, replace
+from supervisor.core.views import Definition, Status
 from supervisor.redaction.mask import mask_of
 from supervisor.redaction.secrets import secrets_among
 
@@ -41,12 +42,6 @@ class Difference:
         return any((*calendars, self.changed, self.at_next_start))
 
 
-class InForce(msgspec.Struct, frozen=True):
-    """Response of `GET /v1/jobs`, decoded into complete definitions."""
-
-    jobs: tuple[definitions.Definition, ...]
-
-
 class Calendars(Protocol):
     """Fields that a reload response and a Difference have in common."""
 
@@ -55,9 +50,9 @@ class Calendars(Protocol):
     @property
     def removed(self) -> Sequence[str]: ...
     @property
-    def rescheduled(self) -> Sequence[Any]: ...
+    def rescheduled(self) -> Sequence[Rescheduled]: ...
     @property
-    def dropped_slots(self) -> Sequence[Any]: ...
+    def dropped_slots(self) -> Sequence[DroppedSlot]: ...
     @property
     def at_next_start(self) -> Sequence[str]: ...
 
@@ -68,8 +63,8 @@ def read_in_force(client: Client, config: Config) -> Config | None:
     None if no supervisor answers, or one of another version.
     """
     try:
-        in_force = answers.read(client.get("v1", "jobs"), InForce).jobs
-        status = answers.read(client.get("v1", "status"), answers.Status)
+        in_force = decode(client.get("v1", "jobs"), responses.Jobs).jobs
+        status = decode(client.get("v1", "status"), Status)
         jobs = tuple(definitions.job_from(each, place) for place, each in enumerate(in_force))
     except (CliError, msgspec.ValidationError):
         return None
@@ -134,13 +129,11 @@ def _slot(slot: datetime | None, when: TimeFormat) -> str:
     return "none" if slot is None else when.slot(slot)
 
 
-def _changed(
-    before: definitions.Definition, after: definitions.Definition
-) -> dict[str, tuple[Any, Any]]:
+def _changed(before: Definition, after: Definition) -> dict[str, tuple[Any, Any]]:
     old, new = _as_written(before), _as_written(after)
     return {key: (old[key], new[key]) for key in new if old[key] != new[key]}
 
 
-def _as_written(definition: definitions.Definition) -> dict[str, Any]:
+def _as_written(definition: Definition) -> dict[str, Any]:
     """Return the definition as plain JSON values, with lists instead of tuples."""
     return msgspec.json.decode(msgspec.json.encode(definition), type=dict[str, Any])

@@ -13,14 +13,11 @@ import msgspec
 
 from supervisor.cli.client import Client
 from supervisor.cli.errors import CliError
+from supervisor.core.views import RunView
 
 WITHOUT_S = 0.2
 SLICE_S = 0.5
 GREETING_S = 2.0
-
-
-class _Changed(msgspec.Struct):
-    id: int
 
 
 class EventListener:
@@ -66,5 +63,5 @@ class EventListener:
         if name != b"data":
             return False
         with contextlib.suppress(msgspec.MsgspecError):
-            return msgspec.json.decode(value, type=_Changed).id in self._runs
+            return msgspec.json.decode(value, type=RunView).id in self._runs
         return True  # events were dropped: poll

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.command import paths_in
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError
 from supervisor.cli.paths import Paths
+from supervisor.core import responses
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -54,7 +55,7 @@ def known(here: Paths) -> Iterable[str]:
     """Return the names of all jobs in the order of jobs.yaml; none on any error."""
     try:
         body = Client(here.socket).get("v1", "jobs", limit_s=ASK_S)
-        return [job.name for job in answers.read(body, answers.Jobs).jobs]
+        return [job.name for job in decode(body, responses.Jobs).jobs]
     except CliError:
         return _of_file(here)
 

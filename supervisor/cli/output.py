@@ -16,7 +16,6 @@ import click
 import msgspec
 
 from supervisor.cli import column_widths
-from supervisor.config import format_problem
 from supervisor.core.escape import escape_control, keep_colours
 from supervisor.core.model import Problem, Severity, replace
 from workers.text import readable
@@ -25,11 +24,14 @@ from workers.units import format_duration
 
 def in_lines(problems: Sequence[Problem], filename: str) -> list[str]:
     """Return `jobs.yaml:14:5: jobs.backup.timeout: expected ..., got ... (hint)` for each."""
+    # Late: no other output needs the package, which takes half of a command's start.
+    from supervisor.config import format_problem
+
     return [format_problem(_marked(problem), filename) for problem in problems]
 
 
 def _marked(problem: Problem) -> Problem:
-    if problem.severity is Severity.ERROR:
+    if problem.severity == Severity.ERROR:
         return problem
     return replace(problem, message=f"warning: {problem.message}")
 

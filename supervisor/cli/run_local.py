@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from supervisor.api.bridge import LoopBridge
-from supervisor.cli import answers, output
+from supervisor.cli import output
 from supervisor.cli.command import paths
 from supervisor.cli.commands.start import begun, grace_s, level
 from supervisor.cli.errors import CliError, ExitCode
@@ -115,17 +115,17 @@ class ProgressThread(threading.Thread):
         self.join()
         self.poll()
 
-    def _runs(self, scheduler: SchedulerState) -> list[answers.Run]:
+    def _runs(self, scheduler: SchedulerState) -> list[RunView]:
         found = []
         for number in self._numbers:
             run = scheduler.runs.get(number)
             if run is not None:
                 self._known[number] = run.job
-                found.append(_shown(build_views.open_run(scheduler, run)))
+                found.append(build_views.open_run(scheduler, run))
             elif (
                 last := scheduler.last_run.get(self._known.get(number, ""))
             ) and last.id == number:
-                found.append(_shown(build_views.run_view(last)))
+                found.append(build_views.run_view(last))
         return found
 
 
@@ -189,7 +189,3 @@ def _bodies(state: Path, numbers: Sequence[int]) -> list[bytes]:
         ]
     finally:
         history.close()
-
-
-def _shown(run: RunView) -> answers.Run:
-    return answers.read(_encode(run), answers.Run)

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.client import Client
+from supervisor.cli.decode import decode
+from supervisor.core.views import Status
 from workers.units import parse_duration
 
 _STEPS = ((60, 1, "s"), (3600, 60, "m"), (48 * 3600, 3600, "h"), (float("inf"), 86400, "d"))
@@ -105,4 +106,4 @@ def time_format_of(client: Client, utc: bool) -> TimeFormat:
     """Return a TimeFormat for now in the service's zone, or in UTC."""
     if utc:
         return time_format("UTC")
-    return time_format(answers.read(client.get("v1", "status"), answers.Zone).timezone)
+    return time_format(decode(client.get("v1", "status"), Status).timezone)

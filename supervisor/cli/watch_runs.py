@@ -8,10 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from supervisor.cli import answers
 from supervisor.cli.client import Client
+from supervisor.cli.decode import decode
 from supervisor.cli.event_listener import EventListener
-from supervisor.cli.output import Table, clean, echo, format_seconds, print_json, results
+from supervisor.cli.output import Table, clean, echo, format_seconds, print_json
+from supervisor.cli.run_text import detail, outcome
+from supervisor.core.views import RunView
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -29,7 +31,7 @@ class Display(Protocol):
 
     look_s: float
 
-    def show(self, runs: Sequence[answers.Run]) -> None:
+    def show(self, runs: Sequence[RunView]) -> None:
         """Show the current state of the runs."""
 
     def close(self) -> None:
@@ -41,7 +43,7 @@ class Silence:
 
     look_s = GIVE_UP_S
 
-    def show(self, runs: Sequence[answers.Run]) -> None:
+    def show(self, runs: Sequence[RunView]) -> None:
         """Show nothing."""
 
     def close(self) -> None:
@@ -56,7 +58,7 @@ class Lines:
     def __init__(self) -> None:
         self._states: dict[int, tuple[str, int]] = {}
 
-    def show(self, runs: Sequence[answers.Run]) -> None:
+    def show(self, runs: Sequence[RunView]) -> None:
         """Print the changes since the last call."""
         for run in runs:
             state = (run.state, run.attempt)
@@ -87,7 +89,7 @@ class Bars:
         self._tasks: dict[int, TaskID] = {}
         self._progress.start()
 
-    def show(self, runs: Sequence[answers.Run]) -> None:
+    def show(self, runs: Sequence[RunView]) -> None:
         """Update the bars."""
         for run in runs:
             if run.id not in self._tasks:
@@ -125,7 +127,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
     while is_open:
         asked = {number: client.get("v1", "runs", str(number)) for number in is_open[:MOST_ASKED]}
         bodies |= asked
-        runs = [answers.read(body, answers.Run) for body in asked.values()]
+        runs = [decode(body, RunView) for body in asked.values()]
         shown.show(runs)
         over = {run.id for run in runs if run.is_final}
         is_open = [number for number in is_open if number not in over]
@@ -136,7 +138,7 @@ def until_final(client: Client, numbers: Sequence[int], shown: Display) -> list[
 
 def print_outcomes(bodies: Sequence[bytes], as_json: bool) -> bool:
     """Print the outcome of each run; return whether all succeeded."""
-    runs = [answers.read(body, answers.Run) for body in bodies]
+    runs = [decode(body, RunView) for body in bodies]
     if as_json:
         for body in bodies:
             print_json(body)
@@ -149,21 +151,16 @@ def print_outcomes(bodies: Sequence[bytes], as_json: bool) -> bool:
     return all(run.state == "success" for run in runs)
 
 
-def outcome(run: answers.Run) -> str:
-    """Return the detail of the run, and the results of its worker."""
-    return "; ".join(text for text in (run.detail, results(run.result)) if text)
-
-
-def _state(run: answers.Run) -> str:
+def _state(run: RunView) -> str:
     attempt = f" (attempt {run.attempt})" if run.state == "running" and run.attempt > 1 else ""
     lasted = (
         f" in {format_seconds(run.duration_seconds)}" if run.is_final and run.started_at else ""
     )
-    detail = f": {clean(run.detail)}" if run.detail else ""
-    return f"{run.state}{attempt}{lasted}{detail}"
+    said = clean(detail(run))
+    return f"{run.state}{attempt}{lasted}{': ' if said else ''}{said}"
 
 
-def _bar(run: answers.Run) -> dict[str, float | None]:
+def _bar(run: RunView) -> dict[str, float | None]:
     """Return the bar's total and progress; without a total the bar pulses until the run ends."""
     if run.is_final:
         return {"total": 1.0, "completed": float(run.state == "success")}

@@ -1,4 +1,4 @@
-"""Shows job definitions to people: keys of jobs.yaml, secrets masked."""
+"""Makes the views of job definitions, with secrets masked, and jobs of such views."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -6,49 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
 
 from supervisor.containment import launch_spec
-from supervisor.core.model import Job, Limits, Run, State, Trigger
+from supervisor.core.model import Job, Run, State, Trigger
+from supervisor.core.views import Definition
 from supervisor.redaction.secrets import secrets_among
 from workers.text import readable
 
 _OF_EACH_RUN = tuple(f"NIGHTSHIFT_{name}" for name in ("RUN", "SLOT", "TRIGGER", "ATTEMPT"))
-
-
-class Definition(Struct, frozen=True):
-    """A job definition with the keys of jobs.yaml; any text in it may be masked."""
-
-    name: str
-    worker: str | None
-    command: str | tuple[str, ...] | None
-    cron: tuple[str, ...]
-    timezone: str
-    deps: tuple[str, ...]
-    timeout_seconds: float | None
-    kill_grace_seconds: float
-    retries: int
-    retry_delay_seconds: float
-    retry_backoff: float
-    retry_max_delay_seconds: float
-    success_exit_status: tuple[int, ...]
-    exclusive: str | None
-    overlap: str
-    catch_up: str
-    catch_up_window_seconds: float | None
-    run_on_startup: bool
-    enabled: bool
-    with_: dict[str, Any] = field(name="with")
-    env: dict[str, str]
-    inherit_env: bool
-    cwd: str
-    nice: int
-    limits: Limits
-    python: str | None
-    late_after_seconds: float | None
-    heartbeat: str | None
-    description: str
-    docs: str
 
 
 def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:

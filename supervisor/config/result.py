@@ -142,4 +142,4 @@ def in_order(problems: list[Problem]) -> tuple[Problem, ...]:
 
 def has_error(problems: tuple[Problem, ...]) -> bool:
     """Return whether any problem is an error."""
-    return any(problem.severity is Severity.ERROR for problem in problems)
+    return any(problem.severity == Severity.ERROR for problem in problems)

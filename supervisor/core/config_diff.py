@@ -20,8 +20,8 @@ class Rescheduled(Struct, frozen=True):
     """A job whose calendar changed, with its next slot before and after the change."""
 
     job: str
-    before: datetime | None
-    after: datetime | None
+    before: datetime | None = None
+    after: datetime | None = None
 
 
 class DroppedSlot(Struct, frozen=True):
@@ -37,11 +37,11 @@ class Changes(Struct, frozen=True):
     at_next_start: changed top-level keys that take effect only at the next start.
     """
 
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    rescheduled: tuple[Rescheduled, ...]
-    changed: tuple[str, ...]
-    dropped_slots: tuple[DroppedSlot, ...]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    rescheduled: tuple[Rescheduled, ...] = ()
+    changed: tuple[str, ...] = ()
+    dropped_slots: tuple[DroppedSlot, ...] = ()
     at_next_start: tuple[str, ...] = ()
 
 

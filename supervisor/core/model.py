@@ -9,8 +9,9 @@ Incidents and alerts are in `alert_model.py`, the views of the API in `views.py`
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace as replace
 
 
@@ -34,6 +35,7 @@ class State(StrEnum):
 
 
 OPEN = frozenset({State.PENDING, State.RUNNING, State.RETRYING})
+FINAL = frozenset(State) - OPEN
 
 
 class Trigger(StrEnum):
@@ -91,6 +93,10 @@ class Severity(StrEnum):
     WARNING = "warning"
     ERROR = "error"
     CRITICAL = "critical"
+
+
+# A severity in an answer of the API, which a newer supervisor may know alone.
+SeverityName = Annotated[str, Meta(extra_json_schema={"enum": list(Severity)})]
 
 
 class Limits(Struct, frozen=True):
@@ -193,7 +199,7 @@ class Problem(Struct, frozen=True):
     path: str
     message: str
     hint: str = ""
-    severity: Severity = Severity.ERROR
+    severity: SeverityName = Severity.ERROR
 
 
 class Progress(Struct, frozen=True):
@@ -203,8 +209,8 @@ class Progress(Struct, frozen=True):
     """
 
     done: float
-    total: float | None
-    unit: str
+    total: float | None = None
+    unit: str = ""
     per_second: float | None = None
 
 

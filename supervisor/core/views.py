@@ -1,82 +1,112 @@
 """Views for the API, the CLI and the status page: plain values.
 
 Field names are the contract of the API. Durations are named `*_seconds`, instants
-are aware UTC. Nothing here is stored; `build_views.py` makes views from the state.
+are aware UTC. Nothing here is stored; `build_views.py` makes views from the state, and
+`responses.py` has the bodies that consist of them.
+
+The API sends every field. The command line reads the same types: a field that an older
+supervisor does not send takes its default, and one that a newer supervisor adds is
+ignored. For the same reason states, triggers and severities are names here: those of
+the enums in `model.py`, and whatever a newer supervisor adds to them.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
-from supervisor.core.model import Problem, Progress, Reason, Severity, State, Trigger
+from supervisor.core.model import (
+    FINAL,
+    OPEN,
+    CatchUp,
+    Limits,
+    Overlap,
+    Problem,
+    Progress,
+    Reason,
+    SeverityName,
+    State,
+    Trigger,
+)
+
+StateName = Annotated[str, Meta(extra_json_schema={"enum": list(State)})]
+TriggerName = Annotated[str, Meta(extra_json_schema={"enum": list(Trigger)})]
+ReasonName = Annotated[str, Meta(extra_json_schema={"enum": list(Reason)})]
 
 
-class AttemptView(Struct, frozen=True):
+class AttemptView(Struct, frozen=True, kw_only=True):
     """One process of a run."""
 
     number: int
-    pid: int | None
+    pid: int | None = None
     started_at: datetime
-    ended_at: datetime | None
-    reason: Reason | None
-    cause: str
-    cpu_seconds: float | None
-    max_rss_bytes: int | None
-    strays: tuple[str, ...]
+    ended_at: datetime | None = None
+    reason: ReasonName | None = None
+    cause: str = ""
+    cpu_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    strays: tuple[str, ...] = ()
 
 
-class RunView(Struct, frozen=True):
+class RunView(Struct, frozen=True, kw_only=True):
     """A run in the API; `attempts` is filled only when a single run is requested."""
 
     id: int
     job: str
-    slot: datetime | None
+    slot: datetime | None = None
     due: datetime
-    trigger: Trigger
-    state: State
-    reason: Reason | None
-    cause: str
-    attempt: int
-    pid: int | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    duration_seconds: float | None
-    next_attempt_at: datetime | None
-    progress: Progress | None
-    result: dict[str, Any] | None
-    exit_status: int | None
-    cpu_seconds: float | None
-    max_rss_bytes: int | None
-    strays: tuple[str, ...]
-    log_bytes: int
-    dry_run: bool
+    trigger: TriggerName = ""
+    state: StateName
+    reason: ReasonName | None = None
+    cause: str = ""
+    attempt: int = 0
+    pid: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: float | None = None
+    next_attempt_at: datetime | None = None
+    progress: Progress | None = None
+    result: dict[str, Any] | None = None
+    exit_status: int | None = None
+    cpu_seconds: float | None = None
+    max_rss_bytes: int | None = None
+    strays: tuple[str, ...] = ()
+    log_bytes: int = 0
+    dry_run: bool = False
     attempts: tuple[AttemptView, ...] = ()
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether the state can no longer change.
+
+        A state that is not known here is final if the run has ended.
+        """
+        return self.state in FINAL or (self.state not in OPEN and self.ended_at is not None)
 
 
 class LastRun(Struct, frozen=True):
     """A job's newest result."""
 
     run: int
-    state: State
-    cause: str
-    started_at: datetime | None
-    ended_at: datetime | None
-    duration_seconds: float | None
+    state: StateName
+    cause: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: float | None = None
 
 
 class JobStatus(Struct, frozen=True):
     """A job as one line of `status`."""
 
     name: str
-    enabled: bool
-    paused_until: datetime | None
-    is_paused: bool
-    next_at: datetime | None
-    last: LastRun | None
+    enabled: bool = True
+    paused_until: datetime | None = None
+    is_paused: bool = False
+    next_at: datetime | None = None
+    last: LastRun | None = None
 
 
-class IncidentView(Struct, frozen=True):
+class IncidentView(Struct, frozen=True, kw_only=True):
     """An incident in the API.
 
     recovery_at: when a closed incident is announced as recovered, unless it fails again.
@@ -85,28 +115,28 @@ class IncidentView(Struct, frozen=True):
     id: int
     job: str
     kind: str
-    severity: Severity
+    severity: SeverityName
     cause: str
-    count: int
-    run: int | None
+    count: int = 1
+    run: int | None = None
     opened_at: datetime
     last_at: datetime
-    closed_at: datetime | None
-    acked_until: datetime | None
-    ack_by: str
-    ack_reason: str
-    recovery_at: datetime | None
+    closed_at: datetime | None = None
+    acked_until: datetime | None = None
+    ack_by: str = ""
+    ack_reason: str = ""
+    recovery_at: datetime | None = None
     undelivered: int = 0
 
 
 class AlertsView(Struct, frozen=True):
     """Alerts that wait, and why the oldest was not delivered; "": not tried yet."""
 
-    channel: str
-    waiting: int
-    failures: int
-    error: str
-    next_at: datetime | None
+    channel: str = "none"
+    waiting: int = 0
+    failures: int = 0
+    error: str = ""
+    next_at: datetime | None = None
 
 
 class ConfigStatus(Struct, frozen=True):
@@ -114,15 +144,15 @@ class ConfigStatus(Struct, frozen=True):
 
     path: str
     loaded_at: datetime
-    error: str
-    problems: tuple[Problem, ...]
+    error: str = ""
+    problems: tuple[Problem, ...] = ()
 
 
 class Tick(Struct, frozen=True):
     """The last full minute that was handled, and how late."""
 
-    last_at: datetime | None
-    lateness_seconds: float
+    last_at: datetime | None = None
+    lateness_seconds: float = 0.0
 
 
 class Pool(Struct, frozen=True):
@@ -136,16 +166,16 @@ class Pool(Struct, frozen=True):
 class PauseView(Struct, frozen=True):
     """A pause of all jobs."""
 
-    until: datetime | None
-    by: str
-    reason: str
+    until: datetime | None = None
+    by: str = ""
+    reason: str = ""
 
 
 class Listening(Struct, frozen=True):
     """TCP address of /metrics; error: why it cannot be read there."""
 
     address: str
-    error: str
+    error: str = ""
 
 
 class Facts(Struct, frozen=True):
@@ -156,14 +186,14 @@ class Facts(Struct, frozen=True):
     started_at: datetime
     config_path: str
     config_loaded_at: datetime
-    tick: Tick = field(default_factory=lambda: Tick(None, 0.0))
+    tick: Tick = Tick()
     metrics: Listening | None = None
     log_lines_dropped: int = 0
     keeper_deaths: int = 0
     heartbeat_failures: int = 0
 
 
-class Status(Struct, frozen=True):
+class Status(Struct, frozen=True, kw_only=True):
     """Response of `GET /v1/status`.
 
     notes: sentences about the whole service that matter for the rest of the response.
@@ -172,20 +202,55 @@ class Status(Struct, frozen=True):
     version: str
     pid: int
     started_at: datetime
-    life: str
+    life: str = "serving"
     timezone: str
     config: ConfigStatus
-    tick: Tick
+    tick: Tick = Tick()
     pool: Pool
-    paused: PauseView | None
-    notes: tuple[str, ...]
-    ledger_error: str
-    metrics: Listening | None
-    strays_killed: int
-    keeper_deaths: int
-    log_lines_dropped: int
-    heartbeat_failures: int
-    alerts: AlertsView
-    jobs: tuple[JobStatus, ...]
-    runs: tuple[RunView, ...]
-    incidents: tuple[IncidentView, ...]
+    paused: PauseView | None = None
+    notes: tuple[str, ...] = ()
+    ledger_error: str = ""
+    metrics: Listening | None = None
+    strays_killed: int = 0
+    keeper_deaths: int = 0
+    log_lines_dropped: int = 0
+    heartbeat_failures: int = 0
+    alerts: AlertsView = AlertsView()
+    jobs: tuple[JobStatus, ...] = ()
+    runs: tuple[RunView, ...] = ()
+    incidents: tuple[IncidentView, ...] = ()
+
+
+class Definition(Struct, frozen=True):
+    """A job definition with the keys of jobs.yaml; any text in it may be masked."""
+
+    name: str
+    worker: str | None = None
+    command: str | tuple[str, ...] | None = None
+    cron: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    deps: tuple[str, ...] = ()
+    timeout_seconds: float | None = 300.0
+    kill_grace_seconds: float = 10.0
+    retries: int = 0
+    retry_delay_seconds: float = 60.0
+    retry_backoff: float = 1.0
+    retry_max_delay_seconds: float = 3600.0
+    success_exit_status: tuple[int, ...] = (0,)
+    exclusive: str | None = None
+    overlap: str = Overlap.SKIP
+    catch_up: str = CatchUp.LATEST
+    catch_up_window_seconds: float | None = None
+    run_on_startup: bool = False
+    enabled: bool = True
+    with_: dict[str, Any] = field(name="with", default_factory=dict)
+    env: dict[str, str] = {}
+    inherit_env: bool = True
+    cwd: str = "/"
+    nice: int = 0
+    limits: Limits = Limits()
+    python: str | None = None
+    late_after_seconds: float | None = None
+    heartbeat: str | None = None
+    description: str = ""
+    docs: str = ""

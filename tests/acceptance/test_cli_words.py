@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 import click
 import pytest
 
-from supervisor.cli.answers import Progress
 from supervisor.cli.errors import CliError
 from supervisor.cli.output import Table, clean, results
 from supervisor.cli.paths import Paths
+from supervisor.cli.run_text import format_progress
 from supervisor.cli.time_format import TimeFormat
+from supervisor.core.model import Progress
 
 NOON = TimeFormat(ZoneInfo("Europe/Berlin"), datetime(2026, 2, 9, 11, 0, tzinfo=UTC))
 
@@ -137,4 +138,6 @@ def test_control_characters_are_written_out() -> None:
 def test_progress_is_told_in_amounts_that_people_read(
     done: float, total: float | None, unit: str, per_second: float | None, words: str
 ) -> None:
-    assert str(Progress(float(done), total and float(total), unit, per_second)) == words
+    assert (
+        format_progress(Progress(float(done), total and float(total), unit, per_second)) == words
+    )

@@ -110,3 +110,12 @@ def test_the_handbook_lists_the_same_routes(tmp_path):
     listed = routes_table(endpoints(ground(tmp_path)))
 
     assert listed in HANDBOOK.read_text(), f"put this into {HANDBOOK.name}:\n\n{listed}"
+
+
+def test_an_answer_holds_every_field_and_a_request_only_what_it_must(tmp_path):
+    schemas = openapi(endpoints(ground(tmp_path)))["components"]["schemas"]
+
+    assert set(schemas["RunView"]["required"]) == set(schemas["RunView"]["properties"])
+    assert "default" not in str(schemas["Status"])
+    assert "dry_run" not in schemas["RunBody"].get("required", [])
+    assert schemas["RunView"]["properties"]["state"]["enum"][0] == "pending"

@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from supervisor.cli import answers, backup_folders, restore_without_config
+from supervisor.cli import backup_folders, restore_without_config
 from supervisor.cli.command import (
     Command,
     CommandGroup,
@@ -24,6 +24,7 @@ from supervisor.cli.command import (
     supervisor,
     utc_option,
 )
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import Table, clean, echo, print_value
 from supervisor.cli.run_local import definitions, serve
@@ -31,6 +32,7 @@ from supervisor.cli.time_format import time_format
 from supervisor.cli.watch_runs import display, print_outcomes, until_final
 from supervisor.config.problems import BadValueError
 from supervisor.config.timezones import system_zone
+from supervisor.core import responses
 from supervisor.core.control_requests import RestoreBackup
 from workers.backup import marks, selection
 from workers.backup import verify as proof
@@ -257,7 +259,7 @@ def _asked(wanted: RestoreBackup, as_json: bool) -> int:
             raise
         hint = f"--local restores without one; {failure.hint}"
         raise CliError(failure.status, failure.text, hint) from failure
-    number = answers.read(body, answers.Opened).run.id
+    number = decode(body, responses.Opened).run.id
     shown = display(as_json)
     return (
         ExitCode.YES

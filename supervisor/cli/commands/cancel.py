@@ -2,11 +2,12 @@
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import echo, print_json
+from supervisor.core import responses
 
 
 @command("cancel")
@@ -21,6 +22,6 @@ def cancel(which: str, as_json: bool) -> int:
     """
     kind = "runs" if which.isdigit() else "jobs"
     body = supervisor().post("v1", kind, which, "cancel", body={})
-    numbers = answers.read(body, answers.Numbers).cancelled
+    numbers = decode(body, responses.Cancelled).cancelled
     print_json(body) if as_json else echo(f"cancelled: run {', '.join(map(str, numbers))}")
     return ExitCode.YES

@@ -44,7 +44,7 @@ def check(file: Path | None, simulate: int | None, as_json: bool, utc: bool) -> 
         return ExitCode.YES if findings.ok else ExitCode.USAGE
     for line in output.in_lines(loaded.problems, str(path)):
         echo(line)
-    errors = sum(problem.severity is Severity.ERROR for problem in loaded.problems)
+    errors = sum(problem.severity == Severity.ERROR for problem in loaded.problems)
     if errors:
         sys.stdout.flush()
         raise CliError(ExitCode.USAGE, f"{path}: {count(errors, 'mistake')}")

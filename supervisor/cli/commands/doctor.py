@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor import __version__
-from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.command import command, json_option, paths, supervisor
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import clean, columns, count, echo, folded, print_value, styled
 from supervisor.cli.paths import Paths
 from supervisor.config import Loaded, load
 from supervisor.core.model import Config, Severity, replace
+from supervisor.core.views import Status
 from supervisor.doctor.checks import CHECKS
 from supervisor.doctor.context import DoctorContext, RunningService
 from supervisor.doctor.finding import Finding, State
@@ -73,7 +74,7 @@ def _context(here: Paths, client: Client) -> DoctorContext:
     return DoctorContext(
         file=file,
         config=loaded.config,
-        mistakes=sum(problem.severity is Severity.ERROR for problem in loaded.problems),
+        mistakes=sum(problem.severity == Severity.ERROR for problem in loaded.problems),
         no_file=no_file,
         state=here.state,
         socket=here.socket,
@@ -90,7 +91,7 @@ def _context(here: Paths, client: Client) -> DoctorContext:
 
 def _living(client: Client) -> tuple[RunningService | None, str, str]:
     try:
-        found = answers.read(client.get("v1", "status", limit_s=ASK_S), answers.Status)
+        found = decode(client.get("v1", "status", limit_s=ASK_S), Status)
         pid = client.supervisor_pid()
     except CliError as failure:
         return None, failure.text, failure.hint

@@ -2,12 +2,13 @@
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import clean, echo_wrapped, print_json
 from supervisor.cli.time_format import time_format_of
+from supervisor.core import responses
 
 
 @command("explain")
@@ -30,7 +31,7 @@ def explain(which: str, at: str | None, run: int | None, as_json: bool) -> int:
         raise click.UsageError(f"expected one run, got {which} and {run}")
     if run is not None or which.isdigit():
         body = client.get("v1", "runs", which if run is None else str(run), "explain")
-        job = answers.read(body, answers.Explained).job
+        job = decode(body, responses.Explained).job
         if not which.isdigit() and job != which:
             raise CliError(ExitCode.NO, f"run {run} is one of {job}", f"nightshift explain {run}")
     else:
@@ -39,6 +40,6 @@ def explain(which: str, at: str | None, run: int | None, as_json: bool) -> int:
     if as_json:
         print_json(body)
         return ExitCode.YES
-    for fact in answers.read(body, answers.Explained).facts:
+    for fact in decode(body, responses.Explained).facts:
         echo_wrapped(clean(fact), 2)
     return ExitCode.YES

@@ -1,9 +1,10 @@
 """`nightshift healthcheck`: test whether the supervisor is ticking."""
 
-from supervisor.cli import answers
 from supervisor.cli.command import HealthcheckCommand, command, json_option, supervisor
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import echo, print_json
+from supervisor.core import responses
 from workers.units import format_duration
 
 HEALTH_S = 5.0
@@ -22,6 +23,6 @@ def healthcheck(as_json: bool) -> int:
     if as_json:
         print_json(body)
     else:
-        age_s = answers.read(body, answers.Health).tick_age_seconds
+        age_s = decode(body, responses.Health).tick_age_seconds
         echo(f"healthy: the last tick was {format_duration(round(age_s))} ago")
     return ExitCode.YES

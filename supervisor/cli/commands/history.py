@@ -1,17 +1,22 @@
 """`nightshift history`: list past and open runs, or API requests, from the ledger."""
 
+from collections.abc import Sequence
+
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import Table, echo, format_seconds, print_json
+from supervisor.cli.run_text import outcome
 from supervisor.cli.time_format import TimeFormat, time_format_of
-from supervisor.cli.watch_runs import outcome
+from supervisor.core import responses
+from supervisor.core.model import FINAL
+from supervisor.core.views import RunView
 
-STATES = (*sorted(answers.FINAL), "pending", "running", "retrying")
+STATES = (*sorted(FINAL), "pending", "running", "retrying")
 COUNT = click.IntRange(1, 1000)
 
 
@@ -51,7 +56,7 @@ def history(
     when = None if as_json and since is None else time_format_of(client, utc)
     after = when.since(since).isoformat() if when is not None and since is not None else None
     body = client.get("v1", "runs", job=job, state=state, since=after, limit=count)
-    runs = answers.read(body, answers.Runs).runs
+    runs = decode(body, responses.Runs).runs
     if not runs and job is not None:
         client.get("v1", "jobs", job)  # raises on 404
     if as_json:
@@ -62,7 +67,7 @@ def history(
     return ExitCode.YES
 
 
-def _show_history(runs: list[answers.Run], when: TimeFormat, first_to_go: str) -> None:
+def _show_history(runs: Sequence[RunView], when: TimeFormat, first_to_go: str) -> None:
     headers = ("RUN", "JOB", "DUE", "WHEN", "TRIGGER", "STATE", "TOOK", "DETAIL")
     table = Table(*headers, spare=(first_to_go, "TRIGGER", "TOOK"))
     for run in runs:
@@ -79,7 +84,7 @@ def _actions(client: Client, count: int, as_json: bool, utc: bool) -> int:
         return ExitCode.YES
     when = time_format_of(client, utc)
     table = Table("AT", "WHEN", "WHO", "VERB", "WHAT", "ANSWER", spare=("AT", "WHO"))
-    for each in answers.read(body, answers.Actions).actions:
+    for each in decode(body, responses.Actions).actions:
         who = f"uid {each.peer.uid}, pid {each.peer.pid}"
         at = (when.full(each.at), when.relative(each.at))
         table.add(*at, who, each.verb, each.what or "-", each.answer)

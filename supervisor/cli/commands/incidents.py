@@ -2,7 +2,6 @@
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.command import (
     Command,
     CommandGroup,
@@ -12,9 +11,12 @@ from supervisor.cli.command import (
     utc_option,
 )
 from supervisor.cli.commands.history import COUNT
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import Table, echo, print_json
 from supervisor.cli.time_format import TimeFormat, date_format, time_format_of
+from supervisor.core import responses
+from supervisor.core.views import IncidentView
 from workers.text import readable
 from workers.units import format_duration
 
@@ -39,7 +41,7 @@ def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> in
     if as_json:
         print_json(body)
         return ExitCode.YES
-    found = answers.read(body, answers.Incidents).incidents
+    found = decode(body, responses.Incidents).incidents
     when = date_format() if utc else time_format_of(client, utc)
     headers = ("ID", "JOB", "SEVERITY", "KIND", "SINCE", "STANDS", "TIMES", "ALERTS", "CAUSE")
     table = Table(*headers, spare=("SEVERITY", "TIMES", "ALERTS"))
@@ -79,7 +81,7 @@ def ack(incident: int, for_s: float, reason: str, as_json: bool) -> int:
     return ExitCode.YES
 
 
-def _stands(incident: answers.Incident, when: TimeFormat) -> str:
+def _stands(incident: IncidentView, when: TimeFormat) -> str:
     if incident.closed_at is not None:
         closed = f"closed {when.relative(incident.closed_at)}"
         if incident.recovery_at is None:

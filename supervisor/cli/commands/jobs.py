@@ -1,9 +1,11 @@
 """`nightshift jobs`: list the definitions of the running supervisor."""
 
-from supervisor.cli import answers
 from supervisor.cli.command import command, json_option, supervisor
 from supervisor.cli.commands.status import _SHORT, _SHORT_COMMAND, _shortened
+from supervisor.cli.decode import decode
 from supervisor.cli.output import Table, print_json
+from supervisor.core import responses
+from supervisor.core.views import Definition
 
 
 @command("jobs")
@@ -21,7 +23,7 @@ def jobs(as_json: bool) -> int:
         return 0
     headers = ("JOB", "SCHEDULE", "TIMEZONE", "RUNS", "AFTER", "DESCRIPTION")
     table = Table(*headers, spare=("TIMEZONE", "AFTER", "DESCRIPTION"))
-    for job in answers.read(body, answers.Jobs).jobs:
+    for job in decode(body, responses.Jobs).jobs:
         schedule = " | ".join(job.cron) or "-"
         table.add(
             job.name,
@@ -35,7 +37,7 @@ def jobs(as_json: bool) -> int:
     return 0
 
 
-def what_it_runs(job: answers.Job) -> str:
+def what_it_runs(job: Definition) -> str:
     """Return the job's worker, or its command as typed in a shell."""
     if job.worker is not None:
         return job.worker

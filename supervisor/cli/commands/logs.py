@@ -5,11 +5,12 @@ import sys
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.command import command, supervisor
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
+from supervisor.core import responses
 from supervisor.core.escape import keep_colours
 
 # How many of a job's newest runs are searched for one that started.
@@ -53,7 +54,7 @@ def _newest(client: Client, job: str) -> int:
     Raises:
         CliError: the job has no runs.
     """
-    runs = answers.read(client.get("v1", "runs", job=job, limit=RECENT), answers.Runs).runs
+    runs = decode(client.get("v1", "runs", job=job, limit=RECENT), responses.Runs).runs
     if not runs:
         client.get("v1", "jobs", job)  # raises on 404
         raise CliError(ExitCode.NO, f"{job} has not run yet", f"nightshift run {job}")

@@ -2,18 +2,21 @@
 
 import heapq
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import Table, echo, print_json, print_value
 from supervisor.cli.time_format import TimeFormat, time_format
+from supervisor.core import responses
+from supervisor.core.views import Definition, JobStatus, Status
 
 DEFAULT_COUNT = 10
 # The API's limit; without a supervisor a higher limit applies.
@@ -108,20 +111,20 @@ def _of_job(job: str, count: int, as_json: bool, utc: bool) -> None:
     if as_json:
         print_json(body)
         return
-    slots = answers.read(body, answers.Slots).slots
+    slots = decode(body, responses.Slots).slots
     if not slots:
         echo(f"{job} has no coming slots (nightshift show {job})")
         return
     zone = UTC if utc else slots[0].tzinfo or UTC
     if not utc:
-        definition = answers.read(client.get("v1", "jobs", job), answers.Job)
+        definition = decode(client.get("v1", "jobs", job), Definition)
         zone = time_format(definition.timezone).zone
     _print(slots, TimeFormat(zone, datetime.now(UTC)), as_json=False)
 
 
 def _of_all(count: int, as_json: bool, utc: bool) -> None:
     client = supervisor()
-    found = answers.read(client.get("v1", "status"), answers.Status)
+    found = decode(client.get("v1", "status"), Status)
     when = time_format("UTC" if utc else found.timezone)
     slots = _earliest(client, found.jobs, count)
     if as_json:
@@ -134,9 +137,7 @@ def _of_all(count: int, as_json: bool, utc: bool) -> None:
     table.show()
 
 
-def _earliest(
-    client: Client, jobs: list[answers.JobStatus], count: int
-) -> list[tuple[datetime, str]]:
+def _earliest(client: Client, jobs: Sequence[JobStatus], count: int) -> list[tuple[datetime, str]]:
     """Return the earliest `count` slots of all jobs.
 
     Only the `count` jobs with the earliest next slot can have one of them.
@@ -147,12 +148,12 @@ def _earliest(
         if len(slots) == count and first > slots[-1][0]:
             break
         body = client.get("v1", "jobs", name, "next", n=count)
-        slots += [(slot, name) for slot in answers.read(body, answers.Slots).slots]
+        slots += [(slot, name) for slot in decode(body, responses.Slots).slots]
         slots = heapq.nsmallest(count, slots)
     return slots
 
 
-def _print(slots: list[datetime], when: TimeFormat, as_json: bool) -> None:
+def _print(slots: Sequence[datetime], when: TimeFormat, as_json: bool) -> None:
     if as_json:
         print_value({"slots": slots})
         return

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.client import RELOAD_S, Client
 from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.cli.output import echo, print_json
+from supervisor.cli.output import echo, in_lines, print_json
 from supervisor.cli.time_format import TimeFormat, time_format
+from supervisor.core import responses
+from supervisor.core.views import Status
 
 
 @command("reload")
@@ -33,8 +35,8 @@ def reload(previous: bool, as_json: bool, utc: bool) -> int:
     if as_json:
         print_json(body)
         return ExitCode.YES
-    zone = "UTC" if utc else answers.read(client.get("v1", "status"), answers.Zone).timezone
-    said = list(_changes(answers.read(body, answers.Changes), time_format(zone)))
+    zone = "UTC" if utc else decode(client.get("v1", "status"), Status).timezone
+    said = list(_changes(body, time_format(zone)))
     for line in said or ["jobs.yaml is read again: nothing changed"]:
         echo(line)
     return ExitCode.YES
@@ -42,21 +44,19 @@ def reload(previous: bool, as_json: bool, utc: bool) -> int:
 
 def _refusal(client: Client, failure: CliError) -> str:
     """Return the rejection of a jobs.yaml with all its errors."""
-    from supervisor.cli import output
-    from supervisor.core.model import Problem
-
-    refused = answers.read(failure.body, answers.Refused)
-    problems = [Problem(p.line, p.column, p.path, p.message, p.hint) for p in refused.problems]
+    problems = decode(failure.body, responses.ReloadError).problems
     if not problems:
         return failure.text
-    path = answers.read(client.get("v1", "status"), answers.Status).config.path
-    return "\n".join([failure.text, *output.in_lines(problems, path)])
+    path = decode(client.get("v1", "status"), Status).config.path
+    return "\n".join([failure.text, *in_lines(problems, path)])
 
 
-def _changes(changes: answers.Changes, when: TimeFormat) -> Iterator[str]:
-    # Late: it imports definitions, which `stop` and `healthcheck` do not need.
+def _changes(body: bytes, when: TimeFormat) -> Iterator[str]:
+    # Late: --json needs neither definitions nor calendars.
     from supervisor.cli import definition_diff
+    from supervisor.core.config_diff import Changes
 
+    changes = decode(body, Changes)
     yield from definition_diff.format_lines(changes, when)
     for name in changes.changed:
         yield f"changed      {name}"

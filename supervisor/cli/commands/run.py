@@ -1,18 +1,21 @@
 """`nightshift run`: start runs, and watch them if asked to."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.client import Client
 from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import clean, count, echo, print_json, say_output
 from supervisor.cli.run_options import RunOptions
+from supervisor.cli.run_text import detail
 from supervisor.cli.watch_runs import display, print_outcomes, until_final
+from supervisor.core import responses
 
 
 @command("run")
@@ -57,12 +60,12 @@ def run(**options: Any) -> int:
     client = supervisor()
     if not run_options.every:
         return _run_jobs(client, run_options)
-    found = answers.read(client.get("v1", "jobs"), answers.Jobs).jobs
+    found = decode(client.get("v1", "jobs"), responses.Jobs).jobs
     if not run_options.is_confirmed(run_options.chosen(found), sys.stdin.isatty()):
         echo("nothing is run")
         return ExitCode.NO
     body = client.post("v1", "run-all", body={"only": run_options.only})
-    numbers = answers.read(body, answers.Numbers).runs
+    numbers = decode(body, responses.OpenedAll).runs
     if run_options.wait:
         return _wait(client, numbers, run_options)
     print_json(body) if run_options.as_json else echo(
@@ -87,24 +90,24 @@ def _run_jobs(client: Client, run_options: RunOptions) -> int:
             failure.show(run_options.as_json)
             status = max(status, failure.status)
             continue
-        opened = answers.read(body, answers.Opened)
+        opened = decode(body, responses.Opened)
         numbers += opened.runs or [opened.run.id]
         if not waits:
             _say_opened(body, opened, run_options.as_json)
     return max(status, _wait(client, numbers, run_options)) if waits and numbers else status
 
 
-def _say_opened(body: bytes, opened: answers.Opened, as_json: bool) -> None:
+def _say_opened(body: bytes, opened: responses.Opened, as_json: bool) -> None:
     if as_json:
         print_json(body)
         return
     run = opened.run
-    detail = f": {clean(run.detail)}" if run.detail else ""
+    said = clean(detail(run))
     others = f", with {len(opened.runs) - 1} dependencies" if len(opened.runs) > 1 else ""
-    echo(f"run {run.id} of {run.job} is {run.state}{detail}{others}")
+    echo(f"run {run.id} of {run.job} is {run.state}{': ' if said else ''}{said}{others}")
 
 
-def _wait(client: Client, numbers: list[int], run_options: RunOptions) -> int:
+def _wait(client: Client, numbers: Sequence[int], run_options: RunOptions) -> int:
     shown = display(run_options.as_json)
     try:
         bodies = until_final(client, numbers, shown)

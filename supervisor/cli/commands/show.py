@@ -1,17 +1,20 @@
 """`nightshift show`: print one job with its definition, last result and next slots."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 
-from supervisor.cli import answers
 from supervisor.cli.command import command, json_option, supervisor, utc_option
 from supervisor.cli.commands.status import _ABOUT
+from supervisor.cli.decode import decode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import clean, columns, echo, echo_wrapped, print_json
+from supervisor.cli.run_text import detail
 from supervisor.cli.time_format import TimeFormat, time_format
+from supervisor.core import responses
 from workers.units import format_duration
 
 # `next` lists more.
@@ -38,9 +41,9 @@ def show(job: str, env: bool, as_json: bool, utc: bool) -> int:
     if as_json:
         print_json(body)
         return 0
-    shown = answers.read(body, dict[str, Any])
-    found = answers.read(body, answers.Shown)
-    slots = answers.read(client.get("v1", "jobs", job, "next", n=SHOWN_SLOTS), answers.Slots)
+    shown = decode(body, dict[str, Any])
+    found = decode(body, responses.JobDetail)
+    slots = decode(client.get("v1", "jobs", job, "next", n=SHOWN_SLOTS), responses.Slots)
     _show_definition(shown)
     echo()
     when = time_format("UTC" if utc else found.timezone)
@@ -88,11 +91,13 @@ def _filled(value: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _standing(found: answers.Shown, slots: list[Any], when: TimeFormat) -> Iterator[str]:
+def _standing(
+    found: responses.JobDetail, slots: Sequence[datetime], when: TimeFormat
+) -> Iterator[str]:
     status = found.status
     for run in found.runs:
-        detail = clean(run.detail)
-        yield f"now     run {run.id} is {run.state}{': ' if detail else ''}{detail}"
+        said = clean(detail(run))
+        yield f"now     run {run.id} is {run.state}{': ' if said else ''}{said}"
     if status.last is None:
         yield "last    has not run yet"
     else:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from supervisor.cli import answers
 from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.decode import decode
 from supervisor.cli.output import (
     Table,
     clean,
@@ -13,7 +13,9 @@ from supervisor.cli.output import (
     format_seconds,
     print_json,
 )
+from supervisor.cli.run_text import detail
 from supervisor.cli.time_format import TimeFormat, date_format, time_format
+from supervisor.core.views import JobStatus, PauseView, Status
 from workers.units import format_duration
 
 # `jobs` cuts longer texts; `show JOB` prints them whole.
@@ -36,7 +38,7 @@ def status(as_json: bool, utc: bool) -> int:
     if as_json:
         print_json(body)
         return 0
-    found = answers.read(body, answers.Status)
+    found = decode(body, Status)
     when = date_format() if utc else time_format(found.timezone)
     for line in _about(found, when):
         echo_wrapped(line, _ABOUT)
@@ -55,7 +57,7 @@ def _shortened(text: str, most: int) -> str:
     return words if is_whole else f"{words[: most - 3].rstrip()}..."
 
 
-def _about(found: answers.Status, when: TimeFormat) -> Iterator[str]:
+def _about(found: Status, when: TimeFormat) -> Iterator[str]:
     life = "" if found.life == "serving" else f", {found.life}"
     up = format_duration(round((when.now - found.started_at).total_seconds()))
     yield f"nightshift {found.version}, pid {found.pid}, up {up}{life}, times in {when.zone}"
@@ -86,23 +88,23 @@ def _about(found: answers.Status, when: TimeFormat) -> Iterator[str]:
         )
 
 
-def _pause(pause: answers.Pause, when: TimeFormat) -> str:
+def _pause(pause: PauseView, when: TimeFormat) -> str:
     until = f"until {when.full(pause.until)}" if pause.until else "until resumed"
     why = f": {clean(pause.reason)}" if pause.reason else ""
     return f"all jobs, {until}, by {pause.by}{why}"
 
 
-def _show_runs(found: answers.Status, when: TimeFormat) -> None:
+def _show_runs(found: Status, when: TimeFormat) -> None:
     table = Table("RUN", "JOB", "STATE", "SINCE", "DETAIL")
     for run in found.runs:
         since = when.relative(run.started_at or run.due)
-        table.add(str(run.id), run.job, run.state, since, run.detail)
+        table.add(str(run.id), run.job, run.state, since, detail(run))
     if found.runs:
         echo()
     table.show()
 
 
-def _show_jobs(found: answers.Status, when: TimeFormat, spare: Sequence[str]) -> None:
+def _show_jobs(found: Status, when: TimeFormat, spare: Sequence[str]) -> None:
     table = Table("JOB", "LAST", "ENDED", "TOOK", "NEXT", "CAUSE", spare=spare)
     for job in found.jobs:
         last = job.last
@@ -118,7 +120,7 @@ def _show_jobs(found: answers.Status, when: TimeFormat, spare: Sequence[str]) ->
     table.show()
 
 
-def _next(job: answers.JobStatus, when: TimeFormat) -> str:
+def _next(job: JobStatus, when: TimeFormat) -> str:
     if not job.enabled:
         return "disabled"
     if job.is_paused and job.next_at is None:
@@ -126,7 +128,7 @@ def _next(job: answers.JobStatus, when: TimeFormat) -> str:
     return when.relative(job.next_at)
 
 
-def _show_incidents(found: answers.Status, when: TimeFormat) -> None:
+def _show_incidents(found: Status, when: TimeFormat) -> None:
     headers = ("INCIDENT", "JOB", "SEVERITY", "KIND", "OPENED", "CAUSE")
     table = Table(*headers, spare=("KIND", "SEVERITY"))
     for each in found.incidents:

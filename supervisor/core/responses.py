@@ -1,15 +1,15 @@
-"""Types of response bodies that are not in `core/views.py`.
+"""Response bodies of the API that are not a single view of `views.py`.
 
-The docstrings of these classes appear in the OpenAPI document.
+The API encodes these types and the command line decodes them; `views.py` says what that
+means for their fields. The docstrings appear in the OpenAPI document.
 """
 
 from datetime import datetime
 
 from msgspec import Struct
 
-from supervisor.config.definitions import Definition
 from supervisor.core.model import AuditEntry, Problem
-from supervisor.core.views import IncidentView, JobStatus, RunView
+from supervisor.core.views import Definition, IncidentView, JobStatus, RunView
 
 
 class Jobs(Struct, frozen=True):
@@ -25,7 +25,7 @@ class JobDetail(Definition, frozen=True, kw_only=True):
     """
 
     status: JobStatus
-    runs: tuple[RunView, ...]
+    runs: tuple[RunView, ...] = ()
     environment: dict[str, str] | None = None
 
 
@@ -60,10 +60,10 @@ class Actions(Struct, frozen=True):
     actions: tuple[AuditEntry, ...]
 
 
-class Health(Struct, frozen=True):
+class Health(Struct, frozen=True, kw_only=True):
     """The last tick is recent."""
 
-    healthy: bool
+    healthy: bool = True
     tick_age_seconds: float
 
 
@@ -77,7 +77,7 @@ class Opened(Struct, frozen=True):
     """The run that was requested; runs: the numbers of all runs opened with it."""
 
     run: RunView
-    runs: tuple[int, ...]
+    runs: tuple[int, ...] = ()
 
 
 class OpenedAll(Struct, frozen=True):
@@ -126,12 +126,12 @@ class ErrorBody(Struct, frozen=True):
     """Why the request failed, and a hint ("" if there is none)."""
 
     error: str
-    hint: str
+    hint: str = ""
 
 
 class ReloadError(Struct, frozen=True):
     """Why jobs.yaml, or the request itself (then without problems), was refused."""
 
     error: str
-    hint: str
+    hint: str = ""
     problems: tuple[Problem, ...] = ()
