@@ -63,6 +63,7 @@ ARROWS = {
     "supervisor.cli.inherited_state": "workers.environment",
     # doctor runs in a command's own process and its children, which may load a worker
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.queries"
+    " supervisor.ledger.unattended"
     " supervisor.containment.instance_mark supervisor.containment.process_tree workers.units",
     "supervisor.doctor.databases": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.sqlite workers.backup.*",

@@ -14,7 +14,7 @@ from supervisor.api.errors import HttpError, as_json
 from supervisor.api.status_cache import StatusCache
 from supervisor.config import definitions
 from supervisor.core import build_views, explain, responses, schedule
-from supervisor.core.model import Job, Run
+from supervisor.core.model import Job, MissedRange, Run
 from supervisor.ledger.queries import RunFilter
 
 
@@ -92,7 +92,7 @@ class GetHandlers:
         job, at = self._context.job(request), given.AT.of(request)
         zone = schedule.zone(self._context.scheduler.config.timezone)
         runs = self._newest(job) if at is None else self._context.history.runs_at(job.name, at)
-        facts = [] if runs else self._why_none(job, at)
+        facts = [] if runs else explain.no_run(job, at, self._gap(job, at), zone)
         for run in runs:
             facts += self._facts_of(run)
         following = build_views.job_status(self._context.scheduler, job, now()).next_at
@@ -126,15 +126,10 @@ class GetHandlers:
         return self._context.feed.kept_log(run.id, mask)
 
     async def get_incidents(self, request: Request) -> Response:
-        found, scheduler = (
-            self._context.history.incidents(given.LIMIT.of(request)),
-            self._context.scheduler,
-        )
-        return as_json(
-            responses.Incidents(
-                tuple(build_views.incident_view(scheduler, each) for each in found)
-            )
-        )
+        found = self._context.history.incidents(given.LIMIT.of(request))
+        waiting = self._context.scheduler.outbox
+        shown = tuple(build_views.incident_view(each, waiting) for each in found)
+        return as_json(responses.Incidents(shown))
 
     async def get_actions(self, request: Request) -> Response:
         return as_json(
@@ -171,10 +166,5 @@ class GetHandlers:
             RunFilter(job=job.name, limit=1)
         )
 
-    def _why_none(self, job: Job, at: datetime | None) -> list[str]:
-        """Return the sentences that explain why there is no run."""
-        if at is None:
-            return [f"{job.name} has not run yet."]
-        zone = schedule.zone(self._context.scheduler.config.timezone)
-        gap = self._context.history.gap_at(job.name, at)
-        return list((explain.in_gap(gap, zone) if gap else []) or explain.no_slot(job, at, zone))
+    def _gap(self, job: Job, at: datetime | None) -> MissedRange | None:
+        return None if at is None else self._context.history.gap_at(job.name, at)

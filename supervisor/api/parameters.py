@@ -16,11 +16,9 @@ from starlette.requests import Request
 
 from supervisor.api.errors import HttpError
 from supervisor.core.model import State
+from supervisor.core.schedule import YEARS
 from supervisor.ledger.queries import MOST
 
-# Calendars fail at both ends of the datetime range, and before the last change of a zone
-# at midnight.
-_YEARS = range(2012, 9000)
 # 18 digits, which fit SQLite's 64-bit integer.
 _LARGEST = 10**18 - 1
 
@@ -84,7 +82,7 @@ def _instant_in(text: str, name: str) -> datetime:
     with contextlib.suppress(ValueError, OverflowError):
         # A plus sign in a query string is decoded as a blank.
         instant = datetime.fromisoformat(text.replace(" ", "+"))
-        if instant.tzinfo is not None and instant.year in _YEARS:
+        if instant.tzinfo is not None and instant.year in YEARS:
             return instant.astimezone(UTC)
     raise HttpError(
         422,

@@ -16,6 +16,7 @@ from workers.units import parse_duration
 
 if TYPE_CHECKING:
     from supervisor.cli.client import Client
+    from supervisor.cli.history_source import HistorySource
 
 _PATH_OPTIONS = {
     "state": ("DIR", "state folder [$NIGHTSHIFT_STATE_DIR]"),
@@ -114,6 +115,14 @@ def supervisor() -> "Client":
     from supervisor.cli.client import Client
 
     return Client(paths().socket)
+
+
+def history_source() -> "HistorySource":
+    """Return the past of the service, from its supervisor or else from its ledger."""
+    # Late, as above.
+    from supervisor.cli.history_source import HistorySource
+
+    return HistorySource(paths())
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

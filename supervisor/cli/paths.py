@@ -48,6 +48,19 @@ class Paths:
         return (Path(runtime) if runtime else self.state) / SOCKET_NAME
 
     @property
+    def ledger_folder(self) -> Path | None:
+        """Return the state folder of the supervisor at `socket`.
+
+        None if a socket is named and no state folder with it: the default one may be
+        that of another supervisor.
+        """
+        if self.typed.get("socket"):
+            return self.state if self.typed.get("state") else None
+        if self.environ.get("NIGHTSHIFT_SOCKET"):
+            return self.state if self._first("state", "NIGHTSHIFT_STATE_DIR") else None
+        return self.state
+
+    @property
     def config(self) -> Path:
         """Return jobs.yaml, as typed.
 

@@ -28,6 +28,7 @@ from supervisor.core.model import Config, Peer
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import RunView
 from supervisor.ledger.queries import History
+from supervisor.ledger.unattended import connect
 from supervisor.service import Service, Settings
 from supervisor.state_dir import StateDir
 
@@ -181,7 +182,7 @@ def _asked(service: Service, request: control_requests.Request) -> tuple[int, ..
 
 def _bodies(state: Path, numbers: Sequence[int]) -> list[bytes]:
     """Return the runs in the form of `GET /v1/runs/{run}`."""
-    history = History(state)
+    history = History(state, connect=connect)
     try:
         runs = [history.run(number) for number in numbers]
         return [

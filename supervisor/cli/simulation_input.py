@@ -16,6 +16,7 @@ from supervisor.core.events import Memory
 from supervisor.core.model import JobRecord, replace
 from supervisor.core.simulation.sampling import DurationProfile, profile_of
 from supervisor.ledger.queries import History
+from supervisor.ledger.unattended import connect
 
 # Assumed duration of an attempt for a job that has never succeeded.
 ASSUMED_S = 10.0
@@ -45,7 +46,7 @@ def read_input(
         path = here.state / "ledger.sqlite3"
         if not path.exists():
             return _assumed(names, failures, f"there is no ledger in {here.state}")
-        with closing(History(here.state)) as history:
+        with closing(History(here.state, connect=connect)) as history:
             habits = {name: _habit(history, name, failures.get(name, 0.0)) for name in names}
             return SimulationInput(
                 _memory(history, at), habits, f"the ledger in {here.state}: {_HOW}"

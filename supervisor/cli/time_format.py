@@ -9,9 +9,6 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from supervisor.cli.client import Client
-from supervisor.cli.decode import decode
-from supervisor.core.views import Status
 from workers.units import parse_duration
 
 _STEPS = ((60, 1, "s"), (3600, 60, "m"), (48 * 3600, 3600, "h"), (float("inf"), 86400, "d"))
@@ -100,10 +97,3 @@ def time_format(zone: str) -> TimeFormat:
         return TimeFormat(ZoneInfo(zone), datetime.now(UTC))
     except (KeyError, ValueError, OSError):
         return TimeFormat(UTC, datetime.now(UTC))
-
-
-def time_format_of(client: Client, utc: bool) -> TimeFormat:
-    """Return a TimeFormat for now in the service's zone, or in UTC."""
-    if utc:
-        return time_format("UTC")
-    return time_format(decode(client.get("v1", "status"), Status).timezone)

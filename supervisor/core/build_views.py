@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from supervisor.core.admission import jobs_depended_on, why_waiting
-from supervisor.core.alert_model import Incident
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.dependencies import Waiting, evaluate
 from supervisor.core.incidents import CLOCK
 from supervisor.core.model import Attempt, Job, Run, State
@@ -71,7 +71,9 @@ def summary_view(
         alerts=alerts_view(scheduler),
         jobs=jobs,
         runs=runs,
-        incidents=tuple(incident_view(scheduler, each) for each in scheduler.incidents.values()),
+        incidents=tuple(
+            incident_view(each, scheduler.outbox) for each in scheduler.incidents.values()
+        ),
     )
 
 
@@ -193,10 +195,10 @@ def why_waiting_of(scheduler: SchedulerState, run: Run) -> str:
     return why_waiting(scheduler, run, job) or f"waits for one of {places} places in the pool"
 
 
-def incident_view(scheduler: SchedulerState, incident: Incident) -> IncidentView:
-    """Return the view of an incident for the API, with the number of its waiting alerts."""
+def incident_view(incident: Incident, waiting: Iterable[Alert]) -> IncidentView:
+    """Return the view of an incident for the API, with the number of its alerts that wait."""
     stored = set(IncidentView.__struct_fields__) - {"undelivered"}
-    undelivered = sum(alert.incident == incident.id for alert in scheduler.outbox)
+    undelivered = sum(alert.incident == incident.id for alert in waiting)
     return IncidentView(
         **{name: getattr(incident, name) for name in stored}, undelivered=undelivered
     )

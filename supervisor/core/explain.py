@@ -1,7 +1,7 @@
 """Explains why a job ran, waits, was skipped or was missed, one fact a sentence.
 
 Pure. The facts come from recorded rows; the scheduling rules are not evaluated again.
-Enter by `run`, `in_gap` or `no_slot`, depending on what the ledger holds for an instant.
+Enter by `run` or, without a supervisor, `recorded_run`; by `no_run` if there is none.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,24 @@ _OPENINGS = {
 }
 
 
+def no_run(job: Job, at: datetime | None, gap: MissedRange | None, zone: tzinfo) -> list[str]:
+    """Return sentences about a job without a run, at an instant (None: at all).
+
+    gap: the missed slots that contain the instant.
+    """
+    if at is None:
+        return [f"{job.name} has not run yet."]
+    return in_gap(gap, zone) if gap is not None else no_slot(job, at, zone)
+
+
+def unknown_slot(job: str, at: datetime, zone: tzinfo) -> str:
+    """Return a sentence about an instant for which the ledger has no row."""
+    return f"{_at(at, zone)} is no slot of {job} that this ledger knows."
+
+
 def no_slot(job: Job, at: datetime, zone: tzinfo) -> list[str]:
     """Return sentences about an instant for which the ledger has no row."""
-    said = [f"{_at(at, zone)} is no slot of {job.name} that this ledger knows."]
+    said = [unknown_slot(job.name, at, zone)]
     if not job.cron:
         return [*said, f"{job.name} has no cron: it runs by request only."]
     calendar = schedule.calendar(job.cron, job.timezone)
@@ -47,6 +62,17 @@ def in_gap(gap: MissedRange, zone: tzinfo) -> list[str]:
 
 def run(found: Run, attempts: Sequence[Attempt], waits: str, zone: tzinfo) -> list[str]:
     """Return sentences about one run. waits: what an open run waits for now, or ""."""
+    now = _open(found, waits, zone) if found.state.is_open else _final(found, zone)
+    return [*_course(found, attempts, zone), now]
+
+
+def recorded_run(found: Run, attempts: Sequence[Attempt], zone: tzinfo) -> list[str]:
+    """Return sentences about one run of which only the ledger knows."""
+    last = f"It was {found.state} when the ledger was last written."
+    return [*_course(found, attempts, zone), last if found.state.is_open else _final(found, zone)]
+
+
+def _course(found: Run, attempts: Sequence[Attempt], zone: tzinfo) -> list[str]:
     opening = _OPENINGS[found.trigger].format(due=_at(found.due, zone))
     said = [f"Run {found.id} of {found.job} {opening}."]
     if found.started_at is not None:
@@ -57,10 +83,6 @@ def run(found: Run, attempts: Sequence[Attempt], waits: str, zone: tzinfo) -> li
             said.append(f"It waited {format_duration(waited_s)} before it began.")
     said += [_attempt(attempt, zone) for attempt in attempts]
     said += [f"It left behind {stray}, which was killed." for stray in found.strays[:5]]
-    if found.state.is_open:
-        said.append(_open(found, waits, zone))
-    else:
-        said.append(_final(found, zone))
     return said
 
 

@@ -14,6 +14,7 @@ import msgspec
 from supervisor.core.model import Run
 from supervisor.doctor.context import DoctorContext, path_in
 from supervisor.doctor.finding import Finding, error, ok, warning
+from supervisor.ledger import unattended
 from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_size
 
@@ -224,7 +225,7 @@ def _rates(context: DoctorContext) -> dict[Path, float]:
     if context.is_new:
         return {}
     since = datetime.now(UTC) - SEEN
-    history = History(context.state)
+    history = History(context.state, connect=unattended.connect)
     try:
         runs = history.runs(RunFilter(since=since, limit=1000))
         made = {

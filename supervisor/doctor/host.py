@@ -14,6 +14,7 @@ from pathlib import Path
 
 from supervisor.doctor.context import DoctorContext, in_container
 from supervisor.doctor.finding import Finding, error, ok, warning
+from supervisor.ledger import unattended
 from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_duration
 
@@ -179,7 +180,7 @@ def _wall_beside_monotonic_s() -> float:
 def _ledger_ahead_s(context: DoctorContext) -> float | None:
     if context.is_new:
         return None
-    history = History(context.state)
+    history = History(context.state, connect=unattended.connect)
     try:
         runs = history.runs(RunFilter(limit=100))
     finally:

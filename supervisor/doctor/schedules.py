@@ -11,6 +11,7 @@ from supervisor.core import dst
 from supervisor.core.model import Attempt, Job, Reason
 from supervisor.doctor.context import DoctorContext
 from supervisor.doctor.finding import Finding, error, info, ok, warning
+from supervisor.ledger import unattended
 from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_duration
 
@@ -87,7 +88,7 @@ def usual(context: DoctorContext) -> list[Usual]:
     """Return for each job with a timeout how long its newest attempts took."""
     if context.is_new:
         return []
-    history = History(context.state)
+    history = History(context.state, connect=unattended.connect)
     try:
         found = list[Usual]()
         for job in context.jobs:

@@ -1,7 +1,8 @@
-"""Read access to the ledger: runs, attempts, gaps, incidents, actions.
+"""Read access to the ledger: runs, attempts, gaps, incidents, alerts, actions.
 
 Uses a read-only connection beside the one writer; a reader never makes the
-writer wait (WAL). One instance per thread.
+writer wait (WAL). `unattended.py` opens a ledger that may have no writer. One instance
+per thread.
 """
 
 import sqlite3
@@ -12,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from supervisor.core.alert_model import Incident
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.model import Attempt, AuditEntry, JobRecord, MissedRange, Pause, Run
 from supervisor.ledger.file import is_undecoded, ledger_path
 from supervisor.ledger.rows import (
@@ -21,12 +22,13 @@ from supervisor.ledger.rows import (
     GAPS,
     INCIDENTS,
     MARKS,
+    OUTBOX,
     RUNS,
     TO_REMEMBER,
     RowError,
     Table,
 )
-from supervisor.ledger.startup_memory import meta, pause
+from supervisor.ledger.startup_memory import ALERT_WAITS, meta, pause
 
 MOST = 1000
 
@@ -42,18 +44,33 @@ class RunFilter:
     limit: int = 100
 
 
+def connect_beside_writer(path: Path) -> sqlite3.Connection:
+    """Open the ledger at `path` read-only, while its writer has it open."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
+
+
 class History:
     """Reader of the ledger in a state folder. Raises: sqlite3.Error.
 
     A row that cannot be read is left out and reported to `on_damage`.
     """
 
-    def __init__(self, folder: Path, on_damage: Callable[[str], object] = bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        on_damage: Callable[[str], object] = bool,
+        connect: Callable[[Path], sqlite3.Connection] = connect_beside_writer,
+    ) -> None:
         self._on_damage = on_damage
         self._path = folder / "ledger.sqlite3"
         self._place = ledger_path(self._path)
-        uri = f"{self._path.resolve().as_uri()}?mode=ro"
-        self._db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=2.0)
+        self._db = connect(self._path)
+
+    def schema_version(self) -> int:
+        """Return the version of the ledger's schema; 0 if the file is no ledger."""
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
     def is_current(self) -> bool:
         """Return whether the open file is still the one at the ledger's path."""
@@ -103,6 +120,10 @@ class History:
     def incidents(self, limit: int = 100) -> list[Incident]:
         """Return incidents, open and closed, newest first."""
         return self._all(INCIDENTS, "ORDER BY id DESC LIMIT ?", min(limit, MOST))
+
+    def waiting_alerts(self) -> list[Alert]:
+        """Return the alerts still to be sent, oldest first."""
+        return self._all(OUTBOX, f"WHERE {ALERT_WAITS} ORDER BY id")
 
     def actions(self, limit: int = 100) -> list[AuditEntry]:
         """Return the audit entries, newest first."""

@@ -25,7 +25,7 @@ from supervisor.ledger.rows import (
 )
 
 # Alerts still to be sent, by this service or by the next one.
-_WAITS = "delivered_at IS NULL AND withheld = ''"
+ALERT_WAITS = "delivered_at IS NULL AND withheld = ''"
 # Open, or with a recovery still to be announced, or acknowledged (core/incidents.py).
 _INCIDENTS = (
     "WHERE closed_at IS NULL OR recovery_at IS NOT NULL OR acked_until IS NOT NULL ORDER BY id"
@@ -45,7 +45,7 @@ def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
         attempts=tuple(_all(db, ATTEMPTS, ATTEMPTS.select("WHERE ended_at IS NULL"))),
         marks=tuple(_all(db, MARKS, MARKS.select())),
         incidents=tuple(_all(db, INCIDENTS, INCIDENTS.select(_INCIDENTS))),
-        outbox=tuple(_all(db, OUTBOX, OUTBOX.select(f"WHERE {_WAITS} ORDER BY id"))),
+        outbox=tuple(_all(db, OUTBOX, OUTBOX.select(f"WHERE {ALERT_WAITS} ORDER BY id"))),
         paused=pause(meta(db, "paused")),
         last_tick=ticked.at if ticked else None,
         silent_until=ticked.silent_until if ticked else None,

@@ -35,6 +35,24 @@ def test_the_socket_is_where_the_first_of_many_says(
     assert Paths(typed, environ).socket == Path(socket.format(name="nightshift.sock"))
 
 
+@pytest.mark.parametrize(
+    ("typed", "environ", "folder"),
+    [
+        ({"state": "/s"}, {}, "/s"),
+        ({}, {"NIGHTSHIFT_STATE_DIR": "/t"}, "/t"),
+        ({}, {"STATE_DIRECTORY": "/u", "RUNTIME_DIRECTORY": "/run/c"}, "/u"),
+        ({"socket": "a"}, {"NIGHTSHIFT_STATE_DIR": "/t"}, None),
+        ({"socket": "a", "state": "/s"}, {}, "/s"),
+        ({}, {"NIGHTSHIFT_SOCKET": "b", "STATE_DIRECTORY": "/u"}, None),
+        ({}, {"NIGHTSHIFT_SOCKET": "b", "NIGHTSHIFT_STATE_DIR": "/t"}, "/t"),
+    ],
+)
+def test_the_ledger_of_a_socket_is_known_unless_only_the_socket_is_named(
+    typed: dict[str, str], environ: dict[str, str], folder: str | None
+) -> None:
+    assert Paths(typed, environ).ledger_folder == (folder and Path(folder))
+
+
 def test_the_state_folder_is_the_users_own_unless_root_asks() -> None:
     expected = "/var/lib/nightshift" if os.geteuid() == 0 else "/x/nightshift"
 

@@ -2,12 +2,11 @@
 
 import click
 
-from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.command import command, history_source, json_option
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import clean, echo_wrapped, print_json
-from supervisor.cli.time_format import time_format_of
 from supervisor.core import responses
 
 
@@ -24,19 +23,19 @@ def explain(which: str, at: str | None, run: int | None, as_json: bool) -> int:
       nightshift explain sync-missing-cards --at 03:00
       nightshift explain 41
     """
-    client = supervisor()
+    source = history_source()
     if at is not None and (run is not None or which.isdigit()):
         raise click.UsageError("--at goes with a JOB, not with a run")
     if which.isdigit() and run is not None and run != int(which):
         raise click.UsageError(f"expected one run, got {which} and {run}")
     if run is not None or which.isdigit():
-        body = client.get("v1", "runs", which if run is None else str(run), "explain")
+        body = source.get("v1", "runs", which if run is None else str(run), "explain")
         job = decode(body, responses.Explained).job
         if not which.isdigit() and job != which:
             raise CliError(ExitCode.NO, f"run {run} is one of {job}", f"nightshift explain {run}")
     else:
-        instant = None if at is None else time_format_of(client, utc=False).instant(at).isoformat()
-        body = client.get("v1", "jobs", which, "explain", at=instant)
+        instant = None if at is None else source.time_format(utc=False).instant(at).isoformat()
+        body = source.get("v1", "jobs", which, "explain", at=instant)
     if as_json:
         print_json(body)
         return ExitCode.YES

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import click
 
-from supervisor.cli.client import Client
-from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.command import command, history_source, json_option, utc_option
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
+from supervisor.cli.history_source import HistorySource
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import Table, echo, format_seconds, print_json
 from supervisor.cli.run_text import outcome
-from supervisor.cli.time_format import TimeFormat, time_format_of
+from supervisor.cli.time_format import TimeFormat
 from supervisor.core import responses
 from supervisor.core.model import FINAL
 from supervisor.core.views import RunView
@@ -44,21 +44,21 @@ def history(
       nightshift history sync-missing-sets --since 7d
       nightshift history --state failed
     """
-    client = supervisor()
+    source = history_source()
     if actions:
         if job or since or state:
             raise click.UsageError("--actions goes without JOB, --since and --state")
-        return _actions(client, count, as_json, utc)
+        return _actions(source, count, as_json, utc)
     if state is not None and state not in STATES:
         hint = ": the state folder goes before the verb" if "/" in state else ""
         text = f'expected one of {", ".join(STATES)}, got "{state}"{hint}'
         raise click.BadParameter(text, param_hint="--state")
-    when = None if as_json and since is None else time_format_of(client, utc)
+    when = None if as_json and since is None else source.time_format(utc)
     after = when.since(since).isoformat() if when is not None and since is not None else None
-    body = client.get("v1", "runs", job=job, state=state, since=after, limit=count)
+    body = source.get("v1", "runs", job=job, state=state, since=after, limit=count)
     runs = decode(body, responses.Runs).runs
     if not runs and job is not None:
-        client.get("v1", "jobs", job)  # raises on 404
+        source.get("v1", "jobs", job)  # raises on 404
     if as_json:
         print_json(body)
     elif when is not None:
@@ -77,12 +77,12 @@ def _show_history(runs: Sequence[RunView], when: TimeFormat, first_to_go: str) -
     table.show() if runs else echo("no runs")
 
 
-def _actions(client: Client, count: int, as_json: bool, utc: bool) -> int:
-    body = client.get("v1", "actions", limit=count)
+def _actions(source: HistorySource, count: int, as_json: bool, utc: bool) -> int:
+    body = source.get("v1", "actions", limit=count)
     if as_json:
         print_json(body)
         return ExitCode.YES
-    when = time_format_of(client, utc)
+    when = source.time_format(utc)
     table = Table("AT", "WHEN", "WHO", "VERB", "WHAT", "ANSWER", spare=("AT", "WHO"))
     for each in decode(body, responses.Actions).actions:
         who = f"uid {each.peer.uid}, pid {each.peer.pid}"

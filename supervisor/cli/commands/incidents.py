@@ -6,6 +6,7 @@ from supervisor.cli.command import (
     Command,
     CommandGroup,
     duration,
+    history_source,
     json_option,
     supervisor,
     utc_option,
@@ -14,7 +15,7 @@ from supervisor.cli.commands.history import COUNT
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import Table, echo, print_json
-from supervisor.cli.time_format import TimeFormat, date_format, time_format_of
+from supervisor.cli.time_format import TimeFormat, date_format
 from supervisor.core import responses
 from supervisor.core.views import IncidentView
 from workers.text import readable
@@ -36,13 +37,13 @@ def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> in
     """
     if context.invoked_subcommand is not None:
         return ExitCode.YES
-    client = supervisor()
-    body = client.get("v1", "incidents", limit=most)
+    source = history_source()
+    body = source.get("v1", "incidents", limit=most)
     if as_json:
         print_json(body)
         return ExitCode.YES
     found = decode(body, responses.Incidents).incidents
-    when = date_format() if utc else time_format_of(client, utc)
+    when = date_format() if utc else source.time_format(utc)
     headers = ("ID", "JOB", "SEVERITY", "KIND", "SINCE", "STANDS", "TIMES", "ALERTS", "CAUSE")
     table = Table(*headers, spare=("SEVERITY", "TIMES", "ALERTS"))
     for each in found:

@@ -5,10 +5,10 @@ import sys
 
 import click
 
-from supervisor.cli.client import Client
-from supervisor.cli.command import command, supervisor
+from supervisor.cli.command import command, history_source
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
+from supervisor.cli.history_source import HistorySource
 from supervisor.cli.job_names import job_name
 from supervisor.core import responses
 from supervisor.core.escape import keep_colours
@@ -32,31 +32,31 @@ def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
       nightshift logs backup-database -n 20
       nightshift logs 41 -f
     """
-    client = supervisor()
-    run = which if which.isdigit() else str(_newest(client, which))
+    source = history_source()
+    run = which if which.isdigit() else str(_newest(source, which))
     write = _write if raw or not sys.stdout.isatty() else _write_safely
     if not follow:
-        write(_last_lines(client.get("v1", "runs", run, "log"), count))
+        write(_last_lines(source.get("v1", "runs", run, "log"), count))
         return ExitCode.YES
     skipped = 0
     if count is not None:
-        so_far = client.get("v1", "runs", run, "log")
+        so_far = source.get("v1", "runs", run, "log")
         skipped = len(so_far) - len(_last_lines(so_far, count))
-    for piece in client.stream("v1", "runs", run, "log", follow=1):
+    for piece in source.stream("v1", "runs", run, "log", follow=1):
         write(piece[skipped:])
         skipped = max(0, skipped - len(piece))
     return ExitCode.YES
 
 
-def _newest(client: Client, job: str) -> int:
+def _newest(source: HistorySource, job: str) -> int:
     """Return the id of the job's newest run that started, else of its newest run.
 
     Raises:
         CliError: the job has no runs.
     """
-    runs = decode(client.get("v1", "runs", job=job, limit=RECENT), responses.Runs).runs
+    runs = decode(source.get("v1", "runs", job=job, limit=RECENT), responses.Runs).runs
     if not runs:
-        client.get("v1", "jobs", job)  # raises on 404
+        source.get("v1", "jobs", job)  # raises on 404
         raise CliError(ExitCode.NO, f"{job} has not run yet", f"nightshift run {job}")
     return next((run.id for run in runs if run.attempt), runs[0].id)
 
