@@ -53,7 +53,8 @@ ARROWS = {
     "supervisor.notifications": "supervisor.notifications.* supervisor.core.*"
     " supervisor.containment.internal_jobs supervisor.log supervisor.ledger.queries"
     " supervisor.containment.run_log workers.protocol workers.text workers.units",
-    "supervisor.notifications.child": "supervisor.notifications.* workers.report",
+    "supervisor.notifications.child": "supervisor.notifications.* workers.report"
+    " workers.retry_after",
     # small adapters, independent of each other
     "supervisor.log": "supervisor.core.* workers.text",
     "supervisor.systemd": "supervisor.core.* supervisor.log",
@@ -184,6 +185,7 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.cli.simulated_rotation",
         "supervisor.doctor.databases",
         "supervisor.notifications.child.call_heartbeats",
+        "supervisor.notifications.child.http_call",
         "supervisor.notifications.child.post_alerts",
         "supervisor.config.fingerprint",
     }

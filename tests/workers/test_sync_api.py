@@ -90,6 +90,11 @@ def test_an_api_gives_the_same_rows_as_a_folder(params, tmp_path):
             [(429, {"Retry-After": format_datetime(datetime(2020, 1, 1, tzinfo=UTC))})],
             id="429 with a date",
         ),
+        pytest.param([(429, {"Retry-After": "9" * 5000})], id="429 with digits Python refuses"),
+        pytest.param(
+            [(429, {"Retry-After": "Mon, 01 Jan 2029 00:00:00 +9999999999999999999"})],
+            id="429 with an offset beyond dates",
+        ),
     ],
 )
 def test_a_passing_refusal_is_asked_again(api, served, replies):

@@ -6,16 +6,15 @@ Invariant: every request has a timeout and a limited number of tries, a document
 returned only when it is complete, and no error text contains the key or a URL's password.
 """
 
-import email.utils
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
 
+from workers.retry_after import retry_after_s
 from workers.sync.source import (
     MAX_DOCUMENT_BYTES,
     Document,
@@ -200,7 +199,7 @@ def _body(where: str, response: requests.Response) -> bytes:
 def _refusal(where: str, response: requests.Response) -> Exception:
     status = response.status_code
     if status == 429 or status >= 500:
-        wait_s = _retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
+        wait_s = retry_after_s(response.headers.get("Retry-After"))
         asked = "" if wait_s is None else f", asks to wait {wait_s:.0f} s"
         return ApiRefusedError(f"status {status}{asked}", wait_s)
     if status in (401, 403):
@@ -214,20 +213,6 @@ def _refusal(where: str, response: requests.Response) -> Exception:
             permanent=True,
         )
     return UnreadableCatalogueError(f"{where}: status {status}", permanent=True)
-
-
-def _retry_after_s(text: str | None, now: datetime) -> float | None:
-    """Return the seconds of a Retry-After header (digits or an HTTP date), or None if invalid."""
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        date = email.utils.parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -6,12 +6,12 @@ body of the response, which the supervisor masks.
 
 import contextlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+
+from workers.retry_after import retry_after_s
 
 CONNECT_S = 5.0
 READ_S = 10.0
@@ -60,19 +60,6 @@ def call(
         return CallResult(False, f"call {host}: {root_cause(error)}")
 
 
-def retry_after_s(text: str, now: datetime) -> float | None:
-    """Parse a Retry-After header, seconds or a date; None if it is neither."""
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        until = parsedate_to_datetime(text)
-        if until.tzinfo is None:
-            return None
-        return max(0.0, (until - now).total_seconds())
-    except (ValueError, OverflowError):
-        return None
-
-
 def _host(url: str) -> str:
     """Return the host of a URL, the only part that may be shown."""
     with contextlib.suppress(ValueError):
@@ -89,7 +76,7 @@ def _meaning(response: requests.Response, host: str) -> CallResult:
         return CallResult(False, f"{cause}: it has moved", refused=True)
     quoted = _quoted(response)
     cause += f": {quoted}" if quoted else f" {response.reason or ''}".rstrip()
-    retry_after = retry_after_s(response.headers.get("Retry-After", ""), datetime.now(UTC))
+    retry_after = retry_after_s(response.headers.get("Retry-After"))
     if status in (408, 425, 429) or status >= 500:
         return CallResult(False, cause, retry_after)
     return CallResult(
