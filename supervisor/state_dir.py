@@ -5,18 +5,15 @@ The folder is created with mode 0700 (an existing one of ours is tightened), fil
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
-import socket
 import stat
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from workers.text import readable
+from workers import lock_file
 
 # sun_path holds 108 bytes, one of them the final NUL.
 LONGEST_SOCKET_PATH = 107
@@ -132,18 +129,16 @@ class StateDir:
         except OSError as error:
             raise StateDirError(f"open {path}: {error.strerror}") from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(fd, 200).decode(errors="replace").strip()
+            lock_file.acquire_and_sign(fd)
+        except lock_file.HeldError as held:
             os.close(fd)
             raise AlreadyRunningError(
-                f"state folder {self.root} is held by another supervisor ({holder}): stop it "
+                f"state folder {self.root} is held by another supervisor ({held.owner}): stop it "
                 "with nightshift stop, or use another --state"
-            ) from error
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        os.ftruncate(fd, 0)
-        host = readable(socket.gethostname())
-        os.write(fd, f"host {host}, pid {os.getpid()}, since {since}\n".encode())
+            ) from held
+        except OSError as error:
+            os.close(fd)
+            raise StateDirError(f"lock {path}: {error.strerror}") from error
         return fd
 
 

@@ -42,7 +42,7 @@ ARROWS = {
     "supervisor.containment.spawn": "supervisor.containment.* workers.bootstrap"
     " workers.environment",
     "supervisor.containment.fork_server": "supervisor.containment.* workers.bootstrap",
-    "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text",
+    "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text workers.volume",
     "supervisor.redaction": "supervisor.redaction.* supervisor.core.* workers.protocol",
     # the API may read the ledger and the output of runs; it never writes state
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.redaction.mask"
@@ -58,14 +58,15 @@ ARROWS = {
     # small adapters, independent of each other
     "supervisor.log": "supervisor.core.* workers.text",
     "supervisor.systemd": "supervisor.core.* supervisor.log",
-    "supervisor.state_dir": "workers.text",
+    "supervisor.state_dir": "workers.lock_file",
     "supervisor.reloader": "supervisor supervisor.core.* supervisor.config.*"
     " supervisor.state_dir supervisor.containment.internal_jobs workers.protocol",
     "supervisor.cli.inherited_state": "workers.environment",
     # doctor runs in a command's own process and its children, which may load a worker
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.queries"
     " supervisor.ledger.unattended"
-    " supervisor.containment.instance_mark supervisor.containment.process_tree workers.units",
+    " supervisor.containment.instance_mark supervisor.containment.process_tree workers.units"
+    " workers.volume",
     "supervisor.doctor.databases": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.sqlite workers.backup.*",
     # assembly: may import everything
@@ -87,7 +88,9 @@ ARROWS = {
 }
 
 # Modules used by both packages: values, texts and files, no code of the workers proper.
-DOOR = ("environment", "path_text", "protocol", "regular_file", "text", "units")
+DOOR = (
+    "environment", "lock_file", "path_text", "protocol", "regular_file", "text", "units", "volume",
+)  # fmt: skip
 
 VALUE_LIBRARIES = {
     "bisect", "collections", "copy", "dataclasses", "datetime", "difflib", "enum", "functools",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from workers import volume
 from workers.sqlite_connection import connect, is_lock_error, kind_of, name_of
 
 BUSY_TIMEOUT_S = 10.0
@@ -274,7 +275,7 @@ def _folder(path: Path) -> Path:
 
 def _is_read_only(folder: Path) -> bool:
     try:
-        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+        return volume.is_read_only(folder)
     except OSError:
         return False
 
@@ -282,10 +283,9 @@ def _is_read_only(folder: Path) -> bool:
 def _free_bytes(folder: Path) -> float:
     """Return the bytes free for this user on the folder's volume; infinity if unknown."""
     try:
-        found = os.statvfs(folder)
+        return volume.space(folder).free_bytes
     except OSError:
         return math.inf
-    return found.f_bavail * found.f_frsize
 
 
 def _shares_group(face: DatabaseInfo) -> bool:

@@ -17,6 +17,7 @@ from supervisor.doctor.finding import Finding, error, ok, warning
 from supervisor.ledger import unattended
 from supervisor.ledger.queries import History, RunFilter
 from workers.units import format_size
+from workers.volume import is_read_only, space
 
 _DAY_S = 86400.0
 # The period in which growth is measured, the days of growth that must fit, and the
@@ -155,9 +156,8 @@ def disks(context: DoctorContext) -> list[Volume]:
                 known.folder, known.free_bytes, known.used_bytes, _sum(known.written_a_day, rate)
             )
             continue
-        usage = os.statvfs(there)
-        used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
-        volumes[number] = Volume(folder, usage.f_bavail * usage.f_frsize, used, rate)
+        found = space(there)
+        volumes[number] = Volume(folder, found.free_bytes, found.used_bytes, rate)
     return list(volumes.values())
 
 
@@ -207,7 +207,7 @@ def _place(path: Path, made_by_us: bool) -> Place:
     exists = os.path.exists(path)
     there = _there(path)
     try:
-        read_only = bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+        read_only = is_read_only(there)
         writable = os.access(there, os.W_OK | (os.X_OK * there.is_dir()), effective_ids=True)
     except OSError:
         return Place(path, exists, False, False, made_by_us)

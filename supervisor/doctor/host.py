@@ -16,6 +16,7 @@ from supervisor.doctor.context import DoctorContext, in_container
 from supervisor.doctor.finding import Finding, error, ok, warning
 from supervisor.ledger import unattended
 from supervisor.ledger.queries import History, RunFilter
+from workers import volume
 from workers.units import format_duration
 
 # pidfd_open, which is used to wait for the end of a process.
@@ -159,7 +160,7 @@ def judge_clock(found: Clock) -> Iterator[Finding]:
 
 def root(_context: DoctorContext) -> Root:
     """Return whether / is mounted read-only, and whether this is a container."""
-    return Root(in_container(), bool(os.statvfs("/").f_flag & os.ST_RDONLY))
+    return Root(in_container(), volume.is_read_only(Path("/")))
 
 
 def judge_root(found: Root) -> Iterator[Finding]:

@@ -4,6 +4,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from workers import volume
+
 BALLAST_BYTES = 4 * 1024**2
 
 
@@ -16,8 +18,7 @@ def keep(path: Path) -> None:
     with contextlib.suppress(OSError):
         if path.exists():
             return
-        disk = os.statvfs(path.parent)
-        if disk.f_bavail * disk.f_frsize < BALLAST_BYTES * 5 // 4:
+        if volume.space(path.parent).free_bytes < BALLAST_BYTES * 5 // 4:
             return
         with open(path, "xb") as ballast:
             try:

@@ -31,7 +31,7 @@ def test_a_second_holder_is_told_who_holds(tmp_path):
     folder = StateDir(tmp_path)
     held = folder.lock()
 
-    with pytest.raises(AlreadyRunningError, match=f"pid {os.getpid()}, since 20"):
+    with pytest.raises(AlreadyRunningError, match=rf"\(pid {os.getpid()} on .+, since 20"):
         folder.lock()
 
     os.close(held)

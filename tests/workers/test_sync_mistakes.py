@@ -146,7 +146,7 @@ def test_a_fifo_in_the_place_of_a_file_hangs_nothing(catalogue, params, synced):
     catalogue.cards_path("old1").unlink()
     os.mkfifo(catalogue.cards_path("old1"))
 
-    assert "is no plain file" in failure_of(missing_cards, params).error
+    assert "cards.json is not a regular file" in failure_of(missing_cards, params).error
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import os
 import shlex
 from pathlib import Path
 
+from workers import volume
 from workers.units import format_size
 
 # Errors of a full disk or an exceeded quota.
@@ -68,7 +69,6 @@ def from_os_error(doing: str, folder: Path, error: OSError) -> BackupError:
 def free_bytes(folder: Path) -> int:
     """Return the bytes free for ordinary users on the volume of `folder`; 0 if unknown."""
     try:
-        volume = os.statvfs(folder)
+        return volume.space(folder).free_bytes
     except OSError:
         return 0
-    return volume.f_bavail * volume.f_frsize

@@ -17,8 +17,14 @@ from typing import Any
 
 import msgspec
 
-from workers.backup import filenames, repository
+from workers.backup import filenames
 from workers.backup.errors import BackupError, DamagedBackupError, UnprovenError, from_os_error
+from workers.regular_file import (
+    MissingFileError,
+    UnreadableFileError,
+    UnsuitableFileError,
+    read_regular,
+)
 from workers.units import format_size
 
 FORMAT = 1
@@ -212,15 +218,16 @@ def _size(path: Path) -> int:
 def _companion(path: Path, ending: str) -> bytes:
     beside = Path(f"{path}{ending}")
     try:
-        return repository.read_small(beside, _MOST_BYTES)
-    except FileNotFoundError as error:
+        return read_regular(beside, _MOST_BYTES)
+    except MissingFileError as error:
         raise UnprovenError(
             f"copy {path} has no {beside.name} beside it: nothing proves it"
         ) from error
-    except ValueError as error:
-        raise DamagedBackupError(path, f"has a {beside.name} beside it {error}") from error
-    except OSError as error:
-        raise from_os_error(f"read {beside}", path.parent, error) from error
+    except UnsuitableFileError as error:
+        raise DamagedBackupError(path, f"has a {beside.name} beside it that {error}") from error
+    except UnreadableFileError as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        raise from_os_error(f"read {beside}", path.parent, cause) from error
 
 
 def sidecar_hash(path: Path) -> str:

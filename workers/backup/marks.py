@@ -6,6 +6,7 @@ from pathlib import Path
 
 from workers.backup import filenames, repository
 from workers.backup.errors import BackupError, from_os_error
+from workers.regular_file import UnreadableFileError, read_regular
 
 
 def keep(path: Path) -> Path:
@@ -56,9 +57,9 @@ def read_mark(path: Path) -> str:
     if not os.path.lexists(mark):
         return ""
     try:
-        said = repository.read_small(mark, _MOST_NOTED_BYTES)
-    except (OSError, ValueError) as error:
-        return f"has a finding against it, {mark.name}, which cannot be read: {error}"
+        said = read_regular(mark, _MOST_NOTED_BYTES)
+    except UnreadableFileError as error:
+        return f"has a finding against it, {mark.name}, which {error}"
     return said.decode(errors="replace").strip() or f"has a finding against it: {mark.name}"
 
 

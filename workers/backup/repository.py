@@ -5,22 +5,21 @@ disappears by one rename, before any of them is removed. In between there is `<c
 which is not a backup. Only the holder of the lock may sweep.
 """
 
-import fcntl
 import math
 import os
-import socket
 import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
+from workers import lock_file
 from workers.backup import filenames
 from workers.backup.errors import BackupError, from_os_error
-from workers.units import format_size
+from workers.lock_file import HeldError
 
 # With the lock held, age is ignored: after a clock was set back, leftovers look young.
 ANY_AGE_S = -math.inf
@@ -70,8 +69,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise from_os_error(f"lock folder {folder}", folder, error) from error
     try:
-        _take(folder, descriptor)
-        _sign(descriptor)
+        _acquire(folder, descriptor)
         yield
     finally:
         os.close(descriptor)
@@ -166,23 +164,6 @@ def discard(folder: Path, copy: str, leftover: str) -> None:
         raise failed
 
 
-def read_small(path: Path, most_bytes: int) -> bytes:
-    """Return the content of a small regular file; never wait for the writer of a FIFO.
-
-    Raises:
-        OSError: it does not exist or cannot be read.
-        ValueError: it is not a regular file, or larger; the text says which.
-    """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError("that is no plain file")
-        if found.st_size > most_bytes:
-            size, most = format_size(found.st_size), format_size(most_bytes)
-            raise ValueError(f"of {size}, expected at most {most}")
-        return file.read(most_bytes)
-
-
 def write_whole(path: Path, content: bytes, mode: int) -> None:
     """Replace the content of `path` atomically and sync it; the folder is not synced.
 
@@ -231,7 +212,7 @@ def scratch(folder: Path, prefix: str) -> Iterator[ScratchFile]:
     try:
         # Protects from sweeps only; without flock there are no sweeps, either.
         with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file.acquire(descriptor)
         yield ScratchFile(Path(name), descriptor)
     finally:
         os.close(descriptor)
@@ -249,8 +230,8 @@ def is_abandoned(path: Path, older_than_s: float = ANY_AGE_S) -> bool:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or time.time() - found.st_mtime <= older_than_s:
             return False
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock_file.acquire(descriptor)
+    except (OSError, HeldError):
         return False
     finally:
         os.close(descriptor)
@@ -270,28 +251,17 @@ def synced(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _take(folder: Path, descriptor: int) -> None:
+def _acquire(folder: Path, descriptor: int) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 300, 0).decode(errors="replace").strip() or "another process"
+        lock_file.acquire_and_sign(descriptor)
+    except HeldError as held:
         raise BackupError(
-            f"folder {folder} is in use by {holder}; a second service or run must wait for it"
+            f"folder {folder} is in use by {held.owner}; a second service or run must wait for it"
             " or use a folder of its own",
             permanent=False,
-        ) from error
+        ) from held
     except OSError as error:
         raise BackupError(
             f"folder {folder} cannot be locked ({error.strerror}); put it on a file system with"
             " flock, since two services would remove each other's files"
         ) from error
-
-
-def _sign(descriptor: int) -> None:
-    """Write the holder into the lock file; skip it on a full disk."""
-    who = (
-        f"pid {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    )
-    with suppress(OSError):
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{who}\n".encode(), 0)

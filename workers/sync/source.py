@@ -7,11 +7,11 @@ an error names what could not be read.
 
 import hashlib
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from workers.regular_file import MissingFileError, UnreadableFileError, read_regular
 from workers.sync.rows import ROWS_VERSION
 
 Document = Sequence[bytes]
@@ -88,22 +88,9 @@ def digest(document: Document) -> str:
 
 
 def _content(path: str) -> bytes:
-    # O_NONBLOCK: opening a FIFO must not block the run.
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb", buffering=0) as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise UnreadableCatalogueError(f"{path} is no plain file", permanent=True)
-            if found.st_size > MAX_DOCUMENT_BYTES:
-                raise UnreadableCatalogueError(
-                    f"{path} has {found.st_size} bytes; at most {MAX_DOCUMENT_BYTES}",
-                    permanent=True,
-                )
-            return file.read()
-    except FileNotFoundError as error:
+        return read_regular(path, MAX_DOCUMENT_BYTES)
+    except MissingFileError as error:
         raise UnreadableCatalogueError(f"{path} does not exist", permanent=True) from error
-    except OSError as error:
-        raise UnreadableCatalogueError(
-            f"{path} cannot be read: {error.strerror}", permanent=True
-        ) from error
+    except UnreadableFileError as error:
+        raise UnreadableCatalogueError(f"{path} {error}", permanent=True) from error
