@@ -5,8 +5,8 @@ check first, `create` leads, `lock_wait` and `snapshot` read the database, `stre
 `gzip_codec` pack, `verify` unpacks and compares, `sqlite_checks`, `stub_functions` and
 `newer_schema` query the copy, `repository` locks, sweeps and publishes, `secondary_copy`
 makes second copies. Files: `filenames`, `manifest`, `marks`. Using: `listing`, `selection`,
-`restore`, `restore_live` (database in use), `unproven` (no manifest), `ownership`.
-Shared: `params`, `errors`, `introspection`.
+`verify_all`, `restore`, `restore_live` (database in use), `unproven` (no manifest), `ownership`.
+Shared: `params`, `settings`, `errors`, `introspection`.
 """
 
 import sqlite3
@@ -19,6 +19,7 @@ from workers.backup.create import CreatedBackup
 from workers.backup.errors import BackupCancelledError, BackupError, from_os_error
 from workers.backup.params import Params
 from workers.backup.preflight import Preflight
+from workers.backup.settings import Settings, resolve
 from workers.protocol import Scalar
 from workers.report import Report, WorkerError
 from workers.sqlite import DatabaseError
@@ -34,7 +35,8 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
         WorkerError: with the reason; no unverified copy remains.
     """
     try:
-        return _planned(params, report) if report.dry_run else _run(params, report)
+        settings = resolve(params)
+        return _planned(settings, report) if report.dry_run else _run(settings, report)
     except BackupCancelledError as cancelled:
         raise WorkerError("cancelled; what was begun is removed") from cancelled
     except (BackupError, DatabaseError) as problem:
@@ -48,34 +50,34 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
 
 
 def plan(
-    params: Params, seen: Preflight, leftovers: Sequence[str], lacking: str
+    settings: Settings, seen: Preflight, leftovers: Sequence[str], lacking: str
 ) -> tuple[str, ...]:
     """Return what a run would do, one line each; pure.
 
     leftovers: names that would be swept. lacking: why it does not fit, or empty.
     """
-    name = f"{filenames.stem(params.database)}-<UTC>{filenames.ENDING}"
+    source, destination = settings.source, settings.destination
+    name = f"{source.stem}-<UTC>{filenames.ENDING}"
     how = "in WAL mode" if seen.info.wal else "under a rollback journal: writers wait for one copy"
     size, copy = format_size(seen.info.size_bytes), format_size(seen.copy_bytes)
     made = " (to be made)" if seen.makes_folder else ""
     lines = [
-        f"copy {params.database} ({size}, {how}) to {params.directory}{made} as {name},"
-        f" about {copy} at level {params.level}",
+        f"copy {source.path} ({size}, {how}) to {destination.directory}{made} as {name},"
+        f" about {copy} at level {destination.level}",
         "prove it: unpack it beside, compare hashes, integrity_check, foreign_key_check, rows",
         *(f"needs {format_size(n.size_bytes)} in {n.folder} for {n.purpose}" for n in seen.needs),
         *(f"sweep {leftover}" for leftover in leftovers),
-        *(f"then a second copy in {target}, read back" for target in params.copies),
+        *(f"then a second copy in {target}, read back" for target in settings.second_copies),
     ]
     return (*lines, f"it would be refused: {lacking}") if lacking else tuple(lines)
 
 
-def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
-    seen = preflight.check_source(wanted, lambda: None)
-    lacking, leftovers = (
-        preflight.why_not_enough_space(wanted, seen),
-        repository.leftovers(wanted.directory),
-    )
-    for line in plan(wanted, seen, leftovers, lacking):
+def _planned(settings: Settings, report: Report) -> dict[str, Scalar]:
+    directory = settings.destination.directory
+    seen = preflight.check_source(settings.source, settings.destination, lambda: None)
+    lacking = preflight.why_not_enough_space(directory, seen)
+    leftovers = repository.leftovers(directory)
+    for line in plan(settings, seen, leftovers, lacking):
         report.log(line)
     return {
         "database_bytes": seen.info.size_bytes,
@@ -85,11 +87,11 @@ def _planned(wanted: Params, report: Report) -> dict[str, Scalar]:
     }
 
 
-def _run(wanted: Params, report: Report) -> dict[str, Scalar]:
+def _run(settings: Settings, report: Report) -> dict[str, Scalar]:
     began = time.monotonic()
-    made = create.create_backup(wanted, report)
+    made = create.create_backup(settings.source, settings.destination, report)
     report.log(_sentence(made))
-    create.carry(made, wanted, report)
+    create.carry(made, settings.second_copies, report)
     manifest = made.manifest
     return {
         "file": manifest.name,
@@ -100,7 +102,7 @@ def _run(wanted: Params, report: Report) -> dict[str, Scalar]:
         "rows": sum(manifest.rows.values()),
         "tables": len(manifest.rows),
         "foreign_key_violations": manifest.foreign_key_violations,
-        "copies": len(wanted.copies),
+        "copies": len(settings.second_copies),
         "method": manifest.method,
         "writers_held_seconds": manifest.writers_held_seconds,
         "pack_seconds": round(made.packed_after_s, 3),

@@ -10,7 +10,7 @@ import platform
 import socket
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +32,8 @@ from workers.backup.errors import (
     from_os_error,
 )
 from workers.backup.manifest import Manifest, companions
-from workers.backup.params import Params
 from workers.backup.repository import ScratchFile
+from workers.backup.settings import Destination, Source
 from workers.backup.snapshot import Snapshot, snapshot
 from workers.backup.stream import Sums
 from workers.backup.verify import Content
@@ -45,9 +45,10 @@ from workers.sqlite import DatabaseError, DatabaseInfo
 class _Begun:
     """A run after its preflight check and sweep.
 
-    at: monotonic. part: the file to write. name_is_later: see Manifest.
+    database: the source. at: monotonic. part: the file to write. name_is_later: see Manifest.
     """
 
+    database: Path
     info: DatabaseInfo
     at: float
     swept: int
@@ -72,26 +73,25 @@ class CreatedBackup:
     swept: int
 
 
-def create_backup(params: Params, report: Report) -> CreatedBackup:
-    """Make a verified copy in `params.directory` and return it.
+def create_backup(source: Source, destination: Destination, report: Report) -> CreatedBackup:
+    """Make a verified copy of the source in the destination's directory and return it.
 
     Raises:
         BackupError, DatabaseError, sqlite3.Error, OSError, BackupCancelledError: no copy
             was made.
     """
     began_at = time.monotonic()
-    seen = preflight.check_source(params, lambda: _step(report, 1)(0))
-    directory = repository.made(params.directory)
+    seen = preflight.check_source(source, destination, lambda: _step(report, 1)(0))
+    directory = repository.made(destination.directory)
     with repository.locked(directory):
         swept = len(repository.sweep(directory))
-        if lacking := preflight.why_not_enough_space(params, seen):
-            raise BackupError(f"backup of {params.database} does not fit: {lacking}")
-        name, is_later = repository.next_name(
-            directory, filenames.stem(params.database), datetime.now(UTC)
-        )
+        if lacking := preflight.why_not_enough_space(directory, seen):
+            raise BackupError(f"backup of {source.path} does not fit: {lacking}")
+        name, is_later = repository.next_name(directory, source.stem, datetime.now(UTC))
         part = directory / f"{name}{filenames.PART}"
         try:
-            return _made(params, report, _Begun(seen.info, began_at, swept, part, is_later))
+            begun = _Begun(source.path, seen.info, began_at, swept, part, is_later)
+            return _made(begun, destination.level, report)
         except OSError as error:
             raise from_os_error(f"write {part}", directory, error) from error
         finally:
@@ -99,14 +99,14 @@ def create_backup(params: Params, report: Report) -> CreatedBackup:
                 repository.discard(directory, name, part.name)
 
 
-def carry(made: CreatedBackup, params: Params, report: Report) -> None:
-    """Make second copies in all folders of `params.copies`.
+def carry(made: CreatedBackup, folders: Sequence[Path], report: Report) -> None:
+    """Make a second copy in each of these folders.
 
     Raises:
         BackupError: some failed, each is named; the others and the first copy are kept.
     """
     failed = []
-    for target in params.copies:
+    for target in folders:
         try:
             secondary_copy.carry(
                 made.path, made.manifest, target, _step(report, made.manifest.size_bytes)
@@ -122,18 +122,18 @@ def carry(made: CreatedBackup, params: Params, report: Report) -> None:
         )
 
 
-def _made(params: Params, report: Report, begun: _Begun) -> CreatedBackup:
+def _made(begun: _Begun, level: int, report: Report) -> CreatedBackup:
     directory, name, mode = begun.part.parent, begun.name, begun.info.mode & 0o666
     prefix = directory / f"{name}.scratch-"
     step = _step(report, 2 * begun.info.size_bytes)
-    with snapshot(params.database, prefix, lambda: step(0)) as shot:
-        sums = _packed(begun.part, shot, params.level, mode, step)
+    with snapshot(begun.database, prefix, lambda: step(0)) as shot:
+        sums = _packed(begun.part, shot, level, mode, step)
         want = verify.Expected(sums, shot.shape, shot.rows.result(), None)
     if shot.advice:
         report.log(shot.advice, "warning")
     packed_after = time.monotonic() - begun.at
     with repository.scratch(directory, prefix.name) as scratch:
-        content = _proven(begun, params, scratch, want, lambda done: step(shot.size_bytes + done))
+        content = _proven(begun, scratch, want, lambda done: step(shot.size_bytes + done))
     if content.foreign_key_violations:
         report.log(
             f"{content.foreign_key_violations} foreign key violations stand in the database",
@@ -142,7 +142,7 @@ def _made(params: Params, report: Report, begun: _Begun) -> CreatedBackup:
     for warning in content.warnings:
         report.log(warning, "warning")
     took = time.monotonic() - begun.at
-    manifest = _manifest(params, begun, shot, sums, content, took)
+    manifest = _manifest(begun, shot, level, sums, content, took)
     repository.publish(directory, name, companions(manifest), mode)
     verified_in = took - packed_after
     return CreatedBackup(
@@ -151,14 +151,14 @@ def _made(params: Params, report: Report, begun: _Begun) -> CreatedBackup:
 
 
 def _proven(
-    begun: _Begun, params: Params, scratch: ScratchFile, want: verify.Expected, step: stream.Step
+    begun: _Begun, scratch: ScratchFile, want: verify.Expected, step: stream.Step
 ) -> Content:
     """Verify the copy and return its content."""
     try:
         return verify.prove(begun.part, begun.part.with_name(begun.name), scratch, want, step)
     except SourceDamagedError as unsound:
         raise DatabaseError(
-            params.database, f"is damaged itself: its exact copy {unsound.what}", True
+            begun.database, f"is damaged itself: its exact copy {unsound.what}", True
         ) from unsound
 
 
@@ -178,17 +178,17 @@ def _packed(part: Path, shot: Snapshot, level: int, mode: int, step: stream.Step
 
 
 def _manifest(
-    params: Params,
     begun: _Begun,
     shot: Snapshot,
+    level: int,
     sums: Sums,
     content: Content,
     took: float,
 ) -> Manifest:
-    owner = os.stat(params.database)
+    owner = os.stat(begun.database)
     return Manifest(
         name=begun.name,
-        source=os.path.abspath(params.database),
+        source=os.path.abspath(begun.database),
         host=socket.gethostname(),
         taken_at=datetime.fromtimestamp(shot.taken_at, UTC).isoformat(timespec="milliseconds"),
         verified_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -210,7 +210,7 @@ def _manifest(
             "nightshift": __version__,
             "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
-            "codec": gzip_codec.name(params.level),
+            "codec": gzip_codec.name(level),
         },
         unchecked=content.unchecked,
         findings=content.findings,

@@ -23,7 +23,7 @@ from workers.backup import (
     stream,
 )
 from workers.backup.errors import BackupError
-from workers.backup.params import Params
+from workers.backup.settings import Destination, Source
 from workers.sqlite import DatabaseError, DatabaseInfo
 
 
@@ -37,7 +37,7 @@ class Preflight:
     makes_folder: bool
 
 
-def check_source(params: Params, check: Callable[[], None]) -> Preflight:
+def check_source(source: Source, destination: Destination, check: Callable[[], None]) -> Preflight:
     """Return what a backup will find and need, without writing anything.
 
     check: called while the database is locked; may raise.
@@ -46,21 +46,19 @@ def check_source(params: Params, check: Callable[[], None]) -> Preflight:
         DatabaseError: the source is missing, a folder, not a database, or damaged.
         BackupError: it has no tables, or a folder does not exist.
     """
-    info = _source(params, check)
-    makes_folder = not os.path.lexists(params.directory)
-    repository.existing(params.directory.absolute().parent if makes_folder else params.directory)
-    with open(params.database, "rb") as file:
-        copy_bytes = stream.estimate(file.fileno(), info.size_bytes, params.level)
-    # SQLite keeps the WAL beside the file itself, not beside a link to it.
-    source = Path(os.path.realpath(params.database))
+    info, directory = _checked(source, check), destination.directory
+    makes_folder = not os.path.lexists(directory)
+    repository.existing(directory.absolute().parent if makes_folder else directory)
+    with open(source.path, "rb") as file:
+        copy_bytes = stream.estimate(file.fileno(), info.size_bytes, destination.level)
     # The content of the WAL will be in the copy.
-    pending = _size_of(Path(f"{source}-wal")) if info.wal else 0
+    pending = _size_of(Path(f"{source.file}-wal")) if info.wal else 0
     size = info.size_bytes + pending
-    needed = disk_space.needs(source, params.directory, size, copy_bytes + pending, info.wal)
+    needed = disk_space.needs(source.file, directory, size, copy_bytes + pending, info.wal)
     return Preflight(info, copy_bytes, needed, makes_folder)
 
 
-def why_not_enough_space(params: Params, seen: Preflight) -> str:
+def why_not_enough_space(directory: Path, seen: Preflight) -> str:
     """Return why the backup does not fit and what may be removed, or an empty string.
 
     Raises:
@@ -69,13 +67,13 @@ def why_not_enough_space(params: Params, seen: Preflight) -> str:
     volumes = disk_space.free([need.folder for need in seen.needs])
     if not disk_space.refusal(seen.needs, volumes, ""):
         return ""  # avoids listing thousands of copies
-    known = [] if seen.makes_folder else listing.list_backups(params.directory)
-    return disk_space.refusal(seen.needs, volumes, listing.removable(known, params.directory))
+    known = [] if seen.makes_folder else listing.list_backups(directory)
+    return disk_space.refusal(seen.needs, volumes, listing.removable(known, directory))
 
 
-def _source(params: Params, check: Callable[[], None]) -> DatabaseInfo:
+def _checked(source: Source, check: Callable[[], None]) -> DatabaseInfo:
     """Return the properties of the database after checking that it has tables."""
-    path = params.database
+    path = source.path
     try:
         info = sqlite.inspect(path)
     except DatabaseError as problem:
@@ -90,7 +88,7 @@ def _source(params: Params, check: Callable[[], None]) -> DatabaseInfo:
             empty = introspection.count(opened) == 0
         except sqlite3.Error as error:
             raise sqlite.error_of(path, error) from error
-    if empty and not params.allow_empty:
+    if empty and not source.allow_empty:
         raise BackupError(
             f"database {path} has no tables ({info.size_bytes} bytes); is it the right path?"
             " To back it up all the same: allow_empty: true"

@@ -19,6 +19,7 @@ import psutil
 from workers import backup, sqlite, virtual_tables
 from workers.backup import filenames, introspection, listing, lock_wait, preflight
 from workers.backup.errors import BackupError
+from workers.backup.settings import resolve
 from workers.health.evaluation import Limits
 from workers.health.measurements import (
     Database,
@@ -67,12 +68,10 @@ def newest_backup(path: Path, folder: Path) -> NewestBackup | NoBackup:
 def next_backup(path: Path, folder: Path, limit_s: float, check: Check) -> NextBackup:
     """Return whether a backup could be made now, using the backup's own checks."""
     try:
-        wanted = backup.Params(path, folder)
-        return NextBackup(
-            preflight.why_not_enough_space(
-                wanted, preflight.check_source(wanted, _until(limit_s, check))
-            )
-        )
+        settings = resolve(backup.Params(path, folder))
+        source, destination = settings.source, settings.destination
+        seen = preflight.check_source(source, destination, _until(limit_s, check))
+        return NextBackup(preflight.why_not_enough_space(destination.directory, seen))
     except LateError:
         return NextBackup(f"the database {_kept(limit_s)}")
     except (BackupError, DatabaseError, ValueError) as error:
