@@ -35,9 +35,9 @@ from supervisor.config.timezones import system_zone
 from supervisor.core import responses
 from supervisor.core.control_requests import RestoreBackup
 from workers.backup import marks, selection
-from workers.backup import verify as proof
 from workers.backup.errors import BackupError
-from workers.backup.listing import Backup, State
+from workers.backup.listing import Backup
+from workers.backup.verify_all import verify_all
 from workers.rotation import Pruned
 from workers.rotation import prune as pruning
 from workers.sqlite import DatabaseError
@@ -105,22 +105,23 @@ def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool
             paths = [one.path for one in found]
         else:
             paths = [backup_folders.path_of(file, directory)]
-    results = [(path, *_prove(path)) for path in paths]
+    verdicts = list(verify_all(paths))
     if as_json:
         print_value(
             {
                 "verified": [
-                    {"file": str(path), "error": error} | ({"warnings": more} if more else {})
-                    for path, error, more in results
+                    {"file": str(one.path), "error": one.error}
+                    | ({"warnings": one.warnings} if one.warnings else {})
+                    for one in verdicts
                 ]
             }
         )
     else:
-        for path, error, more in results:
-            said = error or "; ".join(["verified", *more])
-            echo(f"{path}: {said}")
+        for one in verdicts:
+            said = one.error or "; ".join(["verified", *one.warnings])
+            echo(f"{one.path}: {said}")
     _warn(dead)
-    return ExitCode.NO if dead or any(error for _, error, _ in results) else ExitCode.YES
+    return ExitCode.NO if dead or any(one.error for one in verdicts) else ExitCode.YES
 
 
 @backups.command("restore", cls=Command)
@@ -277,14 +278,6 @@ def _chosen(
     _warn(dead)
     found: Sequence[Backup] = selection.of_database(known, database)
     return selection.choose(found, at or selection.LATEST, datetime.now(UTC), _zone()).path
-
-
-def _prove(path: Path) -> tuple[str, list[str]]:
-    """Return the error that verifying a copy found, "" if none, and its warnings."""
-    try:
-        return "", proof.verify(path).content.warnings
-    except (BackupError, OSError, sqlite3.Error) as error:
-        return str(error) or State.DAMAGED, []
 
 
 def _zone() -> str:
