@@ -30,7 +30,14 @@ def copies(tmp_path):
     return [*found, found[0].with_name("gone.gz")]
 
 
-def my_children():
+@pytest.fixture
+def new_children():
+    """The children of this process besides those that are there already."""
+    before = set(all_children())
+    return lambda: sorted(set(all_children()) - before)
+
+
+def all_children():
     for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):
             yield from map(int, (task / "children").read_text().split())
@@ -47,23 +54,23 @@ def one_core():
 
 
 @TWO_CORES
-def test_the_verdicts_are_those_of_one_after_another(copies):
+def test_the_verdicts_are_those_of_one_after_another(copies, new_children):
     alone = list(verify_all.verify_all(copies))
     beside = list(verify_all.verify_all(copies, worth_bytes=0))
 
     assert (at_once(copies, verify_all.WORTH_BYTES), at_once(copies, 0) > 1) == (1, True)
     assert beside == alone
     assert [bool(one.error) for one in beside] == [False, True, False, True, True]
-    assert not list(my_children())
+    assert not new_children()
 
 
 @TWO_CORES
-def test_copies_whose_processes_are_killed_are_not_verified_and_named(copies):
+def test_copies_whose_processes_are_killed_are_not_verified_and_named(copies, new_children):
     over = threading.Event()
 
     def kill():
         while not over.wait(0.001):
-            for pid in my_children():
+            for pid in new_children():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 

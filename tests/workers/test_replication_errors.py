@@ -24,7 +24,8 @@ from tests.workers.fixtures_replication import (
 )
 from tests.workers.proxy import proxied
 from workers import replication
-from workers.replication import target
+from workers.replication import deadline_connection, target
+from workers.replication.settings import Destination
 from workers.report import WorkerError
 
 SCRIPT = """
@@ -156,7 +157,7 @@ def test_a_connection_cut_at_any_byte_leaves_all_or_nothing(capture, path, embed
 
 @pytest.mark.parametrize("after", [3000, 30_000, 90_000])
 def test_a_peer_that_swallows_bytes_is_left(after, path, embedded, monkeypatch):
-    monkeypatch.setattr(target, "SILENCE_S", 0.5)
+    monkeypatch.setattr(deadline_connection, "SILENCE_S", 0.5)
     with proxied(embedded, swallow_after=after) as (_, through):
         failed = failure(path, f"{through} connect_timeout=2")
 
@@ -166,7 +167,7 @@ def test_a_peer_that_swallows_bytes_is_left(after, path, embedded, monkeypatch):
 
 
 def test_a_slow_way_is_waited_for(path, embedded, monkeypatch):
-    monkeypatch.setattr(target, "SILENCE_S", 0.1)
+    monkeypatch.setattr(deadline_connection, "SILENCE_S", 0.1)
     write(path, "DELETE FROM t WHERE id > 100")
     with proxied(embedded, delay_s=0.02) as (_, through):
         run(path, through)
@@ -185,7 +186,7 @@ def test_a_long_statement_is_waited_for(path, postgres, monkeypatch):
     run(path, postgres)
     make_updates_slow(postgres, seconds=1)
     write(path, "UPDATE t SET v = 'x' WHERE id = 1")
-    monkeypatch.setattr(target, "SILENCE_S", 0.3)
+    monkeypatch.setattr(deadline_connection, "SILENCE_S", 0.3)
 
     run(path, postgres)
 
@@ -196,7 +197,7 @@ def test_a_long_statement_is_waited_for_behind_a_pooler(path, embedded, monkeypa
     run(path, embedded)
     make_updates_slow(embedded, seconds=1)
     write(path, "UPDATE t SET v = 'x' WHERE id = 1")
-    monkeypatch.setattr(target, "SILENCE_S", 0.3)
+    monkeypatch.setattr(deadline_connection, "SILENCE_S", 0.3)
 
     with proxied(embedded, pools=True) as (_, through):
         run(path, through)
@@ -247,7 +248,7 @@ def test_a_locked_table_is_named(path, postgres, monkeypatch):
 
 def test_a_second_replication_into_the_same_schema_is_refused(path, postgres, monkeypatch):
     monkeypatch.setattr(target, "SCHEMA_LIMIT_S", 1)
-    with target.connected(postgres, "public", lambda: False):
+    with target.connected(Destination(postgres, "public"), lambda: False):
         refused = failure(path, postgres)
         run(path, postgres, schema="elsewhere")
 
@@ -261,7 +262,7 @@ WAITS = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 @pytest.mark.parametrize("isolation", ["read committed", "serializable"])
 def test_a_replication_that_is_about_to_end_is_waited_for(isolation, path, postgres):
-    first = target.connected(postgres, "public", lambda: False)
+    first = target.connected(Destination(postgres, "public"), lambda: False)
     holder = first.__enter__()
 
     def end():
@@ -286,7 +287,7 @@ def test_the_wait_for_another_replication_can_be_cancelled(path, postgres):
         report.cancelled = True
 
     asking = threading.Thread(target=cancel)
-    with target.connected(postgres, "public", lambda: False):
+    with target.connected(Destination(postgres, "public"), lambda: False):
         asking.start()
         with pytest.raises(WorkerError, match="cancelled; nothing was changed"):
             replication.run(replication.Params(path, postgres), report)

@@ -19,6 +19,7 @@ from tests.workers.fixtures_replication import (
 )
 from workers import params
 from workers.replication import Params, deletion_guard
+from workers.replication.settings import deletion_limit
 
 BOTH = pytest.mark.parametrize("capture", ["compare", "triggers"])
 SCRIPT = """
@@ -240,7 +241,9 @@ def test_rows_added_by_hand_are_healed_only_as_far_as_allowed(tmp_path, postgres
     ],
 )
 def test_how_much_is_too_much(rows, deleted, most, refused):
-    assert deletion_guard.is_too_much(deletion_guard.Deletion("t", rows, deleted), most) is refused
+    deletion = deletion_guard.Deletion("t", rows, deleted)
+
+    assert deletion_guard.is_too_much(deletion, deletion_limit(most)) is refused
 
 
 @pytest.mark.parametrize("most", ["", "20 percent", "-1", "101%", "1.5", "%", "1e3", "²"])

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from workers.replication.errors import ReplicationError
-from workers.replication.params import LONGEST_NAME_BYTES, Params
+from workers.replication.params import LONGEST_NAME_BYTES
+from workers.replication.settings import ColumnSettings
 from workers.replication.tables import Column, Table
 
 # System columns, which every table of PostgreSQL has.
@@ -21,7 +22,7 @@ _OURS = "nightshift_"
 _MOST_COLUMNS = 1600
 
 
-def refuse_unknown(params: Params, known: Mapping[str, Sequence[str]]) -> None:
+def refuse_unknown(settings: ColumnSettings, known: Mapping[str, Sequence[str]]) -> None:
     """Refuse an entry of `exclude`, `rename` or `types` that names no column of `known`.
 
     Raises:
@@ -29,9 +30,9 @@ def refuse_unknown(params: Params, known: Mapping[str, Sequence[str]]) -> None:
     """
     places = {f"{table}.{column}" for table, columns in known.items() for column in columns}
     asked = (
-        ("exclude", [name for name in params.exclude if name not in known]),
-        ("rename", list(params.rename)),
-        ("types", list(params.types)),
+        ("exclude", [name for name in settings.exclude if name not in known]),
+        ("rename", list(settings.rename)),
+        ("types", list(settings.types)),
     )
     for key, names in asked:
         for name in names:
@@ -39,7 +40,7 @@ def refuse_unknown(params: Params, known: Mapping[str, Sequence[str]]) -> None:
                 raise ReplicationError(_unknown(key, name, known, places))
 
 
-def selected(table: Table, params: Params) -> Table:
+def selected(table: Table, settings: ColumnSettings) -> Table:
     """Return `table` without its excluded columns, the others with requested names and types.
 
     Raises:
@@ -48,7 +49,7 @@ def selected(table: Table, params: Params) -> Table:
     kept, excluded = [], []
     for column in table.columns:
         place = f"{table.name}.{column.called}"
-        if place in params.exclude:
+        if place in settings.exclude:
             if column.key:
                 raise ReplicationError(
                     f"exclude: {place} is part of the key of table {table.name}, which tells its"
@@ -56,7 +57,7 @@ def selected(table: Table, params: Params) -> Table:
                 )
             excluded.append(column.called)
         else:
-            kept.append(_as_asked(column, place, params))
+            kept.append(_as_asked(column, place, settings))
     return replace(table, columns=tuple(kept), excluded=tuple(excluded))
 
 
@@ -103,11 +104,11 @@ def _refuse_name(table: Table, column: Column) -> None:
     )
 
 
-def _as_asked(column: Column, place: str, params: Params) -> Column:
-    wanted = params.types.get(place, "")
-    name = params.rename.get(place, column.name)
+def _as_asked(column: Column, place: str, settings: ColumnSettings) -> Column:
+    wanted = settings.types.get(place, "")
+    name = settings.rename.get(place, column.name)
     origin = column.called if name != column.called else ""
-    escaped = params.on_misfit == "escape" and wanted.strip().lower() == "text"
+    escaped = settings.escapes and wanted.strip().lower() == "text"
     return replace(column, name=name, origin=origin, wanted=wanted, escaped=escaped)
 
 

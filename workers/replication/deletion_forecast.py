@@ -20,17 +20,17 @@ from workers.replication import (
 )
 from workers.replication.copy_rows import Connections
 from workers.replication.errors import ReplicationError
-from workers.replication.params import Params
 from workers.replication.row_encoding import Marks
 from workers.replication.session import Pair
-from workers.replication.target import Target, connected
+from workers.replication.settings import Settings
+from workers.replication.target import connected
 from workers.report import Report
 
 # A dry run lists more keys than an error message.
 _NAMED = 100
 
 
-def log_forecast(params: Params, names: Sequence[str], report: Report) -> dict[str, int]:
+def log_forecast(settings: Settings, names: Sequence[str], report: Report) -> dict[str, int]:
     """Log what would be deleted or refused; return the number of rows, or nothing if unknown.
 
     names: the tables to replicate. If the server cannot be reached, a warning is logged, because
@@ -38,21 +38,19 @@ def log_forecast(params: Params, names: Sequence[str], report: Report) -> dict[s
     """
     try:
         with (
-            connected(params.postgres, params.schema, lambda: report.cancelled) as target,
-            source.snapshot(params, lambda: report.cancelled) as connection,
+            connected(settings.destination, lambda: report.cancelled) as target,
+            source.snapshot(settings.source.database, lambda: report.cancelled) as connection,
         ):
-            between = Connections(
-                connection, target, Marks(), params.on_misfit == "text", lambda _: None
-            )
-            pairs = session.beside(connection, target, names, params)
-            return {"to_delete": sum(_tables(between, pairs, params, report))}
+            between = Connections(connection, target, Marks(), settings.widens, lambda _: None)
+            pairs = session.beside(connection, target, names, settings.source.columns)
+            return {"to_delete": sum(_tables(between, pairs, settings, report))}
     except ReplicationError as problem:
         report.log(f"what would be deleted in PostgreSQL is not known: {problem}", "warning")
         return {}
 
 
 def _tables(
-    between: Connections, pairs: list[Pair], params: Params, report: Report
+    between: Connections, pairs: list[Pair], settings: Settings, report: Report
 ) -> Iterator[int]:
     """Log each target table that would lose rows; yield how many."""
     target = between.target
@@ -74,20 +72,15 @@ def _tables(
             yield found.deleted
         if candidate.table.name not in foreign:
             planned.append(found)
-    _tell_refusals(target, foreign, planned, params, report)
-
-
-def _tell_refusals(
-    target: Target,
-    foreign: list[str],
-    planned: list[deletion_guard.Deletion],
-    params: Params,
-    report: Report,
-) -> None:
+    adopt, limit = settings.source.tables.adopt, settings.deletion_limit
     refusals: list[Callable[[], None]] = [
-        partial(deletion_guard.refuse_foreign, target, foreign, params.adopt),
-        partial(deletion_guard.refuse_deletions, planned, params),
+        partial(deletion_guard.refuse_foreign, target, foreign, adopt),
+        partial(deletion_guard.refuse_deletions, planned, limit),
     ]
+    _log_refusals(refusals, report)
+
+
+def _log_refusals(refusals: Sequence[Callable[[], None]], report: Report) -> None:
     for refuse in refusals:
         try:
             refuse()

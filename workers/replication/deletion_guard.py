@@ -11,10 +11,9 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from workers.replication.errors import ReplicationError
-from workers.replication.params import Params
+from workers.replication.settings import DeletionLimit
 from workers.replication.target import Target
 from workers.replication.watermark import SavedState
 
@@ -80,13 +79,13 @@ def refusal(target: Target, refused: Sequence[str]) -> str:
     )
 
 
-def refuse_deletions(planned: Sequence[Deletion], params: Params) -> None:
+def refuse_deletions(planned: Sequence[Deletion], limit: DeletionLimit) -> None:
     """Refuse to delete more of a table than `max_delete` allows.
 
     Raises:
         ReplicationError: the message has every such table, and the value that allows it.
     """
-    refused = [each for each in planned if is_too_much(each, str(params.max_delete))]
+    refused = [each for each in planned if is_too_much(each, limit)]
     if not refused:
         return
     counts = "; ".join(
@@ -96,31 +95,30 @@ def refuse_deletions(planned: Sequence[Deletion], params: Params) -> None:
     )
     most = max(each.deleted for each in planned)
     raise ReplicationError(
-        f"{counts}; max_delete allows {_limit(str(params.max_delete))}; nothing was changed. If"
-        f" the source is what it should be, allow it once: --set max_delete={most}"
+        f"{counts}; max_delete allows {_words(limit)}; nothing was changed. If the"
+        f" source is what it should be, allow it once: --set max_delete={most}"
     )
 
 
-def is_too_much(deletion: Deletion, most: str) -> bool:
-    """Return whether a deletion exceeds `most`; pure.
+def is_too_much(deletion: Deletion, limit: DeletionLimit) -> bool:
+    """Return whether a deletion exceeds the limit; pure.
 
-    most: a number of rows, or a part such as `20%` of a table with over 100 rows. With a part
-    below `100%`, a table may never lose all of its rows.
+    A part counts for tables with over 100 rows. With a part below 1, a table may never lose
+    all of its rows.
     """
     if not deletion.deleted:
         return False
-    if not most.endswith("%"):
-        return deletion.deleted > int(most)
-    part = Fraction(most.removesuffix("%").strip()) / 100
-    if part < 1 and deletion.deleted >= deletion.rows:
+    if limit.part is None:
+        return limit.rows is not None and deletion.deleted > limit.rows
+    if limit.part < 1 and deletion.deleted >= deletion.rows:
         return True
-    return deletion.rows > _SMALL_ROWS and deletion.deleted > part * deletion.rows
+    return deletion.rows > _SMALL_ROWS and deletion.deleted > limit.part * deletion.rows
 
 
-def _limit(most: str) -> str:
-    if not most.endswith("%"):
-        return f"{most} rows"
-    return f"{most} of a table with over {_SMALL_ROWS} rows, and never all rows of one"
+def _words(limit: DeletionLimit) -> str:
+    if limit.part is None:
+        return f"{limit.text} rows"
+    return f"{limit.text} of a table with over {_SMALL_ROWS} rows, and never all rows of one"
 
 
 def _adopt(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from workers.replication import column_settings, source, type_mapping, value_fit
 from workers.replication.errors import ReplicationError, shown
-from workers.replication.params import Params
+from workers.replication.settings import ColumnSettings, Settings
 from workers.replication.tables import ROWID, Column, MappedColumn, Table, TablePair, key_text
 from workers.replication.target_schema import TargetColumn
 from workers.replication.type_mapping import Chosen, Found
@@ -34,7 +34,10 @@ class TableSurvey:
 
 
 def survey(
-    connection: sqlite3.Connection, params: Params, name: str, present: Mapping[str, TargetColumn]
+    connection: sqlite3.Connection,
+    settings: ColumnSettings,
+    name: str,
+    present: Mapping[str, TargetColumn],
 ) -> TableSurvey:
     """Survey one table by reading all of its rows. present: the target's columns.
 
@@ -42,7 +45,7 @@ def survey(
         ReplicationError: the table cannot exist in PostgreSQL.
     """
     by_rowid = (ROWID in present) if present else None
-    table = column_settings.selected(source.read_table(connection, name, by_rowid), params)
+    table = column_settings.selected(source.read_table(connection, name, by_rowid), settings)
     column_settings.refuse_names(table)
     found = source.found_in(connection, table, table.columns)
     chosen = {c.name: _chosen(c, found[c.name], present.get(c.name)) for c in table.columns}
@@ -60,9 +63,12 @@ def refused(name: str, failure: ReplicationError) -> TableSurvey:
     return TableSurvey(Table(name, ()), 0, {}, {}, {}, (str(failure),))
 
 
-def plan(params: Params, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
+def plan(settings: Settings, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
     """Return the lines of the plan; pure."""
-    lines = [f"replicate {len(tables)} tables of {params.database} into schema {params.schema}"]
+    lines = [
+        f"replicate {len(tables)} tables of {settings.source.database} into schema"
+        f" {settings.destination.schema}"
+    ]
     block = []
     for seen in tables:
         lines += [*_head(seen), *(f"  would fail: {problem}" for problem in seen.problems)]
@@ -76,9 +82,7 @@ def plan(params: Params, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
                 fitting = type_mapping.suggest(seen.found[column.name])
                 block.append(f'  "{seen.table.name}.{column.called}": {fitting}')
     if block:
-        word = (
-            "it widens them;" if params.on_misfit == "text" else "on_misfit: text widens them; or"
-        )
+        word = "it widens them;" if settings.widens else "on_misfit: text widens them; or"
         lines += [f"{word} name types with which they pass:", "types:", *block]
     return tuple(lines)
 

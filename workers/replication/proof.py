@@ -94,7 +94,7 @@ def rolling(
     bringing: TableSync, twins: Sequence[TablePair], proved: dict[str, TableProof], now: datetime
 ) -> None:
     """Continue the proof within the budget; updates `proved` by name."""
-    deadline = time.monotonic() + bringing.params.proof_budget
+    deadline = time.monotonic() + bringing.proof.budget_s
     for pair in sorted(twins, key=lambda pair: proved[pair.table.name].proved_since):
         name = pair.table.name
         while time.monotonic() < deadline:

@@ -1,6 +1,6 @@
 """A whole run, in an order that is safe to interrupt.
 
-Enter at `replicate` or `verify`. The target is connected and locked first, because an
+Enter at `replicate`. The target is connected and locked first, because an
 unreachable server then costs only seconds. Next come the source's snapshot and each table.
 After the snapshot is closed, the commits follow: the source records the next generation,
 the target commits, and the source marks that generation as current.
@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from workers import sqlite
 from workers.protocol import Scalar
@@ -26,42 +27,19 @@ from workers.replication import (
     session,
     source,
     sync_table,
-    table_selection,
     target_schema,
     watermark,
 )
 from workers.replication.copy_rows import Connections
-from workers.replication.errors import ReplicationCancelledError, ReplicationError
-from workers.replication.params import Params
+from workers.replication.row_counter import RowCounter
 from workers.replication.row_encoding import Marks
 from workers.replication.session import Pair, Session
+from workers.replication.settings import Settings
 from workers.replication.sync_table import SyncMethod, TableSync, Tally
 from workers.replication.tables import TablePair
 from workers.replication.target import connected
 from workers.replication.watermark import SavedState, TableProof
 from workers.report import Report
-
-_TELL_EVERY_ROWS = 10_000
-
-
-@dataclass(slots=True)
-class Counter:
-    """Count of processed rows, reported as progress every `_TELL_EVERY_ROWS` rows."""
-
-    report: Report
-    done: int = 0
-
-    def __call__(self, rows: int) -> None:
-        """Add `rows` to the count.
-
-        Raises:
-            ReplicationCancelledError: the run was asked to end.
-        """
-        if self.report.cancelled:
-            raise ReplicationCancelledError
-        before, self.done = self.done, self.done + rows
-        if before // _TELL_EVERY_ROWS != self.done // _TELL_EVERY_ROWS:
-            self.report.progress(self.done, None, "rows")
 
 
 @dataclass(slots=True)
@@ -76,77 +54,47 @@ class RunResult:
     taken: dict[str, int] = field(default_factory=dict)
 
 
-def replicate(params: Params, report: Report) -> dict[str, Scalar]:
+def replicate(settings: Settings, report: Report) -> dict[str, Scalar]:
     """Make the target equal to the source; return counts and seconds.
 
     Raises:
         ReplicationError, DatabaseError, ReplicationCancelledError: the run failed.
     """
     began = time.monotonic()
-    with connected(params.postgres, params.schema, lambda: report.cancelled) as target:
+    with connected(settings.destination, lambda: report.cancelled) as target:
         remembered = watermark.recall(target)
         if not remembered.stands:
             target_schema.make_schema(target)
-        with session.taken(params, target, report, remembered) as seen:
+        with session.taken(settings.source, target, report, remembered) as seen:
             connection, snapshot_at = seen.connection, seen.at
-            between = Connections(
-                connection, target, Marks(), params.on_misfit == "text", Counter(report)
+            between = Connections(connection, target, Marks(), settings.widens, RowCounter(report))
+            bringing = TableSync(
+                between,
+                settings.proof,
+                settings.deletion_limit,
+                Tally(),
+                report.log,
+                seen.adopted,
             )
-            bringing = TableSync(between, params, Tally(), report.log, seen.adopted)
-            outcome = _all_tables(bringing, seen, remembered)
+            outcome = _all_tables(bringing, seen, remembered, settings.source.triggers)
             schema_version = connection.execute("PRAGMA schema_version").fetchone()[0]
-        with _generation(params, remembered.generation, outcome, report) as generation:
+        with _generation(
+            settings.source.database, remembered.generation, outcome, report
+        ) as generation:
             now_proved = outcome.proved.values()
             watermark.save(target, remembered, generation, schema_version, snapshot_at, now_proved)
             target.connection.commit()
     return _result(outcome, snapshot_at, time.monotonic() - began, report)
 
 
-def verify(params: Params, report: Report) -> dict[str, Scalar]:
-    """Compare every row without any change; return counts and seconds.
-
-    Raises:
-        ReplicationError: rows differ; the message has their number and the first keys.
-    """
-    began, rows, wrong = time.monotonic(), 0, []
-    with (
-        connected(params.postgres, params.schema, lambda: report.cancelled) as target,
-        source.snapshot(params, lambda: report.cancelled) as connection,
-    ):
-        between = Connections(
-            connection, target, Marks(), params.on_misfit == "text", Counter(report)
-        )
-        names = table_selection.chosen(connection, params, report)
-        remembered = watermark.recall(target)
-        for number, candidate in enumerate(session.beside(connection, target, names, params)):
-            table, present, name = candidate.table, candidate.present, candidate.table.name
-            missing = [c.name for c in table.columns if c.name not in present]
-            if missing:
-                wrong.append(
-                    f"table {name}: {target.named(name)} has no {', '.join(missing)[:200]}"
-                )
-                continue
-            target_schema.refuse_dropped(target, table, present, remembered.brought(name))
-            pair = keys.settled(between, target_schema.pair_of(target, table, present), number)
-            with key_index.readable(connection, name):
-                found = merge.differing(between, pair, source.WHOLE)
-            rows += found.compared
-            if found.count:
-                wrong.append(proof.describe(pair, found, "differ"))
-    if wrong:
-        for line in wrong:
-            report.log(line, "error")
-        raise ReplicationError(f"not equal: {'; '.join(wrong)[:1000]}")
-    seconds = round(time.monotonic() - began, 3)
-    return {"compared": rows, "tables": len(names), "differing": 0, "seconds": seconds}
-
-
-def _all_tables(bringing: TableSync, seen: Session, remembered: SavedState) -> RunResult:
+def _all_tables(
+    bringing: TableSync, seen: Session, remembered: SavedState, triggers: bool
+) -> RunResult:
     connection, now = seen.connection, seen.at
     watermark.make(bringing.between.target, remembered)
     memory = change_log.memory(connection)
     outcome = RunResult(bringing.tally, len(seen.pairs), memory.current)
-    known = bringing.params.capture == "triggers" and memory.knows(remembered.generation)
+    known = triggers and memory.knows(remembered.generation)
     moved = connection.execute("PRAGMA schema_version").fetchone()[0] != remembered.schema_version
     ways: dict[str, tuple[SyncMethod, bool]] = {}
     plan: list[TablePair] = []
@@ -162,7 +110,7 @@ def _all_tables(bringing: TableSync, seen: Session, remembered: SavedState) -> R
         # VACUUM renumbers the rows of tables without a key, and fires no trigger.
         believed = believed and not (pair.table.rowid and moved)
         last = 0
-        if bringing.params.capture == "triggers":
+        if triggers:
             last = change_log.last_of(connection, name)
         ways[name] = (_way(believed, is_new, last, pair), is_new)
         if last:
@@ -170,7 +118,7 @@ def _all_tables(bringing: TableSync, seen: Session, remembered: SavedState) -> R
         # This entry proves nothing; `_prove` replaces it once the rows are proved.
         since = before.proved_since if before and not is_new else now
         outcome.proved[name] = before if before and believed else TableProof(name, epoch, since)
-    outcome.rotate = bringing.params.capture == "triggers" and (not known or bool(outcome.taken))
+    outcome.rotate = triggers and (not known or bool(outcome.taken))
     gone = sorted(remembered.tables.keys() - {candidate.table.name for candidate in seen.pairs})
     if gone:
         listed = ", ".join(gone)[:300]
@@ -202,7 +150,7 @@ def _bring_all(
     now: datetime,
 ) -> None:
     target, tally = bringing.between.target, bringing.tally
-    proves = bringing.proves or bringing.params.full
+    proves = bringing.proof.verifies_sent or bringing.proof.is_full
     if not proves and all(path is SyncMethod.NOTHING for path, _ in ways.values()):
         return
     target_schema.lock(target, plan)
@@ -221,14 +169,14 @@ def _prove(
 ) -> None:
     """Prove the tables after their last change, as far as the parameters ask."""
     target = bringing.between.target
-    if bringing.params.full:
+    if bringing.proof.is_full:
         # Run the target's deferred constraints and triggers before rows are compared.
         target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         proof.prove_all(bringing, order)
     elif bringing.compared and target_schema.act_by_themselves(target, order):
         # Triggers, rules or cascades may have changed tables that were already compared.
         bringing.compared.clear()
-    if bringing.proves and not bringing.params.full:
+    if bringing.proof.verifies_sent and not bringing.proof.is_full:
         target.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for pair in order:
             if proof.counts_differ(bringing, pair):
@@ -238,7 +186,7 @@ def _prove(
     for pair in order:
         if pair.number in bringing.compared:
             outcome.proved[pair.table.name] = _proved_now(outcome, pair, now)
-    if bringing.proves and not bringing.params.full:
+    if bringing.proof.verifies_sent and not bringing.proof.is_full:
         rest = [pair for pair in order if pair.number not in bringing.compared]
         proof.rolling(bringing, rest, outcome.proved, now)
 
@@ -268,20 +216,20 @@ def _pair(
 
 
 @contextmanager
-def _generation(params: Params, present: str, outcome: RunResult, report: Report) -> Iterator[str]:
+def _generation(database: Path, present: str, outcome: RunResult, report: Report) -> Iterator[str]:
     """Yield the generation to commit; if rotated, update the source before and after."""
     if not outcome.rotate:
         yield present
         return
     # Use one connection for both: closing a database's last one checkpoints its whole WAL.
-    with closing(sqlite.open_existing(params.database)) as connection:
+    with closing(sqlite.open_existing(database)) as connection:
         generation = change_log.announce(connection, outcome.current)
         yield generation
         try:
             change_log.settle(connection, generation, outcome.taken)
         except sqlite3.Error as error:
             # The target has committed; the next run processes the same keys again.
-            words = sqlite.error_of(params.database, error)
+            words = sqlite.error_of(database, error)
             report.log(f"the log of changes was not emptied: {words}", "warning")
 
 

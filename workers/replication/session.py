@@ -20,7 +20,7 @@ from workers.replication import (
     target_schema,
 )
 from workers.replication.errors import ReplicationError
-from workers.replication.params import Params
+from workers.replication.settings import ColumnSettings, Source
 from workers.replication.tables import ROWID, Table
 from workers.replication.target import Target
 from workers.replication.target_schema import TargetColumn
@@ -56,7 +56,7 @@ class Session:
 
 @contextmanager
 def taken(
-    params: Params, target: Target, report: Report, remembered: SavedState
+    wanted: Source, target: Target, report: Report, remembered: SavedState
 ) -> Iterator[Session]:
     """Yield a session in which every table has its triggers, if `capture` needs them.
 
@@ -68,30 +68,30 @@ def taken(
             no run has written; or the new triggers were gone in the second snapshot.
     """
     at = datetime.now(UTC)
-    with source.snapshot(params, lambda: report.cancelled) as connection:
-        names = table_selection.chosen(connection, params, report)
-        pairs = beside(connection, target, names, params)
+    with source.snapshot(wanted.database, lambda: report.cancelled) as connection:
+        names = table_selection.chosen(connection, wanted, report)
+        pairs = beside(connection, target, names, wanted.columns)
         tables = [pair.table for pair in pairs]
         foreign = deletion_guard.foreign_tables(
             target, {pair.table.name: pair.relation for pair in pairs}, remembered
         )
-        deletion_guard.refuse_foreign(target, foreign, params.adopt)
+        deletion_guard.refuse_foreign(target, foreign, wanted.tables.adopt)
         if foreign:
             report.log(f"adopted, with rows that no run has written: {', '.join(foreign)[:500]}")
-        if params.capture == "compare":
+        if not wanted.triggers:
             table_selection.tell_leftovers(connection, report)
-        if params.capture == "compare" or change_log.stand(connection, tables):
+        if not wanted.triggers or change_log.stand(connection, tables):
             yield Session(connection, at, pairs, foreign)
             return
-    made = change_log.prepare(params.database, tables)
+    made = change_log.prepare(wanted.database, tables)
     if made:
         report.log(f"made triggers that log changes on {', '.join(made)[:500]}")
     at = datetime.now(UTC)
-    with source.snapshot(params, lambda: report.cancelled) as connection:
-        pairs = beside(connection, target, names, params)
+    with source.snapshot(wanted.database, lambda: report.cancelled) as connection:
+        pairs = beside(connection, target, names, wanted.columns)
         if not change_log.stand(connection, [pair.table for pair in pairs]):
             raise ReplicationError(
-                f"the triggers just made in {params.database} are gone or others: another program"
+                f"the triggers just made in {wanted.database} are gone or others: another program"
                 " changes its schema now; the next run makes them again",
                 permanent=False,
             )
@@ -99,7 +99,7 @@ def taken(
 
 
 def beside(
-    connection: sqlite3.Connection, target: Target, names: Sequence[str], params: Params
+    connection: sqlite3.Connection, target: Target, names: Sequence[str], settings: ColumnSettings
 ) -> list[Pair]:
     """Return the named tables as they are on both sides.
 
@@ -109,7 +109,7 @@ def beside(
     present = target_schema.columns_of_all(target, names)
     tables = [
         column_settings.selected(
-            source.read_table(connection, name, (ROWID in there) if there else None), params
+            source.read_table(connection, name, (ROWID in there) if there else None), settings
         )
         for name, there in present.items()
     ]

@@ -11,12 +11,12 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from workers import sqlite
 from workers.replication import key_index, key_lookup, row_encoding
 from workers.replication.errors import ReplicationCancelledError, ReplicationError
-from workers.replication.params import Params
 from workers.replication.tables import ROWID, Column, Table, TablePair, quoted
 from workers.replication.type_mapping import LARGEST_WHOLE, Found
 from workers.sqlite_connection import is_utf8, text_of
@@ -47,20 +47,19 @@ WHOLE = Scope()
 
 
 @contextmanager
-def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.Connection]:
+def snapshot(database: Path, cancelled: Callable[[], bool]) -> Iterator[sqlite3.Connection]:
     """Yield an interruptible connection that sees one state of the database.
 
     Raises:
         DatabaseError: the database cannot be opened.
         ReplicationCancelledError: the run was cancelled while SQLite worked.
     """
-    connection = sqlite.open_existing(params.database, read_only=True)
+    connection = sqlite.open_existing(database, read_only=True)
     try:
         key_index.stand_in(connection)
         connection.execute("PRAGMA temp_store = FILE")
         connection.set_progress_handler(cancelled, _LOOK_EVERY_INSTRUCTIONS)
-        connection.execute("BEGIN")
-        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        begin(connection)
         row_encoding.register_functions(connection)
         yield connection
     except sqlite3.OperationalError as error:
@@ -69,6 +68,14 @@ def snapshot(params: Params, cancelled: Callable[[], bool]) -> Iterator[sqlite3.
         raise
     finally:
         connection.close()
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Begin to read the present state of the database, instead of the one read before."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    connection.execute("BEGIN")
+    connection.execute("SELECT 1 FROM sqlite_master").fetchone()
 
 
 def all_names(connection: sqlite3.Connection) -> list[tuple[str, str]]:

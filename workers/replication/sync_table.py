@@ -23,7 +23,7 @@ from workers.replication import (
     type_mapping,
 )
 from workers.replication.copy_rows import Connections, MisfitError, refuse_misfits
-from workers.replication.params import Params
+from workers.replication.settings import DeletionLimit, Proof
 from workers.replication.tables import ROWID, Affinity, MappedColumn, Table, TablePair
 
 # If more than this part of a table has changed, comparing all rows is cheaper.
@@ -68,17 +68,13 @@ class TableSync:
     """
 
     between: Connections
-    params: Params
+    proof: Proof
+    deletion_limit: DeletionLimit
     tally: Tally
     log: Callable[[str, str], None]
     adopted: Collection[str] = ()
     noted: dict[int, int] = field(default_factory=dict)
     compared: set[int] = field(default_factory=set)
-
-    @property
-    def proves(self) -> bool:
-        """Return whether rows are verified after they were sent."""
-        return self.params.proof_budget > 0
 
 
 def new_pair(bringing: TableSync, table: Table) -> TablePair:
@@ -158,7 +154,7 @@ def refuse_deletions(bringing: TableSync, twins: Sequence[TablePair]) -> None:
         for pair in twins
         if pair.number in bringing.noted and pair.table.name not in bringing.adopted
     ]
-    deletion_guard.refuse_deletions(planned, bringing.params)
+    deletion_guard.refuse_deletions(planned, bringing.deletion_limit)
 
 
 def apply_deletes(bringing: TableSync, pair: TablePair) -> int:
@@ -197,7 +193,7 @@ def _bring(bringing: TableSync, pair: TablePair, path: SyncMethod, is_new: bool)
         found = merge.differing(between, pair, source.WHOLE)
         tally.compared += found.compared
         sync_found(bringing, pair, found)
-        if bringing.proves or not found.count:
+        if bringing.proof.verifies_sent or not found.count:
             bringing.compared.add(pair.number)
 
 
@@ -219,7 +215,7 @@ def _upsert_wanted(bringing: TableSync, pair: TablePair) -> merge.Upserted:
     done = merge.upsert(between, pair, scope)
     tally.inserted += done.inserted
     tally.updated += done.updated
-    if bringing.proves:
+    if bringing.proof.verifies_sent:
         unlike = merge.unlike_after(between, pair, scope)
         if unlike:
             raise merge.not_as_sent(pair, unlike)

@@ -8,11 +8,11 @@ import sqlite3
 
 from workers.replication import change_log, column_settings, source
 from workers.replication.errors import ReplicationError
-from workers.replication.params import Params
+from workers.replication.settings import Source, TableSelection
 from workers.report import Report
 
 
-def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> list[str]:
+def chosen(connection: sqlite3.Connection, wanted: Source, report: Report) -> list[str]:
     """Return the names of the tables to replicate; log those that are left out.
 
     Raises:
@@ -20,31 +20,39 @@ def chosen(connection: sqlite3.Connection, params: Params, report: Report) -> li
             or a table in `tables` cannot be replicated.
     """
     found = dict(source.all_names(connection))
-    _refuse_unknown(params, found)
-    column_settings.refuse_unknown(params, source.known_columns(connection, found))
-    names = []
+    _refuse_unknown(wanted, found)
+    column_settings.refuse_unknown(wanted.columns, source.known_columns(connection, found))
+    tables, names = wanted.tables, []
     for name, why in found.items():
-        asked = params.all_tables or name in params.tables
-        if not asked or name in params.exclude:
+        if not _is_asked(name, tables):
             continue
         if not why:
             names.append(name)
-        elif not params.all_tables:
+        elif tables.names:
             raise ReplicationError(f"tables: {name} cannot be replicated: it is {why}")
     left_out = [f"{name} ({why})" for name, why in found.items() if why not in ("", source.OURS)]
-    if left_out and params.all_tables:
+    if left_out and not tables.names:
         report.log(f"left out: {', '.join(left_out)[:1000]}")
     return names
 
 
-def _refuse_unknown(params: Params, found: dict[str, str]) -> None:
-    listed = () if params.all_tables else params.tables
-    for key, names in (("tables", listed), ("adopt", params.adopt)):
+def selected(connection: sqlite3.Connection, tables: TableSelection) -> list[str]:
+    """Return the tables that can be replicated of those that the selection has; log nothing."""
+    found = source.all_names(connection)
+    return [name for name, why in found if not why and _is_asked(name, tables)]
+
+
+def _is_asked(name: str, tables: TableSelection) -> bool:
+    return (not tables.names or name in tables.names) and name not in tables.exclude
+
+
+def _refuse_unknown(wanted: Source, found: dict[str, str]) -> None:
+    for key, names in (("tables", wanted.tables.names), ("adopt", wanted.tables.adopt)):
         for name in names:
             if name not in found:
                 known = ", ".join(name for name, why in found.items() if not why)[:300]
                 raise ReplicationError(
-                    f"{key}: no table {name} in {params.database}; it has {known}"
+                    f"{key}: no table {name} in {wanted.database}; it has {known}"
                 )
 
 

@@ -1,15 +1,10 @@
 """The PostgreSQL side: one connection in one transaction, with a limit on every wait.
 
-psycopg's generators say what they wait for, and `DeadlineConnection.wait` drives them. So
-a run can be cancelled in the middle of a statement, and a connection that silently loses
-data is given up.
 Invariant: every wait ends, and every name or value in a statement is written by `quoted`
 or `literal`, or passed as a parameter. Enter at `connected`.
 """
 
 import os
-import select
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
@@ -18,7 +13,9 @@ import psycopg
 from psycopg import sql
 
 from workers.postgres_dsn import DsnError, read
-from workers.replication.errors import ReplicationCancelledError, ReplicationError, of_postgres
+from workers.replication.deadline_connection import DeadlineConnection
+from workers.replication.errors import ReplicationError, of_postgres
+from workers.replication.settings import Destination
 from workers.replication.tables import quoted
 
 CONNECT_LIMIT_S = 10
@@ -27,10 +24,6 @@ LOCK_LIMIT_S = 30
 SCHEMA_LIMIT_S = 10
 # Sent to the server as statement_timeout; no statement should take longer.
 STATEMENT_LIMIT_S = 15 * 60
-# After this time without a byte, a second connection asks the server whether the
-# backend is still working.
-SILENCE_S = 20.0
-_LOOK_EVERY_MS = 200
 # The kernel detects a dead peer after about 30 s.
 _PATIENCE = {
     "connect_timeout": CONNECT_LIMIT_S,
@@ -59,66 +52,6 @@ SET LOCAL idle_in_transaction_session_timeout = '{statement}s';
 SET LOCAL tcp_keepalives_idle = 10;
 SET LOCAL tcp_keepalives_interval = 5;
 SET LOCAL tcp_keepalives_count = 4"""
-_OUR_STATE = "SELECT state FROM pg_stat_activity WHERE pid = %s"
-
-
-class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection whose waits check `cancelled` and end when the server is gone.
-
-    given: its connection parameters. pid: the server's backend PID, once known.
-    """
-
-    cancelled: Callable[[], bool] = staticmethod(lambda: False)
-    given: Mapping[str, Any] = {}
-    where: str = ""
-    pid: int | None = None
-    why_left: Exception | None = None
-
-    def wait(self, gen: Any, interval: float = 0.0, timeout: float | None = None) -> Any:
-        """Drive psycopg's generator and return its value; see `psycopg.waiting`.
-
-        Raises:
-            ReplicationCancelledError: the run was asked to end.
-            ReplicationError: the server does not answer, or has lost the request.
-        """
-        try:
-            wanted = next(gen)
-            descriptor = self.pgconn.socket
-            poll = select.poll()
-            silent_since = time.monotonic()
-            while True:
-                poll.register(descriptor, _events(wanted))
-                ready = poll.poll(_LOOK_EVERY_MS)
-                if self.cancelled():
-                    raise ReplicationCancelledError
-                if ready:
-                    silent_since = time.monotonic()
-                elif time.monotonic() - silent_since > SILENCE_S:
-                    self._ask_whether_it_works()
-                    silent_since = time.monotonic()
-                wanted = gen.send(_ready(ready[0][1], wanted) if ready else 0)
-        except StopIteration as done:
-            return done.value
-        except (ReplicationCancelledError, ReplicationError) as reason:
-            # Closing needs no answer, and the server rolls back. Keep the reason, because psycopg
-            # will only report a closed connection.
-            self.why_left = reason
-            self.pgconn.finish()
-            raise
-
-    def _ask_whether_it_works(self) -> None:
-        pid = self.pid or self.pgconn.backend_pid
-        try:
-            with psycopg.connect(**self.given, autocommit=True) as second:
-                line = second.execute(_OUR_STATE, (pid,)).fetchone()
-        except psycopg.OperationalError as error:
-            if error.sqlstate:  # the server is up, but full or stopping
-                return
-            text = f"does not answer any more: nothing for {SILENCE_S:.0f} s"
-            raise ReplicationError(f"PostgreSQL at {self.where} {text}", permanent=False) from None
-        if line is None or (line[0] or "active").startswith("idle"):
-            text = "has lost what it was asked; something between swallows bytes"
-            raise ReplicationError(f"PostgreSQL at {self.where} {text}", permanent=False)
 
 
 class Target:
@@ -186,14 +119,51 @@ class Target:
 
 
 @contextmanager
-def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[Target]:
+def connected(destination: Destination, cancelled: Callable[[], bool]) -> Iterator[Target]:
     """Yield a target that holds the schema's lock; its transaction rolls back unless committed.
 
     Raises:
         ReplicationError: the server cannot be reached or refuses, another replication runs
             into this schema, or a later statement fails.
     """
-    given = _given(dsn)
+    with _opened(destination, cancelled) as target:
+        # What another run commits while this one waits for its lock must be visible afterwards.
+        target.connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        _settle(target)
+        yield target
+
+
+@contextmanager
+def sharing(destination: Destination, snapshot: str) -> Iterator[Target]:
+    """Yield a target whose transaction sees what the one that exported `snapshot` sees.
+
+    That transaction holds the schema's lock.
+
+    Raises:
+        ReplicationError: the server cannot be reached, or does not know the snapshot.
+    """
+    with _opened(destination, lambda: False) as target:
+        target.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        # It has to be the first statement.
+        target.execute(f"SET TRANSACTION SNAPSHOT {target.literal(snapshot)}")
+        query = f"SELECT pg_catalog.pg_backend_pid();{_limits()}"
+        (target.connection.pid,) = target.one(query)
+        yield target
+
+
+@contextmanager
+def translated(connection: DeadlineConnection) -> Iterator[None]:
+    """Turn errors of psycopg inside the block into a ReplicationError."""
+    try:
+        yield
+    except psycopg.Error as error:
+        secret = str(connection.given.get("password") or "")
+        raise (connection.why_left or of_postgres(connection.where, error, secret)) from None
+
+
+@contextmanager
+def _opened(destination: Destination, cancelled: Callable[[], bool]) -> Iterator[Target]:
+    given = _given(destination.dsn)
     where, secret = _place(given), str(given.get("password") or "")
     try:
         connection = DeadlineConnection.connect(**given)
@@ -205,14 +175,10 @@ def connected(dsn: str, schema: str, cancelled: Callable[[], bool]) -> Iterator[
             f"PostgreSQL at {where}: expected the name of a host: {error}"
         ) from None
     connection.cancelled, connection.given, connection.where = cancelled, given, where
-    # What another run commits while this one waits for its lock must be visible afterwards.
-    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-    target = Target(connection, schema)
     try:
-        _settle(target, where)
-        yield target
-    except psycopg.Error as error:
-        raise (target.connection.why_left or of_postgres(where, error, secret)) from None
+        with translated(connection):
+            _refuse_encoding(connection)
+            yield Target(connection, destination.schema)
     finally:
         with suppress(psycopg.Error):
             connection.close()
@@ -244,27 +210,33 @@ def _given(dsn: str) -> dict[str, Any]:
     return {**ours, **given, "client_encoding": "UTF8"}
 
 
-def _settle(target: Target, where: str) -> None:
-    """Set limits and formats and take the schema's lock, which begins the transaction."""
-    encoding = target.connection.info.parameter_status("server_encoding")
+def _refuse_encoding(connection: DeadlineConnection) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         raise ReplicationError(
-            f"PostgreSQL at {where}: the database's encoding is {encoding}, not UTF8"
+            f"PostgreSQL at {connection.where}: the database's encoding is {encoding}, not UTF8"
         )
-    settings = _SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S)
+
+
+def _limits() -> str:
+    return _SETTINGS.format(statement=STATEMENT_LIMIT_S, lock=LOCK_LIMIT_S)
+
+
+def _settle(target: Target) -> None:
+    """Set limits and formats and take the schema's lock, which begins the transaction."""
     # One message for both; `one` reads the first result, which is the lock's.
     name = target.literal(f"nightshift replication {target.schema}")
     # Qualified with pg_catalog, because the search path is only set afterwards.
     number = f"pg_catalog.hashtextextended({name}, 0)"
     lock = f"pg_catalog.pg_try_advisory_xact_lock({number})"
     # A pooler reports PIDs of its own; only the server knows the backend's PID.
-    query = f"SELECT {lock}, pg_catalog.pg_backend_pid();{settings}"
+    query = f"SELECT {lock}, pg_catalog.pg_backend_pid();{_limits()}"
     is_ours, target.connection.pid = target.one(query)
     if not is_ours:
-        _wait_for_schema(target, where, number)
+        _wait_for_schema(target, number)
 
 
-def _wait_for_schema(target: Target, where: str, number: str) -> None:
+def _wait_for_schema(target: Target, number: str) -> None:
     """Wait for the schema's lock, at most `SCHEMA_LIMIT_S` seconds.
 
     Raises:
@@ -278,19 +250,8 @@ def _wait_for_schema(target: Target, where: str, number: str) -> None:
         )
     except psycopg.errors.LockNotAvailable:
         raise ReplicationError(
-            f"another replication into schema {target.schema} of {where} is running, and was"
-            f" waited for {SCHEMA_LIMIT_S} s",
+            f"another replication into schema {target.schema} of {target.connection.where} is"
+            f" running, and was waited for {SCHEMA_LIMIT_S} s",
             permanent=False,
         ) from None
     target.execute(f"SET LOCAL lock_timeout = '{LOCK_LIMIT_S}s'")
-
-
-def _events(wanted: int) -> int:
-    # psycopg's Wait: 1 to read, 2 to write.
-    return (select.POLLIN if wanted & 1 else 0) | (select.POLLOUT if wanted & 2 else 0)
-
-
-def _ready(events: int, wanted: int) -> int:
-    if events & ~(select.POLLIN | select.POLLOUT):
-        return wanted  # an error: the next read or write reports it
-    return (1 if events & select.POLLIN else 0) | (2 if events & select.POLLOUT else 0)

@@ -15,8 +15,8 @@ from workers.replication import dry_run, key_index, keys, sync_table, target_sch
 from workers.replication.copy_rows import Connections
 from workers.replication.dry_run import TableSurvey
 from workers.replication.errors import ReplicationCancelledError, ReplicationError
-from workers.replication.params import Params
 from workers.replication.row_encoding import Marks
+from workers.replication.settings import Settings
 from workers.replication.sync_table import SyncMethod, TableSync, Tally
 from workers.replication.tables import MappedColumn, Table, TablePair
 from workers.replication.target import Target, connected
@@ -35,12 +35,12 @@ class Stage:
 
     source: sqlite3.Connection
     target: Target
-    params: Params
+    settings: Settings
     advance: Callable[[int], None]
 
 
 def surveyed(
-    connection: sqlite3.Connection, params: Params, names: Sequence[str], report: Report
+    connection: sqlite3.Connection, settings: Settings, names: Sequence[str], report: Report
 ) -> list[TableSurvey]:
     """Return each table as a run would find it; without PostgreSQL, from the source alone."""
 
@@ -49,8 +49,8 @@ def surveyed(
             raise ReplicationCancelledError
 
     try:
-        with connected(params.postgres, params.schema, lambda: report.cancelled) as target:
-            stage = Stage(connection, target, params, advance)
+        with connected(settings.destination, lambda: report.cancelled) as target:
+            stage = Stage(connection, target, settings, advance)
             return [_surveyed(stage, name) for name in names]
     except ReplicationError as problem:
         report.log(f"only the database was looked at, not PostgreSQL: {problem}", "warning")
@@ -58,7 +58,7 @@ def surveyed(
     for name in names:
         try:
             with key_index.readable(connection, name):
-                found.append(dry_run.survey(connection, params, name, {}))
+                found.append(dry_run.survey(connection, settings.source.columns, name, {}))
         except ReplicationError as problem:
             found.append(dry_run.refused(name, problem))
     return found
@@ -68,7 +68,7 @@ def _surveyed(stage: Stage, name: str) -> TableSurvey:
     try:
         with key_index.readable(stage.source, name):
             present = target_schema.columns_of(stage.target, name)
-            seen = dry_run.survey(stage.source, stage.params, name, present)
+            seen = dry_run.survey(stage.source, stage.settings.source.columns, name, present)
             return replace(seen, problems=problems(stage, seen, present))
     except ReplicationError as problem:
         return dry_run.refused(name, problem)
@@ -89,7 +89,7 @@ def problems(
         return (str(problem),)
     if any(column.name in seen.misfits for column in table.key):
         return ()
-    if stage.params.on_misfit != "text":
+    if not stage.settings.widens:
         table = _without(table, set(seen.misfits))
     problems: list[str] = []
     while (misfit := _tried(stage, seen, table)) is not None:
@@ -121,9 +121,11 @@ def _tried(stage: Stage, seen: TableSurvey, table: Table) -> ReplicationError | 
 
 def _bring(stage: Stage, seen: TableSurvey, table: Table) -> None:
     scratch = Target(stage.target.connection, _SCRATCH)
-    widen = stage.params.on_misfit == "text"
-    between = Connections(stage.source, scratch, Marks(), widen, stage.advance)
-    bringing = TableSync(between, stage.params, Tally(), lambda text, level: None)
+    settings = stage.settings
+    between = Connections(stage.source, scratch, Marks(), settings.widens, stage.advance)
+    bringing = TableSync(
+        between, settings.proof, settings.deletion_limit, Tally(), lambda text, level: None
+    )
     for column in table.key:
         target_schema.refuse_key_type(
             column, type_mapping.long_word(column.wanted or "text"), table.name
