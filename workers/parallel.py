@@ -4,15 +4,17 @@
         for answer in answers(group, items):  `work(item, tell)` of each, or Lost
 
 A child never ends later than its parent: the kernel kills it when the parent dies, and
-leaving the context kills it however the block ended. It ignores SIGTERM and SIGINT, because
-the parent decides. Fork before any database connection is open: SQLite forbids to use one
-in a child, and libpq's would be closed twice.
+leaving the context ends it however the block ended, first so that it can remove its
+temporary files. It ignores SIGTERM and SIGINT, because the parent decides.
+Fork before any database connection is open: SQLite forbids to use one in a child, and
+libpq's would be closed twice.
 `multiprocess` takes 0.1 s to import, so it is imported with the first child.
 """
 
 import gc
 import os
 import signal
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +26,8 @@ from workers.bootstrap import die_with_parent
 
 # How late a cancellation may be noticed.
 _LOOK_EVERY_S = 0.1
+# For the unwinding of a child that is stopped; then it is killed.
+_STOP_S = 2.0
 # A killed process ends at once, unless a dead mount holds it.
 _END_S = 5.0
 _OURS = (signal.SIGINT, signal.SIGTERM)
@@ -37,6 +41,10 @@ class Lost:
     """The answer for an item whose process died; reason: `its process was killed by SIGKILL`."""
 
     reason: str
+
+
+class _StopError(BaseException):
+    """The parent has sent SIGUSR1; contexts of the work are left on the way out."""
 
 
 class ChildError(Exception):
@@ -96,13 +104,16 @@ class Child:
         assert isinstance(message, _Progress | _Answer)
         return message
 
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        with suppress(OSError):
-            self._process.kill()
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal if it has not ended; see `_serve` for SIGUSR1."""
+        if self._process.exitcode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
-    def reap(self) -> None:
-        """Wait for its end, and free what this process holds of it."""
+    def reap(self, deadline: float) -> None:
+        """Wait for its end until `deadline` (monotonic), kill it, free what is held of it."""
+        self._process.join(max(0.0, deadline - time.monotonic()))
+        self.kill()
         self._process.join(_END_S)
         self.pipe.close()
         if self._process.exitcode is not None:
@@ -123,7 +134,7 @@ def cores() -> int:
 
 @contextmanager
 def children(count: int, work: Work) -> Iterator[list[Child]]:
-    """Yield `count` children that wait for items; kill those that are left at the end.
+    """Yield `count` children that wait for items; end those that are left afterwards.
 
     work: called in a child with an item and a function that reports progress to the parent.
     """
@@ -134,9 +145,10 @@ def children(count: int, work: Work) -> Iterator[list[Child]]:
         yield group
     finally:
         for child in group:
-            child.kill()
+            child.kill(signal.SIGUSR1)
+        deadline = time.monotonic() + _STOP_S
         for child in group:
-            child.reap()
+            child.reap(deadline)
 
 
 def answers(
@@ -204,11 +216,12 @@ def _serve(pipe: Any, parents: Any, parent: int, work: Work) -> None:
     die_with_parent(parent)
     for number in _OURS:
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, _stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
     parents.close()
     # What the parent has is not ours to finalise.
     gc.freeze()
-    with suppress(EOFError, OSError):
+    with suppress(EOFError, OSError, _StopError):
         while True:
             pipe.send(_done(work, pipe.recv(), lambda count: pipe.send(_Progress(count))))
 
@@ -219,6 +232,11 @@ def _done(work: Work, item: Any, tell: Tell) -> _Answer | _Unexpected:
     # The parent raises it.
     except Exception:
         return _Unexpected(traceback.format_exc())
+
+
+def _stop(*_: object) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    raise _StopError
 
 
 def _name(number: int) -> str:

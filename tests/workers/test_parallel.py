@@ -120,6 +120,48 @@ def test_a_check_that_raises_ends_the_children():
     assert not any(is_alive(pid) for pid in pids)
 
 
+def keep_a_file(path, tell):
+    try:
+        path.touch()
+        tell(1)
+        signal.pause()
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def test_work_that_is_ended_removes_its_files(tmp_path):
+    class EnoughError(Exception):
+        pass
+
+    def progress(_count):
+        assert list(tmp_path.iterdir())
+        raise EnoughError
+
+    with pytest.raises(EnoughError), parallel.children(2, keep_a_file) as group:
+        list(parallel.answers(group, [tmp_path / "a", tmp_path / "b"], progress=progress))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def deaf(item, tell):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    tell(os.getpid())
+    signal.pause()
+
+
+def test_work_that_does_not_end_is_killed():
+    pids = []
+
+    def progress(pid):
+        pids.append(pid)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), parallel.children(1, deaf) as group:
+        list(parallel.answers(group, ["x"], progress=progress))
+
+    assert not is_alive(*pids)
+
+
 def started():
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True
