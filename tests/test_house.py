@@ -189,7 +189,7 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.doctor.databases",
         "supervisor.notifications.child.call_heartbeats",
         "supervisor.notifications.child.http_call",
-        "supervisor.notifications.child.post_alerts",
+        "supervisor.notifications.child.send_alerts",
         "supervisor.config.fingerprint",
     }
 

@@ -90,12 +90,14 @@ class PostHandlers:
 
     async def post_notify_test(self, request: Request) -> Response:
         await self._submit(request, control_requests.NotifyTest())
+        channel = self._context.scheduler.config.notify.channel
+        name = "none" if channel is None else channel.name
         answer = self._context.bridge.submit(_peer(request), TestAlert())
         outcome = await asyncio.wait_for(asyncio.wrap_future(answer), TEST_S)
         if outcome.cause:
-            hint = "notify.slack in jobs.yaml is its URL; nightshift status shows what waits"
+            hint = f"notify.{name} in jobs.yaml is its URL; nightshift status shows what waits"
             raise HttpError(502, f"the test alert did not arrive: {outcome.cause}", hint)
-        return as_json(responses.Delivered("slack"))
+        return as_json(responses.Delivered(name))
 
     async def _submit(
         self, request: Request, what: control_requests.Request

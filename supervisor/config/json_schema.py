@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from supervisor.config.key_table import JOB_KEYS, TOP_KEYS, Key, ValueKind
+from supervisor.config.key import Key, ValueKind
+from supervisor.config.key_table import JOB_KEYS, TOP_KEYS
 from supervisor.config.scalars import NAME, expected_text
 from supervisor.core.schedule import MACROS
 

@@ -4,62 +4,9 @@ The reader, the JSON Schema and the reference are derived from it. A default is 
 as in the file and is parsed by the same reader.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
-
-from supervisor.core.model import CatchUp, Overlap, Severity
-
-
-class ValueKind(StrEnum):
-    """How the text of a key is read; the value describes what is expected there."""
-
-    TEXT = "text"
-    BOOL = "true or false"
-    COUNT = "a whole number"
-    NUMBER = "a number"
-    DURATION = 'a duration such as "5m"'
-    SIZE = 'a size such as "64KiB" or "2GB"'
-    MODE = 'an octal mode such as "0600"'
-    CHOICE = "one of"
-    GROUP = "true, false or the name of a group"
-    URL = "a URL that begins with http:// or https://"
-    ZONE = 'the IANA name of a time zone such as "Europe/Berlin"'
-    PATH = "a path"
-    ADDRESS = 'an address such as "127.0.0.1:9187"'
-    WORKER = '"module.function" of a built-in worker, or "package.module:function" of your own'
-    CRON = 'a cron expression such as "0 2 * * *", or a list of them'
-    COMMAND = "a command: a list, or a line for the shell"
-    NAMES = "a list of names of jobs"
-    STATUSES = "an exit status from 0 to 255, or a list of them"
-    ENV = "a mapping of names to texts"
-    PARAMS = "a mapping of the worker's parameters"
-    BLOCK = "a mapping"
-    JOB = "a mapping of keys of a job"
-    JOBS = "a mapping of names to jobs"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: its name, its kind, its default.
-
-    default: as written in the file; "" if there is none, or if `doc` describes it.
-    field: the name of the model's field, if different.
-    none: whether `none` may be written to mean that there is no value.
-    keys: the keys of a BLOCK.
-    """
-
-    name: str
-    kind: ValueKind
-    default: str
-    doc: str
-    field: str = ""
-    examples: tuple[str, ...] = ()
-    none: bool = False
-    least: float | None = None
-    most: float | None = None
-    choices: tuple[str, ...] = ()
-    keys: tuple["Key", ...] = ()
-
+from supervisor.config.channel_keys import NOTIFY_KEYS
+from supervisor.config.key import Key, ValueKind
+from supervisor.core.model import CatchUp, Overlap
 
 LIMIT_KEYS = (
     Key("address_space", ValueKind.SIZE, "none", "memory a process may map", none=True, least=1),
@@ -232,17 +179,6 @@ JOB_KEYS = (
     ),
     Key("description", ValueKind.TEXT, "", "what the job is for, in a line"),
     Key("docs", ValueKind.TEXT, "", "where to read on when it fails"),
-)
-
-NOTIFY_KEYS = (
-    Key("slack", ValueKind.URL, "none", "URL of a Slack webhook", none=True),
-    Key(
-        "min_severity",
-        ValueKind.CHOICE,
-        "error",
-        "how loud an incident must be to be delivered",
-        choices=tuple(Severity),
-    ),
 )
 
 HISTORY_KEYS = (

@@ -7,7 +7,8 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from supervisor.config import scalars
-from supervisor.config.key_table import JOB_KEYS, Key
+from supervisor.config.key import Key
+from supervisor.config.key_table import JOB_KEYS
 from supervisor.config.parse_context import Pairs, ParseContext, kind_name
 from supervisor.config.parse_values import JobRef, read_keys
 from supervisor.config.problems import BadValueError

@@ -19,6 +19,7 @@ from supervisor.config.parse_context import (
     kind_name,
 )
 from supervisor.config.parse_job import TABLE, Defaults, ParsedJob, read_job
+from supervisor.config.parse_notify import read_notify
 from supervisor.config.parse_values import read_keys
 from supervisor.config.problems import BadValueError
 from supervisor.config.result import Parsed, gc_paused
@@ -27,7 +28,7 @@ from supervisor.config.yaml_nodes import Node, SequenceNode
 from supervisor.core.model import Config, Problem, Severity
 
 _TOP = {key.name: key for key in TOP_KEYS}
-_APART = ("jobs", "defaults")
+_APART = ("jobs", "defaults", "notify")
 
 
 def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:
@@ -80,11 +81,13 @@ def _config(doc: ParseContext, root: Node) -> tuple[Config, list[ParsedJob]]:
         doc.report(node, ("defaults", "command"), "expected one of worker and command")
     defaults = read_keys(doc, default_pairs, TABLE, ("defaults",))
     job_defaults = Defaults(defaults, default_pairs, str(zone), folder)
+    notify = read_notify(doc, _mapping(doc, pairs, "notify"))
     drafts = _drafts(doc, root, pairs, job_defaults)
     fields = {_TOP[name].field or name: value for name, value in values.items()}
     jobs = tuple(draft.job for draft in drafts)
     secrets = doc.secrets.as_tuple()
-    return Config(jobs, str(zone), secrets=secrets, **fields), drafts  # type: ignore[arg-type]
+    config = Config(jobs, str(zone), notify=notify, secrets=secrets, **fields)  # type: ignore[arg-type]
+    return config, drafts
 
 
 def _zone_of_machine(doc: ParseContext, root: Node) -> str:

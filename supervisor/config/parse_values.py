@@ -11,20 +11,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from supervisor.config import scalars
-from supervisor.config.key_table import (
-    API_KEYS,
-    HISTORY_KEYS,
-    LIMIT_KEYS,
-    NOTIFY_KEYS,
-    Key,
-    ValueKind,
-)
+from supervisor.config.key import Key, ValueKind
+from supervisor.config.key_table import API_KEYS, HISTORY_KEYS, LIMIT_KEYS
 from supervisor.config.parse_context import Pairs, ParseContext, is_nothing, kind_name
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.unknown_keys import meant
 from supervisor.config.with_block import params_json
 from supervisor.config.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
-from supervisor.core.model import Api, History, Limits, Notify
+from supervisor.core.model import Api, History, Limits
 
 T = TypeVar("T")
 
@@ -39,7 +33,6 @@ _BLOCKS: Mapping[str, tuple[type, Mapping[str, Key]]] = {
     name: (kind, {key.name: key for key in keys})
     for name, kind, keys in (
         ("limits", Limits, LIMIT_KEYS),
-        ("notify", Notify, NOTIFY_KEYS),
         ("history", History, HISTORY_KEYS),
         ("api", Api, API_KEYS),
     )

@@ -10,7 +10,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from supervisor.config import cron_hints, foreign_keys
-from supervisor.config.key_table import Key, ValueKind
+from supervisor.config.key import Key, ValueKind
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.timezones import check_zone
 from supervisor.core import schedule

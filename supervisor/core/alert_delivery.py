@@ -85,12 +85,16 @@ def restored(turn: Turn, waiting: tuple[Alert, ...]) -> None:
 def reconsider(turn: Turn, before: Notify) -> None:
     """Reset the retry delay and failure count if the channel differs from `before`."""
     scheduler = turn.scheduler
-    if scheduler.config.notify.slack == before.slack:
+    if _target(scheduler.config.notify) == _target(before):
         return
     scheduler.deliver_at = None
     if scheduler.outbox and scheduler.outbox[0].attempts:
         fresh = replace(scheduler.outbox[0], attempts=0, next_at=None, error="")
         _replace(turn, 0, fresh)
+
+
+def _target(notify: Notify) -> tuple[str, str, str] | None:
+    return None if notify.channel is None else notify.channel.target
 
 
 def silence(turn: Turn, incident: int, by: str) -> None:

@@ -207,8 +207,9 @@ def incident_view(incident: Incident, waiting: Iterable[Alert]) -> IncidentView:
 def alerts_view(scheduler: SchedulerState) -> AlertsView:
     """Return the delivery state: the channel, the waiting alerts and the last error."""
     oldest = scheduler.outbox[0] if scheduler.outbox else None
+    channel = scheduler.config.notify.channel
     return AlertsView(
-        channel="none" if scheduler.config.notify.slack is None else "slack",
+        channel="none" if channel is None else channel.name,
         waiting=len(scheduler.outbox),
         failures=0 if oldest is None else oldest.attempts,
         error="" if oldest is None else oldest.error,

@@ -109,8 +109,8 @@ def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case RestoreBackup():
             return _restore(turn, request)
         case NotifyTest():
-            if turn.scheduler.config.notify.slack is None:
-                hint = "set notify: {slack: URL of a Slack webhook} in jobs.yaml"
+            if turn.scheduler.config.notify.channel is None:
+                hint = "set notify in jobs.yaml (docs/alerts.md shows how)"
                 raise RequestRefusedError(ReplyStatus.CONFLICT, "no channel is configured", hint)
             return ()
         case StopService(drain_s):

@@ -151,11 +151,30 @@ class Job(Struct, frozen=True):
     docs: str = ""
 
 
-class Notify(Struct, frozen=True):
-    """Channel and minimum severity of alerts; slack None: no channel."""
+class Channel(Struct, frozen=True):
+    """A place to which alerts are sent.
 
-    slack: str | None = None
+    kind: the module in `notifications/channels/` that sends to it; unknown to the core.
+    url: its address, a secret. settings_json: its other settings, as a JSON object.
+    min_severity: alerts of a lower severity are not sent to it.
+    """
+
+    name: str
+    kind: str
+    url: str
+    settings_json: str = "{}"
     min_severity: Severity = Severity.ERROR
+
+    @property
+    def target(self) -> tuple[str, str, str]:
+        """Return what decides where a message goes, and how."""
+        return self.kind, self.url, self.settings_json
+
+
+class Notify(Struct, frozen=True):
+    """The channel of alerts; None: there is none."""
+
+    channel: Channel | None = None
 
 
 class History(Struct, frozen=True):

@@ -48,10 +48,11 @@ def alert(number: int, incident: Incident, word: AlertKind, at: datetime) -> Ale
 
 def with_filter_applied(row: Alert, notify: Notify) -> Alert:
     """Return the alert, withheld if there is no channel or its severity is too low."""
-    if notify.slack is None:
+    if notify.channel is None:
         return replace(row, withheld="no channel is configured")
-    if _SEVERITY_ORDER[row.severity] < _SEVERITY_ORDER[notify.min_severity]:
-        return replace(row, withheld=f"{row.severity} is below {notify.min_severity}")
+    least = notify.channel.min_severity
+    if _SEVERITY_ORDER[row.severity] < _SEVERITY_ORDER[least]:
+        return replace(row, withheld=f"{row.severity} is below {least}")
     return row
 
 

@@ -104,7 +104,9 @@ def webhooks(context: DoctorContext) -> list[Webhook]:
     if context.config is None:
         return []
     config = context.config
-    urls = [config.notify.slack, config.heartbeat, *(job.heartbeat for job in context.jobs)]
+    channel = config.notify.channel
+    told = "" if channel is None else channel.url
+    urls = [told, config.heartbeat, *(job.heartbeat for job in context.jobs)]
     hosts = dict.fromkeys(_host(url) for url in urls if url)
     return [_door(*host) for host in hosts]
 
@@ -122,8 +124,8 @@ def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
         else:
             yield ok(f"{webhook.host} takes connections (nothing was sent; {test} does)")
     if not found:
-        remedy = "notify: {slack: URL} in jobs.yaml, then nightshift notify --test"
-        yield warning("alerts are not sent anywhere", "a webhook", remedy)
+        remedy = "a channel below notify: in jobs.yaml, then nightshift notify --test"
+        yield warning("alerts are not sent anywhere", "a channel", remedy)
 
 
 def _server(dsn: str, env: tuple[tuple[str, str], ...], schema: str, jobs: list[str]) -> Server:

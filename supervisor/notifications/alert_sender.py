@@ -1,6 +1,6 @@
 """Alert delivery in the supervisor: `Deliver` -> child -> `Delivered` or `Undelivered`.
 
-The child process is `child/post_alerts.py`. The details of a message (the run, its
+The child process is `child/send_alerts.py`. The details of a message (the run, its
 output, the last success) are read here, at delivery. If they cannot be read, the
 message is sent without them.
 """
@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,17 +19,19 @@ from supervisor.containment.internal_jobs import DELIVERY, TEST, End, InternalJo
 from supervisor.core import effects, schedule
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert
-from supervisor.core.model import Run
+from supervisor.core.model import Channel, Run
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.queries import History
 from supervisor.log import ServiceLog
 from supervisor.notifications import terminal_screen
-from supervisor.notifications.channels import slack
+from supervisor.notifications.alert_text import AlertContext
+from supervisor.notifications.channel_kind import Message
+from supervisor.notifications.channels import kind_of
 from supervisor.notifications.child.messages import CALL_S, DELIVERED, RETRY_AFTER
 from workers import protocol
 from workers.text import readable
 
-WORKER = "supervisor.notifications.child.post_alerts:run"
+WORKER = "supervisor.notifications.child.send_alerts:run"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -57,12 +58,18 @@ class PostBatch:
         """Return whether a batch is in progress."""
         return self._job.is_out
 
-    def begin(self, at: ev.At, url: str, messages: list[dict[str, Any]]) -> effects.Launch:
-        """Return the launch of a child that posts these messages in order."""
+    def begin(self, at: ev.At, to: Channel, messages: list[Message]) -> effects.Launch:
+        """Return the launch of a child that sends these messages in order."""
         self._length, self._arrived = len(messages), 0
         self._retry_after_s = self._failed = None
-        params = msgspec.json.encode({"url": url, "messages": messages}).decode()
-        return self._job.begin(at, worker=WORKER, params_json=params)
+        params = {
+            "kind": to.kind,
+            "url": to.url,
+            "settings": msgspec.Raw(to.settings_json.encode()),
+            "messages": messages,
+        }
+        encoded = msgspec.json.encode(params).decode()
+        return self._job.begin(at, worker=WORKER, params_json=encoded)
 
     def outcome(self, events: Iterable[ev.Event]) -> Outcome | None:
         """Return the outcome once the end of the child is among the events, else None."""
@@ -97,8 +104,6 @@ OUTPUT_BYTES = 16 * 1024
 # More than the longest message, less than the smallest packet limit of any kernel.
 BATCH_BYTES = 64 * 1024
 
-Message = dict[str, Any]
-
 
 class AlertSender:
     """Sender of the alerts in the core's `Deliver` actions."""
@@ -107,15 +112,18 @@ class AlertSender:
         self._folder = folder
         self._log = log
         self._batch = PostBatch(DELIVERY, "deliver-alerts")
-        self._url = ""
+        self._channel: Channel | None = None
         self._ahead: list[tuple[Alert, Message]] = []
         self._on_the_way: list[Alert] = []
         self._host = readable(socket.gethostname())
 
     def take(self, deliver: effects.Deliver, scheduler: SchedulerState) -> None:
         """Queue these alerts for delivery, in one or more batches."""
-        self._url = scheduler.config.notify.slack or ""
-        self._ahead = [(alert, self._message(alert, scheduler)) for alert in deliver.alerts]
+        channel = self._channel = scheduler.config.notify.channel
+        assert channel is not None, "without a channel no alert is waiting"
+        self._ahead = [
+            (alert, self._message(alert, channel, scheduler)) for alert in deliver.alerts
+        ]
 
     def next_instant(self) -> float | None:
         """Return 0 if a batch can be launched now, else None."""
@@ -123,12 +131,12 @@ class AlertSender:
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
         """Return the launch for the next messages that fit into a packet, or None."""
-        if not self._ahead or self._batch.is_out:
+        if not self._ahead or self._batch.is_out or self._channel is None:
             return None
         count = _fitting([message for _, message in self._ahead])
         going, self._ahead = self._ahead[:count], self._ahead[count:]
         self._on_the_way = [alert for alert, _ in going]
-        return self._batch.begin(at, self._url, [message for _, message in going])
+        return self._batch.begin(at, self._channel, [message for _, message in going])
 
     def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Return the events for the outbox if the batch has ended."""
@@ -145,12 +153,12 @@ class AlertSender:
             happened.append(ev.Undelivered(at, *why))
         return happened
 
-    def _message(self, alert: Alert, scheduler: SchedulerState) -> Message:
+    def _message(self, alert: Alert, channel: Channel, scheduler: SchedulerState) -> Message:
         lines: list[str] = []
         if alert.run is not None:
             with contextlib.suppress(OSError):
                 lines = self._last_lines(alert.run)
-        about = slack.AlertContext(
+        about = AlertContext(
             alert=alert,
             zone=schedule.zone(scheduler.config.timezone),
             host=self._host,
@@ -159,7 +167,7 @@ class AlertSender:
             last_success=scheduler.last_success.get(alert.job),
             output=tuple(lines),
         )
-        return slack.message(about, self._log.mask)
+        return kind_of(channel.kind).message(about, self._log.mask)
 
     def _last_lines(self, run: int) -> list[str]:
         found, is_cut = run_log.newest(self._folder / "runs", run, OUTPUT_BYTES)
@@ -185,14 +193,14 @@ class TrialAlertSender:
     def __init__(self) -> None:
         self._batch = PostBatch(TEST, "test-alert")
         self._waiting: list[Future[Outcome]] = []
-        self._url = ""
+        self._channel: Channel | None = None
 
     def ask(self, answer: "Future[Outcome]", scheduler: SchedulerState) -> None:
         """Request a test alert; the future gets the outcome."""
-        if scheduler.config.notify.slack is None:
+        if scheduler.config.notify.channel is None:
             answer.set_result(Outcome(0, "no channel is configured"))
             return
-        self._url = scheduler.config.notify.slack
+        self._channel = scheduler.config.notify.channel
         self._waiting.append(answer)
 
     def next_instant(self) -> float | None:
@@ -201,11 +209,10 @@ class TrialAlertSender:
 
     def next_launch(self, at: ev.At) -> effects.Launch | None:
         """Return the launch for the test alert, or None."""
-        if not self._waiting or self._batch.is_out:
+        if not self._waiting or self._batch.is_out or self._channel is None:
             return None
-        return self._batch.begin(
-            at, self._url, [slack.test_message(readable(socket.gethostname()))]
-        )
+        message = kind_of(self._channel.kind).test_message(readable(socket.gethostname()))
+        return self._batch.begin(at, self._channel, [message])
 
     def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Resolve the waiting futures; on success an empty `Delivered` retries the outbox."""

@@ -8,9 +8,10 @@ from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.decide import next_wakeup
 from supervisor.core.model import Notify, Severity
+from tests.channels import notify_slack
 from tests.core.core_harness import Harness, instant, job
 
-SLACK = Notify("http://127.0.0.1/slack")
+SLACK = notify_slack("http://127.0.0.1/slack")
 A = job("a", cron="0 2,3,4,5 * * *")
 B = job("b", cron="0 2 * * *")
 EVERY_MINUTE = job("a", cron="* * * * *")
@@ -197,7 +198,7 @@ def test_a_job_that_fails_every_minute_for_a_day_sends_at_most_eight_messages():
 
 
 def test_what_is_too_quiet_is_recorded_and_logged_but_not_sent():
-    harness = night_of(A, notify=Notify("http://x", Severity.CRITICAL))
+    harness = night_of(A, notify=notify_slack("http://x", Severity.CRITICAL))
 
     fails_at(harness, "02:00")
 
@@ -259,7 +260,7 @@ def test_a_mended_url_is_tried_at_once_and_quickly():
     fails_at(harness, "02:00")
     harness.cannot_deliver("answered 404", refused=True)
 
-    harness.reloads(A, notify=Notify("http://127.0.0.1/mended"))
+    harness.reloads(A, notify=notify_slack("http://127.0.0.1/mended"))
 
     assert [alert.id for alert in harness.journey] == [1]
     assert harness.ledger.alerts[0].attempts == 0

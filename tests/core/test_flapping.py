@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.core import control_requests, incidents
-from supervisor.core.model import Notify
+from tests.channels import notify_slack
 from tests.core.core_harness import Harness, instant, job
 from workers.protocol import Failed
 
 EVERY_MINUTE = job("a", cron="* * * * *")
-SLACK = Notify("http://127.0.0.1/slack")
+SLACK = notify_slack("http://127.0.0.1/slack")
 
 
 def night_of(*jobs):

@@ -1,7 +1,7 @@
 """Ledger outage: nothing is launched without a record."""
 
 from supervisor.core import control_requests, effects
-from supervisor.core.model import Notify
+from tests.channels import notify_slack
 from tests.core.core_harness import Harness, Ledger, instant, job
 
 A = job("a", cron="0 2 * * *")
@@ -237,7 +237,7 @@ def test_the_new_ledger_is_told_of_pauses_and_of_what_dependents_ask():
 
 
 def test_the_new_ledger_is_told_of_the_alerts_that_wait():
-    harness = Harness(A, notify=Notify("http://127.0.0.1/slack"))
+    harness = Harness(A, notify=notify_slack("http://127.0.0.1/slack"))
     harness.at("02:00")
     harness.ends("a", status=1)
     harness.breaks_ledger("malformed")

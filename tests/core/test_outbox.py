@@ -6,7 +6,8 @@ import pytest
 
 from supervisor.core import incidents, outbox
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Notify, Severity
+from supervisor.core.model import Severity
+from tests.channels import notify_slack
 
 AT = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
 OPENED, REMINDER, RECOVERED = AlertKind.OPENED, AlertKind.REMINDER, AlertKind.RECOVERED
@@ -79,10 +80,10 @@ def test_another_job_or_kind_folds_nothing(job, kind):
 @pytest.mark.parametrize(
     ("notify", "why"),
     [
-        (Notify("http://x", Severity.ERROR), ""),
-        (Notify("http://x", Severity.INFO), ""),
-        (Notify("http://x", Severity.CRITICAL), "error is below critical"),
-        (Notify(None, Severity.INFO), "no channel is configured"),
+        (notify_slack("http://x", Severity.ERROR), ""),
+        (notify_slack("http://x", Severity.INFO), ""),
+        (notify_slack("http://x", Severity.CRITICAL), "error is below critical"),
+        (notify_slack(None, Severity.INFO), "no channel is configured"),
     ],
 )
 def test_what_nobody_is_to_get_says_why(notify, why):
@@ -90,7 +91,7 @@ def test_what_nobody_is_to_get_says_why(notify, why):
 
 
 def test_a_withheld_alert_is_recorded_and_does_not_wait():
-    quiet = outbox.with_filter_applied(row(1, 1, OPENED), Notify(None))
+    quiet = outbox.with_filter_applied(row(1, 1, OPENED), notify_slack(None))
 
     assert outbox.add((), quiet, ()) == ((), [quiet])
 

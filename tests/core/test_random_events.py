@@ -21,6 +21,7 @@ from supervisor.core.model import (
     Severity,
     replace,
 )
+from tests.channels import notify_slack
 from tests.core.random_events import START, Storm
 from workers import protocol
 
@@ -73,7 +74,7 @@ def jobs(dice: Random) -> tuple[Job, ...]:
 def notify(dice: Random) -> Notify:
     """Return mostly one channel, sometimes another, a quieter one, or none."""
     slack = dice.choice(["http://one", "http://one", "http://one", "http://two", None])
-    return Notify(slack, dice.choice([Severity.ERROR, Severity.ERROR, Severity.CRITICAL]))
+    return notify_slack(slack, dice.choice([Severity.ERROR, Severity.ERROR, Severity.CRITICAL]))
 
 
 def weather(storm: Storm) -> None:

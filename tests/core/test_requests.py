@@ -6,6 +6,7 @@ from supervisor.core import control_requests as req
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.model import Notify
+from tests.channels import notify_slack
 from tests.core.core_harness import Harness, instant, job
 
 SYNC = job("sync-sets", cron="0 2 * * *")
@@ -257,7 +258,7 @@ def test_the_row_is_recorded_before_the_reply():
 @pytest.mark.parametrize(
     ("notify", "answer", "said"),
     [
-        (Notify("http://127.0.0.1/slack"), "ok", "ok"),
+        (notify_slack("http://127.0.0.1/slack"), "ok", "ok"),
         (Notify(), "conflict", "no channel is configured"),
     ],
     ids=["a channel", "none"],

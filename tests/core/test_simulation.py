@@ -12,7 +12,6 @@ from supervisor.core.model import (
     Attempt,
     Config,
     JobRecord,
-    Notify,
     Overlap,
     Pause,
     Run,
@@ -20,6 +19,7 @@ from supervisor.core.model import (
 )
 from supervisor.core.simulation.engine import Ending, every_minute, next_moment, simulate
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
+from tests.channels import notify_slack
 from tests.core.core_harness import in_file, instant, job
 
 START = instant("2026-03-06 17:30:20")  # two days before the spring clock change in New York
@@ -81,7 +81,7 @@ def some_service(seed):
         )
         for name in names
     }
-    settings = {"notify": Notify(slack="http://x/y")} if dice.random() < 0.5 else {}
+    settings = {"notify": notify_slack("http://x/y")} if dice.random() < 0.5 else {}
     if dice.random() < 0.1:
         settings["heartbeat"] = "http://x/beat"
     restored = begun(*jobs, memory=memory, max_concurrent=dice.choice([1, 2, 5]), **settings)
@@ -189,7 +189,7 @@ def test_lateness_that_a_pause_keeps_back_is_told_at_its_end():
 
 
 def test_an_alert_that_is_sent_has_arrived():
-    restored = begun(job("a", cron="0 18 * * *"), notify=Notify(slack="http://x/y"))
+    restored = begun(job("a", cron="0 18 * * *"), notify=notify_slack("http://x/y"))
 
     steps = list(simulate(restored, START + timedelta(days=3), lambda _: Ending(5.0, 256)))
 

@@ -21,9 +21,10 @@ from supervisor import config
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.effects import Launch, Record
 from supervisor.core.events import At, Memory, Restored
-from supervisor.core.model import Attempt, Config, Job, Notify, Run, State, replace
+from supervisor.core.model import Attempt, Config, Job, Run, State, replace
 from supervisor.core.simulation.engine import Ending, Step, simulate
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
+from tests.channels import notify_slack
 from tests.drills.conftest import Figures
 from workers.protocol import Failed
 
@@ -69,7 +70,7 @@ def shipped() -> Config:
     """The shipped jobs.yaml, with somebody who is told of everything."""
     parsed = config.parse(SHIPPED.read_bytes(), SHIPPED, {"REPLICATION_ENABLED": "true"})
     assert parsed.config is not None, parsed.problems
-    return replace(parsed.config, notify=Notify(slack="http://nowhere.invalid/hook"))
+    return replace(parsed.config, notify=notify_slack("http://nowhere.invalid/hook"))
 
 
 def calendar(job: Job) -> set[datetime]:

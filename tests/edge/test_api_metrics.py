@@ -16,8 +16,9 @@ from supervisor.api.metrics import Snapshot
 from supervisor.core import counters as tallies
 from supervisor.core import effects
 from supervisor.core.counters import Counters
-from supervisor.core.model import MissedRange, Notify, Reason, Run, State, Trigger, replace
+from supervisor.core.model import MissedRange, Reason, Run, State, Trigger, replace
 from supervisor.core.views import Facts, Tick
+from tests.channels import notify_slack
 from tests.core.core_harness import Harness, job
 from tests.edge.fixtures_api import ask, connect, read_all
 from tests.waiting import until
@@ -57,7 +58,7 @@ def busy_night() -> Harness:
         job("check", cron="0 1 * * *", worker="health.run"),
         job("odd", cron="0 2 * * *"),
         job("asleep", enabled=False, cron="0 3 * * *"),
-        notify=Notify("http://127.0.0.1/slack"),
+        notify=notify_slack("http://127.0.0.1/slack"),
     )
     harness.at("01:00")
     harness.says("backup", Done({"size_bytes": 4096, "file": "x"}))

@@ -9,13 +9,14 @@ import pytest
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert
-from supervisor.core.model import Config, Job, Notify, Run, Severity, State, Trigger
+from supervisor.core.model import Config, Job, Run, Severity, State, Trigger
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.store import Store
 from supervisor.log import ServiceLog
 from supervisor.notifications import alert_sender
 from supervisor.notifications.alert_sender import AlertSender, TrialAlertSender
 from supervisor.redaction.mask import make_mask
+from tests.channels import notify_slack
 from tests.edge.fixtures_keepers import DUE, ROOT, Stage, at, carriers
 from tests.webhook import Webhook, nobody
 
@@ -56,7 +57,7 @@ class Office:
 
 
 def world_of(url: str | None, **config) -> SchedulerState:
-    return SchedulerState(Config((), notify=Notify(url), **config))
+    return SchedulerState(Config((), notify=notify_slack(url), **config))
 
 
 def alert(number: int, cause: str = "exit status 1", **fields) -> Alert:
@@ -145,10 +146,10 @@ def test_a_server_that_drips_is_ended_by_the_kernel(office, hook, monkeypatch):
 
 def impatient(params, report):
     """The child, with less patience."""
-    from supervisor.notifications.child import post_alerts
+    from supervisor.notifications.child import send_alerts
 
-    post_alerts.CALL_S = 1
-    return post_alerts.run(params, report)
+    send_alerts.CALL_S = 1
+    return send_alerts.run(params, report)
 
 
 def test_a_killed_child_has_told_what_arrived_before(office, hook):

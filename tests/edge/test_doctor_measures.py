@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from supervisor.core import effects, model
-from supervisor.core.model import Attempt, Config, Job, Notify, Reason, Run, Trigger
+from supervisor.core.model import Attempt, Config, Job, Reason, Run, Trigger
 from supervisor.doctor import databases, filesystem, host, network, schedules, service
 from supervisor.doctor.context import DoctorContext
 from supervisor.doctor.finding import Check, State, ok
 from supervisor.doctor.isolation import examine
 from supervisor.ledger.store import Store
+from tests.channels import notify_slack
 from tests.fix_postgres import needs_account
 
 NOW = datetime.now(UTC)
@@ -236,7 +237,7 @@ def test_a_folder_without_a_copy_has_none_that_is_new_enough(state):
 def test_a_webhook_is_connected_to_and_told_nothing(state):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
+        told = notify_slack(f"http://127.0.0.1:{port}/services/secret")
 
         (webhook,) = network.webhooks(context(state, notify=told))
 
@@ -249,7 +250,7 @@ def test_a_webhook_is_connected_to_and_told_nothing(state):
 def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    told = Notify(slack=f"http://127.0.0.1:{port}/services/secret")
+    told = notify_slack(f"http://127.0.0.1:{port}/services/secret")
 
     (webhook,) = network.webhooks(context(state, notify=told))
 

@@ -4,14 +4,20 @@ import html
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
+import requests
 
 from supervisor.core import incidents, schedule
 from supervisor.core.alert_model import Alert
 from supervisor.core.model import Job, Run, Severity, State, Trigger, replace
+from supervisor.notifications.alert_text import AlertContext
+from supervisor.notifications.channel_kind import Target
 from supervisor.notifications.channels import slack
+from supervisor.notifications.child.http_call import call
 from supervisor.redaction.mask import make_mask
+from tests.webhook import Webhook
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
 ALERT = Alert(
@@ -25,7 +31,7 @@ RUN = Run(
 
 def about(alert=ALERT, **fields):
     given = {"zone": schedule.zone("Europe/Berlin"), "host": "box", "run": RUN, **fields}
-    return slack.AlertContext(alert, **given)
+    return AlertContext(alert, **given)
 
 
 def message(alert=ALERT, mask=str, **fields):
@@ -245,3 +251,16 @@ def test_a_clock_put_back_a_little_wants_nothing_to_be_done():
     assert "nightshift status" in small
     assert "--from-now" not in small
     assert "--from-now" in large
+
+
+def test_a_channel_that_does_not_understand_blocks_gets_plain_text():
+    with Webhook() as hook, requests.Session() as session:
+        hook.answers(400, body=b"invalid_blocks")
+
+        to = Target(hook.url, {})
+        answer = slack.send(
+            to, {"text": "a failed", "blocks": [{}]}, partial(call, session, "POST")
+        )
+
+    assert answer.ok
+    assert hook.bodies() == [{"text": "a failed", "blocks": [{}]}, {"text": "a failed"}]

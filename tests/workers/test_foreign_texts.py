@@ -250,7 +250,7 @@ CONSTANTS = {
     "form",  # config/cron_hints.py and systemd/timer.py: a row of a table
     "condition",  # integrity/card_checks.py: of a column's name, which is ours
     "statement",  # replication/watermark.py: two constants in a loop
-    "command",  # notifications/channels/slack.py: what to type next
+    "command",  # notifications/alert_text.py: what to type next
     "_TITLES.get(alert.kind, '{job} failed')",
     "_OPENINGS[found.trigger]",
 }

@@ -17,14 +17,14 @@ class Compared:
 
 
 def compare_table(
-    between: Connections, pair: Pair, number: int, brought: Collection[str]
+    between: Connections, candidate: Pair, number: int, brought: Collection[str]
 ) -> Compared:
     """Compare every row of a table; brought: the columns that an earlier run replicated.
 
     Raises:
         ReplicationError: the two cannot be compared.
     """
-    target, table, present = between.target, pair.table, pair.present
+    target, table, present = between.target, candidate.table, candidate.present
     missing = [column.name for column in table.columns if column.name not in present]
     if missing:
         listed = ", ".join(missing)[:200]

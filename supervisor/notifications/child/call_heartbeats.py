@@ -16,7 +16,8 @@ from typing import Any
 
 import requests
 
-from supervisor.notifications.child.http_call import CallResult, call
+from supervisor.notifications.channel_kind import CallResult
+from supervisor.notifications.child.http_call import call
 from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
 from workers.report import Report
 
@@ -26,6 +27,7 @@ IDLE_S = 90.0
 # The number of messages from a worker is limited, so limit the calls per process.
 MOST_BEATS = 10_000
 MOST_BYTES = 64 * 1024
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 def run(params: dict[str, Any], report: Report) -> None:
@@ -87,8 +89,8 @@ class HeartbeatCaller:
             self._local.session.headers["Connection"] = "close"
         url, body = wanted["url"], wanted["body"]
         if body is None:
-            return call(self._local.session, "GET", url, None, "")
-        return call(self._local.session, "POST", url, body.encode(), "text/plain; charset=utf-8")
+            return call(self._local.session, "GET", url, None, {})
+        return call(self._local.session, "POST", url, body.encode(), _TEXT)
 
     def _account(self, wanted: dict[str, Any], answer: CallResult) -> None:
         with self._lock:

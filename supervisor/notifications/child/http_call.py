@@ -5,12 +5,13 @@ body of the response, which the supervisor masks.
 """
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
+from supervisor.notifications.channel_kind import CallResult
 from workers.retry_after import retry_after_s
 
 CONNECT_S = 5.0
@@ -18,33 +19,21 @@ READ_S = 10.0
 QUOTED_BYTES = 200
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
-    """The result of a call: success, or the cause of the failure.
-
-    refused: the server rejects the request, so a retry would not help.
-    is_bad_request: the server does not understand the body.
-    """
-
-    ok: bool
-    cause: str = ""
-    retry_after_s: float | None = None
-    refused: bool = False
-    is_bad_request: bool = False
-
-
 def call(
-    session: requests.Session, method: str, url: str, body: bytes | None, kind: str
+    session: requests.Session,
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
 ) -> CallResult:
     """Make one call; a POST follows no redirect, because its body is for one address only."""
     host = _host(url)
-    headers = {} if body is None else {"Content-Type": kind}
     try:
         with session.request(
             method,
             url,
             data=body,
-            headers=headers,
+            headers=dict(headers),
             timeout=(CONNECT_S, READ_S),
             allow_redirects=method == "GET",
             stream=True,

@@ -1,0 +1,142 @@
+"""What an alert says, whatever the channel: its title, its facts, what to type next.
+
+Pure. `visible` masks a text and makes it printable; a channel passes every text through
+it before it escapes or cuts, because both could hide a secret from the mask.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from supervisor.core import incidents
+from supervisor.core.alert_model import Alert
+from supervisor.core.incidents import AlertKind
+from supervisor.core.model import Job, Run, Severity
+from workers.text import readable
+from workers.units import format_duration
+
+Mask = Callable[[str], str]
+
+# Escape sequences of terminals (colours, cursor movements), then invisible characters.
+_TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+_SIGNS = {"critical": "🚨", "error": "🔴", "warning": "🟠", "info": "🔵"}
+# Titles of incidents other than failed runs.
+_TITLES = {
+    incidents.LATE: "{job} is late",
+    incidents.MISSED: "{job} missed a slot",
+    incidents.RELOAD: "jobs.yaml was refused",
+    incidents.UNKILLABLE: "{job} left processes that cannot be killed",
+    incidents.CLOCK: "the clock went back",
+    incidents.LEDGER: "the ledger has a problem",
+    incidents.DAMAGE: "the ledger was damaged",
+    incidents.INTERNAL: "internal error of nightshift ({job})",
+}
+_NEXT = {
+    incidents.LATE: ("nightshift explain {job}", "nightshift run {job}"),
+    incidents.MISSED: ("nightshift explain {job}", "nightshift run {job}"),
+    incidents.RELOAD: ("nightshift check", "nightshift reload"),
+    incidents.UNKILLABLE: ("nightshift show {job}", "nightshift status"),
+    incidents.CLOCK: ("nightshift status", "nightshift resume --from-now"),
+    incidents.LEDGER: ("nightshift status", "df -h"),
+    incidents.DAMAGE: ("nightshift incidents", "dmesg"),
+    incidents.INTERNAL: ("nightshift incidents", "nightshift status"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AlertContext:
+    """An alert and its details; None: unknown.
+
+    output: the newest lines of the run's output. host: where the service runs.
+    """
+
+    alert: Alert
+    zone: ZoneInfo
+    host: str
+    run: Run | None = None
+    job: Job | None = None
+    last_success: datetime | None = None
+    output: tuple[str, ...] = ()
+
+
+def facts(about: AlertContext) -> Iterator[tuple[str, str]]:
+    """Yield the details as pairs of a name and a text, most important first."""
+    alert, run = about.alert, about.run
+    yield "Severity", alert.severity
+    yield "Since" if alert.word == AlertKind.OPENED else "At", moment(alert.at, about.zone)
+    if run is not None:
+        yield "State", str(run.state)
+        yield "Run", f"{run.id}, attempt {run.attempt}, due {moment(run.due, about.zone)}"
+        if run.started_at is not None and run.ended_at is not None:
+            took_s = (run.ended_at - run.started_at).total_seconds()
+            yield "Duration", duration(took_s)
+    if alert.count > 1 or alert.word == AlertKind.RECOVERED:
+        yield "Failed", "once" if alert.count == 1 else f"{alert.count} times"
+    if alert.word != AlertKind.OPENED:
+        yield "Lasted", duration(alert.lasted_s)
+    if alert.job and alert.word != AlertKind.RECOVERED:
+        known = about.last_success
+        yield "Last success", "none known" if known is None else moment(known, about.zone)
+    if alert.folded:
+        yield "Stands for", f"{alert.folded} earlier alerts, kept back while none was delivered"
+
+
+def title(alert: Alert) -> str:
+    """Return what happened, in a few words."""
+    what = _TITLES.get(alert.kind, "{job} failed").format(job=alert.job or "the service")
+    if alert.word == AlertKind.RECOVERED:
+        lasted = duration(alert.lasted_s)
+        times = f", {alert.count} times" if alert.count > 1 else ""
+        return f"over after {lasted}: {what}{times}"
+    if alert.word == AlertKind.REMINDER:
+        return f"still, {alert.count} times: {what}"
+    return what
+
+
+def headline(alert: Alert) -> str:
+    """Return the title and the cause in one line."""
+    said = f"{sign(alert)} {title(alert)}"
+    return said if alert.word == AlertKind.RECOVERED else f"{said}: {alert.cause}"
+
+
+def test_line(host: str) -> str:
+    """Return the text of a test alert."""
+    return f"🔵 test alert of nightshift on {host}: alerts arrive here"
+
+
+def sign(alert: Alert) -> str:
+    """Return the emoji of the severity, or of a recovery."""
+    return "🟢" if alert.word == AlertKind.RECOVERED else _SIGNS[alert.severity]
+
+
+def commands(alert: Alert) -> list[str]:
+    """Return the commands to type next."""
+    if alert.word == AlertKind.RECOVERED:
+        return []
+    if alert.kind == incidents.CLOCK and alert.severity is Severity.WARNING:
+        return ["nightshift status"]  # it resolves by itself, and no slot needs to be repeated
+    of_a_failure = ("nightshift logs {run}", "nightshift run {job}")
+    wanted = (*_NEXT.get(alert.kind, of_a_failure), "nightshift incidents ack {incident} --for 1d")
+    names = {"job": alert.job, "run": alert.run, "incident": alert.incident}
+    return [command.format(**names).rstrip() for command in wanted]
+
+
+def visible(text: str, mask: Mask) -> str:
+    """Return the text masked, without escape sequences and control characters."""
+    masked = readable(mask(text))
+    return _CONTROL.sub(" ", _TERMINAL.sub("", masked.replace("\r\n", "\n")))
+
+
+def moment(at: datetime, zone: ZoneInfo) -> str:
+    """Return an instant in a time zone, to the second."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words; a negative one counts as none."""
+    # Clamp: the difference is negative if the clock was set back.
+    return format_duration(max(0.0, seconds))
