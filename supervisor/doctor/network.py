@@ -105,8 +105,8 @@ def webhooks(context: DoctorContext) -> list[Webhook]:
         return []
     config = context.config
     channel = config.notify.channel
-    told = "" if channel is None else channel.url
-    urls = [told, config.heartbeat, *(job.heartbeat for job in context.jobs)]
+    alerts = "" if channel is None else channel.url
+    urls = [alerts, config.heartbeat, *(job.heartbeat for job in context.jobs)]
     hosts = dict.fromkeys(_host(url) for url in urls if url)
     return [_door(*host) for host in hosts]
 

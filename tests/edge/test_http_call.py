@@ -3,6 +3,7 @@
 import pytest
 import requests
 
+from supervisor.notifications.channel_kind import CallResult
 from supervisor.notifications.child import http_call
 from supervisor.notifications.child.http_call import call
 from tests.webhook import Webhook, nobody

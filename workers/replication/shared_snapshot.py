@@ -86,8 +86,8 @@ class TableComparer:
         except (ReplicationError, DatabaseError) as problem:
             return Failed(str(problem), problem.permanent)
         except sqlite3.Error as error:
-            told = sqlite.error_of(database, error)
-            return Failed(str(told), told.permanent)
+            found = sqlite.error_of(database, error)
+            return Failed(str(found), found.permanent)
         return Ready()
 
     def _join(self, snapshot: str) -> None:
