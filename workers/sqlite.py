@@ -142,11 +142,8 @@ def open_existing(
     """
     face = inspect(path)
     refuse_lockout(face)
-    mode = "ro" if read_only else "rw"
-    # Absolute and quoted, because a URI gives `?`, `#` and `%` a meaning.
-    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"
     try:
-        database = connect(uri, busy_timeout_s)
+        database = open_beside(path, read_only=read_only, busy_timeout_s=busy_timeout_s)
     except sqlite3.Error as error:
         raise _refused(face, error) from error
     try:
@@ -158,6 +155,20 @@ def open_existing(
         open_existing(path, busy_timeout_s=busy_timeout_s).close()
         return open_existing(path, read_only=True, busy_timeout_s=busy_timeout_s)
     return database
+
+
+def open_beside(
+    path: Path, *, read_only: bool = False, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> sqlite3.Connection:
+    """Return another connection to a database that this process has open already.
+
+    The file is not inspected, unlike in `open_existing`, because closing a descriptor of it
+    would drop the locks of the first connection. Raises: sqlite3.Error.
+    """
+    mode = "ro" if read_only else "rw"
+    # Absolute and quoted, because a URI gives `?`, `#` and `%` a meaning.
+    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode={mode}"
+    return connect(uri, busy_timeout_s)
 
 
 def with_progress(

@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from importlib import import_module
@@ -206,6 +208,22 @@ def test_all_processes_read_one_state_though_the_source_changes_meanwhile(path, 
 def test_a_source_that_changes_without_a_pause_is_not_shared(path, replica):
     with shared(path, replica, times=1000) as (joined, _, _):
         assert not joined
+
+
+def test_the_parents_own_lock_on_the_source_is_kept(path, replica):
+    write_and_close = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+        " c.execute('DELETE FROM a'); c.commit(); c.close()"
+    )
+    with shared(path, replica, times=0) as (joined, group, _):
+        for child in group:
+            child.kill()
+            child.receive()
+        subprocess.run([sys.executable, "-c", write_and_close, path], check=True)
+
+        # The last connection removes the log on closing; ours is open still.
+        assert joined
+        assert path.with_name(f"{path.name}-wal").exists()
 
 
 def test_a_role_with_one_connection_is_enough(path, postgres):

@@ -112,24 +112,14 @@ def quoted(name: str) -> str:
     return name.replace('"', '""')
 
 
-def beside(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
-    """Return another connection to a database that this process has open already.
-
-    The file is not inspected first, unlike in `sqlite.open_existing`, because closing a
-    descriptor of it would drop the locks of the first connection. Any thread may use and
-    interrupt the connection, one at a time.
-    """
-    return _connected(f"{_uri(path)}?mode=rw", busy_timeout_s)
-
-
 def private(path: Path) -> sqlite3.Connection:
     """Return a read-only connection to a scratch file of this process; no locks, no -wal."""
-    return _connected(f"{_uri(path)}?mode=ro&immutable=1", 0)
+    return connect(f"{_uri(path)}?mode=ro&immutable=1", 0)
 
 
 def to_be_filled(path: Path) -> sqlite3.Connection:
     """Return a connection to an empty scratch file as a backup target; nothing is synced."""
-    connection = _connected(f"{_uri(path)}?mode=rw&nolock=1", 0)
+    connection = connect(f"{_uri(path)}?mode=rw&nolock=1", 0)
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     return connection
@@ -149,10 +139,6 @@ def _counts(connection: sqlite3.Connection, how: str) -> dict[str, int]:
 
 def _number(connection: sqlite3.Connection, query: str) -> int:
     return int(connection.execute(query).fetchone()[0])
-
-
-def _connected(uri: str, busy_timeout_s: float) -> sqlite3.Connection:
-    return connect(uri, busy_timeout_s)
 
 
 def _uri(path: Path) -> str:

@@ -35,7 +35,7 @@ def opened(path: Path, check: Callable[[], None]) -> sqlite3.Connection:
         # No connection of ours is open any more, so reading the file drops no lock.
         if not (_MALFORMED in str(problem.__cause__) and is_newer(path)):
             raise
-    return lenient(introspection.beside(path, sqlite.BUSY_TIMEOUT_S))
+    return lenient(sqlite.open_beside(path))
 
 
 def lenient(connection: sqlite3.Connection) -> sqlite3.Connection:

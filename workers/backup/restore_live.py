@@ -155,7 +155,7 @@ def _written(
 
 def _aside_of_wal(target: Path, _descriptor: int, kept: ScratchFile) -> None:
     """Copy the content through a second reader, which a WAL writer does not block."""
-    with closing(introspection.beside(target, sqlite.BUSY_TIMEOUT_S)) as reader:
+    with closing(sqlite.open_beside(target)) as reader:
         newer_schema.lenient(reader)  # pages are copied regardless of their content
         fill(reader, kept.path, -1, lambda: None)
 

@@ -71,7 +71,7 @@ def snapshot(path: Path, prefix: Path, check: Callable[[], None]) -> Iterator[Sn
             _refuse_replaced(path, descriptor)
             why, held = "", 0.0
             if info.wal:
-                with closing(introspection.beside(path, sqlite.BUSY_TIMEOUT_S)) as second:
+                with closing(sqlite.open_beside(path)) as second:
                     if newer_schema.is_lenient(first):
                         newer_schema.lenient(second)
                     held, why = _freeze(first, second)

@@ -143,7 +143,7 @@ def joined(
     exported = str(target.one("SELECT pg_catalog.pg_export_snapshot()")[0])
     if not _all_ready(group, Join(exported), check):
         return False
-    with closing(sqlite.open_existing(database, read_only=True)) as outside:
+    with closing(sqlite.open_beside(database, read_only=True)) as outside:
         for _ in range(_TRIES):
             before = _version(outside)
             source.begin(connection)
