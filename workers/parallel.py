@@ -30,6 +30,8 @@ _LOOK_EVERY_S = 0.1
 _STOP_S = 2.0
 # A killed process ends at once, unless a dead mount holds it.
 _END_S = 5.0
+# More would wait for one disk, and take the connections of a server from others.
+_MOST = 8
 _OURS = (signal.SIGINT, signal.SIGTERM)
 
 Tell = Callable[[int], None]
@@ -128,20 +130,22 @@ class Child:
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return how many processors this process may use, at most `_MOST`."""
+    return min(_MOST, len(os.sched_getaffinity(0)))
 
 
 @contextmanager
 def children(count: int, work: Work) -> Iterator[list[Child]]:
     """Yield `count` children that wait for items; end those that are left afterwards.
 
+    They are fewer, perhaps none, if the limits of this process allow no more.
     work: called in a child with an item and a function that reports progress to the parent.
     """
     group: list[Child] = []
     try:
-        while len(group) < count:
-            group.append(Child(work))
+        with suppress(OSError):
+            while len(group) < count:
+                group.append(Child(work))
         yield group
     finally:
         for child in group:

@@ -198,6 +198,20 @@ def test_no_thread_and_no_descriptor_is_left():
     assert threading.active_count() == 1
 
 
+def test_limits_that_allow_no_child_are_no_error():
+    script = (
+        "import os, resource, multiprocess; from workers import parallel\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')), hard))\n"
+        "with parallel.children(2, print) as group: print(len(group))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout == "0\n"
+
+
 def test_the_import_is_left_to_the_first_child():
     script = (
         "import sys, workers.parallel, workers.backup.verify_all, workers.replication,"

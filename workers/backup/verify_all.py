@@ -42,6 +42,9 @@ def verify_all(copies: Sequence[Path], worth_bytes: int = WORTH_BYTES) -> Iterat
         yield from map(verdict, copies)
         return
     with parallel.children(count, _work) as group:
+        if not group:
+            yield from map(verdict, copies)
+            return
         for path, found in zip(copies, parallel.answers(group, copies), strict=True):
             if isinstance(found, Lost):
                 yield Verdict(
