@@ -32,6 +32,7 @@ from supervisor.core.config_diff import Changes
 from supervisor.core.model import AuditEntry, Config, Peer, Problem
 from supervisor.state_dir import StateDir, put_aside
 from workers import protocol
+from workers.units import format_count
 
 READ_LIMIT_S = 60
 # Appended, and without the working folder, which may hold another `supervisor`.
@@ -45,7 +46,7 @@ class ReloadRefusedError(Exception):
     """Refusal of a text of jobs.yaml, with its problems."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(f"{len(problems)} problems")
+        super().__init__(format_count(len(problems), "problem"))
         self.problems = problems
 
 
@@ -191,7 +192,9 @@ class Reloader:
     def refused(self, problems: tuple[Problem, ...], at: datetime) -> list[effects.Record]:
         """Answer the waiting requests with the problems; return their audit records."""
         return self._answer(
-            ReloadRefusedError(problems), f"jobs.yaml is refused: {len(problems)} problems", at
+            ReloadRefusedError(problems),
+            f"jobs.yaml is refused: {format_count(len(problems), 'problem')}",
+            at,
         )
 
     def failed(self, error: str, at: datetime) -> list[effects.Record]:

@@ -34,6 +34,7 @@ from supervisor.runtime.loop import Loop
 from supervisor.runtime.turns import Decide
 from supervisor.state_dir import StateDir, check_socket_path
 from supervisor.systemd import SystemdNotifier, from_environ
+from workers.units import format_count
 
 # Enough for the pipes and sockets of many keepers; jobs get the original limit back.
 WANTED_FILES = 65536
@@ -68,7 +69,7 @@ class ConfigError(Exception):
     """Refusal of jobs.yaml when no earlier text may replace it."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(f"{len(problems)} problems")
+        super().__init__(format_count(len(problems), "problem"))
         self.problems = problems
 
 
@@ -137,7 +138,7 @@ class Service:
         self.bridge.is_ready = True
         self._notifier.begin(self.loop.scheduler, at.mono)
         if settings.calendar:
-            jobs = f"{len(config.jobs)} job{'s'[: len(config.jobs) != 1]}"
+            jobs = format_count(len(config.jobs), "job")
             self._note("info", f"ready: {jobs}, answers at {settings.socket}")
         # Everything allocated so far is permanent: exclude it from garbage collection.
         gc.freeze()
@@ -178,8 +179,8 @@ class Service:
 
     def _report_startup(self, refused: tuple[Problem, ...], swept: process_tree.Swept) -> None:
         if swept.killed:
-            named, count = "; ".join(swept.killed[:20]), len(swept.killed)
-            self._note("warning", f"killed {count} strays of a dead predecessor: {named}")
+            named, strays = "; ".join(swept.killed[:20]), format_count(len(swept.killed), "stray")
+            self._note("warning", f"killed {strays} of a dead predecessor: {named}")
         if swept.left:
             named = "; ".join(swept.left[:20])
             self._note("error", f"strays of a dead predecessor survive SIGKILL: {named}")

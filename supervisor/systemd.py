@@ -15,12 +15,13 @@ from supervisor.core.effects import Note
 from supervisor.core.events import At
 from supervisor.core.state import SchedulerState, ServicePhase
 from supervisor.log import ServiceLog
+from workers.units import format_count
 
 
 def summary(scheduler: SchedulerState) -> str:
     """Return a one-line summary: jobs, running and pending runs, and what is wrong."""
     parts = [
-        f"{len(scheduler.jobs)} jobs",
+        format_count(len(scheduler.jobs), "job"),
         f"{len(scheduler.live_attempts)} running",
         f"{scheduler.pending()} pending",
     ]

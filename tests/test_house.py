@@ -38,11 +38,13 @@ ARROWS = {
     "supervisor.config.definitions": "supervisor.config.* supervisor.core.*"
     " supervisor.redaction.secrets supervisor.containment.launch_spec workers.text",
     # processes; spawn and fork_server run in the fork server's process, never in ours
-    "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol",
+    "supervisor.containment": "supervisor.containment.* supervisor.core.* workers.protocol"
+    " workers.units",
     "supervisor.containment.spawn": "supervisor.containment.* workers.bootstrap"
     " workers.environment",
     "supervisor.containment.fork_server": "supervisor.containment.* workers.bootstrap",
-    "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text workers.volume",
+    "supervisor.ledger": "supervisor.ledger.* supervisor.core.* workers.text workers.units"
+    " workers.volume",
     "supervisor.redaction": "supervisor.redaction.* supervisor.core.* workers.protocol",
     # the API may read the ledger and the output of runs; it never writes state
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.redaction.mask"
@@ -57,10 +59,10 @@ ARROWS = {
     " workers.retry_after",
     # small adapters, independent of each other
     "supervisor.log": "supervisor.core.* workers.text",
-    "supervisor.systemd": "supervisor.core.* supervisor.log",
+    "supervisor.systemd": "supervisor.core.* supervisor.log workers.units",
     "supervisor.state_dir": "workers.lock_file",
     "supervisor.reloader": "supervisor supervisor.core.* supervisor.config.*"
-    " supervisor.state_dir supervisor.containment.internal_jobs workers.protocol",
+    " supervisor.state_dir supervisor.containment.internal_jobs workers.protocol workers.units",
     "supervisor.cli.inherited_state": "workers.environment",
     # doctor runs in a command's own process and its children, which may load a worker
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.queries"
@@ -70,8 +72,8 @@ ARROWS = {
     "supervisor.doctor.databases": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.sqlite workers.backup.*",
     # assembly: may import everything
-    "supervisor.runtime": "supervisor.*",
-    "supervisor.service": "supervisor.*",
+    "supervisor.runtime": "supervisor.* workers.units",
+    "supervisor.service": "supervisor.* workers.units",
     "supervisor.cli": "supervisor.* workers.text workers.units",
     # commands in a process of their own, never the supervisor's
     "supervisor.cli.commands.backups": "supervisor.* workers.units workers.backup.*"

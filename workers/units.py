@@ -1,4 +1,4 @@
-"""Parse and format durations and sizes: `1h30m`, `2GB`, `64KiB`.
+"""Parse and format durations and sizes (`1h30m`, `2GB`, `64KiB`), and format counts.
 
 Pure. Both packages import this module; it depends on neither.
 """
@@ -64,6 +64,11 @@ def format_duration(seconds: float) -> str:
         if count:
             words.append(f"{count}{unit}")
     return "".join(words[:2]) or "0s"
+
+
+def format_count(number: int, noun: str, plural: str = "") -> str:
+    """Return `1 job`, `3 jobs`, `2 copies`; plural: if it is not the noun and an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def format_size(size_bytes: float) -> str:

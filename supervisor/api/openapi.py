@@ -13,6 +13,7 @@ from supervisor import __version__
 from supervisor.api.endpoint import JSON, Endpoint
 from supervisor.api.errors import as_json
 from supervisor.api.parameters import Parameter
+from supervisor.core.responses import ReloadError
 
 
 def routes_table(declared: Iterable[Endpoint]) -> str:
@@ -75,6 +76,8 @@ def openapi(declared: Iterable[Endpoint]) -> dict[str, Any]:
     bodies = {each.body.__name__ for each in routes if each.body is not None}
     for name in components.keys() - bodies:
         _require_all(components[name])
+    # A request that is itself invalid is refused without them.
+    components[ReloadError.__name__]["required"].remove("problems")
     paths: dict[str, dict[str, Any]] = {}
     for each in routes:
         paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, named)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from supervisor.cli.output import Table, count, echo, echo_wrapped, format_seconds
+from supervisor.cli.output import Table, echo, echo_wrapped, format_seconds
 from supervisor.cli.simulated_rotation import Rotation
 from supervisor.cli.simulation_input import ASSUMED_S
 from supervisor.cli.time_format import TimeFormat
 from supervisor.core.simulation.forecast import Count, Difference, Forecast
 from supervisor.core.simulation.sampling import DurationProfile
+from workers.units import format_count
 
 # Rows of the longest waits and first losses; --json has all of them.
 MOST_ROWS = 20
@@ -18,13 +19,14 @@ def show(
 ) -> None:
     """Print the period, the totals per job, and the notable waits and losses."""
     days = (found.until - found.since).days
-    echo_wrapped(f"{count(days, 'day')} from {when.slot(found.since)} to {when.slot(found.until)}")
+    echo_wrapped(
+        f"{format_count(days, 'day')} from {when.slot(found.since)} to {when.slot(found.until)}"
+    )
     echo_wrapped(f"durations: {source}")
     assumed = sum(not habit.seen for habit in habits.values())
     if assumed:
-        echo_wrapped(
-            f"{format_seconds(ASSUMED_S)} is assumed for {count(assumed, 'job')} without a success"
-        )
+        jobs = format_count(assumed, "job")
+        echo_wrapped(f"{format_seconds(ASSUMED_S)} is assumed for {jobs} without a success")
     echo()
     _show_jobs(found, habits)
     _show_waits(found, when)
@@ -40,12 +42,12 @@ def show(
 def show_rotation(rotations: Sequence[Rotation], when: TimeFormat) -> None:
     """Print what each rotation job would keep in its folder."""
     for one in rotations:
-        copies = f"{len(one.kept)} {'copy' if len(one.kept) == 1 else 'copies'}"
+        copies = format_count(len(one.kept), "copy", "copies")
         did = f"{one.made} made, {one.removed} removed"
         echo()
         echo(f"{one.job} leaves {copies} in {one.directory} ({did}):")
         if one.refusals:
-            echo_wrapped(f"  it refuses {count(one.refusals, 'time')}: {one.refusal}", 4)
+            echo_wrapped(f"  it refuses {format_count(one.refusals, 'time')}: {one.refusal}", 4)
         table = Table("TAKEN", "DETAIL")
         for kept in one.kept:
             table.add(when.full(kept.taken_at), kept.reason + "; is there today" * kept.is_there)
@@ -55,7 +57,7 @@ def show_rotation(rotations: Sequence[Rotation], when: TimeFormat) -> None:
 def show_differences(found: Sequence[Difference], days: int) -> None:
     """Print the jobs whose outcome would differ in the coming days."""
     echo()
-    echo(f"In the coming {count(days, 'day')}, through the rules themselves:")
+    echo(f"In the coming {format_count(days, 'day')}, through the rules themselves:")
     if not found:
         echo("  no job would fare otherwise")
     table = Table(
@@ -89,7 +91,7 @@ def _show_jobs(found: Forecast, habits: Mapping[str, DurationProfile]) -> None:
         table.add(of.job, *map(str, ends), str(of.waited or "-"), format_seconds(of.busy_s), takes)
     table.show()
     if found.open_runs:
-        echo_wrapped(f"{count(found.open_runs, 'run')} not ended by then")
+        echo_wrapped(f"{format_count(found.open_runs, 'run')} not ended by then")
 
 
 def _show_waits(found: Forecast, when: TimeFormat) -> None:
@@ -121,14 +123,14 @@ def _show_losses(found: Forecast, when: TimeFormat) -> None:
 
 def _show_pool(found: Forecast, when: TimeFormat) -> None:
     full = f", all of them for {format_seconds(found.full_s)} in all" if found.full_s else ""
-    places = count(found.max_concurrent, "place")
+    places = format_count(found.max_concurrent, "place")
     echo()
     echo(f"Pool: at most {found.most_living} of {places} taken{full}")
     for minute in found.busiest:
         begun = ", ".join(dict.fromkeys(minute.jobs))
-        often = f"{count(minute.times, 'time')}, first" if minute.times > 1 else "once,"
-        what = f"{len(minute.jobs)} attempts begin in one minute"
-        echo_wrapped(f"  {what}, {often} {when.slot(minute.first)}: {begun}", 4)
+        often = f"{format_count(minute.times, 'time')}, first" if minute.times > 1 else "once,"
+        what = format_count(len(minute.jobs), "attempt begins", "attempts begin")
+        echo_wrapped(f"  {what} in one minute, {often} {when.slot(minute.first)}: {begun}", 4)
 
 
 def _say_more(rows: int) -> None:

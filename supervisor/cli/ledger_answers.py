@@ -44,28 +44,34 @@ def ledger_answers(here: Paths, folder: Path) -> "LedgerAnswers":
         if ledger_path(path) is None:
             raise LedgerUnreadableError(f"there is no ledger {path} to read instead")
         before = unattended.fingerprint(path)
-        history = History(folder, _complain_of_row, unattended.connect)
+        damaged = list[str]()
+        history = History(folder, damaged.append, unattended.connect)
         version = history.schema_version()
     except (OSError, sqlite3.Error) as error:
         raise LedgerUnreadableError(f"the ledger {path} cannot be read: {error}") from error
     if version == 0:
         raise LedgerUnreadableError(f"{path} is no ledger")
-    return LedgerAnswers(path, before, history, version, recorded_config(here, folder))
+    return LedgerAnswers(path, before, history, damaged, version, recorded_config(here, folder))
 
 
 class LedgerAnswers:
-    """Answers to the GET requests of `history`, `logs`, `explain` and `incidents`."""
+    """Answers to the GET requests of `history`, `logs`, `explain` and `incidents`.
+
+    before: the ledger's fingerprint when it was opened. damaged: what `history` could not
+    read since the last answer. version: of the ledger's schema.
+    """
 
     def __init__(
         self,
         path: Path,
         before: unattended.Fingerprint,
         history: History,
+        damaged: list[str],
         version: int,
         known: RecordedConfig,
     ) -> None:
         self._path, self._before = path, before
-        self._history, self._version = history, version
+        self._history, self._damaged, self._version = history, damaged, version
         self._config, self._mask, self.timezone = known.config, known.mask, known.timezone
         self._zone = time_format(known.timezone).zone
 
@@ -94,6 +100,10 @@ class LedgerAnswers:
         if is_changed:
             text = f"the ledger {self._path} was written while it was read"
             raise CliError(ExitCode.NO, text, "ask again: a supervisor begins")
+        if self._damaged:
+            more = f" (and {len(self._damaged) - 1} more)" if len(self._damaged) > 1 else ""
+            complain(escape_control(readable(f"{self._damaged[0]}{more}")))
+            self._damaged.clear()
         return body
 
     def _answer(self, parts: tuple[str, ...], query: Mapping[str, Any]) -> bytes:
@@ -198,7 +208,3 @@ def _instant(text: Any) -> datetime | None:
 def _refusal(text: str, hint: str = "") -> CliError:
     """Return the error of a request that names nothing, with the body of the API's answer."""
     return CliError(ExitCode.USAGE, text, hint, _encode(responses.ErrorBody(text, hint)))
-
-
-def _complain_of_row(text: str) -> None:
-    complain(escape_control(readable(text)))

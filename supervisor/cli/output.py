@@ -144,11 +144,6 @@ def clean(text: str) -> str:
     return escape_control(readable(text).strip())
 
 
-def count(number: int, noun: str) -> str:
-    """Return `1 job`, `3 jobs`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def styled(text: str, word: str) -> str:
     """Return `text` in the colour of `word`, unless colours are off."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):

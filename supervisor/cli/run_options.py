@@ -8,8 +8,9 @@ import click
 import msgspec
 
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.cli.output import count, echo
+from supervisor.cli.output import echo
 from workers.text import is_utf8, readable
+from workers.units import format_count
 
 
 class Listed(Protocol):
@@ -113,8 +114,10 @@ class RunOptions:
             return True
         if not at_terminal:
             hint = "--yes runs them without a question"
-            raise CliError(ExitCode.USAGE, f"run --all would run {count(len(names), 'job')}", hint)
-        return click.confirm(f"Run {count(len(names), 'job')} now, one at a time?")
+            raise CliError(
+                ExitCode.USAGE, f"run --all would run {format_count(len(names), 'job')}", hint
+            )
+        return click.confirm(f"Run {format_count(len(names), 'job')} now, one at a time?")
 
 
 def _json(text: str) -> object:

@@ -33,6 +33,7 @@ from supervisor.config.yaml_nodes import (
 )
 from supervisor.core.model import Problem, Severity
 from supervisor.redaction.secrets import Secrets
+from workers.units import format_count
 
 # Budget for nodes that aliases add to those written. A long text counts by its length.
 MOST_ADDED = 1_000_000
@@ -97,7 +98,11 @@ class ParseContext:
             self._left_out_count += 1
 
     def _summed_up(self, first: Problem) -> Problem:
-        text = f"{self._left_out_count} more mistakes from here on are not listed"
+        text = format_count(
+            self._left_out_count,
+            "more mistake from here on is not listed",
+            "more mistakes from here on are not listed",
+        )
         severity = Severity.ERROR if self.errors else Severity.WARNING
         return Problem(first.line, first.column, "", text, severity=severity)
 

@@ -14,6 +14,8 @@ import os
 import re
 from pathlib import Path
 
+from workers.units import format_count
+
 HEAD_BYTES = 256 * 1024
 SEGMENT_BYTES = 768 * 1024
 MOST_KEPT_BYTES = HEAD_BYTES + 2 * SEGMENT_BYTES
@@ -63,7 +65,11 @@ class RunLog:
     @property
     def lost(self) -> str:
         """Return how much was lost and why; "" if nothing was."""
-        return "" if self._error is None else f"{self._dropped} bytes lost: {self._error}"
+        return (
+            ""
+            if self._error is None
+            else f"{format_count(self._dropped, 'byte')} lost: {self._error}"
+        )
 
     def close(self) -> None:
         """Append a line about lost bytes, if there is room, and close."""
@@ -149,7 +155,7 @@ def after(runs_dir: str | Path, run: int, position: int, most_bytes: int) -> tup
             break
         if start > position:
             end += start - position
-            pieces.append(b"\n--- %d bytes dropped ---\n" % (start - position))
+            pieces.append(f"\n--- {format_count(start - position, 'byte')} dropped ---\n".encode())
             position = start
         # Clients that follow a log ask five times a second: read only what is new.
         if start + most > position:

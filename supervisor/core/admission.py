@@ -86,3 +86,8 @@ def _consider(turn: Turn, run: Run) -> None:
             turn.save_run(run)
     if not is_held:
         turn.launch(run, job)
+
+
+def place_in_pool(places: int) -> str:
+    """Return words for what a run waits for that has no place in the pool."""
+    return "the only place in the pool" if places == 1 else f"one of {places} places in the pool"

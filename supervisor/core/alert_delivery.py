@@ -17,6 +17,7 @@ from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Notify, replace
 from supervisor.core.state import ServicePhase
 from supervisor.core.turn import Turn
+from workers.units import format_count
 
 
 def send(turn: Turn) -> None:
@@ -42,7 +43,7 @@ def delivered(turn: Turn, event: Delivered) -> None:
         if row.id in arrived:
             done = replace(row, delivered_at=turn.now, next_at=None, error="")
             turn.actions.append(Record(done))
-            after = f" after {row.attempts} failures" if row.attempts else ""
+            after = f" after {format_count(row.attempts, 'failure')}" if row.attempts else ""
             turn.note(f"alert {row.id} delivered{after}", job=row.job)
     scheduler.outbox = tuple(row for row in scheduler.outbox if row.id not in arrived)
     scheduler.sending = tuple(number for number in scheduler.sending if number not in arrived)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from supervisor.core.admission import jobs_depended_on, why_waiting
+from supervisor.core.admission import jobs_depended_on, place_in_pool, why_waiting
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.dependencies import Waiting, evaluate
 from supervisor.core.incidents import CLOCK
@@ -192,7 +192,7 @@ def why_waiting_of(scheduler: SchedulerState, run: Run) -> str:
         if isinstance(found, Waiting):
             return f"waits for run {found.run} of {found.job}"
     places = scheduler.config.max_concurrent
-    return why_waiting(scheduler, run, job) or f"waits for one of {places} places in the pool"
+    return why_waiting(scheduler, run, job) or f"waits for {place_in_pool(places)}"
 
 
 def incident_view(incident: Incident, waiting: Iterable[Alert]) -> IncidentView:

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 from supervisor.core import schedule
 from supervisor.core.model import Attempt, Job, MissedRange, Run, State, Trigger
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 _OPENINGS = {
     Trigger.SCHEDULE: "was due by its calendar at {due}",
@@ -54,8 +54,8 @@ def no_slot(job: Job, at: datetime, zone: tzinfo) -> list[str]:
 def in_gap(gap: MissedRange, zone: tzinfo) -> list[str]:
     """Return sentences about a missed slot that shares one row with others."""
     return [
-        f"{gap.job} had {gap.count} slots from {_at(gap.since, zone)} to {_at(gap.until, zone)} "
-        "that were missed.",
+        f"{gap.job} had {format_count(gap.count, 'slot')} from {_at(gap.since, zone)} to "
+        f"{_at(gap.until, zone)} that {'was' if gap.count == 1 else 'were'} missed.",
         f"The reason: {gap.cause}.",
     ]
 

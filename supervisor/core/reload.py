@@ -11,6 +11,7 @@ from supervisor.core.model import Job, Problem, Reason, State, replace
 from supervisor.core.tick import redefined
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
+from workers.units import format_count
 
 
 def reloaded(turn: Turn, event: Reloaded) -> None:
@@ -32,7 +33,7 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     for job in config.jobs:
         _take(turn, before.get(job.name), job)
     turn.close_incidents("", incidents.RELOAD)
-    turn.note(f"jobs.yaml reloaded: {len(config.jobs)} jobs")
+    turn.note(f"jobs.yaml reloaded: {format_count(len(config.jobs), 'job')}")
     turn.may_admit = True
 
 

@@ -11,6 +11,7 @@ from supervisor.core.events import StopAsked
 from supervisor.core.model import Reason
 from supervisor.core.state import ServicePhase
 from supervisor.core.turn import Turn
+from workers.units import format_count
 
 # Time after SIGKILL at a stop until surviving processes are left to their keepers.
 STOP_MARGIN_S = 1.0
@@ -34,7 +35,7 @@ def stop(turn: Turn) -> None:
     scheduler.life = ServicePhase.STOPPING
     grace_s = scheduler.config.shutdown_grace_s
     scheduler.stop_by = turn.at.mono + grace_s + STOP_MARGIN_S
-    turn.note(f"stopping: {len(scheduler.live_attempts)} runs live")
+    turn.note(f"stopping: {format_count(len(scheduler.live_attempts), 'run lives', 'runs live')}")
     for live in list(scheduler.live_attempts.values()):
         forced = live.forced_verdict or verdict.interrupted(Reason.SHUTDOWN)
         attempts.request_end(turn, live, forced, grace_s)
@@ -46,7 +47,8 @@ def drain(turn: Turn, drain_s: float) -> None:
     if turn.scheduler.life is ServicePhase.SERVING:
         turn.scheduler.life = ServicePhase.DRAINING
         turn.scheduler.stop_by = turn.at.mono + drain_s
-        turn.note(f"draining: {len(turn.scheduler.live_attempts)} runs live")
+        count = len(turn.scheduler.live_attempts)
+        turn.note(f"draining: {format_count(count, 'run is', 'runs are')} in progress")
     stop_if_idle(turn)
 
 

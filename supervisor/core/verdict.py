@@ -13,7 +13,7 @@ from msgspec import Struct
 from supervisor.core import signal_words
 from supervisor.core.model import Job, Reason, State
 from workers.protocol import Done, Failed, Garbage
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 _OF_SHELLS = {126: "not executable", 127: "command not found"}
 # A shell exits with this plus the number of the signal that ended its last command.
@@ -110,7 +110,7 @@ def _worker(status: int, reported: WorkerMessages) -> Verdict:
     warnings = reported.done.result.get("warnings")
     # `True` is an int in Python, but not a count.
     counted = warnings if isinstance(warnings, int) and warnings is not True else 0
-    cause = f"{counted} warning{'' if counted == 1 else 's'}" if counted else ""
+    cause = format_count(counted, "warning") if counted else ""
     return Verdict(State.SUCCESS, None, cause, 0)
 
 

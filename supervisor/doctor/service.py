@@ -12,7 +12,7 @@ from pathlib import Path
 from supervisor.containment import process_tree
 from supervisor.doctor.context import DoctorContext, in_container
 from supervisor.doctor.finding import Finding, error, info, ok, warning
-from workers.units import format_duration, parse_duration
+from workers.units import format_count, format_duration, parse_duration
 
 # Default timeout of docker stop; and the time that the shutdown needs after the grace.
 DOCKER_STOP_S, MARGIN_S = 10.0, 2.0
@@ -59,11 +59,12 @@ def judge_file(context: DoctorContext) -> Iterator[Finding]:
     if context.file is None:
         yield error(context.no_file, "a jobs.yaml", "nightshift init")
     elif context.config is None:
-        mistakes = f"{context.mistakes} mistake{'s' * (context.mistakes != 1)}"
+        mistakes = format_count(context.mistakes, "mistake")
         check = f"nightshift check {shlex.quote(str(context.file))}"
         yield error(f"{context.file}: {mistakes}; jobs are not looked at", "none", check)
     else:
-        yield ok(f"{context.file}: {len(context.jobs)} of {len(context.config.jobs)} jobs enabled")
+        jobs = format_count(len(context.config.jobs), "job")
+        yield ok(f"{context.file}: {len(context.jobs)} of {jobs} enabled")
 
 
 def answers(context: DoctorContext) -> DoctorContext:
@@ -81,8 +82,9 @@ def judge_answers(context: DoctorContext) -> Iterator[Finding]:
         yield ok(f"answers at {context.socket}")
         yield from _of_version(context.running.version, context.version)
         if context.running.alerts_error:
-            waits = f"{context.running.alerts_waiting} alerts wait: {context.running.alerts_error}"
-            yield error(waits, "delivered alerts", "nightshift notify --test")
+            waits = format_count(context.running.alerts_waiting, "alert waits", "alerts wait")
+            waiting = f"{waits}: {context.running.alerts_error}"
+            yield error(waiting, "delivered alerts", "nightshift notify --test")
 
 
 def init(context: DoctorContext) -> Init:

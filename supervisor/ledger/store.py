@@ -22,6 +22,7 @@ from supervisor.core.model import History
 from supervisor.ledger import ballast, file, purge, rescue, startup_memory
 from supervisor.ledger.errors import OF_A_VALUE, LedgerUnavailableError, RowRefusedError, Written
 from supervisor.ledger.rows import TABLES
+from workers.units import format_count
 
 # Time limits for copying rows of a damaged ledger: at a start, and between two turns.
 RESCUE_AT_START_S, RESCUE_S = 20.0, 1.0
@@ -251,7 +252,7 @@ class Store:
             aside, self._aside = self._aside, None
             count = rescue.rescue(aside, self._db, within_s)
             if self._damage:
-                self._damage += f" with {count} rows that could still be read"
+                self._damage += f" with {format_count(count, 'row')} that could still be read"
 
     def _new_instance(self) -> str:
         instance = secrets.token_hex(16)

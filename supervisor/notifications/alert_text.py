@@ -15,7 +15,7 @@ from supervisor.core.alert_model import Alert
 from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Job, Run, Severity
 from workers.text import readable
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 Mask = Callable[[str], str]
 
@@ -82,7 +82,10 @@ def facts(about: AlertContext) -> Iterator[tuple[str, str]]:
         known = about.last_success
         yield "Last success", "none known" if known is None else moment(known, about.zone)
     if alert.folded:
-        yield "Stands for", f"{alert.folded} earlier alerts, kept back while none was delivered"
+        yield (
+            "Stands for",
+            f"{format_count(alert.folded, 'earlier alert')}, kept back while none was delivered",
+        )
 
 
 def title(alert: Alert) -> str:
@@ -93,7 +96,7 @@ def title(alert: Alert) -> str:
         times = f", {alert.count} times" if alert.count > 1 else ""
         return f"over after {lasted}: {what}{times}"
     if alert.word == AlertKind.REMINDER:
-        return f"still, {alert.count} times: {what}"
+        return f"still, {format_count(alert.count, 'time')}: {what}"
     return what
 
 

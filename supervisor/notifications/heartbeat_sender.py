@@ -23,6 +23,7 @@ from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
 from supervisor.log import ServiceLog
 from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
 from workers import protocol
+from workers.units import format_count
 
 WORKER = "supervisor.notifications.child.call_heartbeats:run"
 MOST_UNDER_WAY = 32
@@ -217,9 +218,9 @@ class HeartbeatSender:
             # The delay REST_S is as long as WITHIN_S, so no retry would be in time.
             lost += [call.beat for call in self._again.values()]
             self._again.clear()
-            self._give_up(
-                at, f"{len(lost)} jobs: the process that calls {why_ended(end, CALL_S)}", len(lost)
-            )
+            jobs = format_count(len(lost), "job")
+            ended = why_ended(end, CALL_S)
+            self._give_up(at, f"{jobs}: the process that calls {ended}", len(lost))
 
     def _give_up(self, at: ev.At, cause: str, count: int = 1) -> None:
         self._begin_at = at.mono + REST_S

@@ -11,6 +11,7 @@ from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.store import Store
 from supervisor.ledger.write_queue import WriteQueue
 from supervisor.log import ServiceLog
+from workers.units import format_count
 
 
 class Maintenance:
@@ -48,6 +49,6 @@ class Maintenance:
                 stuck.append(error)
         why = f"{stuck[0].strerror}" if stuck else ""
         if stuck and why != self._stuck:
-            text = f"{len(stuck)} logs cannot be removed, the first: {stuck[0]}"
+            text = f"{format_count(len(stuck), 'log')} cannot be removed, the first: {stuck[0]}"
             self._log.note(at.wall, effects.Note("warning", f"purge history: {text}"))
         self._stuck = why or self._stuck

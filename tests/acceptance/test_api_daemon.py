@@ -119,7 +119,7 @@ def test_a_refused_reload_is_kept_with_who_asked(sandbox: Sandbox) -> None:
 
     assert (refused["verb"], refused["answer"]) == (
         "reload",
-        "jobs.yaml is refused: 1 problems",
+        "jobs.yaml is refused: 1 problem",
     )
     assert (accepted["answer"], accepted["peer"]["uid"]) == ("ok", os.getuid())
 

@@ -42,7 +42,7 @@ def test_open_runs_are_shown_with_the_oldest_first():
 @pytest.mark.parametrize(
     ("jobs", "places", "cause"),
     [
-        ([job("hog", cron="59 1 * * *"), A], 1, "waits for one of 1 places in the pool"),
+        ([job("hog", cron="59 1 * * *"), A], 1, "waits for the only place in the pool"),
         (
             [
                 job("hog", cron="59 1 * * *", exclusive="x"),

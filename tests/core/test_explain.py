@@ -152,6 +152,24 @@ def test_a_slot_in_a_gap_names_all_of_it():
     ]
 
 
+def test_a_gap_of_one_slot_is_told_in_the_singular():
+    gap = MissedRange("a", instant("2026-01-05 00:00"), instant("2026-01-05 10:00"), 1, "x")
+
+    assert explain.in_gap(gap, UTC)[0] == (
+        "a had 1 slot from 2026-01-05 00:00:00 UTC to 2026-01-05 10:00:00 UTC that was missed."
+    )
+
+
+def test_a_run_of_which_only_the_ledger_knows_is_not_said_to_run():
+    harness = Harness(NIGHTLY)
+    harness.at("02:00")
+    left = harness.run("a")
+
+    assert explain.recorded_run(left, (), UTC)[-1] == (
+        "It was running when the ledger was last written."
+    )
+
+
 def test_an_instant_that_is_no_slot_names_its_neighbours():
     said = explain.no_slot(NIGHTLY, instant("2026-01-05 12:00"), BERLIN)
 

@@ -36,4 +36,4 @@ def test_it_says_that_the_service_is_ending():
     harness.at("02:00")
     harness.send(StopAsked(harness.clocks()))
 
-    assert summary(harness.scheduler) == "stopping: 1 jobs, 1 running, 0 pending"
+    assert summary(harness.scheduler) == "stopping: 1 job, 1 running, 0 pending"

@@ -165,7 +165,7 @@ def test_orphans_of_the_source_are_a_warning_and_stand_in_the_manifest(source, c
     result = backup.run(backup.Params(source, copies), a_report(heard))
 
     assert result["foreign_key_violations"] == 1
-    assert "1 foreign key violations" in logged(heard)
+    assert "1 foreign key violation" in logged(heard)
     assert verify.verify(the_copy(copies)).manifest.foreign_key_violations == 1
 
 

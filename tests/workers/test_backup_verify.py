@@ -191,7 +191,7 @@ def test_papers_of_a_gigabyte_are_not_taken_into_memory(copy, ending):
 def test_papers_that_could_not_be_read_again_are_not_written(copy):
     vast = dataclasses.replace(manifest.read(copy), rows={"x" * (17 << 20): 1})
 
-    with pytest.raises(BackupError, match=r"for 1 tables has 17\.8 MB, expected at most 16\.8 MB"):
+    with pytest.raises(BackupError, match=r"for 1 table has 17\.8 MB, expected at most 16\.8 MB"):
         manifest.companions(vast)
 
 

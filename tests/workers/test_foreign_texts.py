@@ -209,7 +209,7 @@ def test_sync_takes_every_text_of_a_catalogue(folder, text):
     done(sync.missing_cards, given)
     Catalogue(folder, [one], {"one": []})
 
-    assert "are gone from the catalogue: one-" in done(sync.missing_cards, given)
+    assert "1 card is gone from the catalogue: one-" in done(sync.missing_cards, given)
 
 
 def test_sync_tells_a_mistake_as_it_is(folder, text):

@@ -53,7 +53,7 @@ def test_columns_left_out_renamed_and_sent_as_bytes_follow_on_every_way(
     assert list(types(postgres, "my.cards")) == ["number", "name", "x_min", "raw"]
     assert first == [(1, "a", "x", b"r"), (2, "b", "y", b"\x00\xff")]
     assert second == [(1, "a", "z", b"r"), (5, "b", "y", b"c\x00")]
-    assert "table my.cards: 1 rows differ: different (5)" in differs.error
+    assert "table my.cards: 1 row differs: different (5)" in differs.error
     assert healed["healed"] + healed["updated"] == 1
     assert cards(postgres) == second
     assert run(path, postgres, **OPTIONS, verify_only=True)["differing"] == 0

@@ -190,7 +190,7 @@ def test_a_key_that_the_target_compares_without_case_is_not_called_equal(
     run(path, postgres)
     write(path, "UPDATE t SET id = 'A'")
 
-    assert "1 rows stand in" in failure(path, postgres).error
+    assert "1 row stands in" in failure(path, postgres).error
 
 
 def test_a_key_that_stands_twice_in_the_target_is_named(tmp_path, postgres):

@@ -77,7 +77,7 @@ def test_all_tables_of_others_are_named_at_once(path, postgres):
 
     failed = failure(path, postgres)
 
-    assert '"public"."b c" has 1; "public"."t" has 5000 rows' in failed.error
+    assert '"public"."b c" has 1 row; "public"."t" has 5000 rows' in failed.error
     given = failed.error.split("--set '")[1].split("'")[0].removeprefix("adopt=")
     wanted = params.parse(Params, {"database": str(path), "adopt": json.loads(given)})
     run(path, postgres, adopt=wanted.adopt)

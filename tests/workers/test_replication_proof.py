@@ -40,7 +40,7 @@ def test_what_was_done_by_hand_is_named_and_healed(options, by_hand, name, path,
 
     told = logged(path, postgres, capture="triggers", **options)
 
-    assert f"1 rows healed: {name}" in told
+    assert f"1 row healed: {name}" in told
     assert unequal(path, postgres) == {}
 
 
@@ -52,7 +52,7 @@ def test_verify_only_names_it_and_changes_nothing(by_hand, name, path, postgres)
 
     failed = failure(path, postgres, capture="triggers", verify_only=True)
 
-    assert f"1 rows differ: {name}" in failed.error
+    assert f"1 row differs: {name}" in failed.error
     assert (sql(postgres, "SELECT sum(hashtext(t::text)) FROM t"), path.read_bytes()) == before
 
 
@@ -193,7 +193,7 @@ def test_a_trigger_that_changes_rows_is_found_without_a_proof(path, postgres):
 
     failed = failure(path, postgres, proof_budget=0)
 
-    assert "1 rows stand in" in failed.error
+    assert "1 row stands in" in failed.error
 
 
 def test_ten_rows_are_named_and_the_others_counted(path, postgres):

@@ -122,7 +122,7 @@ def test_what_vanished_is_counted_and_named_each_time_and_deleted_with_prune(
     assert [(one["vanished"], one["vanished_names"], one["pruned"]) for one in kept] == [
         (1, "old1-TG02", 0)
     ] * 2
-    assert "1 cards are gone from the catalogue: old1-TG02" in logged(heard)
+    assert "1 card is gone from the catalogue: old1-TG02" in logged(heard)
     assert (pruned["vanished"], pruned["pruned"], after["vanished"]) == (1, 1, 0)
     assert rows(synced, CARD_IDS) == [("new1-1",), ("new1-TG02",), ("old1-1",)]
 
@@ -171,7 +171,7 @@ def test_a_cancelled_run_leaves_whole_sets_and_says_how_many(params):
         report.cancelled = report.cancelled or isinstance(message, Progress)
 
     report.send = cancel_at_first_progress
-    with pytest.raises(WorkerError, match="cancelled after 1 sets") as failed:
+    with pytest.raises(WorkerError, match="cancelled after 1 set, which is whole") as failed:
         missing_cards(params, report)
 
     assert not failed.value.permanent

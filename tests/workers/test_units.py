@@ -1,8 +1,8 @@
-"""Durations and sizes as people write them."""
+"""Durations, sizes and counts as people write them."""
 
 import pytest
 
-from workers.units import format_duration, format_size, parse_duration, parse_size
+from workers.units import format_count, format_duration, format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,19 @@ def test_a_duration_is_said_shortly(seconds: float, words: str) -> None:
 )
 def test_a_size_is_said_with_one_digit(size: float, words: str) -> None:
     assert format_size(size) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "texts"),
+    [
+        (0, ("0 jobs", "0 copies", "0 rows differ")),
+        (1, ("1 job", "1 copy", "1 row differs")),
+        (2, ("2 jobs", "2 copies", "2 rows differ")),
+    ],
+)
+def test_only_one_of_a_thing_is_singular(number: int, texts: tuple[str, ...]) -> None:
+    assert texts == (
+        format_count(number, "job"),
+        format_count(number, "copy", "copies"),
+        format_count(number, "row differs", "rows differ"),
+    )

@@ -23,7 +23,7 @@ from workers.backup.settings import Settings, resolve
 from workers.protocol import Scalar
 from workers.report import Report, WorkerError
 from workers.sqlite import DatabaseError
-from workers.units import format_size
+from workers.units import format_count, format_size
 
 __all__ = ["Params", "plan", "run"]
 
@@ -121,6 +121,6 @@ def _sentence(made: CreatedBackup) -> str:
     manifest = made.manifest
     return (
         f"{manifest.name} is verified: {format_size(manifest.database_size_bytes)} in"
-        f" {format_size(manifest.size_bytes)}, {sum(manifest.rows.values())} rows,"
+        f" {format_size(manifest.size_bytes)}, {format_count(sum(manifest.rows.values()), 'row')},"
         f" writers held {manifest.writers_held_seconds * 1000:.1f} ms"
     )

@@ -39,6 +39,7 @@ from workers.backup.stream import Sums
 from workers.backup.verify import Content
 from workers.report import Report
 from workers.sqlite import DatabaseError, DatabaseInfo
+from workers.units import format_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,8 @@ def _made(begun: _Begun, level: int, report: Report) -> CreatedBackup:
     with repository.scratch(directory, prefix.name) as scratch:
         content = _proven(begun, scratch, want, lambda done: step(shot.size_bytes + done))
     if content.foreign_key_violations:
-        report.log(
-            f"{content.foreign_key_violations} foreign key violations stand in the database",
-            "warning",
-        )
+        violations = format_count(content.foreign_key_violations, "foreign key violation")
+        report.log(f"{violations} in the database", "warning")
     for warning in content.warnings:
         report.log(warning, "warning")
     took = time.monotonic() - begun.at

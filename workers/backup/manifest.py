@@ -25,7 +25,7 @@ from workers.regular_file import (
     UnsuitableFileError,
     read_regular,
 )
-from workers.units import format_size
+from workers.units import format_count, format_size
 
 FORMAT = 1
 # Written only if not empty, so that older manifests encode to the same bytes.
@@ -191,7 +191,7 @@ def companions(manifest: Manifest) -> dict[str, bytes]:
     encoded = encode(manifest)
     if len(encoded) > _MOST_BYTES:
         raise BackupError(
-            f"manifest of {manifest.name} for {len(manifest.rows)} tables has"
+            f"manifest of {manifest.name} for {format_count(len(manifest.rows), 'table')} has"
             f" {format_size(len(encoded))}, expected at most {format_size(_MOST_BYTES)}"
         )
     sidecar = filenames.sidecar_line(manifest.name, manifest.sha256)

@@ -43,6 +43,7 @@ from workers.backup.verify import Content, no_cancel
 from workers.protocol import Scalar
 from workers.report import Report, WorkerError
 from workers.sqlite import DatabaseError
+from workers.units import format_count
 
 # Files of a former database; replayed into a new file they would corrupt it.
 _BESIDE = ("-wal", "-journal")
@@ -223,7 +224,8 @@ def _restored(
     except OSError as error:
         raise from_os_error(f"restore {target}", target.absolute().parent, error) from error
     took = round(time.monotonic() - began, 3)
-    said = f"{about.checked}, {sum(content.rows.values())} rows in {len(content.rows)} tables"
+    rows, tables = format_count(sum(content.rows.values()), "row"), len(content.rows)
+    said = f"{about.checked}, {rows} in {format_count(tables, 'table')}"
     return Restored(target, about.file, about.manifest, content, said, aside, held, took)
 
 

@@ -29,6 +29,7 @@ from workers.backup.marks import mark_path, write_mark
 from workers.backup.repository import ScratchFile
 from workers.backup.sqlite_checks import Checked
 from workers.backup.stream import Step, Sums, Unpacked
+from workers.units import format_count
 
 # Longest delay before a cancellation is noticed while SQLite checks.
 _LOOK_EVERY_S = 0.1
@@ -228,12 +229,10 @@ def _compare(name: Path, have: Content, want: Expected) -> None:
         raise DamagedBackupError(
             name, f"holds other rows than its snapshot: {_differences(have.rows, want.rows)}"
         )
-    violations = have.foreign_key_violations
-    if want.foreign_key_violations not in (None, violations):
-        raise DamagedBackupError(
-            name,
-            f"has {violations} foreign key violations, expected {want.foreign_key_violations}",
-        )
+    if want.foreign_key_violations not in (None, have.foreign_key_violations):
+        violations = format_count(have.foreign_key_violations, "foreign key violation")
+        text = f"has {violations}, expected {want.foreign_key_violations}"
+        raise DamagedBackupError(name, text)
 
 
 def _differences(have: dict[str, int], want: dict[str, int]) -> str:

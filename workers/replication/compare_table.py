@@ -33,4 +33,7 @@ def compare_table(
     pair = keys.settled(between, target_schema.pair_of(target, table, present), number)
     with key_index.readable(between.source, table.name):
         found = merge.differing(between, pair, source.WHOLE)
-    return Compared(found.compared, proof.describe(pair, found, "differ") if found.count else "")
+    return Compared(
+        found.compared,
+        proof.describe(pair, found, "row differs", "rows differ") if found.count else "",
+    )

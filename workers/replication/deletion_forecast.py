@@ -25,6 +25,7 @@ from workers.replication.session import Pair
 from workers.replication.settings import Settings
 from workers.replication.target import connected
 from workers.report import Report
+from workers.units import format_count
 
 # A dry run lists more keys than an error message.
 _NAMED = 100
@@ -104,6 +105,6 @@ def _deletion(between: Connections, candidate: Pair, number: int) -> deletion_gu
 def _line(found: deletion_guard.Deletion) -> str:
     more = found.deleted - len(found.names)
     return (
-        f"table {found.table}: would delete {found.deleted} of {found.rows} rows:"
+        f"table {found.table}: would delete {found.deleted} of {format_count(found.rows, 'row')}:"
         f" {', '.join(found.names)}{f' and {more} more' if more else ''}"
     )

@@ -16,6 +16,7 @@ from workers.replication.errors import ReplicationError
 from workers.replication.settings import DeletionLimit
 from workers.replication.target import Target
 from workers.replication.watermark import SavedState
+from workers.units import format_count
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # For smaller tables a percentage says little.
@@ -66,12 +67,16 @@ def refuse_foreign(target: Target, foreign: Sequence[str], adopt: Collection[str
 def refusal(target: Target, refused: Sequence[str]) -> str:
     """Return why these tables are left unchanged, and how they can be adopted."""
     rows = [
-        f"{target.named(name)} has {target.one(f'SELECT count(*) FROM {target.named(name)}')[0]}"
+        f"{target.named(name)} has {format_count(target.count(target.named(name)), 'row')}"
         for name in refused[:_NAMED]
     ]
-    more = f" and {len(refused) - _NAMED} more tables" if len(refused) > _NAMED else ""
+    more = (
+        f" and {format_count(len(refused) - _NAMED, 'more table')}"
+        if len(refused) > _NAMED
+        else ""
+    )
     return (
-        f"table {', '.join(refused[:_NAMED])}: {'; '.join(rows)} rows that no replication into"
+        f"table {', '.join(refused[:_NAMED])}: {'; '.join(rows)} that no replication into"
         f" schema {target.schema} has written{more}; nothing was changed. Choose another schema,"
         " exclude the table, or let a run change them and delete what the source does not have:"
         f" adopt: {_listed(refused)}, or once: --set {_adopt(refused)}"
@@ -89,7 +94,7 @@ def refuse_deletions(planned: Sequence[Deletion], limit: DeletionLimit) -> None:
     if not refused:
         return
     counts = "; ".join(
-        f"table {each.table}: {each.deleted} of {each.rows} rows would be deleted"
+        f"table {each.table}: {each.deleted} of {format_count(each.rows, 'row')} would be deleted"
         f" ({', '.join(each.names)}{', ...' if each.deleted > len(each.names) else ''})"
         for each in refused[:_NAMED]
     )
@@ -117,7 +122,7 @@ def is_too_much(deletion: Deletion, limit: DeletionLimit) -> bool:
 
 def _words(limit: DeletionLimit) -> str:
     if limit.part is None:
-        return f"{limit.text} rows"
+        return format_count(int(limit.text), "row")
     return f"{limit.text} of a table with over {_SMALL_ROWS} rows, and never all rows of one"
 
 

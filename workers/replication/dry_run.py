@@ -16,6 +16,7 @@ from workers.replication.tables import ROWID, Column, MappedColumn, Table, Table
 from workers.replication.target_schema import TargetColumn
 from workers.replication.type_mapping import Chosen, Found
 from workers.replication.value_fit import Misfit
+from workers.units import format_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,8 @@ def refused(name: str, failure: ReplicationError) -> TableSurvey:
 
 def plan(settings: Settings, tables: Sequence[TableSurvey]) -> tuple[str, ...]:
     """Return the lines of the plan; pure."""
-    lines = [
-        f"replicate {len(tables)} tables of {settings.source.database} into schema"
-        f" {settings.destination.schema}"
-    ]
+    count, source = format_count(len(tables), "table"), settings.source
+    lines = [f"replicate {count} of {source.database} into schema {settings.destination.schema}"]
     block = []
     for seen in tables:
         lines += [*_head(seen), *(f"  would fail: {problem}" for problem in seen.problems)]
@@ -111,7 +110,7 @@ def _head(seen: TableSurvey) -> list[str]:
         return [f"table {seen.table.name}"]
     keyed = ", ".join(c.name for c in seen.table.key)
     own = " (row numbers: the table has no key)" if seen.table.rowid else ""
-    head = f"table {seen.table.name}: {seen.rows} rows, key ({keyed}){own}"
+    head = f"table {seen.table.name}: {format_count(seen.rows, 'row')}, key ({keyed}){own}"
     excluded = ", ".join(seen.table.excluded)
     return [head, f"  excluded: {excluded}"] if excluded else [head]
 

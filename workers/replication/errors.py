@@ -8,6 +8,8 @@ import re
 
 import psycopg
 
+from workers.units import format_count
+
 # SQLSTATE classes that may pass by a retry: connection (08), rollback (40), resources (53),
 # lock not available (55), operator intervention (57), system (58). 28 (authorization) is
 # included because rights may be granted later.
@@ -66,9 +68,9 @@ def without_values(words: str) -> str:
 def shown(value: object) -> str:
     """Return the length of a value for a message, never its content."""
     if isinstance(value, str):
-        return f" of {len(value)} character{'' if len(value) == 1 else 's'}"
+        return f" of {format_count(len(value), 'character')}"
     if isinstance(value, bytes):
-        return f" of {len(value)} byte{'' if len(value) == 1 else 's'}"
+        return f" of {format_count(len(value), 'byte')}"
     return ""
 
 

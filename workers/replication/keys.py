@@ -15,6 +15,7 @@ from workers.replication import key_lookup, source
 from workers.replication.copy_rows import Connections
 from workers.replication.errors import ReplicationError
 from workers.replication.tables import Affinity, Kind, MappedColumn, TablePair, key_text, kind_of
+from workers.units import format_count
 
 _NAMED = 10
 _ADVICE = (
@@ -63,10 +64,11 @@ def refuse_lost(between: Connections, pair: TablePair, asked: int, found: int) -
         return
     refuse_hidden(between, pair)
     named = _named(between, f"SELECT {_wanted_key(pair)} {source.from_gone(pair)}")
+    lost = f"{asked - found} of {format_count(asked, 'row')}"
     raise ReplicationError(
-        f"table {pair.table.name}: {asked - found} of {asked} rows that differ were not found"
-        f" again by their key ({'; '.join(named)}): {pair.target} gives keys back otherwise than"
-        " they were sent; nothing was changed"
+        f"table {pair.table.name}: {lost} that differ could not be found again by their key"
+        f" ({'; '.join(named)}): {pair.target} gives keys back otherwise than they were sent;"
+        " nothing was changed"
     )
 
 

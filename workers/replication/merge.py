@@ -25,6 +25,7 @@ from workers.replication.source import Scope
 from workers.replication.tables import Kind, MappedColumn, TablePair, key_text
 from workers.replication.target import Target
 from workers.replication.temporary_tables import make_temporary, temporary, without_schema
+from workers.units import format_count
 
 MOST_NAMED = 10
 # Columns added to those of the table.
@@ -103,8 +104,9 @@ def refuse_counts(between: Connections, pair: TablePair) -> None:
     there = between.target.count(pair.target)
     here = source.count_rows(between.source, pair.table)
     if there != here:
+        rows = format_count(there, "row")
         raise ReplicationError(
-            f"table {pair.table.name}: {pair.target} has {there} rows and the source {here},"
+            f"table {pair.table.name}: {pair.target} has {rows} and the source {here},"
             " though each key is there: a key stands there twice. Delete what is too many and add"
             f" PRIMARY KEY ({pair.key_names})"
         )
@@ -221,9 +223,10 @@ def _written(pair: TablePair) -> tuple[MappedColumn, ...]:
 
 def not_as_sent(pair: TablePair, rows: int) -> ReplicationError:
     """Return the error for rows that the target stores otherwise than they were sent."""
+    stand = format_count(rows, "row stands", "rows stand")
     return ReplicationError(
-        f"table {pair.table.name}: {rows} rows stand in {pair.target} otherwise than they were"
-        " sent; has it a trigger or a rule that changes them?"
+        f"table {pair.table.name}: {stand} in {pair.target} otherwise than sent; has it a trigger"
+        " or a rule that changes them?"
     )
 
 

@@ -22,6 +22,7 @@ from workers.replication.source import WHOLE, Scope
 from workers.replication.sync_table import TableSync
 from workers.replication.tables import Kind, MappedColumn, TablePair, quoted
 from workers.replication.watermark import TableProof
+from workers.units import format_count
 
 RANGE_ROWS = 5000
 _NAMED = 10
@@ -65,7 +66,7 @@ def prove(bringing: TableSync, pair: TablePair, scope: Scope) -> None:
         scope, found = WHOLE, merge.differing(bringing.between, pair, WHOLE)
         if not found.count:
             raise keys.damaged_index(pair)
-    bringing.log(describe(pair, found, "healed"), "warning")
+    bringing.log(describe(pair, found, "row healed", "rows healed"), "warning")
     tally = bringing.tally
     before = (tally.inserted, tally.updated)
     sync_table.sync_found(bringing, pair, found)
@@ -84,10 +85,14 @@ def _restless(pair: TablePair) -> ReplicationError:
     )
 
 
-def describe(pair: TablePair, found: Differences, what: str) -> str:
-    """Return the number and the first ten keys of differing rows, for a message."""
+def describe(pair: TablePair, found: Differences, one: str, many: str) -> str:
+    """Return the number and the first ten keys of differing rows, for a message.
+
+    one, many: what is said of them, such as `row differs` and `rows differ`.
+    """
     more = f" and {found.count - _NAMED} more" if found.count > _NAMED else ""
-    return f"table {pair.table.name}: {found.count} rows {what}: {'; '.join(found.names)}{more}"
+    rows = format_count(found.count, one, many)
+    return f"table {pair.table.name}: {rows}: {'; '.join(found.names)}{more}"
 
 
 def rolling(

@@ -17,6 +17,7 @@ from workers.replication.deadline_connection import DeadlineConnection
 from workers.replication.errors import ReplicationError, of_postgres
 from workers.replication.settings import Destination
 from workers.replication.tables import quoted
+from workers.units import format_count
 
 CONNECT_LIMIT_S = 10
 LOCK_LIMIT_S = 30
@@ -82,9 +83,8 @@ class Target:
                     sent += rows
                     copy.write(batch)
             if cursor.rowcount != sent:
-                raise ReplicationError(
-                    f"{sent} rows were sent, PostgreSQL took {cursor.rowcount}: {text}"
-                )
+                were = format_count(sent, "row was", "rows were")
+                raise ReplicationError(f"{were} sent, PostgreSQL took {cursor.rowcount}: {text}")
             return sent
 
     def savepoint(self) -> AbstractContextManager[object]:

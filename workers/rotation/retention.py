@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from workers.backup.listing import Backup, State, is_in_future
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,9 @@ def refusal(
     everything = [one.backup for one in decisions]
     objections = [] if max_age is None else _dates(everything, going, max_age, now)
     if len(going) > max_delete:
+        are = format_count(len(going), "copy is", "copies are")
         objections.append(
-            f"{len(going)} copies are to go, expected at most {max_delete};"
+            f"{are} to go, expected at most {max_delete};"
             f" to allow it: --set max_delete={len(going)}"
         )
     return "; ".join(objections)

@@ -21,6 +21,7 @@ from workers.sync.source import (
     SyncCancelledError,
     UnreadableCatalogueError,
 )
+from workers.units import format_count
 
 _CONNECT_TIMEOUT_S = 10
 _READ_TIMEOUT_S = 30
@@ -127,7 +128,8 @@ class CatalogueApi:
             if seen == expected or (expected is None and short):
                 return pages
             if expected is not None and (seen > expected or not envelope.data):
-                text = f"{where}: {seen} entries came where totalCount is {expected}"
+                entries = format_count(seen, "entry", "entries")
+                text = f"{where}: {entries} came where totalCount is {expected}"
                 raise UnreadableCatalogueError(text, permanent=False)
 
     def _page(self, where: str, path: str, query: dict[str, str]) -> bytes:

@@ -22,6 +22,7 @@ from workers.sync.params import Params
 from workers.sync.rows import Row
 from workers.sync.sets import Listed
 from workers.sync.source import Source, SyncCancelledError, UnreadableCatalogueError, digest
+from workers.units import format_count
 
 # A server that is down costs each set all its tries; do not try all 170 sets.
 _MOST_UNREACHABLE = 3
@@ -54,7 +55,8 @@ class Tally:
     @property
     def outcome(self) -> str:
         """Return the counts as text."""
-        return f"{self.added} cards added, {self.changed} changed, {self.unchanged} unchanged"
+        added = format_count(self.added, "card")
+        return f"{added} added, {self.changed} changed, {self.unchanged} unchanged"
 
     def count(self, found: Changes, prune: bool) -> None:
         """Add the changes of one set."""
@@ -115,8 +117,8 @@ def _synced(run: CardSync, catalogue: Listed) -> Tally:
         if not catalogue.failed:
             _sync_gone(run, [str(row[0]) for row in catalogue.rows], tally)
     except SyncCancelledError as cancelled:
-        text = f"cancelled after {tally.sets_done} sets, which are whole: {tally.outcome}"
-        raise WorkerError(text) from cancelled
+        done = format_count(tally.sets_done, "set, which is whole", "sets, which are whole")
+        raise WorkerError(f"cancelled after {done}: {tally.outcome}") from cancelled
     return tally
 
 
@@ -230,8 +232,9 @@ def _tell(report: Report, tally: Tally, prune: bool) -> None:
     for one in tally.failed[: diff.MOST_LOGGED]:
         report.log(f"set {rows.shown(one.set_id)}: {one.text}", "error")
     if tally.vanished and not prune:
+        are = format_count(len(tally.vanished), "card is", "cards are")
         gone = diff.named(tally.vanished)
-        report.log(f"{len(tally.vanished)} cards are gone from the catalogue: {gone}", "warning")
+        report.log(f"{are} gone from the catalogue: {gone}", "warning")
 
 
 def _result(tally: Tally, seconds: float) -> dict[str, Scalar]:

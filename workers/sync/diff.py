@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from workers.sync.rows import Row, shown
+from workers.units import format_count
 
 MOST_LOGGED = 50
 _NAMED = 5
@@ -85,7 +86,8 @@ def failure(failed: Sequence[FailedSet], total: int, outcome: str) -> str:
     """Return the run's error: how many sets failed, the first of them, and what was done."""
     first = "; ".join(f"{shown(one.set_id)}: {one.text}" for one in failed[:_NAMED])
     more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
-    return f"{len(failed)} of {total} sets failed: {first}{more} (the others are whole: {outcome})"
+    sets = format_count(total, "set")
+    return f"{len(failed)} of {sets} failed: {first}{more} (the others are whole: {outcome})"
 
 
 def summed(texts: Iterable[str]) -> str:

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from workers.units import format_count
+
 # Part of the digest of a document: increment it when the conversion changes.
 ROWS_VERSION = 1
 
@@ -289,5 +291,7 @@ def _text(value: object) -> str | None:
 
 def _hp(text: str) -> int:
     if not _HP.fullmatch(text):
-        raise ValueError(f"hp: expected 1 to 18 digits, got {len(text)} characters")
+        raise ValueError(
+            f"hp: expected 1 to 18 digits, got {format_count(len(text), 'character')}"
+        )
     return int(text)

@@ -20,6 +20,7 @@ from workers.sync.diff import Changes, FailedSet
 from workers.sync.params import Params
 from workers.sync.rows import Row
 from workers.sync.source import Source, UnreadableCatalogueError
+from workers.units import format_count
 
 _ID = rows.SET_COLUMNS.index("id")
 _RELEASED = rows.SET_COLUMNS.index("release_date")
@@ -73,7 +74,7 @@ def sync(params: Params, source: Source, report: Report) -> dict[str, Scalar]:
     report.progress(len(catalogue.rows), total, "sets")
     _tell(report, catalogue, found, params.prune)
     if catalogue.failed:
-        outcome = f"{len(found.added)} sets added, {len(found.changed)} changed"
+        outcome = f"{format_count(len(found.added), 'set')} added, {len(found.changed)} changed"
         raise WorkerError(diff.failure(catalogue.failed, total, outcome), permanent=True)
     return {
         "sets_added": len(found.added),
@@ -116,7 +117,8 @@ def _prune(
     cards = 0
     for place, set_id in enumerate(set_ids):
         if report.cancelled:
-            raise WorkerError(f"cancelled after {place} of {len(set_ids)} sets were pruned")
+            sets = format_count(len(set_ids), "set")
+            raise WorkerError(f"cancelled after pruning {place} of {sets}")
         with transaction(database):
             cards += card_database.delete_set(database, set_id)
     return len(set_ids), cards
@@ -126,5 +128,6 @@ def _tell(report: Report, catalogue: Listed, found: Changes, prune: bool) -> Non
     for one in catalogue.failed[: diff.MOST_LOGGED]:
         report.log(f"set {rows.shown(one.set_id)}: {one.text}", "error")
     if found.vanished and not prune:
+        are = format_count(len(found.vanished), "set is", "sets are")
         gone = diff.named(found.vanished)
-        report.log(f"{len(found.vanished)} sets are gone from the catalogue: {gone}", "warning")
+        report.log(f"{are} gone from the catalogue: {gone}", "warning")

@@ -10,10 +10,11 @@ from supervisor.cli import check_report, output
 from supervisor.cli.command import coming_days, command, json_option, paths, supervisor, utc_option
 from supervisor.cli.commands.init import FILE
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.cli.output import count, echo, print_value
+from supervisor.cli.output import echo, print_value
 from supervisor.cli.time_format import time_format
 from supervisor.config import load
 from supervisor.core.model import Severity
+from workers.units import format_count
 
 
 @command("check")
@@ -47,9 +48,9 @@ def check(file: Path | None, simulate: int | None, as_json: bool, utc: bool) -> 
     errors = sum(problem.severity == Severity.ERROR for problem in loaded.problems)
     if errors:
         sys.stdout.flush()
-        raise CliError(ExitCode.USAGE, f"{path}: {count(errors, 'mistake')}")
-    warnings = f", {count(len(loaded.problems), 'warning')}" if loaded.problems else ""
-    echo(f"{path}: {count(len(findings.jobs), 'job')}, no mistakes{warnings}")
+        raise CliError(ExitCode.USAGE, f"{path}: {format_count(errors, 'mistake')}")
+    warnings = f", {format_count(len(loaded.problems), 'warning')}" if loaded.problems else ""
+    echo(f"{path}: {format_count(len(findings.jobs), 'job')}, no mistakes{warnings}")
     zone = "UTC" if utc or loaded.config is None else loaded.config.timezone
     check_report.show(findings, time_format(zone))
     return ExitCode.YES

@@ -11,7 +11,7 @@ from supervisor.cli.client import Client
 from supervisor.cli.command import command, json_option, paths, supervisor
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.cli.output import clean, columns, count, echo, folded, print_value, styled
+from supervisor.cli.output import clean, columns, echo, folded, print_value, styled
 from supervisor.cli.paths import Paths
 from supervisor.config import Loaded, load
 from supervisor.core.model import Config, Severity, replace
@@ -101,7 +101,7 @@ def _living(client: Client) -> tuple[RunningService | None, str, str]:
 def _summary(errors: int, warnings: int) -> str:
     if not errors and not warnings:
         return "no problems found"
-    return f"{count(errors, 'error')}, {count(warnings, 'warning')}"
+    return f"{format_count(errors, 'error')}, {format_count(warnings, 'warning')}"
 
 
 def _masked(finding: Finding, mask: Any) -> Finding:

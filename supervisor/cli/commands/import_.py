@@ -9,7 +9,7 @@ from supervisor.cli import crontab_files, systemd_files
 from supervisor.cli.command import Command, CommandGroup
 from supervisor.cli.crontab_files import Asked, Table, shown
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.cli.output import clean, complain, count
+from supervisor.cli.output import clean, complain
 from supervisor.config.crontab import convert as from_crontab
 from supervisor.config.crontab.dialects import Dialect
 from supervisor.config.crontab.parse import Entry, Item
@@ -18,6 +18,7 @@ from supervisor.config.problems import BadValueError
 from supervisor.config.systemd import convert as from_systemd
 from supervisor.config.systemd.jobs import UnitJob, UnitLost, jobs_of, service_name
 from supervisor.config.systemd.service import Machine
+from workers.units import format_count
 
 
 @click.group("import", cls=CommandGroup)
@@ -68,7 +69,7 @@ def crontab(files: tuple[str, ...], system: bool, user: str | None, cron: str | 
     for table in tables:
         for item in table.items:
             _report(shown(table.name), item)
-    name = shown(tables[0].name) if len(tables) == 1 else count(len(tables), "file")
+    name = shown(tables[0].name) if len(tables) == 1 else format_count(len(tables), "file")
     return conclude(name, items)
 
 
@@ -97,8 +98,8 @@ def conclude(name: str, items: Sequence[Item]) -> int:
     kept = sum(isinstance(item, Entry) for item in items)
     lost = sum(isinstance(item, Lost) for item in items)
     warnings = sum(_warnings(item) for item in items)
-    also = f"; {count(warnings, 'warning')}" if warnings else ""
-    text = f"{name}: {count(kept, 'job')}; {count(lost, 'line')} not kept{also}"
+    also = f"; {format_count(warnings, 'warning')}" if warnings else ""
+    text = f"{name}: {format_count(kept, 'job')}; {format_count(lost, 'line')} not kept{also}"
     if lost or not kept:
         raise CliError(ExitCode.NO, text)
     if warnings:
@@ -150,10 +151,12 @@ def conclude_units(units: Sequence[str], items: Sequence[UnitJob | UnitLost]) ->
     lost = len(items) - len(kept)
     times = sum(item.lost_times for item in kept)
     warnings = sum(len(item.notes) for item in kept)
-    also = f"; {count(times, 'time')} not kept" if times else ""
-    also += f"; {count(warnings, 'warning')}" if warnings else ""
-    name = units[0] if len(units) == 1 else count(len(units), "unit")
-    text = f"{name}: {count(len(kept), 'job')}; {count(lost, 'timer')} not kept{also}"
+    also = f"; {format_count(times, 'time')} not kept" if times else ""
+    also += f"; {format_count(warnings, 'warning')}" if warnings else ""
+    name = units[0] if len(units) == 1 else format_count(len(units), "unit")
+    text = (
+        f"{name}: {format_count(len(kept), 'job')}; {format_count(lost, 'timer')} not kept{also}"
+    )
     if lost or times or not kept:
         raise CliError(ExitCode.NO, text)
     if warnings:

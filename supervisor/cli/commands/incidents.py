@@ -47,7 +47,7 @@ def incidents(context: click.Context, most: int, as_json: bool, utc: bool) -> in
     headers = ("ID", "JOB", "SEVERITY", "KIND", "SINCE", "STANDS", "TIMES", "ALERTS", "CAUSE")
     table = Table(*headers, spare=("SEVERITY", "TIMES", "ALERTS"))
     for each in found:
-        waits = f"{each.undelivered} wait" if each.undelivered else "-"
+        waits = f"{each.undelivered} waiting" if each.undelivered else "-"
         table.add(
             *(str(each.id), each.job or "-", each.severity, each.kind),
             *(

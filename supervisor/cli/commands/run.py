@@ -11,11 +11,12 @@ from supervisor.cli.command import command, json_option, supervisor
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
-from supervisor.cli.output import clean, count, echo, print_json, say_output
+from supervisor.cli.output import clean, echo, print_json, say_output
 from supervisor.cli.run_options import RunOptions
 from supervisor.cli.run_text import detail
 from supervisor.cli.watch_runs import display, print_outcomes, until_final
 from supervisor.core import responses
+from workers.units import format_count
 
 
 @command("run")
@@ -69,7 +70,7 @@ def run(**options: Any) -> int:
     if run_options.wait:
         return _wait(client, numbers, run_options)
     print_json(body) if run_options.as_json else echo(
-        f"{count(len(numbers), 'run')} opened: nightshift status"
+        f"{format_count(len(numbers), 'run')} opened: nightshift status"
     )
     return ExitCode.YES
 
@@ -103,7 +104,8 @@ def _say_opened(body: bytes, opened: responses.Opened, as_json: bool) -> None:
         return
     run = opened.run
     said = clean(detail(run))
-    others = f", with {len(opened.runs) - 1} dependencies" if len(opened.runs) > 1 else ""
+    more = len(opened.runs) - 1
+    others = f", with {format_count(more, 'dependency', 'dependencies')}" if more > 0 else ""
     echo(f"run {run.id} of {run.job} is {run.state}{': ' if said else ''}{said}{others}")
 
 

@@ -25,6 +25,7 @@ from supervisor.core.model import Config, Notify, replace
 from supervisor.core.simulation.engine import simulate
 from supervisor.core.simulation.forecast import Forecast, forecast
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
+from workers.units import format_count
 
 DEFAULT_DAYS = 7
 # The largest integer range that JSON readers keep exact.
@@ -100,7 +101,7 @@ def in_days(config: Config, known: SimulationInput, start: datetime, days: int, 
             steps = simulate(restored, until, outcome_sampler(known.habits, seed))
             predicted = forecast(shelves.watch(steps), running, start, until)
     except OverflowError as error:
-        text = f"{days} days from {start:%Y-%m-%d} leave the years 1 to 9999"
+        text = f"{format_count(days, 'day')} from {start:%Y-%m-%d} would leave the years 1 to 9999"
         raise CliError(ExitCode.USAGE, text) from error
     return Days(seed, known.source, known.habits, predicted, shelves.summaries(until))
 

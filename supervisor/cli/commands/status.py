@@ -7,7 +7,6 @@ from supervisor.cli.decode import decode
 from supervisor.cli.output import (
     Table,
     clean,
-    count,
     echo,
     echo_wrapped,
     format_seconds,
@@ -16,7 +15,7 @@ from supervisor.cli.output import (
 from supervisor.cli.run_text import detail
 from supervisor.cli.time_format import TimeFormat, date_format, time_format
 from supervisor.core.views import JobStatus, PauseView, Status
-from workers.units import format_duration
+from workers.units import format_count, format_duration
 
 # `jobs` cuts longer texts; `show JOB` prints them whole.
 _SHORT, _SHORT_COMMAND = 100, 60
@@ -62,8 +61,8 @@ def _about(found: Status, when: TimeFormat) -> Iterator[str]:
     up = format_duration(round((when.now - found.started_at).total_seconds()))
     yield f"nightshift {found.version}, pid {found.pid}, up {up}{life}, times in {when.zone}"
     yield f"config  {found.config.path}, read {when.relative(found.config.loaded_at)}"
-    pool = found.pool
-    yield f"pool    {pool.running} of {pool.max} places taken, {pool.pending} pending"
+    pool, places = found.pool, format_count(found.pool.max, "place")
+    yield f"pool    {pool.running} of {places} taken, {pool.pending} pending"
     yield f"tick    {when.relative(found.tick.last_at) if found.tick.last_at else 'none yet'}"
     for note in found.notes:
         yield f"note    {clean(note)}"
@@ -75,13 +74,15 @@ def _about(found: Status, when: TimeFormat) -> Iterator[str]:
     if found.ledger_error:
         yield f"LEDGER  cannot be written: {clean(found.ledger_error)}"
     if found.alerts.error:
-        waits = count(found.alerts.waiting, "alert")
+        waits = format_count(found.alerts.waiting, "alert")
         again = f", next try {when.relative(found.alerts.next_at)}" if found.alerts.next_at else ""
         yield f"ALERTS  {waits} not delivered: {clean(found.alerts.error)}{again}"
     if found.heartbeat_failures:
-        yield f"beats   {count(found.heartbeat_failures, 'heartbeat')} failed since the start"
+        beats = format_count(found.heartbeat_failures, "heartbeat")
+        yield f"beats   {beats} failed since the start"
     if found.config.problems:
-        first, mistakes = found.config.problems[0], count(len(found.config.problems), "mistake")
+        first = found.config.problems[0]
+        mistakes = format_count(len(found.config.problems), "mistake")
         yield (
             f"REFUSED {mistakes} in jobs.yaml, an older text runs; "
             f"the first: line {first.line}: {clean(first.message)} (nightshift check has all)"

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from supervisor.core.admission import jobs_depended_on
+from supervisor.core.admission import jobs_depended_on, place_in_pool
 from supervisor.core.dependencies import Waiting, evaluate
 from supervisor.core.effects import Record
 from supervisor.core.events import TimePassed
@@ -128,4 +128,4 @@ def waits_for(scheduler: SchedulerState, run: Run) -> str:
         holder = scheduler.groups.get(group) if group else None
         if holder is not None:
             return f"{scheduler.live_attempts[holder].job.name} (group {group})"
-    return f"one of {scheduler.config.max_concurrent} places in the pool"
+    return place_in_pool(scheduler.config.max_concurrent)
