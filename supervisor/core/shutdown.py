@@ -35,7 +35,8 @@ def stop(turn: Turn) -> None:
     scheduler.life = ServicePhase.STOPPING
     grace_s = scheduler.config.shutdown_grace_s
     scheduler.stop_by = turn.at.mono + grace_s + STOP_MARGIN_S
-    turn.note(f"stopping: {format_count(len(scheduler.live_attempts), 'run lives', 'runs live')}")
+    count = len(scheduler.live_attempts)
+    turn.note(f"stopping: {format_count(count, 'run is', 'runs are')} in progress")
     for live in list(scheduler.live_attempts.values()):
         forced = live.forced_verdict or verdict.interrupted(Reason.SHUTDOWN)
         attempts.request_end(turn, live, forced, grace_s)

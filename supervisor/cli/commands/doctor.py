@@ -22,6 +22,7 @@ from supervisor.doctor.finding import Finding, State
 from supervisor.doctor.isolation import examine
 from supervisor.redaction.mask import mask_of
 from supervisor.redaction.secrets import secrets_among
+from workers.units import format_count
 
 ASK_S = 5.0
 _NAME = max(len(check.name) for check in CHECKS)
