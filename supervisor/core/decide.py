@@ -1,9 +1,10 @@
 """Pure state transition function: `decide(scheduler, event) -> (scheduler, actions)`.
 
 TABLE maps the state of a run and the type of an attempt event to a rule. It is
-complete: a pair that is not listed changes nothing and logs one note. `next_wakeup`
-returns when the next timer expires. The rules live in the modules imported here, for
-example `attempts.py` and `control.py`.
+complete: a pair that is not listed changes nothing and logs one note. Which states
+a run can enter from which is listed in `transitions.py`. `next_wakeup` returns when
+the next timer expires. The rules live in the modules imported here, for example
+`attempts.py` and `control.py`.
 """
 
 from collections.abc import Callable

@@ -40,6 +40,7 @@ from supervisor.core.model import (
 )
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts, Status
+from tests.core.state_changes import Change, listed_changes
 from workers import protocol
 
 WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
@@ -117,6 +118,7 @@ class Harness:
         self.beats: list[HeartbeatCall] = []
         self.actions: list[effects.Action] = []
         self.held_back: list[effects.Action] = []
+        self.changes: set[Change] = set()
         self.ledger_error = ""
         self.has_calendar = calendar
         self.has_died = False
@@ -369,7 +371,9 @@ class Harness:
 
     def send(self, event: ev.Event) -> tuple[effects.Action, ...]:
         """Decide on an event, perform the actions, and return them."""
-        self.scheduler, actions = decide(self.scheduler, event)
+        before = self.scheduler
+        self.scheduler, actions = decide(before, event)
+        self.changes |= listed_changes(before, event, actions)
         self.actions.extend(actions)
         unlaunched = [key for action in actions if (key := self._perform(action))]
         has_news = unlaunched or (self.ledger_error and self.held_back)

@@ -28,6 +28,7 @@ from supervisor.core.model import (
     replace,
 )
 from supervisor.core.state import SchedulerState, ServicePhase
+from tests.core.state_changes import listed_changes
 
 START = datetime(2026, 3, 27, 12, 0, tzinfo=UTC)  # before the spring clock change in Berlin
 
@@ -90,6 +91,7 @@ class Storm:
         self.events += 1
         before = self.scheduler
         self.scheduler, actions = decide(before, event)
+        listed_changes(before, event, actions)
         self.count_ends(before, actions)
         self.perform(actions)
 
