@@ -219,7 +219,7 @@ class Reloader:
         finally:
             self._remove_outcome()
         if loaded.config is None:
-            return ev.ReloadRefused(at, loaded.problems)
+            return ev.ReloadRefused(at, loaded.problems, sha256=loaded.sha256)
         return self._accept(loaded, loaded.config, at)
 
     def _remove_outcome(self) -> None:
@@ -232,7 +232,7 @@ class Reloader:
 
     def _accept(self, loaded: Loaded, config: Config, at: ev.At) -> ev.Event:
         save_accepted_text(self.folder, loaded.text)
-        return ev.Reloaded(at, self._settle(config))
+        return ev.Reloaded(at, self._settle(config), loaded.sha256)
 
 
 def _machine_zone() -> MachineZone | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from supervisor import __version__
 from supervisor.api import ApiServer
 from supervisor.api.bridge import LoopBridge
-from supervisor.config.first_load import FirstReading, load_in_child
+from supervisor.config.first_load import load_in_child
 from supervisor.containment import process_tree
 from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
@@ -73,6 +73,19 @@ class ConfigError(Exception):
         self.problems = problems
 
 
+@dataclass(frozen=True, slots=True)
+class FirstText:
+    """The definitions to run, and the fingerprint and sha256 of the file.
+
+    refused: the problems of the file, if an older text of it runs instead.
+    """
+
+    config: Config
+    found: str
+    sha256: str
+    refused: tuple[Problem, ...] = ()
+
+
 class Service:
     """A started service; `bridge` is the bridge through which the API sees and asks it.
 
@@ -90,8 +103,8 @@ class Service:
         folder.make()
         self._lock = folder.lock()
         self._put_aside = folder.make_inside()
-        reading, refused = _load(settings, folder)
-        config = settings.apply_overrides(reading.loaded.config or Config(()))
+        first = _load(settings, folder)
+        config = settings.apply_overrides(first.config)
         self.bridge = LoopBridge(_initial_facts(settings))
         # Bind before anything runs, so that nothing runs if binding fails.
         self._api = ApiServer(settings.socket, config.api, self.bridge, folder.root)
@@ -109,7 +122,7 @@ class Service:
         selector = selectors.DefaultSelector()
         self._processes = _processes(selector, folder, self._store.instance, umask)
         self._processes.start()
-        reloader = Reloader(settings.config, folder, reading.found, settings.apply_overrides)
+        reloader = Reloader(settings.config, folder, first.found, settings.apply_overrides)
         self._notifier = SystemdNotifier(self._notify, self._log)
         self.loop = Loop(
             selector,
@@ -121,19 +134,28 @@ class Service:
             self._notifier,
             decide,
         )
-        self._report_startup(refused, swept)
+        self._report_startup(first.refused, swept)
         listening = self.bridge.facts.metrics
         if listening is not None and listening.error:
             self._note("warning", f"metrics: {listening.address}: {listening.error}; goes on")
-        self._begin(settings, config, refused, crashed)
+        self._begin(settings, config, first, crashed)
 
-    def _begin(
-        self, settings: Settings, config: Config, refused: tuple[Problem, ...], crashed: bool
-    ) -> None:
+    def _begin(self, settings: Settings, config: Config, first: FirstText, crashed: bool) -> None:
         """Settle, catch up and launch what is due; then open the socket for requests."""
         at, memory = self.loop.read_clocks(), self._store.memory()
         damage = "; ".join(filter(None, (self._store.pop_damage(), *self._put_aside)))
-        self.loop.begin(Restored(at, config, memory, settings.calendar, crashed, refused, damage))
+        self.loop.begin(
+            Restored(
+                at,
+                config,
+                memory,
+                calendar=settings.calendar,
+                crashed=crashed,
+                problems=first.refused,
+                damage=damage,
+                sha256=first.sha256,
+            )
+        )
         self._api.start()
         self.bridge.is_ready = True
         self._notifier.begin(self.loop.scheduler, at.mono)
@@ -195,17 +217,18 @@ class Service:
         self._log.note(self.loop.read_clocks().wall, Note(level, text))
 
 
-def _load(settings: Settings, folder: StateDir) -> tuple[FirstReading, tuple[Problem, ...]]:
-    """Return the definitions to run, and the file's problems if an older text runs instead."""
+def _load(settings: Settings, folder: StateDir) -> FirstText:
+    """Read jobs.yaml, or the last accepted text of it. Raises: ConfigError."""
     reading = load_in_child(settings.config, os.environ, folder.cache)
     loaded = reading.loaded
     if loaded.config is not None:
         save_accepted_text(folder, loaded.text)
-        return reading, ()
+        return FirstText(loaded.config, reading.found, loaded.sha256)
     if not settings.strict and settings.calendar and os.path.exists(folder.accepted):
         earlier = load_in_child(settings.config, os.environ, folder.cache, folder.accepted)
         if earlier.loaded.config is not None:
-            return FirstReading(earlier.loaded, reading.found), loaded.problems
+            config = earlier.loaded.config
+            return FirstText(config, reading.found, loaded.sha256, loaded.problems)
     raise ConfigError(loaded.problems)
 
 

@@ -1,5 +1,9 @@
-"""Fixtures and Hypothesis settings shared by all test folders."""
+"""Fixtures and Hypothesis profiles shared by all test folders.
 
+`quick` is in force unless `--hypothesis-profile=thorough` asks for ten times as many examples.
+"""
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fix_postgres import postgres, postgres_server
@@ -8,5 +12,15 @@ __all__ = ["postgres", "postgres_server"]
 
 # By default Hypothesis fails an example that takes more than 200 ms, and a test whose values
 # are slow to generate: on a busy machine that measures the machine, not the code.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", UNHURRIED, max_examples=15)
+settings.register_profile("thorough", UNHURRIED, max_examples=150)
+settings.load_profile("quick")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a PostgreSQL, which is the slower half of the tests of workers."""
+    for item in items:
+        if "postgres_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.postgres)

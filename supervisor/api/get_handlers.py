@@ -136,6 +136,11 @@ class GetHandlers:
             responses.Actions(tuple(self._context.history.actions(given.LIMIT.of(request))))
         )
 
+    async def get_reloads(self, request: Request) -> Response:
+        return as_json(
+            responses.Reloads(tuple(self._context.history.reloads(given.LIMIT.of(request))))
+        )
+
     async def get_events(self, request: Request) -> Response:
         return self._context.feed.events(given.LAST_EVENT.of(request))
 

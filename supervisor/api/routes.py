@@ -67,6 +67,8 @@ def get_endpoints(context: HandlerContext) -> list[Endpoint]:
              responses.Incidents, LIMIT),
         _get("/v1/actions", r.get_actions, "List requests of people, newest first",
              responses.Actions, LIMIT),
+        _get("/v1/reloads", r.get_reloads, "List texts of jobs.yaml that were read, newest first",
+             responses.Reloads, LIMIT),
         Endpoint("GET", "/v1/events", r.get_events, "Stream state changes of runs",
                  media="text/event-stream", parameters=(LAST_EVENT,)),
         Endpoint("GET", "/healthz", r.get_health, "Check that the supervisor ticks",

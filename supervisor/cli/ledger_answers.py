@@ -128,6 +128,8 @@ class LedgerAnswers:
                 return _encode(responses.Incidents(shown))
             case ("v1", "actions"):
                 return _encode(responses.Actions(tuple(self._history.actions(**query))))
+            case ("v1", "reloads"):
+                return _encode(responses.Reloads(tuple(self._history.reloads(**query))))
         raise AssertionError(f"no answer to {parts}")
 
     def _runs(

@@ -18,10 +18,11 @@ from supervisor.core.model import (
     JobRecord,
     MissedRange,
     Pause,
+    ReloadEntry,
     Run,
 )
 
-Row = Run | Attempt | MissedRange | JobRecord | Incident | Alert | AuditEntry
+Row = Run | Attempt | MissedRange | JobRecord | Incident | Alert | AuditEntry | ReloadEntry
 
 
 class KillStep(StrEnum):

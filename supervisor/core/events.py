@@ -17,6 +17,7 @@ from supervisor.core.model import (
     Pause,
     Peer,
     Problem,
+    ReloadEntry,
     Run,
 )
 from workers.protocol import Garbage, Message
@@ -37,7 +38,7 @@ class Memory(Struct, frozen=True):
     attempts: attempts without a recorded end. outbox: waiting alerts, oldest first.
     incidents: open ones, closed ones whose recovery is not announced yet, and closed
         ones with an ack. last_tick: the last minute that was processed, None if it was
-        never recorded. silent_until: see `SchedulerState`.
+        never recorded. silent_until: see `SchedulerState`. last_reload: the newest entry.
     """
 
     runs: tuple[Run, ...] = ()
@@ -48,6 +49,7 @@ class Memory(Struct, frozen=True):
     paused: Pause | None = None
     last_tick: datetime | None = None
     silent_until: datetime | None = None
+    last_reload: ReloadEntry | None = None
     next_run: int = 1
     next_incident: int = 1
     next_alert: int = 1
@@ -59,6 +61,7 @@ class Restored(Struct, frozen=True):
     calendar: False for `run --local`, which has no slots, catch-up or start-up runs.
     crashed: the previous supervisor did not record a clean shutdown.
     problems: errors in jobs.yaml, if an older text is used instead.
+    sha256: of jobs.yaml, in hex; "" if it could not be read.
     damage: what happened to a damaged ledger, if a new one replaces it.
     """
 
@@ -69,6 +72,7 @@ class Restored(Struct, frozen=True):
     crashed: bool = False
     problems: tuple[Problem, ...] = ()
     damage: str = ""
+    sha256: str = ""
 
 
 class TimePassed(Struct, frozen=True):
@@ -161,21 +165,24 @@ class Requested(Struct, frozen=True):
 
 
 class Reloaded(Struct, frozen=True):
-    """Acceptance of a new text of jobs.yaml."""
+    """Acceptance of a new text of jobs.yaml; sha256: of its bytes, in hex."""
 
     at: At
     config: Config
+    sha256: str = ""
 
 
 class ReloadRefused(Struct, frozen=True):
     """Refusal of a new jobs.yaml that is invalid or unreadable; the old one stays in force.
 
     error: the fault of the system, if the text itself is not the cause.
+    sha256: of the bytes of the text, in hex; "" if it could not be read.
     """
 
     at: At
     problems: tuple[Problem, ...]
     error: str = ""
+    sha256: str = ""
 
 
 class StopAsked(Struct, frozen=True):

@@ -55,6 +55,7 @@ def _record_everything(turn: Turn) -> None:
         *scheduler.incidents.values(),
         *scheduler.closed.values(),
         *scheduler.outbox,
+        *filter(None, [scheduler.last_reload]),
     ]
     turn.actions += [Record(row) for row in rows]
     turn.actions.append(RecordPause(scheduler.paused))

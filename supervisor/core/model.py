@@ -351,3 +351,16 @@ class AuditEntry(Struct, frozen=True):
     verb: str
     what: str
     answer: str
+
+
+class ReloadEntry(Struct, frozen=True):
+    """Row of the table `reloads`: a text of jobs.yaml that was read, and the outcome.
+
+    sha256: of the bytes of the file, in hex; "" if it could not be read.
+    said: the number of jobs, or the first problem of a refused text.
+    """
+
+    at: datetime
+    sha256: str
+    accepted: bool
+    said: str

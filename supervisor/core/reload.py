@@ -1,4 +1,4 @@
-"""Apply a new version of jobs.yaml, or report why it was refused.
+"""Apply a new version of jobs.yaml, or report why it was refused; record which it was.
 
 Schedules change from the last tick on, and a new job starts now. A live attempt keeps
 the definition it began with. Runs of a removed or disabled job that wait are
@@ -6,8 +6,9 @@ cancelled. A refused version changes nothing in force.
 """
 
 from supervisor.core import alert_delivery, config_diff, incidents
+from supervisor.core.effects import Record
 from supervisor.core.events import Reloaded, ReloadRefused
-from supervisor.core.model import Job, Problem, Reason, State, replace
+from supervisor.core.model import Config, Job, Problem, Reason, ReloadEntry, State, replace
 from supervisor.core.tick import redefined
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
@@ -33,6 +34,7 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     for job in config.jobs:
         _take(turn, before.get(job.name), job)
     turn.close_incidents("", incidents.RELOAD)
+    note_accepted(turn, event.sha256, config)
     turn.note(f"jobs.yaml reloaded: {format_count(len(config.jobs), 'job')}")
     turn.may_admit = True
 
@@ -55,18 +57,43 @@ def reload_refused(turn: Turn, event: ReloadRefused) -> None:
     if event.error:
         cause = f"jobs.yaml could not be read again: {event.error}; the text in force stays"
         turn.open_incident("", incidents.RELOAD, cause)
-    elif event.problems != turn.scheduler.problems:
+        return
+    note_refused(turn, event.sha256, event.problems)
+    if event.problems != turn.scheduler.problems:
         refuse(turn, event.problems)
 
 
 def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
     """Store the problems, and open (or count) the incident."""
     turn.scheduler.problems = problems
+    turn.open_incident("", incidents.RELOAD, f"jobs.yaml was refused: {_first(problems)}")
+
+
+def note_accepted(turn: Turn, sha256: str, config: Config) -> None:
+    """Record that a text was accepted, unless the newest entry says so."""
+    if sha256:  # "": the caller has a config, but no text of it
+        count = len(config.jobs)
+        _note_outcome(turn, sha256, True, f"{count} job{'' if count == 1 else 's'}")
+
+
+def note_refused(turn: Turn, sha256: str, problems: tuple[Problem, ...]) -> None:
+    """Record that a text was refused, unless the newest entry says so."""
+    _note_outcome(turn, sha256, False, _first(problems))
+
+
+def _note_outcome(turn: Turn, sha256: str, accepted: bool, said: str) -> None:
+    entry, last = ReloadEntry(turn.now, sha256, accepted, said), turn.scheduler.last_reload
+    if last is None or replace(entry, at=last.at) != last:
+        turn.scheduler.last_reload = entry
+        turn.actions.append(Record(entry))
+
+
+def _first(problems: tuple[Problem, ...]) -> str:
+    """Return the first problem with its place, and how many more there are."""
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     path = f"{first.path}: " if first.path else ""
-    where = f"jobs.yaml:{first.line}:{first.column}: {path}{first.message}"
-    turn.open_incident("", incidents.RELOAD, f"jobs.yaml was refused: {where}{more}")
+    return f"jobs.yaml:{first.line}:{first.column}: {path}{first.message}{more}"
 
 
 def _take(turn: Turn, before: Job | None, job: Job) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from supervisor.core.model import AuditEntry, Problem
+from supervisor.core.model import AuditEntry, Problem, ReloadEntry
 from supervisor.core.views import Definition, IncidentView, JobStatus, RunView
 
 
@@ -58,6 +58,12 @@ class Actions(Struct, frozen=True):
     """Who requested what, newest first."""
 
     actions: tuple[AuditEntry, ...]
+
+
+class Reloads(Struct, frozen=True):
+    """Texts of jobs.yaml that were read and how that ended, newest first."""
+
+    reloads: tuple[ReloadEntry, ...]
 
 
 class Health(Struct, frozen=True, kw_only=True):

@@ -43,8 +43,10 @@ def restored(turn: Turn, event: Restored) -> None:
     if event.damage:
         turn.open_incident("", DAMAGE, event.damage)
     if event.problems:
+        reload.note_refused(turn, event.sha256, event.problems)
         reload.refuse(turn, event.problems)
     else:
+        reload.note_accepted(turn, event.sha256, event.config)
         turn.close_incidents("", RELOAD)
     if event.calendar:
         _catch_up(turn, event)
@@ -66,6 +68,7 @@ def _initial_state(event: Restored) -> SchedulerState:
         last_tick=event.at.wall if event.calendar else memory.last_tick,
         latest_wall=event.at.wall,
         silent_until=memory.silent_until,
+        last_reload=memory.last_reload,
         next_run=memory.next_run,
         next_incident=memory.next_incident,
         next_alert=memory.next_alert,

@@ -14,7 +14,17 @@ from msgspec import Struct, field
 from supervisor.core import schedule
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.dependencies import RunSummary
-from supervisor.core.model import Attempt, Config, Job, JobRecord, Pause, Problem, Run, State
+from supervisor.core.model import (
+    Attempt,
+    Config,
+    Job,
+    JobRecord,
+    Pause,
+    Problem,
+    ReloadEntry,
+    Run,
+    State,
+)
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Verdict, WorkerMessages
@@ -101,6 +111,7 @@ class SchedulerState(Struct):
     latest_wall: the latest reading of the clock since it was last put back.
     silent_until: the clock was put back, and slots up to then count as done.
     zone_changed: when `timezone` last changed since the start, and a sentence about it.
+    last_reload: the newest text of jobs.yaml that was read, and its outcome.
     ledger_error: why the ledger cannot be written; "": it can.
     """
 
@@ -131,6 +142,7 @@ class SchedulerState(Struct):
     has_calendar: bool = True
     stop_by: float | None = None
     problems: tuple[Problem, ...] = ()
+    last_reload: ReloadEntry | None = None
     ledger_error: str = ""
     last_tick: datetime | None = None
     latest_wall: datetime | None = None
@@ -146,10 +158,6 @@ class SchedulerState(Struct):
     def open_runs_of(self, job: str) -> list[Run]:
         """Return the job's pending, running and retrying runs, oldest first."""
         return [self.runs[run] for run in self.by_job.get(job, ()) if run in self.runs]
-
-    def lives(self, job: str) -> int | None:
-        """Return the run of the job whose tree is not empty, if any."""
-        return next((run for run in self.by_job.get(job, ()) if run in self.live_attempts), None)
 
     def pause_over(self, job: str, at: datetime) -> Pause | None:
         """Return the pause that applies to this job at this instant and ends last, if any."""

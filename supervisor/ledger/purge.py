@@ -7,6 +7,14 @@ ENDED = {
     "outbox": "(CASE WHEN withheld = '' THEN delivered_at ELSE at END)",
 }
 
+# Texts of jobs.yaml that are kept, whatever their age: whoever writes the file decides how many.
+MOST_RELOADS = 1000
+# The newest one is what the next text is compared with.
+OLD_RELOADS = f"""
+DELETE FROM reloads WHERE rowid < (SELECT max(rowid) FROM reloads)
+AND (at < ? OR rowid <= (SELECT max(rowid) FROM reloads) - {MOST_RELOADS})
+"""
+
 PURGEABLE = """
 WITH aged AS (
     SELECT id, job, due, state,

@@ -1,4 +1,4 @@
-"""Read access to the ledger: runs, attempts, gaps, incidents, alerts, actions.
+"""Read access to the ledger: runs, attempts, gaps, incidents, alerts, actions, reloads.
 
 Uses a read-only connection beside the one writer; a reader never makes the
 writer wait (WAL). `unattended.py` opens a ledger that may have no writer. One instance
@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.model import Attempt, AuditEntry, JobRecord, MissedRange, Pause, Run
+from supervisor.core.model import (
+    Attempt,
+    AuditEntry,
+    JobRecord,
+    MissedRange,
+    Pause,
+    ReloadEntry,
+    Run,
+)
 from supervisor.ledger.file import is_undecoded, ledger_path
 from supervisor.ledger.rows import (
     ACTIONS,
@@ -23,6 +31,7 @@ from supervisor.ledger.rows import (
     INCIDENTS,
     MARKS,
     OUTBOX,
+    RELOADS,
     RUNS,
     TO_REMEMBER,
     RowError,
@@ -97,11 +106,6 @@ class History:
         """Return one run; None if there is none."""
         return next(iter(self._all(RUNS, "WHERE id = ?", number)), None)
 
-    def newest_run(self, job: str) -> Run | None:
-        """Return a job's newest run that was started (for its log), or else its newest run."""
-        begun = self._all(RUNS, "WHERE job = ? AND attempt > 0 ORDER BY id DESC LIMIT 1", job)
-        return next(iter(begun or self.runs(RunFilter(job=job, limit=1))), None)
-
     def attempts(self, run: int) -> list[Attempt]:
         """Return the attempts of a run, in order."""
         return self._all(ATTEMPTS, "WHERE run = ? ORDER BY number", run)
@@ -128,6 +132,10 @@ class History:
     def actions(self, limit: int = 100) -> list[AuditEntry]:
         """Return the audit entries, newest first."""
         return self._all(ACTIONS, "ORDER BY rowid DESC LIMIT ?", min(limit, MOST))
+
+    def reloads(self, limit: int = 100) -> list[ReloadEntry]:
+        """Return the texts of jobs.yaml that were read, with their outcomes, newest first."""
+        return self._all(RELOADS, "ORDER BY rowid DESC LIMIT ?", min(limit, MOST))
 
     def durations_s(self, job: str, most: int = MOST) -> list[float]:
         """Return durations of a job's successful attempts, newest first, without dry runs."""

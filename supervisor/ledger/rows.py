@@ -19,7 +19,15 @@ import msgspec
 
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.dependencies import MOST_RECENT
-from supervisor.core.model import Attempt, AuditEntry, JobRecord, MissedRange, Peer, Run
+from supervisor.core.model import (
+    Attempt,
+    AuditEntry,
+    JobRecord,
+    MissedRange,
+    Peer,
+    ReloadEntry,
+    Run,
+)
 
 Convert = Callable[[Any], Any]
 
@@ -188,9 +196,11 @@ MARKS = _table(JobRecord, "jobs", "job")
 INCIDENTS = _table(Incident, "incidents", "id")
 OUTBOX = _table(Alert, "outbox", "id")
 ACTIONS = _table(AuditEntry, "actions")
+RELOADS = _table(ReloadEntry, "reloads")
 
 TABLES: dict[type, Table] = {
-    table.kind: table for table in (RUNS, ATTEMPTS, GAPS, MARKS, INCIDENTS, OUTBOX, ACTIONS)
+    table.kind: table
+    for table in (RUNS, ATTEMPTS, GAPS, MARKS, INCIDENTS, OUTBOX, ACTIONS, RELOADS)
 }
 
 # Open runs, and for each job the newest few and the newest success, oldest first.

@@ -17,6 +17,7 @@ from supervisor.ledger.rows import (
     INCIDENTS,
     MARKS,
     OUTBOX,
+    RELOADS,
     RUNS,
     TABLES,
     TO_REMEMBER,
@@ -30,6 +31,7 @@ ALERT_WAITS = "delivered_at IS NULL AND withheld = ''"
 _INCIDENTS = (
     "WHERE closed_at IS NULL OR recovery_at IS NOT NULL OR acked_until IS NOT NULL ORDER BY id"
 )
+_NEWEST_RELOAD = RELOADS.select("ORDER BY rowid DESC LIMIT 1")
 
 
 def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
@@ -49,6 +51,7 @@ def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
         paused=pause(meta(db, "paused")),
         last_tick=ticked.at if ticked else None,
         silent_until=ticked.silent_until if ticked else None,
+        last_reload=next(iter(_all(db, RELOADS, _NEWEST_RELOAD)), None),
         next_run=max(_next(db, "runs"), newest_log + 1),
         next_incident=_next(db, "incidents"),
         next_alert=_next(db, "outbox"),
@@ -83,7 +86,6 @@ def touch_columns(db: sqlite3.Connection) -> None:
     """Check that every table and column exists. Raises: sqlite3.Error."""
     for table in TABLES.values():
         db.execute(table.select("LIMIT 0")).fetchall()
-    db.execute("SELECT at, sha256, accepted, said FROM reloads LIMIT 0").fetchall()
     db.execute("SELECT key, value FROM meta LIMIT 0").fetchall()
 
 

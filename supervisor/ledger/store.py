@@ -95,16 +95,6 @@ class Store:
                 self._start_new_ledger(error)
             raise LedgerUnavailableError(str(error)) from error
 
-    def note_reload(self, at: datetime, sha256: str, accepted: bool, said: str) -> None:
-        """Store whether a text of jobs.yaml was accepted. Raises: LedgerUnavailableError."""
-        try:
-            self._db.execute(
-                "INSERT INTO reloads VALUES (?, ?, ?, ?)",
-                (at.isoformat(), sha256, accepted, said),
-            )
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-
     def _write_one(self, action: Written) -> None:
         try:
             self._write(action)
@@ -158,7 +148,7 @@ class Store:
                 older = f"{ended} < ? AND id < (SELECT max(id) FROM {table})"
                 self._db.execute(f"DELETE FROM {table} WHERE {older}", (oldest,))
             self._db.execute("DELETE FROM actions WHERE at < ?", (oldest,))
-            self._db.execute("DELETE FROM reloads WHERE at < ?", (oldest,))
+            self._db.execute(purge.OLD_RELOADS, (oldest,))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):

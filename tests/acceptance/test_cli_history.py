@@ -62,6 +62,8 @@ def test_a_run_of_another_job_is_not_explained(sandbox: Sandbox) -> None:
         ("history", "--state", "fine"),
         ("history", "--since", "5 parsecs"),
         ("history", "talker", "--actions"),
+        ("history", "talker", "--reloads"),
+        ("history", "--actions", "--reloads"),
         ("explain", "talker", "--at", "noon"),
         ("explain", "talker", "--at", "0001-01-01"),
         ("explain", "talker", "--at", "9999-12-31"),

@@ -33,6 +33,7 @@ from supervisor.core.model import (
     Peer,
     Problem,
     Reason,
+    ReloadEntry,
     Run,
     State,
     Trigger,
@@ -87,6 +88,7 @@ class Ledger:
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
     askings: list[AuditEntry] = field(default_factory=list)
+    texts: list[ReloadEntry] = field(default_factory=list)
     paused: Pause | None = None
     tick: effects.RecordTick | None = None
 
@@ -395,6 +397,7 @@ class Harness:
             paused=ledger.paused,
             last_tick=ledger.tick.at if ledger.tick else None,
             silent_until=ledger.tick.silent_until if ledger.tick else None,
+            last_reload=ledger.texts[-1] if ledger.texts else None,
             next_run=max(ledger.runs, default=0) + 1,
             next_incident=max(ledger.incidents, default=0) + 1,
             next_alert=len(ledger.alerts) + 1,
@@ -461,6 +464,8 @@ class Harness:
                 ledger.alerts[row.id - 1 : row.id] = [row]
             case effects.Record(AuditEntry() as row):
                 ledger.askings.append(row)
+            case effects.Record(ReloadEntry() as row):
+                ledger.texts.append(row)
             case effects.RecordPause(pause):
                 ledger.paused = pause
             case effects.RecordTick():

@@ -21,6 +21,7 @@ from supervisor.core.model import (
     MissedRange,
     Pause,
     Peer,
+    ReloadEntry,
     Run,
     Severity,
     State,
@@ -55,6 +56,7 @@ class Ledger:
     gaps: list[MissedRange] = field(default_factory=list)
     incidents: dict[int, Incident] = field(default_factory=dict)
     alerts: dict[int, Alert] = field(default_factory=dict)
+    texts: list[ReloadEntry] = field(default_factory=list)
     paused: Pause | None = None
     tick: effects.RecordTick | None = None
 
@@ -120,6 +122,7 @@ class Storm:
             paused=self.ledger.paused,
             last_tick=self.ledger.tick.at if self.ledger.tick else None,
             silent_until=self.ledger.tick.silent_until if self.ledger.tick else None,
+            last_reload=self.ledger.texts[-1] if self.ledger.texts else None,
             next_run=max(self.ledger.runs, default=0) + 1,
             next_incident=max(self.ledger.incidents, default=0) + 1,
             next_alert=max(self.ledger.alerts, default=0) + 1,
@@ -261,6 +264,10 @@ class Storm:
                 self._write_incident(incident)
             case effects.Record(Alert() as alert):
                 self._write_alert(alert)
+            case effects.Record(ReloadEntry() as text):
+                before = ledger.texts[-1] if ledger.texts else None
+                assert before is None or replace(text, at=before.at) != before, "twice the same"
+                ledger.texts.append(text)
             case effects.RecordPause(pause):
                 ledger.paused = pause
             case effects.RecordTick():

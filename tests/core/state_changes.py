@@ -20,7 +20,7 @@ _ADMITTED = {(row.before, row.after) for row in TRANSITIONS if Admission in row.
 def listed_changes(
     scheduler: SchedulerState, event: ev.Event, actions: Iterable[effects.Action]
 ) -> set[Change]:
-    """Return the changes of a turn that began with `scheduler`; fail if one is not in the table."""
+    """Return the changes of a turn from `scheduler`; fail if one is not in the table."""
     found = set(_changes(scheduler, event, actions))
     assert found <= LISTED, f"not in {transitions.__name__}: {found - LISTED}"
     return found

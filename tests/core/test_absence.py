@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core import control_requests, schedule
@@ -250,7 +250,6 @@ CRONS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(before=CRONS, after=CRONS, lived=MINUTES, away=MINUTES, crashed=st.booleans())
 def test_no_outcome_of_a_newer_text_lies_outside_the_absence(before, after, lived, away, crashed):
     harness = Harness(job("a", cron=before))

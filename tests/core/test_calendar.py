@@ -180,7 +180,6 @@ def test_words_for_people():
 # --- invariants --------------------------------------------------------------------------
 
 LAWS = settings(
-    max_examples=60,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

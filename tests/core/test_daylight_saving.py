@@ -266,7 +266,6 @@ MOMENTS = [(zone, change) for zone, changes in CHANGES.items() for change in cha
     before=st.integers(30, 600),
 )
 @settings(
-    max_examples=200,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],

@@ -21,9 +21,7 @@ from supervisor.core.model import Reason, State
 from tests.core.core_harness import instant
 
 NAMES = "abcdefgh"
-LAWS = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+LAWS = settings(derandomize=True, suppress_health_check=list(HealthCheck))
 edges = st.dictionaries(
     st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=4, unique=True).map(tuple)
 )

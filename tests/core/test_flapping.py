@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core import control_requests, incidents
@@ -277,7 +277,6 @@ WEATHER = st.lists(
 
 
 @given(weather=WEATHER)
-@settings(deadline=None, max_examples=60)
 def test_whatever_comes_each_word_is_in_its_place_and_each_failure_is_counted(weather):
     harness = night_of()
     for each in weather:

@@ -74,7 +74,7 @@ class Versions(RuleBasedStateMachine):
 
 
 TestVersions = Versions.TestCase
-TestVersions.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestVersions.settings = settings(stateful_step_count=30)
 
 
 @given(st.dictionaries(KEYS, st.integers()), KEYS)

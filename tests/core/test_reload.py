@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core import events as ev
-from supervisor.core.model import Problem
+from supervisor.core.model import Problem, replace
 from tests.core.core_harness import Harness, instant, job
 
 A = job("a", cron="0 2 * * *")
@@ -373,3 +373,101 @@ def test_a_file_that_could_not_be_read_here_is_not_called_refused():
         "the text in force stays"
     )
     assert harness.scheduler.problems == ()
+
+
+def outcomes(harness):
+    return [(text.sha256, text.accepted) for text in harness.ledger.texts]
+
+
+def takes(harness, sha256):
+    harness.send(ev.Reloaded(harness.clocks(), harness.config, sha256))
+
+
+def refuses(harness, sha256, *messages):
+    problems = tuple(Problem(1, 2, "jobs", message) for message in messages)
+    harness.send(ev.ReloadRefused(harness.clocks(), problems, sha256=sha256))
+
+
+def test_each_text_is_recorded_with_its_outcome():
+    harness = Harness(A)
+
+    takes(harness, "first")
+    refuses(harness, "second", "bad", "worse")
+    takes(harness, "first")
+
+    assert outcomes(harness) == [("first", True), ("second", False), ("first", True)]
+    assert [text.said for text in harness.ledger.texts] == [
+        "1 job",
+        "jobs.yaml:1:2: jobs: bad (and 1 more)",
+        "1 job",
+    ]
+
+
+def test_a_text_that_is_read_again_is_recorded_once():
+    harness = Harness(A)
+    takes(harness, "first")
+    takes(harness, "first")
+
+    for _ in range(5):
+        refuses(harness, "second", "bad")
+        harness.after(minutes=1)
+
+    assert outcomes(harness) == [("first", True), ("second", False)]
+
+
+def test_another_reason_for_the_same_text_is_another_outcome():
+    harness = Harness(A)
+
+    refuses(harness, "first", "no module")
+    refuses(harness, "first", "no function")
+
+    assert outcomes(harness) == [("first", False), ("first", False)]
+
+
+def test_a_fault_of_the_system_is_no_outcome_of_a_text():
+    harness = Harness(A)
+
+    harness.send(ev.ReloadRefused(harness.clocks(), (), "the process that read it was killed"))
+
+    assert harness.ledger.texts == []
+
+
+@pytest.mark.parametrize("end", ["stops", "dies"])
+def test_a_restart_knows_which_text_was_the_newest(end):
+    harness = Harness(A)
+    takes(harness, "first")
+    getattr(harness, end)()
+    harness.starts("00:10")
+
+    takes(harness, "first")
+    refuses(harness, "second", "bad")
+
+    assert outcomes(harness) == [("first", True), ("second", False)]
+
+
+@pytest.mark.parametrize("problems", [(), (Problem(1, 2, "jobs", "bad"),)])
+def test_a_start_records_the_text_that_it_found(problems):
+    harness = Harness(A)
+
+    for _ in range(2):
+        event = ev.Restored(harness.clocks(), harness.config, ev.Memory(), sha256="first")
+        actions = harness.send(replace(event, problems=problems, memory=remembers(harness)))
+
+    assert outcomes(harness) == [("first", not problems)]
+    assert actions
+
+
+def remembers(harness):
+    return ev.Memory(last_reload=harness.ledger.texts[-1] if harness.ledger.texts else None)
+
+
+def test_a_new_ledger_begins_with_the_newest_text():
+    harness = Harness(A)
+    takes(harness, "first")
+    harness.breaks_ledger()
+    harness.after(minutes=1)
+    harness.ledger.texts.clear()
+
+    harness.mends_ledger(damage="it was damaged")
+
+    assert outcomes(harness) == [("first", True)]

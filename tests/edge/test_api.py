@@ -101,6 +101,8 @@ def test_status_tells_of_service_and_jobs(path):
         ("/healthz?probe=1", 503),
         ("/v1/incidents", 200),
         ("/v1/actions", 200),
+        ("/v1/reloads?limit=5", 200),
+        ("/v1/reloads?limit=0", 422),
         ("/readyz", 200),
         ("/nowhere", 404),
     ],

@@ -86,8 +86,7 @@ def until(service: Service, condition: Callable[[], object], within_s: float = 2
 
 def last_of(service: Service, job: str) -> Run:
     """The newest run of a job, once it is over and nothing of it lives."""
-    until(service, lambda: service.loop.scheduler.lives(job) is None)
-    until(service, lambda: not service.loop.scheduler.open_runs_of(job))
+    until(service, lambda: job not in service.loop.scheduler.by_job)
     service.loop.flush()
     return runs(service, job)[0]
 

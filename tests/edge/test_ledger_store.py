@@ -19,10 +19,12 @@ from supervisor.core.model import (
     Pause,
     Peer,
     Reason,
+    ReloadEntry,
     Severity,
     State,
     replace,
 )
+from supervisor.ledger import purge
 from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.queries import History as Reader
 from supervisor.ledger.queries import RunFilter
@@ -45,6 +47,7 @@ EXAMPLES = [
         withheld="",
     ),
     AuditEntry(AT, Peer(1000, 4711), "run", "sync", "run 1"),
+    ReloadEntry(AT, "5e" * 32, False, 'jobs.yaml:3:5: expected a duration, got "ü"'),
 ]
 
 
@@ -220,6 +223,25 @@ def test_a_ledger_locked_by_another_program_is_trouble_and_not_a_wait(store, tmp
     other.execute("ROLLBACK")
     store.write([effects.Record(run(1))])
     other.close()
+
+
+def test_old_texts_are_purged_but_never_the_newest(store, tmp_path):
+    texts = [ReloadEntry(AT + timedelta(days=n), f"{n}", True, "1 job") for n in range(3)]
+    store.write([effects.Record(text) for text in texts])
+
+    store.purge(History(days=1), AT + timedelta(days=400))
+
+    assert Reader(tmp_path).reloads() == texts[-1:]
+    assert store.memory().last_reload == texts[-1]
+
+
+def test_at_most_a_thousand_texts_are_kept(store, tmp_path):
+    texts = [ReloadEntry(AT, f"{n}", True, "1 job") for n in range(purge.MOST_RELOADS + 5)]
+    store.write([effects.Record(text) for text in texts])
+
+    store.purge(History(), AT)
+
+    assert Reader(tmp_path).reloads(2000) == texts[-1:4:-1]
 
 
 def test_history_is_purged_but_never_what_a_person_needs(store):

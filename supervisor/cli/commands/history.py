@@ -1,4 +1,4 @@
-"""`nightshift history`: list past and open runs, or API requests, from the ledger."""
+"""`nightshift history`: list runs, API requests or texts of jobs.yaml from the ledger."""
 
 from collections.abc import Sequence
 
@@ -25,6 +25,7 @@ COUNT = click.IntRange(1, 1000)
 @click.option("--since", metavar="TIME", help="Only runs due since then: 7d, or a time.")
 @click.option("--state", metavar="STATE", help=f"Only these: {', '.join(STATES)}.")
 @click.option("--actions", is_flag=True, help="List who asked for what, instead of runs.")
+@click.option("--reloads", is_flag=True, help="List the texts of jobs.yaml, instead of runs.")
 @click.option("-n", "count", type=COUNT, default=20, help="How many of the newest (default 20).")
 @json_option
 @utc_option
@@ -33,6 +34,7 @@ def history(
     since: str | None,
     state: str | None,
     actions: bool,
+    reloads: bool,
     count: int,
     as_json: bool,
     utc: bool,
@@ -45,10 +47,11 @@ def history(
       nightshift history --state failed
     """
     source = history_source()
-    if actions:
-        if job or since or state:
-            raise click.UsageError("--actions goes without JOB, --since and --state")
-        return _actions(source, count, as_json, utc)
+    if actions or reloads:
+        flag, show = ("--actions", _actions) if actions else ("--reloads", _reloads)
+        if job or since or state or (actions and reloads):
+            raise click.UsageError(f"{flag} goes without JOB, --since, --state and other lists")
+        return show(source, count, as_json, utc)
     if state is not None and state not in STATES:
         hint = ": the state folder goes before the verb" if "/" in state else ""
         text = f'expected one of {", ".join(STATES)}, got "{state}"{hint}'
@@ -89,4 +92,20 @@ def _actions(source: HistorySource, count: int, as_json: bool, utc: bool) -> int
         at = (when.full(each.at), when.relative(each.at))
         table.add(*at, who, each.verb, each.what or "-", each.answer)
     table.show()
+    return ExitCode.YES
+
+
+def _reloads(source: HistorySource, count: int, as_json: bool, utc: bool) -> int:
+    body = source.get("v1", "reloads", limit=count)
+    if as_json:
+        print_json(body)
+        return ExitCode.YES
+    when = source.time_format(utc)
+    table = Table("AT", "WHEN", "TEXT", "OUTCOME", "DETAIL", spare=("AT", "TEXT"))
+    found = decode(body, responses.Reloads).reloads
+    for each in found:
+        at = (when.full(each.at), when.relative(each.at))
+        word = "accepted" if each.accepted else "refused"
+        table.add(*at, each.sha256[:12] or "-", word, each.said)
+    table.show() if found else echo("no texts of jobs.yaml")
     return ExitCode.YES
