@@ -31,12 +31,12 @@ class Transition(NamedTuple):
     why: str
 
 
-# What is heard of the process of a running attempt, each of which may be the first news
-# of its end; and the timer that gives up a tree of which nothing is heard.
-HEARD: tuple[Cause, ...] = (
+# Events of the process of a running attempt, each of which may be the first
+# sign of its end; and the timer that gives up a tree that sends no event.
+ATTEMPT_EVENTS: tuple[Cause, ...] = (
     ev.Exited, ev.TreeEmpty, ev.LaunchFailed, ev.KeeperLost, ev.Survived,
 )  # fmt: skip
-ENDED: tuple[Cause, ...] = (*HEARD, ev.TimePassed)
+ENDED: tuple[Cause, ...] = (*ATTEMPT_EVENTS, ev.TimePassed)
 
 TRANSITIONS = (
     # A slot becomes due, or was due in an absence; a request opens a pending run or none.
@@ -51,7 +51,7 @@ TRANSITIONS = (
     Transition(State.RUNNING, ENDED, State.RETRYING, "failed or interrupted, and may retry"),
     Transition(State.RUNNING, ENDED, State.FAILED, "failed for good"),
     Transition(State.RUNNING, ENDED, State.CANCELLED, "cancelled or replaced"),
-    Transition(State.RUNNING, HEARD, State.INTERRUPTED, "the service stops"),
+    Transition(State.RUNNING, ATTEMPT_EVENTS, State.INTERRUPTED, "the service stops"),
     Transition(State.RETRYING, (ev.TimePassed,), State.PENDING, "its delay has passed"),
     # Replaced by a newer slot; asked for, or replaced by a requested run; removed or disabled.
     Transition(
