@@ -40,7 +40,9 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class TestAlert:
-    """Request to send a test alert, regardless of `min_severity`."""
+    """Request to send a test alert to a channel, regardless of its filters."""
+
+    channel: str
 
 
 @dataclass(frozen=True, slots=True)

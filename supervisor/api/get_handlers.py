@@ -127,7 +127,7 @@ class GetHandlers:
 
     async def get_incidents(self, request: Request) -> Response:
         found = self._context.history.incidents(given.LIMIT.of(request))
-        waiting = self._context.scheduler.outbox
+        waiting = self._context.scheduler.waiting_alerts
         shown = tuple(build_views.incident_view(each, waiting) for each in found)
         return as_json(responses.Incidents(shown))
 

@@ -27,6 +27,7 @@ from prometheus_client.exposition import choose_encoder
 from supervisor.core import build_views
 from supervisor.core.counters import DURATIONS_S, LATENESSES_S, Counters, Histogram
 from supervisor.core.model import Severity, State
+from supervisor.core.outbox import Outbox
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
@@ -122,6 +123,7 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
     )
     lateness.add_metric([], *_buckets(LATENESSES_S, seen.tally.lateness))
     yield lateness
+    waiting = sum(len(box.waiting) for box in scheduler.outboxes.values())
     gauges = {
         "pool_places": (
             "Limit of attempts that run at once.",
@@ -131,7 +133,7 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
         "pool_pending": ("Runs that wait to begin.", scheduler.pending()),
         "ledger_writable": ("1 if the ledger can be written.", int(not scheduler.ledger_error)),
         "config_problems": ("Mistakes in the jobs.yaml on disk.", len(scheduler.problems)),
-        "alerts_undelivered": ("Alerts that still wait for delivery.", len(scheduler.outbox)),
+        "alerts_undelivered": ("Alerts that still wait for delivery.", waiting),
     }
     for name, (about, value) in gauges.items():
         yield GaugeMetricFamily(f"nightshift_{name}", about, value)
@@ -148,6 +150,24 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
     for name, (about, value) in counters.items():
         yield CounterMetricFamily(f"nightshift_{name}", about, value)
     yield from _incidents(seen)
+    yield from _channels(seen)
+
+
+def _channels(seen: Snapshot) -> Iterator[Metric]:
+    waiting = GaugeMetricFamily(
+        "nightshift_channel_alerts_pending", "Alerts that wait for a channel.", labels=["channel"]
+    )
+    failures = GaugeMetricFamily(
+        "nightshift_channel_failures",
+        "Failed deliveries in a row of the oldest alert that waits for a channel.",
+        labels=["channel"],
+    )
+    for channel in seen.scheduler.config.notify.channels:
+        box = seen.scheduler.outboxes.get(channel.name, Outbox())
+        waiting.add_metric([channel.name], len(box.waiting))
+        failures.add_metric([channel.name], box.waiting[0].attempts if box.waiting else 0)
+    yield waiting
+    yield failures
 
 
 def _incidents(seen: Snapshot) -> Iterator[Metric]:

@@ -89,15 +89,23 @@ class PostHandlers:
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
 
     async def post_notify_test(self, request: Request) -> Response:
-        await self._submit(request, control_requests.NotifyTest())
-        channel = self._context.scheduler.config.notify.channel
-        name = "none" if channel is None else channel.name
-        answer = self._context.bridge.submit(_peer(request), TestAlert())
-        outcome = await asyncio.wait_for(asyncio.wrap_future(answer), TEST_S)
-        if outcome.cause:
-            hint = f"notify.{name} in jobs.yaml is its URL; nightshift status shows what waits"
-            raise HttpError(502, f"the test alert did not arrive: {outcome.cause}", hint)
-        return as_json(responses.Delivered(name))
+        body = await self._body(request, request_bodies.NotifyTestBody)
+        await self._submit(request, control_requests.NotifyTest(body.channel))
+        channels = self._context.scheduler.config.notify.channels
+        names = [each.name for each in channels if body.channel in ("", each.name)]
+        submit, peer = self._context.bridge.submit, _peer(request)
+        answers = [asyncio.wrap_future(submit(peer, TestAlert(name))) for name in names]
+        outcomes = await asyncio.wait_for(asyncio.gather(*answers), TEST_S)
+        failed = {name: end.cause for name, end in zip(names, outcomes, strict=True) if end.cause}
+        if failed:
+            is_one = len(names) == 1
+            causes = [why if is_one else f"{name}: {why}" for name, why in failed.items()]
+            where = "/".join(failed)
+            hint = (
+                f"notify in jobs.yaml has the URL of {where}; nightshift status shows what waits"
+            )
+            raise HttpError(502, f"the test alert did not arrive: {'; '.join(causes)}", hint)
+        return as_json(responses.Delivered(", ".join(names)))
 
     async def _submit(
         self, request: Request, what: control_requests.Request

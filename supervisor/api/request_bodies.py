@@ -50,6 +50,12 @@ class StopBody(msgspec.Struct, forbid_unknown_fields=True):
     drain_seconds: Seconds | None = None
 
 
+class NotifyTestBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/notify-test`; channel "": all channels."""
+
+    channel: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
 class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/reload`."""
 

@@ -1,4 +1,4 @@
-"""The keys of each kind of notification channel, and of the block `notify`.
+"""The keys of the block `notify`: of all channels, and of each kind of channel.
 
 A kind is named by the key that holds its address: `slack: URL`. The module of the same
 name in `supervisor/notifications/channels/` sends to it.
@@ -13,14 +13,53 @@ from supervisor.core.model import Severity
 CHANNEL_KINDS: Mapping[str, tuple[Key, ...]] = {
     "slack": (Key("slack", ValueKind.URL, "none", "URL of a Slack webhook", none=True),),
 }
+# Kinds that may stand in `notify` itself, as a channel that is named after its kind.
+SHORT_KINDS = ("slack",)
 
-NOTIFY_KEYS = (
-    *(key for keys in CHANNEL_KINDS.values() for key in keys),
+_SEVERITY = Key(
+    "min_severity",
+    ValueKind.CHOICE,
+    "error",
+    "how loud an incident must be to be delivered",
+    choices=tuple(Severity),
+)
+
+# Keys of a channel of any kind.
+CHANNEL_KEYS = (
     Key(
         "min_severity",
         ValueKind.CHOICE,
-        "error",
-        "how loud an incident must be to be delivered",
+        "",
+        "how loud an incident must be for this channel; otherwise min_severity of notify",
         choices=tuple(Severity),
     ),
+    Key("jobs", ValueKind.NAMES, "[]", "only incidents of these jobs", examples=("[backup]",)),
+    Key(
+        "groups",
+        ValueKind.GROUPS,
+        "[]",
+        "only incidents of jobs in these groups (exclusive), and of those in jobs",
+        examples=("[nas]",),
+    ),
+    Key(
+        "quiet",
+        ValueKind.HOURS,
+        "none",
+        "hours in which alerts wait; what came and went is then sent as one",
+        examples=("22:00-07:00",),
+        none=True,
+    ),
+    Key("timezone", ValueKind.ZONE, "", "the zone of quiet; otherwise the file's timezone"),
+)
+
+NOTIFY_KEYS = (
+    *(CHANNEL_KINDS[kind][0] for kind in SHORT_KINDS),
+    Key(
+        "channels",
+        ValueKind.CHANNELS,
+        "{}",
+        "the channels by their names, each with the keys of one kind",
+        examples=('{ops: {slack: "${SLACK_URL}"}}',),
+    ),
+    _SEVERITY,
 )

@@ -18,6 +18,7 @@ class Level(StrEnum):
     JOB = "job"
     LIMITS = "limits"
     NOTIFY = "notify"
+    CHANNEL = "channel"
     HISTORY = "history"
     API = "api"
 
@@ -202,8 +203,22 @@ _BLOCKS: Mapping[Level, tuple[tuple[str, str, str], ...]] = {
          " threads"),
     ),
     Level.NOTIFY: (
-        ("slack", "", "webhook url slack_url slack_webhook webhook_url slack_webhook_url hook"),
+        ("slack", "", "slack_url slack_webhook slack_webhook_url"),
+        ("channels", 'did you mean "channels"? channels: {NAME: {{word}: URL}}', "webhook smtp"
+         " apprise discord teams"),
+        ("channels", "", "url webhook_url hook mail email mailto urls channel targets services"
+         " receivers"),
         ("min_severity", "", "severity level min_level loglevel threshold minimum_severity"),
+    ),
+    Level.CHANNEL: (
+        ("webhook", "", "url webhook_url hook http https post"),
+        ("smtp", "", "mail email mailto server host smtp_server smarthost"),
+        ("apprise", "", "urls service notify pagerduty opsgenie telegram ntfy pushover"),
+        ("to", "", "recipients recipient mail_to rcpt"),
+        ("from", "", "sender mail_from"),
+        ("min_severity", "", "severity level min_level loglevel threshold minimum_severity"),
+        ("quiet", "", "quiet_hours silence mute mute_time active_time_intervals"),
+        ("secret", "", "signing_secret signing_key key token"),
     ),
     Level.HISTORY: (
         ("days", "", "max_age age keep_days retention retention_days ttl"),
@@ -260,6 +275,8 @@ def level_of(path: tuple[str, ...]) -> Level:
     """Return the level of the keys below a path such as `("jobs", "backup")`."""
     if not path:
         return Level.TOP
+    if path[:2] == ("notify", "channels"):
+        return Level.CHANNEL
     is_block = path[-1] in _BLOCK_NAMES and path != ("jobs", path[-1])
     return Level(path[-1]) if is_block else Level.JOB
 

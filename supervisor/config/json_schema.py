@@ -1,7 +1,9 @@
 """Builds the JSON Schema (draft 2020-12) of jobs.yaml from the table of keys."""
 
 from collections.abc import Iterable
+from itertools import chain
 
+from supervisor.config.channel_keys import CHANNEL_KEYS, CHANNEL_KINDS
 from supervisor.config.key import Key, ValueKind
 from supervisor.config.key_table import JOB_KEYS, TOP_KEYS
 from supervisor.config.scalars import NAME, expected_text
@@ -16,6 +18,7 @@ _DURATION = r"^\s*([0-9]+(\.[0-9]+)?|([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+)\s*$"
 _SIZE = r"^\s*[0-9]+(\.[0-9]+)?\s*([kmgtpKMGTP][iI]?)?[bB]?\s*$"
 _WORKER = r"^([A-Za-z_]\w*\.[A-Za-z_]\w*|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)$"
 _NAME = f"^{NAME.pattern}$"
+_NAMED: Schema = {"pattern": _NAME}
 _STATUS: Schema = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 255}, _REFERENCE]}
 
 
@@ -49,12 +52,10 @@ def _property(key: Key) -> Schema:
 def _shape(key: Key) -> Schema:
     match key.kind:
         case ValueKind.JOBS:
-            one = {"$ref": "#/$defs/job"}
-            names = {"pattern": _NAME}
             return {
                 "type": "object",
-                "additionalProperties": one,
-                "propertyNames": names,
+                "additionalProperties": {"$ref": "#/$defs/job"},
+                "propertyNames": _NAMED,
                 "minProperties": 1,
             }
         case ValueKind.JOB:
@@ -65,7 +66,10 @@ def _shape(key: Key) -> Schema:
             return {"type": "object"}
         case ValueKind.ENV:
             return {"type": "object", "additionalProperties": _TEXT}
-        case ValueKind.NAMES:
+        case ValueKind.CHANNELS:
+            one = _mapping((*CHANNEL_KEYS, *chain.from_iterable(CHANNEL_KINDS.values())))
+            return {"type": "object", "additionalProperties": one, "propertyNames": _NAMED}
+        case ValueKind.NAMES | ValueKind.GROUPS | ValueKind.MAIL_ADDRESSES:
             return _one_or_many({"type": "string"})
         case ValueKind.CRON:
             return _one_or_many(_cron())

@@ -20,6 +20,13 @@ class ValueKind(StrEnum):
     CHOICE = "one of"
     GROUP = "true, false or the name of a group"
     URL = "a URL that begins with http:// or https://"
+    SERVER_URL = "a URL of a server"
+    SERVICE_URL = 'a URL such as "ntfys://host/topic"'
+    SECRET = "a text that is shown nowhere"
+    SIGNING_KEY = 'base64 of 24 to 64 bytes, such as "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"'
+    MAIL_ADDRESSES = 'a mail address such as "ops@example.org", or a list of them'
+    MAIL_ADDRESS = 'a mail address such as "ops@example.org"'
+    HOURS = 'hours of the day such as "22:00-07:00"'
     ZONE = 'the IANA name of a time zone such as "Europe/Berlin"'
     PATH = "a path"
     ADDRESS = 'an address such as "127.0.0.1:9187"'
@@ -31,6 +38,8 @@ class ValueKind(StrEnum):
     ENV = "a mapping of names to texts"
     PARAMS = "a mapping of the worker's parameters"
     BLOCK = "a mapping"
+    GROUPS = "a list of names of groups"
+    CHANNELS = "a mapping of names to channels"
     JOB = "a mapping of keys of a job"
     JOBS = "a mapping of names to jobs"
 
@@ -41,7 +50,9 @@ class Key:
 
     default: as written in the file; "" if there is none, or if `doc` describes it.
     field: the name of the model's field, if different.
+    required: whether its mapping must have it.
     none: whether `none` may be written to mean that there is no value.
+    choices: the texts of a CHOICE, the schemes of a SERVER_URL.
     keys: the keys of a BLOCK.
     """
 
@@ -51,6 +62,7 @@ class Key:
     doc: str
     field: str = ""
     examples: tuple[str, ...] = ()
+    required: bool = False
     none: bool = False
     least: float | None = None
     most: float | None = None

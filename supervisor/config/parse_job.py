@@ -10,7 +10,7 @@ from supervisor.config import scalars
 from supervisor.config.key import Key
 from supervisor.config.key_table import JOB_KEYS
 from supervisor.config.parse_context import Pairs, ParseContext, kind_name
-from supervisor.config.parse_values import JobRef, read_keys
+from supervisor.config.parse_values import NameRef, read_keys
 from supervisor.config.problems import BadValueError
 from supervisor.config.result import Location, WorkerReference
 from supervisor.config.unknown_keys import meant
@@ -72,7 +72,7 @@ class ParsedJob:
     """A job with its dependencies not yet checked; use is None if its worker cannot be checked."""
 
     job: Job
-    deps: tuple[JobRef, ...]
+    deps: tuple[NameRef, ...]
     use: WorkerReference | None
 
 

@@ -19,7 +19,7 @@ from supervisor.config.parse_context import (
     kind_name,
 )
 from supervisor.config.parse_job import TABLE, Defaults, ParsedJob, read_job
-from supervisor.config.parse_notify import read_notify
+from supervisor.config.parse_notify import Scope, read_notify
 from supervisor.config.parse_values import read_keys
 from supervisor.config.problems import BadValueError
 from supervisor.config.result import Parsed, gc_paused
@@ -81,8 +81,10 @@ def _config(doc: ParseContext, root: Node) -> tuple[Config, list[ParsedJob]]:
         doc.report(node, ("defaults", "command"), "expected one of worker and command")
     defaults = read_keys(doc, default_pairs, TABLE, ("defaults",))
     job_defaults = Defaults(defaults, default_pairs, str(zone), folder)
-    notify = read_notify(doc, _mapping(doc, pairs, "notify"))
     drafts = _drafts(doc, root, pairs, job_defaults)
+    names = {draft.job.name for draft in drafts}
+    groups = {draft.job.exclusive for draft in drafts if draft.job.exclusive}
+    notify = read_notify(doc, _mapping(doc, pairs, "notify"), Scope(str(zone), names, groups))
     fields = {_TOP[name].field or name: value for name, value in values.items()}
     jobs = tuple(draft.job for draft in drafts)
     secrets = doc.secrets.as_tuple()

@@ -40,8 +40,8 @@ _BLOCKS: Mapping[str, tuple[type, Mapping[str, Key]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class JobRef:
-    """A job name and the node that holds it."""
+class NameRef:
+    """A name of a job or group and the node that holds it."""
 
     name: str
     node: Node
@@ -75,9 +75,22 @@ def read_value(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -
     if not isinstance(node, ScalarNode):
         raise BadValueError(f"expected {scalars.expected_text(key)}, got {kind_name(node)}")
     value = scalars.read_scalar(key, doc.text(node, path))
-    if key.kind is ValueKind.URL and isinstance(value, str):
-        doc.secrets.add_webhook(value)
+    if isinstance(value, str):
+        _keep_secret(doc, key.kind, value)
     return value
+
+
+def _keep_secret(doc: ParseContext, kind: ValueKind, text: str) -> None:
+    match kind:
+        case ValueKind.URL:
+            doc.secrets.add_webhook(text)
+        case ValueKind.SERVICE_URL:
+            doc.secrets.add_service_url(text)
+        case ValueKind.SECRET:
+            doc.secrets.add(text)
+        case ValueKind.SIGNING_KEY:
+            doc.secrets.add(text)
+            doc.secrets.add(text.removeprefix(scalars.SIGNING_PREFIX))
 
 
 def _cron(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -106,13 +119,20 @@ def _command(
     return tuple(word for word in words if word is not None)
 
 
-def _names(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tuple[JobRef, ...]:
-    found: dict[str, JobRef] = {}
+def _names(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tuple[NameRef, ...]:
+    found: dict[str, NameRef] = {}
     for item in doc.items(node):
         name = _item(doc, item, path, str)
         if name is not None:
-            found.setdefault(name, JobRef(name, item))
+            found.setdefault(name, NameRef(name, item))
     return tuple(found.values())
+
+
+def _mail_addresses(
+    doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]
+) -> tuple[str, ...]:
+    found = [_item(doc, item, path, scalars.mail_address) for item in doc.items(node)]
+    return tuple(dict.fromkeys(address for address in found if address is not None))
 
 
 def _statuses(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tuple[int, ...]:
@@ -202,6 +222,8 @@ _READERS: Mapping[ValueKind, _Reader] = {
     ValueKind.CRON: _cron,
     ValueKind.COMMAND: _command,
     ValueKind.NAMES: _names,
+    ValueKind.GROUPS: _names,
+    ValueKind.MAIL_ADDRESSES: _mail_addresses,
     ValueKind.STATUSES: _statuses,
     ValueKind.ENV: _env,
     ValueKind.PARAMS: _params,

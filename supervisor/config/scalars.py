@@ -4,6 +4,7 @@ Pure. Types are never inferred from the text: the key alone decides what `1:30`,
 `on` and `no` mean. Enter by `read_scalar`.
 """
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -21,7 +22,10 @@ NAME = re.compile(r"[a-z][a-z0-9._-]{0,62}")
 NAME_RULE = "a name of at most 63 of a-z, 0-9, '.', '_' and '-' that begins with a letter"
 
 _NONE = ("none", "null", "~")
-_EMPTY_IS_NONE = (ValueKind.URL, ValueKind.ADDRESS, ValueKind.PATH, ValueKind.TEXT)
+_EMPTY_IS_NONE = (
+    *(ValueKind.URL, ValueKind.ADDRESS, ValueKind.PATH, ValueKind.TEXT),
+    *(ValueKind.SERVER_URL, ValueKind.SERVICE_URL, ValueKind.SECRET, ValueKind.SIGNING_KEY),
+)
 _BOOLS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -29,6 +33,10 @@ _BOOLS = {
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _MODE = re.compile(r"(0o)?[0-7]{3,4}")
+SIGNING_PREFIX = "whsec_"
+_MAIL_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}")
+_SERVICE_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://\S{1,2000}", re.IGNORECASE)
+_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
 _ADDRESS = re.compile(r"([A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 
 
@@ -47,6 +55,9 @@ def expected_text(key: Key) -> str:
     """Return a description of the values that a key expects."""
     if key.kind is ValueKind.CHOICE:
         return ", ".join(key.choices[:-1]) + " or " + key.choices[-1]
+    if key.kind is ValueKind.SERVER_URL:
+        begins = " or ".join(f"{scheme}://" for scheme in key.choices)
+        return f"a URL that begins with {begins} and has no path"
     if key.kind in (ValueKind.COUNT, ValueKind.NUMBER) and key.least is not None:
         most = f"from {key.least} to {key.most}" if key.most is not None else f">= {key.least}"
         return f"{key.kind} {most}"
@@ -90,6 +101,13 @@ def name(text: str) -> str:
     slug = re.sub(r"[^a-z0-9._-]+", "-", text[:63].lower()).strip("-._")
     hint = f'for example "{slug}"' if NAME.fullmatch(slug) else ""
     raise BadValueError(f"expected {NAME_RULE}, got {quote_value(text)}", hint)
+
+
+def mail_address(text: str) -> str:
+    """Return a mail address unchanged. Raises: BadValueError."""
+    if not _MAIL_ADDRESS.fullmatch(text):
+        raise BadValueError(f"expected {ValueKind.MAIL_ADDRESS}, got {quote_value(text)}")
+    return text
 
 
 def _bool(key: Key, text: str) -> bool:
@@ -165,6 +183,50 @@ def _url(key: Key, text: str) -> str:
     return text
 
 
+def _server_url(key: Key, text: str) -> str:
+    """Return a URL of a scheme, a host and perhaps a user and a port."""
+    # The messages omit the texts of URLs and keys: they are secrets.
+    wrong = BadValueError(f"expected {expected_text(key)}")
+    try:
+        parts = urlsplit(text)
+        port_is_right = parts.port is None or parts.port > 0
+    except ValueError:
+        raise wrong from None
+    has_more = parts.path.strip("/") or parts.query or parts.fragment
+    if parts.scheme not in key.choices or not parts.hostname or has_more:
+        raise wrong
+    if not port_is_right or any(c.isspace() or not c.isprintable() for c in text):
+        raise wrong
+    return text
+
+
+def _service_url(key: Key, text: str) -> str:
+    if not _SERVICE_URL.fullmatch(text) or not text.isprintable():
+        raise BadValueError(f"expected {expected_text(key)}")
+    return text
+
+
+def _signing_key(key: Key, text: str) -> str:
+    try:
+        secret = base64.b64decode(text.removeprefix(SIGNING_PREFIX), validate=True)
+    except ValueError:
+        secret = b""
+    if not 24 <= len(secret) <= 64:
+        raise BadValueError(f"expected {expected_text(key)}")
+    return text
+
+
+def _hours(key: Key, text: str) -> tuple[int, int]:
+    """Return begin and end in minutes after midnight."""
+    match = _HOURS.fullmatch(text)
+    if match is None:
+        raise bad_value(key, text)
+    since, until = (60 * int(match[n]) + int(match[n + 1]) for n in (1, 3))
+    if until > 24 * 60 or since == until % (24 * 60):
+        raise bad_value(key, text)
+    return since, until % (24 * 60)
+
+
 def _zone(_: Key, text: str) -> str:
     check_zone(text)
     return text
@@ -220,6 +282,12 @@ _READERS: Mapping[ValueKind, Callable[[Key, str], object]] = {
     ValueKind.CHOICE: _choice,
     ValueKind.GROUP: _group,
     ValueKind.URL: _url,
+    ValueKind.SERVER_URL: _server_url,
+    ValueKind.SERVICE_URL: _service_url,
+    ValueKind.SECRET: _text,
+    ValueKind.SIGNING_KEY: _signing_key,
+    ValueKind.MAIL_ADDRESS: lambda _, text: mail_address(text),
+    ValueKind.HOURS: _hours,
     ValueKind.ZONE: _zone,
     ValueKind.PATH: _path,
     ValueKind.ADDRESS: _address,

@@ -15,7 +15,9 @@ from supervisor.core.model import Job, Run, State, Trigger
 from workers import protocol
 
 # Run ids; ids of real runs begin at 1.
-RELOAD, DELIVERY, TEST, BEATS, LOOK = 0, -1, -2, -3, -4
+RELOAD, BEATS, LOOK = 0, -3, -4
+# Of alerts and of test alerts: minus the number of one of several jobs.
+DELIVERY, TEST = -1000, -2000
 
 End = ev.Exited | ev.LaunchFailed | ev.KeeperLost
 

@@ -41,13 +41,14 @@ class Incident(Struct, frozen=True):
 
 
 class Alert(Struct, frozen=True):
-    """A row of the outbox: one message about one incident.
+    """A row of the outbox: one message about one incident to one channel.
 
     An alert is waiting while it is neither delivered nor withheld.
     word: `opened`, `reminder` or `recovered` (see `AlertKind`).
     attempts: failed deliveries so far. error: cause of the last failure.
     next_at: earliest time of the next attempt. withheld: why it is not sent, or "".
     folded: number of earlier alerts about the same problem that it replaces.
+    channel: its name, or "" if there was none.
     """
 
     id: int
@@ -67,6 +68,7 @@ class Alert(Struct, frozen=True):
     error: str = ""
     folded: int = 0
     withheld: str = ""
+    channel: str = ""
 
 
 class HeartbeatKind(StrEnum):

@@ -12,11 +12,14 @@ from supervisor.core.admission import jobs_depended_on, place_in_pool, why_waiti
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.dependencies import Waiting, evaluate
 from supervisor.core.incidents import CLOCK
-from supervisor.core.model import Attempt, Job, Run, State
+from supervisor.core.model import Attempt, Channel, Job, Run, State
+from supervisor.core.outbox import Outbox
+from supervisor.core.quiet_hours import quiet_until
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import (
     AlertsView,
     AttemptView,
+    ChannelView,
     ConfigStatus,
     Facts,
     IncidentView,
@@ -68,11 +71,11 @@ def summary_view(
         keeper_deaths=facts.keeper_deaths,
         log_lines_dropped=facts.log_lines_dropped,
         heartbeat_failures=facts.heartbeat_failures,
-        alerts=alerts_view(scheduler),
+        alerts=alerts_view(scheduler, now),
         jobs=jobs,
         runs=runs,
         incidents=tuple(
-            incident_view(each, scheduler.outbox) for each in scheduler.incidents.values()
+            incident_view(each, scheduler.waiting_alerts) for each in scheduler.incidents.values()
         ),
     )
 
@@ -204,16 +207,35 @@ def incident_view(incident: Incident, waiting: Iterable[Alert]) -> IncidentView:
     )
 
 
-def alerts_view(scheduler: SchedulerState) -> AlertsView:
-    """Return the delivery state: the channel, the waiting alerts and the last error."""
-    oldest = scheduler.outbox[0] if scheduler.outbox else None
-    channel = scheduler.config.notify.channel
+def alerts_view(scheduler: SchedulerState, now: datetime) -> AlertsView:
+    """Return the delivery state: of each channel, and of the first that has trouble."""
+    views = tuple(
+        _channel(scheduler, channel, now) for channel in scheduler.config.notify.channels
+    )
+    troubled = next((view for view in views if view.error), None)
     return AlertsView(
-        channel="none" if channel is None else channel.name,
-        waiting=len(scheduler.outbox),
+        channel=", ".join(view.name for view in views) or "none",
+        waiting=sum(view.waiting for view in views),
+        failures=0 if troubled is None else troubled.failures,
+        error="" if troubled is None else troubled.error,
+        next_at=None if troubled is None else troubled.next_at,
+        channels=views,
+    )
+
+
+def _channel(scheduler: SchedulerState, channel: Channel, now: datetime) -> ChannelView:
+    box = scheduler.outboxes.get(channel.name, Outbox())
+    oldest = box.waiting[0] if box.waiting else None
+    return ChannelView(
+        name=channel.name,
+        kind=channel.kind,
+        min_severity=channel.min_severity,
+        waiting=len(box.waiting),
         failures=0 if oldest is None else oldest.attempts,
         error="" if oldest is None else oldest.error,
         next_at=None if oldest is None else oldest.next_at,
+        quiet_until=None if channel.quiet is None else quiet_until(channel.quiet, now),
+        delivered_at=box.delivered_at,
     )
 
 

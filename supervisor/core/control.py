@@ -79,8 +79,8 @@ def audit_text(request: Request) -> tuple[str, str]:
             return "ack", f"incident {number}"
         case RestoreBackup(file, target):
             return "restore", f"{file} to {target}"
-        case NotifyTest():
-            return "notify-test", ""
+        case NotifyTest(channel):
+            return "notify-test", channel
         case StopService():
             return "stop", ""
 
@@ -109,13 +109,23 @@ def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case RestoreBackup():
             return _restore(turn, request)
         case NotifyTest():
-            if turn.scheduler.config.notify.channel is None:
-                hint = "set notify in jobs.yaml (docs/alerts.md shows how)"
-                raise RequestRefusedError(ReplyStatus.CONFLICT, "no channel is configured", hint)
-            return ()
+            return _test_channel(turn, request.channel)
         case StopService(drain_s):
             stop(turn) if drain_s is None else drain(turn, drain_s)
             return ()
+
+
+def _test_channel(turn: Turn, name: str) -> tuple[int, ...]:
+    """Check that the channel to be tested exists; it is tested by the edge."""
+    notify = turn.scheduler.config.notify
+    if not notify.channels:
+        hint = "set notify in jobs.yaml (docs/alerts.md shows how)"
+        raise RequestRefusedError(ReplyStatus.CONFLICT, "no channel is configured", hint)
+    if name and notify.channel(name) is None:
+        known = ", ".join(channel.name for channel in notify.channels)
+        hint = f"there is {known}"
+        raise RequestRefusedError(ReplyStatus.UNKNOWN, f'no channel is called "{name}"', hint)
+    return ()
 
 
 def _run_jobs(turn: Turn, request: RunJobs) -> list[int]:

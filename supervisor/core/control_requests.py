@@ -81,7 +81,9 @@ class RestoreBackup(Struct, frozen=True):
 
 
 class NotifyTest(Struct, frozen=True):
-    """Request to test the alert channel; granted if one is configured, whatever the result."""
+    """Request to test a channel ("": all); granted if it is configured, whatever the result."""
+
+    channel: str = ""
 
 
 Request = (

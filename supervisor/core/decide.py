@@ -138,8 +138,8 @@ def next_wakeup(scheduler: SchedulerState) -> float | None:
     nearest.extend(scheduler.retry_at.values())
     if scheduler.stop_by is not None:
         nearest.append(scheduler.stop_by)
-    if scheduler.deliver_at is not None and scheduler.outbox and not scheduler.sending:
-        nearest.append(scheduler.deliver_at)
+    attempts = map(alert_delivery.next_attempt, scheduler.outboxes.values())
+    nearest.extend(at for at in attempts if at is not None)
     return min(nearest, default=None)
 
 

@@ -14,6 +14,7 @@ from supervisor.core.control_requests import Reply
 from supervisor.core.model import (
     Attempt,
     AuditEntry,
+    Channel,
     Job,
     JobRecord,
     MissedRange,
@@ -83,8 +84,9 @@ class Signal(Struct, frozen=True):
 
 
 class Deliver(Struct, frozen=True):
-    """Action that sends alerts in this order and stops at the first failure."""
+    """Action that sends alerts to a channel, in this order up to the first failure."""
 
+    channel: Channel
     alerts: tuple[Alert, ...]
 
 

@@ -235,10 +235,11 @@ class Delivered(Struct, frozen=True):
 
     at: At
     alerts: tuple[int, ...]
+    channel: str
 
 
 class Undelivered(Struct, frozen=True):
-    """Failure to deliver the first alert being sent; the alerts after it were not tried.
+    """Failure to deliver the first alert being sent; those after it were not tried.
 
     retry_after_s: delay that the channel asked for.
     refused: the channel itself, not the network, rejected it; quick retries would not help.
@@ -246,6 +247,7 @@ class Undelivered(Struct, frozen=True):
 
     at: At
     cause: str
+    channel: str
     retry_after_s: float | None = None
     refused: bool = False
 

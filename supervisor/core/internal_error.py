@@ -4,7 +4,7 @@ The turn that raised it changed nothing. The run concerned, if any, fails, becau
 what the supervisor knows about it may be wrong from now on.
 """
 
-from supervisor.core import attempts, incidents, outbox
+from supervisor.core import alert_delivery, attempts, incidents
 from supervisor.core.effects import KillStep, Signal
 from supervisor.core.events import Delivered, InternalError, Undelivered
 from supervisor.core.model import Reason, State
@@ -18,8 +18,7 @@ def internal_error(turn: Turn, event: InternalError) -> None:
     """Fail the run concerned, and open an `internal` incident of its job or of the service."""
     cause = f"internal error in {event.where}: {event.cause}"
     if event.where in _OF_DELIVERY:  # else no alert would ever be sent again
-        turn.scheduler.sending = ()
-        turn.scheduler.deliver_at = turn.at.mono + outbox.SLOW_S
+        alert_delivery.give_up_sending(turn)
     if not (event.run and _fail(turn, event, Verdict(State.FAILED, Reason.INTERNAL, cause))):
         turn.open_incident("", incidents.INTERNAL, cause)
 

@@ -54,7 +54,7 @@ def _record_everything(turn: Turn) -> None:
         *scheduler.job_records.values(),
         *scheduler.incidents.values(),
         *scheduler.closed.values(),
-        *scheduler.outbox,
+        *scheduler.waiting_alerts,
         *filter(None, [scheduler.last_reload]),
     ]
     turn.actions += [Record(row) for row in rows]

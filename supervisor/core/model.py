@@ -151,12 +151,22 @@ class Job(Struct, frozen=True):
     docs: str = ""
 
 
+class QuietHours(Struct, frozen=True):
+    """Part of each day, in minutes after midnight; since may be later than until."""
+
+    since_min: int
+    until_min: int
+    timezone: str
+
+
 class Channel(Struct, frozen=True):
     """A place to which alerts are sent.
 
     kind: the module in `notifications/channels/` that sends to it; unknown to the core.
     url: its address, a secret. settings_json: its other settings, as a JSON object.
     min_severity: alerts of a lower severity are not sent to it.
+    jobs, groups: alerts about other jobs are not sent to it; both empty: about all.
+    quiet: alerts wait until these hours are over.
     """
 
     name: str
@@ -164,6 +174,9 @@ class Channel(Struct, frozen=True):
     url: str
     settings_json: str = "{}"
     min_severity: Severity = Severity.ERROR
+    jobs: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    quiet: QuietHours | None = None
 
     @property
     def target(self) -> tuple[str, str, str]:
@@ -172,9 +185,13 @@ class Channel(Struct, frozen=True):
 
 
 class Notify(Struct, frozen=True):
-    """The channel of alerts; None: there is none."""
+    """The channels of alerts, in the order of the file."""
 
-    channel: Channel | None = None
+    channels: tuple[Channel, ...] = ()
+
+    def channel(self, name: str) -> Channel | None:
+        """Return the channel of this name, or None."""
+        return next((each for each in self.channels if each.name == name), None)
 
 
 class History(Struct, frozen=True):

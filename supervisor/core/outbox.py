@@ -1,17 +1,19 @@
-"""The outbox: which alerts wait for delivery, how they are folded, when to retry.
+"""The outbox of a channel: which alerts wait, how they are folded, when to retry.
 
-Pure. Alerts leave in order: none is sent before an older one. While the channel does
-not respond, alerts that a later one makes redundant are folded into it. So the number
-of waiting alerts is bounded by jobs and kinds, not by the length of the outage.
-`alert_delivery.py` applies these rules.
+Pure. Alerts leave in order: none is sent before an older one of the channel. While the
+channel does not respond, alerts that a later one makes redundant are folded into it. So
+the number of waiting alerts is bounded by channels, jobs and kinds, not by the length of
+the outage. `alert_delivery.py` applies these rules.
 """
 
 from collections.abc import Collection
 from datetime import datetime
 
+from msgspec import Struct
+
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Notify, Severity, replace
+from supervisor.core.model import Channel, Job, Severity, replace
 
 # Maximum number of alerts in one delivery.
 BATCH = 10
@@ -26,10 +28,31 @@ LONGEST_DELAY_S = 3600.0
 
 _SEVERITY_ORDER = {severity: place for place, severity in enumerate(Severity)}
 
-Outbox = tuple[Alert, ...]
+Waiting = tuple[Alert, ...]
 
 
-def alert(number: int, incident: Incident, word: AlertKind, at: datetime) -> Alert:
+class Outbox(Struct, frozen=True):
+    """What waits for one channel.
+
+    waiting: alerts, oldest first. sending: ids of those being sent.
+    deliver_at: the channel is not tried before this, in monotonic seconds.
+    is_held: alerts wait for the end of its quiet hours.
+    delivered_at: when it last accepted a message since the start.
+    """
+
+    waiting: Waiting = ()
+    sending: tuple[int, ...] = ()
+    deliver_at: float | None = None
+    is_held: bool = False
+    delivered_at: datetime | None = None
+
+    @property
+    def is_untried(self) -> bool:
+        """Return whether the oldest alert could be sent and was never tried."""
+        return bool(self.waiting) and not self.waiting[0].attempts and not self.is_held
+
+
+def alert(number: int, incident: Incident, word: AlertKind, at: datetime, channel: str) -> Alert:
     """Return an alert about the current state of an incident."""
     return Alert(
         id=number,
@@ -43,20 +66,36 @@ def alert(number: int, incident: Incident, word: AlertKind, at: datetime) -> Ale
         run=incident.run,
         at=at,
         lasted_s=((incident.closed_at or at) - incident.opened_at).total_seconds(),
+        channel=channel,
     )
 
 
-def with_filter_applied(row: Alert, notify: Notify) -> Alert:
-    """Return the alert, withheld if there is no channel or its severity is too low."""
-    if notify.channel is None:
-        return replace(row, withheld="no channel is configured")
-    least = notify.channel.min_severity
+def with_filter_applied(row: Alert, channel: Channel | None, job: Job | None) -> Alert:
+    """Return the alert, withheld if the channel is not to get it.
+
+    channel: None: there is none of this name any more.
+    job: the definition of its job; None: the service itself, or a job that was removed.
+    """
+    if channel is None:
+        return replace(row, withheld=f"channel {row.channel} is not configured any more")
+    least = channel.min_severity
     if _SEVERITY_ORDER[row.severity] < _SEVERITY_ORDER[least]:
         return replace(row, withheld=f"{row.severity} is below {least}")
+    if not _is_about(row, channel, job):
+        what = row.job or "the service itself"
+        return replace(row, withheld=f"channel {channel.name} is not for {what}")
     return row
 
 
-def add(waiting: Outbox, new: Alert, sending: Collection[int]) -> tuple[Outbox, list[Alert]]:
+def _is_about(row: Alert, channel: Channel, job: Job | None) -> bool:
+    if not (channel.jobs or channel.groups) or row.job in channel.jobs:
+        return True
+    if job is None:  # the group of a removed job is not known
+        return bool(row.job and channel.groups)
+    return job.exclusive is not None and job.exclusive in channel.groups
+
+
+def add(waiting: Waiting, new: Alert, sending: Collection[int]) -> tuple[Waiting, list[Alert]]:
     """Return the outbox with a new alert, and the rows to record.
 
     sending: ids of alerts that are being sent; those are never folded.
@@ -65,9 +104,29 @@ def add(waiting: Outbox, new: Alert, sending: Collection[int]) -> tuple[Outbox, 
         return waiting, [new]
     idle = _idle([row for row in waiting if row.id not in sending], new)
     new = replace(new, folded=sum(1 + row.folded for row in idle))
-    folded = [replace(row, withheld=f"folded into alert {new.id}") for row in idle]
+    rows = [replace(row, withheld=f"folded into alert {new.id}") for row in idle]
     gone = {row.id for row in idle}
-    return (*(row for row in waiting if row.id not in gone), new), [*folded, new]
+    return (*(row for row in waiting if row.id not in gone), new), [*rows, new]
+
+
+def folded(waiting: Waiting) -> tuple[Waiting, list[Alert]]:
+    """Return what is left of alerts that were held back, and the rows to record.
+
+    An incident that came and went meanwhile becomes its recovery alone.
+    """
+    over = {row.incident: row.id for row in waiting if row.word == AlertKind.RECOVERED}
+    idle = [row for row in waiting if row.id < over.get(row.incident, 0)]
+    unheard = {row.incident for row in idle if row.word == AlertKind.OPENED}
+    idle = [row for row in idle if row.incident in unheard]
+    gone = {row.id: f"folded into alert {over[row.incident]}" for row in idle}
+    kept = []
+    for row in waiting:
+        if row.id in gone:
+            continue
+        stands_for = sum(1 + each.folded for each in idle if over[each.incident] == row.id)
+        kept.append(replace(row, folded=row.folded + stands_for) if stands_for else row)
+    changed = [row for row in kept if row not in waiting]
+    return tuple(kept), [*(replace(row, withheld=gone[row.id]) for row in idle), *changed]
 
 
 def retry_delay_s(failures: int, refused: bool, retry_after_s: float | None) -> float:

@@ -117,7 +117,7 @@ class Acked(Struct, frozen=True):
 
 
 class Delivered(Struct, frozen=True):
-    """The channel that accepted a test alert."""
+    """The channels that accepted a test alert, separated by commas."""
 
     delivered: str
 

@@ -25,6 +25,7 @@ from supervisor.core.model import (
     Run,
     State,
 )
+from supervisor.core.outbox import Outbox
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Verdict, WorkerMessages
@@ -104,8 +105,7 @@ class SchedulerState(Struct):
         each job that has `late_after` and has had no success for it.
     incidents: the open ones. closed: those whose recovery is not announced yet, and
         others whose ack is in force.
-    outbox: alerts that wait, oldest first. sending: ids of those being sent.
-        deliver_at: the channel is not tried before this, in monotonic seconds.
+    outboxes: the alerts that wait, by the channel's name.
     metrics: the latest values that workers measured and the numbers of their last
         results, by job and name.
     latest_wall: the latest reading of the clock since it was last put back.
@@ -135,9 +135,7 @@ class SchedulerState(Struct):
     last_run: PersistentMap[str, Run] = field(default_factory=PersistentMap)
     incidents: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
     closed: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
-    outbox: tuple[Alert, ...] = ()
-    sending: tuple[int, ...] = ()
-    deliver_at: float | None = None
+    outboxes: PersistentMap[str, Outbox] = field(default_factory=PersistentMap)
     life: ServicePhase = ServicePhase.SERVING
     has_calendar: bool = True
     stop_by: float | None = None
@@ -184,8 +182,14 @@ class SchedulerState(Struct):
 
     @property
     def has_unsent_alerts(self) -> bool:
-        """Return whether an alert is being sent or the oldest was never tried."""
-        return bool(self.sending) or (bool(self.outbox) and not self.outbox[0].attempts)
+        """Return whether an alert is being sent, or the oldest of a channel was never tried."""
+        return any(box.sending or box.is_untried for box in self.outboxes.values())
+
+    @property
+    def waiting_alerts(self) -> list[Alert]:
+        """Return the waiting alerts of all channels, oldest first."""
+        rows = (row for box in self.outboxes.values() for row in box.waiting)
+        return sorted(rows, key=lambda row: row.id)
 
     def pending(self) -> int:
         """Return the number of pending runs."""

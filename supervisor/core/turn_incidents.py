@@ -10,11 +10,11 @@ from datetime import datetime
 
 from supervisor.core import incidents as incidents
 from supervisor.core import outbox
-from supervisor.core.alert_model import Incident
+from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.effects import Action, Note, Record
 from supervisor.core.events import At
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Run, Severity, replace
+from supervisor.core.model import Channel, Run, Severity, replace
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import SchedulerState
 
@@ -150,20 +150,37 @@ class IncidentTurn:
             self.note(f"incident {incident.id} ({incident.kind}) {state}", job=incident.job)
 
     def _alert(self, incident: Incident, word: AlertKind) -> None:
-        scheduler = self.scheduler
-        alert = outbox.alert(scheduler.next_alert, incident, word, self.now)
-        scheduler.next_alert = alert.id + 1
-        alert = outbox.with_filter_applied(alert, scheduler.config.notify)
-        if incidents.is_silent(incident) and not alert.withheld:
-            alert = replace(alert, withheld=f"acknowledged by {incident.ack_by}")
-        scheduler.outbox, rows = outbox.add(scheduler.outbox, alert, scheduler.sending)
-        self.actions.extend(Record(row) for row in rows)
+        channels = self.scheduler.config.notify.channels
+        for channel in channels:
+            self._alert_to(channel, incident, word)
+        if not channels:
+            row = self._next_alert(incident, word, "")
+            self.actions.append(Record(replace(row, withheld="no channel is configured")))
         level = "info" if word is AlertKind.RECOVERED else "error"
         self.note(
             f"incident {incident.id} ({incident.kind}) {word}: {incident.cause}",
             level,
             job=incident.job,
         )
+
+    def _alert_to(self, channel: Channel, incident: Incident, word: AlertKind) -> None:
+        scheduler = self.scheduler
+        alert = self._next_alert(incident, word, channel.name)
+        alert = outbox.with_filter_applied(alert, channel, scheduler.definition(incident.job))
+        if incidents.is_silent(incident) and not alert.withheld:
+            alert = replace(alert, withheld=f"acknowledged by {incident.ack_by}")
+        box = scheduler.outboxes.get(channel.name, outbox.Outbox())
+        waiting, rows = outbox.add(box.waiting, alert, box.sending)
+        if waiting:
+            scheduler.outboxes = scheduler.outboxes.set(
+                channel.name, replace(box, waiting=waiting)
+            )
+        self.actions.extend(Record(row) for row in rows)
+
+    def _next_alert(self, incident: Incident, word: AlertKind, channel: str) -> Alert:
+        alert = outbox.alert(self.scheduler.next_alert, incident, word, self.now, channel)
+        self.scheduler.next_alert = alert.id + 1
+        return alert
 
 
 def _without(

@@ -129,14 +129,33 @@ class IncidentView(Struct, frozen=True, kw_only=True):
     undelivered: int = 0
 
 
+class ChannelView(Struct, frozen=True, kw_only=True):
+    """A channel: what waits for it, and why its oldest alert was not delivered.
+
+    error "": not tried yet, or nothing waits. quiet_until: the end of its quiet hours, if
+    they hold now. delivered_at: when it last accepted a message since the start.
+    """
+
+    name: str
+    kind: str
+    min_severity: SeverityName
+    waiting: int = 0
+    failures: int = 0
+    error: str = ""
+    next_at: datetime | None = None
+    quiet_until: datetime | None = None
+    delivered_at: datetime | None = None
+
+
 class AlertsView(Struct, frozen=True):
-    """Alerts that wait, and why the oldest was not delivered; "": not tried yet."""
+    """All channels; failures, error and next_at are those of the first with an error."""
 
     channel: str = "none"
     waiting: int = 0
     failures: int = 0
     error: str = ""
     next_at: datetime | None = None
+    channels: tuple[ChannelView, ...] = ()
 
 
 class ConfigStatus(Struct, frozen=True):

@@ -14,17 +14,21 @@ from supervisor.core.model import Config, Job
 
 
 @dataclass(frozen=True, slots=True)
-class RunningService:
-    """The supervisor that answers at the socket.
+class ChannelState:
+    """A channel, the number of its undelivered alerts, and why they were not delivered."""
 
-    pid: 0 if it is not visible. alerts_waiting, alerts_error: the number of undelivered
-    alerts, and why they were not delivered.
-    """
+    name: str
+    waiting: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """The supervisor that answers at the socket; pid: 0 if it is not visible."""
 
     pid: int
     version: str
-    alerts_waiting: int = 0
-    alerts_error: str = ""
+    channels: tuple[ChannelState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

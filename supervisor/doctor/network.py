@@ -21,6 +21,7 @@ from supervisor.doctor.finding import Finding, error, info, ok, warning
 
 CONNECT_S = 4
 _LONGEST_LINE = 200
+_PORTS = {"http": 80, "https": 443}
 _RIGHTS = """
 SELECT current_database(), current_user,
     has_database_privilege(current_database(), 'TEMPORARY'),
@@ -56,9 +57,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Host and port of a webhook or heartbeat.
+    """Host and port of a channel or heartbeat.
 
-    via: "proxy" if requests go through a proxy, else empty.
+    via: "proxy", or that it is not HTTP; else empty. host: the name of the channel in the
+        latter case, since the host of such a URL may be a secret.
     """
 
     host: str
@@ -100,15 +102,17 @@ def judge_servers(found: Iterable[Server]) -> Iterator[Finding]:
 
 
 def webhooks(context: DoctorContext) -> list[Webhook]:
-    """Connect to each host to which alerts or heartbeats are sent."""
+    """Connect to each host to which alerts or heartbeats are sent, as far as it is known."""
     if context.config is None:
         return []
     config = context.config
-    channel = config.notify.channel
-    alerts = "" if channel is None else channel.url
-    urls = [alerts, config.heartbeat, *(job.heartbeat for job in context.jobs)]
+    channels = config.notify.channels
+    known = [each.url for each in channels if urlsplit(each.url).scheme in _PORTS]
+    urls = [*known, config.heartbeat, *(job.heartbeat for job in context.jobs)]
     hosts = dict.fromkeys(_host(url) for url in urls if url)
-    return [_door(*host) for host in hosts]
+    others = [each.name for each in channels if each.url not in known]
+    not_http = [Webhook(f"channel {name}", "", via="protocol of its own") for name in others]
+    return [*(_door(*host) for host in hosts), *not_http]
 
 
 def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
@@ -120,7 +124,7 @@ def judge_webhooks(found: Iterable[Webhook]) -> Iterator[Finding]:
             remedy = f"look at DNS, firewall and proxy of this machine; then {test}"
             yield error(f"{webhook.host} {webhook.error}", "a connection", remedy)
         elif webhook.via:
-            yield info(f"{webhook.host} goes through a proxy and was not tried", test)
+            yield info(f"{webhook.host} goes through a {webhook.via} and was not tried", test)
         else:
             yield ok(f"{webhook.host} takes connections (nothing was sent; {test} does)")
     if not found:
@@ -176,8 +180,7 @@ def _libpq(job: Job) -> tuple[tuple[str, str], ...]:
 def _host(url: str) -> tuple[str, str, int]:
     """Return the scheme, host and port of a URL."""
     parts = urlsplit(url)
-    usual = 443 if parts.scheme == "https" else 80
-    return (parts.scheme, parts.hostname or "", parts.port or usual)
+    return (parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
 
 
 def _door(scheme: str, host: str, port: int) -> Webhook:

@@ -5,12 +5,12 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.containment import process_tree
-from supervisor.doctor.context import DoctorContext, in_container
+from supervisor.doctor.context import ChannelState, DoctorContext, in_container
 from supervisor.doctor.finding import Finding, error, info, ok, warning
 from workers.units import format_count, format_duration, parse_duration
 
@@ -81,10 +81,18 @@ def judge_answers(context: DoctorContext) -> Iterator[Finding]:
     else:
         yield ok(f"answers at {context.socket}")
         yield from _of_version(context.running.version, context.version)
-        if context.running.alerts_error:
-            waits = format_count(context.running.alerts_waiting, "alert waits", "alerts wait")
-            waiting = f"{waits}: {context.running.alerts_error}"
-            yield error(waiting, "delivered alerts", "nightshift notify --test")
+        yield from _of_channels(context.running.channels)
+
+
+def _of_channels(channels: Sequence[ChannelState]) -> Iterator[Finding]:
+    working = [channel.name for channel in channels if not channel.error]
+    for channel in channels:
+        if channel.error:
+            waits = format_count(channel.waiting, "alert waits", "alerts wait")
+            waiting = f"{waits} for {channel.name}: {channel.error}"
+            yield error(waiting, "delivered alerts", f"nightshift notify --test {channel.name}")
+    if working:
+        yield ok(f"no alert has failed to reach {', '.join(working)}")
 
 
 def init(context: DoctorContext) -> Init:

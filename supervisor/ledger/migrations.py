@@ -4,7 +4,7 @@
 transaction. A step is never changed once it has been released.
 """
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # From version n to n + 1. Version 0 was never released.
 MIGRATIONS: dict[int, str] = {
@@ -26,5 +26,10 @@ MIGRATIONS: dict[int, str] = {
         ALTER TABLE jobs ADD COLUMN fixed_until TEXT;
         ALTER TABLE incidents ADD COLUMN recovery_at TEXT;
         ALTER TABLE incidents ADD COLUMN successes INTEGER NOT NULL DEFAULT 0
+    """,
+    # Until then there was one channel at most; `notify: {slack: URL}` names it slack.
+    3: """
+        ALTER TABLE outbox ADD COLUMN channel TEXT NOT NULL DEFAULT '';
+        UPDATE outbox SET channel = 'slack' WHERE withheld = ''
     """,
 }

@@ -7,7 +7,7 @@ ENDED = {
     "outbox": "(CASE WHEN withheld = '' THEN delivered_at ELSE at END)",
 }
 
-# Texts of jobs.yaml that are kept, whatever their age: their number depends on the writers of the file.
+# Texts of jobs.yaml that are kept, whatever their age: their number has no other limit.
 MOST_RELOADS = 1000
 # The newest one is what the next text is compared with.
 OLD_RELOADS = f"""

@@ -110,7 +110,8 @@ CREATE TABLE outbox (
     next_at TEXT,
     error TEXT NOT NULL,
     folded INTEGER NOT NULL,
-    withheld TEXT NOT NULL
+    withheld TEXT NOT NULL,
+    channel TEXT NOT NULL
 );
 CREATE INDEX outbox_waiting ON outbox (id) WHERE delivered_at IS NULL AND withheld = '';
 

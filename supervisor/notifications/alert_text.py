@@ -23,6 +23,8 @@ Mask = Callable[[str], str]
 _TERMINAL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
+LAST_LINES = 12
+_OUTPUT = "\n\nLast lines of its output:\n"
 _SIGNS = {"critical": "🚨", "error": "🔴", "warning": "🟠", "info": "🔵"}
 # Titles of incidents other than failed runs.
 _TITLES = {
@@ -61,6 +63,22 @@ class AlertContext:
     job: Job | None = None
     last_success: datetime | None = None
     output: tuple[str, ...] = ()
+
+    @property
+    def message_id(self) -> str:
+        """Return a name of this message that is the same in each attempt to send it.
+
+        A new ledger counts from 1 again, so the number alone would not be enough.
+        """
+        return f"alert-{self.alert.id}-{self.alert.at:%Y%m%dT%H%M%SZ}"
+
+    @property
+    def key(self) -> str:
+        """Return a name that all alerts of a problem share, from opened to recovered.
+
+        Of a job and a kind one incident at most is open.
+        """
+        return f"nightshift/{self.host}/{self.alert.job}/{self.alert.kind}"
 
 
 def facts(about: AlertContext) -> Iterator[tuple[str, str]]:
@@ -104,6 +122,38 @@ def headline(alert: Alert) -> str:
     """Return the title and the cause in one line."""
     said = f"{sign(alert)} {title(alert)}"
     return said if alert.word == AlertKind.RECOVERED else f"{said}: {alert.cause}"
+
+
+def lines(about: AlertContext, mask: Mask, most: int) -> str:
+    """Return all that is known about the alert as plain text of at most `most` characters.
+
+    The output of the run comes last, and of it the newest lines that fit.
+    """
+    alert = about.alert
+    told = [f"Cause: {alert.cause}"] if alert.word != AlertKind.RECOVERED else []
+    told += [f"{name}: {text}" for name, text in facts(about)]
+    if about.job is not None:
+        told += filter(None, (about.job.description, about.job.docs))
+    told += [f"Next: {command}" for command in commands(alert)]
+    told.append(f"nightshift on {about.host}, incident {alert.incident}")
+    text = cut(visible("\n".join(told), mask), most)
+    output = newest_lines(about, mask, most - len(text) - len(_OUTPUT))
+    return f"{text}{_OUTPUT}{output}" if output else text
+
+
+def newest_lines(about: AlertContext, mask: Mask, most: int) -> str:
+    """Return the newest lines of the output that fit, masked together; "" of a recovery."""
+    if about.alert.word == AlertKind.RECOVERED or most <= 0:
+        return ""
+    # A secret may span lines.
+    text = visible("\n".join(about.output), mask)
+    kept = "\n".join(text.splitlines()[-LAST_LINES:])
+    return kept if len(kept) <= most else "…" + kept[1 - most :]
+
+
+def cut(text: str, most: int) -> str:
+    """Return the text, shortened to `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def test_line(host: str) -> str:

@@ -30,6 +30,8 @@ _IN_DSN = re.compile(
 
 # One or two characters, or a small number, would match in every second line of a log.
 SHORTEST = 3
+# A part of a service's URL that is shorter is no token.
+_SHORTEST_TOKEN = 8
 _SMALL_NUMBER = re.compile(r"\d{1,3}(\.\d{1,2})?")
 # A switch such as USE_TOKEN=true must not mask every "true" in an answer.
 _SWITCHES = frozenset({"true", "false", "none", "null", "yes", "no", "on", "off"})
@@ -63,6 +65,19 @@ class Secrets:
                 self.add(part)
             elif part.strip("/"):
                 self.add(f"{parts.netloc.rpartition('@')[2]}{part}")
+
+    def add_service_url(self, url: str) -> None:
+        """Add what follows the scheme, and each part that may be a token by itself.
+
+        Which part of such a URL is the token depends on the service.
+        """
+        rest = url.partition("://")[2]
+        self.add(rest)
+        for part in re.split(r"[/@:?&=#,]+", rest):
+            is_host = "." in part and "@" not in part
+            if len(part) >= _SHORTEST_TOKEN and not is_host and not part.isalpha():
+                self.add(part)
+                self.add(unquote(part))
 
     def add_passwords_in(self, text: str) -> None:
         """Add the passwords inside URLs, libpq and ODBC connection strings."""

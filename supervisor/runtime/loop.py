@@ -27,8 +27,10 @@ from supervisor.core.views import Tick
 from supervisor.ledger.store import Store
 from supervisor.ledger.write_queue import WriteQueue
 from supervisor.log import ServiceLog
-from supervisor.notifications.alert_sender import AlertSender, TrialAlertSender
+from supervisor.notifications.alert_sender import AlertSender
 from supervisor.notifications.heartbeat_sender import HeartbeatSender
+from supervisor.notifications.message_source import MessageSource
+from supervisor.notifications.trial_sender import TrialAlertSender
 from supervisor.redaction import redact_events
 from supervisor.redaction.request_secrets import RequestSecrets
 from supervisor.reloader import Reloader, ReloadRequest
@@ -67,7 +69,8 @@ class Loop:
         self._log = log
         self._notifier = notifier
         self._errors = InternalErrors(log)
-        self._alerts, self._trial = AlertSender(reloader.folder.root, log), TrialAlertSender()
+        self._alerts = AlertSender(MessageSource(reloader.folder.root, log))
+        self._trial = TrialAlertSender()
         self._heartbeats = HeartbeatSender(reloader.folder.heartbeats, log)
         internal = (reloader, self._alerts, self._trial, self._heartbeats)
         self._owners: tuple[InternalJobOwner, ...] = internal
@@ -247,7 +250,7 @@ class Loop:
                     ReloadRequest(call.peer, call.answer, call.what.previous), at
                 )
             elif isinstance(call.what, TestAlert):
-                self._trial.ask(call.answer, self.scheduler)
+                self._trial.ask(call.answer, self.scheduler, call.what.channel)
             elif isinstance(call.what, DamageSeen):
                 happened.append(ev.LedgerDamaged(at, call.what.cause))
             else:

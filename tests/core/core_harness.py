@@ -115,7 +115,7 @@ class Harness:
         self.ledger = remembers or Ledger()
         self.wall, self.mono, self.dice = instant(start), 1000.0, 0.5
         self.processes: dict[tuple[int, int], Process] = {}
-        self.journey: tuple[Alert, ...] = ()
+        self.journeys: dict[str, tuple[Alert, ...]] = {}
         self.arrived: list[Alert] = []
         self.beats: list[HeartbeatCall] = []
         self.actions: list[effects.Action] = []
@@ -233,25 +233,35 @@ class Harness:
         assert found, f"no process of {name} lives at {self.wall}: {self.live()} do"
         return found[-1]
 
-    # --- the channel ------------------------------------------------------------
+    # --- the channels -----------------------------------------------------------
 
-    def delivers(self, at_most: int = 1000) -> None:
-        """Deliver the alerts in flight, and any that follow."""
+    @property
+    def journey(self) -> tuple[Alert, ...]:
+        """Return the alerts in flight to all channels."""
+        return tuple(row for journey in self.journeys.values() for row in journey)
+
+    def delivers(self, at_most: int = 1000, channel: str = "") -> None:
+        """Deliver the alerts in flight to a channel ("": to all), and any that follow."""
         for _ in range(at_most):
-            if not self.journey:
+            name = next((each for each in self.journeys if channel in ("", each)), None)
+            if name is None:
                 return
-            arrived, self.journey = self.journey, ()
+            arrived = self.journeys.pop(name)
             self.arrived += arrived
             numbers = tuple(row.id for row in arrived)
-            self.send(ev.Delivered(self.clocks(), numbers))
+            self.send(ev.Delivered(self.clocks(), numbers, name))
 
-    def cannot_deliver(self, cause: str = "no answer", after: int = 0, **said: Any) -> None:
+    def cannot_deliver(
+        self, cause: str = "no answer", after: int = 0, channel: str = "", **said: Any
+    ) -> None:
         """Deliver the first `after` alerts in flight, and fail the next one."""
-        arrived, self.journey = self.journey[:after], ()
+        name = channel or next(iter(self.journeys), "slack")
+        arrived = self.journeys.pop(name, ())[:after]
         if arrived:
             self.arrived += arrived
-            self.send(ev.Delivered(self.clocks(), tuple(row.id for row in arrived)))
-        self.send(ev.Undelivered(self.clocks(), cause, **said))
+            numbers = tuple(row.id for row in arrived)
+            self.send(ev.Delivered(self.clocks(), numbers, name))
+        self.send(ev.Undelivered(self.clocks(), cause, name, **said))
 
     def waiting(self) -> list[str]:
         """Return `exit opened`: kind and word of each undelivered alert."""
@@ -271,7 +281,7 @@ class Harness:
         """Kill the service with SIGKILL, and its processes with it."""
         self.processes.clear()
         self.held_back.clear()
-        self.journey = ()
+        self.journeys = {}
         self.ledger_error = ""
         self.has_died = True
 
@@ -385,7 +395,7 @@ class Harness:
 
     def _begin(self, damage: str = "") -> None:
         self.actions.clear()
-        self.journey = ()
+        self.journeys = {}
         self.has_stopped = False
         ledger, self.scheduler = self.ledger, SchedulerState(self.config)
         memory = ev.Memory(
@@ -425,9 +435,9 @@ class Harness:
                 self.processes[run.id, run.attempt] = Process(definition, run)
             case effects.Signal(run_id, number, force):
                 self._force((run_id, number), force)
-            case effects.Deliver(alerts):
-                assert not self.journey, "one journey at a time"
-                self.journey = alerts
+            case effects.Deliver(channel, alerts):
+                assert channel.name not in self.journeys, "one journey at a time"
+                self.journeys[channel.name] = alerts
             case HeartbeatCall():
                 self.beats.append(action)
             case effects.Stop():

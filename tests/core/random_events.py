@@ -16,6 +16,7 @@ from supervisor.core.counters import transitions
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
     Attempt,
+    Channel,
     Config,
     JobRecord,
     MissedRange,
@@ -28,6 +29,7 @@ from supervisor.core.model import (
     Trigger,
     replace,
 )
+from supervisor.core.quiet_hours import quiet_until
 from supervisor.core.state import SchedulerState, ServicePhase
 from tests.core.state_changes import listed_changes
 
@@ -72,8 +74,11 @@ class Storm:
         self.backlog: list[effects.Action] = []
         self.ledger_broken = False
         self.processes: dict[tuple[int, int], Process] = {}
-        self.journey: tuple[Alert, ...] = ()
-        self.last_arrived = 0
+        self.journeys: dict[str, tuple[Alert, ...]] = {}
+        self.last_arrived: dict[str, int] = {}
+        self.failing: set[str] = set()  # channels that have failed since they last worked
+        self.dead: set[str] = set()  # channels that accept nothing
+        self.rows: set[int] = set()
         self.crashed = False
         self.stopped = False
         self.may_release = False
@@ -95,7 +100,9 @@ class Storm:
         self.scheduler, actions = decide(before, event)
         listed_changes(before, event, actions)
         self.count_ends(before, actions)
+        self.judge_rows(actions)
         self.perform(actions)
+        self.judge_channels()
 
     def count_ends(self, before: SchedulerState, actions: tuple[effects.Action, ...]) -> None:
         """Check that each run ends once, however often that is recorded."""
@@ -107,18 +114,47 @@ class Storm:
         final = {row.id for row in rows if isinstance(row, Run) and not row.state.is_open}
         assert final <= self.ended, "no end goes unnoticed"
 
+    def judge_rows(self, actions: tuple[effects.Action, ...]) -> None:
+        """Check that each new alert has one row for each channel, and for no other."""
+        recorded = [each.row for each in actions if isinstance(each, effects.Record)]
+        found: dict[tuple[int, str], list[str]] = {}
+        for row in recorded:
+            if isinstance(row, Alert) and row.id not in self.rows:
+                self.rows.add(row.id)
+                found.setdefault((row.incident, row.word), []).append(row.channel)
+        names = [channel.name for channel in self.scheduler.config.notify.channels] or [""]
+        for channels in found.values():
+            assert channels == names * (len(channels) // len(names)), "a row for each channel"
+
+    def judge_channels(self) -> None:
+        """Check that an alert waits only for what concerns its own channel."""
+        if self.stopped or self.scheduler.life is ServicePhase.STOPPED:
+            return
+        for channel in self.scheduler.config.notify.channels:
+            box = self.scheduler.outboxes.get(channel.name)
+            if box is None or not box.waiting or channel.name in self.journeys:
+                continue
+            is_quiet = channel.quiet is not None and quiet_until(channel.quiet, self.wall)
+            is_delayed = box.deliver_at is not None and box.deliver_at > self.mono
+            assert is_quiet or (is_delayed and channel.name in self.failing), (
+                f"nothing keeps the alerts of {channel.name}"
+            )
+
     def restart(self) -> None:
         """Start a new supervisor; the processes of the old one are gone."""
         self.processes.clear()
-        self.journey = ()
+        self.journeys.clear()
         self._write_backlog()
+        self.rows = set(self.ledger.alerts)
+        waiting = [row for row in self.ledger.alerts.values() if _waits(row)]
+        self.failing = {row.channel for row in waiting if row.attempts}
         self.ledger_broken = False
         memory = ev.Memory(
             runs=tuple(self.ledger.runs.values()),
             attempts=tuple(a for a in self.ledger.attempts.values() if a.ended_at is None),
             marks=tuple(self.ledger.marks.values()),
             incidents=tuple(i for i in self.ledger.incidents.values() if _is_remembered(i)),
-            outbox=tuple(a for a in self.ledger.alerts.values() if _waits(a)),
+            outbox=tuple(waiting),
             paused=self.ledger.paused,
             last_tick=self.ledger.tick.at if self.ledger.tick else None,
             silent_until=self.ledger.tick.silent_until if self.ledger.tick else None,
@@ -189,18 +225,23 @@ class Storm:
         del self.processes[key]
         self.send(ev.TreeEmpty(self.at(), *key, strays=("7 sleep",), cpu_s=0.1))
 
-    # --- the channel --------------------------------------------------------------
+    # --- the channels -------------------------------------------------------------
 
-    def bring_back(self, arrived: int) -> None:
+    def bring_back(self, channel: str, arrived: int) -> None:
         """Deliver the first `arrived` alerts in flight; fail the next one, if any."""
-        journey, self.journey = self.journey, ()
+        journey = self.journeys.pop(channel)
         if arrived:
             numbers = tuple(alert.id for alert in journey[:arrived])
-            self.send(ev.Delivered(self.at(), numbers))
+            self.failing.discard(channel)
+            if arrived < len(journey):
+                self.journeys[channel] = journey[arrived:]  # until its failure is known
+            self.send(ev.Delivered(self.at(), numbers, channel))
         if arrived < len(journey):
             retry_after = self.random.choice([None, 7.0, 1e9])
             refused = self.random.random() < 0.1
-            self.send(ev.Undelivered(self.at(), "no answer", retry_after, refused))
+            self.failing.add(channel)
+            self.journeys.pop(channel, None)
+            self.send(ev.Undelivered(self.at(), "no answer", channel, retry_after, refused))
 
     # --- actions ------------------------------------------------------------------
 
@@ -221,8 +262,8 @@ class Storm:
                     self._force(run, attempt, force)
                 case control_requests.Reply():
                     self.replies.append(action)
-                case effects.Deliver(alerts):
-                    self._set_out(alerts)
+                case effects.Deliver(channel, alerts):
+                    self._set_out(channel, alerts)
                 case effects.Stop():
                     self.stopped = True
                 case effects.Note() | HeartbeatCall():
@@ -310,18 +351,23 @@ class Storm:
         assert known is None or _waits(known), "what is delivered or withheld is never again"
         if alert.delivered_at is not None:
             assert known is not None, "recorded before it is delivered"
-            assert alert.id > self.last_arrived, "delivered in their order"
-            self.last_arrived = alert.id
+            last = self.last_arrived.get(alert.channel, 0)
+            assert alert.id > last, "delivered in their order"
+            self.last_arrived[alert.channel] = alert.id
         self.ledger.alerts[alert.id] = alert
 
-    def _set_out(self, alerts: tuple[Alert, ...]) -> None:
-        assert not self.journey, "one journey at a time"
-        assert alerts
+    def _set_out(self, channel: Channel, alerts: tuple[Alert, ...]) -> None:
+        assert channel.name not in self.journeys, "one journey at a time to a channel"
+        assert channel in self.scheduler.config.notify.channels
+        assert {alert.channel for alert in alerts} == {channel.name}
+        loud = list(Severity)[list(Severity).index(channel.min_severity) :]
+        assert all(alert.severity in loud for alert in alerts), "too quiet for the channel"
+        assert not channel.quiet or not quiet_until(channel.quiet, self.wall), "quiet hours"
         assert list(alerts) == sorted(alerts, key=lambda alert: alert.id)
         assert not self.stopped, "nothing sets out when all is over"
         known = [self.ledger.alerts[alert.id] for alert in alerts if not self.backlog]
         assert all(_waits(alert) for alert in known), "delivered twice"
-        self.journey = alerts
+        self.journeys[channel.name] = alerts
 
     def _launch(self, action: effects.Launch) -> None:
         run, job = action.run, action.job

@@ -271,7 +271,7 @@ def test_a_test_alert_that_arrives_opens_the_way_for_what_waits():
     fails_at(harness, "02:00")
     harness.cannot_deliver("answered 404", refused=True)
 
-    harness.send(ev.Delivered(harness.clocks(), ()))
+    harness.send(ev.Delivered(harness.clocks(), (), "slack"))
 
     assert [alert.id for alert in harness.journey] == [1]
 
@@ -353,12 +353,12 @@ def test_a_clock_put_back_does_not_make_a_wait_endless():
 
 def test_a_word_of_a_journey_that_nobody_is_on_changes_nothing():
     harness = night_of(A)
-    before = harness.scheduler.outbox, harness.scheduler.deliver_at
+    before = harness.scheduler.waiting_alerts, next_wakeup(harness.scheduler)
 
-    harness.send(ev.Undelivered(harness.clocks(), "late"))
-    harness.send(ev.Delivered(harness.clocks(), (77,)))
+    harness.send(ev.Undelivered(harness.clocks(), "late", "slack"))
+    harness.send(ev.Delivered(harness.clocks(), (77,), "slack"))
 
-    assert (harness.scheduler.outbox, harness.scheduler.deliver_at) == before
+    assert (harness.scheduler.waiting_alerts, next_wakeup(harness.scheduler)) == before
 
 
 # --- the end of a service -----------------------------------------------------------

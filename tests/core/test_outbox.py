@@ -6,8 +6,8 @@ import pytest
 
 from supervisor.core import incidents, outbox
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Severity
-from tests.channels import notify_slack
+from supervisor.core.model import Job, Severity
+from tests.channels import channel
 
 AT = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
 OPENED, REMINDER, RECOVERED = AlertKind.OPENED, AlertKind.REMINDER, AlertKind.RECOVERED
@@ -16,7 +16,7 @@ OPENED, REMINDER, RECOVERED = AlertKind.OPENED, AlertKind.REMINDER, AlertKind.RE
 def row(number, about, word, job="a", kind="exit"):
     """Return alert `number` about incident `about`."""
     opened, _ = incidents.open_new(about, job, kind, Severity.ERROR, "exit status 1", None, AT)
-    return outbox.alert(number, opened, word, AT + timedelta(minutes=number))
+    return outbox.alert(number, opened, word, AT + timedelta(minutes=number), "ops")
 
 
 def waiting(*words, sending=()):
@@ -78,22 +78,81 @@ def test_another_job_or_kind_folds_nothing(job, kind):
 
 
 @pytest.mark.parametrize(
-    ("notify", "why"),
+    ("to", "why"),
     [
-        (notify_slack("http://x", Severity.ERROR), ""),
-        (notify_slack("http://x", Severity.INFO), ""),
-        (notify_slack("http://x", Severity.CRITICAL), "error is below critical"),
-        (notify_slack(None, Severity.INFO), "no channel is configured"),
+        (channel("ops"), ""),
+        (channel("ops", min_severity=Severity.INFO), ""),
+        (channel("ops", min_severity=Severity.CRITICAL), "error is below critical"),
+        (None, "channel ops is not configured any more"),
+        (channel("ops", jobs=("a",)), ""),
+        (channel("ops", jobs=("b",)), "channel ops is not for a"),
+        (channel("ops", groups=("nas",)), ""),
+        (channel("ops", groups=("db",)), "channel ops is not for a"),
+        (channel("ops", jobs=("b",), groups=("nas",)), ""),
+        (channel("ops", jobs=("a",), groups=("db",)), ""),
     ],
 )
-def test_what_nobody_is_to_get_says_why(notify, why):
-    assert outbox.with_filter_applied(row(1, 1, OPENED), notify).withheld == why
+def test_what_a_channel_is_not_to_get_says_why(to, why):
+    job = Job("a", 0, argv=("x",), exclusive="nas")
+
+    assert outbox.with_filter_applied(row(1, 1, OPENED), to, job).withheld == why
+
+
+@pytest.mark.parametrize(
+    ("to", "why"),
+    [
+        (channel("ops"), ""),
+        (channel("ops", jobs=("a",)), "channel ops is not for the service itself"),
+        (channel("ops", groups=("nas",)), "channel ops is not for the service itself"),
+    ],
+)
+def test_a_channel_for_some_jobs_gets_nothing_about_the_service_itself(to, why):
+    about_it = row(1, 1, OPENED, job="", kind="ledger")
+
+    assert outbox.with_filter_applied(about_it, to, None).withheld == why
+
+
+def test_a_channel_for_a_group_gets_what_is_left_of_a_removed_job():
+    to = channel("ops", groups=("nas",))
+
+    assert outbox.with_filter_applied(row(1, 1, RECOVERED), to, None).withheld == ""
 
 
 def test_a_withheld_alert_is_recorded_and_does_not_wait():
-    quiet = outbox.with_filter_applied(row(1, 1, OPENED), notify_slack(None))
+    quiet = outbox.with_filter_applied(row(1, 1, OPENED), None, None)
 
     assert outbox.add((), quiet, ()) == ((), [quiet])
+
+
+def held_back(*words):
+    """Return (id, folded count) of what is sent after quiet hours, and the ids left out."""
+    rows = tuple(row(number, about, word) for number, (about, word) in enumerate(words, 1))
+    kept, changed = outbox.folded(rows)
+    left_out = {each.id: each.withheld for each in changed if each.withheld}
+    return [(each.id, each.folded) for each in kept], left_out
+
+
+def test_what_came_and_went_while_held_back_becomes_its_recovery():
+    kept, left_out = held_back((1, OPENED), (2, OPENED), (1, REMINDER), (1, RECOVERED))
+
+    assert kept == [(2, 0), (4, 2)]
+    assert left_out == {1: "folded into alert 4", 3: "folded into alert 4"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ((1, RECOVERED),),
+        ((1, REMINDER), (1, RECOVERED)),
+        ((1, OPENED), (2, RECOVERED)),
+        ((1, OPENED), (1, REMINDER)),
+    ],
+)
+def test_what_the_channel_knows_of_is_not_folded(words):
+    kept, left_out = held_back(*words)
+
+    assert [number for number, _ in kept] == list(range(1, len(words) + 1))
+    assert left_out == {}
 
 
 def test_the_pace_is_quick_then_steady_for_ten_minutes_then_slow():

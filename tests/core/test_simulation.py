@@ -198,7 +198,7 @@ def test_an_alert_that_is_sent_has_arrived():
     steps = list(simulate(restored, START + timedelta(days=3), lambda _: Ending(5.0, 256)))
 
     assert sum(isinstance(action, effects.Deliver) for _, action in told(steps)) == 3
-    assert steps[-1].scheduler.outbox == ()
+    assert steps[-1].scheduler.waiting_alerts == []
 
 
 def test_each_minute_has_the_heartbeat_of_the_service():

@@ -4,11 +4,15 @@ import ast
 import pkgutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from supervisor.config.channel_keys import CHANNEL_KINDS
+from supervisor.core.model import replace
 from supervisor.notifications import channels
+from supervisor.notifications.alert_sender import JOURNEY_BYTES
 from supervisor.notifications.channel_kind import ChannelKind
+from tests.edge.fixtures_alerts import ALERT, JOB, about
 
 ROOT = Path(__file__).parents[2]
 # The keys, and the words of other programs for which a key is suggested.
@@ -46,3 +50,25 @@ def test_a_kind_is_three_files(name):
 @pytest.mark.parametrize("name", CHANNEL_KINDS)
 def test_the_first_key_of_a_kind_holds_its_address_and_names_it(name):
     assert CHANNEL_KINDS[name][0].name == name
+
+
+@pytest.mark.parametrize("text", ["🔴", '"', "\\", "<", "\n", "'"], ids=ascii)
+@pytest.mark.parametrize("name", CHANNEL_KINDS)
+def test_the_longest_message_fits_into_one_packet(name, text):
+    long = text * 30_000
+    told = about(
+        replace(ALERT, cause=long), job=replace(JOB, description=long), output=(long,) * 9
+    )
+
+    message = channels.kind_of(name).message(told, str)
+
+    params = msgspec.json.encode({"messages": [message]}).decode()
+    assert len(msgspec.json.encode(params)) < JOURNEY_BYTES
+
+
+@pytest.mark.parametrize("name", CHANNEL_KINDS)
+def test_a_message_is_the_same_after_its_way_to_the_child(name):
+    kind = channels.kind_of(name)
+
+    for message in (kind.message(about(), str), kind.test_message("box")):
+        assert msgspec.json.decode(msgspec.json.encode(message)) == message

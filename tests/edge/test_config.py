@@ -123,7 +123,7 @@ def test_the_keys_of_the_top_level_become_the_config() -> None:
 
     assert (found.timezone, found.jobs[0].timezone) == ("Europe/Berlin", "Europe/Berlin")
     assert (found.max_concurrent, found.shutdown_grace_s) == (8, 7)
-    assert found.notify.channel.min_severity is Severity.WARNING
+    assert found.notify.channels[0].min_severity is Severity.WARNING
     assert (found.history.days, found.history.log_bytes) == (7, 1024**2)
     assert (found.api.socket_mode, found.api.socket_group) == (0o660, "ops")
     assert found.metrics == "127.0.0.1:9187"

@@ -9,14 +9,17 @@ import pytest
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert
-from supervisor.core.model import Config, Job, Run, Severity, State, Trigger
+from supervisor.core.model import Config, Job, Notify, Run, Severity, State, Trigger
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.store import Store
 from supervisor.log import ServiceLog
-from supervisor.notifications import alert_sender
-from supervisor.notifications.alert_sender import AlertSender, TrialAlertSender
+from supervisor.notifications import message_batch
+from supervisor.notifications.alert_sender import AlertSender
+from supervisor.notifications.message_batch import Outcome
+from supervisor.notifications.message_source import MessageSource
+from supervisor.notifications.trial_sender import TrialAlertSender
 from supervisor.redaction.mask import make_mask
-from tests.channels import notify_slack
+from tests.channels import channel, notify_slack
 from tests.edge.fixtures_keepers import DUE, ROOT, Stage, at, carriers
 from tests.webhook import Webhook, nobody
 
@@ -33,7 +36,7 @@ class Office:
     def __init__(self, folder: Path, party=None) -> None:
         (folder / "runs").mkdir()
         self.log = ServiceLog("debug", as_json=False, fd=os.open(os.devnull, os.O_WRONLY))
-        self.party = party or AlertSender(folder, self.log)
+        self.party = party or AlertSender(MessageSource(folder, self.log))
         self.stage = Stage(folder / "runs")
         self.heard: list[ev.Event] = []
         self._seen = 0
@@ -46,11 +49,15 @@ class Office:
         new, self._seen = self.stage.happened[self._seen :], len(self.stage.happened)
         self.heard += self.party.on_events(new, at())
 
-    def sends(self, url: str, *alerts: Alert, **config) -> list[ev.Event]:
+    def sends(self, url: str, *alerts: Alert) -> list[ev.Event]:
         """What came of these alerts."""
-        self.party.take(effects.Deliver(alerts), world_of(url, **config))
+        self.takes(url, *alerts)
         self.until(lambda: self.heard)
         return self.heard
+
+    def takes(self, url: str, *alerts: Alert, scheduler=None, to: str = "slack") -> None:
+        deliver = effects.Deliver(channel(to, url), alerts)
+        self.party.take(deliver, scheduler or world_of(url))
 
     def until(self, condition) -> None:
         self.stage.until(lambda: self.turn() or condition(), within_s=25)
@@ -134,7 +141,7 @@ def test_nobody_there_is_a_failure_like_any_other(office):
 
 def test_a_server_that_drips_is_ended_by_the_kernel(office, hook, monkeypatch):
     monkeypatch.setattr(
-        "supervisor.notifications.alert_sender.WORKER", "tests.edge.test_delivery:impatient"
+        "supervisor.notifications.message_batch.WORKER", "tests.edge.test_delivery:impatient"
     )
     hook.answers(200).reacts(drips=True)
 
@@ -152,9 +159,32 @@ def impatient(params, report):
     return send_alerts.run(params, report)
 
 
+def test_a_channel_that_does_not_answer_delays_no_other(office, hook):
+    with Webhook() as dead:
+        dead.reacts(swallows=True)
+        office.takes(dead.url, alert(1), to="dead")
+        office.until(lambda: dead.calls)
+
+        office.takes(hook.url, alert(2), alert(3), to="ops")
+        office.until(lambda: office.heard)
+
+    [arrived] = office.heard
+    assert (arrived.channel, arrived.alerts) == ("ops", (2, 3))
+
+
+def test_channels_in_turn_use_the_same_few_deliveries(office, hook):
+    for number in range(1, 4):
+        office.heard.clear()
+        office.takes(hook.url, alert(number), to=f"channel-{number}")
+        office.until(lambda: office.heard)
+
+        [arrived] = office.heard
+        assert (arrived.channel, arrived.alerts) == (f"channel-{number}", (number,))
+
+
 def test_a_killed_child_has_told_what_arrived_before(office, hook):
     hook.answers(200).answers(200).reacts(swallows=True)
-    office.party.take(effects.Deliver((alert(1), alert(2), alert(3))), world_of(hook.url))
+    office.takes(hook.url, alert(1), alert(2), alert(3))
     office.until(lambda: len(hook.calls) == 3)
     [child] = office.stage.jobs()
 
@@ -167,7 +197,7 @@ def test_a_killed_child_has_told_what_arrived_before(office, hook):
 
 def test_a_dead_keeper_is_a_failure_and_not_a_silence(office, hook):
     hook.reacts(swallows=True)
-    office.party.take(effects.Deliver((alert(1),)), world_of(hook.url))
+    office.takes(hook.url, alert(1))
     office.until(lambda: hook.calls)
     [keeper] = office.stage.keepers()
 
@@ -179,7 +209,7 @@ def test_a_dead_keeper_is_a_failure_and_not_a_silence(office, hook):
 
 def test_the_url_is_in_no_argument_no_environment_and_no_file(office, hook, tmp_path):
     hook.reacts(swallows=True)
-    office.party.take(effects.Deliver((alert(1),)), world_of(hook.url))
+    office.takes(hook.url, alert(1))
     office.until(lambda: hook.calls)
 
     open_to_see = [
@@ -246,8 +276,8 @@ def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
     scheduler = world_of(hook.url)
     scheduler.jobs = scheduler.jobs.set("a", job)
 
-    office.party.take(
-        effects.Deliver((alert(1, "login of root with hunter22 failed", run=41),)), scheduler
+    office.takes(
+        hook.url, alert(1, "login of root with hunter22 failed", run=41), scheduler=scheduler
     )
     office.until(lambda: office.heard)
 
@@ -263,7 +293,7 @@ def test_huge_texts_go_in_several_journeys_and_in_their_order(office, hook, tmp_
     scheduler = world_of(hook.url)
     scheduler.jobs = scheduler.jobs.set("a", Job("a", 0, argv=("x",), description=text * 5000))
 
-    office.party.take(effects.Deliver(tuple(alerts)), scheduler)
+    office.takes(hook.url, *alerts, scheduler=scheduler)
     office.until(lambda: len(delivered(office.heard)) == 10)
 
     assert [title.split()[3] for title in titles(hook)] == [str(n) for n in range(1, 11)]
@@ -301,11 +331,11 @@ def bureau(tmp_path):
 
 def test_a_test_alert_takes_the_real_way_and_says_that_it_arrived(bureau, hook):
     answer: Future = Future()
-    bureau.party.ask(answer, world_of(hook.url))
+    bureau.party.ask(answer, world_of(hook.url), "slack")
 
     bureau.until(answer.done)
 
-    assert answer.result() == alert_sender.Outcome(1)
+    assert answer.result() == Outcome(1)
     assert "test alert" in titles(hook)[0]
     assert [type(event).__name__ for event in bureau.heard] == ["Delivered"]
 
@@ -313,7 +343,7 @@ def test_a_test_alert_takes_the_real_way_and_says_that_it_arrived(bureau, hook):
 def test_a_test_alert_that_fails_says_why(bureau, hook):
     hook.answers(403, body=b"invalid_token")
     answer: Future = Future()
-    bureau.party.ask(answer, world_of(hook.url))
+    bureau.party.ask(answer, world_of(hook.url), "slack")
 
     bureau.until(answer.done)
 
@@ -324,22 +354,37 @@ def test_a_test_alert_that_fails_says_why(bureau, hook):
 def test_two_who_ask_at_once_are_told_of_one_test_alert(bureau, hook):
     answers: list[Future] = [Future(), Future()]
     for answer in answers:
-        bureau.party.ask(answer, world_of(hook.url))
+        bureau.party.ask(answer, world_of(hook.url), "slack")
 
     bureau.until(lambda: all(answer.done() for answer in answers))
 
     assert len(hook.calls) == 1
 
 
+def test_two_channels_are_tested_at_once(bureau, hook):
+    with Webhook() as other:
+        hook.answers(403)
+        notify = Notify((channel("ops", hook.url), channel("phone", other.url)))
+        scheduler = SchedulerState(Config((), notify=notify))
+        ops, phone = Future(), Future()
+        bureau.party.ask(ops, scheduler, "ops")
+        bureau.party.ask(phone, scheduler, "phone")
+
+        bureau.until(lambda: ops.done() and phone.done())
+
+    assert (bool(ops.result().cause), phone.result().cause) == (True, "")
+    assert [event.channel for event in bureau.heard] == ["phone"]
+
+
 def test_without_a_channel_there_is_nothing_to_test(bureau):
     answer: Future = Future()
 
-    bureau.party.ask(answer, world_of(None))
+    bureau.party.ask(answer, world_of(None), "slack")
 
-    assert answer.result().cause == "no channel is configured"
+    assert answer.result().cause == 'no channel is called "slack"'
 
 
 def test_the_worker_of_a_journey_is_there():
-    module, _, function = alert_sender.WORKER.partition(":")
+    module, _, function = message_batch.WORKER.partition(":")
 
     assert (ROOT / f"{module.replace('.', '/')}.py").read_text().count(f"def {function}(") == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.doctor import databases, filesystem, host, network, schedules, service
-from supervisor.doctor.context import DoctorContext, RunningService
+from supervisor.doctor.context import ChannelState, DoctorContext, RunningService
 from supervisor.doctor.finding import State
 
 GROUND = DoctorContext(
@@ -107,7 +107,7 @@ TABLE = [
     (service.judge_answers, context(running=RunningService(7, "0.9")), "error", "version 0.9"),
     (
         service.judge_answers,
-        context(running=RunningService(7, "1.0", 2, "HTTP 404")),
+        context(running=RunningService(7, "1.0", (ChannelState("ops", 2, "HTTP 404"),))),
         "error",
         "HTTP 404",
     ),
@@ -207,6 +207,12 @@ TABLE = [
     (network.judge_webhooks, [network.Webhook("h:443", "")], "ok", "nothing was sent"),
     (network.judge_webhooks, [network.Webhook("h:443", "does not answer")], "error", "firewall"),
     (network.judge_webhooks, [network.Webhook("h:443", "", "proxy")], "info", "notify --test"),
+    (
+        network.judge_webhooks,
+        [network.Webhook("channel phone", "", "protocol of its own")],
+        "info",
+        "channel phone goes through a protocol of its own",
+    ),
 ]
 
 

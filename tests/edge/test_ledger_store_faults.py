@@ -44,6 +44,42 @@ OUTBOX_OF_VERSION_1 = """
 """
 
 
+OUTBOX_OF_VERSION_3 = """
+    CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY, incident INTEGER NOT NULL, word TEXT NOT NULL,
+        severity TEXT NOT NULL, job TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL,
+        count INTEGER NOT NULL, run INTEGER, at TEXT NOT NULL, lasted_s REAL NOT NULL,
+        delivered_at TEXT, attempts INTEGER NOT NULL, next_at TEXT, error TEXT NOT NULL,
+        folded INTEGER NOT NULL, withheld TEXT NOT NULL
+    );
+    CREATE INDEX outbox_waiting ON outbox (id) WHERE delivered_at IS NULL AND withheld = '';
+    INSERT INTO outbox VALUES
+        (7, 1, 'opened', 'error', 'sync', 'exit', 'exit status 1', 1, 3,
+         '2026-02-09T02:00:00+00:00', 0.0, '2026-02-09T02:00:01+00:00', 0, NULL, '', 0, ''),
+        (8, 1, 'reminder', 'error', 'sync', 'exit', 'exit status 1', 9, 4,
+         '2026-02-09T03:00:00+00:00', 3600.0, NULL, 2, '2026-02-09T03:05:00+00:00', 'gone', 1, ''),
+        (9, 2, 'opened', 'info', 'sync', 'late', 'late', 1, NULL,
+         '2026-02-09T04:00:00+00:00', 0.0, NULL, 0, NULL, '', 0, 'info is below error');
+    PRAGMA user_version = 3;
+"""
+
+
+def test_what_waits_in_a_ledger_of_version_3_waits_for_its_only_channel(tmp_path):
+    Store(tmp_path).close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        db.executescript(f"DROP TABLE outbox; {OUTBOX_OF_VERSION_3}")
+
+    store = Store(tmp_path)
+
+    [waiting] = store.memory().outbox
+    assert (waiting.id, waiting.channel, waiting.attempts) == (8, "slack", 2)
+    assert (waiting.error, waiting.folded, store.memory().next_alert) == ("gone", 1, 10)
+    store.close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        rows = db.execute("SELECT id, channel, withheld FROM outbox ORDER BY id").fetchall()
+    assert rows == [(7, "slack", ""), (8, "slack", ""), (9, "", "info is below error")]
+
+
 def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path):
     Store(tmp_path).close()
     with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:

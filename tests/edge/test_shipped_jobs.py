@@ -65,16 +65,16 @@ def test_the_zone_of_all_jobs_is_new_york_unless_another_is_named():
 def test_alerts_go_nowhere_until_a_webhook_is_named():
     hook = "https://hooks.invalid/services/T/B/x"
 
-    assert read().notify.channel is None
-    assert read(NOTIFICATION_WEBHOOK_URL=hook).notify.channel.url == hook
+    assert read().notify.channels == ()
+    assert read(NOTIFICATION_WEBHOOK_URL=hook).notify.channels[0].url == hook
 
 
 def test_alerts_begin_at_errors_unless_another_severity_is_named():
     hook = {"NOTIFICATION_WEBHOOK_URL": "https://hooks.invalid/services/T/B/x"}
     louder = read(NOTIFICATION_MIN_SEVERITY="critical", **hook)
 
-    assert read(**hook).notify.channel.min_severity is Severity.ERROR
-    assert louder.notify.channel.min_severity is Severity.CRITICAL
+    assert read(**hook).notify.channels[0].min_severity is Severity.ERROR
+    assert louder.notify.channels[0].min_severity is Severity.CRITICAL
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from supervisor.config import Loaded, load
 from supervisor.core.model import Config, Severity, replace
 from supervisor.core.views import Status
 from supervisor.doctor.checks import CHECKS
-from supervisor.doctor.context import DoctorContext, RunningService
+from supervisor.doctor.context import ChannelState, DoctorContext, RunningService
 from supervisor.doctor.finding import Finding, State
 from supervisor.doctor.isolation import examine
 from supervisor.redaction.mask import mask_of
@@ -96,7 +96,10 @@ def _living(client: Client) -> tuple[RunningService | None, str, str]:
         pid = client.supervisor_pid()
     except CliError as failure:
         return None, failure.text, failure.hint
-    return RunningService(pid, found.version, found.alerts.waiting, found.alerts.error), "", ""
+    channels = [
+        ChannelState(each.name, each.waiting, each.error) for each in found.alerts.channels
+    ]
+    return RunningService(pid, found.version, tuple(channels)), "", ""
 
 
 def _summary(errors: int, warnings: int) -> str:

@@ -15,19 +15,23 @@ TEST_S = 60.0
 
 
 @command("notify")
+@click.argument("channel", default="")
 @click.option(
-    "--test", "is_test", is_flag=True, help="Send one test alert, whatever min_severity says."
+    "--test", "is_test", is_flag=True, help="Send one test alert to each channel, or to CHANNEL."
 )
 @json_option
-def notify(is_test: bool, as_json: bool) -> int:
+def notify(channel: str, is_test: bool, as_json: bool) -> int:
     """Send a test alert the way alerts go, and wait for what comes of it.
 
+    It is sent whatever the channel's min_severity, jobs, groups and quiet hours are.
+
     \b
-    Example:
+    Examples:
       nightshift notify --test
+      nightshift notify --test ops
     """
     if not is_test:
         raise click.UsageError("notify needs an option: --test sends a test alert")
-    body = supervisor().post("v1", "notify-test", body={}, limit_s=TEST_S)
+    body = supervisor().post("v1", "notify-test", body={"channel": channel}, limit_s=TEST_S)
     print_json(body) if as_json else echo("the test alert has arrived")
     return ExitCode.YES

@@ -14,7 +14,7 @@ from supervisor.cli.output import (
 )
 from supervisor.cli.run_text import detail
 from supervisor.cli.time_format import TimeFormat, date_format, time_format
-from supervisor.core.views import JobStatus, PauseView, Status
+from supervisor.core.views import ChannelView, JobStatus, PauseView, Status
 from workers.units import format_count, format_duration
 
 # `jobs` cuts longer texts; `show JOB` prints them whole.
@@ -73,10 +73,7 @@ def _about(found: Status, when: TimeFormat) -> Iterator[str]:
         yield f"metrics http://{found.metrics.address}/metrics{problem}"
     if found.ledger_error:
         yield f"LEDGER  cannot be written: {clean(found.ledger_error)}"
-    if found.alerts.error:
-        waits = format_count(found.alerts.waiting, "alert")
-        again = f", next try {when.relative(found.alerts.next_at)}" if found.alerts.next_at else ""
-        yield f"ALERTS  {waits} not delivered: {clean(found.alerts.error)}{again}"
+    yield from _channels(found.alerts.channels, when)
     if found.heartbeat_failures:
         beats = format_count(found.heartbeat_failures, "heartbeat")
         yield f"beats   {beats} failed since the start"
@@ -87,6 +84,19 @@ def _about(found: Status, when: TimeFormat) -> Iterator[str]:
             f"REFUSED {mistakes} in jobs.yaml, an older text runs; "
             f"the first: line {first.line}: {clean(first.message)} (nightshift check has all)"
         )
+
+
+def _channels(channels: Sequence[ChannelView], when: TimeFormat) -> Iterator[str]:
+    """Yield a line for each channel that does not deliver, or waits until quiet hours end."""
+    for channel in channels:
+        waits = format_count(channel.waiting, "alert")
+        to = f" to {channel.name}" if len(channels) > 1 else ""
+        if channel.error:
+            again = f", next try {when.relative(channel.next_at)}" if channel.next_at else ""
+            yield f"ALERTS  {waits} not delivered{to}: {clean(channel.error)}{again}"
+        elif channel.waiting and channel.quiet_until is not None:
+            end = when.relative(channel.quiet_until)
+            yield f"alerts  {waits} for {channel.name} until its quiet hours end {end}"
 
 
 def _pause(pause: PauseView, when: TimeFormat) -> str:

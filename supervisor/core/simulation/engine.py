@@ -163,9 +163,9 @@ class _Days:
                     self._launch(action, event.at)
                 case Signal(run, attempt, force):
                     self._force(run, attempt, force, event.at)
-                case Deliver(alerts):
+                case Deliver(channel, alerts):
                     arrived = tuple(alert.id for alert in alerts)
-                    self._follow.append(Delivered(event.at, arrived))
+                    self._follow.append(Delivered(event.at, arrived, channel.name))
                 case Stop():
                     self._is_over = True
         return Step(event, self._scheduler, actions)

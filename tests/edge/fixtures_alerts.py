@@ -1,0 +1,40 @@
+"""An alert with its details, and the sending of its message as the child process does it."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import requests
+
+from supervisor.core import schedule
+from supervisor.core.alert_model import Alert
+from supervisor.core.model import Job, Run, Severity, State, Trigger
+from supervisor.notifications.alert_text import AlertContext
+from supervisor.notifications.channel_kind import CallResult, Message, Target
+from supervisor.notifications.channels import kind_of
+from supervisor.notifications.child.http_call import call
+
+AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)
+ALERT = Alert(
+    7, 3, "opened", Severity.ERROR, "backup", "exit", "exit status 2", 1, 41, AT,
+)  # fmt: skip
+RUN = Run(
+    41, "backup", AT, Trigger.SCHEDULE, State.FAILED,
+    attempt=3, started_at=AT, ended_at=AT + timedelta(seconds=95),
+)  # fmt: skip
+JOB = Job("backup", 0, argv=("x",), description="copies the shop", docs="https://wiki/backup")
+# What a job may print to harm a channel: markup of each, mentions, control characters.
+HOSTILE = "<!channel> @everyone *b* `c` ``` & _d_ </pre><b> \x1b[31m\x00 [x](http://y) 🔴 \udcff"
+
+
+def about(alert: Alert = ALERT, **fields: Any) -> AlertContext:
+    """Return an alert with its run and job."""
+    given = {"zone": schedule.zone("Europe/Berlin"), "host": "box", "run": RUN, "job": JOB}
+    return AlertContext(alert, **{**given, **fields})
+
+
+def send(kind: str, url: str, message: Message, **settings: Any) -> CallResult:
+    """Send a message as `child/send_alerts.py` does."""
+    with requests.Session() as session:
+        to = Target(url, settings)
+        return kind_of(kind).send(to, message, partial(call, session, "POST"))
