@@ -12,6 +12,67 @@ from supervisor.core.model import Severity
 # Kind -> its keys, the one with the address first.
 CHANNEL_KINDS: Mapping[str, tuple[Key, ...]] = {
     "slack": (Key("slack", ValueKind.URL, "none", "URL of a Slack webhook", none=True),),
+    "webhook": (
+        Key(
+            "webhook",
+            ValueKind.URL,
+            "none",
+            "URL that takes JSON by the Standard Webhooks specification",
+            none=True,
+        ),
+        Key("secret", ValueKind.SIGNING_KEY, "none", "what the JSON is signed with", none=True),
+    ),
+    "smtp": (
+        Key(
+            "smtp",
+            ValueKind.SERVER_URL,
+            "none",
+            "the mail server: smtps (TLS, port 465) or smtp (STARTTLS, port 587)",
+            examples=("smtps://user@mail.example.org",),
+            none=True,
+            choices=("smtps", "smtp"),
+        ),
+        Key("to", ValueKind.MAIL_ADDRESSES, "", "who gets the mail", required=True),
+        Key("from", ValueKind.MAIL_ADDRESS, "", "whom the mail is from", required=True),
+        Key("password", ValueKind.SECRET, "none", "the password of the user", none=True),
+        Key("starttls", ValueKind.BOOL, "true", "false: smtp is not encrypted"),
+    ),
+    "discord": (Key("discord", ValueKind.URL, "none", "URL of a Discord webhook", none=True),),
+    "teams": (
+        Key("teams", ValueKind.URL, "none", "URL of a Teams workflow's webhook", none=True),
+    ),
+    "pagerduty": (
+        Key(
+            "pagerduty",
+            ValueKind.URL,
+            "none",
+            "URL of the Events API",
+            examples=("https://events.pagerduty.com/v2/enqueue",),
+            none=True,
+        ),
+        Key("routing_key", ValueKind.SECRET, "", "the integration key", required=True),
+    ),
+    "opsgenie": (
+        Key(
+            "opsgenie",
+            ValueKind.URL,
+            "none",
+            "URL of the Alert API",
+            examples=("https://api.opsgenie.com/v2/alerts",),
+            none=True,
+        ),
+        Key("api_key", ValueKind.SECRET, "", "the key of the integration", required=True),
+    ),
+    "apprise": (
+        Key(
+            "apprise",
+            ValueKind.SERVICE_URL,
+            "none",
+            "URL of any service that apprise knows (needs the extra notify)",
+            examples=("ntfys://ntfy.sh/topic",),
+            none=True,
+        ),
+    ),
 }
 # Kinds that may stand in `notify` itself, as a channel that is named after its kind.
 SHORT_KINDS = ("slack",)
