@@ -77,6 +77,9 @@ CHANNEL_KINDS: Mapping[str, tuple[Key, ...]] = {
 # Kinds that may stand in `notify` itself, as a channel that is named after its kind.
 SHORT_KINDS = ("slack",)
 
+# Kinds that wake people, and so get no summary unless it is asked for.
+PAGERS = ("pagerduty", "opsgenie")
+
 _SEVERITY = Key(
     "min_severity",
     ValueKind.CHOICE,
@@ -111,6 +114,12 @@ CHANNEL_KEYS = (
         none=True,
     ),
     Key("timezone", ValueKind.ZONE, "", "the zone of quiet; otherwise the file's timezone"),
+    Key(
+        "summary",
+        ValueKind.BOOL,
+        "",
+        "whether it gets the summary; otherwise all do but those that wake people",
+    ),
 )
 
 NOTIFY_KEYS = (
@@ -123,4 +132,11 @@ NOTIFY_KEYS = (
         examples=('{ops: {slack: "${SLACK_URL}"}}',),
     ),
     _SEVERITY,
+    Key(
+        "summary",
+        ValueKind.CRON,
+        "",
+        "when a summary of the time since the last one is sent, in the file's timezone",
+        examples=("0 8 * * *", "0 8 * * mon"),
+    ),
 )

@@ -13,6 +13,7 @@ from supervisor.config.channel_keys import (
     CHANNEL_KEYS,
     CHANNEL_KINDS,
     NOTIFY_KEYS,
+    PAGERS,
     SHORT_KINDS,
 )
 from supervisor.config.key import Key
@@ -59,7 +60,9 @@ def read_notify(doc: ParseContext, pairs: Pairs, scope: Scope) -> Notify:
         channel = _channel(doc, name, key_node, node, scope, severity)
         if channel is not None:
             found.append(channel)
-    return Notify(tuple(found))
+    summary = values.get("summary", ())
+    assert isinstance(summary, tuple)
+    return Notify(tuple(found), summary)
 
 
 def _channel_pairs(doc: ParseContext, pairs: Pairs) -> Pairs:
@@ -117,6 +120,7 @@ def _channel(
         jobs=_names(values, "jobs"),
         groups=_names(values, "groups"),
         quiet=QuietHours(hours[0], hours[1], zone) if isinstance(hours, tuple) else None,
+        summary=bool(values.get("summary", kind not in PAGERS)),
     )
 
 

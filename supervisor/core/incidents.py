@@ -17,11 +17,12 @@ from supervisor.core.model import Reason, Severity, replace
 
 
 class AlertKind(StrEnum):
-    """Kind of an alert about an incident."""
+    """Kind of an alert; all but the last are about an incident."""
 
     OPENED = "opened"
     REMINDER = "reminder"
     RECOVERED = "recovered"
+    SUMMARY = "summary"
 
 
 # Kinds of incident other than the reasons of a failed run.

@@ -166,7 +166,7 @@ class Channel(Struct, frozen=True):
     url: its address, a secret. settings_json: its other settings, as a JSON object.
     min_severity: alerts of a lower severity are not sent to it.
     jobs, groups: alerts about other jobs are not sent to it; both empty: about all.
-    quiet: alerts wait until these hours are over.
+    quiet: alerts wait until these hours are over. summary: whether it gets the summary.
     """
 
     name: str
@@ -177,6 +177,7 @@ class Channel(Struct, frozen=True):
     jobs: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     quiet: QuietHours | None = None
+    summary: bool = True
 
     @property
     def target(self) -> tuple[str, str, str]:
@@ -185,9 +186,10 @@ class Channel(Struct, frozen=True):
 
 
 class Notify(Struct, frozen=True):
-    """The channels of alerts, in the order of the file."""
+    """The channels of alerts, in the order of the file; summary: when one is sent (cron)."""
 
     channels: tuple[Channel, ...] = ()
+    summary: tuple[str, ...] = ()
 
     def channel(self, name: str) -> Channel | None:
         """Return the channel of this name, or None."""

@@ -7,7 +7,7 @@ the outage. `alert_delivery.py` applies these rules.
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec import Struct
 
@@ -78,6 +78,8 @@ def with_filter_applied(row: Alert, channel: Channel | None, job: Job | None) ->
     """
     if channel is None:
         return replace(row, withheld=f"channel {row.channel} is not configured any more")
+    if row.word == AlertKind.SUMMARY:
+        return row if channel.summary else replace(row, withheld="the channel gets no summary")
     least = channel.min_severity
     if _SEVERITY_ORDER[row.severity] < _SEVERITY_ORDER[least]:
         return replace(row, withheld=f"{row.severity} is below {least}")
@@ -104,6 +106,8 @@ def add(waiting: Waiting, new: Alert, sending: Collection[int]) -> tuple[Waiting
         return waiting, [new]
     idle = _idle([row for row in waiting if row.id not in sending], new)
     new = replace(new, folded=sum(1 + row.folded for row in idle))
+    if new.word == AlertKind.SUMMARY:
+        new = _covering(new, idle)
     rows = [replace(row, withheld=f"folded into alert {new.id}") for row in idle]
     gone = {row.id for row in idle}
     return (*(row for row in waiting if row.id not in gone), new), [*rows, new]
@@ -141,9 +145,17 @@ def retry_delay_s(failures: int, refused: bool, retry_after_s: float | None) -> 
     return max(pace, min(retry_after_s or 0.0, LONGEST_DELAY_S))
 
 
+def _covering(summary: Alert, folded: list[Alert]) -> Alert:
+    """Return the summary with the periods of those that are folded into it."""
+    begins = [row.at - timedelta(seconds=row.lasted_s) for row in (summary, *folded)]
+    return replace(summary, lasted_s=(summary.at - min(begins)).total_seconds())
+
+
 def _idle(waiting: list[Alert], new: Alert) -> list[Alert]:
     """Return the waiting alerts that `new` makes redundant."""
     same = [row for row in waiting if (row.job, row.kind) == (new.job, new.kind)]
+    if new.word == AlertKind.SUMMARY:
+        return same
     if new.word == AlertKind.OPENED:  # incidents that came and went undelivered
         over = {row.incident for row in same if row.word == AlertKind.RECOVERED}
         unheard = {row.incident for row in same if row.word == AlertKind.OPENED}

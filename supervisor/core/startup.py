@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from supervisor.core import alert_delivery, attempts, reload, schedule, tick, verdict
+from supervisor.core import alert_delivery, attempts, reload, schedule, summary, tick, verdict
 from supervisor.core.effects import Record
 from supervisor.core.events import Restored
 from supervisor.core.incidents import DAMAGE, ENDED_BY_ACK, LATE, LEDGER, MISSED, RELOAD
@@ -50,6 +50,7 @@ def restored(turn: Turn, event: Restored) -> None:
         turn.close_incidents("", RELOAD)
     if event.calendar:
         _catch_up(turn, event)
+        summary.queue_due(turn, event.memory.last_tick)
     turn.settle()
     turn.may_admit = True
 

@@ -7,7 +7,7 @@ Enter at `time_passed`.
 
 from datetime import datetime, timedelta
 
-from supervisor.core import attempts, heartbeats, incidents, schedule, shutdown
+from supervisor.core import attempts, heartbeats, incidents, schedule, shutdown, summary
 from supervisor.core.model import Job, Severity
 from supervisor.core.slots import check_late, format_instant, open_due
 from supervisor.core.state import SchedulerState, ServicePhase
@@ -158,6 +158,7 @@ def _tick(turn: Turn) -> None:
             turn, job, unsettled, "the supervisor was not running or the clock was put forward"
         )
         turn.schedule_next(job, turn.now)
+    summary.queue_due(turn, scheduler.last_tick)
     turn.ticked()
     check_late(turn)
     turn.settle()

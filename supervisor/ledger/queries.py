@@ -129,6 +129,28 @@ class History:
         """Return the alerts still to be sent, oldest first."""
         return self._all(OUTBOX, f"WHERE {ALERT_WAITS} ORDER BY id")
 
+    def counts(self, since: datetime, until: datetime) -> dict[tuple[str, str], int]:
+        """Return the number of runs due in (since, until] by job and state, no dry runs."""
+        rows = self._db.execute(
+            """SELECT job, state, count(*) FROM runs
+            WHERE due > ? AND due <= ? AND NOT dry_run GROUP BY job, state""",
+            (since.isoformat(), until.isoformat()),
+        )
+        with closing(rows):
+            return {(str(job), str(state)): count for job, state, count in rows}
+
+    def incidents_since(self, since: datetime, until: datetime) -> list[Incident]:
+        """Return incidents opened in (since, until], newest first, at most MOST."""
+        found = self.incidents(MOST)
+        return [each for each in found if since < each.opened_at <= until]
+
+    def ends_of(self, job: str, since: datetime) -> list[Run]:
+        """Return the first and the last successful run of a job due after an instant."""
+        chosen = "WHERE job = ? AND due > ? AND state = 'success' ORDER BY due"
+        at = since.isoformat()
+        first = self._all(RUNS, f"{chosen} LIMIT 1", job, at)
+        return [*first, *self._all(RUNS, f"{chosen} DESC LIMIT 1", job, at)]
+
     def actions(self, limit: int = 100) -> list[AuditEntry]:
         """Return the audit entries, newest first."""
         return self._all(ACTIONS, "ORDER BY rowid DESC LIMIT ?", min(limit, MOST))

@@ -26,6 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 LAST_LINES = 12
 _OUTPUT = "\n\nLast lines of its output:\n"
 _SIGNS = {"critical": "🚨", "error": "🔴", "warning": "🟠", "info": "🔵"}
+_SIGNS_OF_WORDS: dict[str, str] = {AlertKind.RECOVERED: "🟢", AlertKind.SUMMARY: "📋"}
 # Titles of incidents other than failed runs.
 _TITLES = {
     incidents.LATE: "{job} is late",
@@ -54,6 +55,7 @@ class AlertContext:
     """An alert and its details; None: unknown.
 
     output: the newest lines of the run's output. host: where the service runs.
+    summary: the facts of a summary; empty for other alerts.
     """
 
     alert: Alert
@@ -63,6 +65,7 @@ class AlertContext:
     job: Job | None = None
     last_success: datetime | None = None
     output: tuple[str, ...] = ()
+    summary: tuple[tuple[str, str], ...] = ()
 
     @property
     def message_id(self) -> str:
@@ -84,6 +87,9 @@ class AlertContext:
 def facts(about: AlertContext) -> Iterator[tuple[str, str]]:
     """Yield the details as pairs of a name and a text, most important first."""
     alert, run = about.alert, about.run
+    if alert.word == AlertKind.SUMMARY:
+        yield from about.summary
+        return
     yield "Severity", alert.severity
     yield "Since" if alert.word == AlertKind.OPENED else "At", moment(alert.at, about.zone)
     if run is not None:
@@ -108,6 +114,8 @@ def facts(about: AlertContext) -> Iterator[tuple[str, str]]:
 
 def title(alert: Alert) -> str:
     """Return what happened, in a few words."""
+    if alert.word == AlertKind.SUMMARY:
+        return f"summary of {duration(round(alert.lasted_s))}"
     what = _TITLES.get(alert.kind, "{job} failed").format(job=alert.job or "the service")
     if alert.word == AlertKind.RECOVERED:
         lasted = duration(alert.lasted_s)
@@ -121,7 +129,12 @@ def title(alert: Alert) -> str:
 def headline(alert: Alert) -> str:
     """Return the title and the cause in one line."""
     said = f"{sign(alert)} {title(alert)}"
-    return said if alert.word == AlertKind.RECOVERED else f"{said}: {alert.cause}"
+    return f"{said}: {alert.cause}" if has_cause(alert) else said
+
+
+def has_cause(alert: Alert) -> bool:
+    """Return whether something failed that has a cause."""
+    return alert.word not in (AlertKind.RECOVERED, AlertKind.SUMMARY)
 
 
 def lines(about: AlertContext, mask: Mask, most: int) -> str:
@@ -130,12 +143,12 @@ def lines(about: AlertContext, mask: Mask, most: int) -> str:
     The output of the run comes last, and of it the newest lines that fit.
     """
     alert = about.alert
-    told = [f"Cause: {alert.cause}"] if alert.word != AlertKind.RECOVERED else []
+    told = [f"Cause: {alert.cause}"] if has_cause(alert) else []
     told += [f"{name}: {text}" for name, text in facts(about)]
     if about.job is not None:
         told += filter(None, (about.job.description, about.job.docs))
     told += [f"Next: {command}" for command in commands(alert)]
-    told.append(f"nightshift on {about.host}, incident {alert.incident}")
+    told.append(origin(about))
     text = cut(visible("\n".join(told), mask), most)
     output = newest_lines(about, mask, most - len(text) - len(_OUTPUT))
     return f"{text}{_OUTPUT}{output}" if output else text
@@ -163,13 +176,21 @@ def test_line(host: str) -> str:
 
 def sign(alert: Alert) -> str:
     """Return the emoji of the severity, or of a recovery."""
-    return "🟢" if alert.word == AlertKind.RECOVERED else _SIGNS[alert.severity]
+    return _SIGNS_OF_WORDS.get(alert.word) or _SIGNS[alert.severity]
+
+
+def origin(about: AlertContext) -> str:
+    """Return which service speaks, and of which incident."""
+    incident = about.alert.incident
+    return f"nightshift on {about.host}" + (f", incident {incident}" if incident else "")
 
 
 def commands(alert: Alert) -> list[str]:
     """Return the commands to type next."""
     if alert.word == AlertKind.RECOVERED:
         return []
+    if alert.word == AlertKind.SUMMARY:
+        return ["nightshift status", "nightshift history --state failed"]
     if alert.kind == incidents.CLOCK and alert.severity is Severity.WARNING:
         return ["nightshift status"]  # it resolves by itself, and no slot needs to be repeated
     of_a_failure = ("nightshift logs {run}", "nightshift run {job}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from supervisor.containment import run_log
 from supervisor.core import schedule
 from supervisor.core.alert_model import Alert
+from supervisor.core.incidents import AlertKind
 from supervisor.core.model import Channel, Run
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.queries import History
@@ -20,6 +21,7 @@ from supervisor.notifications import terminal_screen
 from supervisor.notifications.alert_text import AlertContext
 from supervisor.notifications.channel_kind import Message
 from supervisor.notifications.channels import kind_of
+from supervisor.notifications.summary_text import summary_of
 from workers.text import readable
 
 OUTPUT_BYTES = 16 * 1024
@@ -39,8 +41,10 @@ class MessageSource:
         if alert.run is not None:
             with contextlib.suppress(OSError):
                 lines = self._last_lines(alert.run)
+        facts = self._summary(alert, scheduler) if alert.word == AlertKind.SUMMARY else ()
         about = AlertContext(
             alert=alert,
+            summary=facts,
             zone=schedule.zone(scheduler.config.timezone),
             host=self._host,
             run=None if alert.run is None else self._run(alert.run, scheduler),
@@ -49,6 +53,13 @@ class MessageSource:
             output=tuple(lines),
         )
         return kind_of(channel.kind).message(about, self._log.mask)
+
+    def _summary(self, alert: Alert, scheduler: SchedulerState) -> tuple[tuple[str, str], ...]:
+        try:
+            with contextlib.closing(History(self._folder)) as history:
+                return tuple(summary_of(alert, scheduler, history))
+        except sqlite3.Error as error:
+            return (("Runs", f"the ledger cannot be read: {error}"),)
 
     def _last_lines(self, run: int) -> list[str]:
         found, is_cut = run_log.newest(self._folder / "runs", run, OUTPUT_BYTES)

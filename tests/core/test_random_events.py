@@ -89,7 +89,8 @@ def notify(dice: Random) -> Notify:
         channel("team", "http://team", jobs=("every-minute", "nightly")),
         channel("nas", "http://nas", groups=("data",), quiet=night),
     ]
-    return Notify(tuple(each for each in channels if dice.random() < 0.7))
+    summary = dice.choice([("0 8 * * *",), ("*/30 * * * *",), ()])
+    return Notify(tuple(each for each in channels if dice.random() < 0.7), summary)
 
 
 def weather(storm: Storm) -> None:

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from supervisor.core.incidents import AlertKind
 from supervisor.notifications.alert_text import (
     AlertContext,
     Mask,
     commands,
     facts,
+    has_cause,
     headline,
+    origin,
     sign,
     test_line,
     title,
@@ -69,7 +70,7 @@ def _blocks(about: AlertContext, mask: Mask) -> Iterator[Block]:
     alert = about.alert
     header = _cut(visible(f"{sign(alert)} {title(alert)}", mask), MOST_HEADER)
     yield {"type": "header", "text": {"type": "plain_text", "text": header, "emoji": True}}
-    if alert.word != AlertKind.RECOVERED:
+    if has_cause(alert):
         cause = _framed(_cut(_escaped(alert.cause, mask), MOST_TEXT - 40) or "-")
         yield _section(f"*Cause*\n{cause}")
     fields = [
@@ -78,14 +79,14 @@ def _blocks(about: AlertContext, mask: Mask) -> Iterator[Block]:
     ]
     if fields:
         yield {"type": "section", "fields": fields[:10]}
-    if about.output and alert.word != AlertKind.RECOVERED:
+    if about.output and has_cause(alert):
         shown = _framed(_last_lines(about.output, mask))
         yield _section(f"*Last lines of its output*\n{shown}")
     if about.job is not None and (about.job.docs or about.job.description):
         said = " - ".join(filter(None, (about.job.description, about.job.docs)))
         yield _context(_mrkdwn(said, mask, MOST_FIELD))
     typed = " or ".join(f"`{command}`" for command in commands(alert))
-    stands = f"nightshift on {_mrkdwn(about.host, mask, 100)}, incident {alert.incident}"
+    stands = _mrkdwn(origin(about), mask, 150)
     yield _context(f"{stands}. Next: {typed}" if typed else stands)
 
 

@@ -38,7 +38,7 @@ def message(about: AlertContext, mask: Mask) -> Message:
         "subject": cut(subject, MOST_SUBJECT),
         "text": lines(about, mask, MOST_TEXT),
         "id": about.message_id,
-        "thread": f"incident-{about.alert.incident}",
+        "thread": f"incident-{about.alert.incident}" if about.alert.incident else "summary",
         "host": about.host,
     }
 

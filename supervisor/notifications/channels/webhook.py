@@ -43,6 +43,10 @@ def message(about: AlertContext, mask: Mask) -> Message:
     data["key"] = about.key
     data["output"] = newest_lines(about, mask, MOST_OUTPUT)
     data["next"] = commands(alert)
+    if about.summary:
+        data["summary"] = [
+            {"name": name, "text": visible(text, mask)} for name, text in about.summary
+        ]
     if about.run is not None:
         data["state"], data["attempt"] = about.run.state, about.run.attempt
     payload = {"type": f"alert.{alert.word}", "timestamp": alert.at.isoformat(), "data": data}
