@@ -94,6 +94,8 @@ def test_both_formats_hold_the_same_facts(accept):
     assert found["nightshift_pool_places",] == 10
     assert found["nightshift_ledger_writable",] == 1
     assert found["nightshift_alerts_undelivered",] == 1
+    assert found["nightshift_channel_alerts_pending", ("channel", "slack")] == 1
+    assert found["nightshift_channel_failures", ("channel", "slack")] == 0
     assert found["nightshift_strays_killed_total",] == 0
 
 
