@@ -25,9 +25,9 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
         turn.note(f"{key} of jobs.yaml takes effect at the next start", "warning")
     # The sockets of these are opened once, at the start.
     scheduler.config = replace(config, api=scheduler.config.api, metrics=scheduler.config.metrics)
-    alert_delivery.reconsider(turn, notify)
     scheduler.problems = ()
     scheduler.jobs = type(scheduler.jobs)({job.name: job for job in config.jobs})
+    alert_delivery.reconsider(turn, notify)
     for name in before:
         if name not in scheduler.jobs:
             _remove(turn, name)

@@ -48,9 +48,13 @@ def summary_of(
         "Open incidents",
         _names(Counter(each.job or "the service" for each in scheduler.incidents.values())),
     )
-    yield from _ages(scheduler, _BACKUP, "Backup", now)
-    yield from _replicas(scheduler, now)
-    yield from _disks(scheduler, history, now)
+    for name, told in (
+        ("Backups", [f"{job}: {age}" for job, age in _ages(scheduler, _BACKUP, now)]),
+        ("Replicas", list(_replicas(scheduler, now))),
+        ("Disks", list(_disks(scheduler, history, now))),
+    ):
+        if told:
+            yield name, "; ".join(told[:MOST_NAMES])
 
 
 def _runs(counts: dict[tuple[str, str], int]) -> str:
@@ -70,35 +74,30 @@ def _names(found: "Counter[str]") -> str:
     return ", ".join(told[:MOST_NAMES]) + more or "none"
 
 
-def _ages(
-    scheduler: SchedulerState, worker: str, name: str, now: datetime
-) -> Iterator[tuple[str, str]]:
+def _ages(scheduler: SchedulerState, worker: str, now: datetime) -> Iterator[tuple[str, str]]:
+    """Yield each job of a worker and the age of its last success."""
     for job in scheduler.jobs.values():
         if job.worker == worker:
             last = scheduler.last_success.get(job.name)
-            age = "none known" if last is None else f"{_age(last, now)} old"
-            yield name, f"{job.name}: {age}"
+            yield job.name, "none known" if last is None else f"{_age(last, now)} old"
 
 
-def _replicas(scheduler: SchedulerState, now: datetime) -> Iterator[tuple[str, str]]:
-    for name, text in _ages(scheduler, _REPLICATION, "Replica", now):
-        job = text.partition(":")[0]
+def _replicas(scheduler: SchedulerState, now: datetime) -> Iterator[str]:
+    for job, age in _ages(scheduler, _REPLICATION, now):
         lag_s = scheduler.metrics[job].get(_LAG) if job in scheduler.metrics else None
         behind = "" if lag_s is None else f", then {format_duration(round(lag_s))} behind"
-        yield name, f"{text}{behind}"
+        yield f"{job}: {age}{behind}"
 
 
-def _disks(
-    scheduler: SchedulerState, history: History, now: datetime
-) -> Iterator[tuple[str, str]]:
-    """Yield the free part of the fullest disk that a health check measures."""
+def _disks(scheduler: SchedulerState, history: History, now: datetime) -> Iterator[str]:
+    """Yield the free part of the fullest disk that each health check measures."""
     for job in scheduler.jobs.values():
         if job.worker != _HEALTH:
             continue
         runs = history.ends_of(job.name, now - timedelta(days=DISK_DAYS))
         free = [(run.due, ratio) for run in runs if (ratio := _free_ratio(run)) is not None]
         if free:
-            yield "Disk", f"{free[-1][1]:.0%} free ({job.name}){_days_left(free)}"
+            yield f"{free[-1][1]:.0%} free ({job.name}){_days_left(free)}"
 
 
 def _days_left(free: list[tuple[datetime, float]]) -> str:

@@ -74,11 +74,13 @@ def mask_of(config: Config, secrets: Iterable[str] = ()) -> Mask:
 
 
 def names_of(config: Config) -> Iterator[str]:
-    """Yield the words that answers consist of: jobs, groups, workers, states, kinds."""
+    """Yield the words that answers consist of: jobs, groups, workers, channels, states, kinds."""
     yield from State
     yield from Reason
     for job in config.jobs:
         yield from (job.name, job.exclusive or "", job.worker or "")
+    for channel in config.notify.channels:
+        yield from (channel.name, channel.kind)
 
 
 def paths_of(config: Config) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import ast
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -72,3 +74,13 @@ def test_a_message_is_the_same_after_its_way_to_the_child(name):
 
     for message in (kind.message(about(), str), kind.test_message("box")):
         assert msgspec.json.decode(msgspec.json.encode(message)) == message
+
+
+def test_the_supervisor_loads_no_client_to_make_a_message():
+    script = "import sys; from supervisor.notifications.channels import kind_of\n"
+    script += f"[kind_of(name) for name in {list(CHANNEL_KINDS)}]; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+
+    assert not {"requests", "urllib3", "smtplib", "ssl", "apprise"} & set(loaded)

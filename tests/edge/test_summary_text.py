@@ -104,8 +104,8 @@ def test_it_tells_the_age_of_backups_and_replicas(tmp_path, store):
         metrics={"replica": PersistentMap({"replication_lag_seconds": 90.0})},
     )
 
-    assert found["Backup"] == "nightly-backup: none known"
-    assert found["Replica"] == "replica: 3h old, then 1m30s behind"
+    assert found["Backups"] == "nightly-backup: none known"
+    assert found["Replicas"] == "replica: 3h old, then 1m30s behind"
 
 
 def health(number, days_ago, ratio):
@@ -126,7 +126,7 @@ def health(number, days_ago, ratio):
     ],
 )  # fmt: skip
 def test_it_tells_when_the_fullest_disk_will_be_full(tmp_path, store, runs, disk):
-    assert said(tmp_path, store, *runs).get("Disk") == disk
+    assert said(tmp_path, store, *runs).get("Disks") == disk
 
 
 def test_a_long_list_is_cut(tmp_path, store):
