@@ -208,7 +208,7 @@ def incident_view(incident: Incident, waiting: Iterable[Alert]) -> IncidentView:
 
 
 def alerts_view(scheduler: SchedulerState, now: datetime) -> AlertsView:
-    """Return the delivery state: of each channel, and of the first that has trouble."""
+    """Return the delivery state: of each channel, and of the first that fails."""
     views = tuple(
         _channel(scheduler, channel, now) for channel in scheduler.config.notify.channels
     )

@@ -143,13 +143,13 @@ def lines(about: AlertContext, mask: Mask, most: int) -> str:
     The output of the run comes last, and of it the newest lines that fit.
     """
     alert = about.alert
-    told = [f"Cause: {alert.cause}"] if has_cause(alert) else []
-    told += [f"{name}: {text}" for name, text in facts(about)]
+    parts = [f"Cause: {alert.cause}"] if has_cause(alert) else []
+    parts += [f"{name}: {text}" for name, text in facts(about)]
     if about.job is not None:
-        told += filter(None, (about.job.description, about.job.docs))
-    told += [f"Next: {command}" for command in commands(alert)]
-    told.append(origin(about))
-    text = cut(visible("\n".join(told), mask), most)
+        parts += filter(None, (about.job.description, about.job.docs))
+    parts += [f"Next: {command}" for command in commands(alert)]
+    parts.append(origin(about))
+    text = cut(visible("\n".join(parts), mask), most)
     output = newest_lines(about, mask, most - len(text) - len(_OUTPUT))
     return f"{text}{_OUTPUT}{output}" if output else text
 

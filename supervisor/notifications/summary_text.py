@@ -48,13 +48,13 @@ def summary_of(
         "Open incidents",
         _names(Counter(each.job or "the service" for each in scheduler.incidents.values())),
     )
-    for name, told in (
+    for name, parts in (
         ("Backups", [f"{job}: {age}" for job, age in _ages(scheduler, _BACKUP, now)]),
         ("Replicas", list(_replicas(scheduler, now))),
         ("Disks", list(_disks(scheduler, history, now))),
     ):
-        if told:
-            yield name, "; ".join(told[:MOST_NAMES])
+        if parts:
+            yield name, "; ".join(parts[:MOST_NAMES])
 
 
 def _runs(counts: dict[tuple[str, str], int]) -> str:
@@ -67,11 +67,11 @@ def _runs(counts: dict[tuple[str, str], int]) -> str:
 
 def _names(found: "Counter[str]") -> str:
     """Return `backup (2), sync`, the most frequent first."""
-    told = [
+    parts = [
         f"{name} ({count})" if count > 1 else name for name, count in found.most_common() if count
     ]
-    more = f" and {len(told) - MOST_NAMES} more" if len(told) > MOST_NAMES else ""
-    return ", ".join(told[:MOST_NAMES]) + more or "none"
+    more = f" and {len(parts) - MOST_NAMES} more" if len(parts) > MOST_NAMES else ""
+    return ", ".join(parts[:MOST_NAMES]) + more or "none"
 
 
 def _ages(scheduler: SchedulerState, worker: str, now: datetime) -> Iterator[tuple[str, str]]:

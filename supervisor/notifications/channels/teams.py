@@ -48,10 +48,10 @@ def send(to: Target, body: Message, post: Post) -> CallResult:
 
 def _card(head: str, text: str) -> Message:
     body = [_run(head, weight="bolder", size="medium")]
-    told = text.splitlines()
-    if len(told) > FIRST_LINES + LAST_LINES:
-        told = [*told[:FIRST_LINES], "…", *told[-LAST_LINES:]]
-    body += [_run(line or " ", fontType="monospace") for line in told]
+    shown = text.splitlines()
+    if len(shown) > FIRST_LINES + LAST_LINES:
+        shown = [*shown[:FIRST_LINES], "…", *shown[-LAST_LINES:]]
+    body += [_run(line or " ", fontType="monospace") for line in shown]
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
