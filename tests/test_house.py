@@ -48,8 +48,9 @@ ARROWS = {
     "supervisor.redaction": "supervisor.redaction.* supervisor.core.* workers.protocol",
     # the API may read the ledger and the output of runs; it never writes state
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.redaction.mask"
-    " supervisor.config.definitions supervisor.reloader supervisor.state_dir"
-    " supervisor.ledger.queries supervisor.containment.run_log",
+    " supervisor.config.definitions supervisor.backups.model supervisor.reloader"
+    " supervisor.state_dir supervisor.ledger.queries supervisor.ledger.day_counts"
+    " supervisor.containment.run_log",
     "supervisor.api.bridge": "supervisor.core.* supervisor.redaction.mask",
     # notifications; calls that may hang run in child processes
     "supervisor.notifications": "supervisor.notifications.* supervisor.core.*"
@@ -57,6 +58,11 @@ ARROWS = {
     " supervisor.containment.run_log workers.protocol workers.text workers.units",
     "supervisor.notifications.child": "supervisor.notifications.* workers.report"
     " workers.retry_after",
+    # the list of backups: a child reads the folders, the supervisor only the list
+    "supervisor.backups": "supervisor.backups.* supervisor.core.*"
+    " supervisor.containment.internal_jobs workers.protocol",
+    "supervisor.backups.read_folders": "supervisor.backups.* workers.backup.* workers.params"
+    " workers.report workers.rotation.params workers.rotation.retention",
     # small adapters, independent of each other
     "supervisor.log": "supervisor.core.* workers.text",
     "supervisor.systemd": "supervisor.core.* supervisor.log workers.units",
@@ -189,6 +195,7 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.cli.restore_without_config",
         "supervisor.cli.simulated_rotation",
         "supervisor.doctor.databases",
+        "supervisor.backups.read_folders",
         "supervisor.notifications.child.call_heartbeats",
         "supervisor.notifications.child.http_call",
         "supervisor.notifications.child.send_alerts",

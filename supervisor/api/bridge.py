@@ -2,8 +2,9 @@
 
 The loop publishes an immutable state and facts by one assignment each; other threads
 read them at any time. State changes of runs are numbered and kept in a ring of the
-newest `RING`. Other threads submit requests, each with a future for the answer; the
-loop is woken and takes the requests in its next turn. Nothing here makes decisions.
+newest `RING`, with those of incidents, alerts, pauses and definitions. Other threads
+submit requests, each with a future for the answer; the loop is woken and takes the
+requests in its next turn. Nothing here makes decisions.
 """
 
 import contextlib
@@ -16,10 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.core import counters
+from supervisor.core.changes import Changed, beside_runs
 from supervisor.core.control_requests import Reply, Request
 from supervisor.core.counters import Counters, transitions
 from supervisor.core.effects import Action
-from supervisor.core.model import Peer, Run
+from supervisor.core.model import Peer
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
 from supervisor.redaction.mask import Mask, make_mask
@@ -46,10 +48,18 @@ class TestAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class ListBackups:
+    """Request to list the copies in the folders of the `backup.run` jobs."""
+
+
+@dataclass(frozen=True, slots=True)
 class DamageSeen:
     """Report that unreadable rows of the ledger were left out of an answer."""
 
     cause: str
+
+
+Wanted = Request | Reload | TestAlert | ListBackups | DamageSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +67,19 @@ class PendingRequest:
     """A request from another thread, its sender, and the future for the answer."""
 
     peer: Peer
-    what: Request | Reload | TestAlert | DamageSeen
+    what: Wanted
     answer: "Future[Any]"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A run that entered a new state.
+    """A run that entered a new state, or another thing that changed.
 
     Numbers increase monotonically, also across restarts.
     """
 
     number: int
-    run: Run
+    what: Changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +116,10 @@ class LoopBridge:
         self._calls: queue.SimpleQueue[PendingRequest] = queue.SimpleQueue()
         self.wake_fd, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def publish_changes(self, changed: Iterable[Run]) -> None:
+    def publish_changes(self, changed: Iterable[Changed]) -> None:
         """Append changes to the ring and call `on_changes` (loop thread only)."""
-        for run in changed:
-            self._ring.append(Change(self.newest + 1, run))
+        for what in changed:
+            self._ring.append(Change(self.newest + 1, what))
             self.newest += 1
         on_changes = self.on_changes
         if on_changes is not None:
@@ -125,7 +135,7 @@ class LoopBridge:
         found = tuple(change for change in kept if change.number > number)
         return ChangesSince(found, newest, number < oldest - 1 or number > newest)
 
-    def submit(self, peer: Peer, what: Request | Reload | TestAlert | DamageSeen) -> "Future[Any]":
+    def submit(self, peer: Peer, what: Wanted) -> "Future[Any]":
         """Enqueue a request and return the future for its answer (any thread)."""
         call = PendingRequest(peer, what, Future())
         self._calls.put(call)
@@ -176,7 +186,7 @@ class TurnObserver:
 
     def __init__(self, bridge: LoopBridge) -> None:
         self._bridge = bridge
-        self._changed: list[Run] = []
+        self._changed: list[Changed] = []
 
     def record(
         self, before: SchedulerState, after: SchedulerState, actions: Sequence[Action]
@@ -184,11 +194,11 @@ class TurnObserver:
         """Count one decision, given the states before and after it and its actions."""
         if after.jobs is not before.jobs:
             self._bridge.tally = counters.restricted_to(self._bridge.tally, after)
-        if not actions:
-            return
-        changed = transitions(before, actions)
-        self._bridge.tally = counters.count(self._bridge.tally, changed, actions, after)
-        self._changed += changed
+        if actions:
+            changed = transitions(before, actions)
+            self._bridge.tally = counters.count(self._bridge.tally, changed, actions, after)
+            self._changed += changed
+        self._changed += beside_runs(before, after, actions)
 
     def record_tick(self, lateness_s: float) -> None:
         """Count a tick and its lateness."""

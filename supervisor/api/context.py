@@ -9,7 +9,7 @@ from starlette.requests import Request
 from supervisor.api.bridge import DamageSeen, LoopBridge
 from supervisor.api.connection import ClientLimits
 from supervisor.api.errors import HttpError
-from supervisor.api.parameters import JOB, RUN
+from supervisor.api.parameters import JOB, RUN, USER
 from supervisor.api.streams import EventStreams
 from supervisor.core import build_views
 from supervisor.core.model import Attempt, Job, Peer, Run
@@ -99,6 +99,12 @@ class HandlerContext:
         if live is None or live.exited:
             return known
         return [each for each in known if each.number != live.attempt.number] + [live.attempt]
+
+
+def peer_of(request: Request) -> Peer:
+    """Return the client of a request. Raises: HttpError if the name it gives is invalid."""
+    uid, pid = request.client if request.client is not None else ("-1", 0)
+    return Peer(int(uid), pid, USER.of(request))
 
 
 def now() -> datetime:

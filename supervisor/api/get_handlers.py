@@ -3,15 +3,18 @@
 import asyncio
 import os
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from supervisor.api import log_parts
 from supervisor.api import parameters as given
-from supervisor.api.context import HandlerContext, now
+from supervisor.api.bridge import ListBackups
+from supervisor.api.context import HandlerContext, now, peer_of
 from supervisor.api.errors import HttpError, as_json
 from supervisor.api.status_cache import StatusCache
+from supervisor.backups.model import Backups
 from supervisor.config import definitions
 from supervisor.core import build_views, explain, responses, schedule
 from supervisor.core.model import Job, MissedRange, Run
@@ -40,6 +43,10 @@ class MetricsHandler:
 
 # The service is healthy if the last tick is more recent; used by the container health check.
 ALIVE_S = 90.0
+# A list of backups is read again if it is older.
+_FRESH = timedelta(seconds=10)
+# Longer than the child may take that reads the folders.
+LISTED_S = 25.0
 
 
 class GetHandlers:
@@ -48,6 +55,8 @@ class GetHandlers:
     def __init__(self, context: HandlerContext) -> None:
         self._context = context
         self._roll = StatusCache()
+        self._backups: Backups | None = None
+        self._listing = asyncio.Lock()
 
     async def get_status(self, request: Request) -> Response:
         return as_json(
@@ -109,6 +118,7 @@ class GetHandlers:
             job=given.OF_JOB.of(request),
             state=given.STATE.of(request),
             since=given.SINCE.of(request),
+            until=given.UNTIL.of(request),
             before=given.BEFORE.of(request),
             limit=given.LIMIT.of(request),
         )
@@ -121,9 +131,20 @@ class GetHandlers:
     async def get_log(self, request: Request) -> Response:
         run = self._context.run(request)
         mask = self._context.bridge.mask
-        if given.FOLLOW.of(request):
-            return self._context.feed.log(run.id, mask)
-        return self._context.feed.kept_log(run.id, mask)
+        grep, wanted = given.GREP.of(request), log_parts.byte_range(given.RANGE.of(request))
+        if not given.FOLLOW.of(request):
+            return await self._context.feed.kept_log(run.id, mask, grep, wanted)
+        if grep is not None or wanted is not None:
+            raise HttpError(422, "follow: expected it without grep and Range")
+        return self._context.feed.log(run.id, mask)
+
+    async def get_backups(self, request: Request) -> Response:
+        """Answer from the last list if it is recent; a request that waits shares the child."""
+        async with self._listing:
+            if self._backups is None or now() - self._backups.read_at > _FRESH:
+                answer = self._context.bridge.submit(peer_of(request), ListBackups())
+                self._backups = await asyncio.wait_for(asyncio.wrap_future(answer), LISTED_S)
+        return as_json(self._backups)
 
     async def get_incidents(self, request: Request) -> Response:
         found = self._context.history.incidents(given.LIMIT.of(request))

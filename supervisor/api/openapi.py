@@ -12,7 +12,7 @@ from starlette.responses import Response
 from supervisor import __version__
 from supervisor.api.endpoint import JSON, Endpoint
 from supervisor.api.errors import as_json
-from supervisor.api.parameters import Parameter
+from supervisor.api.parameters import USER, Parameter
 from supervisor.core.responses import ReloadError
 
 
@@ -31,8 +31,11 @@ def routes_table(declared: Iterable[Endpoint]) -> str:
 
 
 def _takes(declared: Endpoint) -> str:
-    """Return the parameters of a route as ` ?query=` and ` {keys of the body}`."""
-    given = [each for each in declared.parameters if each.place != "path"]
+    """Return the parameters of a route as ` ?query=` and ` {keys of the body}`.
+
+    The name of the person, which every POST takes, is left out.
+    """
+    given = [each for each in declared.parameters if each.place != "path" and each is not USER]
     queries = "&".join(f"{each.name}=" for each in given if each.place == "query")
     headers = ", ".join(each.name for each in given if each.place == "header")
     text = f" `?{queries}`" if queries else ""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import unquote
 
 from starlette.requests import Request
 
@@ -21,6 +22,10 @@ from supervisor.ledger.queries import MOST
 
 # 18 digits, which fit SQLite's 64-bit integer.
 _LARGEST = 10**18 - 1
+
+LONGEST_USER = 64
+LONGEST_WORDS = 200
+MOST_DAYS = 366
 
 T = TypeVar("T")
 
@@ -106,8 +111,34 @@ def _text_in(text: str, _name: str) -> str:
     return text
 
 
+def _user_in(text: str, name: str) -> str:
+    with contextlib.suppress(UnicodeDecodeError):
+        user = unquote(text, errors="strict")
+        if user.isprintable() and len(user) <= LONGEST_USER:
+            return user
+    raise HttpError(
+        422,
+        f"{name}: expected at most {LONGEST_USER} printable characters, percent-encoded, "
+        f"got {text[:80]!r}",
+    )
+
+
+def _days_in(text: str, name: str) -> int:
+    number = number_in(text, name)
+    if not 1 <= number <= MOST_DAYS:
+        raise HttpError(422, f"{name} {number}: expected a number from 1 to {MOST_DAYS}")
+    return number
+
+
+def _words_in(text: str, name: str) -> str:
+    if not 1 <= len(text) <= LONGEST_WORDS:
+        raise HttpError(422, f"{name}: expected 1 to {LONGEST_WORDS} characters, got {len(text)}")
+    return text
+
+
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": _LARGEST}
 _SOME = {"type": "integer", "minimum": 1, "maximum": MOST}
+_DAYS = {"type": "integer", "minimum": 1, "maximum": MOST_DAYS}
 _INSTANT = {"type": "string", "format": "date-time"}
 _FLAG = {"type": "string", "enum": ["1", "true", "0", "false"]}
 _TEXT = {"type": "string"}
@@ -130,10 +161,47 @@ STATE: Parameter[State | None] = Parameter(
 SINCE: Parameter[datetime | None] = Parameter(
     "since", "query", _instant_in, _INSTANT, "only those due then or later", None
 )
+UNTIL: Parameter[datetime | None] = Parameter(
+    "until", "query", _instant_in, _INSTANT, "only those due before then", None
+)
 BEFORE: Parameter[int | None] = Parameter(
     "before", "query", number_in, _NUMBER, "only smaller numbers: the page after this run", None
 )
 FOLLOW = Parameter("follow", "query", _flag_in, _FLAG, "go on until the run ends", False)
+GREP: Parameter[str | None] = Parameter(
+    "grep",
+    "query",
+    _words_in,
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_WORDS},
+    "only lines that contain this text, in upper or lower case",
+    None,
+)
+RANGE: Parameter[str] = Parameter(
+    "Range",
+    "header",
+    _text_in,
+    _TEXT,
+    "bytes=0-999, bytes=1000- or bytes=-1000 (the last 1000): only these, with status 206",
+    "",
+)
+PAST_DAYS = Parameter("days", "query", _days_in, _DAYS, "so many days, today included (90)", 90)
+COMING_DAYS: Parameter[int | None] = Parameter(
+    "days", "query", _days_in, _DAYS, "only within so many days (however far)", None
+)
+PER_JOB: Parameter[int | None] = Parameter(
+    "n", "query", _up_to_most, _SOME, "at most so many of each job", None
+)
+SLOT_LIMIT = Parameter(
+    "limit", "query", _up_to_most, _SOME, f"at most so many in all ({MOST})", MOST
+)
+USER = Parameter(
+    "Nightshift-User",
+    "header",
+    _user_in,
+    _TEXT,
+    "the person asking, percent-encoded; kept in actions",
+    "",
+)
 ENV = Parameter("env", "query", _flag_in, _FLAG, "also the environment of its process", False)
 LAST_EVENT: Parameter[int | None] = Parameter(
     "Last-Event-ID", "header", number_in, _NUMBER, "go on after this event (from now on)", None

@@ -9,11 +9,10 @@ from starlette.responses import Response
 
 from supervisor.api import request_bodies
 from supervisor.api.bridge import Reload, TestAlert
-from supervisor.api.context import HandlerContext
+from supervisor.api.context import HandlerContext, peer_of
 from supervisor.api.errors import HttpError, as_json, require_ok
 from supervisor.api.parameters import INCIDENT, JOB
 from supervisor.core import control_requests, responses
-from supervisor.core.model import Peer
 from supervisor.state_dir import StateDir
 
 REPLY_S = 30.0
@@ -85,7 +84,7 @@ class PostHandlers:
         if body.previous and not StateDir(self._context.folder).previous.exists():
             hint = "one is kept as soon as a second text of jobs.yaml was accepted"
             raise HttpError(409, "no earlier text of jobs.yaml is kept", hint)
-        answer = self._context.bridge.submit(_peer(request), Reload(body.previous))
+        answer = self._context.bridge.submit(peer_of(request), Reload(body.previous))
         return as_json(await asyncio.wait_for(asyncio.wrap_future(answer), RELOAD_S))
 
     async def post_notify_test(self, request: Request) -> Response:
@@ -93,7 +92,7 @@ class PostHandlers:
         await self._submit(request, control_requests.NotifyTest(body.channel))
         channels = self._context.scheduler.config.notify.channels
         names = [each.name for each in channels if body.channel in ("", each.name)]
-        submit, peer = self._context.bridge.submit, _peer(request)
+        submit, peer = self._context.bridge.submit, peer_of(request)
         answers = [asyncio.wrap_future(submit(peer, TestAlert(name))) for name in names]
         outcomes = await asyncio.wait_for(asyncio.gather(*answers), TEST_S)
         failed = {name: end.cause for name, end in zip(names, outcomes, strict=True) if end.cause}
@@ -110,7 +109,7 @@ class PostHandlers:
     async def _submit(
         self, request: Request, what: control_requests.Request
     ) -> control_requests.Reply:
-        answer = self._context.bridge.submit(_peer(request), what)
+        answer = self._context.bridge.submit(peer_of(request), what)
         reply = await asyncio.wait_for(asyncio.wrap_future(answer), REPLY_S)
         return require_ok(reply)
 
@@ -142,8 +141,3 @@ class PostHandlers:
         if size > most:
             raise HttpError(413, f"a body of more than {most} bytes")
         return b"".join(pieces)
-
-
-def _peer(request: Request) -> Peer:
-    uid, pid = request.client if request.client is not None else ("-1", 0)
-    return Peer(int(uid), pid)

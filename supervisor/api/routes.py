@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from supervisor.api import parameters, request_bodies
+from supervisor.api.calendar_handlers import CalendarHandlers
 from supervisor.api.context import HandlerContext
 from supervisor.api.cross_origin import CrossOriginProtection
 from supervisor.api.endpoint import Endpoint
@@ -22,21 +23,31 @@ from supervisor.api.openapi import OpenApiDocument
 from supervisor.api.parameters import (
     AT,
     BEFORE,
+    COMING_DAYS,
     ENV,
     FOLLOW,
+    GREP,
     INCIDENT,
     JOB,
     LAST_EVENT,
     LIMIT,
     OF_JOB,
+    PAST_DAYS,
+    PER_JOB,
+    RANGE,
     RUN,
     SINCE,
+    SLOT_LIMIT,
     SLOTS,
     STATE,
+    UNTIL,
+    USER,
     Parameter,
 )
 from supervisor.api.post_handlers import PostHandlers
+from supervisor.backups.model import Backups
 from supervisor.core import responses
+from supervisor.core.calendar_views import Days, Upcoming
 from supervisor.core.config_diff import Changes
 from supervisor.core.views import RunView, Status
 
@@ -47,7 +58,7 @@ _TEXT = "text/plain"
 
 def get_endpoints(context: HandlerContext) -> list[Endpoint]:
     """Return the GET endpoints."""
-    r = GetHandlers(context)
+    r, c = GetHandlers(context), CalendarHandlers(context)
     return [
         _get("/v1/status", r.get_status, "Get the state of the service", Status),
         _get("/v1/jobs", r.get_jobs, "List the definitions in force", responses.Jobs),
@@ -56,20 +67,25 @@ def get_endpoints(context: HandlerContext) -> list[Endpoint]:
              responses.Slots, JOB, SLOTS),
         _get("/v1/jobs/{job}/explain", r.get_explain, "Explain a job at an instant",
              responses.Explained, JOB, AT),
+        _get("/v1/next", c.get_next, "List the next slots of all jobs", Upcoming,
+             COMING_DAYS, PER_JOB, SLOT_LIMIT),
+        _get("/v1/days", c.get_days, "Count the runs of each job by day and state", Days,
+             PAST_DAYS),
         _get("/v1/runs", r.get_runs, "List runs, newest first", responses.Runs,
-             OF_JOB, STATE, SINCE, BEFORE, LIMIT),
+             OF_JOB, STATE, SINCE, UNTIL, BEFORE, LIMIT),
         _get("/v1/runs/{run}", r.get_run, "Get one run with its attempts", RunView, RUN),
         _get("/v1/runs/{run}/explain", r.get_run_explained, "Explain a run",
              responses.Explained, RUN),
         Endpoint("GET", "/v1/runs/{run}/log", r.get_log, "Get the output of a run",
-                 media=_TEXT, parameters=(RUN, FOLLOW)),
+                 media=_TEXT, parameters=(RUN, FOLLOW, GREP, RANGE), errors=(416,)),
+        _get("/v1/backups", r.get_backups, "List the backups, newest first", Backups),
         _get("/v1/incidents", r.get_incidents, "List incidents, newest first",
              responses.Incidents, LIMIT),
         _get("/v1/actions", r.get_actions, "List requests of people, newest first",
              responses.Actions, LIMIT),
         _get("/v1/reloads", r.get_reloads, "List texts of jobs.yaml that were read, newest first",
              responses.Reloads, LIMIT),
-        Endpoint("GET", "/v1/events", r.get_events, "Stream state changes of runs",
+        Endpoint("GET", "/v1/events", r.get_events, "Stream changes as they happen",
                  media="text/event-stream", parameters=(LAST_EVENT,)),
         Endpoint("GET", "/healthz", r.get_health, "Check that the supervisor ticks",
                  responses.Health, errors=(503,)),
@@ -175,5 +191,13 @@ def _post(
     errors: tuple[int, ...] = (),
 ) -> Endpoint:
     return Endpoint(
-        "POST", path, ask, says, answer, status=status, parameters=takes, body=body, errors=errors
+        "POST",
+        path,
+        ask,
+        says,
+        answer,
+        status=status,
+        parameters=(*takes, USER),
+        body=body,
+        errors=errors,
     )

@@ -1,4 +1,4 @@
-"""Streaming responses: state changes of runs as server-sent events, and growing logs.
+"""Streaming responses: changes as server-sent events, and growing logs.
 
 The loop appends each numbered change to the bounded ring of `bridge.py`, and calls
 `on_changes` only while there are listeners. A slow reader is throttled by its socket,
@@ -18,11 +18,23 @@ from starlette.types import Receive, Scope, Send
 from supervisor.api.bridge import Change, LoopBridge
 from supervisor.api.connection import ClientLimits
 from supervisor.api.errors import HttpError
+from supervisor.api.log_parts import ByteRange, part, with_text
 from supervisor.api.log_reader import LogReader
 from supervisor.core import build_views
+from supervisor.core.alert_model import Incident
+from supervisor.core.changes import AlertChange, PauseChange, ReloadChange
+from supervisor.core.model import Run
+from supervisor.core.state import SchedulerState
 from supervisor.redaction.mask import Mask
 
 FOLLOW_EVERY_S = 0.2
+_NAMES = {
+    Run: b"run",
+    Incident: b"incident",
+    AlertChange: b"alert",
+    PauseChange: b"pause",
+    ReloadChange: b"reload",
+}
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -55,10 +67,33 @@ class EventStreams:
         self._require_room()
         return Stream(self, self._follow(run, mask), "text/plain; charset=utf-8")
 
-    def kept_log(self, run: int, mask: Mask) -> StreamingResponse:
-        """Return the log of a run as it is kept now, without following it."""
-        pieces = LogReader(self._runs_dir, run, mask).kept()
-        return StreamingResponse(pieces, media_type="text/plain; charset=utf-8")
+    async def kept_log(
+        self, run: int, mask: Mask, grep: str | None, wanted: ByteRange | None
+    ) -> StreamingResponse:
+        """Return the log of a run as it is kept now, without following it.
+
+        grep: only lines with this text. wanted: only these bytes of the answer.
+
+        Raises: HttpError 416 if there are no such bytes.
+        """
+
+        def pieces() -> AsyncIterator[bytes]:
+            kept = LogReader(self._runs_dir, run, mask).kept()
+            return kept if grep is None else with_text(kept, grep)
+
+        kind = "text/plain; charset=utf-8"
+        if wanted is None:
+            return StreamingResponse(pieces(), media_type=kind)
+        size = 0
+        async for piece in pieces():
+            size += len(piece)
+        first, end = wanted.within(size)
+        return StreamingResponse(
+            part(pieces(), first, end),
+            206,
+            {"Content-Range": f"bytes {first}-{end - 1}/{size}"},
+            kind,
+        )
 
     @contextlib.contextmanager
     def reader(self) -> Iterator[None]:
@@ -82,7 +117,7 @@ class EventStreams:
     async def _listening(self, seen: int) -> AsyncIterator[bytes]:
         self._listen(+1)
         try:
-            yield b": changes of runs follow\nretry: 2000\n\n"
+            yield b": changes follow\nretry: 2000\n\n"
             while not self._is_over:
                 changed = self._changed
                 since = self._bridge.changes_after(seen)
@@ -90,7 +125,7 @@ class EventStreams:
                 if since.missed:
                     yield b"event: missed\ndata: {}\n\n"
                 for change in since.changes:
-                    yield _event(change)
+                    yield _event(change, self._bridge.scheduler)
                 if not since.changes and not await _changed_within(changed, self._limits.ping_s):
                     yield b": alive\n\n"
         finally:
@@ -146,6 +181,11 @@ async def _changed_within(changed: asyncio.Event, within_s: float) -> bool:
     return False
 
 
-def _event(change: Change) -> bytes:
-    data = _encode(build_views.run_view(change.run))
-    return b"id: %d\nevent: run\ndata: %b\n\n" % (change.number, data)
+def _event(change: Change, scheduler: SchedulerState | None) -> bytes:
+    what: object = change.what
+    if isinstance(change.what, Run):
+        what = build_views.run_view(change.what)
+    elif isinstance(change.what, Incident) and scheduler is not None:
+        what = build_views.incident_view(change.what, scheduler.waiting_alerts)
+    name = _NAMES[type(change.what)]
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (change.number, name, _encode(what))

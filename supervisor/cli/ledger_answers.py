@@ -114,7 +114,7 @@ class LedgerAnswers:
                 run = self._run(number)
                 return _encode(responses.Explained(run.job, tuple(self._facts_of(run))))
             case ("v1", "runs", number, "log"):
-                return self._log(self._run(number))
+                return self._log(self._run(number), query.get("grep"))
             case ("v1", "jobs", name, "explain"):
                 facts = self._explain_job(name, _instant(query["at"]))
                 return _encode(responses.Explained(name, tuple(facts)))
@@ -133,9 +133,17 @@ class LedgerAnswers:
         raise AssertionError(f"no answer to {parts}")
 
     def _runs(
-        self, *, limit: int, job: str | None, state: str | None = None, since: str | None = None
+        self,
+        *,
+        limit: int,
+        job: str | None,
+        state: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
     ) -> responses.Runs:
-        wanted = RunFilter(job=job, state=state, since=_instant(since), limit=limit)
+        wanted = RunFilter(
+            job=job, state=state, since=_instant(since), until=_instant(until), limit=limit
+        )
         return responses.Runs(tuple(map(build_views.run_view, self._history.runs(wanted))))
 
     def _run(self, number: str) -> Run:
@@ -181,9 +189,13 @@ class LedgerAnswers:
     def _facts_of(self, run: Run) -> list[str]:
         return explain.recorded_run(run, self._history.attempts(run.id), self._zone)
 
-    def _log(self, run: Run) -> bytes:
+    def _log(self, run: Run, grep: str | None) -> bytes:
         kept = run_log.join(StateDir(self._path.parent).runs, run.id)
-        return self._mask(kept.decode(errors="replace")).encode(errors="replace")
+        text = self._mask(kept.decode(errors="replace"))
+        if grep is not None:
+            lines = text.splitlines(keepends=True)
+            text = "".join(line for line in lines if grep.lower() in line.lower())
+        return text.encode(errors="replace")
 
     def _unreadable(self, error: Exception) -> CliError:
         text = f"the ledger {self._path} cannot be read: {error}"

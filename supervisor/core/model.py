@@ -353,13 +353,17 @@ class JobRecord(Struct, frozen=True):
 
 
 class Peer(Struct, frozen=True):
-    """Client of the API socket, as reported by the kernel (SO_PEERCRED)."""
+    """Client of the API socket: uid and pid as reported by the kernel (SO_PEERCRED).
+
+    user: the person for whom the client asks, as the client says; "": not said.
+    """
 
     uid: int
     pid: int
+    user: str = ""
 
     def __str__(self) -> str:
-        return f"uid {self.uid}"
+        return f"{self.user} (uid {self.uid})" if self.user else f"uid {self.uid}"
 
 
 class AuditEntry(Struct, frozen=True):

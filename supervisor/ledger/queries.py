@@ -5,8 +5,9 @@ writer wait (WAL). `unattended.py` opens a ledger that may have no writer. One i
 per thread.
 """
 
+import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,11 +45,15 @@ MOST = 1000
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Selection of runs, newest first, at most `limit`; before: only smaller ids."""
+    """Selection of runs, newest first, at most `limit`.
+
+    since, until: due in [since, until). before: only smaller ids.
+    """
 
     job: str | None = None
     state: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
     before: int | None = None
     limit: int = 100
 
@@ -95,6 +100,7 @@ class History:
             "job = ?": wanted.job,
             "state = ?": wanted.state,
             "due >= ?": None if wanted.since is None else wanted.since.isoformat(),
+            "due < ?": None if wanted.until is None else wanted.until.isoformat(),
             "id < ?": wanted.before,
         }
         given = {text: value for text, value in conditions.items() if value is not None}
@@ -121,6 +127,42 @@ class History:
         found = self._all(GAPS, "WHERE job = ? AND since < ? AND until >= ?", job, at, at)
         return next(iter(found), None)
 
+    def gaps(self, since: datetime) -> list[MissedRange]:
+        """Return the gaps that end after this time."""
+        return self._all(GAPS, "WHERE until > ?", since.isoformat())
+
+    def counts(
+        self, since: datetime, until: datetime, newest: int, without: Iterable[int]
+    ) -> list[tuple[str, str, int]]:
+        """Return job, state and number of runs due in [since, until), up to run `newest`."""
+        return self._rows(
+            """SELECT job, state, count(*) FROM runs WHERE due >= ? AND due < ? AND id <= ?
+            AND id NOT IN (SELECT value FROM json_each(?)) GROUP BY job, state""",
+            *(since.isoformat(), until.isoformat(), newest, json.dumps(list(without))),
+        )
+
+    def open_between(self, since: datetime, until: datetime, newest: int) -> list[int]:
+        """Return the runs due in [since, until), up to `newest`, that are open in the ledger."""
+        found = self._rows(
+            """SELECT id FROM runs WHERE due >= ? AND due < ? AND id <= ?
+            AND state IN ('pending', 'running', 'retrying')""",
+            *(since.isoformat(), until.isoformat(), newest),
+        )
+        return [number for (number,) in found]
+
+    def states(self, newest: int, among: Iterable[int]) -> list[tuple[int, str, datetime, str]]:
+        """Return id, job, due and state of the runs after `newest`, and of these."""
+        found = self._rows(
+            """SELECT id, job, due, state FROM runs
+            WHERE id > ? OR id IN (SELECT value FROM json_each(?)) ORDER BY id""",
+            *(newest, json.dumps(list(among))),
+        )
+        read = []
+        for number, job, due, state in found:
+            with suppress(ValueError, TypeError):  # reported when the row is listed
+                read.append((number, job, datetime.fromisoformat(due), state))
+        return read
+
     def incidents(self, limit: int = 100) -> list[Incident]:
         """Return incidents, open and closed, newest first."""
         return self._all(INCIDENTS, "ORDER BY id DESC LIMIT ?", min(limit, MOST))
@@ -129,7 +171,7 @@ class History:
         """Return the alerts still to be sent, oldest first."""
         return self._all(OUTBOX, f"WHERE {ALERT_WAITS} ORDER BY id")
 
-    def counts(self, since: datetime, until: datetime) -> dict[tuple[str, str], int]:
+    def outcome_counts(self, since: datetime, until: datetime) -> dict[tuple[str, str], int]:
         """Return the number of runs due in (since, until] by job and state, no dry runs."""
         rows = self._db.execute(
             """SELECT job, state, count(*) FROM runs
@@ -187,6 +229,10 @@ class History:
     def paused(self) -> Pause | None:
         """Return the pause over all jobs."""
         return pause(meta(self._db, "paused"))
+
+    def _rows(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(self._db.execute(text, values)) as rows:
+            return rows.fetchall()
 
     def _all(self, table: Table, rest: str, *values: Any) -> list[Any]:
         return self._read(table, table.select(rest), *values)

@@ -127,7 +127,7 @@ def _codec(hint: Any) -> tuple[Convert | None, Convert]:
     if hint in _PLAIN:
         return None, _PLAIN[hint]
     if hint is Peer:
-        return lambda peer: f"{peer.uid} {peer.pid}", lambda text: Peer(*map(int, text.split()))
+        return _peer_to_text, _peer
     return _to_json, _from_json(hint)
 
 
@@ -139,6 +139,15 @@ def _to_text(instant: datetime) -> str:
 
 def _to_json(value: Any) -> str:
     return "[]" if value == () else msgspec.json.encode(value).decode()
+
+
+def _peer_to_text(peer: Peer) -> str:
+    return f"{peer.uid} {peer.pid} {peer.user}".rstrip()
+
+
+def _peer(item: Any) -> Peer:
+    uid, pid, *user = _text(item).split(" ", 2)
+    return Peer(int(uid), int(pid), *user)
 
 
 def _text(item: Any) -> str:

@@ -32,7 +32,7 @@ def summary_of(
     now = alert.at
     since = alert.at - timedelta(seconds=alert.lasted_s)
     yield "Period", f"{format_duration(round(alert.lasted_s))} until {alert.at:%Y-%m-%d %H:%M} UTC"
-    counts = history.counts(since, alert.at)
+    counts = history.outcome_counts(since, alert.at)
     yield "Runs", _runs(counts)
     for name, states in (
         ("Failed", (State.FAILED, State.INTERRUPTED)),

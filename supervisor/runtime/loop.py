@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from supervisor.api.bridge import DamageSeen, LoopBridge, Reload, TestAlert, TurnObserver
+from supervisor.api import bridge
+from supervisor.api.bridge import LoopBridge, TurnObserver
+from supervisor.backups.lister import BackupLister
 from supervisor.config.watch import seconds_to_poll
 from supervisor.containment.internal_jobs import InternalJobOwner, is_internal
 from supervisor.containment.keeper_pool import KeeperPool
@@ -72,7 +74,8 @@ class Loop:
         self._alerts = AlertSender(MessageSource(reloader.folder.root, log))
         self._trial = TrialAlertSender()
         self._heartbeats = HeartbeatSender(reloader.folder.heartbeats, log)
-        internal = (reloader, self._alerts, self._trial, self._heartbeats)
+        self._lister = BackupLister()
+        internal = (reloader, self._alerts, self._trial, self._heartbeats, self._lister)
         self._owners: tuple[InternalJobOwner, ...] = internal
         self._observer = TurnObserver(bridge)
         self._given = RequestSecrets()
@@ -245,13 +248,15 @@ class Loop:
     def _take_requests(self, at: ev.At) -> list[ev.Event]:
         happened: list[ev.Event] = []
         for call in self._bridge.take_requests():
-            if isinstance(call.what, Reload):
+            if isinstance(call.what, bridge.Reload):
                 self._reloader.request(
                     ReloadRequest(call.peer, call.answer, call.what.previous), at
                 )
-            elif isinstance(call.what, TestAlert):
+            elif isinstance(call.what, bridge.TestAlert):
                 self._trial.ask(call.answer, self.scheduler, call.what.channel)
-            elif isinstance(call.what, DamageSeen):
+            elif isinstance(call.what, bridge.ListBackups):
+                self._lister.ask(call.answer, self.scheduler)
+            elif isinstance(call.what, bridge.DamageSeen):
                 happened.append(ev.LedgerDamaged(at, call.what.cause))
             else:
                 if self._given.remember(call.what):

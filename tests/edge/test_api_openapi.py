@@ -20,10 +20,13 @@ GET /v1/jobs/{job}
 GET /v1/jobs/{job}/next n
 GET /v1/jobs/{job}/explain at
 GET /v1/actions
-GET /v1/runs job state since before limit
+GET /v1/runs job state since until before limit
+GET /v1/next days n limit
+GET /v1/days days
+GET /v1/backups
 GET /v1/runs/{run}
 GET /v1/runs/{run}/explain
-GET /v1/runs/{run}/log follow
+GET /v1/runs/{run}/log follow grep Range
 GET /v1/incidents
 GET /v1/events
 GET /metrics

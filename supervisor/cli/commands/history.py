@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from supervisor.cli.command import command, history_source, json_option, utc_option
+from supervisor.cli.command import command, history_source, json_option, supervisor, utc_option
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.history_source import HistorySource
@@ -13,6 +13,7 @@ from supervisor.cli.output import Table, echo, format_seconds, print_json
 from supervisor.cli.run_text import outcome
 from supervisor.cli.time_format import TimeFormat
 from supervisor.core import responses
+from supervisor.core.calendar_views import Days
 from supervisor.core.model import FINAL
 from supervisor.core.views import RunView
 
@@ -23,18 +24,27 @@ COUNT = click.IntRange(1, 1000)
 @command("history")
 @click.argument("job", type=job_name, required=False)
 @click.option("--since", metavar="TIME", help="Only runs due since then: 7d, or a time.")
+@click.option("--until", metavar="TIME", help="Only runs due before then.")
 @click.option("--state", metavar="STATE", help=f"Only these: {', '.join(STATES)}.")
 @click.option("--actions", is_flag=True, help="List who asked for what, instead of runs.")
 @click.option("--reloads", is_flag=True, help="List the texts of jobs.yaml, instead of runs.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 366),
+    metavar="N",
+    help="Count the runs of each job in the last N days, instead of listing them.",
+)
 @click.option("-n", "count", type=COUNT, default=20, help="How many of the newest (default 20).")
 @json_option
 @utc_option
 def history(
     job: str | None,
     since: str | None,
+    until: str | None,
     state: str | None,
     actions: bool,
     reloads: bool,
+    days: int | None,
     count: int,
     as_json: bool,
     utc: bool,
@@ -45,20 +55,27 @@ def history(
     Examples:
       nightshift history sync-missing-sets --since 7d
       nightshift history --state failed
+      nightshift history --days 30
     """
     source = history_source()
-    if actions or reloads:
-        flag, show = ("--actions", _actions) if actions else ("--reloads", _reloads)
-        if job or since or state or (actions and reloads):
-            raise click.UsageError(f"{flag} goes without JOB, --since, --state and other lists")
-        return show(source, count, as_json, utc)
+    if actions or reloads or days is not None:
+        if job or since or until or state or actions + reloads + (days is not None) > 1:
+            given = "--actions" if actions else "--reloads" if reloads else "--days"
+            raise click.UsageError(
+                f"{given} goes without JOB, --since, --until, --state and other lists"
+            )
+        if days is not None:
+            return _days(days, as_json)
+        return (_actions if actions else _reloads)(source, count, as_json, utc)
     if state is not None and state not in STATES:
         hint = ": the state folder goes before the verb" if "/" in state else ""
         text = f'expected one of {", ".join(STATES)}, got "{state}"{hint}'
         raise click.BadParameter(text, param_hint="--state")
-    when = None if as_json and since is None else source.time_format(utc)
+    is_bare = as_json and since is None and until is None
+    when = None if is_bare else source.time_format(utc)
     after = when.since(since).isoformat() if when is not None and since is not None else None
-    body = source.get("v1", "runs", job=job, state=state, since=after, limit=count)
+    before = when.since(until).isoformat() if when is not None and until is not None else None
+    body = source.get("v1", "runs", job=job, state=state, since=after, until=before, limit=count)
     runs = decode(body, responses.Runs).runs
     if not runs and job is not None:
         source.get("v1", "jobs", job)  # raises on 404
@@ -80,6 +97,23 @@ def _show_history(runs: Sequence[RunView], when: TimeFormat, first_to_go: str) -
     table.show() if runs else echo("no runs")
 
 
+def _days(days: int, as_json: bool) -> int:
+    body = supervisor().get("v1", "days", days=days)
+    if as_json:
+        print_json(body)
+        return ExitCode.YES
+    table = Table("JOB", "DAYS", "SUCCESS", "FAILED", "SKIPPED", "MISSED", "OTHER")
+    for job in decode(body, Days).jobs:
+        counts = [
+            sum(getattr(day, state) for day in job.days)
+            for state in ("success", "failed", "skipped", "missed")
+        ]
+        total = sum(sum(getattr(day, state) for state in STATES) for day in job.days)
+        table.add(job.job, str(len(job.days)), *map(str, (*counts, total - sum(counts))))
+    table.show()
+    return ExitCode.YES
+
+
 def _actions(source: HistorySource, count: int, as_json: bool, utc: bool) -> int:
     body = source.get("v1", "actions", limit=count)
     if as_json:
@@ -88,7 +122,8 @@ def _actions(source: HistorySource, count: int, as_json: bool, utc: bool) -> int
     when = source.time_format(utc)
     table = Table("AT", "WHEN", "WHO", "VERB", "WHAT", "ANSWER", spare=("AT", "WHO"))
     for each in decode(body, responses.Actions).actions:
-        who = f"uid {each.peer.uid}, pid {each.peer.pid}"
+        peer = (each.peer.user, f"uid {each.peer.uid}", f"pid {each.peer.pid}")
+        who = ", ".join(filter(None, peer))
         at = (when.full(each.at), when.relative(each.at))
         table.add(*at, who, each.verb, each.what or "-", each.answer)
     table.show()

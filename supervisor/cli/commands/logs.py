@@ -21,8 +21,9 @@ RECENT = 50
 @click.argument("which", metavar="JOB|RUN", type=job_name)
 @click.option("-f", "--follow", is_flag=True, help="Print new lines until the run ends.")
 @click.option("-n", "count", type=click.IntRange(0), help="Only the last N lines (default: all).")
+@click.option("--grep", metavar="TEXT", help="Only lines that contain this text, in any case.")
 @click.option("--raw", is_flag=True, help="Print every byte, terminal escape sequences too.")
-def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
+def logs(which: str, follow: bool, count: int | None, grep: str | None, raw: bool) -> int:
     """Print the log of a run: by its number, or the newest run of a job.
 
     On a terminal colours are kept, and other sequences that control it are left out.
@@ -31,12 +32,15 @@ def logs(which: str, follow: bool, count: int | None, raw: bool) -> int:
     Examples:
       nightshift logs backup-database -n 20
       nightshift logs 41 -f
+      nightshift logs 41 --grep error
     """
+    if follow and grep is not None:
+        raise click.UsageError("--grep goes without --follow")
     source = history_source()
     run = which if which.isdigit() else str(_newest(source, which))
     write = _write if raw or not sys.stdout.isatty() else _write_safely
     if not follow:
-        write(_last_lines(source.get("v1", "runs", run, "log"), count))
+        write(_last_lines(source.get("v1", "runs", run, "log", grep=grep), count))
         return ExitCode.YES
     skipped = 0
     if count is not None:

@@ -1,6 +1,5 @@
 """`nightshift next`: list upcoming slots of jobs, or of a cron expression without a supervisor."""
 
-import heapq
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,7 +7,6 @@ from itertools import islice
 
 import click
 
-from supervisor.cli.client import Client
 from supervisor.cli.command import command, json_option, supervisor, utc_option
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
@@ -16,7 +14,8 @@ from supervisor.cli.job_names import job_name
 from supervisor.cli.output import Table, echo, print_json, print_value
 from supervisor.cli.time_format import TimeFormat, time_format
 from supervisor.core import responses
-from supervisor.core.views import Definition, JobStatus, Status
+from supervisor.core.calendar_views import Upcoming
+from supervisor.core.views import Definition
 
 DEFAULT_COUNT = 10
 # The API's limit; without a supervisor a higher limit applies.
@@ -36,6 +35,12 @@ MOST = 1_000_000
 @click.option(
     "--from", "since", metavar="TIME", help="Only slots after this instant (default: now)."
 )
+@click.option(
+    "--days",
+    type=click.IntRange(1, 366),
+    metavar="N",
+    help="Only slots within N days.",
+)
 @json_option
 @utc_option
 def next_(
@@ -44,6 +49,7 @@ def next_(
     cron: tuple[str, ...],
     timezone: str | None,
     since: str | None,
+    days: int | None,
     as_json: bool,
     utc: bool,
 ) -> int:
@@ -54,6 +60,8 @@ def next_(
       nightshift next backup-database -n 3
       nightshift next --cron "30 2 * * *" --timezone Europe/Berlin --from 2026-03-28
     """
+    if days is not None and (job is not None or cron):
+        raise click.UsageError("--days goes without JOB and --cron")
     if cron:
         if job is not None:
             raise click.UsageError("next takes a JOB or --cron, not both")
@@ -66,7 +74,7 @@ def next_(
     if job is not None:
         _of_job(job, count or DEFAULT_COUNT, as_json, utc)
     else:
-        _of_all(count or DEFAULT_COUNT, as_json, utc)
+        _of_all(count or DEFAULT_COUNT, days, as_json, utc)
     return 0
 
 
@@ -122,35 +130,20 @@ def _of_job(job: str, count: int, as_json: bool, utc: bool) -> None:
     _print(slots, TimeFormat(zone, datetime.now(UTC)), as_json=False)
 
 
-def _of_all(count: int, as_json: bool, utc: bool) -> None:
-    client = supervisor()
-    found = decode(client.get("v1", "status"), Status)
+def _of_all(count: int, days: int | None, as_json: bool, utc: bool) -> None:
+    body = supervisor().get("v1", "next", days=days, limit=count)
+    found = decode(body, Upcoming)
     when = time_format("UTC" if utc else found.timezone)
-    slots = _earliest(client, found.jobs, count)
     if as_json:
-        named = [{"job": job, "slot": slot.astimezone(when.zone)} for slot, job in slots]
+        named = [
+            {"job": each.job, "slot": each.slot.astimezone(when.zone)} for each in found.slots
+        ]
         print_value({"slots": named})
         return
     table = Table("SLOT", "WHEN", "JOB")
-    for slot, job in slots:
-        table.add(when.slot(slot), when.relative(slot), job)
+    for each in found.slots:
+        table.add(when.slot(each.slot), when.relative(each.slot), each.job)
     table.show()
-
-
-def _earliest(client: Client, jobs: Sequence[JobStatus], count: int) -> list[tuple[datetime, str]]:
-    """Return the earliest `count` slots of all jobs.
-
-    Only the `count` jobs with the earliest next slot can have one of them.
-    """
-    due = [(job.next_at, job.name) for job in jobs if job.next_at is not None]
-    slots: list[tuple[datetime, str]] = []
-    for first, name in heapq.nsmallest(count, due):
-        if len(slots) == count and first > slots[-1][0]:
-            break
-        body = client.get("v1", "jobs", name, "next", n=count)
-        slots += [(slot, name) for slot in decode(body, responses.Slots).slots]
-        slots = heapq.nsmallest(count, slots)
-    return slots
 
 
 def _print(slots: Sequence[datetime], when: TimeFormat, as_json: bool) -> None:
