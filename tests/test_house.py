@@ -48,7 +48,8 @@ ARROWS = {
     "supervisor.redaction": "supervisor.redaction.* supervisor.core.* workers.protocol",
     # the API may read the ledger and the output of runs; it never writes state
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.redaction.mask"
-    " supervisor.config.definitions supervisor.backups.model supervisor.reloader"
+    " supervisor.config.definitions supervisor.config.files supervisor.config.fingerprint"
+    " supervisor.backups.model supervisor.reloader"
     " supervisor.state_dir supervisor.ledger.queries supervisor.ledger.day_counts"
     " supervisor.containment.run_log",
     "supervisor.api.bridge": "supervisor.core.* supervisor.redaction.mask",
@@ -77,6 +78,11 @@ ARROWS = {
     " workers.volume",
     "supervisor.doctor.databases": "supervisor.doctor.* supervisor.core.* workers.units"
     " workers.sqlite workers.backup.*",
+    # the page: a process of its own, a client of the socket; it writes nothing
+    "supervisor.web": "supervisor supervisor.web.* supervisor.core.* supervisor.cli.client"
+    " supervisor.cli.errors supervisor.api.responses supervisor.api.connection"
+    " supervisor.api.cross_origin supervisor.api.sockets supervisor.backups.model"
+    " supervisor.config.definitions supervisor.state_dir workers.text workers.units",
     # assembly: may import everything
     "supervisor.runtime": "supervisor.* workers.units",
     "supervisor.service": "supervisor.* workers.units",

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import time
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from supervisor.api import log_parts
 from supervisor.api import parameters as given
@@ -16,9 +17,13 @@ from supervisor.api.errors import HttpError, as_json
 from supervisor.api.status_cache import StatusCache
 from supervisor.backups.model import Backups
 from supervisor.config import definitions
+from supervisor.config.files import read_regular
+from supervisor.config.fingerprint import LARGEST_BYTES
 from supervisor.core import build_views, explain, responses, schedule
 from supervisor.core.model import Job, MissedRange, Run
 from supervisor.ledger.queries import RunFilter
+from supervisor.redaction.mask import Mask
+from supervisor.state_dir import StateDir
 
 
 class MetricsHandler:
@@ -43,6 +48,8 @@ class MetricsHandler:
 
 # The service is healthy if the last tick is more recent; used by the container health check.
 ALIVE_S = 90.0
+# Lines of jobs.yaml.
+MASKED_AT_ONCE = 500
 # A list of backups is read again if it is older.
 _FRESH = timedelta(seconds=10)
 # Longer than the child may take that reads the folders.
@@ -138,6 +145,12 @@ class GetHandlers:
             raise HttpError(422, "follow: expected it without grep and Range")
         return self._context.feed.log(run.id, mask)
 
+    async def get_config(self, request: Request) -> Response:
+        text = read_regular(StateDir(self._context.folder).accepted, LARGEST_BYTES)
+        return StreamingResponse(
+            _masked_lines(text, self._context.bridge.mask), media_type="text/plain; charset=utf-8"
+        )
+
     async def get_backups(self, request: Request) -> Response:
         """Answer from the last list if it is recent; a request that waits shares the child."""
         async with self._listing:
@@ -194,3 +207,11 @@ class GetHandlers:
 
     def _gap(self, job: Job, at: datetime | None) -> MissedRange | None:
         return None if at is None else self._context.history.gap_at(job.name, at)
+
+
+async def _masked_lines(text: bytes, mask: Mask) -> AsyncIterator[bytes]:
+    """Yield a text with secrets masked, some lines at a time; other requests run between."""
+    lines = text.decode(errors="replace").splitlines(keepends=True)
+    for begin in range(0, len(lines), MASKED_AT_ONCE):
+        yield mask("".join(lines[begin : begin + MASKED_AT_ONCE])).encode(errors="replace")
+        await asyncio.sleep(0)

@@ -61,6 +61,8 @@ def get_endpoints(context: HandlerContext) -> list[Endpoint]:
     r, c = GetHandlers(context), CalendarHandlers(context)
     return [
         _get("/v1/status", r.get_status, "Get the state of the service", Status),
+        Endpoint("GET", "/v1/config", r.get_config, "Get the text of jobs.yaml in force, masked",
+                 media=_TEXT),
         _get("/v1/jobs", r.get_jobs, "List the definitions in force", responses.Jobs),
         _get("/v1/jobs/{job}", r.get_job, "Get one job", responses.JobDetail, JOB, ENV),
         _get("/v1/jobs/{job}/next", r.get_next, "List the next slots of a job",

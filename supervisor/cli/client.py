@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -38,9 +39,27 @@ class Client:
         """Return the body of `GET /part/part?query`; a query value of None is left out."""
         return self._whole("GET", _target(parts, query), None, limit_s)
 
-    def post(self, *parts: str, body: Mapping[str, object], limit_s: float = ASK_S) -> bytes:
+    def newest(self, *parts: str, most_bytes: int, **query: object) -> tuple[bytes, int]:
+        """Return the last bytes of an answer, and how many the whole answer has."""
+        more = {"Range": f"bytes=-{most_bytes}"}
+        answer = self._send("GET", _target(parts, query), None, READ_S, more)
+        content = self._content(answer)
+        if answer.status == 416:
+            return b"", 0
+        if answer.status >= 300:
+            raise _refusal(answer.status, content)
+        total = (answer.headers["Content-Range"] or "").rpartition("/")[2]
+        return content, int(total) if total.isdigit() else len(content)
+
+    def post(
+        self,
+        *parts: str,
+        body: Mapping[str, object],
+        limit_s: float = ASK_S,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
         """Return the response body of `POST /part/part`."""
-        return self._whole("POST", _target(parts, {}), msgspec.json.encode(body), limit_s)
+        return self._whole("POST", _target(parts, {}), msgspec.json.encode(body), limit_s, headers)
 
     def stream(self, *parts: str, **query: object) -> Iterator[bytes]:
         """Yield the body of `GET /part/part?query` as it arrives."""
@@ -64,23 +83,38 @@ class Client:
                 probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4), "little"
             )
 
-    def _whole(self, method: str, target: str, body: bytes | None, limit_s: float) -> bytes:
-        answer = self._send(method, target, body, limit_s)
-        try:
-            content = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise self._connection_lost(error) from error
+    def _whole(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        limit_s: float,
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
+        answer = self._send(method, target, body, limit_s, more)
+        content = self._content(answer)
         if answer.status >= 300:
             raise _refusal(answer.status, content)
         return content
 
+    def _content(self, answer: http.client.HTTPResponse) -> bytes:
+        try:
+            return answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._connection_lost(error) from error
+
     def _send(
-        self, method: str, target: str, body: bytes | None, limit_s: float
+        self,
+        method: str,
+        target: str,
+        body: bytes | None,
+        limit_s: float,
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection("nightshift")
         connection.sock = socket.socket(socket.AF_UNIX)
         self._connect(connection.sock, limit_s)
-        headers = {"Connection": "close"}
+        headers = {"Connection": "close", **more}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:

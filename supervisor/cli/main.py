@@ -47,6 +47,7 @@ COMMANDS = {
     "backups": ("backups", "backups", "list, verify, restore, keep and prune backups"),
     "incidents": ("incidents", "incidents", "list incidents; ack silences one"),
     "notify": ("notify", "notify", "send a test alert"),
+    "web": ("web", "web", "serve a page to look at, on this machine"),
     "completion": ("completion", "completion", "print the completion script of a shell"),
     "doctor": ("doctor", "doctor", "check the installation, and name a command for each problem"),
 }

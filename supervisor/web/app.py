@@ -1,0 +1,113 @@
+"""The application: its routes, and what stands before them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from supervisor.cli.client import Client
+from supervisor.web.buttons import Buttons
+from supervisor.web.detail_pages import DetailPages
+from supervisor.web.feed import Feed
+from supervisor.web.frame import Web
+from supervisor.web.gate import Gate
+from supervisor.web.live import LiveStreams
+from supervisor.web.pages import ListPages
+from supervisor.web.rendering import STATIC, Renderer
+from supervisor.web.settings import WebSettings
+from supervisor.web.source import AnswerError, Source
+from supervisor.web.strips import Strips
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class StaticForLong(StaticFiles):
+    """Static files; their addresses change with their content, so they are kept."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        """Return the file, to be kept for a year."""
+        answer = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
+def application(settings: WebSettings, client: Client) -> ASGIApp:
+    """Return the page of the supervisor that this client asks."""
+    source, strips = Source(client), Strips()
+    web = Web(settings, source, Feed(source, strips.on_run), strips, Renderer(settings.base))
+    lists, details, buttons, live = (
+        ListPages(web),
+        DetailPages(web),
+        Buttons(web),
+        LiveStreams(web),
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        web.feed.start()
+        yield
+
+    def get(path: str, handler: Handler) -> Route:
+        return Route(path, _in_words(handler, lists), methods=["GET"])
+
+    def post(path: str, handler: Handler) -> Route:
+        return Route(path, _in_words(handler, lists), methods=["POST"])
+
+    routes = [
+        Mount("/static", StaticForLong(directory=STATIC)),
+        get("/", lists.get_jobs),
+        get("/jobs", lists.get_jobs),
+        get("/timeline", lists.get_timeline),
+        get("/calendar", lists.get_calendar),
+        get("/incidents", lists.get_incidents),
+        get("/backups", lists.get_backups),
+        get("/replication", lists.get_replication),
+        get("/actions", lists.get_actions),
+        get("/config", lists.get_config),
+        get("/runs", details.get_history),
+        get("/runs/{run:int}", details.get_run),
+        get("/runs/{run:int}/log", live.get_log),
+        get("/runs/{run:int}/log/stream", live.get_log_stream),
+        get("/jobs/{job}", details.get_job),
+        get("/events", live.get_events),
+        post("/jobs/{job}/{verb}", buttons.post_job),
+        post("/runs/{run:int}/cancel", buttons.post_cancel_run),
+        post("/incidents/{incident:int}/ack", buttons.post_ack),
+        post("/pause", buttons.post_pause_all),
+        post("/resume", buttons.post_resume_all),
+        post("/reload", buttons.post_reload),
+        post("/notify-test", buttons.post_notify_test),
+        post("/times", buttons.post_times),
+    ]
+
+    async def no_page(request: Request, error: Exception) -> Response:
+        missing = AnswerError("There is no such page.", "The menu above lists all.")
+        return lists.problem(request, missing, 404)
+
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=4)],
+        exception_handlers={404: no_page, 405: no_page},
+    )
+    app.router.redirect_slashes = False
+    return Gate(app, settings, web.render)
+
+
+def _in_words(handler: Handler, pages: ListPages) -> Handler:
+    """Return a handler that answers a refusal of the supervisor with a page."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except AnswerError as error:
+            return pages.problem(request, error, 404 if error.is_unknown else 503)
+
+    return answer

@@ -1,0 +1,122 @@
+"""What every page has around its content, and how a page is answered.
+
+A browser with htmx asks for a page again when something has changed; it then gets the
+part that lives (`live.html`) instead of the whole document.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from supervisor import __version__
+from supervisor.core.views import Status
+from supervisor.web.feed import Feed
+from supervisor.web.gate import session_of
+from supervisor.web.rendering import Renderer
+from supervisor.web.settings import PasswordAccess, WebSettings
+from supervisor.web.source import AnswerError, Source
+from supervisor.web.strips import Strips
+from supervisor.web.views.states import icon_of
+from supervisor.web.views.times import SERVICE, Times, times
+
+PAGES = (
+    ("jobs", "Jobs"),
+    ("timeline", "Timeline"),
+    ("calendar", "Calendar"),
+    ("incidents", "Incidents"),
+    ("backups", "Backups"),
+    ("replication", "Replication"),
+    ("actions", "Actions"),
+    ("config", "Config"),
+)
+CHOICE_COOKIE, ZONE_COOKIE = "nightshift-times", "nightshift-zone"
+_ZONE = re.compile(r"[A-Za-z0-9_+\-/]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the handlers use."""
+
+    settings: WebSettings
+    source: Source
+    feed: Feed
+    strips: Strips
+    render: Renderer
+
+
+class PageAnswers:
+    """Answers with pages in the frame."""
+
+    def __init__(self, web: Web) -> None:
+        self.web = web
+
+    async def page(
+        self, request: Request, template: str, title: str, status: Status, **values: Any
+    ) -> HTMLResponse:
+        """Return a page, or its live part for htmx."""
+        session = session_of(request)
+        said, session.said = session.said, []
+        is_live = "hx-request" in request.headers
+        text = self.web.render.page(
+            template,
+            layout="live.html" if is_live else "document.html",
+            frame=self._frame(request, title, status),
+            times=self.times(request, status),
+            csrf=session.csrf_token(),
+            said=said,
+            status=status,
+            **values,
+        )
+        return HTMLResponse(text, headers={"Vary": "HX-Request"})
+
+    def problem(self, request: Request, error: AnswerError, code: int = 503) -> HTMLResponse:
+        """Return the page that says why there is no answer."""
+        session = session_of(request)
+        text = self.web.render.page(
+            "trouble.html",
+            layout="live.html" if "hx-request" in request.headers else "document.html",
+            frame=self._frame(request, "No answer", None),
+            csrf=session.csrf_token(),
+            said=[],
+            error=error,
+        )
+        return HTMLResponse(text, code)
+
+    def times(self, request: Request, status: Status) -> Times:
+        """Return the times in the zone that the person chose."""
+        zone = request.cookies.get(ZONE_COOKIE, "")
+        return times(
+            status.timezone,
+            request.cookies.get(CHOICE_COOKIE, SERVICE),
+            zone if _ZONE.fullmatch(zone) else "",
+            datetime.now(UTC),
+        )
+
+    def _frame(self, request: Request, title: str, status: Status | None) -> Mapping[str, Any]:
+        path = request.scope["path"]
+        query = request.scope["query_string"].decode("latin-1")
+        icon = "bad"
+        if status is not None:
+            last = [job.last.state for job in status.jobs if job.last is not None]
+            icon = icon_of([each.severity for each in status.incidents], last)
+        return {
+            "title": title,
+            "icon": icon,
+            "here": f"{self.web.settings.base}{path}{'?' if query else ''}{query}",
+            "back": f"{path}{'?' if query else ''}{query}",
+            "section": path.strip("/").partition("/")[0] or "jobs",
+            "pages": PAGES,
+            "allowed": self.web.settings.allowed,
+            "user": session_of(request).user,
+            "has_login": isinstance(self.web.settings.access, PasswordAccess),
+            "is_live": self.web.feed.is_live,
+            "version": __version__,
+            "socket": self.web.source.path,
+            "choice": request.cookies.get(CHOICE_COOKIE, SERVICE),
+            "status": status,
+        }

@@ -1,0 +1,138 @@
+"""The pages that list: jobs, timeline, calendar, incidents, backups, actions, config."""
+
+from datetime import UTC, datetime, timedelta
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from supervisor.backups.model import Backups
+from supervisor.core import responses
+from supervisor.core.calendar_views import Days, Upcoming
+from supervisor.core.views import RunView
+from supervisor.web.forecast import MOST_JOBS, Planned, planned, usual_seconds
+from supervisor.web.frame import PageAnswers
+from supervisor.web.views import calendar, jobs, replication, timeline
+from supervisor.web.views.states import RANK
+
+# Pages of a thousand runs that the timeline asks for.
+MOST_ASKED = 3
+SLOTS_A_JOB = 24
+# Lines of jobs.yaml that are shown; the file may have hundreds of thousands.
+MOST_CONFIG_BYTES = 512 * 1024
+
+
+class ListPages(PageAnswers):
+    """GET handlers; each raises AnswerError."""
+
+    async def get_jobs(self, request: Request) -> Response:
+        status, about = await self.web.source.status(), await self.web.source.jobs()
+        wanted = jobs.choice(request.query_params)
+        shown = jobs.jobs_page(status, about, wanted)
+        await self.web.strips.fill(self.web.source, [row.name for row in shown.rows])
+        strips = {row.name: jobs.bars(self.web.strips.of(row.name)) for row in shown.rows}
+        values = {"shown": shown, "wanted": wanted, "strips": strips, "sorts": jobs.SORTS}
+        return await self.page(request, "jobs.html", "Jobs", status, rank=RANK, **values)
+
+    async def get_timeline(self, request: Request) -> Response:
+        status, about = await self.web.source.status(), await self.web.source.jobs()
+        asked = request.query_params.get("hours", "")
+        hours = int(asked) if asked in map(str, timeline.HOURS) else 12
+        shown = timeline.window(datetime.now(UTC), hours)
+        runs = await self._runs_since(shown.begin)
+        coming = await self._planned(shown.now, shown.end)
+        drawn = timeline.timeline(
+            runs,
+            coming,
+            [job.name for job in about],
+            status.pool.max,
+            shown,
+            self.times(request, status),
+        )
+        values = {"drawn": drawn, "hours": hours, "choices": timeline.HOURS}
+        values["simulated"] = len(about) <= MOST_JOBS
+        return await self.page(request, "timeline.html", "Timeline", status, **values)
+
+    async def get_calendar(self, request: Request) -> Response:
+        status, about = await self.web.source.status(), await self.web.source.jobs()
+        asked = request.query_params.get("days", "")
+        span = int(asked) if asked in map(str, calendar.SPANS) else calendar.SPANS[0]
+        page = jobs.choice(request.query_params).page
+        days = await self.web.source.get(Days, "days", days=span)
+        heat = calendar.heat_map(days, page)
+        coming = await self.web.source.get(Upcoming, "next", days=7, n=SLOTS_A_JOB)
+        week = calendar.week(
+            coming.slots,
+            coming.until,
+            [job.name for job in about],
+            self.times(request, status),
+            SLOTS_A_JOB,
+        )
+        values = {"heat": heat, "week": week, "span": span, "spans": calendar.SPANS}
+        values["bounds"] = calendar.day_bounds(days)
+        return await self.page(request, "calendar.html", "Calendar", status, **values)
+
+    async def get_incidents(self, request: Request) -> Response:
+        status = await self.web.source.status()
+        found = await self.web.source.get(responses.Incidents, "incidents", limit=200)
+        now = datetime.now(UTC)
+        opened = [each for each in found.incidents if each.closed_at is None]
+        acked = [each for each in opened if each.acked_until and each.acked_until > now]
+        values = {
+            "open_": [each for each in opened if each not in acked],
+            "acked": acked,
+            "closed": [each for each in found.incidents if each.closed_at is not None],
+        }
+        return await self.page(request, "incidents.html", "Incidents", status, **values)
+
+    async def get_backups(self, request: Request) -> Response:
+        status = await self.web.source.status()
+        found = await self.web.source.get(Backups, "backups")
+        return await self.page(request, "backups.html", "Backups", status, found=found)
+
+    async def get_replication(self, request: Request) -> Response:
+        status, about = await self.web.source.status(), await self.web.source.jobs()
+        names = [job.name for job in about if job.worker == replication.WORKER]
+        found = [
+            replication.replica(name, await self.web.source.runs(job=name, limit=50))
+            for name in names[:20]
+        ]
+        return await self.page(request, "replication.html", "Replication", status, found=found)
+
+    async def get_actions(self, request: Request) -> Response:
+        status = await self.web.source.status()
+        found = await self.web.source.get(responses.Actions, "actions", limit=300)
+        return await self.page(request, "actions.html", "Actions", status, found=found.actions)
+
+    async def get_config(self, request: Request) -> Response:
+        status = await self.web.source.status()
+        text = await self.web.source.raw("config")
+        asked = await self.web.source.get(responses.Actions, "actions", limit=1000)
+        reloads = [each for each in asked.actions if each.verb == "reload"][:20]
+        values = {
+            "text": text[:MOST_CONFIG_BYTES].decode(errors="replace"),
+            "is_cut": len(text) > MOST_CONFIG_BYTES,
+            "reloads": reloads,
+        }
+        return await self.page(request, "config.html", "Config", status, **values)
+
+    async def _runs_since(self, since: datetime) -> list[RunView]:
+        """Return the runs that may reach into the window: a day before it as well."""
+        found: list[RunView] = []
+        before: int | None = None
+        for _ in range(MOST_ASKED):
+            asked = (since - timedelta(days=1)).isoformat()
+            page = await self.web.source.runs(since=asked, before=before, limit=1000)
+            found += page
+            if len(page) < 1000:
+                break
+            before = page[-1].id
+        return found
+
+    async def _planned(self, now: datetime, until: datetime) -> tuple[Planned, ...]:
+        status, about = await self.web.source.status(), await self.web.source.jobs()
+        if len(about) > MOST_JOBS:
+            return ()
+        await self.web.strips.fill(self.web.source, [job.name for job in about])
+        seconds = {job.name: usual_seconds(self.web.strips.of(job.name)) for job in about}
+        return await run_in_threadpool(planned, status, about, seconds, now, until)

@@ -1,0 +1,98 @@
+"""Templates: jinja2 with autoescape, and the filters that they use.
+
+Text from outside reaches a template through `shown`, which escapes control characters and
+direction overrides; jinja2 escapes HTML. Only `ansi.py` makes markup.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import jinja2
+
+from supervisor.core.escape import escape_control
+from supervisor.web.views.states import SHAPES
+from workers.text import readable
+from workers.units import format_duration, format_size
+
+_HERE = Path(__file__).parent
+STATIC = _HERE / "static"
+
+
+class Renderer:
+    """The templates, for one base path."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        # Undefined names are errors: a page must not lose a cause silently.
+        self._env = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+            auto_reload=False,
+        )
+        self._env.filters |= FILTERS
+        self._env.globals |= {"url": self.url, "static": self.static, "SHAPES": SHAPES}
+
+    def page(self, template: str, **values: Any) -> str:
+        """Return a page, or its live part."""
+        return self._env.get_template(template).render(**values)
+
+    def bare(self, template: str, **values: Any) -> str:
+        """Return a page for a browser without a session."""
+        return self._env.get_template(template).render(**values)
+
+    def url(self, *parts: object, **query: object) -> str:
+        """Return the address of `/part/part?query`; a value of None or "" is left out."""
+        path = "/".join(quote(readable(str(part)), safe="") for part in parts)
+        given = {name: readable(str(v)) for name, v in query.items() if v not in (None, "")}
+        return f"{self._base}/{path}" + (f"?{urlencode(given)}" if given else "")
+
+    def static(self, name: str) -> str:
+        """Return the address of a static file, which changes with its content."""
+        return f"{self._base}/static/{name}?{_version(name)}"
+
+
+@cache
+def _version(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
+
+
+def shown(text: object) -> str:
+    """Return a text from outside on one line, without characters that could mislead."""
+    return escape_control(readable(str(text)))
+
+
+def lines(text: object) -> str:
+    """Return a text of several lines, each as `shown` gives it."""
+    return "\n".join(map(shown, readable(str(text)).splitlines()))
+
+
+def took(seconds: float | None) -> str:
+    """Return a duration such as `14m30s`, or a dash."""
+    if seconds is None:
+        return "–"
+    return format_duration(round(seconds) if seconds >= 60 else round(seconds, 1))
+
+
+def number(value: object) -> str:
+    """Return a number with thin groups of three digits, or any other value as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return shown(value)
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,.0f}"
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "shown": shown,
+    "lines": lines,
+    "took": took,
+    "size": format_size,
+    "number": number,
+}
