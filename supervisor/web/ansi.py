@@ -4,6 +4,7 @@ rich reads the colour sequences (ECMA-48, SGR). A colour is taken as the nearest
 sixteen of a terminal, since the page's policy allows no colours of its own in a text.
 """
 
+import re
 from collections.abc import Iterator
 
 from markupsafe import Markup, escape
@@ -16,6 +17,8 @@ from supervisor.core.escape import keep_colours
 
 # A line that is longer is cut: a browser lays out a line of a megabyte for seconds.
 LONGEST_LINE = 8000
+# They would show a text in another order than it has (Unicode TR 36).
+_DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
 
 
 class AnsiLines:
@@ -35,7 +38,8 @@ class AnsiLines:
 
 
 def _lines(text: str) -> Iterator[str]:
-    for line in keep_colours(text).split("\n"):
+    told = _DIRECTION.sub(lambda found: ascii(found[0])[1:-1], keep_colours(text))
+    for line in told.split("\n"):
         line = line.removesuffix("\r")
         if len(line) > LONGEST_LINE:
             yield f"{line[:LONGEST_LINE]} … ({len(line) - LONGEST_LINE} characters more)"

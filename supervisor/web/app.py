@@ -17,7 +17,7 @@ from supervisor.web.buttons import Buttons
 from supervisor.web.detail_pages import DetailPages
 from supervisor.web.feed import Feed
 from supervisor.web.frame import Web
-from supervisor.web.gate import Gate
+from supervisor.web.gate import Gate, has_session
 from supervisor.web.live import LiveStreams
 from supervisor.web.pages import ListPages
 from supervisor.web.rendering import STATIC, Renderer
@@ -88,6 +88,8 @@ def application(settings: WebSettings, client: Client) -> ASGIApp:
     ]
 
     async def no_page(request: Request, error: Exception) -> Response:
+        if not has_session(request):
+            return Response("no such file\n", 404, media_type="text/plain")
         missing = AnswerError("There is no such page.", "The menu above lists all.")
         return lists.problem(request, missing, 404)
 

@@ -19,7 +19,7 @@ AGAIN_S = 1.0
 
 
 class Feed:
-    """The changes of one supervisor; is_live: whether the stream is open."""
+    """The changes of one supervisor, and their number; is_live: whether the stream is open."""
 
     def __init__(self, source: Source, on_run: Callable[[RunView], object]) -> None:
         self._source = source
@@ -27,19 +27,20 @@ class Feed:
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.is_live = False
+        self.changes = 0
 
     def start(self) -> None:
         """Begin to read, in a thread that ends with the process."""
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._read_always, name="events", daemon=True).start()
 
-    async def changed(self, within_s: float) -> bool:
-        """Return when something has changed; False: nothing within this time."""
+    async def changed(self, seen: int, within_s: float) -> int:
+        """Return the number of changes when there are more than `seen`, or after this time."""
         changed = self._changed
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), within_s)
-            return True
-        return False
+        if self.changes == seen:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), within_s)
+        return self.changes
 
     def _read_always(self) -> None:
         while True:
@@ -73,6 +74,7 @@ class Feed:
                 self._loop.call_soon_threadsafe(self._announce, runs)
 
     def _announce(self, runs: list[RunView]) -> None:
+        self.changes += 1
         self._source.forget()
         for run in runs:
             self._on_run(run)

@@ -233,6 +233,11 @@ def _below_base(scope: Scope, base: str) -> Scope:
     return {**scope, "path": path, "raw_path": path.encode(), "root_path": ""}
 
 
+def has_session(request: Request) -> bool:
+    """Return whether the gate found a session; a static file needs none."""
+    return "session" in request.scope.get("state", {})
+
+
 def session_of(request: Request) -> Session:
     """Return the session that the gate found."""
     session: Session = request.scope["state"]["session"]

@@ -61,13 +61,16 @@ class LiveStreams(PageAnswers):
         self._browsers += 1
         try:
             # A page that was in the background looks again as soon as it is back.
+            seen = self.web.feed.changes
             yield b"retry: 1000\nevent: changed\ndata: {}\n\n"
             while True:
-                if await self.web.feed.changed(PING_S):
-                    yield b"event: changed\ndata: {}\n\n"
-                    await asyncio.sleep(APART_S)
-                else:
+                newest = await self.web.feed.changed(seen, PING_S)
+                if newest == seen:
                     yield b": alive\n\n"
+                    continue
+                seen = newest
+                yield b"event: changed\ndata: {}\n\n"
+                await asyncio.sleep(APART_S)
         finally:
             self._browsers -= 1
 

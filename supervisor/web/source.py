@@ -42,6 +42,7 @@ class Source:
         self._jobs: tuple[Definition, ...] = ()
         self._jobs_of: object = None
         self._asked_mono = 0.0
+        self._changes = 0
         self._asking = asyncio.Lock()
 
     @property
@@ -77,10 +78,13 @@ class Source:
         """Return the state of the service."""
         async with self._asking:
             now = time.monotonic()
-            if self._status is None or now - self._asked_mono > SAME_S:
-                self._status = await self.get(Status, "status")
-                self._asked_mono = now
-            return self._status
+            if self._status is not None and now - self._asked_mono <= SAME_S:
+                return self._status
+            self._status, changes = None, self._changes
+            found = await self.get(Status, "status")
+            if changes == self._changes:  # nothing has changed while it was asked for
+                self._status, self._asked_mono = found, now
+            return found
 
     async def jobs(self) -> tuple[Definition, ...]:
         """Return the definitions in force; asked for again after a reload."""
@@ -97,6 +101,7 @@ class Source:
     def forget(self) -> None:
         """Ask for the state again next time: something has changed."""
         self._status = None
+        self._changes += 1
 
     def _get(self, parts: tuple[str, ...], query: dict[str, object]) -> bytes:
         try:

@@ -1,0 +1,255 @@
+"""Every page as a browser without scripts gets it: whole, small, and text stays text."""
+
+import gzip
+import http.client
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from supervisor.web.rendering import STATIC
+from tests.acceptance.daemon import Sandbox, supervised
+from tests.web.visitor import Visitor, page
+
+PAGES = (
+    *("/", "/timeline?hours=24", "/calendar?days=90", "/incidents", "/backups", "/replication"),
+    *("/actions", "/config", "/jobs/replicate", "/jobs/backup-database", "/runs?job=health"),
+    "/runs/1",
+)
+HOSTILE = "<script>alert(1)</script>\x1b[2J\x1b]0;x\x07\u202ecod\"'&"
+HELLO = "jobs: {hello: {command: echo hi}}"
+HOSTILE_JOBS = r"""
+jobs:
+  loud:
+    description: "<img src=x onerror=alert(1)>"
+    command: |
+      printf '<b>bold</b> \033[31m<i>red</i>\033[0m \033[2J\033]0;title\007 \342\200\256 end\n'
+      exit 9
+    docs: "javascript:alert(1)"
+    env: {NOTE: "</dd><script>alert(2)</script>", MY_TOKEN: "very-secret-value"}
+"""
+
+
+class Markup(HTMLParser):
+    """Elements and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def named(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_keeps_its_own_policy(visitor, path):
+    answer = visitor.get(path)
+    found = Markup(answer.text)
+
+    assert answer.status == 200
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    for tag, attributes in found.elements:
+        assert "style" not in attributes, tag
+        assert not [name for name in attributes if name.startswith("on")], tag
+    assert all(script.get("src", "").startswith("/static/") for script in found.named("script"))
+    assert not found.named("style")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_landmarks_headings_and_a_title(visitor, path):
+    found = Markup(visitor.get(path).text)
+
+    names = [name for name, _ in found.elements]
+    assert names.count("main") == names.count("h1") == 1
+    assert {"header", "nav", "footer", "title"} <= set(names)
+    assert all(each.get("scope") for each in found.named("th"))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_sent_compressed(visitor, path):
+    connection = http.client.HTTPConnection(*visitor.address)
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
+    connection.request("GET", path, headers={"Cookie": cookies, "Accept-Encoding": "gzip"})
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert b"<main" in gzip.decompress(body)
+
+
+def test_the_static_files_are_small_together():
+    assert sum(file.stat().st_size for file in STATIC.iterdir()) <= 100_000
+
+
+def test_a_static_file_may_be_kept(visitor):
+    answer = visitor.get("/static/page.css")
+
+    assert answer.status == 200
+    assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize("path", ["/static/../settings.py", "/static/%2e%2e/gate.py", "/static/"])
+def test_nothing_else_is_a_static_file(visitor, path):
+    assert visitor.get(path).status in (404, 405)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/nowhere", 404), ("/jobs/nobody", 404), ("/runs/999999", 404), ("/runs/x", 404)],
+)
+def test_what_is_not_there_is_said_on_a_page(visitor, path, status):
+    answer = visitor.get(path)
+
+    assert answer.status == status
+    assert "<main" in answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/?page=99999999999999999999&sort=x&state=<b>&q=<script>",
+        "/timeline?hours=-1",
+        "/calendar?days=x&page=0",
+        "/runs?since=yesterday&before=x&state=odd",
+        "/jobs/health?at=<script>alert(1)</script>",
+        "/jobs/health?at=9999-12-31T23:59",
+        "/runs/1?grep=%00%ff<b>&all=2",
+    ],
+)
+def test_absurd_queries_show_a_page(visitor, path):
+    answer = visitor.get(path)
+
+    assert answer.status in (200, 404)
+    assert "<script>alert" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_a_title_says_that_something_is_wrong(visitor):
+    assert re.search(r"<title>\s*\(\d+\) Jobs", visitor.get("/").text)
+    assert "icon-bad.svg" in visitor.get("/").text
+
+
+def test_a_change_is_only_the_living_part(visitor):
+    answer = visitor.get("/", HX_Request="true")
+
+    assert answer.status == 200
+    assert "<html" not in answer.text
+    assert '<main id="main"' in answer.text
+    assert "hx-swap-oob" in answer.text
+
+
+def test_times_are_shown_in_the_chosen_zone(visitor):
+    assert "CET" in visitor.get("/runs/1").text or "CEST" in visitor.get("/runs/1").text
+    assert (
+        visitor.post("/times", {"times": "utc", "back": "/runs/1"}).headers["location"]
+        == "/runs/1"
+    )
+    assert " UTC" in visitor.get("/runs/1").text
+    visitor.post("/times", {"times": "service"})
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example/", "https://evil.example/", "/\\evil.example", ""]
+)
+def test_a_button_leads_back_to_this_page_only(visitor, back):
+    assert visitor.post("/times", {"times": "service", "back": back}).headers["location"] == "/"
+
+
+def test_buttons_do_what_they_say(visitor, sandbox):
+    assert visitor.post("/jobs/health/pause", {"for": "1h", "reason": "disk"}).status == 303
+    assert "health: paused for 1h" in visitor.get("/").text
+    assert "health: paused for 1h" not in visitor.get("/").text  # it is said once
+    assert sandbox.json("show", "health")["status"]["is_paused"]
+    visitor.post("/jobs/health/resume", {})
+    assert not sandbox.json("show", "health")["status"]["is_paused"]
+    visitor.post("/jobs/long-report/run", {})
+    assert sandbox.json("history", "long-report", "-n", "1")["runs"][0]["trigger"] == "manual"
+    visitor.post("/incidents/1/ack", {"for": "1d", "reason": "known"})
+    assert sandbox.json("incidents")["incidents"][-1]["ack_reason"] == "known"
+    visitor.post("/reload", {"back": "/config"})
+    assert "jobs.yaml was read: nothing changed" in visitor.get("/config").text
+    visitor.post("/notify-test", {})
+    assert "no channel is configured" in visitor.get("/").text
+
+
+def test_a_worker_runs_with_the_parameters_of_the_form(visitor, sandbox):
+    text = visitor.get("/jobs/backup-database").text
+    assert 'name="set.directory" value="backups"' in text
+
+    form = {"with-parameters": "1", "set.directory": "elsewhere", "set.database": "cards.db"}
+    visitor.post("/jobs/backup-database/run", form)
+    sandbox.ask("history", "backup-database")
+
+    assert "was opened" in visitor.get("/").text
+
+
+def test_a_wrong_parameter_is_told(visitor):
+    form = {"with-parameters": "1", "more": "no equals sign"}
+    visitor.post("/jobs/backup-database/run", form)
+
+    assert "expected name=value" in visitor.get("/").text
+
+
+def test_a_log_is_searched_and_downloaded(visitor, sandbox):
+    run = sandbox.json("history", "replicate", "--state", "failed", "-n", "1")["runs"][0]["id"]
+
+    shown = visitor.get(f"/runs/{run}").text
+    found = visitor.get(f"/runs/{run}?grep=connection")
+    whole = visitor.get(f"/runs/{run}/log")
+
+    assert 'class="a-f2"' in shown
+    assert "&lt;b&gt;timeout&lt;/b&gt;" in shown
+    assert "table 7 " not in found.text
+    assert "timeout" in found.text
+    assert whole.headers["content-disposition"].startswith("attachment")
+    assert "\x1b[1;31merror" in whole.text
+
+
+def test_hostile_text_stays_text():
+    with Sandbox(HOSTILE_JOBS) as sandbox, supervised(sandbox):
+        sandbox.ask("run", "loud", "--wait")
+        sandbox.ask("pause", "loud", "--reason", HOSTILE)
+        with page(sandbox) as url:
+            visitor = Visitor(url).sign_in()
+            for path in ("/", "/jobs/loud", "/runs/1", "/incidents", "/actions", "/config"):
+                text = visitor.get(path).text
+
+                assert "<script>alert" not in text, path
+                assert "<img src=x" not in text, path
+                assert "<b>bold</b>" not in text, path
+                assert 'href="javascript:' not in text, path
+                assert "very-secret-value" not in text, path
+                assert not re.search(
+                    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text.replace("\r", "")
+                ), path
+            run = visitor.get("/runs/1").text
+            assert '<span class="a-f1">&lt;i&gt;red&lt;/i&gt;</span>' in run
+
+
+def test_a_service_that_is_away_is_said_and_its_return_shows():
+    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
+        visitor = Visitor(url).sign_in()
+        assert visitor.get("/").status == 200
+        sandbox.ask("stop")
+        answer = visitor.get("/")
+        assert answer.status == 503
+        assert "no supervisor answers" in answer.text
+        with supervised(sandbox):
+            assert "hello" in visitor.get("/").text
+
+
+def test_empty_pages_say_what_to_do():
+    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
+        visitor = Visitor(url).sign_in()
+
+        assert "No job makes backups" in visitor.get("/backups").text
+        assert "replication.run" in visitor.get("/replication").text
+        assert "Nothing is wrong" in visitor.get("/incidents").text
+        assert "nightshift run hello" in visitor.get("/jobs/hello").text
+        assert "Nothing ran" in visitor.get("/timeline").text

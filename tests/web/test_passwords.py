@@ -1,0 +1,73 @@
+"""The password file: what it may be, and that a password is compared, not shown."""
+
+import pytest
+
+from supervisor.web import passwords
+from supervisor.web.sessions import IDLE_S, MOST, Sessions
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "people"
+    file.write_text("# the office\nanna:s3cret: with colon\njörg:pass\n\n")
+    file.chmod(0o600)
+    return file
+
+
+def test_a_person_is_let_in_by_the_whole_password(path):
+    access = passwords.read(path)
+
+    assert passwords.is_right(access, "anna", "s3cret: with colon")
+    assert passwords.is_right(access, "jörg", "pass")
+    assert not passwords.is_right(access, "anna", "s3cret")
+    assert not passwords.is_right(access, "nobody", "")
+    assert "s3cret" not in repr(access)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_file_that_others_may_read_is_refused(path, mode):
+    path.chmod(mode)
+
+    with pytest.raises(passwords.PasswordFileError, match="chmod 0600"):
+        passwords.read(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "anna", ":x", "anna:", "a:b\na:c", "a\tb:c", "x" * 65 + ":y"]
+)
+def test_a_line_that_is_none_is_named(path, text):
+    path.write_text(text)
+
+    with pytest.raises(passwords.PasswordFileError, match="people"):
+        passwords.read(path)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(passwords.PasswordFileError):
+        passwords.read(tmp_path / "missing")
+    with pytest.raises(passwords.PasswordFileError):
+        passwords.read(tmp_path)
+
+
+def test_a_session_ends_when_it_was_idle_and_when_there_are_too_many():
+    sessions = Sessions()
+    first = sessions.begin("anna", 0.0)
+
+    assert sessions.find(first, IDLE_S - 1) is not None
+    assert sessions.find(first, 3 * IDLE_S) is None
+    oldest = sessions.begin("", 0.0)
+    others = [sessions.begin("", 0.0) for _ in range(MOST)]
+    assert sessions.find(oldest, 1.0) is None
+    assert sessions.find(others[-1], 1.0) is not None
+
+
+def test_a_token_of_one_session_is_none_of_another():
+    sessions = Sessions()
+    one, other = (sessions.find(sessions.begin("", 0.0), 0.0) for _ in range(2))
+    assert one is not None
+    assert other is not None
+
+    assert one.is_csrf_token(one.csrf_token())
+    assert one.csrf_token() != one.csrf_token()
+    assert not other.is_csrf_token(one.csrf_token())
+    assert not one.is_csrf_token("")
