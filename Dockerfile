@@ -24,8 +24,8 @@ FROM ${BASE}
 RUN groupadd --gid 10001 cron \
  && useradd --uid 10001 --gid cron --no-create-home --home-dir /var/lib/nightshift \
     --shell /usr/sbin/nologin cron \
- && mkdir -p /etc/nightshift /var/lib/nightshift /data /backups \
- && chmod 1777 /var/lib/nightshift /data /backups
+ && mkdir -p /etc/nightshift /var/lib/nightshift /data /backups /run/nightshift \
+ && chmod 1777 /var/lib/nightshift /data /backups /run/nightshift
 COPY --from=build /opt/nightshift /opt/nightshift
 # The default, for as long as nothing is mounted over its folder.
 COPY jobs.yaml /etc/nightshift/jobs.yaml

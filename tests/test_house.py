@@ -219,6 +219,17 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
     assert behind == set()
 
 
+def test_the_page_is_a_client_that_nothing_of_the_service_imports():
+    importing = {
+        module
+        for module in TREES
+        if not module.startswith("supervisor.web")
+        and any(each.startswith("supervisor.web") for each in imports(module))
+    }
+
+    assert importing == {"supervisor.cli.commands.web"}
+
+
 def test_no_imports_go_in_a_circle():
     ours = {
         module: tuple(each for each in imports(module) if each in TREES and each != module)

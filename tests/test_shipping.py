@@ -21,6 +21,8 @@ from workers.units import parse_duration
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "contrib" / "nightshift.service"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+WEB_UNIT = ROOT / "contrib" / "nightshift-web.service"
+WEB_COMPOSE = yaml.safe_load((ROOT / "contrib" / "compose.web.yaml").read_text())
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 # Time to write the outcomes after the last process is gone.
 LAST_WORDS_S = 2.0
@@ -55,18 +57,20 @@ def settings(section: str) -> dict[str, list[str]]:
 
 
 @with_systemd
-def test_the_unit_is_less_exposed_than_ok():
+@pytest.mark.parametrize("unit", [UNIT, WEB_UNIT], ids=lambda unit: unit.name)
+def test_the_unit_is_less_exposed_than_ok(unit):
     command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}"]
 
-    done = subprocess.run([*command, str(UNIT)], capture_output=True, text=True)
+    done = subprocess.run([*command, str(unit)], capture_output=True, text=True)
 
     assert done.returncode == 0, done.stdout[-300:] + done.stderr
 
 
 @with_systemd
-def test_systemd_finds_no_mistake_in_the_unit(tmp_path):
-    there = tmp_path / UNIT.name
-    there.write_text(re.sub(r"/opt/nightshift/bin/nightshift.*", "/bin/true", UNIT.read_text()))
+@pytest.mark.parametrize("unit", [UNIT, WEB_UNIT], ids=lambda unit: unit.name)
+def test_systemd_finds_no_mistake_in_the_unit(tmp_path, unit):
+    there = tmp_path / unit.name
+    there.write_text(re.sub(r"/opt/nightshift/bin/nightshift.*", "/bin/true", unit.read_text()))
 
     done = subprocess.run(["systemd-analyze", "verify", there], capture_output=True, text=True)
 
@@ -113,6 +117,24 @@ def test_compose_closes_the_service_and_waits_longer_than_its_grace():
     assert service["cap_drop"] == ["ALL"]
     grace_s = parse_duration(service["environment"]["NIGHTSHIFT_SHUTDOWN_GRACE"])
     assert parse_duration(service["stop_grace_period"]) > grace_s + LAST_WORDS_S
+
+
+def test_the_page_in_a_container_shares_only_the_socket():
+    service, page = WEB_COMPOSE["services"]["nightshift"], WEB_COMPOSE["services"]["web"]
+
+    assert page["volumes"] == service["volumes"] == ["socket:/run/nightshift"]
+    assert page["environment"] == service["environment"]
+    assert (page["read_only"], page["cap_drop"]) == (True, ["ALL"])
+    assert all(port.startswith("127.0.0.1:") for port in page["ports"])
+    assert "--allow" not in page["command"]
+
+
+def test_htmx_is_what_its_script_fetches():
+    script = ROOT / "scripts" / "vendor-htmx"
+
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_compose_mounts_secrets_as_files_and_puts_none_into_the_environment():

@@ -36,6 +36,7 @@ def init(sqlite: Path | None) -> int:
     except OSError as error:
         raise CliError(ExitCode.NO, f"write {path}: {error.strerror}") from error
     echo(f"{path} is written; next: nightshift check, nightshift run --all --local")
+    echo("then nightshift start, and nightshift web for a page to look at")
     return ExitCode.YES
 
 

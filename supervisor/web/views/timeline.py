@@ -17,6 +17,7 @@ from workers.units import format_duration
 HOURS = (1, 3, 6, 12, 24)
 # Most rows with bars; jobs without runs in the window have none.
 MOST_ROWS = 200
+NARROWEST = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _of_run(run: RunView, shown: Window, times: Times) -> Bar | None:
         run.id,
         str(run.state),
         left,
-        round(shown.percent(end) - left, 3),
+        _width(left, shown.percent(end)),
         shown.percent(run.due) if waited else None,
         begin < shown.begin,
         words,
@@ -143,11 +144,16 @@ def _of_plan(plan: Planned, shown: Window, times: Times) -> Bar:
         None,
         "planned",
         left,
-        round(shown.percent(plan.end) - left, 3),
+        _width(left, shown.percent(plan.end)),
         shown.percent(plan.due) if waited else None,
         plan.end > shown.end,
         f"{plan.job}, planned for {times.full(plan.begin)}, for about {lasts}",
     )
+
+
+def _width(left: float, right: float) -> float:
+    """Return the width of a bar; one without any would not be drawn at all."""
+    return max(NARROWEST, round(right - left, 3))
 
 
 def _row(job: str, bars: list[Bar]) -> TimelineRow:
