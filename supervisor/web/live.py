@@ -50,7 +50,8 @@ class LiveStreams(PageAnswers):
 
     async def get_log_stream(self, request: Request) -> Response:
         """Return the log as it grows, from a position on, as HTML in events."""
-        after = request.query_params.get("after", "0")
+        # A browser that reconnects says which event it had last.
+        after = request.headers.get("last-event-id") or request.query_params.get("after", "0")
         if self._logs >= MOST_LOGS:
             return Response("too many logs are followed\n", 503)
         position = int(after) if after.isascii() and after.isdigit() and len(after) < 12 else 0
@@ -75,23 +76,28 @@ class LiveStreams(PageAnswers):
             self._browsers -= 1
 
     async def _lines(self, run: int, after: int) -> AsyncIterator[bytes]:
+        """Yield the lines after a position; each event is numbered by the position after it."""
         self._logs += 1
-        ansi, sent, rest = AnsiLines(), 0, b""
+        ansi, position, sent, rest = AnsiLines(), 0, 0, b""
         try:
             yield b": the log follows\n\n"
             async for piece in self._pieces(run, follow=1):
-                fresh, after = piece[after:], max(0, after - len(piece))
+                fresh, position = piece[max(0, after - position) :], position + len(piece)
                 *whole, rest = (rest + fresh).split(b"\n")
                 if whole:
-                    yield _message(str(ansi.html(b"\n".join(whole).decode(errors="replace"))))
+                    text = b"\n".join(whole).decode(errors="replace")
+                    yield _message(str(ansi.html(text)), position - len(rest))
                 sent += len(fresh)
                 if sent > MOST_LIVE_BYTES:
-                    yield _message("… load the page again to see what comes after this\n")
+                    yield _message(
+                        "… load the page again to see what comes after this\n", position
+                    )
                     break
             if rest:
-                yield _message(str(ansi.html(rest.decode(errors="replace"))))
+                yield _message(str(ansi.html(rest.decode(errors="replace"))), position)
         except AnswerError as error:
-            yield _message(f"… {error.text}\n".replace("<", "‹"))
+            if not error.is_unknown:
+                return  # the browser connects again, and goes on where it was
         finally:
             self._logs -= 1
         yield b"event: ended\ndata: {}\n\n"
@@ -102,6 +108,7 @@ class LiveStreams(PageAnswers):
             yield piece
 
 
-def _message(html: str) -> bytes:
+def _message(html: str, position: int) -> bytes:
     """Return one event whose lines are joined again by the browser."""
-    return "".join(f"data: {line}\n" for line in html.split("\n")).encode() + b"\n"
+    data = "".join(f"data: {line}\n" for line in html.split("\n"))
+    return f"id: {position}\n{data}\n".encode()

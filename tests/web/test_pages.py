@@ -253,3 +253,18 @@ def test_empty_pages_say_what_to_do():
         assert "Nothing is wrong" in visitor.get("/incidents").text
         assert "nightshift run hello" in visitor.get("/jobs/hello").text
         assert "Nothing ran" in visitor.get("/timeline").text
+
+
+def test_a_followed_log_goes_on_after_the_last_event():
+    jobs = "jobs: {talk: {command: 'printf \"one\\\\ntwo\\\\n\"'}}"
+    with Sandbox(jobs) as sandbox, supervised(sandbox), page(sandbox) as url:
+        sandbox.says("run", "talk", "--wait")
+        visitor = Visitor(url).sign_in()
+
+        whole = visitor.get("/runs/1/log/stream?after=0").text
+        rest = visitor.get("/runs/1/log/stream?after=0", Last_Event_ID="4").text
+
+    assert "id: 8\ndata: one\ndata: two\ndata: \n\n" in whole
+    assert "data: one" not in rest
+    assert "id: 8\ndata: two\ndata: \n\n" in rest
+    assert rest.endswith("event: ended\ndata: {}\n\n")
