@@ -25,6 +25,7 @@ class Unit:
 
 
 S, MS, MB = Unit("s", 3), Unit("ms", 2, 1e3), Unit("MB", 1, 1e-6)
+KB, COUNT = Unit("kB", 1, 1e-3), Unit("requests", 0)
 PER_START = Unit("ms", 3, 1.0)  # a thousand starts: total seconds are milliseconds for each
 
 
@@ -120,6 +121,13 @@ SYNC = (
     Row("sync", "nothing to do, launch to exit", S, ours="nothing", limit=0.1),
     Row("sync own", "nothing to do, the jobs' own seconds", S, ours="nothing"),
     Row("sync", "0.1 % of the cards changed", S, "peer", ours="0.1 %"),
+)
+PAGE = (
+    Row("page paint", "page of 100 jobs, to the first paint", MS, CRONSTABLE, limit=0.15),
+    Row("page table", "page of 100 jobs, to the table", MS, CRONSTABLE),
+    Row("page bytes", "page of 100 jobs: bytes over the network", KB, CRONSTABLE),
+    Row("page requests", "page of 100 jobs: requests", COUNT, CRONSTABLE),
+    Row("page memory", "PSS of what serves the page", MB, CRONSTABLE, limit=40e6),
 )
 GROWN = 1.05
 ENDURANCE = (

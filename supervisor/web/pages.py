@@ -12,7 +12,9 @@ from supervisor.core.calendar_views import Days, Upcoming
 from supervisor.core.views import RunView
 from supervisor.web.forecast import MOST_JOBS, Planned, planned, usual_seconds
 from supervisor.web.frame import PageAnswers
+from supervisor.web.source import AnswerError
 from supervisor.web.views import calendar, jobs, replication, timeline
+from supervisor.web.views.config import ReloadRow, ReloadRows
 from supervisor.web.views.states import RANK
 
 # Pages of a thousand runs that the timeline asks for.
@@ -108,11 +110,12 @@ class ListPages(PageAnswers):
         status = await self.web.source.status()
         text = await self.web.source.raw("config")
         asked = await self.web.source.get(responses.Actions, "actions", limit=1000)
-        reloads = [each for each in asked.actions if each.verb == "reload"][:20]
+        asked_for = [each for each in asked.actions if each.verb == "reload"][:20]
         values = {
             "text": text[:MOST_CONFIG_BYTES].decode(errors="replace"),
             "is_cut": len(text) > MOST_CONFIG_BYTES,
-            "reloads": reloads,
+            "asked_for": asked_for,
+            "read": await self._reloads(),
         }
         return await self.page(request, "config.html", "Config", status, **values)
 
@@ -128,6 +131,15 @@ class ListPages(PageAnswers):
                 break
             before = page[-1].id
         return found
+
+    async def _reloads(self) -> tuple[ReloadRow, ...]:
+        """Return the texts of jobs.yaml that were read; () if the supervisor cannot list them."""
+        try:
+            return (await self.web.source.get(ReloadRows, "reloads", limit=30)).reloads
+        except AnswerError as error:
+            if error.is_unknown:
+                return ()
+            raise
 
     async def _planned(self, now: datetime, until: datetime) -> tuple[Planned, ...]:
         status, about = await self.web.source.status(), await self.web.source.jobs()

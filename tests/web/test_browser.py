@@ -62,8 +62,7 @@ def tab(chromium, url: str, cookies: dict[str, str], **options) -> Iterator[Tab]
         context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_every_page_fits_and_nothing_complains(chromium, url, visitor, scheme, width):
     size = {"width": width, "height": 800}
     with tab(chromium, url, visitor.cookies, viewport=size, color_scheme=scheme) as seen:

@@ -1,0 +1,142 @@
+"""What a page of a hundred jobs costs, beside the peer's page, in a real Chromium.
+
+    python benchmarks/page.py [--rounds N] [--values FILE]
+
+Each round opens each page in a browser without a cache, and waits until the first job is
+in its table. Measured: time from navigation to that, first paint, bytes and requests until
+then, and the memory of what serves the page: for ours the process of the page beside the
+service, for the peer the service itself. Needs playwright and an installed Chromium.
+"""
+
+import dataclasses
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import interleave
+import options
+from measured import ALL, Measured
+from memory import ended, machine, pss_bytes
+from peers import CRONSTABLE, NEVER, OURS, ROOT, environment, living
+from rows import PAGE, table
+
+JOBS = {f"job-{number:03}": ("/bin/true",) for number in range(100)}
+FIRST = next(iter(JOBS))
+LIMIT_MS = 60_000
+_PAINT = """() => performance.getEntriesByType("paint").map(each => each.startTime)[0] || 0"""
+_SEEN = "name => document.body && document.body.innerText.includes(name)"
+
+
+def main() -> None:
+    """Run the rounds and print the table."""
+    parser = options.parser(__doc__, "what a page costs", rounds=7)
+    given = parser.parse_args()
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        parser.error("playwright is not installed")
+    if browser is None:
+        parser.error("no chromium is installed")
+    options.end_on_signals()
+    measured = Measured()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-page-", dir="/tmp") as folder,
+        our_page(Path(folder, "ours")) as ours,
+        their_page(Path(folder, "theirs")) as theirs,
+        sync_playwright() as driver,
+    ):
+        chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        cookies = signed_in(chromium, ours[0])
+        sides = {"nightshift": (*ours, cookies), "cronstable": (*theirs, [])}
+        failures = interleave.taken(
+            given.rounds,
+            list(sides),
+            lambda name: play(chromium, name, *sides[name], measured),
+            measured,
+            given.values,
+        )
+        chromium.close()
+    print(f"a page of {len(JOBS)} jobs, medians of {given.rounds} rounds in turn; {machine()}\n")
+    print(table(measured, PAGE))
+    sys.exit("\n".join(failures) or None)
+
+
+def play(
+    chromium: Any, name: str, url: str, pid: int, cookies: list[Any], measured: Measured
+) -> None:
+    """Open the page once, and add what it took."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.add_cookies(cookies)
+    page = context.new_page()
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    sizes: list[float] = []
+    asked: list[str] = []
+    network.on("Network.loadingFinished", lambda answer: sizes.append(answer["encodedDataLength"]))
+    network.on("Network.requestWillBeSent", lambda answer: asked.append(answer["request"]["url"]))
+    try:
+        page.goto(url.partition("?")[0], wait_until="commit", timeout=LIMIT_MS)
+        page.wait_for_function(_SEEN, arg=FIRST, timeout=LIMIT_MS, polling=5)
+        measured.add("page table", ALL, name, page.evaluate("performance.now()") / 1e3)
+        measured.add("page paint", ALL, name, page.evaluate(_PAINT) / 1e3)
+        page.wait_for_timeout(500)  # what the table does not wait for is loaded, too
+        measured.add("page bytes", ALL, name, sum(sizes))
+        measured.add("page requests", ALL, name, len(asked))
+        measured.add("page memory", ALL, name, pss_bytes(pid))
+    finally:
+        context.close()
+
+
+def signed_in(chromium: Any, url: str) -> list[Any]:
+    """Return the cookies of a browser that opened the printed URL."""
+    context = chromium.new_context()
+    context.new_page().goto(url)
+    found: list[Any] = context.cookies()
+    context.close()
+    return found
+
+
+@contextmanager
+def our_page(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield URL and pid of our page, beside its service."""
+    with living(OURS, folder, JOBS, NEVER):
+        command = [sys.executable, "-m", "supervisor", "--socket", str(folder / "socket"), "web"]
+        process = subprocess.Popen(
+            [*command, "--port", "0"],
+            cwd=ROOT,
+            env=environment(folder),
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip(), process.pid
+        finally:
+            ended(process, 5.0)
+
+
+@contextmanager
+def their_page(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield URL and pid of the peer, which serves its page itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def text(commands: Any, cron: str, where: Path) -> str:
+        written = CRONSTABLE.text(commands, cron, where)
+        return written.replace("  listen:\n", f"  listen:\n    - http://127.0.0.1:{port}\n")
+
+    with living(dataclasses.replace(CRONSTABLE, text=text), folder, JOBS, NEVER) as service:
+        yield f"http://127.0.0.1:{port}/", service.pid
+
+
+if __name__ == "__main__":
+    main()
