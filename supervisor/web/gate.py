@@ -111,7 +111,7 @@ class Gate:
             case PasswordAccess():
                 if request.method != "GET":
                     return self._refused(401, "Sign in first", "The form was not sent.")
-                return self._sign_in()
+                return self._sign_in(status=401)
             case HeaderAccess() as access:
                 user = self._named(request, access)
                 if not user:
@@ -200,7 +200,7 @@ class Gate:
 
     def _sign_in(self, why: str = "", status: int = 200) -> Response:
         page = self._render.bare("login.html", base=self._settings.base, why=why)
-        return HTMLResponse(page, status if why else 401 if status == 401 else status)
+        return HTMLResponse(page, status)
 
     def _refused(self, status: int, title: str, why: str) -> Response:
         page = self._render.bare("refused.html", title=title, why=why)

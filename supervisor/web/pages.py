@@ -89,7 +89,7 @@ class ListPages(PageAnswers):
 
     async def get_backups(self, request: Request) -> Response:
         status = await self.web.source.status()
-        found = await self.web.source.get(Backups, "backups")
+        found = await self.web.source.get(Backups, "backups", limit_s=30.0)
         return await self.page(request, "backups.html", "Backups", status, found=found)
 
     async def get_replication(self, request: Request) -> Response:

@@ -13,12 +13,15 @@ from urllib.parse import quote
 import msgspec
 from starlette.concurrency import run_in_threadpool
 
-from supervisor.cli.client import Client
+from supervisor.cli.client import ASK_S, Client
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.core import responses
 from supervisor.core.views import Definition, RunView, Status
 
 SAME_S = 1.0
+# What waits for a child process of the supervisor.
+SLOW_S = 100.0
+_SLOW = frozenset(("reload", "notify-test"))
 T = TypeVar("T")
 
 
@@ -118,7 +121,8 @@ class Source:
     def _post(self, parts: tuple[str, ...], body: dict[str, object], user: str) -> bytes:
         headers = {"Nightshift-User": quote(user, safe="")} if user else {}
         try:
-            return self._client.post("v1", *parts, body=body, headers=headers)
+            limit_s = SLOW_S if parts[-1] in _SLOW else ASK_S
+            return self._client.post("v1", *parts, body=body, limit_s=limit_s, headers=headers)
         except CliError as error:
             raise _answer_error(error) from error
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.daemon import Sandbox, supervised
-from tests.edge.fixtures_api import ask_json, connect
+from tests.edge.fixtures_api import ask, ask_json, connect
 from tests.waiting import until
 
 JOBS = """
@@ -16,6 +16,7 @@ jobs:
   copy: {worker: backup.run, with: {database: cards.db, directory: copies}}
   away: {worker: backup.run, with: {database: cards.db, directory: nowhere/deep}}
   rotate: {worker: rotation.run, with: {directory: copies, keep_daily: 2}}
+  hidden: {command: "true", env: {API_TOKEN: a-very-secret-value}}
 """
 
 
@@ -83,3 +84,11 @@ def test_days_and_logs_in_parts_by_the_command_line(sandbox: Sandbox) -> None:
     assert "copy" in sandbox.says("history", "--days", "2")
     assert sandbox.says("logs", "copy", "--grep", "no such text") == ""
     assert sandbox.refuses("logs", "copy", "--grep", "x", "-f")[0] == 2
+
+
+def test_the_text_in_force_is_shown_without_its_secrets(sandbox: Sandbox) -> None:
+    status, text = ask(sandbox.socket, "/v1/config")
+
+    assert status == 200
+    assert b"worker: rotation.run" in text
+    assert b"a-very-secret-value" not in text

@@ -24,6 +24,7 @@ GET /v1/runs job state since until before limit
 GET /v1/next days n limit
 GET /v1/days days
 GET /v1/backups
+GET /v1/config
 GET /v1/runs/{run}
 GET /v1/runs/{run}/explain
 GET /v1/runs/{run}/log follow grep Range

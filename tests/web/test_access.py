@@ -107,7 +107,8 @@ def test_a_person_signs_in_with_a_password_and_is_named(sandbox, tmp_path):
     )
     with page(sandbox, *options) as url:
         visitor = Visitor(url)
-        assert 'type="password"' in visitor.get("/").text
+        first = visitor.get("/")
+        assert (first.status, 'type="password"' in first.text) == (401, True)
         wrong = visitor.post("/login", {"name": "anna", "password": "open"})
         assert (wrong.status, visitor.cookies) == (401, {})
         right = visitor.post("/login", {"name": "anna", "password": "open sesame"})
