@@ -53,15 +53,15 @@ class BackupLister:
         params = msgspec.json.encode({"folders": self._wanted}).decode()
         return self._reading.begin(at, worker=WORKER, params_json=params)
 
-    def on_events(self, heard: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
+    def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Collect what the child reports; resolve the futures when it has ended."""
-        heard = list(heard)
-        for message in self._reading.said(heard):
+        events = list(events)
+        for message in self._reading.said(events):
             if isinstance(message, protocol.Log):
                 self._take(message)
             elif isinstance(message, protocol.Failed):
                 self._failed = message.error
-        end = self._reading.end(heard)
+        end = self._reading.end(events)
         if end is not None:
             waiting, self._waiting = self._waiting, []
             found = self._found(end, at.wall)
@@ -80,7 +80,7 @@ class BackupLister:
                 self._copies.append(msgspec.json.decode(text, type=BackupCopy))
 
     def _found(self, end: End, at: datetime) -> Backups:
-        """Return the list; a folder of which nothing was heard has the reason for that."""
+        """Return the list; a folder without an answer has the reason for that."""
         known = {each.path: each for each in self._folders}
         error = self._failed or f"the process that reads it {why_ended(end, LIMIT_S)}"
         read = [

@@ -38,8 +38,8 @@ class AnsiLines:
 
 
 def _lines(text: str) -> Iterator[str]:
-    told = _DIRECTION.sub(lambda found: ascii(found[0])[1:-1], keep_colours(text))
-    for line in told.split("\n"):
+    escaped = _DIRECTION.sub(lambda found: ascii(found[0])[1:-1], keep_colours(text))
+    for line in escaped.split("\n"):
         line = line.removesuffix("\r")
         if len(line) > LONGEST_LINE:
             yield f"{line[:LONGEST_LINE]} … ({len(line) - LONGEST_LINE} characters more)"

@@ -1,6 +1,6 @@
-"""One reader of /v1/events for all browsers: a change is told to each of them once.
+"""One reader of /v1/events for all browsers: each of them gets a change once.
 
-Changes come in bursts; a listener hears at most one call for all that came since its
+Changes come in bursts; a listener gets at most one call for all that came since its
 last. When the stream breaks, it is opened again, and listeners look at everything anew.
 """
 

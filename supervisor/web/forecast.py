@@ -62,9 +62,9 @@ def planned(
 ) -> tuple[Planned, ...]:
     """Return the runs that begin in (now, until], by their begin."""
     jobs = []
-    for place, told in enumerate(definitions):
+    for place, definition in enumerate(definitions):
         try:
-            jobs.append(replace(job_from(told, place), run_on_startup=False, heartbeat=None))
+            jobs.append(replace(job_from(definition, place), run_on_startup=False, heartbeat=None))
         except msgspec.ValidationError:  # of another version
             continue
     if not jobs or len(jobs) > MOST_JOBS:

@@ -78,7 +78,7 @@ class PageAnswers:
         """Return the page that says why there is no answer."""
         session = session_of(request)
         text = self.web.render.page(
-            "trouble.html",
+            "problem.html",
             layout="live.html" if "hx-request" in request.headers else "document.html",
             frame=self._frame(request, "No answer", None),
             csrf=session.csrf_token(),

@@ -11,7 +11,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class TokenAccess:
-    """Whoever opens the printed URL first; the token works once."""
+    """The first browser that opens the printed URL; the token works once."""
 
     token: str
 

@@ -13,7 +13,6 @@ from supervisor.cli.output import Table, echo, format_seconds, print_json
 from supervisor.cli.run_text import outcome
 from supervisor.cli.time_format import TimeFormat
 from supervisor.core import responses
-from supervisor.core.calendar_views import Days
 from supervisor.core.model import FINAL
 from supervisor.core.views import RunView
 
@@ -98,6 +97,9 @@ def _show_history(runs: Sequence[RunView], when: TimeFormat, first_to_go: str) -
 
 
 def _days(days: int, as_json: bool) -> int:
+    # Late: only this list needs the calendar.
+    from supervisor.core.calendar_views import Days
+
     body = supervisor().get("v1", "days", days=days)
     if as_json:
         print_json(body)

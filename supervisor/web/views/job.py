@@ -43,8 +43,8 @@ def definition_rows(job: JobDetail) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     rows.append(("worker", job.worker) if job.worker else ("command", _text(job.command)))
     rows += [("cron", expression) for expression in job.cron] or [("cron", "none: by request")]
-    told = msgspec.to_builtins(job)
-    for name, value in told.items():
+    shown = msgspec.to_builtins(job)
+    for name, value in shown.items():
         if name not in _LEFT_OUT and value not in (None, False, [], {}, ()):
             key = name.removesuffix("_seconds")
             is_time = name.endswith("_seconds") and isinstance(value, int | float)
@@ -53,7 +53,7 @@ def definition_rows(job: JobDetail) -> list[tuple[str, str]]:
 
 
 def cron_words(job: Definition) -> list[str]:
-    """Return the calendar in English; [] if it cannot be told."""
+    """Return the calendar in English; [] if it has no words."""
     try:
         return [schedule.explain(expression) for expression in job.cron]
     except (schedule.CronError, ValueError):

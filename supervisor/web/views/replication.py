@@ -1,4 +1,4 @@
-"""The page of replication: for each `replication.run` job what its last successes told."""
+"""The page of replication: for each `replication.run` job what its last successes reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

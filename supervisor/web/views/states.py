@@ -1,4 +1,4 @@
-"""Words and shapes of states: a state is told by shape and word, never by colour alone."""
+"""Words and shapes of states: a state is shown by shape and word, never by colour alone."""
 
 from collections.abc import Iterable
 
