@@ -164,8 +164,6 @@ class Service:
             self._note("info", f"ready: {jobs}, answers at {settings.socket}")
         # Everything allocated so far is permanent: exclude it from garbage collection.
         gc.freeze()
-        # A burst makes many values and no cycles; collection took a seventh of its time.
-        gc.set_threshold(50_000, 20, 100)
 
     def _listen(self, settings: Settings, config: Config) -> Listening | None:
         """Open the TCP listener for metrics; return an error as a value, since jobs must run."""
