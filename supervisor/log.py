@@ -23,6 +23,8 @@ MOST_WAITING = 10_000
 # A worker's line may be 64 KiB long, so a limit on the number of lines is not enough.
 MOST_WAITING_BYTES = 4 * 1024**2
 LAST_LINES_S = 1.0
+# How long the writer lets lines gather: waking it for each turn costs more than writing them.
+GATHER_S = 0.02
 
 
 class ServiceLog:
@@ -34,18 +36,16 @@ class ServiceLog:
         self._threshold = LEVELS.index(level)
         self._as_json = as_json
         self._fd = fd
-        self._pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._pieces: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         # Each counter has one writer (the loop or the thread), so none needs a lock.
         self._taken_lines = self._taken_bytes = 0
         self._written_lines = self._written_bytes = 0
+        self._closing = threading.Event()
         self._writer = threading.Thread(target=self._write, name="log", daemon=True)
         self._writer.start()
 
     def note(self, at: datetime, *notes: Note) -> None:
-        """Queue the lines of one turn, or count them as dropped.
-
-        Waking the thread costs more than writing a line, so each turn wakes it at most once.
-        """
+        """Queue the lines of one turn, or count them as dropped."""
         loud = [note for note in notes if LEVELS.index(note.level) >= self._threshold]
         if not loud:
             return
@@ -61,7 +61,8 @@ class ServiceLog:
 
     def close(self) -> None:
         """Write the queued lines, for at most LAST_LINES_S seconds."""
-        self._pieces.put(None)
+        self._closing.set()
+        self._pieces.put(b"")  # wakes the writer
         self._writer.join(LAST_LINES_S)
 
     def _line(self, at: datetime, note: Note) -> bytes:
@@ -69,16 +70,24 @@ class ServiceLog:
         return self.mask(text).encode(errors="backslashreplace") + b"\n"
 
     def _write(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            lines = piece.count(b"\n")
-            try:
-                rest = memoryview(piece)
-                while rest:
-                    rest = rest[os.write(self._fd, rest) :]
-            except OSError:
-                self.dropped += lines
-            self._written_lines += lines
-            self._written_bytes += len(piece)
+        is_closing = False
+        while not is_closing:
+            pieces = [self._pieces.get()]
+            is_closing = self._closing.wait(GATHER_S)
+            while not self._pieces.empty():
+                pieces.append(self._pieces.get())
+            self._write_lines(b"".join(pieces))
+
+    def _write_lines(self, text: bytes) -> None:
+        lines = text.count(b"\n")
+        try:
+            rest = memoryview(text)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            self.dropped += lines
+        self._written_lines += lines
+        self._written_bytes += len(text)
 
 
 def wants_json(choice: str | None) -> bool:
