@@ -24,7 +24,7 @@ def transitions(before: SchedulerState, actions: Iterable[Action]) -> list[Run]:
     found: list[Run] = []
     latest: dict[int, Run] = {}
     for action in actions:
-        if isinstance(action, Record) and isinstance(action.row, Run):
+        if type(action) is Record and type(action.row) is Run:
             run = action.row
             known = latest.get(run.id) or before.runs.get(run.id)
             if known is None:
@@ -86,8 +86,9 @@ def count(
         if not run.state.is_open and not run.dry_run and scheduler.definition(run.job):
             tally = _count_run(tally, run)
     for action in actions:
-        match action:
-            case Record(MissedRange(job=job, count=slots)) if scheduler.definition(job):
+        if type(action) is Record and type(action.row) is MissedRange:
+            job, slots = action.row.job, action.row.count
+            if scheduler.definition(job):
                 tally = _count_missed(tally, job, slots)
     return tally
 

@@ -43,11 +43,10 @@ class RequestSecrets:
 
 def redacted_record(action: effects.Action) -> effects.Action:
     """Return the action with the secrets of its run's `set_json` masked."""
-    match action:
-        case effects.Record(Run(set_json=given) as run) if given != "{}":
-            return replace(action, row=replace(run, set_json=_masked(given)))
-        case _:
-            return action
+    if type(action) is effects.Record and type(action.row) is Run and action.row.set_json != "{}":
+        masked = _masked(action.row.set_json)
+        return replace(action, row=replace(action.row, set_json=masked))
+    return action
 
 
 def _masked(set_json: str) -> str:

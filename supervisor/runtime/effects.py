@@ -22,6 +22,9 @@ from supervisor.notifications.heartbeat_sender import HeartbeatSender
 from supervisor.redaction.request_secrets import redacted_record
 from supervisor.runtime.internal_errors import InternalErrors
 
+# Each of these is performed together with the others of its kind.
+_ELSEWHERE = (effects.Record, effects.Launch, effects.Note)
+
 Masked = Callable[[Iterable[ev.Event]], list[ev.Event]]
 
 
@@ -54,7 +57,7 @@ class Effects:
         self, actions: list[effects.Action], scheduler: SchedulerState, at: ev.At
     ) -> list[ev.Event]:
         """Perform all actions, records first; return the events that result."""
-        launches = [action for action in actions if isinstance(action, effects.Launch)]
+        launches = [action for action in actions if type(action) is effects.Launch]
         problem = self._queue.take([redacted_record(action) for action in actions], at.mono)
         launches = self._tell_refused(launches, at)
         follow: list[ev.Event] = []
@@ -64,13 +67,11 @@ class Effects:
                 follow.append(ev.LedgerWriteFailed(at, keys, problem))
             launches = []
         for action in actions:
-            if not isinstance(action, effects.Launch | effects.Record):
+            if type(action) not in _ELSEWHERE:
                 self._try(action, scheduler, problem, at)
         for launch in launches:
             follow += self._launched(launch, at)
-        self._log.note(
-            at.wall, *(action for action in actions if isinstance(action, effects.Note))
-        )
+        self._log.note(at.wall, *(action for action in actions if type(action) is effects.Note))
         return follow
 
     def refuse(self, token: int, error: str, scheduler: SchedulerState) -> None:
