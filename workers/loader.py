@@ -9,13 +9,14 @@ import dataclasses
 import functools
 import importlib
 import inspect
-import pkgutil
 import sys
+import types
 import typing
 from collections.abc import Callable
 
 import workers
 
+_STARRED = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 # Names of a built-in worker's arguments; they distinguish a worker from a helper.
 _ARGUMENTS = ["params", "report"]
 
@@ -63,6 +64,8 @@ def built_in() -> tuple[str, ...]:
 
     Modules that cannot be imported are left out.
     """
+    import pkgutil  # late: a worker's process does not list the others
+
     found = []
     for module in pkgutil.iter_modules(workers.__path__):
         try:
@@ -85,7 +88,21 @@ def _split(worker: str) -> tuple[str, str]:
     return f"workers.{module}", function
 
 
+def _two_names(function: Callable[..., object]) -> list[str]:
+    """Return the arguments of a plain function of two; [] for any other callable.
+
+    `inspect` tells the same of every callable, and takes a third of a short run's time.
+    """
+    if type(function) is not types.FunctionType or function.__dict__:  # it may be a wrapper
+        return []
+    code = function.__code__
+    takes_more = code.co_kwonlyargcount or code.co_flags & _STARRED
+    return list(code.co_varnames[:2]) if code.co_argcount == 2 and not takes_more else []
+
+
 def _takes_two(function: Callable[..., object]) -> bool:
+    if _two_names(function):
+        return True
     try:
         inspect.signature(function).bind(None, None)
     except TypeError:
@@ -96,19 +113,25 @@ def _takes_two(function: Callable[..., object]) -> bool:
 
 
 def _first_names(function: Callable[..., object]) -> list[str]:
-    return list(inspect.signature(function).parameters)[:2]
+    return _two_names(function) or list(inspect.signature(function).parameters)[:2]
 
 
 def _params(function: Callable[..., object]) -> type | None:
     """Return the annotated class of the first argument, or else the module's `Params`."""
     module = sys.modules.get(getattr(function, "__module__", None) or "")
-    try:
-        hints = typing.get_type_hints(function)
-        names = _first_names(function)
-    except (NameError, TypeError, ValueError, AttributeError):  # names known only to type checkers
-        hints, names = {}, []
-    kinds = [hints.get(names[0]) if names else None, getattr(module, "Params", None)]
+    kinds = [_first_annotation(function), getattr(module, "Params", None)]
     return next((kind for kind in kinds if _is_params(kind)), None)
+
+
+def _first_annotation(function: Callable[..., object]) -> object:
+    """Return the annotation of the first argument; None if it has none that can be read."""
+    try:
+        first = _first_names(function)[0]
+        if first not in getattr(function, "__annotations__", {first: ""}):
+            return None
+        return typing.get_type_hints(function).get(first)
+    except (NameError, TypeError, ValueError, AttributeError, IndexError):
+        return None  # for example a name known only to type checkers
 
 
 def _is_params(kind: object) -> typing.TypeGuard[type]:
