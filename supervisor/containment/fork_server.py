@@ -23,7 +23,7 @@ import time
 import traceback
 import typing
 
-from supervisor.containment import instance_mark, ipc, launch_errors, process_tree
+from supervisor.containment import instance_mark, ipc, launch_errors, process_tree, signal_fd
 from supervisor.containment.keeper import Keeper
 from supervisor.containment.stopped_processes import Stops
 from workers import bootstrap
@@ -52,10 +52,10 @@ class Settings(typing.NamedTuple):
 class ForkServer:
     """The loop: requests from the supervisor, deaths of children."""
 
-    def __init__(self, control: socket.socket, settings: Settings, wakeup: int) -> None:
+    def __init__(self, control: socket.socket, settings: Settings, signals: int) -> None:
         self._control = control
         self._settings = settings
-        self._wakeup = wakeup
+        self._signals = signals
         self._keepers: dict[int, int] = {}  # pid -> number
         self._unswept: list[int] = []  # numbers of dead keepers whose trees may be alive
         self._unswept_since = 0.0
@@ -64,15 +64,15 @@ class ForkServer:
         self._stops: dict[int, Stops] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
-        self._poll.register(wakeup, select.POLLIN)
+        self._poll.register(signals, select.POLLIN)
 
     def serve(self) -> None:
         """Serve until the supervisor is gone; only the fork server returns, never a keeper."""
         self._send({"ready": True})
         while True:
             ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
-            if self._wakeup in ready:
-                os.read(self._wakeup, 4096)
+            if self._signals in ready:
+                signal_fd.drain(self._signals)
                 if os.getppid() != self._settings.supervisor:
                     return
             self._reap()
@@ -89,14 +89,13 @@ class ForkServer:
         for pid in self._keepers:
             os.kill(pid, signal.SIGCONT)
         waited = select.poll()
-        waited.register(self._wakeup, select.POLLIN)
+        waited.register(self._signals, select.POLLIN)
         for _ in range(int(LAST_S * 1000 / ROUND_MS)):
             process_tree.reap()
             if not process_tree.children():
                 return
             waited.poll(ROUND_MS)
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wakeup, 4096)
+            signal_fd.drain(self._signals)
         process_tree.end_children(within_s=LAST_KILL_S)
 
     def _handle_packet(self) -> bool:
@@ -134,11 +133,10 @@ class ForkServer:
         try:
             fork_server = os.getppid()
             self._control.close()
-            os.close(self._wakeup)
             os.setsid()
             control = socket.socket(fileno=fd)
             ipc.enlarge_buffers(control)
-            Keeper(control, fork_server, self._settings.runs_dir, signal_pipe()).serve()
+            Keeper(control, fork_server, self._settings.runs_dir, self._signals).serve()
             status = 0
         finally:
             if status:
@@ -214,20 +212,6 @@ class ForkServer:
             ipc.send(self._control, json.dumps(packet).encode())
 
 
-def signal_pipe() -> int:
-    """Return a descriptor that becomes readable on SIGCHLD and SIGTERM.
-
-    Install handlers rather than SIG_IGN, because only handlers are reset by an exec.
-    """
-    mine, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    previous = signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
-    if previous >= 0:
-        os.close(previous)
-    for number in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    return mine
-
-
 def take_default_signals() -> None:
     """Reset signal dispositions and unblock all signals, since jobs inherit them from here.
 
@@ -246,7 +230,7 @@ def main(argument: str) -> None:
     control = socket.socket(fileno=settings.control_fd)
     control.set_inheritable(False)
     take_default_signals()
-    wakeup = signal_pipe()
+    signals = signal_fd.open_signal_fd()
     if not process_tree.set_parent_death_signal(settings.supervisor, signal.SIGTERM):
         return
     process_tree.adopt_orphans()
@@ -263,6 +247,6 @@ def main(argument: str) -> None:
     bootstrap.line_buffer_stdio()
     gc.collect()
     gc.freeze()  # the collector must not write to pages that forks share
-    fork_server = ForkServer(control, settings, wakeup)
+    fork_server = ForkServer(control, settings, signals)
     fork_server.serve()
     fork_server.end()

@@ -15,11 +15,15 @@ Standard library only, and little of it: fork server and keepers import this.
 import array
 import contextlib
 import errno
+import mmap
 import socket
 
 PACKET_BYTES = 256 * 1024
 _BUFFER_BYTES = 2 * PACKET_BYTES  # the kernel counts its own overhead in
 _DESCRIPTOR = array.array("i", [0]).itemsize
+# One for all packets of a process, which receives in one thread: a new one of this size for
+# each would cost three system calls. Mapped, so that only pages in use take memory.
+_buffer = memoryview(mmap.mmap(-1, PACKET_BYTES, mmap.MAP_PRIVATE))
 _SO_SNDBUFFORCE = 32  # <asm-generic/socket.h>; the socket module has no name for it
 
 
@@ -72,8 +76,8 @@ def receive(end: socket.socket) -> tuple[bytes, list[int]]:
         BlockingIOError: nothing has arrived, on a non-blocking socket.
     """
     try:
-        packet, extras, _, _ = end.recvmsg(
-            PACKET_BYTES, socket.CMSG_SPACE(_DESCRIPTOR), socket.MSG_CMSG_CLOEXEC
+        size, extras, _, _ = end.recvmsg_into(
+            [_buffer], socket.CMSG_SPACE(_DESCRIPTOR), socket.MSG_CMSG_CLOEXEC
         )
     except ConnectionError:
         return b"", []
@@ -81,4 +85,4 @@ def receive(end: socket.socket) -> tuple[bytes, list[int]]:
     for _, _, rights in extras:
         with contextlib.suppress(ValueError):  # a partial descriptor is ignored
             received.frombytes(rights)
-    return packet, list(received)
+    return bytes(_buffer[:size]), list(received)

@@ -18,7 +18,7 @@ import socket
 import time
 import typing
 
-from supervisor.containment import ipc, process_tree, run_log, spawn
+from supervisor.containment import ipc, process_tree, run_log, signal_fd, spawn
 from supervisor.containment.launch_errors import StartError
 
 NAMED_STRAYS = 20
@@ -27,8 +27,9 @@ TURN_BYTES = 1024 * 1024  # output read before other events are handled
 LAST_BYTES = 4 * 1024 * 1024  # limit for a pipe that a process outside the tree keeps filling
 TAIL_BYTES = 4 * 1024
 ROUND_MS = 20
-# A run that ends within this is reported in one packet: half the wake-ups.
-BRIEF_S = 0.01
+# A run that ends within this is reported in one packet, and its output is read once, at its
+# end: a third of the wake-ups. A pipe holds 64 KiB until then.
+BRIEF_S = 0.05
 
 
 class OutputTail:
@@ -44,6 +45,10 @@ class OutputTail:
     def close(self) -> None:
         """Do nothing; no file is open."""
 
+    def account(self) -> dict[str, object]:
+        """Return the packet fields about the output."""
+        return {"tail": self.kept.decode(errors="replace")} if self.kept else {}
+
 
 class HeldRun:
     """The current run and its accounting."""
@@ -51,7 +56,7 @@ class HeldRun:
     def __init__(self, spawned: spawn.Spawned, log: run_log.RunLog | OutputTail) -> None:
         self.pid: int | None = spawned.pid  # None: reaped
         self.unreported_pid: int | None = spawned.pid  # None: its pid was sent
-        self.tell_at = time.monotonic() + BRIEF_S
+        self.brief_until: float | None = time.monotonic() + BRIEF_S  # None: past
         self.output: int | None = spawned.output  # None: closed; all writers are gone
         self.log = log
         self.killed = False  # as a whole, by order: its processes are no strays
@@ -80,16 +85,16 @@ class Keeper:
     """The loop of one keeper; all its waiting is one poll."""
 
     def __init__(
-        self, control: socket.socket, fork_server: int, runs_dir: str, wakeup: int
+        self, control: socket.socket, fork_server: int, runs_dir: str, signals: int
     ) -> None:
         self._control: socket.socket | None = control  # None: no more orders will come
         self._fork_server = fork_server
         self._runs_dir = runs_dir
-        self._wakeup = wakeup
+        self._signals = signals
         self._held: HeldRun | None = None
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
-        self._poll.register(wakeup, select.POLLIN)
+        self._poll.register(signals, select.POLLIN)
 
     def serve(self) -> None:
         """Process orders until end of file; then kill the current run.
@@ -102,15 +107,16 @@ class Keeper:
         process_tree.adopt_orphans()
         while self._control is not None or self._held is not None:
             ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
-            if self._wakeup in ready:
-                os.read(self._wakeup, 4096)
+            if self._signals in ready:
+                signal_fd.drain(self._signals)
                 if os.getppid() != self._fork_server:
                     self._retire()
             if self._held is not None:
                 if self._held.output in ready:
                     self._read(self._held, TURN_BYTES)
                 self._reap(self._held)
-                self._tell_pid_in_time()
+            if self._held is not None:
+                self._attend_long_run(self._held)
             if self._control is not None and self._control.fileno() in ready:
                 self._handle_packet(self._control)
 
@@ -119,17 +125,20 @@ class Keeper:
         held = self._held
         if held is None:
             return None
-        if held.unreported_pid is not None:
-            return max(1, round((held.tell_at - time.monotonic()) * 1000))
-        return ROUND_MS if held.pid is None or held.killed else None
+        if held.pid is None or held.killed:
+            return ROUND_MS
+        if held.brief_until is None:
+            return None
+        return max(1, round((held.brief_until - time.monotonic()) * 1000))
 
-    def _tell_pid_in_time(self) -> None:
-        held = self._held
-        if (
-            held is not None
-            and held.unreported_pid is not None
-            and time.monotonic() >= held.tell_at
-        ):
+    def _attend_long_run(self, held: HeldRun) -> None:
+        """Report the pid of a run that is no longer brief, and read its output from now on."""
+        if held.brief_until is None or time.monotonic() < held.brief_until:
+            return
+        held.brief_until = None
+        if held.output is not None:
+            self._poll.register(held.output, select.POLLIN)
+        if held.unreported_pid is not None:
             self._send(held.pid_once())
 
     # --- orders from the supervisor ------------------------------------------
@@ -158,7 +167,6 @@ class Keeper:
         run = order["run"]
         log = run_log.RunLog(self._runs_dir, run, order["attempt"]) if run > 0 else OutputTail()
         self._held = HeldRun(spawned, log)
-        self._poll.register(spawned.output, select.POLLIN)
 
     def _force(self, held: HeldRun, force: str) -> None:
         if held.pid is None:  # what is left is already being killed
@@ -184,12 +192,12 @@ class Keeper:
 
     def _reap(self, held: HeldRun) -> None:
         ended, empty = self._reap_dead(held)
-        if not empty and (held.pid is None or held.killed):
+        if empty:
+            self._finish(held, ended)
+        elif held.pid is None or held.killed:
+            self._kill_left(held)
             if ended:
                 self._send({**held.pid_once(), **ended})
-            self._kill_left(held)
-        elif empty:
-            self._finish(held, ended)
 
     def _reap_dead(self, held: HeldRun) -> tuple[dict[str, object], bool]:
         """Reap dead children.
@@ -200,27 +208,15 @@ class Keeper:
         ended: dict[str, object] = {}
         while True:
             try:
-                dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-                if dead is None:
-                    return ended, False
-                if dead.si_pid == held.pid:
-                    self._before_reaping(held, dead.si_pid)
-                _, code, usage = os.wait4(dead.si_pid, 0)
+                pid, code, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return ended, True
+            if pid == 0:
+                return ended, False
             held.account(usage)
-            if dead.si_pid == held.pid:
+            if pid == held.pid:
                 held.pid = None
                 ended = {"status": code, "exit_cpu_s": usage.ru_utime + usage.ru_stime}
-
-    def _before_reaping(self, held: HeldRun, pid: int) -> None:
-        """Kill the group of the run's own process while its pid cannot be reused."""
-        left = [child for child in process_tree.children() if child != pid]
-        if not left:
-            return
-        if not held.killed:
-            held.strays |= process_tree.names(left)
-        process_tree.kill([pid, *left])
 
     def _kill_left(self, held: HeldRun) -> None:
         left = process_tree.children()
@@ -230,6 +226,7 @@ class Keeper:
         process_tree.kill(left)
 
     def _finish(self, held: HeldRun, packet: dict[str, object]) -> None:
+        """Report the end of the tree; what equals the defaults of `KeeperPacket` is left out."""
         if held.output is not None:
             self._read(held, LAST_BYTES)
         held.log.close()
@@ -237,19 +234,12 @@ class Keeper:
             self._stop_reading(held, held.output)
         self._held = None
         packet |= held.pid_once()
-        packet |= {
-            "emptied": True,
-            "strays": held.named_strays(),
-            "cpu_s": held.cpu_s,
-            "max_rss_bytes": held.max_rss_kib * 1024,
-        }
-        if isinstance(held.log, OutputTail):
-            packet["tail"] = held.log.kept.decode(errors="replace")
-        else:
-            packet["log_bytes"] = held.log.kept_bytes
-            packet["log_lost"] = held.log.lost
-            packet["dropped_bytes"] = held.log.dropped_bytes
-        self._send(packet)
+        packet["emptied"] = True
+        packet["cpu_s"] = held.cpu_s
+        packet["max_rss_bytes"] = held.max_rss_kib * 1024
+        if held.strays:
+            packet["strays"] = held.named_strays()
+        self._send(packet | held.log.account())
 
     def _read(self, held: HeldRun, most: int) -> None:
         """Move output to the log until there is no more, or about `most` bytes were read."""
@@ -263,7 +253,8 @@ class Keeper:
                     self._stop_reading(held, held.output)
 
     def _stop_reading(self, held: HeldRun, fd: int) -> None:
-        self._poll.unregister(fd)
+        if held.brief_until is None:
+            self._poll.unregister(fd)
         os.close(fd)
         held.output = None
 

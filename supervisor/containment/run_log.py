@@ -12,7 +12,7 @@ full disk costs log lines, never the job.
 import contextlib
 import os
 import re
-from pathlib import Path
+from typing import TypeAlias
 
 from workers.units import format_count
 
@@ -23,13 +23,16 @@ _START_DIGITS = 20
 _START_BYTES = _START_DIGITS + 1  # and a newline
 _LINE_END = re.compile(rb"[\r\n]")
 
+# No pathlib here: keepers import this module, and open a file only for output.
+Folder: TypeAlias = "str | os.PathLike[str]"
+
 
 class RunLog:
     """The log of one attempt; no file is created before the first byte."""
 
-    def __init__(self, runs_dir: str | Path, run: int, attempt: int) -> None:
+    def __init__(self, runs_dir: Folder, run: int, attempt: int) -> None:
         self._runs_dir, self._run = runs_dir, run
-        self._path = str(runs_path(runs_dir, run))
+        self._path = runs_path(runs_dir, run)
         self._attempt = attempt
         self._file = -1
         self._room = 0
@@ -81,6 +84,16 @@ class RunLog:
                 os.close(self._file)
             self._file = -1
 
+    def account(self) -> dict[str, object]:
+        """Return the packet fields about the output; {} if the run has written nothing."""
+        if self._attempt == 1 and not self._written and not self._dropped:
+            return {}
+        return {
+            "log_bytes": self.kept_bytes,
+            "log_lost": self.lost,
+            "dropped_bytes": self.dropped_bytes,
+        }
+
     def _append(self, piece: bytes) -> None:
         if self._file < 0:
             self._resume()
@@ -125,12 +138,12 @@ class RunLog:
         self._file = os.open(path, flags, 0o600)
 
 
-def runs_path(runs_dir: str | Path, run: int) -> Path:
+def runs_path(runs_dir: Folder, run: int) -> str:
     """Return the path of the head of a run's log."""
-    return Path(runs_dir, f"{run}.log")
+    return f"{os.fspath(runs_dir)}/{run}.log"
 
 
-def join(runs_dir: str | Path, run: int) -> bytes:
+def join(runs_dir: Folder, run: int) -> bytes:
     """Return all that is kept of a run's output, with one line for what was dropped.
 
     At most HEAD_BYTES + 2 * SEGMENT_BYTES and that line; b"" if there is no output.
@@ -138,13 +151,13 @@ def join(runs_dir: str | Path, run: int) -> bytes:
     return after(runs_dir, run, 0, MOST_KEPT_BYTES)[0]
 
 
-def after(runs_dir: str | Path, run: int, position: int, most_bytes: int) -> tuple[bytes, int]:
+def after(runs_dir: Folder, run: int, position: int, most_bytes: int) -> tuple[bytes, int]:
     """Return what is kept of a run's output from a position on, and the position after it.
 
     Reads at most `most_bytes`. Positions count bytes of the whole output, including
     those that were dropped.
     """
-    path = str(runs_path(runs_dir, run))
+    path = runs_path(runs_dir, run)
     found = [(0, path, 0, HEAD_BYTES)]
     for start, number, _ in sorted(_segments(path)):
         found.append((start, f"{path}.{number}", _START_BYTES, SEGMENT_BYTES))
@@ -165,14 +178,14 @@ def after(runs_dir: str | Path, run: int, position: int, most_bytes: int) -> tup
     return b"".join(pieces), position
 
 
-def newest(runs_dir: str | Path, run: int, most_bytes: int) -> tuple[bytes, bool]:
+def newest(runs_dir: Folder, run: int, most_bytes: int) -> tuple[bytes, bool]:
     """Return the newest of a run's output, and whether it begins in the middle of a line.
 
     Reads at most `most_bytes`. A line whose beginning is not included is left out if
     another line begins later (also one that overwrites it after a CR): half a line
     could begin with half a secret, which no mask would recognise.
     """
-    path = str(runs_path(runs_dir, run))
+    path = runs_path(runs_dir, run)
     pieces, room = [], most_bytes + 1
     newest_first = sorted(_segments(path), reverse=True)
     names = [(f"{path}.{number}", _START_BYTES) for _, number, _ in newest_first]
@@ -191,9 +204,9 @@ def newest(runs_dir: str | Path, run: int, most_bytes: int) -> tuple[bytes, bool
     return found[begun.end() :], False
 
 
-def size(runs_dir: str | Path, run: int) -> int:
+def size(runs_dir: Folder, run: int) -> int:
     """Return the bytes of a run's log on disk."""
-    path = str(runs_path(runs_dir, run))
+    path = runs_path(runs_dir, run)
     total = 0
     for name in (path, f"{path}.1", f"{path}.2"):
         with contextlib.suppress(OSError):
@@ -201,9 +214,9 @@ def size(runs_dir: str | Path, run: int) -> int:
     return total
 
 
-def remove(runs_dir: str | Path, run: int) -> None:
+def remove(runs_dir: Folder, run: int) -> None:
     """Delete a run's log; a missing one is no error."""
-    path = str(runs_path(runs_dir, run))
+    path = runs_path(runs_dir, run)
     for name in (path, f"{path}.1", f"{path}.2"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)

@@ -22,9 +22,8 @@ import signal
 import traceback
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
-from supervisor.containment import launch_errors, resource_limits
+from supervisor.containment import launch_errors, resource_limits, signal_fd
 from supervisor.containment.launch_errors import StartError
 from supervisor.containment.resource_limits import Gate, ResourceLimitError
 from workers import bootstrap, environment
@@ -35,7 +34,7 @@ environment.restore()
 # An environment may have a variable without a name, which posix_spawn refuses.
 _INHERITED = {name: value for name, value in os.environ.items() if name}
 _current_environ = dict(_INHERITED)  # cached copy of os.environ, which is slow to read
-_WORKERS_DIR = str(Path(bootstrap.__file__).parent)
+_WORKERS_DIR = os.path.dirname(bootstrap.__file__)
 # Use the `workers` package of our folder, whatever the other interpreter has installed.
 _OTHER_PYTHON = """\
 import sys, types
@@ -45,7 +44,7 @@ sys.modules["workers"] = workers
 from workers import bootstrap
 bootstrap.main(int(sys.argv[2]), int(sys.argv[3]))
 """
-_OWN_SIGNALS = (int(signal.SIGTERM), int(signal.SIGCHLD))
+_BLOCKED_HERE = tuple(map(int, signal_fd.WATCHED))
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -143,6 +142,7 @@ def _spawn(argv: list[str], environment: Mapping[str, str], write_end: int) -> i
             environment,
             file_actions=output,
             setsid=True,
+            setsigmask=(),
             setsigdef=_IGNORED_BY_PYTHON,
         )
 
@@ -276,15 +276,10 @@ def _restrained(live: Callable[[], int], order: Order) -> int:
 
 def _fork(live: Callable[[], int]) -> int:
     """Fork; the child calls `live` and exits with the status that it returns."""
-    # A SIGTERM before the child has reset the keeper's handlers would be lost.
-    _signal.pthread_sigmask(_signal.SIG_BLOCK, _OWN_SIGNALS)
-    try:
-        pid = os.fork()
-        if pid == 0:
-            _live(live)
-        return pid
-    finally:
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _OWN_SIGNALS)
+    pid = os.fork()
+    if pid == 0:
+        _live(live)
+    return pid
 
 
 def _live(live: Callable[[], int]) -> typing.NoReturn:
@@ -298,14 +293,11 @@ def _live(live: Callable[[], int]) -> typing.NoReturn:
 
 
 def _step_out(write_end: int) -> None:
-    """Give a forked child its own session, signal handlers and output."""
-    _signal.set_wakeup_fd(-1)
-    for number in _OWN_SIGNALS:
-        _signal.signal(number, _signal.SIG_DFL)
+    """Give a forked child its own session, output and signal mask."""
     os.setsid()
     os.dup2(write_end, 1)
     os.dup2(write_end, 2)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _OWN_SIGNALS)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _BLOCKED_HERE)
 
 
 def _set_environ(environment: Mapping[str, str]) -> None:

@@ -117,7 +117,8 @@ def test_a_job_that_traces_what_contains_it_is_ended_and_all_is_replaced(stage: 
     if _is_refused(stage, run):
         pytest.skip("a process may not trace its parent here")
 
-    assert stage.words(run) == ["Started", "KeeperLost", "TreeEmpty"]
+    # It may stop its keeper before that has reported the start.
+    assert stage.words(run)[-2:] == ["KeeperLost", "TreeEmpty"]
     assert is_at_work(stage)
 
 
@@ -223,7 +224,9 @@ if what == "overwritten":
     start, stop = int(fields[47]), int(fields[48])
     ctypes.memset(start, 0, stop - start)
     assert b"NIGHTSHIFT" not in open("/proc/self/environ", "rb").read()
-open("ready", "w").write(str(os.getpid()))
+with open("begun", "w") as file:
+    file.write(str(os.getpid()))
+os.rename("begun", "ready")
 if what == "threaded":
     threading.Thread(target=time.sleep, args=(600,)).start()
     ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)
