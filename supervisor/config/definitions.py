@@ -22,6 +22,7 @@ def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:
         name=definition.name,
         worker=definition.worker,
         command=definition.shell if definition.argv is None else definition.argv,
+        shell_use=definition.shell_use,
         cron=definition.cron,
         timezone=definition.timezone,
         deps=definition.deps,
@@ -64,6 +65,7 @@ def job_from(shown: Definition, place: int) -> Job:
     fields |= {
         "place": place,
         "shell": shown.command if isinstance(shown.command, str) else None,
+        "shell_use": shown.shell_use,
         "argv": None if isinstance(shown.command, str) else shown.command,
         "params_json": msgspec.json.encode(shown.with_).decode(),
         "env": tuple(shown.env.items()),

@@ -48,7 +48,8 @@ _NO_CONTAINER = 'there is none: command: ["docker", "run", "--rm", "IMAGE", ...]
 _NO_JITTER = "there is none: a job begins at its full minute; choose minutes apart in cron"
 _AFTER_FIRST = 'did you mean "retries"? it counts the attempts after the first: one fewer'
 _TEST = "there is none: put the test into the command: test ... || exit 0; ..."
-_SHELL = 'there is none: command: ["/bin/bash", "-c", "..."] chooses the shell'
+_CHOSEN = 'command: ["/bin/bash", "-c", "..."] chooses the shell'
+_SHELL = f"there is none: {_CHOSEN}"
 _STEPS = "a job runs one command: join them with &&, or write jobs with deps"
 _OVERLAP = 'did you mean "overlap"? skip (Forbid), queue or replace (Replace); never two at once'
 _NAME = "there is none: a job is named by its key below jobs:"
@@ -73,7 +74,7 @@ _JOB: tuple[tuple[str, str, str], ...] = (
      " exec_start exec_command bash_command command_line commandline process binary call job"
      " action task"),
     ("command", _STEPS, "steps commands scripts pipeline"),
-    ("command", _SHELL, "shell use_shell"),
+    ("command", _SHELL, "use_shell"),
     ("worker", "", "function func callable python_callable module handler method target class"),
     ("with", 'with a command its words are a list: command: ["x", "--a"]; for a worker: with',
      "args arguments arg"),
@@ -285,7 +286,7 @@ def value_advice(key: str, text: str) -> str:
     """Return advice for a value in the words of another scheduler, or ""."""
     found = _VALUES.get(key, {}).get(text.lower())
     if found is None:
-        return ""
+        return _CHOSEN if key == "shell" else ""
     return f'write "{found}"' if found else "two runs of a job never run at the same time"
 
 

@@ -6,7 +6,7 @@ as in the file and is parsed by the same reader.
 
 from supervisor.config.channel_keys import NOTIFY_KEYS
 from supervisor.config.key import Key, ValueKind
-from supervisor.core.model import CatchUp, Overlap
+from supervisor.core.model import CatchUp, Overlap, ShellUse
 
 LIMIT_KEYS = (
     Key("address_space", ValueKind.SIZE, "none", "memory a process may map", none=True, least=1),
@@ -30,6 +30,15 @@ JOB_KEYS = (
         "",
         "the program to run: a list is executed as it is, a text by /bin/sh -c",
         examples=('["/usr/local/bin/report", "--slot"]', "pg_dump shop | gzip > shop.sql.gz"),
+    ),
+    Key(
+        "shell",
+        ValueKind.CHOICE,
+        "auto",
+        "auto: the program of a text of plain words (no quotes, variables, patterns, operators, "
+        "builtins) is executed directly, as the shell would; always: every text by /bin/sh -c",
+        field="shell_use",
+        choices=tuple(ShellUse),
     ),
     Key(
         "cron",

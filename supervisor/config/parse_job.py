@@ -114,6 +114,8 @@ def read_job(
     deps = laid.pop("deps", ())
     assert isinstance(deps, tuple)
     job = _job(name, place, tuple(named.name for named in deps), laid, defaults)
+    if "shell" in own and job.shell is None and doc.errors == errors_before:
+        doc.report(own["shell"][0], (*path, "shell"), "is for a command that is one text")
     if doc.errors == errors_before:
         check_late_after(doc, job, {**defaults.pairs, **own})
     has_use = is_checkable and job.worker is not None

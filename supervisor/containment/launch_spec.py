@@ -5,7 +5,8 @@ Pure. An order is a JSON object:
   run, attempt, cwd, nice, limits    always; limits: (key of jobs.yaml, value) pairs
   env, bare                          differences from the keeper's own environment;
                                      bare: nothing is inherited from the keeper
-  argv                               a command, or
+  argv                               a command
+  words                              instead of it, where that is the same: see `spawn.py`; or
   worker, params, set, slot,         a Python function; python: the interpreter,
   timezone, dry_run, python          or null for the keeper's own
 """
@@ -16,7 +17,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from supervisor.core.effects import Launch
-from supervisor.core.model import Job, Limits, Run
+from supervisor.core.model import Job, Limits, Run, ShellUse
+from supervisor.core.plain_words import plain_words
 
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -52,8 +54,12 @@ def launch_order(launch: Launch, variables: Mapping[str, str]) -> bytes:
             "dry_run": run.dry_run,
             "python": job.python,
         }
+    elif job.shell is None:
+        packet["argv"] = job.argv
     else:
-        packet["argv"] = job.argv if job.shell is None else ("/bin/sh", "-c", job.shell)
+        packet["argv"] = ("/bin/sh", "-c", job.shell)
+        if job.shell_use is ShellUse.AUTO and (words := plain_words(job.shell)):
+            packet["words"] = words
     try:
         return _encode(packet)
     except (UnicodeError, msgspec.MsgspecError, TypeError) as error:

@@ -1,9 +1,10 @@
 """Starts a run's own process from its order; three ways, one result.
 
 A command by posix_spawn, a Python function by fork, or by posix_spawn of another
-interpreter. Only keepers use this. With nice or limits, a fork replaces posix_spawn
-and the child sets them first (`resource_limits.py`), so that they hold from the job's
-first instruction on.
+interpreter. Only keepers use this. A text of plain words needs no shell, which is tried
+if anything goes wrong. With nice or limits, a fork replaces posix_spawn and the child
+sets them first (`resource_limits.py`), so that they hold from the job's first instruction
+on.
 
 Invariant: a failure leaves no process and no descriptor behind, and a job cannot
 see which way it was started.
@@ -21,9 +22,9 @@ import resource
 import signal
 import traceback
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
-from supervisor.containment import launch_errors, resource_limits, signal_fd
+from supervisor.containment import launch_errors, program_search, resource_limits, signal_fd
 from supervisor.containment.launch_errors import StartError
 from supervisor.containment.resource_limits import Gate, ResourceLimitError
 from workers import bootstrap, environment
@@ -90,7 +91,8 @@ def _enter(cwd: str) -> None:
 def _start(order: Order, write_end: int, message_fd: int | None) -> int:
     environment = _environment(order)
     if "argv" in order:
-        return _execute(order["argv"], environment, write_end, order)
+        pid = _spawn_without_shell(order, environment, write_end) if "words" in order else None
+        return pid or _execute(order["argv"], environment, write_end, order)
     if message_fd is None:
         raise StartError("a worker without a message pipe")
     assignment = bootstrap.Assignment(
@@ -132,21 +134,37 @@ def _execute(argv: list[str], environment: Mapping[str, str], write_end: int, or
         raise launch_errors.of_program(argv, error, environment) from error
 
 
+def _spawn_without_shell(
+    order: Order, environment: Mapping[str, str], write_end: int
+) -> int | None:
+    """Start the program that the shell would execute; None: the shell shall try, and say why."""
+    program = program_search.instead_of_shell(order, environment)
+    if program is None or resource_limits.has_limits(order):
+        return None
+    try:
+        return _posix_spawn(program, order["words"], environment, write_end)
+    except (OSError, ValueError):
+        return None
+
+
 def _spawn(argv: list[str], environment: Mapping[str, str], write_end: int) -> int:
-    output = [(os.POSIX_SPAWN_DUP2, write_end, 1), (os.POSIX_SPAWN_DUP2, write_end, 2)]
+    return _first(
+        lambda path: _posix_spawn(path, argv, environment, write_end), argv[0], environment
+    )
 
-    def spawn(path: str) -> int:
-        return os.posix_spawn(
-            path,
-            argv,
-            environment,
-            file_actions=output,
-            setsid=True,
-            setsigmask=(),
-            setsigdef=_IGNORED_BY_PYTHON,
-        )
 
-    return _first(spawn, argv[0], environment)
+def _posix_spawn(
+    path: str, argv: list[str], environment: Mapping[str, str], write_end: int
+) -> int:
+    return os.posix_spawn(
+        path,
+        argv,
+        environment,
+        file_actions=[(os.POSIX_SPAWN_DUP2, write_end, fd) for fd in (1, 2)],
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_IGNORED_BY_PYTHON,
+    )
 
 
 def _execute_restrained(
@@ -174,7 +192,7 @@ def _execute_restrained(
 def _first(attempt: Callable[[str], int], program: str, environment: Mapping[str, str]) -> int:
     """Return the result for the first path that can be executed. Raises: OSError."""
     failure: OSError | None = None
-    for path in _candidates(program, environment):
+    for path in program_search.candidates(program, environment):
         try:
             return attempt(path)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -182,27 +200,6 @@ def _first(attempt: Callable[[str], int], program: str, environment: Mapping[str
         except OSError as error:  # found, but not executable: execvp reports the same
             failure = error
     raise failure or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
-
-
-def _candidates(program: str, environment: Mapping[str, str]) -> Iterator[str]:
-    if "/" in program:
-        yield program
-        return
-    for folder in environment.get("PATH", os.defpath).split(os.pathsep):
-        path = os.path.join(folder, program)
-        if not _is_missing(path):
-            yield path
-
-
-def _is_missing(path: str) -> bool:
-    """Return whether the path does not exist; a stat costs a hundredth of a failed process."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False  # the attempt to start it reports why
-    return False
 
 
 def _spawn_other_python(

@@ -86,6 +86,13 @@ class CatchUp(StrEnum):
     LATEST = "latest"
 
 
+class ShellUse(StrEnum):
+    """Rule for a command that is a text: when /bin/sh runs it."""
+
+    AUTO = "auto"  # unless the shell would only look up and execute one program
+    ALWAYS = "always"
+
+
 class Severity(StrEnum):
     """Severity of an incident, in ascending order."""
 
@@ -122,6 +129,7 @@ class Job(Struct, frozen=True):
     worker: str | None = None
     argv: tuple[str, ...] | None = None
     shell: str | None = None
+    shell_use: ShellUse = ShellUse.AUTO
     cron: tuple[str, ...] = ()
     timezone: str = "UTC"
     deps: tuple[str, ...] = ()

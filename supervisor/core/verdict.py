@@ -82,7 +82,11 @@ def from_wait_status(
     wait_status: as returned by waitpid. cpu_s: CPU time that the process used.
     """
     if os.WIFSIGNALED(wait_status):
-        return _killed(job, os.WTERMSIG(wait_status), cpu_s)
+        number = os.WTERMSIG(wait_status)
+        if job.shell is not None and _KILLED_IN_A_SHELL + number in job.success_exit_status:
+            # A program without a shell around it ends as the shell would have told.
+            return _command(job, _KILLED_IN_A_SHELL + number)
+        return _killed(job, number, cpu_s)
     status = os.waitstatus_to_exitcode(wait_status)
     return _command(job, status) if job.worker is None else _worker(status, reported)
 

@@ -246,6 +246,7 @@ class Definition(Struct, frozen=True):
     name: str
     worker: str | None = None
     command: str | tuple[str, ...] | None = None
+    shell_use: str = field(default="auto", name="shell")
     cron: tuple[str, ...] = ()
     timezone: str = "UTC"
     deps: tuple[str, ...] = ()

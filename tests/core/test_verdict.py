@@ -17,6 +17,19 @@ def status(number):
     return number << 8
 
 
+def test_a_text_that_ends_by_a_signal_succeeds_as_under_a_shell_that_tells_it_as_a_status():
+    text = job("a", argv=None, shell="x", success_exit_status=(0, 143))
+    words = job("a", argv=("x",), success_exit_status=(0, 143))
+
+    def judged(definition, wait_status):
+        return verdict.from_wait_status(definition, wait_status, WorkerMessages())
+
+    assert judged(text, 15) == judged(text, status(143))
+    assert judged(text, 15).state is State.SUCCESS
+    assert judged(text, 9).cause == "killed by SIGKILL from outside (out of memory?)"
+    assert judged(words, 15).reason is Reason.SIGNAL
+
+
 # wait status | state | reason | cause
 COMMANDS = [
     ("exit 0", status(0), "success", None, ""),

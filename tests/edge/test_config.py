@@ -96,6 +96,15 @@ def test_a_list_is_a_program_and_a_text_is_for_the_shell() -> None:
     assert found.jobs[1].shell == "echo ${X} $${Y}"
 
 
+def test_a_text_may_be_kept_for_the_shell_by_a_job_or_by_the_defaults() -> None:
+    found = read(
+        "defaults: {shell: always}\n"
+        "jobs: {a: {command: x}, b: {command: x, shell: auto}, c: {command: [x]}}"
+    )
+
+    assert [job.shell_use for job in found.jobs] == ["always", "auto", "always"]
+
+
 def test_jobs_have_their_places_in_the_order_of_the_file() -> None:
     found = read("jobs: {b: {command: x}, a: {command: x}}")
 

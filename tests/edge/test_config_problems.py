@@ -75,6 +75,7 @@ def test_a_problem_names_line_key_and_what_was_expected() -> None:
         ("success_exit_status: 256", "expected an exit status from 0 to 255"),
         ("success_exit_status: []", "expected an exit status"),
         ("nice: 20", "expected a whole number from -20 to 19"),
+        ("shell: /bin/bash", 'command: ["/bin/bash", "-c", "..."] chooses the shell'),
         ("with: {}", "is for a worker; this job has a command"),
         ("worker: a.b", "expected one of worker and command"),
         ("deps: [two]", 'unknown job "two"'),
@@ -327,3 +328,10 @@ def test_of_very_many_mistakes_the_first_hundred_are_kept_and_the_rest_is_counte
     assert [problem.line for problem in found] == list(range(2, MOST_KEPT + 3))
     assert found[-1].message == "2900 more mistakes from here on are not listed"
     assert found[-1].severity == "error"
+
+
+@pytest.mark.parametrize("way", ["command: [x]", "worker: health.run"])
+def test_the_use_of_a_shell_is_refused_where_there_is_none(way: str) -> None:
+    found = lines(f"jobs:\n  a:\n    {way}\n    shell: always\n")
+
+    assert any("jobs.a.shell: is for a command that is one text" in each for each in found), found

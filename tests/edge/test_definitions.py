@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.config import definitions
-from supervisor.core.model import CatchUp, Limits, Overlap
+from supervisor.core.model import CatchUp, Limits, Overlap, ShellUse
 from tests.core.core_harness import job
 
 seconds = st.one_of(st.none(), st.floats(0.5, 1e6))
@@ -27,6 +27,7 @@ jobs = st.builds(
     params_json=st.sampled_from(["{}", '{"database":"x"}']),
     retries=st.integers(0, 9),
     enabled=st.booleans(),
+    shell_use=st.sampled_from(list(ShellUse)),
 )
 
 
