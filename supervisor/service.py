@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from supervisor import __version__
-from supervisor.api import ApiServer
+from supervisor.api import ApiServer, server
 from supervisor.api.bridge import LoopBridge
 from supervisor.config.first_load import load_in_child
 from supervisor.containment import process_tree
@@ -217,7 +217,9 @@ class Service:
 
 def _load(settings: Settings, folder: StateDir) -> FirstText:
     """Read jobs.yaml, or the last accepted text of it. Raises: ConfigError."""
-    reading = load_in_child(settings.config, os.environ, folder.cache)
+    # `run --local` has seldom a client, and then loads the API later.
+    meanwhile = server.load if settings.calendar else bool
+    reading = load_in_child(settings.config, os.environ, folder.cache, meanwhile=meanwhile)
     loaded = reading.loaded
     if loaded.config is not None:
         save_accepted_text(folder, loaded.text)

@@ -7,8 +7,8 @@ from pathlib import Path
 from starlette.requests import Request
 
 from supervisor.api.bridge import DamageSeen, LoopBridge
-from supervisor.api.connection import ClientLimits
 from supervisor.api.errors import HttpError
+from supervisor.api.limits import ClientLimits
 from supervisor.api.parameters import JOB, RUN, USER
 from supervisor.api.streams import EventStreams
 from supervisor.core import build_views

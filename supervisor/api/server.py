@@ -1,34 +1,31 @@
-"""The API thread: one asyncio loop and its listening sockets.
+"""The API's listening sockets, and the thread that serves them.
 
 The sockets are bound in `sockets.py`, because uvicorn would make its UNIX socket
-accessible to all users. uvicorn's protocol is used without its server, which polls.
-`connection.py` defines and enforces the limits per client. Each socket counts its
-clients separately: a flood on the TCP socket does not block the UNIX socket.
+accessible to all users. What serves them (`serving.py`) takes a third of a start to
+import: `load` does it while something else is awaited, the thread otherwise, when the
+first client has connected.
 """
 
-import asyncio
 import contextlib
-import logging
+import os
+import select
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-from starlette.applications import Starlette
-from uvicorn.config import Config as UvicornConfig
-from uvicorn.server import ServerState
 
 from supervisor.api.bridge import LoopBridge
-from supervisor.api.connection import ClientLimits, LimitedConnection, UnixConnection
-from supervisor.api.context import HandlerContext
-from supervisor.api.routes import application, public_application
-from supervisor.api.sockets import BACKLOG, bind, bind_tcp
+from supervisor.api.limits import ClientLimits
+from supervisor.api.sockets import bind, bind_tcp
 from supervisor.core.model import Api as Access
 
 STOP_LIMIT_S = 1.0
-FLUSH_LIMIT_S = 0.5
 RESTART_S = 1.0
+
+
+def load() -> None:
+    """Import what serves requests."""
+    import supervisor.api.serving  # noqa: F401
 
 
 class ApiServer:
@@ -49,8 +46,9 @@ class ApiServer:
         self._bridge = bridge
         self._folder = folder
         self._limits = limits
-        self._is_serving = threading.Event()
+        self._is_serving = threading.Event()  # or has ended
         self._is_closing = threading.Event()
+        self._close_fd = os.eventfd(0, os.EFD_CLOEXEC)  # readable once it is closing
         self._stop: Callable[[], object] = bool
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
 
@@ -65,6 +63,7 @@ class ApiServer:
     def close(self) -> None:
         """Stop the thread, and remove the socket file unless it was replaced."""
         self._is_closing.set()
+        os.eventfd_write(self._close_fd, 1)
         if self._thread.is_alive() and self._is_serving.wait(STOP_LIMIT_S):
             # The thread's loop may have failed and closed in the meantime.
             with contextlib.suppress(RuntimeError):
@@ -73,82 +72,35 @@ class ApiServer:
         self._socket.close()
         if self._public is not None:
             self._public.close()
+        os.close(self._close_fd)
         with contextlib.suppress(OSError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
 
     def _run(self) -> None:
-        """Serve until closed; restart after a lack of memory or file descriptors."""
+        """Serve from the first client on until closed; begin again after a shortage."""
+        self._wait_for_client()
         while not self._is_closing.is_set():
-            try:
-                asyncio.run(self._serve())
-            except (OSError, MemoryError) as error:
-                _say(error)
+            # A shortage may meet the import, too; `Serving` reports its own.
+            with contextlib.suppress(OSError, MemoryError):
+                self._serve()
             self._is_closing.wait(RESTART_S)
-
-    async def _serve(self) -> None:
-        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        loop.set_exception_handler(_say_in_short)
-        context = HandlerContext(self._bridge, self._folder, self._limits)
-        here, there = dict[LimitedConnection, None](), dict[LimitedConnection, None]()
-        listening: list[asyncio.Server] = [
-            await loop.create_unix_server(
-                self._protocol_factory(application(context), UnixConnection, here),
-                sock=self._socket,
-                backlog=BACKLOG,
-            )
-        ]
-        if self._public is not None:
-            protocol = self._protocol_factory(
-                public_application(context), LimitedConnection, there
-            )
-            listening.append(
-                await loop.create_server(protocol, sock=self._public, backlog=BACKLOG)
-            )
-        self._stop = lambda: loop.call_soon_threadsafe(stopped.set)
         self._is_serving.set()
-        await stopped.wait()
-        for server in listening:
-            server.close()
-        context.feed.close()
-        await _flush_responses(here, there)
-        for client in [*here, *there]:
-            client.transport.abort()
 
-    def _protocol_factory(
-        self, app: Starlette, kind: type[LimitedConnection], clients: dict[LimitedConnection, None]
-    ) -> Callable[[], LimitedConnection]:
-        """Return the factory of protocol objects for one socket."""
-        config = UvicornConfig(app, log_config=None, access_log=False, lifespan="off", ws="none")
-        config.load()
-        # uvicorn's warnings are about invalid requests, which clients can send without limit.
-        # Errors are faults of the service and are still logged.
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        state = ServerState()
-        return lambda: kind(config, state, {}, self._limits, clients)
+    def _serve(self) -> None:
+        from supervisor.api.serving import Serving
 
+        Serving(
+            self._socket, self._public, self._bridge, self._folder, self._limits, self._began
+        ).run()
 
-def _say_in_short(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log a system error in one line; asyncio retries accept after a second."""
-    error = context.get("exception")
-    if isinstance(error, (OSError, MemoryError)):
-        _say(error)
-    else:
-        loop.default_exception_handler(context)
+    def _wait_for_client(self) -> None:
+        waited = select.poll()
+        for fd in (self._socket, self._public, self._close_fd):
+            if fd is not None:
+                waited.register(fd, select.POLLIN)
+        waited.poll()
 
-
-def _say(error: OSError | MemoryError) -> None:
-    said = "not enough memory" if isinstance(error, MemoryError) else error
-    # Logging may itself run out of memory, which must not end the thread.
-    with contextlib.suppress(MemoryError):
-        logging.getLogger("nightshift").error("requests are not answered: %s", said)
-
-
-async def _flush_responses(*rooms: dict[LimitedConnection, None]) -> None:
-    """Wait up to `FLUSH_LIMIT_S` for pending responses, such as the one to `stop`."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + FLUSH_LIMIT_S
-    while loop.time() < deadline and not all(
-        client.is_answered for clients in rooms for client in clients
-    ):
-        await asyncio.sleep(0.01)
+    def _began(self, stop: Callable[[], object]) -> None:
+        self._stop = stop
+        self._is_serving.set()

@@ -16,8 +16,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from supervisor.api.bridge import Change, LoopBridge
-from supervisor.api.connection import ClientLimits
 from supervisor.api.errors import HttpError
+from supervisor.api.limits import ClientLimits
 from supervisor.api.log_parts import ByteRange, part, with_text
 from supervisor.api.log_reader import LogReader
 from supervisor.core import build_views

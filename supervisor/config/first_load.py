@@ -10,7 +10,7 @@ import select
 import signal
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -35,11 +35,16 @@ class FirstReading:
 
 
 def load_in_child(
-    path: Path, environ: Mapping[str, str], cache_dir: Path, text: Path | None = None
+    path: Path,
+    environ: Mapping[str, str],
+    cache_dir: Path,
+    text: Path | None = None,
+    meanwhile: Callable[[], object] = bool,
 ) -> FirstReading:
     """Load jobs.yaml in a child; report a timeout as a problem of the file.
 
-    text: a stored text to use as the content of `path`.
+    text: a stored text to use as the content of `path`. meanwhile: is called while the
+    child reads.
     """
     ours, theirs = os.pipe2(os.O_CLOEXEC)
     asker = os.getpid()
@@ -48,6 +53,7 @@ def load_in_child(
         _answer(path, environ, cache_dir, text, theirs, asker)
     os.close(theirs)
     try:
+        meanwhile()
         return _received(ours)
     finally:
         os.close(ours)

@@ -11,7 +11,8 @@ from uvicorn.config import Config as UvicornConfig
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
-from supervisor.api.connection import ClientLimits, LimitedConnection
+from supervisor.api.connection import LimitedConnection
+from supervisor.api.limits import ClientLimits
 from supervisor.api.sockets import BACKLOG, bind_tcp
 
 LIMITS = ClientLimits(request_s=15.0, stalled_s=30.0, clients=200)

@@ -22,8 +22,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from supervisor.api.bridge import LoopBridge
-from supervisor.api.connection import ClientLimits
 from supervisor.api.context import HandlerContext
+from supervisor.api.limits import ClientLimits
 from supervisor.api.openapi import openapi
 from supervisor.api.routes import endpoints
 from supervisor.core.views import Facts

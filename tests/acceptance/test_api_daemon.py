@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from supervisor.api.connection import ClientLimits
+from supervisor.api.limits import ClientLimits
 from tests.acceptance import raw_client
 from tests.acceptance.daemon import Sandbox, living, supervised
 from tests.edge.fixtures_api import connect, read_all, stream

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import pytest
 
-from supervisor.api.connection import ClientLimits
+from supervisor.api.limits import ClientLimits
 from tests.acceptance import raw_client
 from tests.acceptance.clock import Clock
 from tests.acceptance.daemon import Sandbox, supervised

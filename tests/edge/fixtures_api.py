@@ -15,7 +15,7 @@ import pytest
 
 from supervisor.api import ApiServer
 from supervisor.api.bridge import LoopBridge
-from supervisor.api.connection import ClientLimits
+from supervisor.api.limits import ClientLimits
 from supervisor.core import events as ev
 from supervisor.core.decide import decide
 from supervisor.core.model import Api as Access

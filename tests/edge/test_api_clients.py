@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from supervisor.api import ApiServer
-from supervisor.api.connection import ClientLimits
+from supervisor.api.limits import ClientLimits
 from supervisor.core import control_requests
 from supervisor.core.model import Api as Access
 from supervisor.core.model import Job, Run, State, Trigger

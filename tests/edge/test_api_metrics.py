@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from supervisor.api import metrics
-from supervisor.api.connection import ClientLimits
+from supervisor.api.limits import ClientLimits
 from supervisor.api.metrics import Snapshot
 from supervisor.core import counters as tallies
 from supervisor.core import effects

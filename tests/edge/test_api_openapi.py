@@ -5,8 +5,8 @@ from pathlib import Path
 
 from starlette.routing import Route
 
-from supervisor.api.connection import ClientLimits
 from supervisor.api.context import HandlerContext
+from supervisor.api.limits import ClientLimits
 from supervisor.api.openapi import openapi, routes_table
 from supervisor.api.routes import PUBLIC, application, endpoints, public_application
 from tests.edge.fixtures_api import made_desk
