@@ -5,11 +5,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from supervisor.config import cache, yaml_nodes
+from supervisor.config import cache
 from supervisor.config.cache import Entry
 from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.interpolation import Sources
-from supervisor.config.parse_text import decode, parse
 from supervisor.config.result import Loaded, has_error, in_order
 from supervisor.config.worker_check import check_workers
 from supervisor.core.model import Problem, replace
@@ -52,7 +51,10 @@ def _entry(
         entry = cache.find(cache_dir, key, sources)
         if entry is not None:
             return entry
-    parsed = parse(content, path, environ)
+    # Imported here: a file that is in the cache needs neither YAML nor the parser.
+    from supervisor.config import parse_text
+
+    parsed = parse_text.parse(content, path, environ)
     found = check_workers([use for use in parsed.uses if not use.is_own], environ)
     entry = Entry(parsed, found)
     if cache_dir is not None and not has_error((*parsed.problems, *found)):
@@ -75,7 +77,8 @@ def _masked(problems: Iterable[Problem], secrets: Sequence[str]) -> list[Problem
 
 
 def _text(content: bytes) -> str:
+    """Return the text without its byte order mark; "" if it is not UTF-8."""
     try:
-        return decode(content)
-    except yaml_nodes.YamlError:
+        return content.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError:
         return ""
