@@ -32,6 +32,16 @@ ROUND_MS = 20
 BRIEF_S = 0.05
 
 
+_NO_PROGRAM: spawn.Order = {
+    "argv": ["/"],
+    "env": {},
+    "bare": True,
+    "cwd": "/",
+    "nice": 0,
+    "limits": [],
+}
+
+
 class OutputTail:
     """The last output of an internal job (run 0 or less), which has no log on disk."""
 
@@ -105,6 +115,7 @@ class Keeper:
         if not process_tree.set_parent_death_signal(self._fork_server, signal.SIGTERM):
             return
         process_tree.adopt_orphans()
+        _touch_launch_pages()
         while self._control is not None or self._held is not None:
             ready = {fd for fd, _ in self._poll.poll(self._patience_ms())}
             if self._signals in ready:
@@ -263,6 +274,12 @@ class Keeper:
             # If the supervisor is gone, the next turn reads end of file.
             with contextlib.suppress(ConnectionError):
                 ipc.send(self._control, json.dumps(packet).encode())
+
+
+def _touch_launch_pages() -> None:
+    """Fail to start a program, so that the first launch finds its pages copied already."""
+    with contextlib.suppress(StartError):
+        spawn.spawn(_NO_PROGRAM, None)
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -79,8 +79,13 @@ class KeeperPool:
         """
         self._fork_server = ForkServerClient(self._settings, {**os.environ, **self._variables})
         self._callbacks.add(self._fork_server.control.fileno(), self._on_fork_server_packet)
+        self.expect(1)
+
+    def expect(self, launches: int) -> None:
+        """Have keepers for this many launches, which will come soon."""
         with contextlib.suppress(OSError):  # the first launch reports the reason
-            self._release(self._new_keeper())  # one keeper in advance
+            while self._fork_server is not None and len(self._free) < min(launches, IDLE_KEEPERS):
+                self._release(self._new_keeper())
 
     def launch(self, launch: effects.Launch, at: events.At) -> Happened:
         """Start an attempt; return no events, or the reason why it could not be tried."""
@@ -106,8 +111,8 @@ class KeeperPool:
         place = self._taken.get((run, attempt))
         if place is None:
             return
-        if force is effects.KillStep.ABANDON:
-            self._abandon(place)
+        if force is effects.KillStep.ABANDON and self._fork_server is not None:
+            self._fork_server.kill(place.number)  # the fork server kills its tree, and reports
         elif not place.is_lost:
             self._send_force(place, force)
 
@@ -201,11 +206,6 @@ class KeeperPool:
             return
         if force is effects.KillStep.KILL:  # a stopped keeper would not read it
             self._fork_server.wake(place.number)
-
-    def _abandon(self, place: KeeperHandle) -> None:
-        """Kill the keeper, too; the fork server kills its tree and reports the result."""
-        if self._fork_server is not None:
-            self._fork_server.kill(place.number)
 
     def _release(self, place: KeeperHandle) -> None:
         """Return a keeper to the idle ones; end it if there are enough."""

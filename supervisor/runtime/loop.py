@@ -39,6 +39,7 @@ from supervisor.reloader import Reloader, ReloadRequest
 from supervisor.runtime.effects import Effects
 from supervisor.runtime.internal_errors import InternalErrors
 from supervisor.runtime.maintenance import Maintenance
+from supervisor.runtime.rehearsal import Rehearsal, select_precisely
 from supervisor.runtime.turns import Decide, Turns
 from supervisor.systemd import SystemdNotifier
 
@@ -86,6 +87,7 @@ class Loop:
         )
         after_turn = self._observer, self._publish, self._mask
         self._turns = Turns(decide, self._effects, reloader, self._errors, *after_turn)
+        self._rehearsal = Rehearsal(processes, decide)
         self._maintenance = Maintenance(store, self._queue, reloader.folder.runs, log)
         self._signals: list[int] = []
         self._last_token = 0
@@ -130,10 +132,13 @@ class Loop:
         seen = (self.scheduler, self._reloader.is_reading, self._minute, at)
         self._step("service manager", at, None, self._notifier.update, *seen)
         self._step("idle keepers", at, None, self._processes.shrink_idle, at)
+        self._step(
+            "rehearsal", at, None, self._rehearsal.prepare, self.scheduler, self._minute, at
+        )
 
     def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
         try:
-            return self._selector.select(self._timeout_s())
+            return select_precisely(self._selector, self._timeout_s())
         except Exception as error:
             self._errors.caught(error, "waiting", self.read_clocks())
             return self._selector.select(LAST_BEATS_S)
@@ -195,6 +200,7 @@ class Loop:
         at = self.read_clocks()
         instants = [
             at.mono + (self._minute - at.wall).total_seconds(),
+            self._rehearsal.next_instant(self.scheduler, self._minute, at),
             self._look_at,
             self._turns.wake_at(at.mono),
             self._queue.flush_at,
