@@ -192,7 +192,7 @@ def _starts(folder: Path) -> list[float]:
         return [entry.stat().st_ctime_ns / 1e9 for entry in entries]
 
 
-def settle(side: Side, folder: Path) -> list[float]:
+def settle(side: Side, folder: Path, count: int = MANY) -> list[float]:
     """Wait until the last jobs have ended; for our side, return when each ended by the ledger."""
     if side is not OURS:
         time.sleep(QUIET_S)
@@ -200,13 +200,13 @@ def settle(side: Side, folder: Path) -> list[float]:
     uri = f"{(folder / 'state' / 'ledger.sqlite3').as_uri()}?mode=ro"
     ended: list[str] = []
     until = time.time() + BURST_S + LEAD_S
-    while len(ended) < MANY and time.time() < until:
+    while len(ended) < count and time.time() < until:
         time.sleep(QUIET_S / 4)
         with closing(sqlite3.connect(uri, uri=True)) as ledger:
             found = ledger.execute("SELECT ended_at FROM runs WHERE state = 'success'")
             ended = [at for (at,) in found]
-    if len(ended) != MANY:
-        raise RuntimeError(f"{len(ended)} of {MANY} runs are in the ledger as successes")
+    if len(ended) != count:
+        raise RuntimeError(f"{len(ended)} of {count} runs are in the ledger as successes")
     return [datetime.fromisoformat(at).timestamp() for at in ended]
 
 

@@ -26,6 +26,7 @@ import measured  # noqa: E402 - scripts beside each other, no package
 import parts  # noqa: E402
 import results  # noqa: E402
 import rows  # noqa: E402
+import run_costs  # noqa: E402
 from memory import descendants  # noqa: E402
 
 PROGRAMS = ["backup.py", "burst.py", "endurance.py", "replication.py", "sync.py", "session.py"]
@@ -330,3 +331,27 @@ def test_a_sitting_that_has_all_its_parts_measures_none_again(short_path):
 
     assert done.returncode == 0, done.stderr
     assert results.load(path).parts == had
+
+
+def test_the_profile_says_how_it_is_called_and_adds_up_what_processes_used():
+    helped = run("run_costs.py", "--help")
+    used = run_costs.Costs(0.002, 0.001, 40, 6)
+    parts_ = run_costs.Parts(used, used - used, used + used, run_costs.Costs())
+    lines = run_costs.table(parts_, used, run_costs.Counter(keepers=30), 2).splitlines()
+
+    assert "--strace" in helped.stdout, helped.stderr
+    assert lines[2] == "| supervisor | 1000 | 500 | 20 | 3.0 | - |"
+    assert lines[4] == "| keepers | 2000 | 1000 | 40 | 6.0 | 15.0 |"
+    assert lines[6] == "| all | 3000 | 1500 | 60 | 9.0 | 15.0 |"
+    assert lines[7] == "| bare loop | 1000 | 500 | 20 | 3.0 | - |"
+
+
+def test_what_a_process_used_is_read_from_the_kernel():
+    before = run_costs.of(os.getpid())
+    pages = bytearray(16 * 1024 * 1024)
+    pages[::4096] = b"x" * len(pages[::4096])
+    after = run_costs.of(os.getpid())
+
+    assert after.faults - before.faults > 1000
+    assert after.cpu_s > before.cpu_s
+    assert run_costs.of(2**22 + 1) == run_costs.Costs()
