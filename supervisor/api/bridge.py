@@ -19,7 +19,7 @@ from typing import Any
 from supervisor.core import counters
 from supervisor.core.changes import Changed, beside_runs
 from supervisor.core.control_requests import Reply, Request
-from supervisor.core.counters import Counters, transitions
+from supervisor.core.counters import Counters
 from supervisor.core.effects import Action
 from supervisor.core.model import Peer
 from supervisor.core.state import SchedulerState
@@ -195,8 +195,9 @@ class TurnObserver:
         if after.jobs is not before.jobs:
             self._bridge.tally = counters.restricted_to(self._bridge.tally, after)
         if actions:
-            changed = transitions(before, actions)
-            self._bridge.tally = counters.count(self._bridge.tally, changed, actions, after)
+            rows = counters.recorded_rows(actions)
+            changed = counters.transitions(before, rows)
+            self._bridge.tally = counters.count(self._bridge.tally, changed, rows, after)
             self._changed += changed
         self._changed += beside_runs(before, after, actions)
 

@@ -13,6 +13,7 @@ Pure. An order is a JSON object:
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -84,6 +85,7 @@ def environment(run: Run, job: Job, variables: Mapping[str, str]) -> dict[str, s
     }
 
 
+@lru_cache(maxsize=256)  # many runs are due at once
 def instant(at: datetime) -> str:
     """Return the time as RFC 3339 in UTC, to the second."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"

@@ -10,22 +10,26 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from supervisor.core.effects import Action, Record
+from supervisor.core.effects import Action, Record, Row
 from supervisor.core.model import MissedRange, Reason, Run, State, replace
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import SchedulerState
 
 
-def transitions(before: SchedulerState, actions: Iterable[Action]) -> list[Run]:
+def recorded_rows(actions: Iterable[Action]) -> list[Row]:
+    """Return the rows that the actions record, in order."""
+    return [action.row for action in actions if type(action) is Record]
+
+
+def transitions(before: SchedulerState, rows: Iterable[Row]) -> list[Run]:
     """Return a run for each new state or attempt among the recorded rows, in order.
 
-    before: the state from which the actions were decided.
+    before: the state from which the rows were decided.
     """
     found: list[Run] = []
     latest: dict[int, Run] = {}
-    for action in actions:
-        if type(action) is Record and type(action.row) is Run:
-            run = action.row
+    for run in rows:
+        if type(run) is Run:
             known = latest.get(run.id) or before.runs.get(run.id)
             if known is None:
                 # Neither open nor new: it had ended, and this row only adds its usage.
@@ -79,17 +83,15 @@ class Counters(Struct, frozen=True):
 
 
 def count(
-    tally: Counters, changed: Iterable[Run], actions: Iterable[Action], scheduler: SchedulerState
+    tally: Counters, changed: Iterable[Run], rows: Iterable[Row], scheduler: SchedulerState
 ) -> Counters:
     """Return the tally after a turn, with the changed runs of jobs that `scheduler` defines."""
     for run in changed:
         if not run.state.is_open and not run.dry_run and scheduler.definition(run.job):
             tally = _count_run(tally, run)
-    for action in actions:
-        if type(action) is Record and type(action.row) is MissedRange:
-            job, slots = action.row.job, action.row.count
-            if scheduler.definition(job):
-                tally = _count_missed(tally, job, slots)
+    for row in rows:
+        if type(row) is MissedRange and scheduler.definition(row.job):
+            tally = _count_missed(tally, row.job, row.count)
     return tally
 
 

@@ -12,7 +12,7 @@ from random import Random
 from supervisor.core import control_requests, effects, schedule
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
-from supervisor.core.counters import transitions
+from supervisor.core.counters import recorded_rows, transitions
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
     Attempt,
@@ -106,7 +106,9 @@ class Storm:
 
     def count_ends(self, before: SchedulerState, actions: tuple[effects.Action, ...]) -> None:
         """Check that each run ends once, however often that is recorded."""
-        ends = [run.id for run in transitions(before, actions) if not run.state.is_open]
+        ends = [
+            run.id for run in transitions(before, recorded_rows(actions)) if not run.state.is_open
+        ]
         assert len(set(ends)) == len(ends), "a run ends once in a turn"
         assert not self.ended & set(ends), "a run ends once"
         self.ended.update(ends)

@@ -21,9 +21,10 @@ class Counted(Harness):
     def send(self, event):
         before = self.scheduler
         actions = super().send(event)
-        changed = transitions(before, actions)
+        rows = tallies.recorded_rows(actions)
+        changed = transitions(before, rows)
         self.told += changed
-        self.tally = tallies.count(self.tally, changed, actions, self.scheduler)
+        self.tally = tallies.count(self.tally, changed, rows, self.scheduler)
         return actions
 
     def states_told(self):
