@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -50,6 +52,29 @@ def test_what_is_no_socket_is_never_deleted(folder, bridge, make):
 def test_a_socket_that_answers_is_left_to_its_owner(path, folder, bridge):
     with pytest.raises(StateDirError, match="another program answers"):
         ApiServer(path, Access(), bridge, folder)
+
+
+def test_nothing_is_imported_for_clients_that_do_not_come(short_path):
+    code = """
+import sys
+from pathlib import Path
+from datetime import UTC, datetime
+from supervisor.api import ApiServer
+from supervisor.api.bridge import LoopBridge
+from supervisor.core.model import Api
+from supervisor.core.views import Facts
+now = datetime.now(UTC)
+desk = LoopBridge(Facts("1", 1, now, "x", now))
+api = ApiServer(Path(sys.argv[1], "s"), Api(), desk, Path(sys.argv[1]))
+api.start()
+api.close()
+print("starlette" in sys.modules, api._thread.is_alive())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(short_path)], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "False False\n"
 
 
 def test_status_tells_of_service_and_jobs(path):
