@@ -31,7 +31,6 @@ ROUND_MS = 20
 # end: a third of the wake-ups. A pipe holds 64 KiB until then.
 BRIEF_S = 0.05
 
-
 _NO_PROGRAM: spawn.Order = {
     "argv": ["/"],
     "env": {},

@@ -1,10 +1,10 @@
 """Starts a run's own process from its order; three ways, one result.
 
 A command by posix_spawn, a Python function by fork, or by posix_spawn of another
-interpreter. Only keepers use this. A text of plain words needs no shell, which is tried
-if anything goes wrong. With nice or limits, a fork replaces posix_spawn and the child
-sets them first (`resource_limits.py`), so that they hold from the job's first instruction
-on.
+interpreter. Only keepers use this. A text of plain words is a program, and a script for
+the shell only if that cannot be started. With nice or limits, a fork replaces posix_spawn
+and the child sets them first (`resource_limits.py`), so that they hold from the job's
+first instruction on.
 
 Invariant: a failure leaves no process and no descriptor behind, and a job cannot
 see which way it was started.
@@ -143,7 +143,7 @@ def _spawn_without_shell(
         return None
     try:
         return _posix_spawn(program, order["words"], environment, write_end)
-    except (OSError, ValueError):
+    except (OSError, ValueError, MemoryError):
         return None
 
 
