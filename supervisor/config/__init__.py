@@ -1,24 +1,22 @@
 """Loads jobs.yaml: returns values, or all problems of the file at once.
 
-`schema.py` is the table of keys, `parse_text.py` parses a text, `load_file.py` loads a
-file. Importing this package does not import YAML: the supervisor runs
+`key_table.py` is the table of keys, `parse_text.py` parses a text, `load_file.py` loads a
+file. Importing this package imports neither YAML nor a reader: the supervisor runs
 `supervisor.config.__main__` in a child and reads its output with `read_outcome`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from supervisor.config.json_schema import schema
 from supervisor.config.problems import format_problem
 from supervisor.config.result import Loaded, Parsed, WorkerReference, read_outcome
-from supervisor.config.worker_check import check_workers
 
 __all__ = [
     "SCHEMA_FILE",
     "Loaded",
     "Parsed",
     "WorkerReference",
-    "check_workers",
     "format_problem",
     "load",
     "parse",
@@ -27,6 +25,14 @@ __all__ = [
 ]
 # What `schema` returns, as a file that an editor can read.
 SCHEMA_FILE = Path(__file__).resolve().with_name("jobs.schema.json")
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of jobs.yaml."""
+    # Imported here, so that the supervisor does not load the tables of all keys.
+    from supervisor.config import json_schema
+
+    return json_schema.schema()
 
 
 def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import config
+from supervisor.config import worker_check
 from tests.acceptance.find_processes import is_dead
 from tests.waiting import until
 
@@ -32,7 +33,7 @@ def said(folder: Path, jobs: str, limit_s: float = 10.0) -> list[str]:
     text = f"jobs: {{{jobs}}}".encode()
     parsed = config.parse(text, folder / "jobs.yaml", dict(os.environ))
     assert parsed.config is not None, parsed.problems
-    found = config.check_workers(parsed.uses, os.environ, limit_s)
+    found = worker_check.check_workers(parsed.uses, os.environ, limit_s)
     return [f"{problem.path}: {problem.message}" for problem in found]
 
 
@@ -77,7 +78,7 @@ def test_a_mistake_inside_a_mapping_is_found_where_the_mapping_stands(folder: Pa
     )
     parsed = config.parse(text, folder / "jobs.yaml", dict(os.environ))
 
-    (problem,) = config.check_workers(parsed.uses, os.environ, 10.0)
+    (problem,) = worker_check.check_workers(parsed.uses, os.environ, 10.0)
 
     assert problem.path == "jobs.a.with.limits.backup_age"
     assert problem.line == 7
@@ -188,7 +189,7 @@ def test_a_file_with_commands_only_asks_nobody(folder: Path) -> None:
     parsed = config.parse(b"jobs: {a: {command: x}}", folder / "jobs.yaml", {})
 
     assert parsed.uses == ()
-    assert config.check_workers(parsed.uses, {"PATH": "/nowhere"}) == ()
+    assert worker_check.check_workers(parsed.uses, {"PATH": "/nowhere"}) == ()
 
 
 def test_a_problem_of_a_parameter_stands_at_its_value(folder: Path) -> None:
