@@ -20,7 +20,8 @@ settings.load_profile("quick")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a PostgreSQL, which is the slower half of the tests of workers."""
+    """Mark what needs a PostgreSQL as `long`: two thirds of the time of the tests of workers."""
     for item in items:
-        if "postgres_server" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.postgres)
+        needs_server = "postgres_server" in getattr(item, "fixturenames", ())
+        if needs_server and item.get_closest_marker("sample") is None:
+            item.add_marker(pytest.mark.long)

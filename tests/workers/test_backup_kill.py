@@ -26,6 +26,8 @@ while True:
     print(backup.run(wanted, Report(lambda _: None, datetime.now(UTC)))["file"], flush=True)
 """
 
+WAYS = [pytest.param(True, id="wal"), pytest.param(False, id="rollback", marks=pytest.mark.long)]
+
 # SIGKILL just before the n-th change of a name: more exact than any clock.
 AT_A_NAME = """
 import os, signal, sys
@@ -63,7 +65,7 @@ def killed_after(source, copies, seconds):
         return worker.stdout.read().split()
 
 
-@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+@pytest.mark.parametrize("wal", WAYS)
 def test_a_killed_backup_leaves_only_copies_that_verify(tmp_path, wal):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -97,6 +99,7 @@ def papers_of(copies):
     return [one.path.name for one in found]
 
 
+@pytest.mark.long
 def test_a_backup_killed_before_any_change_of_a_name_leaves_copies_that_verify(tmp_path):
     source, copies = a_database(tmp_path / "a.db"), tmp_path / "copies"
     seen = []

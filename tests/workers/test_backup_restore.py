@@ -26,6 +26,7 @@ from workers.backup import restore, restore_live
 from workers.backup.errors import BackupCancelledError, BackupError, DamagedBackupError
 from workers.report import WorkerError
 
+WAYS = [pytest.param(True, id="wal"), pytest.param(False, id="rollback", marks=pytest.mark.long)]
 COUNT = "SELECT COUNT(*) FROM moves"
 DRIVER = """
 import sys
@@ -124,7 +125,7 @@ def test_a_cancelled_restore_leaves_the_living_database_as_it_was(tmp_path, copi
     assert ours(tmp_path) == ["cards.db", "copies"]
 
 
-@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+@pytest.mark.parametrize("wal", WAYS)
 def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies, wal):
     seed = random.randrange(2**32)
     print(f"seed {seed}")

@@ -60,6 +60,7 @@ def test_the_invariant_of_the_writers_holds_in_every_copy(tmp_path, pause_s, wal
     assert writing.rows == 8000 + writing.commits
 
 
+@pytest.mark.long
 def test_in_wal_mode_writers_are_held_for_milliseconds_by_measurement(tmp_path):
     source = a_database(tmp_path / "busy.db", rows=40_000)
 

@@ -302,6 +302,7 @@ def test_what_is_required_is_what_sync_demands(path):
 
 
 @pytest.mark.skipif(not CATALOGUE.is_dir(), reason="needs the real catalogue beside the project")
+@pytest.mark.long
 def test_the_real_catalogue_is_sound_and_six_of_its_sets_are_fuller(tmp_path):
     path = tmp_path / "real.db"
     params = sync.Params(str(CATALOGUE), path)

@@ -96,6 +96,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.timeout(600)  # dozens of runs of replication
 @BOTH
 def test_any_steps_are_followed(capture, tmp_path, postgres):
     path = a_source(tmp_path / "a.db", "CREATE TABLE t (id TEXT PRIMARY KEY, v TEXT)")

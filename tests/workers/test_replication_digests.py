@@ -14,6 +14,8 @@ KEYS = {
     "plain": ("id TEXT PRIMARY KEY COLLATE NOCASE", "'k' || n", "''", "'~'"),
 }
 
+pytestmark = pytest.mark.sample
+
 
 def a_table(kind: str) -> str:
     """A table `t` of 1,000 rows; NULL, quotes, control characters and numbers among them."""

@@ -168,6 +168,7 @@ def listed(row):
     return f"({', '.join(map(str, row))})"
 
 
+@pytest.mark.timeout(600)  # dozens of runs of replication
 def test_any_schema_arrives(tmp_path, postgres):
     places = iter(range(1000))
 

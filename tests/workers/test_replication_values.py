@@ -76,6 +76,7 @@ def test_control_characters_that_separate_fields_arrive(tmp_path, postgres):
     assert unequal(path, postgres) == {}
 
 
+@pytest.mark.timeout(600)  # dozens of runs of replication
 def test_any_value_arrives(tmp_path, postgres):
     path = tmp_path / "a.db"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.backup import filenames
@@ -141,7 +141,6 @@ def counted(backups):
     return found
 
 
-@settings(max_examples=300, deadline=None)
 @given(histories, policies, zones)
 def test_the_laws(history, policy, zone):
     decisions = plan(history, policy, NOW, ZoneInfo(zone))
@@ -160,7 +159,6 @@ def test_the_laws(history, policy, zone):
     assert all(one in kept for one in history if one.kept or is_in_future(one, NOW))
 
 
-@settings(max_examples=150, deadline=None)
 @given(histories, policies, zones)
 def test_what_was_kept_is_kept_again(history, policy, zone):
     first = plan(history, policy, NOW, ZoneInfo(zone))
@@ -173,7 +171,6 @@ def test_what_was_kept_is_kept_again(history, policy, zone):
     ]
 
 
-@settings(max_examples=150, deadline=None)
 @given(histories, policies, zones)
 def test_what_is_not_verified_pushes_no_good_copy_out(history, policy, zone):
     good = [one for one in history if one.state is State.VERIFIED]
@@ -184,7 +181,6 @@ def test_what_is_not_verified_pushes_no_good_copy_out(history, policy, zone):
     assert {backup: beside[backup] for backup in good} == alone
 
 
-@settings(max_examples=100, deadline=None)
 @given(histories, policies)
 def test_each_source_is_judged_apart(history, policy):
     utc = ZoneInfo("UTC")

@@ -191,6 +191,7 @@ def test_progress_ends_with_all_of_the_catalogue(catalogue, params):
 
 
 @pytest.mark.skipif(not (REAL / "sets.json").exists(), reason=f"no real catalogue at {REAL}")
+@pytest.mark.long
 def test_the_real_catalogue_comes_whole_and_then_costs_nothing(tmp_path):
     params = Params(str(REAL), tmp_path / "cards.db")
 

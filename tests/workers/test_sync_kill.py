@@ -63,6 +63,7 @@ def killed_after(params: Params, seconds: float) -> int:
         return worker.wait(10)
 
 
+@pytest.mark.long
 def test_a_run_killed_at_any_moment_leaves_whole_sets_that_the_next_completes(
     catalogue, clean, tmp_path
 ):
