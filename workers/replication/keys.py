@@ -30,7 +30,7 @@ def settled(between: Connections, pair: TablePair, number: int) -> TablePair:
     Raises:
         ReplicationError: the target's key changes values, or two rows would get the same key.
     """
-    _refuse_lossy(between, pair)
+    _refuse_lossy(pair)
     columns = tuple(_marked(between, pair, typed) for typed in pair.columns)
     pair = replace(pair, columns=columns, number=number)
     if any(typed.as_text for typed in pair.key):
@@ -142,7 +142,7 @@ def _is_text(typed: MappedColumn) -> bool:
     return typed.kind is Kind.EXACT and typed.type.startswith(("text", "character varying"))
 
 
-def _refuse_lossy(between: Connections, pair: TablePair) -> None:
+def _refuse_lossy(pair: TablePair) -> None:
     for typed in pair.key:
         if kind_of(typed.type) is Kind.CAST:
             name, column = pair.target, typed.name

@@ -112,7 +112,7 @@ def _all_tables(
         last = 0
         if triggers:
             last = change_log.last_of(connection, name)
-        ways[name] = (_way(believed, is_new, last, pair), is_new)
+        ways[name] = (_way(believed, is_new, last), is_new)
         if last:
             outcome.taken[name] = last
         # This entry proves nothing; `_prove` replaces it once the rows are proved.
@@ -136,7 +136,7 @@ def _all_tables(
     return outcome
 
 
-def _way(believed: bool, is_new: bool, last: int, pair: TablePair) -> SyncMethod:
+def _way(believed: bool, is_new: bool, last: int) -> SyncMethod:
     if is_new or not believed:
         return SyncMethod.FULL
     return SyncMethod.CHANGES if last else SyncMethod.NOTHING

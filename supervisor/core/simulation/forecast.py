@@ -93,7 +93,7 @@ class Difference(Struct, frozen=True):
 
 def forecast(steps: Iterable[Step], config: Config, since: datetime, until: datetime) -> Forecast:
     """Return the summary of these steps, from `since` up to `until`."""
-    account = ForecastBuilder(since)
+    account = ForecastBuilder()
     for step in steps:
         account.add_step(step)
     account.close(until)
@@ -126,7 +126,7 @@ def compare(before: Forecast, after: Forecast) -> tuple[Difference, ...]:
 class ForecastBuilder:
     """Counts of the steps so far."""
 
-    def __init__(self, since: datetime) -> None:
+    def __init__(self) -> None:
         self.waiting = WaitRecorder()
         self.losses: dict[tuple[str, State, Reason | None], FailureCount] = {}
         self.begun: dict[datetime, list[str]] = {}
