@@ -4,7 +4,7 @@
 transaction. A step is never changed once it has been released.
 """
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 # From version n to n + 1. Version 0 was never released.
 MIGRATIONS: dict[int, str] = {
@@ -31,5 +31,14 @@ MIGRATIONS: dict[int, str] = {
     3: """
         ALTER TABLE outbox ADD COLUMN channel TEXT NOT NULL DEFAULT '';
         UPDATE outbox SET channel = 'slack' WHERE withheld = ''
+    """,
+    4: """
+        CREATE INDEX IF NOT EXISTS runs_open ON runs (id)
+        WHERE state IN ('pending', 'running', 'retrying');
+        CREATE INDEX IF NOT EXISTS runs_succeeded ON runs (job, id) WHERE state = 'success';
+        CREATE INDEX IF NOT EXISTS runs_failed ON runs (job, id) WHERE state = 'failed';
+        CREATE INDEX IF NOT EXISTS runs_in_vain ON runs (state, id)
+        WHERE state IN ('failed', 'skipped', 'missed', 'cancelled', 'interrupted');
+        CREATE INDEX IF NOT EXISTS runs_with_log ON runs (id, log_bytes) WHERE log_bytes > 0
     """,
 }

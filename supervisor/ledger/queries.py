@@ -16,6 +16,7 @@ from typing import Any
 
 from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.model import (
+    OPEN,
     Attempt,
     AuditEntry,
     JobRecord,
@@ -23,14 +24,17 @@ from supervisor.core.model import (
     Pause,
     ReloadEntry,
     Run,
+    State,
 )
 from supervisor.ledger.file import is_undecoded, ledger_path
 from supervisor.ledger.rows import (
     ACTIONS,
     ATTEMPTS,
     GAPS,
+    IN_VAIN,
     INCIDENTS,
     MARKS,
+    OF_OPEN,
     OUTBOX,
     RELOADS,
     RUNS,
@@ -98,7 +102,7 @@ class History:
         """Return the selected runs, newest first."""
         conditions = {
             "job = ?": wanted.job,
-            "state = ?": wanted.state,
+            **_in_state(wanted.state),
             "due >= ?": None if wanted.since is None else wanted.since.isoformat(),
             "due < ?": None if wanted.until is None else wanted.until.isoformat(),
             "id < ?": wanted.before,
@@ -258,3 +262,10 @@ class History:
         except RowError as error:
             self._on_damage(f"a row of the ledger cannot be read and is left out: {error}")
             return None
+
+
+def _in_state(state: str | None) -> dict[str, str | None]:
+    """Return the condition for a state, in the words of its index."""
+    if state == State.SUCCESS:
+        return {"state = ?": state}
+    return {f"{OF_OPEN if state in OPEN else IN_VAIN} AND state = ?": state}

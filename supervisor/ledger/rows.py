@@ -212,13 +212,27 @@ TABLES: dict[type, Table] = {
     for table in (RUNS, ATTEMPTS, GAPS, MARKS, INCIDENTS, OUTBOX, ACTIONS, RELOADS)
 }
 
+# What the partial indexes of schema.sql are of: SQLite uses one only for the same words.
+OF_OPEN = "state IN ('pending', 'running', 'retrying')"
+IN_VAIN = "state IN ('failed', 'skipped', 'missed', 'cancelled', 'interrupted')"
+
 # Open runs, and for each job the newest few and the newest success, oldest first.
+# By look-ups in the indexes: it must not take longer the more runs there are.
 TO_REMEMBER = RUNS.select(
     f"""WHERE id IN (
-    SELECT id FROM (
-        SELECT id, state, row_number() OVER (PARTITION BY job ORDER BY id DESC) AS age
-        FROM runs WHERE reason IS NOT 'overlap'
-    ) WHERE age <= {MOST_RECENT} OR state IN ('pending', 'running', 'retrying')
-    UNION SELECT max(id) FROM runs WHERE state = 'success' GROUP BY job
+    WITH RECURSIVE names (job) AS (
+        SELECT min(job) FROM runs
+        UNION ALL
+        SELECT (SELECT min(runs.job) FROM runs WHERE runs.job > names.job)
+        FROM names WHERE names.job IS NOT NULL
+    )
+    SELECT newest.id FROM names JOIN runs AS newest ON newest.id IN (
+        SELECT id FROM runs WHERE runs.job = names.job AND reason IS NOT 'overlap'
+        ORDER BY id DESC LIMIT {MOST_RECENT}
+    )
+    UNION SELECT (
+        SELECT max(id) FROM runs WHERE runs.job = names.job AND state = 'success'
+    ) FROM names
+    UNION SELECT id FROM runs WHERE {OF_OPEN}
 ) ORDER BY id"""
 )

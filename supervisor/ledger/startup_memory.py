@@ -16,6 +16,7 @@ from supervisor.ledger.rows import (
     ATTEMPTS,
     INCIDENTS,
     MARKS,
+    OF_OPEN,
     OUTBOX,
     RELOADS,
     RUNS,
@@ -31,6 +32,7 @@ ALERT_WAITS = "delivered_at IS NULL AND withheld = ''"
 _INCIDENTS = (
     "WHERE closed_at IS NULL OR recovery_at IS NOT NULL OR acked_until IS NOT NULL ORDER BY id"
 )
+_UNFINISHED = f"WHERE run IN (SELECT id FROM runs WHERE {OF_OPEN}) AND ended_at IS NULL"
 _NEWEST_RELOAD = RELOADS.select("ORDER BY rowid DESC LIMIT 1")
 
 
@@ -44,7 +46,7 @@ def memory(db: sqlite3.Connection, newest_log: int) -> Memory:
     ticked = last_tick(meta(db, "last_tick"))
     return Memory(
         runs=tuple(_all(db, RUNS, TO_REMEMBER)),
-        attempts=tuple(_all(db, ATTEMPTS, ATTEMPTS.select("WHERE ended_at IS NULL"))),
+        attempts=tuple(_all(db, ATTEMPTS, ATTEMPTS.select(_UNFINISHED))),
         marks=tuple(_all(db, MARKS, MARKS.select())),
         incidents=tuple(_all(db, INCIDENTS, INCIDENTS.select(_INCIDENTS))),
         outbox=tuple(_all(db, OUTBOX, OUTBOX.select(f"WHERE {ALERT_WAITS} ORDER BY id"))),

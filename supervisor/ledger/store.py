@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -19,15 +19,15 @@ import msgspec
 from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
 from supervisor.core.events import Memory
 from supervisor.core.model import History
-from supervisor.ledger import ballast, file, purge, rescue, startup_memory
+from supervisor.ledger import ballast, file, rescue, startup_memory
 from supervisor.ledger.errors import OF_A_VALUE, LedgerUnavailableError, RowRefusedError, Written
+from supervisor.ledger.purge import Purge, Purged
+from supervisor.ledger.purge_logs import LogLimit
 from supervisor.ledger.rows import TABLES
 from workers.units import format_count
 
 # Time limits for copying rows of a damaged ledger: at a start, and between two turns.
 RESCUE_AT_START_S, RESCUE_S = 20.0, 1.0
-# At most this many runs are purged in one step, so that no tick is delayed.
-PURGE_STEP = 200
 
 
 class Store:
@@ -128,47 +128,28 @@ class Store:
         """Create the ballast again if it was removed and there is room."""
         ballast.keep(self._ballast)
 
-    def purge(self, keep: History, now: datetime) -> list[int]:
-        """Delete a few runs beyond the limits of `history`; return their ids.
+    def purge(self, keep: History, now: datetime) -> Purged:
+        """Delete runs beyond the limits of `history`, for a short while, and what is too old.
 
         Keeps open runs, and each job's newest run, newest success and newest failure.
-        Raises: LedgerUnavailableError.
+        Call it again until it is done. Raises: LedgerUnavailableError.
         """
-        oldest = (now - timedelta(days=keep.days)).isoformat()
         try:
-            found = self._db.execute(purge.PURGEABLE, (oldest, keep.runs, PURGE_STEP))
-            ids = [row[0] for row in found]
-            marks = ", ".join("?" * len(ids))
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(f"DELETE FROM runs WHERE id IN ({marks})", ids)
-            self._db.execute(f"DELETE FROM attempts WHERE run IN ({marks})", ids)
-            self._db.execute("DELETE FROM gaps WHERE until < ?", (oldest,))
-            # Keep the newest row: the next number is derived from it.
-            for table, ended in purge.ENDED.items():
-                older = f"{ended} < ? AND id < (SELECT max(id) FROM {table})"
-                self._db.execute(f"DELETE FROM {table} WHERE {older}", (oldest,))
-            self._db.execute("DELETE FROM actions WHERE at < ?", (oldest,))
-            self._db.execute(purge.OLD_RELOADS, (oldest,))
-            self._db.execute("COMMIT")
+            purged = self._purge.step(keep, now)
         except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise self._unavailable(error) from error
-        return ids
+            raise self._rolled_back(error) from error
+        self._log_limit.subtract(purged.outputs)
+        return purged
 
-    def purge_logs(self, most_bytes: int) -> list[int]:
+    def purge_logs(self, most_bytes: int, now: datetime) -> Purged:
         """Return runs whose output to remove, oldest first, until the rest fits `most_bytes`.
 
-        Raises: LedgerUnavailableError.
+        Call it again until it is done. Raises: LedgerUnavailableError.
         """
         try:
-            found = self._db.execute(purge.LOGS_BEYOND, (most_bytes, PURGE_STEP))
-            ids = [row[0] for row in found]
-            marks = ", ".join("?" * len(ids))
-            self._db.execute(f"UPDATE runs SET log_bytes = 0 WHERE id IN ({marks})", ids)
+            return self._log_limit.step(most_bytes, now)
         except sqlite3.Error as error:
-            raise self._unavailable(error) from error
-        return ids
+            raise self._rolled_back(error) from error
 
     # --- reading at the start ---------------------------------------------------
 
@@ -186,8 +167,12 @@ class Store:
     # --- the file ---------------------------------------------------------------
 
     def _open(self) -> None:
-        self._db = file.open_ledger(self.path)
+        self._use(file.open_ledger(self.path))
         self._place = file.ledger_path(self.path)
+
+    def _use(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._purge, self._log_limit = Purge(db), LogLimit(db)
 
     def _open_with_room(self) -> None:
         try:
@@ -249,6 +234,11 @@ class Store:
         self._note("instance", instance)
         return instance
 
+    def _rolled_back(self, error: sqlite3.Error) -> LedgerUnavailableError:
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("ROLLBACK")
+        return self._unavailable(error)
+
     def _unavailable(self, error: sqlite3.Error) -> LedgerUnavailableError:
         """Return the error to raise for an SQLite error; quarantine a damaged file."""
         if file.is_damage(error):
@@ -269,7 +259,7 @@ class Store:
         Raises: LedgerUnavailableError, OSError, sqlite3.Error.
         """
         if self._place is None:
-            self._db = file.open_ledger(self.path)
+            self._use(file.open_ledger(self.path))
             self._rescue(RESCUE_S)
             self._note("instance", self.instance)
             self._note("clean", "0")

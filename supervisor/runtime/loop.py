@@ -125,6 +125,7 @@ class Loop:
         events += self._step("requests", at, [], self._take_requests, at)
         happened = [event for event in events if not is_internal(event)]
         happened += self._step("minute", at, [], self._poll_config, at)
+        happened += self._step("purge", at, [], self._maintenance.go_on, self.scheduler, at)
         happened += self._run_internal_jobs(events, at)
         happened += self._step("time", at, [], self._pass_time, at)
         happened += self._errors.take()
@@ -204,6 +205,7 @@ class Loop:
             self._look_at,
             self._turns.wake_at(at.mono),
             self._queue.flush_at,
+            self._maintenance.again_at,
             self._end_by,
             self._processes.next_instant(),
             *(self._instant_of(owner, at) for owner in self._owners),

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import get_type_hints
 
 import pytest
@@ -13,7 +13,6 @@ from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.model import (
     Attempt,
     AuditEntry,
-    History,
     JobRecord,
     MissedRange,
     Pause,
@@ -24,7 +23,6 @@ from supervisor.core.model import (
     State,
     replace,
 )
-from supervisor.ledger import purge
 from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.queries import History as Reader
 from supervisor.ledger.queries import RunFilter
@@ -162,16 +160,6 @@ def test_memory_holds_the_alerts_that_wait_in_their_order(store):
     assert store.memory().outbox == (alert(1), alert(3))
 
 
-def test_old_alerts_are_purged_but_none_that_waits(store):
-    old = {"delivered_at": AT}, {}, {"withheld": "no channel is configured"}, {}
-    store.write([effects.Record(alert(number, **how)) for number, how in enumerate(old, 1)])
-
-    store.purge(History(days=90), AT + timedelta(days=400))
-
-    assert [each.id for each in store.memory().outbox] == [2, 4]
-    assert store.memory().next_alert == 5
-
-
 def test_the_last_tick_survives(store):
     store.write([effects.RecordTick(AT, None)])
     store.write([effects.RecordTick(AT + timedelta(minutes=1), AT + timedelta(hours=1))])
@@ -189,17 +177,6 @@ def test_memory_holds_the_incidents_that_are_not_over_and_those_with_an_ack(stor
     store.write([effects.Record(row) for row in rows])
 
     assert store.memory().incidents == (incident(1), settling, acked)
-
-
-def test_an_ack_in_force_outlasts_the_history(store):
-    old, now = AT, AT + timedelta(days=10)
-    acked = incident(1, closed_at=old, acked_until=now)
-    rows = [acked, incident(2, closed_at=old), incident(3)]
-    store.write([effects.Record(row) for row in rows])
-
-    store.purge(History(days=5), now)
-
-    assert store.memory().incidents == (acked, incident(3))
 
 
 def incident(number, **changes):
@@ -223,60 +200,6 @@ def test_a_ledger_locked_by_another_program_is_trouble_and_not_a_wait(store, tmp
     other.execute("ROLLBACK")
     store.write([effects.Record(run(1))])
     other.close()
-
-
-def test_old_texts_are_purged_but_never_the_newest(store, tmp_path):
-    texts = [ReloadEntry(AT + timedelta(days=n), f"{n}", True, "1 job") for n in range(3)]
-    store.write([effects.Record(text) for text in texts])
-
-    store.purge(History(days=1), AT + timedelta(days=400))
-
-    assert Reader(tmp_path).reloads() == texts[-1:]
-    assert store.memory().last_reload == texts[-1]
-
-
-def test_at_most_a_thousand_texts_are_kept(store, tmp_path):
-    texts = [ReloadEntry(AT, f"{n}", True, "1 job") for n in range(purge.MOST_RELOADS + 5)]
-    store.write([effects.Record(text) for text in texts])
-
-    store.purge(History(), AT)
-
-    assert Reader(tmp_path).reloads(2000) == texts[-1:4:-1]
-
-
-def test_history_is_purged_but_never_what_a_person_needs(store):
-    old = datetime.now(UTC) - timedelta(days=400)
-    rows = [
-        run(1, due=old, slot=old),
-        run(2, due=old, slot=None, state=State.FAILED),
-        run(3, due=old, slot=None, state=State.RETRYING),
-        run(4, due=old, slot=None, state=State.SKIPPED),
-        run(5, due=old, slot=None, state=State.SKIPPED),
-    ]
-    store.write([effects.Record(each) for each in rows])
-
-    gone = store.purge(History(days=90), datetime.now(UTC))
-
-    assert gone == [4]
-    assert [each.id for each in store.memory().runs] == [1, 2, 3, 5]
-
-
-def test_history_keeps_only_so_many_runs_of_a_job(store):
-    store.write([effects.Record(run(number)) for number in range(1, 21)])
-
-    gone = store.purge(History(days=10**5, runs=5), AT)
-
-    assert gone == list(range(1, 16))
-
-
-def test_the_oldest_logs_go_first_when_there_are_too_many_bytes(store):
-    rows = [run(number, log_bytes=100) for number in range(1, 11)]
-    store.write([effects.Record(each) for each in [*rows, run(11, state=State.RETRYING)]])
-
-    gone = store.purge_logs(350)
-
-    assert gone == [1, 2, 3, 4, 5, 6, 7]
-    assert store.purge_logs(350) == []
 
 
 def test_a_reader_finds_runs_by_job_state_and_time(store, tmp_path):

@@ -7,13 +7,14 @@ from contextlib import closing
 import pytest
 
 from supervisor.core import effects
+from supervisor.core.model import History, State
 from supervisor.ledger import file
 from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.file import SCHEMA_VERSION, LedgerVersionError
 from supervisor.ledger.queries import History as Reader
 from supervisor.ledger.queries import RunFilter
 from supervisor.ledger.store import Store
-from tests.edge.fixtures_ledger import alert, run
+from tests.edge.fixtures_ledger import AT, alert, run
 
 
 def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(tmp_path):
@@ -142,6 +143,65 @@ def test_an_older_ledger_is_copied_beside_before_it_is_migrated(tmp_path, monkey
             assert db.execute("SELECT id FROM runs").fetchall() == [(1,)]
     assert second.instance == first.instance
     second.close()
+
+
+def indexes(path):
+    with closing(sqlite3.connect(path)) as db:
+        named = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        return {name for (name,) in db.execute(named)}
+
+
+def test_a_ledger_of_version_3_gets_its_indexes(tmp_path):
+    path = tmp_path / "ledger.sqlite3"
+    store = Store(tmp_path)
+    store.write([effects.Record(run(1)), effects.Record(run(2, state=State.FAILED))])
+    store.close()
+    now = indexes(path)
+    with closing(sqlite3.connect(path)) as db:
+        for name in now - {"runs_of_job", "runs_by_due", "outbox_waiting"}:
+            db.execute(f"DROP INDEX {name}")
+        db.execute("PRAGMA user_version = 3")
+
+    migrated = Store(tmp_path)
+
+    assert migrated.pop_damage() == ""
+    assert [each.id for each in migrated.memory().runs] == [1, 2]
+    assert migrated.purge(History(), AT).is_done
+    migrated.close()
+    assert indexes(path) == now
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize(
+    ("checked_bytes", "clean", "is_found"), [(0, "1", False), (0, "0", True), (2**30, "1", True)]
+)
+def test_a_large_ledger_that_was_closed_properly_is_not_read_whole(
+    tmp_path, monkeypatch, checked_bytes, clean, is_found
+):
+    store = Store(tmp_path)
+    store.write([effects.Record(run(number)) for number in range(1, 400)])
+    store.close()
+    _damage_an_index(tmp_path / "ledger.sqlite3", clean)
+    monkeypatch.setattr(file, "CHECKED_BYTES", checked_bytes)
+
+    opened = Store(tmp_path)
+
+    assert ("quick_check" in opened.pop_damage()) is is_found
+    opened.close()
+
+
+def _damage_an_index(path, clean):
+    with closing(sqlite3.connect(path)) as db:
+        named = "SELECT rootpage FROM sqlite_master WHERE name = 'runs_by_due'"
+        ((page,), (size,)) = (db.execute(q).fetchone() for q in (named, "PRAGMA page_size"))
+        db.execute("UPDATE meta SET value = ? WHERE key = 'clean'", (clean,))
+        db.commit()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    with open(path, "r+b") as ledger:
+        ledger.seek((page - 1) * size)
+        ledger.write(b"\xff" * size)
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
