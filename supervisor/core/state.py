@@ -27,6 +27,7 @@ from supervisor.core.model import (
 )
 from supervisor.core.outbox import Outbox
 from supervisor.core.persistent_map import PersistentMap
+from supervisor.core.run_queue import RunQueue
 from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Verdict, WorkerMessages
 
@@ -90,10 +91,6 @@ class LiveAttempt(Struct, frozen=True):
         return nearest
 
 
-# (due, place, id): the order in which pending runs are considered.
-QueueKey = tuple[datetime, int, int]
-
-
 class SchedulerState(Struct):
     """State of the service; see the module for the invariants.
 
@@ -126,7 +123,7 @@ class SchedulerState(Struct):
     runs: PersistentMap[int, Run] = field(default_factory=PersistentMap)
     live_attempts: PersistentMap[int, LiveAttempt] = field(default_factory=PersistentMap)
     by_job: PersistentMap[str, tuple[int, ...]] = field(default_factory=PersistentMap)
-    queue: tuple[QueueKey, ...] = ()
+    queue: RunQueue = RunQueue()
     groups: PersistentMap[str, int] = field(default_factory=PersistentMap)
     retry_at: PersistentMap[int, float] = field(default_factory=PersistentMap)
     late: PersistentMap[str, datetime] = field(default_factory=PersistentMap)

@@ -4,8 +4,6 @@ Each function changes the state it is given, which is the copy that a `Turn` wor
 and keeps one fact consistent in all of them. Called only by `turn.py`.
 """
 
-from bisect import insort
-
 from supervisor.core.dependencies import MOST_RECENT, RunSummary
 from supervisor.core.model import Reason, Run, State
 from supervisor.core.state import SchedulerState
@@ -18,7 +16,10 @@ def index_run(scheduler: SchedulerState, before: Run | None, run: Run) -> None:
     """
     is_pending = run.state is State.PENDING
     if is_pending != (before is not None and before.state is State.PENDING):
-        _enqueue(scheduler, run) if is_pending else _dequeue(scheduler, run)
+        entry = (run.due, run.place, run.id)
+        scheduler.queue = (
+            scheduler.queue.add(entry) if is_pending else scheduler.queue.remove(entry)
+        )
     if run.state is not State.RETRYING and run.id in scheduler.retry_at:
         scheduler.retry_at = scheduler.retry_at.delete(run.id)
     if run.state.is_open:
@@ -74,25 +75,3 @@ def _is_represented(scheduler: SchedulerState, run: Run) -> bool:
         return False
     blocker = scheduler.runs.get(run.blocked_by or 0)
     return blocker is None or (blocker.due <= run.due and not blocker.dry_run)
-
-
-def _enqueue(scheduler: SchedulerState, run: Run) -> None:
-    entry, queue = (run.due, run.place, run.id), scheduler.queue
-    # In a burst runs are added in order: one copy, no search.
-    if not queue or queue[-1] < entry:
-        scheduler.queue = (*queue, entry)
-    else:
-        changed = list(queue)
-        insort(changed, entry)
-        scheduler.queue = tuple(changed)
-
-
-def _dequeue(scheduler: SchedulerState, run: Run) -> None:
-    entry, queue = (run.due, run.place, run.id), scheduler.queue
-    # In a burst runs leave from the front: one copy, no search.
-    if queue[0] == entry:
-        scheduler.queue = queue[1:]
-    else:
-        changed = list(queue)
-        changed.remove(entry)
-        scheduler.queue = tuple(changed)
