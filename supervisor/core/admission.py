@@ -65,8 +65,11 @@ def _holder(scheduler: SchedulerState, group: str | None) -> int | None:
 def _consider(turn: Turn, run: Run) -> None:
     job = turn.scheduler.definition(run.job)
     assert job is not None, "a pending run of a removed job is cancelled with it"
+    depended_on = jobs_depended_on(run, job)
+    if depended_on and turn.scheduler.unopened:
+        return  # a dependency may be among the slots that are still to be opened
     waits = False
-    for name in jobs_depended_on(run, job):
+    for name in depended_on:
         judgement = evaluate(
             name,
             run.due,
@@ -80,7 +83,7 @@ def _consider(turn: Turn, run: Run) -> None:
     if waits:
         return
     is_held = why_waiting(turn.scheduler, run, job) != ""
-    if jobs_depended_on(run, job):
+    if depended_on:
         run = replace(run, after=())  # dependencies are evaluated until met, then never again
         if is_held:
             turn.save_run(run)

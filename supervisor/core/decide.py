@@ -48,7 +48,7 @@ from supervisor.core.events import (
     Undelivered,
 )
 from supervisor.core.model import State
-from supervisor.core.state import LiveAttempt, SchedulerState
+from supervisor.core.state import LiveAttempt, SchedulerState, ServicePhase
 from supervisor.core.turn import Turn
 
 Rule = Callable[[Turn, Any, LiveAttempt], None]
@@ -138,6 +138,8 @@ def next_wakeup(scheduler: SchedulerState) -> float | None:
     nearest.extend(scheduler.retry_at.values())
     if scheduler.stop_by is not None:
         nearest.append(scheduler.stop_by)
+    if scheduler.unopened and scheduler.life is ServicePhase.SERVING:
+        nearest.append(scheduler.opening_at)
     attempts = map(alert_delivery.next_attempt, scheduler.outboxes.values())
     nearest.extend(at for at in attempts if at is not None)
     return min(nearest, default=None)

@@ -105,6 +105,8 @@ class SchedulerState(Struct):
     outboxes: the alerts that wait, by the channel's name.
     metrics: the latest values that workers measured and the numbers of their last
         results, by job and name.
+    unopened: jobs whose slot of this minute is due and not opened yet, in the order of the
+        file. opening_at: when the others were opened, in monotonic seconds.
     latest_wall: the latest reading of the clock since it was last put back.
     silent_until: the clock was put back, and slots up to then count as done.
     zone_changed: when `timezone` last changed since the start, and a sentence about it.
@@ -140,6 +142,8 @@ class SchedulerState(Struct):
     last_reload: ReloadEntry | None = None
     ledger_error: str = ""
     last_tick: datetime | None = None
+    unopened: tuple[str, ...] = ()
+    opening_at: float = 0.0
     latest_wall: datetime | None = None
     silent_until: datetime | None = None
     zone_changed: tuple[datetime, str] | None = None

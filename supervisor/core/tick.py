@@ -5,6 +5,7 @@ Nothing polls: a turn comes at each full minute and at the instants that
 Enter at `time_passed`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from supervisor.core import attempts, heartbeats, incidents, schedule, shutdown, summary
@@ -17,6 +18,9 @@ from workers.units import format_duration
 # A smaller step back is an ordinary clock correction: at most one minute comes twice,
 # and its slots are not repeated.
 BACK_STEP = timedelta(minutes=1)
+# Slots opened in one turn. The rest of a minute's follows in the next turns, with launches
+# and requests in between: ten thousand in one turn would take a second.
+CHUNK = 128
 # After a larger step back a user must decide which time is right.
 CLOCK_STEP = timedelta(hours=1)
 
@@ -147,9 +151,30 @@ def _tick(turn: Turn) -> None:
     since = schedule.at_minute(scheduler.last_tick or turn.now)
     until = schedule.at_minute(turn.now)
     if until == since:
+        scheduler.unopened = ()  # the clock was put back
         check_late(turn)
         return
-    for job in turn.pop_due(_due_minutes(scheduler, since, until)):
+    due = scheduler.unopened or _due_jobs(scheduler, since, until)
+    # Only slots of one minute: those of several would not be opened in their order.
+    size = CHUNK if len(_due_minutes(scheduler, since, until)) == 1 else len(due)
+    _open(turn, due[:size], until)
+    # A reload may have put another job into this minute meanwhile.
+    scheduler.unopened = due[size:] or _due_jobs(scheduler, since, until)
+    if scheduler.unopened:
+        scheduler.opening_at = turn.at.mono
+        return
+    summary.queue_due(turn, scheduler.last_tick)
+    turn.ticked()
+    check_late(turn)
+    turn.settle()
+    turn.remind()
+    turn.actions.extend(heartbeats.on_tick(scheduler.config.heartbeat))
+
+
+def _open(turn: Turn, names: Iterable[str], until: int) -> None:
+    """Open the due slots of these jobs, unless a reload has rescheduled them."""
+    scheduler = turn.scheduler
+    for job in turn.pop_due(names, until):
         mark = scheduler.job_records.get(job.name)
         seen = mark.seen_until if mark is not None else turn.now - timedelta(minutes=1)
         # Slots of a newer jobs.yaml before the last tick were never due.
@@ -158,12 +183,13 @@ def _tick(turn: Turn) -> None:
             turn, job, unsettled, "the supervisor was not running or the clock was put forward"
         )
         turn.schedule_next(job, turn.now)
-    summary.queue_due(turn, scheduler.last_tick)
-    turn.ticked()
-    check_late(turn)
-    turn.settle()
-    turn.remind()
-    turn.actions.extend(heartbeats.on_tick(scheduler.config.heartbeat))
+
+
+def _due_jobs(scheduler: SchedulerState, since: int, until: int) -> tuple[str, ...]:
+    """Return the jobs that have slots up to `until`, in the order of the file."""
+    minutes = _due_minutes(scheduler, since, until)
+    names = [name for minute in minutes for name in scheduler.jobs_by_minute[minute]]
+    return tuple(sorted(names, key=lambda name: scheduler.jobs[name].place))
 
 
 def _due_minutes(scheduler: SchedulerState, since: int, until: int) -> list[int]:

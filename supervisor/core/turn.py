@@ -209,15 +209,24 @@ class Turn(IncidentTurn):
         scheduler.jobs_by_minute = scheduler.jobs_by_minute.set(minute, names.set(job.name, None))
         scheduler.next_slot = scheduler.next_slot.set(job.name, slot)
 
-    def pop_due(self, minutes: Iterable[int]) -> list[Job]:
-        """Unschedule the jobs of these minutes and return them, in the order of the file."""
+    def pop_due(self, names: Iterable[str], until: int) -> list[Job]:
+        """Unschedule those of the jobs whose slot is in a minute up to `until`; return them."""
         scheduler = self.scheduler
-        found: list[str] = []
-        for minute in minutes:
-            found += scheduler.jobs_by_minute[minute]
-            scheduler.jobs_by_minute = scheduler.jobs_by_minute.delete(minute)
-        scheduler.next_slot = scheduler.next_slot.delete_many(found)
-        return sorted((scheduler.jobs[name] for name in found), key=lambda job: job.place)
+        found: dict[int, list[str]] = {}
+        for name in names:
+            slot = scheduler.next_slot.get(name)
+            if slot is not None and (minute := schedule.at_minute(slot)) <= until:
+                found.setdefault(minute, []).append(name)
+        for minute, listed in found.items():
+            rest = scheduler.jobs_by_minute[minute].delete_many(listed)
+            scheduler.jobs_by_minute = (
+                scheduler.jobs_by_minute.set(minute, rest)
+                if rest
+                else scheduler.jobs_by_minute.delete(minute)
+            )
+        popped = [name for listed in found.values() for name in listed]
+        scheduler.next_slot = scheduler.next_slot.delete_many(popped)
+        return sorted((scheduler.jobs[name] for name in popped), key=lambda job: job.place)
 
     def unschedule(self, job: str) -> None:
         """Remove the job's next slot from the schedule."""
