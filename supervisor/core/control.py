@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import msgspec
 
-from supervisor.core import alert_delivery, dependencies, incidents
+from supervisor.core import alert_delivery, dependencies, incidents, tick
 from supervisor.core.attempts import cancel
 from supervisor.core.control_requests import (
     AckIncident,
@@ -251,6 +251,7 @@ def _resume(turn: Turn, name: str, from_now: bool) -> tuple[int, ...]:
     else:
         _pause_all(turn, None)
     if from_now:
+        tick.open_rest(turn)
         for job in jobs:
             turn.rewind_seen_until(job)
         if not name:

@@ -171,6 +171,12 @@ def _tick(turn: Turn) -> None:
     turn.actions.extend(heartbeats.on_tick(scheduler.config.heartbeat))
 
 
+def open_rest(turn: Turn) -> None:
+    """Open all slots that are due, before a change after which they would not be due."""
+    rest, turn.scheduler.unopened = turn.scheduler.unopened, ()
+    _open(turn, rest, schedule.at_minute(turn.now))
+
+
 def _open(turn: Turn, names: Iterable[str], until: int) -> None:
     """Open the due slots of these jobs, unless a reload has rescheduled them."""
     scheduler = turn.scheduler

@@ -144,6 +144,16 @@ def test_a_clock_that_is_put_back_in_between_repeats_nothing():
     assert all_slots(harness) == list("abcde")
 
 
+@pytest.mark.parametrize("name", ["e", ""])
+def test_resuming_from_now_in_between_forgets_no_slot(name):
+    harness = at_two()
+
+    harness.asks(req.ResumeJob(name, from_now=True))
+    goes_on(harness)
+
+    assert all_slots(harness) == list("abcde")
+
+
 def test_a_request_in_between_is_answered():
     harness = at_two()
 
