@@ -7,7 +7,17 @@ and they leave out what needs ten thousand jobs.
 
 from dataclasses import dataclass
 
-from rows import BACKUP_MB, BURST, ENDURANCE, REPLICATION_ROWS, SYNC, Row, backup, replication
+from rows import (
+    BACKUP_MB,
+    BURST,
+    ENDURANCE,
+    GROWTH,
+    REPLICATION_ROWS,
+    SYNC,
+    Row,
+    backup,
+    replication,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,10 @@ def _replication(name: str, rows: int, round_s: float) -> Play:
     return Play(name, command, round_s, 180, replication(rows))
 
 
+def _growth(*options: str) -> Play:
+    return Play("growth", ("growth.py", *options), 1800, 60, GROWTH, most_rounds=1)
+
+
 def _endurance(*options: str) -> Play:
     return Play("endurance", ("endurance.py", *options), 1800, 60, ENDURANCE, most_rounds=1)
 
@@ -61,6 +75,7 @@ FULL = (
     _replication("replication", REPLICATION_ROWS[0], 300),
     _replication("replication-large", REPLICATION_ROWS[1], 900),
     Play("sync", ("sync.py",), 120, 120, SYNC),
+    _growth(),
     _endurance(),
 )
 QUICK = (
@@ -72,5 +87,6 @@ QUICK = (
     _backup("backup", 10, 120),
     _replication("replication", 10_000, 180),
     Play("sync", ("sync.py",), 120, 120, SYNC),
+    _growth("--quick"),
     _endurance("--runs", "100", "--every", "50"),
 )

@@ -101,7 +101,7 @@ class Living:
         connection = self._line()
         try:
             connection.sendall(request.encode())
-            body = _answer(connection)
+            body = answer(connection)
         except OSError:
             connection.close()
             raise
@@ -189,7 +189,7 @@ def _compiled() -> Path:
     return Path(name)
 
 
-def _answer(connection: socket.socket) -> bytes:
+def answer(connection: socket.socket) -> bytes:
     """Return the body of an HTTP answer with Content-Length. Raises: OSError, unless 2xx."""
     data = b""
     while b"\r\n\r\n" not in data:

@@ -135,6 +135,31 @@ ENDURANCE = (
         ours="the last"),
 )  # fmt: skip
 
+# n log n, over the last step of ten times as many.
+_N_LOG_N = 1.2
+EXPONENT = Unit("", 2)
+_GROWTH = {
+    "jobs": ("memory", "all due at once", "none due", "reload", "status"),
+    "incidents": ("a minute", "status"),
+    "history": ("start", "purge, nothing to do", "history", "history of a job",
+                "history --state failed", "explain"),
+    "backups": ("backups", "plan of a rotation"),
+    "running": ("CPU", "memory"),
+    "clients": ("status",),
+}  # fmt: skip
+
+
+def growth(axis: str, operation: str) -> str:
+    """Return the key of the exponent of an operation."""
+    return f"growth {axis} {operation}"
+
+
+GROWTH = tuple(
+    Row(growth(axis, each), f"growth with {axis}: {each} (exponent)", EXPONENT, limit=_N_LOG_N)
+    for axis, operations in _GROWTH.items()
+    for each in operations
+)
+
 
 def table(measured: Measured, rows: Iterable[Row]) -> str:
     """Return the table of these rows; rows that were not measured are included."""

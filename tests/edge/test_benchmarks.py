@@ -29,7 +29,10 @@ import rows  # noqa: E402
 import run_costs  # noqa: E402
 from memory import descendants  # noqa: E402
 
-PROGRAMS = ["backup.py", "burst.py", "endurance.py", "replication.py", "sync.py", "session.py"]
+PROGRAMS = [
+    *("backup.py", "burst.py", "endurance.py", "growth.py", "replication.py", "sync.py"),
+    "session.py",
+]
 LIMIT_S = 120
 
 
@@ -65,6 +68,7 @@ def test_a_benchmark_says_how_it_is_called(program):
     [
         *(([each, "--rounds", "0"], "at least 1, got '0'") for each in PROGRAMS),
         (["burst.py", "--only", "a,z"], "out of a,b,c,d,e,f,g,h,t, got 'a,z'"),
+        (["growth.py", "--only", "jobs,wishes"], "expected some out of jobs,incidents,history"),
         (["burst.py", "--cores", "2,x"], "at least 1, got 'x'"),
         (["backup.py", "--megabytes", "many"], "at least 1, got 'many'"),
         (["sync.py", "--catalogue", "/nowhere"], "no catalogue in /nowhere"),
@@ -131,6 +135,17 @@ def test_a_sync_of_a_small_catalogue_is_measured(short_path):
     found = measured.load(short_path / "values")
     assert medians(found)["sync"] == {"ours", "limit", "bare", "peer", "nothing", "0.1 %"}
     assert {len(values) for values in found.values.values()} == {2}
+
+
+@pytest.mark.timeout(LIMIT_S)
+def test_growth_has_an_exponent_for_each_operation(short_path):
+    done = run("growth.py", "--quick", "--values", str(short_path / "v"))
+
+    assert done.returncode == 0, done.stderr
+    found = measured.load(short_path / "v")
+    assert {row for row, _, _ in found.values} == {row.key for row in rows.GROWTH}
+    assert {picture for picture, _ in found.curves} == {row.key for row in rows.GROWTH}
+    assert all(cost > 0 for points in found.curves.values() for _, cost in points)
 
 
 @pytest.mark.timeout(LIMIT_S)
