@@ -38,11 +38,14 @@ ATTEMPT_EVENTS: tuple[Cause, ...] = (
 )  # fmt: skip
 ENDED: tuple[Cause, ...] = (*ATTEMPT_EVENTS, ev.TimePassed)
 
+OPENING: tuple[Cause, ...] = (ev.TimePassed, ev.Restored, ev.Requested)
+
 TRANSITIONS = (
-    # A slot becomes due, or was due in an absence; a request opens a pending run or none.
-    Transition(None, (ev.TimePassed, ev.Restored, ev.Requested), State.PENDING, "due"),
-    Transition(None, (ev.TimePassed, ev.Restored), State.SKIPPED, "overlap, pause or disabled"),
-    Transition(None, (ev.TimePassed, ev.Restored), State.MISSED, "no supervisor ran"),
+    # A slot becomes due, or was due in an absence. A request opens a run; `resume --from-now`
+    # first opens all slots that are due.
+    Transition(None, OPENING, State.PENDING, "due"),
+    Transition(None, OPENING, State.SKIPPED, "overlap, pause or disabled"),
+    Transition(None, OPENING, State.MISSED, "no supervisor ran"),
     # It waits for its dependencies, its job, its group and a place.
     Transition(State.PENDING, (Admission,), State.RUNNING, "admitted"),
     Transition(State.PENDING, (Admission,), State.SKIPPED, "a dependency failed"),

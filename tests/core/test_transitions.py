@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from supervisor.core import control_requests as req
 from supervisor.core import events as ev
+from supervisor.core import tick
 from supervisor.core.model import OPEN, CatchUp, Overlap, State, replace
 from supervisor.core.transitions import ENDED, HEARD, TRANSITIONS, Admission, Cause
 from tests.core.core_harness import Harness, job
@@ -24,6 +26,8 @@ Story = Callable[[], Harness]
 HOURLY = job("a", cron="0 * * * *")
 RETRIED = replace(HOURLY, retries=1, retry_delay_s=600)
 REPLACED = job("a", cron="*/2 * * * *", overlap=Overlap.REPLACE, retries=1, retry_delay_s=600)
+DISABLED = replace(HOURLY, enabled=False)
+HOURLY_B = replace(HOURLY, name="b")
 HOG = job("hog", cron="1 * * * *")
 AFTER = job("b", cron="30 * * * *", deps=["a"])
 
@@ -114,6 +118,17 @@ def asleep():
     return harness
 
 
+def crowded(**asleep):
+    """Return a service with more due slots than one turn opens, that is resumed from now."""
+    harness = Harness(
+        *(replace(HOURLY, name=f"a{n}") for n in range(tick.CHUNK)), DISABLED, HOURLY_B
+    )
+    harness.at("01:00")
+    harness.wall += timedelta(**asleep)
+    harness.asks(req.ResumeJob("", from_now=True))
+    return harness
+
+
 def after_a_failure():
     harness = begun(HOURLY, AFTER)
     harness.ends("a", status=1)
@@ -159,7 +174,6 @@ def ended(make: Story, cause: Cause) -> Story:
 
 
 UNCAUGHT = replace(REPLACED, catch_up=CatchUp.NONE)
-DISABLED = replace(HOURLY, enabled=False)
 
 STORIES: dict[Change, Story] = {
     (None, ev.TimePassed, State.PENDING): begun,
@@ -169,6 +183,8 @@ STORIES: dict[Change, Story] = {
     (None, ev.Restored, State.SKIPPED): lambda: restarted(Harness(HOURLY), DISABLED),
     (None, ev.Restored, State.MISSED): lambda: restarted(Harness(HOURLY)),
     (None, ev.Requested, State.PENDING): manual,
+    (None, ev.Requested, State.SKIPPED): crowded,
+    (None, ev.Requested, State.MISSED): lambda: crowded(hours=3),
     (State.PENDING, Admission, State.RUNNING): begun,
     (State.PENDING, Admission, State.SKIPPED): after_a_failure,
     (State.PENDING, ev.TimePassed, State.CANCELLED): lambda: later(waiting(), minutes=2),
