@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from supervisor.api import bridge
 from supervisor.api.bridge import LoopBridge, TurnObserver
 from supervisor.backups.lister import BackupLister
 from supervisor.config.watch import seconds_to_poll
@@ -23,7 +22,7 @@ from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
 from supervisor.core import events as ev
 from supervisor.core.decide import next_minute
-from supervisor.core.model import Config, replace
+from supervisor.core.model import replace
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Tick
 from supervisor.ledger.store import Store
@@ -34,12 +33,12 @@ from supervisor.notifications.heartbeat_sender import HeartbeatSender
 from supervisor.notifications.message_source import MessageSource
 from supervisor.notifications.trial_sender import TrialAlertSender
 from supervisor.redaction import redact_events
-from supervisor.redaction.request_secrets import RequestSecrets
-from supervisor.reloader import Reloader, ReloadRequest
+from supervisor.reloader import Reloader
 from supervisor.runtime.effects import Effects
 from supervisor.runtime.internal_errors import InternalErrors
 from supervisor.runtime.maintenance import Maintenance
 from supervisor.runtime.rehearsal import Rehearsal, select_precisely
+from supervisor.runtime.requests import Requests
 from supervisor.runtime.turns import Decide, Turns
 from supervisor.systemd import SystemdNotifier
 
@@ -73,24 +72,22 @@ class Loop:
         self._notifier = notifier
         self._errors = InternalErrors(log)
         self._alerts = AlertSender(MessageSource(reloader.folder.root, log))
-        self._trial = TrialAlertSender()
         self._heartbeats = HeartbeatSender(reloader.folder.heartbeats, log)
-        self._lister = BackupLister()
-        internal = (reloader, self._alerts, self._trial, self._heartbeats, self._lister)
+        trial, lister = TrialAlertSender(), BackupLister()
+        internal = (reloader, self._alerts, trial, self._heartbeats, lister)
         self._owners: tuple[InternalJobOwner, ...] = internal
         self._observer = TurnObserver(bridge)
-        self._given = RequestSecrets()
         self._queue = WriteQueue(store)
         sending = self._alerts, self._heartbeats
         self._effects = Effects(
             self._queue, processes, bridge, *sending, log, self._errors, self._events_of
         )
-        after_turn = self._observer, self._publish, self._mask
+        self._requests = Requests(bridge, self._effects, reloader, trial, lister, log)
+        after_turn = self._observer, self._publish, self._requests.mask
         self._turns = Turns(decide, self._effects, reloader, self._errors, *after_turn)
         self._rehearsal = Rehearsal(processes, decide)
         self._maintenance = Maintenance(store, self._queue, reloader.folder.runs, log)
         self._signals: list[int] = []
-        self._last_token = 0
         self._end_by: float | None = None
 
     def begin(self, restored: ev.Restored) -> None:
@@ -254,26 +251,7 @@ class Loop:
         return happened
 
     def _take_requests(self, at: ev.At) -> list[ev.Event]:
-        happened: list[ev.Event] = []
-        for call in self._bridge.take_requests():
-            if isinstance(call.what, bridge.Reload):
-                self._reloader.request(
-                    ReloadRequest(call.peer, call.answer, call.what.previous), at
-                )
-            elif isinstance(call.what, bridge.TestAlert):
-                self._trial.ask(call.answer, self.scheduler, call.what.channel)
-            elif isinstance(call.what, bridge.ListBackups):
-                self._lister.ask(call.answer, self.scheduler)
-            elif isinstance(call.what, bridge.DamageSeen):
-                happened.append(ev.LedgerDamaged(at, call.what.cause))
-            else:
-                if self._given.remember(call.what):
-                    self._mask(self.scheduler.config)
-                self._last_token += 1
-                self._effects.answers[self._last_token] = call.answer
-                asked = ev.Requested(at, self._last_token, call.peer, call.what)
-                happened.append(redact_events.redact_event(asked, self._log.mask))
-        return happened
+        return self._requests.take(self.scheduler, at)
 
     def _poll_config(self, at: ev.At) -> list[ev.Event]:
         if at.mono < self._look_at:
@@ -315,9 +293,6 @@ class Loop:
         if problem:
             return [] if was_broken else [ev.LedgerWriteFailed(at, (), problem)]
         return [ev.LedgerRecovered(at, self._store.pop_damage())] if was_broken else []
-
-    def _mask(self, config: Config) -> None:
-        self._log.mask = self._bridge.mask = self._given.mask(config)
 
     def _publish(self, **facts: Any) -> None:
         counted = {
