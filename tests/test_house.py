@@ -80,7 +80,7 @@ ARROWS = {
     " workers.sqlite workers.backup.*",
     # the page: a process of its own, a client of the socket; it writes nothing
     "supervisor.web": "supervisor supervisor.web.* supervisor.core.* supervisor.cli.client"
-    " supervisor.cli.errors supervisor.api.responses supervisor.api.connection"
+    " supervisor.cli.errors supervisor.api.limits supervisor.api.connection"
     " supervisor.api.cross_origin supervisor.api.sockets supervisor.backups.model"
     " supervisor.config.definitions supervisor.state_dir workers.text workers.units",
     # assembly: may import everything

@@ -84,7 +84,7 @@ def from_wait_status(
     if os.WIFSIGNALED(wait_status):
         number = os.WTERMSIG(wait_status)
         if job.shell is not None and _KILLED_IN_A_SHELL + number in job.success_exit_status:
-            # A program without a shell around it ends as the shell would have told.
+            # A program without a shell around it ends as the shell would have reported.
             return _command(job, _KILLED_IN_A_SHELL + number)
         return _killed(job, number, cpu_s)
     status = os.waitstatus_to_exitcode(wait_status)
