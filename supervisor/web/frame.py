@@ -60,8 +60,10 @@ class PageAnswers:
     ) -> HTMLResponse:
         """Return a page, or its live part for htmx."""
         session = session_of(request)
-        said, session.said = session.said, []
         is_live = "hx-request" in request.headers
+        said: list[tuple[str, str]] = []
+        if not is_live:  # a page that is about to be left must not take what the next one shows
+            said, session.said = session.said, []
         text = self.web.render.page(
             template,
             layout="live.html" if is_live else "document.html",

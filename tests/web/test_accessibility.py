@@ -7,6 +7,7 @@ import pytest
 from tests.web.test_browser import PAGES, tab
 
 AXE = Path(__file__).parents[2] / "var" / "axe.min.js"
+pytestmark = pytest.mark.timeout(400)
 _RUN = """async () => {
     const found = await axe.run(document, {resultTypes: ["violations"]});
     const bad = found.violations.map(each => [

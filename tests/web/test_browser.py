@@ -23,7 +23,9 @@ PAGES = (
     *("", "timeline", "calendar", "incidents", "backups", "replication", "actions", "config"),
     *("jobs/replicate", "jobs/backup-database", "runs", "runs/1"),
 )
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
+# Several waits in one test, on a machine that is busy.
+pytestmark = pytest.mark.timeout(400)
 
 
 class Tab:
