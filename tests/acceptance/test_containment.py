@@ -125,7 +125,7 @@ def test_a_stop_names_what_sigkill_does_not_end_and_is_over_in_time() -> None:
             log = Path(sandbox.root, "log").read_text()
             holder.communicate()
     assert f"run {number} of held has not exited by the end of the stop" in log
-    assert f"left behind, SIGKILL does not end them: {pid} [sh] (it has ended" in log
+    assert f"left behind, SIGKILL does not end them: {pid} [sleep] (it has ended" in log
 
 
 @pytest.mark.root

@@ -25,7 +25,7 @@ from tests.waiting import until
 GONE_WITHIN_S = 2.0
 # One that tells on itself if another of its runs, or anything of one, lives beside it; and
 # one that leaves orphans all the while.
-ALONE = "exec 9> alone.lock; flock -n 9 || echo $NIGHTSHIFT_RUN >> doubled; sleep 0.2"
+ALONE = "exec 9> alone.lock; flock -n 9 || echo $NIGHTSHIFT_RUN >> doubled; sleep 1"
 ORPHANS = "while :; do setsid sleep 600 & sleep 0.05; done"
 WORKER = """
 import signal, subprocess, sys
