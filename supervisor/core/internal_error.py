@@ -5,13 +5,13 @@ what the supervisor knows about it may be wrong from now on.
 """
 
 from supervisor.core import alert_delivery, attempts, incidents
-from supervisor.core.effects import KillStep, Signal
+from supervisor.core.effects import Deliver, KillStep, Signal
 from supervisor.core.events import Delivered, InternalError, Undelivered
 from supervisor.core.model import Reason, State
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict
 
-_OF_DELIVERY = (Delivered.__name__, Undelivered.__name__)
+_OF_DELIVERY = (Deliver.__name__, Delivered.__name__, Undelivered.__name__)
 
 
 def internal_error(turn: Turn, event: InternalError) -> None:

@@ -55,12 +55,14 @@ class AlertContext:
     """An alert and its details; None: unknown.
 
     output: the newest lines of the run's output. host: where the service runs.
+    service: a name of the service that outlives a change of host, such as a new container.
     summary: the facts of a summary; empty for other alerts.
     """
 
     alert: Alert
     zone: ZoneInfo
     host: str
+    service: str = ""
     run: Run | None = None
     job: Job | None = None
     last_success: datetime | None = None
@@ -73,7 +75,7 @@ class AlertContext:
 
         A new ledger counts from 1 again, so the number alone would not be enough.
         """
-        return f"alert-{self.alert.id}-{self.alert.at:%Y%m%dT%H%M%SZ}"
+        return f"{self.service}-{self.alert.id}-{self.alert.at:%Y%m%dT%H%M%SZ}"
 
     @property
     def key(self) -> str:
@@ -81,7 +83,7 @@ class AlertContext:
 
         Of a job and a kind one incident at most is open.
         """
-        return f"nightshift/{self.host}/{self.alert.job}/{self.alert.kind}"
+        return f"{self.service}/{self.alert.job}/{self.alert.kind}"
 
 
 def facts(about: AlertContext) -> Iterator[tuple[str, str]]:

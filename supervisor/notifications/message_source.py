@@ -28,10 +28,11 @@ OUTPUT_BYTES = 16 * 1024
 
 
 class MessageSource:
-    """Source of messages; folder: the state folder."""
+    """Source of messages; folder: the state folder, instance: its random id."""
 
-    def __init__(self, folder: Path, log: ServiceLog) -> None:
+    def __init__(self, folder: Path, instance: str, log: ServiceLog) -> None:
         self._folder = folder
+        self._service = f"nightshift-{instance[:12]}"
         self._log = log
         self._host = readable(socket.gethostname())
 
@@ -47,6 +48,7 @@ class MessageSource:
             summary=facts,
             zone=schedule.zone(scheduler.config.timezone),
             host=self._host,
+            service=self._service,
             run=None if alert.run is None else self._run(alert.run, scheduler),
             job=scheduler.definition(alert.job),
             last_success=scheduler.last_success.get(alert.job),

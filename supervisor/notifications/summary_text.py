@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from supervisor.core import incidents
+from supervisor.core import incidents, schedule
 from supervisor.core.alert_model import Alert
 from supervisor.core.model import Run, State
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.queries import History
+from supervisor.notifications.alert_text import moment
 from workers.units import format_duration
 
 MOST_NAMES = 10
@@ -31,7 +32,8 @@ def summary_of(
     """Yield names and texts for the period of the alert. Raises: sqlite3.Error."""
     now = alert.at
     since = alert.at - timedelta(seconds=alert.lasted_s)
-    yield "Period", f"{format_duration(round(alert.lasted_s))} until {alert.at:%Y-%m-%d %H:%M} UTC"
+    until = moment(alert.at, schedule.zone(scheduler.config.timezone))
+    yield "Period", f"{format_duration(round(alert.lasted_s))} until {until}"
     counts = history.outcome_counts(since, alert.at)
     yield "Runs", _runs(counts)
     for name, states in (

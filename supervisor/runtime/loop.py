@@ -71,7 +71,7 @@ class Loop:
         self._log = log
         self._notifier = notifier
         self._errors = InternalErrors(log)
-        self._alerts = AlertSender(MessageSource(reloader.folder.root, log))
+        self._alerts = AlertSender(MessageSource(reloader.folder.root, store.instance, log))
         self._heartbeats = HeartbeatSender(reloader.folder.heartbeats, log)
         trial, lister = TrialAlertSender(), BackupLister()
         internal = (reloader, self._alerts, trial, self._heartbeats, lister)

@@ -1,5 +1,7 @@
 """Several channels: each has its own alerts, order, retries, filters and quiet hours."""
 
+import pytest
+
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.decide import next_wakeup
@@ -285,3 +287,17 @@ def test_every_row_is_recorded_before_anything_is_sent():
     sets_out = [n for n, each in enumerate(actions) if isinstance(each, effects.Deliver)]
     assert len(sets_out) == 2
     assert max(recorded) < min(sets_out)
+
+
+@pytest.mark.parametrize("where", ["Deliver", "Delivered", "Undelivered"])
+def test_an_internal_error_of_a_delivery_is_followed_by_another_try(where):
+    harness = night_of(A)
+    fails_at(harness, "02:00")
+    harness.journeys.clear()
+
+    harness.send(ev.InternalError(harness.clocks(), where, "x"))
+    before = dict(harness.journeys)
+    harness.after(seconds=300)
+
+    assert before == {}
+    assert sorted(harness.journeys) == ["ops", "phone"]

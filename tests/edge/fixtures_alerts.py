@@ -29,7 +29,12 @@ HOSTILE = "<!channel> @everyone *b* `c` ``` & _d_ </pre><b> \x1b[31m\x00 [x](htt
 
 def about(alert: Alert = ALERT, **fields: Any) -> AlertContext:
     """Return an alert with its run and job."""
-    given = {"zone": schedule.zone("Europe/Berlin"), "host": "box", "run": RUN, "job": JOB}
+    given: dict[str, Any] = {
+        "zone": schedule.zone("Europe/Berlin"),
+        "host": "box",
+        "service": "nightshift-01",
+    }
+    given |= {"run": RUN, "job": JOB}
     return AlertContext(alert, **{**given, **fields})
 
 

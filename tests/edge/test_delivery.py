@@ -36,7 +36,7 @@ class Office:
     def __init__(self, folder: Path, party=None) -> None:
         (folder / "runs").mkdir()
         self.log = ServiceLog("debug", as_json=False, fd=os.open(os.devnull, os.O_WRONLY))
-        self.party = party or AlertSender(MessageSource(folder, self.log))
+        self.party = party or AlertSender(MessageSource(folder, "0123456789abcdef", self.log))
         self.stage = Stage(folder / "runs")
         self.heard: list[ev.Event] = []
         self._seen = 0

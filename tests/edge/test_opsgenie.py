@@ -20,8 +20,8 @@ def posted(*alerts):
 def test_an_alert_is_opened_and_closed_by_the_same_alias():
     opened, closed = posted(ALERT, replace(ALERT, word="recovered"))
 
-    assert opened.json()["alias"] == "nightshift/box/backup/exit"
-    assert closed.path.endswith("/nightshift%2Fbox%2Fbackup%2Fexit/close?identifierType=alias")
+    assert opened.json()["alias"] == "nightshift-01/backup/exit"
+    assert closed.path.endswith("/nightshift-01%2Fbackup%2Fexit/close?identifierType=alias")
     assert "message" not in closed.json()
 
 

@@ -23,7 +23,7 @@ def test_an_alert_triggers_and_its_recovery_resolves_by_the_same_key():
     events = posted(ALERT, still, over)
 
     assert [each["event_action"] for each in events] == ["trigger", "trigger", "resolve"]
-    assert {each["dedup_key"] for each in events} == {"nightshift/box/backup/exit"}
+    assert {each["dedup_key"] for each in events} == {"nightshift-01/backup/exit"}
     assert {each["routing_key"] for each in events} == {"R0UT1NG"}
 
 

@@ -124,7 +124,11 @@ def test_all_mails_about_an_incident_are_one_thread_and_a_retry_is_the_same_mail
 
     first, again, last = inbox.mails()
 
-    assert first["Message-ID"] == again["Message-ID"] == "<alert-7-20260209T020000Z@example.org>"
+    assert (
+        first["Message-ID"]
+        == again["Message-ID"]
+        == "<nightshift-01-7-20260209T020000Z@example.org>"
+    )
     assert last["Message-ID"] != first["Message-ID"]
     assert first["References"] == last["References"]
 

@@ -72,7 +72,7 @@ def test_it_counts_the_runs_of_its_period(tmp_path, store):
     assert found["Runs"] == "2 of 5 succeeded, of 2 jobs"
     assert found["Failed"] == "a (2), b"
     assert found["Missed or skipped"] == "c, d"
-    assert found["Period"] == "1d until 2026-02-09 02:00 UTC"
+    assert found["Period"] == "1d until 2026-02-09 02:00:00 UTC"
 
 
 def test_a_quiet_day_says_so(tmp_path, store):

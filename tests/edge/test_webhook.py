@@ -78,7 +78,7 @@ def test_a_retry_has_the_id_of_the_first_attempt_and_another_alert_has_its_own(h
         send("webhook", hook.url, message)
 
     ids = [headers_of(call)["webhook-id"] for call in hook.calls]
-    assert ids == ["alert-7-20260209T020000Z"] * 2 + ["alert-8-20260209T020000Z"]
+    assert ids == ["nightshift-01-7-20260209T020000Z"] * 2 + ["nightshift-01-8-20260209T020000Z"]
 
 
 def test_all_alerts_of_a_problem_share_a_key():
@@ -86,7 +86,7 @@ def test_all_alerts_of_a_problem_share_a_key():
 
     keys = {webhook.message(about(each), str)["payload"]["data"]["key"] for each in (ALERT, over)}
 
-    assert keys == {"nightshift/box/backup/exit"}
+    assert keys == {"nightshift-01/backup/exit"}
 
 
 def test_without_a_secret_nothing_is_signed(hook):

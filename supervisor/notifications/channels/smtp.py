@@ -38,15 +38,14 @@ def message(about: AlertContext, mask: Mask) -> Message:
         "subject": cut(subject, MOST_SUBJECT),
         "text": lines(about, mask, MOST_TEXT),
         "id": about.message_id,
-        "thread": f"incident-{about.alert.incident}" if about.alert.incident else "summary",
-        "host": about.host,
+        "thread": f"{about.service}-incident-{about.alert.incident or 'none'}",
     }
 
 
 def test_message(host: str) -> Message:
     """Return the parts of a test mail."""
     line = test_line(host)
-    return {"subject": line, "text": line, "id": "", "thread": "", "host": host}
+    return {"subject": line, "text": line, "id": "", "thread": ""}
 
 
 def send(to: Target, body: Message, post: Post) -> CallResult:
@@ -118,7 +117,7 @@ def _mail(to: Target, body: Message) -> Any:
     domain = to.settings["from"].rpartition("@")[2]
     mail["Message-ID"] = f"<{body['id']}@{domain}>" if body["id"] else make_msgid(domain=domain)
     if body["thread"]:
-        mail["References"] = f"<{body['thread']}.{body['host']}@{domain}>"
+        mail["References"] = f"<{body['thread']}@{domain}>"
     text = _sendable(body["text"])
     mail.set_content(text + "\n")
     shown = html.escape(text)
