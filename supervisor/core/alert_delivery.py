@@ -7,7 +7,7 @@ the process that received the channel's answer died before the delivery was reco
 `outbox.py` holds the rules for filters, folding and retry delays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from supervisor.core import outbox
@@ -75,7 +75,7 @@ def delivered(turn: Turn, event: Delivered) -> None:
     sending = tuple(number for number in box.sending if number not in arrived)
     now = replace(box, waiting=left, sending=sending, deliver_at=None, delivered_at=turn.now)
     _put(turn, event.channel, now)
-    _apply_filters(turn)  # jobs.yaml may have changed meanwhile
+    _apply_filters(turn, [event.channel])  # jobs.yaml may have changed meanwhile
 
 
 def undelivered(turn: Turn, event: Undelivered) -> None:
@@ -97,7 +97,7 @@ def undelivered(turn: Turn, event: Undelivered) -> None:
     if failures == 1 or row.error != event.cause or wait_s >= outbox.SLOW_S:
         what = f"alert {number} is not delivered to {event.channel}"
         turn.note(f"{what}: {event.cause}; next try in {wait_s:.0f}s", "warning", job=row.job)
-    _apply_filters(turn)
+    _apply_filters(turn, [event.channel])
 
 
 def restored(turn: Turn, waiting: tuple[Alert, ...]) -> None:
@@ -112,7 +112,7 @@ def restored(turn: Turn, waiting: tuple[Alert, ...]) -> None:
             left_s = (rows[0].next_at - turn.now).total_seconds()
             deliver_at = turn.at.mono + min(max(0.0, left_s), outbox.LONGEST_DELAY_S)
         _put(turn, name, Outbox(rows, deliver_at=deliver_at))
-    _apply_filters(turn)
+    _apply_filters(turn, turn.scheduler.outboxes)
 
 
 def reconsider(turn: Turn, before: Notify) -> None:
@@ -120,7 +120,7 @@ def reconsider(turn: Turn, before: Notify) -> None:
 
     The retry delay and failure count of a channel are reset if its target has changed.
     """
-    _apply_filters(turn)
+    _apply_filters(turn, turn.scheduler.outboxes)
     for channel in turn.scheduler.config.notify.channels:
         known, box = before.channel(channel.name), turn.scheduler.outboxes.get(channel.name)
         if box is None or (known is not None and known.target == channel.target):
@@ -140,7 +140,7 @@ def silence(turn: Turn, incident: int, by: str) -> None:
         is_idle = is_idle and row.id not in turn.scheduler.outboxes[row.channel].sending
         return replace(row, withheld=f"acknowledged by {by}") if is_idle else row
 
-    _withhold(turn, judged)
+    _withhold(turn, turn.scheduler.outboxes, judged)
 
 
 def give_up_sending(turn: Turn) -> None:
@@ -151,8 +151,8 @@ def give_up_sending(turn: Turn) -> None:
             _put(turn, name, replace(box, sending=(), deliver_at=later))
 
 
-def _apply_filters(turn: Turn) -> None:
-    """Withhold what its channel is not to get now; what is being sent is left alone."""
+def _apply_filters(turn: Turn, names: Iterable[str]) -> None:
+    """Withhold what these channels are not to get now; what is being sent is left alone."""
     scheduler = turn.scheduler
     notify = scheduler.config.notify
 
@@ -164,15 +164,17 @@ def _apply_filters(turn: Turn) -> None:
         channel = notify.channel(row.channel)
         return outbox.with_filter_applied(row, channel, scheduler.definition(row.job))
 
-    _withhold(turn, judged)
-    for name, box in list(scheduler.outboxes.items()):
-        if not box.sending and notify.channel(name) is None:
+    names = list(names)
+    _withhold(turn, names, judged)
+    for name in names:
+        if not scheduler.outboxes[name].sending and notify.channel(name) is None:
             scheduler.outboxes = scheduler.outboxes.delete(name)
 
 
-def _withhold(turn: Turn, judged: Callable[[Alert], Alert]) -> None:
-    """Apply `judged` to each waiting alert and remove those that it withholds."""
-    for name, box in list(turn.scheduler.outboxes.items()):
+def _withhold(turn: Turn, names: Iterable[str], judged: Callable[[Alert], Alert]) -> None:
+    """Apply `judged` to each alert that waits for these channels; remove what it withholds."""
+    for name in list(names):
+        box = turn.scheduler.outboxes[name]
         looked_at = [judged(row) for row in box.waiting]
         left = tuple(row for row in looked_at if not row.withheld)
         if len(left) == len(looked_at):

@@ -6,6 +6,7 @@ the number of waiting alerts is bounded by channels, jobs and kinds, not by the 
 the outage. `alert_delivery.py` applies these rules.
 """
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
@@ -119,18 +120,22 @@ def folded(waiting: Waiting) -> tuple[Waiting, list[Alert]]:
     An incident that came and went meanwhile becomes its recovery alone.
     """
     over = {row.incident: row.id for row in waiting if row.word == AlertKind.RECOVERED}
-    idle = [row for row in waiting if row.id < over.get(row.incident, 0)]
-    unheard = {row.incident for row in idle if row.word == AlertKind.OPENED}
-    idle = [row for row in idle if row.incident in unheard]
-    gone = {row.id: f"folded into alert {over[row.incident]}" for row in idle}
-    kept = []
+    earlier = [row for row in waiting if row.id < over.get(row.incident, 0)]
+    unheard = {row.incident for row in earlier if row.word == AlertKind.OPENED}
+    rows, stands_for = list[Alert](), Counter[int]()
+    for row in earlier:
+        if row.incident in unheard:
+            last = over[row.incident]
+            rows.append(replace(row, withheld=f"folded into alert {last}"))
+            stands_for[last] += 1 + row.folded
+    gone, left = {row.id for row in rows}, list[Alert]()
     for row in waiting:
-        if row.id in gone:
-            continue
-        stands_for = sum(1 + each.folded for each in idle if over[each.incident] == row.id)
-        kept.append(replace(row, folded=row.folded + stands_for) if stands_for else row)
-    changed = [row for row in kept if row not in waiting]
-    return tuple(kept), [*(replace(row, withheld=gone[row.id]) for row in idle), *changed]
+        if stands_for[row.id]:
+            row = replace(row, folded=row.folded + stands_for[row.id])
+            rows.append(row)
+        if row.id not in gone:
+            left.append(row)
+    return tuple(left), rows
 
 
 def retry_delay_s(failures: int, refused: bool, retry_after_s: float | None) -> float:
