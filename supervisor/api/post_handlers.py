@@ -92,6 +92,8 @@ class PostHandlers:
         await self._submit(request, control_requests.NotifyTest(body.channel))
         channels = self._context.scheduler.config.notify.channels
         names = [each.name for each in channels if body.channel in ("", each.name)]
+        if not names:
+            raise HttpError(404, f'no channel is called "{body.channel}" any more')
         submit, peer = self._context.bridge.submit, peer_of(request)
         answers = [asyncio.wrap_future(submit(peer, TestAlert(name))) for name in names]
         outcomes = await asyncio.wait_for(asyncio.gather(*answers), TEST_S)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.notifications.alert_text import AlertContext, Mask
+from supervisor.notifications.call_result import CallResult
 
 # JSON: it is handed to a child process.
 Message = dict[str, Any]
@@ -20,21 +21,6 @@ class Target:
 
     url: str
     settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class CallResult:
-    """The result of a call: success, or the cause of the failure.
-
-    refused: the server rejects the request, so a retry would not help.
-    is_bad_request: the server does not understand the body.
-    """
-
-    ok: bool
-    cause: str = ""
-    retry_after_s: float | None = None
-    refused: bool = False
-    is_bad_request: bool = False
 
 
 # Posts a body with these headers to a URL.

@@ -10,7 +10,8 @@ from supervisor.core import schedule
 from supervisor.core.alert_model import Alert
 from supervisor.core.model import Job, Run, Severity, State, Trigger
 from supervisor.notifications.alert_text import AlertContext
-from supervisor.notifications.channel_kind import CallResult, Message, Target
+from supervisor.notifications.call_result import CallResult
+from supervisor.notifications.channel_kind import Message, Target
 from supervisor.notifications.channels import kind_of
 from supervisor.notifications.child.http_call import call
 

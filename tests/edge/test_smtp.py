@@ -189,6 +189,18 @@ def test_a_user_logs_in(serve, inbox, trusted, user, password):
     assert inbox.logins == [(b"user@x", b"hunter2222")]
 
 
+def test_no_password_is_sent_without_tls(serve, inbox):
+    port = serve(authenticator=inbox.login, auth_require_tls=False)
+
+    url = f"smtp://user:hunter2222@127.0.0.1:{port}"
+    answer = send("smtp", url, smtp.test_message("box"), starttls=False, **TO)
+
+    assert (answer.refused, answer.cause) == (
+        True, "127.0.0.1: a password is not sent without TLS",
+    )  # fmt: skip
+    assert inbox.logins == []
+
+
 def test_a_wrong_password_is_refused_and_not_told(serve, inbox, trusted):
     port = serve(tls_context=trusted, authenticator=inbox.login, auth_required=True)
 

@@ -18,13 +18,8 @@ from supervisor.notifications.alert_text import (
     title,
     visible,
 )
-from supervisor.notifications.channel_kind import (
-    CallResult,
-    ChannelKind,
-    Message,
-    Post,
-    Target,
-)
+from supervisor.notifications.call_result import CallResult
+from supervisor.notifications.channel_kind import ChannelKind, Message, Post, Target
 
 MOST_TITLE, MOST_BODY, MOST_CAUSE = 250, 8000, 300
 _TYPES = {

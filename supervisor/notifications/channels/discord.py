@@ -18,13 +18,8 @@ from supervisor.notifications.alert_text import (
     title,
     visible,
 )
-from supervisor.notifications.channel_kind import (
-    CallResult,
-    ChannelKind,
-    Message,
-    Post,
-    Target,
-)
+from supervisor.notifications.call_result import CallResult
+from supervisor.notifications.channel_kind import ChannelKind, Message, Post, Target
 
 MOST_TITLE = 250  # of 256
 MOST_TEXT = 3800  # of 4,096, and of 6,000 for all texts together

@@ -17,13 +17,8 @@ from supervisor.notifications.alert_text import (
     title,
     visible,
 )
-from supervisor.notifications.channel_kind import (
-    CallResult,
-    ChannelKind,
-    Message,
-    Post,
-    Target,
-)
+from supervisor.notifications.call_result import CallResult
+from supervisor.notifications.channel_kind import ChannelKind, Message, Post, Target
 
 MOST_MESSAGE = 130
 MOST_DESCRIPTION = 14_000  # of 15,000

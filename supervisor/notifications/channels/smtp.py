@@ -18,13 +18,8 @@ from supervisor.notifications.alert_text import (
     test_line,
     visible,
 )
-from supervisor.notifications.channel_kind import (
-    CallResult,
-    ChannelKind,
-    Message,
-    Post,
-    Target,
-)
+from supervisor.notifications.call_result import CallResult
+from supervisor.notifications.channel_kind import ChannelKind, Message, Post, Target
 
 TIMEOUT_S = 10.0
 MOST_SUBJECT, MOST_TEXT, MOST_CAUSE = 200, 12_000, 200
@@ -93,8 +88,11 @@ def _connection(to: Target) -> Any:
     else:
         server = smtplib.SMTP(*address, name, TIMEOUT_S)
     try:
-        if parts.scheme == "smtp" and to.settings.get("starttls", True):
-            server.starttls(context=tls)
+        if parts.scheme == "smtp":
+            if to.settings.get("starttls", True):
+                server.starttls(context=tls)
+            elif parts.username:
+                raise smtplib.SMTPNotSupportedError("a password is not sent without TLS")
         password = to.settings.get("password") or unquote(parts.password or "")
         if parts.username:
             server.login(unquote(parts.username), password)

@@ -15,13 +15,8 @@ from supervisor.notifications.alert_text import (
     test_line,
     visible,
 )
-from supervisor.notifications.channel_kind import (
-    CallResult,
-    ChannelKind,
-    Message,
-    Post,
-    Target,
-)
+from supervisor.notifications.call_result import CallResult
+from supervisor.notifications.channel_kind import ChannelKind, Message, Post, Target
 
 MOST_HEAD = 500
 # A message may have 28 KB: characters take up to four bytes, and each line a block.

@@ -20,13 +20,8 @@ from supervisor.notifications.alert_text import (
     title,
     visible,
 )
-from supervisor.notifications.channel_kind import (
-    CallResult,
-    ChannelKind,
-    Message,
-    Post,
-    Target,
-)
+from supervisor.notifications.call_result import CallResult
+from supervisor.notifications.channel_kind import ChannelKind, Message, Post, Target
 
 MOST_CAUSE, MOST_OUTPUT = 4000, 4000
 _SHOWN = ("id", "incident", "severity", "job", "kind", "cause", "count", "run", "folded")

@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from supervisor.notifications.channel_kind import CallResult
+from supervisor.notifications.call_result import CallResult
 from supervisor.notifications.child.http_call import call
 from supervisor.notifications.child.messages import AGAIN, ANSWERED, CALL_S, RETRY_AFTER
 from workers.report import Report

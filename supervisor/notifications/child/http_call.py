@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from supervisor.notifications.channel_kind import CallResult
+from supervisor.notifications.call_result import CallResult
 from workers.retry_after import retry_after_s
 
 CONNECT_S = 5.0
