@@ -1,6 +1,7 @@
 """The channels of `notify`: what jobs.yaml may say of them, and each mistake in it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -220,3 +221,22 @@ def test_the_schema_has_the_keys_of_every_kind():
         one["properties"]
     )
     assert one["additionalProperties"] is False
+
+
+def test_the_example_of_the_handbook_is_read():
+    page = Path(__file__).parents[2] / "docs" / "alerts.md"
+    [example] = [
+        block for block in page.read_text().split("```yaml\n")[1:] if "  channels:\n" in block
+    ]
+    text = re.sub(r"\$\{file:[^}]*url\}", "https://h.example/T/B", example.partition("```")[0])
+    text = re.sub(r"\$\{file:[^}]*\}", KEY, text).replace("${DISCORD_URL}", "https://d.example/x")
+    jobs = "jobs: {backup-database: {command: x}, b: {command: x, exclusive: nas}}"
+
+    found = config.parse(f"{text}{jobs}".encode(), page, {"TZ": "UTC", "NTFY_TOPIC": "t0pic"})
+
+    assert found.problems == ()
+    assert found.config is not None
+    assert [each.name for each in found.config.notify.channels] == [
+        "ops", "nas", "phone", "hook", "post",
+    ]  # fmt: skip
+    assert found.config.notify.summary == ("0 8 * * *",)
