@@ -90,7 +90,7 @@ class Turn(IncidentTurn):
         self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
         job = self.scheduler.definition(final.job)
         if job is not None and not final.dry_run:
-            self._update_incidents(final)
+            self._update_incidents(final, verdict.problem)
             self.actions.extend(heartbeats.on_end(job, final))
         self.may_admit = True
         return final
@@ -243,9 +243,13 @@ class Turn(IncidentTurn):
         )
         scheduler.next_slot = scheduler.next_slot.delete(job)
 
-    def _update_incidents(self, run: Run) -> None:
+    def _update_incidents(self, run: Run, problem: str) -> None:
         if run.state is State.SUCCESS:
-            self.close_incidents(run.job, *incidents.CLOSED_BY_SUCCESS)
+            closed = incidents.CLOSED_BY_SUCCESS
+            if problem:
+                self.open_incident(run.job, incidents.PARTIAL, problem, run.id)
+                closed = tuple(kind for kind in closed if kind != incidents.PARTIAL)
+            self.close_incidents(run.job, *closed)
             slot = self.scheduler.late.get(run.job)
             if slot is not None and run.due >= slot:
                 self.scheduler.late = self.scheduler.late.delete(run.job)

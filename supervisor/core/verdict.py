@@ -26,13 +26,14 @@ class Verdict(Struct, frozen=True):
     """End of an attempt; `state` is what the run becomes without another attempt.
 
     reason and cause are for the ledger and people; exit_status is None after
-    a signal.
+    a signal. problem: what part of a successful run failed, else "".
     """
 
     state: State
     reason: Reason | None
     cause: str
     exit_status: int | None = None
+    problem: str = ""
 
 
 class WorkerMessages(Struct, frozen=True):
@@ -115,7 +116,9 @@ def _worker(status: int, reported: WorkerMessages) -> Verdict:
     # `True` is an int in Python, but not a count.
     counted = warnings if isinstance(warnings, int) and warnings is not True else 0
     cause = format_count(counted, "warning") if counted else ""
-    return Verdict(State.SUCCESS, None, cause, 0)
+    problem = reported.done.result.get("problem")
+    said = problem if isinstance(problem, str) else ""
+    return Verdict(State.SUCCESS, None, said or cause, 0, said)
 
 
 def _killed(job: Job, number: int, cpu_s: float) -> Verdict:

@@ -8,7 +8,7 @@ from supervisor.core import control_requests, effects, incidents
 from supervisor.core import events as ev
 from supervisor.core.model import Severity
 from tests.core.core_harness import Harness, instant, job
-from workers.protocol import Failed
+from workers.protocol import Done, Failed
 
 A = job("a", cron="0 2 * * *")
 EVERY_MINUTE = job("a", cron="* * * * *")
@@ -335,3 +335,42 @@ def test_an_opening_stands_among_the_actions_of_its_own_verdict():
 
     rows = [type(action.row).__name__ for action in actions if isinstance(action, effects.Record)]
     assert {"Run", "Incident", "Alert"} <= set(rows)
+
+
+def test_a_success_with_a_problem_lets_dependants_run_and_opens_an_incident_until_there_is_none():
+    backup = job("backup", cron="0 2,4,6 * * *", worker="backup.run", retries=2)
+    harness = Harness(backup, job("rotate", cron="30 2 * * *", deps=("backup",)))
+    harness.at("02:00")
+    harness.says("backup", Done({"problem": "second copy failed in /nas", "warnings": 1}))
+    harness.ends("backup")
+    opened, run = harness.words("backup"), harness.run("backup")
+    harness.at("02:30")
+    rotates = harness.live()
+    harness.at("04:00")
+    harness.says("backup", Done({"problem": "second copy failed in /nas"}))
+    harness.ends("backup")
+    [again] = harness.incidents("backup")
+    harness.at("06:00")
+
+    harness.says("backup", Done({"problem": ""}))
+    harness.ends("backup")
+
+    assert opened == ["partial opened"]
+    assert (run.state, run.cause) == ("success", "second copy failed in /nas")
+    assert rotates == ["rotate"]
+    assert again.count == 2
+    assert harness.incidents("backup") == []
+
+
+def test_a_problem_is_of_another_kind_than_the_failure_before_it():
+    backup = job("backup", cron="0 2,4 * * *", worker="backup.run")
+    harness = Harness(backup)
+    harness.at("02:00")
+    harness.says("backup", Failed("the disk is full", True))
+    harness.ends("backup", status=1)
+    harness.at("04:00")
+
+    harness.says("backup", Done({"problem": "second copy failed in /nas"}))
+    harness.ends("backup")
+
+    assert [one.kind for one in harness.incidents("backup")] == ["partial"]

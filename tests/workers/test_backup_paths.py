@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.workers.backup_folder import BROKEN, a_database, failure, ours, rows, run, the_copy
+from tests.workers.backup_folder import BROKEN, a_database, ours, rows, run, the_copy
 from tests.workers.catalogue_folder import a_report, logged
 from workers import backup, sqlite
 from workers.backup import marks, restore, verify
@@ -99,9 +99,9 @@ def test_a_second_folder_that_is_the_first_by_another_name_fails_and_spoils_noth
     folder.mkdir()
     (tmp_path / "link").symlink_to(folder)
 
-    failed = failure(source, folder, copies=(tmp_path / "link",))
+    result = run(source, folder, copies=(tmp_path / "link",))
 
-    assert "already; it is left as it is" in failed.error
+    assert "already; it is left as it is" in result["problem"]
     assert verify.verify(the_copy(folder))
 
 

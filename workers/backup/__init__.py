@@ -27,9 +27,14 @@ from workers.units import format_count, format_size
 
 __all__ = ["Params", "plan", "run"]
 
+_LONGEST_PROBLEM = 1000
+
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
     """Make and verify a copy; return its name, sizes in bytes, rows and seconds.
+
+    `problem` in the result names the second copies that were not made; the service opens
+    an incident for it.
 
     Raises:
         WorkerError: with the reason; no unverified copy remains.
@@ -91,7 +96,7 @@ def _run(settings: Settings, report: Report) -> dict[str, Scalar]:
     began = time.monotonic()
     made = create.create_backup(settings.source, settings.destination, report)
     report.log(_sentence(made))
-    create.carry(made, settings.second_copies, report)
+    failed = create.carry(made, settings.second_copies, report)
     manifest = made.manifest
     return {
         "file": manifest.name,
@@ -102,7 +107,9 @@ def _run(settings: Settings, report: Report) -> dict[str, Scalar]:
         "rows": sum(manifest.rows.values()),
         "tables": len(manifest.rows),
         "foreign_key_violations": manifest.foreign_key_violations,
-        "copies": len(settings.second_copies),
+        "copies": len(settings.second_copies) - len(failed),
+        "failed_copies": len(failed),
+        "problem": _problem(made, failed),
         "method": manifest.method,
         "writers_held_seconds": manifest.writers_held_seconds,
         "pack_seconds": round(made.packed_after_s, 3),
@@ -111,10 +118,17 @@ def _run(settings: Settings, report: Report) -> dict[str, Scalar]:
         "swept": made.swept,
         "sha256": manifest.sha256,
         "advice": made.advice[:300],
-        "warnings": len(manifest.unchecked) + len(manifest.findings),
+        "warnings": len(manifest.unchecked) + len(manifest.findings) + len(failed),
         "unchecked": "; ".join(manifest.unchecked)[:300],
         "findings": "; ".join(manifest.findings)[:300],
     }
+
+
+def _problem(made: CreatedBackup, failed: Sequence[str]) -> str:
+    if not failed:
+        return ""
+    said = "; ".join(failed)[:_LONGEST_PROBLEM]
+    return f"second copy failed in {said} (the first copy {made.path} is verified and kept)"
 
 
 def _sentence(made: CreatedBackup) -> str:

@@ -100,11 +100,14 @@ def create_backup(source: Source, destination: Destination, report: Report) -> C
                 repository.discard(directory, name, part.name)
 
 
-def carry(made: CreatedBackup, folders: Sequence[Path], report: Report) -> None:
-    """Make a second copy in each of these folders.
+def carry(made: CreatedBackup, folders: Sequence[Path], report: Report) -> tuple[str, ...]:
+    """Make a second copy in each of these folders; return a sentence for each that failed.
+
+    A failure is no error of the run: the first copy is verified, what depends on it may
+    run, and a retry would only make and keep another first copy.
 
     Raises:
-        BackupError: some failed, each is named; the others and the first copy are kept.
+        BackupCancelledError: the copies so far are kept.
     """
     failed = []
     for target in folders:
@@ -115,12 +118,7 @@ def carry(made: CreatedBackup, folders: Sequence[Path], report: Report) -> None:
         except BackupError as problem:
             report.log(f"second copy in {target}: {problem}", "error")
             failed.append(f"{target}: {problem}")
-    if failed:
-        # Permanent: each retry would make and keep another first copy.
-        raise BackupError(
-            f"second copy failed in {'; '.join(failed)}"
-            f" (the first copy {made.path} is verified and kept)"
-        )
+    return tuple(failed)
 
 
 def _made(begun: _Begun, level: int, report: Report) -> CreatedBackup:

@@ -40,6 +40,7 @@ class Backup:
     source: absolute path of the database, empty if there is no manifest.
     why: the reason for its state, empty if verified. kept: exempted by hand.
     database_size_bytes: size of its content, 0 if unknown.
+    place: where it is if it left the machine (then `path` is its name there), else empty.
     """
 
     path: Path
@@ -51,6 +52,12 @@ class Backup:
     state: State
     why: str
     kept: bool
+    place: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Return the copy's path, or its place and name, for people."""
+        return f"{self.place.rstrip('/')}/{self.path}" if self.place else str(self.path)
 
     @property
     def order(self) -> tuple[str, str]:
