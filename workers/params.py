@@ -3,9 +3,9 @@
 Pure, standard library only. `Params` is a frozen dataclass. A field's annotation selects
 the conversion: `str`, `int`, `float`, `bool`, `Path`, `Duration`, `Size`,
 `tuple[str, ...]`, `tuple[Path, ...]`, `X | None`, or another such dataclass, whose keys
-are named `field.key`. A field without a default is required. All problems are reported
-together, each with its key. Only names and types are checked; the run itself checks
-whether a path or server exists.
+are named `field.key`; one with a classmethod `from_text` may be given as a text, too. A
+field without a default is required. All problems are reported together, each with its key.
+Only names and types are checked; the run itself checks whether a path or server exists.
 """
 
 import dataclasses
@@ -97,6 +97,8 @@ def _convert(kind: object, value: object) -> object:
             raise ValueError(f"expected a mapping, got {_shown(value)}")
         return {str(key): _convert(inner[1], item) for key, item in value.items()}
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        if isinstance(value, str) and hasattr(kind, "from_text"):
+            return kind.from_text(value)
         if not isinstance(value, dict):
             raise ValueError(f"expected a mapping, got {_shown(value)}")
         return parse(kind, value)

@@ -87,6 +87,14 @@ def parameters(job: Job) -> dict[str, Any]:
     return found
 
 
+def local_copies(given: Mapping[str, Any]) -> list[str]:
+    """Return the places of second copies in a `with` block that are folders of this machine."""
+    copies = given.get("copies") or []
+    every = copies if isinstance(copies, list) else [copies]
+    named = [str(one.get("to", "") if isinstance(one, dict) else one) for one in every]
+    return [text for text in named if text and "://" not in text]
+
+
 def path_in(job: Job, text: object) -> Path:
     """Return a path from a `with` block, relative to the working directory of the job."""
     return Path(job.cwd, str(text))

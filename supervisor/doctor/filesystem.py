@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from supervisor.core.model import Run
-from supervisor.doctor.context import DoctorContext, path_in
+from supervisor.doctor.context import DoctorContext, local_copies, path_in
 from supervisor.doctor.finding import Finding, error, ok, warning
 from supervisor.ledger import unattended
 from supervisor.ledger.queries import History, RunFilter
@@ -111,7 +111,7 @@ def backups(context: DoctorContext) -> list[Place]:
     for job, given in context.of_worker("backup.run"):
         main = path_in(job, given["directory"])
         found.setdefault(main, _place(main, os.path.exists(main.parent)))
-        for text in given.get("copies") or ():
+        for text in local_copies(given):
             found.setdefault(path_in(job, text), _place(path_in(job, text), False))
     return list(found.values())
 
@@ -144,7 +144,7 @@ def disks(context: DoctorContext) -> list[Volume]:
     """Return each volume to which the service writes, with the rate taken from the ledger."""
     folders = [context.state]
     for job, given in context.of_worker("backup.run"):
-        folders += [path_in(job, text) for text in (given["directory"], *given.get("copies", ()))]
+        folders += [path_in(job, text) for text in (given["directory"], *local_copies(given))]
     rates = _rates(context)
     volumes: dict[int, Volume] = {}
     for folder in folders:
@@ -239,7 +239,7 @@ def _rates(context: DoctorContext) -> dict[Path, float]:
     rates[context.state] += _a_day([(run, run.log_bytes) for run in runs])
     for job, given in context.of_worker("backup.run"):
         rate = _a_day([(run, _size(run)) for run in made[job]])
-        for text in (given["directory"], *given.get("copies", ())):
+        for text in (given["directory"], *local_copies(given)):
             rates[path_in(job, text)] += rate
     return rates
 

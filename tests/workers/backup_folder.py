@@ -19,6 +19,7 @@ from tests.workers.catalogue_folder import a_report
 from workers import backup
 from workers.backup import filenames, listing, manifest
 from workers.backup.manifest import Manifest
+from workers.backup.places.place import Place
 from workers.backup.repository import publish
 from workers.report import WorkerError
 
@@ -117,7 +118,11 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def run(path: Path, folder: Path, /, **more: Any) -> dict[str, Any]:
-    """A backup of `path` into `folder`."""
+    """A backup of `path` into `folder`; copies: folders or places."""
+    if "copies" in more:
+        more["copies"] = tuple(
+            one if isinstance(one, Place) else Place(str(one)) for one in more["copies"]
+        )
     return backup.run(backup.Params(path, folder, **more), a_report())
 
 

@@ -23,6 +23,7 @@ from tests.workers.backup_folder import (
 from tests.workers.catalogue_folder import a_report, logged
 from workers import backup, params
 from workers.backup import filenames, gzip_codec, listing, repository, verify
+from workers.backup.places.place import Place
 from workers.protocol import Progress
 from workers.report import WorkerError
 from workers.units import format_size
@@ -243,7 +244,7 @@ def test_a_second_service_on_the_folder_is_kept_out_by_name(source, copies):
 
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(source, tmp_path):
     heard, copies = [], tmp_path / "new"
-    wanted = backup.Params(source, copies, copies=(tmp_path / "second",))
+    wanted = backup.Params(source, copies, copies=(Place(str(tmp_path / "second")),))
 
     result = backup.run(wanted, a_report(heard, dry_run=True))
 
@@ -309,8 +310,8 @@ def test_memory_stays_below_64_mb(value, tmp_path, copies):
     ("given", "words"),
     [
         ({"level": 0}, "level: expected 1 to 9, got 0"),
-        ({"copies": ["/b", "/b"]}, "copies: expected folders that differ, got /b twice"),
-        ({"copies": "/a"}, "copies: expected folders that differ, got /a twice"),
+        ({"copies": ["/b", "/b"]}, "copies: expected places that differ, got /b twice"),
+        ({"copies": "/a"}, "copies: expected places that differ, got /a twice"),
         ({"database": "/x/.."}, "database: expected a name without"),
         ({"databse": "/x"}, "databse: unknown parameter"),
     ],

@@ -23,6 +23,7 @@ from tests.workers.catalogue_folder import a_report, logged
 from workers import backup
 from workers.backup import disk_space, verify
 from workers.backup.disk_space import Need, Volume
+from workers.backup.places.place import Place
 from workers.report import WorkerError
 
 AS_NOBODY = """
@@ -170,7 +171,10 @@ def test_a_missing_second_folder_fails_by_name_is_not_made_and_the_others_go_on(
     second.mkdir()
     heard = []
 
-    result = backup.run(backup.Params(source, copies, copies=(dead, second)), a_report(heard))
+    result = backup.run(
+        backup.Params(source, copies, copies=(Place(str(dead)), Place(str(second)))),
+        a_report(heard),
+    )
 
     assert f"second copy failed in {dead}: folder {dead} does not exist" in result["problem"]
     assert f"the first copy {the_copy(copies)} is verified and kept" in result["problem"]

@@ -18,6 +18,7 @@ from workers.backup import create, filenames, preflight, repository
 from workers.backup.create import CreatedBackup
 from workers.backup.errors import BackupCancelledError, BackupError, from_os_error
 from workers.backup.params import Params
+from workers.backup.places.place import Place, Verify
 from workers.backup.preflight import Preflight
 from workers.backup.settings import Settings, resolve
 from workers.protocol import Scalar
@@ -72,9 +73,15 @@ def plan(
         "prove it: unpack it beside, compare hashes, integrity_check, foreign_key_check, rows",
         *(f"needs {format_size(n.size_bytes)} in {n.folder} for {n.purpose}" for n in seen.needs),
         *(f"sweep {leftover}" for leftover in leftovers),
-        *(f"then a second copy in {target}, read back" for target in settings.second_copies),
+        *(f"then a second copy in {_planned_place(one)}" for one in settings.second_copies),
     ]
     return (*lines, f"it would be refused: {lacking}") if lacking else tuple(lines)
+
+
+def _planned_place(place: Place) -> str:
+    sealed = f" encrypted to {len(place.age)} recipients," if place.age else ""
+    proof = "proven by the sums of its parts" if place.verify == Verify.PARTS else "read back"
+    return f"{place.to},{sealed} {proof}"
 
 
 def _planned(settings: Settings, report: Report) -> dict[str, Scalar]:

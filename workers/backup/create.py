@@ -32,6 +32,8 @@ from workers.backup.errors import (
     from_os_error,
 )
 from workers.backup.manifest import Manifest, companions
+from workers.backup.places.place import Place
+from workers.backup.places.send import send
 from workers.backup.repository import ScratchFile
 from workers.backup.settings import Destination, Source
 from workers.backup.snapshot import Snapshot, snapshot
@@ -100,8 +102,8 @@ def create_backup(source: Source, destination: Destination, report: Report) -> C
                 repository.discard(directory, name, part.name)
 
 
-def carry(made: CreatedBackup, folders: Sequence[Path], report: Report) -> tuple[str, ...]:
-    """Make a second copy in each of these folders; return a sentence for each that failed.
+def carry(made: CreatedBackup, places: Sequence[Place], report: Report) -> tuple[str, ...]:
+    """Make a second copy in each of these places; return a sentence for each that failed.
 
     A failure is no error of the run: the first copy is verified, what depends on it may
     run, and a retry would only make and keep another first copy.
@@ -110,14 +112,17 @@ def carry(made: CreatedBackup, folders: Sequence[Path], report: Report) -> tuple
         BackupCancelledError: the copies so far are kept.
     """
     failed = []
-    for target in folders:
+    step = _step(report, made.manifest.size_bytes)
+    for place in places:
         try:
-            secondary_copy.carry(
-                made.path, made.manifest, target, _step(report, made.manifest.size_bytes)
-            )
+            if place.is_plain_folder:
+                secondary_copy.carry(made.path, made.manifest, place.folder, step)
+            else:
+                send(made.path, made.manifest, place, step)
         except BackupError as problem:
-            report.log(f"second copy in {target}: {problem}", "error")
-            failed.append(f"{target}: {problem}")
+            said = str(problem).removeprefix(f"{place.to}: ")
+            report.log(f"second copy in {place.to}: {said}", "error")
+            failed.append(f"{place.to}: {said}")
     return tuple(failed)
 
 

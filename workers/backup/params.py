@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.backup import filenames, gzip_codec
+from workers.backup.places.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,15 +15,15 @@ class Params:
     database: the SQLite file, which may be in use.
     directory: where copies go; its last component is made if it is missing.
     level: 1 (fast) to 9 (small); 1 to 3 by isal, 4 to 9 by zlib.
-    copies: folders that each get a second copy; never made here, since one
-        that is missing may be a disk that is not mounted.
+    copies: places that each get a second copy: folders, never made here, since one
+        that is missing may be a disk that is not mounted; object stores; SFTP.
     allow_empty: back a database without tables up, too.
     """
 
     database: Path
     directory: Path
     level: int = 1
-    copies: tuple[Path, ...] = ()
+    copies: tuple[Place, ...] = ()
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
@@ -32,7 +33,7 @@ class Params:
             filenames.stem(self.database)
         except ValueError as error:
             raise ValueError(f"database: {error}") from error
-        folders = [os.path.abspath(folder) for folder in (self.directory, *self.copies)]
-        twice = next((one for one in folders if folders.count(one) > 1), None)
+        named = [os.path.abspath(self.directory), *(one.key for one in self.copies)]
+        twice = next((one for one in named if named.count(one) > 1), None)
         if twice:
-            raise ValueError(f"copies: expected folders that differ, got {twice} twice")
+            raise ValueError(f"copies: expected places that differ, got {twice} twice")

@@ -2,7 +2,7 @@
 
     Params -> Settings -> preflight  (source, destination)
                        -> create     (source, destination)
-                       -> second copies (folders)
+                       -> second copies (places)
 
 Only names are resolved here; whether they exist is for `preflight`.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from workers.backup import filenames
 from workers.backup.params import Params
+from workers.backup.places.place import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,11 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The parts of a backup job; second_copies: the folders that each get a second copy."""
+    """The parts of a backup job; second_copies: the places that each get a second copy."""
 
     source: Source
     destination: Destination
-    second_copies: tuple[Path, ...]
+    second_copies: tuple[Place, ...]
 
 
 def resolve(params: Params) -> Settings:

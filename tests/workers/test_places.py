@@ -1,0 +1,168 @@
+"""Copies that leave the machine: sent, read back, listed - to a folder, S3 and SFTP alike."""
+
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.workers.backup_folder import a_database, ours, run, the_copy
+from tests.workers.place_servers import s3_server, sftp_server
+from workers.backup import listing, verify
+from workers.backup.listing import State
+from workers.backup.manifest import read
+from workers.backup.places import catalogue
+from workers.backup.places.open_store import open_store
+from workers.backup.places.place import Place
+from workers.backup.places.send import send
+from workers.backup.places.store import TakenError
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sftp(tmp_path_factory):
+    with sftp_server(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    room = tmp_path_factory.mktemp("made")
+    run(a_database(room / "a [b]*'.db", rows=200), room / "copies")
+    return the_copy(room / "copies")
+
+
+@pytest.fixture(params=["folder", "s3", "sftp"])
+def place(request, tmp_path):
+    """An empty place of each kind."""
+    if request.param == "s3":
+        server = request.getfixturevalue("s3")
+        name = "b" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]
+        return server.place(server.bucket(name))
+    folder = tmp_path / "the place [x]"
+    folder.mkdir()
+    if request.param == "sftp":
+        return request.getfixturevalue("sftp").place(folder)
+    return Place(str(folder))
+
+
+def no_step(_done):
+    pass
+
+
+def test_what_is_created_is_read_back_listed_and_deleted(place, tmp_path):
+    store, content, file = open_store(place), os.urandom(20_000_000), tmp_path / "file"
+    file.write_bytes(content)
+
+    store.create("big [1]*.x", file, hashlib.sha256(content).hexdigest(), no_step)
+    store.create_small("-small", b"one")
+
+    assert {one.name: one.size_bytes for one in store.entries()} == {
+        "big [1]*.x": 20_000_000,
+        "-small": 3,
+    }
+    assert b"".join(store.read("big [1]*.x", 20_000_000)) == content
+    assert store.read_small(["-small", "missing"]) == {"-small": b"one"}
+    store.delete("big [1]*.x")
+    store.delete("missing")
+    assert [one.name for one in store.entries()] == ["-small"]
+
+
+def test_nothing_is_overwritten(place, tmp_path):
+    store, file = open_store(place), tmp_path / "file"
+    file.write_bytes(bytes(9_000_000))
+    store.create_small("one", b"theirs")
+
+    with pytest.raises(TakenError, match="it is left"):
+        store.create_small("one", b"ours")
+    with pytest.raises(TakenError, match="it is left"):
+        store.create("one", file, "", no_step)
+
+    assert store.read_small(["one"]) == {"one": b"theirs"}
+    assert [one.name for one in store.entries()] == ["one"]
+
+
+def test_a_copy_is_verified_once_it_was_read_back(place, copy):
+    if place.is_plain_folder:
+        pytest.skip("plain folders are the business of secondary_copy")
+
+    data = send(copy, read(copy), place, no_step)
+
+    (found,) = catalogue.placed_copies(open_store(place))
+    assert (found.backup.state, found.backup.why, found.data) == (State.VERIFIED, "", data)
+    assert found.backup.shown == f"{place.to}/{copy.name}"
+    names = {one.name for one in open_store(place).entries()}
+    assert names == {f"{data}{end}" for end in ("", ".json", ".sha256", ".verified")}
+
+
+def test_a_second_copy_of_the_same_second_gets_a_later_name(place, copy):
+    if place.is_plain_folder:
+        pytest.skip("plain folders are the business of secondary_copy")
+
+    first, second = (send(copy, read(copy), place, no_step) for _ in range(2))
+
+    assert first < second
+    copies = catalogue.placed_copies(open_store(place))
+    assert [one.backup.state for one in copies] == [State.VERIFIED] * 2
+
+
+def test_a_backup_job_carries_its_copy_to_all_its_places(s3, sftp, tmp_path):
+    (tmp_path / "nas").mkdir()
+    (tmp_path / "far").mkdir()
+    bucket = s3.bucket("everywhere")
+    places = (Place(str(tmp_path / "nas")), s3.place(bucket), sftp.place(tmp_path / "far"))
+
+    result = run(a_database(tmp_path / "a.db"), tmp_path / "copies", copies=places)
+
+    assert (result["copies"], result["failed_copies"], result["problem"]) == (3, 0, "")
+    name = result["file"]
+    assert name in ours(tmp_path / "nas")
+    assert f"{name}.verified" in ours(tmp_path / "far")
+    downloaded = s3.get("everywhere", name)["Body"].read()
+    assert hashlib.sha256(downloaded).hexdigest() == result["sha256"]
+    assert gzip.decompress(downloaded)[:15] == b"SQLite format 3"
+
+
+def test_a_folder_fetched_whole_from_a_place_is_a_backup_folder(s3, copy, tmp_path):
+    place = s3.place(s3.bucket("whole"))
+    send(copy, read(copy), place, no_step)
+
+    store = open_store(place)
+    for one in store.entries():
+        (tmp_path / one.name).write_bytes(b"".join(store.read(one.name, one.size_bytes)))
+
+    (found,) = listing.list_backups(tmp_path)
+    assert found.state is State.VERIFIED
+    assert verify.verify(found.path)
+
+
+def test_large_copies_are_sent_with_a_sum_for_each_part_and_in_little_memory(s3, tmp_path):
+    place, file = s3.place(s3.bucket("large")), tmp_path / "file"
+    with open(file, "wb") as written:
+        for _ in range(15):
+            written.write(os.urandom(8 << 20))
+    code = (
+        "import resource, sys; from pathlib import Path;"
+        "from tests.workers.place_servers import S3Server;"
+        "from workers.backup.places.open_store import open_store; server = S3Server(sys.argv[1]);"
+        "store = open_store(server.place(sys.argv[2])); store.create_small('one', b'1');"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "before = peak(); store.create('big', Path(sys.argv[3]), 'the-sum', lambda done: None);"
+        "sum(len(block) for block in store.read('big', 15 << 23)); print(peak() - before)"
+    )
+    command = [sys.executable, "-c", code, s3.endpoint, place.to, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    grown_kb = int(done.stdout)
+
+    assert grown_kb < 64 * 1024
+    stored = s3.get("large", "big")
+    assert stored["Metadata"] == {"sha256": "the-sum"}
+    assert stored["ETag"].endswith('-15"')

@@ -1,0 +1,204 @@
+"""Object stores by obstore: S3 and what speaks it, Google Cloud Storage, Azure.
+
+A small object is created by one conditional request. A large one is sent in parts, which no
+store makes conditional through this library; its name is reserved by its manifest, a small
+object that is created before it (see `send.py`), and looked at once more before it is sent.
+Memory: a few parts.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any
+
+from workers.backup.places.place import Kind, Place
+from workers.backup.places.store import (
+    MOST_SMALL_BYTES,
+    Entry,
+    LockedError,
+    PlaceError,
+    Step,
+    TakenError,
+)
+
+# S3 takes 5 MiB to 5 GiB a part and 10,000 parts.
+_PART_BYTES, _MOST_PARTS, _AT_ONCE = 8 << 20, 9000, 2
+_CONNECT_S, _RETRIES = 5, 2
+_LONGEST = 300
+_CODE = re.compile(r"<Code>([^<]+)</Code>(?:\s*<Message>([^<]*)</Message>)?")
+_KEPT = re.compile(r"object.?lock|retention|immutab|\bWORM\b|legal.?hold", re.IGNORECASE)
+
+
+class ObjectStore:
+    """A bucket or container, below a path."""
+
+    def __init__(self, place: Place) -> None:
+        self.label, self._answer_s = place.to, place.answer
+        try:
+            import obstore
+            from obstore import exceptions, store
+        except ImportError as error:
+            raise PlaceError(
+                self.label,
+                f"obstore is missing ({error}): pip install 'nightshift-cron[offsite]'",
+                permanent=True,
+            ) from error
+        self._obstore, self._exceptions = obstore, exceptions
+        with self._in_words("open"):
+            self._store: Any = _opened(store, place)
+
+    def entries(self) -> list[Entry]:
+        """Return the objects directly below the path."""
+        with self._in_words("list"):
+            found = self._obstore.list_with_delimiter(self._store)["objects"]
+        return [Entry(str(one["path"]), int(one["size"])) for one in found]
+
+    def create(self, name: str, file: Path, sha256: str, step: Step) -> None:
+        """See `Store.create`."""
+        size_bytes = file.stat().st_size
+        if size_bytes <= _PART_BYTES:
+            self._create_whole(name, file.read_bytes(), {"sha256": sha256})
+            step(size_bytes)
+            return
+        with self._in_words(f"look for {name}"):
+            try:
+                self._obstore.head(self._store, name)
+            except FileNotFoundError:
+                pass
+            else:
+                raise TakenError(self.label, f"has a {name} already; it is left")
+        part_bytes = max(_PART_BYTES, -(-size_bytes // _MOST_PARTS))
+        with self._in_words(f"write {name}"), open(file, "rb", buffering=0) as source:
+            counted: Any = _Counted(source, step)
+            self._obstore.put(
+                self._store,
+                name,
+                counted,
+                attributes={"sha256": sha256},
+                use_multipart=True,
+                chunk_size=part_bytes,
+                max_concurrency=_AT_ONCE,
+            )
+
+    def create_small(self, name: str, content: bytes) -> None:
+        """See `Store.create_small`."""
+        self._create_whole(name, content, {})
+
+    def read(self, name: str, size_bytes: int) -> Iterator[bytes]:
+        """See `Store.read`; each block is a request of its own, with the limit of one."""
+        for start in range(0, size_bytes, _PART_BYTES):
+            length = min(_PART_BYTES, size_bytes - start)
+            with self._in_words(f"read {name}"):
+                found = self._obstore.get_range(self._store, name, start=start, length=length)
+            yield bytes(found)
+
+    def read_small(self, names: Sequence[str]) -> dict[str, bytes]:
+        """See `Store.read_small`."""
+        found = {}
+        for name in names:
+            with self._in_words(f"read {name}"):
+                try:
+                    answer = self._obstore.get(self._store, name)
+                    if answer.meta["size"] > MOST_SMALL_BYTES:
+                        raise PlaceError(self.label, f"{name} is larger than any of ours")
+                    found[name] = bytes(answer.bytes())
+                except FileNotFoundError:
+                    continue
+        return found
+
+    def delete(self, name: str) -> None:
+        """See `Store.delete`."""
+        with self._in_words(f"delete {name}"):
+            try:
+                self._obstore.delete(self._store, name)
+            except FileNotFoundError:
+                return
+
+    def _create_whole(self, name: str, content: bytes, attributes: Mapping[str, str]) -> None:
+        with self._in_words(f"write {name}"):
+            self._obstore.put(
+                self._store, name, content, attributes=dict(attributes), mode="create"
+            )
+
+    @contextmanager
+    def _in_words(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except self._exceptions.AlreadyExistsError as error:
+            raise TakenError(self.label, f"{doing}: the name is taken; it is left") from error
+        except FileNotFoundError as error:
+            if doing.startswith("read") and "NoSuchBucket" not in str(error):
+                raise
+            raise PlaceError(self.label, f"{doing}: {words(error)}") from error
+        except (self._exceptions.BaseError, OSError, ValueError) as error:
+            kind = LockedError if is_kept(str(error)) else PlaceError
+            raise kind(self.label, f"{doing}: {words(error)}") from error
+
+
+class _Counted:
+    """A file that reports how much of it was read."""
+
+    def __init__(self, file: IO[bytes], step: Step) -> None:
+        self._file, self._step, self._done = file, step, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        piece = self._file.read(size)
+        self._done += len(piece)
+        self._step(self._done)
+        return piece
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """Move to a byte, as the library does to learn the size."""
+        self._done = self._file.seek(place, whence)
+        return self._done
+
+    def tell(self) -> int:
+        """Return the current byte."""
+        return self._file.tell()
+
+
+def words(error: Exception) -> str:
+    """Return the cause in an error of the library: the store's own code, or its first line."""
+    text = str(error)
+    if found := _CODE.search(text):
+        return ": ".join(filter(None, found.groups()))[:_LONGEST]
+    line = text.partition("\n")[0].partition(" - Server returned")
+    status = line[2].strip(" :") or text.partition("HTTP error: ")[2].partition("\n")[0]
+    said = f"{line[0]} - {status}" if status and status not in line[0] else line[0]
+    return said.strip()[:_LONGEST] or type(error).__name__
+
+
+def is_kept(text: str) -> bool:
+    """Return whether a refusal says that the object is locked or retained."""
+    return _KEPT.search(text) is not None
+
+
+def _opened(store: Any, place: Place) -> Any:
+    limits = {
+        "client_options": {
+            "timeout": f"{place.answer:g}s",
+            "connect_timeout": f"{min(_CONNECT_S, place.answer):g}s",
+            "allow_http": place.endpoint.startswith("http://"),
+        },
+        "retry_config": {
+            "max_retries": _RETRIES,
+            "retry_timeout": timedelta(seconds=place.answer),
+        },
+    }
+    prefix = place.path or None
+    if place.kind is Kind.GCS:
+        return store.GCSStore(place.host, prefix=prefix, **limits)
+    if place.kind is Kind.AZURE:
+        return store.AzureStore(place.host, prefix=prefix, **limits)
+    given = {
+        "endpoint": place.endpoint,
+        "region": place.region,
+        "access_key_id": place.access_key_id,
+        "secret_access_key": place.secret_access_key,
+        "checksum_algorithm": "SHA256" if place.checksum else "",
+    }
+    given = {name: text for name, text in given.items() if text}
+    return store.S3Store(place.host, prefix=prefix, **given, **limits)
