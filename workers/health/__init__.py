@@ -1,16 +1,16 @@
 """Health: check that databases, disks, backups and services are usable.
 
-This module holds the job `health.run`. `local_checks.py` and `remote_checks.py` measure;
-`measurements.py` defines the results and `evaluation.py` rates them, both pure.
-Invariant: a failed measurement is a value that is rated, never an exception, so that one
-problem does not hide another.
+This module holds the job `health.run`. `local_checks.py`, `place_checks.py` and
+`remote_checks.py` measure; `measurements.py` defines the results and `evaluation.py`
+rates them, both pure. Invariant: a failed measurement is a value that is rated, never an
+exception, so that one problem does not hide another.
 """
 
 import time
 from collections.abc import Iterator
 from itertools import chain
 
-from workers.health import local_checks, remote_checks
+from workers.health import local_checks, place_checks, remote_checks
 from workers.health.evaluation import Check, Judgement, Limits, Word, judge, sentence
 from workers.health.measurements import (
     Database,
@@ -18,6 +18,7 @@ from workers.health.measurements import (
     Disk,
     Measure,
     NewestBackup,
+    NewestCopy,
     Postgres,
     Query,
     Replica,
@@ -89,6 +90,7 @@ def plan(params: Params) -> tuple[str, ...]:
     if params.postgres or params.replication:
         what = "answer and lag of the replica" if params.replication else "answer"
         lines.append(f"PostgreSQL: {what}")
+    lines += [f"{place.to}: newest verified copy" for place in params.copies]
     lines += [f"{remote_checks.shown(url)}: answer" for url in params.http]
     return tuple(lines)
 
@@ -108,6 +110,7 @@ def _measured(params: Params, report: Report) -> list[Measure]:
         # An unreadable database is reported already, and implies that it cannot be copied.
         if Database(path, "") in found:
             found.append(local_checks.next_backup(path, folder, limits.answer, check))
+    found += place_checks.newest_copies(path, params.copies)
     found += chain.from_iterable(one.answer(deadline, check) for one in asked)
     return found
 
@@ -132,6 +135,8 @@ def _figures(measures: list[Measure]) -> Iterator[tuple[str, float]]:
                 yield "query_seconds", round(seconds, 6)
             case NewestBackup(age_s):
                 yield "backup_age_seconds", round(age_s)
+            case NewestCopy(place, age_s) if age_s is not None:
+                yield f"copy_age_seconds {place}", round(age_s)
             case Postgres("", seconds):
                 yield "postgres_latency_seconds", round(seconds, 6)
             case Replica(lag_s):

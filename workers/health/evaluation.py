@@ -16,8 +16,10 @@ from workers.health.measurements import (
     Disk,
     Measure,
     NewestBackup,
+    NewestCopy,
     NextBackup,
     NoBackup,
+    NoPlace,
     NoQuickCheck,
     NoReplica,
     Page,
@@ -31,7 +33,7 @@ from workers.params import Duration, Size
 from workers.units import format_duration, format_size
 
 FAILS_UNDER = 70
-_UNREACHABLE, _DAMAGED, _POSTGRES, _OTHER = 50, 30, 10, 5
+_UNREACHABLE, _DAMAGED, _POSTGRES, _PLACE, _OTHER = 50, 30, 10, 10, 5
 _SHOWN = 3
 _TWO_DAYS = Duration(2 * 86400.0)
 _SECOND, _FIVE, _TEN = Duration(1.0), Duration(5.0), Duration(10.0)
@@ -124,6 +126,8 @@ def _check(measure: Measure, limits: Limits) -> Check:
             return _of_amounts(measure, limits)
         case Disk() | NextBackup() | NewestBackup() | NoBackup():
             return _of_disk(measure, limits)
+        case NewestCopy() | NoPlace():
+            return _of_places(measure, limits)
         case Postgres() | Replica() | NoReplica() | Page():
             return _of_services(measure, limits)
     assert_never(measure)
@@ -181,6 +185,23 @@ def _of_disk(measure: Disk | NextBackup | NewestBackup | NoBackup, limits: Limit
         case NoBackup(problem):
             text = f"there is no verified backup: {problem}"
             return Check("newest_backup", Word.CRITICAL, _OTHER, text)
+    assert_never(measure)
+
+
+def _of_places(measure: NewestCopy | NoPlace, limits: Limits) -> Check:
+    match measure:
+        case NewestCopy(place, None):
+            text = f"there is no verified copy in {place}"
+            return Check("copies", Word.CRITICAL, _OTHER, text)
+        case NewestCopy(place, age_s):
+            assert age_s is not None  # matched above
+            text = f"the newest verified copy in {place} is {format_duration(age_s)} old"
+            shown = format_duration
+            return _amount("copies", text, age_s, limits.backup_age, shown, Word.CRITICAL)
+        case NoPlace(place, problem):
+            # It may answer tomorrow; a copy that is too old is what is critical.
+            text = f"the copies in {place} are not known: {problem}"
+            return Check("copies", Word.DEGRADED, _PLACE, text)
     assert_never(measure)
 
 

@@ -90,6 +90,22 @@ class NoBackup:
 
 
 @dataclass(frozen=True, slots=True)
+class NewestCopy:
+    """The age of the newest verified second copy in a place; None: there is none."""
+
+    place: str
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlace:
+    """A place of second copies cannot be asked, and why."""
+
+    place: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Postgres:
     """The response of PostgreSQL: connection and first query."""
 
@@ -131,6 +147,8 @@ Measure = (
     | NextBackup
     | NewestBackup
     | NoBackup
+    | NewestCopy
+    | NoPlace
     | Postgres
     | Replica
     | NoReplica

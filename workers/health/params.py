@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from workers.backup.places.place import Place
 from workers.health.evaluation import Limits
 
 _USUAL = Limits()
@@ -19,6 +20,7 @@ class Params:
         is measured with an empty `postgres` too, where libpq's environment
         says, and the lag of the replica with it.
     backups: the folder of its copies; none: they are not measured.
+    copies: the places of its second copies, each with its settings as in backup.run.
     http: URLs that should answer.
     """
 
@@ -26,6 +28,7 @@ class Params:
     postgres: str = field(default="", repr=False)
     replication: bool = False
     backups: Path | None = None
+    copies: tuple[Place, ...] = ()
     http: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = _USUAL
 

@@ -1,7 +1,8 @@
 """Rotation: remove old copies and report why each other copy is kept.
 
 This module holds the job `rotation.run`, `prune` for a full disk, and the removal itself.
-`retention.py`, which is pure, decides what is kept. Invariant: a copy is removed only after
+`retention.py`, which is pure, decides what is kept; `placed.py` does it for places other
+than folders. Invariant: a copy is removed only after
 the newest verified copy of its source was read and had the hash of its manifest. Foreign
 files are never touched.
 """
@@ -9,7 +10,7 @@ files are never touched.
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -23,9 +24,13 @@ from workers.backup.errors import (
 )
 from workers.backup.listing import Backup, State
 from workers.backup.manifest import read
+from workers.backup.places.open_store import open_store
+from workers.backup.places.place import Place
 from workers.protocol import Scalar
 from workers.report import Report, WorkerError
+from workers.rotation import placed
 from workers.rotation.params import Params
+from workers.rotation.pruned import Pruned
 from workers.rotation.retention import Decision, Policy, newest_verified, plan, refusal
 from workers.units import format_size
 
@@ -36,20 +41,6 @@ _LEFTOVERS_AFTER_S = 86400.0
 _NOTHING = "nothing is removed"
 
 Check = Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Pruned:
-    """The decisions, and the space that removing made; leftovers by name.
-
-    failed: what could not be removed and why, one sentence each.
-    """
-
-    decisions: tuple[Decision, ...]
-    removed: int
-    freed_bytes: int
-    leftovers: tuple[str, ...]
-    failed: tuple[str, ...] = ()
 
 
 def run(params: Params, report: Report) -> dict[str, Scalar]:
@@ -64,13 +55,18 @@ def run(params: Params, report: Report) -> dict[str, Scalar]:
     now, zone = datetime.now(UTC), ZoneInfo(report.timezone)
     done, troubles = list[Pruned](), list[BackupError]()
     try:
-        for directory in (params.directory, *params.copies):
+        for place in (Place(str(params.directory)), *params.copies):
             try:
-                done.append(_rotated(replace(params, directory=directory), report, now, zone))
+                if place.is_plain_folder:
+                    here = replace(params, directory=place.folder)
+                    done.append(_rotated(here, report, now, zone))
+                else:
+                    done.append(_rotated_place(place, params, report, now, zone))
             except BackupError as problem:
                 troubles.append(problem)
                 if params.copies:
-                    report.log(f"{directory}: {problem}", "error")
+                    why = str(problem).removeprefix(f"{place.to}: ")
+                    report.log(f"{place.to}: {why}", "error")
     except BackupCancelledError as cancelled:
         raise WorkerError("cancelled between two copies") from cancelled
     stuck = [sentence for one in done for sentence in one.failed]
@@ -130,6 +126,37 @@ def prune(directory: Path, keep_last: int, zone: str, dry_run: bool) -> Pruned:
     with repository.locked(directory):
         decided = _proven_plan(directory, policy, now, ZoneInfo(zone), lambda: None)
         return _removed(directory, decided, lambda: None)
+
+
+def _rotated_place(
+    place: Place, params: Params, report: Report, now: datetime, zone: ZoneInfo
+) -> Pruned:
+    """Rotate a place other than a plain folder and return the result.
+
+    Raises:
+        BackupError, BackupCancelledError.
+    """
+
+    def check() -> None:
+        if report.cancelled:
+            raise BackupCancelledError
+
+    store = open_store(place)
+    decided = placed.plan(store, place, params.policy, now, zone)
+    _tell(report, [one.decision for one in decided])
+    why = _objection([one.decision for one in decided], params, now)
+    if report.dry_run:
+        if why:
+            report.log(f"{place.to}: a run would fail: {why}; {_NOTHING}", "warning")
+        return Pruned(tuple(one.decision for one in decided), 0, 0, ())
+    if why:
+        raise BackupError(f"{place.to}: {why}; {_NOTHING}")
+    done = placed.carry_out(store, place, decided, now, check)
+    for sentence in done.failed:
+        report.log(sentence, "error")
+    for sentence in done.locked:
+        report.log(sentence, "warning")
+    return done
 
 
 def _proven_plan(
@@ -207,10 +234,11 @@ def _removed(directory: Path, decided: tuple[Decision, ...], check: Check) -> Pr
 
 def _tell(report: Report, decided: Sequence[Decision]) -> None:
     for one in decided:
-        word = "keep" if one.keep else "remove"
-        size = format_size(one.backup.size_bytes)
-        against = f" ({one.backup.why})" if one.backup.why else ""
-        report.log(f"{word} {one.backup.path.name} ({size}): {one.reason}{against}")
+        backup = one.backup
+        word, size = "keep" if one.keep else "remove", format_size(backup.size_bytes)
+        named = backup.shown if backup.place else backup.path.name
+        against = f" ({backup.why})" if backup.why else ""
+        report.log(f"{word} {named} ({size}): {one.reason}{against}")
 
 
 def _result(done: Sequence[Pruned], began: float) -> dict[str, Scalar]:

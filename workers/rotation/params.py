@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.backup.places.place import Place
 from workers.params import Duration
 from workers.rotation.retention import Policy
 
@@ -14,7 +15,7 @@ _TWO_DAYS = Duration(2 * 86400.0)
 class Params:
     """The parameters of `rotation.run`.
 
-    directory: the folder of copies. copies: folders of second copies, each
+    directory: the folder of copies. copies: the places of second copies, each
     rotated by the same rules; one that is missing or fails does not keep the
     others from it. keep_last: the newest verified copies,
     whatever their age. keep_daily ... keep_yearly: the newest of each of so
@@ -31,7 +32,7 @@ class Params:
     keep_yearly: int = 0
     max_age: Duration | None = _TWO_DAYS
     max_delete: int = 10
-    copies: tuple[Path, ...] = ()
+    copies: tuple[Place, ...] = ()
 
     def __post_init__(self) -> None:
         if self.keep_last < 1:

@@ -6,6 +6,7 @@ object that is created before it (see `send.py`), and looked at once more before
 Memory: a few parts.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -133,7 +134,8 @@ class ObjectStore:
                 raise
             raise PlaceError(self.label, f"{doing}: {words(error)}") from error
         except (self._exceptions.BaseError, OSError, ValueError) as error:
-            kind = LockedError if is_kept(str(error)) else PlaceError
+            locked = doing.startswith("delete") and is_kept(str(error))
+            kind = LockedError if locked else PlaceError
             raise kind(self.label, f"{doing}: {words(error)}") from error
 
 
@@ -176,12 +178,18 @@ def is_kept(text: str) -> bool:
     return _KEPT.search(text) is not None
 
 
+def _endpoint(place: Place) -> str:
+    """Return the server of an S3 place, which may be named by the environment."""
+    named = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"))
+    return place.endpoint or next(filter(None, named), "")
+
+
 def _opened(store: Any, place: Place) -> Any:
     limits = {
         "client_options": {
             "timeout": f"{place.answer:g}s",
             "connect_timeout": f"{min(_CONNECT_S, place.answer):g}s",
-            "allow_http": place.endpoint.startswith("http://"),
+            "allow_http": _endpoint(place).startswith("http://"),
         },
         "retry_config": {
             "max_retries": _RETRIES,
