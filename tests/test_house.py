@@ -83,14 +83,20 @@ ARROWS = {
     " supervisor.cli.errors supervisor.api.limits supervisor.api.connection"
     " supervisor.api.cross_origin supervisor.api.sockets supervisor.backups.model"
     " supervisor.config.definitions supervisor.state_dir workers.text workers.units",
+    "supervisor.doctor.places": "supervisor.doctor.* supervisor.core.* workers.params"
+    " workers.backup.places.*",
     # assembly: may import everything
     "supervisor.runtime": "supervisor.* workers.units",
     "supervisor.service": "supervisor.* workers.units",
     "supervisor.cli": "supervisor.* workers.text workers.units",
     # commands in a process of their own, never the supervisor's
     "supervisor.cli.commands.backups": "supervisor.* workers.units workers.backup.*"
-    " workers.rotation.* workers.sqlite",
+    " workers.rotation.*",
     "supervisor.cli.backup_folders": "supervisor.* workers.backup.*",
+    "supervisor.cli.restore_command": "supervisor.* workers.backup.*",
+    "supervisor.cli.backup_options": "supervisor.* workers.backup.* workers.sqlite",
+    "supervisor.cli.placed_backups": "supervisor.* workers.backup.* workers.params"
+    " workers.rotation.*",
     "supervisor.cli.restore_without_config": "supervisor.* workers.backup.*",
     # a simulation uses the pure plan that rotation itself carries out
     "supervisor.cli.simulated_rotation": "supervisor.* workers.backup.* workers.params"
@@ -198,10 +204,14 @@ def test_the_supervisor_knows_the_door_to_its_workers_and_nothing_behind_it():
         "supervisor.containment.fork_server",
         "supervisor.cli.commands.backups",
         "supervisor.cli.backup_folders",
+        "supervisor.cli.placed_backups",
+        "supervisor.cli.backup_options",
+        "supervisor.cli.restore_command",
         "supervisor.cli.restore_without_config",
         "supervisor.cli.simulated_rotation",
         "supervisor.doctor.databases",
         "supervisor.backups.read_folders",
+        "supervisor.doctor.places",
         "supervisor.notifications.child.call_heartbeats",
         "supervisor.notifications.child.http_call",
         "supervisor.notifications.child.send_alerts",

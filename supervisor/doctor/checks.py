@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from supervisor.doctor import databases, filesystem, host, network, schedules, service
+from supervisor.doctor import databases, filesystem, host, network, places, schedules, service
 from supervisor.doctor.finding import Check
 
 CHECKS: tuple[Check[Any], ...] = (
@@ -15,6 +15,7 @@ CHECKS: tuple[Check[Any], ...] = (
     Check("disk", filesystem.disks, filesystem.judge_disks),
     Check("databases", databases.sources, databases.judge_sources),
     Check("copies", databases.copies, databases.judge_copies),
+    Check("places", places.rights, places.judge_rights),
     Check("timeouts", schedules.usual, schedules.judge_usual),
     Check("zones", schedules.zones, schedules.judge_zones),
     Check("daylight", schedules.daylight, schedules.judge_daylight),

@@ -1,86 +1,72 @@
 """`nightshift backups`: list, verify, restore, keep and prune the copies of `backup.run` jobs.
 
-Listing, verifying, keeping and pruning run in this process, on the folders in
-jobs.yaml. A restore is a run: it is recorded in the ledger and waits for other runs
-that use the data.
+They run in this process, on the folders in jobs.yaml, or with `--place` on a place of
+second copies. `restore_command.py` has `restore`.
 """
 
-import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import msgspec
 
-from supervisor.cli import backup_folders, restore_without_config
-from supervisor.cli.command import (
-    Command,
-    CommandGroup,
-    json_option,
-    paths,
-    supervisor,
-    utc_option,
+from supervisor.cli import backup_folders, placed_backups
+from supervisor.cli.backup_options import (
+    folder_option,
+    identity_option,
+    in_words,
+    place_option,
+    warn,
+    zone,
 )
-from supervisor.cli.decode import decode
-from supervisor.cli.errors import CliError, ExitCode
-from supervisor.cli.output import Table, clean, echo, print_value
-from supervisor.cli.run_local import definitions, serve
+from supervisor.cli.command import Command, CommandGroup, json_option, utc_option
+from supervisor.cli.errors import ExitCode
+from supervisor.cli.output import Table, echo, print_value
+from supervisor.cli.restore_command import restore
 from supervisor.cli.time_format import time_format
-from supervisor.cli.watch_runs import display, print_outcomes, until_final
-from supervisor.config.problems import BadValueError
-from supervisor.config.timezones import system_zone
-from supervisor.core import responses
-from supervisor.core.control_requests import RestoreBackup
-from workers.backup import marks, selection
-from workers.backup.errors import BackupError
-from workers.backup.listing import Backup
+from workers.backup import marks
 from workers.backup.verify_all import verify_all
 from workers.rotation import Pruned
 from workers.rotation import prune as pruning
-from workers.sqlite import DatabaseError
 from workers.units import format_size
-
-folder_option = click.option(
-    "--directory", type=Path, metavar="DIR", help="Use this folder instead of those of jobs.yaml."
-)
-database_option = click.option(
-    "--database", type=Path, metavar="PATH", help="Only backups of this database."
-)
 
 
 @click.group("backups", cls=CommandGroup, invoke_without_command=True)
 @folder_option
+@place_option
 @json_option
 @utc_option
 @click.pass_context
-def backups(ctx: click.Context, directory: Path | None, as_json: bool, utc: bool) -> int:
+def backups(
+    ctx: click.Context, directory: Path | None, place: str | None, as_json: bool, utc: bool
+) -> int:
     """List the backups, newest first, with the state of each.
 
     \b
     Examples:
       nightshift backups
+      nightshift backups --place s3://bucket/path
       nightshift backups restore latest --target /tmp/look.sqlite3
     """
     ctx.obj = directory
     if ctx.invoked_subcommand is not None:
         return ExitCode.YES
-    with _in_words():
-        found, dead = backup_folders.copies(directory)
+    with in_words():
+        if place is not None:
+            found, dead = placed_backups.copies(place)
+        else:
+            found, dead = backup_folders.copies(directory)
     status = ExitCode.NO if dead else ExitCode.YES
     if as_json:
         print_value({"backups": found} | ({"unreadable": dead} if dead else {}))
         return status
     table = Table("COPY", "TAKEN", "WHEN", "SIZE", "STATE", "DETAIL", spare=("SIZE", "TAKEN"))
-    when = time_format("UTC" if utc else _zone())
+    when = time_format("UTC" if utc else zone())
     for one in found:
         detail = "; ".join(filter(None, ("kept by hand" * one.kept, one.why)))
         at = (when.full(one.taken_at), when.relative(one.taken_at))
-        table.add(str(one.path), *at, format_size(one.size_bytes), one.state, detail or "-")
+        table.add(one.shown, *at, format_size(one.size_bytes), one.state, detail or "-")
     table.show() if found else echo("no backups")
-    _warn(dead)
+    warn(dead)
     return status
 
 
@@ -88,8 +74,17 @@ def backups(ctx: click.Context, directory: Path | None, as_json: bool, utc: bool
 @click.argument("file", metavar="[FILE]", type=Path, required=False)
 @click.option("--all", "every", is_flag=True, help="Every backup.")
 @folder_option
+@place_option
+@identity_option
 @json_option
-def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool) -> int:
+def verify(
+    file: Path | None,
+    every: bool,
+    directory: Path | None,
+    place: str | None,
+    identity: Path | None,
+    as_json: bool,
+) -> int:
     """Prove copies again: read, unpack, check, count. Exit status 1 if any fails.
 
     \b
@@ -99,7 +94,10 @@ def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool
     if every == (file is not None):
         raise click.UsageError("expected FILE or --all")
     dead: list[str] = []
-    with _in_words():
+    if place is not None:
+        with in_words():
+            return _print_proven(placed_backups.prove(place, file, identity), as_json)
+    with in_words():
         if file is None:
             found, dead = backup_folders.copies(directory)
             paths = [one.path for one in found]
@@ -120,66 +118,29 @@ def verify(file: Path | None, every: bool, directory: Path | None, as_json: bool
         for one in verdicts:
             said = one.error or "; ".join(["verified", *one.warnings])
             echo(f"{one.path}: {said}")
-    _warn(dead)
+    warn(dead)
     return ExitCode.NO if dead or any(one.error for one in verdicts) else ExitCode.YES
 
 
-@backups.command("restore", cls=Command)
-@click.argument("file", metavar="[latest|FILE]", required=False)
-@click.option("--at", metavar="TIME", help='The newest of that time: "Tue 08:00".')
-@click.option("--target", type=Path, required=True, metavar="PATH", help="Destination path.")
-@click.option(
-    "--force", is_flag=True, help="Replace an existing database; it is kept aside first."
-)
-@click.option("--unproven", is_flag=True, help="Accept a gzip file that has no manifest.")
-@click.option("--local", "is_local", is_flag=True, help="Without a supervisor.")
-@folder_option
-@database_option
-@json_option
-def restore(
-    file: str | None,
-    at: str | None,
-    target: Path,
-    force: bool,
-    unproven: bool,
-    is_local: bool,
-    directory: Path | None,
-    database: Path | None,
-    as_json: bool,
-) -> int:
-    """Put a copy back: to a new path, or with --force into a living database.
-
-    \b
-    Examples:
-      nightshift backups restore latest --target /tmp/look.sqlite3
-      nightshift backups restore --at "Tue 08:00" --target var/cards.db --force
-      nightshift backups restore cards.gz --target new.db --unproven --local
-    """
-    if (file is None) == (at is None):
-        raise click.UsageError("expected one of latest, FILE and --at")
-    with _in_words():
-        copy = _chosen(file, at, directory, database)
-    wanted = RestoreBackup(str(copy.absolute()), str(target.absolute()), force, unproven)
-    if is_local and restore_without_config.is_bare(paths()):
-        with _in_words():
-            return restore_without_config.restore(wanted, as_json)
-    if is_local:
-        return serve(wanted, as_json)
-    return _asked(wanted, as_json)
+backups.add_command(restore)
 
 
 @backups.command("keep", cls=Command)
 @click.argument("file", metavar="FILE", type=Path)
 @click.option("--release", is_flag=True, help="Let rotation delete it again.")
 @folder_option
-def keep_(file: Path, release: bool, directory: Path | None) -> int:
+@place_option
+def keep_(file: Path, release: bool, directory: Path | None, place: str | None) -> int:
     """Exempt a copy from rotation.
 
     \b
     Example:
       nightshift backups keep cards-2026-02-09T00-00-00Z.sqlite3.db.gz
     """
-    with _in_words():
+    with in_words():
+        if place is not None:
+            echo(placed_backups.keep(place, file, release))
+            return ExitCode.YES
         path = backup_folders.path_of(file, directory)
         if release:
             echo(
@@ -201,8 +162,11 @@ def keep_(file: Path, release: bool, directory: Path | None) -> int:
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @folder_option
+@place_option
 @json_option
-def prune(keep_last: int, dry_run: bool, directory: Path | None, as_json: bool) -> int:
+def prune(
+    keep_last: int, dry_run: bool, directory: Path | None, place: str | None, as_json: bool
+) -> int:
     """Keep only the newest verified copies: the way out of a full disk.
 
     \b
@@ -211,85 +175,31 @@ def prune(keep_last: int, dry_run: bool, directory: Path | None, as_json: bool) 
     """
     done: list[Pruned] = []
     dead: list[str] = []
-    with _in_words():
-        meant = backup_folders.folders(directory)
+    with in_words():
+        if place is not None:
+            done = placed_backups.prune(place, keep_last, dry_run)
+        meant = backup_folders.folders(directory) if place is None else []
         for folder in meant:
             with backup_folders.or_unreadable(dead, alone=len(meant) == 1):
                 done.append(pruning(folder, keep_last, "UTC", dry_run))
-    stuck = [*dead, *(sentence for pruned in done for sentence in pruned.failed)]
+    stuck = [*dead, *(each for one in done for each in (*one.failed, *one.locked))]
     status = ExitCode.NO if stuck else ExitCode.YES
     if as_json:
         print_value({"pruned": done} | ({"unreadable": dead} if dead else {}))
         return status
     for pruned in done:
         for one in pruned.decisions:
-            echo(f"{'keep' if one.keep else 'remove'} {one.backup.path}: {one.reason}")
+            echo(f"{'keep' if one.keep else 'remove'} {one.backup.shown}: {one.reason}")
     freed = format_size(sum(pruned.freed_bytes for pruned in done))
     echo("nothing was removed (--dry-run)" if dry_run else f"{freed} freed")
-    _warn(stuck)
+    warn(stuck)
     return status
 
 
-@contextmanager
-def _in_words() -> Iterator[None]:
-    """Turn errors of backup, database and file access into a CliError."""
-    try:
-        yield
-    except (BackupError, DatabaseError) as problem:
-        raise CliError(ExitCode.NO, str(problem)) from problem
-    except (OSError, sqlite3.Error) as error:
-        raise CliError(ExitCode.NO, f"backups: {error}") from error
-
-
-def _warn(sentences: Sequence[str]) -> None:
-    for sentence in sentences:
-        click.echo(clean(sentence), err=True)
-
-
-def _asked(wanted: RestoreBackup, as_json: bool) -> int:
-    """Have the supervisor restore, and watch the run.
-
-    Raises:
-        CliError: no supervisor answers, or the request is rejected.
-    """
-    client = supervisor()
-    try:
-        body = client.post("v1", "restore", body=msgspec.to_builtins(wanted))
-    except CliError as failure:
-        if failure.status is not ExitCode.NO_SUPERVISOR:
-            raise
-        hint = f"--local restores without one; {failure.hint}"
-        raise CliError(failure.status, failure.text, hint) from failure
-    number = decode(body, responses.Opened).run.id
-    shown = display(as_json)
-    return (
-        ExitCode.YES
-        if print_outcomes(until_final(client, [number], shown), as_json)
-        else ExitCode.NO
-    )
-
-
-def _chosen(
-    file: str | None, at: str | None, directory: Path | None, database: Path | None
-) -> Path:
-    if file is not None and file != selection.LATEST:
-        return backup_folders.path_of(Path(file), directory)
-    known, dead = backup_folders.copies(directory)
-    _warn(dead)
-    found: Sequence[Backup] = selection.of_database(known, database)
-    return selection.choose(found, at or selection.LATEST, datetime.now(UTC), _zone()).path
-
-
-def _zone() -> str:
-    """Return the time zone of jobs.yaml, or of the machine if there is no jobs.yaml."""
-    try:
-        return definitions(paths().config).timezone
-    except CliError:
-        return _machine_zone()
-
-
-def _machine_zone() -> str:
-    try:
-        return system_zone(os.environ).name
-    except BadValueError as wrong:
-        raise CliError(ExitCode.USAGE, f"the environment variable TZ: {wrong.message}") from wrong
+def _print_proven(verdicts: Sequence[tuple[str, str]], as_json: bool) -> int:
+    if as_json:
+        print_value({"verified": [{"file": file, "error": error} for file, error in verdicts]})
+    else:
+        for file, error in verdicts:
+            echo(f"{file}: {error or 'verified'}")
+    return ExitCode.NO if any(error for _, error in verdicts) else ExitCode.YES
