@@ -6,7 +6,8 @@ check first, `create` leads, `lock_wait` and `snapshot` read the database, `stre
 `newer_schema` query the copy, `repository` locks, sweeps and publishes, `secondary_copy`
 makes second copies. Files: `filenames`, `manifest`, `marks`. Using: `listing`, `selection`,
 `verify_all`, `restore`, `restore_live` (database in use), `unproven` (no manifest), `ownership`.
-Shared: `params`, `settings`, `errors`, `introspection`.
+`restore_drill` restores for practice.
+Places beyond the folder: `places`. Shared: `params`, `settings`, `errors`, `introspection`.
 """
 
 import sqlite3
@@ -20,13 +21,14 @@ from workers.backup.errors import BackupCancelledError, BackupError, from_os_err
 from workers.backup.params import Params
 from workers.backup.places.place import Place, Verify
 from workers.backup.preflight import Preflight
+from workers.backup.restore_drill import DrillParams, drill
 from workers.backup.settings import Settings, resolve
 from workers.protocol import Scalar
 from workers.report import Report, WorkerError
 from workers.sqlite import DatabaseError
 from workers.units import format_count, format_size
 
-__all__ = ["Params", "plan", "run"]
+__all__ = ["DrillParams", "Params", "drill", "plan", "run"]
 
 _LONGEST_PROBLEM = 1000
 
