@@ -174,7 +174,8 @@ def _ending(assignment: Assignment, report: Report) -> protocol.Done | protocol.
         return protocol.Failed(_missing(assignment.worker, missing.name or ""), permanent=True)
     except WorkerError as failed:
         # Workers often pass an exception to `fail` instead of its text.
-        return protocol.Failed(_words(failed.error), bool(failed.permanent))
+        said, permanent = _words(failed.error), bool(failed.permanent)
+        return protocol.Failed(said, permanent, str(failed.incident))
     except (BootstrapError, params.ParamsError) as failed:
         return protocol.Failed(str(failed), permanent=True)
     except MemoryError:

@@ -56,10 +56,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The worker failed; a `permanent` error is not retried."""
+    """The worker failed; a `permanent` error is not retried.
+
+    incident: the kind of incident that this is, empty for that of any failure.
+    """
 
     error: str
     permanent: bool
+    incident: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +182,8 @@ def _message(fields: dict[str, object]) -> Message:
             permanent = fields.get("permanent", False)
             if not isinstance(permanent, bool):
                 raise ValueError("permanent is no boolean")
-            return Failed(_text(fields["error"], MAX_LINE_BYTES), permanent)
+            incident = _text(fields.get("incident", ""), 20)
+            return Failed(_text(fields["error"], MAX_LINE_BYTES), permanent, incident)
         case word:
             raise ValueError(f"no message is called {word!r}")
 

@@ -12,12 +12,16 @@ from workers.protocol import Log, Message, Metric, Progress
 
 
 class WorkerError(Exception):
-    """Failure of a run with this text; raised by `Report.fail`."""
+    """Failure of a run with this text; raised by `Report.fail`.
 
-    def __init__(self, error: str, permanent: bool = False) -> None:
+    incident: see `protocol.Failed`.
+    """
+
+    def __init__(self, error: str, permanent: bool = False, incident: str = "") -> None:
         super().__init__(error)
         self.error = error
         self.permanent = permanent
+        self.incident = incident
 
 
 @dataclass(slots=True)

@@ -30,6 +30,8 @@ LATE, MISSED, RELOAD = "late", "missed", "reload"
 UNKILLABLE, CLOCK, LEDGER = "unkillable", "clock", "ledger"
 # A worker succeeded and reported that a part of its work failed (`problem` in its result).
 PARTIAL = "partial"
+# A copy of a backup could not be restored for practice: a worker's failure of this kind.
+DRILL = "drill"
 # A damaged ledger was moved aside, so its history is in another file. An ack ends the
 # incident, or the next start, which has checked the new ledger.
 DAMAGE = "damage"
@@ -40,7 +42,7 @@ INTERNAL = Reason.INTERNAL
 # CLOCK is a `warning` if the clock was put back by an hour or less (see tick.py).
 SEVERITY: dict[str, Severity] = {
     **dict.fromkeys((UNKILLABLE, CLOCK, LEDGER, DAMAGE, INTERNAL), Severity.CRITICAL),
-    **dict.fromkeys((LATE, MISSED, RELOAD, PARTIAL), Severity.ERROR),
+    **dict.fromkeys((LATE, MISSED, RELOAD, PARTIAL, DRILL), Severity.ERROR),
     **dict.fromkeys(
         (
             Reason.EXIT,
@@ -57,6 +59,9 @@ SEVERITY: dict[str, Severity] = {
 
 # Kinds that a success of the job closes; PARTIAL only if it reports no problem.
 CLOSED_BY_SUCCESS = tuple(kind for kind in SEVERITY if kind not in (CLOCK, LEDGER, DAMAGE, RELOAD))
+
+# Kinds that a worker may give its failure, instead of the reason of the run.
+REPORTED = (DRILL,)
 
 # Incidents of the service that end only with an ack or the next start.
 ENDED_BY_ACK = (DAMAGE, INTERNAL)

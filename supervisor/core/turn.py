@@ -90,7 +90,7 @@ class Turn(IncidentTurn):
         self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
         job = self.scheduler.definition(final.job)
         if job is not None and not final.dry_run:
-            self._update_incidents(final, verdict.problem)
+            self._update_incidents(final, verdict)
             self.actions.extend(heartbeats.on_end(job, final))
         self.may_admit = True
         return final
@@ -243,15 +243,15 @@ class Turn(IncidentTurn):
         )
         scheduler.next_slot = scheduler.next_slot.delete(job)
 
-    def _update_incidents(self, run: Run, problem: str) -> None:
+    def _update_incidents(self, run: Run, verdict: Verdict) -> None:
         if run.state is State.SUCCESS:
             closed = incidents.CLOSED_BY_SUCCESS
-            if problem:
-                self.open_incident(run.job, incidents.PARTIAL, problem, run.id)
+            if verdict.problem:
+                self.open_incident(run.job, incidents.PARTIAL, verdict.problem, run.id)
                 closed = tuple(kind for kind in closed if kind != incidents.PARTIAL)
             self.close_incidents(run.job, *closed)
             slot = self.scheduler.late.get(run.job)
             if slot is not None and run.due >= slot:
                 self.scheduler.late = self.scheduler.late.delete(run.job)
         elif run.state is State.FAILED and run.reason is not None:
-            self.open_incident(run.job, run.reason, run.cause, run.id)
+            self.open_incident(run.job, verdict.incident or run.reason, run.cause, run.id)

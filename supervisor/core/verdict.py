@@ -10,7 +10,7 @@ import signal
 
 from msgspec import Struct
 
-from supervisor.core import signal_words
+from supervisor.core import incidents, signal_words
 from supervisor.core.model import Job, Reason, State
 from workers.protocol import Done, Failed, Garbage
 from workers.units import format_count, format_duration
@@ -26,7 +26,8 @@ class Verdict(Struct, frozen=True):
     """End of an attempt; `state` is what the run becomes without another attempt.
 
     reason and cause are for the ledger and people; exit_status is None after
-    a signal. problem: what part of a successful run failed, else "".
+    a signal. problem: what part of a successful run failed, else "". incident: the
+    kind of incident of a failure, "" for that of its reason.
     """
 
     state: State
@@ -34,6 +35,7 @@ class Verdict(Struct, frozen=True):
     cause: str
     exit_status: int | None = None
     problem: str = ""
+    incident: str = ""
 
 
 class WorkerMessages(Struct, frozen=True):
@@ -101,7 +103,9 @@ def _command(job: Job, status: int) -> Verdict:
 def _worker(status: int, reported: WorkerMessages) -> Verdict:
     if reported.failed is not None:
         reason = Reason.PERMANENT if reported.failed.permanent else Reason.ERROR
-        return Verdict(State.FAILED, reason, reported.failed.error, status)
+        kind = reported.failed.incident
+        incident = kind if kind in incidents.REPORTED else ""
+        return Verdict(State.FAILED, reason, reported.failed.error, status, incident=incident)
     if reported.garbage is not None:
         return Verdict(
             State.FAILED, Reason.PROTOCOL, f"the worker sent {reported.garbage.why}", status

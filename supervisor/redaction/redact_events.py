@@ -35,8 +35,8 @@ def _message(
     match message:
         case protocol.Log(level, text):
             return protocol.Log(level, mask(text))
-        case protocol.Failed(error, permanent):
-            return protocol.Failed(mask(error), permanent)
+        case protocol.Failed(error, permanent, incident):
+            return protocol.Failed(mask(error), permanent, incident)
         case protocol.Garbage(why):
             return protocol.Garbage(mask(why))
         case protocol.Progress(done, total, unit):

@@ -374,3 +374,22 @@ def test_a_problem_is_of_another_kind_than_the_failure_before_it():
     harness.ends("backup")
 
     assert [one.kind for one in harness.incidents("backup")] == ["partial"]
+
+
+def test_a_worker_may_say_what_kind_of_incident_its_failure_is_from_a_closed_list():
+    drill, other = (job(name, cron="0 2,4 * * *", worker="backup.drill") for name in "ab")
+    harness = Harness(drill, other)
+    harness.at("02:00")
+    harness.says("a", Failed("the copy is damaged", True, "drill"))
+    harness.says("b", Failed("the copy is damaged", True, "clock"))
+    harness.ends("a", status=1)
+    harness.ends("b", status=1)
+    opened = harness.words("a"), harness.words("b")
+    harness.at("04:00")
+
+    harness.says("a", Done({}))
+    harness.ends("a")
+
+    assert opened == (["drill opened"], ["permanent opened"])
+    assert harness.run("a").reason is None
+    assert harness.incidents("a") == []

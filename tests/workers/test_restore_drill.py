@@ -85,8 +85,10 @@ def test_a_damaged_copy_fails_the_drill(made, tmp_path):
     content[len(content) // 2] ^= 1
     copy.write_bytes(content)
 
-    with pytest.raises(WorkerError, match="restore drill: copy "):
+    with pytest.raises(WorkerError, match="restore drill: copy ") as failed:
         drilled(Place(str(tmp_path / "nas")), tmp_path / "scratch")
+
+    assert failed.value.incident == "drill"
 
     assert ours(tmp_path / "scratch") == []
 

@@ -81,7 +81,8 @@ def drill(params: DrillParams, report: Report) -> dict[str, Scalar]:
     except BackupCancelledError as cancelled:
         raise WorkerError("cancelled; nothing was changed") from cancelled
     except (BackupError, DatabaseError) as problem:
-        raise WorkerError(f"restore drill: {problem}", problem.permanent) from problem
+        said = f"restore drill: {problem}"
+        raise WorkerError(said, problem.permanent, incident="drill") from problem
     age_s = round((now - copy.taken_at).total_seconds())
     if done is None:
         return {"file": copy.shown, "age_seconds": age_s}

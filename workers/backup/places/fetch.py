@@ -97,7 +97,7 @@ def _unseal(wanted: PlacedCopy, blocks: Blocks, target: Any, keys: Sequence[Any]
         sealing.unseal(blocks, target, keys, lambda _: None)
     except SealError as error:
         assert wanted.described is not None
-        # Changed data is told from another key by its hash.
+        # Its hash shows whether the data was changed, or another key is meant.
         _judge(wanted, wanted.described, blocks)
         raise SealError(f"copy {wanted.backup.shown} {error}") from error
 
