@@ -1,10 +1,15 @@
 """Copies that leave the machine: sent, read back, listed - to a folder, S3 and SFTP alike."""
 
+import base64
 import gzip
 import hashlib
 import os
 import subprocess
 import sys
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -166,3 +171,69 @@ def test_large_copies_are_sent_with_a_sum_for_each_part_and_in_little_memory(s3,
     stored = s3.get("large", "big")
     assert stored["Metadata"] == {"sha256": "the-sum"}
     assert stored["ETag"].endswith('-15"')
+
+
+def test_sums_of_parts_can_be_the_proof_without_reading_back(s3, copy):
+    place = s3.place(s3.bucket("by-parts"), verify="parts")
+
+    data = send(copy, read(copy), place, no_step)
+
+    (found,) = catalogue.placed_copies(open_store(place))
+    assert found.backup.state is State.VERIFIED
+    assert b"sums of its parts" in s3.get("by-parts", f"{data}.verified")["Body"].read()
+    assert s3.get("by-parts", data)["Metadata"] == {"sha256": read(copy).sha256}
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """Answers an upload like S3, and keeps what came with each of its requests."""
+
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list[tuple[str, bytes, Message]]] = []
+
+    def do_PUT(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, body, self.headers))
+        self._answer(200)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        kind = b"Initiate" if "uploads" in self.path else b"Complete"
+        end = kind + b"MultipartUploadResult>"
+        self._answer(200, b"<" + end + b'<UploadId>u</UploadId><ETag>"x"</ETag></' + end)
+
+    def do_HEAD(self):
+        self._answer(404)
+
+    def _answer(self, status, body=b""):
+        self.send_response(status)
+        self.send_header("ETag", '"x"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_words):
+        pass
+
+
+def test_each_part_is_sent_with_its_sha_256_and_small_objects_only_if_the_name_is_free(tmp_path):
+    pytest.importorskip("obstore", reason="obstore is not installed")
+    (tmp_path / "file").write_bytes(os.urandom(17 << 20))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            endpoint = f"http://127.0.0.1:{server.server_port}"
+            place = Place("s3://b/x", endpoint, "r", access_key_id="i", secret_access_key="k")
+            store = open_store(place)
+            store.create_small("small", b"one")
+            store.create("big", tmp_path / "file", "the-sum", no_step)
+        finally:
+            server.shutdown()
+            thread.join()
+
+    small, *parts = Recorder.seen
+    assert small[2]["If-None-Match"] == "*"
+    assert len(parts) == 3
+    for _, body, headers in (small, *parts):
+        sent = base64.b64decode(headers["x-amz-checksum-sha256"])
+        assert sent == hashlib.sha256(body).digest()
