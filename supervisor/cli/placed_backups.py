@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from workers.backup.places.catalogue import PlacedCopy
 from workers.backup.places.fetch import AlteredError, check, fetch
 from workers.backup.places.object_names import AGE
 from workers.backup.places.open_store import open_store
-from workers.backup.places.place import Place
+from workers.backup.places.place import Kind, Place
 from workers.backup.verify import verify
 from workers.params import ParamsError, parse
 from workers.rotation import Policy, Pruned, placed
@@ -196,10 +197,11 @@ def _listed(given: Any) -> list[Any]:
 
 
 def _ready(place: Place, job: Job) -> Place:
-    """Take over the working directory and environment in which the job uses the place."""
+    """Take over the job's environment; return the place with paths relative to no folder."""
     os.environ.update(dict(job.env))
-    os.chdir(job.cwd)
-    return place
+    config = None if place.ssh_config is None else Path(job.cwd, place.ssh_config)
+    to = os.path.join(job.cwd, place.to) if place.kind is Kind.FOLDER else place.to
+    return replace(place, to=to, ssh_config=config)
 
 
 def _no_step(_done_bytes: int) -> None:

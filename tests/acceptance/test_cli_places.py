@@ -144,3 +144,22 @@ def test_no_secret_of_a_place_is_shown(sandbox):
     shown = "".join(one.stdout + one.stderr for one in said)
 
     assert "a-secret-key" not in shown
+
+
+def test_paths_of_the_user_are_relative_to_where_the_command_is_typed(sandbox):
+    (sandbox.root / "elsewhere").mkdir()
+    (sandbox.root / "elsewhere" / "my.txt").write_text((sandbox.root / "key.txt").read_text())
+    words = ("backups", "restore", "latest", "--place", SEALED, "--identity", "my.txt",
+             "--target", "here.db", "--local", "--config", "../jobs.yaml")  # fmt: skip
+    command = [sys.executable, "-m", "supervisor", *words]
+
+    done = subprocess.run(
+        command,
+        cwd=sandbox.root / "elsewhere",
+        env=sandbox.environ,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert names(sandbox.root / "elsewhere" / "here.db") == ["one"]

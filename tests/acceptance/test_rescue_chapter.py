@@ -62,3 +62,15 @@ def test_the_chapter_leads_from_a_bucket_to_a_running_service(vault):
     assert "success" in served
     assert served.count("s3://vault/nightshift/shop-") == 2
     assert served.count(" verified ") == 2
+
+
+def test_the_file_of_the_page_about_places_has_no_mistakes():
+    (jobs,) = blocks("docs/offsite.md", "yaml")
+    with Sandbox() as sandbox:
+        sandbox.config.write_text(jobs.replace("/run/secrets/", f"{sandbox.root}/"))
+        for name in ("s3-id", "s3-key"):
+            (sandbox.root / name).write_text("a-secret-of-mine\n")
+
+        checked = sandbox.says("check")
+
+    assert "4 jobs, no mistakes" in checked

@@ -266,3 +266,23 @@ def _below(pid):
         found += children
         asked += children
     return found
+
+
+@pytest.mark.parametrize(
+    ("library", "place"),
+    [("obstore", "Place('s3://b/x')"), ("pyrage", "Place('/tmp', age=('age1' + 'q' * 58,))")],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(copy, library, place):
+    code = (
+        f"import sys; sys.modules['{library}'] = None; from pathlib import Path;"
+        "from workers.backup.manifest import read; from workers.backup.places.send import send;"
+        "from workers.backup.places.place import Place; from workers.backup.errors import *;"
+        "copy = Path(sys.argv[1])\n"
+        f"try: send(copy, read(copy), {place}, lambda done: None)\n"
+        "except BackupError as error: print(error.permanent, error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, copy], capture_output=True, text=True)
+
+    assert done.stdout.startswith("True "), done.stderr
+    assert f"{library} is missing" in done.stdout
+    assert "pip install 'nightshift-cron[offsite]'" in done.stdout
