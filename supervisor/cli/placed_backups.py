@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,31 +71,44 @@ def copies(wanted: str) -> tuple[list[Backup], list[str]]:
     return sorted(found, key=lambda one: one.order, reverse=True), dead
 
 
-def prove(wanted: str, file: Path | None, identity: Path | None) -> list[tuple[str, str]]:
-    """Read copies of a place again; return each with what is wrong, empty if nothing is.
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What reading a copy again found; error: empty if nothing is wrong.
 
-    An encrypted copy is compared with its hash; with a private key it is decrypted,
-    unpacked and checked as well, like every other.
+    is_opened: whether it was unpacked and checked, too; not without the key of a sealed one.
+    """
+
+    file: str
+    error: str
+    is_opened: bool
+
+
+def prove(wanted: str, file: Path | None, identity: Path | None) -> list[Proven]:
+    """Read copies of a place again and compare them with what was sent.
+
+    They are unpacked and checked like those of a backup folder; an encrypted one only with
+    its private key.
     """
     verdicts = []
     for place in places(wanted):
         store = open_store(place)
         keys = [] if identity is None else sealing.identities(identity)
         for copy in _named(catalogue.placed_copies(store), file, place):
+            is_opened = bool(keys) or not copy.data.endswith(AGE)
             try:
-                if copy.data.endswith(AGE) and not keys:
+                if not is_opened:
                     check(store, copy, _no_step)
                 else:
                     with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
                         verify(fetch(store, copy, keys, Path(folder), _no_step))
             except AlteredError as altered:
                 notes.damaged(store, copy, altered.what)
-                verdicts.append((copy.backup.shown, str(altered)))
+                verdicts.append(Proven(copy.backup.shown, str(altered), False))
             except BackupError as problem:
-                verdicts.append((copy.backup.shown, str(problem)))
+                verdicts.append(Proven(copy.backup.shown, str(problem), False))
             else:
                 notes.sound(store, copy)
-                verdicts.append((copy.backup.shown, ""))
+                verdicts.append(Proven(copy.backup.shown, "", is_opened))
     return verdicts
 
 

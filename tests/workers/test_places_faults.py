@@ -198,7 +198,7 @@ def test_a_run_killed_at_any_moment_leaves_nothing_false(s3, copy):
         "send(copy, read(copy), place, lambda done: None)"
     )
     command = [sys.executable, "-c", code, s3.endpoint, place.to, str(copy)]
-    for _ in range(6):
+    for _ in range(4):
         with subprocess.Popen(command, stdout=subprocess.PIPE) as sender:
             assert sender.stdout
             sender.stdout.readline()

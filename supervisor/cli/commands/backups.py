@@ -196,10 +196,11 @@ def prune(
     return status
 
 
-def _print_proven(verdicts: Sequence[tuple[str, str]], as_json: bool) -> int:
+def _print_proven(verdicts: Sequence[placed_backups.Proven], as_json: bool) -> int:
     if as_json:
-        print_value({"verified": [{"file": file, "error": error} for file, error in verdicts]})
+        print_value({"verified": verdicts})
     else:
-        for file, error in verdicts:
-            echo(f"{file}: {error or 'verified'}")
-    return ExitCode.NO if any(error for _, error in verdicts) else ExitCode.YES
+        for one in verdicts:
+            sealed = "its hash is as sent; not opened, which needs --identity FILE"
+            echo(f"{one.file}: {one.error or ('verified' if one.is_opened else sealed)}")
+    return ExitCode.NO if any(one.error for one in verdicts) else ExitCode.YES
