@@ -62,6 +62,8 @@ class ApiServer:
 
     def close(self) -> None:
         """Stop the thread, and remove the socket file unless it was replaced."""
+        if self._is_closing.is_set():
+            return
         self._is_closing.set()
         os.eventfd_write(self._close_fd, 1)
         if self._thread.is_alive() and self._is_serving.wait(STOP_LIMIT_S):

@@ -207,7 +207,7 @@ def test_the_end_names_what_it_leaves_behind(spared: Guarded):
     left = spared.processes.close()
     holder.let_go()
 
-    assert [name.split(" (")[0] for name in left] == [f"{pid} [sh]"]
+    assert [name.split(" (")[0] for name in left] == [f"{pid} [sleep]"]
 
 
 # --- the sweep ----------------------------------------------------------------------
