@@ -32,9 +32,10 @@ from workers import protocol
 SHORT, LONG = 2500, 15_000
 CHUNKS = (tick.CHUNK, 1, tick.CHUNK, 2)
 STORMS = [(0, SHORT), (5, SHORT)]
-STORMS += [pytest.param(seed, LONG, marks=pytest.mark.slow) for seed in range(12)]
+SOAK = (pytest.mark.slow, pytest.mark.timeout(600))
+STORMS += [pytest.param(seed, LONG, marks=SOAK) for seed in range(12)]
 if "STORM_SEED" in os.environ:
-    STORMS = [(int(os.environ["STORM_SEED"]), LONG)]
+    STORMS = [pytest.param(int(os.environ["STORM_SEED"]), LONG, marks=SOAK[1])]
 
 STABLE = ("every-minute", "nightly", "quarter")
 
