@@ -151,7 +151,7 @@ def indexes(path):
         return {name for (name,) in db.execute(named)}
 
 
-def test_a_ledger_of_version_3_gets_its_indexes(tmp_path):
+def test_a_ledger_of_version_4_gets_its_indexes(tmp_path):
     path = tmp_path / "ledger.sqlite3"
     store = Store(tmp_path)
     store.write([effects.Record(run(1)), effects.Record(run(2, state=State.FAILED))])
@@ -160,7 +160,7 @@ def test_a_ledger_of_version_3_gets_its_indexes(tmp_path):
     with closing(sqlite3.connect(path)) as db:
         for name in now - {"runs_of_job", "runs_by_due", "outbox_waiting"}:
             db.execute(f"DROP INDEX {name}")
-        db.execute("PRAGMA user_version = 3")
+        db.execute("PRAGMA user_version = 4")
 
     migrated = Store(tmp_path)
 
