@@ -12,8 +12,9 @@ import msgspec
 from supervisor.core import build_views
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Incident
+from supervisor.core.config_model import Config, Job, Severity
 from supervisor.core.decide import decide
-from supervisor.core.model import Config, Job, Severity, replace
+from supervisor.core.model import replace
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
 

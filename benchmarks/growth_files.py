@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 from growth_core import cpu_s
 
+from supervisor.core.config_model import History as Limits
 from supervisor.core.model import Attempt, Run, State, Trigger
-from supervisor.core.model import History as Limits
 from supervisor.ledger.queries import History, RunFilter
 from supervisor.ledger.rows import ATTEMPTS, RUNS
 from supervisor.ledger.store import Store

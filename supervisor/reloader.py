@@ -29,7 +29,8 @@ from supervisor.containment.internal_jobs import LOOK, RELOAD, End, InternalJob,
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.config_diff import Changes
-from supervisor.core.model import AuditEntry, Config, Peer, Problem
+from supervisor.core.config_model import Config, Problem
+from supervisor.core.model import AuditEntry, Peer
 from supervisor.state_dir import StateDir, put_aside
 from workers import protocol
 from workers.units import format_count

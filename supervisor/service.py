@@ -21,9 +21,10 @@ from supervisor.config.first_load import load_in_child
 from supervisor.containment import process_tree
 from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
+from supervisor.core.config_model import Config, Problem
 from supervisor.core.effects import Note
 from supervisor.core.events import Restored
-from supervisor.core.model import Config, Problem, replace
+from supervisor.core.model import replace
 from supervisor.core.views import Facts, Listening
 from supervisor.ledger.store import Store
 from supervisor.log import ServiceLog

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from supervisor.core.model import Channel, Notify, Severity
+from supervisor.core.config_model import Channel, Notify, Severity
 
 
 def channel(name: str, url: str = "http://127.0.0.1/hook", **fields: Any) -> Channel:

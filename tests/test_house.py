@@ -130,7 +130,6 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "mana
 LONGEST = 320
 LONG = {
     "supervisor/containment/keeper_pool.py": "the supervisor's side of every process",
-    "supervisor/core/model.py": "values only",
 }
 
 

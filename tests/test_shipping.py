@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from supervisor.core.model import Config
+from supervisor.core.config_model import Config
 from workers.units import parse_duration
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,8 @@ from supervisor.api.limits import ClientLimits
 from supervisor.api.parameters import JOB, RUN, USER
 from supervisor.api.streams import EventStreams
 from supervisor.core import build_views
-from supervisor.core.model import Attempt, Job, Peer, Run
+from supervisor.core.config_model import Job
+from supervisor.core.model import Attempt, Peer, Run
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import RunView
 from supervisor.ledger.queries import History

@@ -20,7 +20,8 @@ from supervisor.config import definitions
 from supervisor.config.files import read_regular
 from supervisor.config.fingerprint import LARGEST_BYTES
 from supervisor.core import build_views, explain, responses, schedule
-from supervisor.core.model import Job, MissedRange, Run
+from supervisor.core.config_model import Job
+from supervisor.core.model import MissedRange, Run
 from supervisor.ledger.queries import RunFilter
 from supervisor.redaction.mask import Mask
 from supervisor.state_dir import StateDir

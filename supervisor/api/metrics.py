@@ -25,8 +25,9 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 
 from supervisor.core import build_views
+from supervisor.core.config_model import Severity
 from supervisor.core.counters import DURATIONS_S, LATENESSES_S, Counters, Histogram
-from supervisor.core.model import Severity, State
+from supervisor.core.model import State
 from supervisor.core.outbox import Outbox
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import SchedulerState

@@ -17,7 +17,7 @@ from pathlib import Path
 from supervisor.api.bridge import LoopBridge
 from supervisor.api.limits import ClientLimits
 from supervisor.api.sockets import bind, bind_tcp
-from supervisor.core.model import Api as Access
+from supervisor.core.config_model import Api as Access
 
 STOP_LIMIT_S = 1.0
 RESTART_S = 1.0

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from supervisor.core.model import Api as Access
+from supervisor.core.config_model import Api as Access
 from supervisor.state_dir import StateDirError
 
 BACKLOG = 512

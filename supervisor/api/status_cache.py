@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from supervisor.core import build_views
-from supervisor.core.model import Job, Run
+from supervisor.core.config_model import Job
+from supervisor.core.model import Run
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts, Status

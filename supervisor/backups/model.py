@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from supervisor.core.model import Job
+from supervisor.core.config_model import Job
 
 WORKER = "supervisor.backups.read_folders:run"
 LIMIT_S = 20

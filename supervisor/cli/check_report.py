@@ -13,7 +13,7 @@ from supervisor.cli.output import Table, echo, echo_wrapped
 from supervisor.cli.time_format import TimeFormat
 from supervisor.config import Loaded, zone_hints
 from supervisor.core import dst, schedule
-from supervisor.core.model import Config, Job, Problem
+from supervisor.core.config_model import Config, Job, Problem
 from supervisor.core.simulation import forecast
 
 NEXT_SLOTS = 2

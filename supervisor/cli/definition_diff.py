@@ -20,7 +20,8 @@ from supervisor.cli.time_format import TimeFormat
 from supervisor.config import definitions
 from supervisor.core import config_diff, responses
 from supervisor.core.config_diff import DroppedSlot, Rescheduled
-from supervisor.core.model import Config, replace
+from supervisor.core.config_model import Config
+from supervisor.core.model import replace
 from supervisor.core.views import Definition, Status
 from supervisor.redaction.mask import mask_of
 from supervisor.redaction.secrets import secrets_among

@@ -19,8 +19,9 @@ from supervisor.cli.recorded_config import RecordedConfig, recorded_config
 from supervisor.cli.time_format import time_format
 from supervisor.containment import run_log
 from supervisor.core import build_views, explain, responses, schedule
+from supervisor.core.config_model import Job
 from supervisor.core.escape import escape_control
-from supervisor.core.model import Job, Run
+from supervisor.core.model import Run
 from supervisor.ledger import unattended
 from supervisor.ledger.file import ledger_path
 from supervisor.ledger.migrations import SCHEMA_VERSION

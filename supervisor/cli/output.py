@@ -16,8 +16,9 @@ import click
 import msgspec
 
 from supervisor.cli import column_widths
+from supervisor.core.config_model import Problem, Severity
 from supervisor.core.escape import escape_control, keep_colours
-from supervisor.core.model import Problem, Severity, replace
+from supervisor.core.model import replace
 from workers.text import readable
 from workers.units import format_duration
 

@@ -18,7 +18,7 @@ import msgspec
 from supervisor.cli.command import paths
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.run_local import definitions
-from supervisor.core.model import Job
+from supervisor.core.config_model import Job
 from workers.backup import repository, selection
 from workers.backup.errors import BackupError
 from workers.backup.listing import Backup

@@ -16,7 +16,7 @@ from supervisor.config.fingerprint import LARGEST_BYTES
 from supervisor.config.parse_text import parse
 from supervisor.config.problems import BadValueError
 from supervisor.config.timezones import system_zone
-from supervisor.core.model import Config
+from supervisor.core.config_model import Config
 from supervisor.redaction.mask import Mask, mask_of
 from supervisor.redaction.secrets import secrets_among
 from supervisor.state_dir import StateDir

@@ -24,7 +24,8 @@ from supervisor.cli.watch_runs import Display, display, print_outcomes
 from supervisor.config import load
 from supervisor.containment import run_log
 from supervisor.core import build_views, control_requests
-from supervisor.core.model import Config, Peer
+from supervisor.core.config_model import Config
+from supervisor.core.model import Peer
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import RunView
 from supervisor.ledger.queries import History

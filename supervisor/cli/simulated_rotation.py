@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from supervisor.core import schedule
+from supervisor.core.config_model import Job
 from supervisor.core.effects import Record
-from supervisor.core.model import Job, Run, State
+from supervisor.core.model import Run, State
 from supervisor.core.simulation.engine import Step
 from workers.backup import filenames, listing
 from workers.backup.errors import BackupError

@@ -17,7 +17,7 @@ import workers
 from supervisor.config.files import read_regular, write_private
 from supervisor.config.interpolation import Sources
 from supervisor.config.result import Parsed, gc_paused
-from supervisor.core.model import Problem
+from supervisor.core.config_model import Problem
 
 MOST_ENTRIES = 20
 LARGEST_BYTES = 512 * 1024**2

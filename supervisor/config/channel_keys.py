@@ -7,7 +7,7 @@ name in `supervisor/notifications/channels/` sends to it.
 from collections.abc import Mapping
 
 from supervisor.config.key import Key, ValueKind
-from supervisor.core.model import Severity
+from supervisor.core.config_model import Severity
 
 # Kind -> its keys, the one with the address first.
 CHANNEL_KINDS: Mapping[str, tuple[Key, ...]] = {

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from supervisor.containment import launch_spec
-from supervisor.core.model import Job, Run, State, Trigger
+from supervisor.core.config_model import Job
+from supervisor.core.model import Run, State, Trigger
 from supervisor.core.views import Definition
 from supervisor.redaction.secrets import secrets_among
 from workers.text import readable

@@ -21,7 +21,7 @@ from supervisor.config import Loaded, load
 from supervisor.config.fingerprint import LIMIT_S, fingerprint
 from supervisor.config.result import gc_paused
 from supervisor.containment import process_tree
-from supervisor.core.model import Problem
+from supervisor.core.config_model import Problem
 
 READ_LIMIT_S = 60.0
 

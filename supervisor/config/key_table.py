@@ -6,7 +6,7 @@ as in the file and is parsed by the same reader.
 
 from supervisor.config.channel_keys import NOTIFY_KEYS
 from supervisor.config.key import Key, ValueKind
-from supervisor.core.model import CatchUp, Overlap, ShellUse
+from supervisor.core.config_model import CatchUp, Overlap, ShellUse
 
 LIMIT_KEYS = (
     Key("address_space", ValueKind.SIZE, "none", "memory a process may map", none=True, least=1),

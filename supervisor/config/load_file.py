@@ -11,7 +11,8 @@ from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.interpolation import Sources
 from supervisor.config.result import Loaded, has_error, in_order
 from supervisor.config.worker_check import check_workers
-from supervisor.core.model import Problem, replace
+from supervisor.core.config_model import Problem
+from supervisor.core.model import replace
 from supervisor.redaction.mask import make_mask
 
 LARGEST_BYTES = 16 * 1024**2

@@ -31,7 +31,7 @@ from supervisor.config.yaml_nodes import (
     ScalarNode,
     SequenceNode,
 )
-from supervisor.core.model import Problem, Severity
+from supervisor.core.config_model import Problem, Severity
 from supervisor.redaction.secrets import Secrets
 from workers.units import format_count
 

@@ -16,7 +16,7 @@ from supervisor.config.result import Location, WorkerReference
 from supervisor.config.unknown_keys import meant
 from supervisor.config.yaml_nodes import MappingNode, Node, ScalarNode
 from supervisor.core import schedule
-from supervisor.core.model import Job, Severity
+from supervisor.core.config_model import Job, Severity
 from workers.units import format_duration
 
 # Eight gaps cover a week of a daily job; _FROM is a Monday with no DST change in that week.

@@ -21,7 +21,7 @@ from supervisor.config.parse_context import Pairs, ParseContext, is_nothing, kin
 from supervisor.config.parse_values import NameRef, read_keys
 from supervisor.config.problems import BadValueError
 from supervisor.config.yaml_nodes import Node, ScalarNode
-from supervisor.core.model import Channel, Notify, QuietHours, Severity
+from supervisor.core.config_model import Channel, Notify, QuietHours, Severity
 
 # Each channel may have a process of its own at the same time.
 MOST_CHANNELS = 20

@@ -25,7 +25,7 @@ from supervisor.config.problems import BadValueError
 from supervisor.config.result import Parsed, gc_paused
 from supervisor.config.unknown_keys import meant
 from supervisor.config.yaml_nodes import Node, SequenceNode
-from supervisor.core.model import Config, Problem, Severity
+from supervisor.core.config_model import Config, Problem, Severity
 
 _TOP = {key.name: key for key in TOP_KEYS}
 _APART = ("jobs", "defaults", "notify")

@@ -18,7 +18,7 @@ from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.unknown_keys import meant
 from supervisor.config.with_block import params_json
 from supervisor.config.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
-from supervisor.core.model import Api, History, Limits
+from supervisor.core.config_model import Api, History, Limits
 
 T = TypeVar("T")
 

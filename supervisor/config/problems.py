@@ -6,7 +6,7 @@ A reader raises `BadValueError`; a caller that knows the position turns it into 
 import difflib
 from collections.abc import Collection
 
-from supervisor.core.model import Problem
+from supervisor.core.config_model import Problem
 
 # Each comparison takes some microseconds: ten thousand unknown names among ten thousand
 # jobs would take an hour. Hints stop at this bound.

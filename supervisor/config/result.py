@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from supervisor.config.files import read_regular, write_private
-from supervisor.core.model import Config, Problem, Severity
+from supervisor.core.config_model import Config, Problem, Severity
 
 
 @contextmanager

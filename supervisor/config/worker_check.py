@@ -22,7 +22,7 @@ import msgspec
 import workers
 from supervisor.config.result import WorkerReference
 from supervisor.containment import instance_mark, process_tree
-from supervisor.core.model import Problem
+from supervisor.core.config_model import Problem
 
 LIMIT_S = 10.0
 # A child that writes more is not `workers.validate`.

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.model import Job, Run, State, Trigger
+from supervisor.core.config_model import Job
+from supervisor.core.model import Run, State, Trigger
 from workers import protocol
 
 # Run ids; ids of real runs begin at 1.

@@ -17,8 +17,9 @@ from functools import lru_cache
 
 import msgspec
 
+from supervisor.core.config_model import Job, Limits, ShellUse
 from supervisor.core.effects import Launch
-from supervisor.core.model import Job, Limits, Run, ShellUse
+from supervisor.core.model import Run
 from supervisor.core.plain_words import plain_words
 
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"

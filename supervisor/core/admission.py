@@ -7,8 +7,9 @@ does not block the runs behind it. Pending and retrying runs take no pool place.
 thousand runs waited for one, each turn would write a thousand rows.
 """
 
+from supervisor.core.config_model import Job
 from supervisor.core.dependencies import Unsatisfied, Waiting, evaluate
-from supervisor.core.model import Job, Reason, Run, State, replace
+from supervisor.core.model import Reason, Run, State, replace
 from supervisor.core.state import SchedulerState, ServicePhase
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import Verdict

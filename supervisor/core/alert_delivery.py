@@ -12,10 +12,11 @@ from datetime import timedelta
 
 from supervisor.core import outbox
 from supervisor.core.alert_model import Alert
+from supervisor.core.config_model import Channel, Notify
 from supervisor.core.effects import Deliver, Record
 from supervisor.core.events import Delivered, Undelivered
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Channel, Notify, replace
+from supervisor.core.model import replace
 from supervisor.core.outbox import Outbox
 from supervisor.core.quiet_hours import quiet_until
 from supervisor.core.state import ServicePhase

@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace as replace
 
-from supervisor.core.model import Severity
+from supervisor.core.config_model import Severity
 
 
 class Incident(Struct, frozen=True):

@@ -10,9 +10,10 @@ import msgspec
 
 from supervisor.core.admission import jobs_depended_on, place_in_pool, why_waiting
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Channel, Job
 from supervisor.core.dependencies import Waiting, evaluate
 from supervisor.core.incidents import CLOCK
-from supervisor.core.model import Attempt, Channel, Job, Run, State
+from supervisor.core.model import Attempt, Run, State
 from supervisor.core.outbox import Outbox
 from supervisor.core.quiet_hours import quiet_until
 from supervisor.core.state import SchedulerState

@@ -12,7 +12,8 @@ from heapq import heapify, heappop, heapreplace
 from msgspec import Struct
 
 from supervisor.core.build_views import jobs_in_file_order, next_slots
-from supervisor.core.model import Job, MissedRange
+from supervisor.core.config_model import Job
+from supervisor.core.model import MissedRange
 from supervisor.core.state import SchedulerState
 
 _ONE_DAY = timedelta(days=1)

@@ -10,8 +10,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Problem
 from supervisor.core.effects import Action, Record, RecordPause
-from supervisor.core.model import JobRecord, Pause, Problem, Run
+from supervisor.core.model import JobRecord, Pause, Run
 from supervisor.core.state import SchedulerState
 
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from supervisor.core import schedule
-from supervisor.core.model import Config, Job, replace
+from supervisor.core.config_model import Config, Job
+from supervisor.core.model import replace
 
 # Dropped slots listed for each job; a job that runs every minute has 1440 a day.
 MOST_DROPPED = 20

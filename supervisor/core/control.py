@@ -12,6 +12,7 @@ import msgspec
 
 from supervisor.core import alert_delivery, dependencies, incidents, tick
 from supervisor.core.attempts import cancel
+from supervisor.core.config_model import Job, Overlap
 from supervisor.core.control_requests import (
     AckIncident,
     CancelJob,
@@ -30,7 +31,7 @@ from supervisor.core.control_requests import (
 from supervisor.core.effects import Record, RecordPause, RecordTick
 from supervisor.core.events import Requested
 from supervisor.core.incidents import CLOCK
-from supervisor.core.model import AuditEntry, Job, Overlap, Pause, Reason, Run, Trigger
+from supervisor.core.model import AuditEntry, Pause, Reason, Run, Trigger
 from supervisor.core.shutdown import drain, stop
 from supervisor.core.slots import find_blocker, replace_others
 from supervisor.core.state import RESERVED, RESTORE, ServicePhase

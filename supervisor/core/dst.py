@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from supervisor.core import schedule
-from supervisor.core.model import Job
+from supervisor.core.config_model import Job
 
 DAYS = 400
 _HOUR = timedelta(hours=1)

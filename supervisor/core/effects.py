@@ -10,12 +10,11 @@ from enum import StrEnum
 from msgspec import Struct
 
 from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
+from supervisor.core.config_model import Channel, Job
 from supervisor.core.control_requests import Reply
 from supervisor.core.model import (
     Attempt,
     AuditEntry,
-    Channel,
-    Job,
     JobRecord,
     MissedRange,
     Pause,

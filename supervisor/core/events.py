@@ -9,17 +9,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Config, Problem
 from supervisor.core.control_requests import Request
-from supervisor.core.model import (
-    Attempt,
-    Config,
-    JobRecord,
-    Pause,
-    Peer,
-    Problem,
-    ReloadEntry,
-    Run,
-)
+from supervisor.core.model import Attempt, JobRecord, Pause, Peer, ReloadEntry, Run
 from workers.protocol import Garbage, Message
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from supervisor.core import schedule
-from supervisor.core.model import Attempt, Job, MissedRange, Run, State, Trigger
+from supervisor.core.config_model import Job
+from supervisor.core.model import Attempt, MissedRange, Run, State, Trigger
 from workers.units import format_count, format_duration
 
 _OPENINGS = {

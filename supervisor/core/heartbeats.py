@@ -6,7 +6,8 @@ the monitor behind the URL decides whether the missing signal is a problem.
 """
 
 from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
-from supervisor.core.model import Job, Run, State
+from supervisor.core.config_model import Job
+from supervisor.core.model import Run, State
 
 
 def on_start(job: Job, run: Run) -> list[HeartbeatCall]:

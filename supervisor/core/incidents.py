@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from supervisor.core.alert_model import Incident
-from supervisor.core.model import Reason, Severity, replace
+from supervisor.core.config_model import Severity
+from supervisor.core.model import Reason, replace
 
 
 class AlertKind(StrEnum):

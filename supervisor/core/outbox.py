@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Channel, Job, Severity
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Channel, Job, Severity, replace
+from supervisor.core.model import replace
 
 # Maximum number of alerts in one delivery.
 BATCH = 10

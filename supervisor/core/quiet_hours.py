@@ -7,7 +7,7 @@ hours. They begin and end at full minutes, at which the loop wakes in any case.
 from datetime import datetime, timedelta
 
 from supervisor.core import schedule
-from supervisor.core.model import QuietHours
+from supervisor.core.config_model import QuietHours
 
 _DAY_MIN = 24 * 60
 

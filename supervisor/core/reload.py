@@ -6,9 +6,10 @@ cancelled. A refused version changes nothing in force.
 """
 
 from supervisor.core import alert_delivery, config_diff, incidents
+from supervisor.core.config_model import Config, Job, Problem
 from supervisor.core.effects import Record
 from supervisor.core.events import Reloaded, ReloadRefused
-from supervisor.core.model import Config, Job, Problem, Reason, ReloadEntry, State, replace
+from supervisor.core.model import Reason, ReloadEntry, State, replace
 from supervisor.core.tick import redefined
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled

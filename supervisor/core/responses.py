@@ -8,7 +8,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from supervisor.core.model import AuditEntry, Problem, ReloadEntry
+from supervisor.core.config_model import Problem
+from supervisor.core.model import AuditEntry, ReloadEntry
 from supervisor.core.views import Definition, IncidentView, JobStatus, RunView
 
 

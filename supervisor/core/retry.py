@@ -3,7 +3,8 @@
 Pure: the random number is an argument.
 """
 
-from supervisor.core.model import Job, Reason
+from supervisor.core.config_model import Job
+from supervisor.core.model import Reason
 
 # Reasons that allow a retry: an error, a timeout, a kill from outside. A permanent
 # error, a cancellation and an interruption use no retry.

@@ -10,19 +10,10 @@ from datetime import datetime, timedelta
 
 from supervisor.core import schedule
 from supervisor.core.attempts import cancel
+from supervisor.core.config_model import CatchUp, Job, Overlap
 from supervisor.core.effects import Record
 from supervisor.core.incidents import LATE, MISSED
-from supervisor.core.model import (
-    CatchUp,
-    Job,
-    MissedRange,
-    Overlap,
-    Pause,
-    Reason,
-    Run,
-    State,
-    Trigger,
-)
+from supervisor.core.model import MissedRange, Pause, Reason, Run, State, Trigger
 from supervisor.core.schedule import Calendar
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled

@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from supervisor.core import alert_delivery, attempts, reload, schedule, summary, tick, verdict
+from supervisor.core.config_model import CatchUp, Job
 from supervisor.core.effects import Record
 from supervisor.core.events import Restored
 from supervisor.core.incidents import DAMAGE, ENDED_BY_ACK, LATE, LEDGER, MISSED, RELOAD
-from supervisor.core.model import Attempt, CatchUp, Job, Reason, Run, State, Trigger, replace
+from supervisor.core.model import Attempt, Reason, Run, State, Trigger, replace
 from supervisor.core.slots import catch_up_window, format_instant, open_due, open_slot
 from supervisor.core.state import SchedulerState
 from supervisor.core.turn import Turn

@@ -13,18 +13,9 @@ from msgspec import Struct, field
 
 from supervisor.core import schedule
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Config, Job, Problem
 from supervisor.core.dependencies import RunSummary
-from supervisor.core.model import (
-    Attempt,
-    Config,
-    Job,
-    JobRecord,
-    Pause,
-    Problem,
-    ReloadEntry,
-    Run,
-    State,
-)
+from supervisor.core.model import Attempt, JobRecord, Pause, ReloadEntry, Run, State
 from supervisor.core.outbox import Outbox
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.run_queue import RunQueue

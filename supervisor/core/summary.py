@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 
 from supervisor.core import outbox, schedule
 from supervisor.core.alert_model import Alert
+from supervisor.core.config_model import Severity
 from supervisor.core.effects import Record
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Severity, replace
+from supervisor.core.model import replace
 from supervisor.core.turn import Turn
 
 KIND = "summary"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from supervisor.core import attempts, heartbeats, incidents, schedule, shutdown, summary
-from supervisor.core.model import Job, Severity
+from supervisor.core.config_model import Job, Severity
 from supervisor.core.slots import check_late, format_instant, open_due
 from supervisor.core.state import SchedulerState, ServicePhase
 from supervisor.core.turn import Turn

@@ -11,17 +11,9 @@ from typing import Any
 
 from supervisor.core import heartbeats, schedule, state_indexes
 from supervisor.core import incidents as incidents
+from supervisor.core.config_model import Job
 from supervisor.core.effects import Launch, Record, RecordTick, ReleaseSlots
-from supervisor.core.model import (
-    Attempt,
-    Job,
-    JobRecord,
-    Reason,
-    Run,
-    State,
-    Trigger,
-    replace,
-)
+from supervisor.core.model import Attempt, JobRecord, Reason, Run, State, Trigger, replace
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import LiveAttempt
 from supervisor.core.turn_incidents import IncidentTurn

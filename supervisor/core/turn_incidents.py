@@ -11,10 +11,11 @@ from datetime import datetime
 from supervisor.core import incidents as incidents
 from supervisor.core import outbox
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Channel, Severity
 from supervisor.core.effects import Action, Note, Record
 from supervisor.core.events import At
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Channel, Run, Severity, replace
+from supervisor.core.model import Run, replace
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import SchedulerState
 

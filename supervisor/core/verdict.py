@@ -11,7 +11,8 @@ import signal
 from msgspec import Struct
 
 from supervisor.core import incidents, signal_words
-from supervisor.core.model import Job, Reason, State
+from supervisor.core.config_model import Job
+from supervisor.core.model import Reason, State
 from workers.protocol import Done, Failed, Garbage
 from workers.units import format_count, format_duration
 

@@ -15,19 +15,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from supervisor.core.model import (
-    FINAL,
-    OPEN,
-    CatchUp,
-    Limits,
-    Overlap,
-    Problem,
-    Progress,
-    Reason,
-    SeverityName,
-    State,
-    Trigger,
-)
+from supervisor.core.config_model import CatchUp, Limits, Overlap, Problem, SeverityName
+from supervisor.core.model import FINAL, OPEN, Progress, Reason, State, Trigger
 
 StateName = Annotated[str, Meta(extra_json_schema={"enum": list(State)})]
 TriggerName = Annotated[str, Meta(extra_json_schema={"enum": list(Trigger)})]

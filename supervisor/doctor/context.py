@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from supervisor.core.model import Config, Job
+from supervisor.core.config_model import Config, Job
 
 
 @dataclass(frozen=True, slots=True)

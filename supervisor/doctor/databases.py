@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from supervisor.core import schedule
-from supervisor.core.model import Job
+from supervisor.core.config_model import Job
 from supervisor.doctor.context import DoctorContext, parameters, path_in
 from supervisor.doctor.finding import Finding, error, info, ok
 from workers import sqlite

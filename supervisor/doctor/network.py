@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from supervisor.core.model import Job
+from supervisor.core.config_model import Job
 from supervisor.doctor.context import DoctorContext
 from supervisor.doctor.finding import Finding, error, info, ok, warning
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from supervisor.core.model import Job
+from supervisor.core.config_model import Job
 from supervisor.doctor.context import DoctorContext
 from supervisor.doctor.finding import Finding, error, ok, warning
 from workers.backup.places.place import Place

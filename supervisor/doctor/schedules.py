@@ -8,7 +8,8 @@ from math import ceil
 from pathlib import Path
 
 from supervisor.core import dst
-from supervisor.core.model import Attempt, Job, Reason
+from supervisor.core.config_model import Job
+from supervisor.core.model import Attempt, Reason
 from supervisor.doctor.context import DoctorContext
 from supervisor.doctor.finding import Finding, error, info, ok, warning
 from supervisor.ledger import unattended

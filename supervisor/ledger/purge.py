@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from supervisor.core.model import OPEN, History, State
+from supervisor.core.config_model import History
+from supervisor.core.model import OPEN, State
 
 # A step ends after this time, so that it delays no tick.
 STEP_S = 0.05

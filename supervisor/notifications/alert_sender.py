@@ -13,7 +13,7 @@ from supervisor.containment.internal_jobs import DELIVERY
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert
-from supervisor.core.model import Channel
+from supervisor.core.config_model import Channel
 from supervisor.core.state import SchedulerState
 from supervisor.notifications.channel_kind import Message
 from supervisor.notifications.message_batch import MessageBatch

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 from supervisor.core import incidents
 from supervisor.core.alert_model import Alert
+from supervisor.core.config_model import Job, Severity
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Job, Run, Severity
+from supervisor.core.model import Run
 from workers.text import readable
 from workers.units import format_count, format_duration
 

@@ -10,7 +10,7 @@ import msgspec
 from supervisor.containment.internal_jobs import End, InternalJob, why_ended
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.model import Channel
+from supervisor.core.config_model import Channel
 from supervisor.notifications.channel_kind import Message
 from supervisor.notifications.child.messages import CALL_S, DELIVERED, RETRY_AFTER
 from workers import protocol

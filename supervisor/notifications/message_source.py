@@ -12,8 +12,9 @@ from pathlib import Path
 from supervisor.containment import run_log
 from supervisor.core import schedule
 from supervisor.core.alert_model import Alert
+from supervisor.core.config_model import Channel
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Channel, Run
+from supervisor.core.model import Run
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.queries import History
 from supervisor.log import ServiceLog

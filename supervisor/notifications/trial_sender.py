@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from supervisor.containment.internal_jobs import TEST
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.model import Channel
+from supervisor.core.config_model import Channel
 from supervisor.core.state import SchedulerState
 from supervisor.notifications.channels import kind_of
 from supervisor.notifications.message_batch import MessageBatch, Outcome

@@ -16,7 +16,8 @@ import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from urllib.parse import quote, quote_plus
 
-from supervisor.core.model import Config, Reason, State
+from supervisor.core.config_model import Config
+from supervisor.core.model import Reason, State
 
 Mask = Callable[[str], str]
 SHOWN = "***"

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import msgspec
 
 from supervisor.core import effects
+from supervisor.core.config_model import Config
 from supervisor.core.control_requests import Request, RunJobs
-from supervisor.core.model import Config, Run, replace
+from supervisor.core.model import Run, replace
 from supervisor.redaction.mask import Mask, make_mask, mask_of
 from supervisor.redaction.secrets import is_secret_name, secrets_among
 

@@ -4,7 +4,7 @@ from supervisor.api import bridge
 from supervisor.api.bridge import LoopBridge, PendingRequest
 from supervisor.backups.lister import BackupLister
 from supervisor.core import events as ev
-from supervisor.core.model import Config
+from supervisor.core.config_model import Config
 from supervisor.core.state import SchedulerState
 from supervisor.log import ServiceLog
 from supervisor.notifications.trial_sender import TrialAlertSender

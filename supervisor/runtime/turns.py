@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from supervisor.api.bridge import TurnObserver
 from supervisor.core import config_diff, effects
 from supervisor.core import events as ev
+from supervisor.core.config_model import Config, Problem
 from supervisor.core.decide import next_wakeup
-from supervisor.core.model import Config, Problem, replace
+from supervisor.core.model import replace
 from supervisor.core.state import SchedulerState
 from supervisor.reloader import Reloader
 from supervisor.runtime.effects import Effects

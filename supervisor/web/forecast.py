@@ -13,19 +13,10 @@ from statistics import median
 import msgspec
 
 from supervisor.config.definitions import job_from
+from supervisor.core.config_model import Config, Notify
 from supervisor.core.effects import Launch
 from supervisor.core.events import At, Exited, Memory, Restored
-from supervisor.core.model import (
-    FINAL,
-    Config,
-    JobRecord,
-    Notify,
-    Pause,
-    Run,
-    State,
-    Trigger,
-    replace,
-)
+from supervisor.core.model import FINAL, JobRecord, Pause, Run, State, Trigger, replace
 from supervisor.core.simulation.engine import Ending, simulate
 from supervisor.core.views import Definition, Status
 from supervisor.web.strips import PastRun

@@ -10,7 +10,7 @@ HEARD = """
 import sys
 from pathlib import Path
 from supervisor.core.control_requests import PauseJob, ResumeJob, RunJobs
-from supervisor.core.model import Peer
+from supervisor.core.model import (Peer)
 from supervisor.service import Service, Settings
 
 config, state = Path(sys.argv[1]), Path(sys.argv[2])

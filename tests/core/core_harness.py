@@ -20,18 +20,16 @@ from typing import Any
 from supervisor.core import build_views, control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
+from supervisor.core.config_model import Config, Job, Problem
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.dependencies import MOST_RECENT
 from supervisor.core.model import (
     Attempt,
     AuditEntry,
-    Config,
-    Job,
     JobRecord,
     MissedRange,
     Pause,
     Peer,
-    Problem,
     Reason,
     ReloadEntry,
     Run,

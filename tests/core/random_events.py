@@ -12,19 +12,17 @@ from random import Random
 from supervisor.core import control_requests, effects, schedule
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
+from supervisor.core.config_model import Channel, Config, Severity
 from supervisor.core.counters import recorded_rows, transitions
 from supervisor.core.decide import decide, next_minute, next_wakeup
 from supervisor.core.model import (
     Attempt,
-    Channel,
-    Config,
     JobRecord,
     MissedRange,
     Pause,
     Peer,
     ReloadEntry,
     Run,
-    Severity,
     State,
     Trigger,
     replace,

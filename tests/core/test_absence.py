@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core import control_requests, schedule
-from supervisor.core.model import CatchUp, JobRecord
+from supervisor.core.config_model import CatchUp
+from supervisor.core.model import JobRecord
 from tests.core.core_harness import Harness, Ledger, instant, job
 
 YEARLY = job("a", cron="0 0 1 1 *")

@@ -1,7 +1,8 @@
 """Admission: the order of pending runs, and which runs do not block others."""
 
 from supervisor.core import control_requests, effects
-from supervisor.core.model import Overlap, Run
+from supervisor.core.config_model import Overlap
+from supervisor.core.model import Run
 from tests.core.core_harness import Harness, job
 
 

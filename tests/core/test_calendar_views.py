@@ -9,9 +9,10 @@ import pytest
 
 from supervisor.core import calendar_views
 from supervisor.core.calendar_views import DayBounds, DayCount
+from supervisor.core.config_model import Config, Job
 from supervisor.core.decide import decide
 from supervisor.core.events import At, Memory, Restored
-from supervisor.core.model import Config, Job, MissedRange
+from supervisor.core.model import MissedRange
 from supervisor.core.state import SchedulerState
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -3,7 +3,8 @@
 import pytest
 
 from supervisor.core import control_requests
-from supervisor.core.model import CatchUp, JobRecord
+from supervisor.core.config_model import CatchUp
+from supervisor.core.model import JobRecord
 from tests.core.core_harness import Harness, Ledger, instant, job, ran_before
 
 HOURLY = job("a", cron="0 * * * *")

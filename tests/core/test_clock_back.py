@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core import control_requests
-from supervisor.core.model import Severity
+from supervisor.core.config_model import Severity
 from tests.core.core_harness import Harness, instant, job
 
 MINUTELY = job("a", cron="* * * * *")

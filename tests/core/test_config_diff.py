@@ -2,7 +2,7 @@
 
 from supervisor.core import config_diff
 from supervisor.core.config_diff import MOST_DROPPED, DroppedSlot, Rescheduled
-from supervisor.core.model import Api, Config
+from supervisor.core.config_model import Api, Config
 from tests.core.core_harness import in_file, instant, job
 
 NOON = instant("2026-01-05 12:00")

@@ -5,8 +5,9 @@ import pytest
 from supervisor.core import control_requests as req
 from supervisor.core import effects
 from supervisor.core import events as ev
+from supervisor.core.config_model import Overlap, Problem
 from supervisor.core.decide import TABLE, decide, next_minute, next_wakeup
-from supervisor.core.model import Overlap, Problem, State
+from supervisor.core.model import State
 from tests.core.core_harness import Harness, instant, job
 from workers.protocol import Done
 

@@ -1,7 +1,7 @@
 """Dependencies: decided by recorded runs, never by the calendar."""
 
 from supervisor.core import control_requests
-from supervisor.core.model import CatchUp, Overlap
+from supervisor.core.config_model import CatchUp, Overlap
 from tests.core.core_harness import Harness, Ledger, instant, job, ran_before
 from workers.protocol import Done
 

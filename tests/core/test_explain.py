@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from supervisor.core import control_requests, explain
-from supervisor.core.model import CatchUp, MissedRange
+from supervisor.core.config_model import CatchUp
+from supervisor.core.model import MissedRange
 from tests.core.core_harness import Harness, instant, job
 
 UTC = ZoneInfo("UTC")

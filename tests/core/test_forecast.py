@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core import events as ev
-from supervisor.core.model import Config, Overlap
+from supervisor.core.config_model import Config, Overlap
 from supervisor.core.simulation.engine import Ending, simulate
 from supervisor.core.simulation.forecast import compare, forecast
 from supervisor.core.simulation.sampling import (

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core import control_requests, effects, incidents
 from supervisor.core import events as ev
-from supervisor.core.model import Severity
+from supervisor.core.config_model import Severity
 from tests.core.core_harness import Harness, instant, job
 from workers.protocol import Done, Failed
 

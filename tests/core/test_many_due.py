@@ -5,8 +5,8 @@ import pytest
 from supervisor.core import control_requests as req
 from supervisor.core import events as ev
 from supervisor.core import tick
+from supervisor.core.config_model import Overlap
 from supervisor.core.decide import next_wakeup
-from supervisor.core.model import Overlap
 from tests.core.core_harness import Harness, instant, job
 
 CRON = "0 2 * * *"

@@ -4,7 +4,8 @@ import pytest
 
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
-from supervisor.core.model import Attempt, CatchUp, JobRecord, Overlap, Run, State, Trigger
+from supervisor.core.config_model import CatchUp, Overlap
+from supervisor.core.model import Attempt, JobRecord, Run, State, Trigger
 from tests.core.core_harness import Harness, Ledger, instant, job
 
 NIGHTLY = job("a", cron="0 2 * * *")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from supervisor.core import incidents, outbox
+from supervisor.core.config_model import Job, Severity
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Job, Severity
 from tests.channels import channel
 
 AT = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)

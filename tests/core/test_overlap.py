@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core import control_requests
-from supervisor.core.model import CatchUp, Overlap
+from supervisor.core.config_model import CatchUp, Overlap
 from tests.core.core_harness import Harness, job
 
 SKIP, QUEUE, REPLACE = Overlap.SKIP, Overlap.QUEUE, Overlap.REPLACE

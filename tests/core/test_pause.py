@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core import control_requests
-from supervisor.core.model import CatchUp
+from supervisor.core.config_model import CatchUp
 from tests.core.core_harness import Harness, instant, job
 
 HOURLY = job("a", cron="0 * * * *")

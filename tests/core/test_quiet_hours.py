@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from supervisor.core.model import QuietHours
+from supervisor.core.config_model import QuietHours
 from supervisor.core.quiet_hours import quiet_until
 
 NIGHT = QuietHours(22 * 60, 7 * 60, "Europe/Berlin")

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.core import control_requests, schedule, tick
 from supervisor.core import events as ev
-from supervisor.core.model import (
+from supervisor.core.config_model import (
     CatchUp,
     Config,
     Job,
@@ -20,8 +20,8 @@ from supervisor.core.model import (
     Problem,
     QuietHours,
     Severity,
-    replace,
 )
+from supervisor.core.model import replace
 from supervisor.core.quiet_hours import quiet_until
 from tests.channels import channel
 from tests.core.random_events import START, Storm

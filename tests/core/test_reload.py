@@ -3,7 +3,8 @@
 import pytest
 
 from supervisor.core import events as ev
-from supervisor.core.model import Problem, replace
+from supervisor.core.config_model import Problem
+from supervisor.core.model import replace
 from tests.core.core_harness import Harness, instant, job
 
 A = job("a", cron="0 2 * * *")

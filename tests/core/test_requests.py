@@ -5,7 +5,7 @@ import pytest
 from supervisor.core import control_requests as req
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.model import Notify
+from supervisor.core.config_model import Notify
 from tests.channels import notify_slack
 from tests.core.core_harness import Harness, instant, job
 

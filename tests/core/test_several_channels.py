@@ -4,8 +4,8 @@ import pytest
 
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
+from supervisor.core.config_model import Notify, QuietHours, Severity
 from supervisor.core.decide import next_wakeup
-from supervisor.core.model import Notify, QuietHours, Severity
 from tests.channels import channel, notify_slack
 from tests.core.core_harness import Harness, job
 

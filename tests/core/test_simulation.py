@@ -8,15 +8,8 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.core import events as ev
-from supervisor.core.model import (
-    Attempt,
-    Config,
-    JobRecord,
-    Overlap,
-    Pause,
-    Run,
-    replace,
-)
+from supervisor.core.config_model import Config, Overlap
+from supervisor.core.model import Attempt, JobRecord, Pause, Run, replace
 from supervisor.core.simulation.engine import Ending, every_minute, next_moment, simulate
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
 from tests.channels import notify_slack

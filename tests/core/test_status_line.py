@@ -1,7 +1,8 @@
 """Status of the service in one line."""
 
+from supervisor.core.config_model import Problem
 from supervisor.core.events import StopAsked
-from supervisor.core.model import Problem, replace
+from supervisor.core.model import replace
 from supervisor.systemd import summary
 from tests.core.core_harness import Harness, job
 

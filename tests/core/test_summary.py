@@ -1,6 +1,6 @@
 """The summary: when it is sent, to which channels, and which period it covers."""
 
-from supervisor.core.model import Notify, QuietHours, Severity
+from supervisor.core.config_model import Notify, QuietHours, Severity
 from tests.channels import channel
 from tests.core.core_harness import Harness, job
 

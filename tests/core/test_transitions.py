@@ -15,8 +15,9 @@ import pytest
 from supervisor.core import control_requests as req
 from supervisor.core import events as ev
 from supervisor.core import tick
-from supervisor.core.model import OPEN, CatchUp, Overlap, State, replace
-from supervisor.core.transitions import ENDED, HEARD, TRANSITIONS, Admission, Cause
+from supervisor.core.config_model import CatchUp, Overlap
+from supervisor.core.model import OPEN, State, replace
+from supervisor.core.transitions import ATTEMPT_EVENTS, ENDED, TRANSITIONS, Admission, Cause
 from tests.core.core_harness import Harness, job
 from tests.core.state_changes import LISTED, Change
 
@@ -214,7 +215,7 @@ for _cause in ENDED:
         (State.RUNNING, _cause, State.FAILED): ended(lambda: timed_out(retries=0), _cause),
         (State.RUNNING, _cause, State.CANCELLED): ended(lambda: cancelled(begun()), _cause),
     }
-for _cause in HEARD:
+for _cause in ATTEMPT_EVENTS:
     STORIES[State.RUNNING, _cause, State.INTERRUPTED] = ended(stopping, _cause)
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from supervisor.core import signal_words, verdict
-from supervisor.core.model import Limits, Reason, State
+from supervisor.core.config_model import Limits
+from supervisor.core.model import Reason, State
 from supervisor.core.verdict import WorkerMessages
 from tests.core.core_harness import job
 from workers.protocol import Done, Failed, Garbage

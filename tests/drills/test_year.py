@@ -19,9 +19,10 @@ from cronsim import CronSim
 
 from supervisor import config
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Config, Job
 from supervisor.core.effects import Launch, Record
 from supervisor.core.events import At, Memory, Restored
-from supervisor.core.model import Attempt, Config, Job, Run, State, replace
+from supervisor.core.model import Attempt, Run, State, replace
 from supervisor.core.simulation.engine import Ending, Step, simulate
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler
 from tests.channels import notify_slack

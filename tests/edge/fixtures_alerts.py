@@ -8,7 +8,8 @@ import requests
 
 from supervisor.core import schedule
 from supervisor.core.alert_model import Alert
-from supervisor.core.model import Job, Run, Severity, State, Trigger
+from supervisor.core.config_model import Job, Severity
+from supervisor.core.model import Run, State, Trigger
 from supervisor.notifications.alert_text import AlertContext
 from supervisor.notifications.call_result import CallResult
 from supervisor.notifications.channel_kind import Message, Target

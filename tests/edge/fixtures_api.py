@@ -17,9 +17,9 @@ from supervisor.api import ApiServer
 from supervisor.api.bridge import LoopBridge
 from supervisor.api.limits import ClientLimits
 from supervisor.core import events as ev
+from supervisor.core.config_model import Api as Access
+from supervisor.core.config_model import Config, Job
 from supervisor.core.decide import decide
-from supervisor.core.model import Api as Access
-from supervisor.core.model import Config, Job
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
 from supervisor.ledger.store import Store

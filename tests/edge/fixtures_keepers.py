@@ -10,7 +10,8 @@ from typing import Any
 
 from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import effects, events
-from supervisor.core.model import Job, Run, State, Trigger
+from supervisor.core.config_model import Job
+from supervisor.core.model import Run, State, Trigger
 from workers import protocol
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from supervisor.core.alert_model import Alert
-from supervisor.core.model import Run, Severity, State, Trigger, replace
+from supervisor.core.config_model import Severity
+from supervisor.core.model import Run, State, Trigger, replace
 from supervisor.ledger.store import Store
 
 AT = datetime(2026, 2, 9, 2, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.api import ApiServer
 from supervisor.core import control_requests
-from supervisor.core.model import Api as Access
+from supervisor.core.config_model import Api as Access
 from supervisor.state_dir import StateDirError
 from tests.edge.fixtures_api import ask, ask_json, connect
 
@@ -61,7 +61,7 @@ from pathlib import Path
 from datetime import UTC, datetime
 from supervisor.api import ApiServer
 from supervisor.api.bridge import LoopBridge
-from supervisor.core.model import Api
+from supervisor.core.config_model import (Api)
 from supervisor.core.views import Facts
 now = datetime.now(UTC)
 desk = LoopBridge(Facts("1", 1, now, "x", now))

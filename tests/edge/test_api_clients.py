@@ -9,8 +9,9 @@ import pytest
 from supervisor.api import ApiServer
 from supervisor.api.limits import ClientLimits
 from supervisor.core import control_requests
-from supervisor.core.model import Api as Access
-from supervisor.core.model import Job, Run, State, Trigger
+from supervisor.core.config_model import Api as Access
+from supervisor.core.config_model import Job
+from supervisor.core.model import Run, State, Trigger
 from tests.edge.fixtures_api import AT, ask, connect, made_desk, read_all, stream
 from tests.waiting import until
 

@@ -7,7 +7,7 @@ import pytest
 from supervisor.api import ApiServer
 from supervisor.api.bridge import RING
 from supervisor.api.limits import ClientLimits
-from supervisor.core.model import Api as Access
+from supervisor.core.config_model import Api as Access
 from supervisor.core.model import Run, State, Trigger, replace
 from tests.edge.fixtures_api import AT, ask, stream
 

@@ -12,7 +12,7 @@ import pytest
 from supervisor.config.channel_keys import CHANNEL_KINDS
 from supervisor.core.model import replace
 from supervisor.notifications import channels
-from supervisor.notifications.alert_sender import JOURNEY_BYTES
+from supervisor.notifications.alert_sender import BATCH_BYTES
 from supervisor.notifications.channel_kind import ChannelKind
 from tests.edge.fixtures_alerts import ALERT, JOB, about
 
@@ -65,7 +65,7 @@ def test_the_longest_message_fits_into_one_packet(name, text):
     message = channels.kind_of(name).message(told, str)
 
     params = msgspec.json.encode({"messages": [message]}).decode()
-    assert len(msgspec.json.encode(params)) < JOURNEY_BYTES
+    assert len(msgspec.json.encode(params)) < BATCH_BYTES
 
 
 @pytest.mark.parametrize("name", CHANNEL_KINDS)

@@ -8,7 +8,7 @@ from msgspec.structs import fields
 from supervisor import config
 from supervisor.config.parse_job import FIELDS, TABLE
 from supervisor.config.scalars import read_scalar
-from supervisor.core.model import Config, Job, Limits, Severity
+from supervisor.core.config_model import Config, Job, Limits, Severity
 
 YAML = Path("/srv/etl/jobs.yaml")
 

@@ -9,7 +9,7 @@ import pytest
 from supervisor import config
 from supervisor.config.channel_keys import CHANNEL_KINDS
 from supervisor.config.json_schema import schema
-from supervisor.core.model import Channel, Notify, QuietHours, Severity
+from supervisor.core.config_model import Channel, Notify, QuietHours, Severity
 
 KEY = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 JOBS = "jobs: {a: {command: x}, b: {command: x, exclusive: nas}}"

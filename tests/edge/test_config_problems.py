@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor import config
 from supervisor.config.parse_context import MOST_KEPT
-from supervisor.core.model import Problem
+from supervisor.core.config_model import Problem
 
 YAML = Path("/srv/etl/jobs.yaml")
 

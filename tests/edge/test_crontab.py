@@ -21,7 +21,7 @@ from supervisor.config.crontab.kind import Kind, kind_of_path, kind_of_text
 from supervisor.config.crontab.parse import Entry, Options, read, split_percent
 from supervisor.config.crontab.settings import Lost
 from supervisor.core import schedule
-from supervisor.core.model import CatchUp, Overlap
+from supervisor.core.config_model import CatchUp, Overlap
 
 TABLE = Path(__file__).parent / "crontab_table.txt"
 CRONIE = Options(dialect=Dialect.CRONIE)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.config import definitions
-from supervisor.core.model import CatchUp, Limits, Overlap, ShellUse
+from supervisor.core.config_model import CatchUp, Limits, Overlap, ShellUse
 from tests.core.core_harness import job
 
 seconds = st.one_of(st.none(), st.floats(0.5, 1e6))

@@ -9,7 +9,8 @@ import pytest
 from supervisor.core import effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert
-from supervisor.core.model import Config, Job, Notify, Run, Severity, State, Trigger
+from supervisor.core.config_model import Config, Job, Notify, Severity
+from supervisor.core.model import Run, State, Trigger
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.store import Store
 from supervisor.log import ServiceLog

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from supervisor.core import effects, model
-from supervisor.core.model import Attempt, Config, Job, Reason, Run, Trigger
+from supervisor.core.config_model import Config, Job
+from supervisor.core.model import Attempt, Reason, Run, Trigger
 from supervisor.doctor import databases, filesystem, host, network, schedules, service
 from supervisor.doctor.context import DoctorContext
 from supervisor.doctor.finding import Check, State, ok

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from supervisor.containment import launch_spec
-from supervisor.core.model import Limits
+from supervisor.core.config_model import Limits
 from tests.edge.fixtures_keepers import launch
 
 HOUSE = {"TMPDIR": "/state/tmp", "NIGHTSHIFT_INSTANCE": "abc"}

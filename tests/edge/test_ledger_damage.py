@@ -11,7 +11,8 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.core.alert_model import Incident
-from supervisor.core.model import Attempt, JobRecord, MissedRange, Pause, Severity, State
+from supervisor.core.config_model import Severity
+from supervisor.core.model import Attempt, JobRecord, MissedRange, Pause, State
 from supervisor.ledger.queries import History, RunFilter
 from supervisor.ledger.store import Store
 from tests.edge.fixtures_ledger import AT, alert, run

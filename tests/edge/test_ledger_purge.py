@@ -8,7 +8,8 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.core.alert_model import Incident
-from supervisor.core.model import OPEN, Attempt, History, ReloadEntry, Severity, State, replace
+from supervisor.core.config_model import History, Severity
+from supervisor.core.model import OPEN, Attempt, ReloadEntry, State, replace
 from supervisor.ledger import purge
 from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.queries import History as Reader

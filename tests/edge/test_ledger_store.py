@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.core.alert_model import Alert, Incident
+from supervisor.core.config_model import Severity
 from supervisor.core.model import (
     Attempt,
     AuditEntry,
@@ -19,7 +20,6 @@ from supervisor.core.model import (
     Peer,
     Reason,
     ReloadEntry,
-    Severity,
     State,
     replace,
 )

@@ -7,7 +7,8 @@ from contextlib import closing
 import pytest
 
 from supervisor.core import effects
-from supervisor.core.model import History, State
+from supervisor.core.config_model import History
+from supervisor.core.model import State
 from supervisor.ledger import file
 from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.file import SCHEMA_VERSION, LedgerVersionError

@@ -4,7 +4,8 @@ import pytest
 
 from supervisor.core import control_requests
 from supervisor.core import events as ev
-from supervisor.core.model import Config, Job, replace
+from supervisor.core.config_model import Config, Job
+from supervisor.core.model import replace
 from supervisor.redaction.mask import make_mask, mask_of
 from supervisor.redaction.redact_events import redact_event
 from supervisor.redaction.secrets import Secrets, is_secret_name, secrets_among

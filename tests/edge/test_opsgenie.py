@@ -2,7 +2,8 @@
 
 import json
 
-from supervisor.core.model import Severity, replace
+from supervisor.core.config_model import Severity
+from supervisor.core.model import replace
 from supervisor.notifications.channels import opsgenie
 from supervisor.redaction.mask import make_mask
 from tests.edge.fixtures_alerts import ALERT, HOSTILE, about, send

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.containment import program_search
 from supervisor.core import events
-from supervisor.core.model import ShellUse
+from supervisor.core.config_model import ShellUse
 from supervisor.core.plain_words import plain_words
 from tests.edge.fixtures_keepers import Stage
 

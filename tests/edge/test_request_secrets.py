@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from supervisor.core import effects
+from supervisor.core.config_model import Config
 from supervisor.core.control_requests import RunJobs
-from supervisor.core.model import Config, Run, State, Trigger
+from supervisor.core.model import Run, State, Trigger
 from supervisor.redaction.request_secrets import REMEMBERED, RequestSecrets, redacted_record
 
 NOON = datetime(2026, 2, 9, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.core import events
+from supervisor.core.config_model import Limits
 from supervisor.core.effects import KillStep
-from supervisor.core.model import Limits
 from tests.edge.fixtures_keepers import ROOT, Stage, exited
 
 OF_OURS = min(19, os.nice(0) + 5)

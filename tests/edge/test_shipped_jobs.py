@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from supervisor import config
-from supervisor.core.model import Config, Severity
+from supervisor.core.config_model import Config, Severity
 
 SHIPPED = Path(__file__).parents[2] / "jobs.yaml"
 

@@ -11,7 +11,8 @@ import requests
 
 from supervisor.core import incidents, schedule
 from supervisor.core.alert_model import Alert
-from supervisor.core.model import Job, Run, Severity, State, Trigger, replace
+from supervisor.core.config_model import Job, Severity
+from supervisor.core.model import Run, State, Trigger, replace
 from supervisor.notifications.alert_text import AlertContext
 from supervisor.notifications.channel_kind import Target
 from supervisor.notifications.channels import slack

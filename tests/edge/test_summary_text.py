@@ -8,7 +8,8 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.core.alert_model import Alert, Incident
-from supervisor.core.model import Config, Job, Run, Severity, State, Trigger
+from supervisor.core.config_model import Config, Job, Severity
+from supervisor.core.model import Run, State, Trigger
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.queries import History

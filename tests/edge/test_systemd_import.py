@@ -17,7 +17,7 @@ from supervisor.config.systemd.jobs import UnitJob, UnitLost, jobs_of
 from supervisor.config.systemd.service import Machine
 from supervisor.config.systemd.units import Unit, parse_unit
 from supervisor.core import schedule
-from supervisor.core.model import CatchUp
+from supervisor.core.config_model import CatchUp
 
 SINCE = datetime(2026, 11, 30, 10, 55, tzinfo=UTC)
 MACHINE = Machine("/root", "cards")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.core.config_model import Config
 from supervisor.core.events import At
-from supervisor.core.model import Config, replace
+from supervisor.core.model import replace
 from supervisor.core.state import SchedulerState, ServicePhase
 from supervisor.log import ServiceLog
 from supervisor.systemd import NotifySocket, SystemdNotifier

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.core import effects
-from supervisor.core.model import Attempt, Job, Run, State, Trigger, replace
+from supervisor.core.config_model import Job
+from supervisor.core.model import Attempt, Run, State, Trigger, replace
 from supervisor.ledger.store import Store
 from supervisor.ledger.write_queue import RETRY_S, SOON_S, WriteQueue
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from supervisor.core.alert_model import Incident
+from supervisor.core.config_model import Severity
 from supervisor.core.effects import Record
 from supervisor.core.model import (
     Attempt,
@@ -17,7 +18,6 @@ from supervisor.core.model import (
     Peer,
     Reason,
     Run,
-    Severity,
     State,
     Trigger,
     replace,

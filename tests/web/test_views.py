@@ -8,9 +8,10 @@ import pytest
 from supervisor.config.definitions import definition_of
 from supervisor.core import build_views
 from supervisor.core.calendar_views import DayCount, Days, JobDays, UpcomingSlot
+from supervisor.core.config_model import Config, Job, Severity
 from supervisor.core.decide import decide
 from supervisor.core.events import At, Memory, Restored
-from supervisor.core.model import Config, Job, Progress, Run, Severity, State, Trigger, replace
+from supervisor.core.model import Progress, Run, State, Trigger, replace
 from supervisor.core.state import SchedulerState
 from supervisor.core.views import Facts
 from supervisor.web.ansi import LONGEST_LINE, AnsiLines

@@ -13,7 +13,7 @@ from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import echo, print_value
 from supervisor.cli.time_format import time_format
 from supervisor.config import load
-from supervisor.core.model import Severity
+from supervisor.core.config_model import Severity
 from workers.units import format_count
 
 

@@ -14,7 +14,8 @@ from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import clean, columns, echo, folded, print_value, styled
 from supervisor.cli.paths import Paths
 from supervisor.config import Loaded, load
-from supervisor.core.model import Config, Severity, replace
+from supervisor.core.config_model import Config, Severity
+from supervisor.core.model import replace
 from supervisor.core.views import Status
 from supervisor.doctor.checks import CHECKS
 from supervisor.doctor.context import ChannelState, DoctorContext, RunningService

@@ -20,8 +20,9 @@ from supervisor.cli.simulated_rotation import BackupFolders, Rotation
 from supervisor.cli.simulation_input import SimulationInput, read_input
 from supervisor.cli.time_format import time_format
 from supervisor.config.result import gc_paused
+from supervisor.core.config_model import Config, Notify
 from supervisor.core.events import At, Restored
-from supervisor.core.model import Config, Notify, replace
+from supervisor.core.model import replace
 from supervisor.core.simulation.engine import simulate
 from supervisor.core.simulation.forecast import Forecast, forecast
 from supervisor.core.simulation.sampling import DurationProfile, outcome_sampler

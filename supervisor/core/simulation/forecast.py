@@ -11,8 +11,9 @@ from datetime import datetime
 from msgspec import Struct
 
 from supervisor.core import dst
+from supervisor.core.config_model import Config, Job
 from supervisor.core.effects import Launch, Record
-from supervisor.core.model import Attempt, Config, Job, Reason, Run, State, replace
+from supervisor.core.model import Attempt, Reason, Run, State, replace
 from supervisor.core.simulation.engine import Step
 from supervisor.core.simulation.wait_times import Wait, WaitRecorder, in_full
 

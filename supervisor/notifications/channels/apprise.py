@@ -6,8 +6,8 @@ Apprise says only whether a message was accepted; the cause is what it logs.
 import io
 import logging
 
+from supervisor.core.config_model import Severity
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Severity
 from supervisor.notifications.alert_text import (
     AlertContext,
     Mask,

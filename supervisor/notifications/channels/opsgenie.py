@@ -6,8 +6,8 @@ https://docs.opsgenie.com/docs/alert-api
 import json
 from urllib.parse import quote
 
+from supervisor.core.config_model import Severity
 from supervisor.core.incidents import AlertKind
-from supervisor.core.model import Severity
 from supervisor.notifications.alert_text import (
     AlertContext,
     Mask,

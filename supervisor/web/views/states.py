@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from supervisor.core.model import Severity, State
+from supervisor.core.config_model import Severity
+from supervisor.core.model import State
 
 # Path data of a mark in a box of 12 by 12.
 SHAPES = {
