@@ -1,6 +1,6 @@
 """Fixtures and Hypothesis profiles shared by all test folders.
 
-`quick` is in force unless `--hypothesis-profile=thorough` asks for ten times as many examples.
+`quick` is in force unless `--hypothesis-profile=thorough` asks for four times as many examples.
 """
 
 import pytest
@@ -14,7 +14,7 @@ __all__ = ["postgres", "postgres_server"]
 # are slow to generate: on a busy machine that measures the machine, not the code.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", UNHURRIED, max_examples=15)
-settings.register_profile("thorough", UNHURRIED, max_examples=150)
+settings.register_profile("thorough", UNHURRIED, max_examples=60)
 settings.load_profile("quick")
 
 
