@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
@@ -42,17 +42,31 @@ def application(settings: WebSettings, client: Client) -> ASGIApp:
     """Return the page of the supervisor that this client asks."""
     source, strips = Source(client), Strips()
     web = Web(settings, source, Feed(source, strips.on_run), strips, Renderer(settings.base))
-    lists, details, buttons, live = (
-        ListPages(web),
-        DetailPages(web),
-        Buttons(web),
-        LiveStreams(web),
-    )
+    lists = ListPages(web)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         web.feed.start()
         yield
+
+    async def no_page(request: Request, error: Exception) -> Response:
+        if not has_session(request):
+            return Response("no such file\n", 404, media_type="text/plain")
+        missing = AnswerError("There is no such page.", "The menu above lists all.")
+        return lists.problem(request, missing, 404)
+
+    app = Starlette(
+        routes=_routes(web, lists),
+        lifespan=lifespan,
+        middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=4)],
+        exception_handlers={404: no_page, 405: no_page},
+    )
+    app.router.redirect_slashes = False
+    return Gate(app, settings, web.render)
+
+
+def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
+    details, buttons, live = DetailPages(web), Buttons(web), LiveStreams(web)
 
     def get(path: str, handler: Handler) -> Route:
         return Route(path, _in_words(handler, lists), methods=["GET"])
@@ -60,7 +74,7 @@ def application(settings: WebSettings, client: Client) -> ASGIApp:
     def post(path: str, handler: Handler) -> Route:
         return Route(path, _in_words(handler, lists), methods=["POST"])
 
-    routes = [
+    return [
         Mount("/static", StaticForLong(directory=STATIC)),
         get("/", lists.get_jobs),
         get("/jobs", lists.get_jobs),
@@ -86,21 +100,6 @@ def application(settings: WebSettings, client: Client) -> ASGIApp:
         post("/notify-test", buttons.post_notify_test),
         post("/times", buttons.post_times),
     ]
-
-    async def no_page(request: Request, error: Exception) -> Response:
-        if not has_session(request):
-            return Response("no such file\n", 404, media_type="text/plain")
-        missing = AnswerError("There is no such page.", "The menu above lists all.")
-        return lists.problem(request, missing, 404)
-
-    app = Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=4)],
-        exception_handlers={404: no_page, 405: no_page},
-    )
-    app.router.redirect_slashes = False
-    return Gate(app, settings, web.render)
 
 
 def _in_words(handler: Handler, pages: ListPages) -> Handler:
