@@ -22,6 +22,9 @@ _LONGEST_TEXT = 64
 # A thousand years; a datetime overflows beyond that.
 LONGEST_S = 1000 * 366 * 86400
 
+# A forecast beyond it is not a figure.
+_TEN_YEARS_DAYS = 3652
+
 
 def parse_duration(text: str) -> float:
     """Return the seconds of `90`, `90s`, `1h30m`, `2d` or `250ms`; a bare number is seconds.
@@ -69,6 +72,11 @@ def format_duration(seconds: float) -> str:
 def format_count(number: int, noun: str, plural: str = "") -> str:
     """Return `1 job`, `3 jobs`, `2 copies`; plural: if it is not the noun and an s."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def format_days(days: float) -> str:
+    """Return `1 day`, `14 days`, and from ten years on `more than 10 years`."""
+    return "more than 10 years" if days > _TEN_YEARS_DAYS else format_count(round(days), "day")
 
 
 def format_size(size_bytes: float) -> str:

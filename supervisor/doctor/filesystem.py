@@ -16,7 +16,7 @@ from supervisor.doctor.context import DoctorContext, local_copies, path_in
 from supervisor.doctor.finding import Finding, error, ok, warning
 from supervisor.ledger import unattended
 from supervisor.ledger.queries import History, RunFilter
-from workers.units import format_count, format_size
+from workers.units import format_days, format_size
 from workers.volume import is_read_only, space
 
 _DAY_S = 86400.0
@@ -172,8 +172,7 @@ def judge_disks(volumes: Iterable[Volume]) -> Iterator[Finding]:
             yield ok(f"{free}; no growth seen yet")
         else:
             rate = f"{format_size(volume.written_a_day)} a day are written"
-            days = format_count(round(volume.days), "day")
-            value = f"{free}: {days} ({rate}, if nothing were removed)"
+            value = f"{free}: {format_days(volume.days)} ({rate}, if nothing were removed)"
             if volume.days < LEAST_DAYS:
                 yield error(value, f"{LEAST_DAYS:.0f} days", _room(volume.folder))
             else:

@@ -17,7 +17,7 @@ from supervisor.core.model import Run, State
 from supervisor.core.state import SchedulerState
 from supervisor.ledger.queries import History
 from supervisor.notifications.alert_text import moment
-from workers.units import format_duration
+from workers.units import format_days, format_duration
 
 MOST_NAMES = 10
 # The period over which the rate is taken at which a disk fills.
@@ -108,7 +108,7 @@ def _days_left(free: list[tuple[datetime, float]]) -> str:
     if days <= 0 or after >= before:
         return ""
     left = after / ((before - after) / days)
-    return f", full in {left:.0f} days at the rate of the last {max(1, round(days))}"
+    return f", full in {format_days(left)} at the rate of the last {format_days(max(1.0, days))}"
 
 
 def _free_ratio(run: Run) -> float | None:

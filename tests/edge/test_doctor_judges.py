@@ -84,6 +84,12 @@ TABLE = [
         "ok",
         "50 days",
     ),
+    (
+        filesystem.judge_disks,
+        [filesystem.Volume(Path("/s"), 50 * GIB, GIB, 99.0)],
+        "ok",
+        "free at /s: more than 10 years",
+    ),
     (filesystem.judge_disks, [filesystem.Volume(Path("/s"), 9 * GIB, GIB, GIB)], "error", "prune"),
     (filesystem.judge_disks, [filesystem.Volume(Path("/s"), GIB, 99 * GIB, None)], "error", "5%"),
     (

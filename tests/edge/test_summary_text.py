@@ -118,7 +118,7 @@ def health(number, days_ago, ratio):
     ("runs", "disk"),
     [
         ((health(1, 10, 0.5), health(2, 1, 0.41)),
-         "41% free (health), full in 41 days at the rate of the last 9"),
+         "41% free (health), full in 41 days at the rate of the last 9 days"),
         ((health(1, 10, 0.4), health(2, 1, 0.5)), "50% free (health)"),
         ((health(2, 1, 0.5),), "50% free (health)"),
         ((health(1, 40, 0.9), health(2, 1, 0.5)), "50% free (health)"),

@@ -2,7 +2,14 @@
 
 import pytest
 
-from workers.units import format_count, format_duration, format_size, parse_duration, parse_size
+from workers.units import (
+    format_count,
+    format_days,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +106,12 @@ def test_only_one_of_a_thing_is_singular(number: int, texts: tuple[str, ...]) ->
         format_count(number, "copy", "copies"),
         format_count(number, "row differs", "rows differ"),
     )
+
+
+@pytest.mark.parametrize(
+    ("days", "text"),
+    [(0.2, "0 days"), (1.0, "1 day"), (3652.0, "3652 days"), (3653.0, "more than 10 years"),
+     (float("inf"), "more than 10 years")],
+)  # fmt: skip
+def test_a_number_of_days_is_bounded(days, text):
+    assert format_days(days) == text
