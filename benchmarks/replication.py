@@ -56,7 +56,7 @@ WORDS = {
 }
 OURS = Path(__file__).with_name("replication_peer.py")
 PROGRAMS = {"pipe": ("sqlite3", "psql"), "pgloader": ("pgloader",)}
-COLUMNS = (("launch to exit", "", S), ("the worker's own", " own", S),
+FIGURES = (("launch to exit", "", S), ("the worker's own", " own", S),
         ("memory", " memory", MB))  # fmt: skip
 PIPE = 'sqlite3 -csv "$1" "SELECT * FROM cards" | psql "$2" -qc "\\copy pipe.cards from stdin csv"'
 # In a separate database, with pgloader's own order: the table, the rows, then the key. Only
@@ -92,7 +92,7 @@ def main() -> None:
             given.values,
         )
     print(f"{given.rows} rows, medians of {given.rounds} rounds in turn; {machine()}\n")
-    columns = [Column(heading, f"{key}{what}", unit) for heading, what, unit in COLUMNS]
+    columns = [Column(heading, f"{key}{what}", unit) for heading, what, unit in FIGURES]
     print(f"{sides(measured, WORDS, columns)}\n\n{table(measured, replication_rows(given.rows))}")
     if failures:
         sys.exit("; ".join(failures))

@@ -3,6 +3,8 @@
 `quick` is in force unless `--hypothesis-profile=thorough` asks for four times as many examples.
 """
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -13,6 +15,8 @@ __all__ = ["postgres", "postgres_server"]
 # By default Hypothesis fails an example that takes more than 200 ms, and a test whose values
 # are slow to generate: on a busy machine that measures the machine, not the code.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A shell that begins this in the background lets SIGINT be ignored, also by what is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("quick", UNHURRIED, max_examples=15)
 settings.register_profile("thorough", UNHURRIED, max_examples=60)
 settings.load_profile("quick")

@@ -235,7 +235,6 @@ class Definition(Struct, frozen=True):
     name: str
     worker: str | None = None
     command: str | tuple[str, ...] | None = None
-    shell_use: str = field(default="auto", name="shell")
     cron: tuple[str, ...] = ()
     timezone: str = "UTC"
     deps: tuple[str, ...] = ()
@@ -258,6 +257,7 @@ class Definition(Struct, frozen=True):
     cwd: str = "/"
     nice: int = 0
     limits: Limits = Limits()
+    shell_use: str = field(default="auto", name="shell")
     python: str | None = None
     late_after_seconds: float | None = None
     heartbeat: str | None = None

@@ -156,7 +156,9 @@ def test_on_a_full_disk_the_first_start_names_the_disk_and_the_next_one_begins(
     status, said = small_disk.refuses("start")
 
     assert status == 1
-    assert f"start over {small_disk.state}: No space left on device" in " ".join(said.split())
+    assert f"open ledger {small_disk.state}/ledger.sqlite3: database or disk is full" in " ".join(
+        said.split()
+    )
     (small_disk.state / "filler").unlink()
     with supervised(small_disk):
         assert small_disk.json("status")["runs"] == []

@@ -35,8 +35,8 @@ jobs:
   small: {{command: [{sys.executable}, -S, print.py, "64"]}}
   large: {{command: [{sys.executable}, -S, print.py, "1024"], timeout: 2m}}
   other: {{command: ["true"]}}
-  speaker: {{worker: "sandbox:speaker"}}
-  rambler: {{worker: "sandbox:rambler", overlap: queue}}
+  speaker: {{worker: "house:speaker"}}
+  rambler: {{worker: "house:rambler", overlap: queue}}
 """
 
 

@@ -10,7 +10,7 @@ HEARD = """
 import sys
 from pathlib import Path
 from supervisor.core.control_requests import PauseJob, ResumeJob, RunJobs
-from supervisor.core.model import (Peer)
+from supervisor.core.model import Peer
 from supervisor.service import Service, Settings
 
 config, state = Path(sys.argv[1]), Path(sys.argv[2])
@@ -19,13 +19,13 @@ peer = Peer(0, 0)
 
 def hears(request, look):
     def heard(_answer):
-        print(type(request).__name__, look(service.desk.world))
-    service.desk.submit(peer, request).add_done_callback(heard)
+        print(type(request).__name__, look(service.bridge.scheduler))
+    service.bridge.submit(peer, request).add_done_callback(heard)
     service.loop.once()
 
-hears(PauseJob("yearly", None), lambda world: world.job_records["yearly"].pause is not None)
-hears(ResumeJob("yearly"), lambda world: world.job_records["yearly"].pause is None)
-hears(RunJobs(("yearly",)), lambda world: [run.job for run in world.runs.values()])
+hears(PauseJob("yearly", None), lambda scheduler: scheduler.job_records["yearly"].pause is not None)
+hears(ResumeJob("yearly"), lambda scheduler: scheduler.job_records["yearly"].pause is None)
+hears(RunJobs(("yearly",)), lambda world: [run.job for run in scheduler.runs.values()])
 service.close()
 """
 

@@ -137,7 +137,7 @@ def test_a_socket_that_is_none_is_named_in_the_log_and_keeps_nothing_from_runnin
         log = sandbox.root / "log"
 
         until(lambda: "No such file" in log.read_text())
-        assert log.read_text().count("the service manager is not told") == 1
+        assert log.read_text().count("the service manager was not notified") == 1
 
 
 def _state(pid: int) -> str:

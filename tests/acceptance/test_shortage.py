@@ -114,5 +114,5 @@ def test_who_asks_while_the_socket_is_gone_is_told_who_holds_the_folder() -> Non
         status, said = sandbox.refuses("status")
 
     assert status == 3
-    assert "though one holds its folder (host " in " ".join(said.split())
+    assert "though one holds its folder (pid " in " ".join(said.split())
     assert "its socket was removed" in said

@@ -79,9 +79,9 @@ jobs:
   hoarder: {{worker: "house:hoarder", limits: {{open_files: 64}}}}
   scribe: {{worker: "house:scribe", limits: {{file_size: 4000}}}}
   glutton: {{worker: "house:glutton", limits: {{address_space: 2GiB}}}}
-  tell: {{worker: "sandbox:tell"}}
-  elsewhere: {{worker: "sandbox:tell", python: other/bin/python}}
-  gone: {{worker: "sandbox:tell", python: gone/python}}
+  tell: {{worker: "house:tell"}}
+  elsewhere: {{worker: "house:tell", python: other/bin/python}}
+  gone: {{worker: "house:tell", python: gone/python}}
 """
 
 

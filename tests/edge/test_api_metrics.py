@@ -14,7 +14,6 @@ from supervisor.api import metrics
 from supervisor.api.limits import ClientLimits
 from supervisor.api.metrics import Snapshot
 from supervisor.core import counters as tallies
-from supervisor.core import effects
 from supervisor.core.counters import Counters
 from supervisor.core.model import MissedRange, Reason, Run, State, Trigger, replace
 from supervisor.core.views import Facts, Tick
@@ -140,7 +139,7 @@ def test_open_incidents_are_counted_by_severity():
 def test_what_was_counted_is_there_with_cumulative_buckets():
     harness = busy_night()
     runs = [final(), replace(final(lasted_s=90), id=2), final(State.FAILED, Reason.TIMEOUT, 300)]
-    gap = effects.Record(MissedRange("odd", harness.wall, harness.wall, 600, "away"))
+    gap = MissedRange("odd", harness.wall, harness.wall, 600, "away")
     tally = tallies.tick(tallies.count(Counters(), runs, [gap], harness.scheduler), 0.02)
 
     found = samples(seen(harness, tally))

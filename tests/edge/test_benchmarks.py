@@ -154,7 +154,8 @@ def test_a_few_runs_of_endurance_leave_a_curve(short_path):
 
     assert done.returncode == 0, done.stderr
     found = measured.load(short_path / "v")
-    assert set(found.curves) == {("memory", kind) for kind in ("supervisor", "nursery", "keepers")}
+    kinds = ("supervisor", "fork server", "keepers")
+    assert set(found.curves) == {("memory", kind) for kind in kinds}
     assert all(size_bytes > 0 for points in found.curves.values() for _, size_bytes in points)
 
 

@@ -15,7 +15,7 @@ from tests.web.visitor import Visitor, page
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     """Yield a running service with the jobs and the past of `sample.py`."""
     with Sandbox(JOBS) as sandbox:
@@ -28,20 +28,20 @@ def sandbox() -> Iterator[Sandbox]:
             yield sandbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def url(sandbox: Sandbox) -> Iterator[str]:
     """Yield the URL of a page with all buttons; its token is not used yet."""
     with page(sandbox) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def visitor(url: str) -> Visitor:
     """Return a visitor who is signed in."""
     return Visitor(url).sign_in()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Yield a running browser; skip where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -270,4 +270,6 @@ def test_a_template_is_a_constant(package):
 
 
 def is_constant(node):
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "Markup":
+        return all(isinstance(argument, ast.Constant) for argument in node.args)
     return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id.isupper())

@@ -71,7 +71,7 @@ def test_a_path_may_be_odd(text):
     [
         (Backup, {"database": "a.db", "directory": "s3://b"}, "directory"),
         (Backup, {"database": "postgres://h/db", "directory": "b"}, "database"),
-        (Backup, {"database": "a.db", "directory": "b", "copies": ["c", "s3://b"]}, "copies"),
+        (Backup, {"database": "a.db", "directory": "b", "copies": ["c", "ftp://b/c"]}, "copies"),
         (Health, {"database": "a.db", "backups": "sftp://h/b"}, "backups"),
         (Sync, {"catalogue": "s3://b", "database": "a.db"}, "catalogue"),
         (Sync, {"catalogue": "host:/b", "database": "a.db"}, "catalogue"),

@@ -15,6 +15,7 @@ def test_a_built_in_worker_is_found_with_its_params() -> None:
 
 def test_the_built_in_workers_are_those_that_jobs_are_made_of() -> None:
     assert set(loader.built_in()) == {
+        "backup.drill",
         "backup.run",
         "cleanup.run",
         "health.run",
