@@ -20,11 +20,13 @@ peer = Peer(0, 0)
 def hears(request, look):
     def heard(_answer):
         print(type(request).__name__, look(service.bridge.scheduler))
-    service.bridge.submit(peer, request).add_done_callback(heard)
-    service.loop.once()
+    answer = service.bridge.submit(peer, request)
+    answer.add_done_callback(heard)
+    while not answer.done():
+        service.loop.once()
 
-hears(PauseJob("yearly", None), lambda scheduler: scheduler.job_records["yearly"].pause is not None)
-hears(ResumeJob("yearly"), lambda scheduler: scheduler.job_records["yearly"].pause is None)
+hears(PauseJob("yearly", None), lambda found: found.job_records["yearly"].pause is not None)
+hears(ResumeJob("yearly"), lambda found: found.job_records["yearly"].pause is None)
 hears(RunJobs(("yearly",)), lambda world: [run.job for run in scheduler.runs.values()])
 service.close()
 """

@@ -16,7 +16,7 @@ from supervisor.service import Service, Settings
 config, state, wanted = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 service = Service(Settings(config, state, state / "nightshift.sock"))
 service.loop.install_signals()
-while service.loop.world.has_unsent_alerts:
+while service.loop.scheduler.has_unsent_alerts:
     service.loop.once()
 calls = 0
 
@@ -31,12 +31,12 @@ def strike(frame, event, argument):
 def caller(frame, event):
     return (frame.f_back if event == "call" else frame).f_code
 
-service.desk.wake()
+service.bridge.wake()
 sys.setprofile(strike)
 service.loop.once()
 sys.setprofile(None)
-stopping = service.loop.world.stop_by is not None
-woken, _, _ = select.select([service.desk.wake_fd], [], [], 0)
+stopping = service.loop.scheduler.stop_by is not None
+woken, _, _ = select.select([service.bridge.wake_fd], [], [], 0)
 print("beyond" if calls < wanted else "heeded" if stopping or woken else "missed")
 service.close()
 """

@@ -61,7 +61,7 @@ from pathlib import Path
 from datetime import UTC, datetime
 from supervisor.api import ApiServer
 from supervisor.api.bridge import LoopBridge
-from supervisor.core.config_model import (Api)
+from supervisor.core.config_model import Api
 from supervisor.core.views import Facts
 now = datetime.now(UTC)
 desk = LoopBridge(Facts("1", 1, now, "x", now))
