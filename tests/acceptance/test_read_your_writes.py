@@ -27,7 +27,7 @@ def hears(request, look):
 
 hears(PauseJob("yearly", None), lambda found: found.job_records["yearly"].pause is not None)
 hears(ResumeJob("yearly"), lambda found: found.job_records["yearly"].pause is None)
-hears(RunJobs(("yearly",)), lambda world: [run.job for run in scheduler.runs.values()])
+hears(RunJobs(("yearly",)), lambda found: [run.job for run in found.runs.values()])
 service.close()
 """
 
