@@ -1,7 +1,7 @@
 """Words test: retired words of earlier names stay out of code and documentation.
 
-The plain term stands beside each word. A word that has a meaning of its own somewhere
-(`nobody` is a user of Unix) is allowed there by file.
+The plain term stands beside each word. Words with a meaning of their own elsewhere
+(`nobody` is a user of Unix) are not listed; tests may use any word.
 """
 
 import re

@@ -29,7 +29,7 @@ PATIENCE_S = 10.0
 JOBS = (Job("sync", 0, argv=("x",), cron=("0 2 * * *",)), Job("by-hand", 1, shell="y"))
 
 
-def made_desk(*jobs: Job) -> LoopBridge:
+def made_bridge(*jobs: Job) -> LoopBridge:
     """Return a bridge with these jobs at 01:59; nothing has run."""
     config = Config(jobs or JOBS)
     bridge = LoopBridge(Facts("1.2.3", 7, AT.wall, "/etc/jobs.yaml", AT.wall))
@@ -41,7 +41,7 @@ def made_desk(*jobs: Job) -> LoopBridge:
 @pytest.fixture
 def bridge() -> LoopBridge:
     """Return a bridge with the jobs of JOBS."""
-    return made_desk()
+    return made_bridge()
 
 
 @pytest.fixture

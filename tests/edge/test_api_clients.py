@@ -12,7 +12,7 @@ from supervisor.core import control_requests
 from supervisor.core.config_model import Api as Access
 from supervisor.core.config_model import Job
 from supervisor.core.model import Run, State, Trigger
-from tests.edge.fixtures_api import AT, ask, connect, made_desk, read_all, stream
+from tests.edge.fixtures_api import AT, ask, connect, made_bridge, read_all, stream
 from tests.waiting import until
 
 # As in service, but impatient.
@@ -162,7 +162,9 @@ def opens(path):
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off(folder):
     jobs = [Job(f"job-{number}", number, shell="x") for number in range(3000)]
-    api = ApiServer(folder / "s", Access(), made_desk(*jobs), folder, ClientLimits(stalled_s=0.2))
+    api = ApiServer(
+        folder / "s", Access(), made_bridge(*jobs), folder, ClientLimits(stalled_s=0.2)
+    )
     api.start()
     with connect(folder / "s") as deaf:
         deaf.sendall(b"GET /v1/jobs HTTP/1.1\r\nHost: nightshift\r\n\r\n")

@@ -9,7 +9,7 @@ from supervisor.api.context import HandlerContext
 from supervisor.api.limits import ClientLimits
 from supervisor.api.openapi import openapi, routes_table
 from supervisor.api.routes import PUBLIC, application, endpoints, public_application
-from tests.edge.fixtures_api import made_desk
+from tests.edge.fixtures_api import made_bridge
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "api.md"
 # What section 7 of the contract names.
@@ -51,7 +51,7 @@ POST /v1/restore file target
 
 
 def ground(tmp_path):
-    return HandlerContext(made_desk(), tmp_path, ClientLimits())
+    return HandlerContext(made_bridge(), tmp_path, ClientLimits())
 
 
 def routed(app):

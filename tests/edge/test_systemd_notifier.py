@@ -1,4 +1,4 @@
-"""What is told of a world, turn by turn, and what is not told twice."""
+"""What is sent to the service manager, turn by turn, and what is not sent twice."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from tests.manager_socket import ManagerSocket
 
 MINUTE = datetime(2026, 1, 5, 2, 0, tzinfo=UTC)
 NEXT = datetime(2026, 1, 5, 2, 1, tzinfo=UTC)
-WORLD = SchedulerState(Config(()))
+SCHEDULER = SchedulerState(Config(()))
 
 
 def at(mono: float) -> At:
@@ -30,37 +30,37 @@ def manager(short_path: Path) -> Iterator[ManagerSocket]:
 
 
 @pytest.fixture
-def herald(manager: ManagerSocket) -> SystemdNotifier:
-    herald = SystemdNotifier(NotifySocket(manager.address), ServiceLog("info", False))
-    herald.begin(WORLD, 0.0)
-    herald.update(WORLD, False, MINUTE, at(0.0))
+def notifier(manager: ManagerSocket) -> SystemdNotifier:
+    notifier = SystemdNotifier(NotifySocket(manager.address), ServiceLog("info", False))
+    notifier.begin(SCHEDULER, 0.0)
+    notifier.update(SCHEDULER, False, MINUTE, at(0.0))
     manager.heard()
-    return herald
+    return notifier
 
 
-def test_turns_in_which_nothing_becomes_of_the_world_are_silent(herald, manager):
-    herald.update(WORLD, False, MINUTE, at(1.0))
-    herald.update(WORLD, False, NEXT, at(2.0))
+def test_turns_in_which_nothing_becomes_of_the_world_are_silent(notifier, manager):
+    notifier.update(SCHEDULER, False, MINUTE, at(1.0))
+    notifier.update(SCHEDULER, False, NEXT, at(2.0))
 
     assert manager.heard() == []
 
 
-def test_the_status_changes_with_the_minute_and_not_with_each_run(herald, manager):
-    broken = replace(WORLD, ledger_error="disk full")
+def test_the_status_changes_with_the_minute_and_not_with_each_run(notifier, manager):
+    broken = replace(SCHEDULER, ledger_error="disk full")
 
-    herald.update(broken, False, MINUTE, at(1.0))
+    notifier.update(broken, False, MINUTE, at(1.0))
     assert manager.heard() == []
 
-    herald.update(broken, False, NEXT, at(2.0))
+    notifier.update(broken, False, NEXT, at(2.0))
     assert manager.heard() == [
         {"STATUS": "0 jobs, 0 running, 0 pending, the ledger cannot be written"}
     ]
 
 
-def test_a_reading_is_a_reload_until_it_is_over(herald, manager):
-    herald.update(WORLD, True, MINUTE, at(1.0))
-    herald.update(WORLD, True, MINUTE, at(2.0))
-    herald.update(WORLD, False, MINUTE, at(3.0))
+def test_a_reading_is_a_reload_until_it_is_over(notifier, manager):
+    notifier.update(SCHEDULER, True, MINUTE, at(1.0))
+    notifier.update(SCHEDULER, True, MINUTE, at(2.0))
+    notifier.update(SCHEDULER, False, MINUTE, at(3.0))
 
     assert [set(said) for said in manager.heard()] == [
         {"RELOADING", "MONOTONIC_USEC"},
@@ -68,11 +68,11 @@ def test_a_reading_is_a_reload_until_it_is_over(herald, manager):
     ]
 
 
-def test_a_stop_ends_all_other_talk(herald, manager):
-    stopping = replace(WORLD, life=ServicePhase.STOPPING)
+def test_a_stop_ends_all_other_talk(notifier, manager):
+    stopping = replace(SCHEDULER, life=ServicePhase.STOPPING)
 
-    herald.update(stopping, True, NEXT, at(1.0))
-    herald.update(stopping, False, NEXT, at(2.0))
+    notifier.update(stopping, True, NEXT, at(1.0))
+    notifier.update(stopping, False, NEXT, at(2.0))
 
     (said,) = manager.heard()
     assert said["STOPPING"] == "1"
@@ -81,11 +81,11 @@ def test_a_stop_ends_all_other_talk(herald, manager):
 def test_trouble_is_logged_once_until_there_is_another(tmp_path):
     with open(tmp_path / "log", "w+") as file:
         log = ServiceLog("info", False, file.fileno())
-        herald = SystemdNotifier(NotifySocket(f"{tmp_path}/nobody"), log)
-        herald.begin(WORLD, 0.0)
+        notifier = SystemdNotifier(NotifySocket(f"{tmp_path}/nobody"), log)
+        notifier.begin(SCHEDULER, 0.0)
 
-        herald.update(WORLD, False, MINUTE, at(0.0))
-        herald.update(replace(WORLD, ledger_error="x"), False, NEXT, at(60.0))
+        notifier.update(SCHEDULER, False, MINUTE, at(0.0))
+        notifier.update(replace(SCHEDULER, ledger_error="x"), False, NEXT, at(60.0))
         log.close()
         lines = (tmp_path / "log").read_text().splitlines()
 
