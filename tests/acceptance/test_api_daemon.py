@@ -195,9 +195,9 @@ def test_a_metrics_address_in_use_is_a_warning_and_jobs_run_all_the_same() -> No
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with living(f"metrics: {address}\n{PLAIN}") as sandbox:
-            log = Path(sandbox.root, "log").read_text()
+            log, line = sandbox.root / "log", f"metrics: {address}: Address already in use"
 
-            assert f"metrics: {address}: Address already in use" in log
+            until(lambda: line in log.read_text())
             assert "cannot be had: Address already in use" in sandbox.says("status")
             assert sandbox.json("run", "hello", "--wait")["state"] == "success"
 

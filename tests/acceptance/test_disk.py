@@ -244,7 +244,8 @@ def test_output_that_a_read_only_folder_cannot_keep_costs_lines_and_never_the_jo
         finally:
             subprocess.run(["umount", "-l", str(runs)], check=True)
 
-    assert "its output was not kept: 6 bytes lost: [Errno 30] Read-only" in log_of(sandbox)
+    line = "its output was not kept: 6 bytes lost: [Errno 30] Read-only"
+    until(lambda: line in log_of(sandbox))
 
 
 @pytest.mark.root

@@ -36,6 +36,7 @@ def sandbox() -> Iterator[Sandbox]:
             assert sandbox.ask("run", "boom", "--wait").returncode == 1
             sandbox.config.write_text(BAD)
             assert sandbox.ask("reload").returncode == 2
+            until(lambda: "refused" in (sandbox.root / "log").read_text())
             yield sandbox
 
 
@@ -103,6 +104,5 @@ def test_text_is_asked_for_by_a_flag() -> None:
     with living("jobs: {hello: {command: [/bin/echo, hi]}}", "--log-format", "text") as sandbox:
         sandbox.ask("run", "hello", "--wait")
 
-        said = (sandbox.root / "log").read_text()
-
-    assert "info    job=hello run=1 attempt=1 success\n" in said
+        log = sandbox.root / "log"
+        until(lambda: "info    job=hello run=1 attempt=1 success\n" in log.read_text())

@@ -239,5 +239,5 @@ def test_what_waits_for_the_next_start_is_said_before_and_after_a_reload(desk: D
     assert "later        metrics: takes effect at the next start" in said
     assert answer["at_next_start"] == ["api", "metrics"]
     assert back["at_next_start"] == []
-    log = (desk.sandbox.root / "log").read_text()
-    assert log.count("metrics of jobs.yaml takes effect at the next start") == 2
+    log, line = desk.sandbox.root / "log", "metrics of jobs.yaml takes effect at the next start"
+    until(lambda: log.read_text().count(line) == 2)

@@ -199,14 +199,17 @@ def test_a_run_killed_at_any_moment_leaves_nothing_false(s3, copy):
     )
     command = [sys.executable, "-c", code, s3.endpoint, place.to, str(copy)]
     for _ in range(4):
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as sender:
-            assert sender.stdout
+        ends = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **ends) as sender:
             sender.stdout.readline()
             try:
                 sender.wait(dice.uniform(0, 0.15))
             except subprocess.TimeoutExpired:
                 sender.kill()
-            assert sender.wait(20) in (0, -signal.SIGKILL)
+            ended = sender.wait(20)
+            # A request of a killed run may arrive after the next run has looked.
+            was_late = "the name is taken; it is left" in sender.stderr.read()
+            assert ended in (0, -signal.SIGKILL) or was_late
 
     content, store = copy.read_bytes(), open_store(place)
     for found in catalogue.placed_copies(store):
