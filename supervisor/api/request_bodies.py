@@ -1,5 +1,6 @@
 """Types of request bodies; unknown keys are refused."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -60,6 +61,26 @@ class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/reload`."""
 
     previous: bool = False
+
+
+class AssignBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/assignments`: an attempt of a cluster, as its leader recorded it."""
+
+    job: str
+    run: Annotated[int, msgspec.Meta(ge=1)]
+    attempt: Annotated[int, msgspec.Meta(ge=1)]
+    fence: Annotated[int, msgspec.Meta(ge=1)]
+    trigger: Annotated[str, msgspec.Meta(pattern="^[a-z_]{1,30}$")]
+    due: datetime
+    set: dict[str, Any] = {}
+    dry_run: bool = False
+
+
+class MembershipBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/membership`: how long this host may run what it was assigned."""
+
+    for_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)]
+    grace_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)]
 
 
 class RestoreBody(msgspec.Struct, forbid_unknown_fields=True):

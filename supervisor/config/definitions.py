@@ -49,6 +49,8 @@ def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:
         python=definition.python,
         late_after_seconds=definition.late_after_s,
         heartbeat=definition.heartbeat,
+        runs_on=definition.runs_on,
+        if_lost=definition.if_lost,
         description=definition.description,
         docs=definition.docs,
     )

@@ -69,7 +69,7 @@ def _shape(key: Key) -> Schema:
         case ValueKind.CHANNELS:
             one = _mapping((*CHANNEL_KEYS, *chain.from_iterable(CHANNEL_KINDS.values())))
             return {"type": "object", "additionalProperties": one, "propertyNames": _NAMED}
-        case ValueKind.NAMES | ValueKind.GROUPS | ValueKind.MAIL_ADDRESSES:
+        case ValueKind.NAMES | ValueKind.GROUPS | ValueKind.LABELS | ValueKind.MAIL_ADDRESSES:
             return _one_or_many({"type": "string"})
         case ValueKind.CRON:
             return _one_or_many(_cron())

@@ -39,6 +39,7 @@ class ValueKind(StrEnum):
     PARAMS = "a mapping of the worker's parameters"
     BLOCK = "a mapping"
     GROUPS = "a list of names of groups"
+    LABELS = 'labels of hosts such as "db" or "zone:a": a list, or a text with commas'
     CHANNELS = "a mapping of names to channels"
     JOB = "a mapping of keys of a job"
     JOBS = "a mapping of names to jobs"

@@ -5,8 +5,9 @@ as in the file and is parsed by the same reader.
 """
 
 from supervisor.config.channel_keys import NOTIFY_KEYS
+from supervisor.config.cluster_keys import CLUSTER_KEYS
 from supervisor.config.key import Key, ValueKind
-from supervisor.core.config_model import CatchUp, Overlap, ShellUse
+from supervisor.core.config_model import CatchUp, IfLost, Overlap, ShellUse
 
 LIMIT_KEYS = (
     Key("address_space", ValueKind.SIZE, "none", "memory a process may map", none=True, least=1),
@@ -186,6 +187,22 @@ JOB_KEYS = (
         examples=("https://hc-ping.com/0f1e2d3c",),
         none=True,
     ),
+    Key(
+        "runs_on",
+        ValueKind.LABELS,
+        "[]",
+        "labels that a host of the cluster must have to run it; each: every host runs it for "
+        "itself",
+        examples=("[db]", "host:a", "each"),
+    ),
+    Key(
+        "if_lost",
+        ValueKind.CHOICE,
+        "again",
+        "what happens to an attempt when its host is silent for too long: again: another host "
+        "runs it; never: it is interrupted; wait: until the host is back or forgotten",
+        choices=tuple(IfLost),
+    ),
     Key("description", ValueKind.TEXT, "", "what the job is for, in a line"),
     Key("docs", ValueKind.TEXT, "", "where to read on when it fails"),
 )
@@ -234,6 +251,13 @@ TOP_KEYS = (
         keys=HISTORY_KEYS,
     ),
     Key("api", ValueKind.BLOCK, "{}", "the socket", keys=API_KEYS),
+    Key(
+        "cluster",
+        ValueKind.BLOCK,
+        "{}",
+        "several hosts with this file and one PostgreSQL (docs/cluster.md)",
+        keys=CLUSTER_KEYS,
+    ),
     Key(
         "metrics",
         ValueKind.ADDRESS,

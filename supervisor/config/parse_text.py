@@ -11,6 +11,7 @@ from supervisor.config import yaml_nodes
 from supervisor.config.check_dependencies import check_deps
 from supervisor.config.interpolation import Sources
 from supervisor.config.key_table import TOP_KEYS
+from supervisor.config.parse_cluster import check_groups, read_cluster
 from supervisor.config.parse_context import (
     BudgetExceededError,
     Pairs,
@@ -28,7 +29,7 @@ from supervisor.config.yaml_nodes import Node, SequenceNode
 from supervisor.core.config_model import Config, Problem, Severity
 
 _TOP = {key.name: key for key in TOP_KEYS}
-_APART = ("jobs", "defaults", "notify")
+_APART = ("jobs", "defaults", "notify", "cluster")
 
 
 def parse(text: bytes, path: Path, environ: Mapping[str, str]) -> Parsed:
@@ -85,10 +86,20 @@ def _config(doc: ParseContext, root: Node) -> tuple[Config, list[ParsedJob]]:
     names = {draft.job.name for draft in drafts}
     groups = {draft.job.exclusive for draft in drafts if draft.job.exclusive}
     notify = read_notify(doc, _mapping(doc, pairs, "notify"), Scope(str(zone), names, groups))
+    cluster = read_cluster(doc, pairs)
     fields = {_TOP[name].field or name: value for name, value in values.items()}
     jobs = tuple(draft.job for draft in drafts)
+    if cluster is not None:
+        check_groups(doc, jobs, root)
     secrets = doc.secrets.as_tuple()
-    config = Config(jobs, str(zone), notify=notify, secrets=secrets, **fields)  # type: ignore[arg-type]
+    config = Config(
+        jobs,
+        str(zone),
+        notify=notify,
+        cluster=cluster,
+        secrets=secrets,
+        **fields,  # type: ignore[arg-type]
+    )
     return config, drafts
 
 

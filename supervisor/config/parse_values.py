@@ -25,7 +25,7 @@ T = TypeVar("T")
 # Variables that the service sets for each run; jobs.yaml cannot override them.
 RESERVED_ENV = frozenset(
     f"NIGHTSHIFT_{name}"
-    for name in ("JOB", "RUN", "SLOT", "TRIGGER", "ATTEMPT", "TIMEZONE", "INSTANCE")
+    for name in ("JOB", "RUN", "SLOT", "TRIGGER", "ATTEMPT", "TIMEZONE", "INSTANCE", "FENCE")
 )
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STATUS = Key("", ValueKind.COUNT, "", "", least=0, most=255)
@@ -128,6 +128,14 @@ def _names(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tu
     return tuple(found.values())
 
 
+def _labels(doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for item in doc.items(node):
+        for label in _item(doc, item, path, scalars.labels) or ():
+            found.setdefault(label)
+    return tuple(found)
+
+
 def _mail_addresses(
     doc: ParseContext, key: Key, node: Node, path: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -223,6 +231,7 @@ _READERS: Mapping[ValueKind, _Reader] = {
     ValueKind.COMMAND: _command,
     ValueKind.NAMES: _names,
     ValueKind.GROUPS: _names,
+    ValueKind.LABELS: _labels,
     ValueKind.MAIL_ADDRESSES: _mail_addresses,
     ValueKind.STATUSES: _statuses,
     ValueKind.ENV: _env,

@@ -30,6 +30,7 @@ _BOOLS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,62}")
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _MODE = re.compile(r"(0o)?[0-7]{3,4}")
@@ -101,6 +102,16 @@ def name(text: str) -> str:
     slug = re.sub(r"[^a-z0-9._-]+", "-", text[:63].lower()).strip("-._")
     hint = f'for example "{slug}"' if NAME.fullmatch(slug) else ""
     raise BadValueError(f"expected {NAME_RULE}, got {quote_value(text)}", hint)
+
+
+def labels(text: str) -> tuple[str, ...]:
+    """Return the labels in a text with commas; () for a blank one. Raises: BadValueError."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    for label in found:
+        if not _LABEL.fullmatch(label):
+            rule = "a label of at most 63 of A-Z, a-z, 0-9, '.', '_', ':' and '-'"
+            raise BadValueError(f"expected {rule}, got {quote_value(label)}")
+    return found
 
 
 def mail_address(text: str) -> str:

@@ -17,9 +17,10 @@ from functools import lru_cache
 
 import msgspec
 
+from supervisor.core.assignment_key import AssignmentKey
 from supervisor.core.config_model import Job, Limits, ShellUse
 from supervisor.core.effects import Launch
-from supervisor.core.model import Run
+from supervisor.core.model import Run, Trigger
 from supervisor.core.plain_words import plain_words
 
 PLAIN_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -83,6 +84,20 @@ def environment(run: Run, job: Job, variables: Mapping[str, str]) -> dict[str, s
         "NIGHTSHIFT_ATTEMPT": str(run.attempt),
         "NIGHTSHIFT_TIMEZONE": job.timezone,
         "NIGHTSHIFT_INSTANCE": variables.get("NIGHTSHIFT_INSTANCE", ""),
+        **_of_cluster(run),
+    }
+
+
+def _of_cluster(run: Run) -> dict[str, str]:
+    """Return the variables by which an attempt is known in its cluster; {} outside of one."""
+    if run.trigger is not Trigger.ASSIGNED:
+        return {}
+    key = AssignmentKey.parse(run.batch)
+    return {
+        "NIGHTSHIFT_RUN": str(key.run),
+        "NIGHTSHIFT_ATTEMPT": str(key.attempt),
+        "NIGHTSHIFT_TRIGGER": key.trigger,
+        "NIGHTSHIFT_FENCE": str(key.fence),
     }
 
 

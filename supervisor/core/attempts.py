@@ -14,6 +14,7 @@ from typing import TypeGuard
 import msgspec
 
 from supervisor.core import retry, verdict
+from supervisor.core.config_model import IfLost
 from supervisor.core.effects import KillStep, Record, Signal
 from supervisor.core.events import (
     Exited,
@@ -25,7 +26,7 @@ from supervisor.core.events import (
     TreeEmpty,
 )
 from supervisor.core.incidents import UNKILLABLE
-from supervisor.core.model import Progress, Reason, Run, State, replace
+from supervisor.core.model import Progress, Reason, Run, State, Trigger, replace
 from supervisor.core.persistent_map import PersistentMap
 from supervisor.core.state import LiveAttempt
 from supervisor.core.turn import Turn
@@ -241,7 +242,7 @@ def _is_number(value: protocol.Scalar) -> TypeGuard[float]:
 def _next_state(turn: Turn, run: Run, live: LiveAttempt, found: Verdict) -> Run:
     job = turn.scheduler.definition(run.job) or live.job
     if found.state is State.INTERRUPTED:
-        return _interrupt(turn, run, found)
+        return _interrupt(turn, run, live, found)
     if found.state is State.FAILED and found.reason is not None:
         is_wanted = turn.scheduler.definition(run.job) is not None and job.enabled
         if is_wanted and retry.is_allowed(job, found.reason, run.retries_used):
@@ -251,10 +252,14 @@ def _next_state(turn: Turn, run: Run, live: LiveAttempt, found: Verdict) -> Run:
     return turn.finish(run, found)
 
 
-def _interrupt(turn: Turn, run: Run, found: Verdict) -> Run:
+def _interrupt(turn: Turn, run: Run, live: LiveAttempt, found: Verdict) -> Run:
     run = replace(run, interruptions=run.interruptions + 1)
     known = turn.scheduler.definition(run.job)
     if run.interruptions > MOST_INTERRUPTIONS or known is None or not known.enabled:
+        return turn.finish(run, found)
+    if run.trigger is Trigger.ASSIGNED:  # its leader decides whether and where it goes on
+        return turn.finish(run, found)
+    if found.reason is Reason.LOST and live.job.if_lost is IfLost.NEVER:
         return turn.finish(run, found)
     if found.reason is Reason.SHUTDOWN and run.slot is None:
         return turn.finish(run, found)  # manual and start-up runs are not resumed

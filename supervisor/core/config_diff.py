@@ -48,7 +48,11 @@ class Changes(Struct, frozen=True):
 
 def at_next_start(before: Config, after: Config) -> tuple[str, ...]:
     """Return the changed keys that configure sockets, which are opened only at the start."""
-    pairs = {"api": (before.api, after.api), "metrics": (before.metrics, after.metrics)}
+    pairs = {
+        "api": (before.api, after.api),
+        "metrics": (before.metrics, after.metrics),
+        "cluster": (before.cluster, after.cluster),
+    }
     return tuple(key for key, (old, new) in pairs.items() if old != new)
 
 

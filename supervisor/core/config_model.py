@@ -33,6 +33,18 @@ class ShellUse(StrEnum):
     ALWAYS = "always"
 
 
+class IfLost(StrEnum):
+    """Rule for an attempt whose host is silent for too long (only with `cluster`)."""
+
+    AGAIN = "again"  # run it on another host: at least once
+    NEVER = "never"  # it is over: at most once
+    WAIT = "wait"  # until the host is back, or a person says that it is gone
+
+
+# The only label in `runs_on` of a job that every host runs for itself.
+EACH = "each"
+
+
 class Severity(StrEnum):
     """Severity of an incident, in ascending order."""
 
@@ -95,8 +107,15 @@ class Job(Struct, frozen=True):
     python: str | None = None
     late_after_s: float | None = None
     heartbeat: str | None = None
+    runs_on: tuple[str, ...] = ()
+    if_lost: IfLost = IfLost.AGAIN
     description: str = ""
     docs: str = ""
+
+    @property
+    def is_on_each(self) -> bool:
+        """Return whether every host of a cluster runs this job for itself."""
+        return self.runs_on == (EACH,)
 
 
 class QuietHours(Struct, frozen=True):
@@ -159,6 +178,31 @@ class Api(Struct, frozen=True):
     socket_group: str | None = None
 
 
+class Cluster(Struct, frozen=True):
+    """Membership of this host in a cluster.
+
+    postgres: where the cluster's schema is, a URL or libpq's own form; may hold a password.
+    host: the name of this host; None: that of the machine. lead: whether it may lead.
+    heartbeat_s, fence_s, lease_s: see `cluster/timing.py`.
+    max_concurrent: runs at the same time on all hosts together; None: what they all have.
+    """
+
+    postgres: str
+    name: str = "main"
+    host: str | None = None
+    labels: tuple[str, ...] = ()
+    heartbeat_s: float = 5.0
+    fence_s: float = 30.0
+    lease_s: float = 60.0
+    lead: bool = True
+    max_concurrent: int | None = None
+
+    @property
+    def grace_s(self) -> float:
+        """Return the time from SIGTERM to SIGKILL, at most, when this host is cut off."""
+        return self.fence_s / 3
+
+
 class Config(Struct, frozen=True):
     """One accepted version of jobs.yaml; `secrets` are texts to mask everywhere."""
 
@@ -171,6 +215,7 @@ class Config(Struct, frozen=True):
     history: History = History()
     api: Api = Api()
     metrics: str | None = None
+    cluster: Cluster | None = None
     secrets: tuple[str, ...] = ()
 
 

@@ -10,13 +10,15 @@ from datetime import timedelta
 
 import msgspec
 
-from supervisor.core import alert_delivery, dependencies, incidents, tick
+from supervisor.core import alert_delivery, assigned, dependencies, incidents, tick
 from supervisor.core.attempts import cancel
 from supervisor.core.config_model import Job, Overlap
 from supervisor.core.control_requests import (
     AckIncident,
+    AssignRun,
     CancelJob,
     CancelRun,
+    ConfirmHost,
     NotifyTest,
     PauseJob,
     Reply,
@@ -49,6 +51,9 @@ class RequestRefusedError(Exception):
 
 def handle_request(turn: Turn, event: Requested) -> None:
     """Grant or refuse a request, reply to it and record it in the audit log."""
+    if isinstance(event.request, AssignRun | ConfirmHost):
+        turn.actions.append(assigned.handle(turn, event.token, event.request))
+        return
     try:
         runs = _handle(turn, event.request, str(event.peer))
         reply = Reply(event.token, ReplyStatus.OK, tuple(runs))
@@ -84,6 +89,8 @@ def audit_text(request: Request) -> tuple[str, str]:
             return "notify-test", channel
         case StopService():
             return "stop", ""
+        case AssignRun() | ConfirmHost():
+            return "", ""  # of the cluster's agent, many a minute: not kept
 
 
 def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
@@ -114,6 +121,8 @@ def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case StopService(drain_s):
             stop(turn) if drain_s is None else drain(turn, drain_s)
             return ()
+        case AssignRun() | ConfirmHost():
+            return ()  # handled before
 
 
 def _test_channel(turn: Turn, name: str) -> tuple[int, ...]:

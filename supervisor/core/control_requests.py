@@ -3,9 +3,12 @@
 `control.py` decides whether a request is granted.
 """
 
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
+
+from supervisor.core.assignment_key import AssignmentKey
 
 
 class RunJobs(Struct, frozen=True):
@@ -86,6 +89,29 @@ class NotifyTest(Struct, frozen=True):
     channel: str = ""
 
 
+class AssignRun(Struct, frozen=True):
+    """Request of this host's agent to run an attempt that the leader has assigned to it.
+
+    key: names the attempt in the cluster; asked for again, the same run is meant.
+    """
+
+    job: str
+    key: AssignmentKey
+    due: datetime
+    set_json: str = "{}"
+    dry_run: bool = False
+
+
+class ConfirmHost(Struct, frozen=True):
+    """Report of this host's agent that the cluster knows it, and for how long that holds.
+
+    grace_s: from SIGTERM to SIGKILL, at most, if no further report comes in that time.
+    """
+
+    for_s: float
+    grace_s: float
+
+
 Request = (
     RunJobs
     | RunAll
@@ -97,6 +123,8 @@ Request = (
     | RestoreBackup
     | NotifyTest
     | StopService
+    | AssignRun
+    | ConfirmHost
 )
 
 

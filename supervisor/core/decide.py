@@ -14,6 +14,7 @@ from typing import Any, assert_never
 from supervisor.core import (
     alert_delivery,
     attempts,
+    cluster_attempts,
     control,
     internal_error,
     ledger_outage,
@@ -29,13 +30,16 @@ from supervisor.core.events import (
     Delivered,
     Event,
     Exited,
+    HostLost,
     InternalError,
+    Judged,
     KeeperLost,
     LaunchFailed,
     LedgerDamaged,
     LedgerRecovered,
     LedgerWriteFailed,
     MessageReceived,
+    NotBegun,
     Reloaded,
     ReloadRefused,
     Requested,
@@ -62,6 +66,9 @@ _ALIVE: dict[type[AttemptEvent], Rule] = {
     LaunchFailed: attempts.on_launch_failed,
     KeeperLost: attempts.on_keeper_lost,
     Survived: attempts.survived,
+    Judged: cluster_attempts.on_judged,
+    NotBegun: cluster_attempts.on_not_begun,
+    HostLost: cluster_attempts.on_host_lost,
 }
 # The run has left RUNNING, but the attempt's process tree is not empty yet.
 _LEAVING: dict[type[AttemptEvent], Rule] = {
@@ -94,6 +101,9 @@ def decide(scheduler: SchedulerState, event: Event) -> tuple[SchedulerState, tup
             | LaunchFailed()
             | KeeperLost()
             | Survived()
+            | Judged()
+            | NotBegun()
+            | HostLost()
         ):
             _attempt(turn, event)
         case TimePassed():
@@ -136,8 +146,7 @@ def next_wakeup(scheduler: SchedulerState) -> float | None:
         at for live in scheduler.live_attempts.values() if (at := live.next_deadline()) is not None
     ]
     nearest.extend(scheduler.retry_at.values())
-    if scheduler.stop_by is not None:
-        nearest.append(scheduler.stop_by)
+    nearest.extend(at for at in (scheduler.stop_by, scheduler.fence_at) if at is not None)
     if scheduler.unopened and scheduler.life is ServicePhase.SERVING:
         nearest.append(scheduler.opening_at)
     attempts = map(alert_delivery.next_attempt, scheduler.outboxes.values())

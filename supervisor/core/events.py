@@ -8,10 +8,14 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from supervisor.core.alert_model import Alert, Incident
 from supervisor.core.config_model import Config, Problem
 from supervisor.core.control_requests import Request
-from supervisor.core.model import Attempt, JobRecord, Pause, Peer, ReloadEntry, Run
+from supervisor.core.memory import Memory as Memory
+from supervisor.core.model import (
+    Peer,
+    Reason,
+    State,
+)
 from workers.protocol import Garbage, Message
 
 
@@ -23,30 +27,6 @@ class At(Struct, frozen=True):
     dice: float = 0.5
 
 
-class Memory(Struct, frozen=True):
-    """State read from the ledger at the start.
-
-    runs: open runs and the newest final runs of each job, oldest first.
-    attempts: attempts without a recorded end. outbox: waiting alerts, oldest first.
-    incidents: open ones, closed ones whose recovery is not announced yet, and closed
-        ones with an ack. last_tick: the last minute that was processed, None if it was
-        never recorded. silent_until: see `SchedulerState`. last_reload: the newest entry.
-    """
-
-    runs: tuple[Run, ...] = ()
-    attempts: tuple[Attempt, ...] = ()
-    marks: tuple[JobRecord, ...] = ()
-    incidents: tuple[Incident, ...] = ()
-    outbox: tuple[Alert, ...] = ()
-    paused: Pause | None = None
-    last_tick: datetime | None = None
-    silent_until: datetime | None = None
-    last_reload: ReloadEntry | None = None
-    next_run: int = 1
-    next_incident: int = 1
-    next_alert: int = 1
-
-
 class Restored(Struct, frozen=True):
     """Start of the service, with its config and the state read from the ledger.
 
@@ -54,6 +34,8 @@ class Restored(Struct, frozen=True):
     crashed: the previous supervisor did not record a clean shutdown.
     problems: errors in jobs.yaml, if an older text is used instead.
     sha256: of jobs.yaml, in hex; "" if it could not be read.
+    held: for the leader of a cluster, the (run, attempt) pairs that hosts may have begun;
+        None: this supervisor runs its attempts itself.
     damage: what happened to a damaged ledger, if a new one replaces it.
     """
 
@@ -65,6 +47,7 @@ class Restored(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     damage: str = ""
     sha256: str = ""
+    held: frozenset[tuple[int, int]] | None = None
 
 
 class TimePassed(Struct, frozen=True):
@@ -145,6 +128,54 @@ class Survived(Struct, frozen=True):
     run: int
     attempt: int
     left: tuple[str, ...] = ()
+
+
+class Judged(Struct, frozen=True):
+    """End of an attempt on another host, as that host judged it; its tree is empty.
+
+    state: SUCCESS, FAILED, CANCELLED or INTERRUPTED. problem, incident: see `Verdict`.
+    """
+
+    at: At
+    run: int
+    attempt: int
+    host: str
+    state: State
+    reason: Reason | None = None
+    cause: str = ""
+    exit_status: int | None = None
+    problem: str = ""
+    incident: str = ""
+    result_json: str | None = None
+    strays: tuple[str, ...] = ()
+    cpu_s: float | None = None
+    max_rss_bytes: int | None = None
+    log_bytes: int = 0
+
+
+class NotBegun(Struct, frozen=True):
+    """An attempt that no host has begun, and none will: it was taken back.
+
+    error: why; it opens an incident of the job. "": it is not worth one.
+    """
+
+    at: At
+    run: int
+    attempt: int
+    error: str = ""
+
+
+class HostLost(Struct, frozen=True):
+    """The host of an attempt was silent for so long that it counts as dead.
+
+    is_final: a person says so; the rule `wait` waits no longer.
+    """
+
+    at: At
+    run: int
+    attempt: int
+    host: str
+    is_final: bool = False
 
 
 class Requested(Struct, frozen=True):
@@ -245,7 +276,16 @@ class Undelivered(Struct, frozen=True):
 
 
 AttemptEvent = (
-    Started | MessageReceived | Exited | TreeEmpty | LaunchFailed | KeeperLost | Survived
+    Started
+    | MessageReceived
+    | Exited
+    | TreeEmpty
+    | LaunchFailed
+    | KeeperLost
+    | Survived
+    | Judged
+    | NotBegun
+    | HostLost
 )
 Event = (
     Restored

@@ -31,6 +31,8 @@ LATE, MISSED, RELOAD = "late", "missed", "reload"
 UNKILLABLE, CLOCK, LEDGER = "unkillable", "clock", "ledger"
 # A worker succeeded and reported that a part of its work failed (`problem` in its result).
 PARTIAL = "partial"
+# No host of the cluster took an attempt.
+NO_HOST = "no_host"
 # A copy of a backup could not be restored for practice: a worker's failure of this kind.
 DRILL = "drill"
 # A damaged ledger was moved aside, so its history is in another file. An ack ends the
@@ -43,7 +45,7 @@ INTERNAL = Reason.INTERNAL
 # CLOCK is a `warning` if the clock was put back by an hour or less (see tick.py).
 SEVERITY: dict[str, Severity] = {
     **dict.fromkeys((UNKILLABLE, CLOCK, LEDGER, DAMAGE, INTERNAL), Severity.CRITICAL),
-    **dict.fromkeys((LATE, MISSED, RELOAD, PARTIAL, DRILL), Severity.ERROR),
+    **dict.fromkeys((LATE, MISSED, RELOAD, PARTIAL, DRILL, NO_HOST), Severity.ERROR),
     **dict.fromkeys(
         (
             Reason.EXIT,

@@ -44,6 +44,7 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     CATCH_UP = "catch_up"
     STARTUP = "startup"
+    ASSIGNED = "assigned"  # an attempt of a run that the leader of a cluster decides
 
 
 class Reason(StrEnum):
@@ -68,6 +69,8 @@ class Reason(StrEnum):
     REPLACED = "replaced"
     SHUTDOWN = "shutdown"
     CRASH = "crash"
+    LOST = "lost"  # its host was silent for too long
+    ALONE = "alone"  # this host had no word from its cluster
 
 
 class Progress(Struct, frozen=True):

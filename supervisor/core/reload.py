@@ -25,7 +25,8 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     for key in config_diff.at_next_start(scheduler.config, config):
         turn.note(f"{key} of jobs.yaml takes effect at the next start", "warning")
     # The sockets of these are opened once, at the start.
-    scheduler.config = replace(config, api=scheduler.config.api, metrics=scheduler.config.metrics)
+    kept = scheduler.config
+    scheduler.config = replace(config, api=kept.api, metrics=kept.metrics, cluster=kept.cluster)
     scheduler.problems = ()
     scheduler.jobs = type(scheduler.jobs)({job.name: job for job in config.jobs})
     alert_delivery.reconsider(turn, notify)

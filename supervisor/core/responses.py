@@ -87,6 +87,19 @@ class Opened(Struct, frozen=True):
     runs: tuple[int, ...] = ()
 
 
+class Assigned(Struct, frozen=True):
+    """The run of an attempt of the cluster; is_over: it and all of its processes have ended."""
+
+    run: RunView
+    is_over: bool
+
+
+class Confirmed(Struct, frozen=True):
+    """How long this host of a cluster may run what it was assigned."""
+
+    for_seconds: float
+
+
 class OpenedAll(Struct, frozen=True):
     """The numbers of the runs that were opened, in order."""
 

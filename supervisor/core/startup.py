@@ -8,7 +8,16 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from supervisor.core import alert_delivery, attempts, reload, schedule, summary, tick, verdict
+from supervisor.core import (
+    alert_delivery,
+    attempts,
+    cluster_attempts,
+    reload,
+    schedule,
+    summary,
+    tick,
+    verdict,
+)
 from supervisor.core.config_model import CatchUp, Job
 from supervisor.core.effects import Record
 from supervisor.core.events import Restored
@@ -34,7 +43,9 @@ def restored(turn: Turn, event: Restored) -> None:
     alert_delivery.restored(turn, event.memory.outbox)
     newest = {run.job: run.id for run in rows if _is_open_slot(run)}
     for run in rows:
-        if run.state.is_open:
+        if run.state.is_open and event.held is not None and _is_defined(turn, run):
+            cluster_attempts.adopt(turn, run, event.held)
+        elif run.state.is_open:
             _settle_row(turn, run, newest.get(run.job) == run.id, event)
     for incident in event.memory.incidents:
         if incident.job and turn.scheduler.definition(incident.job) is None:
@@ -56,6 +67,12 @@ def restored(turn: Turn, event: Restored) -> None:
     turn.may_admit = True
 
 
+def _is_defined(turn: Turn, run: Run) -> bool:
+    """Return whether the job of a run is defined and enabled; a leader ends the others."""
+    job = turn.scheduler.definition(run.job)
+    return job is not None and job.enabled
+
+
 def _is_open_slot(run: Run) -> bool:
     return run.state.is_open and run.slot is not None
 
@@ -66,6 +83,7 @@ def _initial_state(event: Restored) -> SchedulerState:
         config=event.config,
         paused=memory.paused,
         has_calendar=event.calendar,
+        is_leader=event.held is not None,
         # `run --local` makes no tick, so the absence goes on.
         last_tick=event.at.wall if event.calendar else memory.last_tick,
         latest_wall=event.at.wall,
@@ -140,7 +158,6 @@ def _resume(turn: Turn, run: Run) -> None:
 
 
 def _catch_up(turn: Turn, event: Restored) -> None:
-    word = "died" if event.crashed else "was stopped"
     jobs = sorted(turn.scheduler.jobs.values(), key=lambda job: job.place)
     lived_until = _lived_until(event)
     for job in jobs:
@@ -154,7 +171,7 @@ def _catch_up(turn: Turn, event: Restored) -> None:
             )
         elif job.cron:
             since = mark.seen_until if lived_until is None else max(mark.seen_until, lived_until)
-            away = f"no supervisor ran after {format_instant(lived_until or since)} (it {word})"
+            away = _away(event, lived_until or since)
             open_due(turn, job, since, away)
             _arm_late_checks(turn, job, mark.seen_until, since)
         turn.schedule_next(job, max(turn.now, turn.scheduler.job_records[job.name].seen_until))
@@ -163,9 +180,17 @@ def _catch_up(turn: Turn, event: Restored) -> None:
             turn.update_job_record(mark.job, removed_at=turn.now)
     tick.begin(turn, lived_until)
     turn.ticked()
+    is_first = event.held is None or event.memory.last_tick is None
     for job in jobs:
-        if job.run_on_startup:
+        if job.run_on_startup and is_first:  # a change of the leader is no start
             open_slot(turn, job, turn.now, Trigger.STARTUP)
+
+
+def _away(event: Restored, since: datetime) -> str:
+    if event.held is not None:
+        return f"no host led the cluster after {format_instant(since)}"
+    word = "died" if event.crashed else "was stopped"
+    return f"no supervisor ran after {format_instant(since)} (it {word})"
 
 
 def _lived_until(event: Restored) -> datetime | None:

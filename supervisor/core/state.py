@@ -102,6 +102,9 @@ class SchedulerState(Struct):
     silent_until: the clock was put back, and slots up to then count as done.
     zone_changed: when `timezone` last changed since the start, and a sentence about it.
     last_reload: the newest text of jobs.yaml that was read, and its outcome.
+    is_leader: attempts run on the hosts of a cluster, which enforce their limits.
+    fence_at: this host is of a cluster, and has no right to run what it was assigned after
+        this time, in monotonic seconds, unless it is confirmed again; None: it has none now.
     ledger_error: why the ledger cannot be written; "": it can.
     """
 
@@ -127,6 +130,9 @@ class SchedulerState(Struct):
     closed: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
     outboxes: PersistentMap[str, Outbox] = field(default_factory=PersistentMap)
     life: ServicePhase = ServicePhase.SERVING
+    is_leader: bool = False
+    fence_at: float | None = None
+    fence_grace_s: float = 0.0
     has_calendar: bool = True
     stop_by: float | None = None
     problems: tuple[Problem, ...] = ()

@@ -8,7 +8,7 @@ Enter at `time_passed`.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from supervisor.core import attempts, heartbeats, incidents, schedule, shutdown, summary
+from supervisor.core import assigned, attempts, heartbeats, incidents, schedule, shutdown, summary
 from supervisor.core.config_model import Job, Severity
 from supervisor.core.slots import check_late, format_instant, open_due
 from supervisor.core.state import SchedulerState, ServicePhase
@@ -138,6 +138,7 @@ def _done_until(turn: Turn) -> datetime:
 def time_passed(turn: Turn) -> None:
     """Expire timers, then handle the slots of every minute since the last tick."""
     attempts.expire(turn)
+    assigned.check_fence(turn)
     attempts.start_due_retries(turn)
     shutdown.stop_if_idle(turn)
     if turn.scheduler.life is ServicePhase.SERVING and turn.scheduler.has_calendar:

@@ -80,6 +80,19 @@ TRANSITIONS = (
     Transition(State.RETRYING, (ev.Restored,), State.INTERRUPTED, "not resumed after a restart"),
     # No record, no launch; and no rule foresaw what happened.
     Transition(State.RUNNING, (ev.LedgerWriteFailed,), State.PENDING, "not recorded"),
+    # The leader of a cluster: a host has judged the attempt, or was lost, or none began it.
+    Transition(State.RUNNING, (ev.Judged,), State.SUCCESS, "succeeded on its host"),
+    Transition(State.RUNNING, (ev.Judged, ev.HostLost), State.RETRYING, "may go on elsewhere"),
+    Transition(State.RUNNING, (ev.Judged,), State.FAILED, "failed on its host"),
+    Transition(
+        State.RUNNING, (ev.Judged, ev.NotBegun, ev.HostLost), State.CANCELLED, "cancelled there"
+    ),
+    Transition(
+        State.RUNNING, (ev.Judged, ev.HostLost), State.INTERRUPTED, "may not go on elsewhere"
+    ),
+    Transition(State.RUNNING, (ev.NotBegun, ev.Restored), State.PENDING, "no host began it"),
+    # A host of a cluster may not begin what it was assigned.
+    Transition(State.PENDING, (ev.TimePassed,), State.INTERRUPTED, "no word from the cluster"),
     Transition(State.PENDING, (ev.InternalError,), State.FAILED, "internal error"),
     Transition(State.RUNNING, (ev.InternalError,), State.FAILED, "internal error"),
     Transition(State.RETRYING, (ev.InternalError,), State.FAILED, "internal error"),

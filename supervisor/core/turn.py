@@ -19,6 +19,9 @@ from supervisor.core.state import LiveAttempt
 from supervisor.core.turn_incidents import IncidentTurn
 from supervisor.core.verdict import Verdict
 
+# A leader never gives up an attempt by its own clock: its host may still run it.
+LEFT_TO_THE_HOST_S = 1e9
+
 _NO_JOBS: PersistentMap[str, None] = PersistentMap()
 
 
@@ -81,7 +84,8 @@ class Turn(IncidentTurn):
         said = f"{final.state}: {final.cause}" if final.cause else str(final.state)
         self.note(said, "warning" if final.state is State.FAILED else "info", run=final)
         job = self.scheduler.definition(final.job)
-        if job is not None and not final.dry_run:
+        # The leader of a cluster tells people of what it has assigned.
+        if job is not None and not final.dry_run and final.trigger is not Trigger.ASSIGNED:
             self._update_incidents(final, verdict)
             self.actions.extend(heartbeats.on_end(job, final))
         self.may_admit = True
@@ -111,8 +115,10 @@ class Turn(IncidentTurn):
         )
         attempt = Attempt(run.id, running.attempt, self.now)
         groups = tuple(group for group in (job.exclusive, run.batch) if group)
-        deadline = None if job.timeout_s is None else self.at.mono + job.timeout_s
         scheduler = self.scheduler
+        if scheduler.is_leader:
+            job = replace(job, timeout_s=None, kill_grace_s=LEFT_TO_THE_HOST_S)
+        deadline = None if job.timeout_s is None else self.at.mono + job.timeout_s
         scheduler.live_attempts = scheduler.live_attempts.set(
             run.id, LiveAttempt(run.id, job, attempt, groups, deadline)
         )

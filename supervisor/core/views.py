@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from supervisor.core.config_model import CatchUp, Limits, Overlap, Problem, SeverityName
+from supervisor.core.config_model import CatchUp, IfLost, Limits, Overlap, Problem, SeverityName
 from supervisor.core.model import FINAL, OPEN, Progress, Reason, State, Trigger
 
 StateName = Annotated[str, Meta(extra_json_schema={"enum": list(State)})]
@@ -261,5 +261,7 @@ class Definition(Struct, frozen=True):
     python: str | None = None
     late_after_seconds: float | None = None
     heartbeat: str | None = None
+    runs_on: tuple[str, ...] = ()
+    if_lost: str = IfLost.AGAIN
     description: str = ""
     docs: str = ""

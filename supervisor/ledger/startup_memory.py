@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from supervisor.core.effects import RecordTick
-from supervisor.core.events import Memory
+from supervisor.core.memory import Memory
 from supervisor.core.model import Pause
 from supervisor.ledger.rows import (
     ATTEMPTS,

@@ -18,7 +18,7 @@ import msgspec
 
 from supervisor.core.config_model import History
 from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
-from supervisor.core.events import Memory
+from supervisor.core.memory import Memory
 from supervisor.ledger import ballast, file, rescue, startup_memory
 from supervisor.ledger.errors import OF_A_VALUE, LedgerUnavailableError, RowRefusedError, Written
 from supervisor.ledger.purge import Purge, Purged

@@ -12,7 +12,7 @@ import msgspec
 
 from supervisor.core import effects
 from supervisor.core.config_model import Config
-from supervisor.core.control_requests import Request, RunJobs
+from supervisor.core.control_requests import AssignRun, Request, RunJobs
 from supervisor.core.model import Run, replace
 from supervisor.redaction.mask import Mask, make_mask, mask_of
 from supervisor.redaction.secrets import is_secret_name, secrets_among
@@ -33,7 +33,7 @@ class RequestSecrets:
 
     def remember(self, request: Request) -> bool:
         """Remember the secrets in a request; return whether any of them is new."""
-        if not isinstance(request, RunJobs) or request.set_json == "{}":
+        if not isinstance(request, RunJobs | AssignRun) or request.set_json == "{}":
             return False
         given = msgspec.json.decode(request.set_json, type=dict[str, object])
         texts = [pair for name, value in given.items() for pair in _texts(name, value)]

@@ -15,9 +15,10 @@ import pytest
 from supervisor.core import control_requests as req
 from supervisor.core import events as ev
 from supervisor.core import tick
-from supervisor.core.config_model import CatchUp, Overlap
-from supervisor.core.model import OPEN, State, replace
+from supervisor.core.config_model import CatchUp, IfLost, Overlap
+from supervisor.core.model import OPEN, Reason, State, replace
 from supervisor.core.transitions import ATTEMPT_EVENTS, ENDED, TRANSITIONS, Admission, Cause
+from tests.core.cluster_events import Leader, assignment
 from tests.core.core_harness import Harness, job
 from tests.core.state_changes import LISTED, Change
 
@@ -174,9 +175,75 @@ def ended(make: Story, cause: Cause) -> Story:
     return story
 
 
+ONCE = replace(HOURLY, if_lost=IfLost.NEVER)
+
+
+def led(definition=RETRIED):
+    """Return a leader whose attempt of job a runs on a host."""
+    leader = Leader(definition)
+    leader.at("01:00")
+    return leader
+
+
+def judged(state, reason=None, definition=RETRIED):
+    leader = led(definition)
+    leader.judges("a", state, reason)
+    return leader
+
+
+def lost(leader):
+    leader.loses_host("a")
+    return leader
+
+
+def taken_back(leader):
+    leader.takes_back("a")
+    return leader
+
+
+def judged_cancelled():
+    leader = cancelled(led())
+    leader.judges("a", State.CANCELLED, Reason.PERSON)
+    return leader
+
+
+def replaced_leader():
+    """Return a leader that finds a recorded attempt that was never handed out."""
+    leader = led()
+    leader.is_replaced("01:00:20", loses=True)
+    return leader
+
+
+def cut_off():
+    """Return a host whose confirmation has ended while an assigned run waits for a place."""
+    harness = Harness(job("a"), job("hog"), max_concurrent=1)
+    harness.asks(req.RunJobs(("hog",)))
+    harness.asks(req.ConfirmHost(5, 1))
+    harness.asks(assignment(harness))
+    return later(harness, seconds=6)
+
+
+CLUSTER_STORIES: dict[Change, Story] = {
+    (State.RUNNING, ev.Judged, State.SUCCESS): lambda: judged(State.SUCCESS),
+    (State.RUNNING, ev.Judged, State.RETRYING): lambda: judged(State.FAILED, Reason.EXIT),
+    (State.RUNNING, ev.Judged, State.FAILED): lambda: judged(State.FAILED, Reason.EXIT, HOURLY),
+    (State.RUNNING, ev.Judged, State.CANCELLED): judged_cancelled,
+    (State.RUNNING, ev.Judged, State.INTERRUPTED): lambda: judged(
+        State.INTERRUPTED, Reason.LOST, ONCE
+    ),
+    (State.RUNNING, ev.HostLost, State.RETRYING): lambda: lost(led()),
+    (State.RUNNING, ev.HostLost, State.INTERRUPTED): lambda: lost(led(ONCE)),
+    (State.RUNNING, ev.HostLost, State.CANCELLED): lambda: lost(cancelled(led())),
+    (State.RUNNING, ev.NotBegun, State.CANCELLED): lambda: taken_back(cancelled(led())),
+    (State.RUNNING, ev.NotBegun, State.PENDING): lambda: taken_back(led()),
+    (State.RUNNING, ev.Restored, State.PENDING): replaced_leader,
+    (State.PENDING, ev.TimePassed, State.INTERRUPTED): cut_off,
+}
+
 UNCAUGHT = replace(REPLACED, catch_up=CatchUp.NONE)
 
 STORIES: dict[Change, Story] = {
+    **CLUSTER_STORIES,
     (None, ev.TimePassed, State.PENDING): begun,
     (None, ev.TimePassed, State.SKIPPED): lambda: later(begun(), hours=1),
     (None, ev.TimePassed, State.MISSED): asleep,
