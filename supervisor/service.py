@@ -10,17 +10,21 @@ import gc
 import os
 import resource
 import selectors
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from supervisor import __version__
 from supervisor.api import ApiServer, server
 from supervisor.api.bridge import LoopBridge
 from supervisor.config.first_load import load_in_child
 from supervisor.containment import process_tree
+from supervisor.containment.internal_jobs import InternalJobOwner
 from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
+from supervisor.core.cluster_config import of_host
 from supervisor.core.config_model import Config, Problem
 from supervisor.core.effects import Note
 from supervisor.core.events import Restored
@@ -31,6 +35,7 @@ from supervisor.log import ServiceLog
 from supervisor.redaction.mask import mask_of
 from supervisor.redaction.secrets import secrets_among
 from supervisor.reloader import Reloader, save_accepted_text
+from supervisor.runtime.event_source import EventSource
 from supervisor.runtime.loop import Loop
 from supervisor.runtime.turns import Decide
 from supervisor.state_dir import StateDir, check_socket_path
@@ -43,7 +48,10 @@ WANTED_FILES = 65536
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Values of flags and environment, which take precedence over jobs.yaml."""
+    """Values of flags and environment, which take precedence over jobs.yaml.
+
+    view: which part of a config this service acts on, in a cluster.
+    """
 
     config: Path
     state: Path
@@ -53,6 +61,7 @@ class Settings:
     log_level: str = "info"
     log_json: bool = False
     calendar: bool = True
+    view: Callable[[Config], Config] = of_host
 
     def apply_overrides(self, config: Config) -> Config:
         """Return the config with the overrides of flags and environment.
@@ -60,7 +69,7 @@ class Settings:
         Jobs inherit our environment, so its secrets are masked, too.
         """
         secrets = (*config.secrets, *secrets_among(os.environ.items()))
-        config = replace(config, secrets=tuple(dict.fromkeys(secrets)))
+        config = replace(self.view(config), secrets=tuple(dict.fromkeys(secrets)))
         if self.shutdown_grace_s is None:
             return config
         return replace(config, shutdown_grace_s=self.shutdown_grace_s)
@@ -110,18 +119,18 @@ class Service:
         # Bind before anything runs, so that nothing runs if binding fails.
         self._api = ApiServer(settings.socket, config.api, self.bridge, folder.root)
         self.bridge.facts = replace(self.bridge.facts, metrics=self._listen(settings, config))
+        self._log = ServiceLog(settings.log_level, settings.log_json)
         try:
-            self._store = Store(folder.root)
+            self._store = self._open_store(folder, config)
             crashed = self._store.begin_life()
         except BaseException:
             self._api.close()
             raise
-        self._log = ServiceLog(settings.log_level, settings.log_json)
         self._log.mask = self.bridge.mask = mask_of(config)
         swept = process_tree.kill_stray_instance(self._store.instance)
         folder.empty_tmp()
         selector = selectors.DefaultSelector()
-        self._processes = _processes(selector, folder, self._store.instance, umask)
+        self._processes = self._make_processes(selector, folder, umask)
         self._processes.start()
         reloader = Reloader(settings.config, folder, first.found, settings.apply_overrides)
         self._notifier = SystemdNotifier(self._notify, self._log)
@@ -134,6 +143,8 @@ class Service:
             self._log,
             self._notifier,
             decide,
+            self._more_owners(settings, config),
+            self._event_sources(),
         )
         self._report_startup(first.refused, swept)
         listening = self.bridge.facts.metrics
@@ -155,6 +166,7 @@ class Service:
                 problems=first.refused,
                 damage=damage,
                 sha256=first.sha256,
+                held=self._held(),
             )
         )
         self._api.start()
@@ -165,6 +177,32 @@ class Service:
             self._note("info", f"ready: {jobs}, answers at {settings.socket}")
         # Everything allocated so far is permanent: exclude it from garbage collection.
         gc.freeze()
+
+    # --- what the leader of a cluster does otherwise (cluster/leader.py) ---------------
+
+    def _open_store(self, folder: StateDir, config: Config) -> Store:
+        return Store(folder.root)
+
+    def _make_processes(
+        self, selector: selectors.BaseSelector, folder: StateDir, umask: int
+    ) -> KeeperPool:
+        return KeeperPool(
+            selector, folder.runs, self._store.instance, **keeper_settings(folder, umask)
+        )
+
+    def _more_owners(self, settings: Settings, config: Config) -> tuple[InternalJobOwner, ...]:
+        """Return the owners of further internal jobs: the cluster's agent, if there is one."""
+        if config.cluster is None or not settings.calendar:
+            return ()
+        from supervisor.cluster.agent_job import AgentJob
+
+        return (AgentJob(settings.config, settings.state, settings.socket, config, self._log),)
+
+    def _event_sources(self) -> tuple[EventSource, ...]:
+        return ()
+
+    def _held(self) -> frozenset[tuple[int, int]] | None:
+        return None
 
     def _listen(self, settings: Settings, config: Config) -> Listening | None:
         """Open the TCP listener for metrics; return an error as a value, since jobs must run."""
@@ -233,20 +271,16 @@ def _load(settings: Settings, folder: StateDir) -> FirstText:
     raise ConfigError(loaded.problems)
 
 
-def _processes(
-    selector: selectors.BaseSelector, folder: StateDir, instance: str, umask: int
-) -> KeeperPool:
+def keeper_settings(folder: StateDir, umask: int) -> dict[str, Any]:
+    """Return how keepers start processes; allow this process descriptors for many."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    return KeeperPool(
-        selector,
-        folder.runs,
-        instance,
-        variables={"TMPDIR": str(folder.tmp)},
-        umask=umask,
-        limits=[(resource.RLIMIT_NOFILE, soft, hard)],
-    )
+    return {
+        "variables": {"TMPDIR": str(folder.tmp)},
+        "umask": umask,
+        "limits": [(resource.RLIMIT_NOFILE, soft, hard)],
+    }
 
 
 def _initial_facts(settings: Settings) -> Facts:

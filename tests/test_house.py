@@ -85,6 +85,12 @@ ARROWS = {
     " supervisor.config.definitions supervisor.state_dir workers.text workers.units",
     "supervisor.doctor.places": "supervisor.doctor.* supervisor.core.* workers.params"
     " workers.backup.places.*",
+    # several hosts: processes of their own, except what the supervisor's own loop holds. The
+    # agent is a client of the socket, the leader a service of its own
+    "supervisor.cluster": "supervisor supervisor.cluster.* supervisor.core.* supervisor.ledger.*"
+    " supervisor.cli.client supervisor.cli.errors supervisor.containment.internal_jobs"
+    " supervisor.containment.keeper_pool supervisor.log supervisor.state_dir",
+    "supervisor.cluster.leader": "supervisor.* ",
     # assembly: may import everything
     "supervisor.runtime": "supervisor.* workers.units",
     "supervisor.service": "supervisor.* workers.units",

@@ -109,8 +109,15 @@ def paths_in(ctx: click.Context) -> Paths:
     return Paths(typed, os.environ)
 
 
+def service() -> "Client":
+    """Return a client for the service: the supervisor, or the cluster that it is in."""
+    from supervisor.cli.client import Client
+
+    return Client(paths().service_socket)
+
+
 def supervisor() -> "Client":
-    """Return a client for the supervisor's socket."""
+    """Return a client for the supervisor of this host."""
     # Late: `start` needs no client, and must not wait for the import of HTTP.
     from supervisor.cli.client import Client
 

@@ -26,7 +26,7 @@ class HistorySource:
 
     def __init__(self, here: Paths) -> None:
         self._here = here
-        self._client = Client(here.socket)
+        self._client = Client(here.service_socket)
         self._ledger: LedgerAnswers | None = None
 
     def get(self, *parts: str, **query: object) -> bytes:

@@ -14,6 +14,7 @@ from supervisor.cli.errors import CliError, ExitCode
 from workers.text import is_utf8, readable
 
 SOCKET_NAME = "nightshift.sock"
+GATEWAY_NAME = "cluster.sock"
 HERE = Path("jobs.yaml")
 INSTALLED = Path("/etc/nightshift/jobs.yaml")
 
@@ -46,6 +47,16 @@ class Paths:
             return _sayable(Path(found), "socket", "choose another with --socket")
         runtime = self.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
         return (Path(runtime) if runtime else self.state) / SOCKET_NAME
+
+    @property
+    def service_socket(self) -> Path:
+        """Return the socket that answers for the service as a whole.
+
+        That is the one of the cluster, if this host is in one and no socket is named.
+        """
+        named = self.typed.get("socket") or self.environ.get("NIGHTSHIFT_SOCKET")
+        gateway = self.socket.with_name(GATEWAY_NAME)
+        return gateway if not named and gateway.exists() else self.socket
 
     @property
     def ledger_folder(self) -> Path | None:

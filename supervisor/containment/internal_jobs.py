@@ -16,7 +16,7 @@ from supervisor.core.model import Run, State, Trigger
 from workers import protocol
 
 # Run ids; ids of real runs begin at 1.
-RELOAD, BEATS, LOOK, BACKUPS = 0, -3, -4, -5
+RELOAD, BEATS, LOOK, BACKUPS, AGENT = 0, -3, -4, -5, -6
 # Of alerts and of test alerts: minus the number of one of several jobs.
 DELIVERY, TEST = -1000, -2000
 

@@ -35,6 +35,7 @@ from supervisor.notifications.trial_sender import TrialAlertSender
 from supervisor.redaction import redact_events
 from supervisor.reloader import Reloader
 from supervisor.runtime.effects import Effects
+from supervisor.runtime.event_source import EventSource
 from supervisor.runtime.internal_errors import InternalErrors
 from supervisor.runtime.maintenance import Maintenance
 from supervisor.runtime.rehearsal import Rehearsal, select_precisely
@@ -62,6 +63,8 @@ class Loop:
         log: ServiceLog,
         notifier: SystemdNotifier,
         decide: Decide = decide.decide,
+        owners: tuple[InternalJobOwner, ...] = (),
+        sources: tuple[EventSource, ...] = (),
     ) -> None:
         self._selector = selector
         self._store = store
@@ -75,7 +78,8 @@ class Loop:
         self._heartbeats = HeartbeatSender(reloader.folder.heartbeats, log)
         trial, lister = TrialAlertSender(), BackupLister()
         internal = (reloader, self._alerts, trial, self._heartbeats, lister)
-        self._owners: tuple[InternalJobOwner, ...] = internal
+        self._owners: tuple[InternalJobOwner, ...] = (*internal, *owners)
+        self._sources = sources
         self._observer = TurnObserver(bridge)
         self._queue = WriteQueue(store)
         sending = self._alerts, self._heartbeats
@@ -124,6 +128,8 @@ class Loop:
         happened += self._step("minute", at, [], self._poll_config, at)
         happened += self._step("purge", at, [], self._maintenance.go_on, self.scheduler, at)
         happened += self._run_internal_jobs(events, at)
+        for source in self._sources:
+            happened += self._step(type(source).__name__, at, [], source.poll, at)
         happened += self._step("time", at, [], self._pass_time, at)
         happened += self._errors.take()
         self._step("turn", at, None, self._turns.turn, happened)
@@ -206,12 +212,13 @@ class Loop:
             self._end_by,
             self._processes.next_instant(),
             *(self._instant_of(owner, at) for owner in self._owners),
+            *(self._instant_of(source, at) for source in self._sources),
             self._notifier.next_instant(),
             0.0 if self._errors.is_waiting else None,
         ]
         return max(0.0, min(each for each in instants if each is not None) - at.mono)
 
-    def _instant_of(self, owner: InternalJobOwner, at: ev.At) -> float | None:
+    def _instant_of(self, owner: InternalJobOwner | EventSource, at: ev.At) -> float | None:
         resting = self._errors.rests_until(type(owner).__name__, at.mono)
         return owner.next_instant() if resting is None else resting
 

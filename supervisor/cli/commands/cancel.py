@@ -2,7 +2,7 @@
 
 import click
 
-from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.command import command, json_option, service
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
@@ -21,7 +21,7 @@ def cancel(which: str, as_json: bool) -> int:
       nightshift cancel sync-missing-cards
     """
     kind = "runs" if which.isdigit() else "jobs"
-    body = supervisor().post("v1", kind, which, "cancel", body={})
+    body = service().post("v1", kind, which, "cancel", body={})
     numbers = decode(body, responses.Cancelled).cancelled
     print_json(body) if as_json else echo(f"cancelled: run {', '.join(map(str, numbers))}")
     return ExitCode.YES

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from supervisor.cli.command import command, history_source, json_option, supervisor, utc_option
+from supervisor.cli.command import command, history_source, json_option, service, utc_option
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.history_source import HistorySource
@@ -100,7 +100,7 @@ def _days(days: int, as_json: bool) -> int:
     # Late: only this list needs the calendar.
     from supervisor.core.calendar_views import Days
 
-    body = supervisor().get("v1", "days", days=days)
+    body = service().get("v1", "days", days=days)
     if as_json:
         print_json(body)
         return ExitCode.YES

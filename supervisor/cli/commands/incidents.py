@@ -8,7 +8,7 @@ from supervisor.cli.command import (
     duration,
     history_source,
     json_option,
-    supervisor,
+    service,
     utc_option,
 )
 from supervisor.cli.commands.history import COUNT
@@ -75,7 +75,7 @@ def ack(incident: int, for_s: float, reason: str, as_json: bool) -> int:
       nightshift incidents ack 7 --for 3d --reason "disk is ordered"
     """
     asked = {"for_seconds": for_s, "reason": readable(reason)}
-    body = supervisor().post("v1", "incidents", str(incident), "ack", body=asked)
+    body = service().post("v1", "incidents", str(incident), "ack", body=asked)
     print_json(body) if as_json else echo(
         f"incident {incident}: no reminders for {format_duration(for_s)}"
     )

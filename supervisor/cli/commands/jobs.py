@@ -1,6 +1,6 @@
 """`nightshift jobs`: list the definitions of the running supervisor."""
 
-from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.command import command, json_option, service
 from supervisor.cli.commands.status import _SHORT, _SHORT_COMMAND, _shortened
 from supervisor.cli.decode import decode
 from supervisor.cli.output import Table, print_json
@@ -17,7 +17,7 @@ def jobs(as_json: bool) -> int:
     Example:
       nightshift jobs
     """
-    body = supervisor().get("v1", "jobs")
+    body = service().get("v1", "jobs")
     if as_json:
         print_json(body)
         return 0

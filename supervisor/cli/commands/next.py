@@ -7,7 +7,7 @@ from itertools import islice
 
 import click
 
-from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.command import command, json_option, service, utc_option
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
@@ -114,7 +114,7 @@ def _zone_of_machine() -> str:
 
 
 def _of_job(job: str, count: int, as_json: bool, utc: bool) -> None:
-    client = supervisor()
+    client = service()
     body = client.get("v1", "jobs", job, "next", n=count)
     if as_json:
         print_json(body)
@@ -131,7 +131,7 @@ def _of_job(job: str, count: int, as_json: bool, utc: bool) -> None:
 
 
 def _of_all(count: int, days: int | None, as_json: bool, utc: bool) -> None:
-    body = supervisor().get("v1", "next", days=days, limit=count)
+    body = service().get("v1", "next", days=days, limit=count)
     found = decode(body, Upcoming)
     when = time_format("UTC" if utc else found.timezone)
     if as_json:

@@ -5,7 +5,7 @@ import click
 from supervisor.cli.command import (
     command,
     json_option,
-    supervisor,
+    service,
 )
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.output import echo, print_json
@@ -32,6 +32,6 @@ def notify(channel: str, is_test: bool, as_json: bool) -> int:
     """
     if not is_test:
         raise click.UsageError("notify needs an option: --test sends a test alert")
-    body = supervisor().post("v1", "notify-test", body={"channel": channel}, limit_s=TEST_S)
+    body = service().post("v1", "notify-test", body={"channel": channel}, limit_s=TEST_S)
     print_json(body) if as_json else echo("the test alert has arrived")
     return ExitCode.YES

@@ -2,7 +2,7 @@
 
 import click
 
-from supervisor.cli.command import command, duration, json_option, supervisor
+from supervisor.cli.command import command, duration, json_option, service
 from supervisor.cli.errors import ExitCode
 from supervisor.cli.job_names import job_name
 from supervisor.cli.output import echo, print_json
@@ -25,7 +25,7 @@ def pause(job: str | None, for_s: float | None, reason: str, as_json: bool) -> i
       nightshift pause sync-missing-sets --for 2h --reason "the catalogue moves"
     """
     asked = {"for_seconds": for_s, "reason": readable(reason)}
-    body = supervisor().post(*_about(job), "pause", body=asked)
+    body = service().post(*_about(job), "pause", body=asked)
     until = "until resumed" if for_s is None else f"for {format_duration(for_s)}"
     print_json(body) if as_json else echo(f"{job or 'every job'} is paused {until}")
     return ExitCode.YES
@@ -42,7 +42,7 @@ def resume(job: str | None, from_now: bool, as_json: bool) -> int:
     Example:
       nightshift resume sync-missing-sets
     """
-    body = supervisor().post(*_about(job), "resume", body={"from_now": from_now})
+    body = service().post(*_about(job), "resume", body={"from_now": from_now})
     print_json(body) if as_json else echo(f"{job or 'every job'} is resumed")
     return ExitCode.YES
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from supervisor.cli.client import Client
-from supervisor.cli.command import command, json_option, supervisor
+from supervisor.cli.command import command, json_option, service
 from supervisor.cli.decode import decode
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.job_names import job_name
@@ -58,7 +58,7 @@ def run(**options: Any) -> int:
         from supervisor.cli.run_local import run_local
 
         return run_local(run_options)
-    client = supervisor()
+    client = service()
     if not run_options.every:
         return _run_jobs(client, run_options)
     found = decode(client.get("v1", "jobs"), responses.Jobs).jobs

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.command import command, json_option, service, utc_option
 from supervisor.cli.commands.status import _ABOUT
 from supervisor.cli.decode import decode
 from supervisor.cli.job_names import job_name
@@ -36,7 +36,7 @@ def show(job: str, env: bool, as_json: bool, utc: bool) -> int:
     Example:
       nightshift show sync-missing-sets --env
     """
-    client = supervisor()
+    client = service()
     body = client.get("v1", "jobs", job, env="1" if env else None)
     if as_json:
         print_json(body)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from supervisor.cli.command import command, json_option, supervisor, utc_option
+from supervisor.cli.command import command, json_option, service, utc_option
 from supervisor.cli.decode import decode
 from supervisor.cli.output import (
     Table,
@@ -33,7 +33,7 @@ def status(as_json: bool, utc: bool) -> int:
     Example:
       nightshift status
     """
-    body = supervisor().get("v1", "status")
+    body = service().get("v1", "status")
     if as_json:
         print_json(body)
         return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.command import command, supervisor
+from supervisor.cli.command import command, service
 from supervisor.cli.errors import CliError, ExitCode
 from supervisor.cli.output import echo
 
@@ -66,7 +66,7 @@ def web(
         text = "the page needs more than the service does: jinja2 is missing"
         hint = 'pip install "nightshift-cron[web]"'
         raise CliError(ExitCode.USAGE, text, hint) from error
-    client = supervisor()
+    client = service()
     if listen is None:
         client.supervisor_pid()  # raises if none answers; a service may come up in any order
     address = _address(port, listen, password_file is not None or auth_header is not None)

@@ -1,0 +1,134 @@
+"""The agent of a host: its process, a client of the supervisor and of PostgreSQL.
+
+It waits for changes on this host and for wake-ups from others, and looks once a second.
+Whatever fails is tried again; what must not go on meanwhile, the supervisor's fence ends.
+"""
+
+import contextlib
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import psycopg
+
+from supervisor.cluster import install, session
+from supervisor.cluster.agent_settings import AgentSettings, from_environ
+from supervisor.cluster.assignments import Assignments
+from supervisor.cluster.gateway import Gateway
+from supervisor.cluster.leadership import Candidate
+from supervisor.cluster.local_host import HostRefusedError, LocalEvents, LocalHost
+from supervisor.cluster.log_file import LogFile
+from supervisor.cluster.membership import Membership, MembershipError
+from supervisor.cluster.request_server import RequestServer
+from supervisor.cluster.session import Connection, WakeLine
+from supervisor.cluster.texts import Texts
+
+# What no wake-up announces is found by looking.
+LOOK_EVERY_S = 1.0
+# After an error.
+REST_S = 1.0
+
+
+class Agent:
+    """One agent, from its start to its end."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        settings.folder.mkdir(mode=0o700, exist_ok=True)
+        self._settings = settings
+        self._log = LogFile(settings.folder / "log")
+        self._local = LocalHost(Path(settings.socket))
+        self._changes = LocalEvents(Path(settings.socket))
+        self._membership = Membership(settings, self._local)
+        self._texts = Texts(Path(settings.state, "jobs.accepted.yaml"), settings.host)
+        self._candidate = Candidate(settings, self._log)
+        self._requests = RequestServer(settings, self._candidate, self._log)
+        self._gateway = Gateway(settings, self._candidate)
+        self._assignments: Assignments | None = None
+        self._db: Connection | None = None
+        self._line: WakeLine | None = None
+        self._unassigned_at = 0.0
+        self._look_every_s = min(LOOK_EVERY_S, settings.cluster.heartbeat_s)
+
+    def run(self) -> NoReturn:
+        """Work until this process is ended."""
+        self._membership.begin()
+        self._gateway.start()
+        while True:
+            try:
+                self._once()
+            except (psycopg.Error, OSError, HostRefusedError, MembershipError) as error:
+                self._log.write_once(f"not in the cluster now: {_short(error)}")
+                self._disconnect()
+                time.sleep(REST_S)
+
+    def stand_down(self) -> None:
+        """Give up the leadership, if this host has it."""
+        self._candidate.stand_down()
+
+    def _once(self) -> None:
+        db = self._connect()
+        self._texts.look(db)
+        if self._membership.is_lost or self._assignments is None:
+            self._membership.join(db, self._texts.config)
+            self._log.write(f"joined as worker {self._membership.worker}")
+            worker = self._membership.worker
+            self._assignments = Assignments(self._settings, self._local, worker)
+            self._local.confirm(self._membership.left_s, self._settings.cluster.grace_s)
+            self._unassigned_at = 0.0
+        self._membership.tell(db, self._texts.config)
+        count = self._assignments.settle(db)
+        if time.monotonic() >= self._unassigned_at:
+            self._assignments.end_unassigned(db)
+            self._unassigned_at = time.monotonic() + self._settings.cluster.heartbeat_s
+        if self._texts.config is not None and self._membership.left_s > 0:
+            free = self._settings.places - count
+            if self._assignments.fetch(db, self._texts.config, free):
+                self._assignments.settle(db)
+        may_lead = self._settings.cluster.lead and self._texts.config is not None
+        self._candidate.look(db, self._texts, may_lead)
+        self._requests.serve(db)
+        self._wait()
+
+    def _connect(self) -> Connection:
+        if self._db is None or self._db.closed:
+            self._db = session.connect(self._settings.cluster.postgres, self._settings.schema)
+            wrong = install.check(self._db)
+            if wrong:
+                raise MembershipError(wrong)
+        if self._line is None:
+            self._line = WakeLine(self._settings.cluster.postgres, self._settings.schema)
+        return self._db
+
+    def _wait(self) -> None:
+        """Wait for a change here, a wake-up from another host, or the next look."""
+        assert self._line is not None
+        sources = [self._line.fileno(), self._changes.fileno()]
+        ready, _, _ = select.select(sources, [], [], self._look_every_s)
+        if self._changes.fileno() in ready:
+            self._changes.drain()
+        if self._line.fileno() in ready and "stand-down" in self._line.drain():
+            self.stand_down()
+
+    def _disconnect(self) -> None:
+        session.close(self._db)
+        self._db = None
+        if self._line is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                self._line.close()
+            self._line = None
+
+
+def _short(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def main() -> NoReturn:
+    """Run the agent that its supervisor has started."""
+    settings = from_environ(AgentSettings)
+    assert isinstance(settings, AgentSettings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    Agent(settings).run()

@@ -1,0 +1,158 @@
+"""Make or upgrade the schema of a cluster: the engine's tables, the ledger's and ours."""
+
+import re
+from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from supervisor.cluster import engine, session
+from supervisor.cluster.session import Connection, query
+from supervisor.ledger.migrations import SCHEMA_VERSION
+from supervisor.ledger.rows import TABLES
+
+# PostgreSQL 13 has no gen_random_uuid() users and is no longer maintained.
+OLDEST_SERVER = 140000
+_TYPES = (
+    (r"\bINTEGER PRIMARY KEY\b", "BIGINT PRIMARY KEY"),
+    (r"\bINTEGER\b", "BIGINT"),
+    (r"\bREAL\b", "DOUBLE PRECISION"),
+    (r"\) WITHOUT ROWID;", ");"),
+)
+
+
+class ClusterSchemaError(Exception):
+    """A schema that cannot be made or used; the text says why and what to do."""
+
+
+def install(db: Connection, schema: str, role: str | None) -> bool:
+    """Make the schema in one transaction; return False if it is there already.
+
+    role: an existing role that gets the rights that hosts need, and no more.
+
+    Raises:
+        ClusterSchemaError: the server is too old.
+        psycopg.Error: the owner of `db` may not do this.
+    """
+    if db.info.server_version < OLDEST_SERVER:
+        found = db.info.server_version // 10000
+        raise ClusterSchemaError(f"PostgreSQL {found} is too old: expected 14 or newer")
+    with db.transaction():
+        (is_there,) = _one(db, "SELECT to_regnamespace(%s) IS NOT NULL", f'"{schema}"')
+        if not is_there:
+            db.execute(query(f'CREATE SCHEMA "{schema}"'))
+            db.execute(query(f'SET LOCAL search_path = "{schema}", pg_catalog'))
+            _create(db, schema)
+        if role is not None:
+            _grant(db, schema, role)
+    return not is_there
+
+
+def check(db: Connection) -> str:
+    """Return "" if this version can work with the schema, else why not."""
+    if _one(db, "SELECT to_regclass('shared') IS NOT NULL") == (False,):
+        return "the cluster's schema is not there: nightshift cluster init DSN makes it"
+    missing = engine.missing_functions(db)
+    if missing:
+        return f"the engine lacks {', '.join(missing)}: nightshift cluster init DSN --upgrade"
+    ledger = int(_one(db, "SELECT value FROM shared WHERE key = 'ledger'")[0])
+    if ledger > SCHEMA_VERSION:
+        return f"its ledger is of version {ledger}, and this nightshift knows {SCHEMA_VERSION}"
+    if ledger < SCHEMA_VERSION:
+        return f"its ledger is of version {ledger}: nightshift cluster init DSN --upgrade"
+    return ""
+
+
+def upgrade(db: Connection, schema: str) -> list[str]:
+    """Add the columns of the ledger that are new; return their names."""
+    added = []
+    with db.transaction():
+        db.execute(query(f'SET LOCAL search_path = "{schema}", pg_catalog'))
+        wanted = {name: dict(columns) for name, columns in _ledger_columns()}
+        for table, columns in wanted.items():
+            there = {
+                name
+                for (name,) in db.execute(
+                    "SELECT column_name FROM information_schema.columns"
+                    " WHERE table_schema = %s AND table_name = %s",
+                    (schema, table),
+                )
+            }
+            for name, kind in columns.items():
+                if name not in there:
+                    kind = kind.replace("NOT NULL", f"NOT NULL DEFAULT {_empty(kind)}")
+                    db.execute(query(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
+                    added.append(f"{table}.{name}")
+        _set(db, "ledger", str(SCHEMA_VERSION))
+    return added
+
+
+def _create(db: Connection, schema: str) -> None:
+    from procrastinate.schema import SchemaManager  # heavy, and only the owner needs it
+
+    db.execute(query(SchemaManager.get_schema()))
+    # Jobs are deleted when they end, so the table is small and changes often.
+    db.execute(
+        "ALTER TABLE procrastinate_jobs SET (autovacuum_vacuum_scale_factor = 0,"
+        " autovacuum_vacuum_threshold = 1000)"
+    )
+    db.execute(query(ledger_schema()))
+    db.execute(query(files(__package__).joinpath("schema.sql").read_text("utf-8")))
+    _set(db, "turn", "0")
+    _set(db, "ledger", str(SCHEMA_VERSION))
+    _set(db, "engine", version("procrastinate"))
+    queue = session.queue_of(schema, "leader")
+    leader = engine.NewJob(queue, "leader", queue, None, "{}")
+    engine.defer(db, [leader])
+
+
+def ledger_schema() -> str:
+    """Return the ledger's tables for PostgreSQL, each with the turn that wrote a row."""
+    text = files("supervisor.ledger").joinpath("schema.sql").read_text("utf-8")
+    text = re.sub(r"--[^\n]*\n", "\n", text)
+    for pattern, replacement in _TYPES:
+        text = re.sub(pattern, replacement, text)
+    for table in TABLES.values():
+        own = "" if table.key else "id BIGINT GENERATED ALWAYS AS IDENTITY,\n    "
+        head = f"CREATE TABLE {table.name} (\n    "
+        turn = "turn BIGINT NOT NULL DEFAULT 0,\n    "
+        text = text.replace(head, f"{head}{own}{turn}")
+        text += f"\nCREATE INDEX {table.name}_turn ON {table.name} (turn);"
+    return text
+
+
+def _ledger_columns() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    for match in re.finditer(r"CREATE TABLE (\w+) \((.*?)\n\);", ledger_schema(), re.DOTALL):
+        lines = [line.strip().rstrip(",") for line in match[2].splitlines()]
+        named = [line.split(" ", 1) for line in lines if re.match(r"[a-z_]+ [A-Z]", line)]
+        yield match[1], [(name, kind) for name, kind in named]
+
+
+def _empty(kind: str) -> str:
+    return "''" if kind.startswith("TEXT") else "0"
+
+
+def _grant(db: Connection, schema: str, role: str) -> None:
+    """Give a role what hosts need: rows and functions, no definitions."""
+    name = db.execute("SELECT quote_ident(%s)", (role,)).fetchone()
+    assert name is not None
+    for what in (
+        f'USAGE ON SCHEMA "{schema}"',
+        f'SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}"',
+        f'USAGE, SELECT ON ALL SEQUENCES IN SCHEMA "{schema}"',
+        f'EXECUTE ON ALL FUNCTIONS IN SCHEMA "{schema}"',
+    ):
+        db.execute(query(f"GRANT {what} TO {name[0]}"))
+
+
+def _set(db: Connection, key: str, value: str) -> None:
+    db.execute(
+        "INSERT INTO shared VALUES (%s, %s) ON CONFLICT (key) DO UPDATE SET value = %s",
+        (key, value, value),
+    )
+
+
+def _one(db: Connection, text: str, *values: object) -> tuple[Any, ...]:
+    row = db.execute(query(text), values).fetchone()
+    assert row is not None
+    return row

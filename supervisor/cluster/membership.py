@@ -1,0 +1,212 @@
+"""The membership of this host: joined once, kept by heartbeats, lost when they stop.
+
+The heartbeat has a thread and a connection of its own, so that nothing else delays it.
+After each one that PostgreSQL has confirmed, the supervisor learns for how long it may go
+on: the fence, counted from when the heartbeat was sent, by a clock that also counts the
+time a machine was suspended.
+"""
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import psycopg
+from msgspec import Struct
+
+from supervisor import __version__
+from supervisor.cluster import engine, session
+from supervisor.cluster.agent_settings import AgentSettings
+from supervisor.cluster.local_host import HostRefusedError, LocalHost
+from supervisor.cluster.session import Connection
+
+_LIMITS = "SET statement_timeout = '4s'"
+
+
+class MembershipError(Exception):
+    """Why this host cannot be a member; the text says what to do."""
+
+
+class Identity(Struct, frozen=True):
+    """Who this host was when its agent last ran: kept in a file beside the leader's state.
+
+    uid: of the state folder. machine: the machine and its boot, and where the folder is.
+    """
+
+    uid: str
+    machine: str = ""
+    worker: int = 0
+
+
+def boottime() -> float:
+    """Return seconds since the boot, suspended time included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Membership:
+    """This host in the engine: its worker, and whether its last heartbeat is recent."""
+
+    def __init__(self, settings: AgentSettings, local: LocalHost) -> None:
+        self._settings, self._local = settings, local
+        self._path = settings.folder / "identity.json"
+        self._identity = _read(self._path)
+        self._sent = float("-inf")
+        self.worker = 0
+        self._lost = threading.Event()
+        self._lost.set()
+
+    @property
+    def is_lost(self) -> bool:
+        """Return whether this host has to join, or to join again."""
+        return self._lost.is_set()
+
+    @property
+    def left_s(self) -> float:
+        """Return for how long this host may still go on; negative if it may not."""
+        return self._sent + self._settings.cluster.fence_s - boottime()
+
+    def begin(self) -> None:
+        """Start the thread of heartbeats; it beats while this host is joined."""
+        threading.Thread(target=self._beat_always, name="heartbeat", daemon=True).start()
+
+    def join(self, db: Connection, config: int | None) -> None:
+        """Join the cluster under a worker of our own, or go on with the one of before.
+
+        Raises: MembershipError, psycopg.Error, OSError.
+        """
+        machine = _machine(self._settings.folder)
+        before = self._identity
+        if before.worker and before.machine != machine:
+            self._refuse_a_copy(db, before.worker)
+        with db.transaction():
+            self._refuse_another(db)
+            worker = before.worker if before.machine == machine else 0
+            if not worker or not engine.beat(db, worker):
+                worker = engine.register(db)
+            self._write_row(db, worker, config)
+            self._take_up(db, worker)
+        self._identity = Identity(before.uid, machine, worker)
+        _write(self._path, self._identity)
+        self.worker = worker
+        self._sent = boottime()
+        self._lost.clear()
+
+    def tell(self, db: Connection, config: int | None) -> None:
+        """Write which text of jobs.yaml this host runs. Raises: psycopg.Error."""
+        db.execute(
+            "UPDATE hosts SET config = %s WHERE name = %s AND worker = %s",
+            (config, self._settings.host, self.worker),
+        )
+
+    def _refuse_another(self, db: Connection) -> None:
+        row = db.execute(
+            "SELECT uid FROM hosts WHERE name = %s FOR UPDATE", (self._settings.host,)
+        ).fetchone()
+        if row is not None and row[0] != self._identity.uid:
+            raise MembershipError(
+                f"another host is called {self._settings.host}: set cluster.host in jobs.yaml,"
+                f" or say nightshift cluster forget {self._settings.host}"
+            )
+
+    def _refuse_a_copy(self, db: Connection, worker: int) -> None:
+        """Raise an error if the host of this state folder is alive elsewhere."""
+        first = engine.heartbeats(db).get(worker)
+        time.sleep(3 * self._settings.cluster.heartbeat_s)
+        if first is not None and engine.heartbeats(db).get(worker) != first:
+            raise MembershipError(
+                f"the state folder {self._settings.state} is a copy: its host"
+                f" {self._settings.host} is alive; begin with an empty folder"
+            )
+
+    def _write_row(self, db: Connection, worker: int, config: int | None) -> None:
+        cluster = self._settings.cluster
+        db.execute(
+            """INSERT INTO hosts (name, uid, worker, version, labels, places, may_lead, config,
+                fence_seconds) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+            ON CONFLICT (name) DO UPDATE SET worker = excluded.worker,
+                version = excluded.version, labels = excluded.labels, places = excluded.places,
+                may_lead = excluded.may_lead, config = excluded.config, lost_at = NULL,
+                fence_seconds = excluded.fence_seconds""",
+            (
+                self._settings.host,
+                self._identity.uid,
+                worker,
+                __version__,
+                ",".join(sorted(self._settings.labels)),
+                self._settings.places,
+                cluster.lead,
+                config,
+                cluster.fence_s + cluster.grace_s,
+            ),
+        )
+
+    def _take_up(self, db: Connection, worker: int) -> None:
+        """Hold again the assignments that have waited for this host."""
+        found = db.execute(
+            "UPDATE assignments SET worker = %s, lost_at = NULL WHERE host = %s"
+            " AND lost_at IS NOT NULL AND ended_at IS NULL RETURNING fence",
+            (worker, self._settings.host),
+        ).fetchall()
+        # The engine has no function that gives a job that runs to another worker.
+        db.execute(
+            "UPDATE procrastinate_jobs SET worker_id = %s WHERE id = ANY(%s)"
+            " AND status = 'doing' AND worker_id IS NULL",
+            (worker, [fence for (fence,) in found]),
+        )
+
+    # --- heartbeats ----------------------------------------------------------------
+
+    def _beat_always(self) -> None:
+        db: Connection | None = None
+        while True:
+            next_at = time.monotonic() + self._settings.cluster.heartbeat_s
+            if not self.is_lost:
+                try:
+                    if db is None:
+                        db = session.connect(
+                            self._settings.cluster.postgres, self._settings.schema
+                        )
+                    self._beat(db)
+                except (psycopg.Error, OSError):
+                    session.close(db)
+                    db = None
+            time.sleep(max(0.05, next_at - time.monotonic()))
+
+    def _beat(self, db: Connection) -> None:
+        sent, worker = boottime(), self.worker
+        if engine.beat(db, worker):
+            self._sent = sent
+            for_s = self.left_s
+        else:
+            for_s = 0.0  # the leader has given what ran here to others
+            self._lost.set()
+        with contextlib.suppress(HostRefusedError):
+            self._local.confirm(for_s, self._settings.cluster.grace_s)
+
+
+def _machine(folder: Path) -> str:
+    """Return what differs for a copy of a state folder and after a boot."""
+    parts = [str(folder)]
+    for name in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
+        with contextlib.suppress(OSError):
+            parts.append(Path(name).read_text().strip())
+    return " ".join((*parts, os.uname().nodename))
+
+
+def _read(path: Path) -> Identity:
+    """Return the identity in the file, or a new one, which is written."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Identity)
+    except (OSError, msgspec.MsgspecError):
+        made = Identity(secrets.token_hex(16))
+        _write(path, made)
+        return made
+
+
+def _write(path: Path, identity: Identity) -> None:
+    aside = path.with_suffix(".new")
+    aside.write_bytes(msgspec.json.encode(identity))
+    aside.replace(path)

@@ -1,0 +1,62 @@
+"""The leader's ledger: PostgreSQL first, then a copy in a file for all that reads.
+
+The file is an ordinary ledger, so the API, alerts and the purge read it as they do
+elsewhere. It is brought up to date when the leader starts. PostgreSQL decides: what was
+committed there and not copied is copied by the next start.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from supervisor.cluster.shared_ledger import SharedLedger
+from supervisor.core.config_model import History
+from supervisor.ledger.errors import LedgerUnavailableError, Written
+from supervisor.ledger.purge import Purged
+from supervisor.ledger.startup_memory import meta
+from supervisor.ledger.store import Store
+
+
+class ClusterStore(Store):
+    """The open ledger of a leader."""
+
+    def __init__(self, folder: Path, shared: SharedLedger) -> None:
+        """Open the copy in `folder` and bring it up to date.
+
+        Raises: LedgerVersionError, LedgerUnavailableError.
+        """
+        super().__init__(folder)
+        self._shared = shared
+        self._copy()
+
+    def write(self, actions: Iterable[Written]) -> None:
+        """Commit all of these or none.
+
+        Raises: DeposedError, RowRefusedError, LedgerUnavailableError.
+        """
+        whole = tuple(actions)
+        turn = self._shared.write(whole)
+        super().write(whole)
+        self._note("turn", str(turn))
+
+    def purge(self, keep: History, now: datetime) -> Purged:
+        """Delete runs beyond the limits, here and in PostgreSQL."""
+        purged = super().purge(keep, now)
+        try:
+            self._shared.purge(purged.runs, keep, now)
+        except psycopg.Error as error:
+            self._shared.drop()
+            raise LedgerUnavailableError(f"PostgreSQL: {error}") from error
+        return purged
+
+    def _copy(self) -> None:
+        known = meta(self._db, "turn")
+        try:
+            turn = self._shared.copy_to(self._db, int(known) if known.isdigit() else -1)
+        except (psycopg.Error, sqlite3.Error) as error:
+            raise LedgerUnavailableError(f"copy the cluster's ledger: {error}") from error
+        self._memory = None
+        self._note("turn", str(turn))
