@@ -1,0 +1,177 @@
+"""Three hosts, one jobs.yaml: what people see of a cluster on any of its hosts."""
+
+import json
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.cluster.hosts import TIMES, Host, answers, cluster, is_led, lines
+from tests.waiting import until
+
+JOBS = f"""
+cluster: {{postgres: "${{DSN}}", host: "${{HOST}}", labels: "${{NIGHTSHIFT_LABELS}}", {TIMES}}}
+max_concurrent: 4
+jobs:
+  hello: {{command: 'echo "on $NIGHTSHIFT_FENCE"'}}
+  fails: {{command: 'exit 3', retries: 1, retry_delay: 0s}}
+  slow: {{command: [sleep, '60'], kill_grace: 1s}}
+  needs-db: {{command: 'echo $NIGHTSHIFT_RUN', runs_on: [db]}}
+  nowhere: {{command: 'true', runs_on: [gpu]}}
+  first: {{command: 'true'}}
+  second: {{command: 'true', deps: [first]}}
+  asked: {{worker: "own:asked"}}
+  own: {{command: 'echo own >> own', runs_on: each}}
+"""
+OWN = """
+def asked(params, report):
+    report.log("works")
+    return {"word": params["word"], "rows": 7}
+"""
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def hosts(postgres_server: str) -> Iterator[dict[str, Host]]:
+    with psycopg.connect(postgres_server, autocommit=True) as server:
+        server.execute("CREATE DATABASE cluster_seen TEMPLATE template0")
+    dsn = postgres_server.replace("dbname=postgres", "dbname=cluster_seen")
+    with cluster(dsn, JOBS, labels={"b": "db"}, files={"own.py": OWN}) as hosts:
+        yield hosts
+
+
+def runs(host: Host, job: str) -> list[dict]:
+    return json.loads(host.ask("history", job, "--json").stdout)["runs"]
+
+
+def test_a_run_is_asked_for_on_any_host_and_seen_on_every_host(hosts):
+    for host in hosts.values():
+        done = host.ask("run", "hello", "--wait")
+        assert done.returncode == 0, done.stderr
+
+    seen = [runs(host, "hello") for host in hosts.values()]
+
+    assert seen[0] == seen[1] == seen[2]
+    assert [run["state"] for run in seen[0]] == ["success"] * 3
+    assert all(run["cause"] in ("on a", "on b", "on c") for run in seen[0])
+
+
+def test_the_output_is_shown_on_every_host_wherever_it_lies(hosts):
+    hosts["a"].ask("run", "needs-db", "--wait")
+    number = runs(hosts["a"], "needs-db")[0]["id"]
+
+    outputs = {host.ask("logs", "needs-db").stdout for host in hosts.values()}
+
+    assert outputs == {f"{number}\n"}
+
+
+def test_a_failure_and_its_retry_are_one_run_and_one_incident(hosts):
+    done = hosts["c"].ask("run", "fails", "--wait")
+
+    assert done.returncode == 1
+    (run,) = runs(hosts["a"], "fails")
+    assert (run["state"], run["attempt"], run["exit_status"]) == ("failed", 2, 3)
+    assert run["cause"].startswith("exit status 3 (on ")
+    open_ones = json.loads(hosts["b"].ask("incidents", "--json").stdout)["incidents"]
+    assert [each["kind"] for each in open_ones if each["job"] == "fails"] == ["exit"]
+    for host in hosts.values():
+        own = host.ask("incidents", "--json", "--socket", str(host.sandbox.socket))
+        assert json.loads(own.stdout)["incidents"] == []
+
+
+def test_a_job_runs_only_where_its_labels_are(hosts):
+    done = hosts["a"].ask("run", "needs-db", "--wait")
+
+    assert done.returncode == 0
+    assert runs(hosts["a"], "needs-db")[0]["cause"] == "on b"
+
+
+def test_a_worker_gets_what_was_asked_for_and_its_result_comes_back(hosts):
+    done = hosts["b"].ask("run", "asked", "--set", "word=hi", "--wait")
+
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert runs(hosts["c"], "asked")[0]["result"] == {"word": "hi", "rows": 7}
+
+
+def test_dependencies_hold_across_hosts(hosts):
+    done = hosts["a"].ask("run", "second", "--with-deps", "--wait")
+
+    assert done.returncode == 0, done.stderr
+    (first,), (second,) = runs(hosts["a"], "first"), runs(hosts["a"], "second")
+    assert first["ended_at"] <= second["started_at"]
+
+
+def test_a_run_is_cancelled_from_any_host(hosts):
+    hosts["a"].ask("run", "slow")
+    until(lambda: any(run["pid"] for run in status(hosts["c"])["runs"] if run["job"] == "slow"))
+
+    assert hosts["c"].ask("cancel", "slow").returncode == 0
+
+    until(lambda: runs(hosts["b"], "slow")[0]["state"] == "cancelled")
+    for host in hosts.values():
+        until(lambda host=host: not own_status(host)["runs"])
+
+
+def test_a_pause_holds_on_every_host(hosts):
+    assert hosts["a"].ask("pause", "hello", "--for", "1h").returncode == 0
+
+    shown = [job for job in status(hosts["b"])["jobs"] if job["name"] == "hello"]
+
+    assert shown[0]["is_paused"]
+    hosts["c"].ask("resume", "hello")
+    assert not any(job["is_paused"] for job in status(hosts["a"])["jobs"])
+
+
+def test_a_job_of_each_host_is_the_hosts_own(hosts):
+    assert "own" not in [job["name"] for job in status(hosts["a"])["jobs"]]
+
+    for host in hosts.values():
+        own = host.ask("run", "own", "--wait", "--socket", str(host.sandbox.socket))
+        assert own.returncode == 0, own.stderr
+
+    assert [lines(host.sandbox.root / "own") for host in hosts.values()] == [[["own"]]] * 3
+
+
+def test_what_no_host_may_run_waits_with_an_incident_and_is_cancelled(hosts):
+    hosts["a"].ask("run", "nowhere")
+
+    until(lambda: "no_host" in hosts["b"].ask("incidents").stdout, within_s=40)
+
+    assert "a host with gpu" in hosts["b"].ask("incidents").stdout
+    assert hosts["c"].ask("cancel", "nowhere").returncode == 0
+    until(lambda: runs(hosts["a"], "nowhere")[0]["state"] == "cancelled")
+
+
+def test_requests_are_kept_with_who_asked_on_which_host(hosts):
+    hosts["b"].ask("run", "hello", "--wait")
+
+    with psycopg.connect(hosts["b"].sandbox.environ["DSN"]) as db:
+        rows = db.execute(
+            "SELECT peer FROM nightshift_main.actions WHERE verb = 'run' ORDER BY id DESC LIMIT 1"
+        ).fetchall()
+    assert "uid 0 on b" in rows[0][0] or " on b" in rows[0][0]
+
+
+def test_the_leadership_moves_when_it_is_asked_to(hosts):
+    before = json.loads(hosts["a"].ask("cluster", "status", "--json").stdout)
+
+    assert hosts["a"].ask("cluster", "stand-down").returncode == 0
+
+    def moved() -> bool:
+        now = json.loads(hosts["a"].ask("cluster", "status", "--json").stdout or "{}")
+        return now.get("epoch", 0) > before["epoch"] and bool(now["leader"])
+
+    until(moved, within_s=40)
+    until(lambda: answers(hosts["a"]), within_s=40)
+    assert hosts["a"].ask("run", "hello", "--wait").returncode == 0
+    assert is_led(hosts["b"])
+
+
+def status(host: Host) -> dict:
+    return json.loads(host.ask("status", "--json").stdout)
+
+
+def own_status(host: Host) -> dict:
+    answer = host.ask("status", "--json", "--socket", str(host.sandbox.socket))
+    return json.loads(answer.stdout)
