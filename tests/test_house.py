@@ -83,6 +83,8 @@ ARROWS = {
     " supervisor.cli.errors supervisor.api.limits supervisor.api.connection"
     " supervisor.api.cross_origin supervisor.api.sockets supervisor.backups.model"
     " supervisor.config.definitions supervisor.state_dir workers.text workers.units",
+    "supervisor.doctor.cluster": "supervisor.doctor.* supervisor.core.* supervisor.cluster.*"
+    " workers.units",
     "supervisor.doctor.places": "supervisor.doctor.* supervisor.core.* workers.params"
     " workers.backup.places.*",
     # several hosts: processes of their own, except what the supervisor's own loop holds. The

@@ -1,11 +1,13 @@
 """Locations of the state folder, the socket and jobs.yaml.
 
-The only I/O is checking whether a file exists. Precedence: command line, environment,
-built-in defaults. An empty variable counts as unset. Each location is resolved when it
-is used, so a command that gets a socket does not need a state folder.
+The only I/O is checking whether a file exists, or a socket answers. Precedence: command
+line, environment, built-in defaults. An empty variable counts as unset. Each location is
+resolved when it is used, so a command that gets a socket does not need a state folder.
 """
 
+import contextlib
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from workers.text import is_utf8, readable
 
 SOCKET_NAME = "nightshift.sock"
 GATEWAY_NAME = "cluster.sock"
+PROBE_S = 2.0
 HERE = Path("jobs.yaml")
 INSTALLED = Path("/etc/nightshift/jobs.yaml")
 
@@ -56,7 +59,7 @@ class Paths:
         """
         named = self.typed.get("socket") or self.environ.get("NIGHTSHIFT_SOCKET")
         gateway = self.socket.with_name(GATEWAY_NAME)
-        return gateway if not named and gateway.exists() else self.socket
+        return gateway if not named and _listens(gateway) else self.socket
 
     @property
     def ledger_folder(self) -> Path | None:
@@ -96,6 +99,17 @@ class Paths:
 
     def _first(self, option: str, variable: str) -> str:
         return self.typed.get(option, "") or self.environ.get(variable, "")
+
+
+def _listens(path: Path) -> bool:
+    """Return whether a process listens on a socket; one that was killed leaves its file."""
+    if not path.exists():
+        return False
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.settimeout(PROBE_S)
+        probe.connect(str(path))
+        return True
+    return False
 
 
 def _sayable(path: Path, what: str, hint: str) -> Path:

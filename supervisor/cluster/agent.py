@@ -59,10 +59,24 @@ class Agent:
         while True:
             try:
                 self._once()
+            except SystemExit:
+                self._leave()
+                raise
             except (psycopg.Error, OSError, HostRefusedError, MembershipError) as error:
                 self._log.write_once(f"not in the cluster now: {_short(error)}")
                 self._disconnect()
                 time.sleep(REST_S)
+
+    def _leave(self) -> None:
+        """Report what has ended, return the leadership, and leave if nothing is held."""
+        with contextlib.suppress(psycopg.Error, OSError, HostRefusedError):
+            self._candidate.end()
+            self._disconnect()
+            db = self._connect()
+            self._candidate.look(db, self._texts, may_lead=False)
+            if self._assignments is not None and not self._assignments.settle(db):
+                self._membership.leave(db)
+        self._settings.gateway.unlink(missing_ok=True)
 
     def stand_down(self) -> None:
         """Give up the leadership, if this host has it."""

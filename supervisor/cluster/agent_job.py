@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from supervisor.cluster.agent_settings import VARIABLE, AgentSettings
-from supervisor.containment.internal_jobs import AGENT, InternalJob, why_ended
+from supervisor.containment.internal_jobs import AGENT, InternalJob, Signals, why_ended
 from supervisor.core import events as ev
 from supervisor.core.config_model import Config
 from supervisor.core.effects import Launch, Note
@@ -44,14 +44,25 @@ class AgentJob:
         self._agent = InternalJob(AGENT, "cluster-agent")
         self._again_at = self._began_at = 0.0
         self._rest_s = FIRST_REST_S
+        self._leaves = False
+
+    @property
+    def has_left(self) -> bool:
+        """Return whether the agent has ended."""
+        return not self._agent.is_out
+
+    def leave(self, processes: Signals) -> None:
+        """Let the agent report what has ended and leave the cluster."""
+        self._leaves = True
+        self._agent.ask_to_end(processes)
 
     def next_instant(self) -> float | None:
         """Return when the agent is to be started; None while it lives."""
-        return None if self._agent.is_out else self._again_at
+        return None if self._agent.is_out or self._leaves else self._again_at
 
     def next_launch(self, at: ev.At) -> Launch | None:
         """Return the launch of the agent, if it is due."""
-        if self._agent.is_out or at.mono < self._again_at:
+        if self._agent.is_out or self._leaves or at.mono < self._again_at:
             return None
         self._began_at = at.mono
         argv = (sys.executable, "-X", "utf8", "-P", "-c", _BEGIN, str(Path(__file__).parents[2]))
@@ -60,7 +71,7 @@ class AgentJob:
     def on_events(self, events: Iterable[ev.Event], at: ev.At) -> list[ev.Event]:
         """Log the end of the agent, and wait a while; return no events."""
         end = self._agent.end(events)
-        if end is None:
+        if end is None or self._leaves:
             return []
         if at.mono - self._began_at > SOUND_S:
             self._rest_s = FIRST_REST_S

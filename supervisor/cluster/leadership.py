@@ -21,6 +21,8 @@ from supervisor.cluster.session import Connection
 from supervisor.cluster.shared_ledger import Leadership
 from supervisor.cluster.texts import Texts
 
+# For a leader process to end.
+END_S = 1.5
 # A leader needs time to begin before it writes heartbeats itself.
 START_S = 10.0
 # After a leader process of this host has ended, others may try first.
@@ -65,6 +67,15 @@ class Candidate:
             engine.beat(db, self._leadership.worker)
         if self._process is None and may_lead and time.monotonic() >= self._again_at:
             self._seek(db, texts)
+
+    def end(self) -> None:
+        """End the leader process, and wait for it; `look` returns the leadership."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
     def stand_down(self) -> None:
         """End the leader process; the leadership is given back by the next look."""

@@ -94,6 +94,18 @@ class Membership:
         self._sent = boottime()
         self._lost.clear()
 
+    def leave(self, db: Connection) -> None:
+        """Remove this host's worker, which holds nothing. Raises: psycopg.Error."""
+        self._lost.set()
+        with db.transaction():
+            db.execute(
+                "UPDATE hosts SET worker = NULL, lost_at = now() WHERE worker = %s",
+                (self.worker,),
+            )
+            engine.unregister(db, self.worker)
+        self._identity = Identity(self._identity.uid, self._identity.machine)
+        _write(self._path, self._identity)
+
     def tell(self, db: Connection, config: int | None) -> None:
         """Write which text of jobs.yaml this host runs. Raises: psycopg.Error."""
         db.execute(

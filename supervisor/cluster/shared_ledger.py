@@ -164,7 +164,7 @@ def _table_of(action: Written) -> Table | None:
 def _write(db: Connection, table: Table | None, actions: Sequence[Any], turn: int) -> None:
     """Write actions of one kind: records of a table in one round trip, others one by one."""
     if table is not None:
-        rows = [[*map(_storable, table.encode(action.row)), turn] for action in actions]
+        rows = [[*map(storable, table.encode(action.row)), turn] for action in actions]
         db.cursor().executemany(query(_UPSERTS[table.name]), rows)
         return
     for action in actions:
@@ -192,12 +192,12 @@ def _rows_after(db: Connection, table: Table, turn: int) -> Iterator[tuple[Any, 
     yield from db.execute(query(table.select(f"WHERE turn > %s ORDER BY {order}")), (turn,))
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
     """Return the value without the one character that PostgreSQL cannot keep."""
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
-def _upsert(table: Table) -> str:
+def upsert_of(table: Table) -> str:
     """Return the statement of the ledger's file, for PostgreSQL and with the turn."""
     marks = ", ".join(["%s"] * (len(table.columns) + 1))
     head = f"INSERT INTO {table.name} ({', '.join(table.columns)}, turn) VALUES ({marks})"
@@ -205,7 +205,7 @@ def _upsert(table: Table) -> str:
     return f"{head}{found}{changes}, turn = excluded.turn" if found else head
 
 
-_UPSERTS = {table.name: _upsert(table) for table in TABLES.values()}
+_UPSERTS = {table.name: upsert_of(table) for table in TABLES.values()}
 
 
 def _short(error: BaseException) -> str:

@@ -7,7 +7,7 @@ an internal job is alive at a time. It limits itself with an alarm in the kernel
 
 import os
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from supervisor.core import effects
 from supervisor.core import events as ev
@@ -36,6 +36,25 @@ class InternalJobOwner(Protocol):
         """Return the core events that follow from messages and the end of its processes."""
 
 
+@runtime_checkable
+class LeavingOwner(InternalJobOwner, Protocol):
+    """Owner of a process that has last things to do when the service stops."""
+
+    @property
+    def has_left(self) -> bool:
+        """Return whether its process has ended."""
+
+    def leave(self, processes: "Signals") -> None:
+        """Ask its process to end, and start none again."""
+
+
+class Signals(Protocol):
+    """What sends signals to processes: a pool of keepers."""
+
+    def signal(self, run: int, attempt: int, force: effects.KillStep) -> None:
+        """Send a signal to an attempt's process tree."""
+
+
 class InternalJob:
     """One kind of internal job; `is_out` is true while its process is alive."""
 
@@ -53,6 +72,11 @@ class InternalJob:
             self._run, self._name, at.wall, Trigger.MANUAL, State.RUNNING, attempt=self._number
         )
         return effects.Launch(run, job)
+
+    def ask_to_end(self, processes: "Signals") -> None:
+        """Send SIGTERM to its process, if it is alive."""
+        if self.is_out:
+            processes.signal(self._run, self._number, effects.KillStep.TERM)
 
     def said(self, events: Iterable[ev.Event]) -> list[protocol.Message | protocol.Garbage]:
         """Return the messages of its process."""

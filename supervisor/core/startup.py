@@ -48,7 +48,7 @@ def restored(turn: Turn, event: Restored) -> None:
         elif run.state.is_open:
             _settle_row(turn, run, newest.get(run.job) == run.id, event)
     for incident in event.memory.incidents:
-        if incident.job and turn.scheduler.definition(incident.job) is None:
+        if incident.job and not _has_incidents(turn, incident.job):
             turn.end_incidents(incident.job, incident.kind)
     turn.close_incidents("", LEDGER)  # it was just checked and written
     turn.end_incidents("", *ENDED_BY_ACK)
@@ -71,6 +71,13 @@ def _is_defined(turn: Turn, run: Run) -> bool:
     """Return whether the job of a run is defined and enabled; a leader ends the others."""
     job = turn.scheduler.definition(run.job)
     return job is not None and job.enabled
+
+
+def _has_incidents(turn: Turn, name: str) -> bool:
+    """Return whether incidents of this job are opened here: on a host, not of shared jobs."""
+    scheduler, job = turn.scheduler, turn.scheduler.definition(name)
+    is_host = scheduler.config.cluster is not None and not scheduler.is_leader
+    return job is not None and (not is_host or job.is_on_each)
 
 
 def _is_open_slot(run: Run) -> bool:

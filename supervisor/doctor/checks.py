@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from supervisor.doctor import databases, filesystem, host, network, places, schedules, service
+from supervisor.doctor import (
+    cluster,
+    databases,
+    filesystem,
+    host,
+    network,
+    places,
+    schedules,
+    service,
+)
 from supervisor.doctor.finding import Check
 
 CHECKS: tuple[Check[Any], ...] = (
@@ -20,6 +29,7 @@ CHECKS: tuple[Check[Any], ...] = (
     Check("zones", schedules.zones, schedules.judge_zones),
     Check("daylight", schedules.daylight, schedules.judge_daylight),
     Check("postgres", network.servers, network.judge_servers),
+    Check("cluster", cluster.member, cluster.judge_member),
     Check("webhooks", network.webhooks, network.judge_webhooks),
     Check("clock", host.clock, host.judge_clock),
     Check("processes", service.init, service.judge_init),

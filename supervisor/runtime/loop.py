@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from supervisor.api.bridge import LoopBridge, TurnObserver
 from supervisor.backups.lister import BackupLister
 from supervisor.config.watch import seconds_to_poll
-from supervisor.containment.internal_jobs import InternalJobOwner, is_internal
+from supervisor.containment.internal_jobs import InternalJobOwner, LeavingOwner, is_internal
 from supervisor.containment.keeper_pool import KeeperPool
 from supervisor.core import decide
 from supervisor.core import events as ev
@@ -45,6 +45,8 @@ from supervisor.systemd import SystemdNotifier
 
 # How long the shutdown waits for the heartbeats of the last runs.
 LAST_BEATS_S = 1.0
+# How long it waits for the agent of a cluster to report the ends of runs.
+LAST_WORDS_S = 4.0
 _HANDLED_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 T = TypeVar("T")
@@ -106,10 +108,15 @@ class Loop:
         """Run turns until stopped (or, for `run --local`, until nothing is open)."""
         while not self._effects.is_over and not (until_idle and self._is_idle):
             self.once()
-        self._end_by = self.read_clocks().mono + LAST_BEATS_S
+        leaving = [owner for owner in self._owners if isinstance(owner, LeavingOwner)]
+        for owner in leaving:
+            owner.leave(self._processes)
+        self._end_by = self.read_clocks().mono + (LAST_WORDS_S if leaving else LAST_BEATS_S)
         if self.scheduler.stop_by is not None:
             self._end_by = min(self._end_by, self.scheduler.stop_by)
-        while not self._heartbeats.is_idle and self.read_clocks().mono < self._end_by:
+        while self.read_clocks().mono < self._end_by:
+            if self._heartbeats.is_idle and all(owner.has_left for owner in leaving):
+                break
             self.once()
         self._heartbeats.close()
 

@@ -95,6 +95,11 @@ class Host:
         """Return whether its supervisor runs."""
         return self._process is not None
 
+    @property
+    def is_reached(self) -> bool:
+        """Return whether it runs and has its line to PostgreSQL."""
+        return self.is_up and not self._frozen and self.proxy.swallow_after is None
+
     def _everything(self) -> list[psutil.Process]:
         if self._process is None:
             return []

@@ -153,6 +153,16 @@ def test_requests_are_kept_with_who_asked_on_which_host(hosts):
     assert "uid 0 on b" in rows[0][0] or " on b" in rows[0][0]
 
 
+def test_doctor_examines_the_cluster(hosts):
+    found = json.loads(hosts["a"].ask("doctor", "--json").stdout)["findings"]
+
+    shown = [(each["state"], each["value"]) for each in found if each["check"] == "cluster"]
+    assert shown == [
+        ("ok", "main: 3 hosts"),
+        ("warning", "no host has the labels of nowhere"),
+    ]
+
+
 def test_the_leadership_moves_when_it_is_asked_to(hosts):
     before = json.loads(hosts["a"].ask("cluster", "status", "--json").stdout)
 

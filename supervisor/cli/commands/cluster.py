@@ -1,6 +1,7 @@
 """`nightshift cluster`: make a cluster in PostgreSQL, show it, and change its hosts."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,10 +29,16 @@ def cluster() -> None:
 @click.option("--name", default="main", show_default=True, help="Name of the cluster.")
 @click.option("--role", help="Existing role of PostgreSQL that the hosts connect as.")
 @click.option("--upgrade", is_flag=True, help="Bring a schema of an older version up to date.")
-def init(dsn: str, name: str, role: str | None, upgrade: bool) -> int:
+@click.option("--take", is_flag=True, help="Take over the ledger of this host, which is stopped.")
+def init(dsn: str, name: str, role: str | None, upgrade: bool, take: bool) -> int:
     """Make the schema of a cluster in the database DSN, as its owner.
 
     The role of the hosts gets the rights to rows and functions, and no more.
+
+    \b
+    Examples:
+      nightshift cluster init postgresql://owner@db/ops --role nightshift
+      nightshift stop && nightshift cluster init DSN --take
     """
     from supervisor.cluster import install, session
 
@@ -43,11 +50,15 @@ def init(dsn: str, name: str, role: str | None, upgrade: bool) -> int:
             raise CliError(ExitCode.NO, str(error)) from error
         added = install.upgrade(db, schema) if upgrade else []
         wrong = install.check(db)
-    if wrong:
-        raise CliError(ExitCode.NO, wrong)
+        if wrong:
+            raise CliError(ExitCode.NO, wrong)
+        taken = _take(db) if take else None
     echo(f"schema {schema} {'is made' if is_new else 'was there already'}")
     for column in added:
         echo(f"added {column}")
+    if taken is not None:
+        echo(f"took {format_count(taken, 'run')} of {paths().state}")
+        echo("a job that uses files of this host now needs runs_on: host:NAME (docs/cluster.md)")
     echo("next: put this into jobs.yaml of every host, and start it")
     echo(f"  cluster: {{postgres: '${{NIGHTSHIFT_CLUSTER_DSN}}', name: {name}}}")
     return ExitCode.YES
@@ -119,8 +130,54 @@ def forget(host: str) -> int:
     return ExitCode.YES
 
 
-for each in (init, status, stand_down, forget):
+@command("leave")
+def leave() -> int:
+    """Make this host a single one again, with the history of the cluster.
+
+    All hosts must be stopped. The host's own ledger and outputs are set aside. Then remove
+    `cluster` from jobs.yaml and start it.
+    """
+    from supervisor.cluster import session, transfer
+
+    settings, state = _membership(), paths().state
+    schema = session.schema_of(settings.name)
+    with _connected(settings.postgres, settings.name) as db, _moving():
+        host = settings.host or ""
+        count, aside = transfer.leave(db, settings.postgres, schema, state, host)
+    for path in aside:
+        echo(f"kept {path}")
+    echo(f"{state} has {format_count(count, 'run')} of the cluster; remove cluster from jobs.yaml")
+    return ExitCode.YES
+
+
+for each in (init, status, stand_down, forget, leave):
     cluster.add_command(each)
+
+
+def _take(db: "Connection") -> int:
+    from supervisor.cluster import transfer
+
+    try:
+        host = _membership().host
+    except CliError:  # jobs.yaml does not name the cluster yet
+        host = None
+    with _moving():
+        return transfer.take(db, paths().state, host or socket.gethostname())
+
+
+@contextmanager
+def _moving() -> "Iterator[None]":
+    """Turn what keeps a ledger from being moved into errors of the command."""
+    import sqlite3
+
+    from supervisor.cluster.transfer import TransferError
+    from supervisor.ledger.file import LedgerVersionError
+    from supervisor.state_dir import StateDirError
+
+    try:
+        yield
+    except (TransferError, StateDirError, LedgerVersionError, sqlite3.Error) as error:
+        raise CliError(ExitCode.NO, str(error)) from error
 
 
 def _membership() -> "Cluster":

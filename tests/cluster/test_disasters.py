@@ -1,0 +1,203 @@
+"""Hosts die, freeze and lose their lines while runs are due: nothing is doubled or lost.
+
+Each attempt appends a mark while it lives. After the storm every due slot and every request
+has one outcome, no attempt was begun twice, no run of `once` was, and no two attempts of
+the group lived at the same time.
+"""
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from scripts import embedded_postgres
+from tests.cluster.hosts import TIMES, Host, cluster, lines, rest
+from tests.fix_postgres import needs_account
+from tests.waiting import until
+
+JOBS_OF_A_MINUTE = 12
+# A mark each 50 ms; what is killed may have lived for one more.
+MARK_S = 0.05
+
+pytestmark = [needs_account, pytest.mark.timeout(900)]
+
+
+def text(account: Path) -> str:
+    """Return a jobs.yaml whose attempts write to the account while they live."""
+    body = (
+        f"i=0; while [ $i -lt %s ]; do echo $NIGHTSHIFT_JOB $NIGHTSHIFT_RUN $NIGHTSHIFT_ATTEMPT"
+        f" $(date +%%s.%%N) >> {account}; sleep {MARK_S}; i=$((i+1)); done"
+    )
+    jobs = [
+        f"  due-{number}: {{command: '{body % (4 + number)}', cron: '* * * * *'}}"
+        for number in range(JOBS_OF_A_MINUTE)
+    ]
+    jobs += [f"  group-{n}: {{command: '{body % 8}', exclusive: nas}}" for n in range(3)]
+    jobs += [f"  once: {{command: '{body % 20}', if_lost: never}}"]
+    top = f'cluster: {{postgres: "${{DSN}}", host: "${{HOST}}", {TIMES}}}\nmax_concurrent: 6\n'
+    return (
+        f"{top}defaults: {{retry_delay: 1s, kill_grace: 0.5s, overlap: queue}}\njobs:\n"
+        + "\n".join(jobs)
+    )
+
+
+@pytest.fixture
+def server() -> Iterator[embedded_postgres.Server]:
+    try:
+        embedded_postgres.find_binaries()
+    except embedded_postgres.NoPostgresError as missing:
+        pytest.skip(str(missing))
+    with embedded_postgres.throwaway({"fsync": "on", "synchronous_commit": "on"}) as server:
+        yield server
+
+
+class Storm:
+    """Disasters by chance, one after the other, with requests in between."""
+
+    def __init__(
+        self, hosts: dict[str, Host], server: embedded_postgres.Server, dice: random.Random
+    ) -> None:
+        self.hosts, self.server, self.dice = hosts, server, dice
+        self.asked = 0
+
+    def ask(self) -> None:
+        """Ask for a run on a host that is up, if it answers."""
+        up = [host for host in self.hosts.values() if host.is_reached]
+        job = self.dice.choice(("group-0", "group-1", "group-2", "once"))
+        self.asked += self.dice.choice(up).ask("run", job).returncode == 0
+
+    def kill(self) -> None:
+        host = self.dice.choice(list(self.hosts.values()))
+        host.kill()
+        self.ask_for(self.dice.uniform(0, 6))
+        host.start()
+
+    def freeze(self) -> None:
+        """Freeze a host for less than the lease, which is what is promised."""
+        host = self.dice.choice(list(self.hosts.values()))
+        host.freeze()
+        self.ask_for(self.dice.uniform(0.5, 3))
+        host.thaw()
+
+    def cut(self) -> None:
+        host = self.dice.choice(list(self.hosts.values()))
+        host.cut()
+        self.ask_for(self.dice.uniform(0.5, 7))
+        host.mend()
+
+    def restart_server(self) -> None:
+        self.server.stop()
+        rest(self.dice.uniform(0, 2))
+        self.server.start()
+
+    def ask_for(self, seconds: float) -> None:
+        """Go on with requests for a while."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.ask()
+            rest(0.2)
+
+    def rage(self, seconds: float) -> None:
+        """Let one disaster follow the other."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            disaster = self.dice.choice((self.kill, self.freeze, self.cut, self.restart_server))
+            print(f"{time.time():.1f} {disaster.__name__}", flush=True)
+            disaster()
+            self.ask_for(self.dice.uniform(1, 4))
+
+
+def survive(server: embedded_postgres.Server, seed: int, seconds: float, tmp_path: Path) -> None:
+    """Let a storm rage over three hosts, then check the account."""
+    account = tmp_path / "account"
+    print(f"seed {seed}")
+    with cluster(server.dsn, text(account)) as hosts:
+        storm = Storm(hosts, server, random.Random(seed))
+        storm.rage(seconds)
+        for host in hosts.values():
+            host.mend()
+        settled(server.dsn)
+        check(server.dsn, account, storm.asked)
+
+
+def settled(dsn: str) -> None:
+    """Wait until every run is final; then no slot is due for some seconds."""
+    until(lambda: time.time() % 60 < 40, within_s=60)
+    try:
+        until(lambda: open_runs(dsn) == 0, within_s=120)
+    except AssertionError:
+        for table in ("hosts", "procrastinate_workers", "procrastinate_jobs", "configs"):
+            print(table, *rows(dsn, f"SELECT * FROM {table}"), sep="\n  ")
+        print(*rows(dsn, "SELECT * FROM assignments WHERE ended_at IS NULL"), sep="\n  ")
+        print(*rows(dsn, "SELECT id, job, state, attempt, cause FROM runs"
+                         " WHERE state IN ('pending', 'running', 'retrying')"), sep="\n  ")  # fmt: skip
+        raise
+
+
+def open_runs(dsn: str) -> int:
+    query = "SELECT count(*) FROM runs WHERE state IN ('pending', 'running', 'retrying')"
+    return rows(dsn, query)[0][0]
+
+
+def check(dsn: str, account: Path, asked: int) -> None:
+    marks: dict[tuple[str, int, int], list[float]] = defaultdict(list)
+    for job, run, attempt, at in lines(account):
+        marks[job, int(run), int(attempt)].append(float(at))
+    states = Counter(state for (state,) in rows(dsn, "SELECT state FROM runs"))
+    print(states, f"{len(marks)} attempts began, {asked} runs were asked for")
+
+    doubled = rows(dsn, "SELECT job, slot FROM runs WHERE slot IS NOT NULL GROUP BY 1, 2"
+                        " HAVING count(*) > 1")  # fmt: skip
+    assert doubled == []
+    assert slots_without_outcome(dsn) == []
+    assert rows(dsn, "SELECT count(*) FROM runs WHERE trigger = 'manual'")[0][0] >= asked
+    for (job, run, attempt), times in marks.items():
+        most = 21 if job == "once" else 4 + JOBS_OF_A_MINUTE
+        assert len(times) <= most, f"{job} {run}.{attempt} began twice"
+    began = Counter(run for job, run, _ in marks if job == "once")
+    assert [run for run, count in began.items() if count > 1] == []
+    overlaps = overlapping([times for (job, *_), times in marks.items() if "group" in job])
+    assert overlaps == []
+
+
+def slots_without_outcome(dsn: str) -> list[str]:
+    """Return the minutes for which a job has neither a run nor a gap."""
+    first, last = rows(dsn, "SELECT min(slot)::timestamptz, max(slot)::timestamptz FROM runs")[0]
+    found = rows(
+        dsn,
+        """SELECT job, minute FROM (SELECT DISTINCT job FROM runs WHERE job LIKE 'due-%%') AS jobs,
+            generate_series(%s::timestamptz, %s, '1 minute') AS minute
+        WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = jobs.job
+                          AND runs.slot::timestamptz = minute)
+        AND NOT EXISTS (SELECT 1 FROM gaps WHERE gaps.job = jobs.job
+                        AND minute > since::timestamptz AND minute <= until::timestamptz)""",
+        first, last,
+    )  # fmt: skip
+    return [f"{job} {minute}" for job, minute in found]
+
+
+def overlapping(attempts: list[list[float]]) -> list[tuple[float, float]]:
+    """Return the begins of attempts that came before the end of the one before."""
+    spans = sorted((min(times), max(times)) for times in attempts)
+    return [(earlier[1], later[0]) for earlier, later in pairwise(spans) if later[0] < earlier[1]]
+
+
+def rows(dsn: str, query: str, *values: object) -> list[tuple]:
+    with psycopg.connect(dsn, options="-c search_path=nightshift_main") as db:
+        return db.execute(query, values).fetchall()
+
+
+@pytest.mark.long
+def test_a_minute_of_disasters(server, tmp_path):
+    survive(server, random.randrange(2**32), 75, tmp_path)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_hour_of_disasters(server, tmp_path, seed):
+    survive(server, seed, 1200, tmp_path)
