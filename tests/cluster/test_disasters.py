@@ -134,8 +134,8 @@ def settled(dsn: str) -> None:
         for table in ("hosts", "procrastinate_workers", "procrastinate_jobs", "configs"):
             print(table, *rows(dsn, f"SELECT * FROM {table}"), sep="\n  ")
         print(*rows(dsn, "SELECT * FROM assignments WHERE ended_at IS NULL"), sep="\n  ")
-        print(*rows(dsn, "SELECT id, job, state, attempt, cause FROM runs"
-                         " WHERE state IN ('pending', 'running', 'retrying')"), sep="\n  ")  # fmt: skip
+        not_over = "state IN ('pending', 'running', 'retrying')"
+        print(*rows(dsn, f"SELECT id, job, state, attempt, cause FROM runs WHERE {not_over}"))
         raise
 
 
