@@ -12,7 +12,7 @@ import msgspec
 from supervisor.cluster import engine, session
 from supervisor.cluster.agent_settings import AgentSettings
 from supervisor.cluster.local_host import HostRefusedError, LocalHost
-from supervisor.cluster.messages import Began, Ended, Order, Report
+from supervisor.cluster.messages import Began, Ended, Order, send
 from supervisor.cluster.session import Connection
 from supervisor.core import responses
 from supervisor.core.assignment_key import AssignmentKey
@@ -131,7 +131,7 @@ class Assignments:
     def _begin(self, db: Connection, assignment: Assignment, pid: int) -> None:
         began = Began(assignment.run, assignment.attempt, self._settings.host, pid)
         with db.transaction():
-            _send(db, began)
+            send(db, began)
             session.wake(db, self._settings.schema, "leader")
         self._begun.add(assignment.fence)
 
@@ -139,11 +139,11 @@ class Assignments:
         """Report the end and free the lock, if this host still holds it; return True."""
         with db.transaction():
             if engine.finish(db, assignment.fence, self._worker):
-                _send(db, report)
-                db.execute(
-                    "UPDATE assignments SET ended_at = now() WHERE fence = %s",
-                    (assignment.fence,),
-                )
+                send(db, report)
+                # What was never begun may be handed out again under the same number.
+                what = "UPDATE assignments SET ended_at = now()"
+                what = what if report.is_begun else "DELETE FROM assignments"
+                db.execute(session.query(f"{what} WHERE fence = %s"), (assignment.fence,))
                 session.wake(db, self._settings.schema, "leader")
             else:
                 # It was given to another host: this one came too late.
@@ -190,8 +190,3 @@ def _result(run: RunView) -> str | None:
 
 def _order(body: str) -> Order:
     return msgspec.json.decode(body, type=Order)
-
-
-def _send(db: Connection, report: Report) -> None:
-    body = msgspec.json.encode(report).decode().replace("\\u0000", "\\ufffd")
-    db.execute("INSERT INTO reports (body) VALUES (%s)", (body,))

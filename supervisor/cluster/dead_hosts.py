@@ -4,23 +4,13 @@ The row of the worker is locked and compared before it is removed, so a heartbea
 on its way keeps the host alive. A fetch that is on its way fails, and its job stays free.
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
 
 from supervisor.cluster import engine, session
 from supervisor.cluster.hosts import UNSEEN
+from supervisor.cluster.messages import Lost, send
 from supervisor.cluster.session import Connection
 from supervisor.core.config_model import Cluster
-
-
-@dataclass(frozen=True, slots=True)
-class LostAttempt:
-    """An attempt of a dead host; waits: it is still held for the host."""
-
-    host: str
-    run: int
-    attempt: int
-    waits: bool
 
 
 class DeadHosts:
@@ -31,24 +21,22 @@ class DeadHosts:
         self._cluster, self._waiting = cluster, frozenset(waiting)
         self._watch = UNSEEN
 
-    def look(self, db: Connection, mono: float) -> list[LostAttempt]:
-        """Look at all heartbeats, in a transaction; return what the dead have left."""
+    def look(self, db: Connection, mono: float) -> None:
+        """Look at all heartbeats, in a transaction, and report what the dead have left."""
         heartbeats = engine.heartbeats(db)
         self._watch = self._watch.look(heartbeats, mono, 3 * self._cluster.heartbeat_s)
         hosts = db.execute(
             "SELECT name, worker, fence_seconds FROM hosts WHERE worker IS NOT NULL"
         ).fetchall()
-        lost: list[LostAttempt] = []
         for name, worker, fence_s in hosts:
             # A host ends what it runs by its own fence, which may be longer than ours.
             lease_s = max(self._cluster.lease_s, fence_s * 5 / 4)
             if worker in heartbeats and self._watch.silent_s(worker, mono) < lease_s:
                 continue
             if worker not in heartbeats or engine.is_unchanged(db, worker, heartbeats[worker]):
-                lost += self._end_all(db, name, worker)
-        return lost
+                self._end_all(db, name, worker)
 
-    def _end_all(self, db: Connection, host: str, worker: int) -> Iterator[LostAttempt]:
+    def _end_all(self, db: Connection, host: str, worker: int) -> None:
         engine.jobs_of(db, worker)
         found = db.execute(
             "SELECT run, attempt, fence, job FROM assignments"
@@ -64,4 +52,4 @@ class DeadHosts:
             column = "lost_at" if waits else "ended_at"
             statement = f"UPDATE assignments SET {column} = now() WHERE fence = %s"
             db.execute(session.query(statement), (fence,))
-            yield LostAttempt(host, run, attempt, waits)
+            send(db, Lost(run, attempt, host))

@@ -7,14 +7,14 @@ leaves them to its successor, whose rules ignore what is known already.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import psycopg
 
 from supervisor.cluster import engine, session
 from supervisor.cluster.dead_hosts import DeadHosts
-from supervisor.cluster.messages import Began, Ended, Forgotten, Order, Report
+from supervisor.cluster.messages import Began, Ended, Forgotten, Lost, Order, Report, send
 from supervisor.cluster.session import Connection
 from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
 from supervisor.core import events as ev
@@ -34,10 +34,14 @@ Pair = tuple[int, int]  # run, attempt
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An assignment that has not ended; begun: a host has said so."""
+    """An assignment that has not ended.
+
+    waits: for its host, if that is lost. begun: a host has said so.
+    """
 
     fence: int
     labels: tuple[str, ...]
+    waits: bool
     since_mono: float
     begun: bool = False
 
@@ -81,11 +85,13 @@ class Exchange:
         self.is_woken = False
         mono = time.monotonic()
         found = shared.connection().execute(
-            "SELECT run, attempt, fence, job, host IS NOT NULL FROM assignments"
-            " WHERE ended_at IS NULL"
+            # Also what has ended if the end, which a report tells, is not recorded yet.
+            "SELECT run, attempt, fence, job, host IS NOT NULL FROM assignments AS given"
+            " WHERE ended_at IS NULL OR EXISTS (SELECT 1 FROM runs WHERE id = given.run"
+            " AND runs.attempt = given.attempt AND state = 'running')"
         )
         self._given: dict[Pair, Given] = {
-            (run, attempt): Given(fence, self._labels(job), mono, is_taken)
+            (run, attempt): replace(self._new(job, fence, mono), begun=is_taken)
             for run, attempt, fence, job, is_taken in found
         }
 
@@ -155,6 +161,11 @@ class Exchange:
 
     # --- out -----------------------------------------------------------------------
 
+    def _new(self, name: str, fence: int, mono: float) -> Given:
+        job = self._jobs.get(name)
+        waits = job is not None and job.if_lost is IfLost.WAIT
+        return Given(fence, self._labels(name), waits, mono)
+
     def _labels(self, name: str) -> tuple[str, ...]:
         job = self._jobs.get(name)
         return () if job is None else tuple(sorted(job.runs_on))
@@ -171,7 +182,7 @@ class Exchange:
             order = Order(run.due, run.trigger.value, given, run.dry_run)
             body = msgspec.json.encode(order).decode().replace("\\u0000", "\\ufffd")
             rows.append((run.id, run.attempt, fence, job.name, body))
-            done.given[run.id, run.attempt] = Given(fence, self._labels(job.name), at.mono)
+            done.given[run.id, run.attempt] = self._new(job.name, fence, at.mono)
         db.cursor().executemany(
             "INSERT INTO assignments (run, attempt, fence, job, body) VALUES (%s, %s, %s, %s, %s)",
             rows,
@@ -214,7 +225,7 @@ class Exchange:
                 text = f"waited {self._cluster.lease_s:.0f}s for {who} to take it"
                 done.events.append(ev.NotBegun(at, run, attempt, text))
             else:
-                done.given[run, attempt] = _begun(given)
+                done.given[run, attempt] = replace(given, begun=True)
 
     def _withdraw(self, db: Connection, done: _Done, run: int, attempt: int, fence: int) -> bool:
         if not engine.withdraw(db, fence):
@@ -246,15 +257,24 @@ class Exchange:
         match report:
             case Began(run, attempt, _, pid):
                 if (run, attempt) in self._given:
-                    done.given[run, attempt] = _begun(self._given[run, attempt])
+                    done.given[run, attempt] = replace(self._given[run, attempt], begun=True)
                 done.events.append(ev.Started(at, run, attempt, pid))
             case Ended():
                 done.ended.append((report.run, report.attempt))
                 done.events.append(_judged(report, at))
+            case Lost(run, attempt, host, is_final):
+                if is_final or not self._waits_for_host(run, attempt):
+                    done.ended.append((run, attempt))
+                done.events.append(ev.HostLost(at, run, attempt, host, is_final))
             case Forgotten(host):
-                self._forget(db, done, host, at)
+                self._forget(db, host)
 
-    def _forget(self, db: Connection, done: _Done, host: str, at: ev.At) -> None:
+    def _waits_for_host(self, run: int, attempt: int) -> bool:
+        given = self._given.get((run, attempt))
+        return given is not None and given.waits
+
+    def _forget(self, db: Connection, host: str) -> None:
+        """End what has waited for a host; the next exchange reads the reports of it."""
         found = db.execute(
             "UPDATE assignments SET ended_at = now() WHERE host = %s AND lost_at IS NOT NULL"
             " AND ended_at IS NULL RETURNING run, attempt, fence",
@@ -262,8 +282,7 @@ class Exchange:
         ).fetchall()
         for run, attempt, fence in found:
             engine.end(db, fence)
-            done.ended.append((run, attempt))
-            done.events.append(ev.HostLost(at, run, attempt, host, is_final=True))
+            send(db, Lost(run, attempt, host, is_final=True))
 
     # --- hosts ---------------------------------------------------------------------
 
@@ -271,15 +290,7 @@ class Exchange:
         row = db.execute("SELECT max(no) FROM configs").fetchone()
         if row is not None and row[0] != self._config:
             raise DeposedError("another text of jobs.yaml is in force: its hosts lead")
-        for lost in self._dead_hosts.look(db, at.mono):
-            if not lost.waits:
-                done.ended.append((lost.run, lost.attempt))
-            done.events.append(ev.HostLost(at, lost.run, lost.attempt, lost.host))
-
-
-def _begun(given: Given) -> Given:
-    """Return the assignment as one that a host has begun."""
-    return Given(given.fence, given.labels, given.since_mono, begun=True)
+        self._dead_hosts.look(db, at.mono)
 
 
 def _judged(report: Ended, at: ev.At) -> ev.Event:

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from supervisor.cluster.session import Connection
 from supervisor.core.model import Reason, State
 
 
@@ -47,10 +49,29 @@ class Ended(Struct, frozen=True, tag="ended"):
     log_bytes: int = 0
 
 
+class Lost(Struct, frozen=True, tag="lost"):
+    """A host was declared dead with this attempt; is_final: a person said so.
+
+    The leader reports it to itself, so that a successor learns of it as well.
+    """
+
+    run: int
+    attempt: int
+    host: str
+    is_final: bool = False
+
+
 class Forgotten(Struct, frozen=True, tag="forgotten"):
     """A person says that a host is gone, with the attempts that waited for it."""
 
     host: str
 
 
-Report = Began | Ended | Forgotten
+Report = Began | Ended | Lost | Forgotten
+
+
+def send(db: Connection, report: Report) -> None:
+    """Write a report for the leader, in the transaction of what it reports."""
+    # PostgreSQL cannot keep the character, not even as an escape.
+    body = msgspec.json.encode(report).decode().replace("\\u0000", "\\ufffd")
+    db.execute("INSERT INTO reports (body) VALUES (%s)", (body,))

@@ -3,11 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from supervisor.cluster import session
-from supervisor.cluster.messages import Forgotten
+from supervisor.cluster.messages import Forgotten, send
 from supervisor.cluster.session import Connection
 
 
@@ -104,8 +103,7 @@ def forget(db: Connection, name: str, host: str) -> bool | None:
             return None
         if row[0] is not None:
             return False
-        body = msgspec.json.encode(Forgotten(host)).decode()
-        db.execute("INSERT INTO reports (body) VALUES (%s)", (body,))
+        send(db, Forgotten(host))
         db.execute("DELETE FROM hosts WHERE name = %s", (host,))
         session.wake(db, session.schema_of(name), "leader")
     return True

@@ -41,7 +41,12 @@ class Proxy:
             while True:
                 client, _ = self.listener.accept()
                 server = socket.socket(socket.AF_UNIX)
-                server.connect(str(self.server))
+                try:
+                    server.connect(str(self.server))
+                except OSError:  # the server is down: so is this way to it
+                    client.close()
+                    server.close()
+                    continue
                 for pair in ((client, server), (server, client)):
                     threading.Thread(target=self.carry, args=pair, daemon=True).start()
 
