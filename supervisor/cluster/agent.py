@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import psycopg
 
-from supervisor.cluster import install, session
+from supervisor.cluster import glance, install, session
 from supervisor.cluster.agent_settings import AgentSettings, from_environ
 from supervisor.cluster.assignments import Assignments
 from supervisor.cluster.gateway import Gateway
@@ -27,7 +27,7 @@ from supervisor.cluster.session import Connection, WakeLine
 from supervisor.cluster.texts import Texts
 
 # What no wake-up announces is found by looking.
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 1.5
 # After an error.
 REST_S = 1.0
 
@@ -50,6 +50,7 @@ class Agent:
         self._db: Connection | None = None
         self._line: WakeLine | None = None
         self._unassigned_at = 0.0
+        self._held = 0
         self._look_every_s = min(LOOK_EVERY_S, settings.cluster.heartbeat_s)
 
     def run(self) -> NoReturn:
@@ -73,7 +74,8 @@ class Agent:
             self._candidate.end()
             self._disconnect()
             db = self._connect()
-            self._candidate.look(db, self._texts, may_lead=False)
+            seen = glance.look(db, self._settings, leads=False)
+            self._candidate.look(db, seen, self._texts, may_lead=False)
             if self._assignments is not None and not self._assignments.settle(db):
                 self._membership.leave(db)
         self._settings.gateway.unlink(missing_ok=True)
@@ -84,27 +86,39 @@ class Agent:
 
     def _once(self) -> None:
         db = self._connect()
-        self._texts.look(db)
+        seen = glance.look(db, self._settings, self._candidate.leads)
+        is_other_text = self._texts.look(db, seen)
         if self._membership.is_lost or self._assignments is None:
-            self._membership.join(db, self._texts.config)
-            self._log.write(f"joined as worker {self._membership.worker}")
-            worker = self._membership.worker
-            self._assignments = Assignments(self._settings, self._local, worker)
-            self._local.confirm(self._membership.left_s, self._settings.cluster.grace_s)
-            self._unassigned_at = 0.0
-        self._membership.tell(db, self._texts.config)
-        count = self._assignments.settle(db)
-        if time.monotonic() >= self._unassigned_at:
-            self._assignments.end_unassigned(db)
-            self._unassigned_at = time.monotonic() + self._settings.cluster.heartbeat_s
-        if self._texts.config is not None and self._membership.left_s > 0:
-            free = self._settings.places - count
-            if self._assignments.fetch(db, self._texts.config, free):
-                self._assignments.settle(db)
+            self._assignments = self._join(db)
+        elif is_other_text:
+            self._membership.tell(db, self._texts.config)
+        self._work(db, self._assignments, seen)
         may_lead = self._settings.cluster.lead and self._texts.config is not None
-        self._candidate.look(db, self._texts, may_lead)
-        self._requests.serve(db)
+        self._candidate.look(db, seen, self._texts, may_lead)
+        if seen.requests:
+            self._requests.serve(db)
         self._wait()
+
+    def _join(self, db: Connection) -> Assignments:
+        self._membership.join(db, self._texts.config)
+        worker = self._membership.worker
+        self._log.write(f"joined as worker {worker}")
+        self._local.confirm(self._membership.left_s, self._settings.cluster.grace_s)
+        self._unassigned_at = 0.0
+        self._held = 1  # perhaps: it is looked up
+        return Assignments(self._settings, self._local, worker)
+
+    def _work(self, db: Connection, assignments: Assignments, seen: glance.Glance) -> None:
+        """Settle what is held, and take more if there is room."""
+        if self._held:
+            self._held = assignments.settle(db)
+        if time.monotonic() >= self._unassigned_at:
+            assignments.end_unassigned(db)
+            self._unassigned_at = time.monotonic() + self._settings.cluster.heartbeat_s
+        if not seen.work or self._texts.config is None or self._membership.left_s <= 0:
+            return
+        if assignments.fetch(db, self._texts.config, self._settings.places - self._held):
+            self._held = assignments.settle(db)
 
     def _connect(self) -> Connection:
         if self._db is None or self._db.closed:

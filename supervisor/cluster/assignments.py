@@ -85,8 +85,9 @@ class Assignments:
 
     def end_unassigned(self, db: Connection) -> None:
         """End the runs that PostgreSQL does not give to this host any more."""
-        mine = {each.local_run for each in self._held(db)}
-        for run in self._local.assigned():
+        running = self._local.assigned()
+        mine = {each.local_run for each in self._held(db)} if running else set()
+        for run in running:
             if run.id not in mine:
                 self._local.cancel(run.id)
 

@@ -24,7 +24,7 @@ from supervisor.core.model import State
 from supervisor.log import ServiceLog
 
 # What no notification announces is found by looking.
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 1.5
 # After an error of PostgreSQL.
 REST_S = 1.0
 MOST_REPORTS = 500
@@ -138,7 +138,7 @@ class Exchange:
         for pair in done.ended:
             self._given.pop(pair, None)
         self._digested = done.read
-        self._next_at = at.mono + LOOK_EVERY_S
+        self._next_at = at.mono + min(LOOK_EVERY_S, self._cluster.heartbeat_s)
         return done.events
 
     def _exchange(self, done: _Done, at: ev.At) -> None:

@@ -4,7 +4,9 @@ All rules, the API and the alerts are those of a single host. It decides for one
 jobs.yaml: when that changes, it ends, and a host with the newest text leads.
 """
 
+import hashlib
 import selectors
+import shutil
 from pathlib import Path
 from typing import NoReturn
 
@@ -43,7 +45,6 @@ class LeaderService(Service):
             config=Path(agent.config),
             state=agent.folder,
             socket=leader.socket,
-            strict=True,
             log_json=False,
             view=of_leader,
         )
@@ -55,11 +56,18 @@ class LeaderService(Service):
     def _decide(
         self, scheduler: SchedulerState, event: ev.Event
     ) -> tuple[SchedulerState, tuple[Action, ...]]:
-        if isinstance(event, ev.Restored | ev.Reloaded) and event.sha256 != self._leader.sha256:
+        if isinstance(event, ev.Restored) and self._text_in_force() != self._leader.sha256:
+            raise DeposedError("jobs.yaml has changed before this leader began")
+        if isinstance(event, ev.Reloaded) and self._text_in_force() != self._leader.sha256:
             raise DeposedError("jobs.yaml has changed: another leader begins with the new text")
         if isinstance(event, ev.StopAsked):
             raise DeposedError(0)
         return decide.decide(scheduler, event)
+
+    def _text_in_force(self) -> str:
+        """Return the hash of the text that this process runs, as its agent counts it."""
+        accepted = StateDir(self._leader.agent.folder).accepted
+        return hashlib.sha256(accepted.read_bytes()).hexdigest()
 
     def _open_store(self, folder: StateDir, config: Config) -> Store:
         store = ClusterStore(folder.root, self._shared)
@@ -103,9 +111,12 @@ def main() -> NoReturn:
     settings = from_environ(LeaderSettings)
     assert isinstance(settings, LeaderSettings)
     try:
+        # If jobs.yaml is refused, the text that the supervisor runs is in force here, too.
+        accepted = Path(settings.agent.state, "jobs.accepted.yaml")
+        shutil.copyfile(accepted, StateDir(settings.agent.folder).accepted)
         service = LeaderService(settings)
         service.loop.install_signals()
         service.run()
-    except (ConfigError, LedgerUnavailableError, StateDirError, psycopg.Error) as error:
+    except (ConfigError, LedgerUnavailableError, StateDirError, psycopg.Error, OSError) as error:
         raise SystemExit(f"cannot lead: {error}") from error
     raise SystemExit(0)

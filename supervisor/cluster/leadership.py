@@ -15,6 +15,7 @@ import msgspec
 
 from supervisor.cluster import engine, session
 from supervisor.cluster.agent_settings import VARIABLE, AgentSettings, LeaderSettings
+from supervisor.cluster.glance import Glance, Leading
 from supervisor.cluster.hosts import UNSEEN
 from supervisor.cluster.log_file import LogFile
 from supervisor.cluster.session import Connection
@@ -51,7 +52,7 @@ class Candidate:
         """Return whether the leader process of this host lives."""
         return self._process is not None and self._process.poll() is None
 
-    def look(self, db: Connection, texts: Texts, may_lead: bool) -> None:
+    def look(self, db: Connection, seen: Glance, texts: Texts, may_lead: bool) -> None:
         """Take the leadership if it is free, or return it if the leader has ended.
 
         Raises: psycopg.Error.
@@ -66,7 +67,7 @@ class Candidate:
         elif self._leadership is not None and time.monotonic() < self._began_at + START_S:
             engine.beat(db, self._leadership.worker)
         if self._process is None and may_lead and time.monotonic() >= self._again_at:
-            self._seek(db, texts)
+            self._seek(db, seen, texts)
 
     def end(self) -> None:
         """End the leader process, and wait for it; `look` returns the leadership."""
@@ -83,9 +84,9 @@ class Candidate:
             self._process.terminate()
             self._again_at = time.monotonic() + 5 * self._settings.cluster.heartbeat_s
 
-    def _seek(self, db: Connection, texts: Texts) -> None:
+    def _seek(self, db: Connection, seen: Glance, texts: Texts) -> None:
         assert texts.config is not None
-        if not self._is_free(db):
+        if seen.leading is None or not self._is_free(db, seen.leading):
             return
         with db.transaction():
             worker = engine.register(db)
@@ -102,30 +103,24 @@ class Candidate:
         self._leadership = Leadership(job.id, worker, job.attempts)
         self._start(LeaderSettings(self._settings, self._leadership, texts.config, texts.sha256))
 
-    def _is_free(self, db: Connection) -> bool:
+    def _is_free(self, db: Connection, leading: Leading) -> bool:
         """Return whether nobody leads; free the leadership of a holder that is silent."""
-        row = db.execute(
-            "SELECT id, status::text, worker_id FROM procrastinate_jobs WHERE queue_name = %s",
-            (self._queue,),
-        ).fetchone()
-        if row is None:
-            return False
-        job, status, worker = row
-        if status != "doing":
+        if leading.status != "doing":
             return True
+        worker, heartbeat = leading.worker or 0, leading.heartbeat
         beat_s, mono = self._settings.cluster.heartbeat_s, time.monotonic()
-        heartbeats = engine.heartbeats(db)
-        mine = {worker: heartbeats[worker]} if worker in heartbeats else {}
-        self._watch = self._watch.look(mine, mono, 3 * beat_s)
-        if mine and self._watch.silent_s(worker, mono) < 3 * beat_s:
+        beats = {} if heartbeat is None else {worker: heartbeat}
+        self._watch = self._watch.look(beats, mono, 3 * beat_s)
+        if heartbeat is not None and self._watch.silent_s(worker, mono) < 3 * beat_s:
             return False
         with db.transaction():
-            if mine and not (
-                engine.is_unchanged(db, worker, mine[worker]) and engine.is_held(db, job, worker)
+            if heartbeat is not None and not (
+                engine.is_unchanged(db, worker, heartbeat)
+                and engine.is_held(db, leading.job, worker)
             ):
                 return False
-            engine.unregister(db, worker or 0)
-            engine.give_back(db, job)
+            engine.unregister(db, worker)
+            engine.give_back(db, leading.job)
         self._log.write("the leader was silent: its leadership is free")
         return True
 

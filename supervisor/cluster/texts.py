@@ -9,6 +9,7 @@ it takes no assignments and does not lead, until its file is the newest.
 import hashlib
 from pathlib import Path
 
+from supervisor.cluster.glance import Glance
 from supervisor.cluster.session import Connection
 
 
@@ -21,13 +22,16 @@ class Texts:
         self.sha256 = ""
         self._accepted, self._host = accepted, host
 
-    def look(self, db: Connection) -> None:
-        """Compare the text of this host with the one in force. Raises: psycopg.Error, OSError."""
+    def look(self, db: Connection, seen: Glance) -> bool:
+        """Compare the text of this host with the one in force; return whether its number changed.
+
+        Raises: psycopg.Error, OSError.
+        """
         sha256 = hashlib.sha256(self._accepted.read_bytes()).hexdigest()
-        was_newest = self.config is not None
-        row = db.execute("SELECT no, sha256 FROM configs ORDER BY no DESC LIMIT 1").fetchone()
-        if row is not None and row[1] == sha256:
-            self.config = int(row[0])
+        before = self.config
+        was_newest = before is not None
+        if seen.sha256 == sha256:
+            self.config = seen.config
         elif was_newest and sha256 == self.sha256:
             self.config = None  # another host has a newer one
         elif was_newest or self._is_new(db, sha256):
@@ -35,6 +39,7 @@ class Texts:
         else:
             self.config = None
         self.sha256 = sha256
+        return self.config != before
 
     def _is_new(self, db: Connection, sha256: str) -> bool:
         row = db.execute("SELECT 1 FROM configs WHERE sha256 = %s LIMIT 1", (sha256,)).fetchone()

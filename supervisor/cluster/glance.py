@@ -1,0 +1,59 @@
+"""What a host sees of its cluster at one glance: a single statement, once in a while.
+
+Everything else is asked only when this says that there is something to do, so that an idle
+host costs the server less than a transaction a second.
+"""
+
+from dataclasses import dataclass
+
+from supervisor.cluster import session
+from supervisor.cluster.agent_settings import AgentSettings
+from supervisor.cluster.session import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """The engine's job that is the leadership; heartbeat: of its holder, None if it is gone."""
+
+    job: int
+    status: str
+    worker: int | None
+    heartbeat: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """config, sha256: the text of jobs.yaml in force. work: an attempt waits for a host.
+
+    requests: one waits for this host, or for its leader.
+    """
+
+    config: int | None
+    sha256: str
+    work: bool
+    requests: bool
+    leading: Leading | None
+
+
+_GLANCE = """
+SELECT newest.no, newest.sha256,
+    EXISTS (SELECT 1 FROM procrastinate_jobs WHERE status = 'todo' AND queue_name <> %(leader)s),
+    EXISTS (SELECT 1 FROM control_requests WHERE taken_at IS NULL
+            AND (host = %(host)s OR (host IS NULL AND %(leads)s))),
+    job.id, job.status::text, job.worker_id, worker.last_heartbeat::text
+FROM (SELECT 1) AS always
+LEFT JOIN (SELECT no, sha256 FROM configs ORDER BY no DESC LIMIT 1) AS newest ON true
+LEFT JOIN procrastinate_jobs AS job ON job.queue_name = %(leader)s
+LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+"""
+
+
+def look(db: Connection, settings: AgentSettings, leads: bool) -> Glance:
+    """Return what there is to do. Raises: psycopg.Error."""
+    queue = session.queue_of(settings.schema, "leader")
+    given = {"leader": queue, "host": settings.host, "leads": leads}
+    row = db.execute(session.query(_GLANCE), given).fetchone()
+    assert row is not None
+    config, sha256, work, requests, job, status, worker, heartbeat = row
+    leading = None if job is None else Leading(job, status, worker, heartbeat)
+    return Glance(config, sha256 or "", work, requests, leading)
