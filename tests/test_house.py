@@ -354,3 +354,13 @@ def test_what_is_listed_as_long_is_long():
 def test_no_property_test_is_timed():
     assert settings.default is not None
     assert settings.default.deadline is None
+
+
+def test_a_service_without_a_cluster_imports_nothing_of_one():
+    script = "import sys, supervisor.service, supervisor.api.serving; print(*sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = shown.stdout.split()
+
+    assert [name for name in loaded if name.startswith(("supervisor.cluster", "psycopg"))] == []
