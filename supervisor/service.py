@@ -19,7 +19,7 @@ from supervisor.api import ApiServer, server
 from supervisor.api.bridge import LoopBridge
 from supervisor.config.first_load import load_in_child
 from supervisor.containment import process_tree
-from supervisor.containment.keeper_pool import KeeperPool
+from supervisor.containment.processes import Processes
 from supervisor.core import decide
 from supervisor.core.config_model import Config, Problem
 from supervisor.core.effects import Note
@@ -235,11 +235,11 @@ def _load(settings: Settings, folder: StateDir) -> FirstText:
 
 def _processes(
     selector: selectors.BaseSelector, folder: StateDir, instance: str, umask: int
-) -> KeeperPool:
+) -> Processes:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-    return KeeperPool(
+    return Processes(
         selector,
         folder.runs,
         instance,

@@ -128,9 +128,6 @@ CLOCKS = {"now", "utcnow", "today", "time", "monotonic", "time_ns", "monotonic_n
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base"}
 LONGEST = 320
-LONG = {
-    "supervisor/containment/keeper_pool.py": "the supervisor's side of every process",
-}
 
 
 def name_of(file: Path) -> str:
@@ -330,17 +327,10 @@ def test_a_command_that_only_asks_loads_neither_jobs_yaml_nor_calendars(command)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_module_says_what_it_is_and_keeps_to_one_screenful_of_ideas(file):
     text = file.read_text()
-    allowed = LONGEST if str(file.relative_to(ROOT)) not in LONG else 400
 
     assert ast.get_docstring(ast.parse(text)), "a module begins with a docstring"
-    assert text.count("\n") <= allowed, "split a room when it holds two ideas"
+    assert text.count("\n") <= LONGEST, "split a room when it holds two ideas"
     assert not FORBIDDEN_NAMES & set(file.stem.split("_")), "a name says what lives here"
-
-
-def test_what_is_listed_as_long_is_long():
-    short = {name for name in LONG if (ROOT / name).read_text().count("\n") <= LONGEST}
-
-    assert short == set()
 
 
 def test_no_property_test_is_timed():

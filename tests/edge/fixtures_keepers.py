@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from supervisor.containment.keeper_pool import KeeperPool
+from supervisor.containment.processes import Processes
 from supervisor.core import effects, events
 from supervisor.core.config_model import Job
 from supervisor.core.model import Run, State, Trigger
@@ -30,13 +30,13 @@ def launch(number: int, attempt: int = 1, run: dict[str, Any] | None = None, **j
 
 
 class Stage:
-    """A keeper pool on a selector, and the list of all its events."""
+    """The processes on a selector, and the list of all its events."""
 
     def __init__(self, runs_dir: Path, **options: Any) -> None:
         self.instance = f"test-{os.getpid()}-{time.monotonic_ns()}"
         self.runs_dir = runs_dir
         self.selector = selectors.DefaultSelector()
-        self.processes = KeeperPool(self.selector, runs_dir, self.instance, **options)
+        self.processes = Processes(self.selector, runs_dir, self.instance, **options)
         self.processes.start()
         self.happened: list[events.AttemptEvent] = []
         self._last = 0
