@@ -1,6 +1,6 @@
 """Fixtures and Hypothesis profiles shared by all test folders.
 
-`quick` is in force unless `--hypothesis-profile=thorough` asks for four times as many examples.
+`quick` is in force unless `--hypothesis-profile=thorough` asks for six times as many examples.
 """
 
 import signal
@@ -17,7 +17,7 @@ __all__ = ["postgres", "postgres_server"]
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # A shell that begins this in the background lets SIGINT be ignored, also by what is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("quick", UNHURRIED, max_examples=15)
+settings.register_profile("quick", UNHURRIED, max_examples=10)
 settings.register_profile("thorough", UNHURRIED, max_examples=60)
 settings.load_profile("quick")
 

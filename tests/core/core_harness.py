@@ -1,15 +1,16 @@
 """Simulate a service for tests: `decide` with a simulated clock, processes and ledger.
 
 `Harness` performs the actions of `decide`, like `random_events.py`, but without chance:
-time advances only when the test says so, minute by minute and timer by timer as in the
-loop, and a process does only what the test says. What survives a crash is in `ledger`;
+time advances only when the test says so, timer by timer and minute by minute as in the
+loop (minutes in which nothing can happen are left out), and a process does only what the
+test says. What survives a crash is in `ledger`;
 everything else is lost with `dies`.
 
-    night = Night(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *", deps=["a"]))
-    night.at("02:00")
-    night.ends("a", status=1)
-    night.at("03:00")
-    assert night.run("b").state == "skipped"
+    harness = Harness(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *", deps=["a"]))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    harness.at("03:00")
+    assert harness.run("b").state == "skipped"
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from supervisor.core import build_views, control_requests, effects
+from supervisor.core import build_views, control_requests, effects, schedule
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
 from supervisor.core.config_model import Config, Job, Problem
@@ -43,6 +44,7 @@ from tests.core.state_changes import Change, listed_changes
 from workers import protocol
 
 WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
+MINUTE = timedelta(minutes=1)
 MIDNIGHT = "2026-01-05 00:00"  # a Monday; the default start
 
 
@@ -130,10 +132,12 @@ class Harness:
 
     def at(self, text: str) -> None:
         """Advance time to an instant; `02:00` is the next 02:00 (or now)."""
-        until = self.when(text)
+        self._pass_until(self.when(text))
+
+    def _pass_until(self, until: datetime) -> None:
         while self.wall < until:
             assert self.is_up, "time goes on with `starts` while no service lives"
-            minute = min(next_minute(self.wall), until)
+            minute = min(self.next_tick(until), until)
             to_minute_s = (minute - self.wall).total_seconds()
             wake = next_wakeup(self.scheduler)
             if wake is not None and wake - self.mono < to_minute_s:
@@ -143,9 +147,26 @@ class Harness:
                 self.wall, self.mono = minute, self.mono + to_minute_s
             self.send(ev.TimePassed(self.clocks()))
 
+    def next_tick(self, until: datetime) -> datetime:
+        """Return the full minute of the next tick: the first that may change anything.
+
+        Minutes in which nothing is due and nothing waits are left out, up to the last one
+        before `until`. `EveryMinute` leaves out none.
+        """
+        following = next_minute(self.wall)
+        if until - following < MINUTE or not self._is_at_rest():
+            return following
+        last = until.replace(second=0, microsecond=0)
+        due = [datetime.fromtimestamp(each * 60, UTC) for each in self.scheduler.jobs_by_minute]
+        if self.config.notify.summary:
+            summary = schedule.calendar(self.config.notify.summary, self.config.timezone)
+            due.extend(filter(None, [summary.next_after(self.wall)]))
+        # The tick before what is due is the last one that the ledger has.
+        return max(following, min([last, *(each - MINUTE for each in due)]))
+
     def after(self, **length: float) -> None:
         """Advance time by a timedelta with these fields."""
-        self.at((self.wall + timedelta(**length)).replace(tzinfo=None).isoformat())
+        self._pass_until(self.wall + timedelta(**length))
 
     def sleeps_until(self, text: str) -> None:
         """Suspend the machine: nothing happens until this instant."""
@@ -221,6 +242,15 @@ class Harness:
     def forces(self, name: str) -> list[str]:
         """Return the signals sent to the job's living tree: `term`, `kill`, `abandon`."""
         return self.processes[self._living(name, exited=None)].forces
+
+    def _is_at_rest(self) -> bool:
+        """Return whether only the slots of jobs can change anything as time goes on."""
+        state = self.scheduler
+        waits = (state.retry_at, state.late, state.incidents, state.closed, state.outboxes)
+        is_waiting = any(waits) or state.config.heartbeat or self.held_back or state.paused
+        has_clock = state.silent_until is not None or next_wakeup(state) is not None
+        pauses = any(record.pause for record in state.job_records.values())
+        return not (is_waiting or has_clock or pauses or state.unopened)
 
     def _living(self, name: str, exited: bool | None) -> tuple[int, int]:
         found = [
@@ -426,6 +456,13 @@ class Harness:
     def _perform(self, action: effects.Action) -> tuple[int, int] | None:
         """Perform an action; return the attempt if a launch was refused."""
         match action:
+            case (
+                effects.Record()
+                | effects.RecordTick()
+                | effects.RecordPause()
+                | (effects.ReleaseSlots())
+            ):
+                self.held_back.append(action) if self.ledger_error else self._write(action)
             case effects.Launch(run) if self.ledger_error:
                 return run.id, run.attempt
             case effects.Launch(run, definition):
@@ -440,15 +477,6 @@ class Harness:
                 self.beats.append(action)
             case effects.Stop():
                 self.has_stopped = True
-            case (
-                effects.Record()
-                | effects.RecordPause()
-                | effects.RecordTick()
-                | effects.ReleaseSlots()
-            ) if self.ledger_error:
-                self.held_back.append(action)
-            case _:
-                self._write(action)
         return None
 
     def _force(self, key: tuple[int, int], force: effects.KillStep) -> None:
@@ -484,6 +512,14 @@ class Harness:
                         ledger.runs[run.id] = replace(run, slot=None)
             case _:
                 pass
+
+
+class EveryMinute(Harness):
+    """A service that ticks at each full minute, as the loop does."""
+
+    def next_tick(self, until: datetime) -> datetime:
+        """Return the next full minute."""
+        return next_minute(self.wall)
 
 
 def ran_before(name: str, until: str, state: State = State.SUCCESS) -> Ledger:
