@@ -130,7 +130,7 @@ def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies,
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice = random.Random(seed)
-    source = a_database(tmp_path / "cards.db", rows=20_000, wal=wal)
+    source = a_database(tmp_path / "cards.db", rows=10_000, wal=wal)
     run(source, copies)
     took = restore.restore(the_copy(copies), source, force=True).seconds
     grown(source)
@@ -147,12 +147,12 @@ def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies,
                 worker.kill()
             killed += worker.wait(10) == -signal.SIGKILL
         assert rows(source, "PRAGMA integrity_check") == [("ok",)]
-        assert rows(source, COUNT)[0][0] in (20_000, 20_003)
+        assert rows(source, COUNT)[0][0] in (10_000, 10_003)
         assert rows(source, BROKEN) == []
     restore.restore(the_copy(copies), source, force=True)
 
     assert killed, "no kill came in time"
-    assert rows(source, COUNT) == [(20_000,)]
+    assert rows(source, COUNT) == [(10_000,)]
     # What the killed ones left is gone, but for what they kept aside.
     left = [name for name in ours(tmp_path) if ".restore-" in name]
     assert left == []

@@ -38,7 +38,16 @@ TEXTS = {
 }
 
 
-@pytest.fixture(params=TEXTS.values(), ids=TEXTS)
+# One for each way of being read as more than a text; the others are left to longer runs.
+SAMPLE = {"attribute", "percent", "rich", "sql", "line"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(text, id=name, marks=[] if name in SAMPLE else pytest.mark.long)
+        for name, text in TEXTS.items()
+    ]
+)
 def text(request, monkeypatch):
     monkeypatch.setenv("NS_SECRET", SECRET)
     return request.param

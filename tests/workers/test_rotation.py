@@ -232,7 +232,7 @@ def test_a_killed_rotation_leaves_whole_copies(nights):
         "import sys; from pathlib import Path; from workers import rotation;"
         "print('up', flush=True); rotation.prune(Path(sys.argv[1]), 1, 'UTC', False)"
     )
-    for _ in range(6):
+    for _ in range(4):
         command = [sys.executable, "-c", driver, directory]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
             assert worker.stdout
