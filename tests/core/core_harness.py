@@ -115,7 +115,7 @@ class Harness:
         self.ledger = remembers or Ledger()
         self.wall, self.mono, self.dice = instant(start), 1000.0, 0.5
         self.processes: dict[tuple[int, int], Process] = {}
-        self.journeys: dict[str, tuple[Alert, ...]] = {}
+        self.batches: dict[str, tuple[Alert, ...]] = {}
         self.arrived: list[Alert] = []
         self.beats: list[HeartbeatCall] = []
         self.actions: list[effects.Action] = []
@@ -264,17 +264,17 @@ class Harness:
     # --- the channels -----------------------------------------------------------
 
     @property
-    def journey(self) -> tuple[Alert, ...]:
+    def batch(self) -> tuple[Alert, ...]:
         """Return the alerts in flight to all channels."""
-        return tuple(row for journey in self.journeys.values() for row in journey)
+        return tuple(row for batch in self.batches.values() for row in batch)
 
     def delivers(self, at_most: int = 1000, channel: str = "") -> None:
         """Deliver the alerts in flight to a channel ("": to all), and any that follow."""
         for _ in range(at_most):
-            name = next((each for each in self.journeys if channel in ("", each)), None)
+            name = next((each for each in self.batches if channel in ("", each)), None)
             if name is None:
                 return
-            arrived = self.journeys.pop(name)
+            arrived = self.batches.pop(name)
             self.arrived += arrived
             numbers = tuple(row.id for row in arrived)
             self.send(ev.Delivered(self.clocks(), numbers, name))
@@ -283,8 +283,8 @@ class Harness:
         self, cause: str = "no answer", after: int = 0, channel: str = "", **said: Any
     ) -> None:
         """Deliver the first `after` alerts in flight, and fail the next one."""
-        name = channel or next(iter(self.journeys), "slack")
-        arrived = self.journeys.pop(name, ())[:after]
+        name = channel or next(iter(self.batches), "slack")
+        arrived = self.batches.pop(name, ())[:after]
         if arrived:
             self.arrived += arrived
             numbers = tuple(row.id for row in arrived)
@@ -309,7 +309,7 @@ class Harness:
         """Kill the service with SIGKILL, and its processes with it."""
         self.processes.clear()
         self.held_back.clear()
-        self.journeys = {}
+        self.batches = {}
         self.ledger_error = ""
         self.has_died = True
 
@@ -335,7 +335,7 @@ class Harness:
         """Make every write to the ledger fail."""
         self.ledger_error = cause
 
-    def mends_ledger(self, damage: str = "") -> None:
+    def fixes_ledger(self, damage: str = "") -> None:
         """Make the ledger writable again, after writing the held back actions.
 
         damage: description of the damage of the previous ledger.
@@ -423,7 +423,7 @@ class Harness:
 
     def _begin(self, damage: str = "") -> None:
         self.actions.clear()
-        self.journeys = {}
+        self.batches = {}
         self.has_stopped = False
         ledger, self.scheduler = self.ledger, SchedulerState(self.config)
         memory = ev.Memory(
@@ -471,8 +471,8 @@ class Harness:
             case effects.Signal(run_id, number, force):
                 self._force((run_id, number), force)
             case effects.Deliver(channel, alerts):
-                assert channel.name not in self.journeys, "one journey at a time"
-                self.journeys[channel.name] = alerts
+                assert channel.name not in self.batches, "one batch at a time"
+                self.batches[channel.name] = alerts
             case HeartbeatCall():
                 self.beats.append(action)
             case effects.Stop():

@@ -145,7 +145,7 @@ def test_steps_that_add_up_to_more_than_an_hour_are_critical():
     assert "2026-01-05 07:25 UTC" in incident.cause
 
 
-def test_what_became_critical_is_told_though_the_warning_was_open():
+def test_what_became_critical_is_reported_though_the_warning_was_open():
     harness = lives_until("06:00", MINUTELY)
     harness.clock_is_set_to("2026-01-05 05:40")
 

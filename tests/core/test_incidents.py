@@ -171,7 +171,7 @@ def test_nothing_is_repeated_of_what_did_not_happen_again():
     assert harness.words("a") == ["exit opened"]
 
 
-def test_what_failed_once_more_between_reminders_is_told_of_at_the_next():
+def test_what_failed_once_more_between_reminders_is_reported_at_the_next():
     harness = Harness(job("a", cron="0,30 2 * * *"))
     for minute in ("02:00", "02:30"):
         harness.at(minute)

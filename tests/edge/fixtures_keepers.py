@@ -91,7 +91,7 @@ class Stage:
             event.message for event in self.of(run) if isinstance(event, events.MessageReceived)
         ]
 
-    def heard(self, run: int, kind: type) -> bool:
+    def received(self, run: int, kind: type) -> bool:
         return any(isinstance(message, kind) for message in self.said(run))
 
     def pid(self, run: int) -> int:
@@ -101,7 +101,7 @@ class Stage:
 
     def until_working(self, run: int) -> None:
         """Wait until the worker's own code has logged something."""
-        self.until(lambda: self.heard(run, protocol.Log))
+        self.until(lambda: self.received(run, protocol.Log))
 
     def force(self, run: int, force: effects.KillStep) -> None:
         self.processes.signal(run, 1, force)

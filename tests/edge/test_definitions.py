@@ -36,6 +36,6 @@ def test_a_definition_that_was_shown_can_be_read_back(definition, way):
     if way:
         definition = msgspec.structs.replace(definition, argv=None, **way)
     body = msgspec.json.encode(definitions.definition_of(definition, str))
-    told = msgspec.json.decode(body, type=definitions.Definition)
+    reported = msgspec.json.decode(body, type=definitions.Definition)
 
-    assert definitions.job_from(told, place=0) == definition
+    assert definitions.job_from(reported, place=0) == definition

@@ -190,7 +190,7 @@ def test_files_of_the_ledger_are_for_their_owner_only(store, tmp_path):
     assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
 
 
-def test_a_ledger_locked_by_another_program_is_trouble_and_not_a_wait(store, tmp_path):
+def test_a_ledger_locked_by_another_program_is_problem_and_not_a_wait(store, tmp_path):
     other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
@@ -243,7 +243,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.root
-def test_a_full_disk_is_trouble_until_the_ballast_is_given_up(small_disk):
+def test_a_full_disk_is_problem_until_the_ballast_is_given_up(small_disk):
     store = Store(small_disk)
     subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/filler"], capture_output=True)
     assert (small_disk / "ballast").exists()

@@ -110,11 +110,11 @@ def test_a_cancelled_restore_leaves_the_living_database_as_it_was(tmp_path, copi
     source = a_database(tmp_path / "cards.db", rows=9000, wal=wal)
     run(source, copies)
     grown(source)
-    size, heard = source.stat().st_size, []
+    size, received = source.stat().st_size, []
 
     def end_inside(done):
-        heard.append(done)
-        if len(heard) > 1 and heard[-2] > done:  # counting again: SQLite is writing
+        received.append(done)
+        if len(received) > 1 and received[-2] > done:  # counting again: SQLite is writing
             raise BackupCancelledError
 
     with pytest.raises(BackupCancelledError):
@@ -229,11 +229,11 @@ def test_a_target_locked_for_too_long_is_left_as_it_is(tmp_path, copy, monkeypat
     ) as writer:
         assert writer.stdout
         writer.stdout.readline()
-        with pytest.raises(BackupError, match="is locked by another program") as trouble:
+        with pytest.raises(BackupError, match="is locked by another program") as problem:
             restore.restore(copy, target, force=True)
         writer.communicate(b"")
 
-    assert not trouble.value.permanent
+    assert not problem.value.permanent
     assert rows(target, COUNT) == [(503,)]
 
 
@@ -254,11 +254,11 @@ def test_as_a_job_it_restores_the_copy_that_is_meant(tmp_path, copies, copy, giv
 
 
 def test_as_a_job_it_can_be_rehearsed_and_says_what_went_wrong(tmp_path, copies, copy):
-    wanted, heard = restore.Params(Path(tmp_path / "cards.db"), directory=copies), []
+    wanted, received = restore.Params(Path(tmp_path / "cards.db"), directory=copies), []
 
-    restore.run(wanted, a_report(heard, dry_run=True))
+    restore.run(wanted, a_report(received, dry_run=True))
     with pytest.raises(WorkerError, match="exists; name a new path") as failed:
         restore.run(wanted, a_report())
 
-    assert f"prove {copy}, then restore it into the living database" in logged(heard)
+    assert f"prove {copy}, then restore it into the living database" in logged(received)
     assert failed.value.permanent

@@ -150,8 +150,8 @@ def test_the_manifest_of_another_file_is_named(copy, other):
     ],
 )
 def test_a_manifest_that_tells_of_another_content_is_found(copy, field, value, words):
-    told = dataclasses.replace(manifest.read(copy), **{field: value})
-    beside(copy, filenames.MANIFEST).write_bytes(encode(told))
+    reported = dataclasses.replace(manifest.read(copy), **{field: value})
+    beside(copy, filenames.MANIFEST).write_bytes(encode(reported))
 
     assert words in damage(copy)
 

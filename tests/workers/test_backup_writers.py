@@ -98,16 +98,16 @@ def test_a_gigabyte_is_copied_under_fire(tmp_path, pause_s):
     assert result["writers_held_seconds"] < 0.1
 
 
-def test_under_a_rollback_journal_the_wait_is_told_with_advice(tmp_path):
+def test_under_a_rollback_journal_the_wait_is_reported_with_advice(tmp_path):
     source = a_database(tmp_path / "old.db", rows=20_000, wal=False)
-    heard = []
+    received = []
 
-    result = backup.run(backup.Params(source, tmp_path / "copies"), a_report(heard))
+    result = backup.run(backup.Params(source, tmp_path / "copies"), a_report(received))
 
     assert result["method"] == "copied"
     assert result["writers_held_seconds"] > 0
     assert "PRAGMA journal_mode = WAL" in result["advice"]
-    assert "PRAGMA journal_mode = WAL" in logged(heard)
+    assert "PRAGMA journal_mode = WAL" in logged(received)
 
 
 def test_an_old_reader_does_not_starve_the_copy(tmp_path):

@@ -152,7 +152,7 @@ def test_a_store_that_gives_back_other_bytes_holds_no_copy(s3, copy, answer):
     assert open_store(s3.place(bucket)).entries() == []
 
 
-def test_a_wish_to_end_leaves_nothing(s3, sftp, copy, tmp_path):
+def test_a_request_to_end_leaves_nothing(s3, sftp, copy, tmp_path):
     def end(_done):
         raise BackupCancelledError
 
