@@ -30,7 +30,8 @@ ARROWS = {
     # error messages are shown, and may quote secrets
     "supervisor.config.load_file": "supervisor.config.* supervisor.core.*"
     " supervisor.redaction.mask workers.regular_file",
-    "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers",
+    "supervisor.config.cache": "supervisor.config.* supervisor.core.* supervisor workers"
+    " workers.regular_file",
     "supervisor.config.worker_check": "supervisor.config.* supervisor.core.* workers"
     " supervisor.containment.instance_mark supervisor.containment.process_tree",
     "supervisor.config.first_load": "supervisor.config.* supervisor.core.*"
@@ -49,8 +50,8 @@ ARROWS = {
     "supervisor.redaction": "supervisor.redaction.* supervisor.core.* workers.protocol",
     # the API may read the ledger and the output of runs; it never writes state
     "supervisor.api": "supervisor supervisor.api.* supervisor.core.* supervisor.redaction.mask"
-    " supervisor.config.definitions supervisor.config.files supervisor.config.fingerprint"
-    " supervisor.backups.model supervisor.reloader"
+    " supervisor.config.definitions supervisor.config.fingerprint"
+    " supervisor.backups.model supervisor.reloader workers.regular_file"
     " supervisor.state_dir supervisor.ledger.queries supervisor.ledger.day_counts"
     " supervisor.containment.run_log",
     "supervisor.api.bridge": "supervisor.core.* supervisor.redaction.mask",
@@ -70,7 +71,8 @@ ARROWS = {
     "supervisor.systemd": "supervisor.core.* supervisor.log workers.units",
     "supervisor.state_dir": "workers.lock_file",
     "supervisor.reloader": "supervisor supervisor.core.* supervisor.config.*"
-    " supervisor.state_dir supervisor.containment.internal_jobs workers.protocol workers.units",
+    " supervisor.state_dir supervisor.containment.internal_jobs workers.protocol"
+    " workers.regular_file workers.units",
     "supervisor.cli.inherited_state": "workers.environment",
     # doctor runs in a command's own process and its children, which may load a worker
     "supervisor.doctor": "supervisor.doctor.* supervisor.core.* supervisor.ledger.queries"
@@ -89,7 +91,7 @@ ARROWS = {
     # assembly: may import everything
     "supervisor.runtime": "supervisor.* workers.units",
     "supervisor.service": "supervisor.* workers.units",
-    "supervisor.cli": "supervisor.* workers.text workers.units",
+    "supervisor.cli": "supervisor.* workers.regular_file workers.text workers.units",
     # commands in a process of their own, never the supervisor's
     "supervisor.cli.commands.backups": "supervisor.* workers.units workers.backup.*"
     " workers.rotation.*",
