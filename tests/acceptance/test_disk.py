@@ -156,9 +156,10 @@ def test_on_a_full_disk_the_first_start_names_the_disk_and_the_next_one_begins(
     status, said = small_disk.refuses("start")
 
     assert status == 1
-    assert f"open ledger {small_disk.state}/ledger.sqlite3: database or disk is full" in " ".join(
-        said.split()
-    )
+    assert (
+        f"open ledger {small_disk.state}/ledger.sqlite3: the file system at {small_disk.state}"
+        " is full (0 bytes free): free 1.0 MB there"
+    ) in " ".join(said.split())
     (small_disk.state / "filler").unlink()
     with supervised(small_disk):
         assert small_disk.json("status")["runs"] == []

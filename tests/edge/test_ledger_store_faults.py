@@ -244,7 +244,7 @@ def spoil(tmp_path, store):
             ledger.write(os.urandom(80_000))
 
 
-def test_damage_found_by_a_write_is_problem_once_and_a_new_ledger_begins(store, tmp_path):
+def test_damage_found_by_a_write_is_a_problem_once_and_a_new_ledger_begins(store, tmp_path):
     store.write([effects.Record(run(number)) for number in range(1, 100)])
     spoil(tmp_path, store)
 
