@@ -115,7 +115,7 @@ def test_the_monotonic_clock_goes_by_the_real_one() -> None:
     assert all(before <= each <= after for each in reported)
 
 
-def test_threads_that_ask_while_it_is_set_are_reported_before_or_after() -> None:
+def test_threads_that_ask_while_it_is_set_read_before_or_after() -> None:
     with Sandbox() as sandbox:
         clock = Clock(sandbox, "2001-07-01 00:00:00")
         argv = [sys.executable, "-c", ASK_IN_THREADS]

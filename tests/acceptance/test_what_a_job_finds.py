@@ -215,7 +215,7 @@ def test_a_workers_memory_error_is_called_so(sandbox: Sandbox) -> None:
     assert (run["state"], run["cause"]) == ("failed", "out of memory (limits.address_space?)")
 
 
-def test_a_kill_from_outside_is_reported_from_our_own(sandbox: Sandbox) -> None:
+def test_a_kill_from_outside_is_distinguished_from_our_own(sandbox: Sandbox) -> None:
     (number,) = sandbox.json("run", "patient")["runs"]
     until(lambda: raw_client.run(sandbox, number)["pid"])
 

@@ -89,7 +89,7 @@ def test_what_ends_with_its_keeper_is_no_incident():
     assert harness.live() == []
 
 
-def test_a_tree_of_which_nothing_is_received_any_more_is_let_go_in_the_end():
+def test_a_tree_that_sends_no_events_any_more_is_let_go_in_the_end():
     harness = Harness(job("a", cron="0 2 * * *", timeout_s=60, kill_grace_s=10))
     harness.at("02:01:25")
 
@@ -398,7 +398,7 @@ def test_a_keeper_lost_after_the_process_had_ended_changes_no_verdict():
     assert harness.run("a").cause == "exit status 3"
 
 
-def test_leftovers_are_not_reported_that_the_time_of_their_process_is_up():
+def test_leftovers_get_no_word_that_the_time_of_their_process_is_up():
     harness = Harness(job("a", cron="0 2 * * *", timeout_s=12.0, kill_grace_s=10.0))
     harness.at("02:00")
     harness.exits("a")

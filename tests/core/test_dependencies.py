@@ -290,7 +290,7 @@ def test_in_a_diamond_the_last_success_opens_the_way():
     assert harness.live() == ["bottom"]
 
 
-def test_a_failed_dependency_is_received_of_though_another_is_still_open():
+def test_a_failed_dependency_counts_though_another_is_still_open():
     harness = Harness(
         job("slow", cron="0 2 * * *"),
         job("bad", cron="0 2 * * *"),

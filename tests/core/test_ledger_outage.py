@@ -205,7 +205,7 @@ def test_damage_while_it_serves_is_reported_in_the_new_ledger():
     assert harness.live() == ["long", "a"]
 
 
-def test_the_new_ledger_is_reported_what_lives_and_what_was_seen():
+def test_the_new_ledger_gets_what_lives_and_what_was_seen():
     harness = damaged_at_two()
     harness.dies()
 
@@ -218,7 +218,7 @@ def test_the_new_ledger_is_reported_what_lives_and_what_was_seen():
     assert harness.slots("long") == ["05 01:00"]
 
 
-def test_the_new_ledger_is_reported_pauses_and_of_what_dependents_ask():
+def test_the_new_ledger_gets_pauses_and_what_dependents_ask_for():
     harness = Harness(A, job("b", cron="0 3 * * *", deps=["a"]))
     harness.at("02:00")
     harness.ends("a")

@@ -41,7 +41,7 @@ def test_a_recovery_makes_waiting_reminders_idle_and_keeps_the_opening():
     assert (ids, folded) == ([1, 3], [2])
 
 
-def test_problem_that_came_and_went_in_the_silence_is_folded_into_the_next():
+def test_a_problem_that_came_and_went_in_the_silence_is_folded_into_the_next():
     ids, folded, stands_for = waiting(
         (1, OPENED), (1, RECOVERED), (2, OPENED), (2, RECOVERED), (3, OPENED)
     )

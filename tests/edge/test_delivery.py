@@ -352,7 +352,7 @@ def test_a_test_alert_that_fails_says_why(bureau, hook):
     assert bureau.received == []
 
 
-def test_two_who_ask_at_once_are_reported_one_test_alert(bureau, hook):
+def test_two_who_ask_at_once_get_one_test_alert(bureau, hook):
     answers: list[Future] = [Future(), Future()]
     for answer in answers:
         bureau.party.ask(answer, world_of(hook.url), "slack")

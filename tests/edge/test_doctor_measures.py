@@ -88,7 +88,7 @@ def test_the_findings_come_in_the_order_of_the_table_with_the_name_of_their_chec
     assert [each.check for each in found] == ["a", "b", "c"]
 
 
-def test_a_check_that_hangs_is_killed_and_the_others_are_received(state):
+def test_a_check_that_hangs_is_killed_and_the_others_are_shown(state):
     read, write = os.pipe()
     hung = Check("hung", lambda _: os.read(read, 1), lambda _: [])
     fine = Check("fine", lambda _: 7, lambda seven: [ok(f"{seven}")])
@@ -235,7 +235,7 @@ def test_a_folder_without_a_copy_has_none_that_is_new_enough(state):
     assert "gone" in found.why
 
 
-def test_a_webhook_is_connected_to_and_reported_nothing(state):
+def test_a_webhook_is_connected_to_and_sent_nothing(state):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         reported = notify_slack(f"http://127.0.0.1:{port}/services/secret")

@@ -25,7 +25,7 @@ def test_a_worker_speaks_before_its_exit_is_reported(stage: Stage):
     assert stage.log(1) == "hello from Ada\n"
 
 
-def test_a_worker_is_reported_slot_dry_run_and_what_a_request_set(stage: Stage):
+def test_a_worker_gets_slot_dry_run_and_what_a_request_set(stage: Stage):
     given = launch(
         1,
         run={"set_json": '{"name": "Eve"}', "dry_run": True},

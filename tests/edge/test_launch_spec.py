@@ -16,7 +16,7 @@ def order(**job):
     return json.loads(launch_spec.launch_order(launch(1, **job), HOUSE))
 
 
-def test_a_command_is_reported_as_its_words():
+def test_a_command_is_passed_as_its_words():
     assert order(argv=("/bin/echo", "a b"))["argv"] == ["/bin/echo", "a b"]
 
 
@@ -24,12 +24,12 @@ def test_a_shell_line_is_a_command_of_the_shell():
     assert order(shell="a | b")["argv"] == ["/bin/sh", "-c", "a | b"]
 
 
-def test_limits_are_reported_only_where_they_are_set():
+def test_limits_are_passed_only_where_they_are_set():
     assert order(shell="x")["limits"] == []
     assert len(order(shell="x", limits=Limits(open_files=64, processes=5))["limits"]) == 2
 
 
-def test_the_slot_is_reported_in_utc_else_the_due_instant():
+def test_the_slot_is_passed_in_utc_else_the_due_instant():
     east = timezone(timedelta(hours=2))
     slot = datetime(2026, 2, 9, 2, 0, 0, 999, tzinfo=east)
 
@@ -51,7 +51,7 @@ def test_a_job_may_choose_its_own_folder_for_temporary_files_but_no_instance():
     assert environment["PATH"] == launch_spec.PLAIN_PATH
 
 
-def test_a_text_that_cannot_be_reported_is_refused():
+def test_a_text_that_cannot_be_passed_is_refused():
     with pytest.raises(ValueError, match="cannot be handed to a process"):
         order(shell="\udc80")
 

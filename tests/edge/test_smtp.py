@@ -201,7 +201,7 @@ def test_no_password_is_sent_without_tls(serve, inbox):
     assert inbox.logins == []
 
 
-def test_a_wrong_password_is_refused_and_not_reported(serve, inbox, trusted):
+def test_a_wrong_password_is_refused_and_not_shown(serve, inbox, trusted):
     port = serve(tls_context=trusted, authenticator=inbox.login, auth_required=True)
 
     url = f"smtp://user:geheim99@127.0.0.1:{port}"

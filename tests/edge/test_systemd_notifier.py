@@ -78,7 +78,7 @@ def test_a_stop_ends_all_other_talk(notifier, manager):
     assert said["STOPPING"] == "1"
 
 
-def test_problem_is_logged_once_until_there_is_another(tmp_path):
+def test_a_problem_is_logged_once_until_there_is_another(tmp_path):
     with open(tmp_path / "log", "w+") as file:
         log = ServiceLog("info", False, file.fileno())
         notifier = SystemdNotifier(NotifySocket(f"{tmp_path}/nobody"), log)

@@ -81,7 +81,7 @@ def test_a_database_without_tables_is_refused_unless_allowed(tmp_path, copies, m
     assert verify.verify(the_copy(copies)).manifest.rows == {}
 
 
-def test_a_damaged_database_is_reported_from_a_damaged_copy(tmp_path, copies):
+def test_a_damaged_database_is_distinguished_from_a_damaged_copy(tmp_path, copies):
     source = a_database(tmp_path / "damaged.db", rows=2000, wal=False)
     with open(source, "r+b") as file:
         file.seek(source.stat().st_size // 2 // 4096 * 4096)

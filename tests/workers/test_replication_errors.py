@@ -105,7 +105,7 @@ def test_a_host_that_has_no_name_is_no_crash(host, path):
 
 
 @needs_account
-def test_a_wrong_password_is_refused_without_being_reported(path, embedded, tmp_path):
+def test_a_wrong_password_is_refused_without_being_shown(path, embedded, tmp_path):
     with embedded_postgres.throwaway() as server:
         sql(server.dsn, f"CREATE ROLE someone LOGIN PASSWORD '{SECRET}x'")
         hba = server.data / "pg_hba.conf"
