@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from supervisor.config import fingerprint
-from supervisor.config.files import UnreadableFileError, read_regular, write_private
+from supervisor.config.files import write_private
 from supervisor.config.fingerprint import LIMIT_S as LOOK_LIMIT_S
 from supervisor.config.problems import BadValueError
 from supervisor.config.result import Loaded, read_outcome
@@ -33,6 +33,7 @@ from supervisor.core.config_model import Config, Problem
 from supervisor.core.model import AuditEntry, Peer
 from supervisor.state_dir import StateDir, put_aside
 from workers import protocol
+from workers.regular_file import UnreadableFileError, read_regular
 from workers.units import format_count
 
 READ_LIMIT_S = 60

@@ -22,7 +22,7 @@ from supervisor.api.bridge import LoopBridge
 from supervisor.config.first_load import load_in_child
 from supervisor.containment import process_tree
 from supervisor.containment.internal_jobs import InternalJobOwner
-from supervisor.containment.keeper_pool import KeeperPool
+from supervisor.containment.processes import Processes
 from supervisor.core import decide
 from supervisor.core.cluster_config import of_host
 from supervisor.core.config_model import Config, Problem
@@ -185,8 +185,8 @@ class Service:
 
     def _make_processes(
         self, selector: selectors.BaseSelector, folder: StateDir, umask: int
-    ) -> KeeperPool:
-        return KeeperPool(
+    ) -> Processes:
+        return Processes(
             selector, folder.runs, self._store.instance, **keeper_settings(folder, umask)
         )
 

@@ -1,6 +1,6 @@
 """Fixtures and Hypothesis profiles shared by all test folders.
 
-`quick` is in force unless `--hypothesis-profile=thorough` asks for four times as many examples.
+`quick` is in force unless `--hypothesis-profile=thorough` asks for six times as many examples.
 """
 
 import signal
@@ -15,17 +15,19 @@ __all__ = ["postgres", "postgres_server"]
 # By default Hypothesis fails an example that takes more than 200 ms, and a test whose values
 # are slow to generate: on a busy machine that measures the machine, not the code.
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Fixtures: a PostgreSQL, and a server that speaks S3.
+SERVERS = frozenset({"postgres_server", "s3"})
 # A shell that begins this in the background lets SIGINT be ignored, also by what is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile("quick", UNHURRIED, max_examples=15)
+settings.register_profile("quick", UNHURRIED, max_examples=10)
 settings.register_profile("thorough", UNHURRIED, max_examples=60)
 settings.load_profile("quick")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a PostgreSQL as `long`: two thirds of the time of the tests of workers."""
+    """Mark what needs one of SERVERS as `long`: most of the time of the tests of workers."""
     for item in items:
-        needs_server = "postgres_server" in getattr(item, "fixturenames", ())
+        needs_server = SERVERS.intersection(getattr(item, "fixturenames", ()))
         if needs_server and item.get_closest_marker("sample") is None:
             item.add_marker(pytest.mark.long)

@@ -22,7 +22,7 @@ class ManagerSocket:
     def __exit__(self, *ended: object) -> None:
         self._socket.close()
 
-    def heard(self) -> list[dict[str, str]]:
+    def received(self) -> list[dict[str, str]]:
         """Return the messages received since the last call, oldest first."""
         messages = []
         with contextlib.suppress(BlockingIOError):

@@ -98,7 +98,7 @@ def test_old_builders_manage_the_dockerfile():
     assert "--start-interval" not in DOCKERFILE
 
 
-def test_the_image_runs_as_cron_in_the_form_that_hears_signals():
+def test_the_image_runs_as_cron_in_the_form_that_receives_signals():
     assert "\nUSER 10001:10001\n" in DOCKERFILE
     assert '\nENTRYPOINT ["nightshift"]\n' in DOCKERFILE
     assert 'CMD ["nightshift", "healthcheck"]' in DOCKERFILE

@@ -1,4 +1,4 @@
-"""Space on the volume of a folder, and whether the volume is mounted read-only.
+"""Space on the volume of a folder, where it is mounted, and whether read-only.
 
 Standard library only, because the supervisor's own process imports it.
 """
@@ -25,6 +25,14 @@ def space(folder: Path) -> Space:
     found = os.statvfs(folder)
     used_blocks = found.f_blocks - found.f_bfree
     return Space(found.f_bavail * found.f_frsize, used_blocks * found.f_frsize)
+
+
+def mount_point(folder: Path) -> Path:
+    """Return where the volume of `folder` is mounted."""
+    found = folder.resolve()
+    while not found.is_mount():
+        found = found.parent
+    return found
 
 
 def is_read_only(folder: Path) -> bool:

@@ -17,7 +17,6 @@ from supervisor.api.errors import HttpError, as_json
 from supervisor.api.status_cache import StatusCache
 from supervisor.backups.model import Backups
 from supervisor.config import definitions
-from supervisor.config.files import read_regular
 from supervisor.config.fingerprint import LARGEST_BYTES
 from supervisor.core import build_views, explain, responses, schedule
 from supervisor.core.config_model import Job
@@ -25,6 +24,7 @@ from supervisor.core.model import MissedRange, Run
 from supervisor.ledger.queries import RunFilter
 from supervisor.redaction.mask import Mask
 from supervisor.state_dir import StateDir
+from workers.regular_file import read_regular
 
 
 class MetricsHandler:

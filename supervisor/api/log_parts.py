@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from supervisor.api.errors import HttpError
+from supervisor.core.log_lines import lines_with
 
 _RANGE = re.compile(r"bytes=(?P<first>\d{0,15})-(?P<last>\d{0,15})")
 
@@ -56,9 +57,7 @@ async def part(pieces: AsyncIterator[bytes], first: int, end: int) -> AsyncItera
 
 async def with_text(pieces: AsyncIterator[bytes], text: str) -> AsyncIterator[bytes]:
     """Yield the lines that contain the text, in upper or lower case; pieces are whole lines."""
-    wanted = re.compile(re.escape(text), re.IGNORECASE)
     async for piece in pieces:
-        lines = piece.decode(errors="replace").splitlines(keepends=True)
-        found = "".join(line for line in lines if wanted.search(line))
+        found = lines_with(piece.decode(errors="replace"), text)
         if found:
             yield found.encode(errors="replace")

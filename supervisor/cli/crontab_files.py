@@ -19,8 +19,8 @@ from supervisor.config.crontab.dialects import Dialect
 from supervisor.config.crontab.kind import Kind
 from supervisor.config.crontab.parse import Entry, Item, Options
 from supervisor.config.crontab.settings import Lost, Remark
-from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.load_file import LARGEST_BYTES
+from workers.regular_file import UnreadableFileError, read_regular
 
 STDIN = "-"
 _PROGRAMS = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"

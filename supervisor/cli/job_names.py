@@ -62,8 +62,8 @@ def known(here: Paths) -> Iterable[str]:
 
 def _of_file(here: Paths) -> list[str]:
     # Late: YAML is not needed if a supervisor answers.
-    from supervisor.config.files import UnreadableFileError, read_regular
     from supervisor.config.parse_text import parse
+    from workers.regular_file import UnreadableFileError, read_regular
 
     try:
         path = here.config

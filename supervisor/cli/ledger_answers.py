@@ -21,6 +21,7 @@ from supervisor.containment import run_log
 from supervisor.core import build_views, explain, responses, schedule
 from supervisor.core.config_model import Job
 from supervisor.core.escape import escape_control
+from supervisor.core.log_lines import lines_with
 from supervisor.core.model import Run
 from supervisor.ledger import unattended
 from supervisor.ledger.file import ledger_path
@@ -194,8 +195,7 @@ class LedgerAnswers:
         kept = run_log.join(StateDir(self._path.parent).runs, run.id)
         text = self._mask(kept.decode(errors="replace"))
         if grep is not None:
-            lines = text.splitlines(keepends=True)
-            text = "".join(line for line in lines if grep.lower() in line.lower())
+            text = lines_with(text, grep)
         return text.encode(errors="replace")
 
     def _unreadable(self, error: Exception) -> CliError:

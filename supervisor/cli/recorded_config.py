@@ -11,7 +11,6 @@ from pathlib import Path
 
 from supervisor.cli.errors import CliError
 from supervisor.cli.paths import Paths
-from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.fingerprint import LARGEST_BYTES
 from supervisor.config.parse_text import parse
 from supervisor.config.problems import BadValueError
@@ -20,6 +19,7 @@ from supervisor.core.config_model import Config
 from supervisor.redaction.mask import Mask, mask_of
 from supervisor.redaction.secrets import secrets_among
 from supervisor.state_dir import StateDir
+from workers.regular_file import UnreadableFileError, read_regular
 
 
 @dataclass(frozen=True, slots=True)

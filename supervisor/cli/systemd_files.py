@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.cli.errors import CliError, ExitCode
-from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.systemd.units import Setting, Unit, parse_unit
+from workers.regular_file import UnreadableFileError, read_regular
 
 FOLDERS = (
     "/etc/systemd/system",

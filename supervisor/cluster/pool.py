@@ -11,7 +11,7 @@ import psycopg
 from supervisor.cluster.exchange import Exchange
 from supervisor.cluster.session import WakeLine
 from supervisor.containment.internal_jobs import RELOAD
-from supervisor.containment.keeper_pool import KeeperPool
+from supervisor.containment.processes import Processes
 from supervisor.core import events as ev
 from supervisor.core.effects import KillStep, Launch
 
@@ -19,14 +19,14 @@ from supervisor.core.effects import KillStep, Launch
 AGAIN_S = 2.0
 
 
-class ClusterPool(KeeperPool):
+class ClusterPool(Processes):
     """Attempts of runs go to hosts, internal jobs to keepers of this process."""
 
     def __init__(
         self, selector: selectors.BaseSelector, exchange: Exchange, dsn: str, schema: str,
         *keepers: Any, **settings: Any,
     ) -> None:  # fmt: skip
-        """Make the pool; keepers, settings: as for a KeeperPool, after its selector."""
+        """Make the pool; keepers, settings: as for `Processes`, after its selector."""
         super().__init__(selector, *keepers, **settings)
         self._exchange = exchange
         self._events, self._dsn, self._schema = selector, dsn, schema

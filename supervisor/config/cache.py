@@ -14,10 +14,11 @@ import msgspec
 
 import supervisor
 import workers
-from supervisor.config.files import read_regular, write_private
+from supervisor.config.files import write_private
 from supervisor.config.interpolation import Sources
 from supervisor.config.result import Parsed, gc_paused
 from supervisor.core.config_model import Problem
+from workers.regular_file import read_regular
 
 MOST_ENTRIES = 20
 LARGEST_BYTES = 512 * 1024**2

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from supervisor.containment import launch_spec
-from supervisor.core.config_model import Job
+from supervisor.core.config_model import Job, ShellUse
 from supervisor.core.model import Run, State, Trigger
 from supervisor.core.views import Definition
 from supervisor.redaction.secrets import secrets_among
@@ -23,7 +23,7 @@ def definition_of(definition: Job, mask: Callable[[str], str]) -> Definition:
         name=definition.name,
         worker=definition.worker,
         command=definition.shell if definition.argv is None else definition.argv,
-        shell_use=definition.shell_use,
+        shell_use=None if definition.shell is None else definition.shell_use,
         cron=definition.cron,
         timezone=definition.timezone,
         deps=definition.deps,
@@ -68,7 +68,7 @@ def job_from(shown: Definition, place: int) -> Job:
     fields |= {
         "place": place,
         "shell": shown.command if isinstance(shown.command, str) else None,
-        "shell_use": shown.shell_use,
+        "shell_use": shown.shell_use or ShellUse.AUTO.value,
         "argv": None if isinstance(shown.command, str) else shown.command,
         "params_json": msgspec.json.encode(shown.with_).decode(),
         "env": tuple(shown.env.items()),

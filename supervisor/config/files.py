@@ -1,11 +1,7 @@
-"""Reads files within size limits and writes files atomically."""
+"""Writes files atomically; `workers/regular_file.py` reads them within limits."""
 
 import os
 from pathlib import Path
-
-from workers.regular_file import MissingFileError as MissingFileError
-from workers.regular_file import UnreadableFileError as UnreadableFileError
-from workers.regular_file import read_regular as read_regular
 
 
 def write_private(path: Path, content: bytes) -> None:

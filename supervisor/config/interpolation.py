@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from supervisor.config.files import MissingFileError, UnreadableFileError, read_regular
 from supervisor.config.problems import BadValueError, quote_value
 from supervisor.config.result import SourceRead
 from supervisor.config.timezones import MachineZone, system_zone
+from workers.regular_file import MissingFileError, UnreadableFileError, read_regular
 
 DEEPEST = 20
 LARGEST_FILE_BYTES = 1024 * 1024

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from supervisor.config import cache
 from supervisor.config.cache import Entry
-from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.interpolation import Sources
 from supervisor.config.result import Loaded, has_error, in_order
 from supervisor.config.worker_check import check_workers
 from supervisor.core.config_model import Problem
 from supervisor.core.model import replace
 from supervisor.redaction.mask import make_mask
+from workers.regular_file import UnreadableFileError, read_regular
 
 LARGEST_BYTES = 16 * 1024**2
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from supervisor.config.files import read_regular, write_private
+from supervisor.config.files import write_private
 from supervisor.core.config_model import Config, Problem, Severity
+from workers.regular_file import read_regular
 
 
 @contextmanager

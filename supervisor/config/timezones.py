@@ -10,10 +10,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from supervisor.config import zone_hints
-from supervisor.config.files import UnreadableFileError, read_regular
 from supervisor.config.problems import BadValueError, UnknownNameError, quote_value
 from supervisor.config.zone_files import LARGEST_BYTES, zone_of_content, zone_of_posix
 from supervisor.core import schedule
+from workers.regular_file import UnreadableFileError, read_regular
 
 LOCALTIME = Path("/etc/localtime")
 # `zoneinfo-posix`, `zoneinfo/uclibc` and the like are copies of the database.

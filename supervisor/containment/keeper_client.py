@@ -1,6 +1,6 @@
 """A keeper as the supervisor sees it: its socket, its current attempt and its messages.
 
-Knows no selector and no events; `keeper_pool.py` turns packets into events.
+Knows no selector and no events; `keeper_events.py` turns packets into events.
 """
 
 import os

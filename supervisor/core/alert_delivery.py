@@ -146,7 +146,7 @@ def silence(turn: Turn, incident: int, by: str) -> None:
 
 def give_up_sending(turn: Turn) -> None:
     """Forget the batches being sent, and try their channels again after SLOW_S."""
-    for name, box in list(turn.scheduler.outboxes.items()):
+    for name, box in turn.scheduler.outboxes.items():
         if box.sending:
             later = turn.at.mono + outbox.SLOW_S
             _put(turn, name, replace(box, sending=(), deliver_at=later))

@@ -202,7 +202,7 @@ def request_end(turn: Turn, live: LiveAttempt, forced: Verdict, grace_s: float) 
 
 def expire(turn: Turn) -> None:
     """Act on each expired timer of a live attempt."""
-    for live in list(turn.scheduler.live_attempts.values()):
+    for live in turn.scheduler.live_attempts.values():
         deadline = live.next_deadline()
         if deadline is not None and deadline <= turn.at.mono:
             _expire(turn, live)
@@ -210,7 +210,7 @@ def expire(turn: Turn) -> None:
 
 def start_due_retries(turn: Turn) -> None:
     """Enqueue the runs whose retry delay has elapsed."""
-    for number, at in list(turn.scheduler.retry_at.items()):
+    for number, at in turn.scheduler.retry_at.items():
         if at <= turn.at.mono:
             turn.save_run(
                 replace(turn.scheduler.runs[number], state=State.PENDING, next_attempt_at=None)
@@ -259,7 +259,7 @@ def _interrupt(turn: Turn, run: Run, live: LiveAttempt, found: Verdict) -> Run:
         return turn.finish(run, found)
     if run.trigger is Trigger.ASSIGNED:  # its leader decides whether and where it goes on
         return turn.finish(run, found)
-    if found.reason is Reason.LOST and live.job.if_lost is IfLost.NEVER:
+    if turn.scheduler.is_leader and live.job.if_lost is IfLost.NEVER:
         return turn.finish(run, found)
     if found.reason is Reason.SHUTDOWN and run.slot is None:
         return turn.finish(run, found)  # manual and start-up runs are not resumed

@@ -10,7 +10,7 @@ keeps its interval; near a clock change its slots are searched minute by minute.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from itertools import takewhile
 from zoneinfo import ZoneInfo
@@ -74,7 +74,9 @@ class Calendar:
         self.zone = zone(timezone)
         self._answers: dict[datetime, datetime | None] = {}
         self._minutes_of_day: dict[tuple[bool, ...], int] = {}
-        self._sims = [_parse(expression, self.zone) for expression in expressions]
+        # cronsim does not see that a ZoneInfo is UTC; with this it converts nothing.
+        self._where: tzinfo = UTC if self.zone.key == "UTC" else self.zone
+        self._sims = [_parse(expression, self._where) for expression in expressions]
         for expression, sim in zip(expressions, self._sims, strict=True):
             if self._next(sim, _ANY) is None:
                 raise CronError(f'cron "{expression}" never fires')
@@ -159,7 +161,7 @@ class Calendar:
         return self._minutes_of_day[key]
 
     def _next(self, sim: CronSim, instant: datetime) -> datetime | None:
-        if sim.fixup_tz is not None or self.zone.key == "UTC":
+        if sim.fixup_tz is not None or self._where is UTC:
             return self._next_by_cronsim(sim, instant)
         return self._next_in_rhythm(sim, instant)
 
@@ -197,7 +199,7 @@ class Calendar:
         return None
 
     def _next_by_cronsim(self, sim: CronSim, instant: datetime) -> datetime | None:
-        begun = _restarted_at(sim, instant, self.zone)
+        begun = _restarted_at(sim, instant, self._where)
         for local in begun:
             slot: datetime = local.astimezone(UTC)
             # A fixed time in the repeated hour means its first occurrence, which
@@ -233,7 +235,7 @@ def is_interval_like(expression: str) -> bool:
 def explain(expression: str) -> str:
     """Return one expression in English: `At 02:00 every day`. Raises: CronError."""
     parts = cron_text.spelt_out(cron_text.normal(fields(expression)))
-    return str(_parse(" ".join(parts), zone("UTC")).explain())
+    return str(_parse(" ".join(parts), UTC).explain())
 
 
 def uneven_steps(expression: str) -> list[str]:
@@ -264,7 +266,7 @@ def fields(expression: str) -> list[str]:
     return found
 
 
-def _parse(expression: str, where: ZoneInfo) -> CronSim:
+def _parse(expression: str, where: tzinfo) -> CronSim:
     parts = fields(expression)
     try:
         return CronSim(" ".join(cron_text.normal(parts)), _ANY.astimezone(where))
@@ -279,7 +281,7 @@ def _parse(expression: str, where: ZoneInfo) -> CronSim:
         raise CronError(f'cron "{expression}": cannot be read') from error
 
 
-def _restarted_at(sim: CronSim, instant: datetime, where: ZoneInfo) -> CronSim:
+def _restarted_at(sim: CronSim, instant: datetime, where: tzinfo) -> CronSim:
     """Return a copy of a parsed expression that starts after `instant`.
 
     Parsing costs as much as ten steps, so an expression is parsed once.

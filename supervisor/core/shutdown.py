@@ -37,7 +37,7 @@ def stop(turn: Turn) -> None:
     scheduler.stop_by = turn.at.mono + grace_s + STOP_MARGIN_S
     count = len(scheduler.live_attempts)
     turn.note(f"stopping: {format_count(count, 'run is', 'runs are')} in progress")
-    for live in list(scheduler.live_attempts.values()):
+    for live in scheduler.live_attempts.values():
         forced = live.forced_verdict or verdict.interrupted(Reason.SHUTDOWN)
         attempts.request_end(turn, live, forced, grace_s)
     stop_if_idle(turn)

@@ -111,7 +111,7 @@ def catch_up_window(job: Job, calendar: Calendar, slot: datetime) -> timedelta:
 
 def check_late(turn: Turn) -> None:
     """Open the incidents of slots that have had no success in time."""
-    for name, slot in list(turn.scheduler.late.items()):
+    for name, slot in turn.scheduler.late.items():
         job = turn.scheduler.jobs.get(name)
         if job is None or job.late_after_s is None:
             turn.scheduler.late = turn.scheduler.late.delete(name)

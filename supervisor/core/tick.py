@@ -156,14 +156,15 @@ def _tick(turn: Turn) -> None:
         check_late(turn)
         return
     due = scheduler.unopened or _due_jobs(scheduler, since, until)
-    # Only slots of one minute: those of several would not be opened in their order.
-    size = CHUNK if len(_due_minutes(scheduler, since, until)) == 1 else len(due)
-    _open(turn, due[:size], until)
-    # A reload may have put another job into this minute meanwhile.
-    scheduler.unopened = due[size:] or _due_jobs(scheduler, since, until)
-    if scheduler.unopened:
-        scheduler.opening_at = turn.at.mono
-        return
+    if due:
+        # Only slots of one minute: those of several would not be opened in their order.
+        size = CHUNK if len(_due_minutes(scheduler, since, until)) == 1 else len(due)
+        _open(turn, due[:size], until)
+        # A reload may have put another job into this minute meanwhile.
+        scheduler.unopened = due[size:] or _due_jobs(scheduler, since, until)
+        if scheduler.unopened:
+            scheduler.opening_at = turn.at.mono
+            return
     summary.queue_due(turn, scheduler.last_tick)
     turn.ticked()
     check_late(turn)

@@ -183,7 +183,7 @@ class Turn(IncidentTurn):
         for run in scheduler.open_runs_of(job.name):
             if run.slot is not None and run.slot > self.now:
                 scheduler.runs = scheduler.runs.set(run.id, replace(run, slot=None))
-        for live in list(scheduler.live_attempts.values()):
+        for live in scheduler.live_attempts.values():
             outcome = live.outcome
             if outcome and outcome.job == job.name and outcome.slot and outcome.slot > self.now:
                 self.set_live(replace(live, outcome=replace(outcome, slot=None)))

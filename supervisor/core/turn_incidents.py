@@ -78,7 +78,7 @@ class IncidentTurn:
 
     def remind(self) -> None:
         """Send the reminders that are due."""
-        for known in list(self.scheduler.incidents.values()):
+        for known in self.scheduler.incidents.values():
             reminded, word = incidents.remind(known, self.now)
             if word is not None:
                 self._put_incident(reminded, word)
@@ -95,7 +95,7 @@ class IncidentTurn:
 
     def settle(self) -> None:
         """Announce the recoveries that have settled; forget acks that are over."""
-        for key, known in list(self.scheduler.closed.items()):
+        for key, known in self.scheduler.closed.items():
             if incidents.has_settled(known, self.now):
                 self._put_incident(*incidents.recovered(known, self.now))
             elif not self._matters(known):
@@ -125,7 +125,7 @@ class IncidentTurn:
 
         After a failure of any kind, no recovery of the job is certain.
         """
-        for known in list(self.scheduler.closed.values()):
+        for known in self.scheduler.closed.values():
             is_other = job and known.job == job and known.kind != kind
             if is_other and incidents.is_settling(known):
                 self._put_incident(incidents.unsettled(known, self.now), None)

@@ -230,7 +230,10 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 class Definition(Struct, frozen=True):
-    """A job definition with the keys of jobs.yaml; any text in it may be masked."""
+    """A job definition with the keys of jobs.yaml; any text in it may be masked.
+
+    shell_use: None where the command is no text for a shell.
+    """
 
     name: str
     worker: str | None = None
@@ -257,7 +260,7 @@ class Definition(Struct, frozen=True):
     cwd: str = "/"
     nice: int = 0
     limits: Limits = Limits()
-    shell_use: str = field(default="auto", name="shell")
+    shell_use: str | None = field(default=None, name="shell")
     python: str | None = None
     late_after_seconds: float | None = None
     heartbeat: str | None = None

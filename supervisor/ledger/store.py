@@ -19,7 +19,7 @@ import msgspec
 from supervisor.core.config_model import History
 from supervisor.core.effects import Record, RecordPause, RecordTick, ReleaseSlots
 from supervisor.core.memory import Memory
-from supervisor.ledger import ballast, file, rescue, startup_memory
+from supervisor.ledger import ballast, file, full_disk, rescue, startup_memory
 from supervisor.ledger.errors import OF_A_VALUE, LedgerUnavailableError, RowRefusedError, Written
 from supervisor.ledger.purge import Purge, Purged
 from supervisor.ledger.purge_logs import LogLimit
@@ -197,13 +197,17 @@ class Store:
             raise
         except (sqlite3.Error, ValueError) as error:  # or an undecodable text
             if not file.is_damage_at_start(error, self.path):
-                raise LedgerUnavailableError(f"open ledger {self.path}: {error}") from error
+                raise self._not_opened(error) from error
             self._replace(str(error))
             self._open_with_room()
             self._rescue(RESCUE_AT_START_S)
             self._read_all()
         except OSError as error:
-            raise LedgerUnavailableError(f"open ledger {self.path}: {error}") from error
+            raise self._not_opened(error) from error
+
+    def _not_opened(self, error: Exception) -> LedgerUnavailableError:
+        words = full_disk.in_words(error, self.path.parent)
+        return LedgerUnavailableError(f"open ledger {self.path}: {words}")
 
     def _read_all(self) -> None:
         startup_memory.touch_columns(self._db)

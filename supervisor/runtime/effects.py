@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from supervisor.api.bridge import LoopBridge
-from supervisor.containment.keeper_pool import KeeperPool
+from supervisor.containment.processes import Processes
 from supervisor.core import control_requests, effects
 from supervisor.core import events as ev
 from supervisor.core.alert_model import HeartbeatCall, HeartbeatKind
@@ -34,7 +34,7 @@ class Effects:
     def __init__(
         self,
         backlog: WriteQueue,
-        processes: KeeperPool,
+        processes: Processes,
         bridge: LoopBridge,
         alerts: AlertSender,
         heartbeats: HeartbeatSender,

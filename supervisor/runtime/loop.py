@@ -18,7 +18,7 @@ from supervisor.api.bridge import LoopBridge, TurnObserver
 from supervisor.backups.lister import BackupLister
 from supervisor.config.watch import seconds_to_poll
 from supervisor.containment.internal_jobs import InternalJobOwner, LeavingOwner, is_internal
-from supervisor.containment.keeper_pool import KeeperPool
+from supervisor.containment.processes import Processes
 from supervisor.core import decide
 from supervisor.core import events as ev
 from supervisor.core.decide import next_minute
@@ -59,7 +59,7 @@ class Loop:
         self,
         selector: selectors.BaseSelector,
         store: Store,
-        processes: KeeperPool,
+        processes: Processes,
         reloader: Reloader,
         bridge: LoopBridge,
         log: ServiceLog,

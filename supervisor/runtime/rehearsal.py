@@ -11,7 +11,7 @@ import selectors
 import time
 from datetime import datetime
 
-from supervisor.containment.keeper_pool import KeeperPool
+from supervisor.containment.processes import Processes
 from supervisor.core import events as ev
 from supervisor.core.schedule import at_minute
 from supervisor.core.state import SchedulerState
@@ -36,7 +36,7 @@ def select_precisely(
 class Rehearsal:
     """The preparation of one minute after the other."""
 
-    def __init__(self, processes: KeeperPool, decide: Decide) -> None:
+    def __init__(self, processes: Processes, decide: Decide) -> None:
         self._processes = processes
         self._decide = decide
         self._prepared: datetime | None = None

@@ -28,4 +28,4 @@ def dead_mount(folder: Path) -> Iterator[None]:
         finally:
             _LIBC.umount2(os.fsencode(folder), _MNT_DETACH)
     finally:
-        os.close(device)  # whoever still waits is told that the connection has ended
+        os.close(device)  # anyone who still waits reads that the connection has ended

@@ -51,7 +51,7 @@ def sandbox(hook: Webhook) -> Iterator[Sandbox]:
         yield sandbox
 
 
-def told(hook: Webhook) -> list[str]:
+def reported(hook: Webhook) -> list[str]:
     """The one line of each alert that was posted."""
     return [call.json()["text"] for call in hook.calls if call.path.endswith("sesame")]
 
@@ -72,13 +72,13 @@ def test_one_alert_and_one_recovery_however_often_it_failed(
     with supervised(sandbox):
         for _ in range(3):
             run(sandbox, "flaky")
-        until(lambda: len(told(hook)) == 1)
+        until(lambda: len(reported(hook)) == 1)
         Path(sandbox.root, "healthy").touch()
         for _ in range(2):
             run(sandbox, "flaky")
-        until(lambda: len(told(hook)) == 2 and waits(sandbox) == 0)
+        until(lambda: len(reported(hook)) == 2 and waits(sandbox) == 0)
 
-    opened, recovered = told(hook)
+    opened, recovered = reported(hook)
     assert opened == "🔴 flaky failed: exit status 1"
     assert recovered.startswith("🟢 over after ")
     assert recovered.endswith("flaky failed, 3 times")
@@ -96,7 +96,7 @@ def test_a_job_that_fails_by_turns_is_one_incident_with_one_alert(
             healthy.touch()
             run(sandbox, "flaky")
             healthy.unlink()
-        until(lambda: len(told(hook)) == 1 and waits(sandbox) == 0)
+        until(lambda: len(reported(hook)) == 1 and waits(sandbox) == 0)
         listed = sandbox.says("incidents")
         first.kill()
     with supervised(sandbox):
@@ -111,7 +111,7 @@ def test_a_job_that_fails_by_turns_is_one_incident_with_one_alert(
 
     assert "recovers" in listed
     assert rows(sandbox, "SELECT id, count FROM incidents") == [(1, 4), (2, 1)]
-    alerts = [text for text in told(hook) if "flaky" in text]
+    alerts = [text for text in reported(hook) if "flaky" in text]
     assert [text.split()[0] for text in alerts] == ["🔴", "🟢"]
 
 
@@ -137,13 +137,15 @@ def test_what_was_delivered_is_not_sent_again_after_a_kill(
 ) -> None:
     with supervised(sandbox) as first:
         run(sandbox, "flaky")
-        until(lambda: told(hook) and waits(sandbox) == 0)
+        until(lambda: reported(hook) and waits(sandbox) == 0)
         first.kill()
     with supervised(sandbox):
         run(sandbox, "flaky")
         sandbox.says("notify", "--test")
 
-    assert [text for text in told(hook) if "flaky" in text] == ["🔴 flaky failed: exit status 1"]
+    assert [text for text in reported(hook) if "flaky" in text] == [
+        "🔴 flaky failed: exit status 1"
+    ]
 
 
 def test_what_was_not_answered_before_a_kill_is_sent_by_the_next(
@@ -155,9 +157,9 @@ def test_what_was_not_answered_before_a_kill_is_sent_by_the_next(
         until(lambda: hook.calls)
         first.kill()
     with supervised(sandbox):
-        until(lambda: len(told(hook)) == 2 and waits(sandbox) == 0)
+        until(lambda: len(reported(hook)) == 2 and waits(sandbox) == 0)
 
-    assert set(told(hook)) == {"🔴 flaky failed: exit status 1"}
+    assert set(reported(hook)) == {"🔴 flaky failed: exit status 1"}
 
 
 def test_many_kills_while_the_channel_is_down_lose_and_double_nothing(
@@ -168,12 +170,12 @@ def test_many_kills_while_the_channel_is_down_lose_and_double_nothing(
         with supervised(sandbox) as supervisor:
             run(sandbox, job)
             supervisor.kill()
-    posted = len(told(hook))
+    posted = len(reported(hook))
     hook.always(200)
     with supervised(sandbox):
         until(lambda: waits(sandbox) == 0, within_s=60)
 
-    arrived = told(hook)[posted:]
+    arrived = reported(hook)[posted:]
     assert [text.split()[1] for text in arrived] == ["flaky", "talker", "shaky"]
 
 
@@ -184,7 +186,7 @@ def test_a_stop_lets_the_last_alert_arrive(sandbox: Sandbox, hook: Webhook) -> N
         supervisor.send_signal(signal.SIGTERM)
         assert supervisor.wait(12) == 0
 
-    assert told(hook) == ["🔴 flaky failed: exit status 1"]
+    assert reported(hook) == ["🔴 flaky failed: exit status 1"]
 
 
 def test_a_stop_is_not_kept_by_a_server_that_swallows(sandbox: Sandbox, hook: Webhook) -> None:
@@ -205,7 +207,7 @@ def test_a_local_run_ends_after_its_alert(sandbox: Sandbox, hook: Webhook) -> No
     done = sandbox.ask("run", "flaky", "--local")
 
     assert done.returncode == 1
-    assert told(hook) == ["🔴 flaky failed: exit status 1"]
+    assert reported(hook) == ["🔴 flaky failed: exit status 1"]
 
 
 def test_a_local_run_is_not_kept_by_a_channel_that_is_down(sandbox: Sandbox) -> None:
@@ -221,7 +223,7 @@ def test_secrets_leave_by_no_way(sandbox: Sandbox, hook: Webhook) -> None:
     with supervised(sandbox):
         for job in ("flaky", "talker"):
             run(sandbox, job)
-        until(lambda: len(told(hook)) == 2)
+        until(lambda: len(reported(hook)) == 2)
         answers = [
             sandbox.says(*words, "--json") for words in (("status",), ("incidents",), ("history",))
         ]
@@ -246,7 +248,7 @@ def test_a_test_alert_arrives(sandbox: Sandbox, hook: Webhook) -> None:
         assert sandbox.says("notify", "--test") == "the test alert has arrived\n"
         assert sandbox.json("notify", "--test") == {"delivered": "slack"}
 
-    assert all("test alert" in text for text in told(hook))
+    assert all("test alert" in text for text in reported(hook))
 
 
 def test_a_test_alert_that_fails_says_why_and_exits_1(sandbox: Sandbox, hook: Webhook) -> None:
@@ -282,7 +284,7 @@ def test_a_test_alert_that_arrives_brings_what_waits(sandbox: Sandbox, hook: Web
         until(lambda: waits(sandbox) == 0)
 
     assert before == 1
-    assert len(told(hook)) == 3
+    assert len(reported(hook)) == 3
 
 
 # --- heartbeats ---------------------------------------------------------------------
@@ -354,9 +356,9 @@ def test_the_alert_about_a_full_disk_is_not_kept_back_by_it(
         subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/more"], capture_output=True)
         for _ in range(40):
             sandbox.ask("run", "flaky")
-            if told(hook):
+            if reported(hook):
                 break
-        until(lambda: any("ledger" in text for text in told(hook)), within_s=20)
+        until(lambda: any("ledger" in text for text in reported(hook)), within_s=20)
 
 
 @pytest.fixture

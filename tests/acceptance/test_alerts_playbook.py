@@ -1,4 +1,4 @@
-"""docs/alerts.md, as somebody reads it at three in the morning: each command must succeed."""
+"""docs/alerts.md, as someone reads it at three in the morning: each command must succeed."""
 
 import pytest
 
@@ -11,7 +11,7 @@ PAGE = "docs/alerts.md"
 JOBS = """
 notify: {slack: "${HOOK}"}
 jobs:
-  backup-database: {command: "echo copying; test -e mended", cron: "0 0 * * *"}
+  backup-database: {command: "echo copying; test -e fixed", cron: "0 0 * * *"}
 """
 
 
@@ -20,7 +20,7 @@ def test_every_command_of_the_playbook_succeeds():
         sandbox.environ["HOOK"] = hook.url
         with supervised(sandbox):
             sandbox.ask("run", "backup-database", "--wait")
-            (sandbox.root / "mended").touch()
+            (sandbox.root / "fixed").touch()
 
             everything = typed(sandbox, blocks(PAGE, "sh"))
 

@@ -32,14 +32,14 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_copies_are_listed_with_what_rotation_will_do(sandbox: Sandbox) -> None:
-    status, told = ask_json(sandbox.socket, "/v1/backups")
+    status, reported = ask_json(sandbox.socket, "/v1/backups")
 
     assert status == 200
-    (copy,) = told["backups"]
+    (copy,) = reported["backups"]
     assert (copy["state"], copy["stays"], copy["kept_by_hand"]) == ("verified", True, False)
     assert "daily 1/2" in copy["reason"]
     assert copy["size_bytes"] > 0
-    assert [(folder["jobs"], bool(folder["error"])) for folder in told["folders"]] == [
+    assert [(folder["jobs"], bool(folder["error"])) for folder in reported["folders"]] == [
         (["copy"], False),
         (["away"], True),
     ]
@@ -64,17 +64,19 @@ def test_pauses_and_incidents_come_as_events(sandbox: Sandbox) -> None:
     sandbox.says("pause", "copy", "--reason", "disk")
     sandbox.ask("run", "away", "--wait")
 
-    told: dict[str, dict[str, object]] = {}
+    reported: dict[str, dict[str, object]] = {}
 
     def both() -> bool:
         line = answer.readline().decode()
         if line.startswith("event: "):
-            told[line.split()[1]] = json.loads(answer.readline().decode().removeprefix("data: "))
-        return {"pause", "incident", "run"} <= told.keys()
+            reported[line.split()[1]] = json.loads(
+                answer.readline().decode().removeprefix("data: ")
+            )
+        return {"pause", "incident", "run"} <= reported.keys()
 
     until(both)
-    assert told["pause"]["reason"] == "disk"
-    assert told["incident"]["job"] == "away"
+    assert reported["pause"]["reason"] == "disk"
+    assert reported["incident"]["job"] == "away"
 
 
 def test_days_and_logs_in_parts_by_the_command_line(sandbox: Sandbox) -> None:

@@ -60,14 +60,14 @@ def test_every_change_of_a_run_comes_as_an_event(sandbox: Sandbox) -> None:
     next(pieces)
     sandbox.ask("run", "twice", "--wait")
 
-    told = []
-    while not told or told[-1][0] != "failed":
+    reported = []
+    while not reported or reported[-1][0] != "failed":
         found = re.search(rb"^data: (.*)$", next(pieces), re.M)
         if found:
             run = json.loads(found[1])
-            told.append((run["state"], run["attempt"]))
+            reported.append((run["state"], run["attempt"]))
 
-    assert told == [
+    assert reported == [
         *(("pending", 0), ("running", 1), ("retrying", 1)),
         *(("pending", 1), ("running", 2), ("failed", 2)),
     ]
@@ -180,9 +180,9 @@ def test_metrics_may_be_read_by_tcp_and_nothing_be_asked() -> None:
     port = free_port()
     with living(f"metrics: 127.0.0.1:{port}\n{PLAIN}") as sandbox:
         found = metrics(sandbox, http.client.HTTPConnection("127.0.0.1", port, timeout=10))
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
-            stranger.sendall(b"POST /v1/stop HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
-            refused = read_all(stranger)
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as outsider:
+            outsider.sendall(b"POST /v1/stop HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n")
+            refused = read_all(outsider)
 
         assert found["nightshift_pool_places",] == 4
         assert refused.startswith(b"HTTP/1.1 404")

@@ -115,10 +115,10 @@ def test_what_waits_for_a_dead_channel_is_sent_by_the_next_service(sandbox: Sand
     with supervised(sandbox):
         sandbox.ask("run", "flaky", "--wait")
         until(lambda: channels(sandbox)["dead"]["error"])
-    with Webhook() as mended:
-        sandbox.environ["DEAD"] = mended.url
+    with Webhook() as fixed:
+        sandbox.environ["DEAD"] = fixed.url
         with supervised(sandbox):
-            until(lambda: len(mended.calls) == 1)
+            until(lambda: len(fixed.calls) == 1)
             until(lambda: channels(sandbox)["dead"]["waiting"] == 0)
 
 

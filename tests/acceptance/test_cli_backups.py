@@ -69,13 +69,13 @@ def test_a_damaged_copy_is_named_and_the_exit_status_is_1(sandbox, copy, tmp_pat
 def test_what_a_backup_counted_stands_in_the_ledger_and_in_history(sandbox):
     with supervised(sandbox):
         (run,) = sandbox.json("history", "backup")["runs"]
-        told = sandbox.says("history", "backup")
+        reported = sandbox.says("history", "backup")
 
     result = run["result"]
     assert (result["state"], result["rows"], result["tables"]) == ("verified", 1, 1)
     assert result["ratio"] == round(result["database_bytes"] / result["size_bytes"], 2)
     assert 0 < result["pack_seconds"] + result["verify_seconds"] <= result["seconds"] + 0.002
-    assert f"size_bytes={result['size_bytes']}" in told
+    assert f"size_bytes={result['size_bytes']}" in reported
 
 
 def test_a_restore_is_a_run_in_the_ledger(sandbox):

@@ -73,8 +73,8 @@ def test_a_socket_of_another_program_is_a_no(sandbox: Sandbox, verb: str) -> Non
     with socket.socket(socket.AF_UNIX) as foreign:
         foreign.bind(str(path))
         foreign.listen()
-        stranger = threading.Thread(target=_speak_of_other_things, args=(foreign,), daemon=True)
-        stranger.start()
+        outsider = threading.Thread(target=_speak_of_other_things, args=(foreign,), daemon=True)
+        outsider.start()
 
         said = sandbox.ask(verb, "--socket", str(path))
 

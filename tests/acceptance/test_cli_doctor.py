@@ -37,7 +37,7 @@ def files(sandbox: Sandbox) -> set[Path]:
     return {path for path in sandbox.root.rglob("*") if path.name != "log"}
 
 
-def test_a_living_service_has_nothing_to_mend(sandbox: Sandbox) -> None:
+def test_a_living_service_has_nothing_to_fix(sandbox: Sandbox) -> None:
     before = files(sandbox)
 
     status, found = findings(sandbox)
@@ -48,7 +48,7 @@ def test_a_living_service_has_nothing_to_mend(sandbox: Sandbox) -> None:
     assert files(sandbox) == before
 
 
-def test_each_thing_to_mend_is_said_with_what_is_expected_and_how(sandbox: Sandbox) -> None:
+def test_each_thing_to_fix_is_said_with_what_is_expected_and_how(sandbox: Sandbox) -> None:
     said = sandbox.ask("doctor", "--config", "/nonexistent/jobs.yaml")
 
     assert (said.returncode, said.stderr) == (1, "")
@@ -57,7 +57,7 @@ def test_each_thing_to_mend_is_said_with_what_is_expected_and_how(sandbox: Sandb
     assert "\n1 error, " in said.stdout
 
 
-def test_a_service_that_is_gone_is_to_be_mended(sandbox: Sandbox) -> None:
+def test_a_service_that_is_gone_is_to_be_fixed(sandbox: Sandbox) -> None:
     status, found = findings(sandbox, "--socket", "/nonexistent/sock")
 
     assert (status, found["supervisor"]["state"]) == (1, "error")
@@ -88,7 +88,7 @@ def test_without_any_jobs_yaml_it_says_how_to_make_one() -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root alone can ask as another user")
-def test_another_user_is_told_that_it_is_another_one(sandbox: Sandbox) -> None:
+def test_another_user_reads_that_it_is_another_one(sandbox: Sandbox) -> None:
     sandbox.root.chmod(0o755)
     said = sandbox.ask("doctor", "--json", uid=65534)
 

@@ -59,7 +59,7 @@ def test_a_system_crontab_keeps_the_lines_of_one_user():
 
         unclear = sandbox.refuses("import", "crontab", "table")
         known = sandbox.ask("import", "crontab", "table", "--user", "root")
-        told = sandbox.ask("import", "crontab", "table", "--system", "--user", "bob")
+        reported = sandbox.ask("import", "crontab", "table", "--system", "--user", "bob")
         own = sandbox.ask("import", "crontab", "--user", "table")
 
     # bob is no user of this machine: it may be a user's own crontab.
@@ -67,7 +67,7 @@ def test_a_system_crontab_keeps_the_lines_of_one_user():
     assert 'table:2: "bob" may be a user or a program' in unclear[1]
     assert "--system" in unclear[1]
     assert "--user" in unclear[1]
-    for done, other, kept in ((known, "bob", "a"), (told, "root", "b")):
+    for done, other, kept in ((known, "bob", "a"), (reported, "root", "b")):
         assert done.returncode == 1
         assert f'it runs as "{other}"' in done.stderr
         assert f'command: "{kept}"' in done.stdout

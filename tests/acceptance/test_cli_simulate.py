@@ -30,7 +30,7 @@ jobs:
 BERLIN = ("--from", "2026-03-28T12:00")
 
 
-def test_the_coming_days_are_told_without_a_supervisor_or_a_ledger():
+def test_the_coming_days_are_reported_without_a_supervisor_or_a_ledger():
     with Sandbox(JOBS) as sandbox:
         said = sandbox.says("simulate", "--days", "2", *BERLIN)
         found = sandbox.json("simulate", "--days", "2", *BERLIN)
@@ -88,7 +88,7 @@ def test_failures_by_chance_skip_what_depends_on_them():
     assert one["forecast"]["jobs"] != two["forecast"]["jobs"]
 
 
-def test_what_rotation_keeps_is_told_copy_by_copy():
+def test_what_rotation_keeps_is_reported_copy_by_copy():
     words = ("simulate", "--days", "10", "--from", "2026-02-01T12:00")
     with Sandbox(COPIES) as sandbox:
         said = sandbox.says(*words)

@@ -93,7 +93,7 @@ def test_with_json_an_error_is_the_body_of_the_answer(sandbox: Sandbox) -> None:
     assert done.stderr == ""
 
 
-def test_next_of_a_job_is_told_in_its_own_zone(sandbox: Sandbox) -> None:
+def test_next_of_a_job_is_reported_in_its_own_zone(sandbox: Sandbox) -> None:
     slots = sandbox.json("next", "hourly", "-n", "3")["slots"]
 
     instants = [datetime.fromisoformat(slot) for slot in slots]
@@ -110,7 +110,7 @@ def test_next_of_all_jobs_is_in_order_of_time(sandbox: Sandbox) -> None:
     assert len(sandbox.says("next", "-n", "4").splitlines()) == 5
 
 
-def test_utc_is_told_instead_of_the_zone_of_the_service(sandbox: Sandbox) -> None:
+def test_utc_is_reported_instead_of_the_zone_of_the_service(sandbox: Sandbox) -> None:
     assert "times in UTC" in sandbox.says("status", "--utc")
     assert "2028-02-29 01:30 UTC" in sandbox.says("next", "hello", "--utc", "-n", "1")
 

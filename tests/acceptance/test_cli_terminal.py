@@ -20,7 +20,7 @@ jobs:
   packer: {worker: "packer:work"}
   painter: {command: ["/usr/bin/printf", '\\033[31mred\\033[0m \\033[2J\\033]0;title\\007 end\\n']}
 """
-# It ends when somebody opens the other end of the pipe.
+# It ends when someone opens the other end of the pipe.
 PACKER = """
 def work(params, report):
     report.progress(120e6, 380e6, "bytes")
@@ -94,11 +94,11 @@ def test_waiting_shows_a_bar_and_ends_with_the_account(sandbox: Sandbox) -> None
     assert plain(said).splitlines()[-1].split()[1:3] == ["hello", "success"]
 
 
-def test_progress_in_bytes_is_told_as_sizes_with_a_rate(sandbox: Sandbox) -> None:
+def test_progress_in_bytes_is_reported_as_sizes_with_a_rate(sandbox: Sandbox) -> None:
     waiting = sandbox.begin("run", "packer", "--wait")
-    told = re.compile(r"120\.0 MB of 380\.0 MB \([0-9.]+ [kMGTP]B/s\)")
+    reported = re.compile(r"120\.0 MB of 380\.0 MB \([0-9.]+ [kMGTP]B/s\)")
 
-    until(lambda: told.search(sandbox.ask("status", NO_COLOR="1", COLUMNS="200").stdout))
+    until(lambda: reported.search(sandbox.ask("status", NO_COLOR="1", COLUMNS="200").stdout))
     (sandbox.root / "pipe").write_text("")
 
     assert waiting.wait(10) == 0

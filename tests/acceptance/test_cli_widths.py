@@ -66,7 +66,7 @@ def test_a_screen_keeps_to_the_width(sandbox: Sandbox, words: str, width: int) -
 
 
 @pytest.mark.parametrize("verb", ["status", "history", "incidents"])
-def test_ages_for_people_and_instants_for_whoever_asks_for_utc(
+def test_ages_for_people_and_instants_for_anyone_who_asks_for_utc(
     sandbox: Sandbox, verb: str
 ) -> None:
     sandbox.environ["COLUMNS"] = "80"

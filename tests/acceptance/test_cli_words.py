@@ -82,7 +82,7 @@ def test_jobs_yaml_is_sought_here_first(tmp_path: Path, monkeypatch: pytest.Monk
         ("2026-02-01T02:00:00Z", "2026-02-01T02:00:00+00:00"),
     ],
 )
-def test_a_time_is_told_in_the_zone_unless_it_brings_its_own(text: str, instant: str) -> None:
+def test_a_time_is_reported_in_the_zone_unless_it_brings_its_own(text: str, instant: str) -> None:
     assert NOON.instant(text).isoformat() == instant
 
 
@@ -114,7 +114,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         (None, "-"),
     ],
 )
-def test_ages_are_told_in_the_largest_unit(at: datetime | None, words: str) -> None:
+def test_ages_are_reported_in_the_largest_unit(at: datetime | None, words: str) -> None:
     assert NOON.relative(at) == words
 
 
@@ -153,7 +153,7 @@ def test_control_characters_are_written_out() -> None:
         (0, 380e6, "bytes", 0.0, "0 bytes of 380.0 MB"),
     ],
 )
-def test_progress_is_told_in_amounts_that_people_read(
+def test_progress_is_reported_in_amounts_that_people_read(
     done: float, total: float | None, unit: str, per_second: float | None, words: str
 ) -> None:
     assert (

@@ -31,7 +31,7 @@ class Harness(Clocked):
         """Each time that it ran for this slot."""
         return [each for each in self.ran(job) if datetime.fromisoformat(each) == slot]
 
-    def until_now_all_is_told(self, last: datetime) -> None:
+    def until_all_is_reported(self, last: datetime) -> None:
         """No slot from two o'clock to `last` ran twice or is lost."""
         for job, step in STEPS.items():
             assert missing(self.sandbox, job, TWO, last, step) == []
@@ -61,7 +61,7 @@ def test_put_forward_the_newest_slot_runs_and_the_others_have_rows(
     harness.set(TWO + step + MINUTE - A_MOMENT)
     harness.until_ran("minutely", slot=TWO + step + MINUTE)
 
-    harness.until_now_all_is_told(TWO + step + MINUTE)
+    harness.until_all_is_reported(TWO + step + MINUTE)
     assert len(harness.ran("minutely")) == 3
     assert len(harness.ran("hourly")) == 2
     assert len(harness.ran("daily")) == (2 if step == DAY else 1)
@@ -116,11 +116,11 @@ def test_put_back_by_a_day_it_says_until_when_jobs_are_silent(harness: Harness) 
 
     harness.set(TWO + MINUTE - A_MOMENT)
     harness.until_ran("minutely", slot=TWO + MINUTE)
-    harness.until_now_all_is_told(TWO + MINUTE)
+    harness.until_all_is_reported(TWO + MINUTE)
     assert raw_client.status(harness.sandbox)["incidents"] == []
 
 
-def test_put_back_by_a_day_jobs_may_be_told_to_go_on(harness: Harness) -> None:
+def test_put_back_by_a_day_jobs_may_be_asked_to_go_on(harness: Harness) -> None:
     harness.set(TWO - DAY + timedelta(seconds=5))
     until(lambda: raw_client.status(harness.sandbox)["incidents"])
 
@@ -143,7 +143,7 @@ def test_a_service_suspended_over_three_slots_runs_the_newest_of_them(harness: H
     harness.until_ran("minutely", slot=TWO + 3 * MINUTE)
 
     assert harness.ran("minutely") == ["2026-02-09T02:00:00Z", "2026-02-09T02:03:00Z"]
-    harness.until_now_all_is_told(TWO + 3 * MINUTE)
+    harness.until_all_is_reported(TWO + 3 * MINUTE)
     assert outcomes(harness.sandbox, "minutely")[TWO + MINUTE] == "missed schedule"
 
 

@@ -1,4 +1,4 @@
-"""docs/coming-from-cron.md, as somebody with a crontab types it: each command must succeed."""
+"""docs/coming-from-cron.md, as someone with a crontab types it: each command must succeed."""
 
 from tests.acceptance.daemon import Sandbox
 from tests.acceptance.doc_pages import blocks, typed

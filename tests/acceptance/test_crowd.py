@@ -1,4 +1,4 @@
-"""A full house of bad clients and a dead world outside: each minute is acted on as ever.
+"""Very many bad clients and a dead world outside: each minute is acted on as ever.
 
 The clients are slow, silent, huge, deaf and many; every heartbeat and every alert goes
 to a server that takes a call and never answers.
@@ -135,8 +135,8 @@ def test_neither_a_crowd_nor_a_dead_world_outside_delays_a_minute(sandbox: Sandb
 def minute_of_tick(sandbox: Sandbox) -> datetime | None:
     """The minute that the service acted on last, as it says itself; None: no answer yet."""
     with contextlib.suppress(TimeoutError):
-        told = datetime.fromisoformat(raw_client.status(sandbox)["tick"]["last_at"])
-        return told.replace(second=0, microsecond=0)
+        reported = datetime.fromisoformat(raw_client.status(sandbox)["tick"]["last_at"])
+        return reported.replace(second=0, microsecond=0)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Supervisor, nursery, keepers and workers are killed, singly and together, at any moment.
+"""Supervisor, fork server, keepers and workers are killed, singly and together, at any moment.
 
 Within two seconds nothing of theirs lives; the next start settles every row.
 The seed of a series of kills is printed: NIGHT_SEED=<it> plays the same one again.
@@ -59,13 +59,13 @@ def kill(*pids: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def nursery_of(supervisor: int) -> int:
-    """The nursery's pid; 0: there is none just now."""
+def fork_server_of(supervisor: int) -> int:
+    """The fork server's pid; 0: there is none just now."""
     return next((pid for pid in children(supervisor) if _leads(pid)), 0)
 
 
 def keepers_of(supervisor: int) -> list[int]:
-    fork_server = nursery_of(supervisor)
+    fork_server = fork_server_of(supervisor)
     return children(fork_server) if fork_server else []
 
 
@@ -80,7 +80,7 @@ def _leads(pid: int) -> bool:
 
 
 def at_work(sandbox: Sandbox, supervisor: int) -> None:
-    """Wait until all three jobs have processes, and their pids have been told."""
+    """Wait until all three jobs have processes, and their pids have been reported."""
     until(lambda: len(workers_of(supervisor)) >= 3 and Path(sandbox.root, "alone.lock").exists())
     until(lambda: all(run["pid"] for run in raw_client.status(sandbox)["runs"]))
 
@@ -99,10 +99,10 @@ def test_nothing_outlives_the_supervisor(sandbox: Sandbox) -> None:
         until(lambda: not carrying(mark), within_s=GONE_WITHIN_S)
 
 
-def test_nothing_outlives_the_nursery_but_the_service_goes_on(sandbox: Sandbox) -> None:
+def test_nothing_outlives_the_fork_server_but_the_service_goes_on(sandbox: Sandbox) -> None:
     with supervised(sandbox) as supervisor:
         at_work(sandbox, supervisor.pid)
-        fork_server = nursery_of(supervisor.pid)
+        fork_server = fork_server_of(supervisor.pid)
         before = {fork_server, *keepers_of(supervisor.pid), *workers_of(supervisor.pid)}
 
         kill(fork_server)
@@ -145,7 +145,7 @@ def test_a_worker_that_is_killed_has_failed_by_a_foreign_signal(sandbox: Sandbox
 
 def kill_all_three(supervisor: int) -> None:
     """In one instant, so that none of them can do anything about it."""
-    doomed = [supervisor, nursery_of(supervisor), *keepers_of(supervisor)]
+    doomed = [supervisor, fork_server_of(supervisor), *keepers_of(supervisor)]
     for pid in doomed:
         os.kill(pid, signal.SIGSTOP)
     kill(*doomed)
@@ -199,8 +199,8 @@ def supervisor_alone(pid: int, dice: random.Random) -> list[int]:
     return [pid]
 
 
-def the_nursery(pid: int, dice: random.Random) -> list[int]:
-    return [nursery_of(pid)] if nursery_of(pid) else []
+def the_fork_server(pid: int, dice: random.Random) -> list[int]:
+    return [fork_server_of(pid)] if fork_server_of(pid) else []
 
 
 def a_keeper(pid: int, dice: random.Random) -> list[int]:
@@ -213,11 +213,11 @@ def a_worker(pid: int, dice: random.Random) -> list[int]:
 
 
 def all_three(pid: int, dice: random.Random) -> list[int]:
-    return [pid, *the_nursery(pid, dice), *keepers_of(pid)]
+    return [pid, *the_fork_server(pid, dice), *keepers_of(pid)]
 
 
 Choice = Callable[[int, random.Random], list[int]]
-VICTIMS: tuple[Choice, ...] = (supervisor_alone, the_nursery, a_keeper, a_worker, all_three)
+VICTIMS: tuple[Choice, ...] = (supervisor_alone, the_fork_server, a_keeper, a_worker, all_three)
 
 
 def wait_a_moment(seconds: float) -> None:
@@ -227,14 +227,14 @@ def wait_a_moment(seconds: float) -> None:
 
 
 def go_to_next_minute(clock: Clock, sandbox: Sandbox, supervisor: int) -> None:
-    """Now is a moment before a minute that has not been; who listens already hears of it."""
+    """Now is a moment before a minute that has not been; who listens already receives of it."""
     clock.move(59.9 - clock.now.second - clock.now.microsecond / 1e6)
     if sandbox.socket.exists():
         os.kill(supervisor, signal.SIGHUP)
 
 
 def kill_again_and_again(sandbox: Sandbox, clock: Clock, kills: int, seed: int) -> None:
-    """A minute begins, a moment goes by, somebody dies; a dead supervisor is begun again."""
+    """A minute begins, a moment goes by, someone dies; a dead supervisor is begun again."""
     dice = random.Random(seed)
     with open(sandbox.root / "log", "w") as log:
         supervisor = sandbox.begin("start", stdout=log, stderr=log)

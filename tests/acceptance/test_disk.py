@@ -36,7 +36,7 @@ TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 RECOVERED_WITHIN_S = 12.0
 
 
-class Cellar:
+class ServiceOnDisk:
     """A supervisor at 01:59 with a living run, over a state folder that may be spoilt."""
 
     def __init__(
@@ -65,41 +65,41 @@ class Cellar:
 
 
 @contextlib.contextmanager
-def cellar(sandbox: Sandbox) -> Iterator[Cellar]:
+def service(sandbox: Sandbox) -> Iterator[ServiceOnDisk]:
     os.mkfifo(sandbox.root / "fifo")
     clock = Clock(sandbox, "2026-02-09 01:59:01")
     with supervised(sandbox) as supervisor:
-        yield Cellar(sandbox, clock, supervisor)
+        yield ServiceOnDisk(sandbox, clock, supervisor)
 
 
-def no_record_no_launch(cellar: Cellar, words: str, mend: Callable[[], None]) -> None:
-    """What the ledger's trouble must look like, and its end."""
-    cellar.go_to_two()
-    waiting_for_the_ledger(cellar, words)
-    cellar.let_the_reader_end()
-    until(lambda: all(run["id"] != cellar.reader for run in cellar.status()["runs"]))
-    assert outcomes(cellar.sandbox, "minutely") == {}
+def no_record_no_launch(service: ServiceOnDisk, words: str, fix: Callable[[], None]) -> None:
+    """What the ledger's problem must look like, and its end."""
+    service.go_to_two()
+    waiting_for_the_ledger(service, words)
+    service.let_the_reader_end()
+    until(lambda: all(run["id"] != service.reader for run in service.status()["runs"]))
+    assert outcomes(service.sandbox, "minutely") == {}
 
-    mend()
+    fix()
 
-    until(lambda: raw_client.code(cellar.sandbox, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
-    until(lambda: outcomes(cellar.sandbox, "minutely") == {TWO: "success schedule"})
+    until(lambda: raw_client.code(service.sandbox, "/readyz") == 200, within_s=RECOVERED_WITHIN_S)
+    until(lambda: outcomes(service.sandbox, "minutely") == {TWO: "success schedule"})
     query = "SELECT state, exit_status FROM runs WHERE id = ?"
-    assert rows(cellar.sandbox, query, cellar.reader) == [("success", 0)]
-    assert rows(cellar.sandbox, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
-    assert cellar.status()["incidents"] == []
+    assert rows(service.sandbox, query, service.reader) == [("success", 0)]
+    assert rows(service.sandbox, "SELECT count(*) FROM attempts WHERE ended_at IS NULL") == [(0,)]
+    assert service.status()["incidents"] == []
 
 
-def waiting_for_the_ledger(cellar: Cellar, words: str) -> None:
+def waiting_for_the_ledger(service: ServiceOnDisk, words: str) -> None:
     """The due run is not launched; the service lives and says that it is not ready."""
-    until(lambda: cellar.waiting_run().get("cause", "").startswith("waits for the ledger"))
+    until(lambda: service.waiting_run().get("cause", "").startswith("waits for the ledger"))
 
-    waiting = cellar.waiting_run()
+    waiting = service.waiting_run()
     assert (waiting["state"], waiting["pid"]) == ("pending", None)
     assert words in waiting["cause"]
-    assert words in cellar.status()["ledger_error"]
-    assert raw_client.code(cellar.sandbox, "/readyz") == 503
-    assert raw_client.code(cellar.sandbox, "/healthz") == 200
+    assert words in service.status()["ledger_error"]
+    assert raw_client.code(service.sandbox, "/readyz") == 503
+    assert raw_client.code(service.sandbox, "/healthz") == 200
 
 
 def log_of(sandbox: Sandbox) -> str:
@@ -111,7 +111,7 @@ def log_of(sandbox: Sandbox) -> str:
 
 @pytest.fixture
 def small_disk() -> Iterator[Sandbox]:
-    """A house whose state folder is a disk of 8 MiB."""
+    """A service whose state folder is a disk of 8 MiB."""
     with Sandbox(JOBS) as sandbox:
         sandbox.state.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(sandbox.state)]
@@ -137,7 +137,7 @@ def fill(disk: Path) -> None:
 
 @pytest.mark.root
 def test_on_a_full_disk_due_runs_wait_and_ends_are_not_forgotten(small_disk: Sandbox) -> None:
-    with cellar(small_disk) as found:
+    with service(small_disk) as found:
         ballast = small_disk.state / "ballast"
         fill(small_disk.state)
         found.sandbox.ask("resume", "minutely")  # what is recorded of it takes the ballast
@@ -156,9 +156,10 @@ def test_on_a_full_disk_the_first_start_names_the_disk_and_the_next_one_begins(
     status, said = small_disk.refuses("start")
 
     assert status == 1
-    assert f"open ledger {small_disk.state}/ledger.sqlite3: database or disk is full" in " ".join(
-        said.split()
-    )
+    assert (
+        f"open ledger {small_disk.state}/ledger.sqlite3: the file system at {small_disk.state}"
+        " is full (0 bytes free): free 1.0 MB there"
+    ) in " ".join(said.split())
     (small_disk.state / "filler").unlink()
     with supervised(small_disk):
         assert small_disk.json("status")["runs"] == []
@@ -176,7 +177,7 @@ def test_on_a_read_only_disk_it_does_not_start_and_says_why(small_disk: Sandbox)
 
 @pytest.fixture
 def failing_disk() -> Iterator[tuple[Sandbox, Path]]:
-    """A house on a disk that turns read-only at its first error, and where to make one."""
+    """A service on a disk that turns read-only at its first error, and where to make one."""
     with Sandbox(JOBS) as sandbox:
         sandbox.state.mkdir()
         image = sandbox.root / "image"
@@ -210,7 +211,7 @@ def test_a_disk_that_turns_read_only_forbids_launches_until_a_start_on_a_sound_o
     failing_disk: tuple[Sandbox, Path],
 ) -> None:
     sandbox, fault = failing_disk
-    with cellar(sandbox) as found:
+    with service(sandbox) as found:
         fault.write_text("1")
 
         found.go_to_two()
@@ -292,7 +293,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_while_another_program_locks_the_ledger_due_runs_wait(sandbox: Sandbox) -> None:
-    with cellar(sandbox) as found:
+    with service(sandbox) as found:
         path = sandbox.state / "ledger.sqlite3"
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -337,7 +338,7 @@ def test_a_damaged_ledger_is_set_aside_loudly_and_a_fresh_one_begun(sandbox: San
 def test_a_ledger_damaged_while_in_use_is_set_aside_and_nothing_that_lives_is_forgotten(
     sandbox: Sandbox,
 ) -> None:
-    with cellar(sandbox) as found:
+    with service(sandbox) as found:
         path = sandbox.state / "ledger.sqlite3"
         with contextlib.closing(sqlite3.connect(path)) as other:
             other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -363,7 +364,7 @@ def test_a_ledger_deleted_while_in_use_is_written_anew_and_nothing_is_lost(
     sandbox: Sandbox,
 ) -> None:
     sandbox.config.write_text(JOBS)
-    with cellar(sandbox) as found:
+    with service(sandbox) as found:
         sandbox.says("run", "speaker", "--wait")
         for path in sandbox.state.glob("ledger.sqlite3*"):
             path.unlink()

@@ -38,26 +38,28 @@ def test_data_and_copies_lie_where_the_names_say_and_each_retention_counts(
 
     night = ["sync-missing-sets", "sync-missing-cards", "backup-database"]
     sandbox.says("run", *night, "--local", "--yes")
-    told = sandbox.says("run", "rotate-backups", "--local", "--dry-run")
+    reported = sandbox.says("run", "rotate-backups", "--local", "--dry-run")
 
     assert (sandbox.root / "elsewhere" / "cards.db").is_file()
     assert len(list((sandbox.root / "elsewhere" / "copies").glob("cards-*.gz"))) == 1
-    assert "newest verified, monthly 1/6, weekly 1/5, daily 1/2, last 1/9" in told
+    assert "newest verified, monthly 1/6, weekly 1/5, daily 1/2, last 1/9" in reported
     assert not (sandbox.root / "var" / "backups").exists()
 
 
-def test_the_zone_is_that_in_which_slots_are_told(sandbox: Sandbox) -> None:
+def test_the_zone_is_that_in_which_slots_are_reported(sandbox: Sandbox) -> None:
     sandbox.environ["CRON_TIMEZONE"] = "Asia/Tokyo"
 
     with supervised(sandbox):
         assert "times in Asia/Tokyo" in sandbox.says("status")
 
 
-@pytest.mark.parametrize(("level", "is_told"), [("info", True), ("error", False)])
-def test_the_log_level_says_what_is_logged(sandbox: Sandbox, level: str, is_told: bool) -> None:
+@pytest.mark.parametrize(("level", "is_reported"), [("info", True), ("error", False)])
+def test_the_log_level_says_what_is_logged(
+    sandbox: Sandbox, level: str, is_reported: bool
+) -> None:
     sandbox.environ["CRON_LOG_LEVEL"] = level
 
     with supervised(sandbox):
         pass
 
-    assert ('"level":"info"' in (sandbox.root / "log").read_text()) is is_told
+    assert ('"level":"info"' in (sandbox.root / "log").read_text()) is is_reported

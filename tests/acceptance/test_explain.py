@@ -1,4 +1,4 @@
-"""explain JOB --at TIME: why a slot ran, waited, was skipped or missed, told from the ledger."""
+"""explain JOB --at TIME: why a slot ran, waited, was skipped or missed, from the ledger."""
 
 import os
 import signal

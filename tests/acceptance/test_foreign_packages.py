@@ -1,4 +1,4 @@
-"""`supervisor` and `workers` are common names: strangers are refused, or not even looked at."""
+"""`supervisor` and `workers` are common names: outsiders are refused, or not even looked at."""
 
 import os
 import subprocess
@@ -16,9 +16,9 @@ SCRIPT = "import sys; from supervisor.__main__ import main; sys.exit(main())"
 @pytest.mark.parametrize("name", ["supervisor", "workers"])
 @pytest.mark.parametrize("text", ["", '__version__ = "4.2.5"\n'], ids=["empty", "with a version"])
 def test_a_package_of_our_name_before_ours_is_refused_in_words(tmp_path, name, text):
-    stranger = tmp_path / "strange" / name
-    stranger.mkdir(parents=True)
-    (stranger / "__init__.py").write_text(text)
+    outsider = tmp_path / "strange" / name
+    outsider.mkdir(parents=True)
+    (outsider / "__init__.py").write_text(text)
     ours = tmp_path / "ours"
     for package in ("supervisor", "workers"):
         (ours / package).mkdir(parents=True)
@@ -29,7 +29,7 @@ def test_a_package_of_our_name_before_ours_is_refused_in_words(tmp_path, name, t
         (ours / name / "__init__.py").write_text(text)
         path = str(ours)
     else:
-        path = os.pathsep.join([str(stranger.parent), str(ours)])
+        path = os.pathsep.join([str(outsider.parent), str(ours)])
 
     done = subprocess.run(
         [sys.executable, "-S", "-P", "-c", SCRIPT, "start"],
@@ -48,7 +48,7 @@ def test_packages_in_the_working_folder_are_not_looked_at():
     with Sandbox("jobs: {hello: {command: [/bin/echo, hi]}}\n") as sandbox:
         for name in ("supervisor", "workers"):
             (sandbox.root / name).mkdir()
-            (sandbox.root / name / "__init__.py").write_text("raise SystemExit('a stranger')\n")
+            (sandbox.root / name / "__init__.py").write_text("raise SystemExit('a outsider')\n")
         # `python -m` looks into the working folder first; the installed command does not.
         sandbox.environ["PYTHONSAFEPATH"] = "1"
         with supervised(sandbox):

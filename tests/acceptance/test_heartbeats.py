@@ -33,8 +33,8 @@ def beats(hook: Webhook) -> list[str]:
     return [path.removeprefix("sesame/") for path in hook.paths()]
 
 
-def no_start_is_told_before_there_is_one(
-    sandbox: Sandbox, hook: Webhook, spoil: Callable[[], None], mend: Callable[[], None]
+def no_start_is_reported_before_there_is_one(
+    sandbox: Sandbox, hook: Webhook, spoil: Callable[[], None], fix: Callable[[], None]
 ) -> None:
     sandbox.config.write_text(JOBS)
     sandbox.environ["HOOK"] = hook.url
@@ -44,13 +44,13 @@ def no_start_is_told_before_there_is_one(
         clock.set("2026-02-09 01:59:59.8")
         supervisor.send_signal(signal.SIGCHLD)  # it looks at the clock, and does no more
         until(lambda: waits_for_the_ledger(sandbox))
-        # Whatever that minute had to tell has been told when its own beat has come.
+        # Whatever that minute had to tell has been reported when its own beat has come.
         until(lambda: "self" in beats(hook))
-        told = beats(hook)
-        mend()
+        reported = beats(hook)
+        fix()
         until(lambda: beats(hook)[-1:] == ["minutely"], within_s=RECOVERED_WITHIN_S)
 
-    assert told == ["self"]
+    assert reported == ["self"]
     assert beats(hook) == ["self", "minutely/start", "minutely"]
 
 
@@ -68,7 +68,7 @@ def test_a_launch_that_a_full_disk_forbade_has_no_start(
         (small_disk.state / "ballast").unlink()
         fill(small_disk.state)
 
-    no_start_is_told_before_there_is_one(
+    no_start_is_reported_before_there_is_one(
         small_disk, hook, spoil, (small_disk.state / "filler").unlink
     )
 
@@ -83,6 +83,6 @@ def test_a_launch_that_a_locked_ledger_forbade_has_no_start(hook: Webhook) -> No
             other.append(stack.enter_context(contextlib.closing(ledger)))
             ledger.execute("BEGIN IMMEDIATE")
 
-        no_start_is_told_before_there_is_one(
+        no_start_is_reported_before_there_is_one(
             sandbox, hook, spoil, lambda: other[0].execute("ROLLBACK") and None
         )

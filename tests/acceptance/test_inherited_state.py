@@ -174,10 +174,10 @@ def test_a_status_is_not_lost_to_an_ignored_sigchld(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("job", ["shell", "worker", "other", "limited"])
 def test_a_service_without_a_locale_gives_none_to_its_jobs(sandbox: Sandbox, job: str) -> None:
     with served(sandbox):
-        told = output(sandbox, job)
+        reported = output(sandbox, job)
 
-    assert b"LC_CTYPE" not in told
-    assert b"LANG" not in told
+    assert b"LC_CTYPE" not in reported
+    assert b"LANG" not in reported
 
 
 @pytest.mark.parametrize("job", ["shell", "worker", "other"])
@@ -187,9 +187,9 @@ def test_a_locale_that_python_would_change_is_handed_on_as_it_was(
     sandbox.environ["LC_CTYPE"] = "C"
 
     with served(sandbox):
-        told = output(sandbox, job)
+        reported = output(sandbox, job)
 
-    assert b"LC_CTYPE=C\n" in told or b'"LC_CTYPE": "C"' in told
+    assert b"LC_CTYPE=C\n" in reported or b'"LC_CTYPE": "C"' in reported
 
 
 def test_a_job_finds_what_the_parent_had_and_what_is_documented(sandbox: Sandbox) -> None:
@@ -270,7 +270,7 @@ def test_doubled_and_nameless_variables_harm_nothing(sandbox: Sandbox) -> None:
 
 @pytest.fixture(params=["ascii", "latin-1"])
 def foreign(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Sandbox:
-    """A house in a locale that has no word for half of what is said there."""
+    """A service in a locale that has no word for half of what is said there."""
     if request.param == "ascii":
         sandbox.environ |= {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
         return sandbox
@@ -288,10 +288,10 @@ def foreign(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) ->
 def test_definitions_are_utf_8_whatever_the_locale(foreign: Sandbox, job: str) -> None:
     foreign.environ["MINE"] = "größe €"
     with served(foreign):
-        told = output(foreign, job).rstrip(b"\n")
+        reported = output(foreign, job).rstrip(b"\n")
         found = environment(foreign, "shell")
 
-    assert told == "größe €".encode()
+    assert reported == "größe €".encode()
     assert found[b"MINE"] == "größe €".encode()
     assert found.get(b"LC_ALL") == (b"POSIX" if "LC_ALL" in foreign.environ else None)
     if job != "umlaut":

@@ -172,7 +172,7 @@ def test_a_working_folder_that_is_gone_is_no_reason_to_stop():
             process.wait(20)
 
 
-def test_a_state_folder_out_of_reach_for_a_moment_is_trouble_and_no_end():
+def test_a_state_folder_out_of_reach_for_a_moment_is_a_problem_and_no_end():
     with living(JOBS) as sandbox:
         away = sandbox.root / "away"
         sandbox.state.rename(away)

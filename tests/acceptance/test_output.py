@@ -41,9 +41,9 @@ jobs:
 
 
 def ours(supervisor: int) -> list[int]:
-    """The supervisor, its nursery and the keepers."""
-    nurseries = children(supervisor)
-    return [supervisor, *nurseries, *(pid for each in nurseries for pid in children(each))]
+    """The supervisor, its fork server and the keepers."""
+    fork_servers = children(supervisor)
+    return [supervisor, *fork_servers, *(pid for each in fork_servers for pid in children(each))]
 
 
 def play(sandbox: Sandbox, job: str, printed: int) -> None:

@@ -92,7 +92,7 @@ def test_orphans_by_the_dozen_leave_no_zombies(init: Init) -> None:
     assert init.ended("orphans")["state"] == "success"
     init.inside(INTRUDER)
 
-    until(lambda: len(children(init.pid)) == 1)  # the nursery
+    until(lambda: len(children(init.pid)) == 1)  # the fork server
     until(lambda: zombies_of(init.pid) == [])
 
 

@@ -34,10 +34,10 @@ def quickstart(clone):
 @pytest.mark.timeout(LIMIT_S)
 def test_a_bare_clone_runs_its_night_and_a_second_one(clone):
     for night in (1, 2):
-        told = quickstart(clone)
+        reported = quickstart(clone)
 
-        assert told.returncode == 0, told.stdout + told.stderr
-        account = told.stdout.partition("The account of the night:")[2]
+        assert reported.returncode == 0, reported.stdout + reported.stderr
+        account = reported.stdout.partition("The account of the night:")[2]
         assert re.search(r"sync-missing-sets +20 sets in the database\n", account)
         assert re.search(r"sync-missing-cards +1000 cards in it\n", account)
         assert re.search(r"backup-database +\S+\.gz is verified: ", account)

@@ -1,12 +1,12 @@
-"""Whoever is told that something was done finds it done, however soon he looks."""
+"""A client that is answered that something was done finds it done, however soon it looks."""
 
 import subprocess
 import sys
 
 from tests.acceptance.daemon import LIMIT_S, Sandbox
 
-# What an answer is heard by looks at what is published, before anybody else does anything.
-HEARD = """
+# What an answer is received by looks at what is published, before anybody else does anything.
+RECEIVED = """
 import sys
 from pathlib import Path
 from supervisor.core.control_requests import PauseJob, ResumeJob, RunJobs
@@ -17,24 +17,24 @@ config, state = Path(sys.argv[1]), Path(sys.argv[2])
 service = Service(Settings(config, state, state / "nightshift.sock"))
 peer = Peer(0, 0)
 
-def hears(request, look):
-    def heard(_answer):
+def receives(request, look):
+    def received(_answer):
         print(type(request).__name__, look(service.bridge.scheduler))
     answer = service.bridge.submit(peer, request)
-    answer.add_done_callback(heard)
+    answer.add_done_callback(received)
     while not answer.done():
         service.loop.once()
 
-hears(PauseJob("yearly", None), lambda found: found.job_records["yearly"].pause is not None)
-hears(ResumeJob("yearly"), lambda found: found.job_records["yearly"].pause is None)
-hears(RunJobs(("yearly",)), lambda found: [run.job for run in found.runs.values()])
+receives(PauseJob("yearly", None), lambda found: found.job_records["yearly"].pause is not None)
+receives(ResumeJob("yearly"), lambda found: found.job_records["yearly"].pause is None)
+receives(RunJobs(("yearly",)), lambda found: [run.job for run in found.runs.values()])
 service.close()
 """
 
 
 def test_what_was_answered_is_already_seen() -> None:
     with Sandbox("jobs:\n  yearly: {command: [true], cron: '0 0 1 1 *'}\n") as sandbox:
-        command = [sys.executable, "-c", HEARD, sandbox.config, sandbox.state]
+        command = [sys.executable, "-c", RECEIVED, sandbox.config, sandbox.state]
         done = subprocess.run(
             command, check=True, stdout=subprocess.PIPE, text=True, timeout=LIMIT_S
         )

@@ -25,8 +25,8 @@ BAD = JOBS.replace("cron", "corn")
 TWO = datetime(2026, 2, 9, 2, tzinfo=UTC)
 
 
-class Desk(Clocked):
-    """A house under load at 01:59:59, and somebody with an editor."""
+class ServiceUnderLoad(Clocked):
+    """A service under load at 01:59:59, and a user with an editor."""
 
     def write(self, text: str) -> None:
         """As an editor does it: another file, renamed into the place."""
@@ -56,59 +56,63 @@ class Desk(Clocked):
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
+def service() -> Iterator[ServiceUnderLoad]:
     with Sandbox(JOBS) as sandbox:
         clock = Clock(sandbox, "2026-02-09 01:59:01")
         with supervised(sandbox) as supervisor:
-            desk = Desk(sandbox, clock, supervisor)
-            desk.set(TWO - A_MOMENT)
-            desk.until_on_time("steady", TWO)
-            yield desk
+            service = ServiceUnderLoad(sandbox, clock, supervisor)
+            service.set(TWO - A_MOMENT)
+            service.until_on_time("steady", TWO)
+            yield service
 
 
 # --- what an edit does ------------------------------------------------------------------
 
 
-def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(desk: Desk) -> None:
-    desk.write(JOBS.replace(f'moved: {{{NOTE}, cron: "1 2', f'moved: {{{NOTE}, cron: "2 2'))
-    said = desk.sandbox.json("reload")
-    desk.set(TWO + MINUTE - A_MOMENT)
-    desk.until_on_time("steady", TWO + MINUTE)
-    desk.set(TWO + 2 * MINUTE - A_MOMENT)
-    desk.until_on_time("moved", TWO + 2 * MINUTE)
+def test_a_rescheduled_job_runs_at_its_new_time_and_not_at_the_old_one(
+    service: ServiceUnderLoad,
+) -> None:
+    service.write(JOBS.replace(f'moved: {{{NOTE}, cron: "1 2', f'moved: {{{NOTE}, cron: "2 2'))
+    said = service.sandbox.json("reload")
+    service.set(TWO + MINUTE - A_MOMENT)
+    service.until_on_time("steady", TWO + MINUTE)
+    service.set(TWO + 2 * MINUTE - A_MOMENT)
+    service.until_on_time("moved", TWO + 2 * MINUTE)
 
     (change,) = said["rescheduled"]
     assert change["job"] == "moved"
     assert (change["before"][11:16], change["after"][11:16]) == ("02:01", "02:02")
-    assert list(outcomes(desk.sandbox, "moved")) == [TWO + 2 * MINUTE]
+    assert list(outcomes(service.sandbox, "moved")) == [TWO + 2 * MINUTE]
 
 
-def test_a_rename_is_remove_and_add_and_names_the_slot_that_will_not_come(desk: Desk) -> None:
-    desk.write(JOBS.replace("old-name", "new-name"))
-    said = desk.sandbox.json("reload")
-    desk.set(TWO + MINUTE - A_MOMENT)
-    desk.until_on_time("new-name", TWO + MINUTE)
+def test_a_rename_is_remove_and_add_and_names_the_slot_that_will_not_come(
+    service: ServiceUnderLoad,
+) -> None:
+    service.write(JOBS.replace("old-name", "new-name"))
+    said = service.sandbox.json("reload")
+    service.set(TWO + MINUTE - A_MOMENT)
+    service.until_on_time("new-name", TWO + MINUTE)
 
     assert (said["added"], said["removed"]) == (["new-name"], ["old-name"])
     assert [each["job"] for each in said["dropped_slots"]] == ["old-name"]
-    assert outcomes(desk.sandbox, "old-name") == {}
+    assert outcomes(service.sandbox, "old-name") == {}
 
 
-def test_a_bad_text_changes_nothing_until_it_is_mended(desk: Desk) -> None:
-    desk.write(BAD)
-    refused = desk.sandbox.ask("reload")
-    desk.set(TWO + MINUTE - A_MOMENT)
-    desk.until_on_time("moved", TWO + MINUTE)
+def test_a_bad_text_changes_nothing_until_it_is_fixed(service: ServiceUnderLoad) -> None:
+    service.write(BAD)
+    refused = service.sandbox.ask("reload")
+    service.set(TWO + MINUTE - A_MOMENT)
+    service.until_on_time("moved", TWO + MINUTE)
 
     assert refused.returncode == 2
     assert 'did you mean "cron"?' in refused.stderr
-    assert desk.error
-    assert [each["kind"] for each in raw_client.status(desk.sandbox)["incidents"]] == ["reload"]
+    assert service.error
+    assert [each["kind"] for each in raw_client.status(service.sandbox)["incidents"]] == ["reload"]
 
-    desk.write(JOBS)
-    desk.sandbox.says("reload")
+    service.write(JOBS)
+    service.sandbox.says("reload")
 
-    assert (desk.error, raw_client.status(desk.sandbox)["incidents"]) == ("", [])
+    assert (service.error, raw_client.status(service.sandbox)["incidents"]) == ("", [])
 
 
 def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
@@ -120,41 +124,41 @@ def test_the_file_is_looked_at_at_second_50_without_being_asked() -> None:
             until(lambda: raw_client.code(sandbox, "/v1/jobs/added") == 200, within_s=15)
 
 
-def test_a_file_written_in_two_halves_is_taken_whole(desk: Desk) -> None:
+def test_a_file_written_in_two_halves_is_taken_whole(service: ServiceUnderLoad) -> None:
     half = len(JOBS) // 2
     text = JOBS + f"  added: {{{NOTE}}}\n"
-    with open(desk.sandbox.config, "w") as file:
+    with open(service.sandbox.config, "w") as file:
         file.write(text[:half])
         file.flush()
-        desk.supervisor.send_signal(signal.SIGHUP)
-        until(lambda: "steady" in desk.sandbox.says("jobs"))
+        service.supervisor.send_signal(signal.SIGHUP)
+        until(lambda: "steady" in service.sandbox.says("jobs"))
         file.write(text[half:])
 
-    until(lambda: raw_client.code(desk.sandbox, "/v1/jobs/added") == 200)
+    until(lambda: raw_client.code(service.sandbox, "/v1/jobs/added") == 200)
 
-    assert rows(desk.sandbox, "SELECT kind FROM incidents") == []
+    assert rows(service.sandbox, "SELECT kind FROM incidents") == []
 
 
-def test_a_deleted_file_changes_nothing_and_may_come_back(desk: Desk) -> None:
-    desk.sandbox.config.unlink()
-    refused = desk.sandbox.ask("reload")
-    desk.set(TWO + MINUTE - A_MOMENT)
-    desk.until_on_time("steady", TWO + MINUTE)
+def test_a_deleted_file_changes_nothing_and_may_come_back(service: ServiceUnderLoad) -> None:
+    service.sandbox.config.unlink()
+    refused = service.sandbox.ask("reload")
+    service.set(TWO + MINUTE - A_MOMENT)
+    service.until_on_time("steady", TWO + MINUTE)
 
     assert refused.returncode == 2
-    assert desk.error
+    assert service.error
 
-    desk.write(JOBS)
-    desk.supervisor.send_signal(signal.SIGHUP)
+    service.write(JOBS)
+    service.supervisor.send_signal(signal.SIGHUP)
 
-    until(lambda: desk.error == "")
+    until(lambda: service.error == "")
 
 
 @pytest.mark.parametrize(
     "edits",
     [150, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
 )
-def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk, edits: int) -> None:
+def test_a_storm_of_edits_loses_and_doubles_no_slot(service: ServiceUnderLoad, edits: int) -> None:
     texts = [
         JOBS,
         JOBS.replace("1 2 * * *", "2 2 * * *"),
@@ -166,21 +170,21 @@ def test_a_storm_of_edits_loses_and_doubles_no_slot(desk: Desk, edits: int) -> N
     ]
     last = TWO
     for number in range(edits):
-        desk.write(texts[number % len(texts)])
-        desk.supervisor.send_signal(signal.SIGHUP)
+        service.write(texts[number % len(texts)])
+        service.supervisor.send_signal(signal.SIGHUP)
         if number % 30 == 0:
             last += MINUTE
-            desk.set(last - A_MOMENT)
-            desk.until_on_time("steady", last)
-    desk.write(JOBS)
-    desk.sandbox.says("reload")
+            service.set(last - A_MOMENT)
+            service.until_on_time("steady", last)
+    service.write(JOBS)
+    service.sandbox.says("reload")
 
     for job in ("steady", "load-0", "load-9"):
-        until(lambda job=job: missing(desk.sandbox, job, TWO, last, MINUTE) == [])
-        until(lambda job=job: not desk.open_runs(job))
-        assert len(desk.ran(job)) == len(set(desk.ran(job)))
-        assert len(desk.ran(job)) == desk.successes(job)
-    assert desk.error == ""
+        until(lambda job=job: missing(service.sandbox, job, TWO, last, MINUTE) == [])
+        until(lambda job=job: not service.open_runs(job))
+        assert len(service.ran(job)) == len(set(service.ran(job)))
+        assert len(service.ran(job)) == service.successes(job)
+    assert service.error == ""
 
 
 # --- the last good text -----------------------------------------------------------------
@@ -200,7 +204,7 @@ def test_the_last_good_text_carries_a_restart_but_not_a_strict_one() -> None:
         assert sandbox.refuses("start", "--strict")[0] == 2
 
 
-def test_a_wish_to_reload_that_comes_during_the_start_does_no_harm() -> None:
+def test_a_request_to_reload_that_comes_during_the_start_does_no_harm() -> None:
     with Sandbox(f"jobs:\n{STEADY}") as sandbox, open(sandbox.root / "log", "w") as log:
         supervisor = sandbox.begin("start", stdout=log, stderr=log)
         until((sandbox.state / "lock").exists)
@@ -226,18 +230,20 @@ def test_an_open_run_of_a_job_that_is_removed_finishes_and_its_waiting_one_is_ca
         assert "removed from jobs.yaml" in sandbox.says("history", "-n", "5")
 
 
-def test_what_waits_for_the_next_start_is_said_before_and_after_a_reload(desk: Desk) -> None:
-    desk.write(f"metrics: 127.0.0.1:9\napi: {{socket_mode: 0660}}\n{JOBS}")
-    foretold = desk.sandbox.says("check")
-    said = desk.sandbox.says("reload")
-    answer = desk.sandbox.json("reload")
-    desk.write(JOBS)
-    back = desk.sandbox.json("reload")
+def test_what_waits_for_the_next_start_is_said_before_and_after_a_reload(
+    service: ServiceUnderLoad,
+) -> None:
+    service.write(f"metrics: 127.0.0.1:9\napi: {{socket_mode: 0660}}\n{JOBS}")
+    foretold = service.sandbox.says("check")
+    said = service.sandbox.says("reload")
+    answer = service.sandbox.json("reload")
+    service.write(JOBS)
+    back = service.sandbox.json("reload")
 
     assert "later        metrics: takes effect at the next start" in foretold
     assert "later        api: takes effect at the next start" in said
     assert "later        metrics: takes effect at the next start" in said
     assert answer["at_next_start"] == ["api", "metrics"]
     assert back["at_next_start"] == []
-    log, line = desk.sandbox.root / "log", "metrics of jobs.yaml takes effect at the next start"
+    log, line = service.sandbox.root / "log", "metrics of jobs.yaml takes effect at the next start"
     until(lambda: log.read_text().count(line) == 2)

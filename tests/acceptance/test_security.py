@@ -118,12 +118,14 @@ def test_a_secret_in_the_words_of_a_worker_is_not_even_kept(sandbox):
 def test_a_secret_given_with_a_run_reaches_the_worker_and_is_kept_nowhere(sandbox):
     given = "swordfish-42"
     sandbox.ask("run", "leak", "--set", f"token={given}", "--wait")
-    told = [sandbox.says(*words) for words in (("explain", "leak"), ("incidents",), ("status",))]
+    reported = [
+        sandbox.says(*words) for words in (("explain", "leak"), ("incidents",), ("status",))
+    ]
 
     kept = [(sandbox.state / f"ledger.sqlite3{end}").read_bytes() for end in ("", "-wal")]
     assert (sandbox.root / "given").read_text() == given
-    assert "refused with ***" in told[0]
-    for text in (*told, (sandbox.root / "log").read_text()):
+    assert "refused with ***" in reported[0]
+    for text in (*reported, (sandbox.root / "log").read_text()):
         assert given not in text
     assert given.encode() not in b"".join(kept)
     assert b'{"token":"***"}' in b"".join(kept)
@@ -139,7 +141,7 @@ heartbeat: "${HOOK}&self"
 jobs: {a: {command: "exit 3", heartbeat: "${HOOK}&a"}}
 """
     with Webhook() as hook, Sandbox(jobs) as sandbox:
-        # Both parts that whoever knows may call it with; the server repeats them.
+        # Both parts that anyone who knows may call it with; the server repeats them.
         sandbox.environ["HOOK"] = f"{hook.url}?token=open-barley"
         echo = f"unknown {ECHO}?token=open-barley".encode()
         for _ in range(9):

@@ -1,4 +1,4 @@
-"""What a service manager hears of the real supervisor, at a real notify socket."""
+"""What a service manager receives of the real supervisor, at a real notify socket."""
 
 import os
 import signal
@@ -19,20 +19,20 @@ jobs:
 
 
 class Manager:
-    """All that was heard so far, in one list."""
+    """All that was received so far, in one list."""
 
     def __init__(self, socket: ManagerSocket) -> None:
         self.socket = socket
         self.messages: list[dict[str, str]] = []
 
-    def heard(self, name: str) -> list[str]:
+    def received(self, name: str) -> list[str]:
         """The values of one word, oldest first."""
-        self.messages += self.socket.heard()
+        self.messages += self.socket.received()
         return [message[name] for message in self.messages if name in message]
 
     def forget(self) -> None:
         """From here on only what is new counts."""
-        self.heard("")
+        self.received("")
         self.messages.clear()
 
 
@@ -54,13 +54,13 @@ def manager(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Manage
 
 def test_it_is_ready_when_the_socket_answers_and_says_so_once(sandbox, manager):
     with supervised(sandbox) as process:
-        until(lambda: manager.heard("READY"))
+        until(lambda: manager.received("READY"))
 
         assert sandbox.ask("status").returncode == 0
-        assert manager.heard("READY") == ["1"]
-        assert manager.heard("MAINPID") == [str(process.pid)]
-        assert manager.heard("STATUS") == ["3 jobs, 0 running, 0 pending"]
-        assert manager.heard("WATCHDOG") == []
+        assert manager.received("READY") == ["1"]
+        assert manager.received("MAINPID") == [str(process.pid)]
+        assert manager.received("STATUS") == ["3 jobs, 0 running, 0 pending"]
+        assert manager.received("WATCHDOG") == []
 
 
 def test_who_cannot_start_is_never_ready(sandbox, manager):
@@ -68,20 +68,20 @@ def test_who_cannot_start_is_never_ready(sandbox, manager):
 
     sandbox.refuses("start")
 
-    assert manager.heard("READY") == []
+    assert manager.received("READY") == []
 
 
 @pytest.mark.parametrize("text", [JOBS + "  new: {command: ['true']}\n", "jobs: {}\n"])
 def test_a_reload_begins_and_ends_also_when_it_is_refused(sandbox, manager, text):
     with supervised(sandbox):
-        until(lambda: manager.heard("READY"))
+        until(lambda: manager.received("READY"))
         manager.forget()
         sandbox.config.write_text(text)
         sandbox.ask("reload")
 
-        until(lambda: manager.heard("READY"))
-        assert manager.heard("RELOADING") == ["1"]
-        assert int(manager.heard("MONOTONIC_USEC")[0]) > 0
+        until(lambda: manager.received("READY"))
+        assert manager.received("RELOADING") == ["1"]
+        assert int(manager.received("MONOTONIC_USEC")[0]) > 0
 
 
 def test_stopping_is_said_before_the_grace_begins(sandbox, manager):
@@ -90,11 +90,11 @@ def test_stopping_is_said_before_the_grace_begins(sandbox, manager):
         until(lambda: "up" in sandbox.ask("logs", "deaf").stdout)
         process.send_signal(signal.SIGTERM)
 
-        until(lambda: manager.heard("STOPPING"))
-        assert manager.heard("STATUS")[-1] == "stopping: 3 jobs, 1 running, 0 pending"
+        until(lambda: manager.received("STOPPING"))
+        assert manager.received("STATUS")[-1] == "stopping: 3 jobs, 1 running, 0 pending"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-    assert manager.heard("STOPPING") == ["1"]
+    assert manager.received("STOPPING") == ["1"]
 
 
 def test_a_drain_is_no_stop_until_it_is_over(sandbox, manager):
@@ -103,9 +103,9 @@ def test_a_drain_is_no_stop_until_it_is_over(sandbox, manager):
         stopping = sandbox.begin("stop", "--drain", "1h")
         until(lambda: sandbox.json("status")["runs"][0]["state"] == "running")
 
-        assert manager.heard("STOPPING") == []
+        assert manager.received("STOPPING") == []
         process.send_signal(signal.SIGTERM)
-        until(lambda: manager.heard("STOPPING"))
+        until(lambda: manager.received("STOPPING"))
         assert process.wait(10) == 0
         stopping.communicate(timeout=10)
 
@@ -113,14 +113,14 @@ def test_a_drain_is_no_stop_until_it_is_over(sandbox, manager):
 def test_a_stopped_loop_says_no_more_that_it_is_alive(sandbox, manager):
     sandbox.environ["WATCHDOG_USEC"] = "600000"  # a word each 0.2 s
     with supervised(sandbox) as process:
-        until(lambda: len(manager.heard("WATCHDOG")) > 3)
+        until(lambda: len(manager.received("WATCHDOG")) > 3)
 
         process.send_signal(signal.SIGSTOP)
         until(lambda: _state(process.pid) == "T")
         manager.forget()
         assert manager.socket.is_silent_for(1.2)
         process.send_signal(signal.SIGCONT)
-        until(lambda: manager.heard("WATCHDOG"))
+        until(lambda: manager.received("WATCHDOG"))
 
 
 def test_jobs_cannot_speak_in_its_name(sandbox, manager):

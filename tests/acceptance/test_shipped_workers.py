@@ -26,33 +26,33 @@ def sandbox():
 
 def ran(sandbox, *jobs):
     """Exit status and output of these jobs, run now."""
-    told = sandbox.ask("run", *jobs, "--local", "--yes")
-    return told.returncode, told.stdout + told.stderr
+    reported = sandbox.ask("run", *jobs, "--local", "--yes")
+    return reported.returncode, reported.stdout + reported.stderr
 
 
 def test_a_fresh_clone_is_healthy_and_no_postgres_is_looked_for(sandbox):
-    status, told = ran(sandbox, "database-health-check")
+    status, reported = ran(sandbox, "database-health-check")
 
     assert status == 0
-    assert "score=100 word=healthy" in told
+    assert "score=100 word=healthy" in reported
 
 
 def test_damage_fails_the_checks_and_says_what_it_is(sandbox):
     execute(sandbox.root / DATABASE, ORPHANS)
 
-    status, told = ran(sandbox, "validate-data-integrity")
+    status, reported = ran(sandbox, "validate-data-integrity")
 
     assert status == 1
-    assert "cards without their set: " in told
-    assert "attempt 2" not in told
+    assert "cards without their set: " in reported
+    assert "attempt 2" not in reported
 
 
 def test_a_short_set_is_a_warning_in_the_cause(sandbox):
-    status, told = ran(sandbox, "validate-data-integrity")
+    status, reported = ran(sandbox, "validate-data-integrity")
 
     assert status == 0
-    assert "success in" in told
-    assert "1 warning" in told
+    assert "success in" in reported
+    assert "1 warning" in reported
 
 
 @pytest.mark.parametrize(
@@ -61,11 +61,11 @@ def test_a_short_set_is_a_warning_in_the_cause(sandbox):
 def test_a_postgres_that_is_away_is_seen_where_one_is_in_use(sandbox, name, value):
     sandbox.environ |= {name: value, "REPLICATION_ENABLED": "true"}
 
-    status, told = ran(sandbox, "database-health-check")
+    status, reported = ran(sandbox, "database-health-check")
 
     assert status == 0
-    assert "PostgreSQL does not answer" in told
-    assert "score=90 word=degraded" in told
+    assert "PostgreSQL does not answer" in reported
+    assert "score=90 word=degraded" in reported
 
 
 def test_postgres_is_found_by_the_names_of_its_users(sandbox, postgres):
@@ -79,10 +79,10 @@ def test_postgres_is_found_by_the_names_of_its_users(sandbox, postgres):
         "POSTGRES_DB": str(parts["dbname"]),
     }
 
-    status, told = ran(sandbox, "database-health-check")
+    status, reported = ran(sandbox, "database-health-check")
 
     assert status == 0
-    assert "replication has never committed" in told
+    assert "replication has never committed" in reported
 
 
 def test_libpqs_own_names_do_as_well(sandbox, postgres):
@@ -108,7 +108,7 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize(("job", "words"), ELSEWHERE)
 def test_the_names_of_database_and_copies_reach_the_rounds(job, words):
-    # No retry: what is told of one attempt is enough.
+    # No retry: what is reported one attempt is enough.
     jobs = (ROOT / "jobs.yaml").read_text().replace("retries: 1", "retries: 0")
     with Sandbox(jobs) as sandbox:
         sandbox.environ |= {
@@ -116,6 +116,6 @@ def test_the_names_of_database_and_copies_reach_the_rounds(job, words):
             "BACKUP_DIR": "elsewhere/copies",
         }
 
-        status, told = ran(sandbox, job)
+        status, reported = ran(sandbox, job)
 
-    assert (status, words in told) == (1, True)
+    assert (status, words in reported) == (1, True)

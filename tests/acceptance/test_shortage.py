@@ -107,7 +107,7 @@ def test_with_few_open_files_runs_fail_by_name_and_requests_are_answered_again()
         assert "Traceback" not in log.read_text()
 
 
-def test_who_asks_while_the_socket_is_gone_is_told_who_holds_the_folder() -> None:
+def test_an_answer_while_the_socket_is_gone_says_who_holds_the_folder() -> None:
     with living("jobs:\n  a: {command: 'true'}\n") as sandbox:
         sandbox.socket.unlink()
 

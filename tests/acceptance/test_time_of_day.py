@@ -80,7 +80,7 @@ class Answers:
     """What each way said, and what the hand at the clock saw before and after."""
 
     before: float
-    told: dict[str, float]
+    reported: dict[str, float]
     after: float
 
 
@@ -89,12 +89,12 @@ def answers() -> Answers:
     with Sandbox() as sandbox:
         clock = Clock(sandbox, "2001-09-09 01:46:40")
         before = clock.now.timestamp()
-        told = ask(sandbox, *WAYS)
-        return Answers(before, dict(zip(WAYS, told, strict=True)), clock.now.timestamp())
+        reported = ask(sandbox, *WAYS)
+        return Answers(before, dict(zip(WAYS, reported, strict=True)), clock.now.timestamp())
 
 
 def ask(sandbox: Sandbox, *ways: str) -> list[float]:
-    """What a Python that is started in this house answers."""
+    """What a Python that is started in this sandbox answers."""
     argv = [sys.executable, "-c", ASK, json.dumps(ways)]
     said = subprocess.run(argv, env=sandbox.environ, stdout=subprocess.PIPE, check=True).stdout
     return list(json.loads(said))
@@ -102,20 +102,20 @@ def ask(sandbox: Sandbox, *ways: str) -> list[float]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_each_way_to_ask_for_the_time_of_day_is_moved(answers: Answers, way: str) -> None:
-    assert int(answers.before) <= answers.told[way] <= answers.after
+    assert int(answers.before) <= answers.reported[way] <= answers.after
 
 
 def test_the_monotonic_clock_goes_by_the_real_one() -> None:
     with Sandbox() as sandbox:
         Clock(sandbox, "2001-09-09 01:46:40")
         before = time.monotonic()
-        told = ask(sandbox, "time.monotonic()", "time.clock_gettime(time.CLOCK_MONOTONIC)")
+        reported = ask(sandbox, "time.monotonic()", "time.clock_gettime(time.CLOCK_MONOTONIC)")
         after = time.monotonic()
 
-    assert all(before <= each <= after for each in told)
+    assert all(before <= each <= after for each in reported)
 
 
-def test_threads_that_ask_while_it_is_set_are_told_of_before_or_after() -> None:
+def test_threads_that_ask_while_it_is_set_read_before_or_after() -> None:
     with Sandbox() as sandbox:
         clock = Clock(sandbox, "2001-07-01 00:00:00")
         argv = [sys.executable, "-c", ASK_IN_THREADS]

@@ -110,14 +110,14 @@ def ended(sandbox: Sandbox, job: str) -> dict[str, Any]:
     return dict(json.loads(sandbox.ask("run", job, "--wait", "--json").stdout))
 
 
-def told(sandbox: Sandbox, job: str) -> dict[str, Any]:
+def reported(sandbox: Sandbox, job: str) -> dict[str, Any]:
     """What a run of TELL printed."""
     assert ended(sandbox, job)["state"] == "success"
     return dict(json.loads(sandbox.says("logs", job)))
 
 
 def test_a_plain_job_finds_what_the_parent_of_the_service_had(sandbox: Sandbox) -> None:
-    found = told(sandbox, "plain")
+    found = reported(sandbox, "plain")
 
     assert found["env"]["ONE_OF_OURS"] == "inherited"
     assert found["env"]["NIGHTSHIFT_JOB"] == "plain"
@@ -134,7 +134,7 @@ def test_a_plain_job_finds_what_the_parent_of_the_service_had(sandbox: Sandbox) 
 
 
 def test_env_cwd_nice_limits_and_inherit_env_take_effect(sandbox: Sandbox) -> None:
-    found = told(sandbox, "shaped")
+    found = reported(sandbox, "shaped")
 
     assert found["argv"][1:] == ["two words"]
     assert found["cwd"] == str(sandbox.root / "folder")
@@ -215,7 +215,7 @@ def test_a_workers_memory_error_is_called_so(sandbox: Sandbox) -> None:
     assert (run["state"], run["cause"]) == ("failed", "out of memory (limits.address_space?)")
 
 
-def test_a_kill_from_outside_is_told_from_our_own(sandbox: Sandbox) -> None:
+def test_a_kill_from_outside_is_distinguished_from_our_own(sandbox: Sandbox) -> None:
     (number,) = sandbox.json("run", "patient")["runs"]
     until(lambda: raw_client.run(sandbox, number)["pid"])
 

@@ -1,15 +1,16 @@
 """Simulate a service for tests: `decide` with a simulated clock, processes and ledger.
 
 `Harness` performs the actions of `decide`, like `random_events.py`, but without chance:
-time advances only when the test says so, minute by minute and timer by timer as in the
-loop, and a process does only what the test says. What survives a crash is in `ledger`;
+time advances only when the test says so, timer by timer and minute by minute as in the
+loop (minutes in which nothing can happen are left out), and a process does only what the
+test says. What survives a crash is in `ledger`;
 everything else is lost with `dies`.
 
-    night = Night(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *", deps=["a"]))
-    night.at("02:00")
-    night.ends("a", status=1)
-    night.at("03:00")
-    assert night.run("b").state == "skipped"
+    harness = Harness(job("a", cron="0 2 * * *"), job("b", cron="0 3 * * *", deps=["a"]))
+    harness.at("02:00")
+    harness.ends("a", status=1)
+    harness.at("03:00")
+    assert harness.run("b").state == "skipped"
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from supervisor.core import build_views, control_requests, effects
+from supervisor.core import build_views, control_requests, effects, schedule
 from supervisor.core import events as ev
 from supervisor.core.alert_model import Alert, HeartbeatCall, Incident
 from supervisor.core.config_model import Config, Job, Problem
@@ -43,6 +44,7 @@ from tests.core.state_changes import Change, listed_changes
 from workers import protocol
 
 WRITTEN = (effects.Record, effects.RecordPause, effects.RecordTick, effects.ReleaseSlots)
+MINUTE = timedelta(minutes=1)
 MIDNIGHT = "2026-01-05 00:00"  # a Monday; the default start
 
 
@@ -113,7 +115,7 @@ class Harness:
         self.ledger = remembers or Ledger()
         self.wall, self.mono, self.dice = instant(start), 1000.0, 0.5
         self.processes: dict[tuple[int, int], Process] = {}
-        self.journeys: dict[str, tuple[Alert, ...]] = {}
+        self.batches: dict[str, tuple[Alert, ...]] = {}
         self.arrived: list[Alert] = []
         self.beats: list[HeartbeatCall] = []
         self.actions: list[effects.Action] = []
@@ -130,10 +132,12 @@ class Harness:
 
     def at(self, text: str) -> None:
         """Advance time to an instant; `02:00` is the next 02:00 (or now)."""
-        until = self.when(text)
+        self._pass_until(self.when(text))
+
+    def _pass_until(self, until: datetime) -> None:
         while self.wall < until:
             assert self.is_up, "time goes on with `starts` while no service lives"
-            minute = min(next_minute(self.wall), until)
+            minute = min(self.next_tick(until), until)
             to_minute_s = (minute - self.wall).total_seconds()
             wake = next_wakeup(self.scheduler)
             if wake is not None and wake - self.mono < to_minute_s:
@@ -143,9 +147,26 @@ class Harness:
                 self.wall, self.mono = minute, self.mono + to_minute_s
             self.send(ev.TimePassed(self.clocks()))
 
+    def next_tick(self, until: datetime) -> datetime:
+        """Return the full minute of the next tick: the first that may change anything.
+
+        Minutes in which nothing is due and nothing waits are left out, up to the last one
+        before `until`. `EveryMinute` leaves out none.
+        """
+        following = next_minute(self.wall)
+        if until - following < MINUTE or not self._is_at_rest():
+            return following
+        last = until.replace(second=0, microsecond=0)
+        due = [datetime.fromtimestamp(each * 60, UTC) for each in self.scheduler.jobs_by_minute]
+        if self.config.notify.summary:
+            summary = schedule.calendar(self.config.notify.summary, self.config.timezone)
+            due.extend(filter(None, [summary.next_after(self.wall)]))
+        # The tick before what is due is the last one that the ledger has.
+        return max(following, min([last, *(each - MINUTE for each in due)]))
+
     def after(self, **length: float) -> None:
         """Advance time by a timedelta with these fields."""
-        self.at((self.wall + timedelta(**length)).replace(tzinfo=None).isoformat())
+        self._pass_until(self.wall + timedelta(**length))
 
     def sleeps_until(self, text: str) -> None:
         """Suspend the machine: nothing happens until this instant."""
@@ -222,6 +243,15 @@ class Harness:
         """Return the signals sent to the job's living tree: `term`, `kill`, `abandon`."""
         return self.processes[self._living(name, exited=None)].forces
 
+    def _is_at_rest(self) -> bool:
+        """Return whether only the slots of jobs can change anything as time goes on."""
+        state = self.scheduler
+        waits = (state.retry_at, state.late, state.incidents, state.closed, state.outboxes)
+        is_waiting = any(waits) or state.config.heartbeat or self.held_back or state.paused
+        has_clock = state.silent_until is not None or next_wakeup(state) is not None
+        pauses = any(record.pause for record in state.job_records.values())
+        return not (is_waiting or has_clock or pauses or state.unopened)
+
     def _living(self, name: str, exited: bool | None) -> tuple[int, int]:
         found = [
             key
@@ -234,17 +264,17 @@ class Harness:
     # --- the channels -----------------------------------------------------------
 
     @property
-    def journey(self) -> tuple[Alert, ...]:
+    def batch(self) -> tuple[Alert, ...]:
         """Return the alerts in flight to all channels."""
-        return tuple(row for journey in self.journeys.values() for row in journey)
+        return tuple(row for batch in self.batches.values() for row in batch)
 
     def delivers(self, at_most: int = 1000, channel: str = "") -> None:
         """Deliver the alerts in flight to a channel ("": to all), and any that follow."""
         for _ in range(at_most):
-            name = next((each for each in self.journeys if channel in ("", each)), None)
+            name = next((each for each in self.batches if channel in ("", each)), None)
             if name is None:
                 return
-            arrived = self.journeys.pop(name)
+            arrived = self.batches.pop(name)
             self.arrived += arrived
             numbers = tuple(row.id for row in arrived)
             self.send(ev.Delivered(self.clocks(), numbers, name))
@@ -253,8 +283,8 @@ class Harness:
         self, cause: str = "no answer", after: int = 0, channel: str = "", **said: Any
     ) -> None:
         """Deliver the first `after` alerts in flight, and fail the next one."""
-        name = channel or next(iter(self.journeys), "slack")
-        arrived = self.journeys.pop(name, ())[:after]
+        name = channel or next(iter(self.batches), "slack")
+        arrived = self.batches.pop(name, ())[:after]
         if arrived:
             self.arrived += arrived
             numbers = tuple(row.id for row in arrived)
@@ -279,7 +309,7 @@ class Harness:
         """Kill the service with SIGKILL, and its processes with it."""
         self.processes.clear()
         self.held_back.clear()
-        self.journeys = {}
+        self.batches = {}
         self.ledger_error = ""
         self.has_died = True
 
@@ -305,7 +335,7 @@ class Harness:
         """Make every write to the ledger fail."""
         self.ledger_error = cause
 
-    def mends_ledger(self, damage: str = "") -> None:
+    def fixes_ledger(self, damage: str = "") -> None:
         """Make the ledger writable again, after writing the held back actions.
 
         damage: description of the damage of the previous ledger.
@@ -393,7 +423,7 @@ class Harness:
 
     def _begin(self, damage: str = "") -> None:
         self.actions.clear()
-        self.journeys = {}
+        self.batches = {}
         self.has_stopped = False
         ledger, self.scheduler = self.ledger, SchedulerState(self.config)
         memory = ev.Memory(
@@ -426,6 +456,13 @@ class Harness:
     def _perform(self, action: effects.Action) -> tuple[int, int] | None:
         """Perform an action; return the attempt if a launch was refused."""
         match action:
+            case (
+                effects.Record()
+                | effects.RecordTick()
+                | effects.RecordPause()
+                | (effects.ReleaseSlots())
+            ):
+                self.held_back.append(action) if self.ledger_error else self._write(action)
             case effects.Launch(run) if self.ledger_error:
                 return run.id, run.attempt
             case effects.Launch(run, definition):
@@ -434,21 +471,12 @@ class Harness:
             case effects.Signal(run_id, number, force):
                 self._force((run_id, number), force)
             case effects.Deliver(channel, alerts):
-                assert channel.name not in self.journeys, "one journey at a time"
-                self.journeys[channel.name] = alerts
+                assert channel.name not in self.batches, "one batch at a time"
+                self.batches[channel.name] = alerts
             case HeartbeatCall():
                 self.beats.append(action)
             case effects.Stop():
                 self.has_stopped = True
-            case (
-                effects.Record()
-                | effects.RecordPause()
-                | effects.RecordTick()
-                | effects.ReleaseSlots()
-            ) if self.ledger_error:
-                self.held_back.append(action)
-            case _:
-                self._write(action)
         return None
 
     def _force(self, key: tuple[int, int], force: effects.KillStep) -> None:
@@ -484,6 +512,14 @@ class Harness:
                         ledger.runs[run.id] = replace(run, slot=None)
             case _:
                 pass
+
+
+class EveryMinute(Harness):
+    """A service that ticks at each full minute, as the loop does."""
+
+    def next_tick(self, until: datetime) -> datetime:
+        """Return the next full minute."""
+        return next_minute(self.wall)
 
 
 def ran_before(name: str, until: str, state: State = State.SUCCESS) -> Ledger:

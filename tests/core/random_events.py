@@ -40,7 +40,7 @@ class Process:
 
     job: str
     groups: tuple[str, ...]
-    told: bool = False
+    is_asked_to_end: bool = False
     killed: bool = False
     exited: bool = False
 
@@ -72,7 +72,7 @@ class Storm:
         self.backlog: list[effects.Action] = []
         self.ledger_broken = False
         self.processes: dict[tuple[int, int], Process] = {}
-        self.journeys: dict[str, tuple[Alert, ...]] = {}
+        self.batches: dict[str, tuple[Alert, ...]] = {}
         self.last_arrived: dict[str, int] = {}
         self.failing: set[str] = set()  # channels that have failed since they last worked
         self.dead: set[str] = set()  # channels that accept nothing
@@ -132,7 +132,7 @@ class Storm:
             return
         for channel in self.scheduler.config.notify.channels:
             box = self.scheduler.outboxes.get(channel.name)
-            if box is None or not box.waiting or channel.name in self.journeys:
+            if box is None or not box.waiting or channel.name in self.batches:
                 continue
             is_quiet = channel.quiet is not None and quiet_until(channel.quiet, self.wall)
             is_delayed = box.deliver_at is not None and box.deliver_at > self.mono
@@ -143,7 +143,7 @@ class Storm:
     def restart(self) -> None:
         """Start a new supervisor; the processes of the old one are gone."""
         self.processes.clear()
-        self.journeys.clear()
+        self.batches.clear()
         self._write_backlog()
         self.rows = set(self.ledger.alerts)
         waiting = [row for row in self.ledger.alerts.values() if _waits(row)]
@@ -205,7 +205,7 @@ class Storm:
         self.may_release = False
         assert len(self.replies) == asked + 1, "each request gets exactly one reply"
 
-    def mend_ledger(self) -> None:
+    def fix_ledger(self) -> None:
         self.ledger_broken = False
         self._write_backlog()
         if self.scheduler.ledger_error:
@@ -229,18 +229,18 @@ class Storm:
 
     def bring_back(self, channel: str, arrived: int) -> None:
         """Deliver the first `arrived` alerts in flight; fail the next one, if any."""
-        journey = self.journeys.pop(channel)
+        batch = self.batches.pop(channel)
         if arrived:
-            numbers = tuple(alert.id for alert in journey[:arrived])
+            numbers = tuple(alert.id for alert in batch[:arrived])
             self.failing.discard(channel)
-            if arrived < len(journey):
-                self.journeys[channel] = journey[arrived:]  # until its failure is known
+            if arrived < len(batch):
+                self.batches[channel] = batch[arrived:]  # until its failure is known
             self.send(ev.Delivered(self.at(), numbers, channel))
-        if arrived < len(journey):
+        if arrived < len(batch):
             retry_after = self.random.choice([None, 7.0, 1e9])
             refused = self.random.random() < 0.1
             self.failing.add(channel)
-            self.journeys.pop(channel, None)
+            self.batches.pop(channel, None)
             self.send(ev.Undelivered(self.at(), "no answer", channel, retry_after, refused))
 
     # --- actions ------------------------------------------------------------------
@@ -357,7 +357,7 @@ class Storm:
         self.ledger.alerts[alert.id] = alert
 
     def _set_out(self, channel: Channel, alerts: tuple[Alert, ...]) -> None:
-        assert channel.name not in self.journeys, "one journey at a time to a channel"
+        assert channel.name not in self.batches, "one batch at a time to a channel"
         assert channel in self.scheduler.config.notify.channels
         assert {alert.channel for alert in alerts} == {channel.name}
         loud = list(Severity)[list(Severity).index(channel.min_severity) :]
@@ -368,7 +368,7 @@ class Storm:
         assert not self.stopped, "nothing sets out when all is over"
         known = [self.ledger.alerts[alert.id] for alert in alerts if not self.backlog]
         assert all(_waits(alert) for alert in known), "delivered twice"
-        self.journeys[channel.name] = alerts
+        self.batches[channel.name] = alerts
 
     def _launch(self, action: effects.Launch) -> None:
         run, job = action.run, action.job
@@ -392,7 +392,7 @@ class Storm:
         if process is None:
             return
         if force is effects.KillStep.TERM:
-            process.told = True
+            process.is_asked_to_end = True
         elif force is effects.KillStep.KILL:
             process.killed = True
         else:

@@ -13,7 +13,7 @@ Change = tuple[State | None, Cause, State]
 LISTED: frozenset[Change] = frozenset(
     (row.before, cause, row.after) for row in TRANSITIONS for cause in row.causes
 )
-# By which states alone admission is told from the event of its turn.
+# By which states alone admission is reported from the event of its turn.
 _ADMITTED = {(row.before, row.after) for row in TRANSITIONS if Admission in row.causes}
 
 

@@ -215,7 +215,7 @@ def test_a_new_ledger_in_the_place_of_a_damaged_one_knows_the_last_tick():
     harness.breaks_ledger()
     harness.at("11:30:20")
     harness.ledger = Ledger()
-    harness.mends_ledger(damage="it was damaged")
+    harness.fixes_ledger(damage="it was damaged")
     harness.dies()
 
     harness.starts("12:00:10", job("a", cron="15 11 * * *"))
@@ -265,12 +265,12 @@ def test_no_outcome_of_a_newer_text_lies_outside_the_absence(before, after, live
     new = [run for number, run in harness.ledger.runs.items() if number not in known]
     assert all(last < run.slot <= until for run in new if run.slot is not None)
     assert all(gap.since >= last for gap in harness.ledger.gaps)
-    told = {run.slot for run in new}
+    reported = {run.slot for run in new}
     for minute in range(1, away + 1):
         slot = last + timedelta(minutes=minute)
         is_due = _is_due(after, slot)
         in_gap = any(gap.since < slot <= gap.until for gap in harness.ledger.gaps)
-        assert is_due if slot in told else in_gap or not is_due
+        assert is_due if slot in reported else in_gap or not is_due
 
 
 def _is_due(cron, slot):

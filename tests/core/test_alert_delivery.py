@@ -17,7 +17,7 @@ B = job("b", cron="0 2 * * *")
 EVERY_MINUTE = job("a", cron="* * * * *")
 
 
-def night_of(*jobs, notify=SLACK, **settings):
+def harness_of(*jobs, notify=SLACK, **settings):
     return Harness(*jobs, notify=notify, **settings)
 
 
@@ -33,18 +33,18 @@ def sent(harness):
 
 
 def test_an_alert_sets_out_at_once_and_after_its_record():
-    harness = night_of(A)
+    harness = harness_of(A)
     harness.at("02:00")
 
     actions = harness.send(ev.Exited(harness.clocks(), 1, 1, 256))
 
     recorded = [n for n, action in enumerate(actions) if isinstance(action, effects.Record)]
-    [journey] = [n for n, action in enumerate(actions) if isinstance(action, effects.Deliver)]
-    assert max(recorded) < journey
+    [batch] = [n for n, action in enumerate(actions) if isinstance(action, effects.Deliver)]
+    assert max(recorded) < batch
 
 
 def test_what_arrived_is_recorded_and_never_sent_again():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
 
     harness.delivers()
@@ -52,11 +52,11 @@ def test_what_arrived_is_recorded_and_never_sent_again():
 
     assert sent(harness) == ["a opened"]
     assert harness.ledger.alerts[0].delivered_at == instant("2026-01-05 02:00")
-    assert harness.journey == ()
+    assert harness.batch == ()
 
 
 def test_alerts_arrive_in_the_order_in_which_they_were_written():
-    harness = night_of(A, B)
+    harness = harness_of(A, B)
     fails_at(harness, "02:00", "b", "a")
     fails_at(harness, "03:00")
     harness.cannot_deliver()
@@ -70,7 +70,7 @@ def test_alerts_arrive_in_the_order_in_which_they_were_written():
 
 
 def test_a_failure_halfway_keeps_the_rest_in_order():
-    harness = night_of(A, B, job("c", cron="0 2 * * *"))
+    harness = harness_of(A, B, job("c", cron="0 2 * * *"))
     harness.at("02:00")
     harness.exits("a", status=1)
     harness.cannot_deliver()
@@ -86,12 +86,12 @@ def test_a_failure_halfway_keeps_the_rest_in_order():
 
 
 def test_a_failed_delivery_is_tried_again_after_5_s_15_s_and_then_every_30():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     tried = []
     for _ in range(5):
         harness.cannot_deliver()
-        while not harness.journey:
+        while not harness.batch:
             harness.after(seconds=1)
         tried.append((harness.wall - instant("2026-01-05 02:00")).total_seconds())
 
@@ -99,7 +99,7 @@ def test_a_failed_delivery_is_tried_again_after_5_s_15_s_and_then_every_30():
 
 
 def test_ten_minutes_of_silence_make_it_slow():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     while harness.wall < instant("2026-01-05 02:59"):
         harness.cannot_deliver()
@@ -111,7 +111,7 @@ def test_ten_minutes_of_silence_make_it_slow():
 
 
 def test_the_next_try_is_a_reason_to_wake_up_and_nothing_else_is():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     on_its_way = next_wakeup(harness.scheduler)
 
@@ -122,7 +122,7 @@ def test_the_next_try_is_a_reason_to_wake_up_and_nothing_else_is():
 
 
 def test_retry_after_is_obeyed():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
 
     harness.cannot_deliver("429", retry_after_s=120.0)
@@ -132,7 +132,7 @@ def test_retry_after_is_obeyed():
 
 
 def test_a_channel_that_says_no_is_asked_slowly_and_the_alert_is_kept():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
 
     harness.cannot_deliver("answered 404 no_service", refused=True)
@@ -142,7 +142,7 @@ def test_a_channel_that_says_no_is_asked_slowly_and_the_alert_is_kept():
 
 
 def test_the_ledger_says_how_often_and_why_it_failed():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver("no route to host")
     harness.after(seconds=5)
@@ -154,11 +154,11 @@ def test_the_ledger_says_how_often_and_why_it_failed():
 
 
 def test_repeated_failures_are_logged_when_they_say_something_new():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     for cause in ("no answer", "no answer", "no answer", "answered 500"):
         harness.cannot_deliver(cause)
-        while not harness.journey:
+        while not harness.batch:
             harness.after(seconds=1)
 
     said = [note for note in harness.notes() if "is not delivered" in note]
@@ -170,12 +170,12 @@ def test_repeated_failures_are_logged_when_they_say_something_new():
 
 
 def test_while_nobody_answers_reminders_become_one_with_the_count():
-    harness = night_of(EVERY_MINUTE)
-    harness.at("00:01")
+    harness = harness_of(job("a", cron="*/10 * * * *"))
+    harness.at("00:10")
     while harness.wall < instant("2026-01-06 06:00"):
         for name in harness.live():
             harness.ends(name, status=1)
-        if harness.journey:
+        if harness.batch:
             harness.cannot_deliver()
         harness.after(minutes=1)
 
@@ -183,26 +183,27 @@ def test_while_nobody_answers_reminders_become_one_with_the_count():
     harness.delivers()
 
     assert sent(harness) == ["a opened", "a reminder"]
-    assert (harness.arrived[1].count, harness.arrived[1].folded) == (1440, 2)
+    assert (harness.arrived[1].count, harness.arrived[1].folded) == (144, 2)
 
 
 def test_a_job_that_fails_every_minute_for_a_day_sends_at_most_eight_messages():
-    harness = night_of(EVERY_MINUTE)
+    harness = harness_of(EVERY_MINUTE)
     while harness.wall < instant("2026-01-06 00:00"):
         harness.after(minutes=1)
         for name in harness.live():
             harness.ends(name, status=1)
         harness.delivers()
 
-    assert 1 < len(harness.arrived) <= 8
+    assert 1 < len(harness.arrived) <= len(harness.ledger.alerts) <= 8
+    assert harness.incidents("a")[0].count == 1440
 
 
 def test_what_is_too_quiet_is_recorded_and_logged_but_not_sent():
-    harness = night_of(A, notify=notify_slack("http://x", Severity.CRITICAL))
+    harness = harness_of(A, notify=notify_slack("http://x", Severity.CRITICAL))
 
     fails_at(harness, "02:00")
 
-    assert harness.journey == ()
+    assert harness.batch == ()
     assert harness.words("a") == ["exit opened"]
     assert harness.ledger.alerts[0].withheld == "error is below critical"
     assert any("opened: exit status 1" in note for note in harness.notes())
@@ -210,7 +211,7 @@ def test_what_is_too_quiet_is_recorded_and_logged_but_not_sent():
 
 @pytest.mark.parametrize("word", ["reminder", "recovered"])
 def test_reminders_and_the_recovery_are_as_loud_as_their_incident(word):
-    harness = night_of(EVERY_MINUTE)
+    harness = harness_of(EVERY_MINUTE)
     harness.at("01:30")
     for _ in range(70):
         for name in harness.live():
@@ -226,7 +227,7 @@ def test_reminders_and_the_recovery_are_as_loud_as_their_incident(word):
 
 
 def test_without_a_channel_nothing_waits():
-    harness = night_of(A, notify=Notify())
+    harness = harness_of(A, notify=Notify())
 
     fails_at(harness, "02:00")
 
@@ -235,17 +236,17 @@ def test_without_a_channel_nothing_waits():
 
 
 def test_a_channel_that_comes_later_is_not_flooded_with_the_past():
-    harness = night_of(A, notify=Notify())
+    harness = harness_of(A, notify=Notify())
     fails_at(harness, "02:00")
 
     harness.reloads(A, notify=SLACK)
     harness.at("02:10")
 
-    assert harness.journey == ()
+    assert harness.batch == ()
 
 
 def test_a_channel_that_goes_lets_what_waits_go_too():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver()
 
@@ -255,33 +256,33 @@ def test_a_channel_that_goes_lets_what_waits_go_too():
     assert next_wakeup(harness.scheduler) is None
 
 
-def test_a_mended_url_is_tried_at_once_and_quickly():
-    harness = night_of(A)
+def test_a_fixed_url_is_tried_at_once_and_quickly():
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver("answered 404", refused=True)
 
-    harness.reloads(A, notify=notify_slack("http://127.0.0.1/mended"))
+    harness.reloads(A, notify=notify_slack("http://127.0.0.1/fixed"))
 
-    assert [alert.id for alert in harness.journey] == [1]
+    assert [alert.id for alert in harness.batch] == [1]
     assert harness.ledger.alerts[0].attempts == 0
 
 
 def test_a_test_alert_that_arrives_opens_the_way_for_what_waits():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver("answered 404", refused=True)
 
     harness.send(ev.Delivered(harness.clocks(), (), "slack"))
 
-    assert [alert.id for alert in harness.journey] == [1]
+    assert [alert.id for alert in harness.batch] == [1]
 
 
 def test_an_acknowledged_incident_sends_no_waiting_reminder():
-    harness = night_of(EVERY_MINUTE)
+    harness = harness_of(EVERY_MINUTE)
     harness.at("00:01")
     while harness.wall < instant("2026-01-05 01:10"):
         harness.ends("a", status=1)
-        if harness.journey:
+        if harness.batch:
             harness.cannot_deliver()
         harness.after(minutes=1)
     before = harness.waiting()
@@ -293,7 +294,7 @@ def test_an_acknowledged_incident_sends_no_waiting_reminder():
 
 
 def test_a_removed_job_closes_its_incident_and_says_so():
-    harness = night_of(A, B)
+    harness = harness_of(A, B)
     fails_at(harness, "02:00")
     harness.delivers()
 
@@ -304,7 +305,7 @@ def test_a_removed_job_closes_its_incident_and_says_so():
 
 
 def test_what_was_not_delivered_is_delivered_by_the_next_service():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver()
     harness.dies()
@@ -317,30 +318,30 @@ def test_what_was_not_delivered_is_delivered_by_the_next_service():
 
 
 def test_what_arrived_before_a_crash_is_not_sent_by_the_next_service():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.delivers()
     harness.dies()
 
     harness.starts("02:30")
 
-    assert harness.journey == ()
+    assert harness.batch == ()
 
 
 def test_a_restart_is_no_way_around_the_patience_a_channel_asked_for():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver("answered 429", retry_after_s=600.0)
     harness.dies()
 
     harness.starts("02:04")
 
-    assert harness.journey == ()
+    assert harness.batch == ()
     assert next_wakeup(harness.scheduler) == harness.mono + 360
 
 
 def test_a_clock_put_back_does_not_make_a_wait_endless():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "2026-01-06 02:00")
     harness.cannot_deliver()
     harness.dies()
@@ -351,8 +352,8 @@ def test_a_clock_put_back_does_not_make_a_wait_endless():
     assert next_wakeup(harness.scheduler) <= harness.mono + 3600
 
 
-def test_a_word_of_a_journey_that_nobody_is_on_changes_nothing():
-    harness = night_of(A)
+def test_a_word_of_a_batch_that_nobody_is_on_changes_nothing():
+    harness = harness_of(A)
     before = harness.scheduler.waiting_alerts, next_wakeup(harness.scheduler)
 
     harness.send(ev.Undelivered(harness.clocks(), "late", "slack"))
@@ -365,7 +366,7 @@ def test_a_word_of_a_journey_that_nobody_is_on_changes_nothing():
 
 
 def test_a_stop_waits_for_an_alert_that_was_not_tried_yet():
-    harness = night_of(A, shutdown_grace_s=30.0)
+    harness = harness_of(A, shutdown_grace_s=30.0)
     fails_at(harness, "02:00")
 
     harness.send(ev.StopAsked(harness.clocks()))
@@ -377,7 +378,7 @@ def test_a_stop_waits_for_an_alert_that_was_not_tried_yet():
 
 
 def test_a_stop_waits_no_longer_than_its_grace():
-    harness = night_of(A, shutdown_grace_s=30.0)
+    harness = harness_of(A, shutdown_grace_s=30.0)
     fails_at(harness, "02:00")
 
     harness.send(ev.StopAsked(harness.clocks()))
@@ -388,7 +389,7 @@ def test_a_stop_waits_no_longer_than_its_grace():
 
 
 def test_a_stop_does_not_wait_for_a_channel_that_is_known_to_be_dead():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver()
 
@@ -398,7 +399,7 @@ def test_a_stop_does_not_wait_for_a_channel_that_is_known_to_be_dead():
 
 
 def test_nothing_sets_out_when_all_is_over():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver()
     harness.send(ev.StopAsked(harness.clocks()))
@@ -406,14 +407,14 @@ def test_nothing_sets_out_when_all_is_over():
     harness.mono += 3600
     harness.send(ev.TimePassed(harness.clocks()))
 
-    assert harness.journey == ()
+    assert harness.batch == ()
 
 
 # --- what people see ----------------------------------------------------------------
 
 
 def test_status_says_what_waits_and_why():
-    harness = night_of(A, B)
+    harness = harness_of(A, B)
     fails_at(harness, "02:00", "a", "b")
     harness.cannot_deliver("answered 500")
 
@@ -426,7 +427,7 @@ def test_status_says_what_waits_and_why():
 
 
 def test_status_is_silent_about_a_channel_that_works():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.delivers()
 

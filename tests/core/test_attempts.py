@@ -89,7 +89,7 @@ def test_what_ends_with_its_keeper_is_no_incident():
     assert harness.live() == []
 
 
-def test_a_tree_of_which_nothing_is_heard_any_more_is_let_go_in_the_end():
+def test_a_tree_that_sends_no_events_any_more_is_let_go_in_the_end():
     harness = Harness(job("a", cron="0 2 * * *", timeout_s=60, kill_grace_s=10))
     harness.at("02:01:25")
 
@@ -170,7 +170,7 @@ def test_a_cancelled_run_gets_term_then_kill():
     assert harness.forces("a") == ["term", "kill"]
 
 
-def test_a_run_that_is_cancelled_twice_is_told_once():
+def test_a_run_that_is_cancelled_twice_is_reported_once():
     harness = Harness(job("a", cron="0 2 * * *", kill_grace_s=10))
     harness.at("02:00")
     harness.asks(control_requests.CancelJob("a"))
@@ -339,7 +339,7 @@ def test_a_worker_that_said_done_and_was_killed_by_the_cancel_is_cancelled():
     assert harness.states("a") == ["cancelled"]
 
 
-def test_the_first_garbage_is_the_one_that_is_told():
+def test_the_first_garbage_is_the_one_that_is_reported():
     harness = Harness(job("a", worker="w.f"))
     harness.asks(control_requests.RunJobs(("a",)))
 
@@ -398,7 +398,7 @@ def test_a_keeper_lost_after_the_process_had_ended_changes_no_verdict():
     assert harness.run("a").cause == "exit status 3"
 
 
-def test_leftovers_are_not_told_that_the_time_of_their_process_is_up():
+def test_leftovers_get_no_word_that_the_time_of_their_process_is_up():
     harness = Harness(job("a", cron="0 2 * * *", timeout_s=12.0, kill_grace_s=10.0))
     harness.at("02:00")
     harness.exits("a")

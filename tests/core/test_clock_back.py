@@ -14,8 +14,9 @@ MINUTELY = job("a", cron="* * * * *")
 
 
 def lives_until(text, *jobs):
-    """Return a service whose runs end at once, run until an instant."""
-    harness = Harness(*jobs)
+    """Return a service whose runs end at once, run for the hour before an instant."""
+    begin = instant(f"2026-01-05 {text}") - timedelta(hours=1)
+    harness = Harness(*jobs, start=f"{begin:%Y-%m-%d %H:%M}")
     goes_on(harness, text)
     return harness
 
@@ -144,7 +145,7 @@ def test_steps_that_add_up_to_more_than_an_hour_are_critical():
     assert "2026-01-05 07:25 UTC" in incident.cause
 
 
-def test_what_became_critical_is_told_though_the_warning_was_open():
+def test_what_became_critical_is_reported_though_the_warning_was_open():
     harness = lives_until("06:00", MINUTELY)
     harness.clock_is_set_to("2026-01-05 05:40")
 
@@ -234,7 +235,7 @@ def test_a_clock_put_forward_and_back_again_repeats_no_fixed_time():
 # --- invariants ---------------------------------------------------------------------
 
 STEPS = st.lists(
-    st.tuples(st.integers(1, 90), st.integers(0, 59), st.sampled_from(["", "dies", "stops"])),
+    st.tuples(st.integers(1, 70), st.integers(0, 59), st.sampled_from(["", "dies", "stops"])),
     min_size=1,
     max_size=4,
 )

@@ -74,6 +74,15 @@ def test_a_lost_attempt_that_may_run_once_is_over():
     assert (leader.run("a").state, leader.run("a").attempt) == ("interrupted", 1)
 
 
+def test_what_may_run_once_is_over_also_if_its_host_was_only_started_again():
+    leader = Leader(replace(HOURLY, if_lost=IfLost.NEVER, retries=5))
+    leader.at("01:00")
+
+    leader.judges("a", State.INTERRUPTED, Reason.CRASH)
+
+    assert (leader.run("a").state, leader.run("a").attempt) == ("interrupted", 1)
+
+
 def test_an_attempt_that_waits_for_its_host_holds_its_group_until_a_person_speaks():
     first = replace(HOURLY, if_lost=IfLost.WAIT, exclusive="nas", retry_delay_s=1)
     leader = Leader(first, job("b", cron="30 1 * * *", exclusive="nas"))

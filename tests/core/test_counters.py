@@ -14,7 +14,7 @@ class Counted(Harness):
     """A Night that records and counts transitions, as the loop does."""
 
     def __init__(self, *args, **kwargs):
-        self.told: list[Run] = []
+        self.reported: list[Run] = []
         self.tally = Counters()
         super().__init__(*args, **kwargs)
 
@@ -23,15 +23,15 @@ class Counted(Harness):
         actions = super().send(event)
         rows = tallies.recorded_rows(actions)
         changed = transitions(before, rows)
-        self.told += changed
+        self.reported += changed
         self.tally = tallies.count(self.tally, changed, rows, self.scheduler)
         return actions
 
-    def states_told(self):
-        return [str(run.state) for run in self.told]
+    def states_reported(self):
+        return [str(run.state) for run in self.reported]
 
 
-def test_each_new_state_of_a_run_is_told_once():
+def test_each_new_state_of_a_run_is_reported_once():
     harness = Counted(job("a", cron="0 2 * * *", retries=1, retry_delay_s=60))
     harness.at("02:00")
     harness.ends("a", status=1)
@@ -39,45 +39,45 @@ def test_each_new_state_of_a_run_is_told_once():
     harness.ends("a")
 
     wanted = ["pending", "running", "retrying", "pending", "running", "success"]
-    assert harness.states_told() == wanted
-    assert [run.attempt for run in harness.told] == [0, 1, 1, 1, 2, 2]
+    assert harness.states_reported() == wanted
+    assert [run.attempt for run in harness.reported] == [0, 1, 1, 1, 2, 2]
 
 
 def test_the_account_of_a_run_that_has_ended_is_no_change():
     harness = Counted(job("a", cron="0 2 * * *"))
     harness.at("02:00")
     harness.exits("a")
-    told = harness.states_told()
+    reported = harness.states_reported()
     harness.empties("a", strays=["7 sleep"])
 
     assert harness.run("a").strays == ("7 sleep",)
-    assert harness.states_told() == told == ["pending", "running", "success"]
+    assert harness.states_reported() == reported == ["pending", "running", "success"]
 
 
-def test_a_slot_that_comes_to_nothing_is_told_as_its_end():
+def test_a_slot_that_comes_to_nothing_is_reported_as_its_end():
     harness = Counted(job("a", cron="* * * * *"))
     harness.at("00:01")
     harness.at("00:02")
 
-    assert harness.states_told() == ["pending", "running", "skipped"]
+    assert harness.states_reported() == ["pending", "running", "skipped"]
 
 
-def test_a_launch_that_could_not_be_recorded_is_told_as_taken_back():
+def test_a_launch_that_could_not_be_recorded_is_reported_as_taken_back():
     harness = Counted(job("a", cron="0 2 * * *"))
     harness.at("01:59:30")
     harness.breaks_ledger()
     harness.at("02:00")
 
-    assert sorted(harness.states_told()) == ["pending", "pending", "running"]
+    assert sorted(harness.states_reported()) == ["pending", "pending", "running"]
 
 
-def test_what_a_start_settles_is_told():
+def test_what_a_start_settles_is_reported():
     harness = Counted(job("a", cron="0 2 * * *", catch_up="none"))
     harness.at("02:00")
     harness.dies()
     harness.starts("02:30")
 
-    assert harness.states_told()[-1] == "interrupted"
+    assert harness.states_reported()[-1] == "interrupted"
 
 
 def test_runs_are_counted_by_how_they_ended():
@@ -109,7 +109,7 @@ def test_missed_slots_are_counted_with_those_that_have_no_row():
         remembers=ran_before("a", "2026-01-05 00:00"),
     )
 
-    rows = sum(run.state == "missed" for run in harness.told)
+    rows = sum(run.state == "missed" for run in harness.reported)
     assert (rows, harness.tally.missed["a"]) == (100, 599)
 
 

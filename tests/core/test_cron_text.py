@@ -82,7 +82,7 @@ def test_a_step_does_not_leave_a_range_of_one():
         ("0 0 * * */2", "it is sun, tue, thu and sat of each week (sun follows sat after 1 day)"),
     ],
 )
-def test_a_step_that_does_not_divide_its_field_is_told(expression, said):
+def test_a_step_that_does_not_divide_its_field_is_reported(expression, said):
     [found] = schedule.uneven_steps(expression)
 
     assert said in found

@@ -23,6 +23,9 @@ NIGHTS = {
     "apia 2011": ("Pacific/Apia", "2011-12-29 10:00", "2011-12-31 09:59"),
 }
 
+# In a skipped day cronsim looks at each minute, for each slot before it.
+OFTEN = {"apia 2011": "0 */4 * * *"}
+
 # date | expression | local time of each slot
 FIXED = """
 new york spring  | 30 1 * * *      | 01:30
@@ -195,7 +198,7 @@ def test_a_restart_between_the_two_occurrences_does_not_run_it_again():
     [
         (night, each)
         for night in NIGHTS
-        for each in (("30 1-3 * * *",), ("*/20 * * * *", "5 2 * * *"))
+        for each in (("30 1-3 * * *",), (OFTEN.get(night, "*/20 * * * *"), "5 2 * * *"))
     ],
     ids=lambda value: value if isinstance(value, str) else " + ".join(value),
 )
@@ -204,9 +207,10 @@ def test_the_slots_of_a_night_are_the_same_from_wherever_one_looks(night, calend
     found = schedule.calendar(calendar, where)
     whole = list(found.slots(instant(since), instant(until)))
 
+    pace = max(timedelta(minutes=17), (instant(until) - instant(since)) / 16)
     step, pieces = instant(since), []
     while step < instant(until):
-        following = min(step + timedelta(minutes=17), instant(until))
+        following = min(step + pace, instant(until))
         pieces += found.slots(step, following)
         step = following
 

@@ -132,7 +132,7 @@ def test_a_success_of_after_my_instant_is_nothing_to_a_dependency_that_had_not_r
     assert harness.run("b").cause == "a has not run yet"
 
 
-def test_a_failure_mended_by_hand_before_the_slot_satisfies_it():
+def test_a_failure_fixed_by_hand_before_the_slot_satisfies_it():
     harness = Harness(A, B)
     harness.at("02:00")
     harness.ends("a", status=1)
@@ -290,7 +290,7 @@ def test_in_a_diamond_the_last_success_opens_the_way():
     assert harness.live() == ["bottom"]
 
 
-def test_a_failed_dependency_is_heard_of_though_another_is_still_open():
+def test_a_failed_dependency_counts_though_another_is_still_open():
     harness = Harness(
         job("slow", cron="0 2 * * *"),
         job("bad", cron="0 2 * * *"),

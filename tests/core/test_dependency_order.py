@@ -141,7 +141,7 @@ JUDGEMENTS = [
     ("failed after a success", [(2, "success"), (1, "failed")],
      "dependency a failed at 2026-01-05 11:00 UTC"),
     ("success after a failure", [(2, "failed"), (1, "success")], Satisfied()),
-    ("a later success mends it", [(1, "failed"), (-1, "success")], Satisfied()),
+    ("a later success fixes it", [(1, "failed"), (-1, "success")], Satisfied()),
     ("a later run is open", [(1, "failed"), (-1, "running")], Waiting("a", 2)),
     ("only later runs", [(-1, "success")], "a has not run yet"),
     ("an older run is still open", [(2, "running"), (1, "failed")],

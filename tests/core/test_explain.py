@@ -125,7 +125,7 @@ def test_a_retrying_run_says_when():
     ],
     ids=["manual", "schedule", "catch-up"],
 )
-def test_the_trigger_is_told(make, words):
+def test_the_trigger_is_reported(make, words):
     harness = Harness(NIGHTLY)
 
     make(harness)
@@ -153,7 +153,7 @@ def test_a_slot_in_a_gap_names_all_of_it():
     ]
 
 
-def test_a_gap_of_one_slot_is_told_in_the_singular():
+def test_a_gap_of_one_slot_is_reported_in_the_singular():
     gap = MissedRange("a", instant("2026-01-05 00:00"), instant("2026-01-05 10:00"), 1, "x")
 
     assert explain.in_gap(gap, UTC)[0] == (

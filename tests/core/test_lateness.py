@@ -92,7 +92,7 @@ def test_a_late_after_as_long_as_the_interval_never_comes():
     assert harness.words("a") == []
 
 
-def test_a_late_slot_is_told_of_once():
+def test_a_late_slot_is_reported_once():
     harness = Harness(WATCHED)
 
     harness.at("2026-01-06 01:00")
@@ -208,7 +208,7 @@ def test_a_success_in_time_keeps_it_quiet_over_a_restart():
     assert harness.words("a") == []
 
 
-def test_a_late_slot_is_told_of_once_over_a_restart():
+def test_a_late_slot_is_reported_once_over_a_restart():
     harness = Harness(WATCHED)
     harness.at("03:10")
     harness.dies()

@@ -45,7 +45,7 @@ def test_the_incident_is_opened_once_and_closed_with_the_recovery():
     harness = broken_at_two()
     harness.at("05:00")
 
-    harness.mends_ledger()
+    harness.fixes_ledger()
     harness.after(minutes=15)
 
     assert harness.words() == ["ledger opened", "ledger recovered"]
@@ -55,7 +55,7 @@ def test_status_says_what_is_wrong_until_it_is_not():
     harness = broken_at_two()
     said = harness.status().ledger_error
 
-    harness.mends_ledger()
+    harness.fixes_ledger()
 
     assert said == "disk full"
     assert harness.status().ledger_error == ""
@@ -65,7 +65,7 @@ def test_what_waited_begins_when_the_ledger_can_be_written_again():
     harness = broken_at_two()
     harness.at("02:30")
 
-    harness.mends_ledger()
+    harness.fixes_ledger()
 
     assert harness.live() == ["long", "a"]
     assert harness.run("a").attempt == 1
@@ -76,7 +76,7 @@ def test_a_run_that_was_not_launched_has_not_started():
     harness = broken_at_two()
     harness.at("02:30")
 
-    harness.mends_ledger()
+    harness.fixes_ledger()
 
     assert harness.run("a").started_at == instant("2026-01-05 02:30")
 
@@ -86,7 +86,7 @@ def test_the_end_of_a_living_run_is_held_back_and_written_first():
 
     harness.ends("long")
     held = harness.run("long").state
-    harness.mends_ledger()
+    harness.fixes_ledger()
 
     assert held == "running"
     assert harness.run("long").state == "success"
@@ -111,7 +111,7 @@ def test_a_place_that_was_not_used_is_free():
     assert harness.status().pool.pending == 2
 
 
-def test_no_launch_is_asked_for_while_the_trouble_is_known():
+def test_no_launch_is_asked_for_while_the_problem_is_known():
     harness = broken_at_two()
     before = len(harness.actions)
 
@@ -129,16 +129,16 @@ def test_a_retry_waits_for_the_ledger_too():
 
     harness.at("02:10")
     before = harness.live()
-    harness.mends_ledger()
+    harness.fixes_ledger()
 
     assert before == []
     assert harness.live() == ["a"]
     assert harness.run("a").attempt == 2
 
 
-def test_a_second_trouble_is_a_new_incident():
+def test_a_second_problem_is_a_new_incident():
     harness = broken_at_two()
-    harness.mends_ledger()
+    harness.fixes_ledger()
 
     harness.breaks_ledger("locked")
     harness.ends("a")
@@ -155,7 +155,7 @@ def damaged_at_two():
     """Return a Night whose ledger is found damaged at the slot of 02:00."""
     harness = broken_at_two()
     harness.ledger = Ledger()
-    harness.mends_ledger(damage=DAMAGE)
+    harness.fixes_ledger(damage=DAMAGE)
     return harness
 
 
@@ -186,26 +186,26 @@ def test_a_person_who_has_seen_it_ends_it():
     assert harness.ledger.incidents[1].ack_reason == "looked at"
 
 
-def test_a_success_or_another_trouble_of_the_ledger_does_not_end_it():
+def test_a_success_or_another_problem_of_the_ledger_does_not_end_it():
     harness = Harness(A, damage=DAMAGE)
 
     harness.at("02:00")
     harness.ends("a")
     harness.breaks_ledger()
     harness.at("2026-01-06 02:00")
-    harness.mends_ledger()
+    harness.fixes_ledger()
 
     assert [each.kind for each in harness.incidents()] == ["damage"]
 
 
-def test_damage_while_it_serves_is_told_in_the_new_ledger():
+def test_damage_while_it_serves_is_reported_in_the_new_ledger():
     harness = damaged_at_two()
 
     assert [each.kind for each in harness.incidents()] == ["damage"]
     assert harness.live() == ["long", "a"]
 
 
-def test_the_new_ledger_is_told_of_what_lives_and_what_was_seen():
+def test_the_new_ledger_gets_what_lives_and_what_was_seen():
     harness = damaged_at_two()
     harness.dies()
 
@@ -218,7 +218,7 @@ def test_the_new_ledger_is_told_of_what_lives_and_what_was_seen():
     assert harness.slots("long") == ["05 01:00"]
 
 
-def test_the_new_ledger_is_told_of_pauses_and_of_what_dependents_ask():
+def test_the_new_ledger_gets_pauses_and_what_dependents_ask_for():
     harness = Harness(A, job("b", cron="0 3 * * *", deps=["a"]))
     harness.at("02:00")
     harness.ends("a")
@@ -226,7 +226,7 @@ def test_the_new_ledger_is_told_of_pauses_and_of_what_dependents_ask():
     harness.breaks_ledger("malformed")
     harness.asks(control_requests.PauseJob("b", None))
     harness.ledger = Ledger()
-    harness.mends_ledger(damage=DAMAGE)
+    harness.fixes_ledger(damage=DAMAGE)
     harness.dies()
 
     harness.starts("02:30")
@@ -236,7 +236,7 @@ def test_the_new_ledger_is_told_of_pauses_and_of_what_dependents_ask():
     assert "a" in harness.scheduler.last_success
 
 
-def test_the_new_ledger_is_told_of_the_alerts_that_wait():
+def test_the_new_ledger_gets_the_alerts_that_wait():
     harness = Harness(A, notify=notify_slack("http://127.0.0.1/slack"))
     harness.at("02:00")
     harness.ends("a", status=1)
@@ -244,6 +244,6 @@ def test_the_new_ledger_is_told_of_the_alerts_that_wait():
     harness.asks(control_requests.PauseJob("a", None))
     harness.ledger = Ledger()
 
-    harness.mends_ledger(damage=DAMAGE)
+    harness.fixes_ledger(damage=DAMAGE)
 
     assert "exit opened" in harness.words("a")

@@ -86,7 +86,7 @@ def test_a_living_attempt_is_marked_as_ended_by_the_crash():
     assert attempt.ended_at == instant("2026-01-05 02:10")
 
 
-def test_an_attempt_that_had_no_row_yet_when_all_died_is_told_from_its_run():
+def test_an_attempt_that_had_no_row_yet_when_all_died_is_reported_from_its_run():
     harness = Harness(NIGHTLY)
     harness.at("02:00")
     harness.dies()
@@ -154,7 +154,7 @@ def test_a_row_older_than_the_window_ends_interrupted_if_it_had_started():
     assert harness.run("a").reason == "crash"
 
 
-def night_of_a_slot_that_never_began():
+def harness_of_a_slot_that_never_began():
     """Return a Night that died while a run waited; its window is one hour."""
     harness = Harness(
         job("a", cron="0 2 1 * *", catch_up_window_s=3600.0, exclusive="data"),
@@ -167,7 +167,7 @@ def night_of_a_slot_that_never_began():
 
 
 def test_a_row_older_than_the_window_ends_missed_if_it_never_started():
-    harness = night_of_a_slot_that_never_began()
+    harness = harness_of_a_slot_that_never_began()
 
     harness.starts("03:30")
 
@@ -176,7 +176,7 @@ def test_a_row_older_than_the_window_ends_missed_if_it_never_started():
 
 
 def test_a_slot_that_was_opened_but_never_began_opens_the_incident_of_missed_slots():
-    harness = night_of_a_slot_that_never_began()
+    harness = harness_of_a_slot_that_never_began()
 
     harness.starts("03:30")
 

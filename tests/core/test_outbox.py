@@ -41,7 +41,7 @@ def test_a_recovery_makes_waiting_reminders_idle_and_keeps_the_opening():
     assert (ids, folded) == ([1, 3], [2])
 
 
-def test_trouble_that_came_and_went_in_the_silence_is_folded_into_the_next():
+def test_a_problem_that_came_and_went_in_the_silence_is_folded_into_the_next():
     ids, folded, stands_for = waiting(
         (1, OPENED), (1, RECOVERED), (2, OPENED), (2, RECOVERED), (3, OPENED)
     )
@@ -49,7 +49,7 @@ def test_trouble_that_came_and_went_in_the_silence_is_folded_into_the_next():
     assert (ids, folded, stands_for) == ([5], [1, 2, 3, 4], 4)
 
 
-def test_a_recovery_from_what_was_told_is_told():
+def test_a_recovery_from_what_was_reported_is_reported():
     ids, folded, _ = waiting((1, RECOVERED), (2, OPENED))
 
     assert (ids, folded) == ([1, 2], [])

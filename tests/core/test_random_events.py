@@ -29,7 +29,7 @@ from workers import protocol
 
 # Two short ones in each run of the tests, and twelve long soaks. Half of them open the slots
 # of a minute one or two at a time, with anything in between.
-SHORT, LONG = 2500, 15_000
+SHORT, LONG = 1500, 15_000
 CHUNKS = (tick.CHUNK, 1, tick.CHUNK, 2)
 STORMS = [(0, SHORT), (5, SHORT)]
 SOAK = (pytest.mark.slow, pytest.mark.timeout(600))
@@ -150,7 +150,7 @@ def empty(storm: Storm) -> None:
 
 
 def obey(storm: Storm) -> None:
-    key = storm.any_process(lambda p: (p.told or p.killed) and not p.exited)
+    key = storm.any_process(lambda p: (p.is_asked_to_end or p.killed) and not p.exited)
     if key:
         storm.exit(key, 15)
         storm.empty(key)
@@ -181,10 +181,10 @@ def fault(storm: Storm) -> None:
 
 
 def post(storm: Storm) -> None:
-    if not storm.journeys:
+    if not storm.batches:
         return
-    dice, name = storm.random, storm.random.choice(list(storm.journeys))
-    count = 0 if name in storm.dead else len(storm.journeys[name])
+    dice, name = storm.random, storm.random.choice(list(storm.batches))
+    count = 0 if name in storm.dead else len(storm.batches[name])
     storm.bring_back(name, count if dice.random() < 0.3 else dice.randint(0, count))
 
 
@@ -247,20 +247,20 @@ def break_ledger(storm: Storm) -> None:
     storm.ledger_broken = True
 
 
-def mend_ledger(storm: Storm) -> None:
-    storm.mend_ledger()
+def fix_ledger(storm: Storm) -> None:
+    storm.fix_ledger()
 
 
 KINDS = {
     moment: 30, a_while: 3, jump: 0.3, start: 10, speak: 10, end: 20, empty: 25, obey: 5,
     vanish: 2, survive: 1, fault: 0.3, echo: 1, post: 8, ask: 3, reload: 0.7, crash: 0.5,
-    stop: 0.4, break_ledger: 0.3, mend_ledger: 1,
+    stop: 0.4, break_ledger: 0.3, fix_ledger: 1,
 }  # fmt: skip
 
 
 def calm(storm: Storm) -> None:
     """Stop the random events and let everything that is running finish."""
-    storm.mend_ledger()
+    storm.fix_ledger()
     if storm.stopped:
         storm.restart()
     storm.ask(control_requests.ResumeJob("", from_now=False))
@@ -276,9 +276,11 @@ def calm(storm: Storm) -> None:
             if not storm.processes[key].exited:
                 storm.exit(key, 0)
             storm.empty(key)
-        for name in list(storm.journeys):
-            storm.bring_back(name, len(storm.journeys[name]))
-        if storm.wall >= until and not storm.scheduler.runs and not storm.scheduler.waiting_alerts:
+        for name in list(storm.batches):
+            storm.bring_back(name, len(storm.batches[name]))
+        state = storm.scheduler
+        is_quiet = not (state.runs or state.unopened or state.waiting_alerts)
+        if storm.wall >= until and is_quiet:
             return
         storm.to_next_moment()
     pytest.fail("the service does not come to rest")

@@ -294,7 +294,7 @@ def test_a_text_that_cannot_be_read_is_named_without_a_key():
     assert harness.status().config.error == "no such file"
 
 
-def test_a_bad_text_stands_in_status_until_it_is_mended():
+def test_a_bad_text_stands_in_status_until_it_is_fixed():
     harness = Harness(A)
     harness.refuses("no")
     said = harness.status().config.error
@@ -322,7 +322,7 @@ def test_another_zone_moves_the_slots_and_is_said_for_a_day():
     assert harness.status().notes == ()
 
 
-def test_the_same_bad_text_is_told_of_once():
+def test_the_same_bad_text_is_reported_once():
     harness = Harness(A)
 
     for _ in range(10):
@@ -368,8 +368,8 @@ def test_a_file_that_could_not_be_read_here_is_not_called_refused():
 
     harness.send(ev.ReloadRefused(harness.clocks(), (), "the state folder /s is read-only"))
 
-    (trouble,) = harness.incidents("")
-    assert trouble.cause == (
+    (problem,) = harness.incidents("")
+    assert problem.cause == (
         "jobs.yaml could not be read again: the state folder /s is read-only; "
         "the text in force stays"
     )
@@ -469,6 +469,6 @@ def test_a_new_ledger_begins_with_the_newest_text():
     harness.after(minutes=1)
     harness.ledger.texts.clear()
 
-    harness.mends_ledger(damage="it was damaged")
+    harness.fixes_ledger(damage="it was damaged")
 
     assert outcomes(harness) == [("first", True)]

@@ -15,7 +15,7 @@ TWO = Notify((channel("ops"), channel("phone")))
 NIGHT = QuietHours(22 * 60, 7 * 60, "UTC")
 
 
-def night_of(*jobs, notify=TWO, **settings):
+def harness_of(*jobs, notify=TWO, **settings):
     return Harness(*jobs, notify=notify, **settings)
 
 
@@ -35,20 +35,20 @@ def rows(harness):
 
 
 def test_an_alert_has_a_row_for_each_channel():
-    harness = night_of(A)
+    harness = harness_of(A)
 
     fails_at(harness, "02:00")
 
     assert rows(harness) == [("ops", "opened", ""), ("phone", "opened", "")]
-    assert sorted(harness.journeys) == ["ops", "phone"]
+    assert sorted(harness.batches) == ["ops", "phone"]
 
 
 def test_a_dead_channel_delays_no_other_and_loses_nothing():
-    harness = night_of(A)
+    harness = harness_of(A)
     for hour in ("02:00", "03:00", "04:00"):
         fails_at(harness, hour)
         harness.delivers(channel="ops")
-        while "phone" in harness.journeys:
+        while "phone" in harness.batches:
             harness.cannot_deliver(channel="phone")
     harness.at("05:00")
     harness.ends("a")
@@ -65,7 +65,7 @@ def test_a_dead_channel_delays_no_other_and_loses_nothing():
 
 
 def test_one_channel_that_fails_does_not_touch_the_retries_of_the_other():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver(channel="ops", refused=True)
     harness.cannot_deliver(channel="phone")
@@ -74,26 +74,26 @@ def test_one_channel_that_fails_does_not_touch_the_retries_of_the_other():
     harness.after(seconds=5)
 
     assert retried_at == harness.mono
-    assert list(harness.journeys) == ["phone"]
+    assert list(harness.batches) == ["phone"]
 
 
 def test_a_retry_of_each_channel_outlives_a_crash():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver(channel="ops", retry_after_s=600.0)
     harness.delivers(channel="phone")
     harness.dies()
 
     harness.starts("02:04")
-    before = list(harness.journeys)
+    before = list(harness.batches)
     harness.at("02:10")
 
     assert before == []
-    assert list(harness.journeys) == ["ops"]
+    assert list(harness.batches) == ["ops"]
 
 
 def test_a_stop_waits_for_a_channel_that_was_not_tried_and_not_for_a_dead_one():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver(channel="ops")
 
@@ -107,7 +107,7 @@ def test_a_stop_waits_for_a_channel_that_was_not_tried_and_not_for_a_dead_one():
 def test_each_channel_has_its_own_severity_and_jobs():
     loud = channel("phone", min_severity=Severity.CRITICAL)
     nas = channel("nas", groups=("nas",))
-    harness = night_of(A, B, notify=Notify((channel("ops"), loud, nas)))
+    harness = harness_of(A, B, notify=Notify((channel("ops"), loud, nas)))
 
     fails_at(harness, "02:00")
     harness.ends("b", status=1)
@@ -121,7 +121,7 @@ def test_each_channel_has_its_own_severity_and_jobs():
 
 
 def test_a_removed_channel_lets_go_what_waits_for_it_and_nothing_else():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver(channel="phone")
     harness.cannot_deliver(channel="ops")
@@ -135,7 +135,7 @@ def test_a_removed_channel_lets_go_what_waits_for_it_and_nothing_else():
 
 
 def test_what_is_on_its_way_to_a_removed_channel_is_recorded_as_it_ends():
-    harness = night_of(A, B)
+    harness = harness_of(A, B)
     fails_at(harness, "02:00")
 
     harness.reloads(A, B, notify=notify_slack("http://other"))
@@ -149,19 +149,19 @@ def test_what_is_on_its_way_to_a_removed_channel_is_recorded_as_it_ends():
 
 
 def test_a_changed_url_resets_the_retries_of_its_channel_alone():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.cannot_deliver(channel="ops", refused=True)
     harness.cannot_deliver(channel="phone", refused=True)
 
-    harness.reloads(A, notify=Notify((channel("ops", "http://mended"), channel("phone"))))
+    harness.reloads(A, notify=Notify((channel("ops", "http://fixed"), channel("phone"))))
 
-    assert list(harness.journeys) == ["ops"]
+    assert list(harness.batches) == ["ops"]
 
 
 def test_alerts_wait_through_quiet_hours_and_are_then_sent():
     quiet = channel("phone", quiet=NIGHT)
-    harness = night_of(A, notify=Notify((channel("ops"), quiet)))
+    harness = harness_of(A, notify=Notify((channel("ops"), quiet)))
     fails_at(harness, "02:00")
     harness.delivers()
     before = sent(harness, "phone")
@@ -175,14 +175,14 @@ def test_alerts_wait_through_quiet_hours_and_are_then_sent():
 
 
 def test_what_came_and_went_in_quiet_hours_is_one_message():
-    harness = night_of(A, notify=Notify((channel("phone", quiet=NIGHT),)))
+    harness = harness_of(A, notify=Notify((channel("phone", quiet=NIGHT),)))
     fails_at(harness, "02:00")
     harness.at("03:00")
     harness.ends("a")
     harness.at("04:00")
     harness.ends("a")
     harness.at("06:59")
-    assert harness.journeys == {}
+    assert harness.batches == {}
 
     harness.at("07:00")
     harness.delivers()
@@ -192,7 +192,7 @@ def test_what_came_and_went_in_quiet_hours_is_one_message():
 
 
 def test_quiet_hours_are_no_reason_to_wake_up_or_to_delay_a_stop():
-    harness = night_of(A, notify=Notify((channel("phone", quiet=NIGHT),)))
+    harness = harness_of(A, notify=Notify((channel("phone", quiet=NIGHT),)))
     fails_at(harness, "02:00")
     wake = next_wakeup(harness.scheduler)
 
@@ -204,29 +204,29 @@ def test_quiet_hours_are_no_reason_to_wake_up_or_to_delay_a_stop():
 
 def test_a_retry_that_comes_due_in_quiet_hours_does_not_wake_the_loop():
     late = job("a", cron="58 21 * * *")
-    harness = night_of(late, notify=Notify((channel("phone", quiet=NIGHT),)))
+    harness = harness_of(late, notify=Notify((channel("phone", quiet=NIGHT),)))
     fails_at(harness, "21:58")
     harness.cannot_deliver(refused=True)
 
     harness.at("22:05")
 
-    assert harness.journeys == {}
+    assert harness.batches == {}
     assert next_wakeup(harness.scheduler) is None
 
 
 def test_a_restart_in_quiet_hours_keeps_them():
-    harness = night_of(A, notify=Notify((channel("phone", quiet=NIGHT),)))
+    harness = harness_of(A, notify=Notify((channel("phone", quiet=NIGHT),)))
     fails_at(harness, "02:00")
     harness.dies()
 
     harness.starts("02:30")
 
-    assert harness.journeys == {}
+    assert harness.batches == {}
 
 
 def test_status_tells_the_state_of_each_channel():
     phone = channel("phone", quiet=NIGHT)
-    harness = night_of(A, notify=Notify((channel("ops"), channel("hook"), phone)))
+    harness = harness_of(A, notify=Notify((channel("ops"), channel("hook"), phone)))
     fails_at(harness, "02:00")
     harness.cannot_deliver("answered 500", channel="hook")
     harness.delivers(channel="ops")
@@ -243,7 +243,7 @@ def test_status_tells_the_state_of_each_channel():
 
 
 def test_an_incident_counts_what_waits_for_all_channels():
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
     harness.delivers(channel="ops")
 
@@ -253,7 +253,7 @@ def test_an_incident_counts_what_waits_for_all_channels():
 
 
 def test_a_test_of_an_unknown_channel_is_refused_with_the_known_ones():
-    harness = night_of(A)
+    harness = harness_of(A)
 
     reply = harness.asks(control_requests.NotifyTest("pager"))
     granted = harness.asks(control_requests.NotifyTest("phone"))
@@ -264,11 +264,11 @@ def test_a_test_of_an_unknown_channel_is_refused_with_the_known_ones():
 
 
 def test_an_ack_silences_the_waiting_reminders_of_all_channels():
-    harness = night_of(job("a", cron="* * * * *"))
+    harness = harness_of(job("a", cron="* * * * *"))
     harness.at("00:01")
     for _ in range(70):
         harness.ends("a", status=1)
-        for name in list(harness.journeys):
+        for name in list(harness.batches):
             harness.cannot_deliver(channel=name)
         harness.after(minutes=1)
 
@@ -278,7 +278,7 @@ def test_an_ack_silences_the_waiting_reminders_of_all_channels():
 
 
 def test_every_row_is_recorded_before_anything_is_sent():
-    harness = night_of(A)
+    harness = harness_of(A)
     harness.at("02:00")
 
     actions = harness.send(ev.Exited(harness.clocks(), 1, 1, 256))
@@ -291,13 +291,13 @@ def test_every_row_is_recorded_before_anything_is_sent():
 
 @pytest.mark.parametrize("where", ["Deliver", "Delivered", "Undelivered"])
 def test_an_internal_error_of_a_delivery_is_followed_by_another_try(where):
-    harness = night_of(A)
+    harness = harness_of(A)
     fails_at(harness, "02:00")
-    harness.journeys.clear()
+    harness.batches.clear()
 
     harness.send(ev.InternalError(harness.clocks(), where, "x"))
-    before = dict(harness.journeys)
+    before = dict(harness.batches)
     harness.after(seconds=300)
 
     assert before == {}
-    assert sorted(harness.journeys) == ["ops", "phone"]
+    assert sorted(harness.batches) == ["ops", "phone"]

@@ -9,7 +9,7 @@ DAILY = ("0 8 * * *",)
 DAY_S = 86400.0
 
 
-def night_of(*channels, summary=DAILY, start="2026-01-05 00:00", **settings):
+def harness_of(*channels, summary=DAILY, start="2026-01-05 00:00", **settings):
     notify = Notify(channels or (channel("ops"),), summary)
     return Harness(A, notify=notify, start=start, **settings)
 
@@ -24,7 +24,7 @@ def summaries(harness):
 
 
 def test_a_summary_is_sent_at_its_instant_and_covers_the_time_since_the_last():
-    harness = night_of()
+    harness = harness_of()
 
     harness.at("08:01")
     harness.delivers()
@@ -36,7 +36,7 @@ def test_a_summary_is_sent_at_its_instant_and_covers_the_time_since_the_last():
 
 
 def test_a_weekly_summary_covers_a_week():
-    harness = night_of(summary=("0 8 * * mon",))
+    harness = harness_of(summary=("0 8 * * mon",))
 
     harness.at("08:01")
 
@@ -44,7 +44,7 @@ def test_a_weekly_summary_covers_a_week():
 
 
 def test_a_summary_follows_the_zone_of_the_file():
-    harness = night_of(timezone="Europe/Berlin")
+    harness = harness_of(timezone="Europe/Berlin")
 
     harness.at("07:01")
 
@@ -52,7 +52,7 @@ def test_a_summary_follows_the_zone_of_the_file():
 
 
 def test_without_the_key_there_is_none():
-    harness = night_of(summary=())
+    harness = harness_of(summary=())
 
     harness.at("2026-01-06 09:00")
 
@@ -60,7 +60,7 @@ def test_without_the_key_there_is_none():
 
 
 def test_a_summary_has_no_severity_to_be_filtered_by():
-    harness = night_of(channel("phone", min_severity=Severity.CRITICAL, jobs=("b",)))
+    harness = harness_of(channel("phone", min_severity=Severity.CRITICAL, jobs=("b",)))
 
     harness.at("08:01")
     harness.delivers()
@@ -69,7 +69,7 @@ def test_a_summary_has_no_severity_to_be_filtered_by():
 
 
 def test_a_channel_that_gets_no_summary_gets_none():
-    harness = night_of(channel("ops"), channel("pager", summary=False))
+    harness = harness_of(channel("ops"), channel("pager", summary=False))
 
     harness.at("08:01")
 
@@ -78,18 +78,18 @@ def test_a_channel_that_gets_no_summary_gets_none():
 
 def test_a_summary_waits_for_the_end_of_quiet_hours():
     quiet = QuietHours(22 * 60, 9 * 60, "UTC")
-    harness = night_of(channel("ops", quiet=quiet))
+    harness = harness_of(channel("ops", quiet=quiet))
 
     harness.at("08:59")
-    before = dict(harness.journeys)
+    before = dict(harness.batches)
     harness.at("09:00")
 
     assert before == {}
-    assert [row.word for row in harness.journey] == ["summary"]
+    assert [row.word for row in harness.batch] == ["summary"]
 
 
 def test_summaries_that_wait_become_one_that_covers_them_all():
-    harness = night_of()
+    harness = harness_of()
     harness.at("08:00")
     harness.cannot_deliver(refused=True)
     for day in ("06", "07"):
@@ -104,7 +104,7 @@ def test_summaries_that_wait_become_one_that_covers_them_all():
 
 
 def test_a_summary_that_came_due_while_the_service_was_away_is_sent_at_its_start():
-    harness = night_of()
+    harness = harness_of()
     harness.at("01:00")
     harness.stops()
 
@@ -114,7 +114,7 @@ def test_a_summary_that_came_due_while_the_service_was_away_is_sent_at_its_start
 
 
 def test_of_many_that_came_due_meanwhile_the_newest_is_sent():
-    harness = night_of()
+    harness = harness_of()
     harness.at("01:00")
     harness.dies()
 
@@ -124,7 +124,7 @@ def test_of_many_that_came_due_meanwhile_the_newest_is_sent():
 
 
 def test_run_local_sends_none():
-    harness = night_of(calendar=False)
+    harness = harness_of(calendar=False)
 
     harness.at("08:01")
 
@@ -132,7 +132,7 @@ def test_run_local_sends_none():
 
 
 def test_a_first_start_sends_none():
-    harness = night_of(start="2026-01-05 08:00:30")
+    harness = harness_of(start="2026-01-05 08:00:30")
 
     harness.at("08:05")
 
@@ -140,7 +140,7 @@ def test_a_first_start_sends_none():
 
 
 def test_a_clock_that_is_put_back_is_no_flood():
-    harness = night_of()
+    harness = harness_of()
     harness.at("08:30")
     harness.clock_is_set_to("2026-01-05 06:00")
 

@@ -172,13 +172,13 @@ WORKERS = [
 
 
 @pytest.mark.parametrize(
-    ("wait_status", "heard", "state", "reason", "cause"),
+    ("wait_status", "received", "state", "reason", "cause"),
     [pytest.param(*row, id=name) for name, *row in WORKERS],
 )
 def test_a_worker_is_judged_by_what_it_said_and_how_it_ended(
-    wait_status, heard, state, reason, cause
+    wait_status, received, state, reason, cause
 ):
-    found = verdict.from_wait_status(WORKER, wait_status, heard)
+    found = verdict.from_wait_status(WORKER, wait_status, received)
 
     assert (found.state, found.reason, found.cause) == (state, reason, cause)
 

@@ -1,4 +1,4 @@
-"""A container engine, the images that the page's blocks need, and a desk to type them at.
+"""A container engine, the images that the page's blocks need, and a terminal to type them at.
 
 What a variable names here, it names for compose.yaml and scripts/compose-up too:
 
@@ -9,7 +9,7 @@ What a variable names here, it names for compose.yaml and scripts/compose-up too
     PIP_INDEX_URL   a mirror of PyPI; certificates to trust belong into BASE
 
 The page says `docker`. A reader with podman has a command by that name, and so has
-the desk: its `docker` is the engine that answers, told of the base. The images
+the terminal: its `docker` is the engine that answers, with the name of the base. The images
 nightshift-tests-* are these tests' own, and stay for the next time.
 """
 
@@ -75,7 +75,7 @@ class Engine:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Terminal:
     """A copy of the checkout, and a shell in it as the page's reader has one."""
 
     engine: Engine
@@ -115,8 +115,8 @@ def checkout(folder: Path) -> Path:
     return Path(shutil.copytree(ROOT, folder, ignore=left_out))
 
 
-def desk(engine: Engine, folder: Path, **environ: str) -> Desk:
-    """A desk in a new folder; environ: beside that of the tester."""
+def terminal(engine: Engine, folder: Path, **environ: str) -> Terminal:
+    """A terminal in a new folder; environ: beside that of the tester."""
     docker = folder / "bin" / "docker"
     docker.parent.mkdir()
     docker.write_text(_docker(engine))
@@ -127,7 +127,7 @@ def desk(engine: Engine, folder: Path, **environ: str) -> Desk:
     more = {"PATH": path, "BASE": engine.base, "BUILDAH_FORMAT": "docker"}
     # Compose names its containers and volumes after the folder.
     copy = checkout(folder / f"nightshift-typed-{os.getpid()}")
-    return Desk(engine, copy, {**inherited, **more, **environ})
+    return Terminal(engine, copy, {**inherited, **more, **environ})
 
 
 def compose_of(engine: Engine) -> str:
@@ -158,7 +158,7 @@ def postgres_of(engine: Engine) -> str:
 
 
 def _docker(engine: Engine) -> str:
-    """The script that is `docker` at the desk."""
+    """The script that is `docker` at the terminal."""
     index = os.environ.get("PIP_INDEX_URL")
     arguments = [f"--build-arg=BASE={engine.base}"]
     arguments += [f"--build-arg=PIP_INDEX_URL={index}"] if index else []

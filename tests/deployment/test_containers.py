@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.doc_pages import blocks
-from tests.deployment.engine import Desk, Engine, MissingEngineError, compose_of, desk, postgres_of
+from tests.deployment.engine import (
+    Engine,
+    MissingEngineError,
+    Terminal,
+    compose_of,
+    postgres_of,
+    terminal,
+)
 from tests.waiting import until
 
 COMPOSE_UP, FOLDER, BY_HAND, *_ = blocks("docs/deployment.md", "sh")
@@ -41,18 +48,18 @@ def free(engine: Engine) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def by_hand(free: Engine, tmp_path: Path) -> Desk:
-    return desk(free, tmp_path)
+def by_hand(free: Engine, tmp_path: Path) -> Terminal:
+    return terminal(free, tmp_path)
 
 
 @pytest.fixture
-def composed(free: Engine, tmp_path: Path) -> Iterator[Desk]:
-    """A desk with a compose, and with a PostgreSQL for it."""
+def composed(free: Engine, tmp_path: Path) -> Iterator[Terminal]:
+    """A terminal with a compose, and with a PostgreSQL for it."""
     try:
         words, image = compose_of(free), postgres_of(free)
     except MissingEngineError as missing:
         pytest.skip(str(missing))
-    one = desk(free, tmp_path, COMPOSE_AT_HAND=words, POSTGRES_IMAGE=image)
+    one = terminal(free, tmp_path, COMPOSE_AT_HAND=words, POSTGRES_IMAGE=image)
     try:
         yield one
     finally:
@@ -69,7 +76,7 @@ def postpone_the_backup(jobs: Path, more: str = "") -> None:
     new.replace(jobs)
 
 
-def test_the_container_by_hand(by_hand: Desk) -> None:
+def test_the_container_by_hand(by_hand: Terminal) -> None:
     *until_stop, stop = BY_HAND.splitlines(keepends=True)
     docker = by_hand.engine
 
@@ -96,7 +103,7 @@ def test_the_container_by_hand(by_hand: Desk) -> None:
     assert docker.says("inspect", "--format={{.State.ExitCode}}", CONTAINER) == "0"
 
 
-def test_compose_with_a_postgresql_beside_it(composed: Desk) -> None:
+def test_compose_with_a_postgresql_beside_it(composed: Terminal) -> None:
     printed = composed.types(COMPOSE_UP)
 
     assert "replicate-to-pg" in printed

@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Figures:
-    """What a drill counted, in the order it was told."""
+    """What a drill counted, in the order it was reported."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[str, str]] = []

@@ -1,4 +1,4 @@
-"""The shipped jobs.yaml in a house of its own, with an invented catalogue to feed it.
+"""The shipped jobs.yaml in a sandbox of its own, with an invented catalogue to feed it.
 
 Only its retry delays are shortened, which run on the monotonic clock; everything
 else - the calendar, dependencies, groups, timeouts, workers - is what users get.
@@ -21,7 +21,7 @@ BACKUPS = "var/backups"
 
 
 def shipped(postgres: str = "") -> Sandbox:
-    """A house with the shipped jobs; postgres: a libpq DSN to replicate to."""
+    """A sandbox with the shipped jobs; postgres: a libpq DSN to replicate to."""
     text = (ROOT / "jobs.yaml").read_text()
     sandbox = Sandbox(re.sub(r"retry_delay: \d+s", DELAY, text))
     sandbox.environ["CRON_TIMEZONE"] = "UTC"
@@ -39,7 +39,7 @@ def feed(sandbox: Sandbox, sets: int, cards: int) -> None:
 
 
 def run_all(sandbox: Sandbox) -> None:
-    """Every job once, by the clock of the house, which a fork of the tester has not."""
+    """Every job once, by the clock of the sandbox, which a fork of the tester has not."""
     process = sandbox.begin("run", "--all", "--local", "--yes", "--log-level", "error")
     said = process.communicate(timeout=120)
     assert process.returncode == 0, said

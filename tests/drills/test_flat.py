@@ -2,7 +2,7 @@
 
 Six kinds of jobs are asked for by the socket, again as soon as all have ended.
 Every 80 rounds, at rest, the processes of the service are weighed from outside.
-Growth is told between the third and the last quarter: for some five thousand runs
+Growth is reported between the third and the last quarter: for some five thousand runs
 the supervisor gains a few MB (caches, the newest changes), and then stands still.
 """
 
@@ -56,7 +56,7 @@ class Weight:
     """The service at rest."""
 
     supervisor_rss: int
-    nursery_rss: int
+    fork_server_rss: int
     keeper_rss: int
     descriptors: int
     threads: int
@@ -66,7 +66,7 @@ class Weight:
 
 QUANTITIES: dict[str, Callable[[Weight], int]] = {
     "supervisor RSS": lambda one: one.supervisor_rss,
-    "nursery RSS": lambda one: one.nursery_rss,
+    "fork server RSS": lambda one: one.fork_server_rss,
     "RSS a keeper": lambda one: one.keeper_rss,
     "descriptors": lambda one: one.descriptors,
     "threads": lambda one: one.threads,
@@ -83,7 +83,7 @@ def weigh(sandbox: Sandbox, supervisor: int) -> Weight:
     family = (supervisor, fork_server, *keepers)
     return Weight(
         supervisor_rss=_status(supervisor, "VmRSS:") * 1024,
-        nursery_rss=_status(fork_server, "VmRSS:") * 1024,
+        fork_server_rss=_status(fork_server, "VmRSS:") * 1024,
         keeper_rss=sum(_status(pid, "VmRSS:") for pid in keepers) * 1024 // len(keepers),
         descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in family),
         threads=sum(_status(pid, "Threads:") for pid in family),
@@ -138,7 +138,7 @@ def test_nine_thousand_runs_leave_the_service_as_it_was(figures: Figures) -> Non
 
 
 def judge(weights: list[Weight], figures: Figures) -> None:
-    """The third quarter beside the last; where it began is told too."""
+    """The third quarter beside the last; where it began is reported too."""
     quarter = len(weights) // 4
     grown = []
     for name, of in QUANTITIES.items():

@@ -3,7 +3,7 @@
 Each of the three is a small disk of its own, filled to the last byte just before
 each job runs. A job fails and says why, or has nothing to write and succeeds; the
 database and the verified copies are what they were. Then room is made - by prune,
-or by whoever filled the disk - and the same job succeeds.
+or by anyone who filled the disk - and the same job succeeds.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def fill(disk: Path) -> None:
 
 
 def empty(disk: Path) -> None:
-    """Whoever filled it has gone."""
+    """Anyone who filled it has gone."""
     (disk / "filler").unlink()
 
 
@@ -114,10 +114,10 @@ def test_the_disk_of_the_database_is_full(
 
     before = content(sandbox)
     fill(disk)
-    told = {job: outcome(sandbox, job) for job in READERS}
+    reported = {job: outcome(sandbox, job) for job in READERS}
     empty(disk)
     assert content(sandbox) == before
-    for job, (state, cause) in told.items():
+    for job, (state, cause) in reported.items():
         figures.tell(f"{job}, disk full", f"{state}: {cause[:110]}")
         assert state == "success" or is_named(cause), cause
         assert outcome(sandbox, job)[0] == "success"

@@ -3,7 +3,7 @@
 The shipped jobs, a webhook and a server of its own that is stopped. Replication
 retries, fails, and opens one incident; the rounds of that hour call the service
 degraded and go on. The next night's run makes the replica equal, and one recovery
-is told. Until then nobody hears of it a second time.
+is reported. Until then nobody receives of it a second time.
 """
 
 import json
@@ -122,4 +122,4 @@ def judge(sandbox: Sandbox, hook: Webhook, figures: Figures) -> None:
     figures.tell("messages", len(hook.calls))
     assert rows(sandbox, "SELECT count(*) FROM incidents WHERE closed_at IS NULL") == [(0,)]
     figures.tell("the run", f"{attempts} attempts, {cause[:90]}")
-    figures.tell("the incident", f"{kind}, opened and recovered, told once each")
+    figures.tell("the incident", f"{kind}, opened and recovered, reported once each")

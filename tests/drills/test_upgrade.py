@@ -87,7 +87,7 @@ def test_an_older_ledger_of_a_broken_night_goes_on_and_loses_nothing(
                     lambda job=job: "success" in outcomes(sandbox, job).get(NEXT_NIGHT, ""),
                     within_s=10,
                 )
-            sandbox.says("run", "loud", "--wait")  # the second success in a row is told
+            sandbox.says("run", "loud", "--wait")  # the second success in a row is reported
             until(lambda: any("loud" in call.body for call in hook.calls), within_s=10)
             explained = sandbox.says("explain", "minutely", "--at", "2026-02-09 02:04")
 

@@ -1,8 +1,8 @@
 """A year of the shipped nights through the real rules, with failures by chance.
 
-The clock is told and processes only end, so a year takes seconds. One attempt in
+The clock is reported and processes only end, so a year takes seconds. One attempt in
 seven fails; backup fails every time for three days of June. Every slot of the
-calendar has one outcome, and nobody is told more than the law of incidents allows.
+calendar has one outcome, and nobody is reported more than the law of incidents allows.
 """
 
 import os
@@ -49,9 +49,9 @@ class Year:
         for step in steps:
             for action in step.actions:
                 if isinstance(action, Record):
-                    self._hear(action.row)
+                    self._receive(action.row)
 
-    def _hear(self, row: object) -> None:
+    def _receive(self, row: object) -> None:
         match row:
             case Run():
                 self.runs[row.id] = row
@@ -68,7 +68,7 @@ class Year:
 
 
 def shipped() -> Config:
-    """The shipped jobs.yaml, with somebody who is told of everything."""
+    """The shipped jobs.yaml, with someone who is reported everything."""
     parsed = config.parse(SHIPPED.read_bytes(), SHIPPED, {"REPLICATION_ENABLED": "true"})
     assert parsed.config is not None, parsed.problems
     return replace(parsed.config, notify=notify_slack("http://nowhere.invalid/hook"))

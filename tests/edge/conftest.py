@@ -22,7 +22,7 @@ def short_path() -> Iterator[Path]:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    """A nursery of its own; nothing of it may be left at the end."""
+    """A fork server of its own; nothing of it may be left at the end."""
     (tmp_path / "runs").mkdir()
     stage = Stage(tmp_path / "runs")
     yield stage

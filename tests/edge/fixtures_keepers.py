@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from supervisor.containment.keeper_pool import KeeperPool
+from supervisor.containment.processes import Processes
 from supervisor.core import effects, events
 from supervisor.core.config_model import Job
 from supervisor.core.model import Run, State, Trigger
@@ -30,13 +30,13 @@ def launch(number: int, attempt: int = 1, run: dict[str, Any] | None = None, **j
 
 
 class Stage:
-    """A keeper pool on a selector, and the list of all its events."""
+    """The processes on a selector, and the list of all its events."""
 
     def __init__(self, runs_dir: Path, **options: Any) -> None:
         self.instance = f"test-{os.getpid()}-{time.monotonic_ns()}"
         self.runs_dir = runs_dir
         self.selector = selectors.DefaultSelector()
-        self.processes = KeeperPool(self.selector, runs_dir, self.instance, **options)
+        self.processes = Processes(self.selector, runs_dir, self.instance, **options)
         self.processes.start()
         self.happened: list[events.AttemptEvent] = []
         self._last = 0
@@ -91,7 +91,7 @@ class Stage:
             event.message for event in self.of(run) if isinstance(event, events.MessageReceived)
         ]
 
-    def heard(self, run: int, kind: type) -> bool:
+    def received(self, run: int, kind: type) -> bool:
         return any(isinstance(message, kind) for message in self.said(run))
 
     def pid(self, run: int) -> int:
@@ -101,7 +101,7 @@ class Stage:
 
     def until_working(self, run: int) -> None:
         """Wait until the worker's own code has logged something."""
-        self.until(lambda: self.heard(run, protocol.Log))
+        self.until(lambda: self.received(run, protocol.Log))
 
     def force(self, run: int, force: effects.KillStep) -> None:
         self.processes.signal(run, 1, force)

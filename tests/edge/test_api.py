@@ -64,8 +64,8 @@ from supervisor.api.bridge import LoopBridge
 from supervisor.core.config_model import Api
 from supervisor.core.views import Facts
 now = datetime.now(UTC)
-desk = LoopBridge(Facts("1", 1, now, "x", now))
-api = ApiServer(Path(sys.argv[1], "s"), Api(), desk, Path(sys.argv[1]))
+bridge = LoopBridge(Facts("1", 1, now, "x", now))
+api = ApiServer(Path(sys.argv[1], "s"), Api(), bridge, Path(sys.argv[1]))
 api.start()
 api.close()
 print("starlette" in sys.modules, api._thread.is_alive())
@@ -78,12 +78,12 @@ print("starlette" in sys.modules, api._thread.is_alive())
 
 
 def test_status_tells_of_service_and_jobs(path):
-    status, told = ask_json(path, "/v1/status")
+    status, reported = ask_json(path, "/v1/status")
 
     assert status == 200
-    assert (told["version"], told["pid"], told["pool"]["max"]) == ("1.2.3", 7, 3)
-    assert [job["name"] for job in told["jobs"]] == ["sync", "by-hand"]
-    assert told["jobs"][0]["next_at"] == "2026-02-09T02:00:00Z"
+    assert (reported["version"], reported["pid"], reported["pool"]["max"]) == ("1.2.3", 7, 3)
+    assert [job["name"] for job in reported["jobs"]] == ["sync", "by-hand"]
+    assert reported["jobs"][0]["next_at"] == "2026-02-09T02:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_each_question_has_its_status(path, what, status):
     ids=["half", "a list", "wrong type", "unknown key", "not UTF-8", "deep"],
 )
 def test_a_body_that_does_not_hold_is_422_and_says_why(path, body):
-    status, told = ask_json(path, "/v1/run-all", "POST", body)
+    status, reported = ask_json(path, "/v1/run-all", "POST", body)
 
     assert status == 422
-    assert told["error"].startswith("the body does not hold")
+    assert reported["error"].startswith("the body does not hold")
 
 
 def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, bridge):
@@ -167,10 +167,10 @@ def test_a_request_reaches_the_loop_with_the_peer_that_the_kernel_names(path, br
 def test_healthz_fails_when_the_tick_is_old(path, bridge):
     bridge.ticked_mono = -1000.0
 
-    status, told = ask_json(path, "/healthz")
+    status, reported = ask_json(path, "/healthz")
 
     assert status == 503
-    assert "the last tick was" in told["error"]
+    assert "the last tick was" in reported["error"]
 
 
 def test_the_socket_file_goes_with_the_service(folder, bridge):
@@ -183,9 +183,9 @@ def test_the_socket_file_goes_with_the_service(folder, bridge):
 
 
 def test_a_parameter_that_nobody_knows_is_refused_with_the_nearest_word(path):
-    status, told = ask_json(path, "/v1/runs?stat=failed")
+    status, reported = ask_json(path, "/v1/runs?stat=failed")
 
-    assert (status, told["hint"]) == (422, 'did you mean "state"?')
+    assert (status, reported["hint"]) == (422, 'did you mean "state"?')
 
 
 def test_a_wrong_verb_says_which_ones_are_right(path):
@@ -199,6 +199,6 @@ def test_a_wrong_verb_says_which_ones_are_right(path):
 
 @pytest.mark.parametrize("size", [65_537, 300_000, 900_000])
 def test_a_huge_body_is_refused_with_words(path, size):
-    status, told = ask_json(path, "/v1/run-all", "POST", b" " * size)
+    status, reported = ask_json(path, "/v1/run-all", "POST", b" " * size)
 
-    assert (status, told["error"]) == (413, "a body of more than 65536 bytes")
+    assert (status, reported["error"]) == (413, "a body of more than 65536 bytes")

@@ -75,10 +75,10 @@ def test_every_route_of_the_contract_is_there_with_what_it_takes(tmp_path):
 
     for line in CONTRACT.strip().splitlines():
         verb, path, *names = line.split()
-        told = found["paths"][path][verb.lower()]
-        taken = {each["name"] for each in told["parameters"]}
-        if "requestBody" in told:
-            name = told["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        reported = found["paths"][path][verb.lower()]
+        taken = {each["name"] for each in reported["parameters"]}
+        if "requestBody" in reported:
+            name = reported["requestBody"]["content"]["application/json"]["schema"]["$ref"]
             schema = found["components"]["schemas"][name.rpartition("/")[2]]
             assert schema["additionalProperties"] is False
             taken |= set(schema["properties"])
@@ -106,7 +106,7 @@ def test_every_reference_of_the_document_leads_somewhere(tmp_path):
     assert wanted == set(found["components"]["schemas"])
 
 
-def test_strangers_may_read_two_routes_and_post_none(tmp_path):
+def test_outsiders_may_read_two_routes_and_post_none(tmp_path):
     assert routed(public_application(ground(tmp_path))) == {("GET", path) for path in PUBLIC}
 
 

@@ -56,9 +56,9 @@ def part(path, wanted):
     ],
 )
 def test_a_range_of_a_log_is_these_bytes(logged, wanted, first, end):
-    status, told, text = part(logged, wanted)
+    status, reported, text = part(logged, wanted)
 
-    assert (status, told) == (206, f"bytes {first}-{end - 1}/{len(LINES)}")
+    assert (status, reported) == (206, f"bytes {first}-{end - 1}/{len(LINES)}")
     assert text == LINES[first:end]
 
 
@@ -86,17 +86,17 @@ def test_a_grep_that_cannot_be_is_refused(logged, query):
 
 
 def test_days_are_counted_for_every_job(path):
-    status, told = ask_json(path, "/v1/days?days=3")
+    status, reported = ask_json(path, "/v1/days?days=3")
 
-    assert (status, told["timezone"]) == (200, "UTC")
-    assert [job["job"] for job in told["jobs"]] == ["sync", "by-hand"]
+    assert (status, reported["timezone"]) == (200, "UTC")
+    assert [job["job"] for job in reported["jobs"]] == ["sync", "by-hand"]
 
 
 def test_coming_slots_name_their_job(path):
-    status, told = ask_json(path, "/v1/next?limit=2")
+    status, reported = ask_json(path, "/v1/next?limit=2")
 
     assert status == 200
-    assert [each["job"] for each in told["slots"]] == ["sync", "sync"]
+    assert [each["job"] for each in reported["slots"]] == ["sync", "sync"]
 
 
 @pytest.mark.parametrize("what", ["days?days=0", "days?days=367", "next?days=x", "next?n=0"])
@@ -142,6 +142,6 @@ def test_the_person_that_a_client_asks_for_goes_with_the_request(path, bridge, s
 
 @pytest.mark.parametrize("user", ["%0a", "%ff", "x" * 65])
 def test_a_name_that_is_none_is_refused(path, user):
-    status, told = ask_json(path, "/v1/pause", "POST", headers=f"Nightshift-User: {user}\r\n")
+    status, reported = ask_json(path, "/v1/pause", "POST", headers=f"Nightshift-User: {user}\r\n")
 
-    assert (status, "printable" in told["error"]) == (422, True)
+    assert (status, "printable" in reported["error"]) == (422, True)

@@ -36,7 +36,7 @@ def steps(harness):
     yield harness.at("00:20")
     yield harness.breaks_ledger()
     yield harness.at("00:25")
-    yield harness.mends_ledger()
+    yield harness.fixes_ledger()
     yield harness.at("03:00")
     yield harness.stops()
 

@@ -72,7 +72,7 @@ def test_a_reader_goes_on_where_it_was(path, bridge):
 
 
 @pytest.mark.parametrize("after", ["1", "999999999999999999"], ids=["an old life", "the future"])
-def test_a_reader_that_missed_some_is_told_and_goes_on(path, bridge, after):
+def test_a_reader_that_missed_some_reads_so_and_goes_on(path, bridge, after):
     client, _, pieces = stream(path, "/v1/events", f"Last-Event-ID: {after}\r\n")
     found = events(pieces)
     missed = next(found)

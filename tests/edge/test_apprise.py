@@ -95,6 +95,6 @@ def test_hostile_texts_are_sent(hook):
 
 
 def test_secrets_are_masked():
-    told = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
+    reported = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
 
-    assert "hunter" not in json.dumps(apprise.message(told, make_mask(["hunter2222"])))
+    assert "hunter" not in json.dumps(apprise.message(reported, make_mask(["hunter2222"])))

@@ -68,7 +68,7 @@ def test_a_benchmark_says_how_it_is_called(program):
     [
         *(([each, "--rounds", "0"], "at least 1, got '0'") for each in PROGRAMS),
         (["burst.py", "--only", "a,z"], "out of a,b,c,d,e,f,g,h,t, got 'a,z'"),
-        (["growth.py", "--only", "jobs,wishes"], "expected some out of jobs,incidents,history"),
+        (["growth.py", "--only", "jobs,requests"], "expected some out of jobs,incidents,history"),
         (["burst.py", "--cores", "2,x"], "at least 1, got 'x'"),
         (["backup.py", "--megabytes", "many"], "at least 1, got 'many'"),
         (["sync.py", "--catalogue", "/nowhere"], "no catalogue in /nowhere"),
@@ -226,7 +226,7 @@ subprocess.run(["sleep", "1000"])
 
 
 @pytest.mark.parametrize(
-    ("script", "bound_s", "told"),
+    ("script", "bound_s", "reported"),
     [
         (HANGS, "1", "over its bound  {('r', 0, 's'): [1.0]} []"),
         ("raise SystemExit('no such peer')", "60", "failed no such peer {} []"),
@@ -234,13 +234,13 @@ subprocess.run(["sleep", "1000"])
         ("", "60", "measured  {} []"),
     ],
 )
-def test_a_part_is_bounded_and_what_it_measured_is_kept(short_path, script, bound_s, told):
+def test_a_part_is_bounded_and_what_it_measured_is_kept(short_path, script, bound_s, reported):
     program = short_path / "program.py"
     program.write_text(script)
 
     played = run("-c", PLAYED, str(program), bound_s, PYTHONPATH=str(BENCHMARKS))
 
-    assert played.stdout.startswith(told), played.stderr
+    assert played.stdout.startswith(reported), played.stderr
 
 
 def test_what_is_saved_is_loaded_again(short_path):
@@ -255,7 +255,7 @@ def test_what_is_saved_is_loaded_again(short_path):
 
 
 @pytest.mark.parametrize(
-    ("mine", "theirs", "told"),
+    ("mine", "theirs", "reported"),
     [
         ([0.5, 0.6, 9.0], [1.0], "0.600 s | cronstable: 1.000 s | 0.60 | ≤ 0.62 | yes |"),
         ([0.7], [1.0], "0.700 s | cronstable: 1.000 s | 0.70 | ≤ 0.62 | **no** |"),
@@ -263,14 +263,14 @@ def test_what_is_saved_is_loaded_again(short_path):
         ([0.1], [], "0.100 s | cronstable: not measured | - | ≤ 0.62 |  |"),
     ],
 )
-def test_a_row_tells_whether_it_is_as_wanted(mine, theirs, told):
+def test_a_row_tells_whether_it_is_as_wanted(mine, theirs, reported):
     found = measured.Measured()
     found.add("a", 2, "nightshift", *mine)
     found.add("a", 2, "cronstable", *theirs)
 
     line = rows.table(found, rows.BURST["a"]).splitlines()[-1]
 
-    assert line.endswith(told)
+    assert line.endswith(reported)
 
 
 def test_on_one_core_a_row_may_want_something_else():

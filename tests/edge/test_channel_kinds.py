@@ -58,11 +58,11 @@ def test_the_first_key_of_a_kind_holds_its_address_and_names_it(name):
 @pytest.mark.parametrize("name", CHANNEL_KINDS)
 def test_the_longest_message_fits_into_one_packet(name, text):
     long = text * 30_000
-    told = about(
+    reported = about(
         replace(ALERT, cause=long), job=replace(JOB, description=long), output=(long,) * 9
     )
 
-    message = channels.kind_of(name).message(told, str)
+    message = channels.kind_of(name).message(reported, str)
 
     params = msgspec.json.encode({"messages": [message]}).decode()
     assert len(msgspec.json.encode(params)) < BATCH_BYTES

@@ -288,7 +288,7 @@ def test_what_is_unset_in_a_disabled_job_is_a_warning_and_stays_as_written() -> 
 
 
 @pytest.mark.parametrize(
-    ("cron", "late_after", "told"),
+    ("cron", "late_after", "reported"),
     [
         ('"0 2 * * *"', "24h", "24h is not shorter than the 1d from slot to slot"),
         ('"0 2 * * mon-fri"', "30h", "30h is not shorter than the 1d from slot to slot"),
@@ -298,7 +298,7 @@ def test_what_is_unset_in_a_disabled_job_is_a_warning_and_stays_as_written() -> 
     ],
 )
 def test_a_late_after_that_the_next_slot_comes_before_is_a_warning(
-    cron: str, late_after: str, told: str
+    cron: str, late_after: str, reported: str
 ) -> None:
     text = f"jobs:\n  a:\n    command: x\n    cron: {cron}\n    late_after: {late_after}\n"
     parsed = config.parse(text.encode(), YAML, {"TZ": "UTC"})
@@ -307,7 +307,7 @@ def test_a_late_after_that_the_next_slot_comes_before_is_a_warning(
     assert parsed.config is not None
     assert problem.severity is Severity.WARNING
     assert (problem.line, problem.column, problem.path) == (5, 17, "jobs.a.late_after")
-    assert told.removeprefix(late_after) in problem.message
+    assert reported.removeprefix(late_after) in problem.message
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_word_of_another_scheduler_names_the_key_with_its_meaning(words: str, 
         ("max_concurrent notify history", "a key of the whole file"),
     ],
 )
-def test_what_has_no_counterpart_is_told_with_a_way(words: str, advice: str) -> None:
+def test_what_has_no_counterpart_is_reported_with_a_way(words: str, advice: str) -> None:
     for word in words.split():
         assert advice in of_job(word), word
 
@@ -207,6 +207,6 @@ def test_a_zone_that_is_known_is_accepted(name: str) -> None:
         ("Etc/GMT+0", ""),
     ],
 )
-def test_a_zone_that_misleads_is_told(name: str, said: str) -> None:
+def test_a_zone_that_misleads_is_reported(name: str, said: str) -> None:
     assert said in zone_hints.warning(name)
     assert bool(zone_hints.warning(name)) == bool(said)

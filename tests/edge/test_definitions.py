@@ -27,15 +27,27 @@ jobs = st.builds(
     params_json=st.sampled_from(["{}", '{"database":"x"}']),
     retries=st.integers(0, 9),
     enabled=st.booleans(),
-    shell_use=st.sampled_from(list(ShellUse)),
+)
+ways = st.one_of(
+    st.sampled_from([{}, {"worker": "a.b"}]),
+    st.fixed_dictionaries({"shell": st.just("echo x"), "shell_use": st.sampled_from(ShellUse)}),
 )
 
 
-@given(jobs, st.sampled_from([{}, {"shell": "echo x"}, {"worker": "a.b"}]))
+@given(jobs, ways)
 def test_a_definition_that_was_shown_can_be_read_back(definition, way):
     if way:
         definition = msgspec.structs.replace(definition, argv=None, **way)
     body = msgspec.json.encode(definitions.definition_of(definition, str))
-    told = msgspec.json.decode(body, type=definitions.Definition)
+    reported = msgspec.json.decode(body, type=definitions.Definition)
 
-    assert definitions.job_from(told, place=0) == definition
+    assert definitions.job_from(reported, place=0) == definition
+
+
+def test_whether_a_shell_is_used_is_shown_where_the_command_is_a_text():
+    shown = [
+        definitions.definition_of(job("a", argv=argv, shell=shell), str).shell_use
+        for argv, shell in ((("x", "y"), None), (None, "x y"))
+    ]
+
+    assert shown == [None, "auto"]

@@ -32,14 +32,14 @@ def hook():
 
 
 class Office:
-    """A courier (or a trial) on a stage, and what the core heard of it."""
+    """An alert sender (or a trial) on a stage, and what the core received of it."""
 
     def __init__(self, folder: Path, party=None) -> None:
         (folder / "runs").mkdir()
         self.log = ServiceLog("debug", as_json=False, fd=os.open(os.devnull, os.O_WRONLY))
         self.party = party or AlertSender(MessageSource(folder, "0123456789abcdef", self.log))
         self.stage = Stage(folder / "runs")
-        self.heard: list[ev.Event] = []
+        self.received: list[ev.Event] = []
         self._seen = 0
 
     def turn(self) -> None:
@@ -48,13 +48,13 @@ class Office:
             self.stage.happened += self.stage.processes.launch(launch, at())
         self.stage.turn()
         new, self._seen = self.stage.happened[self._seen :], len(self.stage.happened)
-        self.heard += self.party.on_events(new, at())
+        self.received += self.party.on_events(new, at())
 
     def sends(self, url: str, *alerts: Alert) -> list[ev.Event]:
         """What came of these alerts."""
         self.takes(url, *alerts)
-        self.until(lambda: self.heard)
-        return self.heard
+        self.until(lambda: self.received)
+        return self.received
 
     def takes(self, url: str, *alerts: Alert, scheduler=None, to: str = "slack") -> None:
         deliver = effects.Deliver(channel(to, url), alerts)
@@ -87,57 +87,57 @@ def titles(hook: Webhook) -> list[str]:
     return [body["text"] for body in hook.bodies()]
 
 
-def delivered(heard) -> list[int]:
-    return [n for event in heard if isinstance(event, ev.Delivered) for n in event.alerts]
+def delivered(received) -> list[int]:
+    return [n for event in received if isinstance(event, ev.Delivered) for n in event.alerts]
 
 
-def failure(heard) -> ev.Undelivered:
-    [found] = [event for event in heard if isinstance(event, ev.Undelivered)]
+def failure(received) -> ev.Undelivered:
+    [found] = [event for event in received if isinstance(event, ev.Undelivered)]
     return found
 
 
 def test_a_batch_arrives_in_its_order(office, hook):
-    heard = office.sends(hook.url, alert(1, "one"), alert(2, "two"), alert(3, "three"))
+    received = office.sends(hook.url, alert(1, "one"), alert(2, "two"), alert(3, "three"))
 
     assert titles(hook) == ["🔴 a failed: one", "🔴 a failed: two", "🔴 a failed: three"]
-    assert [type(event).__name__ for event in heard] == ["Delivered"]
-    assert delivered(heard) == [1, 2, 3]
+    assert [type(event).__name__ for event in received] == ["Delivered"]
+    assert delivered(received) == [1, 2, 3]
 
 
 def test_nothing_is_tried_after_what_did_not_arrive(office, hook):
     hook.answers(200).answers(500, body=b"rollup_error")
 
-    heard = office.sends(hook.url, alert(1), alert(2), alert(3))
+    received = office.sends(hook.url, alert(1), alert(2), alert(3))
 
     assert len(hook.calls) == 2
-    assert delivered(heard) == [1]
-    assert failure(heard).cause == "127.0.0.1 answered 500: rollup_error"
-    assert failure(heard).refused is False
+    assert delivered(received) == [1]
+    assert failure(received).cause == "127.0.0.1 answered 500: rollup_error"
+    assert failure(received).refused is False
 
 
-def test_what_the_channel_wishes_reaches_the_core(office, hook):
+def test_what_the_channel_requests_reaches_the_core(office, hook):
     hook.answers(429, {"Retry-After": "40"})
 
-    heard = office.sends(hook.url, alert(1))
+    received = office.sends(hook.url, alert(1))
 
-    assert failure(heard).retry_after_s == 40
+    assert failure(received).retry_after_s == 40
 
 
 def test_a_webhook_that_is_gone_says_so_and_refuses(office, hook):
     hook.answers(404, body=b"no_service")
 
-    heard = office.sends(hook.url, alert(1))
+    received = office.sends(hook.url, alert(1))
 
-    assert (failure(heard).refused, failure(heard).cause) == (
+    assert (failure(received).refused, failure(received).cause) == (
         True,
         "127.0.0.1 answered 404: no_service",
     )
 
 
 def test_nobody_there_is_a_failure_like_any_other(office):
-    heard = office.sends(nobody(), alert(1))
+    received = office.sends(nobody(), alert(1))
 
-    assert failure(heard).cause == "call 127.0.0.1: Connection refused"
+    assert failure(received).cause == "call 127.0.0.1: Connection refused"
 
 
 def test_a_server_that_drips_is_ended_by_the_kernel(office, hook, monkeypatch):
@@ -146,10 +146,10 @@ def test_a_server_that_drips_is_ended_by_the_kernel(office, hook, monkeypatch):
     )
     hook.answers(200).reacts(drips=True)
 
-    heard = office.sends(hook.url, alert(1), alert(2), alert(3))
+    received = office.sends(hook.url, alert(1), alert(2), alert(3))
 
-    assert delivered(heard) == [1]
-    assert "killed by signal 14" in failure(heard).cause
+    assert delivered(received) == [1]
+    assert "killed by signal 14" in failure(received).cause
 
 
 def impatient(params, report):
@@ -167,33 +167,33 @@ def test_a_channel_that_does_not_answer_delays_no_other(office, hook):
         office.until(lambda: dead.calls)
 
         office.takes(hook.url, alert(2), alert(3), to="ops")
-        office.until(lambda: office.heard)
+        office.until(lambda: office.received)
 
-    [arrived] = office.heard
+    [arrived] = office.received
     assert (arrived.channel, arrived.alerts) == ("ops", (2, 3))
 
 
 def test_channels_in_turn_use_the_same_few_deliveries(office, hook):
     for number in range(1, 4):
-        office.heard.clear()
+        office.received.clear()
         office.takes(hook.url, alert(number), to=f"channel-{number}")
-        office.until(lambda: office.heard)
+        office.until(lambda: office.received)
 
-        [arrived] = office.heard
+        [arrived] = office.received
         assert (arrived.channel, arrived.alerts) == (f"channel-{number}", (number,))
 
 
-def test_a_killed_child_has_told_what_arrived_before(office, hook):
+def test_a_killed_child_has_reported_what_arrived_before(office, hook):
     hook.answers(200).answers(200).reacts(swallows=True)
     office.takes(hook.url, alert(1), alert(2), alert(3))
     office.until(lambda: len(hook.calls) == 3)
     [child] = office.stage.jobs()
 
     os.kill(child, 9)
-    office.until(lambda: office.heard)
+    office.until(lambda: office.received)
 
-    assert delivered(office.heard) == [1, 2]
-    assert "killed by signal 9" in failure(office.heard).cause
+    assert delivered(office.received) == [1, 2]
+    assert "killed by signal 9" in failure(office.received).cause
 
 
 def test_a_dead_keeper_is_a_failure_and_not_a_silence(office, hook):
@@ -203,9 +203,9 @@ def test_a_dead_keeper_is_a_failure_and_not_a_silence(office, hook):
     [keeper] = office.stage.keepers()
 
     os.kill(keeper, 9)
-    office.until(lambda: office.heard)
+    office.until(lambda: office.received)
 
-    assert failure(office.heard).cause == "the process that delivers was lost"
+    assert failure(office.received).cause == "the process that delivers was lost"
 
 
 def test_the_url_is_in_no_argument_no_environment_and_no_file(office, hook, tmp_path):
@@ -263,9 +263,9 @@ def test_the_last_lines_are_those_that_a_terminal_would_show(office, hook, tmp_p
 
 
 def test_without_ledger_or_output_the_alert_is_still_sent(office, hook):
-    heard = office.sends(hook.url, alert(1, run=41))
+    received = office.sends(hook.url, alert(1, run=41))
 
-    assert delivered(heard) == [1]
+    assert delivered(received) == [1]
 
 
 def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
@@ -280,7 +280,7 @@ def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
     office.takes(
         hook.url, alert(1, "login of root with hunter22 failed", run=41), scheduler=scheduler
     )
-    office.until(lambda: office.heard)
+    office.until(lambda: office.received)
 
     text = hook.calls[0].body
     assert [word for word in ("hunter22", "line one", "line two", "geheim") if word in text] == []
@@ -288,36 +288,36 @@ def test_every_text_that_leaves_is_masked(office, hook, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["🔴", '"', "\\", "<", "\n"], ids=ascii)
-def test_huge_texts_go_in_several_journeys_and_in_their_order(office, hook, tmp_path, text):
+def test_huge_texts_go_in_several_batches_and_in_their_order(office, hook, tmp_path, text):
     (tmp_path / "runs" / "41.log").write_text(f"{text * 500}\n" * 20)
     alerts = [alert(number, f"{number} {text * 30_000}", run=41) for number in range(1, 11)]
     scheduler = world_of(hook.url)
     scheduler.jobs = scheduler.jobs.set("a", Job("a", 0, argv=("x",), description=text * 5000))
 
     office.takes(hook.url, *alerts, scheduler=scheduler)
-    office.until(lambda: len(delivered(office.heard)) == 10)
+    office.until(lambda: len(delivered(office.received)) == 10)
 
     assert [title.split()[3] for title in titles(hook)] == [str(n) for n in range(1, 11)]
-    journeys = [event for event in office.heard if isinstance(event, ev.Delivered)]
-    assert 1 < len(journeys) <= 10
+    batches = [event for event in office.received if isinstance(event, ev.Delivered)]
+    assert 1 < len(batches) <= 10
 
 
-def test_what_fails_in_one_journey_keeps_the_next_ones_at_home(office, hook):
+def test_what_fails_in_one_batch_keeps_the_next_ones_at_home(office, hook):
     hook.answers(200).answers(500)
     alerts = [alert(number, "🔴" * 30_000) for number in range(1, 11)]
 
     office.sends(hook.url, *alerts)
-    office.until(lambda: len(office.heard) == 2)
+    office.until(lambda: len(office.received) == 2)
 
-    assert delivered(office.heard) == [1]
+    assert delivered(office.received) == [1]
     assert len(hook.calls) == 2
     assert office.party.next_instant() is None
 
 
 def test_texts_that_are_no_unicode_are_sent(office, hook):
-    heard = office.sends(hook.url, alert(1, "file \udcff\x00\x1b[31m gone"))
+    received = office.sends(hook.url, alert(1, "file \udcff\x00\x1b[31m gone"))
 
-    assert delivered(heard) == [1]
+    assert delivered(received) == [1]
 
 
 # --- the test alert -----------------------------------------------------------------
@@ -338,7 +338,7 @@ def test_a_test_alert_takes_the_real_way_and_says_that_it_arrived(bureau, hook):
 
     assert answer.result() == Outcome(1)
     assert "test alert" in titles(hook)[0]
-    assert [type(event).__name__ for event in bureau.heard] == ["Delivered"]
+    assert [type(event).__name__ for event in bureau.received] == ["Delivered"]
 
 
 def test_a_test_alert_that_fails_says_why(bureau, hook):
@@ -349,10 +349,10 @@ def test_a_test_alert_that_fails_says_why(bureau, hook):
     bureau.until(answer.done)
 
     assert answer.result().cause == "127.0.0.1 answered 403: invalid_token"
-    assert bureau.heard == []
+    assert bureau.received == []
 
 
-def test_two_who_ask_at_once_are_told_of_one_test_alert(bureau, hook):
+def test_two_who_ask_at_once_get_one_test_alert(bureau, hook):
     answers: list[Future] = [Future(), Future()]
     for answer in answers:
         bureau.party.ask(answer, world_of(hook.url), "slack")
@@ -374,7 +374,7 @@ def test_two_channels_are_tested_at_once(bureau, hook):
         bureau.until(lambda: ops.done() and phone.done())
 
     assert (bool(ops.result().cause), phone.result().cause) == (True, "")
-    assert [event.channel for event in bureau.heard] == ["phone"]
+    assert [event.channel for event in bureau.received] == ["phone"]
 
 
 def test_without_a_channel_there_is_nothing_to_test(bureau):
@@ -385,7 +385,7 @@ def test_without_a_channel_there_is_nothing_to_test(bureau):
     assert answer.result().cause == 'no channel is called "slack"'
 
 
-def test_the_worker_of_a_journey_is_there():
+def test_the_worker_of_a_batch_is_there():
     module, _, function = message_batch.WORKER.partition(":")
 
     assert (ROOT / f"{module.replace('.', '/')}.py").read_text().count(f"def {function}(") == 1

@@ -52,9 +52,9 @@ def test_long_texts_stay_within_the_limits():
 
 
 def test_secrets_are_masked():
-    told = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
+    reported = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
 
-    assert "hunter" not in json.dumps(discord.message(told, make_mask(["hunter2222"])))
+    assert "hunter" not in json.dumps(discord.message(reported, make_mask(["hunter2222"])))
 
 
 @pytest.mark.parametrize("status", [200, 204])

@@ -88,7 +88,7 @@ def test_the_findings_come_in_the_order_of_the_table_with_the_name_of_their_chec
     assert [each.check for each in found] == ["a", "b", "c"]
 
 
-def test_a_check_that_hangs_is_killed_and_the_others_are_heard(state):
+def test_a_check_that_hangs_is_killed_and_the_others_are_shown(state):
     read, write = os.pipe()
     hung = Check("hung", lambda _: os.read(read, 1), lambda _: [])
     fine = Check("fine", lambda _: 7, lambda seven: [ok(f"{seven}")])
@@ -235,12 +235,12 @@ def test_a_folder_without_a_copy_has_none_that_is_new_enough(state):
     assert "gone" in found.why
 
 
-def test_a_webhook_is_connected_to_and_told_nothing(state):
+def test_a_webhook_is_connected_to_and_sent_nothing(state):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        told = notify_slack(f"http://127.0.0.1:{port}/services/secret")
+        reported = notify_slack(f"http://127.0.0.1:{port}/services/secret")
 
-        (webhook,) = network.webhooks(context(state, notify=told))
+        (webhook,) = network.webhooks(context(state, notify=reported))
 
         connection, _ = server.accept()
         with connection:
@@ -251,9 +251,9 @@ def test_a_webhook_is_connected_to_and_told_nothing(state):
 def test_a_webhook_where_nobody_listens_is_named_without_its_path(state):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    told = notify_slack(f"http://127.0.0.1:{port}/services/secret")
+    reported = notify_slack(f"http://127.0.0.1:{port}/services/secret")
 
-    (webhook,) = network.webhooks(context(state, notify=told))
+    (webhook,) = network.webhooks(context(state, notify=reported))
 
     assert "refused" in webhook.error
     assert "secret" not in repr(webhook)
@@ -295,16 +295,16 @@ def test_the_rights_of_a_role_are_those_that_postgres_knows(state, postgres):
         try:
             poor = psycopg.conninfo.make_conninfo(postgres, user=role)
             target = job("replication.run", state, database="d", postgres=poor, schema="catalogue")
-            (stranger,) = network.servers(context(state, target))
-            (told,) = network.judge_servers([stranger])
-            admin.execute(told.expected)
+            (outsider,) = network.servers(context(state, target))
+            (reported,) = network.judge_servers([outsider])
+            admin.execute(reported.expected)
             (granted,) = network.servers(context(state, target))
         finally:
             admin.execute(f'DROP OWNED BY "{role}"')
             admin.execute(f'DROP ROLE "{role}"')
 
     assert [each.state for each in network.judge_servers([owner])] == [State.OK]
-    assert told.expected == f'CREATE SCHEMA "catalogue" AUTHORIZATION "{role}"'
+    assert reported.expected == f'CREATE SCHEMA "catalogue" AUTHORIZATION "{role}"'
     assert [each.state for each in network.judge_servers([granted])] == [State.OK]
 
 

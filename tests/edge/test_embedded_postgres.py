@@ -35,11 +35,11 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 def test_a_command_finds_a_server_that_keeps_its_data_and_ends_with_it(tmp_path):
     folder = tmp_path / "made" / "by it"
 
-    told = [run(folder, sys.executable, "-c", ASK) for _ in range(2)]
+    reported = [run(folder, sys.executable, "-c", ASK) for _ in range(2)]
 
-    assert [(each.returncode, each.stdout) for each in told] == [(0, "1\n"), (0, "2\n")]
+    assert [(each.returncode, each.stdout) for each in reported] == [(0, "1\n"), (0, "2\n")]
     assert not (folder / "postmaster.pid").exists()
-    assert [Path(re.search(r"host=(\S+)", each.stderr)[1]).exists() for each in told] == [
+    assert [Path(re.search(r"host=(\S+)", each.stderr)[1]).exists() for each in reported] == [
         False
     ] * 2
 
@@ -52,10 +52,10 @@ def test_the_status_is_the_commands(word, status, tmp_path):
 def test_a_folder_that_is_in_use_is_refused_in_postgres_own_words(tmp_path):
     inner = [sys.executable, str(SCRIPT), "run", str(tmp_path / "data"), "--", "true"]
 
-    told = run(tmp_path / "data", *inner)
+    reported = run(tmp_path / "data", *inner)
 
-    assert told.returncode == 1
-    assert 'lock file "postmaster.pid" already exists' in told.stderr
+    assert reported.returncode == 1
+    assert 'lock file "postmaster.pid" already exists' in reported.stderr
 
 
 def test_a_folder_of_binaries_without_a_server_is_refused(tmp_path, monkeypatch):
@@ -78,7 +78,7 @@ def test_the_server_dies_with_its_owner(tmp_path):
         owner.send_signal(signal.SIGKILL)
         os.kill(int(command), signal.SIGKILL)
 
-    # Not "its pid is free": this process may be the one who inherits and has to bury it.
+    # Not "its pid is free": this process may be the one who inherits and has to reap it.
     until(lambda: is_dead(server))
 
 

@@ -141,7 +141,7 @@ def test_beats_to_one_url_come_in_their_order(chest, hook):
     assert chest.hearts.next_instant() is None
 
 
-def test_of_what_waits_only_the_newest_of_a_job_is_told(chest, hook):
+def test_of_what_waits_only_the_newest_of_a_job_is_reported(chest, hook):
     hook.reacts(swallows=True)
     chest.hearts.take(HeartbeatCall("a", hook.url, HeartbeatKind.START))
     chest.until(lambda: hook.calls)
@@ -265,7 +265,7 @@ def test_after_a_while_the_next_line_tells_how_many(chest):
     assert "(4 failures since the last such line)" in lines[1]
 
 
-def test_a_hundred_silent_endpoints_do_not_hold_up_whoever_asks(chest, hook):
+def test_a_hundred_silent_endpoints_do_not_hold_up_anyone_who_asks(chest, hook):
     hook.reacts(swallows=True)
     for number in range(100):
         chest.hearts.take(HeartbeatCall(f"job-{number}", hook.url, HeartbeatKind.START))

@@ -49,7 +49,7 @@ def test_an_answer_without_a_body_is_named_by_its_reason(hook):
     assert post(hook.url).cause == "127.0.0.1 answered 500 Internal Server Error"
 
 
-def test_a_wish_for_patience_is_heard(hook):
+def test_a_request_for_patience_is_received(hook):
     hook.answers(429, {"Retry-After": "7"})
 
     assert post(hook.url).retry_after_s == 7

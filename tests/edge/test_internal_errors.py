@@ -1,4 +1,4 @@
-"""A rule that raises ends nothing: it is told, the run concerned fails, the service goes on."""
+"""A rule that raises ends nothing: it is reported, its run fails, the service goes on."""
 
 import os
 import signal
@@ -161,7 +161,7 @@ def test_a_run_whose_process_lives_is_killed(begin):
     ],
     ids=lambda part: getattr(part, "__name__", ""),
 )
-def test_an_event_of_any_kind_is_dropped_and_told(begin, kind, event):
+def test_an_event_of_any_kind_is_dropped_and_reported(begin, kind, event):
     service = begin(Rules(kind))
 
     service.loop.turn([event(service.loop.read_clocks())])

@@ -1,4 +1,4 @@
-"""What is launched, what it finds, what is heard of it, and what it leaves."""
+"""What is launched, what it finds, what is received of it, and what it leaves."""
 
 import gc
 import os
@@ -54,7 +54,7 @@ def test_a_killed_command_tells_its_signal(stage: Stage):
     assert os.WTERMSIG(exited(happened)) == signal.SIGKILL
 
 
-def test_cpu_and_memory_of_the_whole_tree_are_told(stage: Stage):
+def test_cpu_and_memory_of_the_whole_tree_are_reported(stage: Stage):
     spin = "import time\nwhile time.process_time() < 0.2: pass"
 
     end = emptied(stage.play(argv=("/bin/sh", "-c", f"{sys.executable} -c '{spin}'")))
@@ -151,11 +151,11 @@ def test_a_program_that_is_a_folder_a_dead_link_busy_or_not_executable_says_so(
     (tmp_path / "link").symlink_to("/no/such/target")
     shutil.copy("/bin/true", tmp_path / "busy")
     paths = [str(tmp_path), str(tmp_path / "link"), script(tmp_path, b"#!/bin/sh\n", 0o644)]
-    told = [stage.play(argv=(path,))[0].error for path in paths]
+    reported = [stage.play(argv=(path,))[0].error for path in paths]
     with open(tmp_path / "busy", "ab"):
-        told.append(stage.play(argv=(str(tmp_path / "busy"),))[0].error)
+        reported.append(stage.play(argv=(str(tmp_path / "busy"),))[0].error)
 
-    assert told == [
+    assert reported == [
         f'start "{tmp_path}": permission denied: it is a directory',
         f'start "{tmp_path}/link": no such file or directory: '
         'it is a symbolic link to "/no/such/target", which does not exist',
@@ -267,7 +267,7 @@ def test_what_a_command_left_behind_is_killed_and_named(stage: Stage):
     assert stage.processes.strays_killed == 2
 
 
-def test_the_exit_is_told_before_the_tree_is_empty(stage: Stage):
+def test_the_exit_is_reported_before_the_tree_is_empty(stage: Stage):
     run = stage.begin(shell="sleep 600 & exit 4")
     stage.until_ended(run)
 
@@ -383,10 +383,10 @@ def test_attempts_follow_each_other_in_one_log(stage: Stage):
 
 
 @pytest.mark.parametrize("number", [0, -3])
-def test_an_errand_writes_no_file_and_says_its_last_output(stage: Stage, number: int):
-    errand = launch(number, shell="seq 10000 >&2; echo the end")
+def test_an_internal_job_writes_no_file_and_says_its_last_output(stage: Stage, number: int):
+    internal_job = launch(number, shell="seq 10000 >&2; echo the end")
 
-    stage.processes.launch(errand, events.At(errand.run.due, 0.0))
+    stage.processes.launch(internal_job, events.At(internal_job.run.due, 0.0))
     stage.until_ended(number)
 
     (tail,) = [m for m in stage.said(number) if isinstance(m, Log)]

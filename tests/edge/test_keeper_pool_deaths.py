@@ -111,7 +111,7 @@ def test_a_launch_onto_a_keeper_that_has_just_died_ends(stage: Stage):
     assert exited(stage.play(argv=("/bin/true",))) == 0
 
 
-def test_the_nursery_takes_every_run_along_and_another_takes_its_place(stage: Stage, two_runs):
+def test_the_fork_server_takes_every_run_along_and_another_takes_its_place(stage: Stage, two_runs):
     fork_server = stage.fork_server()
 
     kill(fork_server)
@@ -125,7 +125,7 @@ def test_the_nursery_takes_every_run_along_and_another_takes_its_place(stage: St
     assert stage.jobs() == set()
 
 
-def test_nursery_and_keepers_together_leave_nothing(stage: Stage, two_runs):
+def test_fork_server_and_keepers_together_leave_nothing(stage: Stage, two_runs):
     fork_server = stage.fork_server()
     kill(*stage.keepers(), fork_server)
     stage.until_ended(*two_runs)
@@ -136,7 +136,7 @@ def test_nursery_and_keepers_together_leave_nothing(stage: Stage, two_runs):
     assert stage.jobs() == set()
 
 
-def test_a_child_that_is_to_be_spared_survives_the_nursery(tmp_path: Path):
+def test_a_child_that_is_to_be_spared_survives_the_fork_server(tmp_path: Path):
     other = subprocess.Popen(["sleep", "600"])
     stage = Stage(tmp_path, spare=[other.pid])
     stage.play(argv=("/bin/true",))
@@ -150,7 +150,7 @@ def test_a_child_that_is_to_be_spared_survives_the_nursery(tmp_path: Path):
     assert other.wait() == -signal.SIGKILL
 
 
-def test_a_nursery_that_cannot_begin_is_not_begun_again_and_again(stage: Stage, monkeypatch):
+def test_a_fork_server_that_cannot_begin_is_not_begun_again_and_again(stage: Stage, monkeypatch):
     begun: list[str] = []
 
     class Counted(subprocess.Popen):
@@ -302,7 +302,7 @@ def test_a_term_to_a_whole_control_group_leaves_runs_to_the_supervisor(stage: St
     assert all(stage.words(run) == ["Started"] for run in two_runs)
 
 
-def test_what_falls_to_the_supervisor_is_buried(stage: Stage):
+def test_what_falls_to_the_supervisor_is_reaped(stage: Stage):
     command = "import os\nif os.fork() == 0: os._exit(0)\nos.read(0, 1)"
     outsider = subprocess.Popen(
         [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
@@ -324,25 +324,25 @@ def test_a_pid_given_away_again_is_never_hit(stage: Stage):
         last.write_text(str(pid - 1))
     except OSError as error:
         pytest.skip(f"the next pid cannot be chosen here: {error}")
-    stranger = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    bystander = subprocess.Popen(["sleep", "600"], start_new_session=True)
 
     stage.force(run, KillStep.TERM)
     stage.force(run, KillStep.KILL)
     stage.play(argv=("/bin/true",))
 
-    if stranger.pid != pid:
-        stranger.kill()
-        stranger.wait()
+    if bystander.pid != pid:
+        bystander.kill()
+        bystander.wait()
         pytest.skip("another process was faster")
-    assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait()
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
 
 
 def test_close_ends_what_lives_within_its_limit(tmp_path: Path):
     stage = Stage(tmp_path)
     runs = [stage.begin("deaf"), stage.begin(shell=ORPHANS)]
-    stage.until(lambda: stage.heard(runs[0], Started) and len(stage.jobs()) >= 6)
+    stage.until(lambda: stage.received(runs[0], Started) and len(stage.jobs()) >= 6)
 
     stage.close()
 

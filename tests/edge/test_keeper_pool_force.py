@@ -10,7 +10,7 @@ from workers.protocol import Done, Started
 
 def test_term_lets_a_worker_end_well(stage: Stage):
     run = stage.begin("obedient")
-    stage.until(lambda: stage.heard(run, Started))
+    stage.until(lambda: stage.received(run, Started))
 
     stage.force(run, KillStep.TERM)
     stage.until_ended(run)
@@ -65,7 +65,7 @@ def test_force_in_the_first_moment_is_not_lost(stage: Stage):
 
 def test_kill_ends_a_tree_of_two_hundred(stage: Stage):
     run = stage.begin("fork_bomb")
-    stage.until(lambda: stage.heard(run, Started))
+    stage.until(lambda: stage.received(run, Started))
 
     stage.force(run, KillStep.KILL)
     stage.until_ended(run)

@@ -1,4 +1,4 @@
-"""Workers in their processes: what they are told, say, and leave in the log."""
+"""Workers in their processes: what they are reported, say, and leave in the log."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from tests.edge.fixtures_keepers import Stage, exited, launch
 from workers.protocol import Done, Failed, Garbage, Progress, Started
 
 
-def test_a_worker_speaks_before_its_exit_is_told(stage: Stage):
+def test_a_worker_speaks_before_its_exit_is_reported(stage: Stage):
     happened = stage.play("greeter", params_json='{"name": "Ada"}')
 
     assert [
@@ -25,7 +25,7 @@ def test_a_worker_speaks_before_its_exit_is_told(stage: Stage):
     assert stage.log(1) == "hello from Ada\n"
 
 
-def test_a_worker_is_told_slot_dry_run_and_what_a_request_set(stage: Stage):
+def test_a_worker_gets_slot_dry_run_and_what_a_request_set(stage: Stage):
     given = launch(
         1,
         run={"set_json": '{"name": "Eve"}', "dry_run": True},

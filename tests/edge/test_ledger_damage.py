@@ -128,9 +128,9 @@ def test_damage_that_only_a_reading_finds_is_put_aside_and_the_rest_is_kept(
 
     store = Store(tmp_path)
 
-    told = store.pop_damage()
-    assert "it is kept as" in told
-    assert "rows that could still be read" in told
+    reported = store.pop_damage()
+    assert "it is kept as" in reported
+    assert "rows that could still be read" in reported
     kept = [each.id for each in History(tmp_path).runs(RunFilter(limit=1000))]
     lost = 1 if "id = 150" in statement and "cause" not in statement else 0
     if "sqlite_master" not in statement:
@@ -141,19 +141,19 @@ def test_damage_that_only_a_reading_finds_is_put_aside_and_the_rest_is_kept(
 @pytest.mark.parametrize(
     "statement", [row.replace("150", "7") for row in ROWS if "runs SET" in row]
 )
-def test_a_bad_row_of_the_past_is_left_out_and_told(whole, tmp_path, statement):
+def test_a_bad_row_of_the_past_is_left_out_and_reported(whole, tmp_path, statement):
     shutil.copy(whole / LEDGER, tmp_path / LEDGER)
     Store(tmp_path).close()
     spoil(tmp_path, statement)
-    told = []
+    reported = []
 
-    found = History(tmp_path, told.append).runs(RunFilter(limit=1000))
+    found = History(tmp_path, reported.append).runs(RunFilter(limit=1000))
 
     if "cause" in statement:
         assert [each.cause for each in found if each.id == 7] == [r"caf\xe9"]
     else:
         assert len(found) == 149
-        assert "runs 7" in told[0]
+        assert "runs 7" in reported[0]
 
 
 @pytest.mark.parametrize("made", ["missing", "empty"])

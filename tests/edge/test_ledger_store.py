@@ -1,6 +1,7 @@
 """The ledger on a real disk: written whole or not at all, remembered, bounded."""
 
 import os
+import re
 import sqlite3
 import subprocess
 from datetime import timedelta
@@ -23,6 +24,7 @@ from supervisor.core.model import (
     State,
     replace,
 )
+from supervisor.ledger import full_disk
 from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.queries import History as Reader
 from supervisor.ledger.queries import RunFilter
@@ -190,7 +192,7 @@ def test_files_of_the_ledger_are_for_their_owner_only(store, tmp_path):
     assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
 
 
-def test_a_ledger_locked_by_another_program_is_trouble_and_not_a_wait(store, tmp_path):
+def test_a_ledger_locked_by_another_program_is_a_problem_and_not_a_wait(store, tmp_path):
     other = sqlite3.connect(tmp_path / "ledger.sqlite3", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
@@ -243,7 +245,36 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.root
-def test_a_full_disk_is_trouble_until_the_ballast_is_given_up(small_disk):
+@pytest.mark.parametrize("left_bytes", [0, 20 * 1024], ids=["no byte", "too few to map"])
+def test_a_new_ledger_on_a_full_disk_names_the_disk_and_what_to_do(small_disk, left_bytes):
+    filler, folder = small_disk / "filler", small_disk / "a state"
+    folder.mkdir()
+    subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4096"], capture_output=True)
+    os.truncate(filler, filler.stat().st_size - left_bytes)
+
+    with pytest.raises(LedgerUnavailableError) as refused:
+        Store(folder)
+
+    said = str(refused.value)
+    assert said.startswith(
+        f"open ledger {folder}/ledger.sqlite3: the file system at {small_disk} "
+    )
+    assert re.search(r"is full \([\d.]+ (bytes|kB) free\): free 1\.0 MB there", said)
+    assert f"du -xh {small_disk} | sort -h" in said
+    assert said.endswith("or start with another --state")
+    filler.unlink()
+    Store(folder).close()
+
+
+def test_an_error_that_is_not_of_a_full_disk_stays_as_it_is(tmp_path):
+    other = sqlite3.OperationalError("database is locked")
+
+    assert full_disk.in_words(other, tmp_path) == "database is locked"
+    assert full_disk.in_words(OSError(5, "I/O error"), tmp_path) == "[Errno 5] I/O error"
+
+
+@pytest.mark.root
+def test_a_full_disk_is_a_problem_until_the_ballast_is_given_up(small_disk):
     store = Store(small_disk)
     subprocess.run(["dd", "if=/dev/zero", f"of={small_disk}/filler"], capture_output=True)
     assert (small_disk / "ballast").exists()

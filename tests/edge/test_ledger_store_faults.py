@@ -98,7 +98,7 @@ def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path
         assert old.execute("SELECT id, delivered_at FROM outbox").fetchall() == [(7, None)]
 
 
-def test_a_database_of_somebody_else_is_refused_and_left_alone(tmp_path):
+def test_a_database_of_someone_else_is_refused_and_left_alone(tmp_path):
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as db:
         db.execute("CREATE TABLE cards (name TEXT)")
 
@@ -244,7 +244,7 @@ def spoil(tmp_path, store):
             ledger.write(os.urandom(80_000))
 
 
-def test_damage_found_by_a_write_is_trouble_once_and_a_new_ledger_begins(store, tmp_path):
+def test_damage_found_by_a_write_is_a_problem_once_and_a_new_ledger_begins(store, tmp_path):
     store.write([effects.Record(run(number)) for number in range(1, 100)])
     spoil(tmp_path, store)
 

@@ -74,10 +74,10 @@ def test_a_secret_is_masked_in_each_form(form, secret):
 @pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
 @pytest.mark.parametrize("event", EVENTS.values(), ids=list(EVENTS))
 def test_no_event_brings_a_secret_in(event, form, secret):
-    heard = redact_event(event(form(secret)), make_mask([secret]))
+    received = redact_event(event(form(secret)), make_mask([secret]))
 
-    assert "***" in repr(heard)
-    assert not any(leaks(text, secret) for text in texts_of(heard))
+    assert "***" in repr(received)
+    assert not any(leaks(text, secret) for text in texts_of(received))
 
 
 def texts_of(value):
@@ -95,11 +95,11 @@ def texts_of(value):
 def test_a_number_that_is_a_secret_is_masked_where_it_is_the_whole_value():
     result = {"code": 271828, "ratio": 0.5, "ok": True, "rows": 3}
 
-    heard = redact_event(
+    received = redact_event(
         ev.MessageReceived(at(), 1, 1, protocol.Done(result)), make_mask(["271828"])
     )
 
-    assert heard.message.result == {"code": "***", "ratio": 0.5, "ok": True, "rows": 3}
+    assert received.message.result == {"code": "***", "ratio": 0.5, "ok": True, "rows": 3}
 
 
 @pytest.mark.parametrize(("name", "telling"), TELLING.items(), ids=list(TELLING))

@@ -1,4 +1,4 @@
-"""What a service manager hears, in the words of sd_notify(3)."""
+"""What a service manager receives, in the words of sd_notify(3)."""
 
 import os
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def test_ready_names_the_main_process_once(manager):
     line.ready("3 jobs", 0.0)
     line.ready("3 jobs", 1.0)
 
-    assert manager.heard() == [
+    assert manager.received() == [
         {"READY": "1", "MAINPID": str(PID), "STATUS": "3 jobs"},
         {"READY": "1"},
     ]
@@ -37,7 +37,7 @@ def test_a_reload_has_a_beginning_and_an_end(manager):
     line.reloading(12.5)
     line.ready("4 jobs", 13.0)
 
-    beginning, end = manager.heard()
+    beginning, end = manager.received()
     assert beginning == {"RELOADING": "1", "MONOTONIC_USEC": "12500000"}
     assert (end["READY"], end["STATUS"]) == ("1", "4 jobs")
 
@@ -49,7 +49,7 @@ def test_after_stopping_nothing_is_ready_or_reloading_any_more(manager):
     line.reloading(2.0)
     line.ready("3 jobs", 3.0)
 
-    assert manager.heard() == [{"STOPPING": "1", "STATUS": "stopping"}]
+    assert manager.received() == [{"STOPPING": "1", "STATUS": "stopping"}]
 
 
 def test_a_status_is_one_line_and_said_once(manager):
@@ -58,21 +58,21 @@ def test_a_status_is_one_line_and_said_once(manager):
     line.status("a\nREADY=1", 0.0)
     line.status("a READY=1", 1.0)
 
-    assert manager.heard() == [{"STATUS": "a READY=1"}]
+    assert manager.received() == [{"STATUS": "a READY=1"}]
 
 
 def test_words_of_life_come_before_half_the_period_is_over(manager):
     line = NotifySocket(manager.address, watchdog_s=6.0)
     line.ready("", 100.0)
-    manager.heard()
+    manager.received()
     at = line.next_instant()
 
     assert at is not None
     assert 100.0 < at < 103.0
     line.send_due(at - 0.1)
-    assert manager.heard() == []
+    assert manager.received() == []
     line.send_due(at)
-    assert manager.heard() == [{"WATCHDOG": "1"}]
+    assert manager.received() == [{"WATCHDOG": "1"}]
     assert line.next_instant() > at
 
 
@@ -81,7 +81,7 @@ def test_before_it_is_ready_nothing_is_said_of_life(manager):
 
     line.status("starting", 0.0)
 
-    assert manager.heard() == [{"STATUS": "starting"}]
+    assert manager.received() == [{"STATUS": "starting"}]
     assert line.next_instant() is None
 
 
@@ -111,11 +111,11 @@ def test_words_that_find_no_room_stay_owed_and_are_said_later(manager, watchdog_
         assert full < 10_000
         line.ready(f"{full}", full)
     again = line.next_instant()
-    manager.heard()
+    manager.received()
 
     line.send_due(again + 1)
 
-    (said,) = manager.heard()
+    (said,) = manager.received()
     assert (said["READY"], said["STATUS"]) == ("1", str(full))
     assert full < again <= full + 1.0
 
@@ -141,7 +141,7 @@ def test_what_was_read_is_taken_out_of_the_environment(manager):
     line.ready("", 0.0)
 
     assert environ == {"PATH": "/bin"}
-    assert manager.heard()[0]["WATCHDOG"] == "1"
+    assert manager.received()[0]["WATCHDOG"] == "1"
     assert line.next_instant() == 1.0
 
 
@@ -155,7 +155,7 @@ def test_a_watchdog_of_another_process_is_not_ours_to_feed(manager):
     line = from_environ(environ, PID)
     line.ready("", 0.0)
 
-    assert "WATCHDOG" not in manager.heard()[0]
+    assert "WATCHDOG" not in manager.received()[0]
     assert line.next_instant() is None
 
 
@@ -166,7 +166,7 @@ def test_a_period_that_is_none_is_named_and_not_heeded(manager, text):
     assert "expected microseconds above 0" in line.error
     line.ready("", 0.0)
     assert line.next_instant() is None
-    assert "WATCHDOG" not in manager.heard()[0]
+    assert "WATCHDOG" not in manager.received()[0]
 
 
 @pytest.mark.parametrize("address", ["relative", "vsock:2:1234", "/" + "x" * 200])

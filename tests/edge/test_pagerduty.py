@@ -52,9 +52,9 @@ def test_long_and_hostile_texts_stay_within_the_limits():
 
 
 def test_secrets_are_masked():
-    told = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
+    reported = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
 
-    assert "hunter" not in json.dumps(pagerduty.message(told, make_mask(["hunter2222"])))
+    assert "hunter" not in json.dumps(pagerduty.message(reported, make_mask(["hunter2222"])))
 
 
 def test_a_test_alert_is_an_event_of_the_lowest_severity():

@@ -1,4 +1,4 @@
-"""What jobs say is masked where it is heard, so that no row and no answer holds a secret."""
+"""What jobs say is masked where it is received, so that no row and no answer holds a secret."""
 
 import pytest
 
@@ -23,11 +23,11 @@ mask = make_mask(["hunter22"])
     ids=lambda message: type(message).__name__,
 )
 def test_whatever_a_worker_says_is_masked(message):
-    heard = redact_event(ev.MessageReceived(at(), 1, 1, message), mask)
+    received = redact_event(ev.MessageReceived(at(), 1, 1, message), mask)
 
-    assert "***" in str(heard)
-    assert "hunter22" not in str(heard)
-    assert "geheim" not in str(heard)
+    assert "***" in str(received)
+    assert "hunter22" not in str(received)
+    assert "geheim" not in str(received)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +39,10 @@ def test_whatever_a_worker_says_is_masked(message):
     ids=["a launch", "strays"],
 )
 def test_what_the_system_says_about_a_run_is_masked(event):
-    heard = redact_event(event, mask)
+    received = redact_event(event, mask)
 
-    assert "***" in str(heard)
-    assert "hunter22" not in str(heard)
+    assert "***" in str(received)
+    assert "hunter22" not in str(received)
 
 
 @pytest.mark.parametrize(

@@ -74,15 +74,15 @@ def test_a_restrained_job_finds_what_any_other_finds(stage: Stage):
     stage.play(shell=look)
     stage.play(shell=look, nice=1)
 
-    def told(run: int) -> list[str]:
+    def reported(run: int) -> list[str]:
         lines = stage.log(run).splitlines()
         return [
             line.split(" ", 8)[-1].split(" -> pipe:")[0] for line in lines if "/fd" not in line
         ]
 
     # posix_spawn ignores two signals of glibc's own in what it starts.
-    ours = [line.replace("180000000", "000000000") for line in told(1)]
-    assert ours == [line.replace("180000000", "000000000") for line in told(2)]
+    ours = [line.replace("180000000", "000000000") for line in reported(1)]
+    assert ours == [line.replace("180000000", "000000000") for line in reported(2)]
 
 
 def test_a_restrained_program_is_found_on_the_path_and_missed_by_name(

@@ -130,7 +130,7 @@ def test_what_is_written_over_a_line_begins_it_anew(tmp_path: Path):
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
-def test_a_line_without_a_beginning_is_told_to_be_cut(tmp_path: Path, ending: bytes):
+def test_a_line_without_a_beginning_is_asked_to_be_cut(tmp_path: Path, ending: bytes):
     write(tmp_path, b"x" * 1000 + ending)
 
     found, is_cut = run_log.newest(tmp_path, 7, 100)
@@ -180,7 +180,7 @@ def test_a_full_disk_costs_lines_and_says_how_many(tmp_path: Path, monkeypatch):
     assert "No space left" in kept
 
 
-def test_a_segment_just_begun_by_the_writer_is_no_trouble_for_a_reader(tmp_path: Path):
+def test_a_segment_just_begun_by_the_writer_is_no_problem_for_a_reader(tmp_path: Path):
     write(tmp_path, numbered(70_000))
     (tmp_path / "7.log.2").write_bytes(b"0000")
 

@@ -48,7 +48,7 @@ def a_run(job, state=State.SUCCESS, cause="", result=None, number=1, batch="a"):
 
 
 @pytest.mark.parametrize(("job", "result", "words"), RESULTS)
-def test_a_run_that_succeeded_is_told_in_words(job, result, words):
+def test_a_run_that_succeeded_is_reported_in_words(job, result, words):
     (line,) = account([a_run(job, result=result)])
 
     assert line.split(maxsplit=1) == [job, words]
@@ -82,7 +82,7 @@ def test_the_night_begins_with_the_newest_batch_and_each_job_counts_once():
 
 
 def test_without_a_ledger_it_says_so(tmp_path):
-    told = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True)
+    reported = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True)
 
-    assert told.returncode == 1
-    assert told.stderr.startswith(f"account: cannot read the ledger in {tmp_path}: ")
+    assert reported.returncode == 1
+    assert reported.stderr.startswith(f"account: cannot read the ledger in {tmp_path}: ")

@@ -201,7 +201,7 @@ def test_no_password_is_sent_without_tls(serve, inbox):
     assert inbox.logins == []
 
 
-def test_a_wrong_password_is_refused_and_not_told(serve, inbox, trusted):
+def test_a_wrong_password_is_refused_and_not_shown(serve, inbox, trusted):
     port = serve(tls_context=trusted, authenticator=inbox.login, auth_required=True)
 
     url = f"smtp://user:geheim99@127.0.0.1:{port}"
@@ -273,6 +273,6 @@ def test_hostile_texts_are_sent_and_add_no_header(serve, inbox):
 
 
 def test_secrets_are_masked():
-    told = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
+    reported = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
 
-    assert "hunter" not in json.dumps(smtp.message(told, make_mask(["hunter2222"])))
+    assert "hunter" not in json.dumps(smtp.message(reported, make_mask(["hunter2222"])))

@@ -27,7 +27,7 @@ def test_an_open_folder_of_ours_is_tightened(tmp_path):
     assert folder.root.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_second_holder_is_told_who_holds(tmp_path):
+def test_a_second_holder_reads_who_holds(tmp_path):
     folder = StateDir(tmp_path)
     held = folder.lock()
 

@@ -1,4 +1,4 @@
-"""Keepers and nursery that a job stops or traces: runs end, and the next one starts."""
+"""Keepers and fork server that a job stops or traces: runs end, and the next one starts."""
 
 import os
 import signal
@@ -80,7 +80,9 @@ def is_at_work(stage: Guarded) -> bool:
 @pytest.mark.parametrize(
     "script", [STOPPER + REST, ABOVE + STORM], ids=["once", "again and again"]
 )
-def test_a_job_that_stops_keeper_and_nursery_is_killed_when_it_is_to_be(stage: Guarded, script):
+def test_a_job_that_stops_keeper_and_fork_server_is_killed_when_it_is_to_be(
+    stage: Guarded, script
+):
     run = begin(stage, script)
 
     stage.force(run, KillStep.KILL)

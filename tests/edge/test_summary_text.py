@@ -141,9 +141,9 @@ def test_a_long_list_is_cut(tmp_path, store):
 @pytest.mark.parametrize("name", ["slack", "smtp", "webhook", "discord", "teams", "apprise"])
 def test_every_kind_of_channel_can_say_it(name):
     facts = (("Runs", "2 of 5 succeeded, of 2 jobs"), ("Failed", "a (2), b"))
-    told = about(SUMMARY, summary=facts, run=None, job=None)
+    reported = about(SUMMARY, summary=facts, run=None, job=None)
 
-    text = str(channels.kind_of(name).message(told, str))
+    text = str(channels.kind_of(name).message(reported, str))
 
     assert "summary of 1d" in text
     assert "2 of 5 succeeded" in text

@@ -34,7 +34,7 @@ def notifier(manager: ManagerSocket) -> SystemdNotifier:
     notifier = SystemdNotifier(NotifySocket(manager.address), ServiceLog("info", False))
     notifier.begin(SCHEDULER, 0.0)
     notifier.update(SCHEDULER, False, MINUTE, at(0.0))
-    manager.heard()
+    manager.received()
     return notifier
 
 
@@ -42,17 +42,17 @@ def test_turns_in_which_nothing_becomes_of_the_world_are_silent(notifier, manage
     notifier.update(SCHEDULER, False, MINUTE, at(1.0))
     notifier.update(SCHEDULER, False, NEXT, at(2.0))
 
-    assert manager.heard() == []
+    assert manager.received() == []
 
 
 def test_the_status_changes_with_the_minute_and_not_with_each_run(notifier, manager):
     broken = replace(SCHEDULER, ledger_error="disk full")
 
     notifier.update(broken, False, MINUTE, at(1.0))
-    assert manager.heard() == []
+    assert manager.received() == []
 
     notifier.update(broken, False, NEXT, at(2.0))
-    assert manager.heard() == [
+    assert manager.received() == [
         {"STATUS": "0 jobs, 0 running, 0 pending, the ledger cannot be written"}
     ]
 
@@ -62,7 +62,7 @@ def test_a_reading_is_a_reload_until_it_is_over(notifier, manager):
     notifier.update(SCHEDULER, True, MINUTE, at(2.0))
     notifier.update(SCHEDULER, False, MINUTE, at(3.0))
 
-    assert [set(said) for said in manager.heard()] == [
+    assert [set(said) for said in manager.received()] == [
         {"RELOADING", "MONOTONIC_USEC"},
         {"READY"},
     ]
@@ -74,11 +74,11 @@ def test_a_stop_ends_all_other_talk(notifier, manager):
     notifier.update(stopping, True, NEXT, at(1.0))
     notifier.update(stopping, False, NEXT, at(2.0))
 
-    (said,) = manager.heard()
+    (said,) = manager.received()
     assert said["STOPPING"] == "1"
 
 
-def test_trouble_is_logged_once_until_there_is_another(tmp_path):
+def test_a_problem_is_logged_once_until_there_is_another(tmp_path):
     with open(tmp_path / "log", "w+") as file:
         log = ServiceLog("info", False, file.fileno())
         notifier = SystemdNotifier(NotifySocket(f"{tmp_path}/nobody"), log)

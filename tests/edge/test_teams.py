@@ -55,9 +55,9 @@ def test_many_short_lines_stay_within_the_size_of_a_message():
 
 
 def test_secrets_are_masked():
-    told = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
+    reported = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
 
-    assert "hunter" not in json.dumps(teams.message(told, make_mask(["hunter2222"])))
+    assert "hunter" not in json.dumps(teams.message(reported, make_mask(["hunter2222"])))
 
 
 def test_a_test_alert_arrives():

@@ -160,7 +160,7 @@ def test_no_file_is_utc_as_for_date(tmp_path):
     assert system_zone({}, tmp_path / "localtime") == MachineZone("UTC")
 
 
-def test_no_file_beside_another_word_is_told(tmp_path):
+def test_no_file_beside_another_word_is_reported(tmp_path):
     (tmp_path / "timezone").write_text("Europe/Berlin\n")
 
     found = system_zone({}, tmp_path / "localtime")
@@ -170,7 +170,7 @@ def test_no_file_beside_another_word_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["noise", "folder", "fifo", "link to nothing", "empty", "huge"])
-def test_what_is_no_zone_file_is_utc_and_told(tmp_path, kind):
+def test_what_is_no_zone_file_is_utc_and_reported(tmp_path, kind):
     localtime = tmp_path / "localtime"
     match kind:
         case "noise":
@@ -235,7 +235,7 @@ def test_a_tz_that_names_no_zone_is_an_error_of_a_text_that_needs_it():
     assert 'did you mean "Europe/Berlin"' in problem.hint
 
 
-def test_all_other_mistakes_are_told_beside_it():
+def test_all_other_mistakes_are_reported_beside_it():
     found = parse("jobs: {a: {command: [x], retries: many}}", TZ="Europe/Berlni")
 
     assert [problem.path for problem in found.problems] == ["timezone", "jobs.a.retries"]

@@ -124,9 +124,9 @@ def test_any_text_of_a_job_is_json_that_can_be_verified(hook):
 
 
 def test_secrets_are_masked():
-    told = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
+    reported = about(replace(ALERT, cause="login hunter2222"), output=("hunter2222",))
 
-    text = json.dumps(webhook.message(told, make_mask(["hunter2222"])))
+    text = json.dumps(webhook.message(reported, make_mask(["hunter2222"])))
 
     assert "hunter" not in text
     assert text.count("***") == 2

@@ -12,15 +12,15 @@ PAGES = ("/", "/jobs/health", "/runs/1", "/events", "/runs/1/log", "/config")
 
 
 @pytest.fixture(scope="module")
-def strangers(sandbox: Sandbox):
+def outsiders(sandbox: Sandbox):
     """The URL of a page whose token is not used."""
     with page(sandbox) as url:
         yield url
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/?token=", "/?token=wrong"])
-def test_without_the_token_nothing_is_shown(strangers, path):
-    answer = Visitor(strangers).get(path)
+def test_without_the_token_nothing_is_shown(outsiders, path):
+    answer = Visitor(outsiders).get(path)
 
     assert answer.status == 401
     assert "health" not in answer.text.replace("/jobs/health", "")

@@ -189,7 +189,7 @@ def test_a_worker_runs_with_the_parameters_of_the_form(visitor, sandbox):
     assert "was opened" in visitor.get("/").text
 
 
-def test_a_wrong_parameter_is_told(visitor):
+def test_a_wrong_parameter_is_reported(visitor):
     form = {"with-parameters": "1", "more": "no equals sign"}
     visitor.post("/jobs/backup-database/run", form)
 

@@ -88,7 +88,7 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 @contextmanager
 def page(sandbox: Sandbox, *words: str) -> Iterator[str]:
-    """Run `nightshift web` beside the house's supervisor; yield the URL that it prints."""
+    """Run `nightshift web` beside the sandbox's supervisor; yield the URL that it prints."""
     listens = () if "--listen" in words else ("--port", "0")
     with open(sandbox.root / "web.log", "w") as log:
         process = sandbox.begin("web", *listens, *words, stderr=log)

@@ -108,15 +108,15 @@ def pruning(params: Params) -> Params:
     return Params(params.catalogue, params.database, prune=True)
 
 
-def a_report(heard: list[Message] | None = None, dry_run: bool = False) -> Report:
+def a_report(received: list[Message] | None = None, dry_run: bool = False) -> Report:
     """A report that collects what is said."""
-    messages: list[Message] = [] if heard is None else heard
+    messages: list[Message] = [] if received is None else received
     return Report(messages.append, datetime(2026, 2, 9, tzinfo=UTC), dry_run=dry_run)
 
 
-def logged(heard: list[Message]) -> str:
-    """All log lines of `heard`, one string."""
-    return "\n".join(one.text for one in heard if isinstance(one, Log))
+def logged(received: list[Message]) -> str:
+    """All log lines of `received`, one string."""
+    return "\n".join(one.text for one in received if isinstance(one, Log))
 
 
 def failure_of(work: Callable[[Params, Report], Any], params: Params) -> WorkerError:

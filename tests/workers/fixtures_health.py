@@ -14,7 +14,7 @@ CALM = {"disk_free": 0, "query": "30s", "postgres": "30s", "answer": "5s"}
 def measured(
     path: Path,
     copies: Path | None = None,
-    heard: list[Message] | None = None,
+    received: list[Message] | None = None,
     limits: dict[str, Any] | None = None,
     dry_run: bool = False,
     **given: Any,
@@ -23,4 +23,4 @@ def measured(
     wanted = {"database": str(path), "limits": {**CALM, **(limits or {})}, **given}
     if copies is not None:
         wanted["backups"] = str(copies)
-    return health.run(params.parse(health.Params, wanted), a_report(heard, dry_run))
+    return health.run(params.parse(health.Params, wanted), a_report(received, dry_run))

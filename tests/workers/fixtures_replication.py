@@ -24,8 +24,8 @@ OURS = "nightshift_"
 
 def a_report(said: list[Message] | None = None, **more: Any) -> Report:
     """A report whose messages land in `said`."""
-    heard = [] if said is None else said
-    return Report(heard.append, datetime.now(UTC), **more)
+    received = [] if said is None else said
+    return Report(received.append, datetime.now(UTC), **more)
 
 
 def a_source(path: Path, script: str) -> Path:
@@ -41,7 +41,7 @@ def write(path: Path, script: str) -> None:
 
 
 def a_job(path: Path, dsn: str, /, **more: Any) -> replication.Params:
-    """What a replication is told; small tables may lose all of their rows."""
+    """What a replication is reported; small tables may lose all of their rows."""
     return replication.Params(path, dsn, **{"max_delete": "100%", **more})
 
 
@@ -128,12 +128,12 @@ def _difference(
         f"SELECT {names} FROM {_quoted(schema)}.{_quoted(table)}".encode()
     ).fetchall()
     real = [any(isinstance(row[place], float) for row in there) for place in range(len(columns))]
-    left = Counter(_told(row, real) for row in here)
-    right = Counter(_told(row, real) for row in there)
+    left = Counter(_reported(row, real) for row in here)
+    right = Counter(_reported(row, real) for row in there)
     return [*(left - right), *(right - left)]
 
 
-def _told(row: tuple[Any, ...], real: list[bool]) -> tuple[str, ...]:
+def _reported(row: tuple[Any, ...], real: list[bool]) -> tuple[str, ...]:
     return tuple(
         repr(float(value)) if is_real and isinstance(value, int) else repr(value)
         for value, is_real in zip(row, real, strict=True)

@@ -161,12 +161,12 @@ def test_orphans_of_the_source_are_a_warning_and_stand_in_the_manifest(source, c
     with closing(sqlite3.connect(source)) as database:
         database.execute("INSERT INTO moves (account, amount) VALUES (99, 0)")
         database.commit()
-    heard = []
+    received = []
 
-    result = backup.run(backup.Params(source, copies), a_report(heard))
+    result = backup.run(backup.Params(source, copies), a_report(received))
 
     assert result["foreign_key_violations"] == 1
-    assert "1 foreign key violation" in logged(heard)
+    assert "1 foreign key violation" in logged(received)
     assert verify.verify(the_copy(copies)).manifest.foreign_key_violations == 1
 
 
@@ -243,12 +243,12 @@ def test_a_second_service_on_the_folder_is_kept_out_by_name(source, copies):
 
 
 def test_a_dry_run_says_what_would_be_done_and_changes_nothing(source, tmp_path):
-    heard, copies = [], tmp_path / "new"
+    received, copies = [], tmp_path / "new"
     wanted = backup.Params(source, copies, copies=(Place(str(tmp_path / "second")),))
 
-    result = backup.run(wanted, a_report(heard, dry_run=True))
+    result = backup.run(wanted, a_report(received, dry_run=True))
 
-    text = logged(heard)
+    text = logged(received)
     size = format_size(source.stat().st_size)
     assert f"copy {source} ({size}, in WAL mode) to {copies} (to be made)" in text
     assert "for the scratch file that proves it" in text
@@ -258,10 +258,10 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(source, tmp_path)
 
 
 def test_progress_is_bytes_and_ends_at_all_of_them(source, copies):
-    heard = []
-    backup.run(backup.Params(source, copies), a_report(heard))
+    received = []
+    backup.run(backup.Params(source, copies), a_report(received))
 
-    said = [one for one in heard if isinstance(one, Progress)]
+    said = [one for one in received if isinstance(one, Progress)]
 
     assert {one.unit for one in said} == {"bytes"}
     assert said[-1] == Progress(2 * source.stat().st_size, 2 * source.stat().st_size, "bytes")
@@ -271,11 +271,11 @@ def test_progress_is_bytes_and_ends_at_all_of_them(source, copies):
 @pytest.mark.parametrize("after", [1, 2, 3, 4, 5, 6])
 def test_a_cancelled_run_leaves_nothing(tmp_path, copies, after):
     source = a_database(tmp_path / "cards.db", rows=6000)
-    report, heard = a_report(), []
+    report, received = a_report(), []
 
     def cancel_then(message):
-        heard.append(message)
-        report.cancelled = len(heard) >= after
+        received.append(message)
+        report.cancelled = len(received) >= after
 
     report.send = cancel_then
     with pytest.raises(WorkerError, match="cancelled"):

@@ -97,16 +97,16 @@ def test_a_lone_copy_of_any_name_is_restored_unproven_and_says_what_was_checked(
     lone, tmp_path, name
 ):
     file = lone.rename(lone.with_name(name or lone.name))
-    heard = []
+    received = []
     wanted = restore.Params(tmp_path / "new.db", str(file), unproven=True)
 
     with pytest.raises(BackupError):
         restore.restore(file, tmp_path / "new.db", force=False)
-    result = restore.run(wanted, a_report(heard))
+    result = restore.run(wanted, a_report(received))
 
     assert rows(tmp_path / "new.db", COUNT) == [(300,)]
     assert (result["file"], result["rows"], result["warnings"]) == (file.name, 307, 1)
-    for said in (logged(heard), result["checked"]):
+    for said in (logged(received), result["checked"]):
         assert "gzip's CRC-32 and length, no SHA-256, as none is known, no manifest" in said
         assert "307 rows in 2 tables" in said
     assert ours(lone.parent) == [file.name]

@@ -64,7 +64,7 @@ def test_a_database_that_ends_too_early_is_no_copy():
             stream.pack(short.fileno(), 2000, target.fileno(), 1, 0, lambda _: None)
 
 
-def test_whoever_writes_to_the_main_file_in_spite_of_our_lock_is_noticed(source, tmp_path):
+def test_anyone_who_writes_to_the_main_file_in_spite_of_our_lock_is_noticed(source, tmp_path):
     def meddled() -> None:
         with snapshot(source, tmp_path / "x.scratch-", lambda: None) as shot:
             assert shot.method == "frozen"
@@ -76,7 +76,7 @@ def test_whoever_writes_to_the_main_file_in_spite_of_our_lock_is_noticed(source,
 
 
 def test_a_key_that_does_not_fit_its_parent_counts_as_a_violation(tmp_path):
-    source, heard = tmp_path / "misfit.db", []
+    source, received = tmp_path / "misfit.db", []
     with closing(sqlite3.connect(source)) as database:
         database.executescript(
             "CREATE TABLE parents (name); CREATE TABLE children (p REFERENCES parents (name));"
@@ -84,10 +84,10 @@ def test_a_key_that_does_not_fit_its_parent_counts_as_a_violation(tmp_path):
             "INSERT INTO others VALUES (1)"
         )
 
-    result = backup.run(backup.Params(source, tmp_path / "copies"), a_report(heard))
+    result = backup.run(backup.Params(source, tmp_path / "copies"), a_report(received))
 
     assert result["foreign_key_violations"] == 2
-    assert "2 foreign key violations" in logged(heard)
+    assert "2 foreign key violations" in logged(received)
     assert verify.verify(the_copy(tmp_path / "copies"))
 
 
@@ -110,7 +110,7 @@ def test_a_database_that_is_locked_for_a_moment_is_waited_for(tmp_path):
     assert len(tries) == 2
 
 
-def test_a_wish_to_end_is_heard_while_a_database_is_locked(tmp_path):
+def test_a_request_to_end_is_received_while_a_database_is_locked(tmp_path):
     source = a_database(tmp_path / "busy.db", wal=False)
 
     def end():
@@ -143,14 +143,14 @@ def test_a_cancelled_restore_job_leaves_the_target_as_it_is(copy, tmp_path):
 
 
 def test_a_rehearsal_names_the_leftovers_that_a_run_would_sweep(source, copy, tmp_path):
-    part, heard = copy.with_name(f"b-2026-02-09T00-00-00Z{filenames.ENDING}.part"), []
+    part, received = copy.with_name(f"b-2026-02-09T00-00-00Z{filenames.ENDING}.part"), []
     part.write_text("half")
 
     wanted = backup.Params(source, tmp_path / "copies")
-    result = backup.run(wanted, a_report(heard, dry_run=True))
+    result = backup.run(wanted, a_report(received, dry_run=True))
 
     assert result["leftovers"] == 1
-    assert f"sweep {part.name}" in logged(heard)
+    assert f"sweep {part.name}" in logged(received)
     assert part.exists()
 
 

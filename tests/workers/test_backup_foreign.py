@@ -68,14 +68,14 @@ def pages(path):
 
 def backed_up(source, copies):
     """Result, log and manifest of a backup that must be exact."""
-    heard = []
-    result = backup.run(backup.Params(source, copies), a_report(heard))
+    received = []
+    result = backup.run(backup.Params(source, copies), a_report(received))
     (copy,) = listing.list_backups(copies)
     assert copy.state is State.VERIFIED
     with closing(sqlite3.connect(source)) as theirs:
         theirs.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert pages(unpacked(copy.path, copies.parent / "back.db")) == pages(source)
-    return result, logged(heard), verify.verify(copy.path).manifest
+    return result, logged(received), verify.verify(copy.path).manifest
 
 
 @pytest.mark.parametrize("mode", ["wal", "delete"])
@@ -231,7 +231,7 @@ def test_findings_that_are_no_damage_of_pages_are_warnings(tmp_path, case):
     assert (result["warnings"], result["unchecked"], manifest.rows) == (1, "", {"t": 2})
 
 
-def test_a_finding_is_told_beside_what_cannot_be_checked(tmp_path):
+def test_a_finding_is_reported_beside_what_cannot_be_checked(tmp_path):
     source = a_foreign_database(tmp_path / "a.db", *NEEDS_COLLATION["two indexes"][:2])
     altered(
         source,
@@ -358,13 +358,13 @@ def test_reserved_bytes_of_each_page_are_kept(tmp_path):
 def test_a_copy_with_warnings_is_restored_with_them(tmp_path):
     source = a_foreign_database(tmp_path / "a.db", *NEEDS_COLLATION["an index"][:2])
     backed_up(source, tmp_path / "copies")
-    heard = []
+    received = []
 
     wanted = restore.Params(tmp_path / "new.db", directory=tmp_path / "copies")
-    result = restore.run(wanted, a_report(heard))
+    result = restore.run(wanted, a_report(received))
 
     assert result["warnings"] == 1
-    assert "unchecked: 1 index needs collation unicase" in logged(heard)
+    assert "unchecked: 1 index needs collation unicase" in logged(received)
 
 
 def test_many_rows_under_an_unknown_collation_are_checked_in_bounded_memory(tmp_path):

@@ -117,6 +117,7 @@ def test_a_backup_killed_before_any_change_of_a_name_leaves_copies_that_verify(t
     assert len(ours(copies)) == 3 * len(papers_of(copies))
 
 
+@pytest.mark.long
 def test_a_rotation_killed_before_any_change_of_a_name_leaves_copies_that_verify(tmp_path):
     source, copies = a_database(tmp_path / "a.db"), tmp_path / "copies"
     made = [run(source, copies)["file"] for _ in range(4)]

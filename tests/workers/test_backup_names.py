@@ -160,7 +160,7 @@ def test_a_copy_that_holds_more_than_it_should_is_ended_early():
         assert os.fstat(target.fileno()).st_size <= 1000
 
 
-def test_what_inflates_much_further_than_others_waits_for_whoever_writes():
+def test_what_inflates_much_further_than_others_waits_for_anyone_who_writes():
     packed_whole = gzip.compress(bytes(64_000_000))
     mine, theirs = os.pipe()
     with (
@@ -273,16 +273,16 @@ def test_copies_of_several_databases_are_not_guessed_among():
         selection.of_database(known, Path("/data/c.db"))
 
 
-def test_what_is_safe_to_remove_is_told_for_each_database_apart():
+def test_what_is_safe_to_remove_is_reported_for_each_database_apart():
     days = [NOW - timedelta(days=number) for number in range(4)]
     one, other = (
         [a_backup(day) for day in days],
         [a_backup(day, source="/data/b.db") for day in days[:3]],
     )
 
-    told = listing.removable([*one, *other], Path("/copies"))
+    reported = listing.removable([*one, *other], Path("/copies"))
 
-    assert told.startswith(
+    assert reported.startswith(
         "safe to remove in /copies: 1 older than the newest 3 of each (10 bytes)"
     )
     assert listing.removable(other, Path("/copies")) == "safe to remove in /copies: nothing"

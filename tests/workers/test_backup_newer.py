@@ -42,9 +42,9 @@ def a_database_of_the_future(path, case, wal):
 @pytest.mark.parametrize("case", UNREADABLE)
 def test_a_schema_of_a_newer_sqlite_is_copied_and_said(tmp_path, case, wal):
     source = written_by(a_database_of_the_future(tmp_path / "a.db", case, wal), 3_999_000)
-    heard = []
+    received = []
 
-    result = backup.run(backup.Params(source, tmp_path / "copies"), a_report(heard))
+    result = backup.run(backup.Params(source, tmp_path / "copies"), a_report(received))
     copy = the_copy(tmp_path / "copies")
     restore.restore(copy, tmp_path / "new.db", force=False)
     restore.restore(copy, source, force=True)

@@ -58,13 +58,13 @@ def test_an_awkward_name_goes_all_the_way(tmp_path, name, wal):
 def test_a_link_to_the_database_is_followed_to_its_log_and_its_volume(tmp_path):
     (tmp_path / "real").mkdir()
     source = a_database(tmp_path / "real" / "a.db", rows=50)
-    link, heard = tmp_path / "link.db", []
+    link, received = tmp_path / "link.db", []
     link.symlink_to(source)
 
-    backup.run(backup.Params(link, tmp_path / "copies"), a_report(heard, dry_run=True))
+    backup.run(backup.Params(link, tmp_path / "copies"), a_report(received, dry_run=True))
     run(link, tmp_path / "copies")
 
-    assert f"in {source.parent} for the growth of the WAL" in logged(heard)
+    assert f"in {source.parent} for the growth of the WAL" in logged(received)
     assert the_copy(tmp_path / "copies").name.startswith("link-")
 
 

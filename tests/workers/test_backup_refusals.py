@@ -81,7 +81,7 @@ def test_a_database_without_tables_is_refused_unless_allowed(tmp_path, copies, m
     assert verify.verify(the_copy(copies)).manifest.rows == {}
 
 
-def test_a_damaged_database_is_told_from_a_damaged_copy(tmp_path, copies):
+def test_a_damaged_database_is_distinguished_from_a_damaged_copy(tmp_path, copies):
     source = a_database(tmp_path / "damaged.db", rows=2000, wal=False)
     with open(source, "r+b") as file:
         file.seek(source.stat().st_size // 2 // 4096 * 4096)
@@ -169,11 +169,11 @@ def test_a_second_copy_is_verified_elsewhere(tmp_path, copies):
 def test_a_missing_second_folder_fails_by_name_is_not_made_and_the_others_go_on(tmp_path, copies):
     source, dead, second = a_database(tmp_path / "a.db"), tmp_path / "nas", tmp_path / "second"
     second.mkdir()
-    heard = []
+    received = []
 
     result = backup.run(
         backup.Params(source, copies, copies=(Place(str(dead)), Place(str(second)))),
-        a_report(heard),
+        a_report(received),
     )
 
     assert f"second copy failed in {dead}: folder {dead} does not exist" in result["problem"]
@@ -182,7 +182,7 @@ def test_a_missing_second_folder_fails_by_name_is_not_made_and_the_others_go_on(
     assert not dead.exists()
     assert verify.verify(the_copy(copies))
     assert verify.verify(the_copy(second))
-    assert f"second copy in {dead}" in logged(heard)
+    assert f"second copy in {dead}" in logged(received)
 
 
 def test_a_second_folder_that_cannot_even_be_asked_for_fails_by_name_too(tmp_path, copies):

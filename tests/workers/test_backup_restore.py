@@ -110,11 +110,11 @@ def test_a_cancelled_restore_leaves_the_living_database_as_it_was(tmp_path, copi
     source = a_database(tmp_path / "cards.db", rows=9000, wal=wal)
     run(source, copies)
     grown(source)
-    size, heard = source.stat().st_size, []
+    size, received = source.stat().st_size, []
 
     def end_inside(done):
-        heard.append(done)
-        if len(heard) > 1 and heard[-2] > done:  # counting again: SQLite is writing
+        received.append(done)
+        if len(received) > 1 and received[-2] > done:  # counting again: SQLite is writing
             raise BackupCancelledError
 
     with pytest.raises(BackupCancelledError):
@@ -130,7 +130,7 @@ def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies,
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     dice = random.Random(seed)
-    source = a_database(tmp_path / "cards.db", rows=20_000, wal=wal)
+    source = a_database(tmp_path / "cards.db", rows=10_000, wal=wal)
     run(source, copies)
     took = restore.restore(the_copy(copies), source, force=True).seconds
     grown(source)
@@ -147,12 +147,12 @@ def test_killed_at_any_moment_the_target_is_as_before_or_after(tmp_path, copies,
                 worker.kill()
             killed += worker.wait(10) == -signal.SIGKILL
         assert rows(source, "PRAGMA integrity_check") == [("ok",)]
-        assert rows(source, COUNT)[0][0] in (20_000, 20_003)
+        assert rows(source, COUNT)[0][0] in (10_000, 10_003)
         assert rows(source, BROKEN) == []
     restore.restore(the_copy(copies), source, force=True)
 
     assert killed, "no kill came in time"
-    assert rows(source, COUNT) == [(20_000,)]
+    assert rows(source, COUNT) == [(10_000,)]
     # What the killed ones left is gone, but for what they kept aside.
     left = [name for name in ours(tmp_path) if ".restore-" in name]
     assert left == []
@@ -229,11 +229,11 @@ def test_a_target_locked_for_too_long_is_left_as_it_is(tmp_path, copy, monkeypat
     ) as writer:
         assert writer.stdout
         writer.stdout.readline()
-        with pytest.raises(BackupError, match="is locked by another program") as trouble:
+        with pytest.raises(BackupError, match="is locked by another program") as problem:
             restore.restore(copy, target, force=True)
         writer.communicate(b"")
 
-    assert not trouble.value.permanent
+    assert not problem.value.permanent
     assert rows(target, COUNT) == [(503,)]
 
 
@@ -254,11 +254,11 @@ def test_as_a_job_it_restores_the_copy_that_is_meant(tmp_path, copies, copy, giv
 
 
 def test_as_a_job_it_can_be_rehearsed_and_says_what_went_wrong(tmp_path, copies, copy):
-    wanted, heard = restore.Params(Path(tmp_path / "cards.db"), directory=copies), []
+    wanted, received = restore.Params(Path(tmp_path / "cards.db"), directory=copies), []
 
-    restore.run(wanted, a_report(heard, dry_run=True))
+    restore.run(wanted, a_report(received, dry_run=True))
     with pytest.raises(WorkerError, match="exists; name a new path") as failed:
         restore.run(wanted, a_report())
 
-    assert f"prove {copy}, then restore it into the living database" in logged(heard)
+    assert f"prove {copy}, then restore it into the living database" in logged(received)
     assert failed.value.permanent

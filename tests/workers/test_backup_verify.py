@@ -93,7 +93,7 @@ def test_any_flipped_bit_beside_a_copy_is_found_and_named(copy, ending):
     path = beside(copy, ending)
     whole = path.read_bytes()
 
-    for bit in range(0, len(whole) * 8, 11):
+    for bit in range(0, len(whole) * 8, 37):
         flip(path, bit)
         said = damage(copy)
         assert "sidecar" in said or "manifest" in said, bit
@@ -150,8 +150,8 @@ def test_the_manifest_of_another_file_is_named(copy, other):
     ],
 )
 def test_a_manifest_that_tells_of_another_content_is_found(copy, field, value, words):
-    told = dataclasses.replace(manifest.read(copy), **{field: value})
-    beside(copy, filenames.MANIFEST).write_bytes(encode(told))
+    reported = dataclasses.replace(manifest.read(copy), **{field: value})
+    beside(copy, filenames.MANIFEST).write_bytes(encode(reported))
 
     assert words in damage(copy)
 

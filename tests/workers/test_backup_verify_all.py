@@ -101,7 +101,7 @@ def test_one_copy_and_one_core_need_no_process(copies):
 
 def test_no_more_run_at_once_than_the_disk_has_room_for(tmp_path):
     for name in "xyz":
-        run(a_database(tmp_path / f"{name}.db", rows=20_000), tmp_path / "copies")
+        run(a_database(tmp_path / f"{name}.db", rows=6000), tmp_path / "copies")
     packed = sum(file.stat().st_size for file in (tmp_path / "copies").iterdir())
     room = (tmp_path / "x.db").stat().st_size * 3 // 2
     with a_small_disk(tmp_path / "disk", str(packed + room)) as disk:

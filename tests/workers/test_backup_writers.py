@@ -40,8 +40,17 @@ print(failed.permanent, failed.error)
 """
 
 
-@pytest.mark.parametrize("pause_s", [0.1, 0.001, 0.0], ids=["10", "1000", "as fast as it can"])
-@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+@pytest.mark.parametrize(
+    ("wal", "pause_s"),
+    [
+        pytest.param(True, 0.1, id="wal-10", marks=pytest.mark.long),
+        pytest.param(True, 0.001, id="wal-1000", marks=pytest.mark.long),
+        pytest.param(True, 0.0, id="wal-as fast as it can"),
+        pytest.param(False, 0.1, id="rollback-10", marks=pytest.mark.long),
+        pytest.param(False, 0.001, id="rollback-1000"),
+        pytest.param(False, 0.0, id="rollback-as fast as it can", marks=pytest.mark.long),
+    ],
+)
 def test_the_invariant_of_the_writers_holds_in_every_copy(tmp_path, pause_s, wal):
     source = a_database(tmp_path / "busy.db", rows=8000, wal=wal)
     counts = []
@@ -89,16 +98,16 @@ def test_a_gigabyte_is_copied_under_fire(tmp_path, pause_s):
     assert result["writers_held_seconds"] < 0.1
 
 
-def test_under_a_rollback_journal_the_wait_is_told_with_advice(tmp_path):
+def test_under_a_rollback_journal_the_wait_is_reported_with_advice(tmp_path):
     source = a_database(tmp_path / "old.db", rows=20_000, wal=False)
-    heard = []
+    received = []
 
-    result = backup.run(backup.Params(source, tmp_path / "copies"), a_report(heard))
+    result = backup.run(backup.Params(source, tmp_path / "copies"), a_report(received))
 
     assert result["method"] == "copied"
     assert result["writers_held_seconds"] > 0
     assert "PRAGMA journal_mode = WAL" in result["advice"]
-    assert "PRAGMA journal_mode = WAL" in logged(heard)
+    assert "PRAGMA journal_mode = WAL" in logged(received)
 
 
 def test_an_old_reader_does_not_starve_the_copy(tmp_path):

@@ -38,19 +38,19 @@ def play(tmp_path: Path) -> Play:
             **assignment,
         }
         mine, theirs = os.pipe()
-        told = os.memfd_create("assignment", 0)
-        os.write(told, json.dumps({**said, "message_fd": theirs}).encode())
-        os.lseek(told, 0, os.SEEK_SET)
+        reported = os.memfd_create("assignment", 0)
+        os.write(reported, json.dumps({**said, "message_fd": theirs}).encode())
+        os.lseek(reported, 0, os.SEEK_SET)
         ended = subprocess.run(
-            [sys.executable, "-c", BEGIN, str(told), str(os.getpid())],
-            pass_fds=(told, theirs),
+            [sys.executable, "-c", BEGIN, str(reported), str(os.getpid())],
+            pass_fds=(reported, theirs),
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         os.close(theirs)
-        os.close(told)
+        os.close(reported)
         with open(mine, "rb") as pipe:
             messages = protocol.Lines().feed(pipe.read())
         return ended.returncode, messages, ended.stdout
@@ -136,7 +136,7 @@ def test_the_report_knows_slot_zone_and_dry_run(play: Play):
     )
 
 
-def test_a_logged_line_is_told_and_printed(play: Play):
+def test_a_logged_line_is_reported_and_printed(play: Play):
     _, messages, text = play("def run(params, report): report.log('careful', 'warning')")
 
     assert messages[1] == Log("warning", "careful")

@@ -28,14 +28,14 @@ def copies(path, tmp_path):
     return tmp_path / "copies"
 
 
-def cleaned(path, *directories, heard=None, dry_run=False, **given):
+def cleaned(path, *directories, received=None, dry_run=False, **given):
     wanted = {
         "database": str(path),
         "directories": [str(one) for one in directories],
         "vacuum_rowids": True,
         **given,
     }
-    return cleanup.run(params.parse(cleanup.Params, wanted), a_report(heard, dry_run))
+    return cleanup.run(params.parse(cleanup.Params, wanted), a_report(received, dry_run))
 
 
 def failure(path, *directories):
@@ -82,14 +82,14 @@ def test_leftovers_of_killed_runs_go_and_copies_stay(path, copies):
 
 def test_a_folder_that_is_in_use_is_a_warning(path, copies):
     left = left_in(copies, f"{listing.list_backups(copies)[0].path.name}.scratch-abcd1234")
-    heard = []
+    received = []
 
     with repository.locked(copies):
-        result = cleaned(path, copies, heard=heard)
+        result = cleaned(path, copies, received=received)
 
     assert left.exists()
     assert (result["leftovers"], result["warnings"]) == (0, 1)
-    assert "is in use by pid" in logged(heard)
+    assert "is in use by pid" in logged(received)
 
 
 def test_a_folder_that_is_not_there_fails_the_run(path, tmp_path):
@@ -135,37 +135,37 @@ def test_a_wal_that_nobody_holds_is_emptied(path):
 
 
 def test_a_reader_that_holds_the_wal_is_a_warning_and_forbids_vacuum(path):
-    heard = []
+    received = []
     with closing(sqlite3.connect(half_empty(path), isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM pokemon_cards").fetchone()
         execute(path, "CREATE TABLE more (a)")
 
-        result = cleaned(path, heard=heard, busy_timeout="100ms")
+        result = cleaned(path, received=received, busy_timeout="100ms")
 
     assert (result["checkpoint"], result["vacuum"]) == ("busy", "left out")
     assert result["warnings"] == 2
-    assert "the WAL stays" in logged(heard)
+    assert "the WAL stays" in logged(received)
 
 
 def test_a_writer_that_keeps_the_lock_is_a_warning(path):
-    heard = []
+    received = []
     with closing(sqlite3.connect(half_empty(path), isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
 
-        result = cleaned(path, heard=heard, busy_timeout="100ms")
+        result = cleaned(path, received=received, busy_timeout="100ms")
 
     assert result["warnings"] == 3
-    assert "ANALYZE is left out: another program holds the database" in logged(heard)
+    assert "ANALYZE is left out: another program holds the database" in logged(received)
 
 
 def test_a_collation_that_only_its_owner_has_leaves_a_step_out(tmp_path):
-    heard = []
+    received = []
 
-    result = cleaned(with_a_collation(tmp_path / "own.db"), heard=heard)
+    result = cleaned(with_a_collation(tmp_path / "own.db"), received=received)
 
     assert result["warnings"] == 1
-    assert "ANALYZE is left out: no such collation sequence: ours" in logged(heard)
+    assert "ANALYZE is left out: no such collation sequence: ours" in logged(received)
 
 
 def test_a_database_under_a_rollback_journal_has_no_wal_to_empty(path):
@@ -179,7 +179,7 @@ def test_a_database_under_a_rollback_journal_has_no_wal_to_empty(path):
 
 @root_only
 def test_vacuum_is_left_out_when_the_disk_has_no_room(path, tmp_path):
-    heard = []
+    received = []
     with a_small_disk(tmp_path / "disk", "4m") as disk:
         small = disk / "cards.db"
         small.write_bytes(half_empty(path).read_bytes())
@@ -187,11 +187,11 @@ def test_vacuum_is_left_out_when_the_disk_has_no_room(path, tmp_path):
         (disk / "filler").write_bytes(b"x" * (room - 20 * 4096))
         before = rows(small, "SELECT COUNT(*) FROM pokemon_cards")
 
-        result = cleaned(small, heard=heard, vacuum_free_ratio=0.01)
+        result = cleaned(small, received=received, vacuum_free_ratio=0.01)
 
         assert rows(small, "SELECT COUNT(*) FROM pokemon_cards") == before
     assert (result["vacuum"], result["warnings"]) == ("left out", 1)
-    assert "free, expected" in logged(heard)
+    assert "free, expected" in logged(received)
 
 
 @no_database
@@ -221,13 +221,13 @@ def test_a_damaged_database_fails_the_run(path):
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(path, copies):
     left = left_in(copies, f"{listing.list_backups(copies)[0].path.name}.scratch-abcd1234")
     half_empty(path)
-    before, heard = path.read_bytes(), []
+    before, received = path.read_bytes(), []
 
-    result = cleaned(path, copies, heard=heard, dry_run=True)
+    result = cleaned(path, copies, received=received, dry_run=True)
 
     assert (result["leftovers"], result["free_ratio"] > 0.2) == (1, True)
-    assert f"remove {left}" in logged(heard)
-    assert "VACUUM: " in logged(heard)
+    assert f"remove {left}" in logged(received)
+    assert "VACUUM: " in logged(received)
     assert left.exists()
     assert path.read_bytes() == before
 

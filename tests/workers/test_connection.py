@@ -55,7 +55,7 @@ def test_an_error_that_is_not_utf_8_is_an_error_of_sqlite(tmp_path):
             opened.execute("SELECT * FROM plain")
 
 
-def test_damage_that_is_told_in_latin_1_is_damage(tmp_path):
+def test_damage_that_is_reported_in_latin_1_is_damage(tmp_path):
     path = with_latin_names(tmp_path / "a.db")
     execute_raw(path, "UPDATE sqlite_master SET sql = 'CREATE TABLE a (' WHERE rootpage = 2")
 

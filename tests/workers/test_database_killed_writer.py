@@ -1,4 +1,4 @@
-"""What a killed writer left half done is undone by whoever opens the database next."""
+"""What a killed writer left half done is undone by anyone who opens the database next."""
 
 import signal
 import sqlite3
@@ -56,7 +56,7 @@ def test_what_is_opened_for_reading_is_not_written(tmp_path):
         opened.execute("INSERT INTO t VALUES (1)")
 
 
-def test_a_writer_that_is_killed_under_a_reader_is_told_as_what_may_pass(tmp_path):
+def test_a_writer_that_is_killed_under_a_reader_is_reported_as_what_may_pass(tmp_path):
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path)) as made, made:
         made.execute("CREATE TABLE t (v TEXT)")
@@ -66,7 +66,7 @@ def test_a_writer_that_is_killed_under_a_reader_is_told_as_what_may_pass(tmp_pat
         kill_a_writer_of(path)
         with pytest.raises(sqlite3.OperationalError) as failed:
             opened.execute("SELECT * FROM t").fetchall()
-    told = sqlite.error_of(path, failed.value)
+    reported = sqlite.error_of(path, failed.value)
 
-    assert "a killed writer left half done" in str(told)
-    assert not told.permanent
+    assert "a killed writer left half done" in str(reported)
+    assert not reported.permanent

@@ -1,4 +1,4 @@
-"""Health of real files: each trouble is made, then seen."""
+"""Health of real files: each problem is made, then seen."""
 
 import sqlite3
 from contextlib import closing
@@ -42,13 +42,13 @@ def failure(path, copies=None, **given):
 
 
 def test_a_database_with_a_fresh_backup_is_healthy(path, copies):
-    heard = []
+    received = []
 
-    result = measured(path, copies, heard)
+    result = measured(path, copies, received)
 
     assert (result["score"], result["word"], result["warnings"]) == (100, "healthy", 0)
     assert result["database_bytes"] == path.stat().st_size
-    figures = {one.name: one.value for one in heard if isinstance(one, Metric)}
+    figures = {one.name: one.value for one in received if isinstance(one, Metric)}
     assert figures["health_score"] == 100
     assert figures.keys() >= {
         "database_bytes", "wal_bytes", "backup_age_seconds", "disk_free_ratio", "query_seconds",
@@ -125,12 +125,12 @@ def test_a_database_over_its_limit_is_a_warning(path):
 
 
 def test_a_check_that_takes_too_long_is_ended_and_said(path):
-    heard = []
+    received = []
 
-    result = measured(path, heard=heard, limits={"quick_check": "0s"})
+    result = measured(path, received=received, limits={"quick_check": "0s"})
 
     assert result["score"] == 100
-    assert "and was ended there" in logged(heard)
+    assert "and was ended there" in logged(received)
 
 
 def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
@@ -143,19 +143,19 @@ def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize("wal", [True, False])
-def test_texts_that_are_not_utf_8_are_no_trouble(tmp_path, wal):
-    path, heard = with_latin_names(tmp_path / "a.db"), []
+def test_texts_that_are_not_utf_8_are_no_problem(tmp_path, wal):
+    path, received = with_latin_names(tmp_path / "a.db"), []
     execute(path, f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
     execute(path, "CREATE TABLE notes (id INTEGER PRIMARY KEY, text)")
     execute(path, "INSERT INTO notes VALUES (1, CAST(x'736573616d65ff' AS TEXT))")
 
-    result = measured(path, heard=heard)
+    result = measured(path, received=received)
 
     assert (result["score"], result["warnings"]) == (100, 0)
-    assert "sesame" not in logged(heard)
+    assert "sesame" not in logged(received)
 
 
-def test_half_a_character_in_utf_16_is_no_trouble(tmp_path):
+def test_half_a_character_in_utf_16_is_no_problem(tmp_path):
     path = tmp_path / "a.db"
     with closing(sqlite3.connect(path)) as made:
         made.execute("PRAGMA encoding = 'UTF-16le'")
@@ -176,7 +176,7 @@ def test_a_lock_that_is_kept_is_unreachable(path):
     assert "is locked by another program for more than 0.3s" in error
 
 
-def test_a_writer_in_wal_mode_is_no_trouble(path):
+def test_a_writer_in_wal_mode_is_no_problem(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM pokemon_cards")
@@ -274,13 +274,13 @@ def test_a_wrong_parameter_is_named(given, problem):
 
 
 def test_a_dry_run_says_what_would_be_measured(path, copies):
-    heard = []
+    received = []
 
-    result = measured(path, copies, heard, dry_run=True, http=["http://u:p@a.invalid/x?k=v"])
+    result = measured(path, copies, received, dry_run=True, http=["http://u:p@a.invalid/x?k=v"])
 
     assert result == {"measures": 4}
-    assert "http://a.invalid/x: answer" in logged(heard)
-    assert "u:p" not in logged(heard)
+    assert "http://a.invalid/x: answer" in logged(received)
+    assert "u:p" not in logged(received)
 
 
 def test_a_cancelled_run_says_so(path):

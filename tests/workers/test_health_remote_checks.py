@@ -58,11 +58,11 @@ def test_a_postgres_that_answers_is_healthy(path, postgres):
 
 
 def test_an_empty_dsn_is_not_measured(path):
-    heard = []
+    received = []
 
-    measured(path, heard=heard)
+    measured(path, received=received)
 
-    assert "PostgreSQL" not in logged(heard)
+    assert "PostgreSQL" not in logged(received)
 
 
 @needs_account
@@ -109,12 +109,12 @@ def test_a_postgres_that_swallows_everything_is_given_up(path):
     ],
 )
 def test_a_dsn_that_is_none_is_not_shown(dsn, words, path, postgres):
-    heard = []
+    received = []
 
-    result = measured(path, heard=heard, postgres=dsn.format(server=postgres))
+    result = measured(path, received=received, postgres=dsn.format(server=postgres))
 
     assert f"PostgreSQL cannot be asked: {words}" in result["complaints"]
-    assert "sesame" not in logged(heard) + str(result)
+    assert "sesame" not in logged(received) + str(result)
 
 
 def test_a_host_that_cannot_be_one_is_named_at_once(path):

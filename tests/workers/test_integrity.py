@@ -38,8 +38,8 @@ def path(tmp_path):
     return card_database(tmp_path)
 
 
-def checked(path, heard=None, dry_run=False):
-    result = integrity.run(integrity.Params(path), a_report(heard, dry_run))
+def checked(path, received=None, dry_run=False):
+    result = integrity.run(integrity.Params(path), a_report(received, dry_run))
     result.pop("seconds", None)
     return result
 
@@ -98,22 +98,22 @@ def test_a_field_that_holds_no_json_fails_the_run(path, value):
 
 def test_a_set_with_fewer_cards_than_it_claims_is_a_warning(path):
     execute(path, "DELETE FROM pokemon_cards WHERE id = 'old1-1'")
-    heard = []
+    received = []
 
-    result = checked(path, heard)
+    result = checked(path, received)
 
     assert (result["short_sets"], result["warnings"]) == (1, 1)
-    assert "sets with fewer cards than they claim: 1 (old1 1/2)" in logged(heard)
+    assert "sets with fewer cards than they claim: 1 (old1 1/2)" in logged(received)
 
 
-def test_a_set_with_more_cards_than_it_claims_is_only_told(path):
+def test_a_set_with_more_cards_than_it_claims_is_only_reported(path):
     execute(path, "UPDATE pokemon_card_sets SET total = 1 WHERE id = 'old1'")
-    heard = []
+    received = []
 
-    result = checked(path, heard)
+    result = checked(path, received)
 
     assert (result["fuller_sets"], result["warnings"]) == (1, 0)
-    assert "old1 2/1" in logged(heard)
+    assert "old1 2/1" in logged(received)
 
 
 def test_broken_pages_fail_the_run(path):
@@ -176,13 +176,13 @@ def test_keys_that_do_not_fit_their_parents_are_a_violation(tmp_path):
 
 
 def test_a_database_without_cards_gets_the_generic_checks_and_says_so(tmp_path):
-    path, heard = tmp_path / "any.db", []
+    path, received = tmp_path / "any.db", []
     execute(path, "CREATE TABLE notes (text)")
 
-    result = checked(path, heard)
+    result = checked(path, received)
 
     assert result == {"damage": 0, "foreign_key_violations": 0, "warnings": 0}
-    assert "no tables of sync are here" in logged(heard)
+    assert "no tables of sync are here" in logged(received)
 
 
 def test_half_of_the_card_tables_is_a_warning(path):
@@ -190,21 +190,21 @@ def test_half_of_the_card_tables_is_a_warning(path):
     execute(path, "ALTER TABLE pokemon_cards DROP COLUMN attacks")
     execute(path, "CREATE TABLE pokemon_card_sets (id TEXT PRIMARY KEY, name TEXT)")
     execute(path, "INSERT INTO pokemon_card_sets VALUES ('old1', 'a'), ('new1', 'b')")
-    heard = []
+    received = []
 
-    result = checked(path, heard)
+    result = checked(path, received)
 
     assert result["not_there"] == result["warnings"] == 8
-    assert "pokemon_card_sets.series" in logged(heard)
+    assert "pokemon_card_sets.series" in logged(received)
 
 
 def test_a_collation_that_only_its_owner_has_is_a_warning(tmp_path):
-    path, heard = with_a_collation(tmp_path / "own.db"), []
+    path, received = with_a_collation(tmp_path / "own.db"), []
 
-    result = checked(path, heard)
+    result = checked(path, received)
 
     assert result["warnings"] == result["checks_not_made"] == 1
-    assert "no such collation sequence: ours" in logged(heard)
+    assert "no such collation sequence: ours" in logged(received)
 
 
 def test_what_a_collation_of_its_owner_hides_is_checked_in_other_tables(tmp_path):
@@ -229,13 +229,13 @@ def test_an_id_that_would_forge_a_line_of_the_log_does_not(path):
 
 
 def test_a_table_whose_name_is_not_utf_8_is_named_as_unchecked(tmp_path):
-    path, heard = with_latin_names(tmp_path / "a.db"), []
+    path, received = with_latin_names(tmp_path / "a.db"), []
     execute(path, "DROP TABLE child")
 
-    result = checked(path, heard)
+    result = checked(path, received)
 
     assert (result["checks_not_made"], result["warnings"]) == (1, 1)
-    assert r"(foreign_key_check of caf\xe9: its name is not UTF-8)" in logged(heard)
+    assert r"(foreign_key_check of caf\xe9: its name is not UTF-8)" in logged(received)
 
 
 def test_an_error_that_is_not_utf_8_is_a_finding_like_any_other(tmp_path):
@@ -288,10 +288,10 @@ def test_a_cancelled_run_says_so(path):
 
 def test_a_dry_run_names_the_checks_and_makes_none(path):
     execute(path, "DELETE FROM pokemon_card_sets")
-    heard = []
+    received = []
 
-    assert checked(path, heard, dry_run=True) == {"checks": 6}
-    assert f"integrity_check of {path}" in logged(heard)
+    assert checked(path, received, dry_run=True) == {"checks": 6}
+    assert f"integrity_check of {path}" in logged(received)
 
 
 def test_what_is_required_is_what_sync_demands(path):

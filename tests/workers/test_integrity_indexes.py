@@ -65,8 +65,8 @@ def path(request, tmp_path):
     return path
 
 
-def checked(path, heard=None, dry_run=False, **given):
-    return integrity.run(integrity.Params(path, **given), a_report(heard, dry_run))
+def checked(path, received=None, dry_run=False, **given):
+    return integrity.run(integrity.Params(path, **given), a_report(received, dry_run))
 
 
 @each_index
@@ -145,27 +145,27 @@ def test_a_tokenizer_that_is_not_known_here_is_a_warning(path):
     execute(path, "CREATE VIRTUAL TABLE i USING fts5(title, tokenize='porter')")
     execute(path, "INSERT INTO i VALUES ('one')")
     declare(path, "CREATE VIRTUAL TABLE i USING fts5(title, tokenize='icu_of_its_own')")
-    heard = []
+    received = []
 
-    result = checked(path, heard)
+    result = checked(path, received)
 
     # From 3.44 on SQLite's own integrity_check cannot be made as a whole, either.
     assert result["checks_not_made"] == result["warnings"] >= 1
-    assert "checks that could not be made: 1 (fts5 i: " in logged(heard)
+    assert "checks that could not be made: 1 (fts5 i: " in logged(received)
 
 
-def test_a_module_that_is_not_known_here_is_told(path):
+def test_a_module_that_is_not_known_here_is_reported(path):
     execute(path, "CREATE TABLE i (a)")
     declare(path, "CREATE VIRTUAL TABLE i USING spellfix1")
-    heard = []
+    received = []
 
-    result = checked(path, heard)
+    result = checked(path, received)
 
     assert (result["no_check_here"], result["warnings"]) == (1, 0)
-    assert "for which there is no check here: 1 (i (spellfix1))" in logged(heard)
+    assert "for which there is no check here: 1 (i (spellfix1))" in logged(received)
 
 
-def test_an_index_that_has_nothing_to_be_compared_with_is_told(path):
+def test_an_index_that_has_nothing_to_be_compared_with_is_reported(path):
     execute(path, "CREATE VIRTUAL TABLE i USING fts4(title, content='')")
 
     result = checked(path)
@@ -175,26 +175,26 @@ def test_an_index_that_has_nothing_to_be_compared_with_is_told(path):
 
 def test_a_database_that_is_too_large_to_copy_is_a_warning(path):
     execute(path, "CREATE VIRTUAL TABLE i USING fts5(title)")
-    heard = []
+    received = []
 
-    result = checked(path, heard, copy_limit=4096)
+    result = checked(path, received, copy_limit=4096)
 
     assert result["checks_not_made"] == 1
-    assert "a copy is made up to 4.1 kB (copy_limit)" in logged(heard)
+    assert "a copy is made up to 4.1 kB (copy_limit)" in logged(received)
 
 
 @root_only
 def test_no_room_for_the_copy_is_a_warning(path, tmp_path, monkeypatch):
     execute(path, "CREATE VIRTUAL TABLE i USING fts5(title)")
     execute(path, "CREATE TABLE pad AS SELECT zeroblob(3000000)")
-    heard = []
+    received = []
     with a_small_disk(tmp_path / "disk", "1m") as disk:
         monkeypatch.setenv("SQLITE_TMPDIR", str(disk))
 
-        result = checked(path, heard)
+        result = checked(path, received)
 
     assert result["checks_not_made"] == 1
-    assert f"the volume of {disk} has" in logged(heard)
+    assert f"the volume of {disk} has" in logged(received)
 
 
 def test_a_cancelled_run_ends_while_an_index_is_checked(path):
@@ -203,7 +203,7 @@ def test_a_cancelled_run_ends_while_an_index_is_checked(path):
     said = report.send
 
     def send(message):
-        # The last progress is told when all but the indexes is checked.
+        # The last progress is reported when all but the indexes is checked.
         report.cancelled = getattr(message, "done", None) == getattr(message, "total", 0)
         said(message)
 
@@ -215,10 +215,10 @@ def test_a_cancelled_run_ends_while_an_index_is_checked(path):
 
 def test_a_dry_run_names_the_indexes(path):
     execute(path, "CREATE VIRTUAL TABLE i USING fts5(title)")
-    heard = []
+    received = []
 
-    assert checked(path, heard, dry_run=True) == {"checks": 3}
-    assert "content of fts5 i" in logged(heard)
+    assert checked(path, received, dry_run=True) == {"checks": 3}
+    assert "content of fts5 i" in logged(received)
 
 
 def declare(path, sql):

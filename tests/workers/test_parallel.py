@@ -54,12 +54,12 @@ def is_alive(pid):
 
 
 def test_answers_come_in_the_order_of_the_items_with_their_progress():
-    told = []
+    reported = []
     with parallel.children(2, square) as group:
-        found = list(parallel.answers(group, range(50), progress=told.append))
+        found = list(parallel.answers(group, range(50), progress=reported.append))
 
     assert found == [number * number for number in range(50)]
-    assert sum(told) == 50
+    assert sum(reported) == 50
 
 
 def test_nothing_to_do_is_no_answer():

@@ -38,7 +38,7 @@ from workers.sync.params import Params as Sync
         (":memory:", "path of a file"),
     ],
 )
-def test_what_is_no_path_is_told(text, said):
+def test_what_is_no_path_is_reported(text, said):
     assert said in path_text.mistake(text)
     assert "geheim" not in path_text.mistake(text)
 

@@ -18,7 +18,7 @@ from tests.workers.backup_folder import (
     run,
     the_copy,
 )
-from tests.workers.place_servers import free_port, s3_server, sftp_server
+from tests.workers.place_servers import free_port
 from workers import params
 from workers.backup import Params, verify
 from workers.backup.errors import BackupCancelledError, BackupError
@@ -29,18 +29,6 @@ from workers.backup.places.object_store import is_kept, words
 from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
 from workers.backup.places.send import send
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with s3_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sftp(tmp_path_factory):
-    with sftp_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +152,7 @@ def test_a_store_that_gives_back_other_bytes_holds_no_copy(s3, copy, answer):
     assert open_store(s3.place(bucket)).entries() == []
 
 
-def test_a_wish_to_end_leaves_nothing(s3, sftp, copy, tmp_path):
+def test_a_request_to_end_leaves_nothing(s3, sftp, copy, tmp_path):
     def end(_done):
         raise BackupCancelledError
 

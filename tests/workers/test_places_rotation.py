@@ -6,7 +6,7 @@ import pytest
 
 from tests.workers.backup_folder import a_database, dated, run, the_copy
 from tests.workers.catalogue_folder import a_report, logged
-from tests.workers.place_servers import free_port, s3_server
+from tests.workers.place_servers import free_port
 from workers import health, params, rotation
 from workers.backup.listing import State
 from workers.backup.manifest import read
@@ -19,12 +19,6 @@ from workers.report import WorkerError
 from workers.rotation import placed
 
 POLICY = {"keep_last": 1, "keep_daily": 2, "keep_weekly": 0, "keep_monthly": 0}
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with s3_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +40,9 @@ def names(store):
     return [one.data for one in catalogue.placed_copies(store)]
 
 
-def rotated(directory, places, heard=None, **more):
+def rotated(directory, places, received=None, **more):
     wanted = rotation.Params(directory, **(POLICY | more), copies=tuple(places))
-    return rotation.run(wanted, a_report(heard))
+    return rotation.run(wanted, a_report(received))
 
 
 def test_each_place_is_rotated_apart_and_a_dead_one_stops_no_other(s3, nights, tmp_path):
@@ -80,24 +74,24 @@ def test_the_guards_hold_for_a_place(s3, nights, tmp_path):
 
 def test_what_the_bucket_keeps_is_named_with_its_end_and_not_tried(s3, nights, tmp_path):
     place = s3.place(s3.bucket("locks"), locked=3 * 86400.0)
-    store, heard = sent(nights, place), []
+    store, received = sent(nights, place), []
     (tmp_path / "copies").mkdir()
 
-    result = rotated(tmp_path / "copies", [place], heard)
+    result = rotated(tmp_path / "copies", [place], received)
 
     until = (catalogue.placed_copies(store)[2].backup.taken_at + timedelta(days=3)).strftime("%F")
-    assert f"kept by the bucket until {until}" in logged(heard)
+    assert f"kept by the bucket until {until}" in logged(received)
     assert names(store) == [copy.name for copy in nights[:3]]
     assert (result["removed"], result["kept"]) == (2, 3)
 
 
 def test_a_place_that_removes_by_rules_of_its_own_is_left_alone(s3, nights, tmp_path):
     place = s3.place(s3.bucket("own-rules"), delete=False)
-    store, heard = sent(nights[:4], place), []
+    store, received = sent(nights[:4], place), []
     (tmp_path / "copies").mkdir()
 
-    assert rotated(tmp_path / "copies", [place], heard)["removed"] == 0
-    assert "kept there: delete is false" in logged(heard)
+    assert rotated(tmp_path / "copies", [place], received)["removed"] == 0
+    assert "kept there: delete is false" in logged(received)
     assert len(names(store)) == 4
 
 
@@ -183,11 +177,11 @@ def test_health_measures_each_place(s3, nights, tmp_path):
     sent(nights[:2], fresh)
     sent(nights[3:], stale)
     dead = s3.place("s3://dead/x", endpoint=f"http://127.0.0.1:{free_port()}", answer=1.0)
-    heard = []
+    received = []
 
-    good = health.run(health.Params(path, copies=(fresh, dead)), a_report(heard))
+    good = health.run(health.Params(path, copies=(fresh, dead)), a_report(received))
     with pytest.raises(WorkerError) as failed:
-        health.run(health.Params(path, copies=(fresh, stale, empty)), a_report(heard))
+        health.run(health.Params(path, copies=(fresh, stale, empty)), a_report(received))
 
     assert 3600 <= good[f"copy_age_seconds {fresh.to}"] < 2 * 3600
     assert "the copies in s3://dead/x are not known: list: " in good["complaints"]

@@ -1,4 +1,4 @@
-"""Messages: what is said is heard, in any pieces; what is no message is a value, too."""
+"""Messages: what is said is received, in any pieces; what is no message is a value, too."""
 
 import itertools
 import json
@@ -41,19 +41,19 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 @given(st.lists(messages, max_size=8), st.lists(st.integers(0), max_size=8))
-def test_what_is_said_is_heard_in_whatever_pieces_it_comes(said, cuts):
+def test_what_is_said_is_received_in_whatever_pieces_it_comes(said, cuts):
     lines = Lines()
 
-    heard = []
+    received = []
     for piece in pieces(b"".join(map(encode, said)), cuts):
-        heard += lines.feed(piece)
+        received += lines.feed(piece)
 
-    assert heard == said
+    assert received == said
     assert lines.end() is None
 
 
 any_texts = st.text(st.characters(), max_size=60)  # lone surrogates among them
-said_by_strangers = st.one_of(
+said_by_outsiders = st.one_of(
     st.builds(Progress, numbers, st.none() | numbers, any_texts),
     st.builds(Metric, any_texts, numbers),
     st.builds(Log, st.sampled_from(LEVELS), any_texts),
@@ -76,12 +76,12 @@ def _strings(value: object) -> list[str]:
             )
 
 
-@given(said_by_strangers)
-def test_whatever_is_said_every_text_that_is_heard_can_be_encoded(said):
-    heard = decode(encode(said))
+@given(said_by_outsiders)
+def test_whatever_is_said_every_text_that_is_received_can_be_encoded(said):
+    received = decode(encode(said))
 
-    assert type(heard) is type(said)
-    for text in _strings(heard):
+    assert type(received) is type(said)
+    for text in _strings(received):
         text.encode("utf-8")
 
 
@@ -131,9 +131,9 @@ def test_any_bytes_become_values_and_the_cuts_make_no_difference(data, cuts):
     )
 )
 def test_any_object_is_a_message_or_garbage(fields):
-    heard = decode(json.dumps(fields).encode())
+    received = decode(json.dumps(fields).encode())
 
-    assert isinstance(heard, Started | Progress | Metric | Log | Done | Failed | Garbage)
+    assert isinstance(received, Started | Progress | Metric | Log | Done | Failed | Garbage)
 
 
 @pytest.mark.parametrize(
@@ -158,21 +158,21 @@ def test_any_object_is_a_message_or_garbage(fields):
     ids=lambda line: line[:45].decode(errors="replace"),
 )
 def test_what_does_not_hold_is_garbage_with_its_reason(line):
-    heard = decode(line)
+    received = decode(line)
 
-    assert isinstance(heard, Garbage)
-    assert len(heard.why) < 400
+    assert isinstance(received, Garbage)
+    assert len(received.why) < 400
 
 
 def test_an_overlong_line_is_one_garbage_and_takes_no_memory():
     lines = Lines()
 
-    heard = []
+    received = []
     for _ in range(100):
-        heard += lines.feed(b"x" * MAX_LINE_BYTES)
-    heard += lines.feed(b"\n" + encode(Started()))
+        received += lines.feed(b"x" * MAX_LINE_BYTES)
+    received += lines.feed(b"\n" + encode(Started()))
 
-    assert heard == [Garbage(f"a line of more than {MAX_LINE_BYTES} bytes"), Started()]
+    assert received == [Garbage(f"a line of more than {MAX_LINE_BYTES} bytes"), Started()]
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,11 @@ def run_while(words, doing, path, dsn, **more):
     """A run during which something happens, as soon as it says these words."""
     waiting = [doing]
 
-    def hear(message):
+    def receive(message):
         if isinstance(message, Log) and words in message.text and waiting:
             waiting.pop()()
 
-    replication.run(a_job(path, dsn, **more), Report(hear, datetime.now(UTC)))
+    replication.run(a_job(path, dsn, **more), Report(receive, datetime.now(UTC)))
     assert not waiting
 
 
@@ -145,9 +145,9 @@ def test_a_dropped_trigger_is_made_again_and_its_table_compared(event, path, pos
         "DELETE FROM t WHERE v = 20; INSERT INTO t VALUES ('new', 1)",
     )
 
-    told = logged(path, postgres, **OPTIONS)
+    reported = logged(path, postgres, **OPTIONS)
 
-    assert "made triggers that log changes on t" in told
+    assert "made triggers that log changes on t" in reported
     assert unequal(path, postgres) == {}
 
 

@@ -68,7 +68,7 @@ def test_the_block_of_the_plan_passes(tmp_path, postgres):
     assert sql(postgres, "SELECT c FROM t ORDER BY id") == [("2",), ("x",)]
 
 
-def test_progress_is_told_in_rows(tmp_path, postgres):
+def test_progress_is_reported_in_rows(tmp_path, postgres):
     script = """CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);
     WITH RECURSIVE c (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < 29999)
     INSERT INTO t SELECT n, hex(zeroblob(20)) FROM c"""
@@ -77,7 +77,7 @@ def test_progress_is_told_in_rows(tmp_path, postgres):
 
     replication.run(replication.Params(path, postgres), a_report(said))
 
-    told = [message.done for message in said if isinstance(message, Progress)]
-    assert told == sorted(told)
+    reported = [message.done for message in said if isinstance(message, Progress)]
+    assert reported == sorted(reported)
     # Each row goes by twice: when it is sent, and when it is proved.
-    assert 10_000 <= told[0] <= told[-1] <= 60_000
+    assert 10_000 <= reported[0] <= reported[-1] <= 60_000

@@ -1,4 +1,4 @@
-"""What a replication says of trouble: table, column and key, and no value of anybody's data."""
+"""What a replication says of problem: table, column and key, and no value of anybody's data."""
 
 import sqlite3
 from contextlib import closing
@@ -78,7 +78,7 @@ def test_a_value_that_its_column_cannot_hold_is_not_quoted(
     assert words in failure(path, postgres, schema="other").error
 
 
-def test_a_key_that_is_not_utf_8_is_told_escaped(tmp_path, postgres):
+def test_a_key_that_is_not_utf_8_is_reported_escaped(tmp_path, postgres):
     path = a_source(tmp_path / "a.db", "CREATE TABLE t (k TEXT PRIMARY KEY, v INTEGER)")
     write(path, "INSERT INTO t VALUES (CAST(x'ff41' AS TEXT), 'x')")
 

@@ -33,7 +33,7 @@ def test_columns_left_out_renamed_and_sent_as_bytes_follow_on_every_way(
 ):
     path = a_source(tmp_path / "a.db", CARDS)
 
-    told, result = planned(path, postgres, **OPTIONS)
+    reported, result = planned(path, postgres, **OPTIONS)
     run(path, postgres, **OPTIONS, capture=capture)
     first = cards(postgres)
     write(
@@ -47,8 +47,8 @@ def test_columns_left_out_renamed_and_sent_as_bytes_follow_on_every_way(
     differs = failure(path, postgres, **OPTIONS, verify_only=True)
     healed = run(path, postgres, **OPTIONS, capture=capture, full=True)
 
-    assert "xmin as x_min: TEXT" in told
-    assert "excluded: secret" in told
+    assert "xmin as x_min: TEXT" in reported
+    assert "excluded: secret" in reported
     assert result["misfits"] == 0
     assert list(types(postgres, "my.cards")) == ["number", "name", "x_min", "raw"]
     assert first == [(1, "a", "x", b"r"), (2, "b", "y", b"\x00\xff")]
@@ -96,12 +96,12 @@ def test_the_advice_for_a_name_that_postgresql_refuses_works(name, tmp_path, pos
     script = f"CREATE TABLE t (id INTEGER PRIMARY KEY, {name} TEXT); INSERT INTO t VALUES (1, 'a')"
     path = a_source(tmp_path / "a.db", script)
 
-    told, result = planned(path, postgres)
+    reported, result = planned(path, postgres)
     failed = failure(path, postgres)
     run(path, postgres, rename={f"t.{name}": "other"}, schema="renamed")
     run(path, postgres, exclude=(f"t.{name}",), schema="excluded")
 
-    for said in (told, failed.error):
+    for said in (reported, failed.error):
         assert f"rename: {{t.{name}: NAME}}" in said
         assert f"exclude: [t.{name}]" in said
     assert result["misfits"] == 1
@@ -194,7 +194,7 @@ def test_the_advice_for_a_value_that_no_text_holds_works(value, tmp_path, postgr
     script = "CREATE TABLE t (id INTEGER PRIMARY KEY, c TEXT); INSERT INTO t VALUES (1, 'a')"
     path = a_source(tmp_path / "a.db", f"{script}, (2, {value})")
 
-    told, result = planned(path, postgres)
+    reported, result = planned(path, postgres)
     failed = failure(path, postgres)
     run(path, postgres, types={"t.c": "bytea"}, schema="s1")
     run(path, postgres, types={"t.c": "text"}, on_misfit="escape", schema="s2")
@@ -203,7 +203,7 @@ def test_the_advice_for_a_value_that_no_text_holds_works(value, tmp_path, postgr
     assert "table t, key (2): column c" in failed.error
     for words in ("types: {t.c: bytea}", "exclude: [t.c]"):
         assert words in failed.error
-    assert "t" in told
+    assert "t" in reported
     assert result["misfits"] == 1
 
 
@@ -236,7 +236,7 @@ def test_keys_that_no_text_holds_arrive_and_follow(options, form, capture, tmp_p
         ('plain', 1, 'z'), ('\x00', 1, 'w'), ('gone' || char(0), 1, '')""",
     )
 
-    told = failure(path, postgres, capture=capture).error
+    reported = failure(path, postgres, capture=capture).error
     _, result = planned(path, postgres, **options)
     run(path, postgres, **options, capture=capture)
     write(
@@ -247,7 +247,10 @@ def test_keys_that_no_text_holds_arrive_and_follow(options, form, capture, tmp_p
     run(path, postgres, **options, capture=capture)
     again = run(path, postgres, **options, capture=capture, full=True)
 
-    assert "types: {t.k: bytea}, types: {t.k: text} with on_misfit: escape, or exclude the" in told
+    assert (
+        "types: {t.k: bytea}, types: {t.k: text} with on_misfit: escape, or exclude the"
+        in reported
+    )
     assert result["misfits"] == 0
     found = {
         key if isinstance(key, bytes) else key.encode(errors="surrogateescape")

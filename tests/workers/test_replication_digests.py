@@ -53,11 +53,11 @@ def test_what_was_changed_in_the_target_is_found_in_whatever_range(kind, tmp_pat
     sql(postgres, "UPDATE t SET d = -d WHERE id IN (SELECT min(id) FROM t)")
     sql(postgres, f"INSERT INTO t (id) VALUES ({first}), ({last})")
 
-    told = failure(path, postgres, verify_only=True)
-    mended = run(path, postgres)
+    reported = failure(path, postgres, verify_only=True)
+    fixed = run(path, postgres)
 
-    assert "7 rows differ" in told.error
-    assert (mended["inserted"], mended["updated"], mended["deleted"]) == (3, 2, 2)
+    assert "7 rows differ" in reported.error
+    assert (fixed["inserted"], fixed["updated"], fixed["deleted"]) == (3, 2, 2)
     assert unequal(path, postgres) == {}
 
 
@@ -68,9 +68,9 @@ def test_what_was_changed_in_the_source_is_found_in_whatever_range(kind, tmp_pat
     write(path, f"DELETE FROM t WHERE {some.format(2, 700)}")
     write(path, f"UPDATE t SET e = e || 'x' WHERE {some.format(4, 300)}")
 
-    mended = run(path, postgres)
+    fixed = run(path, postgres)
 
-    assert (mended["inserted"], mended["updated"], mended["deleted"]) == (0, 4, 2)
+    assert (fixed["inserted"], fixed["updated"], fixed["deleted"]) == (0, 4, 2)
     assert unequal(path, postgres) == {}
 
 
@@ -109,7 +109,7 @@ def test_a_key_of_two_columns_is_found_by_its_first(tmp_path, postgres):
     run(path, postgres)
     sql(postgres, "UPDATE t SET v = 0 WHERE a = 77; DELETE FROM t WHERE a = 999")
 
-    mended = run(path, postgres)
+    fixed = run(path, postgres)
 
-    assert (mended["inserted"], mended["updated"]) == (1, 1)
+    assert (fixed["inserted"], fixed["updated"]) == (1, 1)
     assert unequal(path, postgres) == {}

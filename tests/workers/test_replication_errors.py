@@ -105,7 +105,7 @@ def test_a_host_that_has_no_name_is_no_crash(host, path):
 
 
 @needs_account
-def test_a_wrong_password_is_refused_without_being_told(path, embedded, tmp_path):
+def test_a_wrong_password_is_refused_without_being_shown(path, embedded, tmp_path):
     with embedded_postgres.throwaway() as server:
         sql(server.dsn, f"CREATE ROLE someone LOGIN PASSWORD '{SECRET}x'")
         hba = server.data / "pg_hba.conf"
@@ -146,8 +146,10 @@ def test_a_connection_cut_at_any_byte_leaves_all_or_nothing(capture, path, embed
         write(path, f"UPDATE t SET v = hex(randomblob(40)); INSERT INTO t (v) VALUES ('{number}')")
         counts.add(2001 + number)
         with proxied(embedded, cut_after=dice.randrange(1, whole)) as (_, through):
-            told = ending(path, through, capture)
-        assert told is None or (not told.permanent and "PostgreSQL at 127.0.0.1" in told.error)
+            reported = ending(path, through, capture)
+        assert reported is None or (
+            not reported.permanent and "PostgreSQL at 127.0.0.1" in reported.error
+        )
         assert sql(embedded, "SELECT count(*) FROM t")[0][0] in counts
 
     until(lambda: not sql(embedded, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"))
@@ -217,7 +219,7 @@ def test_a_statement_that_takes_too_long_is_named(path, postgres, monkeypatch):
     assert not failed.permanent
 
 
-def test_a_wish_to_end_is_heard_in_the_middle_of_a_statement(path, postgres):
+def test_a_request_to_end_is_received_in_the_middle_of_a_statement(path, postgres):
     run(path, postgres)
     make_updates_slow(postgres, seconds=30)
     write(path, "UPDATE t SET v = 'x' WHERE id = 1")
@@ -367,15 +369,15 @@ run(params, Report(print, datetime.now(UTC)))
     file = tmp_path / "run.py"
     file.write_text(script)
 
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, file],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": "."},
     )
 
-    assert "WorkerError" in told.stderr
-    assert SECRET not in told.stdout + told.stderr.replace(script, "")
+    assert "WorkerError" in reported.stderr
+    assert SECRET not in reported.stdout + reported.stderr.replace(script, "")
 
 
 def test_libpqs_own_environment_leads_the_way(path, postgres, monkeypatch):

@@ -49,7 +49,7 @@ def test_the_rights_of_the_guide_are_enough_and_least(capture, granted, postgres
     write(path, "UPDATE cards SET hp = 3; ALTER TABLE cards ADD COLUMN name TEXT")
     run(path, granted, schema="catalogue", capture=capture)
     run(path, granted, schema="catalogue", verify_only=True)
-    elsewhere = failure(path, granted, schema="of_somebody_else", capture=capture)
+    elsewhere = failure(path, granted, schema="of_someone_else", capture=capture)
 
     assert unequal(path, granted, "catalogue") == {}
     assert "permission denied" in elsewhere.error

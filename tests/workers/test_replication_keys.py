@@ -334,9 +334,9 @@ def test_a_column_that_only_the_owner_can_compute_is_named(tmp_path, postgres):
         tmp_path / "a.db", "CREATE TABLE t (id INTEGER PRIMARY KEY, v, x AS (own(v)) VIRTUAL)"
     )
 
-    told, result = planned(path, postgres)
+    reported, result = planned(path, postgres)
     failed = failure(path, postgres)
 
-    for said in (told, failed.error):
+    for said in (reported, failed.error):
         assert re.search(r"table t: .*own\(\).*exclude: \[t\.x\]", said)
     assert result["misfits"] == 1

@@ -12,11 +12,11 @@ def test_more_columns_than_a_table_can_have_are_named(tmp_path, postgres):
     columns = ", ".join(f"c{number} INT" for number in range(1600))
     path = a_source(tmp_path / "a.db", f"CREATE TABLE t (id INTEGER PRIMARY KEY, {columns})")
 
-    told, result = planned(path, postgres)
+    reported, result = planned(path, postgres)
     failed = failure(path, postgres)
     run(path, postgres, exclude=("t.c1599",))
 
-    for said in (told, failed.error):
+    for said in (reported, failed.error):
         assert "table t has 1601 columns, and a table of PostgreSQL at most 1600" in said
         assert "exclude: [t.COLUMN]" in said
     assert result["misfits"] == 1
@@ -31,11 +31,11 @@ def test_a_row_that_is_too_large_is_named(tmp_path, postgres):
         f"{script} INSERT INTO t (id) VALUES (1), (2), (4); INSERT INTO t VALUES (3, {values})",
     )
 
-    told, result = planned(path, postgres)
+    reported, result = planned(path, postgres)
     failed = failure(path, postgres)
     run(path, postgres, exclude=tuple(f"t.c{number}" for number in range(400)))
 
-    for said in (told, failed.error):
+    for said in (reported, failed.error):
         assert "table t, key (3): row is too big" in said
         assert "exclude: [t.COLUMN]" in said
     assert result["misfits"] == 1
@@ -53,12 +53,12 @@ def test_a_key_that_is_too_long_is_named(when, size, tmp_path, postgres):
         run(path, postgres)
     write(path, f"INSERT INTO t VALUES (5, {RANDOM.format(size)}, ''), (6, 'b', '')")
 
-    told, result = planned(path, postgres)
+    reported, result = planned(path, postgres)
     failed = failure(path, postgres)
     write(path, "UPDATE t SET k = substr(k, 1, 100)")
     run(path, postgres)
 
-    for said in (told, failed.error):
+    for said in (reported, failed.error):
         assert "table t, key (5, " in said
         assert "the key is too long for an index of PostgreSQL" in said
     assert result["misfits"] == 1
@@ -71,9 +71,9 @@ def test_a_null_in_the_key_of_a_table_that_stands_is_found_by_the_dry_run(tmp_pa
     run(path, postgres)
     write(path, "INSERT INTO t VALUES (NULL, 2)")
 
-    told, result = planned(path, postgres)
+    reported, result = planned(path, postgres)
 
-    assert "column id is NULL, which no key of PostgreSQL may be" in told
+    assert "column id is NULL, which no key of PostgreSQL may be" in reported
     assert result["misfits"] == 1
 
 
@@ -94,8 +94,8 @@ def test_every_table_and_column_with_a_problem_is_named_at_once(tmp_path, postgr
         CREATE TABLE u (id INTEGER PRIMARY KEY, xmin TEXT)""",
     )
 
-    told, result = planned(path, postgres, types={"t.a": "date", "t.b": "jsonb"})
+    reported, result = planned(path, postgres, types={"t.a": "date", "t.b": "jsonb"})
 
     for words in ("column a does not", "column b does not", "column c holds a NUL", "column xmin"):
-        assert words in told
+        assert words in reported
     assert result["misfits"] == 4

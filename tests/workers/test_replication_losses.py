@@ -56,13 +56,13 @@ def source_of(path, declared, good, bad):
 def test_a_loss_is_named_before_the_table_is_made(declared, kind, good, bad, tmp_path, postgres):
     path = source_of(tmp_path / "a.db", declared, good, bad)
 
-    told, result = planned(path, postgres, types={"t.c": kind})
+    reported, result = planned(path, postgres, types={"t.c": kind})
     failed = failure(path, postgres, types={"t.c": kind})
 
     words = "table t, key (b, 7): column c does not come back from"
     assert words in failed.error
     assert failed.permanent
-    assert words in told
+    assert words in reported
     assert result["misfits"] == 1
     assert sql(postgres, "SELECT to_regclass('t')") == [(None,)]
 
@@ -87,13 +87,13 @@ def test_a_loss_is_named_in_a_column_that_the_target_has(
     path = source_of(tmp_path / "a.db", declared, good, bad)
     sql(postgres, f"CREATE TABLE t (k text, n bigint, c {kind}, PRIMARY KEY (k, n))")
 
-    told, result = planned(path, postgres)
+    reported, result = planned(path, postgres)
     failed = failure(path, postgres)
 
     assert re.search(
         r"table t, key \(., \d\): column c (does not come back from|is text)", failed.error
     )
-    assert "column c does not come back from" in told or "does not fit: text" in told
+    assert "column c does not come back from" in reported or "does not fit: text" in reported
     assert result["misfits"] == 1
     assert sql(postgres, "SELECT count(*) FROM t") == [(0,)]
 
@@ -166,9 +166,9 @@ def test_a_column_that_loses_in_the_target_becomes_text_if_that_is_asked_for(tmp
     path = source_of(tmp_path / "a.db", "TEXT", "'2026-01-01'", "'2026-01-01 12:00'")
     sql(postgres, "CREATE TABLE t (k text, n bigint, c date, PRIMARY KEY (k, n))")
 
-    told = logged(path, postgres, on_misfit="text")
+    reported = logged(path, postgres, on_misfit="text")
 
-    assert "table t: column c becomes text, it was date" in told
+    assert "table t: column c becomes text, it was date" in reported
     assert types(postgres, "t")["c"] == "text"
     assert sql(postgres, "SELECT c FROM t WHERE k = 'b'") == [("2026-01-01 12:00",)]
 
@@ -192,11 +192,11 @@ def test_a_column_of_whole_numbers_is_widened_where_nothing_is_lost(
     write(path, f"INSERT INTO t VALUES (2, {after})")
 
     said, _ = planned(path, postgres)
-    told = logged(path, postgres, capture=capture)
+    reported = logged(path, postgres, capture=capture)
     again = run(path, postgres, capture=capture, full=True)
 
     assert f"-> {expected}" in said
-    assert f"table t: column c becomes {expected}, it was" in told
+    assert f"table t: column c becomes {expected}, it was" in reported
     assert types(postgres, "t")["c"] == expected
     assert sql(postgres, "SELECT c::text FROM t ORDER BY id") == [(before,), (after,)]
     assert again["updated"] + again["healed"] == 0

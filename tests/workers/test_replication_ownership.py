@@ -255,13 +255,13 @@ def test_a_max_delete_that_means_nothing_is_refused(most, tmp_path):
 def test_the_dry_run_lists_what_would_be_deleted_and_changes_nothing(path, postgres):
     sql(postgres, THEIRS)
 
-    told = dry(path, postgres)
+    reported = dry(path, postgres)
     adopting = dry(path, postgres, adopt=("t",))
 
-    assert "table t: would delete 4998 of 5000 rows: (3), (4), (5)," in told
-    assert "and 4898 more" in told
-    assert "a run would fail: table t: " in told
-    assert "--set adopt=t" in told
+    assert "table t: would delete 4998 of 5000 rows: (3), (4), (5)," in reported
+    assert "and 4898 more" in reported
+    assert "a run would fail: table t: " in reported
+    assert "--set adopt=t" in reported
     assert "would delete 4998 of 5000 rows" in adopting
     assert "would fail" not in adopting
     assert sql(postgres, "SELECT count(*), min(v) FROM t") == [(5000, "theirs")]
@@ -272,17 +272,17 @@ def test_the_dry_run_says_that_too_much_would_go(path, postgres):
     run(path, postgres)
     write(path, "DELETE FROM t")
 
-    told = dry(path, postgres, max_delete="20%")
+    reported = dry(path, postgres, max_delete="20%")
 
-    assert "table t: would delete 2 of 2 rows: (1), (2)" in told
-    assert "a run would fail: table t: 2 of 2 rows would be deleted" in told
+    assert "table t: would delete 2 of 2 rows: (1), (2)" in reported
+    assert "a run would fail: table t: 2 of 2 rows would be deleted" in reported
 
 
 def test_the_dry_run_without_a_server_tells_the_plan(path):
-    told = dry(path, "host=/nowhere")
+    reported = dry(path, "host=/nowhere")
 
-    assert "what would be deleted in PostgreSQL is not known: PostgreSQL at /nowhere" in told
-    assert "table t: 2 rows, key (id)" in told
+    assert "what would be deleted in PostgreSQL is not known: PostgreSQL at /nowhere" in reported
+    assert "table t: 2 rows, key (id)" in reported
 
 
 def test_two_sources_in_one_schema_keep_their_tables(path, tmp_path, postgres):

@@ -110,7 +110,7 @@ def test_all_rows_are_compared_by_other_processes(path, replica, new_children):
     assert not new_children()
 
 
-def test_differences_are_told_in_the_words_and_the_order_of_one_process(path, replica):
+def test_differences_are_reported_in_the_words_and_the_order_of_one_process(path, replica):
     sql(replica, "DELETE FROM b WHERE id < 3; UPDATE d SET v = 'x' WHERE id = 7; DROP TABLE e")
 
     beside, alone = verified(path, replica, 0), verified(path, replica, WORTH_BYTES)

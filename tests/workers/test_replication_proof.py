@@ -1,4 +1,4 @@
-"""What somebody changes in PostgreSQL by hand is found, named and healed."""
+"""What someone changes in PostgreSQL by hand is found, named and healed."""
 
 import pytest
 
@@ -38,9 +38,9 @@ def test_what_was_done_by_hand_is_named_and_healed(options, by_hand, name, path,
     run(path, postgres, capture="triggers")
     sql(postgres, by_hand)
 
-    told = logged(path, postgres, capture="triggers", **options)
+    reported = logged(path, postgres, capture="triggers", **options)
 
-    assert f"1 row healed: {name}" in told
+    assert f"1 row healed: {name}" in reported
     assert unequal(path, postgres) == {}
 
 
@@ -89,7 +89,7 @@ def test_a_row_too_few_or_too_many_is_found_by_the_count_at_once(path, postgres)
     assert result["healed"] == 1
 
 
-def test_the_age_of_what_is_unproved_is_told_and_shrinks(path, postgres):
+def test_the_age_of_what_is_unproved_is_reported_and_shrinks(path, postgres):
     run(path, postgres, capture="triggers")
     sql(postgres, "UPDATE nightshift_replication_tables SET proved_since = '2020-01-01'")
 

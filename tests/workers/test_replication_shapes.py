@@ -112,18 +112,18 @@ def test_an_awkward_schema_arrives_and_follows(capture, tmp_path, postgres):
 def test_what_is_left_out_is_named_in_the_log(tmp_path, postgres):
     path = a_source(tmp_path / "a.db", AWKWARD)
 
-    told = logged(path, postgres)
+    reported = logged(path, postgres)
 
-    assert [each for each in LEFT_OUT if each not in told] == []
+    assert [each for each in LEFT_OUT if each not in reported] == []
 
 
 def test_a_table_without_a_key_is_keyed_by_its_row_numbers(tmp_path, postgres):
     path = a_source(tmp_path / "a.db", "CREATE TABLE t (a); INSERT INTO t VALUES ('x'), ('x')")
 
-    told = logged(path, postgres)
+    reported = logged(path, postgres)
 
     assert types(postgres, "t") == {"nightshift_rowid": "bigint", "a": "text"}
-    assert "table t: keyed by its row numbers (nightshift_rowid)" in told
+    assert "table t: keyed by its row numbers (nightshift_rowid)" in reported
 
 
 NAMES = st.text(
@@ -201,7 +201,7 @@ def test_columns_that_come_later_are_added_with_their_values(tmp_path, postgres)
 
 @BOTH
 @pytest.mark.parametrize("change", ["DROP COLUMN a", "RENAME COLUMN a TO renamed"])
-def test_a_dropped_or_renamed_column_fails_with_the_statement_that_mends_it(
+def test_a_dropped_or_renamed_column_fails_with_the_statement_that_fixes_it(
     capture, change, tmp_path, postgres
 ):
     script = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'x')"
@@ -224,9 +224,9 @@ def test_a_table_that_is_gone_from_the_source_stays_and_is_named(tmp_path, postg
     run(path, postgres)
     write(path, "DROP TABLE u")
 
-    told = logged(path, postgres)
+    reported = logged(path, postgres)
 
-    assert "no longer in the source or asked for: u; left as they are" in told
+    assert "no longer in the source or asked for: u; left as they are" in reported
     assert sql(postgres, "SELECT count(*) FROM u") == [(0,)]
 
 
@@ -385,10 +385,10 @@ def test_a_column_of_the_targets_user_is_left_alone_and_said(capture, tmp_path, 
     sql(postgres, "UPDATE t SET note = 'mine'")
     write(path, "UPDATE t SET a = 'y'; INSERT INTO t VALUES (2, 'z')")
 
-    told = logged(path, postgres, capture=capture)
+    reported = logged(path, postgres, capture=capture)
     run(path, postgres, verify_only=True)
 
-    assert "table t: columns of the target alone, left as they are: note, stars" in told
+    assert "table t: columns of the target alone, left as they are: note, stars" in reported
     assert sql(postgres, "SELECT * FROM t ORDER BY id") == [(1, "y", "mine", 3), (2, "z", None, 3)]
 
 
@@ -409,10 +409,10 @@ def test_our_own_tables_are_left_out_in_silence(capture, tmp_path, postgres):
     )
     run(path, postgres, capture="triggers")
 
-    told = logged(path, postgres, capture=capture)
+    reported = logged(path, postgres, capture=capture)
 
-    assert "v (a view)" in told
-    assert "nightshift_capture" not in told
+    assert "v (a view)" in reported
+    assert "nightshift_capture" not in reported
 
 
 def test_an_empty_schema_is_named_as_the_mistake_it_is(tmp_path):

@@ -311,7 +311,7 @@ def test_a_log_line_tells_that_a_column_was_added(tmp_path, postgres):
     run(path, postgres)
     write(path, "ALTER TABLE t ADD COLUMN c TEXT DEFAULT 'x'; INSERT INTO t (id) VALUES (1)")
 
-    told = logged(path, postgres)
+    reported = logged(path, postgres)
 
-    assert "table t: added column c text" in told
+    assert "table t: added column c text" in reported
     assert unequal(path, postgres) == {}

@@ -29,28 +29,28 @@ def made(tmp_path_factory):
     return the_copy(room / "copies")
 
 
-def drilled(place, scratch, heard=None, dry_run=False, **more):
+def drilled(place, scratch, received=None, dry_run=False, **more):
     scratch.mkdir(exist_ok=True)
     given = backup.DrillParams(place, scratch=scratch, **more)
-    return backup.drill(given, a_report(heard, dry_run=dry_run))
+    return backup.drill(given, a_report(received, dry_run=dry_run))
 
 
 def test_the_newest_copy_of_a_folder_is_restored_and_removed_again(made, tmp_path):
     dated(made, tmp_path / "nas", NOW - timedelta(days=2))
-    newest, heard = dated(made, tmp_path / "nas", NOW - timedelta(hours=1)), []
+    newest, received = dated(made, tmp_path / "nas", NOW - timedelta(hours=1)), []
     before = ours(tmp_path / "nas")
 
-    result = drilled(Place(str(tmp_path / "nas")), tmp_path / "scratch", heard)
+    result = drilled(Place(str(tmp_path / "nas")), tmp_path / "scratch", received)
 
     assert result["file"] == str(newest)
     assert (result["rows"], result["tables"]) == (27, 2)
     assert 3600 <= result["age_seconds"] < 7200
-    metrics = {one.name: one.value for one in heard if isinstance(one, Metric)}
+    metrics = {one.name: one.value for one in received if isinstance(one, Metric)}
     assert metrics == {
         "drill_seconds": result["seconds"],
         "drill_age_seconds": result["age_seconds"],
     }
-    assert "was restored in" in logged(heard)
+    assert "was restored in" in logged(received)
     assert (ours(tmp_path / "nas"), ours(tmp_path / "scratch")) == (before, [])
 
 
@@ -106,12 +106,12 @@ def test_a_random_copy_is_any_verified_one(made, tmp_path):
 
 
 def test_a_dry_run_names_the_copy_and_restores_nothing(made, tmp_path):
-    copy, heard = dated(made, tmp_path / "nas", NOW - timedelta(days=1)), []
+    copy, received = dated(made, tmp_path / "nas", NOW - timedelta(days=1)), []
 
-    result = drilled(Place(str(tmp_path / "nas")), tmp_path / "scratch", heard, dry_run=True)
+    result = drilled(Place(str(tmp_path / "nas")), tmp_path / "scratch", received, dry_run=True)
 
     assert result["file"] == str(copy)
-    assert f"would restore {copy}" in logged(heard)
+    assert f"would restore {copy}" in logged(received)
 
 
 def test_a_cancelled_drill_leaves_nothing(made, tmp_path):

@@ -43,9 +43,9 @@ def nights(made, tmp_path):
     return [dated(made, tmp_path / "copies", now - timedelta(days=day)) for day in range(12)]
 
 
-def rotated(directory, /, heard=None, dry_run=False, **policy):
+def rotated(directory, /, received=None, dry_run=False, **policy):
     wanted = params.parse(rotation.Params, {"directory": str(directory), **SHIPPED, **policy})
-    return rotation.run(wanted, a_report(heard, dry_run=dry_run))
+    return rotation.run(wanted, a_report(received, dry_run=dry_run))
 
 
 def refused(directory, /, **policy):
@@ -71,12 +71,12 @@ def test_the_oldest_go_with_all_that_stands_beside_them(nights):
 
 
 def test_a_dry_run_prints_the_plan_and_removes_nothing(nights):
-    directory, heard = nights[0].parent, []
+    directory, received = nights[0].parent, []
     before = ours(directory)
 
-    result = rotated(directory, heard=heard, dry_run=True, max_delete=2)
+    result = rotated(directory, received=received, dry_run=True, max_delete=2)
 
-    text = logged(heard)
+    text = logged(received)
     assert f"keep {nights[0].name} (" in text
     assert "): newest verified, daily 1/7, last 1/3" in text
     assert f"remove {nights[11].name} (" in text
@@ -167,11 +167,11 @@ def test_a_newest_copy_with_a_flipped_bit_is_found_before_anything_relies_on_it(
     content = bytearray(nights[0].read_bytes())
     content[len(content) // 2] ^= 1
     nights[0].write_bytes(content)
-    heard = []
+    received = []
 
-    result = rotated(directory, heard=heard)
+    result = rotated(directory, received=received)
 
-    assert "is not what was written: it has SHA-256" in logged(heard)
+    assert "is not what was written: it has SHA-256" in logged(received)
     assert listed(directory) == nights[:8]
     assert (result["kept_verified"], result["damaged"]) == (7, 1)
     assert listing.list_backups(directory)[0].state == "damaged"
@@ -232,7 +232,7 @@ def test_a_killed_rotation_leaves_whole_copies(nights):
         "import sys; from pathlib import Path; from workers import rotation;"
         "print('up', flush=True); rotation.prune(Path(sys.argv[1]), 1, 'UTC', False)"
     )
-    for _ in range(6):
+    for _ in range(4):
         command = [sys.executable, "-c", driver, directory]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
             assert worker.stdout

@@ -38,9 +38,9 @@ def nights(made, tmp_path):
     return some_nights(made, tmp_path / "copies")
 
 
-def rotated(directory, /, heard=None, **more):
+def rotated(directory, /, received=None, **more):
     wanted = params.parse(rotation.Params, {"directory": str(directory), **LAST_ONE, **more})
-    return rotation.run(wanted, a_report(heard))
+    return rotation.run(wanted, a_report(received))
 
 
 @contextmanager
@@ -83,13 +83,13 @@ def test_an_immutable_copy_is_named_and_the_others_go(nights):
 
 def test_a_rotation_with_a_copy_that_cannot_go_fails_by_its_name(nights):
     in_the_way(nights[4])
-    heard = []
+    received = []
 
     with pytest.raises(WorkerError, match=r"remove .*\(removed: 3\)") as failed:
-        rotated(nights[0].parent, heard)
+        rotated(nights[0].parent, received)
 
     assert nights[4].name in failed.value.error
-    assert f"remove {nights[4]}" in logged(heard)
+    assert f"remove {nights[4]}" in logged(received)
     assert listed(nights[0].parent) == [nights[0], nights[4]]
 
 
@@ -137,7 +137,7 @@ def test_a_copy_that_went_meanwhile_is_no_failure(nights, monkeypatch):
 
 @pytest.mark.parametrize("kind", ["missing", "a file", "in use"])
 def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, nights, kind):
-    dead, third, heard = tmp_path / "nas", some_nights(made, tmp_path / "third"), []
+    dead, third, received = tmp_path / "nas", some_nights(made, tmp_path / "third"), []
     if kind == "a file":
         dead.write_text("no folder")
     elif kind == "in use":
@@ -146,14 +146,14 @@ def test_a_dead_place_does_not_stop_the_rotation_of_the_others(made, tmp_path, n
 
     held = repository.locked(dead) if kind == "in use" else nullcontext()
     with held, pytest.raises(WorkerError) as failed:
-        rotated(nights[0].parent, heard, copies=places)
+        rotated(nights[0].parent, received, copies=places)
 
     assert f"folder {dead} " in failed.value.error
     assert failed.value.permanent == (kind != "in use")
     assert "(removed: 8)" in failed.value.error
     assert listed(nights[0].parent) == nights[:1]
     assert listed(third[0].parent) == third[:1]
-    assert f"{dead}: folder {dead} " in logged(heard)
+    assert f"{dead}: folder {dead} " in logged(received)
 
 
 def test_all_places_are_rotated_and_counted(made, tmp_path, nights):

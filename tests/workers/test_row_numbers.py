@@ -44,8 +44,8 @@ def made(path, *statements):
     return path
 
 
-def cleaned(path, heard=None, **given):
-    return cleanup.run(cleanup.Params(path, **given), a_report(heard))
+def cleaned(path, received=None, **given):
+    return cleanup.run(cleanup.Params(path, **given), a_report(received))
 
 
 def objection(path, may_renumber=False):
@@ -62,12 +62,12 @@ def test_rows_that_keep_their_numbers_allow_vacuum(path, table):
 
 @pytest.mark.parametrize("table", RENUMBERED.values(), ids=RENUMBERED)
 def test_rows_that_may_be_renumbered_forbid_vacuum_until_it_is_allowed(path, table):
-    heard = []
+    received = []
 
-    result = cleaned(made(path, table), heard)
+    result = cleaned(made(path, table), received)
 
     assert (result["vacuum"], result["warnings"]) == ("left out", 1)
-    assert "without an INTEGER PRIMARY KEY (t); if no program" in logged(heard)
+    assert "without an INTEGER PRIMARY KEY (t); if no program" in logged(received)
     assert "vacuum_rowids: true" in result["vacuum_left_out"]
     assert cleaned(path, vacuum_rowids=True)["vacuum"] == "done"
 
@@ -99,9 +99,9 @@ INDEXES = {
 
 @pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES)
 def test_an_index_that_holds_row_numbers_always_forbids_vacuum(path, index):
-    heard = []
+    received = []
 
-    result = cleaned(made(path, DOCS, index), heard, vacuum_rowids=True)
+    result = cleaned(made(path, DOCS, index), received, vacuum_rowids=True)
 
     assert (result["vacuum"], result["warnings"]) == ("left out", 1)
     assert "it may renumber the rows of table docs, and " in result["vacuum_left_out"]
@@ -172,21 +172,21 @@ def test_a_module_that_is_not_known_here_counts_as_any_program(path):
     assert objection(path, may_renumber=True) == ""
 
 
-def test_names_that_are_not_utf_8_are_told_escaped(tmp_path):
-    heard = []
+def test_names_that_are_not_utf_8_are_reported_escaped(tmp_path):
+    received = []
 
-    cleaned(made(with_latin_names(tmp_path / "a.db")), heard)
+    cleaned(made(with_latin_names(tmp_path / "a.db")), received)
 
-    assert r"(caf\xe9, child)" in logged(heard)
+    assert r"(caf\xe9, child)" in logged(received)
 
 
 def test_a_dry_run_says_why_vacuum_would_be_left_out(path):
-    heard = []
+    received = []
     made(path, DOCS)
 
-    cleanup.run(cleanup.Params(path), a_report(heard, dry_run=True))
+    cleanup.run(cleanup.Params(path), a_report(received, dry_run=True))
 
-    assert "VACUUM is left out: it may renumber the rows" in logged(heard)
+    assert "VACUUM is left out: it may renumber the rows" in logged(received)
 
 
 @pytest.mark.parametrize(

@@ -39,41 +39,43 @@ def test_an_index_that_cannot_grow_on_a_full_disk_is_a_full_disk(tmp_path):
             while True:
                 filler.write(bytes(4096))
 
-        told = sqlite.error_of(disk / "cards.db", an_error_of_the_index())
+        reported = sqlite.error_of(disk / "cards.db", an_error_of_the_index())
 
-    assert str(told).endswith(f"the disk is full; make room on the volume of {disk}")
-    assert not told.permanent
+    assert str(reported).endswith(f"the disk is full; make room on the volume of {disk}")
+    assert not reported.permanent
 
 
-def test_any_other_error_of_a_disk_with_room_is_told_as_it_is(tmp_path):
-    told = sqlite.error_of(tmp_path / "cards.db", an_error_of_the_index())
+def test_any_other_error_of_a_disk_with_room_is_reported_as_it_is(tmp_path):
+    reported = sqlite.error_of(tmp_path / "cards.db", an_error_of_the_index())
 
-    assert str(told) == f"database {tmp_path / 'cards.db'} fails: disk I/O error"
+    assert str(reported) == f"database {tmp_path / 'cards.db'} fails: disk I/O error"
 
 
 def test_a_folder_that_is_gone_has_no_bytes_to_count(tmp_path):
-    told = sqlite.error_of(tmp_path / "gone" / "cards.db", an_error_of_the_index())
+    reported = sqlite.error_of(tmp_path / "gone" / "cards.db", an_error_of_the_index())
 
-    assert told.reason == "fails: disk I/O error"
-
-
-@pytest.mark.parametrize("text", ADVERSARIAL)
-def test_what_sqlite_says_is_told_as_it_is(tmp_path, text):
-    told = sqlite.error_of(tmp_path / "cards.db", sqlite3.OperationalError(text))
-
-    assert told.reason == f"fails: {text}"
+    assert reported.reason == "fails: disk I/O error"
 
 
 @pytest.mark.parametrize("text", ADVERSARIAL)
-def test_a_path_is_told_as_it_is(tmp_path, text):
+def test_what_sqlite_says_is_reported_as_it_is(tmp_path, text):
+    reported = sqlite.error_of(tmp_path / "cards.db", sqlite3.OperationalError(text))
+
+    assert reported.reason == f"fails: {text}"
+
+
+@pytest.mark.parametrize("text", ADVERSARIAL)
+def test_a_path_is_reported_as_it_is(tmp_path, text):
     path = tmp_path / text.replace("/", "") / "cards.db"
     path.parent.mkdir()
     error = sqlite3.OperationalError("unable to open database file")
     error.sqlite_errorname = "SQLITE_CANTOPEN"
 
-    told = sqlite.error_of(path, error)
+    reported = sqlite.error_of(path, error)
 
-    assert told.reason == f"cannot be opened; check the owner and mode of it and of {path.parent}"
+    assert (
+        reported.reason == f"cannot be opened; check the owner and mode of it and of {path.parent}"
+    )
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def locked(tmp_path):
         yield path
 
 
-def test_a_lock_is_told_with_the_time_that_was_waited(locked):
+def test_a_lock_is_reported_with_the_time_that_was_waited(locked):
     with pytest.raises(DatabaseLockedError) as refused:
         sqlite.open_existing(locked, busy_timeout_s=1.1)
 
@@ -94,14 +96,14 @@ def test_a_lock_is_told_with_the_time_that_was_waited(locked):
     assert not refused.value.permanent
 
 
-def test_a_lock_that_was_not_waited_for_is_told_without_a_time(locked):
+def test_a_lock_that_was_not_waited_for_is_reported_without_a_time(locked):
     with pytest.raises(DatabaseLockedError) as refused:
         sqlite.open_existing(locked, busy_timeout_s=0)
 
     assert refused.value.reason == "is locked by another program"
 
 
-def test_all_tries_for_a_lock_are_told_together(locked, monkeypatch):
+def test_all_tries_for_a_lock_are_reported_together(locked, monkeypatch):
     monkeypatch.setattr(lock_wait, "_TRYING_S", 1.0)
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
 
@@ -111,7 +113,7 @@ def test_all_tries_for_a_lock_are_told_together(locked, monkeypatch):
     assert refused.value.waited_s >= 1
 
 
-def test_all_tries_to_read_are_told_together(tmp_path, monkeypatch):
+def test_all_tries_to_read_are_reported_together(tmp_path, monkeypatch):
     monkeypatch.setattr(lock_wait, "_TRYING_S", 1.0)
     path = tmp_path / "a.db"
     execute(path, "CREATE TABLE a (b)")
@@ -123,18 +125,18 @@ def test_all_tries_to_read_are_told_together(tmp_path, monkeypatch):
         with pytest.raises(sqlite3.OperationalError) as refused:
             lock_wait.begin_reading(reader, lambda: None)
 
-    told = sqlite.error_of(path, refused.value)
+    reported = sqlite.error_of(path, refused.value)
 
-    assert told.reason == "is locked by another program for more than 1 s"
+    assert reported.reason == "is locked by another program for more than 1 s"
 
 
-def test_a_table_that_is_locked_within_a_process_is_told_as_that(tmp_path):
+def test_a_table_that_is_locked_within_a_process_is_reported_as_that(tmp_path):
     error = sqlite3.OperationalError("database table is locked")
     error.sqlite_errorname = "SQLITE_LOCKED"
 
-    told = sqlite.error_of(tmp_path / "a.db", error)
+    reported = sqlite.error_of(tmp_path / "a.db", error)
 
-    assert told.reason == "is locked by another connection"
+    assert reported.reason == "is locked by another connection"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def read_only(disk):
 
 @root_only
 @pytest.mark.parametrize("opening", [{}, {"read_only": True}])
-def test_a_wal_database_on_a_read_only_mount_is_told_as_that(tmp_path, opening):
+def test_a_wal_database_on_a_read_only_mount_is_reported_as_that(tmp_path, opening):
     with a_small_disk(tmp_path / "disk", "4m") as disk:
         execute(disk / "a.db", "PRAGMA journal_mode = WAL")
         execute(disk / "a.db", "CREATE TABLE a (b)")
@@ -190,7 +192,7 @@ def test_a_wal_database_on_a_read_only_mount_is_told_as_that(tmp_path, opening):
 
 
 @root_only
-def test_a_wal_database_behind_a_link_is_told_with_its_own_folder(tmp_path):
+def test_a_wal_database_behind_a_link_is_reported_with_its_own_folder(tmp_path):
     link = tmp_path / "link.db"
     with a_small_disk(tmp_path / "disk", "4m") as disk:
         execute(disk / "a.db", "PRAGMA journal_mode = WAL")
@@ -235,9 +237,9 @@ def test_a_database_that_needs_no_log_is_read_on_a_read_only_mount(tmp_path):
             with pytest.raises(sqlite3.OperationalError) as refused:
                 opened.execute("DROP TABLE a")
 
-        told = sqlite.error_of(disk / "a.db", refused.value)
+        reported = sqlite.error_of(disk / "a.db", refused.value)
 
-    assert told.reason == f"cannot be written; {disk} is on a read-only file system"
+    assert reported.reason == f"cannot be written; {disk} is on a read-only file system"
 
 
 def test_a_folder_that_may_not_be_written_is_named_for_a_wal_database(tmp_path):
@@ -248,7 +250,7 @@ def test_a_folder_that_may_not_be_written_is_named_for_a_wal_database(tmp_path):
         "os.chmod(sys.argv[1], 0o555); os.chmod(sys.argv[2], 0o666)\n"
         "os.geteuid() or os.setuid(65534)\n"
         "try: sqlite.open_existing(Path(sys.argv[2]))\n"
-        "except sqlite.DatabaseError as trouble: print(trouble)"
+        "except sqlite.DatabaseError as problem: print(problem)"
     )
     let_others_enter(tmp_path)
 

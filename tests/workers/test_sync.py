@@ -1,4 +1,4 @@
-"""A catalogue's folder into a real database: what a run adds, mends and says."""
+"""A catalogue's folder into a real database: what a run adds, fixes and says."""
 
 import os
 from pathlib import Path
@@ -94,13 +94,13 @@ def test_a_corrected_set_keeps_the_day_it_was_added(catalogue, params, synced):
         "DROP TRIGGER nightshift_sync_update",
     ],
 )
-def test_what_was_changed_by_hand_is_mended_by_the_next_runs(params, synced, statement):
+def test_what_was_changed_by_hand_is_fixed_by_the_next_runs(params, synced, statement):
     before = content(synced)
     execute(synced, statement)
 
     for _ in range(2):
         missing_sets(pruning(params), a_report())
-        # A card under a foreign set is named first, and mended once it is pruned there.
+        # A card under a foreign set is named first, and fixed once it is pruned there.
         try:
             missing_cards(pruning(params), a_report())
         except WorkerError as failed:
@@ -113,16 +113,16 @@ def test_what_vanished_is_counted_and_named_each_time_and_deleted_with_prune(
     catalogue, params, synced
 ):
     catalogue.write_cards("old1", [a_card("old1", "1")])
-    heard = []
+    received = []
 
-    kept = [missing_cards(params, a_report(heard)) for _ in range(2)]
+    kept = [missing_cards(params, a_report(received)) for _ in range(2)]
     pruned = missing_cards(pruning(params), a_report())
     after = missing_cards(params, a_report())
 
     assert [(one["vanished"], one["vanished_names"], one["pruned"]) for one in kept] == [
         (1, "old1-TG02", 0)
     ] * 2
-    assert "1 card is gone from the catalogue: old1-TG02" in logged(heard)
+    assert "1 card is gone from the catalogue: old1-TG02" in logged(received)
     assert (pruned["vanished"], pruned["pruned"], after["vanished"]) == (1, 1, 0)
     assert rows(synced, CARD_IDS) == [("new1-1",), ("new1-TG02",), ("old1-1",)]
 
@@ -141,25 +141,25 @@ def test_a_vanished_set_is_named_and_goes_with_its_cards_when_pruned(catalogue, 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(catalogue, params, synced):
     catalogue.write_cards("old1", [a_card("old1", "1", name="Other"), a_card("old1", "3")])
-    before, heard = content(synced), []
+    before, received = content(synced), []
 
-    result = missing_cards(pruning(params), a_report(heard, dry_run=True))
+    result = missing_cards(pruning(params), a_report(received, dry_run=True))
 
     assert (
         "old1: 1 to add (old1-3), 1 to change (old1-1), 1 vanished, to delete (old1-TG02)"
-        in logged(heard)
+        in logged(received)
     )
     assert (result["cards_added"], result["cards_changed"], result["pruned"]) == (1, 1, 0)
     assert content(synced) == before
 
 
 def test_a_dry_run_from_nothing_makes_no_database(params):
-    heard = []
+    received = []
 
-    result = missing_sets(params, a_report(heard, dry_run=True))
+    result = missing_sets(params, a_report(received, dry_run=True))
 
     assert result["sets_added"] == 2
-    assert "sets: 2 to add (new1, old1)" in logged(heard)
+    assert "sets: 2 to add (new1, old1)" in logged(received)
     assert not params.database.exists()
 
 
@@ -180,11 +180,11 @@ def test_a_cancelled_run_leaves_whole_sets_and_says_how_many(params):
 
 def test_progress_ends_with_all_of_the_catalogue(catalogue, params):
     catalogue.write_sets([a_set("old1", "2019/01/01", total=99), a_set("new1", "2021/01/01")])
-    heard = []
-    missing_sets(params, a_report(heard))
-    missing_cards(params, a_report(heard))
+    received = []
+    missing_sets(params, a_report(received))
+    missing_cards(params, a_report(received))
 
-    said = [one for one in heard if isinstance(one, Progress)]
+    said = [one for one in received if isinstance(one, Progress)]
 
     assert said[0] == Progress(2, 2, "sets")
     assert said[-1] == Progress(4, 4, "cards")

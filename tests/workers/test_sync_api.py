@@ -160,7 +160,7 @@ def test_a_lasting_refusal_is_permanent_and_asked_once(api, served, status, head
 
 
 @pytest.mark.parametrize("location", ["http://[{0}%s", "http://a]b/", "http://\xe2\x84\x80.com/"])
-def test_a_redirect_to_what_is_no_url_is_told(api, served, location):
+def test_a_redirect_to_what_is_no_url_is_reported(api, served, location):
     served.replies = [(302, {"Location": location})] * QUICK.tries
 
     with pytest.raises(
@@ -192,7 +192,7 @@ def test_an_answer_that_is_no_page_is_permanent(api, served, body):
     assert refused.value.permanent
 
 
-def test_a_server_that_is_away_is_told_without_the_url():
+def test_a_server_that_is_away_is_reported_without_the_url():
     with closing(socket.create_server(("127.0.0.1", 0))) as door:
         port = door.getsockname()[1]
     url = f"http://me:secret@127.0.0.1:{port}/v2"
@@ -228,15 +228,15 @@ def test_a_wait_ends_when_the_run_is_cancelled(served):
 def test_one_set_that_cannot_be_fetched_fails_by_name_and_may_be_retried(params, served):
     missing_sets(params, a_report())
     served.failing = {"s3": {"Retry-After": "9999"}}
-    heard = []
+    received = []
 
     with pytest.raises(WorkerError) as failed:
-        missing_cards(params, a_report(heard))
+        missing_cards(params, a_report(received))
 
     assert "1 of 5 sets failed: s3: GET /cards set.id:s3 page 1: status 503" in failed.value.error
     assert not failed.value.permanent
     assert rows(params.database, "SELECT COUNT(*) FROM pokemon_cards") == [(28,)]
-    assert "hush-4711" not in failed.value.error + logged(heard)
+    assert "hush-4711" not in failed.value.error + logged(received)
 
 
 def test_a_server_that_went_away_is_not_asked_for_every_set(params, served):

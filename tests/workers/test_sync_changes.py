@@ -12,7 +12,7 @@ some_rows = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 2)).map(
 )
 
 
-def test_added_changed_and_vanished_are_told_apart():
+def test_added_changed_and_vanished_are_distinguished():
     have = {"a": ("a", 1), "b": ("b", 1), "c": ("c", 1)}
 
     found = plan(have, [("a", 1), ("b", 2), ("d", 1)])
@@ -52,7 +52,7 @@ def test_a_long_list_of_names_is_cut_and_counted():
 @pytest.mark.parametrize(
     ("kinds", "permanent"), [([True], True), ([False], False), ([True, False], False)]
 )
-def test_a_run_is_worth_a_retry_if_one_trouble_may_pass(kinds, permanent):
+def test_a_run_is_worth_a_retry_if_one_problem_may_pass(kinds, permanent):
     failed = [FailedSet("s1", "…", kind) for kind in kinds]
 
     assert diff.permanent(failed) is permanent

@@ -23,7 +23,7 @@ from workers import sqlite
 from workers.sync import Params, missing_cards, missing_sets
 
 NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be someone else")
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_table_that_would_alter_or_refuse_our_values_is_refused(params, old, n
     assert words in failure_of(missing_sets, params).error
 
 
-def test_a_column_of_somebody_else_is_left_alone(params):
+def test_a_column_of_someone_else_is_left_alone(params):
     missing_sets(params, a_report())
     execute(params.database, "ALTER TABLE pokemon_cards ADD COLUMN mine TEXT DEFAULT 'x'")
 
@@ -116,7 +116,7 @@ def test_a_column_of_somebody_else_is_left_alone(params):
     assert rows(params.database, "SELECT DISTINCT mine FROM pokemon_cards") == [("x",)]
 
 
-def test_a_locked_database_is_a_passing_trouble(params):
+def test_a_locked_database_is_a_passing_problem(params):
     missing_sets(params, a_report())
     other = sqlite3.connect(params.database, isolation_level=None)
     ours = sqlite.open_existing(params.database, busy_timeout_s=1.1)
@@ -125,13 +125,13 @@ def test_a_locked_database_is_a_passing_trouble(params):
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError) as refused:
             ours.execute("BEGIN IMMEDIATE")
-        trouble = sqlite.error_of(params.database, refused.value)
+        problem = sqlite.error_of(params.database, refused.value)
 
-    assert "is locked by another program for more than 1 s" in str(trouble)
-    assert not trouble.permanent
+    assert "is locked by another program for more than 1 s" in str(problem)
+    assert not problem.permanent
 
 
-def test_a_damaged_database_is_a_permanent_trouble(params):
+def test_a_damaged_database_is_a_permanent_problem(params):
     missing_sets(params, a_report())
     missing_cards(params, a_report())
     damaged = bytearray(params.database.read_bytes())
@@ -145,7 +145,7 @@ def test_a_damaged_database_is_a_permanent_trouble(params):
 
 
 @needs_root
-def test_a_full_disk_is_told_and_leaves_whole_sets(params, tmp_path):
+def test_a_full_disk_is_reported_and_leaves_whole_sets(params, tmp_path):
     volume = tmp_path / "small"
     volume.mkdir()
     mounted = subprocess.run(
@@ -169,7 +169,7 @@ def test_a_full_disk_is_told_and_leaves_whole_sets(params, tmp_path):
         subprocess.run(["umount", volume], check=True)
 
 
-AS_SOMEBODY = """
+AS_SOMEONE = """
 import os, sys
 from pathlib import Path
 from workers import sqlite
@@ -177,8 +177,8 @@ uid, gid = int(sys.argv[2]), int(sys.argv[3])
 os.setgroups([]); os.setresgid(gid, gid, gid); os.setresuid(uid, uid, uid)
 try:
     connection = sqlite.open_existing(Path(sys.argv[1]))
-except sqlite.DatabaseError as trouble:
-    print(trouble.reason)
+except sqlite.DatabaseError as problem:
+    print(problem.reason)
 else:
     connection.execute("SELECT COUNT(*) FROM t").fetchone()
     print("opened")
@@ -186,7 +186,7 @@ else:
 
 
 def opened_as(path, uid, gid):
-    command = [sys.executable, "-c", AS_SOMEBODY, path, str(uid), str(gid)]
+    command = [sys.executable, "-c", AS_SOMEONE, path, str(uid), str(gid)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -250,23 +250,23 @@ def test_a_path_with_marks_of_a_uri_is_a_path(tmp_path):
 
 @pytest.mark.parametrize("strange", ["CAST(x'736573616d65ff' AS TEXT)", "x'00ff'"])
 @pytest.mark.parametrize("column", ["name", "rules", "artist"])
-def test_a_value_that_is_not_utf_8_is_corrected_and_never_told(params, strange, column):
+def test_a_value_that_is_not_utf_8_is_corrected_and_never_reported(params, strange, column):
     missing_sets(params, a_report())
     missing_cards(params, a_report())
     execute(params.database, f"UPDATE pokemon_cards SET {column} = {strange} WHERE id = 'old1-1'")
     execute(params.database, "DELETE FROM nightshift_sync")
-    heard = []
+    received = []
 
-    result = missing_cards(params, a_report(heard))
+    result = missing_cards(params, a_report(received))
 
     assert result["cards_changed"] == 1
-    assert "sesame" not in str(heard)
+    assert "sesame" not in str(received)
 
 
 @pytest.mark.parametrize(
-    ("strange", "told"), [("CAST(x'63ff' AS TEXT)", r"c\xff"), ("x'00ff'", "x'00ff'")]
+    ("strange", "reported"), [("CAST(x'63ff' AS TEXT)", r"c\xff"), ("x'00ff'", "x'00ff'")]
 )
-def test_an_id_that_is_no_text_is_told_and_not_said_to_be_deleted(params, strange, told):
+def test_an_id_that_is_no_text_is_reported_and_not_said_to_be_deleted(params, strange, reported):
     missing_sets(params, a_report())
     missing_cards(params, a_report())
     execute(params.database, f"UPDATE pokemon_cards SET id = {strange} WHERE id = 'old1-1'")
@@ -274,7 +274,7 @@ def test_an_id_that_is_no_text_is_told_and_not_said_to_be_deleted(params, strang
     result = missing_cards(params, a_report())
     failed = failure_of(missing_cards, replace(params, prune=True))
 
-    assert (result["vanished"], result["vanished_names"]) == (1, told)
+    assert (result["vanished"], result["vanished_names"]) == (1, reported)
     assert "pokemon_cards: 1 row has an id that cannot be looked up" in failed.error
     assert failed.permanent
     assert rows(params.database, "SELECT COUNT(*) FROM pokemon_cards") == [(5,)]

@@ -47,7 +47,7 @@ def test_a_set_that_is_wrong_fails_by_name_and_holds_up_nobody(
     assert len([row for row in after if row[17] == "new1"]) == 5
 
 
-def test_a_mended_set_comes_with_the_next_run(catalogue, params):
+def test_a_fixed_set_comes_with_the_next_run(catalogue, params):
     missing_sets(params, a_report())
     right = catalogue.cards_path("new1").read_text()
     catalogue.write_text("new1", "{")

@@ -1,4 +1,4 @@
-"""Work on a database that a wish to end interrupts."""
+"""Work on a database that a request to end interrupts."""
 
 import sqlite3
 from contextlib import closing
@@ -15,7 +15,7 @@ class AskedToStopError(Exception):
     pass
 
 
-def wished():
+def requested():
     raise AskedToStopError
 
 
@@ -39,17 +39,17 @@ def test_the_works_own_error_comes_out(connection):
         )
 
 
-def test_a_wish_ends_a_query_that_would_not_end(connection):
+def test_a_request_ends_a_query_that_would_not_end(connection):
     with pytest.raises(AskedToStopError):
-        sqlite.with_progress(connection, lambda: connection.execute(ENDLESS).fetchone(), wished)
+        sqlite.with_progress(connection, lambda: connection.execute(ENDLESS).fetchone(), requested)
 
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_wish_ends_work_of_many_statements(connection):
+def test_a_request_ends_work_of_many_statements(connection):
     def work():
         while True:
             connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
 
     with pytest.raises(AskedToStopError):
-        sqlite.with_progress(connection, work, wished)
+        sqlite.with_progress(connection, work, requested)
