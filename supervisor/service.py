@@ -113,6 +113,7 @@ class Service:
         try:
             self._store = Store(folder.root)
             crashed = self._store.begin_life()
+            self.bridge.facts = replace(self.bridge.facts, instance=self._store.instance)
         except BaseException:
             self._api.close()
             raise

@@ -21,7 +21,7 @@ from workers.units import parse_duration
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "contrib" / "nightshift.service"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-WEB_UNIT = ROOT / "contrib" / "nightshift-web.service"
+UNITS = [UNIT, *(ROOT / "contrib" / f"nightshift-{name}.service" for name in ("web", "otel"))]
 WEB_COMPOSE = yaml.safe_load((ROOT / "contrib" / "compose.web.yaml").read_text())
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 # Time to write the outcomes after the last process is gone.
@@ -57,7 +57,7 @@ def settings(section: str) -> dict[str, list[str]]:
 
 
 @with_systemd
-@pytest.mark.parametrize("unit", [UNIT, WEB_UNIT], ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_the_unit_is_less_exposed_than_ok(unit):
     command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}"]
 
@@ -67,7 +67,7 @@ def test_the_unit_is_less_exposed_than_ok(unit):
 
 
 @with_systemd
-@pytest.mark.parametrize("unit", [UNIT, WEB_UNIT], ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_finds_no_mistake_in_the_unit(tmp_path, unit):
     there = tmp_path / unit.name
     there.write_text(re.sub(r"/opt/nightshift/bin/nightshift.*", "/bin/true", unit.read_text()))

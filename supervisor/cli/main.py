@@ -48,6 +48,7 @@ COMMANDS = {
     "incidents": ("incidents", "incidents", "list incidents; ack silences one"),
     "notify": ("notify", "notify", "send a test alert"),
     "web": ("web", "web", "serve a page to look at, on this machine"),
+    "otel": ("otel", "otel", "send each run that ends to OpenTelemetry as a span"),
     "completion": ("completion", "completion", "print the completion script of a shell"),
     "doctor": ("doctor", "doctor", "check the installation, and name a command for each problem"),
 }
