@@ -1,5 +1,6 @@
-"""Fixtures that several tests of sync share; a file with another source has its own."""
+"""Fixtures that several tests of workers share; a file with another source has its own."""
 
 from tests.workers.catalogue_folder import catalogue, params, synced
+from tests.workers.fixtures_places import s3, sftp
 
-__all__ = ["catalogue", "params", "synced"]
+__all__ = ["catalogue", "params", "s3", "sftp", "synced"]

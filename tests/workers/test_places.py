@@ -16,7 +16,7 @@ import pytest
 
 from tests.waiting import until
 from tests.workers.backup_folder import a_database, ours, run, the_copy
-from tests.workers.place_servers import AZURE_ACCOUNT, azure_server, s3_server, sftp_server
+from tests.workers.place_servers import AZURE_ACCOUNT, azure_server
 from workers.backup import listing, verify
 from workers.backup.listing import State
 from workers.backup.manifest import read
@@ -26,18 +26,6 @@ from workers.backup.places.place import Place
 from workers.backup.places.send import send
 from workers.backup.places.store import NO_PROTECTION, TakenError
 from workers.params import Duration
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with s3_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sftp(tmp_path_factory):
-    with sftp_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +162,7 @@ def test_a_folder_fetched_whole_from_a_place_is_a_backup_folder(s3, copy, tmp_pa
     assert verify.verify(found.path)
 
 
+@pytest.mark.long
 def test_large_copies_are_sent_with_a_sum_for_each_part_and_in_little_memory(s3, tmp_path):
     place, file = s3.place(s3.bucket("large")), tmp_path / "file"
     with open(file, "wb") as written:

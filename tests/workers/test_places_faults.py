@@ -19,7 +19,7 @@ from tests.workers.backup_folder import (
     run,
     the_copy,
 )
-from tests.workers.place_servers import free_port, s3_server, sftp_server
+from tests.workers.place_servers import free_port
 from workers import params
 from workers.backup import Params, verify
 from workers.backup.errors import BackupCancelledError, BackupError
@@ -30,18 +30,6 @@ from workers.backup.places.object_store import is_kept, words
 from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
 from workers.backup.places.send import send
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with s3_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def sftp(tmp_path_factory):
-    with sftp_server(tmp_path_factory.mktemp("ssh")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +88,7 @@ def test_a_server_that_is_silent_is_given_up(s3, sftp, copy, tmp_path):
         assert "list: Connection timed out during banner exchange" in refused(copy, mute)
 
 
+@pytest.mark.long
 def test_a_server_that_stops_in_the_middle_is_given_up(sftp, copy, tmp_path):
     (tmp_path / "far").mkdir()
     stopped = []
@@ -186,6 +175,7 @@ def test_a_name_that_another_program_has_taken_is_left_as_it_is(s3, copy):
     assert [one.name for one in open_store(s3.place(bucket)).entries()] == [f"{copy.name}.json"]
 
 
+@pytest.mark.long
 def test_a_run_killed_at_any_moment_leaves_nothing_false(s3, copy):
     seed = random.randrange(2**32)
     print(f"seed {seed}")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.workers.backup_folder import a_database, dated, run, the_copy
 from tests.workers.catalogue_folder import a_report, logged
-from tests.workers.place_servers import free_port, s3_server
+from tests.workers.place_servers import free_port
 from workers import health, params, rotation
 from workers.backup.listing import State
 from workers.backup.manifest import read
@@ -21,12 +21,6 @@ from workers.report import WorkerError
 from workers.rotation import placed
 
 POLICY = {"keep_last": 1, "keep_daily": 2, "keep_weekly": 0, "keep_monthly": 0}
-
-
-@pytest.fixture(scope="module")
-def s3():
-    with s3_server() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
