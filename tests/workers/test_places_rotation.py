@@ -241,6 +241,20 @@ def test_what_a_locked_bucket_keeps_is_named_with_its_end_and_not_hidden(s3, nig
     assert sum(one["Key"].endswith(".gz") for one in versions(client, "worm")) == 4
 
 
+def test_a_copy_of_the_future_makes_no_place_fresh_and_is_not_removed(s3, nights, tmp_path):
+    """As a machine leaves it whose clock was ahead."""
+    place, now = s3.place(s3.bucket("ahead")), datetime.now(UTC)
+    ahead = dated(nights[0], tmp_path / "ahead", now + timedelta(days=400))
+    send(ahead, read(ahead), place, lambda _: None)
+    store = open_store(place)
+    (tmp_path / "copies").mkdir()
+
+    result = rotated(tmp_path / "copies", [place], keep_last=1, keep_daily=0)
+
+    assert catalogue.newest_by_name(store, "a", now) is None
+    assert (result["removed"], names(store)) == (0, [ahead.name])
+
+
 def test_a_retention_that_has_ended_keeps_nothing():
     now = datetime(2026, 2, 9, tzinfo=UTC)
 
