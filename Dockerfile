@@ -1,17 +1,24 @@
 # Nightshift as a container: docs/deployment.md says how to run it.
-# Any image of glibc Linux will do that has Python 3.11 or newer with venv.
+# Any image of glibc Linux will do that has Python 3.11 to 3.14 with venv:
+#     docker build --build-arg BASE=python:3.14-slim-bookworm --build-arg EXTRAS=offsite,notify .
 ARG BASE=python:3.12-slim-bookworm
 
 FROM ${BASE} AS build
 # A mirror of PyPI, where a build needs one; certificates to trust belong into BASE.
 ARG PIP_INDEX_URL
+# Extras of setup.cfg, with commas between them: notify, offsite, otel. The page is in every image.
+ARG EXTRAS=
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 # Two environments: what is shipped has neither pip nor setuptools.
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/nightshift
-COPY requirements.txt requirements-build.txt /src/
-RUN /build/bin/pip install --require-hashes --only-binary=:all: -r /src/requirements-build.txt \
+COPY requirements*.txt /src/
+RUN lists="-r /src/requirements.txt"; \
+    for extra in $(echo "$EXTRAS" | tr , ' '); do \
+        [ "$extra" = web ] || lists="$lists -r /src/requirements-$extra.txt"; \
+    done; \
+    /build/bin/pip install --require-hashes --only-binary=:all: -r /src/requirements-build.txt \
  && /build/bin/pip --python /opt/nightshift/bin/python install \
-    --require-hashes --only-binary=:all: -r /src/requirements.txt
+    --require-hashes --only-binary=:all: $lists
 COPY setup.cfg pyproject.toml README.md LICENSE jobs.yaml /src/
 COPY supervisor /src/supervisor
 COPY workers /src/workers
@@ -19,6 +26,10 @@ RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel /src 
  && /build/bin/pip --python /opt/nightshift/bin/python install --no-deps --no-index /wheel/*.whl
 
 FROM ${BASE}
+# Debian's packages that jobs need, such as openssh-client for sftp:// places.
+ARG PACKAGES=
+RUN [ -z "$PACKAGES" ] || { apt-get update \
+ && apt-get install --yes --no-install-recommends $PACKAGES && rm -rf /var/lib/apt/lists/*; }
 # The volumes are open to every uid (and no uid may remove another's files), so that
 # any `user:` works; what lies in them is the user's own, and the state folder private.
 RUN groupadd --gid 10001 cron \

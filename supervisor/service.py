@@ -123,6 +123,7 @@ class Service:
         try:
             self._store = self._open_store(folder, config)
             crashed = self._store.begin_life()
+            self.bridge.facts = replace(self.bridge.facts, instance=self._store.instance)
         except BaseException:
             self._api.close()
             raise

@@ -88,6 +88,10 @@ ARROWS = {
     " supervisor.config.definitions supervisor.state_dir workers.text workers.units",
     "supervisor.doctor.cluster": "supervisor.doctor.* supervisor.core.* supervisor.cluster.*"
     " workers.units",
+    # spans for OpenTelemetry: a client too, with a file of its own position
+    "supervisor.telemetry": "supervisor supervisor.telemetry.* supervisor.core.*"
+    " supervisor.cli.client supervisor.cli.decode supervisor.cli.errors workers.lock_file"
+    " workers.regular_file",
     "supervisor.doctor.places": "supervisor.doctor.* supervisor.core.* workers.params"
     " workers.backup.places.*",
     # several hosts: processes of their own, except what the supervisor's own loop holds. The
@@ -250,6 +254,19 @@ def test_the_page_is_a_client_that_nothing_of_the_service_imports():
     }
 
     assert importing == {"supervisor.cli.commands.web"}
+
+
+def test_spans_are_made_by_a_client_that_nothing_of_the_service_imports():
+    importing = {
+        module
+        for module in TREES
+        if not module.startswith("supervisor.telemetry")
+        and any(each.startswith("supervisor.telemetry") for each in imports(module))
+    }
+    with_sdk = {module for module in TREES if any("opentelemetry" in i for i in imports(module))}
+
+    assert importing == {"supervisor.cli.commands.otel"}
+    assert with_sdk == {"supervisor.telemetry.otlp"}
 
 
 def test_no_imports_go_in_a_circle():

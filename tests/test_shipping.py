@@ -21,7 +21,7 @@ from workers.units import parse_duration
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "contrib" / "nightshift.service"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-WEB_UNIT = ROOT / "contrib" / "nightshift-web.service"
+UNITS = [UNIT, *(ROOT / "contrib" / f"nightshift-{name}.service" for name in ("web", "otel"))]
 WEB_COMPOSE = yaml.safe_load((ROOT / "contrib" / "compose.web.yaml").read_text())
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 # Time to write the outcomes after the last process is gone.
@@ -57,7 +57,7 @@ def settings(section: str) -> dict[str, list[str]]:
 
 
 @with_systemd
-@pytest.mark.parametrize("unit", [UNIT, WEB_UNIT], ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_the_unit_is_less_exposed_than_ok(unit):
     command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}"]
 
@@ -67,7 +67,7 @@ def test_the_unit_is_less_exposed_than_ok(unit):
 
 
 @with_systemd
-@pytest.mark.parametrize("unit", [UNIT, WEB_UNIT], ids=lambda unit: unit.name)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_finds_no_mistake_in_the_unit(tmp_path, unit):
     there = tmp_path / unit.name
     there.write_text(re.sub(r"/opt/nightshift/bin/nightshift.*", "/bin/true", unit.read_text()))
@@ -96,6 +96,67 @@ def test_old_builders_manage_the_dockerfile():
     assert "--link" not in DOCKERFILE
     assert "--mount" not in DOCKERFILE
     assert "--start-interval" not in DOCKERFILE
+
+
+def run_lines():
+    """The shell lines of the Dockerfile, each whole."""
+    return re.findall(r"^RUN ((?:.*\\\n)*.*)$", DOCKERFILE, flags=re.M)
+
+
+@pytest.mark.parametrize(
+    ("extras", "files"),
+    [
+        ("", ["requirements.txt"]),
+        ("web", ["requirements.txt"]),
+        ("offsite,web,notify", [
+            "requirements.txt", "requirements-offsite.txt", "requirements-notify.txt",
+        ]),
+        ("otel", ["requirements.txt", "requirements-otel.txt"]),
+    ],
+)  # fmt: skip
+def test_the_image_installs_the_pins_of_the_extras_that_are_asked_for(extras, files):
+    (line,) = [line for line in run_lines() if "EXTRAS" in line]
+    script = re.sub(r"/build/bin/pip", "echo", line)
+    environ = {"PATH": os.environ["PATH"], "EXTRAS": extras}
+
+    done = subprocess.run(
+        ["sh", "-c", script], env=environ, check=True, capture_output=True, text=True
+    )
+
+    build, service = done.stdout.splitlines()
+    assert re.findall(r"/src/(\S+)", build) == ["requirements-build.txt"]
+    assert re.findall(r"/src/(\S+)", service) == files
+    assert all((ROOT / file).exists() for file in files)
+    assert "--require-hashes" in build
+    assert "--require-hashes" in service
+
+
+def test_an_image_installs_packages_of_debian_only_if_they_are_named():
+    (line,) = [line for line in run_lines() if "PACKAGES" in line]
+
+    done = subprocess.run(["/bin/sh", "-c", line], env={"PATH": "/nowhere", "PACKAGES": ""})
+
+    assert done.returncode == 0
+
+
+def test_the_pins_of_an_extra_are_no_other_than_those_of_the_service():
+    common = pinned()
+
+    for file in ROOT.glob("requirements-*.txt"):
+        if file.name != "requirements-build.txt":
+            text = file.read_text()
+            assert not common & set(re.findall(r"^([a-z0-9-]+)==", text, flags=re.M)), file.name
+
+
+def test_the_image_takes_every_python_that_the_package_takes():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    pythons = re.findall(r"Python :: (3\.\d+)", config["metadata"]["classifiers"])
+
+    first = DOCKERFILE.partition("\nARG")[0]
+
+    assert f"Python {pythons[0]} to {pythons[-1]}" in first
+    assert "ARG BASE=python:" in DOCKERFILE
 
 
 def test_the_image_runs_as_cron_in_the_form_that_receives_signals():
@@ -194,8 +255,8 @@ def test_every_requirement_is_pinned():
 
 
 def test_every_pin_has_its_hashes():
-    for file in ("requirements.txt", "requirements-build.txt"):
-        for entry in re.split(r"\n(?=[a-z])", (ROOT / file).read_text())[1:]:
+    for file in ROOT.glob("requirements*.txt"):
+        for entry in re.split(r"\n(?=[a-z])", file.read_text())[1:]:
             assert re.fullmatch(r"[a-z0-9-]+==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n?", entry)
 
 

@@ -38,7 +38,9 @@ class MetricsHandler:
         from supervisor.api import metrics
 
         bridge = self._context.bridge
-        seen = metrics.Snapshot(self._context.scheduler, bridge.facts, bridge.tally, now())
+        seen = metrics.Snapshot(
+            self._context.scheduler, bridge.facts, bridge.tally, now(), _resident_bytes()
+        )
         pieces, kind = metrics.pieces(seen, request.headers.get("accept", ""))
         text = bytearray()
         for piece in pieces:
@@ -208,6 +210,15 @@ class GetHandlers:
 
     def _gap(self, job: Job, at: datetime | None) -> MissedRange | None:
         return None if at is None else self._context.history.gap_at(job.name, at)
+
+
+def _resident_bytes() -> int | None:
+    """Return the resident memory of this process, as the kernel counts it (proc(5), statm)."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 async def _masked_lines(text: bytes, mask: Mask) -> AsyncIterator[bytes]:

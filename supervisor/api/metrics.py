@@ -61,12 +61,13 @@ Encode = Callable[[Any], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The input of one scrape."""
+    """The input of one scrape; resident_bytes: memory of this process, None if unknown."""
 
     scheduler: SchedulerState
     facts: Facts
     tally: Counters
     at: datetime
+    resident_bytes: int | None = None
 
 
 class _Registry:
@@ -89,7 +90,7 @@ def pieces(seen: Snapshot, accept: str) -> tuple[Iterator[bytes], str]:
 
 def _pieces(seen: Snapshot, encode: Encode, end: bytes) -> Iterator[bytes]:
     """Yield at most `MOST_SAMPLES` samples at a time: 1000 jobs take 0.1 s to encode."""
-    for family in _families(seen):
+    for family in families(seen):
         for start in range(0, len(family.samples) or 1, MOST_SAMPLES):
             part = Metric(family.name, family.documentation, family.type, family.unit)
             part.samples = family.samples[start : start + MOST_SAMPLES]
@@ -98,7 +99,8 @@ def _pieces(seen: Snapshot, encode: Encode, end: bytes) -> Iterator[bytes]:
     yield end
 
 
-def _families(seen: Snapshot) -> Iterator[Metric]:
+def families(seen: Snapshot) -> Iterator[Metric]:
+    """Yield the metric families in the order of the scrape, also those without samples."""
     yield from _service(seen)
     yield from _runs(seen)
     yield from _jobs(seen)
@@ -150,6 +152,12 @@ def _service(seen: Snapshot) -> Iterator[Metric]:
     }
     for name, (about, value) in counters.items():
         yield CounterMetricFamily(f"nightshift_{name}", about, value)
+    memory = GaugeMetricFamily(
+        "nightshift_resident_memory_bytes", "Memory of the supervisor's own process."
+    )
+    if seen.resident_bytes is not None:
+        memory.add_metric([], seen.resident_bytes)
+    yield memory
     yield from _incidents(seen)
     yield from _channels(seen)
 

@@ -49,6 +49,7 @@ COMMANDS = {
     "notify": ("notify", "notify", "send a test alert"),
     "web": ("web", "web", "serve a page to look at, on this machine"),
     "cluster": ("cluster", "cluster", "make and show a cluster of several hosts"),
+    "otel": ("otel", "otel", "send each run that ends to OpenTelemetry as a span"),
     "completion": ("completion", "completion", "print the completion script of a shell"),
     "doctor": ("doctor", "doctor", "check the installation, and name a command for each problem"),
 }

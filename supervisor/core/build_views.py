@@ -56,6 +56,7 @@ def summary_view(
     return Status(
         version=facts.version,
         pid=facts.pid,
+        instance=facts.instance,
         started_at=facts.started_at,
         life=str(scheduler.life),
         timezone=scheduler.config.timezone,

@@ -187,7 +187,7 @@ class Listening(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """What the runtime knows and `SchedulerState` does not."""
+    """What the runtime knows and `SchedulerState` does not; instance: id of the ledger."""
 
     version: str
     pid: int
@@ -199,16 +199,19 @@ class Facts(Struct, frozen=True):
     log_lines_dropped: int = 0
     keeper_deaths: int = 0
     heartbeat_failures: int = 0
+    instance: str = ""
 
 
 class Status(Struct, frozen=True, kw_only=True):
     """Response of `GET /v1/status`.
 
     notes: sentences about the whole service that matter for the rest of the response.
+    instance: random id of the ledger, which tells its run numbers from those of others.
     """
 
     version: str
     pid: int
+    instance: str = ""
     started_at: datetime
     life: str = "serving"
     timezone: str

@@ -55,7 +55,9 @@ def _judged(each: PlaceRights) -> Iterator[Finding]:
         yield error(f"{named}: {said}", "a place that takes copies", "its entry below `copies`")
         return
     fine = ["creates"]
-    if seen.overwrites:
+    if seen.overwrites and seen.protection.is_versioned:
+        fine.append("overwrites, and keeps versions")
+    elif seen.overwrites:
         remedy = "a bucket with versions or object lock, or a store that knows If-None-Match"
         yield warning(f"{named} overwrites what is there", "only new objects", remedy)
     else:
@@ -68,7 +70,20 @@ def _judged(each: PlaceRights) -> Iterator[Finding]:
         yield warning(f"{named} deletes nothing: {seen.deletion_error}", "rotation", remedy)
     else:
         fine.append("deletes" if seen.deletes else "deletes nothing, as configured")
-    yield ok(f"{named} {', '.join(fine)}")
+    yield ok(f"{named} {', '.join([*fine, *_kept(each)])}")
+
+
+def _kept(each: PlaceRights) -> Iterator[str]:
+    """Yield how the place keeps what is deleted, as far as it tells these credentials."""
+    found = each.rights.protection
+    if found.is_versioned:
+        yield "has versions: what is deleted remains as one"
+    if found.is_on_hold:
+        yield "keeps each object by a legal hold"
+    if found.kept_until is not None:
+        yield f"keeps an object of now until {found.kept_until:%Y-%m-%d %H:%M} UTC"
+    elif each.is_locked:
+        yield "tells these credentials of no lock, though `locked` is set"
 
 
 def _tried(job: Job, place: Place) -> PlaceRights:

@@ -1,6 +1,8 @@
 """The password file: one person a line, `NAME:PASSWORD`; kept as scrypt hashes in memory.
 
 The file is for its owner only, as an SSH key is, since it holds the passwords as they are.
+A file of root may be readable for its group, as PostgreSQL allows for its key files
+(ssl_key_file): secrets that an orchestrator mounts for a group are made so.
 """
 
 import hashlib
@@ -25,10 +27,10 @@ def read(path: Path) -> PasswordAccess:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
-            mode = os.fstat(fd).st_mode
+            mode, owner = os.fstat(fd).st_mode, os.fstat(fd).st_uid
             if not stat.S_ISREG(mode):
                 raise PasswordFileError(f"{path}: expected a regular file")
-            if mode & 0o077:
+            if mode & (0o037 if owner == 0 else 0o077):
                 raise PasswordFileError(
                     f"{path}: mode {mode & 0o777:04o} lets others read it: chmod 0600 {path}"
                 )

@@ -78,7 +78,7 @@ class Host:
         """Lose what is sent between this host and PostgreSQL."""
         self.proxy.swallow_after = 0
 
-    def mend(self) -> None:
+    def reconnect(self) -> None:
         """Let new connections through; the old ones have lost something."""
         self.proxy.swallow_after = None
 
@@ -146,7 +146,7 @@ def cluster(
 
 
 def is_led(host: Host) -> bool:
-    """Return whether somebody leads, as this host sees it."""
+    """Return whether there is a leader, as this host sees it."""
     return host.ask("cluster", "status").returncode == 0
 
 

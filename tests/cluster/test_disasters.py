@@ -88,7 +88,7 @@ class Storm:
         host = self.dice.choice(list(self.hosts.values()))
         host.cut()
         self.ask_for(self.dice.uniform(0.5, 7))
-        host.mend()
+        host.reconnect()
 
     def restart_server(self) -> None:
         self.server.stop()
@@ -120,7 +120,7 @@ def survive(server: embedded_postgres.Server, seed: int, seconds: float, tmp_pat
         storm = Storm(hosts, server, random.Random(seed))
         storm.rage(seconds)
         for host in hosts.values():
-            host.mend()
+            host.reconnect()
         settled(server.dsn)
         check(server.dsn, account, storm.asked)
 

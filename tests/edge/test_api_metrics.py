@@ -270,7 +270,9 @@ def test_the_socket_serves_metrics_in_the_format_that_is_asked_for(folder, api):
     status, text = ask(folder / "s", "/metrics", headers=f"Accept: {OPEN}\r\n")
 
     assert status == 200
-    assert [family.name for family in parse_open(text.decode())]
+    found = {family.name: family for family in parse_open(text.decode())}
+    (memory,) = found["nightshift_resident_memory_bytes"].samples
+    assert memory.value > 1024 * 1024
 
 
 def test_by_tcp_there_are_metrics_and_health_and_nothing_else(api):

@@ -171,3 +171,19 @@ def test_a_file_of_the_largest_size_is_looked_at(path):
     path.write_bytes(b"#" * LARGEST_BYTES)
 
     assert fingerprint(path) == hashlib.sha256(b"#" * LARGEST_BYTES).hexdigest()
+
+
+def test_a_folder_that_is_swapped_by_its_link_is_a_change(tmp_path):
+    """As kubelet mounts a ConfigMap: jobs.yaml -> ..data/jobs.yaml, ..data -> a new folder."""
+    for name, text in (("..1", "one"), ("..2", "two")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "jobs.yaml").write_text(text)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "jobs.yaml").symlink_to("..data/jobs.yaml")
+    looker = Looker(tmp_path / "jobs.yaml")
+
+    (tmp_path / "..new").symlink_to("..2")
+    os.rename(tmp_path / "..new", tmp_path / "..data")
+    looker.look(0.0)
+
+    assert looker.again(SETTLE_S) is True

@@ -1,5 +1,7 @@
 """The password file: what it may be, and that a password is compared, not shown."""
 
+import os
+
 import pytest
 
 from supervisor.web import passwords
@@ -24,9 +26,20 @@ def test_a_person_is_let_in_by_the_whole_password(path):
     assert "s3cret" not in repr(access)
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+@pytest.mark.parametrize("mode", [0o644, 0o660, 0o650, 0o604])
 def test_a_file_that_others_may_read_is_refused(path, mode):
     path.chmod(mode)
+
+    with pytest.raises(passwords.PasswordFileError, match="chmod 0600"):
+        passwords.read(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to own files of two users")
+def test_only_a_file_of_root_may_be_readable_for_its_group(path):
+    path.chmod(0o640)
+    assert passwords.read(path).hashes.keys() == {"anna", "jörg"}
+
+    os.chown(path, 12345, 12345)
 
     with pytest.raises(passwords.PasswordFileError, match="chmod 0600"):
         passwords.read(path)

@@ -1,9 +1,11 @@
-"""Real servers for copies that leave the machine: one that speaks S3, and OpenSSH's.
+"""Real servers for copies that leave the machine: S3's and Azure's words, and OpenSSH's.
 
 Each is a process of its own on a loopback port. Where one cannot be had, the tests that
 need it are skipped with the reason.
 """
 
+import base64
+import hmac
 import os
 import shutil
 import socket
@@ -12,17 +14,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import formatdate
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.waiting import until
 from workers.backup.places.place import Place
 
 needs_age = pytest.mark.skipif(find_spec("pyrage") is None, reason="pyrage is not installed")
 PREFIX = "night/copies"
+AZURITE = shutil.which("azurite-blob")
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
@@ -78,6 +83,63 @@ def s3_server() -> Iterator[S3Server]:
             until(lambda: listens(port) or server.poll() is not None, within_s=60)
             assert server.poll() is None
             yield S3Server(f"http://127.0.0.1:{port}")
+        finally:
+            server.kill()
+
+
+# The account that Microsoft documents for this server, with its public key.
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+
+
+@dataclass(frozen=True)
+class AzureServer:
+    """Azurite, Microsoft's own server for tests that speaks Azure Blob Storage."""
+
+    url: str
+    log: Path
+
+    def container(self, name: str) -> str:
+        """Make a container, signed as Microsoft documents it; return the URL of a path in it."""
+        headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+        named = "".join(f"{key}:{value}\n" for key, value in sorted(headers.items()))
+        resource = f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{name}\nrestype:container"
+        text = f"PUT{chr(10) * 12}{named}{resource}".encode()
+        mac = hmac.digest(base64.b64decode(AZURE_KEY), text, "sha256")
+        headers["Authorization"] = f"SharedKey {AZURE_ACCOUNT}:{base64.b64encode(mac).decode()}"
+        url = f"{self.url}/{AZURE_ACCOUNT}/{name}?restype=container"
+        requests.put(url, headers=headers, timeout=30).raise_for_status()
+        return f"az://{name}/{PREFIX}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Return what the job's `env` has to say."""
+        return {
+            "AZURE_STORAGE_ACCOUNT_NAME": AZURE_ACCOUNT,
+            "AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY,
+            "AZURE_STORAGE_USE_EMULATOR": "true",
+            "AZURITE_BLOB_STORAGE_URL": self.url,
+        }
+
+
+@contextmanager
+def azure_server(room: Path) -> Iterator[AzureServer]:
+    """Start a server in a process of its own; skips without one."""
+    if AZURITE is None or find_spec("obstore") is None:
+        pytest.skip("azurite is not installed (npm install --global azurite), or obstore is not")
+    port = free_port()
+    command = [AZURITE, "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    command += ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
+    with (
+        open(room / "log", "wb") as log,
+        subprocess.Popen(command, cwd=room, stdout=log, stderr=log) as server,
+    ):
+        try:
+            until(lambda: listens(port) or server.poll() is not None, within_s=60)
+            assert server.poll() is None, (room / "log").read_text()
+            yield AzureServer(f"http://127.0.0.1:{port}", room / "log")
         finally:
             server.kill()
 

@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from email.message import Message
@@ -13,7 +14,9 @@ from typing import ClassVar
 
 import pytest
 
+from tests.waiting import until
 from tests.workers.backup_folder import a_database, ours, run, the_copy
+from tests.workers.place_servers import AZURE_ACCOUNT, azure_server
 from workers.backup import listing, verify
 from workers.backup.listing import State
 from workers.backup.manifest import read
@@ -21,7 +24,8 @@ from workers.backup.places import catalogue
 from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
 from workers.backup.places.send import send
-from workers.backup.places.store import TakenError
+from workers.backup.places.store import NO_PROTECTION, TakenError
+from workers.params import Duration
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +35,23 @@ def copy(tmp_path_factory):
     return the_copy(room / "copies")
 
 
-@pytest.fixture(params=["folder", "s3", "sftp"])
+@pytest.fixture(scope="module")
+def azure(tmp_path_factory):
+    with (
+        azure_server(tmp_path_factory.mktemp("azure")) as server,
+        pytest.MonkeyPatch.context() as at,
+    ):
+        for name, text in server.environ.items():
+            at.setenv(name, text)
+        yield server
+
+
+@pytest.fixture(params=["folder", "s3", "azure", "sftp"])
 def place(request, tmp_path):
-    """An empty place of each kind."""
+    """An empty place of each kind; of Google's there is no server to be had."""
+    if request.param == "azure":
+        name = "b" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]
+        return Place(request.getfixturevalue("azure").container(name), answer=Duration(5.0))
     if request.param == "s3":
         server = request.getfixturevalue("s3")
         name = "b" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:20]
@@ -65,6 +83,16 @@ def test_what_is_created_is_read_back_listed_and_deleted(place, tmp_path):
     store.delete("big [1]*.x")
     store.delete("missing")
     assert [one.name for one in store.entries()] == ["-small"]
+
+
+def test_azure_answers_how_it_keeps_an_object(azure):
+    store = open_store(Place(azure.container("kept"), answer=Duration(5.0)))
+    store.create_small("one", b"1")
+
+    assert store.protection("one") == NO_PROTECTION
+
+    asked = re.compile(rf'"HEAD /{AZURE_ACCOUNT}/kept/night/copies/one\?\S+ HTTP/1.1" (\d+)')
+    until(lambda: asked.findall(azure.log.read_text()) == ["200"])
 
 
 def test_nothing_is_overwritten(place, tmp_path):
@@ -134,6 +162,7 @@ def test_a_folder_fetched_whole_from_a_place_is_a_backup_folder(s3, copy, tmp_pa
     assert verify.verify(found.path)
 
 
+@pytest.mark.long
 def test_large_copies_are_sent_with_a_sum_for_each_part_and_in_little_memory(s3, tmp_path):
     place, file = s3.place(s3.bucket("large")), tmp_path / "file"
     with open(file, "wb") as written:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.webhook import Webhook
 from tests.workers.backup_folder import (
     a_database,
     a_small_disk,
@@ -87,6 +88,7 @@ def test_a_server_that_is_silent_is_given_up(s3, sftp, copy, tmp_path):
         assert "list: Connection timed out during banner exchange" in refused(copy, mute)
 
 
+@pytest.mark.long
 def test_a_server_that_stops_in_the_middle_is_given_up(sftp, copy, tmp_path):
     (tmp_path / "far").mkdir()
     stopped = []
@@ -173,6 +175,7 @@ def test_a_name_that_another_program_has_taken_is_left_as_it_is(s3, copy):
     assert [one.name for one in open_store(s3.place(bucket)).entries()] == [f"{copy.name}.json"]
 
 
+@pytest.mark.long
 def test_a_run_killed_at_any_moment_leaves_nothing_false(s3, copy):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
@@ -244,6 +247,40 @@ def test_refusals_of_a_lock_are_known_from_others():
     assert is_kept("Object is subject to bucket's retention policy and cannot be deleted until")
     assert not is_kept("403 Forbidden: AccessDenied")
     assert words(ValueError("Generic S3 error: x - Server returned y: <Code>A</Code>")) == "A"
+
+
+SKEWED = """<?xml version="1.0" encoding="UTF-8"?>
+<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between the request time and the
+server's time is too large.</Message><RequestTime>20260209T010203Z</RequestTime>{}</Error>"""
+
+
+@pytest.mark.parametrize(
+    ("server_time", "expected"),
+    [
+        ("<ServerTime>2001-02-03T04:05:06Z</ServerTime>", "there 2001-02-03 04:05 UTC"),
+        ("<ServerTime>soon</ServerTime>", "set it (timedatectl)"),
+        ("", "set it (timedatectl)"),
+    ],
+)
+def test_a_clock_that_the_store_refuses_is_named(copy, server_time, expected):
+    with Webhook() as store:
+        store.answers(403, body=SKEWED.format(server_time).encode())
+        endpoint = store.url.partition("/services")[0]
+        place = Place("s3://b/x", endpoint=endpoint, region="r", answer=params.Duration(5.0),
+                      access_key_id="an-id", secret_access_key="a-secret-key")  # fmt: skip
+
+        with pytest.raises(BackupError) as refused:
+            send(copy, read(copy), place, lambda _: None)
+
+    assert str(refused.value).startswith("s3://b/x: list: the clock of this machine is wrong")
+    assert expected in str(refused.value)
+    assert not refused.value.permanent
+
+
+def test_azures_words_for_a_wrong_clock_are_known():
+    text = "<Code>AuthenticationFailed</Code> Request date header too old: 'Mon, 09 Feb 2026'"
+
+    assert words(ValueError(text)).startswith("the clock of this machine is wrong")
 
 
 def _below(pid):

@@ -14,7 +14,9 @@ from workers.backup.places import catalogue, notes, removal
 from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
 from workers.backup.places.probe import PROBE, probe
+from workers.backup.places.protection import of_headers
 from workers.backup.places.send import send
+from workers.backup.places.store import Protection
 from workers.report import WorkerError
 from workers.rotation import placed
 
@@ -200,24 +202,96 @@ def test_a_probe_says_what_a_place_allows_and_leaves_nothing(s3, tmp_path):
     assert "does not exist" in closed.error
 
 
-def test_a_locked_bucket_keeps_the_version_that_rotation_removes(s3, nights, tmp_path):
+def test_a_probe_says_how_a_bucket_keeps_what_is_deleted(s3):
+    plain, locked = (
+        s3.place(s3.bucket("plain")),
+        s3.place(s3.bucket("versions", ObjectLockEnabledForBucket=True)),
+    )
+
+    assert not probe(plain).protection.is_versioned
+    assert probe(locked).protection.is_versioned
+
+
+def versions(client, bucket):
+    return client.list_object_versions(Bucket=bucket).get("Versions", [])
+
+
+def test_what_a_locked_bucket_keeps_is_named_with_its_end_and_not_hidden(s3, nights, tmp_path):
+    """Where there are versions, a deletion would succeed and hide the copy until then."""
     bucket = s3.bucket("worm", ObjectLockEnabledForBucket=True)
-    store, client = sent(nights[:3], s3.place(bucket)), s3.client
+    store, client, heard = sent(nights[:4], s3.place(bucket)), s3.client, []
     until = datetime.now(UTC) + timedelta(days=30)
-    for one in client.list_object_versions(Bucket="worm")["Versions"]:
-        client.put_object_retention(
-            Bucket="worm",
-            Key=one["Key"],
-            VersionId=one["VersionId"],
-            Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until},
-        )
+    for one in versions(client, "worm"):
+        of = {"Bucket": "worm", "Key": one["Key"], "VersionId": one["VersionId"]}
+        if nights[1].name in one["Key"]:
+            client.put_object_retention(
+                **of, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until}
+            )
+        elif nights[2].name in one["Key"]:
+            client.put_object_legal_hold(**of, LegalHold={"Status": "ON"})
     (tmp_path / "copies").mkdir()
 
-    rotated(tmp_path / "copies", [s3.place(bucket)], keep_daily=0)
+    result = rotated(tmp_path / "copies", [s3.place(bucket)], heard, keep_daily=0)
 
-    assert names(store) == [nights[0].name]
-    versions = client.list_object_versions(Bucket="worm")["Versions"]
-    assert sum(one["Key"].endswith(".gz") for one in versions) == 3
+    assert result["removed"] == 1
+    assert names(store) == [copy.name for copy in nights[:3]]
+    said = logged(heard)
+    assert f"{nights[1].name} is kept by the bucket until {until:%Y-%m-%d %H:%M} UTC" in said
+    assert f"{nights[2].name} is kept by the bucket by a legal hold" in said
+    assert sum(one["Key"].endswith(".gz") for one in versions(client, "worm")) == 4
+
+
+def test_a_copy_of_the_future_makes_no_place_fresh_and_is_not_removed(s3, nights, tmp_path):
+    """As a machine leaves it whose clock was ahead."""
+    place, now = s3.place(s3.bucket("ahead")), datetime.now(UTC)
+    ahead = dated(nights[0], tmp_path / "ahead", now + timedelta(days=400))
+    send(ahead, read(ahead), place, lambda _: None)
+    store = open_store(place)
+    (tmp_path / "copies").mkdir()
+
+    result = rotated(tmp_path / "copies", [place], keep_last=1, keep_daily=0)
+
+    assert catalogue.newest_by_name(store, "a", now) is None
+    assert (result["removed"], names(store)) == (0, [ahead.name])
+
+
+def test_a_retention_that_has_ended_keeps_nothing():
+    now = datetime(2026, 2, 9, tzinfo=UTC)
+
+    assert Protection(kept_until=now + timedelta(hours=1)).why_kept(now) == (
+        "until 2026-02-09 01:00 UTC"
+    )
+    assert Protection(kept_until=now).why_kept(now) == ""
+    assert Protection(is_versioned=True).why_kept(now) == ""
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, Protection()),
+        ({"x-amz-version-id": "null", "x-amz-object-lock-legal-hold": "OFF"}, Protection()),
+        ({"X-Amz-Version-Id": "3HL4", "x-amz-object-lock-legal-hold": "ON"},
+         Protection(is_versioned=True, is_on_hold=True)),
+        ({"x-amz-object-lock-retain-until-date": "2026-12-30T17:49:31.612Z"},
+         Protection(kept_until=datetime(2026, 12, 30, 17, 49, 31, 612000, tzinfo=UTC))),
+        ({"x-ms-immutability-policy-until-date": "Wed, 30 Dec 2026 17:49:31 GMT",
+          "x-ms-legal-hold": "true", "x-ms-version-id": "2026-01-01T00:00:00.0000000Z"},
+         Protection(True, datetime(2026, 12, 30, 17, 49, 31, tzinfo=UTC), True)),
+        ({"x-amz-object-lock-retain-until-date": "soon"}, Protection()),
+        ({"x-amz-object-lock-retain-until-date": "9" * 10**6}, Protection()),
+        ({"x-amz-object-lock-retain-until-date": "0001-01-01T00:00:00+14:00"}, Protection()),
+    ],
+)  # fmt: skip
+def test_headers_say_how_an_object_is_kept_and_odd_ones_say_nothing(headers, expected):
+    assert of_headers(headers) == expected
+
+
+def test_a_store_that_tells_nothing_keeps_nothing(tmp_path):
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    dead = Place("s3://dead/x", endpoint, "r", "a", "b", answer=params.Duration(1.0))
+
+    assert open_store(dead).protection("x") == Protection()
+    assert open_store(Place(str(tmp_path))).protection("x") == Protection()
 
 
 def test_a_plan_keeps_the_order_of_time():

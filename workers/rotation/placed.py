@@ -55,7 +55,7 @@ def carry_out(
 ) -> Pruned:
     """Remove the copies of the plan, oldest first, then what uploads left unfinished."""
     going = [one.copy for one in reversed(decided) if not one.decision.keep]
-    done = removal.remove(store, going, check)
+    done = removal.remove(store, going, now, check)
     failed, leftovers = list(done.failed), tuple[str, ...]()
     if place.delete:
         try:
@@ -63,7 +63,7 @@ def carry_out(
         except BackupError as problem:
             failed.append(str(problem))
     freed = sum(one.backup.size_bytes for one in going if one.data in done.removed)
-    locked = tuple(f"{data} is kept by the bucket: {why}" for data, why in done.locked.items())
+    locked = tuple(f"{data} is kept by the bucket {why}" for data, why in done.locked.items())
     decisions = tuple(one.decision for one in decided)
     return Pruned(decisions, len(done.removed), freed, leftovers, tuple(failed), locked)
 

@@ -10,7 +10,15 @@ from secrets import token_hex
 from workers.backup import repository
 from workers.backup.errors import from_os_error
 from workers.backup.places.place import Place
-from workers.backup.places.store import MOST_SMALL_BYTES, Entry, PlaceError, Step, TakenError
+from workers.backup.places.store import (
+    MOST_SMALL_BYTES,
+    NO_PROTECTION,
+    Entry,
+    PlaceError,
+    Protection,
+    Step,
+    TakenError,
+)
 from workers.backup.stream import BLOCK_BYTES, write_all
 from workers.regular_file import MissingFileError, UnreadableFileError, read_regular
 
@@ -63,6 +71,10 @@ class FolderStore:
             except UnreadableFileError as error:
                 raise PlaceError(self.label, f"{name} {error}") from error
         return found
+
+    def protection(self, name: str) -> Protection:
+        """See `Store.protection`; a folder has none that could be asked."""
+        return NO_PROTECTION
 
     def delete(self, name: str) -> None:
         """See `Store.delete`."""

@@ -10,25 +10,36 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
+
+import requests
 
 from workers.backup.places.place import Kind, Place
+from workers.backup.places.protection import of_headers
 from workers.backup.places.store import (
     MOST_SMALL_BYTES,
+    NO_PROTECTION,
     Entry,
     LockedError,
     PlaceError,
+    Protection,
     Step,
     TakenError,
 )
+from workers.units import format_duration
 
 # S3 takes 5 MiB to 5 GiB a part and 10,000 parts.
 _PART_BYTES, _MOST_PARTS, _AT_ONCE = 8 << 20, 9000, 2
 _CONNECT_S, _RETRIES = 5, 2
+_SIGNED_FOR = timedelta(minutes=1)
 _LONGEST = 300
 _CODE = re.compile(r"<Code>([^<]+)</Code>(?:\s*<Message>([^<]*)</Message>)?")
+# S3, and its words in other stores; Azure's.
+_SKEWED = re.compile(r"RequestTimeTooSkewed|Request date header too old", re.IGNORECASE)
+_SERVER_TIME = re.compile(r"<ServerTime>([^<]{1,40})</ServerTime>")
+_REMEDY = "set it (timedatectl)"
 _KEPT = re.compile(r"object.?lock|retention|immutab|\bWORM\b|legal.?hold", re.IGNORECASE)
 
 
@@ -37,6 +48,8 @@ class ObjectStore:
 
     def __init__(self, place: Place) -> None:
         self.label, self._answer_s = place.to, place.answer
+        # Azure's signature names rights, of which the library gives none to HEAD.
+        self._signed_method: Literal["GET", "HEAD"] = "GET" if place.kind is Kind.AZURE else "HEAD"
         try:
             import obstore
             from obstore import exceptions, store
@@ -109,6 +122,16 @@ class ObjectStore:
                     continue
         return found
 
+    def protection(self, name: str) -> Protection:
+        """See `Store.protection`; a signed HEAD, since the library drops these headers."""
+        try:
+            url = self._obstore.sign(self._store, self._signed_method, name, _SIGNED_FOR)
+            limits_s = (min(_CONNECT_S, self._answer_s), self._answer_s)
+            answer = requests.head(url, timeout=limits_s, allow_redirects=False)
+        except (self._exceptions.BaseError, OSError, ValueError):
+            return NO_PROTECTION  # the URL, which is as good as a key, is in its text
+        return of_headers(answer.headers) if answer.status_code == 200 else NO_PROTECTION
+
     def delete(self, name: str) -> None:
         """See `Store.delete`."""
         with self._in_words(f"delete {name}"):
@@ -165,12 +188,31 @@ class _Counted:
 def words(error: Exception) -> str:
     """Return the cause in an error of the library: the store's own code, or its first line."""
     text = str(error)
+    if _SKEWED.search(text):
+        return _clock(text)
     if found := _CODE.search(text):
         return ": ".join(filter(None, found.groups()))[:_LONGEST]
     line = text.partition("\n")[0].partition(" - Server returned")
     status = line[2].strip(" :") or text.partition("HTTP error: ")[2].partition("\n")[0]
     said = f"{line[0]} - {status}" if status and status not in line[0] else line[0]
     return said.strip()[:_LONGEST] or type(error).__name__
+
+
+def _clock(text: str) -> str:
+    """Return what a store says that refuses our time, and by how much ours is off."""
+    said = f"the clock of this machine is wrong, so the store refuses its requests: {_REMEDY}"
+    found = _SERVER_TIME.search(text)
+    try:
+        theirs = datetime.fromisoformat(found[1]) if found else None
+    except ValueError:
+        theirs = None
+    if theirs is None or theirs.tzinfo is None:
+        return said
+    off_s = abs((datetime.now(UTC) - theirs).total_seconds())
+    here, there = f"{datetime.now(UTC):%Y-%m-%d %H:%M}", f"{theirs.astimezone(UTC):%Y-%m-%d %H:%M}"
+    return (
+        f"{said} (here {here} UTC, there {there} UTC, {format_duration(off_s // 60 * 60)} apart)"
+    )
 
 
 def is_kept(text: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from workers.backup.errors import BackupError
 from workers.backup.places.open_store import open_store
 from workers.backup.places.place import Place
-from workers.backup.places.store import TakenError
+from workers.backup.places.store import NO_PROTECTION, Protection, TakenError
 
 # One fixed name, so that places that forbid deletion do not fill.
 PROBE = ".nightshift-probe"
@@ -18,13 +18,14 @@ class Rights:
     """What a place allows. error: why it cannot be used, empty if it can.
 
     overwrites: whether a second creation of a name succeeded. deletes: whether the object
-    could be deleted; deletion_error: why not.
+    could be deleted; deletion_error: why not. protection: how it was kept.
     """
 
     error: str = ""
     overwrites: bool = False
     deletes: bool = True
     deletion_error: str = ""
+    protection: Protection = NO_PROTECTION
 
 
 def probe(place: Place) -> Rights:
@@ -40,10 +41,11 @@ def probe(place: Place) -> Rights:
             overwrites = True
         except TakenError:
             overwrites = False
+        protection = store.protection(PROBE)
     except BackupError as problem:
         return Rights(str(problem))
     try:
         store.delete(PROBE)
     except BackupError as problem:
-        return Rights("", overwrites, False, str(problem))
-    return Rights("", overwrites)
+        return Rights("", overwrites, False, str(problem), protection)
+    return Rights("", overwrites, protection=protection)

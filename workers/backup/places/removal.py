@@ -25,8 +25,8 @@ _LEFTOVERS_AFTER = timedelta(days=1)
 class Removed:
     """What became of copies that were to go.
 
-    removed: by their data. locked: why the place keeps one, by data. failed: one sentence
-    each.
+    removed: by their data. locked: how the place keeps one, by data, such as `until ...`.
+    failed: one sentence each.
     """
 
     removed: tuple[str, ...]
@@ -34,9 +34,13 @@ class Removed:
     failed: tuple[str, ...]
 
 
-def remove(store: Store, copies: Iterable[PlacedCopy], check: Callable[[], None]) -> Removed:
+def remove(
+    store: Store, copies: Iterable[PlacedCopy], now: datetime, check: Callable[[], None]
+) -> Removed:
     """Remove these copies, in their order; one that cannot be removed stops no other.
 
+    What the place keeps by a retention or a hold is not tried: where a bucket has versions,
+    a deletion would succeed and hide the copy for as long as it is kept.
     check: called before each; may raise to cancel.
     """
     gone, locked, failed = list[str](), dict[str, str](), list[str]()
@@ -47,11 +51,14 @@ def remove(store: Store, copies: Iterable[PlacedCopy], check: Callable[[], None]
             failed.append(f"{copy.backup.shown} is left: no manifest of ours names it")
             continue
         try:
+            if why := store.protection(copy.data).why_kept(now):
+                locked[copy.data] = why
+                continue
             for name in object_names.of_copy(copy.data):
                 if name in names:
                     store.delete(name)
         except LockedError as kept:
-            locked[copy.data] = str(kept)
+            locked[copy.data] = f"by a lock: {kept}"
         except BackupError as problem:
             failed.append(f"remove {copy.backup.shown}: {problem}")
         else:

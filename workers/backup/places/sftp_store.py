@@ -17,7 +17,15 @@ from secrets import token_hex
 from time import monotonic
 
 from workers.backup.places.place import Place
-from workers.backup.places.store import MOST_SMALL_BYTES, Entry, PlaceError, Step, TakenError
+from workers.backup.places.store import (
+    MOST_SMALL_BYTES,
+    NO_PROTECTION,
+    Entry,
+    PlaceError,
+    Protection,
+    Step,
+    TakenError,
+)
 from workers.backup.stream import BLOCK_BYTES
 
 # `ls -ln`, as OpenSSH's program writes it; only plain files.
@@ -107,6 +115,10 @@ class SftpStore:
             gets = [f"@-get {quoted(name)} {quoted(str(path))}" for name, path in there.items()]
             self._batch("read", gets, sum(sizes[name] for name in wanted))
             return {name: path.read_bytes() for name, path in there.items() if path.exists()}
+
+    def protection(self, name: str) -> Protection:
+        """See `Store.protection`; a folder has none that could be asked."""
+        return NO_PROTECTION
 
     def delete(self, name: str) -> None:
         """See `Store.delete`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +39,30 @@ class Entry:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """How the place keeps an object, as far as it tells.
+
+    is_versioned: what is deleted or overwritten remains as a version.
+    kept_until: the end of its retention. is_on_hold: by a legal hold, which has no end.
+    """
+
+    is_versioned: bool = False
+    kept_until: datetime | None = None
+    is_on_hold: bool = False
+
+    def why_kept(self, now: datetime) -> str:
+        """Return why the object cannot be removed now: `until ...`; empty if it can."""
+        if self.is_on_hold:
+            return "by a legal hold"
+        if self.kept_until is not None and self.kept_until > now:
+            return f"until {self.kept_until:%Y-%m-%d %H:%M} UTC"
+        return ""
+
+
+NO_PROTECTION = Protection()
+
+
 class Store(Protocol):
     """An open place. Every method raises PlaceError; a wait for it ends by `Place.answer`.
 
@@ -67,6 +92,9 @@ class Store(Protocol):
 
     def read_small(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return the contents of small objects by name; those that do not exist are left out."""
+
+    def protection(self, name: str) -> Protection:
+        """Return how the place keeps an object; nothing if it does not tell."""
 
     def delete(self, name: str) -> None:
         """Delete an object; do nothing if it does not exist.

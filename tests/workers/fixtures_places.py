@@ -1,0 +1,19 @@
+"""The servers of places, one of a kind for a file; a bucket or folder is a test's own."""
+
+import pytest
+
+from tests.workers.place_servers import s3_server, sftp_server
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """A server that speaks S3. Not for the session: tests of processes end all children."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def sftp(tmp_path_factory):
+    """OpenSSH's server."""
+    with sftp_server(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
