@@ -29,7 +29,7 @@ def said(rights, may_delete=True, is_locked=False):
         (Rights(overwrites=True, protection=VERSIONS), False, "overwrites, and keeps versions"),
     ],
 )  # fmt: skip
-def test_how_a_place_keeps_what_is_deleted_is_told(rights, locked, expected):
+def test_how_a_place_keeps_what_is_deleted_is_reported(rights, locked, expected):
     ((word, text),) = said(rights, is_locked=locked)
 
     assert word == "ok"

@@ -219,7 +219,7 @@ def versions(client, bucket):
 def test_what_a_locked_bucket_keeps_is_named_with_its_end_and_not_hidden(s3, nights, tmp_path):
     """Where there are versions, a deletion would succeed and hide the copy until then."""
     bucket = s3.bucket("worm", ObjectLockEnabledForBucket=True)
-    store, client, heard = sent(nights[:4], s3.place(bucket)), s3.client, []
+    store, client, events = sent(nights[:4], s3.place(bucket)), s3.client, []
     until = datetime.now(UTC) + timedelta(days=30)
     for one in versions(client, "worm"):
         of = {"Bucket": "worm", "Key": one["Key"], "VersionId": one["VersionId"]}
@@ -231,11 +231,11 @@ def test_what_a_locked_bucket_keeps_is_named_with_its_end_and_not_hidden(s3, nig
             client.put_object_legal_hold(**of, LegalHold={"Status": "ON"})
     (tmp_path / "copies").mkdir()
 
-    result = rotated(tmp_path / "copies", [s3.place(bucket)], heard, keep_daily=0)
+    result = rotated(tmp_path / "copies", [s3.place(bucket)], events, keep_daily=0)
 
     assert result["removed"] == 1
     assert names(store) == [copy.name for copy in nights[:3]]
-    said = logged(heard)
+    said = logged(events)
     assert f"{nights[1].name} is kept by the bucket until {until:%Y-%m-%d %H:%M} UTC" in said
     assert f"{nights[2].name} is kept by the bucket by a legal hold" in said
     assert sum(one["Key"].endswith(".gz") for one in versions(client, "worm")) == 4
