@@ -61,7 +61,7 @@ notify:
     alerts: {{{kind}: {url}}}    # docs/alerts.md has several, and quiet hours
 """
 
-# Webhooks that are told from Slack's by their host.
+# Webhooks that differ from Slack's by their host.
 _HOSTS = {
     "discord.com": "discord",
     "discordapp.com": "discord",
@@ -94,7 +94,7 @@ def backup(database: str, directory: str, schedule: str) -> str:
 
 
 def notify(url: str) -> str:
-    """Return the block that sends alerts to one channel; its kind is told by the URL."""
+    """Return the block that sends alerts to one channel; its URL says of which kind."""
     return _NOTIFY.format(kind=channel_kind(url), url=_quoted(url))
 
 

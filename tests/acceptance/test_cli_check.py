@@ -189,5 +189,5 @@ def test_a_command_of_init_reaches_the_shell_as_it_was_typed(sandbox: Sandbox) -
         ("ntfys://ntfy.sh/topic", "apprise"),
     ],
 )
-def test_the_kind_of_a_channel_is_told_by_its_url(url: str, kind: str) -> None:
+def test_the_url_says_of_which_kind_a_channel_is(url: str, kind: str) -> None:
     assert init_templates.channel_kind(url) == kind
