@@ -1,7 +1,8 @@
 """Templates of the jobs.yaml that `init` writes. Pure functions."""
 
 import json
-from urllib.parse import urlsplit
+
+from supervisor.config.channel_keys import kind_of_url
 
 _HEAD = """\
 # yaml-language-server: $schema={schema}
@@ -61,14 +62,6 @@ notify:
     alerts: {{{kind}: {url}}}    # docs/alerts.md has several, and quiet hours
 """
 
-# Webhooks that differ from Slack's by their host.
-_HOSTS = {
-    "discord.com": "discord",
-    "discordapp.com": "discord",
-    "logic.azure.com": "teams",
-    "powerplatform.com": "teams",
-}
-
 
 def head(schema: str) -> str:
     """Return the text before everything; schema: URI of the JSON Schema, for editors."""
@@ -95,19 +88,7 @@ def backup(database: str, directory: str, schedule: str) -> str:
 
 def notify(url: str) -> str:
     """Return the block that sends alerts to one channel; its URL says of which kind."""
-    return _NOTIFY.format(kind=channel_kind(url), url=_quoted(url))
-
-
-def channel_kind(url: str) -> str:
-    """Return the kind of a channel: that of a known host, apprise for other schemes, or slack.
-
-    Anything that takes `{"text": ...}` is of the kind slack.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        return "apprise"
-    labels = (parts.hostname or "").split(".")
-    return _HOSTS.get(".".join(labels[-2:])) or _HOSTS.get(".".join(labels[-3:]), "slack")
+    return _NOTIFY.format(kind=kind_of_url(url), url=_quoted(url))
 
 
 def _quoted(text: str) -> str:

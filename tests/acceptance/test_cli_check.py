@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.cli import init_templates
+from supervisor.config.channel_keys import kind_of_url
 from tests.acceptance.daemon import Sandbox, supervised
 
 JOBS = """
@@ -156,6 +156,7 @@ def test_init_for_a_database_backs_it_up_and_runs_as_it_is():
     [
         (("--command", "x", "--schedule", "0 2 * *"), 'jobs.x.cron: cron "0 2 * *": expected 5'),
         (("--notify", "https://"), "notify.channels.alerts.slack: expected a URL"),
+        (("--notify", "https://[::1/x"), "notify.channels.alerts.slack: expected a URL"),
         (("--schedule", "@daily"), "--schedule goes with --command or --sqlite"),
     ],
 )
@@ -190,4 +191,4 @@ def test_a_command_of_init_reaches_the_shell_as_it_was_typed(sandbox: Sandbox) -
     ],
 )
 def test_the_url_says_of_which_kind_a_channel_is(url: str, kind: str) -> None:
-    assert init_templates.channel_kind(url) == kind
+    assert kind_of_url(url) == kind
