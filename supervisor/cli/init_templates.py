@@ -2,6 +2,8 @@
 
 import json
 
+from supervisor.config.channel_keys import kind_of_url
+
 _HEAD = """\
 # yaml-language-server: $schema={schema}
 # What Nightshift runs here, and when.
@@ -13,16 +15,18 @@ _HEAD = """\
 
 # timezone: Europe/Berlin    # of all cron expressions; otherwise $TZ or the machine's
 defaults: {{timeout: 5m}}
+"""
 
+_JOBS = """
 jobs:
 """
 
-# Two example commands.
+# Two example commands; the first one shows a run within a minute of a start.
 COMMANDS = """\
   hello:
-    description: Says hello each hour
+    description: Says hello each minute; make it rarer when you have seen it
     command: ["/bin/echo", "hello from Nightshift"]    # a list is executed as it is
-    cron: "0 * * * *"
+    cron: "* * * * *"
 
   disk-space:
     description: How full the disk is, each morning of a working day
@@ -33,11 +37,17 @@ COMMANDS = """\
     retry_delay: 30s
 """
 
+_COMMAND = """\
+  {name}:
+    command: {command}
+    cron: {schedule}
+"""
+
 _BACKUP = """\
   backup-database:
-    description: A verified copy each night
+    description: A verified copy of the database
     worker: backup.run
-    cron: "0 0 * * *"
+    cron: {schedule}
     retries: 2
     retry_delay: 30s
     exclusive: true
@@ -46,15 +56,39 @@ _BACKUP = """\
       directory: {directory}
 """
 
+_NOTIFY = """
+notify:
+  channels:
+    alerts: {{{kind}: {url}}}    # docs/alerts.md has several, and quiet hours
+"""
+
 
 def head(schema: str) -> str:
-    """Return the text before the jobs; schema: URI of the JSON Schema, for editors."""
+    """Return the text before everything; schema: URI of the JSON Schema, for editors."""
     return _HEAD.format(schema=schema)
 
 
-def backup(database: str, directory: str) -> str:
+def jobs(*parts: str) -> str:
+    """Return the block of jobs that these parts describe."""
+    return _JOBS + "\n".join(parts)
+
+
+def command(name: str, text: str, schedule: str) -> str:
+    """Return a job that runs one command of the shell; `${` in its text is the shell's."""
+    shown = json.dumps(text, ensure_ascii=False)
+    return _COMMAND.format(name=_quoted(name), command=shown, schedule=_quoted(schedule))
+
+
+def backup(database: str, directory: str, schedule: str) -> str:
     """Return a job that backs up one SQLite database."""
-    return _BACKUP.format(database=_quoted(database), directory=_quoted(directory))
+    return _BACKUP.format(
+        database=_quoted(database), directory=_quoted(directory), schedule=_quoted(schedule)
+    )
+
+
+def notify(url: str) -> str:
+    """Return the block that sends alerts to one channel; its URL says of which kind."""
+    return _NOTIFY.format(kind=kind_of_url(url), url=_quoted(url))
 
 
 def _quoted(text: str) -> str:

@@ -5,6 +5,7 @@ name in `supervisor/notifications/channels/` sends to it.
 """
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from supervisor.config.key import Key, ValueKind
 from supervisor.core.config_model import Severity
@@ -77,6 +78,14 @@ CHANNEL_KINDS: Mapping[str, tuple[Key, ...]] = {
 # Kinds that may stand in `notify` itself, as a channel that is named after its kind.
 SHORT_KINDS = ("slack",)
 
+# Webhooks other than those of Slack, by the end of the host.
+_HOSTS = {
+    "discord.com": "discord",
+    "discordapp.com": "discord",
+    "logic.azure.com": "teams",
+    "powerplatform.com": "teams",
+}
+
 # Kinds that wake people, and so get no summary unless it is asked for.
 PAGERS = ("pagerduty", "opsgenie")
 
@@ -140,3 +149,19 @@ NOTIFY_KEYS = (
         examples=("0 8 * * *", "0 8 * * mon"),
     ),
 )
+
+
+def kind_of_url(url: str) -> str:
+    """Return the kind of a channel: that of a known host, apprise for other schemes, or slack.
+
+    Anything that takes `{"text": ...}` is of the kind slack, and so is what cannot be split:
+    `check` says what is wrong with it.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "slack"
+    if parts.scheme not in ("http", "https"):
+        return "apprise"
+    labels = (parts.hostname or "").split(".")
+    return _HOSTS.get(".".join(labels[-2:])) or _HOSTS.get(".".join(labels[-3:]), "slack")

@@ -117,7 +117,7 @@ _JOB: tuple[tuple[str, str, str], ...] = (
      " overlap_policy"),
     ("catch_up", "", "catchup persistent misfire misfire_policy missed run_missed coalesce"
      " backfill"
-     " catch_up_policy missed_runs"),
+     " catch_up_policy missed_runs on_missed"),
     ("catch_up_window", "", "misfire_grace_time misfire_grace starting_deadline_seconds"
      " start_window"
      " starting_deadline catchup_window"),
@@ -245,8 +245,8 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
     },
     "catch_up": {
         "true": "latest", "yes": "latest", "once": "latest", "newest": "latest", "last": "latest",
-        "one": "latest", "all": "latest", "false": "none", "no": "none", "never": "none",
-        "skip": "none", "off": "none", "ignore": "none",
+        "one": "latest", "all": "latest", "run-once": "latest", "false": "none", "no": "none",
+        "never": "none", "skip": "none", "off": "none", "ignore": "none",
     },
     "min_severity": {
         "warn": "warning", "err": "error", "fatal": "critical", "crit": "critical",

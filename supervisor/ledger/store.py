@@ -212,7 +212,7 @@ class Store:
     def _read_all(self) -> None:
         startup_memory.touch_columns(self._db)
         self._memory = startup_memory.memory(self._db, self._newest_log)
-        self.instance = startup_memory.meta(self._db, "instance") or self._new_instance()
+        self.instance = self._instance_of_this_folder()
         # A ledger that cannot be written is not usable, so write once.
         self._note("clean", startup_memory.meta(self._db, "clean") or "1")
 
@@ -233,9 +233,21 @@ class Store:
             if self._damage:
                 self._damage += f" with {format_count(count, 'row')} that could still be read"
 
-    def _new_instance(self) -> str:
-        instance = secrets.token_hex(16)
-        self._note("instance", instance)
+    def _instance_of_this_folder(self) -> str:
+        """Return the mark of our processes; a copied folder gets its own.
+
+        With that of the original, a service in the copy would kill the original's runs as
+        strays of its predecessor.
+        """
+        folder = os.stat(self.path.parent)
+        place = f"{folder.st_dev}:{folder.st_ino}"
+        instance = startup_memory.meta(self._db, "instance")
+        known = startup_memory.meta(self._db, "folder")
+        if not instance or known not in ("", place):
+            instance = secrets.token_hex(16)
+            self._note("instance", instance)
+        if known != place:
+            self._note("folder", place)
         return instance
 
     def _rolled_back(self, error: sqlite3.Error) -> LedgerUnavailableError:

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.acceptance import raw_client
-from tests.acceptance.daemon import Sandbox
-from tests.acceptance.ledger_reader import outcomes
+from tests.acceptance.daemon import LIMIT_S, Sandbox
+from tests.acceptance.ledger_reader import MINUTE, outcomes
 from tests.waiting import until
 
 TIME_OF_DAY = Path(__file__).with_name("time_of_day.py")
@@ -53,6 +53,22 @@ class Clock:
     def now(self) -> datetime:
         """Return the time that the clock shows."""
         return datetime.fromtimestamp((time.time_ns() + self._offset_ns[0]) / 1e9, UTC)
+
+
+def reach(
+    sandbox: Sandbox, clock: Clock, supervisor: "subprocess.Popen[str]", slot: datetime
+) -> None:
+    """Set the clock to just before a slot, when the job `minutely` is done with those before.
+
+    A run that catches up the slot before would still be running, and skip this one.
+    """
+    for before in (30.0, 0.2):
+        clock.set((slot - timedelta(seconds=before)).strftime("%Y-%m-%d %H:%M:%S.%f"))
+        supervisor.send_signal(signal.SIGHUP)
+        until(
+            lambda: outcomes(sandbox, "minutely").get(slot - MINUTE, "").startswith("success"),
+            within_s=LIMIT_S,
+        )
 
 
 class Clocked:

@@ -28,7 +28,7 @@ def generate_catalogue(sandbox: Sandbox, *words: str) -> None:
 
 def typed(sandbox: Sandbox, commands: Iterable[str]) -> str:
     """Run the blocks in order and return their output; each must succeed."""
-    _install(sandbox)
+    install(sandbox)
     return "".join(_type(sandbox, block) for block in commands)
 
 
@@ -46,7 +46,7 @@ def _type(sandbox: Sandbox, block: str) -> str:
     return done.stdout
 
 
-def _install(sandbox: Sandbox) -> None:
+def install(sandbox: Sandbox) -> None:
     """Install the commands that a reader has: nightshift and sqlite3."""
     _write(sandbox.root / "bin" / "nightshift", f'exec {sys.executable} -m supervisor "$@"\n')
     if shutil.which("sqlite3") is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from supervisor.config.channel_keys import kind_of_url
 from tests.acceptance.daemon import Sandbox, supervised
 
 JOBS = """
@@ -148,3 +149,46 @@ def test_init_for_a_database_backs_it_up_and_runs_as_it_is():
         sandbox.says("init", "--sqlite", "shop.sqlite3")
 
         assert "verified" in sandbox.says("run", "--all", "--local", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--command", "x", "--schedule", "0 2 * *"), 'jobs.x.cron: cron "0 2 * *": expected 5'),
+        (("--notify", "https://"), "notify.channels.alerts.slack: expected a URL"),
+        (("--notify", "https://[::1/x"), "notify.channels.alerts.slack: expected a URL"),
+        (("--schedule", "@daily"), "--schedule goes with --command or --sqlite"),
+    ],
+)
+def test_init_writes_nothing_that_check_would_refuse(
+    sandbox: Sandbox, words: tuple[str, ...], said: str
+) -> None:
+    status, error = sandbox.refuses("init", *words)
+
+    assert status == 2
+    assert said in error
+    assert not sandbox.config.exists()
+
+
+def test_a_command_of_init_reaches_the_shell_as_it_was_typed(sandbox: Sandbox) -> None:
+    text = """printf '%s|' "${HOME}" 'é "x"' > out; echo $((1 + 1)) >> out"""
+
+    sandbox.says("init", "--command", text, "--schedule", "@daily")
+    sandbox.says("run", "--all", "--local", "--yes")
+
+    assert (sandbox.root / "out").read_text() == f'{sandbox.root}|é "x"|2\n'
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://hooks.slack.com/services/T0/B0/x", "slack"),
+        ("http://127.0.0.1:8065/hooks/x", "slack"),
+        ("https://discord.com/api/webhooks/1/x", "discord"),
+        ("https://prod-1.westeurope.logic.azure.com/workflows/x", "teams"),
+        ("https://discord.com.example.org/x", "slack"),
+        ("ntfys://ntfy.sh/topic", "apprise"),
+    ],
+)
+def test_the_url_says_of_which_kind_a_channel_is(url: str, kind: str) -> None:
+    assert kind_of_url(url) == kind

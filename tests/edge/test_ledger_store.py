@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 from datetime import timedelta
@@ -147,6 +148,24 @@ def test_the_instance_of_a_folder_stays(tmp_path):
     second.close()
 
     assert first.instance == second.instance != ""
+
+
+def test_a_copied_folder_is_another_instance_and_a_renamed_one_the_same(tmp_path):
+    """Otherwise a service in the copy kills what the original runs."""
+    (tmp_path / "first").mkdir()
+    first = Store(tmp_path / "first")
+    first.close()
+    shutil.copytree(tmp_path / "first", tmp_path / "copy")
+
+    copied = Store(tmp_path / "copy")
+    copied.close()
+    again = Store(tmp_path / "copy")
+    again.close()
+    renamed = Store((tmp_path / "first").rename(tmp_path / "renamed"))
+    renamed.close()
+
+    assert copied.instance == again.instance != first.instance
+    assert renamed.instance == first.instance
 
 
 def test_memory_holds_the_alerts_that_wait_in_their_order(store):
