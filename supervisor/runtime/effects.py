@@ -101,7 +101,11 @@ class Effects:
             case effects.Signal(run, attempt, force):
                 self._processes.signal(run, attempt, force)
             case control_requests.Reply(token=token):
-                self._bridge.answer(self.answers.pop(token), action, scheduler)
+                reply = action
+                if problem and scheduler.is_leader:  # its successor may not learn of the request
+                    unrecorded = control_requests.ReplyStatus.UNAVAILABLE
+                    reply = control_requests.Reply(token, unrecorded, (), problem)
+                self._bridge.answer(self.answers.pop(token), reply, scheduler)
             case effects.Deliver():
                 self._alerts.take(action, scheduler)
             case HeartbeatCall(pulse=pulse) if not (problem and pulse is HeartbeatKind.START):

@@ -1,4 +1,4 @@
-"""docs/coming-from.md, as somebody with a crontab types it; and its tables of other words."""
+"""docs/coming-from.md, as someone with a crontab types it; and its tables of other words."""
 
 import re
 

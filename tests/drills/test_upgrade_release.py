@@ -91,7 +91,7 @@ def leave_a_broken_night(sandbox: Sandbox, old: Released, clock: Clock, hook: We
     in_shop(
         sandbox,
         "CREATE TABLE goods (id INTEGER PRIMARY KEY, name TEXT)",
-        "INSERT INTO goods VALUES (1, 'lamp'), (2, 'desk')",
+        "INSERT INTO goods VALUES (1, 'lamp'), (2, 'bridge')",
     )
     with old.serving() as service:
         old.says("run", "backup", "--wait")
@@ -178,7 +178,7 @@ def judge_the_data(sandbox: Sandbox, postgres: str, triggers: list[tuple[Any, ..
     assert in_shop(sandbox, "SELECT name, sql FROM sqlite_master ORDER BY name") == triggers
     with psycopg.connect(postgres) as target:
         names = target.execute("SELECT id, name FROM goods ORDER BY id").fetchall()
-    assert names == [(1, "lamp"), (2, "desk"), (3, "chair")]
+    assert names == [(1, "lamp"), (2, "bridge"), (3, "chair")]
 
 
 def test_the_shipped_jobs_of_the_release_are_accepted(code: Path) -> None:
