@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import msgspec
 import psycopg
 
-from supervisor.cluster import engine, session
+from supervisor.cluster import engine, inherited, session
 from supervisor.cluster.dead_hosts import DeadHosts
+from supervisor.cluster.inherited import Pair
 from supervisor.cluster.messages import Began, Ended, Forgotten, Order, Report
 from supervisor.cluster.session import Connection
 from supervisor.cluster.shared_ledger import DeposedError, SharedLedger
@@ -29,7 +30,13 @@ LOOK_EVERY_S = 1.0
 REST_S = 1.0
 MOST_REPORTS = 500
 
-Pair = tuple[int, int]  # run, attempt
+# An attempt that its host did not begin keeps its number.
+_ASSIGN = """INSERT INTO assignments (run, attempt, fence, job, body)
+VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (run, attempt) DO UPDATE SET fence = excluded.fence, body = excluded.body,
+    force = '', given_at = now(), host = NULL, worker = NULL, local_run = NULL,
+    lost_at = NULL, ended_at = NULL
+WHERE assignments.ended_at IS NOT NULL"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,10 @@ class _Done:
 
 
 class Exchange:
-    """The assignments of one leader. The loop polls it in every turn."""
+    """The assignments of one leader. The loop polls it in every turn.
+
+    held: what was handed out before this leader, and whose end is not recorded.
+    """
 
     def __init__(
         self,
@@ -80,19 +90,14 @@ class Exchange:
         self._beat_at = self._next_at = self._rest_until = 0.0
         self.is_woken = False
         mono = time.monotonic()
-        found = shared.connection().execute(
-            "SELECT run, attempt, fence, job, host IS NOT NULL FROM assignments"
-            " WHERE ended_at IS NULL"
-        )
+        left = inherited.read(shared.connection())
+        self.held, self._lost = left.held, left.lost
         self._given: dict[Pair, Given] = {
-            (run, attempt): Given(fence, self._labels(job), mono, is_taken)
-            for run, attempt, fence, job, is_taken in found
+            (each.run, each.attempt): Given(
+                each.fence, self._labels(each.job), mono, each.is_taken
+            )
+            for each in left.living
         }
-
-    @property
-    def held(self) -> frozenset[Pair]:
-        """Return the assignments that have not ended."""
-        return frozenset(self._given)
 
     def hand_out(self, launch: Launch) -> None:
         """Give an attempt to the cluster with the next exchange."""
@@ -104,7 +109,7 @@ class Exchange:
 
     def end_others(self, live: Iterable[Pair]) -> None:
         """Have the assignments ended that no living attempt accounts for."""
-        for run, attempt in self.held - set(live):
+        for run, attempt in self._given.keys() - set(live):
             self.force(run, attempt, KillStep.KILL)
 
     # --- what the loop polls -------------------------------------------------------
@@ -131,7 +136,7 @@ class Exchange:
         self._given |= done.given
         for pair in done.ended:
             self._given.pop(pair, None)
-        self._digested = done.read
+        self._digested, self._lost = done.read, {}
         self._next_at = at.mono + LOOK_EVERY_S
         return done.events
 
@@ -142,6 +147,8 @@ class Exchange:
             raise DeposedError("another host has taken over")
         with db.transaction():
             self._shared.fence(db)
+            for (run, attempt), host in self._lost.items():
+                done.events.append(ev.HostLost(at, run, attempt, host, is_final=True))
             self._hand_out(db, done, at)
             self._end_forced(db, done, at)
             self._take_back(db, done, at)
@@ -172,10 +179,10 @@ class Exchange:
             body = msgspec.json.encode(order).decode().replace("\\u0000", "\\ufffd")
             rows.append((run.id, run.attempt, fence, job.name, body))
             done.given[run.id, run.attempt] = Given(fence, self._labels(job.name), at.mono)
-        db.cursor().executemany(
-            "INSERT INTO assignments (run, attempt, fence, job, body) VALUES (%s, %s, %s, %s, %s)",
-            rows,
-        )
+        cursor = db.cursor()
+        cursor.executemany(_ASSIGN, rows)
+        if cursor.rowcount != len(rows):
+            raise DeposedError("an attempt is held already: another leader reads what there is")
         done.wakes.add("work")
 
     def _new_job(self, db: Connection, launch: Launch) -> engine.NewJob:
