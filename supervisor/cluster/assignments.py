@@ -141,7 +141,7 @@ class Assignments:
             if engine.finish(db, assignment.fence, self._worker):
                 _send(db, report)
                 db.execute(
-                    "UPDATE assignments SET ended_at = now() WHERE fence = %s",
+                    "UPDATE assignments SET ended_at = now(), body = '' WHERE fence = %s",
                     (assignment.fence,),
                 )
                 session.wake(db, self._settings.schema, "leader")

@@ -263,8 +263,8 @@ class Exchange:
 
     def _forget(self, db: Connection, done: _Done, host: str, at: ev.At) -> None:
         found = db.execute(
-            "UPDATE assignments SET ended_at = now() WHERE host = %s AND lost_at IS NOT NULL"
-            " AND ended_at IS NULL RETURNING run, attempt, fence",
+            "UPDATE assignments SET ended_at = now(), body = '' WHERE host = %s"
+            " AND lost_at IS NOT NULL AND ended_at IS NULL RETURNING run, attempt, fence",
             (host,),
         ).fetchall()
         for run, attempt, fence in found:
