@@ -142,7 +142,7 @@ def _play(trial: Trial, seconds: float) -> int:
     status, text = trial.ask(HOSTS[0], "cluster", "init", trial.dsn, "--name", "trial")
     if status:
         raise TrialError(text.strip())
-    with _hosts(trial) as running:
+    with hosts(trial) as running:
         _wait(lambda: trial.leader() is not None, "three hosts, and one that leads")
         killed = _minute(trial, running, seconds)
         survivor = next(host for host in HOSTS if host != killed)
@@ -206,8 +206,8 @@ def descendants(root: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def _hosts(trial: Trial) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
-    """Yield the supervisors by host; those that are left are stopped."""
+def hosts(trial: Trial) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
+    """Start the hosts and yield their supervisors by host; stop those that are left."""
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for host in HOSTS:
