@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from supervisor.config import load
 from supervisor.core.config_model import Config
 from workers.units import parse_duration
 
@@ -24,6 +25,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 UNITS = [UNIT, *(ROOT / "contrib" / f"nightshift-{name}.service" for name in ("web", "otel"))]
 WEB_COMPOSE = yaml.safe_load((ROOT / "contrib" / "compose.web.yaml").read_text())
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+CLUSTER = ROOT / "contrib" / "cluster"
 # Time to write the outcomes after the last process is gone.
 LAST_WORDS_S = 2.0
 # `systemd-analyze security` says OK below 5.0; this is in tenths.
@@ -188,6 +190,59 @@ def test_the_page_in_a_container_shares_only_the_socket():
     assert (page["read_only"], page["cap_drop"]) == (True, ["ALL"])
     assert all(port.startswith("127.0.0.1:") for port in page["ports"])
     assert "--allow" not in page["command"]
+
+
+def test_the_cluster_in_compose_has_three_hosts_that_differ_in_name_and_state_alone():
+    services = yaml.safe_load((CLUSTER / "compose.yaml").read_text())["services"]
+    hosts = [services[name] for name in "abc"]
+
+    assert [each["hostname"] for each in hosts] == ["a", "b", "c"]
+    assert {each["image"] for each in hosts} == {services["init"]["image"]}
+    assert len({each["volumes"][0] for each in hosts}) == 3
+    for each in (*hosts, services["init"]):
+        assert (each["read_only"], each["cap_drop"]) == (True, ["ALL"])
+        assert each["secrets"] == ["dsn"]
+    for each in hosts:
+        grace_s = parse_duration(each["environment"]["NIGHTSHIFT_SHUTDOWN_GRACE"])
+        assert parse_duration(each["stop_grace_period"]) > grace_s + LAST_WORDS_S
+
+
+def test_the_cluster_in_kubernetes_keeps_names_and_state_and_waits_for_the_grace():
+    kinds = {
+        each["kind"]: each
+        for each in yaml.safe_load_all((CLUSTER / "kubernetes.yaml").read_text())
+    }
+    hosts = kinds["StatefulSet"]["spec"]
+    pod = hosts["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert hosts["selector"]["matchLabels"] == hosts["template"]["metadata"]["labels"]
+    assert hosts["serviceName"] == kinds["Service"]["metadata"]["name"]
+    assert {each["name"] for each in container["volumeMounts"]} == {
+        *(each["name"] for each in pod["volumes"]),
+        *(each["metadata"]["name"] for each in hosts["volumeClaimTemplates"]),
+    }
+    grace_s = parse_duration(container["env"][0]["value"])
+    assert pod["terminationGracePeriodSeconds"] > grace_s + LAST_WORDS_S
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["livenessProbe"]["exec"]["command"] == ["nightshift", "healthcheck"]
+
+
+@pytest.mark.parametrize("manifest", ["compose.yaml", "kubernetes.yaml"])
+def test_the_jobs_of_the_cluster_are_accepted_with_the_secret_of_each_manifest(tmp_path, manifest):
+    (there,) = re.findall(r"\$\{file:([^}]+)\}", (CLUSTER / "jobs" / "jobs.yaml").read_text())
+    secret = tmp_path / "dsn"
+    secret.write_text("postgresql://nightshift:a-password@postgres/nightshift\n")
+    text = (CLUSTER / "jobs" / "jobs.yaml").read_text().replace(there, str(secret))
+    jobs = tmp_path / "jobs.yaml"
+    jobs.write_text(text)
+
+    config = load(jobs, {"NIGHTSHIFT_LABELS": "zone:2"}).config
+
+    assert there in (CLUSTER / manifest).read_text()
+    assert config is not None
+    assert config.cluster is not None
+    assert config.cluster.labels == ("zone:2",)
 
 
 def test_htmx_is_what_its_script_fetches():

@@ -142,7 +142,7 @@ class Assignments:
             if engine.finish(db, assignment.fence, self._worker):
                 send(db, report)
                 # What was never begun may be handed out again under the same number.
-                what = "UPDATE assignments SET ended_at = now()"
+                what = "UPDATE assignments SET ended_at = now(), body = ''"
                 what = what if report.is_begun else "DELETE FROM assignments"
                 db.execute(session.query(f"{what} WHERE fence = %s"), (assignment.fence,))
                 session.wake(db, self._settings.schema, "leader")

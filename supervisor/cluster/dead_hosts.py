@@ -49,7 +49,7 @@ class DeadHosts:
             waits = job in self._waiting
             if not waits:
                 engine.end(db, fence)
-            column = "lost_at" if waits else "ended_at"
-            statement = f"UPDATE assignments SET {column} = now() WHERE fence = %s"
+            change = "lost_at = now()" if waits else "ended_at = now(), body = ''"
+            statement = f"UPDATE assignments SET {change} WHERE fence = %s"
             db.execute(session.query(statement), (fence,))
             send(db, Lost(run, attempt, host))

@@ -42,6 +42,7 @@ class Candidate:
     def __init__(self, settings: AgentSettings, log: LogFile) -> None:
         self._settings, self._log = settings, log
         self._queue = session.queue_of(settings.schema, "leader")
+        self._socket = settings.folder / "leader.sock"
         self._watch = UNSEEN
         self._leadership: Leadership | None = None
         self._process: subprocess.Popen[str] | None = None
@@ -49,8 +50,9 @@ class Candidate:
 
     @property
     def leads(self) -> bool:
-        """Return whether the leader process of this host lives."""
-        return self._process is not None and self._process.poll() is None
+        """Return whether the leader process of this host lives and can be asked."""
+        is_alive = self._process is not None and self._process.poll() is None
+        return is_alive and self._socket.exists()
 
     def look(self, db: Connection, seen: Glance, texts: Texts, may_lead: bool) -> None:
         """Take the leadership if it is free, or return it if the leader has ended.
@@ -131,6 +133,7 @@ class Candidate:
             engine.unregister(db, leadership.worker)
 
     def _start(self, settings: LeaderSettings) -> None:
+        self._socket.unlink(missing_ok=True)  # of a leader that was killed
         environ = {**os.environ, VARIABLE: msgspec.json.encode(settings).decode()}
         command = [sys.executable, "-X", "utf8", "-P", "-c", _BEGIN]
         command.append(str(Path(__file__).parents[2]))

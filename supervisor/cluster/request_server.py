@@ -41,7 +41,7 @@ class RequestServer:
             path = self._settings.socket if host else str(self._settings.folder / "leader.sock")
             status, answer = ask(path, method, target, bytes(body), peer)
             db.execute(
-                "UPDATE control_requests SET status = %s, answer = %s WHERE id = %s",
+                "UPDATE control_requests SET status = %s, answer = %s, body = '' WHERE id = %s",
                 (status, answer, number),
             )
             session.wake(db, self._settings.schema, f"answer:{number}")

@@ -38,7 +38,8 @@ CREATE TABLE queues (
     config bigint NOT NULL
 );
 
--- One attempt given to the cluster. fence: the engine's job. body: what its host must know.
+-- One attempt given to the cluster. fence: the engine's job. body: what its host must know,
+-- with the parameters of a request; '' when the attempt has ended.
 -- force: how it is to be ended, '' if not. lost_at: its host was lost; the attempt waits.
 CREATE TABLE assignments (
     run bigint NOT NULL,

@@ -75,7 +75,7 @@ def _may_begin_elsewhere(turn: Turn, run: Run) -> bool:
 
 
 def _known(turn: Turn, request: AssignRun) -> Run | None:
-    """Return the run of this assignment, open or the job's last."""
-    key, last = str(request.key), turn.scheduler.last_run.get(request.job)
+    """Return the run of this assignment, open or the job's last; dry runs count here."""
+    key, last = str(request.key), turn.scheduler.last_assigned.get(request.job)
     runs = [*turn.scheduler.open_runs_of(request.job), *([last] if last else [])]
     return next((run for run in runs if run.batch == key), None)

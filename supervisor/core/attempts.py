@@ -283,6 +283,8 @@ def _usage(turn: Turn, run: Run, event: TreeEmpty) -> None:
         turn.actions.append(Record(changed))
         if turn.scheduler.last_run.get(run.job) is run:
             turn.scheduler.last_run = turn.scheduler.last_run.set(run.job, changed)
+        if turn.scheduler.last_assigned.get(run.job) is run:
+            turn.scheduler.last_assigned = turn.scheduler.last_assigned.set(run.job, changed)
     if event.strays:
         turn.note(f"left behind and killed: {'; '.join(event.strays)}", "warning", run=changed)
     if event.log_lost:

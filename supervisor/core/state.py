@@ -126,6 +126,7 @@ class SchedulerState(Struct):
     recent_runs: PersistentMap[str, tuple[RunSummary, ...]] = field(default_factory=PersistentMap)
     last_success: PersistentMap[str, datetime] = field(default_factory=PersistentMap)
     last_run: PersistentMap[str, Run] = field(default_factory=PersistentMap)
+    last_assigned: PersistentMap[str, Run] = field(default_factory=PersistentMap)
     incidents: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
     closed: PersistentMap[tuple[str, str], Incident] = field(default_factory=PersistentMap)
     outboxes: PersistentMap[str, Outbox] = field(default_factory=PersistentMap)

@@ -5,7 +5,7 @@ and keeps one fact consistent in all of them. Called only by `turn.py`.
 """
 
 from supervisor.core.dependencies import MOST_RECENT, RunSummary
-from supervisor.core.model import Reason, Run, State
+from supervisor.core.model import Reason, Run, State, Trigger
 from supervisor.core.state import SchedulerState
 
 
@@ -43,6 +43,8 @@ def leave_job(scheduler: SchedulerState, job: str, run: int) -> None:
 
 def remember_outcome(scheduler: SchedulerState, run: Run) -> None:
     """Remember a run that entered a new state, for dependents and for views."""
+    if run.trigger is Trigger.ASSIGNED and not run.state.is_open:
+        scheduler.last_assigned = scheduler.last_assigned.set(run.job, run)
     if run.dry_run or _is_represented(scheduler, run):
         return
     past = RunSummary(run.id, run.due, run.state, run.reason, run.cause, run.blocked_by)

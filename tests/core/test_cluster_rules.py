@@ -200,6 +200,26 @@ def test_an_assignment_is_a_run_that_is_asked_for_as_often_as_one_likes():
     assert harness.ledger.askings == []
 
 
+def test_an_assigned_dry_run_happens_once():
+    harness = host()
+    dry = replace(assignment(harness), dry_run=True)
+    harness.asks(dry)
+    harness.ends("a")
+
+    assert harness.asks(dry).runs == (1,)
+    assert harness.states("a") == ["success"]
+
+
+def test_a_run_that_was_asked_for_here_does_not_hide_an_assignment():
+    harness = host()
+    harness.asks(assignment(harness))
+    harness.ends("a")
+    harness.asks(req.RunJobs(("a",)))
+    harness.ends("a")
+
+    assert harness.asks(assignment(harness)).runs == (1,)
+
+
 def test_the_next_attempt_of_a_run_is_another_run_here():
     harness = host()
     harness.asks(assignment(harness))
