@@ -27,8 +27,8 @@ def run(number, job="long", state="success", attempt=1, slot=SLOT, cause="on a")
     }
 
 
-def lines(*told):
-    return read_lines("\n".join(told))
+def lines(*reported):
+    return read_lines("\n".join(reported))
 
 
 BEGIN, END = "begin 10.0 long 1.1 a 7", "end 16.0 long 1.1 a 7"
@@ -39,16 +39,16 @@ def test_a_run_with_its_lines_is_no_problem():
 
 
 def test_a_run_that_went_on_elsewhere_is_no_problem_and_is_told():
-    told = lines(BEGIN, "begin 20.0 long 1.2 b 9", "end 26.0 long 1.2 b 9")
+    reported = lines(BEGIN, "begin 20.0 long 1.2 b 9", "end 26.0 long 1.2 b 9")
     runs = [run(1, attempt=2)]
 
-    assert problems(runs, told) == []
-    assert "Taken over from a: run 1 (long)." in account(runs, told, "a")
-    assert "Taken over from b: none." in account(runs, told, "b")
+    assert problems(runs, reported) == []
+    assert "Taken over from a: run 1 (long)." in account(runs, reported, "a")
+    assert "Taken over from b: none." in account(runs, reported, "b")
 
 
 @pytest.mark.parametrize(
-    ("runs", "told", "expected"),
+    ("runs", "reported", "expected"),
     [
         ([run(1), run(2)], [BEGIN, END], "long has 2 runs for its slot"),
         ([run(1, slot=None)], [BEGIN, END], "no slot was due"),
@@ -73,8 +73,8 @@ def test_a_run_that_went_on_elsewhere_is_no_problem_and_is_told():
         ),
     ],
 )
-def test_what_was_doubled_lost_or_left_open_is_found(runs, told, expected):
-    assert expected in "\n".join(problems(runs, lines(*told)))
+def test_what_was_doubled_lost_or_left_open_is_found(runs, reported, expected):
+    assert expected in "\n".join(problems(runs, lines(*reported)))
 
 
 def test_a_slot_that_only_other_jobs_have_is_lost():
@@ -88,10 +88,10 @@ def test_a_slot_that_only_other_jobs_have_is_lost():
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_cluster_loses_a_host_and_nothing_else():
-    told = subprocess.run([sys.executable, TRIAL], capture_output=True, text=True)
+    reported = subprocess.run([sys.executable, TRIAL], capture_output=True, text=True)
 
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert re.search(r"host [abc] is killed", told.stdout)
-    assert re.search(r"\d+ short-1 +\S+ +schedule +[abc]", told.stdout)
-    assert re.search(r"\d+ asked +\S+ +manual +[abc]", told.stdout)
-    assert "Every slot has one outcome, and nothing ran twice." in told.stdout
+    assert reported.returncode == 0, reported.stdout + reported.stderr
+    assert re.search(r"host [abc] is killed", reported.stdout)
+    assert re.search(r"\d+ short-1 +\S+ +schedule +[abc]", reported.stdout)
+    assert re.search(r"\d+ asked +\S+ +manual +[abc]", reported.stdout)
+    assert "Every slot has one outcome, and nothing ran twice." in reported.stdout
