@@ -83,6 +83,10 @@ ARROWS = {
     " supervisor.cli.errors supervisor.api.limits supervisor.api.connection"
     " supervisor.api.cross_origin supervisor.api.sockets supervisor.backups.model"
     " supervisor.config.definitions supervisor.state_dir workers.text workers.units",
+    # a worker's parameters are read in a child, as the check of jobs.yaml reads them
+    "supervisor.web.worker_reader": "supervisor.web.* supervisor.core.* supervisor.config.result"
+    " supervisor.config.worker_check",
+    "supervisor.web.views.parameters": "supervisor.config.worker_check",
     "supervisor.doctor.places": "supervisor.doctor.* supervisor.core.* workers.params"
     " workers.backup.places.*",
     # assembly: may import everything

@@ -21,6 +21,7 @@ from supervisor.web.gate import Gate, has_session
 from supervisor.web.live import LiveStreams
 from supervisor.web.pages import ListPages
 from supervisor.web.rendering import STATIC, Renderer
+from supervisor.web.run_form import RunForm
 from supervisor.web.settings import WebSettings
 from supervisor.web.source import AnswerError, Source
 from supervisor.web.strips import Strips
@@ -67,6 +68,7 @@ def application(settings: WebSettings, client: Client) -> ASGIApp:
 
 def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
     details, buttons, live = DetailPages(web), Buttons(web), LiveStreams(web)
+    run_form = RunForm(web, buttons)
 
     def get(path: str, handler: Handler) -> Route:
         return Route(path, _in_words(handler, lists), methods=["GET"])
@@ -90,7 +92,9 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         get("/runs/{run:int}/log", live.get_log),
         get("/runs/{run:int}/log/stream", live.get_log_stream),
         get("/jobs/{job}", details.get_job),
+        get("/jobs/{job}/run", run_form.get_form),
         get("/events", live.get_events),
+        post("/jobs/{job}/run", run_form.post_run),
         post("/jobs/{job}/{verb}", buttons.post_job),
         post("/runs/{run:int}/cancel", buttons.post_cancel_run),
         post("/incidents/{incident:int}/ack", buttons.post_ack),
@@ -109,6 +113,7 @@ def _in_words(handler: Handler, pages: ListPages) -> Handler:
         try:
             return await handler(request)
         except AnswerError as error:
-            return pages.problem(request, error, 404 if error.is_unknown else 503)
+            code = 403 if error.is_refused else 404 if error.is_unknown else 503
+            return pages.problem(request, error, code)
 
     return answer

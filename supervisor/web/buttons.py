@@ -11,7 +11,6 @@ from supervisor.core.config_diff import Changes
 from supervisor.web.frame import CHOICE_COOKIE, PageAnswers
 from supervisor.web.gate import form_of, session_of
 from supervisor.web.source import AnswerError, decoded
-from supervisor.web.views import parameters
 from supervisor.web.views.times import BROWSER, IN_UTC, SERVICE
 
 LONGEST_REASON = 200
@@ -24,7 +23,7 @@ class Buttons(PageAnswers):
 
     async def post_job(self, request: Request) -> Response:
         """Run, cancel, pause or resume a job."""
-        job, verb = request.path_params["job"], request.path_params["verb"]
+        job, verb = request.path_params["job"], request.path_params.get("verb", "run")
         asked = {"run": self._run, "pause": self._pause, "resume": self._resume}
         asked["cancel"] = self._cancel_job
         if verb not in asked:
@@ -88,14 +87,8 @@ class Buttons(PageAnswers):
         return answer
 
     async def _run(self, request: Request, job: str) -> str:
-        form = form_of(request)
-        given: dict[str, object] = {}
-        if form.get("with-parameters"):
-            known = await self.web.source.get(responses.JobDetail, "jobs", job)
-            given["set"] = parameters.changed(known.with_, form)
-            given["dry_run"] = bool(form.get("dry_run"))
-        given["with_deps"] = bool(form.get("with_deps"))
-        opened = decoded(await self._post(request, "jobs", job, "run", **given), responses.Opened)
+        asked = {"with_deps": bool(form_of(request).get("with_deps"))}
+        opened = decoded(await self._post(request, "jobs", job, "run", **asked), responses.Opened)
         return f"Run {opened.run.id} of {job} was opened."
 
     async def _pause(self, request: Request, job: str) -> str:
@@ -127,8 +120,6 @@ class Buttons(PageAnswers):
             return self.problem(request, error, 403)
         try:
             return self._back(request, "good", await act())
-        except parameters.FieldError as error:
-            return self._back(request, "bad", str(error))
         except AnswerError as error:
             said = ". ".join(filter(None, (error.text, error.hint)))
             return self._back(request, "bad", f"{said}{_problems(error.body)}")

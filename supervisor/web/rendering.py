@@ -77,7 +77,7 @@ def took(seconds: float | None) -> str:
     """Return a duration such as `14m30s`, or a dash."""
     if seconds is None:
         return "–"
-    return format_duration(round(seconds) if seconds >= 60 else round(seconds, 1))
+    return format_duration(round(seconds) if seconds >= 60 else seconds)
 
 
 def number(value: object) -> str:

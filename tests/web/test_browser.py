@@ -21,7 +21,7 @@ from tests.web.visitor import Visitor, page
 
 PAGES = (
     *("", "timeline", "calendar", "incidents", "backups", "replication", "actions", "config"),
-    *("jobs/replicate", "jobs/backup-database", "runs", "runs/1"),
+    *("jobs/replicate", "jobs/backup-database", "jobs/load/run", "runs", "runs/1"),
 )
 PATIENCE_MS = 60_000
 # Several waits in one test, on a machine that is busy.
@@ -86,6 +86,11 @@ def test_every_page_is_whole_without_scripts(chromium, url, visitor):
         assert "long-report: paused" in seen.page.locator("main").inner_text()
         seen.page.locator("#job-long-report button", has_text="Resume").click()
         assert "long-report: resumed" in seen.page.locator("main").inner_text()
+        seen.open("jobs/load")
+        seen.page.locator("a", has_text="Run with parameters").click()
+        seen.page.fill("[name='set.batch']", "0")
+        seen.page.locator("button", has_text="Run with these").click()
+        assert "expected at least 1, got 0" in seen.page.locator("main").inner_text()
 
 
 def test_the_printed_url_signs_in_once(chromium, sandbox):
@@ -112,13 +117,12 @@ def test_a_change_shows_by_itself(chromium, url, visitor, sandbox):
 
 def test_what_a_person_types_stays_when_something_changes(chromium, url, visitor, sandbox):
     with tab(chromium, url, visitor.cookies) as seen:
-        seen.open("jobs/backup-database")
-        seen.page.locator("details summary").first.click()
-        seen.page.fill("textarea[name=more]", "half typed")
-        sandbox.says("pause", "backup-database")
-        seen.see("paused")
-        assert seen.page.input_value("textarea[name=more]") == "half typed"
-        sandbox.says("resume", "backup-database")
+        seen.open("jobs/load/run")
+        seen.page.fill("[name='set.source']", "half typed")
+        sandbox.says("pause", "--reason", "to be seen")
+        seen.see("to be seen")
+        assert seen.page.input_value("[name='set.source']") == "half typed"
+        sandbox.says("resume")
 
 
 def test_a_log_grows_by_itself_with_its_colours(chromium):

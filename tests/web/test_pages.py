@@ -9,12 +9,14 @@ import pytest
 
 from supervisor.web.rendering import STATIC
 from tests.acceptance.daemon import Sandbox, supervised
+from tests.waiting import until
+from tests.web.conftest import DSN
 from tests.web.visitor import Visitor, page
 
 PAGES = (
     *("/", "/timeline?hours=24", "/calendar?days=90", "/incidents", "/backups", "/replication"),
     *("/actions", "/config", "/jobs/replicate", "/jobs/backup-database", "/runs?job=health"),
-    "/runs/1",
+    *("/runs/1", "/jobs/load/run"),
 )
 HOSTILE = "<script>alert(1)</script>\x1b[2J\x1b]0;x\x07\u202ecod\"'&"
 HELLO = "jobs: {hello: {command: echo hi}}"
@@ -179,21 +181,56 @@ def test_buttons_do_what_they_say(visitor, sandbox):
 
 
 def test_a_worker_runs_with_the_parameters_of_the_form(visitor, sandbox):
-    text = visitor.get("/jobs/backup-database").text
-    assert 'name="set.directory" value="backups"' in text
+    text = visitor.get("/jobs/load/run").text
+    assert 'name="set.source" value="incoming"' in text
+    assert "the folder of the text files" in text
+    assert "<option selected>slow</option>" in text
+    assert 'type="number" step="1"' in text
+    assert DSN not in text
 
-    form = {"with-parameters": "1", "set.directory": "elsewhere", "set.database": "cards.db"}
-    visitor.post("/jobs/backup-database/run", form)
-    sandbox.ask("history", "backup-database")
+    form = {"with-parameters": "1", "set.batch": "7", "set.mode": "fast", "set.dsn": ""}
+    opened = visitor.post("/jobs/load/run", form)
 
-    assert "was opened" in visitor.get("/").text
+    assert (opened.status, opened.headers["location"].startswith("/runs/")) == (303, True)
+    run = opened.headers["location"].removeprefix("/runs/")
+    until(lambda: "done" in sandbox.says("logs", run))
+    assert f"7 fast {DSN[:4]}" in sandbox.says("logs", run).replace("***", DSN)
 
 
-def test_a_wrong_parameter_is_told(visitor):
-    form = {"with-parameters": "1", "more": "no equals sign"}
-    visitor.post("/jobs/backup-database/run", form)
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"set.batch": "many"}, "expected a whole number, got &#34;many&#34;"),
+        ({"set.batch": "0"}, "expected at least 1, got 0"),
+        ({"set.mode": "odd"}, "expected fast or slow, got &#34;odd&#34;"),
+        ({"set.tags": "[1"}, "expected JSON"),
+    ],
+    ids=str,
+)
+def test_a_wrong_parameter_is_told_beside_its_field(visitor, sandbox, typed, said):
+    before = sandbox.json("history", "load", "-n", "1")
 
-    assert "expected name=value" in visitor.get("/").text
+    answer = visitor.post(
+        "/jobs/load/run", {"with-parameters": "1", "set.source": "elsewhere", **typed}
+    )
+
+    assert answer.status == 422
+    assert f'class="wrong">{said}' in answer.text
+    assert 'name="set.source" value="elsewhere"' in answer.text
+    assert sandbox.json("history", "load", "-n", "1") == before
+
+
+def test_a_worker_that_cannot_be_read_has_the_fields_of_with(visitor):
+    text = visitor.get("/jobs/lost/run").text
+
+    assert "The worker cannot be read by this page" in text
+    assert 'name="set.path" value="x"' in text
+    assert 'name="more"' in text
+
+
+def test_a_command_has_no_form(visitor):
+    assert visitor.get("/jobs/health/run").status == 404
+    assert "/jobs/health/run" not in visitor.get("/jobs/replicate").text
 
 
 def test_a_log_is_searched_and_downloaded(visitor, sandbox):
