@@ -62,6 +62,12 @@ class ReloadBody(msgspec.Struct, forbid_unknown_fields=True):
     previous: bool = False
 
 
+class VerifyBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/verify`; the path of a copy is absolute."""
+
+    file: Annotated[str, msgspec.Meta(pattern="^/")]
+
+
 class RestoreBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/restore`; paths are absolute: the supervisor has its own working directory."""
 

@@ -80,6 +80,12 @@ class RestoreBackup(Struct, frozen=True):
     unproven: bool = False
 
 
+class VerifyBackup(Struct, frozen=True):
+    """Request to verify a copy again; file: its absolute path."""
+
+    file: str
+
+
 class NotifyTest(Struct, frozen=True):
     """Request to test a channel ("": all); granted if it is configured, whatever the result."""
 
@@ -95,6 +101,7 @@ Request = (
     | ResumeJob
     | AckIncident
     | RestoreBackup
+    | VerifyBackup
     | NotifyTest
     | StopService
 )

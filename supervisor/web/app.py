@@ -102,6 +102,7 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         post("/resume", buttons.post_resume_all),
         post("/reload", buttons.post_reload),
         post("/notify-test", buttons.post_notify_test),
+        post("/verify", buttons.post_verify),
         post("/times", buttons.post_times),
     ]
 

@@ -6,6 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from supervisor.backups.model import Backups
 from supervisor.core import responses
 from supervisor.core.config_diff import Changes
 from supervisor.web.frame import CHOICE_COOKIE, PageAnswers
@@ -14,6 +15,8 @@ from supervisor.web.source import AnswerError, decoded
 from supervisor.web.views.times import BROWSER, IN_UTC, SERVICE
 
 LONGEST_REASON = 200
+# The supervisor's child that lists the copies has 20 s.
+LISTED_S = 30.0
 DURATIONS = {"1h": 3600.0, "4h": 14400.0, "1d": 86400.0, "3d": 3 * 86400.0, "7d": 7 * 86400.0}
 _YEAR_S = 365 * 86400.0
 
@@ -71,6 +74,25 @@ class Buttons(PageAnswers):
             return "A test alert was delivered."
 
         return await self._ask(request, "notify", notify)
+
+    async def post_verify(self, request: Request) -> Response:
+        """Verify a copy; one that the supervisor lists, since it would read any file."""
+        path, opened = form_of(request).get("copy", ""), 0
+
+        async def verify() -> str:
+            nonlocal opened
+            found = await self.web.source.get(Backups, "backups", limit_s=LISTED_S)
+            if all(copy.path != path for copy in found.backups):
+                raise AnswerError("no such copy is listed", "load the page again")
+            opened = decoded(
+                await self._post(request, "verify", file=path), responses.Opened
+            ).run.id
+            return f"Run {opened} verifies {path}."
+
+        answer = await self._ask(request, "verify", verify)
+        if opened:
+            answer.headers["location"] = f"{self.web.settings.base}/runs/{opened}"
+        return answer
 
     async def post_times(self, request: Request) -> Response:
         """Keep in which zone times are shown; needs no permission."""

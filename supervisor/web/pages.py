@@ -9,7 +9,9 @@ from starlette.responses import Response
 from supervisor.backups.model import Backups
 from supervisor.core import responses
 from supervisor.core.calendar_views import Days, Upcoming
+from supervisor.core.state import VERIFY
 from supervisor.core.views import RunView
+from supervisor.web.buttons import LISTED_S
 from supervisor.web.forecast import MOST_JOBS, Planned, planned, usual_seconds
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
@@ -89,8 +91,9 @@ class ListPages(PageAnswers):
 
     async def get_backups(self, request: Request) -> Response:
         status = await self.web.source.status()
-        found = await self.web.source.get(Backups, "backups", limit_s=30.0)
-        return await self.page(request, "backups.html", "Backups", status, found=found)
+        found = await self.web.source.get(Backups, "backups", limit_s=LISTED_S)
+        values = {"found": found, "checks": await self.web.source.runs(job=VERIFY, limit=5)}
+        return await self.page(request, "backups.html", "Backups", status, **values)
 
     async def get_replication(self, request: Request) -> Response:
         status, about = await self.web.source.status(), await self.web.source.jobs()

@@ -89,7 +89,7 @@ def test_a_read_only_page_has_no_buttons(sandbox):
         visitor = Visitor(url).sign_in()
 
         assert "formaction" not in visitor.get("/").text
-        for path in ("/jobs/health/run", "/pause", "/reload", "/incidents/1/ack", "/notify-test"):
+        for path in ("/jobs/health/run", "/pause", "/reload", "/incidents/1/ack", "/verify"):
             assert visitor.post(path, {}).status == 403
         assert visitor.get("/jobs/load/run").status == 403
         assert visitor.post("/jobs/load/run", {"with-parameters": "1"}).status == 403

@@ -228,6 +228,28 @@ def test_a_worker_that_cannot_be_read_has_the_fields_of_with(visitor):
     assert 'name="more"' in text
 
 
+def test_a_copy_is_verified_by_a_button(visitor, sandbox):
+    (copy,) = {each["path"] for each in sandbox.json("backups")["backups"]}
+    text = visitor.get("/backups").text
+    assert f'name="copy" value="{copy}"' in text
+    assert f"nightshift backups restore {copy} --target" in text
+
+    opened = visitor.post("/verify", {"copy": copy})
+
+    assert opened.headers["location"].startswith("/runs/")
+    until(lambda: f"{copy}: verified, 1 rows" in visitor.get("/backups").text)
+    newest = sandbox.json("history", "--actions", "-n", "1")["actions"][0]
+    assert (newest["verb"], newest["what"]) == ("verify", copy)
+    assert visitor.get("/runs?job=backups:verify").status == 200
+
+
+def test_another_file_is_not_verified(visitor, sandbox):
+    answer = visitor.post("/verify", {"copy": "/etc/passwd", "back": "/backups"})
+
+    assert answer.headers["location"] == "/backups"
+    assert "no such copy is listed" in visitor.get("/backups").text
+
+
 def test_a_command_has_no_form(visitor):
     assert visitor.get("/jobs/health/run").status == 404
     assert "/jobs/health/run" not in visitor.get("/jobs/replicate").text
