@@ -9,6 +9,7 @@ from starlette.responses import Response
 from supervisor.backups.model import Backups
 from supervisor.core import responses
 from supervisor.core.calendar_views import Days, Upcoming
+from supervisor.core.model import ReloadEntry
 from supervisor.core.state import VERIFY
 from supervisor.core.views import RunView
 from supervisor.web.buttons import LISTED_S
@@ -16,7 +17,6 @@ from supervisor.web.forecast import MOST_JOBS, Planned, planned, usual_seconds
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
 from supervisor.web.views import calendar, jobs, replication, timeline
-from supervisor.web.views.config import ReloadRow, ReloadRows
 from supervisor.web.views.states import RANK
 
 # Pages of a thousand runs that the timeline asks for.
@@ -118,6 +118,7 @@ class ListPages(PageAnswers):
             "text": text[:MOST_CONFIG_BYTES].decode(errors="replace"),
             "is_cut": len(text) > MOST_CONFIG_BYTES,
             "asked_for": asked_for,
+            "known": {job.name for job in status.jobs},
             "read": await self._reloads(),
         }
         return await self.page(request, "config.html", "Config", status, **values)
@@ -135,10 +136,10 @@ class ListPages(PageAnswers):
             before = page[-1].id
         return found
 
-    async def _reloads(self) -> tuple[ReloadRow, ...]:
+    async def _reloads(self) -> tuple[ReloadEntry, ...]:
         """Return the texts of jobs.yaml that were read; () if the supervisor cannot list them."""
         try:
-            return (await self.web.source.get(ReloadRows, "reloads", limit=30)).reloads
+            return (await self.web.source.get(responses.Reloads, "reloads", limit=30)).reloads
         except AnswerError as error:
             if error.is_unknown:
                 return ()

@@ -303,6 +303,23 @@ def test_a_service_that_is_away_is_said_and_its_return_shows():
             assert "hello" in visitor.get("/").text
 
 
+def test_the_page_of_the_config_says_what_each_text_changed():
+    secret = "hunter2-swordfish"
+    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
+        visitor = Visitor(url).sign_in()
+        env = f"env: {{MY_TOKEN: {secret}}}"
+        sandbox.config.write_text(
+            f"jobs: {{hello: {{command: echo hi, {env}}}, new: {{command: x}}}}"
+        )
+        visitor.post("/reload", {"back": "/config"})
+
+        text = visitor.get("/config").text
+
+    assert re.search("added</span> <a [^>]*>new</a>", text)
+    assert re.search("changed</span> <a [^>]*>hello</a>: <code>env</code>", text)
+    assert secret not in text
+
+
 def test_empty_pages_say_what_to_do():
     with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
         visitor = Visitor(url).sign_in()
