@@ -82,6 +82,7 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         get("/jobs", lists.get_jobs),
         get("/timeline", lists.get_timeline),
         get("/calendar", lists.get_calendar),
+        get("/calendar.ics", lists.get_ical),
         get("/incidents", lists.get_incidents),
         get("/backups", lists.get_backups),
         get("/replication", lists.get_replication),

@@ -6,8 +6,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from supervisor import __version__
 from supervisor.backups.model import Backups
-from supervisor.core import responses
+from supervisor.core import ical, responses
 from supervisor.core.calendar_views import Days, Upcoming
 from supervisor.core.model import ReloadEntry
 from supervisor.core.state import VERIFY
@@ -75,6 +76,24 @@ class ListPages(PageAnswers):
         values = {"heat": heat, "week": week, "span": span, "spans": calendar.SPANS}
         values["bounds"] = calendar.day_bounds(days)
         return await self.page(request, "calendar.html", "Calendar", status, **values)
+
+    async def get_ical(self, request: Request) -> Response:
+        """Return the coming slots for a calendar program."""
+        asked = request.query_params.get("days", "")
+        days = int(asked) if asked in map(str, calendar.SPANS) else calendar.SPANS[0]
+        about = await self.web.source.jobs()
+        query = {"days": days, "n": ical.PER_JOB, "limit": ical.MOST_EVENTS}
+        slots = (await self.web.source.get(Upcoming, "next", **query)).slots
+        text = ical.calendar(
+            slots,
+            {job.name: job.description for job in about},
+            datetime.now(UTC),
+            __version__,
+            ical.about(days, len(slots) >= ical.MOST_EVENTS, per_job=True),
+        )
+        name = 'attachment; filename="nightshift.ics"'
+        headers = {"Content-Disposition": name, "Content-Security-Policy": "sandbox"}
+        return Response(text, media_type="text/calendar; charset=utf-8", headers=headers)
 
     async def get_incidents(self, request: Request) -> Response:
         status = await self.web.source.status()

@@ -8,7 +8,16 @@ from tests.acceptance.daemon import Sandbox
 from tests.waiting import until
 from tests.web.visitor import Visitor, page
 
-PAGES = ("/", "/jobs/health", "/jobs/load/run", "/runs/1", "/events", "/runs/1/log", "/config")
+PAGES = (
+    "/",
+    "/calendar.ics",
+    "/jobs/health",
+    "/jobs/load/run",
+    "/runs/1",
+    "/events",
+    "/runs/1/log",
+    "/config",
+)
 
 
 @pytest.fixture(scope="module")

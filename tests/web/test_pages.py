@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from supervisor.core.ical import PER_JOB
 from supervisor.web.rendering import STATIC
 from tests.acceptance.daemon import Sandbox, supervised
 from tests.waiting import until
@@ -253,6 +254,18 @@ def test_another_file_is_not_verified(visitor, sandbox):
 def test_a_command_has_no_form(visitor):
     assert visitor.get("/jobs/health/run").status == 404
     assert "/jobs/health/run" not in visitor.get("/jobs/replicate").text
+
+
+def test_the_calendar_is_a_file_for_a_calendar_program(visitor):
+    assert "/calendar.ics?days=90" in visitor.get("/calendar?days=90").text
+
+    answer = visitor.get("/calendar.ics?days=90")
+
+    assert answer.headers["content-type"].startswith("text/calendar")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert "SUMMARY:sync-cards\r\nDESCRIPTION:Cards of every set\r\n" in answer.text
+    assert answer.text.count("SUMMARY:health\r\n") == PER_JOB
+    assert visitor.get("/calendar.ics?days=<b>").status == 200
 
 
 def test_a_log_is_searched_and_downloaded(visitor, sandbox):
