@@ -1,5 +1,6 @@
 """The application: its routes, and what stands before them."""
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -48,6 +49,7 @@ def application(settings: WebSettings, client: Client) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         web.feed.start()
+        threading.Thread(target=web.render.load, name="templates", daemon=True).start()
         yield
 
     async def no_page(request: Request, error: Exception) -> Response:

@@ -42,6 +42,11 @@ class Renderer:
         self._env.globals |= {"url": self.url, "job_url": self.job_url, "static": self.static}
         self._env.globals["SHAPES"] = SHAPES
 
+    def load(self) -> None:
+        """Compile all templates, so that the first visitor does not wait for it."""
+        for name in ("jobs.html", *self._env.list_templates()):
+            self._env.get_template(name)
+
     def page(self, template: str, **values: Any) -> str:
         """Return a page, or its live part."""
         return self._env.get_template(template).render(**values)
