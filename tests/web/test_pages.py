@@ -73,6 +73,21 @@ def test_a_page_has_landmarks_headings_and_a_title(visitor, path):
     assert all(each.get("scope") for each in found.named("th"))
 
 
+def test_every_address_of_a_page_is_below_its_base(sandbox):
+    with page(sandbox, "--base", "/x") as url:
+        visitor = Visitor(url).sign_in()
+        for path in PAGES:
+            found = Markup(visitor.get(path).text)
+            named = [
+                value
+                for _, attributes in found.elements
+                for key, value in attributes.items()
+                if key in ("href", "src", "action", "formaction", "hx-get", "hx-sse:connect")
+            ]
+            wrong = {each for each in named if each and each[0] == "/" and each[:3] != "/x/"}
+            assert (len(named) > 10, wrong) == (True, set()), path
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_sent_compressed(visitor, path):
     connection = http.client.HTTPConnection(*visitor.address)
@@ -326,6 +341,8 @@ def test_the_page_of_the_config_says_what_each_text_changed():
         )
         visitor.post("/reload", {"back": "/config"})
 
+        # The answer may come before the row is written.
+        until(lambda: ">added</span>" in visitor.get("/config").text)
         text = visitor.get("/config").text
 
     assert re.search("added</span> <a [^>]*>new</a>", text)
