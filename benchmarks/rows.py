@@ -127,6 +127,7 @@ PAGE = (
     Row("page table", "page of 100 jobs, to the table", MS, CRONSTABLE),
     Row("page bytes", "page of 100 jobs: bytes over the network", KB, CRONSTABLE),
     Row("page requests", "page of 100 jobs: requests", COUNT, CRONSTABLE),
+    Row("page change", "page of 100 jobs: a change of a job, to the page", MS, limit=1.0),
     Row("page memory", "PSS of what serves the page", MB, CRONSTABLE, limit=40e6),
 )
 GROWN = 1.05

@@ -92,6 +92,10 @@ ARROWS = {
     "supervisor.telemetry": "supervisor supervisor.telemetry.* supervisor.core.*"
     " supervisor.cli.client supervisor.cli.decode supervisor.cli.errors workers.lock_file"
     " workers.regular_file",
+    # a worker's parameters are read in a child, as the check of jobs.yaml reads them
+    "supervisor.web.worker_reader": "supervisor.web.* supervisor.core.* supervisor.config.result"
+    " supervisor.config.worker_check",
+    "supervisor.web.views.parameters": "supervisor.config.worker_check",
     "supervisor.doctor.places": "supervisor.doctor.* supervisor.core.* workers.params"
     " workers.backup.places.*",
     # several hosts: processes of their own, except what the supervisor's own loop holds. The

@@ -2,14 +2,16 @@
 
 Pure, standard library only. `Params` is a frozen dataclass. A field's annotation selects
 the conversion: `str`, `int`, `float`, `bool`, `Path`, `Duration`, `Size`,
-`tuple[str, ...]`, `tuple[Path, ...]`, `X | None`, or another such dataclass, whose keys
-are named `field.key`; one with a classmethod `from_text` may be given as a text, too. A
-field without a default is required. All problems are reported together, each with its key.
-Only names and types are checked; the run itself checks whether a path or server exists.
+`Literal`, an `Enum`, `tuple[str, ...]`, `tuple[Path, ...]`, `X | None`, or another such
+dataclass, whose keys are named `field.key`; one with a classmethod `from_text` may be given
+as a text, too. A field without a default is required. All problems are reported together,
+each with its key. Only names and types are checked; the run itself checks whether a path
+or server exists.
 """
 
 import dataclasses
 import difflib
+import enum
 import types
 import typing
 from collections.abc import Mapping
@@ -104,7 +106,25 @@ def _convert(kind: object, value: object) -> object:
         return parse(kind, value)
     if isinstance(value, dict | list) or value is None:
         raise ValueError(f"expected {_name(kind)}, got {_shown(value)}")
+    if origin is typing.Literal:
+        return _choice({one: one for one in inner}, value)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return _choice({member.value: member for member in kind}, value)
     return _scalar(kind, value)
+
+
+def _choice(choices: Mapping[object, object], value: object) -> object:
+    """Return the choice that is spelt like the value."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    for spelt, choice in choices.items():
+        if str(spelt) == text:
+            return choice
+    raise ValueError(f"expected {_either(list(map(str, choices)))}, got {_shown(value)}")
+
+
+def _either(words: list[str]) -> str:
+    """Return `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _scalar(kind: object, value: object) -> object:

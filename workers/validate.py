@@ -3,8 +3,9 @@
 Runs in its own process, because importing a module may print, exit, hang or crash. The
 questions are one JSON list on stdin. The answers are JSON lines: `{"begin": 3}` before
 question 3 is checked, so that the caller knows which one failed;
-`{"key", "text", "hint"}` for each problem; `{"end": true}`.
-Standard library only, like `loader.py`.
+`{"key", "text", "hint"}` for each problem; `{"end": true}`. A question with `"describe"`
+is also answered with `{"described": true, "fields": [...]}`, what the worker takes; null:
+any mapping. Standard library only, like `loader.py`.
 """
 
 import difflib
@@ -12,10 +13,11 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from workers import loader
 from workers.bootstrap import die_with_parent
+from workers.describe import describe
 from workers.params import ParamsError, parse
 from workers.text import readable
 
@@ -69,9 +71,21 @@ def main() -> None:
         for finding in check(question["worker"], question["params_json"]):
             fields = {"key": finding.key, "text": finding.text, "hint": finding.hint}
             _print_answer(answers, fields)
+        if question.get("describe"):
+            _describe(answers, question["worker"])
     _print_answer(answers, {"end": True})
     # Do not wait for threads and exit hooks of imported code.
     os._exit(0)
+
+
+def _describe(descriptor: int, worker: str) -> None:
+    """Say what the worker takes; nothing if that cannot be read."""
+    try:
+        params = loader.find(worker).params
+        fields = None if params is None else [asdict(field) for field in describe(params)]
+    except BaseException:  # imported code may raise anything; `check` has reported it
+        return
+    _print_answer(descriptor, {"described": True, "fields": fields})
 
 
 def _enter(question: dict[str, str]) -> None:
@@ -88,8 +102,20 @@ def _enter(question: dict[str, str]) -> None:
 
 
 def _print_answer(descriptor: int, answer: Mapping[str, object]) -> None:
-    said = {key: readable(v) if isinstance(v, str) else v for key, v in answer.items()}
-    os.write(descriptor, json.dumps(said).encode() + b"\n")
+    rest = memoryview(json.dumps(_readable(answer)).encode() + b"\n")
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _readable(value: object) -> object:
+    """Return a JSON value whose texts can be encoded."""
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, list | tuple):
+        return [_readable(item) for item in value]
+    if isinstance(value, Mapping):
+        return {readable(str(key)): _readable(item) for key, item in value.items()}
+    return value
 
 
 def _nearest(worker: str) -> str:

@@ -3,17 +3,18 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from supervisor.api import log_parts
 from supervisor.api import parameters as given
 from supervisor.api.bridge import ListBackups
 from supervisor.api.context import HandlerContext, now, peer_of
 from supervisor.api.errors import HttpError, as_json
+from supervisor.api.piecewise import PiecewiseResponse, list_response
 from supervisor.api.status_cache import StatusCache
 from supervisor.backups.model import Backups
 from supervisor.config import definitions
@@ -21,6 +22,7 @@ from supervisor.config.fingerprint import LARGEST_BYTES
 from supervisor.core import build_views, explain, responses, schedule
 from supervisor.core.config_model import Job
 from supervisor.core.model import MissedRange, Run
+from supervisor.core.views import RunView
 from supervisor.ledger.queries import RunFilter
 from supervisor.redaction.mask import Mask
 from supervisor.state_dir import StateDir
@@ -132,8 +134,10 @@ class GetHandlers:
             before=given.BEFORE.of(request),
             limit=given.LIMIT.of(request),
         )
-        found = self._context.history.runs(wanted)
-        return as_json(responses.Runs(tuple(self._context.run_view(run) for run in found)))
+        return list_response("runs", self._context.history.run_ids(wanted), self._run_views)
+
+    def _run_views(self, ids: Sequence[int]) -> list[RunView]:
+        return [self._context.run_view(run) for run in self._context.history.runs_of(ids)]
 
     async def get_run(self, request: Request) -> Response:
         return as_json(self._context.run_view_with_attempts(self._context.run(request)))
@@ -150,7 +154,7 @@ class GetHandlers:
 
     async def get_config(self, request: Request) -> Response:
         text = read_regular(StateDir(self._context.folder).accepted, LARGEST_BYTES)
-        return StreamingResponse(
+        return PiecewiseResponse(
             _masked_lines(text, self._context.bridge.mask), media_type="text/plain; charset=utf-8"
         )
 

@@ -13,6 +13,7 @@ from supervisor import __version__
 from supervisor.api.endpoint import JSON, Endpoint
 from supervisor.api.errors import as_json
 from supervisor.api.parameters import USER, Parameter
+from supervisor.core.calendar_views import DayCount
 from supervisor.core.responses import ReloadError
 
 
@@ -77,7 +78,8 @@ def openapi(declared: Iterable[Endpoint]) -> dict[str, Any]:
     )
     named = dict(zip(shapes, schemas, strict=True))
     bodies = {each.body.__name__ for each in routes if each.body is not None}
-    for name in components.keys() - bodies:
+    # A day leaves out the counts that are 0.
+    for name in components.keys() - bodies - {DayCount.__name__}:
         _require_all(components[name])
     # A request that is itself invalid is refused without them.
     components[ReloadError.__name__]["required"].remove("problems")

@@ -75,6 +75,11 @@ class PostHandlers:
         wanted = control_requests.RestoreBackup(body.file, body.target, body.force, body.unproven)
         return self._opened(await self._submit(request, wanted))
 
+    async def post_verify(self, request: Request) -> Response:
+        body = await self._body(request, request_bodies.VerifyBody)
+        wanted = control_requests.VerifyBackup(body.file)
+        return self._opened(await self._submit(request, wanted))
+
     async def post_stop(self, request: Request) -> Response:
         body = await self._body(request, request_bodies.StopBody)
         await self._submit(request, control_requests.StopService(body.drain_seconds))

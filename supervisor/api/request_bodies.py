@@ -83,6 +83,12 @@ class MembershipBody(msgspec.Struct, forbid_unknown_fields=True):
     grace_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)]
 
 
+class VerifyBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /v1/verify`; the path of a copy is absolute."""
+
+    file: Annotated[str, msgspec.Meta(pattern="^/")]
+
+
 class RestoreBody(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /v1/restore`; paths are absolute: the supervisor has its own working directory."""
 

@@ -122,6 +122,8 @@ def post_endpoints(context: HandlerContext) -> list[Endpoint]:
               Changes, request_bodies.ReloadBody, status=200, errors=(409,)),
         _post("/v1/restore", a.post_restore, "Restore a backup",
               responses.Opened, request_bodies.RestoreBody, errors=(409,)),
+        _post("/v1/verify", a.post_verify, "Verify a backup again",
+              responses.Opened, request_bodies.VerifyBody, errors=(409,)),
         _post("/v1/notify-test", a.post_notify_test, "Send a test alert",
               responses.Delivered, request_bodies.NotifyTestBody, status=200,
               errors=(404, 409, 502)),

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
-from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from supervisor.api.bridge import Change, LoopBridge
@@ -20,6 +19,7 @@ from supervisor.api.errors import HttpError
 from supervisor.api.limits import ClientLimits
 from supervisor.api.log_parts import ByteRange, part, with_text
 from supervisor.api.log_reader import LogReader
+from supervisor.api.piecewise import PiecewiseResponse
 from supervisor.core import build_views
 from supervisor.core.alert_model import Incident
 from supervisor.core.changes import AlertChange, PauseChange, ReloadChange
@@ -69,7 +69,7 @@ class EventStreams:
 
     async def kept_log(
         self, run: int, mask: Mask, grep: str | None, wanted: ByteRange | None
-    ) -> StreamingResponse:
+    ) -> PiecewiseResponse:
         """Return the log of a run as it is kept now, without following it.
 
         grep: only lines with this text. wanted: only these bytes of the answer.
@@ -83,12 +83,12 @@ class EventStreams:
 
         kind = "text/plain; charset=utf-8"
         if wanted is None:
-            return StreamingResponse(pieces(), media_type=kind)
+            return PiecewiseResponse(pieces(), media_type=kind)
         size = 0
         async for piece in pieces():
             size += len(piece)
         first, end = wanted.within(size)
-        return StreamingResponse(
+        return PiecewiseResponse(
             part(pieces(), first, end),
             206,
             {"Content-Range": f"bytes {first}-{end - 1}/{size}"},
@@ -158,7 +158,7 @@ class EventStreams:
         changed.set()
 
 
-class Stream(StreamingResponse):
+class Stream(PiecewiseResponse):
     """A streaming response that is counted as a reader.
 
     Nothing is awaited between the check for room and the count.

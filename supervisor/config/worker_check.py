@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -43,14 +43,33 @@ main()
 """
 
 
+class ParameterField(msgspec.Struct, frozen=True):
+    """A parameter of a worker: `workers.describe.ParameterField`, from another process."""
+
+    name: str
+    kind: str
+    form: str = ""
+    doc: str = ""
+    is_required: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    may_be_none: bool = False
+    is_secret: bool = False
+
+
 class ChildAnswer(msgspec.Struct, frozen=True):
-    """One line from the child: a check begins, found a problem, or all checks are done."""
+    """One line from the child: a check begins, found a problem, or all checks are done.
+
+    described: `fields` says what the worker takes; None: any mapping.
+    """
 
     begin: int | None = None
     key: str = ""
     text: str = ""
     hint: str = ""
     end: bool = False
+    described: bool = False
+    fields: tuple[ParameterField, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +101,39 @@ def check_workers(
     for place, asked in _by_environment(uses).items():
         rest = asked
         while rest:
-            replies = _ask(place, rest, environ, deadline)
+            replies = _ask(place, list(map(_question, rest)), environ, deadline)
             found, answered = _problems(replies, rest, limit_s)
             problems += found
             rest = rest[answered:]
     return tuple(problems[:MOST_PROBLEMS])
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a worker takes, and the problems of its parameters.
+
+    is_known: whether the worker could be read. fields: None: it takes any mapping.
+    """
+
+    is_known: bool
+    fields: tuple[ParameterField, ...] | None
+    problems: tuple[Problem, ...]
+
+
+def describe_worker(
+    use: WorkerReference, environ: Mapping[str, str], limit_s: float = LIMIT_S
+) -> Description:
+    """Return what a worker takes, as its child reads it, with the problems of a check."""
+    deadline = time.monotonic() + limit_s
+    place = next(iter(_by_environment([use])))
+    replies = _ask(place, [{**_question(use), "describe": True}], environ, deadline)
+    problems, _ = _problems(replies, [use], limit_s)
+    found = next((answer for answer in replies.answers if answer.described), None)
+    return Description(found is not None, found.fields if found else None, tuple(problems))
+
+
+def _question(use: WorkerReference) -> dict[str, object]:
+    return {"worker": use.worker, "params_json": use.params_json, "cwd": use.cwd}
 
 
 def _by_environment(
@@ -106,13 +153,11 @@ def _by_environment(
 
 def _ask(
     place: WorkerEnvironment,
-    uses: Sequence[WorkerReference],
+    asked: Sequence[Mapping[str, object]],
     environ: Mapping[str, str],
     deadline: float,
 ) -> ChildAnswers:
     instance = f"check-{os.getpid()}-{time.monotonic_ns()}"
-    fields = ("worker", "params_json", "cwd")
-    asked = [{field: getattr(use, field) for field in fields} for use in uses]
     # Memory files instead of pipes: a grandchild that keeps them open blocks
     # nothing, and parameters with secrets are not written to disk.
     with _memory(msgspec.json.encode(asked)) as stdin, _memory() as out, _memory() as err:
@@ -182,7 +227,7 @@ def _problems(
             return problems, len(uses)
         if answer.begin is not None and 0 <= answer.begin < len(uses):
             current, begun = uses[answer.begin], answer.begin + 1
-        elif current is not None:
+        elif current is not None and not answer.described:
             problems.append(current.problem(answer.key, answer.text, answer.hint))
     if current is None:
         why = (

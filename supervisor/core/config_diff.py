@@ -11,10 +11,16 @@ from msgspec import Struct
 
 from supervisor.core import schedule
 from supervisor.core.config_model import Config, Job
-from supervisor.core.model import replace
+from supervisor.core.model import JobChange, ReloadEntry, replace
 
 # Dropped slots listed for each job; a job that runs every minute has 1440 a day.
 MOST_DROPPED = 20
+# Changed jobs kept with a row of `reloads`.
+MOST_CHANGES = 50
+# Fields that have other names in jobs.yaml; `_s` is left out of all.
+_KEYS = {"argv": "command", "shell": "command", "shell_use": "shell", "params_json": "with"}
+AT_NEXT_START = ("api", "metrics", "cluster")
+_NO_KEYS = frozenset(("name", "place", "jobs", "secrets"))
 
 
 class Rescheduled(Struct, frozen=True):
@@ -48,12 +54,7 @@ class Changes(Struct, frozen=True):
 
 def at_next_start(before: Config, after: Config) -> tuple[str, ...]:
     """Return the changed keys that configure sockets, which are opened only at the start."""
-    pairs = {
-        "api": (before.api, after.api),
-        "metrics": (before.metrics, after.metrics),
-        "cluster": (before.cluster, after.cluster),
-    }
-    return tuple(key for key, (old, new) in pairs.items() if old != new)
+    return tuple(key for key in AT_NEXT_START if getattr(before, key) != getattr(after, key))
 
 
 def compare(before: Mapping[str, Job], after: Mapping[str, Job], now: datetime) -> Changes:
@@ -74,6 +75,50 @@ def compare(before: Mapping[str, Job], after: Mapping[str, Job], now: datetime) 
             for slot in _dropped(before[name], after.get(name), now)
         ),
     )
+
+
+def changes(before: Config, after: Config) -> tuple[JobChange, ...]:
+    """Return what differs between two configs: the file's keys, then jobs by their place."""
+    old = {job.name: job for job in before.jobs}
+    new = {job.name: job for job in after.jobs}
+    found = [JobChange("", "changed", _changed_keys(before, after))]
+    found += [JobChange(name, "added") for name in new if name not in old]
+    found += [JobChange(name, "removed") for name in old if name not in new]
+    found += [
+        JobChange(name, "changed", _changed_keys(old[name], job))
+        for name, job in new.items()
+        if name in old and old[name] != job
+    ]
+    return tuple(each for each in found if each.what != "changed" or each.keys)
+
+
+def change_words(entry: ReloadEntry) -> str:
+    """Return `added a, b; removed c; changed d (cron, timeout)`; "" if nothing is known."""
+    said = []
+    for what in ("added", "removed", "changed"):
+        named = [_named(each) for each in entry.changes if each.what == what]
+        if named:
+            said.append(f"{what} {', '.join(named)}")
+    if entry.changes_left_out:
+        said.append(f"and {entry.changes_left_out} more")
+    return "; ".join(said)
+
+
+def _named(change: JobChange) -> str:
+    keys = ", ".join(change.keys)
+    if not change.job:
+        return f"{keys} of the file"
+    return f"{change.job} ({keys})" if keys else change.job
+
+
+def _changed_keys(before: Struct, after: Struct) -> tuple[str, ...]:
+    """Return the keys of jobs.yaml whose values differ."""
+    names = [
+        _KEYS.get(name, name.removesuffix("_s"))
+        for name in after.__struct_fields__
+        if name not in _NO_KEYS and getattr(before, name) != getattr(after, name)
+    ]
+    return tuple(dict.fromkeys(names))
 
 
 def _calendar(job: Job) -> tuple[tuple[str, ...], str, bool]:

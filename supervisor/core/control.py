@@ -29,6 +29,7 @@ from supervisor.core.control_requests import (
     RunAll,
     RunJobs,
     StopService,
+    VerifyBackup,
 )
 from supervisor.core.effects import Record, RecordPause, RecordTick
 from supervisor.core.events import Requested
@@ -36,7 +37,7 @@ from supervisor.core.incidents import CLOCK
 from supervisor.core.model import AuditEntry, Pause, Reason, Run, Trigger
 from supervisor.core.shutdown import drain, stop
 from supervisor.core.slots import find_blocker, replace_others
-from supervisor.core.state import RESERVED, RESTORE, ServicePhase
+from supervisor.core.state import RESERVED, RESTORE, VERIFY, ServicePhase
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
 
@@ -85,6 +86,8 @@ def audit_text(request: Request) -> tuple[str, str]:
             return "ack", f"incident {number}"
         case RestoreBackup(file, target):
             return "restore", f"{file} to {target}"
+        case VerifyBackup(file):
+            return "verify", file
         case NotifyTest(channel):
             return "notify-test", channel
         case StopService():
@@ -100,7 +103,8 @@ def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case RunAll(only):
             return _run_all(turn, only)
         case CancelJob(job):
-            found = turn.scheduler.open_runs_of(_job(turn, job).name)
+            name = job if job in RESERVED else _job(turn, job).name
+            found = turn.scheduler.open_runs_of(name)
             if not found:
                 raise RequestRefusedError(ReplyStatus.CONFLICT, f"no run of {job} is open")
             return _cancel(turn, found, by)
@@ -115,7 +119,9 @@ def _handle(turn: Turn, request: Request, by: str) -> Iterable[int]:
         case AckIncident():
             return _ack(turn, request, by)
         case RestoreBackup():
-            return _restore(turn, request)
+            return _open_reserved(turn, RESTORE, request)
+        case VerifyBackup():
+            return _open_reserved(turn, VERIFY, request)
         case NotifyTest():
             return _test_channel(turn, request.channel)
         case StopService(drain_s):
@@ -201,10 +207,10 @@ def _open(turn: Turn, jobs: list[Job], request: RunJobs, batch: str) -> list[int
     return runs
 
 
-def _restore(turn: Turn, request: RestoreBackup) -> list[int]:
-    """Open a run of the reserved job `restore`, which holds the group `exclusive`."""
+def _open_reserved(turn: Turn, name: str, request: RestoreBackup | VerifyBackup) -> list[int]:
+    """Open a run of a reserved job; `restore` holds the group `exclusive`."""
     _require_serving(turn)
-    job = RESERVED[RESTORE]
+    job = RESERVED[name]
     _require_no_open_run(turn, [job])
     given = msgspec.json.encode(request).decode()
     return [turn.open_run(job, turn.now, Trigger.MANUAL, set_json=given).id]
@@ -234,7 +240,8 @@ def _require_no_open_run(turn: Turn, jobs: list[Job], dry_run: bool = False) -> 
             )
         blocker = find_blocker(turn, job, _check_restore(job, dry_run))
         if blocker is not None:
-            hint = f"nightshift cancel {job.name}, or overlap: queue in jobs.yaml"
+            hint = f"nightshift cancel {job.name}"
+            hint += "" if job.name in RESERVED else ", or overlap: queue in jobs.yaml"
             raise RequestRefusedError(ReplyStatus.CONFLICT, f"{job.name}: {blocker[1]}", hint)
 
 

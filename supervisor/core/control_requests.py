@@ -83,6 +83,12 @@ class RestoreBackup(Struct, frozen=True):
     unproven: bool = False
 
 
+class VerifyBackup(Struct, frozen=True):
+    """Request to verify a copy again; file: its absolute path."""
+
+    file: str
+
+
 class NotifyTest(Struct, frozen=True):
     """Request to test a channel ("": all); granted if it is configured, whatever the result."""
 
@@ -121,6 +127,7 @@ Request = (
     | ResumeJob
     | AckIncident
     | RestoreBackup
+    | VerifyBackup
     | NotifyTest
     | StopService
     | AssignRun

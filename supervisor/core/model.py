@@ -209,14 +209,30 @@ class AuditEntry(Struct, frozen=True):
     answer: str
 
 
+class JobChange(Struct, frozen=True):
+    """What a text of jobs.yaml did to a job ("": to the file's own keys).
+
+    what: `added`, `removed` or `changed`. keys: of a changed one, as in jobs.yaml; no
+    values, which may be secrets.
+    """
+
+    job: str
+    what: str
+    keys: tuple[str, ...] = ()
+
+
 class ReloadEntry(Struct, frozen=True):
     """Row of the table `reloads`: a text of jobs.yaml that was read, and the outcome.
 
     sha256: of the bytes of the file, in hex; "" if it could not be read.
     said: the number of jobs, or the first problem of a refused text.
+    changes: beside the text before, at most `config_diff.MOST_CHANGES`; () if it was read
+    at a start. changes_left_out: how many more there were.
     """
 
     at: datetime
     sha256: str
     accepted: bool
     said: str
+    changes: tuple[JobChange, ...] = ()
+    changes_left_out: int = 0

@@ -6,10 +6,11 @@ cancelled. A refused version changes nothing in force.
 """
 
 from supervisor.core import alert_delivery, config_diff, incidents
+from supervisor.core.config_diff import AT_NEXT_START, MOST_CHANGES
 from supervisor.core.config_model import Config, Job, Problem
 from supervisor.core.effects import Record
 from supervisor.core.events import Reloaded, ReloadRefused
-from supervisor.core.model import Reason, ReloadEntry, State, replace
+from supervisor.core.model import JobChange, Reason, ReloadEntry, State, replace
 from supervisor.core.tick import redefined
 from supervisor.core.turn import Turn
 from supervisor.core.verdict import cancelled
@@ -20,6 +21,7 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     """Put a new version of jobs.yaml in force."""
     scheduler = turn.scheduler
     before, notify, config = scheduler.jobs, scheduler.config.notify, event.config
+    changes = config_diff.changes(scheduler.config, config)
     if config.timezone != scheduler.config.timezone:
         _tell_of_zone(turn, scheduler.config.timezone, config.timezone)
     for key in config_diff.at_next_start(scheduler.config, config):
@@ -36,7 +38,7 @@ def reloaded(turn: Turn, event: Reloaded) -> None:
     for job in config.jobs:
         _take(turn, before.get(job.name), job)
     turn.close_incidents("", incidents.RELOAD)
-    note_accepted(turn, event.sha256, config)
+    note_accepted(turn, event.sha256, config, changes)
     turn.note(f"jobs.yaml reloaded: {format_count(len(config.jobs), 'job')}")
     turn.may_admit = True
 
@@ -71,23 +73,34 @@ def refuse(turn: Turn, problems: tuple[Problem, ...]) -> None:
     turn.open_incident("", incidents.RELOAD, f"jobs.yaml was refused: {_first(problems)}")
 
 
-def note_accepted(turn: Turn, sha256: str, config: Config) -> None:
+def note_accepted(
+    turn: Turn, sha256: str, config: Config, changes: tuple[JobChange, ...] = ()
+) -> None:
     """Record that a text was accepted, unless the newest entry says so."""
     if sha256:  # "": the caller has a config, but no text of it
         count = len(config.jobs)
-        _note_outcome(turn, sha256, True, f"{count} job{'' if count == 1 else 's'}")
+        said = f"{count} job{'' if count == 1 else 's'}"
+        kept, more = changes[:MOST_CHANGES], max(0, len(changes) - MOST_CHANGES)
+        _note_outcome(turn, ReloadEntry(turn.now, sha256, True, said, kept, more))
 
 
 def note_refused(turn: Turn, sha256: str, problems: tuple[Problem, ...]) -> None:
     """Record that a text was refused, unless the newest entry says so."""
-    _note_outcome(turn, sha256, False, _first(problems))
+    _note_outcome(turn, ReloadEntry(turn.now, sha256, False, _first(problems)))
 
 
-def _note_outcome(turn: Turn, sha256: str, accepted: bool, said: str) -> None:
-    entry, last = ReloadEntry(turn.now, sha256, accepted, said), turn.scheduler.last_reload
-    if last is None or replace(entry, at=last.at) != last:
+def _note_outcome(turn: Turn, entry: ReloadEntry) -> None:
+    last = turn.scheduler.last_reload
+    # The same text may change jobs: a variable or the machine's zone is another. What waits
+    # for the next start is a change with each text until then.
+    is_news = any(each.job or {*each.keys} - {*AT_NEXT_START} for each in entry.changes)
+    if is_news or last is None or _outcome(entry) != _outcome(last):
         turn.scheduler.last_reload = entry
         turn.actions.append(Record(entry))
+
+
+def _outcome(entry: ReloadEntry) -> tuple[str, bool, str]:
+    return entry.sha256, entry.accepted, entry.said
 
 
 def _first(problems: tuple[Problem, ...]) -> str:

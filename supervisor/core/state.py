@@ -22,8 +22,9 @@ from supervisor.core.run_queue import RunQueue
 from supervisor.core.schedule import Calendar
 from supervisor.core.verdict import Verdict, WorkerMessages
 
-# Jobs that only a request of their own opens; jobs.yaml must not use these names.
-RESTORE = "restore"
+# Jobs that only a request of their own opens. jobs.yaml must not use these names, and cannot
+# use those with a colon.
+RESTORE, VERIFY = "restore", "backups:verify"
 RESERVED = {
     RESTORE: Job(
         RESTORE,
@@ -32,7 +33,15 @@ RESERVED = {
         exclusive="exclusive",
         timeout_s=None,
         description="Put a verified backup in place of a database",
-    )
+    ),
+    VERIFY: Job(
+        VERIFY,
+        place=0,
+        worker="backup.verify_run.run",
+        timeout_s=6 * 3600.0,
+        nice=10,
+        description="Verify a copy again",
+    ),
 }
 
 

@@ -4,7 +4,7 @@
 transaction. A step is never changed once it has been released.
 """
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # From version n to n + 1. Version 0 was never released.
 MIGRATIONS: dict[int, str] = {
@@ -40,5 +40,10 @@ MIGRATIONS: dict[int, str] = {
         CREATE INDEX IF NOT EXISTS runs_in_vain ON runs (state, id)
         WHERE state IN ('failed', 'skipped', 'missed', 'cancelled', 'interrupted');
         CREATE INDEX IF NOT EXISTS runs_with_log ON runs (id, log_bytes) WHERE log_bytes > 0
+    """,
+    # What the earlier texts changed is not known.
+    5: """
+        ALTER TABLE reloads ADD COLUMN changes TEXT NOT NULL DEFAULT '[]';
+        ALTER TABLE reloads ADD COLUMN changes_left_out INTEGER NOT NULL DEFAULT 0
     """,
 }

@@ -62,6 +62,20 @@ class RunFilter:
     limit: int = 100
 
 
+def _conditions(wanted: RunFilter) -> tuple[str, list[Any]]:
+    """Return the clauses of a query for these runs, and their values."""
+    conditions = {
+        "job = ?": wanted.job,
+        **_in_state(wanted.state),
+        "due >= ?": None if wanted.since is None else wanted.since.isoformat(),
+        "due < ?": None if wanted.until is None else wanted.until.isoformat(),
+        "id < ?": wanted.before,
+    }
+    given = {text: value for text, value in conditions.items() if value is not None}
+    where = f"WHERE {' AND '.join(given)} " if given else ""
+    return f"{where}ORDER BY id DESC LIMIT ?", [*given.values(), min(wanted.limit, MOST)]
+
+
 # Each half by its own index; with OR, SQLite would read all runs of the job.
 _AT_INSTANT = """WHERE id IN (
     SELECT id FROM runs WHERE job = ?1 AND slot = ?2
@@ -107,17 +121,18 @@ class History:
 
     def runs(self, wanted: RunFilter) -> list[Run]:
         """Return the selected runs, newest first."""
-        conditions = {
-            "job = ?": wanted.job,
-            **_in_state(wanted.state),
-            "due >= ?": None if wanted.since is None else wanted.since.isoformat(),
-            "due < ?": None if wanted.until is None else wanted.until.isoformat(),
-            "id < ?": wanted.before,
-        }
-        given = {text: value for text, value in conditions.items() if value is not None}
-        where = f"WHERE {' AND '.join(given)} " if given else ""
-        rest = f"{where}ORDER BY id DESC LIMIT ?"
-        return self._all(RUNS, rest, *given.values(), min(wanted.limit, MOST))
+        where, values = _conditions(wanted)
+        return self._all(RUNS, where, *values)
+
+    def run_ids(self, wanted: RunFilter) -> list[int]:
+        """Return the ids of the selected runs, newest first."""
+        where, values = _conditions(wanted)
+        return [number for (number,) in self._rows(f"SELECT id FROM runs {where}", *values)]
+
+    def runs_of(self, ids: Iterable[int]) -> list[Run]:
+        """Return the runs with these ids, newest first."""
+        among = "WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id DESC"
+        return self._all(RUNS, among, json.dumps(list(ids)))
 
     def run(self, number: int) -> Run | None:
         """Return one run; None if there is none."""

@@ -134,5 +134,7 @@ CREATE TABLE reloads (
     at TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     accepted INTEGER NOT NULL,
-    said TEXT NOT NULL
+    said TEXT NOT NULL,
+    changes TEXT NOT NULL,
+    changes_left_out INTEGER NOT NULL
 );

@@ -1,5 +1,6 @@
 """The application: its routes, and what stands before them."""
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,7 @@ from supervisor.web.gate import Gate, has_session
 from supervisor.web.live import LiveStreams
 from supervisor.web.pages import ListPages
 from supervisor.web.rendering import STATIC, Renderer
+from supervisor.web.run_form import RunForm
 from supervisor.web.settings import WebSettings
 from supervisor.web.source import AnswerError, Source
 from supervisor.web.strips import Strips
@@ -47,6 +49,7 @@ def application(settings: WebSettings, client: Client) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         web.feed.start()
+        threading.Thread(target=web.render.load, name="templates", daemon=True).start()
         yield
 
     async def no_page(request: Request, error: Exception) -> Response:
@@ -67,6 +70,7 @@ def application(settings: WebSettings, client: Client) -> ASGIApp:
 
 def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
     details, buttons, live = DetailPages(web), Buttons(web), LiveStreams(web)
+    run_form = RunForm(web, buttons)
 
     def get(path: str, handler: Handler) -> Route:
         return Route(path, _in_words(handler, lists), methods=["GET"])
@@ -80,6 +84,7 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         get("/jobs", lists.get_jobs),
         get("/timeline", lists.get_timeline),
         get("/calendar", lists.get_calendar),
+        get("/calendar.ics", lists.get_ical),
         get("/incidents", lists.get_incidents),
         get("/backups", lists.get_backups),
         get("/replication", lists.get_replication),
@@ -90,7 +95,9 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         get("/runs/{run:int}/log", live.get_log),
         get("/runs/{run:int}/log/stream", live.get_log_stream),
         get("/jobs/{job}", details.get_job),
+        get("/jobs/{job}/run", run_form.get_form),
         get("/events", live.get_events),
+        post("/jobs/{job}/run", run_form.post_run),
         post("/jobs/{job}/{verb}", buttons.post_job),
         post("/runs/{run:int}/cancel", buttons.post_cancel_run),
         post("/incidents/{incident:int}/ack", buttons.post_ack),
@@ -98,6 +105,7 @@ def _routes(web: Web, lists: ListPages) -> list[BaseRoute]:
         post("/resume", buttons.post_resume_all),
         post("/reload", buttons.post_reload),
         post("/notify-test", buttons.post_notify_test),
+        post("/verify", buttons.post_verify),
         post("/times", buttons.post_times),
     ]
 
@@ -109,6 +117,7 @@ def _in_words(handler: Handler, pages: ListPages) -> Handler:
         try:
             return await handler(request)
         except AnswerError as error:
-            return pages.problem(request, error, 404 if error.is_unknown else 503)
+            code = 403 if error.is_refused else 404 if error.is_unknown else 503
+            return pages.problem(request, error, code)
 
     return answer

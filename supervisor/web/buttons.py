@@ -6,15 +6,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from supervisor.backups.model import Backups
 from supervisor.core import responses
 from supervisor.core.config_diff import Changes
 from supervisor.web.frame import CHOICE_COOKIE, PageAnswers
 from supervisor.web.gate import form_of, session_of
 from supervisor.web.source import AnswerError, decoded
-from supervisor.web.views import parameters
 from supervisor.web.views.times import BROWSER, IN_UTC, SERVICE
 
 LONGEST_REASON = 200
+# The supervisor's child that lists the copies has 20 s.
+LISTED_S = 30.0
 DURATIONS = {"1h": 3600.0, "4h": 14400.0, "1d": 86400.0, "3d": 3 * 86400.0, "7d": 7 * 86400.0}
 _YEAR_S = 365 * 86400.0
 
@@ -24,7 +26,7 @@ class Buttons(PageAnswers):
 
     async def post_job(self, request: Request) -> Response:
         """Run, cancel, pause or resume a job."""
-        job, verb = request.path_params["job"], request.path_params["verb"]
+        job, verb = request.path_params["job"], request.path_params.get("verb", "run")
         asked = {"run": self._run, "pause": self._pause, "resume": self._resume}
         asked["cancel"] = self._cancel_job
         if verb not in asked:
@@ -73,6 +75,25 @@ class Buttons(PageAnswers):
 
         return await self._ask(request, "notify", notify)
 
+    async def post_verify(self, request: Request) -> Response:
+        """Verify a copy; one that the supervisor lists, since it would read any file."""
+        path, opened = form_of(request).get("copy", ""), 0
+
+        async def verify() -> str:
+            nonlocal opened
+            found = await self.web.source.get(Backups, "backups", limit_s=LISTED_S)
+            if all(copy.path != path for copy in found.backups):
+                raise AnswerError("no such copy is listed", "load the page again")
+            opened = decoded(
+                await self._post(request, "verify", file=path), responses.Opened
+            ).run.id
+            return f"Run {opened} verifies {path}."
+
+        answer = await self._ask(request, "verify", verify)
+        if opened:
+            answer.headers["location"] = f"{self.web.settings.base}/runs/{opened}"
+        return answer
+
     async def post_times(self, request: Request) -> Response:
         """Keep in which zone times are shown; needs no permission."""
         chosen = form_of(request).get("times", SERVICE)
@@ -88,14 +109,8 @@ class Buttons(PageAnswers):
         return answer
 
     async def _run(self, request: Request, job: str) -> str:
-        form = form_of(request)
-        given: dict[str, object] = {}
-        if form.get("with-parameters"):
-            known = await self.web.source.get(responses.JobDetail, "jobs", job)
-            given["set"] = parameters.changed(known.with_, form)
-            given["dry_run"] = bool(form.get("dry_run"))
-        given["with_deps"] = bool(form.get("with_deps"))
-        opened = decoded(await self._post(request, "jobs", job, "run", **given), responses.Opened)
+        asked = {"with_deps": bool(form_of(request).get("with_deps"))}
+        opened = decoded(await self._post(request, "jobs", job, "run", **asked), responses.Opened)
         return f"Run {opened.run.id} of {job} was opened."
 
     async def _pause(self, request: Request, job: str) -> str:
@@ -127,8 +142,6 @@ class Buttons(PageAnswers):
             return self.problem(request, error, 403)
         try:
             return self._back(request, "good", await act())
-        except parameters.FieldError as error:
-            return self._back(request, "bad", str(error))
         except AnswerError as error:
             said = ". ".join(filter(None, (error.text, error.hint)))
             return self._back(request, "bad", f"{said}{_problems(error.body)}")

@@ -12,7 +12,7 @@ from supervisor.web.ansi import AnsiLines
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
 from supervisor.web.views import job as job_view
-from supervisor.web.views import jobs, parameters
+from supervisor.web.views import jobs
 from supervisor.web.views.times import Times
 
 HISTORY = 50
@@ -44,7 +44,6 @@ class DetailPages(PageAnswers):
             "slots": slots,
             "facts": await self._facts(name, at, times),
             "at": at,
-            "fields": parameters.fields(job.with_) if job.worker else [],
             "bars_of": {run.id: jobs.progress_bar(run.progress) for run in job.runs},
         }
         return await self.page(request, "job.html", name, status, **values)

@@ -6,15 +6,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from supervisor import __version__
 from supervisor.backups.model import Backups
-from supervisor.core import responses
+from supervisor.core import ical, responses
 from supervisor.core.calendar_views import Days, Upcoming
+from supervisor.core.model import ReloadEntry
+from supervisor.core.state import VERIFY
 from supervisor.core.views import RunView
+from supervisor.web.buttons import LISTED_S
 from supervisor.web.forecast import MOST_JOBS, Planned, planned, usual_seconds
 from supervisor.web.frame import PageAnswers
 from supervisor.web.source import AnswerError
 from supervisor.web.views import calendar, jobs, replication, timeline
-from supervisor.web.views.config import ReloadRow, ReloadRows
 from supervisor.web.views.states import RANK
 
 # Pages of a thousand runs that the timeline asks for.
@@ -74,6 +77,24 @@ class ListPages(PageAnswers):
         values["bounds"] = calendar.day_bounds(days)
         return await self.page(request, "calendar.html", "Calendar", status, **values)
 
+    async def get_ical(self, request: Request) -> Response:
+        """Return the coming slots for a calendar program."""
+        asked = request.query_params.get("days", "")
+        days = int(asked) if asked in map(str, calendar.SPANS) else calendar.SPANS[0]
+        about = await self.web.source.jobs()
+        query = {"days": days, "n": ical.PER_JOB, "limit": ical.MOST_EVENTS}
+        slots = (await self.web.source.get(Upcoming, "next", **query)).slots
+        text = ical.calendar(
+            slots,
+            {job.name: job.description for job in about},
+            datetime.now(UTC),
+            __version__,
+            ical.about(days, len(slots) >= ical.MOST_EVENTS, per_job=True),
+        )
+        name = 'attachment; filename="nightshift.ics"'
+        headers = {"Content-Disposition": name, "Content-Security-Policy": "sandbox"}
+        return Response(text, media_type="text/calendar; charset=utf-8", headers=headers)
+
     async def get_incidents(self, request: Request) -> Response:
         status = await self.web.source.status()
         found = await self.web.source.get(responses.Incidents, "incidents", limit=200)
@@ -89,8 +110,9 @@ class ListPages(PageAnswers):
 
     async def get_backups(self, request: Request) -> Response:
         status = await self.web.source.status()
-        found = await self.web.source.get(Backups, "backups", limit_s=30.0)
-        return await self.page(request, "backups.html", "Backups", status, found=found)
+        found = await self.web.source.get(Backups, "backups", limit_s=LISTED_S)
+        values = {"found": found, "checks": await self.web.source.runs(job=VERIFY, limit=5)}
+        return await self.page(request, "backups.html", "Backups", status, **values)
 
     async def get_replication(self, request: Request) -> Response:
         status, about = await self.web.source.status(), await self.web.source.jobs()
@@ -115,6 +137,7 @@ class ListPages(PageAnswers):
             "text": text[:MOST_CONFIG_BYTES].decode(errors="replace"),
             "is_cut": len(text) > MOST_CONFIG_BYTES,
             "asked_for": asked_for,
+            "known": {job.name for job in status.jobs},
             "read": await self._reloads(),
         }
         return await self.page(request, "config.html", "Config", status, **values)
@@ -132,10 +155,10 @@ class ListPages(PageAnswers):
             before = page[-1].id
         return found
 
-    async def _reloads(self) -> tuple[ReloadRow, ...]:
+    async def _reloads(self) -> tuple[ReloadEntry, ...]:
         """Return the texts of jobs.yaml that were read; () if the supervisor cannot list them."""
         try:
-            return (await self.web.source.get(ReloadRows, "reloads", limit=30)).reloads
+            return (await self.web.source.get(responses.Reloads, "reloads", limit=30)).reloads
         except AnswerError as error:
             if error.is_unknown:
                 return ()

@@ -5,6 +5,7 @@ direction overrides; jinja2 escapes HTML. Only `ansi.py` makes markup.
 """
 
 import hashlib
+import shlex
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlencode
 import jinja2
 
 from supervisor.core.escape import escape_control
+from supervisor.core.state import RESERVED
 from supervisor.web.views.states import SHAPES
 from workers.text import readable
 from workers.units import format_duration, format_size
@@ -37,7 +39,13 @@ class Renderer:
             auto_reload=False,
         )
         self._env.filters |= FILTERS
-        self._env.globals |= {"url": self.url, "static": self.static, "SHAPES": SHAPES}
+        self._env.globals |= {"url": self.url, "job_url": self.job_url, "static": self.static}
+        self._env.globals["SHAPES"] = SHAPES
+
+    def load(self) -> None:
+        """Compile all templates, so that the first visitor does not wait for it."""
+        for name in ("jobs.html", *self._env.list_templates()):
+            self._env.get_template(name)
 
     def page(self, template: str, **values: Any) -> str:
         """Return a page, or its live part."""
@@ -52,6 +60,10 @@ class Renderer:
         path = "/".join(quote(readable(str(part)), safe="") for part in parts)
         given = {name: readable(str(v)) for name, v in query.items() if v not in (None, "")}
         return f"{self._base}/{path}" + (f"?{urlencode(given)}" if given else "")
+
+    def job_url(self, job: str) -> str:
+        """Return the address of a job; of its runs if it is none of jobs.yaml."""
+        return self.url("runs", job=job) if job in RESERVED else self.url("jobs", job)
 
     def static(self, name: str) -> str:
         """Return the address of a static file, which changes with its content."""
@@ -77,7 +89,7 @@ def took(seconds: float | None) -> str:
     """Return a duration such as `14m30s`, or a dash."""
     if seconds is None:
         return "–"
-    return format_duration(round(seconds) if seconds >= 60 else round(seconds, 1))
+    return format_duration(round(seconds) if seconds >= 60 else seconds)
 
 
 def number(value: object) -> str:
@@ -89,10 +101,16 @@ def number(value: object) -> str:
     return f"{value:,.0f}"
 
 
+def quoted(text: object) -> str:
+    """Return a text from outside as one word of a shell."""
+    return shown(shlex.quote(readable(str(text))))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "shown": shown,
     "lines": lines,
     "took": took,
     "size": format_size,
     "number": number,
+    "quoted": quoted,
 }

@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 # What a button may ask, in the order of the help.
-VERBS = ("run", "cancel", "pause", "resume", "ack", "reload", "notify")
+VERBS = ("run", "cancel", "pause", "resume", "ack", "reload", "notify", "verify")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -29,11 +29,20 @@ class AnswerError(Exception):
     """The supervisor's refusal, or why it cannot be asked; body: of the answer, if any.
 
     is_unknown: what was asked for is not known, or the question makes no sense.
+    is_refused: this page may not ask it.
     """
 
-    def __init__(self, text: str, hint: str, body: bytes = b"", is_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        hint: str,
+        body: bytes = b"",
+        is_unknown: bool = False,
+        is_refused: bool = False,
+    ) -> None:
         super().__init__(text)
-        self.text, self.hint, self.body, self.is_unknown = text, hint, body, is_unknown
+        self.text, self.hint, self.body = text, hint, body
+        self.is_unknown, self.is_refused = is_unknown, is_refused
 
 
 class Source:

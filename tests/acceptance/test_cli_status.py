@@ -110,6 +110,20 @@ def test_next_of_all_jobs_is_in_order_of_time(sandbox: Sandbox) -> None:
     assert len(sandbox.says("next", "-n", "4").splitlines()) == 5
 
 
+def test_coming_slots_are_a_calendar_for_other_programs(sandbox: Sandbox) -> None:
+    icalendar = pytest.importorskip("icalendar")
+    every = sandbox.says("next", "--ical", "--days", "2")
+    named = sandbox.says("next", "--ical", "hourly", "hello", "--days", "366")
+    status, said = sandbox.refuses("next", "hourly", "hello")
+
+    starts = [event["DTSTART"].dt for event in icalendar.Calendar.from_ical(every).walk("VEVENT")]
+    assert [later - sooner for sooner, later in pairwise(starts)] == [timedelta(hours=1)] * 47
+    assert (named.count("SUMMARY:hourly"), named.count("SUMMARY:hello")) == (1000, 0)
+    assert (status, "several with --ical" in said) == (2, True)
+    assert sandbox.refuses("next", "--ical", "--json")[0] == 2
+    assert sandbox.refuses("next", "--ical", "nobody")[0] == 2
+
+
 def test_utc_is_reported_instead_of_the_zone_of_the_service(sandbox: Sandbox) -> None:
     assert "times in UTC" in sandbox.says("status", "--utc")
     assert "2028-02-29 01:30 UTC" in sandbox.says("next", "hello", "--utc", "-n", "1")

@@ -54,7 +54,14 @@ def test_start_reload_and_signal_record_each_text_once() -> None:
         "2 jobs",
         "2 jobs",
     ]
+    assert [text["changes"] for text in after_a_restart] == [
+        [],
+        [{"job": "b", "what": "added", "keys": []}],
+        [],
+        [],
+    ]
     assert [line.split()[-3:] for line in shown[1:2]] == [["accepted", "2", "jobs"]]
+    assert "2 jobs; added b" in " ".join(shown[3].split())
     assert "refused" in shown[2]
 
 

@@ -1,8 +1,9 @@
 """Differences between two versions of jobs.yaml."""
 
 from supervisor.core import config_diff
-from supervisor.core.config_diff import MOST_DROPPED, DroppedSlot, Rescheduled
+from supervisor.core.config_diff import MOST_DROPPED, DroppedSlot, Rescheduled, changes
 from supervisor.core.config_model import Api, Config
+from supervisor.core.model import JobChange, ReloadEntry
 from tests.core.core_harness import in_file, instant, job
 
 NOON = instant("2026-01-05 12:00")
@@ -110,3 +111,39 @@ def test_sockets_are_what_waits_for_the_next_start():
     assert config_diff.at_next_start(before, Config((A,))) == ("metrics",)
     wider = Config((A,), api=Api(0o660), metrics=before.metrics)
     assert config_diff.at_next_start(before, wider) == ("api",)
+
+
+def test_changes_name_jobs_and_keys_of_the_file_without_values():
+    before = Config(in_file([A, B, job("c", params_json='{"password": "old"}', timeout_s=9.0)]))
+    after = Config(
+        in_file([B, job("c", params_json='{"password": "new"}', argv=("y",)), job("d")]),
+        max_concurrent=9,
+        shutdown_grace_s=5.0,
+        secrets=("new",),
+    )
+
+    found = changes(before, after)
+
+    assert found == (
+        JobChange("", "changed", ("max_concurrent", "shutdown_grace")),
+        JobChange("d", "added"),
+        JobChange("a", "removed"),
+        JobChange("c", "changed", ("command", "timeout", "with")),
+    )
+    assert "new" not in repr(found)
+    assert changes(after, after) == ()
+
+
+def test_another_order_is_no_change():
+    assert changes(Config(in_file([A, B])), Config(in_file([B, A]))) == ()
+
+
+def test_changes_are_one_sentence():
+    entry = ReloadEntry(NOON, "5e", True, "2 jobs", changes(
+        Config(in_file([A, B])), Config(in_file([job("a", retries=1), job("c")]), metrics="x")
+    ), 7)  # fmt: skip
+
+    assert config_diff.change_words(entry) == (
+        "added c; removed b; changed metrics of the file, a (cron, retries); and 7 more"
+    )
+    assert config_diff.change_words(ReloadEntry(NOON, "5e", True, "2 jobs")) == ""

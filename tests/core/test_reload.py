@@ -2,10 +2,12 @@
 
 import pytest
 
+from supervisor.core import config_diff
 from supervisor.core import events as ev
+from supervisor.core.config_diff import MOST_CHANGES
 from supervisor.core.config_model import Problem
 from supervisor.core.model import replace
-from tests.core.core_harness import Harness, instant, job
+from tests.core.core_harness import Harness, in_file, instant, job
 
 A = job("a", cron="0 2 * * *")
 
@@ -472,3 +474,53 @@ def test_a_new_ledger_begins_with_the_newest_text():
     harness.fixes_ledger(damage="it was damaged")
 
     assert outcomes(harness) == [("first", True)]
+
+
+def reads(harness, *jobs, sha256="text", **settings):
+    config = replace(harness.config, jobs=in_file(jobs), **settings)
+    harness.config = config
+    harness.send(ev.Reloaded(harness.clocks(), config, sha256))
+
+
+def test_what_a_text_changes_is_in_its_row():
+    harness = Harness(A)
+
+    reads(harness, job("a", cron="0 3 * * *"), job("b"))
+
+    [entry] = harness.ledger.texts
+    assert config_diff.change_words(entry) == "added b; changed a (cron)"
+
+
+def test_many_changes_are_counted():
+    harness = Harness(A)
+    names = [job(f"job-{n:03}") for n in range(MOST_CHANGES + 7)]
+
+    reads(harness, A, *names)
+
+    [entry] = harness.ledger.texts
+    assert (len(entry.changes), entry.changes_left_out) == (MOST_CHANGES, 7)
+
+
+def test_the_same_text_is_recorded_again_only_if_it_changes_jobs():
+    harness = Harness(A)
+    reads(harness, A)
+    reads(harness, A)
+    once = len(harness.ledger.texts)
+    reads(harness, job("a", cron="0 2 * * *", env=(("X", "1"),)))
+    reads(harness, job("a", cron="0 2 * * *", env=(("X", "1"),)))
+
+    assert once == 1
+    assert [config_diff.change_words(each) for each in harness.ledger.texts] == [
+        "",
+        "changed a (env)",
+    ]
+
+
+def test_what_waits_for_the_next_start_is_recorded_once():
+    harness = Harness(A)
+    for _ in range(3):
+        reads(harness, A, metrics="127.0.0.1:9187")
+
+    assert [config_diff.change_words(each) for each in harness.ledger.texts] == [
+        "changed metrics of the file"
+    ]

@@ -11,6 +11,7 @@ from tests.core.core_harness import Harness, instant, job
 
 SYNC = job("sync-sets", cron="0 2 * * *")
 RESTORING = req.RestoreBackup("/b/cards.gz", "/data/cards")
+VERIFYING = req.VerifyBackup("/b/cards.gz")
 
 
 def harness():
@@ -115,8 +116,8 @@ def test_an_unknown_name_is_answered_with_the_nearest(name, hint):
 
 @pytest.mark.parametrize(
     "request_",
-    [req.RunJobs(("worker",)), req.RunAll(), RESTORING],
-    ids=["run", "run all", "restore"],
+    [req.RunJobs(("worker",)), req.RunAll(), RESTORING, VERIFYING],
+    ids=["run", "run all", "restore", "verify"],
 )
 def test_a_stopping_service_runs_nothing_more(request_):
     stopping = busy()
@@ -216,6 +217,23 @@ def test_a_restore_is_a_run_that_waits_for_the_group_of_the_data():
     assert waits == "waits for sync (run 1), which holds the group exclusive"
     assert again.error == f"restore: run {run} is still pending"
     assert found.live() == ["restore"]
+
+
+def test_a_verification_is_a_run_beside_others_one_at_a_time():
+    found = Harness(job("sync", exclusive="exclusive"))
+    found.asks(req.RunJobs(("sync",)))
+
+    [run] = found.asks(VERIFYING).runs
+    again = found.asks(VERIFYING)
+    live = found.live()
+    cancelled = found.asks(req.CancelJob("backups:verify"))
+
+    assert live == ["sync", "backups:verify"]
+    assert again.error == f"backups:verify: run {run} is still running"
+    assert again.hint == "nightshift cancel backups:verify"
+    assert cancelled.runs == (run,)
+    entry = found.ledger.askings[1]
+    assert (entry.verb, entry.what, entry.answer) == ("verify", "/b/cards.gz", f"run {run}")
 
 
 def test_cancelling_a_job_ends_all_its_open_runs():

@@ -47,6 +47,7 @@ POST /v1/notify-test
 POST /v1/stop drain_seconds
 POST /v1/incidents/{incident}/ack for_seconds reason
 POST /v1/restore file target
+POST /v1/verify file
 """
 
 

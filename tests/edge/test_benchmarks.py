@@ -30,8 +30,8 @@ import run_costs  # noqa: E402
 from memory import descendants  # noqa: E402
 
 PROGRAMS = [
-    *("backup.py", "burst.py", "endurance.py", "growth.py", "replication.py", "sync.py"),
-    "session.py",
+    *("backup.py", "burst.py", "endurance.py", "growth.py", "page.py", "replication.py"),
+    *("sync.py", "session.py"),
 ]
 LIMIT_S = 120
 

@@ -200,3 +200,46 @@ def test_a_problem_of_a_parameter_stands_at_its_value(folder: Path) -> None:
     loaded = config.load(folder / "jobs.yaml", os.environ)
 
     assert [(one.line, one.column) for one in loaded.problems] == [(6, 14)]
+
+
+def described(folder: Path, job: str, limit_s: float = 10.0) -> worker_check.Description:
+    text = f"jobs: {{a: {job}}}".encode()
+    parsed = config.parse(text, folder / "jobs.yaml", dict(os.environ))
+    return worker_check.describe_worker(parsed.uses[0], os.environ, limit_s)
+
+
+def test_a_worker_is_described_by_its_child(folder: Path) -> None:
+    found = described(folder, "{worker: 'etl:run', with: {count: many}}")
+
+    assert found.is_known
+    assert found.fields is not None
+    assert [(each.name, each.kind, each.default) for each in found.fields] == [
+        ("path", "text", None),
+        ("count", "whole", 1),
+    ]
+    assert sorted(problem.path for problem in found.problems) == [
+        "jobs.a.with.count",
+        "jobs.a.with.path",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("import time; time.sleep(600)", "not done within 0.5s"),
+        ("import os; os._exit(3)", "ended its process"),
+        ("raise SystemExit('no')", "SystemExit: no"),
+        (f"{PARAMS}\nParams.__doc__ = 5", ""),
+        (f"{PARAMS}\nrun.__annotations__['params'] = 'Lost'; del Params", ""),
+    ],
+    ids=["hangs", "ends", "exits", "odd", "plain"],
+)
+def test_a_worker_that_cannot_be_read_is_not_described(
+    tmp_path: Path, module: str, said: str
+) -> None:
+    (tmp_path / "etl.py").write_text(module)
+
+    found = described(tmp_path, "{worker: 'etl:run'}", 0.5 if "sleep" in module else 10.0)
+
+    assert found.fields is None
+    assert [problem.message for problem in found.problems if said in problem.message] or not said

@@ -16,6 +16,7 @@ from supervisor.core.config_model import Severity
 from supervisor.core.model import (
     Attempt,
     AuditEntry,
+    JobChange,
     JobRecord,
     MissedRange,
     Pause,
@@ -49,6 +50,7 @@ EXAMPLES = [
     ),
     AuditEntry(AT, Peer(1000, 4711), "run", "sync", "run 1"),
     ReloadEntry(AT, "5e" * 32, False, 'jobs.yaml:3:5: expected a duration, got "ü"'),
+    ReloadEntry(AT, "5e" * 32, True, "1 job", (JobChange("ü", "changed", ("with", "env")),), 3),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.core import effects
 from supervisor.core.config_model import History
-from supervisor.core.model import State
+from supervisor.core.model import JobChange, ReloadEntry, State
 from supervisor.ledger import file
 from supervisor.ledger.errors import LedgerUnavailableError
 from supervisor.ledger.file import SCHEMA_VERSION, LedgerVersionError
@@ -42,10 +42,17 @@ OUTBOX_OF_VERSION_1 = """
     ALTER TABLE jobs DROP COLUMN fixed_until;
     ALTER TABLE incidents DROP COLUMN recovery_at;
     ALTER TABLE incidents DROP COLUMN successes;
+    ALTER TABLE reloads DROP COLUMN changes;
+    ALTER TABLE reloads DROP COLUMN changes_left_out;
     PRAGMA user_version = 1;
 """
 
 
+RELOADS_OF_VERSION_5 = """
+    ALTER TABLE reloads DROP COLUMN changes;
+    ALTER TABLE reloads DROP COLUMN changes_left_out;
+    PRAGMA user_version = 5;
+"""
 OUTBOX_OF_VERSION_3 = """
     CREATE TABLE outbox (
         id INTEGER PRIMARY KEY, incident INTEGER NOT NULL, word TEXT NOT NULL,
@@ -62,6 +69,8 @@ OUTBOX_OF_VERSION_3 = """
          '2026-02-09T03:00:00+00:00', 3600.0, NULL, 2, '2026-02-09T03:05:00+00:00', 'gone', 1, ''),
         (9, 2, 'opened', 'info', 'sync', 'late', 'late', 1, NULL,
          '2026-02-09T04:00:00+00:00', 0.0, NULL, 0, NULL, '', 0, 'info is below error');
+    ALTER TABLE reloads DROP COLUMN changes;
+    ALTER TABLE reloads DROP COLUMN changes_left_out;
     PRAGMA user_version = 3;
 """
 
@@ -96,6 +105,22 @@ def test_a_ledger_of_version_1_is_copied_and_keeps_its_alerts_to_itself(tmp_path
     store.close()
     with sqlite3.connect(tmp_path / "ledger-v1.sqlite3") as old:
         assert old.execute("SELECT id, delivered_at FROM outbox").fetchall() == [(7, None)]
+
+
+def test_the_texts_of_a_ledger_of_version_5_are_kept(tmp_path):
+    Store(tmp_path).close()
+    with sqlite3.connect(tmp_path / "ledger.sqlite3") as db:
+        db.executescript(f"""
+            {RELOADS_OF_VERSION_5}
+            INSERT INTO reloads VALUES ('2026-02-09T02:00:00+00:00', '5e', 1, '2 jobs');
+        """)
+
+    store = Store(tmp_path)
+    newer = ReloadEntry(AT, "6f", True, "3 jobs", (JobChange("a", "changed", ("with",)),), 7)
+    store.write([effects.Record(newer)])
+
+    assert Reader(tmp_path).reloads() == [newer, ReloadEntry(AT, "5e", True, "2 jobs")]
+    store.close()
 
 
 def test_a_database_of_someone_else_is_refused_and_left_alone(tmp_path):
@@ -161,6 +186,7 @@ def test_a_ledger_of_version_4_gets_its_indexes(tmp_path):
     with closing(sqlite3.connect(path)) as db:
         for name in now - {"runs_of_job", "runs_by_due", "outbox_waiting"}:
             db.execute(f"DROP INDEX {name}")
+        db.executescript(RELOADS_OF_VERSION_5)
         db.execute("PRAGMA user_version = 4")
 
     migrated = Store(tmp_path)

@@ -1,4 +1,7 @@
-"""A service with a past, its page, and a real browser if this machine has one."""
+"""A service with a past, its page, and a real browser if this machine has one.
+
+Each is started once for all files: a test that changes something puts it back.
+"""
 
 import shutil
 import sqlite3
@@ -12,13 +15,46 @@ from tests.acceptance.daemon import Sandbox, supervised
 from tests.web.sample import JOBS, fill, utc_now
 from tests.web.visitor import Visitor, page
 
+DSN = "host-of-a-secret"
+WORKERS = f"""
+  load:
+    description: Load what came in
+    worker: etl.nightly:load
+    with: {{source: incoming, dsn: {DSN}-{DSN}, tags: [a]}}
+    env: {{MY_TOKEN: {DSN}-{DSN}}}
+  lost: {{worker: "lost:run", python: /no/python, enabled: false, with: {{path: x}}}}
+"""
+ETL = '''
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+@dataclass(frozen=True)
+class Params:
+    """source: the folder of the text files. batch: lines at once."""
+
+    source: Path
+    batch: int = 100
+    mode: Literal["fast", "slow"] = "slow"
+    tags: tuple[str, ...] = ()
+    dsn: str = field(default="", repr=False)
+
+    def __post_init__(self):
+        if self.batch < 1:
+            raise ValueError(f"batch: expected at least 1, got {self.batch}")
+
+def load(params, report):
+    print(params.batch, params.mode, params.dsn, "done")
+'''
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """Yield a running service with the jobs and the past of `sample.py`."""
-    with Sandbox(JOBS) as sandbox:
+    with Sandbox(JOBS + WORKERS) as sandbox:
+        (sandbox.root / "etl").mkdir()
+        (sandbox.root / "etl" / "nightly.py").write_text(ETL)
         with sqlite3.connect(sandbox.root / "cards.db") as db:
             db.execute("CREATE TABLE cards (name TEXT)")
             db.execute("INSERT INTO cards VALUES ('one')")
@@ -28,20 +64,20 @@ def sandbox() -> Iterator[Sandbox]:
             yield sandbox
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def url(sandbox: Sandbox) -> Iterator[str]:
     """Yield the URL of a page with all buttons; its token is not used yet."""
     with page(sandbox) as url:
         yield url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def visitor(url: str) -> Visitor:
     """Return a visitor who is signed in."""
     return Visitor(url).sign_in()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """Yield a running browser; skip where there is none."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -8,7 +8,16 @@ from tests.acceptance.daemon import Sandbox
 from tests.waiting import until
 from tests.web.visitor import Visitor, page
 
-PAGES = ("/", "/jobs/health", "/runs/1", "/events", "/runs/1/log", "/config")
+PAGES = (
+    "/",
+    "/calendar.ics",
+    "/jobs/health",
+    "/jobs/load/run",
+    "/runs/1",
+    "/events",
+    "/runs/1/log",
+    "/config",
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +98,10 @@ def test_a_read_only_page_has_no_buttons(sandbox):
         visitor = Visitor(url).sign_in()
 
         assert "formaction" not in visitor.get("/").text
-        for path in ("/jobs/health/run", "/pause", "/reload", "/incidents/1/ack", "/notify-test"):
+        for path in ("/jobs/health/run", "/pause", "/reload", "/incidents/1/ack", "/verify"):
             assert visitor.post(path, {}).status == 403
+        assert visitor.get("/jobs/load/run").status == 403
+        assert visitor.post("/jobs/load/run", {"with-parameters": "1"}).status == 403
 
 
 def test_a_person_signs_in_with_a_password_and_is_named(sandbox, tmp_path):

@@ -21,8 +21,10 @@ from tests.web.visitor import Visitor, page
 
 PAGES = (
     *("", "timeline", "calendar", "incidents", "backups", "replication", "actions", "config"),
-    *("jobs/replicate", "jobs/backup-database", "runs", "runs/1"),
+    *("jobs/replicate", "jobs/backup-database", "jobs/load/run", "runs", "runs/1"),
 )
+_OPEN = "document.querySelectorAll('main details').forEach(each => { each.open = true; })"
+LOOKS = (("light", 1280), ("dark", 390))
 PATIENCE_MS = 60_000
 # Several waits in one test, on a machine that is busy.
 pytestmark = pytest.mark.timeout(400)
@@ -46,6 +48,11 @@ class Tab:
         answer = self.page.goto(f"{self.root}/{path}")
         assert answer.status == 200, path
 
+    def look(self, scheme: str, width: int) -> None:
+        """Show the page in light or dark, in a window of this width."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": 800})
+
     def see(self, text: str) -> None:
         self.page.wait_for_function(
             "text => document.body.innerText.includes(text)", arg=text, timeout=PATIENCE_MS
@@ -66,28 +73,32 @@ def tab(chromium, url: str, cookies: dict[str, str], **options) -> Iterator[Tab]
         context.close()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_every_page_fits_and_nothing_complains(chromium, url, visitor, scheme, width):
-    size = {"width": width, "height": 800}
-    with tab(chromium, url, visitor.cookies, viewport=size, color_scheme=scheme) as seen:
+def test_every_page_fits_and_nothing_complains(chromium, url, visitor):
+    with tab(chromium, url, visitor.cookies) as seen:
         for path in PAGES:
             seen.open(path)
-            wide = seen.page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, path
+            seen.page.evaluate(_OPEN)
+            for scheme, width in LOOKS:
+                seen.look(scheme, width)
+                wide = seen.page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, (path, scheme, width)
         assert seen.complaints == []
 
 
-def test_every_page_is_whole_without_scripts(chromium, url, visitor):
+def test_all_works_without_scripts(chromium, url, visitor):
+    # That each page is whole without them is seen in test_pages.py, which has none.
     with tab(chromium, url, visitor.cookies, java_script_enabled=False) as seen:
-        for path in PAGES:
-            seen.open(path)
-            assert seen.page.locator("main h1").count() == 1, path
         seen.open("")
         assert seen.page.locator("noscript").count() == 1
         seen.page.locator("#job-long-report button", has_text="Pause").click()
         assert "long-report: paused" in seen.page.locator("main").inner_text()
         seen.page.locator("#job-long-report button", has_text="Resume").click()
         assert "long-report: resumed" in seen.page.locator("main").inner_text()
+        seen.open("jobs/load")
+        seen.page.locator("a", has_text="Run with parameters").click()
+        seen.page.fill("[name='set.batch']", "0")
+        seen.page.locator("button", has_text="Run with these").click()
+        assert "expected at least 1, got 0" in seen.page.locator("main").inner_text()
 
 
 def test_the_printed_url_signs_in_once(chromium, sandbox):
@@ -114,13 +125,12 @@ def test_a_change_shows_by_itself(chromium, url, visitor, sandbox):
 
 def test_what_a_person_types_stays_when_something_changes(chromium, url, visitor, sandbox):
     with tab(chromium, url, visitor.cookies) as seen:
-        seen.open("jobs/backup-database")
-        seen.page.locator("details summary").first.click()
-        seen.page.fill("textarea[name=more]", "half typed")
-        sandbox.says("pause", "backup-database")
-        seen.see("paused")
-        assert seen.page.input_value("textarea[name=more]") == "half typed"
-        sandbox.says("resume", "backup-database")
+        seen.open("jobs/load/run")
+        seen.page.fill("[name='set.source']", "half typed")
+        sandbox.says("pause", "--reason", "to be seen")
+        seen.see("to be seen")
+        assert seen.page.input_value("[name='set.source']") == "half typed"
+        sandbox.says("resume")
 
 
 def test_a_log_grows_by_itself_with_its_colours(chromium):
@@ -151,7 +161,7 @@ jobs:
 def test_a_flood_of_output_opens_at_its_end(chromium):
     flood = """
 jobs:
-  flood: {command: "yes 'a line of output, quite ordinary' | head -c 100000000; echo the end"}
+  flood: {command: "yes 'a line of output, quite ordinary' | head -c 10000000; echo the end"}
 """
     with Sandbox(flood) as sandbox, supervised(sandbox), page(sandbox) as url:
         sandbox.says("run", "flood", "--wait")
@@ -236,8 +246,7 @@ def test_it_lives_below_a_path_of_a_proxy(chromium, sandbox):
             outside = f"http://127.0.0.1:{server.server_port}/x/"
             with tab(chromium, outside, {}) as seen:
                 seen.page.goto(f"{outside}?{parts.query}")
-                for path in PAGES:
-                    seen.open(path)
+                seen.open("timeline")
                 seen.open("")
                 seen.page.locator("#job-health button", has_text="Pause").click()
                 seen.see("health: paused")

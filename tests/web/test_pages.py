@@ -7,14 +7,17 @@ from html.parser import HTMLParser
 
 import pytest
 
+from supervisor.core.ical import PER_JOB
 from supervisor.web.rendering import STATIC
 from tests.acceptance.daemon import Sandbox, supervised
+from tests.waiting import until
+from tests.web.conftest import DSN
 from tests.web.visitor import Visitor, page
 
 PAGES = (
     *("/", "/timeline?hours=24", "/calendar?days=90", "/incidents", "/backups", "/replication"),
     *("/actions", "/config", "/jobs/replicate", "/jobs/backup-database", "/runs?job=health"),
-    "/runs/1",
+    *("/runs/1", "/jobs/load/run"),
 )
 HOSTILE = "<script>alert(1)</script>\x1b[2J\x1b]0;x\x07\u202ecod\"'&"
 HELLO = "jobs: {hello: {command: echo hi}}"
@@ -68,6 +71,21 @@ def test_a_page_has_landmarks_headings_and_a_title(visitor, path):
     assert names.count("main") == names.count("h1") == 1
     assert {"header", "nav", "footer", "title"} <= set(names)
     assert all(each.get("scope") for each in found.named("th"))
+
+
+def test_every_address_of_a_page_is_below_its_base(sandbox):
+    with page(sandbox, "--base", "/x") as url:
+        visitor = Visitor(url).sign_in()
+        for path in PAGES:
+            found = Markup(visitor.get(path).text)
+            named = [
+                value
+                for _, attributes in found.elements
+                for key, value in attributes.items()
+                if key in ("href", "src", "action", "formaction", "hx-get", "hx-sse:connect")
+            ]
+            wrong = {each for each in named if each and each[0] == "/" and each[:3] != "/x/"}
+            assert (len(named) > 10, wrong) == (True, set()), path
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -179,21 +197,90 @@ def test_buttons_do_what_they_say(visitor, sandbox):
 
 
 def test_a_worker_runs_with_the_parameters_of_the_form(visitor, sandbox):
-    text = visitor.get("/jobs/backup-database").text
-    assert 'name="set.directory" value="backups"' in text
+    text = visitor.get("/jobs/load/run").text
+    assert 'name="set.source" value="incoming"' in text
+    assert "the folder of the text files" in text
+    assert "<option selected>slow</option>" in text
+    assert 'type="number" step="1"' in text
+    assert DSN not in text
 
-    form = {"with-parameters": "1", "set.directory": "elsewhere", "set.database": "cards.db"}
-    visitor.post("/jobs/backup-database/run", form)
-    sandbox.ask("history", "backup-database")
+    form = {"with-parameters": "1", "set.batch": "7", "set.mode": "fast", "set.dsn": ""}
+    opened = visitor.post("/jobs/load/run", form)
 
-    assert "was opened" in visitor.get("/").text
+    assert (opened.status, opened.headers["location"].startswith("/runs/")) == (303, True)
+    run = opened.headers["location"].removeprefix("/runs/")
+    until(lambda: "done" in sandbox.says("logs", run))
+    assert f"7 fast {DSN[:4]}" in sandbox.says("logs", run).replace("***", DSN)
 
 
-def test_a_wrong_parameter_is_reported(visitor):
-    form = {"with-parameters": "1", "more": "no equals sign"}
-    visitor.post("/jobs/backup-database/run", form)
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"set.batch": "many"}, "expected a whole number, got &#34;many&#34;"),
+        ({"set.batch": "0"}, "expected at least 1, got 0"),
+        ({"set.mode": "odd"}, "expected fast or slow, got &#34;odd&#34;"),
+        ({"set.tags": "[1"}, "expected JSON"),
+    ],
+    ids=str,
+)
+def test_a_wrong_parameter_is_reported_beside_its_field(visitor, sandbox, typed, said):
+    before = sandbox.json("history", "load", "-n", "1")
 
-    assert "expected name=value" in visitor.get("/").text
+    answer = visitor.post(
+        "/jobs/load/run", {"with-parameters": "1", "set.source": "elsewhere", **typed}
+    )
+
+    assert answer.status == 422
+    assert f'class="wrong">{said}' in answer.text
+    assert 'name="set.source" value="elsewhere"' in answer.text
+    assert sandbox.json("history", "load", "-n", "1") == before
+
+
+def test_a_worker_that_cannot_be_read_has_the_fields_of_with(visitor):
+    text = visitor.get("/jobs/lost/run").text
+
+    assert "The worker cannot be read by this page" in text
+    assert 'name="set.path" value="x"' in text
+    assert 'name="more"' in text
+
+
+def test_a_copy_is_verified_by_a_button(visitor, sandbox):
+    (copy,) = {each["path"] for each in sandbox.json("backups")["backups"]}
+    text = visitor.get("/backups").text
+    assert f'name="copy" value="{copy}"' in text
+    assert f"nightshift backups restore {copy} --target" in text
+
+    opened = visitor.post("/verify", {"copy": copy})
+
+    assert opened.headers["location"].startswith("/runs/")
+    until(lambda: f"{copy}: verified, 1 rows" in visitor.get("/backups").text)
+    newest = sandbox.json("history", "--actions", "-n", "1")["actions"][0]
+    assert (newest["verb"], newest["what"]) == ("verify", copy)
+    assert visitor.get("/runs?job=backups:verify").status == 200
+
+
+def test_another_file_is_not_verified(visitor, sandbox):
+    answer = visitor.post("/verify", {"copy": "/etc/passwd", "back": "/backups"})
+
+    assert answer.headers["location"] == "/backups"
+    assert "no such copy is listed" in visitor.get("/backups").text
+
+
+def test_a_command_has_no_form(visitor):
+    assert visitor.get("/jobs/health/run").status == 404
+    assert "/jobs/health/run" not in visitor.get("/jobs/replicate").text
+
+
+def test_the_calendar_is_a_file_for_a_calendar_program(visitor):
+    assert "/calendar.ics?days=90" in visitor.get("/calendar?days=90").text
+
+    answer = visitor.get("/calendar.ics?days=90")
+
+    assert answer.headers["content-type"].startswith("text/calendar")
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert "SUMMARY:sync-cards\r\nDESCRIPTION:Cards of every set\r\n" in answer.text
+    assert answer.text.count("SUMMARY:health\r\n") == PER_JOB
+    assert visitor.get("/calendar.ics?days=<b>").status == 200
 
 
 def test_a_log_is_searched_and_downloaded(visitor, sandbox):
@@ -242,6 +329,25 @@ def test_a_service_that_is_away_is_said_and_its_return_shows():
         assert "no supervisor answers" in answer.text
         with supervised(sandbox):
             assert "hello" in visitor.get("/").text
+
+
+def test_the_page_of_the_config_says_what_each_text_changed():
+    secret = "hunter2-swordfish"
+    with Sandbox(HELLO) as sandbox, supervised(sandbox), page(sandbox) as url:
+        visitor = Visitor(url).sign_in()
+        env = f"env: {{MY_TOKEN: {secret}}}"
+        sandbox.config.write_text(
+            f"jobs: {{hello: {{command: echo hi, {env}}}, new: {{command: x}}}}"
+        )
+        visitor.post("/reload", {"back": "/config"})
+
+        # The answer may come before the row is written.
+        until(lambda: ">added</span>" in visitor.get("/config").text)
+        text = visitor.get("/config").text
+
+    assert re.search("added</span> <a [^>]*>new</a>", text)
+    assert re.search("changed</span> <a [^>]*>hello</a>: <code>env</code>", text)
+    assert secret not in text
 
 
 def test_empty_pages_say_what_to_do():

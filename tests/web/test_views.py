@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from supervisor.config.definitions import definition_of
+from supervisor.config.worker_check import ParameterField
 from supervisor.core import build_views
 from supervisor.core.calendar_views import DayCount, Days, JobDays, UpcomingSlot
 from supervisor.core.config_model import Config, Job, Severity
@@ -204,16 +205,47 @@ def test_a_chart_has_a_bar_for_each_run_that_ran():
 
 
 GIVEN = {"directory": "backups", "level": 3, "verify": True, "copies": ["/a", "/b"], "dsn": "***"}
+KNOWN = (
+    ParameterField("directory", "text", "a path", is_required=True),
+    ParameterField("level", "whole", default=1),
+    ParameterField("verify", "flag", default=False),
+    ParameterField("copies", "json", "a list as JSON", default=[]),
+    ParameterField("dsn", "text", default="", is_secret=True),
+    ParameterField("mode", "choice", default="slow", choices=("fast", "slow")),
+    ParameterField("age", "text", "a duration", default="2d", may_be_none=True),
+    ParameterField("place", "json", "a text, or a mapping as JSON"),
+    ParameterField("key", "text", default="abc", is_secret=True),
+)
 
 
 def form(**typed):
-    kept = {"directory": "backups", "level": "3", "verify": "true", "verify.shown": "1",
-            "copies": "/a\r\n/b", "dsn": ""}  # fmt: skip
-    return {f"set.{name}": value for name, value in (kept | typed).items()} | {"more": ""}
+    """Return what a browser sends of the form when only these are typed."""
+    shown = {each.name: each.value for each in parameters.fields(GIVEN, KNOWN)}
+    kept = {**shown, "verify.shown": "1", **typed}
+    return {f"set.{name}": value for name, value in kept.items() if value is not None}
+
+
+def changed(known=KNOWN, **typed):
+    return parameters.changed(parameters.fields(GIVEN, known), form(**typed))
+
+
+def test_a_form_shows_values_defaults_and_no_secret():
+    found = {each.name: each for each in parameters.fields(GIVEN, KNOWN)}
+
+    assert {name: each.value for name, each in found.items()} == {
+        "directory": "backups", "level": "3", "verify": "true", "copies": '["/a", "/b"]',
+        "dsn": "", "mode": "slow", "age": "2d", "place": "", "key": "",
+    }  # fmt: skip
+    assert [name for name, each in found.items() if each.is_hidden] == ["dsn", "key"]
+    assert "abc" not in repr(found)
+    assert (found["level"].form, found["level"].default) == ("a whole number", "1")
+    assert found["age"].form == "a duration, or none"
 
 
 def test_a_form_that_is_left_as_it_is_sets_nothing():
-    assert parameters.changed(GIVEN, {**form(), "set.copies": "/a\n/b"}) == {}
+    assert changed() == {}
+    assert changed(copies='["/a",  "/b"]') == {}
+    assert parameters.changed(parameters.fields(GIVEN, KNOWN), {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -221,27 +253,56 @@ def test_a_form_that_is_left_as_it_is_sets_nothing():
     [
         ({"directory": "other"}, {"directory": "other"}),
         ({"level": "9"}, {"level": 9}),
-        ({"copies": "/c\r\n\r\n"}, {"copies": ["/c"]}),
+        ({"level": "many"}, {"level": "many"}),  # the worker's check names what was expected
+        ({"verify": None}, {"verify": False}),
+        ({"copies": '[{"url": "s3://b"}]'}, {"copies": [{"url": "s3://b"}]}),
         ({"dsn": "host=x"}, {"dsn": "host=x"}),
+        ({"mode": "fast"}, {"mode": "fast"}),
+        ({"age": "none"}, {"age": None}),
+        ({"place": "/mnt/nas"}, {"place": "/mnt/nas"}),
+        ({"place": '{"url": "s3://b"}'}, {"place": {"url": "s3://b"}}),
     ],
 )
 def test_a_form_sets_what_was_changed(typed, found):
-    assert parameters.changed(GIVEN, {**form(), "set.copies": "/a\n/b", **form(**typed)} | {
-        "set.copies": typed.get("copies", "/a\n/b")
-    }) == found  # fmt: skip
+    assert changed(**typed) == found
 
 
-def test_an_empty_box_is_false_and_more_lines_are_read():
-    typed = form() | {"set.copies": "/a\n/b", "more": "allow_empty=true\nn = 5\n"}
-    del typed["set.verify"]
+def test_fields_of_a_plain_worker_are_those_of_with_and_more_lines():
+    shown = parameters.fields(GIVEN, None)
+    typed = form(copies="[]", level="4") | {"more": 'allow_empty=true\nn = 5\nl=["a"]\n'}
 
-    assert parameters.changed(GIVEN, typed) == {"verify": False, "allow_empty": True, "n": 5}
+    assert [(each.name, each.kind) for each in shown] == [
+        ("directory", "text"), ("level", "number"), ("verify", "flag"), ("copies", "json"),
+        ("dsn", "text"),
+    ]  # fmt: skip
+    assert parameters.changed(shown, typed) == {
+        "level": 4, "copies": [], "allow_empty": True, "n": 5, "l": ["a"],
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("typed", [{"set.level": "many"}, {"more": "no equals"}, {"more": "=x"}])
-def test_a_value_that_cannot_be_is_refused(typed):
-    with pytest.raises(parameters.FieldError, match="expected"):
-        parameters.changed(GIVEN, typed)
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [({"set.copies": "[1"}, "copies"), ({"more": "no equals"}, "further parameters"),
+     ({"more": "=x"}, "further parameters"), ({"more": "a=[1"}, "further parameters")],
+)  # fmt: skip
+def test_a_value_that_cannot_be_is_refused_by_name(typed, name):
+    with pytest.raises(parameters.FieldError, match=f"{name}: expected") as refused:
+        parameters.changed(parameters.fields(GIVEN, KNOWN), {**form(level="5"), **typed})
+
+    assert list(refused.value.errors) == [name]
+    assert refused.value.found == {"level": 5}
+
+
+def test_what_was_typed_is_shown_again_but_for_secrets():
+    shown = parameters.typed(
+        parameters.fields(GIVEN, KNOWN), form(level="x", dsn="host=secret", verify=None)
+    )
+
+    found = {each.name: each.value for each in shown}
+
+    assert {name: found[name] for name in ("level", "dsn", "verify")} == {
+        "level": "x", "dsn": "", "verify": "false",
+    }  # fmt: skip
 
 
 def test_a_replica_shows_its_last_success():

@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 from tests.workers.backup_folder import a_database, a_small_disk, ours, root_only, run
-from workers.backup import filenames, listing, manifest, marks, verify
+from tests.workers.catalogue_folder import a_report
+from workers.backup import filenames, listing, manifest, marks, verify, verify_run
 from workers.backup.errors import (
     BackupCancelledError,
     BackupError,
@@ -19,6 +20,7 @@ from workers.backup.errors import (
 )
 from workers.backup.listing import State
 from workers.backup.manifest import encode
+from workers.report import WorkerError
 
 
 @pytest.fixture(scope="module")
@@ -347,3 +349,39 @@ def test_a_name_that_sha256sum_escapes_is_read_as_it_was(tmp_path, name, options
     beside(file, filenames.SIDECAR).write_bytes(done.stdout)
 
     assert manifest.sidecar_hash(file) == hashlib.sha256(b"x").hexdigest()
+
+
+def test_a_run_verifies_one_copy(copy):
+    report = a_report()
+
+    done = verify_run.run(verify_run.Params(copy), report)
+
+    assert (done["file"], done["warnings"]) == (str(copy), 0)
+    assert done["rows"] == sum(verify.verify(copy).manifest.rows.values())
+
+
+def test_a_run_fails_for_good_and_marks_a_damaged_copy(copy):
+    flip(copy, 900)
+
+    with pytest.raises(WorkerError, match="Incorrect checksum") as failed:
+        verify_run.run(verify_run.Params(copy), a_report())
+
+    assert failed.value.permanent
+    assert beside(copy, ".damaged").exists()
+
+
+def test_a_cancelled_run_leaves_no_scratch_file(copy):
+    report = a_report()
+    report.cancelled = True
+    before = sorted(copy.parent.iterdir())
+
+    with pytest.raises(WorkerError, match="cancelled"):
+        verify_run.run(verify_run.Params(copy), report)
+
+    assert sorted(copy.parent.iterdir()) == before
+
+
+def test_a_dry_run_says_what_would_be_done(copy):
+    report = a_report(dry_run=True)
+
+    assert verify_run.run(verify_run.Params(copy), report) == {"file": str(copy)}

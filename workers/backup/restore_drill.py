@@ -52,7 +52,7 @@ class DrillParams:
 
     place: Place
     database: Path | None = None
-    pick: str = Pick.NEWEST
+    pick: Pick = Pick.NEWEST
     identity: Path | None = None
     scratch: Path | None = None
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from workers.params import Duration
 
@@ -45,8 +46,8 @@ class Params:
     exclude: tuple[str, ...] = ()
     rename: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
-    capture: str = "compare"
-    on_misfit: str = "fail"
+    capture: Literal["compare", "triggers"] = "compare"
+    on_misfit: Literal["fail", "text", "escape"] = "fail"
     proof_budget: Duration = Duration(5.0)  # noqa: RUF009 - a NewType call is its argument
     full: bool = False
     verify_only: bool = False

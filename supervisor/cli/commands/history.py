@@ -137,12 +137,16 @@ def _reloads(source: HistorySource, count: int, as_json: bool, utc: bool) -> int
     if as_json:
         print_json(body)
         return ExitCode.YES
+    # Late, as above.
+    from supervisor.core.config_diff import change_words
+
     when = source.time_format(utc)
     table = Table("AT", "WHEN", "TEXT", "OUTCOME", "DETAIL", spare=("AT", "TEXT"))
     found = decode(body, responses.Reloads).reloads
     for each in found:
         at = (when.full(each.at), when.relative(each.at))
         word = "accepted" if each.accepted else "refused"
-        table.add(*at, each.sha256[:12] or "-", word, each.said)
+        said = "; ".join(filter(None, (each.said, change_words(each))))
+        table.add(*at, each.sha256[:12] or "-", word, said)
     table.show() if found else echo("no texts of jobs.yaml")
     return ExitCode.YES

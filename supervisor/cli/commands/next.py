@@ -1,9 +1,11 @@
 """`nightshift next`: list upcoming slots of jobs, or of a cron expression without a supervisor."""
 
 import os
+import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import attrgetter
 
 import click
 
@@ -14,17 +16,18 @@ from supervisor.cli.job_names import job_name
 from supervisor.cli.output import Table, echo, print_json, print_value
 from supervisor.cli.time_format import TimeFormat, time_format
 from supervisor.core import responses
-from supervisor.core.calendar_views import Upcoming
+from supervisor.core.calendar_views import Upcoming, UpcomingSlot
 from supervisor.core.views import Definition
 
 DEFAULT_COUNT = 10
+ICAL_DAYS = 30
 # The API's limit; without a supervisor a higher limit applies.
 MOST_ASKED = 1000
 MOST = 1_000_000
 
 
 @command("next")
-@click.argument("job", type=job_name, required=False)
+@click.argument("jobs", nargs=-1, type=job_name, metavar="[JOB]")
 @click.option("-n", "count", type=click.IntRange(1, MOST), help="How many slots (default 10).")
 @click.option(
     "--cron", multiple=True, metavar="EXPR", help="Slots of this expression; needs no supervisor."
@@ -41,25 +44,38 @@ MOST = 1_000_000
     metavar="N",
     help="Only slots within N days.",
 )
+@click.option("--ical", is_flag=True, help="Print a calendar (RFC 5545) of any JOBs' slots.")
 @json_option
 @utc_option
 def next_(
-    job: str | None,
+    jobs: tuple[str, ...],
     count: int | None,
     cron: tuple[str, ...],
     timezone: str | None,
     since: str | None,
     days: int | None,
+    ical: bool,
     as_json: bool,
     utc: bool,
 ) -> int:
     """Upcoming slots of JOB, or of all jobs.
 
+    With --ical, at most 1000 events: of all jobs the first 200 of each, in 30 days.
+
     \b
     Examples:
       nightshift next backup-database -n 3
       nightshift next --cron "30 2 * * *" --timezone Europe/Berlin --from 2026-03-28
+      nightshift next --ical --days 30 > slots.ics
     """
+    if ical:
+        if cron or timezone or since or as_json or utc or count is not None:
+            raise click.UsageError("--ical goes with JOBs and --days only")
+        _ical(jobs, days or ICAL_DAYS)
+        return 0
+    if len(jobs) > 1:
+        raise click.UsageError("next takes one JOB, or several with --ical")
+    job = jobs[0] if jobs else None
     if days is not None and (job is not None or cron):
         raise click.UsageError("--days goes without JOB and --cron")
     if cron:
@@ -76,6 +92,30 @@ def next_(
     else:
         _of_all(count or DEFAULT_COUNT, days, as_json, utc)
     return 0
+
+
+def _ical(jobs: tuple[str, ...], days: int) -> None:
+    # Late: other commands need neither.
+    from supervisor import __version__
+    from supervisor.core import ical
+
+    client, now = service(), datetime.now(UTC)
+    until = now + timedelta(days=days)
+    found: list[UpcomingSlot] = []
+    if jobs:
+        for job in dict.fromkeys(jobs):
+            body = client.get("v1", "jobs", job, "next", n=MOST_ASKED)
+            found += [UpcomingSlot(job, slot) for slot in decode(body, responses.Slots).slots]
+        found = sorted((each for each in found if each.slot <= until), key=attrgetter("slot"))
+    else:
+        asked = client.get("v1", "next", days=days, n=ical.PER_JOB, limit=MOST_ASKED)
+        found += decode(asked, Upcoming).slots
+    known = decode(client.get("v1", "jobs"), responses.Jobs).jobs
+    texts = {job.name: job.description for job in known}
+    about = ical.about(days, len(found) >= ical.MOST_EVENTS, per_job=not jobs)
+    events = found[: ical.MOST_EVENTS]
+    sys.stdout.buffer.write(ical.calendar(events, texts, now, __version__, about))
+    sys.stdout.flush()
 
 
 def _of_expressions(

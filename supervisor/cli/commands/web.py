@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from supervisor.web.settings import Access, WebSettings
 
 DEFAULT_PORT = 8470
-_VERBS = "run, cancel, pause, resume, ack, reload, notify"
+_VERBS = "run, cancel, pause, resume, ack, reload, notify, verify"
 
 
 @command("web")
