@@ -7,4 +7,4 @@ packages. `bootstrap.py` is the first code that runs in a worker process.
 
 DISTRIBUTION = "nightshift-cron"
 # The version is defined only here.
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -38,7 +38,7 @@ def test_a_run_with_its_lines_is_no_problem():
     assert problems([run(1)], lines(BEGIN, END)) == []
 
 
-def test_a_run_that_went_on_elsewhere_is_no_problem_and_is_told():
+def test_a_run_that_went_on_elsewhere_is_no_problem_and_is_reported():
     reported = lines(BEGIN, "begin 20.0 long 1.2 b 9", "end 26.0 long 1.2 b 9")
     runs = [run(1, attempt=2)]
 
